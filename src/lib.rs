@@ -1,0 +1,13 @@
+//! A way into PowerShell-managed tenants: one agent owns the remote session, shells attach to it,
+//! and the session is removed whatever happens to either.
+//!
+//! Dependencies point one way: `commands` -> `agent`, `shell`, `desktop` -> `line`, `transport`,
+//! `credential`, `discovery` -> `psrp`, `profile`. `simulator` uses `psrp`, `line::draw` and the
+//! pure envelopes of `transport::wsman`; nothing but `commands::demo` and tests uses it.
+
+pub mod line;
+pub mod profile;
+pub mod psrp;
+pub mod simulator;
+pub mod step;
+pub mod transport;

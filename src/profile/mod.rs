@@ -1,0 +1,62 @@
+//! What a profile is: one TOML file `NAME.toml` in the profiles folder of the configuration directory.
+
+pub mod kind;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use kind::Kind;
+use url::Url;
+
+use crate::transport::Limits;
+
+/// A profile as it was read and found consistent; defaults are filled in by its kind.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// The file's name without `.toml`.
+    pub name: String,
+    pub path: PathBuf,
+    pub kind: Kind,
+    /// The account, `user@domain`; not every kind needs one.
+    pub user: Option<String>,
+    /// `lync-online`: the domain to administer; by default the user's.
+    pub domain: Option<String>,
+    /// The connection URI (`OverridePowershellUri` for `lync-online`: no discovery).
+    pub uri: Option<Url>,
+    /// `lync-online`: asked instead of `lyncdiscover.DOMAIN`.
+    pub discovery: Option<Url>,
+    /// The configuration's name or resource URI.
+    pub configuration: String,
+    pub authentication: Authentication,
+    pub credential: CredentialSource,
+    /// `console`, or a PowerShell by name or path; `None`: what is found.
+    pub shell: Option<String>,
+    /// How long the session outlives its last shell.
+    pub keep: Duration,
+    /// Whether an attached, idle shell is kept from the idle timeout.
+    pub keep_alive: bool,
+    pub max_runspaces: u32,
+    pub idle_timeout: Option<Duration>,
+    pub limits: Limits,
+}
+
+/// How the credential is proven to the endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Authentication {
+    Basic,
+    /// OAuth bearer token, from the authority that the endpoint's 401 names.
+    Token,
+    /// ssh's own.
+    None,
+}
+
+/// Where the secret comes from.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CredentialSource {
+    Keyring,
+    Prompt,
+    /// A command whose first output line is the secret.
+    Command(String),
+}

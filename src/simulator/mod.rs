@@ -1,0 +1,45 @@
+//! An endpoint on loopback that behaves as Lync Online's did: what `lyncsh demo` and the tests
+//! connect to. [`engine`] is the tenant and its cmdlets; the servers in front of it speak HTTP(S) and
+//! out-of-process framing.
+
+pub mod engine;
+
+use std::time::Duration;
+
+/// What `lyncsh demo --serve` can change.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// 0: from the operating system.
+    pub port: u16,
+    /// Added to every answer.
+    pub latency: Duration,
+    /// How many cmdlets there are at least; made-up ones fill up.
+    pub cmdlets: Option<usize>,
+    /// How many users the tenant has at least.
+    pub users: Option<usize>,
+    pub idle_timeout: Duration,
+    pub tls: bool,
+    /// The commands of the recordings' endpoint as well.
+    pub fixtures: bool,
+    /// A session past the quota hangs instead of failing.
+    pub hang: bool,
+    pub sessions_per_user: usize,
+    pub sessions_per_tenant: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            latency: Duration::ZERO,
+            cmdlets: None,
+            users: None,
+            idle_timeout: Duration::from_secs(15 * 60),
+            tls: false,
+            fixtures: false,
+            hang: false,
+            sessions_per_user: 3,
+            sessions_per_tenant: 9,
+        }
+    }
+}

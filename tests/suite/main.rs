@@ -1,0 +1,1 @@
+//! Everything a user or a peer does, in one test program: one link, many files.
