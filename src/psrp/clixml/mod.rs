@@ -1,5 +1,8 @@
 //! CLIXML, the serialization of .NET objects that PSRP messages carry (MS-PSRP 2.2.5).
 
+mod access;
+mod display;
+mod escape;
 mod read;
 mod write;
 
