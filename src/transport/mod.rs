@@ -24,6 +24,10 @@ pub enum Request {
     Stop(Uuid),
     /// The owner has seen a pipeline's end: Signal terminate, or Close.
     ClosePipeline(Uuid),
+    /// While `hold`, no more of this pipeline's output is wanted: its reader is slow. A transport
+    /// that fetches each pipeline's output by itself stops fetching it (WSMan: no further Receive);
+    /// one that can't ignores this. Stop and ClosePipeline end a hold.
+    Hold { pipeline: Uuid, hold: bool },
     /// Closes the runspace pool and removes the session; answered when the server confirmed or the
     /// limit ran out.
     Close(oneshot::Sender<Result<(), Error>>),
