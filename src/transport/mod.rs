@@ -24,10 +24,10 @@ pub enum Request {
     Stop(Uuid),
     /// The owner has seen a pipeline's end: Signal terminate, or Close.
     ClosePipeline(Uuid),
-    /// While `hold`, no more of this pipeline's output is wanted: its reader is slow. A transport
-    /// that fetches each pipeline's output by itself stops fetching it (WSMan: no further Receive);
-    /// one that can't ignores this. Stop and ClosePipeline end a hold.
-    Hold { pipeline: Uuid, hold: bool },
+    /// Whether more of a pipeline is wanted; at first it is. While it is not, nothing more is fetched
+    /// for that pipeline, what is on its way still comes, and all others go on. A byte stream can't
+    /// hold back one pipeline alone and passes over this.
+    Flow { pipeline: Uuid, wanted: bool },
     /// Closes the runspace pool and removes the session; answered when the server confirmed or the
     /// limit ran out.
     Close(oneshot::Sender<Result<(), Error>>),
@@ -47,8 +47,14 @@ pub enum Event {
     Closed,
 }
 
-/// An open way to a runspace pool on some endpoint. Both channels are bounded: an owner that does
-/// not read is waited for.
+/// An open way to a runspace pool on some endpoint.
+///
+/// `events` is bounded and shared by all pipelines: an owner that does not read is waited for, by all
+/// of them. An owner with several consumers therefore always reads, keeps a queue for each pipeline,
+/// and says by [`Request::Flow`] when one of them is full and when it has room again; what still
+/// comes for a pipeline after that is bounded by the channel and by one answer of the server. In the
+/// other direction requests are taken at once, and `ordered` is what an owner waits for before it
+/// sends more on the same pipeline.
 #[derive(Debug)]
 pub struct Connection {
     pub requests: mpsc::Sender<Request>,
@@ -58,7 +64,7 @@ pub struct Connection {
 /// How long each step may take; every one comes from the profile.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// TCP, TLS and the first byte of an answer to anything but Receive.
+    /// TCP and TLS.
     pub connect: Duration,
     /// Create until the pool is open.
     pub open: Duration,
@@ -87,6 +93,10 @@ pub enum Error {
     Unreachable { endpoint: String, reason: String },
     #[error("the certificate of {endpoint} is not trusted: {reason}")]
     Certificate { endpoint: String, reason: String },
+    #[error("the credential was not sent to {endpoint}: the connection would not be encrypted")]
+    Insecure { endpoint: String },
+    #[error("{endpoint} points to {target}, which was not followed: {reason}")]
+    Redirect { endpoint: String, target: String, reason: &'static str },
     #[error("{endpoint} refused the credential of {user}")]
     Unauthorized { endpoint: String, user: String, offered: Vec<String> },
     #[error("{endpoint} answered {status}: {reason}")]
@@ -101,4 +111,70 @@ pub enum Error {
     Ended(String),
     #[error("the session was closed")]
     Closed,
+}
+
+impl Error {
+    /// Whether the endpoint refuses because a limit on sessions, operations or users is reached.
+    pub fn is_quota(&self) -> bool {
+        matches!(self, Self::Fault(fault) if fault.is_quota())
+    }
+
+    /// What a person does now; `None` where the error says it all.
+    pub fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::Unreachable { .. } => {
+                "Check the endpoint's name and port in the profile, and the network or proxy on the way."
+                    .into()
+            }
+            Self::Certificate { endpoint, .. } => format!(
+                "Is {endpoint} the server that is meant? If so, its certificate has to be renewed there, \
+                 or its issuer added to this machine's trusted certificates."
+            ),
+            Self::Insecure { .. } => {
+                "Use an https URI for the endpoint: this kind of credential is sent over TLS only.".into()
+            }
+            Self::Redirect { target, .. } => {
+                format!("If {target} is to be trusted, put its https URI into the profile.")
+            }
+            Self::Unauthorized { offered, .. } => unauthorized_advice(offered),
+            Self::Http { status, .. } => http_advice(*status)?,
+            Self::Fault(fault) if fault.is_quota() => {
+                "Close a session that is no longer needed, or wait until an idle one ends, and try again."
+                    .into()
+            }
+            Self::Fault(_) | Self::Closed => return None,
+            Self::Timeout { .. } => {
+                "Try again; if the endpoint is only slow, raise this limit in the profile.".into()
+            }
+            Self::Protocol(_) => {
+                "Is this a PowerShell remoting endpoint? Check its URI in the profile.".into()
+            }
+            Self::Ended(_) => "Check the network and start again.".into(),
+        })
+    }
+}
+
+fn unauthorized_advice(offered: &[String]) -> String {
+    let schemes: Vec<_> =
+        offered.iter().filter_map(|challenge| challenge.split_whitespace().next()).collect();
+    if schemes.is_empty() {
+        return "Check the user name and the password.".into();
+    }
+    format!(
+        "Check the user name and the password; the endpoint takes these kinds of authentication: {}.",
+        schemes.join(", ")
+    )
+}
+
+fn http_advice(status: u16) -> Option<String> {
+    Some(match status {
+        403 => {
+            "The credential was read, but its owner may not use this endpoint: ask for the right to.".into()
+        }
+        404 => "There is nothing at this path: check the endpoint's URI in the profile.".into(),
+        407 => "A proxy on the way wants a credential: put it into HTTPS_PROXY, or go around it by NO_PROXY."
+            .into(),
+        500..=599 => "The server, or a proxy before it, is in trouble: try again in a while.".into(),
+        _ => return None,
+    })
 }

@@ -1,1 +1,2 @@
 //! Everything a user or a peer does, in one test program: one link, many files.
+mod wsman_client_envelopes;

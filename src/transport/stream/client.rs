@@ -24,7 +24,7 @@ const MAX_PARTIAL: usize = 64;
 ///
 /// Sends nothing on a stream before the last Data on it was acknowledged, and queues what it is
 /// asked to send meanwhile: whoever has much to send waits for `ordered`. An owner that does not
-/// take its events makes the peer wait, all pipelines together ([`Request::Hold`] changes nothing
+/// take its events makes the peer wait, all pipelines together ([`Request::Flow`] changes nothing
 /// here). A missing answer to Command, Signal or Close fails its pipeline after the limit; a missing
 /// DataAck is waited for, because a server may hold it back while its pipeline takes no input.
 pub fn connect<S>(stream: S, limits: Limits) -> Connection
@@ -201,7 +201,7 @@ impl<S: AsyncWrite> Writer<S> {
                     self.say(Event::PipelineClosed(id));
                 }
             }
-            Request::Hold { .. } => {}
+            Request::Flow { .. } => {}
             Request::Close(closed) => {
                 self.closed.push(closed);
                 self.close();

@@ -1,7 +1,42 @@
-//! WSMan faults as types.
+//! WSMan faults as types, read and written in WinRM's manner and in OMI's.
+
+use super::envelope::ns;
+use super::envelope::tree::Element;
+
+/// The actions that envelopes with a fault carry: DSP0226's, which WinRM sends, and WS-Addressing's,
+/// which OMI sends. Each ends in `/fault`.
+pub(super) const ACTION_BASES: [&str; 2] =
+    ["http://schemas.dmtf.org/wbem/wsman/1/wsman", "http://schemas.xmlsoap.org/ws/2004/08/addressing"];
+
+/// The codes that lyncsh acts upon (`wsmerror.h`).
+pub mod code {
+    /// An operation ran into its OperationTimeout; a Receive is repeated.
+    pub const TIMED_OUT: u32 = 2_150_858_793;
+    /// No such shell, or a selector that no shell has.
+    pub const INVALID_SELECTORS: u32 = 2_150_858_843;
+    /// The request belongs to another host (`ERROR_WSMAN_REDIRECT_REQUESTED`).
+    pub const REDIRECT_REQUESTED: u32 = 2_150_859_161;
+    /// Too many shells of this user.
+    pub const QUOTA_MAX_SHELLS: u32 = 2_150_859_173;
+    /// Too many shells, operations, users or requests, by the service's and a plug-in's quotas.
+    pub const QUOTAS: [u32; 12] = [
+        QUOTA_MAX_SHELLS,
+        2_150_859_174,
+        2_150_859_175,
+        2_150_859_176,
+        2_150_859_179,
+        2_150_859_236,
+        2_150_859_237,
+        2_150_859_238,
+        2_150_859_239,
+        2_150_859_240,
+        2_150_859_241,
+        2_150_859_242,
+    ];
+}
 
 /// What a server said in a SOAP fault.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fault {
     /// The best text there is: f:WSManFault's message, or Reason/Text.
     pub text: String,
@@ -12,4 +47,78 @@ pub struct Fault {
     pub machine: Option<String>,
     /// Where a redirection fault points to.
     pub redirect: Option<String>,
+}
+
+/// In whose manner a fault is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    WinRm,
+    Omi,
+}
+
+impl Fault {
+    /// A fault with a WSManFault code and a SOAP subcode, such as `w:TimedOut`.
+    pub fn new(code: u32, subcode: &str, text: impl Into<String>) -> Self {
+        Self { text: text.into(), code: Some(code), subcode: Some(subcode.to_owned()), ..Self::default() }
+    }
+
+    /// What an answer says that is marked as a fault and has none in it.
+    pub(super) fn empty() -> Self {
+        Self { text: "the endpoint refused the request and gave no reason".to_owned(), ..Self::default() }
+    }
+
+    /// The subcode without its prefix.
+    fn subcode_name(&self) -> Option<&str> {
+        self.subcode.as_deref().map(|name| name.rsplit(':').next().unwrap_or(name))
+    }
+
+    /// The server had nothing to say in the time it was given: to be asked again.
+    pub fn is_timed_out(&self) -> bool {
+        self.code == Some(code::TIMED_OUT) || (self.code.is_none() && self.subcode_name() == Some("TimedOut"))
+    }
+
+    /// The shell or command is not there (any more).
+    pub fn is_gone(&self) -> bool {
+        self.code == Some(code::INVALID_SELECTORS)
+            || matches!(self.subcode_name(), Some("InvalidSelectors" | "DestinationUnreachable"))
+    }
+
+    /// A limit on shells, operations or users was reached. Lync Online said it by text alone.
+    pub fn is_quota(&self) -> bool {
+        self.code.is_some_and(|code| code::QUOTAS.contains(&code))
+            || self.subcode_name() == Some("QuotaLimit")
+            || self.text.contains("maximum number of concurrent shells")
+    }
+}
+
+/// Reads a `s:Fault` element.
+pub(super) fn read(fault: &Element) -> Fault {
+    let code = fault.child(ns::SOAP, "Code");
+    let subcode = code.and_then(|code| code.child(ns::SOAP, "Subcode"));
+    let reason = fault.child(ns::SOAP, "Reason").and_then(|reason| reason.child_text(ns::SOAP, "Text"));
+    let detail = fault.child(ns::SOAP, "Detail");
+    let wsman = detail.and_then(|detail| detail.find("WSManFault"));
+    // A provider's own words stand in the message's ProviderFault, deeper than the message's text.
+    let message = wsman.and_then(|wsman| wsman.child(ns::FAULT, "Message"));
+    let message = message.and_then(deepest_text);
+    let omi = detail.and_then(|detail| detail.find("OMI_Error"));
+    let omi = omi.and_then(|error| error.find("Message")).map(Element::trimmed);
+    let redirect = detail.and_then(|detail| {
+        ["RedirectLocation", "NewLocation", "Location"].iter().find_map(|name| detail.find(name))
+    });
+    let text = [message, reason, omi].into_iter().flatten().find(|text| !text.is_empty());
+    Fault {
+        text: text.map_or_else(|| Fault::empty().text, str::to_owned),
+        code: wsman.and_then(|wsman| wsman.attribute("Code")).and_then(|code| code.parse().ok()),
+        subcode: subcode.and_then(|subcode| subcode.child_text(ns::SOAP, "Value")).map(str::to_owned),
+        machine: wsman.and_then(|wsman| wsman.attribute("Machine")).map(str::to_owned),
+        redirect: redirect.map(|to| to.trimmed().to_owned()),
+    }
+}
+
+fn deepest_text(element: &Element) -> Option<&str> {
+    element.children.iter().find_map(deepest_text).or_else(|| {
+        let text = element.trimmed();
+        (!text.is_empty()).then_some(text)
+    })
 }

@@ -41,19 +41,7 @@ pub struct Endpoint {
     pub limits: Limits,
 }
 
-/// A shell as Enumerate shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShellInfo {
-    pub shell_id: String,
-    pub name: Option<String>,
-    pub owner: Option<String>,
-    pub client_address: Option<String>,
-    pub process_id: Option<u32>,
-    pub resource_uri: Option<String>,
-    pub state: Option<String>,
-    pub running_time: Option<std::time::Duration>,
-    pub inactivity: Option<std::time::Duration>,
-}
+pub use envelope::ShellInfo;
 
 /// Creates a shell whose id is `pool` and whose creationXml carries `opening` (SESSION_CAPABILITY and
 /// INIT_RUNSPACEPOOL), and keeps a Receive pending. Gives the connection, and the endpoint as it is

@@ -1,0 +1,139 @@
+//! An envelope as a tree of elements whose names are resolved. Bounded in depth; what has no place in
+//! an envelope (a document type, unknown entities) is an error.
+
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::name::ResolveResult;
+use quick_xml::reader::NsReader;
+
+/// Deeper than any envelope is.
+const MAX_DEPTH: usize = 64;
+
+/// One element.
+#[derive(Debug, Default)]
+pub(in crate::transport::wsman) struct Element {
+    /// Its namespace; empty where it has none.
+    pub ns: String,
+    pub name: String,
+    attributes: Vec<(String, String, String)>,
+    pub children: Vec<Element>,
+    /// Its own text, without that of its children.
+    pub text: String,
+}
+
+impl Element {
+    pub fn is(&self, ns: &str, name: &str) -> bool {
+        self.ns == ns && self.name == name
+    }
+    pub fn child(&self, ns: &str, name: &str) -> Option<&Element> {
+        self.children.iter().find(|child| child.is(ns, name))
+    }
+    pub fn children_named<'a>(&'a self, ns: &'a str, name: &'a str) -> impl Iterator<Item = &'a Element> {
+        self.children.iter().filter(move |child| child.is(ns, name))
+    }
+    /// A child's text without the white space around it; `None` where it is empty.
+    pub fn child_text(&self, ns: &str, name: &str) -> Option<&str> {
+        self.child(ns, name).map(Element::trimmed).filter(|text| !text.is_empty())
+    }
+    pub fn trimmed(&self) -> &str {
+        self.text.trim()
+    }
+    /// An attribute without a namespace, or with any.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(_, key, _)| key == name).map(|(_, _, value)| value.as_str())
+    }
+    pub fn attribute_ns(&self, ns: &str, name: &str) -> Option<&str> {
+        let mut found = self.attributes.iter().filter(|(space, key, _)| space == ns && key == name);
+        found.next().map(|(_, _, value)| value.as_str())
+    }
+    /// The first element of that local name in any namespace, at any depth, itself included.
+    pub fn find(&self, name: &str) -> Option<&Element> {
+        if self.name == name {
+            return Some(self);
+        }
+        self.children.iter().find_map(|child| child.find(name))
+    }
+}
+
+/// Reads a document's root element.
+pub(in crate::transport::wsman) fn parse(text: &str) -> Result<Element, String> {
+    let text = text.trim_start_matches('\u{feff}');
+    let mut reader = NsReader::from_str(text);
+    reader.config_mut().expand_empty_elements = true;
+    let mut open: Vec<Element> = Vec::new();
+    let mut root = None;
+    loop {
+        match reader.read_event().map_err(|error| error.to_string())? {
+            Event::Start(start) => {
+                if open.len() >= MAX_DEPTH {
+                    return Err(format!("elements are nested deeper than {MAX_DEPTH}"));
+                }
+                if root.is_some() {
+                    return Err("something follows the document's root".to_owned());
+                }
+                open.push(element(&reader, &start)?);
+            }
+            Event::End(_) => {
+                // The reader checks that ends match starts.
+                let Some(done) = open.pop() else { continue };
+                match open.last_mut() {
+                    Some(parent) => parent.children.push(done),
+                    None => root = Some(done),
+                }
+            }
+            Event::Text(text) => {
+                if let Some(element) = open.last_mut() {
+                    element.text.push_str(&text.xml10_content());
+                }
+            }
+            Event::CData(text) => {
+                if let Some(element) = open.last_mut() {
+                    element.text.push_str(&text.xml10_content());
+                }
+            }
+            Event::GeneralRef(reference) => {
+                let character = match reference.resolve_char_ref().map_err(|error| error.to_string())? {
+                    Some(character) => character.to_string(),
+                    None => quick_xml::escape::resolve_predefined_entity(&reference)
+                        .ok_or_else(|| format!("the entity {} is not known", &*reference))?
+                        .to_owned(),
+                };
+                if let Some(element) = open.last_mut() {
+                    element.text.push_str(&character);
+                }
+            }
+            Event::DocType(_) => return Err("a document type has no place in an envelope".to_owned()),
+            Event::Eof => break,
+            Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
+        }
+    }
+    if !open.is_empty() {
+        return Err("the document ends in the middle".to_owned());
+    }
+    root.ok_or_else(|| "there is no element".to_owned())
+}
+
+fn element(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, String> {
+    let (ns, name) = reader.resolver().resolve_element(start.name());
+    let mut element =
+        Element { ns: namespace(&ns)?, name: name.into_inner().to_owned(), ..Element::default() };
+    for attribute in start.attributes() {
+        let attribute = attribute.map_err(|error| error.to_string())?;
+        if attribute.key.as_namespace_binding().is_some() {
+            continue;
+        }
+        let (ns, name) = reader.resolver().resolve_attribute(attribute.key);
+        let value = attribute
+            .normalized_value(quick_xml::XmlVersion::Implicit1_0)
+            .map_err(|error| error.to_string())?;
+        element.attributes.push((namespace(&ns)?, name.into_inner().to_owned(), value.into_owned()));
+    }
+    Ok(element)
+}
+
+fn namespace(resolved: &ResolveResult<'_>) -> Result<String, String> {
+    match resolved {
+        ResolveResult::Bound(namespace) => Ok(namespace.0.to_owned()),
+        ResolveResult::Unbound => Ok(String::new()),
+        ResolveResult::Unknown(prefix) => Err(format!("the prefix {prefix} is not declared")),
+    }
+}
