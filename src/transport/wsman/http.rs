@@ -33,7 +33,7 @@ pub(super) struct Http {
 
 /// What came back.
 pub(super) enum Answer {
-    Response(Response),
+    Response(Box<Response>),
     /// The request belongs somewhere else.
     Redirect(String),
 }
@@ -45,7 +45,8 @@ impl Http {
         let name = display(&endpoint.uri);
         let loopback = is_loopback(&endpoint.uri);
         let encrypted = endpoint.uri.scheme() == "https";
-        if !encrypted && !(loopback && endpoint.uri.scheme() == "http") {
+        let plain_loopback = loopback && endpoint.uri.scheme() == "http";
+        if !encrypted && !plain_loopback {
             return Err(Error::Insecure { endpoint: name });
         }
         // Another part of the program may have been first: it's the same provider.
@@ -129,7 +130,7 @@ impl Http {
             Ok(ResponseEnvelope { response: Response::Fault(fault), .. }) if fault.redirect.is_some() => {
                 Ok(Answer::Redirect(fault.redirect.unwrap_or_default()))
             }
-            Ok(ResponseEnvelope { response, .. }) => Ok(Answer::Response(response)),
+            Ok(ResponseEnvelope { response, .. }) => Ok(Answer::Response(Box::new(response))),
             Err(error) if status.is_success() => Err(Error::Protocol(error.to_string())),
             Err(_) => Err(Error::Http {
                 endpoint: self.name.clone(),

@@ -96,7 +96,7 @@ mod tests {
         let mut sizes = Vec::new();
         while let Some(batch) = queue.next().await {
             sizes.push(batch.data.len());
-            assert_eq!(large.try_recv().is_ok(), false);
+            assert!(large.try_recv().is_err());
             let last_of_large = batch.data.contains(&9);
             batch.done();
             assert_eq!(large.try_recv().is_ok(), last_of_large);

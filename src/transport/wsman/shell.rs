@@ -197,8 +197,10 @@ impl Shell {
         limit: Duration,
     ) -> Result<Response, Error> {
         match self.http.post(envelope.write(), step, limit).await? {
-            Answer::Response(Response::Fault(fault)) => Err(Error::Fault(fault)),
-            Answer::Response(response) => Ok(response),
+            Answer::Response(response) => match *response {
+                Response::Fault(fault) => Err(Error::Fault(fault)),
+                response => Ok(response),
+            },
             Answer::Redirect(target) => Err(Error::Redirect {
                 endpoint: self.endpoint_name().to_owned(),
                 target,
