@@ -78,13 +78,13 @@ impl Shell {
         envelope.header.selectors.clear();
         match self.http.post(envelope.write(), "creating the session", limit).await? {
             Answer::Redirect(target) => Ok(Some(target)),
-            Answer::Response(Response::Created { shell_id, .. }) => {
-                if shell_id.eq_ignore_ascii_case(&self.id) {
-                    return Ok(None);
+            Answer::Response(response) => match *response {
+                Response::Created { shell_id, .. } if shell_id.eq_ignore_ascii_case(&self.id) => Ok(None),
+                Response::Created { shell_id, .. } => {
+                    Err(Error::Protocol(format!("the shell {shell_id} was created instead of {}", self.id)))
                 }
-                Err(Error::Protocol(format!("the shell {shell_id} was created instead of {}", self.id)))
-            }
-            Answer::Response(other) => Err(unexpected(other)),
+                other => Err(unexpected(other)),
+            },
         }
     }
 
