@@ -87,7 +87,7 @@ impl Default for Limits {
 
 /// What went wrong on the way. Each says what was being done; what to do now is said by
 /// [`Error::advice`].
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     #[error("{endpoint} can't be reached: {reason}")]
     Unreachable { endpoint: String, reason: String },

@@ -1,70 +1,152 @@
 //! A PSRP client on any [`Connection`]: opens the pool, runs pipelines side by side. The console,
 //! `exec` and tests are its callers.
+//!
+//! What a pipeline says waits for its reader. When [`HOLD`] bytes wait, the connection is asked to
+//! fetch no more of that pipeline. Where it can't hold back one pipeline alone and [`FULL`] bytes
+//! wait, nothing more is read from the connection, unless another pipeline would starve; then the
+//! slow one may fall behind by [`LOST`] bytes, and past that it is stopped and ends with an error.
 
-use tokio::sync::mpsc;
+mod driver;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::{Connection, Error};
-use crate::psrp::client::{Event, PipelineEvent};
+use crate::psrp::client::{ClientPool, Event, PipelineEvent};
 use crate::psrp::clixml::Value;
 use crate::psrp::host::{HostInfo, HostResponse};
 use crate::psrp::pipeline::{MetadataQuery, Pipeline};
+use driver::{Command, Said};
 
-/// A runspace pool that is open. Clones share it; the last one dropped closes it.
+/// Bytes that wait for a pipeline's reader when the connection is asked to fetch no more of it.
+pub const HOLD: usize = 1024 * 1024;
+/// Bytes that wait when nothing more is read, if nobody else waits for anything.
+pub const FULL: usize = 4 * HOLD;
+/// Bytes that wait when a pipeline is given up.
+pub const LOST: usize = 64 * HOLD;
+
+/// A runspace pool that is open. Clones share it; the last one dropped, its [`Running`] included,
+/// closes it.
 #[derive(Clone)]
-pub struct Session {}
+pub struct Session {
+    commands: mpsc::UnboundedSender<Command>,
+}
 
 /// A pipeline that runs. Dropped before its end, it is stopped.
 pub struct Running {
     pub id: Uuid,
+    commands: mpsc::UnboundedSender<Command>,
+    said: mpsc::UnboundedReceiver<Said>,
+    /// Bytes in `said`.
+    waiting: Arc<AtomicUsize>,
+    ended: bool,
 }
 
 impl Session {
     /// Opens a pool on `connection`. What is the pool's own, and not a pipeline's, comes from the
-    /// second value: host calls of the pool, state changes, user events.
+    /// second value: host calls of the pool, state changes, user events. Who does not take them loses
+    /// the latest.
     pub async fn open(
         connection: Connection,
         host: HostInfo,
     ) -> Result<(Self, mpsc::Receiver<Event>), Error> {
-        let _ = (connection, host);
-        todo!()
+        let mut pool = ClientPool::new(Uuid::new_v4(), host, (1, 1));
+        pool.open();
+        Self::open_pool(connection, pool).await
     }
+
+    /// As [`Session::open`], with a pool whose opening messages are queued, or were sent already on
+    /// the way to `connection`.
+    pub async fn open_pool(
+        connection: Connection,
+        pool: ClientPool,
+    ) -> Result<(Self, mpsc::Receiver<Event>), Error> {
+        let (commands, taken) = mpsc::unbounded_channel();
+        let events = driver::open(connection, pool, taken).await?;
+        Ok((Self { commands }, events))
+    }
+
     pub async fn invoke(&self, pipeline: &Pipeline) -> Result<Running, Error> {
-        let _ = pipeline;
-        todo!()
+        let pipeline = Box::new(pipeline.clone());
+        self.start(|reply| Command::Invoke(pipeline, reply)).await
     }
+
     pub async fn command_metadata(&self, query: &MetadataQuery) -> Result<Running, Error> {
-        let _ = query;
-        todo!()
+        let query = query.clone();
+        self.start(|reply| Command::Metadata(query, reply)).await
     }
+
+    async fn start(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<driver::Started, Error>>) -> Command,
+    ) -> Result<Running, Error> {
+        let (reply, started) = oneshot::channel();
+        self.commands.send(command(reply)).map_err(|_| Error::Closed)?;
+        let driver::Started { id, said, waiting } = started.await.map_err(|_| Error::Closed)??;
+        Ok(Running { id, commands: self.commands.clone(), said, waiting, ended: false })
+    }
+
     pub async fn respond_pool(&self, response: &HostResponse) -> Result<(), Error> {
-        let _ = response;
-        todo!()
+        self.commands.send(Command::Respond(None, response.clone())).map_err(|_| Error::Closed)
     }
+
     /// Closes the pool and waits until the other side confirmed.
     pub async fn close(&self) -> Result<(), Error> {
-        todo!()
+        let (reply, closed) = oneshot::channel();
+        self.commands.send(Command::Close(reply)).map_err(|_| Error::Closed)?;
+        closed.await.map_err(|_| Error::Closed)?
     }
 }
 
 impl Running {
-    /// The next thing the pipeline says; `None` after its final state.
+    /// The next thing the pipeline says; `None` after its final state, or after the error that ended
+    /// it. Safe to cancel.
     pub async fn next(&mut self) -> Option<Result<PipelineEvent, Error>> {
-        todo!()
+        let Some(Said { size, event }) = self.said.recv().await else {
+            self.ended = true;
+            return None;
+        };
+        let before = self.waiting.fetch_sub(size, Ordering::Relaxed);
+        if before >= HOLD / 2 && before - size < HOLD / 2 {
+            let _ = self.commands.send(Command::Drained(self.id));
+        }
+        Some(event)
     }
+
+    /// Sends one object of input, and waits until the other side has it in order.
     pub async fn input(&self, value: &Value) -> Result<(), Error> {
-        let _ = value;
-        todo!()
+        let (ordered, done) = oneshot::channel();
+        self.command(Command::Input(self.id, Some(value.clone()), ordered))?;
+        done.await.map_err(|_| Error::Closed)
     }
+
     pub async fn end_input(&self) -> Result<(), Error> {
-        todo!()
+        let (ordered, done) = oneshot::channel();
+        self.command(Command::Input(self.id, None, ordered))?;
+        done.await.map_err(|_| Error::Closed)
     }
+
     pub async fn respond(&self, response: &HostResponse) -> Result<(), Error> {
-        let _ = response;
-        todo!()
+        self.command(Command::Respond(Some(self.id), response.clone()))
     }
+
     /// Asks the server to stop it; [`Running::next`] goes on until the state says so.
     pub async fn stop(&self) -> Result<(), Error> {
-        todo!()
+        self.command(Command::Stop(self.id))
+    }
+
+    fn command(&self, command: Command) -> Result<(), Error> {
+        self.commands.send(command).map_err(|_| Error::Closed)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.ended {
+            let _ = self.commands.send(Command::Dropped(self.id));
+        }
     }
 }

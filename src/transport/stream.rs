@@ -1,53 +1,26 @@
 //! Out-of-process framing: line-based XML elements over any byte stream (OutOfProcTransportManager.cs
-//! in PowerShell's source). [`Element`] is pure and serves both sides; [`connect`] is the client's.
+//! in PowerShell's source). [`Element`] is pure and serves both sides; [`connect`] is the client's,
+//! [`serve`] the server's.
+//!
+//! Only a client's Data are acknowledged, and a client waits for each DataAck before its next Data
+//! with that id. The Data of one id, stream and direction are one byte stream of fragments: the
+//! client cuts it every [`MAX_DATA`] bytes wherever that falls, the server puts one fragment into
+//! each Data.
 
-use base64::Engine as _;
-use tokio::io::{AsyncRead, AsyncWrite};
-use uuid::Uuid;
+mod client;
+mod element;
+mod lines;
+mod outbound;
+mod server;
 
-use super::{Connection, Error, Limits};
-use crate::psrp::client::Stream;
-
-/// One line of the framing.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Element {
-    Data { stream: Stream, id: Uuid, bytes: Vec<u8> },
-    DataAck(Uuid),
-    Command(Uuid),
-    CommandAck(Uuid),
-    Close(Uuid),
-    CloseAck(Uuid),
-    Signal(Uuid),
-    SignalAck(Uuid),
-}
+pub use client::connect;
+pub use element::Element;
+pub use server::{Ack, Incoming, Sender, Server, serve};
 
 /// The largest piece of a stream that goes into one Data.
 pub const MAX_DATA: usize = 32_768;
 /// The largest part of a message in one fragment (32,768 less the fragment's header).
 pub const MAX_FRAGMENT_PAYLOAD: usize = 32_747;
-
-impl Element {
-    /// Reads one line, without its end.
-    pub fn parse(line: &str) -> Result<Self, String> {
-        let _ = (line, base64::engine::general_purpose::STANDARD.encode([]));
-        todo!()
-    }
-}
-
-impl std::fmt::Display for Element {
-    /// The line as it is sent, without its end.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let _ = f;
-        todo!()
-    }
-}
-
-/// A client's connection over a byte stream: the agent's socket, or an ssh subsystem. Sends nothing
-/// on a stream before the last Data on it was acknowledged.
-pub fn connect<S>(stream: S, limits: Limits) -> Connection
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let _ = (stream, limits, None::<Error>);
-    todo!()
-}
+/// The longest line that is read, in bytes. The longest that either side writes is a Data of
+/// [`MAX_DATA`] bytes in base64, a sixth of this.
+pub const MAX_LINE: usize = 256 * 1024;

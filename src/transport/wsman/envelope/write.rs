@@ -286,7 +286,17 @@ impl ResponseEnvelope {
 
 impl Response {
     fn action(&self, manner: Manner) -> String {
-        let (base, name) = match self {
+        let (base, name) = self.parts(manner);
+        format!("{base}/{name}")
+    }
+
+    /// The action's last part, for example `CreateResponse`.
+    pub fn name(&self) -> &'static str {
+        self.parts(Manner::WinRm).1
+    }
+
+    fn parts(&self, manner: Manner) -> (&'static str, &'static str) {
+        match self {
             Self::Created { .. } => (ns::TRANSFER, "CreateResponse"),
             Self::Deleted => (ns::TRANSFER, "DeleteResponse"),
             Self::Got(_) => (ns::TRANSFER, "GetResponse"),
@@ -300,8 +310,7 @@ impl Response {
             Self::Reconnected => (ns::SHELL, "ReconnectResponse"),
             Self::Connected { .. } => (ns::SHELL, "ConnectResponse"),
             Self::Fault(_) => (fault::ACTION_BASES[usize::from(manner == Manner::Omi)], "fault"),
-        };
-        format!("{base}/{name}")
+        }
     }
 
     fn write(&self, xml: &mut Xml, manner: Manner) {

@@ -1,0 +1,311 @@
+//! The task behind a session: owns the connection and the pool's state machine.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use super::{FULL, HOLD, LOST};
+use crate::psrp::client::{ClientPool, Event, PipelineEvent};
+use crate::psrp::clixml::Value;
+use crate::psrp::host::HostResponse;
+use crate::psrp::message::{Message, MessageType};
+use crate::psrp::pipeline::{MetadataQuery, Pipeline};
+use crate::psrp::record::PoolState;
+use crate::transport::{self, Connection, Error, Request};
+
+/// Events of the pool that wait for an owner; more are dropped.
+const POOL_EVENTS: usize = 256;
+
+/// What the session's owners ask.
+pub enum Command {
+    Invoke(Box<Pipeline>, oneshot::Sender<Result<Started, Error>>),
+    Metadata(MetadataQuery, oneshot::Sender<Result<Started, Error>>),
+    /// One object, or the end of input.
+    Input(Uuid, Option<Value>, oneshot::Sender<()>),
+    Respond(Option<Uuid>, HostResponse),
+    Stop(Uuid),
+    /// Nobody reads the pipeline any more.
+    Dropped(Uuid),
+    /// A slow reader has caught up.
+    Drained(Uuid),
+    Close(oneshot::Sender<Result<(), Error>>),
+}
+
+/// A pipeline's reading end.
+pub struct Started {
+    pub id: Uuid,
+    pub said: mpsc::UnboundedReceiver<Said>,
+    pub waiting: Arc<AtomicUsize>,
+}
+
+/// One thing for a pipeline's reader, and what it counts in the queue.
+pub struct Said {
+    pub size: usize,
+    pub event: Result<PipelineEvent, Error>,
+}
+
+struct Entry {
+    said: mpsc::UnboundedSender<Said>,
+    waiting: Arc<AtomicUsize>,
+    held: bool,
+    /// Its reader is gone or was given up: what comes is passed over until its end.
+    ignored: bool,
+    /// Who waits for input to be in order, oldest first.
+    inputs: VecDeque<oneshot::Sender<()>>,
+}
+
+struct Driver {
+    pool: ClientPool,
+    connection: Connection,
+    outbox: VecDeque<Request>,
+    pipelines: HashMap<Uuid, Entry>,
+    events: mpsc::Sender<Event>,
+    /// Why nothing can run any more.
+    ended: Option<Error>,
+}
+
+/// What a step of the task is about.
+enum Turn {
+    Writable(Option<mpsc::OwnedPermit<Request>>),
+    Event(Option<transport::Event>),
+    Command(Option<Command>),
+}
+
+/// Opens the pool and starts the task.
+pub async fn open(
+    connection: Connection,
+    pool: ClientPool,
+    commands: mpsc::UnboundedReceiver<Command>,
+) -> Result<mpsc::Receiver<Event>, Error> {
+    let (events, taken) = mpsc::channel(POOL_EVENTS);
+    let mut driver =
+        Driver { pool, connection, outbox: VecDeque::new(), pipelines: HashMap::new(), events, ended: None };
+    driver.collect();
+    while driver.pool.state() != PoolState::Opened {
+        if let Some(error) = driver.ended.take() {
+            return Err(error);
+        }
+        driver.step(None).await;
+    }
+    tokio::spawn(driver.run(commands));
+    Ok(taken)
+}
+
+impl Driver {
+    /// Runs until no owner is left. The connection is dropped then, which closes the pool.
+    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        while self.step(Some(&mut commands)).await {}
+    }
+
+    /// Does the next thing there is to do. `false` when no owner is left.
+    async fn step(&mut self, commands: Option<&mut mpsc::UnboundedReceiver<Command>>) -> bool {
+        let command = async {
+            match commands {
+                Some(commands) => commands.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        let reads = self.reads();
+        let turn = tokio::select! {
+            permit = self.connection.requests.clone().reserve_owned(), if !self.outbox.is_empty() =>
+                Turn::Writable(permit.ok()),
+            event = self.connection.events.recv(), if reads => Turn::Event(event),
+            command = command => Turn::Command(command),
+        };
+        match turn {
+            Turn::Writable(Some(permit)) => {
+                if let Some(request) = self.outbox.pop_front() {
+                    permit.send(request);
+                }
+            }
+            // The connection says why in its last event.
+            Turn::Writable(None) => self.outbox.clear(),
+            Turn::Event(Some(event)) => self.event(event),
+            Turn::Event(None) => self.end(Error::Ended("the other side is gone".into())),
+            Turn::Command(Some(command)) => self.command(command),
+            Turn::Command(None) => return false,
+        }
+        self.collect();
+        true
+    }
+
+    /// Whether more is read from the connection. Not while a reader is far behind, unless that would
+    /// starve another pipeline.
+    fn reads(&self) -> bool {
+        let waiting = |entry: &Entry| entry.waiting.load(Ordering::Relaxed);
+        self.ended.is_none()
+            && (self.pipelines.values().all(|e| waiting(e) < FULL)
+                || self.pipelines.values().any(|e| !e.held && !e.ignored))
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Invoke(pipeline, reply) => self.start(reply, |pool| pool.create_pipeline(&pipeline)),
+            Command::Metadata(query, reply) => self.start(reply, |pool| pool.command_metadata(&query)),
+            Command::Input(id, value, ordered) => {
+                // Input for a pipeline that has ended is dropped, as the server would.
+                let Some(entry) = self.pipelines.get_mut(&id) else {
+                    let _ = ordered.send(());
+                    return;
+                };
+                entry.inputs.push_back(ordered);
+                match value {
+                    Some(value) => self.pool.input(id, &value),
+                    None => self.pool.end_input(id),
+                }
+            }
+            Command::Respond(pipeline, response) => {
+                if pipeline.is_none_or(|id| self.pipelines.contains_key(&id)) {
+                    self.pool.respond(pipeline, &response);
+                }
+            }
+            Command::Stop(id) => {
+                if self.pipelines.contains_key(&id) {
+                    self.outbox.push_back(Request::Stop(id));
+                }
+            }
+            Command::Dropped(id) => self.ignore(id),
+            Command::Drained(id) => {
+                if let Some(entry) = self.pipelines.get_mut(&id).filter(|e| e.held) {
+                    entry.held = false;
+                    self.outbox.push_back(Request::Flow { pipeline: id, wanted: true });
+                }
+            }
+            Command::Close(reply) => match self.ended {
+                Some(_) => drop(reply.send(Ok(()))),
+                None => self.outbox.push_back(Request::Close(reply)),
+            },
+        }
+    }
+
+    fn start(
+        &mut self,
+        reply: oneshot::Sender<Result<Started, Error>>,
+        create: impl FnOnce(&mut ClientPool) -> Uuid,
+    ) {
+        if let Some(error) = &self.ended {
+            return drop(reply.send(Err(error.clone())));
+        }
+        let id = create(&mut self.pool);
+        let (given, said) = mpsc::unbounded_channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let entry = Entry {
+            said: given,
+            waiting: waiting.clone(),
+            held: false,
+            ignored: false,
+            inputs: VecDeque::new(),
+        };
+        self.pipelines.insert(id, entry);
+        if reply.send(Ok(Started { id, said, waiting })).is_err() {
+            self.ignore(id);
+        }
+    }
+
+    /// Stops a pipeline that nobody reads.
+    fn ignore(&mut self, id: Uuid) {
+        if let Some(entry) = self.pipelines.get_mut(&id).filter(|e| !e.ignored) {
+            entry.ignored = true;
+            entry.waiting.store(0, Ordering::Relaxed);
+            self.outbox.push_back(Request::Flow { pipeline: id, wanted: true });
+            self.outbox.push_back(Request::Stop(id));
+        }
+    }
+
+    fn event(&mut self, event: transport::Event) {
+        match event {
+            transport::Event::Message(message) => self.message(&message),
+            transport::Event::StopAcknowledged(_) => {}
+            transport::Event::PipelineClosed(id) => {
+                self.fail(id, Error::Ended("the pipeline was closed before it said how it ended".into()));
+            }
+            transport::Event::PipelineFailed(id, error) => self.fail(id, error),
+            transport::Event::Broken(error) => self.end(error),
+            transport::Event::Closed => self.end(Error::Closed),
+        }
+    }
+
+    fn message(&mut self, message: &Message) {
+        let events = match self.pool.receive(message) {
+            Ok(events) => events,
+            Err(error) if self.pipelines.contains_key(&message.pipeline) => {
+                self.outbox.push_back(Request::ClosePipeline(message.pipeline));
+                return self.fail(message.pipeline, Error::Protocol(error.to_string()));
+            }
+            Err(error) => return self.end(Error::Protocol(error.to_string())),
+        };
+        for event in events {
+            match event {
+                Event::Pipeline(id, event) => self.said(id, message.body.len(), event),
+                event => self.pool_event(event),
+            }
+        }
+    }
+
+    fn said(&mut self, id: Uuid, size: usize, event: PipelineEvent) {
+        let Some(entry) = self.pipelines.get_mut(&id) else { return };
+        let is_final = matches!(&event, PipelineEvent::State(state, _) if state.is_final());
+        if !entry.ignored {
+            let size = size + size_of::<Said>();
+            let waiting = entry.waiting.fetch_add(size, Ordering::Relaxed) + size;
+            let _ = entry.said.send(Said { size, event: Ok(event) });
+            if !is_final && waiting >= LOST {
+                let text = format!("its output was not read; {} MiB waited", LOST / HOLD);
+                let _ = entry.said.send(Said { size: 0, event: Err(Error::Ended(text)) });
+                self.ignore(id);
+            } else if !is_final && waiting >= HOLD && !entry.held {
+                entry.held = true;
+                self.outbox.push_back(Request::Flow { pipeline: id, wanted: false });
+            }
+        }
+        if is_final {
+            self.pipelines.remove(&id);
+            self.pool.forget(id);
+            self.outbox.push_back(Request::ClosePipeline(id));
+        }
+    }
+
+    fn pool_event(&mut self, event: Event) {
+        if let Event::PoolState(state @ (PoolState::Broken | PoolState::Closed), record) = &event {
+            let reason = record.as_ref().map(|record| record.message.clone());
+            self.end(match state {
+                PoolState::Broken => Error::Ended(reason.unwrap_or("the session is broken".into())),
+                _ => Error::Closed,
+            });
+        }
+        let _ = self.events.try_send(event);
+    }
+
+    fn fail(&mut self, id: Uuid, error: Error) {
+        if let Some(entry) = self.pipelines.remove(&id) {
+            self.pool.forget(id);
+            let _ = entry.said.send(Said { size: 0, event: Err(error) });
+        }
+    }
+
+    /// Nothing runs any more: every pipeline ends with the reason.
+    fn end(&mut self, error: Error) {
+        for id in self.pipelines.keys().copied().collect::<Vec<_>>() {
+            self.fail(id, error.clone());
+        }
+        self.ended.get_or_insert(error);
+    }
+
+    /// Takes what the state machine wants to send.
+    fn collect(&mut self) {
+        for outgoing in self.pool.take_outgoing() {
+            let kind = outgoing.message.kind;
+            let ordered = match kind {
+                MessageType::PipelineInput | MessageType::EndOfPipelineInput => {
+                    let entry = self.pipelines.get_mut(&outgoing.message.pipeline);
+                    entry.and_then(|entry| entry.inputs.pop_front())
+                }
+                _ => None,
+            };
+            self.outbox.push_back(Request::Send { outgoing, ordered });
+        }
+    }
+}

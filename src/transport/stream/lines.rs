@@ -1,0 +1,41 @@
+//! Elements off a byte stream, each line bounded.
+
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
+
+use super::{Element, MAX_LINE};
+use crate::transport::Error;
+
+/// Reads elements, one a line. Empty lines are passed over.
+pub struct Lines<R> {
+    reader: BufReader<R>,
+    line: Vec<u8>,
+}
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    pub fn new(reader: R) -> Self {
+        Self { reader: BufReader::with_capacity(64 * 1024, reader), line: Vec::new() }
+    }
+
+    /// The next element; `None` at the end of the stream, which a line without its end counts as.
+    pub async fn next(&mut self) -> Result<Option<Element>, Error> {
+        loop {
+            self.line.clear();
+            let mut bounded = (&mut self.reader).take(MAX_LINE as u64 + 1);
+            let read = bounded.read_until(b'\n', &mut self.line).await;
+            read.map_err(|e| Error::Ended(e.to_string()))?;
+            if self.line.last() != Some(&b'\n') {
+                if self.line.len() > MAX_LINE {
+                    return Err(Error::Protocol(format!("a line is longer than {MAX_LINE} bytes")));
+                }
+                return Ok(None);
+            }
+            let line =
+                std::str::from_utf8(&self.line).map_err(|_| Error::Protocol("a line is not UTF-8".into()))?;
+            // Windows servers end lines with CR LF, and .NET may put a byte order mark first.
+            let line = line.trim().trim_start_matches('\u{feff}');
+            if !line.is_empty() {
+                return Element::parse(line).map(Some).map_err(Error::Protocol);
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! What a client has still to send, and when each piece may go: the rules of the framing as a state
+//! machine. Elements come out of [`Outbound::next`] in the order in which they are to be written.
+
+use std::collections::{HashMap, VecDeque};
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{Element, MAX_DATA, MAX_FRAGMENT_PAYLOAD};
+use crate::psrp::client::{Outgoing, Stream};
+use crate::psrp::fragment::Fragmenter;
+use crate::psrp::message::MessageType;
+use crate::transport::Limits;
+
+/// Everything queued, by pipeline (nil: the pool).
+pub struct Outbound {
+    limits: Limits,
+    fragmenter: Fragmenter,
+    lanes: HashMap<Uuid, Lane>,
+    ready: VecDeque<Element>,
+}
+
+/// A wait of the peer's answer that has a limit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Wait {
+    pub step: &'static str,
+    pub limit: std::time::Duration,
+    until: Instant,
+}
+
+/// The pool or one pipeline.
+#[derive(Default)]
+struct Lane {
+    default: Queue,
+    prompt_response: Queue,
+    /// The stream of the one Data that is not acknowledged, and its length.
+    unacknowledged: Option<(Stream, usize)>,
+    phase: Phase,
+    /// The length of the pipeline's first message in fragments: a Signal before the server has all
+    /// of it would stop nothing.
+    first: u64,
+    stop: bool,
+    wait: Option<Wait>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Phase {
+    /// Command was sent.
+    #[default]
+    Starting,
+    Open,
+    /// Close was sent.
+    Closing,
+}
+
+/// One byte stream of fragments.
+#[derive(Default)]
+struct Queue {
+    unsent: VecDeque<u8>,
+    /// Bytes that were ever queued, and acknowledged.
+    queued: u64,
+    acknowledged: u64,
+    /// Who waits until how many bytes are acknowledged.
+    marks: VecDeque<(u64, oneshot::Sender<()>)>,
+}
+
+impl Queue {
+    fn push(&mut self, fragments: &[Vec<u8>], ordered: Option<oneshot::Sender<()>>) -> u64 {
+        for fragment in fragments {
+            self.unsent.extend(fragment);
+            self.queued += fragment.len() as u64;
+        }
+        self.marks.extend(ordered.map(|ordered| (self.queued, ordered)));
+        self.queued
+    }
+
+    fn acknowledge(&mut self, bytes: usize) {
+        self.acknowledged += bytes as u64;
+        while self.marks.front().is_some_and(|(end, _)| *end <= self.acknowledged) {
+            if let Some((_, ordered)) = self.marks.pop_front() {
+                // Who asked may have gone meanwhile.
+                let _ = ordered.send(());
+            }
+        }
+    }
+}
+
+impl Outbound {
+    pub fn new(limits: Limits) -> Self {
+        let pool = Lane { phase: Phase::Open, ..Lane::default() };
+        Self {
+            limits,
+            fragmenter: Fragmenter::default(),
+            lanes: HashMap::from([(Uuid::nil(), pool)]),
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// Queues a message. One for a pipeline that is closed already is dropped, and `ordered` with it.
+    pub fn send(&mut self, outgoing: &Outgoing, ordered: Option<oneshot::Sender<()>>) {
+        let Outgoing { stream, message } = outgoing;
+        let id = message.pipeline;
+        let starts = matches!(message.kind, MessageType::CreatePipeline | MessageType::GetCommandMetadata);
+        if starts && !self.lanes.contains_key(&id) {
+            self.ready.push_back(Element::Command(id));
+            let wait = Some(Wait::new("starting a pipeline", self.limits.operation));
+            self.lanes.insert(id, Lane { wait, ..Lane::default() });
+        }
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        if lane.phase == Phase::Closing {
+            return;
+        }
+        let fragments = self.fragmenter.cut(&message.encode(), MAX_FRAGMENT_PAYLOAD);
+        let end = lane.queue(*stream).push(&fragments, ordered);
+        if lane.first == 0 {
+            lane.first = end;
+        }
+        // The pool's first two messages share a Data, as every client was seen to send them.
+        if message.kind == MessageType::SessionCapability {
+            return;
+        }
+        if message.kind == MessageType::InitRunspacePool {
+            lane.wait = Some(Wait::new("opening the runspace pool", self.limits.open));
+        }
+        self.advance(id);
+    }
+
+    /// Signal, past everything that is queued but the pipeline's own first message.
+    pub fn stop(&mut self, id: Uuid) {
+        if let Some(lane) = self.lanes.get_mut(&id).filter(|l| l.phase != Phase::Closing) {
+            lane.stop = true;
+            self.advance(id);
+        }
+    }
+
+    /// Close. What is queued for the pipeline is dropped. Says whether the pipeline was there.
+    pub fn close(&mut self, id: Uuid) -> bool {
+        let limit = if id.is_nil() { self.limits.close } else { self.limits.operation };
+        let Some(lane) = self.lanes.get_mut(&id) else { return false };
+        if lane.phase != Phase::Closing {
+            *lane = Lane { phase: Phase::Closing, ..Lane::default() };
+            lane.wait = Some(Wait::new("closing", limit));
+            self.ready.push_back(Element::Close(id));
+        }
+        true
+    }
+
+    pub fn command_acknowledged(&mut self, id: Uuid) {
+        if let Some(lane) = self.lanes.get_mut(&id).filter(|l| l.phase == Phase::Starting) {
+            lane.phase = Phase::Open;
+            lane.wait = None;
+            self.advance(id);
+        }
+    }
+
+    /// DataAck. One that nothing waits for (its pipeline was closed meanwhile) means nothing.
+    pub fn data_acknowledged(&mut self, id: Uuid) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        if let Some((stream, length)) = lane.unacknowledged.take() {
+            lane.queue(stream).acknowledge(length);
+            if id.is_nil() && lane.phase == Phase::Open {
+                lane.wait = None;
+            }
+        }
+        self.advance(id);
+    }
+
+    pub fn signal_acknowledged(&mut self, id: Uuid) {
+        if let Some(lane) = self.lanes.get_mut(&id).filter(|l| l.phase == Phase::Open) {
+            lane.wait = None;
+        }
+    }
+
+    /// CloseAck: the pipeline is forgotten.
+    pub fn close_acknowledged(&mut self, id: Uuid) {
+        self.lanes.remove(&id);
+    }
+
+    /// The next element to write.
+    pub fn next(&mut self) -> Option<Element> {
+        self.ready.pop_front()
+    }
+
+    /// The earliest moment at which a wait ends without its answer.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.lanes.values().filter_map(|lane| lane.wait).map(|wait| wait.until).min()
+    }
+
+    /// Takes one wait that ended without its answer.
+    pub fn expired(&mut self, now: Instant) -> Option<(Uuid, Wait)> {
+        let late = |lane: &Lane| lane.wait.filter(|wait| wait.until <= now);
+        let (id, wait) = self.lanes.iter().find_map(|(id, lane)| Some((*id, late(lane)?)))?;
+        self.lanes.get_mut(&id)?.wait = None;
+        Some((id, wait))
+    }
+
+    /// Puts what the pool or pipeline may send now among what is ready.
+    fn advance(&mut self, id: Uuid) {
+        let Some(lane) = self.lanes.get_mut(&id).filter(|l| l.phase == Phase::Open) else { return };
+        if lane.stop && lane.default.acknowledged >= lane.first {
+            lane.stop = false;
+            lane.wait = Some(Wait::new("stopping a pipeline", self.limits.operation));
+            self.ready.push_back(Element::Signal(id));
+        }
+        if lane.unacknowledged.is_some() {
+            return;
+        }
+        // An answer to a prompt goes past input: the pipeline waits for it.
+        let stream = match (lane.prompt_response.unsent.is_empty(), lane.default.unsent.is_empty()) {
+            (false, _) if lane.default.acknowledged >= lane.first => Stream::PromptResponse,
+            (_, false) => Stream::Default,
+            _ => return,
+        };
+        let queue = lane.queue(stream);
+        let length = queue.unsent.len().min(MAX_DATA);
+        let bytes: Vec<u8> = queue.unsent.drain(..length).collect();
+        lane.unacknowledged = Some((stream, length));
+        self.ready.push_back(Element::Data { stream, id, bytes });
+    }
+}
+
+impl Lane {
+    fn queue(&mut self, stream: Stream) -> &mut Queue {
+        match stream {
+            Stream::Default => &mut self.default,
+            Stream::PromptResponse => &mut self.prompt_response,
+        }
+    }
+}
+
+impl Wait {
+    fn new(step: &'static str, limit: std::time::Duration) -> Self {
+        Self { step, limit, until: Instant::now() + limit }
+    }
+}

@@ -1,0 +1,275 @@
+//! The connection's own task: takes the owner's requests at once, keeps the pool's Receive pending,
+//! runs a task for each pipeline, and removes the shell at the end.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::Endpoint;
+use super::envelope::CommandState;
+use super::outgoing::{Cut, Queue};
+use super::peek;
+use super::pipeline::{Control, Handle, Pipeline, send_all};
+use super::receive::{Events, Receiver};
+use super::shell::{FRAGMENT_HEADER, Shell};
+use crate::psrp::client::{Outgoing, Stream};
+use crate::psrp::fragment::Fragmenter;
+use crate::transport::{Connection, Error, Event, Request};
+
+/// Requests and events that may wait in their channels.
+const REQUESTS: usize = 64;
+const EVENTS: usize = 64;
+
+/// What the actor starts with: a shell that was just created.
+pub(super) struct Created {
+    pub endpoint: Endpoint,
+    pub pool: Uuid,
+    pub shell: Shell,
+    pub fragmenter: Fragmenter,
+    /// What of the opening did not fit into Create.
+    pub rest: Vec<Vec<u8>>,
+    /// When the pool must be open.
+    pub open_by: Instant,
+}
+
+/// Starts the task of a connection.
+pub(super) fn start(created: Created) -> Connection {
+    let (requests, incoming) = mpsc::channel(REQUESTS);
+    let (sender, events) = mpsc::channel(EVENTS);
+    let (closing, closing_now) = watch::channel(false);
+    let shell = Arc::new(created.shell);
+    let capacity = shell.capacity();
+    let (input, input_queue) = Queue::new(capacity);
+    let (answers, answers_queue) = Queue::new(capacity);
+    if !created.rest.is_empty() {
+        // The queue's other end is in this function.
+        let _ = input.send(Cut { fragments: created.rest, ordered: None });
+    }
+    let actor = Actor {
+        endpoint: created.endpoint,
+        pool: created.pool,
+        shell,
+        fragmenter: created.fragmenter,
+        events: Events { sender, closing: closing_now },
+        closing,
+        opened: watch::channel(false).0,
+        input,
+        answers,
+        pipelines: HashMap::new(),
+        tasks: JoinSet::new(),
+    };
+    tokio::spawn(actor.run(incoming, input_queue, answers_queue, created.open_by));
+    Connection { requests, events }
+}
+
+struct Actor {
+    endpoint: Endpoint,
+    pool: Uuid,
+    shell: Arc<Shell>,
+    fragmenter: Fragmenter,
+    events: Events,
+    closing: watch::Sender<bool>,
+    opened: watch::Sender<bool>,
+    input: mpsc::UnboundedSender<Cut>,
+    answers: mpsc::UnboundedSender<Cut>,
+    pipelines: HashMap<Uuid, Handle>,
+    /// The pipelines' tasks; they end with this one.
+    tasks: JoinSet<Uuid>,
+}
+
+/// Why the conversation is over.
+enum End {
+    /// The owner closes, or is gone.
+    Asked(Option<oneshot::Sender<Result<(), Error>>>),
+    Failed(Error),
+}
+
+impl Actor {
+    async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<Request>,
+        mut input: Queue,
+        mut answers: Queue,
+        open_by: Instant,
+    ) {
+        let (shell, events, opened) = (self.shell.clone(), self.events.clone(), self.opened.clone());
+        let pool = async {
+            tokio::select! {
+                error = receive_pool(&shell, &events, &opened) => error,
+                error = send_all(&shell, None, Stream::Default, &mut input) => error,
+                error = send_all(&shell, None, Stream::PromptResponse, &mut answers) => error,
+            }
+        };
+        let mut pool = pin!(pool);
+        let end = loop {
+            tokio::select! {
+                request = requests.recv() => match request {
+                    None => break End::Asked(None),
+                    Some(Request::Close(reply)) => break End::Asked(Some(reply)),
+                    Some(request) => self.take(request),
+                },
+                error = &mut pool => break End::Failed(error),
+                () = tokio::time::sleep_until(open_by), if !*self.opened.borrow() => {
+                    let limit = self.endpoint.limits.open;
+                    break End::Failed(Error::Timeout { step: "opening the session", limit });
+                }
+                Some(ended) = self.tasks.join_next() => {
+                    if let Ok(id) = ended {
+                        self.pipelines.remove(&id);
+                    }
+                }
+            }
+        };
+        self.tasks.abort_all();
+        match end {
+            End::Asked(reply) => {
+                // From here on nobody has to read events, and the pool's Receive stays pending.
+                self.closing.send_replace(true);
+                let deleted = {
+                    let mut deleting = pin!(shell.delete());
+                    tokio::select! {
+                        result = &mut deleting => result,
+                        _ = &mut pool => deleting.await,
+                    }
+                };
+                let result = match deleted {
+                    Ok(()) => Ok(()),
+                    Err(error) => {
+                        tracing::debug!("removing the session is tried once more: {error}");
+                        super::remove_once(&self.endpoint, self.pool).await
+                    }
+                };
+                self.closed(reply, result).await;
+            }
+            End::Failed(error) => self.broken(error, requests).await,
+        }
+    }
+
+    /// Tells the owner that it is broken, and removes the shell when the owner goes: a connection
+    /// that ended says nothing about the shell.
+    async fn broken(self, error: Error, mut requests: mpsc::Receiver<Request>) {
+        let gone = matches!(&error, Error::Fault(fault) if fault.is_gone());
+        let events = self.events.clone();
+        let mut telling = pin!(events.emit(Event::Broken(error)));
+        let mut told = false;
+        let reply = loop {
+            tokio::select! {
+                () = &mut telling, if !told => told = true,
+                request = requests.recv() => match request {
+                    None => break None,
+                    Some(Request::Close(reply)) => break Some(reply),
+                    Some(_) => {}
+                },
+            }
+        };
+        let result = match gone {
+            true => Ok(()),
+            false => super::remove(&self.endpoint, self.pool).await,
+        };
+        if let Err(error) = &result {
+            tracing::warn!("the session {} may still be on the server: {error}", self.pool);
+        }
+        if let Some(reply) = reply {
+            let _ = reply.send(result);
+        }
+    }
+
+    async fn closed(self, reply: Option<oneshot::Sender<Result<(), Error>>>, result: Result<(), Error>) {
+        if let Err(error) = &result {
+            tracing::warn!("the session {} may still be on the server: {error}", self.pool);
+        }
+        if let Some(reply) = reply {
+            let _ = reply.send(result);
+        }
+        // An owner that doesn't read sees the channel's end instead.
+        let _ = self.events.sender.send_timeout(Event::Closed, Duration::from_secs(1)).await;
+    }
+
+    /// Takes a request without waiting for anything.
+    fn take(&mut self, request: Request) {
+        match request {
+            Request::Send { outgoing, ordered } => self.send(outgoing, ordered),
+            Request::Stop(id) => match self.pipelines.get(&id) {
+                Some(pipeline) => pipeline.control(Control::Stop),
+                None => self.answer(id, Event::StopAcknowledged(id)),
+            },
+            Request::ClosePipeline(id) => match self.pipelines.get(&id) {
+                Some(pipeline) => pipeline.control(Control::Close),
+                None => self.answer(id, Event::PipelineClosed(id)),
+            },
+            Request::Flow { pipeline, wanted } => {
+                if let Some(pipeline) = self.pipelines.get(&pipeline) {
+                    pipeline.wanted(wanted);
+                }
+            }
+            Request::Close(_) => {}
+        }
+    }
+
+    /// Answers for a pipeline that is not there any more, without waiting for the owner to read it.
+    fn answer(&mut self, id: Uuid, event: Event) {
+        let events = self.events.clone();
+        self.tasks.spawn(async move {
+            events.emit(event).await;
+            id
+        });
+    }
+
+    fn send(&mut self, outgoing: Outgoing, ordered: Option<oneshot::Sender<()>>) {
+        let Outgoing { stream, message } = outgoing;
+        let fragments = self.fragmenter.cut(&message.encode(), self.shell.capacity() - FRAGMENT_HEADER);
+        let cut = Cut { fragments, ordered };
+        let id = message.pipeline;
+        if !id.is_nil() && peek::starts_pipeline(&message) {
+            let (handle, pipeline) = Pipeline::new(
+                id,
+                peek::command_name(&message),
+                self.shell.clone(),
+                self.events.clone(),
+                self.opened.subscribe(),
+            );
+            self.pipelines.insert(id, handle);
+            self.tasks.spawn(async move {
+                pipeline.run().await;
+                id
+            });
+        }
+        let queues = match self.pipelines.get(&id) {
+            _ if id.is_nil() => (&self.input, &self.answers),
+            Some(pipeline) => (&pipeline.input, &pipeline.answers),
+            // It has ended in the meantime; `ordered` is dropped, which says so.
+            None => return,
+        };
+        let queue = match stream {
+            Stream::Default => queues.0,
+            Stream::PromptResponse => queues.1,
+        };
+        let _ = queue.send(cut);
+    }
+}
+
+/// Receives for the pool; ends with what went wrong.
+async fn receive_pool(shell: &Shell, events: &Events, opened: &watch::Sender<bool>) -> Error {
+    let mut receiver = Receiver::new(shell, None);
+    loop {
+        let (messages, state) = match receiver.next().await {
+            Ok(received) => received,
+            Err(error) => return error,
+        };
+        for message in messages {
+            if peek::is_opened(&message) {
+                opened.send_replace(true);
+            }
+            events.emit(Event::Message(message)).await;
+        }
+        if state == Some(CommandState::Done) {
+            return Error::Ended("the endpoint ended the session".to_owned());
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Envelopes over HTTP: one POST each, on connections that are kept; what HTTP, TLS and the network
+//! have to say becomes an [`Error`].
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use secrecy::ExposeSecret as _;
+use url::{Host, Url};
+
+use super::envelope::{MEDIA_TYPE, Response, ResponseEnvelope};
+use super::{Authentication, Endpoint};
+use crate::transport::Error;
+
+/// No answer is read beyond this. What lyncsh asks for is 150 KB, but OMI gives more.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+/// How long a connection is kept that nobody uses: shorter than servers do (http.sys 120 s), so that
+/// a request is hardly ever sent into a connection that is being closed.
+const KEEP_IDLE: Duration = Duration::from_secs(60);
+
+/// An HTTP client for one endpoint, with the credential.
+#[derive(Clone)]
+pub(super) struct Http {
+    client: reqwest::Client,
+    uri: Url,
+    authorization: HeaderValue,
+    user: String,
+    /// The endpoint as errors name it.
+    name: String,
+    connect: Duration,
+}
+
+/// What came back.
+pub(super) enum Answer {
+    Response(Box<Response>),
+    /// The request belongs somewhere else.
+    Redirect(String),
+}
+
+impl Http {
+    /// A client with connections of its own. Sends nothing yet; refuses to send a credential where
+    /// anybody could read it.
+    pub fn new(endpoint: &Endpoint) -> Result<Self, Error> {
+        let name = display(&endpoint.uri);
+        let loopback = is_loopback(&endpoint.uri);
+        let encrypted = endpoint.uri.scheme() == "https";
+        let plain_loopback = loopback && endpoint.uri.scheme() == "http";
+        if !encrypted && !plain_loopback {
+            return Err(Error::Insecure { endpoint: name });
+        }
+        // Another part of the program may have been first: it's the same provider.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .http1_only()
+            .tcp_nodelay(true)
+            .connect_timeout(endpoint.limits.connect)
+            .pool_idle_timeout(KEEP_IDLE)
+            .redirect(reqwest::redirect::Policy::none());
+        if loopback {
+            builder = builder.no_proxy();
+        }
+        if !encrypted {
+            // No certificate will be seen: this must work where the system has no roots.
+            builder = builder.tls_certs_only([]);
+        }
+        let client = builder.build().map_err(|error| Error::Unreachable {
+            endpoint: name.clone(),
+            reason: format!("TLS can't be set up: {}", innermost(&error)),
+        })?;
+        let (user, authorization) = authorization(&endpoint.authentication);
+        let authorization = authorization.ok_or_else(|| Error::Unauthorized {
+            endpoint: name.clone(),
+            user: user.clone(),
+            offered: Vec::new(),
+        })?;
+        let mut uri = endpoint.uri.clone();
+        uri.set_fragment(None);
+        // The credential is the profile's: one in the URI would end up in errors and in `a:To`.
+        let _ = uri.set_username("");
+        let _ = uri.set_password(None);
+        Ok(Self { client, uri, authorization, user, name, connect: endpoint.limits.connect })
+    }
+
+    pub fn uri(&self) -> &Url {
+        &self.uri
+    }
+
+    pub fn endpoint_name(&self) -> &str {
+        &self.name
+    }
+
+    /// Sends one envelope and waits for its answer, both within `limit`. `step` names it in an error.
+    pub async fn post(
+        &self,
+        envelope: Vec<u8>,
+        step: &'static str,
+        limit: Duration,
+    ) -> Result<Answer, Error> {
+        match tokio::time::timeout(limit, self.exchange(envelope)).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::Timeout { step, limit }),
+        }
+    }
+
+    async fn exchange(&self, envelope: Vec<u8>) -> Result<Answer, Error> {
+        let request = self
+            .client
+            .post(self.uri.clone())
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(CONTENT_TYPE, MEDIA_TYPE)
+            .body(envelope);
+        let response = request.send().await.map_err(|error| self.failed(&error))?;
+        let status = response.status();
+        if status.is_redirection()
+            && let Some(target) = response.headers().get(LOCATION)
+        {
+            let target = String::from_utf8_lossy(target.as_bytes()).into_owned();
+            return Ok(Answer::Redirect(target));
+        }
+        if status == reqwest::StatusCode::UNAUTHORIZED {
+            let challenges = response.headers().get_all(WWW_AUTHENTICATE).iter();
+            let offered =
+                challenges.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
+            let (endpoint, user) = (self.name.clone(), self.user.clone());
+            return Err(Error::Unauthorized { endpoint, user, offered });
+        }
+        let body = self.body(response).await?;
+        match ResponseEnvelope::read(&body) {
+            Ok(ResponseEnvelope { response: Response::Fault(fault), .. }) if fault.redirect.is_some() => {
+                Ok(Answer::Redirect(fault.redirect.unwrap_or_default()))
+            }
+            Ok(ResponseEnvelope { response, .. }) => Ok(Answer::Response(Box::new(response))),
+            Err(error) if status.is_success() => Err(Error::Protocol(error.to_string())),
+            Err(_) => Err(Error::Http {
+                endpoint: self.name.clone(),
+                status: status.as_u16(),
+                reason: status.canonical_reason().unwrap_or("no reason given").to_owned(),
+            }),
+        }
+    }
+
+    async fn body(&self, mut response: reqwest::Response) -> Result<Vec<u8>, Error> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&error))? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(Error::Protocol(format!("an answer is larger than {MAX_ANSWER} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// What a failure of the HTTP client means.
+    fn failed(&self, error: &reqwest::Error) -> Error {
+        let endpoint = self.name.clone();
+        if let Some(reason) = refused_certificate(error) {
+            return Error::Certificate { endpoint, reason };
+        }
+        if error.is_connect() && error.is_timeout() {
+            return Error::Timeout { step: "connecting", limit: self.connect };
+        }
+        let reason = innermost(error);
+        if error.is_connect() {
+            return Error::Unreachable { endpoint, reason };
+        }
+        Error::Ended(reason)
+    }
+}
+
+/// Whether `uri` names this machine itself.
+pub(super) fn is_loopback(uri: &Url) -> bool {
+    match uri.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// A URI as errors name it: without query, fragment and credential.
+pub(super) fn display(uri: &Url) -> String {
+    let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let host = uri.host_str().unwrap_or_default();
+    format!("{}://{host}{port}{}", uri.scheme(), uri.path())
+}
+
+/// The user's name, and the header that proves it; `None` where it holds what no header can.
+fn authorization(authentication: &Authentication) -> (String, Option<HeaderValue>) {
+    let (user, text) = match authentication {
+        Authentication::Basic { user, password } => {
+            let pair = STANDARD.encode(format!("{user}:{}", password.expose_secret()));
+            (user, format!("Basic {pair}"))
+        }
+        Authentication::Bearer { user, token } => (user, format!("Bearer {}", token.expose_secret())),
+    };
+    let header = HeaderValue::try_from(text).ok().map(|mut value| {
+        value.set_sensitive(true);
+        value
+    });
+    (user.clone(), header)
+}
+
+type Cause<'a> = &'a (dyn std::error::Error + 'static);
+
+fn sources(error: &reqwest::Error) -> impl Iterator<Item = Cause<'_>> {
+    std::iter::successors(Some(error as Cause<'_>), |cause: &Cause<'_>| cause.source())
+}
+
+/// The innermost cause is the one that says something: "Connection refused", "failed to lookup
+/// address information".
+fn innermost(error: &reqwest::Error) -> String {
+    let last = sources(error).last().map(ToString::to_string);
+    last.unwrap_or_else(|| error.to_string())
+}
+
+/// What rustls said of the certificate, in words, where that is why `error` came.
+fn refused_certificate(error: &reqwest::Error) -> Option<String> {
+    use rustls::CertificateError as Refused;
+    let refused = sources(error).find_map(|cause| {
+        // An io::Error shows the source of what it holds, not what it holds.
+        let held = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+        let tls = cause
+            .downcast_ref::<rustls::Error>()
+            .or_else(|| held.and_then(|error| error.downcast_ref::<rustls::Error>()));
+        match tls {
+            Some(rustls::Error::InvalidCertificate(refused)) => Some(refused.clone()),
+            _ => None,
+        }
+    })?;
+    Some(match refused {
+        Refused::Expired | Refused::ExpiredContext { .. } => "it has expired".to_owned(),
+        Refused::NotValidYet | Refused::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
+        Refused::NotValidForName | Refused::NotValidForNameContext { .. } => {
+            "it is for another name".to_owned()
+        }
+        Refused::UnknownIssuer => "this machine does not know its issuer".to_owned(),
+        Refused::Revoked => "it was revoked".to_owned(),
+        other => other.to_string(),
+    })
+}

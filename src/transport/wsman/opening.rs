@@ -1,0 +1,83 @@
+//! Creating a shell: redirections, and a Create that nobody waits for any more.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use url::Url;
+use uuid::Uuid;
+
+use super::Endpoint;
+use super::http::{display, is_loopback};
+use super::shell::Shell;
+use crate::transport::Error;
+
+/// How long the removal of a shell waits for a Create of the same shell that is still on its way.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// The Creates of this process that were sent and not answered. Whoever removes a shell has to know:
+/// a Delete that overtakes its Create finds no shell, and the shell stays.
+static CREATING: Mutex<Vec<(Uuid, watch::Receiver<()>)>> = Mutex::new(Vec::new());
+
+/// Sends Create and waits for its answer. When the caller stops waiting, Create goes on, and what it
+/// makes is removed.
+pub(super) async fn create(
+    shell: &Shell,
+    endpoint: &Endpoint,
+    pool: Uuid,
+    data: Vec<u8>,
+    limit: Duration,
+) -> Result<Option<String>, Error> {
+    let (reply, answer) = oneshot::channel();
+    let (settled, settling) = watch::channel(());
+    creating().push((pool, settling));
+    let (shell, endpoint) = (shell.clone(), endpoint.clone());
+    tokio::spawn(async move {
+        let result = shell.create(data, endpoint.idle_timeout, limit).await;
+        drop(settled);
+        creating().retain(|(_, settling)| settling.has_changed().is_ok());
+        if let Err(Ok(None)) = reply.send(result)
+            && let Err(error) = super::remove_once(&endpoint, pool).await
+        {
+            tracing::warn!("the session {pool} may still be on the server: {error}");
+        }
+    });
+    // The task always answers; only a runtime that ends takes it away before.
+    answer.await.unwrap_or(Err(Error::Closed))
+}
+
+/// Waits, for a short time, until no Create of this shell is on its way. Says whether there was one.
+pub(super) async fn settle(pool: Uuid) -> bool {
+    let settling = creating().iter().find(|(id, _)| *id == pool).map(|(_, settling)| settling.clone());
+    let Some(mut settling) = settling else { return false };
+    // `changed` fails when the sender is dropped: that is the sign.
+    let _ = tokio::time::timeout(SETTLE, async { while settling.changed().await.is_ok() {} }).await;
+    true
+}
+
+fn creating() -> std::sync::MutexGuard<'static, Vec<(Uuid, watch::Receiver<()>)>> {
+    CREATING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The endpoint that a redirection leads to. Only to where the credential may go: https, or loopback
+/// from loopback.
+pub(super) fn redirected(endpoint: Endpoint, target: &str, followed: u8) -> Result<Endpoint, Error> {
+    let refused = |reason| {
+        let from = display(&endpoint.uri);
+        // Without its query: that is where services put tickets.
+        let target = target.split(['?', '#']).next().unwrap_or_default().to_owned();
+        Error::Redirect { endpoint: from, target, reason }
+    };
+    if followed >= endpoint.max_redirections {
+        return Err(refused("there were more redirections than the profile allows"));
+    }
+    let uri: Url = match endpoint.uri.join(target) {
+        Ok(uri) => uri,
+        Err(_) => return Err(refused("it is not a URI")),
+    };
+    let on_loopback = is_loopback(&endpoint.uri) && is_loopback(&uri) && uri.scheme() == "http";
+    if uri.scheme() != "https" && !(on_loopback && endpoint.uri.scheme() == "http") {
+        return Err(refused("it is not an https URI"));
+    }
+    Ok(Endpoint { uri, ..endpoint })
+}

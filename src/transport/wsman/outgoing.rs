@@ -1,0 +1,111 @@
+//! What waits to be sent on one stream of one pipeline, or of the pool: whole messages go in, pieces
+//! of one envelope's size come out, in order.
+
+use std::collections::VecDeque;
+
+use tokio::sync::{mpsc, oneshot};
+
+/// One message, cut into fragments.
+pub(super) struct Cut {
+    pub fragments: Vec<Vec<u8>>,
+    pub ordered: Option<oneshot::Sender<()>>,
+}
+
+/// Fragments for one envelope, and who is told when the server has them.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub data: Vec<u8>,
+    ordered: Vec<oneshot::Sender<()>>,
+}
+
+impl Batch {
+    /// The server has it all.
+    pub fn done(self) {
+        for ordered in self.ordered {
+            // Whoever asked may have gone.
+            let _ = ordered.send(());
+        }
+    }
+}
+
+/// The queue's reading end.
+pub(super) struct Queue {
+    incoming: mpsc::UnboundedReceiver<Cut>,
+    fragments: VecDeque<(Vec<u8>, Option<oneshot::Sender<()>>)>,
+    /// Bytes that fit into one envelope; no fragment is larger.
+    capacity: usize,
+}
+
+impl Queue {
+    pub fn new(capacity: usize) -> (mpsc::UnboundedSender<Cut>, Self) {
+        let (sender, incoming) = mpsc::unbounded_channel();
+        (sender, Self { incoming, fragments: VecDeque::new(), capacity })
+    }
+
+    /// As much as is there and fits, or the first that comes; `None` when nothing can come any more.
+    pub async fn next(&mut self) -> Option<Batch> {
+        while self.fragments.is_empty() {
+            let cut = self.incoming.recv().await?;
+            self.take(cut);
+        }
+        let mut waiting: usize = self.fragments.iter().map(|(fragment, _)| fragment.len()).sum();
+        while waiting < self.capacity
+            && let Ok(cut) = self.incoming.try_recv()
+        {
+            waiting += cut.fragments.iter().map(Vec::len).sum::<usize>();
+            self.take(cut);
+        }
+        let mut batch = Batch::default();
+        while let Some((fragment, _)) = self.fragments.front() {
+            if !batch.data.is_empty() && batch.data.len() + fragment.len() > self.capacity {
+                break;
+            }
+            if let Some((fragment, ordered)) = self.fragments.pop_front() {
+                batch.data.extend(fragment);
+                batch.ordered.extend(ordered);
+            }
+        }
+        Some(batch)
+    }
+
+    fn take(&mut self, cut: Cut) {
+        let Cut { mut fragments, ordered } = cut;
+        let last = fragments.pop();
+        self.fragments.extend(fragments.into_iter().map(|fragment| (fragment, None)));
+        self.fragments.extend(last.map(|fragment| (fragment, ordered)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn small_messages_share_an_envelope_and_large_ones_take_several() {
+        let (sender, mut queue) = Queue::new(10);
+        let cut = |sizes: &[usize], ordered| Cut {
+            fragments: sizes.iter().map(|size| vec![*size as u8; *size]).collect(),
+            ordered,
+        };
+        let (told, mut large) = oneshot::channel();
+        sender.send(cut(&[3], None)).unwrap();
+        sender.send(cut(&[3], None)).unwrap();
+        sender.send(cut(&[10, 9], Some(told))).unwrap();
+        sender.send(cut(&[1, 1], None)).unwrap();
+        drop(sender);
+        let mut sizes = Vec::new();
+        while let Some(batch) = queue.next().await {
+            sizes.push(batch.data.len());
+            assert!(large.try_recv().is_err());
+            let last_of_large = batch.data.contains(&9);
+            batch.done();
+            assert_eq!(large.try_recv().is_ok(), last_of_large);
+            if last_of_large {
+                break;
+            }
+        }
+        assert_eq!(sizes, [6, 10, 10]);
+        assert_eq!(queue.next().await.unwrap().data.len(), 1);
+        assert!(queue.next().await.is_none());
+    }
+}

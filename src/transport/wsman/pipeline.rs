@@ -1,0 +1,277 @@
+//! One pipeline on the server: Command, then its streams, its Receive and its signals side by side,
+//! each on a connection of its own.
+
+use std::future::pending;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
+
+use super::envelope::{CommandState, SignalCode};
+use super::outgoing::{Cut, Queue};
+use super::peek;
+use super::receive::{Events, Receiver};
+use super::shell::Shell;
+use crate::psrp::client::Stream;
+use crate::transport::{Error, Event};
+
+/// How long a pipeline's last Receive, which crosses the Signal that ends it, is waited for.
+const CROSSING: Duration = Duration::from_secs(2);
+
+/// What the connection's owner does to a pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Control {
+    Stop,
+    Close,
+}
+
+/// The connection's end of a pipeline.
+pub(super) struct Handle {
+    pub input: mpsc::UnboundedSender<Cut>,
+    pub answers: mpsc::UnboundedSender<Cut>,
+    control: mpsc::UnboundedSender<Control>,
+    wanted: watch::Sender<bool>,
+}
+
+impl Handle {
+    /// A Receive is pending whenever a Signal is sent, however little is wanted.
+    pub fn control(&self, control: Control) {
+        self.wanted(true);
+        // A pipeline that has ended needs no signal.
+        let _ = self.control.send(control);
+    }
+
+    pub fn wanted(&self, wanted: bool) {
+        self.wanted.send_replace(wanted);
+    }
+}
+
+/// A pipeline that is to run.
+pub(super) struct Pipeline {
+    pub id: Uuid,
+    /// The first command's name.
+    name: String,
+    shell: Arc<Shell>,
+    events: Events,
+    opened: watch::Receiver<bool>,
+    wanted: watch::Receiver<bool>,
+    input: Queue,
+    answers: Queue,
+    control: mpsc::UnboundedReceiver<Control>,
+    /// The owner wants no more of it.
+    closing: AtomicBool,
+}
+
+impl Pipeline {
+    pub fn new(
+        id: Uuid,
+        name: String,
+        shell: Arc<Shell>,
+        events: Events,
+        opened: watch::Receiver<bool>,
+    ) -> (Handle, Self) {
+        let capacity = shell.capacity();
+        let (input, input_queue) = Queue::new(capacity);
+        let (answers, answers_queue) = Queue::new(capacity);
+        let (control, controls) = mpsc::unbounded_channel();
+        let (wanted, wanted_now) = watch::channel(true);
+        let handle = Handle { input, answers, control, wanted };
+        let pipeline = Self {
+            id,
+            name,
+            shell,
+            events,
+            opened,
+            wanted: wanted_now,
+            input: input_queue,
+            answers: answers_queue,
+            control: controls,
+            closing: AtomicBool::new(false),
+        };
+        (handle, pipeline)
+    }
+
+    /// Runs it until the owner has closed it or it has failed.
+    pub async fn run(mut self) {
+        let (id, events) = (self.id, self.events.clone());
+        let failure = match self.start().await {
+            Ok(Started::Running { stop }) => self.converse(stop).await,
+            Ok(Started::Closed) => return events.emit(Event::PipelineClosed(id)).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = failure {
+            let refused = matches!(error, Error::Fault(_));
+            events.emit(Event::PipelineFailed(id, error)).await;
+            if !refused {
+                // It may still run there.
+                let _ = self.shell.signal(id, SignalCode::Terminate).await;
+            }
+        }
+    }
+
+    /// Sends Command as soon as the pool is open: before that, it hangs the session on real servers.
+    async fn start(&mut self) -> Result<Started, Error> {
+        let mut stop = false;
+        let (input, opened) = (&mut self.input, &mut self.opened);
+        let ready = async {
+            let batch = input.next().await;
+            // The sender goes when the connection ends, and this task with it.
+            if opened.wait_for(|opened| *opened).await.is_err() {
+                pending::<()>().await;
+            }
+            batch
+        };
+        let mut ready = pin!(ready);
+        let batch = loop {
+            tokio::select! {
+                batch = &mut ready => break batch,
+                control = self.control.recv() => match control {
+                    // A Signal for what the server doesn't know yet would be lost.
+                    Some(Control::Stop) => stop = true,
+                    Some(Control::Close) | None => return Ok(Started::Closed),
+                },
+            }
+        };
+        let Some(mut batch) = batch else { return Ok(Started::Closed) };
+        let data = std::mem::take(&mut batch.data);
+        self.shell.command(self.id, &self.name, data).await?;
+        batch.done();
+        Ok(Started::Running { stop })
+    }
+
+    /// Everything between CommandResponse and the end.
+    async fn converse(&mut self, stop: bool) -> Result<(), Error> {
+        let Self { id, shell, events, wanted, input, answers, control, closing, .. } = self;
+        let id = *id;
+        let mut sending = pin!(send_all(shell, Some(id), Stream::Default, input));
+        let mut answering = pin!(send_all(shell, Some(id), Stream::PromptResponse, answers));
+        let mut signaling = pin!(signal_until_closed(shell, id, events, control, stop, closing));
+        let mut receiving = pin!(receive_all(shell, id, events, wanted, closing));
+        let mut received = false;
+        loop {
+            tokio::select! {
+                result = &mut signaling => break result?,
+                error = &mut sending => return Err(error),
+                error = &mut answering => return Err(error),
+                result = &mut receiving, if !received => {
+                    result?;
+                    received = true;
+                }
+            }
+        }
+        events.emit(Event::PipelineClosed(id)).await;
+        if !received {
+            // Let it end: its connection serves the next pipeline.
+            let _ = tokio::time::timeout(CROSSING, receiving).await;
+        }
+        Ok(())
+    }
+}
+
+/// How a pipeline's start went.
+enum Started {
+    /// `stop`: it is to be stopped at once.
+    Running { stop: bool },
+    /// The owner closed it before there was anything to start.
+    Closed,
+}
+
+/// Sends what comes for a pipeline, or for the pool, in order; ends with what went wrong.
+pub(super) async fn send_all(
+    shell: &Shell,
+    command: Option<Uuid>,
+    stream: Stream,
+    queue: &mut Queue,
+) -> Error {
+    while let Some(mut batch) = queue.next().await {
+        let data = std::mem::take(&mut batch.data);
+        match shell.send(command, stream, data).await {
+            Ok(()) => batch.done(),
+            // Input for a pipeline that has just ended.
+            Err(Error::Fault(fault)) if command.is_some() && fault.is_gone() => {}
+            Err(error) => return error,
+        }
+    }
+    pending().await
+}
+
+/// Sends the owner's signals; ends when the pipeline is closed.
+async fn signal_until_closed(
+    shell: &Shell,
+    id: Uuid,
+    events: &Events,
+    control: &mut mpsc::UnboundedReceiver<Control>,
+    stop: bool,
+    closing: &AtomicBool,
+) -> Result<(), Error> {
+    let stop_once = || async {
+        crossing(shell.signal(id, SignalCode::Stop).await)?;
+        events.emit(Event::StopAcknowledged(id)).await;
+        Ok::<(), Error>(())
+    };
+    let mut stops = FuturesUnordered::new();
+    if stop {
+        stops.push(stop_once());
+    }
+    loop {
+        tokio::select! {
+            control = control.recv() => match control {
+                Some(Control::Stop) => stops.push(stop_once()),
+                Some(Control::Close) | None => break,
+            },
+            Some(result) = stops.next() => result?,
+        }
+    }
+    closing.store(true, Ordering::Relaxed);
+    crossing(shell.signal(id, SignalCode::Terminate).await)
+}
+
+/// A Signal and the end of what it is for cross: a fault to it means nothing.
+fn crossing(result: Result<(), Error>) -> Result<(), Error> {
+    match result {
+        Err(Error::Fault(fault)) => {
+            tracing::debug!("a signal crossed its pipeline's end: {}", fault.text);
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// Receives until the server has nothing more of this pipeline. Goes on after the final state: the
+/// Signal that ends the pipeline wants a Receive to be pending.
+async fn receive_all(
+    shell: &Shell,
+    id: Uuid,
+    events: &Events,
+    wanted: &mut watch::Receiver<bool>,
+    closing: &AtomicBool,
+) -> Result<(), Error> {
+    let mut receiver = Receiver::new(shell, Some(id));
+    let mut finished = false;
+    loop {
+        // No sender: nobody is there to say that it is not wanted.
+        let _ = wanted.wait_for(|wanted| *wanted).await;
+        let over = |finished| finished || closing.load(Ordering::Relaxed);
+        let (messages, state) = match receiver.next().await {
+            Ok(received) => received,
+            Err(_) if over(finished) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for message in messages {
+            finished |= peek::is_final(&message);
+            events.emit(Event::Message(message)).await;
+        }
+        if state == Some(CommandState::Done) {
+            if over(finished) {
+                return Ok(());
+            }
+            let reason = "the endpoint ended a command without its final state";
+            return Err(Error::Protocol(reason.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The long poll: Receive after Receive for one pipeline, or for the pool, and messages out of what
+//! comes.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::envelope::{CommandState, Received};
+use super::shell::Shell;
+use crate::psrp::fragment::Defragmenter;
+use crate::psrp::message::{Message, MessageError};
+use crate::transport::{Error, Event};
+
+/// How often a Receive whose connection was lost is tried anew, and how long after the first loss at
+/// most: the session is still on the server, and a network's hiccup is shorter.
+const TRIES: u32 = 5;
+const LOST_LIMIT: Duration = Duration::from_secs(15);
+/// The wait before the first new try; each further one waits three times as long.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+
+/// Where events go. Once the connection is being closed nobody has to read them any more.
+#[derive(Clone)]
+pub(super) struct Events {
+    pub sender: mpsc::Sender<Event>,
+    pub closing: watch::Receiver<bool>,
+}
+
+impl Events {
+    pub async fn emit(&self, event: Event) {
+        let mut closing = self.closing.clone();
+        tokio::select! {
+            // A receiver that is gone wants nothing.
+            _ = self.sender.send(event) => {}
+            _ = closing.wait_for(|closing| *closing) => {}
+        }
+    }
+}
+
+/// The reading end of one pipeline, or of the pool.
+pub(super) struct Receiver<'a> {
+    shell: &'a Shell,
+    command: Option<Uuid>,
+    defragmenter: Defragmenter,
+    /// Answers in a row that were empty and came at once.
+    hasty: u32,
+}
+
+impl<'a> Receiver<'a> {
+    pub fn new(shell: &'a Shell, command: Option<Uuid>) -> Self {
+        Self { shell, command, defragmenter: Defragmenter::default(), hasty: 0 }
+    }
+
+    /// The next answer's messages, which may be none, and the state that came with them.
+    pub async fn next(&mut self) -> Result<(Vec<Message>, Option<CommandState>), Error> {
+        let started = Instant::now();
+        let received = self.receive().await?;
+        let mut messages = Vec::new();
+        for part in received.streams {
+            let whole = self.defragmenter.push(&part.data);
+            for bytes in whole.map_err(|error| Error::Protocol(error.to_string()))? {
+                match Message::decode(&bytes) {
+                    Ok(message) => messages.push(message),
+                    Err(MessageError::UnknownType(kind)) => {
+                        tracing::warn!("a message of the unknown type {kind:#010x} is passed over");
+                    }
+                    Err(error) => return Err(Error::Protocol(error.to_string())),
+                }
+            }
+        }
+        let hasty = messages.is_empty() && started.elapsed() < Duration::from_millis(20);
+        self.hasty = if hasty { self.hasty + 1 } else { 0 };
+        if self.hasty > 10 {
+            // A server that doesn't wait must not make this machine hot.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Ok((messages, received.state))
+    }
+
+    /// One answer: silence is waited out, a lost connection is replaced.
+    async fn receive(&self) -> Result<Received, Error> {
+        let mut lost: Option<(Instant, u32)> = None;
+        loop {
+            match self.shell.receive(self.command).await {
+                Err(Error::Fault(fault)) if fault.is_timed_out() => lost = None,
+                Err(error) if is_lost(&error) => {
+                    let (since, tries) = lost.unwrap_or((Instant::now(), 0));
+                    if tries >= TRIES || since.elapsed() > LOST_LIMIT {
+                        return Err(Error::Ended(format!(
+                            "{error}; {} did not answer again, the session may still be there",
+                            self.shell.endpoint_name()
+                        )));
+                    }
+                    tracing::debug!("a Receive is repeated: {error}");
+                    tokio::time::sleep(FIRST_WAIT * 3_u32.pow(tries)).await;
+                    lost = Some((since, tries + 1));
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+fn is_lost(error: &Error) -> bool {
+    matches!(error, Error::Ended(_) | Error::Unreachable { .. } | Error::Timeout { .. })
+}

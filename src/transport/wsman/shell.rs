@@ -1,0 +1,242 @@
+//! The operations on one shell, each a request and the answer that belongs to it.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::envelope::{
+    Create, DEFAULT_MAX_ENVELOPE_SIZE, Enumerate, Items, Received, Request, RequestEnvelope, RequestHeader,
+    Response, SHELL_RESOURCE, SignalCode, StreamPart,
+};
+use super::http::{Answer, Http};
+use super::{Endpoint, ShellInfo};
+use crate::psrp::client::Stream;
+use crate::transport::{Error, Limits};
+
+/// How long a server may keep a Receive before it says that there is nothing to say.
+const RECEIVE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How much later than that the answer may arrive.
+const RECEIVE_GRACE: Duration = Duration::from_secs(30);
+/// Room in an envelope for what varies from request to request: the command's name, numbers.
+const MARGIN: usize = 2_048;
+/// A fragment's header (MS-PSRP 2.2.4).
+pub(super) const FRAGMENT_HEADER: usize = 21;
+/// The most of a command's name that is sent in clear.
+const MAX_NAME: usize = 256;
+
+/// One shell on an endpoint, there or not yet.
+#[derive(Clone)]
+pub(super) struct Shell {
+    http: Http,
+    configuration: String,
+    /// The runspace pool's id in capitals: what clients choose for a shell's.
+    id: String,
+    session: String,
+    pub limits: Limits,
+}
+
+impl Shell {
+    pub fn new(endpoint: &Endpoint, pool: Uuid) -> Result<Self, Error> {
+        Ok(Self {
+            http: Http::new(endpoint)?,
+            configuration: endpoint.configuration.clone(),
+            id: capitals(pool),
+            session: format!("uuid:{}", capitals(Uuid::new_v4())),
+            limits: endpoint.limits,
+        })
+    }
+
+    pub fn endpoint_name(&self) -> &str {
+        self.http.endpoint_name()
+    }
+
+    /// How many bytes of fragments fit into one envelope, whose base64 is a third longer.
+    pub fn capacity(&self) -> usize {
+        let command = Request::Command { id: Some(Uuid::nil()), name: String::new(), arguments: Vec::new() };
+        let around = self.envelope(command, self.limits.operation).write().len() + MARGIN;
+        // A URI of 100 KB is no endpoint's; it must not make the capacity nothing.
+        let room = (DEFAULT_MAX_ENVELOPE_SIZE as usize).saturating_sub(around).max(16 * 1024);
+        room / 4 * 3
+    }
+
+    /// Creates the shell. Answers with the URI to go to, where the server points elsewhere.
+    pub async fn create(
+        &self,
+        data: Vec<u8>,
+        idle_timeout: Option<Duration>,
+        limit: Duration,
+    ) -> Result<Option<String>, Error> {
+        let create = Create {
+            shell_id: Some(self.id.clone()),
+            name: Some("lyncsh".to_owned()),
+            input_streams: "stdin pr".to_owned(),
+            output_streams: "stdout".to_owned(),
+            idle_timeout,
+            data,
+        };
+        let mut envelope = self.envelope(Request::Create(create), limit);
+        envelope.header.selectors.clear();
+        match self.http.post(envelope.write(), "creating the session", limit).await? {
+            Answer::Redirect(target) => Ok(Some(target)),
+            Answer::Response(response) => match *response {
+                Response::Created { shell_id, .. } if shell_id.eq_ignore_ascii_case(&self.id) => Ok(None),
+                Response::Created { shell_id, .. } => {
+                    Err(Error::Protocol(format!("the shell {shell_id} was created instead of {}", self.id)))
+                }
+                other => Err(unexpected(other)),
+            },
+        }
+    }
+
+    /// Starts a pipeline with its first fragments.
+    pub async fn command(&self, id: Uuid, name: &str, arguments: Vec<u8>) -> Result<(), Error> {
+        let name = name.chars().take(MAX_NAME).collect();
+        let request = Request::Command { id: Some(id), name, arguments };
+        match self.operate(request, "starting the command", self.limits.operation).await? {
+            Response::Commanded { .. } => Ok(()),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Sends fragments of a pipeline, or of the pool.
+    pub async fn send(&self, command: Option<Uuid>, stream: Stream, data: Vec<u8>) -> Result<(), Error> {
+        let name = match stream {
+            Stream::Default => "stdin",
+            Stream::PromptResponse => "pr",
+        };
+        let part = StreamPart { name: name.to_owned(), command, data, end: false };
+        let request = Request::Send(vec![part]);
+        match self.operate(request, "sending to the session", self.limits.operation).await? {
+            Response::Sent => Ok(()),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Waits for what a pipeline, or the pool, has to say. A server with nothing to say answers empty
+    /// or with a fault, as its kind has it: [`super::fault::Fault::is_timed_out`].
+    pub async fn receive(&self, command: Option<Uuid>) -> Result<Received, Error> {
+        let request = Request::Receive { streams: vec!["stdout".to_owned()], command };
+        let mut envelope = self.envelope(request, RECEIVE_TIMEOUT);
+        // What WinRM's own client asks for; other servers pass over it.
+        let keep_alive = ("WSMAN_CMDSHELL_OPTION_KEEPALIVE".to_owned(), "TRUE".to_owned());
+        envelope.header.options.push(keep_alive);
+        let limit = RECEIVE_TIMEOUT + RECEIVE_GRACE;
+        match self.answered(envelope, "waiting for the session", limit).await? {
+            Response::Received(received) => Ok(received),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    pub async fn signal(&self, command: Uuid, code: SignalCode) -> Result<(), Error> {
+        let step = match code {
+            SignalCode::Stop => "stopping the command",
+            SignalCode::Terminate | SignalCode::Other(_) => "ending the command",
+        };
+        let request = Request::Signal { command: Some(command), code };
+        match self.operate(request, step, self.limits.operation).await? {
+            Response::Signaled => Ok(()),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Removes the shell; one that is not there is removed already.
+    pub async fn delete(&self) -> Result<(), Error> {
+        match self.operate(Request::Delete, "removing the session", self.limits.close).await {
+            Ok(Response::Deleted) => Ok(()),
+            Ok(other) => Err(unexpected(other)),
+            Err(Error::Fault(fault)) if fault.is_gone() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The caller's shells on the endpoint, whatever their configuration.
+    pub async fn enumerate(&self) -> Result<Vec<ShellInfo>, Error> {
+        let most = Some(1_000);
+        let first = Request::Enumerate(Enumerate { optimize: true, max_elements: most, filter: Vec::new() });
+        let mut items = self.list(first).await?;
+        let mut shells = Vec::new();
+        loop {
+            let Items { shells: some, context, end, .. } = items;
+            let none = some.is_empty();
+            shells.extend(some);
+            let Some(context) = context.filter(|_| !end) else { return Ok(shells) };
+            let pull = Request::Pull { context, max_elements: most };
+            items = self.list(pull).await?;
+            if none && items.shells.is_empty() {
+                // A server that gives nothing and never ends is believed to be at its end.
+                return Ok(shells);
+            }
+        }
+    }
+
+    async fn list(&self, request: Request) -> Result<Items, Error> {
+        let mut envelope = self.envelope(request, self.limits.operation);
+        envelope.header.resource_uri = SHELL_RESOURCE.to_owned();
+        envelope.header.selectors.clear();
+        envelope.header.options.clear();
+        match self.answered(envelope, "listing the sessions", self.limits.operation).await? {
+            Response::Enumerated(items) | Response::Pulled(items) => Ok(items),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    async fn operate(
+        &self,
+        request: Request,
+        step: &'static str,
+        limit: Duration,
+    ) -> Result<Response, Error> {
+        self.answered(self.envelope(request, limit), step, limit).await
+    }
+
+    /// Sends an envelope; a fault is an error, and so is being sent elsewhere.
+    async fn answered(
+        &self,
+        envelope: RequestEnvelope,
+        step: &'static str,
+        limit: Duration,
+    ) -> Result<Response, Error> {
+        match self.http.post(envelope.write(), step, limit).await? {
+            Answer::Response(response) => match *response {
+                Response::Fault(fault) => Err(Error::Fault(fault)),
+                response => Ok(response),
+            },
+            Answer::Redirect(target) => Err(Error::Redirect {
+                endpoint: self.endpoint_name().to_owned(),
+                target,
+                reason: "only the opening of a session is redirected",
+            }),
+        }
+    }
+
+    fn envelope(&self, request: Request, timeout: Duration) -> RequestEnvelope {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let protocol = matches!(request, Request::Create(_) | Request::Delete);
+        RequestEnvelope {
+            header: RequestHeader {
+                message_id: format!("uuid:{}", capitals(Uuid::new_v4())),
+                to: self.http.uri().to_string(),
+                resource_uri: self.configuration.clone(),
+                max_envelope_size: Some(DEFAULT_MAX_ENVELOPE_SIZE),
+                operation_timeout: Some(timeout),
+                locale: Some("en-US".to_owned()),
+                data_locale: Some("en-US".to_owned()),
+                session_id: Some(self.session.clone()),
+                selectors: vec![pair("ShellId", &self.id)],
+                options: if protocol { vec![pair("protocolversion", "2.3")] } else { Vec::new() },
+            },
+            request,
+        }
+    }
+}
+
+fn capitals(id: Uuid) -> String {
+    id.hyphenated().to_string().to_uppercase()
+}
+
+fn unexpected(response: Response) -> Error {
+    match response {
+        Response::Fault(fault) => Error::Fault(fault),
+        other => Error::Protocol(format!("{} came as an answer to something else", other.name())),
+    }
+}
