@@ -4,6 +4,8 @@ mod access;
 mod display;
 mod escape;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use read::{Limits, ReadError, read, read_with};
