@@ -1,5 +1,15 @@
 //! Fragments (MS-PSRP 2.2.4): what carries messages over a transport in pieces of bounded size.
 
+use std::collections::VecDeque;
+
+/// Object id and fragment id (8 bytes each, big-endian), flags, length (4 bytes, big-endian).
+const HEADER: usize = 21;
+const START: u8 = 1;
+const END: u8 = 2;
+
+/// The largest message that is joined: bad input is an error long before memory is short.
+const MAX_MESSAGE: usize = 256 << 20;
+
 /// Cuts messages into fragments. Object ids count up over the whole session, pool and pipelines
 /// together, in each direction: one fragmenter a direction.
 #[derive(Debug)]
@@ -14,10 +24,31 @@ impl Default for Fragmenter {
 }
 
 impl Fragmenter {
-    /// The fragments of one encoded message, each with at most `max_payload` bytes of it.
+    /// The fragments of one encoded message, each with at most `max_payload` bytes of it (at least one).
     pub fn cut(&mut self, message: &[u8], max_payload: usize) -> Vec<Vec<u8>> {
-        let _ = (message, max_payload);
-        todo!()
+        let object = self.next_object_id;
+        self.next_object_id += 1;
+        // The length field has 32 bits, and PowerShell reads it as signed.
+        let size = max_payload.clamp(1, i32::MAX as usize);
+        let mut pieces: Vec<&[u8]> = message.chunks(size).collect();
+        if pieces.is_empty() {
+            pieces.push(&[]);
+        }
+        let last = pieces.len() - 1;
+        pieces
+            .into_iter()
+            .enumerate()
+            .map(|(index, piece)| {
+                let flags = if index == 0 { START } else { 0 } | if index == last { END } else { 0 };
+                let mut fragment = Vec::with_capacity(HEADER + piece.len());
+                fragment.extend(object.to_be_bytes());
+                fragment.extend((index as u64).to_be_bytes());
+                fragment.push(flags);
+                fragment.extend((piece.len() as u32).to_be_bytes());
+                fragment.extend(piece);
+                fragment
+            })
+            .collect()
     }
 }
 
@@ -31,19 +62,165 @@ pub enum FragmentError {
 }
 
 /// Joins one direction's byte stream of one pool or pipeline into encoded messages. A fragment, its
-/// header even, may be cut anywhere; one piece may hold many.
-#[derive(Debug, Default)]
-pub struct Defragmenter {}
+/// header even, may be cut anywhere; one piece may hold many. After an error the stream is of no more
+/// use, and every further push is an error too.
+#[derive(Debug)]
+pub struct Defragmenter {
+    /// Bytes of a fragment's header that is not whole yet.
+    header: VecDeque<u8>,
+    /// The fragment being read: its end flag, and how many bytes are still to come.
+    fragment: Option<(bool, usize)>,
+    message: Option<Partial>,
+    limit: usize,
+}
+
+/// A message that is not whole yet.
+#[derive(Debug)]
+struct Partial {
+    object: u64,
+    next: u64,
+    bytes: Vec<u8>,
+}
+
+impl Default for Defragmenter {
+    fn default() -> Self {
+        Self::with_limit(MAX_MESSAGE)
+    }
+}
 
 impl Defragmenter {
+    /// One that refuses messages of more than `limit` bytes.
+    pub fn with_limit(limit: usize) -> Self {
+        Self { header: VecDeque::with_capacity(HEADER), fragment: None, message: None, limit }
+    }
+
     /// Takes a piece of any size; gives every message that it completes.
     pub fn push(&mut self, piece: &[u8]) -> Result<Vec<Vec<u8>>, FragmentError> {
-        let _ = piece;
-        todo!()
+        let mut whole = Vec::new();
+        let mut rest = piece;
+        loop {
+            let Some((ends, missing)) = self.fragment else {
+                let (taken, after) = rest.split_at(rest.len().min(HEADER - self.header.len()));
+                self.header.extend(taken);
+                rest = after;
+                if self.header.len() < HEADER {
+                    return Ok(whole);
+                }
+                // Left in place on an error, so that the next push fails likewise.
+                self.begin()?;
+                self.header.clear();
+                continue;
+            };
+            let (taken, after) = rest.split_at(rest.len().min(missing));
+            rest = after;
+            if let Some(message) = &mut self.message {
+                message.bytes.extend_from_slice(taken);
+            }
+            if taken.len() < missing {
+                self.fragment = Some((ends, missing - taken.len()));
+                return Ok(whole);
+            }
+            self.fragment = None;
+            if ends {
+                whole.extend(self.message.take().map(|message| message.bytes));
+            }
+        }
     }
 
     /// Whether a message has begun and not ended.
     pub fn is_partial(&self) -> bool {
-        todo!()
+        self.message.is_some() || !self.header.is_empty()
+    }
+
+    /// Reads the header that is now whole.
+    fn begin(&mut self) -> Result<(), FragmentError> {
+        let number = |range: std::ops::Range<usize>| {
+            self.header.range(range).fold(0u64, |number, byte| (number << 8) | u64::from(*byte))
+        };
+        let (object, id, flags, length) = (number(0..8), number(8..16), number(16..17) as u8, number(17..21));
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let (expected, begun) = match &self.message {
+            Some(partial) if partial.object == object => (partial.next, partial.bytes.len()),
+            Some(partial) => {
+                return Err(FragmentError::OutOfOrder { object, expected: partial.next, got: id });
+            }
+            None => (0, 0),
+        };
+        if id != expected || (flags & START != 0) != (id == 0) {
+            return Err(FragmentError::OutOfOrder { object, expected, got: id });
+        }
+        if begun.saturating_add(length) > self.limit {
+            return Err(FragmentError::TooLarge(self.limit));
+        }
+        let message = self.message.get_or_insert_with(|| Partial { object, next: 0, bytes: Vec::new() });
+        message.next += 1;
+        self.fragment = Some((flags & END != 0, length));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn object_ids_count_from_one_and_flags_mark_the_ends() {
+        let mut fragmenter = Fragmenter::default();
+        let one = fragmenter.cut(b"abc", 100);
+        assert_eq!(one, [b"\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\x03\0\0\0\x03abc".to_vec()]);
+        let three = fragmenter.cut(b"abcde", 2);
+        assert_eq!(
+            three.iter().map(|f| (f[7], f[15], f[16])).collect::<Vec<_>>(),
+            [(2, 0, 1), (2, 1, 0), (2, 2, 2)]
+        );
+    }
+
+    #[test]
+    fn a_fragment_out_of_order_and_a_giant_are_errors_that_stay() {
+        let mut fragmenter = Fragmenter::default();
+        let fragments = fragmenter.cut(b"abcdef", 2);
+        let mut defragmenter = Defragmenter::default();
+        assert!(defragmenter.push(&fragments[0]).unwrap().is_empty());
+        assert!(defragmenter.is_partial());
+        assert!(matches!(
+            defragmenter.push(&fragments[2]),
+            Err(FragmentError::OutOfOrder { object: 1, expected: 1, got: 2 })
+        ));
+        assert!(defragmenter.push(&fragments[1]).is_err());
+
+        let mut small = Defragmenter::with_limit(5);
+        assert!(matches!(small.push(&fragments.concat()), Err(FragmentError::TooLarge(5))));
+    }
+
+    proptest! {
+        #[test]
+        fn messages_join_however_the_stream_is_cut(
+            messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 1..6),
+            payload in 1usize..80,
+            cuts in prop::collection::vec(1usize..60, 1..20),
+        ) {
+            let mut fragmenter = Fragmenter::default();
+            let stream: Vec<u8> =
+                messages.iter().flat_map(|message| fragmenter.cut(message, payload).concat()).collect();
+            let mut defragmenter = Defragmenter::default();
+            let mut joined = Vec::new();
+            let (mut rest, mut turn) = (&stream[..], 0);
+            while !rest.is_empty() {
+                let (piece, after) = rest.split_at(cuts[turn % cuts.len()].min(rest.len()));
+                joined.extend(defragmenter.push(piece).unwrap());
+                rest = after;
+                turn += 1;
+            }
+            prop_assert!(!defragmenter.is_partial());
+            prop_assert_eq!(joined, messages);
+        }
+
+        #[test]
+        fn garbage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let mut defragmenter = Defragmenter::with_limit(1000);
+            let _ = defragmenter.push(&bytes);
+            let _ = defragmenter.push(&bytes);
+        }
     }
 }

@@ -47,7 +47,7 @@ pub enum MessageType {
 }
 
 /// One whole message.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Message {
     pub destination: Destination,
     pub kind: MessageType,
@@ -57,6 +57,19 @@ pub struct Message {
     pub pipeline: Uuid,
     /// CLIXML text, without a byte order mark; may be empty.
     pub body: String,
+}
+
+/// Without the body's text: protocol 2.4 has secrets in clear there.
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Message")
+            .field("destination", &self.destination)
+            .field("kind", &self.kind)
+            .field("pool", &self.pool)
+            .field("pipeline", &self.pipeline)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .finish()
+    }
 }
 
 /// Why bytes are not a message.
@@ -72,15 +85,133 @@ pub enum MessageError {
     NotUtf8,
 }
 
+/// Destination, type, pool id and pipeline id.
+const HEADER: usize = 40;
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 impl Message {
     /// The bytes that fragments carry, with the byte order mark that PowerShell writes.
     pub fn encode(&self) -> Vec<u8> {
-        todo!()
+        let mut bytes = Vec::with_capacity(HEADER + BYTE_ORDER_MARK.len() + self.body.len());
+        let destination: u32 = match self.destination {
+            Destination::Client => 1,
+            Destination::Server => 2,
+        };
+        bytes.extend(destination.to_le_bytes());
+        bytes.extend((self.kind as u32).to_le_bytes());
+        bytes.extend(self.pool.to_bytes_le());
+        bytes.extend(self.pipeline.to_bytes_le());
+        bytes.extend(BYTE_ORDER_MARK);
+        bytes.extend(self.body.as_bytes());
+        bytes
     }
 
     /// Reads a whole message; the body's byte order mark is dropped where there is one.
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
-        let _ = bytes;
-        todo!()
+        let Some((header, body)) = bytes.split_first_chunk::<HEADER>() else {
+            return Err(MessageError::Short(bytes.len()));
+        };
+        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+        Ok(Self {
+            destination: match number(header, 0) {
+                1 => Destination::Client,
+                2 => Destination::Server,
+                other => return Err(MessageError::UnknownDestination(other)),
+            },
+            kind: MessageType::from_number(number(header, 4))?,
+            pool: id(header, 8),
+            pipeline: id(header, 24),
+            body: std::str::from_utf8(body).map_err(|_| MessageError::NotUtf8)?.to_owned(),
+        })
+    }
+}
+
+fn number(header: &[u8; HEADER], at: usize) -> u32 {
+    let mut bytes = [0; 4];
+    bytes.copy_from_slice(&header[at..at + 4]);
+    u32::from_le_bytes(bytes)
+}
+
+fn id(header: &[u8; HEADER], at: usize) -> Uuid {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&header[at..at + 16]);
+    Uuid::from_bytes_le(bytes)
+}
+
+impl MessageType {
+    const ALL: [Self; 31] = [
+        Self::SessionCapability,
+        Self::InitRunspacePool,
+        Self::PublicKey,
+        Self::EncryptedSessionKey,
+        Self::PublicKeyRequest,
+        Self::ConnectRunspacePool,
+        Self::SetMaxRunspaces,
+        Self::SetMinRunspaces,
+        Self::RunspaceAvailability,
+        Self::RunspacePoolState,
+        Self::CreatePipeline,
+        Self::GetAvailableRunspaces,
+        Self::UserEvent,
+        Self::ApplicationPrivateData,
+        Self::GetCommandMetadata,
+        Self::RunspacePoolInitData,
+        Self::ResetRunspaceState,
+        Self::RunspacePoolHostCall,
+        Self::RunspacePoolHostResponse,
+        Self::PipelineInput,
+        Self::EndOfPipelineInput,
+        Self::PipelineOutput,
+        Self::ErrorRecord,
+        Self::PipelineState,
+        Self::DebugRecord,
+        Self::VerboseRecord,
+        Self::WarningRecord,
+        Self::ProgressRecord,
+        Self::InformationRecord,
+        Self::PipelineHostCall,
+        Self::PipelineHostResponse,
+    ];
+
+    fn from_number(number: u32) -> Result<Self, MessageError> {
+        Self::ALL.into_iter().find(|kind| *kind as u32 == number).ok_or(MessageError::UnknownType(number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_message_reads_back_with_and_without_its_byte_order_mark() {
+        let message = Message {
+            destination: Destination::Server,
+            kind: MessageType::CreatePipeline,
+            pool: Uuid::from_u128(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10),
+            pipeline: Uuid::from_u128(7),
+            body: "<S>é</S>".to_owned(),
+        };
+        let bytes = message.encode();
+        assert_eq!(bytes[..12], *b"\x02\0\0\0\x06\x10\x02\0\x04\x03\x02\x01");
+        assert_eq!(bytes[40..43], *BYTE_ORDER_MARK);
+        assert_eq!(Message::decode(&bytes).unwrap(), message);
+        let bare = [&bytes[..40], message.body.as_bytes()].concat();
+        assert_eq!(Message::decode(&bare).unwrap(), message);
+    }
+
+    #[test]
+    fn every_type_reads_back() {
+        for kind in MessageType::ALL {
+            assert_eq!(MessageType::from_number(kind as u32).unwrap(), kind);
+        }
+        assert!(matches!(MessageType::from_number(3), Err(MessageError::UnknownType(3))));
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = Message::decode(&bytes);
+        }
     }
 }

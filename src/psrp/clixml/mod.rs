@@ -1,6 +1,11 @@
 //! CLIXML, the serialization of .NET objects that PSRP messages carry (MS-PSRP 2.2.5).
 
+mod access;
+mod display;
+mod escape;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use read::{Limits, ReadError, read, read_with};

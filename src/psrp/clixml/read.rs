@@ -1,13 +1,21 @@
+//! CLIXML text into values.
+
+mod object;
+mod primitive;
+mod source;
+
 use super::Value;
 
 /// Bounds of what is read, so that bad input is an error and never a crash.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Nested elements.
+    /// Nested values, counted through references too: what walks a value recursively is safe.
+    /// PowerShell's own reader stops at 50.
     pub depth: usize,
-    /// Bytes of text.
+    /// Bytes of text, and of type names that references repeat.
     pub size: usize,
-    /// Objects and references.
+    /// Values, each reference counted as all that it stands for: few bytes can't stand for a value that
+    /// takes years to walk.
     pub references: usize,
 }
 
@@ -20,14 +28,20 @@ impl Default for Limits {
 /// Why a text is not CLIXML.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    #[error("CLIXML is nested deeper than {0} elements")]
+    #[error("CLIXML is nested deeper than {0} values")]
     TooDeep(usize),
     #[error("CLIXML is larger than {0} bytes")]
     TooLarge(usize),
-    #[error("CLIXML has more than {0} objects")]
+    #[error("CLIXML has more than {0} values")]
     TooManyReferences(usize),
     #[error("CLIXML is malformed: {0}")]
     Malformed(String),
+}
+
+impl ReadError {
+    fn malformed(what: impl Into<String>) -> Self {
+        Self::Malformed(what.into())
+    }
 }
 
 /// Reads one value with the default [`Limits`]. A leading byte order mark is passed over.
@@ -35,8 +49,12 @@ pub fn read(text: &str) -> Result<Value, ReadError> {
     read_with(text, Limits::default())
 }
 
-/// Reads one value within `limits`.
+/// Reads one value within `limits`. The `<Objs>` envelope of files and of error streams is passed
+/// through where it holds one value.
 pub fn read_with(text: &str, limits: Limits) -> Result<Value, ReadError> {
-    let _ = (text, limits);
-    todo!()
+    if text.len() > limits.size {
+        return Err(ReadError::TooLarge(limits.size));
+    }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    object::Reader::new(source::Source::new(text), limits).document()
 }

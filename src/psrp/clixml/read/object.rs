@@ -1,0 +1,276 @@
+//! `<Obj>`, `<Ref>`, and the values in them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::source::{Node, Source, Tag};
+use super::{Limits, ReadError, primitive};
+use crate::psrp::clixml::{Content, Object, Value};
+
+/// A value that was read, and how large it is when every reference in it is followed.
+struct Measured {
+    value: Value,
+    extent: Extent,
+}
+
+#[derive(Clone, Copy)]
+struct Extent {
+    /// Nested values, itself included.
+    height: usize,
+    values: usize,
+}
+
+impl Extent {
+    const ONE: Self = Self { height: 1, values: 1 };
+
+    /// Takes in a value that lies within.
+    fn hold(&mut self, inner: Self) {
+        self.height = self.height.max(inner.height.saturating_add(1));
+        self.values = self.values.saturating_add(inner.values);
+    }
+}
+
+/// What a RefId stands for.
+enum Referred {
+    Open,
+    Whole(Arc<Object>, Extent),
+}
+
+pub(super) struct Reader<'a> {
+    source: Source<'a>,
+    limits: Limits,
+    objects: HashMap<String, Referred>,
+    type_names: HashMap<String, Vec<String>>,
+    /// Bytes of type names that references may still repeat.
+    repeatable: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(source: Source<'a>, limits: Limits) -> Self {
+        Self { source, limits, objects: HashMap::new(), type_names: HashMap::new(), repeatable: limits.size }
+    }
+
+    /// The one value of the text.
+    pub fn document(&mut self) -> Result<Value, ReadError> {
+        let Node::Open(mut tag) = self.source.node()? else {
+            return Err(ReadError::malformed("it is empty"));
+        };
+        let enveloped = tag.name == "Objs" && !tag.empty;
+        if enveloped {
+            match self.source.node()? {
+                Node::Open(inner) => tag = inner,
+                _ => return Err(ReadError::malformed("<Objs> is empty")),
+            }
+        }
+        let value = self.value(&tag, 1)?.value;
+        if enveloped && !matches!(self.source.node()?, Node::Close) {
+            return Err(ReadError::malformed("<Objs> holds more than one value"));
+        }
+        match self.source.node()? {
+            Node::End => Ok(value),
+            _ => Err(ReadError::malformed("more than one value stands there")),
+        }
+    }
+
+    fn value(&mut self, tag: &Tag, depth: usize) -> Result<Measured, ReadError> {
+        if depth > self.limits.depth {
+            return Err(ReadError::TooDeep(self.limits.depth));
+        }
+        match tag.name.as_str() {
+            "Obj" => self.object(tag, depth),
+            "Ref" => self.reference(tag, depth),
+            _ => match primitive::read(&mut self.source, tag)? {
+                Some(value) => Ok(Measured { value, extent: Extent::ONE }),
+                None => Err(ReadError::Malformed(format!("<{}> is no value", tag.name))),
+            },
+        }
+    }
+
+    /// A `<Ref>` to an object that is still open, a cycle, is read as null. PowerShell writes such for an
+    /// object that holds itself (a child's `Parent`): the rest of it is of use, and a value of shared,
+    /// immutable parts can't hold itself.
+    fn reference(&mut self, tag: &Tag, depth: usize) -> Result<Measured, ReadError> {
+        self.source.skip(tag)?;
+        let id = tag.ref_id.as_deref().ok_or_else(|| ReadError::malformed("<Ref> has no RefId"))?;
+        match self.objects.get(id) {
+            Some(Referred::Whole(object, extent)) => {
+                let measured = Measured { value: Value::Object(Arc::clone(object)), extent: *extent };
+                self.check(measured.extent, depth)?;
+                Ok(measured)
+            }
+            Some(Referred::Open) => Ok(Measured { value: Value::Null, extent: Extent::ONE }),
+            None => Err(ReadError::Malformed(format!("<Ref> to {id:?}, which is not there"))),
+        }
+    }
+
+    fn check(&self, extent: Extent, depth: usize) -> Result<(), ReadError> {
+        if extent.height.saturating_add(depth - 1) > self.limits.depth {
+            return Err(ReadError::TooDeep(self.limits.depth));
+        }
+        if extent.values > self.limits.references {
+            return Err(ReadError::TooManyReferences(self.limits.references));
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, tag: &Tag, depth: usize) -> Result<Measured, ReadError> {
+        if let Some(id) = &tag.ref_id {
+            self.objects.insert(id.clone(), Referred::Open);
+        }
+        let mut object = Object::default();
+        let mut extent = Extent::ONE;
+        if !tag.empty {
+            while let Some(child) = self.child()? {
+                self.part(&child, &mut object, &mut extent, depth)?;
+            }
+        }
+        self.check(extent, depth)?;
+        let object = Arc::new(object);
+        if let Some(id) = &tag.ref_id {
+            self.objects.insert(id.clone(), Referred::Whole(Arc::clone(&object), extent));
+        }
+        Ok(Measured { value: Value::Object(object), extent })
+    }
+
+    /// One child of an `<Obj>`.
+    fn part(
+        &mut self,
+        tag: &Tag,
+        object: &mut Object,
+        extent: &mut Extent,
+        depth: usize,
+    ) -> Result<(), ReadError> {
+        let content = match tag.name.as_str() {
+            "TN" => {
+                object.type_names = self.names(tag)?;
+                return Ok(());
+            }
+            "TNRef" => {
+                object.type_names = self.repeated_names(tag)?;
+                return Ok(());
+            }
+            "ToString" => {
+                object.to_string = Some(self.source.text(tag)?);
+                return Ok(());
+            }
+            "Props" => return self.properties(tag, &mut object.adapted, extent, depth),
+            "MS" => return self.properties(tag, &mut object.extended, extent, depth),
+            "LST" => Content::List(self.list(tag, extent, depth)?),
+            "IE" => Content::Enumerable(self.list(tag, extent, depth)?),
+            "STK" => Content::Stack(self.list(tag, extent, depth)?),
+            "QUE" => Content::Queue(self.list(tag, extent, depth)?),
+            "DCT" => Content::Dictionary(self.dictionary(tag, extent, depth)?),
+            _ => {
+                let inner = self.value(tag, depth + 1)?;
+                extent.hold(inner.extent);
+                Content::Primitive(inner.value)
+            }
+        };
+        if object.content != Content::None {
+            return Err(ReadError::malformed("<Obj> has two contents"));
+        }
+        object.content = content;
+        Ok(())
+    }
+
+    fn names(&mut self, tag: &Tag) -> Result<Vec<String>, ReadError> {
+        let mut names = Vec::new();
+        if !tag.empty {
+            while let Some(child) = self.child()? {
+                if child.name != "T" {
+                    return Err(ReadError::Malformed(format!("<TN> holds <{}>", child.name)));
+                }
+                names.push(self.source.text(&child)?);
+            }
+        }
+        if let Some(id) = &tag.ref_id {
+            self.type_names.insert(id.clone(), names.clone());
+        }
+        Ok(names)
+    }
+
+    fn repeated_names(&mut self, tag: &Tag) -> Result<Vec<String>, ReadError> {
+        self.source.skip(tag)?;
+        let names = tag
+            .ref_id
+            .as_ref()
+            .and_then(|id| self.type_names.get(id))
+            .ok_or_else(|| ReadError::malformed("<TNRef> to type names that are not there"))?;
+        let bytes: usize = names.iter().map(|name| name.len() + size_of::<String>()).sum();
+        self.repeatable = self.repeatable.checked_sub(bytes).ok_or(ReadError::TooLarge(self.limits.size))?;
+        Ok(names.clone())
+    }
+
+    fn properties(
+        &mut self,
+        tag: &Tag,
+        into: &mut Vec<(String, Value)>,
+        extent: &mut Extent,
+        depth: usize,
+    ) -> Result<(), ReadError> {
+        if tag.empty {
+            return Ok(());
+        }
+        while let Some(mut child) = self.child()? {
+            let name = child.property.take().ok_or_else(|| ReadError::malformed("a property has no name"))?;
+            let inner = self.value(&child, depth + 1)?;
+            extent.hold(inner.extent);
+            into.push((name, inner.value));
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, tag: &Tag, extent: &mut Extent, depth: usize) -> Result<Vec<Value>, ReadError> {
+        let mut items = Vec::new();
+        if !tag.empty {
+            while let Some(child) = self.child()? {
+                let inner = self.value(&child, depth + 1)?;
+                extent.hold(inner.extent);
+                items.push(inner.value);
+            }
+        }
+        Ok(items)
+    }
+
+    fn dictionary(
+        &mut self,
+        tag: &Tag,
+        extent: &mut Extent,
+        depth: usize,
+    ) -> Result<Vec<(Value, Value)>, ReadError> {
+        let mut entries = Vec::new();
+        if tag.empty {
+            return Ok(entries);
+        }
+        while let Some(entry) = self.child()? {
+            if entry.name != "En" || entry.empty {
+                return Err(ReadError::malformed("<DCT> holds something that is no entry"));
+            }
+            let (mut key, mut value) = (None, None);
+            while let Some(child) = self.child()? {
+                let slot = match child.property.as_deref() {
+                    Some("Key") => &mut key,
+                    Some("Value") => &mut value,
+                    _ => return Err(ReadError::malformed("<En> holds neither Key nor Value")),
+                };
+                let inner = self.value(&child, depth + 1)?;
+                extent.hold(inner.extent);
+                *slot = Some(inner.value);
+            }
+            match (key, value) {
+                (Some(key), Some(value)) => entries.push((key, value)),
+                _ => return Err(ReadError::malformed("<En> lacks its Key or Value")),
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The next child of the element that is open, or `None` at its end.
+    fn child(&mut self) -> Result<Option<Tag>, ReadError> {
+        match self.source.node()? {
+            Node::Open(tag) => Ok(Some(tag)),
+            Node::Close => Ok(None),
+            Node::End => Err(ReadError::malformed("it ends within an element")),
+        }
+    }
+}
