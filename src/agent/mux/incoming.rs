@@ -46,7 +46,7 @@ impl Core {
                 client.server.receive(&message).map_err(|e| e.to_string())?;
                 client.flush();
             }
-            (Phase::Negotiating, Kind::InitRunspacePool) => self.open_client(id, &message, &ack)?,
+            (Phase::Negotiating, Kind::InitRunspacePool) => self.open_client(id, &message)?,
             (Phase::Negotiating, Kind::ConnectRunspacePool) => {
                 return Err("a disconnected runspace pool can't be taken up here".into());
             }
@@ -73,10 +73,10 @@ impl Core {
         Ok(())
     }
 
-    fn open_client(&mut self, id: ClientId, message: &Message, _ack: &Ack) -> Result<(), String> {
+    /// Answers INIT_RUNSPACEPOOL from what the endpoint said.
+    fn open_client(&mut self, id: ClientId, message: &Message) -> Result<(), String> {
         let open = self.is_open();
-        let private_data_due = self.clients.get_mut(&id);
-        let Some(client) = private_data_due else { return Ok(()) };
+        let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
         client.host = rewrite::host_of_pool(&message.body).map_err(|e| e.to_string())?;
         client.server.receive(message).map_err(|e| e.to_string())?;
         client.opened();
