@@ -5,6 +5,7 @@
 //! `credential`, `discovery` -> `psrp`, `profile`. `simulator` uses `psrp`, `line::draw` and the
 //! pure envelopes of `transport::wsman`; nothing but `commands::demo` and tests uses it.
 
+pub mod agent;
 pub mod folders;
 pub mod line;
 pub mod profile;

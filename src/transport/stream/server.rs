@@ -19,6 +19,8 @@ use crate::transport::Error;
 const QUEUE: usize = 64;
 /// Messages that may have begun and not ended at one time.
 const MAX_PARTIAL: usize = 64;
+/// The largest message that a client may send, in bytes.
+const MAX_MESSAGE: usize = 64 << 20;
 /// Data that may be unacknowledged at one time; a client that keeps to the rules has one a pipeline.
 const MAX_UNACKNOWLEDGED: usize = 64;
 /// Bytes that [`Sender::send`] lets queue up before it waits for the client to read.
@@ -203,7 +205,8 @@ impl<S: AsyncRead> Reader<S> {
         let (Ok(_permit), Some(out)) = (permit, self.out.upgrade()) else { return Ok(()) };
         let ack = Ack { _on_drop: Arc::new(AckOnDrop { id, out, _permit }) };
         let key = (id, stream == Stream::PromptResponse);
-        let defragmenter = self.partial.entry(key).or_default();
+        let fresh = || Defragmenter::with_limit(MAX_MESSAGE);
+        let defragmenter = self.partial.entry(key).or_insert_with(fresh);
         let whole = defragmenter.push(bytes).map_err(|e| Error::Protocol(e.to_string()))?;
         if !defragmenter.is_partial() {
             self.partial.remove(&key);

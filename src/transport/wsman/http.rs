@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+pub(super) use crate::profile::is_loopback;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, WWW_AUTHENTICATE};
@@ -168,16 +169,6 @@ impl Http {
     }
 }
 
-/// Whether `uri` names this machine itself.
-pub(super) fn is_loopback(uri: &Url) -> bool {
-    match uri.host() {
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
 /// A URI as errors name it: without query, fragment and credential.
 pub(super) fn display(uri: &Url) -> String {
     let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
@@ -214,19 +205,18 @@ fn innermost(error: &reqwest::Error) -> String {
     last.unwrap_or_else(|| error.to_string())
 }
 
+/// An io::Error shows the source of what it holds, not what it holds.
+fn tls_error<'a>(cause: Cause<'a>) -> Option<&'a rustls::Error> {
+    let held = || cause.downcast_ref::<std::io::Error>()?.get_ref();
+    cause.downcast_ref().or_else(|| tls_error(held()?))
+}
+
 /// What rustls said of the certificate, in words, where that is why `error` came.
 fn refused_certificate(error: &reqwest::Error) -> Option<String> {
     use rustls::CertificateError as Refused;
-    let refused = sources(error).find_map(|cause| {
-        // An io::Error shows the source of what it holds, not what it holds.
-        let held = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
-        let tls = cause
-            .downcast_ref::<rustls::Error>()
-            .or_else(|| held.and_then(|error| error.downcast_ref::<rustls::Error>()));
-        match tls {
-            Some(rustls::Error::InvalidCertificate(refused)) => Some(refused.clone()),
-            _ => None,
-        }
+    let refused = sources(error).find_map(|cause| match tls_error(cause)? {
+        rustls::Error::InvalidCertificate(refused) => Some(refused.clone()),
+        _ => None,
     })?;
     Some(match refused {
         Refused::Expired | Refused::ExpiredContext { .. } => "it has expired".to_owned(),

@@ -1,0 +1,3 @@
+//! The owner of one remote session: [`mux`] lets any number of local shells share it.
+
+pub mod mux;

@@ -1,0 +1,150 @@
+//! What clients say.
+
+use super::client::Phase;
+use super::core::{ClientId, Core};
+use super::remote::failure;
+use super::rewrite::{self, Start};
+use crate::psrp::client::Stream;
+use crate::psrp::message::{Message, MessageType};
+use crate::psrp::record::{PipelineState, PoolState};
+use crate::transport::stream::{Ack, Incoming};
+
+impl Core {
+    pub fn incoming(&mut self, id: ClientId, incoming: Incoming) {
+        if !self.clients.contains_key(&id) {
+            return;
+        }
+        match incoming {
+            // Acknowledged by the framing; the pipeline begins with its first message.
+            Incoming::Command(_) => {}
+            Incoming::Message { stream, message, ack } => {
+                if let Err(reason) = self.message(id, stream, message, ack) {
+                    tracing::warn!(client = id, reason, "a client broke the protocol");
+                    self.refuse_for(id, &format!("lyncsh can't go on with this client: {reason}"));
+                    self.detach(id);
+                }
+            }
+            Incoming::Signal(pipeline) => self.stop(id, pipeline),
+            Incoming::Close(pool) if pool.is_nil() => self.close_client(id),
+            Incoming::Close(pipeline) => self.close_pipeline(id, pipeline),
+            Incoming::End(error) => {
+                if let Some(error) = error {
+                    tracing::warn!(client = id, %error, "a client broke the protocol");
+                }
+                self.detach(id);
+            }
+        }
+    }
+
+    /// The error is what the client did wrong.
+    fn message(&mut self, id: ClientId, stream: Stream, message: Message, ack: Ack) -> Result<(), String> {
+        use MessageType as Kind;
+        let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
+        match (client.phase, message.kind) {
+            (Phase::Negotiating, Kind::SessionCapability) => {
+                client.pool = message.pool;
+                client.server.receive(&message).map_err(|e| e.to_string())?;
+                client.flush();
+            }
+            (Phase::Negotiating, Kind::InitRunspacePool) => self.open_client(id, &message)?,
+            (Phase::Negotiating, Kind::ConnectRunspacePool) => {
+                return Err("a disconnected runspace pool can't be taken up here".into());
+            }
+            (Phase::Open, Kind::PublicKey) => self.public_key(id, &message, ack)?,
+            (
+                Phase::Open,
+                Kind::GetAvailableRunspaces
+                | Kind::SetMaxRunspaces
+                | Kind::SetMinRunspaces
+                | Kind::ResetRunspaceState,
+            ) => self.pool_call(id, &message)?,
+            (Phase::Open, Kind::RunspacePoolHostResponse) => {
+                self.pool_host_response(id, stream, message, ack);
+            }
+            (Phase::Open, Kind::CreatePipeline | Kind::GetCommandMetadata) => {
+                self.create_pipeline(id, stream, message, ack)?;
+            }
+            (Phase::Open, Kind::PipelineInput | Kind::EndOfPipelineInput | Kind::PipelineHostResponse) => {
+                self.pass(id, stream, message, ack)
+            }
+            (Phase::Closed, _) => {}
+            (phase, kind) => return Err(format!("{kind:?} came while its runspace pool was {phase:?}")),
+        }
+        Ok(())
+    }
+
+    /// Answers INIT_RUNSPACEPOOL from what the endpoint said.
+    fn open_client(&mut self, id: ClientId, message: &Message) -> Result<(), String> {
+        let open = self.is_open();
+        let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
+        client.host = rewrite::host_of_pool(&message.body).map_err(|e| e.to_string())?;
+        client.server.receive(message).map_err(|e| e.to_string())?;
+        client.opened();
+        if open {
+            client.server.opened();
+            client.flush();
+        } else {
+            self.refuse(id);
+        }
+        Ok(())
+    }
+
+    fn create_pipeline(
+        &mut self,
+        id: ClientId,
+        stream: Stream,
+        mut message: Message,
+        ack: Ack,
+    ) -> Result<(), String> {
+        let pipeline = message.pipeline;
+        if pipeline.is_nil() || self.pipelines.contains_key(&pipeline) {
+            return Err("a pipeline's id is taken".into());
+        }
+        let Some(client) = self.clients.get(&id) else { return Ok(()) };
+        let body = std::mem::take(&mut message.body);
+        let start = match message.kind {
+            MessageType::CreatePipeline => {
+                rewrite::create_pipeline(body, &client.host).map_err(|e| e.to_string())?
+            }
+            _ => Start { body, command: "the list of commands".into(), nested: false },
+        };
+        if self.is_open() {
+            self.create(id, start, stream, message, ack);
+        } else {
+            let reason = failure(&self.end_reason());
+            self.say(id, |client| {
+                client.server.pipeline_state(pipeline, PipelineState::Failed, Some(&reason));
+            });
+        }
+        Ok(())
+    }
+
+    /// The client closes its pool; the remote one stays.
+    fn close_client(&mut self, id: ClientId) {
+        self.abandon_pipelines(id);
+        self.abandon_pool_calls(id);
+        self.key.forget(id);
+        self.active = tokio::time::Instant::now();
+        self.say(id, |client| {
+            client.server.pool_state(PoolState::Closing, None);
+            client.server.pool_state(PoolState::Closed, None);
+        });
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.close_ack(uuid::Uuid::nil());
+            client.closed();
+        }
+    }
+
+    /// Tells a client that the remote pool is gone.
+    pub fn refuse(&mut self, id: ClientId) {
+        self.refuse_for(id, &self.end_reason());
+    }
+
+    pub fn refuse_for(&mut self, id: ClientId, reason: &str) {
+        self.say(id, |client| {
+            if client.phase != Phase::Closed {
+                client.server.pool_state(PoolState::Broken, Some(&failure(reason)));
+            }
+        });
+    }
+}

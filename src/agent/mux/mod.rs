@@ -1,0 +1,132 @@
+//! One remote runspace pool, shared by any number of local PSRP clients.
+//!
+//! The agent is a client of the endpoint and a server to every shell. It answers each shell's
+//! negotiation itself from what the endpoint said, with protocol 2.3 to both sides; puts its own pool
+//! id and the shell's host data into what the shell sends; and gives answers back under the shell's
+//! pool id. Pipelines keep their ids, so host calls, input and stop find their way by themselves.
+//!
+//! What is decided here and not passed on:
+//! - As many pipelines run on the endpoint as it has runspaces; the others wait here, first come,
+//!   first served. Who waits is told what for, by a progress record. A stop or the end of its shell
+//!   ends a wait at once, and the endpoint never hears of it.
+//! - GET_AVAILABLE_RUNSPACES is answered from what is known here. SET_MAX_RUNSPACES and
+//!   SET_MIN_RUNSPACES succeed up to what the endpoint has; RESET_RUNSPACE_STATE fails, because the
+//!   runspace is everybody's. So no call id of a shell ever meets another's.
+//! - A host call of the pool (not of a pipeline) goes to the shell whose pipeline runs longest, else
+//!   to the one attached longest; its answer is taken from that shell only.
+//! - One session key is exchanged with the endpoint, when the first shell needs it, and handed to
+//!   each shell under that shell's public key. SecureStrings pass through unopened.
+//! - A shell that does not read holds back its own pipelines: first the endpoint is asked for no more
+//!   of them ([`HOLD`]), then, where the transport can't do that and nobody else waits, nothing more
+//!   is read ([`FULL`]); past [`LOST`] its pipelines fail.
+
+mod client;
+mod core;
+mod incoming;
+mod key;
+mod open;
+mod pipelines;
+mod pool;
+mod remote;
+mod rewrite;
+mod status;
+
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::psrp::client::ClientPool;
+use crate::transport::{Connection, Error, stream};
+
+use self::core::Control;
+pub use status::{ClientInfo, ClientStatus, Count, State, Status};
+
+/// Bytes that wait for a shell when the endpoint is asked for no more of its pipelines.
+pub const HOLD: usize = 1024 * 1024;
+/// Bytes that wait when nothing more is read from the endpoint, if nobody else waits for anything.
+pub const FULL: usize = 4 * HOLD;
+/// Bytes that wait when a shell's pipelines are given up.
+pub const LOST: usize = 64 * HOLD;
+
+/// What the profile says about sharing.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How many pipelines the endpoint runs at once: what INIT_RUNSPACEPOOL asked for.
+    pub max_runspaces: usize,
+    /// How often an attached, idle shell's session is kept alive by a cheap request; `None`: never.
+    pub keep_alive: Option<Duration>,
+    /// How long the endpoint may take to open the pool.
+    pub open: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_runspaces: 1,
+            keep_alive: Some(Duration::from_secs(4 * 60)),
+            open: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The owner of one remote runspace pool. Clones share it; when the last is dropped, the pool is
+/// closed without waiting for it.
+#[derive(Clone, Debug)]
+pub struct Mux {
+    control: mpsc::Sender<Control>,
+    count: watch::Receiver<Count>,
+    state: watch::Receiver<State>,
+}
+
+impl Mux {
+    /// Waits until the endpoint's pool is open. `pool` is one whose [`ClientPool::open`] was called;
+    /// what it wants to send is sent, unless the transport had it already.
+    pub async fn open(connection: Connection, pool: ClientPool, options: Options) -> Result<Self, Error> {
+        let remote = open::open(connection, pool, options.open).await?;
+        let (control, controls) = mpsc::channel(16);
+        let (count_given, count) = watch::channel(Count::default());
+        let (state_given, state) = watch::channel(State::Open);
+        core::spawn(remote, options, controls, count_given, state_given);
+        Ok(Self { control, count, state })
+    }
+
+    /// Serves a PSRP client on a byte stream until either side has enough.
+    pub async fn attach<S>(&self, stream: S, info: ClientInfo)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        // An owner that is gone has closed the pool; the stream's end says so to the client.
+        let _ = self.control.send(Control::Attach(stream::serve(stream), info)).await;
+    }
+
+    /// How many shells there are, now and at every change.
+    pub fn clients(&self) -> watch::Receiver<Count> {
+        self.count.clone()
+    }
+
+    /// Whether the remote pool is there, now and at every change.
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    /// Waits until there was a shell and none is left.
+    pub async fn abandoned(&self) {
+        let mut count = self.count.clone();
+        let _ = count.wait_for(|count| count.connected == 0 && count.ever_opened > 0).await;
+    }
+
+    /// Who is attached, what runs, and since when nothing has.
+    pub async fn status(&self) -> Option<Status> {
+        let (reply, status) = oneshot::channel();
+        self.control.send(Control::Status(reply)).await.ok()?;
+        status.await.ok()
+    }
+
+    /// Ends every pipeline, tells every shell, and closes the remote pool; waits for its answer.
+    pub async fn close(&self) -> Result<(), Error> {
+        let (reply, closed) = oneshot::channel();
+        self.control.send(Control::Close(reply)).await.map_err(|_| Error::Closed)?;
+        closed.await.map_err(|_| Error::Closed)?
+    }
+}

@@ -1,0 +1,58 @@
+//! Opening the remote pool.
+
+use std::time::Duration;
+
+use crate::psrp::client::{self, ClientPool};
+use crate::psrp::clixml::Value;
+use crate::psrp::record::PoolState;
+use crate::transport::{Connection, Error, Event, Request};
+
+use super::rewrite;
+
+/// A remote pool that is open.
+pub struct Remote {
+    pub connection: Connection,
+    pub pool: ClientPool,
+    /// What clients are told of APPLICATION_PRIVATE_DATA.
+    pub private_data: Value,
+}
+
+pub async fn open(connection: Connection, pool: ClientPool, limit: Duration) -> Result<Remote, Error> {
+    let timeout = Error::Timeout { step: "opening the runspace pool", limit };
+    tokio::time::timeout(limit, negotiate(connection, pool)).await.unwrap_or(Err(timeout))
+}
+
+async fn negotiate(mut connection: Connection, mut pool: ClientPool) -> Result<Remote, Error> {
+    let mut private_data = Value::Null;
+    loop {
+        for outgoing in pool.take_outgoing() {
+            let request = Request::Send { outgoing, ordered: None };
+            // A connection that takes nothing any more says why in its last event.
+            let _ = connection.requests.send(request).await;
+        }
+        if pool.state() == PoolState::Opened {
+            return Ok(Remote { connection, pool, private_data });
+        }
+        let message = match connection.events.recv().await {
+            Some(Event::Message(message)) => message,
+            Some(Event::Broken(error)) => return Err(error),
+            Some(Event::Closed) | None => return Err(Error::Closed),
+            Some(_) => continue,
+        };
+        let events = pool.receive(&message).map_err(|e| Error::Protocol(e.to_string()))?;
+        for event in events {
+            match event {
+                client::Event::ApplicationPrivateData(value) => {
+                    private_data = rewrite::without_debugger(&value);
+                }
+                client::Event::PoolState(PoolState::Broken | PoolState::Closed, record) => {
+                    let reason = record.map(|record| record.message.clone());
+                    return Err(Error::Ended(
+                        reason.unwrap_or("the endpoint refused the runspace pool".into()),
+                    ));
+                }
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What the endpoint says.
+
+use super::core::Core;
+use super::rewrite;
+use crate::psrp::client;
+use crate::psrp::clixml::Value;
+use crate::psrp::message::{Message, MessageType};
+use crate::psrp::record::{ErrorRecord, PipelineState, PoolState};
+use crate::transport::Event;
+
+impl Core {
+    pub fn remote(&mut self, event: Event) {
+        if !self.is_open() {
+            return;
+        }
+        match event {
+            Event::Message(message) => self.remote_message(message),
+            Event::StopAcknowledged(id) => self.stop_acknowledged(id),
+            Event::PipelineClosed(id) => {
+                self.lost(id, "the endpoint closed the command before it said how it ended");
+            }
+            Event::PipelineFailed(id, error) => self.lost(id, &error.to_string()),
+            Event::Broken(error) => self.broken(&error.to_string()),
+            Event::Closed => self.broken("the endpoint closed the session"),
+        }
+    }
+
+    fn remote_message(&mut self, message: Message) {
+        use MessageType as Kind;
+        match message.kind {
+            Kind::EncryptedSessionKey => self.session_key(&message),
+            Kind::PublicKeyRequest => self.exchange_key(),
+            Kind::RunspacePoolHostCall => self.pool_host_call(message),
+            Kind::UserEvent => {
+                for id in self.clients.keys().copied().collect::<Vec<_>>() {
+                    self.deliver(id, message.clone());
+                }
+            }
+            Kind::RunspacePoolState | Kind::ApplicationPrivateData => self.pool_news(&message),
+            // The answer to the request that keeps the session alive.
+            Kind::RunspaceAvailability => {}
+            _ if message.pipeline.is_nil() => {
+                tracing::debug!(kind = ?message.kind, "the endpoint said what nobody asked");
+            }
+            _ => self.pipeline_message(message),
+        }
+    }
+
+    fn pipeline_message(&mut self, message: Message) {
+        let id = message.pipeline;
+        let Some(pipeline) = self.pipelines.get(&id) else { return };
+        let is_final = message.kind == MessageType::PipelineState && is_final(&message.body);
+        if let Some(client) = pipeline.client.filter(|_| !pipeline.is_ended()) {
+            self.deliver(client, message);
+        }
+        if is_final {
+            self.ended(id);
+        }
+    }
+
+    fn pool_news(&mut self, message: &Message) {
+        let events = match self.pool.receive(message) {
+            Ok(events) => events,
+            Err(error) => return self.broken(&format!("the endpoint broke the protocol: {error}")),
+        };
+        for event in events {
+            match event {
+                client::Event::PoolState(PoolState::Broken | PoolState::Closed, record) => {
+                    let reason = record.map(|record| record.message.clone());
+                    self.broken(&reason.unwrap_or("the endpoint ended the session".into()));
+                }
+                client::Event::ApplicationPrivateData(value) => {
+                    self.private_data = rewrite::without_debugger(&value);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn is_final(pipeline_state: &str) -> bool {
+    let is = |state: PipelineState| state as i64;
+    rewrite::number_property(pipeline_state, "PipelineState").is_some_and(|state| {
+        state == is(PipelineState::Stopped)
+            || state == is(PipelineState::Completed)
+            || state == is(PipelineState::Failed)
+    })
+}
+
+/// What a shell is told when something of the agent's or the endpoint's has failed.
+pub fn failure(reason: &str) -> ErrorRecord {
+    record(
+        reason,
+        "System.Management.Automation.Remoting.PSRemotingTransportException",
+        "LyncshSessionFailed",
+        // ErrorCategory.ConnectionError
+        23,
+    )
+}
+
+/// As PowerShell words the end of a pipeline that was stopped.
+pub fn stopped() -> ErrorRecord {
+    record(
+        "The pipeline has been stopped.",
+        "System.Management.Automation.PipelineStoppedException",
+        "PipelineStopped",
+        // ErrorCategory.OperationStopped
+        14,
+    )
+}
+
+fn record(message: &str, exception: &str, id: &str, category: i32) -> ErrorRecord {
+    ErrorRecord {
+        message: message.into(),
+        exception_type: exception.into(),
+        fully_qualified_id: id.into(),
+        category,
+        category_reason: exception.rsplit('.').next().unwrap_or(exception).into(),
+        category_activity: String::new(),
+        category_target_name: String::new(),
+        category_target_type: String::new(),
+        category_message: String::new(),
+        target: None,
+        details: None,
+        recommended_action: None,
+        command: None,
+        position: None,
+        value: Value::Null,
+    }
+}

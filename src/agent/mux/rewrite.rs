@@ -1,0 +1,172 @@
+//! What the agent reads and changes in the bodies of messages that pass through it. Everything else
+//! goes through as it came.
+
+use std::sync::Arc;
+
+use crate::psrp::clixml::{Content, Object, ReadError, Value, read, write};
+
+/// What APPLICATION_PRIVATE_DATA says about the debugger. A client that sees them runs
+/// `__Set-PSDebugMode` and its kin on the endpoint before the person does anything.
+const DEBUGGER_KEYS: [&str; 5] =
+    ["DebugMode", "DebugStop", "DebugBreakpointCount", "UnhandledBreakpointMode", "BreakAll"];
+
+/// A pipeline that a client starts.
+pub struct Start {
+    /// The body to send on.
+    pub body: String,
+    /// The commands' names, as a person would say what runs.
+    pub command: String,
+    /// Whether it runs inside another pipeline, and so needs no runspace of its own.
+    pub nested: bool,
+}
+
+/// Reads CREATE_PIPELINE. Where the pool's host is to be used, the client's own host data takes its
+/// place: the remote pool's host is the agent's.
+pub fn create_pipeline(body: String, host: &Value) -> Result<Start, ReadError> {
+    let value = read(&body)?;
+    let command = command_names(&value);
+    let is_true = |value: Option<&Value>| value.and_then(Value::as_bool) == Some(true);
+    let nested = is_true(value.property("IsNested"));
+    let uses_pool_host =
+        is_true(value.property("HostInfo").and_then(|host| host.property("_useRunspaceHost")));
+    let body = match value {
+        Value::Object(object) if uses_pool_host => write(&with_host(&object, host)),
+        _ => body,
+    };
+    Ok(Start { body, command, nested })
+}
+
+fn with_host(object: &Arc<Object>, host: &Value) -> Value {
+    let mut object = Object::clone(object);
+    for (name, value) in &mut object.extended {
+        if name == "HostInfo" {
+            *value = host.clone();
+        }
+    }
+    Value::Object(Arc::new(object))
+}
+
+fn command_names(create_pipeline: &Value) -> String {
+    let name = |command: &Value| match command.property("IsScript").and_then(Value::as_bool) {
+        Some(true) => Some("a script".to_owned()),
+        // A name is a name, however long a peer makes it.
+        _ => Some(command.property("Cmd")?.as_str()?.chars().take(80).collect()),
+    };
+    let commands = create_pipeline.property("PowerShell").and_then(|shell| shell.property("Cmds"));
+    let commands = commands.and_then(Value::items).unwrap_or_default();
+    let names: Vec<String> = commands.iter().take(4).filter_map(name).collect();
+    if names.is_empty() { "a command".into() } else { names.join(" | ") }
+}
+
+/// The host data that a client sent with INIT_RUNSPACEPOOL.
+pub fn host_of_pool(init_runspace_pool: &str) -> Result<Value, ReadError> {
+    let value = read(init_runspace_pool)?;
+    Ok(value.property("HostInfo").cloned().unwrap_or(Value::Null))
+}
+
+/// The remote side's private data as clients are told it.
+pub fn without_debugger(private_data: &Value) -> Value {
+    let Value::Object(object) = private_data else { return private_data.clone() };
+    let mut object = Object::clone(object);
+    if let Content::Dictionary(entries) = &mut object.content {
+        entries
+            .retain(|(key, _)| !matches!(key, Value::String(key) if DEBUGGER_KEYS.contains(&key.as_str())));
+    }
+    Value::Object(Arc::new(object))
+}
+
+/// Whether a body holds a SecureString. `<` stands for itself nowhere else in CLIXML.
+pub fn has_secret(body: &str) -> bool {
+    body.contains("<SS")
+}
+
+/// One text property of a body: PUBLIC_KEY's and ENCRYPTED_SESSION_KEY's.
+pub fn text_property(body: &str, name: &str) -> Option<String> {
+    Some(read(body).ok()?.property(name)?.as_str()?.to_owned())
+}
+
+/// One whole-number property of a body: a state, or a call's id.
+pub fn number_property(body: &str, name: &str) -> Option<i64> {
+    read(body).ok()?.property(name)?.as_i64()
+}
+
+/// A body with properties and nothing else.
+pub fn body_of(properties: Vec<(&str, Value)>) -> String {
+    write(&Value::with_properties(properties))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::psrp::client::Stream;
+    use crate::psrp::fragment::Defragmenter;
+    use crate::psrp::message::{Message, MessageType};
+    use crate::transport::stream::Element;
+
+    /// Every message that the client of a recording sent on `Default`.
+    fn client_messages(recording: &str) -> Vec<Message> {
+        let path = format!("{}/tests/transcripts/{recording}.jsonl", env!("CARGO_MANIFEST_DIR"));
+        let mut streams = std::collections::HashMap::<_, Defragmenter>::new();
+        let mut messages = Vec::new();
+        for row in std::fs::read_to_string(path).unwrap().lines() {
+            let row: serde_json::Value = serde_json::from_str(row).unwrap();
+            let element = Element::parse(row["line"].as_str().unwrap());
+            if let (Some("client"), Ok(Element::Data { stream: Stream::Default, id, bytes })) =
+                (row["from"].as_str(), element)
+            {
+                let whole = streams.entry(id).or_default().push(&bytes).unwrap();
+                messages.extend(whole.iter().map(|message| Message::decode(message).unwrap()));
+            }
+        }
+        messages
+    }
+
+    #[test]
+    fn a_pipeline_that_uses_the_pools_host_gets_the_shells_own() {
+        let messages = client_messages("enter-pssession");
+        let init = messages.iter().find(|m| m.kind == MessageType::InitRunspacePool).unwrap();
+        let host = host_of_pool(&init.body).unwrap();
+        assert!(host.property("_hostDefaultData").is_some());
+        let mut rewritten = 0;
+        for message in messages.iter().filter(|m| m.kind == MessageType::CreatePipeline) {
+            let before = read(&message.body).unwrap();
+            let start = create_pipeline(message.body.clone(), &host).unwrap();
+            let after = read(&start.body).unwrap();
+            assert_eq!(after.property("PowerShell"), before.property("PowerShell"));
+            assert_eq!(after.property("NoInput"), before.property("NoInput"));
+            assert!(!start.nested);
+            if before != after {
+                assert_eq!(after.property("HostInfo"), Some(&host));
+                rewritten += 1;
+            }
+        }
+        assert!(rewritten > 5, "{rewritten}");
+    }
+
+    #[test]
+    fn a_pipeline_is_named_by_its_commands() {
+        let messages = client_messages("console-style");
+        let names: Vec<_> = messages
+            .iter()
+            .filter(|m| m.kind == MessageType::CreatePipeline)
+            .map(|m| create_pipeline(m.body.clone(), &Value::Null).unwrap().command)
+            .collect();
+        assert!(names.iter().any(|name| name.contains("| Out-Default")), "{names:?}");
+    }
+
+    #[test]
+    fn a_shell_is_not_told_of_the_debugger() {
+        let entry = |key: &str| (Value::string(key), Value::I32(1));
+        let data =
+            Value::primitive_dictionary([entry("DebugMode"), entry("PSVersionTable"), entry("BreakAll")]);
+        let told = without_debugger(&data);
+        assert_eq!(told.entries().unwrap(), [entry("PSVersionTable")]);
+    }
+
+    #[test]
+    fn a_secret_is_seen_and_its_name_in_a_text_is_not() {
+        assert!(has_secret("<Obj><MS><SS N=\"Pin\">AAAA</SS></MS></Obj>"));
+        let text = write(&Value::string("<SS>no secret</SS>"));
+        assert!(!has_secret(&text), "{text}");
+    }
+}

@@ -1,0 +1,503 @@
+//! What a person gets when an endpoint refuses, is silent, is somebody else, or sends us elsewhere.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use lyncsh::psrp::client::{Outgoing, Stream};
+use lyncsh::psrp::fragment::Fragmenter;
+use lyncsh::psrp::message::{Destination, Message, MessageType};
+use lyncsh::transport::wsman::envelope::{
+    Items, Received, Request as Asks, RequestEnvelope, Response, ResponseEnvelope, StreamPart,
+};
+use lyncsh::transport::wsman::fault::{Fault, Manner, code};
+use lyncsh::transport::wsman::{Authentication, Endpoint, connect, enumerate, remove};
+use lyncsh::transport::{Connection, Error, Event, Request};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::wsman_client_http::{Answer, Asked, CUT, PATIENCE, Server, endpoint, http};
+
+fn opening(pool: Uuid) -> Vec<Outgoing> {
+    let message = Message {
+        destination: Destination::Server,
+        kind: MessageType::SessionCapability,
+        pool,
+        pipeline: Uuid::nil(),
+        body: "<Obj/>".to_owned(),
+    };
+    vec![Outgoing { stream: Stream::Default, message }]
+}
+
+async fn open(endpoint: Endpoint) -> Result<(Connection, Endpoint), Error> {
+    let pool = Uuid::new_v4();
+    timeout(PATIENCE, connect(endpoint, pool, opening(pool))).await.expect("no step may hang")
+}
+
+async fn refused(endpoint: Endpoint) -> Error {
+    match open(endpoint).await {
+        Ok(_) => panic!("it must not open"),
+        Err(error) => error,
+    }
+}
+
+fn local(server: &Server) -> Endpoint {
+    endpoint(&format!("http://127.0.0.1:{}/OcsPowershellLiveId?a=1", server.port))
+}
+
+fn soap(asked: &RequestEnvelope, response: Response) -> Answer {
+    soap_in(Manner::WinRm, asked, response)
+}
+
+fn soap_in(manner: Manner, asked: &RequestEnvelope, response: Response) -> Answer {
+    let status = if matches!(response, Response::Fault(_)) { "500 Internal Server Error" } else { "200 OK" };
+    let answer = ResponseEnvelope {
+        message_id: format!("uuid:{}", Uuid::new_v4()),
+        relates_to: Some(asked.header.message_id.clone()),
+        response,
+    };
+    http(status, &[("Content-Type", "application/soap+xml;charset=UTF-8")], &answer.write_as(manner))
+}
+
+/// A server that creates and deletes shells and answers no Receive.
+fn plain(asked: &Asked) -> Answer {
+    let request = RequestEnvelope::read(&asked.body).unwrap();
+    match &request.request {
+        Asks::Create(create) => {
+            let shell_id = create.shell_id.clone().unwrap();
+            soap(&request, Response::Created { shell_id, resource_uri: None, shell: None })
+        }
+        Asks::Delete => soap(&request, Response::Deleted),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_named_with_what_the_endpoint_offers() {
+    let server = Server::start(None, |_| async {
+        let offers = [("WWW-Authenticate", "Negotiate"), ("WWW-Authenticate", "Basic realm=\"WSMAN\"")];
+        http("401 Unauthorized", &offers, b"")
+    })
+    .await;
+    let error = refused(local(&server)).await;
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "http://127.0.0.1:{}/OcsPowershellLiveId refused the credential of kenmyer@litwareinc.com",
+            server.port
+        )
+    );
+    assert!(error.advice().unwrap().contains("Negotiate, Basic"), "{:?}", error.advice());
+    let asked = server.asked();
+    assert_eq!(asked.len(), 1);
+    // The URI is used as it was given, and the credential is sent at once.
+    assert_eq!(asked[0].path, "/OcsPowershellLiveId?a=1");
+    assert!(asked[0].head.to_lowercase().contains("authorization: basic "));
+}
+
+#[tokio::test]
+async fn a_token_goes_out_as_bearer() {
+    let server = Server::start(None, |_| async {
+        http("401 Unauthorized", &[("WWW-Authenticate", "Bearer client_id=\"0\", trusted_issuers=\"\"")], b"")
+    })
+    .await;
+    let mut endpoint = local(&server);
+    endpoint.authentication =
+        Authentication::Bearer { user: "kenmyer@litwareinc.com".to_owned(), token: "abc.def".into() };
+    assert!(!format!("{endpoint:?}").contains("abc.def"));
+    let error = refused(endpoint).await;
+    let Error::Unauthorized { offered, .. } = &error else { panic!("{error}") };
+    assert_eq!(offered, &["Bearer client_id=\"0\", trusted_issuers=\"\""]);
+    assert!(server.asked()[0].head.contains("Bearer abc.def"));
+}
+
+#[tokio::test]
+async fn a_silent_server_is_given_up_within_its_limit() {
+    let server = Server::start(None, |_| async { None }).await;
+    let mut endpoint = local(&server);
+    endpoint.limits.open = Duration::from_millis(300);
+    let started = Instant::now();
+    let error = refused(endpoint).await;
+    assert_eq!(error.to_string(), "creating the session took longer than 300ms");
+    assert!(error.advice().is_some());
+    assert!(started.elapsed() < Duration::from_secs(20));
+}
+
+#[tokio::test]
+async fn a_pool_that_never_opens_is_given_up_and_removed() {
+    let server = Server::start(None, |asked| async move { plain(&asked) }).await;
+    let mut endpoint = local(&server);
+    endpoint.limits.open = Duration::from_secs(1);
+    let (mut connection, _) = open(endpoint).await.unwrap();
+    match timeout(PATIENCE, connection.events.recv()).await.unwrap() {
+        Some(Event::Broken(error)) => {
+            assert_eq!(error.to_string(), "opening the session took longer than 1s");
+        }
+        other => panic!("{other:?}"),
+    }
+    let (reply, done) = oneshot::channel();
+    connection.requests.send(Request::Close(reply)).await.unwrap();
+    timeout(PATIENCE, done).await.unwrap().unwrap().unwrap();
+    assert!(actions(&server).contains(&"Delete".to_owned()));
+}
+
+fn actions(server: &Server) -> Vec<String> {
+    let action = |asked: &Asked| {
+        let request = RequestEnvelope::read(&asked.body).unwrap().request;
+        request.action().rsplit('/').next().unwrap().to_owned()
+    };
+    server.asked().iter().map(action).collect()
+}
+
+#[tokio::test]
+async fn a_refused_connection_and_an_unknown_host_are_unreachable() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let error = refused(endpoint(&format!("http://127.0.0.1:{port}/wsman"))).await;
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("refused"), "{error}");
+
+    let error = refused(endpoint("https://no-such-host.invalid/wsman")).await;
+    assert!(matches!(error, Error::Unreachable { .. } | Error::Timeout { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_credential_does_not_leave_the_machine_unencrypted() {
+    for url in ["http://192.0.2.1/PowerShell", "http://example.com/wsman", "ftp://127.0.0.1/wsman"] {
+        let error = refused(endpoint(url)).await;
+        assert!(matches!(error, Error::Insecure { .. }), "{url}: {error}");
+    }
+    assert!(matches!(
+        remove(&endpoint("http://192.0.2.1/"), Uuid::new_v4()).await,
+        Err(Error::Insecure { .. })
+    ));
+}
+
+#[tokio::test]
+async fn what_http_says_without_soap_is_shown() {
+    for (line, status, advice) in [
+        ("403 Forbidden", 403, "right"),
+        ("404 Not Found", 404, "path"),
+        ("503 Service Unavailable", 503, "again"),
+        ("302 Found", 302, ""),
+    ] {
+        let server = Server::start(None, move |_| async move { http(line, &[], b"<html>no</html>") }).await;
+        let error = refused(local(&server)).await;
+        let Error::Http { status: shown, .. } = &error else { panic!("{line}: {error}") };
+        assert_eq!(*shown, status);
+        assert!(error.advice().unwrap_or_default().contains(advice), "{line}");
+    }
+    let server = Server::start(None, |_| async { http("200 OK", &[], b"<html>welcome</html>") }).await;
+    let error = refused(local(&server)).await;
+    assert!(matches!(error, Error::Protocol(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_quota_is_recognised_in_every_manner() {
+    let text = "The maximum number of concurrent shells for this user has been exceeded. Close existing \
+                shells or raise the quota for this user.";
+    let by_code = Fault::new(code::QUOTA_MAX_SHELLS, "w:QuotaLimit", "Zu viele Shells.");
+    let by_subcode = Fault { subcode: Some("w:QuotaLimit".to_owned()), code: None, ..by_code.clone() };
+    let by_text = Fault::new(2_150_858_999, "w:InternalError", text);
+    for (manner, fault) in [
+        (Manner::WinRm, by_code),
+        (Manner::Omi, by_subcode),
+        (Manner::WinRm, by_text.clone()),
+        (Manner::Omi, by_text),
+    ] {
+        let told = fault.text.clone();
+        let server = Server::start(None, move |asked| {
+            let fault = fault.clone();
+            async move {
+                let request = RequestEnvelope::read(&asked.body).unwrap();
+                soap_in(manner, &request, Response::Fault(fault))
+            }
+        })
+        .await;
+        let error = refused(local(&server)).await;
+        assert!(error.is_quota(), "{error:?}");
+        assert_eq!(error.to_string(), told);
+        assert!(error.advice().unwrap().contains("Close a session"));
+    }
+}
+
+/// A certificate for 127.0.0.1 that nobody signed but itself, its key, and its text.
+fn self_signed(expired: bool) -> (Vec<u8>, Vec<u8>, String) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+    if expired {
+        params.not_before = date_time_ymd(2019, 1, 1);
+        params.not_after = date_time_ymd(2020, 1, 1);
+    }
+    let certificate = params.self_signed(&key).unwrap();
+    (certificate.der().to_vec(), key.serialize_der(), certificate.pem())
+}
+
+fn server_config(certificate: Vec<u8>, key: Vec<u8>) -> rustls::ServerConfig {
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.into()], key.try_into().unwrap())
+        .unwrap()
+}
+
+/// Runs a test's second half in a process of its own that trusts `trusted`, as a system's own roots
+/// are trusted: the first half waits for it. `None` in the first half.
+fn trusting(test: &str, expired: bool) -> Option<rustls::ServerConfig> {
+    const FOLDER: &str = "LYNCSH_TEST_TLS";
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        let read = |name: &str| std::fs::read(std::path::Path::new(&folder).join(name)).unwrap();
+        return Some(server_config(read("certificate"), read("key")));
+    }
+    let (certificate, key, pem) = self_signed(expired);
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    write("certificate", &certificate);
+    write("key", &key);
+    write("pem", pem.as_bytes());
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("wsman_client_faults::{test}"), "--nocapture"])
+        .env(FOLDER, folder.path())
+        .env("SSL_CERT_FILE", folder.path().join("pem"))
+        .status()
+        .unwrap();
+    assert!(status.success());
+    None
+}
+
+#[test]
+fn a_certificate_that_nobody_signed_or_that_expired_is_refused_before_the_credential_is_sent() {
+    // Trusted, so that its date is what is wrong with it.
+    let test = "a_certificate_that_nobody_signed_or_that_expired_is_refused_before_the_credential_is_sent";
+    let Some(expired) = trusting(test, true) else { return };
+    let (certificate, key, _) = self_signed(false);
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        for (config, reason) in [(expired, "it has expired"), (server_config(certificate, key), "")] {
+            let server = Server::start(Some(config), |asked| async move { plain(&asked) }).await;
+            let error = refused(endpoint(&format!("https://127.0.0.1:{}/wsman", server.port))).await;
+            let Error::Certificate { reason: shown, .. } = &error else { panic!("{error}") };
+            assert!(shown.contains(reason), "{shown}");
+            assert!(error.advice().unwrap().contains("127.0.0.1"));
+            assert!(server.asked().is_empty());
+        }
+    });
+}
+
+#[test]
+fn a_redirection_to_https_is_followed_and_the_new_place_is_kept() {
+    let test = "a_redirection_to_https_is_followed_and_the_new_place_is_kept";
+    let Some(config) = trusting(test, false) else { return };
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let there = Server::start(Some(config), |asked| async move { plain(&asked) }).await;
+        let target = format!("https://127.0.0.1:{}/Redirected/OcsPowershellLiveId?x=y", there.port);
+        let to = target.clone();
+        let here = Server::start(None, move |_| {
+            let to = to.clone();
+            async move { http("302 Moved", &[("Location", &to)], b"") }
+        })
+        .await;
+        let (connection, endpoint) = open(local(&here)).await.unwrap();
+        assert_eq!(endpoint.uri.as_str(), target);
+        assert_eq!(there.asked()[0].path, "/Redirected/OcsPowershellLiveId?x=y");
+        drop(connection);
+
+        // The same by a fault.
+        let to = target.clone();
+        let here = Server::start(None, move |asked| {
+            let mut fault = Fault::new(code::REDIRECT_REQUESTED, "w:Redirect", "go elsewhere");
+            fault.redirect = Some(to.clone());
+            async move { soap(&RequestEnvelope::read(&asked.body).unwrap(), Response::Fault(fault)) }
+        })
+        .await;
+        let (_connection, endpoint) = open(local(&here)).await.unwrap();
+        assert_eq!(endpoint.uri.as_str(), target);
+    });
+}
+
+#[tokio::test]
+async fn a_redirection_to_where_the_credential_may_not_go_is_refused() {
+    for target in
+        ["http://192.0.2.1/wsman", "http://evil.example/wsman?ticket=1", "ftp://127.0.0.1/", "https://["]
+    {
+        let server =
+            Server::start(None, move |_| async move { http("307 Moved", &[("Location", target)], b"") })
+                .await;
+        let error = refused(local(&server)).await;
+        let Error::Redirect { target: shown, .. } = &error else { panic!("{target}: {error}") };
+        assert!(!shown.contains("ticket"), "{shown}");
+        assert!(error.advice().is_some());
+        assert_eq!(server.asked().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn redirections_without_end_are_given_up() {
+    let server = Server::start(None, |_| async { http("302 Moved", &[("Location", "/again")], b"") }).await;
+    let error = refused(local(&server)).await;
+    assert!(matches!(error, Error::Redirect { .. }), "{error}");
+    // The first, and as many as the profile allows.
+    assert_eq!(server.asked().len(), 4);
+    assert_eq!(server.asked()[1].path, "/again");
+}
+
+#[tokio::test]
+async fn a_request_is_one_write_and_connections_are_used_again() {
+    let server = Server::start(None, |asked| async move { plain(&asked) }).await;
+    let endpoint = local(&server);
+    for _ in 0..3 {
+        let (connection, _) = open(endpoint.clone()).await.unwrap();
+        let (reply, done) = oneshot::channel();
+        connection.requests.send(Request::Close(reply)).await.unwrap();
+        timeout(PATIENCE, done).await.unwrap().unwrap().unwrap();
+    }
+    let asked = server.asked();
+    assert!(asked.iter().all(|asked| asked.at_once), "{asked:?}");
+    // Create, then the pending Receive and Delete: no more than two at once.
+    assert!(asked.iter().all(|asked| asked.connection < 3 * 2), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_dropped_connection_removes_its_shell() {
+    let server = Server::start(None, |asked| async move { plain(&asked) }).await;
+    let (connection, _) = open(local(&server)).await.unwrap();
+    drop(connection);
+    wait_until(|| actions(&server).contains(&"Delete".to_owned())).await;
+}
+
+#[tokio::test]
+async fn a_create_that_nobody_waits_for_is_undone() {
+    let (let_go, gate) = tokio::sync::watch::channel(false);
+    let server = Server::start(None, move |asked| {
+        let mut gate = gate.clone();
+        async move {
+            if asked.body.windows(15).any(|window| window == b"transfer/Create") {
+                gate.wait_for(|open| *open).await.unwrap();
+            }
+            plain(&asked)
+        }
+    })
+    .await;
+    let endpoint = local(&server);
+    let pool = Uuid::new_v4();
+    // Cancelled while Create is on its way.
+    let opening = connect(endpoint.clone(), pool, opening(pool));
+    assert!(timeout(Duration::from_millis(500), opening).await.is_err());
+    wait_until(|| !server.asked().is_empty()).await;
+    let removing = tokio::spawn(async move { remove(&endpoint, pool).await });
+    let_go.send(true).unwrap();
+    timeout(PATIENCE, removing).await.unwrap().unwrap().unwrap();
+    wait_until(|| actions(&server).iter().filter(|action| *action == "Delete").count() >= 1).await;
+    assert_eq!(actions(&server)[0], "Create");
+}
+
+#[tokio::test]
+async fn removal_has_a_receive_pending_and_a_shell_that_is_gone_is_removed() {
+    let server = Server::start(None, |asked| async move {
+        let request = RequestEnvelope::read(&asked.body).unwrap();
+        match request.request {
+            Asks::Delete => soap(
+                &request,
+                Response::Fault(Fault::new(code::INVALID_SELECTORS, "w:InvalidSelectors", "gone")),
+            ),
+            _ => None,
+        }
+    })
+    .await;
+    timeout(PATIENCE, remove(&local(&server), Uuid::new_v4())).await.unwrap().unwrap();
+    let mut asked = actions(&server);
+    asked.sort();
+    assert_eq!(asked, ["Delete", "Receive"]);
+}
+
+#[tokio::test]
+async fn removal_is_bounded_and_tried_once_more() {
+    let server = Server::start(None, |_| async { None }).await;
+    let mut endpoint = local(&server);
+    endpoint.limits.close = Duration::from_millis(300);
+    let error = timeout(PATIENCE, remove(&endpoint, Uuid::new_v4())).await.unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "removing the session took longer than 300ms");
+    assert_eq!(actions(&server).iter().filter(|action| *action == "Delete").count(), 2);
+}
+
+#[tokio::test]
+async fn lists_that_never_end_are_given_up() {
+    let server = Server::start(None, |asked| async move {
+        let request = RequestEnvelope::read(&asked.body).unwrap();
+        let items = Items { context: Some("c".to_owned()), ..Default::default() };
+        match request.request {
+            Asks::Enumerate(_) => soap(&request, Response::Enumerated(items)),
+            _ => soap(&request, Response::Pulled(items)),
+        }
+    })
+    .await;
+    assert_eq!(timeout(PATIENCE, enumerate(&local(&server))).await.unwrap().unwrap(), []);
+}
+
+/// An answer that ends in the middle, and its connection with it.
+fn cut() -> Answer {
+    Some([b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", CUT].concat())
+}
+
+#[tokio::test]
+async fn a_session_whose_receives_fail_for_good_is_broken_and_says_so() {
+    let server = Server::start(None, |asked| async move { plain(&asked).or_else(cut) }).await;
+    let (mut connection, _) = open(local(&server)).await.unwrap();
+    match timeout(PATIENCE, connection.events.recv()).await.unwrap() {
+        Some(Event::Broken(error)) => {
+            assert!(error.to_string().contains("the session may still be there"), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // Still there, as far as anybody knows: the owner's going removes it.
+    drop(connection);
+    wait_until(|| actions(&server).contains(&"Delete".to_owned())).await;
+}
+
+#[tokio::test]
+async fn a_receive_whose_connection_was_lost_is_repeated() {
+    let lost = Arc::new(AtomicUsize::new(0));
+    let server = Server::start(None, move |asked| {
+        let lost = lost.clone();
+        async move {
+            if let Some(answer) = plain(&asked) {
+                return Some(answer);
+            }
+            match lost.fetch_add(1, Ordering::Relaxed) {
+                0 | 1 => return cut(),
+                2 => {}
+                _ => return None,
+            }
+            let state = Message {
+                destination: Destination::Client,
+                kind: MessageType::RunspacePoolState,
+                pool: Uuid::nil(),
+                pipeline: Uuid::nil(),
+                body: "<Obj RefId=\"0\"><MS><I32 N=\"RunspaceState\">2</I32></MS></Obj>".to_owned(),
+            };
+            let data = Fragmenter::default().cut(&state.encode(), 10_000).concat();
+            let part = StreamPart { name: "stdout".to_owned(), command: None, data, end: false };
+            let received = Received { streams: vec![part], ..Received::default() };
+            soap(&RequestEnvelope::read(&asked.body).unwrap(), Response::Received(received))
+        }
+    })
+    .await;
+    let (mut connection, _) = open(local(&server)).await.unwrap();
+    match timeout(PATIENCE, connection.events.recv()).await.unwrap() {
+        Some(Event::Message(message)) => assert_eq!(message.kind, MessageType::RunspacePoolState),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn wait_until(condition: impl Fn() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("it must come to be");
+}

@@ -1,0 +1,144 @@
+//! An HTTP server for tests that shows what was asked, byte by byte, and answers as it is told.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use lyncsh::transport::Limits;
+use lyncsh::transport::wsman::{Authentication, Endpoint};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+/// No test waits longer for anything.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub path: String,
+    pub head: String,
+    pub body: Vec<u8>,
+    /// Counted from 0.
+    pub connection: usize,
+    /// Whether head and body came by one read: the client wrote them at once.
+    pub at_once: bool,
+}
+
+/// What is answered; `None` is silence until the client goes.
+pub type Answer = Option<Vec<u8>>;
+
+/// An answer that ends so is followed by the connection's end.
+pub const CUT: &[u8] = b"<cut";
+
+pub fn http(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    let mut answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len());
+    for (name, value) in headers {
+        answer.push_str(&format!("{name}: {value}\r\n"));
+    }
+    let mut answer = format!("{answer}\r\n").into_bytes();
+    answer.extend(body);
+    Some(answer)
+}
+
+/// A running server; ends with the test's runtime.
+pub struct Server {
+    pub port: u16,
+    pub asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Server {
+    pub async fn start<F, A>(tls: Option<rustls::ServerConfig>, answer: F) -> Self
+    where
+        F: Fn(Asked) -> A + Clone + Send + 'static,
+        A: Future<Output = Answer> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = asked.clone();
+        let tls = tls.map(|config| tokio_rustls::TlsAcceptor::from(Arc::new(config)));
+        tokio::spawn(async move {
+            for connection in 0.. {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (tls, answer, log) = (tls.clone(), answer.clone(), log.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => converse(stream, connection, answer, log).await,
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                converse(stream, connection, answer, log).await;
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        Self { port, asked }
+    }
+
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+async fn converse<S, F, A>(mut stream: S, connection: usize, answer: F, log: Arc<Mutex<Vec<Asked>>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    F: Fn(Asked) -> A,
+    A: Future<Output = Answer>,
+{
+    let mut buffer = vec![0; 1024 * 1024];
+    loop {
+        let (mut data, mut reads) = (Vec::new(), 0);
+        let asked = loop {
+            match stream.read(&mut buffer).await {
+                Ok(0) | Err(_) => return,
+                Ok(count) => data.extend_from_slice(&buffer[..count]),
+            }
+            reads += 1;
+            let Some(end) = data.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+            let head = String::from_utf8(data[..end].to_vec()).unwrap();
+            let length = head.lines().find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().unwrap())
+            });
+            if data.len() >= end + 4 + length.unwrap_or(0) {
+                let path = head.split(' ').nth(1).unwrap().to_owned();
+                break Asked { path, head, body: data.split_off(end + 4), connection, at_once: reads == 1 };
+            }
+        };
+        log.lock().unwrap().push(asked.clone());
+        match answer(asked).await {
+            Some(answer) => {
+                stream.write_all(&answer).await.unwrap_or_default();
+                if answer.ends_with(CUT) {
+                    return;
+                }
+            }
+            None => {
+                let _ = stream.read(&mut buffer).await;
+                return;
+            }
+        }
+    }
+}
+
+/// An endpoint with Ken Myer's password, short limits, and no idle timeout.
+pub fn endpoint(url: &str) -> Endpoint {
+    Endpoint {
+        uri: url.parse().unwrap(),
+        configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell".to_owned(),
+        authentication: Authentication::Basic {
+            user: "kenmyer@litwareinc.com".to_owned(),
+            password: "P@ssw0rd-åß".into(),
+        },
+        idle_timeout: None,
+        max_redirections: 3,
+        limits: Limits {
+            connect: Duration::from_secs(20),
+            open: Duration::from_secs(20),
+            operation: Duration::from_secs(20),
+            close: Duration::from_secs(5),
+        },
+    }
+}
