@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+pub(super) use crate::profile::is_loopback;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, WWW_AUTHENTICATE};
@@ -165,16 +166,6 @@ impl Http {
             return Error::Unreachable { endpoint, reason };
         }
         Error::Ended(reason)
-    }
-}
-
-/// Whether `uri` names this machine itself.
-pub(super) fn is_loopback(uri: &Url) -> bool {
-    match uri.host() {
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 
