@@ -67,9 +67,11 @@ impl<'a> Receiver<'a> {
         }
         match self.sequence.missing_before(self.latest).await {
             0 => Ok(()),
-            missing => Err(Error::Ended(format!(
-                "it was cut while output came: {missing} messages before the last one are lost"
-            ))),
+            1 => Err(Error::Ended("it was cut while output came, and a message of it is lost".to_owned())),
+            missing => {
+                let text = format!("it was cut while output came, and {missing} messages of it are lost");
+                Err(Error::Ended(text))
+            }
         }
     }
 
