@@ -35,7 +35,7 @@ impl fmt::Debug for SessionKey {
 }
 
 /// A client's RSA key pair, made when the first secret needs it.
-pub struct KeyPair(PrivateKey);
+pub struct KeyPair(Box<PrivateKey>);
 
 impl fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,7 +56,7 @@ impl KeyPair {
     /// A new 2048-bit pair. Takes a good part of a second of computing.
     pub fn generate() -> Result<Self, KeyError> {
         PrivateKey::new(&mut rand::rng(), BITS)
-            .map(Self)
+            .map(|key| Self(Box::new(key)))
             .map_err(|e| KeyError(format!("an RSA key pair can't be made: {e}")))
     }
 
