@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod folders;
 pub mod line;
+pub mod platform;
 pub mod profile;
 pub mod psrp;
 pub mod simulator;

@@ -85,7 +85,7 @@ impl Shell {
         };
         let mut envelope = self.envelope(Request::Create(create), limit);
         envelope.header.selectors.clear();
-        match self.http.post(envelope.write(), "creating the session", limit).await? {
+        match self.http.post(envelope.write(), super::CREATING, limit).await? {
             Answer::Redirect(target) => Ok(Some(target)),
             Answer::Response(response) => match *response {
                 Response::Created { shell_id, .. } if shell_id.eq_ignore_ascii_case(&self.id) => Ok(None),

@@ -1,0 +1,140 @@
+//! The way to an endpoint: discovery, credential, token. The owner of a session goes it, and whoever
+//! has to remove one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use miette::Diagnostic as _;
+use secrecy::SecretString;
+use url::Url;
+
+use super::control::Failure;
+use crate::credential::{self, CredentialError, token};
+use crate::discovery::{self, DiscoveryError};
+use crate::profile::{Authentication, Profile};
+use crate::step::{Report, Step};
+use crate::transport;
+use crate::transport::wsman::{self, Endpoint};
+
+/// Redirections that are followed on the way to a session.
+const MAX_REDIRECTIONS: u8 = 5;
+/// The shortest idle timeout that endpoints usually grant.
+const SHORTEST_IDLE: Duration = Duration::from_secs(60);
+
+/// A profile, and its secret where that was handed over.
+#[derive(Clone, Debug)]
+pub struct Access {
+    pub profile: Arc<Profile>,
+    secret: Option<SecretString>,
+}
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    #[error(transparent)]
+    Token(#[from] token::TokenError),
+    #[error(transparent)]
+    Transport(#[from] transport::Error),
+    #[error("the profile names no user")]
+    NoUser,
+    #[error("{0} is no address of a PowerShell endpoint over HTTP")]
+    NoEndpoint(Url),
+    #[error("the session can't be written down, and without that none is made: {0}")]
+    Journal(std::io::Error),
+}
+
+impl ConnectError {
+    /// As it is told to the person.
+    pub fn failure(&self) -> Failure {
+        let help = |error: &dyn miette::Diagnostic| error.help().map(|help| help.to_string());
+        let advice = match self {
+            Self::Discovery(error) => help(error),
+            Self::Credential(error) => help(error),
+            Self::Token(error) => help(error),
+            Self::Transport(error) => error.advice(),
+            Self::NoUser => Some("Add it to the profile: user = \"NAME@DOMAIN\"".to_owned()),
+            Self::NoEndpoint(_) => Some("Use a URI that begins with https://".to_owned()),
+            Self::Journal(_) => Some("Is the disk full, or the folder not yours?".to_owned()),
+        };
+        Failure { text: self.to_string(), advice }
+    }
+
+    /// Whether sessions that nobody needs may be the reason: the endpoint refuses for its quota, or
+    /// doesn't answer Create.
+    pub fn wants_slot(&self) -> bool {
+        match self {
+            Self::Transport(transport::Error::Timeout { step, .. }) => *step == wsman::CREATING,
+            Self::Transport(error) => error.is_quota(),
+            _ => false,
+        }
+    }
+}
+
+impl Access {
+    pub fn new(profile: Profile, secret: Option<SecretString>) -> Self {
+        Self { profile: Arc::new(profile), secret }
+    }
+
+    /// Whether the secret can be had without asking a person.
+    pub fn is_silent(&self) -> bool {
+        self.secret.is_some() || !credential::needs_terminal(&self.profile)
+    }
+
+    pub fn secret(&self) -> Option<&SecretString> {
+        self.secret.as_ref()
+    }
+
+    /// Fetches the secret from its source, once.
+    pub async fn fetch(&mut self) -> Result<SecretString, CredentialError> {
+        if let Some(secret) = &self.secret {
+            return Ok(secret.clone());
+        }
+        let secret = credential::fetch(&self.profile).await?;
+        self.secret = Some(secret.clone());
+        Ok(secret)
+    }
+
+    /// Goes all the way to an endpoint that a session can be opened on.
+    pub async fn endpoint(&mut self, report: &Report) -> Result<Endpoint, ConnectError> {
+        let uri = discovery::endpoint(&self.profile, report).await?;
+        let configuration = self.profile.configuration.clone();
+        self.at(uri, configuration, report).await
+    }
+
+    /// The endpoint at a known address.
+    pub async fn at(
+        &mut self,
+        uri: Url,
+        configuration: String,
+        report: &Report,
+    ) -> Result<Endpoint, ConnectError> {
+        if !matches!(uri.scheme(), "http" | "https") {
+            return Err(ConnectError::NoEndpoint(uri));
+        }
+        let profile = self.profile.clone();
+        let user = profile.user.clone().ok_or(ConnectError::NoUser)?;
+        let password = self.fetch().await?;
+        let authentication = match profile.authentication {
+            Authentication::Token => {
+                let _ = report.send(Step::RequestingToken);
+                let token = token::acquire(&uri, &user, &password, profile.limits.connect).await?;
+                let _ = report.send(Step::TokenReceived);
+                wsman::Authentication::Bearer { user, token }
+            }
+            Authentication::Basic | Authentication::None => wsman::Authentication::Basic { user, password },
+        };
+        Ok(Endpoint {
+            uri,
+            configuration,
+            authentication,
+            // Without the keep-alive the person wants the endpoint's own rule.
+            idle_timeout: profile.idle_timeout.or(profile.keep_alive.then_some(SHORTEST_IDLE)),
+            max_redirections: MAX_REDIRECTIONS,
+            limits: profile.limits,
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! What launcher and agent say to each other beside PSRP: one JSON object a line, over the agent's
+//! control socket. No secret is ever among it.
+
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use uuid::Uuid;
+
+use crate::step::Step;
+
+/// The longest line that is read.
+const MAX_LINE: u64 = 1024 * 1024;
+
+/// What the agent is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case")]
+pub enum Request {
+    /// To be told everything that has happened and happens. As long as the connection is there, the
+    /// agent stays.
+    Watch,
+    /// The watcher goes. `attaching`: a shell is about to come, and is waited for. The connection
+    /// stays until the agent, where it goes now, has removed its session.
+    Release { attaching: bool },
+    /// The endpoint had no room for a session: these are removed, and it is asked again.
+    Retry { remove: Vec<Uuid> },
+    Status,
+    /// Removes the session and ends.
+    Stop,
+}
+
+/// What the agent says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    Step(Step),
+    /// From here on there may be a session: what its removal needs, but for the credential.
+    Guarded(Guarded),
+    /// The session is open, shells may attach.
+    Open,
+    /// The endpoint has no room for another session: who holds the slots. [`Request::Retry`] goes on.
+    Refused { failure: Failure, holders: Vec<Holder> },
+    /// There is no session, and the agent goes.
+    Failed(Failure),
+    /// One line for the people at the shells.
+    Notice { text: String },
+    /// The session is removed, and the agent goes. `left`: why it may still be there.
+    Removed { left: Option<String> },
+    /// The watcher is let go, and the agent stays for others.
+    Released,
+    Status(Box<Status>),
+}
+
+/// A session that is to be removed some day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guarded {
+    /// The connection URI.
+    pub endpoint: url::Url,
+    pub configuration: String,
+    /// The runspace pool's id, which is the shell's.
+    pub shell: Uuid,
+}
+
+/// An error on its way to the person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{text}")]
+pub struct Failure {
+    /// What lyncsh was doing and what went wrong.
+    pub text: String,
+    /// What to do now.
+    pub advice: Option<String>,
+}
+
+/// A session that holds a slot on the endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    pub shell: Uuid,
+    pub owner: Option<String>,
+    /// The address that it was opened from.
+    pub client: Option<String>,
+    pub age: Option<Duration>,
+    pub idle: Option<Duration>,
+    /// The profile that it belongs to, where this machine's journal knows it.
+    pub ours: Option<String>,
+}
+
+/// An agent as `lyncsh status` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    pub profile: String,
+    pub process: u32,
+    pub user: Option<String>,
+    pub endpoint: Option<url::Url>,
+    /// The session's id; `None` before it is open.
+    pub session: Option<Uuid>,
+    /// When it was opened.
+    pub since: Option<SystemTime>,
+    pub shells: Vec<Attached>,
+    /// The account's sessions on the endpoint, this one included; `None` where it does not tell.
+    pub used: Option<usize>,
+    /// How many it may have, where that is known.
+    pub allowed: Option<usize>,
+    pub holders: Vec<Holder>,
+}
+
+/// A shell that is attached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attached {
+    pub program: Option<String>,
+    pub process: Option<u32>,
+    pub attached: Duration,
+    pub commands: Vec<String>,
+}
+
+/// Writes one line.
+pub async fn say<T: Serialize>(to: &mut (impl AsyncWrite + Unpin), what: &T) -> io::Result<()> {
+    let mut line = serde_json::to_vec(what)?;
+    line.push(b'\n');
+    to.write_all(&line).await?;
+    to.flush().await
+}
+
+/// Reads one line; `None` at the end of the stream. Not safe to cancel.
+pub async fn hear<T: DeserializeOwned>(from: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<T>> {
+    let mut line = Vec::new();
+    from.take(MAX_LINE).read_until(b'\n', &mut line).await?;
+    if line.last() != Some(&b'\n') {
+        // A line that was cut is the end, too: who sent it is gone.
+        return Ok(None);
+    }
+    serde_json::from_slice(&line).map(Some).map_err(io::Error::from)
+}

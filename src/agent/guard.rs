@@ -1,0 +1,114 @@
+//! The object that owns a session on the endpoint: dropped, it removes it.
+
+use std::io;
+use std::time::Duration;
+
+use super::control::Guarded;
+use super::journal::{Journal, Kept};
+use crate::profile::Profile;
+use crate::transport::Error;
+use crate::transport::wsman::{self, Endpoint};
+
+/// A session that exists, or may exist, on the endpoint. It is in the journal before Create is sent.
+///
+/// [`Guard::remove`] is the way it ends; its `Drop` does the same on every other way out (an error, a
+/// panic), and waits for it, at most twice the limit for Delete and a little more.
+#[derive(Debug)]
+pub struct Guard {
+    endpoint: Endpoint,
+    /// `None`: it is removed.
+    kept: Option<Kept>,
+}
+
+impl Guard {
+    pub fn new(
+        journal: &Journal,
+        profile: &Profile,
+        endpoint: Endpoint,
+        shell: uuid::Uuid,
+    ) -> io::Result<Self> {
+        let session = Guarded {
+            endpoint: endpoint.uri.clone(),
+            configuration: endpoint.configuration.clone(),
+            shell,
+        };
+        let kept = journal.write(&profile.name, profile.user.as_deref(), session)?;
+        Ok(Self { endpoint, kept: Some(kept) })
+    }
+
+    /// Takes over what a dead owner left.
+    pub fn adopt(kept: Kept, endpoint: Endpoint) -> Self {
+        Self { endpoint, kept: Some(kept) }
+    }
+
+    /// What others need to remove it.
+    pub fn session(&self) -> Option<&Guarded> {
+        self.kept.as_ref().map(|kept| &kept.entry.session)
+    }
+
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The session is where a redirection led to.
+    pub fn moved(&mut self, endpoint: Endpoint) {
+        if let Some(kept) = &mut self.kept
+            && kept.entry.session.endpoint != endpoint.uri
+            && let Err(error) = kept.moved(endpoint.uri.clone())
+        {
+            tracing::warn!("the journal can't be written: {error}");
+        }
+        self.endpoint = endpoint;
+    }
+
+    /// No step of the removal takes longer than this.
+    pub fn hurry(&mut self, limit: Duration) {
+        let limits = &mut self.endpoint.limits;
+        limits.close = limits.close.min(limit);
+        limits.connect = limits.connect.min(limit);
+    }
+
+    /// The endpoint has confirmed that the session is gone.
+    pub fn confirmed(mut self) {
+        if let Some(kept) = self.kept.take() {
+            kept.removed();
+        }
+    }
+
+    /// Removes the session.
+    ///
+    /// # Errors
+    /// It may still be there; the journal keeps it for the next start of lyncsh.
+    pub async fn remove(mut self) -> Result<(), Error> {
+        let Some(shell) = self.session().map(|session| session.shell) else { return Ok(()) };
+        let result = wsman::remove(&self.endpoint, shell).await;
+        if let Some(kept) = self.kept.take()
+            && result.is_ok()
+        {
+            kept.removed();
+        }
+        result
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let Some(kept) = self.kept.take() else { return };
+        let (endpoint, shell) = (self.endpoint.clone(), kept.entry.session.shell);
+        let limit = endpoint.limits.close * 2 + Duration::from_secs(3);
+        // A thread and a runtime of its own: the one that drops may be ending, or in a panic.
+        let removing = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let removed = tokio::time::timeout(limit, wsman::remove(&endpoint, shell));
+            match runtime.block_on(async { removed.await }) {
+                Ok(result) => result.map_err(io::Error::other),
+                Err(elapsed) => Err(io::Error::from(elapsed)),
+            }
+        });
+        match removing.join() {
+            Ok(Ok(())) => kept.removed(),
+            Ok(Err(error)) => tracing::warn!("the session {shell} may still be on the server: {error}"),
+            Err(_) => tracing::warn!("the session {shell} may still be on the server"),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What must be removed though everybody who knew of it has died: one small file for each live
+//! session, without a secret. It is on the disk before Create is sent, and goes when Delete is
+//! confirmed.
+//!
+//! Its owner keeps the file locked: one that can be locked belongs to nobody any more.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::control::Guarded;
+use crate::folders::Folders;
+use crate::platform;
+
+/// One session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    pub profile: String,
+    pub user: Option<String>,
+    #[serde(flatten)]
+    pub session: Guarded,
+    pub process: u32,
+    /// [`platform::start_time`] of that process.
+    pub started: Option<u64>,
+    pub written: SystemTime,
+}
+
+/// The journal of one user.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    folder: PathBuf,
+}
+
+/// An entry that this process answers for. Dropped without [`Kept::removed`], it stays for the next
+/// start of lyncsh.
+#[derive(Debug)]
+pub struct Kept {
+    pub entry: Entry,
+    file: File,
+    path: PathBuf,
+}
+
+impl Journal {
+    pub fn of(folders: &Folders) -> Self {
+        Self { folder: folders.state.join("sessions") }
+    }
+
+    /// Writes down a session that is about to be created.
+    pub fn write(&self, profile: &str, user: Option<&str>, session: Guarded) -> io::Result<Kept> {
+        platform::private_folder(&self.folder)?;
+        let process = std::process::id();
+        let entry = Entry {
+            profile: profile.to_owned(),
+            user: user.map(str::to_owned),
+            session,
+            process,
+            started: platform::start_time(process),
+            written: SystemTime::now(),
+        };
+        let path = self.folder.join(format!("{}.json", entry.session.shell));
+        let beside = path.with_extension("new");
+        let file = platform::private_file().create_new(true).open(&beside)?;
+        // Locked before anybody can see it under its name.
+        file.lock()?;
+        let mut kept = Kept { entry, file, path };
+        kept.put()?;
+        std::fs::rename(&beside, &kept.path)?;
+        sync(&self.folder)?;
+        Ok(kept)
+    }
+
+    /// The sessions whose owners live.
+    pub fn live(&self) -> Vec<Entry> {
+        let entries = self.paths().into_iter().filter_map(|path| {
+            let file = File::open(&path).ok()?;
+            let taken = matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock));
+            taken.then(|| read(&file)).flatten()
+        });
+        entries.collect()
+    }
+
+    /// The sessions that dead owners left; they are this process's now.
+    pub fn orphans(&self) -> Vec<Kept> {
+        let entries = self.paths().into_iter().filter_map(|path| {
+            let file = platform::private_file().open(&path).ok()?;
+            file.try_lock().ok()?;
+            match read(&file) {
+                Some(entry) => Some(Kept { entry, file, path }),
+                None => {
+                    // Nothing that could be acted upon, now or later.
+                    let _ = std::fs::remove_file(&path);
+                    None
+                }
+            }
+        });
+        entries.collect()
+    }
+
+    /// The session of a dead owner is confirmed to be gone.
+    pub fn forget(&self, shell: uuid::Uuid) {
+        let orphan = self.orphans().into_iter().find(|kept| kept.entry.session.shell == shell);
+        if let Some(kept) = orphan {
+            kept.removed();
+        }
+    }
+
+    fn paths(&self) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return Vec::new() };
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        paths.filter(|path| path.extension().is_some_and(|ending| ending == "json")).collect()
+    }
+}
+
+impl Kept {
+    /// The session is where a redirection led to.
+    pub fn moved(&mut self, endpoint: url::Url) -> io::Result<()> {
+        self.entry.session.endpoint = endpoint;
+        self.put()
+    }
+
+    fn put(&mut self) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(&self.entry)?;
+        self.file.rewind()?;
+        self.file.write_all(&text)?;
+        self.file.set_len(text.len() as u64)?;
+        self.file.sync_all()
+    }
+
+    /// The session is confirmed to be gone.
+    pub fn removed(self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::warn!("{} can't be removed: {error}", self.path.display());
+        }
+    }
+}
+
+fn read(mut file: &File) -> Option<Entry> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+/// Has a folder's entries written to the disk.
+#[cfg(unix)]
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Windows has no such thing for folders.
+#[cfg(windows)]
+fn sync(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session() -> Guarded {
+        Guarded {
+            endpoint: "http://localhost:1/OcsPowershellLiveId".parse().unwrap(),
+            configuration: "c".into(),
+            shell: uuid::Uuid::new_v4(),
+        }
+    }
+
+    #[test]
+    fn a_session_is_an_orphan_when_its_owner_is_gone_and_not_before() {
+        let temp = tempfile::tempdir().unwrap();
+        let journal = Journal { folder: temp.path().join("sessions") };
+        let mine = journal.write("work", Some("a@b.c"), session()).unwrap();
+        let entry = mine.entry.clone();
+        assert_eq!(journal.live(), [entry.clone()]);
+        assert!(journal.orphans().is_empty());
+        drop(mine);
+        assert!(journal.live().is_empty());
+        let orphans = journal.orphans();
+        assert_eq!(orphans[0].entry, entry);
+        assert!(journal.orphans().is_empty(), "somebody is at it already");
+        orphans.into_iter().for_each(Kept::removed);
+        assert_eq!(std::fs::read_dir(&journal.folder).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_redirected_session_is_found_where_it_is() {
+        let temp = tempfile::tempdir().unwrap();
+        let journal = Journal { folder: temp.path().join("sessions") };
+        let mut mine = journal.write("work", None, session()).unwrap();
+        mine.moved("https://h/p".parse().unwrap()).unwrap();
+        drop(mine);
+        assert_eq!(journal.orphans()[0].entry.session.endpoint.as_str(), "https://h/p");
+    }
+}

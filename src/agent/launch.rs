@@ -1,0 +1,314 @@
+//! The launcher's side: finds the agent of a profile, or starts one; watches it; and removes the
+//! session where the agent died before it could.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::sync::mpsc;
+
+use super::access::Access;
+use super::control::{self, Event, Failure, Guarded, Request};
+use super::handover::Handover;
+use super::journal::Journal;
+use super::orphans;
+use super::place::{self, LockError, Place};
+use super::process::Ready;
+use super::socket::{self, Local};
+use crate::folders::Folders;
+use crate::platform;
+use crate::psrp::client;
+use crate::psrp::host::HostInfo;
+use crate::transport::session::Session;
+use crate::transport::wsman;
+use crate::transport::{self, Limits, stream};
+
+/// How long another launcher may take to start the same agent.
+const ANOTHER: Duration = Duration::from_secs(60);
+/// How long an agent takes at most until it listens; it may wait for one that is ending.
+const LISTENS: Duration = Duration::from_secs(45);
+/// How long an agent that listens may take to say its first word.
+const ANSWERS: Duration = Duration::from_secs(10);
+/// Agents that end just when they are found, before it is given up.
+const ATTEMPTS: usize = 5;
+/// Pauses before an agent's session is removed again that may have been about to be created when the
+/// agent died: a Delete can overtake its Create.
+const AGAIN: [Duration; 3] =
+    [Duration::from_millis(300), Duration::from_millis(700), Duration::from_millis(1500)];
+
+/// Everything that starting an agent takes.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// This program; it is run once more as the agent.
+    pub program: PathBuf,
+    pub folders: Folders,
+    pub access: Access,
+    pub verbosity: u8,
+}
+
+/// Why there is no agent.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    #[error("the folder for the agent's sockets can't be used: {0}")]
+    Place(io::Error),
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error("the agent can't be started: {0}")]
+    Start(io::Error),
+    #[error("the agent does not answer")]
+    Silent,
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    #[error("the profile can't be read again: {0}")]
+    Profile(io::Error),
+}
+
+/// A launcher's hold on the agent.
+#[derive(Debug)]
+pub struct Agent {
+    /// Where shells attach.
+    pub place: Place,
+    requests: mpsc::Sender<Request>,
+    events: mpsc::UnboundedReceiver<Told>,
+}
+
+/// What a launcher hears.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    Event(Event),
+    /// The agent died, and the session was removed from here; or why it may still be there.
+    Died { left: Option<String> },
+}
+
+impl Launch {
+    /// Attaches to the agent of the profile; starts it where none runs. Two launchers at once end up
+    /// with one agent. Sessions that were left behind are told about through `say`.
+    pub async fn agent(&self, mut say: impl FnMut(String)) -> Result<Agent, LaunchError> {
+        let place = Place::of(&self.folders, &self.access.profile.name);
+        place.prepare().map_err(LaunchError::Place)?;
+        for _ in 0..ATTEMPTS {
+            if let Some(agent) = self.watch(&place).await? {
+                return Ok(agent);
+            }
+            // One launcher looks and starts at a time.
+            let starting = place::lock(&place.starting, ANOTHER).await?;
+            if let Some(agent) = self.watch(&place).await? {
+                return Ok(agent);
+            }
+            orphans::sweep_profile(&self.folders, &mut self.access.clone()).await.into_iter().for_each(&mut say);
+            self.start().await?;
+            let agent = self.watch(&place).await?;
+            drop(starting);
+            if let Some(agent) = agent {
+                return Ok(agent);
+            }
+        }
+        Err(LaunchError::Silent)
+    }
+
+    /// Watches an agent that is there. `None`: there is none, or it is about to end.
+    async fn watch(&self, place: &Place) -> Result<Option<Agent>, LaunchError> {
+        let Ok(stream) = socket::connect(&place.control).await else { return Ok(None) };
+        let (reader, mut writer) = tokio::io::split(stream);
+        let mut reader = BufReader::new(reader);
+        if control::say(&mut writer, &Request::Watch).await.is_err() {
+            return Ok(None);
+        }
+        let first = tokio::time::timeout(ANSWERS, control::hear::<Event>(&mut reader)).await;
+        let first = match first {
+            Ok(Ok(Some(first))) => first,
+            Ok(_) => return Ok(None),
+            Err(_) => return Err(LaunchError::Silent),
+        };
+        let (requests, asked) = mpsc::channel(4);
+        let (telling, events) = mpsc::unbounded_channel();
+        let watcher = Watcher {
+            access: self.access.clone(),
+            folders: self.folders.clone(),
+            guarded: None,
+            opened: false,
+            telling,
+        };
+        tokio::spawn(watcher.run(first, reader, writer, asked));
+        Ok(Some(Agent { place: place.clone(), requests, events }))
+    }
+
+    /// Starts an agent, and waits until it listens.
+    async fn start(&self) -> Result<(), LaunchError> {
+        let profile = &self.access.profile;
+        let text = std::fs::read_to_string(&profile.path).map_err(LaunchError::Profile)?;
+        let mut command = std::process::Command::new(&self.program);
+        command.arg("agent").arg(&profile.name);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        if cfg!(unix) {
+            // No folder is kept from being removed or unmounted.
+            command.current_dir("/");
+        }
+        platform::detached(&mut command);
+        let mut child = tokio::process::Command::from(command).spawn().map_err(LaunchError::Start)?;
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        // It is waited for, so that it is no zombie, as long as this process lives.
+        tokio::spawn(async move { child.wait().await });
+        let (Some(mut input), Some(output)) = (input, output) else {
+            return Err(LaunchError::Start(io::Error::other("it has no pipes")));
+        };
+        let secret = self.access.secret();
+        let folders = self.folders.clone();
+        let handover = Handover {
+            profile: profile.name.clone(),
+            path: profile.path.clone(),
+            text,
+            config: folders.config,
+            cache: folders.cache,
+            state: folders.state,
+            runtime: folders.runtime,
+            verbosity: self.verbosity,
+            secret: secret.is_some(),
+        };
+        handover.write(secret, &mut input).await.map_err(LaunchError::Start)?;
+        input.shutdown().await.map_err(LaunchError::Start)?;
+        drop(input);
+        let mut line = String::new();
+        let mut output = BufReader::new(output);
+        match tokio::time::timeout(LISTENS, output.read_line(&mut line)).await {
+            Err(_) => Err(LaunchError::Silent),
+            Ok(Err(error)) => Err(LaunchError::Start(error)),
+            Ok(Ok(0)) => Err(LaunchError::Start(io::Error::other("it ended at once"))),
+            Ok(Ok(_)) => {
+                let ready: Ready = serde_json::from_str(&line).map_err(|e| LaunchError::Start(e.into()))?;
+                Ok(ready?)
+            }
+        }
+    }
+}
+
+impl Agent {
+    /// The next thing that is to be known. `None`: the agent has ended, as it was asked or by itself.
+    pub async fn next(&mut self) -> Option<Told> {
+        self.events.recv().await
+    }
+
+    /// Asks the agent for something.
+    pub async fn ask(&self, request: Request) {
+        // One that has ended is told of by [`Agent::next`].
+        let _ = self.requests.send(request).await;
+    }
+
+    /// Opens a runspace pool of this process's own on the agent's socket.
+    pub async fn session(
+        &self,
+        host: HostInfo,
+        limits: Limits,
+    ) -> Result<(Session, mpsc::Receiver<client::Event>), transport::Error> {
+        let stream = socket::connect(&self.place.socket).await.map_err(|error| {
+            transport::Error::Unreachable { endpoint: "the agent".to_owned(), reason: error.to_string() }
+        })?;
+        Session::open(stream::connect(stream, limits), host).await
+    }
+
+    /// Lets go. Where nobody else needs the agent, it removes its session now, and that is waited for,
+    /// at most `limit`. Says why the session may still be there.
+    pub async fn release(mut self, limit: Duration) -> Option<String> {
+        self.ask(Request::Release { attaching: false }).await;
+        let ended = async {
+            while let Some(told) = self.next().await {
+                match told {
+                    Told::Event(Event::Removed { left }) | Told::Died { left } => return left,
+                    Told::Event(_) => {}
+                }
+            }
+            None
+        };
+        match tokio::time::timeout(limit, ended).await {
+            Ok(left) => left,
+            Err(_) => Some("the endpoint has not confirmed its removal yet".to_owned()),
+        }
+    }
+}
+
+/// Reads what the agent says, and takes its place when it dies.
+struct Watcher {
+    access: Access,
+    folders: Folders,
+    /// The session that the agent has, or is about to have.
+    guarded: Option<Guarded>,
+    opened: bool,
+    telling: mpsc::UnboundedSender<Told>,
+}
+
+impl Watcher {
+    async fn run(
+        mut self,
+        first: Event,
+        mut reader: BufReader<tokio::io::ReadHalf<Local>>,
+        mut writer: tokio::io::WriteHalf<Local>,
+        mut asked: mpsc::Receiver<Request>,
+    ) {
+        let (heard, mut events) = mpsc::channel(16);
+        let hearing = tokio::spawn(async move {
+            while let Ok(Some(event)) = control::hear::<Event>(&mut reader).await {
+                if heard.send(event).await.is_err() {
+                    break;
+                }
+            }
+        });
+        let mut over = self.tell(first);
+        let mut asking = true;
+        while !over {
+            tokio::select! {
+                event = events.recv() => match event {
+                    Some(event) => over = self.tell(event),
+                    None => break,
+                },
+                request = asked.recv(), if asking => match request {
+                    // The stream's end is noticed where it is read.
+                    Some(request) => drop(control::say(&mut writer, &request).await),
+                    None => asking = false,
+                },
+                // The launcher has let go without a word.
+                () = self.telling.closed() => over = true,
+            }
+        }
+        hearing.abort();
+        if !over {
+            let left = self.remove().await;
+            let _ = self.telling.send(Told::Died { left });
+        }
+    }
+
+    /// Passes on what the agent said; says whether it was its last word.
+    fn tell(&mut self, event: Event) -> bool {
+        match &event {
+            Event::Guarded(session) => {
+                self.guarded = Some(session.clone());
+                self.opened = false;
+            }
+            Event::Open => self.opened = true,
+            _ => {}
+        }
+        let over = matches!(event, Event::Removed { .. } | Event::Failed(_) | Event::Released);
+        let _ = self.telling.send(Told::Event(event));
+        over
+    }
+
+    /// The agent has died: removes its session, and says why it may still be there.
+    async fn remove(&mut self) -> Option<String> {
+        let session = self.guarded.take()?;
+        let (report, _) = mpsc::unbounded_channel();
+        let endpoint = match self.access.at(session.endpoint, session.configuration, &report).await {
+            Ok(endpoint) => endpoint,
+            Err(error) => return Some(error.to_string()),
+        };
+        let mut left = wsman::remove(&endpoint, session.shell).await.err();
+        for pause in AGAIN.into_iter().filter(|_| !self.opened) {
+            tokio::time::sleep(pause).await;
+            left = wsman::remove(&endpoint, session.shell).await.err();
+        }
+        if left.is_none() {
+            Journal::of(&self.folders).forget(session.shell);
+        }
+        left.map(|error| error.to_string())
+    }
+}

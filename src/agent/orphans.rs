@@ -1,0 +1,88 @@
+//! Removes what dead owners left: the first thing that any start of lyncsh does.
+
+use std::time::{Duration, SystemTime};
+
+use super::access::Access;
+use super::guard::Guard;
+use super::journal::{Journal, Kept};
+use crate::folders::Folders;
+use crate::profile;
+
+/// How long a start of lyncsh may take longer because of sessions that were left.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// No endpoint keeps a session that nobody uses for longer.
+const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Removes every session that was left, as far as their secrets can be had without asking a person.
+/// Says what was done, and what could not be, a line each; mostly there is nothing to say.
+pub async fn sweep(folders: &Folders) -> Vec<String> {
+    let mut lines = Vec::new();
+    for kept in Journal::of(folders).orphans() {
+        let name = kept.entry.profile.clone();
+        let line = match profile::load(folders, &name) {
+            Ok(profile) => remove(kept, &mut Access::new(profile, None)).await,
+            Err(error) => leave(kept, &error.to_string()),
+        };
+        lines.push(line);
+    }
+    lines
+}
+
+/// The same for one profile, whose secret is known.
+pub async fn sweep_profile(folders: &Folders, access: &mut Access) -> Vec<String> {
+    let mut lines = Vec::new();
+    for kept in Journal::of(folders).orphans() {
+        if kept.entry.profile == access.profile.name {
+            lines.push(remove(kept, access).await);
+        }
+    }
+    lines
+}
+
+async fn remove(kept: Kept, access: &mut Access) -> String {
+    let name = kept.entry.profile.clone();
+    if !access.is_silent() {
+        return leave(kept, &format!("its password has to be asked for: `lyncsh {name}` does, and removes it"));
+    }
+    let session = kept.entry.session.clone();
+    let (report, _) = tokio::sync::mpsc::unbounded_channel();
+    let there = access.at(session.endpoint, session.configuration, &report);
+    let endpoint = match tokio::time::timeout(PATIENCE, there).await {
+        Ok(Ok(endpoint)) => endpoint,
+        Ok(Err(error)) => return leave(kept, &error.to_string()),
+        Err(_) => return leave(kept, "its password could not be had in time"),
+    };
+    let since = age(&kept);
+    let mut guard = Guard::adopt(kept, endpoint);
+    guard.hurry(PATIENCE / 2);
+    match guard.remove().await {
+        Ok(()) => format!("removed the session of '{name}' that was left {since}"),
+        Err(error) => {
+            format!("a session of '{name}' that was left {since} may still be on the server: {error}")
+        }
+    }
+}
+
+/// An entry that nothing can be done about now stays for the next start, but not for ever.
+fn leave(kept: Kept, reason: &str) -> String {
+    let line = format!(
+        "a session of '{}' that was left {} may still be on the server: {reason}",
+        kept.entry.profile,
+        age(&kept)
+    );
+    if kept.entry.written.elapsed().is_ok_and(|age| age > FORGOTTEN) {
+        kept.removed();
+    }
+    line
+}
+
+fn age(kept: &Kept) -> String {
+    let age = SystemTime::now().duration_since(kept.entry.written).unwrap_or_default();
+    match age.as_secs() {
+        0..60 => "less than a minute ago".to_owned(),
+        seconds => {
+            let minutes = Duration::from_secs(seconds / 60 * 60);
+            format!("{} ago", humantime::format_duration(minutes))
+        }
+    }
+}

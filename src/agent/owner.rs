@@ -1,0 +1,308 @@
+//! Owns the remote session: opens it, stays until nobody needs it, removes it. What it does meanwhile
+//! is told through [`News`].
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::access::{Access, ConnectError};
+use super::control::{Event, Failure};
+use super::guard::Guard;
+use super::journal::Journal;
+use super::mux::{self, Mux};
+use super::presence::{ANNOUNCED, Last, Presence};
+use super::slots;
+use crate::psrp::client::ClientPool;
+use crate::psrp::host::HostInfo;
+use crate::step::{Report, Step};
+use crate::transport::wsman::{self, Endpoint};
+
+/// A keep-alive goes this many times into the idle timeout.
+const KEEP_ALIVES: u32 = 3;
+/// The longest that keep-alives are apart: a third of the 15 minutes of Lync Online.
+const KEEP_ALIVE: Duration = Duration::from_secs(5 * 60);
+/// How long the shells' pipelines may take to be ended before the session is removed under them.
+const CLOSE_SHELLS: Duration = Duration::from_secs(2);
+
+/// Everything that has happened, for whoever comes later, too.
+#[derive(Clone, Debug)]
+pub struct News(Arc<watch::Sender<Vec<Event>>>);
+
+impl News {
+    pub fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(Vec::new())))
+    }
+
+    pub fn tell(&self, event: Event) {
+        tracing::debug!(?event, "news");
+        self.0.send_modify(|events| events.push(event));
+    }
+
+    pub fn subscribe(&self) -> watch::Receiver<Vec<Event>> {
+        self.0.subscribe()
+    }
+
+    /// A receiver of steps that are told as they come.
+    fn report(&self) -> Report {
+        let (report, mut steps) = mpsc::unbounded_channel();
+        let news = self.clone();
+        tokio::spawn(async move {
+            while let Some(step) = steps.recv().await {
+                news.tell(Event::Step(step));
+            }
+        });
+        report
+    }
+}
+
+impl Default for News {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The session that is open now.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    pub mux: Mux,
+    pub endpoint: Endpoint,
+    pub shell: Uuid,
+    pub since: SystemTime,
+}
+
+/// What the owner shares with those who serve shells and launchers.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    pub news: News,
+    pub presence: Presence,
+    /// Asks the owner to end.
+    pub stop: CancellationToken,
+    pub opened: watch::Sender<Option<Opened>>,
+    pub keep: Duration,
+    /// Answers to a refusal: sessions to be removed before the next attempt.
+    pub retry: mpsc::Sender<Vec<Uuid>>,
+}
+
+impl Shared {
+    /// How long the agent stays though nobody is here.
+    pub fn linger(&self, last: Last) -> Duration {
+        match last {
+            Last::Nobody | Last::Announced => ANNOUNCED,
+            Last::Gone if self.opened.borrow().is_some() => self.keep,
+            Last::Gone => Duration::ZERO,
+        }
+    }
+
+    /// Waits until the agent is to end.
+    async fn ending(&self) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = self.presence.wait_deserted(|last| self.linger(last)) => {}
+        }
+    }
+}
+
+/// The owner of one profile's session.
+pub struct Owner {
+    pub access: Access,
+    pub journal: Journal,
+    pub shared: Shared,
+    pub retries: mpsc::Receiver<Vec<Uuid>>,
+}
+
+/// How an attempt to open a session went.
+enum Attempt {
+    Opened(Box<Opened>),
+    Failed(ConnectError),
+    /// Nobody wants it any more.
+    Unwanted,
+}
+
+/// Why an open session is over.
+enum Over {
+    Asked,
+    Lost(String),
+}
+
+impl Owner {
+    /// Lives the whole life of the session. The last thing that is told is [`Event::Failed`] or
+    /// [`Event::Removed`].
+    pub async fn run(mut self) {
+        let mut reconnecting = false;
+        loop {
+            // Outside of what may be cancelled, so that cancelling leaves it here.
+            let mut guard = None;
+            let shared = self.shared.clone();
+            let attempt = tokio::select! {
+                attempt = self.open(&mut guard) => attempt,
+                () = shared.ending() => Attempt::Unwanted,
+            };
+            match (attempt, guard) {
+                (Attempt::Opened(opened), Some(guard)) => {
+                    let mux = opened.mux.clone();
+                    self.shared.opened.send_replace(Some(*opened));
+                    self.shared.news.tell(match reconnecting {
+                        false => Event::Open,
+                        true => Event::Notice { text: "a new session is open".to_owned() },
+                    });
+                    let over = self.stay(&mux).await;
+                    self.shared.opened.send_replace(None);
+                    match over {
+                        Over::Asked => return self.close(mux, guard).await,
+                        Over::Lost(reason) => {
+                            let text = format!("the session was lost ({reason}); connecting again");
+                            self.shared.news.tell(Event::Notice { text });
+                            reconnecting = true;
+                            if let Err(error) = guard.remove().await {
+                                tracing::warn!("the lost session may still be on the server: {error}");
+                            }
+                        }
+                    }
+                }
+                (Attempt::Failed(error), guard) => {
+                    let left = remove(guard).await;
+                    if !error.wants_slot() || !self.make_room(&error).await {
+                        if let Some(left) = left {
+                            tracing::warn!("{left}");
+                        }
+                        return self.shared.news.tell(Event::Failed(error.failure()));
+                    }
+                }
+                (_, guard) => {
+                    self.shared.stop.cancel();
+                    let left = remove(guard).await;
+                    return self.shared.news.tell(Event::Removed { left });
+                }
+            }
+        }
+    }
+
+    async fn open(&mut self, guard: &mut Option<Guard>) -> Attempt {
+        match self.try_open(guard).await {
+            Ok(opened) => Attempt::Opened(Box::new(opened)),
+            Err(error) => Attempt::Failed(error),
+        }
+    }
+
+    async fn try_open(&mut self, guard: &mut Option<Guard>) -> Result<Opened, ConnectError> {
+        let profile = self.access.profile.clone();
+        let news = &self.shared.news;
+        let endpoint = self.access.endpoint(&news.report()).await?;
+        let runspaces = i32::try_from(profile.max_runspaces.max(1)).unwrap_or(i32::MAX);
+        let shell = Uuid::new_v4();
+        let mut pool = ClientPool::new(shell, host(), (1, runspaces));
+        pool.open();
+        let opening = pool.take_outgoing();
+        let guard = guard.insert(
+            Guard::new(&self.journal, &profile, endpoint.clone(), shell).map_err(ConnectError::Journal)?,
+        );
+        if let Some(session) = guard.session() {
+            news.tell(Event::Guarded(session.clone()));
+        }
+        news.tell(Event::Step(Step::InitializingSession));
+        let idle_timeout = endpoint.idle_timeout;
+        let (connection, endpoint) = wsman::connect(endpoint, shell, opening).await?;
+        guard.moved(endpoint.clone());
+        if let Some(session) = guard.session() {
+            news.tell(Event::Guarded(session.clone()));
+        }
+        let keep_alive = idle_timeout.map_or(KEEP_ALIVE, |idle| KEEP_ALIVE.min(idle / KEEP_ALIVES));
+        let options = mux::Options {
+            max_runspaces: profile.max_runspaces.max(1) as usize,
+            keep_alive: profile.keep_alive.then_some(keep_alive),
+            open: profile.limits.open,
+        };
+        let mux = Mux::open(connection, pool, options).await?;
+        news.tell(Event::Step(Step::Session {
+            id: 1,
+            name: profile.name.clone(),
+            computer: endpoint.uri.host_str().unwrap_or_default().to_owned(),
+            configuration: endpoint.configuration.rsplit('/').next().unwrap_or_default().to_owned(),
+        }));
+        Ok(Opened { mux, endpoint, shell, since: SystemTime::now() })
+    }
+
+    /// Stays as long as the session is there and somebody needs it.
+    async fn stay(&self, mux: &Mux) -> Over {
+        let mut state = mux.state();
+        let lost = async {
+            match state.wait_for(|state| *state != mux::State::Open).await.as_deref() {
+                Ok(mux::State::Broken(reason)) => reason.clone(),
+                _ => "its connection is gone".to_owned(),
+            }
+        };
+        tokio::select! {
+            () = self.shared.ending() => Over::Asked,
+            reason = lost => Over::Lost(reason),
+        }
+    }
+
+    async fn close(&self, mux: Mux, guard: Guard) {
+        // Whoever comes from now on is too late.
+        self.shared.stop.cancel();
+        let limit = guard.endpoint().limits.close * 2 + CLOSE_SHELLS;
+        let left = match tokio::time::timeout(limit, mux.close()).await {
+            Ok(Ok(())) => {
+                guard.confirmed();
+                None
+            }
+            _ => remove(Some(guard)).await,
+        };
+        self.shared.news.tell(Event::Removed { left });
+    }
+
+    /// The endpoint has no slot free: removes what dead owners of this machine left there; where that
+    /// was nothing, asks the launchers what else may go. Says whether to try again.
+    async fn make_room(&mut self, error: &ConnectError) -> bool {
+        let Some(endpoint) = self.access.endpoint(&self.shared.news.report()).await.ok() else {
+            return false;
+        };
+        let removed = slots::remove_orphans(&self.journal, &endpoint, &self.access.profile).await;
+        if removed > 0 {
+            let text = format!("removed {removed} sessions that were left behind");
+            self.shared.news.tell(Event::Notice { text });
+            return true;
+        }
+        let holders = match slots::holders(&self.journal, &endpoint).await {
+            Ok(holders) => holders,
+            Err(error) => {
+                tracing::warn!("the endpoint's sessions can't be listed: {error}");
+                Vec::new()
+            }
+        };
+        let failure: Failure = error.failure();
+        self.shared.news.tell(Event::Refused { failure, holders });
+        let remove = tokio::select! {
+            remove = self.retries.recv() => remove.unwrap_or_default(),
+            () = self.shared.ending() => return false,
+        };
+        for shell in &remove {
+            if let Err(error) = wsman::remove(&endpoint, *shell).await {
+                let text = format!("the session {shell} could not be removed: {error}");
+                self.shared.news.tell(Event::Notice { text });
+            }
+        }
+        !remove.is_empty()
+    }
+}
+
+/// Removes what a guard holds; says why it may still be there.
+async fn remove(guard: Option<Guard>) -> Option<String> {
+    guard?.remove().await.err().map(|error| error.to_string())
+}
+
+/// A host that is there, so that prompts work; each shell's pipelines carry its own.
+fn host() -> HostInfo {
+    HostInfo {
+        window: (120, 50),
+        buffer: (120, 50),
+        foreground: 7,
+        background: 0,
+        title: "lyncsh".to_owned(),
+        is_null: false,
+    }
+}
+

@@ -1,0 +1,134 @@
+//! Who needs the agent: shells that are attached, launchers that watch. When the last one goes, the
+//! agent does.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+/// How long an agent waits for a shell that was announced, or for anybody at all after its start.
+pub const ANNOUNCED: Duration = Duration::from_secs(30);
+
+/// How the last one left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Last {
+    /// Nobody has come yet.
+    Nobody,
+    /// A launcher that has announced a shell.
+    Announced,
+    /// It went, or died.
+    Gone,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Counts {
+    here: usize,
+    last: Last,
+}
+
+/// Counts those who are here.
+#[derive(Clone, Debug)]
+pub struct Presence(watch::Sender<Counts>);
+
+/// Somebody who is here; dropped, they are gone.
+#[derive(Debug)]
+pub struct Stay {
+    presence: Presence,
+    announced: bool,
+}
+
+impl Presence {
+    pub fn new() -> Self {
+        Self(watch::Sender::new(Counts { here: 0, last: Last::Nobody }))
+    }
+
+    pub fn arrive(&self) -> Stay {
+        self.0.send_modify(|counts| counts.here += 1);
+        Stay { presence: self.clone(), announced: false }
+    }
+
+    /// How the last one left, where nobody is here.
+    pub fn deserted(&self) -> Option<Last> {
+        let counts = *self.0.borrow();
+        (counts.here == 0).then_some(counts.last)
+    }
+
+    /// Waits until nobody has been here for as long as `linger` says.
+    pub async fn wait_deserted(&self, linger: impl Fn(Last) -> Duration) {
+        let mut changes = self.0.subscribe();
+        loop {
+            let counts = *changes.borrow_and_update();
+            // The sender is here: a change can always come.
+            if counts.here > 0 {
+                let _ = changes.changed().await;
+                continue;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(linger(counts.last)) => return,
+                _ = changes.changed() => {}
+            }
+        }
+    }
+}
+
+impl Default for Presence {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Stay {
+    /// Leaves, and announces a shell.
+    pub fn announce(mut self) {
+        self.announced = true;
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        let last = if self.announced { Last::Announced } else { Last::Gone };
+        self.presence.0.send_modify(|counts| {
+            counts.here -= 1;
+            counts.last = last;
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(30);
+
+    fn linger(last: Last) -> Duration {
+        match last {
+            Last::Gone => Duration::ZERO,
+            Last::Nobody | Last::Announced => SHORT,
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_one_to_leave_ends_the_wait() {
+        let presence = Presence::new();
+        let (one, two) = (presence.arrive(), presence.arrive());
+        let waiting = tokio::spawn({
+            let presence = presence.clone();
+            async move { presence.wait_deserted(linger).await }
+        });
+        drop(one);
+        tokio::time::sleep(SHORT * 2).await;
+        assert!(!waiting.is_finished());
+        assert_eq!(presence.deserted(), None);
+        drop(two);
+        waiting.await.unwrap();
+        assert_eq!(presence.deserted(), Some(Last::Gone));
+    }
+
+    #[tokio::test]
+    async fn an_announced_shell_is_waited_for() {
+        let presence = Presence::new();
+        presence.arrive().announce();
+        let start = tokio::time::Instant::now();
+        presence.wait_deserted(linger).await;
+        assert!(start.elapsed() >= SHORT);
+    }
+}

@@ -1,0 +1,166 @@
+//! The agent as a process of its own: what `lyncsh agent`, which only lyncsh itself starts, does.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::access::Access;
+use super::control::Failure;
+use super::handover::Handover;
+use super::journal::Journal;
+use super::owner::{News, Owner, Shared};
+use super::place::{self, Place};
+use super::presence::Presence;
+use super::serve::{self, Desk};
+use super::socket::Listener;
+use crate::platform::{self, Endings};
+
+/// How long an agent waits for another of the same profile, which is ending.
+const PREDECESSOR: Duration = Duration::from_secs(30);
+/// How long the last news may take to reach those who watch.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What an agent says on its standard output, once, when it listens or can't.
+pub type Ready = Result<(), Failure>;
+
+/// Runs the agent. Takes standard input for a [`Handover`], and says [`Ready`] on standard output.
+pub async fn run() -> ExitCode {
+    // The launcher may have got a Ctrl-C meanwhile; it is no business of this process any more.
+    let left = platform::leave_terminal();
+    let started = match left.and_then(|()| Handover::read()) {
+        Ok((handover, secret)) => start(handover, secret).await,
+        Err(error) => Err(failure("the agent was not told what to do", &error)),
+    };
+    let ready: Ready = started.as_ref().map(|_| ()).map_err(Clone::clone);
+    if say(&ready).is_err() {
+        // Nobody is there to use it.
+        return ExitCode::FAILURE;
+    }
+    match started {
+        Ok(agent) => agent.live().await,
+        Err(_) => return ExitCode::FAILURE,
+    }
+    ExitCode::SUCCESS
+}
+
+fn say(ready: &Ready) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer(&mut out, ready)?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+fn failure(what: &str, error: &dyn std::error::Error) -> Failure {
+    Failure { text: format!("{what}: {error}"), advice: None }
+}
+
+struct Agent {
+    owner: Owner,
+    desk: Arc<Desk>,
+    shells: Listener,
+    launchers: Listener,
+    endings: Endings,
+    /// Held as long as the process lives.
+    lock: File,
+}
+
+async fn start(handover: Handover, secret: Option<secrecy::SecretString>) -> Result<Agent, Failure> {
+    let folders = handover.folders();
+    log(&handover);
+    let profile = handover.profile().map_err(|error| failure("the profile has changed", &error))?;
+    let place = Place::of(&folders, &profile.name);
+    let prepared = place.prepare();
+    prepared.map_err(|error| failure("there is no private folder for the agent's sockets", &error))?;
+    let mut lock = place::lock(&place.lock, PREDECESSOR)
+        .await
+        .map_err(|error| failure(&format!("the agent of '{}' can't start", profile.name), &error))?;
+    let named = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
+    let listen = |error: io::Error| failure("the agent can't listen for shells", &error);
+    named.map_err(listen)?;
+    let endings = Endings::catch().map_err(listen)?;
+    let (retry, retries) = mpsc::channel(1);
+    let shared = Shared {
+        news: News::new(),
+        presence: Presence::new(),
+        stop: CancellationToken::new(),
+        opened: watch::Sender::new(None),
+        keep: profile.keep,
+        retry,
+    };
+    let journal = Journal::of(&folders);
+    let access = Access::new(profile, secret);
+    let desk = Desk { profile: access.profile.clone(), journal: journal.clone(), shared: shared.clone() };
+    Ok(Agent {
+        owner: Owner { access, journal, shared, retries },
+        desk: Arc::new(desk),
+        shells: Listener::bind(&place.socket).map_err(listen)?,
+        launchers: Listener::bind(&place.control).map_err(listen)?,
+        endings,
+        lock,
+    })
+}
+
+impl Agent {
+    async fn live(self) {
+        let Self { owner, desk, shells, launchers, mut endings, lock } = self;
+        let shared = owner.shared.clone();
+        let (talk, mut talks) = mpsc::channel(1);
+        // A task of its own: a panic in it is an end of the session like any other, and its guard's
+        // drop has removed the session when the task is joined.
+        let mut owning = tokio::spawn(owner.run());
+        {
+            let leaving = async {
+                tokio::select! {
+                    () = serve::shells(&shells, &shared) => {}
+                    () = serve::launchers(&launchers, desk, &talk) => {}
+                }
+            };
+            let signalled = async {
+                let ending = endings.next().await;
+                tracing::info!("ending: {ending:?}");
+                shared.stop.cancel();
+                // What comes now changes nothing: the session is being removed.
+                loop {
+                    endings.next().await;
+                }
+            };
+            tokio::select! {
+                _ = &mut owning => {}
+                () = leaving => {}
+                () = signalled => {}
+            }
+        }
+        shared.stop.cancel();
+        // Whoever comes now starts an agent of their own, which waits for the lock.
+        drop((shells, launchers));
+        drop(talk);
+        let _ = tokio::time::timeout(FAREWELL, talks.recv()).await;
+        drop(lock);
+    }
+}
+
+/// Logs to a file of the state folder: nobody sees this process's standard error.
+fn log(handover: &Handover) {
+    let folder = handover.state.join("log");
+    let open = || {
+        platform::private_folder(&folder)?;
+        let path = folder.join(format!("{}.log", handover.profile));
+        platform::private_file().create(true).truncate(true).open(path)
+    };
+    let Ok(file) = open() else { return };
+    let level = match handover.verbosity {
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::INFO,
+        2 => tracing::Level::DEBUG,
+        _ => tracing::Level::TRACE,
+    };
+    let log = tracing_subscriber::fmt().with_ansi(false).with_max_level(level);
+    // The command line may have set one up: then that one is kept.
+    let _ = log.with_writer(std::sync::Mutex::new(file)).try_init();
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+}

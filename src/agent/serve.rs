@@ -1,0 +1,235 @@
+//! Serves those who come to the agent: shells on one socket, launchers on the other.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
+use tokio::sync::mpsc;
+
+use super::control::{self, Attached, Event, Request, Status};
+use super::journal::Journal;
+use super::mux::ClientInfo;
+use super::owner::Shared;
+use super::presence::{Last, Stay};
+use super::slots;
+use super::socket::{Listener, Local};
+use crate::profile::Profile;
+
+/// What a conversation with a launcher needs.
+#[derive(Debug)]
+pub struct Desk {
+    pub profile: Arc<Profile>,
+    pub journal: Journal,
+    pub shared: Shared,
+}
+
+/// Lets shells attach, for ever. One that comes before the session is open waits for it.
+pub async fn shells(listener: &Listener, shared: &Shared) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, info)) => {
+                let staying = Staying { stream, _stay: shared.presence.arrive() };
+                tokio::spawn(attach(staying, info, shared.clone()));
+            }
+            Err(error) => {
+                tracing::warn!("no shell can attach: {error}");
+                // Out of file descriptors: it gets better when somebody leaves.
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn attach(stream: Staying, info: ClientInfo, shared: Shared) {
+    let mut opened = shared.opened.subscribe();
+    tokio::select! {
+        result = opened.wait_for(Option::is_some) => {
+            let mux = result.ok().and_then(|opened| Some(opened.as_ref()?.mux.clone()));
+            if let Some(mux) = mux {
+                mux.attach(stream, info).await;
+            }
+        }
+        // Its end is how the shell hears that there will be no session.
+        () = shared.stop.cancelled() => {}
+    }
+}
+
+/// A shell's stream: as long as it is there, so is the shell.
+struct Staying {
+    stream: Local,
+    _stay: Stay,
+}
+
+impl AsyncRead for Staying {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Staying {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Talks with launchers, for ever.
+pub async fn launchers(listener: &Listener, desk: Arc<Desk>, talks: &mpsc::Sender<()>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Its clone's end is how the agent knows that a talk is over.
+                let talk = talks.clone();
+                let desk = desk.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = converse(stream, &desk).await {
+                        tracing::debug!("a launcher is gone: {error}");
+                    }
+                    drop(talk);
+                });
+            }
+            Err(error) => {
+                tracing::warn!("no launcher can be heard: {error}");
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn converse(stream: Local, desk: &Desk) -> std::io::Result<()> {
+    let (reader, mut writer) = tokio::io::split(stream);
+    let (heard, mut requests) = mpsc::channel(1);
+    let listening = tokio::spawn(async move {
+        let mut reader = BufReader::new(reader);
+        while let Ok(Some(request)) = control::hear::<Request>(&mut reader).await {
+            if heard.send(request).await.is_err() {
+                break;
+            }
+        }
+    });
+    let _listening = AbortOnDrop(listening);
+    let mut news = desk.shared.news.subscribe();
+    let mut told = 0;
+    let mut stay: Option<Stay> = None;
+    let mut watching = false;
+    loop {
+        tokio::select! {
+            request = requests.recv() => match request {
+                None => return Ok(()),
+                // Too late: its end says so.
+                Some(Request::Watch) if desk.shared.stop.is_cancelled() => return Ok(()),
+                Some(Request::Watch) => {
+                    stay.get_or_insert_with(|| desk.shared.presence.arrive());
+                    watching = true;
+                }
+                Some(Request::Release { attaching }) => {
+                    match stay.take() {
+                        Some(stay) if attaching => stay.announce(),
+                        stay => drop(stay),
+                    }
+                    if !desk.is_leaving() {
+                        return control::say(&mut writer, &Event::Released).await;
+                    }
+                }
+                Some(Request::Retry { remove }) => {
+                    // Nobody waits for it where the refusal is over already.
+                    let _ = desk.shared.retry.try_send(remove);
+                }
+                Some(Request::Status) => {
+                    let status = Box::new(desk.status().await);
+                    control::say(&mut writer, &Event::Status(status)).await?;
+                }
+                Some(Request::Stop) => {
+                    watching = true;
+                    told = news.borrow().len();
+                    desk.shared.stop.cancel();
+                }
+            },
+            changed = news.changed(), if watching && news.borrow().len() <= told => {
+                if changed.is_err() {
+                    return Ok(());
+                }
+            }
+            event = next(&news, told), if watching && news.borrow().len() > told => {
+                told += 1;
+                control::say(&mut writer, &event).await?;
+                if matches!(event, Event::Removed { .. } | Event::Failed(_)) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// A piece of news that is there.
+async fn next(news: &tokio::sync::watch::Receiver<Vec<Event>>, told: usize) -> Event {
+    news.borrow().get(told).cloned().unwrap_or(Event::Removed { left: None })
+}
+
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Desk {
+    /// Whether the agent ends now, because nobody needs it.
+    fn is_leaving(&self) -> bool {
+        match self.shared.presence.deserted() {
+            Some(Last::Gone) => self.shared.linger(Last::Gone).is_zero(),
+            _ => self.shared.stop.is_cancelled(),
+        }
+    }
+
+    async fn status(&self) -> Status {
+        let opened = self.shared.opened.borrow().clone();
+        let mut status = Status {
+            profile: self.profile.name.clone(),
+            process: std::process::id(),
+            user: self.profile.user.clone(),
+            endpoint: opened.as_ref().map(|opened| opened.endpoint.uri.clone()),
+            session: opened.as_ref().map(|opened| opened.shell),
+            since: opened.as_ref().map(|opened| opened.since),
+            shells: Vec::new(),
+            used: None,
+            allowed: slots::allowed(self.profile.kind),
+            holders: Vec::new(),
+        };
+        let Some(opened) = opened else { return status };
+        if let Some(mux) = opened.mux.status().await {
+            let attached = |client: super::mux::ClientStatus| Attached {
+                program: client.info.program,
+                process: client.info.process_id,
+                attached: client.attached,
+                commands: client.commands,
+            };
+            status.shells = mux.clients.into_iter().map(attached).collect();
+        }
+        match slots::holders(&self.journal, &opened.endpoint).await {
+            Ok(holders) => {
+                status.used = Some(holders.len());
+                status.holders = holders;
+            }
+            Err(error) => tracing::warn!("the endpoint's sessions can't be listed: {error}"),
+        }
+        status
+    }
+}

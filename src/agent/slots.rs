@@ -1,0 +1,50 @@
+//! Who holds the sessions that an endpoint grants an account, and which of them nobody needs.
+
+use super::control::Holder;
+use super::guard::Guard;
+use super::journal::Journal;
+use crate::profile::{Kind, Profile};
+use crate::transport::Error;
+use crate::transport::wsman::{self, Endpoint};
+
+/// The account's sessions on the endpoint.
+pub async fn holders(journal: &Journal, endpoint: &Endpoint) -> Result<Vec<Holder>, Error> {
+    let ours = journal.live();
+    let shells = wsman::enumerate(endpoint).await?;
+    let holders = shells.into_iter().filter_map(|shell| {
+        let id = shell.shell_id.parse().ok()?;
+        let entry = ours.iter().find(|entry| entry.session.shell == id);
+        Some(Holder {
+            shell: id,
+            owner: shell.owner,
+            client: shell.client_address,
+            age: shell.running_time,
+            idle: shell.inactivity,
+            ours: entry.map(|entry| entry.profile.clone()),
+        })
+    });
+    Ok(holders.collect())
+}
+
+/// How many sessions an account of this kind of endpoint may have.
+pub fn allowed(kind: Kind) -> Option<usize> {
+    // The limit that Lync Online's documentation gives.
+    (kind == Kind::LyncOnline).then_some(3)
+}
+
+/// Removes the sessions of this endpoint and account that dead owners left; says how many.
+pub async fn remove_orphans(journal: &Journal, endpoint: &Endpoint, profile: &Profile) -> usize {
+    let mut removed = 0;
+    for kept in journal.orphans() {
+        let session = &kept.entry.session;
+        if session.endpoint != endpoint.uri || kept.entry.user != profile.user {
+            continue;
+        }
+        let there = Endpoint { configuration: session.configuration.clone(), ..endpoint.clone() };
+        match Guard::adopt(kept, there).remove().await {
+            Ok(()) => removed += 1,
+            Err(error) => tracing::warn!("a session that was left behind is still there: {error}"),
+        }
+    }
+    removed
+}
