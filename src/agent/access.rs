@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use miette::Diagnostic as _;
 use secrecy::SecretString;
 use url::Url;
 

@@ -2,7 +2,7 @@
 //! control socket. No secret is ever among it.
 
 use std::io;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -23,9 +23,13 @@ pub enum Request {
     Watch,
     /// The watcher goes. `attaching`: a shell is about to come, and is waited for. The connection
     /// stays until the agent, where it goes now, has removed its session.
-    Release { attaching: bool },
+    Release {
+        attaching: bool,
+    },
     /// The endpoint had no room for a session: these are removed, and it is asked again.
-    Retry { remove: Vec<Uuid> },
+    Retry {
+        remove: Vec<Uuid>,
+    },
     Status,
     /// Removes the session and ends.
     Stop,
@@ -41,13 +45,20 @@ pub enum Event {
     /// The session is open, shells may attach.
     Open,
     /// The endpoint has no room for another session: who holds the slots. [`Request::Retry`] goes on.
-    Refused { failure: Failure, holders: Vec<Holder> },
+    Refused {
+        failure: Failure,
+        holders: Vec<Holder>,
+    },
     /// There is no session, and the agent goes.
     Failed(Failure),
     /// One line for the people at the shells.
-    Notice { text: String },
+    Notice {
+        text: String,
+    },
     /// The session is removed, and the agent goes. `left`: why it may still be there.
-    Removed { left: Option<String> },
+    Removed {
+        left: Option<String>,
+    },
     /// The watcher is let go, and the agent stays for others.
     Released,
     Status(Box<Status>),
@@ -64,12 +75,13 @@ pub struct Guarded {
 }
 
 /// An error on its way to the person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, miette::Diagnostic)]
 #[error("{text}")]
 pub struct Failure {
     /// What lyncsh was doing and what went wrong.
     pub text: String,
     /// What to do now.
+    #[help]
     pub advice: Option<String>,
 }
 
@@ -80,7 +92,9 @@ pub struct Holder {
     pub owner: Option<String>,
     /// The address that it was opened from.
     pub client: Option<String>,
+    #[serde(with = "seconds")]
     pub age: Option<Duration>,
+    #[serde(with = "seconds")]
     pub idle: Option<Duration>,
     /// The profile that it belongs to, where this machine's journal knows it.
     pub ours: Option<String>,
@@ -95,8 +109,9 @@ pub struct Status {
     pub endpoint: Option<url::Url>,
     /// The session's id; `None` before it is open.
     pub session: Option<Uuid>,
-    /// When it was opened.
-    pub since: Option<SystemTime>,
+    /// How long it has been open.
+    #[serde(with = "seconds")]
+    pub open: Option<Duration>,
     pub shells: Vec<Attached>,
     /// The account's sessions on the endpoint, this one included; `None` where it does not tell.
     pub used: Option<usize>,
@@ -110,8 +125,24 @@ pub struct Status {
 pub struct Attached {
     pub program: Option<String>,
     pub process: Option<u32>,
-    pub attached: Duration,
+    #[serde(with = "seconds")]
+    pub attached: Option<Duration>,
     pub commands: Vec<String>,
+}
+
+/// Durations as whole seconds.
+mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(duration: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+        duration.map(|duration| duration.as_secs()).serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(from)?.map(Duration::from_secs))
+    }
 }
 
 /// Writes one line.

@@ -27,11 +27,8 @@ impl Guard {
         endpoint: Endpoint,
         shell: uuid::Uuid,
     ) -> io::Result<Self> {
-        let session = Guarded {
-            endpoint: endpoint.uri.clone(),
-            configuration: endpoint.configuration.clone(),
-            shell,
-        };
+        let session =
+            Guarded { endpoint: endpoint.uri.clone(), configuration: endpoint.configuration.clone(), shell };
         let kept = journal.write(&profile.name, profile.user.as_deref(), session)?;
         Ok(Self { endpoint, kept: Some(kept) })
     }
@@ -99,11 +96,12 @@ impl Drop for Guard {
         // A thread and a runtime of its own: the one that drops may be ending, or in a panic.
         let removing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let removed = tokio::time::timeout(limit, wsman::remove(&endpoint, shell));
-            match runtime.block_on(async { removed.await }) {
-                Ok(result) => result.map_err(io::Error::other),
-                Err(elapsed) => Err(io::Error::from(elapsed)),
-            }
+            runtime.block_on(async {
+                match tokio::time::timeout(limit, wsman::remove(&endpoint, shell)).await {
+                    Ok(result) => result.map_err(io::Error::other),
+                    Err(elapsed) => Err(io::Error::from(elapsed)),
+                }
+            })
         });
         match removing.join() {
             Ok(Ok(())) => kept.removed(),

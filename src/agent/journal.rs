@@ -173,7 +173,7 @@ mod tests {
         let journal = Journal { folder: temp.path().join("sessions") };
         let mine = journal.write("work", Some("a@b.c"), session()).unwrap();
         let entry = mine.entry.clone();
-        assert_eq!(journal.live(), [entry.clone()]);
+        assert_eq!(journal.live(), std::slice::from_ref(&entry));
         assert!(journal.orphans().is_empty());
         drop(mine);
         assert!(journal.live().is_empty());

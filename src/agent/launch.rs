@@ -17,6 +17,7 @@ use super::orphans;
 use super::place::{self, LockError, Place};
 use super::process::Ready;
 use super::socket::{self, Local};
+use crate::credential::CredentialError;
 use crate::folders::Folders;
 use crate::platform;
 use crate::psrp::client;
@@ -49,7 +50,7 @@ pub struct Launch {
 }
 
 /// Why there is no agent.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum LaunchError {
     #[error("the folder for the agent's sockets can't be used: {0}")]
     Place(io::Error),
@@ -58,9 +59,14 @@ pub enum LaunchError {
     #[error("the agent can't be started: {0}")]
     Start(io::Error),
     #[error("the agent does not answer")]
+    #[diagnostic(help("`lyncsh stop` with the profile's name ends it, and removes its session"))]
     Silent,
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Failed(#[from] Failure),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Credential(#[from] CredentialError),
     #[error("the profile can't be read again: {0}")]
     Profile(io::Error),
 }
@@ -79,13 +85,17 @@ pub struct Agent {
 pub enum Told {
     Event(Event),
     /// The agent died, and the session was removed from here; or why it may still be there.
-    Died { left: Option<String> },
+    Died {
+        left: Option<String>,
+    },
 }
 
 impl Launch {
     /// Attaches to the agent of the profile; starts it where none runs. Two launchers at once end up
     /// with one agent. Sessions that were left behind are told about through `say`.
-    pub async fn agent(&self, mut say: impl FnMut(String)) -> Result<Agent, LaunchError> {
+    ///
+    /// Where the secret comes from a person, it is asked for only when an agent has to be started.
+    pub async fn agent(&mut self, mut say: impl FnMut(String)) -> Result<Agent, LaunchError> {
         let place = Place::of(&self.folders, &self.access.profile.name);
         place.prepare().map_err(LaunchError::Place)?;
         for _ in 0..ATTEMPTS {
@@ -97,7 +107,10 @@ impl Launch {
             if let Some(agent) = self.watch(&place).await? {
                 return Ok(agent);
             }
-            orphans::sweep_profile(&self.folders, &mut self.access.clone()).await.into_iter().for_each(&mut say);
+            if !self.access.is_silent() {
+                self.access.fetch().await?;
+                orphans::sweep_profile(&self.folders, &mut self.access).await.into_iter().for_each(&mut say);
+            }
             self.start().await?;
             let agent = self.watch(&place).await?;
             drop(starting);
@@ -109,7 +122,7 @@ impl Launch {
     }
 
     /// Watches an agent that is there. `None`: there is none, or it is about to end.
-    async fn watch(&self, place: &Place) -> Result<Option<Agent>, LaunchError> {
+    pub async fn watch(&self, place: &Place) -> Result<Option<Agent>, LaunchError> {
         let Ok(stream) = socket::connect(&place.control).await else { return Ok(None) };
         let (reader, mut writer) = tokio::io::split(stream);
         let mut reader = BufReader::new(reader);

@@ -6,6 +6,7 @@
 //! lets the next start of lyncsh do it ([`orphans`]) where both have died.
 
 pub mod access;
+pub mod ask;
 pub mod control;
 pub mod guard;
 pub mod handover;

@@ -42,7 +42,10 @@ pub async fn sweep_profile(folders: &Folders, access: &mut Access) -> Vec<String
 async fn remove(kept: Kept, access: &mut Access) -> String {
     let name = kept.entry.profile.clone();
     if !access.is_silent() {
-        return leave(kept, &format!("its password has to be asked for: `lyncsh {name}` does, and removes it"));
+        return leave(
+            kept,
+            &format!("its password has to be asked for: `lyncsh {name}` does, and removes it"),
+        );
     }
     let session = kept.entry.session.clone();
     let (report, _) = tokio::sync::mpsc::unbounded_channel();

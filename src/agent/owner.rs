@@ -2,7 +2,7 @@
 //! is told through [`News`].
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -45,16 +45,22 @@ impl News {
         self.0.subscribe()
     }
 
-    /// A receiver of steps that are told as they come.
-    fn report(&self) -> Report {
+    /// Tells the steps of some work, each before what comes after the work.
+    async fn steps_of<T>(&self, work: impl AsyncFnOnce(&Report) -> T) -> T {
         let (report, mut steps) = mpsc::unbounded_channel();
-        let news = self.clone();
-        tokio::spawn(async move {
-            while let Some(step) = steps.recv().await {
-                news.tell(Event::Step(step));
+        let mut work = std::pin::pin!(work(&report));
+        loop {
+            tokio::select! {
+                biased;
+                Some(step) = steps.recv() => self.tell(Event::Step(step)),
+                done = &mut work => {
+                    while let Ok(step) = steps.try_recv() {
+                        self.tell(Event::Step(step));
+                    }
+                    return done;
+                }
             }
-        });
-        report
+        }
     }
 }
 
@@ -70,7 +76,7 @@ pub struct Opened {
     pub mux: Mux,
     pub endpoint: Endpoint,
     pub shell: Uuid,
-    pub since: SystemTime,
+    pub since: Instant,
 }
 
 /// What the owner shares with those who serve shells and launchers.
@@ -190,7 +196,8 @@ impl Owner {
     async fn try_open(&mut self, guard: &mut Option<Guard>) -> Result<Opened, ConnectError> {
         let profile = self.access.profile.clone();
         let news = &self.shared.news;
-        let endpoint = self.access.endpoint(&news.report()).await?;
+        let access = &mut self.access;
+        let endpoint = news.steps_of(async |report| access.endpoint(report).await).await?;
         let runspaces = i32::try_from(profile.max_runspaces.max(1)).unwrap_or(i32::MAX);
         let shell = Uuid::new_v4();
         let mut pool = ClientPool::new(shell, host(), (1, runspaces));
@@ -222,7 +229,7 @@ impl Owner {
             computer: endpoint.uri.host_str().unwrap_or_default().to_owned(),
             configuration: endpoint.configuration.rsplit('/').next().unwrap_or_default().to_owned(),
         }));
-        Ok(Opened { mux, endpoint, shell, since: SystemTime::now() })
+        Ok(Opened { mux, endpoint, shell, since: Instant::now() })
     }
 
     /// Stays as long as the session is there and somebody needs it.
@@ -257,9 +264,8 @@ impl Owner {
     /// The endpoint has no slot free: removes what dead owners of this machine left there; where that
     /// was nothing, asks the launchers what else may go. Says whether to try again.
     async fn make_room(&mut self, error: &ConnectError) -> bool {
-        let Some(endpoint) = self.access.endpoint(&self.shared.news.report()).await.ok() else {
-            return false;
-        };
+        let (report, _) = mpsc::unbounded_channel();
+        let Ok(endpoint) = self.access.endpoint(&report).await else { return false };
         let removed = slots::remove_orphans(&self.journal, &endpoint, &self.access.profile).await;
         if removed > 0 {
             let text = format!("removed {removed} sessions that were left behind");
@@ -305,4 +311,3 @@ fn host() -> HostInfo {
         is_null: false,
     }
 }
-

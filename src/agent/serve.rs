@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::control::{self, Attached, Event, Request, Status};
 use super::journal::Journal;
-use super::mux::ClientInfo;
+use super::mux::{ClientInfo, Mux};
 use super::owner::Shared;
 use super::presence::{Last, Stay};
 use super::slots;
@@ -42,17 +42,21 @@ pub async fn shells(listener: &Listener, shared: &Shared) {
 }
 
 async fn attach(stream: Staying, info: ClientInfo, shared: Shared) {
-    let mut opened = shared.opened.subscribe();
-    tokio::select! {
-        result = opened.wait_for(Option::is_some) => {
-            let mux = result.ok().and_then(|opened| Some(opened.as_ref()?.mux.clone()));
-            if let Some(mux) = mux {
-                mux.attach(stream, info).await;
-            }
-        }
+    let mux = tokio::select! {
+        mux = mux(&shared) => mux,
         // Its end is how the shell hears that there will be no session.
-        () = shared.stop.cancelled() => {}
+        () = shared.stop.cancelled() => None,
+    };
+    if let Some(mux) = mux {
+        mux.attach(stream, info).await;
     }
+}
+
+/// The session, as soon as it is open.
+async fn mux(shared: &Shared) -> Option<Mux> {
+    let mut opened = shared.opened.subscribe();
+    let there = opened.wait_for(Option::is_some).await.ok()?;
+    there.as_ref().map(|opened| opened.mux.clone())
 }
 
 /// A shell's stream: as long as it is there, so is the shell.
@@ -161,12 +165,8 @@ async fn converse(stream: Local, desk: &Desk) -> std::io::Result<()> {
                     desk.shared.stop.cancel();
                 }
             },
-            changed = news.changed(), if watching && news.borrow().len() <= told => {
-                if changed.is_err() {
-                    return Ok(());
-                }
-            }
-            event = next(&news, told), if watching && news.borrow().len() > told => {
+            event = next(&mut news, told), if watching => {
+                let Some(event) = event else { return Ok(()) };
                 told += 1;
                 control::say(&mut writer, &event).await?;
                 if matches!(event, Event::Removed { .. } | Event::Failed(_)) {
@@ -177,9 +177,10 @@ async fn converse(stream: Local, desk: &Desk) -> std::io::Result<()> {
     }
 }
 
-/// A piece of news that is there.
-async fn next(news: &tokio::sync::watch::Receiver<Vec<Event>>, told: usize) -> Event {
-    news.borrow().get(told).cloned().unwrap_or(Event::Removed { left: None })
+/// The next piece of news. Safe to cancel.
+async fn next(news: &mut watch::Receiver<Vec<Event>>, told: usize) -> Option<Event> {
+    let events = news.wait_for(|events| events.len() > told).await.ok()?;
+    events.get(told).cloned()
 }
 
 struct AbortOnDrop(tokio::task::JoinHandle<()>);
@@ -207,7 +208,7 @@ impl Desk {
             user: self.profile.user.clone(),
             endpoint: opened.as_ref().map(|opened| opened.endpoint.uri.clone()),
             session: opened.as_ref().map(|opened| opened.shell),
-            since: opened.as_ref().map(|opened| opened.since),
+            open: opened.as_ref().map(|opened| opened.since.elapsed()),
             shells: Vec::new(),
             used: None,
             allowed: slots::allowed(self.profile.kind),
@@ -218,7 +219,7 @@ impl Desk {
             let attached = |client: super::mux::ClientStatus| Attached {
                 program: client.info.program,
                 process: client.info.process_id,
-                attached: client.attached,
+                attached: Some(client.attached),
                 commands: client.commands,
             };
             status.shells = mux.clients.into_iter().map(attached).collect();

@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use interprocess::local_socket::tokio::{Listener as Incoming, Stream};
-use interprocess::local_socket::traits::tokio::{Listener as _, Stream as _};
 use interprocess::local_socket::traits::StreamCommon as _;
+use interprocess::local_socket::traits::tokio::{Listener as _, Stream as _};
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, Name, ToFsName as _};
 
 use super::mux::ClientInfo;

@@ -1,0 +1,264 @@
+//! From a profile to an agent whose session is open, with the steps drawn on the way: what every
+//! command that needs a session begins with.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use uuid::Uuid;
+
+use crate::agent::access::Access;
+use crate::agent::control::{Event, Failure, Holder, Request};
+use crate::agent::launch::{Agent, Launch, LaunchError, Told};
+use crate::folders::Folders;
+use crate::platform::{Ending, Endings};
+use crate::profile::Profile;
+use crate::step::Step;
+
+/// How long a person who gives up waits until the session's removal is confirmed. The agent goes on
+/// with it in any case.
+const GIVING_UP: Duration = Duration::from_secs(3);
+/// Agents that end on the way, before it is given up.
+const ATTEMPTS: usize = 3;
+
+/// How a command was started.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub folders: Folders,
+    /// How many `-v`.
+    pub verbosity: u8,
+    /// This program, to be run once more as the agent.
+    pub program: PathBuf,
+}
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum ConnectError {
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Launch(#[from] LaunchError),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Failed(#[from] Failure),
+    #[error("the agent ended before its session was open{}", .left.as_deref().map(|left| format!("; the session may still be on the server: {left}")).unwrap_or_default())]
+    #[diagnostic(help("its log is in the state folder; try again with -vvv to have more there"))]
+    Died { left: Option<String> },
+    /// The person, or the system, has had enough.
+    #[error("interrupted")]
+    Ended(Ending),
+}
+
+/// Attaches to the agent of a profile, starts it where none runs, and waits until its session is open.
+pub async fn connect(
+    context: &Context,
+    profile: Profile,
+    endings: &mut Endings,
+) -> Result<Agent, ConnectError> {
+    let mut drawn = Drawn::new(context.verbosity);
+    let mut launch = Launch {
+        program: context.program.clone(),
+        folders: context.folders.clone(),
+        access: Access::new(profile, None),
+        verbosity: context.verbosity,
+    };
+    for _ in 0..ATTEMPTS {
+        let mut agent = tokio::select! {
+            agent = launch.agent(|line| eprintln!("{line}")) => agent?,
+            ending = endings.next() => return Err(ConnectError::Ended(ending)),
+        };
+        let opened = tokio::select! {
+            opened = opened(&mut agent, &mut drawn) => opened?,
+            ending = endings.next() => {
+                drawn.clear();
+                agent.release(GIVING_UP).await;
+                return Err(ConnectError::Ended(ending));
+            }
+        };
+        if opened {
+            drawn.clear();
+            return Ok(agent);
+        }
+    }
+    Err(LaunchError::Silent.into())
+}
+
+/// Waits until the session is open. `false`: this agent was about to end, another may do.
+async fn opened(agent: &mut Agent, drawn: &mut Drawn) -> Result<bool, ConnectError> {
+    loop {
+        match agent.next().await {
+            Some(Told::Event(Event::Open)) => return Ok(true),
+            Some(Told::Event(Event::Step(step))) => drawn.step(&step),
+            Some(Told::Event(Event::Notice { text })) => drawn.say(&text),
+            Some(Told::Event(Event::Failed(failure))) => return Err(failure.into()),
+            Some(Told::Event(Event::Refused { failure, holders })) => {
+                drawn.clear();
+                let remove = choose(&failure, &holders)?;
+                agent.ask(Request::Retry { remove }).await;
+            }
+            Some(Told::Event(Event::Removed { .. })) | None => return Ok(false),
+            Some(Told::Event(Event::Guarded(_) | Event::Released | Event::Status(_))) => {}
+            Some(Told::Died { left }) => return Err(ConnectError::Died { left }),
+        }
+    }
+}
+
+/// Lists who holds the slots, and asks the person which of them may go. Without a terminal the list is
+/// the error.
+fn choose(failure: &Failure, holders: &[Holder]) -> Result<Vec<Uuid>, Failure> {
+    let list = listed(holders);
+    if holders.is_empty() || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        let text = match list.is_empty() {
+            true => failure.text.clone(),
+            false => format!("{}\n\nThese sessions hold the slots:\n{list}", failure.text),
+        };
+        return Err(Failure { text, advice: failure.advice.clone() });
+    }
+    eprintln!("{failure}\n\nThese sessions hold the slots:\n{list}");
+    eprint!("Remove which (a number, `all`, or nothing to give up)? ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    let answer = answer.trim();
+    let chosen: Vec<Uuid> = match (read, answer) {
+        (Ok(_), "all") => holders.iter().map(|holder| holder.shell).collect(),
+        (Ok(_), numbers) => {
+            let numbers = numbers.split([' ', ',']).filter_map(|number| number.parse::<usize>().ok());
+            numbers.filter_map(|number| Some(holders.get(number.checked_sub(1)?)?.shell)).collect()
+        }
+        (Err(_), _) => Vec::new(),
+    };
+    if chosen.is_empty() {
+        return Err(failure.clone());
+    }
+    Ok(chosen)
+}
+
+/// One line for each session.
+pub fn listed(holders: &[Holder]) -> String {
+    let lines = holders.iter().enumerate().map(|(index, holder)| {
+        let from = holder.client.as_deref().unwrap_or("an unknown machine");
+        let age = holder.age.map(|age| format!(", open for {}", rounded(age))).unwrap_or_default();
+        let idle = holder.idle.map(|idle| format!(", idle for {}", rounded(idle))).unwrap_or_default();
+        let whose = match &holder.ours {
+            Some(profile) => format!("this machine's '{profile}'"),
+            None => holder.owner.clone().unwrap_or_else(|| "another's".to_owned()),
+        };
+        format!("  {}. {whose}, from {from}{age}{idle}", index + 1)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// To the second.
+pub fn rounded(duration: Duration) -> String {
+    humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string()
+}
+
+/// The steps as the person sees them: one line that changes, or with `-v` what `New-CsOnlineSession
+/// -Verbose` says.
+struct Drawn {
+    bar: ProgressBar,
+    verbose: bool,
+}
+
+impl Drawn {
+    fn new(verbosity: u8) -> Self {
+        let verbose = verbosity > 0;
+        let bar = match std::io::stderr().is_terminal() && !verbose {
+            true => ProgressBar::new_spinner(),
+            false => ProgressBar::hidden(),
+        };
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+            bar.set_style(style);
+        }
+        Self { bar, verbose }
+    }
+
+    fn step(&mut self, step: &Step) {
+        if self.verbose {
+            verbose(step).iter().for_each(|line| eprintln!("{line}"));
+            return;
+        }
+        let message = match step {
+            Step::DeterminingDomain => "Determining domain to admin".to_owned(),
+            Step::AdminDomain { domain } => format!("Domain to admin: {domain}"),
+            Step::DiscoveringEndpoint => "Discovering PowerShell endpoint URI".to_owned(),
+            Step::TargetUri { uri } => format!("Endpoint: {uri}"),
+            Step::RequestingToken => "Requesting authentication token".to_owned(),
+            Step::TokenReceived => "Authentication token received".to_owned(),
+            Step::InitializingSession => "Initializing remote session".to_owned(),
+            Step::Session { computer, .. } => format!("Session on {computer} is open"),
+            Step::Commands { count } => format!("{count} commands"),
+        };
+        self.bar.set_message(message);
+        self.bar.enable_steady_tick(Duration::from_millis(100));
+    }
+
+    fn say(&mut self, text: &str) {
+        self.bar.suspend(|| eprintln!("{text}"));
+    }
+
+    fn clear(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// The lines of `New-CsOnlineSession -Verbose` that belong to a step.
+fn verbose(step: &Step) -> Vec<String> {
+    let said = |text: &str| format!("VERBOSE: {text}");
+    match step {
+        Step::DeterminingDomain => vec![said("Determining domain to admin")],
+        Step::AdminDomain { domain } => vec![said(&format!("AdminDomain = '{domain}'"))],
+        Step::DiscoveringEndpoint => vec![said("Discovering PowerShell endpoint URI")],
+        Step::TargetUri { uri } => vec![said(&format!("TargetUri = '{uri}'"))],
+        Step::RequestingToken => vec![said("Requesting authentication token")],
+        Step::TokenReceived => vec![said("Success")],
+        Step::InitializingSession => vec![said("Initializing remote session")],
+        Step::Session { id, name, computer, configuration } => {
+            let (n, c, f) = (name.len().max(4), computer.len().max(12), configuration.len().max(17));
+            let row = |cells: [&str; 6]| {
+                format!(
+                    "{:>3} {:n$} {:c$} {:13} {:f$} {}",
+                    cells[0], cells[1], cells[2], cells[3], cells[4], cells[5]
+                )
+            };
+            vec![
+                said("Success"),
+                String::new(),
+                row(["Id", "Name", "ComputerName", "State", "ConfigurationName", "Availability"]),
+                row(["--", "----", "------------", "-----", "-----------------", "------------"]),
+                row([&id.to_string(), name, computer, "Opened", configuration, "Available"]),
+                String::new(),
+            ]
+        }
+        Step::Commands { count } => vec![said(&format!("{count} commands"))],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sessions_that_hold_the_slots_are_told_apart() {
+        let holder = |ours: Option<&str>| Holder {
+            shell: Uuid::new_v4(),
+            owner: Some("kenmyer@litwareinc.com".into()),
+            client: Some("192.0.2.7".into()),
+            age: Some(Duration::from_millis(3_600_123)),
+            idle: Some(Duration::from_secs(61)),
+            ours: ours.map(str::to_owned),
+        };
+        assert_eq!(
+            listed(&[holder(Some("work")), holder(None)]),
+            "  1. this machine's 'work', from 192.0.2.7, open for 1h, idle for 1m 1s\n\
+             \x20 2. kenmyer@litwareinc.com, from 192.0.2.7, open for 1h, idle for 1m 1s"
+        );
+    }
+
+    #[test]
+    fn verbose_says_what_new_csonlinesession_says() {
+        let step = Step::AdminDomain { domain: "litwareinc.com".into() };
+        assert_eq!(verbose(&step), ["VERBOSE: AdminDomain = 'litwareinc.com'"]);
+    }
+}

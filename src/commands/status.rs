@@ -1,0 +1,100 @@
+//! `lyncsh status`: every agent, its shells, and how many sessions its account has.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use miette::IntoDiagnostic as _;
+use serde::Serialize;
+
+use super::connect::{listed, rounded};
+use crate::agent::ask;
+use crate::agent::control::Status;
+use crate::agent::journal::{Entry, Journal};
+use crate::agent::place::Place;
+use crate::folders::Folders;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report {
+    agents: Vec<Status>,
+    /// Agents that run and do not answer.
+    silent: Vec<Silent>,
+    /// Sessions that dead owners have left.
+    left: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+struct Silent {
+    profile: String,
+    reason: String,
+}
+
+pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {
+    let mut report = Report { agents: Vec::new(), silent: Vec::new(), left: Vec::new() };
+    let names = Place::known(folders);
+    let asked = names.iter().map(|name| ask::status(folders, name));
+    for (name, answer) in names.iter().zip(futures_util::future::join_all(asked).await) {
+        match answer {
+            Ok(Some(status)) => report.agents.push(status),
+            Ok(None) => {}
+            Err(error) => report.silent.push(Silent { profile: name.clone(), reason: error.to_string() }),
+        }
+    }
+    report.left = Journal::of(folders).orphans().into_iter().map(|kept| kept.entry.clone()).collect();
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report).into_diagnostic()?);
+    } else {
+        print!("{}", text(&report));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(report: &Report) -> String {
+    let mut text = String::new();
+    if report.agents.is_empty() && report.silent.is_empty() && report.left.is_empty() {
+        return "no session is open\n".to_owned();
+    }
+    for agent in &report.agents {
+        // Writing into a String does not fail.
+        let _ = describe(&mut text, agent);
+    }
+    for silent in &report.silent {
+        let Silent { profile, reason } = silent;
+        let _ = writeln!(
+            text,
+            "{profile}: the agent does not answer ({reason}); `lyncsh stop {profile}` ends it"
+        );
+    }
+    for entry in &report.left {
+        let endpoint = &entry.session.endpoint;
+        let _ = writeln!(text, "{}: a session was left on {endpoint} and is not removed yet", entry.profile);
+    }
+    text
+}
+
+fn describe(text: &mut String, agent: &Status) -> std::fmt::Result {
+    let Status { profile, process, .. } = agent;
+    let Some(open) = agent.open else {
+        return writeln!(text, "{profile}: connecting (agent {process})");
+    };
+    let endpoint = agent.endpoint.as_ref().map_or("", url::Url::as_str);
+    writeln!(text, "{profile}: open for {}, {endpoint} (agent {process})", rounded(open))?;
+    for shell in &agent.shells {
+        let program = shell.program.as_deref().unwrap_or("a shell");
+        let process = shell.process.map(|process| format!(" (process {process})")).unwrap_or_default();
+        let since = shell.attached.map(rounded).unwrap_or_default();
+        let runs = match shell.commands.is_empty() {
+            true => "idle".to_owned(),
+            false => shell.commands.join(", "),
+        };
+        writeln!(text, "  {program}{process}, attached for {since}, {runs}")?;
+    }
+    if let Some(used) = agent.used {
+        let of = agent.allowed.map(|allowed| format!(" of {allowed}")).unwrap_or_default();
+        let user = agent.user.as_deref().unwrap_or("this account");
+        let sessions = if used == 1 && of.is_empty() { "session" } else { "sessions" };
+        writeln!(text, "  {used}{of} {sessions} of {user}")?;
+        writeln!(text, "{}", listed(&agent.holders))?;
+    }
+    Ok(())
+}

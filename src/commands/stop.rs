@@ -1,0 +1,33 @@
+//! `lyncsh stop NAME` and `lyncsh stop --all`: removes sessions now, whoever is attached.
+
+use std::process::ExitCode;
+
+use crate::agent::ask::{self, Stopped};
+use crate::agent::place::Place;
+use crate::folders::Folders;
+
+/// Ends the agents of `names`, or all of them.
+pub async fn run(folders: &Folders, names: &[String], all: bool) -> miette::Result<ExitCode> {
+    let names = if all { Place::known(folders) } else { names.to_vec() };
+    let mut code = ExitCode::SUCCESS;
+    for name in names {
+        match ask::stop(folders, &name).await {
+            Ok(Stopped::Removed) => println!("'{name}': the session is removed"),
+            Ok(Stopped::NotRunning) if all => {}
+            Ok(Stopped::NotRunning) => println!("'{name}' has no session"),
+            Ok(Stopped::Left(reason)) => {
+                eprintln!("'{name}': the session may still be on the server: {reason}");
+                code = ExitCode::FAILURE;
+            }
+            Ok(Stopped::Killed(lines)) => {
+                eprintln!("'{name}': the agent did not answer and was killed");
+                lines.iter().for_each(|line| eprintln!("{line}"));
+            }
+            Err(error) => {
+                eprintln!("'{name}': the agent can't be ended: {error}");
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    Ok(code)
+}
