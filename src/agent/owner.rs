@@ -18,6 +18,7 @@ use super::slots;
 use crate::psrp::client::ClientPool;
 use crate::psrp::host::HostInfo;
 use crate::step::{Report, Step};
+use crate::transport;
 use crate::transport::wsman::{self, Endpoint};
 
 /// A keep-alive goes this many times into the idle timeout.
@@ -193,7 +194,7 @@ impl Owner {
         }
     }
 
-    async fn try_open(&mut self, guard: &mut Option<Guard>) -> Result<Opened, ConnectError> {
+    async fn try_open(&mut self, slot: &mut Option<Guard>) -> Result<Opened, ConnectError> {
         let profile = self.access.profile.clone();
         let news = &self.shared.news;
         let access = &mut self.access;
@@ -203,7 +204,7 @@ impl Owner {
         let mut pool = ClientPool::new(shell, host(), (1, runspaces));
         pool.open();
         let opening = pool.take_outgoing();
-        let guard = guard.insert(
+        let guard = slot.insert(
             Guard::new(&self.journal, &profile, endpoint.clone(), shell).map_err(ConnectError::Journal)?,
         );
         if let Some(session) = guard.session() {
@@ -211,7 +212,17 @@ impl Owner {
         }
         news.tell(Event::Step(Step::InitializingSession));
         let idle_timeout = endpoint.idle_timeout;
-        let (connection, endpoint) = wsman::connect(endpoint, shell, opening).await?;
+        let (connection, endpoint) = match wsman::connect(endpoint, shell, opening).await {
+            Ok(connected) => connected,
+            Err(error) => {
+                if never_created(&error)
+                    && let Some(guard) = slot.take()
+                {
+                    guard.confirmed();
+                }
+                return Err(error.into());
+            }
+        };
         guard.moved(endpoint.clone());
         if let Some(session) = guard.session() {
             news.tell(Event::Guarded(session.clone()));
@@ -298,6 +309,23 @@ impl Owner {
 /// Removes what a guard holds; says why it may still be there.
 async fn remove(guard: Option<Guard>) -> Option<String> {
     guard?.remove().await.err().map(|error| error.to_string())
+}
+
+/// Whether a failed Create has certainly made nothing: it did not reach the endpoint, or was refused
+/// there. A Delete would only be refused as well, and a wrong password counted twice.
+fn never_created(error: &transport::Error) -> bool {
+    use transport::Error;
+    match error {
+        Error::Unreachable { .. }
+        | Error::Certificate { .. }
+        | Error::Insecure { .. }
+        | Error::Redirect { .. }
+        | Error::Unauthorized { .. }
+        | Error::Fault(_) => true,
+        Error::Http { status, .. } => *status < 500,
+        Error::Timeout { step, .. } => *step == "connecting",
+        Error::Protocol(_) | Error::Ended(_) | Error::Closed => false,
+    }
 }
 
 /// A host that is there, so that prompts work; each shell's pipelines carry its own.

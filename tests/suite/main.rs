@@ -1,4 +1,6 @@
 //! Everything a user or a peer does, in one test program: one link, many files.
+mod agent_process;
+mod agent_world;
 mod psrp_transcripts;
 mod stream;
 mod wsman_client_envelopes;

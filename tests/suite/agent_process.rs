@@ -1,0 +1,300 @@
+//! One agent for a profile, any number of shells: as its users and their processes see it.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+use std::time::Duration;
+
+use lyncsh::psrp::client::PipelineEvent;
+use lyncsh::psrp::record::PipelineState;
+use rustix::process::Signal;
+
+use crate::agent_world::{GONE, Killed, PASSWORD, PATIENCE, World, measuring, open, output, waiting};
+
+fn completed(events: &[PipelineEvent]) -> bool {
+    matches!(events.last(), Some(PipelineEvent::State(PipelineState::Completed, None)))
+}
+
+#[test]
+fn attach_prints_a_socket_that_only_its_owner_may_use() {
+    let world = World::start();
+    let socket = world.attach();
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let socket = std::path::Path::new(&socket);
+    assert_eq!(mode(socket), 0o600);
+    assert_eq!(mode(&world.place().control), 0o600);
+    assert_eq!(mode(socket.parent().unwrap()), 0o700);
+    assert_eq!(world.shells(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_session_goes_with_the_last_shell() {
+    let world = World::start();
+    let socket = world.attach();
+    let first = open(socket.as_ref()).await;
+    let second = open(socket.as_ref()).await;
+    assert!(completed(&output(first.invoke(&measuring("one")).await.unwrap()).await));
+    first.close().await.unwrap();
+    drop(first);
+    assert!(completed(&output(second.invoke(&measuring("two")).await.unwrap()).await));
+    assert_eq!(world.shells(), 1);
+    second.close().await.unwrap();
+    drop(second);
+    world.wait_removed(GONE);
+    assert!(!world.place().socket.exists());
+    let left = std::fs::read_dir(world.folders.state.join("sessions")).unwrap().count();
+    assert_eq!(left, 0, "the journal is empty");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_shells_share_one_session() {
+    let world = World::start();
+    let socket = world.attach();
+    let shells = futures_util::future::join_all((0..10).map(|_| open(socket.as_ref()))).await;
+    let answers = shells.iter().enumerate().map(|(number, shell)| async move {
+        let events = output(shell.invoke(&measuring(&"x".repeat(number))).await.unwrap()).await;
+        assert!(completed(&events));
+        assert!(
+            matches!(&events[0], PipelineEvent::Output(value) if value.display_text() == number.to_string()),
+            "{events:?}"
+        );
+    });
+    futures_util::future::join_all(answers).await;
+    assert_eq!(world.shells(), 1);
+}
+
+#[test]
+fn two_launchers_at_once_end_up_with_one_agent() {
+    let world = World::start();
+    let launchers: Vec<_> = (0..4)
+        .map(|_| {
+            let mut command = world.lyncsh(&["attach", "work", "--socket"]);
+            Killed(command.stdout(Stdio::null()).spawn().unwrap())
+        })
+        .collect();
+    for mut launcher in launchers {
+        assert!(launcher.wait().success());
+    }
+    assert_eq!(world.shells(), 1);
+    let (code, out, _) = world.run(&["stop", "work"]);
+    assert_eq!(code, 0, "{out}");
+    world.wait_removed(GONE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_shell_attaches_without_a_request_to_the_endpoint() {
+    let world = World::start();
+    let socket = world.attach();
+    let _first = open(socket.as_ref()).await;
+    let before = world.requests();
+    assert_eq!(world.attach(), socket);
+    let second = open(socket.as_ref()).await;
+    assert_eq!(world.requests(), before);
+    assert!(completed(&output(second.invoke(&measuring("now")).await.unwrap()).await));
+    assert!(world.requests() > before);
+}
+
+#[test]
+fn stop_removes_the_session_under_its_shells() {
+    let world = World::start();
+    world.attach();
+    let mut shell = world.child("running");
+    shell.wait_for("ready");
+    let (code, out, err) = world.run(&["stop", "--all"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("removed"), "{out}");
+    assert_eq!(world.shells(), 0);
+}
+
+#[test]
+fn status_names_the_shells_and_the_sessions_of_the_account() {
+    let world = World::start();
+    world.attach();
+    let mut shell = world.child("running");
+    shell.wait_for("ready");
+    let (code, out, err) = world.run(&["status"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains("work: open for"), "{out}");
+    assert!(out.contains(&format!("(process {})", shell.process.0.id())), "{out}");
+    assert!(out.contains("Wait-Forever"), "{out}");
+    assert!(out.contains("1 session of kenmyer@litwareinc.com"), "{out}");
+    let (_, json, _) = world.run(&["status", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["agents"][0]["used"], 1);
+    assert_eq!(json["agents"][0]["holders"][0]["ours"], "work");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_kept_for_a_while_where_the_profile_says_so() {
+    let world = World::with("keep = \"10m\"");
+    let socket = world.attach();
+    let agent = world.agent();
+    let shell = open(socket.as_ref()).await;
+    shell.close().await.unwrap();
+    drop(shell);
+    let again = open(world.attach().as_ref()).await;
+    assert!(completed(&output(again.invoke(&measuring("kept")).await.unwrap()).await));
+    assert_eq!(world.agent(), agent);
+    assert_eq!(world.shells(), 1);
+}
+
+#[test]
+fn a_wrong_password_is_one_clear_error_and_leaves_nothing() {
+    let world = World::start();
+    std::fs::write(world.root().join("password"), "wrong").unwrap();
+    let (code, out, err) = world.run(&["attach", "work", "--socket"]);
+    assert_ne!(code, 0);
+    assert_eq!(out, "");
+    assert!(err.contains("refused the credential of kenmyer@litwareinc.com"), "{err}");
+    world.wait_removed(GONE);
+}
+
+#[test]
+fn a_refused_connection_is_one_clear_error() {
+    let world = World::start();
+    let text = std::fs::read_to_string(world.folders.profile("work")).unwrap();
+    // Nothing listens on port 1.
+    let text = text.replace(&world.uri, "http://127.0.0.1:1/wsman");
+    std::fs::write(world.folders.profile("work"), text).unwrap();
+    let (code, _, err) = world.run(&["attach", "work", "--socket"]);
+    assert_ne!(code, 0);
+    assert!(err.contains("can't be reached"), "{err}");
+    world.wait(PATIENCE, "no agent", |world| world.agent().is_none());
+}
+
+#[test]
+fn a_signal_to_the_agent_removes_the_session_at_any_stage() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT] {
+        for stage in ["connecting", "idle", "running"] {
+            let world = World::start();
+            let mut launcher = None;
+            let mut shell = None;
+            if stage == "connecting" {
+                let mut command = world.lyncsh(&["attach", "work", "--socket"]);
+                command.stdout(Stdio::null()).stderr(Stdio::null());
+                launcher = Some(Killed(command.spawn().unwrap()));
+                world.wait(PATIENCE, "an agent", |world| world.agent().is_some());
+            } else {
+                world.attach();
+                let mut role = world.child(stage);
+                role.wait_for("ready");
+                shell = Some(role);
+            }
+            if let Some(agent) = world.agent() {
+                let id = rustix::process::Pid::from_raw(i32::try_from(agent).unwrap()).unwrap();
+                let _ = rustix::process::kill_process(id, signal);
+            }
+            if let Some(launcher) = &mut launcher {
+                launcher.wait();
+            }
+            world.wait(GONE, &format!("{signal:?} while {stage}"), |world| {
+                world.shells() == 0 && world.agent().is_none()
+            });
+            drop(shell);
+        }
+    }
+}
+
+#[test]
+fn a_killed_agent_s_session_is_removed_by_the_next_command() {
+    let world = World::start();
+    world.attach();
+    lyncsh::platform::kill(world.agent().unwrap()).unwrap();
+    world.wait(PATIENCE, "no agent", |world| world.agent().is_none());
+    assert_eq!(world.shells(), 1, "nobody was there to remove it");
+    let (code, _, err) = world.run(&["status"]);
+    assert_eq!(code, 0);
+    assert!(err.contains("removed the session of 'work' that was left"), "{err}");
+    assert_eq!(world.shells(), 0);
+}
+
+#[test]
+fn the_password_is_nowhere_but_where_it_came_from() {
+    let world = World::start();
+    let (code, _, err) = world.run(&["-vvv", "attach", "work", "--socket"]);
+    assert_eq!(code, 0, "{err}");
+    let mut shell = world.child("running");
+    shell.wait_for("ready");
+    let agent = world.agent().unwrap();
+    let encoded = {
+        use base64::Engine as _;
+        let pair = format!("{}:{PASSWORD}", crate::agent_world::USER);
+        base64::engine::general_purpose::STANDARD.encode(pair)
+    };
+    let is_free = |what: &str, bytes: &[u8]| {
+        for secret in [PASSWORD, encoded.as_str()] {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "the password stands in {what}");
+        }
+    };
+    for file in ["cmdline", "environ"] {
+        is_free(file, &std::fs::read(format!("/proc/{agent}/{file}")).unwrap());
+    }
+    is_free("what was said", err.as_bytes());
+    let mut folders = vec![world.root().to_owned()];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() && entry.file_name() != "password" {
+                files += 1;
+                is_free(&entry.path().display().to_string(), &std::fs::read(entry.path()).unwrap());
+            }
+        }
+    }
+    let log = std::fs::metadata(world.folders.state.join("log/work.log")).unwrap();
+    assert!(files >= 3 && log.len() > 0, "journal, log and profile were looked at");
+}
+
+#[test]
+fn another_user_cannot_attach() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("this needs root, to become another user: not tried");
+        return;
+    }
+    let world = World::start();
+    let socket = world.attach();
+    // Even where the folder would let them in.
+    for folder in [world.root(), world.folders.runtime.as_path()] {
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    for path in [&world.place().socket, &world.place().control] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).unwrap();
+    }
+    let script = "import socket, sys\n\
+                  s = socket.socket(socket.AF_UNIX)\n\
+                  s.settimeout(30)\n\
+                  s.connect(sys.argv[1])\n\
+                  s.sendall(b'{\"request\":\"status\"}\\n')\n\
+                  print(len(s.recv(1)))\n";
+    for path in [socket.as_str(), world.place().control.to_str().unwrap()] {
+        use std::os::unix::process::CommandExt as _;
+        let mut command = std::process::Command::new("/usr/bin/python3");
+        command.args(["-c", script, path]).uid(65534).gid(65534).current_dir("/");
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said == "0" || error.contains("ConnectionReset") || error.contains("BrokenPipe"), "{said} {error}");
+    }
+    assert_eq!(world.shells(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shell_that_is_killed_while_its_command_runs_does_not_disturb_the_others() {
+    let world = World::start();
+    let socket = world.attach();
+    let other = open(socket.as_ref()).await;
+    let mut shell = world.child("running");
+    shell.wait_for("ready");
+    shell.kill();
+    assert!(completed(&output(other.invoke(&measuring("after")).await.unwrap()).await));
+    let mut running = other.invoke(&waiting()).await.unwrap();
+    running.next().await.unwrap().unwrap();
+    drop(running);
+    assert_eq!(world.shells(), 1);
+    // A shell may take a while to be seen as gone, but the session stays for the other.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(world.shells(), 1);
+}

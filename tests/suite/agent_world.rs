@@ -1,0 +1,308 @@
+//! What the agent's tests stand on: an endpoint, a user's folders with a profile, the real program,
+//! and shells that are processes of their own. Everything ends with the test.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use lyncsh::agent::place::Place;
+use lyncsh::folders::Folders;
+use lyncsh::psrp::client::PipelineEvent;
+use lyncsh::psrp::host::HostInfo;
+use lyncsh::psrp::pipeline::{Argument, Command as PsCommand, Pipeline};
+use lyncsh::transport::session::{Running, Session};
+use lyncsh::transport::{Limits, stream};
+
+/// No test waits longer for anything.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Within this a session must be gone when its owner was killed.
+pub const GONE: Duration = Duration::from_secs(5);
+
+pub const USER: &str = "kenmyer@litwareinc.com";
+pub const PASSWORD: &str = "P@ssw0rd-åß";
+
+/// A child that is killed when the test is over.
+pub struct Killed(pub Child);
+
+impl Killed {
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let id = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(id, signal).unwrap();
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status;
+            }
+            assert!(start.elapsed() < PATIENCE, "the process does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// An endpoint, and a user with the profile `work` on it.
+pub struct World {
+    pub folders: Folders,
+    pub uri: String,
+    _endpoint: Killed,
+    temp: tempfile::TempDir,
+}
+
+impl World {
+    pub fn start() -> Self {
+        Self::with("")
+    }
+
+    /// With more lines in the profile.
+    pub fn with(more: &str) -> Self {
+        let root = env!("CARGO_MANIFEST_DIR");
+        let python =
+            std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| format!("{root}/target/venv/bin/python"));
+        let child = Command::new(&python)
+            .arg(format!("{root}/tests/peers/psrpcore_server.py"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{python}: {error}; `tests/run` makes it, with psrpcore"));
+        let mut endpoint = Killed(child);
+        let mut line = String::new();
+        BufReader::new(endpoint.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: serde_json::Value =
+            serde_json::from_str(&line).expect("the peer needs psrpcore: `tests/run` installs it");
+        let uri = ready["url"].as_str().unwrap().to_owned();
+        let temp = tempfile::tempdir().unwrap();
+        let folders = Folders::find(Some(temp.path())).unwrap();
+        let world = Self { folders, uri, _endpoint: endpoint, temp };
+        std::fs::write(world.password_file(), PASSWORD).unwrap();
+        world.profile("work", more);
+        world
+    }
+
+    fn password_file(&self) -> PathBuf {
+        self.temp.path().join("password")
+    }
+
+    pub fn root(&self) -> &Path {
+        self.temp.path()
+    }
+
+    pub fn profile(&self, name: &str, more: &str) {
+        std::fs::create_dir_all(self.folders.profiles()).unwrap();
+        let text = format!(
+            "kind = \"wsman\"\nuri = \"{}\"\nuser = \"{USER}\"\ncredential = {{ command = \"cat '{}'\" }}\n{more}\n",
+            self.uri,
+            self.password_file().display()
+        );
+        std::fs::write(self.folders.profile(name), text).unwrap();
+    }
+
+    /// The real program, as this user would run it.
+    pub fn lyncsh(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lyncsh"));
+        command.env("LYNCSH_CONFIG_DIR", self.temp.path()).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it to its end; gives exit code, standard output and error.
+    pub fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let output = self.lyncsh(arguments).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+    }
+
+    pub fn place(&self) -> Place {
+        Place::of(&self.folders, "work")
+    }
+
+    /// The agent's process id.
+    pub fn agent(&self) -> Option<u32> {
+        self.place().holder()
+    }
+
+    /// What the endpoint says about itself.
+    pub fn endpoint_state(&self) -> serde_json::Value {
+        let uri: url::Url = self.uri.parse().unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", uri.port().unwrap())).unwrap();
+        stream.write_all(b"GET /state HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    }
+
+    /// The shells that are open on the endpoint.
+    pub fn shells(&self) -> usize {
+        self.endpoint_state()["shells"].as_array().unwrap().len()
+    }
+
+    /// How many requests the endpoint had, Receive left out: it is repeated all the time.
+    pub fn requests(&self) -> usize {
+        let state = self.endpoint_state();
+        let log = state["log"].as_array().unwrap();
+        log.iter().filter(|asked| asked[0] != "Receive").count()
+    }
+
+    /// Waits for something, at most `limit`.
+    pub fn wait(&self, limit: Duration, what: &str, mut condition: impl FnMut(&Self) -> bool) {
+        let start = Instant::now();
+        while !condition(self) {
+            assert!(start.elapsed() < limit, "not within {limit:?}: {what}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// No shell is left on the endpoint, and no agent runs.
+    pub fn wait_removed(&self, limit: Duration) {
+        self.wait(limit, "no shell on the endpoint", |world| world.shells() == 0);
+        self.wait(PATIENCE, "no agent", |world| world.agent().is_none());
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folders.state.join("log/work.log")).unwrap_or_default()
+    }
+
+    /// The agent's socket, by `lyncsh attach`.
+    pub fn attach(&self) -> String {
+        let (code, out, err) = self.run(&["attach", "work", "--socket"]);
+        assert_eq!(code, 0, "{err}");
+        out.trim_end().to_owned()
+    }
+
+    /// A process that does as `role` says: see [`child`].
+    pub fn child(&self, role: &str) -> Role {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["--exact", "agent_world::child", "--ignored", "--nocapture"])
+            .env("LYNCSH_CONFIG_DIR", self.temp.path())
+            .env("LYNCSH_TEST_ROLE", role)
+            .env("LYNCSH_TEST_SOCKET", self.place().socket)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut child = Killed(command.spawn().unwrap());
+        let said = BufReader::new(child.0.stdout.take().unwrap());
+        let stdin = child.0.stdin.take().unwrap();
+        Role { process: child, stdin: Some(stdin), said }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for name in Place::known(&self.folders) {
+            if let Some(agent) = Place::of(&self.folders, &name).holder() {
+                let _ = lyncsh::platform::kill(agent);
+            }
+        }
+    }
+}
+
+/// A child that plays a role.
+pub struct Role {
+    pub process: Killed,
+    stdin: Option<ChildStdin>,
+    said: BufReader<std::process::ChildStdout>,
+}
+
+impl Role {
+    /// Waits until it says `word` at a line's end: the test program says things, too.
+    pub fn wait_for(&mut self, word: &str) {
+        let mut line = String::new();
+        while self.said.read_line(&mut line).unwrap() > 0 {
+            if line.trim_end().ends_with(word) {
+                return;
+            }
+            line.clear();
+        }
+        panic!("it ended and did not say {word}");
+    }
+
+    /// It goes on to its end.
+    pub fn end(&mut self) {
+        self.stdin = None;
+        let status = self.process.wait();
+        assert_eq!(status.signal(), None);
+    }
+
+    pub fn kill(&mut self) {
+        self.process.0.kill().unwrap();
+    }
+}
+
+/// Not a test: what [`World::child`] runs. `idle`: a shell that attaches and runs nothing; `running`:
+/// one with a command that does not end. Both say where they are, and leave when standard input ends.
+#[test]
+#[ignore = "a child of other tests"]
+fn child() {
+    let role = std::env::var("LYNCSH_TEST_ROLE").unwrap();
+    let socket = std::env::var("LYNCSH_TEST_SOCKET").unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let session = open(Path::new(&socket)).await;
+        let mut running = None;
+        if role == "running" {
+            let mut pipeline = session.invoke(&waiting()).await.unwrap();
+            pipeline.next().await.unwrap().unwrap();
+            running = Some(pipeline);
+        }
+        println!("ready");
+        let (ended, end) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let _ = std::io::stdin().read_to_end(&mut Vec::new());
+            let _ = ended.send(());
+        });
+        end.await.unwrap();
+        drop(running);
+        session.close().await.unwrap();
+    });
+}
+
+pub fn host() -> HostInfo {
+    HostInfo {
+        window: (80, 25),
+        buffer: (80, 25),
+        foreground: 7,
+        background: 0,
+        title: "test".into(),
+        is_null: false,
+    }
+}
+
+/// A shell in this process.
+pub async fn open(socket: &Path) -> Session {
+    let stream = lyncsh::agent::socket::connect(socket).await.unwrap();
+    let limits = Limits { open: PATIENCE, operation: PATIENCE, ..Limits::default() };
+    let opening = Session::open(stream::connect(stream, limits), host());
+    tokio::time::timeout(PATIENCE, opening).await.unwrap().unwrap().0
+}
+
+/// A command that says something and does not end.
+pub fn waiting() -> Pipeline {
+    Pipeline::new(vec![PsCommand::new("Wait-Forever")])
+}
+
+/// A command that answers with the length of its parameter.
+pub fn measuring(text: &str) -> Pipeline {
+    let mut command = PsCommand::new("Get-Length");
+    command.arguments.push(Argument::named("Text", text));
+    Pipeline::new(vec![command])
+}
+
+/// What a pipeline says until its end.
+pub async fn output(mut running: Running) -> Vec<PipelineEvent> {
+    let mut events = Vec::new();
+    while let Some(event) = tokio::time::timeout(PATIENCE, running.next()).await.unwrap() {
+        events.push(event.unwrap());
+    }
+    events
+}
