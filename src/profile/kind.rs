@@ -1,5 +1,7 @@
 //! Kinds of connection: each is data here, an example in `profiles/`, and at most one template.
 
+use super::Authentication;
+
 /// What a profile connects to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -9,4 +11,86 @@ pub enum Kind {
     ExchangeServer,
     Wsman,
     Ssh,
+}
+
+/// What a kind knows by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Traits {
+    /// As it stands in a profile.
+    pub name: &'static str,
+    pub summary: &'static str,
+    pub default_authentication: Authentication,
+    pub authentications: &'static [Authentication],
+    /// The configuration's resource URI where the profile names none.
+    pub configuration: &'static str,
+    /// Whether the endpoint can be found without `uri`.
+    pub discovers: bool,
+    /// Whether `user` is needed.
+    pub needs_user: bool,
+}
+
+/// The resource URI's part before a configuration's name.
+pub const CONFIGURATION_PREFIX: &str = "http://schemas.microsoft.com/powershell/";
+
+impl Kind {
+    pub const ALL: [Self; 5] =
+        [Self::LyncOnline, Self::SkypeServer, Self::ExchangeServer, Self::Wsman, Self::Ssh];
+
+    /// The kind's data.
+    pub const fn traits(self) -> Traits {
+        use Authentication::{Basic, None, Token};
+        match self {
+            Self::LyncOnline => Traits {
+                name: "lync-online",
+                summary: "Lync Online's protocol: discovery, then OcsPowershellLiveId or OcsPowershellOAuth",
+                default_authentication: Basic,
+                authentications: &[Basic, Token],
+                configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
+                discovers: true,
+                needs_user: true,
+            },
+            Self::SkypeServer => Traits {
+                name: "skype-server",
+                summary: "Lync Server or Skype for Business Server: https://POOL/OcsPowershell",
+                default_authentication: Basic,
+                authentications: &[Basic, Token],
+                configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
+                discovers: false,
+                needs_user: true,
+            },
+            Self::ExchangeServer => Traits {
+                name: "exchange-server",
+                summary: "Exchange Server: https://HOST/PowerShell/",
+                default_authentication: Basic,
+                authentications: &[Basic, Token],
+                configuration: "http://schemas.microsoft.com/powershell/Microsoft.Exchange",
+                discovers: false,
+                needs_user: true,
+            },
+            Self::Wsman => Traits {
+                name: "wsman",
+                summary: "any PowerShell remoting endpoint or JEA configuration over WSMan",
+                default_authentication: Basic,
+                authentications: &[Basic, Token],
+                configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
+                discovers: false,
+                needs_user: true,
+            },
+            Self::Ssh => Traits {
+                name: "ssh",
+                summary: "the powershell subsystem of a host, through the system's ssh: ssh://[USER@]HOST[:PORT]",
+                default_authentication: None,
+                authentications: &[None],
+                configuration: "",
+                discovers: false,
+                needs_user: false,
+            },
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.traits().name)
+    }
 }

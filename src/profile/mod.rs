@@ -1,14 +1,18 @@
 //! What a profile is: one TOML file `NAME.toml` in the profiles folder of the configuration directory.
 
 pub mod kind;
+mod limits;
+mod read;
+mod store;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use kind::Kind;
+pub use limits::Limits;
+pub use read::{Mistake, ProfileError, parse};
+pub use store::{StoreError, check_name, load, names};
 use url::Url;
-
-use crate::transport::Limits;
 
 /// A profile as it was read and found consistent; defaults are filled in by its kind.
 #[derive(Clone, Debug)]
@@ -59,4 +63,25 @@ pub enum CredentialSource {
     Prompt,
     /// A command whose first output line is the secret.
     Command(String),
+}
+
+impl Authentication {
+    /// As it stands in a profile.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Basic => "basic",
+            Self::Token => "token",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Whether a URI's host is this machine itself, the one place where a credential may go without TLS.
+pub fn is_loopback(uri: &Url) -> bool {
+    match uri.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        None => false,
+    }
 }

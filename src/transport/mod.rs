@@ -6,6 +6,8 @@ pub mod session;
 pub mod stream;
 pub mod wsman;
 
+pub use crate::profile::Limits;
+
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -59,30 +61,6 @@ pub enum Event {
 pub struct Connection {
     pub requests: mpsc::Sender<Request>,
     pub events: mpsc::Receiver<Event>,
-}
-
-/// How long each step may take; every one comes from the profile.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// TCP and TLS.
-    pub connect: Duration,
-    /// Create until the pool is open.
-    pub open: Duration,
-    /// Command, Send, Signal.
-    pub operation: Duration,
-    /// Delete, its retry not included.
-    pub close: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(15),
-            open: Duration::from_secs(60),
-            operation: Duration::from_secs(60),
-            close: Duration::from_secs(5),
-        }
-    }
 }
 
 /// What went wrong on the way. Each says what was being done; what to do now is said by

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+pub(super) use crate::profile::is_loopback;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 use secrecy::ExposeSecret as _;
-use url::{Host, Url};
+use url::Url;
 
 use super::envelope::{MEDIA_TYPE, Response, ResponseEnvelope};
 use super::{Authentication, Endpoint};
@@ -52,6 +53,7 @@ impl Http {
         // Another part of the program may have been first: it's the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("lyncsh/", env!("CARGO_PKG_VERSION")))
             .http1_only()
             .tcp_nodelay(true)
             .connect_timeout(endpoint.limits.connect)
@@ -165,16 +167,6 @@ impl Http {
             return Error::Unreachable { endpoint, reason };
         }
         Error::Ended(reason)
-    }
-}
-
-/// Whether `uri` names this machine itself.
-pub(super) fn is_loopback(uri: &Url) -> bool {
-    match uri.host() {
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

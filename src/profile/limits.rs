@@ -1,0 +1,27 @@
+//! How long anything may take.
+
+use std::time::Duration;
+
+/// How long each step may take; every one comes from the profile.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// TCP and TLS.
+    pub connect: Duration,
+    /// Create until the pool is open.
+    pub open: Duration,
+    /// Command, Send, Signal.
+    pub operation: Duration,
+    /// Delete, its retry not included.
+    pub close: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(15),
+            open: Duration::from_secs(60),
+            operation: Duration::from_secs(60),
+            close: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! From a profile's text to a [`Profile`], or to every mistake in it with its place.
+
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+use url::Url;
+
+use super::kind::{CONFIGURATION_PREFIX, Kind};
+use super::{Authentication, CredentialSource, Limits, Profile};
+
+/// Every key that a profile may have.
+const KEYS: [&str; 14] = [
+    "kind",
+    "user",
+    "domain",
+    "uri",
+    "discovery",
+    "configuration",
+    "authentication",
+    "credential",
+    "shell",
+    "keep",
+    "keep_alive",
+    "max_runspaces",
+    "idle_timeout",
+    "timeouts",
+];
+const TIMEOUTS: [&str; 4] = ["connect", "open", "operation", "close"];
+/// How alike (Jaro-Winkler) a word must be to be suggested.
+const NEAR: f64 = 0.8;
+
+/// One mistake: where it is (bytes of the file), and what was expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    pub span: Range<usize>,
+    pub message: String,
+}
+
+/// A profile's text is not a profile.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the profile {path} has {}", count(.mistakes.len()))]
+pub struct ProfileError {
+    pub path: String,
+    pub source_text: String,
+    /// In the order of their places; never empty.
+    pub mistakes: Vec<Mistake>,
+}
+
+fn count(mistakes: usize) -> String {
+    if mistakes == 1 { "a mistake".into() } else { format!("{mistakes} mistakes") }
+}
+
+impl ProfileError {
+    /// The line of a mistake, from 1.
+    pub fn line(&self, mistake: &Mistake) -> usize {
+        let before = self.source_text.get(..mistake.span.start).unwrap_or(&self.source_text);
+        before.matches('\n').count() + 1
+    }
+}
+
+impl miette::Diagnostic for ProfileError {
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        Some(&self.source_text)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
+        Some(Box::new(self.mistakes.iter().map(|mistake| {
+            let length = mistake.span.len();
+            miette::LabeledSpan::new(Some(mistake.message.clone()), mistake.span.start, length)
+        })))
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        let first = self.mistakes.first().map_or(1, |mistake| self.line(mistake));
+        Some(Box::new(format!("edit {}:{first}, or run `lyncsh edit`", self.path)))
+    }
+}
+
+/// The word of `known` that `word` was meant to be, if one is near.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|one| (strsim::jaro_winkler(word, one), one))
+        .filter(|(near, _)| *near >= NEAR)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, one)| one)
+}
+
+/// Reads a profile's text. `path` is only named in errors.
+pub fn parse(name: &str, path: &Path, text: &str) -> Result<Profile, ProfileError> {
+    let fail = |mut mistakes: Vec<Mistake>| {
+        mistakes.sort_by_key(|mistake| mistake.span.start);
+        ProfileError { path: path.display().to_string(), source_text: text.to_owned(), mistakes }
+    };
+    let table = DeTable::parse(text).map_err(|error| {
+        fail(vec![Mistake { span: error.span().unwrap_or(0..0), message: error.message().to_owned() }])
+    })?;
+    let mut reader = Reader { table: table.get_ref(), mistakes: Vec::new() };
+    let profile = reader.profile(name, path);
+    match profile {
+        Some(profile) if reader.mistakes.is_empty() => Ok(profile),
+        _ => Err(fail(reader.mistakes)),
+    }
+}
+
+struct Reader<'a> {
+    table: &'a DeTable<'a>,
+    mistakes: Vec<Mistake>,
+}
+
+impl<'a> Reader<'a> {
+    fn profile(&mut self, name: &str, path: &Path) -> Option<Profile> {
+        self.unknown_keys(self.table, &KEYS, "a profile");
+        let kind = self.kind()?;
+        let traits = kind.traits();
+        let authentication = self.authentication(kind);
+        let user = self.text("user");
+        let uri = self.url("uri");
+        let discovery = self.url("discovery");
+        let domain = self.text("domain");
+        let credential = self.credential(kind);
+        let profile = Profile {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            kind,
+            domain: domain.or_else(|| {
+                user.as_deref()
+                    .filter(|_| traits.discovers)?
+                    .split_once('@')
+                    .map(|(_, domain)| domain.to_owned())
+            }),
+            user,
+            uri,
+            discovery,
+            configuration: self.configuration(kind),
+            authentication,
+            credential,
+            shell: self.text("shell"),
+            keep: self.duration(self.table, "keep").unwrap_or_default(),
+            keep_alive: self.boolean("keep_alive").unwrap_or(true),
+            max_runspaces: self.max_runspaces(),
+            idle_timeout: self.duration(self.table, "idle_timeout"),
+            limits: self.limits(),
+        };
+        self.combinations(&profile);
+        Some(profile)
+    }
+
+    /// What each key says may be right, and together they can't be.
+    fn combinations(&mut self, profile: &Profile) {
+        let traits = profile.kind.traits();
+        if traits.needs_user && profile.user.is_none() {
+            self.missing(format!(
+                "kind \"{}\" needs user, for example user = \"admin@example.com\"",
+                profile.kind
+            ));
+        }
+        match &profile.uri {
+            None if !traits.discovers => {
+                self.missing(format!("kind \"{}\" needs uri: {}", profile.kind, traits.summary));
+            }
+            Some(uri) => self.scheme(profile, uri),
+            None if profile.domain.is_none() && profile.discovery.is_none() && profile.user.is_some() => {
+                self.mistake(
+                    self.span("user"),
+                    "the domain to administer is not known: write user as name@domain, or add domain",
+                );
+            }
+            None => {}
+        }
+        for key in ["domain", "discovery"] {
+            if !traits.discovers && self.table.get(key).is_some() {
+                self.mistake(
+                    self.span(key),
+                    format!("{key} belongs to kind \"lync-online\", not to \"{}\"", profile.kind),
+                );
+            }
+        }
+    }
+
+    fn scheme(&mut self, profile: &Profile, uri: &Url) {
+        let wanted: &[&str] = if profile.kind == Kind::Ssh { &["ssh"] } else { &["https", "http"] };
+        if !wanted.contains(&uri.scheme()) || uri.host_str().is_none() {
+            let message = format!(
+                "kind \"{}\" needs a URI that begins with {}://",
+                profile.kind,
+                wanted.join(":// or ")
+            );
+            self.mistake(self.span("uri"), message);
+        } else if uri.scheme() == "http" && !super::is_loopback(uri) {
+            self.mistake(
+                self.span("uri"),
+                "a credential is sent over https only (http is taken for this machine itself): write https://",
+            );
+        }
+        if !uri.username().is_empty() && uri.scheme() != "ssh" || uri.password().is_some() {
+            self.mistake(
+                self.span("uri"),
+                "a URI with a user name or password in it is not taken: use user and credential",
+            );
+        }
+    }
+
+    fn kind(&mut self) -> Option<Kind> {
+        let all: Vec<_> = Kind::ALL.iter().map(|kind| kind.traits().name).collect();
+        if self.table.get("kind").is_none() {
+            self.missing(format!("kind is missing; one of {}", all.join(", ")));
+            return None;
+        }
+        let word = self.text("kind")?;
+        let found = Kind::ALL.into_iter().find(|kind| kind.traits().name == word);
+        if found.is_none() {
+            self.unknown_word("kind", &word, &all);
+        }
+        found
+    }
+
+    fn authentication(&mut self, kind: Kind) -> Authentication {
+        let traits = kind.traits();
+        let Some(word) = self.text("authentication") else { return traits.default_authentication };
+        let words: Vec<_> = traits.authentications.iter().map(|one| one.name()).collect();
+        match traits.authentications.iter().find(|one| one.name() == word) {
+            Some(found) => return *found,
+            None if ["negotiate", "kerberos", "ntlm"].contains(&word.as_str()) => self.mistake(
+                self.span("authentication"),
+                format!("{word} is not offered by this version; kind \"{kind}\" takes {}", words.join(", ")),
+            ),
+            None => self.unknown_word("authentication", &word, &words),
+        }
+        traits.default_authentication
+    }
+
+    fn credential(&mut self, kind: Kind) -> CredentialSource {
+        let Some(value) = self.table.get("credential") else { return CredentialSource::Keyring };
+        if kind == Kind::Ssh {
+            self.mistake(value.span(), "ssh asks for what it needs itself: leave credential out");
+            return CredentialSource::Keyring;
+        }
+        match value.get_ref() {
+            DeValue::String(word) if word == "keyring" => CredentialSource::Keyring,
+            DeValue::String(word) if word == "prompt" => CredentialSource::Prompt,
+            DeValue::Table(table) => {
+                self.unknown_keys(table, &["command"], "credential");
+                match table.get("command").map(Spanned::get_ref) {
+                    Some(DeValue::String(command)) if !command.trim().is_empty() => {
+                        CredentialSource::Command(command.to_string())
+                    }
+                    _ => {
+                        self.mistake(
+                            value.span(),
+                            "expected credential = { command = \"a command that prints the password\" }",
+                        );
+                        CredentialSource::Prompt
+                    }
+                }
+            }
+            _ => {
+                self.mistake(value.span(), "expected \"keyring\", \"prompt\" or { command = \"…\" }; a password is never written here");
+                CredentialSource::Prompt
+            }
+        }
+    }
+
+    /// A configuration by its name, or whole as a resource URI.
+    fn configuration(&mut self, kind: Kind) -> String {
+        match self.text("configuration") {
+            Some(whole) if whole.contains("://") => whole,
+            Some(name) => format!("{CONFIGURATION_PREFIX}{name}"),
+            None => kind.traits().configuration.to_owned(),
+        }
+    }
+
+    fn max_runspaces(&mut self) -> u32 {
+        let Some(value) = self.table.get("max_runspaces") else { return 1 };
+        let number = value.get_ref().as_integer().and_then(|number| number.as_str().parse().ok());
+        number.filter(|number| (1..=100).contains(number)).unwrap_or_else(|| {
+            self.mistake(value.span(), "expected a whole number from 1 to 100");
+            1
+        })
+    }
+
+    fn limits(&mut self) -> Limits {
+        let mut limits = Limits::default();
+        let Some(value) = self.table.get("timeouts") else { return limits };
+        let DeValue::Table(table) = value.get_ref() else {
+            self.mistake(value.span(), "expected a table: [timeouts]");
+            return limits;
+        };
+        self.unknown_keys(table, &TIMEOUTS, "[timeouts]");
+        for (key, limit) in [
+            ("connect", &mut limits.connect),
+            ("open", &mut limits.open),
+            ("operation", &mut limits.operation),
+            ("close", &mut limits.close),
+        ] {
+            if let Some(given) = self.duration(table, key) {
+                if given.is_zero() {
+                    self.mistake(
+                        table.get(key).map_or(0..0, Spanned::span),
+                        "a limit of nothing lets nothing happen",
+                    );
+                }
+                *limit = given;
+            }
+        }
+        limits
+    }
+
+    fn duration(&mut self, table: &DeTable<'_>, key: &str) -> Option<Duration> {
+        let value = table.get(key)?;
+        let read = value.get_ref().as_str().and_then(|text| humantime::parse_duration(text).ok());
+        if read.is_none() {
+            self.mistake(
+                value.span(),
+                "expected a duration in quotes, for example \"30s\", \"10m\" or \"1h 30m\"",
+            );
+        }
+        read
+    }
+
+    fn boolean(&mut self, key: &str) -> Option<bool> {
+        let value = self.table.get(key)?;
+        let read = value.get_ref().as_bool();
+        if read.is_none() {
+            self.mistake(value.span(), "expected true or false");
+        }
+        read
+    }
+
+    fn text(&mut self, key: &str) -> Option<String> {
+        let value = self.table.get(key)?;
+        match value.get_ref().as_str() {
+            Some(text) if !text.trim().is_empty() => Some(text.to_owned()),
+            Some(_) => {
+                self.mistake(value.span(), format!("{key} is empty"));
+                None
+            }
+            None => {
+                self.mistake(
+                    value.span(),
+                    format!("expected text in quotes, this is a {}", value.get_ref().type_str()),
+                );
+                None
+            }
+        }
+    }
+
+    fn url(&mut self, key: &str) -> Option<Url> {
+        let text = self.text(key)?;
+        match Url::parse(&text) {
+            Ok(url) => Some(url),
+            Err(error) => {
+                self.mistake(self.span(key), format!("expected a URI such as https://host/path: {error}"));
+                None
+            }
+        }
+    }
+
+    fn unknown_keys(&mut self, table: &DeTable<'_>, known: &[&str], place: &str) {
+        for key in table.keys() {
+            let word = key.get_ref().as_ref();
+            if !known.contains(&word) {
+                let meant = nearest(word, known.iter().copied());
+                let end = meant.map_or_else(
+                    || format!("it has {}", known.join(", ")),
+                    |near| format!("did you mean {near}?"),
+                );
+                self.mistake(key.span(), format!("{place} has no key {word}; {end}"));
+            }
+        }
+    }
+
+    fn unknown_word(&mut self, key: &str, word: &str, known: &[&str]) {
+        let meant = nearest(word, known.iter().copied()).map(|near| format!("did you mean \"{near}\"? "));
+        let all = known.join(", ");
+        self.mistake(
+            self.span(key),
+            format!("{key} can't be \"{word}\"; {}one of {all}", meant.unwrap_or_default()),
+        );
+    }
+
+    fn span(&self, key: &str) -> Range<usize> {
+        self.table.get(key).map_or(0..0, Spanned::span)
+    }
+
+    /// A key that is not there: shown at `kind`, or at the top.
+    fn missing(&mut self, message: String) {
+        self.mistake(self.span("kind"), message);
+    }
+
+    fn mistake(&mut self, span: Range<usize>, message: impl Into<String>) {
+        self.mistakes.push(Mistake { span, message: message.into() });
+    }
+}

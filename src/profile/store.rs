@@ -1,0 +1,81 @@
+//! Where profiles live: one file each, named after the profile.
+
+use std::path::PathBuf;
+
+use super::Profile;
+use super::read::{ProfileError, nearest, parse};
+use crate::folders::Folders;
+
+/// Why a profile can't be had.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum StoreError {
+    #[error("there is no profile '{name}'")]
+    Missing {
+        name: String,
+        #[help]
+        advice: String,
+    },
+    #[error("'{name}' can't be a profile's name: {reason}")]
+    Name { name: String, reason: String },
+    #[error("the profile {path} can't be read: {source}")]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Mistakes(#[from] ProfileError),
+}
+
+/// Whether a profile may have this name. `taken` are the words of the command line.
+pub fn check_name(name: &str, taken: &[&str]) -> Result<(), StoreError> {
+    let wrong = |reason: &str| Err(StoreError::Name { name: name.to_owned(), reason: reason.to_owned() });
+    if name.is_empty() {
+        return wrong("it is empty");
+    }
+    if name.starts_with(['-', '.']) || name.chars().any(|one| one.is_control() || "/\\:*?\"<>|".contains(one))
+    {
+        return wrong("use letters, digits, spaces, '-', '_' and '.', and begin with a letter or digit");
+    }
+    if name.chars().count() > 64 {
+        return wrong("it is longer than 64 characters");
+    }
+    if taken.contains(&name) {
+        return wrong("lyncsh has a command of that name");
+    }
+    Ok(())
+}
+
+/// The profiles' names, sorted. A folder that is not there holds none.
+pub fn names(folders: &Folders) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folders.profiles()) else { return Vec::new() };
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let is_profile = path.extension().is_some_and(|end| end == "toml");
+            is_profile.then(|| path.file_stem()?.to_str().map(str::to_owned)).flatten()
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+/// Reads a profile by its name.
+pub fn load(folders: &Folders, name: &str) -> Result<Profile, StoreError> {
+    check_name(name, &[])?;
+    let path = folders.profile(name);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(missing(folders, name)),
+        Err(source) => return Err(StoreError::Unreadable { path, source }),
+    };
+    Ok(parse(name, &path, &text)?)
+}
+
+fn missing(folders: &Folders, name: &str) -> StoreError {
+    let known = names(folders);
+    let add = format!("`lyncsh add {name} --kind KIND --user USER@DOMAIN` makes it");
+    let advice = match nearest(name, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean '{near}'? Otherwise {add}"),
+        None if known.is_empty() => format!("{add}; `lyncsh demo` needs none"),
+        None => format!("there are {}; {add}", known.join(", ")),
+    };
+    StoreError::Missing { name: name.to_owned(), advice }
+}
