@@ -12,7 +12,7 @@ use lyncsh::psrp::server::{Event, ServerPool};
 use lyncsh::transport::Connection;
 use lyncsh::transport::stream::{Incoming, Sender, connect, serve};
 use tokio::io::DuplexStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -225,6 +225,9 @@ impl Work {
                 let (shared, chunks) = (self.shared.clone(), value.unwrap().as_i64().unwrap());
                 tokio::spawn(async move {
                     for _ in 0..chunks {
+                        if !shared.pool().pipelines().any(|running| running == id) {
+                            return;
+                        }
                         shared.pool().output(id, &Value::string("x".repeat(100_000)));
                         let messages = shared.pool().take_outgoing();
                         for message in messages {
@@ -257,6 +260,3 @@ impl Work {
         }
     }
 }
-
-/// Lets a channel of an endpoint's be named without its module.
-pub type Events = mpsc::Receiver<lyncsh::psrp::client::Event>;

@@ -1,11 +1,12 @@
 //! One remote pool, many shells: what each of them sees, and what the endpoint does.
 
 mod endpoint;
+mod replay;
 
 use std::time::Duration;
 
-use endpoint::{Endpoint, Events, Seen};
-use lyncsh::agent::mux::{ClientInfo, Mux, Options, State};
+use endpoint::{Endpoint, Seen};
+use lyncsh::agent::mux::{ClientInfo, FULL, HOLD, Mux, Options, State};
 use lyncsh::psrp::client::{ClientPool, Event, PipelineEvent};
 use lyncsh::psrp::clixml::{Secure, Value};
 use lyncsh::psrp::host::{HostInfo, HostMethod, HostResponse};
@@ -14,6 +15,7 @@ use lyncsh::psrp::record::{ErrorRecord, PipelineState, PoolState};
 use lyncsh::transport::session::{Running, Session};
 use lyncsh::transport::{Error, Limits, stream};
 use secrecy::ExposeSecret;
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -71,7 +73,7 @@ async fn open(options: Options) -> (Mux, Endpoint) {
 }
 
 /// A shell with a window of `width` columns, by which it is known too.
-async fn attach(mux: &Mux, width: i32) -> (Session, Events) {
+async fn attach(mux: &Mux, width: i32) -> (Session, mpsc::Receiver<Event>) {
     let (here, there) = tokio::io::duplex(64 * 1024);
     let info = ClientInfo { program: Some("pwsh".into()), process_id: Some(width as u32) };
     mux.attach(here, info).await;
@@ -327,6 +329,26 @@ async fn a_shell_that_does_not_read_holds_up_only_itself() {
     }
     let (rest, state) = finish(&mut big).await;
     assert_eq!((rest.len(), state), (299, PipelineState::Completed));
+}
+
+#[tokio::test]
+async fn what_waits_for_a_shell_that_does_not_read_is_bounded() {
+    let (mux, _endpoint) = open(Options::default()).await;
+    let (slow, _events) = attach(&mux, 100).await;
+    let mut big = invoke(&slow, "Get-CsBig", Some(Value::I32(100_000))).await;
+    assert!(matches!(next(&mut big).await, PipelineEvent::Output(_)));
+    let mut most = 0;
+    let mut settled = 0;
+    // It has settled when nothing was added for a while.
+    while settled < 100 {
+        let unread = mux.status().await.unwrap().clients[0].unread;
+        settled = if unread > most || unread < HOLD { 0 } else { settled + 1 };
+        most = most.max(unread);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(most < FULL + HOLD, "{most} bytes");
+    big.stop().await.unwrap();
+    assert_eq!(finish(&mut big).await.1, PipelineState::Stopped);
 }
 
 #[tokio::test]
