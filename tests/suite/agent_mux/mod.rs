@@ -2,6 +2,8 @@
 
 mod endpoint;
 mod replay;
+mod shells;
+mod simulated;
 
 use std::time::Duration;
 
