@@ -10,7 +10,7 @@ use std::sync::Arc;
 const INFO: &str = "ExtendedCmdletHelpInfo";
 
 fn part(name: &str, all: super::value::Properties) -> Value {
-    extended(&[&format!("{INFO}#{name}"), "System.Object"], all)
+    extended(&[&format!("{INFO}#{name}")], all)
 }
 
 /// A parameter's entry; `set` is the syntax that it stands in.
@@ -139,7 +139,7 @@ pub fn help(spec: &CommandSpec) -> Value {
         ("Role", Value::Null),
         ("Functionality", Value::Null),
     ]));
-    extended(&[INFO, "CmdletHelpInfo", "HelpInfo", "System.Object"], all)
+    extended(&[INFO, "CmdletHelpInfo", "HelpInfo"], all)
 }
 
 /// Whether an object is help, which is drawn as a text of its own.

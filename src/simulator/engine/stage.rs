@@ -181,14 +181,8 @@ impl Engine {
         let caption = format!("cmdlet {} at command pipeline position {}", spec.name, index + 1);
         let fields: Vec<Value> =
             missing.iter().map(|parameter| field(&parameter.name, &parameter.kind.full_name())).collect();
-        let asked = vec![
-            text(caption),
-            text("Supply values for the following parameters:"),
-            Value::Object(Arc::new(crate::psrp::clixml::Object {
-                content: Content::List(fields),
-                ..Default::default()
-            })),
-        ];
+        let asked =
+            vec![text(caption), text("Supply values for the following parameters:"), array_list(fields)];
         let answers = match self.ask(HostMethod::Prompt, asked).await? {
             Ok(Some(answers)) => answers,
             _ => return Err(bind::missing_mandatory(spec, &missing).into()),
@@ -253,19 +247,16 @@ pub fn field(name: &str, type_name: &str) -> Value {
             ("parameterAssemblyFullName", text(format!("{type_name}, {}", value::CORE))),
             ("helpMessage", text("")),
             ("isMandatory", Value::Bool(true)),
-            ("metadata", bare_list(Vec::new())),
+            ("metadata", array_list(Vec::new())),
             ("modifiedByRemotingProtocol", Value::Bool(false)),
             ("isFromRemoteHost", Value::Bool(false)),
         ]),
     )
 }
 
-/// A list without type names, as host call parameters have them.
-pub fn bare_list(items: Vec<Value>) -> Value {
-    Value::Object(Arc::new(crate::psrp::clixml::Object {
-        content: Content::List(items),
-        ..Default::default()
-    }))
+/// An ArrayList, as lists in host calls' parameters are.
+pub fn array_list(items: Vec<Value>) -> Value {
+    value::list(&["System.Collections.ArrayList"], items)
 }
 
 /// The value of a name in the dictionary that a Prompt gives back.
@@ -391,7 +382,7 @@ impl Call<'_> {
         let answer = if self.engine.host.is_null {
             Err(String::new())
         } else {
-            let asked = vec![text("Confirm"), text(&question), bare_list(confirm_choices()), Value::I32(0)];
+            let asked = vec![text("Confirm"), text(&question), array_list(confirm_choices()), Value::I32(0)];
             self.engine.ask(HostMethod::PromptForChoice, asked).await?
         };
         match answer {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::super::fault::{Category, Fault};
 use super::super::spec::{CommandSpec, Kind, Validate, boolean, int, parameter, string, switch};
-use super::super::stage::{Call, Halt, Running, answer_of, bare_list, field};
+use super::super::stage::{Call, Halt, Running, answer_of, array_list, field};
 use super::super::value::{
     adapted, array, custom, dictionary, display, enumeration, extended, properties, property, strings, text,
 };
@@ -328,7 +328,7 @@ async fn ask(call: &mut Call<'_>, method: HostMethod, parameters: Vec<Value>) ->
 }
 
 async fn prompt(call: &mut Call<'_>, titles: (&str, &str), name: &str, kind: Kind) -> Result<Value, Halt> {
-    let asked = vec![text(titles.0), text(titles.1), bare_list(vec![field(name, &kind.full_name())])];
+    let asked = vec![text(titles.0), text(titles.1), array_list(vec![field(name, &kind.full_name())])];
     let answers = ask(call, HostMethod::Prompt, asked).await?;
     Ok(answer_of(&answers, name).unwrap_or(Value::Null))
 }
@@ -340,7 +340,7 @@ fn read<'a>(call: &'a mut Call<'_>) -> Running<'a> {
         let choices = [("&Red", ""), ("&Blue", "")].map(|(label, help)| {
             extended(&[], properties([("label", text(label)), ("helpMessage", text(help))]))
         });
-        let asked = vec![text("Pick"), text("Which one?"), bare_list(choices.to_vec()), Value::I32(1)];
+        let asked = vec![text("Pick"), text("Which one?"), array_list(choices.to_vec()), Value::I32(1)];
         let choice = ask(call, HostMethod::PromptForChoice, asked).await?;
         let asked = ["Sign in", "Who are you?", "ken", "litwareinc.com"].map(text);
         let asked = asked.into_iter().chain([Value::I32(3), Value::I32(1)]).collect();

@@ -2,6 +2,7 @@
 
 mod binding;
 mod changes;
+mod recordings;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
