@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use lyncsh::psrp::client::Stream;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lyncsh::psrp::client::Stream;
 use lyncsh::psrp::clixml::{Value, read, write};
 use lyncsh::psrp::fragment::{Defragmenter, Fragmenter};
 use lyncsh::psrp::key::{KeyPair, SessionKey, read_clear};
