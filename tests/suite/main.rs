@@ -1,4 +1,5 @@
 //! Everything a user or a peer does, in one test program: one link, many files.
+mod psrp_psrpcore;
 mod psrp_transcripts;
 mod stream;
 mod wsman_client_envelopes;
