@@ -1,6 +1,8 @@
 //! Everything a user or a peer does, in one test program: one link, many files.
+mod psrp_transcripts;
 mod stream;
 mod wsman_client_envelopes;
 mod wsman_client_faults;
 mod wsman_client_http;
+mod wsman_client_psrpcore;
 mod wsman_client_replay;
