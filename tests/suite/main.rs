@@ -5,4 +5,5 @@ mod stream;
 mod wsman_client_envelopes;
 mod wsman_client_faults;
 mod wsman_client_http;
+mod wsman_client_psrpcore;
 mod wsman_client_replay;
