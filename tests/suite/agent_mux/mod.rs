@@ -4,6 +4,7 @@ mod endpoint;
 mod replay;
 mod shells;
 mod simulated;
+mod wsman;
 
 use std::time::Duration;
 
