@@ -201,9 +201,22 @@ def secret(peer):
     return {"state": result["state"], "same": answer.Echo.decrypt() == answer.Pin, "pin": answer.Pin}
 
 
+def runspaces(peer):
+    """What a client may ask of a pool that it shares."""
+    pool, answers = peer.pool, []
+    for ask in (pool.get_available_runspaces, lambda: pool.set_max_runspaces(5), pool.reset_runspace_state):
+        call = ask()
+        peer.flush()
+        event = peer.event((psrpcore.GetRunspaceAvailabilityEvent, psrpcore.SetRunspaceAvailabilityEvent))
+        assert event.ci == call, "the answer to another call"
+        counts = isinstance(event, psrpcore.GetRunspaceAvailabilityEvent)
+        answers.append(event.count if counts else bool(event.success))
+    return {"available": answers[0], "grown": answers[1], "reset": answers[2]}
+
+
 STEPS = {
     "metadata": metadata, "format": format_data, "parameters": parameters, "input": values,
-    "stop": stop, "secret": secret,
+    "stop": stop, "secret": secret, "runspaces": runspaces,
 }
 
 

@@ -22,13 +22,13 @@ use uuid::Uuid;
 use crate::wsman_client_http::{PATIENCE, endpoint};
 
 /// The peer's process; ends with the test.
-struct Peer {
+pub struct Peer {
     child: Child,
     port: u16,
 }
 
 impl Peer {
-    fn start(arguments: &[&str]) -> Self {
+    pub fn start(arguments: &[&str]) -> Self {
         let root = env!("CARGO_MANIFEST_DIR");
         let python =
             std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| format!("{root}/target/venv/bin/python"));
@@ -47,7 +47,7 @@ impl Peer {
         Self { child, port }
     }
 
-    fn endpoint(&self) -> lyncsh::transport::wsman::Endpoint {
+    pub fn endpoint(&self) -> lyncsh::transport::wsman::Endpoint {
         let mut endpoint = endpoint(&format!("http://127.0.0.1:{}/wsman", self.port));
         endpoint.limits.operation = PATIENCE;
         endpoint.limits.open = PATIENCE;
@@ -62,11 +62,11 @@ impl Peer {
         serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
     }
 
-    fn shells(&self) -> usize {
+    pub fn shells(&self) -> usize {
         self.state()["shells"].as_array().unwrap().len()
     }
 
-    fn logged(&self, name: &str) -> Vec<serde_json::Value> {
+    pub fn logged(&self, name: &str) -> Vec<serde_json::Value> {
         let log = self.state()["log"].as_array().unwrap().clone();
         log.into_iter().filter(|row| row[0] == name).map(|row| row[1].clone()).collect()
     }
@@ -155,7 +155,7 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
     timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{what}"));
 }
 
-const MANNERS: [&[&str]; 2] =
+pub const MANNERS: [&[&str]; 2] =
     [&["--manner", "winrm", "--receive", "0.3"], &["--manner", "omi", "--receive", "0.3"]];
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod endpoint;
 mod replay;
 mod shells;
 mod simulated;
+mod wsman;
 
 use std::time::Duration;
 
@@ -11,12 +12,16 @@ use endpoint::{Endpoint, Seen};
 use lyncsh::agent::mux::{ClientInfo, FULL, HOLD, Mux, Options, State};
 use lyncsh::psrp::client::{ClientPool, Event, PipelineEvent};
 use lyncsh::psrp::clixml::{Secure, Value};
+use lyncsh::psrp::fragment::Fragmenter;
 use lyncsh::psrp::host::{HostInfo, HostMethod, HostResponse};
+use lyncsh::psrp::message::{Destination, Message, MessageType};
 use lyncsh::psrp::pipeline::{Argument, Command, MetadataQuery, Pipeline};
 use lyncsh::psrp::record::{ErrorRecord, PipelineState, PoolState};
 use lyncsh::transport::session::{Running, Session};
+use lyncsh::transport::stream::Element;
 use lyncsh::transport::{Error, Limits, stream};
 use secrecy::ExposeSecret;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -443,4 +448,48 @@ async fn a_pools_host_call_without_a_shell_fails_at_once() {
             break;
         }
     }
+}
+
+/// What a client hears after it has sent these lines, until its stream ends.
+async fn hears(mux: &Mux, lines: &[Element]) -> Vec<Element> {
+    let (here, there) = tokio::io::duplex(64 * 1024);
+    mux.attach(here, ClientInfo::default()).await;
+    let (reader, mut writer) = tokio::io::split(there);
+    for line in lines {
+        writer.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+    }
+    let mut text = String::new();
+    within(BufReader::new(reader).read_to_string(&mut text)).await.unwrap();
+    text.lines().map(|line| Element::parse(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_client_that_breaks_the_protocol_loses_its_own_session_only() {
+    let (mux, endpoint) = open(Options::default()).await;
+    let (shell, _events) = attach(&mux, 100).await;
+    let mut wait = invoke(&shell, "Wait-Cs", None).await;
+    endpoint.seen(|seen| created(seen) == 1).await;
+
+    // An acknowledgement, which only servers send.
+    assert_eq!(hears(&mux, &[Element::DataAck(Uuid::nil())]).await, []);
+    // A pipeline before there is a pool.
+    let id = Uuid::new_v4();
+    let destination = Destination::Server;
+    let (kind, pool) = (MessageType::CreatePipeline, Uuid::new_v4());
+    let message = Message { destination, kind, pool, pipeline: id, body: "<S>no</S>".into() };
+    let bytes = Fragmenter::default().cut(&message.encode(), 1000).remove(0);
+    let stream = lyncsh::psrp::client::Stream::Default;
+    let heard = hears(&mux, &[Element::Command(id), Element::Data { stream, id, bytes }]).await;
+    assert!(heard.contains(&Element::CommandAck(id)), "{heard:?}");
+    let data = |element: &Element| match element {
+        Element::Data { bytes, .. } => Some(bytes.clone()),
+        _ => None,
+    };
+    let bytes = heard.iter().find_map(data).unwrap();
+    let told = Message::decode(&bytes[21..]).unwrap();
+    assert_eq!(told.kind, MessageType::RunspacePoolState);
+    assert!(told.body.contains("lyncsh can't go on with this client"), "{}", told.body);
+
+    wait.stop().await.unwrap();
+    assert_eq!(finish(&mut wait).await.1, PipelineState::Stopped);
 }

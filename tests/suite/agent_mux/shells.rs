@@ -156,6 +156,16 @@ async fn a_client_of_another_make_is_served_as_a_shell_is() {
 }
 
 #[tokio::test]
+async fn calls_on_the_pool_are_answered_and_change_nothing_for_others() {
+    let socket = Socket::new().await;
+    let (one, two) = tokio::join!(socket.psrpcore(&["runspaces"]), socket.psrpcore(&["runspaces"]));
+    for said in [one, two] {
+        assert_eq!(said[1]["available"], 1);
+        assert_eq!((&said[1]["grown"], &said[1]["reset"]), (&false.into(), &false.into()));
+    }
+}
+
+#[tokio::test]
 async fn two_clients_of_another_make_at_once_are_served_with_their_own_secrets() {
     let socket = Socket::new().await;
     let (one, two) = tokio::join!(socket.psrpcore(&STEPS), socket.psrpcore(&STEPS));
