@@ -168,11 +168,15 @@ class Run:
                 self.do(p.write_output, len(p.metadata.name))
             else:
                 first = p.metadata.commands[0]
-                name, given = first.command_text, {k: v for k, v in first.parameters}
+                # PowerShell's console names a parameter `-Name:`, others `Name`.
+                name, given = first.command_text, {k.strip("-: "): v for k, v in first.parameters}
                 getattr(self, name.lower().replace("-", "_"))(given)
             self.do(p.complete)
         except InterruptedError:
             pass
+        except Exception as error:
+            self.do(p.write_error, NETException(Message=f"the peer failed: {error!r}"))
+            self.do(p.complete)
 
     def write_all(self, given):
         p = self.pipeline
@@ -221,6 +225,7 @@ class Run:
 
 class Endpoint(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     shells, log, connections = {}, [], 0
     lock = threading.Lock()
 

@@ -22,13 +22,13 @@ use uuid::Uuid;
 use crate::wsman_client_http::{PATIENCE, endpoint};
 
 /// The peer's process; ends with the test.
-struct Peer {
+pub struct Peer {
     child: Child,
     port: u16,
 }
 
 impl Peer {
-    fn start(arguments: &[&str]) -> Self {
+    pub fn start(arguments: &[&str]) -> Self {
         let root = env!("CARGO_MANIFEST_DIR");
         let python =
             std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| format!("{root}/target/venv/bin/python"));
@@ -47,7 +47,7 @@ impl Peer {
         Self { child, port }
     }
 
-    fn endpoint(&self) -> lyncsh::transport::wsman::Endpoint {
+    pub fn endpoint(&self) -> lyncsh::transport::wsman::Endpoint {
         let mut endpoint = endpoint(&format!("http://127.0.0.1:{}/wsman", self.port));
         endpoint.limits.operation = PATIENCE;
         endpoint.limits.open = PATIENCE;
@@ -62,11 +62,11 @@ impl Peer {
         serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
     }
 
-    fn shells(&self) -> usize {
+    pub fn shells(&self) -> usize {
         self.state()["shells"].as_array().unwrap().len()
     }
 
-    fn logged(&self, name: &str) -> Vec<serde_json::Value> {
+    pub fn logged(&self, name: &str) -> Vec<serde_json::Value> {
         let log = self.state()["log"].as_array().unwrap().clone();
         log.into_iter().filter(|row| row[0] == name).map(|row| row[1].clone()).collect()
     }
@@ -146,7 +146,16 @@ fn numbers(values: &[Value]) -> Vec<i64> {
     values.iter().map(|value| value.as_i64().unwrap_or_else(|| panic!("{value:?}"))).collect()
 }
 
-const MANNERS: [&[&str]; 2] =
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{what}"));
+}
+
+pub const MANNERS: [&[&str]; 2] =
     [&["--manner", "winrm", "--receive", "0.3"], &["--manner", "omi", "--receive", "0.3"]];
 
 #[tokio::test]
@@ -156,9 +165,7 @@ async fn a_pool_opens_runs_pipelines_with_all_streams_and_closes() {
         let (session, _events) = peer.open().await;
         assert_eq!(peer.shells(), 1);
         // The Receives of an idle pool end and are repeated.
-        while peer.logged("Receive").len() < 6 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        until("Receives are repeated", || peer.logged("Receive").len() >= 6).await;
         let mut running = session.invoke(&command("Write-All", &[], true)).await.unwrap();
         let (events, state) = ends(&mut running).await;
         assert_eq!(state, PipelineState::Completed);
@@ -310,14 +317,13 @@ async fn a_reader_that_stalls_holds_back_its_own_pipeline_only() {
     let big = [("Size", Value::I32(200_000)), ("Count", Value::I32(60))];
     let mut stalled = session.invoke(&command("Get-Big", &big, true)).await.unwrap();
     // Nobody reads it: most of its 12 MB stay on the server.
-    while peer.state()["waiting"].as_u64().unwrap() < 6_000_000 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let waiting = || peer.state()["waiting"].as_u64().unwrap();
+    until("output waits on the server", || waiting() >= 6_000_000).await;
     for _ in 0..3 {
         let text = Value::string("abc");
         assert_eq!(numbers(&outputs(&session, command("Get-Length", &[("Text", text)], true)).await), [3]);
     }
-    assert!(peer.state()["waiting"].as_u64().unwrap() >= 6_000_000);
+    assert!(waiting() >= 6_000_000);
     let (events, state) = ends(&mut stalled).await;
     assert_eq!(state, PipelineState::Completed);
     assert_eq!(events.iter().filter(|event| matches!(event, PipelineEvent::Output(_))).count(), 60);
@@ -345,12 +351,7 @@ async fn sessions_are_listed_and_removed_by_id() {
         assert_eq!(peer.shells(), 2);
         timeout(PATIENCE, remove(&peer.endpoint(), id)).await.unwrap().unwrap();
         drop(sessions);
-        let gone = async {
-            while peer.shells() > 0 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        timeout(PATIENCE, gone).await.expect("a dropped session is removed");
+        until("dropped sessions are removed", || peer.shells() == 0).await;
     }
 }
 

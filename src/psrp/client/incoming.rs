@@ -101,6 +101,10 @@ impl ClientPool {
     }
 
     fn body(&self, message: &Message) -> Result<Value, ProtocolError> {
+        // How .NET's serializer of messages writes null (RemoteDataObject.cs).
+        if message.body.is_empty() {
+            return Ok(Value::Null);
+        }
         let value = clixml::read(&message.body)?;
         match seal(self.protocol, self.key.as_ref()) {
             Some(seal) if secrets::has_sealed(&value) => Ok(seal.open(&value)?),

@@ -88,6 +88,10 @@ impl ServerPool {
     }
 
     fn body(&self, message: &Message) -> Result<Value, ProtocolError> {
+        // How .NET's serializer of messages writes null (RemoteDataObject.cs).
+        if message.body.is_empty() {
+            return Ok(Value::Null);
+        }
         let value = clixml::read(&message.body)?;
         if !secrets::has_sealed(&value) {
             return Ok(value);

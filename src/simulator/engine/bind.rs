@@ -4,7 +4,7 @@
 use super::convert::{convert, fits};
 use super::fault::Fault;
 use super::spec::{CommandSpec, Kind, ParameterSpec};
-use super::value::{display, items, property, text};
+use super::value::{items, text};
 use crate::psrp::clixml::Value;
 use crate::psrp::pipeline::Argument;
 
@@ -23,7 +23,7 @@ impl Bound {
         self.values.iter().find(|(bound, _)| bound == name).map(|(_, value)| value)
     }
     pub fn text(&self, name: &str) -> Option<String> {
-        self.get(name).map(display)
+        self.get(name).map(Value::display_text)
     }
     pub fn flag(&self, name: &str) -> bool {
         matches!(self.get(name), Some(Value::Bool(true)))
@@ -36,7 +36,7 @@ impl Bound {
     }
     /// The texts of a list.
     pub fn texts(&self, name: &str) -> Vec<String> {
-        self.get(name).map(|value| items(value).iter().map(display).collect()).unwrap_or_default()
+        self.get(name).map(|value| items(value).iter().map(Value::display_text).collect()).unwrap_or_default()
     }
     pub fn values(&self) -> &[(String, Value)] {
         &self.values
@@ -78,9 +78,14 @@ fn given(spec: &CommandSpec, all: &[ParameterSpec], arguments: &[Argument]) -> R
             given.push(Given::Positional(value.unwrap_or(Value::Null)));
             continue;
         };
-        let Some(bare) = name.strip_prefix(['-', '–', '—', '―']) else {
-            given.push(Given::Named(name.to_owned(), Some(value.unwrap_or(Value::Null))));
-            continue;
+        // Without its dash a name alone has no value at all; with a null it has that.
+        let bare = match (name.strip_prefix(['-', '–', '—', '―']), &value) {
+            (Some(bare), _) => bare,
+            (None, None) => name,
+            (None, Some(_)) => {
+                given.push(Given::Named(name.to_owned(), value));
+                continue;
+            }
         };
         let bare = bare.trim_end();
         if let Some(bare) = bare.strip_suffix(':') {
@@ -208,7 +213,7 @@ pub fn bind(spec: &CommandSpec, arguments: &[Argument], piped: bool) -> Result<B
                     "PositionalParameterNotFound",
                     format!(
                         "A positional parameter cannot be found that accepts argument '{}'.",
-                        display(&value)
+                        value.display_text()
                     ),
                 ),
             )
@@ -280,7 +285,7 @@ pub fn bind_input(spec: &CommandSpec, bound: &Bound, input: &Value) -> Result<Bo
                 continue;
             }
             // A custom object is no identity by itself: its property of that name is.
-            if !exact && parameter.by_property && property(input, &parameter.name).is_some() {
+            if !exact && parameter.by_property && input.property(&parameter.name).is_some() {
                 continue;
             }
             if exact && !fits(input, parameter.kind) {
@@ -299,7 +304,7 @@ pub fn bind_input(spec: &CommandSpec, bound: &Bound, input: &Value) -> Result<Bo
                 continue;
             }
             let names = std::iter::once(parameter.name.as_str()).chain(parameter.aliases.iter().copied());
-            let Some(value) = names.into_iter().find_map(|name| property(input, name)) else { continue };
+            let Some(value) = names.into_iter().find_map(|name| input.property(name)) else { continue };
             if exact && !fits(value, parameter.kind) {
                 continue;
             }
@@ -324,7 +329,7 @@ fn not_bound(input: &Value) -> Fault {
         "The input object cannot be bound to any parameters for the command either because the command does not take pipeline input or the input and its properties do not match any of the parameters that take pipeline input."
             .into(),
     )
-    .about(text(display(input)))
+    .about(text(input.display_text()))
 }
 
 /// Mandatory parameters are missing, and nobody can be asked.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::fault::Fault;
 use super::spec::{CommandKind, Kind, ParameterSpec, Validate};
-use super::value::{bare, display, enumeration, is_list, items, list, text, type_name};
+use super::value::{is_list, items, list, text, type_name};
 use crate::psrp::clixml::Value;
 
 /// Makes the value one of the parameter's type, and checks it.
@@ -31,7 +31,7 @@ pub fn convert(value: &Value, parameter: &ParameterSpec, command: CommandKind) -
 
 /// Whether the value needs no conversion.
 pub fn fits(value: &Value, kind: Kind) -> bool {
-    match (kind, bare(value)) {
+    match (kind, value.primitive()) {
         (Kind::Object | Kind::Objects, _)
         | (Kind::String | Kind::Strings, Value::String(_))
         | (Kind::Int, Value::I32(_))
@@ -53,12 +53,12 @@ fn single(
     parameter: &ParameterSpec,
     command: CommandKind,
 ) -> Result<Value, Fault> {
-    let plain = bare(value);
+    let plain = value.primitive();
     let failed = |reason: String| refusal(parameter, command, &reason);
     let cannot = |reason: &str| {
         failed(format!(
             "Cannot convert value \"{}\" to type \"{}\".{reason}",
-            display(value),
+            value.display_text(),
             kind.full_name()
         ))
     };
@@ -70,7 +70,7 @@ fn single(
                 "Cannot convert 'System.Object[]' to the type 'System.String' required by the parameter. Specified method is not supported."
                     .into(),
             )),
-            plain => Ok(text(display(plain))),
+            plain => Ok(text(plain.display_text())),
         },
         Kind::Int => match number(plain) {
             Some(number) => i32::try_from(number).map(Value::I32).map_err(|_| {
@@ -78,7 +78,7 @@ fn single(
             }),
             None => Err(cannot(&format!(
                 " Error: \"The input string '{}' was not in a correct format.\"",
-                display(value)
+                value.display_text()
             ))),
         },
         Kind::Bool => match plain {
@@ -102,20 +102,20 @@ fn single(
         },
         Kind::Guid => match plain {
             Value::Guid(id) => Ok(Value::Guid(*id)),
-            plain => Uuid::parse_str(display(plain).trim()).map(Value::Guid).map_err(|_| {
+            plain => Uuid::parse_str(plain.display_text().trim()).map(Value::Guid).map_err(|_| {
                 cannot(" Error: \"Unrecognized Guid format.\"")
             }),
         },
         Kind::TimeSpan => match plain {
             Value::Duration(text) => Ok(Value::Duration(text.clone())),
-            plain => time_span(&display(plain)).map(Value::Duration).ok_or_else(|| {
-                cannot(&format!(" Error: \"String '{}' was not recognized as a valid TimeSpan.\"", display(value)))
+            plain => time_span(&plain.display_text()).map(Value::Duration).ok_or_else(|| {
+                cannot(&format!(" Error: \"String '{}' was not recognized as a valid TimeSpan.\"", value.display_text()))
             }),
         },
         Kind::Version => match plain {
             Value::Version(text) => Ok(Value::Version(text.clone())),
             plain => {
-                let shown = display(plain);
+                let shown = plain.display_text();
                 let parts: Vec<_> = shown.split('.').collect();
                 if (2..=4).contains(&parts.len()) && parts.iter().all(|part| part.parse::<u32>().is_ok()) {
                     Ok(Value::Version(shown))
@@ -128,7 +128,7 @@ fn single(
             Value::Secure(_) => Ok(plain.clone()),
             _ => Err(failed(format!(
                 "Cannot convert the \"{}\" value of type \"{}\" to type \"System.Security.SecureString\".",
-                display(value),
+                value.display_text(),
                 type_name(value)
             ))),
         },
@@ -137,7 +137,7 @@ fn single(
         Kind::Enum(name, values) => enum_value(value, name, values).ok_or_else(|| {
             cannot(&format!(
                 " Error: \"Unable to match the identifier name {} to a valid enumerator name. Specify one of the following enumerator names and try again:\n{}\"",
-                display(value),
+                value.display_text(),
                 values.join(", ")
             ))
         }),
@@ -146,8 +146,8 @@ fn single(
 
 /// A value of an enum, by name, unambiguous prefix of one, or number.
 fn enum_value(value: &Value, name: &str, values: &[&str]) -> Option<Value> {
-    let shown = display(value);
-    let index = match number(bare(value)) {
+    let shown = value.display_text();
+    let index = match number(value.primitive()) {
         Some(number) => usize::try_from(number).ok().filter(|&index| index < values.len()),
         None => values.iter().position(|candidate| candidate.eq_ignore_ascii_case(&shown)).or_else(|| {
             let starts: Vec<_> = (0..values.len())
@@ -158,7 +158,7 @@ fn enum_value(value: &Value, name: &str, values: &[&str]) -> Option<Value> {
             (starts.len() == 1 && !shown.is_empty()).then(|| starts[0])
         }),
     }?;
-    Some(enumeration(name, values[index], i32::try_from(index).ok()?))
+    Some(Value::enumeration(name, values[index], i32::try_from(index).ok()?))
 }
 
 /// The words around a failed conversion: a function's parameters are transformed, a cmdlet's bound.
@@ -179,7 +179,7 @@ fn refusal(parameter: &ParameterSpec, command: CommandKind, reason: &str) -> Fau
 /// What a mandatory parameter refuses.
 fn refuse_nothing(value: &Value, parameter: &ParameterSpec) -> Result<(), Fault> {
     let name = &parameter.name;
-    let (id, what) = match bare(value) {
+    let (id, what) = match value.primitive() {
         Value::Null => ("NullNotAllowed", "null"),
         Value::String(text) if text.is_empty() && matches!(parameter.kind, Kind::String | Kind::Strings) => {
             ("EmptyStringNotAllowed", "an empty string")
@@ -207,7 +207,7 @@ fn validate(value: &Value, parameter: &ParameterSpec) -> Result<(), Fault> {
         Some(Validate::Set(allowed)) => {
             let wrong = items(value)
                 .iter()
-                .map(display)
+                .map(Value::display_text)
                 .find(|item| !allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(item)));
             match wrong {
                 None => Ok(()),
@@ -217,7 +217,7 @@ fn validate(value: &Value, parameter: &ParameterSpec) -> Result<(), Fault> {
                 )),
             }
         }
-        Some(Validate::Range(min, max)) => match number(bare(value)) {
+        Some(Validate::Range(min, max)) => match number(value.primitive()) {
             Some(number) if number < min => refuse(format!(
                 "The {number} argument is less than the minimum allowed range of {min}. Supply an argument that is greater than or equal to {min} and then try the command again."
             )),
@@ -271,9 +271,9 @@ fn is_switch(value: &Value) -> bool {
 
 /// `IsPresent` of a SwitchParameter object.
 fn switch_value(value: &Value) -> bool {
-    match super::value::property(value, "IsPresent") {
+    match value.property("IsPresent") {
         Some(Value::Bool(present)) => *present,
-        _ => display(value).eq_ignore_ascii_case("true"),
+        _ => value.display_text().eq_ignore_ascii_case("true"),
     }
 }
 

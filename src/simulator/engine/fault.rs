@@ -1,7 +1,7 @@
 //! Errors as PowerShell words them, and the ErrorRecord that carries one (MS-PSRP 2.2.3.15; its
 //! properties as PowerShell 7.6 sends them).
 
-use super::value::{self, CORE, adapted, display, properties, text};
+use super::value::{self, CORE, adapted, properties, text};
 use crate::psrp::clixml::{Content, Object, Value};
 use crate::psrp::record::ErrorRecord;
 use std::sync::Arc;
@@ -209,7 +209,7 @@ impl Fault {
             Value::Null => (String::new(), String::new()),
             target => {
                 let name = value::type_name(target);
-                (display(target), name.rsplit('.').next().unwrap_or_default().to_owned())
+                (target.display_text(), name.rsplit('.').next().unwrap_or_default().to_owned())
             }
         };
         let category_message =
@@ -278,7 +278,7 @@ impl Parts {
         if runtime {
             all.extend(properties([("ErrorRecord", text(&self.message))]));
             if name.ends_with("CommandNotFoundException") {
-                all.extend(properties([("CommandName", text(display(&self.target)))]));
+                all.extend(properties([("CommandName", text(self.target.display_text()))]));
             }
             all.extend(properties([("WasThrownFromThrowStatement", Value::Bool(false))]));
         }

@@ -1,6 +1,6 @@
 //! `-Filter` of Get-CsOnlineUser: comparisons of properties joined by -and and -or, as documented.
 
-use super::value::{display, like, property};
+use super::value::like;
 use crate::psrp::clixml::Value;
 
 /// A filter that was read.
@@ -43,7 +43,7 @@ impl Filter {
             Self::Or(left, right) => left.accepts(object) || right.accepts(object),
             Self::Not(inner) => !inner.accepts(object),
             Self::Compare(name, operator, wanted) => {
-                let found = property(object, name).map(display).unwrap_or_default();
+                let found = object.property(name).map(Value::display_text).unwrap_or_default();
                 compare(&found, *operator, wanted)
             }
         }

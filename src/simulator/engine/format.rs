@@ -1,9 +1,7 @@
 //! Views of the endpoint's types: what Get-FormatData tells about them, and how Out-Default draws.
 
 use super::stage::{Call, Halt};
-use super::value::{
-    CORE, SMA, adapted, all_properties, custom, display, like, list, properties, property, text,
-};
+use super::value::{CORE, SMA, adapted, all_properties, custom, like, list, properties, text};
 use super::{help, spec::CommandSpec};
 use crate::line::draw::{self, Alignment, Column, View};
 use crate::psrp::clixml::{Content, Object, Value};
@@ -195,7 +193,7 @@ pub async fn out_default(call: &mut Call<'_>, value: Value) -> Result<(), Halt> 
     }
     if help::is_help(&value) {
         flush(call).await?;
-        let name = property(&value, "Name").map(display).unwrap_or_default();
+        let name = value.property("Name").map(Value::display_text).unwrap_or_default();
         let spec: Option<Arc<CommandSpec>> = call.engine.world.find(&name);
         for line in spec.map(|spec| help::lines(&spec, &value)).unwrap_or_default() {
             call.engine.write_line(&line).await?;
@@ -275,8 +273,8 @@ fn table(view: &TypeView) -> View {
 
 /// The object with what its view's script would give.
 fn with_computed(value: &Value) -> Value {
-    let Some(address) = property(value, "SipAddress") else { return value.clone() };
-    let address = display(address);
+    let Some(address) = value.property("SipAddress") else { return value.clone() };
+    let address = address.display_text();
     let bare = address.strip_prefix("sip:").unwrap_or(&address);
     let mut all: Vec<_> =
         all_properties(value).into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
@@ -301,13 +299,14 @@ fn is_error(value: &Value) -> bool {
 
 /// ConciseView: `Command: message`, or `Error: message` where no command is named.
 async fn draw_error(call: &mut Call<'_>, value: &Value) -> Result<(), Halt> {
-    let command = property(value, "InvocationInfo")
-        .and_then(|invocation| property(invocation, "MyCommand"))
-        .map(display)
+    let command = value
+        .property("InvocationInfo")
+        .and_then(|invocation| invocation.property("MyCommand"))
+        .map(Value::display_text)
         .filter(|command| !command.is_empty())
         .unwrap_or_else(|| "Error".into());
-    let shown = format!("{command}: {}", display(value));
-    let merged = property(value, "writeErrorStream").is_some();
+    let shown = format!("{command}: {}", value.display_text());
+    let merged = value.property("writeErrorStream").is_some();
     for line in shown.split('\n') {
         if merged {
             call.engine.tell_host(HostMethod::WriteErrorLine, vec![text(line)]).await?;
@@ -322,16 +321,18 @@ async fn draw_error(call: &mut Call<'_>, value: &Value) -> Result<(), Halt> {
 fn as_text(value: &Value) -> Option<String> {
     match value {
         Value::Object(object) => match &object.content {
-            Content::Primitive(_) => Some(display(value)),
+            Content::Primitive(_) => Some(value.display_text()),
             Content::List(items)
             | Content::Enumerable(items)
             | Content::Queue(items)
-            | Content::Stack(items) => Some(items.iter().map(display).collect::<Vec<_>>().join("\n")),
+            | Content::Stack(items) => {
+                Some(items.iter().map(Value::display_text).collect::<Vec<_>>().join("\n"))
+            }
             Content::Dictionary(_) => None,
-            Content::None if all_properties(value).is_empty() => Some(display(value)),
+            Content::None if all_properties(value).is_empty() => Some(value.display_text()),
             Content::None => None,
         },
         Value::Null => Some(String::new()),
-        other => Some(display(other)),
+        other => Some(other.display_text()),
     }
 }

@@ -3,7 +3,7 @@
 
 use super::metadata::{in_syntax_order, syntax_text, syntaxes};
 use super::spec::{CommandSpec, Kind, ParameterSpec};
-use super::value::{array, extended, properties, property, text};
+use super::value::{array, extended, properties, text};
 use crate::psrp::clixml::{Content, Object, Value};
 use std::sync::Arc;
 
@@ -151,7 +151,7 @@ pub fn is_help(value: &Value) -> bool {
 pub fn lines(spec: &CommandSpec, shown: &Value) -> Vec<String> {
     let mut lines = vec![String::new(), "NAME".into(), format!("    {}", spec.name), "    ".into()];
     if !spec.synopsis.is_empty() {
-        let synopsis = property(shown, "Synopsis").map(super::value::display).unwrap_or_default();
+        let synopsis = shown.property("Synopsis").map(Value::display_text).unwrap_or_default();
         lines.extend(["SYNOPSIS".into(), format!("    {synopsis}"), "    ".into()]);
     }
     lines.push("SYNTAX".into());

@@ -1,7 +1,7 @@
 //! Commands as objects: what GET_COMMAND_METADATA and Get-Command answer with.
 
 use super::spec::{CommandKind, CommandSpec, Kind, ParameterSpec};
-use super::value::{CORE, SMA, adapted, dictionary, enumeration, extended, like, list, properties, text};
+use super::value::{CORE, SMA, adapted, dictionary, extended, like, list, properties, text};
 use crate::psrp::clixml::{Object, Value};
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ fn info_type(kind: CommandKind) -> &'static str {
 }
 
 fn command_type(kind: CommandKind) -> Value {
-    enumeration("System.Management.Automation.CommandTypes", kind.name(), kind.bit())
+    Value::enumeration("System.Management.Automation.CommandTypes", kind.name(), kind.bit())
 }
 
 /// One command of GET_COMMAND_METADATA's answer.

@@ -83,27 +83,6 @@ pub fn dictionary(types: &[&str], entries: Vec<(Value, Value)>) -> Value {
     }))
 }
 
-/// An enum's value with its name.
-pub fn enumeration(type_name: &str, name: &str, number: i32) -> Value {
-    Value::Object(Arc::new(Object {
-        type_names: type_names(&[type_name, "System.Enum", "System.ValueType"]),
-        to_string: Some(name.to_owned()),
-        content: Content::Primitive(Value::I32(number)),
-        ..Object::default()
-    }))
-}
-
-/// The object's property, whatever the case of its name.
-pub fn property<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
-    let Value::Object(object) = value else { return None };
-    object
-        .extended
-        .iter()
-        .chain(&object.adapted)
-        .find(|(candidate, _)| candidate.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value)
-}
-
 /// Every property in its order, adapted ones first.
 pub fn all_properties(value: &Value) -> Vec<(&str, &Value)> {
     let Value::Object(object) = value else { return Vec::new() };
@@ -114,124 +93,24 @@ pub fn all_properties(value: &Value) -> Vec<(&str, &Value)> {
 pub fn items(value: &Value) -> Vec<Value> {
     match value {
         Value::Null => Vec::new(),
-        Value::Object(object) => match &object.content {
-            Content::List(items) | Content::Enumerable(items) | Content::Queue(items) => items.clone(),
-            Content::Stack(items) => items.clone(),
-            _ => vec![value.clone()],
-        },
-        other => vec![other.clone()],
+        other => other.items().map_or_else(|| vec![other.clone()], <[Value]>::to_vec),
     }
 }
 
 /// Whether it is a list of any kind.
 pub fn is_list(value: &Value) -> bool {
-    matches!(value, Value::Object(object) if matches!(
-        object.content,
-        Content::List(_) | Content::Enumerable(_) | Content::Queue(_) | Content::Stack(_)
-    ))
-}
-
-/// A value without the object around a primitive.
-pub fn bare(value: &Value) -> &Value {
-    match value {
-        Value::Object(object) => match &object.content {
-            Content::Primitive(inner) => inner,
-            _ => value,
-        },
-        _ => value,
-    }
+    value.items().is_some()
 }
 
 /// The first type name, as `GetType()` would say it.
 pub fn type_name(value: &Value) -> String {
-    match value {
-        Value::Object(object) => match (object.type_names.first(), &object.content) {
-            (Some(name), _) => name.clone(),
-            (None, Content::Primitive(inner)) => type_name(inner),
-            (None, _) => "System.Management.Automation.PSCustomObject".into(),
-        },
-        Value::Null => String::new(),
-        Value::String(_) => "System.String".into(),
-        Value::Char(_) => "System.Char".into(),
-        Value::Bool(_) => "System.Boolean".into(),
-        Value::DateTime(_) => "System.DateTime".into(),
-        Value::Duration(_) => "System.TimeSpan".into(),
-        Value::U8(_) => "System.Byte".into(),
-        Value::I8(_) => "System.SByte".into(),
-        Value::U16(_) => "System.UInt16".into(),
-        Value::I16(_) => "System.Int16".into(),
-        Value::U32(_) => "System.UInt32".into(),
-        Value::I32(_) => "System.Int32".into(),
-        Value::U64(_) => "System.UInt64".into(),
-        Value::I64(_) => "System.Int64".into(),
-        Value::Single(_) => "System.Single".into(),
-        Value::Double(_) => "System.Double".into(),
-        Value::Decimal(_) => "System.Decimal".into(),
-        Value::Bytes(_) => "System.Byte[]".into(),
-        Value::Guid(_) => "System.Guid".into(),
-        Value::Uri(_) => "System.Uri".into(),
-        Value::Version(_) => "System.Version".into(),
-        Value::Xml(_) => "System.Xml.XmlDocument".into(),
-        Value::ScriptBlock(_) => "System.Management.Automation.ScriptBlock".into(),
-        Value::Secure(_) => "System.Security.SecureString".into(),
-    }
-}
-
-/// The text of `"$value"`: lists joined by a blank, dates in the invariant culture.
-pub fn display(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text)
-        | Value::Duration(text)
-        | Value::Decimal(text)
-        | Value::Uri(text)
-        | Value::Version(text)
-        | Value::Xml(text)
-        | Value::ScriptBlock(text) => text.clone(),
-        Value::Char(unit) => String::from_utf16_lossy(&[*unit]),
-        Value::Bool(value) => if *value { "True" } else { "False" }.into(),
-        Value::DateTime(text) => invariant_date(text),
-        Value::U8(value) => value.to_string(),
-        Value::I8(value) => value.to_string(),
-        Value::U16(value) => value.to_string(),
-        Value::I16(value) => value.to_string(),
-        Value::U32(value) => value.to_string(),
-        Value::I32(value) => value.to_string(),
-        Value::U64(value) => value.to_string(),
-        Value::I64(value) => value.to_string(),
-        Value::Single(value) => value.to_string(),
-        Value::Double(value) => value.to_string(),
-        Value::Bytes(bytes) => bytes.iter().map(u8::to_string).collect::<Vec<_>>().join(" "),
-        Value::Guid(id) => id.to_string(),
-        Value::Secure(_) => "System.Security.SecureString".into(),
-        Value::Object(object) => match (&object.to_string, &object.content) {
-            (Some(text), _) => text.clone(),
-            (None, Content::Primitive(inner)) => display(inner),
-            (
-                None,
-                Content::List(items)
-                | Content::Enumerable(items)
-                | Content::Stack(items)
-                | Content::Queue(items),
-            ) => items.iter().map(display).collect::<Vec<_>>().join(" "),
-            (None, Content::Dictionary(_)) => type_name(value),
-            (None, Content::None) => {
-                let pairs: Vec<_> = all_properties(value)
-                    .iter()
-                    .map(|(name, value)| format!("{name}={}", display(value)))
-                    .collect();
-                format!("@{{{}}}", pairs.join("; "))
-            }
-        },
-    }
-}
-
-/// `MM/dd/yyyy HH:mm:ss` of an xs:dateTime text, in its own time zone.
-fn invariant_date(text: &str) -> String {
-    match (text.get(0..4), text.get(5..7), text.get(8..10), text.get(11..19)) {
-        (Some(year), Some(month), Some(day), Some(time)) => format!("{month}/{day}/{year} {time}"),
-        _ => text.to_owned(),
-    }
+    let known = match value {
+        Value::Object(object) if object.type_names.is_empty() => value.primitive().type_names(),
+        _ => value.type_names(),
+    };
+    known
+        .first()
+        .map_or_else(|| "System.Management.Automation.PSCustomObject".into(), |name| (*name).to_owned())
 }
 
 /// `*`, `?` and `[…]` as PowerShell matches names: whole, without regard to case.
@@ -298,16 +177,5 @@ mod tests {
         assert!(!like("Get-Cs", "Get-CsTenant"));
         assert!(!like("[", "a"));
         assert!(like("*", ""));
-    }
-
-    #[test]
-    fn values_read_as_powershell_puts_them_into_a_string() {
-        assert_eq!(display(&Value::DateTime("2026-01-02T00:00:00".into())), "01/02/2026 00:00:00");
-        assert_eq!(display(&array(vec![Value::I32(1), text("two")])), "1 two");
-        assert_eq!(display(&custom("", properties([("A", Value::I32(1))]))), "@{A=1}");
-        assert_eq!(
-            display(&dictionary(&["System.Collections.Hashtable"], vec![])),
-            "System.Collections.Hashtable"
-        );
     }
 }

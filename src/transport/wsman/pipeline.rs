@@ -197,8 +197,8 @@ pub(super) async fn send_all(
         let data = std::mem::take(&mut batch.data);
         match shell.send(command, stream, data).await {
             Ok(()) => batch.done(),
-            // Input for a pipeline that has just ended.
-            Err(Error::Fault(fault)) if command.is_some() && fault.is_gone() => {}
+            // Input for a pipeline that has just ended: nothing will come before it.
+            Err(Error::Fault(fault)) if command.is_some() && fault.is_gone() => batch.done(),
             Err(error) => return error,
         }
     }

@@ -52,7 +52,7 @@ fn allow_all<'a>(call: &'a mut Call<'_>) -> Running<'a> {
 fn allow_list<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     Box::pin(async move {
         let domains = call.bound.get("AllowedDomain").map(items).unwrap_or_default();
-        let shown: Vec<String> = domains.iter().map(super::super::value::display).collect();
+        let shown: Vec<String> = domains.iter().map(Value::display_text).collect();
         let name = format!("{PREFIX}.AllowList");
         let list = properties([("AllowedDomain", strings(shown.clone()))]);
         call.output(adapted(&[&name], &shown.join(","), list)).await

@@ -4,7 +4,7 @@
 use super::super::fault::Fault;
 use super::super::spec::{CommandSpec, Kind, Validate, parameter, string, switch};
 use super::super::stage::{Call, Halt, Running};
-use super::super::value::{adapted, custom, display, items, properties, text, type_name};
+use super::super::value::{adapted, custom, items, properties, text, type_name};
 use super::super::{format, help, metadata};
 use crate::psrp::clixml::Value;
 use crate::psrp::host::HostMethod;
@@ -105,12 +105,14 @@ fn exit<'a>(call: &'a mut Call<'_>) -> Running<'a> {
 /// CommandTypes bits of a number or of names; everything where it is not given.
 fn type_bits(value: Option<&Value>) -> i32 {
     let Some(value) = value else { return !0 };
-    if let Value::I32(bits) = super::super::value::bare(value) {
+    if let Value::I32(bits) = value.primitive() {
         return *bits;
     }
     items(value)
         .iter()
-        .flat_map(|item| display(item).split(',').map(|name| name.trim().to_lowercase()).collect::<Vec<_>>())
+        .flat_map(|item| {
+            item.display_text().split(',').map(|name| name.trim().to_lowercase()).collect::<Vec<_>>()
+        })
         .map(|name| match name.as_str() {
             "alias" => 1,
             "function" => 2,

@@ -10,9 +10,7 @@ use uuid::Uuid;
 use super::super::fault::{Category, Fault};
 use super::super::spec::{CommandSpec, Kind, Validate, boolean, int, parameter, string, switch};
 use super::super::stage::{Call, Halt, Running, answer_of, array_list, field};
-use super::super::value::{
-    adapted, array, custom, dictionary, display, enumeration, extended, properties, property, strings, text,
-};
+use super::super::value::{adapted, array, custom, dictionary, extended, properties, strings, text};
 use crate::psrp::clixml::{Secure, Value};
 use crate::psrp::host::HostMethod;
 use crate::psrp::record::{InformationRecord, ProgressRecord};
@@ -111,8 +109,9 @@ fn find(identity: &str) -> Option<(&'static str, &'static str)> {
     USERS.into_iter().find(|known| {
         known.0.eq_ignore_ascii_case(identity)
             || ["Identity", "DisplayName", "SipAddress"].iter().any(|name| {
-                property(&user(*known, false), name)
-                    .is_some_and(|value| display(value).eq_ignore_ascii_case(identity))
+                user(*known, false)
+                    .property(name)
+                    .is_some_and(|value| value.display_text().eq_ignore_ascii_case(identity))
             })
     })
 }
@@ -266,8 +265,8 @@ fn secret<'a>(call: &'a mut Call<'_>) -> Running<'a> {
             |secret: Option<&SecretString>| secret.map_or(Value::Null, |secret| text(secret.expose_secret()));
         let pin = readable(call.bound.get("Pin"));
         let credential = call.bound.get("Credential");
-        let password = readable(credential.and_then(|credential| property(credential, "Password")));
-        let name = credential.and_then(|credential| property(credential, "UserName")).map(display);
+        let password = readable(credential.and_then(|credential| credential.property("Password")));
+        let name = credential.and_then(|credential| credential.property("UserName")).map(Value::display_text);
         let echo = pin.clone().map_or(Value::Null, |pin| Value::Secure(Secure::Plain(pin)));
         let told = properties([
             ("Pin", shown(pin.as_ref())),
@@ -347,12 +346,12 @@ fn read<'a>(call: &'a mut Call<'_>) -> Running<'a> {
         let credential = ask(call, HostMethod::PromptForCredential2, asked).await?;
         let age = prompt(call, ("cap", "msg"), "Age", Kind::Int).await?;
         let length = readable(Some(&pin)).map_or(0, |pin| pin.expose_secret().encode_utf16().count());
-        let age = display(&age).trim().parse().map_or(Value::Null, Value::I32);
+        let age = age.display_text().trim().parse().map_or(Value::Null, Value::I32);
         let told = properties([
-            ("Name", text(display(&name))),
+            ("Name", text(name.display_text())),
             ("PinLength", Value::I32(i32::try_from(length).unwrap_or(i32::MAX))),
             ("Choice", choice),
-            ("User", property(&credential, "UserName").cloned().unwrap_or(Value::Null)),
+            ("User", credential.property("UserName").cloned().unwrap_or(Value::Null)),
             ("Age", age),
         ]);
         call.output(custom("", told)).await
@@ -366,7 +365,7 @@ fn host<'a>(call: &'a mut Call<'_>) -> Running<'a> {
             ("Name", text("ServerRemoteHost")),
             ("Width", Value::I32(host.buffer.0)),
             ("Win", text(format!("{},{}", host.window.0, host.window.1))),
-            ("Fg", enumeration("System.ConsoleColor", &host.foreground.to_string(), host.foreground)),
+            ("Fg", Value::enumeration("System.ConsoleColor", &host.foreground.to_string(), host.foreground)),
             ("Culture", text("")),
             ("PSV", text("7.6.5")),
             ("Lang", text("FullLanguage")),
@@ -379,7 +378,7 @@ fn measure<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     Box::pin(async move {
         if let Some(value) = call.bound.get("InputObject") {
             call.memory.count += 1;
-            let said = format!("got {}", display(value));
+            let said = format!("got {}", value.display_text());
             return call.output(text(said)).await;
         }
         Ok(())

@@ -6,7 +6,7 @@ use super::super::filter::Filter;
 use super::super::spec::{CommandSpec, Kind, ParameterSpec, parameter, string, switch};
 use super::super::stage::{Call, Halt, Run, Running};
 use super::super::state::Setting;
-use super::super::value::{Properties, custom, like, properties, property, text};
+use super::super::value::{Properties, custom, like, properties, text};
 use super::user::not_found;
 use crate::psrp::clixml::Value;
 
@@ -110,8 +110,7 @@ fn get<'a>(call: &'a mut Call<'_>) -> Running<'a> {
         let Some(family) = family(call) else { return Ok(()) };
         let found: Vec<Value> = call
             .tenant(|tenant| tenant.settings(family).iter().map(|setting| object(family, setting)).collect());
-        let name_of =
-            |value: &Value| property(value, "Identity").map(super::super::value::display).unwrap_or_default();
+        let name_of = |value: &Value| value.property("Identity").map(Value::display_text).unwrap_or_default();
         if let Some(identity) = call.bound.text("Identity") {
             let wanted = tagged(&identity);
             let matching: Vec<_> = found.into_iter().filter(|value| like(&wanted, &name_of(value))).collect();
@@ -148,7 +147,7 @@ fn given(call: &Call<'_>, family: &Family) -> Properties {
         family
             .properties
             .iter()
-            .filter_map(|(name, _)| property(instance, name).map(|value| ((*name).to_owned(), value.clone())))
+            .filter_map(|(name, _)| instance.property(name).map(|value| ((*name).to_owned(), value.clone())))
     });
     from_instance.chain(bound).collect()
 }
@@ -161,7 +160,7 @@ fn set<'a>(call: &'a mut Call<'_>) -> Running<'a> {
             .text("Identity")
             .or_else(|| {
                 let instance = call.bound.get("Instance")?;
-                property(instance, "Identity").map(super::super::value::display)
+                instance.property("Identity").map(Value::display_text)
             })
             .unwrap_or_else(|| "Global".into());
         let wanted = tagged(&identity);

@@ -5,7 +5,7 @@ use super::super::filter::Filter;
 use super::super::spec::{CommandSpec, Kind, Validate, boolean, int, parameter, string, switch};
 use super::super::stage::{Call, Halt, Running};
 use super::super::state::Tenant;
-use super::super::value::{custom, display, property, text};
+use super::super::value::{custom, text};
 use crate::psrp::clixml::Value;
 
 pub fn commands() -> Vec<CommandSpec> {
@@ -95,12 +95,12 @@ fn get_tenant<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     Box::pin(async move {
         let tenant = call.tenant(|tenant| tenant.tenant_object());
         if let Some(identity) = call.bound.text("Identity") {
-            let domains = property(&tenant, "Domains").map(super::super::value::items).unwrap_or_default();
+            let domains = tenant.property("Domains").map(super::super::value::items).unwrap_or_default();
             let known = ["Identity", "TenantId", "DisplayName", "Name"]
                 .iter()
-                .filter_map(|name| property(&tenant, name))
+                .filter_map(|name| tenant.property(name))
                 .chain(&domains)
-                .any(|name| display(name).eq_ignore_ascii_case(&identity));
+                .any(|name| name.display_text().eq_ignore_ascii_case(&identity));
             if !known {
                 return call.error(not_found(&identity)).await;
             }

@@ -7,7 +7,7 @@ mod recordings;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::value::{display, property, text};
+use super::value::text;
 use super::{Context, Outcome, Said, World};
 use crate::psrp::clixml::Value;
 use crate::psrp::host::{HostInfo, HostMethod, HostResponse};
@@ -30,7 +30,10 @@ impl Run {
     }
     /// One property of each object.
     pub fn all(&self, name: &str) -> Vec<String> {
-        self.output().iter().map(|value| property(value, name).map(display).unwrap_or_default()).collect()
+        self.output()
+            .iter()
+            .map(|value| value.property(name).map(Value::display_text).unwrap_or_default())
+            .collect()
     }
     pub fn errors(&self) -> Vec<(&str, &str)> {
         self.said
@@ -53,7 +56,7 @@ impl Run {
             .iter()
             .filter_map(|said| match said {
                 Said::HostCall { method, parameters, .. } => {
-                    Some((*method, parameters.iter().map(display).collect::<Vec<_>>().join("|")))
+                    Some((*method, parameters.iter().map(Value::display_text).collect::<Vec<_>>().join("|")))
                 }
                 _ => None,
             })

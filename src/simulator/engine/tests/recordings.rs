@@ -110,7 +110,7 @@ fn shown(kind: MessageType, value: &Value) -> String {
             let record = crate::psrp::record::InformationRecord::read(value);
             format!("information {:?} {} {:?}", plain(&record.message), record.source, record.tags)
         }
-        _ => format!("{kind:?} {}", display(value)),
+        _ => format!("{kind:?} {}", value.display_text()),
     }
 }
 
@@ -122,7 +122,7 @@ fn shown_call(method: HostMethod, parameters: &[Value]) -> String {
 }
 
 fn shown_error(error: &ErrorRecord) -> String {
-    let exception = property(&error.value, "Exception").map(Value::type_names).unwrap_or_default();
+    let exception = error.value.property("Exception").map(Value::type_names).unwrap_or_default();
     format!(
         "{} | {} | {} | {:?} | {:?} | {:?} | {exception:?}",
         error.message,
@@ -222,14 +222,16 @@ fn compare_metadata(ours: &[Value], recorded: &[(MessageType, Value)]) {
         .map(|(_, value)| value)
         .collect();
     assert_eq!(ours[0].type_names(), outputs[0].type_names());
-    assert_eq!(property(&ours[0], "Count"), Some(&Value::I32(ours.len() as i32 - 1)));
+    assert_eq!(ours[0].property("Count"), Some(&Value::I32(ours.len() as i32 - 1)));
     for theirs in &outputs[1..] {
-        if property(theirs, "Namespace").map(display).as_deref() == Some("Microsoft.PowerShell.Utility") {
+        if theirs.property("Namespace").map(Value::display_text).as_deref()
+            == Some("Microsoft.PowerShell.Utility")
+        {
             continue;
         }
-        let name = property(theirs, "Name").unwrap();
-        let same = ours.iter().find(|ours| property(ours, "Name") == Some(name));
-        assert_eq!(same, Some(*theirs), "{}", display(name));
+        let name = theirs.property("Name").unwrap();
+        let same = ours.iter().find(|ours| ours.property("Name") == Some(name));
+        assert_eq!(same, Some(*theirs), "{}", name.display_text());
     }
 }
 
