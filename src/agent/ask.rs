@@ -63,8 +63,8 @@ pub async fn stop(folders: &Folders, profile: &str) -> io::Result<Stopped> {
         control::say(&mut writer, &Request::Stop).await?;
         loop {
             match control::hear(&mut reader).await? {
-                Some(Event::Removed { left: Some(left) }) => return Ok(Stopped::Left(left)),
-                Some(Event::Removed { left: None } | Event::Failed(_)) => return Ok(Stopped::Removed),
+                Some(Event::Removed { left: Some(left), .. }) => return Ok(Stopped::Left(left)),
+                Some(Event::Removed { left: None, .. } | Event::Failed(_)) => return Ok(Stopped::Removed),
                 Some(_) => {}
                 None => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
             }

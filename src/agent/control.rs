@@ -55,9 +55,11 @@ pub enum Event {
     Notice {
         text: String,
     },
-    /// The session is removed, and the agent goes. `left`: why it may still be there.
+    /// The session is removed, and the agent goes. `left`: why it may still be there. `stopped`: it was
+    /// told to, and not only left by everybody.
     Removed {
         left: Option<String>,
+        stopped: bool,
     },
     /// The watcher is let go, and the agent stays for others.
     Released,

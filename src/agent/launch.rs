@@ -228,7 +228,7 @@ impl Agent {
         let ended = async {
             while let Some(told) = self.next().await {
                 match told {
-                    Told::Event(Event::Removed { left }) | Told::Died { left } => return left,
+                    Told::Event(Event::Removed { left, .. }) | Told::Died { left } => return left,
                     Told::Event(_) => {}
                 }
             }

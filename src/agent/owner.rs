@@ -87,6 +87,8 @@ pub struct Shared {
     pub presence: Presence,
     /// Asks the owner to end.
     pub stop: CancellationToken,
+    /// From here on the agent ends, and whoever comes is too late.
+    pub leaving: CancellationToken,
     pub opened: watch::Sender<Option<Opened>>,
     pub keep: Duration,
     /// Answers to a refusal: sessions to be removed before the next attempt.
@@ -179,9 +181,9 @@ impl Owner {
                     }
                 }
                 (_, guard) => {
-                    self.shared.stop.cancel();
+                    self.shared.leaving.cancel();
                     let left = remove(guard).await;
-                    return self.shared.news.tell(Event::Removed { left });
+                    return self.shared.news.tell(self.removed(left));
                 }
             }
         }
@@ -260,7 +262,7 @@ impl Owner {
 
     async fn close(&self, mux: Mux, guard: Guard) {
         // Whoever comes from now on is too late.
-        self.shared.stop.cancel();
+        self.shared.leaving.cancel();
         let limit = guard.endpoint().limits.close * 2 + CLOSE_SHELLS;
         let left = match tokio::time::timeout(limit, mux.close()).await {
             Ok(Ok(())) => {
@@ -269,7 +271,11 @@ impl Owner {
             }
             _ => remove(Some(guard)).await,
         };
-        self.shared.news.tell(Event::Removed { left });
+        self.shared.news.tell(self.removed(left));
+    }
+
+    fn removed(&self, left: Option<String>) -> Event {
+        Event::Removed { left, stopped: self.shared.stop.is_cancelled() }
     }
 
     /// The endpoint has no slot free: removes what dead owners of this machine left there; where that

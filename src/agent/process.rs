@@ -88,6 +88,7 @@ async fn start(handover: Handover, secret: Option<secrecy::SecretString>) -> Res
         news: News::new(),
         presence: Presence::new(),
         stop: CancellationToken::new(),
+        leaving: CancellationToken::new(),
         opened: watch::Sender::new(None),
         keep: profile.keep,
         retry,
@@ -135,7 +136,7 @@ impl Agent {
                 () = signalled => {}
             }
         }
-        shared.stop.cancel();
+        shared.leaving.cancel();
         // Whoever comes now starts an agent of their own, which waits for the lock.
         drop((shells, launchers));
         drop(talk);

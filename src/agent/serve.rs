@@ -45,7 +45,7 @@ async fn attach(stream: Staying, info: ClientInfo, shared: Shared) {
     let mux = tokio::select! {
         mux = mux(&shared) => mux,
         // Its end is how the shell hears that there will be no session.
-        () = shared.stop.cancelled() => None,
+        () = shared.leaving.cancelled() => None,
     };
     if let Some(mux) = mux {
         mux.attach(stream, info).await;
@@ -137,7 +137,7 @@ async fn converse(stream: Local, desk: &Desk) -> std::io::Result<()> {
             request = requests.recv() => match request {
                 None => return Ok(()),
                 // Too late: its end says so.
-                Some(Request::Watch) if desk.shared.stop.is_cancelled() => return Ok(()),
+                Some(Request::Watch) if desk.shared.leaving.is_cancelled() => return Ok(()),
                 Some(Request::Watch) => {
                     stay.get_or_insert_with(|| desk.shared.presence.arrive());
                     watching = true;
@@ -196,7 +196,7 @@ impl Desk {
     fn is_leaving(&self) -> bool {
         match self.shared.presence.deserted() {
             Some(Last::Gone) => self.shared.linger(Last::Gone).is_zero(),
-            _ => self.shared.stop.is_cancelled(),
+            _ => self.shared.leaving.is_cancelled() || self.shared.stop.is_cancelled(),
         }
     }
 

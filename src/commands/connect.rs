@@ -44,6 +44,8 @@ pub enum ConnectError {
     #[error("the agent ended before its session was open{}", .left.as_deref().map(|left| format!("; the session may still be on the server: {left}")).unwrap_or_default())]
     #[diagnostic(help("its log is in the state folder; try again with -vvv to have more there"))]
     Died { left: Option<String> },
+    #[error("the agent was stopped while it was connecting")]
+    Stopped,
     /// The person, or the system, has had enough.
     #[error("interrupted")]
     Ended(Ending),
@@ -96,7 +98,8 @@ async fn opened(agent: &mut Agent, drawn: &mut Drawn) -> Result<bool, ConnectErr
                 let remove = choose(&failure, &holders)?;
                 agent.ask(Request::Retry { remove }).await;
             }
-            Some(Told::Event(Event::Removed { .. })) | None => return Ok(false),
+            Some(Told::Event(Event::Removed { stopped: true, .. })) => return Err(ConnectError::Stopped),
+            Some(Told::Event(Event::Removed { stopped: false, .. })) | None => return Ok(false),
             Some(Told::Event(Event::Guarded(_) | Event::Released | Event::Status(_))) => {}
             Some(Told::Died { left }) => return Err(ConnectError::Died { left }),
         }

@@ -9,6 +9,8 @@ lyncsh's client. One line of JSON on standard output says where it is; it ends w
 --manner omi:   an idle Receive ends empty, an answer holds one fragment and no CommandId, and neither
                 Delete nor Signal is answered while no Receive is pending.
 --receive S     how long an idle Receive lasts.
+--create S      how long Create takes; it is finished even when its client has gone.
+--most N        how many shells there may be; one more is refused by the quota's fault.
 """
 import argparse, base64, json, sys, threading, time, uuid
 import xml.etree.ElementTree as ET
@@ -315,6 +317,10 @@ class Endpoint(BaseHTTPRequestHandler):
             raise Fault(2150858843, "w:InvalidParameter", "A shell needs a Name.")
         shell_id = shell.get("ShellId")
         data = base64.b64decode(shell.findtext("ps:creationXml", "", NS))
+        if len(self.shells) >= self.server.most:
+            raise Fault(2150859173, "w:QuotaLimit", "The maximum number of concurrent shells for this user "
+                        "has been exceeded. Close existing shells or raise the quota for this user.")
+        time.sleep(self.server.create)
         self.shells[shell_id] = Shell(shell_id, data)
         return (f'<x:ResourceCreated><a:Address>x</a:Address><a:ReferenceParameters><w:SelectorSet>'
                 f'<w:Selector Name="ShellId">{shell_id}</w:Selector></w:SelectorSet></a:ReferenceParameters>'
@@ -393,10 +399,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--manner", choices=["winrm", "omi"], default="winrm")
     parser.add_argument("--receive", type=float, default=1.0)
+    parser.add_argument("--create", type=float, default=0.0)
+    parser.add_argument("--most", type=int, default=1000)
     given = parser.parse_args()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
     server.daemon_threads = True
     server.manner, server.receive, server.listed = given.manner, given.receive, []
+    server.create, server.most = given.create, given.most
     threading.Thread(target=server.serve_forever, daemon=True).start()
     ready = {"url": f"http://127.0.0.1:{server.server_port}/wsman", "user": USER, "password": PASSWORD}
     print(json.dumps(ready), flush=True)

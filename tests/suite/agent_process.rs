@@ -8,7 +8,7 @@ use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::record::PipelineState;
 use rustix::process::Signal;
 
-use crate::agent_world::{GONE, Killed, PASSWORD, PATIENCE, World, measuring, open, output, waiting};
+use crate::agent_world::{GONE, Killed, PASSWORD, PATIENCE, World, measuring, open, output, until_output, waiting};
 
 fn completed(events: &[PipelineEvent]) -> bool {
     matches!(events.last(), Some(PipelineEvent::State(PipelineState::Completed, None)))
@@ -54,7 +54,7 @@ async fn ten_shells_share_one_session() {
         let events = output(shell.invoke(&measuring(&"x".repeat(number))).await.unwrap()).await;
         assert!(completed(&events));
         assert!(
-            matches!(&events[0], PipelineEvent::Output(value) if value.display_text() == number.to_string()),
+            matches!(&events[1], PipelineEvent::Output(value) if value.display_text() == number.to_string()),
             "{events:?}"
         );
     });
@@ -144,7 +144,9 @@ fn a_wrong_password_is_one_clear_error_and_leaves_nothing() {
     let (code, out, err) = world.run(&["attach", "work", "--socket"]);
     assert_ne!(code, 0);
     assert_eq!(out, "");
-    assert!(err.contains("refused the credential of kenmyer@litwareinc.com"), "{err}");
+    assert!(err.contains("refused the credential of"), "{err}");
+    let created = world.endpoint_state()["log"].as_array().unwrap().len();
+    assert_eq!(created, 0, "a wrong password is tried once");
     world.wait_removed(GONE);
 }
 
@@ -165,14 +167,14 @@ fn a_refused_connection_is_one_clear_error() {
 fn a_signal_to_the_agent_removes_the_session_at_any_stage() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT] {
         for stage in ["connecting", "idle", "running"] {
-            let world = World::start();
+            let world = World::on(&["--create", "0.3"], "");
             let mut launcher = None;
             let mut shell = None;
             if stage == "connecting" {
                 let mut command = world.lyncsh(&["attach", "work", "--socket"]);
                 command.stdout(Stdio::null()).stderr(Stdio::null());
                 launcher = Some(Killed(command.spawn().unwrap()));
-                world.wait(PATIENCE, "an agent", |world| world.agent().is_some());
+                world.wait(PATIENCE, "Create", |world| world.requests() > 0);
             } else {
                 world.attach();
                 let mut role = world.child(stage);
@@ -184,7 +186,7 @@ fn a_signal_to_the_agent_removes_the_session_at_any_stage() {
                 let _ = rustix::process::kill_process(id, signal);
             }
             if let Some(launcher) = &mut launcher {
-                launcher.wait();
+                assert!(!launcher.wait().success());
             }
             world.wait(GONE, &format!("{signal:?} while {stage}"), |world| {
                 world.shells() == 0 && world.agent().is_none()
@@ -291,10 +293,41 @@ async fn a_shell_that_is_killed_while_its_command_runs_does_not_disturb_the_othe
     shell.kill();
     assert!(completed(&output(other.invoke(&measuring("after")).await.unwrap()).await));
     let mut running = other.invoke(&waiting()).await.unwrap();
-    running.next().await.unwrap().unwrap();
+    until_output(&mut running).await;
     drop(running);
     assert_eq!(world.shells(), 1);
     // A shell may take a while to be seen as gone, but the session stays for the other.
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(world.shells(), 1);
+}
+
+#[test]
+fn a_session_too_many_is_refused_with_a_list_of_those_that_hold_the_slots() {
+    let world = World::on(&["--most", "2"], "");
+    world.profile("second", "");
+    world.profile("third", "");
+    for name in ["work", "second"] {
+        let (code, _, err) = world.run(&["attach", name, "--socket"]);
+        assert_eq!(code, 0, "{err}");
+    }
+    let (code, out, err) = world.run(&["attach", "third", "--socket"]);
+    assert_ne!(code, 0);
+    assert_eq!(out, "");
+    let said = err.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+    assert!(said.contains("maximum number of concurrent shells for this user has been exceeded"), "{err}");
+    assert!(said.contains("this machine's 'work', from 127.0.0.1"), "{err}");
+    assert!(said.contains("this machine's 'second'"), "{err}");
+    assert_eq!(world.shells(), 2);
+}
+
+#[test]
+fn an_orphan_gives_its_slot_to_the_next_session() {
+    let world = World::on(&["--most", "1"], "");
+    world.attach();
+    lyncsh::platform::kill(world.agent().unwrap()).unwrap();
+    world.wait(PATIENCE, "no agent", |world| world.agent().is_none());
+    assert_eq!(world.shells(), 1);
+    world.attach();
+    assert_eq!(world.shells(), 1);
+    assert!(world.agent().is_some());
 }

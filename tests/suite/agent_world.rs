@@ -67,11 +67,17 @@ impl World {
 
     /// With more lines in the profile.
     pub fn with(more: &str) -> Self {
+        Self::on(&[], more)
+    }
+
+    /// On an endpoint that was started with these options.
+    pub fn on(options: &[&str], more: &str) -> Self {
         let root = env!("CARGO_MANIFEST_DIR");
         let python =
             std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| format!("{root}/target/venv/bin/python"));
         let child = Command::new(&python)
             .arg(format!("{root}/tests/peers/psrpcore_server.py"))
+            .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -252,7 +258,7 @@ fn child() {
         let mut running = None;
         if role == "running" {
             let mut pipeline = session.invoke(&waiting()).await.unwrap();
-            pipeline.next().await.unwrap().unwrap();
+            until_output(&mut pipeline).await;
             running = Some(pipeline);
         }
         println!("ready");
@@ -296,6 +302,11 @@ pub fn measuring(text: &str) -> Pipeline {
     let mut command = PsCommand::new("Get-Length");
     command.arguments.push(Argument::named("Text", text));
     Pipeline::new(vec![command])
+}
+
+/// Until a pipeline has said something.
+pub async fn until_output(running: &mut Running) {
+    while !matches!(running.next().await.unwrap().unwrap(), PipelineEvent::Output(_)) {}
 }
 
 /// What a pipeline says until its end.
