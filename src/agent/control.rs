@@ -42,6 +42,8 @@ pub enum Event {
     Step(Step),
     /// From here on there may be a session: what its removal needs, but for the credential.
     Guarded(Guarded),
+    /// The endpoint has created it.
+    Created,
     /// The session is open, shells may attach.
     Open,
     /// The endpoint has no room for another session: who holds the slots. [`Request::Retry`] goes on.

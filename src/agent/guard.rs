@@ -9,6 +9,12 @@ use crate::profile::Profile;
 use crate::transport::Error;
 use crate::transport::wsman::{self, Endpoint};
 
+/// Pauses before a session that may be about to be created is removed again.
+const AGAIN: [Duration; 3] =
+    [Duration::from_millis(300), Duration::from_millis(700), Duration::from_millis(1500)];
+/// No endpoint works longer on a Create whose client has gone.
+const SETTLED: Duration = Duration::from_secs(60);
+
 /// A session that exists, or may exist, on the endpoint. It is in the journal before Create is sent.
 ///
 /// [`Guard::remove`] is the way it ends; its `Drop` does the same on every other way out (an error, a
@@ -18,6 +24,8 @@ pub struct Guard {
     endpoint: Endpoint,
     /// `None`: it is removed.
     kept: Option<Kept>,
+    /// Another process has sent its Create a short while ago, and died.
+    unsettled: bool,
 }
 
 impl Guard {
@@ -30,12 +38,13 @@ impl Guard {
         let session =
             Guarded { endpoint: endpoint.uri.clone(), configuration: endpoint.configuration.clone(), shell };
         let kept = journal.write(&profile.name, profile.user.as_deref(), session)?;
-        Ok(Self { endpoint, kept: Some(kept) })
+        Ok(Self { endpoint, kept: Some(kept), unsettled: false })
     }
 
     /// Takes over what a dead owner left.
     pub fn adopt(kept: Kept, endpoint: Endpoint) -> Self {
-        Self { endpoint, kept: Some(kept) }
+        let young = kept.entry.written.elapsed().is_ok_and(|age| age < SETTLED);
+        Self { endpoint, unsettled: young && !kept.entry.created, kept: Some(kept) }
     }
 
     /// What others need to remove it.
@@ -47,11 +56,10 @@ impl Guard {
         &self.endpoint
     }
 
-    /// The session is where a redirection led to.
-    pub fn moved(&mut self, endpoint: Endpoint) {
+    /// The session is there, where a redirection may have led to.
+    pub fn created(&mut self, endpoint: Endpoint) {
         if let Some(kept) = &mut self.kept
-            && kept.entry.session.endpoint != endpoint.uri
-            && let Err(error) = kept.moved(endpoint.uri.clone())
+            && let Err(error) = kept.created(endpoint.uri.clone())
         {
             tracing::warn!("the journal can't be written: {error}");
         }
@@ -78,7 +86,10 @@ impl Guard {
     /// It may still be there; the journal keeps it for the next start of lyncsh.
     pub async fn remove(mut self) -> Result<(), Error> {
         let Some(shell) = self.session().map(|session| session.shell) else { return Ok(()) };
-        let result = wsman::remove(&self.endpoint, shell).await;
+        let result = match self.unsettled {
+            true => remove_unsettled(&self.endpoint, shell).await,
+            false => wsman::remove(&self.endpoint, shell).await,
+        };
         if let Some(kept) = self.kept.take()
             && result.is_ok()
         {
@@ -86,6 +97,20 @@ impl Guard {
         }
         result
     }
+}
+
+/// Removes a session whose Create may still be on its way, sent by a process that has died: a Delete
+/// can overtake it, and is repeated for a while.
+///
+/// # Errors
+/// The last Delete's.
+pub async fn remove_unsettled(endpoint: &Endpoint, shell: uuid::Uuid) -> Result<(), Error> {
+    let mut result = wsman::remove(endpoint, shell).await;
+    for pause in AGAIN {
+        tokio::time::sleep(pause).await;
+        result = wsman::remove(endpoint, shell).await;
+    }
+    result
 }
 
 impl Drop for Guard {

@@ -26,6 +26,8 @@ pub struct Entry {
     /// [`platform::start_time`] of that process.
     pub started: Option<u64>,
     pub written: SystemTime,
+    /// Create was answered: a Delete can't overtake it any more.
+    pub created: bool,
 }
 
 /// The journal of one user.
@@ -59,6 +61,7 @@ impl Journal {
             process,
             started: platform::start_time(process),
             written: SystemTime::now(),
+            created: false,
         };
         let path = self.folder.join(format!("{}.json", entry.session.shell));
         let beside = path.with_extension("new");
@@ -115,9 +118,10 @@ impl Journal {
 }
 
 impl Kept {
-    /// The session is where a redirection led to.
-    pub fn moved(&mut self, endpoint: url::Url) -> io::Result<()> {
+    /// The session is there, where a redirection may have led to.
+    pub fn created(&mut self, endpoint: url::Url) -> io::Result<()> {
         self.entry.session.endpoint = endpoint;
+        self.entry.created = true;
         self.put()
     }
 
@@ -189,7 +193,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let journal = Journal { folder: temp.path().join("sessions") };
         let mut mine = journal.write("work", None, session()).unwrap();
-        mine.moved("https://h/p".parse().unwrap()).unwrap();
+        mine.created("https://h/p".parse().unwrap()).unwrap();
         drop(mine);
         assert_eq!(journal.orphans()[0].entry.session.endpoint.as_str(), "https://h/p");
     }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::access::Access;
 use super::control::{self, Event, Failure, Guarded, Request};
+use super::guard;
 use super::handover::Handover;
 use super::journal::Journal;
 use super::orphans;
@@ -34,11 +35,6 @@ const LISTENS: Duration = Duration::from_secs(45);
 const ANSWERS: Duration = Duration::from_secs(10);
 /// Agents that end just when they are found, before it is given up.
 const ATTEMPTS: usize = 5;
-/// Pauses before an agent's session is removed again that may have been about to be created when the
-/// agent died: a Delete can overtake its Create.
-const AGAIN: [Duration; 3] =
-    [Duration::from_millis(300), Duration::from_millis(700), Duration::from_millis(1500)];
-
 /// Everything that starting an agent takes.
 #[derive(Clone, Debug)]
 pub struct Launch {
@@ -141,7 +137,7 @@ impl Launch {
             access: self.access.clone(),
             folders: self.folders.clone(),
             guarded: None,
-            opened: false,
+            created: false,
             telling,
         };
         tokio::spawn(watcher.run(first, reader, writer, asked));
@@ -247,7 +243,7 @@ struct Watcher {
     folders: Folders,
     /// The session that the agent has, or is about to have.
     guarded: Option<Guarded>,
-    opened: bool,
+    created: bool,
     telling: mpsc::UnboundedSender<Told>,
 }
 
@@ -296,9 +292,9 @@ impl Watcher {
         match &event {
             Event::Guarded(session) => {
                 self.guarded = Some(session.clone());
-                self.opened = false;
+                self.created = false;
             }
-            Event::Open => self.opened = true,
+            Event::Created => self.created = true,
             _ => {}
         }
         let over = matches!(event, Event::Removed { .. } | Event::Failed(_) | Event::Released);
@@ -314,11 +310,11 @@ impl Watcher {
             Ok(endpoint) => endpoint,
             Err(error) => return Some(error.to_string()),
         };
-        let mut left = wsman::remove(&endpoint, session.shell).await.err();
-        for pause in AGAIN.into_iter().filter(|_| !self.opened) {
-            tokio::time::sleep(pause).await;
-            left = wsman::remove(&endpoint, session.shell).await.err();
-        }
+        let removed = match self.created {
+            true => wsman::remove(&endpoint, session.shell).await,
+            false => guard::remove_unsettled(&endpoint, session.shell).await,
+        };
+        let left = removed.err();
         if left.is_none() {
             Journal::of(&self.folders).forget(session.shell);
         }

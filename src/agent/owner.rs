@@ -225,10 +225,12 @@ impl Owner {
                 return Err(error.into());
             }
         };
-        guard.moved(endpoint.clone());
-        if let Some(session) = guard.session() {
+        let before = guard.session().cloned();
+        guard.created(endpoint.clone());
+        if let Some(session) = guard.session().filter(|session| before.as_ref() != Some(session)) {
             news.tell(Event::Guarded(session.clone()));
         }
+        news.tell(Event::Created);
         let keep_alive = idle_timeout.map_or(KEEP_ALIVE, |idle| KEEP_ALIVE.min(idle / KEEP_ALIVES));
         let options = mux::Options {
             max_runspaces: profile.max_runspaces.max(1) as usize,

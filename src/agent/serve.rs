@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio::sync::{mpsc, watch};
@@ -15,6 +16,9 @@ use super::presence::{Last, Stay};
 use super::slots;
 use super::socket::{Listener, Local};
 use crate::profile::Profile;
+
+/// A launcher's own shell goes just before it: its stream's end may be noticed a little later.
+const FOLLOWS: Duration = Duration::from_millis(200);
 
 /// What a conversation with a launcher needs.
 #[derive(Debug)]
@@ -35,7 +39,7 @@ pub async fn shells(listener: &Listener, shared: &Shared) {
             Err(error) => {
                 tracing::warn!("no shell can attach: {error}");
                 // Out of file descriptors: it gets better when somebody leaves.
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
@@ -110,7 +114,7 @@ pub async fn launchers(listener: &Listener, desk: Arc<Desk>, talks: &mpsc::Sende
             }
             Err(error) => {
                 tracing::warn!("no launcher can be heard: {error}");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
@@ -145,7 +149,11 @@ async fn converse(stream: Local, desk: &Desk) -> std::io::Result<()> {
                 Some(Request::Release { attaching }) => {
                     match stay.take() {
                         Some(stay) if attaching => stay.announce(),
-                        stay => drop(stay),
+                        stay => {
+                            drop(stay);
+                            let deserted = desk.shared.presence.wait_deserted(|_| Duration::ZERO);
+                            let _ = tokio::time::timeout(FOLLOWS, deserted).await;
+                        }
                     }
                     if !desk.is_leaving() {
                         return control::say(&mut writer, &Event::Released).await;

@@ -100,7 +100,7 @@ async fn opened(agent: &mut Agent, drawn: &mut Drawn) -> Result<bool, ConnectErr
             }
             Some(Told::Event(Event::Removed { stopped: true, .. })) => return Err(ConnectError::Stopped),
             Some(Told::Event(Event::Removed { stopped: false, .. })) | None => return Ok(false),
-            Some(Told::Event(Event::Guarded(_) | Event::Released | Event::Status(_))) => {}
+            Some(Told::Event(Event::Guarded(_) | Event::Created | Event::Released | Event::Status(_))) => {}
             Some(Told::Died { left }) => return Err(ConnectError::Died { left }),
         }
     }

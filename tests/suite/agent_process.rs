@@ -8,7 +8,9 @@ use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::record::PipelineState;
 use rustix::process::Signal;
 
-use crate::agent_world::{GONE, Killed, PASSWORD, PATIENCE, World, measuring, open, output, until_output, waiting};
+use crate::agent_world::{
+    GONE, Killed, PASSWORD, PATIENCE, World, measuring, open, output, until_output, waiting,
+};
 
 fn completed(events: &[PipelineEvent]) -> bool {
     matches!(events.last(), Some(PipelineEvent::State(PipelineState::Completed, None)))
@@ -278,7 +280,10 @@ fn another_user_cannot_attach() {
         let output = command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said == "0" || error.contains("ConnectionReset") || error.contains("BrokenPipe"), "{said} {error}");
+        assert!(
+            said == "0" || error.contains("ConnectionReset") || error.contains("BrokenPipe"),
+            "{said} {error}"
+        );
     }
     assert_eq!(world.shells(), 1);
 }

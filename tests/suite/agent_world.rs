@@ -3,13 +3,14 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use lyncsh::agent::place::Place;
+use lyncsh::commands::connect::{Context, connect};
 use lyncsh::folders::Folders;
+use lyncsh::platform::Endings;
 use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::host::HostInfo;
 use lyncsh::psrp::pipeline::{Argument, Command as PsCommand, Pipeline};
@@ -28,11 +29,6 @@ pub const PASSWORD: &str = "P@ssw0rd-åß";
 pub struct Killed(pub Child);
 
 impl Killed {
-    pub fn signal(&self, signal: rustix::process::Signal) {
-        let id = rustix::process::Pid::from_child(&self.0);
-        rustix::process::kill_process(id, signal).unwrap();
-    }
-
     pub fn wait(&mut self) -> ExitStatus {
         let start = Instant::now();
         loop {
@@ -233,11 +229,9 @@ impl Role {
         panic!("it ended and did not say {word}");
     }
 
-    /// It goes on to its end.
-    pub fn end(&mut self) {
+    /// Tells it to leave.
+    pub fn tell(&mut self) {
         self.stdin = None;
-        let status = self.process.wait();
-        assert_eq!(status.signal(), None);
     }
 
     pub fn kill(&mut self) {
@@ -246,7 +240,8 @@ impl Role {
 }
 
 /// Not a test: what [`World::child`] runs. `idle`: a shell that attaches and runs nothing; `running`:
-/// one with a command that does not end. Both say where they are, and leave when standard input ends.
+/// one with a command that does not end; `launcher`: what starts the agent and stays. They say when they
+/// are ready, and leave when standard input ends.
 #[test]
 #[ignore = "a child of other tests"]
 fn child() {
@@ -254,6 +249,13 @@ fn child() {
     let socket = std::env::var("LYNCSH_TEST_SOCKET").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
+        if role == "launcher" {
+            return launch().await;
+        }
+        // The agent is about to listen; a killed one has left its socket.
+        while lyncsh::agent::socket::connect(Path::new(&socket)).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         let session = open(Path::new(&socket)).await;
         let mut running = None;
         if role == "running" {
@@ -262,15 +264,37 @@ fn child() {
             running = Some(pipeline);
         }
         println!("ready");
-        let (ended, end) = tokio::sync::oneshot::channel();
-        std::thread::spawn(move || {
-            let _ = std::io::stdin().read_to_end(&mut Vec::new());
-            let _ = ended.send(());
-        });
-        end.await.unwrap();
+        until_told().await;
         drop(running);
         session.close().await.unwrap();
     });
+}
+
+/// Until standard input ends.
+async fn until_told() {
+    let (ended, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        let _ = ended.send(());
+    });
+    end.await.unwrap();
+}
+
+/// What `lyncsh work` does before and after its shell.
+async fn launch() {
+    let config = std::env::var_os("LYNCSH_CONFIG_DIR").unwrap();
+    let folders = Folders::find(Some(Path::new(&config))).unwrap();
+    let profile = lyncsh::profile::load(&folders, "work").unwrap();
+    let context = Context { folders, verbosity: 0, program: env!("CARGO_BIN_EXE_lyncsh").into() };
+    let mut endings = Endings::catch().unwrap();
+    let mut agent = connect(&context, profile, &mut endings).await.unwrap();
+    println!("ready");
+    let watching = async { while agent.next().await.is_some() {} };
+    tokio::select! {
+        () = watching => return,
+        () = until_told() => {}
+    }
+    agent.release(PATIENCE).await;
 }
 
 pub fn host() -> HostInfo {
