@@ -24,7 +24,7 @@ pub struct Guard {
     endpoint: Endpoint,
     /// `None`: it is removed.
     kept: Option<Kept>,
-    /// Another process has sent its Create a short while ago, and died.
+    /// Its Create may still be on its way: sent a short while ago, and not waited for to its end.
     unsettled: bool,
 }
 
@@ -66,6 +66,11 @@ impl Guard {
         self.endpoint = endpoint;
     }
 
+    /// Create was not answered: the endpoint may still be at it.
+    pub fn doubt(&mut self) {
+        self.unsettled = true;
+    }
+
     /// No step of the removal takes longer than this.
     pub fn hurry(&mut self, limit: Duration) {
         let limits = &mut self.endpoint.limits;
@@ -99,8 +104,8 @@ impl Guard {
     }
 }
 
-/// Removes a session whose Create may still be on its way, sent by a process that has died: a Delete
-/// can overtake it, and is repeated for a while.
+/// Removes a session whose Create may still be on its way: a Delete can overtake it, and is repeated
+/// for a while.
 ///
 /// # Errors
 /// The last Delete's.

@@ -25,6 +25,8 @@ use crate::transport::wsman::{self, Endpoint};
 const KEEP_ALIVES: u32 = 3;
 /// The longest that keep-alives are apart: a third of the 15 minutes of Lync Online.
 const KEEP_ALIVE: Duration = Duration::from_secs(5 * 60);
+/// A session that is lost sooner after a reconnection is not made anew once more.
+const STEADY: Duration = Duration::from_secs(10);
 /// How long the shells' pipelines may take to be ended before the session is removed under them.
 const CLOSE_SHELLS: Duration = Duration::from_secs(2);
 
@@ -151,7 +153,7 @@ impl Owner {
             };
             match (attempt, guard) {
                 (Attempt::Opened(opened), Some(guard)) => {
-                    let mux = opened.mux.clone();
+                    let (mux, since) = (opened.mux.clone(), opened.since);
                     self.shared.opened.send_replace(Some(*opened));
                     self.shared.news.tell(match reconnecting {
                         false => Event::Open,
@@ -161,6 +163,15 @@ impl Owner {
                     self.shared.opened.send_replace(None);
                     match over {
                         Over::Asked => return self.close(mux, guard).await,
+                        Over::Lost(reason) if reconnecting && since.elapsed() < STEADY => {
+                            let text = format!("the session was lost again at once: {reason}");
+                            let advice = Some("Check the network, and start again.".to_owned());
+                            self.shared.leaving.cancel();
+                            if let Some(left) = remove(Some(guard)).await {
+                                tracing::warn!("{left}");
+                            }
+                            return self.shared.news.tell(Event::Failed(Failure { text, advice }));
+                        }
                         Over::Lost(reason) => {
                             let text = format!("the session was lost ({reason}); connecting again");
                             self.shared.news.tell(Event::Notice { text });
@@ -217,10 +228,9 @@ impl Owner {
         let (connection, endpoint) = match wsman::connect(endpoint, shell, opening).await {
             Ok(connected) => connected,
             Err(error) => {
-                if never_created(&error)
-                    && let Some(guard) = slot.take()
-                {
-                    guard.confirmed();
+                match never_created(&error) {
+                    true => slot.take().into_iter().for_each(Guard::confirmed),
+                    false => guard.doubt(),
                 }
                 return Err(error.into());
             }

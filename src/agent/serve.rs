@@ -10,8 +10,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::control::{self, Attached, Event, Request, Status};
 use super::journal::Journal;
-use super::mux::{ClientInfo, Mux};
-use super::owner::Shared;
+use super::mux::{ClientInfo, Mux, State};
+use super::owner::{Opened, Shared};
 use super::presence::{Last, Stay};
 use super::slots;
 use super::socket::{Listener, Local};
@@ -59,7 +59,10 @@ async fn attach(stream: Staying, info: ClientInfo, shared: Shared) {
 /// The session, as soon as it is open.
 async fn mux(shared: &Shared) -> Option<Mux> {
     let mut opened = shared.opened.subscribe();
-    let there = opened.wait_for(Option::is_some).await.ok()?;
+    let is_open = |opened: &Option<Opened>| {
+        opened.as_ref().is_some_and(|opened| *opened.mux.state().borrow() == State::Open)
+    };
+    let there = opened.wait_for(is_open).await.ok()?;
     there.as_ref().map(|opened| opened.mux.clone())
 }
 

@@ -2,5 +2,6 @@
 
 pub mod attach;
 pub mod connect;
+pub mod session;
 pub mod status;
 pub mod stop;

@@ -48,7 +48,7 @@ pub struct Running {
 impl Session {
     /// Opens a pool on `connection`. What is the pool's own, and not a pipeline's, comes from the
     /// second value: host calls of the pool, state changes, user events. Who does not take them loses
-    /// the latest.
+    /// the latest. Its end says that the session is gone.
     pub async fn open(
         connection: Connection,
         host: HostInfo,

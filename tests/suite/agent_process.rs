@@ -336,3 +336,68 @@ fn an_orphan_gives_its_slot_to_the_next_session() {
     assert_eq!(world.shells(), 1);
     assert!(world.agent().is_some());
 }
+
+/// A way to the endpoint that can be cut.
+struct Way {
+    port: u16,
+    cut: tokio::sync::watch::Sender<u32>,
+}
+
+impl Way {
+    async fn to(port: u16) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = listener.local_addr().unwrap().port();
+        let cut = tokio::sync::watch::Sender::new(0);
+        let cuts = cut.clone();
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut cut = cuts.subscribe();
+                tokio::spawn(async move {
+                    let mut far = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        _ = cut.changed() => {}
+                    }
+                });
+            }
+        });
+        Self { port: here, cut }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_cut_in_a_large_output_is_told_and_a_new_session_is_there() {
+    let world = World::start();
+    let endpoint: url::Url = world.uri.parse().unwrap();
+    let way = Way::to(endpoint.port().unwrap()).await;
+    let text = std::fs::read_to_string(world.folders.profile("work")).unwrap();
+    let text = text.replace(&world.uri, &format!("http://127.0.0.1:{}/wsman", way.port));
+    std::fs::write(world.folders.profile("work"), text).unwrap();
+    let socket = world.attach();
+    let shell = open(socket.as_ref()).await;
+    let mut command = lyncsh::psrp::pipeline::Command::new("Get-Big");
+    for (name, value) in [("Size", 100_000), ("Count", 1_000)] {
+        command.arguments.push(lyncsh::psrp::pipeline::Argument::named(name, value));
+    }
+    let mut running = shell.invoke(&lyncsh::psrp::pipeline::Pipeline::new(vec![command])).await.unwrap();
+    until_output(&mut running).await;
+    // Another watches, as a launcher does.
+    let first = world.endpoint_state()["shells"][0].clone();
+    way.cut.send_modify(|cuts| *cuts += 1);
+    let mut told = false;
+    while let Some(event) = tokio::time::timeout(PATIENCE, running.next()).await.unwrap() {
+        match event {
+            Ok(PipelineEvent::State(PipelineState::Failed, Some(_))) | Err(_) => told = true,
+            Ok(PipelineEvent::State(PipelineState::Completed, _)) => panic!("the output was cut"),
+            Ok(_) => {}
+        }
+    }
+    assert!(told, "the end of the output is no silent one");
+    drop((running, shell));
+    let again = open(world.attach().as_ref()).await;
+    assert!(completed(&output(again.invoke(&measuring("again")).await.unwrap()).await));
+    world.wait(GONE, "one session, a new one", |world| {
+        let state = world.endpoint_state();
+        world.shells() == 1 && state["shells"][0] != first
+    });
+}

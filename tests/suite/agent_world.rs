@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use lyncsh::agent::place::Place;
 use lyncsh::commands::connect::{Context, connect};
+use lyncsh::commands::session::{self, End};
 use lyncsh::folders::Folders;
 use lyncsh::platform::Endings;
 use lyncsh::psrp::client::PipelineEvent;
@@ -240,7 +241,8 @@ impl Role {
 }
 
 /// Not a test: what [`World::child`] runs. `idle`: a shell that attaches and runs nothing; `running`:
-/// one with a command that does not end; `launcher`: what starts the agent and stays. They say when they
+/// one with a command that does not end; `launcher`: what starts the agent and stays; `work-idle` and
+/// `work-running`: launcher and shell in one, as `lyncsh work` is. They say when they
 /// are ready, and leave when standard input ends.
 #[test]
 #[ignore = "a child of other tests"]
@@ -249,8 +251,10 @@ fn child() {
     let socket = std::env::var("LYNCSH_TEST_SOCKET").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        if role == "launcher" {
-            return launch().await;
+        match role.as_str() {
+            "launcher" => return launch().await,
+            "work-idle" | "work-running" => std::process::exit(work(role == "work-running").await),
+            _ => {}
         }
         // The agent is about to listen; a killed one has left its socket.
         while lyncsh::agent::socket::connect(Path::new(&socket)).await.is_err() {
@@ -295,6 +299,42 @@ async fn launch() {
         () = until_told() => {}
     }
     agent.release(PATIENCE).await;
+}
+
+/// `lyncsh work` with a shell that needs no terminal; gives its exit code.
+async fn work(runs: bool) -> i32 {
+    let config = std::env::var_os("LYNCSH_CONFIG_DIR").unwrap();
+    let folders = Folders::find(Some(Path::new(&config))).unwrap();
+    let profile = lyncsh::profile::load(&folders, "work").unwrap();
+    let context = Context { folders, verbosity: 0, program: env!("CARGO_BIN_EXE_lyncsh").into() };
+    let code = session::run(&context, profile, host(), async |mut attached| {
+        let mut running = None;
+        if runs {
+            let mut pipeline = attached.session.invoke(&waiting()).await.unwrap();
+            until_output(&mut pipeline).await;
+            running = Some(pipeline);
+        }
+        println!("ready");
+        let lost = async { while attached.events.recv().await.is_some() {} };
+        tokio::select! {
+            () = until_told() => Ok(End::Left(7)),
+            () = lost => {
+                drop(running);
+                println!("{}", attached.notices.recv().await.unwrap());
+                Ok(End::Lost)
+            }
+        }
+    });
+    match code.await {
+        Ok(code) if code == std::process::ExitCode::from(7) => 7,
+        Ok(code) if code == std::process::ExitCode::from(130) => 130,
+        Ok(code) if code == std::process::ExitCode::from(143) => 143,
+        Ok(_) => 0,
+        Err(error) => {
+            println!("{error:?}");
+            1
+        }
+    }
 }
 
 pub fn host() -> HostInfo {

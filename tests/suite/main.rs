@@ -2,6 +2,7 @@
 mod agent_mux;
 mod agent_process;
 mod agent_world;
+mod guard;
 mod kill_matrix;
 mod psrp_pools;
 mod psrp_psrpcore;

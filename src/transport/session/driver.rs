@@ -292,6 +292,8 @@ impl Driver {
             self.fail(id, error.clone());
         }
         self.ended.get_or_insert(error);
+        // The channel's end is how the owner hears of it while nothing runs.
+        self.events = mpsc::channel(1).0;
     }
 
     /// Takes what the state machine wants to send.

@@ -1,0 +1,88 @@
+//! `lyncsh work` is ended by every signal, at every stage: no shell is left on the endpoint.
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::agent_world::{GONE, PATIENCE, World};
+
+fn ended_by(signal: Signal) {
+    for stage in ["connecting", "work-idle", "work-running"] {
+        let world = World::on(&["--create", if stage == "connecting" { "0.3" } else { "0" }], "");
+        let mut work = world.child(if stage == "connecting" { "work-idle" } else { stage });
+        if stage == "connecting" {
+            world.wait(PATIENCE, "Create", |world| world.requests() > 0);
+        } else {
+            work.wait_for("ready");
+        }
+        kill_process(Pid::from_child(&work.process.0), signal).unwrap();
+        // Ctrl-C is the shell's own once there is one.
+        if signal == Signal::INT && stage != "connecting" {
+            work.tell();
+            assert_eq!(work.process.wait().code(), Some(7), "{stage}");
+        } else {
+            let code = work.process.wait().code();
+            match signal {
+                Signal::INT => assert_eq!(code, Some(130), "{stage}"),
+                Signal::TERM => assert_eq!(code, Some(143), "{stage}"),
+                _ => assert_ne!(code, None, "it ended by itself: {stage}"),
+            }
+        }
+        world.wait_removed(GONE);
+    }
+}
+
+#[test]
+fn a_terminated_launcher_leaves_nothing() {
+    ended_by(Signal::TERM);
+}
+
+#[test]
+fn ctrl_c_while_connecting_leaves_nothing_and_ctrl_c_later_is_the_shells() {
+    ended_by(Signal::INT);
+}
+
+#[test]
+fn a_closed_terminal_leaves_nothing() {
+    ended_by(Signal::HUP);
+}
+
+#[test]
+fn a_quit_launcher_leaves_nothing() {
+    ended_by(Signal::QUIT);
+}
+
+#[test]
+fn the_shells_exit_code_is_the_launchers_and_the_session_is_gone_by_then() {
+    let world = World::start();
+    let mut work = world.child("work-idle");
+    work.wait_for("ready");
+    assert_eq!(world.shells(), 1);
+    work.tell();
+    assert_eq!(work.process.wait().code(), Some(7));
+    assert_eq!(world.shells(), 0);
+}
+
+#[test]
+fn a_killed_agents_session_is_removed_by_the_launcher() {
+    let world = World::start();
+    let mut work = world.child("work-running");
+    work.wait_for("ready");
+    lyncsh::platform::kill(world.agent().unwrap()).unwrap();
+    work.wait_for("the agent died; its session is removed");
+    assert_eq!(world.shells(), 0);
+    assert_eq!(work.process.wait().code(), Some(1));
+    let left = std::fs::read_dir(world.folders.state.join("sessions")).unwrap().count();
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn an_error_between_create_and_the_first_prompt_leaves_nothing() {
+    // The pool is not open in time.
+    let world = World::on(&["--create", "1"], "[timeouts]\nopen = \"500ms\"");
+    let (code, _, err) = world.run(&["attach", "work", "--socket"]);
+    assert_ne!(code, 0);
+    assert!(err.contains("took longer than 500ms"), "{err}");
+    // Also when Create is finished at last.
+    world.wait_removed(GONE);
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert_eq!(world.shells(), 0);
+}
