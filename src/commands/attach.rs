@@ -11,8 +11,18 @@ use crate::platform::Endings;
 use crate::profile;
 
 /// Prints the socket's path, starts the agent where none runs, and leaves. The agent waits half a
-/// minute for the shell.
+/// minute for the shell. A failure is one line on standard error: a PowerShell reads it.
 pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
+    match attach(context, name).await {
+        Ok(code) => Ok(code),
+        Err(error) => {
+            eprintln!("{}", line(&error));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+async fn attach(context: &Context, name: &str) -> miette::Result<ExitCode> {
     let mut endings = Endings::catch().into_diagnostic()?;
     let profile = profile::load(&context.folders, name)?;
     let mut agent = match connect(context, profile, &mut endings).await {
@@ -25,4 +35,28 @@ pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
     while agent.next().await.is_some() {}
     printed.into_diagnostic()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// An error with its advice, on one line.
+fn line(error: &miette::Report) -> String {
+    let text = error.to_string();
+    let advice = error.help().map(|help| help.to_string());
+    let parts = text.lines().chain(advice.iter().flat_map(|advice| advice.lines()));
+    let parts: Vec<_> = parts.map(str::trim).filter(|part| !part.is_empty()).collect();
+    format!("lyncsh: {}", parts.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::control::Failure;
+
+    #[test]
+    fn a_failure_is_one_line_that_says_what_and_what_to_do() {
+        let failure = Failure {
+            text: "no room\n\nThese hold it:\n  1. x".to_owned(),
+            advice: Some("Close one.".to_owned()),
+        };
+        assert_eq!(line(&failure.into()), "lyncsh: no room; These hold it:; 1. x; Close one.");
+    }
 }

@@ -146,7 +146,8 @@ fn a_wrong_password_is_one_clear_error_and_leaves_nothing() {
     let (code, out, err) = world.run(&["attach", "work", "--socket"]);
     assert_ne!(code, 0);
     assert_eq!(out, "");
-    assert!(err.contains("refused the credential of"), "{err}");
+    assert!(err.contains("refused the credential of kenmyer@litwareinc.com; Check the user name"), "{err}");
+    assert_eq!(err.lines().count(), 1, "{err}");
     let created = world.endpoint_state()["log"].as_array().unwrap().len();
     assert_eq!(created, 0, "a wrong password is tried once");
     world.wait_removed(GONE);
@@ -318,10 +319,10 @@ fn a_session_too_many_is_refused_with_a_list_of_those_that_hold_the_slots() {
     let (code, out, err) = world.run(&["attach", "third", "--socket"]);
     assert_ne!(code, 0);
     assert_eq!(out, "");
-    let said = err.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
-    assert!(said.contains("maximum number of concurrent shells for this user has been exceeded"), "{err}");
-    assert!(said.contains("this machine's 'work', from 127.0.0.1"), "{err}");
-    assert!(said.contains("this machine's 'second'"), "{err}");
+    assert!(err.contains("maximum number of concurrent shells for this user has been exceeded"), "{err}");
+    assert!(err.contains("this machine's 'work', from 127.0.0.1"), "{err}");
+    assert!(err.contains("this machine's 'second'"), "{err}");
+    assert_eq!(err.lines().count(), 1, "{err}");
     assert_eq!(world.shells(), 2);
 }
 
@@ -400,4 +401,36 @@ async fn a_connection_that_is_cut_in_a_large_output_is_told_and_a_new_session_is
         let state = world.endpoint_state();
         world.shells() == 1 && state["shells"][0] != first
     });
+}
+
+#[test]
+fn an_orphan_whose_password_has_to_be_asked_for_is_told_of_and_kept() {
+    let world = World::start();
+    world.attach();
+    lyncsh::platform::kill(world.agent().unwrap()).unwrap();
+    world.wait(PATIENCE, "no agent", |world| world.agent().is_none());
+    let path = world.folders.profile("work");
+    let silent = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<_> = silent.lines().filter(|line| !line.starts_with("credential")).collect();
+    std::fs::write(&path, format!("{}\ncredential = \"prompt\"\n", lines.join("\n"))).unwrap();
+    let (code, out, err) = world.run(&["status"]);
+    assert_eq!(code, 0);
+    assert!(err.contains("`lyncsh work` does, and removes it"), "{err}");
+    assert!(out.contains("a session was left"), "{out}");
+    assert_eq!(world.shells(), 1);
+    std::fs::write(&path, silent).unwrap();
+    world.run(&["status"]);
+    assert_eq!(world.shells(), 0);
+}
+
+#[test]
+fn an_agent_that_does_not_answer_is_killed_by_stop_and_its_session_removed() {
+    let world = World::start();
+    world.attach();
+    let agent = rustix::process::Pid::from_raw(i32::try_from(world.agent().unwrap()).unwrap()).unwrap();
+    rustix::process::kill_process(agent, Signal::STOP).unwrap();
+    let (code, _, err) = world.run(&["stop", "work"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("did not answer and was killed"), "{err}");
+    assert_eq!(world.shells(), 0);
 }
