@@ -6,7 +6,10 @@
 //! pure envelopes of `transport::wsman`; nothing but `commands::demo` and tests uses it.
 
 pub mod agent;
+pub mod credential;
+pub mod discovery;
 pub mod folders;
+pub mod keys;
 pub mod line;
 pub mod profile;
 pub mod psrp;
