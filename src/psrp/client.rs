@@ -1,12 +1,21 @@
 //! The client's end of a runspace pool as a state machine: messages in, events and messages out.
 
+mod incoming;
+
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
+use super::Missing;
 use super::clixml::Value;
 use super::host::{HostCall, HostInfo, HostResponse};
-use super::message::Message;
+use super::key::{KeyError, KeyPair, SessionKey};
+use super::message::{Destination, Message, MessageType};
+use super::outbox::{Outbox, Queued};
 use super::pipeline::{MetadataQuery, Pipeline};
+use super::pool::{self, InitRunspacePool, Protocol, SessionCapability};
 use super::record::{ErrorRecord, InformationRecord, PipelineState, PoolState, ProgressRecord, TextRecord};
+use super::secrets::Seal;
 
 /// Which of a transport's streams a message goes out on: `Default`, or the answers to host calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,77 +68,205 @@ pub enum ProtocolError {
     #[error(transparent)]
     Key(#[from] super::key::KeyError),
     #[error("{kind:?} lacks {what}")]
-    Missing { kind: super::message::MessageType, what: &'static str },
+    Missing { kind: MessageType, what: &'static str },
     #[error("{kind:?} came while the runspace pool was {state:?}")]
-    Unexpected { kind: super::message::MessageType, state: PoolState },
+    Unexpected { kind: MessageType, state: PoolState },
     #[error("the peer speaks protocol {0}")]
     Version(String),
 }
 
+impl ProtocolError {
+    pub(super) fn missing(kind: MessageType) -> impl Fn(Missing) -> Self {
+        move |Missing(what)| Self::Missing { kind, what }
+    }
+}
+
 /// The client's end of one runspace pool.
-pub struct ClientPool {}
+pub struct ClientPool {
+    id: Uuid,
+    host: HostInfo,
+    runspaces: (i32, i32),
+    application_arguments: Value,
+    /// What is said, and then what both ends speak.
+    protocol: Protocol,
+    state: PoolState,
+    /// Pipelines that were made and not forgotten.
+    pipelines: HashMap<Uuid, PipelineState>,
+    outbox: Outbox,
+    next_call: i64,
+    pair: Option<KeyPair>,
+    key: Option<SessionKey>,
+    /// Why no key pair could be made; told by the next [`ClientPool::receive`].
+    key_error: Option<KeyError>,
+}
 
 impl ClientPool {
     /// A pool that is not open yet. `runspaces` is (min, max).
     pub fn new(id: Uuid, host: HostInfo, runspaces: (i32, i32)) -> Self {
-        let _ = (id, host, runspaces);
-        todo!()
+        Self {
+            id,
+            host,
+            runspaces,
+            application_arguments: pool::version_table("7.4.0", "Core", Protocol::V2_3),
+            protocol: Protocol::V2_3,
+            state: PoolState::BeforeOpen,
+            pipelines: HashMap::new(),
+            outbox: Outbox::default(),
+            next_call: 1,
+            pair: None,
+            key: None,
+            key_error: None,
+        }
     }
+
+    /// Says another protocol than 2.3 when it opens.
+    #[must_use]
+    pub fn speaking(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
     pub fn id(&self) -> Uuid {
-        todo!()
+        self.id
     }
+
     pub fn state(&self) -> PoolState {
-        todo!()
+        self.state
     }
+
+    /// What both ends speak, once the server has said its own.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// The session key, once it was exchanged.
+    pub fn session_key(&self) -> Option<&SessionKey> {
+        self.key.as_ref()
+    }
+
+    /// A pipeline's state as the server last told it; `None` where there is none of that id.
+    pub fn pipeline_state(&self, pipeline: Uuid) -> Option<PipelineState> {
+        self.pipelines.get(&pipeline).copied()
+    }
+
     /// Queues SESSION_CAPABILITY and INIT_RUNSPACEPOOL.
     pub fn open(&mut self) {
-        todo!()
+        let capability = SessionCapability { protocol: self.protocol };
+        self.outbox.push_urgent(MessageType::SessionCapability, &capability.to_value());
+        let init = InitRunspacePool {
+            min_runspaces: self.runspaces.0,
+            max_runspaces: self.runspaces.1,
+            host: self.host.clone(),
+            application_arguments: self.application_arguments.clone(),
+        };
+        self.outbox.push_urgent(MessageType::InitRunspacePool, &init.to_value());
+        self.state = PoolState::NegotiationSent;
     }
-    /// Takes one message of the server. SecureStrings in what comes out are [`super::clixml::Secure::Plain`]
-    /// where a key is there.
-    pub fn receive(&mut self, message: &Message) -> Result<Vec<Event>, ProtocolError> {
-        let _ = message;
-        todo!()
-    }
-    /// What is to be sent now. A message with a secret is held back, and what follows it on the same
-    /// pipeline, until the session key is there; the key exchange is started by that.
+
+    /// What is to be sent now; nothing but the negotiation before the pool is open. A message with a
+    /// secret is held back, and what follows it on the same pipeline, until the session key is there; the
+    /// key exchange is started by that, which makes an RSA key pair: a good part of a second.
     pub fn take_outgoing(&mut self) -> Vec<Outgoing> {
-        todo!()
+        if self.state != PoolState::Opened {
+            let urgent = self.outbox.take_urgent();
+            return urgent.into_iter().map(|queued| self.addressed(queued)).collect();
+        }
+        if self.key.is_none() && !self.protocol.has_clear_secrets() && self.outbox.has_secret() {
+            self.send_public_key();
+        }
+        let seal = seal(self.protocol, self.key.as_ref());
+        let going = self.outbox.take(seal.as_ref());
+        going.into_iter().map(|queued| self.addressed(queued)).collect()
     }
+
+    fn addressed(&self, queued: Queued) -> Outgoing {
+        let (stream, kind, pipeline) = (queued.stream, queued.kind, queued.pipeline);
+        let body = queued.text();
+        let message = Message { destination: Destination::Server, kind, pool: self.id, pipeline, body };
+        Outgoing { stream, message }
+    }
+
+    /// Queues PUBLIC_KEY, once.
+    fn send_public_key(&mut self) {
+        if self.pair.is_some() || self.key_error.is_some() {
+            return;
+        }
+        match KeyPair::generate() {
+            Ok(pair) => {
+                let body = Value::with_properties([("PublicKey", pair.public_blob().into())]);
+                self.outbox.push_urgent(MessageType::PublicKey, &body);
+                self.pair = Some(pair);
+            }
+            Err(error) => self.key_error = Some(error),
+        }
+    }
+
     /// Queues CREATE_PIPELINE; gives the pipeline's id.
     pub fn create_pipeline(&mut self, pipeline: &Pipeline) -> Uuid {
-        let _ = pipeline;
-        todo!()
+        self.start(MessageType::CreatePipeline, &pipeline.to_value())
     }
+
     /// Queues GET_COMMAND_METADATA; gives the pipeline's id.
     pub fn command_metadata(&mut self, query: &MetadataQuery) -> Uuid {
-        let _ = query;
-        todo!()
+        self.start(MessageType::GetCommandMetadata, &query.to_value())
     }
+
+    fn start(&mut self, kind: MessageType, value: &Value) -> Uuid {
+        let id = Uuid::new_v4();
+        self.adopt(id);
+        self.outbox.push(Stream::Default, kind, id, value);
+        id
+    }
+
+    /// Knows a pipeline that someone else has started in this pool.
+    pub fn adopt(&mut self, pipeline: Uuid) {
+        self.pipelines.insert(pipeline, PipelineState::Running);
+    }
+
     pub fn input(&mut self, pipeline: Uuid, value: &Value) {
-        let _ = (pipeline, value);
-        todo!()
+        self.outbox.push(Stream::Default, MessageType::PipelineInput, pipeline, value);
     }
+
     pub fn end_input(&mut self, pipeline: Uuid) {
-        let _ = pipeline;
-        todo!()
+        self.outbox.push_empty(MessageType::EndOfPipelineInput, pipeline);
     }
+
     /// Answers a host call of a pipeline, or of the pool (`None`).
     pub fn respond(&mut self, pipeline: Option<Uuid>, response: &HostResponse) {
-        let _ = (pipeline, response);
-        todo!()
+        let (kind, pipeline) = match pipeline {
+            Some(pipeline) => (MessageType::PipelineHostResponse, pipeline),
+            None => (MessageType::RunspacePoolHostResponse, Uuid::nil()),
+        };
+        self.outbox.push(Stream::PromptResponse, kind, pipeline, &response.to_value());
     }
-    /// Queues GET_AVAILABLE_RUNSPACES, SET_MAX_RUNSPACES; the answer is [`Event::RunspaceAvailability`].
+
+    /// Queues GET_AVAILABLE_RUNSPACES; the answer is [`Event::RunspaceAvailability`] with this call id.
     pub fn get_available_runspaces(&mut self) -> i64 {
-        todo!()
+        self.call(MessageType::GetAvailableRunspaces, Vec::new())
     }
+
+    /// Queues SET_MAX_RUNSPACES; the answer is [`Event::RunspaceAvailability`] with this call id.
     pub fn set_max_runspaces(&mut self, max: i32) -> i64 {
-        let _ = max;
-        todo!()
+        self.call(MessageType::SetMaxRunspaces, vec![("MaxRunspaces", Value::I32(max))])
     }
-    /// Forgets a pipeline whose end was seen.
+
+    fn call(&mut self, kind: MessageType, mut properties: Vec<(&str, Value)>) -> i64 {
+        let id = self.next_call;
+        self.next_call += 1;
+        properties.push(("ci", Value::I64(id)));
+        self.outbox.push(Stream::Default, kind, Uuid::nil(), &Value::with_properties(properties));
+        id
+    }
+
+    /// Forgets a pipeline whose end was seen; what it still had to say, and what the server still says
+    /// of it, is dropped.
     pub fn forget(&mut self, pipeline: Uuid) {
-        let _ = pipeline;
-        todo!()
+        self.pipelines.remove(&pipeline);
+        self.outbox.forget(pipeline);
     }
+}
+
+/// How secrets travel now, if they can.
+pub(super) fn seal(protocol: Protocol, key: Option<&SessionKey>) -> Option<Seal<'_>> {
+    if protocol.has_clear_secrets() { Some(Seal::Clear) } else { key.map(Seal::Key) }
 }

@@ -1,7 +1,9 @@
 //! The client's host: what it is (HostInfo, MS-PSRP 2.2.3.14) and what the server asks of it
 //! (host calls, 2.2.3.17 and 2.2.6).
 
-use super::clixml::Value;
+use super::Missing;
+use super::clixml::{Content, Object, Value};
+use super::record::ErrorRecord;
 
 /// The host data that a client sends with its pool and pipelines.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +18,118 @@ pub struct HostInfo {
     pub title: String,
     /// No host at all (`_isHostNull`): every prompt fails.
     pub is_null: bool,
+}
+
+impl Default for HostInfo {
+    /// A console of 80 columns and 24 rows whose colours are not known.
+    fn default() -> Self {
+        Self {
+            window: (80, 24),
+            buffer: (80, 24),
+            foreground: -1,
+            background: -1,
+            title: String::new(),
+            is_null: false,
+        }
+    }
+}
+
+/// Keys of `_hostDefaultData` (MS-PSRP 2.2.3.14).
+mod key {
+    pub const FOREGROUND: i32 = 0;
+    pub const BACKGROUND: i32 = 1;
+    pub const CURSOR_POSITION: i32 = 2;
+    pub const WINDOW_POSITION: i32 = 3;
+    pub const CURSOR_SIZE: i32 = 4;
+    pub const BUFFER: i32 = 5;
+    pub const WINDOW: i32 = 6;
+    pub const LARGEST_WINDOW: i32 = 7;
+    pub const LARGEST_PHYSICAL_WINDOW: i32 = 8;
+    pub const TITLE: i32 = 9;
+}
+
+impl HostInfo {
+    /// No host at all.
+    pub fn null() -> Self {
+        Self { is_null: true, ..Self::default() }
+    }
+
+    /// The `HostInfo` of INIT_RUNSPACEPOOL and CREATE_PIPELINE.
+    pub fn to_value(&self) -> Value {
+        let mut properties = flags(self.is_null, false);
+        if !self.is_null {
+            let data = Value::dictionary([
+                entry(key::TITLE, "System.String", self.title.as_str().into()),
+                entry(key::LARGEST_PHYSICAL_WINDOW, SIZE, size(self.window)),
+                entry(key::LARGEST_WINDOW, SIZE, size(self.window)),
+                entry(key::WINDOW, SIZE, size(self.window)),
+                entry(key::BUFFER, SIZE, size(self.buffer)),
+                entry(key::CURSOR_SIZE, "System.Int32", Value::I32(100)),
+                entry(key::WINDOW_POSITION, COORDINATES, origin()),
+                entry(key::CURSOR_POSITION, COORDINATES, origin()),
+                entry(key::BACKGROUND, "System.ConsoleColor", Value::I32(self.background)),
+                entry(key::FOREGROUND, "System.ConsoleColor", Value::I32(self.foreground)),
+            ]);
+            properties.insert(3, ("_hostDefaultData", Value::with_properties([("data", data)])));
+        }
+        Value::with_properties(properties)
+    }
+
+    /// The `HostInfo` of a pipeline that has the pool's host.
+    pub fn of_the_pool() -> Value {
+        Value::with_properties(flags(true, true))
+    }
+
+    /// Reads a `HostInfo`; `None` where it says that the pool's host is used. What a client leaves out is
+    /// as in [`HostInfo::default`].
+    pub fn read(value: &Value) -> Result<Option<Self>, Missing> {
+        let flag = |name| value.property(name).and_then(Value::as_bool);
+        if flag("_useRunspaceHost") == Some(true) {
+            return Ok(None);
+        }
+        let is_null = flag("_isHostNull").ok_or(Missing("HostInfo._isHostNull"))?;
+        let mut info = Self { is_null, ..Self::default() };
+        let Some(data) = value.property("_hostDefaultData").and_then(|data| data.property("data")) else {
+            return Ok(Some(info));
+        };
+        let item = |key: i32| {
+            let entries = data.entries().unwrap_or_default();
+            let (_, value) = entries.iter().find(|(name, _)| name.as_i32() == Some(key))?;
+            value.property("V")
+        };
+        let pair =
+            |value: &Value| Some((value.property("width")?.as_i32()?, value.property("height")?.as_i32()?));
+        info.window = item(key::WINDOW).and_then(pair).unwrap_or(info.window);
+        info.buffer = item(key::BUFFER).and_then(pair).unwrap_or(info.buffer);
+        info.foreground = item(key::FOREGROUND).and_then(Value::as_i32).unwrap_or(info.foreground);
+        info.background = item(key::BACKGROUND).and_then(Value::as_i32).unwrap_or(info.background);
+        info.title = item(key::TITLE).and_then(Value::as_str).map(str::to_owned).unwrap_or_default();
+        Ok(Some(info))
+    }
+}
+
+const SIZE: &str = "System.Management.Automation.Host.Size";
+const COORDINATES: &str = "System.Management.Automation.Host.Coordinates";
+
+fn flags(null: bool, of_the_pool: bool) -> Vec<(&'static str, Value)> {
+    vec![
+        ("_isHostUINull", null.into()),
+        ("_isHostRawUINull", null.into()),
+        ("_isHostNull", null.into()),
+        ("_useRunspaceHost", of_the_pool.into()),
+    ]
+}
+
+fn entry(key: i32, type_name: &str, value: Value) -> (Value, Value) {
+    (Value::I32(key), Value::with_properties([("T", type_name.into()), ("V", value)]))
+}
+
+fn size((width, height): (i32, i32)) -> Value {
+    Value::with_properties([("width", Value::I32(width)), ("height", Value::I32(height))])
+}
+
+fn origin() -> Value {
+    Value::with_properties([("x", Value::I32(0)), ("y", Value::I32(0))])
 }
 
 /// RemoteHostMethodId (MS-PSRP 2.2.6).
@@ -80,6 +194,118 @@ pub enum HostMethod {
     PromptForChoiceMultipleSelection = 56,
 }
 
+impl HostMethod {
+    const ALL: [Self; 56] = [
+        Self::GetName,
+        Self::GetVersion,
+        Self::GetInstanceId,
+        Self::GetCurrentCulture,
+        Self::GetCurrentUICulture,
+        Self::SetShouldExit,
+        Self::EnterNestedPrompt,
+        Self::ExitNestedPrompt,
+        Self::NotifyBeginApplication,
+        Self::NotifyEndApplication,
+        Self::ReadLine,
+        Self::ReadLineAsSecureString,
+        Self::Write1,
+        Self::Write2,
+        Self::WriteLine1,
+        Self::WriteLine2,
+        Self::WriteLine3,
+        Self::WriteErrorLine,
+        Self::WriteDebugLine,
+        Self::WriteProgress,
+        Self::WriteVerboseLine,
+        Self::WriteWarningLine,
+        Self::Prompt,
+        Self::PromptForCredential1,
+        Self::PromptForCredential2,
+        Self::PromptForChoice,
+        Self::GetForegroundColor,
+        Self::SetForegroundColor,
+        Self::GetBackgroundColor,
+        Self::SetBackgroundColor,
+        Self::GetCursorPosition,
+        Self::SetCursorPosition,
+        Self::GetWindowPosition,
+        Self::SetWindowPosition,
+        Self::GetCursorSize,
+        Self::SetCursorSize,
+        Self::GetBufferSize,
+        Self::SetBufferSize,
+        Self::GetWindowSize,
+        Self::SetWindowSize,
+        Self::GetWindowTitle,
+        Self::SetWindowTitle,
+        Self::GetMaxWindowSize,
+        Self::GetMaxPhysicalWindowSize,
+        Self::GetKeyAvailable,
+        Self::ReadKey,
+        Self::FlushInputBuffer,
+        Self::SetBufferContents1,
+        Self::SetBufferContents2,
+        Self::GetBufferContents,
+        Self::ScrollBufferContents,
+        Self::PushRunspace,
+        Self::PopRunspace,
+        Self::GetIsRunspacePushed,
+        Self::GetRunspace,
+        Self::PromptForChoiceMultipleSelection,
+    ];
+
+    /// The method of a RemoteHostMethodId.
+    pub fn from_number(number: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| *method as i32 == number)
+    }
+
+    /// Whether a server waits for the answer: methods that return something do, and prompts
+    /// (MS-PSRP 2.2.6; void methods are called with id -100).
+    pub fn wants_answer(self) -> bool {
+        !matches!(
+            self,
+            Self::SetShouldExit
+                | Self::EnterNestedPrompt
+                | Self::ExitNestedPrompt
+                | Self::NotifyBeginApplication
+                | Self::NotifyEndApplication
+                | Self::Write1
+                | Self::Write2
+                | Self::WriteLine1
+                | Self::WriteLine2
+                | Self::WriteLine3
+                | Self::WriteErrorLine
+                | Self::WriteDebugLine
+                | Self::WriteProgress
+                | Self::WriteVerboseLine
+                | Self::WriteWarningLine
+                | Self::SetForegroundColor
+                | Self::SetBackgroundColor
+                | Self::SetCursorPosition
+                | Self::SetWindowPosition
+                | Self::SetCursorSize
+                | Self::SetBufferSize
+                | Self::SetWindowSize
+                | Self::SetWindowTitle
+                | Self::FlushInputBuffer
+                | Self::SetBufferContents1
+                | Self::SetBufferContents2
+                | Self::ScrollBufferContents
+                | Self::PushRunspace
+                | Self::PopRunspace
+        )
+    }
+
+    fn to_value(self) -> Value {
+        let type_name = "System.Management.Automation.Remoting.RemoteHostMethodId";
+        Value::enumeration(type_name, &format!("{self:?}"), self as i32)
+    }
+
+    fn read(call: &Value) -> Result<Self, Missing> {
+        call.property("mi").and_then(Value::as_i32).and_then(Self::from_number).ok_or(Missing("mi"))
+    }
+}
+
 /// One call of the server on the client's host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostCall {
@@ -94,6 +320,31 @@ impl HostCall {
     pub fn wants_answer(&self) -> bool {
         self.call_id != -100
     }
+
+    /// The body of PIPELINE_HOST_CALL and RUNSPACEPOOL_HOST_CALL.
+    pub fn to_value(&self) -> Value {
+        let parameters = Value::list(ARRAY_LIST, self.parameters.iter().cloned());
+        Value::with_properties([
+            ("ci", Value::I64(self.call_id)),
+            ("mi", self.method.to_value()),
+            ("mp", parameters),
+        ])
+    }
+
+    /// Reads a host call.
+    pub fn read(value: &Value) -> Result<Self, Missing> {
+        Ok(Self {
+            call_id: call_id(value)?,
+            method: HostMethod::read(value)?,
+            parameters: value.property("mp").and_then(Value::items).unwrap_or_default().to_vec(),
+        })
+    }
+}
+
+const ARRAY_LIST: [&str; 2] = ["System.Collections.ArrayList", "System.Object"];
+
+fn call_id(value: &Value) -> Result<i64, Missing> {
+    value.property("ci").and_then(Value::as_i64).ok_or(Missing("ci"))
 }
 
 /// A client's answer to a [`HostCall`].
@@ -103,4 +354,47 @@ pub struct HostResponse {
     pub method: HostMethod,
     /// The returned value, or the text of the exception that the host threw.
     pub result: Result<Option<Value>, String>,
+}
+
+impl HostResponse {
+    /// The body of PIPELINE_HOST_RESPONSE and RUNSPACEPOOL_HOST_RESPONSE.
+    pub fn to_value(&self) -> Value {
+        let mut properties = Vec::with_capacity(3);
+        match &self.result {
+            Ok(Some(value)) => properties.push(("mr", value.clone())),
+            Ok(None) => {}
+            Err(message) => {
+                let mut record =
+                    ErrorRecord::new(message, "System.Exception", "RemoteHostExecutionException");
+                record.category_reason = "Exception".to_owned();
+                record.category_message = "NotSpecified: (:) [], Exception".to_owned();
+                properties.push(("me", record.to_value()));
+            }
+        }
+        properties.push(("ci", Value::I64(self.call_id)));
+        properties.push(("mi", self.method.to_value()));
+        Value::with_properties(properties)
+    }
+
+    /// Reads an answer.
+    pub fn read(value: &Value) -> Result<Self, Missing> {
+        let result = match value.property("me") {
+            Some(exception) if !exception.is_null() => Err(ErrorRecord::read(exception).message),
+            _ => Ok(value.property("mr").cloned()),
+        };
+        Ok(Self { call_id: call_id(value)?, method: HostMethod::read(value)?, result })
+    }
+}
+
+/// A PSCredential as PowerShell writes it; the password is sealed on its way out.
+pub fn credential(user: &str, password: secrecy::SecretString) -> Value {
+    let type_name = "System.Management.Automation.PSCredential";
+    Object {
+        type_names: vec![type_name.to_owned(), "System.Object".to_owned()],
+        to_string: Some(type_name.to_owned()),
+        content: Content::None,
+        adapted: vec![("UserName".to_owned(), user.into()), ("Password".to_owned(), Value::secure(password))],
+        extended: Vec::new(),
+    }
+    .into()
 }

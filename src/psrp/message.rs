@@ -90,7 +90,8 @@ const HEADER: usize = 40;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 impl Message {
-    /// The bytes that fragments carry, with the byte order mark that PowerShell writes.
+    /// The bytes that fragments carry, with the byte order mark that PowerShell writes before a
+    /// body that is not empty.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER + BYTE_ORDER_MARK.len() + self.body.len());
         let destination: u32 = match self.destination {
@@ -101,7 +102,9 @@ impl Message {
         bytes.extend((self.kind as u32).to_le_bytes());
         bytes.extend(self.pool.to_bytes_le());
         bytes.extend(self.pipeline.to_bytes_le());
-        bytes.extend(BYTE_ORDER_MARK);
+        if !self.body.is_empty() {
+            bytes.extend(BYTE_ORDER_MARK);
+        }
         bytes.extend(self.body.as_bytes());
         bytes
     }

@@ -1,7 +1,9 @@
 //! CREATE_PIPELINE (MS-PSRP 2.2.2.10) and GET_COMMAND_METADATA (2.2.2.14) as types.
 
-use super::clixml::Value;
+use super::Missing;
+use super::clixml::{Content, Object, Value};
 use super::host::HostInfo;
+use super::pool::unknown_apartment;
 
 /// A pipeline to run.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +18,7 @@ pub struct Pipeline {
 }
 
 /// One command of a pipeline.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Command {
     pub name: String,
     pub is_script: bool,
@@ -29,6 +31,8 @@ pub struct Command {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Argument {
     pub name: Option<String>,
+    /// `None`: a name alone. It is a switch, or the next argument without a name is its value, as on a
+    /// command line.
     pub value: Option<Value>,
 }
 
@@ -53,4 +57,284 @@ pub struct MetadataQuery {
     pub command_type: i32,
     pub namespace: Vec<String>,
     pub arguments: Vec<Value>,
+}
+
+impl Pipeline {
+    /// A pipeline of these commands without input, on the pool's host.
+    pub fn new(commands: Vec<Command>) -> Self {
+        Self { commands, no_input: true, host: None, add_to_history: false, is_nested: false }
+    }
+
+    /// The body of CREATE_PIPELINE.
+    pub fn to_value(&self) -> Value {
+        let commands = self.commands.iter().map(Command::to_value);
+        let powershell = Value::with_properties([
+            ("Cmds", Value::list(OBJECT_LIST, commands)),
+            ("IsNested", self.is_nested.into()),
+            ("History", Value::Null),
+            ("RedirectShellErrorOutputPipe", (!self.is_interactive()).into()),
+        ]);
+        Value::with_properties([
+            ("PowerShell", powershell),
+            ("NoInput", self.no_input.into()),
+            ("ApartmentState", unknown_apartment()),
+            (
+                "RemoteStreamOptions",
+                Value::enumeration("System.Management.Automation.RemoteStreamOptions", "0", 0),
+            ),
+            ("AddToHistory", self.add_to_history.into()),
+            ("HostInfo", self.host.as_ref().map_or_else(HostInfo::of_the_pool, HostInfo::to_value)),
+            ("IsNested", self.is_nested.into()),
+        ])
+    }
+
+    /// Whether the errors belong on the host and not in the error stream, as PowerShell has it for lines
+    /// that a person typed: their last command takes the others' errors.
+    fn is_interactive(&self) -> bool {
+        self.commands.last().is_some_and(|last| last.merge.previous_results != 0)
+    }
+
+    /// Reads CREATE_PIPELINE.
+    pub fn read(value: &Value) -> Result<Self, Missing> {
+        let flag = |name| value.property(name).and_then(Value::as_bool);
+        let powershell = value.property("PowerShell").ok_or(Missing("PowerShell"))?;
+        let commands =
+            powershell.property("Cmds").and_then(Value::items).ok_or(Missing("PowerShell.Cmds"))?;
+        let host = value.property("HostInfo").ok_or(Missing("HostInfo"))?;
+        Ok(Self {
+            commands: commands.iter().map(Command::read).collect::<Result<_, _>>()?,
+            no_input: flag("NoInput").ok_or(Missing("NoInput"))?,
+            host: HostInfo::read(host)?,
+            add_to_history: flag("AddToHistory").unwrap_or_default(),
+            is_nested: flag("IsNested").unwrap_or_default(),
+        })
+    }
+}
+
+/// A CREATE_PIPELINE's value with another host, and all else as it stands.
+pub fn with_host(create_pipeline: &Value, host: &HostInfo) -> Value {
+    let Value::Object(object) = create_pipeline else { return create_pipeline.clone() };
+    let mut object = Object::clone(object);
+    for (name, value) in &mut object.extended {
+        if name == "HostInfo" {
+            *value = host.to_value();
+        }
+    }
+    object.into()
+}
+
+const OBJECT_LIST: [&str; 2] = [
+    "System.Collections.Generic.List`1[[System.Management.Automation.PSObject, \
+     System.Management.Automation, Version=3.0.0.0, Culture=neutral, PublicKeyToken=31bf3856ad364e35]]",
+    "System.Object",
+];
+
+impl Command {
+    /// A command by its name, with no arguments.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    fn to_value(&self) -> Value {
+        let merge = &self.merge;
+        Value::with_properties([
+            ("Cmd", self.name.as_str().into()),
+            ("IsScript", self.is_script.into()),
+            ("UseLocalScope", self.use_local_scope.into()),
+            ("MergeMyResult", result_types(merge.my_result)),
+            ("MergeToResult", result_types(merge.to_result)),
+            ("MergePreviousResults", result_types(merge.previous_results)),
+            ("MergeError", result_types(merge.error)),
+            ("MergeWarning", result_types(merge.warning)),
+            ("MergeVerbose", result_types(merge.verbose)),
+            ("MergeDebug", result_types(merge.debug)),
+            ("MergeInformation", result_types(merge.information)),
+            ("Args", Value::list(OBJECT_LIST, self.arguments.iter().map(Argument::to_value))),
+        ])
+    }
+
+    fn read(value: &Value) -> Result<Self, Missing> {
+        let merge = |name| value.property(name).and_then(Value::as_i32).unwrap_or_default();
+        let arguments = value.property("Args").and_then(Value::items).unwrap_or_default();
+        Ok(Self {
+            name: value.property("Cmd").and_then(Value::as_str).ok_or(Missing("Cmd"))?.to_owned(),
+            is_script: value.property("IsScript").and_then(Value::as_bool).unwrap_or_default(),
+            use_local_scope: value.property("UseLocalScope").and_then(Value::as_bool),
+            arguments: arguments.iter().map(Argument::read).collect::<Result<_, _>>()?,
+            merge: Merge {
+                my_result: merge("MergeMyResult"),
+                to_result: merge("MergeToResult"),
+                previous_results: merge("MergePreviousResults"),
+                error: merge("MergeError"),
+                warning: merge("MergeWarning"),
+                verbose: merge("MergeVerbose"),
+                debug: merge("MergeDebug"),
+                information: merge("MergeInformation"),
+            },
+        })
+    }
+}
+
+impl Argument {
+    /// `-Name:value`
+    pub fn named(name: impl Into<String>, value: impl Into<Value>) -> Self {
+        Self { name: Some(name.into()), value: Some(value.into()) }
+    }
+
+    /// `-Name`
+    pub fn switch(name: impl Into<String>) -> Self {
+        Self { name: Some(name.into()), value: None }
+    }
+
+    pub fn positional(value: impl Into<Value>) -> Self {
+        Self { name: None, value: Some(value.into()) }
+    }
+
+    /// As PowerShell writes what it has parsed: `-Name:` with a value, as its proxies have it, and
+    /// `-Name` alone, with a null that is none.
+    fn to_value(&self) -> Value {
+        let name = match (&self.name, &self.value) {
+            (Some(name), Some(_)) => format!("-{name}:").into(),
+            (Some(name), None) => format!("-{name}").into(),
+            (None, _) => Value::Null,
+        };
+        Value::with_properties([("N", name), ("V", self.value.clone().unwrap_or_default())])
+    }
+
+    /// Reads `Name`, `-Name` and `-Name:` (CommandParameter.cs, ToCommandParameterInternal): a null is a
+    /// value only after a colon or without a name.
+    fn read(value: &Value) -> Result<Self, Missing> {
+        let argument = value.property("V").ok_or(Missing("V"))?;
+        let Some(written) = value.property("N").ok_or(Missing("N"))?.as_str() else {
+            return Ok(Self { name: None, value: Some(argument.clone()) });
+        };
+        // PowerShell takes en dash, em dash and horizontal bar for a dash.
+        let dashed = written.strip_prefix(['-', '\u{2013}', '\u{2014}', '\u{2015}']);
+        let bare = dashed.map(str::trim_end).unwrap_or(written);
+        let (name, colon) = match dashed.and(bare.strip_suffix(':')) {
+            Some(name) => (name, true),
+            None => (bare, false),
+        };
+        let absent = argument.is_null() && !colon;
+        Ok(Self { name: Some(name.to_owned()), value: (!absent).then(|| argument.clone()) })
+    }
+}
+
+/// A PipelineResultTypes value.
+fn result_types(number: i32) -> Value {
+    let names = ["None", "Output", "Error", "Warning", "Verbose", "Debug", "Information", "All", "Null"];
+    let name = usize::try_from(number).ok().and_then(|index| names.get(index));
+    let name = name.map_or_else(|| number.to_string(), |name| (*name).to_owned());
+    Value::enumeration("System.Management.Automation.Runspaces.PipelineResultTypes", &name, number)
+}
+
+impl MetadataQuery {
+    /// The body of GET_COMMAND_METADATA.
+    pub fn to_value(&self) -> Value {
+        let arguments = if self.arguments.is_empty() {
+            Value::Null
+        } else {
+            Value::array(self.arguments.iter().cloned())
+        };
+        Value::with_properties([
+            ("Name", Value::strings(self.names.iter().cloned())),
+            ("CommandType", command_types(self.command_type)),
+            ("Namespace", Value::strings(self.namespace.iter().cloned())),
+            ("FullyQualifiedModule", Value::Null),
+            ("ArgumentList", arguments),
+        ])
+    }
+
+    pub fn read(value: &Value) -> Result<Self, Missing> {
+        let strings = |name| {
+            let items = value.property(name).and_then(Value::items).unwrap_or_default();
+            items.iter().map(Value::display_text).collect()
+        };
+        Ok(Self {
+            names: strings("Name"),
+            command_type: value
+                .property("CommandType")
+                .and_then(Value::as_i32)
+                .ok_or(Missing("CommandType"))?,
+            namespace: strings("Namespace"),
+            arguments: value.property("ArgumentList").and_then(Value::items).unwrap_or_default().to_vec(),
+        })
+    }
+}
+
+/// A CommandTypes value, named as .NET names a set of flags.
+fn command_types(bits: i32) -> Value {
+    const NAMES: [(i32, &str); 8] = [
+        (1, "Alias"),
+        (2, "Function"),
+        (4, "Filter"),
+        (8, "Cmdlet"),
+        (16, "ExternalScript"),
+        (32, "Application"),
+        (64, "Script"),
+        (256, "Configuration"),
+    ];
+    let set: Vec<_> = NAMES.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect();
+    let name = if bits == 383 { "All".to_owned() } else { set.join(", ") };
+    Value::enumeration("System.Management.Automation.CommandTypes", &name, bits)
+}
+
+/// A switch parameter's value as PowerShell's proxies send it.
+pub fn switch_value(on: bool) -> Value {
+    let type_names = ["System.Management.Automation.SwitchParameter", "System.ValueType", "System.Object"];
+    Object {
+        type_names: type_names.map(str::to_owned).to_vec(),
+        to_string: Some(if on { "True" } else { "False" }.to_owned()),
+        content: Content::None,
+        adapted: vec![("IsPresent".to_owned(), on.into())],
+        extended: Vec::new(),
+    }
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_keep_their_meaning_in_every_form() {
+        let read = |name: Value, value: Value| {
+            Argument::read(&Value::with_properties([("N", name), ("V", value)])).unwrap()
+        };
+        let one = || Value::I32(1);
+        assert_eq!(read("PolicyName".into(), one()), Argument::named("PolicyName", 1));
+        assert_eq!(read("-PolicyName:".into(), one()), Argument::named("PolicyName", 1));
+        assert_eq!(read("-PolicyName: ".into(), Value::Null), Argument::named("PolicyName", Value::Null));
+        assert_eq!(read("-Confirm".into(), Value::Null), Argument::switch("Confirm"));
+        assert_eq!(read("Confirm".into(), Value::Null), Argument::switch("Confirm"));
+        assert_eq!(read(Value::Null, Value::Null), Argument::positional(Value::Null));
+        assert_eq!(read("–Force".into(), Value::Null), Argument::switch("Force"));
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let mut command = Command::new("Set-CsUser");
+        command.arguments = vec![
+            Argument::positional("kenmyer"),
+            Argument::named("EnterpriseVoiceEnabled", true),
+            Argument::switch("Confirm"),
+            Argument::named("Policy", Value::Null),
+        ];
+        command.merge.my_result = 2;
+        let mut pipeline = Pipeline::new(vec![command, Command::new("Out-Default")]);
+        pipeline.host = Some(HostInfo { window: (120, 30), title: "a title".into(), ..HostInfo::default() });
+        assert_eq!(Pipeline::read(&pipeline.to_value()).unwrap(), pipeline);
+        let host = HostInfo::null();
+        let changed = Pipeline::read(&with_host(&pipeline.to_value(), &host)).unwrap();
+        assert_eq!(changed, Pipeline { host: Some(host), ..pipeline });
+
+        let query = MetadataQuery {
+            names: vec!["*-Cs*".into()],
+            command_type: 271,
+            namespace: vec![],
+            arguments: vec![Value::I32(1)],
+        };
+        assert_eq!(MetadataQuery::read(&query.to_value()).unwrap(), query);
+        assert_eq!(command_types(271).display_text(), "Alias, Function, Filter, Cmdlet, Configuration");
+    }
 }

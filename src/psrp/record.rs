@@ -1,10 +1,15 @@
 //! The records of the other streams, and the states of pools and pipelines.
 
-use super::clixml::Value;
+mod error;
+
+use super::Missing;
+use super::clixml::{Object, Value};
+use super::message::MessageType;
 
 /// An ErrorRecord (MS-PSRP 2.2.3.15), with what a person is shown.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ErrorRecord {
+    /// The exception's message; [`ErrorRecord::display_text`] is what a person is shown.
     pub message: String,
     pub exception_type: String,
     pub fully_qualified_id: String,
@@ -22,7 +27,7 @@ pub struct ErrorRecord {
     pub command: Option<String>,
     /// InvocationInfo.PositionMessage.
     pub position: Option<String>,
-    /// The whole record as it came, for those who need more.
+    /// The whole record as it came, for those who need more; null in a record that was made here.
     pub value: Value,
 }
 
@@ -83,9 +88,169 @@ pub enum PipelineState {
     Disconnected = 6,
 }
 
+impl PoolState {
+    pub fn from_number(number: i32) -> Option<Self> {
+        Some(match number {
+            0 => Self::BeforeOpen,
+            1 => Self::Opening,
+            2 => Self::Opened,
+            3 => Self::Closed,
+            4 => Self::Closing,
+            5 => Self::Broken,
+            6 => Self::NegotiationSent,
+            7 => Self::NegotiationSucceeded,
+            8 => Self::Connecting,
+            9 => Self::Disconnected,
+            _ => return None,
+        })
+    }
+
+    /// The body of RUNSPACEPOOL_STATE.
+    pub fn to_value(self, error: Option<&ErrorRecord>) -> Value {
+        state("RunspaceState", self as i32, error)
+    }
+
+    /// Reads RUNSPACEPOOL_STATE.
+    pub fn read(value: &Value) -> Result<(Self, Option<Box<ErrorRecord>>), Missing> {
+        let number = value.property("RunspaceState").and_then(Value::as_i32);
+        let state = number.and_then(Self::from_number).ok_or(Missing("RunspaceState"))?;
+        Ok((state, state_error(value)))
+    }
+}
+
+/// The body of a state message.
+fn state(name: &str, number: i32, error: Option<&ErrorRecord>) -> Value {
+    let mut properties = vec![(name, Value::I32(number))];
+    properties.extend(error.map(|error| ("ExceptionAsErrorRecord", error.to_value())));
+    Value::with_properties(properties)
+}
+
+fn state_error(value: &Value) -> Option<Box<ErrorRecord>> {
+    let record = value.property("ExceptionAsErrorRecord").filter(|record| !record.is_null())?;
+    Some(Box::new(ErrorRecord::read(record)))
+}
+
 impl PipelineState {
+    pub fn from_number(number: i32) -> Option<Self> {
+        Some(match number {
+            0 => Self::NotStarted,
+            1 => Self::Running,
+            2 => Self::Stopping,
+            3 => Self::Stopped,
+            4 => Self::Completed,
+            5 => Self::Failed,
+            6 => Self::Disconnected,
+            _ => return None,
+        })
+    }
+
+    /// The body of PIPELINE_STATE.
+    pub fn to_value(self, error: Option<&ErrorRecord>) -> Value {
+        state("PipelineState", self as i32, error)
+    }
+
+    /// Reads PIPELINE_STATE.
+    pub fn read(value: &Value) -> Result<(Self, Option<Box<ErrorRecord>>), Missing> {
+        let number = value.property("PipelineState").and_then(Value::as_i32);
+        let state = number.and_then(Self::from_number).ok_or(Missing("PipelineState"))?;
+        Ok((state, state_error(value)))
+    }
+
     /// Whether nothing follows.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Stopped | Self::Completed | Self::Failed)
+    }
+}
+
+impl TextRecord {
+    /// The body of WARNING_RECORD, VERBOSE_RECORD or DEBUG_RECORD.
+    pub fn to_value(&self, kind: MessageType) -> Value {
+        let name = match kind {
+            MessageType::WarningRecord => "WarningRecord",
+            MessageType::VerboseRecord => "VerboseRecord",
+            _ => "DebugRecord",
+        };
+        Object {
+            type_names: vec![
+                format!("System.Management.Automation.{name}"),
+                "System.Management.Automation.InformationalRecord".to_owned(),
+                "System.Object".to_owned(),
+            ],
+            to_string: Some(self.message.clone()),
+            ..Object::with_properties([
+                ("InformationalRecord_Message", self.message.as_str().into()),
+                ("InformationalRecord_SerializeInvocationInfo", false.into()),
+            ])
+        }
+        .into()
+    }
+
+    /// Reads one; a bare string, as some servers send it, is its message.
+    pub fn read(value: &Value) -> Self {
+        let message = value.property("InformationalRecord_Message").unwrap_or(value);
+        Self { message: message.display_text() }
+    }
+}
+
+impl ProgressRecord {
+    /// The body of PROGRESS_RECORD, and the record of a WriteProgress host call.
+    pub fn to_value(&self) -> Value {
+        let (name, number) = if self.completed { ("Completed", 1) } else { ("Processing", 0) };
+        Value::with_properties([
+            ("Activity", self.activity.as_str().into()),
+            ("ActivityId", Value::I32(self.activity_id)),
+            ("StatusDescription", self.status.as_str().into()),
+            ("CurrentOperation", self.current_operation.clone().into()),
+            ("ParentActivityId", Value::I32(self.parent_id)),
+            ("PercentComplete", Value::I32(self.percent)),
+            ("Type", Value::enumeration("System.Management.Automation.ProgressRecordType", name, number)),
+            ("SecondsRemaining", Value::I32(self.seconds_remaining)),
+        ])
+    }
+
+    /// Reads one; what is missing is as in a record that says nothing of it.
+    pub fn read(value: &Value) -> Self {
+        let number = |name, missing| value.property(name).and_then(Value::as_i32).unwrap_or(missing);
+        let text = |name| value.property(name).filter(|value| !value.is_null()).map(Value::display_text);
+        Self {
+            activity: text("Activity").unwrap_or_default(),
+            activity_id: number("ActivityId", 0),
+            parent_id: number("ParentActivityId", -1),
+            status: text("StatusDescription").unwrap_or_default(),
+            current_operation: text("CurrentOperation"),
+            percent: number("PercentComplete", -1),
+            seconds_remaining: number("SecondsRemaining", -1),
+            completed: number("Type", 0) == 1,
+        }
+    }
+}
+
+impl InformationRecord {
+    /// The body of INFORMATION_RECORD. Nobody here knows the time, the process or its user: the time is
+    /// .NET's smallest, the others are empty.
+    pub fn to_value(&self) -> Value {
+        let list = "System.Collections.Generic.List`1[[System.String, mscorlib, Version=4.0.0.0, \
+                    Culture=neutral, PublicKeyToken=b77a5c561934e089]]";
+        Value::with_properties([
+            ("MessageData", self.message.clone()),
+            ("Source", self.source.as_str().into()),
+            ("TimeGenerated", Value::DateTime("0001-01-01T00:00:00".to_owned())),
+            ("Tags", Value::list([list, "System.Object"], self.tags.iter().map(|tag| tag.as_str().into()))),
+            ("User", "".into()),
+            ("Computer", "".into()),
+            ("ProcessId", Value::U32(0)),
+            ("NativeThreadId", Value::U32(0)),
+            ("ManagedThreadId", Value::U32(0)),
+        ])
+    }
+
+    /// Reads one.
+    pub fn read(value: &Value) -> Self {
+        let tags = value.property("Tags").and_then(Value::items).unwrap_or_default();
+        Self {
+            message: value.property("MessageData").cloned().unwrap_or_default(),
+            source: value.property("Source").map(Value::display_text).unwrap_or_default(),
+            tags: tags.iter().map(Value::display_text).collect(),
+        }
     }
 }

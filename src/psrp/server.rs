@@ -1,13 +1,20 @@
 //! The server's end of a runspace pool as a state machine: messages in, events and messages out.
 
+mod incoming;
+
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
-use super::client::ProtocolError;
-use super::clixml::Value;
-use super::host::{HostInfo, HostMethod, HostResponse};
-use super::message::Message;
+use super::client::{Stream, seal};
+use super::clixml::{Object, Value};
+use super::host::{HostCall, HostInfo, HostMethod, HostResponse};
+use super::key::SessionKey;
+use super::message::{Destination, Message, MessageType};
+use super::outbox::Outbox;
 use super::pipeline::{MetadataQuery, Pipeline};
-use super::record::{ErrorRecord, InformationRecord, PipelineState, PoolState, ProgressRecord};
+use super::pool::{Protocol, application_private_data};
+use super::record::{ErrorRecord, InformationRecord, PipelineState, PoolState, ProgressRecord, TextRecord};
 
 /// What the client asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,74 +50,191 @@ pub enum Event {
 }
 
 /// The server's end of one runspace pool. Everything queued is taken by [`ServerPool::take_outgoing`].
-pub struct ServerPool {}
+pub struct ServerPool {
+    /// Nil until the client's first message.
+    id: Uuid,
+    application_private_data: Value,
+    /// What is said, and then what both ends speak.
+    protocol: Protocol,
+    state: PoolState,
+    /// Pipelines that have not ended.
+    pipelines: HashMap<Uuid, PipelineState>,
+    /// The last host call's id, by pipeline; nil is the pool's.
+    calls: HashMap<Uuid, i64>,
+    outbox: Outbox,
+    /// The key that clients are given, once one is there or was set.
+    key: Option<SessionKey>,
+    /// Whether the client has the key.
+    key_given: bool,
+    key_requested: bool,
+}
 
 impl ServerPool {
     /// `application_private_data`: the dictionary that APPLICATION_PRIVATE_DATA carries.
     pub fn new(application_private_data: Value) -> Self {
-        let _ = application_private_data;
-        todo!()
+        Self {
+            id: Uuid::nil(),
+            application_private_data,
+            protocol: Protocol::V2_3,
+            state: PoolState::BeforeOpen,
+            pipelines: HashMap::new(),
+            calls: HashMap::new(),
+            outbox: Outbox::default(),
+            key: None,
+            key_given: false,
+            key_requested: false,
+        }
     }
+
+    /// Says another protocol than 2.3.
+    #[must_use]
+    pub fn speaking(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
+    /// Gives the client this session key and not one of its own.
+    #[must_use]
+    pub fn with_session_key(mut self, key: SessionKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+
     pub fn id(&self) -> Uuid {
-        todo!()
+        self.id
     }
-    /// Takes one message of the client. Secrets come out as [`super::clixml::Secure::Plain`].
-    pub fn receive(&mut self, message: &Message) -> Result<Vec<Event>, ProtocolError> {
-        let _ = message;
-        todo!()
+
+    pub fn state(&self) -> PoolState {
+        self.state
     }
+
+    /// What both ends speak, once the client has said its own.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Pipelines that were created and have not ended.
+    pub fn pipelines(&self) -> impl Iterator<Item = Uuid> {
+        self.pipelines.keys().copied()
+    }
+
+    /// What is to be sent now. A message with a secret is held back, and what follows it on the same
+    /// pipeline, until the client has the session key; it is asked for its public key by that.
     pub fn take_outgoing(&mut self) -> Vec<Message> {
-        todo!()
+        let wants_key = !self.key_given && !self.protocol.has_clear_secrets() && self.outbox.has_secret();
+        if wants_key && !self.key_requested {
+            self.key_requested = true;
+            // Not an empty body: PowerShell's client breaks on one.
+            self.outbox.push_urgent(MessageType::PublicKeyRequest, &Value::string(""));
+        }
+        let seal = seal(self.protocol, self.key.as_ref().filter(|_| self.key_given));
+        let going = self.outbox.take(seal.as_ref());
+        going
+            .into_iter()
+            .map(|queued| {
+                let (kind, pipeline) = (queued.kind, queued.pipeline);
+                // As PowerShell has it: the pool has no id yet where versions are told.
+                let pool = if kind == MessageType::SessionCapability { Uuid::nil() } else { self.id };
+                let body = queued.text();
+                Message { destination: Destination::Client, kind, pool, pipeline, body }
+            })
+            .collect()
     }
+
     /// Queues APPLICATION_PRIVATE_DATA and RUNSPACEPOOL_STATE 2.
     pub fn opened(&mut self) {
-        todo!()
+        let data = application_private_data(self.application_private_data.clone());
+        self.push(MessageType::ApplicationPrivateData, Uuid::nil(), &data);
+        self.pool_state(PoolState::Opened, None);
     }
+
     /// Queues a RUNSPACEPOOL_STATE.
     pub fn pool_state(&mut self, state: PoolState, error: Option<&ErrorRecord>) {
-        let _ = (state, error);
-        todo!()
+        self.state = state;
+        self.push(MessageType::RunspacePoolState, Uuid::nil(), &state.to_value(error));
     }
+
     /// Queues PIPELINE_OUTPUT. A secret in it starts the key exchange by PUBLIC_KEY_REQUEST where the
     /// client has sent no key yet, and holds this pipeline's messages back until it is there.
     pub fn output(&mut self, pipeline: Uuid, value: &Value) {
-        let _ = (pipeline, value);
-        todo!()
+        self.push(MessageType::PipelineOutput, pipeline, value);
     }
+
     pub fn error(&mut self, pipeline: Uuid, record: &ErrorRecord) {
-        let _ = (pipeline, record);
-        todo!()
+        let mut value = record.to_value();
+        // Records of the error stream carry it, those of a state don't.
+        if let Value::Object(object) = &value
+            && object.property("PSMessageDetails").is_none()
+        {
+            let mut object = Object::clone(object);
+            object.extended.push(("PSMessageDetails".to_owned(), Value::Null));
+            value = object.into();
+        }
+        self.push(MessageType::ErrorRecord, pipeline, &value);
     }
+
     /// A WARNING, VERBOSE or DEBUG record.
-    pub fn text(&mut self, pipeline: Uuid, kind: super::message::MessageType, message: &str) {
-        let _ = (pipeline, kind, message);
-        todo!()
+    pub fn text(&mut self, pipeline: Uuid, kind: MessageType, message: &str) {
+        let record = TextRecord { message: message.to_owned() };
+        self.push(kind, pipeline, &record.to_value(kind));
     }
+
     pub fn progress(&mut self, pipeline: Uuid, record: &ProgressRecord) {
-        let _ = (pipeline, record);
-        todo!()
+        self.push(MessageType::ProgressRecord, pipeline, &record.to_value());
     }
+
     pub fn information(&mut self, pipeline: Uuid, record: &InformationRecord) {
-        let _ = (pipeline, record);
-        todo!()
+        self.push(MessageType::InformationRecord, pipeline, &record.to_value());
     }
+
     /// Queues PIPELINE_STATE; a final one ends the pipeline.
     pub fn pipeline_state(&mut self, pipeline: Uuid, state: PipelineState, error: Option<&ErrorRecord>) {
-        let _ = (pipeline, state, error);
-        todo!()
+        self.push(MessageType::PipelineState, pipeline, &state.to_value(error));
+        if state.is_final() {
+            self.pipelines.remove(&pipeline);
+            self.calls.remove(&pipeline);
+        } else {
+            self.pipelines.insert(pipeline, state);
+        }
     }
-    /// Queues a host call; gives its id (-100 for methods that want no answer).
+
+    /// Queues a host call; gives its id (-100 for methods that want no answer). Ids count from 1 in each
+    /// pipeline, as PowerShell's do.
     pub fn host_call(&mut self, pipeline: Option<Uuid>, method: HostMethod, parameters: Vec<Value>) -> i64 {
-        let _ = (pipeline, method, parameters);
-        todo!()
+        let kind = match pipeline {
+            Some(_) => MessageType::PipelineHostCall,
+            None => MessageType::RunspacePoolHostCall,
+        };
+        let pipeline = pipeline.unwrap_or_default();
+        let call_id = if method.wants_answer() {
+            let last = self.calls.entry(pipeline).or_default();
+            *last += 1;
+            *last
+        } else {
+            -100
+        };
+        let call = HostCall { call_id, method, parameters };
+        self.push(kind, pipeline, &call.to_value());
+        call_id
     }
-    /// Answers GET_AVAILABLE_RUNSPACES and SET_MAX/MIN_RUNSPACES.
+
+    /// Answers GET_AVAILABLE_RUNSPACES and SET_MAX/MIN_RUNSPACES: a number of runspaces (as Int64, as
+    /// PowerShell has it), or whether it was done.
     pub fn runspace_availability(&mut self, call_id: i64, result: Value) {
-        let _ = (call_id, result);
-        todo!()
+        let result = match result {
+            Value::I32(n) => Value::I64(n.into()),
+            other => other,
+        };
+        let body =
+            Value::with_properties([("SetMinMaxRunspacesResponse", result), ("ci", Value::I64(call_id))]);
+        self.push(MessageType::RunspaceAvailability, Uuid::nil(), &body);
     }
+
     pub fn user_event(&mut self, value: &Value) {
-        let _ = value;
-        todo!()
+        self.push(MessageType::UserEvent, Uuid::nil(), value);
+    }
+
+    fn push(&mut self, kind: MessageType, pipeline: Uuid, value: &Value) {
+        self.outbox.push(Stream::Default, kind, pipeline, value);
     }
 }

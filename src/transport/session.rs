@@ -116,17 +116,22 @@ impl Running {
         Some(event)
     }
 
-    /// Sends one object of input, and waits until the other side has it in order.
+    /// Sends one object of input, and waits until the other side has it in order, or until the
+    /// pipeline has ended: how is what [`Running::next`] says.
     pub async fn input(&self, value: &Value) -> Result<(), Error> {
-        let (ordered, done) = oneshot::channel();
-        self.command(Command::Input(self.id, Some(value.clone()), ordered))?;
-        done.await.map_err(|_| Error::Closed)
+        self.send_input(Some(value.clone())).await
     }
 
     pub async fn end_input(&self) -> Result<(), Error> {
+        self.send_input(None).await
+    }
+
+    async fn send_input(&self, value: Option<Value>) -> Result<(), Error> {
         let (ordered, done) = oneshot::channel();
-        self.command(Command::Input(self.id, None, ordered))?;
-        done.await.map_err(|_| Error::Closed)
+        self.command(Command::Input(self.id, value, ordered))?;
+        // Dropped unanswered where the pipeline ended first.
+        let _ = done.await;
+        Ok(())
     }
 
     pub async fn respond(&self, response: &HostResponse) -> Result<(), Error> {

@@ -8,7 +8,7 @@
 //! each Data.
 
 mod client;
-mod element;
+pub mod element;
 mod lines;
 mod outbound;
 mod server;

@@ -3,7 +3,7 @@
 lyncsh's client. One line of JSON on standard output says where it is; it ends with its standard input.
 
   POST /wsman      the endpoint (Basic: kenmyer@litwareinc.com / P@ssw0rd-åß)
-  GET  /state      open shells, and what was asked for so far, as JSON
+  GET  /state      open shells, what was asked for so far, how many bytes wait for a Receive, as JSON
 
 --manner winrm: an idle Receive ends with the fault w:TimedOut, answers hold all there is.
 --manner omi:   an idle Receive ends empty, an answer holds one fragment and no CommandId, and neither
@@ -168,11 +168,15 @@ class Run:
                 self.do(p.write_output, len(p.metadata.name))
             else:
                 first = p.metadata.commands[0]
-                name, given = first.command_text, {k: v for k, v in first.parameters}
+                # PowerShell's console names a parameter `-Name:`, others `Name`.
+                name, given = first.command_text, {k.strip("-: "): v for k, v in first.parameters}
                 getattr(self, name.lower().replace("-", "_"))(given)
             self.do(p.complete)
         except InterruptedError:
             pass
+        except Exception as error:
+            self.do(p.write_error, NETException(Message=f"the peer failed: {error!r}"))
+            self.do(p.complete)
 
     def write_all(self, given):
         p = self.pipeline
@@ -221,6 +225,7 @@ class Run:
 
 class Endpoint(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     shells, log, connections = {}, [], 0
     lock = threading.Lock()
 
@@ -244,7 +249,10 @@ class Endpoint(BaseHTTPRequestHandler):
 
     def do_GET(self):
         with Endpoint.lock:
-            state = {"shells": list(self.shells), "log": self.log, "connections": self.connections}
+            waiting = sum(len(part) for shell in self.shells.values() for parts in shell.out.values()
+                          for part in parts)
+            state = {"shells": list(self.shells), "log": self.log, "connections": self.connections,
+                     "waiting": waiting}
         self.answer(200, json.dumps(state), "application/json")
 
     def do_POST(self):
@@ -303,7 +311,7 @@ class Endpoint(BaseHTTPRequestHandler):
 
     def on_create(self, root):
         shell = root.find("s:Body/rsp:Shell", NS)
-        if not shell.get("Name"):
+        if self.server.manner == "omi" and not shell.get("Name"):
             raise Fault(2150858843, "w:InvalidParameter", "A shell needs a Name.")
         shell_id = shell.get("ShellId")
         data = base64.b64decode(shell.findtext("ps:creationXml", "", NS))

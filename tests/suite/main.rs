@@ -1,6 +1,13 @@
 //! Everything a user or a peer does, in one test program: one link, many files.
+mod agent_mux;
+mod psrp_pools;
+mod psrp_psrpcore;
+mod psrp_recordings;
+mod psrp_replay;
+mod psrp_transcripts;
 mod stream;
 mod wsman_client_envelopes;
 mod wsman_client_faults;
 mod wsman_client_http;
+mod wsman_client_psrpcore;
 mod wsman_client_replay;

@@ -260,3 +260,31 @@ fn bytes_that_are_no_envelope_are_refused_with_a_reason() {
         std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
     assert_eq!(RequestEnvelope::read(&wide).unwrap_err(), error);
 }
+
+#[test]
+fn mangled_envelopes_are_errors_at_worst() {
+    // The same mangling each time: a linear congruential generator.
+    let mut state = 1_u64;
+    let mut random = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below.max(1)
+    };
+    let bodies: Vec<_> = envelopes("stop.jsonl").into_iter().map(|(_, _, body)| body).collect();
+    for _ in 0..3_000 {
+        let mut bytes = bodies[random(bodies.len())].clone().into_bytes();
+        for _ in 0..=random(4) {
+            let at = random(bytes.len());
+            match random(4) {
+                0 => bytes[at] = u8::try_from(random(256)).unwrap(),
+                1 => bytes.truncate(at),
+                2 => drop(bytes.drain(at..(at + random(40)).min(bytes.len()))),
+                _ => bytes.splice(at..at, *b"<a b='&lt;'>&#0;]]>").for_each(drop),
+            }
+            if bytes.is_empty() {
+                break;
+            }
+        }
+        let _ = RequestEnvelope::read(&bytes);
+        let _ = ResponseEnvelope::read(&bytes);
+    }
+}

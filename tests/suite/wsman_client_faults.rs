@@ -472,17 +472,9 @@ async fn a_receive_whose_connection_was_lost_is_repeated() {
                 2 => {}
                 _ => return None,
             }
-            let state = Message {
-                destination: Destination::Client,
-                kind: MessageType::RunspacePoolState,
-                pool: Uuid::nil(),
-                pipeline: Uuid::nil(),
-                body: "<Obj RefId=\"0\"><MS><I32 N=\"RunspaceState\">2</I32></MS></Obj>".to_owned(),
-            };
-            let data = Fragmenter::default().cut(&state.encode(), 10_000).concat();
-            let part = StreamPart { name: "stdout".to_owned(), command: None, data, end: false };
-            let received = Received { streams: vec![part], ..Received::default() };
-            soap(&RequestEnvelope::read(&asked.body).unwrap(), Response::Received(received))
+            let body = "<Obj RefId=\"0\"><MS><I32 N=\"RunspaceState\">2</I32></MS></Obj>";
+            let state = server_message(MessageType::RunspacePoolState, Uuid::nil(), body);
+            receives(&asked, &[state], 0..1)
         }
     })
     .await;
@@ -490,6 +482,97 @@ async fn a_receive_whose_connection_was_lost_is_repeated() {
     match timeout(PATIENCE, connection.events.recv()).await.unwrap() {
         Some(Event::Message(message)) => assert_eq!(message.kind, MessageType::RunspacePoolState),
         other => panic!("{other:?}"),
+    }
+}
+
+/// An answer to Receive with some of the messages that `messages` holds, the first of which has the
+/// object id 1.
+fn receives(asked: &Asked, messages: &[Message], which: std::ops::Range<usize>) -> Answer {
+    let mut fragmenter = Fragmenter::default();
+    let cut: Vec<_> =
+        messages.iter().map(|message| fragmenter.cut(&message.encode(), 10_000).concat()).collect();
+    let data = cut[which].concat();
+    let part = StreamPart { name: "stdout".to_owned(), command: None, data, end: false };
+    let received = Received { streams: vec![part], ..Received::default() };
+    soap(&RequestEnvelope::read(&asked.body).unwrap(), Response::Received(received))
+}
+
+fn server_message(kind: MessageType, pipeline: Uuid, body: &str) -> Message {
+    let (destination, pool) = (Destination::Client, Uuid::nil());
+    Message { destination, kind, pool, pipeline, body: body.to_owned() }
+}
+
+#[tokio::test]
+async fn output_that_a_cut_connection_took_with_it_is_missed() {
+    for lost in [false, true] {
+        let pipeline = Uuid::new_v4();
+        let output = server_message(MessageType::PipelineOutput, pipeline, "<S>some output</S>");
+        let said = [
+            server_message(
+                MessageType::RunspacePoolState,
+                Uuid::nil(),
+                "<Obj><MS><I32 N=\"RunspaceState\">2</I32></MS></Obj>",
+            ),
+            output.clone(),
+            output,
+            server_message(
+                MessageType::PipelineState,
+                pipeline,
+                "<Obj><MS><I32 N=\"PipelineState\">4</I32></MS></Obj>",
+            ),
+        ];
+        let step = Arc::new(AtomicUsize::new(0));
+        let opened = Arc::new(AtomicUsize::new(0));
+        let server = Server::start(None, move |asked| {
+            let (step, opened, said) = (step.clone(), opened.clone(), said.clone());
+            async move {
+                let request = RequestEnvelope::read(&asked.body).unwrap();
+                match request.request {
+                    Asks::Command { id, .. } => soap(&request, Response::Commanded { id }),
+                    Asks::Signal { .. } => soap(&request, Response::Signaled),
+                    Asks::Receive { command: None, .. } => match opened.fetch_add(1, Ordering::Relaxed) {
+                        0 => receives(&asked, &said, 0..1),
+                        _ => None,
+                    },
+                    Asks::Receive { .. } => match step.fetch_add(1, Ordering::Relaxed) {
+                        0 => receives(&asked, &said, 1..2),
+                        // The second message was in this answer, or it still waits.
+                        1 => cut(),
+                        2 => receives(&asked, &said, if lost { 3..4 } else { 2..4 }),
+                        _ => None,
+                    },
+                    _ => plain(&asked),
+                }
+            }
+        })
+        .await;
+        let (mut connection, _) = open(local(&server)).await.unwrap();
+        let outgoing = Outgoing {
+            stream: Stream::Default,
+            message: Message {
+                destination: Destination::Server,
+                ..server_message(MessageType::CreatePipeline, pipeline, "<S N=\"Cmd\">Get-CsTenant</S>")
+            },
+        };
+        connection.requests.send(Request::Send { outgoing, ordered: None }).await.unwrap();
+        let mut outputs = 0;
+        let end = loop {
+            match timeout(PATIENCE, connection.events.recv()).await.unwrap().unwrap() {
+                Event::Message(message) if message.kind == MessageType::PipelineOutput => outputs += 1,
+                Event::Message(message) if message.kind == MessageType::RunspacePoolState => {}
+                end => break end,
+            }
+        };
+        match end {
+            Event::Message(message) if !lost => {
+                assert_eq!((message.kind, outputs), (MessageType::PipelineState, 2));
+            }
+            Event::PipelineFailed(id, error) if lost => {
+                assert_eq!((id, outputs), (pipeline, 1));
+                assert!(error.to_string().contains("a message of it is lost"), "{error}");
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }
 

@@ -81,8 +81,9 @@ pub fn spawn(
 ) {
     let (said, mut incoming) = mpsc::channel(16);
     let (reports, mut reported) = mpsc::channel(16);
+    let max_runspaces = options.max_runspaces.max(1);
     let mut core = Core {
-        options,
+        options: Options { max_runspaces, ..options },
         pool: remote.pool,
         private_data: remote.private_data,
         connection: remote.connection,

@@ -29,7 +29,16 @@ pub struct Pipeline {
     /// What it runs, as a person would say.
     pub command: String,
     nested: bool,
+    stop: Stop,
     phase: Phase,
+}
+
+/// A stop that the client has asked of the endpoint. It is answered after the final state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    None,
+    Asked,
+    Acknowledged,
 }
 
 enum Phase {
@@ -42,8 +51,6 @@ enum Phase {
     },
     Running {
         since: Instant,
-        /// The endpoint has acknowledged a stop.
-        stopped: bool,
         /// When it is closed though it has not ended.
         close_at: Option<Instant>,
     },
@@ -89,7 +96,13 @@ impl Core {
         // A pipeline that waits is in order here, and its client may go on to its input.
         let backlog = VecDeque::from([(stream, message, at_once.then_some(ack))]);
         let phase = Phase::Queued { since: Instant::now(), backlog, notice: None };
-        let pipeline = Pipeline { client: Some(client), command: start.command, nested: start.nested, phase };
+        let pipeline = Pipeline {
+            client: Some(client),
+            command: start.command,
+            nested: start.nested,
+            stop: Stop::None,
+            phase,
+        };
         self.pipelines.insert(id, pipeline);
         self.active = Instant::now();
         if at_once {
@@ -101,7 +114,7 @@ impl Core {
 
     fn start(&mut self, id: Uuid) {
         let Some(pipeline) = self.pipelines.get_mut(&id) else { return };
-        let running = Phase::Running { since: Instant::now(), stopped: false, close_at: None };
+        let running = Phase::Running { since: Instant::now(), close_at: None };
         let before = std::mem::replace(&mut pipeline.phase, running);
         let client = pipeline.client;
         let Phase::Queued { backlog, notice, .. } = before else { return };
@@ -130,37 +143,44 @@ impl Core {
 
     /// Stop: at once where the pipeline waits, else the endpoint is asked.
     pub fn stop(&mut self, client: ClientId, id: Uuid) {
-        let pipeline = self.pipelines.get(&id).filter(|pipeline| pipeline.client == Some(client));
-        match pipeline.map(|pipeline| &pipeline.phase) {
-            Some(Phase::Queued { .. }) => {
-                self.leave_queue(id);
-                self.say(client, |client| {
-                    client.server.pipeline_state(id, PipelineState::Stopped, Some(&stopped()));
-                });
+        let pipeline = self.pipelines.get_mut(&id).filter(|pipeline| pipeline.client == Some(client));
+        if let Some(pipeline) = pipeline {
+            match pipeline.phase {
+                Phase::Queued { .. } => {
+                    self.leave_queue(id);
+                    self.say(client, |client| {
+                        client.server.pipeline_state(id, PipelineState::Stopped, Some(&stopped()));
+                    });
+                }
+                Phase::Running { .. } => {
+                    pipeline.stop = Stop::Asked;
+                    self.outbox.push_back(Request::Flow { pipeline: id, wanted: true });
+                    self.outbox.push_back(Request::Stop(id));
+                    return;
+                }
+                Phase::Ended => {}
             }
-            Some(Phase::Running { .. }) => {
-                self.outbox.push_back(Request::Flow { pipeline: id, wanted: true });
-                self.outbox.push_back(Request::Stop(id));
-                return;
-            }
-            Some(Phase::Ended) | None => {}
         }
         if let Some(client) = self.clients.get(&client) {
             client.signal_ack(id);
         }
     }
 
-    /// The endpoint has acknowledged a stop. Its client hears so after the final state.
+    /// The endpoint has acknowledged a stop.
     pub fn stop_acknowledged(&mut self, id: Uuid) {
-        let Some(pipeline) = self.pipelines.get_mut(&id) else { return };
-        match &mut pipeline.phase {
-            Phase::Running { stopped, .. } => *stopped = true,
-            Phase::Ended => {
-                if let Some(client) = pipeline.client.and_then(|client| self.clients.get(&client)) {
-                    client.signal_ack(id);
-                }
-            }
-            Phase::Queued { .. } => {}
+        if let Some(pipeline) = self.pipelines.get_mut(&id).filter(|p| p.stop == Stop::Asked) {
+            pipeline.stop = Stop::Acknowledged;
+            self.answer_stop(id);
+        }
+    }
+
+    /// Tells the client that its stop is done, once the endpoint and the final state have said so.
+    fn answer_stop(&mut self, id: Uuid) {
+        let done = |p: &&mut Pipeline| p.stop == Stop::Acknowledged && p.is_ended();
+        let Some(pipeline) = self.pipelines.get_mut(&id).filter(done) else { return };
+        pipeline.stop = Stop::None;
+        if let Some(client) = pipeline.client.and_then(|client| self.clients.get(&client)) {
+            client.signal_ack(id);
         }
     }
 
@@ -188,32 +208,30 @@ impl Core {
     pub fn ended(&mut self, id: Uuid) {
         self.active = Instant::now();
         let Some(pipeline) = self.pipelines.get_mut(&id) else { return };
-        let before = std::mem::replace(&mut pipeline.phase, Phase::Ended);
-        match pipeline.client.and_then(|client| self.clients.get(&client)) {
-            Some(client) => {
-                if matches!(before, Phase::Running { stopped: true, .. }) {
-                    client.signal_ack(id);
-                }
-            }
-            None => {
-                self.pipelines.remove(&id);
-                self.outbox.push_back(Request::ClosePipeline(id));
-            }
+        pipeline.phase = Phase::Ended;
+        if pipeline.client.is_some() {
+            self.answer_stop(id);
+        } else {
+            self.pipelines.remove(&id);
+            self.outbox.push_back(Request::ClosePipeline(id));
         }
         self.advance();
     }
 
     /// The endpoint has closed a pipeline, or it could not go on. One that had not ended has failed.
     pub fn lost(&mut self, id: Uuid, reason: &str) {
-        let Some(pipeline) = self.pipelines.get(&id).filter(|pipeline| pipeline.is_running()) else {
-            return;
-        };
-        match pipeline.client {
-            Some(client) => {
+        let Some(pipeline) = self.pipelines.get_mut(&id) else { return };
+        // No answer to a stop comes any more.
+        if pipeline.stop == Stop::Asked {
+            pipeline.stop = Stop::Acknowledged;
+        }
+        match (pipeline.client, pipeline.is_running()) {
+            (Some(client), true) => {
                 self.fail(client, id, reason);
                 self.ended(id);
             }
-            None => {
+            (Some(_), false) => self.answer_stop(id),
+            (None, _) => {
                 self.pipelines.remove(&id);
                 self.advance();
             }
@@ -311,7 +329,7 @@ impl Core {
             let Some(client) = self.pipelines.get(&id).and_then(|pipeline| pipeline.client) else {
                 continue;
             };
-            let Some(status) = self.obstacle(client) else { continue };
+            let status = self.obstacle(client);
             let phase = self.pipelines.get_mut(&id).map(|pipeline| &mut pipeline.phase);
             let Some(Phase::Queued { since, notice, .. }) = phase else { continue };
             if *since + NOTICE <= now && notice.as_ref() != Some(&status) {
@@ -322,16 +340,18 @@ impl Core {
     }
 
     /// What runs longest, as `client` is told.
-    fn obstacle(&self, client: ClientId) -> Option<String> {
+    fn obstacle(&self, client: ClientId) -> String {
         let running = self.pipelines.values().filter(|pipeline| !pipeline.nested);
         let running = running.filter_map(|pipeline| Some((pipeline.since()?, pipeline)));
-        let (_, pipeline) = running.min_by_key(|(since, _)| *since)?;
+        let Some((_, pipeline)) = running.min_by_key(|(since, _)| *since) else {
+            return "the endpoint is busy".into();
+        };
         let command = &pipeline.command;
-        Some(match pipeline.client.and_then(|id| Some((id, self.clients.get(&id)?))) {
+        match pipeline.client.and_then(|id| Some((id, self.clients.get(&id)?))) {
             Some((id, _)) if id == client => format!("{command} of this shell is running"),
             Some((_, other)) => format!("{command} of {} is running", other.info),
             None => format!("{command} of a shell that has gone is being stopped"),
-        })
+        }
     }
 }
 

@@ -17,9 +17,10 @@ use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 /// One serialized value: a primitive, or an object with type names and properties.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value {
     /// `<Nil/>`
+    #[default]
     Null,
     /// `<S>`
     String(String),

@@ -18,6 +18,7 @@ fn every_primitive_reads_back() {
         Value::Bool(true),
         Value::DateTime("2021-05-03T10:00:00.1234567+02:00".into()),
         Value::Duration("P1DT2H3M4.5S".into()),
+        Value::Duration("not\u{1}one".into()),
         Value::U8(255),
         Value::I8(-128),
         Value::U16(65535),

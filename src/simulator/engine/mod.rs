@@ -1,19 +1,48 @@
 //! The tenant and its cmdlets: a pipeline of commands in, what they say out. No transport here.
+//!
+//! [`spec`] says what a command is, [`cmdlet`] has the commands, [`bind`] and [`convert`] bind their
+//! parameters, [`stage`] runs a pipeline of them, [`state`] and [`family`] hold what they read and
+//! change, [`metadata`], [`help`] and [`format`] tell about commands and draw objects.
 
-use std::sync::Arc;
+mod bind;
+mod cmdlet;
+mod convert;
+mod family;
+mod fault;
+mod filter;
+mod format;
+mod help;
+mod metadata;
+mod spec;
+mod stage;
+mod state;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use self::fault::Fault;
+use self::spec::CommandSpec;
+use self::stage::{Engine, Planned};
+use self::state::Tenants;
 use super::Options;
 use crate::psrp::clixml::Value;
 use crate::psrp::host::{HostInfo, HostMethod, HostResponse};
 use crate::psrp::message::MessageType;
-use crate::psrp::pipeline::{MetadataQuery, Pipeline};
+use crate::psrp::pipeline::{Command, MetadataQuery, Pipeline};
 use crate::psrp::record::{ErrorRecord, InformationRecord, ProgressRecord};
 
 /// Tenants, users, policies: one world a simulator, shared by all its sessions.
-pub struct World {}
+pub struct World {
+    tenants: Mutex<Tenants>,
+    commands: Vec<Arc<CommandSpec>>,
+    fixtures: bool,
+}
 
 /// What a pipeline is run with.
 pub struct Context {
@@ -55,25 +84,93 @@ pub enum Outcome {
 
 impl World {
     pub fn new(options: &Options) -> Arc<Self> {
-        let _ = options;
-        todo!()
+        Arc::new(Self {
+            tenants: Mutex::new(Tenants::new(options.users.unwrap_or(0))),
+            commands: cmdlet::commands(options),
+            fixtures: options.fixtures,
+        })
     }
 
     /// Who may sign in, with which password, to which tenant domain.
     pub fn sign_in(&self, user: &str, password: &str) -> Option<String> {
-        let _ = (user, password);
-        todo!()
+        self.with_tenants(|tenants| tenants.sign_in(user, password))
     }
 
     /// Runs a pipeline to its end.
     pub async fn run(self: &Arc<Self>, pipeline: Pipeline, context: Context) -> Outcome {
-        let _ = (pipeline, context);
-        todo!()
+        let Context { user, host, input, said, stop } = context;
+        let plan = match self.plan(&pipeline) {
+            Ok(plan) => plan,
+            Err(fault) => return Outcome::Failed(Box::new(fault.record())),
+        };
+        let input = (!pipeline.no_input).then_some(input);
+        Engine::new(Arc::clone(self), user, host, said, stop).run(plan, input).await
+    }
+
+    /// Finds and binds the commands, in their order; the first fault ends it.
+    fn plan(&self, pipeline: &Pipeline) -> Result<Vec<Planned>, Fault> {
+        let mut found = Vec::new();
+        for command in &pipeline.commands {
+            if command.is_script {
+                return Err(Fault::script(&command.name));
+            }
+            found.push(self.find(&command.name).ok_or_else(|| Fault::command_not_found(&command.name))?);
+        }
+        let merges_previous = |index: usize| {
+            pipeline
+                .commands
+                .iter()
+                .skip(index + 1)
+                .any(|command| command.merge.previous_results & ERRORS != 0)
+        };
+        let bind = |(index, (spec, command)): (usize, (Arc<CommandSpec>, &Command))| {
+            let piped = index > 0 || !pipeline.no_input;
+            let merge = &command.merge;
+            let merged = merge.error == OUTPUT
+                || (merge.my_result == ERRORS && merge.to_result == OUTPUT)
+                || merges_previous(index);
+            Ok(Planned { bound: bind::bind(&spec, &command.arguments, piped)?, spec, merged, piped })
+        };
+        found.into_iter().zip(&pipeline.commands).enumerate().map(bind).collect()
     }
 
     /// GET_COMMAND_METADATA's answer: the count object, then one object a command.
     pub fn metadata(&self, query: &MetadataQuery) -> Vec<Value> {
-        let _ = query;
-        todo!()
+        let found: Vec<_> = metadata::matching(&self.commands, &query.names, query.command_type)
+            .into_iter()
+            .filter(|spec| {
+                query.namespace.is_empty()
+                    || query.namespace.iter().any(|name| value::like(name, spec.module))
+            })
+            .collect();
+        std::iter::once(metadata::count(found.len()))
+            .chain(found.into_iter().map(|spec| metadata::command(spec)))
+            .collect()
+    }
+
+    fn commands(&self) -> &[Arc<CommandSpec>] {
+        &self.commands
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<CommandSpec>> {
+        self.commands.iter().find(|spec| spec.name.eq_ignore_ascii_case(name)).cloned()
+    }
+
+    fn has_fixtures(&self) -> bool {
+        self.fixtures
+    }
+
+    fn with_tenants<T>(&self, act: impl FnOnce(&mut Tenants) -> T) -> T {
+        // A panic elsewhere left whole values behind: each change is one assignment.
+        act(&mut self.tenants.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
+
+/// The record that PIPELINE_STATE 3 carries (PipelineStoppedException).
+pub fn stopped_record() -> ErrorRecord {
+    Fault::stopped().record()
+}
+
+/// PipelineResultTypes.
+const OUTPUT: i32 = 1;
+const ERRORS: i32 = 2;

@@ -17,6 +17,7 @@ use super::outgoing::{Cut, Queue};
 use super::peek;
 use super::pipeline::{Control, Handle, Pipeline, send_all};
 use super::receive::{Events, Receiver};
+use super::sequence::Sequence;
 use super::shell::{FRAGMENT_HEADER, Shell};
 use crate::psrp::client::{Outgoing, Stream};
 use crate::psrp::fragment::Fragmenter;
@@ -55,6 +56,7 @@ pub(super) fn start(created: Created) -> Connection {
         endpoint: created.endpoint,
         pool: created.pool,
         shell,
+        sequence: Arc::default(),
         fragmenter: created.fragmenter,
         events: Events { sender, closing: closing_now },
         closing,
@@ -72,6 +74,7 @@ struct Actor {
     endpoint: Endpoint,
     pool: Uuid,
     shell: Arc<Shell>,
+    sequence: Arc<Sequence>,
     fragmenter: Fragmenter,
     events: Events,
     closing: watch::Sender<bool>,
@@ -98,10 +101,11 @@ impl Actor {
         mut answers: Queue,
         open_by: Instant,
     ) {
-        let (shell, events, opened) = (self.shell.clone(), self.events.clone(), self.opened.clone());
+        let (shell, sequence) = (self.shell.clone(), self.sequence.clone());
+        let (events, opened) = (self.events.clone(), self.opened.clone());
         let pool = async {
             tokio::select! {
-                error = receive_pool(&shell, &events, &opened) => error,
+                error = receive_pool(Receiver::new(&shell, &sequence, None), &events, &opened) => error,
                 error = send_all(&shell, None, Stream::Default, &mut input) => error,
                 error = send_all(&shell, None, Stream::PromptResponse, &mut answers) => error,
             }
@@ -231,6 +235,7 @@ impl Actor {
                 id,
                 peek::command_name(&message),
                 self.shell.clone(),
+                self.sequence.clone(),
                 self.events.clone(),
                 self.opened.subscribe(),
             );
@@ -255,8 +260,7 @@ impl Actor {
 }
 
 /// Receives for the pool; ends with what went wrong.
-async fn receive_pool(shell: &Shell, events: &Events, opened: &watch::Sender<bool>) -> Error {
-    let mut receiver = Receiver::new(shell, None);
+async fn receive_pool(mut receiver: Receiver<'_>, events: &Events, opened: &watch::Sender<bool>) -> Error {
     loop {
         let (messages, state) = match receiver.next().await {
             Ok(received) => received,

@@ -53,6 +53,7 @@ impl Http {
         // Another part of the program may have been first: it's the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("lyncsh/", env!("CARGO_PKG_VERSION")))
             .http1_only()
             .tcp_nodelay(true)
             .connect_timeout(endpoint.limits.connect)

@@ -10,6 +10,7 @@ mod outgoing;
 mod peek;
 mod pipeline;
 mod receive;
+mod sequence;
 mod shell;
 
 use std::pin::pin;
@@ -23,6 +24,7 @@ use super::{Connection, Error, Limits};
 use crate::psrp::client::Outgoing;
 use crate::psrp::fragment::Fragmenter;
 use receive::Receiver;
+use sequence::Sequence;
 use shell::{FRAGMENT_HEADER, Shell};
 
 /// Who asks, and how it is proven.
@@ -125,7 +127,8 @@ async fn remove_once(endpoint: &Endpoint, pool: Uuid) -> Result<(), Error> {
     let shell = Shell::new(endpoint, pool)?;
     let mut deleting = pin!(shell.delete());
     let receiving = async {
-        let mut receiver = Receiver::new(&shell, None);
+        let sequence = Sequence::default();
+        let mut receiver = Receiver::new(&shell, &sequence, None);
         // Whatever it says: the answer to Delete is what counts.
         while receiver.next().await.is_ok() {}
     };

@@ -16,6 +16,7 @@ use super::envelope::{CommandState, SignalCode};
 use super::outgoing::{Cut, Queue};
 use super::peek;
 use super::receive::{Events, Receiver};
+use super::sequence::Sequence;
 use super::shell::Shell;
 use crate::psrp::client::Stream;
 use crate::transport::{Error, Event};
@@ -57,6 +58,7 @@ pub(super) struct Pipeline {
     /// The first command's name.
     name: String,
     shell: Arc<Shell>,
+    sequence: Arc<Sequence>,
     events: Events,
     opened: watch::Receiver<bool>,
     wanted: watch::Receiver<bool>,
@@ -72,6 +74,7 @@ impl Pipeline {
         id: Uuid,
         name: String,
         shell: Arc<Shell>,
+        sequence: Arc<Sequence>,
         events: Events,
         opened: watch::Receiver<bool>,
     ) -> (Handle, Self) {
@@ -85,6 +88,7 @@ impl Pipeline {
             id,
             name,
             shell,
+            sequence,
             events,
             opened,
             wanted: wanted_now,
@@ -146,12 +150,13 @@ impl Pipeline {
 
     /// Everything between CommandResponse and the end.
     async fn converse(&mut self, stop: bool) -> Result<(), Error> {
-        let Self { id, shell, events, wanted, input, answers, control, closing, .. } = self;
+        let Self { id, shell, sequence, events, wanted, input, answers, control, closing, .. } = self;
         let id = *id;
         let mut sending = pin!(send_all(shell, Some(id), Stream::Default, input));
         let mut answering = pin!(send_all(shell, Some(id), Stream::PromptResponse, answers));
         let mut signaling = pin!(signal_until_closed(shell, id, events, control, stop, closing));
-        let mut receiving = pin!(receive_all(shell, id, events, wanted, closing));
+        let mut receiving =
+            pin!(receive_all(Receiver::new(shell, sequence, Some(id)), events, wanted, closing));
         let mut received = false;
         loop {
             tokio::select! {
@@ -192,8 +197,8 @@ pub(super) async fn send_all(
         let data = std::mem::take(&mut batch.data);
         match shell.send(command, stream, data).await {
             Ok(()) => batch.done(),
-            // Input for a pipeline that has just ended.
-            Err(Error::Fault(fault)) if command.is_some() && fault.is_gone() => {}
+            // Input for a pipeline that has just ended: nothing will come before it.
+            Err(Error::Fault(fault)) if command.is_some() && fault.is_gone() => batch.done(),
             Err(error) => return error,
         }
     }
@@ -245,13 +250,11 @@ fn crossing(result: Result<(), Error>) -> Result<(), Error> {
 /// Receives until the server has nothing more of this pipeline. Goes on after the final state: the
 /// Signal that ends the pipeline wants a Receive to be pending.
 async fn receive_all(
-    shell: &Shell,
-    id: Uuid,
+    mut receiver: Receiver<'_>,
     events: &Events,
     wanted: &mut watch::Receiver<bool>,
     closing: &AtomicBool,
 ) -> Result<(), Error> {
-    let mut receiver = Receiver::new(shell, Some(id));
     let mut finished = false;
     loop {
         // No sender: nobody is there to say that it is not wanted.
@@ -263,7 +266,10 @@ async fn receive_all(
             Err(error) => return Err(error),
         };
         for message in messages {
-            finished |= peek::is_final(&message);
+            if peek::is_final(&message) {
+                receiver.is_complete().await?;
+                finished = true;
+            }
             events.emit(Event::Message(message)).await;
         }
         if state == Some(CommandState::Done) {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::envelope::{CommandState, Received};
+use super::sequence::Sequence;
 use super::shell::Shell;
 use crate::psrp::fragment::Defragmenter;
 use crate::psrp::message::{Message, MessageError};
@@ -41,15 +42,37 @@ impl Events {
 /// The reading end of one pipeline, or of the pool.
 pub(super) struct Receiver<'a> {
     shell: &'a Shell,
+    sequence: &'a Sequence,
     command: Option<Uuid>,
     defragmenter: Defragmenter,
     /// Answers in a row that were empty and came at once.
     hasty: u32,
+    /// A connection was lost with a Receive pending.
+    cut: bool,
+    /// The latest message that came whole.
+    latest: u64,
 }
 
 impl<'a> Receiver<'a> {
-    pub fn new(shell: &'a Shell, command: Option<Uuid>) -> Self {
-        Self { shell, command, defragmenter: Defragmenter::default(), hasty: 0 }
+    pub fn new(shell: &'a Shell, sequence: &'a Sequence, command: Option<Uuid>) -> Self {
+        let defragmenter = Defragmenter::default();
+        Self { shell, sequence, command, defragmenter, hasty: 0, cut: false, latest: 0 }
+    }
+
+    /// Whether all that the server sent before this pipeline's last message has arrived. Only a lost
+    /// connection raises the question.
+    pub async fn is_complete(&self) -> Result<(), Error> {
+        if !self.cut {
+            return Ok(());
+        }
+        match self.sequence.missing_before(self.latest).await {
+            0 => Ok(()),
+            1 => Err(Error::Ended("it was cut while output came, and a message of it is lost".to_owned())),
+            missing => {
+                let text = format!("it was cut while output came, and {missing} messages of it are lost");
+                Err(Error::Ended(text))
+            }
+        }
     }
 
     /// The next answer's messages, which may be none, and the state that came with them.
@@ -58,6 +81,7 @@ impl<'a> Receiver<'a> {
         let received = self.receive().await?;
         let mut messages = Vec::new();
         for part in received.streams {
+            self.latest = self.latest.max(self.sequence.note(&part.data).unwrap_or(0));
             let whole = self.defragmenter.push(&part.data);
             for bytes in whole.map_err(|error| Error::Protocol(error.to_string()))? {
                 match Message::decode(&bytes) {
@@ -79,12 +103,13 @@ impl<'a> Receiver<'a> {
     }
 
     /// One answer: silence is waited out, a lost connection is replaced.
-    async fn receive(&self) -> Result<Received, Error> {
+    async fn receive(&mut self) -> Result<Received, Error> {
         let mut lost: Option<(Instant, u32)> = None;
         loop {
             match self.shell.receive(self.command).await {
                 Err(Error::Fault(fault)) if fault.is_timed_out() => lost = None,
                 Err(error) if is_lost(&error) => {
+                    self.cut = true;
                     let (since, tries) = lost.unwrap_or((Instant::now(), 0));
                     if tries >= TRIES || since.elapsed() > LOST_LIMIT {
                         return Err(Error::Ended(format!(

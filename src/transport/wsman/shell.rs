@@ -33,25 +33,34 @@ pub(super) struct Shell {
     id: String,
     session: String,
     pub limits: Limits,
+    capacity: usize,
 }
 
 impl Shell {
     pub fn new(endpoint: &Endpoint, pool: Uuid) -> Result<Self, Error> {
-        Ok(Self {
+        let mut shell = Self {
             http: Http::new(endpoint)?,
             configuration: endpoint.configuration.clone(),
             id: capitals(pool),
             session: format!("uuid:{}", capitals(Uuid::new_v4())),
             limits: endpoint.limits,
-        })
+            capacity: 0,
+        };
+        shell.capacity = shell.measure();
+        Ok(shell)
     }
 
     pub fn endpoint_name(&self) -> &str {
         self.http.endpoint_name()
     }
 
-    /// How many bytes of fragments fit into one envelope, whose base64 is a third longer.
+    /// How many bytes of fragments fit into one envelope.
     pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// What is left of an envelope beside its headers, whose base64 is a third longer.
+    fn measure(&self) -> usize {
         let command = Request::Command { id: Some(Uuid::nil()), name: String::new(), arguments: Vec::new() };
         let around = self.envelope(command, self.limits.operation).write().len() + MARGIN;
         // A URI of 100 KB is no endpoint's; it must not make the capacity nothing.

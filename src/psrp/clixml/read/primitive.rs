@@ -53,7 +53,7 @@ pub(super) fn read(source: &mut Source<'_>, tag: &Tag) -> Result<Option<Value>, 
 }
 
 fn trimmed(source: &mut Source<'_>, tag: &Tag) -> Result<String, ReadError> {
-    Ok(source.raw_text(tag)?.trim_ascii().to_owned())
+    Ok(source.text(tag)?.trim_ascii().to_owned())
 }
 
 /// Rust's parsers know what XML Schema's numbers look like, `INF` and `NaN` among them.

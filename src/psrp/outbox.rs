@@ -1,0 +1,100 @@
+//! What a pool's end has to say and can't say yet: secrets wait for the session key, and what comes after
+//! them on the same pipeline waits with them.
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use super::client::Stream;
+use super::clixml::{Value, write};
+use super::message::MessageType;
+use super::secrets::{self, Seal};
+
+/// One message but for its addresses.
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub stream: Stream,
+    pub kind: MessageType,
+    /// Nil: the pool's.
+    pub pipeline: Uuid,
+    pub body: Body,
+}
+
+#[derive(Debug)]
+pub(super) enum Body {
+    Text(String),
+    /// Holds a readable secret.
+    Secret(Value),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    /// What waits for nothing: negotiation and keys.
+    urgent: Vec<Queued>,
+    queue: Vec<Queued>,
+}
+
+impl Outbox {
+    pub fn push(&mut self, stream: Stream, kind: MessageType, pipeline: Uuid, value: &Value) {
+        let body =
+            if secrets::has_plain(value) { Body::Secret(value.clone()) } else { Body::Text(write(value)) };
+        self.queue.push(Queued { stream, kind, pipeline, body });
+    }
+
+    pub fn push_empty(&mut self, kind: MessageType, pipeline: Uuid) {
+        let body = Body::Text(String::new());
+        self.queue.push(Queued { stream: Stream::Default, kind, pipeline, body });
+    }
+
+    /// Queues a message of the pool that goes before all others.
+    pub fn push_urgent(&mut self, kind: MessageType, value: &Value) {
+        let body = Body::Text(write(value));
+        self.urgent.push(Queued { stream: Stream::Default, kind, pipeline: Uuid::nil(), body });
+    }
+
+    /// Whether something waits for a key.
+    pub fn has_secret(&self) -> bool {
+        self.queue.iter().any(|queued| matches!(queued.body, Body::Secret(_)))
+    }
+
+    /// Drops what a pipeline still has to say.
+    pub fn forget(&mut self, pipeline: Uuid) {
+        self.queue.retain(|queued| queued.pipeline != pipeline);
+    }
+
+    /// What goes before all others.
+    pub fn take_urgent(&mut self) -> Vec<Queued> {
+        std::mem::take(&mut self.urgent)
+    }
+
+    /// What can go now, in order; without a seal, secrets and what follows them stay.
+    pub fn take(&mut self, seal: Option<&Seal<'_>>) -> Vec<Queued> {
+        let mut going = self.take_urgent();
+        let mut held = HashSet::new();
+        for mut queued in std::mem::take(&mut self.queue) {
+            match (&queued.body, seal) {
+                _ if held.contains(&queued.pipeline) => self.queue.push(queued),
+                (Body::Text(_), _) => going.push(queued),
+                (Body::Secret(value), Some(seal)) => {
+                    queued.body = Body::Text(write(&seal.seal(value)));
+                    going.push(queued);
+                }
+                (Body::Secret(_), None) => {
+                    held.insert(queued.pipeline);
+                    self.queue.push(queued);
+                }
+            }
+        }
+        going
+    }
+}
+
+impl Queued {
+    /// The body's text; a secret's is empty, but none is taken out of an [`Outbox`] unsealed.
+    pub fn text(self) -> String {
+        match self.body {
+            Body::Text(text) => text,
+            Body::Secret(_) => String::new(),
+        }
+    }
+}

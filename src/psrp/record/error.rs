@@ -1,0 +1,248 @@
+//! ErrorRecords between their type and what PowerShell sends (MS-PSRP 2.2.3.15).
+
+use super::ErrorRecord;
+use crate::psrp::clixml::{Content, Object, Value};
+
+/// Names of ErrorCategory, by number.
+const CATEGORIES: [&str; 32] = [
+    "NotSpecified",
+    "OpenError",
+    "CloseError",
+    "DeviceError",
+    "DeadlockDetected",
+    "InvalidArgument",
+    "InvalidData",
+    "InvalidOperation",
+    "InvalidResult",
+    "InvalidType",
+    "MetadataError",
+    "NotImplemented",
+    "NotInstalled",
+    "ObjectNotFound",
+    "OperationStopped",
+    "OperationTimeout",
+    "SyntaxError",
+    "ParserError",
+    "PermissionDenied",
+    "ResourceBusy",
+    "ResourceExists",
+    "ResourceUnavailable",
+    "ReadError",
+    "WriteError",
+    "FromStdErr",
+    "SecurityError",
+    "ProtocolError",
+    "ConnectionError",
+    "AuthenticationError",
+    "LimitsExceeded",
+    "QuotaExceeded",
+    "NotEnabled",
+];
+
+impl ErrorRecord {
+    /// A record of an exception with nothing else known of it; its category is NotSpecified.
+    pub fn new(
+        message: impl Into<String>,
+        exception_type: impl Into<String>,
+        fully_qualified_id: impl Into<String>,
+    ) -> Self {
+        let mut record = Self {
+            message: message.into(),
+            exception_type: exception_type.into(),
+            fully_qualified_id: fully_qualified_id.into(),
+            ..Self::default()
+        };
+        record.set_category(0);
+        record
+    }
+
+    /// Sets the category, with its reason and message as PowerShell derives them from the record.
+    pub fn set_category(&mut self, category: i32) {
+        let reason = self.exception_type.rsplit('.').next().unwrap_or_default();
+        self.category = category;
+        self.category_reason = reason.to_owned();
+        self.category_message = format!(
+            "{}: ({}:{}) [{}], {reason}",
+            self.category_name(),
+            self.category_target_name,
+            self.category_target_type,
+            self.category_activity,
+        );
+    }
+
+    /// The category's name, such as `ObjectNotFound`.
+    pub fn category_name(&self) -> &'static str {
+        usize::try_from(self.category).ok().and_then(|index| CATEGORIES.get(index)).unwrap_or(&CATEGORIES[0])
+    }
+
+    /// What a person is shown: the details' message where there is one, else the exception's.
+    pub fn display_text(&self) -> &str {
+        self.details.as_deref().unwrap_or(&self.message)
+    }
+
+    /// Reads an ErrorRecord. Whatever a server leaves out stays empty: an error is shown in any case.
+    pub fn read(value: &Value) -> Self {
+        let text =
+            |name: &str| value.property(name).filter(|value| !value.is_null()).map(Value::display_text);
+        let exception = value.property("Exception");
+        let invocation = value.property("InvocationInfo");
+        let of_invocation = |name| {
+            let text = invocation?.property(name).map(Value::display_text)?;
+            (!text.is_empty()).then_some(text)
+        };
+        let message = exception
+            .and_then(|exception| exception.property("Message"))
+            .filter(|message| !message.is_null())
+            .unwrap_or(value)
+            .display_text();
+        Self {
+            message,
+            exception_type: exception
+                .and_then(|exception| exception.type_names().first().map(|name| (*name).to_owned()))
+                .unwrap_or_default(),
+            fully_qualified_id: text("FullyQualifiedErrorId").unwrap_or_default(),
+            category: value.property("ErrorCategory_Category").and_then(Value::as_i32).unwrap_or_default(),
+            category_reason: text("ErrorCategory_Reason").unwrap_or_default(),
+            category_activity: text("ErrorCategory_Activity").unwrap_or_default(),
+            category_target_name: text("ErrorCategory_TargetName").unwrap_or_default(),
+            category_target_type: text("ErrorCategory_TargetType").unwrap_or_default(),
+            category_message: text("ErrorCategory_Message").unwrap_or_default(),
+            target: value.property("TargetObject").filter(|target| !target.is_null()).cloned(),
+            details: text("ErrorDetails_Message"),
+            recommended_action: text("ErrorDetails_RecommendedAction"),
+            command: of_invocation("MyCommand"),
+            position: of_invocation("PositionMessage"),
+            value: value.clone(),
+        }
+    }
+
+    /// The record as PowerShell sends it; one that was read is written as it came.
+    pub fn to_value(&self) -> Value {
+        if !self.value.is_null() {
+            return self.value.clone();
+        }
+        let mut properties: Vec<(&str, Value)> = vec![
+            ("Exception", self.exception()),
+            ("TargetObject", self.target.clone().unwrap_or_default()),
+            ("FullyQualifiedErrorId", self.fully_qualified_id.as_str().into()),
+            ("InvocationInfo", self.invocation()),
+            ("ErrorCategory_Category", Value::I32(self.category)),
+            ("ErrorCategory_Activity", self.category_activity.as_str().into()),
+            ("ErrorCategory_Reason", self.category_reason.as_str().into()),
+            ("ErrorCategory_TargetName", self.category_target_name.as_str().into()),
+            ("ErrorCategory_TargetType", self.category_target_type.as_str().into()),
+            ("ErrorCategory_Message", self.category_message.as_str().into()),
+        ];
+        if self.details.is_some() || self.recommended_action.is_some() {
+            properties.push(("ErrorDetails_Message", self.details.clone().into()));
+            properties.push(("ErrorDetails_RecommendedAction", self.recommended_action.clone().into()));
+        }
+        properties.push(("SerializeExtendedInfo", false.into()));
+        Object {
+            type_names: vec![
+                "System.Management.Automation.ErrorRecord".to_owned(),
+                "System.Object".to_owned(),
+            ],
+            to_string: Some(self.display_text().to_owned()),
+            ..Object::with_properties(properties)
+        }
+        .into()
+    }
+
+    fn exception(&self) -> Value {
+        let type_names = exception_types(&self.exception_type);
+        let mut properties: Vec<(&str, Value)> = Vec::with_capacity(10);
+        if type_names.iter().any(|name| name == RUNTIME_EXCEPTION) {
+            properties.push(("ErrorRecord", self.message.as_str().into()));
+            properties.push(("WasThrownFromThrowStatement", false.into()));
+        }
+        let data = ["System.Collections.ListDictionaryInternal", "System.Object"];
+        properties.extend([
+            ("TargetSite", Value::Null),
+            ("Message", self.message.as_str().into()),
+            ("Data", Value::typed_dictionary(data, [])),
+            ("InnerException", Value::Null),
+            ("HelpLink", Value::Null),
+            ("Source", Value::Null),
+            // COR_E_SYSTEM, which PowerShell's own exceptions have.
+            ("HResult", Value::I32(-2_146_233_087)),
+            ("StackTrace", Value::Null),
+        ]);
+        Object {
+            to_string: Some(format!("{}: {}", type_names[0], self.message)),
+            type_names,
+            content: Content::None,
+            adapted: owned(properties),
+            extended: Vec::new(),
+        }
+        .into()
+    }
+
+    /// InvocationInfo, where the command or its position is known.
+    fn invocation(&self) -> Value {
+        if self.command.is_none() && self.position.is_none() {
+            return Value::Null;
+        }
+        let command = || Value::from(self.command.clone());
+        let text = |text: Option<&str>| Value::from(text.unwrap_or_default());
+        let properties = vec![
+            ("MyCommand", command()),
+            ("BoundParameters", Value::typed_dictionary([BOUND_PARAMETERS, "System.Object"], [])),
+            ("UnboundArguments", Value::list([UNBOUND_ARGUMENTS, "System.Object"], [])),
+            ("ScriptLineNumber", Value::I32(0)),
+            ("OffsetInLine", Value::I32(0)),
+            ("HistoryId", Value::I64(1)),
+            ("ScriptName", text(None)),
+            ("Line", text(None)),
+            ("Statement", text(None)),
+            ("PositionMessage", text(self.position.as_deref())),
+            ("PSScriptRoot", text(None)),
+            ("PSCommandPath", Value::Null),
+            ("InvocationName", text(self.command.as_deref())),
+            ("PipelineLength", Value::I32(0)),
+            ("PipelinePosition", Value::I32(0)),
+            ("ExpectingInput", false.into()),
+            ("CommandOrigin", "Internal".into()),
+            ("DisplayScriptPosition", Value::Null),
+        ];
+        let type_name = "System.Management.Automation.InvocationInfo";
+        Object {
+            type_names: vec![type_name.to_owned(), "System.Object".to_owned()],
+            to_string: Some(type_name.to_owned()),
+            content: Content::None,
+            adapted: owned(properties),
+            extended: Vec::new(),
+        }
+        .into()
+    }
+}
+
+const RUNTIME_EXCEPTION: &str = "System.Management.Automation.RuntimeException";
+const BOUND_PARAMETERS: &str = "System.Collections.Generic.Dictionary`2[[System.String, mscorlib, \
+     Version=4.0.0.0, Culture=neutral, PublicKeyToken=b77a5c561934e089],[System.Object, mscorlib, \
+     Version=4.0.0.0, Culture=neutral, PublicKeyToken=b77a5c561934e089]]";
+const UNBOUND_ARGUMENTS: &str = "System.Collections.Generic.List`1[[System.Object, mscorlib, \
+     Version=4.0.0.0, Culture=neutral, PublicKeyToken=b77a5c561934e089]]";
+
+fn owned(properties: Vec<(&str, Value)>) -> Vec<(String, Value)> {
+    properties.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// An exception's type and its base types. PowerShell's own are RuntimeExceptions but for the one that
+/// Write-Error makes.
+fn exception_types(name: &str) -> Vec<String> {
+    let name = if name.is_empty() { "System.Exception" } else { name };
+    let mut chain = vec![name];
+    if name == "System.Management.Automation.ParameterBindingValidationException" {
+        chain.push("System.Management.Automation.ParameterBindingException");
+    }
+    if name.starts_with("System.Management.Automation.") {
+        chain.push(RUNTIME_EXCEPTION);
+    }
+    chain.extend(["System.SystemException", "System.Exception", "System.Object"]);
+    if name == "System.Exception" {
+        chain = vec![name, "System.Object"];
+    }
+    chain.dedup();
+    chain.into_iter().map(str::to_owned).collect()
+}

@@ -1,0 +1,156 @@
+//! What the client says, taken in.
+
+use uuid::Uuid;
+
+use super::{Event, ServerPool};
+use crate::psrp::Missing;
+use crate::psrp::client::{ProtocolError, seal};
+use crate::psrp::clixml::{self, Value};
+use crate::psrp::host::HostResponse;
+use crate::psrp::key::{KeyError, SessionKey};
+use crate::psrp::message::{Message, MessageType};
+use crate::psrp::pipeline::{MetadataQuery, Pipeline};
+use crate::psrp::pool::{InitRunspacePool, SessionCapability};
+use crate::psrp::record::{PipelineState, PoolState};
+use crate::psrp::secrets;
+
+impl ServerPool {
+    /// Takes one message of the client. Secrets come out as [`clixml::Secure::Plain`].
+    pub fn receive(&mut self, message: &Message) -> Result<Vec<Event>, ProtocolError> {
+        let (kind, pipeline) = (message.kind, message.pipeline);
+        let missing = ProtocolError::missing(kind);
+        let open = self.state == PoolState::Opened;
+        // A client may speak of a pipeline before it has heard that the pool is open.
+        let opening = open || matches!(self.state, PoolState::Opening | PoolState::Connecting);
+        let event = match kind {
+            MessageType::SessionCapability if self.state == PoolState::BeforeOpen => {
+                self.negotiate(message)?;
+                return Ok(Vec::new());
+            }
+            MessageType::InitRunspacePool if self.state == PoolState::NegotiationSucceeded => {
+                self.open(message)?
+            }
+            MessageType::ConnectRunspacePool if self.state == PoolState::NegotiationSucceeded => {
+                self.id = message.pool;
+                self.state = PoolState::Connecting;
+                Event::Connect
+            }
+            MessageType::PublicKey => {
+                self.give_key(message)?;
+                return Ok(Vec::new());
+            }
+            MessageType::CreatePipeline if opening => {
+                let created = Pipeline::read(&self.body(message)?).map_err(missing)?;
+                self.pipelines.insert(pipeline, PipelineState::Running);
+                Event::CreatePipeline(pipeline, created)
+            }
+            MessageType::GetCommandMetadata if opening => {
+                let query = MetadataQuery::read(&self.body(message)?).map_err(missing)?;
+                self.pipelines.insert(pipeline, PipelineState::Running);
+                Event::CommandMetadata(pipeline, query)
+            }
+            MessageType::PipelineInput
+            | MessageType::EndOfPipelineInput
+            | MessageType::PipelineHostResponse
+                if !self.pipelines.contains_key(&pipeline) =>
+            {
+                // The pipeline has ended; its client has not heard yet.
+                return Ok(Vec::new());
+            }
+            MessageType::PipelineInput => Event::Input(pipeline, self.body(message)?),
+            MessageType::EndOfPipelineInput => Event::EndInput(pipeline),
+            MessageType::PipelineHostResponse => {
+                let response = HostResponse::read(&self.body(message)?).map_err(missing)?;
+                Event::HostResponse(Some(pipeline), response)
+            }
+            MessageType::RunspacePoolHostResponse => {
+                Event::HostResponse(None, HostResponse::read(&self.body(message)?).map_err(missing)?)
+            }
+            MessageType::GetAvailableRunspaces if open => {
+                Event::GetAvailableRunspaces { call_id: call_id(&self.body(message)?).map_err(missing)? }
+            }
+            MessageType::SetMaxRunspaces if open => {
+                let body = self.body(message)?;
+                let max = number(&body, "MaxRunspaces").map_err(&missing)?;
+                Event::SetMaxRunspaces { call_id: call_id(&body).map_err(missing)?, max }
+            }
+            MessageType::SetMinRunspaces if open => {
+                let body = self.body(message)?;
+                let min = number(&body, "MinRunspaces").map_err(&missing)?;
+                Event::SetMinRunspaces { call_id: call_id(&body).map_err(missing)?, min }
+            }
+            MessageType::ResetRunspaceState if open => {
+                Event::ResetRunspaceState { call_id: call_id(&self.body(message)?).map_err(missing)? }
+            }
+            _ => return Err(ProtocolError::Unexpected { kind, state: self.state }),
+        };
+        Ok(vec![event])
+    }
+
+    fn body(&self, message: &Message) -> Result<Value, ProtocolError> {
+        // How .NET's serializer of messages writes null (RemoteDataObject.cs).
+        if message.body.is_empty() {
+            return Ok(Value::Null);
+        }
+        let value = clixml::read(&message.body)?;
+        if !secrets::has_sealed(&value) {
+            return Ok(value);
+        }
+        match seal(self.protocol, self.key.as_ref().filter(|_| self.key_given)) {
+            Some(seal) => Ok(seal.open(&value)?),
+            None => Err(KeyError("a secret came before the session key".to_owned()).into()),
+        }
+    }
+
+    fn negotiate(&mut self, message: &Message) -> Result<(), ProtocolError> {
+        let missing = ProtocolError::missing(message.kind);
+        let own = SessionCapability { protocol: self.protocol };
+        let peer = SessionCapability::read(&self.body(message)?).map_err(missing)?.protocol;
+        self.protocol =
+            self.protocol.shared_with(peer).ok_or_else(|| ProtocolError::Version(peer.to_string()))?;
+        self.outbox.push_urgent(MessageType::SessionCapability, &own.to_value());
+        self.id = message.pool;
+        self.state = PoolState::NegotiationSucceeded;
+        Ok(())
+    }
+
+    fn open(&mut self, message: &Message) -> Result<Event, ProtocolError> {
+        let init =
+            InitRunspacePool::read(&self.body(message)?).map_err(ProtocolError::missing(message.kind))?;
+        self.id = message.pool;
+        self.state = PoolState::Opening;
+        Ok(Event::Open {
+            host: init.host,
+            min_runspaces: init.min_runspaces,
+            max_runspaces: init.max_runspaces,
+            application_arguments: init.application_arguments,
+        })
+    }
+
+    fn give_key(&mut self, message: &Message) -> Result<(), ProtocolError> {
+        let body = self.body(message)?;
+        let public = body.property("PublicKey").and_then(Value::as_str);
+        let public = public.ok_or(ProtocolError::Missing { kind: message.kind, what: "PublicKey" })?;
+        let key = self.key.get_or_insert_with(SessionKey::generate);
+        let sealed = key.sealed_for(public)?;
+        self.key_given = true;
+        let body = Value::with_properties([("EncryptedSessionKey", sealed.into())]);
+        self.outbox.push_urgent(MessageType::EncryptedSessionKey, &body);
+        Ok(())
+    }
+
+    /// Forgets a pipeline whose client is gone; what it still had to say is dropped.
+    pub fn forget(&mut self, pipeline: Uuid) {
+        self.pipelines.remove(&pipeline);
+        self.calls.remove(&pipeline);
+        self.outbox.forget(pipeline);
+    }
+}
+
+fn number(body: &Value, name: &'static str) -> Result<i32, Missing> {
+    body.property(name).and_then(Value::as_i32).ok_or(Missing(name))
+}
+
+fn call_id(body: &Value) -> Result<i64, Missing> {
+    body.property("ci").and_then(Value::as_i64).ok_or(Missing("ci"))
+}

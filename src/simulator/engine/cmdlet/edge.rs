@@ -1,0 +1,105 @@
+//! What federation is set with: lists and patterns of domains, and the public providers.
+
+use super::super::family::FAMILIES;
+use super::super::fault::{Category, Fault};
+use super::super::spec::{CommandSpec, Kind, Validate, parameter, string};
+use super::super::stage::{Call, Running};
+use super::super::value::{adapted, items, properties, strings, text};
+use crate::psrp::clixml::Value;
+
+const PROVIDERS: &[&str] = &["", "WindowsLive", "AOL", "Yahoo"];
+const PREFIX: &str = "Microsoft.Rtc.Management.WritableConfig.Settings.Edge";
+
+pub fn commands() -> Vec<CommandSpec> {
+    vec![
+        CommandSpec::cmdlet(
+            "New-CsEdgeAllowAllKnownDomains",
+            "Makes the value that allows every domain but the blocked.",
+            allow_all,
+        ),
+        CommandSpec::cmdlet(
+            "New-CsEdgeAllowList",
+            "Makes a list of the domains that are allowed.",
+            allow_list,
+        )
+        .with(vec![parameter("AllowedDomain", Kind::Objects).at(0).mandatory().by_value()]),
+        CommandSpec::cmdlet(
+            "New-CsEdgeDomainPattern",
+            "Makes a domain for a list of allowed or blocked ones.",
+            pattern,
+        )
+        .with(vec![string("Domain").at(0).mandatory().piped()]),
+        CommandSpec::cmdlet(
+            "Set-CsTenantPublicProvider",
+            "Chooses the public providers that users may talk to.",
+            set_provider,
+        )
+        .changes()
+        .with(vec![
+            parameter("Provider", Kind::Strings).at(0).mandatory().valid(Validate::Set(PROVIDERS)),
+            parameter("Tenant", Kind::Guid),
+        ]),
+    ]
+}
+
+fn allow_all<'a>(call: &'a mut Call<'_>) -> Running<'a> {
+    Box::pin(async move {
+        let name = format!("{PREFIX}.AllowAllKnownDomains");
+        call.output(adapted(&[&name], "AllowAllKnownDomains", Vec::new())).await
+    })
+}
+
+fn allow_list<'a>(call: &'a mut Call<'_>) -> Running<'a> {
+    Box::pin(async move {
+        let domains = call.bound.get("AllowedDomain").map(items).unwrap_or_default();
+        let shown: Vec<String> = domains.iter().map(Value::display_text).collect();
+        let name = format!("{PREFIX}.AllowList");
+        let list = properties([("AllowedDomain", strings(shown.clone()))]);
+        call.output(adapted(&[&name], &shown.join(","), list)).await
+    })
+}
+
+fn pattern<'a>(call: &'a mut Call<'_>) -> Running<'a> {
+    Box::pin(async move {
+        let domain = call.bound.text("Domain").unwrap_or_default();
+        let valid = domain.split('.').count() > 1
+            && domain.split('.').all(|label| {
+                !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            });
+        if !valid {
+            let message = format!("The domain \"{domain}\" is not a valid fully qualified domain name.");
+            let fault =
+                Fault::management("InvalidDomain", Category::InvalidArgument, message).about(text(domain));
+            return call.error(fault).await;
+        }
+        let name = format!("{PREFIX}.DomainPattern");
+        let shown = format!("Domain={domain}");
+        call.output(adapted(&[&name], &shown, properties([("Domain", text(domain))]))).await
+    })
+}
+
+fn set_provider<'a>(call: &'a mut Call<'_>) -> Running<'a> {
+    Box::pin(async move {
+        let providers: Vec<String> =
+            call.bound.texts("Provider").into_iter().filter(|provider| !provider.is_empty()).collect();
+        if !call.should_process("Global").await? {
+            return Ok(());
+        }
+        let status = if providers.is_empty() { "Disabled" } else { "Enabled" };
+        call.tenant(|tenant| {
+            let Some(family) = FAMILIES.iter().find(|family| family.noun == "CsTenantPublicProvider") else {
+                return;
+            };
+            for setting in tenant.settings(family) {
+                for (name, value) in &mut setting.values {
+                    *value = match name.as_str() {
+                        "ProviderSet" => text(providers.join(",")),
+                        "DomainPICStatus" => text(status),
+                        _ => Value::clone(value),
+                    };
+                }
+            }
+        });
+        Ok(())
+    })
+}

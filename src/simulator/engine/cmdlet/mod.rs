@@ -1,0 +1,40 @@
+//! The commands: their tables, and the functions behind them.
+
+mod acp;
+mod edge;
+mod endpoint;
+mod fixture;
+mod migration;
+mod room;
+mod setting;
+mod user;
+
+use std::sync::Arc;
+
+use super::spec::CommandSpec;
+use crate::simulator::Options;
+
+/// Every command of the endpoint, functions before cmdlets and each in order of name.
+pub fn commands(options: &Options) -> Vec<Arc<CommandSpec>> {
+    let mut all = endpoint::commands();
+    all.extend(user::commands());
+    all.extend(room::commands());
+    all.extend(acp::commands());
+    all.extend(migration::commands());
+    all.extend(edge::commands());
+    all.extend(setting::commands());
+    if options.fixtures {
+        let recorded = fixture::commands();
+        all.retain(|spec| !recorded.iter().any(|recorded| recorded.name == spec.name));
+        all.extend(recorded);
+    }
+    let missing = options.cmdlets.unwrap_or(0).saturating_sub(all.len());
+    all.extend((1..=missing).map(|number| {
+        CommandSpec::cmdlet(format!("Get-CsSample{number:04}"), "Made up, to fill the endpoint.", |_| {
+            Box::pin(async { Ok(()) })
+        })
+        .with(setting::identity_parameters())
+    }));
+    all.sort_by_key(|spec| (spec.kind.bit(), spec.name.to_lowercase()));
+    all.into_iter().map(Arc::new).collect()
+}

@@ -1,0 +1,107 @@
+//! The kinds of policies and configurations: what each holds, and which verbs it has.
+
+mod table;
+
+pub use table::FAMILIES;
+
+use super::spec::{Kind, ParameterSpec, parameter};
+use super::value::{Properties, strings, text};
+use crate::psrp::clixml::Value;
+
+/// One kind of policy or configuration.
+#[derive(Debug)]
+pub struct Family {
+    /// `CsClientPolicy`.
+    pub noun: &'static str,
+    pub type_name: &'static str,
+    /// Get, Set, New, Remove, Grant: which of them exist.
+    pub verbs: &'static [Verb],
+    /// What there is at the beginning.
+    pub instances: &'static [&'static str],
+    pub properties: &'static [(&'static str, Initial)],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    Get,
+    Set,
+    New,
+    Remove,
+    Grant,
+}
+
+/// A property's first value, which tells its type too.
+#[derive(Clone, Copy, Debug)]
+pub enum Initial {
+    Bool(bool),
+    Int(i32),
+    Text(&'static str),
+    /// A text without a value.
+    Unset,
+    /// A number without a value.
+    NoInt,
+    Span(&'static str),
+    /// Any objects, shown by their text.
+    Objects,
+    /// Type name, values, the first value.
+    One(&'static str, &'static [&'static str], usize),
+}
+
+impl Initial {
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Bool(_) => Kind::Bool,
+            Self::Int(_) | Self::NoInt => Kind::Int,
+            Self::Text(_) | Self::Unset => Kind::String,
+            Self::Span(_) => Kind::TimeSpan,
+            Self::Objects => Kind::Object,
+            Self::One(name, values, _) => Kind::Enum(name, values),
+        }
+    }
+
+    fn value(self) -> Value {
+        match self {
+            Self::Bool(value) => Value::Bool(value),
+            Self::Int(value) => Value::I32(value),
+            Self::Text(value) => text(value),
+            Self::Unset | Self::NoInt => Value::Null,
+            Self::Span(value) => Value::Duration(value.into()),
+            Self::Objects => strings(Vec::<String>::new()),
+            Self::One(name, values, at) => Value::enumeration(
+                name,
+                values.get(at).copied().unwrap_or_default(),
+                i32::try_from(at).unwrap_or_default(),
+            ),
+        }
+    }
+}
+
+impl Family {
+    pub fn has(&self, verb: Verb) -> bool {
+        self.verbs.contains(&verb)
+    }
+    pub fn grants(&self) -> bool {
+        self.has(Verb::Grant)
+    }
+    /// The user's property that a grant sets.
+    pub fn granted_as(&self) -> &'static str {
+        self.noun.strip_prefix("Cs").unwrap_or(self.noun)
+    }
+    /// The first values of one instance.
+    pub fn defaults(&self, identity: &str) -> Properties {
+        let unrestricted = identity == "Tag:NoFederationAndPIC";
+        self.properties
+            .iter()
+            .map(|(name, default)| {
+                let value = match default {
+                    Initial::Bool(_) if unrestricted => Value::Bool(false),
+                    other => other.value(),
+                };
+                ((*name).to_owned(), value)
+            })
+            .collect()
+    }
+    pub fn property_parameters(&self) -> Vec<ParameterSpec> {
+        self.properties.iter().map(|(name, default)| parameter(*name, default.kind())).collect()
+    }
+}

@@ -1,0 +1,199 @@
+//! `-Filter` of Get-CsOnlineUser: comparisons of properties joined by -and and -or, as documented.
+
+use super::value::like;
+use crate::psrp::clixml::Value;
+
+/// A filter that was read.
+#[derive(Debug, PartialEq)]
+pub enum Filter {
+    Compare(String, Operator, String),
+    Not(Box<Filter>),
+    And(Box<Filter>, Box<Filter>),
+    Or(Box<Filter>, Box<Filter>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Operator {
+    Eq,
+    Ne,
+    Like,
+    NotLike,
+    Gt,
+    Lt,
+    Ge,
+    Le,
+}
+
+impl Filter {
+    /// Reads `DisplayName -like "K*" -and Enabled -eq $true`, with or without braces around.
+    pub fn read(filter: &str) -> Result<Self, String> {
+        let words = words(filter.trim().trim_start_matches('{').trim_end_matches('}'))?;
+        let mut rest = &words[..];
+        let read = any(&mut rest)?;
+        if rest.is_empty() {
+            Ok(read)
+        } else {
+            Err(format!("Unexpected \"{}\" in the filter.", rest[0].text))
+        }
+    }
+
+    pub fn accepts(&self, object: &Value) -> bool {
+        match self {
+            Self::And(left, right) => left.accepts(object) && right.accepts(object),
+            Self::Or(left, right) => left.accepts(object) || right.accepts(object),
+            Self::Not(inner) => !inner.accepts(object),
+            Self::Compare(name, operator, wanted) => {
+                let found = object.property(name).map(Value::display_text).unwrap_or_default();
+                compare(&found, *operator, wanted)
+            }
+        }
+    }
+}
+
+fn compare(found: &str, operator: Operator, wanted: &str) -> bool {
+    let ordering = match (found.parse::<f64>(), wanted.parse::<f64>()) {
+        (Ok(found), Ok(wanted)) => found.total_cmp(&wanted),
+        _ => found.to_lowercase().cmp(&wanted.to_lowercase()),
+    };
+    match operator {
+        Operator::Eq => ordering.is_eq(),
+        Operator::Ne => ordering.is_ne(),
+        Operator::Like => like(wanted, found),
+        Operator::NotLike => !like(wanted, found),
+        Operator::Gt => ordering.is_gt(),
+        Operator::Lt => ordering.is_lt(),
+        Operator::Ge => ordering.is_ge(),
+        Operator::Le => ordering.is_le(),
+    }
+}
+
+#[derive(Debug)]
+struct Word {
+    text: String,
+    quoted: bool,
+}
+
+fn words(filter: &str) -> Result<Vec<Word>, String> {
+    let mut words = Vec::new();
+    let mut rest = filter.chars().peekable();
+    while let Some(&c) = rest.peek() {
+        if c.is_whitespace() {
+            rest.next();
+        } else if c == '(' || c == ')' {
+            rest.next();
+            words.push(Word { text: c.to_string(), quoted: false });
+        } else if c == '"' || c == '\'' {
+            rest.next();
+            let mut text = String::new();
+            loop {
+                match rest.next() {
+                    Some(next) if next == c => break,
+                    Some(next) => text.push(next),
+                    None => return Err("The filter's quotation marks do not match.".into()),
+                }
+            }
+            words.push(Word { text, quoted: true });
+        } else {
+            let mut text = String::new();
+            while let Some(next) = rest.next_if(|c| !c.is_whitespace() && !"()\"'".contains(*c)) {
+                text.push(next);
+            }
+            words.push(Word { text, quoted: false });
+        }
+    }
+    Ok(words)
+}
+
+fn is(word: Option<&Word>, text: &str) -> bool {
+    word.is_some_and(|word| !word.quoted && word.text.eq_ignore_ascii_case(text))
+}
+
+fn any(rest: &mut &[Word]) -> Result<Filter, String> {
+    let mut left = all(rest)?;
+    while is(rest.first(), "-or") {
+        *rest = &rest[1..];
+        left = Filter::Or(Box::new(left), Box::new(all(rest)?));
+    }
+    Ok(left)
+}
+
+fn all(rest: &mut &[Word]) -> Result<Filter, String> {
+    let mut left = one(rest)?;
+    while is(rest.first(), "-and") {
+        *rest = &rest[1..];
+        left = Filter::And(Box::new(left), Box::new(one(rest)?));
+    }
+    Ok(left)
+}
+
+fn one(rest: &mut &[Word]) -> Result<Filter, String> {
+    if is(rest.first(), "-not") || is(rest.first(), "!") {
+        *rest = &rest[1..];
+        return Ok(Filter::Not(Box::new(one(rest)?)));
+    }
+    if is(rest.first(), "(") {
+        *rest = &rest[1..];
+        // Each bracket is a word of input, so a bounded input bounds the depth; the wire bounds input.
+        if rest.len() > 1_000 {
+            return Err("The filter is too long.".into());
+        }
+        let inner = any(rest)?;
+        if !is(rest.first(), ")") {
+            return Err("A closing bracket is missing in the filter.".into());
+        }
+        *rest = &rest[1..];
+        return Ok(inner);
+    }
+    let [name, operator, wanted, ..] = rest else {
+        return Err("A comparison in the filter is not complete.".into());
+    };
+    let operator = match operator.text.to_lowercase().as_str() {
+        "-eq" => Operator::Eq,
+        "-ne" => Operator::Ne,
+        "-like" => Operator::Like,
+        "-notlike" => Operator::NotLike,
+        "-gt" => Operator::Gt,
+        "-lt" => Operator::Lt,
+        "-ge" => Operator::Ge,
+        "-le" => Operator::Le,
+        other => return Err(format!("\"{other}\" is not a filter operator.")),
+    };
+    let wanted = match wanted.text.to_lowercase().as_str() {
+        _ if wanted.quoted => wanted.text.clone(),
+        "$true" => "True".into(),
+        "$false" => "False".into(),
+        "$null" => String::new(),
+        _ => wanted.text.clone(),
+    };
+    let read = Filter::Compare(name.text.clone(), operator, wanted);
+    *rest = &rest[3..];
+    Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::engine::value::{custom, properties, text};
+
+    #[test]
+    fn filters_compare_properties() {
+        let user =
+            custom("", properties([("DisplayName", text("Ken Myer")), ("Enabled", Value::Bool(true))]));
+        for (filter, accepted) in [
+            ("DisplayName -like \"k*\"", true),
+            ("{Enabled -eq $true -and DisplayName -ne 'Ken Myer'}", false),
+            ("(Enabled -eq $false) -or (DisplayName -eq 'ken myer')", true),
+            ("-not Enabled -eq $true", false),
+            ("City -eq $null", true),
+        ] {
+            assert_eq!(Filter::read(filter).unwrap().accepts(&user), accepted, "{filter}");
+        }
+    }
+
+    #[test]
+    fn a_bad_filter_is_explained() {
+        for filter in ["DisplayName", "a -is b", "a -eq 'b", "(a -eq b", "a -eq b c"] {
+            assert!(Filter::read(filter).is_err(), "{filter}");
+        }
+    }
+}

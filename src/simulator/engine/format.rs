@@ -1,0 +1,338 @@
+//! Views of the endpoint's types: what Get-FormatData tells about them, and how Out-Default draws.
+
+use super::stage::{Call, Halt};
+use super::value::{CORE, SMA, adapted, all_properties, custom, like, list, properties, text};
+use super::{help, spec::CommandSpec};
+use crate::line::draw::{self, Alignment, Column, View};
+use crate::psrp::clixml::{Content, Object, Value};
+use crate::psrp::host::HostMethod;
+use std::sync::Arc;
+
+/// One column of a table view.
+struct Shown {
+    label: &'static str,
+    width: usize,
+    right: bool,
+    property: &'static str,
+    /// The script that a restricted endpoint's view has in its place.
+    script: Option<&'static str>,
+}
+
+/// A table view of a type.
+struct TypeView {
+    type_name: &'static str,
+    name: &'static str,
+    columns: &'static [Shown],
+    /// Whether Get-FormatData tells about it; PowerShell has the others itself.
+    own: bool,
+}
+
+const fn column(label: &'static str, width: usize, property: &'static str) -> Shown {
+    Shown { label, width, right: false, property, script: None }
+}
+
+const USER_COLUMNS: &[Shown] = &[
+    column("Name", 24, "DisplayName"),
+    Shown { script: Some("$_.SipAddress -replace '^sip:'"), ..column("SIP", 0, "SIP") },
+    Shown { right: true, ..column("EV", 0, "EnterpriseVoiceEnabled") },
+];
+
+const COMMAND_COLUMNS: &[Shown] = &[
+    column("CommandType", 15, "CommandType"),
+    column("Name", 50, "Name"),
+    column("Version", 10, "Version"),
+    column("Source", 0, "Source"),
+];
+
+const VIEWS: &[TypeView] = &[
+    TypeView {
+        type_name: "Microsoft.Rtc.Management.ADConnect.Schema.OCSADUser",
+        name: "OCSADUser",
+        columns: USER_COLUMNS,
+        own: true,
+    },
+    TypeView {
+        type_name: "Microsoft.Rtc.Management.ADConnect.Schema.OCSADMeetingRoom",
+        name: "OCSADMeetingRoom",
+        columns: USER_COLUMNS,
+        own: true,
+    },
+    TypeView {
+        type_name: "System.Management.Automation.CommandInfo",
+        name: "command",
+        columns: COMMAND_COLUMNS,
+        own: false,
+    },
+];
+
+/// What Get-FormatData gives for type names with wildcards.
+pub fn format_data(patterns: &[String], fixtures: bool) -> Vec<Value> {
+    VIEWS
+        .iter()
+        .filter(|view| view.own && (!fixtures || view.name == "OCSADUser"))
+        .filter(|view| patterns.is_empty() || patterns.iter().any(|pattern| like(pattern, view.type_name)))
+        .map(definition)
+        .collect()
+}
+
+const AUTOMATION: &str = "System.Management.Automation";
+
+fn generic_list(item: &str, items: Vec<Value>) -> Value {
+    let assembly = if item.starts_with(AUTOMATION) { SMA } else { CORE };
+    list(&[&format!("System.Collections.Generic.List`1[[{item}, {assembly}]]")], items)
+}
+
+/// ExtendedTypeDefinition of a view, as recorded.
+fn definition(view: &TypeView) -> Value {
+    let object = |name: &str, shown: &str, all| adapted(&[&format!("{AUTOMATION}.{name}")], shown, all);
+    let plain = |name: &str, all| object(name, &format!("{AUTOMATION}.{name}"), all);
+    let alignment = |right: bool| text(if right { "Right" } else { "Undefined" });
+    let headers = view
+        .columns
+        .iter()
+        .map(|column| {
+            plain(
+                "TableControlColumnHeader",
+                properties([
+                    ("Label", text(column.label)),
+                    ("Alignment", alignment(column.right)),
+                    ("Width", Value::I32(i32::try_from(column.width).unwrap_or_default())),
+                ]),
+            )
+        })
+        .collect();
+    let columns = view
+        .columns
+        .iter()
+        .map(|column| {
+            let (kind, prefix, value) = match column.script {
+                Some(script) => ("ScriptBlock", "script", script),
+                None => ("Property", "property", column.property),
+            };
+            let entry = object(
+                "DisplayEntry",
+                &format!("{prefix}: {value}"),
+                properties([("ValueType", text(kind)), ("Value", text(value))]),
+            );
+            object(
+                "TableControlColumn",
+                value,
+                properties([
+                    ("Alignment", text("Undefined")),
+                    ("DisplayEntry", entry),
+                    ("FormatString", Value::Null),
+                ]),
+            )
+        })
+        .collect();
+    let row = plain(
+        "TableControlRow",
+        properties([
+            ("Columns", generic_list("System.Management.Automation.TableControlColumn", columns)),
+            ("SelectedBy", Value::Null),
+            ("Wrap", Value::Bool(false)),
+        ]),
+    );
+    let control = adapted(
+        &["System.Management.Automation.TableControl", "System.Management.Automation.PSControl"],
+        "System.Management.Automation.TableControl",
+        properties([
+            ("Headers", generic_list("System.Management.Automation.TableControlColumnHeader", headers)),
+            ("Rows", generic_list("System.Management.Automation.TableControlRow", vec![row])),
+            ("AutoSize", Value::Bool(false)),
+            ("HideTableHeaders", Value::Bool(false)),
+            ("GroupBy", Value::Null),
+            ("OutOfBand", Value::Bool(false)),
+        ]),
+    );
+    let view_definition = Value::Object(Arc::new(Object {
+        type_names: vec!["System.Management.Automation.FormatViewDefinition".into(), "System.Object".into()],
+        to_string: Some("System.Management.Automation.FormatViewDefinition".into()),
+        adapted: properties([("Name", text(view.name)), ("Control", control)]),
+        extended: properties([("InstanceId", Value::Guid(uuid::Uuid::new_v4()))]),
+        ..Object::default()
+    }));
+    object(
+        "ExtendedTypeDefinition",
+        view.type_name,
+        properties([
+            ("TypeName", text(view.type_name)),
+            (
+                "TypeNames",
+                generic_list(
+                    "System.String",
+                    [view.type_name.to_owned(), format!("Deserialized.{}", view.type_name)]
+                        .map(text)
+                        .to_vec(),
+                ),
+            ),
+            (
+                "FormatViewDefinition",
+                generic_list("System.Management.Automation.FormatViewDefinition", vec![view_definition]),
+            ),
+        ]),
+    )
+}
+
+fn view_of(value: &Value) -> Option<&'static TypeView> {
+    let Value::Object(object) = value else { return None };
+    object.type_names.iter().find_map(|name| {
+        let name = name.strip_prefix("Deserialized.").unwrap_or(name);
+        VIEWS.iter().find(|view| view.type_name == name)
+    })
+}
+
+/// Objects that are held back are drawn when so many have come, so that a long answer shows early.
+const AT_ONCE: usize = 200;
+
+/// One object for Out-Default: texts and errors are drawn at once, others with their like.
+pub async fn out_default(call: &mut Call<'_>, value: Value) -> Result<(), Halt> {
+    if is_error(&value) {
+        flush(call).await?;
+        return draw_error(call, &value).await;
+    }
+    if help::is_help(&value) {
+        flush(call).await?;
+        let name = value.property("Name").map(Value::display_text).unwrap_or_default();
+        let spec: Option<Arc<CommandSpec>> = call.engine.world.find(&name);
+        for line in spec.map(|spec| help::lines(&spec, &value)).unwrap_or_default() {
+            call.engine.write_line(&line).await?;
+        }
+        return Ok(());
+    }
+    if let Some(shown) = as_text(&value) {
+        flush(call).await?;
+        for line in shown.split('\n') {
+            call.engine.write_line(line.trim_end_matches('\r')).await?;
+        }
+        return Ok(());
+    }
+    if call.memory.values.first().is_some_and(|first| !same_view(first, &value)) {
+        flush(call).await?;
+    }
+    call.memory.values.push(value);
+    if call.memory.values.len() >= AT_ONCE { draw_held(call, false).await } else { Ok(()) }
+}
+
+/// Draws what is held back.
+pub async fn flush(call: &mut Call<'_>) -> Result<(), Halt> {
+    draw_held(call, true).await?;
+    call.memory.count = 0;
+    Ok(())
+}
+
+/// Draws the objects held back; a table goes on under the header that stands already.
+async fn draw_held(call: &mut Call<'_>, last: bool) -> Result<(), Halt> {
+    let held = std::mem::take(&mut call.memory.values);
+    let width = usize::try_from(call.engine.host.buffer.0).ok().filter(|width| *width > 0).unwrap_or(80);
+    let Some(first) = held.first() else {
+        // The blank line that ends a table whose last rows were drawn before.
+        return if last && call.memory.count > 0 { call.engine.write_line("").await } else { Ok(()) };
+    };
+    let (view, objects) = match view_of(first) {
+        Some(view) => (table(view), held.iter().map(with_computed).collect()),
+        None => (draw::default_view(first), held),
+    };
+    let lines = draw::draw(&view, &objects, width);
+    let begun = call.memory.count > 0;
+    call.memory.count += 1;
+    let from = if begun { header_lines(&view, &lines) } else { 0 };
+    let blank = lines.iter().rev().take_while(|line| line.is_empty()).count();
+    let to = if last { lines.len() } else { lines.len() - blank };
+    for line in lines.get(from..to).unwrap_or_default() {
+        call.engine.write_line(line).await?;
+    }
+    Ok(())
+}
+
+/// How many lines of a drawing stand before its first object.
+fn header_lines(view: &View, lines: &[String]) -> usize {
+    let blank = lines.iter().take_while(|line| line.is_empty()).count();
+    match view {
+        View::Table { hide_headers: false, .. } => blank + 2,
+        _ => 0,
+    }
+}
+
+fn table(view: &TypeView) -> View {
+    View::Table {
+        columns: view
+            .columns
+            .iter()
+            .map(|column| Column {
+                label: column.label.into(),
+                width: (column.width > 0).then_some(column.width),
+                alignment: if column.right { Alignment::Right } else { Alignment::Undefined },
+                property: column.property.into(),
+            })
+            .collect(),
+        hide_headers: false,
+        wrap: false,
+    }
+}
+
+/// The object with what its view's script would give.
+fn with_computed(value: &Value) -> Value {
+    let Some(address) = value.property("SipAddress") else { return value.clone() };
+    let address = address.display_text();
+    let bare = address.strip_prefix("sip:").unwrap_or(&address);
+    let mut all: Vec<_> =
+        all_properties(value).into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
+    all.push(("SIP".into(), text(bare)));
+    custom("", all)
+}
+
+fn same_view(one: &Value, other: &Value) -> bool {
+    let name = |value: &Value| match value {
+        Value::Object(object) => object.type_names.first().cloned(),
+        _ => None,
+    };
+    name(one) == name(other)
+}
+
+fn is_error(value: &Value) -> bool {
+    matches!(value, Value::Object(object) if object
+        .type_names
+        .iter()
+        .any(|name| name.trim_start_matches("Deserialized.") == "System.Management.Automation.ErrorRecord"))
+}
+
+/// ConciseView: `Command: message`, or `Error: message` where no command is named.
+async fn draw_error(call: &mut Call<'_>, value: &Value) -> Result<(), Halt> {
+    let command = value
+        .property("InvocationInfo")
+        .and_then(|invocation| invocation.property("MyCommand"))
+        .map(Value::display_text)
+        .filter(|command| !command.is_empty())
+        .unwrap_or_else(|| "Error".into());
+    let shown = format!("{command}: {}", value.display_text());
+    let merged = value.property("writeErrorStream").is_some();
+    for line in shown.split('\n') {
+        if merged {
+            call.engine.tell_host(HostMethod::WriteErrorLine, vec![text(line)]).await?;
+        } else {
+            call.engine.write_line(line).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The text of a value that is drawn as one; `None`: it is drawn by its properties.
+fn as_text(value: &Value) -> Option<String> {
+    match value {
+        Value::Object(object) => match &object.content {
+            Content::Primitive(_) => Some(value.display_text()),
+            Content::List(items)
+            | Content::Enumerable(items)
+            | Content::Queue(items)
+            | Content::Stack(items) => {
+                Some(items.iter().map(Value::display_text).collect::<Vec<_>>().join("\n"))
+            }
+            Content::Dictionary(_) => None,
+            Content::None if all_properties(value).is_empty() => Some(value.display_text()),
+            Content::None => None,
+        },
+        Value::Null => Some(String::new()),
+        other => Some(other.display_text()),
+    }
+}

@@ -1,0 +1,219 @@
+//! Commands as objects: what GET_COMMAND_METADATA and Get-Command answer with.
+
+use super::spec::{CommandKind, CommandSpec, Kind, ParameterSpec};
+use super::value::{CORE, SMA, adapted, dictionary, extended, like, list, properties, text};
+use crate::psrp::clixml::{Object, Value};
+use std::sync::Arc;
+
+/// The commands with those names (all of them where there are none) and CommandTypes bits.
+pub fn matching<'a>(
+    commands: &'a [Arc<CommandSpec>],
+    names: &[String],
+    types: i32,
+) -> Vec<&'a Arc<CommandSpec>> {
+    let wanted: Vec<&str> =
+        if names.is_empty() { vec!["*"] } else { names.iter().map(String::as_str).collect() };
+    let mut found: Vec<&Arc<CommandSpec>> = Vec::new();
+    for name in wanted {
+        for spec in commands {
+            let known = found.iter().any(|known| known.name == spec.name);
+            if !known && spec.kind.bit() & types != 0 && like(name, &spec.name) {
+                found.push(spec);
+            }
+        }
+    }
+    found
+}
+
+/// The first object of GET_COMMAND_METADATA's answer.
+pub fn count(count: usize) -> Value {
+    extended(
+        &[
+            "Selected.Microsoft.PowerShell.Commands.GenericMeasureInfo",
+            "System.Management.Automation.PSCustomObject",
+            "System.Object",
+        ],
+        properties([("Count", Value::I32(i32::try_from(count).unwrap_or(i32::MAX)))]),
+    )
+}
+
+fn info_type(kind: CommandKind) -> &'static str {
+    match kind {
+        CommandKind::Function => "System.Management.Automation.FunctionInfo",
+        CommandKind::Cmdlet => "System.Management.Automation.CmdletInfo",
+    }
+}
+
+fn command_type(kind: CommandKind) -> Value {
+    Value::enumeration("System.Management.Automation.CommandTypes", kind.name(), kind.bit())
+}
+
+/// One command of GET_COMMAND_METADATA's answer.
+pub fn command(spec: &CommandSpec) -> Value {
+    let parameters = spec
+        .all_parameters()
+        .iter()
+        .map(|parameter| (text(&parameter.name), parameter_metadata(parameter)))
+        .collect();
+    extended(
+        &[
+            &format!("Selected.{}", info_type(spec.kind)),
+            "System.Management.Automation.PSCustomObject",
+            "System.Object",
+        ],
+        properties([
+            ("Name", text(&spec.name)),
+            ("Namespace", text(spec.module)),
+            ("HelpUri", text(spec.help_uri)),
+            ("CommandType", command_type(spec.kind)),
+            ("ResolvedCommandName", Value::Null),
+            ("OutputType", output_types(spec)),
+            ("Parameters", parameter_dictionary(parameters)),
+        ]),
+    )
+}
+
+fn output_types(spec: &CommandSpec) -> Value {
+    let name = format!(
+        "System.Collections.ObjectModel.ReadOnlyCollection`1[[System.Management.Automation.PSTypeName, {SMA}]]"
+    );
+    list(&[&name], spec.output_types.iter().copied().map(text).collect())
+}
+
+fn parameter_dictionary(entries: Vec<(Value, Value)>) -> Value {
+    let name = format!(
+        "System.Collections.Generic.Dictionary`2[[System.String, {CORE}],[System.Management.Automation.ParameterMetadata, {SMA}]]"
+    );
+    dictionary(&[&name], entries)
+}
+
+fn parameter_metadata(parameter: &ParameterSpec) -> Value {
+    let aliases = format!("System.Collections.ObjectModel.Collection`1[[System.String, {CORE}]]");
+    adapted(
+        &["System.Management.Automation.ParameterMetadata"],
+        "System.Management.Automation.ParameterMetadata",
+        properties([
+            ("Name", text(&parameter.name)),
+            ("ParameterType", text(parameter.kind.full_name())),
+            ("Aliases", list(&[&aliases], parameter.aliases.iter().copied().map(text).collect())),
+            ("IsDynamic", Value::Bool(false)),
+            ("SwitchParameter", Value::Bool(parameter.kind == Kind::Switch)),
+        ]),
+    )
+}
+
+/// The command as Get-Command gives it: FunctionInfo or CmdletInfo.
+pub fn info(spec: &CommandSpec) -> Value {
+    let (specific, described) = match spec.kind {
+        CommandKind::Function => (
+            properties([
+                ("ScriptBlock", Value::ScriptBlock(String::new())),
+                ("CmdletBinding", Value::Bool(true)),
+                ("DefaultParameterSet", text(spec.default_set)),
+                ("Definition", text("")),
+                ("Options", text("None")),
+                ("Description", Value::Null),
+                ("Verb", text(spec.verb())),
+                ("Noun", text(spec.noun())),
+                ("HelpFile", Value::Null),
+                ("OutputType", output_types(spec)),
+            ]),
+            "0.0",
+        ),
+        CommandKind::Cmdlet => (
+            properties([
+                ("Verb", text(spec.verb())),
+                ("Noun", text(spec.noun())),
+                ("HelpFile", text("Microsoft.Rtc.Management.dll-Help.xml")),
+                ("PSSnapIn", Value::Null),
+                ("ImplementingType", text(spec.error_source())),
+                ("Definition", text(syntax_text(spec))),
+                ("DefaultParameterSet", text(spec.default_set)),
+                ("OutputType", output_types(spec)),
+                ("Options", text("ReadOnly")),
+            ]),
+            "5.0.8308.0",
+        ),
+    };
+    let sets = format!(
+        "System.Collections.ObjectModel.ReadOnlyCollection`1[[System.Management.Automation.CommandParameterSetInfo, {SMA}]]"
+    );
+    let parameters = spec
+        .all_parameters()
+        .iter()
+        .map(|parameter| (text(&parameter.name), text("System.Management.Automation.ParameterMetadata")))
+        .collect();
+    let mut all = specific;
+    all.extend(properties([
+        ("Name", text(&spec.name)),
+        ("CommandType", text(spec.kind.name())),
+        ("Source", text(spec.module)),
+        ("Version", Value::Version(described.into())),
+        ("Visibility", text("Public")),
+        ("ModuleName", text(spec.module)),
+        ("Module", text(spec.module)),
+        ("RemotingCapability", text("PowerShell")),
+        ("Parameters", parameter_dictionary(parameters)),
+        ("ParameterSets", list(&[&sets], syntaxes(spec).into_iter().map(text).collect())),
+    ]));
+    Value::Object(Arc::new(Object {
+        type_names: [info_type(spec.kind), "System.Management.Automation.CommandInfo", "System.Object"]
+            .map(str::to_owned)
+            .to_vec(),
+        to_string: Some(spec.name.clone()),
+        adapted: all,
+        extended: properties([("Namespace", text(spec.module)), ("HelpUri", text(spec.help_uri))]),
+        ..Object::default()
+    }))
+}
+
+/// The parameters of a set as its syntax line lists them: by position, then the others, common ones
+/// left out.
+pub fn in_syntax_order(spec: &CommandSpec, set: &str) -> Vec<ParameterSpec> {
+    let mut positional: Vec<_> = spec
+        .parameters
+        .iter()
+        .filter(|parameter| parameter.in_sets(set) && parameter.position.is_some())
+        .collect();
+    positional.sort_by_key(|parameter| parameter.position);
+    let named =
+        spec.parameters.iter().filter(|parameter| parameter.in_sets(set) && parameter.position.is_none());
+    let (mandatory, optional): (Vec<_>, Vec<_>) = named.partition(|parameter| parameter.mandatory);
+    positional.into_iter().chain(mandatory).chain(optional).cloned().collect()
+}
+
+/// One syntax line a parameter set, without the command's name.
+pub fn syntaxes(spec: &CommandSpec) -> Vec<String> {
+    let mut sets = spec.parameter_sets();
+    sets.sort_by_key(|set| *set != spec.default_set);
+    sets.into_iter()
+        .map(|set| {
+            let mut parts: Vec<String> = in_syntax_order(spec, set).iter().map(syntax_of).collect();
+            if spec.should_process {
+                parts.extend(["[-WhatIf]".into(), "[-Confirm]".into()]);
+            }
+            parts.push("[<CommonParameters>]".into());
+            parts.join(" ")
+        })
+        .collect()
+}
+
+fn syntax_of(parameter: &ParameterSpec) -> String {
+    let name = &parameter.name;
+    let kind = match parameter.kind {
+        Kind::Switch => String::new(),
+        Kind::Enum(_, values) => format!(" {{{}}}", values.join(" | ")),
+        kind => format!(" <{}>", kind.short_name()),
+    };
+    match (parameter.position.is_some(), parameter.mandatory) {
+        (true, true) => format!("[-{name}]{kind}"),
+        (true, false) => format!("[[-{name}]{kind}]"),
+        (false, true) => format!("-{name}{kind}"),
+        (false, false) => format!("[-{name}{kind}]"),
+    }
+}
+
+/// The whole syntax of a command, as Get-Help and Definition show it.
+pub fn syntax_text(spec: &CommandSpec) -> String {
+    syntaxes(spec).iter().map(|syntax| format!("\n{} {syntax}\n", spec.name)).collect()
+}

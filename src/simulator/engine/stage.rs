@@ -1,0 +1,266 @@
+//! A pipeline that runs: commands in a row, each object going on to the next command at once, every
+//! step ended by the stop token.
+
+mod call;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::bind::{self, Bound};
+use super::fault::Fault;
+use super::spec::CommandSpec;
+use super::value::{self, extended, properties, text};
+use super::{Outcome, Said, World};
+use crate::psrp::clixml::{Content, Value};
+use crate::psrp::host::{HostInfo, HostMethod, HostResponse};
+
+/// Why a pipeline ends early.
+#[derive(Debug)]
+pub enum Halt {
+    Stopped,
+    Failed(Fault),
+}
+
+impl From<Fault> for Halt {
+    fn from(fault: Fault) -> Self {
+        Self::Failed(fault)
+    }
+}
+
+pub type Running<'a> = BoxFuture<'a, Result<(), Halt>>;
+/// A command's work on one object, or at the end of its input.
+pub type Run = for<'a, 'b> fn(&'a mut Call<'b>) -> Running<'a>;
+
+/// What a command keeps from one object to the next.
+#[derive(Debug, Default)]
+pub struct Memory {
+    pub count: i32,
+    pub values: Vec<Value>,
+    /// "Yes to All" or "No to All".
+    answered: Option<bool>,
+}
+
+/// One command of the running pipeline.
+struct Stage {
+    spec: Arc<CommandSpec>,
+    bound: Bound,
+    memory: Memory,
+    /// Its errors go to its output.
+    merged: bool,
+    piped: bool,
+}
+
+/// A pipeline that runs.
+pub struct Engine {
+    pub world: Arc<World>,
+    /// Who runs it.
+    pub user: String,
+    pub host: HostInfo,
+    said: mpsc::Sender<Said>,
+    stop: CancellationToken,
+    stages: Vec<Option<Stage>>,
+}
+
+/// A command at work on one object.
+pub struct Call<'b> {
+    pub engine: &'b mut Engine,
+    pub spec: Arc<CommandSpec>,
+    pub bound: Bound,
+    pub memory: &'b mut Memory,
+    index: usize,
+    merged: bool,
+}
+
+/// A command of the pipeline before it runs.
+pub struct Planned {
+    pub spec: Arc<CommandSpec>,
+    pub bound: Bound,
+    pub merged: bool,
+    pub piped: bool,
+}
+
+impl Engine {
+    pub fn new(
+        world: Arc<World>,
+        user: String,
+        host: HostInfo,
+        said: mpsc::Sender<Said>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { world, user, host, said, stop, stages: Vec::new() }
+    }
+
+    /// Runs the commands on the input.
+    pub async fn run(&mut self, plan: Vec<Planned>, input: Option<mpsc::Receiver<Value>>) -> Outcome {
+        match self.run_to_end(plan, input).await {
+            Ok(()) => Outcome::Completed,
+            Err(Halt::Stopped) => Outcome::Stopped,
+            Err(Halt::Failed(fault)) => Outcome::Failed(Box::new(fault.record())),
+        }
+    }
+
+    async fn run_to_end(
+        &mut self,
+        plan: Vec<Planned>,
+        input: Option<mpsc::Receiver<Value>>,
+    ) -> Result<(), Halt> {
+        for (index, mut planned) in plan.into_iter().enumerate() {
+            self.ask_for_missing(&planned.spec, &mut planned.bound, index).await?;
+            let Planned { spec, bound, merged, piped } = planned;
+            self.stages.push(Some(Stage { spec, bound, memory: Memory::default(), merged, piped }));
+        }
+        match input {
+            None => self.feed(0, None).await?,
+            Some(mut input) => {
+                while let Some(value) = self.or_stopped(input.recv()).await? {
+                    self.feed(0, Some(value)).await?;
+                }
+            }
+        }
+        for index in 0..self.stages.len() {
+            self.at(index, None, true).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives an object to a command.
+    fn feed(&mut self, index: usize, input: Option<Value>) -> Running<'_> {
+        Box::pin(self.at(index, input, false))
+    }
+
+    async fn at(&mut self, index: usize, input: Option<Value>, end: bool) -> Result<(), Halt> {
+        let Some(mut stage) = self.stages.get_mut(index).and_then(Option::take) else { return Ok(()) };
+        let run = if end { stage.spec.end } else { Some(stage.spec.run) };
+        let result = match run {
+            None => Ok(()),
+            Some(run) => {
+                let bound = match &input {
+                    Some(value) if stage.piped => bind::bind_input(&stage.spec, &stage.bound, value),
+                    _ => Ok(stage.bound.clone()),
+                };
+                let (bound, refused) = match bound {
+                    Ok(bound) => (bound, None),
+                    Err(fault) => (stage.bound.clone(), Some(fault)),
+                };
+                let mut call = Call {
+                    engine: self,
+                    spec: Arc::clone(&stage.spec),
+                    bound,
+                    memory: &mut stage.memory,
+                    index,
+                    merged: stage.merged,
+                };
+                match refused {
+                    None => run(&mut call).await,
+                    Some(fault) => call.write(fault).await,
+                }
+            }
+        };
+        self.stages[index] = Some(stage);
+        result
+    }
+
+    /// Asks the person for mandatory parameters, as PowerShell does before a command starts.
+    async fn ask_for_missing(
+        &mut self,
+        spec: &CommandSpec,
+        bound: &mut Bound,
+        index: usize,
+    ) -> Result<(), Halt> {
+        let missing = std::mem::take(&mut bound.missing);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        if self.host.is_null {
+            return Err(bind::missing_mandatory(spec, &missing).into());
+        }
+        let caption = format!("cmdlet {} at command pipeline position {}", spec.name, index + 1);
+        let fields: Vec<Value> =
+            missing.iter().map(|parameter| field(&parameter.name, &parameter.kind.full_name())).collect();
+        let asked =
+            vec![text(caption), text("Supply values for the following parameters:"), array_list(fields)];
+        let answers = match self.ask(HostMethod::Prompt, asked).await? {
+            Ok(Some(answers)) => answers,
+            _ => return Err(bind::missing_mandatory(spec, &missing).into()),
+        };
+        for parameter in &missing {
+            let Some(answer) = answer_of(&answers, &parameter.name) else {
+                return Err(bind::missing_mandatory(spec, &missing).into());
+            };
+            bound.answer(spec, parameter, &answer)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for something, or for the stop.
+    pub async fn or_stopped<T>(&self, what: impl Future<Output = T>) -> Result<T, Halt> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Halt::Stopped),
+            done = what => Ok(done),
+        }
+    }
+
+    async fn say(&self, said: Said) -> Result<(), Halt> {
+        self.or_stopped(self.said.send(said)).await?.map_err(|_| Halt::Stopped)
+    }
+
+    /// A host call that wants no answer; nothing where there is no host.
+    pub async fn tell_host(&self, method: HostMethod, parameters: Vec<Value>) -> Result<(), Halt> {
+        if self.host.is_null {
+            return Ok(());
+        }
+        self.say(Said::HostCall { method, parameters, answer: None }).await
+    }
+
+    pub async fn write_line(&self, line: &str) -> Result<(), Halt> {
+        self.tell_host(HostMethod::WriteLine2, vec![text(line)]).await
+    }
+
+    /// A host call and its answer.
+    pub async fn ask(
+        &self,
+        method: HostMethod,
+        parameters: Vec<Value>,
+    ) -> Result<Result<Option<Value>, String>, Halt> {
+        let (answer, answered) = oneshot::channel::<HostResponse>();
+        self.say(Said::HostCall { method, parameters, answer: Some(answer) }).await?;
+        let response = self.or_stopped(answered).await?.map_err(|_| Halt::Stopped)?;
+        Ok(response.result)
+    }
+}
+
+/// A FieldDescription, as PowerShell sends one to the client's host.
+pub fn field(name: &str, type_name: &str) -> Value {
+    let short = type_name.rsplit('.').next().unwrap_or(type_name);
+    extended(
+        &[],
+        properties([
+            ("name", text(name)),
+            ("label", text("")),
+            ("parameterTypeName", text(short)),
+            ("parameterTypeFullName", text(type_name)),
+            ("parameterAssemblyFullName", text(format!("{type_name}, {}", value::CORE))),
+            ("helpMessage", text("")),
+            ("isMandatory", Value::Bool(true)),
+            ("metadata", array_list(Vec::new())),
+            ("modifiedByRemotingProtocol", Value::Bool(false)),
+            ("isFromRemoteHost", Value::Bool(false)),
+        ]),
+    )
+}
+
+/// An ArrayList, as lists in host calls' parameters are.
+pub fn array_list(items: Vec<Value>) -> Value {
+    value::list(&["System.Collections.ArrayList"], items)
+}
+
+/// The value of a name in the dictionary that a Prompt gives back.
+pub fn answer_of(answers: &Value, name: &str) -> Option<Value> {
+    let Value::Object(object) = answers else { return None };
+    let Content::Dictionary(entries) = &object.content else { return None };
+    entries.iter().find(|(key, _)| key.display_text() == name).map(|(_, value)| value.clone())
+}

@@ -1,0 +1,188 @@
+//! What a command does while it runs: it puts objects out, writes to the other streams, and asks.
+
+use std::sync::Arc;
+
+use super::super::Said;
+use super::super::fault::{Category, Fault};
+use super::super::state::Tenant;
+use super::super::value::{extended, properties, text};
+use super::{Call, Halt, array_list};
+use crate::psrp::clixml::Value;
+use crate::psrp::host::HostMethod;
+use crate::psrp::message::MessageType;
+use crate::psrp::record::{ErrorRecord, InformationRecord, ProgressRecord};
+
+impl Call<'_> {
+    /// Puts an object out, to the next command or the client.
+    pub async fn output(&mut self, value: Value) -> Result<(), Halt> {
+        let next = self.index + 1;
+        if next < self.engine.stages.len() {
+            self.engine.feed(next, Some(value)).await
+        } else {
+            self.engine.say(Said::Output(value)).await
+        }
+    }
+
+    fn preference(&self, parameter: &str) -> String {
+        self.bound.text(parameter).unwrap_or_else(|| "Continue".into())
+    }
+
+    /// Reports an error of this command and goes on, as far as `-ErrorAction` lets it.
+    pub async fn error(&mut self, fault: Fault) -> Result<(), Halt> {
+        let fault = fault.said_by(&self.spec.name, &self.spec.error_source());
+        self.write(fault).await
+    }
+
+    /// The same for an error that names its command already.
+    pub async fn write(&mut self, fault: Fault) -> Result<(), Halt> {
+        match self.preference("ErrorAction").as_str() {
+            "SilentlyContinue" | "Ignore" => Ok(()),
+            "Stop" => Err(fault.preference_stop().into()),
+            _ if self.merged => self.output_error(fault.record()).await,
+            _ => self.engine.say(Said::Error(Box::new(fault.record()))).await,
+        }
+    }
+
+    /// An error that goes to the output is marked, so that Out-Default draws it as one.
+    async fn output_error(&mut self, record: ErrorRecord) -> Result<(), Halt> {
+        let Value::Object(object) = &record.value else { return Ok(()) };
+        let mut object = object.as_ref().clone();
+        if self.index + 1 < self.engine.stages.len() {
+            object.extended.push(("writeErrorStream".into(), Value::Bool(true)));
+        }
+        self.output(Value::Object(Arc::new(object))).await
+    }
+
+    async fn record(&self, kind: MessageType, method: HostMethod, message: &str) -> Result<(), Halt> {
+        self.engine.say(Said::Text(kind, message.to_owned())).await?;
+        self.engine.tell_host(method, vec![text(message)]).await
+    }
+
+    pub async fn warning(&self, message: &str) -> Result<(), Halt> {
+        match self.preference("WarningAction").as_str() {
+            "SilentlyContinue" | "Ignore" => Ok(()),
+            _ => self.record(MessageType::WarningRecord, HostMethod::WriteWarningLine, message).await,
+        }
+    }
+
+    /// Said with -Verbose only.
+    pub async fn verbose(&self, message: &str) -> Result<(), Halt> {
+        if self.bound.flag("Verbose") { self.verbose_always(message).await } else { Ok(()) }
+    }
+
+    /// Said whatever the caller's preference, as `Write-Verbose -Verbose` in a function does.
+    pub async fn verbose_always(&self, message: &str) -> Result<(), Halt> {
+        self.record(MessageType::VerboseRecord, HostMethod::WriteVerboseLine, message).await
+    }
+
+    /// The same on the debug stream.
+    pub async fn debug_always(&self, message: &str) -> Result<(), Halt> {
+        self.record(MessageType::DebugRecord, HostMethod::WriteDebugLine, message).await
+    }
+
+    /// An information record; the host sees it with `-InformationAction Continue`.
+    pub async fn information(&self, record: InformationRecord) -> Result<(), Halt> {
+        let line = record.message.display_text();
+        let shown = self.bound.text("InformationAction").is_some_and(|action| action == "Continue");
+        self.engine.say(Said::Information(record)).await?;
+        if shown { self.engine.write_line(&line).await } else { Ok(()) }
+    }
+
+    /// What Write-Host does: a record, and a coloured line for the host.
+    pub async fn write_host(
+        &self,
+        record: InformationRecord,
+        foreground: i32,
+        line: &str,
+    ) -> Result<(), Halt> {
+        self.engine.say(Said::Information(record)).await?;
+        let parameters = vec![Value::I32(foreground), Value::I32(-1), text(line)];
+        self.engine.tell_host(HostMethod::WriteLine3, parameters).await
+    }
+
+    /// Progress goes out twice: as a record and as a host call (MS-PSRP 2.2.3.17).
+    pub async fn progress(&self, source: i64, record: ProgressRecord) -> Result<(), Halt> {
+        if self.preference("ProgressAction") == "SilentlyContinue" {
+            return Ok(());
+        }
+        let shown = progress_value(&record);
+        self.engine.say(Said::Progress(record)).await?;
+        self.engine.tell_host(HostMethod::WriteProgress, vec![Value::I64(source), shown]).await
+    }
+
+    /// ShouldProcess: whether to go on, after -WhatIf and -Confirm had their say.
+    pub async fn should_process(&mut self, target: &str) -> Result<bool, Halt> {
+        let deed = format!("Performing the operation \"{}\" on target \"{target}\".", self.spec.name);
+        if self.bound.flag("WhatIf") {
+            self.engine.write_line(&format!("What if: {deed}")).await?;
+            return Ok(false);
+        }
+        self.verbose(&deed).await?;
+        if !self.bound.flag("Confirm") {
+            return Ok(true);
+        }
+        if let Some(answered) = self.memory.answered {
+            return Ok(answered);
+        }
+        let question = format!("Are you sure you want to perform this action?\n{deed}");
+        let answer = if self.engine.host.is_null {
+            Err(String::new())
+        } else {
+            let asked = vec![text("Confirm"), text(&question), array_list(confirm_choices()), Value::I32(0)];
+            self.engine.ask(HostMethod::PromptForChoice, asked).await?
+        };
+        match answer {
+            Ok(Some(Value::I32(choice))) => {
+                if choice == 1 || choice == 3 {
+                    self.memory.answered = Some(choice == 1);
+                }
+                Ok(choice < 2)
+            }
+            _ => Err(Fault::exception(
+                "System.Management.Automation.Host.HostException",
+                -2_146_233_087,
+                "InvalidOperation",
+                Category::InvalidOperation,
+                &format!(
+                    "A command that prompts the user failed because the host program or the command type does not support user interaction. The host was attempting to request confirmation with the following message: {question}"
+                ),
+            )
+            .said_by(&self.spec.name, "")
+            .into()),
+        }
+    }
+
+    /// Reads or changes the tenant of the person who signed in.
+    pub fn tenant<T>(&self, act: impl FnOnce(&mut Tenant) -> T) -> T {
+        self.engine.world.with_tenants(|tenants| act(tenants.of(&self.engine.user)))
+    }
+}
+
+fn confirm_choices() -> Vec<Value> {
+    [
+        ("&Yes", "Continue with only the next step of the operation."),
+        ("Yes to &All", "Continue with all the steps of the operation."),
+        ("&No", "Skip this operation and proceed with the next operation."),
+        ("No to A&ll", "Skip this operation and all subsequent operations."),
+    ]
+    .into_iter()
+    .map(|(label, help)| extended(&[], properties([("label", text(label)), ("helpMessage", text(help))])))
+    .collect()
+}
+
+fn progress_value(record: &ProgressRecord) -> Value {
+    let (name, number) = if record.completed { ("Completed", 1) } else { ("Processing", 0) };
+    extended(
+        &[],
+        properties([
+            ("Activity", text(&record.activity)),
+            ("ActivityId", Value::I32(record.activity_id)),
+            ("StatusDescription", text(&record.status)),
+            ("CurrentOperation", record.current_operation.as_ref().map_or(Value::Null, text)),
+            ("ParentActivityId", Value::I32(record.parent_id)),
+            ("PercentComplete", Value::I32(record.percent)),
+            ("Type", Value::enumeration("System.Management.Automation.ProgressRecordType", name, number)),
+            ("SecondsRemaining", Value::I32(record.seconds_remaining)),
+        ]),
+    )
+}

@@ -1,0 +1,159 @@
+//! The endpoint by what a person or a client sends to it.
+
+mod binding;
+mod changes;
+mod recordings;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::value::text;
+use super::{Context, Outcome, Said, World};
+use crate::psrp::clixml::Value;
+use crate::psrp::host::{HostInfo, HostMethod, HostResponse};
+use crate::psrp::pipeline::{Argument, Command, Merge, Pipeline};
+use crate::simulator::Options;
+use std::sync::Arc;
+
+/// What a pipeline said, and how it ended.
+pub struct Run {
+    pub said: Vec<Said>,
+    pub outcome: Outcome,
+}
+
+impl Run {
+    pub fn output(&self) -> Vec<&Value> {
+        self.said
+            .iter()
+            .filter_map(|said| if let Said::Output(value) = said { Some(value) } else { None })
+            .collect()
+    }
+    /// One property of each object.
+    pub fn all(&self, name: &str) -> Vec<String> {
+        self.output()
+            .iter()
+            .map(|value| value.property(name).map(Value::display_text).unwrap_or_default())
+            .collect()
+    }
+    pub fn errors(&self) -> Vec<(&str, &str)> {
+        self.said
+            .iter()
+            .filter_map(|said| match said {
+                Said::Error(record) => Some((record.message.as_str(), record.fully_qualified_id.as_str())),
+                _ => None,
+            })
+            .collect()
+    }
+    pub fn failure(&self) -> (&str, &str) {
+        match &self.outcome {
+            Outcome::Failed(record) => (&record.message, &record.fully_qualified_id),
+            other => panic!("it ended {other:?}"),
+        }
+    }
+    /// What the host was told and asked: the method and its texts.
+    pub fn host_calls(&self) -> Vec<(HostMethod, String)> {
+        self.said
+            .iter()
+            .filter_map(|said| match said {
+                Said::HostCall { method, parameters, .. } => {
+                    Some((*method, parameters.iter().map(Value::display_text).collect::<Vec<_>>().join("|")))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+pub fn world(fixtures: bool) -> Arc<World> {
+    World::new(&Options { fixtures, ..Options::default() })
+}
+
+pub fn host(width: i32) -> HostInfo {
+    HostInfo {
+        window: (width, 24),
+        buffer: (width, 24),
+        foreground: -1,
+        background: -1,
+        title: String::new(),
+        is_null: false,
+    }
+}
+
+/// `Name -Parameter value …` with words in the place of a parser: `-Name:` takes what follows.
+pub fn command(line: &str) -> Command {
+    let mut words = line.split(' ');
+    let name = words.next().unwrap_or_default().to_owned();
+    let arguments = words
+        .map(|word| match word {
+            _ if word.starts_with('-') && word.parse::<f64>().is_err() => match word.split_once(':') {
+                Some((name, value)) => Argument { name: Some(format!("{name}:")), value: Some(read(value)) },
+                None => Argument { name: Some(word.to_owned()), value: None },
+            },
+            _ => Argument { name: None, value: Some(read(word)) },
+        })
+        .collect();
+    Command { name, is_script: false, use_local_scope: None, arguments, merge: Merge::default() }
+}
+
+fn read(word: &str) -> Value {
+    match word {
+        "$true" => Value::Bool(true),
+        "$false" => Value::Bool(false),
+        "$null" => Value::Null,
+        _ => word.parse().map_or_else(|_| text(word.replace('_', " ")), Value::I32),
+    }
+}
+
+pub fn pipeline(line: &str) -> Pipeline {
+    Pipeline {
+        commands: line.split(" | ").map(command).collect(),
+        no_input: true,
+        host: None,
+        add_to_history: false,
+        is_nested: false,
+    }
+}
+
+/// Runs a pipeline; each question of the host is answered in turn.
+pub async fn run_with(
+    world: &Arc<World>,
+    pipeline: Pipeline,
+    input: Vec<Value>,
+    mut answers: Vec<Result<Option<Value>, String>>,
+    host: HostInfo,
+) -> Run {
+    let (say, mut said) = mpsc::channel(4);
+    let (give, taken) = mpsc::channel(input.len().max(1));
+    for value in input {
+        give.send(value).await.unwrap();
+    }
+    drop(give);
+    let context = Context {
+        user: "admin@litwareinc.com".into(),
+        host,
+        input: taken,
+        said: say,
+        stop: CancellationToken::new(),
+    };
+    let world = Arc::clone(world);
+    let running = tokio::spawn(async move { world.run(pipeline, context).await });
+    let mut all = Vec::new();
+    answers.reverse();
+    while let Some(one) = said.recv().await {
+        let one = match one {
+            Said::HostCall { method, parameters, answer: Some(answer) } => {
+                let result = answers.pop().expect("an answer to each question");
+                answer.send(HostResponse { call_id: 1, method, result }).unwrap();
+                Said::HostCall { method, parameters, answer: None }
+            }
+            other => other,
+        };
+        all.push(one);
+    }
+    Run { said: all, outcome: running.await.unwrap() }
+}
+
+/// What a person types.
+pub async fn run(world: &Arc<World>, line: &str) -> Run {
+    run_with(world, pipeline(line), Vec::new(), Vec::new(), host(80)).await
+}

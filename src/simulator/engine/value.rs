@@ -1,0 +1,181 @@
+//! Making objects as PowerShell serializes them, and reading what a caller sent.
+
+use std::sync::Arc;
+
+use crate::psrp::clixml::{Content, Object, Value};
+
+/// Where .NET's own types live, as PowerShell 7.6 names it in generic type names.
+pub const CORE: &str =
+    "System.Private.CoreLib, Version=10.0.0.0, Culture=neutral, PublicKeyToken=7cec85d7bea7798e";
+/// The same for PowerShell's types.
+pub const SMA: &str =
+    "System.Management.Automation, Version=7.6.5.0, Culture=neutral, PublicKeyToken=31bf3856ad364e35";
+
+/// Properties in their order.
+pub type Properties = Vec<(String, Value)>;
+
+pub fn text(value: impl Into<String>) -> Value {
+    Value::String(value.into())
+}
+
+/// Names with values, as properties.
+pub fn properties<const N: usize>(pairs: [(&str, Value); N]) -> Properties {
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn type_names(names: &[&str]) -> Vec<String> {
+    names.iter().copied().chain(["System.Object"]).map(str::to_owned).collect()
+}
+
+/// A custom object (`[pscustomobject]`) with extended properties.
+pub fn custom(type_name: &str, extended: Properties) -> Value {
+    let names = if type_name.is_empty() {
+        type_names(&["System.Management.Automation.PSCustomObject"])
+    } else {
+        type_names(&[type_name, "System.Management.Automation.PSCustomObject"])
+    };
+    Value::Object(Arc::new(Object { type_names: names, extended, ..Object::default() }))
+}
+
+/// A .NET object with adapted properties.
+pub fn adapted(types: &[&str], to_string: &str, properties: Properties) -> Value {
+    Value::Object(Arc::new(Object {
+        type_names: type_names(types),
+        to_string: Some(to_string.to_owned()),
+        adapted: properties,
+        ..Object::default()
+    }))
+}
+
+/// An object with extended properties only, and type names that are no .NET types.
+pub fn extended(types: &[&str], extended: Properties) -> Value {
+    Value::Object(Arc::new(Object {
+        type_names: types.iter().map(|&name| name.to_owned()).collect(),
+        extended,
+        ..Object::default()
+    }))
+}
+
+/// A list of a .NET collection type.
+pub fn list(types: &[&str], items: Vec<Value>) -> Value {
+    Value::Object(Arc::new(Object {
+        type_names: type_names(types),
+        content: Content::List(items),
+        ..Object::default()
+    }))
+}
+
+/// `object[]`
+pub fn array(items: Vec<Value>) -> Value {
+    list(&["System.Object[]", "System.Array"], items)
+}
+
+/// `object[]` of strings.
+pub fn strings<I: IntoIterator<Item = S>, S: Into<String>>(items: I) -> Value {
+    array(items.into_iter().map(text).collect())
+}
+
+pub fn dictionary(types: &[&str], entries: Vec<(Value, Value)>) -> Value {
+    Value::Object(Arc::new(Object {
+        type_names: type_names(types),
+        content: Content::Dictionary(entries),
+        ..Object::default()
+    }))
+}
+
+/// Every property in its order, adapted ones first.
+pub fn all_properties(value: &Value) -> Vec<(&str, &Value)> {
+    let Value::Object(object) = value else { return Vec::new() };
+    object.adapted.iter().chain(&object.extended).map(|(name, value)| (name.as_str(), value)).collect()
+}
+
+/// What is in a list, or the value alone; nothing for null.
+pub fn items(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Null => Vec::new(),
+        other => other.items().map_or_else(|| vec![other.clone()], <[Value]>::to_vec),
+    }
+}
+
+/// Whether it is a list of any kind.
+pub fn is_list(value: &Value) -> bool {
+    value.items().is_some()
+}
+
+/// The first type name, as `GetType()` would say it.
+pub fn type_name(value: &Value) -> String {
+    let known = match value {
+        Value::Object(object) if object.type_names.is_empty() => value.primitive().type_names(),
+        _ => value.type_names(),
+    };
+    known
+        .first()
+        .map_or_else(|| "System.Management.Automation.PSCustomObject".into(), |name| (*name).to_owned())
+}
+
+/// `*`, `?` and `[…]` as PowerShell matches names: whole, without regard to case.
+pub fn like(pattern: &str, name: &str) -> bool {
+    let pattern: Vec<char> = pattern.to_lowercase().chars().collect();
+    let name: Vec<char> = name.to_lowercase().chars().collect();
+    // Where a star was last seen, and how much of the name it has taken since.
+    let (mut p, mut n, mut star) = (0, 0, None);
+    while n < name.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some('[') if set_matches(&pattern[p..], name[n]).is_some_and(|(matched, _)| matched) => {
+                p += set_matches(&pattern[p..], name[n]).map_or(1, |(_, length)| length);
+                n += 1;
+            }
+            Some(&c) if c == '?' || (c == name[n] && c != '[') => {
+                p += 1;
+                n += 1;
+            }
+            _ => match star {
+                Some((at, taken)) => {
+                    star = Some((at, taken + 1));
+                    p = at + 1;
+                    n = taken + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|&c| c == '*')
+}
+
+/// Whether a `[…]` at the start of the pattern takes the character, and the set's length.
+fn set_matches(pattern: &[char], c: char) -> Option<(bool, usize)> {
+    let end = pattern.iter().position(|&c| c == ']')?;
+    let set = &pattern[1..end];
+    let mut matched = false;
+    let mut at = 0;
+    while at < set.len() {
+        if at + 2 < set.len() && set[at + 1] == '-' {
+            matched |= (set[at]..=set[at + 2]).contains(&c);
+            at += 3;
+        } else {
+            matched |= set[at] == c;
+            at += 1;
+        }
+    }
+    Some((matched, end + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_match_names_without_regard_to_case() {
+        assert!(like("*-Cs*", "Get-CsTenant"));
+        assert!(like("get-cst?nant", "Get-CsTenant"));
+        assert!(like("[gs]et-Cs*", "Set-CsUser"));
+        assert!(like("[a-h]et-*r", "Get-CsUser"));
+        assert!(!like("Get-Cs", "Get-CsTenant"));
+        assert!(!like("[", "a"));
+        assert!(like("*", ""));
+    }
+}

@@ -1,0 +1,103 @@
+//! Which of the server's messages have arrived. A Receive whose connection is cut may take messages
+//! with it that the server believes delivered; their object ids, which count up over the whole
+//! session, then are missing.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::shell::FRAGMENT_HEADER;
+
+/// The flag of a message's last fragment (MS-PSRP 2.2.4).
+const END: u8 = 2;
+/// How long messages that are missing may still be on their way to another pipeline.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The object ids that have arrived on one connection.
+#[derive(Debug, Default)]
+pub(super) struct Sequence(Mutex<Arrived>);
+
+#[derive(Debug)]
+struct Arrived {
+    /// Everything below has arrived.
+    next: u64,
+    /// What has arrived beyond it.
+    beyond: BTreeSet<u64>,
+}
+
+impl Default for Arrived {
+    fn default() -> Self {
+        Self { next: 1, beyond: BTreeSet::new() }
+    }
+}
+
+impl Sequence {
+    /// Takes note of whole fragments; gives the latest message that ends in them.
+    pub fn note(&self, mut data: &[u8]) -> Option<u64> {
+        let mut arrived = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut latest = None;
+        while let Some((header, rest)) = data.split_first_chunk::<FRAGMENT_HEADER>() {
+            let [a, b, c, d, e, f, g, h, .., flags, l0, l1, l2, l3] = *header;
+            let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
+            if flags & END != 0 {
+                let id = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+                arrived.take(id);
+                latest = latest.max(Some(id));
+            }
+            data = rest.get(length..).unwrap_or_default();
+        }
+        latest
+    }
+
+    /// How many messages before `id` are missing, after what may still be on its way has come.
+    pub async fn missing_before(&self, id: u64) -> u64 {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let missing = {
+                let arrived = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let between = id.saturating_sub(arrived.next);
+                between.saturating_sub(arrived.beyond.range(..id).count() as u64)
+            };
+            if missing == 0 || Instant::now() >= until {
+                return missing;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Arrived {
+    fn take(&mut self, id: u64) {
+        if id < self.next {
+            return;
+        }
+        self.beyond.insert(id);
+        while self.beyond.remove(&self.next) {
+            self.next += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::psrp::fragment::Fragmenter;
+
+    #[tokio::test]
+    async fn messages_that_were_lost_are_missed() {
+        let mut fragmenter = Fragmenter::default();
+        let mut message = |size| fragmenter.cut(&vec![0; size], 100);
+        let (first, second, third, fourth) = (message(10), message(250), message(10), message(10));
+        let sequence = Sequence::default();
+        assert_eq!(sequence.note(&first.concat()), Some(1));
+        assert_eq!(sequence.note(&second[..2].concat()), None);
+        assert_eq!(sequence.note(&fourth.concat()), Some(4));
+        assert_eq!(sequence.missing_before(4).await, 2);
+        assert_eq!(sequence.note(&second[2..].concat()), Some(2));
+        assert_eq!(sequence.note(&third.concat()), Some(3));
+        assert_eq!(sequence.missing_before(4).await, 0);
+        assert_eq!(sequence.note(b"short"), None);
+    }
+}

@@ -1,0 +1,255 @@
+//! The client's half of a recording of real PowerShell, sent as it stands. It waits for whatever its
+//! PowerShell waited for: each acknowledgement, the final state before Close, a prompt before its
+//! answer.
+//!
+//! The recorded client spoke protocol 2.4, where SecureStrings travel in clear. The agent says 2.3, and
+//! there that client exchanges a key and seals them; so does the replay, before the first it sends.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lyncsh::psrp::client::Stream;
+use lyncsh::psrp::clixml::{Value, read, write};
+use lyncsh::psrp::fragment::{Defragmenter, Fragmenter};
+use lyncsh::psrp::key::{KeyPair, SessionKey, read_clear};
+use lyncsh::psrp::message::{Message, MessageType};
+use lyncsh::transport::stream::Element;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf};
+use uuid::Uuid;
+
+/// How each pipeline ended, in the order in which they began: its state, and how many objects it gave.
+pub type Ends = Vec<(Uuid, Option<i64>)>;
+
+pub struct Replay {
+    rows: VecDeque<(bool, String)>,
+    lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
+    writer: WriteHalf<DuplexStream>,
+    joined: HashMap<Uuid, Defragmenter>,
+    /// Acknowledgements that have come and were not waited for yet.
+    acknowledged: BTreeMap<String, usize>,
+    /// Messages by pipeline.
+    pub messages: HashMap<Uuid, Vec<Message>>,
+    calls: HashMap<Uuid, VecDeque<i64>>,
+    sent: HashMap<Uuid, Defragmenter>,
+    key: Option<SessionKey>,
+}
+
+fn rows(recording: &str) -> VecDeque<(bool, String)> {
+    let path = format!("{}/tests/transcripts/{recording}.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let row = |row: &str| {
+        let row: serde_json::Value = serde_json::from_str(row).unwrap();
+        (row["from"] == "client", row["line"].as_str().unwrap().to_owned())
+    };
+    text.lines().map(row).collect()
+}
+
+fn state(message: &Message) -> Option<i64> {
+    (message.kind == MessageType::PipelineState)
+        .then(|| read(&message.body).unwrap().property("PipelineState").and_then(Value::as_i64))?
+        .filter(|state| (3..=5).contains(state))
+}
+
+/// How each pipeline of a recording ended there.
+pub fn recorded_ends(recording: &str) -> Ends {
+    let mut joined = HashMap::<Uuid, Defragmenter>::new();
+    let mut ends = Ends::new();
+    for (from_client, line) in rows(recording) {
+        match Element::parse(&line) {
+            Ok(Element::Command(id)) if from_client => ends.push((id, None)),
+            Ok(Element::Data { id, bytes, .. }) if !from_client => {
+                for message in joined.entry(id).or_default().push(&bytes).unwrap() {
+                    if let Some(state) = state(&Message::decode(&message).unwrap()) {
+                        ends.iter_mut().find(|(of, _)| *of == id).unwrap().1 = Some(state);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    ends
+}
+
+impl Replay {
+    pub fn new(recording: &str, stream: DuplexStream) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        Self {
+            rows: rows(recording),
+            lines: BufReader::new(reader).lines(),
+            writer,
+            joined: HashMap::new(),
+            acknowledged: BTreeMap::new(),
+            messages: HashMap::new(),
+            calls: HashMap::new(),
+            sent: HashMap::new(),
+            key: None,
+        }
+    }
+
+    /// Plays only what comes before the first of the client's lines that `ends` says so of.
+    pub fn until(mut self, ends: impl Fn(&str) -> bool) -> Self {
+        let rest = self.rows.iter().position(|(from_client, line)| *from_client && ends(line));
+        self.rows.truncate(rest.unwrap_or(usize::MAX));
+        self
+    }
+
+    /// Plays it to its end; gives how each pipeline ended.
+    pub async fn run(&mut self) -> Ends {
+        let mut ends = Ends::new();
+        while let Some((from_client, line)) = self.rows.pop_front() {
+            if line == "<eof>" {
+                if from_client {
+                    break;
+                }
+                continue;
+            }
+            let element = Element::parse(&line).unwrap();
+            if !from_client {
+                if !matches!(element, Element::Data { .. }) {
+                    self.acknowledgement(&line).await;
+                }
+                continue;
+            }
+            match element {
+                Element::Data { stream, id, bytes } => self.data(stream, id, &bytes, &line).await,
+                Element::Signal(id) => {
+                    let output = |m: &Message| m.kind == MessageType::PipelineOutput;
+                    while !self.messages.get(&id).is_some_and(|all| all.iter().any(output)) {
+                        self.read().await;
+                    }
+                    self.write(&line).await;
+                }
+                Element::Close(id) if !id.is_nil() => {
+                    while self.end(id).is_none() {
+                        self.read().await;
+                    }
+                    self.write(&line).await;
+                }
+                Element::Command(id) => {
+                    ends.push((id, None));
+                    self.write(&line).await;
+                }
+                _ => self.write(&line).await,
+            }
+        }
+        for (id, state) in &mut ends {
+            *state = self.end(*id);
+        }
+        self.writer.shutdown().await.unwrap();
+        ends
+    }
+
+    fn end(&self, id: Uuid) -> Option<i64> {
+        self.messages.get(&id)?.iter().find_map(state)
+    }
+
+    async fn acknowledgement(&mut self, line: &str) {
+        loop {
+            if let Some(count) = self.acknowledged.get_mut(line).filter(|count| **count > 0) {
+                *count -= 1;
+                return;
+            }
+            self.read().await;
+        }
+    }
+
+    /// Sends a Data as it stands, but for what belongs to this session and not to the recorded one: the
+    /// id of the prompt that is answered, and the key that a secret is under.
+    async fn data(&mut self, stream: Stream, id: Uuid, bytes: &[u8], line: &str) {
+        let mut changed = Vec::new();
+        for message in self.sent.entry(id).or_default().push(bytes).unwrap() {
+            let before = Message::decode(&message).unwrap();
+            let mut message = before.clone();
+            if stream == Stream::PromptResponse {
+                message.body = self.renumbered(id, &message.body).await;
+            }
+            if message.body.contains("<SS") {
+                message.body = self.sealed(&message).await;
+            }
+            if message != before {
+                changed.push(message);
+            }
+        }
+        if changed.is_empty() {
+            return self.write(line).await;
+        }
+        for message in changed {
+            self.send(stream, &message).await;
+        }
+    }
+
+    async fn send(&mut self, stream: Stream, message: &Message) {
+        for bytes in Fragmenter::default().cut(&message.encode(), 32_747) {
+            let data = Element::Data { stream, id: message.pipeline, bytes };
+            self.write(&data.to_string()).await;
+        }
+    }
+
+    /// The answer to the oldest prompt of this session.
+    async fn renumbered(&mut self, id: Uuid, body: &str) -> String {
+        let call = loop {
+            if let Some(call) = self.calls.get_mut(&id).and_then(VecDeque::pop_front) {
+                break call;
+            }
+            self.read().await;
+        };
+        let then = read(body).unwrap().property("ci").and_then(Value::as_i64).unwrap();
+        let ci = |ci: i64| format!("<I64 N=\"ci\">{ci}</I64>");
+        body.replace(&ci(then), &ci(call))
+    }
+
+    /// The body with its secrets under the session key, which is asked for where it is not there yet.
+    async fn sealed(&mut self, message: &Message) -> String {
+        if self.key.is_none() {
+            let pair = KeyPair::generate().unwrap();
+            let body = Value::with_properties([("PublicKey", Value::string(pair.public_blob()))]);
+            let (kind, pipeline) = (MessageType::PublicKey, Uuid::nil());
+            let asking = Message { kind, pipeline, body: write(&body), ..message.clone() };
+            self.send(Stream::Default, &asking).await;
+            let given = |m: &&Message| m.kind == MessageType::EncryptedSessionKey;
+            let body = loop {
+                if let Some(given) = self.messages.entry(pipeline).or_default().iter().find(given) {
+                    break read(&given.body).unwrap();
+                }
+                self.read().await;
+            };
+            let sealed = body.property("EncryptedSessionKey").and_then(Value::as_str).unwrap();
+            self.key = Some(pair.open(sealed).unwrap());
+            self.acknowledgement(&Element::DataAck(pipeline).to_string()).await;
+        }
+        let key = self.key.as_ref().unwrap();
+        let secret = regex::Regex::new("(<SS[^>]*>)([^<]*)</SS>").unwrap();
+        let seal = |found: &regex::Captures<'_>| {
+            let clear = read_clear(&STANDARD.decode(&found[2]).unwrap()).unwrap();
+            format!("{}{}</SS>", &found[1], STANDARD.encode(key.encrypt(&clear)))
+        };
+        secret.replace_all(&message.body, seal).into_owned()
+    }
+
+    async fn write(&mut self, line: &str) {
+        self.writer.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+    }
+
+    async fn read(&mut self) {
+        let line = tokio::time::timeout(Duration::from_secs(60), self.lines.next_line()).await;
+        let Ok(Ok(Some(line))) = line else {
+            panic!("{line:?}, and still to come: {:.300?}", self.rows);
+        };
+        let Element::Data { id, bytes, .. } = Element::parse(&line).unwrap() else {
+            *self.acknowledged.entry(line).or_default() += 1;
+            return;
+        };
+        for message in self.joined.entry(id).or_default().push(&bytes).unwrap() {
+            let message = Message::decode(&message).unwrap();
+            if message.kind == MessageType::PipelineHostCall {
+                let call = read(&message.body).unwrap().property("ci").and_then(Value::as_i64).unwrap();
+                if call != -100 {
+                    self.calls.entry(id).or_default().push_back(call);
+                }
+            }
+            self.messages.entry(id).or_default().push(message);
+        }
+    }
+}

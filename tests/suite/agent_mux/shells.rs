@@ -1,0 +1,187 @@
+//! Real PowerShell's recordings, and a client from elsewhere, on the agent in front of the tenant.
+
+use std::time::Duration;
+
+use super::replay::{Ends, Replay, recorded_ends};
+use super::{attach, finish, host, invoke, pipeline, simulated, within};
+use lyncsh::agent::mux::{ClientInfo, Mux, Options};
+use lyncsh::psrp::client::ClientPool;
+use lyncsh::psrp::clixml::{Value, write};
+use lyncsh::psrp::message::MessageType;
+use lyncsh::psrp::record::PipelineState;
+use tokio::net::UnixListener;
+use tokio::process::Command;
+use uuid::Uuid;
+
+/// The recordings whose client's half can be said again. In `securestring-2.3` the secrets are under a
+/// key that nobody has any more.
+const RECORDINGS: [&str; 8] =
+    ["open-close", "import", "streams", "stop", "large", "large-input", "help", "securestring-2.4"];
+
+/// Those in which the endpoint draws what comes out.
+const DRAWN: [&str; 3] = ["prompts", "enter-pssession", "console-style"];
+
+async fn mux() -> Mux {
+    let mut pool = ClientPool::new(Uuid::new_v4(), host(80), (1, 1));
+    pool.open();
+    within(Mux::open(simulated::endpoint(), pool, Options::default())).await.unwrap()
+}
+
+async fn replay(mux: &Mux, recording: &str) -> Ends {
+    let (here, there) = tokio::io::duplex(64 * 1024);
+    mux.attach(here, ClientInfo::default()).await;
+    Replay::new(recording, there).run().await
+}
+
+async fn assert_ends_as_recorded(mux: &Mux, recording: &str) {
+    let ends = replay(mux, recording).await;
+    assert_eq!(ends, recorded_ends(recording), "{recording}");
+}
+
+#[tokio::test]
+async fn every_recorded_shell_is_acknowledged_and_its_commands_end_as_they_did() {
+    let mux = mux().await;
+    for recording in RECORDINGS {
+        assert_ends_as_recorded(&mux, recording).await;
+    }
+    within(mux.abandoned()).await;
+}
+
+#[tokio::test]
+async fn two_recorded_shells_at_once_end_as_they_did() {
+    let mux = mux().await;
+    for pair in RECORDINGS.chunks(2).chain([["import", "large"].as_slice()]) {
+        tokio::join!(assert_ends_as_recorded(&mux, pair[0]), assert_ends_as_recorded(&mux, pair[1]));
+    }
+}
+
+#[tokio::test]
+async fn recorded_shells_that_the_endpoint_draws_for_end_as_they_did() {
+    let mux = mux().await;
+    for recording in DRAWN {
+        assert_ends_as_recorded(&mux, recording).await;
+    }
+    let [one, two, three] = DRAWN;
+    tokio::join!(
+        assert_ends_as_recorded(&mux, one),
+        assert_ends_as_recorded(&mux, two),
+        assert_ends_as_recorded(&mux, three)
+    );
+}
+
+#[tokio::test]
+async fn a_recorded_public_key_is_answered_with_the_session_key() {
+    let mux = mux().await;
+    let (here, there) = tokio::io::duplex(64 * 1024);
+    mux.attach(here, ClientInfo::default()).await;
+    let mut replay = Replay::new("securestring-2.3", there).until(|line| line.starts_with("<Command"));
+    assert!(replay.run().await.is_empty());
+    let kinds: Vec<_> = replay.messages[&Uuid::nil()].iter().map(|message| message.kind).collect();
+    assert_eq!(kinds.last(), Some(&MessageType::EncryptedSessionKey), "{kinds:?}");
+}
+
+#[tokio::test]
+async fn a_recorded_shell_that_was_killed_leaves_the_session_to_the_others() {
+    let mux = mux().await;
+    replay(&mux, "client-killed").await;
+    let (shell, _events) = attach(&mux, 100).await;
+    let mut tenant = invoke(&shell, "Get-CsTenant", None).await;
+    assert_eq!(finish(&mut tenant).await.1, PipelineState::Completed);
+}
+
+/// An agent's socket for a peer of another make.
+struct Socket {
+    _folder: tempfile::TempDir,
+    path: std::path::PathBuf,
+    _mux: Mux,
+}
+
+impl Socket {
+    async fn new() -> Self {
+        let mux = mux().await;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent");
+        let listener = UnixListener::bind(&path).unwrap();
+        let accepting = mux.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                accepting.attach(stream, ClientInfo::default()).await;
+            }
+        });
+        Self { _folder: folder, path, _mux: mux }
+    }
+
+    /// Runs psrpcore's client; gives what each step said.
+    async fn psrpcore(&self, steps: &[&str]) -> Vec<serde_json::Value> {
+        let root = env!("CARGO_MANIFEST_DIR");
+        let python =
+            std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| format!("{root}/target/venv/bin/python"));
+        let mut command = Command::new(&python);
+        command.arg(format!("{root}/tests/peers/psrpcore_client.py")).arg(&self.path).args(steps);
+        let output = tokio::time::timeout(Duration::from_secs(120), command.kill_on_drop(true).output());
+        let output = output.await.expect("the client takes too long").unwrap_or_else(|e| {
+            panic!("{python}: {e}; `tests/run` makes it, or LYNCSH_TEST_PYTHON names one with psrpcore")
+        });
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+fn assert_psrpcore_was_served(said: &[serde_json::Value]) {
+    let [open, metadata, format, parameters, input, stop, secret, close] = said else { panic!("{said:?}") };
+    assert_eq!(open["protocol"], "2.3");
+    assert_eq!(metadata["state"], "Completed");
+    let names = metadata["names"].as_array().unwrap();
+    assert_eq!(metadata["count"], names.len());
+    assert!(names.iter().any(|name| name == "Get-CsTenant"), "{names:?}");
+    assert_eq!((&format["state"], format["errors"].as_array().unwrap().len()), (&"Completed".into(), 0));
+    assert!(format["count"].as_u64().unwrap() > 0, "{format}");
+    assert_eq!(parameters["names"], serde_json::json!(["Ken Myer"]));
+    assert_eq!(input["state"], "Completed");
+    assert!(input["lengths"].as_array().unwrap().iter().any(|length| length.as_u64() > Some(100_000)));
+    assert_eq!(input["last"], "total 3");
+    assert_eq!(stop["state"], "Stopped");
+    assert_eq!((&secret["state"], &secret["same"]), (&"Completed".into(), &true.into()));
+    assert_eq!(close["states"], serde_json::json!(["Closing", "Closed"]));
+}
+
+const STEPS: [&str; 6] = ["metadata", "format", "parameters", "input", "stop", "secret"];
+
+#[tokio::test]
+async fn a_client_of_another_make_is_served_as_a_shell_is() {
+    let socket = Socket::new().await;
+    assert_psrpcore_was_served(&socket.psrpcore(&STEPS).await);
+}
+
+#[tokio::test]
+async fn calls_on_the_pool_are_answered_and_change_nothing_for_others() {
+    let socket = Socket::new().await;
+    let (one, two) = tokio::join!(socket.psrpcore(&["runspaces"]), socket.psrpcore(&["runspaces"]));
+    for said in [one, two] {
+        assert_eq!(said[1]["available"], 1);
+        assert_eq!((&said[1]["grown"], &said[1]["reset"]), (&false.into(), &false.into()));
+    }
+}
+
+#[tokio::test]
+async fn two_clients_of_another_make_at_once_are_served_with_their_own_secrets() {
+    let socket = Socket::new().await;
+    let (one, two) = tokio::join!(socket.psrpcore(&STEPS), socket.psrpcore(&STEPS));
+    assert_psrpcore_was_served(&one);
+    assert_psrpcore_was_served(&two);
+    assert_ne!(one[6]["pin"], two[6]["pin"]);
+}
+
+#[tokio::test]
+async fn a_large_answer_arrives_whole() {
+    let mux = mux().await;
+    let (shell, _events) = attach(&mux, 100).await;
+    let mut one_big = pipeline("Get-CsOneBig", Some(Value::I32(1_000_000)));
+    one_big.commands[0].arguments[0].name = Some("Bytes".into());
+    let mut big = shell.invoke(&one_big).await.unwrap();
+    let (output, state) = finish(&mut big).await;
+    assert_eq!(state, PipelineState::Completed);
+    assert!(output.iter().any(|value| write(value).len() > 1_000_000));
+}

@@ -1,0 +1,260 @@
+//! Recordings of real PowerShell, replayed against both ends of the protocol.
+
+use std::collections::HashMap;
+
+use base64::Engine as _;
+use lyncsh::psrp::client::{self, ClientPool, PipelineEvent};
+use lyncsh::psrp::clixml::{self, Secure, Value};
+use lyncsh::psrp::host::HostInfo;
+use lyncsh::psrp::message::{Message, MessageType};
+use lyncsh::psrp::pool::Protocol;
+use lyncsh::psrp::record::{PipelineState, PoolState};
+use lyncsh::psrp::server::{self, ServerPool};
+use secrecy::ExposeSecret;
+use uuid::Uuid;
+
+use crate::psrp_recordings::{RECORDINGS, Said, messages};
+
+/// What a pool's end was told of a recording.
+#[derive(Debug, Default, PartialEq)]
+struct Told {
+    /// How often each type of message came.
+    counts: HashMap<&'static str, usize>,
+    ends: HashMap<Uuid, PipelineState>,
+    pool: Option<PoolState>,
+    secrets: Vec<String>,
+    errors: Vec<String>,
+}
+
+impl Told {
+    fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    /// Readable secrets anywhere in a value.
+    fn keep_secrets(&mut self, value: &Value) {
+        match value {
+            Value::Secure(Secure::Plain(secret)) => self.secrets.push(secret.expose_secret().to_owned()),
+            Value::Object(object) => {
+                object.properties().for_each(|(_, value)| self.keep_secrets(value));
+                value.items().unwrap_or_default().iter().for_each(|item| self.keep_secrets(item));
+                value.entries().unwrap_or_default().iter().for_each(|(_, value)| self.keep_secrets(value));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The server's half of a recording, told to a client of ours.
+fn client_hears(recording: &str) -> Told {
+    let said = messages(recording);
+    let pool_id = said[0].message.pool;
+    let mut pool = ClientPool::new(pool_id, HostInfo::default(), (1, 1)).speaking(Protocol::V2_4);
+    pool.open();
+    let opening: Vec<_> = pool.take_outgoing().into_iter().map(|out| out.message.kind).collect();
+    assert_eq!(opening, [MessageType::SessionCapability, MessageType::InitRunspacePool]);
+    let mut told = Told::default();
+    for Said { by_client, message, .. } in said {
+        if by_client {
+            if [MessageType::CreatePipeline, MessageType::GetCommandMetadata].contains(&message.kind) {
+                pool.adopt(message.pipeline);
+            }
+            continue;
+        }
+        let events = match pool.receive(&message) {
+            Ok(events) => events,
+            Err(error) => {
+                told.errors.push(error.to_string());
+                continue;
+            }
+        };
+        for event in events {
+            match event {
+                client::Event::PoolState(state, _) => told.pool = Some(state),
+                client::Event::ApplicationPrivateData(data) => {
+                    assert!(data.get("PSVersionTable").unwrap().get("PSVersion").is_some());
+                    told.count("private data");
+                }
+                client::Event::Pipeline(id, event) => {
+                    let what = match &event {
+                        PipelineEvent::Output(value) => {
+                            told.keep_secrets(value);
+                            "output"
+                        }
+                        PipelineEvent::Error(_) => "error",
+                        PipelineEvent::Warning(_) => "warning",
+                        PipelineEvent::Verbose(_) => "verbose",
+                        PipelineEvent::Debug(_) => "debug",
+                        PipelineEvent::Progress(_) => "progress",
+                        PipelineEvent::Information(_) => "information",
+                        PipelineEvent::HostCall(_) => "host call",
+                        PipelineEvent::State(state, _) => {
+                            told.ends.insert(id, *state);
+                            "state"
+                        }
+                    };
+                    told.count(what);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert_eq!(told.pool, Some(pool.state()));
+    told
+}
+
+#[test]
+fn a_client_hears_what_a_real_server_says_to_the_end() {
+    for recording in RECORDINGS {
+        let told = client_hears(recording);
+        let said = messages(recording);
+        let sent = |kind| said.iter().filter(|said| !said.by_client && said.message.kind == kind).count();
+        for (what, kind) in [
+            ("output", MessageType::PipelineOutput),
+            ("error", MessageType::ErrorRecord),
+            ("warning", MessageType::WarningRecord),
+            ("verbose", MessageType::VerboseRecord),
+            ("debug", MessageType::DebugRecord),
+            ("progress", MessageType::ProgressRecord),
+            ("information", MessageType::InformationRecord),
+            ("host call", MessageType::PipelineHostCall),
+            ("state", MessageType::PipelineState),
+        ] {
+            assert_eq!(told.counts.get(what).copied().unwrap_or_default(), sent(kind), "{recording}: {what}");
+        }
+        let created = said.iter().filter(|said| {
+            [MessageType::CreatePipeline, MessageType::GetCommandMetadata].contains(&said.message.kind)
+        });
+        let killed = recording == "client-killed";
+        assert_eq!(told.ends.len(), created.count() - usize::from(killed), "{recording}");
+        assert!(told.ends.values().all(|state| state.is_final()), "{recording}");
+        assert_eq!(
+            told.pool,
+            Some(if killed { PoolState::Closing } else { PoolState::Closed }),
+            "{recording}"
+        );
+        // The one key that can't be known: the pair that opens it was PowerShell's.
+        let unknown = usize::from(recording == "securestring-2.3");
+        assert_eq!(told.errors.len(), unknown, "{recording}: {:?}", told.errors);
+    }
+    let stopped = client_hears("stop").ends;
+    assert_eq!(stopped.values().filter(|state| **state == PipelineState::Stopped).count(), 1);
+    let failed = client_hears("streams").ends;
+    assert_eq!(failed.values().filter(|state| **state == PipelineState::Failed).count(), 1);
+    assert!(!client_hears("securestring-2.4").secrets.is_empty());
+}
+
+/// The client's half of a recording, told to a server of ours, whose pipelines end when the real ones did.
+fn server_hears(recording: &str) -> Told {
+    let private_data = Value::primitive_dictionary([]);
+    let mut pool = ServerPool::new(private_data).speaking(Protocol::V2_4);
+    let mut told = Told::default();
+    for Said { by_client, message, .. } in messages(recording) {
+        if !by_client {
+            if message.kind == MessageType::PipelineState {
+                let (state, error) = PipelineState::read(&clixml::read(&message.body).unwrap()).unwrap();
+                told.ends.insert(message.pipeline, state);
+                pool.pipeline_state(message.pipeline, state, error.as_deref());
+            }
+            continue;
+        }
+        let events = match pool.receive(&message) {
+            Ok(events) => events,
+            Err(error) => {
+                told.errors.push(error.to_string());
+                continue;
+            }
+        };
+        for event in events {
+            match event {
+                server::Event::Open { host, application_arguments, .. } => {
+                    assert!(host.window == (80, 24) || host.window == (100, 60), "{host:?}");
+                    assert!(application_arguments.get("PSVersionTable").is_some());
+                    pool.opened();
+                    let kinds: Vec<_> = pool.take_outgoing().iter().map(|message| message.kind).collect();
+                    assert_eq!(
+                        kinds,
+                        [
+                            MessageType::SessionCapability,
+                            MessageType::ApplicationPrivateData,
+                            MessageType::RunspacePoolState
+                        ]
+                    );
+                    told.count("open");
+                }
+                server::Event::CreatePipeline(_, pipeline) => {
+                    let arguments = pipeline.commands.iter().flat_map(|command| &command.arguments);
+                    arguments
+                        .filter_map(|argument| argument.value.as_ref())
+                        .for_each(|value| told.keep_secrets(value));
+                    told.count("pipeline");
+                }
+                server::Event::CommandMetadata(..) => told.count("metadata"),
+                server::Event::Input(..) => told.count("input"),
+                server::Event::EndInput(_) => told.count("end of input"),
+                server::Event::HostResponse(Some(_), response) => {
+                    if let Ok(Some(value)) = &response.result {
+                        told.keep_secrets(value);
+                    }
+                    told.count("host response");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert_eq!(pool.pipelines().count(), usize::from(recording == "client-killed"), "{recording}");
+    told
+}
+
+#[test]
+fn a_server_hears_what_a_real_client_says_to_the_end() {
+    for recording in RECORDINGS {
+        let told = server_hears(recording);
+        let said = messages(recording);
+        let sent = |kind| said.iter().filter(|said| said.by_client && said.message.kind == kind).count();
+        // What was sealed under a key that only PowerShell knew.
+        let unknown = usize::from(recording == "securestring-2.3");
+        for (what, kind) in [
+            ("open", MessageType::InitRunspacePool),
+            ("metadata", MessageType::GetCommandMetadata),
+            ("input", MessageType::PipelineInput),
+            ("end of input", MessageType::EndOfPipelineInput),
+            ("host response", MessageType::PipelineHostResponse),
+        ] {
+            assert_eq!(told.counts.get(what).copied().unwrap_or_default(), sent(kind), "{recording}: {what}");
+        }
+        let pipelines = told.counts.get("pipeline").copied().unwrap_or_default();
+        assert_eq!(pipelines, sent(MessageType::CreatePipeline) - unknown, "{recording}");
+        assert_eq!(told.errors.len(), unknown, "{recording}: {:?}", told.errors);
+    }
+    let secrets = server_hears("securestring-2.4").secrets;
+    assert!(secrets.iter().all(|secret| secret == "correct horse"), "{}", secrets.len());
+    assert_eq!(secrets.len(), 2);
+    let mut typed = server_hears("prompts").secrets;
+    typed.sort();
+    typed.dedup();
+    assert_eq!(typed, ["pw", "secret"]);
+}
+
+#[test]
+fn a_real_clients_public_key_gets_a_session_key() {
+    let said = messages("securestring-2.3");
+    let mut pool = ServerPool::new(Value::primitive_dictionary([]));
+    for Said { message, .. } in said.iter().filter(|said| said.by_client) {
+        let Ok(events) = pool.receive(message) else { break };
+        if !events.is_empty() && pool.state() == PoolState::Opening {
+            pool.opened();
+        }
+    }
+    assert_eq!(pool.protocol(), Protocol::V2_3);
+    let sent = pool.take_outgoing();
+    let key = sent.iter().find(|message| message.kind == MessageType::EncryptedSessionKey).unwrap();
+    let theirs = said.iter().find(|said| said.message.kind == MessageType::EncryptedSessionKey).unwrap();
+    let blob = |message: &Message| {
+        let body = clixml::read(&message.body).unwrap();
+        let text = body.property("EncryptedSessionKey").unwrap().as_str().unwrap().to_owned();
+        base64::engine::general_purpose::STANDARD.decode(text).unwrap()
+    };
+    assert_eq!(blob(key).len(), blob(&theirs.message).len());
+    assert_eq!(blob(key)[..12], blob(&theirs.message)[..12]);
+}
