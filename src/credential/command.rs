@@ -1,0 +1,54 @@
+//! A password from a command's first line of output.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+use tokio::process::Command;
+
+use super::CredentialError;
+
+/// A password manager may ask the person for a fingerprint or a PIN.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// Runs `command` with the platform's shell. Its standard error goes to the person.
+pub async fn run(profile: &str, command: &str) -> Result<SecretString, CredentialError> {
+    let failed = |reason: String| CredentialError::Command {
+        profile: profile.to_owned(),
+        command: command.to_owned(),
+        reason,
+    };
+    let mut shell = platform_shell(command);
+    let child = shell.stdin(Stdio::inherit()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
+    let child = child.map_err(|error| failed(format!("can't be started: {error}")))?;
+    let output = match tokio::time::timeout(WAIT, child.wait_with_output()).await {
+        Ok(Ok(output)) => output,
+        Ok(Err(error)) => return Err(failed(format!("failed: {error}"))),
+        Err(_) => return Err(failed(format!("did not end within {}", humantime::format_duration(WAIT)))),
+    };
+    let said = Zeroizing::new(output.stdout);
+    if !output.status.success() {
+        return Err(failed(format!("failed: {}", output.status)));
+    }
+    let text =
+        std::str::from_utf8(&said).map_err(|_| failed("printed something that is not UTF-8".into()))?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(SecretString::from(line)),
+        _ => Err(failed("printed nothing".into())),
+    }
+}
+
+#[cfg(windows)]
+fn platform_shell(command: &str) -> Command {
+    let mut shell = Command::new("cmd");
+    shell.arg("/C").raw_arg(command);
+    shell
+}
+
+#[cfg(not(windows))]
+fn platform_shell(command: &str) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(command);
+    shell
+}

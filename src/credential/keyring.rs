@@ -1,0 +1,66 @@
+//! The OS keyring: Secret Service, macOS Keychain, Windows Credential Manager.
+
+use std::time::Duration;
+
+use keyring::Entry;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::CredentialError;
+
+/// The service that every entry is filed under; the account is the profile's name.
+const SERVICE: &str = "lyncsh";
+/// A locked keyring asks the person; longer than this nobody is there.
+const WAIT: Duration = Duration::from_secs(60);
+
+pub async fn read(profile: &str) -> Result<SecretString, CredentialError> {
+    let missing = CredentialError::NotStored { profile: profile.to_owned() };
+    with_entry(profile, |entry| entry.get_password().map(SecretString::from)).await?.ok_or(missing)
+}
+
+/// Stores a secret under the profile's name, over one that is there.
+pub async fn store(profile: &str, secret: SecretString) -> Result<(), CredentialError> {
+    with_entry(profile, move |entry| entry.set_password(secret.expose_secret())).await.map(|_| ())
+}
+
+/// Removes a profile's secret; `false` where none was stored.
+pub async fn delete(profile: &str) -> Result<bool, CredentialError> {
+    Ok(with_entry(profile, Entry::delete_credential).await?.is_some())
+}
+
+/// Whether a secret is stored.
+pub async fn is_stored(profile: &str) -> Result<bool, CredentialError> {
+    match read(profile).await {
+        Ok(_) => Ok(true),
+        Err(CredentialError::NotStored { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Runs a blocking call of the keyring on a thread of its own, since a locked one may wait for a
+/// person. `None` where there is no entry.
+async fn with_entry<T: Send + 'static>(
+    profile: &str,
+    call: impl FnOnce(&Entry) -> keyring::Result<T> + Send + 'static,
+) -> Result<Option<T>, CredentialError> {
+    let account = profile.to_owned();
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    // No runtime thread: the Secret Service's client blocks on a runtime of its own, and a call that
+    // never ends must not hold up the end of the program.
+    std::thread::spawn(move || {
+        let result = Entry::store_status().as_ref().map_err(ToString::to_string).and_then(|()| {
+            match Entry::new(SERVICE, &account).and_then(|entry| call(&entry)) {
+                Ok(value) => Ok(Some(value)),
+                Err(keyring::Error::NoEntry) => Ok(None),
+                Err(error) => Err(error.to_string()),
+            }
+        });
+        let _ = answer.send(result);
+    });
+    let reason = match tokio::time::timeout(WAIT, answered).await {
+        Ok(Ok(Ok(value))) => return Ok(value),
+        Ok(Ok(Err(reason))) => reason,
+        Ok(Err(_)) => "it broke off".to_owned(),
+        Err(_) => format!("it did not answer within {}", humantime::format_duration(WAIT)),
+    };
+    Err(CredentialError::Keyring { reason })
+}

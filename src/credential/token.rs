@@ -1,0 +1,152 @@
+//! An OAuth token for an endpoint: asked of the authority that the endpoint's 401 names.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+use crate::profile::is_loopback;
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum TokenError {
+    #[error("{endpoint} names no authority to ask for a token")]
+    #[diagnostic(help("this endpoint may want a password: authentication = \"basic\" in the profile"))]
+    NoChallenge { endpoint: String },
+    #[error("the token service {authority} refused {user}: {reason}")]
+    #[diagnostic(help("check the account, and store its password again with `lyncsh add … --force`"))]
+    Refused { authority: String, user: String, reason: String },
+    #[error("the token service {authority} can't be asked: {reason}")]
+    #[diagnostic(help("check the network and try again"))]
+    Unreachable { authority: String, reason: String },
+    #[error("{uri} is no place for a password: it is not https")]
+    #[diagnostic(help("nothing was sent; ask whoever runs the endpoint why its authority is not https"))]
+    NotEncrypted { uri: String },
+}
+
+/// What an endpoint's `WWW-Authenticate: Bearer` says.
+#[derive(Debug, PartialEq, Eq)]
+struct Challenge {
+    client_id: String,
+    authority: Url,
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    access_token: SecretString,
+}
+
+#[derive(Deserialize)]
+struct Denied {
+    error: String,
+    error_description: Option<String>,
+}
+
+/// Asks `endpoint` for its challenge and the authority for a token, by the password grant.
+pub async fn acquire(
+    endpoint: &Url,
+    user: &str,
+    password: &SecretString,
+    limit: Duration,
+) -> Result<SecretString, TokenError> {
+    let shown = format!("{}{}", endpoint.origin().ascii_serialization(), endpoint.path());
+    let unreachable = |authority: String, error: reqwest::Error| TokenError::Unreachable {
+        authority,
+        reason: if error.is_timeout() { "it did not answer in time".into() } else { innermost(&error) },
+    };
+    let mut builder = reqwest::Client::builder().timeout(limit).redirect(reqwest::redirect::Policy::none());
+    if is_loopback(endpoint) {
+        builder = builder.no_proxy();
+    }
+    let client = builder.build().map_err(|error| unreachable(shown.clone(), error))?;
+    let answer =
+        client.post(endpoint.clone()).send().await.map_err(|error| unreachable(shown.clone(), error))?;
+    let challenge = answer
+        .headers()
+        .get_all(reqwest::header::WWW_AUTHENTICATE)
+        .iter()
+        .filter_map(|header| header.to_str().ok())
+        .find_map(challenge)
+        .ok_or(TokenError::NoChallenge { endpoint: shown })?;
+    let authority = challenge.authority.to_string();
+    let local = is_loopback(endpoint) && is_loopback(&challenge.authority);
+    if challenge.authority.scheme() != "https" && !local {
+        return Err(TokenError::NotEncrypted { uri: authority });
+    }
+    let body = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "password")
+        .append_pair("client_id", &challenge.client_id)
+        .append_pair("resource", endpoint.origin().ascii_serialization().as_str())
+        .append_pair("username", user)
+        .append_pair("password", password.expose_secret())
+        .finish();
+    let answer = client
+        .post(challenge.authority.clone())
+        .header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(body)
+        .send()
+        .await
+        .map_err(|error| unreachable(authority.clone(), error))?;
+    let granted = answer.status().is_success();
+    let status = answer.status();
+    let body = secrecy::zeroize::Zeroizing::new(
+        answer.bytes().await.map_err(|error| unreachable(authority.clone(), error))?.to_vec(),
+    );
+    let refused =
+        |reason| TokenError::Refused { authority: authority.clone(), user: user.to_owned(), reason };
+    if granted {
+        let read: Result<Granted, _> = serde_json::from_slice(&body);
+        return read
+            .map(|granted| granted.access_token)
+            .map_err(|_| refused("its answer holds no token".into()));
+    }
+    let denied: Result<Denied, _> = serde_json::from_slice(&body);
+    Err(refused(match denied {
+        Ok(denied) => denied.error_description.unwrap_or(denied.error),
+        Err(_) => format!("it answered {status}"),
+    }))
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut inner = error;
+    while let Some(next) = inner.source() {
+        inner = next;
+    }
+    inner.to_string()
+}
+
+/// Reads `Bearer client_id="…", authorization_uri="…"`, its parts in any order.
+fn challenge(header: &str) -> Option<Challenge> {
+    let rest = header.trim_start();
+    let rest = rest.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("bearer ")).and(rest.get(7..))?;
+    let mut client_id = None;
+    let mut authority = None;
+    for part in rest.split(',') {
+        let Some((name, value)) = part.split_once('=') else { continue };
+        let value = value.trim().trim_matches('"');
+        match name.trim() {
+            "client_id" => client_id = Some(value.to_owned()),
+            "authorization_uri" => authority = Url::parse(value).ok(),
+            _ => {}
+        }
+    }
+    Some(Challenge { client_id: client_id?, authority: authority? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_challenge_names_client_and_authority() {
+        let read = challenge(
+            r#"Bearer realm="x", trusted_issuers="a@b", client_id="0000-1", authorization_uri="https://login.example.com/oauth2/token""#,
+        );
+        let read = read.unwrap();
+        assert_eq!(read.client_id, "0000-1");
+        assert_eq!(read.authority.as_str(), "https://login.example.com/oauth2/token");
+        assert_eq!(challenge("Basic realm=\"x\""), None);
+        assert_eq!(challenge("Bear"), None);
+    }
+}

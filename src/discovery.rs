@@ -1,0 +1,217 @@
+//! From a user's domain to the PowerShell endpoint, as MS-OCDISCWS has it: `lyncdiscover.DOMAIN` names
+//! a document, which names the next one, until one names the endpoint.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use quick_xml::Reader;
+use quick_xml::events::Event;
+use url::Url;
+
+use crate::profile::{Authentication, Profile, is_loopback};
+use crate::step::{Report, Step};
+
+/// What a discovery document is asked for as.
+const MEDIA_TYPE: &str = "application/vnd.microsoft.rtc.autodiscover+xml;v=1";
+/// Redirect links that are followed.
+const MAX_HOPS: usize = 10;
+/// A discovery document's bytes.
+const MAX_SIZE: usize = 1 << 20;
+const REMOTE_POWERSHELL: &str = "External/RemotePowerShell";
+/// Where the endpoint takes a password, and where it takes a token, on one host.
+const OAUTH_PATH: &str = "/OcsPowershellOAuth";
+
+/// Why there is no endpoint.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum DiscoveryError {
+    #[error("the domain {domain} has no discovery service: {reason}")]
+    #[diagnostic(help(
+        "check the domain's spelling; where its endpoint is known, write it into the profile: uri = \"https://…\""
+    ))]
+    NotFound { domain: String, reason: String },
+    #[error("discovery at {uri} {reason}")]
+    #[diagnostic(help("where the endpoint is known, write it into the profile: uri = \"https://…\""))]
+    Failed { uri: String, reason: String },
+    #[error("discovery of {domain} took longer than {}", humantime::format_duration(*.limit))]
+    #[diagnostic(help("try again; the limit is `connect` under [timeouts] in the profile"))]
+    Timeout { domain: String, limit: Duration },
+    #[error("the profile names neither a uri nor a domain to discover it from")]
+    #[diagnostic(help("run `lyncsh edit` on it and add domain = \"…\" or uri = \"…\""))]
+    NoDomain,
+}
+
+/// The connection URI of a profile: the one it names, or the discovered one.
+pub async fn endpoint(profile: &Profile, report: &Report) -> Result<Url, DiscoveryError> {
+    let _ = report.send(Step::DeterminingDomain);
+    if let Some(domain) = &profile.domain {
+        let _ = report.send(Step::AdminDomain { domain: domain.clone() });
+    }
+    let _ = report.send(Step::DiscoveringEndpoint);
+    let uri = match &profile.uri {
+        Some(uri) => uri.clone(),
+        None => discover(profile).await?,
+    };
+    let _ = report.send(Step::TargetUri { uri: uri.to_string() });
+    Ok(uri)
+}
+
+async fn discover(profile: &Profile) -> Result<Url, DiscoveryError> {
+    let domain = profile.domain.as_deref().ok_or(DiscoveryError::NoDomain)?;
+    let limit = profile.limits.connect;
+    let client = client(profile.discovery.as_ref(), limit)
+        .map_err(|error| DiscoveryError::NotFound { domain: domain.to_owned(), reason: reason(&error) })?;
+    let walk = async {
+        let mut last = None;
+        for start in starts(profile.discovery.as_ref(), domain) {
+            match walk(&client, domain, start).await {
+                Ok(found) => return Ok(found),
+                // Nobody there: the next scheme may answer. Anything else is an answer.
+                Err(error @ DiscoveryError::NotFound { .. }) => last = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last.unwrap_or(DiscoveryError::NoDomain))
+    };
+    let uri = tokio::time::timeout(limit * 2, walk)
+        .await
+        .map_err(|_| DiscoveryError::Timeout { domain: domain.to_owned(), limit: limit * 2 })??;
+    Ok(match profile.authentication {
+        Authentication::Token => token_flavour(uri),
+        Authentication::Basic | Authentication::None => uri,
+    })
+}
+
+/// The endpoint for tokens on the discovered host.
+fn token_flavour(mut uri: Url) -> Url {
+    uri.set_path(OAUTH_PATH);
+    uri
+}
+
+fn client(base: Option<&Url>, limit: Duration) -> reqwest::Result<reqwest::Client> {
+    let mut builder =
+        reqwest::Client::builder().timeout(limit).redirect(reqwest::redirect::Policy::limited(5));
+    if base.is_some_and(is_loopback) {
+        builder = builder.no_proxy();
+    }
+    builder.build()
+}
+
+/// Where discovery begins. The lookup itself carries no secret: plain http is a documented way of it,
+/// and what it leads to must be https.
+fn starts(base: Option<&Url>, domain: &str) -> Vec<Url> {
+    let bases = match base {
+        Some(base) => vec![base.as_str().to_owned()],
+        None => vec![format!("https://lyncdiscover.{domain}/"), format!("http://lyncdiscover.{domain}/")],
+    };
+    let mut urls: Vec<Url> = bases.iter().filter_map(|text| Url::parse(text).ok()).collect();
+    for url in &mut urls {
+        url.query_pairs_mut().append_pair("Domain", domain);
+    }
+    urls
+}
+
+async fn walk(client: &reqwest::Client, domain: &str, start: Url) -> Result<Url, DiscoveryError> {
+    let mut seen = HashSet::new();
+    let mut next = start.clone();
+    for hop in 0..MAX_HOPS {
+        let failed = |reason: String| DiscoveryError::Failed { uri: without_query(&next), reason };
+        if !seen.insert(next.clone()) {
+            return Err(failed("goes round in a circle".into()));
+        }
+        let document = match fetch(client, &next).await {
+            Ok(document) => document,
+            Err(reason) if hop == 0 => {
+                return Err(DiscoveryError::NotFound { domain: domain.to_owned(), reason });
+            }
+            Err(reason) => return Err(failed(reason)),
+        };
+        let links = links(&document).map_err(|error| failed(format!("is no discovery document: {error}")))?;
+        let link = |wanted: &str| links.iter().find(|(token, _)| token.eq_ignore_ascii_case(wanted));
+        let (wanted, target) = [REMOTE_POWERSHELL, "Redirect", "Domain", "Hybrid"]
+            .into_iter()
+            .find_map(link)
+            .ok_or_else(|| failed(format!("names no way to PowerShell for {domain}")))?;
+        let target = next
+            .join(target)
+            .map_err(|error| failed(format!("links to {target}, which is no URI: {error}")))?;
+        let local = is_loopback(&start) && is_loopback(&target);
+        if wanted == REMOTE_POWERSHELL {
+            if target.scheme() != "https" && !local {
+                return Err(failed(format!(
+                    "names {target}, where a credential can't be sent: it is not https"
+                )));
+            }
+            return Ok(target);
+        }
+        next = target;
+    }
+    Err(DiscoveryError::Failed {
+        uri: without_query(&next),
+        reason: format!("needs more than {MAX_HOPS} hops"),
+    })
+}
+
+fn without_query(url: &Url) -> String {
+    let mut shown = url.clone();
+    shown.set_query(None);
+    shown.to_string()
+}
+
+async fn fetch(client: &reqwest::Client, url: &Url) -> Result<String, String> {
+    let request = client.get(url.clone()).header(reqwest::header::ACCEPT, MEDIA_TYPE);
+    let mut response = request.send().await.map_err(|error| reason(&error))?;
+    if !response.status().is_success() {
+        return Err(format!("answered {}", response.status()));
+    }
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| reason(&error))? {
+        body.extend_from_slice(&piece);
+        if body.len() > MAX_SIZE {
+            return Err(format!("answered with more than {MAX_SIZE} bytes"));
+        }
+    }
+    String::from_utf8(body).map_err(|_| "answered with something that is not UTF-8".into())
+}
+
+/// An error's innermost words: the outer ones only say that a request failed.
+fn reason(error: &reqwest::Error) -> String {
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(next) = inner.source() {
+        inner = next;
+    }
+    if error.is_timeout() { "it did not answer in time".into() } else { inner.to_string() }
+}
+
+/// Every `Link` of a document: its token and its href.
+fn links(document: &str) -> Result<Vec<(String, String)>, String> {
+    let mut reader = Reader::from_str(document.trim_start_matches('\u{feff}'));
+    let mut found = Vec::new();
+    let mut rooted = false;
+    loop {
+        match reader.read_event().map_err(|error| error.to_string())? {
+            Event::Start(element) | Event::Empty(element) => {
+                rooted |= element.local_name().as_ref() == "AutodiscoverResponse";
+                if element.local_name().as_ref() != "Link" {
+                    continue;
+                }
+                let mut link = (String::new(), String::new());
+                for attribute in element.attributes() {
+                    let attribute = attribute.map_err(|error| error.to_string())?;
+                    let value = attribute
+                        .normalized_value(quick_xml::XmlVersion::Implicit1_0)
+                        .map_err(|error| error.to_string())?
+                        .into_owned();
+                    match attribute.key.local_name().as_ref() {
+                        "token" => link.0 = value,
+                        "href" => link.1 = value,
+                        _ => {}
+                    }
+                }
+                found.push(link);
+            }
+            Event::Eof if rooted => return Ok(found),
+            Event::Eof => return Err("it has no AutodiscoverResponse".into()),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! One line from the person's terminal, key by key: Ctrl-C is an answer, and a secret never stands on
+//! the screen.
+
+use std::io::Write;
+
+use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers};
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+use unicode_width::UnicodeWidthChar;
+
+/// What a question for the person came to.
+#[derive(Debug)]
+pub enum Answer<T> {
+    Given(T),
+    /// Ctrl-C.
+    Interrupted,
+    /// Ctrl-D, or the end of the input.
+    End,
+}
+
+/// What the person sees of what they type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Echo {
+    Text,
+    Stars,
+    Nothing,
+}
+
+impl Echo {
+    fn width(self, letter: char) -> usize {
+        match self {
+            Self::Text => letter.width().unwrap_or(0),
+            Self::Stars => 1,
+            Self::Nothing => 0,
+        }
+    }
+
+    fn show(self, out: &mut impl Write, text: &str) -> std::io::Result<()> {
+        match self {
+            Self::Text => write!(out, "{text}")?,
+            Self::Stars => write!(out, "{}", "*".repeat(text.chars().count()))?,
+            Self::Nothing => {}
+        }
+        out.flush()
+    }
+}
+
+/// Raw mode for as long as it lives.
+struct Raw;
+
+impl Raw {
+    fn on() -> std::io::Result<Self> {
+        crossterm::terminal::enable_raw_mode()?;
+        Ok(Self)
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        let _ = crossterm::terminal::disable_raw_mode();
+    }
+}
+
+/// Reads one line; what is shown of it goes to `out`. Blocks.
+pub fn read_line(echo: Echo, out: &mut impl Write) -> std::io::Result<Answer<SecretString>> {
+    let _raw = Raw::on()?;
+    let mut text = Zeroizing::new(String::new());
+    loop {
+        match crossterm::event::read()? {
+            Event::Paste(pasted) => {
+                let pasted = Zeroizing::new(pasted);
+                let line = pasted.lines().next().unwrap_or_default();
+                text.push_str(line);
+                echo.show(out, line)?;
+            }
+            Event::Key(key) if key.kind != KeyEventKind::Release => {
+                let control = key.modifiers.contains(KeyModifiers::CONTROL);
+                match key.code {
+                    KeyCode::Enter => {
+                        return Ok(Answer::Given(SecretString::from(std::mem::take(&mut *text))));
+                    }
+                    KeyCode::Char('c') if control => return Ok(Answer::Interrupted),
+                    KeyCode::Char('d') if control && text.is_empty() => return Ok(Answer::End),
+                    KeyCode::Char(letter) if !control => {
+                        text.push(letter);
+                        echo.show(out, letter.encode_utf8(&mut [0; 4]))?;
+                    }
+                    KeyCode::Backspace => {
+                        if let Some(letter) = text.pop() {
+                            write!(out, "{}", "\u{8} \u{8}".repeat(echo.width(letter)))?;
+                            out.flush()?;
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What becomes of shells when the session is lost, of the session when shells are idle, and of what
+//! belongs to the pool and to no pipeline.
+
+use std::time::Duration;
+
+use super::endpoint::Seen;
+use super::*;
+use lyncsh::agent::mux::State;
+use lyncsh::psrp::fragment::Fragmenter;
+use lyncsh::psrp::message::{Destination, Message, MessageType};
+use lyncsh::transport::Error;
+use lyncsh::transport::stream::Element;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+
+#[tokio::test]
+async fn a_lost_session_is_told_to_every_shell_with_its_reason() {
+    let (mux, endpoint) = open(Options::default()).await;
+    let (first, mut of_first) = attach(&mux, 100).await;
+    let (_second, mut of_second) = attach(&mux, 120).await;
+    let mut wait = invoke(&first, "Wait-Cs", None).await;
+    endpoint.seen(|seen| created(seen) == 1).await;
+    endpoint.break_pool("the server is going down");
+    let PipelineEvent::State(PipelineState::Failed, Some(record)) = next(&mut wait).await else { panic!() };
+    assert_eq!(record.message, "the server is going down");
+    for events in [&mut of_first, &mut of_second] {
+        loop {
+            let event = within(events.recv()).await.expect("the state");
+            if let Event::PoolState(PoolState::Broken, Some(record)) = event {
+                assert_eq!(record.message, "the server is going down");
+                break;
+            }
+        }
+    }
+    assert_eq!(*mux.state().borrow(), State::Broken("the server is going down".into()));
+    // A shell that comes now is told the same.
+    let (here, there) = tokio::io::duplex(4096);
+    mux.attach(here, ClientInfo::default()).await;
+    let late = within(Session::open(stream::connect(there, Limits::default()), host(90))).await;
+    assert!(matches!(late, Err(Error::Ended(reason)) if reason == "the server is going down"));
+}
+
+#[tokio::test]
+async fn a_cut_connection_fails_what_runs() {
+    let (mux, endpoint) = open(Options::default()).await;
+    let (shell, _events) = attach(&mux, 100).await;
+    let mut wait = invoke(&shell, "Wait-Cs", None).await;
+    endpoint.seen(|seen| created(seen) == 1).await;
+    drop(endpoint);
+    let PipelineEvent::State(PipelineState::Failed, Some(record)) = next(&mut wait).await else { panic!() };
+    assert!(record.message.contains("the connection ended"), "{}", record.message);
+}
+
+#[tokio::test]
+async fn an_idle_shell_keeps_the_session_alive_and_an_empty_agent_does_not() {
+    let keep_alive = Some(Duration::from_millis(50));
+    let (mux, endpoint) = open(Options { keep_alive, ..Options::default() }).await;
+    let (shell, _events) = attach(&mux, 100).await;
+    endpoint.seen(|seen| seen.iter().filter(|s| **s == Seen::Available).count() >= 2).await;
+    assert_eq!(run(&shell, "Get-Cs", None).await.1, PipelineState::Completed);
+    within(shell.close()).await.unwrap();
+    within(mux.abandoned()).await;
+    let after = endpoint.seen(|_| true).await.len();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(endpoint.seen(|_| true).await.len() <= after + 1, "at most one was on its way");
+}
+
+#[tokio::test]
+async fn a_pools_own_host_call_goes_to_one_shell_and_its_answer_back() {
+    let (mux, endpoint) = open(Options::default()).await;
+    let (first, mut of_first) = attach(&mux, 100).await;
+    let (_second, mut of_second) = attach(&mux, 120).await;
+    endpoint.pool_host_call(HostMethod::ReadLine, Vec::new());
+    let call = loop {
+        if let Event::PoolHostCall(call) = within(of_first.recv()).await.unwrap() {
+            break call;
+        }
+    };
+    let result = Ok(Some(Value::string("typed")));
+    let response = HostResponse { call_id: call.call_id, method: call.method, result };
+    first.respond_pool(&response).await.unwrap();
+    // The endpoint tells everybody what it was answered.
+    loop {
+        match within(of_second.recv()).await.unwrap() {
+            Event::UserEvent(value) => {
+                assert!(value.as_str().unwrap().contains("typed"), "{value:?}");
+                break;
+            }
+            Event::PoolHostCall(call) => panic!("{call:?}"),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pools_host_call_without_a_shell_fails_at_once() {
+    let (mux, endpoint) = open(Options::default()).await;
+    endpoint.pool_host_call(HostMethod::ReadLine, Vec::new());
+    let (_shell, mut events) = attach(&mux, 100).await;
+    endpoint.user_event(&Value::string("still there"));
+    loop {
+        if let Event::UserEvent(_) = within(events.recv()).await.unwrap() {
+            break;
+        }
+    }
+}
+
+/// What a client hears after it has sent these lines, until its stream ends.
+async fn hears(mux: &Mux, lines: &[Element]) -> Vec<Element> {
+    let (here, there) = tokio::io::duplex(64 * 1024);
+    mux.attach(here, ClientInfo::default()).await;
+    let (reader, mut writer) = tokio::io::split(there);
+    for line in lines {
+        writer.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+    }
+    let mut text = String::new();
+    within(BufReader::new(reader).read_to_string(&mut text)).await.unwrap();
+    text.lines().map(|line| Element::parse(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_client_that_breaks_the_protocol_loses_its_own_session_only() {
+    let (mux, endpoint) = open(Options::default()).await;
+    let (shell, _events) = attach(&mux, 100).await;
+    let mut wait = invoke(&shell, "Wait-Cs", None).await;
+    endpoint.seen(|seen| created(seen) == 1).await;
+
+    // An acknowledgement, which only servers send.
+    assert_eq!(hears(&mux, &[Element::DataAck(Uuid::nil())]).await, []);
+    // A pipeline before there is a pool.
+    let id = Uuid::new_v4();
+    let destination = Destination::Server;
+    let (kind, pool) = (MessageType::CreatePipeline, Uuid::new_v4());
+    let message = Message { destination, kind, pool, pipeline: id, body: "<S>no</S>".into() };
+    let bytes = Fragmenter::default().cut(&message.encode(), 1000).remove(0);
+    let stream = lyncsh::psrp::client::Stream::Default;
+    let heard = hears(&mux, &[Element::Command(id), Element::Data { stream, id, bytes }]).await;
+    assert!(heard.contains(&Element::CommandAck(id)), "{heard:?}");
+    let data = |element: &Element| match element {
+        Element::Data { bytes, .. } => Some(bytes.clone()),
+        _ => None,
+    };
+    let bytes = heard.iter().find_map(data).unwrap();
+    let told = Message::decode(&bytes[21..]).unwrap();
+    assert_eq!(told.kind, MessageType::RunspacePoolState);
+    assert!(told.body.contains("lyncsh can't go on with this client"), "{}", told.body);
+
+    wait.stop().await.unwrap();
+    assert_eq!(finish(&mut wait).await.1, PipelineState::Stopped);
+}
