@@ -6,6 +6,7 @@
 //! pure envelopes of `transport::wsman`; nothing but `commands::demo` and tests uses it.
 
 pub mod agent;
+pub mod cli;
 pub mod commands;
 pub mod credential;
 pub mod discovery;

@@ -1,1 +1,26 @@
-fn main() {}
+//! Parses the command line, runs one command, maps an error to an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use lyncsh::cli::Cli;
+use lyncsh::commands;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    commands::start_log(cli.common.verbose);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("lyncsh can't start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(commands::run(cli)).unwrap_or_else(|report| {
+        eprintln!("{report:?}");
+        commands::exit_code(&report)
+    });
+    // A thread that waits for a key or for a keyring must not hold up the end.
+    runtime.shutdown_background();
+    code
+}

@@ -1,7 +1,63 @@
-//! One file for each subcommand.
+//! One file for each subcommand, and what all of them begin with.
 
 pub mod attach;
 pub mod connect;
 pub mod session;
 pub mod status;
 pub mod stop;
+
+use std::process::ExitCode;
+
+use miette::{Context as _, IntoDiagnostic as _};
+
+use crate::agent;
+use crate::cli::{Cli, Command};
+use crate::folders::Folders;
+use crate::profile::StoreError;
+use connect::Context;
+
+/// The exit code for a mistake in a profile or in how lyncsh was called; clap uses it as well.
+const USAGE: u8 = 2;
+
+/// Sends the log to standard error: warnings, or more with `-vv` and `-vvv`, or as `LYNCSH_LOG` says.
+pub fn start_log(verbosity: u8) {
+    use tracing_subscriber::EnvFilter;
+    let level = match verbosity {
+        0 | 1 => "warn",
+        2 => "lyncsh=info",
+        _ => "lyncsh=trace",
+    };
+    let filter = EnvFilter::try_from_env("LYNCSH_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// Runs one command.
+pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
+    // Another provider of this process would be as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    if matches!(cli.command, Command::Agent) {
+        return Ok(agent::process::run().await);
+    }
+    let folders = Folders::find(cli.common.config_dir.as_deref()).into_diagnostic()?;
+    for line in agent::orphans::sweep(&folders).await {
+        eprintln!("{line}");
+    }
+    let program =
+        std::env::current_exe().into_diagnostic().wrap_err("the program's own path is not known")?;
+    let context = Context { folders, verbosity: cli.common.verbose, program };
+    let folders = &context.folders;
+    match cli.command {
+        Command::Attach { profile, socket: _ } => attach::run(&context, &profile.name).await,
+        Command::Status(json) => status::run(folders, json.json).await,
+        Command::Stop { profiles, all } => stop::run(folders, &profiles, all).await,
+        Command::Agent => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// What an error ends the program with.
+pub fn exit_code(report: &miette::Report) -> ExitCode {
+    match report.downcast_ref::<StoreError>() {
+        Some(_) => ExitCode::from(USAGE),
+        None => ExitCode::FAILURE,
+    }
+}

@@ -1,0 +1,77 @@
+//! The command line, and nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
+/// A shell with a tenant's PowerShell cmdlets; its remote session is removed whatever happens.
+///
+/// `lyncsh work` connects with the profile `work` and opens a shell in which the tenant's cmdlets
+/// already are. `lyncsh demo` shows it without a tenant.
+#[derive(Debug, Parser)]
+#[command(name = "lyncsh", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Debug)]
+pub struct Common {
+    /// Print the steps of connecting as they happen; twice and more for the log
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Keep profiles, cache, journal and sockets below this folder
+    #[arg(long, global = true, env = "LYNCSH_CONFIG_DIR", value_name = "DIR")]
+    pub config_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the agent of a profile, and say where a PowerShell can attach to it
+    Attach {
+        #[command(flatten)]
+        profile: Name,
+        /// Print the socket's path
+        #[arg(long, required = true)]
+        socket: bool,
+    },
+    /// Show every agent, its shells, and who holds the slots of its endpoint
+    Status(Json),
+    /// End agents and remove their sessions
+    Stop {
+        /// The profiles whose agents end
+        #[arg(required_unless_present = "all")]
+        profiles: Vec<String>,
+        /// End every agent of this user
+        #[arg(long)]
+        all: bool,
+    },
+    /// The owner of one remote session; started by lyncsh itself
+    #[command(hide = true)]
+    Agent,
+}
+
+/// A profile's name.
+#[derive(Args, Debug)]
+pub struct Name {
+    /// The profile's name
+    #[arg(value_name = "PROFILE")]
+    pub name: String,
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Json {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The words that are commands: no profile can be named so.
+pub fn taken() -> Vec<String> {
+    let command = Cli::command();
+    let names = command.get_subcommands().map(|one| one.get_name().to_owned());
+    names.chain(["help".to_owned()]).collect()
+}
