@@ -149,7 +149,7 @@ impl Launch {
         let profile = &self.access.profile;
         let text = std::fs::read_to_string(&profile.path).map_err(LaunchError::Profile)?;
         let mut command = std::process::Command::new(&self.program);
-        command.arg("agent").arg(&profile.name);
+        command.arg("agent");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         if cfg!(unix) {
             // No folder is kept from being removed or unmounted.

@@ -269,14 +269,18 @@ impl Driver {
     }
 
     fn pool_event(&mut self, event: Event) {
-        if let Event::PoolState(state @ (PoolState::Broken | PoolState::Closed), record) = &event {
-            let reason = record.as_ref().map(|record| record.message.clone());
-            self.end(match state {
-                PoolState::Broken => Error::Ended(reason.unwrap_or("the session is broken".into())),
-                _ => Error::Closed,
-            });
-        }
+        let end = match &event {
+            Event::PoolState(PoolState::Broken, record) => {
+                let reason = record.as_ref().map(|record| record.message.clone());
+                Some(Error::Ended(reason.unwrap_or("the session is broken".into())))
+            }
+            Event::PoolState(PoolState::Closed, _) => Some(Error::Closed),
+            _ => None,
+        };
         let _ = self.events.try_send(event);
+        if let Some(error) = end {
+            self.end(error);
+        }
     }
 
     fn fail(&mut self, id: Uuid, error: Error) {
