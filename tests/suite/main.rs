@@ -5,6 +5,7 @@ mod psrp_psrpcore;
 mod psrp_recordings;
 mod psrp_replay;
 mod psrp_transcripts;
+mod simulator;
 mod stream;
 mod wsman_client_envelopes;
 mod wsman_client_faults;
