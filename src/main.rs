@@ -3,12 +3,15 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use lyncsh::cli::Cli;
+use lyncsh::cli::{Cli, Command};
 use lyncsh::commands;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    commands::start_log(cli.common.verbose);
+    if !matches!(cli.command, Command::Agent) {
+        // The agent logs to a file of its own.
+        commands::start_log(cli.common.verbose);
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {

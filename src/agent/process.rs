@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
 
 use super::access::Access;
 use super::control::Failure;
@@ -145,7 +146,8 @@ impl Agent {
     }
 }
 
-/// Logs to a file of the state folder: nobody sees this process's standard error.
+/// Logs to a file of the state folder, as much as the launcher was asked for or as `LYNCSH_LOG` says:
+/// nobody sees this process's standard error.
 fn log(handover: &Handover) {
     let folder = handover.state.join("log");
     let open = || {
@@ -155,13 +157,13 @@ fn log(handover: &Handover) {
     };
     let Ok(file) = open() else { return };
     let level = match handover.verbosity {
-        0 => tracing::Level::WARN,
-        1 => tracing::Level::INFO,
-        2 => tracing::Level::DEBUG,
-        _ => tracing::Level::TRACE,
+        0 => "warn",
+        1 | 2 => "lyncsh=info",
+        _ => "lyncsh=trace",
     };
-    let log = tracing_subscriber::fmt().with_ansi(false).with_max_level(level);
-    // The command line may have set one up: then that one is kept.
+    let filter = EnvFilter::try_from_env("LYNCSH_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let log = tracing_subscriber::fmt().with_ansi(false).with_env_filter(filter);
+    // There is none yet in this process; where there is, it is kept.
     let _ = log.with_writer(std::sync::Mutex::new(file)).try_init();
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
 }

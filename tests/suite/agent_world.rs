@@ -160,7 +160,8 @@ impl World {
     pub fn wait(&self, limit: Duration, what: &str, mut condition: impl FnMut(&Self) -> bool) {
         let start = Instant::now();
         while !condition(self) {
-            assert!(start.elapsed() < limit, "not within {limit:?}: {what}\n{}", self.log());
+            let state = || self.endpoint_state()["shells"].to_string();
+            assert!(start.elapsed() < limit, "not within {limit:?}: {what}\n{}\n{}", state(), self.log());
             std::thread::sleep(Duration::from_millis(10));
         }
     }

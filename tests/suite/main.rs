@@ -1,5 +1,9 @@
 //! Everything a user or a peer does, in one test program: one link, many files.
 mod agent_mux;
+mod agent_process;
+mod agent_world;
+mod guard;
+mod kill_matrix;
 mod psrp_pools;
 mod psrp_psrpcore;
 mod psrp_recordings;
