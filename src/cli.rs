@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 /// A shell with a tenant's PowerShell cmdlets; its remote session is removed whatever happens.
 ///
 /// `lyncsh work` connects with the profile `work` and opens a shell in which the tenant's cmdlets
-/// already are. `lyncsh demo` shows it without a tenant.
+/// already are.
 #[derive(Debug, Parser)]
 #[command(name = "lyncsh", version, max_term_width = 100, arg_required_else_help = true)]
 pub struct Cli {
@@ -49,6 +49,8 @@ pub enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// An endpoint on this machine that behaves as Lync Online did
+    Demo(Demo),
     /// The owner of one remote session; started by lyncsh itself
     #[command(hide = true)]
     Agent,
@@ -67,6 +69,35 @@ pub struct Json {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `lyncsh demo`.
+#[derive(Args, Debug)]
+pub struct Demo {
+    /// Serve, and print one line of JSON that says where
+    #[arg(long, required = true)]
+    pub serve: bool,
+    /// The endpoint's port; by default one that is free
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// Wait this long before every answer
+    #[arg(long, default_value = "0s", value_parser = humantime::parse_duration, value_name = "DURATION")]
+    pub latency: std::time::Duration,
+    /// Offer at least this many cmdlets
+    #[arg(long, value_name = "N")]
+    pub cmdlets: Option<usize>,
+    /// Have at least this many users
+    #[arg(long, value_name = "N")]
+    pub users: Option<usize>,
+    /// Remove a session after this long without a request
+    #[arg(long, default_value = "15m", value_parser = humantime::parse_duration, value_name = "DURATION")]
+    pub idle_timeout: std::time::Duration,
+    /// Offer the commands of the recorded endpoint as well
+    #[arg(long)]
+    pub fixtures: bool,
+    /// Leave a session past the quota without an answer, as the service did
+    #[arg(long)]
+    pub hang: bool,
 }
 
 /// The words that are commands: no profile can be named so.

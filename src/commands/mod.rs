@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod connect;
+pub mod demo;
 pub mod session;
 pub mod status;
 pub mod stop;
@@ -50,6 +51,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Attach { profile, socket: _ } => attach::run(&context, &profile.name).await,
         Command::Status(json) => status::run(folders, json.json).await,
         Command::Stop { profiles, all } => stop::run(folders, &profiles, all).await,
+        Command::Demo(demo) => demo::run(&demo).await,
         Command::Agent => Ok(ExitCode::FAILURE),
     }
 }

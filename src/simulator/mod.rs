@@ -2,7 +2,14 @@
 //! connect to. [`engine`] is the tenant and its cmdlets; the servers in front of it speak HTTP(S) and
 //! out-of-process framing.
 
+mod discovery;
 pub mod engine;
+mod pool;
+mod server;
+mod shell;
+mod wsman;
+
+pub use server::{DOMAIN, Open, PASSWORD, Server, USER};
 
 use std::time::Duration;
 
@@ -18,7 +25,6 @@ pub struct Options {
     /// How many users the tenant has at least.
     pub users: Option<usize>,
     pub idle_timeout: Duration,
-    pub tls: bool,
     /// The commands of the recordings' endpoint as well.
     pub fixtures: bool,
     /// A session past the quota hangs instead of failing.
@@ -35,7 +41,6 @@ impl Default for Options {
             cmdlets: None,
             users: None,
             idle_timeout: Duration::from_secs(15 * 60),
-            tls: false,
             fixtures: false,
             hang: false,
             sessions_per_user: 3,

@@ -9,6 +9,7 @@ mod psrp_psrpcore;
 mod psrp_recordings;
 mod psrp_replay;
 mod psrp_transcripts;
+mod simulator;
 mod slots_terminal;
 mod stream;
 mod wsman_client_envelopes;

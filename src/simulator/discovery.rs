@@ -1,0 +1,86 @@
+//! lyncdiscover's documents and the token service.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+
+use axum::Form;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use uuid::Uuid;
+
+use super::server::{Account, AskedDomain, Endpoint};
+use super::wsman;
+
+/// Where a token is taken.
+pub const OAUTH: &str = "/OcsPowershellOAuth";
+pub const TOKEN: &str = "/oauth2/token";
+/// The document that a redirect link leads to.
+pub const DOMAIN_DOCUMENT: &str = "/autodiscover/domain";
+const CLIENT_ID: &str = "00000004-0000-0ff1-ce00-000000000000";
+const MEDIA_TYPE: &str = "application/vnd.microsoft.rtc.autodiscover+xml; v=1";
+const NAMESPACE: &str = "http://schemas.microsoft.com/rtc/2012/03/ucwa";
+
+fn document(text: String) -> Response {
+    ([(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response()
+}
+
+fn known(asked: &AskedDomain) -> Option<&str> {
+    let domains = ["litwareinc.com", "contoso.com"];
+    let domain = asked.domain.as_deref()?;
+    domains.into_iter().find(|one| one.eq_ignore_ascii_case(domain))
+}
+
+/// The first document: a redirect to the domain's own. An unknown domain has none.
+pub async fn start(State(endpoint): State<Arc<Endpoint>>, asked: AskedDomain) -> Response {
+    tokio::time::sleep(endpoint.options.latency).await;
+    let Some(domain) = known(&asked) else { return StatusCode::NOT_FOUND.into_response() };
+    let base = &endpoint.base;
+    document(format!(
+        r#"<?xml version="1.0" encoding="utf-8"?><AutodiscoverResponse xmlns="{NAMESPACE}" AccessLocation="External"><Root><Link token="Redirect" href="{base}{DOMAIN_DOCUMENT}?Domain={domain}"/></Root></AutodiscoverResponse>"#
+    ))
+}
+
+/// The domain's document, and in it the endpoint.
+pub async fn domain(State(endpoint): State<Arc<Endpoint>>, Query(asked): AskedDomain) -> Response {
+    tokio::time::sleep(endpoint.options.latency).await;
+    if known(&Query(asked)).is_none() {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let url = format!("{}{}", endpoint.base, wsman::LIVE_ID);
+    document(format!(
+        r#"<?xml version="1.0" encoding="utf-8"?><AutodiscoverResponse xmlns="{NAMESPACE}" AccessLocation="External"><Domain><Link token="External/RemotePowerShell" href="{url}"/></Domain></AutodiscoverResponse>"#
+    ))
+}
+
+/// What an unauthenticated request to the token flavour is told.
+pub fn challenge(endpoint: &Endpoint) -> String {
+    let base = &endpoint.base;
+    format!(
+        r#"Bearer client_id="{CLIENT_ID}", trusted_issuers="{CLIENT_ID}@*", authorization_uri="{base}{TOKEN}""#
+    )
+}
+
+/// The token service: the password grant of OAuth 2.0 (RFC 6749, 4.3).
+pub async fn token(
+    State(endpoint): State<Arc<Endpoint>>,
+    Form(form): Form<HashMap<String, String>>,
+) -> Response {
+    tokio::time::sleep(endpoint.options.latency).await;
+    let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
+    let denied = |error: &str, description: &str| {
+        let body = serde_json::json!({ "error": error, "error_description": description });
+        (StatusCode::BAD_REQUEST, axum::Json(body)).into_response()
+    };
+    if field("grant_type") != "password" {
+        return denied("unsupported_grant_type", "Only the password grant is offered.");
+    }
+    let Some(domain) = endpoint.world.sign_in(field("username"), field("password")) else {
+        return denied("invalid_grant", "The user name or password is incorrect.");
+    };
+    let token = Uuid::new_v4().simple().to_string();
+    let account = Account { user: field("username").to_owned(), domain };
+    endpoint.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(token.clone(), account);
+    axum::Json(serde_json::json!({ "token_type": "Bearer", "expires_in": 3600, "access_token": token }))
+        .into_response()
+}

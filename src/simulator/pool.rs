@@ -1,0 +1,289 @@
+//! One runspace pool of the simulator: the protocol's server side before the tenant's engine, whatever
+//! the transport. What it has to say waits in outboxes, one for the pool and one for each pipeline.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::engine::{Context, Outcome, Said, World, stopped_record};
+use crate::psrp::client::ProtocolError;
+use crate::psrp::clixml::Value;
+use crate::psrp::host::{HostInfo, HostResponse};
+use crate::psrp::message::Message;
+use crate::psrp::pipeline::Pipeline;
+use crate::psrp::pool::{Protocol, version_table};
+use crate::psrp::record::PipelineState;
+use crate::psrp::server::{Event, ServerPool};
+
+/// Messages of one pipeline that wait to be fetched before the pipeline itself waits.
+const OUTBOX: usize = 64;
+/// What an engine is given ahead of its reading.
+const SAID: usize = 16;
+
+/// A pool. Clones share it.
+#[derive(Clone)]
+pub struct Pool(Arc<Shared>);
+
+struct Shared {
+    world: Arc<World>,
+    user: String,
+    state: Mutex<State>,
+    /// Something new waits in an outbox, or room came up in one.
+    changed: Notify,
+    runspaces: Semaphore,
+}
+
+struct State {
+    server: ServerPool,
+    host: Option<HostInfo>,
+    running: HashMap<Uuid, Run>,
+    /// By pipeline; the pool's own under nil.
+    outboxes: HashMap<Uuid, VecDeque<Message>>,
+}
+
+struct Run {
+    input: Option<mpsc::UnboundedSender<Value>>,
+    stop: CancellationToken,
+    answers: HashMap<i64, oneshot::Sender<HostResponse>>,
+}
+
+impl Pool {
+    pub fn new(world: Arc<World>, user: String) -> Self {
+        let table = version_table("5.1.19041.1", "Desktop", Protocol::V2_3);
+        let data = Value::primitive_dictionary([(Value::String("PSVersionTable".into()), table)]);
+        let state = State {
+            server: ServerPool::new(data),
+            host: None,
+            running: HashMap::new(),
+            outboxes: HashMap::new(),
+        };
+        Self(Arc::new(Shared {
+            world,
+            user,
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            runspaces: Semaphore::new(1),
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes one message of the client.
+    pub fn take(&self, message: &Message) -> Result<(), ProtocolError> {
+        let mut state = self.state();
+        for event in state.server.receive(message)? {
+            self.event(&mut state, event);
+        }
+        state.flush();
+        drop(state);
+        self.0.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// Stops a pipeline: its PIPELINE_STATE 3 follows.
+    pub fn stop(&self, pipeline: Uuid) {
+        if let Some(run) = self.state().running.get(&pipeline) {
+            run.stop.cancel();
+        }
+    }
+
+    /// The client has seen a pipeline's end, or gives it up.
+    pub fn forget(&self, pipeline: Uuid) {
+        let mut state = self.state();
+        if let Some(run) = state.running.remove(&pipeline) {
+            run.stop.cancel();
+        }
+        state.outboxes.remove(&pipeline);
+        state.server.forget(pipeline);
+        drop(state);
+        self.0.changed.notify_waiters();
+    }
+
+    /// Ends everything.
+    pub fn close(&self) {
+        let mut state = self.state();
+        for (_, run) in state.running.drain() {
+            run.stop.cancel();
+        }
+        state.outboxes.clear();
+        drop(state);
+        self.0.changed.notify_waiters();
+    }
+
+    /// The pipelines that run or wait for a runspace.
+    pub fn running(&self) -> Vec<Uuid> {
+        self.state().running.keys().copied().collect()
+    }
+
+    /// The oldest message for a pipeline, or for the pool (nil).
+    pub fn next(&self, target: Uuid) -> Option<Message> {
+        let mut state = self.state();
+        let message = state.outboxes.get_mut(&target).and_then(VecDeque::pop_front);
+        drop(state);
+        if message.is_some() {
+            self.0.changed.notify_waiters();
+        }
+        message
+    }
+
+    /// Ends when something has changed since it was made.
+    pub fn changed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.0.changed.notified()
+    }
+
+    fn event(&self, state: &mut State, event: Event) {
+        match event {
+            Event::Open { host, max_runspaces, .. } => {
+                let more = usize::try_from(max_runspaces).unwrap_or(1).clamp(1, 5) - 1;
+                self.0.runspaces.add_permits(more);
+                state.host = Some(host);
+                state.server.opened();
+            }
+            Event::CreatePipeline(id, pipeline) => self.create(state, id, pipeline),
+            Event::CommandMetadata(id, query) => {
+                for value in self.0.world.metadata(&query) {
+                    state.server.output(id, &value);
+                }
+                state.server.pipeline_state(id, PipelineState::Completed, None);
+            }
+            Event::Input(id, value) => {
+                if let Some(input) = state.running.get(&id).and_then(|run| run.input.as_ref()) {
+                    // A pipeline that has ended takes no more input.
+                    let _ = input.send(value);
+                }
+            }
+            Event::EndInput(id) => {
+                if let Some(run) = state.running.get_mut(&id) {
+                    run.input = None;
+                }
+            }
+            Event::HostResponse(Some(id), response) => {
+                let run = state.running.get_mut(&id);
+                if let Some(answer) = run.and_then(|run| run.answers.remove(&response.call_id)) {
+                    let _ = answer.send(response);
+                }
+            }
+            Event::GetAvailableRunspaces { call_id } => {
+                let free = i64::try_from(self.0.runspaces.available_permits()).unwrap_or(i64::MAX);
+                state.server.runspace_availability(call_id, Value::I64(free));
+            }
+            // The endpoint's own limit stands.
+            Event::SetMaxRunspaces { call_id, .. }
+            | Event::SetMinRunspaces { call_id, .. }
+            | Event::ResetRunspaceState { call_id } => {
+                state.server.runspace_availability(call_id, Value::Bool(false));
+            }
+            Event::HostResponse(None, _) | Event::Connect => {}
+        }
+    }
+
+    fn create(&self, state: &mut State, id: Uuid, pipeline: Pipeline) {
+        let Some(host) = pipeline.host.clone().or_else(|| state.host.clone()) else {
+            state.server.pipeline_state(id, PipelineState::Failed, None);
+            return;
+        };
+        let (input_given, mut input_taken) = mpsc::unbounded_channel();
+        let (feed, input) = mpsc::channel(SAID);
+        let (said, says) = mpsc::channel(SAID);
+        let stop = CancellationToken::new();
+        let input_given = (!pipeline.no_input).then_some(input_given);
+        state.running.insert(id, Run { input: input_given, stop: stop.clone(), answers: HashMap::new() });
+        // Input waits apart from the engine's own channel, so that a pipeline that reads none holds up
+        // nothing else of the session.
+        tokio::spawn(async move {
+            while let Some(value) = input_taken.recv().await {
+                if feed.send(value).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let context = Context { user: self.0.user.clone(), host, input, said, stop: stop.clone() };
+        tokio::spawn(self.clone().drive(id, pipeline, context, says, stop));
+    }
+
+    /// Runs a pipeline as soon as a runspace is free, and says what it says.
+    async fn drive(
+        self,
+        id: Uuid,
+        pipeline: Pipeline,
+        context: Context,
+        mut says: mpsc::Receiver<Said>,
+        stop: CancellationToken,
+    ) {
+        let runspace = tokio::select! {
+            runspace = self.0.runspaces.acquire() => runspace.ok(),
+            () = stop.cancelled() => None,
+        };
+        let outcome = if runspace.is_some() {
+            let world = self.0.world.clone();
+            let engine = tokio::spawn(async move { world.run(pipeline, context).await });
+            while let Some(said) = says.recv().await {
+                self.room(id, &stop).await;
+                let mut state = self.state();
+                state.say(id, said);
+                state.flush();
+                drop(state);
+                self.0.changed.notify_waiters();
+            }
+            engine.await.unwrap_or(Outcome::Stopped)
+        } else {
+            Outcome::Stopped
+        };
+        let mut state = self.state();
+        let (end, record) = match outcome {
+            Outcome::Completed => (PipelineState::Completed, None),
+            Outcome::Stopped => (PipelineState::Stopped, Some(stopped_record())),
+            Outcome::Failed(record) => (PipelineState::Failed, Some(*record)),
+        };
+        if state.running.remove(&id).is_some() {
+            state.server.pipeline_state(id, end, record.as_ref());
+            state.flush();
+        }
+        drop(state);
+        self.0.changed.notify_waiters();
+    }
+
+    /// Waits until a pipeline's outbox has room, or it is stopped.
+    async fn room(&self, id: Uuid, stop: &CancellationToken) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed());
+            changed.as_mut().enable();
+            if self.state().outboxes.get(&id).is_none_or(|outbox| outbox.len() < OUTBOX) {
+                return;
+            }
+            tokio::select! {
+                () = changed => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+}
+
+impl State {
+    fn flush(&mut self) {
+        for message in self.server.take_outgoing() {
+            self.outboxes.entry(message.pipeline).or_default().push_back(message);
+        }
+    }
+
+    fn say(&mut self, id: Uuid, said: Said) {
+        match said {
+            Said::Output(value) => self.server.output(id, &value),
+            Said::Error(record) => self.server.error(id, &record),
+            Said::Text(kind, text) => self.server.text(id, kind, &text),
+            Said::Progress(record) => self.server.progress(id, &record),
+            Said::Information(record) => self.server.information(id, &record),
+            Said::HostCall { method, parameters, answer } => {
+                let call = self.server.host_call(Some(id), method, parameters);
+                if let (Some(answer), Some(run)) = (answer, self.running.get_mut(&id)) {
+                    run.answers.insert(call, answer);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The endpoint: HTTP on loopback, discovery, tokens, and WSMan shells under the documented rules.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use base64::Engine as _;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::engine::World;
+use super::shell::Shell;
+use super::{Options, discovery, wsman};
+
+/// The account that `lyncsh demo` signs in with.
+pub const USER: &str = "admin@litwareinc.com";
+pub const PASSWORD: &str = "L1tware!";
+pub const DOMAIN: &str = "litwareinc.com";
+
+/// A running endpoint; dropped, it ends.
+pub struct Server {
+    /// The OcsPowershellLiveId URI.
+    pub url: String,
+    /// What is asked instead of `lyncdiscover.DOMAIN`.
+    pub discovery: String,
+    endpoint: Arc<Endpoint>,
+    stop: CancellationToken,
+}
+
+/// What all requests share.
+pub struct Endpoint {
+    pub base: String,
+    pub options: Options,
+    pub world: Arc<World>,
+    shells: Mutex<HashMap<String, Arc<Shell>>>,
+    requests: AtomicUsize,
+    /// The tokens that were given out, with their accounts and domains.
+    pub tokens: Mutex<HashMap<String, Account>>,
+}
+
+/// Who signed in, and to which tenant.
+#[derive(Clone, Debug)]
+pub struct Account {
+    pub user: String,
+    pub domain: String,
+}
+
+/// A shell as `GET /sim/shells` shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Open {
+    pub id: String,
+    pub owner: String,
+    pub age_seconds: u64,
+    pub idle_seconds: u64,
+    /// Pipelines that run.
+    pub commands: usize,
+}
+
+impl Server {
+    /// Listens on loopback.
+    pub async fn start(options: Options) -> std::io::Result<Self> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
+        let listener = tokio::net::TcpListener::bind(address).await?;
+        let base = format!("http://{}", listener.local_addr()?);
+        let endpoint = Arc::new(Endpoint {
+            base: base.clone(),
+            world: World::new(&options),
+            options,
+            shells: Mutex::default(),
+            requests: AtomicUsize::new(0),
+            tokens: Mutex::default(),
+        });
+        let stop = CancellationToken::new();
+        tokio::spawn(serve(listener, router(endpoint.clone()), stop.clone()));
+        tokio::spawn(reap(endpoint.clone(), stop.clone()));
+        let url = format!("{base}{}", wsman::LIVE_ID);
+        Ok(Self { url, discovery: format!("{base}/"), endpoint, stop })
+    }
+
+    /// The shells that are open.
+    pub fn shells(&self) -> Vec<Open> {
+        self.endpoint.open()
+    }
+
+    /// How many WSMan requests have come.
+    pub fn requests(&self) -> usize {
+        self.endpoint.requests.load(Ordering::Relaxed)
+    }
+
+    /// Ends the endpoint and every shell of it.
+    pub fn shutdown(&self) {
+        self.stop.cancel();
+        for (_, shell) in self.endpoint.shells().drain() {
+            shell.close();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+impl Endpoint {
+    pub fn shells(&self) -> MutexGuard<'_, HashMap<String, Arc<Shell>>> {
+        self.shells.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn shell(&self, id: &str) -> Option<Arc<Shell>> {
+        self.shells().get(&id.to_uppercase()).cloned()
+    }
+
+    fn open(&self) -> Vec<Open> {
+        let shells: Vec<_> = self.shells().values().cloned().collect();
+        let mut open: Vec<Open> = shells
+            .iter()
+            .map(|shell| Open {
+                id: shell.id.clone(),
+                owner: shell.owner.clone(),
+                commands: shell.pool.running().len(),
+                age_seconds: shell.created.elapsed().as_secs(),
+                idle_seconds: shell.idle().as_secs(),
+            })
+            .collect();
+        open.sort_by_key(|shell| std::cmp::Reverse(shell.age_seconds));
+        open
+    }
+
+    /// The account that an Authorization header proves.
+    fn account(&self, headers: &HeaderMap, basic: bool) -> Option<Account> {
+        let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+        let (scheme, proof) = value.split_once(' ')?;
+        if scheme.eq_ignore_ascii_case("bearer") && !basic {
+            return self.tokens.lock().unwrap_or_else(PoisonError::into_inner).get(proof).cloned();
+        }
+        if !scheme.eq_ignore_ascii_case("basic") || !basic {
+            return None;
+        }
+        let decoded = base64::engine::general_purpose::STANDARD.decode(proof.trim()).ok()?;
+        let text = String::from_utf8(decoded).ok()?;
+        let (user, password) = text.split_once(':')?;
+        let domain = self.world.sign_in(user, password)?;
+        Some(Account { user: user.to_owned(), domain })
+    }
+}
+
+fn router(endpoint: Arc<Endpoint>) -> Router {
+    Router::new()
+        .route(wsman::LIVE_ID, post(live_id))
+        .route(discovery::OAUTH, post(oauth))
+        .route(discovery::TOKEN, post(discovery::token))
+        .route("/", get(discovery::start))
+        .route(discovery::DOMAIN_DOCUMENT, get(discovery::domain))
+        .route("/sim/shells", get(async |State(endpoint): State<Arc<Endpoint>>| axum::Json(endpoint.open())))
+        .route("/sim/requests", get(async |State(endpoint): State<Arc<Endpoint>>| requests(&endpoint)))
+        .with_state(endpoint)
+}
+
+fn requests(endpoint: &Endpoint) -> String {
+    endpoint.requests.load(Ordering::Relaxed).to_string()
+}
+
+async fn serve(listener: tokio::net::TcpListener, router: Router, stop: CancellationToken) {
+    use axum::serve::ListenerExt as _;
+    let listener = listener.tap_io(|stream| {
+        // A long poll's answer is not to wait for an acknowledgement.
+        let _ = stream.set_nodelay(true);
+    });
+    tokio::select! {
+        served = axum::serve(listener, router) => {
+            if let Err(error) = served {
+                tracing::warn!(%error, "the endpoint ended");
+            }
+        }
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Removes shells that were idle for too long.
+async fn reap(endpoint: Arc<Endpoint>, stop: CancellationToken) {
+    let every = (endpoint.options.idle_timeout / 8).clamp(Duration::from_millis(50), Duration::from_secs(5));
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            () = stop.cancelled() => return,
+        }
+        endpoint.shells().retain(|_, shell| {
+            let idle = shell.idle() >= shell.idle_timeout;
+            if idle {
+                shell.close();
+            }
+            !idle
+        });
+    }
+}
+
+async fn live_id(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Bytes) -> Response {
+    tokio::time::sleep(endpoint.options.latency).await;
+    endpoint.requests.fetch_add(1, Ordering::Relaxed);
+    match endpoint.account(&headers, true) {
+        Some(account) => wsman::answer(&endpoint, &account, &body).await,
+        None => refused("Basic realm=\"OcsPowershellLiveId\"".to_owned()),
+    }
+}
+
+async fn oauth(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Bytes) -> Response {
+    tokio::time::sleep(endpoint.options.latency).await;
+    endpoint.requests.fetch_add(1, Ordering::Relaxed);
+    match endpoint.account(&headers, false) {
+        Some(account) => wsman::answer(&endpoint, &account, &body).await,
+        None => refused(discovery::challenge(&endpoint)),
+    }
+}
+
+fn refused(challenge: String) -> Response {
+    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)]).into_response()
+}
+
+/// The query of discovery.
+#[derive(serde::Deserialize)]
+pub struct Asked {
+    #[serde(rename = "Domain", alias = "domain")]
+    pub domain: Option<String>,
+}
+
+pub type AskedDomain = Query<Asked>;

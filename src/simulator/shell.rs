@@ -1,0 +1,167 @@
+//! One WSMan shell: fragments in, fragments out, around a [`Pool`].
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::pool::Pool;
+use crate::psrp::fragment::{Defragmenter, Fragmenter};
+use crate::psrp::message::Message;
+use crate::transport::wsman::envelope::{CommandState, Received, StreamPart};
+
+/// A fragment's header (MS-PSRP 2.2.4).
+const FRAGMENT_HEADER: usize = 21;
+/// What an answer's envelope takes besides its fragments.
+const ENVELOPE: usize = 4_096;
+/// How long a Receive waits where the client does not say.
+const RECEIVE: Duration = Duration::from_secs(20);
+
+/// A shell that is open.
+pub struct Shell {
+    /// As the client chose it, in capitals.
+    pub id: String,
+    pub owner: String,
+    pub domain: String,
+    pub resource_uri: String,
+    pub name: Option<String>,
+    pub created: Instant,
+    pub idle_timeout: Duration,
+    pub pool: Pool,
+    pub closed: CancellationToken,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    last_used: Instant,
+    /// By pipeline (nil: the pool) and whether the stream is `pr`.
+    incoming: HashMap<(Uuid, bool), Defragmenter>,
+    fragmenter: Fragmenter,
+    /// Fragments that were cut and did not fit the last answer.
+    cut: HashMap<Uuid, VecDeque<Vec<u8>>>,
+    /// Pipelines that the client has ended.
+    ended: HashSet<Uuid>,
+}
+
+/// What a new shell is.
+pub struct Opening {
+    pub id: String,
+    pub owner: String,
+    pub domain: String,
+    pub resource_uri: String,
+    pub name: Option<String>,
+    pub idle_timeout: Duration,
+}
+
+impl Shell {
+    pub fn new(opening: Opening, pool: Pool) -> Self {
+        let Opening { id, owner, domain, resource_uri, name, idle_timeout } = opening;
+        let now = Instant::now();
+        let inner = Inner {
+            last_used: now,
+            incoming: HashMap::new(),
+            fragmenter: Fragmenter::default(),
+            cut: HashMap::new(),
+            ended: HashSet::new(),
+        };
+        let closed = CancellationToken::new();
+        let inner = Mutex::new(inner);
+        Self { id, owner, domain, resource_uri, name, created: now, idle_timeout, pool, closed, inner }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request other than Receive has come: the shell is not idle.
+    pub fn touch(&self) {
+        self.inner().last_used = Instant::now();
+    }
+
+    /// For how long nothing has been asked and nothing has run.
+    pub fn idle(&self) -> Duration {
+        if !self.pool.running().is_empty() {
+            self.touch();
+        }
+        self.inner().last_used.elapsed()
+    }
+
+    /// Takes bytes of a stream.
+    pub fn take(&self, target: Uuid, prompt_response: bool, bytes: &[u8]) -> Result<(), String> {
+        let whole = {
+            let mut inner = self.inner();
+            let defragmenter = inner.incoming.entry((target, prompt_response)).or_default();
+            defragmenter.push(bytes).map_err(|error| error.to_string())?
+        };
+        for bytes in whole {
+            let message = Message::decode(&bytes).map_err(|error| error.to_string())?;
+            self.pool.take(&message).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// The client has ended a pipeline: its pending Receive ends with Done.
+    pub fn end(&self, pipeline: Uuid) {
+        let mut inner = self.inner();
+        inner.ended.insert(pipeline);
+        inner.cut.remove(&pipeline);
+        inner.incoming.retain(|(target, _), _| *target != pipeline);
+        drop(inner);
+        self.pool.forget(pipeline);
+    }
+
+    /// Ends everything.
+    pub fn close(&self) {
+        self.closed.cancel();
+        self.pool.close();
+    }
+
+    /// A long poll: answers when there is something to say, or at the end. `None`: nothing was to be
+    /// said in time.
+    pub async fn receive(&self, target: Uuid, limit: Option<Duration>, envelope: u32) -> Option<Received> {
+        let deadline = tokio::time::Instant::now() + limit.unwrap_or(RECEIVE);
+        let room = usize::try_from(envelope).unwrap_or(usize::MAX).saturating_sub(ENVELOPE) / 4 * 3;
+        loop {
+            let mut changed = std::pin::pin!(self.pool.changed());
+            changed.as_mut().enable();
+            let command = (!target.is_nil()).then_some(target);
+            let over = self.closed.is_cancelled() || self.inner().ended.contains(&target);
+            if over {
+                return Some(Received { state: Some(CommandState::Done), command, ..Received::default() });
+            }
+            let data = self.fragments(target, room.max(4 * FRAGMENT_HEADER));
+            if !data.is_empty() {
+                let part = StreamPart { name: "stdout".into(), command, data, end: false };
+                let state = Some(CommandState::Running);
+                return Some(Received { streams: vec![part], state, command, exit_code: None });
+            }
+            tokio::select! {
+                () = changed => {}
+                () = self.closed.cancelled() => {}
+                () = tokio::time::sleep_until(deadline) => return None,
+            }
+        }
+    }
+
+    /// As many fragments as fit in `room` bytes.
+    fn fragments(&self, target: Uuid, room: usize) -> Vec<u8> {
+        let mut data = Vec::new();
+        let mut inner = self.inner();
+        loop {
+            let waiting = inner.cut.get_mut(&target).and_then(VecDeque::pop_front);
+            let Some(fragment) = waiting else {
+                let Some(message) = self.pool.next(target) else { return data };
+                let cut = inner.fragmenter.cut(&message.encode(), room - FRAGMENT_HEADER);
+                inner.cut.insert(target, cut.into());
+                continue;
+            };
+            if data.len() + fragment.len() > room && !data.is_empty() {
+                inner.cut.entry(target).or_default().push_front(fragment);
+                return data;
+            }
+            data.extend(fragment);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! WSMan requests and their answers, in WinRM's manner.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response as HttpResponse};
+use uuid::Uuid;
+
+use super::pool::Pool;
+use super::server::{Account, Endpoint};
+use super::shell::{Opening, Shell};
+use crate::transport::wsman::envelope::{
+    Create, DEFAULT_MAX_ENVELOPE_SIZE, Items, MEDIA_TYPE, Request, RequestEnvelope, RequestHeader, Response,
+    ResponseEnvelope, ShellInfo, SignalCode, StreamPart,
+};
+use crate::transport::wsman::fault::{Fault, code};
+
+/// Where a password is taken.
+pub const LIVE_ID: &str = "/OcsPowershellLiveId";
+/// The shortest idle timeout that is granted.
+const SHORTEST_IDLE: Duration = Duration::from_secs(60);
+/// WSManFault codes (`wsmerror.h`).
+const INVALID_PARAMETER: u32 = 2_150_858_810;
+const UNSUPPORTED: u32 = 2_150_858_818;
+const ALREADY_EXISTS: u32 = 2_150_858_803;
+
+/// Answers one request.
+pub async fn answer(endpoint: &Arc<Endpoint>, account: &Account, body: &[u8]) -> HttpResponse {
+    let (relates_to, response) = match RequestEnvelope::read(body) {
+        Ok(envelope) => {
+            let id = envelope.header.message_id.clone();
+            let answer = carry_out(endpoint, account, envelope).await;
+            (Some(id), answer.unwrap_or_else(Response::Fault))
+        }
+        Err(error) => (
+            None,
+            Response::Fault(Fault::new(INVALID_PARAMETER, "w:SchemaValidationError", error.to_string())),
+        ),
+    };
+    let status = match response {
+        Response::Fault(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::OK,
+    };
+    let message_id = format!("uuid:{}", Uuid::new_v4().to_string().to_uppercase());
+    let text = ResponseEnvelope { message_id, relates_to, response }.write();
+    (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response()
+}
+
+async fn carry_out(
+    endpoint: &Arc<Endpoint>,
+    account: &Account,
+    envelope: RequestEnvelope,
+) -> Result<Response, Fault> {
+    let RequestEnvelope { header, request } = envelope;
+    match request {
+        Request::Create(create) => open(endpoint, account, &header, create).await,
+        Request::Enumerate(_) => Ok(Response::Enumerated(listed(endpoint, account))),
+        Request::Pull { .. } => Ok(Response::Pulled(Items { end: true, ..Items::default() })),
+        Request::Disconnect { .. } | Request::Reconnect | Request::Connect { .. } => Err(Fault::new(
+            UNSUPPORTED,
+            "w:UnsupportedFeature",
+            "This endpoint does not support disconnected sessions.",
+        )),
+        request => {
+            let shell = shell(endpoint, account, &header)?;
+            in_shell(endpoint, &shell, &header, request).await
+        }
+    }
+}
+
+fn shell(endpoint: &Endpoint, account: &Account, header: &RequestHeader) -> Result<Arc<Shell>, Fault> {
+    let id = header.shell_id().unwrap_or_default();
+    endpoint.shell(id).filter(|shell| shell.owner == account.user).ok_or_else(|| {
+        let text = format!(
+            "The request for the Windows Remote Shell with ShellId {id} failed because the shell was not found on \
+             the server. Possible causes are: the specified ShellId is incorrect or the shell no longer exists on \
+             the server. Provide the correct ShellId or create a new shell and retry the operation."
+        );
+        Fault::new(code::INVALID_SELECTORS, "w:InvalidSelectors", text)
+    })
+}
+
+async fn open(
+    endpoint: &Arc<Endpoint>,
+    account: &Account,
+    header: &RequestHeader,
+    create: Create,
+) -> Result<Response, Fault> {
+    let id = create.shell_id.unwrap_or_else(|| Uuid::new_v4().to_string()).to_uppercase();
+    let longest = endpoint.options.idle_timeout;
+    let asked = create.idle_timeout.unwrap_or(longest);
+    let opening = Opening {
+        id: id.clone(),
+        owner: account.user.clone(),
+        domain: account.domain.clone(),
+        resource_uri: header.resource_uri.clone(),
+        name: create.name,
+        idle_timeout: asked.clamp(SHORTEST_IDLE.min(longest), longest),
+    };
+    let made = Arc::new(Shell::new(opening, Pool::new(endpoint.world.clone(), account.user.clone())));
+    let refused = {
+        let mut shells = endpoint.shells();
+        let mine = shells.values().filter(|shell| shell.owner == account.user).count();
+        let ours = shells.values().filter(|shell| shell.domain == account.domain).count();
+        if shells.contains_key(&id) {
+            let text = format!("A shell with ShellId {id} is there already.");
+            return Err(Fault::new(ALREADY_EXISTS, "w:AlreadyExists", text));
+        }
+        if mine >= endpoint.options.sessions_per_user {
+            Some("user")
+        } else if ours >= endpoint.options.sessions_per_tenant {
+            Some("tenant")
+        } else {
+            shells.insert(id.clone(), made.clone());
+            None
+        }
+    };
+    if let Some(whose) = refused {
+        if endpoint.options.hang {
+            std::future::pending::<()>().await;
+        }
+        let text = format!(
+            "The WS-Management service cannot process the request. The maximum number of concurrent shells for \
+             this {whose} has been exceeded. Close existing shells or raise the quota for this {whose}."
+        );
+        return Err(Fault::new(code::QUOTA_MAX_SHELLS, "w:QuotaLimit", text));
+    }
+    if let Err(reason) = made.take(Uuid::nil(), false, &create.data) {
+        endpoint.shells().remove(&id);
+        made.close();
+        return Err(Fault::new(INVALID_PARAMETER, "w:InvalidParameter", reason));
+    }
+    let shell = Some(described(&made));
+    Ok(Response::Created { shell_id: id, resource_uri: Some(header.resource_uri.clone()), shell })
+}
+
+async fn in_shell(
+    endpoint: &Endpoint,
+    shell: &Shell,
+    header: &RequestHeader,
+    request: Request,
+) -> Result<Response, Fault> {
+    if !matches!(request, Request::Receive { .. } | Request::Get) {
+        shell.touch();
+    }
+    let wrong = |reason: String| Fault::new(INVALID_PARAMETER, "w:InvalidParameter", reason);
+    match request {
+        Request::Command { id, arguments, .. } => {
+            let id = id.unwrap_or_else(Uuid::new_v4);
+            shell.take(id, false, &arguments).map_err(wrong)?;
+            Ok(Response::Commanded { id: Some(id) })
+        }
+        Request::Send(parts) => {
+            for StreamPart { name, command, data, .. } in parts {
+                shell.take(command.unwrap_or(Uuid::nil()), name == "pr", &data).map_err(wrong)?;
+            }
+            Ok(Response::Sent)
+        }
+        Request::Receive { command, .. } => {
+            let envelope = header.max_envelope_size.unwrap_or(DEFAULT_MAX_ENVELOPE_SIZE);
+            let target = command.unwrap_or(Uuid::nil());
+            shell.receive(target, header.operation_timeout, envelope).await.map(Response::Received).ok_or_else(|| {
+                let text = "The WS-Management service cannot complete the operation within the time specified in \
+                            OperationTimeout.";
+                Fault::new(code::TIMED_OUT, "w:TimedOut", text)
+            })
+        }
+        Request::Signal { command, code } => {
+            let target = command.unwrap_or(Uuid::nil());
+            match code {
+                SignalCode::Stop => shell.pool.stop(target),
+                SignalCode::Terminate | SignalCode::Other(_) => shell.end(target),
+            }
+            Ok(Response::Signaled)
+        }
+        Request::Delete => {
+            endpoint.shells().remove(&shell.id);
+            shell.close();
+            Ok(Response::Deleted)
+        }
+        Request::Get => Ok(Response::Got(described(shell))),
+        _ => Err(Fault::new(UNSUPPORTED, "w:UnsupportedFeature", "This is not to be asked of a shell.")),
+    }
+}
+
+fn described(shell: &Shell) -> ShellInfo {
+    ShellInfo {
+        shell_id: shell.id.clone(),
+        name: shell.name.clone(),
+        owner: Some(shell.owner.clone()),
+        client_address: Some("127.0.0.1".into()),
+        process_id: None,
+        resource_uri: Some(shell.resource_uri.clone()),
+        state: Some("Connected".into()),
+        idle_timeout: Some(shell.idle_timeout),
+        running_time: Some(shell.created.elapsed()),
+        inactivity: Some(shell.idle()),
+    }
+}
+
+/// The account's own shells.
+fn listed(endpoint: &Endpoint, account: &Account) -> Items {
+    let mine: Vec<_> =
+        endpoint.shells().values().filter(|shell| shell.owner == account.user).cloned().collect();
+    let shells = mine.iter().map(|shell| described(shell)).collect();
+    Items { shells, end: true, ..Items::default() }
+}

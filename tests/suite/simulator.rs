@@ -1,0 +1,146 @@
+//! The simulator's endpoint, by an independent client and by lyncsh's own.
+
+use std::process::Command;
+use std::time::Duration;
+
+use lyncsh::psrp::client::PipelineEvent;
+use lyncsh::psrp::clixml::Value;
+use lyncsh::psrp::host::HostInfo;
+use lyncsh::psrp::pipeline::{Command as Cmd, Merge, Pipeline};
+use lyncsh::psrp::record::PipelineState;
+use lyncsh::simulator::{Options, PASSWORD, Server, USER};
+use lyncsh::transport::Limits;
+use lyncsh::transport::session::Session;
+use lyncsh::transport::wsman::{self, Authentication, Endpoint};
+
+fn python() -> String {
+    std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| "target/venv/bin/python".into())
+}
+
+async fn no_shell_is_left(server: &Server) {
+    for _ in 0..300 {
+        if server.shells().is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("shells are left: {:?}", server.shells());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pypsrp_opens_pools_runs_cmdlets_and_meets_the_quota() {
+    let server = Server::start(Options { fixtures: true, ..Options::default() }).await.unwrap();
+    let told = serde_json::json!({ "url": server.url, "user": USER, "password": PASSWORD }).to_string();
+    let output = tokio::task::spawn_blocking(move || {
+        Command::new(python()).args(["tests/peers/pypsrp_check.py", &told]).output()
+    });
+    let output = output.await.unwrap().expect("pypsrp is needed: run tests/run, which installs it");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let seen: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(seen["tenant"], "Litware");
+    assert_eq!(seen["user"], "Ken Myer");
+    assert_eq!(seen["error"], "Management object not found for identity \"nobody\".");
+    assert_eq!(seen["unknown"][0], true);
+    assert!(seen["unknown"][1].as_str().unwrap().contains("The term 'Get-CsNothing' is not recognized"));
+    for (stream, count) in
+        [("warning", 1), ("verbose", 1), ("debug", 1), ("progress", 4), ("information", 2), ("error", 2)]
+    {
+        assert_eq!(seen["streams"][stream], count, "{stream}: {seen}");
+    }
+    assert!(seen["commands"].as_i64().unwrap() >= 40);
+    assert_eq!(seen["pools"], 1);
+    assert_eq!(seen["wrong"], "AuthenticationError");
+    let fourth = seen["fourth"].as_str().unwrap();
+    assert!(
+        fourth.contains("The maximum number of concurrent shells for this user has been exceeded."),
+        "{fourth}"
+    );
+    no_shell_is_left(&server).await;
+}
+
+fn host() -> HostInfo {
+    let size = (100, 40);
+    HostInfo {
+        window: size,
+        buffer: size,
+        foreground: -1,
+        background: -1,
+        title: String::new(),
+        is_null: false,
+    }
+}
+
+fn pipeline(names: &[&str]) -> Pipeline {
+    let command = |name: &&str| Cmd {
+        name: (*name).into(),
+        is_script: false,
+        use_local_scope: None,
+        arguments: Vec::new(),
+        merge: Merge::default(),
+    };
+    Pipeline {
+        commands: names.iter().map(command).collect(),
+        no_input: true,
+        host: None,
+        add_to_history: false,
+        is_nested: false,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lyncsh_asks_for_the_tenant_and_leaves_no_shell() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let server = Server::start(Options::default()).await.unwrap();
+    let endpoint = Endpoint {
+        uri: server.url.parse().unwrap(),
+        configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell".into(),
+        authentication: Authentication::Basic { user: USER.into(), password: PASSWORD.into() },
+        idle_timeout: None,
+        max_redirections: 3,
+        limits: Limits::default(),
+    };
+    let mut pool = lyncsh::psrp::client::ClientPool::new(uuid::Uuid::new_v4(), host(), (1, 1));
+    pool.open();
+    let (connection, _) = wsman::connect(endpoint, pool.id(), pool.take_outgoing()).await.unwrap();
+    let (session, _events) = Session::open_pool(connection, pool).await.unwrap();
+    assert_eq!(server.shells().len(), 1);
+    let mut running = session.invoke(&pipeline(&["Get-CsTenant"])).await.unwrap();
+    let mut names = Vec::new();
+    let mut end = None;
+    while let Some(event) = running.next().await {
+        match event.unwrap() {
+            PipelineEvent::Output(value) => {
+                names.extend(value.property("DisplayName").map(Value::display_text))
+            }
+            PipelineEvent::State(state, _) => end = Some(state),
+            _ => {}
+        }
+    }
+    assert_eq!(
+        (names.as_slice(), end),
+        ([String::from("Litware")].as_slice(), Some(PipelineState::Completed))
+    );
+    session.close().await.unwrap();
+    no_shell_is_left(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_session_ends() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let options = Options { idle_timeout: Duration::from_millis(500), ..Options::default() };
+    let server = Server::start(options).await.unwrap();
+    let mut pool = lyncsh::psrp::client::ClientPool::new(uuid::Uuid::new_v4(), host(), (1, 1));
+    pool.open();
+    let endpoint = Endpoint {
+        uri: server.url.parse().unwrap(),
+        configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell".into(),
+        authentication: Authentication::Basic { user: USER.into(), password: PASSWORD.into() },
+        idle_timeout: None,
+        max_redirections: 3,
+        limits: Limits::default(),
+    };
+    let (connection, _) = wsman::connect(endpoint, pool.id(), pool.take_outgoing()).await.unwrap();
+    let _session = Session::open_pool(connection, pool).await.unwrap();
+    no_shell_is_left(&server).await;
+}
