@@ -1,6 +1,7 @@
 //! Everything a user or a peer does, in one test program: one link, many files.
 mod agent_mux;
 mod agent_process;
+mod agent_simulator;
 mod agent_world;
 mod guard;
 mod kill_matrix;
