@@ -130,8 +130,9 @@ impl Access {
             uri,
             configuration,
             authentication,
-            // Without the keep-alive the person wants the endpoint's own rule.
-            idle_timeout: profile.idle_timeout.or(profile.keep_alive.then_some(SHORTEST_IDLE)),
+            // Without the keep-alive the person wants the endpoint's own rule. A session that is kept
+            // without a shell is idle for that long.
+            idle_timeout: profile.idle_timeout.or(profile.keep_alive.then_some(SHORTEST_IDLE + profile.keep)),
             max_redirections: MAX_REDIRECTIONS,
             limits: profile.limits,
         })

@@ -63,7 +63,7 @@ impl Journal {
             written: SystemTime::now(),
             created: false,
         };
-        let path = self.folder.join(format!("{}.json", entry.session.shell));
+        let path = self.path(entry.session.shell);
         let beside = path.with_extension("new");
         let file = platform::private_file().create_new(true).open(&beside)?;
         // Locked before anybody can see it under its name.
@@ -102,12 +102,16 @@ impl Journal {
         entries.collect()
     }
 
-    /// The session of a dead owner is confirmed to be gone.
+    /// The session of a dead owner is confirmed to be gone. Its file may still be locked: a process
+    /// that ends closes its files one after the other.
     pub fn forget(&self, shell: uuid::Uuid) {
-        let orphan = self.orphans().into_iter().find(|kept| kept.entry.session.shell == shell);
-        if let Some(kept) = orphan {
-            kept.removed();
+        if let Err(error) = std::fs::remove_file(self.path(shell)) {
+            tracing::debug!("the journal knows nothing of {shell}: {error}");
         }
+    }
+
+    fn path(&self, shell: uuid::Uuid) -> PathBuf {
+        self.folder.join(format!("{shell}.json"))
     }
 
     fn paths(&self) -> Vec<PathBuf> {

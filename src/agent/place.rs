@@ -19,8 +19,10 @@ pub struct Place {
     pub socket: PathBuf,
     /// Where launchers and `lyncsh status` speak to the agent itself.
     pub control: PathBuf,
-    /// Locked by the agent as long as it lives; holds its process id.
+    /// Locked by the agent as long as it lives.
     pub lock: PathBuf,
+    /// The agent's process id. A file of its own: on Windows a locked one can't be read by others.
+    pub process: PathBuf,
     /// Locked by a launcher while it looks for the agent and starts one.
     pub starting: PathBuf,
     folders: [PathBuf; 2],
@@ -56,6 +58,7 @@ impl Place {
             socket: socket("sock"),
             control: socket("control"),
             lock: beside("lock"),
+            process: beside("process"),
             starting: beside("starting"),
             folders: [runtime.clone(), sockets],
         }
@@ -86,7 +89,7 @@ impl Place {
             Err(std::fs::TryLockError::WouldBlock) => {}
             _ => return None,
         }
-        std::fs::read_to_string(&self.lock).ok()?.trim().parse().ok()
+        std::fs::read_to_string(&self.process).ok()?.trim().parse().ok()
     }
 }
 

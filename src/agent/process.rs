@@ -77,12 +77,11 @@ async fn start(handover: Handover, secret: Option<secrecy::SecretString>) -> Res
     let place = Place::of(&folders, &profile.name);
     let prepared = place.prepare();
     prepared.map_err(|error| failure("there is no private folder for the agent's sockets", &error))?;
-    let mut lock = place::lock(&place.lock, PREDECESSOR)
+    let lock = place::lock(&place.lock, PREDECESSOR)
         .await
         .map_err(|error| failure(&format!("the agent of '{}' can't start", profile.name), &error))?;
-    let named = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
     let listen = |error: io::Error| failure("the agent can't listen for shells", &error);
-    named.map_err(listen)?;
+    name_process(&place).map_err(listen)?;
     let endings = Endings::catch().map_err(listen)?;
     let (retry, retries) = mpsc::channel(1);
     let shared = Shared {
@@ -144,6 +143,12 @@ impl Agent {
         let _ = tokio::time::timeout(FAREWELL, talks.recv()).await;
         drop(lock);
     }
+}
+
+/// Writes down the process id, for those who end an agent that does not answer.
+fn name_process(place: &Place) -> io::Result<()> {
+    let mut file = platform::private_file().create(true).truncate(true).open(&place.process)?;
+    writeln!(file, "{}", std::process::id())
 }
 
 /// Logs to a file of the state folder, as much as the launcher was asked for or as `LYNCSH_LOG` says:

@@ -53,7 +53,7 @@ impl Drop for Killed {
 pub struct World {
     pub folders: Folders,
     pub uri: String,
-    _endpoint: Killed,
+    _endpoint: Option<Killed>,
     temp: tempfile::TempDir,
 }
 
@@ -85,12 +85,19 @@ impl World {
         let ready: serde_json::Value =
             serde_json::from_str(&line).expect("the peer needs psrpcore: `tests/run` installs it");
         let uri = ready["url"].as_str().unwrap().to_owned();
-        let temp = tempfile::tempdir().unwrap();
-        let folders = Folders::find(Some(temp.path())).unwrap();
-        let world = Self { folders, uri, _endpoint: endpoint, temp };
+        let mut world = Self::without_endpoint();
+        world.uri = uri;
+        world._endpoint = Some(endpoint);
         std::fs::write(world.password_file(), PASSWORD).unwrap();
         world.profile("work", more);
         world
+    }
+
+    /// A user without a profile.
+    pub fn without_endpoint() -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        let folders = Folders::find(Some(temp.path())).unwrap();
+        Self { folders, uri: String::new(), _endpoint: None, temp }
     }
 
     fn password_file(&self) -> PathBuf {

@@ -1,8 +1,13 @@
 //! `lyncsh work` is ended by every signal, at every stage: no shell is left on the endpoint.
 
+use lyncsh::agent::access::Access;
+use lyncsh::agent::guard::Guard;
+use lyncsh::agent::journal::Journal;
+use lyncsh::psrp::client::ClientPool;
+use lyncsh::transport::wsman;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::agent_world::{GONE, PATIENCE, World};
+use crate::agent_world::{GONE, PATIENCE, World, host};
 
 fn ended_by(signal: Signal) {
     for stage in ["connecting", "work-idle", "work-running"] {
@@ -85,4 +90,26 @@ fn an_error_between_create_and_the_first_prompt_leaves_nothing() {
     world.wait_removed(GONE);
     std::thread::sleep(std::time::Duration::from_millis(1500));
     assert_eq!(world.shells(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_ends_in_the_guards_drop() {
+    let world = World::start();
+    let profile = lyncsh::profile::load(&world.folders, "work").unwrap();
+    let (report, _steps) = tokio::sync::mpsc::unbounded_channel();
+    let mut access = Access::new(profile, None);
+    let endpoint = access.endpoint(&report).await.unwrap();
+    let journal = Journal::of(&world.folders);
+    let shell = uuid::Uuid::new_v4();
+    let mut pool = ClientPool::new(shell, host(), (1, 1));
+    pool.open();
+    let guard = Guard::new(&journal, &access.profile, endpoint.clone(), shell).unwrap();
+    let _connection = wsman::connect(endpoint, shell, pool.take_outgoing()).await.unwrap();
+    assert_eq!((world.shells(), journal.live().len()), (1, 1));
+    let panicked = tokio::spawn(async move {
+        let _guard = guard;
+        panic!("as it may happen");
+    });
+    assert!(panicked.await.unwrap_err().is_panic());
+    assert_eq!((world.shells(), journal.live().len()), (0, 0));
 }

@@ -1,6 +1,7 @@
 //! Everything a user or a peer does, in one test program: one link, many files.
 mod agent_mux;
 mod agent_process;
+mod agent_simulator;
 mod agent_world;
 mod guard;
 mod kill_matrix;
@@ -10,6 +11,7 @@ mod psrp_recordings;
 mod psrp_replay;
 mod psrp_transcripts;
 mod simulator;
+mod slots_terminal;
 mod stream;
 mod wsman_client_envelopes;
 mod wsman_client_faults;

@@ -1,0 +1,140 @@
+//! The agent in front of an endpoint that behaves as Lync Online did: discovery, tokens, quotas.
+
+use std::time::Duration;
+
+use lyncsh::psrp::client::PipelineEvent;
+use lyncsh::psrp::pipeline::{Command, Pipeline};
+use lyncsh::psrp::record::PipelineState;
+use lyncsh::simulator::{Options, PASSWORD, Server, USER};
+
+use crate::agent_world::{GONE, PATIENCE, World, open, output};
+
+/// A user with the profile `work` at Lync Online.
+async fn online(options: Options, more: &str) -> (World, Server) {
+    let server = Server::start(options).await.unwrap();
+    let world = World::without_endpoint();
+    profile(&world, &server, "work", more);
+    (world, server)
+}
+
+fn profile(world: &World, server: &Server, name: &str, more: &str) {
+    std::fs::create_dir_all(world.folders.profiles()).unwrap();
+    let text = format!(
+        "kind = \"lync-online\"\nuser = \"{USER}\"\ndiscovery = \"{}\"\n\
+         credential = {{ command = \"echo '{PASSWORD}'\" }}\n{more}\n",
+        server.discovery
+    );
+    std::fs::write(world.folders.profile(name), text).unwrap();
+}
+
+/// Runs the program without blocking the simulator.
+async fn run(world: &World, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = world.lyncsh(arguments);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+async fn empty(server: &Server) {
+    let start = std::time::Instant::now();
+    while !server.shells().is_empty() {
+        assert!(start.elapsed() < GONE, "{:?}", server.shells().len());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verbose_connecting_says_what_new_csonlinesession_says() {
+    for (authentication, said) in [
+        ("basic", &["Determining domain to admin", "AdminDomain = 'litwareinc.com'"][..]),
+        ("token", &["Requesting authentication token", "Success", "Initializing remote session"][..]),
+    ] {
+        let more = format!("authentication = \"{authentication}\"");
+        let (world, server) = online(Options::default(), &more).await;
+        let (code, out, err) = run(&world, &["-v", "attach", "work", "--socket"]).await;
+        assert_eq!(code, 0, "{err}");
+        for text in said {
+            assert!(err.contains(&format!("VERBOSE: {text}")), "{err}");
+        }
+        assert!(err.contains("TargetUri = '"), "{err}");
+        assert!(err.contains("Opened"), "{err}");
+        let shell = open(out.trim().as_ref()).await;
+        let events =
+            output(shell.invoke(&Pipeline::new(vec![Command::new("Get-CsTenant")])).await.unwrap()).await;
+        assert!(matches!(events.last(), Some(PipelineEvent::State(PipelineState::Completed, None))));
+        assert!(events.iter().any(|event| matches!(event, PipelineEvent::Output(_))));
+        assert_eq!(server.shells().len(), 1);
+        shell.close().await.unwrap();
+        drop(shell);
+        empty(&server).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_shells_need_one_of_three_sessions() {
+    let (world, server) = online(Options::default(), "").await;
+    let (code, out, err) = run(&world, &["attach", "work", "--socket"]).await;
+    assert_eq!(code, 0, "{err}");
+    let mut shells = futures_util::future::join_all((0..10).map(|_| open(out.trim().as_ref()))).await;
+    let requests = server.requests();
+    let (_, again, _) = run(&world, &["attach", "work", "--socket"]).await;
+    assert_eq!(again, out);
+    assert_eq!(server.requests(), requests, "attaching needs nothing of the endpoint");
+    // The first one leaves, the others go on.
+    let first = shells.remove(0);
+    first.close().await.unwrap();
+    drop(first);
+    for shell in &shells {
+        let events =
+            output(shell.invoke(&Pipeline::new(vec![Command::new("Get-CsTenant")])).await.unwrap()).await;
+        assert!(matches!(events.last(), Some(PipelineEvent::State(PipelineState::Completed, None))));
+    }
+    assert_eq!(server.shells().len(), 1);
+    let (_, status, _) = run(&world, &["status"]).await;
+    assert!(status.contains(&format!("1 of 3 sessions of {USER}")), "{status}");
+    for shell in &shells {
+        shell.close().await.unwrap();
+    }
+    drop(shells);
+    empty(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fourth_session_is_refused_with_a_list_whether_the_endpoint_says_so_or_hangs() {
+    for hang in [false, true] {
+        let (world, server) = online(Options { hang, ..Options::default() }, "").await;
+        for name in ["one", "two", "three"] {
+            profile(&world, &server, name, "");
+            let (code, _, err) = run(&world, &["attach", name, "--socket"]).await;
+            assert_eq!(code, 0, "{err}");
+        }
+        profile(&world, &server, "work", "[timeouts]\nopen = \"1s\"");
+        let attempt = run(&world, &["attach", "work", "--socket"]);
+        let (code, _, err) = tokio::time::timeout(PATIENCE, attempt).await.unwrap();
+        assert_ne!(code, 0);
+        for name in ["one", "two", "three"] {
+            assert!(err.contains(&format!("this machine's '{name}'")), "{err}");
+        }
+        let reason = if hang { "took longer than 1s" } else { "maximum number of concurrent shells" };
+        assert!(err.contains(reason), "{err}");
+        assert_eq!(server.shells().len(), 3);
+        let (code, _, err) = run(&world, &["stop", "--all"]).await;
+        assert_eq!(code, 0, "{err}");
+        empty(&server).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_and_an_unknown_domain_are_clear_errors() {
+    let (world, server) = online(Options::default(), "").await;
+    let good = std::fs::read_to_string(world.folders.profile("work")).unwrap();
+    std::fs::write(world.folders.profile("work"), good.replace(PASSWORD, "wrong")).unwrap();
+    let (code, _, err) = run(&world, &["attach", "work", "--socket"]).await;
+    assert_ne!(code, 0);
+    assert!(err.contains(&format!("refused the credential of {USER}")), "{err}");
+    std::fs::write(world.folders.profile("work"), good + "domain = \"nobody.example\"\n").unwrap();
+    let (code, _, err) = run(&world, &["attach", "work", "--socket"]).await;
+    assert_ne!(code, 0);
+    assert!(err.contains("nobody.example"), "{err}");
+    assert!(server.shells().is_empty());
+}

@@ -1,0 +1,45 @@
+//! The sessions that hold the slots are offered for removal in a terminal.
+
+use std::io::{Read as _, Write as _};
+use std::sync::mpsc;
+
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+
+use crate::agent_world::{PATIENCE, World};
+
+#[test]
+fn a_session_that_is_chosen_makes_room_for_the_new_one() {
+    let world = World::on(&["--most", "1"], "");
+    world.profile("second", "");
+    world.attach();
+    let size = PtySize { rows: 25, cols: 200, pixel_width: 0, pixel_height: 0 };
+    let terminal = native_pty_system().openpty(size).unwrap();
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lyncsh"));
+    command.args(["attach", "second", "--socket"]);
+    command.env("LYNCSH_CONFIG_DIR", world.root());
+    let mut child = terminal.slave.spawn_command(command).unwrap();
+    drop(terminal.slave);
+    let mut reader = terminal.master.try_clone_reader().unwrap();
+    let (said, saying) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while let Ok(count) = reader.read(&mut bytes) {
+            if count == 0 || said.send(String::from_utf8_lossy(&bytes[..count]).into_owned()).is_err() {
+                break;
+            }
+        }
+    });
+    let mut screen = String::new();
+    let mut wait_for = |text: &str| {
+        while !screen.contains(text) {
+            screen.push_str(&saying.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{text}: {screen}")));
+        }
+    };
+    wait_for("1. this machine's 'work', from 127.0.0.1");
+    wait_for("Remove which");
+    let mut writer = terminal.master.take_writer().unwrap();
+    writer.write_all(b"1\n").unwrap();
+    wait_for("second.sock");
+    assert!(child.wait().unwrap().success());
+    assert_eq!(world.shells(), 1);
+}
