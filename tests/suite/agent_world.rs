@@ -265,11 +265,14 @@ fn child() {
             "work-idle" | "work-running" => std::process::exit(work(role == "work-running").await),
             _ => {}
         }
-        // The agent is about to listen; a killed one has left its socket.
-        while lyncsh::agent::socket::connect(Path::new(&socket)).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        let session = open(Path::new(&socket)).await;
+        // The agent is about to listen; a killed one has left its socket. A connection is a shell to
+        // the agent, and one that goes again would let it go as well: the first that opens is used.
+        let session = loop {
+            match lyncsh::agent::socket::connect(Path::new(&socket)).await {
+                Ok(stream) => break opened(stream).await,
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        };
         let mut running = None;
         if role == "running" {
             let mut pipeline = session.invoke(&waiting()).await.unwrap();
@@ -359,7 +362,12 @@ pub fn host() -> HostInfo {
 
 /// A shell in this process.
 pub async fn open(socket: &Path) -> Session {
-    let stream = lyncsh::agent::socket::connect(socket).await.unwrap();
+    opened(lyncsh::agent::socket::connect(socket).await.unwrap()).await
+}
+
+async fn opened(
+    stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+) -> Session {
     let limits = Limits { open: PATIENCE, operation: PATIENCE, ..Limits::default() };
     let opening = Session::open(stream::connect(stream, limits), host());
     tokio::time::timeout(PATIENCE, opening).await.unwrap().unwrap().0
