@@ -95,7 +95,7 @@ async fn opened(agent: &mut Agent, drawn: &mut Drawn) -> Result<bool, ConnectErr
             Some(Told::Event(Event::Failed(failure))) => return Err(failure.into()),
             Some(Told::Event(Event::Refused { failure, holders })) => {
                 drawn.clear();
-                let remove = choose(&failure, &holders)?;
+                let remove = choose(&failure, &holders).await?;
                 agent.ask(Request::Retry { remove }).await;
             }
             Some(Told::Event(Event::Removed { stopped: true, .. })) => return Err(ConnectError::Stopped),
@@ -108,7 +108,7 @@ async fn opened(agent: &mut Agent, drawn: &mut Drawn) -> Result<bool, ConnectErr
 
 /// Lists who holds the slots, and asks the person which of them may go. Without a terminal the list is
 /// the error.
-fn choose(failure: &Failure, holders: &[Holder]) -> Result<Vec<Uuid>, Failure> {
+async fn choose(failure: &Failure, holders: &[Holder]) -> Result<Vec<Uuid>, Failure> {
     let list = listed(holders);
     if holders.is_empty() || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         let text = match list.is_empty() {
@@ -120,16 +120,21 @@ fn choose(failure: &Failure, holders: &[Holder]) -> Result<Vec<Uuid>, Failure> {
     eprintln!("{failure}\n\nThese sessions hold the slots:\n{list}");
     eprint!("Remove which (a number, `all`, or nothing to give up)? ");
     let _ = std::io::stderr().flush();
-    let mut answer = String::new();
-    let read = std::io::stdin().lock().read_line(&mut answer);
-    let answer = answer.trim();
-    let chosen: Vec<Uuid> = match (read, answer) {
-        (Ok(_), "all") => holders.iter().map(|holder| holder.shell).collect(),
-        (Ok(_), numbers) => {
+    // A thread of its own: Ctrl-C ends the wait, and not only after an answer.
+    let (answering, answer) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        // No answer is none of the sessions.
+        let _ = std::io::stdin().lock().read_line(&mut line);
+        let _ = answering.send(line);
+    });
+    let answer = answer.await.unwrap_or_default();
+    let chosen: Vec<Uuid> = match answer.trim() {
+        "all" => holders.iter().map(|holder| holder.shell).collect(),
+        numbers => {
             let numbers = numbers.split([' ', ',']).filter_map(|number| number.parse::<usize>().ok());
             numbers.filter_map(|number| Some(holders.get(number.checked_sub(1)?)?.shell)).collect()
         }
-        (Err(_), _) => Vec::new(),
     };
     if chosen.is_empty() {
         return Err(failure.clone());
