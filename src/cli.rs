@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 /// A shell with a tenant's PowerShell cmdlets; its remote session is removed whatever happens.
 ///
 /// `lyncsh work` connects with the profile `work` and opens a shell in which the tenant's cmdlets
-/// already are.
+/// already are. `lyncsh demo` shows it without a tenant.
 #[derive(Debug, Parser)]
 #[command(name = "lyncsh", version, max_term_width = 100, arg_required_else_help = true)]
 pub struct Cli {
@@ -49,11 +49,14 @@ pub enum Command {
         #[arg(long)]
         all: bool,
     },
-    /// An endpoint on this machine that behaves as Lync Online did
+    /// The whole of it on an embedded endpoint, without a tenant
     Demo(Demo),
     /// The owner of one remote session; started by lyncsh itself
     #[command(hide = true)]
     Agent,
+    /// Open a shell with the cmdlets of this profile
+    #[command(external_subcommand)]
+    Shell(Vec<String>),
 }
 
 /// A profile's name.
@@ -74,8 +77,8 @@ pub struct Json {
 /// `lyncsh demo`.
 #[derive(Args, Debug)]
 pub struct Demo {
-    /// Serve, and print one line of JSON that says where
-    #[arg(long, required = true)]
+    /// Run the endpoint alone, and print one line of JSON that says where it is
+    #[arg(long)]
     pub serve: bool,
     /// The endpoint's port; by default one that is free
     #[arg(long, default_value_t = 0)]

@@ -16,6 +16,7 @@ pub mod line;
 pub mod platform;
 pub mod profile;
 pub mod psrp;
+pub mod shell;
 pub mod simulator;
 pub mod step;
 pub mod transport;

@@ -25,7 +25,7 @@ pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
 async fn attach(context: &Context, name: &str) -> miette::Result<ExitCode> {
     let mut endings = Endings::catch().into_diagnostic()?;
     let profile = profile::load(&context.folders, name)?;
-    let mut agent = match connect(context, profile, &mut endings).await {
+    let mut agent = match connect(context, profile, None, &mut endings).await {
         Err(ConnectError::Ended(ending)) => return Ok(ExitCode::from(ending.exit_code())),
         result => result?,
     };

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use secrecy::SecretString;
 use uuid::Uuid;
 
 use crate::agent::access::Access;
@@ -55,13 +56,14 @@ pub enum ConnectError {
 pub async fn connect(
     context: &Context,
     profile: Profile,
+    secret: Option<SecretString>,
     endings: &mut Endings,
 ) -> Result<Agent, ConnectError> {
     let mut drawn = Drawn::new(context.verbosity);
     let mut launch = Launch {
         program: context.program.clone(),
         folders: context.folders.clone(),
-        access: Access::new(profile, None),
+        access: Access::new(profile, secret),
         verbosity: context.verbosity,
     };
     for _ in 0..ATTEMPTS {

@@ -1,16 +1,30 @@
-//! `lyncsh demo`: the embedded endpoint.
+//! `lyncsh demo`: the whole of it on an embedded endpoint.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use miette::{Context as _, IntoDiagnostic as _};
+use serde::Serialize;
 
+use super::connect::Context;
+use super::shell;
 use crate::cli::Demo;
+use crate::folders::Folders;
 use crate::platform::Endings;
+use crate::profile;
 use crate::simulator::{DOMAIN, Options, PASSWORD, Server, USER};
 
-/// Runs the endpoint alone: one line of JSON says where it is, and it serves until it is ended.
-pub async fn run(demo: &Demo) -> miette::Result<ExitCode> {
+/// The throw-away profile.
+#[derive(Serialize)]
+struct Written<'a> {
+    kind: &'a str,
+    user: &'a str,
+    discovery: &'a str,
+    credential: &'a str,
+}
+
+/// Starts the endpoint; with `--serve` it is all there is, otherwise a shell on it follows.
+pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
     let options = Options {
         port: demo.port,
         latency: demo.latency,
@@ -21,8 +35,40 @@ pub async fn run(demo: &Demo) -> miette::Result<ExitCode> {
         hang: demo.hang,
         ..Options::default()
     };
-    let mut endings = Endings::catch().into_diagnostic()?;
     let server = Server::start(options).await.into_diagnostic().wrap_err("the endpoint can't be started")?;
+    if demo.serve {
+        return serve(&server).await;
+    }
+    let folder =
+        tempfile::tempdir().into_diagnostic().wrap_err("there is no folder for the demo's profile")?;
+    let folders = Folders::find(Some(folder.path())).into_diagnostic()?;
+    let written =
+        Written { kind: "lync-online", user: USER, discovery: &server.discovery, credential: "prompt" };
+    let text = toml::to_string(&written).into_diagnostic()?;
+    // The agent reads the profile as well.
+    std::fs::create_dir_all(folders.profiles())
+        .and_then(|()| std::fs::write(folders.profile("demo"), text))
+        .into_diagnostic()
+        .wrap_err("the demo's profile can't be written")?;
+    let profile = profile::load(&folders, "demo")?;
+    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        println!(
+            "An endpoint as Lync Online's was runs on this machine for as long as this shell, with the tenant {DOMAIN}.\n\
+             Try:  Get-CsTenant\n      \
+             Get-CsOnlineUser | Select-Object DisplayName, SipAddress\n      \
+             Set-CsUser kenmyer -EnterpriseVoiceEnabled $true\n      \
+             Get-Command\n      exit"
+        );
+    }
+    let context = Context { folders, ..context.clone() };
+    let code = shell::run(&context, profile, Some(PASSWORD.into())).await;
+    server.shutdown();
+    code
+}
+
+/// One line of JSON says where the endpoint is, and it serves until it is ended.
+async fn serve(server: &Server) -> miette::Result<ExitCode> {
+    let mut endings = Endings::catch().into_diagnostic()?;
     let ready = serde_json::json!({
         "url": server.url,
         "discovery": server.discovery,

@@ -4,6 +4,7 @@ pub mod attach;
 pub mod connect;
 pub mod demo;
 pub mod session;
+pub mod shell;
 pub mod status;
 pub mod stop;
 
@@ -14,7 +15,7 @@ use miette::{Context as _, IntoDiagnostic as _};
 use crate::agent;
 use crate::cli::{Cli, Command};
 use crate::folders::Folders;
-use crate::profile::StoreError;
+use crate::profile::{self, StoreError};
 use connect::Context;
 
 /// The exit code for a mistake in a profile or in how lyncsh was called; clap uses it as well.
@@ -51,8 +52,20 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Attach { profile, socket: _ } => attach::run(&context, &profile.name).await,
         Command::Status(json) => status::run(folders, json.json).await,
         Command::Stop { profiles, all } => stop::run(folders, &profiles, all).await,
-        Command::Demo(demo) => demo::run(&demo).await,
+        Command::Demo(demo) => demo::run(&context, &demo).await,
         Command::Agent => Ok(ExitCode::FAILURE),
+        Command::Shell(words) => {
+            let [name] = words.as_slice() else {
+                let extra = words.get(1).map_or("", String::as_str);
+                return Err(StoreError::Name {
+                    name: words.join(" "),
+                    reason: format!("the console takes no arguments, and '{extra}' is one"),
+                }
+                .into());
+            };
+            let profile = profile::load(folders, name)?;
+            shell::run(&context, profile, None).await
+        }
     }
 }
 

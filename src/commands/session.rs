@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use miette::{Context as _, IntoDiagnostic as _};
+use secrecy::SecretString;
 use tokio::sync::mpsc;
 
 use super::connect::{ConnectError, Context, connect};
@@ -12,47 +13,28 @@ use crate::agent::control::{Event, Failure};
 use crate::agent::launch::{Agent, Told};
 use crate::platform::Endings;
 use crate::profile::Profile;
-use crate::psrp::client;
 use crate::psrp::host::HostInfo;
+use crate::shell::{Attached, End};
 use crate::transport::Limits;
-use crate::transport::session::Session;
 
 /// How long the agent may take to remove the session when the last shell has gone.
 const REMOVED: Duration = Duration::from_secs(15);
 /// How long this process's own pool may take to close.
 const CLOSED: Duration = Duration::from_secs(2);
 
-/// What a shell works with.
-pub struct Attached {
-    /// A runspace pool on the agent's socket.
-    pub session: Session,
-    /// What is the pool's own and no pipeline's.
-    pub events: mpsc::Receiver<client::Event>,
-    /// Lines for the person: the connection broke, a new session is there.
-    pub notices: mpsc::UnboundedReceiver<String>,
-}
-
-/// How a shell ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// The person left, or the input ended; the exit code.
-    Left(u8),
-    /// The session is gone under it. It is called again with the next one.
-    Lost,
-}
-
 /// Connects, runs `shell` on a session, and lets go: the last one to go has the session removed, and
 /// waits for that. Ctrl-C is the shell's own as long as it runs; the other signals end it.
 pub async fn run(
     context: &Context,
     profile: Profile,
+    secret: Option<SecretString>,
     host: HostInfo,
     mut shell: impl AsyncFnMut(Attached) -> miette::Result<End>,
 ) -> miette::Result<ExitCode> {
     let mut endings = Endings::catch().into_diagnostic()?;
     let limits = profile.limits;
     let name = profile.name.clone();
-    let mut agent = match connect(context, profile, &mut endings).await {
+    let mut agent = match connect(context, profile, secret, &mut endings).await {
         Err(ConnectError::Ended(ending)) => return Ok(ExitCode::from(ending.exit_code())),
         result => result?,
     };

@@ -1,4 +1,25 @@
-//! A command line without PowerShell: parsed into stages, the leading ones run on the endpoint, the
-//! rest here on the objects as they come, drawn as table, list, JSON or CSV.
+//! A command line without PowerShell: parsed into statements, the leading commands run on the
+//! endpoint, the rest here on the objects as they come, drawn as table, list, JSON or CSV.
 
+pub mod complete;
 pub mod draw;
+pub mod error;
+mod parse;
+mod plan;
+mod printer;
+mod stage;
+mod syntax;
+mod value;
+
+pub use parse::parse;
+pub use plan::{Local, Plan, PlanError, plan};
+pub use printer::Printer;
+pub use stage::StageError;
+pub use syntax::{Access, Arg, CommandLine, Element, Expr, Statement, SyntaxError};
+pub use value::Variables;
+
+/// Whether more text is needed: an open quote or bracket, or a pipe at the end.
+pub fn is_incomplete(text: &str) -> bool {
+    let continued = text.trim_end_matches([' ', '\t']).ends_with('`');
+    continued || parse(text).is_err_and(|error| error.incomplete)
+}

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use lyncsh::agent::place::Place;
 use lyncsh::commands::connect::{Context, connect};
-use lyncsh::commands::session::{self, End};
+use lyncsh::commands::session;
 use lyncsh::folders::Folders;
 use lyncsh::platform::Endings;
 use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::host::HostInfo;
 use lyncsh::psrp::pipeline::{Argument, Command as PsCommand, Pipeline};
+use lyncsh::shell::End;
 use lyncsh::transport::session::{Running, Session};
 use lyncsh::transport::{Limits, stream};
 
@@ -299,7 +300,7 @@ async fn launch() {
     let profile = lyncsh::profile::load(&folders, "work").unwrap();
     let context = Context { folders, verbosity: 0, program: env!("CARGO_BIN_EXE_lyncsh").into() };
     let mut endings = Endings::catch().unwrap();
-    let mut agent = connect(&context, profile, &mut endings).await.unwrap();
+    let mut agent = connect(&context, profile, None, &mut endings).await.unwrap();
     println!("ready");
     let watching = async { while agent.next().await.is_some() {} };
     tokio::select! {
@@ -315,7 +316,7 @@ async fn work(runs: bool) -> i32 {
     let folders = Folders::find(Some(Path::new(&config))).unwrap();
     let profile = lyncsh::profile::load(&folders, "work").unwrap();
     let context = Context { folders, verbosity: 0, program: env!("CARGO_BIN_EXE_lyncsh").into() };
-    let code = session::run(&context, profile, host(), async |mut attached| {
+    let code = session::run(&context, profile, None, host(), async |mut attached| {
         let mut running = None;
         if runs {
             let mut pipeline = attached.session.invoke(&waiting()).await.unwrap();

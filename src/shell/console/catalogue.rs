@@ -1,0 +1,173 @@
+//! What the endpoint offers: the commands' names, found by one cheap pipeline, and a command's
+//! parameters, asked for when completion first needs them. Both are kept in the cache.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::psrp::client::PipelineEvent;
+use crate::psrp::clixml::Value;
+use crate::psrp::pipeline::{Argument, Command, Merge, MetadataQuery, Pipeline};
+use crate::psrp::record::PipelineState;
+use crate::transport::Error;
+use crate::transport::session::{Running, Session};
+
+/// How long completion waits for a command's parameters before it offers none.
+const METADATA_WAIT: Duration = Duration::from_secs(5);
+
+/// The commands of one endpoint and account. Clones share it.
+#[derive(Clone, Default)]
+pub struct Catalogue {
+    known: Arc<Mutex<Known>>,
+    file: Option<PathBuf>,
+}
+
+/// What the cache file holds.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+struct Known {
+    names: Vec<String>,
+    /// Parameter names by command, in the endpoint's order.
+    #[serde(default)]
+    parameters: BTreeMap<String, Vec<String>>,
+}
+
+impl Catalogue {
+    /// What the cache knows; an unreadable or missing file is an empty catalogue.
+    pub fn load(file: Option<PathBuf>) -> Self {
+        let read = file.as_ref().and_then(|path| std::fs::read(path).ok());
+        let known = read.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        Self { known: Arc::new(Mutex::new(known)), file }
+    }
+
+    /// The names, sorted; empty where they have not been asked for.
+    pub fn names(&self) -> Vec<String> {
+        self.known.lock().map(|known| known.names.clone()).unwrap_or_default()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.known.lock().map(|known| known.names.is_empty()).unwrap_or(true)
+    }
+
+    /// Whether the endpoint offers a command of this name.
+    pub fn offers(&self, name: &str) -> bool {
+        self.known.lock().is_ok_and(|known| known.names.iter().any(|one| one.eq_ignore_ascii_case(name)))
+    }
+
+    /// Asks the endpoint for the names: `Get-Command | Select-Object Name`, which costs a fraction of
+    /// the metadata. Parameters of commands that are still there are kept.
+    pub async fn refresh(&self, session: &Session) -> Result<usize, Error> {
+        let mut running = session.invoke(&names_pipeline()).await?;
+        let mut names = Vec::new();
+        collect(&mut running, |value| {
+            names.extend(value.property("Name").map(Value::display_text));
+        })
+        .await?;
+        names.sort_by_key(|name| name.to_lowercase());
+        names.dedup_by(|a, b| a.eq_ignore_ascii_case(b));
+        let count = names.len();
+        let changed = self.known.lock().is_ok_and(|mut known| {
+            let changed = known.names != names;
+            if changed {
+                known.parameters.retain(|name, _| names.contains(name));
+                known.names = names;
+            }
+            changed
+        });
+        if changed {
+            self.store();
+        }
+        Ok(count)
+    }
+
+    /// A command's parameter names; asks the endpoint the first time. `None` where it doesn't say in
+    /// time.
+    pub async fn parameters(&self, session: &Session, command: &str) -> Option<Vec<String>> {
+        let name = {
+            let known = self.known.lock().ok()?;
+            let name = known.names.iter().find(|one| one.eq_ignore_ascii_case(command))?;
+            if let Some(parameters) = known.parameters.get(name) {
+                return Some(parameters.clone());
+            }
+            name.clone()
+        };
+        let asked = tokio::time::timeout(METADATA_WAIT, ask_parameters(session, &name)).await;
+        let parameters = asked.ok()?.ok()?;
+        if let Ok(mut known) = self.known.lock() {
+            known.parameters.insert(name, parameters.clone());
+        }
+        self.store();
+        Some(parameters)
+    }
+
+    /// Writes the cache beside its file and moves it there. A cache that can't be written is asked
+    /// for again next time.
+    fn store(&self) {
+        let Some(file) = &self.file else { return };
+        let Some(folder) = file.parent() else { return };
+        let Ok(known) = self.known.lock().map(|known| known.clone()) else { return };
+        let written = std::fs::create_dir_all(folder)
+            .and_then(|()| tempfile::NamedTempFile::new_in(folder))
+            .and_then(|beside| {
+                serde_json::to_writer(&beside, &known)?;
+                beside.persist(file).map_err(|error| error.error)?;
+                Ok(())
+            });
+        if let Err(error) = written {
+            tracing::debug!(file = %file.display(), %error, "the catalogue was not cached");
+        }
+    }
+}
+
+async fn ask_parameters(session: &Session, name: &str) -> Result<Vec<String>, Error> {
+    let query = MetadataQuery {
+        names: vec![name.to_owned()],
+        // Alias, Function, Filter, Cmdlet and Configuration, as Import-PSSession asks.
+        command_type: 271,
+        namespace: Vec::new(),
+        arguments: Vec::new(),
+    };
+    let mut running = session.command_metadata(&query).await?;
+    let mut parameters = Vec::new();
+    collect(&mut running, |value| {
+        let Some(table) = value.property("Parameters") else { return };
+        parameters.extend(table.entries().unwrap_or_default().iter().map(|(key, _)| key.display_text()));
+    })
+    .await?;
+    Ok(parameters)
+}
+
+/// Reads a pipeline's output to its end.
+async fn collect(running: &mut Running, mut take: impl FnMut(&Value)) -> Result<(), Error> {
+    while let Some(event) = running.next().await {
+        match event? {
+            PipelineEvent::Output(value) => take(&value),
+            PipelineEvent::State(PipelineState::Failed | PipelineState::Stopped, error) => {
+                let said = error.map(|record| record.message).unwrap_or_else(|| "it was stopped".into());
+                return Err(Error::Protocol(format!("the endpoint does not list its commands: {said}")));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn names_pipeline() -> Pipeline {
+    let command = |name: &str, arguments| Command {
+        name: name.into(),
+        is_script: false,
+        use_local_scope: None,
+        arguments,
+        merge: Merge::default(),
+    };
+    let property = Argument { name: Some("Property".into()), value: Some(Value::String("Name".into())) };
+    Pipeline {
+        commands: vec![command("Get-Command", Vec::new()), command("Select-Object", vec![property])],
+        no_input: true,
+        host: None,
+        add_to_history: false,
+        is_nested: false,
+    }
+}

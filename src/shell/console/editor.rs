@@ -1,0 +1,145 @@
+//! The line editor: history, several lines, completion, and a prompt that names the profile.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use reedline::{
+    ColumnarMenu, Completer, CompletionResult, EditCommand, Emacs, KeyCode, KeyModifiers, MenuBuilder,
+    Prompt, PromptEditMode, PromptHistorySearch, Reedline, ReedlineEvent, ReedlineMenu, Signal, Span,
+    Suggestion, ValidationResult, Validator, default_emacs_keybindings,
+};
+
+use super::history::CarefulHistory;
+
+/// The completion menu's name, between editor and key binding.
+const MENU: &str = "completion";
+
+/// What a person's turn came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Turn {
+    Line(String),
+    /// Ctrl-C: the line is dropped.
+    Dropped,
+    /// Ctrl-D.
+    Leave,
+    /// The session ended while the person was typing.
+    Broken,
+}
+
+/// Where the person types. Reading blocks: it belongs on a thread for blocking work.
+pub struct Editor {
+    line: Reedline,
+    prompt: ProfilePrompt,
+}
+
+impl Editor {
+    /// `complete` gives candidates for a line and a cursor (in bytes): what is replaced, and by what.
+    /// Setting `broken` ends a turn from outside.
+    pub fn new(
+        profile: &str,
+        history: Option<PathBuf>,
+        complete: impl FnMut(&str, usize) -> (std::ops::Range<usize>, Vec<String>) + Send + 'static,
+        broken: Arc<AtomicBool>,
+    ) -> std::io::Result<Self> {
+        let menu = ColumnarMenu::default().with_name(MENU).with_columns(4).with_column_padding(2);
+        let mut keys = default_emacs_keybindings();
+        keys.add_binding(
+            KeyModifiers::NONE,
+            KeyCode::Tab,
+            ReedlineEvent::UntilFound(vec![ReedlineEvent::Menu(MENU.into()), ReedlineEvent::MenuNext]),
+        );
+        keys.add_binding(KeyModifiers::SHIFT, KeyCode::BackTab, ReedlineEvent::MenuPrevious);
+        keys.add_binding(
+            KeyModifiers::ALT,
+            KeyCode::Enter,
+            ReedlineEvent::Edit(vec![EditCommand::InsertNewline]),
+        );
+        let history = CarefulHistory::open(history).map_err(std::io::Error::other)?;
+        let line = Reedline::create()
+            .with_history(Box::new(history))
+            .with_history_exclusion_prefix(Some(" ".into()))
+            .with_completer(Box::new(Candidates(complete)))
+            .with_menu(ReedlineMenu::EngineCompleter(Box::new(menu)))
+            .with_quick_completions(true)
+            .with_partial_completions(true)
+            .with_validator(Box::new(WholeStatements))
+            .with_edit_mode(Box::new(Emacs::new(keys)))
+            .use_bracketed_paste(true)
+            .with_break_signal(broken);
+        Ok(Self { line, prompt: ProfilePrompt(profile.to_owned()) })
+    }
+
+    /// Reads one line, or several that belong together.
+    pub fn read(&mut self) -> std::io::Result<Turn> {
+        let read = self.line.read_line(&self.prompt).map_err(std::io::Error::other)?;
+        if matches!(read, Signal::Success(_))
+            && let Err(error) = self.line.sync_history()
+        {
+            tracing::debug!(%error, "the history was not written");
+        }
+        Ok(match read {
+            Signal::Success(line) => Turn::Line(line),
+            Signal::CtrlC => Turn::Dropped,
+            Signal::ExternalBreak(_) => Turn::Broken,
+            _ => Turn::Leave,
+        })
+    }
+}
+
+/// `[work] PS> `, as PowerShell's own prompt with the profile before it.
+struct ProfilePrompt(String);
+
+impl Prompt for ProfilePrompt {
+    fn render_prompt_left(&self) -> Cow<'_, str> {
+        Cow::Owned(format!("[{}] PS", self.0))
+    }
+
+    fn render_prompt_right(&self) -> Cow<'_, str> {
+        Cow::Borrowed("")
+    }
+
+    fn render_prompt_indicator(&self, _: PromptEditMode) -> Cow<'_, str> {
+        Cow::Borrowed("> ")
+    }
+
+    fn render_prompt_multiline_indicator(&self) -> Cow<'_, str> {
+        Cow::Borrowed(">> ")
+    }
+
+    fn render_prompt_history_search_indicator(&self, search: PromptHistorySearch) -> Cow<'_, str> {
+        Cow::Owned(format!("(history: {}) ", search.term))
+    }
+}
+
+/// A line that is not whole asks for more; one that is wrong is whole, and is explained when it runs.
+struct WholeStatements;
+
+impl Validator for WholeStatements {
+    fn validate(&self, line: &str) -> ValidationResult {
+        if crate::line::is_incomplete(line) {
+            ValidationResult::Incomplete
+        } else {
+            ValidationResult::Complete
+        }
+    }
+}
+
+struct Candidates<F>(F);
+
+impl<F: FnMut(&str, usize) -> (std::ops::Range<usize>, Vec<String>)> Completer for Candidates<F> {
+    fn complete(&mut self, line: &str, pos: usize) -> CompletionResult {
+        let (span, candidates) = (self.0)(line, pos);
+        let suggestions: Vec<Suggestion> = candidates
+            .into_iter()
+            .map(|value| Suggestion {
+                value,
+                span: Span::new(span.start, span.end),
+                append_whitespace: true,
+                ..Suggestion::default()
+            })
+            .collect();
+        CompletionResult::fresh(suggestions)
+    }
+}

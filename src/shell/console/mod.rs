@@ -1,0 +1,235 @@
+//! The built-in shell: lines go through [`crate::line`], what they leave to the endpoint through the
+//! session, and what comes back is shown.
+
+mod catalogue;
+mod editor;
+mod execute;
+mod history;
+mod host;
+mod progress;
+mod terminal;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use catalogue::Catalogue;
+use editor::{Editor, Turn};
+use execute::{Ended, Executor};
+use terminal::{Answer, Terminal, Tone};
+
+use crate::folders::Folders;
+use crate::line::complete::What;
+use crate::profile::Profile;
+use crate::psrp::client::Event;
+use crate::psrp::host::HostInfo;
+use crate::psrp::record::PoolState;
+use crate::shell::{Attached, End};
+use crate::transport::session::Session;
+
+/// What outlives one session: the terminal, the names that completion knows, the history's place.
+pub struct Console {
+    profile: String,
+    terminal: Terminal,
+    catalogue: Catalogue,
+    history: Option<PathBuf>,
+}
+
+impl Console {
+    pub fn new(folders: &Folders, profile: &Profile) -> Self {
+        let cached = folders.cache.join("commands").join(format!("{}.json", cache_key(profile)));
+        Self {
+            profile: profile.name.clone(),
+            terminal: Terminal::new(),
+            catalogue: Catalogue::load(Some(cached)),
+            history: Some(folders.state.join("history").join(format!("{}.txt", profile.name))),
+        }
+    }
+
+    /// The host data of this terminal as it is now.
+    pub fn host(&self) -> HostInfo {
+        host_info(&self.terminal)
+    }
+}
+
+fn host_info(terminal: &Terminal) -> HostInfo {
+    let (columns, rows) = terminal.size();
+    let size = (i32::from(columns), i32::from(rows));
+    // -1 is what PowerShell on Unix says of colours that it doesn't know.
+    HostInfo {
+        window: size,
+        buffer: size,
+        foreground: -1,
+        background: -1,
+        title: String::new(),
+        is_null: false,
+    }
+}
+
+/// A file name for what an endpoint offers an account: readable, and the same for the same two.
+fn cache_key(profile: &Profile) -> String {
+    let endpoint = profile.uri.as_ref().or(profile.discovery.as_ref()).map(ToString::to_string);
+    let parts = [
+        endpoint.as_deref(),
+        profile.domain.as_deref(),
+        profile.user.as_deref(),
+        Some(&profile.configuration),
+    ];
+    let whole: Vec<_> = parts.into_iter().flatten().collect();
+    let name: String = whole
+        .join(" ")
+        .chars()
+        .map(|one| if one.is_ascii_alphanumeric() || one == '.' { one } else { '_' })
+        .collect();
+    format!("{}-{}", profile.name, name.chars().take(120).collect::<String>())
+}
+
+/// Reads lines and runs them until the person leaves or the session is gone.
+pub async fn run(console: &Console, attached: Attached) -> miette::Result<End> {
+    let Attached { session, mut events, mut notices } = attached;
+    let Console { terminal, catalogue, .. } = console;
+    if catalogue.is_empty() {
+        match catalogue.refresh(&session).await {
+            Ok(count) if terminal.interactive => {
+                terminal.line(&format!("{count} commands of '{}' are here.", console.profile))
+            }
+            Ok(_) => {}
+            Err(error) => terminal.toned(Tone::Warning, &format!("completion knows no commands: {error}")),
+        }
+    }
+    let broken = Arc::new(AtomicBool::new(false));
+    let told = terminal.clone();
+    let flag = broken.clone();
+    // What comes while the person types or a pipeline runs.
+    let watch = tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                notice = notices.recv() => match notice {
+                    Some(text) => told.toned(Tone::Warning, &text),
+                    None => return,
+                },
+                event = events.recv() => match event {
+                    Some(Event::PoolState(PoolState::Closed | PoolState::Broken, _)) | None => {
+                        flag.store(true, Ordering::SeqCst);
+                        break;
+                    }
+                    Some(Event::PoolHostCall(call)) => {
+                        let _ = host::handle(&told, &call).await;
+                    }
+                    Some(_) => {}
+                },
+            }
+        }
+        while let Some(text) = notices.recv().await {
+            told.toned(Tone::Warning, &text);
+        }
+    });
+    let mut executor = Executor::new(session.clone(), terminal.clone(), catalogue.clone(), &console.profile);
+    let end = if terminal.interactive {
+        typed(console, &session, &mut executor, broken).await
+    } else {
+        piped(terminal, &mut executor, &broken).await
+    };
+    watch.abort();
+    end
+}
+
+/// A person at a terminal.
+async fn typed(
+    console: &Console,
+    session: &Session,
+    executor: &mut Executor,
+    broken: Arc<AtomicBool>,
+) -> miette::Result<End> {
+    let completer = completer(console.catalogue.clone(), session.clone(), tokio::runtime::Handle::current());
+    if let Some(folder) = console.history.as_deref().and_then(std::path::Path::parent) {
+        // Without it the history lasts as long as the console.
+        let _ = std::fs::create_dir_all(folder);
+    }
+    let editor = Editor::new(&console.profile, console.history.clone(), completer, broken.clone());
+    let editor =
+        Arc::new(Mutex::new(editor.map_err(|error| miette::miette!("the terminal can't be used: {error}"))?));
+    loop {
+        console.terminal.fresh_line();
+        let reader = editor.clone();
+        let turn = tokio::task::spawn_blocking(move || match reader.lock() {
+            Ok(mut editor) => editor.read(),
+            Err(_) => Ok(Turn::Leave),
+        });
+        let turn = turn.await.map_err(|error| miette::miette!("the line editor failed: {error}"))?;
+        match turn.map_err(|error| miette::miette!("the terminal can't be read: {error}"))? {
+            Turn::Line(text) => match executor.run(&text).await {
+                Ended::Exit(code) => return Ok(End::Left(code)),
+                Ended::Lost => return Ok(End::Lost),
+                Ended::Succeeded | Ended::Failed => {}
+            },
+            Turn::Dropped => {}
+            Turn::Leave => return Ok(End::Left(0)),
+            Turn::Broken => return Ok(End::Lost),
+        }
+        if broken.load(Ordering::SeqCst) {
+            return Ok(End::Lost);
+        }
+    }
+}
+
+/// Lines from a pipe or a file: a statement may take several of them.
+async fn piped(terminal: &Terminal, executor: &mut Executor, broken: &AtomicBool) -> miette::Result<End> {
+    let mut last = Ended::Succeeded;
+    let mut text = String::new();
+    loop {
+        let reader = terminal.clone();
+        let line = tokio::task::spawn_blocking(move || reader.next_piped()).await;
+        let ended = match line {
+            Ok(Answer::Given(line)) => {
+                text.push_str(&line);
+                if crate::line::is_incomplete(&text) {
+                    text.push('\n');
+                    continue;
+                }
+                false
+            }
+            _ => true,
+        };
+        if !text.trim().is_empty() {
+            last = executor.run(&std::mem::take(&mut text)).await;
+        }
+        text.clear();
+        match last {
+            Ended::Exit(code) => return Ok(End::Left(code)),
+            Ended::Lost => return Err(miette::miette!("the session is gone")),
+            _ if broken.load(Ordering::SeqCst) => return Err(miette::miette!("the session is gone")),
+            Ended::Failed if ended => return Ok(End::Left(1)),
+            Ended::Succeeded if ended => return Ok(End::Left(0)),
+            Ended::Succeeded | Ended::Failed => {}
+        }
+    }
+}
+
+/// Candidates for the editor, which asks from a thread of its own.
+fn completer(
+    catalogue: Catalogue,
+    session: Session,
+    runtime: tokio::runtime::Handle,
+) -> impl FnMut(&str, usize) -> (std::ops::Range<usize>, Vec<String>) + Send + 'static {
+    move |text, cursor| {
+        let found = crate::line::complete::complete(text, cursor);
+        let begins = |prefix: &str, word: &str| {
+            word.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
+        let candidates = match &found.what {
+            What::Command(prefix) => {
+                catalogue.names().into_iter().filter(|name| begins(prefix, name)).collect()
+            }
+            What::Parameter { command, prefix } => runtime
+                .block_on(catalogue.parameters(&session, command))
+                .unwrap_or_default()
+                .into_iter()
+                .filter(|name| begins(prefix, name))
+                .map(|name| format!("-{name}"))
+                .collect(),
+            What::Nothing => Vec::new(),
+        };
+        (found.span, candidates)
+    }
+}

@@ -1,0 +1,74 @@
+//! Progress records as a bar at the foot of the terminal.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::psrp::record::ProgressRecord;
+
+/// The bars of the running pipeline, one an activity. Clones share them.
+#[derive(Clone)]
+pub struct Progress {
+    bars: MultiProgress,
+    activities: Arc<Mutex<HashMap<i32, ProgressBar>>>,
+    shown: bool,
+}
+
+impl Progress {
+    /// Draws on standard error where `shown`, nothing otherwise.
+    pub fn new(shown: bool) -> Self {
+        let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        Self { bars: MultiProgress::with_draw_target(target), activities: Arc::default(), shown }
+    }
+
+    /// Runs `write` with the bars out of its way.
+    pub fn suspended<T>(&self, write: impl FnOnce() -> T) -> T {
+        if self.shown { self.bars.suspend(write) } else { write() }
+    }
+
+    /// Takes a record: a new activity, another state of it, or its end.
+    pub fn take(&self, record: &ProgressRecord) {
+        if !self.shown {
+            return;
+        }
+        let Ok(mut activities) = self.activities.lock() else { return };
+        if record.completed {
+            if let Some(bar) = activities.remove(&record.activity_id) {
+                bar.finish_and_clear();
+            }
+            return;
+        }
+        let bar =
+            activities.entry(record.activity_id).or_insert_with(|| self.bars.add(ProgressBar::new(100)));
+        let known = record.percent >= 0;
+        bar.set_style(style(known));
+        bar.set_prefix(record.activity.clone());
+        let operation = record.current_operation.as_deref().filter(|text| !text.is_empty());
+        bar.set_message(match operation {
+            Some(operation) => format!("{}: {operation}", record.status),
+            None => record.status.clone(),
+        });
+        if known {
+            bar.set_position(u64::from(record.percent.unsigned_abs().min(100)));
+        } else {
+            bar.tick();
+        }
+    }
+
+    /// Takes every bar away: the pipeline has ended.
+    pub fn clear(&self) {
+        let Ok(mut activities) = self.activities.lock() else { return };
+        for (_, bar) in activities.drain() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn style(known: bool) -> ProgressStyle {
+    let template =
+        if known { "{prefix} [{bar:24}] {percent}% {wide_msg}" } else { "{spinner} {prefix} {wide_msg}" };
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}

@@ -1,0 +1,186 @@
+//! The person's terminal, or the pipes in its place: where output goes, in which colours, and where
+//! answers come from.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::sync::{Arc, Mutex};
+
+use crossterm::style::{Attribute, Color, Stylize};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::progress::Progress;
+pub use crate::keys::Answer;
+use crate::keys::{self, Echo};
+
+/// Columns where the terminal doesn't say.
+const DEFAULT_SIZE: (u16, u16) = (120, 50);
+
+/// Standard input, output and error of the console. Clones share them.
+#[derive(Clone)]
+pub struct Terminal {
+    /// Whether a person sits there: input and output are a terminal.
+    pub interactive: bool,
+    colour: bool,
+    piped: Arc<Mutex<std::io::BufReader<std::io::Stdin>>>,
+    /// Whether the last [`Terminal::write`] left the cursor behind text.
+    column: Arc<Mutex<bool>>,
+    pub progress: Progress,
+}
+
+/// What a line is, for its colour; the colours are PowerShell's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    Plain,
+    Error,
+    Warning,
+    Verbose,
+    Debug,
+}
+
+impl Terminal {
+    pub fn new() -> Self {
+        let interactive = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Self {
+            interactive,
+            colour,
+            piped: Arc::new(Mutex::new(std::io::BufReader::new(std::io::stdin()))),
+            column: Arc::default(),
+            progress: Progress::new(interactive),
+        }
+    }
+
+    /// Columns and rows.
+    pub fn size(&self) -> (u16, u16) {
+        let known = if std::io::stdout().is_terminal() { crossterm::terminal::size().ok() } else { None };
+        known.filter(|(columns, rows)| *columns > 0 && *rows > 0).unwrap_or(DEFAULT_SIZE)
+    }
+
+    /// One line of output.
+    pub fn line(&self, text: &str) {
+        self.write(&format!("{text}\n"));
+    }
+
+    /// Output without an end of line of its own.
+    pub fn write(&self, text: &str) {
+        let shown = if self.colour { text.into() } else { without_escapes(text) };
+        self.progress.suspended(|| {
+            let mut out = std::io::stdout().lock();
+            // A reader that has gone is seen by the loop that reads commands, not here.
+            let _ = out.write_all(shown.as_bytes()).and_then(|()| out.flush());
+        });
+        if let Ok(mut behind) = self.column.lock()
+            && let Some(last) = shown.chars().last()
+        {
+            *behind = last != '\n';
+        }
+    }
+
+    /// One line in a tone: errors and their kin on standard error where output is not a terminal.
+    pub fn toned(&self, tone: Tone, text: &str) {
+        let styled = match (self.colour, tone) {
+            (false, _) | (_, Tone::Plain) => without_escapes(text),
+            (true, Tone::Error) => text.with(Color::Red).attribute(Attribute::Bold).to_string(),
+            (true, Tone::Warning | Tone::Verbose | Tone::Debug) => text.with(Color::Yellow).to_string(),
+        };
+        if self.interactive || tone == Tone::Plain {
+            self.write(&format!("{styled}\n"));
+        } else {
+            self.progress.suspended(|| eprintln!("{styled}"));
+        }
+    }
+
+    /// Ends a line that [`Terminal::write`] left open, so that a prompt begins at the margin.
+    pub fn fresh_line(&self) {
+        let open = self.column.lock().map(|behind| *behind).unwrap_or(false);
+        if open {
+            self.write("\n");
+        }
+    }
+
+    /// The next line of piped input, without its end.
+    pub fn next_piped(&self) -> Answer<String> {
+        let mut text = String::new();
+        let read = self.piped.lock().map(|mut input| input.read_line(&mut text));
+        match read {
+            Ok(Ok(length)) if length > 0 => {
+                Answer::Given(text.trim_end_matches('\n').trim_end_matches('\r').to_owned())
+            }
+            _ => Answer::End,
+        }
+    }
+
+    /// Asks for one line, shown as it is typed, or as stars where `mask` is set.
+    pub async fn ask(&self, question: &str, mask: bool) -> Answer<SecretString> {
+        self.write(question);
+        let terminal = self.clone();
+        let answer = tokio::task::spawn_blocking(move || {
+            if terminal.interactive {
+                keys::read_line(if mask { Echo::Stars } else { Echo::Text }, &mut std::io::stdout())
+                    .unwrap_or(Answer::End)
+            } else {
+                match terminal.next_piped() {
+                    Answer::Given(text) => Answer::Given(SecretString::from(text)),
+                    Answer::Interrupted => Answer::Interrupted,
+                    Answer::End => Answer::End,
+                }
+            }
+        })
+        .await
+        .unwrap_or(Answer::End);
+        self.write("\n");
+        answer
+    }
+
+    /// [`Terminal::ask`] for what is no secret.
+    pub async fn ask_line(&self, question: &str) -> Answer<String> {
+        match self.ask(question, false).await {
+            Answer::Given(text) => Answer::Given(text.expose_secret().to_owned()),
+            Answer::Interrupted => Answer::Interrupted,
+            Answer::End => Answer::End,
+        }
+    }
+}
+
+impl Default for Terminal {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Text without terminal escape sequences: for pipes, files and terminals without colour.
+pub fn without_escapes(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        if letter != '\u{1b}' {
+            plain.push(letter);
+            continue;
+        }
+        match letters.next() {
+            // CSI: parameters, then one final letter.
+            Some('[') => while letters.next().is_some_and(|next| !('\u{40}'..='\u{7e}').contains(&next)) {},
+            // OSC: up to BEL or ST.
+            Some(']') => {
+                while let Some(next) = letters.next() {
+                    if next == '\u{7}' || (next == '\u{1b}' && letters.next_if_eq(&'\\').is_some()) {
+                        break;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_sequences_stay_out_of_pipes() {
+        assert_eq!(without_escapes("\u{1b}[32;1mName\u{1b}[0m : x"), "Name : x");
+        assert_eq!(without_escapes("a\u{1b}]0;title\u{7}b\u{1b}]8;;u\u{1b}\\c"), "abc");
+        assert_eq!(without_escapes("\u{1b}["), "");
+    }
+}
