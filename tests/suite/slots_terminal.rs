@@ -9,20 +9,24 @@ use crate::agent_world::{PATIENCE, World};
 
 #[test]
 fn a_session_that_is_chosen_makes_room_for_the_new_one() {
-    let (world, mut child, screen) = asked(b"1\n", "second.sock");
+    let (world, mut child, screen, _terminal) = asked(b"1\n", "second.sock");
     assert!(child.wait().unwrap().success(), "{screen}");
     assert_eq!(world.shells(), 1);
 }
 
 #[test]
 fn ctrl_c_at_the_question_ends_it_at_once() {
-    let (world, mut child, screen) = asked(b"\x03", "^C");
+    let (world, mut child, screen, _terminal) = asked(b"\x03", "^C");
     assert_eq!(child.wait().unwrap().exit_code(), 130, "{screen}");
     assert_eq!(world.shells(), 1);
     assert!(world.agent().is_some(), "the other session stays");
 }
 
-type Asked = (World, Box<dyn portable_pty::Child + Send + Sync>, String);
+type Asked = (World, Box<dyn portable_pty::Child + Send + Sync>, String, Terminal);
+
+/// Kept until the program has ended: without the one it is hung up, and the other types an end of file
+/// when it is dropped.
+type Terminal = (Box<dyn portable_pty::MasterPty + Send>, Box<dyn std::io::Write + Send>);
 
 /// One session holds the only slot; another is tried in a terminal, `keys` answer, and `text` comes.
 fn asked(keys: &[u8], text: &str) -> Asked {
@@ -57,5 +61,5 @@ fn asked(keys: &[u8], text: &str) -> Asked {
     let mut writer = terminal.master.take_writer().unwrap();
     writer.write_all(keys).unwrap();
     wait_for(text);
-    (world, child, screen)
+    (world, child, screen, (terminal.master, writer))
 }
