@@ -77,7 +77,7 @@ async fn discover(profile: &Profile) -> Result<Url, DiscoveryError> {
         .map_err(|_| DiscoveryError::Timeout { domain: domain.to_owned(), limit: limit * 2 })??;
     Ok(match profile.authentication {
         Authentication::Token => token_flavour(uri),
-        Authentication::Basic | Authentication::None => uri,
+        Authentication::Basic => uri,
     })
 }
 

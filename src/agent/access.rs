@@ -124,7 +124,7 @@ impl Access {
                 let _ = report.send(Step::TokenReceived);
                 wsman::Authentication::Bearer { user, token }
             }
-            Authentication::Basic | Authentication::None => wsman::Authentication::Basic { user, password },
+            Authentication::Basic => wsman::Authentication::Basic { user, password },
         };
         Ok(Endpoint {
             uri,

@@ -10,7 +10,6 @@ pub enum Kind {
     SkypeServer,
     ExchangeServer,
     Wsman,
-    Ssh,
 }
 
 /// What a kind knows by itself.
@@ -33,12 +32,11 @@ pub struct Traits {
 pub const CONFIGURATION_PREFIX: &str = "http://schemas.microsoft.com/powershell/";
 
 impl Kind {
-    pub const ALL: [Self; 5] =
-        [Self::LyncOnline, Self::SkypeServer, Self::ExchangeServer, Self::Wsman, Self::Ssh];
+    pub const ALL: [Self; 4] = [Self::LyncOnline, Self::SkypeServer, Self::ExchangeServer, Self::Wsman];
 
     /// The kind's data.
     pub const fn traits(self) -> Traits {
-        use Authentication::{Basic, None, Token};
+        use Authentication::{Basic, Token};
         match self {
             Self::LyncOnline => Traits {
                 name: "lync-online",
@@ -75,15 +73,6 @@ impl Kind {
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
                 discovers: false,
                 needs_user: true,
-            },
-            Self::Ssh => Traits {
-                name: "ssh",
-                summary: "the powershell subsystem of a host, through the system's ssh: ssh://[USER@]HOST[:PORT]",
-                default_authentication: None,
-                authentications: &[None],
-                configuration: "",
-                discovers: false,
-                needs_user: false,
             },
         }
     }

@@ -51,8 +51,6 @@ pub enum Authentication {
     Basic,
     /// OAuth bearer token, from the authority that the endpoint's 401 names.
     Token,
-    /// ssh's own.
-    None,
 }
 
 /// Where the secret comes from.
@@ -71,7 +69,6 @@ impl Authentication {
         match self {
             Self::Basic => "basic",
             Self::Token => "token",
-            Self::None => "none",
         }
     }
 }

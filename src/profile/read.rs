@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
         let uri = self.url("uri");
         let discovery = self.url("discovery");
         let domain = self.text("domain");
-        let credential = self.credential(kind);
+        let credential = self.credential();
         let profile = Profile {
             name: name.to_owned(),
             path: path.to_owned(),
@@ -182,7 +182,7 @@ impl<'a> Reader<'a> {
     }
 
     fn scheme(&mut self, profile: &Profile, uri: &Url) {
-        let wanted: &[&str] = if profile.kind == Kind::Ssh { &["ssh"] } else { &["https", "http"] };
+        let wanted: &[&str] = &["https", "http"];
         if !wanted.contains(&uri.scheme()) || uri.host_str().is_none() {
             let message = format!(
                 "kind \"{}\" needs a URI that begins with {}://",
@@ -196,7 +196,7 @@ impl<'a> Reader<'a> {
                 "a credential is sent over https only (http is taken for this machine itself): write https://",
             );
         }
-        if !uri.username().is_empty() && uri.scheme() != "ssh" || uri.password().is_some() {
+        if !uri.username().is_empty() || uri.password().is_some() {
             self.mistake(
                 self.span("uri"),
                 "a URI with a user name or password in it is not taken: use user and credential",
@@ -233,12 +233,8 @@ impl<'a> Reader<'a> {
         traits.default_authentication
     }
 
-    fn credential(&mut self, kind: Kind) -> CredentialSource {
+    fn credential(&mut self) -> CredentialSource {
         let Some(value) = self.table.get("credential") else { return CredentialSource::Keyring };
-        if kind == Kind::Ssh {
-            self.mistake(value.span(), "ssh asks for what it needs itself: leave credential out");
-            return CredentialSource::Keyring;
-        }
         match value.get_ref() {
             DeValue::String(word) if word == "keyring" => CredentialSource::Keyring,
             DeValue::String(word) if word == "prompt" => CredentialSource::Prompt,

@@ -1,0 +1,80 @@
+//! Profiles as people write them.
+
+use std::path::Path;
+
+use lyncsh::profile::{Authentication, CredentialSource, Kind, check_name, parse};
+
+fn mistakes(text: &str) -> Vec<(usize, String)> {
+    let error = parse("work", Path::new("work.toml"), text).expect_err(text);
+    error.mistakes.iter().map(|one| (error.line(one), one.message.clone())).collect()
+}
+
+#[test]
+fn every_example_is_a_profile() {
+    let mut kinds = Vec::new();
+    for entry in std::fs::read_dir("profiles").unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        kinds.push(
+            parse("work", &path, &text).unwrap_or_else(|error| panic!("{error}: {:?}", error.mistakes)).kind,
+        );
+    }
+    assert!(Kind::ALL.iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+}
+
+#[test]
+fn defaults_are_the_kinds_own() {
+    let text = "kind = \"lync-online\"\nuser = \"admin@litwareinc.com\"\n";
+    let profile = parse("work", Path::new("work.toml"), text).unwrap();
+    assert_eq!(profile.domain.as_deref(), Some("litwareinc.com"));
+    assert_eq!(profile.authentication, Authentication::Basic);
+    assert_eq!(profile.credential, CredentialSource::Keyring);
+}
+
+#[test]
+fn a_mistake_is_shown_with_its_line_and_what_was_meant() {
+    for (text, line, part) in [
+        ("kind = \"lync-onlin\"", 1, "did you mean \"lync-online\"?"),
+        ("user = \"a@b.c\"", 1, "kind is missing"),
+        ("kind = \"lync-online\"\nusr = \"a@b.c\"\nuser = \"a@b.c\"", 2, "did you mean user?"),
+        ("kind = \"lync-online\"", 1, "needs user"),
+        ("kind = \"lync-online\"\nuser = \"admin\"", 2, "domain to administer is not known"),
+        ("kind = \"wsman\"\nuser = \"a@b.c\"", 1, "needs uri"),
+        ("kind = \"wsman\"\nuser = \"a@b.c\"\nuri = \"http://host/wsman\"", 3, "https only"),
+        (
+            "kind = \"wsman\"\nuser = \"a@b.c\"\nuri = \"https://a:b@host/wsman\"",
+            3,
+            "user name or password in it",
+        ),
+        (
+            "kind = \"lync-online\"\nuser = \"a@b.c\"\nauthentication = \"kerberos\"",
+            3,
+            "not offered by this version",
+        ),
+        (
+            "kind = \"lync-online\"\nuser = \"a@b.c\"\ncredential = \"hunter2\"",
+            3,
+            "a password is never written here",
+        ),
+        ("kind = \"lync-online\"\nuser = \"a@b.c\"\nkeep = 10", 3, "expected a duration in quotes"),
+        ("kind = \"lync-online\"\nuser = \"a@b.c\"\nmax_runspaces = 0", 3, "from 1 to 100"),
+        ("kind = \"lync-online\"\nuser = \"a@b.c\"\n[timeouts]\nopne = \"1s\"", 4, "did you mean open?"),
+        ("kind = \"lync-online\nuser = 1", 1, ""),
+    ] {
+        let found = mistakes(text);
+        assert!(found.iter().any(|(at, said)| *at == line && said.contains(part)), "{text:?}: {found:?}");
+    }
+}
+
+#[test]
+fn several_mistakes_are_shown_at_once() {
+    assert_eq!(mistakes("kind = \"wsman\"\nuser = 3\nkeep = true\n").len(), 4);
+}
+
+#[test]
+fn a_profile_is_not_named_like_a_command_or_a_path() {
+    for name in ["", "status", "../work", "a/b", "-x", ".hidden", "a\nb"] {
+        assert!(check_name(name, &["status"]).is_err(), "{name:?}");
+    }
+    assert!(check_name("Müller & Söhne", &["status"]).is_ok());
+}
