@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
+use crate::commands::add::Add;
+
 /// A shell with a tenant's PowerShell cmdlets; its remote session is removed whatever happens.
 ///
 /// `lyncsh work` connects with the profile `work` and opens a shell in which the tenant's cmdlets
@@ -30,6 +32,20 @@ pub struct Common {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a profile and store its password
+    Add(Add),
+    /// List the profiles
+    List(Json),
+    /// Show what a profile comes to, its defaults filled in
+    Show(Name),
+    /// Remove a profile and its password
+    Remove {
+        #[command(flatten)]
+        profile: Name,
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
+    },
     /// Start the agent of a profile, and say where a PowerShell can attach to it
     Attach {
         #[command(flatten)]

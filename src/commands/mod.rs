@@ -1,10 +1,14 @@
 //! One file for each subcommand, and what all of them begin with.
 
+pub mod add;
 pub mod attach;
 pub mod connect;
 pub mod demo;
+pub mod list;
+pub mod remove;
 pub mod session;
 pub mod shell;
+pub mod show;
 pub mod status;
 pub mod stop;
 
@@ -13,7 +17,7 @@ use std::process::ExitCode;
 use miette::{Context as _, IntoDiagnostic as _};
 
 use crate::agent;
-use crate::cli::{Cli, Command};
+use crate::cli::{self, Cli, Command};
 use crate::folders::Folders;
 use crate::profile::{self, StoreError};
 use connect::Context;
@@ -48,7 +52,16 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         std::env::current_exe().into_diagnostic().wrap_err("the program's own path is not known")?;
     let context = Context { folders, verbosity: cli.common.verbose, program };
     let folders = &context.folders;
+    let done = |result: miette::Result<()>| result.map(|()| ExitCode::SUCCESS);
     match cli.command {
+        Command::Add(add) => {
+            let taken = cli::taken();
+            let taken: Vec<&str> = taken.iter().map(String::as_str).collect();
+            done(add::run(folders, &add, &taken).await)
+        }
+        Command::List(json) => done(list::run(folders, json.json)),
+        Command::Show(profile) => done(show::run(folders, &profile.name).await),
+        Command::Remove { profile, yes } => done(remove::run(folders, &profile.name, yes).await),
         Command::Attach { profile, socket: _ } => attach::run(&context, &profile.name).await,
         Command::Status(json) => status::run(folders, json.json).await,
         Command::Stop { profiles, all } => stop::run(folders, &profiles, all).await,

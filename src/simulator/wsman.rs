@@ -11,8 +11,8 @@ use super::pool::Pool;
 use super::server::{Account, Endpoint};
 use super::shell::{Opening, Shell};
 use crate::transport::wsman::envelope::{
-    Create, DEFAULT_MAX_ENVELOPE_SIZE, Items, MEDIA_TYPE, Request, RequestEnvelope, RequestHeader, Response,
-    ResponseEnvelope, ShellInfo, SignalCode, StreamPart,
+    COMMAND_RESOURCE, CommandInfo, Create, DEFAULT_MAX_ENVELOPE_SIZE, Enumerate, Items, MEDIA_TYPE, Request,
+    RequestEnvelope, RequestHeader, Response, ResponseEnvelope, ShellInfo, SignalCode, StreamPart, ns,
 };
 use crate::transport::wsman::fault::{Fault, code};
 
@@ -20,6 +20,8 @@ use crate::transport::wsman::fault::{Fault, code};
 pub const LIVE_ID: &str = "/OcsPowershellLiveId";
 /// The shortest idle timeout that is granted.
 const SHORTEST_IDLE: Duration = Duration::from_secs(60);
+/// The largest envelope that is taken, in kilobytes: WinRM's default.
+const MAX_ENVELOPE_SIZE: u32 = 500;
 /// WSManFault codes (`wsmerror.h`).
 const INVALID_PARAMETER: u32 = 2_150_858_810;
 const UNSUPPORTED: u32 = 2_150_858_818;
@@ -34,7 +36,7 @@ pub async fn answer(endpoint: &Arc<Endpoint>, account: &Account, body: &[u8]) ->
             (Some(id), answer.unwrap_or_else(Response::Fault))
         }
         Err(error) => (
-            None,
+            error.message_id.clone(),
             Response::Fault(Fault::new(INVALID_PARAMETER, "w:SchemaValidationError", error.to_string())),
         ),
     };
@@ -55,7 +57,12 @@ async fn carry_out(
     let RequestEnvelope { header, request } = envelope;
     match request {
         Request::Create(create) => open(endpoint, account, &header, create).await,
-        Request::Enumerate(_) => Ok(Response::Enumerated(listed(endpoint, account))),
+        Request::Enumerate(asked) => {
+            Ok(Response::Enumerated(listed(endpoint, account, &header.resource_uri, &asked)))
+        }
+        Request::Get if header.resource_uri.eq_ignore_ascii_case(ns::CONFIG) => {
+            Ok(Response::Configured { max_envelope_size: MAX_ENVELOPE_SIZE })
+        }
         Request::Pull { .. } => Ok(Response::Pulled(Items { end: true, ..Items::default() })),
         Request::Disconnect { .. } | Request::Reconnect | Request::Connect { .. } => Err(Fault::new(
             UNSUPPORTED,
@@ -199,10 +206,25 @@ fn described(shell: &Shell) -> ShellInfo {
     }
 }
 
-/// The account's own shells.
-fn listed(endpoint: &Endpoint, account: &Account) -> Items {
+/// The account's own shells, or the commands that run in one of them or in all.
+fn listed(endpoint: &Endpoint, account: &Account, resource: &str, asked: &Enumerate) -> Items {
     let mine: Vec<_> =
         endpoint.shells().values().filter(|shell| shell.owner == account.user).cloned().collect();
+    if resource.eq_ignore_ascii_case(COMMAND_RESOURCE) {
+        let filter = asked.filter.iter().find(|(name, _)| name.eq_ignore_ascii_case("ShellId"));
+        let wanted = |shell: &&Arc<Shell>| filter.is_none_or(|(_, id)| id.eq_ignore_ascii_case(&shell.id));
+        let commands = mine.iter().filter(wanted).flat_map(|shell| commands(shell)).collect();
+        return Items { commands, end: true, ..Items::default() };
+    }
     let shells = mine.iter().map(|shell| described(shell)).collect();
     Items { shells, end: true, ..Items::default() }
+}
+
+fn commands(shell: &Shell) -> Vec<CommandInfo> {
+    let command = |command_id| CommandInfo {
+        shell_id: Some(shell.id.clone()),
+        command_id,
+        state: Some("Connected".into()),
+    };
+    shell.pool.running().into_iter().map(command).collect()
 }

@@ -71,7 +71,16 @@ def main(endpoint):
         _, counted = run(pool, [("Get-Command", {}), ("Measure-Object", {})])
         seen["commands"] = prop(counted[0], "Count")
         pools = RunspacePool.get_runspace_pools(server)
-        seen["pools"] = len(pools)
+        seen["pools"] = [len(pools), len(pools[0].pipelines)]
+        slow = PowerShell(pool)
+        slow.add_cmdlet("Wait-Cs").add_parameter("Seconds", 600)
+        slow.begin_invoke()
+        listed = RunspacePool.get_runspace_pools(server)[0].pipelines
+        seen["running"] = [one.upper() for one in listed] == [slow.id.upper()]
+        slow.stop()
+        seen["stopped"] = slow.state == PSInvocationState.STOPPED
+        server.update_max_payload_size()
+        seen["envelope"] = server.max_envelope_size
     try:
         with wsman(endpoint, "wrong") as server, RunspacePool(server, configuration_name=CONFIGURATION):
             seen["wrong"] = "accepted"

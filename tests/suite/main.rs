@@ -3,6 +3,7 @@ mod agent_mux;
 mod agent_process;
 mod agent_simulator;
 mod agent_world;
+mod credential;
 mod demo;
 mod guard;
 mod kill_matrix;

@@ -49,7 +49,9 @@ async fn pypsrp_opens_pools_runs_cmdlets_and_meets_the_quota() {
         assert_eq!(seen["streams"][stream], count, "{stream}: {seen}");
     }
     assert!(seen["commands"].as_i64().unwrap() >= 40);
-    assert_eq!(seen["pools"], 1);
+    assert_eq!(seen["pools"], serde_json::json!([1, 0]));
+    assert_eq!((&seen["running"], &seen["stopped"]), (&true.into(), &true.into()), "{seen}");
+    assert_eq!(seen["envelope"], 500 * 1024);
     assert_eq!(seen["wrong"], "AuthenticationError");
     let fourth = seen["fourth"].as_str().unwrap();
     assert!(

@@ -222,6 +222,7 @@ fn lists_of_shells_are_read_in_every_form() {
         Response::Pulled(all),
         Response::Pulled(some),
         Response::Got(shell.clone()),
+        Response::Configured { max_envelope_size: 500 },
         Response::Created {
             shell_id: shell.shell_id.clone(),
             resource_uri: shell.resource_uri.clone(),

@@ -29,6 +29,7 @@ pub mod ns {
     pub const WSMV: &str = "http://schemas.microsoft.com/wbem/wsman/1/wsman.xsd";
     pub const SHELL: &str = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell";
     pub const POWERSHELL: &str = "http://schemas.microsoft.com/powershell";
+    pub const CONFIG: &str = "http://schemas.microsoft.com/wbem/wsman/1/config";
     pub const FAULT: &str = "http://schemas.microsoft.com/wbem/wsman/1/wsmanfault";
     pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
     pub const SCHEMA_INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
@@ -204,6 +205,11 @@ pub enum Response {
     Signaled,
     Deleted,
     Got(ShellInfo),
+    /// The service's configuration, of which clients ask how large an envelope may be.
+    Configured {
+        /// Kilobytes of 1,024 bytes.
+        max_envelope_size: u32,
+    },
     Enumerated(Items),
     Pulled(Items),
     Disconnected,

@@ -184,7 +184,10 @@ fn read_response(envelope: &Envelope) -> Result<Response, Reason> {
     Ok(match (base, name) {
         (ns::TRANSFER, "CreateResponse") => created(body)?,
         (ns::TRANSFER, "DeleteResponse") => Response::Deleted,
-        (ns::TRANSFER, "GetResponse") => Response::Got(shell(envelope.content(ns::SHELL, "Shell")?)),
+        (ns::TRANSFER, "GetResponse") => match body.child(ns::CONFIG, "Config") {
+            Some(config) => configured(config)?,
+            None => Response::Got(shell(envelope.content(ns::SHELL, "Shell")?)),
+        },
         (ns::ENUMERATION, "EnumerateResponse") => {
             Response::Enumerated(items(envelope.content(ns::ENUMERATION, "EnumerateResponse")?)?)
         }
@@ -300,6 +303,12 @@ fn streams(body: &Element) -> Result<Vec<StreamPart>, Reason> {
 
 /// Items stand in `w:Items` of an optimised EnumerateResponse, in `n:Items` of a PullResponse; the
 /// end is marked in either namespace.
+fn configured(config: &Element) -> Result<Response, Reason> {
+    let size = config.child_text(ns::CONFIG, "MaxEnvelopeSizekb").and_then(|size| size.parse().ok());
+    let missing = || Reason::Missing("MaxEnvelopeSizekb");
+    Ok(Response::Configured { max_envelope_size: size.ok_or_else(missing)? })
+}
+
 fn items(body: &Element) -> Result<Items, Reason> {
     let mut items = Items::default();
     for list in body.children.iter().filter(|child| child.name == "Items") {

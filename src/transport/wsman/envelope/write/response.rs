@@ -41,7 +41,7 @@ impl Response {
         match self {
             Self::Created { .. } => (ns::TRANSFER, "CreateResponse"),
             Self::Deleted => (ns::TRANSFER, "DeleteResponse"),
-            Self::Got(_) => (ns::TRANSFER, "GetResponse"),
+            Self::Got(_) | Self::Configured { .. } => (ns::TRANSFER, "GetResponse"),
             Self::Enumerated(_) => (ns::ENUMERATION, "EnumerateResponse"),
             Self::Pulled(_) => (ns::ENUMERATION, "PullResponse"),
             Self::Commanded { .. } => (ns::SHELL, "CommandResponse"),
@@ -72,6 +72,11 @@ impl Response {
             }
             Self::Deleted => {}
             Self::Got(shell) => shell.write(xml),
+            Self::Configured { max_envelope_size } => {
+                xml.open("c:Config", &[("xmlns:c", ns::CONFIG)]);
+                xml.text("c:MaxEnvelopeSizekb", &[], &max_envelope_size.to_string());
+                xml.close("c:Config");
+            }
             Self::Enumerated(items) => items.write(xml, "n:EnumerateResponse", "w"),
             Self::Pulled(items) => items.write(xml, "n:PullResponse", "n"),
             Self::Commanded { id } => {

@@ -1,0 +1,118 @@
+//! `lyncsh add`: writes a profile and stores its password.
+
+use std::io::Write as _;
+
+use clap::Args;
+use miette::{Context as _, IntoDiagnostic as _};
+use serde::Serialize;
+
+use crate::credential;
+use crate::folders::Folders;
+use crate::profile::{self, CredentialSource};
+
+/// What a profile is made of.
+#[derive(Args, Debug)]
+pub struct Add {
+    /// The new profile's name
+    #[arg(value_name = "PROFILE")]
+    pub name: String,
+    /// lync-online, skype-server, exchange-server or wsman
+    #[arg(long)]
+    pub kind: String,
+    /// Who signs in, as name@domain
+    #[arg(long)]
+    pub user: Option<String>,
+    /// The domain to administer, where it is not the user's
+    #[arg(long)]
+    pub domain: Option<String>,
+    /// The endpoint's connection URI
+    #[arg(long)]
+    pub uri: Option<String>,
+    /// Ask this address instead of lyncdiscover.DOMAIN
+    #[arg(long, value_name = "URI")]
+    pub discovery: Option<String>,
+    /// The configuration, by its name or as a resource URI
+    #[arg(long)]
+    pub configuration: Option<String>,
+    /// basic or token
+    #[arg(long)]
+    pub authentication: Option<String>,
+    /// Take the password from this command's first line of output
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["prompt", "password_stdin"])]
+    pub credential_command: Option<String>,
+    /// Store no password, ask for it each time
+    #[arg(long, conflicts_with = "password_stdin")]
+    pub prompt: bool,
+    /// Read the password from standard input
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// Write over a profile that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// The file, key by key.
+#[derive(Serialize)]
+struct Written<'a> {
+    kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uri: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discovery: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configuration: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authentication: &'a Option<String>,
+    credential: CredentialSource,
+}
+
+/// Checks, stores the password, writes the file; whatever fails leaves no profile behind.
+pub async fn run(folders: &Folders, add: &Add, taken: &[&str]) -> miette::Result<()> {
+    profile::check_name(&add.name, taken)?;
+    let path = folders.profile(&add.name);
+    if path.exists() && !add.force {
+        return Err(miette::miette!(
+            help = "choose another name, or write over it with --force",
+            "there is a profile '{}' already: {}",
+            add.name,
+            path.display()
+        ));
+    }
+    let credential = match &add.credential_command {
+        Some(command) => CredentialSource::Command(command.clone()),
+        None if add.prompt => CredentialSource::Prompt,
+        None => CredentialSource::Keyring,
+    };
+    let stores = credential == CredentialSource::Keyring;
+    let Add { kind, user, domain, uri, discovery, configuration, authentication, .. } = add;
+    let written = Written { kind, user, domain, uri, discovery, configuration, authentication, credential };
+    let text = toml::to_string(&written).into_diagnostic()?;
+    let profile = profile::parse(&add.name, &path, &text)?;
+    if stores {
+        let user = profile.user.as_deref().unwrap_or(&add.name);
+        let password = match add.password_stdin {
+            true => credential::read_line()?,
+            false => credential::ask(&format!("Password for {user}: ")).await?,
+        };
+        credential::store(&add.name, password).await?;
+    }
+    let folder = folders.profiles();
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| tempfile::NamedTempFile::new_in(&folder))
+        .and_then(|mut beside| {
+            beside.write_all(text.as_bytes())?;
+            beside.persist(&path).map_err(|error| error.error)
+        })
+        .into_diagnostic()
+        .wrap_err_with(|| format!("the profile can't be written to {}", path.display()))?;
+    println!(
+        "The profile '{0}' is written to {1}.\nOpen its shell with: lyncsh {0}",
+        add.name,
+        path.display()
+    );
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! `lyncsh remove`: takes a profile away, and its password.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+use miette::{Context as _, IntoDiagnostic as _};
+
+use crate::credential;
+use crate::folders::Folders;
+use crate::profile;
+
+/// Removes the file and the secret; asks first, unless `yes`.
+pub async fn run(folders: &Folders, name: &str, yes: bool) -> miette::Result<()> {
+    let path = folders.profile(name);
+    if !path.exists() {
+        // Says what there is.
+        profile::load(folders, name)?;
+    }
+    if !yes && !agreed(name)? {
+        println!("'{name}' is kept.");
+        return Ok(());
+    }
+    std::fs::remove_file(&path)
+        .into_diagnostic()
+        .wrap_err_with(|| format!("{} can't be removed", path.display()))?;
+    match credential::delete(name).await {
+        Ok(true) => println!("The profile '{name}' and its password are removed."),
+        Ok(false) => println!("The profile '{name}' is removed; no password was stored for it."),
+        Err(error) => {
+            println!("The profile '{name}' is removed. Whether a password is stored is not known: {error}")
+        }
+    }
+    Ok(())
+}
+
+fn agreed(name: &str) -> miette::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        return Err(miette::miette!(
+            help = "say --yes",
+            "nobody is there to be asked whether '{name}' may go"
+        ));
+    }
+    print!("Remove the profile '{name}' and its password (y/N)? ");
+    let mut answer = String::new();
+    std::io::stdout()
+        .flush()
+        .and_then(|()| std::io::stdin().lock().read_line(&mut answer))
+        .into_diagnostic()?;
+    Ok(answer.trim().eq_ignore_ascii_case("y"))
+}

@@ -1,0 +1,50 @@
+//! `lyncsh show`: what a profile comes to, without its secret.
+
+use crate::credential;
+use crate::folders::Folders;
+use crate::profile::{self, CredentialSource};
+
+/// The effective settings, defaults filled in.
+pub async fn run(folders: &Folders, name: &str) -> miette::Result<()> {
+    let profile = profile::load(folders, name)?;
+    let shown = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    let credential = match &profile.credential {
+        CredentialSource::Command(command) => format!("the command: {command}"),
+        CredentialSource::Prompt => "asked for".to_owned(),
+        CredentialSource::Keyring => match credential::is_stored(name).await {
+            Ok(true) => "stored in the keyring".to_owned(),
+            Ok(false) => "the keyring, where none is stored".to_owned(),
+            Err(error) => error.to_string(),
+        },
+    };
+    let limits = profile.limits;
+    let long = |duration| humantime::format_duration(duration).to_string();
+    for (key, value) in [
+        ("file", profile.path.display().to_string()),
+        ("kind", profile.kind.to_string()),
+        ("user", shown(profile.user)),
+        ("domain", shown(profile.domain)),
+        ("uri", shown(profile.uri.map(|uri| uri.to_string()))),
+        ("discovery", shown(profile.discovery.map(|uri| uri.to_string()))),
+        ("configuration", profile.configuration),
+        ("authentication", profile.authentication.name().to_owned()),
+        ("password", credential),
+        ("keep", long(profile.keep)),
+        ("keep_alive", profile.keep_alive.to_string()),
+        ("max_runspaces", profile.max_runspaces.to_string()),
+        ("idle_timeout", shown(profile.idle_timeout.map(long))),
+        (
+            "timeouts",
+            format!(
+                "connect {}, open {}, operation {}, close {}",
+                long(limits.connect),
+                long(limits.open),
+                long(limits.operation),
+                long(limits.close)
+            ),
+        ),
+    ] {
+        println!("{key:14}  {value}");
+    }
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! Profiles and their passwords, in a real keyring: gnome-keyring in a D-Bus session of the test's own.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use lyncsh::simulator::{Options, PASSWORD, Server};
+
+/// Runs `script` with `$LYNCSH` in a session with an unlocked, empty keyring.
+fn in_session(folder: &Path, script: &str, input: &str) -> Output {
+    let start = "printf 'session\\n' | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1\n";
+    let mut child = Command::new("dbus-run-session")
+        .args(["--", "sh", "-c", &format!("{start}{script}")])
+        .env("LYNCSH", env!("CARGO_BIN_EXE_lyncsh"))
+        .env("LYNCSH_CONFIG_DIR", folder.join("lyncsh"))
+        .env("HOME", folder)
+        .env("XDG_DATA_HOME", folder.join("data"))
+        .env("XDG_CACHE_HOME", folder.join("cache"))
+        .env("XDG_RUNTIME_DIR", folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("dbus and gnome-keyring are needed: run tests/run, which installs them");
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Every file below a folder that has `wanted` in it.
+fn files_with(folder: &Path, wanted: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files_with(&path, wanted));
+        } else if std::fs::read(&path).is_ok_and(|bytes| text(&bytes).contains(wanted)) {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_adds_a_profile_and_works_with_it() {
+    let server = Server::start(Options::default()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!(
+        "$LYNCSH add work --kind lync-online --user admin@litwareinc.com --discovery {} --password-stdin || exit 9\n\
+         $LYNCSH list; $LYNCSH show work\n\
+         printf 'Get-CsTenant\\nexit\\n' | $LYNCSH -vvv work || exit 8\n\
+         $LYNCSH remove work --yes; $LYNCSH list",
+        server.discovery
+    );
+    let root = folder.path().to_owned();
+    let output = tokio::task::spawn_blocking(move || in_session(&root, &script, &format!("{PASSWORD}\n")))
+        .await
+        .unwrap();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{out}\n{err}");
+    assert!(out.contains("Open its shell with: lyncsh work"), "{out}");
+    assert!(out.contains("stored in the keyring"), "{out}");
+    assert!(out.contains("DisplayName                : Litware"), "{out}\n{err}");
+    assert!(err.contains("VERBOSE: AdminDomain = 'litwareinc.com'"), "{err}");
+    assert!(out.contains("The profile 'work' and its password are removed."), "{out}");
+    assert!(out.contains("There are no profiles."), "{out}");
+    assert!(!out.contains(PASSWORD) && !err.contains(PASSWORD), "the password is in the output");
+    assert_eq!(files_with(folder.path(), PASSWORD), Vec::<String>::new());
+    assert!(server.shells().is_empty(), "{:?}", server.shells());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_a_clear_error_and_leaves_no_shell() {
+    let server = Server::start(Options::default()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!(
+        "$LYNCSH add work --kind lync-online --user admin@litwareinc.com --discovery {} --password-stdin || exit 9\n\
+         printf 'Get-CsTenant\\n' | $LYNCSH work",
+        server.discovery
+    );
+    let root = folder.path().to_owned();
+    let output = tokio::task::spawn_blocking(move || in_session(&root, &script, "wrong\n")).await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let err = text(&output.stderr);
+    assert!(err.contains("refused the credential of") && err.contains("admin@litwareinc.com"), "{err}");
+    assert!(server.shells().is_empty());
+}
+
+#[test]
+fn without_a_keyring_the_other_sources_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
+        .args(["add", "work", "--kind", "lync-online", "--user", "a@litwareinc.com", "--password-stdin"])
+        .env("LYNCSH_CONFIG_DIR", folder.path())
+        .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"x\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let err = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(
+        err.contains("the keyring can't be used") && err.contains("prompt") && err.contains("command"),
+        "{err}"
+    );
+    assert!(!folder.path().join("profiles/work.toml").exists());
+}
