@@ -123,7 +123,7 @@ impl Parser {
             };
             let is_value = is_single_quote(letter)
                 || is_double_quote(letter)
-                || matches!(letter, '$' | '@' | '(')
+                || matches!(letter, '$' | '@' | '(' | '[')
                 || letter.is_ascii_digit()
                 || (is_dash(letter) && self.peek_at(1).is_some_and(|next| next.is_ascii_digit()));
             if is_value {

@@ -7,6 +7,7 @@ mod credential;
 mod demo;
 mod guard;
 mod kill_matrix;
+mod line;
 mod profile;
 mod psrp_pools;
 mod psrp_psrpcore;
