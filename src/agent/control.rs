@@ -26,7 +26,8 @@ pub enum Request {
     Release {
         attaching: bool,
     },
-    /// The endpoint had no room for a session: these are removed, and it is asked again.
+    /// The endpoint had no room for a session. It may have some now: these are removed, and it is asked
+    /// again.
     Retry {
         remove: Vec<Uuid>,
     },

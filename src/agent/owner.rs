@@ -311,7 +311,10 @@ impl Owner {
         let failure: Failure = error.failure();
         self.shared.news.tell(Event::Refused { failure, holders });
         let remove = tokio::select! {
-            remove = self.retries.recv() => remove.unwrap_or_default(),
+            remove = self.retries.recv() => match remove {
+                Some(remove) => remove,
+                None => return false,
+            },
             () = self.shared.ending() => return false,
         };
         for shell in &remove {
@@ -320,7 +323,7 @@ impl Owner {
                 self.shared.news.tell(Event::Notice { text });
             }
         }
-        !remove.is_empty()
+        true
     }
 }
 

@@ -33,7 +33,8 @@ pub struct Presence(watch::Sender<Counts>);
 #[derive(Debug)]
 pub struct Stay {
     presence: Presence,
-    announced: bool,
+    /// How it will have left; `None`: as if it had never come.
+    leaves: Option<Last>,
 }
 
 impl Presence {
@@ -43,7 +44,14 @@ impl Presence {
 
     pub fn arrive(&self) -> Stay {
         self.0.send_modify(|counts| counts.here += 1);
-        Stay { presence: self.clone(), announced: false }
+        Stay { presence: self.clone(), leaves: Some(Last::Gone) }
+    }
+
+    /// Somebody who has not said anything yet. Who goes so was not the shell that is waited for.
+    pub fn arrive_silent(&self) -> Stay {
+        let mut stay = self.arrive();
+        stay.leaves = None;
+        stay
     }
 
     /// How the last one left, where nobody is here.
@@ -79,16 +87,20 @@ impl Default for Presence {
 impl Stay {
     /// Leaves, and announces a shell.
     pub fn announce(mut self) {
-        self.announced = true;
+        self.leaves = Some(Last::Announced);
+    }
+
+    /// It has said something.
+    pub fn speak(&mut self) {
+        self.leaves = Some(Last::Gone);
     }
 }
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        let last = if self.announced { Last::Announced } else { Last::Gone };
         self.presence.0.send_modify(|counts| {
             counts.here -= 1;
-            counts.last = last;
+            counts.last = self.leaves.unwrap_or(counts.last);
         });
     }
 }
@@ -130,5 +142,17 @@ mod tests {
         let start = tokio::time::Instant::now();
         presence.wait_deserted(linger).await;
         assert!(start.elapsed() >= SHORT);
+    }
+
+    #[tokio::test]
+    async fn a_visitor_who_says_nothing_is_not_the_announced_shell() {
+        let presence = Presence::new();
+        presence.arrive().announce();
+        drop(presence.arrive_silent());
+        assert_eq!(presence.deserted(), Some(Last::Announced));
+        let mut shell = presence.arrive_silent();
+        shell.speak();
+        drop(shell);
+        assert_eq!(presence.deserted(), Some(Last::Gone));
     }
 }

@@ -33,7 +33,7 @@ pub async fn shells(listener: &Listener, shared: &Shared) {
     loop {
         match listener.accept().await {
             Ok((stream, info)) => {
-                let staying = Staying { stream, _stay: shared.presence.arrive() };
+                let staying = Staying { stream, stay: shared.presence.arrive_silent() };
                 tokio::spawn(attach(staying, info, shared.clone()));
             }
             Err(error) => {
@@ -69,7 +69,7 @@ async fn mux(shared: &Shared) -> Option<Mux> {
 /// A shell's stream: as long as it is there, so is the shell.
 struct Staying {
     stream: Local,
-    _stay: Stay,
+    stay: Stay,
 }
 
 impl AsyncRead for Staying {
@@ -78,7 +78,12 @@ impl AsyncRead for Staying {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.stay.speak();
+        }
+        result
     }
 }
 

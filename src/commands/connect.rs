@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::SecretString;
-use uuid::Uuid;
 
 use crate::agent::access::Access;
+use crate::agent::ask;
 use crate::agent::control::{Event, Failure, Holder, Request};
 use crate::agent::launch::{Agent, Launch, LaunchError, Told};
 use crate::folders::Folders;
@@ -72,7 +72,7 @@ pub async fn connect(
             ending = endings.next() => return Err(ConnectError::Ended(ending)),
         };
         let opened = tokio::select! {
-            opened = opened(&mut agent, &mut drawn) => opened?,
+            opened = opened(&mut agent, &context.folders, &mut drawn) => opened?,
             ending = endings.next() => {
                 drawn.clear();
                 agent.release(GIVING_UP).await;
@@ -88,7 +88,7 @@ pub async fn connect(
 }
 
 /// Waits until the session is open. `false`: this agent was about to end, another may do.
-async fn opened(agent: &mut Agent, drawn: &mut Drawn) -> Result<bool, ConnectError> {
+async fn opened(agent: &mut Agent, folders: &Folders, drawn: &mut Drawn) -> Result<bool, ConnectError> {
     loop {
         match agent.next().await {
             Some(Told::Event(Event::Open)) => return Ok(true),
@@ -97,7 +97,15 @@ async fn opened(agent: &mut Agent, drawn: &mut Drawn) -> Result<bool, ConnectErr
             Some(Told::Event(Event::Failed(failure))) => return Err(failure.into()),
             Some(Told::Event(Event::Refused { failure, holders })) => {
                 drawn.clear();
-                let remove = choose(&failure, &holders)?;
+                let chosen = choose(&failure, &holders).await?;
+                let mut remove = Vec::new();
+                for holder in chosen {
+                    // Its agent would only make a new session where this one's is wanted.
+                    match &holder.ours {
+                        Some(profile) => drop(ask::stop(folders, profile).await),
+                        None => remove.push(holder.shell),
+                    }
+                }
                 agent.ask(Request::Retry { remove }).await;
             }
             Some(Told::Event(Event::Removed { stopped: true, .. })) => return Err(ConnectError::Stopped),
@@ -110,7 +118,7 @@ async fn opened(agent: &mut Agent, drawn: &mut Drawn) -> Result<bool, ConnectErr
 
 /// Lists who holds the slots, and asks the person which of them may go. Without a terminal the list is
 /// the error.
-fn choose(failure: &Failure, holders: &[Holder]) -> Result<Vec<Uuid>, Failure> {
+async fn choose(failure: &Failure, holders: &[Holder]) -> Result<Vec<Holder>, Failure> {
     let list = listed(holders);
     if holders.is_empty() || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         let text = match list.is_empty() {
@@ -122,16 +130,21 @@ fn choose(failure: &Failure, holders: &[Holder]) -> Result<Vec<Uuid>, Failure> {
     eprintln!("{failure}\n\nThese sessions hold the slots:\n{list}");
     eprint!("Remove which (a number, `all`, or nothing to give up)? ");
     let _ = std::io::stderr().flush();
-    let mut answer = String::new();
-    let read = std::io::stdin().lock().read_line(&mut answer);
-    let answer = answer.trim();
-    let chosen: Vec<Uuid> = match (read, answer) {
-        (Ok(_), "all") => holders.iter().map(|holder| holder.shell).collect(),
-        (Ok(_), numbers) => {
+    // A thread of its own: Ctrl-C ends the wait, and not only after an answer.
+    let (answering, answer) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        // No answer is none of the sessions.
+        let _ = std::io::stdin().lock().read_line(&mut line);
+        let _ = answering.send(line);
+    });
+    let answer = answer.await.unwrap_or_default();
+    let chosen: Vec<Holder> = match answer.trim() {
+        "all" => holders.to_vec(),
+        numbers => {
             let numbers = numbers.split([' ', ',']).filter_map(|number| number.parse::<usize>().ok());
-            numbers.filter_map(|number| Some(holders.get(number.checked_sub(1)?)?.shell)).collect()
+            numbers.filter_map(|number| holders.get(number.checked_sub(1)?).cloned()).collect()
         }
-        (Err(_), _) => Vec::new(),
     };
     if chosen.is_empty() {
         return Err(failure.clone());
@@ -242,6 +255,8 @@ fn verbose(step: &Step) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     #[test]

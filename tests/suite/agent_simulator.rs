@@ -1,5 +1,6 @@
 //! The agent in front of an endpoint that behaves as Lync Online did: discovery, tokens, quotas.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use lyncsh::psrp::client::PipelineEvent;
@@ -7,7 +8,7 @@ use lyncsh::psrp::pipeline::{Command, Pipeline};
 use lyncsh::psrp::record::PipelineState;
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 
-use crate::agent_world::{GONE, PATIENCE, World, open, output};
+use crate::agent_world::{GONE, Killed, PATIENCE, World, open, output};
 
 /// A user with the profile `work` at Lync Online.
 async fn online(options: Options, more: &str) -> (World, Server) {
@@ -137,4 +138,64 @@ async fn a_wrong_password_and_an_unknown_domain_are_clear_errors() {
     assert_ne!(code, 0);
     assert!(err.contains("nobody.example"), "{err}");
     assert!(server.shells().is_empty());
+}
+
+/// The program itself, its input kept open.
+fn work(world: &World) -> (Killed, std::process::ChildStdin) {
+    let mut command = world.lyncsh(&["work"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = Killed(command.spawn().unwrap());
+    let stdin = child.0.stdin.take().unwrap();
+    (child, stdin)
+}
+
+async fn until(server: &Server, what: &str, condition: impl Fn(&Server) -> bool) {
+    let start = std::time::Instant::now();
+    while !condition(server) {
+        assert!(start.elapsed() < PATIENCE, "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lyncsh_work_leaves_no_shell_behind_whatever_signal_ends_it_and_when() {
+    use rustix::process::{Pid, Signal, kill_process};
+    for signal in [Signal::TERM, Signal::HUP, Signal::QUIT, Signal::INT, Signal::KILL] {
+        for stage in ["connecting", "idle", "running"] {
+            // Ctrl-C stops the command, and not the shell.
+            if signal == Signal::INT && stage != "connecting" {
+                continue;
+            }
+            let latency = Duration::from_millis(if stage == "connecting" { 100 } else { 0 });
+            let options = Options { fixtures: true, latency, ..Options::default() };
+            let (world, server) = online(options, "").await;
+            let (mut program, mut input) = work(&world);
+            match stage {
+                "connecting" => until(&server, "a request", |server| server.requests() > 0).await,
+                "idle" => {
+                    // The catalogue of names is asked for first; then the shell is idle.
+                    until(&server, "a shell", |server| !server.shells().is_empty()).await;
+                }
+                _ => {
+                    std::io::Write::write_all(&mut input, b"Wait-Cs -Seconds 600\n").unwrap();
+                    let runs = |server: &Server| server.shells().iter().any(|shell| shell.commands > 0);
+                    until(&server, "a command", runs).await;
+                }
+            }
+            kill_process(Pid::from_child(&program.0), signal).unwrap();
+            let (program, status) = tokio::task::spawn_blocking(move || {
+                let status = program.wait();
+                (program, status)
+            })
+            .await
+            .unwrap();
+            assert!(!status.success(), "{signal:?} while {stage}");
+            empty(&server).await;
+            drop((program, input));
+            let gone = |_: &Server| world.agent().is_none();
+            until(&server, "no agent", gone).await;
+            let left = std::fs::read_dir(world.folders.state.join("sessions")).map_or(0, Iterator::count);
+            assert_eq!(left, 0, "{signal:?} while {stage}");
+        }
+    }
 }

@@ -201,7 +201,7 @@ impl World {
             .env("LYNCSH_TEST_SOCKET", self.place().socket)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+            .stderr(Stdio::inherit());
         let mut child = Killed(command.spawn().unwrap());
         let said = BufReader::new(child.0.stdout.take().unwrap());
         let stdin = child.0.stdin.take().unwrap();
