@@ -12,6 +12,9 @@ use crate::platform;
 /// terminating zero, Linux 108 (`sockaddr_un`).
 const MAX_SOCKET_PATH: usize = 103;
 
+/// Where Windows has its named pipes.
+const PIPES: &str = r"\\.\pipe\";
+
 /// The files of one agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -50,7 +53,7 @@ impl Place {
             if cfg!(windows) {
                 // The pipes' namespace is the whole machine's.
                 let whole = format!("{}\0{profile}", runtime.display());
-                PathBuf::from(format!(r"\\.\pipe\lyncsh-{:016x}-{ending}", platform::hash(whole.as_bytes())))
+                PathBuf::from(format!("{PIPES}lyncsh-{:016x}-{ending}", platform::hash(whole.as_bytes())))
             } else {
                 sockets.join(format!("{stem}.{ending}"))
             }
@@ -63,6 +66,13 @@ impl Place {
             starting: beside("starting"),
             folders: [runtime.clone(), sockets],
         }
+    }
+
+    /// The socket as a PowerShell takes it (`NamedPipeConnectionInfo`): the whole path on Unix, on
+    /// Windows the pipe's bare name.
+    pub fn socket_for_powershell(&self) -> String {
+        let path = self.socket.display().to_string();
+        path.strip_prefix(PIPES).map(str::to_owned).unwrap_or(path)
     }
 
     /// Makes the folders, for the user alone.
@@ -127,6 +137,7 @@ fn short_folder(runtime: &Path) -> PathBuf {
 mod tests {
     use super::*;
 
+    #[cfg(unix)]
     fn folders(runtime: &Path) -> Folders {
         let [config, cache, state, runtime] = ["c", "k", "s", "r"].map(|part| runtime.join(part));
         Folders { config, cache, state, runtime }

@@ -39,32 +39,29 @@ mod tests {
     fn read(source: &str) -> Option<String> {
         let mut chars = source.strip_prefix('(').unwrap_or(source).chars().peekable();
         let mut value = String::new();
-        loop {
-            if !is_quote(chars.next()?) {
-                return None;
-            }
-            loop {
-                let one = chars.next()?;
-                if is_quote(one) {
-                    match chars.peek() {
-                        Some(&second) if is_quote(second) => {
-                            chars.next();
-                            value.push(second);
-                        }
-                        _ => break,
-                    }
-                } else {
-                    value.push(one);
-                }
-            }
-            let rest: String = chars.clone().collect();
-            if rest.is_empty() || rest == ")" {
-                return Some(value);
-            }
-            let rest = rest.strip_prefix(" + [char]0 + ")?.to_owned();
-            value.push('\0');
-            return read(&rest).map(|end| value + &end);
+        if !is_quote(chars.next()?) {
+            return None;
         }
+        loop {
+            let one = chars.next()?;
+            if is_quote(one) {
+                match chars.peek() {
+                    Some(&second) if is_quote(second) => {
+                        chars.next();
+                        value.push(second);
+                    }
+                    _ => break,
+                }
+            } else {
+                value.push(one);
+            }
+        }
+        let rest: String = chars.collect();
+        if rest.is_empty() || rest == ")" {
+            return Some(value);
+        }
+        value.push('\0');
+        read(rest.strip_prefix(" + [char]0 + ")?).map(|end| value + &end)
     }
 
     /// The literal as the grammar sees it: one string and nothing else.
