@@ -6,6 +6,7 @@ mod agent_world;
 mod credential;
 mod demo;
 mod guard;
+mod hook;
 mod kill_matrix;
 mod line;
 mod profile;
