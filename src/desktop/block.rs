@@ -119,10 +119,9 @@ pub fn render(body: &str, newline: Newline) -> String {
     text + END
 }
 
-/// FNV-1a over the lines, whatever ends them.
+/// Over the lines, whatever ends them.
 fn sum(body: &str) -> u32 {
-    let bytes = body.lines().flat_map(|line| line.bytes().chain([b'\n']));
-    bytes.fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    super::sum(body.lines().flat_map(|line| line.bytes().chain([b'\n'])))
 }
 
 fn units(text: &str) -> Vec<u16> {

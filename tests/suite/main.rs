@@ -15,6 +15,7 @@ mod psrp_psrpcore;
 mod psrp_recordings;
 mod psrp_replay;
 mod psrp_transcripts;
+mod shortcut;
 mod simulator;
 mod slots_terminal;
 mod stream;
