@@ -74,7 +74,7 @@ fn make(shortcut: &Shortcut, options: &Options) -> miette::Result<()> {
             .wrap_err_with(|| format!("{} can't be written", file.path.display()))?;
     }
     for file in &files {
-        println!("{}", file.path.display());
+        println!("{} opens the shell of '{}'.", file.path.display(), shortcut.name);
         trust(&file.path);
     }
     if let Some(path) = terminal_profile(shortcut.name) {
@@ -82,7 +82,7 @@ fn make(shortcut: &Shortcut, options: &Options) -> miette::Result<()> {
         write(&File { path: path.clone(), bytes, executable: false })
             .into_diagnostic()
             .wrap_err_with(|| format!("{} can't be written", path.display()))?;
-        println!("{} (a profile of Windows Terminal)", path.display());
+        println!("{} has it in Windows Terminal's list, once that starts anew.", path.display());
     }
     if desktop == Desktop::Free && terminal::found().next().is_none() {
         eprintln!("No terminal is on PATH for it to open: install one of {}.", terminal::names());

@@ -44,8 +44,7 @@ impl Desktop {
     /// The name of a profile's shortcut.
     pub fn file_name(self, name: &str) -> String {
         match self {
-            // A word without spaces, which is the entry's id in menus.
-            Self::Free => format!("lyncsh-{}.desktop", name.replace(' ', "-")),
+            Self::Free => format!("lyncsh-{name}.desktop"),
             Self::Windows => format!("lyncsh {name}.lnk"),
             Self::Mac => format!("lyncsh {name}.command"),
         }

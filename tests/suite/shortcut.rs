@@ -1,7 +1,9 @@
 //! Shortcuts, as those read them who are to open them.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use lyncsh::desktop::icon::{self, Colour};
 use lyncsh::desktop::quote;
@@ -194,4 +196,159 @@ fn windows_and_a_posix_shell_take_a_command_line_apart_into_what_it_was() {
     let script = format!("printf '%s|' {}", quote::posix(&words));
     let output = Command::new("sh").args(["-c", &script]).output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), words.join("|") + "|");
+}
+
+/// A person's home with a profile, and the endpoint that it leads to.
+struct Home {
+    folder: tempfile::TempDir,
+    endpoint: Ended,
+}
+
+/// A process that ends with the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Ended {
+    /// Its first line.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        BufReader::new(self.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        line
+    }
+}
+
+impl Home {
+    fn new(profile: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lyncsh"));
+        let child = command.args(["demo", "--serve"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut home = Self { folder: tempfile::tempdir().unwrap(), endpoint: Ended(child) };
+        let ready: Value = serde_json::from_str(&home.endpoint.line()).unwrap();
+        let text = format!(
+            "kind = 'lync-online'\nuser = {}\ndiscovery = {}\nshell = 'console'\ncredential = {{ command = \"printf %s '{}'\" }}\n",
+            ready["user"],
+            ready["discovery"],
+            ready["password"].as_str().unwrap(),
+        );
+        let folder = home.path("conf/profiles");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::create_dir(home.path("Desktop")).unwrap();
+        std::fs::write(folder.join(format!("{profile}.toml")), text).unwrap();
+        home
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs lyncsh, and gives what it printed and whether it went well.
+    fn lyncsh(&self, arguments: &[&str]) -> (String, bool) {
+        let output = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
+            .args(arguments)
+            .env("HOME", self.folder.path())
+            .env("LYNCSH_CONFIG_DIR", self.path("conf"))
+            .env_remove("XDG_CONFIG_HOME")
+            .env_remove("XDG_DATA_HOME")
+            .env_remove("DISPLAY")
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (String::from_utf8(text).unwrap(), output.status.success())
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn shortcuts_come_and_go_where_the_flags_say() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = Home::new("my work");
+    let name = "lyncsh-my work.desktop";
+    let desk = home.path("Desktop").join(name);
+    let menu = home.path(".local/share/applications").join(name);
+    let autostart = home.path(".config/autostart").join(name);
+    let (said, good) = home.lyncsh(&["shortcut", "my work"]);
+    assert!(good && said.contains(&format!("{} opens the shell of 'my work'.", desk.display())), "{said}");
+    assert_eq!(std::fs::metadata(&desk).unwrap().permissions().mode() & 0o777, 0o755);
+    assert!(!menu.exists());
+    let out = home.path("out");
+    for _ in 0..2 {
+        let (said, good) =
+            home.lyncsh(&["shortcut", "my work", "--menu", "--autostart", "--output", out.to_str().unwrap()]);
+        assert!(good, "{said}");
+    }
+    assert!(menu.exists() && autostart.exists());
+    assert!(out.join(name).exists());
+    let icon = home.path("conf/state/icons/my work.svg");
+    assert!(home.lyncsh(&["shortcut", "my work", "--remove", "--menu"]).1);
+    assert!(!menu.exists() && desk.exists() && icon.exists());
+    assert!(home.lyncsh(&["shortcut", "my work", "--remove"]).1);
+    assert!(!desk.exists() && !autostart.exists() && !icon.exists());
+    let (said, good) = home.lyncsh(&["shortcut", "my work", "--remove"]);
+    assert!(good && said.contains("There is no shortcut for 'my work'."), "{said}");
+    let (said, good) = home.lyncsh(&["shortcut", "wrok"]);
+    assert!(!good && said.contains("there is no profile 'wrok'"), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_desktop_entry_opens_a_terminal_that_shows_the_prompt_and_a_closed_window_ends_the_session() {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let home = Home::new("my work");
+    assert!(home.lyncsh(&["shortcut", "my work"]).1);
+    let mut display = Command::new("Xvfb");
+    let child = display
+        .args(["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("Xvfb: Debian's xvfb has it, and `tests/run` installs it");
+    let mut display = Ended(child);
+    let number = display.line();
+    // The terminal that Debian's alternatives name, whichever it would be here, is xterm, which writes
+    // down what it shows.
+    let bin = home.path("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let xterm = which::which("xterm").expect("xterm: `tests/run` installs it");
+    std::os::unix::fs::symlink(xterm, bin.join("x-terminal-emulator")).unwrap();
+    std::os::unix::fs::symlink(which::which("sh").unwrap(), bin.join("sh")).unwrap();
+    let log = home.path("shown");
+    let resources = format!("*logging: true\n*logFile: {}\n*geometry: 80x24\n", log.display());
+    std::fs::write(home.path("resources"), resources).unwrap();
+    let gio = which::which("gio").expect("gio: Debian's libglib2.0-bin has it, and `tests/run` installs it");
+    let status = Command::new(gio)
+        .arg("launch")
+        .arg(home.path("Desktop/lyncsh-my work.desktop"))
+        .env("DISPLAY", format!(":{}", number.trim()))
+        .env("XENVIRONMENT", home.path("resources"))
+        .env("PATH", &bin)
+        .env("HOME", home.folder.path())
+        .env("LC_ALL", "C.UTF-8")
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let shown = || {
+        let mut screen = vt100::Parser::new(24, 80, 0);
+        screen.process(&std::fs::read(&log).unwrap_or_default());
+        screen.screen().contents()
+    };
+    wait(PATIENCE, || shown().contains("[my work] PS>"), || shown());
+    let status = || home.lyncsh(&["status", "--json"]).0;
+    assert!(status().contains("my work"), "{}", status());
+    // Every window is gone with its display.
+    drop(display);
+    wait(PATIENCE, || !status().contains("my work"), || status());
+}
+
+#[cfg(target_os = "linux")]
+fn wait(patience: Duration, done: impl Fn() -> bool, shown: impl Fn() -> String) {
+    let until = Instant::now() + patience;
+    while !done() {
+        assert!(Instant::now() < until, "{}", shown());
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
