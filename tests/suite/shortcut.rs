@@ -336,12 +336,12 @@ fn a_desktop_entry_opens_a_terminal_that_shows_the_prompt_and_a_closed_window_en
         screen.process(&std::fs::read(&log).unwrap_or_default());
         screen.screen().contents()
     };
-    wait(PATIENCE, || shown().contains("[my work] PS>"), || shown());
+    wait(PATIENCE, || shown().contains("[my work] PS>"), shown);
     let status = || home.lyncsh(&["status", "--json"]).0;
     assert!(status().contains("my work"), "{}", status());
     // Every window is gone with its display.
     drop(display);
-    wait(PATIENCE, || !status().contains("my work"), || status());
+    wait(PATIENCE, || !status().contains("my work"), status);
 }
 
 #[cfg(target_os = "linux")]
