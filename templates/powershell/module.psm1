@@ -94,7 +94,7 @@ $module.OnRemove = {
     if ($held -and [object]::ReferenceEquals($held.Value, $session)) {
         Microsoft.PowerShell.Utility\Remove-Variable -Name {{ session|ps }} -Scope Global -ErrorAction Ignore
     }
-    $left = @(foreach ($one in $global:lyncsh) { if (-not [object]::ReferenceEquals($one, $facts)) { $one } })
+    $left = @(foreach ($one in $global:lyncsh) { if (-not [object]::ReferenceEquals($one.Session, $session)) { $one } })
     if ($left.Count -gt 1) { $global:lyncsh = $left }
     elseif ($left.Count) { $global:lyncsh = $left[0] }
     else { Microsoft.PowerShell.Utility\Remove-Variable -Name lyncsh -Scope Global -ErrorAction Ignore }
