@@ -63,13 +63,10 @@ pub enum Command {
         #[arg(long, group = "wanted", hide = true)]
         json: bool,
     },
-<<<<<<< HEAD
     /// Forget the exported cmdlets of a profile, and export them anew where a PowerShell is found
     Refresh(Name),
-=======
     /// Make a shortcut that opens a profile's shell in a terminal: on the desktop, or where you say
     Shortcut(shortcut::Options),
->>>>>>> next
     /// Show every agent, its shells, and who holds the slots of its endpoint
     Status(Json),
     /// End agents and remove their sessions

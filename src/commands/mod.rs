@@ -66,7 +66,6 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::List(json) => done(list::run(folders, json.json)),
         Command::Show(profile) => done(show::run(folders, &profile.name).await),
         Command::Remove { profile, yes } => done(remove::run(folders, &profile.name, yes).await),
-<<<<<<< HEAD
         Command::Attach { profile, module, socket, json } => {
             let wanted = match (module, socket, json) {
                 (true, ..) => Wanted::Module,
@@ -77,10 +76,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
             attach::run(&context, &profile.name, wanted).await
         }
         Command::Refresh(profile) => refresh::run(&context, &profile.name).await,
-=======
-        Command::Attach { profile, socket: _ } => attach::run(&context, &profile.name).await,
         Command::Shortcut(options) => shortcut::run(&context, config.as_deref(), &options).await,
->>>>>>> next
         Command::Status(json) => status::run(folders, json.json).await,
         Command::Stop { profiles, all } => stop::run(folders, &profiles, all).await,
         Command::Demo(demo) => demo::run(&context, &demo).await,
