@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::add::Add;
-use crate::commands::shortcut;
+use crate::commands::{hook, shortcut};
 
 /// A shell with a tenant's PowerShell cmdlets; its remote session is removed whatever happens.
 ///
@@ -54,6 +54,11 @@ pub enum Command {
         /// Print the socket's path
         #[arg(long, required = true)]
         socket: bool,
+    },
+    /// Have the cmdlets in every PowerShell, from its start
+    Hook {
+        #[command(subcommand)]
+        action: hook::Action,
     },
     /// Make a shortcut that opens a profile's shell in a terminal: on the desktop, or where you say
     Shortcut(shortcut::Options),

@@ -3,6 +3,8 @@
 use font8x8::UnicodeFonts as _;
 use minijinja::context;
 
+use crate::platform;
+
 /// The sides of the pictures in an `.ico`, in pixels.
 const SIDES: [u32; 4] = [16, 32, 48, 256];
 /// How many samples a pixel takes along each side.
@@ -22,9 +24,9 @@ pub struct Colour {
 impl Colour {
     /// The name's own, the same on every machine.
     pub fn of(name: &str) -> Self {
-        let sum = super::sum(name.bytes());
-        // FNV-1a's upper half depends on all of a short name.
-        let hue = f32::from(u16::try_from(sum >> 16).unwrap_or_default()) / 65_536.0 * 6.0;
+        // FNV-1a's upper bits depend on all of a short name.
+        let hue = f32::from(u16::try_from(platform::hash(name.as_bytes()) >> 48).unwrap_or_default());
+        let hue = hue / 65_536.0 * 6.0;
         let mut value = 0.85;
         loop {
             let colour = Self::from_hue(hue, 0.7, value);
