@@ -1,6 +1,8 @@
 //! What differs from one operating system to the next: users, private folders, processes that live on
 //! their own.
 
+pub mod job;
+
 use std::io;
 use std::path::Path;
 use std::process::Command;

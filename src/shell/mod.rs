@@ -1,6 +1,8 @@
 //! What the person types into.
 
 pub mod console;
+pub mod module;
+pub mod pwsh;
 
 use tokio::sync::mpsc;
 
