@@ -34,7 +34,7 @@ async fn attach(context: &Context, name: &str) -> miette::Result<ExitCode> {
         Err(ConnectError::Ended(ending)) => return Ok(ExitCode::from(ending.exit_code())),
         result => result?,
     };
-    let printed = writeln!(std::io::stdout(), "{}", agent.place.socket.display());
+    let printed = writeln!(std::io::stdout(), "{}", agent.place.socket_for_powershell());
     agent.ask(Request::Release { attaching: printed.is_ok() }).await;
     // Until it has heard that a shell is about to come.
     while agent.next().await.is_some() {}

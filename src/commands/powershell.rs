@@ -191,7 +191,7 @@ async fn start(
         sessions.profiles.iter().map(|profile| Module::prepare(folders, program, profile)).collect();
     let connect: PathBuf = module::connect_script(folders, program, &sessions.title, &modules?)?;
     let mut command = Command::new(&shell.path);
-    command.args(arguments.with(&connect)).env(gate::VARIABLE, gate);
+    command.args(arguments.with(folders, &connect)?).env(gate::VARIABLE, gate);
     let (job, end) = Job::start(command)
         .into_diagnostic()
         .wrap_err_with(|| format!("{} can't be started", shell.path.display()))?;

@@ -60,8 +60,8 @@ async fn main() {
         }
     }
     if let Some(at) = arguments.iter().position(|word| word == "-Command") {
-        let text = arguments[at + 1].split_once('\n').expect("the script that connects goes first").1;
-        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        // The first lines are about the script that connects.
+        for line in arguments[at + 1].lines().skip(2).filter(|line| !line.trim().is_empty()) {
             run(line, &sessions).await;
         }
         std::process::exit(0);

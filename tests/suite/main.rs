@@ -1,4 +1,7 @@
-//! Everything a user or a peer does, in one test program: one link, many files.
+//! Everything a user or a peer does, in one test program: one link, many files. It uses Unix's sockets,
+//! signals, terminals and modes; what Windows has in their place `tests/windows/run` tries.
+#![cfg(unix)]
+
 mod agent_mux;
 mod agent_process;
 mod agent_simulator;

@@ -6,6 +6,8 @@ use std::path::Path;
 use base64::Engine as _;
 
 use super::find::Edition;
+use crate::folders::Folders;
+use crate::shell::module::{self, Command, ModuleError, quote};
 
 /// The person's arguments, as PowerShell's own parser would part them
 /// (`CommandLineParameterParser.cs`).
@@ -114,27 +116,26 @@ impl Arguments {
 
     /// What the PowerShell is started with. `connect` is the script that connects; it ends the
     /// PowerShell where it can't.
-    pub fn with(self, connect: &Path) -> Vec<String> {
-        let path = connect.display().to_string();
+    pub fn with(self, folders: &Folders, connect: &Path) -> Result<Vec<String>, ModuleError> {
         let mut words = vec!["-NoLogo".to_owned()];
         words.extend(self.options);
-        let first = format!(". {}", quote(&path));
+        let text = |command| module::command_text(folders, connect, command);
         match self.run {
-            Run::Prompt => words.extend(["-NoExit".to_owned(), "-File".to_owned(), path]),
-            Run::Text(text) => words.extend(["-Command".to_owned(), format!("{first}\n{text}")]),
-            Run::TextWith(text, arguments) => {
-                words.extend(["-CommandWithArgs".to_owned(), format!("{first}\n{text}")]);
+            Run::Prompt => {
+                words.extend(["-NoExit".to_owned(), "-File".to_owned(), connect.display().to_string()]);
+            }
+            Run::Text(run) => words.extend(["-Command".to_owned(), text(Command::Text(&run))?]),
+            Run::TextWith(run, arguments) => {
+                words.extend(["-CommandWithArgs".to_owned(), text(Command::Text(&run))?]);
                 words.extend(arguments);
             }
             Run::Script(script, arguments) => {
-                let called: Vec<String> = arguments.iter().map(|word| argument(word)).collect();
-                let call = format!("& {} {}", quote(&script), called.join(" "));
-                // A script's own `exit` sets $LASTEXITCODE; one that has none ends with 0 (-File).
-                let text = format!("{first}\n$global:LASTEXITCODE = 0\n{}\nexit $LASTEXITCODE", call.trim());
-                words.extend(["-Command".to_owned(), text]);
+                let arguments: Vec<String> = arguments.iter().map(|word| argument(word)).collect();
+                let run = text(Command::Script(&script, &arguments.join(" ")))?;
+                words.extend(["-Command".to_owned(), run]);
             }
         }
-        words
+        Ok(words)
     }
 }
 
@@ -169,23 +170,18 @@ fn argument(word: &str) -> String {
     }
 }
 
-/// As text that PowerShell reads back as it is; it takes typographic quotes for quotes as well.
-fn quote(text: &str) -> String {
-    let doubled = text.chars().flat_map(|one| {
-        let twice = matches!(one, '\'' | '\u{2018}'..='\u{201b}');
-        std::iter::repeat_n(one, if twice { 2 } else { 1 })
-    });
-    format!("'{}'", doubled.collect::<String>())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn given(words: &[&str]) -> Vec<String> {
         let words: Vec<String> = words.iter().map(ToString::to_string).collect();
-        Arguments::parse(&words, Edition::Core).unwrap().with(Path::new("/c/o'n.ps1"))
+        let temp = tempfile::tempdir().unwrap();
+        let folders = Folders::find(Some(temp.path())).unwrap();
+        Arguments::parse(&words, Edition::Core).unwrap().with(&folders, Path::new("/c/o'n.ps1")).unwrap()
     }
+
+    const FIRST: &str = ". '/c/o''n.ps1'\nif (-not (Get-Module -Name 'lyncsh-*')) { exit 1 }\n";
 
     #[test]
     fn a_person_s_options_come_before_the_script_that_connects() {
@@ -198,21 +194,23 @@ mod tests {
 
     #[test]
     fn a_command_runs_when_the_cmdlets_are_there() {
-        let ends = ["-Command", ". '/c/o''n.ps1'\nGet-CsTenant | fl Name"];
+        let ends = ["-Command", &format!("{FIRST}Get-CsTenant | fl Name")];
         assert_eq!(given(&["-nop", "-c", "Get-CsTenant", "| fl", "Name"])[2..], ends);
         let encoded = base64::engine::general_purpose::STANDARD
             .encode("Get-CsTenant | fl Name".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>());
         assert_eq!(given(&["-EncodedCommand", &encoded])[1..], ends);
         assert_eq!(
             given(&["-CommandWithArgs", "$args", "a b", "-c"])[1..],
-            ["-CommandWithArgs", ". '/c/o''n.ps1'\n$args", "a b", "-c"]
+            ["-CommandWithArgs", &format!("{FIRST}$args"), "a b", "-c"]
         );
     }
 
     #[test]
     fn a_script_keeps_its_arguments_and_its_exit_code() {
-        let text = ". '/c/o''n.ps1'\n$global:LASTEXITCODE = 0\n\
-                    & 'x.ps1' -User 'a b' -Force -Size:'3' -Quiet:$false 'it''s' '-1'\nexit $LASTEXITCODE";
+        let text = &format!(
+            "{FIRST}$global:LASTEXITCODE = 0\n\
+             & 'x.ps1' -User 'a b' -Force -Size:'3' -Quiet:$false 'it''s' '-1'\nexit $LASTEXITCODE"
+        );
         let words = ["x.ps1", "-User", "a b", "-Force", "-Size:3", "-Quiet:$false", "it's", "-1"];
         assert_eq!(given(&words)[1..], ["-Command", text]);
         assert_eq!(given(&[&["-File"], words.as_slice()].concat())[1..], ["-Command", text]);
