@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::add::Add;
+use crate::commands::shortcut;
 
 /// A shell with a tenant's PowerShell cmdlets; its remote session is removed whatever happens.
 ///
@@ -54,6 +55,8 @@ pub enum Command {
         #[arg(long, required = true)]
         socket: bool,
     },
+    /// Make a shortcut that opens a profile's shell in a terminal: on the desktop, or where you say
+    Shortcut(shortcut::Options),
     /// Show every agent, its shells, and who holds the slots of its endpoint
     Status(Json),
     /// End agents and remove their sessions

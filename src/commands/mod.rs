@@ -9,6 +9,7 @@ pub mod powershell;
 pub mod remove;
 pub mod session;
 pub mod shell;
+pub mod shortcut;
 pub mod show;
 pub mod status;
 pub mod stop;
@@ -51,6 +52,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
     }
     let program =
         std::env::current_exe().into_diagnostic().wrap_err("the program's own path is not known")?;
+    let config = cli.common.config_dir;
     let context = Context { folders, verbosity: cli.common.verbose, program };
     let folders = &context.folders;
     let done = |result: miette::Result<()>| result.map(|()| ExitCode::SUCCESS);
@@ -64,6 +66,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Show(profile) => done(show::run(folders, &profile.name).await),
         Command::Remove { profile, yes } => done(remove::run(folders, &profile.name, yes).await),
         Command::Attach { profile, socket: _ } => attach::run(&context, &profile.name).await,
+        Command::Shortcut(options) => shortcut::run(&context, config.as_deref(), &options).await,
         Command::Status(json) => status::run(folders, json.json).await,
         Command::Stop { profiles, all } => stop::run(folders, &profiles, all).await,
         Command::Demo(demo) => demo::run(&context, &demo).await,
