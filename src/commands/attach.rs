@@ -9,10 +9,15 @@ use super::connect::{ConnectError, Context, connect};
 use crate::agent::control::Request;
 use crate::platform::Endings;
 use crate::profile;
+use crate::shell::pwsh::gate::{self, Passed};
 
 /// Prints the socket's path, starts the agent where none runs, and leaves. The agent waits half a
 /// minute for the shell. A failure is one line on standard error: a PowerShell reads it.
 pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
+    // Inside of a shell that a launcher has started, the launcher speaks first.
+    if gate::wait(name).await == Passed::Failed {
+        return Ok(ExitCode::FAILURE);
+    }
     match attach(context, name).await {
         Ok(code) => Ok(code),
         Err(error) => {

@@ -6,6 +6,7 @@ pub mod connect;
 pub mod demo;
 pub mod hook;
 pub mod list;
+pub mod powershell;
 pub mod remove;
 pub mod session;
 pub mod shell;
@@ -73,17 +74,11 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Stop { profiles, all } => stop::run(folders, &profiles, all).await,
         Command::Demo(demo) => demo::run(&context, &demo).await,
         Command::Agent => Ok(ExitCode::FAILURE),
-        Command::Shell(words) => {
-            let [name] = words.as_slice() else {
-                let extra = words.get(1).map_or("", String::as_str);
-                return Err(StoreError::Name {
-                    name: words.join(" "),
-                    reason: format!("the console takes no arguments, and '{extra}' is one"),
-                }
-                .into());
-            };
-            let profile = profile::load(folders, name)?;
-            shell::run(&context, profile, None).await
+        // Parsed already: `Cli::read`.
+        Command::Shell(_) => Ok(ExitCode::FAILURE),
+        Command::Work(work) => {
+            let profile = profile::load(folders, &work.name)?;
+            shell::run(&context, profile, None, work.shell.as_deref(), &work.arguments).await
         }
     }
 }
