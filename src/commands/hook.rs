@@ -8,12 +8,13 @@ use miette::IntoDiagnostic as _;
 
 use super::agreed;
 use super::connect::Context;
+use crate::desktop::block::{self, Newline};
 use crate::desktop::hook;
 use crate::desktop::startup::{self, Change, Place};
 use crate::folders::Folders;
 use crate::profile::{self, Profile};
 use crate::shell::module::{self, Exports, Module};
-use crate::shell::pwsh::{Choice, PowerShell};
+use crate::shell::pwsh::find::{Choice, PowerShell};
 
 /// What is done with the hook.
 #[derive(Debug, Subcommand)]
@@ -49,7 +50,7 @@ pub fn run(context: &Context, action: &Action) -> miette::Result<()> {
         Action::Install { of, yes } => install(context, of, *yes),
         Action::Remove => remove(),
         Action::Print(of) => {
-            print!("{}", lines(context, of)?.text);
+            println!("{}", block::render(&lines(context, of)?.text, Newline::Lf));
             Ok(())
         }
     }
@@ -111,7 +112,7 @@ fn install(context: &Context, of: &Of, yes: bool) -> miette::Result<()> {
         }
     }
     if !changes.is_empty() {
-        show(&changes, &lines.text);
+        show(&changes);
         if !yes && !agreed("Write them (y/N)? ", "the hook may be written")? {
             println!("Nothing is written.");
             return Ok(());
@@ -142,16 +143,15 @@ fn found() -> Vec<PowerShell> {
     names.iter().filter_map(choice).collect()
 }
 
-fn show(changes: &[Change], lines: &str) {
+fn show(changes: &[Change]) {
     for change in changes {
-        let how = if change.updates() {
-            "has these lines anew, in their place"
-        } else {
-            "gets these lines at its end"
+        let how = match change.updates() {
+            true => "gets these lines in place of the hook that is there",
+            false => "gets these lines at its end",
         };
-        println!("{} {how}:", change.file().display());
+        let block: String = change.block().lines().map(|line| format!("    {line}\n")).collect();
+        println!("{} {how}:\n\n{block}", change.file().display());
     }
-    println!("\n{}", lines.trim_end().lines().map(|line| format!("    {line}\n")).collect::<String>());
 }
 
 fn remove() -> miette::Result<()> {

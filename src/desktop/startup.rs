@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::block::{self, BlockError, Newline};
-use crate::shell::pwsh::Edition;
+use crate::shell::pwsh::find::Edition;
 
 /// What the file of the current user for all hosts is called (about_Profiles).
 const FILE: &str = "profile.ps1";
@@ -95,6 +95,14 @@ impl Change {
     /// Whether the file has a block already.
     pub fn updates(&self) -> bool {
         self.before.as_deref().is_some_and(|before| matches!(block::body(before), Ok(Some(_))))
+    }
+
+    /// The block that the file has afterwards; nothing where it has none.
+    pub fn block(&self) -> String {
+        match block::body(&self.after) {
+            Ok(Some(body)) => block::render(&body, Newline::Lf),
+            _ => String::new(),
+        }
     }
 
     /// Writes it: whole or not at all, with the permissions that the file had.
