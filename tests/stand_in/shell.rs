@@ -86,8 +86,8 @@ async fn attach(profile: &str) -> Option<Session> {
     let host = HostInfo {
         window: (80, 25),
         buffer: (80, 25),
-        foreground: -1,
-        background: -1,
+        foreground: 7,
+        background: 0,
         title: String::new(),
         is_null: false,
     };
@@ -188,7 +188,8 @@ async fn invoke(at: usize, session: &Session, line: &str) {
     while let Some(event) = running.next().await {
         match event {
             Ok(PipelineEvent::Output(_)) => count += 1,
-            Ok(PipelineEvent::State(state, _)) => say(&format!("{at}: {state:?}, {count} objects\n")),
+            Ok(PipelineEvent::State(state, None)) => say(&format!("{at}: {state:?}, {count} objects\n")),
+            Ok(PipelineEvent::State(state, Some(why))) => say(&format!("{at}: {state:?}, {}\n", why.message)),
             Ok(_) => {}
             Err(error) => say(&format!("{at}: {error}\n")),
         }
