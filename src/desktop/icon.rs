@@ -159,10 +159,10 @@ impl Letters {
     /// Whether a place (0 to 1) is on a letter.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is within the cells")]
     fn cover(&self, x: f32, y: f32) -> bool {
-        let wide = self.0.len().max(1);
-        let cells = side_of(u32::try_from(wide).unwrap_or(1) * 8);
-        // A cell is square; the letters are in the middle.
-        let (column, row) = ((x - 0.5) / ROOM * cells + cells / 2.0, (y - 0.5) / ROOM * cells + 4.0);
+        // The last column and row of a capital are empty.
+        let wide = side_of(u32::try_from(self.0.len()).unwrap_or(1) * 8) - 1.0;
+        let cells = wide.max(9.0);
+        let (column, row) = ((x - 0.5) / ROOM * cells + wide / 2.0, (y - 0.5) / ROOM * cells + 3.5);
         if column < 0.0 || !(0.0..8.0).contains(&row) {
             return false;
         }
