@@ -10,7 +10,7 @@ use super::agreed;
 use super::connect::Context;
 use crate::desktop::block::{self, Newline};
 use crate::desktop::hook;
-use crate::desktop::startup::{self, Change, Place};
+use crate::desktop::startup::{self, Before, Change, Place};
 use crate::folders::Folders;
 use crate::profile::{self, Profile};
 use crate::shell::module::{self, Exports, Module};
@@ -145,9 +145,10 @@ fn found() -> Vec<PowerShell> {
 
 fn show(changes: &[Change]) {
     for change in changes {
-        let how = match change.updates() {
-            true => "gets these lines in place of the hook that is there",
-            false => "gets these lines at its end",
+        let how = match change.before() {
+            Before::Nothing => "does not exist yet, and is made with these lines",
+            Before::OtherLines => "gets these lines at its end",
+            Before::Block => "gets these lines in place of the hook that is there",
         };
         let block: String = change.block().lines().map(|line| format!("    {line}\n")).collect();
         println!("{} {how}:\n\n{block}", change.file().display());
@@ -192,7 +193,7 @@ fn first_connections(
         }
         let Some(shell) = found.first() else {
             println!(
-                "No PowerShell is on PATH: the cmdlets of '{name}' are there after its first `lyncsh {name}` in one."
+                "No PowerShell is on PATH: the cmdlets of '{name}' are there once `lyncsh {name}` has opened one."
             );
             continue;
         };

@@ -92,9 +92,13 @@ impl Change {
         &self.file
     }
 
-    /// Whether the file has a block already.
-    pub fn updates(&self) -> bool {
-        self.before.as_deref().is_some_and(|before| matches!(block::body(before), Ok(Some(_))))
+    /// What the file has before.
+    pub fn before(&self) -> Before {
+        match self.before.as_deref().map(block::body) {
+            None => Before::Nothing,
+            Some(Ok(Some(_))) => Before::Block,
+            Some(_) => Before::OtherLines,
+        }
     }
 
     /// The block that the file has afterwards; nothing where it has none.
@@ -155,6 +159,16 @@ fn made() -> Option<std::fs::Permissions> {
 #[cfg(windows)]
 fn made() -> Option<std::fs::Permissions> {
     None
+}
+
+/// What a script has before it is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// It is not there.
+    Nothing,
+    OtherLines,
+    /// A block, and maybe other lines.
+    Block,
 }
 
 /// The comment by which a script that was made for the block is known.

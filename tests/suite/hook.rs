@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use lyncsh::desktop::block::{self, BlockError, Newline};
-use lyncsh::desktop::startup::{self, StartupError};
+use lyncsh::desktop::startup::{self, Before, StartupError};
 use proptest::prelude::*;
 
 const BODY: &str = "# one\n$x = 'two'\n";
@@ -159,7 +159,7 @@ fn a_script_made_for_the_block_goes_with_it_and_an_empty_one_stays() {
     startup::install(&path, BODY).unwrap().write().unwrap();
     startup::install(&path, OTHER).unwrap().write().unwrap();
     let change = startup::install(&path, OTHER).unwrap();
-    assert!(!change.changes() && change.updates());
+    assert!(!change.changes() && change.before() == Before::Block);
     startup::remove(&path).unwrap().unwrap().write().unwrap();
     assert!(!path.exists());
     assert!(startup::remove(&path).unwrap().is_none());
