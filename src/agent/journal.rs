@@ -67,7 +67,7 @@ impl Journal {
         let beside = path.with_extension("new");
         let file = platform::private_file().create_new(true).open(&beside)?;
         // Locked before anybody can see it under its name.
-        file.lock()?;
+        platform::hold(&file)?;
         let mut kept = Kept { entry, file, path };
         kept.put()?;
         std::fs::rename(&beside, &kept.path)?;
@@ -79,8 +79,7 @@ impl Journal {
     pub fn live(&self) -> Vec<Entry> {
         let entries = self.paths().into_iter().filter_map(|path| {
             let file = File::open(&path).ok()?;
-            let taken = matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock));
-            taken.then(|| read(&file)).flatten()
+            platform::is_held(&file).then(|| read(&file)).flatten()
         });
         entries.collect()
     }
@@ -89,7 +88,7 @@ impl Journal {
     pub fn orphans(&self) -> Vec<Kept> {
         let entries = self.paths().into_iter().filter_map(|path| {
             let file = platform::private_file().open(&path).ok()?;
-            file.try_lock().ok()?;
+            platform::hold(&file).ok().filter(|held| *held)?;
             match read(&file) {
                 Some(entry) => Some(Kept { entry, file, path }),
                 None => {

@@ -148,15 +148,10 @@ impl Launch {
     async fn start(&self) -> Result<(), LaunchError> {
         let profile = &self.access.profile;
         let text = std::fs::read_to_string(&profile.path).map_err(LaunchError::Profile)?;
-        let mut command = std::process::Command::new(&self.program);
+        let mut command = tokio::process::Command::new(&self.program);
         command.arg("agent");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        if cfg!(unix) {
-            // No folder is kept from being removed or unmounted.
-            command.current_dir("/");
-        }
-        platform::detached(&mut command);
-        let mut child = tokio::process::Command::from(command).spawn().map_err(LaunchError::Start)?;
+        let mut child = platform::spawn_detached(command).map_err(LaunchError::Start)?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
         // It is waited for, so that it is no zombie, as long as this process lives.
         tokio::spawn(async move { child.wait().await });

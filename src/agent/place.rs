@@ -12,6 +12,9 @@ use crate::platform;
 /// terminating zero, Linux 108 (`sockaddr_un`).
 const MAX_SOCKET_PATH: usize = 103;
 
+/// Where Windows has its named pipes.
+const PIPES: &str = r"\\.\pipe\";
+
 /// The files of one agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -44,12 +47,13 @@ impl Place {
         let (near, far) = (beside("control"), short_folder(runtime));
         let fits = !cfg!(unix) || near.as_os_str().len() <= MAX_SOCKET_PATH;
         let sockets = if fits { runtime.clone() } else { far };
-        let stem = if fits { profile.to_owned() } else { format!("{:016x}", hash(profile.as_bytes())) };
+        let stem =
+            if fits { profile.to_owned() } else { format!("{:016x}", platform::hash(profile.as_bytes())) };
         let socket = |ending: &str| {
             if cfg!(windows) {
                 // The pipes' namespace is the whole machine's.
                 let whole = format!("{}\0{profile}", runtime.display());
-                PathBuf::from(format!(r"\\.\pipe\lyncsh-{:016x}-{ending}", hash(whole.as_bytes())))
+                PathBuf::from(format!("{PIPES}lyncsh-{:016x}-{ending}", platform::hash(whole.as_bytes())))
             } else {
                 sockets.join(format!("{stem}.{ending}"))
             }
@@ -62,6 +66,13 @@ impl Place {
             starting: beside("starting"),
             folders: [runtime.clone(), sockets],
         }
+    }
+
+    /// The socket as a PowerShell takes it (`NamedPipeConnectionInfo`): the whole path on Unix, on
+    /// Windows the pipe's bare name.
+    pub fn socket_for_powershell(&self) -> String {
+        let path = self.socket.display().to_string();
+        path.strip_prefix(PIPES).map(str::to_owned).unwrap_or(path)
     }
 
     /// Makes the folders, for the user alone.
@@ -116,20 +127,17 @@ fn short_folder(runtime: &Path) -> PathBuf {
     let user = platform::user();
     #[cfg(windows)]
     let user = 0;
-    PathBuf::from(format!("/tmp/lyncsh-{user}-{:016x}", hash(runtime.as_os_str().as_encoded_bytes())))
-}
-
-/// FNV-1a: names need no secrecy, only to be the same every time.
-fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    PathBuf::from(format!(
+        "/tmp/lyncsh-{user}-{:016x}",
+        platform::hash(runtime.as_os_str().as_encoded_bytes())
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[cfg(unix)]
     fn folders(runtime: &Path) -> Folders {
         let [config, cache, state, runtime] = ["c", "k", "s", "r"].map(|part| runtime.join(part));
         Folders { config, cache, state, runtime }

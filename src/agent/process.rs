@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -63,7 +64,7 @@ fn failure(what: &str, error: &dyn std::error::Error) -> Failure {
 struct Agent {
     owner: Owner,
     desk: Arc<Desk>,
-    shells: Listener,
+    shells: Vec<Listener>,
     launchers: Listener,
     endings: Endings,
     /// Held as long as the process lives.
@@ -99,8 +100,8 @@ async fn start(handover: Handover, secret: Option<secrecy::SecretString>) -> Res
     Ok(Agent {
         owner: Owner { access, journal, shared, retries },
         desk: Arc::new(desk),
-        shells: Listener::bind(&place.socket).map_err(listen)?,
-        launchers: Listener::bind(&place.control).map_err(listen)?,
+        shells: shells(&place).await.map_err(listen)?,
+        launchers: Listener::bind(&place.control).await.map_err(listen)?,
         endings,
         lock,
     })
@@ -117,7 +118,7 @@ impl Agent {
         {
             let leaving = async {
                 tokio::select! {
-                    () = serve::shells(&shells, &shared) => {}
+                    _ = join_all(shells.iter().map(|shells| serve::shells(shells, &shared))) => {}
                     () = serve::launchers(&launchers, desk, &talk) => {}
                 }
             };
@@ -143,6 +144,18 @@ impl Agent {
         let _ = tokio::time::timeout(FAREWELL, talks.recv()).await;
         drop(lock);
     }
+}
+
+/// Listens where shells look for the agent.
+async fn shells(place: &Place) -> io::Result<Vec<Listener>> {
+    let mut shells = vec![Listener::bind(&place.socket).await?];
+    for path in platform::process_sockets() {
+        match Listener::bind(&path).await {
+            Ok(listener) => shells.push(listener),
+            Err(error) => tracing::warn!("no shell will find {}: {error}", path.display()),
+        }
+    }
+    Ok(shells)
 }
 
 /// Writes down the process id, for those who end an agent that does not answer.

@@ -19,6 +19,11 @@ pub async fn run(folders: &Folders, name: &str) -> miette::Result<()> {
     };
     let limits = profile.limits;
     let long = |duration| humantime::format_duration(duration).to_string();
+    let import = profile.import;
+    let listed = |list: &[String], none: &str| match list {
+        [] => none.to_owned(),
+        list => list.join(", "),
+    };
     for (key, value) in [
         ("file", profile.path.display().to_string()),
         ("kind", profile.kind.to_string()),
@@ -29,6 +34,13 @@ pub async fn run(folders: &Folders, name: &str) -> miette::Result<()> {
         ("configuration", profile.configuration),
         ("authentication", profile.authentication.name().to_owned()),
         ("password", credential),
+        ("session", format!("${}", import.session)),
+        ("import", listed(&import.commands, "*")),
+        ("prefix", shown(import.prefix)),
+        ("allow_clobber", import.allow_clobber.to_string()),
+        ("format_data", listed(&import.format_data, "-")),
+        ("cache", import.cache.to_string()),
+        ("attach", import.attach.to_string()),
         ("keep", long(profile.keep)),
         ("keep_alive", profile.keep_alive.to_string()),
         ("max_runspaces", profile.max_runspaces.to_string()),

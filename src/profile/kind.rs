@@ -26,6 +26,8 @@ pub struct Traits {
     pub discovers: bool,
     /// Whether `user` is needed.
     pub needs_user: bool,
+    /// Type names whose views are imported where the profile names none.
+    pub format_data: &'static [&'static str],
 }
 
 /// The resource URI's part before a configuration's name.
@@ -46,6 +48,7 @@ impl Kind {
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
                 discovers: true,
                 needs_user: true,
+                format_data: &["Microsoft.Rtc*"],
             },
             Self::SkypeServer => Traits {
                 name: "skype-server",
@@ -55,6 +58,7 @@ impl Kind {
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
                 discovers: false,
                 needs_user: true,
+                format_data: &["Microsoft.Rtc*"],
             },
             Self::ExchangeServer => Traits {
                 name: "exchange-server",
@@ -64,6 +68,7 @@ impl Kind {
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.Exchange",
                 discovers: false,
                 needs_user: true,
+                format_data: &["Microsoft.Exchange*"],
             },
             Self::Wsman => Traits {
                 name: "wsman",
@@ -73,6 +78,7 @@ impl Kind {
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
                 discovers: false,
                 needs_user: true,
+                format_data: &["*"],
             },
         }
     }

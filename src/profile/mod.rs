@@ -1,5 +1,6 @@
 //! What a profile is: one TOML file `NAME.toml` in the profiles folder of the configuration directory.
 
+pub mod import;
 pub mod kind;
 mod limits;
 mod read;
@@ -8,6 +9,7 @@ mod store;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use import::Import;
 pub use kind::Kind;
 pub use limits::Limits;
 pub use read::{Mistake, ProfileError, parse};
@@ -35,6 +37,7 @@ pub struct Profile {
     pub credential: CredentialSource,
     /// `console`, or a PowerShell by name or path; `None`: what is found.
     pub shell: Option<String>,
+    pub import: Import,
     /// How long the session outlives its last shell.
     pub keep: Duration,
     /// Whether an attached, idle shell is kept from the idle timeout.

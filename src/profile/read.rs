@@ -8,11 +8,12 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use url::Url;
 
+use super::import::{self, Import};
 use super::kind::{CONFIGURATION_PREFIX, Kind};
 use super::{Authentication, CredentialSource, Limits, Profile};
 
 /// Every key that a profile may have.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 21] = [
     "kind",
     "user",
     "domain",
@@ -27,6 +28,13 @@ const KEYS: [&str; 14] = [
     "max_runspaces",
     "idle_timeout",
     "timeouts",
+    "session",
+    "import",
+    "prefix",
+    "allow_clobber",
+    "format_data",
+    "cache",
+    "attach",
 ];
 const TIMEOUTS: [&str; 4] = ["connect", "open", "operation", "close"];
 /// How alike (Jaro-Winkler) a word must be to be suggested.
@@ -139,6 +147,7 @@ impl<'a> Reader<'a> {
             authentication,
             credential,
             shell: self.text("shell"),
+            import: self.import(kind),
             keep: self.duration(self.table, "keep").unwrap_or_default(),
             keep_alive: self.boolean("keep_alive").unwrap_or(true),
             max_runspaces: self.max_runspaces(),
@@ -267,6 +276,48 @@ impl<'a> Reader<'a> {
             Some(name) => format!("{CONFIGURATION_PREFIX}{name}"),
             None => kind.traits().configuration.to_owned(),
         }
+    }
+
+    /// What a PowerShell imports, and how.
+    fn import(&mut self, kind: Kind) -> Import {
+        let default = Import::of(&kind.traits());
+        Import {
+            session: self.checked("session", import::wrong_variable).unwrap_or(default.session),
+            commands: self.patterns("import").unwrap_or(default.commands),
+            prefix: self.checked("prefix", import::wrong_prefix),
+            allow_clobber: self.boolean("allow_clobber").unwrap_or(default.allow_clobber),
+            format_data: self.patterns("format_data").unwrap_or(default.format_data),
+            cache: self.boolean("cache").unwrap_or(default.cache),
+            attach: self.boolean("attach").unwrap_or(default.attach),
+        }
+    }
+
+    fn checked(&mut self, key: &str, wrong: fn(&str) -> Option<&'static str>) -> Option<String> {
+        let text = self.text(key)?;
+        if let Some(message) = wrong(&text) {
+            self.mistake(self.span(key), message);
+        }
+        Some(text)
+    }
+
+    /// A list of patterns of names.
+    fn patterns(&mut self, key: &str) -> Option<Vec<String>> {
+        let value = self.table.get(key)?;
+        let DeValue::Array(array) = value.get_ref() else {
+            self.mistake(value.span(), format!("expected a list, for example {key} = [\"Get-Cs*\"]"));
+            return None;
+        };
+        let mut patterns = Vec::new();
+        for one in array {
+            match one.get_ref().as_str().ok_or("expected text in quotes") {
+                Ok(text) => match import::wrong_pattern(text) {
+                    None => patterns.push(text.to_owned()),
+                    Some(message) => self.mistake(one.span(), message),
+                },
+                Err(message) => self.mistake(one.span(), message),
+            }
+        }
+        Some(patterns)
     }
 
     fn max_runspaces(&mut self) -> u32 {

@@ -1,6 +1,7 @@
 //! What the person types into.
 
 pub mod console;
+pub mod module;
 
 use tokio::sync::mpsc;
 

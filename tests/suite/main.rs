@@ -1,4 +1,7 @@
-//! Everything a user or a peer does, in one test program: one link, many files.
+//! Everything a user or a peer does, in one test program: one link, many files. It uses Unix's sockets,
+//! signals, terminals and modes; what Windows has in their place `tests/windows/run` tries.
+#![cfg(unix)]
+
 mod agent_mux;
 mod agent_process;
 mod agent_simulator;
@@ -6,6 +9,7 @@ mod agent_world;
 mod credential;
 mod demo;
 mod guard;
+mod hook;
 mod kill_matrix;
 mod line;
 mod profile;
@@ -14,6 +18,8 @@ mod psrp_psrpcore;
 mod psrp_recordings;
 mod psrp_replay;
 mod psrp_transcripts;
+mod pwsh_module;
+mod shortcut;
 mod simulator;
 mod slots_terminal;
 mod stream;

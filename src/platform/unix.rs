@@ -1,0 +1,133 @@
+//! Linux, macOS and their kin.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::Ending;
+
+/// Makes a folder for its owner alone (0700), or checks that one that is there is such.
+///
+/// # Errors
+/// It can't be made, belongs to somebody else, or others may enter it.
+pub fn private_folder(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        result => result?,
+    }
+    let there = std::fs::symlink_metadata(path)?;
+    if !there.is_dir() || there.uid() != user() {
+        let text = format!("{} is not a folder of this user", path.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+    }
+    if there.mode() & 0o077 != 0 {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// The effective user's id.
+pub fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Leaves the terminal's session and process group: neither a closed terminal nor Ctrl-C at the shell
+/// reaches this process any more.
+pub fn leave_terminal() -> io::Result<()> {
+    match rustix::process::setsid() {
+        // It leads a group already: a person has started it by hand.
+        Err(rustix::io::Errno::PERM) => Ok(()),
+        result => Ok(result.map(|_| ())?),
+    }
+}
+
+/// Starts a child that outlives this process; it leaves the terminal by itself ([`leave_terminal`]).
+pub fn spawn_detached(mut command: Command) -> io::Result<Child> {
+    // No folder is kept from being removed or unmounted.
+    command.current_dir("/").spawn()
+}
+
+/// Sockets on which shells look for this process by its id. None of this system's shells does: they
+/// are told the socket's path.
+pub fn process_sockets() -> [PathBuf; 0] {
+    []
+}
+
+/// Ends a process at once. One that is not there is no error.
+pub fn kill(process: u32) -> io::Result<()> {
+    let Some(id) = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw) else {
+        return Ok(());
+    };
+    match rustix::process::kill_process(id, rustix::process::Signal::KILL) {
+        Err(rustix::io::Errno::SRCH) => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+/// A program's short name, where the system tells.
+pub fn program_name(process: u32) -> Option<String> {
+    let name = std::fs::read_to_string(format!("/proc/{process}/comm")).ok()?;
+    Some(name.trim_end().to_owned())
+}
+
+/// When a process started, in the system's own count (`/proc/PID/stat`, field 22): together with its
+/// id it names one process only. `None` where the system doesn't tell.
+pub fn start_time(process: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The second field is the program's name in brackets and may hold anything.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Locks a file for this process as long as it is open; `false`: another has it. Its content stays
+/// readable for everybody.
+pub fn hold(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Whether another process [`hold`]s a file.
+pub fn is_held(file: &File) -> bool {
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+/// The signals that end a process, caught from here on.
+#[derive(Debug)]
+pub struct Endings {
+    signals: [(Ending, Signal); 4],
+}
+
+impl Endings {
+    pub fn catch() -> io::Result<Self> {
+        Ok(Self {
+            signals: [
+                (Ending::Interrupt, signal(SignalKind::interrupt())?),
+                (Ending::Terminate, signal(SignalKind::terminate())?),
+                (Ending::Hangup, signal(SignalKind::hangup())?),
+                (Ending::Quit, signal(SignalKind::quit())?),
+            ],
+        })
+    }
+
+    /// The next one. Safe to cancel.
+    pub async fn next(&mut self) -> Ending {
+        let [a, b, c, d] = &mut self.signals;
+        tokio::select! {
+            _ = a.1.recv() => a.0,
+            _ = b.1.recv() => b.0,
+            _ = c.1.recv() => c.0,
+            _ = d.1.recv() => d.0,
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! How the system asks a process to end: the console's events, and the end of the user's session,
+//! which only windows are told of.
+
+use std::io;
+use std::ptr::null_mut;
+use std::sync::OnceLock;
+
+use tokio::signal::windows;
+use tokio::sync::watch;
+use windows_sys::Win32::Foundation::{HWND, LPARAM, LRESULT, WPARAM};
+use windows_sys::Win32::System::Shutdown::ShutdownBlockReasonCreate;
+use windows_sys::Win32::UI::WindowsAndMessaging::{
+    CreateWindowExW, DefWindowProcW, DispatchMessageW, ENDSESSION_LOGOFF, GetMessageW, MSG, RegisterClassW,
+    WM_ENDSESSION, WM_QUERYENDSESSION, WNDCLASSW,
+};
+
+use super::super::Ending;
+use super::wide;
+
+/// The end of the user's session, as soon as it has come.
+static SESSION: OnceLock<watch::Sender<Option<Ending>>> = OnceLock::new();
+
+/// The events that end a process, caught from here on.
+#[derive(Debug)]
+pub struct Endings {
+    quit: windows::CtrlBreak,
+    interrupt: windows::CtrlC,
+    close: windows::CtrlClose,
+    logoff: windows::CtrlLogoff,
+    shutdown: windows::CtrlShutdown,
+    session: watch::Receiver<Option<Ending>>,
+}
+
+impl Endings {
+    pub fn catch() -> io::Result<Self> {
+        let session = SESSION.get_or_init(|| {
+            std::thread::spawn(watch_session);
+            watch::Sender::new(None)
+        });
+        Ok(Self {
+            quit: windows::ctrl_break()?,
+            interrupt: windows::ctrl_c()?,
+            close: windows::ctrl_close()?,
+            logoff: windows::ctrl_logoff()?,
+            shutdown: windows::ctrl_shutdown()?,
+            session: session.subscribe(),
+        })
+    }
+
+    /// The next one. Safe to cancel.
+    pub async fn next(&mut self) -> Ending {
+        tokio::select! {
+            _ = self.quit.recv() => Ending::Quit,
+            _ = self.interrupt.recv() => Ending::Interrupt,
+            _ = self.close.recv() => Ending::Hangup,
+            _ = self.logoff.recv() => Ending::Hangup,
+            _ = self.shutdown.recv() => Ending::Terminate,
+            ending = session_end(&mut self.session) => ending,
+        }
+    }
+}
+
+async fn session_end(session: &mut watch::Receiver<Option<Ending>>) -> Ending {
+    loop {
+        if session.changed().await.is_err() {
+            // The sender is never dropped.
+            std::future::pending::<()>().await;
+        }
+        if let Some(ending) = *session.borrow_and_update() {
+            return ending;
+        }
+    }
+}
+
+/// Waits for the end of the session in a window that nobody sees, as the documentation of
+/// SetConsoleCtrlHandler advises: a process that has no console, or that has loaded user32, gets no
+/// event of the console for it.
+fn watch_session() {
+    let class = wide("lyncsh");
+    // SAFETY: the class's name lives as long as the thread does; everything that is null may be; the
+    // window belongs to this thread, which is the one that dispatches its messages.
+    unsafe {
+        let window =
+            WNDCLASSW { lpfnWndProc: Some(message), lpszClassName: class.as_ptr(), ..WNDCLASSW::default() };
+        RegisterClassW(&window);
+        let none = null_mut();
+        let made =
+            CreateWindowExW(0, class.as_ptr(), class.as_ptr(), 0, 0, 0, 0, 0, none, none, none, none.cast());
+        if made.is_null() {
+            // A session without a desktop: there the console's events are all there is.
+            tracing::debug!("the session's end is not watched: {}", io::Error::last_os_error());
+            return;
+        }
+        let mut next = MSG::default();
+        while GetMessageW(&mut next, null_mut(), 0, 0) > 0 {
+            DispatchMessageW(&next);
+        }
+    }
+}
+
+unsafe extern "system" fn message(window: HWND, kind: u32, what: WPARAM, how: LPARAM) -> LRESULT {
+    match kind {
+        // Later it is too late to ask for time.
+        WM_QUERYENDSESSION => {
+            let reason = wide("The remote session is being removed.");
+            // SAFETY: the window is this one, and the reason ends with a zero and is copied.
+            unsafe { ShutdownBlockReasonCreate(window, reason.as_ptr()) };
+            1
+        }
+        WM_ENDSESSION if what != 0 => {
+            let logoff = how as u32 & ENDSESSION_LOGOFF != 0;
+            let ending = if logoff { Ending::Hangup } else { Ending::Terminate };
+            if let Some(session) = SESSION.get() {
+                session.send_replace(Some(ending));
+            }
+            // After the answer the process may be ended at any time; it ends by itself.
+            loop {
+                std::thread::park();
+            }
+        }
+        // SAFETY: passed on as it came.
+        _ => unsafe { DefWindowProcW(window, kind, what, how) },
+    }
+}

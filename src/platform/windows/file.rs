@@ -1,0 +1,102 @@
+//! Folders for one user, and locks that leave a file readable.
+
+use std::fs::File;
+use std::io;
+use std::os::windows::io::AsRawHandle as _;
+use std::path::Path;
+use std::ptr::null_mut;
+
+use windows_sys::Win32::Foundation::{ERROR_IO_PENDING, ERROR_LOCK_VIOLATION, LocalFree};
+use windows_sys::Win32::Security::Authorization::{GetNamedSecurityInfoW, SE_FILE_OBJECT};
+use windows_sys::Win32::Security::OWNER_SECURITY_INFORMATION;
+use windows_sys::Win32::Storage::FileSystem::{
+    CreateDirectoryW, LOCK_FILE_FLAGS, LOCKFILE_EXCLUSIVE_LOCK, LOCKFILE_FAIL_IMMEDIATELY, LockFileEx,
+};
+use windows_sys::Win32::System::IO::OVERLAPPED;
+
+use super::identity::{User, sid_text};
+use super::wide;
+
+/// The group of administrators and the system: what a process run as administrator makes may be
+/// theirs, and nothing is closed to them.
+const POWERS: [&str; 2] = ["S-1-5-32-544", "S-1-5-18"];
+
+/// Makes a folder for its user alone, or checks that one that is there is the user's own.
+///
+/// # Errors
+/// It can't be made, is no folder, or belongs to somebody else.
+pub fn private_folder(path: &Path) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let user = User::of_this_process()?;
+    let descriptor = user.folder()?;
+    let name = wide(path);
+    // SAFETY: the name ends with a zero; the attributes and what they point to outlive the call.
+    if unsafe { CreateDirectoryW(name.as_ptr(), &descriptor.attributes()) } != 0 {
+        return Ok(());
+    }
+    match io::Error::last_os_error() {
+        error if error.kind() == io::ErrorKind::AlreadyExists => {}
+        error => return Err(error),
+    }
+    let owner = owner(&name)?;
+    let is_folder = std::fs::symlink_metadata(path)?.is_dir();
+    if is_folder && (owner == user.sid || POWERS.contains(&owner.as_str())) {
+        return Ok(());
+    }
+    let text = format!("{} is not a folder of this user", path.display());
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
+}
+
+/// The SID of whom something belongs to.
+fn owner(name: &[u16]) -> io::Result<String> {
+    let (mut owner, mut descriptor) = (null_mut(), null_mut());
+    // SAFETY: the name ends with a zero; `owner` points into `descriptor`, which is freed after its
+    // last use.
+    unsafe {
+        let code = GetNamedSecurityInfoW(
+            name.as_ptr(),
+            SE_FILE_OBJECT,
+            OWNER_SECURITY_INFORMATION,
+            &mut owner,
+            null_mut(),
+            null_mut(),
+            null_mut(),
+            &mut descriptor,
+        );
+        if code != 0 {
+            return Err(io::Error::from_raw_os_error(code.cast_signed()));
+        }
+        let owner = sid_text(owner);
+        LocalFree(descriptor);
+        owner
+    }
+}
+
+/// Locks a file for this process as long as it is open; `false`: another has it. The content stays
+/// readable for everybody, which an ordinary lock of this system would prevent.
+pub fn hold(file: &File) -> io::Result<bool> {
+    lock(file, LOCKFILE_EXCLUSIVE_LOCK)
+}
+
+/// Whether another process [`hold`]s a file.
+pub fn is_held(file: &File) -> bool {
+    matches!(lock(file, 0), Ok(false))
+}
+
+/// Locks one byte far behind the end.
+fn lock(file: &File, how: LOCK_FILE_FLAGS) -> io::Result<bool> {
+    let mut place = OVERLAPPED::default();
+    place.Anonymous.Anonymous.OffsetHigh = 0x4000_0000;
+    // SAFETY: the handle is open as long as `file` is borrowed, and the call does not wait, so that
+    // `place` is not used after it.
+    let done =
+        unsafe { LockFileEx(file.as_raw_handle(), how | LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, &mut place) };
+    if done != 0 {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    let taken = [ERROR_LOCK_VIOLATION, ERROR_IO_PENDING].map(|code| Some(code.cast_signed()));
+    if taken.contains(&error.raw_os_error()) { Ok(false) } else { Err(error) }
+}

@@ -1,0 +1,128 @@
+//! Who the user is, and security descriptors that name nobody else.
+
+use std::io;
+use std::os::windows::io::{AsRawHandle as _, FromRawHandle as _, OwnedHandle};
+use std::ptr::null_mut;
+
+use windows_sys::Win32::Foundation::{HANDLE, LocalFree};
+use windows_sys::Win32::Security::Authorization::{
+    ConvertSidToStringSidW, ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
+};
+use windows_sys::Win32::Security::{
+    GetTokenInformation, PSECURITY_DESCRIPTOR, PSID, SECURITY_ATTRIBUTES, TOKEN_ELEVATION, TOKEN_QUERY,
+    TOKEN_USER, TokenElevation, TokenUser,
+};
+use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
+
+use super::wide;
+
+/// The user of this process.
+pub struct User {
+    /// The SID as text, `S-1-5-…`.
+    pub sid: String,
+    /// Whether the process was started "as administrator".
+    elevated: bool,
+}
+
+impl User {
+    pub fn of_this_process() -> io::Result<Self> {
+        let mut token: HANDLE = null_mut();
+        // SAFETY: the process's own pseudo handle is always valid; `token` is written on success only.
+        let token = unsafe {
+            if OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &mut token) == 0 {
+                return Err(io::Error::last_os_error());
+            }
+            OwnedHandle::from_raw_handle(token)
+        };
+        // TOKEN_USER is followed by the SID it points to: at most 68 bytes (SECURITY_MAX_SID_SIZE).
+        let mut user = [0_u64; 16];
+        let mut elevation = TOKEN_ELEVATION { TokenIsElevated: 0 };
+        let mut length = 0;
+        // SAFETY: both buffers are as long as is said and aligned for what is written to them; the SID
+        // lies within `user`, which outlives its use.
+        unsafe {
+            let (at, size) = (user.as_mut_ptr().cast(), size_of_val(&user) as u32);
+            if GetTokenInformation(token.as_raw_handle(), TokenUser, at, size, &mut length) == 0 {
+                return Err(io::Error::last_os_error());
+            }
+            let (at, size) = ((&raw mut elevation).cast(), size_of_val(&elevation) as u32);
+            if GetTokenInformation(token.as_raw_handle(), TokenElevation, at, size, &mut length) == 0 {
+                return Err(io::Error::last_os_error());
+            }
+            let sid = (*user.as_ptr().cast::<TOKEN_USER>()).User.Sid;
+            Ok(Self { sid: sid_text(sid)?, elevated: elevation.TokenIsElevated != 0 })
+        }
+    }
+
+    /// Everything for the user, nothing for anybody else. The user is named rather than "the owner",
+    /// which for a process run as administrator may be the whole group.
+    pub fn pipe(&self) -> io::Result<Descriptor> {
+        let sid = &self.sid;
+        // What an administrator makes is closed to the same user's ordinary programs by its integrity
+        // level; the session is the user's, whichever window they work in.
+        let label = if self.elevated { "S:(ML;;NW;;;ME)" } else { "" };
+        Descriptor::parse(&format!("O:{sid}G:{sid}D:P(A;;GA;;;{sid}){label}"))
+    }
+
+    /// The same for a folder and all that will be in it. The system is let in, as into every user's
+    /// folder: backups and virus scanners run as it.
+    pub fn folder(&self) -> io::Result<Descriptor> {
+        let sid = &self.sid;
+        Descriptor::parse(&format!("O:{sid}G:{sid}D:P(A;OICI;FA;;;{sid})(A;OICI;FA;;;SY)"))
+    }
+}
+
+/// A SID as text.
+///
+/// # Safety
+/// It points to a valid SID.
+pub unsafe fn sid_text(sid: PSID) -> io::Result<String> {
+    let mut text = null_mut();
+    // SAFETY: the caller vouches for `sid`; what is written to `text` is a string with a zero at its
+    // end, which is copied before it is freed.
+    unsafe {
+        if ConvertSidToStringSidW(sid, &mut text) == 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let length = (0..).take_while(|&at| *text.add(at) != 0).count();
+        let copy = String::from_utf16_lossy(std::slice::from_raw_parts(text, length));
+        LocalFree(text.cast());
+        Ok(copy)
+    }
+}
+
+/// A security descriptor.
+pub struct Descriptor(PSECURITY_DESCRIPTOR);
+
+impl Descriptor {
+    fn parse(sddl: &str) -> io::Result<Self> {
+        let mut descriptor = null_mut();
+        let text = wide(sddl);
+        // SAFETY: `text` ends with a zero; what is written to `descriptor` is freed in [`Drop`].
+        let done = unsafe {
+            ConvertStringSecurityDescriptorToSecurityDescriptorW(
+                text.as_ptr(),
+                SDDL_REVISION_1,
+                &mut descriptor,
+                null_mut(),
+            )
+        };
+        if done == 0 { Err(io::Error::last_os_error()) } else { Ok(Self(descriptor)) }
+    }
+
+    /// For a call that makes something with this descriptor. Valid as long as this is.
+    pub fn attributes(&self) -> SECURITY_ATTRIBUTES {
+        SECURITY_ATTRIBUTES {
+            nLength: size_of::<SECURITY_ATTRIBUTES>() as u32,
+            lpSecurityDescriptor: self.0,
+            bInheritHandle: 0,
+        }
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        // SAFETY: the system allocated it with LocalAlloc, and nobody else frees it.
+        unsafe { LocalFree(self.0) };
+    }
+}

@@ -1,0 +1,18 @@
+//! Windows.
+
+mod endings;
+mod file;
+mod identity;
+mod pipe;
+mod process;
+
+pub use endings::Endings;
+pub use file::{hold, is_held, private_folder};
+pub use pipe::{client_process, create_pipe, is_of_this_user, process_sockets};
+pub use process::{kill, leave_terminal, program_name, spawn_detached, start_time};
+
+/// Text as the system takes it: UTF-16 with a zero at its end.
+fn wide(text: impl AsRef<std::ffi::OsStr>) -> Vec<u16> {
+    use std::os::windows::ffi::OsStrExt as _;
+    text.as_ref().encode_wide().chain([0]).collect()
+}

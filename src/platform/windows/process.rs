@@ -1,0 +1,100 @@
+//! Processes: starting one that lives on its own, looking at others.
+
+use std::io;
+use std::os::windows::io::{AsRawHandle as _, FromRawHandle as _, OwnedHandle};
+use std::path::Path;
+
+use tokio::process::{Child, Command};
+use windows_sys::Win32::Foundation::{
+    ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER, FILETIME, HANDLE_FLAG_INHERIT, SetHandleInformation,
+};
+use windows_sys::Win32::System::Threading::{
+    CREATE_BREAKAWAY_FROM_JOB, CREATE_NEW_PROCESS_GROUP, DETACHED_PROCESS, GetProcessTimes, OpenProcess,
+    PROCESS_ACCESS_RIGHTS, PROCESS_NAME_WIN32, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_TERMINATE,
+    QueryFullProcessImageNameW, TerminateProcess,
+};
+
+/// The process was started without a console: [`spawn_detached`].
+pub fn leave_terminal() -> io::Result<()> {
+    Ok(())
+}
+
+/// Starts a child that outlives this process: without a console, and outside of the job that this
+/// process may be in, where the job allows it.
+pub fn spawn_detached(mut command: Command) -> io::Result<Child> {
+    // Where somebody reads this process's output to its end, that must not be the child's end: of the
+    // handles that this process has got from its own parent, the child gets none.
+    let standard = [io::stdin().as_raw_handle(), io::stdout().as_raw_handle(), io::stderr().as_raw_handle()];
+    for handle in standard {
+        // SAFETY: a handle that is not open, or none, is refused. What a later child is to have of them
+        // the standard library duplicates.
+        unsafe { SetHandleInformation(handle, HANDLE_FLAG_INHERIT, 0) };
+    }
+    // No folder is kept from being removed.
+    if let Some(root) = std::env::var_os("SystemRoot") {
+        command.current_dir(root);
+    }
+    let apart = DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP;
+    match command.creation_flags(apart | CREATE_BREAKAWAY_FROM_JOB).spawn() {
+        Err(error) if error.raw_os_error() == Some(ERROR_ACCESS_DENIED.cast_signed()) => {
+            command.creation_flags(apart).spawn()
+        }
+        result => result,
+    }
+}
+
+fn open(process: u32, rights: PROCESS_ACCESS_RIGHTS) -> io::Result<OwnedHandle> {
+    // SAFETY: takes no pointers.
+    let handle = unsafe { OpenProcess(rights, 0, process) };
+    if handle.is_null() {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it was opened just now, and nobody else closes it.
+    Ok(unsafe { OwnedHandle::from_raw_handle(handle) })
+}
+
+/// Ends a process at once. One that is not there is no error.
+pub fn kill(process: u32) -> io::Result<()> {
+    let handle = match open(process, PROCESS_TERMINATE) {
+        Err(error) if error.raw_os_error() == Some(ERROR_INVALID_PARAMETER.cast_signed()) => return Ok(()),
+        result => result?,
+    };
+    // SAFETY: the handle is open.
+    let done = unsafe { TerminateProcess(handle.as_raw_handle(), 1) };
+    if done != 0 {
+        return Ok(());
+    }
+    match io::Error::last_os_error() {
+        // It has ended, and somebody still looks at it.
+        error if error.raw_os_error() == Some(ERROR_ACCESS_DENIED.cast_signed()) => Ok(()),
+        error => Err(error),
+    }
+}
+
+/// A program's short name, without `.exe`.
+pub fn program_name(process: u32) -> Option<String> {
+    let handle = open(process, PROCESS_QUERY_LIMITED_INFORMATION).ok()?;
+    let mut path = [0_u16; 1024];
+    let mut length = path.len() as u32;
+    // SAFETY: the handle is open, and `path` is as long as `length` says; the length that is written
+    // back is within it.
+    let done = unsafe {
+        QueryFullProcessImageNameW(handle.as_raw_handle(), PROCESS_NAME_WIN32, path.as_mut_ptr(), &mut length)
+    };
+    let path = path.get(..length as usize).filter(|_| done != 0)?;
+    let path = String::from_utf16_lossy(path);
+    Some(Path::new(&path).file_stem()?.to_string_lossy().into_owned())
+}
+
+/// When a process started, in tenths of a microsecond since 1601 (FILETIME): together with its id it
+/// names one process only. `None` where it is not there.
+pub fn start_time(process: u32) -> Option<u64> {
+    let handle = open(process, PROCESS_QUERY_LIMITED_INFORMATION).ok()?;
+    let zero = FILETIME { dwLowDateTime: 0, dwHighDateTime: 0 };
+    let (mut started, mut other) = (zero, [zero; 3]);
+    let [exited, kernel, user] = &mut other;
+    // SAFETY: the handle is open, and each time is written to a place of its own.
+    let done = unsafe { GetProcessTimes(handle.as_raw_handle(), &mut started, exited, kernel, user) };
+    let time = u64::from(started.dwHighDateTime) << 32 | u64::from(started.dwLowDateTime);
+    (done != 0).then_some(time)
+}

@@ -1,0 +1,134 @@
+//! The PowerShell module of a profile, and the script that a launched PowerShell begins with: rendered
+//! from `templates/powershell` into the cache, and only written where something has changed.
+
+mod export;
+mod files;
+mod quote;
+mod render;
+
+use std::path::{Path, PathBuf};
+
+pub use export::Exports;
+use render::{Connect, Manifest, Script, Templates};
+
+use crate::folders::Folders;
+use crate::profile::Profile;
+
+/// One module, on the disk and ready to be imported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Module {
+    /// The folder that goes on `PSModulePath`; it holds the modules of all profiles.
+    pub root: PathBuf,
+    /// `lyncsh-NAME`.
+    pub name: String,
+    /// Found by PowerShell on `PSModulePath`: it lists the cmdlets' names.
+    pub manifest: PathBuf,
+    /// Imported by its path.
+    pub script: PathBuf,
+}
+
+/// Why there is no module.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum ModuleError {
+    #[error("the PowerShell module can't be written: {}: {error}", .path.display())]
+    Write { path: PathBuf, error: std::io::Error },
+    #[error("the path {} can't be written into a script: it is not Unicode", .path.display())]
+    NotUnicode { path: PathBuf },
+    #[error("the template {name} can't be rendered: {error}")]
+    #[diagnostic(help(
+        "a template of your own is in the folder `templates/powershell` of the configuration folder; remove it to have lyncsh's"
+    ))]
+    Template { name: &'static str, error: minijinja::Error },
+}
+
+/// The folder of all modules.
+pub fn root(folders: &Folders) -> PathBuf {
+    folders.cache.join("modules")
+}
+
+impl Module {
+    /// Where the module of a profile is, whether or not it has been written.
+    pub fn of(folders: &Folders, profile: &str) -> Self {
+        let root = root(folders);
+        let name = format!("lyncsh-{profile}");
+        let folder = root.join(&name);
+        let file = |ending: &str| folder.join(format!("{name}.{ending}"));
+        Self { manifest: file("psd1"), script: file("psm1"), root, name }
+    }
+
+    /// Writes the module where it is missing, or where the program's path, its version, the profile, a
+    /// template or the cmdlets' names have changed.
+    pub fn prepare(folders: &Folders, program: &Path, profile: &Profile) -> Result<Self, ModuleError> {
+        let module = Self::of(folders, &profile.name);
+        let templates = Templates::of(folders)?;
+        let script = templates.script(&Script {
+            module: &module.name,
+            program: text(program)?,
+            arguments: arguments(folders, &profile.name)?,
+            profile,
+            version: env!("CARGO_PKG_VERSION"),
+        })?;
+        let exports = Exports::of(folders, &profile.name);
+        exports.prepare()?;
+        let names = exports.names(profile.import.prefix.as_deref());
+        let manifest = templates.manifest(&Manifest {
+            script: format!("{}.psm1", module.name),
+            version: env!("CARGO_PKG_VERSION"),
+            description: format!("The cmdlets of the session '{}'", profile.name),
+            names,
+        })?;
+        files::write(&module.script, &script)?;
+        files::write(&module.manifest, &manifest)?;
+        Ok(module)
+    }
+
+    /// The line that imports the module into a PowerShell that runs.
+    pub fn import_line(&self, folders: &Folders) -> Result<String, ModuleError> {
+        Ok(Templates::of(folders)?.import(text(&self.script)?)?.trim().to_owned())
+    }
+
+    /// Removes what is kept for a profile: its module and its exported commands.
+    pub fn discard(folders: &Folders, profile: &str) -> Result<(), ModuleError> {
+        let module = Self::of(folders, profile);
+        files::remove(&module.root.join(&module.name))?;
+        Exports::of(folders, profile).discard()
+    }
+}
+
+/// Writes the script for `pwsh -NoLogo -NoExit -File`: it imports the modules by their paths, and puts
+/// `title` before the prompt. A module that fails leaves the others usable; where all fail, the
+/// PowerShell ends with 1.
+pub fn connect_script(
+    folders: &Folders,
+    program: &Path,
+    title: &str,
+    modules: &[Module],
+) -> Result<PathBuf, ModuleError> {
+    let mut listed = Vec::new();
+    for module in modules {
+        listed.push((module.name.as_str(), text(&module.script)?));
+    }
+    let rendered = Templates::of(folders)?.connect(&Connect {
+        title,
+        program: text(program)?,
+        modules: listed,
+        version: env!("CARGO_PKG_VERSION"),
+    })?;
+    let path = folders.cache.join("connect").join(format!("{title}.ps1"));
+    files::write(&path, &rendered)?;
+    Ok(path)
+}
+
+/// What lyncsh is called with, so that it finds the same folders as this process.
+fn arguments(folders: &Folders, profile: &str) -> Result<Vec<String>, ModuleError> {
+    let mut arguments = Vec::new();
+    if Folders::find(None).ok().as_ref() != Some(folders) {
+        arguments.extend(["--config-dir".to_owned(), text(&folders.config)?.to_owned()]);
+    }
+    arguments.extend(["attach".to_owned(), profile.to_owned()]);
+    Ok(arguments)
+}
+
+fn text(path: &Path) -> Result<&str, ModuleError> {
+    path.to_str().ok_or_else(|| ModuleError::NotUnicode { path: path.to_owned() })
+}

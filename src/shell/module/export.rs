@@ -1,0 +1,108 @@
+//! What PowerShells have exported for a profile: one folder for each endpoint, account, choice of
+//! commands and PowerShell version, written by the module itself (`templates/powershell/cached.ps1`).
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use url::Url;
+
+use super::{ModuleError, files};
+use crate::folders::Folders;
+use crate::platform;
+use crate::profile::Profile;
+
+/// An export that takes longer has been killed: real ones took 105 s.
+const ABANDONED: Duration = Duration::from_secs(60 * 60);
+
+/// The exports of one profile.
+#[derive(Clone, Debug)]
+pub struct Exports {
+    folder: PathBuf,
+}
+
+impl Exports {
+    pub fn of(folders: &Folders, profile: &str) -> Self {
+        Self { folder: folders.cache.join("exports").join(profile) }
+    }
+
+    /// Where an export's path begins: the PowerShell puts `-VERSION` after it, the agent `.commands`.
+    pub fn stem(&self, profile: &Profile, endpoint: &Url) -> PathBuf {
+        let import = &profile.import;
+        let key = format!(
+            "{endpoint}\0{}\0{:?}\0{:?}\0{}\0{:?}\0{}",
+            profile.configuration,
+            profile.user,
+            import.commands,
+            import.allow_clobber,
+            import.format_data,
+            import.prefix.is_some(),
+        );
+        self.folder.join(format!("{:016x}", platform::hash(key.as_bytes())))
+    }
+
+    /// Makes the folder, for the user alone, and removes what killed starts left in it.
+    pub fn prepare(&self) -> Result<(), ModuleError> {
+        let failed = |error| ModuleError::Write { path: self.folder.clone(), error };
+        for folder in [self.folder.parent(), Some(self.folder.as_path())].into_iter().flatten() {
+            platform::private_folder(folder).map_err(failed)?;
+        }
+        for path in self.paths() {
+            let half = path.extension().is_some_and(|ending| ending == "new" || ending == "old");
+            if half && age(&path).is_some_and(|age| age > ABANDONED) {
+                files::remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The names that the newest export has, sorted, with their prefix.
+    pub fn names(&self, prefix: Option<&str>) -> Option<Vec<String>> {
+        let lists = self.paths().into_iter().filter_map(|path| {
+            let half = path.extension().is_some_and(|ending| ending == "new" || ending == "old");
+            let list = path.join("names");
+            let written = list.metadata().ok()?.modified().ok()?;
+            (!half).then_some((written, list))
+        });
+        let (_, newest) = lists.max()?;
+        let text = std::fs::read_to_string(newest).ok()?;
+        let names = text.trim_start_matches('\u{feff}').lines().filter(|line| !line.is_empty());
+        let mut names: Vec<_> = names.map(|name| prefixed(name, prefix)).collect();
+        names.sort_unstable();
+        Some(names)
+    }
+
+    /// Forgets all of them: the next start exports anew.
+    pub fn discard(&self) -> Result<(), ModuleError> {
+        files::remove(&self.folder)
+    }
+
+    fn paths(&self) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return Vec::new() };
+        entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+    }
+}
+
+fn age(path: &Path) -> Option<Duration> {
+    SystemTime::now().duration_since(path.metadata().ok()?.modified().ok()?).ok()
+}
+
+/// A command's name as `Import-Module -Prefix` makes it (`ModuleCmdletBase.AddPrefixToCommandName`).
+fn prefixed(name: &str, prefix: Option<&str>) -> String {
+    let Some(prefix) = prefix else { return name.to_owned() };
+    match name.split_once('-') {
+        Some((verb, noun)) if !verb.is_empty() && !noun.is_empty() => format!("{verb}-{prefix}{noun}"),
+        _ => format!("{prefix}{name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_goes_before_the_noun() {
+        assert_eq!(prefixed("Get-CsTenant", Some("Lw")), "Get-LwCsTenant");
+        assert_eq!(prefixed("help", Some("Lw")), "Lwhelp");
+        assert_eq!(prefixed("Get-CsTenant", None), "Get-CsTenant");
+    }
+}

@@ -1,0 +1,94 @@
+//! A value as PowerShell source: the one place where anything gets into a script.
+
+/// A single-quoted literal that means exactly `value`.
+///
+/// PowerShell takes four typographic quotes for `'` (`CharTraits.IsSingleQuote` in its tokenizer); two
+/// of any of them in a row stand for the second one. Nothing else is special, line breaks included;
+/// but a NUL may be taken for the end of the script, so that it is put together.
+pub fn quote(value: &str) -> String {
+    let literal = |part: &str| {
+        let mut quoted = String::with_capacity(part.len() + 2);
+        quoted.push('\'');
+        for one in part.chars() {
+            if is_quote(one) {
+                quoted.push(one);
+            }
+            quoted.push(one);
+        }
+        quoted.push('\'');
+        quoted
+    };
+    if !value.contains('\0') {
+        return literal(value);
+    }
+    let parts: Vec<_> = value.split('\0').map(literal).collect();
+    format!("({})", parts.join(" + [char]0 + "))
+}
+
+fn is_quote(one: char) -> bool {
+    matches!(one, '\'' | '\u{2018}' | '\u{2019}' | '\u{201a}' | '\u{201b}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What PowerShell reads back: `ScanStringLiteral` of its tokenizer, and `+`.
+    fn read(source: &str) -> Option<String> {
+        let mut chars = source.strip_prefix('(').unwrap_or(source).chars().peekable();
+        let mut value = String::new();
+        if !is_quote(chars.next()?) {
+            return None;
+        }
+        loop {
+            let one = chars.next()?;
+            if is_quote(one) {
+                match chars.peek() {
+                    Some(&second) if is_quote(second) => {
+                        chars.next();
+                        value.push(second);
+                    }
+                    _ => break,
+                }
+            } else {
+                value.push(one);
+            }
+        }
+        let rest: String = chars.collect();
+        if rest.is_empty() || rest == ")" {
+            return Some(value);
+        }
+        value.push('\0');
+        read(rest.strip_prefix(" + [char]0 + ")?).map(|end| value + &end)
+    }
+
+    /// The literal as the grammar sees it: one string and nothing else.
+    fn is_one_literal(source: &str) -> bool {
+        let mut parser = tree_sitter::Parser::new();
+        parser.set_language(&tree_sitter_powershell::LANGUAGE.into()).unwrap();
+        let script = format!("$x = {source}\n");
+        let tree = parser.parse(&script, None).unwrap();
+        !tree.root_node().has_error() && tree.root_node().child_count() == 1
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_quoted_is_read_back(value in "([ -~]|['\u{2018}-\u{201f}`$\"\r\n\t\0äß🦀{}()@#&;|])*") {
+            prop_assert_eq!(read(&quote(&value)), Some(value));
+        }
+
+        /// The grammar knows `'` alone for a quote, so that typographic ones mean nothing to it.
+        #[test]
+        fn what_is_quoted_is_one_literal(value in "([ -~]|['`$\"\n\tä{}()@#&;|])*") {
+            prop_assert!(is_one_literal(&quote(&value)));
+        }
+    }
+
+    #[test]
+    fn typographic_quotes_are_quotes() {
+        assert_eq!(quote("O'Brien’s"), "'O''Brien’’s'");
+        assert_eq!(quote("a\0b"), "('a' + [char]0 + 'b')");
+    }
+}

@@ -1,0 +1,155 @@
+//! The templates, each with what is put into it.
+
+use std::path::PathBuf;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, UndefinedBehavior, Value, context};
+
+use super::ModuleError;
+use super::quote::quote;
+use crate::folders::Folders;
+use crate::profile::Profile;
+
+/// The names of the templates, and lyncsh's own text of each. A file of that name in the folder
+/// `templates` of the configuration folder is taken instead.
+const OWN: [(&str, &str); 7] = [
+    (SCRIPT, include_str!("../../../templates/powershell/module.psm1")),
+    ("powershell/attach.ps1", include_str!("../../../templates/powershell/attach.ps1")),
+    ("powershell/cached.ps1", include_str!("../../../templates/powershell/cached.ps1")),
+    ("powershell/uncached.ps1", include_str!("../../../templates/powershell/uncached.ps1")),
+    (MANIFEST, include_str!("../../../templates/powershell/module.psd1")),
+    (IMPORT, include_str!("../../../templates/powershell/import.ps1")),
+    (CONNECT, include_str!("../../../templates/powershell/connect.ps1")),
+];
+const SCRIPT: &str = "powershell/module.psm1";
+const MANIFEST: &str = "powershell/module.psd1";
+const IMPORT: &str = "powershell/import.ps1";
+const CONNECT: &str = "powershell/connect.ps1";
+
+/// What a module needs to know.
+pub struct Script<'a> {
+    pub module: &'a str,
+    pub program: &'a str,
+    /// Has the program tell where the session is.
+    pub arguments: Vec<String>,
+    pub profile: &'a Profile,
+    pub version: &'a str,
+}
+
+/// What a module's manifest says.
+pub struct Manifest<'a> {
+    /// The module's script, beside the manifest.
+    pub script: String,
+    pub version: &'a str,
+    pub description: String,
+    /// Of the cmdlets; `None` as long as they are not known.
+    pub names: Option<Vec<String>>,
+}
+
+/// What the first script of a shell needs to know.
+pub struct Connect<'a> {
+    pub title: &'a str,
+    pub program: &'a str,
+    /// Names, and paths of the scripts.
+    pub modules: Vec<(&'a str, &'a str)>,
+    pub version: &'a str,
+}
+
+/// The templates of one user.
+pub struct Templates(Environment<'static>);
+
+impl Templates {
+    pub fn of(folders: &Folders) -> Result<Self, ModuleError> {
+        let mut templates = Environment::new();
+        templates.set_undefined_behavior(UndefinedBehavior::Strict);
+        let syntax =
+            SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
+        templates.set_syntax(syntax.map_err(|error| ModuleError::Template { name: SCRIPT, error })?);
+        templates.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        templates.add_filter("ps", |value: Value| literal(&value));
+        for (name, own) in OWN {
+            let theirs: PathBuf = folders.config.join("templates").join(name);
+            let text = match std::fs::read_to_string(&theirs) {
+                Ok(text) => text,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => own.to_owned(),
+                Err(error) => return Err(ModuleError::Write { path: theirs, error }),
+            };
+            templates
+                .add_template_owned(name, text)
+                .map_err(|error| ModuleError::Template { name, error })?;
+        }
+        Ok(Self(templates))
+    }
+
+    pub fn script(&self, script: &Script<'_>) -> Result<String, ModuleError> {
+        let import = script.profile.import.clone();
+        self.render(
+            SCRIPT,
+            context! {
+                version => script.version,
+                module => script.module,
+                profile => script.profile.name.clone(),
+                program => script.program,
+                arguments => script.arguments.clone(),
+                session => import.session,
+                commands => import.commands,
+                prefix => import.prefix,
+                allow_clobber => import.allow_clobber,
+                formats => import.format_data,
+                cache => import.cache,
+            },
+        )
+    }
+
+    pub fn manifest(&self, manifest: &Manifest<'_>) -> Result<String, ModuleError> {
+        self.render(
+            MANIFEST,
+            context! {
+                version => manifest.version,
+                script => manifest.script.clone(),
+                description => manifest.description.clone(),
+                names => manifest.names.clone(),
+            },
+        )
+    }
+
+    pub fn import(&self, script: &str) -> Result<String, ModuleError> {
+        self.render(IMPORT, context! { script, pattern => script.contains(['[', ']', '`', '*', '?']) })
+    }
+
+    pub fn connect(&self, connect: &Connect<'_>) -> Result<String, ModuleError> {
+        let modules = connect.modules.iter().map(|&(name, script)| context! { name, script });
+        self.render(
+            CONNECT,
+            context! {
+                version => connect.version,
+                title => connect.title,
+                program => connect.program,
+                modules => modules.collect::<Vec<_>>(),
+            },
+        )
+    }
+
+    fn render(&self, name: &'static str, context: Value) -> Result<String, ModuleError> {
+        let render = || self.0.get_template(name)?.render(context);
+        render().map_err(|error| ModuleError::Template { name, error })
+    }
+}
+
+/// A value as PowerShell source: text, a list of texts, a truth, or nothing.
+fn literal(value: &Value) -> Result<String, minijinja::Error> {
+    use minijinja::value::ValueKind;
+    Ok(match value.kind() {
+        ValueKind::None => "$null".to_owned(),
+        ValueKind::Bool => if value.is_true() { "$true" } else { "$false" }.to_owned(),
+        ValueKind::String => quote(value.as_str().unwrap_or_default()),
+        ValueKind::Seq => {
+            let all: Result<Vec<_>, _> = value.try_iter()?.map(|one| literal(&one)).collect();
+            format!("@({})", all?.join(", "))
+        }
+        other => {
+            let text = format!("a {other} can't be written into a script");
+            return Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, text));
+        }
+    })
+}

@@ -1,0 +1,38 @@
+# Written by lyncsh {{ version }}, for: pwsh -NoLogo -NoExit -File
+& {
+    # The person's own preferences stay outside of this block.
+    $ErrorActionPreference = 'Stop'
+    $PSDefaultParameterValues = @{}
+    $loaded = @(
+        foreach ($module in @(
+{% for module in modules %}
+            @{ Name = {{ module.name|ps }}; Script = {{ module.script|ps }} }
+{% endfor %}
+        )) {
+            try {
+                # A path is a pattern: [ in it would match nothing (ResolveRootedFilePath).
+                Import-Module -Name ([System.Management.Automation.WildcardPattern]::Escape($module.Script)) -DisableNameChecking -Global
+                $module.Name
+            } catch {
+                [Console]::Error.WriteLine("lyncsh: $($_.Exception.Message -replace '^lyncsh: ')")
+            }
+        }
+    )
+    if ($loaded.Count -eq 0) {
+        # `exit` alone would leave the script only, because of -NoExit (ConsoleHost.cs); not tried.
+        $Host.SetShouldExit(1)
+        return
+    }
+    $title = {{ title|ps }}
+    $theirs = $function:prompt
+    # The person's prompt comes first, so that it finds $? as it was; PowerShell shows the first object of
+    # what a prompt gives (Executor.cs).
+    $ours = {
+        $text = @(& $theirs)
+        $first = if ($text.Count) { $text[0] } else { "PS $($ExecutionContext.SessionState.Path.CurrentLocation)> " }
+        $here = foreach ($one in Get-Module) { if ($loaded -contains $one.Name) { $one } }
+        if ($here) { "[$title] $first" } else { $first }
+    }.GetNewClosure()
+    # `$global:function:prompt = ...` does nothing (tried).
+    Set-Item -Path function:global:prompt -Value $ours
+}

@@ -1,0 +1,19 @@
+# Written by lyncsh {{ version }}. The list of names alone makes the commands complete, and load this
+# module on first use, wherever its folder's parent is on PSModulePath (tried).
+@{
+    RootModule = {{ script|ps }}
+    ModuleVersion = {{ version|ps }}
+    Author = 'lyncsh'
+    Description = {{ description|ps }}
+    PowerShellVersion = '5.1'
+{% if names is none %}
+    # They are not known before the first connection.
+    FunctionsToExport = '*'
+    AliasesToExport = '*'
+{% else %}
+    FunctionsToExport = {{ names|ps }}
+    AliasesToExport = '*'
+{% endif %}
+    CmdletsToExport = @()
+    VariablesToExport = @()
+}

@@ -1,0 +1,103 @@
+# Written by lyncsh {{ version }}. Binds this PowerShell to the session of one profile: attaches to its
+# agent, and has the endpoint's commands here as functions. For Windows PowerShell 5.1 and PowerShell 7.4
+# and later: syntax and cmdlets of 5.1 only. What is marked "tried" ran in PowerShell 7.6.5.
+
+# The person's own settings must not change what happens here.
+$ErrorActionPreference = 'Stop'
+$PSDefaultParameterValues = @{}
+$PSNativeCommandUseErrorActionPreference = $false
+
+$name = {{ profile|ps }}
+$program = {{ program|ps }}
+$arguments = {{ arguments|ps }}
+$patterns = {% if commands %}{{ commands|ps }}{% else %}@('*'){% endif %}
+
+$formats = {{ formats|ps }}
+$prefix = {{ prefix|ps }}
+# As Import-Module -Prefix names them (AddPrefixToCommandName).
+$prefixed = {
+    param($Name)
+    if (-not $prefix) { $Name }
+    elseif ($Name -match '^([^-]+)-(.+)$') { "$($Matches[1])-$prefix$($Matches[2])" }
+    else { "$prefix$Name" }
+}
+$module = $ExecutionContext.SessionState.Module
+
+if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
+    throw "lyncsh: this PowerShell runs in $($ExecutionContext.SessionState.LanguageMode) mode, in which no session can be made; use the console: set shell = ""console"" in the profile '$name'"
+}
+
+# The program's answer: one line of JSON in ASCII, because on Windows the encoding is anybody's guess.
+$answer = $null
+$line = & $program @arguments --json | Select-Object -Last 1
+if ($line) { $answer = ConvertFrom-Json -InputObject $line }
+if ($null -eq $answer) { throw "lyncsh: no session for '$name': $program ended with $LASTEXITCODE and without a word" }
+# Standard error is swallowed where a module is loaded by first use (tried): the exception says it.
+if ($answer.error) { throw "lyncsh: $($answer.error)" }
+$cache = $answer.cache
+
+$types = [System.Management.Automation.Runspaces.TypeTable]::LoadDefaultTypeFiles()
+{% include "powershell/attach.ps1" %}
+
+$session.Name = $name
+
+try {
+{% if cache %}
+{% include "powershell/cached.ps1" %}
+{% else %}
+{% include "powershell/uncached.ps1" %}
+{% endif %}
+} catch {
+    # PSSession has no other end here: the module does not load.
+    Microsoft.PowerShell.Core\Remove-PSSession -Session $session -ErrorAction Ignore
+    throw "lyncsh: the commands of '$name' can't be imported: $($_.Exception.Message)"
+}
+
+# From here on commands go by their modules' names: with allow_clobber the endpoint's own may cover them.
+# The session can end without this shell: its commands go with it. With Closed somebody asked for it.
+$null = Microsoft.PowerShell.Utility\Register-ObjectEvent -InputObject $session.Runspace -EventName StateChanged -SupportEvent -MessageData $module -Action {
+    $info = $EventArgs.RunspaceStateInfo
+    if ($info.State -eq 'Closed' -or $info.State -eq 'Broken') {
+        # Not one that was removed meanwhile, or imported again.
+        foreach ($one in @(Microsoft.PowerShell.Core\Get-Module -All)) {
+            if (-not [object]::ReferenceEquals($one, $Event.MessageData)) { continue }
+            if ($info.State -eq 'Broken') {
+                $reason = if ($info.Reason) { ": $($info.Reason.Message)" } else { '' }
+                $Host.UI.WriteWarningLine("lyncsh: the session of '$($one.Name -replace '^lyncsh-')' is gone$reason")
+            }
+            Microsoft.PowerShell.Core\Remove-Module -ModuleInfo $one -Force -ErrorAction Ignore
+        }
+    }
+}
+
+# $lyncsh holds one object for each session that this PowerShell has.
+$since = $null
+if ($answer.connected) {
+    $since = [datetime]::new(1970, 1, 1, 0, 0, 0, [System.DateTimeKind]::Utc).AddSeconds($answer.connected).ToLocalTime()
+}
+$facts = [pscustomobject]@{
+    Profile = $name
+    User = $answer.user
+    Endpoint = $answer.endpoint
+    Agent = $answer.agent
+    Connected = $since
+    Session = $session
+}
+$others = @(foreach ($one in $global:lyncsh) { if ($one.Profile -ne $name) { $one } })
+$global:lyncsh = if ($others.Count) { $others + $facts } else { $facts }
+Microsoft.PowerShell.Utility\Set-Variable -Name {{ session|ps }} -Value $session -Scope Global
+
+$module.OnRemove = {
+    if ($session.State -eq 'Opened') { Microsoft.PowerShell.Core\Remove-PSSession -Session $session -ErrorAction Ignore }
+    # Their variables, unless they hold something else by now.
+    $held = Microsoft.PowerShell.Utility\Get-Variable -Name {{ session|ps }} -Scope Global -ErrorAction Ignore
+    if ($held -and [object]::ReferenceEquals($held.Value, $session)) {
+        Microsoft.PowerShell.Utility\Remove-Variable -Name {{ session|ps }} -Scope Global -ErrorAction Ignore
+    }
+    $left = @(foreach ($one in $global:lyncsh) { if (-not [object]::ReferenceEquals($one.Session, $session)) { $one } })
+    if ($left.Count -gt 1) { $global:lyncsh = $left }
+    elseif ($left.Count) { $global:lyncsh = $left[0] }
+    else { Microsoft.PowerShell.Utility\Remove-Variable -Name lyncsh -Scope Global -ErrorAction Ignore }
+}.GetNewClosure()
+
+Microsoft.PowerShell.Core\Export-ModuleMember -Function $functions -Alias $aliases
