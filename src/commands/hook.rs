@@ -198,7 +198,7 @@ fn first_connections(
             continue;
         };
         println!("Connecting to '{name}' for the first time, for the names of its cmdlets.");
-        if !import(shell, &Module::prepare(folders, &context.program, profile)?)? {
+        if !import(context, shell, &Module::prepare(folders, &context.program, profile)?)? {
             failed.push(name.as_str());
             continue;
         }
@@ -225,11 +225,8 @@ fn knows_names(folders: &Folders, profile: &Profile) -> bool {
 }
 
 /// Whether a PowerShell could import the module. It has this terminal, for questions and errors.
-fn import(shell: &PowerShell, module: &Module) -> miette::Result<bool> {
-    let command = format!(
-        "Import-Module -Name {} -DisableNameChecking -ErrorAction Stop",
-        module::quote(text(&module.script)?)
-    );
+fn import(context: &Context, shell: &PowerShell, module: &Module) -> miette::Result<bool> {
+    let command = module.import_line(&context.folders)?;
     let status = Command::new(&shell.path)
         .args(["-NoLogo", "-NoProfile", "-Command", &command])
         .status()

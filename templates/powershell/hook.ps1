@@ -4,7 +4,7 @@
 if (($env:PSModulePath -split [System.IO.Path]::PathSeparator) -notcontains {{ root }}) {
     $env:PSModulePath += [System.IO.Path]::PathSeparator + {{ root }}
 }
-{#- By the script's path, as `lyncsh NAME` does: one that is there is not imported twice. #}
+{#- By the script's path, as `lyncsh NAME` does: one that is there is not imported twice. A path is a pattern. #}
 {%- for script in scripts %}
-Import-Module -Name {{ script }} -DisableNameChecking -Global
+Import-Module -Name ([System.Management.Automation.WildcardPattern]::Escape({{ script }})) -DisableNameChecking -Global
 {%- endfor %}
