@@ -13,6 +13,7 @@ use crate::agent::journal::Journal;
 use crate::platform::Endings;
 use crate::profile::{self, Profile};
 use crate::shell::module::{Exports, Module};
+use crate::shell::pwsh::gate::{self, Passed};
 
 /// What is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,10 @@ fn module(context: &Context, name: &str, wanted: Wanted) -> miette::Result<ExitC
 }
 
 async fn attach(context: &Context, name: &str, wanted: Wanted) -> miette::Result<ExitCode> {
+    // Inside of a shell that a launcher has started, the launcher speaks first.
+    if gate::wait(name).await == Passed::Failed {
+        return Err(miette::miette!("'{name}' is not here"));
+    }
     let mut endings = Endings::catch().into_diagnostic()?;
     let profile = profile::load(&context.folders, name)?;
     let mut agent = match connect(context, profile.clone(), None, &mut endings).await {

@@ -42,6 +42,14 @@ pub async fn handle(terminal: &Terminal, call: &HostCall) -> Handled {
         method if write(terminal, method, &parameters) => return Handled::Done,
         _ => {}
     }
+    if !terminal.interactive && asks(call.method) {
+        return respond(
+            call,
+            Err("The command asks a question, and there is no terminal to answer it at. Give the value as a parameter \
+                 (-Confirm:$false for a confirmation), or run the line in a terminal."
+                .into()),
+        );
+    }
     let answer = match call.method {
         HostMethod::ReadLine => ask_line(terminal, "").await.map(Value::String),
         HostMethod::ReadLineAsSecureString => ask_secret(terminal, "").await,
@@ -67,6 +75,20 @@ pub async fn handle(terminal: &Terminal, call: &HostCall) -> Handled {
                 .into()),
         ),
     }
+}
+
+/// Whether a person has to answer.
+fn asks(method: HostMethod) -> bool {
+    matches!(
+        method,
+        HostMethod::ReadLine
+            | HostMethod::ReadLineAsSecureString
+            | HostMethod::Prompt
+            | HostMethod::PromptForCredential1
+            | HostMethod::PromptForCredential2
+            | HostMethod::PromptForChoice
+            | HostMethod::PromptForChoiceMultipleSelection
+    )
 }
 
 fn respond(call: &HostCall, result: Result<Value, String>) -> Handled {

@@ -12,7 +12,7 @@ use crate::profile::Profile;
 
 /// The names of the templates, and lyncsh's own text of each. A file of that name in the folder
 /// `templates` of the configuration folder is taken instead.
-const OWN: [(&str, &str); 7] = [
+const OWN: [(&str, &str); 8] = [
     (SCRIPT, include_str!("../../../templates/powershell/module.psm1")),
     ("powershell/attach.ps1", include_str!("../../../templates/powershell/attach.ps1")),
     ("powershell/cached.ps1", include_str!("../../../templates/powershell/cached.ps1")),
@@ -20,11 +20,13 @@ const OWN: [(&str, &str); 7] = [
     (MANIFEST, include_str!("../../../templates/powershell/module.psd1")),
     (IMPORT, include_str!("../../../templates/powershell/import.ps1")),
     (CONNECT, include_str!("../../../templates/powershell/connect.ps1")),
+    (COMMAND, include_str!("../../../templates/powershell/command.ps1")),
 ];
 const SCRIPT: &str = "powershell/module.psm1";
 const MANIFEST: &str = "powershell/module.psd1";
 const IMPORT: &str = "powershell/import.ps1";
 const CONNECT: &str = "powershell/connect.ps1";
+const COMMAND: &str = "powershell/command.ps1";
 
 /// What a module needs to know.
 pub struct Script<'a> {
@@ -53,6 +55,15 @@ pub struct Connect<'a> {
     /// Names, and paths of the scripts.
     pub modules: Vec<(&'a str, &'a str)>,
     pub version: &'a str,
+}
+
+/// What is run when the first script of a shell has run.
+#[derive(Clone, Copy, Debug)]
+pub enum Command<'a> {
+    /// PowerShell source.
+    Text(&'a str),
+    /// A script, and its arguments as PowerShell source.
+    Script(&'a str, &'a str),
 }
 
 /// The templates of one user.
@@ -128,6 +139,14 @@ impl Templates {
                 modules => modules.collect::<Vec<_>>(),
             },
         )
+    }
+
+    pub fn command(&self, connect: &str, command: Command<'_>) -> Result<String, ModuleError> {
+        let (text, script, arguments) = match command {
+            Command::Text(text) => (Some(text), None, None),
+            Command::Script(script, arguments) => (None, Some(script), Some(arguments)),
+        };
+        self.render(COMMAND, context! { connect, text, script, arguments })
     }
 
     fn render(&self, name: &'static str, context: Value) -> Result<String, ModuleError> {
