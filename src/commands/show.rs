@@ -40,7 +40,6 @@ pub async fn run(folders: &Folders, name: &str) -> miette::Result<()> {
         ("allow_clobber", import.allow_clobber.to_string()),
         ("format_data", listed(&import.format_data, "-")),
         ("cache", import.cache.to_string()),
-        ("attach", import.attach.to_string()),
         ("keep", long(profile.keep)),
         ("keep_alive", profile.keep_alive.to_string()),
         ("max_runspaces", profile.max_runspaces.to_string()),

@@ -17,8 +17,6 @@ pub struct Import {
     pub format_data: Vec<String>,
     /// Whether the proxies are kept on the disk for the next start.
     pub cache: bool,
-    /// Windows PowerShell 5.1: whether it attaches to the agent, or makes a session of its own.
-    pub attach: bool,
 }
 
 impl Import {
@@ -31,7 +29,6 @@ impl Import {
             allow_clobber: false,
             format_data: traits.format_data.iter().map(|&one| one.to_owned()).collect(),
             cache: true,
-            attach: true,
         }
     }
 }

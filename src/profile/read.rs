@@ -13,7 +13,7 @@ use super::kind::{CONFIGURATION_PREFIX, Kind};
 use super::{Authentication, CredentialSource, Limits, Profile};
 
 /// Every key that a profile may have.
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 20] = [
     "kind",
     "user",
     "domain",
@@ -34,7 +34,6 @@ const KEYS: [&str; 21] = [
     "allow_clobber",
     "format_data",
     "cache",
-    "attach",
 ];
 const TIMEOUTS: [&str; 4] = ["connect", "open", "operation", "close"];
 /// How alike (Jaro-Winkler) a word must be to be suggested.
@@ -288,7 +287,6 @@ impl<'a> Reader<'a> {
             allow_clobber: self.boolean("allow_clobber").unwrap_or(default.allow_clobber),
             format_data: self.patterns("format_data").unwrap_or(default.format_data),
             cache: self.boolean("cache").unwrap_or(default.cache),
-            attach: self.boolean("attach").unwrap_or(default.attach),
         }
     }
 
