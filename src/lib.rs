@@ -9,6 +9,7 @@ pub mod agent;
 pub mod cli;
 pub mod commands;
 pub mod credential;
+pub mod desktop;
 pub mod discovery;
 pub mod folders;
 pub mod keys;

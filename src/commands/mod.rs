@@ -5,9 +5,11 @@ pub mod attach;
 pub mod connect;
 pub mod demo;
 pub mod list;
+pub mod refresh;
 pub mod remove;
 pub mod session;
 pub mod shell;
+pub mod shortcut;
 pub mod show;
 pub mod status;
 pub mod stop;
@@ -20,6 +22,7 @@ use crate::agent;
 use crate::cli::{self, Cli, Command};
 use crate::folders::Folders;
 use crate::profile::{self, StoreError};
+use attach::Wanted;
 use connect::Context;
 
 /// The exit code for a mistake in a profile or in how lyncsh was called; clap uses it as well.
@@ -50,6 +53,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
     }
     let program =
         std::env::current_exe().into_diagnostic().wrap_err("the program's own path is not known")?;
+    let config = cli.common.config_dir;
     let context = Context { folders, verbosity: cli.common.verbose, program };
     let folders = &context.folders;
     let done = |result: miette::Result<()>| result.map(|()| ExitCode::SUCCESS);
@@ -62,7 +66,21 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::List(json) => done(list::run(folders, json.json)),
         Command::Show(profile) => done(show::run(folders, &profile.name).await),
         Command::Remove { profile, yes } => done(remove::run(folders, &profile.name, yes).await),
+<<<<<<< HEAD
+        Command::Attach { profile, module, socket, json } => {
+            let wanted = match (module, socket, json) {
+                (true, ..) => Wanted::Module,
+                (_, true, _) => Wanted::Socket,
+                (.., true) => Wanted::Facts,
+                _ => Wanted::Import,
+            };
+            attach::run(&context, &profile.name, wanted).await
+        }
+        Command::Refresh(profile) => refresh::run(&context, &profile.name).await,
+=======
         Command::Attach { profile, socket: _ } => attach::run(&context, &profile.name).await,
+        Command::Shortcut(options) => shortcut::run(&context, config.as_deref(), &options).await,
+>>>>>>> next
         Command::Status(json) => status::run(folders, json.json).await,
         Command::Stop { profiles, all } => stop::run(folders, &profiles, all).await,
         Command::Demo(demo) => demo::run(&context, &demo).await,

@@ -9,7 +9,6 @@ mod render;
 use std::path::{Path, PathBuf};
 
 pub use export::Exports;
-pub use quote::quote;
 use render::{Connect, Manifest, Script, Templates};
 
 use crate::folders::Folders;
@@ -81,6 +80,11 @@ impl Module {
         files::write(&module.script, &script)?;
         files::write(&module.manifest, &manifest)?;
         Ok(module)
+    }
+
+    /// The line that imports the module into a PowerShell that runs.
+    pub fn import_line(&self, folders: &Folders) -> Result<String, ModuleError> {
+        Ok(Templates::of(folders)?.import(text(&self.script)?)?.trim().to_owned())
     }
 
     /// Removes what is kept for a profile: its module and its exported commands.

@@ -12,16 +12,18 @@ use crate::profile::Profile;
 
 /// The names of the templates, and lyncsh's own text of each. A file of that name in the folder
 /// `templates` of the configuration folder is taken instead.
-const OWN: [(&str, &str); 6] = [
+const OWN: [(&str, &str); 7] = [
     (SCRIPT, include_str!("../../../templates/powershell/module.psm1")),
     ("powershell/attach.ps1", include_str!("../../../templates/powershell/attach.ps1")),
     ("powershell/cached.ps1", include_str!("../../../templates/powershell/cached.ps1")),
     ("powershell/uncached.ps1", include_str!("../../../templates/powershell/uncached.ps1")),
     (MANIFEST, include_str!("../../../templates/powershell/module.psd1")),
+    (IMPORT, include_str!("../../../templates/powershell/import.ps1")),
     (CONNECT, include_str!("../../../templates/powershell/connect.ps1")),
 ];
 const SCRIPT: &str = "powershell/module.psm1";
 const MANIFEST: &str = "powershell/module.psd1";
+const IMPORT: &str = "powershell/import.ps1";
 const CONNECT: &str = "powershell/connect.ps1";
 
 /// What a module needs to know.
@@ -109,6 +111,10 @@ impl Templates {
                 names => manifest.names.clone(),
             },
         )
+    }
+
+    pub fn import(&self, script: &str) -> Result<String, ModuleError> {
+        self.render(IMPORT, context! { script, pattern => script.contains(['[', ']', '`', '*', '?']) })
     }
 
     pub fn connect(&self, connect: &Connect<'_>) -> Result<String, ModuleError> {

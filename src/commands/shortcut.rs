@@ -1,0 +1,264 @@
+//! `lyncsh shortcut`: opens a profile's shell from the desktop.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use clap::Args;
+use miette::{Context as _, IntoDiagnostic as _};
+
+use super::connect::Context;
+use super::shell;
+use crate::desktop::shortcut::{Desktop, File, Shortcut};
+use crate::desktop::terminal;
+use crate::folders::NoHome;
+use crate::profile;
+
+/// Which shortcut, and where.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// The profile that it opens
+    #[arg(value_name = "PROFILE")]
+    pub name: String,
+    /// In the menu of applications, instead of on the desktop
+    #[arg(long)]
+    pub menu: bool,
+    /// Among what starts when you sign in
+    #[arg(long)]
+    pub autostart: bool,
+    /// In this folder
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Remove it, from where the other flags say or from all places but --output
+    #[arg(long)]
+    pub remove: bool,
+    /// Open the shell in a new terminal; what a shortcut does
+    #[arg(long, hide = true, conflicts_with_all = ["menu", "autostart", "output", "remove", "here"])]
+    pub open: bool,
+    /// Open the shell in this terminal, and keep it if that fails; what a shortcut does
+    #[arg(long, hide = true, conflicts_with_all = ["menu", "autostart", "output", "remove"])]
+    pub here: bool,
+}
+
+/// Makes or removes it, or is it.
+pub async fn run(context: &Context, config: Option<&Path>, options: &Options) -> miette::Result<ExitCode> {
+    let config = config.map(std::path::absolute).transpose().into_diagnostic()?;
+    let icons = context.folders.state.join("icons");
+    let shortcut =
+        Shortcut { name: &options.name, program: &context.program, config: config.as_deref(), icons: &icons };
+    if options.here {
+        return here(context, &options.name).await;
+    }
+    if options.open {
+        return open(&shortcut);
+    }
+    if options.remove {
+        profile::check_name(&options.name, &[])?;
+        remove(&shortcut, options)?;
+    } else {
+        profile::load(&context.folders, &options.name)?;
+        make(&shortcut, options)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn make(shortcut: &Shortcut, options: &Options) -> miette::Result<()> {
+    let desktop = Desktop::here();
+    let mut files = Vec::new();
+    for folder in folders(options)? {
+        files.push(shortcut.file(desktop, &folder)?);
+    }
+    for file in shortcut.icon(desktop)?.iter().chain(&files) {
+        write(file)
+            .into_diagnostic()
+            .wrap_err_with(|| format!("{} can't be written", file.path.display()))?;
+    }
+    for file in &files {
+        println!("{} opens the shell of '{}'.", file.path.display(), shortcut.name);
+        trust(&file.path);
+    }
+    if let Some(path) = terminal_profile(shortcut.name) {
+        let bytes = shortcut.terminal_profile()?.into_bytes();
+        write(&File { path: path.clone(), bytes, executable: false })
+            .into_diagnostic()
+            .wrap_err_with(|| format!("{} can't be written", path.display()))?;
+        println!("{} has it in Windows Terminal's list, once that starts anew.", path.display());
+    }
+    if desktop == Desktop::Free && terminal::found().next().is_none() {
+        eprintln!("No terminal is on PATH for it to open: install one of {}.", terminal::names());
+    }
+    Ok(())
+}
+
+fn remove(shortcut: &Shortcut, options: &Options) -> miette::Result<()> {
+    let desktop = Desktop::here();
+    let usual: Vec<PathBuf> = Place::ALL.iter().filter_map(|place| place.folder().ok()).collect();
+    let named = options.menu || options.autostart || options.output.is_some();
+    let from = if named { folders(options)? } else { usual.clone() };
+    let mut any = false;
+    for folder in from {
+        any |= take_away(&folder.join(desktop.file_name(shortcut.name)))?;
+    }
+    let left = usual.iter().any(|folder| folder.join(desktop.file_name(shortcut.name)).exists());
+    if !left {
+        if let Some(icon) = shortcut.icon(desktop)? {
+            any |= take_away(&icon.path)?;
+        }
+        if let Some(path) = terminal_profile(shortcut.name) {
+            any |= take_away(&path)?;
+        }
+    }
+    if !any {
+        println!("There is no shortcut for '{}'.", shortcut.name);
+    }
+    Ok(())
+}
+
+/// Whether the file was there; says that it went.
+fn take_away(path: &Path) -> miette::Result<bool> {
+    match std::fs::remove_file(path) {
+        Ok(()) => {
+            println!("{} is removed.", path.display());
+            Ok(true)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => {
+            Err(error).into_diagnostic().wrap_err_with(|| format!("{} can't be removed", path.display()))
+        }
+    }
+}
+
+/// The folders that the flags name.
+fn folders(options: &Options) -> miette::Result<Vec<PathBuf>> {
+    let mut folders: Vec<PathBuf> = options.output.iter().cloned().collect();
+    if options.menu {
+        folders.push(Place::Menu.folder()?);
+    }
+    if options.autostart {
+        folders.push(Place::Autostart.folder()?);
+    }
+    if folders.is_empty() {
+        folders.push(Place::Desk.folder()?);
+    }
+    Ok(folders)
+}
+
+/// Where a desktop looks for shortcuts.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Desk,
+    Menu,
+    Autostart,
+}
+
+impl Place {
+    const ALL: [Self; 3] = [Self::Desk, Self::Menu, Self::Autostart];
+
+    fn folder(self) -> miette::Result<PathBuf> {
+        let base = directories::BaseDirs::new().ok_or(NoHome).into_diagnostic()?;
+        match (self, Desktop::here()) {
+            (Self::Desk, _) => {
+                let user = directories::UserDirs::new();
+                let desk = user.as_ref().and_then(|user| user.desktop_dir().map(Path::to_owned));
+                // Without xdg-user-dirs there may be one all the same.
+                let desk =
+                    desk.or_else(|| Some(base.home_dir().join("Desktop")).filter(|path| path.is_dir()));
+                desk.ok_or_else(|| {
+                    miette::miette!(
+                        help = "say --menu for the menu of applications, or --output DIR",
+                        "this user has no folder for the desktop"
+                    )
+                })
+            }
+            (Self::Menu, Desktop::Free) => Ok(base.data_dir().join("applications")),
+            (Self::Menu, Desktop::Windows) => Ok(base.data_dir().join(START_MENU)),
+            (Self::Menu, Desktop::Mac) => Ok(base.home_dir().join("Applications")),
+            (Self::Autostart, Desktop::Free) => Ok(base.config_dir().join("autostart")),
+            (Self::Autostart, Desktop::Windows) => Ok(base.data_dir().join(START_MENU).join("Startup")),
+            (Self::Autostart, Desktop::Mac) => Err(miette::miette!(
+                help = "make one without --autostart, and add it under System Settings, General, Login Items",
+                "macOS keeps a list of its own of what starts when you sign in"
+            )),
+        }
+    }
+}
+
+/// Below the roaming application data.
+const START_MENU: &str = r"Microsoft\Windows\Start Menu\Programs";
+
+/// Where Windows Terminal reads a profile of an application's, if it is installed.
+fn terminal_profile(name: &str) -> Option<PathBuf> {
+    if Desktop::here() != Desktop::Windows || which::which("wt").is_err() {
+        return None;
+    }
+    let base = directories::BaseDirs::new()?;
+    let fragments = base.data_local_dir().join(r"Microsoft\Windows Terminal\Fragments\lyncsh");
+    Some(fragments.join(format!("{name}.json")))
+}
+
+/// Whole or not at all; over one that is there.
+fn write(file: &File) -> std::io::Result<()> {
+    let folder = file.path.parent().unwrap_or_else(|| Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut beside = tempfile::NamedTempFile::new_in(folder)?;
+    beside.write_all(&file.bytes)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = if file.executable { 0o755 } else { 0o644 };
+        beside.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
+    }
+    beside.persist(&file.path).map(drop).map_err(|error| error.error)
+}
+
+/// Spares the person GNOME's question whether an entry on the desktop may be launched. Where there is
+/// no GNOME, there is nothing to be told.
+fn trust(path: &Path) {
+    if Desktop::here() == Desktop::Free
+        && let Ok(gio) = which::which("gio")
+    {
+        let _ = Command::new(gio)
+            .args(["set", "-t", "string"])
+            .arg(path)
+            .arg("metadata::trusted")
+            .arg("true")
+            .output();
+    }
+}
+
+/// Starts the first terminal that is there, with [`here`] in it.
+fn open(shortcut: &Shortcut) -> miette::Result<ExitCode> {
+    let mut failed = Vec::new();
+    for terminal in terminal::found() {
+        let mut command = Command::new(&terminal.program);
+        command.args(terminal.arguments).args(shortcut.words("--here")?);
+        match command.status() {
+            // Some end with the shell's own code: that it ran is enough.
+            Ok(_) => return Ok(ExitCode::SUCCESS),
+            Err(error) => failed.push(format!("{}: {error}", terminal.program.display())),
+        }
+    }
+    let help = match failed.as_slice() {
+        [] => format!("install one of {}", terminal::names()),
+        failed => failed.join("\n"),
+    };
+    Err(miette::miette!(help = help, "no terminal could be opened for '{}'", shortcut.name))
+}
+
+/// The shell in this terminal. A window that closes takes the reason with it, so it waits.
+async fn here(context: &Context, name: &str) -> miette::Result<ExitCode> {
+    let opened = async {
+        let profile = profile::load(&context.folders, name)?;
+        shell::run(context, profile, None).await
+    };
+    let report = match opened.await {
+        Ok(code) => return Ok(code),
+        Err(report) => report,
+    };
+    eprintln!("{report:?}");
+    if std::io::stdin().is_terminal() {
+        eprint!("Press Enter to close this window. ");
+        let _ = std::io::stdin().lock().read_line(&mut String::new());
+    }
+    Ok(super::exit_code(&report))
+}

@@ -1,0 +1,3 @@
+#!/bin/sh
+# {{ comment }}
+exec {{ command }}

@@ -1,0 +1,354 @@
+//! Shortcuts, as those read them who are to open them.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use lyncsh::desktop::icon::{self, Colour};
+use lyncsh::desktop::quote;
+use lyncsh::desktop::shortcut::{Desktop, Shortcut};
+use proptest::prelude::*;
+use serde_json::Value;
+
+const NAMES: [&str; 6] = ["work", "Müller & Söhne", "50% off", "it's $5 `x` #1", "=", "Контора"];
+
+fn shortcut<'a>(name: &'a str, program: &'a str, config: Option<&'a Path>) -> Shortcut<'a> {
+    Shortcut { name, program: Path::new(program), config, icons: Path::new("/home/ünal/icons") }
+}
+
+/// What `tests/peers/shortcut.py` says.
+fn peer(arguments: &[&str]) -> Value {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let python =
+        std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| format!("{root}/target/venv/bin/python"));
+    let output = Command::new(&python)
+        .arg(format!("{root}/tests/peers/shortcut.py"))
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|e| panic!("{python}: {e}; `tests/run` makes it, or LYNCSH_TEST_PYTHON names one"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn saved(folder: &tempfile::TempDir, name: &str, bytes: &[u8]) -> String {
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_windows_shortcut_is_read_back_as_it_was_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, program, names) in [
+        ("work", r"C:\Program Files\lyncsh\lyncsh.exe", vec!["Program Files", "lyncsh", "lyncsh.exe"]),
+        ("Müller & Söhne", r"D:\Jürgen\lyncsh.exe", vec!["Jürgen", "lyncsh.exe"]),
+        ("work", r"\\server\share\lyncsh.exe", vec![]),
+    ] {
+        let file = shortcut(name, program, None).file(Desktop::Windows, Path::new("")).unwrap();
+        assert_eq!(file.path, PathBuf::from(format!("lyncsh {name}.lnk")));
+        let read = peer(&["lnk", &saved(&folder, "a.lnk", &file.bytes)]);
+        let data = &read["data"];
+        let quoted = if name.contains(' ') { format!("\"{name}\"") } else { name.to_owned() };
+        assert_eq!(data["command_line_arguments"], format!("shortcut {quoted} --here"), "{read:#}");
+        assert_eq!(data["description"], format!("Opens the shell of the lyncsh profile '{name}'"));
+        assert_eq!(data["working_directory"], "%USERPROFILE%");
+        assert!(data["icon_location"].as_str().unwrap().ends_with(&format!("{name}.ico")));
+        let block = &read["extra"]["ENVIRONMENTAL_VARIABLES_LOCATION_BLOCK"];
+        assert_eq!(block["target_unicode"], program, "{read:#}");
+        assert_eq!(read["names"], serde_json::json!(names), "{read:#}");
+    }
+}
+
+#[test]
+fn an_icon_is_read_back_with_its_initials_and_colour() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in NAMES {
+        let colour = Colour::of(name);
+        let svg = peer(&["svg", &saved(&folder, "a.svg", icon::svg(name).unwrap().as_bytes())]);
+        assert_eq!(svg["fill"], colour.to_string());
+        assert_eq!(svg["text"].as_str().unwrap_or_default(), icon::initials(name));
+        let pictures = peer(&["ico", &saved(&folder, "a.ico", &icon::ico(name).unwrap())]);
+        let sides: Vec<&Value> = pictures.as_array().unwrap().iter().map(|one| &one["size"][0]).collect();
+        assert_eq!(sides, [16, 32, 48, 256]);
+        for picture in pictures.as_array().unwrap() {
+            assert_eq!(picture["ground"], serde_json::json!([colour.red, colour.green, colour.blue, 255]));
+            assert!(picture["corner"].as_u64().unwrap() < 128, "the corners are round: {picture}");
+            let drawn = icon::initials(name).is_ascii() && name != "=" || name.starts_with('M');
+            assert_eq!(picture["white"].as_u64().unwrap() > 0, drawn, "{name}: {picture}");
+        }
+    }
+}
+
+#[test]
+fn initials_are_those_of_the_first_two_words() {
+    for (name, expected) in [
+        ("work", "W"),
+        ("contoso-emea 2", "CE"),
+        ("Müller & Söhne", "MS"),
+        ("ünal", "Ü"),
+        ("ß", "ß"),
+        ("=", ""),
+    ] {
+        assert_eq!(icon::initials(name), expected);
+    }
+}
+
+#[test]
+fn a_desktop_entry_is_valid_whatever_the_profile_is_called() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in NAMES {
+        for config in [None, Some(Path::new("/tmp/a b\\c$"))] {
+            let file =
+                shortcut(name, "/opt/my tools/lyncsh", config).file(Desktop::Free, folder.path()).unwrap();
+            std::fs::write(&file.path, &file.bytes).unwrap();
+            let output = Command::new("desktop-file-validate").arg(&file.path).output().expect(
+                "desktop-file-validate: Debian's desktop-file-utils has it, and `tests/run` installs it",
+            );
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success() && said.is_empty(), "{said}");
+        }
+    }
+    let equals = shortcut("work", "/opt/a=b/lyncsh", None).file(Desktop::Free, folder.path());
+    assert!(equals.unwrap_err().to_string().contains("equals sign"));
+}
+
+#[test]
+fn windows_terminal_gets_a_profile_in_the_tenants_colour() {
+    let text = shortcut("my work", r"C:\x y\lyncsh.exe", None).terminal_profile().unwrap();
+    let profile = &serde_json::from_str::<Value>(&text).unwrap()["profiles"][0];
+    assert_eq!(profile["name"], "lyncsh my work");
+    assert_eq!(profile["commandline"], "\"C:\\x y\\lyncsh.exe\" shortcut \"my work\" --here");
+    assert_eq!(profile["tabColor"], Colour::of("my work").to_string());
+}
+
+/// Undoes the escapes of a string value, then takes the command line apart, as the Desktop Entry
+/// Specification says.
+fn exec_words(value: &str) -> Vec<String> {
+    let mut line = String::new();
+    let mut letters = value.chars();
+    while let Some(letter) = letters.next() {
+        line.push(match (letter, letter == '\\') {
+            (_, true) => match letters.next().unwrap() {
+                's' => ' ',
+                'n' => '\n',
+                't' => '\t',
+                'r' => '\r',
+                '\\' => '\\',
+                other => panic!("\\{other}"),
+            },
+            (letter, _) => letter,
+        });
+    }
+    let mut words = Vec::new();
+    let mut letters = line.chars().peekable();
+    while letters.peek().is_some() {
+        let mut word = String::new();
+        if letters.next_if_eq(&'"').is_some() {
+            loop {
+                match letters.next().expect("a quote that ends") {
+                    '"' => break,
+                    '\\' => word.push(letters.next().filter(|one| "\"`$\\".contains(*one)).unwrap()),
+                    letter => word.push(letter),
+                }
+            }
+        } else {
+            while let Some(letter) = letters.next_if(|letter| *letter != ' ') {
+                assert!(!"\t\n\"'\\><~|&;$*?#()`".contains(letter), "{letter:?} outside of quotes in {line}");
+                word.push(letter);
+            }
+        }
+        assert!(letters.next().is_none_or(|letter| letter == ' '));
+        assert!(!word.replace("%%", "").contains('%'), "a field code in {word}");
+        words.push(word.replace("%%", "%"));
+    }
+    words
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn a_desktop_takes_a_command_line_apart_into_what_it_was(
+        words in prop::collection::vec("[a-z \\\\\"'$`%;&\n\t\rü=#~]{0,8}", 1..5)
+    ) {
+        let value = quote::exec(&words);
+        prop_assert!(!value.contains(['\n', '\r', '\t']));
+        prop_assert_eq!(exec_words(&value), words);
+    }
+
+    #[test]
+    fn every_colour_leaves_white_letters_readable(name in ".{0,12}") {
+        let Colour { red, green, blue } = Colour::of(&name);
+        let linear = |byte: u8| (f64::from(byte) / 255.0).powf(2.2);
+        let light = 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue);
+        prop_assert!(1.05 / (light + 0.05) > 4.3);
+    }
+}
+
+#[test]
+fn windows_and_a_posix_shell_take_a_command_line_apart_into_what_it_was() {
+    let words = ["a", "", "two words", r"C:\a b\", r#"say "hi""#, r#"\\" \"#, "it's", "$x `y` \\z", "ü\tt"];
+    let words = words.map(str::to_owned);
+    let mut arguments = vec!["argv"];
+    arguments.extend(words.iter().map(String::as_str));
+    assert_eq!(peer(&arguments), quote::windows(&words));
+    let script = format!("printf '%s|' {}", quote::posix(&words));
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), words.join("|") + "|");
+}
+
+/// A person's home with a profile, and the endpoint that it leads to.
+struct Home {
+    folder: tempfile::TempDir,
+    endpoint: Ended,
+}
+
+/// A process that ends with the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Ended {
+    /// Its first line.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        BufReader::new(self.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        line
+    }
+}
+
+impl Home {
+    fn new(profile: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lyncsh"));
+        let child = command.args(["demo", "--serve"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut home = Self { folder: tempfile::tempdir().unwrap(), endpoint: Ended(child) };
+        let ready: Value = serde_json::from_str(&home.endpoint.line()).unwrap();
+        let text = format!(
+            "kind = 'lync-online'\nuser = {}\ndiscovery = {}\nshell = 'console'\ncredential = {{ command = \"printf %s '{}'\" }}\n",
+            ready["user"],
+            ready["discovery"],
+            ready["password"].as_str().unwrap(),
+        );
+        let folder = home.path("conf/profiles");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::create_dir(home.path("Desktop")).unwrap();
+        std::fs::write(folder.join(format!("{profile}.toml")), text).unwrap();
+        home
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs lyncsh, and gives what it printed and whether it went well.
+    fn lyncsh(&self, arguments: &[&str]) -> (String, bool) {
+        let output = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
+            .args(arguments)
+            .env("HOME", self.folder.path())
+            .env("LYNCSH_CONFIG_DIR", self.path("conf"))
+            .env_remove("XDG_CONFIG_HOME")
+            .env_remove("XDG_DATA_HOME")
+            .env_remove("DISPLAY")
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (String::from_utf8(text).unwrap(), output.status.success())
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn shortcuts_come_and_go_where_the_flags_say() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = Home::new("my work");
+    let name = "lyncsh-my work.desktop";
+    let desk = home.path("Desktop").join(name);
+    let menu = home.path(".local/share/applications").join(name);
+    let autostart = home.path(".config/autostart").join(name);
+    let (said, good) = home.lyncsh(&["shortcut", "my work"]);
+    assert!(good && said.contains(&format!("{} opens the shell of 'my work'.", desk.display())), "{said}");
+    assert_eq!(std::fs::metadata(&desk).unwrap().permissions().mode() & 0o777, 0o755);
+    assert!(!menu.exists());
+    let out = home.path("out");
+    for _ in 0..2 {
+        let (said, good) =
+            home.lyncsh(&["shortcut", "my work", "--menu", "--autostart", "--output", out.to_str().unwrap()]);
+        assert!(good, "{said}");
+    }
+    assert!(menu.exists() && autostart.exists());
+    assert!(out.join(name).exists());
+    let icon = home.path("conf/state/icons/my work.svg");
+    assert!(home.lyncsh(&["shortcut", "my work", "--remove", "--menu"]).1);
+    assert!(!menu.exists() && desk.exists() && icon.exists());
+    assert!(home.lyncsh(&["shortcut", "my work", "--remove"]).1);
+    assert!(!desk.exists() && !autostart.exists() && !icon.exists());
+    let (said, good) = home.lyncsh(&["shortcut", "my work", "--remove"]);
+    assert!(good && said.contains("There is no shortcut for 'my work'."), "{said}");
+    let (said, good) = home.lyncsh(&["shortcut", "wrok"]);
+    assert!(!good && said.contains("there is no profile 'wrok'"), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_desktop_entry_opens_a_terminal_that_shows_the_prompt_and_a_closed_window_ends_the_session() {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let home = Home::new("my work");
+    assert!(home.lyncsh(&["shortcut", "my work"]).1);
+    let mut display = Command::new("Xvfb");
+    let child = display
+        .args(["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("Xvfb: Debian's xvfb has it, and `tests/run` installs it");
+    let mut display = Ended(child);
+    let number = display.line();
+    // The terminal that Debian's alternatives name, whichever it would be here, is xterm, which writes
+    // down what it shows.
+    let bin = home.path("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let xterm = which::which("xterm").expect("xterm: `tests/run` installs it");
+    std::os::unix::fs::symlink(xterm, bin.join("x-terminal-emulator")).unwrap();
+    std::os::unix::fs::symlink(which::which("sh").unwrap(), bin.join("sh")).unwrap();
+    let log = home.path("shown");
+    let resources = format!("*logging: true\n*logFile: {}\n*geometry: 80x24\n", log.display());
+    std::fs::write(home.path("resources"), resources).unwrap();
+    let gio = which::which("gio").expect("gio: Debian's libglib2.0-bin has it, and `tests/run` installs it");
+    let status = Command::new(gio)
+        .arg("launch")
+        .arg(home.path("Desktop/lyncsh-my work.desktop"))
+        .env("DISPLAY", format!(":{}", number.trim()))
+        .env("XENVIRONMENT", home.path("resources"))
+        .env("PATH", &bin)
+        .env("HOME", home.folder.path())
+        .env("LC_ALL", "C.UTF-8")
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let shown = || {
+        let mut screen = vt100::Parser::new(24, 80, 0);
+        screen.process(&std::fs::read(&log).unwrap_or_default());
+        screen.screen().contents()
+    };
+    wait(PATIENCE, || shown().contains("[my work] PS>"), shown);
+    let status = || home.lyncsh(&["status", "--json"]).0;
+    assert!(status().contains("my work"), "{}", status());
+    // Every window is gone with its display.
+    drop(display);
+    wait(PATIENCE, || !status().contains("my work"), status);
+}
+
+#[cfg(target_os = "linux")]
+fn wait(patience: Duration, done: impl Fn() -> bool, shown: impl Fn() -> String) {
+    let until = Instant::now() + patience;
+    while !done() {
+        assert!(Instant::now() < until, "{}", shown());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
