@@ -59,6 +59,77 @@ fn stages_run_here_on_the_objects_of_the_endpoint() {
     assert!(out.contains("\"DisplayName\"\n\"Ken Myer\"\n\"Pilar Ackerman\"\n"), "{out}");
 }
 
+#[test]
+fn a_question_without_a_terminal_is_an_error_and_does_not_wait() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
+        .arg("demo")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The input stays open, as an idle pipe does.
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"Set-CsUser kenmyer -EnterpriseVoiceEnabled $true -Confirm\nexit 4\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("there is no terminal to answer it at"), "{said}");
+    assert_eq!(output.status.code(), Some(4));
+    drop(input);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_piped_session_that_waits_for_lines() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
+        .arg("demo")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"'ready'\n").unwrap();
+    let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(input);
+}
+
+#[test]
+fn values_come_from_pipelines_in_parentheses_and_output_goes_to_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (table, errors) = (at("users.txt"), at("errors.txt"));
+    let (out, err, code) = piped(&format!(
+        concat!(
+            "(Get-CsTenant).DisplayName\n",
+            "Set-CsUser -Identity (Get-CsOnlineUser kenmyer).Identity -EnterpriseVoiceEnabled $true\n",
+            "\"voice: $((Get-CsOnlineUser kenmyer).EnterpriseVoiceEnabled)\"\n",
+            "Get-CsOnlineUser | select @{{n='Who';e={{$_.SipAddress -replace '^sip:',''}}}} | ConvertTo-Csv\n",
+            "Get-CsOnlineUser kenmyer > '{}'\n",
+            "Get-CsNothing 2> '{}'\n",
+            "Get-CsNothing 2>$null\n",
+            "(Get-CsNothing).Name\n",
+            "gcm Get-CsTenant | % Name\n",
+        ),
+        table.display(),
+        errors.display()
+    ));
+    assert_eq!(code, Some(0), "{out}\n{err}");
+    assert!(out.contains("Litware\n") && out.contains("voice: True\n"), "{out}");
+    assert!(out.contains("\"Who\"\n\"kenmyer@litwareinc.com\"\n"), "{out}");
+    assert!(out.contains("Get-CsTenant\n"), "{out}");
+    // Drawn by the view of the endpoint's format data.
+    let drawn = std::fs::read_to_string(table).unwrap();
+    assert!(drawn.contains("Ken Myer                 kenmyer@litwareinc.com"), "{drawn}");
+    assert!(std::fs::read_to_string(errors).unwrap().contains("The term 'Get-CsNothing' is not recognized"));
+    assert_eq!(err.matches("is not recognized").count(), 1, "{err}");
+    assert!(!err.contains('\u{1b}'), "{err}");
+}
+
 /// A person's terminal with a program in it.
 struct Terminal {
     screen: Arc<Mutex<vt100::Parser>>,
@@ -137,6 +208,40 @@ impl Drop for Terminal {
 }
 
 #[test]
+fn ctrl_c_drops_a_line_a_string_and_a_question_and_leaves_the_prompt() {
+    let terminal = Terminal::open(&["demo"]);
+    let prompts = |count| {
+        terminal.sees(|text| text.matches("[demo] PS>").count() == count, "the next prompt");
+        terminal.prompts();
+    };
+    prompts(1);
+    terminal.press("\x03");
+    prompts(2);
+    terminal.press("half a li");
+    terminal.sees(|text| text.contains("half a li"), "the half line");
+    terminal.press("\x03");
+    prompts(3);
+    terminal.press("\"two\r");
+    terminal.sees(|text| text.trim_end().ends_with(">>"), "the second line");
+    terminal.press("\x03");
+    prompts(4);
+    terminal.press("Get-CsT\t");
+    terminal.sees(|text| text.contains("Get-CsTenantHybridConfiguration"), "the candidates");
+    terminal.press("\x03");
+    prompts(5);
+    terminal.press("Set-CsUser kenmyer -EnterpriseVoiceEnabled $true -Confirm\r");
+    terminal.sees(|text| text.contains("[Y] Yes"), "the question");
+    terminal.press("\x03");
+    terminal.prompts();
+    terminal.run("(Get-CsOnlineUser kenmyer).EnterpriseVoiceEnabled", "\nFalse");
+    terminal.run("gmo", "lyncsh-demo");
+    terminal.run("help Get-CsTenant", "SYNOPSIS");
+    terminal.press("cls\r");
+    terminal.sees(|text| !text.contains("SYNOPSIS"), "the empty screen");
+    terminal.prompts();
+}
+
+#[test]
 fn a_person_works_in_the_demo() {
     let mut terminal = Terminal::open(&["demo"]);
     terminal.prompts();
@@ -157,6 +262,7 @@ fn a_person_works_in_the_demo() {
     terminal.sees(|text| text.contains('%'), "the progress bar");
     terminal.press("\x03");
     terminal.prompts();
+    assert!(!terminal.text().contains('%'), "the bar is still there:\n{}", terminal.text());
     terminal.run("Get-CsOnlineUser | Measure-Object | fl Count", "Count : ");
     terminal.press("exit\r");
     let since = Instant::now();

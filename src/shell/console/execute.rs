@@ -1,6 +1,7 @@
 //! Runs one line: each statement's leading commands on the endpoint, the rest here.
 
 use super::catalogue::Catalogue;
+use super::interrupts::Interrupts;
 use super::terminal::{Terminal, Tone};
 use crate::line::{self, Element, Expr, Place, Printer, Statement, Variables};
 use crate::psrp::clixml::Value;
@@ -26,6 +27,7 @@ pub struct Executor {
     catalogue: Catalogue,
     profile: String,
     variables: Variables,
+    pub(super) interrupts: Interrupts,
 }
 
 /// Where a pipeline's objects go.
@@ -51,7 +53,20 @@ impl Sink {
 impl Executor {
     pub fn new(session: Session, terminal: Terminal, catalogue: Catalogue, profile: &str) -> Self {
         let profile = profile.to_owned();
-        Self { session, terminal, catalogue, profile, variables: Variables::default() }
+        Self {
+            session,
+            terminal,
+            catalogue,
+            profile,
+            variables: Variables::default(),
+            interrupts: Interrupts::catch(),
+        }
+    }
+
+    /// [`Executor::run`] at a prompt: a Ctrl-C that the line before it no longer saw is not meant for it.
+    pub async fn run_typed(&mut self, text: &str) -> Ended {
+        self.interrupts.forget();
+        self.run(text).await
     }
 
     /// Runs what the person typed; what goes wrong has been shown when it returns.
