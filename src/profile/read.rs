@@ -10,7 +10,8 @@ use url::Url;
 
 use super::import::{self, Import};
 use super::kind::{CONFIGURATION_PREFIX, Kind};
-use super::{Authentication, CredentialSource, Limits, Profile};
+use super::service::SignIn;
+use super::{Authentication, CredentialSource, Limits, Profile, Service};
 
 /// Every key that a profile may have.
 const KEYS: [&str; 21] = [
@@ -134,6 +135,7 @@ impl<'a> Reader<'a> {
             name: name.to_owned(),
             path: path.to_owned(),
             kind,
+            service: kind.module().map(|module| Service { module, sign_in: self.sign_in() }),
             domain: domain.or_else(|| {
                 user.as_deref()
                     .filter(|_| traits.discovers)?
@@ -154,8 +156,45 @@ impl<'a> Reader<'a> {
             idle_timeout: self.duration(self.table, "idle_timeout"),
             limits: self.limits(),
         };
-        self.combinations(&profile);
+        match profile.service {
+            Some(service) => self.service(&profile, service),
+            None => self.combinations(&profile),
+        }
         Some(profile)
+    }
+
+    /// A module takes little of what a profile can say.
+    fn service(&mut self, profile: &Profile, service: Service) {
+        let kind = profile.kind;
+        let keys: Vec<String> = self.table.keys().map(|key| key.get_ref().to_string()).collect();
+        for key in keys.iter().filter(|key| KEYS.contains(&key.as_str())) {
+            if !kind.service_keys().contains(&key.as_str()) {
+                let message = format!(
+                    "{key} means nothing for kind \"{kind}\": the module {} has the session",
+                    service.module
+                );
+                self.mistake(self.span(key), message);
+            }
+        }
+        if profile.user.is_none() && service.needs_user(kind) {
+            let how = service.sign_in.name();
+            self.missing(format!(
+                "authentication \"{how}\" needs user, for example user = \"admin@example.com\""
+            ));
+        }
+        if profile.shell.as_deref() == Some(crate::shell::pwsh::find::CONSOLE) {
+            let message = format!("kind \"{kind}\" is a PowerShell module, which the console can't load");
+            self.mistake(self.span("shell"), message);
+        }
+    }
+
+    fn sign_in(&mut self) -> SignIn {
+        let Some(word) = self.text("authentication") else { return SignIn::DeviceCode };
+        let found = SignIn::ALL.into_iter().find(|one| one.name() == word);
+        if found.is_none() {
+            self.unknown_word("authentication", &word, &SignIn::ALL.map(SignIn::name));
+        }
+        found.unwrap_or(SignIn::DeviceCode)
     }
 
     /// What each key says may be right, and together they can't be.
@@ -229,6 +268,9 @@ impl<'a> Reader<'a> {
 
     fn authentication(&mut self, kind: Kind) -> Authentication {
         let traits = kind.traits();
+        if kind.module().is_some() {
+            return traits.default_authentication;
+        }
         let Some(word) = self.text("authentication") else { return traits.default_authentication };
         let words: Vec<_> = traits.authentications.iter().map(|one| one.name()).collect();
         match traits.authentications.iter().find(|one| one.name() == word) {

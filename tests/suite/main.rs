@@ -19,6 +19,7 @@ mod psrp_recordings;
 mod psrp_replay;
 mod psrp_transcripts;
 mod pwsh_module;
+mod service;
 mod shortcut;
 mod simulator;
 mod slots_terminal;
