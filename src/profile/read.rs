@@ -1,5 +1,7 @@
 //! From a profile's text to a [`Profile`], or to every mistake in it with its place.
 
+mod service;
+
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +12,6 @@ use url::Url;
 
 use super::import::{self, Import};
 use super::kind::{CONFIGURATION_PREFIX, Kind};
-use super::service::SignIn;
 use super::{Authentication, CredentialSource, Limits, Profile, Service};
 
 /// Every key that a profile may have.
@@ -161,40 +162,6 @@ impl<'a> Reader<'a> {
             None => self.combinations(&profile),
         }
         Some(profile)
-    }
-
-    /// A module takes little of what a profile can say.
-    fn service(&mut self, profile: &Profile, service: Service) {
-        let kind = profile.kind;
-        let keys: Vec<String> = self.table.keys().map(|key| key.get_ref().to_string()).collect();
-        for key in keys.iter().filter(|key| KEYS.contains(&key.as_str())) {
-            if !kind.service_keys().contains(&key.as_str()) {
-                let message = format!(
-                    "{key} means nothing for kind \"{kind}\": the module {} has the session",
-                    service.module
-                );
-                self.mistake(self.span(key), message);
-            }
-        }
-        if profile.user.is_none() && service.needs_user(kind) {
-            let how = service.sign_in.name();
-            self.missing(format!(
-                "authentication \"{how}\" needs user, for example user = \"admin@example.com\""
-            ));
-        }
-        if profile.shell.as_deref() == Some(crate::shell::pwsh::find::CONSOLE) {
-            let message = format!("kind \"{kind}\" is a PowerShell module, which the console can't load");
-            self.mistake(self.span("shell"), message);
-        }
-    }
-
-    fn sign_in(&mut self) -> SignIn {
-        let Some(word) = self.text("authentication") else { return SignIn::DeviceCode };
-        let found = SignIn::ALL.into_iter().find(|one| one.name() == word);
-        if found.is_none() {
-            self.unknown_word("authentication", &word, &SignIn::ALL.map(SignIn::name));
-        }
-        found.unwrap_or(SignIn::DeviceCode)
     }
 
     /// What each key says may be right, and together they can't be.
