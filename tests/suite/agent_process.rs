@@ -343,18 +343,32 @@ fn an_orphan_gives_its_slot_to_the_next_session() {
 /// A way to the endpoint that can be cut.
 struct Way {
     port: u16,
+    /// Where it leads.
+    to: std::sync::Arc<std::sync::atomic::AtomicU16>,
+    listening: Option<tokio::task::JoinHandle<()>>,
     cut: tokio::sync::watch::Sender<u32>,
 }
 
 impl Way {
     async fn to(port: u16) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let here = listener.local_addr().unwrap().port();
-        let cut = tokio::sync::watch::Sender::new(0);
-        let cuts = cut.clone();
-        tokio::spawn(async move {
+        let mut way = Self {
+            port: 0,
+            to: std::sync::Arc::new(port.into()),
+            listening: None,
+            cut: tokio::sync::watch::Sender::new(0),
+        };
+        way.open().await;
+        way
+    }
+
+    async fn open(&mut self) {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
+        self.port = listener.local_addr().unwrap().port();
+        let (cuts, to) = (self.cut.clone(), self.to.clone());
+        self.listening = Some(tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
                 let mut cut = cuts.subscribe();
+                let port = to.load(std::sync::atomic::Ordering::Relaxed);
                 tokio::spawn(async move {
                     let mut far = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
                     tokio::select! {
@@ -363,19 +377,95 @@ impl Way {
                     }
                 });
             }
-        });
-        Self { port: here, cut }
+        }));
     }
+
+    /// Every connection ends.
+    fn cut(&self) {
+        self.cut.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Every connection ends, and no new one can be made.
+    async fn close(&mut self) {
+        if let Some(listening) = self.listening.take() {
+            listening.abort();
+            let _ = listening.await;
+        }
+        self.cut();
+    }
+
+    /// The way to a world's endpoint, which its profile takes from here on.
+    async fn of(world: &World) -> Self {
+        let endpoint: url::Url = world.uri.parse().unwrap();
+        let way = Self::to(endpoint.port().unwrap()).await;
+        let text = std::fs::read_to_string(world.folders.profile("work")).unwrap();
+        let text = text.replace(&world.uri, &format!("http://127.0.0.1:{}/wsman", way.port));
+        std::fs::write(world.folders.profile("work"), text).unwrap();
+        way
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_shell_outlives_two_cuts_and_an_outage_on_the_same_session() {
+    let world = World::start();
+    let mut way = Way::of(&world).await;
+    let shell = open(world.attach().as_ref()).await;
+    let id = |world: &World| world.endpoint_state()["shells"][0].as_str().unwrap().to_owned();
+    let first = id(&world);
+    for round in ["one", "two"] {
+        way.cut();
+        assert!(completed(&output(shell.invoke(&measuring(round)).await.unwrap()).await), "{round}");
+    }
+    way.close().await;
+    let running = shell.invoke(&measuring("three")).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    way.open().await;
+    assert!(completed(&output(running).await));
+    assert_eq!(world.shells(), 1);
+    assert_eq!(id(&world), first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_only_shells_keep_opens_a_new_session_when_the_server_has_lost_its_own() {
+    let world = World::start();
+    let way = Way::of(&world).await;
+    let shell = open(world.attach().as_ref()).await;
+    let agent = world.agent();
+    // The server was restarted: it knows nothing of the session.
+    let restarted = World::start();
+    let there: url::Url = restarted.uri.parse().unwrap();
+    way.to.store(there.port().unwrap(), std::sync::atomic::Ordering::Relaxed);
+    way.cut();
+    restarted.wait(PATIENCE, "a new session", |restarted| restarted.shells() == 1);
+    drop(shell);
+    let again = open(world.attach().as_ref()).await;
+    assert_eq!(world.agent(), agent, "the agent went on");
+    assert!(completed(&output(again.invoke(&measuring("again")).await.unwrap()).await));
+    drop(again);
+    restarted.wait(PATIENCE, "no session", |restarted| restarted.shells() == 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visitor_who_says_nothing_does_not_send_a_waiting_agent_away() {
+    let world = World::start();
+    let socket = world.attach();
+    let agent = world.agent();
+    for _ in 0..3 {
+        drop(tokio::net::UnixStream::connect(&socket).await.unwrap());
+        // Asked after the visit: the agent has seen it end.
+        assert_eq!(world.run(&["status"]).0, 0);
+    }
+    assert_eq!(world.agent(), agent);
+    let shell = open(socket.as_ref()).await;
+    assert!(completed(&output(shell.invoke(&measuring("one")).await.unwrap()).await));
+    drop(shell);
+    world.wait_removed(GONE);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_output_that_is_cut_is_complete_or_says_so_and_the_next_shell_has_a_session() {
     let world = World::start();
-    let endpoint: url::Url = world.uri.parse().unwrap();
-    let way = Way::to(endpoint.port().unwrap()).await;
-    let text = std::fs::read_to_string(world.folders.profile("work")).unwrap();
-    let text = text.replace(&world.uri, &format!("http://127.0.0.1:{}/wsman", way.port));
-    std::fs::write(world.folders.profile("work"), text).unwrap();
+    let way = Way::of(&world).await;
     let socket = world.attach();
     let shell = open(socket.as_ref()).await;
     let mut command = lyncsh::psrp::pipeline::Command::new("Get-Big");
@@ -386,7 +476,7 @@ async fn an_output_that_is_cut_is_complete_or_says_so_and_the_next_shell_has_a_s
     until_output(&mut running).await;
     // Another watches, as a launcher does.
     let first = world.endpoint_state()["shells"][0].clone();
-    way.cut.send_modify(|cuts| *cuts += 1);
+    way.cut();
     // One object has come.
     let (mut objects, mut cut) = (1, None);
     while let Some(event) = tokio::time::timeout(PATIENCE, running.next()).await.unwrap() {
