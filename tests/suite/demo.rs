@@ -114,6 +114,8 @@ fn values_come_from_pipelines_in_parentheses_and_output_goes_to_files() {
             "Get-CsNothing 2>$null\n",
             "(Get-CsNothing).Name\n",
             "gcm Get-CsTenant | % Name\n",
+            "(Get-Module).ExportedCommands -contains 'Get-CsTenant' -and $true\n",
+            "gmo | select Name\n",
         ),
         table.display(),
         errors.display()
