@@ -1,7 +1,5 @@
 //! A planned pipeline at work: its objects, its other streams, and what the endpoint asks meanwhile.
 
-use tokio::signal;
-
 use super::execute::{Ended, Executor, Sink};
 use super::host::{self, Handled};
 use super::terminal::Tone;
@@ -85,9 +83,8 @@ impl Executor {
         loop {
             let event = tokio::select! {
                 event = running.next() => event,
-                pressed = signal::ctrl_c(), if !stopping => {
-                    stopping = pressed.is_ok();
-                    interrupted = stopping;
+                () = self.interrupts.next(), if !stopping => {
+                    (stopping, interrupted) = (true, true);
                     self.terminal.progress.clear();
                     if let Err(error) = running.stop().await {
                         self.failed(&error.to_string());
