@@ -114,6 +114,8 @@ fn values_come_from_pipelines_in_parentheses_and_output_goes_to_files() {
             "Get-CsNothing 2>$null\n",
             "(Get-CsNothing).Name\n",
             "gcm Get-CsTenant | % Name\n",
+            "(Get-Module).ExportedCommands -contains 'Get-CsTenant' -and $true\n",
+            "gmo | select Name\n",
         ),
         table.display(),
         errors.display()
@@ -139,11 +141,18 @@ struct Terminal {
 
 impl Terminal {
     fn open(arguments: &[&str]) -> Self {
+        Self::open_in(arguments, None)
+    }
+
+    fn open_in(arguments: &[&str], folder: Option<&std::path::Path>) -> Self {
         let size = PtySize { rows: 40, cols: 120, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lyncsh"));
         command.args(arguments);
         command.env("TERM", "xterm-256color");
+        if let Some(folder) = folder {
+            command.env("LYNCSH_CONFIG_DIR", folder);
+        }
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let mut output = pair.master.try_clone_reader().unwrap();
@@ -274,4 +283,84 @@ fn a_person_works_in_the_demo() {
         std::thread::sleep(Duration::from_millis(20));
     };
     assert_eq!(status.exit_code(), 0, "{}", terminal.text());
+}
+
+/// An endpoint of its own process, ended with it.
+struct Served(std::process::Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The cached names of the only profile in a folder.
+fn cache_file(folder: &std::path::Path) -> Option<std::path::PathBuf> {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).ok()?.flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if folder.ends_with("commands") && path.extension().is_some_and(|end| end == "json") {
+                return Some(path);
+            }
+        }
+    }
+    None
+}
+
+#[cfg(unix)]
+#[test]
+fn a_cache_that_is_stale_or_broken_is_replaced_while_the_person_works() {
+    let mut server = Served(
+        Command::new(env!("CARGO_BIN_EXE_lyncsh"))
+            .args(["demo", "--serve"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    let mut ready = String::new();
+    let mut said = std::io::BufReader::new(server.0.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut said, &mut ready).unwrap();
+    let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
+    let text = |name: &str| ready[name].as_str().unwrap().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("profiles")).unwrap();
+    let profile = format!(
+        "kind = \"lync-online\"\nuser = \"{}\"\ndiscovery = \"{}\"\ncredential = {{ command = \"echo '{}'\" }}\n",
+        text("user"),
+        text("discovery"),
+        text("password")
+    );
+    std::fs::write(folder.path().join("profiles/work.toml"), profile).unwrap();
+    let work = || {
+        let terminal = Terminal::open_in(&["work"], Some(folder.path()));
+        terminal.sees(|text| text.trim_end().ends_with("[work] PS>"), "the prompt");
+        terminal
+    };
+    let leave = |mut terminal: Terminal| {
+        terminal.press("exit\r");
+        assert_eq!(terminal.child.wait().unwrap().exit_code(), 0);
+    };
+    leave(work());
+    let file = cache_file(folder.path()).expect("a cache file");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    assert!(whole.contains("\"Get-CsTenant\""), "{whole}");
+
+    std::fs::write(&file, whole.replace("\"Get-CsTenant\"", "\"Get-CsGone\"")).unwrap();
+    let terminal = work();
+    let replaced = |_: &str| {
+        let now = std::fs::read_to_string(&file).unwrap();
+        now.contains("\"Get-CsTenant\"") && !now.contains("Get-CsGone")
+    };
+    terminal.sees(replaced, "the new names");
+    leave(terminal);
+
+    std::fs::write(&file, b"{\"names\": 7\xff").unwrap();
+    let terminal = work();
+    terminal.sees(replaced, "the cache in place of the broken one");
+    assert!(!terminal.text().to_lowercase().contains("error"), "{}", terminal.text());
+    leave(terminal);
 }

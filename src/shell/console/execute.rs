@@ -91,7 +91,7 @@ impl Executor {
     }
 
     async fn statement(&mut self, statement: &Statement) -> Ended {
-        if let Some(ended) = self.own(statement).await {
+        if let Some(ended) = self.own(statement) {
             return ended;
         }
         let to_screen = statement.assign.is_none();
@@ -129,6 +129,11 @@ impl Executor {
             };
             *place = Expr::Literal(value);
         }
+        if let Some(Element::Command(command)) = statement.pipeline.first()
+            && ["get-module", "gmo"].contains(&command.name.to_lowercase().as_str())
+        {
+            statement.pipeline[0] = Element::Expression(self.modules());
+        }
         let views = self.catalogue.views();
         let width = usize::from(self.terminal.size().0);
         let place = Place { variables: &self.variables, views: &views, width, to_screen };
@@ -147,7 +152,7 @@ impl Executor {
     }
 
     /// What belongs to the console itself.
-    async fn own(&mut self, statement: &Statement) -> Option<Ended> {
+    fn own(&self, statement: &Statement) -> Option<Ended> {
         let [Element::Command(command)] = statement.pipeline.as_slice() else { return None };
         match command.name.to_lowercase().as_str() {
             "exit" => Some(match command.arguments.is_empty() {
@@ -164,26 +169,18 @@ impl Executor {
                 }
                 Some(Ended::Succeeded)
             }
-            "get-module" | "gmo" => {
-                self.modules();
-                Some(Ended::Succeeded)
-            }
             _ => None,
         }
     }
 
-    /// The one module there is, as Get-Module lists it.
-    fn modules(&self) {
+    /// The one module there is, in Get-Module's place.
+    fn modules(&self) -> Expr {
         let commands: Vec<Value> = self.catalogue.names().into_iter().map(Value::String).collect();
-        let cells = [
+        Expr::Literal(Value::custom_object([
             ("ModuleType", Value::from("Script")),
             ("Version", env!("CARGO_PKG_VERSION").into()),
             ("Name", format!("lyncsh-{}", self.profile).into()),
             ("ExportedCommands", Value::array(commands)),
-        ];
-        let mut printer = Printer::new(usize::from(self.terminal.size().0), line::Views::default());
-        let mut lines = printer.push(&Value::custom_object(cells));
-        lines.extend(printer.finish());
-        lines.iter().for_each(|line| self.terminal.line(line));
+        ]))
     }
 }
