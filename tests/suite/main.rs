@@ -4,6 +4,7 @@
 
 mod agent_mux;
 mod agent_process;
+mod agent_reconnect;
 mod agent_simulator;
 mod agent_world;
 mod credential;
