@@ -42,7 +42,7 @@ impl Default for Views {
             source: Source::Named((*name).to_owned()),
             descending: None,
             width: (*width > 0).then_some(*width),
-            alignment: if *right { Alignment::Right } else { Alignment::Undefined },
+            alignment: if *right { Alignment::Right } else { Alignment::Left },
         };
         let shape = |columns: &[(&str, usize, bool)]| Shape {
             is_list: false,
@@ -113,7 +113,8 @@ fn property(entry: &Value, header: &Value) -> Option<Property> {
         Some("Left") => Alignment::Left,
         Some("Center") => Alignment::Center,
         Some("Right") => Alignment::Right,
-        _ => Alignment::Undefined,
+        // A view's numbers stand left unless it says otherwise.
+        _ => Alignment::Left,
     };
     let own = alignment(entry);
     let width =
@@ -123,6 +124,6 @@ fn property(entry: &Value, header: &Value) -> Option<Property> {
         source,
         descending: None,
         width: width.filter(|width| *width > 0),
-        alignment: if own == Alignment::Undefined { alignment(header) } else { own },
+        alignment: if own == Alignment::Left { alignment(header) } else { own },
     })
 }

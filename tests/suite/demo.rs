@@ -116,12 +116,15 @@ fn values_come_from_pipelines_in_parentheses_and_output_goes_to_files() {
             "gcm Get-CsTenant | % Name\n",
             "(Get-Module).ExportedCommands -contains 'Get-CsTenant' -and $true\n",
             "gmo | select Name\n",
+            "Get-CsOnlineUser | ? DisplayName -like Pilar* | Set-CsUser -EnterpriseVoiceEnabled $true\n",
+            "\"pilar: $((Get-CsOnlineUser pilarackerman).EnterpriseVoiceEnabled)\"\n",
         ),
         table.display(),
         errors.display()
     ));
     assert_eq!(code, Some(0), "{out}\n{err}");
     assert!(out.contains("Litware\n") && out.contains("voice: True\n"), "{out}");
+    assert!(out.contains("pilar: True\n"), "{out}\n{err}");
     assert!(out.contains("\"Who\"\n\"kenmyer@litwareinc.com\"\n"), "{out}");
     assert!(out.contains("Get-CsTenant\n"), "{out}");
     // Drawn by the view of the endpoint's format data.

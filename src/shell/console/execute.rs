@@ -105,6 +105,7 @@ impl Executor {
     /// Runs a statement's pipeline, after those inside of its values. No sink: it was not begun.
     async fn pipeline(&mut self, statement: &Statement, to_screen: bool) -> (Ended, Option<Sink>) {
         let mut statement = statement.clone();
+        line::fold(&mut statement);
         while let Some(place) = line::nested(&mut statement) {
             let Expr::Nested(inner) = std::mem::replace(place, Expr::Literal(Value::Null)) else { break };
             let mut kept = Vec::new();
@@ -137,8 +138,7 @@ impl Executor {
         let views = self.catalogue.views();
         let width = usize::from(self.terminal.size().0);
         let place = Place { variables: &self.variables, views: &views, width, to_screen };
-        let offers = |name: &str| self.catalogue.offers(name);
-        let plan = match line::plan(&statement, &offers, place) {
+        let plan = match line::plan(&statement, place) {
             Ok(plan) => plan,
             Err(error) => return (self.failed(&error.to_string()), None),
         };
