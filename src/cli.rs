@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::add::Add;
-use crate::commands::shortcut;
+use crate::commands::{hook, shortcut};
 
 /// A shell with a tenant's PowerShell cmdlets; its remote session is removed whatever happens.
 ///
@@ -62,14 +62,19 @@ pub enum Command {
         /// Start the agent, and print what the module needs to know
         #[arg(long, group = "wanted", hide = true)]
         json: bool,
+        /// Hand the profile's secret to the module that has asked for it
+        #[arg(long, group = "wanted", hide = true)]
+        secret: bool,
     },
-<<<<<<< HEAD
+    /// Have the cmdlets in every PowerShell, from its start
+    Hook {
+        #[command(subcommand)]
+        action: hook::Action,
+    },
     /// Forget the exported cmdlets of a profile, and export them anew where a PowerShell is found
     Refresh(Name),
-=======
     /// Make a shortcut that opens a profile's shell in a terminal: on the desktop, or where you say
     Shortcut(shortcut::Options),
->>>>>>> next
     /// Show every agent, its shells, and who holds the slots of its endpoint
     Status(Json),
     /// End agents and remove their sessions
@@ -89,6 +94,40 @@ pub enum Command {
     /// Open a shell with the cmdlets of this profile
     #[command(external_subcommand)]
     Shell(Vec<String>),
+    /// What [`Cli::read`] makes of it
+    #[command(skip)]
+    Work(Work),
+}
+
+/// `lyncsh NAME`: a shell with the cmdlets of this profile.
+#[derive(Debug, Parser)]
+#[command(name = "lyncsh", no_binary_name = true, max_term_width = 100)]
+pub struct Work {
+    /// The profile's name
+    #[arg(value_name = "PROFILE")]
+    pub name: String,
+    #[command(flatten)]
+    pub common: Common,
+    /// `console`, or a PowerShell by name or path, instead of the profile's
+    #[arg(long)]
+    pub shell: Option<String>,
+    /// What the PowerShell is called with, as in `-- -NoProfile -Command Get-CsTenant`
+    #[arg(last = true)]
+    pub arguments: Vec<String>,
+}
+
+impl Cli {
+    /// Parses the command line; ends the program where it is wrong.
+    pub fn read() -> Self {
+        let mut cli = Self::parse();
+        if let Command::Shell(words) = &cli.command {
+            let work = Work::parse_from(words);
+            cli.common.verbose += work.common.verbose;
+            cli.common.config_dir = work.common.config_dir.clone().or(cli.common.config_dir);
+            cli.command = Command::Work(work);
+        }
+        cli
+    }
 }
 
 /// A profile's name.
@@ -109,6 +148,9 @@ pub struct Json {
 /// `lyncsh demo`.
 #[derive(Args, Debug)]
 pub struct Demo {
+    /// A PowerShell by name or path; by default the built-in console
+    #[arg(long, default_value = "console", conflicts_with = "serve")]
+    pub shell: String,
     /// Run the endpoint alone, and print one line of JSON that says where it is
     #[arg(long)]
     pub serve: bool,

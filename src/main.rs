@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use lyncsh::cli::{Cli, Command};
 use lyncsh::commands;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     if !matches!(cli.command, Command::Agent) {
         // The agent logs to a file of its own.
         commands::start_log(cli.common.verbose);

@@ -26,6 +26,9 @@ pub enum Request {
     Release {
         attaching: bool,
     },
+    /// The watcher goes on listening, and the agent does not stay for its sake any more: a shell is
+    /// about to come, and is waited for.
+    Guard,
     /// The endpoint had no room for a session. It may have some now: these are removed, and it is asked
     /// again.
     Retry {

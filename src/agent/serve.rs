@@ -158,7 +158,8 @@ async fn converse(stream: Local, desk: &Desk) -> std::io::Result<()> {
                     match stay.take() {
                         Some(stay) if attaching => stay.announce(),
                         stay => {
-                            drop(stay);
+                            // The shell that was announced is not coming any more.
+                            drop(stay.unwrap_or_else(|| desk.shared.presence.arrive()));
                             let deserted = desk.shared.presence.wait_deserted(|_| Duration::ZERO);
                             let _ = tokio::time::timeout(FOLLOWS, deserted).await;
                         }
@@ -167,6 +168,7 @@ async fn converse(stream: Local, desk: &Desk) -> std::io::Result<()> {
                         return control::say(&mut writer, &Event::Released).await;
                     }
                 }
+                Some(Request::Guard) => stay.take().into_iter().for_each(Stay::announce),
                 Some(Request::Retry { remove }) => {
                     // Nobody waits for it where the refusal is over already.
                     let _ = desk.shared.retry.try_send(remove);

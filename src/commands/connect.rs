@@ -5,7 +5,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secrecy::SecretString;
 
 use crate::agent::access::Access;
@@ -22,6 +22,8 @@ use crate::step::Step;
 const GIVING_UP: Duration = Duration::from_secs(3);
 /// Agents that end on the way, before it is given up.
 const ATTEMPTS: usize = 3;
+/// What is done sooner, as the attachment to an agent that runs, is not drawn at all.
+const WORTH_A_LOOK: Duration = Duration::from_millis(150);
 
 /// How a command was started.
 #[derive(Clone, Debug)]
@@ -47,6 +49,11 @@ pub enum ConnectError {
     Died { left: Option<String> },
     #[error("the agent was stopped while it was connecting")]
     Stopped,
+    #[error("'{name}' is a profile for PowerShell, where the module {module} has the session")]
+    #[diagnostic(help(
+        "open it with `lyncsh {name}`, or import it where you are: lyncsh attach {name} | Invoke-Expression"
+    ))]
+    Service { name: String, module: &'static str },
     /// The person, or the system, has had enough.
     #[error("interrupted")]
     Ended(Ending),
@@ -59,6 +66,23 @@ pub async fn connect(
     secret: Option<SecretString>,
     endings: &mut Endings,
 ) -> Result<Agent, ConnectError> {
+    connect_until(context, profile, secret, || {}, endings.next()).await
+}
+
+/// Connects until `over` says that it isn't wanted any more. `begun` is called when nothing is left to
+/// be asked of the person before connecting: something else can start beside it.
+pub async fn connect_until(
+    context: &Context,
+    profile: Profile,
+    secret: Option<SecretString>,
+    begun: impl FnOnce(),
+    over: impl Future<Output = Ending>,
+) -> Result<Agent, ConnectError> {
+    if let Some(service) = profile.service {
+        return Err(ConnectError::Service { name: profile.name, module: service.module });
+    }
+    let mut over = std::pin::pin!(over);
+    let mut begun = Some(begun);
     let mut drawn = Drawn::new(context.verbosity);
     let mut launch = Launch {
         program: context.program.clone(),
@@ -68,12 +92,16 @@ pub async fn connect(
     };
     for _ in 0..ATTEMPTS {
         let mut agent = tokio::select! {
-            agent = launch.agent(|line| eprintln!("{line}")) => agent?,
-            ending = endings.next() => return Err(ConnectError::Ended(ending)),
+            agent = one_at_a_time(launch.agent(|line| eprintln!("{line}"))) => agent?,
+            ending = &mut over => return Err(ConnectError::Ended(ending)),
         };
+        drawn.begin();
+        if let Some(begun) = begun.take() {
+            begun();
+        }
         let opened = tokio::select! {
             opened = opened(&mut agent, &context.folders, &mut drawn) => opened?,
-            ending = endings.next() => {
+            ending = &mut over => {
                 drawn.clear();
                 agent.release(GIVING_UP).await;
                 return Err(ConnectError::Ended(ending));
@@ -87,6 +115,13 @@ pub async fn connect(
     Err(LaunchError::Silent.into())
 }
 
+/// Several connections may be made at once: one of them asks the person at a time.
+async fn one_at_a_time<T>(asking: impl Future<Output = T>) -> T {
+    static ASKING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _asking = ASKING.lock().await;
+    asking.await
+}
+
 /// Waits until the session is open. `false`: this agent was about to end, another may do.
 async fn opened(agent: &mut Agent, folders: &Folders, drawn: &mut Drawn) -> Result<bool, ConnectError> {
     loop {
@@ -97,7 +132,7 @@ async fn opened(agent: &mut Agent, folders: &Folders, drawn: &mut Drawn) -> Resu
             Some(Told::Event(Event::Failed(failure))) => return Err(failure.into()),
             Some(Told::Event(Event::Refused { failure, holders })) => {
                 drawn.clear();
-                let chosen = choose(&failure, &holders).await?;
+                let chosen = one_at_a_time(choose(&failure, &holders)).await?;
                 let mut remove = Vec::new();
                 for holder in chosen {
                     // Its agent would only make a new session where this one's is wanted.
@@ -106,6 +141,7 @@ async fn opened(agent: &mut Agent, folders: &Folders, drawn: &mut Drawn) -> Resu
                         None => remove.push(holder.shell),
                     }
                 }
+                drawn.begin();
                 agent.ask(Request::Retry { remove }).await;
             }
             Some(Told::Event(Event::Removed { stopped: true, .. })) => return Err(ConnectError::Stopped),
@@ -177,19 +213,31 @@ pub fn rounded(duration: Duration) -> String {
 struct Drawn {
     bar: ProgressBar,
     verbose: bool,
+    /// Shows the line when it has become worth a look.
+    showing: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Drawn {
+    /// Nothing is drawn before [`Drawn::begin`].
     fn new(verbosity: u8) -> Self {
-        let verbose = verbosity > 0;
-        let bar = match std::io::stderr().is_terminal() && !verbose {
-            true => ProgressBar::new_spinner(),
-            false => ProgressBar::hidden(),
-        };
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
-            bar.set_style(style);
+        Self { bar: ProgressBar::hidden(), verbose: verbosity > 0, showing: None }
+    }
+
+    fn begin(&mut self) {
+        if self.verbose || !std::io::stderr().is_terminal() {
+            return;
         }
-        Self { bar, verbose }
+        self.clear();
+        self.bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+            self.bar.set_style(style);
+        }
+        let bar = self.bar.clone();
+        self.showing = Some(tokio::spawn(async move {
+            tokio::time::sleep(WORTH_A_LOOK).await;
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            bar.enable_steady_tick(Duration::from_millis(100));
+        }));
     }
 
     fn step(&mut self, step: &Step) {
@@ -209,7 +257,6 @@ impl Drawn {
             Step::Commands { count } => format!("{count} commands"),
         };
         self.bar.set_message(message);
-        self.bar.enable_steady_tick(Duration::from_millis(100));
     }
 
     fn say(&mut self, text: &str) {
@@ -217,7 +264,16 @@ impl Drawn {
     }
 
     fn clear(&mut self) {
+        if let Some(showing) = self.showing.take() {
+            showing.abort();
+        }
         self.bar.finish_and_clear();
+    }
+}
+
+impl Drop for Drawn {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

@@ -53,7 +53,8 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
     let profile = profile::load(&folders, "demo")?;
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
         println!(
-            "An endpoint as Lync Online's was runs on this machine for as long as this shell, with the tenant {DOMAIN}.\n\
+            "An endpoint as Lync Online's was runs on this machine for as long as this\n\
+             shell, with the tenant {DOMAIN}.\n\
              Try:  Get-CsTenant\n      \
              Get-CsOnlineUser | Select-Object DisplayName, SipAddress\n      \
              Set-CsUser kenmyer -EnterpriseVoiceEnabled $true\n      \
@@ -61,7 +62,7 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
         );
     }
     let context = Context { folders, ..context.clone() };
-    let code = shell::run(&context, profile, Some(PASSWORD.into())).await;
+    let code = shell::run(&context, profile, Some(PASSWORD.into()), Some(&demo.shell), &[]).await;
     server.shutdown();
     code
 }

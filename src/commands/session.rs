@@ -18,7 +18,7 @@ use crate::shell::{Attached, End};
 use crate::transport::Limits;
 
 /// How long the agent may take to remove the session when the last shell has gone.
-const REMOVED: Duration = Duration::from_secs(15);
+pub const REMOVED: Duration = Duration::from_secs(15);
 /// How long this process's own pool may take to close.
 const CLOSED: Duration = Duration::from_secs(2);
 

@@ -5,21 +5,51 @@ use std::process::ExitCode;
 use secrecy::SecretString;
 
 use super::connect::Context;
+use super::powershell::{self, Sessions};
 use super::session;
 use crate::profile::Profile;
 use crate::shell::Attached;
 use crate::shell::console::{self, Console};
+use crate::shell::pwsh::arguments::Arguments;
+use crate::shell::pwsh::find::Choice;
 
-/// Connects where no agent runs, and opens the console. A secret that is given is not asked for.
+/// Connects where no agent runs, and opens the shell that was asked for, or the profile's, or what is
+/// there. A secret that is given is not asked for.
 pub async fn run(
     context: &Context,
     profile: Profile,
     secret: Option<SecretString>,
+    shell: Option<&str>,
+    arguments: &[String],
 ) -> miette::Result<ExitCode> {
-    let console = Console::new(&context.folders, &profile);
-    let host = console.host();
-    session::run(context, profile, secret, host, async |attached: Attached| {
-        console::run(&console, attached).await
-    })
-    .await
+    match Choice::of(shell.or(profile.shell.as_deref()))? {
+        Choice::PowerShell(shell) => {
+            let arguments = Arguments::parse(arguments, shell.edition)?;
+            let sessions = Sessions { title: profile.name.clone(), profiles: vec![profile], secret };
+            powershell::run(context, sessions, shell, arguments).await
+        }
+        Choice::Console => {
+            if let Some(service) = profile.service {
+                let help = "install PowerShell (https://aka.ms/powershell)";
+                return Err(miette::miette!(
+                    help = help,
+                    "'{}' needs PowerShell, for its module {}",
+                    profile.name,
+                    service.module
+                ));
+            }
+            if let Some(extra) = arguments.first() {
+                return Err(miette::miette!(
+                    help = "arguments are passed to a PowerShell: --shell pwsh",
+                    "the console takes no arguments, and '{extra}' is one"
+                ));
+            }
+            let console = Console::new(&context.folders, &profile);
+            let host = console.host();
+            session::run(context, profile, secret, host, async |attached: Attached| {
+                console::run(&console, attached).await
+            })
+            .await
+        }
+    }
 }

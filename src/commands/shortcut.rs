@@ -249,7 +249,7 @@ fn open(shortcut: &Shortcut) -> miette::Result<ExitCode> {
 async fn here(context: &Context, name: &str) -> miette::Result<ExitCode> {
     let opened = async {
         let profile = profile::load(&context.folders, name)?;
-        shell::run(context, profile, None).await
+        shell::run(context, profile, None, None, &[]).await
     };
     let report = match opened.await {
         Ok(code) => return Ok(code),

@@ -3,6 +3,7 @@
 //!
 //! Both systems offer the same functions; the only `unsafe` of the crate is in here.
 
+pub mod job;
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]

@@ -2,6 +2,7 @@
 
 pub mod console;
 pub mod module;
+pub mod pwsh;
 
 use tokio::sync::mpsc;
 

@@ -9,6 +9,8 @@ mod render;
 use std::path::{Path, PathBuf};
 
 pub use export::Exports;
+pub use quote::quote;
+pub use render::Command;
 use render::{Connect, Manifest, Script, Templates};
 
 use crate::folders::Folders;
@@ -117,6 +119,12 @@ pub fn connect_script(
     let path = folders.cache.join("connect").join(format!("{title}.ps1"));
     files::write(&path, &rendered)?;
     Ok(path)
+}
+
+/// What `-Command` is to run: the script that connects, and then what the person wants run.
+pub fn command_text(folders: &Folders, connect: &Path, command: Command<'_>) -> Result<String, ModuleError> {
+    let rendered = Templates::of(folders)?.command(text(connect)?, command)?;
+    Ok(rendered.trim_end().to_owned())
 }
 
 /// What lyncsh is called with, so that it finds the same folders as this process.

@@ -1,0 +1,279 @@
+//! `lyncsh NAME` in a PowerShell of the person's own: it starts while the agent connects, has the
+//! terminal when there is a session, and is gone before the session is.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use futures_util::future::{join_all, try_join};
+use miette::{Context as _, IntoDiagnostic as _};
+use secrecy::SecretString;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::connect::{ConnectError, Context, connect_until};
+use super::session::REMOVED;
+use crate::agent::control::Request;
+use crate::agent::launch::Agent;
+use crate::platform::job::{Exit, Job};
+use crate::platform::{Ending, Endings};
+use crate::profile::Profile;
+use crate::shell::module::{self, Module};
+use crate::shell::pwsh::arguments::Arguments;
+use crate::shell::pwsh::find::PowerShell;
+use crate::shell::pwsh::gate::{self, Gate};
+
+/// How long a shell that was told to end may take.
+const ENDS: Duration = Duration::from_secs(5);
+
+/// The sessions that one shell has.
+pub struct Sessions {
+    /// What the prompt shows.
+    pub title: String,
+    /// One, or several that are connected at once.
+    pub profiles: Vec<Profile>,
+    /// Of a profile that is alone, where it is known already.
+    pub secret: Option<SecretString>,
+}
+
+/// How one of the profiles went.
+/// `None`: the shell itself connects it.
+type Connected = (String, Result<Option<Agent>, ConnectError>);
+
+/// A shell that runs.
+struct Running {
+    job: Job,
+    end: oneshot::Receiver<Exit>,
+}
+
+/// Why the shell never had a session.
+enum Stop {
+    Error(miette::Report),
+    Told(Ending),
+    Left(Exit),
+}
+
+impl Stop {
+    fn result(self) -> miette::Result<u8> {
+        match self {
+            Self::Error(error) => Err(error),
+            Self::Told(ending) => Ok(ending.exit_code()),
+            Self::Left(exit) => Ok(exit.code),
+        }
+    }
+}
+
+/// Connects and starts the shell at once, and stays until it has ended. The exit code is the shell's.
+pub async fn run(
+    context: &Context,
+    sessions: Sessions,
+    shell: PowerShell,
+    arguments: Arguments,
+) -> miette::Result<ExitCode> {
+    let mut endings = Endings::catch().into_diagnostic()?;
+    let mut gate = Gate::close(&context.folders.runtime)
+        .into_diagnostic()
+        .wrap_err("the shell can't be made to wait for the session")?;
+    let given_up = CancellationToken::new();
+    let (connecting, begun) = connecting(context, &sessions, &given_up);
+    let starting = start(context, &sessions, &shell, arguments, gate.path.clone(), begun);
+    let (mut connecting, mut starting) = (std::pin::pin!(connecting), std::pin::pin!(starting));
+    let (mut connected, mut running) = (None, None::<Running>);
+    let stopped = loop {
+        tokio::select! {
+            results = &mut connecting, if connected.is_none() => connected = Some(results),
+            started = &mut starting, if running.is_none() => match started {
+                Ok(started) => running = Some(started),
+                Err(error) => break Some(Stop::Error(error)),
+            },
+            ending = endings.next() => break Some(Stop::Told(ending)),
+            exit = ended(&mut running) => break Some(Stop::Left(exit)),
+        }
+        match &connected {
+            Some(connected) if running.is_some() || connected.iter().all(|(_, result)| result.is_err()) => {
+                break None;
+            }
+            _ => {}
+        }
+    };
+    let connected = match (connected, &stopped) {
+        (Some(connected), _) => connected,
+        (None, _) => {
+            given_up.cancel();
+            connecting.await
+        }
+    };
+    let (mut agents, mut failures, mut own) = (Vec::new(), Vec::new(), false);
+    for (name, result) in connected {
+        match result {
+            Ok(Some(agent)) => agents.push((name, agent)),
+            Ok(None) => own = true,
+            Err(error) => failures.push((name, error)),
+        }
+    }
+    let result = match (stopped, running) {
+        (Some(Stop::Left(exit)), _) => Ok(left_early(&shell, exit)),
+        (Some(stop), running) => {
+            discard(running).await;
+            stop.result()
+        }
+        (None, Some(running)) if own || !agents.is_empty() => {
+            tell(&failures);
+            for (_, agent) in &agents {
+                // From here on the shell's own connection keeps the agent.
+                agent.ask(Request::Guard).await;
+            }
+            running.job.hand_over();
+            let failed: Vec<String> = failures.into_iter().map(|(name, _)| name).collect();
+            gate.open(&failed).into_diagnostic().wrap_err("the shell can't be told to go on")?;
+            Ok(stay(running, &mut endings).await)
+        }
+        (None, running) => {
+            discard(running).await;
+            let last = failures.pop();
+            tell(&failures);
+            match last {
+                Some((_, error)) => Err(error.into()),
+                None => Err(miette::miette!("there is nothing to connect to")),
+            }
+        }
+    };
+    for (name, left) in join_all(agents.into_iter().map(released)).await {
+        if let Some(left) = left {
+            say(&format!("the session of '{name}' may still be on the server: {left}"));
+        }
+    }
+    result.map(ExitCode::from)
+}
+
+/// All connections at once, and the news of each that nothing is left to be asked before it.
+fn connecting<'a>(
+    context: &'a Context,
+    sessions: &'a Sessions,
+    given_up: &'a CancellationToken,
+) -> (impl Future<Output = Vec<Connected>> + 'a, Vec<oneshot::Receiver<()>>) {
+    let mut heard = Vec::new();
+    let all: Vec<_> = sessions
+        .profiles
+        .iter()
+        .map(|profile| {
+            let (begun, hears) = oneshot::channel();
+            heard.push(hears);
+            let over = async {
+                given_up.cancelled().await;
+                Ending::Terminate
+            };
+            let begun = move || begun.send(()).unwrap_or_default();
+            async move {
+                if profile.service.is_some() {
+                    begun();
+                    return (profile.name.clone(), Ok(None));
+                }
+                let secret = sessions.secret.clone();
+                let agent = connect_until(context, profile.clone(), secret, begun, over).await;
+                (profile.name.clone(), agent.map(Some))
+            }
+        })
+        .collect();
+    (join_all(all), heard)
+}
+
+/// Starts the shell when nothing is left to be asked. It finds the module, and waits at the gate.
+async fn start(
+    context: &Context,
+    sessions: &Sessions,
+    shell: &PowerShell,
+    arguments: Arguments,
+    gate: PathBuf,
+    begun: Vec<oneshot::Receiver<()>>,
+) -> miette::Result<Running> {
+    let asked = async {
+        // One that has failed already asks nothing more.
+        join_all(begun).await;
+        Ok(())
+    };
+    let checked = async { shell.check(&context.folders.cache).await };
+    try_join(checked, asked).await?;
+    let Context { folders, program, .. } = context;
+    let modules: Result<Vec<Module>, _> =
+        sessions.profiles.iter().map(|profile| Module::prepare(folders, program, profile)).collect();
+    let connect: PathBuf = module::connect_script(folders, program, &sessions.title, &modules?)?;
+    let mut command = Command::new(&shell.path);
+    command.args(arguments.with(folders, &connect)?).env(gate::VARIABLE, gate);
+    let (job, end) = Job::start(command)
+        .into_diagnostic()
+        .wrap_err_with(|| format!("{} can't be started", shell.path.display()))?;
+    Ok(Running { job, end })
+}
+
+/// Waits for the shell's end; for ever where none runs.
+async fn ended(running: &mut Option<Running>) -> Exit {
+    match running {
+        // Its watcher never goes without a word.
+        Some(running) => (&mut running.end).await.unwrap_or(Exit { code: 1, killed: true }),
+        None => std::future::pending().await,
+    }
+}
+
+/// The shell has ended before there was a session: what its own arguments may well be about.
+fn left_early(shell: &PowerShell, exit: Exit) -> u8 {
+    if exit.code != 0 {
+        let how = if exit.killed { "was ended" } else { "ended" };
+        let path = shell.path.display();
+        say(&format!("{path} {how} with {} before there was a session", exit.code));
+    }
+    exit.code
+}
+
+/// Ends a shell that has not begun to speak.
+async fn discard(running: Option<Running>) {
+    if let Some(running) = running {
+        running.job.kill();
+        let _ = running.end.await;
+    }
+}
+
+/// The shell has the terminal; what this process is told goes to the shell.
+async fn stay(mut running: Running, endings: &mut Endings) -> u8 {
+    let mut patience = None;
+    loop {
+        let killing = async {
+            match patience {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            exit = &mut running.end => return exit.map_or(1, |exit| exit.code),
+            ending = endings.next() => {
+                running.job.tell(ending);
+                // Ctrl-C is the shell's to decide about.
+                if ending != Ending::Interrupt {
+                    patience.get_or_insert_with(|| tokio::time::Instant::now() + ENDS);
+                }
+            }
+            () = killing => {
+                running.job.kill();
+                patience = None;
+            }
+        }
+    }
+}
+
+fn tell(failures: &[(String, ConnectError)]) {
+    for (name, error) in failures {
+        say(&format!("'{name}' is not here: {error}"));
+        let advice = miette::Diagnostic::help(error).map(|advice| advice.to_string());
+        advice.iter().for_each(|advice| say(advice));
+    }
+}
+
+async fn released((name, agent): (String, Agent)) -> (String, Option<String>) {
+    (name, agent.release(REMOVED).await)
+}
+
+/// To standard error, which a closed terminal may have taken away.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

@@ -1,0 +1,229 @@
+//! What a PowerShell is called with: the person's own arguments (`lyncsh work -- …`), and the script
+//! that connects before anything of theirs runs.
+
+use std::path::Path;
+
+use base64::Engine as _;
+
+use super::find::Edition;
+use crate::folders::Folders;
+use crate::shell::module::{self, Command, ModuleError, quote};
+
+/// The person's arguments, as PowerShell's own parser would part them
+/// (`CommandLineParameterParser.cs`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arguments {
+    /// All before what is to be run.
+    options: Vec<String>,
+    run: Run,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Run {
+    /// Nothing: the person gets the prompt.
+    Prompt,
+    /// `-Command`, `-EncodedCommand`.
+    Text(String),
+    /// `-CommandWithArgs`: the text and its `$args`.
+    TextWith(String, Vec<String>),
+    /// `-File`: a script and its arguments.
+    Script(String, Vec<String>),
+}
+
+/// Arguments that can't be brought together with a session.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum ArgumentError {
+    #[error("{option} - reads from standard input, and that can't follow a script that connects first")]
+    #[diagnostic(help("give the commands themselves (-Command TEXT), or a script (-File PATH)"))]
+    Input { option: String },
+    #[error("{option} needs a value")]
+    Value { option: String },
+    #[error("the value of {option} is not Base64 of UTF-16 text")]
+    Encoding { option: String },
+}
+
+/// Options with a value: the name, how much of it is enough, another name.
+const VALUES: [(&str, &str, &str); 9] = [
+    ("configurationfile", "configurationfile", ""),
+    ("configurationname", "config", ""),
+    ("custompipename", "cus", ""),
+    ("executionpolicy", "ex", "ep"),
+    ("inputformat", "inp", "if"),
+    ("outputformat", "o", "of"),
+    ("settingsfile", "settings", ""),
+    ("windowstyle", "w", ""),
+    ("workingdirectory", "wo", "wd"),
+];
+/// Options with a value in Windows PowerShell only.
+const VALUES_OF_5: [(&str, &str, &str); 2] = [("version", "v", ""), ("psconsolefile", "psc", "")];
+
+fn is((name, enough, other): (&str, &str, &str), word: &str) -> bool {
+    (name.starts_with(word) && word.starts_with(enough)) || (!other.is_empty() && word == other)
+}
+
+/// An option's word: `-NoProfile`, `--noprofile`, on Windows `/noprofile`.
+fn option(word: &str) -> Option<String> {
+    let rest = word.strip_prefix("--").or_else(|| word.strip_prefix('-'));
+    let rest = rest.or_else(|| word.strip_prefix('/').filter(|_| cfg!(windows)))?;
+    Some(rest.to_lowercase())
+}
+
+impl Arguments {
+    pub fn parse(words: &[String], edition: Edition) -> Result<Self, ArgumentError> {
+        let mut options = Vec::new();
+        let mut rest = words.iter();
+        while let Some(word) = rest.next() {
+            let left = rest.as_slice();
+            let Some(name) = option(word) else {
+                let all: Vec<String> = std::iter::once(word).chain(left).cloned().collect();
+                // The first word that is no option (about_Pwsh, about_PowerShell_exe).
+                let run = match edition {
+                    Edition::Core => script(word, left)?,
+                    Edition::Windows => Run::Text(all.join(" ")),
+                };
+                return Ok(Self { options, run });
+            };
+            let needs = || ArgumentError::Value { option: word.clone() };
+            let run = if is(("commandwithargs", "commandwithargs", "cwa"), &name) {
+                let (text, arguments) = left.split_first().ok_or_else(needs)?;
+                Run::TextWith(text.clone(), arguments.to_vec())
+            } else if is(("command", "c", ""), &name) {
+                match left {
+                    [] => return Err(needs()),
+                    [one] if one == "-" => return Err(ArgumentError::Input { option: word.clone() }),
+                    all => Run::Text(all.join(" ")),
+                }
+            } else if is(("file", "f", ""), &name) {
+                let (path, arguments) = left.split_first().ok_or_else(needs)?;
+                script(path, arguments)?
+            } else if is(("encodedcommand", "e", "ec"), &name) {
+                let text = left.first().ok_or_else(needs)?;
+                let text = decode(text).ok_or_else(|| ArgumentError::Encoding { option: word.clone() })?;
+                options.extend(left.iter().skip(1).cloned());
+                Run::Text(text)
+            } else {
+                options.push(word.clone());
+                let known = VALUES.iter().chain(VALUES_OF_5.iter().filter(|_| edition == Edition::Windows));
+                if known.copied().any(|known| is(known, &name)) {
+                    options.push(rest.next().ok_or_else(needs)?.clone());
+                }
+                continue;
+            };
+            return Ok(Self { options, run });
+        }
+        Ok(Self { options, run: Run::Prompt })
+    }
+
+    /// What the PowerShell is started with. `connect` is the script that connects; it ends the
+    /// PowerShell where it can't.
+    pub fn with(self, folders: &Folders, connect: &Path) -> Result<Vec<String>, ModuleError> {
+        let mut words = vec!["-NoLogo".to_owned()];
+        words.extend(self.options);
+        let text = |command| module::command_text(folders, connect, command);
+        match self.run {
+            Run::Prompt => {
+                words.extend(["-NoExit".to_owned(), "-File".to_owned(), connect.display().to_string()]);
+            }
+            Run::Text(run) => words.extend(["-Command".to_owned(), text(Command::Text(&run))?]),
+            Run::TextWith(run, arguments) => {
+                words.extend(["-CommandWithArgs".to_owned(), text(Command::Text(&run))?]);
+                words.extend(arguments);
+            }
+            Run::Script(script, arguments) => {
+                let arguments: Vec<String> = arguments.iter().map(|word| argument(word)).collect();
+                let run = text(Command::Script(&script, &arguments.join(" ")))?;
+                words.extend(["-Command".to_owned(), run]);
+            }
+        }
+        Ok(words)
+    }
+}
+
+fn script(path: &str, arguments: &[String]) -> Result<Run, ArgumentError> {
+    match path {
+        "-" => Err(ArgumentError::Input { option: "-File".to_owned() }),
+        path => Ok(Run::Script(path.to_owned(), arguments.to_vec())),
+    }
+}
+
+fn decode(text: &str) -> Option<String> {
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
+    let (pairs, []) = bytes.as_chunks::<2>() else { return None };
+    let units: Vec<u16> = pairs.iter().map(|pair| u16::from_le_bytes(*pair)).collect();
+    String::from_utf16(&units).ok()
+}
+
+/// A word of a script's arguments, so that `-Name value` stays a parameter.
+fn argument(word: &str) -> String {
+    let (name, value) = match word.split_once(':') {
+        Some((name, value)) => (name, Some(value)),
+        None => (word, None),
+    };
+    let mut letters = name.strip_prefix('-').unwrap_or_default().chars();
+    let is_name = letters.next().is_some_and(|first| first.is_ascii_alphabetic())
+        && letters.all(|one| one.is_ascii_alphanumeric() || one == '_');
+    match value {
+        _ if !is_name => quote(word),
+        None => name.to_owned(),
+        Some(value) if ["$true", "$false"].contains(&value.to_lowercase().as_str()) => word.to_owned(),
+        Some(value) => format!("{name}:{}", quote(value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(words: &[&str]) -> Vec<String> {
+        let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+        let temp = tempfile::tempdir().unwrap();
+        let folders = Folders::find(Some(temp.path())).unwrap();
+        Arguments::parse(&words, Edition::Core).unwrap().with(&folders, Path::new("/c/o'n.ps1")).unwrap()
+    }
+
+    const FIRST: &str = ". '/c/o''n.ps1'\nif (-not (Get-Module -Name 'lyncsh-*')) { exit 1 }\n";
+
+    #[test]
+    fn a_person_s_options_come_before_the_script_that_connects() {
+        assert_eq!(given(&[]), ["-NoLogo", "-NoExit", "-File", "/c/o'n.ps1"]);
+        assert_eq!(
+            given(&["-NoProfile", "-wd", "/tmp", "-Interactive"]),
+            ["-NoLogo", "-NoProfile", "-wd", "/tmp", "-Interactive", "-NoExit", "-File", "/c/o'n.ps1"]
+        );
+    }
+
+    #[test]
+    fn a_command_runs_when_the_cmdlets_are_there() {
+        let ends = ["-Command", &format!("{FIRST}Get-CsTenant | fl Name")];
+        assert_eq!(given(&["-nop", "-c", "Get-CsTenant", "| fl", "Name"])[2..], ends);
+        let encoded = base64::engine::general_purpose::STANDARD
+            .encode("Get-CsTenant | fl Name".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>());
+        assert_eq!(given(&["-EncodedCommand", &encoded])[1..], ends);
+        assert_eq!(
+            given(&["-CommandWithArgs", "$args", "a b", "-c"])[1..],
+            ["-CommandWithArgs", &format!("{FIRST}$args"), "a b", "-c"]
+        );
+    }
+
+    #[test]
+    fn a_script_keeps_its_arguments_and_its_exit_code() {
+        let text = &format!(
+            "{FIRST}$global:LASTEXITCODE = 0\n\
+             & 'x.ps1' -User 'a b' -Force -Size:'3' -Quiet:$false 'it''s' '-1'\nexit $LASTEXITCODE"
+        );
+        let words = ["x.ps1", "-User", "a b", "-Force", "-Size:3", "-Quiet:$false", "it's", "-1"];
+        assert_eq!(given(&words)[1..], ["-Command", text]);
+        assert_eq!(given(&[&["-File"], words.as_slice()].concat())[1..], ["-Command", text]);
+    }
+
+    #[test]
+    fn what_reads_from_standard_input_is_refused() {
+        for words in [["-Command", "-"], ["-File", "-"]] {
+            let words = words.map(str::to_owned);
+            let error = Arguments::parse(&words, Edition::Core).unwrap_err();
+            assert!(error.to_string().contains("standard input"), "{error}");
+        }
+        assert!(Arguments::parse(&["-Command".to_owned()], Edition::Core).is_err());
+        assert!(Arguments::parse(&["-e".to_owned(), "?".to_owned()], Edition::Core).is_err());
+    }
+}

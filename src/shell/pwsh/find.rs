@@ -1,0 +1,245 @@
+//! Which PowerShell a profile's shell is, and whether it is new enough.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+/// The word that stands for the built-in shell.
+pub const CONSOLE: &str = "console";
+/// The first version whose named pipes and sessions are as the module needs them.
+pub const OLDEST: Version = Version { major: 7, minor: 4 };
+/// What is looked for where the profile names nothing.
+const USUAL: [&str; 2] = ["pwsh", "pwsh-preview"];
+/// How long a PowerShell may take to say its version; half a second is usual.
+const SAYS_VERSION: Duration = Duration::from_secs(30);
+
+/// What the person types into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    Console,
+    PowerShell(PowerShell),
+}
+
+/// A PowerShell that is installed here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PowerShell {
+    pub path: PathBuf,
+    pub edition: Edition,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edition {
+    /// `pwsh`.
+    Core,
+    /// `powershell.exe` 5.1, a part of Windows.
+    Windows,
+}
+
+/// As far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Version {
+    pub major: u32,
+    pub minor: u32,
+}
+
+/// Why there is no shell.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum FindError {
+    #[error("the shell '{wanted}' is not found: {reason}")]
+    #[diagnostic(help(
+        "write its path as `shell` in the profile, or shell = \"console\" for the built-in one"
+    ))]
+    Missing { wanted: String, reason: which::Error },
+    #[error("{} is PowerShell {version}, and {OLDEST} is the oldest that can attach to a session", .path.display())]
+    #[diagnostic(help(
+        "install a newer one (https://aka.ms/powershell), or write shell = \"console\" in the profile for the built-in shell"
+    ))]
+    TooOld { path: PathBuf, version: Version },
+    #[error("{} does not say which PowerShell it is: {reason}", .path.display())]
+    #[diagnostic(help(
+        "name a PowerShell as `shell` in the profile, or write shell = \"console\" for the built-in one"
+    ))]
+    Unknown { path: PathBuf, reason: String },
+}
+
+impl Choice {
+    /// What `wanted` names: `console`, or a PowerShell by name or path. `None`: what is there. Starts
+    /// no program.
+    pub fn of(wanted: Option<&str>) -> Result<Self, FindError> {
+        match wanted {
+            Some(CONSOLE) => Ok(Self::Console),
+            Some(wanted) => match which::which(wanted) {
+                Ok(path) => Ok(Self::PowerShell(PowerShell::at(path))),
+                Err(reason) => Err(FindError::Missing { wanted: wanted.to_owned(), reason }),
+            },
+            None => {
+                let windows: &[&str] = if cfg!(windows) { &["powershell"] } else { &[] };
+                let found = USUAL.iter().chain(windows).find_map(|name| which::which(name).ok());
+                Ok(found.map_or(Self::Console, |path| Self::PowerShell(PowerShell::at(path))))
+            }
+        }
+    }
+}
+
+impl PowerShell {
+    fn at(path: PathBuf) -> Self {
+        let stem = path.file_stem().unwrap_or_default();
+        let edition = match cfg!(windows) && stem.eq_ignore_ascii_case("powershell") {
+            true => Edition::Windows,
+            false => Edition::Core,
+        };
+        Self { path, edition }
+    }
+
+    /// Checks that it is new enough. What it said once is kept in `cache` until its file changes.
+    /// Windows PowerShell is the one that every Windows has.
+    pub async fn check(&self, cache: &Path) -> Result<(), FindError> {
+        if self.edition == Edition::Windows {
+            return Ok(());
+        }
+        let file = cache.join("shells.json");
+        let stamp = Stamp::of(&self.path);
+        let mut known = Known::read(&file);
+        let key = self.path.display().to_string();
+        let kept = known.0.get(&key).filter(|seen| Some(&seen.stamp) == stamp.as_ref());
+        let version = match kept {
+            Some(seen) => seen.version,
+            None => {
+                let version = self.ask().await?;
+                if let Some(stamp) = stamp {
+                    known.0.insert(key, Seen { stamp, version });
+                    known.write(&file);
+                }
+                version
+            }
+        };
+        match version < OLDEST {
+            true => Err(FindError::TooOld { path: self.path.clone(), version }),
+            false => Ok(()),
+        }
+    }
+
+    async fn ask(&self) -> Result<Version, FindError> {
+        let unknown = |reason: String| FindError::Unknown { path: self.path.clone(), reason };
+        let mut command = tokio::process::Command::new(&self.path);
+        command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
+        let output = match tokio::time::timeout(SAYS_VERSION, command.output()).await {
+            Ok(output) => output.map_err(|error| unknown(error.to_string()))?,
+            Err(_) => return Err(unknown("it does not answer".to_owned())),
+        };
+        let text = String::from_utf8_lossy(&output.stdout);
+        let text = text.trim();
+        Version::parse(text).ok_or_else(|| unknown(format!("it answers '{text}' to --version")))
+    }
+}
+
+impl Version {
+    /// Reads `PowerShell 7.6.0-preview.1`.
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.strip_prefix("PowerShell ")?.split(['.', '-', '+', ' ']);
+        let mut number = || parts.next()?.parse().ok();
+        Some(Self { major: number()?, minor: number()? })
+    }
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// What tells one state of a program's file from another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Stamp {
+    modified: SystemTime,
+    length: u64,
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Self { modified: metadata.modified().ok()?, length: metadata.len() })
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Seen {
+    stamp: Stamp,
+    version: Version,
+}
+
+/// The PowerShells that were asked, by their paths.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Known(BTreeMap<String, Seen>);
+
+impl Known {
+    fn read(file: &Path) -> Self {
+        // One that is not there or not right is made anew.
+        std::fs::read(file).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    }
+
+    fn write(&self, file: &Path) {
+        let written = || -> std::io::Result<()> {
+            let folder = file.parent().unwrap_or(Path::new("."));
+            std::fs::create_dir_all(folder)?;
+            let fresh = tempfile::NamedTempFile::new_in(folder)?;
+            serde_json::to_writer(&fresh, self)?;
+            fresh.persist(file)?;
+            Ok(())
+        };
+        if let Err(error) = written() {
+            tracing::debug!("the PowerShell's version is not kept: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_as_pwsh_says_them() {
+        let read = |text| Version::parse(text).map(|version| version.to_string());
+        assert_eq!(read("PowerShell 7.4.2").as_deref(), Some("7.4"));
+        assert_eq!(read("PowerShell 7.6.0-preview.1").as_deref(), Some("7.6"));
+        assert_eq!(read("bash 5.2"), None);
+        assert_eq!(read("PowerShell"), None);
+        assert!(Version { major: 7, minor: 10 } > OLDEST);
+        assert!(Version { major: 6, minor: 9 } < OLDEST);
+    }
+
+    #[test]
+    fn console_is_a_word_and_a_shell_that_is_not_there_is_an_error() {
+        assert_eq!(Choice::of(Some("console")).unwrap(), Choice::Console);
+        let error = Choice::of(Some("no-such-shell")).unwrap_err();
+        assert!(error.to_string().starts_with("the shell 'no-such-shell' is not found"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_version_is_asked_once_and_again_when_the_program_changes() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let temp = tempfile::tempdir().unwrap();
+        let (path, calls) = (temp.path().join("pwsh"), temp.path().join("calls"));
+        let write = |version: &str| {
+            let text = format!("#!/bin/sh\necho x >>'{}'\necho PowerShell {version}\n", calls.display());
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        let asked = || std::fs::read_to_string(&calls).unwrap_or_default().len() / 2;
+        write("7.4.12");
+        let Choice::PowerShell(shell) = Choice::of(path.to_str()).unwrap() else { panic!("it is one") };
+        shell.check(temp.path()).await.unwrap();
+        shell.check(temp.path()).await.unwrap();
+        assert_eq!(asked(), 1);
+        write("7.3");
+        let error = shell.check(temp.path()).await.unwrap_err();
+        assert!(error.to_string().contains("is PowerShell 7.3, and 7.4 is the oldest"), "{error}");
+        assert_eq!(asked(), 2);
+        shell.check(temp.path()).await.unwrap_err();
+        assert_eq!(asked(), 2);
+    }
+}

@@ -1,0 +1,117 @@
+//! One mouth at a time: as long as the launcher draws the steps and speaks of errors, `lyncsh attach`
+//! inside of the shell waits at a gate, and so does the shell.
+//!
+//! The gate is a file that the launcher has locked. It opens when the launcher opens it, and by itself
+//! when the launcher dies.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::agent::place;
+use crate::platform;
+
+/// Where the shell's environment names the gate.
+pub const VARIABLE: &str = "LYNCSH_GATE";
+/// How long a person may take to answer what the launcher asks.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+/// A gate that is closed.
+#[derive(Debug)]
+pub struct Gate {
+    pub path: PathBuf,
+    file: File,
+}
+
+/// What is said at the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passed {
+    Go,
+    /// The launcher could not connect, and has said so.
+    Failed,
+}
+
+impl Gate {
+    /// Makes a gate in this folder, closed.
+    pub fn close(folder: &Path) -> io::Result<Self> {
+        platform::private_folder(folder)?;
+        let path = folder.join(format!("{}.gate", std::process::id()));
+        let file = platform::private_file().create(true).truncate(true).open(&path)?;
+        file.lock()?;
+        Ok(Self { path, file })
+    }
+
+    /// Opens it. Whoever attaches to one of the `failed` profiles is told so, once.
+    pub fn open(&mut self, failed: &[String]) -> io::Result<()> {
+        self.file.write_all(failed.join("\n").as_bytes())?;
+        self.file.unlock()
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Waits at the gate that the environment names, if it names one.
+pub async fn wait(profile: &str) -> Passed {
+    match std::env::var_os(VARIABLE).map(PathBuf::from) {
+        Some(path) if path.exists() => wait_at(&path, profile).await,
+        _ => Passed::Go,
+    }
+}
+
+async fn wait_at(path: &Path, profile: &str) -> Passed {
+    // A gate that can't be watched keeps nobody out.
+    let Ok(mut file) = place::lock(path, LONGEST).await else { return Passed::Go };
+    take(&mut file, profile).unwrap_or(Passed::Go)
+}
+
+/// Takes a profile from the list of those that failed.
+fn take(file: &mut File, profile: &str) -> io::Result<Passed> {
+    let mut list = String::new();
+    file.read_to_string(&mut list)?;
+    let rest: Vec<&str> = list.lines().filter(|line| *line != profile).collect();
+    if rest.len() == list.lines().count() {
+        return Ok(Passed::Go);
+    }
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(rest.join("\n").as_bytes())?;
+    Ok(Passed::Failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_passes_before_the_launcher_opens_and_a_failure_is_told_once() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut gate = Gate::close(temp.path()).unwrap();
+        let path = gate.path.clone();
+        let waiting = tokio::spawn(async move { wait_at(&path, "work").await });
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        assert!(!waiting.is_finished());
+        gate.open(&["lync".into(), "exchange".into()]).unwrap();
+        assert_eq!(waiting.await.unwrap(), Passed::Go);
+        assert_eq!(wait_at(&gate.path, "lync").await, Passed::Failed);
+        assert_eq!(wait_at(&gate.path, "lync").await, Passed::Go);
+        assert_eq!(wait_at(&gate.path, "exchange").await, Passed::Failed);
+        let path = gate.path.clone();
+        drop(gate);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_launcher_that_dies_leaves_the_gate_open() {
+        let temp = tempfile::tempdir().unwrap();
+        let gate = Gate::close(temp.path()).unwrap();
+        let (path, kept) = (gate.path.clone(), temp.path().join("kept"));
+        std::fs::hard_link(&path, &kept).unwrap();
+        drop(gate);
+        assert_eq!(wait_at(&kept, "work").await, Passed::Go);
+    }
+}

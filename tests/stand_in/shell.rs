@@ -1,0 +1,208 @@
+//! A shell for the tests that is to its launcher what `pwsh` is: called as `pwsh` is, with the script
+//! that connects; it asks `lyncsh attach` for the socket, and attaches as a PSRP client. What it is
+//! told to do wrong stands in `STAND_IN`, a list of words.
+//!
+//! It finds profile and program where the module would: in `STAND_IN_PROFILES` and `STAND_IN_LYNCSH`.
+
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lyncsh::psrp::client::PipelineEvent;
+use lyncsh::psrp::host::HostInfo;
+use lyncsh::psrp::pipeline::{Argument, Command as PsCommand, Pipeline};
+use lyncsh::transport::session::Session;
+use lyncsh::transport::{Limits, stream};
+
+/// Words of `STAND_IN`.
+fn does(word: &str) -> bool {
+    std::env::var("STAND_IN").is_ok_and(|words| words.split(' ').any(|one| one == word))
+}
+
+fn say(text: &str) {
+    let mut out = std::io::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments == ["--version"] {
+        say("PowerShell 7.6.5\n");
+        return;
+    }
+    if let Some(file) = std::env::var_os("STAND_IN_ARGUMENTS") {
+        std::fs::write(file, arguments.join("\0")).expect("the arguments' file");
+    }
+    if does("die-first") {
+        std::process::exit(7);
+    }
+    if does("ask-first") {
+        // As a startup script that reads from the terminal.
+        say("[a question]");
+        let mut answer = [0];
+        let _ = std::io::stdin().read(&mut answer);
+    }
+    if does("deaf") {
+        let ignored = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+        std::mem::forget(ignored.expect("SIGTERM"));
+    }
+    let mut sessions = Vec::new();
+    if !does("never-attach") {
+        for profile in std::env::var("STAND_IN_PROFILES").expect("STAND_IN_PROFILES").split(' ') {
+            match attach(profile).await {
+                Some(session) => sessions.push(session),
+                None => say(&format!("lyncsh: no session for '{profile}'\n")),
+            }
+        }
+        if sessions.is_empty() {
+            std::process::exit(1);
+        }
+    }
+    if let Some(at) = arguments.iter().position(|word| word == "-Command") {
+        // The first lines are about the script that connects.
+        for line in arguments[at + 1].lines().skip(2).filter(|line| !line.trim().is_empty()) {
+            run(line, &sessions).await;
+        }
+        std::process::exit(0);
+    }
+    prompt(&sessions).await;
+}
+
+/// What the module does.
+async fn attach(profile: &str) -> Option<Session> {
+    let program = std::env::var_os("STAND_IN_LYNCSH").expect("STAND_IN_LYNCSH");
+    let output = Command::new(program)
+        .args(["attach", profile, "--socket"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("lyncsh attach");
+    if !output.status.success() {
+        return None;
+    }
+    let path = String::from_utf8(output.stdout).expect("a path");
+    let socket = tokio::net::UnixStream::connect(path.trim()).await.expect("the agent's socket");
+    let host = HostInfo {
+        window: (80, 25),
+        buffer: (80, 25),
+        foreground: 7,
+        background: 0,
+        title: String::new(),
+        is_null: false,
+    };
+    let opened = Session::open(stream::connect(socket, Limits::default()), host).await;
+    let (session, mut events) = opened.expect("a session");
+    tokio::spawn(async move { while events.recv().await.is_some() {} });
+    Some(session)
+}
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Lines from standard input, until its end.
+async fn prompt(sessions: &[Session]) {
+    // PowerShell takes Ctrl-C as the end of a command, never as its own.
+    let mut interrupts =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).expect("SIGINT");
+    tokio::spawn(async move {
+        while interrupts.recv().await.is_some() {
+            INTERRUPTED.store(true, Ordering::SeqCst);
+            say("^C caught\n[work] PS> ");
+        }
+    });
+    if does("says-back") {
+        let continued = tokio::signal::unix::SignalKind::from_raw(rustix::process::Signal::CONT.as_raw());
+        let mut continued = tokio::signal::unix::signal(continued).expect("SIGCONT");
+        tokio::spawn(async move {
+            while continued.recv().await.is_some() {
+                say("[back]\n");
+            }
+        });
+    }
+    let (sending, mut lines) = tokio::sync::mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        while let Some(Ok(line)) = std::io::stdin().lines().next() {
+            if sending.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    loop {
+        say("[work] PS> ");
+        match lines.recv().await {
+            Some(line) => run(line.trim(), sessions).await,
+            None => return run("exit 0", sessions).await,
+        }
+    }
+}
+
+/// One command.
+async fn run(line: &str, sessions: &[Session]) {
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    match word {
+        "exit" => leave(rest.parse().unwrap_or(0), sessions).await,
+        "crash" => std::process::abort(),
+        "size" => {
+            let (columns, rows) = crossterm::terminal::size().expect("a terminal");
+            say(&format!("{columns} by {rows}\n"));
+        }
+        "modes" => {
+            let modes = Command::new("stty").arg("-a").stdin(Stdio::inherit()).output().expect("stty");
+            let echo = String::from_utf8_lossy(&modes.stdout).split_whitespace().any(|word| word == "echo");
+            say(&format!("echo is {}\n", if echo { "on" } else { "off" }));
+        }
+        "noecho" => drop(Command::new("stty").arg("-echo").status()),
+        "raw" => {
+            crossterm::terminal::enable_raw_mode().expect("a terminal");
+            say("\x1b[?25lraw\r\n");
+        }
+        "close" => {
+            // Nobody types here any more, and it goes on living.
+            let null = std::fs::File::options().read(true).write(true).open("/dev/null").expect("/dev/null");
+            rustix::stdio::dup2_stdin(&null).expect("stdin");
+            rustix::stdio::dup2_stdout(&null).expect("stdout");
+            rustix::stdio::dup2_stderr(&null).expect("stderr");
+            std::thread::sleep(std::time::Duration::from_secs(1));
+            leave(9, sessions).await;
+        }
+        "" => {}
+        _ => {
+            for (at, session) in sessions.iter().enumerate() {
+                invoke(at, session, line).await;
+            }
+        }
+    }
+}
+
+async fn invoke(at: usize, session: &Session, line: &str) {
+    let mut words = line.split_whitespace();
+    let mut command = PsCommand::new(words.next().unwrap_or_default());
+    while let (Some(name), Some(value)) = (words.next(), words.next()) {
+        command.arguments.push(Argument::named(name.trim_start_matches('-'), value));
+    }
+    let mut running = match session.invoke(&Pipeline::new(vec![command])).await {
+        Ok(running) => running,
+        Err(error) => return say(&format!("{at}: {error}\n")),
+    };
+    let mut count = 0;
+    while let Some(event) = running.next().await {
+        match event {
+            Ok(PipelineEvent::Output(_)) => count += 1,
+            Ok(PipelineEvent::State(state, None)) => say(&format!("{at}: {state:?}, {count} objects\n")),
+            Ok(PipelineEvent::State(state, Some(why))) => say(&format!("{at}: {state:?}, {}\n", why.message)),
+            Ok(_) => {}
+            Err(error) => say(&format!("{at}: {error}\n")),
+        }
+    }
+}
+
+async fn leave(code: i32, sessions: &[Session]) {
+    if does("hang-at-exit") {
+        say("hanging\n");
+        std::future::pending().await
+    }
+    for session in sessions {
+        let _ = session.close().await;
+    }
+    std::process::exit(code);
+}

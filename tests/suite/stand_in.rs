@@ -1,0 +1,163 @@
+//! A shell beside lyncsh, as a person sits before it: `tests/stand_in/shell.rs` takes PowerShell's
+//! place.
+
+use std::io::{Read as _, Write as _};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+use crate::agent_world::{PATIENCE, World};
+
+/// The stand-in's path.
+pub fn stand_in() -> PathBuf {
+    let beside = PathBuf::from(env!("CARGO_BIN_EXE_lyncsh")).with_file_name("examples").join("stand-in");
+    assert!(beside.exists(), "{} is missing: cargo build --example stand-in", beside.display());
+    beside
+}
+
+/// A world whose profile `work` has the stand-in as its shell.
+pub fn world() -> World {
+    World::with(&format!("shell = \"{}\"", stand_in().display()))
+}
+
+/// What the stand-in is told, as the environment.
+pub fn environment(profiles: &str, does: &str) -> [(&'static str, String); 3] {
+    [
+        ("STAND_IN_LYNCSH", env!("CARGO_BIN_EXE_lyncsh").to_owned()),
+        ("STAND_IN_PROFILES", profiles.to_owned()),
+        ("STAND_IN", does.to_owned()),
+    ]
+}
+
+/// A person's terminal with a program in it.
+pub struct Terminal {
+    screen: Arc<Mutex<vt100::Parser>>,
+    keys: Mutex<Box<dyn std::io::Write + Send>>,
+    pub child: Box<dyn portable_pty::Child + Send + Sync>,
+    master: Option<Box<dyn MasterPty + Send>>,
+}
+
+impl Terminal {
+    pub fn open(world: &World, program: &str, arguments: &[&str], does: &str) -> Self {
+        let size = PtySize { rows: 30, cols: 100, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let mut command = CommandBuilder::new(program);
+        command.args(arguments);
+        command.env("TERM", "xterm-256color");
+        command.env("LYNCSH_CONFIG_DIR", world.root());
+        command.env("LYNCSH", env!("CARGO_BIN_EXE_lyncsh"));
+        for (name, value) in environment("work", does) {
+            command.env(name, value);
+        }
+        let child = pair.slave.spawn_command(command).unwrap();
+        drop(pair.slave);
+        let mut output = pair.master.try_clone_reader().unwrap();
+        let keys = Mutex::new(pair.master.take_writer().unwrap());
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(30, 100, 1000)));
+        let seen = screen.clone();
+        std::thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(length @ 1..) = output.read(&mut piece) {
+                seen.lock().unwrap().process(&piece[..length]);
+            }
+        });
+        Self { screen, keys, child, master: Some(pair.master) }
+    }
+
+    /// `lyncsh work`.
+    pub fn work(world: &World, does: &str) -> Self {
+        Self::open(world, env!("CARGO_BIN_EXE_lyncsh"), &["work"], does)
+    }
+
+    /// A shell with job control, and `lyncsh` in it.
+    pub fn bash(world: &World, does: &str) -> Self {
+        let terminal = Self::open(world, "bash", &["--norc", "--noprofile", "-i"], does);
+        terminal.line("PS1='$?> '");
+        terminal.sees("0> ");
+        terminal.line("\"$LYNCSH\" work");
+        terminal
+    }
+
+    pub fn press(&self, keys: &str) {
+        let mut out = self.keys.lock().unwrap();
+        out.write_all(keys.as_bytes()).unwrap();
+        out.flush().unwrap();
+    }
+
+    pub fn line(&self, text: &str) {
+        self.press(text);
+        self.press("\r");
+    }
+
+    pub fn text(&self) -> String {
+        self.screen.lock().unwrap().screen().contents()
+    }
+
+    pub fn hides_cursor(&self) -> bool {
+        self.screen.lock().unwrap().screen().hide_cursor()
+    }
+
+    pub fn sees(&self, wanted: &str) {
+        self.waits(wanted, |text| text.contains(wanted));
+    }
+
+    /// The last line, where the person types.
+    pub fn ends_with(&self, wanted: &str) {
+        self.waits(wanted, |text| text.trim_end().ends_with(wanted.trim_end()));
+    }
+
+    pub fn waits(&self, what: &str, wanted: impl Fn(&str) -> bool) {
+        let since = Instant::now();
+        while !wanted(&self.text()) {
+            assert!(since.elapsed() < PATIENCE, "{what} did not come:\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub fn resize(&self, columns: u16, rows: u16) {
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        self.master.as_ref().unwrap().resize(size).unwrap();
+    }
+
+    /// The window is closed.
+    pub fn close(&mut self) {
+        self.master = None;
+        *self.keys.lock().unwrap() = Box::new(std::io::sink());
+        // The thread that reads has a copy: only its end closes the terminal for good.
+        let _ = self.child.kill();
+    }
+
+    /// The exit code.
+    pub fn ended(&mut self) -> u32 {
+        let since = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.exit_code();
+            }
+            assert!(since.elapsed() < PATIENCE, "it does not end:\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The processes that were started by this one, of this program.
+pub fn children(parent: u32, program: &str) -> Vec<u32> {
+    let found = Command::new("ps").args(["-e", "-o", "pid=,ppid=,args="]).output().expect("ps");
+    let text = String::from_utf8_lossy(&found.stdout).into_owned();
+    let rows = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let (id, of): (u32, u32) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        (of == parent && words.next()?.contains(program)).then_some(id)
+    });
+    rows.collect()
+}

@@ -1,0 +1,290 @@
+//! What lyncsh does around a shell of the person's own: the terminal, signals, exit codes, and ends of
+//! every kind.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::agent_world::{Killed, PATIENCE, World};
+use crate::stand_in::{Terminal, children, environment, stand_in, world};
+
+const PROMPT: &str = "[work] PS> ";
+
+fn kill(process: u32, signal: &str) {
+    let done = Command::new("kill").args([signal, &process.to_string()]).status().unwrap();
+    assert!(done.success());
+}
+
+/// The shell below `lyncsh work`.
+fn shell_of(launcher: u32) -> u32 {
+    let all = children(launcher, "stand-in");
+    assert_eq!(all.len(), 1, "one shell");
+    all[0]
+}
+
+/// `lyncsh work` without a terminal.
+fn piped(world: &World, arguments: &[&str], does: &str) -> Command {
+    let mut command = world.lyncsh(&[&["work"], arguments].concat());
+    command.envs(environment("work", does)).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn the_shell_has_the_session_and_its_exit_code_is_passed_on() {
+    let world = world();
+    let mut terminal = Terminal::work(&world, "");
+    terminal.ends_with(PROMPT);
+    assert_eq!(world.shells(), 1);
+    terminal.line("Get-Length -Text abc");
+    terminal.sees("Completed");
+    terminal.line("exit 5");
+    assert_eq!(terminal.ended(), 5);
+    world.wait_removed(PATIENCE);
+    // Nothing but the shell has written to the screen.
+    assert!(terminal.text().starts_with(PROMPT), "{}", terminal.text());
+}
+
+#[test]
+fn ctrl_c_is_the_shell_s_alone() {
+    let world = world();
+    let mut terminal = Terminal::work(&world, "");
+    terminal.ends_with(PROMPT);
+    for _ in 0..3 {
+        terminal.press("\x03");
+        terminal.sees("^C caught");
+    }
+    terminal.line("exit");
+    assert_eq!(terminal.ended(), 0);
+}
+
+#[test]
+fn a_stopped_shell_stops_lyncsh_and_both_come_back_with_fg() {
+    let world = world();
+    let terminal = Terminal::bash(&world, "says-back");
+    terminal.ends_with(PROMPT);
+    terminal.line("noecho");
+    terminal.waits("a second prompt", |text| text.matches(PROMPT.trim()).count() == 2);
+    terminal.press("\x1a");
+    terminal.ends_with("148>");
+    terminal.line("stty -a | tr ' ;' '\\n\\n' | grep -x -e -echo -e echo");
+    terminal.sees("\necho\n");
+    assert_eq!(world.shells(), 1);
+    terminal.line("fg");
+    terminal.sees("[back]");
+    terminal.line("modes");
+    terminal.sees("echo is off");
+    terminal.line("exit 3");
+    terminal.ends_with("3>");
+    terminal.line("stty -a | tr ' ;' '\\n\\n' | grep -c -x -e echo");
+    terminal.sees("\n1\n");
+}
+
+#[test]
+fn the_shell_knows_the_window_s_size_when_it_changes() {
+    let world = world();
+    let terminal = Terminal::work(&world, "");
+    terminal.ends_with(PROMPT);
+    terminal.resize(70, 20);
+    terminal.line("size");
+    terminal.sees("70 by 20");
+}
+
+#[test]
+fn a_shell_that_crashes_in_raw_mode_leaves_a_terminal_that_can_be_used() {
+    let world = world();
+    for (way, code) in [("crash", 134), ("killed", 137)] {
+        let terminal = Terminal::bash(&world, "");
+        terminal.ends_with(PROMPT);
+        terminal.line("raw");
+        terminal.waits("a hidden cursor", |_| terminal.hides_cursor());
+        if way == "crash" {
+            terminal.press("crash\n");
+        } else {
+            let bash = terminal.child.process_id().unwrap();
+            let launcher = children(bash, "lyncsh")[0];
+            kill(shell_of(launcher), "-KILL");
+        }
+        terminal.ends_with(&format!("{code}>"));
+        terminal.waits("the cursor", |_| !terminal.hides_cursor());
+        terminal.line("stty -a | tr ' ;' '\\n\\n' | grep -c -x -e echo -e icanon -e isig");
+        terminal.sees("\n3\n");
+        world.wait_removed(PATIENCE);
+    }
+}
+
+#[test]
+fn a_shell_that_asks_at_its_start_waits_until_it_has_the_terminal() {
+    let world = World::on(&["--create", "0.5"], &format!("shell = \"{}\"", stand_in().display()));
+    let mut terminal = Terminal::work(&world, "ask-first");
+    terminal.sees("[a question]");
+    terminal.line("");
+    terminal.ends_with(PROMPT);
+    terminal.line("exit 4");
+    assert_eq!(terminal.ended(), 4);
+}
+
+#[test]
+fn a_session_that_cannot_be_had_is_said_once_and_the_shell_is_gone() {
+    let world = world();
+    std::fs::write(world.root().join("password"), "wrong").unwrap();
+    let mut terminal = Terminal::work(&world, "");
+    assert_eq!(terminal.ended(), 1);
+    terminal.sees("password");
+    std::thread::sleep(Duration::from_millis(300));
+    let text = terminal.text();
+    assert!(!text.contains("no session") && !text.contains(PROMPT), "{text}");
+    let output = piped(&world, &[], "").output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    assert!(err.contains("password") && !err.contains("no session") && !err.contains("lyncsh:"), "{err}");
+    world.wait(PATIENCE, "no agent", |world| world.agent().is_none());
+}
+
+#[test]
+fn ctrl_c_while_connecting_ends_both_and_leaves_nothing() {
+    let world = World::on(&["--create", "5"], &format!("shell = \"{}\"", stand_in().display()));
+    let mut terminal = Terminal::work(&world, "");
+    world.wait(PATIENCE, "Create", |world| world.requests() > 0);
+    terminal.press("\x03");
+    assert_eq!(terminal.ended(), 130);
+    assert!(!terminal.text().contains(PROMPT), "{}", terminal.text());
+    world.wait_removed(PATIENCE);
+}
+
+#[test]
+fn a_shell_that_dies_before_the_session_is_open_ends_it_all() {
+    let world = World::on(&["--create", "5"], &format!("shell = \"{}\"", stand_in().display()));
+    let output = piped(&world, &[], "die-first").output().unwrap();
+    assert_eq!(output.status.code(), Some(7));
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(err.contains("ended with 7 before there was a session"), "{err}");
+    world.wait_removed(PATIENCE);
+}
+
+#[test]
+fn a_shell_that_never_attaches_is_left_alone_and_its_session_goes() {
+    let world = world();
+    let mut terminal = Terminal::work(&world, "never-attach");
+    terminal.ends_with(PROMPT);
+    // The agent's grace is half a minute.
+    world.wait(PATIENCE, "a session", |world| world.shells() == 1);
+    world.wait(PATIENCE, "no session", |world| world.shells() == 0 && world.agent().is_none());
+    terminal.line("exit 6");
+    assert_eq!(terminal.ended(), 6);
+}
+
+#[test]
+fn what_lyncsh_is_told_the_shell_is_told_and_one_that_hangs_is_killed() {
+    for (signal, code) in [("-TERM", 143), ("-HUP", 129), ("-QUIT", 131)] {
+        let world = world();
+        let mut terminal = Terminal::work(&world, "");
+        terminal.ends_with(PROMPT);
+        kill(terminal.child.process_id().unwrap(), signal);
+        assert_eq!(terminal.ended(), code, "{signal}");
+        world.wait_removed(PATIENCE);
+    }
+}
+
+#[test]
+fn a_shell_that_hangs_at_its_exit_is_ended_by_force() {
+    let world = world();
+    let mut terminal = Terminal::work(&world, "hang-at-exit deaf");
+    terminal.ends_with(PROMPT);
+    terminal.line("exit");
+    terminal.sees("hanging");
+    kill(terminal.child.process_id().unwrap(), "-TERM");
+    assert_eq!(terminal.ended(), 137);
+    world.wait_removed(PATIENCE);
+}
+
+#[test]
+fn a_shell_that_closes_its_streams_is_waited_for() {
+    let world = world();
+    let mut terminal = Terminal::work(&world, "");
+    terminal.ends_with(PROMPT);
+    terminal.line("close");
+    assert_eq!(terminal.ended(), 9);
+    world.wait_removed(PATIENCE);
+}
+
+#[test]
+fn a_closed_terminal_ends_shell_and_session() {
+    let world = world();
+    let mut terminal = Terminal::bash(&world, "");
+    terminal.ends_with(PROMPT);
+    terminal.close();
+    world.wait_removed(PATIENCE);
+    world.wait(PATIENCE, "no agent", |world| world.agent().is_none());
+}
+
+#[test]
+fn a_killed_launcher_leaves_a_shell_whose_session_goes_with_it() {
+    let world = world();
+    let mut launcher = Killed(piped(&world, &[], "").stdin(Stdio::piped()).spawn().unwrap());
+    world.wait(PATIENCE, "a shell", |world| world.run(&["status", "--json"]).1.contains("stand-in"));
+    let shell = shell_of(launcher.0.id());
+    let input = launcher.0.stdin.take();
+    launcher.0.kill().unwrap();
+    assert_eq!(launcher.wait().signal(), Some(9));
+    assert_eq!(world.shells(), 1);
+    drop(input);
+    world.wait_removed(PATIENCE);
+    world.wait(PATIENCE, "no shell", |_| !std::path::Path::new(&format!("/proc/{shell}")).exists());
+}
+
+#[test]
+fn lines_from_a_pipe_reach_the_shell() {
+    let world = world();
+    let mut child = Killed(piped(&world, &[], "").stdin(Stdio::piped()).spawn().unwrap());
+    std::io::Write::write_all(&mut child.0.stdin.take().unwrap(), b"Get-Length -Text abc\nexit 8\n").unwrap();
+    assert_eq!(child.wait().code(), Some(8));
+    let mut out = String::new();
+    std::io::Read::read_to_string(&mut child.0.stdout.take().unwrap(), &mut out).unwrap();
+    assert!(out.contains("Completed"), "{out}");
+    world.wait_removed(PATIENCE);
+}
+
+#[test]
+fn arguments_are_the_shell_s_and_a_command_runs_with_the_session() {
+    let world = world();
+    let words = world.root().join("words");
+    let output = piped(&world, &["--", "-NoProfile", "-Command", "Get-Length", "-Text abc", "\nexit 42"], "")
+        .env("STAND_IN_ARGUMENTS", &words)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(42), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("Completed"));
+    let words = std::fs::read_to_string(words).unwrap();
+    assert!(words.starts_with("-NoLogo\0-NoProfile\0-Command\0"), "{words}");
+    world.wait_removed(PATIENCE);
+}
+
+#[test]
+fn a_shell_that_is_missing_or_too_old_is_named_with_what_to_do() {
+    let world = World::with("shell = \"no-such-shell\"");
+    let (code, _, err) = world.run(&["work"]);
+    assert_eq!(code, 1);
+    assert!(err.contains("the shell 'no-such-shell' is not found") && err.contains("console"), "{err}");
+    let old = world.root().join("pwsh");
+    std::fs::write(&old, "#!/bin/sh\necho PowerShell 7.2.1\n").unwrap();
+    std::fs::set_permissions(&old, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let (code, _, err) = world.run(&["work", "--shell", old.to_str().unwrap()]);
+    assert_eq!(code, 1);
+    assert!(err.contains("7.2") && err.contains("7.4") && err.contains("install a newer one"), "{err}");
+    assert!(world.agent().is_none() && world.shells() == 0);
+}
+
+#[test]
+fn a_second_shell_takes_no_request_to_the_endpoint() {
+    let world = world();
+    let first = Terminal::work(&world, "");
+    first.ends_with(PROMPT);
+    let before = world.requests();
+    let mut second = Terminal::work(&world, "");
+    second.ends_with(PROMPT);
+    assert!(world.requests() <= before + 1, "a keep-alive at most");
+    second.line("exit");
+    assert_eq!(second.ended(), 0);
+    assert_eq!(world.shells(), 1);
+}
