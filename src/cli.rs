@@ -47,16 +47,29 @@ pub enum Command {
         #[arg(long)]
         yes: bool,
     },
-    /// Start the agent of a profile, and say where a PowerShell can attach to it
+    /// Have the cmdlets of a profile in a PowerShell that runs already
+    ///
+    /// `lyncsh attach work | Invoke-Expression` imports them: it prints the line that does it.
     Attach {
         #[command(flatten)]
         profile: Name,
-        /// Print the socket's path
-        #[arg(long, required = true)]
+        /// Print the path of the profile's PowerShell module alone
+        #[arg(long, group = "wanted")]
+        module: bool,
+        /// Start the agent, and print the path of its socket
+        #[arg(long, group = "wanted")]
         socket: bool,
+        /// Start the agent, and print what the module needs to know
+        #[arg(long, group = "wanted", hide = true)]
+        json: bool,
     },
+<<<<<<< HEAD
+    /// Forget the exported cmdlets of a profile, and export them anew where a PowerShell is found
+    Refresh(Name),
+=======
     /// Make a shortcut that opens a profile's shell in a terminal: on the desktop, or where you say
     Shortcut(shortcut::Options),
+>>>>>>> next
     /// Show every agent, its shells, and who holds the slots of its endpoint
     Status(Json),
     /// End agents and remove their sessions

@@ -1,45 +1,119 @@
-//! `lyncsh attach NAME --socket`: where a PowerShell finds the agent's socket.
+//! `lyncsh attach NAME`: how a PowerShell that runs already gets the session.
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::UNIX_EPOCH;
 
 use miette::IntoDiagnostic as _;
+use serde_json::json;
 
 use super::connect::{ConnectError, Context, connect};
 use crate::agent::control::Request;
+use crate::agent::journal::Journal;
 use crate::platform::Endings;
-use crate::profile;
+use crate::profile::{self, Profile};
+use crate::shell::module::{Exports, Module};
 use crate::shell::pwsh::gate::{self, Passed};
 
-/// Prints the socket's path, starts the agent where none runs, and leaves. The agent waits half a
-/// minute for the shell. A failure is one line on standard error: a PowerShell reads it.
-pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
-    // Inside of a shell that a launcher has started, the launcher speaks first.
-    if gate::wait(name).await == Passed::Failed {
-        return Ok(ExitCode::FAILURE);
-    }
-    match attach(context, name).await {
+/// What is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// A line for `Invoke-Expression`, which imports the module.
+    Import,
+    /// The path of the module.
+    Module,
+    /// The path of the agent's socket, once its session is open.
+    Socket,
+    /// What the module needs to know, once the session is open.
+    Facts,
+}
+
+/// Prints what is wanted; for a socket it starts the agent where none runs, and leaves: the agent waits
+/// half a minute for the shell. A failure is one line: a PowerShell reads it.
+pub async fn run(context: &Context, name: &str, wanted: Wanted) -> miette::Result<ExitCode> {
+    let result = match wanted {
+        Wanted::Import | Wanted::Module => module(context, name, wanted),
+        // Inside of a shell that a launcher has started, the launcher speaks first.
+        Wanted::Socket | Wanted::Facts => match gate::wait(name).await {
+            Passed::Go => attach(context, name, wanted).await,
+            Passed::Failed => return Ok(ExitCode::FAILURE),
+        },
+    };
+    match result {
         Ok(code) => Ok(code),
+        Err(error) if wanted == Wanted::Facts => {
+            println!("{}", ascii(&json!({ "error": line(&error) })));
+            Ok(ExitCode::FAILURE)
+        }
         Err(error) => {
-            eprintln!("{}", line(&error));
+            eprintln!("lyncsh: {}", line(&error));
             Ok(ExitCode::FAILURE)
         }
     }
 }
 
-async fn attach(context: &Context, name: &str) -> miette::Result<ExitCode> {
+fn module(context: &Context, name: &str, wanted: Wanted) -> miette::Result<ExitCode> {
+    let profile = profile::load(&context.folders, name)?;
+    let module = Module::prepare(&context.folders, &context.program, &profile)?;
+    let line = match wanted {
+        Wanted::Import => module.import_line(&context.folders)?,
+        _ => module.script.display().to_string(),
+    };
+    writeln!(std::io::stdout(), "{line}").into_diagnostic()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn attach(context: &Context, name: &str, wanted: Wanted) -> miette::Result<ExitCode> {
     let mut endings = Endings::catch().into_diagnostic()?;
     let profile = profile::load(&context.folders, name)?;
-    let mut agent = match connect(context, profile, None, &mut endings).await {
+    let mut agent = match connect(context, profile.clone(), None, &mut endings).await {
         Err(ConnectError::Ended(ending)) => return Ok(ExitCode::from(ending.exit_code())),
         result => result?,
     };
-    let printed = writeln!(std::io::stdout(), "{}", agent.place.socket_for_powershell());
+    let socket = agent.place.socket_for_powershell();
+    let answer = match wanted {
+        Wanted::Facts => ascii(&facts(context, &profile, &socket)),
+        _ => socket,
+    };
+    let printed = writeln!(std::io::stdout(), "{answer}");
     agent.ask(Request::Release { attaching: printed.is_ok() }).await;
     // Until it has heard that a shell is about to come.
     while agent.next().await.is_some() {}
     printed.into_diagnostic()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What `$lyncsh` holds, and where the exported commands are kept.
+fn facts(context: &Context, profile: &Profile, socket: &str) -> serde_json::Value {
+    let live = Journal::of(&context.folders).live();
+    let entry = live.into_iter().find(|entry| entry.profile == profile.name);
+    let connected = entry.as_ref().and_then(|entry| entry.written.duration_since(UNIX_EPOCH).ok());
+    let endpoint = entry.as_ref().map(|entry| &entry.session.endpoint).or(profile.uri.as_ref());
+    let exports = Exports::of(&context.folders, &profile.name);
+    json!({
+        "socket": socket,
+        "user": profile.user,
+        "endpoint": endpoint,
+        "agent": entry.as_ref().map(|entry| entry.process),
+        "connected": connected.map(|since| since.as_secs()),
+        "cache": endpoint.map(|endpoint| exports.stem(profile, endpoint)),
+    })
+}
+
+/// JSON in ASCII: a PowerShell on Windows reads a program's output in whatever encoding it is set to.
+fn ascii(value: &serde_json::Value) -> String {
+    let mut line = String::new();
+    for one in value.to_string().chars() {
+        if one.is_ascii() {
+            line.push(one);
+        } else {
+            let mut units = [0; 2];
+            for unit in one.encode_utf16(&mut units) {
+                line.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    line
 }
 
 /// An error with its advice, on one line.
@@ -48,7 +122,7 @@ fn line(error: &miette::Report) -> String {
     let advice = error.help().map(|help| help.to_string());
     let parts = text.lines().chain(advice.iter().flat_map(|advice| advice.lines()));
     let parts: Vec<_> = parts.map(str::trim).filter(|part| !part.is_empty()).collect();
-    format!("lyncsh: {}", parts.join("; "))
+    parts.join("; ")
 }
 
 #[cfg(test)]
@@ -62,6 +136,14 @@ mod tests {
             text: "no room\n\nThese hold it:\n  1. x".to_owned(),
             advice: Some("Close one.".to_owned()),
         };
-        assert_eq!(line(&failure.into()), "lyncsh: no room; These hold it:; 1. x; Close one.");
+        assert_eq!(line(&failure.into()), "no room; These hold it:; 1. x; Close one.");
+    }
+
+    #[test]
+    fn json_is_read_whatever_the_encoding() {
+        let value = json!({ "user": "jörg@exämple.com", "cache": "C:\\🦀" });
+        let line = ascii(&value);
+        assert!(line.is_ascii());
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap(), value);
     }
 }

@@ -6,6 +6,7 @@ pub mod connect;
 pub mod demo;
 pub mod list;
 pub mod powershell;
+pub mod refresh;
 pub mod remove;
 pub mod session;
 pub mod shell;
@@ -22,6 +23,7 @@ use crate::agent;
 use crate::cli::{self, Cli, Command};
 use crate::folders::Folders;
 use crate::profile::{self, StoreError};
+use attach::Wanted;
 use connect::Context;
 
 /// The exit code for a mistake in a profile or in how lyncsh was called; clap uses it as well.
@@ -65,6 +67,16 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::List(json) => done(list::run(folders, json.json)),
         Command::Show(profile) => done(show::run(folders, &profile.name).await),
         Command::Remove { profile, yes } => done(remove::run(folders, &profile.name, yes).await),
+        Command::Attach { profile, module, socket, json } => {
+            let wanted = match (module, socket, json) {
+                (true, ..) => Wanted::Module,
+                (_, true, _) => Wanted::Socket,
+                (.., true) => Wanted::Facts,
+                _ => Wanted::Import,
+            };
+            attach::run(&context, &profile.name, wanted).await
+        }
+        Command::Refresh(profile) => refresh::run(&context, &profile.name).await,
         Command::Attach { profile, socket: _ } => attach::run(&context, &profile.name).await,
         Command::Shortcut(options) => shortcut::run(&context, config.as_deref(), &options).await,
         Command::Status(json) => status::run(folders, json.json).await,

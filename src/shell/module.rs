@@ -84,6 +84,11 @@ impl Module {
         Ok(module)
     }
 
+    /// The line that imports the module into a PowerShell that runs.
+    pub fn import_line(&self, folders: &Folders) -> Result<String, ModuleError> {
+        Ok(Templates::of(folders)?.import(text(&self.script)?)?.trim().to_owned())
+    }
+
     /// Removes what is kept for a profile: its module and its exported commands.
     pub fn discard(folders: &Folders, profile: &str) -> Result<(), ModuleError> {
         let module = Self::of(folders, profile);

@@ -29,13 +29,18 @@ if (-not [System.IO.File]::Exists("$kept/names")) {
 
         # The same question as the agent's (0.25 s for 613 commands, tried with Get-Command typed in).
         $question = [System.Management.Automation.PowerShell]::Create()
-        $question.Runspace = $session.Runspace
-        $null = $question.AddCommand('Get-Command').AddCommand('Select-Object').AddParameter('Property', 'Name')
-        $found = @(foreach ($one in $question.Invoke()) { [string]$one.Name })
-        $question.Dispose()
-        $offered = [string[]]@($found | Select-Object -Unique)
-        [System.Array]::Sort($offered, [System.StringComparer]::Ordinal)
-        [System.IO.File]::WriteAllText("$fresh/commands", ($offered -join "`n") + "`n")
+        try {
+            $question.Runspace = $session.Runspace
+            $null = $question.AddCommand('Get-Command').AddCommand('Select-Object').AddParameter('Property', 'Name')
+            $offered = [string[]]@(@(foreach ($one in $question.Invoke()) { [string]$one.Name }) | Select-Object -Unique)
+            [System.Array]::Sort($offered, [System.StringComparer]::Ordinal)
+            [System.IO.File]::WriteAllText("$fresh/commands", ($offered -join "`n") + "`n")
+        } catch {
+            # An endpoint without these commands: what it offers is not compared.
+            Write-Verbose -Message "lyncsh: $($_.Exception.Message)"
+        } finally {
+            $question.Dispose()
+        }
 
         $export = @{ Session = $session; OutputModule = "$fresh/proxies"; CommandName = $patterns; WarningAction = 'SilentlyContinue' }
         # With a prefix nothing here is covered, and Export-PSSession knows of no prefix.
@@ -51,8 +56,9 @@ if (-not [System.IO.File]::Exists("$kept/names")) {
 {% endif %}
         $probe = Import-Module -Name (& $escape "$fresh/proxies/proxies.psm1") -ArgumentList $session -DisableNameChecking -PassThru
         [System.IO.File]::WriteAllLines("$fresh/aliases", [string[]]@($probe.ExportedAliases.Keys))
-        [System.IO.File]::WriteAllLines("$fresh/names", [string[]]@($probe.ExportedFunctions.Keys | Sort-Object))
-        Remove-Module -ModuleInfo $probe
+        [System.IO.File]::WriteAllLines("$fresh/names", [string[]]@($probe.ExportedFunctions.Keys))
+        # By its module's name: what was imported may cover it.
+        Microsoft.PowerShell.Core\Remove-Module -ModuleInfo $probe
         try { [System.IO.Directory]::Move($fresh, $kept) } catch {
             # Another first start was quicker: its export is as good.
             if (-not [System.IO.File]::Exists("$kept/names")) { throw }
@@ -68,6 +74,6 @@ $bind = @{ Name = (& $escape "$kept/proxies/proxies.psm1"); ArgumentList = $sess
 if ($prefix) { $bind.Prefix = $prefix }
 Import-Module @bind
 $views = "$kept/proxies/proxies.format.ps1xml"
-if ([System.IO.File]::Exists($views)) { Update-FormatData -PrependPath (& $escape $views) -ErrorAction SilentlyContinue }
+if ([System.IO.File]::Exists($views)) { Microsoft.PowerShell.Utility\Update-FormatData -PrependPath (& $escape $views) -ErrorAction SilentlyContinue }
 $functions = @(foreach ($one in [System.IO.File]::ReadAllLines("$kept/names")) { & $prefixed $one })
 $aliases = @(foreach ($one in [System.IO.File]::ReadAllLines("$kept/aliases")) { & $prefixed $one })

@@ -49,43 +49,55 @@ try {
 {% endif %}
 } catch {
     # PSSession has no other end here: the module does not load.
-    Remove-PSSession -Session $session -ErrorAction Ignore
+    Microsoft.PowerShell.Core\Remove-PSSession -Session $session -ErrorAction Ignore
     throw "lyncsh: the commands of '$name' can't be imported: $($_.Exception.Message)"
 }
 
+# From here on commands go by their modules' names: with allow_clobber the endpoint's own may cover them.
 # The session can end without this shell: its commands go with it. With Closed somebody asked for it.
-$null = Register-ObjectEvent -InputObject $session.Runspace -EventName StateChanged -SupportEvent -MessageData $module -Action {
+$null = Microsoft.PowerShell.Utility\Register-ObjectEvent -InputObject $session.Runspace -EventName StateChanged -SupportEvent -MessageData $module -Action {
     $info = $EventArgs.RunspaceStateInfo
     if ($info.State -eq 'Closed' -or $info.State -eq 'Broken') {
-        if ($info.State -eq 'Broken') {
-            $reason = if ($info.Reason) { ": $($info.Reason.Message)" } else { '' }
-            $Host.UI.WriteWarningLine("lyncsh: the session of '$($Event.MessageData.Name -replace '^lyncsh-')' is gone$reason")
+        # Not one that was removed meanwhile, or imported again.
+        foreach ($one in @(Microsoft.PowerShell.Core\Get-Module -All)) {
+            if (-not [object]::ReferenceEquals($one, $Event.MessageData)) { continue }
+            if ($info.State -eq 'Broken') {
+                $reason = if ($info.Reason) { ": $($info.Reason.Message)" } else { '' }
+                $Host.UI.WriteWarningLine("lyncsh: the session of '$($one.Name -replace '^lyncsh-')' is gone$reason")
+            }
+            Microsoft.PowerShell.Core\Remove-Module -ModuleInfo $one -Force -ErrorAction Ignore
         }
-        Remove-Module -ModuleInfo $Event.MessageData -Force -ErrorAction Ignore
     }
 }
 
 # $lyncsh holds one object for each session that this PowerShell has.
+$since = $null
+if ($answer.connected) {
+    $since = [datetime]::new(1970, 1, 1, 0, 0, 0, [System.DateTimeKind]::Utc).AddSeconds($answer.connected).ToLocalTime()
+}
 $facts = [pscustomobject]@{
     Profile = $name
     User = $answer.user
     Endpoint = $answer.endpoint
     Agent = $answer.agent
-    Connected = $(if ($answer.connected) { ([datetime]'1970-01-01Z').ToUniversalTime().AddSeconds($answer.connected).ToLocalTime() })
+    Connected = $since
     Session = $session
 }
-$others = @(foreach ($one in @(Get-Variable -Name lyncsh -Scope Global -ValueOnly -ErrorAction Ignore)) { if ($one.Profile -ne $name) { $one } })
-Set-Variable -Name lyncsh -Value $(if ($others.Count) { @($others) + $facts } else { $facts }) -Scope Global
-Set-Variable -Name {{ session|ps }} -Value $session -Scope Global
+$others = @(foreach ($one in $global:lyncsh) { if ($one.Profile -ne $name) { $one } })
+$global:lyncsh = if ($others.Count) { $others + $facts } else { $facts }
+Microsoft.PowerShell.Utility\Set-Variable -Name {{ session|ps }} -Value $session -Scope Global
 
 $module.OnRemove = {
-    if ($session.State -eq 'Opened') { Remove-PSSession -Session $session -ErrorAction Ignore }
+    if ($session.State -eq 'Opened') { Microsoft.PowerShell.Core\Remove-PSSession -Session $session -ErrorAction Ignore }
     # Their variables, unless they hold something else by now.
-    $held = Get-Variable -Name {{ session|ps }} -Scope Global -ErrorAction Ignore
-    if ($held -and [object]::ReferenceEquals($held.Value, $session)) { Remove-Variable -Name {{ session|ps }} -Scope Global -ErrorAction Ignore }
-    $left = @(foreach ($one in @(Get-Variable -Name lyncsh -Scope Global -ValueOnly -ErrorAction Ignore)) { if (-not [object]::ReferenceEquals($one, $facts)) { $one } })
-    if ($left.Count) { Set-Variable -Name lyncsh -Value $(if ($left.Count -eq 1) { $left[0] } else { $left }) -Scope Global }
-    else { Remove-Variable -Name lyncsh -Scope Global -ErrorAction Ignore }
+    $held = Microsoft.PowerShell.Utility\Get-Variable -Name {{ session|ps }} -Scope Global -ErrorAction Ignore
+    if ($held -and [object]::ReferenceEquals($held.Value, $session)) {
+        Microsoft.PowerShell.Utility\Remove-Variable -Name {{ session|ps }} -Scope Global -ErrorAction Ignore
+    }
+    $left = @(foreach ($one in $global:lyncsh) { if (-not [object]::ReferenceEquals($one.Session, $session)) { $one } })
+    if ($left.Count -gt 1) { $global:lyncsh = $left }
+    elseif ($left.Count) { $global:lyncsh = $left[0] }
+    else { Microsoft.PowerShell.Utility\Remove-Variable -Name lyncsh -Scope Global -ErrorAction Ignore }
 }.GetNewClosure()
 
-Export-ModuleMember -Function $functions -Alias $aliases
+Microsoft.PowerShell.Core\Export-ModuleMember -Function $functions -Alias $aliases

@@ -18,6 +18,7 @@ mod psrp_psrpcore;
 mod psrp_recordings;
 mod psrp_replay;
 mod psrp_transcripts;
+mod pwsh_module;
 mod shortcut;
 mod simulator;
 mod slots_terminal;

@@ -18,11 +18,13 @@ const OWN: [(&str, &str); 7] = [
     ("powershell/cached.ps1", include_str!("../../../templates/powershell/cached.ps1")),
     ("powershell/uncached.ps1", include_str!("../../../templates/powershell/uncached.ps1")),
     (MANIFEST, include_str!("../../../templates/powershell/module.psd1")),
+    (IMPORT, include_str!("../../../templates/powershell/import.ps1")),
     (CONNECT, include_str!("../../../templates/powershell/connect.ps1")),
     (COMMAND, include_str!("../../../templates/powershell/command.ps1")),
 ];
 const SCRIPT: &str = "powershell/module.psm1";
 const MANIFEST: &str = "powershell/module.psd1";
+const IMPORT: &str = "powershell/import.ps1";
 const CONNECT: &str = "powershell/connect.ps1";
 const COMMAND: &str = "powershell/command.ps1";
 
@@ -120,6 +122,10 @@ impl Templates {
                 names => manifest.names.clone(),
             },
         )
+    }
+
+    pub fn import(&self, script: &str) -> Result<String, ModuleError> {
+        self.render(IMPORT, context! { script, pattern => script.contains(['[', ']', '`', '*', '?']) })
     }
 
     pub fn connect(&self, connect: &Connect<'_>) -> Result<String, ModuleError> {

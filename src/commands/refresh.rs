@@ -1,0 +1,42 @@
+//! `lyncsh refresh`: the exported cmdlets of a profile anew.
+
+use std::process::{ExitCode, Stdio};
+
+use miette::{Context as _, IntoDiagnostic as _};
+
+use super::connect::Context;
+use crate::profile;
+use crate::shell::module::{Exports, Module};
+
+/// Forgets what was exported, and has a PowerShell export it again where one is found; where none is,
+/// the next start of one does it.
+pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
+    let profile = profile::load(&context.folders, name)?;
+    Exports::of(&context.folders, name).discard()?;
+    let module = Module::prepare(&context.folders, &context.program, &profile)?;
+    if !profile.import.cache {
+        println!("'{name}' has cache = false: every start imports its cmdlets anew");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let named = profile.shell.as_deref().filter(|shell| *shell != "console").into_iter();
+    let Some(shell) = named.chain(["pwsh", "pwsh-preview"]).find_map(|one| which::which(one).ok()) else {
+        println!(
+            "no PowerShell is found here; the next one that starts exports the cmdlets of '{name}' anew"
+        );
+        return Ok(ExitCode::SUCCESS);
+    };
+    let command = module.import_line(&context.folders)?;
+    let status = tokio::process::Command::new(&shell)
+        .args(["-NoLogo", "-NoProfile", "-NonInteractive", "-Command", &command])
+        .stdin(Stdio::null())
+        .status()
+        .await
+        .into_diagnostic()
+        .wrap_err_with(|| format!("{} can't be started", shell.display()))?;
+    if !status.success() {
+        return Ok(ExitCode::FAILURE);
+    }
+    let count = Exports::of(&context.folders, name).names(None).map_or(0, |names| names.len());
+    println!("exported {count} cmdlets of '{name}'");
+    Ok(ExitCode::SUCCESS)
+}

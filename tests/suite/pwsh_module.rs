@@ -1,0 +1,227 @@
+//! The PowerShell module of a profile, without a PowerShell: what is rendered parses, is written once,
+//! and belongs to its owner.
+
+use std::path::{Path, PathBuf};
+
+use lyncsh::folders::Folders;
+use lyncsh::profile::{self, Profile};
+use lyncsh::shell::module::{Exports, Module, connect_script};
+
+const PROGRAM: &str = "/opt/O'Brien’s tools/[x64]/lyncsh";
+
+struct User {
+    folders: Folders,
+    _temp: tempfile::TempDir,
+}
+
+impl User {
+    fn new() -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        let folders = Folders::find(Some(&temp.path().join("Jürgen’s [config]"))).unwrap();
+        Self { folders, _temp: temp }
+    }
+
+    fn profile(&self, name: &str, more: &str) -> Profile {
+        let text = format!(
+            "kind = \"wsman\"\nuser = \"kenmyer@litwareinc.com\"\nuri = \"https://example.com/wsman\"\n{more}"
+        );
+        profile::parse(name, &self.folders.profile(name), &text).unwrap()
+    }
+
+    fn module(&self, profile: &Profile) -> Module {
+        Module::prepare(&self.folders, Path::new(PROGRAM), profile).unwrap()
+    }
+
+    /// As if a PowerShell had exported these commands.
+    fn exported(&self, profile: &Profile, names: &[&str]) -> PathBuf {
+        let stem = Exports::of(&self.folders, &profile.name).stem(profile, profile.uri.as_ref().unwrap());
+        let folder = PathBuf::from(format!("{}-7.6.5", stem.display()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("names"), names.join("\r\n")).unwrap();
+        folder
+    }
+}
+
+/// The text of a script, which must have no mistake in it.
+fn parsed(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap();
+    let text = text.strip_prefix('\u{feff}').expect("Windows PowerShell needs the mark").to_owned();
+    // The grammar knows `'` alone for a quote; a typographic pair is what it would be in PowerShell.
+    let plain = ['\u{2018}', '\u{2019}', '\u{201a}', '\u{201b}']
+        .iter()
+        .fold(text.clone(), |text, one| text.replace(&format!("{one}{one}"), "''"));
+    let mut parser = tree_sitter::Parser::new();
+    parser.set_language(&tree_sitter_powershell::LANGUAGE.into()).unwrap();
+    let tree = parser.parse(&plain, None).unwrap();
+    let mut wrong = Vec::new();
+    mistakes(tree.root_node(), &mut wrong);
+    assert!(wrong.is_empty(), "{}: {wrong:?}\n{text}", path.display());
+    text
+}
+
+fn mistakes(node: tree_sitter::Node<'_>, wrong: &mut Vec<String>) {
+    if node.is_error() || node.is_missing() {
+        let place = node.start_position();
+        wrong.push(format!("line {} column {}: {}", place.row + 1, place.column + 1, node.kind()));
+    }
+    let mut cursor = node.walk();
+    for child in node.children(&mut cursor) {
+        mistakes(child, wrong);
+    }
+}
+
+const NAMES: [&str; 5] = ["work", "O'Brien", "Jürgen’s Büro", "a [b] `c`", "$(exit 3); & {}"];
+
+#[test]
+fn every_module_parses_whatever_the_profile_says() {
+    let user = User::new();
+    let keys: [&[&str]; 6] = [
+        &["", "import = [\"Get-Cs*\", \"O'*\"]\n"],
+        &["", "prefix = \"Lw\"\n"],
+        &["", "allow_clobber = true\n"],
+        &["", "format_data = []\n", "format_data = [\"Microsoft.Rtc*\", \"’\"]\n"],
+        &["", "cache = false\n"],
+        &["", "session = \"sitzung_ä\"\n"],
+    ];
+    let mut all = vec![String::new()];
+    for choices in keys {
+        all =
+            all.iter().flat_map(|so_far| choices.iter().map(move |more| format!("{so_far}{more}"))).collect();
+    }
+    for (index, more) in all.iter().enumerate() {
+        let profile = user.profile(NAMES[index % NAMES.len()], more);
+        let module = user.module(&profile);
+        parsed(&module.script);
+        parsed(&module.manifest);
+    }
+}
+
+#[test]
+fn the_first_script_of_a_shell_parses_for_one_and_several_modules() {
+    let user = User::new();
+    let modules: Vec<_> = NAMES.iter().map(|name| user.module(&user.profile(name, ""))).collect();
+    for (name, few) in
+        NAMES.iter().zip([&modules[..1], &modules[..2], &modules[1..], &modules[3..], &modules])
+    {
+        let script = connect_script(&user.folders, Path::new(PROGRAM), name, few).unwrap();
+        parsed(&script);
+    }
+    for module in modules {
+        let line = user.folders.cache.join("line.ps1");
+        std::fs::write(&line, format!("\u{feff}{}", module.import_line(&user.folders).unwrap())).unwrap();
+        assert!(parsed(&line).starts_with("Import-Module ([System"), "a path with [ is a pattern");
+    }
+}
+
+#[test]
+fn a_manifest_names_the_cmdlets_that_were_exported_last() {
+    let user = User::new();
+    let profile = user.profile("work", "");
+    assert!(parsed(&user.module(&profile).manifest).contains("FunctionsToExport = '*'"));
+    user.exported(&profile, &["Get-CsTenant", "Get-CsOnlineUser"]);
+    let manifest = parsed(&user.module(&profile).manifest);
+    assert!(manifest.contains("FunctionsToExport = @('Get-CsOnlineUser', 'Get-CsTenant')"), "{manifest}");
+    let prefixed = user.profile("work", "prefix = \"Lw\"\n");
+    let manifest = parsed(&user.module(&prefixed).manifest);
+    assert!(manifest.contains("@('Get-LwCsOnlineUser', 'Get-LwCsTenant')"), "{manifest}");
+    Module::discard(&user.folders, "work").unwrap();
+    assert!(parsed(&user.module(&profile).manifest).contains("FunctionsToExport = '*'"));
+}
+
+#[test]
+fn a_module_is_only_written_when_something_has_changed() {
+    let user = User::new();
+    let profile = user.profile("work", "");
+    let module = user.module(&profile);
+    let old = std::fs::File::options().write(true).open(&module.script).unwrap();
+    let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+    old.set_modified(long_ago).unwrap();
+    assert_eq!(user.module(&profile), module);
+    assert_eq!(module.script.metadata().unwrap().modified().unwrap(), long_ago);
+    Module::prepare(&user.folders, Path::new("/elsewhere/lyncsh"), &profile).unwrap();
+    assert_ne!(module.script.metadata().unwrap().modified().unwrap(), long_ago);
+    assert!(parsed(&module.script).contains("$program = '/elsewhere/lyncsh'"));
+}
+
+#[test]
+fn a_template_of_the_users_own_is_taken() {
+    let user = User::new();
+    let folder = user.folders.config.join("templates/powershell");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("attach.ps1"), "# mine for {{ profile }}\n").unwrap();
+    let profile = user.profile("work", "");
+    assert!(parsed(&user.module(&profile).script).contains("# mine for work"));
+    std::fs::write(folder.join("attach.ps1"), "{{ nothing }}").unwrap();
+    let error = Module::prepare(&user.folders, Path::new(PROGRAM), &profile).unwrap_err();
+    assert!(error.to_string().contains("can't be rendered"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_rendered_belongs_to_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let user = User::new();
+    let module = user.module(&user.profile("work", ""));
+    let exports = user.folders.cache.join("exports/work");
+    for (path, mode) in [(module.root.as_path(), 0o700), (&module.script, 0o600), (&exports, 0o700)] {
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, mode, "{}", path.display());
+    }
+}
+
+#[test]
+fn what_a_killed_first_start_left_is_removed_and_never_used() {
+    let user = User::new();
+    let profile = user.profile("work", "");
+    let whole = user.exported(&profile, &["Get-CsTenant"]);
+    let half = PathBuf::from(format!("{}.123.new", whole.display()));
+    std::fs::rename(&whole, &half).unwrap();
+    assert!(
+        parsed(&user.module(&profile).manifest).contains("FunctionsToExport = '*'"),
+        "it is half a module"
+    );
+    assert!(half.exists(), "another start may be at it");
+    let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+    std::fs::File::open(&half).unwrap().set_modified(long_ago).unwrap();
+    user.module(&profile);
+    assert!(!half.exists());
+}
+
+#[cfg(unix)]
+mod attach {
+    use crate::agent_world::{GONE, World};
+
+    #[test]
+    fn attach_prints_the_line_that_a_powershell_that_runs_can_invoke() {
+        let world = World::start();
+        let (code, out, err) = world.run(&["attach", "work"]);
+        let script = world.folders.cache.join("modules/lyncsh-work/lyncsh-work.psm1");
+        assert_eq!((code, err.as_str()), (0, ""));
+        assert!(out.starts_with(&format!("Import-Module '{}'", script.display())), "{out}");
+        let (code, out, _) = world.run(&["attach", "work", "--module"]);
+        assert_eq!((code, out.trim_end()), (0, script.to_str().unwrap()));
+        assert!(super::parsed(&script).contains("--config-dir"), "the module finds the same folders");
+        assert_eq!(world.shells(), 0, "importing is what connects");
+    }
+
+    #[test]
+    fn the_module_is_told_where_the_session_is_or_why_there_is_none() {
+        let world = World::start();
+        let (code, out, err) = world.run(&["attach", "work", "--json"]);
+        assert_eq!(code, 0, "{err}");
+        let facts: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(facts["socket"], world.place().socket.to_str().unwrap());
+        assert_eq!(facts["agent"], world.agent().unwrap());
+        assert_eq!(facts["endpoint"], world.uri);
+        assert_eq!(facts["user"], crate::agent_world::USER);
+        assert!(facts["connected"].as_u64().unwrap() > 1_700_000_000);
+        assert!(facts["cache"].as_str().unwrap().contains("exports"));
+        world.run(&["stop", "work"]);
+        world.wait_removed(GONE);
+
+        world.profile("work", "timeouts = { connect = \"nothing\" }");
+        let (code, out, err) = world.run(&["attach", "work", "--json"]);
+        let facts: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((code, err.as_str()), (1, ""));
+        assert!(facts["error"].as_str().unwrap().contains("has a mistake"), "{facts}");
+    }
+}
