@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::add::Add;
-use crate::commands::shortcut;
+use crate::commands::{hook, shortcut};
 
 /// A shell with a tenant's PowerShell cmdlets; its remote session is removed whatever happens.
 ///
@@ -62,14 +62,19 @@ pub enum Command {
         /// Start the agent, and print what the module needs to know
         #[arg(long, group = "wanted", hide = true)]
         json: bool,
+        /// Hand the profile's secret to the module that has asked for it
+        #[arg(long, group = "wanted", hide = true)]
+        secret: bool,
     },
-<<<<<<< HEAD
+    /// Have the cmdlets in every PowerShell, from its start
+    Hook {
+        #[command(subcommand)]
+        action: hook::Action,
+    },
     /// Forget the exported cmdlets of a profile, and export them anew where a PowerShell is found
     Refresh(Name),
-=======
     /// Make a shortcut that opens a profile's shell in a terminal: on the desktop, or where you say
     Shortcut(shortcut::Options),
->>>>>>> next
     /// Show every agent, its shells, and who holds the slots of its endpoint
     Status(Json),
     /// End agents and remove their sessions

@@ -13,6 +13,7 @@ pub mod handover;
 pub mod journal;
 pub mod launch;
 pub mod mux;
+pub mod offered;
 pub mod orphans;
 pub mod owner;
 pub mod place;

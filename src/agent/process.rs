@@ -15,11 +15,13 @@ use super::access::Access;
 use super::control::Failure;
 use super::handover::Handover;
 use super::journal::Journal;
+use super::offered;
 use super::owner::{News, Owner, Shared};
 use super::place::{self, Place};
 use super::presence::Presence;
 use super::serve::{self, Desk};
 use super::socket::Listener;
+use crate::folders::Folders;
 use crate::platform::{self, Endings};
 
 /// How long an agent waits for another of the same profile, which is ending.
@@ -64,6 +66,7 @@ fn failure(what: &str, error: &dyn std::error::Error) -> Failure {
 struct Agent {
     owner: Owner,
     desk: Arc<Desk>,
+    folders: Folders,
     shells: Vec<Listener>,
     launchers: Listener,
     endings: Endings,
@@ -100,6 +103,7 @@ async fn start(handover: Handover, secret: Option<secrecy::SecretString>) -> Res
     Ok(Agent {
         owner: Owner { access, journal, shared, retries },
         desk: Arc::new(desk),
+        folders,
         shells: shells(&place).await.map_err(listen)?,
         launchers: Listener::bind(&place.control).await.map_err(listen)?,
         endings,
@@ -109,13 +113,14 @@ async fn start(handover: Handover, secret: Option<secrecy::SecretString>) -> Res
 
 impl Agent {
     async fn live(self) {
-        let Self { owner, desk, shells, launchers, mut endings, lock } = self;
+        let Self { owner, desk, folders, shells, launchers, mut endings, lock } = self;
         let shared = owner.shared.clone();
         let (talk, mut talks) = mpsc::channel(1);
         // A task of its own: a panic in it is an end of the session like any other, and its guard's
         // drop has removed the session when the task is joined.
         let mut owning = tokio::spawn(owner.run());
         {
+            let profile = desk.profile.clone();
             let leaving = async {
                 tokio::select! {
                     _ = join_all(shells.iter().map(|shells| serve::shells(shells, &shared))) => {}
@@ -131,8 +136,13 @@ impl Agent {
                     endings.next().await;
                 }
             };
+            let comparing = async {
+                offered::watch(shared.opened.subscribe(), profile, folders).await;
+                std::future::pending::<()>().await;
+            };
             tokio::select! {
                 _ = &mut owning => {}
+                () = comparing => {}
                 () = leaving => {}
                 () = signalled => {}
             }

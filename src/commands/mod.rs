@@ -4,6 +4,7 @@ pub mod add;
 pub mod attach;
 pub mod connect;
 pub mod demo;
+pub mod hook;
 pub mod list;
 pub mod powershell;
 pub mod refresh;
@@ -15,6 +16,7 @@ pub mod show;
 pub mod status;
 pub mod stop;
 
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use miette::{Context as _, IntoDiagnostic as _};
@@ -67,8 +69,9 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::List(json) => done(list::run(folders, json.json)),
         Command::Show(profile) => done(show::run(folders, &profile.name).await),
         Command::Remove { profile, yes } => done(remove::run(folders, &profile.name, yes).await),
-        Command::Attach { profile, module, socket, json } => {
+        Command::Attach { profile, module, socket, json, secret } => {
             let wanted = match (module, socket, json) {
+                _ if secret => Wanted::Secret,
                 (true, ..) => Wanted::Module,
                 (_, true, _) => Wanted::Socket,
                 (.., true) => Wanted::Facts,
@@ -77,7 +80,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
             attach::run(&context, &profile.name, wanted).await
         }
         Command::Refresh(profile) => refresh::run(&context, &profile.name).await,
-        Command::Attach { profile, socket: _ } => attach::run(&context, &profile.name).await,
+        Command::Hook { action } => done(hook::run(&context, &action)),
         Command::Shortcut(options) => shortcut::run(&context, config.as_deref(), &options).await,
         Command::Status(json) => status::run(folders, json.json).await,
         Command::Stop { profiles, all } => stop::run(folders, &profiles, all).await,
@@ -90,6 +93,23 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
             shell::run(&context, profile, None, work.shell.as_deref(), &work.arguments).await
         }
     }
+}
+
+/// Asks a question to be answered with y.
+///
+/// # Errors
+/// Nobody is there to be asked whether `what`.
+fn agreed(question: &str, what: &str) -> miette::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        return Err(miette::miette!(help = "say --yes", "nobody is there to be asked whether {what}"));
+    }
+    print!("{question}");
+    let mut answer = String::new();
+    std::io::stdout()
+        .flush()
+        .and_then(|()| std::io::stdin().lock().read_line(&mut answer))
+        .into_diagnostic()?;
+    Ok(answer.trim().eq_ignore_ascii_case("y"))
 }
 
 /// What an error ends the program with.

@@ -1,7 +1,5 @@
 //! `lyncsh remove`: takes a profile away, and its password.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
-
 use miette::{Context as _, IntoDiagnostic as _};
 
 use crate::credential;
@@ -15,7 +13,8 @@ pub async fn run(folders: &Folders, name: &str, yes: bool) -> miette::Result<()>
         // Says what there is.
         profile::load(folders, name)?;
     }
-    if !yes && !agreed(name)? {
+    let question = format!("Remove the profile '{name}' and its password (y/N)? ");
+    if !yes && !super::agreed(&question, &format!("'{name}' may go"))? {
         println!("'{name}' is kept.");
         return Ok(());
     }
@@ -30,20 +29,4 @@ pub async fn run(folders: &Folders, name: &str, yes: bool) -> miette::Result<()>
         }
     }
     Ok(())
-}
-
-fn agreed(name: &str) -> miette::Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        return Err(miette::miette!(
-            help = "say --yes",
-            "nobody is there to be asked whether '{name}' may go"
-        ));
-    }
-    print!("Remove the profile '{name}' and its password (y/N)? ");
-    let mut answer = String::new();
-    std::io::stdout()
-        .flush()
-        .and_then(|()| std::io::stdin().lock().read_line(&mut answer))
-        .into_diagnostic()?;
-    Ok(answer.trim().eq_ignore_ascii_case("y"))
 }

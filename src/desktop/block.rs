@@ -7,6 +7,8 @@
 
 use std::fmt::Write as _;
 
+use crate::platform;
+
 const BEGIN: &str = "# >>> lyncsh hook";
 const END: &str = "# <<< lyncsh hook <<<";
 /// What a signed script ends with (about_Signing).
@@ -112,7 +114,7 @@ pub fn is_empty(script: &[u8]) -> bool {
 /// The whole block, from mark to mark, without a newline behind it. The sum tells later whether it
 /// was changed by hand.
 pub fn render(body: &str, newline: Newline) -> String {
-    let mut text = format!("{BEGIN} {:08x} >>>{}", sum(body), newline.text());
+    let mut text = format!("{BEGIN} {:016x} >>>{}", sum(body), newline.text());
     for line in body.lines() {
         let _ = write!(text, "{line}{}", newline.text());
     }
@@ -120,8 +122,9 @@ pub fn render(body: &str, newline: Newline) -> String {
 }
 
 /// Over the lines, whatever ends them.
-fn sum(body: &str) -> u32 {
-    super::sum(body.lines().flat_map(|line| line.bytes().chain([b'\n'])))
+fn sum(body: &str) -> u64 {
+    let bytes: Vec<u8> = body.lines().flat_map(|line| line.bytes().chain([b'\n'])).collect();
+    platform::hash(&bytes)
 }
 
 fn units(text: &str) -> Vec<u16> {

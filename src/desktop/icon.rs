@@ -3,6 +3,8 @@
 use font8x8::UnicodeFonts as _;
 use minijinja::context;
 
+use crate::platform;
+
 /// The sides of the pictures in an `.ico`, in pixels.
 const SIDES: [u32; 4] = [16, 32, 48, 256];
 /// How many samples a pixel takes along each side.
@@ -22,9 +24,9 @@ pub struct Colour {
 impl Colour {
     /// The name's own, the same on every machine.
     pub fn of(name: &str) -> Self {
-        let sum = super::sum(name.bytes());
-        // FNV-1a's upper half depends on all of a short name.
-        let hue = f32::from(u16::try_from(sum >> 16).unwrap_or_default()) / 65_536.0 * 6.0;
+        // FNV-1a's upper bits depend on all of a short name.
+        let hue = f32::from(u16::try_from(platform::hash(name.as_bytes()) >> 48).unwrap_or_default());
+        let hue = hue / 65_536.0 * 6.0;
         let mut value = 0.85;
         loop {
             let colour = Self::from_hue(hue, 0.7, value);
@@ -157,10 +159,10 @@ impl Letters {
     /// Whether a place (0 to 1) is on a letter.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is within the cells")]
     fn cover(&self, x: f32, y: f32) -> bool {
-        let wide = self.0.len().max(1);
-        let cells = side_of(u32::try_from(wide).unwrap_or(1) * 8);
-        // A cell is square; the letters are in the middle.
-        let (column, row) = ((x - 0.5) / ROOM * cells + cells / 2.0, (y - 0.5) / ROOM * cells + 4.0);
+        // The last column and row of a capital are empty.
+        let wide = side_of(u32::try_from(self.0.len()).unwrap_or(1) * 8) - 1.0;
+        let cells = wide.max(9.0);
+        let (column, row) = ((x - 0.5) / ROOM * cells + wide / 2.0, (y - 0.5) / ROOM * cells + 3.5);
         if column < 0.0 || !(0.0..8.0).contains(&row) {
             return false;
         }

@@ -1,6 +1,7 @@
 //! What is there before lyncsh is called: the block in PowerShell's startup script, and shortcuts.
 
 pub mod block;
+pub mod hook;
 pub mod icon;
 pub mod quote;
 pub mod shell_link;
@@ -9,8 +10,9 @@ pub mod startup;
 pub mod terminal;
 
 /// The texts for other programs.
-const TEMPLATES: [(&str, &str); 3] = [
+const TEMPLATES: [(&str, &str); 4] = [
     ("icon.svg", include_str!("../../templates/icon.svg")),
+    ("powershell/hook.ps1", include_str!("../../templates/powershell/hook.ps1")),
     ("shortcut.command", include_str!("../../templates/shortcut.command")),
     ("shortcut.desktop", include_str!("../../templates/shortcut.desktop")),
 ];
@@ -24,9 +26,4 @@ fn render(name: &str, values: minijinja::Value) -> Result<String, minijinja::Err
     }
     // The engine takes the template's last newline away.
     Ok(environment.get_template(name)?.render(values)? + "\n")
-}
-
-/// FNV-1a: the same on every machine and in every version.
-fn sum(bytes: impl Iterator<Item = u8>) -> u32 {
-    bytes.fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::block::{self, BlockError, Newline};
+use crate::shell::pwsh::find::Edition;
 
 /// What the file of the current user for all hosts is called (about_Profiles).
 const FILE: &str = "profile.ps1";
@@ -37,7 +38,7 @@ fn help(error: &BlockError) -> &'static str {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// What reads it.
-    pub shell: &'static str,
+    pub edition: Edition,
     pub path: PathBuf,
 }
 
@@ -53,7 +54,7 @@ pub fn places() -> Result<Vec<Place>, StartupError> {
         Some(folder) => PathBuf::from(folder),
         None => directories::BaseDirs::new().ok_or(StartupError::NoHome)?.home_dir().join(".config"),
     };
-    Ok(vec![Place { shell: "PowerShell", path: configuration.join("powershell").join(FILE) }])
+    Ok(vec![Place { edition: Edition::Core, path: configuration.join("powershell").join(FILE) }])
 }
 
 /// Where PowerShell has its startup scripts for this user, whether they are there or not.
@@ -66,8 +67,8 @@ pub fn places() -> Result<Vec<Place>, StartupError> {
     // The known folder: a company or OneDrive may have moved it.
     let documents = user.document_dir().ok_or(StartupError::NoHome)?;
     Ok(vec![
-        Place { shell: "PowerShell", path: documents.join("PowerShell").join(FILE) },
-        Place { shell: "Windows PowerShell", path: documents.join("WindowsPowerShell").join(FILE) },
+        Place { edition: Edition::Core, path: documents.join("PowerShell").join(FILE) },
+        Place { edition: Edition::Windows, path: documents.join("WindowsPowerShell").join(FILE) },
     ])
 }
 
@@ -91,9 +92,21 @@ impl Change {
         &self.file
     }
 
-    /// Whether the file has a block already.
-    pub fn updates(&self) -> bool {
-        self.before.as_deref().is_some_and(|before| matches!(block::body(before), Ok(Some(_))))
+    /// What the file has before.
+    pub fn before(&self) -> Before {
+        match self.before.as_deref().map(block::body) {
+            None => Before::Nothing,
+            Some(Ok(Some(_))) => Before::Block,
+            Some(_) => Before::OtherLines,
+        }
+    }
+
+    /// The block that the file has afterwards; nothing where it has none.
+    pub fn block(&self) -> String {
+        match block::body(&self.after) {
+            Ok(Some(body)) => block::render(&body, Newline::Lf),
+            _ => String::new(),
+        }
     }
 
     /// Writes it: whole or not at all, with the permissions that the file had.
@@ -146,6 +159,16 @@ fn made() -> Option<std::fs::Permissions> {
 #[cfg(windows)]
 fn made() -> Option<std::fs::Permissions> {
     None
+}
+
+/// What a script has before it is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// It is not there.
+    Nothing,
+    OtherLines,
+    /// A block, and maybe other lines.
+    Block,
 }
 
 /// The comment by which a script that was made for the block is known.

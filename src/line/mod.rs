@@ -4,19 +4,26 @@
 pub mod complete;
 pub mod draw;
 pub mod error;
+mod evaluate;
+mod nested;
+mod operate;
 mod parse;
 mod plan;
 mod printer;
 mod stage;
 mod syntax;
 mod value;
+mod views;
 
+pub use error::LineError;
+pub use evaluate::Variables;
+pub use nested::{fold, nested};
 pub use parse::parse;
-pub use plan::{Local, Plan, PlanError, plan};
+pub use plan::{Fate, Local, Plan, Streams, plan};
 pub use printer::Printer;
-pub use stage::StageError;
-pub use syntax::{Access, Arg, CommandLine, Element, Expr, Statement, SyntaxError};
-pub use value::Variables;
+pub use stage::{File, Place, local_cmdlets};
+pub use syntax::{Arg, CommandLine, Element, Expr, Statement, SyntaxError};
+pub use views::Views;
 
 /// Whether more text is needed: an open quote or bracket, or a pipe at the end.
 pub fn is_incomplete(text: &str) -> bool {

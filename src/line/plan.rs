@@ -1,26 +1,53 @@
 //! Which part of a pipeline runs where.
 
-use super::stage::{self, Stage, StageError};
-use super::syntax::{Arg, CommandLine, Element, Statement};
-use super::value::{Variables, evaluate};
+use super::error::LineError;
+use super::evaluate::{Scope, Variables, evaluate};
+use super::stage::{self, File, Place, Stage};
+use super::syntax::{Arg, CommandLine, Element, Statement, Stream, Target};
 use crate::psrp::clixml::Value;
 use crate::psrp::pipeline::{Argument, Command, Merge, Pipeline};
 
-/// Why a line can't be run.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct PlanError(pub String);
-
 /// What is done with one statement.
 pub struct Plan {
-    /// Values that go in here, of `$x | …`.
+    /// Values of `$x | …`: they go to the leading commands, or in here where there are none.
     pub input: Vec<Value>,
     /// The leading commands, for the endpoint.
     pub remote: Option<Pipeline>,
     /// What follows them.
     pub local: Local,
-    /// `$x = …`
-    pub assign: Option<String>,
+    /// What becomes of errors, warnings and their kin.
+    pub streams: Streams,
+}
+
+impl Plan {
+    /// Whether the endpoint draws the output itself.
+    pub fn is_drawn_there(&self) -> bool {
+        let last = self.remote.as_ref().and_then(|remote| remote.commands.last());
+        last.is_some_and(|command| command.name == OUT_DEFAULT)
+    }
+}
+
+/// What becomes of a stream other than the output.
+#[derive(Clone, Debug, Default)]
+pub enum Fate {
+    #[default]
+    Shown,
+    /// `2>$null`
+    Dropped,
+    /// `2>&1`
+    Output,
+    /// `2> file`
+    File(File),
+}
+
+/// The fate of each stream.
+#[derive(Clone, Debug, Default)]
+pub struct Streams {
+    pub error: Fate,
+    pub warning: Fate,
+    pub verbose: Fate,
+    pub debug: Fate,
+    pub information: Fate,
 }
 
 /// The stages that run here.
@@ -31,12 +58,12 @@ pub struct Local {
 
 impl Local {
     /// An object through all stages.
-    pub fn push(&mut self, value: Value, out: &mut Vec<Value>) -> Result<(), StageError> {
+    pub fn push(&mut self, value: Value, out: &mut Vec<Value>) -> Result<(), LineError> {
         self.through(0, vec![value], out)
     }
 
     /// The end of the input.
-    pub fn finish(&mut self, out: &mut Vec<Value>) -> Result<(), StageError> {
+    pub fn finish(&mut self, out: &mut Vec<Value>) -> Result<(), LineError> {
         for at in 0..self.stages.len() {
             let mut rest = Vec::new();
             self.stages[at].finish(&mut rest)?;
@@ -45,12 +72,17 @@ impl Local {
         Ok(())
     }
 
+    /// What the stages have to say beside their output.
+    pub fn warnings(&mut self) -> Vec<String> {
+        self.stages.iter_mut().filter_map(|stage| stage.warning()).collect()
+    }
+
     /// Whether no further object changes anything (`Select-Object -First`).
     pub fn is_done(&self) -> bool {
         self.stages.iter().any(|stage| stage.is_done())
     }
 
-    fn through(&mut self, from: usize, values: Vec<Value>, out: &mut Vec<Value>) -> Result<(), StageError> {
+    fn through(&mut self, from: usize, values: Vec<Value>, out: &mut Vec<Value>) -> Result<(), LineError> {
         let mut values = values;
         for stage in self.stages.iter_mut().skip(from) {
             let mut next = Vec::new();
@@ -64,68 +96,107 @@ impl Local {
     }
 }
 
-/// Divides a statement between the endpoint and here. `offers` says which commands the endpoint has,
-/// `width` is the screen's.
-pub fn plan(
-    statement: &Statement,
-    offers: &dyn Fn(&str) -> bool,
-    variables: &Variables,
-    width: usize,
-) -> Result<Plan, PlanError> {
+/// Divides a statement between the endpoint and here.
+pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> {
     let mut input = Vec::new();
     let mut remote = Vec::new();
     let mut stages: Vec<Box<dyn Stage>> = Vec::new();
-    let mut local = false;
-    for (index, element) in statement.pipeline.iter().enumerate() {
+    for element in &statement.pipeline {
         match element {
             Element::Expression(expression) => {
-                local = true;
-                let value = evaluate(expression, variables)?;
+                let value = evaluate(expression, Scope::outer(place.variables))?;
                 match value.items() {
                     Some(items) => input.extend(items.iter().cloned()),
                     None if value == Value::Null => {}
                     None => input.push(value),
                 }
             }
-            Element::Command(command) => {
-                let first = index == 0;
-                match stage::local_name(&command.name).filter(|_| !(first && offers(&command.name))) {
-                    Some(name) => {
-                        local = true;
-                        stages.push(stage::build(name, command, variables, width)?);
-                    }
-                    None if local => {
-                        return Err(PlanError(format!(
-                            "'{}' runs on the endpoint, and what comes before it ran here: the console can't send \
-                             objects back. Put it first, or run the line in pwsh.",
-                            command.name
-                        )));
-                    }
-                    None => remote.push(remote_command(command, variables)?),
+            Element::Command(command) => match stage::local_name(&command.name) {
+                Some(name) => {
+                    stages.push(stage::build(name, command, place)?);
                 }
-            }
+                None if !stages.is_empty() => {
+                    return Err(LineError(format!(
+                        "'{}' runs on the endpoint, and what comes before it runs here: put it first.",
+                        command.name
+                    )));
+                }
+                None => remote.push(remote_command(command, place.variables)?),
+            },
         }
     }
-    let draws_itself = !remote.is_empty() && stages.is_empty() && statement.assign.is_none();
+    let mut streams = Streams::default();
+    for redirection in &statement.redirections {
+        let (file, discards) = match &redirection.to {
+            Target::Output => (None, false),
+            Target::File { path, append } => match evaluate(path, Scope::outer(place.variables))? {
+                Value::Null => (None, true),
+                path => (Some(File::redirected(&path.display_text(), *append)), false),
+            },
+        };
+        if matches!(redirection.from, Stream::Output | Stream::All) {
+            match (&file, discards) {
+                (Some(file), _) => stages.push(stage::drawn(file.clone(), place.width, place.views.clone())),
+                (None, true) => stages.push(stage::nothing()),
+                (None, false) => {}
+            }
+        }
+        let fate = match (file, discards) {
+            // All streams into one file is all of them in the output, and that in the file.
+            (Some(_), _) if redirection.from == Stream::All => Fate::Output,
+            (Some(file), _) => Fate::File(file),
+            (None, true) => Fate::Dropped,
+            (None, false) => Fate::Output,
+        };
+        streams.set(redirection.from, &fate);
+    }
+    let is_fed = matches!(statement.pipeline.first(), Some(Element::Expression(_)));
+    let draws_itself = !remote.is_empty()
+        && stages.is_empty()
+        && statement.assign.is_none()
+        && place.to_screen
+        && statement.redirections.is_empty();
     if draws_itself {
         remote.push(out_default());
     }
     let remote = (!remote.is_empty()).then_some(Pipeline {
         commands: remote,
-        no_input: true,
+        no_input: !is_fed,
         host: None,
         add_to_history: true,
         is_nested: false,
     });
-    Ok(Plan { input, remote, local: Local { stages }, assign: statement.assign.clone() })
+    Ok(Plan { input, remote, local: Local { stages }, streams })
 }
+
+impl Streams {
+    fn set(&mut self, stream: Stream, fate: &Fate) {
+        match stream {
+            Stream::Output => {}
+            Stream::Error => self.error = fate.clone(),
+            Stream::Warning => self.warning = fate.clone(),
+            Stream::Verbose => self.verbose = fate.clone(),
+            Stream::Debug => self.debug = fate.clone(),
+            Stream::Information => self.information = fate.clone(),
+            Stream::All => {
+                for one in
+                    [Stream::Error, Stream::Warning, Stream::Verbose, Stream::Debug, Stream::Information]
+                {
+                    self.set(one, fate);
+                }
+            }
+        }
+    }
+}
+
+const OUT_DEFAULT: &str = "Out-Default";
 
 /// `Out-Default`, into which the errors of what comes before it are merged: the endpoint draws.
 fn out_default() -> Command {
     /// PipelineResultTypes: Output and Error.
     const OUTPUT_AND_ERROR: i32 = 3;
     Command {
-        name: "Out-Default".into(),
+        name: OUT_DEFAULT.into(),
         is_script: false,
         use_local_scope: None,
         arguments: Vec::new(),
@@ -133,19 +204,20 @@ fn out_default() -> Command {
     }
 }
 
-fn remote_command(command: &CommandLine, variables: &Variables) -> Result<Command, PlanError> {
+fn remote_command(command: &CommandLine, variables: &Variables) -> Result<Command, LineError> {
+    let scope = Scope::outer(variables);
     let mut arguments = Vec::new();
     for argument in &command.arguments {
         arguments.push(match argument {
-            Arg::Value(value) => Argument { name: None, value: Some(evaluate(value, variables)?) },
+            Arg::Value(value) => Argument { name: None, value: Some(evaluate(value, scope)?) },
             Arg::Parameter { name, value: None } => Argument { name: Some(name.clone()), value: None },
             Arg::Parameter { name, value: Some(value) } => {
-                Argument { name: Some(name.clone()), value: Some(evaluate(value, variables)?) }
+                Argument { name: Some(name.clone()), value: Some(evaluate(value, scope)?) }
             }
         });
     }
     Ok(Command {
-        name: command.name.clone(),
+        name: stage::remote_name(&command.name).to_owned(),
         is_script: false,
         use_local_scope: None,
         arguments,

@@ -2,12 +2,16 @@
 
 use std::ops::Range;
 
+use crate::psrp::clixml::Value;
+
 /// One statement: a pipeline, and where its objects go.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statement {
     /// `$x = …`
     pub assign: Option<String>,
     pub pipeline: Vec<Element>,
+    /// `> file`, `2>&1` and their kin, in their order.
+    pub redirections: Vec<Redirection>,
 }
 
 /// One part of a pipeline.
@@ -39,29 +43,121 @@ pub enum Arg {
 /// A value before its variables are looked up.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expr {
-    Null,
-    Bool(bool),
-    Integer(i64),
-    Double(f64),
-    Text(String),
+    Literal(Value),
     /// A string in double quotes, in its parts.
     Parts(Vec<Expr>),
     Array(Vec<Expr>),
+    /// `@(…)`: a list in any case.
+    List(Box<Expr>),
     Table(Vec<(Expr, Expr)>),
     /// `{ … }`, its text.
     Block(String),
-    /// `$name`, and what is asked of it.
-    Variable {
-        name: String,
-        path: Vec<Access>,
-    },
+    /// `$name`
+    Variable(String),
+    /// `.Property`
+    Member(Box<Expr>, Box<Expr>),
+    /// `[0]`
+    Index(Box<Expr>, Box<Expr>),
+    /// `[string]`, for `-is`.
+    Type(String),
+    Unary(Unary, Box<Expr>),
+    Binary(Binary, Box<Expr>, Box<Expr>),
+    /// Pipelines with commands in `( )`, `$( )` or `@( )`, which run before the statement does.
+    Nested(Vec<Statement>),
 }
 
-/// `.Property` or `[0]`.
+/// What one value is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unary {
+    Not,
+    Minus,
+    Plus,
+    Join,
+    Split,
+}
+
+/// What two values are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binary {
+    And,
+    Or,
+    Xor,
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+    Range,
+    Format,
+    /// A word after a dash, such as `-eq`.
+    Word(Word),
+}
+
+/// A comparison, or an operation on text, with its letter's case in mind or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word {
+    pub operator: Operator,
+    /// `-ceq` and its kin.
+    pub sensitive: bool,
+}
+
+/// What stands after a dash between two values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operator {
+    Eq,
+    Ne,
+    Gt,
+    Ge,
+    Lt,
+    Le,
+    Like,
+    NotLike,
+    Match,
+    NotMatch,
+    Contains,
+    NotContains,
+    In,
+    NotIn,
+    Is,
+    IsNot,
+    Replace,
+    Join,
+    Split,
+}
+
+/// One redirection of a statement.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Access {
-    Property(String),
-    Index(i64),
+pub struct Redirection {
+    pub from: Stream,
+    pub to: Target,
+}
+
+/// What is redirected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// `1>`, or `>` alone.
+    Output,
+    /// `2>`
+    Error,
+    /// `3>`
+    Warning,
+    /// `4>`
+    Verbose,
+    /// `5>`
+    Debug,
+    /// `6>`
+    Information,
+    /// `*>`
+    All,
+}
+
+/// Where it goes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// `> path`, or `>> path` where `append` is set.
+    File { path: Expr, append: bool },
+    /// `>&1`: to the output.
+    Output,
 }
 
 /// Why a text is no line, and where (in bytes).
@@ -74,31 +170,59 @@ pub struct SyntaxError {
     pub incomplete: bool,
 }
 
-impl CommandLine {
-    /// The value of a parameter that goes by one of `names` (or a beginning of the first), or the
-    /// positional value at `position`.
-    pub fn values(&self, name: &str) -> Vec<&Expr> {
-        let mut found = Vec::new();
-        let mut arguments = self.arguments.iter().peekable();
-        while let Some(argument) = arguments.next() {
-            let Arg::Parameter { name: given, value } = argument else { continue };
-            let meant = name.get(..given.len()).is_some_and(|start| start.eq_ignore_ascii_case(given));
-            if !meant {
-                continue;
-            }
-            match (value, arguments.peek()) {
-                (Some(value), _) => found.push(value),
-                (None, Some(Arg::Value(value))) => found.push(value),
-                (None, _) => {}
-            }
+impl Word {
+    /// The operator of a name without its dash: `eq`, `ieq`, `ceq`.
+    pub fn read(name: &str) -> Option<Self> {
+        let name = name.to_lowercase();
+        let plain = |name: &str| {
+            Some(match name {
+                "eq" => Operator::Eq,
+                "ne" => Operator::Ne,
+                "gt" => Operator::Gt,
+                "ge" => Operator::Ge,
+                "lt" => Operator::Lt,
+                "le" => Operator::Le,
+                "like" => Operator::Like,
+                "notlike" => Operator::NotLike,
+                "match" => Operator::Match,
+                "notmatch" => Operator::NotMatch,
+                "contains" => Operator::Contains,
+                "notcontains" => Operator::NotContains,
+                "in" => Operator::In,
+                "notin" => Operator::NotIn,
+                "replace" => Operator::Replace,
+                "split" => Operator::Split,
+                _ => return None,
+            })
+        };
+        let word = |operator, sensitive| Some(Self { operator, sensitive });
+        match name.as_str() {
+            "is" => return word(Operator::Is, false),
+            "isnot" => return word(Operator::IsNot, false),
+            "join" => return word(Operator::Join, false),
+            _ => {}
         }
-        found
+        if let Some(operator) = plain(&name) {
+            return word(operator, false);
+        }
+        let sensitive = name.starts_with('c');
+        name.strip_prefix(['c', 'i']).and_then(plain).and_then(|operator| word(operator, sensitive))
     }
+}
 
+impl Expr {
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Literal(Value::String(text.into()))
+    }
+}
+
+impl CommandLine {
     /// `exit`'s code.
     pub fn exit_code(&self) -> Option<u8> {
         match self.arguments.first() {
-            Some(Arg::Value(Expr::Integer(code))) => u8::try_from(*code & 0xff).ok(),
+            Some(Arg::Value(Expr::Literal(code))) => {
+                code.as_i64().and_then(|code| u8::try_from(code & 0xff).ok())
+            }
             _ => None,
         }
     }

@@ -1,75 +1,10 @@
-//! Values of a line: variables, and what an expression comes to.
+//! What a value is to a line: its members, its number, its truth, its date; and new objects.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::plan::PlanError;
-use super::syntax::{Access, Expr};
-use crate::psrp::clixml::{Object, Value};
+use chrono::{Datelike as _, NaiveDate, NaiveDateTime, Timelike as _};
 
-/// `$x` and its kin, without regard to case.
-#[derive(Debug, Default)]
-pub struct Variables(HashMap<String, Value>);
-
-impl Variables {
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(&name.to_lowercase())
-    }
-
-    pub fn set(&mut self, name: &str, value: Value) {
-        self.0.insert(name.to_lowercase(), value);
-    }
-}
-
-/// What an expression comes to.
-pub fn evaluate(expr: &Expr, variables: &Variables) -> Result<Value, PlanError> {
-    let all =
-        |parts: &[Expr]| parts.iter().map(|part| evaluate(part, variables)).collect::<Result<Vec<_>, _>>();
-    Ok(match expr {
-        Expr::Null => Value::Null,
-        Expr::Bool(one) => Value::Bool(*one),
-        Expr::Integer(number) => i32::try_from(*number).map_or(Value::I64(*number), Value::I32),
-        Expr::Double(number) => Value::Double(*number),
-        Expr::Text(text) => Value::String(text.clone()),
-        Expr::Parts(parts) => Value::String(all(parts)?.iter().map(Value::display_text).collect()),
-        Expr::Array(items) => Value::array(all(items)?),
-        Expr::Block(text) => Value::ScriptBlock(text.clone()),
-        Expr::Table(entries) => {
-            let mut read = Vec::new();
-            for (key, value) in entries {
-                read.push((evaluate(key, variables)?, evaluate(value, variables)?));
-            }
-            Value::dictionary(read)
-        }
-        Expr::Variable { name, path } => {
-            let start = variables.get(name).cloned().ok_or_else(|| {
-                PlanError(format!("The variable '${name}' cannot be retrieved because it has not been set."))
-            })?;
-            path.iter().fold(start, |value, access| access_one(&value, access))
-        }
-    })
-}
-
-/// One step along a path; what is not there is null, as in PowerShell.
-fn access_one(value: &Value, access: &Access) -> Value {
-    match access {
-        Access::Property(name) if name.eq_ignore_ascii_case("count") && value.property(name).is_none() => {
-            let count = value.items().map_or(usize::from(*value != Value::Null), <[Value]>::len);
-            Value::I32(i32::try_from(count).unwrap_or(i32::MAX))
-        }
-        Access::Property(name) => match value.items() {
-            // A list gives that of each of its items.
-            Some(items) => Value::array(items.iter().filter_map(|item| member(item, name))),
-            None => member(value, name).unwrap_or(Value::Null),
-        },
-        Access::Index(index) => {
-            let one = [value.clone()];
-            let items = value.items().unwrap_or(&one);
-            let at = if *index < 0 { index + i64::try_from(items.len()).unwrap_or(0) } else { *index };
-            usize::try_from(at).ok().and_then(|at| items.get(at)).cloned().unwrap_or(Value::Null)
-        }
-    }
-}
+use crate::psrp::clixml::{Content, Object, Value};
 
 /// A property, or an entry of a dictionary.
 pub fn member(value: &Value, name: &str) -> Option<Value> {
@@ -82,11 +17,88 @@ pub fn member(value: &Value, name: &str) -> Option<Value> {
     })
 }
 
+/// What `.Name` gives: a property; Count and Length of anything; of a list, that of each of its items.
+/// What is not there is null, as in PowerShell.
+pub fn access(value: &Value, name: &str) -> Value {
+    if let Some(there) = member(value, name) {
+        return there;
+    }
+    let whole = |count: usize| Value::I32(i32::try_from(count).unwrap_or(i32::MAX));
+    let lower = name.to_lowercase();
+    match (lower.as_str(), value) {
+        ("length", Value::String(text)) => return whole(text.encode_utf16().count()),
+        ("count" | "length", Value::Bytes(bytes)) => return whole(bytes.len()),
+        ("count" | "length", _) => {
+            let counted = value.items().map(<[Value]>::len).or_else(|| value.entries().map(<[_]>::len));
+            return whole(counted.unwrap_or(usize::from(*value != Value::Null)));
+        }
+        _ => {}
+    }
+    if let Some(entries) = value.entries() {
+        return match lower.as_str() {
+            "keys" => Value::array(entries.iter().map(|(key, _)| key.clone())),
+            "values" => Value::array(entries.iter().map(|(_, one)| one.clone())),
+            _ => Value::Null,
+        };
+    }
+    if let Some(items) = value.items() {
+        let mut found: Vec<Value> =
+            items.iter().map(|item| access(item, name)).filter(|one| *one != Value::Null).collect();
+        return if found.len() == 1 {
+            found.swap_remove(0)
+        } else if found.is_empty() {
+            Value::Null
+        } else {
+            Value::array(found)
+        };
+    }
+    match value {
+        Value::DateTime(text) => date(text).and_then(|date| date_part(date, &lower)).unwrap_or(Value::Null),
+        _ => Value::Null,
+    }
+}
+
+fn date_part(date: NaiveDateTime, name: &str) -> Option<Value> {
+    let number = match name {
+        "year" => return Some(Value::I32(date.year())),
+        "month" => date.month(),
+        "day" => date.day(),
+        "hour" => date.hour(),
+        "minute" => date.minute(),
+        "second" => date.second(),
+        "dayofyear" => date.ordinal(),
+        "date" => return Some(Value::DateTime(date.format("%Y-%m-%dT00:00:00").to_string())),
+        "dayofweek" => return Some(Value::String(date.format("%A").to_string())),
+        _ => return None,
+    };
+    i32::try_from(number).ok().map(Value::I32)
+}
+
+/// An item of a list, from its end where the index is negative; null past its ends.
+pub fn item(value: &Value, index: i64) -> Value {
+    if let Value::String(text) = value {
+        let units: Vec<u16> = text.encode_utf16().collect();
+        return at(&units, index).map_or(Value::Null, |unit| Value::Char(*unit));
+    }
+    let one = [value.clone()];
+    at(value.items().unwrap_or(&one), index).cloned().unwrap_or(Value::Null)
+}
+
+fn at<T>(items: &[T], index: i64) -> Option<&T> {
+    let from_start = if index < 0 { index.checked_add(i64::try_from(items.len()).ok()?)? } else { index };
+    items.get(usize::try_from(from_start).ok()?)
+}
+
 /// A new object of these properties, as Select-Object makes it.
 pub fn object(properties: Vec<(String, Value)>) -> Value {
+    typed_object("Selected.System.Management.Automation.PSCustomObject", properties)
+}
+
+/// A new object of a type, which is a custom object.
+pub fn typed_object(type_name: &str, properties: Vec<(String, Value)>) -> Value {
     Value::Object(Arc::new(Object {
         type_names: vec![
-            "Selected.System.Management.Automation.PSCustomObject".into(),
+            type_name.to_owned(),
             "System.Management.Automation.PSCustomObject".into(),
             "System.Object".into(),
         ],
@@ -95,20 +107,63 @@ pub fn object(properties: Vec<(String, Value)>) -> Value {
     }))
 }
 
+/// Whether a value is a number, an enum's not.
+pub fn is_number(value: &Value) -> bool {
+    matches!(
+        value,
+        Value::U8(_)
+            | Value::I8(_)
+            | Value::U16(_)
+            | Value::I16(_)
+            | Value::U32(_)
+            | Value::I32(_)
+            | Value::U64(_)
+            | Value::I64(_)
+            | Value::Single(_)
+            | Value::Double(_)
+            | Value::Decimal(_)
+    )
+}
+
 /// A number, where the value is one or its text is.
 pub fn as_number(value: &Value) -> Option<f64> {
     match value {
-        Value::Bool(_) | Value::Null => None,
+        Value::Bool(_) | Value::Null | Value::DateTime(_) => None,
+        Value::Double(number) => Some(*number),
+        Value::String(text) => {
+            let text = text.trim();
+            let numeric =
+                text.starts_with(|one: char| one.is_ascii_digit() || matches!(one, '-' | '+' | '.'));
+            if numeric { text.parse().ok() } else { None }
+        }
         other => other.display_text().parse().ok(),
     }
 }
 
-/// How two values stand to each other: as numbers where both are, else as text without regard to case.
-pub fn compare(a: &Value, b: &Value) -> std::cmp::Ordering {
-    match (as_number(a), as_number(b)) {
-        (Some(a), Some(b)) => a.total_cmp(&b),
-        _ => a.display_text().to_lowercase().cmp(&b.display_text().to_lowercase()),
+/// An enum as it comes from the endpoint: a number with a name.
+pub fn is_enum(value: &Value) -> bool {
+    matches!(value, Value::Object(object)
+        if object.to_string.is_some() && matches!(&object.content, Content::Primitive(inner) if is_number(inner)))
+}
+
+/// A date and time, as the endpoint sends it or a person types it; its zone is passed over, as .NET
+/// does when it compares.
+pub fn date(text: &str) -> Option<NaiveDateTime> {
+    let text = text.trim();
+    if let Ok(zoned) = chrono::DateTime::parse_from_rfc3339(text) {
+        return Some(zoned.naive_local());
     }
+    let whole = [
+        "%Y-%m-%dT%H:%M:%S%.f",
+        "%Y-%m-%d %H:%M:%S%.f",
+        "%Y-%m-%d %H:%M",
+        "%m/%d/%Y %H:%M:%S",
+        "%m/%d/%Y %H:%M",
+    ];
+    let days = ["%Y-%m-%d", "%m/%d/%Y"];
+    whole.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok()).or_else(|| {
+        days.iter().find_map(|form| NaiveDate::parse_from_str(text, form).ok())?.and_hms_opt(0, 0, 0)
+    })
 }
 
 /// What counts as true.
@@ -117,19 +172,48 @@ pub fn truth(value: &Value) -> bool {
         Value::Null => false,
         Value::Bool(one) => *one,
         Value::String(text) => !text.is_empty(),
-        other => match (other.items(), as_number(other)) {
-            (Some(items), _) => !items.is_empty(),
-            (None, Some(number)) => number != 0.0,
-            (None, None) => true,
+        other => match other.items() {
+            Some([]) => false,
+            Some([one]) => truth(one),
+            Some(_) => true,
+            None => as_number(other).is_none_or(|number| number != 0.0),
         },
     }
 }
 
 /// PowerShell's wildcards: `*`, `?`, without regard to case.
 pub fn like(pattern: &str, text: &str) -> bool {
-    let escaped = regex::escape(pattern).replace(r"\*", ".*").replace(r"\?", ".");
-    regex::RegexBuilder::new(&format!("^(?s:{escaped})$"))
-        .case_insensitive(true)
+    wildcard(pattern, text, false)
+}
+
+/// PowerShell's wildcards: `*`, `?`, `[abc]`, and `` ` `` before one of them.
+pub fn wildcard(pattern: &str, text: &str, sensitive: bool) -> bool {
+    let mut translated = String::from("^(?s:");
+    let mut letters = pattern.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '*' => translated.push_str(".*"),
+            '?' => translated.push('.'),
+            '`' => translated.extend(letters.next().map(|one| regex::escape(one.encode_utf8(&mut [0; 4])))),
+            '[' if letters.clone().skip(1).any(|one| one == ']') => {
+                translated.push('[');
+                let mut first = true;
+                for inner in letters.by_ref() {
+                    match inner {
+                        ']' if !first => break,
+                        '-' => translated.push('-'),
+                        other => translated.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
+                    }
+                    first = false;
+                }
+                translated.push(']');
+            }
+            other => translated.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
+        }
+    }
+    translated.push_str(")$");
+    regex::RegexBuilder::new(&translated)
+        .case_insensitive(!sensitive)
         .build()
         .is_ok_and(|pattern| pattern.is_match(text))
 }

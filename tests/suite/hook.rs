@@ -1,7 +1,9 @@
 //! The startup hook in scripts that hold other things.
 
+use std::process::{Command, Stdio};
+
 use lyncsh::desktop::block::{self, BlockError, Newline};
-use lyncsh::desktop::startup::{self, StartupError};
+use lyncsh::desktop::startup::{self, Before, StartupError};
 use proptest::prelude::*;
 
 const BODY: &str = "# one\n$x = 'two'\n";
@@ -157,7 +159,7 @@ fn a_script_made_for_the_block_goes_with_it_and_an_empty_one_stays() {
     startup::install(&path, BODY).unwrap().write().unwrap();
     startup::install(&path, OTHER).unwrap().write().unwrap();
     let change = startup::install(&path, OTHER).unwrap();
-    assert!(!change.changes() && change.updates());
+    assert!(!change.changes() && change.before() == Before::Block);
     startup::remove(&path).unwrap().unwrap().write().unwrap();
     assert!(!path.exists());
     assert!(startup::remove(&path).unwrap().is_none());
@@ -203,4 +205,151 @@ fn a_read_only_script_and_one_saved_meanwhile_are_left_alone() {
     std::fs::set_permissions(&path, permissions).unwrap();
     assert!(matches!(startup::install(&path, BODY), Err(StartupError::ReadOnly { .. })));
     assert_eq!(std::fs::read(&path).unwrap(), b"mine, and more\n");
+}
+
+/// A person with a profile, and a `pwsh` that does what is said.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Self {
+        let home = Self(tempfile::tempdir().unwrap());
+        home.put(
+            "conf/profiles/work.toml",
+            "kind = 'lync-online'\nuser = 'a@litwareinc.com'\ncredential = 'prompt'\n",
+        );
+        home
+    }
+
+    fn put(&self, name: &str, text: &str) {
+        let path = self.0.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.0.path().join(name)).unwrap_or_default()
+    }
+
+    /// What it says, and whether it went well.
+    fn hook(&self, arguments: &[&str]) -> (String, bool) {
+        let output = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
+            .arg("hook")
+            .args(arguments)
+            .env("HOME", self.0.path())
+            .env("LYNCSH_CONFIG_DIR", self.0.path().join("conf"))
+            .env("PATH", self.0.path().join("bin"))
+            .env_remove("XDG_CONFIG_HOME")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        (String::from_utf8([output.stdout, output.stderr].concat()).unwrap(), output.status.success())
+    }
+
+    /// A `pwsh` that writes down how it was called, then runs these lines.
+    #[cfg(unix)]
+    fn pwsh(&self, lines: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        self.put(
+            "bin/pwsh",
+            &format!("#!/bin/sh\nPATH=/usr/bin:/bin\nfor word; do echo \"$word\"; done >> \"$HOME/calls\"\n{lines}\n"),
+        );
+        std::fs::set_permissions(self.0.path().join("bin/pwsh"), std::fs::Permissions::from_mode(0o755))
+            .unwrap();
+    }
+}
+
+const SCRIPT: &str = ".config/powershell/profile.ps1";
+
+#[cfg(unix)]
+#[test]
+fn the_hook_is_shown_then_written_and_the_first_connection_made() {
+    let home = Home::new();
+    home.put(SCRIPT, "Set-Alias ll Get-ChildItem");
+    home.pwsh("mkdir -p \"$HOME/conf/cache/exports/work/key-7.6\"; echo Get-CsTenant > \"$HOME/conf/cache/exports/work/key-7.6/names\"");
+    let (said, good) = home.hook(&["install"]);
+    assert!(!good && said.contains("PSModulePath") && said.contains("say --yes"), "{said}");
+    assert_eq!(home.read(SCRIPT), "Set-Alias ll Get-ChildItem");
+
+    let (said, good) = home.hook(&["install", "--yes"]);
+    assert!(
+        good && said.contains("The cmdlets of 'work' are there in every PowerShell from now on."),
+        "{said}"
+    );
+    let root = home.0.path().join("conf/cache/modules");
+    let script = home.read(SCRIPT);
+    assert!(script.starts_with("Set-Alias ll Get-ChildItem\n# >>> lyncsh hook "), "{script}");
+    assert!(script.contains(root.to_str().unwrap()) && !script.contains("Import-Module"), "{script}");
+    assert!(home.read("calls").contains("Import-Module "), "{}", home.read("calls"));
+    assert!(home.read("conf/cache/modules/lyncsh-work/lyncsh-work.psd1").contains("'Get-CsTenant'"));
+
+    let (said, good) = home.hook(&["install", "--yes"]);
+    assert!(good && said.contains("has the hook already"), "{said}");
+    assert_eq!(home.read("calls").matches("Import-Module").count(), 1, "the names are known");
+    let (said, good) = home.hook(&["install", "work", "--eager", "--yes"]);
+    assert!(good && said.contains("in place of the hook"), "{said}");
+    assert!(home.read(SCRIPT).contains("\nImport-Module "), "{}", home.read(SCRIPT));
+    let (said, good) = home.hook(&["remove"]);
+    assert!(good && said.contains("The hook is removed from"), "{said}");
+    assert_eq!(home.read(SCRIPT), "Set-Alias ll Get-ChildItem");
+    let (said, good) = home.hook(&["remove"]);
+    assert!(good && said.contains("No startup script has the hook."), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_first_connection_that_fails_is_said_and_the_hook_stays() {
+    let home = Home::new();
+    home.pwsh("echo no such tenant >&2; exit 1");
+    let (said, good) = home.hook(&["install", "--yes"]);
+    assert!(
+        !good && said.contains("no such tenant") && said.contains("the first connection failed: work"),
+        "{said}"
+    );
+    assert!(home.read(SCRIPT).starts_with("# >>> lyncsh hook"));
+    assert!(home.hook(&["remove"]).1);
+    assert!(!home.0.path().join(SCRIPT).exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn without_a_powershell_the_hook_says_when_the_names_will_be_there() {
+    let home = Home::new();
+    let (said, good) = home.hook(&["install", "--yes"]);
+    assert!(good && said.contains("No PowerShell is on PATH"), "{said}");
+    let (said, good) = home.hook(&["install", "wrok", "--yes"]);
+    assert!(!good && said.contains("there is no profile 'wrok'"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_hook_changed_by_hand_is_left_alone() {
+    let home = Home::new();
+    assert!(home.hook(&["install", "--yes"]).1);
+    let edited = home.read(SCRIPT).replace("-notcontains", "-contains");
+    home.put(SCRIPT, &edited);
+    for arguments in [&["install", "--yes"][..], &["remove"]] {
+        let (said, good) = home.hook(arguments);
+        assert!(
+            !good && said.contains("was changed by hand") && said.contains("take what is left"),
+            "{said}"
+        );
+        assert_eq!(home.read(SCRIPT), edited);
+    }
+}
+
+#[test]
+fn printed_lines_are_powershell_and_ascii_whatever_the_profile_is_called() {
+    let home = Home::new();
+    let profile = home.read("conf/profiles/work.toml");
+    for name in ["it's", "Müller’s $x `n", "Контора 🦀"] {
+        home.put(&format!("conf/profiles/{name}.toml"), &profile);
+        let (said, good) = home.hook(&["print", name, "--eager"]);
+        assert!(good && said.is_ascii(), "{said}");
+        let mut parser = tree_sitter::Parser::new();
+        parser.set_language(&tree_sitter_powershell::LANGUAGE.into()).unwrap();
+        let tree = parser.parse(&said, None).unwrap();
+        assert!(!tree.root_node().has_error(), "{said}\n{}", tree.root_node().to_sexp());
+        let body = block::body(said.as_bytes()).unwrap().unwrap();
+        assert!(body.contains("Import-Module -Name "), "{body}");
+    }
 }

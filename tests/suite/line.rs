@@ -1,19 +1,19 @@
 //! Lines as people type them: what they are parsed to, where they run, what is refused.
 
-use lyncsh::line::{self, Variables};
+use lyncsh::line::{self, Place, Variables, Views};
 use lyncsh::psrp::clixml::Value;
 use proptest::prelude::*;
 
-fn offers(name: &str) -> bool {
-    name.to_lowercase().starts_with("get-cs") || name.eq_ignore_ascii_case("Select-Object")
+fn place<'a>(variables: &'a Variables, views: &'a Views) -> Place<'a> {
+    Place { variables, views, width: 80, to_screen: true }
 }
 
 /// The remote commands with their arguments, and what the local stages make of `objects`.
 fn planned(text: &str) -> Result<Vec<String>, String> {
     let statements = line::parse(text).map_err(|error| error.to_string())?;
     let [statement] = statements.as_slice() else { return Err(format!("{} statements", statements.len())) };
-    let plan =
-        line::plan(statement, &offers, &Variables::default(), 80).map_err(|error| error.to_string())?;
+    let plan = line::plan(statement, place(&Variables::default(), &Views::default()))
+        .map_err(|error| error.to_string())?;
     let commands = plan.remote.map(|remote| remote.commands).unwrap_or_default();
     Ok(commands
         .iter()
@@ -38,14 +38,20 @@ fn shown(value: &Value) -> String {
 
 /// What comes out of a line that needs no endpoint.
 fn local(text: &str) -> Vec<String> {
-    let statements = line::parse(text).unwrap();
-    let mut plan = line::plan(&statements[0], &offers, &Variables::default(), 80).unwrap();
+    try_local(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+fn try_local(text: &str) -> Result<Vec<String>, String> {
+    let statements = line::parse(text).map_err(|error| error.to_string())?;
+    let (variables, views) = (Variables::default(), Views::default());
+    let mut plan =
+        line::plan(&statements[0], place(&variables, &views)).map_err(|error| error.to_string())?;
     let mut out = Vec::new();
     for value in std::mem::take(&mut plan.input) {
-        plan.local.push(value, &mut out).unwrap();
+        plan.local.push(value, &mut out).map_err(|error| error.to_string())?;
     }
-    plan.local.finish(&mut out).unwrap();
-    out.iter().map(Value::display_text).collect()
+    plan.local.finish(&mut out).map_err(|error| error.to_string())?;
+    Ok(out.iter().map(Value::display_text).collect())
 }
 
 #[test]
@@ -77,16 +83,16 @@ fn what_needs_a_script_engine_says_so() {
     for text in [
         "if ($true) { Get-CsTenant }",
         "& Get-CsTenant",
-        "$x + 1",
         "[int]5",
-        "\"$(Get-CsTenant)\"",
         "$env:PATH",
-        "(Get-CsTenant).Name",
+        "$x++",
+        "'a'.ToUpper()",
+        "1 | where { Get-CsTenant }",
+        "[datetime]::Now",
     ] {
         let said = planned(text).expect_err(text);
         assert!(said.contains("pwsh"), "{text}: {said}");
     }
-    assert!(planned("1,2 | Get-CsOnlineUser").unwrap_err().contains("runs on the endpoint"));
     assert!(planned("$nothing | sort").unwrap_err().contains("has not been set"));
 }
 
@@ -112,13 +118,201 @@ fn values_go_through_the_stages() {
         ("1,2,3 | Measure-Object -Sum | % Sum", vec!["6"]),
         ("'b','a','b' | group | sort Count -Descending | % Name", vec!["b", "a"]),
         ("'it''s', \"a`tb\"", vec!["it's", "a\tb"]),
-        ("'abc' | where Length -eq 3 | measure | % Count", vec!["0"]),
+        ("'abc' | where Length -eq 3 | measure | % Count", vec!["1"]),
     ] {
         assert_eq!(local(text), out, "{text}");
     }
 }
 
+#[test]
+fn expressions_have_powershells_precedence() {
+    for (text, out) in [
+        // -and and -or are equals, from left to right.
+        ("$true -or $true -and $false", vec!["False"]),
+        ("$true -or ($true -and $false)", vec!["True"]),
+        ("-not $false -eq $true", vec!["True"]),
+        ("!(1 -eq 2)", vec!["True"]),
+        ("2 + 3 * 4 - 1", vec!["13"]),
+        ("(2 + 3) * 4", vec!["20"]),
+        ("7 / 2, 6 / 2", vec![]),
+        ("(7 / 2), (6 / 2)", vec!["3.5", "3"]),
+        ("1..4 -gt 2", vec!["3", "4"]),
+        ("'b' -in 'a','B'", vec!["True"]),
+        ("'a','B' -ccontains 'b'", vec!["False"]),
+        ("'Ken Myer' -like 'ken*' -and 'x' -notlike 'y*'", vec!["True"]),
+        ("'abc' -match '^a.c$'", vec!["True"]),
+        ("'sip:ken@x.com' -replace '^sip:','' -split '@'", vec!["ken", "x.com"]),
+        ("'{0} of {1}' -f 1,'b'", vec!["1 of b"]),
+        ("'a' -is [string]", vec!["True"]),
+        ("10 -gt '9'", vec!["True"]),
+        ("'10' -gt '9'", vec!["False"]),
+        ("$null -eq $false", vec!["False"]),
+        ("@{ a = @{ b = 5 } }.a.b", vec!["5"]),
+        ("(3,4,5)[-1]", vec!["5"]),
+        ("(3,4,5).Count", vec!["3"]),
+        ("\"$(1 + 1) and $( 'x' )\"", vec!["2 and x"]),
+        ("@(1) + 2", vec!["1", "2"]),
+        ("5 -as", vec![]),
+    ] {
+        if out.is_empty() {
+            assert!(line::parse(text).is_err() || try_local(text).is_err(), "{text}");
+        } else {
+            assert_eq!(local(text), out, "{text}");
+        }
+    }
+}
+
+#[test]
+fn blocks_and_calculated_properties_are_computed_for_each_object() {
+    for (text, out) in [
+        ("1,2,3,4 | where { ($_ -gt 1 -and $_ -lt 4) -or $_ -eq 4 }", vec!["2", "3", "4"]),
+        ("1,2,3 | ? { -not ($_ -eq 2) }", vec!["1", "3"]),
+        (
+            "'a','bb' | select @{n='Text';e={$_}}, @{Name='Twice';Expression={$_.Length * 2}} | % Twice",
+            vec!["2", "4"],
+        ),
+        ("'a','bb' | select @{l='L';e='Length'} | % { \"$($_.L)!\" }", vec!["1!", "2!"]),
+        ("'bb','a' | sort { $_.Length }", vec!["a", "bb"]),
+        ("'bb','a' | sort @{e={$_.Length};Descending=$true}", vec!["bb", "a"]),
+        ("'bb','a','c' | group { $_.Length } | % Name", vec!["1", "2"]),
+        ("'a' | select @{n='x';e={$_}} | ConvertTo-Json -Compress", vec!["{\"x\":\"a\"}"]),
+        ("1,2 | foreach { $_ * 10 }", vec!["10", "20"]),
+    ] {
+        assert_eq!(local(text), out, "{text}");
+    }
+    for (text, said) in [
+        ("1 | select @{e={$_};q=1}", "key is not valid"),
+        ("1 | select @{n='x'}", "expression of a calculated property is missing"),
+        ("1 | where { $_ -eq abc }", "quotes"),
+    ] {
+        assert!(try_local(text).expect_err(text).contains(said), "{text}");
+    }
+}
+
+#[test]
+fn json_and_csv_read_as_powershell_7_writes_them() {
+    for (text, out) in [
+        ("2.0 | ConvertTo-Json", "2.0"),
+        ("1 | ConvertTo-Json -AsArray -Compress", "[1]"),
+        ("@{ a = 1,2; b = @{} } | ConvertTo-Json", "{\n  \"a\": [\n    1,\n    2\n  ],\n  \"b\": {}\n}"),
+        (
+            "@{ a = @{ b = @{ c = @{ d = 1 } } } } | ConvertTo-Json -Compress",
+            "{\"a\":{\"b\":{\"c\":\"System.Collections.Hashtable\"}}}",
+        ),
+        (
+            "@{ a = @{ b = @{ c = @{ d = 1 } } } } | ConvertTo-Json -Compress -Depth 3",
+            "{\"a\":{\"b\":{\"c\":{\"d\":1}}}}",
+        ),
+        ("'\"q\"' | select @{n='A b';e={$_}} | ConvertTo-Csv", "\"A b\"|\"\"\"q\"\"\""),
+        ("'x' | select @{n='A';e={$_}},B | ConvertTo-Csv -UseQuotes AsNeeded", "A,B|x,"),
+        ("'x;y' | select @{n='A';e={$_}} | ConvertTo-Csv -UseQuotes AsNeeded -Delimiter ';'", "A|\"x;y\""),
+        ("'x' | select @{n='A';e={$_}} | ConvertTo-Csv -NoTypeInformation", "\"A\"|\"x\""),
+    ] {
+        assert_eq!(local(text).join("|"), out, "{text}");
+    }
+}
+
+#[test]
+fn numbers_stand_right_in_a_table_with_the_columns_that_were_asked_for() {
+    assert_eq!(
+        local("'a','bbb' | ft @{n='Text';e={$_}}, @{n='Long';e={$_.Length}}"),
+        ["", "Text Long", "---- ----", "a       1", "bbb     3", ""]
+    );
+    assert_eq!(local("'a' | ft @{n='Text';e={$_}} -HideTableHeaders"), ["", "a", ""]);
+}
+
+#[test]
+fn output_goes_to_files_in_the_form_that_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out put.txt");
+    let quoted = path.display();
+    let read = || std::fs::read_to_string(&path).unwrap().replace("\r\n", "\n");
+    assert!(local(&format!("'a','ü' > '{quoted}'")).is_empty());
+    assert_eq!(read(), "a\nü\n");
+    local(&format!("1,2,3 | select -First 1 >> '{quoted}'"));
+    assert_eq!(read(), "a\nü\n1\n");
+    assert!(
+        try_local(&format!("1 | Out-File '{quoted}' -NoClobber")).unwrap_err().contains("already exists")
+    );
+    local(&format!("'a' | select @{{n='N';e={{$_}}}} | Export-Csv '{quoted}' -Encoding utf8BOM"));
+    local(&format!("'b' | select Z,@{{n='N';e={{$_}}}} | Export-Csv '{quoted}' -Append"));
+    assert_eq!(read(), "\u{feff}\"N\"\n\"a\"\n\"b\"\n");
+    let said = try_local(&format!("'b' | select Z | Export-Csv '{quoted}' -Append")).unwrap_err();
+    assert!(said.contains("column: N") && said.contains("-Force"), "{said}");
+    local(&format!("'x' | Out-File '{quoted}' -Encoding unicode -NoNewline"));
+    assert_eq!(std::fs::read(&path).unwrap(), [0xff, 0xfe, b'x', 0]);
+    assert!(local("1,2 > $null").is_empty());
+    let missing = folder.path().join("no/such/x.txt");
+    assert!(
+        try_local(&format!("1 > '{}'", missing.display())).unwrap_err().contains("Could not find a part")
+    );
+}
+
+#[test]
+fn redirections_say_what_they_cannot_do() {
+    for (text, said) in [
+        ("Get-CsTenant >", "Missing file specification"),
+        ("Get-CsTenant > a | sort", "put the redirection last"),
+        ("Get-CsTenant 2>&3", "2>&1"),
+        ("Get-CsTenant > a > b", "twice"),
+    ] {
+        assert!(line::parse(text).expect_err(text).message.contains(said), "{text}");
+    }
+    for text in
+        ["Get-CsTenant 2>$null", "Get-CsTenant *> $null", "Get-CsTenant 2>&1 > x", "Get-CsTenant 3>&1 | sort"]
+    {
+        assert_eq!(planned(text).unwrap(), ["Get-CsTenant"], "{text}");
+    }
+}
+
+#[test]
+fn pipelines_in_parentheses_run_first() {
+    for text in [
+        "(Get-CsTenant).DisplayName",
+        "Set-CsUser -Identity (Get-CsOnlineUser x).Identity",
+        "\"name: $((Get-CsTenant).DisplayName)\"",
+        "@{ a = Get-CsTenant }",
+        "1 > (Get-CsTenant).Name",
+        "Set-CsUser -Id:(Get-CsTenant)[0]",
+    ] {
+        let mut statement = line::parse(text).unwrap().remove(0);
+        let mut found = 0;
+        while let Some(place) = line::nested(&mut statement) {
+            *place = line::Expr::text("done");
+            found += 1;
+        }
+        assert_eq!(found, 1, "{text}");
+    }
+    let mut block = line::parse("1 | where { (Get-CsTenant) }").unwrap().remove(0);
+    assert!(line::nested(&mut block).is_none());
+}
+
+/// Every sign that PowerShell takes for a single quote ends a string unless it is doubled.
+fn in_quotes(text: &str) -> String {
+    let doubled = |letter: char| if "'\u{2018}\u{2019}\u{201a}\u{201b}".contains(letter) { 2 } else { 1 };
+    let inner: String =
+        text.chars().flat_map(|letter| std::iter::repeat_n(letter, doubled(letter))).collect();
+    format!("'{inner}'")
+}
+
 proptest! {
+    #[test]
+    fn a_quoted_value_is_read_back_as_it_was(text in "[^\0]*") {
+        let quoted = in_quotes(&text);
+        let read = line::parse(&quoted).unwrap();
+        prop_assert_eq!(&read[0].pipeline, &vec![line::Element::Expression(line::Expr::text(&text))]);
+        let argument = format!("Get-CsUser {quoted}");
+        let read = line::parse(&argument).unwrap();
+        let [line::Element::Command(command)] = read[0].pipeline.as_slice() else { panic!("{argument}") };
+        prop_assert_eq!(&command.arguments, &vec![line::Arg::Value(line::Expr::text(&text))]);
+    }
+
+    #[test]
+    fn no_nesting_breaks_the_parser(depth in 1_usize..3000, sign in "[({@\\[!,-]|@\\(|\\$\\(|-not |@\\{a=|\"\\$\\(|1\\+|\\.a") {
+        let _ = line::parse(&sign.repeat(depth));
+        let _ = line::parse(&format!("1{}", sign.repeat(depth)));
+    }
+
     #[test]
     fn no_text_breaks_the_parser(text in "\\PC*") {
         let _ = line::parse(&text);

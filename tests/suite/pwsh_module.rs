@@ -224,4 +224,45 @@ mod attach {
         assert_eq!((code, err.as_str()), (1, ""));
         assert!(facts["error"].as_str().unwrap().contains("has a mistake"), "{facts}");
     }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_idle_agent_writes_down_what_the_endpoint_offers_where_something_was_exported() {
+        use lyncsh::simulator::{Options, PASSWORD, Server, USER};
+        let server = Server::start(Options::default()).await.unwrap();
+        let world = World::without_endpoint();
+        std::fs::create_dir_all(world.folders.profiles()).unwrap();
+        let text = format!(
+            "kind = \"lync-online\"\nuser = \"{USER}\"\ndiscovery = \"{}\"\n\
+             credential = {{ command = \"echo '{PASSWORD}'\" }}\n",
+            server.discovery
+        );
+        std::fs::write(world.folders.profile("work"), text).unwrap();
+        world.run(&["attach", "work", "--module"]);
+        let mut command = world.lyncsh(&["attach", "work", "--json"]);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let facts: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let shell = crate::agent_world::open(facts["socket"].as_str().unwrap().as_ref()).await;
+        let stem = facts["cache"].as_str().unwrap().to_owned();
+        let exported = std::path::PathBuf::from(format!("{stem}-7.6.5"));
+        std::fs::create_dir_all(&exported).unwrap();
+        std::fs::write(exported.join("commands"), "Get-CsGone\n").unwrap();
+        let seen = format!("{stem}.commands");
+        let start = std::time::Instant::now();
+        while !std::path::Path::new(&seen).exists() {
+            assert!(start.elapsed() < crate::agent_world::PATIENCE, "the agent has not asked");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        let text = std::fs::read_to_string(&seen).unwrap();
+        let names: Vec<_> = text.lines().collect();
+        assert!(names.is_sorted() && names.contains(&"Get-CsTenant"), "{text}");
+        assert!(text.ends_with('\n') && names.len() > 20);
+        assert_eq!(server.shells().len(), 1);
+        shell.close().await.unwrap();
+        drop(shell);
+        let start = std::time::Instant::now();
+        while !server.shells().is_empty() {
+            assert!(start.elapsed() < GONE, "the question keeps nobody");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::line::Views;
 use crate::psrp::client::PipelineEvent;
-use crate::psrp::clixml::Value;
+use crate::psrp::clixml::{self, Value};
 use crate::psrp::pipeline::{Argument, Command, Merge, MetadataQuery, Pipeline};
 use crate::psrp::record::PipelineState;
 use crate::transport::Error;
@@ -22,6 +23,7 @@ const METADATA_WAIT: Duration = Duration::from_secs(5);
 #[derive(Clone, Default)]
 pub struct Catalogue {
     known: Arc<Mutex<Known>>,
+    views: Views,
     file: Option<PathBuf>,
 }
 
@@ -32,14 +34,48 @@ struct Known {
     /// Parameter names by command, in the endpoint's order.
     #[serde(default)]
     parameters: BTreeMap<String, Vec<String>>,
+    /// Its format data as CLIXML; `None` where it has not been asked for.
+    #[serde(default)]
+    views: Option<Vec<String>>,
 }
 
 impl Catalogue {
     /// What the cache knows; an unreadable or missing file is an empty catalogue.
     pub fn load(file: Option<PathBuf>) -> Self {
         let read = file.as_ref().and_then(|path| std::fs::read(path).ok());
-        let known = read.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        Self { known: Arc::new(Mutex::new(known)), file }
+        let known: Known = read.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let views = Views::default();
+        for definition in known.views.iter().flatten().filter_map(|text| clixml::read(text).ok()) {
+            views.learn(&definition);
+        }
+        Self { known: Arc::new(Mutex::new(known)), views, file }
+    }
+
+    /// How the endpoint's types are drawn, as far as that has been asked.
+    pub fn views(&self) -> Views {
+        self.views.clone()
+    }
+
+    /// Asks the endpoint how its types are drawn, the first time. Where it doesn't say in time, objects
+    /// are drawn as those without format data are.
+    pub async fn learn_views(&self, session: &Session) {
+        let asked = self.known.lock().is_ok_and(|known| known.views.is_some());
+        if asked || !self.offers("Get-FormatData") {
+            return;
+        }
+        let mut definitions = Vec::new();
+        let asking = async {
+            let mut running = session.invoke(&format_data()).await?;
+            collect(&mut running, |value| definitions.push(value.clone())).await
+        };
+        let answered = matches!(tokio::time::timeout(METADATA_WAIT, asking).await, Ok(Ok(())));
+        definitions.iter().for_each(|definition| self.views.learn(definition));
+        if let Ok(mut known) = self.known.lock() {
+            known.views = Some(definitions.iter().map(clixml::write).collect());
+        }
+        if answered {
+            self.store();
+        }
     }
 
     /// The names, sorted; empty where they have not been asked for.
@@ -72,6 +108,7 @@ impl Catalogue {
             let changed = known.names != names;
             if changed {
                 known.parameters.retain(|name, _| names.contains(name));
+                known.views = None;
                 known.names = names;
             }
             changed
@@ -155,19 +192,25 @@ async fn collect(running: &mut Running, mut take: impl FnMut(&Value)) -> Result<
 }
 
 fn names_pipeline() -> Pipeline {
-    let command = |name: &str, arguments| Command {
+    pipeline(vec![command("Get-Command", None), command("Select-Object", Some(("Property", "Name")))])
+}
+
+fn format_data() -> Pipeline {
+    pipeline(vec![command("Get-FormatData", Some(("TypeName", "*")))])
+}
+
+fn command(name: &str, argument: Option<(&str, &str)>) -> Command {
+    let argument =
+        argument.map(|(name, value)| Argument { name: Some(name.into()), value: Some(value.into()) });
+    Command {
         name: name.into(),
         is_script: false,
         use_local_scope: None,
-        arguments,
+        arguments: argument.into_iter().collect(),
         merge: Merge::default(),
-    };
-    let property = Argument { name: Some("Property".into()), value: Some(Value::String("Name".into())) };
-    Pipeline {
-        commands: vec![command("Get-Command", Vec::new()), command("Select-Object", vec![property])],
-        no_input: true,
-        host: None,
-        add_to_history: false,
-        is_nested: false,
     }
+}
+
+fn pipeline(commands: Vec<Command>) -> Pipeline {
+    Pipeline { commands, no_input: true, host: None, add_to_history: false, is_nested: false }
 }

@@ -1,22 +1,19 @@
 //! Runs one line: each statement's leading commands on the endpoint, the rest here.
 
-use tokio::signal;
-
 use super::catalogue::Catalogue;
-use super::host::{self, Handled};
+use super::interrupts::Interrupts;
 use super::terminal::{Terminal, Tone};
-use crate::line::{self, Element, Plan, Printer, Statement, Variables};
-use crate::psrp::client::PipelineEvent;
+use crate::line::{self, Element, Expr, Place, Printer, Statement, Variables};
 use crate::psrp::clixml::Value;
-use crate::psrp::host::HostMethod;
-use crate::psrp::record::PipelineState;
-use crate::transport::session::{Running, Session};
+use crate::transport::session::Session;
 
 /// How a line ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     Succeeded,
     Failed,
+    /// Ctrl-C.
+    Interrupted,
     /// `exit`, with its code.
     Exit(u8),
     /// The session went away.
@@ -25,23 +22,51 @@ pub enum Ended {
 
 /// One person's lines on one session.
 pub struct Executor {
-    session: Session,
-    terminal: Terminal,
+    pub(super) session: Session,
+    pub(super) terminal: Terminal,
     catalogue: Catalogue,
     profile: String,
     variables: Variables,
+    pub(super) interrupts: Interrupts,
 }
 
 /// Where a pipeline's objects go.
-enum Sink {
+pub(super) enum Sink {
     Screen(Printer),
-    Variable(String, Vec<Value>),
+    Kept(Vec<Value>),
+}
+
+impl Sink {
+    /// What was kept, as one value: nothing, the one object, or a list of them.
+    fn value(self) -> Value {
+        match self {
+            Self::Screen(_) => Value::Null,
+            Self::Kept(mut values) => match values.len() {
+                0 => Value::Null,
+                1 => values.swap_remove(0),
+                _ => Value::array(values),
+            },
+        }
+    }
 }
 
 impl Executor {
     pub fn new(session: Session, terminal: Terminal, catalogue: Catalogue, profile: &str) -> Self {
         let profile = profile.to_owned();
-        Self { session, terminal, catalogue, profile, variables: Variables::default() }
+        Self {
+            session,
+            terminal,
+            catalogue,
+            profile,
+            variables: Variables::default(),
+            interrupts: Interrupts::catch(),
+        }
+    }
+
+    /// [`Executor::run`] at a prompt: a Ctrl-C that the line before it no longer saw is not meant for it.
+    pub async fn run_typed(&mut self, text: &str) -> Ended {
+        self.interrupts.forget();
+        self.run(text).await
     }
 
     /// Runs what the person typed; what goes wrong has been shown when it returns.
@@ -53,14 +78,14 @@ impl Executor {
         let mut last = Ended::Succeeded;
         for statement in &statements {
             last = self.statement(statement).await;
-            if matches!(last, Ended::Exit(_) | Ended::Lost) {
+            if matches!(last, Ended::Exit(_) | Ended::Lost | Ended::Interrupted) {
                 break;
             }
         }
         last
     }
 
-    fn failed(&self, text: &str) -> Ended {
+    pub(super) fn failed(&self, text: &str) -> Ended {
         self.terminal.toned(Tone::Error, text);
         Ended::Failed
     }
@@ -69,183 +94,93 @@ impl Executor {
         if let Some(ended) = self.own(statement) {
             return ended;
         }
-        let offers = |name: &str| self.catalogue.offers(name);
-        let plan = match line::plan(statement, &offers, &self.variables, usize::from(self.terminal.size().0))
+        let to_screen = statement.assign.is_none();
+        let (ended, sink) = self.pipeline(statement, to_screen).await;
+        if let (Some(name), Some(sink)) = (&statement.assign, sink) {
+            self.variables.set(name, sink.value());
+        }
+        ended
+    }
+
+    /// Runs a statement's pipeline, after those inside of its values. No sink: it was not begun.
+    async fn pipeline(&mut self, statement: &Statement, to_screen: bool) -> (Ended, Option<Sink>) {
+        let mut statement = statement.clone();
+        line::fold(&mut statement);
+        while let Some(place) = line::nested(&mut statement) {
+            let Expr::Nested(inner) = std::mem::replace(place, Expr::Literal(Value::Null)) else { break };
+            let mut kept = Vec::new();
+            for one in &inner {
+                let (ended, sink) = Box::pin(self.pipeline(one, false)).await;
+                // A value that is not what was asked for must not be passed on.
+                if ended != Ended::Succeeded {
+                    return (ended, None);
+                }
+                match (sink.map(Sink::value), &one.assign) {
+                    (Some(value), Some(name)) => self.variables.set(name, value),
+                    (Some(Value::Null), None) | (None, _) => {}
+                    (Some(value), None) => kept.push(value),
+                }
+            }
+            let value = if kept.len() > 1 {
+                Value::array(
+                    kept.iter().flat_map(|one| one.items().map_or_else(|| vec![one.clone()], <[_]>::to_vec)),
+                )
+            } else {
+                Sink::Kept(kept).value()
+            };
+            *place = Expr::Literal(value);
+        }
+        if let Some(Element::Command(command)) = statement.pipeline.first()
+            && ["get-module", "gmo"].contains(&command.name.to_lowercase().as_str())
         {
+            statement.pipeline[0] = Element::Expression(self.modules());
+        }
+        let views = self.catalogue.views();
+        let width = usize::from(self.terminal.size().0);
+        let place = Place { variables: &self.variables, views: &views, width, to_screen };
+        let plan = match line::plan(&statement, place) {
             Ok(plan) => plan,
-            Err(error) => return self.failed(&error.to_string()),
+            Err(error) => return (self.failed(&error.to_string()), None),
         };
-        self.carry_out(plan).await
+        if to_screen && !plan.is_drawn_there() {
+            self.catalogue.learn_views(&self.session).await;
+        }
+        let mut sink =
+            if to_screen { Sink::Screen(Printer::new(width, views)) } else { Sink::Kept(Vec::new()) };
+        let ended = self.carry_out(plan, &mut sink).await;
+        (ended, Some(sink))
     }
 
     /// What belongs to the console itself.
     fn own(&self, statement: &Statement) -> Option<Ended> {
         let [Element::Command(command)] = statement.pipeline.as_slice() else { return None };
         match command.name.to_lowercase().as_str() {
-            "exit" => Some(Ended::Exit(command.exit_code().unwrap_or(0))),
-            "exit-pssession" => Some(Ended::Exit(0)),
-            "clear-host" | "cls" | "clear" if self.terminal.interactive => {
-                self.terminal.write("\u{1b}[H\u{1b}[2J\u{1b}[3J");
-                Some(Ended::Succeeded)
-            }
-            "get-module" => {
-                let names = self.catalogue.names();
-                let some: Vec<_> = names.iter().take(3).map(String::as_str).collect();
-                let more = if names.len() > some.len() { "…" } else { "" };
-                self.terminal.line("");
-                self.terminal.line("ModuleType Version    Name                           ExportedCommands");
-                self.terminal.line("---------- -------    ----                           ----------------");
-                self.terminal.line(&format!(
-                    "Script     1.0        {:30} {{{}{more}}}",
-                    format!("lyncsh-{}", self.profile),
-                    some.join(", ")
-                ));
-                self.terminal.line("");
+            "exit" => Some(match command.arguments.is_empty() {
+                true => Ended::Exit(0),
+                false => match command.exit_code() {
+                    Some(code) => Ended::Exit(code),
+                    None => self.failed("exit takes a number: exit 3"),
+                },
+            }),
+            "exit-pssession" | "quit" | "logout" => Some(Ended::Exit(0)),
+            "clear-host" | "cls" | "clear" => {
+                if self.terminal.interactive {
+                    self.terminal.write("\u{1b}[H\u{1b}[2J\u{1b}[3J");
+                }
                 Some(Ended::Succeeded)
             }
             _ => None,
         }
     }
 
-    async fn carry_out(&mut self, mut plan: Plan) -> Ended {
-        let mut sink = match plan.assign.take() {
-            Some(name) => Sink::Variable(name, Vec::new()),
-            None => Sink::Screen(Printer::new(usize::from(self.terminal.size().0))),
-        };
-        let mut ended = Ended::Succeeded;
-        for value in std::mem::take(&mut plan.input) {
-            if let Err(error) = self.push(&mut plan, &mut sink, value) {
-                return self.failed(&error);
-            }
-        }
-        if let Some(mut pipeline) = plan.remote.take() {
-            pipeline.host = Some(super::host_info(&self.terminal));
-            ended = match self.session.invoke(&pipeline).await {
-                Ok(running) => self.follow(running, &mut plan, &mut sink).await,
-                Err(error) => {
-                    self.failed(&error.to_string());
-                    return Ended::Lost;
-                }
-            };
-            self.terminal.progress.clear();
-        }
-        let mut rest = Vec::new();
-        if let Err(error) = plan.local.finish(&mut rest) {
-            return self.failed(&error.to_string());
-        }
-        for value in rest {
-            self.take(&mut sink, value);
-        }
-        match sink {
-            Sink::Screen(mut printer) => printer.finish().iter().for_each(|line| self.terminal.line(line)),
-            Sink::Variable(name, mut values) => {
-                let value = match values.len() {
-                    0 => Value::Null,
-                    1 => values.swap_remove(0),
-                    _ => Value::array(values),
-                };
-                self.variables.set(&name, value);
-            }
-        }
-        ended
-    }
-
-    fn push(&self, plan: &mut Plan, sink: &mut Sink, value: Value) -> Result<(), String> {
-        let mut out = Vec::new();
-        plan.local.push(value, &mut out).map_err(|error| error.to_string())?;
-        for value in out {
-            self.take(sink, value);
-        }
-        Ok(())
-    }
-
-    fn take(&self, sink: &mut Sink, value: Value) {
-        match sink {
-            Sink::Screen(printer) => printer.push(&value).iter().for_each(|line| self.terminal.line(line)),
-            Sink::Variable(_, values) => values.push(value),
-        }
-    }
-
-    /// Shows what a pipeline says until its end. Ctrl-C stops it, and only it.
-    async fn follow(&self, mut running: Running, plan: &mut Plan, sink: &mut Sink) -> Ended {
-        let mut ended = Ended::Succeeded;
-        let mut leave = None;
-        let mut stopping = false;
-        loop {
-            let event = tokio::select! {
-                event = running.next() => event,
-                interrupted = signal::ctrl_c(), if !stopping => {
-                    stopping = interrupted.is_ok();
-                    if let Err(error) = running.stop().await {
-                        self.failed(&error.to_string());
-                        return Ended::Lost;
-                    }
-                    continue;
-                }
-            };
-            match event {
-                None => break,
-                Some(Err(error)) => {
-                    self.failed(&error.to_string());
-                    return Ended::Failed;
-                }
-                Some(Ok(PipelineEvent::HostCall(call))) => {
-                    if call.method == HostMethod::WriteErrorLine {
-                        ended = Ended::Failed;
-                    }
-                    match host::handle(&self.terminal, &call).await {
-                        Handled::Done => {}
-                        Handled::Respond(response) => {
-                            let _ = running.respond(&response).await;
-                        }
-                        Handled::Interrupted => {
-                            stopping = true;
-                            let _ = running.stop().await;
-                        }
-                        Handled::Exit(code) => leave = Some(u8::try_from(code & 0xff).unwrap_or(1)),
-                    }
-                }
-                Some(Ok(event)) => {
-                    if self.shown(event, plan, sink) == Ended::Failed {
-                        ended = Ended::Failed;
-                    }
-                    if plan.local.is_done() && !stopping {
-                        stopping = true;
-                        let _ = running.stop().await;
-                    }
-                }
-            }
-        }
-        leave.map_or(ended, Ended::Exit)
-    }
-
-    fn shown(&self, event: PipelineEvent, plan: &mut Plan, sink: &mut Sink) -> Ended {
-        match event {
-            PipelineEvent::Output(value) => {
-                if let Err(error) = self.push(plan, sink, value) {
-                    return self.failed(&error);
-                }
-            }
-            PipelineEvent::Error(record) => return self.failed(&line::error::render(&record)),
-            PipelineEvent::Warning(record) => {
-                self.terminal.toned(Tone::Warning, &format!("WARNING: {}", record.message));
-            }
-            PipelineEvent::Verbose(record) => {
-                self.terminal.toned(Tone::Verbose, &format!("VERBOSE: {}", record.message));
-            }
-            PipelineEvent::Debug(record) => {
-                self.terminal.toned(Tone::Debug, &format!("DEBUG: {}", record.message));
-            }
-            PipelineEvent::Progress(record) => self.terminal.progress.take(&record),
-            PipelineEvent::State(PipelineState::Failed, error) => {
-                return match error {
-                    Some(record) => self.failed(&line::error::render(&record)),
-                    None => self.failed("the pipeline failed, and the endpoint does not say why"),
-                };
-            }
-            PipelineEvent::State(PipelineState::Stopped, _) if !plan.local.is_done() => return Ended::Failed,
-            PipelineEvent::State(..) | PipelineEvent::Information(_) | PipelineEvent::HostCall(_) => {}
-        }
-        Ended::Succeeded
+    /// The one module there is, in Get-Module's place.
+    fn modules(&self) -> Expr {
+        let commands: Vec<Value> = self.catalogue.names().into_iter().map(Value::String).collect();
+        Expr::Literal(Value::custom_object([
+            ("ModuleType", Value::from("Script")),
+            ("Version", env!("CARGO_PKG_VERSION").into()),
+            ("Name", format!("lyncsh-{}", self.profile).into()),
+            ("ExportedCommands", Value::array(commands)),
+        ]))
     }
 }

@@ -4,8 +4,10 @@
 mod catalogue;
 mod editor;
 mod execute;
+mod flow;
 mod history;
 mod host;
+mod interrupts;
 mod progress;
 mod terminal;
 
@@ -88,15 +90,20 @@ fn cache_key(profile: &Profile) -> String {
 pub async fn run(console: &Console, attached: Attached) -> miette::Result<End> {
     let Attached { session, mut events, mut notices } = attached;
     let Console { terminal, catalogue, .. } = console;
-    if catalogue.is_empty() {
-        match catalogue.refresh(&session).await {
-            Ok(count) if terminal.interactive => {
-                terminal.line(&format!("{count} commands of '{}' are here.", console.profile))
+    let refreshing = if catalogue.is_empty() {
+        first_names(console, &session).await;
+        None
+    } else if terminal.interactive {
+        // What the cache says may have changed since: asked while the person begins to type.
+        let (catalogue, session) = (catalogue.clone(), session.clone());
+        Some(tokio::spawn(async move {
+            if let Err(error) = catalogue.refresh(&session).await {
+                tracing::debug!(%error, "the cached names were not compared");
             }
-            Ok(_) => {}
-            Err(error) => terminal.toned(Tone::Warning, &format!("completion knows no commands: {error}")),
-        }
-    }
+        }))
+    } else {
+        None
+    };
     let broken = Arc::new(AtomicBool::new(false));
     let told = terminal.clone();
     let flag = broken.clone();
@@ -131,7 +138,28 @@ pub async fn run(console: &Console, attached: Attached) -> miette::Result<End> {
         piped(terminal, &mut executor, &broken).await
     };
     watch.abort();
+    if let Some(refreshing) = refreshing {
+        refreshing.abort();
+    }
     end
+}
+
+/// The names, where no cache has them. Ctrl-C does without.
+async fn first_names(console: &Console, session: &Session) {
+    let Console { terminal, catalogue, .. } = console;
+    let asked = tokio::select! {
+        asked = catalogue.refresh(session) => asked.map_err(|error| error.to_string()),
+        _ = tokio::signal::ctrl_c() => Err("it was interrupted".into()),
+    };
+    match asked {
+        Ok(count) if terminal.interactive => {
+            terminal.line(&format!("{count} commands of '{}' are here.", console.profile));
+        }
+        Ok(_) => {}
+        Err(error) => {
+            terminal.toned(Tone::Warning, &format!("WARNING: completion knows no commands: {error}"))
+        }
+    }
 }
 
 /// A person at a terminal.
@@ -158,10 +186,10 @@ async fn typed(
         });
         let turn = turn.await.map_err(|error| miette::miette!("the line editor failed: {error}"))?;
         match turn.map_err(|error| miette::miette!("the terminal can't be read: {error}"))? {
-            Turn::Line(text) => match executor.run(&text).await {
+            Turn::Line(text) => match executor.run_typed(&text).await {
                 Ended::Exit(code) => return Ok(End::Left(code)),
                 Ended::Lost => return Ok(End::Lost),
-                Ended::Succeeded | Ended::Failed => {}
+                Ended::Succeeded | Ended::Failed | Ended::Interrupted => {}
             },
             Turn::Dropped => {}
             Turn::Leave => return Ok(End::Left(0)),
@@ -173,13 +201,19 @@ async fn typed(
     }
 }
 
+/// The exit code of what Ctrl-C ended: 128 and the signal's number, as shells have it.
+const INTERRUPTED: u8 = 130;
+
 /// Lines from a pipe or a file: a statement may take several of them.
 async fn piped(terminal: &Terminal, executor: &mut Executor, broken: &AtomicBool) -> miette::Result<End> {
     let mut last = Ended::Succeeded;
     let mut text = String::new();
     loop {
         let reader = terminal.clone();
-        let line = tokio::task::spawn_blocking(move || reader.next_piped()).await;
+        let line = tokio::select! {
+            line = tokio::task::spawn_blocking(move || reader.next_piped()) => line,
+            () = executor.interrupts.next() => return Ok(End::Left(INTERRUPTED)),
+        };
         let ended = match line {
             Ok(Answer::Given(line)) => {
                 text.push_str(&line);
@@ -197,6 +231,7 @@ async fn piped(terminal: &Terminal, executor: &mut Executor, broken: &AtomicBool
         text.clear();
         match last {
             Ended::Exit(code) => return Ok(End::Left(code)),
+            Ended::Interrupted => return Ok(End::Left(INTERRUPTED)),
             Ended::Lost => return Err(miette::miette!("the session is gone")),
             _ if broken.load(Ordering::SeqCst) => return Err(miette::miette!("the session is gone")),
             Ended::Failed if ended => return Ok(End::Left(1)),
@@ -219,7 +254,12 @@ fn completer(
         };
         let candidates = match &found.what {
             What::Command(prefix) => {
-                catalogue.names().into_iter().filter(|name| begins(prefix, name)).collect()
+                let mut names = catalogue.names();
+                names.extend(crate::line::local_cmdlets().map(str::to_owned));
+                names.sort_by_key(|name| name.to_lowercase());
+                names.dedup_by(|a, b| a.eq_ignore_ascii_case(b));
+                names.retain(|name| begins(prefix, name));
+                names
             }
             What::Parameter { command, prefix } => runtime
                 .block_on(catalogue.parameters(&session, command))

@@ -1,6 +1,7 @@
 //! What PowerShells have exported for a profile: one folder for each endpoint, account, choice of
 //! commands and PowerShell version, written by the module itself (`templates/powershell/cached.ps1`).
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -69,6 +70,27 @@ impl Exports {
         let mut names: Vec<_> = names.map(|name| prefixed(name, prefix)).collect();
         names.sort_unstable();
         Some(names)
+    }
+
+    /// Whether a PowerShell has exported something that begins with this path.
+    pub fn has(&self, stem: &Path) -> bool {
+        let named = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let Some(stem) = named(stem) else { return false };
+        self.paths().iter().any(|path| {
+            named(path).is_some_and(|name| name.starts_with(&stem)) && path.join("commands").is_file()
+        })
+    }
+
+    /// Writes down what the endpoint offers now: sorted, each once, as the module writes it.
+    pub fn saw(&self, stem: &Path, names: &[String]) -> Result<(), ModuleError> {
+        let path = PathBuf::from(format!("{}.commands", stem.display()));
+        let put = || {
+            let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.folder)?;
+            file.write_all(format!("{}\n", names.join("\n")).as_bytes())?;
+            file.persist(&path)?;
+            Ok(())
+        };
+        put().map_err(|error: std::io::Error| ModuleError::Write { path: path.clone(), error })
     }
 
     /// Forgets all of them: the next start exports anew.

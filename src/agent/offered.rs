@@ -1,0 +1,109 @@
+//! Whether the endpoint still offers the commands that a PowerShell has exported: asked for by their names
+//! alone when nothing else is to be done, written down beside the export, and compared by the next start
+//! (`templates/powershell/cached.ps1`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::mux::{ClientInfo, Mux};
+use super::owner::Opened;
+use crate::folders::Folders;
+use crate::profile::Profile;
+use crate::psrp::client::PipelineEvent;
+use crate::psrp::host::HostInfo;
+use crate::psrp::pipeline::{Argument, Command, Pipeline};
+use crate::psrp::record::PipelineState;
+use crate::shell::module::Exports;
+use crate::transport::session::Session;
+use crate::transport::{Error, stream};
+
+/// No shell has run anything for this long.
+const QUIET: Duration = Duration::from_secs(10);
+/// How often it is looked whether a shell runs something.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Asks once in each session, for ever. Nothing is asked where nothing was exported.
+pub async fn watch(mut opened: watch::Receiver<Option<Opened>>, profile: Arc<Profile>, folders: Folders) {
+    loop {
+        let current = match opened.wait_for(Option::is_some).await {
+            Ok(current) => current.clone(),
+            Err(_) => return,
+        };
+        let Some(current) = current else { continue };
+        let asking = async {
+            let exports = Exports::of(&folders, &profile.name);
+            let stem = exports.stem(&profile, &current.endpoint.uri);
+            while !quiet(&current.mux).await || !exports.has(&stem) {
+                tokio::time::sleep(LOOK).await;
+            }
+            match ask(&current.mux, &profile).await {
+                Ok(names) => exports.saw(&stem, &names).map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        tokio::select! {
+            result = asking => {
+                if let Err(error) = result {
+                    tracing::info!("the endpoint's commands are not compared: {error}");
+                }
+                if opened.changed().await.is_err() {
+                    return;
+                }
+            }
+            changed = opened.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Waits until no shell has run anything for a while. `false`: a shell did.
+async fn quiet(mux: &Mux) -> bool {
+    for _ in 0..QUIET.as_secs() / LOOK.as_secs() {
+        tokio::time::sleep(LOOK).await;
+        let busy = |status: super::mux::Status| status.clients.iter().any(|one| !one.commands.is_empty());
+        if mux.status().await.is_none_or(busy) {
+            return false;
+        }
+    }
+    true
+}
+
+/// `Get-Command | Select-Object Name`, as a shell of the agent's own; sorted, each once.
+async fn ask(mux: &Mux, profile: &Profile) -> Result<Vec<String>, Error> {
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let info = ClientInfo { program: Some("lyncsh".to_owned()), process_id: Some(std::process::id()) };
+    let asked = async {
+        let connection = stream::connect(near, profile.limits);
+        let (session, _events) = Session::open(connection, HostInfo::null()).await?;
+        let mut select = Command::new("Select-Object");
+        select.arguments.push(Argument::named("Property", "Name"));
+        let mut running = session.invoke(&Pipeline::new(vec![Command::new("Get-Command"), select])).await?;
+        let mut names = Vec::new();
+        let mut completed = false;
+        while let Some(event) = running.next().await {
+            match event? {
+                PipelineEvent::Output(value) => {
+                    names.extend(value.property("Name").and_then(|name| name.as_str()).map(str::to_owned));
+                }
+                PipelineEvent::State(state, _) => completed = state == PipelineState::Completed,
+                _ => {}
+            }
+        }
+        // A pool that is gone already has nothing to close.
+        let _ = session.close().await;
+        match completed {
+            true => Ok(names),
+            false => Err(Error::Ended("the endpoint did not list its commands".to_owned())),
+        }
+    };
+    let mut attached = std::pin::pin!(mux.attach(far, info));
+    let mut asked = std::pin::pin!(asked);
+    let mut names = tokio::select! {
+        result = &mut asked => result?,
+        () = &mut attached => asked.await?,
+    };
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}

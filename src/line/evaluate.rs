@@ -1,0 +1,103 @@
+//! What an expression comes to.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::error::LineError;
+use super::operate::{binary, unary};
+use super::syntax::{Binary, Expr};
+use super::value::{access, item, truth};
+use crate::psrp::clixml::Value;
+
+/// `$x` and its kin, without regard to case. Clones are cheap and see no later change.
+#[derive(Clone, Debug, Default)]
+pub struct Variables(Arc<HashMap<String, Value>>);
+
+impl Variables {
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(&name.to_lowercase())
+    }
+
+    pub fn set(&mut self, name: &str, value: Value) {
+        Arc::make_mut(&mut self.0).insert(name.to_lowercase(), value);
+    }
+}
+
+/// What a name means where an expression stands.
+#[derive(Clone, Copy)]
+pub struct Scope<'a> {
+    pub variables: &'a Variables,
+    /// `$_`, in a script block.
+    pub this: Option<&'a Value>,
+}
+
+impl<'a> Scope<'a> {
+    /// Outside every script block.
+    pub fn outer(variables: &'a Variables) -> Self {
+        Self { variables, this: None }
+    }
+}
+
+/// Computes an expression whose commands have run.
+pub fn evaluate(expr: &Expr, scope: Scope<'_>) -> Result<Value, LineError> {
+    let all = |parts: &[Expr]| parts.iter().map(|part| evaluate(part, scope)).collect::<Result<Vec<_>, _>>();
+    Ok(match expr {
+        Expr::Literal(value) => value.clone(),
+        Expr::Parts(parts) => Value::String(all(parts)?.iter().map(Value::display_text).collect()),
+        Expr::Array(items) => Value::array(all(items)?),
+        Expr::List(inner) => {
+            let value = evaluate(inner, scope)?;
+            match value.items() {
+                Some(_) => value,
+                None if value == Value::Null => Value::array([]),
+                None => Value::array([value]),
+            }
+        }
+        Expr::Block(text) => Value::ScriptBlock(text.clone()),
+        Expr::Type(name) => Value::String(name.clone()),
+        Expr::Table(entries) => {
+            let mut read = Vec::new();
+            for (key, value) in entries {
+                read.push((evaluate(key, scope)?, evaluate(value, scope)?));
+            }
+            Value::dictionary(read)
+        }
+        Expr::Variable(name) if name == "_" => scope.this.cloned().ok_or_else(|| {
+            LineError(
+                "The variable '$_' has a value in script blocks only: Where-Object { $_.Enabled }.".into(),
+            )
+        })?,
+        Expr::Variable(name) => scope.variables.get(name).cloned().ok_or_else(|| {
+            LineError(format!("The variable '${name}' cannot be retrieved because it has not been set."))
+        })?,
+        Expr::Member(of, name) => access(&evaluate(of, scope)?, &evaluate(name, scope)?.display_text()),
+        Expr::Index(of, index) => indexed(&evaluate(of, scope)?, &evaluate(index, scope)?)?,
+        Expr::Unary(operator, of) => unary(*operator, &evaluate(of, scope)?)?,
+        Expr::Binary(Binary::And, a, b) => {
+            Value::Bool(truth(&evaluate(a, scope)?) && truth(&evaluate(b, scope)?))
+        }
+        Expr::Binary(Binary::Or, a, b) => {
+            Value::Bool(truth(&evaluate(a, scope)?) || truth(&evaluate(b, scope)?))
+        }
+        Expr::Binary(operator, a, b) => binary(*operator, &evaluate(a, scope)?, &evaluate(b, scope)?)?,
+        Expr::Nested(_) => return Err(LineError::script("A command in a script block")),
+    })
+}
+
+/// `$x[0]`, `$x[0,2]`, `$table['key']`.
+fn indexed(of: &Value, index: &Value) -> Result<Value, LineError> {
+    if of.entries().is_some() {
+        return Ok(super::value::member(of, &index.display_text()).unwrap_or_default());
+    }
+    if let Some(indexes) = index.items() {
+        let found = indexes.iter().map(|index| indexed(of, index)).collect::<Result<Vec<_>, _>>()?;
+        return Ok(Value::array(found));
+    }
+    if *of == Value::Null {
+        return Err(LineError("Cannot index into a null array.".into()));
+    }
+    let at = super::value::as_number(index).ok_or_else(|| {
+        LineError(format!("\"{}\" is no index of a list: give a number.", index.display_text()))
+    })?;
+    Ok(item(of, at.round() as i64))
+}

@@ -1,0 +1,323 @@
+//! Operators: the left value's type decides, as in PowerShell (about_Comparison_Operators).
+
+use std::cmp::Ordering;
+
+use super::error::LineError;
+use super::syntax::{Binary, Operator, Unary, Word};
+use super::value::{as_number, date, is_enum, is_number, truth, wildcard};
+use crate::psrp::clixml::Value;
+
+/// Numbers that `..` may give.
+const LONGEST_RANGE: i64 = 100_000;
+
+pub fn unary(operator: Unary, value: &Value) -> Result<Value, LineError> {
+    Ok(match operator {
+        Unary::Not => Value::Bool(!truth(value)),
+        Unary::Plus => arithmetic(Binary::Add, &Value::I32(0), value)?,
+        Unary::Minus => arithmetic(Binary::Subtract, &Value::I32(0), value)?,
+        Unary::Join => Value::String(texts(value).concat()),
+        Unary::Split => {
+            Value::array(texts(value).iter().flat_map(|text| text.split_whitespace()).map(Value::from))
+        }
+    })
+}
+
+pub fn binary(operator: Binary, a: &Value, b: &Value) -> Result<Value, LineError> {
+    match operator {
+        Binary::And => Ok(Value::Bool(truth(a) && truth(b))),
+        Binary::Or => Ok(Value::Bool(truth(a) || truth(b))),
+        Binary::Xor => Ok(Value::Bool(truth(a) != truth(b))),
+        Binary::Range => range(a, b),
+        Binary::Format => format(a, b),
+        Binary::Word(word) => compared(word, a, b),
+        other => arithmetic(other, a, b),
+    }
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    match value.items() {
+        Some(items) => items.iter().map(Value::display_text).collect(),
+        None => vec![value.display_text()],
+    }
+}
+
+/// A comparison of two values; of a list on the left, the items of which it is true.
+pub fn compared(word: Word, a: &Value, b: &Value) -> Result<Value, LineError> {
+    let filters = !matches!(
+        word.operator,
+        Operator::Contains
+            | Operator::NotContains
+            | Operator::In
+            | Operator::NotIn
+            | Operator::Is
+            | Operator::IsNot
+            | Operator::Join
+            | Operator::Split
+            | Operator::Replace
+    );
+    match a.items() {
+        Some(items) if filters => {
+            let mut kept = Vec::new();
+            for item in items {
+                if holds(word, item, b)? {
+                    kept.push(item.clone());
+                }
+            }
+            Ok(Value::array(kept))
+        }
+        _ => match word.operator {
+            Operator::Replace => each(a, |text| replaced(word, text, b)),
+            Operator::Split => split(word, a, b),
+            Operator::Join => Ok(Value::String(texts(a).join(&b.display_text()))),
+            _ => holds(word, a, b).map(Value::Bool),
+        },
+    }
+}
+
+/// Whether a comparison is true of two values.
+fn holds(word: Word, a: &Value, b: &Value) -> Result<bool, LineError> {
+    let sensitive = word.sensitive;
+    let has = |list: &Value, one: &Value| match list.items() {
+        Some(items) => items.iter().any(|item| equal(item, one, sensitive)),
+        None => equal(list, one, sensitive),
+    };
+    let like = || wildcard(&b.display_text(), &a.display_text(), sensitive);
+    let found = || Ok::<_, LineError>(pattern(&b.display_text(), sensitive)?.is_match(&a.display_text()));
+    Ok(match word.operator {
+        Operator::Eq => equal(a, b, sensitive),
+        Operator::Ne => !equal(a, b, sensitive),
+        Operator::Gt => order(a, b, sensitive).is_gt(),
+        Operator::Ge => order(a, b, sensitive).is_ge(),
+        Operator::Lt => order(a, b, sensitive).is_lt(),
+        Operator::Le => order(a, b, sensitive).is_le(),
+        Operator::Like => like(),
+        Operator::NotLike => !like(),
+        Operator::Match => found()?,
+        Operator::NotMatch => !found()?,
+        Operator::Contains => has(a, b),
+        Operator::NotContains => !has(a, b),
+        Operator::In => has(b, a),
+        Operator::NotIn => !has(b, a),
+        Operator::Is => is_a(a, &b.display_text()),
+        Operator::IsNot => !is_a(a, &b.display_text()),
+        Operator::Replace | Operator::Join | Operator::Split => false,
+    })
+}
+
+fn equal(a: &Value, b: &Value, sensitive: bool) -> bool {
+    match (a, b) {
+        (Value::Null, _) | (_, Value::Null) => a == b,
+        (Value::Bool(one), other) => *one == truth_of_text(other),
+        _ => order(a, b, sensitive).is_eq(),
+    }
+}
+
+/// `"False"` and `"True"` as words of a command line: what `Enabled -eq True` means.
+fn truth_of_text(value: &Value) -> bool {
+    match value {
+        Value::String(text) if text.eq_ignore_ascii_case("false") => false,
+        other => truth(other),
+    }
+}
+
+/// How two values stand to each other: by the left one's type where the right one can be read as it,
+/// else as text.
+pub fn order(a: &Value, b: &Value, sensitive: bool) -> Ordering {
+    let as_text = || {
+        let (a, b) = (a.display_text(), b.display_text());
+        if sensitive { a.cmp(&b) } else { a.to_lowercase().cmp(&b.to_lowercase()) }
+    };
+    match (a, b) {
+        (Value::Null, Value::Null) => return Ordering::Equal,
+        (Value::Null, _) => return Ordering::Less,
+        (_, Value::Null) => return Ordering::Greater,
+        (Value::String(_), Value::String(_)) => return as_text(),
+        (Value::DateTime(a), Value::DateTime(b) | Value::String(b))
+        | (Value::String(a), Value::DateTime(b)) => {
+            if let (Some(a), Some(b)) = (date(a), date(b)) {
+                return a.cmp(&b);
+            }
+        }
+        (Value::Bool(a), Value::Bool(b)) => return a.cmp(b),
+        _ => {}
+    }
+    let numeric = (is_number(a) || is_enum(a)) && as_number(b.primitive()).is_some();
+    if numeric && let (Some(a), Some(b)) = (as_number(a.primitive()), as_number(b.primitive())) {
+        return a.total_cmp(&b);
+    }
+    as_text()
+}
+
+/// `-is [type]`, by the type's name or a usual short one.
+fn is_a(value: &Value, name: &str) -> bool {
+    let whole = match name.to_lowercase().as_str() {
+        "string" => "System.String",
+        "int" | "int32" => "System.Int32",
+        "long" | "int64" => "System.Int64",
+        "double" => "System.Double",
+        "bool" | "boolean" => "System.Boolean",
+        "datetime" => "System.DateTime",
+        "timespan" => "System.TimeSpan",
+        "guid" => "System.Guid",
+        "hashtable" => "System.Collections.Hashtable",
+        "pscustomobject" | "psobject" | "pscustom" => "System.Management.Automation.PSCustomObject",
+        "array" | "object[]" => return value.items().is_some(),
+        "object" => return *value != Value::Null,
+        _ => name,
+    };
+    value.is_type(whole) || value.is_type(&format!("System.{whole}"))
+}
+
+fn pattern(text: &str, sensitive: bool) -> Result<regex::Regex, LineError> {
+    regex::RegexBuilder::new(text).case_insensitive(!sensitive).build().map_err(|_| {
+        LineError(format!("Invalid pattern '{text}': it is no regular expression (-like takes wildcards)."))
+    })
+}
+
+/// Something done to a text, or to each of a list of them.
+fn each(value: &Value, of: impl Fn(&str) -> Result<String, LineError>) -> Result<Value, LineError> {
+    match value.items() {
+        Some(items) => {
+            let done = items.iter().map(|item| of(&item.display_text()).map(Value::String));
+            done.collect::<Result<Vec<_>, _>>().map(Value::array)
+        }
+        None => of(&value.display_text()).map(Value::String),
+    }
+}
+
+fn replaced(word: Word, text: &str, with: &Value) -> Result<String, LineError> {
+    let (wanted, instead) = match with.items() {
+        Some([wanted, instead, ..]) => (wanted.display_text(), instead.display_text()),
+        Some([wanted]) => (wanted.display_text(), String::new()),
+        Some([]) => return Ok(text.to_owned()),
+        None => (with.display_text(), String::new()),
+    };
+    // `$1x` is group 1 and an x in .NET; here it needs braces for that.
+    let groups = regex::Regex::new(r"\$(\d+)").map_err(|error| LineError(error.to_string()))?;
+    let instead = groups.replace_all(&instead, "$${$1}");
+    Ok(pattern(&wanted, word.sensitive)?.replace_all(text, instead.as_ref()).into_owned())
+}
+
+fn split(word: Word, a: &Value, b: &Value) -> Result<Value, LineError> {
+    let wanted = b.items().and_then(|items| items.first()).unwrap_or(b).display_text();
+    let pattern = pattern(&wanted, word.sensitive)?;
+    let all = texts(a);
+    Ok(Value::array(all.iter().flat_map(|text| pattern.split(text)).map(Value::from)))
+}
+
+fn range(a: &Value, b: &Value) -> Result<Value, LineError> {
+    let end = |value: &Value| {
+        as_number(value).map(|number| number.round() as i64).ok_or_else(|| {
+            LineError(format!("Cannot convert value \"{}\" to type \"System.Int32\".", value.display_text()))
+        })
+    };
+    let (from, to) = (end(a)?, end(b)?);
+    if from.abs_diff(to) >= LONGEST_RANGE.unsigned_abs() {
+        return Err(LineError(format!(
+            "A range of more than {LONGEST_RANGE} numbers is more than the console takes."
+        )));
+    }
+    let numbers: Vec<i64> = if from <= to { (from..=to).collect() } else { (to..=from).rev().collect() };
+    Ok(Value::array(numbers.into_iter().map(integer)))
+}
+
+fn integer(number: i64) -> Value {
+    i32::try_from(number).map_or(Value::I64(number), Value::I32)
+}
+
+/// `'{0} of {1}' -f $a, $b`; formats of numbers and dates are the script engine's.
+fn format(a: &Value, b: &Value) -> Result<Value, LineError> {
+    let form = a.display_text();
+    let arguments = texts(b);
+    let mut text = String::new();
+    let mut rest = form.as_str();
+    while let Some(at) = rest.find(['{', '}']) {
+        text.push_str(&rest[..at]);
+        let doubled = rest[at..].starts_with("{{") || rest[at..].starts_with("}}");
+        if doubled {
+            text.push_str(&rest[at..=at]);
+            rest = &rest[at + 2..];
+            continue;
+        }
+        let end = rest[at..].find('}').filter(|_| rest[at..].starts_with('{'));
+        let Some(end) = end else {
+            return Err(LineError(
+                "Error formatting a string: Input string was not in a correct format.".into(),
+            ));
+        };
+        let inner = &rest[at + 1..at + end];
+        let (index, width) = inner.split_once(',').unwrap_or((inner, "0"));
+        let (Ok(index), Ok(width)) = (index.trim().parse::<usize>(), width.trim().parse::<i16>()) else {
+            return Err(LineError::script(&format!("The format '{{{inner}}}'")));
+        };
+        let argument = arguments.get(index).ok_or_else(|| {
+            LineError("Error formatting a string: Index (zero based) must be greater than or equal to zero and less than the size of the argument list.".into())
+        })?;
+        let wide = usize::from(width.unsigned_abs());
+        text.push_str(&if width < 0 { format!("{argument:<wide$}") } else { format!("{argument:>wide$}") });
+        rest = &rest[at + end + 1..];
+    }
+    text.push_str(rest);
+    Ok(Value::String(text))
+}
+
+fn arithmetic(operator: Binary, a: &Value, b: &Value) -> Result<Value, LineError> {
+    match (operator, a) {
+        (Binary::Add, Value::Null) => return Ok(b.clone()),
+        (Binary::Add, Value::String(text)) => return Ok(Value::String(text.clone() + &b.display_text())),
+        (Binary::Add, list) if list.items().is_some() => {
+            let mut items = list.items().unwrap_or_default().to_vec();
+            match b.items() {
+                Some(more) => items.extend_from_slice(more),
+                None => items.push(b.clone()),
+            }
+            return Ok(Value::array(items));
+        }
+        _ => {}
+    }
+    let sign = match operator {
+        Binary::Add => "+",
+        Binary::Subtract => "-",
+        Binary::Multiply => "*",
+        Binary::Divide => "/",
+        _ => "%",
+    };
+    let number = |value: &Value| match value {
+        Value::Null => Some(0.0),
+        Value::Bool(one) => Some(f64::from(u8::from(*one))),
+        other => as_number(other.primitive()),
+    };
+    let (Some(x), Some(y)) = (number(a), number(b)) else {
+        let kind = |value: &Value| {
+            value.type_names().first().map_or_else(|| "null".to_owned(), |name| (*name).to_owned())
+        };
+        return Err(LineError::script(&format!("'{sign}' between {} and {}", kind(a), kind(b))));
+    };
+    let whole = |value: &Value, number: f64| match value.as_i64() {
+        Some(number) => Some(number),
+        None => (matches!(value, Value::Null | Value::Bool(_) | Value::String(_)) && number.fract() == 0.0)
+            .then_some(number as i64),
+    };
+    if let (Some(x), Some(y)) = (whole(a, x), whole(b, y)) {
+        if y == 0 && matches!(operator, Binary::Divide | Binary::Remainder) {
+            return Err(LineError("Attempted to divide by zero.".into()));
+        }
+        let exact = match operator {
+            Binary::Add => x.checked_add(y),
+            Binary::Subtract => x.checked_sub(y),
+            Binary::Multiply => x.checked_mul(y),
+            Binary::Divide => x.checked_div(y).filter(|_| x.checked_rem(y) == Some(0)),
+            _ => x.checked_rem(y),
+        };
+        if let Some(exact) = exact {
+            return Ok(integer(exact));
+        }
+    }
+    Ok(Value::Double(match operator {
+        Binary::Add => x + y,
+        Binary::Subtract => x - y,
+        Binary::Multiply => x * y,
+        Binary::Divide => x / y,
+        _ => x % y,
+    }))
+}

@@ -1,0 +1,171 @@
+//! Commands, their arguments, and where their output goes.
+
+use super::number::number;
+use super::{Parsed, Parser, is_dash, is_double_quote, is_name, is_single_quote};
+use crate::line::syntax::{Arg, CommandLine, Expr, Redirection, Stream, Target};
+use crate::psrp::clixml::Value;
+
+/// Words that begin what only a script engine can run.
+const KEYWORDS: [&str; 18] = [
+    "if", "else", "foreach", "for", "while", "do", "switch", "function", "filter", "param", "try", "catch",
+    "trap", "throw", "return", "class", "enum", "using",
+];
+
+fn ends_word(letter: char) -> bool {
+    letter.is_whitespace() || matches!(letter, '|' | ';' | ',' | '(' | ')' | '{' | '}' | '&' | '<' | '>')
+}
+
+impl Parser {
+    pub(super) fn command(&mut self, redirections: &mut Vec<Redirection>) -> Parsed<CommandLine> {
+        if matches!(self.peek(), Some('&' | '.')) && self.peek_at(1).is_none_or(char::is_whitespace) {
+            return self.script("The call operator");
+        }
+        let name = match self.word()? {
+            Some(Expr::Literal(name)) => name.display_text(),
+            Some(_) => return self.script("A command whose name is computed"),
+            None => return self.wrong("An empty pipe element is not allowed."),
+        };
+        if KEYWORDS.iter().any(|one| one.eq_ignore_ascii_case(&name)) && !name.eq_ignore_ascii_case("foreach")
+        {
+            return self.script(&format!("'{name}'"));
+        }
+        let mut arguments = Vec::new();
+        loop {
+            self.redirections(redirections)?;
+            match self.peek() {
+                None | Some('|' | ';' | '\n' | '&' | ')' | '}') => break,
+                Some('<') => return self.wrong("The '<' operator is reserved for future use."),
+                Some(letter)
+                    if is_dash(letter) && self.peek_at(1).is_some_and(|next| next.is_alphabetic()) =>
+                {
+                    arguments.push(self.parameter()?);
+                }
+                Some(_) => arguments.push(Arg::Value(self.arguments()?)),
+            }
+        }
+        // `foreach` is the cmdlet in a pipeline, and a statement where it stands first.
+        if name.eq_ignore_ascii_case("foreach")
+            && matches!(arguments.as_slice(), [Arg::Value(_), Arg::Value(_)])
+        {
+            return self.script("'foreach'");
+        }
+        Ok(CommandLine { name, arguments })
+    }
+
+    fn parameter(&mut self) -> Parsed<Arg> {
+        self.at += 1;
+        let name = self.name();
+        if !self.take(':') {
+            return Ok(Arg::Parameter { name, value: None });
+        }
+        self.blank(false);
+        Ok(Arg::Parameter { name, value: Some(self.arguments()?) })
+    }
+
+    /// One value, or several with commas between them.
+    fn arguments(&mut self) -> Parsed<Expr> {
+        let mut all = vec![self.argument()?];
+        loop {
+            let before = self.at;
+            self.blank(false);
+            if !self.take(',') {
+                self.at = before;
+                break;
+            }
+            self.blank(true);
+            if self.peek().is_none() {
+                return self.unfinished("Missing expression after ','.");
+            }
+            all.push(self.argument()?);
+        }
+        Ok(if all.len() == 1 { all.swap_remove(0) } else { Expr::Array(all) })
+    }
+
+    fn argument(&mut self) -> Parsed<Expr> {
+        let (first, second) = (self.peek(), self.peek_at(1));
+        let computed = match first {
+            Some('@') => {
+                matches!(second, Some('(' | '{'))
+                    || second.is_some_and(|one| is_single_quote(one) || is_double_quote(one))
+            }
+            Some('$') => second.is_some_and(|one| is_name(one) || matches!(one, '(' | '{')),
+            Some('(' | '{') => true,
+            Some(letter) => is_single_quote(letter) || is_double_quote(letter),
+            None => return self.unfinished("A value is missing."),
+        };
+        if computed {
+            let start = self.at;
+            let value = self.primary()?;
+            // `$home/x` is one word, whose variable is looked up in it.
+            let goes_on =
+                first == Some('$') && second != Some('(') && self.peek().is_some_and(|next| !ends_word(next));
+            if !goes_on {
+                return Ok(value);
+            }
+            self.at = start;
+        }
+        if first == Some('@') {
+            return self.script("Splatting");
+        }
+        match self.word()? {
+            Some(Expr::Literal(Value::String(word))) => Ok(number(&word).unwrap_or(Expr::text(word))),
+            Some(word) => Ok(word),
+            None => self.wrong("A value is missing."),
+        }
+    }
+
+    /// A bare word, as a command's name or an argument is: with quotes and variables in it, perhaps.
+    pub(super) fn word(&mut self) -> Parsed<Option<Expr>> {
+        let start = self.at;
+        let mut parts = Vec::new();
+        let mut text = String::new();
+        while let Some(letter) = self.peek().filter(|letter| !ends_word(*letter)) {
+            if is_single_quote(letter) && self.at > start {
+                self.single_quoted(&mut text)?;
+            } else if is_double_quote(letter) && self.at > start {
+                self.double_quoted(&mut parts, &mut text)?;
+            } else {
+                self.expandable(&mut parts, &mut text)?;
+            }
+        }
+        Ok((self.at > start).then(|| super::text::joined(parts, text)))
+    }
+
+    /// `> file`, `2>&1` and their kin, as many as there are.
+    pub(super) fn redirections(&mut self, all: &mut Vec<Redirection>) -> Parsed<()> {
+        loop {
+            self.blank(false);
+            let (first, second) = (self.peek(), self.peek_at(1));
+            let from = match (first, second) {
+                (Some('>'), _) => Stream::Output,
+                (Some('1'), Some('>')) => Stream::Output,
+                (Some('2'), Some('>')) => Stream::Error,
+                (Some('3'), Some('>')) => Stream::Warning,
+                (Some('4'), Some('>')) => Stream::Verbose,
+                (Some('5'), Some('>')) => Stream::Debug,
+                (Some('6'), Some('>')) => Stream::Information,
+                (Some('*'), Some('>')) => Stream::All,
+                _ => return Ok(()),
+            };
+            self.at += if first == Some('>') { 1 } else { 2 };
+            if all.iter().any(|one| one.from == from) {
+                return self.wrong("One stream can't be redirected twice.");
+            }
+            let append = self.take('>');
+            let to = if !append && self.peek() == Some('&') {
+                if self.peek_at(1) != Some('1') || from == Stream::Output {
+                    return self.wrong("A stream can be merged into the output only: 2>&1, 3>&1, *>&1.");
+                }
+                self.at += 2;
+                Target::Output
+            } else {
+                self.blank(false);
+                if self.peek().is_none_or(|next| matches!(next, '|' | ';' | '\n' | ')' | '>')) {
+                    return self.wrong("Missing file specification after redirection operator.");
+                }
+                Target::File { path: self.argument()?, append }
+            };
+            all.push(Redirection { from, to });
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Strings in quotes, here-strings and script blocks.
+
+use super::{Parsed, Parser, is_double_quote, is_name, is_single_quote};
+use crate::line::syntax::Expr;
+use crate::psrp::clixml::Value;
+
+/// A text of parts, some of which are computed.
+pub fn joined(mut parts: Vec<Expr>, text: String) -> Expr {
+    if parts.is_empty() {
+        return Expr::text(text);
+    }
+    if !text.is_empty() {
+        parts.push(Expr::text(text));
+    }
+    Expr::Parts(parts)
+}
+
+impl Parser {
+    /// `{ … }` up to its end, brackets and quotes in it counted.
+    pub(super) fn block(&mut self) -> Parsed<Expr> {
+        self.at += 1;
+        let mut text = String::new();
+        let mut open = 1;
+        while let Some(letter) = self.next() {
+            match letter {
+                '{' => open += 1,
+                '}' => open -= 1,
+                _ => {}
+            }
+            if open == 0 {
+                return Ok(Expr::Block(text));
+            }
+            text.push(letter);
+            if letter == '`' {
+                text.extend(self.next());
+            } else if is_single_quote(letter) || is_double_quote(letter) {
+                let double = is_double_quote(letter);
+                while let Some(inner) = self.next() {
+                    text.push(inner);
+                    if inner == '`' && double {
+                        text.extend(self.next());
+                    } else if if double { is_double_quote(inner) } else { is_single_quote(inner) } {
+                        break;
+                    }
+                }
+            }
+        }
+        self.unfinished("Missing closing '}' in statement block or type definition.")
+    }
+
+    /// A string in quotes of either kind.
+    pub(super) fn quoted(&mut self) -> Parsed<Expr> {
+        let (mut parts, mut text) = (Vec::new(), String::new());
+        if self.peek().is_some_and(is_single_quote) {
+            self.single_quoted(&mut text)?;
+        } else {
+            self.double_quoted(&mut parts, &mut text)?;
+        }
+        Ok(joined(parts, text))
+    }
+
+    pub(super) fn single_quoted(&mut self, text: &mut String) -> Parsed<()> {
+        self.at += 1;
+        while let Some(letter) = self.next() {
+            if !is_single_quote(letter) {
+                text.push(letter);
+            } else if self.peek().is_some_and(is_single_quote) {
+                text.push(letter);
+                self.at += 1;
+            } else {
+                return Ok(());
+            }
+        }
+        self.unfinished("The string is missing the terminator: '.")
+    }
+
+    pub(super) fn double_quoted(&mut self, parts: &mut Vec<Expr>, text: &mut String) -> Parsed<()> {
+        self.at += 1;
+        while let Some(letter) = self.peek() {
+            if is_double_quote(letter) {
+                self.at += 1;
+                if !self.peek().is_some_and(is_double_quote) {
+                    return Ok(());
+                }
+                self.at += 1;
+                text.push(letter);
+            } else {
+                self.expandable(parts, text)?;
+            }
+        }
+        self.unfinished("The string is missing the terminator: \".")
+    }
+
+    /// One letter of a string in double quotes, or what stands for it.
+    pub(super) fn expandable(&mut self, parts: &mut Vec<Expr>, text: &mut String) -> Parsed<()> {
+        match (self.peek(), self.peek_at(1)) {
+            (Some('`'), Some(escaped)) => {
+                self.at += 2;
+                text.push(match escaped {
+                    'n' => '\n',
+                    't' => '\t',
+                    'r' => '\r',
+                    '0' => '\0',
+                    'a' => '\u{7}',
+                    'b' => '\u{8}',
+                    'e' => '\u{1b}',
+                    'f' => '\u{c}',
+                    'v' => '\u{b}',
+                    other => other,
+                });
+            }
+            (Some('$'), Some(next)) if is_name(next) || matches!(next, '(' | '{') => {
+                if !text.is_empty() {
+                    parts.push(Expr::text(std::mem::take(text)));
+                }
+                if parts.is_empty() {
+                    // The whole is a string, even where the variable is all there is of it.
+                    parts.push(Expr::Literal(Value::String(String::new())));
+                }
+                // In a string, `.Property` is text.
+                parts.push(if next == '(' { self.group(2)? } else { self.variable()? });
+            }
+            _ => text.extend(self.next()),
+        }
+        Ok(())
+    }
+
+    pub(super) fn here_string(&mut self) -> Parsed<Expr> {
+        let plain = self.peek_at(1).is_some_and(is_single_quote);
+        self.at += 2;
+        loop {
+            match self.next() {
+                Some('\n') => break,
+                Some(letter) if letter.is_whitespace() => {}
+                Some(_) => {
+                    return self.wrong(
+                        "No characters are allowed after a here-string header but before the end of the line.",
+                    );
+                }
+                None => return self.unfinished("The string is missing the terminator: '@."),
+            }
+        }
+        let mut parts = Vec::new();
+        let mut text = String::new();
+        let mut fresh = true;
+        while let Some(letter) = self.peek() {
+            let quote = if plain { is_single_quote(letter) } else { is_double_quote(letter) };
+            if fresh && quote && self.peek_at(1) == Some('@') {
+                self.at += 2;
+                // The line end before the closing quote is not part of it.
+                if text.ends_with('\n') {
+                    text.pop();
+                    if text.ends_with('\r') {
+                        text.pop();
+                    }
+                }
+                return Ok(joined(parts, text));
+            }
+            fresh = letter == '\n';
+            if plain {
+                text.push(letter);
+                self.at += 1;
+            } else {
+                self.expandable(&mut parts, &mut text)?;
+            }
+        }
+        self.unfinished("The string is missing the terminator: '@.")
+    }
+}

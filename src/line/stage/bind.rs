@@ -1,0 +1,154 @@
+//! A local cmdlet's arguments by parameter.
+
+use crate::line::error::LineError;
+use crate::line::evaluate::{Scope, Variables, evaluate};
+use crate::line::syntax::{Arg, CommandLine};
+use crate::psrp::clixml::Value;
+
+/// What a parameter takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// A value, without the parameter's name too, in the order of the parameters.
+    Position,
+    /// A value, with the parameter's name only.
+    Named,
+    Switch,
+}
+
+/// One parameter of a local cmdlet.
+pub type Parameter = (&'static str, Takes);
+
+/// What was given to a local cmdlet.
+pub struct Bound {
+    pub name: &'static str,
+    pub variables: Variables,
+    given: Vec<(&'static str, Value)>,
+}
+
+impl Bound {
+    pub fn new(
+        name: &'static str,
+        command: &CommandLine,
+        parameters: &[Parameter],
+        variables: &Variables,
+    ) -> Result<Self, LineError> {
+        let scope = Scope::outer(variables);
+        let mut given: Vec<(&'static str, Value)> = Vec::new();
+        let mut arguments = command.arguments.iter().peekable();
+        while let Some(argument) = arguments.next() {
+            let (parameter, value) = match argument {
+                Arg::Value(value) => {
+                    let first = parameters.iter().find(|(one, takes)| {
+                        *takes == Takes::Position && !given.iter().any(|(has, _)| has == one)
+                    });
+                    let Some((first, _)) = first else {
+                        return Err(LineError(format!(
+                            "{name}: A positional parameter cannot be found that accepts argument '{}'.",
+                            evaluate(value, scope)?.display_text()
+                        )));
+                    };
+                    (*first, evaluate(value, scope)?)
+                }
+                Arg::Parameter { name: written, value } => {
+                    let (parameter, takes) = find(name, written, parameters)?;
+                    let value = match (value, takes) {
+                        (Some(value), _) => evaluate(value, scope)?,
+                        (None, Takes::Switch) => Value::Bool(true),
+                        (None, _) => match arguments.next_if(|next| matches!(next, Arg::Value(_))) {
+                            Some(Arg::Value(value)) => evaluate(value, scope)?,
+                            _ => {
+                                return Err(LineError(format!(
+                                    "{name}: Missing an argument for parameter '{parameter}'. Specify a parameter and \
+                                     try again."
+                                )));
+                            }
+                        },
+                    };
+                    (parameter, value)
+                }
+            };
+            if given.iter().any(|(has, _)| *has == parameter) {
+                return Err(LineError(format!(
+                    "{name}: Cannot bind parameter because parameter '{parameter}' is specified more than once."
+                )));
+            }
+            given.push((parameter, value));
+        }
+        Ok(Self { name, variables: variables.clone(), given })
+    }
+
+    pub fn get(&self, parameter: &str) -> Option<&Value> {
+        self.given.iter().find(|(one, _)| *one == parameter).map(|(_, value)| value)
+    }
+
+    pub fn switch(&self, parameter: &str) -> bool {
+        self.get(parameter).is_some_and(crate::line::value::truth)
+    }
+
+    pub fn text(&self, parameter: &str) -> Option<String> {
+        self.get(parameter).map(Value::display_text)
+    }
+
+    /// A list's items, or the one value.
+    pub fn values(&self, parameter: &str) -> Vec<Value> {
+        match self.get(parameter) {
+            None => Vec::new(),
+            Some(value) => value.items().map_or_else(|| vec![value.clone()], <[Value]>::to_vec),
+        }
+    }
+
+    /// A list of names.
+    pub fn names(&self, parameter: &str) -> Vec<String> {
+        self.values(parameter).iter().map(Value::display_text).collect()
+    }
+
+    pub fn count(&self, parameter: &str) -> Result<Option<usize>, LineError> {
+        let Some(text) = self.text(parameter) else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| {
+            self.wrong(&format!(
+                "Cannot bind parameter '{parameter}': \"{text}\" is no number that it takes."
+            ))
+        })
+    }
+
+    pub fn wrong(&self, message: &str) -> LineError {
+        LineError(format!("{}: {message}", self.name))
+    }
+
+    /// A value that must be one of `known`.
+    pub fn one_of<T: Copy>(
+        &self,
+        parameter: &str,
+        known: &[(&str, T)],
+        otherwise: T,
+    ) -> Result<T, LineError> {
+        let Some(text) = self.text(parameter) else { return Ok(otherwise) };
+        known.iter().find(|(name, _)| name.eq_ignore_ascii_case(&text)).map(|(_, one)| *one).ok_or_else(
+            || {
+                let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
+                self.wrong(&format!(
+                    "Cannot bind parameter '{parameter}': \"{text}\" is none of {}.",
+                    names.join(", ")
+                ))
+            },
+        )
+    }
+}
+
+fn find(cmdlet: &str, written: &str, parameters: &[Parameter]) -> Result<Parameter, LineError> {
+    let begins =
+        |name: &str| name.get(..written.len()).is_some_and(|start| start.eq_ignore_ascii_case(written));
+    let exact = parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case(written));
+    let mut near = parameters.iter().filter(|(name, _)| begins(name));
+    match (exact, near.next(), near.next()) {
+        (Some(one), ..) | (None, Some(one), None) => Ok(*one),
+        (None, Some(_), Some(_)) => Err(LineError(format!(
+            "{cmdlet}: Parameter cannot be processed because the parameter name '{written}' is ambiguous."
+        ))),
+        (None, None, _) => Err(LineError(format!(
+            "{cmdlet}: A parameter cannot be found that matches parameter name '{written}'. The console's own {cmdlet} \
+             takes {}; pwsh has the whole one.",
+            parameters.iter().map(|(name, _)| format!("-{name}")).collect::<Vec<_>>().join(", ")
+        ))),
+    }
+}

@@ -1,0 +1,157 @@
+//! ConvertTo-Csv and Export-Csv, as PowerShell 7 writes them (CsvCommands.cs).
+
+use super::bind::{Bound, Parameter, Takes};
+use super::file::File;
+use super::{Stage, all};
+use crate::line::draw::property_names;
+use crate::line::error::LineError;
+use crate::line::value::access;
+use crate::psrp::clixml::Value;
+
+/// What both cmdlets take beside their own.
+pub const COMMON: [Parameter; 7] = [
+    ("Delimiter", Takes::Named),
+    ("UseQuotes", Takes::Named),
+    ("QuoteFields", Takes::Named),
+    ("NoTypeInformation", Takes::Switch),
+    ("IncludeTypeInformation", Takes::Switch),
+    ("NoHeader", Takes::Switch),
+    ("UseCulture", Takes::Switch),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quotes {
+    Always,
+    AsNeeded,
+    Never,
+}
+
+struct Form {
+    delimiter: String,
+    quotes: Quotes,
+    quoted_fields: Option<Vec<String>>,
+    typed: bool,
+    header: bool,
+}
+
+impl Form {
+    fn read(bound: &Bound) -> Result<Self, LineError> {
+        let quotes = [("Always", Quotes::Always), ("AsNeeded", Quotes::AsNeeded), ("Never", Quotes::Never)];
+        let delimiter = bound.text("Delimiter").unwrap_or_else(|| ",".to_owned());
+        if delimiter.chars().count() != 1 {
+            return Err(bound.wrong(&format!("\"{delimiter}\" is no delimiter: give one character.")));
+        }
+        Ok(Self {
+            delimiter,
+            quotes: bound.one_of("UseQuotes", &quotes, Quotes::Always)?,
+            quoted_fields: bound.get("QuoteFields").map(|_| bound.names("QuoteFields")),
+            typed: bound.switch("IncludeTypeInformation"),
+            header: !bound.switch("NoHeader"),
+        })
+    }
+
+    fn cell(&self, column: &str, text: &str) -> String {
+        let always = match &self.quoted_fields {
+            Some(fields) => fields.iter().any(|field| field.eq_ignore_ascii_case(column)),
+            None => self.quotes == Quotes::Always,
+        };
+        let needs = self.quoted_fields.is_none()
+            && self.quotes == Quotes::AsNeeded
+            && (text.contains(['"', '\r', '\n']) || text.contains(&self.delimiter));
+        if always || needs { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+    }
+
+    fn header(&self, names: &[String]) -> String {
+        names.iter().map(|name| self.cell(name, name)).collect::<Vec<_>>().join(&self.delimiter)
+    }
+
+    fn row(&self, names: &[String], value: &Value) -> String {
+        let cell = |name: &String| match access(value, name) {
+            Value::Null => String::new(),
+            one => self.cell(name, &one.display_text()),
+        };
+        names.iter().map(cell).collect::<Vec<_>>().join(&self.delimiter)
+    }
+
+    fn lines(&self, values: &[Value]) -> Vec<String> {
+        let names = columns(values);
+        let mut lines = Vec::new();
+        if self.typed {
+            lines.extend(
+                values
+                    .first()
+                    .and_then(|first| first.type_names().first().map(|name| format!("#TYPE {name}"))),
+            );
+        }
+        if self.header && !names.is_empty() {
+            lines.push(self.header(&names));
+        }
+        lines.extend(values.iter().map(|value| self.row(&names, value)));
+        lines
+    }
+}
+
+/// The first object's properties; a string has its length.
+fn columns(values: &[Value]) -> Vec<String> {
+    match values.first() {
+        Some(Value::String(_)) => vec!["Length".into()],
+        Some(first) if first.entries().is_some() => {
+            first.entries().unwrap_or_default().iter().map(|(key, _)| key.display_text()).collect()
+        }
+        Some(first) => property_names(first),
+        None => Vec::new(),
+    }
+}
+
+pub fn convert(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
+    let form = Form::read(bound)?;
+    Ok(all(move |values: Vec<Value>| Ok(form.lines(&values).into_iter().map(Value::String).collect())))
+}
+
+pub fn export(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
+    let form = Form::read(bound)?;
+    let file = File::read(bound, "Path")?;
+    let force = bound.switch("Force");
+    Ok(all(move |values: Vec<Value>| {
+        let known = if file.append { file.first_line() } else { None };
+        let lines = match known.map(|line| fields(&line, &form.delimiter)) {
+            Some(names) => {
+                let own = columns(&values);
+                let missing = names.iter().find(|name| !own.iter().any(|one| one.eq_ignore_ascii_case(name)));
+                if let Some(missing) = missing.filter(|_| !force && !values.is_empty()) {
+                    return Err(LineError(format!(
+                        "Export-Csv: Cannot append CSV content to the following file: {}. The appended object does \
+                         not have a property that corresponds to the following column: {missing}. To continue with \
+                         mismatched properties, add the -Force parameter, and then retry the command.",
+                        file.path.display()
+                    )));
+                }
+                values.iter().map(|value| form.row(&names, value)).collect()
+            }
+            None => form.lines(&values),
+        };
+        file.write(&lines)?;
+        Ok(Vec::new())
+    }))
+}
+
+/// The columns of a header line.
+fn fields(line: &str, delimiter: &str) -> Vec<String> {
+    let mut fields = vec![String::new()];
+    let mut quoted = false;
+    let mut letters = line.chars().peekable();
+    while let Some(letter) = letters.next() {
+        if letter == '"' {
+            if quoted && letters.next_if_eq(&'"').is_some() {
+                fields.iter_mut().last().into_iter().for_each(|field| field.push('"'));
+            } else {
+                quoted = !quoted;
+            }
+        } else if !quoted && delimiter.starts_with(letter) {
+            fields.push(String::new());
+        } else {
+            fields.iter_mut().last().into_iter().for_each(|field| field.push(letter));
+        }
+    }
+    fields
+}

@@ -1,0 +1,148 @@
+//! Sort-Object, Group-Object and Measure-Object: what needs all objects before it answers.
+
+use std::cmp::Ordering;
+
+use super::bind::Bound;
+use super::property::Property;
+use super::{Stage, all};
+use crate::line::error::LineError;
+use crate::line::evaluate::Variables;
+use crate::line::operate::order;
+use crate::line::value::{as_number, member, typed_object};
+use crate::psrp::clixml::Value;
+
+/// An object's values that it is sorted or grouped by; its own value where no property is named.
+fn keys(properties: &[Property], value: &Value, variables: &Variables) -> Vec<Value> {
+    if properties.is_empty() {
+        return vec![value.clone()];
+    }
+    properties.iter().map(|property| property.of(value, variables).unwrap_or_default()).collect()
+}
+
+fn in_order(a: &[Value], b: &[Value], sensitive: bool, descending: impl Fn(usize) -> bool) -> Ordering {
+    let orders = a.iter().zip(b).enumerate().map(|(index, (a, b))| {
+        let order = order(a, b, sensitive);
+        if descending(index) { order.reverse() } else { order }
+    });
+    orders.fold(Ordering::Equal, Ordering::then)
+}
+
+pub fn sort(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
+    let properties = Property::all(bound, "Property")?;
+    let variables = bound.variables.clone();
+    let (down, unique) = (bound.switch("Descending"), bound.switch("Unique"));
+    let sensitive = bound.switch("CaseSensitive");
+    let (top, bottom) = (bound.count("Top")?, bound.count("Bottom")?);
+    Ok(all(move |values: Vec<Value>| {
+        let descending = |index: usize| properties.get(index).and_then(|one| one.descending).unwrap_or(down);
+        let mut keyed: Vec<(Vec<Value>, Value)> =
+            values.into_iter().map(|value| (keys(&properties, &value, &variables), value)).collect();
+        keyed.sort_by(|(a, _), (b, _)| in_order(a, b, sensitive, descending));
+        if unique {
+            keyed.dedup_by(|(a, _), (b, _)| in_order(a, b, sensitive, descending).is_eq());
+        }
+        let skip = bottom.map_or(0, |bottom| keyed.len().saturating_sub(bottom));
+        let take = top.unwrap_or(usize::MAX);
+        Ok(keyed.into_iter().map(|(_, value)| value).skip(skip).take(take).collect())
+    }))
+}
+
+pub fn group(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
+    let properties = Property::all(bound, "Property")?;
+    let variables = bound.variables.clone();
+    let (bare, sensitive) = (bound.switch("NoElement"), bound.switch("CaseSensitive"));
+    Ok(all(move |values: Vec<Value>| {
+        let mut groups: Vec<(Vec<Value>, Vec<Value>)> = Vec::new();
+        for value in values {
+            let key = keys(&properties, &value, &variables);
+            let same = |(known, _): &&mut (Vec<Value>, Vec<Value>)| {
+                in_order(known, &key, sensitive, |_| false).is_eq()
+            };
+            match groups.iter_mut().find(same) {
+                Some((_, members)) => members.push(value),
+                None => groups.push((key, vec![value])),
+            }
+        }
+        groups.sort_by(|(a, _), (b, _)| in_order(a, b, sensitive, |_| false));
+        let shown = groups.into_iter().map(|(key, members)| {
+            let count = i32::try_from(members.len()).unwrap_or(i32::MAX);
+            let name = key.iter().map(Value::display_text).collect::<Vec<_>>().join(", ");
+            let mut properties =
+                vec![("Count".to_owned(), Value::I32(count)), ("Name".to_owned(), Value::String(name))];
+            if !bare {
+                properties.push(("Group".to_owned(), Value::array(members)));
+            }
+            let kind = if bare { "GroupInfoNoElement" } else { "GroupInfo" };
+            typed_object(&format!("Microsoft.PowerShell.Commands.{kind}"), properties)
+        });
+        Ok(shown.collect())
+    }))
+}
+
+pub fn measure(bound: Bound) -> Box<dyn Stage> {
+    all(move |values: Vec<Value>| {
+        let properties = bound.names("Property");
+        if properties.is_empty() {
+            return measured(&bound, None, values).map(|one| vec![one]);
+        }
+        let mut measures = Vec::new();
+        for name in properties {
+            let of: Vec<Value> = values
+                .iter()
+                .filter_map(|value| member(value, &name))
+                .filter(|one| *one != Value::Null)
+                .collect();
+            if of.is_empty() {
+                return Err(bound.wrong(&format!(
+                    "The property \"{name}\" cannot be found in the input for any objects."
+                )));
+            }
+            measures.push(measured(&bound, Some(name), of)?);
+        }
+        Ok(measures)
+    })
+}
+
+fn measured(bound: &Bound, property: Option<String>, values: Vec<Value>) -> Result<Value, LineError> {
+    let every = bound.switch("AllStats");
+    let asked = |switch: &str| (every || bound.switch(switch)) && !values.is_empty();
+    let numbers: Vec<f64> = values.iter().filter_map(|value| as_number(value.primitive())).collect();
+    let numeric = asked("Sum") || asked("Average") || asked("StandardDeviation");
+    if numeric && numbers.len() < values.len() {
+        let odd = values.iter().find(|value| as_number(value.primitive()).is_none());
+        return Err(bound.wrong(&format!(
+            "Input object \"{}\" is not numeric.",
+            odd.map(Value::display_text).unwrap_or_default()
+        )));
+    }
+    let sum: f64 = numbers.iter().sum();
+    let mean = sum / numbers.len().max(1) as f64;
+    let squares: f64 = numbers.iter().map(|number| (number - mean).powi(2)).sum();
+    let deviation = (squares / numbers.len().saturating_sub(1).max(1) as f64).sqrt();
+    let some = |switch: &str, value: f64| if asked(switch) { Value::Double(value) } else { Value::Null };
+    // The largest and the smallest may be texts and dates.
+    let end = |switch: &str, wanted: Ordering| {
+        let best = asked(switch).then(|| {
+            values.iter().reduce(|best, one| if order(one, best, false) == wanted { one } else { best })
+        });
+        match best.flatten() {
+            Some(best) if numbers.len() == values.len() => {
+                as_number(best.primitive()).map_or(Value::Null, Value::Double)
+            }
+            best => best.cloned().unwrap_or_default(),
+        }
+    };
+    let count = i32::try_from(values.len()).unwrap_or(i32::MAX);
+    Ok(typed_object(
+        "Microsoft.PowerShell.Commands.GenericMeasureInfo",
+        vec![
+            ("Count".into(), Value::I32(count)),
+            ("Average".into(), some("Average", mean)),
+            ("Sum".into(), some("Sum", sum)),
+            ("Maximum".into(), end("Maximum", Ordering::Greater)),
+            ("Minimum".into(), end("Minimum", Ordering::Less)),
+            ("StandardDeviation".into(), some("StandardDeviation", deviation)),
+            ("Property".into(), property.map_or(Value::Null, Value::String)),
+        ],
+    ))
+}

@@ -1,0 +1,190 @@
+//! ConvertTo-Json, as PowerShell 7 writes it (JsonObject.cs).
+
+use super::Stage;
+use super::bind::Bound;
+use crate::line::draw::property_names;
+use crate::line::error::LineError;
+use crate::line::value::is_enum;
+use crate::psrp::clixml::Value;
+
+/// Levels that PowerShell takes at most.
+const DEEPEST: usize = 100;
+
+struct Json {
+    held: Vec<Value>,
+    writer: Writer,
+    as_array: bool,
+}
+
+pub fn json(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
+    let depth = bound.count("Depth")?.unwrap_or(2);
+    if depth > DEEPEST {
+        return Err(bound.wrong(&format!(
+            "The {depth} argument is greater than the maximum allowed range of {DEEPEST}."
+        )));
+    }
+    let writer = Writer {
+        text: String::new(),
+        deepest: depth,
+        compress: bound.switch("Compress"),
+        enums_as_text: bound.switch("EnumsAsStrings"),
+        truncated: false,
+    };
+    Ok(Box::new(Json { held: Vec::new(), writer, as_array: bound.switch("AsArray") }))
+}
+
+impl Stage for Json {
+    fn push(&mut self, value: Value, _: &mut Vec<Value>) -> Result<(), LineError> {
+        self.held.push(value);
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<Value>) -> Result<(), LineError> {
+        let mut held = std::mem::take(&mut self.held);
+        let whole = match held.len() {
+            0 => return Ok(()),
+            1 if !self.as_array => held.swap_remove(0),
+            _ => Value::array(held),
+        };
+        self.writer.value(&whole, 0);
+        out.push(Value::String(std::mem::take(&mut self.writer.text)));
+        Ok(())
+    }
+
+    fn warning(&mut self) -> Option<String> {
+        let depth = self.writer.deepest;
+        std::mem::take(&mut self.writer.truncated).then(|| {
+            format!("Resulting JSON is truncated as serialization has exceeded the set depth of {depth}.")
+        })
+    }
+}
+
+struct Writer {
+    text: String,
+    /// Levels that are written; what is deeper is its text.
+    deepest: usize,
+    compress: bool,
+    enums_as_text: bool,
+    truncated: bool,
+}
+
+impl Writer {
+    fn value(&mut self, value: &Value, level: usize) {
+        if self.enums_as_text && is_enum(value) {
+            return self.string(&value.display_text());
+        }
+        match value.primitive() {
+            Value::Null => self.text.push_str("null"),
+            Value::Bool(one) => self.text.push_str(if *one { "true" } else { "false" }),
+            Value::Single(number) => self.floating(f64::from(*number), value),
+            Value::Double(number) => self.floating(*number, value),
+            Value::Decimal(text) => {
+                let text = text.clone();
+                self.text.push_str(&text);
+                if !text.contains('.') {
+                    self.text.push_str(".0");
+                }
+            }
+            number if crate::line::value::is_number(number) => self.text.push_str(&number.display_text()),
+            Value::DateTime(text) => self.string(&shorter(text)),
+            Value::Bytes(bytes) => {
+                let bytes: Vec<Value> = bytes.iter().map(|byte| Value::U8(*byte)).collect();
+                self.nested(level, |writer| writer.array(&bytes, level), value);
+            }
+            Value::Object(_) => self.object(value, level),
+            other => self.string(&other.display_text()),
+        }
+    }
+
+    fn object(&mut self, value: &Value, level: usize) {
+        if let Some(items) = value.items() {
+            return self.nested(level, |writer| writer.array(items, level), value);
+        }
+        let entries: Vec<(String, &Value)> = match value.entries() {
+            Some(entries) => entries.iter().map(|(key, one)| (key.display_text(), one)).collect(),
+            None => property_names(value)
+                .into_iter()
+                .filter_map(|name| value.property(&name).map(|one| (name, one)))
+                .collect(),
+        };
+        if entries.is_empty() && value.entries().is_none() && !value.display_text().is_empty() {
+            return self.string(&value.display_text());
+        }
+        self.nested(level, |writer| writer.members(&entries, level), value);
+    }
+
+    /// What has a level of its own, or its text where that is too deep.
+    fn nested(&mut self, level: usize, write: impl FnOnce(&mut Self), value: &Value) {
+        if level > self.deepest {
+            self.truncated = true;
+            return self.string(&value.display_text());
+        }
+        write(self);
+    }
+
+    fn array(&mut self, items: &[Value], level: usize) {
+        self.text.push('[');
+        for (index, item) in items.iter().enumerate() {
+            self.next(index, level);
+            self.value(item, level + 1);
+        }
+        self.close(']', items.is_empty(), level);
+    }
+
+    fn members(&mut self, entries: &[(String, &Value)], level: usize) {
+        self.text.push('{');
+        for (index, (name, value)) in entries.iter().enumerate() {
+            self.next(index, level);
+            self.string(name);
+            self.text.push_str(if self.compress { ":" } else { ": " });
+            self.value(value, level + 1);
+        }
+        self.close('}', entries.is_empty(), level);
+    }
+
+    fn next(&mut self, index: usize, level: usize) {
+        if index > 0 {
+            self.text.push(',');
+        }
+        self.line(level + 1);
+    }
+
+    fn close(&mut self, bracket: char, empty: bool, level: usize) {
+        if !empty {
+            self.line(level);
+        }
+        self.text.push(bracket);
+    }
+
+    fn line(&mut self, level: usize) {
+        if !self.compress {
+            self.text.push('\n');
+            self.text.push_str(&"  ".repeat(level));
+        }
+    }
+
+    fn string(&mut self, text: &str) {
+        self.text.push_str(&serde_json::Value::from(text).to_string());
+    }
+
+    /// A whole double keeps its point: it is a double when it is read again.
+    fn floating(&mut self, number: f64, value: &Value) {
+        let text = value.display_text();
+        if !number.is_finite() {
+            return self.string(&text);
+        }
+        self.text.push_str(&text);
+        if !text.contains(['.', 'E']) {
+            self.text.push_str(".0");
+        }
+    }
+}
+
+/// A date without the zeros at the end of its fraction.
+fn shorter(date: &str) -> String {
+    let Some((seconds, rest)) = date.split_once('.') else { return date.to_owned() };
+    let end = rest.find(|one: char| !one.is_ascii_digit()).unwrap_or(rest.len());
+    let fraction = rest[..end].trim_end_matches('0');
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{seconds}{point}{fraction}{}", &rest[end..])
+}

@@ -1,0 +1,170 @@
+//! What a -Property names: properties, wildcards, script blocks, and calculated properties
+//! (about_Calculated_Properties).
+
+use super::bind::Bound;
+use crate::line::draw::{Alignment, property_names};
+use crate::line::error::LineError;
+use crate::line::evaluate::{Scope, Variables, evaluate};
+use crate::line::syntax::Expr;
+use crate::line::value::{access, like, truth};
+use crate::psrp::clixml::Value;
+
+/// Where a property's value is from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A property, or a wildcard.
+    Named(String),
+    /// A script block of expressions.
+    Computed(Vec<Expr>),
+}
+
+/// One entry of a -Property.
+#[derive(Clone, Debug)]
+pub struct Property {
+    /// Its name, where it is not that of the property: one that was given, or a script block's text.
+    pub label: Option<String>,
+    pub source: Source,
+    /// Sort-Object's `descending` or `ascending`.
+    pub descending: Option<bool>,
+    /// Columns of the screen.
+    pub width: Option<usize>,
+    pub alignment: Alignment,
+}
+
+/// Reads a script block that is run for each object.
+pub fn block(cmdlet: &str, text: &str) -> Result<Vec<Expr>, LineError> {
+    crate::line::parse::block(text).map_err(|error| LineError(format!("{cmdlet}: {{{text}}}: {error}")))
+}
+
+/// What a script block gives for an object: one value, several, or none.
+pub fn computed(block: &[Expr], this: &Value, variables: &Variables) -> Result<Value, LineError> {
+    let scope = Scope { variables, this: Some(this) };
+    match block {
+        [] => Ok(Value::Null),
+        [one] => evaluate(one, scope),
+        many => many.iter().map(|one| evaluate(one, scope)).collect::<Result<Vec<_>, _>>().map(Value::array),
+    }
+}
+
+impl Property {
+    /// Every entry of a parameter.
+    pub fn all(bound: &Bound, parameter: &str) -> Result<Vec<Self>, LineError> {
+        bound.values(parameter).iter().map(|value| Self::read(bound.name, value)).collect()
+    }
+
+    fn read(cmdlet: &str, value: &Value) -> Result<Self, LineError> {
+        let plain = |source| Self {
+            label: None,
+            source,
+            descending: None,
+            width: None,
+            alignment: Alignment::Undefined,
+        };
+        let source = |value: &Value| {
+            Ok::<_, LineError>(match value {
+                Value::ScriptBlock(text) => Source::Computed(block(cmdlet, text)?),
+                other => Source::Named(other.display_text()),
+            })
+        };
+        let Some(entries) = value.entries() else {
+            // A script block is called by its text.
+            let label =
+                if let Value::ScriptBlock(text) = value { Some(text.trim().to_owned()) } else { None };
+            return Ok(Self { label, ..plain(source(value)?) });
+        };
+        let mut read = plain(Source::Named(String::new()));
+        let mut has_expression = false;
+        for (key, value) in entries {
+            let written = key.display_text().to_lowercase();
+            let is = |name: &str| !written.is_empty() && name.starts_with(&written);
+            if is("name") || is("label") {
+                read.label = Some(value.display_text());
+            } else if is("expression") {
+                read.source = source(value)?;
+                has_expression = true;
+            } else if is("descending") {
+                read.descending = Some(truth(value));
+            } else if is("ascending") {
+                read.descending = Some(!truth(value));
+            } else if is("width") {
+                read.width = value.as_i64().and_then(|width| usize::try_from(width).ok());
+            } else if is("alignment") {
+                read.alignment = match value.display_text().to_lowercase().as_str() {
+                    "left" => Alignment::Left,
+                    "center" => Alignment::Center,
+                    "right" => Alignment::Right,
+                    other => {
+                        return Err(LineError(format!(
+                            "{cmdlet}: \"{other}\" is none of left, center, right."
+                        )));
+                    }
+                };
+            } else if is("formatstring") {
+                return Err(LineError::script(&format!("{cmdlet}: A format string")));
+            } else {
+                return Err(LineError(format!("{cmdlet}: The {} key is not valid.", key.display_text())));
+            }
+        }
+        if !has_expression {
+            return Err(LineError(format!(
+                "{cmdlet}: The expression of a calculated property is missing: @{{ Name = 'x'; Expression = {{ $_.Property }} }}."
+            )));
+        }
+        Ok(read)
+    }
+
+    /// Every property of an object.
+    pub fn everything() -> Self {
+        Self {
+            label: None,
+            source: Source::Named("*".into()),
+            descending: None,
+            width: None,
+            alignment: Alignment::Undefined,
+        }
+    }
+
+    /// This one, where its wildcard stands for the property `name`.
+    pub fn named(&self, name: &str) -> Self {
+        let source = match &self.source {
+            Source::Named(_) if self.label.is_none() => Source::Named(name.to_owned()),
+            other => other.clone(),
+        };
+        Self { source, ..self.clone() }
+    }
+
+    /// What the property is called.
+    pub fn title(&self) -> String {
+        match (&self.label, &self.source) {
+            (Some(label), _) | (None, Source::Named(label)) => label.clone(),
+            (None, Source::Computed(_)) => String::new(),
+        }
+    }
+
+    /// Its value for an object; a missing property is null.
+    pub fn of(&self, value: &Value, variables: &Variables) -> Result<Value, LineError> {
+        match &self.source {
+            Source::Named(name) => Ok(access(value, name)),
+            Source::Computed(block) => computed(block, value, variables),
+        }
+    }
+
+    /// The properties of an object that this names, with their values. What a script can't compute for
+    /// an object is null there, as in PowerShell.
+    pub fn pairs(&self, value: &Value, variables: &Variables) -> Vec<(String, Value)> {
+        if let Source::Named(pattern) = &self.source
+            && self.label.is_none()
+        {
+            let there = property_names(value);
+            if pattern.contains(['*', '?']) {
+                let matching = there.into_iter().filter(|name| like(pattern, name));
+                return matching.map(|name| (name.clone(), access(value, &name))).collect();
+            }
+            let known = there.into_iter().find(|name| name.eq_ignore_ascii_case(pattern));
+            let name = known.unwrap_or_else(|| pattern.clone());
+            return vec![(name, access(value, pattern))];
+        }
+        let of = self.of(value, variables).unwrap_or_default();
+        vec![(self.title(), of)]
+    }
+}

@@ -1,0 +1,129 @@
+//! How the endpoint's types are drawn: what its Get-FormatData tells.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use super::draw::Alignment;
+use super::stage::property::{Property, Source, block};
+use crate::psrp::clixml::Value;
+
+/// The columns or lines of a type.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    pub is_list: bool,
+    pub properties: Vec<Property>,
+}
+
+/// Views by type name; clones share them.
+#[derive(Clone, Debug)]
+pub struct Views(Arc<Mutex<HashMap<String, Shape>>>);
+
+/// The tables of types that no endpoint tells about, since every PowerShell has them
+/// (PowerShellCore_format_ps1xml.cs): column, width or 0, whether it stands right.
+type Known = (&'static str, &'static [(&'static str, usize, bool)]);
+
+const KNOWN: [Known; 4] = [
+    (
+        "Microsoft.PowerShell.Commands.GroupInfo",
+        &[("Count", 5, true), ("Name", 25, false), ("Group", 0, false)],
+    ),
+    ("Microsoft.PowerShell.Commands.GroupInfoNoElement", &[("Count", 5, true), ("Name", 25, false)]),
+    ("System.Collections.DictionaryEntry", &[("Name", 30, false), ("Value", 0, false)]),
+    (
+        "System.Management.Automation.CommandInfo",
+        &[("CommandType", 15, false), ("Name", 50, false), ("Version", 10, false), ("Source", 0, false)],
+    ),
+];
+
+impl Default for Views {
+    fn default() -> Self {
+        let column = |(name, width, right): &(&str, usize, bool)| Property {
+            label: Some((*name).to_owned()),
+            source: Source::Named((*name).to_owned()),
+            descending: None,
+            width: (*width > 0).then_some(*width),
+            alignment: if *right { Alignment::Right } else { Alignment::Left },
+        };
+        let shape = |columns: &[(&str, usize, bool)]| Shape {
+            is_list: false,
+            properties: columns.iter().map(column).collect(),
+        };
+        let known = KNOWN.iter().map(|(name, columns)| (name.to_lowercase(), shape(columns)));
+        Self(Arc::new(Mutex::new(known.collect())))
+    }
+}
+
+impl Views {
+    /// Takes an ExtendedTypeDefinition. Of several views of a type the first counts; what can't be
+    /// understood is passed over.
+    pub fn learn(&self, definition: &Value) {
+        let names = definition.property("TypeNames").and_then(Value::items).map(<[Value]>::to_vec);
+        let names = names.or_else(|| definition.property("TypeName").map(|name| vec![name.clone()]));
+        let views = definition.property("FormatViewDefinition").and_then(Value::items).unwrap_or_default();
+        let shape = views.iter().find_map(|view| shape(view.property("Control")?));
+        let (Some(names), Some(shape), Ok(mut known)) = (names, shape, self.0.lock()) else { return };
+        for name in names {
+            known.entry(name.display_text().to_lowercase()).or_insert_with(|| shape.clone());
+        }
+    }
+
+    /// The view of an object, by the most derived of its types that has one.
+    pub fn of(&self, value: &Value) -> Option<Shape> {
+        let known = self.0.lock().ok()?;
+        let names = value.type_names();
+        names.iter().find_map(|name| known.get(&plain(name)).cloned())
+    }
+}
+
+/// Types are the same on both sides of the wire.
+fn plain(name: &str) -> String {
+    name.strip_prefix("Deserialized.").unwrap_or(name).to_lowercase()
+}
+
+fn shape(control: &Value) -> Option<Shape> {
+    let list = |value: &Value, name: &str| value.property(name).and_then(Value::items).map(<[Value]>::to_vec);
+    if let Some(rows) = list(control, "Rows") {
+        let columns = list(rows.first()?, "Columns")?;
+        let headers = list(control, "Headers").unwrap_or_default();
+        let nothing = Value::Null;
+        let properties = columns
+            .iter()
+            .enumerate()
+            .map(|(index, column)| property(column, headers.get(index).unwrap_or(&nothing)))
+            .collect::<Option<Vec<_>>>()?;
+        return (!properties.is_empty()).then_some(Shape { is_list: false, properties });
+    }
+    let entries = list(control, "Entries")?;
+    let items = list(entries.first()?, "Items")?;
+    let properties = items.iter().map(|item| property(item, item)).collect::<Option<Vec<_>>>()?;
+    (!properties.is_empty()).then_some(Shape { is_list: true, properties })
+}
+
+/// A column with its header, or a list's item, which is both.
+fn property(entry: &Value, header: &Value) -> Option<Property> {
+    let text = |value: Option<&Value>| value.map(Value::display_text).filter(|text| !text.is_empty());
+    let shown = entry.property("DisplayEntry")?;
+    let value = text(shown.property("Value"))?;
+    let source = match text(shown.property("ValueType")).as_deref() {
+        // What the console can't compute is an empty cell, as it is in an imported session.
+        Some("ScriptBlock") => Source::Computed(block("Format-Table", &value).unwrap_or_default()),
+        _ => Source::Named(value.clone()),
+    };
+    let alignment = |of: &Value| match text(of.property("Alignment")).as_deref() {
+        Some("Left") => Alignment::Left,
+        Some("Center") => Alignment::Center,
+        Some("Right") => Alignment::Right,
+        // A view's numbers stand left unless it says otherwise.
+        _ => Alignment::Left,
+    };
+    let own = alignment(entry);
+    let width =
+        header.property("Width").and_then(Value::as_i64).and_then(|width| usize::try_from(width).ok());
+    Some(Property {
+        label: Some(text(header.property("Label")).unwrap_or(value)),
+        source,
+        descending: None,
+        width: width.filter(|width| *width > 0),
+        alignment: if own == Alignment::Left { alignment(header) } else { own },
+    })
+}

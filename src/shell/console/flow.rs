@@ -1,0 +1,250 @@
+//! A planned pipeline at work: its objects, its other streams, and what the endpoint asks meanwhile.
+
+use super::execute::{Ended, Executor, Sink};
+use super::host::{self, Handled};
+use super::terminal::Tone;
+use crate::line::{self, Fate, LineError, Plan};
+use crate::psrp::client::PipelineEvent;
+use crate::psrp::clixml::Value;
+use crate::psrp::host::HostMethod;
+use crate::psrp::pipeline::Pipeline;
+use crate::psrp::record::{ErrorRecord, PipelineState};
+use crate::transport::Error;
+use crate::transport::session::Running;
+
+/// Lines for files that streams were redirected to, in the order they came.
+type Diverted = Vec<(line::File, Vec<String>)>;
+
+impl Executor {
+    pub(super) async fn carry_out(&mut self, mut plan: Plan, sink: &mut Sink) -> Ended {
+        let mut ended = Ended::Succeeded;
+        let mut diverted = Diverted::new();
+        let mut input = std::mem::take(&mut plan.input);
+        if plan.remote.is_none() {
+            for value in std::mem::take(&mut input) {
+                if let Err(error) = self.push(&mut plan, sink, value) {
+                    return self.failed(&error.to_string());
+                }
+            }
+        }
+        if let Some(mut pipeline) = plan.remote.take() {
+            pipeline.host = Some(super::host_info(&self.terminal));
+            ended = match self.session.invoke(&pipeline).await {
+                Ok(running) => match feed(&running, &pipeline, input).await {
+                    Ok(()) => self.follow(running, &mut plan, sink, &mut diverted).await,
+                    Err(error) => self.failed(&error.to_string()),
+                },
+                Err(error) => {
+                    self.failed(&error.to_string());
+                    return Ended::Lost;
+                }
+            };
+            self.terminal.progress.clear();
+        }
+        if ended == Ended::Interrupted {
+            return ended;
+        }
+        let mut rest = Vec::new();
+        if let Err(error) = plan.local.finish(&mut rest) {
+            return self.failed(&error.to_string());
+        }
+        rest.into_iter().for_each(|value| self.take(sink, value));
+        if let Sink::Screen(printer) = sink {
+            printer.finish().iter().for_each(|line| self.terminal.line(line));
+        }
+        for warning in plan.local.warnings() {
+            self.terminal.toned(Tone::Warning, &format!("WARNING: {warning}"));
+        }
+        for (file, lines) in diverted {
+            if let Err(error) = file.write(&lines) {
+                ended = self.failed(&error.to_string());
+            }
+        }
+        ended
+    }
+
+    fn push(&self, plan: &mut Plan, sink: &mut Sink, value: Value) -> Result<(), LineError> {
+        let mut out = Vec::new();
+        plan.local.push(value, &mut out)?;
+        out.into_iter().for_each(|value| self.take(sink, value));
+        Ok(())
+    }
+
+    fn take(&self, sink: &mut Sink, value: Value) {
+        match sink {
+            Sink::Screen(printer) => printer.push(&value).iter().for_each(|line| self.terminal.line(line)),
+            Sink::Kept(values) => values.push(value),
+        }
+    }
+
+    /// Shows what a pipeline says until its end. Ctrl-C stops it, and only it.
+    async fn follow(
+        &self,
+        mut running: Running,
+        plan: &mut Plan,
+        sink: &mut Sink,
+        diverted: &mut Diverted,
+    ) -> Ended {
+        let mut ended = Ended::Succeeded;
+        let mut leave = None;
+        let (mut stopping, mut interrupted, mut wrong) = (false, false, false);
+        loop {
+            let event = tokio::select! {
+                event = running.next() => event,
+                () = self.interrupts.next(), if !stopping => {
+                    (stopping, interrupted) = (true, true);
+                    self.terminal.progress.clear();
+                    if let Err(error) = running.stop().await {
+                        self.failed(&error.to_string());
+                        return Ended::Lost;
+                    }
+                    continue;
+                }
+            };
+            match event {
+                None => break,
+                Some(Err(error)) => {
+                    self.failed(&error.to_string());
+                    return Ended::Failed;
+                }
+                Some(Ok(PipelineEvent::HostCall(call))) => {
+                    if call.method == HostMethod::WriteErrorLine {
+                        ended = Ended::Failed;
+                    }
+                    // After Ctrl-C, nothing is asked or drawn over the next prompt.
+                    if interrupted && call.method == HostMethod::WriteProgress {
+                        continue;
+                    }
+                    match host::handle(&self.terminal, &call).await {
+                        Handled::Done => {}
+                        Handled::Respond(response) => {
+                            let _ = running.respond(&response).await;
+                        }
+                        Handled::Interrupted => {
+                            (stopping, interrupted) = (true, true);
+                            let _ = running.stop().await;
+                        }
+                        Handled::Exit(code) => leave = Some(u8::try_from(code & 0xff).unwrap_or(1)),
+                    }
+                }
+                Some(Ok(PipelineEvent::Progress(_))) if interrupted => {}
+                Some(Ok(event)) if !wrong => {
+                    match self.shown(event, plan, sink, diverted) {
+                        Ok(Ended::Failed) => ended = Ended::Failed,
+                        Ok(_) => {}
+                        // A stage that can't go on ends what feeds it.
+                        Err(error) => {
+                            ended = self.failed(&error.to_string());
+                            wrong = true;
+                        }
+                    }
+                    if (wrong || plan.local.is_done()) && !stopping {
+                        stopping = true;
+                        let _ = running.stop().await;
+                    }
+                }
+                Some(Ok(_)) => {}
+            }
+        }
+        if interrupted {
+            return leave.map_or(Ended::Interrupted, Ended::Exit);
+        }
+        leave.map_or(ended, Ended::Exit)
+    }
+
+    fn shown(
+        &self,
+        event: PipelineEvent,
+        plan: &mut Plan,
+        sink: &mut Sink,
+        diverted: &mut Diverted,
+    ) -> Result<Ended, LineError> {
+        let streams = plan.streams.clone();
+        let (fate, tone, text, value) = match event {
+            PipelineEvent::Output(value) => {
+                return self.push(plan, sink, value).map(|()| Ended::Succeeded);
+            }
+            PipelineEvent::Progress(record) => {
+                self.terminal.progress.take(&record);
+                return Ok(Ended::Succeeded);
+            }
+            PipelineEvent::Error(record) => return self.error(&record, plan, sink, diverted),
+            PipelineEvent::State(PipelineState::Failed, Some(record)) => {
+                return self.error(&record, plan, sink, diverted);
+            }
+            PipelineEvent::State(PipelineState::Failed, None) => {
+                return Ok(self.failed("the pipeline failed, and the endpoint does not say why"));
+            }
+            PipelineEvent::State(PipelineState::Stopped, _) if !plan.local.is_done() => {
+                return Ok(Ended::Failed);
+            }
+            PipelineEvent::State(..) | PipelineEvent::HostCall(_) => return Ok(Ended::Succeeded),
+            PipelineEvent::Warning(record) => (
+                streams.warning,
+                Tone::Warning,
+                format!("WARNING: {}", record.message),
+                record.message.into(),
+            ),
+            PipelineEvent::Verbose(record) => (
+                streams.verbose,
+                Tone::Verbose,
+                format!("VERBOSE: {}", record.message),
+                record.message.into(),
+            ),
+            PipelineEvent::Debug(record) => {
+                (streams.debug, Tone::Debug, format!("DEBUG: {}", record.message), record.message.into())
+            }
+            // What is for the screen of it comes as a host call.
+            PipelineEvent::Information(record) => match streams.information {
+                Fate::Shown => return Ok(Ended::Succeeded),
+                fate => (fate, Tone::Plain, record.message.display_text(), record.message),
+            },
+        };
+        self.divert(&fate, (tone, &text), value, (plan, sink, diverted))?;
+        Ok(Ended::Succeeded)
+    }
+
+    fn error(
+        &self,
+        record: &ErrorRecord,
+        plan: &mut Plan,
+        sink: &mut Sink,
+        diverted: &mut Diverted,
+    ) -> Result<Ended, LineError> {
+        let text = line::error::render(record);
+        let fate = plan.streams.error.clone();
+        self.divert(&fate, (Tone::Error, &text), record.to_value(), (plan, sink, diverted))?;
+        Ok(Ended::Failed)
+    }
+
+    /// One record of a stream other than the output, where that stream goes.
+    fn divert(
+        &self,
+        fate: &Fate,
+        (tone, text): (Tone, &str),
+        value: Value,
+        (plan, sink, diverted): (&mut Plan, &mut Sink, &mut Diverted),
+    ) -> Result<(), LineError> {
+        match fate {
+            Fate::Shown => self.terminal.toned(tone, text),
+            Fate::Dropped => {}
+            Fate::Output => self.push(plan, sink, value)?,
+            Fate::File(file) => match diverted.iter_mut().find(|(known, _)| known.path == file.path) {
+                Some((_, lines)) => lines.push(text.to_owned()),
+                None => diverted.push((file.clone(), vec![text.to_owned()])),
+            },
+        }
+        Ok(())
+    }
+}
+
+/// Sends what goes into a pipeline, and its end.
+async fn feed(running: &Running, pipeline: &Pipeline, input: Vec<Value>) -> Result<(), Error> {
+    if pipeline.no_input {
+        return Ok(());
+    }
+    for value in &input {
+        running.input(value).await?;
+    }
+    running.end_input().await
+}

@@ -1,0 +1,298 @@
+//! One PowerShell on one session, by scripts; and what becomes of the session.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use crate::world::{Killed, PATIENCE, World, lyncsh};
+
+/// The texts that the endpoint's command for `name` gives.
+const NAMES: &str = "(Get-CsOnlineUser).DisplayName -join ';'";
+const KEN: &str = "Ken Myer;Pilar Ackerman;Mr. Ümit <Öz> & \"Söhne\"";
+
+/// Umlauts come through a pipe as UTF-8.
+const UTF8: &str = "[Console]::OutputEncoding = [Text.Encoding]::UTF8";
+
+#[test]
+fn the_first_start_exports_and_the_next_ones_load_it() {
+    let Some(world) = World::start("") else { return };
+    assert_eq!(world.with_work(&format!("{UTF8}\n{NAMES}")), [KEN]);
+    world.wait_removed();
+    let exports = world.folders.cache.join("exports/work");
+    let kept: Vec<_> = std::fs::read_dir(&exports).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let folder = kept.iter().find(|path| path.is_dir()).unwrap_or_else(|| panic!("{kept:?}"));
+    assert!(!kept.iter().any(|path| path.extension().is_some_and(|ending| ending == "new")), "{kept:?}");
+    let proxies = folder.join("proxies/proxies.psm1");
+    let written = proxies.metadata().unwrap().modified().unwrap();
+    assert_eq!(world.with_work(&format!("{UTF8}\n{NAMES}")), [KEN]);
+    assert_eq!(proxies.metadata().unwrap().modified().unwrap(), written, "it is not exported anew");
+    world.wait_removed();
+}
+
+#[test]
+fn nothing_is_kept_where_the_profile_says_so() {
+    let Some(world) = World::start("cache = false") else { return };
+    assert_eq!(world.with_work(&format!("{UTF8}\n{NAMES}")), [KEN]);
+    let kept = std::fs::read_dir(world.folders.cache.join("exports/work")).unwrap().count();
+    assert_eq!(kept, 0);
+    world.wait_removed();
+}
+
+#[test]
+fn parameters_input_and_objects_go_both_ways() {
+    let Some(world) = World::start("") else { return };
+    let lines = world.with_work(
+        "(Get-CsOnlineUser -Identity kenmyer).SipAddress
+         ('kenmyer', 'pilarackerman' | Get-CsOnlineUser).Count
+         (Set-CsUser kenmyer -EnterpriseVoiceEnabled $true -PassThru).EnterpriseVoiceEnabled
+         (Get-CsOnlineUser | Select-Object -First 1 -ExpandProperty SipAddress)
+         (Get-CsTenant).MaxUsers.GetType().Name
+         (Get-CsBig -Count 2000 | Measure-Object -Property Id -Sum).Sum",
+    );
+    assert_eq!(
+        lines,
+        ["sip:kenmyer@litwareinc.com", "2", "True", "sip:kenmyer@litwareinc.com", "Int64", "2001000"]
+    );
+}
+
+#[test]
+fn every_stream_arrives_as_what_it_is() {
+    let Some(world) = World::start("") else { return };
+    let lines = world.with_work(
+        "$ErrorActionPreference = 'Continue'
+         $VerbosePreference = $DebugPreference = 'SilentlyContinue'
+         $all = Test-CsStreams -Verbose *>&1
+         foreach ($kind in 'WarningRecord', 'VerboseRecord', 'InformationRecord', 'ErrorRecord') {
+             \"$kind $(@($all | Where-Object { $_.GetType().Name -eq $kind }).Count -gt 0)\"
+         }
+         ($all | Where-Object { $_ -is [System.Management.Automation.WarningRecord] }).Message
+         @($all)[-1]
+         try { Test-CsTerminating } catch { $_.Exception.Message }",
+    );
+    assert_eq!(
+        lines[..6],
+        [
+            "WarningRecord True",
+            "VerboseRecord True",
+            "InformationRecord True",
+            "ErrorRecord True",
+            "careful",
+            "last"
+        ]
+    );
+    assert!(lines[6..].iter().any(|line| line.contains("Access to the tenant is denied.")), "{lines:?}");
+}
+
+#[test]
+fn the_session_and_what_is_known_of_it_are_in_variables() {
+    let Some(world) = World::start("session = \"büro\"") else { return };
+    let lines = world.with_work(
+        "$büro.GetType().Name; $büro.State; $lyncsh.Profile; $lyncsh.User; $lyncsh.Agent
+         $lyncsh.Connected -is [datetime]
+         (Get-PSSession).Name
+         Remove-Module lyncsh-work
+         [bool](Get-Command Get-CsTenant -ErrorAction Ignore); [bool](Get-Variable lyncsh -ErrorAction Ignore)",
+    );
+    assert_eq!(lines[..4], ["PSSession", "Opened", "work", "kenmyer@litwareinc.com"]);
+    assert!(lines[4].parse::<u32>().is_ok(), "{lines:?}");
+    assert_eq!(lines[5..], ["True", "work", "False", "False"]);
+    world.wait_removed();
+}
+
+#[test]
+fn a_secure_string_is_readable_at_the_endpoint_only() {
+    let Some(world) = World::start("") else { return };
+    let lines = world.with_work(
+        "$pin = [securestring]::new(); 'P1n'.ToCharArray() | ForEach-Object { $pin.AppendChar($_) }
+         $told = Set-CsSecret -Pin $pin
+         $told.Pin; $told.Echo.GetType().Name",
+    );
+    assert_eq!(lines, ["P1n", "SecureString"]);
+}
+
+#[test]
+fn a_session_that_is_removed_by_hand_takes_its_cmdlets_with_it() {
+    let Some(world) = World::start("") else { return };
+    let lines = world.with_work(
+        "$held = $session
+         Remove-PSSession $session
+         foreach ($try in 1..100) { if (-not (Get-Module lyncsh-work)) { break }; Start-Sleep -Milliseconds 50 }
+         [bool](Get-Module lyncsh-work); [bool](Get-Command Get-CsTenant -ErrorAction Ignore)
+         try { Import-PSSession $held } catch { 'refused' }",
+    );
+    assert_eq!(lines, ["False", "False", "refused"]);
+    world.wait_removed();
+}
+
+#[test]
+fn an_agent_that_dies_is_told_about_and_comes_back_by_attach() {
+    let Some(world) = World::start("") else { return };
+    let import = world.import("work");
+    let lines = world.with_work(&format!(
+        "Stop-Process -Id $lyncsh.Agent -Force
+         foreach ($try in 1..200) {{ if (-not (Get-Module lyncsh-work)) {{ break }}; Start-Sleep -Milliseconds 50 }}
+         [bool](Get-Module lyncsh-work)
+         {import}
+         (Get-CsOnlineUser -Identity kenmyer).SipAddress"
+    ));
+    assert!(lines.join("").contains("the session of 'work' is gone"), "{lines:?}");
+    assert_eq!(lines[lines.len() - 2..], ["False", "sip:kenmyer@litwareinc.com"]);
+    world.wait_removed();
+}
+
+#[test]
+fn a_prefix_renames_what_is_imported() {
+    let Some(world) = World::start("prefix = \"Lw\"\nimport = [\"Get-Cs*\"]") else { return };
+    let lines = world.with_work(
+        "(Get-LwCsOnlineUser -Identity kenmyer).SipAddress
+         foreach ($name in 'Get-CsOnlineUser', 'Set-LwCsUser') { [bool](Get-Command $name -ErrorAction Ignore) }",
+    );
+    assert_eq!(lines, ["sip:kenmyer@litwareinc.com", "False", "False"]);
+}
+
+#[test]
+fn two_connections_live_side_by_side() {
+    let Some(world) = World::start("session = \"first\"") else { return };
+    world.profile("other", "session = \"second\"\nprefix = \"Ot\"");
+    let import = world.import("other");
+    let lines = world.with_work(&format!(
+        "{import}
+         (Get-CsOnlineUser kenmyer).SipAddress; (Get-OtCsOnlineUser pilarackerman).SipAddress
+         $lyncsh.Profile -join ' '; $first.Name; $second.Name
+         Remove-PSSession $first
+         foreach ($try in 1..100) {{ if (-not (Get-Module lyncsh-work)) {{ break }}; Start-Sleep -Milliseconds 50 }}
+         (Get-OtCsOnlineUser kenmyer).SipAddress; $lyncsh.Profile"
+    ));
+    let (ken, pilar) = ("sip:kenmyer@litwareinc.com", "sip:pilarackerman@litwareinc.com");
+    assert_eq!(lines, [ken, pilar, "work other", "work", "other", ken, "other"]);
+    world.wait_removed();
+}
+
+#[test]
+fn names_with_quotes_umlauts_and_brackets_are_names() {
+    let Some(world) = World::start("") else { return };
+    for name in ["O'Brien’s", "Jürgen Büro", "a [b]"] {
+        world.profile(name, "");
+        let import = world.import(name);
+        let output = world.output(&format!("{UTF8}\n{import}\n{NAMES}\n$lyncsh.Profile"));
+        let out = String::from_utf8_lossy(&output.stdout).into_owned();
+        let lines: Vec<_> = out.lines().collect();
+        assert_eq!(lines, [KEN, name], "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn the_first_call_of_a_cmdlet_loads_the_module() {
+    let Some(world) = World::start("") else { return };
+    world.with_work("(Get-CsTenant).DisplayName");
+    world.wait_removed();
+    let modules = world.folders.cache.join("modules");
+    let lines = {
+        let body = format!(
+            "$env:PSModulePath = '{}' + [IO.Path]::PathSeparator + $env:PSModulePath
+             (Get-Command Get-CsTenant).Source; [bool](Get-Module lyncsh-work)
+             (Get-CsOnlineUser kenmyer).SipAddress; [bool](Get-Module lyncsh-work)",
+            modules.display()
+        );
+        let output = world.output(&body);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let lines: Vec<_> = lines.lines().collect();
+    assert_eq!(lines[0], "lyncsh-work");
+    assert_eq!(lines[2..], ["sip:kenmyer@litwareinc.com", "True"]);
+    world.wait_removed();
+}
+
+#[test]
+fn two_first_starts_at_once_both_have_the_cmdlets() {
+    let Some(world) = World::start("") else { return };
+    world.script(&format!("{}\n(Get-CsOnlineUser kenmyer).SipAddress", world.import("work")));
+    let start = || {
+        let mut command = world.shell();
+        command.args(["-NonInteractive", "-File"]).arg(world.temp.path().join("test.ps1"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    for shell in [start(), start()] {
+        let output = shell.wait_with_output().unwrap();
+        let out = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(
+            out.trim_end(),
+            "sip:kenmyer@litwareinc.com",
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    world.wait_removed();
+}
+
+#[test]
+fn a_profile_that_can_not_connect_says_why_in_the_exception() {
+    let Some(world) = World::start("") else { return };
+    let import = world.import("work");
+    world.profile("work", "prefx = 1");
+    let output = world.output(&format!("try {{ {import} }} catch {{ $_.Exception.Message }}"));
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(out.contains("lyncsh: ") && out.contains("has a mistake"), "{out}");
+}
+
+/// Starts a shell that stays; returns when its cmdlets are there.
+fn staying(world: &World) -> Killed {
+    let body = format!("{}\n(Get-CsTenant).DisplayName\nStart-Sleep -Seconds 600", world.import("work"));
+    let script = world.script(&body);
+    let mut command = world.shell();
+    command.args(["-NonInteractive", "-File"]).arg(script).stdout(Stdio::piped());
+    let mut shell = Killed(command.spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(shell.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line.trim_end(), "Litware");
+    shell
+}
+
+#[cfg(unix)]
+#[test]
+fn a_shell_that_is_killed_by_any_signal_leaves_no_session() {
+    use rustix::process::{Pid, Signal, kill_process};
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT, Signal::KILL, Signal::ABORT] {
+        let Some(world) = World::start("") else { return };
+        let shell = staying(&world);
+        assert_eq!(world.server.shells().len(), 1);
+        kill_process(Pid::from_child(&shell.0), signal).unwrap();
+        world.wait_removed();
+        world.wait(PATIENCE, "the agent ends", || world.agent("work").is_none());
+    }
+}
+
+#[test]
+fn a_second_shell_shares_the_session() {
+    let Some(world) = World::start("") else { return };
+    let shell = staying(&world);
+    world.script("");
+    assert_eq!(world.with_work("(Get-CsOnlineUser kenmyer).SipAddress"), ["sip:kenmyer@litwareinc.com"]);
+    assert_eq!(world.server.shells().len(), 1, "the first shell's stays");
+    drop(shell);
+    world.wait_removed();
+}
+
+#[test]
+fn refresh_exports_anew_at_once() {
+    let Some(world) = World::start("") else { return };
+    world.with_work("(Get-CsTenant).DisplayName");
+    let path = std::env::join_paths(
+        world
+            .pwsh
+            .parent()
+            .map(ToOwned::to_owned)
+            .into_iter()
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+    )
+    .unwrap();
+    let output = std::process::Command::new(lyncsh())
+        .args(["refresh", "work"])
+        .env("LYNCSH_CONFIG_DIR", world.temp.path())
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(out.contains("exported ") && out.contains(" cmdlets of 'work'"), "{output:?}");
+    world.wait_removed();
+}

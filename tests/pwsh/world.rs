@@ -1,0 +1,156 @@
+//! What the tests with a real PowerShell stand on. Nothing of the source tree is needed where they run,
+//! no registry and no keyring: only lyncsh itself, this program, and a PowerShell.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use lyncsh::agent::place::Place;
+use lyncsh::folders::Folders;
+use lyncsh::simulator::{Options, PASSWORD, Server, USER};
+
+/// No test waits longer for anything.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+/// Within this a session must be gone when its owner was killed.
+pub const GONE: Duration = Duration::from_secs(10);
+
+/// The PowerShell to test with: `LYNCSH_TEST_PWSH`, else `pwsh` on PATH. Where there is none, it is said,
+/// and nothing is tested.
+fn powershell() -> Option<PathBuf> {
+    let named = std::env::var_os("LYNCSH_TEST_PWSH").map(PathBuf::from);
+    if let Some(path) = &named {
+        assert!(path.exists(), "LYNCSH_TEST_PWSH names {}, which is not there", path.display());
+    }
+    let found = named.or_else(|| which::which("pwsh").ok());
+    if found.is_none() {
+        eprintln!(
+            "SKIPPED, NOT TESTED: {} needs a real PowerShell. Install pwsh 7.4 or later, or name one: \
+             LYNCSH_TEST_PWSH=/path/to/pwsh cargo nextest run --test pwsh",
+            std::thread::current().name().unwrap_or("this test")
+        );
+    }
+    found
+}
+
+/// lyncsh as it was built with these tests; from an archive, where the runner has put it.
+pub fn lyncsh() -> PathBuf {
+    let run_time = ["NEXTEST_BIN_EXE_lyncsh", "CARGO_BIN_EXE_lyncsh"].into_iter().find_map(std::env::var_os);
+    run_time.map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_lyncsh")), PathBuf::from)
+}
+
+/// A child that is killed when the test is over.
+pub struct Killed(pub Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// An endpoint, a user with the profile `work` on it, and a PowerShell.
+pub struct World {
+    pub folders: Folders,
+    pub server: Server,
+    pub pwsh: PathBuf,
+    _runtime: tokio::runtime::Runtime,
+    pub temp: tempfile::TempDir,
+}
+
+impl World {
+    /// `None`: there is no PowerShell here.
+    pub fn start(more: &str) -> Option<Self> {
+        let pwsh = powershell()?;
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let options = Options { fixtures: true, ..Options::default() };
+        let server = runtime.block_on(Server::start(options)).unwrap();
+        let temp = tempfile::tempdir().unwrap();
+        let folders = Folders::find(Some(temp.path())).unwrap();
+        let world = Self { folders, server, pwsh, _runtime: runtime, temp };
+        world.profile("work", more);
+        Some(world)
+    }
+
+    pub fn profile(&self, name: &str, more: &str) {
+        std::fs::create_dir_all(self.folders.profiles()).unwrap();
+        let text = format!(
+            "kind = \"lync-online\"\nuser = \"{USER}\"\ndiscovery = \"{}\"\n\
+             credential = {{ command = \"echo '{PASSWORD}'\" }}\n{more}\n",
+            self.server.discovery
+        );
+        std::fs::write(self.folders.profile(name), text).unwrap();
+    }
+
+    /// The line that imports the cmdlets of a profile.
+    pub fn import(&self, name: &str) -> String {
+        let output = Command::new(lyncsh())
+            .args(["attach", name])
+            .env("LYNCSH_CONFIG_DIR", self.temp.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// A PowerShell without the person's own profile.
+    pub fn shell(&self) -> Command {
+        let mut command = Command::new(&self.pwsh);
+        command
+            .args(["-NoLogo", "-NoProfile"])
+            .env("LYNCSH_CONFIG_DIR", self.temp.path())
+            .env("NO_COLOR", "1")
+            .env("POWERSHELL_TELEMETRY_OPTOUT", "1")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The script in a file, its errors terminating unless it says otherwise.
+    pub fn script(&self, body: &str) -> PathBuf {
+        let path = self.temp.path().join("test.ps1");
+        let text = format!("\u{feff}$ErrorActionPreference = 'Stop'\n{body}\n");
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Runs a script to its end.
+    pub fn output(&self, body: &str) -> Output {
+        let script = self.script(body);
+        self.shell().args(["-NonInteractive", "-File"]).arg(script).output().unwrap()
+    }
+
+    /// Runs a script with the cmdlets of `work`; what it wrote, line by line.
+    pub fn with_work(&self, body: &str) -> Vec<String> {
+        let output = self.output(&format!("{}\n{body}", self.import("work")));
+        let out = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{out}\n{}", String::from_utf8_lossy(&output.stderr));
+        out.lines().map(str::to_owned).collect()
+    }
+
+    pub fn agent(&self, name: &str) -> Option<u32> {
+        Place::of(&self.folders, name).holder()
+    }
+
+    /// Waits for something, at most `limit`.
+    pub fn wait(&self, limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+        let start = Instant::now();
+        while !condition() {
+            assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The endpoint has no session any more.
+    pub fn wait_removed(&self) {
+        self.wait(GONE, "no session on the endpoint", || self.server.shells().is_empty());
+    }
+}
+
+impl Drop for World {
+    /// The agents end as soon as the last shell has gone; one that a failed test left is ended here.
+    fn drop(&mut self) {
+        let mut stop = Command::new(lyncsh());
+        stop.args(["stop", "--all"]).env("LYNCSH_CONFIG_DIR", self.temp.path());
+        let _ = stop.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+}
