@@ -38,11 +38,7 @@ pub async fn run(context: &Context, name: &str, wanted: Wanted) -> miette::Resul
     let result = match wanted {
         Wanted::Import | Wanted::Module => module(context, name, wanted),
         Wanted::Secret => secret(context, name).await,
-        // Inside of a shell that a launcher has started, the launcher speaks first.
-        Wanted::Socket | Wanted::Facts => match gate::wait(name).await {
-            Passed::Go => attach(context, name, wanted).await,
-            Passed::Failed => return Ok(ExitCode::FAILURE),
-        },
+        Wanted::Socket | Wanted::Facts => attach(context, name, wanted).await,
     };
     match result {
         Ok(code) => Ok(code),
