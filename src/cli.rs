@@ -62,6 +62,9 @@ pub enum Command {
         /// Start the agent, and print what the module needs to know
         #[arg(long, group = "wanted", hide = true)]
         json: bool,
+        /// Hand the profile's secret to the module that has asked for it
+        #[arg(long, group = "wanted", hide = true)]
+        secret: bool,
     },
     /// Have the cmdlets in every PowerShell, from its start
     Hook {

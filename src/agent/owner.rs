@@ -13,7 +13,7 @@ use super::control::{Event, Failure};
 use super::guard::Guard;
 use super::journal::Journal;
 use super::mux::{self, Mux};
-use super::presence::{ANNOUNCED, Last, Presence};
+use super::presence::{ANNOUNCED, Last, Presence, Stay};
 use super::slots;
 use crate::psrp::client::ClientPool;
 use crate::psrp::host::HostInfo;
@@ -143,6 +143,8 @@ impl Owner {
     /// [`Event::Removed`].
     pub async fn run(mut self) {
         let mut reconnecting = false;
+        // Shells whose session was lost went with it, and are waited for as if they were announced.
+        let mut expected: Option<Stay> = None;
         loop {
             // Outside of what may be cancelled, so that cancelling leaves it here.
             let mut guard = None;
@@ -155,6 +157,7 @@ impl Owner {
                 (Attempt::Opened(opened), Some(guard)) => {
                     let (mux, since) = (opened.mux.clone(), opened.since);
                     self.shared.opened.send_replace(Some(*opened));
+                    expected.take().into_iter().for_each(Stay::announce);
                     self.shared.news.tell(match reconnecting {
                         false => Event::Open,
                         true => Event::Notice { text: "a new session is open".to_owned() },
@@ -176,6 +179,7 @@ impl Owner {
                             let text = format!("the session was lost ({reason}); connecting again");
                             self.shared.news.tell(Event::Notice { text });
                             reconnecting = true;
+                            expected = Some(self.shared.presence.arrive());
                             if let Err(error) = guard.remove().await {
                                 tracing::warn!("the lost session may still be on the server: {error}");
                             }

@@ -96,9 +96,8 @@ impl Place {
     /// The agent's process id, where one holds the lock.
     pub fn holder(&self) -> Option<u32> {
         let file = File::open(&self.lock).ok()?;
-        match file.try_lock_shared() {
-            Err(std::fs::TryLockError::WouldBlock) => {}
-            _ => return None,
+        if !platform::is_held(&file) {
+            return None;
         }
         std::fs::read_to_string(&self.process).ok()?.trim().parse().ok()
     }
@@ -111,7 +110,7 @@ pub async fn lock(path: &Path, limit: Duration) -> Result<File, LockError> {
     // A thread of its own, and not the runtime's: it may wait for longer than anybody is interested.
     let (sender, locked) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
-        let result = file.lock().map(|()| file);
+        let result = platform::hold_when_free(&file).map(|()| file);
         let _ = sender.send(result);
     });
     match tokio::time::timeout(limit, locked).await {

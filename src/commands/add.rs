@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::credential;
 use crate::folders::Folders;
+use crate::profile::service::SignIn;
 use crate::profile::{self, CredentialSource};
 
 /// What a profile is made of.
@@ -16,7 +17,7 @@ pub struct Add {
     /// The new profile's name
     #[arg(value_name = "PROFILE")]
     pub name: String,
-    /// lync-online, skype-server, exchange-server or wsman
+    /// lync-online, skype-server, exchange-server, wsman, teams or exchange-online
     #[arg(long)]
     pub kind: String,
     /// Who signs in, as name@domain
@@ -87,12 +88,13 @@ pub async fn run(folders: &Folders, add: &Add, taken: &[&str]) -> miette::Result
         None if add.prompt => CredentialSource::Prompt,
         None => CredentialSource::Keyring,
     };
-    let stores = credential == CredentialSource::Keyring;
     let Add { kind, user, domain, uri, discovery, configuration, authentication, .. } = add;
     let written = Written { kind, user, domain, uri, discovery, configuration, authentication, credential };
     let text = toml::to_string(&written).into_diagnostic()?;
     let profile = profile::parse(&add.name, &path, &text)?;
-    if stores {
+    // A code in a browser needs no password here.
+    let needs = profile.service.is_none_or(|service| service.sign_in != SignIn::DeviceCode);
+    if needs && profile.credential == CredentialSource::Keyring {
         let user = profile.user.as_deref().unwrap_or(&add.name);
         let password = match add.password_stdin {
             true => credential::read_line()?,

@@ -1,15 +1,17 @@
 //! `lyncsh attach NAME`: how a PowerShell that runs already gets the session.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::UNIX_EPOCH;
 
 use miette::IntoDiagnostic as _;
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::connect::{ConnectError, Context, connect};
 use crate::agent::control::Request;
 use crate::agent::journal::Journal;
+use crate::credential;
 use crate::platform::Endings;
 use crate::profile::{self, Profile};
 use crate::shell::module::{Exports, Module};
@@ -26,6 +28,8 @@ pub enum Wanted {
     Socket,
     /// What the module needs to know, once the session is open.
     Facts,
+    /// The password or token, for a module that signs in by itself.
+    Secret,
 }
 
 /// Prints what is wanted; for a socket it starts the agent where none runs, and leaves: the agent waits
@@ -33,6 +37,7 @@ pub enum Wanted {
 pub async fn run(context: &Context, name: &str, wanted: Wanted) -> miette::Result<ExitCode> {
     let result = match wanted {
         Wanted::Import | Wanted::Module => module(context, name, wanted),
+        Wanted::Secret => secret(context, name).await,
         Wanted::Socket | Wanted::Facts => attach(context, name, wanted).await,
     };
     match result {
@@ -56,6 +61,21 @@ fn module(context: &Context, name: &str, wanted: Wanted) -> miette::Result<ExitC
         _ => module.script.display().to_string(),
     };
     writeln!(std::io::stdout(), "{line}").into_diagnostic()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Hands the secret of a service's profile through the pipe to the PowerShell that has asked.
+async fn secret(context: &Context, name: &str) -> miette::Result<ExitCode> {
+    // Inside of a shell that a launcher has started, the launcher speaks first.
+    gate::wait(name).await;
+    let profile = profile::load(&context.folders, name)?;
+    if profile.service.is_none() || std::io::stdout().is_terminal() {
+        return Err(miette::miette!(
+            "a secret is handed to the module of a service's profile, and to nobody else"
+        ));
+    }
+    let secret = credential::fetch(&profile).await?;
+    writeln!(std::io::stdout(), "{}", secret.expose_secret()).into_diagnostic()?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -49,6 +49,11 @@ pub enum ConnectError {
     Died { left: Option<String> },
     #[error("the agent was stopped while it was connecting")]
     Stopped,
+    #[error("'{name}' is a profile for PowerShell, where the module {module} has the session")]
+    #[diagnostic(help(
+        "open it with `lyncsh {name}`, or import it where you are: lyncsh attach {name} | Invoke-Expression"
+    ))]
+    Service { name: String, module: &'static str },
     /// The person, or the system, has had enough.
     #[error("interrupted")]
     Ended(Ending),
@@ -73,6 +78,9 @@ pub async fn connect_until(
     begun: impl FnOnce(),
     over: impl Future<Output = Ending>,
 ) -> Result<Agent, ConnectError> {
+    if let Some(service) = profile.service {
+        return Err(ConnectError::Service { name: profile.name, module: service.module });
+    }
     let mut over = std::pin::pin!(over);
     let mut begun = Some(begun);
     let mut drawn = Drawn::new(context.verbosity);

@@ -53,7 +53,8 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
     let profile = profile::load(&folders, "demo")?;
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
         println!(
-            "An endpoint as Lync Online's was runs on this machine for as long as this shell, with the tenant {DOMAIN}.\n\
+            "An endpoint as Lync Online's was runs on this machine for as long as this\n\
+             shell, with the tenant {DOMAIN}.\n\
              Try:  Get-CsTenant\n      \
              Get-CsOnlineUser | Select-Object DisplayName, SipAddress\n      \
              Set-CsUser kenmyer -EnterpriseVoiceEnabled $true\n      \

@@ -183,6 +183,14 @@ fn first_connections(
     let mut failed = Vec::new();
     for profile in profiles.iter().filter(|profile| !knows_names(folders, profile)) {
         let name = &profile.name;
+        if profile.service.is_some() {
+            if !eager {
+                println!(
+                    "'{name}' signs in when its module is imported: with --eager, `lyncsh {name}`, or `lyncsh attach {name} | Invoke-Expression`."
+                );
+            }
+            continue;
+        }
         if !profile.import.cache {
             if !eager {
                 println!(

@@ -69,8 +69,9 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::List(json) => done(list::run(folders, json.json)),
         Command::Show(profile) => done(show::run(folders, &profile.name).await),
         Command::Remove { profile, yes } => done(remove::run(folders, &profile.name, yes).await),
-        Command::Attach { profile, module, socket, json } => {
+        Command::Attach { profile, module, socket, json, secret } => {
             let wanted = match (module, socket, json) {
+                _ if secret => Wanted::Secret,
                 (true, ..) => Wanted::Module,
                 (_, true, _) => Wanted::Socket,
                 (.., true) => Wanted::Facts,

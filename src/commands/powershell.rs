@@ -38,7 +38,8 @@ pub struct Sessions {
 }
 
 /// How one of the profiles went.
-type Connected = (String, Result<Agent, ConnectError>);
+/// `None`: the shell itself connects it.
+type Connected = (String, Result<Option<Agent>, ConnectError>);
 
 /// A shell that runs.
 struct Running {
@@ -103,10 +104,11 @@ pub async fn run(
             connecting.await
         }
     };
-    let (mut agents, mut failures) = (Vec::new(), Vec::new());
+    let (mut agents, mut failures, mut own) = (Vec::new(), Vec::new(), false);
     for (name, result) in connected {
         match result {
-            Ok(agent) => agents.push((name, agent)),
+            Ok(Some(agent)) => agents.push((name, agent)),
+            Ok(None) => own = true,
             Err(error) => failures.push((name, error)),
         }
     }
@@ -116,7 +118,7 @@ pub async fn run(
             discard(running).await;
             stop.result()
         }
-        (None, Some(running)) if !agents.is_empty() => {
+        (None, Some(running)) if own || !agents.is_empty() => {
             tell(&failures);
             for (_, agent) in &agents {
                 // From here on the shell's own connection keeps the agent.
@@ -163,8 +165,15 @@ fn connecting<'a>(
                 Ending::Terminate
             };
             let begun = move || begun.send(()).unwrap_or_default();
-            let connecting = connect_until(context, profile.clone(), sessions.secret.clone(), begun, over);
-            async { (profile.name.clone(), connecting.await) }
+            async move {
+                if profile.service.is_some() {
+                    begun();
+                    return (profile.name.clone(), Ok(None));
+                }
+                let secret = sessions.secret.clone();
+                let agent = connect_until(context, profile.clone(), secret, begun, over).await;
+                (profile.name.clone(), agent.map(Some))
+            }
         })
         .collect();
     (join_all(all), heard)

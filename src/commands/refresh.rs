@@ -12,6 +12,10 @@ use crate::shell::module::{Exports, Module};
 /// the next start of one does it.
 pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
     let profile = profile::load(&context.folders, name)?;
+    if let Some(service) = profile.service {
+        println!("'{name}' has the cmdlets of the module {}, of which nothing is exported", service.module);
+        return Ok(ExitCode::SUCCESS);
+    }
     Exports::of(&context.folders, name).discard()?;
     let module = Module::prepare(&context.folders, &context.program, &profile)?;
     if !profile.import.cache {

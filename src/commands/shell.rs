@@ -29,6 +29,15 @@ pub async fn run(
             powershell::run(context, sessions, shell, arguments).await
         }
         Choice::Console => {
+            if let Some(service) = profile.service {
+                let help = "install PowerShell (https://aka.ms/powershell)";
+                return Err(miette::miette!(
+                    help = help,
+                    "'{}' needs PowerShell, for its module {}",
+                    profile.name,
+                    service.module
+                ));
+            }
             if let Some(extra) = arguments.first() {
                 return Err(miette::miette!(
                     help = "arguments are passed to a PowerShell: --shell pwsh",

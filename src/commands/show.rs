@@ -2,13 +2,18 @@
 
 use crate::credential;
 use crate::folders::Folders;
+use crate::profile::service::SignIn;
 use crate::profile::{self, CredentialSource};
 
 /// The effective settings, defaults filled in.
 pub async fn run(folders: &Folders, name: &str) -> miette::Result<()> {
     let profile = profile::load(folders, name)?;
     let shown = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    let (kind, service) = (profile.kind, profile.service);
     let credential = match &profile.credential {
+        _ if service.is_some_and(|service| service.sign_in == SignIn::DeviceCode) => {
+            "none is needed".to_owned()
+        }
         CredentialSource::Command(command) => format!("the command: {command}"),
         CredentialSource::Prompt => "asked for".to_owned(),
         CredentialSource::Keyring => match credential::is_stored(name).await {
@@ -32,7 +37,10 @@ pub async fn run(folders: &Folders, name: &str) -> miette::Result<()> {
         ("uri", shown(profile.uri.map(|uri| uri.to_string()))),
         ("discovery", shown(profile.discovery.map(|uri| uri.to_string()))),
         ("configuration", profile.configuration),
-        ("authentication", profile.authentication.name().to_owned()),
+        (
+            "authentication",
+            service.map_or(profile.authentication.name(), |service| service.sign_in.name()).to_owned(),
+        ),
         ("password", credential),
         ("session", format!("${}", import.session)),
         ("import", listed(&import.commands, "*")),
@@ -55,6 +63,10 @@ pub async fn run(folders: &Folders, name: &str) -> miette::Result<()> {
             ),
         ),
     ] {
+        // The module has the session: the rest means nothing to it.
+        if service.is_some() && !["file", "password"].contains(&key) && !kind.service_keys().contains(&key) {
+            continue;
+        }
         println!("{key:14}  {value}");
     }
     Ok(())

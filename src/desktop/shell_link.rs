@@ -123,15 +123,11 @@ fn item(data: &[u8]) -> Option<Vec<u8>> {
 /// by the libfwsi project ("Windows Shell Item format"). The name is there again, as UTF-16, in the
 /// extension block 0xBEEF0004, here in its first version (3, of Windows XP), which later ones read.
 fn entry(name: &str, folder: bool) -> Vec<u8> {
-    const UNICODE: u8 = 4;
     let attributes = if folder { FOLDER } else { FILE };
-    let mut kind = if folder { 0x31 } else { 0x32 };
-    let mut primary = if name.is_ascii() {
-        [name.as_bytes(), &[0]].concat()
-    } else {
-        kind |= UNICODE;
-        utf16(name)
-    };
+    let kind = if folder { 0x31 } else { 0x32 };
+    // The name for those who know no Unicode; the extension's is the one that counts.
+    let narrow = |letter: char| u8::try_from(letter).ok().filter(u8::is_ascii).unwrap_or(b'_');
+    let mut primary: Vec<u8> = name.chars().map(narrow).chain([0]).collect();
     if primary.len() % 2 == 1 {
         primary.push(0);
     }

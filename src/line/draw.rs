@@ -1,13 +1,17 @@
 //! Tables and lists as PowerShell draws them. Pure: objects in, lines out. The console's local
 //! Format-Table and Format-List and the simulator's Out-Default use the same drawing.
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+mod text;
+
+use unicode_width::UnicodeWidthStr;
+
+use super::value::is_number;
+use text::{ELLIPSIS, fit, one_line, wrap_text};
 
 use crate::psrp::clixml::{Content, Value};
 
 /// `$FormatEnumerationLimit`.
 const ENUMERATION_LIMIT: usize = 4;
-const ELLIPSIS: &str = "…";
 /// A column narrower than this is not worth its place.
 const LEAST_WIDTH: usize = 3;
 
@@ -176,14 +180,6 @@ fn wrapped_row(texts: &[String], widths: &[usize], row: impl Fn(&[String]) -> St
         .collect()
 }
 
-/// A table's cell is one line; what follows is cut.
-fn one_line(text: &str) -> String {
-    match text.split_once(['\r', '\n']) {
-        Some((first, _)) => format!("{first}{ELLIPSIS}"),
-        None => text.to_owned(),
-    }
-}
-
 fn is_right(column: &Column, objects: &[Value]) -> bool {
     match column.alignment {
         Alignment::Right => true,
@@ -193,23 +189,6 @@ fn is_right(column: &Column, objects: &[Value]) -> bool {
             .find_map(|object| object.property(&column.property).filter(|value| **value != Value::Null))
             .is_some_and(is_number),
     }
-}
-
-fn is_number(value: &Value) -> bool {
-    matches!(
-        value,
-        Value::U8(_)
-            | Value::I8(_)
-            | Value::U16(_)
-            | Value::I16(_)
-            | Value::U32(_)
-            | Value::I32(_)
-            | Value::U64(_)
-            | Value::I64(_)
-            | Value::Single(_)
-            | Value::Double(_)
-            | Value::Decimal(_)
-    )
 }
 
 /// How wide each column is; columns past the last of these do not fit.
@@ -264,29 +243,6 @@ fn needed(columns: &[Column], cells: &[Vec<String>]) -> Vec<usize> {
         .collect()
 }
 
-/// A text in exactly `width` columns, cut with an ellipsis where it is wider.
-fn fit(text: &str, width: usize, right: bool) -> String {
-    let mut shown = text.to_owned();
-    if shown.width() > width {
-        shown = cut(text, width.saturating_sub(1)).0.to_owned();
-        shown.push_str(ELLIPSIS);
-    }
-    let pad = " ".repeat(width.saturating_sub(shown.width()));
-    if right { format!("{pad}{shown}") } else { format!("{shown}{pad}") }
-}
-
-/// The longest beginning of `text` that fits in `width` columns, and the rest.
-fn cut(text: &str, width: usize) -> (&str, &str) {
-    let mut used = 0;
-    for (at, letter) in text.char_indices() {
-        used += letter.width().unwrap_or(0);
-        if used > width {
-            return text.split_at(at);
-        }
-    }
-    (text, "")
-}
-
 fn list(items: &[Item], objects: &[Value], width: usize) -> Vec<String> {
     let label = items.iter().map(|item| item.label.width()).max().unwrap_or(0);
     let mut lines = vec![String::new()];
@@ -303,28 +259,6 @@ fn list(items: &[Item], objects: &[Value], width: usize) -> Vec<String> {
             }
         }
         lines.push(String::new());
-    }
-    lines
-}
-
-/// A text in lines of at most `width` columns, broken at spaces where there are any.
-fn wrap_text(text: &str, width: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    for line in text.split('\n') {
-        let mut rest = line.trim_end_matches('\r');
-        while rest.width() > width {
-            let (fits, _) = cut(rest, width);
-            if fits.is_empty() {
-                break;
-            }
-            let (now, later) = match fits.rfind(' ') {
-                Some(at) if at > 0 => (&rest[..at], rest[at..].trim_start_matches(' ')),
-                _ => rest.split_at(fits.len()),
-            };
-            lines.push(now.to_owned());
-            rest = later;
-        }
-        lines.push(rest.to_owned());
     }
     lines
 }

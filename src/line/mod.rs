@@ -17,7 +17,7 @@ mod views;
 
 pub use error::LineError;
 pub use evaluate::Variables;
-pub use nested::nested;
+pub use nested::{fold, nested};
 pub use parse::parse;
 pub use plan::{Fate, Local, Plan, Streams, plan};
 pub use printer::Printer;

@@ -9,7 +9,7 @@ use crate::psrp::pipeline::{Argument, Command, Merge, Pipeline};
 
 /// What is done with one statement.
 pub struct Plan {
-    /// Values that go in here, of `$x | …`.
+    /// Values of `$x | …`: they go to the leading commands, or in here where there are none.
     pub input: Vec<Value>,
     /// The leading commands, for the endpoint.
     pub remote: Option<Pipeline>,
@@ -96,20 +96,14 @@ impl Local {
     }
 }
 
-/// Divides a statement between the endpoint and here. `offers` says which commands the endpoint has.
-pub fn plan(
-    statement: &Statement,
-    offers: &dyn Fn(&str) -> bool,
-    place: Place<'_>,
-) -> Result<Plan, LineError> {
+/// Divides a statement between the endpoint and here.
+pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> {
     let mut input = Vec::new();
     let mut remote = Vec::new();
     let mut stages: Vec<Box<dyn Stage>> = Vec::new();
-    let mut local = false;
     for element in &statement.pipeline {
         match element {
             Element::Expression(expression) => {
-                local = true;
                 let value = evaluate(expression, Scope::outer(place.variables))?;
                 match value.items() {
                     Some(items) => input.extend(items.iter().cloned()),
@@ -119,18 +113,11 @@ pub fn plan(
             }
             Element::Command(command) => match stage::local_name(&command.name) {
                 Some(name) => {
-                    local = true;
                     stages.push(stage::build(name, command, place)?);
                 }
-                None if local => {
-                    let why = if offers(&command.name) {
-                        "runs on the endpoint"
-                    } else {
-                        "is no cmdlet of the console"
-                    };
+                None if !stages.is_empty() => {
                     return Err(LineError(format!(
-                        "'{}' {why}, and what comes before it ran here: the console can't send objects back. Put it \
-                         first, or run the line in pwsh.",
+                        "'{}' runs on the endpoint, and what comes before it runs here: put it first.",
                         command.name
                     )));
                 }
@@ -163,6 +150,7 @@ pub fn plan(
         };
         streams.set(redirection.from, &fate);
     }
+    let is_fed = matches!(statement.pipeline.first(), Some(Element::Expression(_)));
     let draws_itself = !remote.is_empty()
         && stages.is_empty()
         && statement.assign.is_none()
@@ -173,7 +161,7 @@ pub fn plan(
     }
     let remote = (!remote.is_empty()).then_some(Pipeline {
         commands: remote,
-        no_input: true,
+        no_input: !is_fed,
         host: None,
         add_to_history: true,
         is_nested: false,

@@ -185,6 +185,7 @@ pub fn build(
             ("Average", Switch),
             ("Maximum", Switch),
             ("Minimum", Switch),
+            ("StandardDeviation", Switch),
             ("AllStats", Switch),
         ]])?),
         "Group-Object" => gather::group(&bound(&[&[

@@ -15,8 +15,43 @@ pub struct Shape {
 }
 
 /// Views by type name; clones share them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Views(Arc<Mutex<HashMap<String, Shape>>>);
+
+/// The tables of types that no endpoint tells about, since every PowerShell has them
+/// (PowerShellCore_format_ps1xml.cs): column, width or 0, whether it stands right.
+type Known = (&'static str, &'static [(&'static str, usize, bool)]);
+
+const KNOWN: [Known; 4] = [
+    (
+        "Microsoft.PowerShell.Commands.GroupInfo",
+        &[("Count", 5, true), ("Name", 25, false), ("Group", 0, false)],
+    ),
+    ("Microsoft.PowerShell.Commands.GroupInfoNoElement", &[("Count", 5, true), ("Name", 25, false)]),
+    ("System.Collections.DictionaryEntry", &[("Name", 30, false), ("Value", 0, false)]),
+    (
+        "System.Management.Automation.CommandInfo",
+        &[("CommandType", 15, false), ("Name", 50, false), ("Version", 10, false), ("Source", 0, false)],
+    ),
+];
+
+impl Default for Views {
+    fn default() -> Self {
+        let column = |(name, width, right): &(&str, usize, bool)| Property {
+            label: Some((*name).to_owned()),
+            source: Source::Named((*name).to_owned()),
+            descending: None,
+            width: (*width > 0).then_some(*width),
+            alignment: if *right { Alignment::Right } else { Alignment::Left },
+        };
+        let shape = |columns: &[(&str, usize, bool)]| Shape {
+            is_list: false,
+            properties: columns.iter().map(column).collect(),
+        };
+        let known = KNOWN.iter().map(|(name, columns)| (name.to_lowercase(), shape(columns)));
+        Self(Arc::new(Mutex::new(known.collect())))
+    }
+}
 
 impl Views {
     /// Takes an ExtendedTypeDefinition. Of several views of a type the first counts; what can't be
@@ -78,7 +113,8 @@ fn property(entry: &Value, header: &Value) -> Option<Property> {
         Some("Left") => Alignment::Left,
         Some("Center") => Alignment::Center,
         Some("Right") => Alignment::Right,
-        _ => Alignment::Undefined,
+        // A view's numbers stand left unless it says otherwise.
+        _ => Alignment::Left,
     };
     let own = alignment(entry);
     let width =
@@ -88,6 +124,6 @@ fn property(entry: &Value, header: &Value) -> Option<Property> {
         source,
         descending: None,
         width: width.filter(|width| *width > 0),
-        alignment: if own == Alignment::Undefined { alignment(header) } else { own },
+        alignment: if own == Alignment::Left { alignment(header) } else { own },
     })
 }

@@ -97,6 +97,16 @@ pub fn hold(file: &File) -> io::Result<bool> {
     }
 }
 
+/// [`hold`]s a file as soon as nobody else does. Blocks.
+pub fn hold_when_free(file: &File) -> io::Result<()> {
+    file.lock()
+}
+
+/// Lets another process [`hold`] the file.
+pub fn let_go(file: &File) -> io::Result<()> {
+    file.unlock()
+}
+
 /// Whether another process [`hold`]s a file.
 pub fn is_held(file: &File) -> bool {
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))

@@ -10,6 +10,8 @@ pub enum Kind {
     SkypeServer,
     ExchangeServer,
     Wsman,
+    Teams,
+    ExchangeOnline,
 }
 
 /// What a kind knows by itself.
@@ -34,7 +36,14 @@ pub struct Traits {
 pub const CONFIGURATION_PREFIX: &str = "http://schemas.microsoft.com/powershell/";
 
 impl Kind {
-    pub const ALL: [Self; 4] = [Self::LyncOnline, Self::SkypeServer, Self::ExchangeServer, Self::Wsman];
+    pub const ALL: [Self; 6] = [
+        Self::LyncOnline,
+        Self::SkypeServer,
+        Self::ExchangeServer,
+        Self::Wsman,
+        Self::Teams,
+        Self::ExchangeOnline,
+    ];
 
     /// The kind's data.
     pub const fn traits(self) -> Traits {
@@ -80,9 +89,29 @@ impl Kind {
                 needs_user: true,
                 format_data: &["*"],
             },
+            Self::Teams => {
+                Traits { name: "teams", summary: "Microsoft Teams, through its PowerShell module", ..SERVICE }
+            }
+            Self::ExchangeOnline => Traits {
+                name: "exchange-online",
+                summary: "Exchange Online, through its PowerShell module",
+                ..SERVICE
+            },
         }
     }
 }
+
+/// A module that has its session itself: nothing here is of its concern.
+const SERVICE: Traits = Traits {
+    name: "",
+    summary: "",
+    default_authentication: Authentication::Basic,
+    authentications: &[],
+    configuration: "",
+    discovers: false,
+    needs_user: false,
+    format_data: &[],
+};
 
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

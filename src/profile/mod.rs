@@ -4,6 +4,7 @@ pub mod import;
 pub mod kind;
 mod limits;
 mod read;
+pub mod service;
 mod store;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ pub use import::Import;
 pub use kind::Kind;
 pub use limits::Limits;
 pub use read::{Mistake, ProfileError, parse};
+pub use service::Service;
 pub use store::{StoreError, check_name, load, names};
 use url::Url;
 
@@ -23,6 +25,8 @@ pub struct Profile {
     pub name: String,
     pub path: PathBuf,
     pub kind: Kind,
+    /// The module that has the session; `None`: lyncsh has it.
+    pub service: Option<Service>,
     /// The account, `user@domain`; not every kind needs one.
     pub user: Option<String>,
     /// `lync-online`: the domain to administer; by default the user's.

@@ -1,5 +1,7 @@
 //! From a profile's text to a [`Profile`], or to every mistake in it with its place.
 
+mod service;
+
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +12,7 @@ use url::Url;
 
 use super::import::{self, Import};
 use super::kind::{CONFIGURATION_PREFIX, Kind};
-use super::{Authentication, CredentialSource, Limits, Profile};
+use super::{Authentication, CredentialSource, Limits, Profile, Service};
 
 /// Every key that a profile may have.
 const KEYS: [&str; 20] = [
@@ -133,6 +135,7 @@ impl<'a> Reader<'a> {
             name: name.to_owned(),
             path: path.to_owned(),
             kind,
+            service: kind.module().map(|module| Service { module, sign_in: self.sign_in() }),
             domain: domain.or_else(|| {
                 user.as_deref()
                     .filter(|_| traits.discovers)?
@@ -153,7 +156,10 @@ impl<'a> Reader<'a> {
             idle_timeout: self.duration(self.table, "idle_timeout"),
             limits: self.limits(),
         };
-        self.combinations(&profile);
+        match profile.service {
+            Some(service) => self.service(&profile, service),
+            None => self.combinations(&profile),
+        }
         Some(profile)
     }
 
@@ -228,6 +234,9 @@ impl<'a> Reader<'a> {
 
     fn authentication(&mut self, kind: Kind) -> Authentication {
         let traits = kind.traits();
+        if kind.module().is_some() {
+            return traits.default_authentication;
+        }
         let Some(word) = self.text("authentication") else { return traits.default_authentication };
         let words: Vec<_> = traits.authentications.iter().map(|one| one.name()).collect();
         match traits.authentications.iter().find(|one| one.name() == word) {

@@ -59,6 +59,82 @@ fn stages_run_here_on_the_objects_of_the_endpoint() {
     assert!(out.contains("\"DisplayName\"\n\"Ken Myer\"\n\"Pilar Ackerman\"\n"), "{out}");
 }
 
+#[test]
+fn a_question_without_a_terminal_is_an_error_and_does_not_wait() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
+        .arg("demo")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The input stays open, as an idle pipe does.
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"Set-CsUser kenmyer -EnterpriseVoiceEnabled $true -Confirm\nexit 4\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("there is no terminal to answer it at"), "{said}");
+    assert_eq!(output.status.code(), Some(4));
+    drop(input);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_piped_session_that_waits_for_lines() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
+        .arg("demo")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"'ready'\n").unwrap();
+    let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(input);
+}
+
+#[test]
+fn values_come_from_pipelines_in_parentheses_and_output_goes_to_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (table, errors) = (at("users.txt"), at("errors.txt"));
+    let (out, err, code) = piped(&format!(
+        concat!(
+            "(Get-CsTenant).DisplayName\n",
+            "Set-CsUser -Identity (Get-CsOnlineUser kenmyer).Identity -EnterpriseVoiceEnabled $true\n",
+            "\"voice: $((Get-CsOnlineUser kenmyer).EnterpriseVoiceEnabled)\"\n",
+            "Get-CsOnlineUser | select @{{n='Who';e={{$_.SipAddress -replace '^sip:',''}}}} | ConvertTo-Csv\n",
+            "Get-CsOnlineUser kenmyer > '{}'\n",
+            "Get-CsNothing 2> '{}'\n",
+            "Get-CsNothing 2>$null\n",
+            "(Get-CsNothing).Name\n",
+            "gcm Get-CsTenant | % Name\n",
+            "(Get-Module).ExportedCommands -contains 'Get-CsTenant' -and $true\n",
+            "gmo | select Name\n",
+            "Get-CsOnlineUser | ? DisplayName -like Pilar* | Set-CsUser -EnterpriseVoiceEnabled $true\n",
+            "\"pilar: $((Get-CsOnlineUser pilarackerman).EnterpriseVoiceEnabled)\"\n",
+        ),
+        table.display(),
+        errors.display()
+    ));
+    assert_eq!(code, Some(0), "{out}\n{err}");
+    assert!(out.contains("Litware\n") && out.contains("voice: True\n"), "{out}");
+    assert!(out.contains("pilar: True\n"), "{out}\n{err}");
+    assert!(out.contains("\"Who\"\n\"kenmyer@litwareinc.com\"\n"), "{out}");
+    assert!(out.contains("Get-CsTenant\n"), "{out}");
+    // Drawn by the view of the endpoint's format data.
+    let drawn = std::fs::read_to_string(table).unwrap();
+    assert!(drawn.contains("Ken Myer                 kenmyer@litwareinc.com"), "{drawn}");
+    assert!(std::fs::read_to_string(errors).unwrap().contains("The term 'Get-CsNothing' is not recognized"));
+    assert_eq!(err.matches("is not recognized").count(), 1, "{err}");
+    assert!(!err.contains('\u{1b}'), "{err}");
+}
+
 /// A person's terminal with a program in it.
 struct Terminal {
     screen: Arc<Mutex<vt100::Parser>>,
@@ -68,11 +144,18 @@ struct Terminal {
 
 impl Terminal {
     fn open(arguments: &[&str]) -> Self {
+        Self::open_in(arguments, None)
+    }
+
+    fn open_in(arguments: &[&str], folder: Option<&std::path::Path>) -> Self {
         let size = PtySize { rows: 40, cols: 120, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lyncsh"));
         command.args(arguments);
         command.env("TERM", "xterm-256color");
+        if let Some(folder) = folder {
+            command.env("LYNCSH_CONFIG_DIR", folder);
+        }
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let mut output = pair.master.try_clone_reader().unwrap();
@@ -137,6 +220,40 @@ impl Drop for Terminal {
 }
 
 #[test]
+fn ctrl_c_drops_a_line_a_string_and_a_question_and_leaves_the_prompt() {
+    let terminal = Terminal::open(&["demo"]);
+    let prompts = |count| {
+        terminal.sees(|text| text.matches("[demo] PS>").count() == count, "the next prompt");
+        terminal.prompts();
+    };
+    prompts(1);
+    terminal.press("\x03");
+    prompts(2);
+    terminal.press("half a li");
+    terminal.sees(|text| text.contains("half a li"), "the half line");
+    terminal.press("\x03");
+    prompts(3);
+    terminal.press("\"two\r");
+    terminal.sees(|text| text.trim_end().ends_with(">>"), "the second line");
+    terminal.press("\x03");
+    prompts(4);
+    terminal.press("Get-CsT\t");
+    terminal.sees(|text| text.contains("Get-CsTenantHybridConfiguration"), "the candidates");
+    terminal.press("\x03");
+    prompts(5);
+    terminal.press("Set-CsUser kenmyer -EnterpriseVoiceEnabled $true -Confirm\r");
+    terminal.sees(|text| text.contains("[Y] Yes"), "the question");
+    terminal.press("\x03");
+    terminal.prompts();
+    terminal.run("(Get-CsOnlineUser kenmyer).EnterpriseVoiceEnabled", "\nFalse");
+    terminal.run("gmo", "lyncsh-demo");
+    terminal.run("help Get-CsTenant", "SYNOPSIS");
+    terminal.press("cls\r");
+    terminal.sees(|text| !text.contains("SYNOPSIS"), "the empty screen");
+    terminal.prompts();
+}
+
+#[test]
 fn a_person_works_in_the_demo() {
     let mut terminal = Terminal::open(&["demo"]);
     terminal.prompts();
@@ -157,6 +274,7 @@ fn a_person_works_in_the_demo() {
     terminal.sees(|text| text.contains('%'), "the progress bar");
     terminal.press("\x03");
     terminal.prompts();
+    assert!(!terminal.text().contains('%'), "the bar is still there:\n{}", terminal.text());
     terminal.run("Get-CsOnlineUser | Measure-Object | fl Count", "Count : ");
     terminal.press("exit\r");
     let since = Instant::now();
@@ -168,4 +286,84 @@ fn a_person_works_in_the_demo() {
         std::thread::sleep(Duration::from_millis(20));
     };
     assert_eq!(status.exit_code(), 0, "{}", terminal.text());
+}
+
+/// An endpoint of its own process, ended with it.
+struct Served(std::process::Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The cached names of the only profile in a folder.
+fn cache_file(folder: &std::path::Path) -> Option<std::path::PathBuf> {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).ok()?.flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if folder.ends_with("commands") && path.extension().is_some_and(|end| end == "json") {
+                return Some(path);
+            }
+        }
+    }
+    None
+}
+
+#[cfg(unix)]
+#[test]
+fn a_cache_that_is_stale_or_broken_is_replaced_while_the_person_works() {
+    let mut server = Served(
+        Command::new(env!("CARGO_BIN_EXE_lyncsh"))
+            .args(["demo", "--serve"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    let mut ready = String::new();
+    let mut said = std::io::BufReader::new(server.0.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut said, &mut ready).unwrap();
+    let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
+    let text = |name: &str| ready[name].as_str().unwrap().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("profiles")).unwrap();
+    let profile = format!(
+        "kind = \"lync-online\"\nuser = \"{}\"\ndiscovery = \"{}\"\ncredential = {{ command = \"echo '{}'\" }}\n",
+        text("user"),
+        text("discovery"),
+        text("password")
+    );
+    std::fs::write(folder.path().join("profiles/work.toml"), profile).unwrap();
+    let work = || {
+        let terminal = Terminal::open_in(&["work"], Some(folder.path()));
+        terminal.sees(|text| text.trim_end().ends_with("[work] PS>"), "the prompt");
+        terminal
+    };
+    let leave = |mut terminal: Terminal| {
+        terminal.press("exit\r");
+        assert_eq!(terminal.child.wait().unwrap().exit_code(), 0);
+    };
+    leave(work());
+    let file = cache_file(folder.path()).expect("a cache file");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    assert!(whole.contains("\"Get-CsTenant\""), "{whole}");
+
+    std::fs::write(&file, whole.replace("\"Get-CsTenant\"", "\"Get-CsGone\"")).unwrap();
+    let terminal = work();
+    let replaced = |_: &str| {
+        let now = std::fs::read_to_string(&file).unwrap();
+        now.contains("\"Get-CsTenant\"") && !now.contains("Get-CsGone")
+    };
+    terminal.sees(replaced, "the new names");
+    leave(terminal);
+
+    std::fs::write(&file, b"{\"names\": 7\xff").unwrap();
+    let terminal = work();
+    terminal.sees(replaced, "the cache in place of the broken one");
+    assert!(!terminal.text().to_lowercase().contains("error"), "{}", terminal.text());
+    leave(terminal);
 }

@@ -4,10 +4,6 @@ use lyncsh::line::{self, Place, Variables, Views};
 use lyncsh::psrp::clixml::Value;
 use proptest::prelude::*;
 
-fn offers(name: &str) -> bool {
-    name.to_lowercase().starts_with("get-cs") || name.eq_ignore_ascii_case("Select-Object")
-}
-
 fn place<'a>(variables: &'a Variables, views: &'a Views) -> Place<'a> {
     Place { variables, views, width: 80, to_screen: true }
 }
@@ -16,7 +12,7 @@ fn place<'a>(variables: &'a Variables, views: &'a Views) -> Place<'a> {
 fn planned(text: &str) -> Result<Vec<String>, String> {
     let statements = line::parse(text).map_err(|error| error.to_string())?;
     let [statement] = statements.as_slice() else { return Err(format!("{} statements", statements.len())) };
-    let plan = line::plan(statement, &offers, place(&Variables::default(), &Views::default()))
+    let plan = line::plan(statement, place(&Variables::default(), &Views::default()))
         .map_err(|error| error.to_string())?;
     let commands = plan.remote.map(|remote| remote.commands).unwrap_or_default();
     Ok(commands
@@ -49,7 +45,7 @@ fn try_local(text: &str) -> Result<Vec<String>, String> {
     let statements = line::parse(text).map_err(|error| error.to_string())?;
     let (variables, views) = (Variables::default(), Views::default());
     let mut plan =
-        line::plan(&statements[0], &offers, place(&variables, &views)).map_err(|error| error.to_string())?;
+        line::plan(&statements[0], place(&variables, &views)).map_err(|error| error.to_string())?;
     let mut out = Vec::new();
     for value in std::mem::take(&mut plan.input) {
         plan.local.push(value, &mut out).map_err(|error| error.to_string())?;
@@ -97,7 +93,6 @@ fn what_needs_a_script_engine_says_so() {
         let said = planned(text).expect_err(text);
         assert!(said.contains("pwsh"), "{text}: {said}");
     }
-    assert!(planned("1,2 | Get-CsOnlineUser").unwrap_err().contains("runs on the endpoint"));
     assert!(planned("$nothing | sort").unwrap_err().contains("has not been set"));
 }
 

@@ -4,6 +4,7 @@
 
 mod agent_mux;
 mod agent_process;
+mod agent_reconnect;
 mod agent_simulator;
 mod agent_world;
 mod credential;
@@ -19,6 +20,7 @@ mod psrp_recordings;
 mod psrp_replay;
 mod psrp_transcripts;
 mod pwsh_module;
+mod service;
 mod shortcut;
 mod simulator;
 mod slots_terminal;

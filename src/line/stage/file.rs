@@ -172,6 +172,7 @@ fn writable(path: &std::path::Path) {
         permissions.set_mode(permissions.mode() | 0o200);
     }
     #[cfg(not(unix))]
+    #[expect(clippy::permissions_set_readonly_false, reason = "it opens the file to nobody else here")]
     permissions.set_readonly(false);
     let _ = std::fs::set_permissions(path, permissions);
 }

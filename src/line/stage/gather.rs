@@ -72,7 +72,8 @@ pub fn group(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
             if !bare {
                 properties.push(("Group".to_owned(), Value::array(members)));
             }
-            typed_object("Microsoft.PowerShell.Commands.GroupInfo", properties)
+            let kind = if bare { "GroupInfoNoElement" } else { "GroupInfo" };
+            typed_object(&format!("Microsoft.PowerShell.Commands.{kind}"), properties)
         });
         Ok(shown.collect())
     }))
@@ -106,7 +107,7 @@ fn measured(bound: &Bound, property: Option<String>, values: Vec<Value>) -> Resu
     let every = bound.switch("AllStats");
     let asked = |switch: &str| (every || bound.switch(switch)) && !values.is_empty();
     let numbers: Vec<f64> = values.iter().filter_map(|value| as_number(value.primitive())).collect();
-    let numeric = asked("Sum") || asked("Average");
+    let numeric = asked("Sum") || asked("Average") || asked("StandardDeviation");
     if numeric && numbers.len() < values.len() {
         let odd = values.iter().find(|value| as_number(value.primitive()).is_none());
         return Err(bound.wrong(&format!(
@@ -115,6 +116,9 @@ fn measured(bound: &Bound, property: Option<String>, values: Vec<Value>) -> Resu
         )));
     }
     let sum: f64 = numbers.iter().sum();
+    let mean = sum / numbers.len().max(1) as f64;
+    let squares: f64 = numbers.iter().map(|number| (number - mean).powi(2)).sum();
+    let deviation = (squares / numbers.len().saturating_sub(1).max(1) as f64).sqrt();
     let some = |switch: &str, value: f64| if asked(switch) { Value::Double(value) } else { Value::Null };
     // The largest and the smallest may be texts and dates.
     let end = |switch: &str, wanted: Ordering| {
@@ -133,10 +137,11 @@ fn measured(bound: &Bound, property: Option<String>, values: Vec<Value>) -> Resu
         "Microsoft.PowerShell.Commands.GenericMeasureInfo",
         vec![
             ("Count".into(), Value::I32(count)),
-            ("Average".into(), some("Average", sum / numbers.len().max(1) as f64)),
+            ("Average".into(), some("Average", mean)),
             ("Sum".into(), some("Sum", sum)),
             ("Maximum".into(), end("Maximum", Ordering::Greater)),
             ("Minimum".into(), end("Minimum", Ordering::Less)),
+            ("StandardDeviation".into(), some("StandardDeviation", deviation)),
             ("Property".into(), property.map_or(Value::Null, Value::String)),
         ],
     ))

@@ -11,6 +11,7 @@ use windows_sys::Win32::Security::Authorization::{GetNamedSecurityInfoW, SE_FILE
 use windows_sys::Win32::Security::OWNER_SECURITY_INFORMATION;
 use windows_sys::Win32::Storage::FileSystem::{
     CreateDirectoryW, LOCK_FILE_FLAGS, LOCKFILE_EXCLUSIVE_LOCK, LOCKFILE_FAIL_IMMEDIATELY, LockFileEx,
+    UnlockFile,
 };
 use windows_sys::Win32::System::IO::OVERLAPPED;
 
@@ -20,6 +21,9 @@ use super::wide;
 /// The group of administrators and the system: what a process run as administrator makes may be
 /// theirs, and nothing is closed to them.
 const POWERS: [&str; 2] = ["S-1-5-32-544", "S-1-5-18"];
+
+/// Where files are locked, in units of 4 GiB.
+const FAR: u32 = 0x4000_0000;
 
 /// Makes a folder for its user alone, or checks that one that is there is the user's own.
 ///
@@ -77,22 +81,33 @@ fn owner(name: &[u16]) -> io::Result<String> {
 /// Locks a file for this process as long as it is open; `false`: another has it. The content stays
 /// readable for everybody, which an ordinary lock of this system would prevent.
 pub fn hold(file: &File) -> io::Result<bool> {
-    lock(file, LOCKFILE_EXCLUSIVE_LOCK)
+    lock(file, LOCKFILE_EXCLUSIVE_LOCK | LOCKFILE_FAIL_IMMEDIATELY)
+}
+
+/// [`hold`]s a file as soon as nobody else does. Blocks.
+pub fn hold_when_free(file: &File) -> io::Result<()> {
+    lock(file, LOCKFILE_EXCLUSIVE_LOCK).map(|_| ())
+}
+
+/// Lets another process [`hold`] the file.
+pub fn let_go(file: &File) -> io::Result<()> {
+    // SAFETY: the handle is open as long as `file` is borrowed.
+    let done = unsafe { UnlockFile(file.as_raw_handle(), 0, FAR, 1, 0) };
+    if done == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Whether another process [`hold`]s a file.
 pub fn is_held(file: &File) -> bool {
-    matches!(lock(file, 0), Ok(false))
+    matches!(lock(file, LOCKFILE_FAIL_IMMEDIATELY), Ok(false))
 }
 
 /// Locks one byte far behind the end.
 fn lock(file: &File, how: LOCK_FILE_FLAGS) -> io::Result<bool> {
     let mut place = OVERLAPPED::default();
-    place.Anonymous.Anonymous.OffsetHigh = 0x4000_0000;
-    // SAFETY: the handle is open as long as `file` is borrowed, and the call does not wait, so that
-    // `place` is not used after it.
-    let done =
-        unsafe { LockFileEx(file.as_raw_handle(), how | LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, &mut place) };
+    place.Anonymous.Anonymous.OffsetHigh = FAR;
+    // SAFETY: the handle is open as long as `file` is borrowed, and it was not opened for overlapped
+    // calls, so that `place` is not used after this one.
+    let done = unsafe { LockFileEx(file.as_raw_handle(), how, 0, 1, 0, &mut place) };
     if done != 0 {
         return Ok(true);
     }

@@ -7,7 +7,7 @@ mod pipe;
 mod process;
 
 pub use endings::Endings;
-pub use file::{hold, is_held, private_folder};
+pub use file::{hold, hold_when_free, is_held, let_go, private_folder};
 pub use pipe::{client_process, create_pipe, is_of_this_user, process_sockets};
 pub use process::{kill, leave_terminal, program_name, spawn_detached, start_time};
 

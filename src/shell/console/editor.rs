@@ -43,7 +43,8 @@ impl Editor {
         complete: impl FnMut(&str, usize) -> (std::ops::Range<usize>, Vec<String>) + Send + 'static,
         broken: Arc<AtomicBool>,
     ) -> std::io::Result<Self> {
-        let menu = ColumnarMenu::default().with_name(MENU).with_columns(4).with_column_padding(2);
+        let menu =
+            ColumnarMenu::default().with_name(MENU).with_marker("> ").with_columns(4).with_column_padding(2);
         let mut keys = default_emacs_keybindings();
         keys.add_binding(
             KeyModifiers::NONE,

@@ -1,6 +1,7 @@
 //! Runs one line: each statement's leading commands on the endpoint, the rest here.
 
 use super::catalogue::Catalogue;
+use super::interrupts::Interrupts;
 use super::terminal::{Terminal, Tone};
 use crate::line::{self, Element, Expr, Place, Printer, Statement, Variables};
 use crate::psrp::clixml::Value;
@@ -26,6 +27,7 @@ pub struct Executor {
     catalogue: Catalogue,
     profile: String,
     variables: Variables,
+    pub(super) interrupts: Interrupts,
 }
 
 /// Where a pipeline's objects go.
@@ -51,7 +53,20 @@ impl Sink {
 impl Executor {
     pub fn new(session: Session, terminal: Terminal, catalogue: Catalogue, profile: &str) -> Self {
         let profile = profile.to_owned();
-        Self { session, terminal, catalogue, profile, variables: Variables::default() }
+        Self {
+            session,
+            terminal,
+            catalogue,
+            profile,
+            variables: Variables::default(),
+            interrupts: Interrupts::catch(),
+        }
+    }
+
+    /// [`Executor::run`] at a prompt: a Ctrl-C that the line before it no longer saw is not meant for it.
+    pub async fn run_typed(&mut self, text: &str) -> Ended {
+        self.interrupts.forget();
+        self.run(text).await
     }
 
     /// Runs what the person typed; what goes wrong has been shown when it returns.
@@ -76,7 +91,7 @@ impl Executor {
     }
 
     async fn statement(&mut self, statement: &Statement) -> Ended {
-        if let Some(ended) = self.own(statement).await {
+        if let Some(ended) = self.own(statement) {
             return ended;
         }
         let to_screen = statement.assign.is_none();
@@ -90,6 +105,7 @@ impl Executor {
     /// Runs a statement's pipeline, after those inside of its values. No sink: it was not begun.
     async fn pipeline(&mut self, statement: &Statement, to_screen: bool) -> (Ended, Option<Sink>) {
         let mut statement = statement.clone();
+        line::fold(&mut statement);
         while let Some(place) = line::nested(&mut statement) {
             let Expr::Nested(inner) = std::mem::replace(place, Expr::Literal(Value::Null)) else { break };
             let mut kept = Vec::new();
@@ -114,11 +130,15 @@ impl Executor {
             };
             *place = Expr::Literal(value);
         }
+        if let Some(Element::Command(command)) = statement.pipeline.first()
+            && ["get-module", "gmo"].contains(&command.name.to_lowercase().as_str())
+        {
+            statement.pipeline[0] = Element::Expression(self.modules());
+        }
         let views = self.catalogue.views();
         let width = usize::from(self.terminal.size().0);
         let place = Place { variables: &self.variables, views: &views, width, to_screen };
-        let offers = |name: &str| self.catalogue.offers(name);
-        let plan = match line::plan(&statement, &offers, place) {
+        let plan = match line::plan(&statement, place) {
             Ok(plan) => plan,
             Err(error) => return (self.failed(&error.to_string()), None),
         };
@@ -132,7 +152,7 @@ impl Executor {
     }
 
     /// What belongs to the console itself.
-    async fn own(&mut self, statement: &Statement) -> Option<Ended> {
+    fn own(&self, statement: &Statement) -> Option<Ended> {
         let [Element::Command(command)] = statement.pipeline.as_slice() else { return None };
         match command.name.to_lowercase().as_str() {
             "exit" => Some(match command.arguments.is_empty() {
@@ -149,26 +169,18 @@ impl Executor {
                 }
                 Some(Ended::Succeeded)
             }
-            "get-module" | "gmo" => {
-                self.modules();
-                Some(Ended::Succeeded)
-            }
             _ => None,
         }
     }
 
-    /// The one module there is, as Get-Module lists it.
-    fn modules(&self) {
+    /// The one module there is, in Get-Module's place.
+    fn modules(&self) -> Expr {
         let commands: Vec<Value> = self.catalogue.names().into_iter().map(Value::String).collect();
-        let cells = [
+        Expr::Literal(Value::custom_object([
             ("ModuleType", Value::from("Script")),
             ("Version", env!("CARGO_PKG_VERSION").into()),
             ("Name", format!("lyncsh-{}", self.profile).into()),
             ("ExportedCommands", Value::array(commands)),
-        ];
-        let mut printer = Printer::new(usize::from(self.terminal.size().0), line::Views::default());
-        let mut lines = printer.push(&Value::custom_object(cells));
-        lines.extend(printer.finish());
-        lines.iter().for_each(|line| self.terminal.line(line));
+        ]))
     }
 }

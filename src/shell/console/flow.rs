@@ -1,7 +1,5 @@
 //! A planned pipeline at work: its objects, its other streams, and what the endpoint asks meanwhile.
 
-use tokio::signal;
-
 use super::execute::{Ended, Executor, Sink};
 use super::host::{self, Handled};
 use super::terminal::Tone;
@@ -9,7 +7,9 @@ use crate::line::{self, Fate, LineError, Plan};
 use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::Value;
 use crate::psrp::host::HostMethod;
+use crate::psrp::pipeline::Pipeline;
 use crate::psrp::record::{ErrorRecord, PipelineState};
+use crate::transport::Error;
 use crate::transport::session::Running;
 
 /// Lines for files that streams were redirected to, in the order they came.
@@ -19,15 +19,21 @@ impl Executor {
     pub(super) async fn carry_out(&mut self, mut plan: Plan, sink: &mut Sink) -> Ended {
         let mut ended = Ended::Succeeded;
         let mut diverted = Diverted::new();
-        for value in std::mem::take(&mut plan.input) {
-            if let Err(error) = self.push(&mut plan, sink, value) {
-                return self.failed(&error.to_string());
+        let mut input = std::mem::take(&mut plan.input);
+        if plan.remote.is_none() {
+            for value in std::mem::take(&mut input) {
+                if let Err(error) = self.push(&mut plan, sink, value) {
+                    return self.failed(&error.to_string());
+                }
             }
         }
         if let Some(mut pipeline) = plan.remote.take() {
             pipeline.host = Some(super::host_info(&self.terminal));
             ended = match self.session.invoke(&pipeline).await {
-                Ok(running) => self.follow(running, &mut plan, sink, &mut diverted).await,
+                Ok(running) => match feed(&running, &pipeline, input).await {
+                    Ok(()) => self.follow(running, &mut plan, sink, &mut diverted).await,
+                    Err(error) => self.failed(&error.to_string()),
+                },
                 Err(error) => {
                     self.failed(&error.to_string());
                     return Ended::Lost;
@@ -85,9 +91,8 @@ impl Executor {
         loop {
             let event = tokio::select! {
                 event = running.next() => event,
-                pressed = signal::ctrl_c(), if !stopping => {
-                    stopping = pressed.is_ok();
-                    interrupted = stopping;
+                () = self.interrupts.next(), if !stopping => {
+                    (stopping, interrupted) = (true, true);
                     self.terminal.progress.clear();
                     if let Err(error) = running.stop().await {
                         self.failed(&error.to_string());
@@ -231,4 +236,15 @@ impl Executor {
         }
         Ok(())
     }
+}
+
+/// Sends what goes into a pipeline, and its end.
+async fn feed(running: &Running, pipeline: &Pipeline, input: Vec<Value>) -> Result<(), Error> {
+    if pipeline.no_input {
+        return Ok(());
+    }
+    for value in &input {
+        running.input(value).await?;
+    }
+    running.end_input().await
 }

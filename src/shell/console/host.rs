@@ -7,6 +7,9 @@ use crate::psrp::clixml::{Secure, Value};
 use crate::psrp::host::{HostCall, HostMethod, HostResponse};
 use crate::psrp::record::ProgressRecord;
 
+const NO_TERMINAL: &str = "The command asks a question, and there is no terminal to answer it at. Give the value as \
+    a parameter (-Confirm:$false for a confirmation), or run the line in a terminal.";
+
 /// What a host call came to.
 #[derive(Debug)]
 pub enum Handled {
@@ -43,12 +46,9 @@ pub async fn handle(terminal: &Terminal, call: &HostCall) -> Handled {
         _ => {}
     }
     if !terminal.interactive && asks(call.method) {
-        return respond(
-            call,
-            Err("The command asks a question, and there is no terminal to answer it at. Give the value as a parameter \
-                 (-Confirm:$false for a confirmation), or run the line in a terminal."
-                .into()),
-        );
+        // The endpoint words the error that it makes of this itself, so what to do is said here.
+        terminal.toned(Tone::Error, NO_TERMINAL);
+        return respond(call, Err(NO_TERMINAL.into()));
     }
     let answer = match call.method {
         HostMethod::ReadLine => ask_line(terminal, "").await.map(Value::String),

@@ -7,6 +7,7 @@ mod execute;
 mod flow;
 mod history;
 mod host;
+mod interrupts;
 mod progress;
 mod terminal;
 
@@ -185,7 +186,7 @@ async fn typed(
         });
         let turn = turn.await.map_err(|error| miette::miette!("the line editor failed: {error}"))?;
         match turn.map_err(|error| miette::miette!("the terminal can't be read: {error}"))? {
-            Turn::Line(text) => match executor.run(&text).await {
+            Turn::Line(text) => match executor.run_typed(&text).await {
                 Ended::Exit(code) => return Ok(End::Left(code)),
                 Ended::Lost => return Ok(End::Lost),
                 Ended::Succeeded | Ended::Failed | Ended::Interrupted => {}
@@ -211,7 +212,7 @@ async fn piped(terminal: &Terminal, executor: &mut Executor, broken: &AtomicBool
         let reader = terminal.clone();
         let line = tokio::select! {
             line = tokio::task::spawn_blocking(move || reader.next_piped()) => line,
-            _ = tokio::signal::ctrl_c() => return Ok(End::Left(INTERRUPTED)),
+            () = executor.interrupts.next() => return Ok(End::Left(INTERRUPTED)),
         };
         let ended = match line {
             Ok(Answer::Given(line)) => {

@@ -40,6 +40,9 @@ impl Terminal {
     pub fn new() -> Self {
         let interactive = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        // Has the console heed escape sequences from here on; one before Windows 10 can't.
+        #[cfg(windows)]
+        let colour = colour && crossterm::ansi_support::supports_ansi();
         Self {
             interactive,
             colour,

@@ -8,21 +8,27 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 use super::ModuleError;
 use super::quote::quote;
 use crate::folders::Folders;
-use crate::profile::Profile;
+use crate::profile::{Kind, Profile};
 
 /// The names of the templates, and lyncsh's own text of each. A file of that name in the folder
 /// `templates` of the configuration folder is taken instead.
-const OWN: [(&str, &str); 8] = [
+const OWN: [(&str, &str); 12] = [
     (SCRIPT, include_str!("../../../templates/powershell/module.psm1")),
     ("powershell/attach.ps1", include_str!("../../../templates/powershell/attach.ps1")),
     ("powershell/cached.ps1", include_str!("../../../templates/powershell/cached.ps1")),
     ("powershell/uncached.ps1", include_str!("../../../templates/powershell/uncached.ps1")),
+    ("powershell/signin.ps1", include_str!("../../../templates/powershell/signin.ps1")),
+    ("powershell/signout.ps1", include_str!("../../../templates/powershell/signout.ps1")),
+    (TEAMS, include_str!("../../../templates/powershell/teams.psm1")),
+    (EXCHANGE_ONLINE, include_str!("../../../templates/powershell/exchange-online.psm1")),
     (MANIFEST, include_str!("../../../templates/powershell/module.psd1")),
     (IMPORT, include_str!("../../../templates/powershell/import.ps1")),
     (CONNECT, include_str!("../../../templates/powershell/connect.ps1")),
     (COMMAND, include_str!("../../../templates/powershell/command.ps1")),
 ];
 const SCRIPT: &str = "powershell/module.psm1";
+const TEAMS: &str = "powershell/teams.psm1";
+const EXCHANGE_ONLINE: &str = "powershell/exchange-online.psm1";
 const MANIFEST: &str = "powershell/module.psd1";
 const IMPORT: &str = "powershell/import.ps1";
 const CONNECT: &str = "powershell/connect.ps1";
@@ -94,8 +100,13 @@ impl Templates {
 
     pub fn script(&self, script: &Script<'_>) -> Result<String, ModuleError> {
         let import = script.profile.import.clone();
+        let template = match script.profile.kind {
+            Kind::Teams => TEAMS,
+            Kind::ExchangeOnline => EXCHANGE_ONLINE,
+            _ => SCRIPT,
+        };
         self.render(
-            SCRIPT,
+            template,
             context! {
                 version => script.version,
                 module => script.module,
@@ -108,6 +119,9 @@ impl Templates {
                 allow_clobber => import.allow_clobber,
                 formats => import.format_data,
                 cache => import.cache,
+                user => script.profile.user.clone(),
+                service => script.profile.service.map(|service| service.module),
+                sign_in => script.profile.service.map(|service| service.sign_in.name()),
             },
         )
     }

@@ -38,14 +38,14 @@ impl Gate {
         platform::private_folder(folder)?;
         let path = folder.join(format!("{}.gate", std::process::id()));
         let file = platform::private_file().create(true).truncate(true).open(&path)?;
-        file.lock()?;
+        platform::hold(&file)?;
         Ok(Self { path, file })
     }
 
     /// Opens it. Whoever attaches to one of the `failed` profiles is told so, once.
     pub fn open(&mut self, failed: &[String]) -> io::Result<()> {
         self.file.write_all(failed.join("\n").as_bytes())?;
-        self.file.unlock()
+        platform::let_go(&self.file)
     }
 }
 

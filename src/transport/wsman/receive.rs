@@ -14,12 +14,13 @@ use crate::psrp::fragment::Defragmenter;
 use crate::psrp::message::{Message, MessageError};
 use crate::transport::{Error, Event};
 
-/// How often a Receive whose connection was lost is tried anew, and how long after the first loss at
-/// most: the session is still on the server, and a network's hiccup is shorter.
-const TRIES: u32 = 5;
+/// How long a Receive whose connection was lost is tried anew: the session is still on the server, and
+/// a network's hiccup is shorter.
 const LOST_LIMIT: Duration = Duration::from_secs(15);
-/// The wait before the first new try; each further one waits three times as long.
+/// The wait before the first new try; each further one waits three times as long, up to
+/// [`LAST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Where events go. Once the connection is being closed nobody has to read them any more.
 #[derive(Clone)]
@@ -104,22 +105,22 @@ impl<'a> Receiver<'a> {
 
     /// One answer: silence is waited out, a lost connection is replaced.
     async fn receive(&mut self) -> Result<Received, Error> {
-        let mut lost: Option<(Instant, u32)> = None;
+        let mut lost: Option<(Instant, Duration)> = None;
         loop {
             match self.shell.receive(self.command).await {
                 Err(Error::Fault(fault)) if fault.is_timed_out() => lost = None,
                 Err(error) if is_lost(&error) => {
                     self.cut = true;
-                    let (since, tries) = lost.unwrap_or((Instant::now(), 0));
-                    if tries >= TRIES || since.elapsed() > LOST_LIMIT {
+                    let (since, wait) = lost.unwrap_or((Instant::now(), FIRST_WAIT));
+                    if since.elapsed() > LOST_LIMIT {
                         return Err(Error::Ended(format!(
                             "{error}; {} did not answer again, the session may still be there",
                             self.shell.endpoint_name()
                         )));
                     }
                     tracing::debug!("a Receive is repeated: {error}");
-                    tokio::time::sleep(FIRST_WAIT * 3_u32.pow(tries)).await;
-                    lost = Some((since, tries + 1));
+                    tokio::time::sleep(wait).await;
+                    lost = Some((since, LAST_WAIT.min(wait * 3)));
                 }
                 other => return other,
             }

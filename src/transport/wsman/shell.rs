@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::envelope::{
@@ -17,6 +18,10 @@ use crate::transport::{Error, Limits};
 const RECEIVE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How much later than that the answer may arrive.
 const RECEIVE_GRACE: Duration = Duration::from_secs(30);
+/// How long an endpoint may be out of reach before what a running session has to send is given up.
+const OUTAGE: Duration = Duration::from_secs(15);
+/// The wait before such a request is tried anew.
+const AGAIN: Duration = Duration::from_millis(500);
 /// Room in an envelope for what varies from request to request: the command's name, numbers.
 const MARGIN: usize = 2_048;
 /// A fragment's header (MS-PSRP 2.2.4).
@@ -101,7 +106,7 @@ impl Shell {
     pub async fn command(&self, id: Uuid, name: &str, arguments: Vec<u8>) -> Result<(), Error> {
         let name = name.chars().take(MAX_NAME).collect();
         let request = Request::Command { id: Some(id), name, arguments };
-        match self.operate(request, "starting the command", self.limits.operation).await? {
+        match self.operate_when_reachable(request, "starting the command").await? {
             Response::Commanded { .. } => Ok(()),
             other => Err(unexpected(other)),
         }
@@ -115,7 +120,7 @@ impl Shell {
         };
         let part = StreamPart { name: name.to_owned(), command, data, end: false };
         let request = Request::Send(vec![part]);
-        match self.operate(request, "sending to the session", self.limits.operation).await? {
+        match self.operate_when_reachable(request, "sending to the session").await? {
             Response::Sent => Ok(()),
             other => Err(unexpected(other)),
         }
@@ -142,7 +147,7 @@ impl Shell {
             SignalCode::Terminate | SignalCode::Other(_) => "ending the command",
         };
         let request = Request::Signal { command: Some(command), code };
-        match self.operate(request, step, self.limits.operation).await? {
+        match self.operate_when_reachable(request, step).await? {
             Response::Signaled => Ok(()),
             other => Err(unexpected(other)),
         }
@@ -186,6 +191,22 @@ impl Shell {
         match self.answered(envelope, "listing the sessions", self.limits.operation).await? {
             Response::Enumerated(items) | Response::Pulled(items) => Ok(items),
             other => Err(unexpected(other)),
+        }
+    }
+
+    /// As [`Self::operate`], through an outage: a request for which no connection could be made has
+    /// certainly not arrived, and is sent anew. One whose answer was lost may have, and is not: a server
+    /// would take its bytes twice.
+    async fn operate_when_reachable(&self, request: Request, step: &'static str) -> Result<Response, Error> {
+        let since = Instant::now();
+        loop {
+            match self.operate(request.clone(), step, self.limits.operation).await {
+                Err(error @ Error::Unreachable { .. }) if since.elapsed() < OUTAGE => {
+                    tracing::debug!("{step} is tried again: {error}");
+                    tokio::time::sleep(AGAIN).await;
+                }
+                result => return result,
+            }
         }
     }
 

@@ -1,0 +1,42 @@
+//! Ctrl-C, remembered until somebody asks for it: one that comes between two waits is not lost.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// The presses of Ctrl-C from here on, as long as it lives.
+pub struct Interrupts {
+    pressed: Arc<Notify>,
+    watch: JoinHandle<()>,
+}
+
+impl Interrupts {
+    pub fn catch() -> Self {
+        let pressed = Arc::new(Notify::new());
+        let tell = pressed.clone();
+        let watch = tokio::spawn(async move {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                tell.notify_one();
+            }
+        });
+        Self { pressed, watch }
+    }
+
+    /// The next one, or the last one that nobody has taken. Safe to cancel.
+    pub async fn next(&self) {
+        self.pressed.notified().await;
+    }
+
+    /// Passes over what was pressed before.
+    pub fn forget(&self) {
+        let _ = self.pressed.notified().now_or_never();
+    }
+}
+
+impl Drop for Interrupts {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}

@@ -1,0 +1,154 @@
+//! The way to the endpoint is cut, closed for a while, or leads to a server that was restarted.
+
+use std::time::Duration;
+
+use lyncsh::psrp::client::PipelineEvent;
+use lyncsh::psrp::record::PipelineState;
+
+use crate::agent_world::{GONE, PATIENCE, World, measuring, open, output, until_output};
+
+fn completed(events: &[PipelineEvent]) -> bool {
+    matches!(events.last(), Some(PipelineEvent::State(PipelineState::Completed, None)))
+}
+
+/// A way to the endpoint that can be cut.
+struct Way {
+    port: u16,
+    /// Where it leads.
+    to: std::sync::Arc<std::sync::atomic::AtomicU16>,
+    listening: Option<tokio::task::JoinHandle<()>>,
+    cut: tokio::sync::watch::Sender<u32>,
+}
+
+impl Way {
+    async fn to(port: u16) -> Self {
+        let mut way = Self {
+            port: 0,
+            to: std::sync::Arc::new(port.into()),
+            listening: None,
+            cut: tokio::sync::watch::Sender::new(0),
+        };
+        way.open().await;
+        way
+    }
+
+    async fn open(&mut self) {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
+        self.port = listener.local_addr().unwrap().port();
+        let (cuts, to) = (self.cut.clone(), self.to.clone());
+        self.listening = Some(tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut cut = cuts.subscribe();
+                let port = to.load(std::sync::atomic::Ordering::Relaxed);
+                tokio::spawn(async move {
+                    let mut far = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        _ = cut.changed() => {}
+                    }
+                });
+            }
+        }));
+    }
+
+    /// Every connection ends.
+    fn cut(&self) {
+        self.cut.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Every connection ends, and no new one can be made.
+    async fn close(&mut self) {
+        if let Some(listening) = self.listening.take() {
+            listening.abort();
+            let _ = listening.await;
+        }
+        self.cut();
+    }
+
+    /// The way to a world's endpoint, which its profile takes from here on.
+    async fn of(world: &World) -> Self {
+        let endpoint: url::Url = world.uri.parse().unwrap();
+        let way = Self::to(endpoint.port().unwrap()).await;
+        let text = std::fs::read_to_string(world.folders.profile("work")).unwrap();
+        let text = text.replace(&world.uri, &format!("http://127.0.0.1:{}/wsman", way.port));
+        std::fs::write(world.folders.profile("work"), text).unwrap();
+        way
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_shell_outlives_two_cuts_and_an_outage_on_the_same_session() {
+    let world = World::start();
+    let mut way = Way::of(&world).await;
+    let shell = open(world.attach().as_ref()).await;
+    let id = |world: &World| world.endpoint_state()["shells"][0].as_str().unwrap().to_owned();
+    let first = id(&world);
+    for round in ["one", "two"] {
+        way.cut();
+        assert!(completed(&output(shell.invoke(&measuring(round)).await.unwrap()).await), "{round}");
+    }
+    way.close().await;
+    let running = shell.invoke(&measuring("three")).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    way.open().await;
+    assert!(completed(&output(running).await));
+    assert_eq!(world.shells(), 1);
+    assert_eq!(id(&world), first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_only_shells_keep_opens_a_new_session_when_the_server_has_lost_its_own() {
+    let world = World::start();
+    let way = Way::of(&world).await;
+    let shell = open(world.attach().as_ref()).await;
+    let agent = world.agent();
+    // The server was restarted: it knows nothing of the session.
+    let restarted = World::start();
+    let there: url::Url = restarted.uri.parse().unwrap();
+    way.to.store(there.port().unwrap(), std::sync::atomic::Ordering::Relaxed);
+    way.cut();
+    restarted.wait(PATIENCE, "a new session", |restarted| restarted.shells() == 1);
+    drop(shell);
+    let again = open(world.attach().as_ref()).await;
+    assert_eq!(world.agent(), agent, "the agent went on");
+    assert!(completed(&output(again.invoke(&measuring("again")).await.unwrap()).await));
+    drop(again);
+    restarted.wait(PATIENCE, "no session", |restarted| restarted.shells() == 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_that_is_cut_is_complete_or_says_so_and_the_next_shell_has_a_session() {
+    let world = World::start();
+    let way = Way::of(&world).await;
+    let socket = world.attach();
+    let shell = open(socket.as_ref()).await;
+    let mut command = lyncsh::psrp::pipeline::Command::new("Get-Big");
+    for (name, value) in [("Size", 100_000), ("Count", 300)] {
+        command.arguments.push(lyncsh::psrp::pipeline::Argument::named(name, value));
+    }
+    let mut running = shell.invoke(&lyncsh::psrp::pipeline::Pipeline::new(vec![command])).await.unwrap();
+    until_output(&mut running).await;
+    // Another watches, as a launcher does.
+    let first = world.endpoint_state()["shells"][0].clone();
+    way.cut();
+    // One object has come.
+    let (mut objects, mut cut) = (1, None);
+    while let Some(event) = tokio::time::timeout(PATIENCE, running.next()).await.unwrap() {
+        match event {
+            Ok(PipelineEvent::Output(_)) => objects += 1,
+            Ok(PipelineEvent::State(PipelineState::Failed, record)) => {
+                cut = Some(record.unwrap().message);
+            }
+            Ok(PipelineEvent::State(PipelineState::Completed, _)) => assert_eq!(objects, 300),
+            Err(error) => cut = Some(error.to_string()),
+            Ok(_) => {}
+        }
+    }
+    assert!(objects == 300 || cut.as_ref().is_some_and(|text| !text.is_empty()), "{objects}: {cut:?}");
+    let again = open(world.attach().as_ref()).await;
+    assert!(completed(&output(again.invoke(&measuring("again")).await.unwrap()).await));
+    world.wait(GONE, "one session, a new one only where the other was cut", |world| {
+        let is_new = world.endpoint_state()["shells"][0] != first;
+        world.shells() == 1 && (cut.is_some() || !is_new)
+    });
+}

@@ -1,0 +1,135 @@
+//! Profiles whose session a PowerShell module has: Teams, Exchange Online.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use lyncsh::folders::Folders;
+use lyncsh::profile::parse;
+use lyncsh::profile::service::SignIn;
+use lyncsh::shell::module::Module;
+
+fn mistakes(text: &str) -> String {
+    let error = parse("work", Path::new("work.toml"), text).expect_err(text);
+    error.mistakes.iter().map(|one| format!("{}: {}\n", error.line(one), one.message)).collect()
+}
+
+#[test]
+fn a_service_takes_little_of_what_a_profile_can_say() {
+    for (text, expected) in [
+        (
+            "kind = 'teams'\nuri = 'https://a/'",
+            "2: uri means nothing for kind \"teams\": the module MicrosoftTeams has the session",
+        ),
+        ("kind = 'teams'\nprefix = 'T'", "2: prefix means nothing"),
+        (
+            "kind = 'teams'\nauthentication = 'basic'",
+            "2: authentication can't be \"basic\"; one of device-code, credential, token",
+        ),
+        ("kind = 'teams'\nauthentication = 'credential'", "1: authentication \"credential\" needs user"),
+        ("kind = 'exchange-online'\nauthentication = 'token'", "1: authentication \"token\" needs user"),
+        (
+            "kind = 'exchange-online'\nshell = 'console'",
+            "2: kind \"exchange-online\" is a PowerShell module, which the console can't load",
+        ),
+    ] {
+        let said = mistakes(text);
+        assert!(said.contains(expected), "{text}\n{said}");
+    }
+    let profile = parse("work", Path::new("work.toml"), "kind = 'exchange-online'\nprefix = 'Ex'").unwrap();
+    assert_eq!(profile.service.unwrap().sign_in, SignIn::DeviceCode);
+}
+
+#[test]
+fn every_service_s_module_is_powershell_that_signs_in_and_out() {
+    let home = tempfile::tempdir().unwrap();
+    let folders = Folders::find(Some(home.path())).unwrap();
+    for (kind, more, out) in [
+        ("teams", "", "{ Disconnect-MicrosoftTeams -ErrorAction Ignore }"),
+        (
+            "exchange-online",
+            "prefix = 'Ex'",
+            "{ Disconnect-ExchangeOnline -Confirm:$false -ErrorAction Ignore }",
+        ),
+        ("exchange-online", "", "{ Disconnect-ExchangeOnline -Confirm:$false -ErrorAction Ignore }"),
+    ] {
+        for sign_in in SignIn::ALL {
+            let text = format!(
+                "kind = '{kind}'\nuser = \"ö'’$x`@b.c\"\nauthentication = '{}'\ncredential = 'prompt'\n{more}",
+                sign_in.name()
+            );
+            let profile = parse("it's", Path::new("work.toml"), &text).unwrap();
+            let module = Module::prepare(&folders, Path::new("/opt/it's/lyncsh"), &profile).unwrap();
+            let script = std::fs::read_to_string(&module.script).unwrap();
+            let mut parser = tree_sitter::Parser::new();
+            parser.set_language(&tree_sitter_powershell::LANGUAGE.into()).unwrap();
+            // The grammar knows no typographic quotes.
+            let tree = parser.parse(script.trim_start_matches('\u{feff}').replace('’', "x"), None).unwrap();
+            assert!(!tree.root_node().has_error(), "{script}\n{}", tree.root_node().to_sexp());
+            assert!(script.contains(out) && script.contains("Install-Module -Name "), "{script}");
+            assert!(script.contains("PowerShell.Exiting") && script.contains(".OnRemove = "), "{script}");
+            assert_eq!(script.contains("--secret"), sign_in != SignIn::DeviceCode, "{script}");
+            assert_eq!(script.contains("$how.Prefix = 'Ex'"), !more.is_empty(), "{script}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_shell_of_a_service_gets_the_secret_through_a_pipe_and_its_exit_code_is_passed_on() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| {
+        let path = home.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let lyncsh = env!("CARGO_BIN_EXE_lyncsh");
+    let pwsh = put(
+        "bin/pwsh",
+        &format!(
+            "#!/bin/sh\n[ \"$1\" = --version ] && {{ echo PowerShell 7.6.0; exit; }}\n\
+             echo \"$@\"; got=$('{lyncsh}' attach mail --secret); echo \"got $got\"; exit 7\n"
+        ),
+    );
+    std::fs::set_permissions(&pwsh, std::fs::Permissions::from_mode(0o755)).unwrap();
+    put(
+        "conf/profiles/mail.toml",
+        &format!(
+            "kind = 'exchange-online'\nuser = 'a@b.c'\nauthentication = 'token'\nshell = '{}'\ncredential = {{ command = 'echo s3cret' }}\n",
+            pwsh.display()
+        ),
+    );
+    put(
+        "conf/profiles/work.toml",
+        "kind = 'lync-online'\nuser = 'a@b.c'\ncredential = { command = 'echo s3cret' }\n",
+    );
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(lyncsh);
+        command.args(arguments).env("LYNCSH_CONFIG_DIR", home.path().join("conf")).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr), output.status.code())
+    };
+    let (out, err, code) = run(&["mail"]);
+    assert_eq!(code, Some(7), "{out}{err}");
+    assert!(out.contains("-NoLogo -NoExit -File ") && out.contains("got s3cret"), "{out}{err}");
+    assert!(!out.lines().next().unwrap().contains("s3cret"), "never an argument: {out}");
+    let (out, err, code) = run(&["attach", "work", "--secret"]);
+    assert!(code == Some(1) && out.is_empty() && err.contains("to nobody else"), "{out}{err}");
+    let (_, err, code) = run(&["attach", "mail", "--socket"]);
+    assert!(code == Some(1) && err.contains("the module ExchangeOnlineManagement has the session"), "{err}");
+}
+
+#[test]
+fn a_service_s_profile_is_shown_without_what_means_nothing_to_it() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("profiles")).unwrap();
+    std::fs::write(home.path().join("profiles/meet.toml"), "kind = 'teams'\n").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lyncsh"));
+    let output = command.args(["show", "meet"]).env("LYNCSH_CONFIG_DIR", home.path()).output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    let keys: Vec<&str> = out.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(keys, ["file", "kind", "user", "authentication", "password"], "{out}");
+    assert!(out.contains("device-code") && out.contains("none is needed"), "{out}");
+}
