@@ -1,5 +1,6 @@
 //! What a profile is: one TOML file `NAME.toml` in the profiles folder of the configuration directory.
 
+mod connections;
 pub mod import;
 pub mod kind;
 mod limits;
@@ -10,6 +11,7 @@ mod store;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use connections::{Connections, connections};
 pub use import::Import;
 pub use kind::Kind;
 pub use limits::Limits;
