@@ -6,6 +6,7 @@ pub mod connect;
 pub mod demo;
 pub mod hook;
 pub mod list;
+pub mod own;
 pub mod powershell;
 pub mod refresh;
 pub mod remove;
@@ -69,9 +70,10 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::List(json) => done(list::run(folders, json.json)),
         Command::Show(profile) => done(show::run(folders, &profile.name).await),
         Command::Remove { profile, yes } => done(remove::run(folders, &profile.name, yes).await),
-        Command::Attach { profile, module, socket, json, secret } => {
+        Command::Attach { profile, module, socket, json, secret, own } => {
             let wanted = match (module, socket, json) {
                 _ if secret => Wanted::Secret,
+                _ if own => Wanted::Own,
                 (true, ..) => Wanted::Module,
                 (_, true, _) => Wanted::Socket,
                 (.., true) => Wanted::Facts,

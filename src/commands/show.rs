@@ -56,6 +56,7 @@ pub async fn run(folders: &Folders, name: &str) -> miette::Result<()> {
         ("allow_clobber", import.allow_clobber.to_string()),
         ("format_data", listed(&import.format_data, "-")),
         ("cache", import.cache.to_string()),
+        ("attach", import.attach.name().to_owned()),
         ("keep", long(profile.keep)),
         ("keep_alive", profile.keep_alive.to_string()),
         ("max_runspaces", profile.max_runspaces.to_string()),
