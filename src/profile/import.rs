@@ -61,6 +61,17 @@ impl Import {
     }
 }
 
+impl Import {
+    /// The key because of which nothing is kept.
+    pub const fn why_uncached(&self) -> &'static str {
+        match self.attach {
+            Attach::Agent => "cache = false",
+            Attach::Own => "attach = false",
+            Attach::Connector => "attach = \"New-CsOnlineSession\"",
+        }
+    }
+}
+
 /// Variables of PowerShell's own that a session must not be put into (about_Automatic_Variables), and
 /// lyncsh's.
 const TAKEN: [&str; 16] = [
