@@ -203,6 +203,13 @@ async fn run(line: &str, sessions: &[Session]) {
     match word {
         "exit" => leave(rest.parse().unwrap_or(0), sessions).await,
         "crash" => std::process::abort(),
+        // By hand: the shell stays.
+        "Remove-PSSession" => {
+            for session in sessions {
+                session.close().await.expect("its end");
+            }
+            say("removed\n");
+        }
         "size" => {
             let (columns, rows) = crossterm::terminal::size().expect("a terminal");
             say(&format!("{columns} by {rows}\n"));
