@@ -69,7 +69,9 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         }
         Command::List(json) => done(list::run(folders, json.json)),
         Command::Show(profile) => done(show::run(folders, &profile.name).await),
-        Command::Remove { profile, yes } => done(remove::run(folders, &profile.name, yes).await),
+        Command::Remove { profile, yes } => {
+            done(remove::run(&context, config.as_deref(), &profile.name, yes).await)
+        }
         Command::Attach { profile, module, socket, json, secret, own } => {
             let wanted = match (module, socket, json) {
                 _ if secret => Wanted::Secret,
