@@ -58,10 +58,7 @@ async fn main() {
     if !does("never-attach") {
         for profile in std::env::var("STAND_IN_PROFILES").expect("STAND_IN_PROFILES").split(' ') {
             let session = if does("own") { own(profile).await } else { attach(profile).await };
-            match session {
-                Some(session) => sessions.push(session),
-                None => {}
-            }
+            sessions.extend(session);
         }
         if sessions.is_empty() {
             std::process::exit(1);
