@@ -25,6 +25,7 @@ mod pwsh_module;
 mod service;
 mod shortcut;
 mod simulator;
+mod simulator_stream;
 mod slots_terminal;
 mod stand_in;
 mod stream;
