@@ -54,13 +54,16 @@ pub async fn run(context: &Context, name: &str, wanted: Wanted) -> miette::Resul
 }
 
 fn module(context: &Context, name: &str, wanted: Wanted) -> miette::Result<ExitCode> {
-    let profile = profile::load(&context.folders, name)?;
-    let module = Module::prepare(&context.folders, &context.program, &profile)?;
-    let line = match wanted {
-        Wanted::Import => module.import_line(&context.folders)?,
-        _ => module.script.display().to_string(),
-    };
-    writeln!(std::io::stdout(), "{line}").into_diagnostic()?;
+    let profiles = profile::connections(&context.folders, name)?.profiles;
+    let several = profiles.len() > 1;
+    for profile in profiles {
+        let module = Module::prepare(&context.folders, &context.program, &profile)?;
+        let line = match wanted {
+            Wanted::Import => module.import_line(&context.folders, several)?,
+            _ => module.script.display().to_string(),
+        };
+        writeln!(std::io::stdout(), "{line}").into_diagnostic()?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

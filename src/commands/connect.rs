@@ -3,9 +3,10 @@
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secrecy::SecretString;
 
 use crate::agent::access::Access;
@@ -66,15 +67,17 @@ pub async fn connect(
     secret: Option<SecretString>,
     endings: &mut Endings,
 ) -> Result<Agent, ConnectError> {
-    connect_until(context, profile, secret, || {}, endings.next()).await
+    connect_until(context, profile, secret, None, || {}, endings.next()).await
 }
 
 /// Connects until `over` says that it isn't wanted any more. `begun` is called when nothing is left to
-/// be asked of the person before connecting: something else can start beside it.
+/// be asked of the person before connecting: something else can start beside it. A `label` tells what
+/// is said of this connection from others that are made at the same time.
 pub async fn connect_until(
     context: &Context,
     profile: Profile,
     secret: Option<SecretString>,
+    label: Option<&str>,
     begun: impl FnOnce(),
     over: impl Future<Output = Ending>,
 ) -> Result<Agent, ConnectError> {
@@ -83,7 +86,7 @@ pub async fn connect_until(
     }
     let mut over = std::pin::pin!(over);
     let mut begun = Some(begun);
-    let mut drawn = Drawn::new(context.verbosity);
+    let mut drawn = Drawn::new(context.verbosity, label);
     let mut launch = Launch {
         program: context.program.clone(),
         folders: context.folders.clone(),
@@ -92,7 +95,7 @@ pub async fn connect_until(
     };
     for _ in 0..ATTEMPTS {
         let mut agent = tokio::select! {
-            agent = one_at_a_time(launch.agent(|line| eprintln!("{line}"))) => agent?,
+            agent = one_at_a_time(launch.agent(|line| drawing().suspend(|| eprintln!("{line}")))) => agent?,
             ending = &mut over => return Err(ConnectError::Ended(ending)),
         };
         drawn.begin();
@@ -119,7 +122,12 @@ pub async fn connect_until(
 async fn one_at_a_time<T>(asking: impl Future<Output = T>) -> T {
     static ASKING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     let _asking = ASKING.lock().await;
-    asking.await
+    // The others' steps would be drawn over the question.
+    let _ = drawing().clear();
+    drawing().set_draw_target(ProgressDrawTarget::hidden());
+    let answer = asking.await;
+    drawing().set_draw_target(ProgressDrawTarget::stderr());
+    answer
 }
 
 /// Waits until the session is open. `false`: this agent was about to end, another may do.
@@ -213,14 +221,17 @@ pub fn rounded(duration: Duration) -> String {
 struct Drawn {
     bar: ProgressBar,
     verbose: bool,
+    /// Stands before each line, where there are other connections.
+    label: String,
     /// Shows the line when it has become worth a look.
     showing: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Drawn {
     /// Nothing is drawn before [`Drawn::begin`].
-    fn new(verbosity: u8) -> Self {
-        Self { bar: ProgressBar::hidden(), verbose: verbosity > 0, showing: None }
+    fn new(verbosity: u8, label: Option<&str>) -> Self {
+        let label = label.map(|label| format!("{label}: ")).unwrap_or_default();
+        Self { bar: ProgressBar::hidden(), verbose: verbosity > 0, label, showing: None }
     }
 
     fn begin(&mut self) {
@@ -235,14 +246,14 @@ impl Drawn {
         let bar = self.bar.clone();
         self.showing = Some(tokio::spawn(async move {
             tokio::time::sleep(WORTH_A_LOOK).await;
-            bar.set_draw_target(ProgressDrawTarget::stderr());
+            let bar = drawing().add(bar);
             bar.enable_steady_tick(Duration::from_millis(100));
         }));
     }
 
     fn step(&mut self, step: &Step) {
         if self.verbose {
-            verbose(step).iter().for_each(|line| eprintln!("{line}"));
+            verbose(step).iter().for_each(|line| eprintln!("{}{line}", self.label));
             return;
         }
         let message = match step {
@@ -256,11 +267,11 @@ impl Drawn {
             Step::Session { computer, .. } => format!("Session on {computer} is open"),
             Step::Commands { count } => format!("{count} commands"),
         };
-        self.bar.set_message(message);
+        self.bar.set_message(format!("{}{message}", self.label));
     }
 
     fn say(&mut self, text: &str) {
-        self.bar.suspend(|| eprintln!("{text}"));
+        drawing().suspend(|| eprintln!("{}{text}", self.label));
     }
 
     fn clear(&mut self) {
@@ -268,7 +279,14 @@ impl Drawn {
             showing.abort();
         }
         self.bar.finish_and_clear();
+        drawing().remove(&self.bar);
     }
+}
+
+/// The lines of all connections that are being made.
+fn drawing() -> &'static MultiProgress {
+    static DRAWING: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+    &DRAWING
 }
 
 impl Drop for Drawn {

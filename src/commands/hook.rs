@@ -74,8 +74,15 @@ fn lines(context: &Context, of: &Of) -> miette::Result<Lines> {
     }
     let mut profiles = Vec::new();
     let mut scripts = Vec::new();
+    let mut found = Vec::new();
     for name in &names {
-        let profile = profile::load(folders, name)?;
+        found.extend(profile::connections(folders, name)?.profiles);
+    }
+    for profile in found {
+        // One profile can be among the connections of another.
+        if profiles.iter().any(|known: &Profile| known.name == profile.name) {
+            continue;
+        }
         let module = Module::prepare(folders, &context.program, &profile)?;
         if of.eager {
             scripts.push(module.script);
@@ -234,7 +241,7 @@ fn knows_names(folders: &Folders, profile: &Profile) -> bool {
 
 /// Whether a PowerShell could import the module. It has this terminal, for questions and errors.
 fn import(context: &Context, shell: &PowerShell, module: &Module) -> miette::Result<bool> {
-    let command = module.import_line(&context.folders)?;
+    let command = module.import_line(&context.folders, false)?;
     let status = Command::new(&shell.path)
         .args(["-NoLogo", "-NoProfile", "-Command", &command])
         .status()

@@ -17,8 +17,11 @@ pub fn run(folders: &Folders, json: bool) -> miette::Result<()> {
     }
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     for name in names {
-        match profile::load(folders, &name) {
-            Ok(profile) => {
+        match profile::connections(folders, &name).map(|found| found.alone()) {
+            Ok(Err(several)) => {
+                println!("{name:width$}  {:15}  {}", "connections", several.names().join(", "));
+            }
+            Ok(Ok(profile)) => {
                 let user = profile.user.unwrap_or_default();
                 let uri = profile.uri.map(|uri| format!("  {uri}")).unwrap_or_default();
                 println!("{name:width$}  {:15}  {user}{uri}", profile.kind.to_string());

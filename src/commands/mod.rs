@@ -89,8 +89,8 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         // Parsed already: `Cli::read`.
         Command::Shell(_) => Ok(ExitCode::FAILURE),
         Command::Work(work) => {
-            let profile = profile::load(folders, &work.name)?;
-            shell::run(&context, profile, None, work.shell.as_deref(), &work.arguments).await
+            let connections = profile::connections(folders, &work.name)?;
+            shell::run(&context, connections, None, work.shell.as_deref(), &work.arguments).await
         }
     }
 }

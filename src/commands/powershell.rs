@@ -131,11 +131,13 @@ pub async fn run(
         }
         (None, running) => {
             discard(running).await;
-            let last = failures.pop();
-            tell(&failures);
-            match last {
-                Some((_, error)) => Err(error.into()),
-                None => Err(miette::miette!("there is nothing to connect to")),
+            match failures.pop() {
+                Some((_, error)) if failures.is_empty() => Err(error.into()),
+                last => {
+                    failures.extend(last);
+                    tell(&failures);
+                    Err(miette::miette!("none of the connections of '{}' is here", sessions.title))
+                }
             }
         }
     };
@@ -171,7 +173,8 @@ fn connecting<'a>(
                     return (profile.name.clone(), Ok(None));
                 }
                 let secret = sessions.secret.clone();
-                let agent = connect_until(context, profile.clone(), secret, begun, over).await;
+                let label = (sessions.profiles.len() > 1).then_some(profile.name.as_str());
+                let agent = connect_until(context, profile.clone(), secret, label, begun, over).await;
                 (profile.name.clone(), agent.map(Some))
             }
         })

@@ -5,19 +5,29 @@ use std::process::{ExitCode, Stdio};
 use miette::{Context as _, IntoDiagnostic as _};
 
 use super::connect::Context;
-use crate::profile;
+use crate::profile::{self, Profile};
 use crate::shell::module::{Exports, Module};
 
 /// Forgets what was exported, and has a PowerShell export it again where one is found; where none is,
 /// the next start of one does it.
 pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
-    let profile = profile::load(&context.folders, name)?;
+    let mut code = ExitCode::SUCCESS;
+    for profile in profile::connections(&context.folders, name)?.profiles {
+        if one(context, &profile).await? != ExitCode::SUCCESS {
+            code = ExitCode::FAILURE;
+        }
+    }
+    Ok(code)
+}
+
+async fn one(context: &Context, profile: &Profile) -> miette::Result<ExitCode> {
+    let name = &profile.name;
     if let Some(service) = profile.service {
         println!("'{name}' has the cmdlets of the module {}, of which nothing is exported", service.module);
         return Ok(ExitCode::SUCCESS);
     }
     Exports::of(&context.folders, name).discard()?;
-    let module = Module::prepare(&context.folders, &context.program, &profile)?;
+    let module = Module::prepare(&context.folders, &context.program, profile)?;
     if !profile.import.cache {
         println!("'{name}' has cache = false: every start imports its cmdlets anew");
         return Ok(ExitCode::SUCCESS);
@@ -29,7 +39,7 @@ pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
         );
         return Ok(ExitCode::SUCCESS);
     };
-    let command = module.import_line(&context.folders)?;
+    let command = module.import_line(&context.folders, false)?;
     let status = tokio::process::Command::new(&shell)
         .args(["-NoLogo", "-NoProfile", "-NonInteractive", "-Command", &command])
         .stdin(Stdio::null())

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use super::connect::Context;
 use super::powershell::{self, Sessions};
 use super::session;
-use crate::profile::Profile;
+use crate::profile::{Connections, Profile};
 use crate::shell::Attached;
 use crate::shell::console::{self, Console};
 use crate::shell::pwsh::arguments::Arguments;
@@ -17,18 +17,19 @@ use crate::shell::pwsh::find::Choice;
 /// there. A secret that is given is not asked for.
 pub async fn run(
     context: &Context,
-    profile: Profile,
+    connections: Connections,
     secret: Option<SecretString>,
     shell: Option<&str>,
     arguments: &[String],
 ) -> miette::Result<ExitCode> {
-    match Choice::of(shell.or(profile.shell.as_deref()))? {
+    match Choice::of(shell.or(connections.shell.as_deref()))? {
         Choice::PowerShell(shell) => {
             let arguments = Arguments::parse(arguments, shell.edition)?;
-            let sessions = Sessions { title: profile.name.clone(), profiles: vec![profile], secret };
+            let sessions = Sessions { title: connections.name, profiles: connections.profiles, secret };
             powershell::run(context, sessions, shell, arguments).await
         }
         Choice::Console => {
+            let profile = alone(connections)?;
             if let Some(service) = profile.service {
                 let help = "install PowerShell (https://aka.ms/powershell)";
                 return Err(miette::miette!(
@@ -52,4 +53,22 @@ pub async fn run(
             .await
         }
     }
+}
+
+/// The console has one session.
+fn alone(connections: Connections) -> miette::Result<Profile> {
+    connections.alone().map_err(|several| {
+        let each: Vec<_> =
+            several.names().iter().map(|name| format!("`lyncsh {name} --shell console`")).collect();
+        let help = format!(
+            "open one of them ({}), or install PowerShell (https://aka.ms/powershell), which has all at once",
+            each.join(", ")
+        );
+        miette::miette!(
+            help = help,
+            "'{}' is several connections ({}), and the console has one",
+            several.name,
+            several.names().join(", ")
+        )
+    })
 }

@@ -56,7 +56,7 @@ pub async fn run(context: &Context, config: Option<&Path>, options: &Options) ->
         profile::check_name(&options.name, &[])?;
         remove(&shortcut, options)?;
     } else {
-        profile::load(&context.folders, &options.name)?;
+        profile::connections(&context.folders, &options.name)?;
         make(&shortcut, options)?;
     }
     Ok(ExitCode::SUCCESS)
@@ -248,8 +248,8 @@ fn open(shortcut: &Shortcut) -> miette::Result<ExitCode> {
 /// The shell in this terminal. A window that closes takes the reason with it, so it waits.
 async fn here(context: &Context, name: &str) -> miette::Result<ExitCode> {
     let opened = async {
-        let profile = profile::load(&context.folders, name)?;
-        shell::run(context, profile, None, None, &[]).await
+        let connections = profile::connections(&context.folders, name)?;
+        shell::run(context, connections, None, None, &[]).await
     };
     let report = match opened.await {
         Ok(code) => return Ok(code),

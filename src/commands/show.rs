@@ -7,7 +7,15 @@ use crate::profile::{self, CredentialSource};
 
 /// The effective settings, defaults filled in.
 pub async fn run(folders: &Folders, name: &str) -> miette::Result<()> {
-    let profile = profile::load(folders, name)?;
+    let profile = match profile::connections(folders, name)?.alone() {
+        Ok(profile) => profile,
+        Err(several) => {
+            println!("{:14}  {}", "file", several.path.display());
+            println!("{:14}  {}", "connections", several.names().join(", "));
+            println!("{:14}  {}", "shell", several.shell.as_deref().unwrap_or("-"));
+            return Ok(());
+        }
+    };
     let shown = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let (kind, service) = (profile.kind, profile.service);
     let credential = match &profile.credential {

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use crate::agent::ask::{self, Stopped};
 use crate::agent::place::Place;
 use crate::folders::Folders;
+use crate::profile;
 
 /// Ends the agents of `names`, or all of them.
 pub async fn run(folders: &Folders, names: &[String], all: bool) -> miette::Result<ExitCode> {
-    let names = if all { Place::known(folders) } else { names.to_vec() };
+    let names = if all { Place::known(folders) } else { named(folders, names) };
     let mut code = ExitCode::SUCCESS;
     for name in names {
         match ask::stop(folders, &name).await {
@@ -30,4 +31,16 @@ pub async fn run(folders: &Folders, names: &[String], all: bool) -> miette::Resu
         }
     }
     Ok(code)
+}
+
+/// The connections' own names, where a profile is several. One that can't be read may have an agent.
+fn named(folders: &Folders, names: &[String]) -> Vec<String> {
+    let mut all = Vec::new();
+    for name in names {
+        match profile::connections(folders, name) {
+            Ok(found) => all.extend(found.profiles.into_iter().map(|profile| profile.name)),
+            Err(_) => all.push(name.clone()),
+        }
+    }
+    all
 }

@@ -1,5 +1,6 @@
 //! What a profile is: one TOML file `NAME.toml` in the profiles folder of the configuration directory.
 
+mod connections;
 pub mod import;
 pub mod kind;
 mod limits;
@@ -10,10 +11,11 @@ mod store;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use connections::{Connections, connections};
 pub use import::Import;
 pub use kind::Kind;
 pub use limits::Limits;
-pub use read::{Mistake, ProfileError, parse};
+pub use read::{Mistake, ProfileError, Read, parse, read};
 pub use service::Service;
 pub use store::{StoreError, check_name, load, names};
 use url::Url;

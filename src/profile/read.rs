@@ -1,6 +1,7 @@
 //! From a profile's text to a [`Profile`], or to every mistake in it with its place.
 
 mod service;
+mod several;
 
 use std::ops::Range;
 use std::path::Path;
@@ -13,9 +14,11 @@ use url::Url;
 use super::import::{self, Import};
 use super::kind::{CONFIGURATION_PREFIX, Kind};
 use super::{Authentication, CredentialSource, Limits, Profile, Service};
+pub use several::List;
 
 /// Every key that a profile may have.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
+    "connections",
     "kind",
     "user",
     "domain",
@@ -98,21 +101,46 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, one)| one)
 }
 
-/// Reads a profile's text. `path` is only named in errors.
+/// What a profile's text is.
+#[derive(Clone, Debug)]
+pub enum Read {
+    One(Box<Profile>),
+    /// The profiles of several connections.
+    Several(List),
+}
+
+/// Reads the text of a profile that is one connection. `path` is only named in errors.
 pub fn parse(name: &str, path: &Path, text: &str) -> Result<Profile, ProfileError> {
-    let fail = |mut mistakes: Vec<Mistake>| {
-        mistakes.sort_by_key(|mistake| mistake.span.start);
-        ProfileError { path: path.display().to_string(), source_text: text.to_owned(), mistakes }
-    };
+    match read(name, path, text)? {
+        Read::One(profile) => Ok(*profile),
+        Read::Several(list) => {
+            let span = list.names.first().map_or(0..0, Spanned::span);
+            let message = "several connections, where one is wanted".to_owned();
+            Err(failed(path, text, vec![Mistake { span, message }]))
+        }
+    }
+}
+
+/// Reads a profile's text. `path` is only named in errors.
+pub fn read(name: &str, path: &Path, text: &str) -> Result<Read, ProfileError> {
     let table = DeTable::parse(text).map_err(|error| {
-        fail(vec![Mistake { span: error.span().unwrap_or(0..0), message: error.message().to_owned() }])
+        let mistake = Mistake { span: error.span().unwrap_or(0..0), message: error.message().to_owned() };
+        failed(path, text, vec![mistake])
     })?;
     let mut reader = Reader { table: table.get_ref(), mistakes: Vec::new() };
-    let profile = reader.profile(name, path);
-    match profile {
-        Some(profile) if reader.mistakes.is_empty() => Ok(profile),
-        _ => Err(fail(reader.mistakes)),
+    let read = match reader.table.contains_key("connections") {
+        true => Some(Read::Several(reader.several())),
+        false => reader.profile(name, path).map(|profile| Read::One(Box::new(profile))),
+    };
+    match read {
+        Some(read) if reader.mistakes.is_empty() => Ok(read),
+        _ => Err(failed(path, text, reader.mistakes)),
     }
+}
+
+fn failed(path: &Path, text: &str, mut mistakes: Vec<Mistake>) -> ProfileError {
+    mistakes.sort_by_key(|mistake| mistake.span.start);
+    ProfileError { path: path.display().to_string(), source_text: text.to_owned(), mistakes }
 }
 
 struct Reader<'a> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Profile;
-use super::read::{ProfileError, nearest, parse};
+use super::read::{self, ProfileError, Read, nearest};
 use crate::folders::Folders;
 
 /// Why a profile can't be had.
@@ -17,6 +17,9 @@ pub enum StoreError {
     },
     #[error("'{name}' can't be a profile's name: {reason}")]
     Name { name: String, reason: String },
+    #[error("'{name}' is several connections ({}), and this is for one", .connections.join(", "))]
+    #[diagnostic(help("name one of them"))]
+    Several { name: String, connections: Vec<String> },
     #[error("the profile {path} can't be read: {source}")]
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
@@ -57,8 +60,19 @@ pub fn names(folders: &Folders) -> Vec<String> {
     names
 }
 
-/// Reads a profile by its name.
+/// Reads a profile that is one connection, by its name.
 pub fn load(folders: &Folders, name: &str) -> Result<Profile, StoreError> {
+    match read(folders, name)?.2 {
+        Read::One(profile) => Ok(*profile),
+        Read::Several(list) => {
+            let connections = list.names.into_iter().map(toml::Spanned::into_inner).collect();
+            Err(StoreError::Several { name: name.to_owned(), connections })
+        }
+    }
+}
+
+/// A profile's path, its text, and what that is.
+pub(super) fn read(folders: &Folders, name: &str) -> Result<(PathBuf, String, Read), StoreError> {
     check_name(name, &[])?;
     let path = folders.profile(name);
     let text = match std::fs::read_to_string(&path) {
@@ -66,7 +80,8 @@ pub fn load(folders: &Folders, name: &str) -> Result<Profile, StoreError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(missing(folders, name)),
         Err(source) => return Err(StoreError::Unreadable { path, source }),
     };
-    Ok(parse(name, &path, &text)?)
+    let read = read::read(name, &path, &text)?;
+    Ok((path, text, read))
 }
 
 fn missing(folders: &Folders, name: &str) -> StoreError {

@@ -84,9 +84,10 @@ impl Module {
         Ok(module)
     }
 
-    /// The line that imports the module into a PowerShell that runs.
-    pub fn import_line(&self, folders: &Folders) -> Result<String, ModuleError> {
-        Ok(Templates::of(folders)?.import(text(&self.script)?)?.trim().to_owned())
+    /// The line that imports the module into a PowerShell that runs. One of `several` that fails leaves
+    /// the lines after it to be run.
+    pub fn import_line(&self, folders: &Folders, several: bool) -> Result<String, ModuleError> {
+        Ok(Templates::of(folders)?.import(text(&self.script)?, several)?.trim().to_owned())
     }
 
     /// Removes what is kept for a profile: its module and its exported commands.

@@ -14,7 +14,9 @@
                 Import-Module -Name ([System.Management.Automation.WildcardPattern]::Escape($module.Script)) -DisableNameChecking -Global
                 $module.Name
             } catch {
-                [Console]::Error.WriteLine("lyncsh: $($_.Exception.Message -replace '^lyncsh: ')")
+                $said = $_.Exception.Message -replace '^lyncsh: '
+                # What `lyncsh attach` answers where the launcher has said why.
+                if ($said -ne "'$($module.Name -replace '^lyncsh-')' is not here") { [Console]::Error.WriteLine("lyncsh: $said") }
             }
         }
     )

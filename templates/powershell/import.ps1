@@ -1,6 +1,9 @@
-{# The line that `lyncsh attach NAME | Invoke-Expression` runs. A path is a pattern there, in which [ would match nothing (ResolveRootedFilePath). #}
+{# The line that `lyncsh attach NAME | Invoke-Expression` runs. A path is a pattern there, in which [ would match nothing (ResolveRootedFilePath).
+   Where one of several fails, an error that ends the pipeline would keep the others out. #}
+{% if several %}try { {% endif %}
 {% if pattern %}
 Import-Module ([System.Management.Automation.WildcardPattern]::Escape({{ script|ps }})) -Global -DisableNameChecking -ErrorAction Stop
-{% else %}
+{%- else %}
 Import-Module {{ script|ps }} -Global -DisableNameChecking -ErrorAction Stop
-{% endif %}
+{%- endif %}
+{% if several %} } catch { Write-Error -ErrorRecord $_ }{% endif %}

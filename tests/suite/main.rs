@@ -7,6 +7,7 @@ mod agent_process;
 mod agent_reconnect;
 mod agent_simulator;
 mod agent_world;
+mod connections;
 mod credential;
 mod demo;
 mod guard;

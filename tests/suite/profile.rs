@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lyncsh::profile::{Authentication, CredentialSource, Kind, check_name, parse};
+use lyncsh::profile::{Authentication, CredentialSource, Kind, Read, check_name, parse, read};
 
 fn mistakes(text: &str) -> Vec<(usize, String)> {
     let error = parse("work", Path::new("work.toml"), text).expect_err(text);
@@ -11,15 +11,18 @@ fn mistakes(text: &str) -> Vec<(usize, String)> {
 
 #[test]
 fn every_example_is_a_profile() {
-    let mut kinds = Vec::new();
+    let (mut kinds, mut several) = (Vec::new(), 0);
     for entry in std::fs::read_dir("profiles").unwrap() {
         let path = entry.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
-        kinds.push(
-            parse("work", &path, &text).unwrap_or_else(|error| panic!("{error}: {:?}", error.mistakes)).kind,
-        );
+        match read("work", &path, &text) {
+            Ok(Read::One(profile)) => kinds.push(profile.kind),
+            Ok(Read::Several(list)) => several += list.names.len(),
+            Err(error) => panic!("{error}: {:?}", error.mistakes),
+        }
     }
     assert!(Kind::ALL.iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+    assert_eq!(several, 2);
 }
 
 #[test]

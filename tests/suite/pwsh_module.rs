@@ -108,8 +108,11 @@ fn the_first_script_of_a_shell_parses_for_one_and_several_modules() {
     }
     for module in modules {
         let line = user.folders.cache.join("line.ps1");
-        std::fs::write(&line, format!("\u{feff}{}", module.import_line(&user.folders).unwrap())).unwrap();
-        assert!(parsed(&line).starts_with("Import-Module ([System"), "a path with [ is a pattern");
+        for (several, start) in [(false, "Import-Module ([System"), (true, "try { Import-Module ([System")] {
+            let text = module.import_line(&user.folders, several).unwrap();
+            std::fs::write(&line, format!("\u{feff}{text}")).unwrap();
+            assert!(parsed(&line).starts_with(start), "a path with [ is a pattern");
+        }
     }
 }
 

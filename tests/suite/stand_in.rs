@@ -42,6 +42,15 @@ pub struct Terminal {
 
 impl Terminal {
     pub fn open(world: &World, program: &str, arguments: &[&str], does: &str) -> Self {
+        Self::open_with(world, program, arguments, environment("work", does))
+    }
+
+    fn open_with(
+        world: &World,
+        program: &str,
+        arguments: &[&str],
+        environment: [(&'static str, String); 3],
+    ) -> Self {
         let size = PtySize { rows: 30, cols: 100, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(program);
@@ -49,7 +58,7 @@ impl Terminal {
         command.env("TERM", "xterm-256color");
         command.env("LYNCSH_CONFIG_DIR", world.root());
         command.env("LYNCSH", env!("CARGO_BIN_EXE_lyncsh"));
-        for (name, value) in environment("work", does) {
+        for (name, value) in environment {
             command.env(name, value);
         }
         let child = pair.slave.spawn_command(command).unwrap();
@@ -70,6 +79,11 @@ impl Terminal {
     /// `lyncsh work`.
     pub fn work(world: &World, does: &str) -> Self {
         Self::open(world, env!("CARGO_BIN_EXE_lyncsh"), &["work"], does)
+    }
+
+    /// `lyncsh work`, where that is these profiles.
+    pub fn several(world: &World, profiles: &str, does: &str) -> Self {
+        Self::open_with(world, env!("CARGO_BIN_EXE_lyncsh"), &["work"], environment(profiles, does))
     }
 
     /// A shell with job control, and `lyncsh` in it.

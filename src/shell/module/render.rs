@@ -138,8 +138,11 @@ impl Templates {
         )
     }
 
-    pub fn import(&self, script: &str) -> Result<String, ModuleError> {
-        self.render(IMPORT, context! { script, pattern => script.contains(['[', ']', '`', '*', '?']) })
+    pub fn import(&self, script: &str, several: bool) -> Result<String, ModuleError> {
+        self.render(
+            IMPORT,
+            context! { script, several, pattern => script.contains(['[', ']', '`', '*', '?']) },
+        )
     }
 
     pub fn connect(&self, connect: &Connect<'_>) -> Result<String, ModuleError> {

@@ -1,0 +1,108 @@
+//! What one shell has: the connection of a profile, or several, where the profile names others.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::read::{List, Mistake, ProfileError, Read, nearest};
+use super::store::{StoreError, names, read};
+use super::{Kind, Profile, load};
+use crate::folders::Folders;
+
+/// The connections of one profile.
+#[derive(Clone, Debug)]
+pub struct Connections {
+    /// The profile that was asked for.
+    pub name: String,
+    pub path: PathBuf,
+    /// `console`, or a PowerShell by name or path; `None`: what is found.
+    pub shell: Option<String>,
+    /// One, or several; never none.
+    pub profiles: Vec<Profile>,
+}
+
+impl From<Profile> for Connections {
+    fn from(profile: Profile) -> Self {
+        Self {
+            name: profile.name.clone(),
+            path: profile.path.clone(),
+            shell: profile.shell.clone(),
+            profiles: vec![profile],
+        }
+    }
+}
+
+impl Connections {
+    /// The profile, where it is the only one.
+    pub fn alone(mut self) -> Result<Profile, Self> {
+        match self.profiles.pop() {
+            Some(profile) if self.profiles.is_empty() => Ok(profile),
+            last => {
+                self.profiles.extend(last);
+                Err(self)
+            }
+        }
+    }
+
+    /// The profiles' names.
+    pub fn names(&self) -> Vec<&str> {
+        self.profiles.iter().map(|profile| profile.name.as_str()).collect()
+    }
+}
+
+/// Reads a profile, and those that it names.
+pub fn connections(folders: &Folders, name: &str) -> Result<Connections, StoreError> {
+    let (path, text, found) = read(folders, name)?;
+    let list = match found {
+        Read::One(profile) => return Ok((*profile).into()),
+        Read::Several(list) => list,
+    };
+    let (profiles, mistakes) = named(folders, &list)?;
+    if !mistakes.is_empty() {
+        return Err(ProfileError { path: path.display().to_string(), source_text: text, mistakes }.into());
+    }
+    Ok(Connections { name: name.to_owned(), path, shell: list.shell, profiles })
+}
+
+/// The profiles that are named, and what is wrong with naming them.
+fn named(folders: &Folders, list: &List) -> Result<(Vec<Profile>, Vec<Mistake>), StoreError> {
+    let (mut profiles, mut mistakes) = (Vec::new(), Vec::new());
+    let mut owners: HashMap<(&str, Option<String>), String> = HashMap::new();
+    for place in &list.names {
+        let name = place.get_ref();
+        let mut mistake = |message| mistakes.push(Mistake { span: place.span(), message });
+        match load(folders, name) {
+            Ok(profile) => {
+                if let Some(family) = family(profile.kind) {
+                    let key = (family, profile.import.prefix.clone());
+                    if let Some(other) = owners.insert(key, name.clone()) {
+                        mistake(format!(
+                            "'{other}' and '{name}' have cmdlets of the same names: give one of them a prefix"
+                        ));
+                    }
+                }
+                profiles.push(profile);
+            }
+            Err(StoreError::Missing { .. }) => {
+                let known = names(folders);
+                let near = nearest(name, known.iter().map(String::as_str));
+                let end = near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
+                mistake(format!("there is no profile '{name}'{end}"));
+            }
+            Err(StoreError::Name { reason, .. }) => mistake(format!("no profile can be named so: {reason}")),
+            Err(StoreError::Several { .. }) => {
+                mistake(format!("'{name}' is several connections itself: name those"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((profiles, mistakes))
+}
+
+/// What tells whose cmdlets have the same names.
+fn family(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::LyncOnline | Kind::SkypeServer | Kind::Teams => Some("Cs"),
+        Kind::ExchangeServer | Kind::ExchangeOnline => Some("Mailbox"),
+        _ => None,
+    }
+}

@@ -1,0 +1,53 @@
+//! What a profile says that is several connections at once.
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::Reader;
+
+/// Every key that such a profile may have; all others are known and belong elsewhere.
+const KEYS: [&str; 2] = ["connections", "shell"];
+
+/// The profiles that it names, in their order, and where each of them is named.
+#[derive(Clone, Debug)]
+pub struct List {
+    pub names: Vec<Spanned<String>>,
+    /// As in every profile.
+    pub shell: Option<String>,
+}
+
+impl Reader<'_> {
+    pub(super) fn several(&mut self) -> List {
+        for key in self.table.keys().filter(|key| super::KEYS.contains(&key.get_ref().as_ref())) {
+            if !KEYS.contains(&key.get_ref().as_ref()) {
+                let message = format!("{} belongs into the profile of each connection", key.get_ref());
+                self.mistake(key.span(), message);
+            }
+        }
+        self.unknown_keys(self.table, &super::KEYS, "a profile");
+        List { names: self.names(), shell: self.text("shell") }
+    }
+
+    fn names(&mut self) -> Vec<Spanned<String>> {
+        let Some(value) = self.table.get("connections") else { return Vec::new() };
+        let expected = "expected the names of profiles, for example connections = [\"lync\", \"exchange\"]";
+        let DeValue::Array(array) = value.get_ref() else {
+            self.mistake(value.span(), expected);
+            return Vec::new();
+        };
+        if array.is_empty() {
+            self.mistake(value.span(), expected);
+        }
+        let mut names: Vec<Spanned<String>> = Vec::new();
+        for one in array {
+            match one.get_ref().as_str() {
+                None => self.mistake(one.span(), expected),
+                Some(name) if names.iter().any(|known| known.get_ref() == name) => {
+                    self.mistake(one.span(), format!("'{name}' is named twice"));
+                }
+                Some(name) => names.push(Spanned::new(one.span(), name.to_owned())),
+            }
+        }
+        names
+    }
+}

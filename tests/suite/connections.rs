@@ -1,0 +1,167 @@
+//! Several connections in one profile: one session each, in one shell.
+
+use std::time::Instant;
+
+use lyncsh::simulator::{Options, PASSWORD, Server, USER};
+
+use crate::agent_world::{PATIENCE, World};
+use crate::stand_in::{Terminal, stand_in};
+
+const PROMPT: &str = "[work] PS> ";
+
+/// A user whose profile `work` is `lync` and `other`, each on an endpoint of its own.
+struct Two {
+    world: World,
+    lync: Server,
+    other: Server,
+}
+
+impl Two {
+    async fn start() -> Self {
+        let world = World::without_endpoint();
+        let (lync, other) =
+            tokio::join!(Server::start(Options::default()), Server::start(Options::default()));
+        let two = Self { world, lync: lync.unwrap(), other: other.unwrap() };
+        two.profile("lync", &two.lync, PASSWORD, "");
+        two.profile("other", &two.other, PASSWORD, "prefix = \"Ot\"");
+        two.write(
+            "work",
+            &format!("connections = [\"lync\", \"other\"]\nshell = '{}'", stand_in().display()),
+        );
+        two
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::create_dir_all(self.world.folders.profiles()).unwrap();
+        std::fs::write(self.world.folders.profile(name), text).unwrap();
+    }
+
+    fn profile(&self, name: &str, server: &Server, password: &str, more: &str) {
+        let text = format!(
+            "kind = \"lync-online\"\nuser = \"{USER}\"\ndiscovery = \"{}\"\n\
+             credential = {{ command = \"echo '{password}'\" }}\n{more}\n",
+            server.discovery
+        );
+        self.write(name, &text);
+    }
+
+    fn sessions(&self) -> (usize, usize) {
+        (self.lync.shells().len(), self.other.shells().len())
+    }
+
+    fn wait_removed(&self) {
+        let start = Instant::now();
+        while self.sessions() != (0, 0) {
+            assert!(start.elapsed() < PATIENCE, "{:?} are left", self.sessions());
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_shell_has_the_sessions_of_both_and_leaves_none() {
+    let two = Two::start().await;
+    let mut terminal = Terminal::several(&two.world, "lync other", "");
+    terminal.ends_with(PROMPT);
+    assert_eq!(two.sessions(), (1, 1));
+    terminal.line("Get-CsTenant");
+    terminal.sees("0: Completed, 1 objects");
+    terminal.sees("1: Completed, 1 objects");
+    let (code, out, _) = two.world.run(&["status"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("lync: open for") && out.contains("other: open for"), "{out}");
+    terminal.line("exit 6");
+    assert_eq!(terminal.ended(), 6);
+    two.wait_removed();
+    let script = two.world.folders.cache.join("connect/work.ps1");
+    let script = std::fs::read_to_string(script).unwrap();
+    assert_eq!(script.matches("$title = 'work'").count(), 1, "one prompt");
+    assert!(script.contains("Name = 'lyncsh-lync'") && script.contains("Name = 'lyncsh-other'"), "{script}");
+    let module = |name: &str| {
+        let path = two.world.folders.cache.join(format!("modules/lyncsh-{name}/lyncsh-{name}.psm1"));
+        std::fs::read_to_string(path).unwrap()
+    };
+    assert!(module("lync").contains("$prefix = $null") && module("other").contains("$prefix = 'Ot'"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_fails_leaves_the_other_usable_and_says_so_once() {
+    let two = Two::start().await;
+    two.profile("other", &two.other, "wrong", "prefix = \"Ot\"");
+    let mut terminal = Terminal::several(&two.world, "lync other", "");
+    terminal.ends_with(PROMPT);
+    terminal.sees("'other' is not here: ");
+    // Its module hears that the launcher has said why.
+    terminal.sees("lyncsh: no session for 'other'");
+    assert_eq!(two.sessions(), (1, 0));
+    let text = terminal.text();
+    assert_eq!(text.matches("refused").count().max(text.matches("password").count()), 1, "said once: {text}");
+    terminal.line("Get-CsTenant");
+    terminal.sees("0: Completed, 1 objects");
+    terminal.line("exit");
+    assert_eq!(terminal.ended(), 0);
+    two.wait_removed();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_all_fail_there_is_no_shell_and_each_is_named() {
+    let two = Two::start().await;
+    two.profile("lync", &two.lync, "wrong", "");
+    two.profile("other", &two.other, "wrong", "prefix = \"Ot\"");
+    let mut terminal = Terminal::several(&two.world, "lync other", "");
+    assert_eq!(terminal.ended(), 1);
+    terminal.waits("both", |text| text.contains("'lync' is not here") && text.contains("'other' is not"));
+    terminal.sees("none of the connections of 'work' is here");
+    assert!(!terminal.text().contains(PROMPT));
+    assert_eq!(two.sessions(), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_knows_such_a_profile() {
+    let two = Two::start().await;
+    let (code, out, err) = two.world.run(&["attach", "work"]);
+    assert_eq!((code, out.lines().count()), (0, 2), "{err}");
+    assert!(out.lines().all(|line| line.starts_with("try { Import-Module ")), "{out}");
+    let (_, out, _) = two.world.run(&["list"]);
+    assert!(out.contains("work   connections      lync, other"), "{out}");
+    let (_, out, _) = two.world.run(&["show", "work"]);
+    assert!(out.contains("connections     lync, other"), "{out}");
+    let (code, out, _) = two.world.run(&["hook", "print", "work", "--eager"]);
+    assert_eq!((code, out.matches("Import-Module").count()), (0, 2), "{out}");
+    let (code, _, err) = two.world.run(&["work", "--shell", "console"]);
+    assert_eq!(code, 1);
+    assert!(err.contains("is several connections (lync, other)"), "{err}");
+    assert!(err.contains("lyncsh lync --shell console"), "{err}");
+    let (code, _, err) = two.world.run(&["attach", "work", "--socket"]);
+    assert!(code == 1 && err.contains("this is for one; name one of them"), "{err}");
+
+    let terminal = Terminal::several(&two.world, "lync other", "");
+    terminal.ends_with(PROMPT);
+    let (code, out, err) = two.world.run(&["stop", "work"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("'lync': the session is removed") && out.contains("'other': the"), "{out}");
+    two.wait_removed();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistake_in_the_list_is_shown_with_its_place() {
+    let two = Two::start().await;
+    let wrong = |text: &str, words: &[&str]| {
+        two.write("work", text);
+        let (code, _, err) = two.world.run(&["show", "work"]);
+        assert_eq!(code, 2, "{err}");
+        // Drawn in a frame that breaks lines.
+        let plain = err.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+        for word in words {
+            assert!(plain.contains(word), "{word}: {err}");
+        }
+    };
+    wrong("connections = []", &["expected the names of profiles"]);
+    wrong("connections = [\"lync\", \"ohter\"]", &["there is no profile 'ohter'", "did you mean 'other'?"]);
+    wrong("connections = [\"lync\", \"lync\"]", &["'lync' is named twice"]);
+    wrong("connections = [\"work\"]", &["'work' is several connections itself"]);
+    wrong("connections = [\"lync\"]\nuser = \"a@b\"", &["user belongs into the profile of each connection"]);
+    wrong("connection = [\"lync\"]", &["did you mean connections?"]);
+    two.profile("other", &two.other, PASSWORD, "");
+    wrong("connections = [\"lync\", \"other\"]", &["'lync' and 'other' have cmdlets of the same names"]);
+}
