@@ -51,7 +51,8 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         return Ok(agent::process::run().await);
     }
     let folders = Folders::find(cli.common.config_dir.as_deref()).into_diagnostic()?;
-    for line in agent::orphans::sweep(&folders).await {
+    let everything = matches!(cli.command, Command::Status(_));
+    for line in agent::orphans::sweep(&folders, everything).await {
         eprintln!("{line}");
     }
     let program =

@@ -63,8 +63,10 @@ pub async fn run(folders: &Folders, name: &str) -> miette::Result<()> {
         (
             "timeouts",
             format!(
-                "connect {}, open {}, operation {}, close {}",
+                "connect {}, discovery {}, token {}, open {}, operation {}, close {}",
                 long(limits.connect),
+                long(limits.discovery),
+                long(limits.token),
                 long(limits.open),
                 long(limits.operation),
                 long(limits.close)
