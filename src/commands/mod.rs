@@ -4,6 +4,7 @@ pub mod add;
 pub mod attach;
 pub mod connect;
 pub mod demo;
+pub mod edit;
 pub mod hook;
 pub mod list;
 pub mod powershell;
@@ -68,7 +69,12 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
             done(add::run(folders, &add, &taken).await)
         }
         Command::List(json) => done(list::run(folders, json.json)),
-        Command::Show(profile) => done(show::run(folders, &profile.name).await),
+        Command::Show { profile, json } => done(show::run(folders, &profile.name, json.json).await),
+        Command::Edit(profile) => done(edit::run(folders, &profile.name)),
+        Command::Completions { shell } => {
+            Cli::completions(shell, &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Remove { profile, yes } => done(remove::run(folders, &profile.name, yes).await),
         Command::Attach { profile, module, socket, json, secret } => {
             let wanted = match (module, socket, json) {

@@ -22,7 +22,8 @@ pub async fn run(profile: &str, command: &str) -> Result<SecretString, Credentia
     };
     let mut shell = platform_shell(command);
     shell.stdin(Stdio::inherit()).stdout(Stdio::piped());
-    let (child, family) = Family::spawn(shell).map_err(|error| failed(format!("can't be started: {error}")))?;
+    let (child, family) =
+        Family::spawn(shell).map_err(|error| failed(format!("can't be started: {error}")))?;
     let output = match tokio::time::timeout(WAIT, child.wait_with_output()).await {
         Ok(Ok(output)) => output,
         Ok(Err(error)) => return Err(failed(format!("failed: {error}"))),
