@@ -78,6 +78,9 @@ pub enum Command {
         /// Hand the profile's secret to the module that has asked for it
         #[arg(long, group = "wanted", hide = true)]
         secret: bool,
+        /// Hand over what a session of the shell's own takes, and remove it when the shell is gone
+        #[arg(long, group = "wanted", hide = true)]
+        own: bool,
     },
     /// Have the cmdlets in every PowerShell, from its start
     Hook {

@@ -9,6 +9,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::connect::{ConnectError, Context, connect};
+use super::own;
 use crate::agent::control::Request;
 use crate::agent::journal::Journal;
 use crate::credential;
@@ -30,6 +31,8 @@ pub enum Wanted {
     Facts,
     /// The password or token, for a module that signs in by itself.
     Secret,
+    /// What a session of the shell's own takes; and its guard from then on.
+    Own,
 }
 
 /// Prints what is wanted; for a socket it starts the agent where none runs, and leaves: the agent waits
@@ -38,11 +41,12 @@ pub async fn run(context: &Context, name: &str, wanted: Wanted) -> miette::Resul
     let result = match wanted {
         Wanted::Import | Wanted::Module => module(context, name, wanted),
         Wanted::Secret => secret(context, name).await,
+        Wanted::Own => own::run(context, name).await,
         Wanted::Socket | Wanted::Facts => attach(context, name, wanted).await,
     };
     match result {
         Ok(code) => Ok(code),
-        Err(error) if wanted == Wanted::Facts => {
+        Err(error) if matches!(wanted, Wanted::Facts | Wanted::Own) => {
             println!("{}", ascii(&json!({ "error": line(&error) })));
             Ok(ExitCode::FAILURE)
         }
@@ -124,7 +128,7 @@ fn facts(context: &Context, profile: &Profile, socket: &str) -> serde_json::Valu
 }
 
 /// JSON in ASCII: a PowerShell on Windows reads a program's output in whatever encoding it is set to.
-fn ascii(value: &serde_json::Value) -> String {
+pub fn ascii(value: &serde_json::Value) -> String {
     let mut line = String::new();
     for one in value.to_string().chars() {
         if one.is_ascii() {

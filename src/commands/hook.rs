@@ -201,7 +201,8 @@ fn first_connections(
         if !profile.import.cache {
             if !eager {
                 println!(
-                    "'{name}' has cache = false: its cmdlets are not known before it is imported, with --eager or `lyncsh {name}`."
+                    "'{name}' keeps no cmdlets' names ({}): they are not known before it is imported, with --eager or `lyncsh {name}`.",
+                    profile.import.why_uncached()
                 );
             }
             continue;

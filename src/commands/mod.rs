@@ -7,6 +7,7 @@ pub mod demo;
 pub mod edit;
 pub mod hook;
 pub mod list;
+pub mod own;
 pub mod powershell;
 pub mod refresh;
 pub mod remove;
@@ -76,9 +77,10 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Remove { profile, yes } => done(remove::run(folders, &profile.name, yes).await),
-        Command::Attach { profile, module, socket, json, secret } => {
+        Command::Attach { profile, module, socket, json, secret, own } => {
             let wanted = match (module, socket, json) {
                 _ if secret => Wanted::Secret,
+                _ if own => Wanted::Own,
                 (true, ..) => Wanted::Module,
                 (_, true, _) => Wanted::Socket,
                 (.., true) => Wanted::Facts,

@@ -18,7 +18,7 @@ use crate::agent::control::Request;
 use crate::agent::launch::Agent;
 use crate::platform::job::{Exit, Job};
 use crate::platform::{Ending, Endings};
-use crate::profile::Profile;
+use crate::profile::{Attach, Profile};
 use crate::shell::module::{self, Module};
 use crate::shell::pwsh::arguments::Arguments;
 use crate::shell::pwsh::find::PowerShell;
@@ -168,7 +168,7 @@ fn connecting<'a>(
             };
             let begun = move || begun.send(()).unwrap_or_default();
             async move {
-                if profile.service.is_some() {
+                if profile.service.is_some() || profile.import.attach != Attach::Agent {
                     begun();
                     return (profile.name.clone(), Ok(None));
                 }

@@ -29,7 +29,10 @@ async fn one(context: &Context, profile: &Profile) -> miette::Result<ExitCode> {
     Exports::of(&context.folders, name).discard()?;
     let module = Module::prepare(&context.folders, &context.program, profile)?;
     if !profile.import.cache {
-        println!("'{name}' has cache = false: every start imports its cmdlets anew");
+        println!(
+            "every start imports the cmdlets of '{name}' anew: it has {}",
+            profile.import.why_uncached()
+        );
         return Ok(ExitCode::SUCCESS);
     }
     let named = profile.shell.as_deref().filter(|shell| *shell != "console").into_iter();

@@ -83,6 +83,7 @@ async fn one(profile: Profile, name: &str) -> Vec<(&'static str, Value)> {
         ("allow_clobber", import.allow_clobber.into()),
         ("format_data", import.format_data.into()),
         ("cache", import.cache.into()),
+        ("attach", import.attach.name().into()),
         ("keep", long(profile.keep).into()),
         ("keep_alive", profile.keep_alive.into()),
         ("max_runspaces", profile.max_runspaces.into()),

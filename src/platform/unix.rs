@@ -49,6 +49,12 @@ pub fn leave_terminal() -> io::Result<()> {
     }
 }
 
+/// Whoever reads this process's output has it all.
+pub fn end_output() -> io::Result<()> {
+    let null = File::options().write(true).open("/dev/null")?;
+    Ok(rustix::stdio::dup2_stdout(&null)?)
+}
+
 /// Starts a child that outlives this process; it leaves the terminal by itself ([`leave_terminal`]).
 pub fn spawn_detached(mut command: Command) -> io::Result<Child> {
     // No folder is kept from being removed or unmounted.

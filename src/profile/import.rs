@@ -17,6 +17,33 @@ pub struct Import {
     pub format_data: Vec<String>,
     /// Whether the proxies are kept on the disk for the next start.
     pub cache: bool,
+    pub attach: Attach,
+}
+
+/// Whose session a PowerShell has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Attach {
+    /// The agent's, which all shells share.
+    Agent,
+    /// One of its own, by `New-PSSession -ConnectionUri` as the endpoints' vendor documents it.
+    Own,
+    /// One of its own, by the vendor's `New-CsOnlineSession`.
+    Connector,
+}
+
+impl Attach {
+    /// The cmdlet of [`Attach::Connector`], as it stands in a profile.
+    pub const CONNECTOR: &'static str = "New-CsOnlineSession";
+
+    /// As it stands in a profile.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Agent => "true",
+            Self::Own => "false",
+            Self::Connector => Self::CONNECTOR,
+        }
+    }
 }
 
 impl Import {
@@ -29,6 +56,18 @@ impl Import {
             allow_clobber: false,
             format_data: traits.format_data.iter().map(|&one| one.to_owned()).collect(),
             cache: true,
+            attach: Attach::Agent,
+        }
+    }
+}
+
+impl Import {
+    /// The key because of which nothing is kept.
+    pub const fn why_uncached(&self) -> &'static str {
+        match self.attach {
+            Attach::Agent => "cache = false",
+            Attach::Own => "attach = false",
+            Attach::Connector => "attach = \"New-CsOnlineSession\"",
         }
     }
 }

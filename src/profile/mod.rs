@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use connections::{Connections, connections};
-pub use import::Import;
+pub use import::{Attach, Import};
 pub use kind::Kind;
 pub use limits::Limits;
 pub use read::{Mistake, ProfileError, Read, parse, read};

@@ -13,11 +13,11 @@ use url::Url;
 
 use super::import::{self, Import};
 use super::kind::{CONFIGURATION_PREFIX, Kind};
-use super::{Authentication, CredentialSource, Limits, Profile, Service};
+use super::{Attach, Authentication, CredentialSource, Limits, Profile, Service};
 pub use several::List;
 
 /// Every key that a profile may have.
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "connections",
     "kind",
     "user",
@@ -39,6 +39,7 @@ const KEYS: [&str; 21] = [
     "allow_clobber",
     "format_data",
     "cache",
+    "attach",
 ];
 const TIMEOUTS: [&str; 6] = ["connect", "discovery", "token", "open", "operation", "close"];
 /// How alike (Jaro-Winkler) a word must be to be suggested.
@@ -213,6 +214,12 @@ impl<'a> Reader<'a> {
             }
             None => {}
         }
+        if profile.import.attach == Attach::Own && profile.authentication == Authentication::Token {
+            self.mistake(
+                self.span("attach"),
+                "New-PSSession can't send a token: with attach = false authentication is \"basic\"",
+            );
+        }
         for key in ["domain", "discovery"] {
             if !traits.discovers && self.table.get(key).is_some() {
                 self.mistake(
@@ -317,13 +324,38 @@ impl<'a> Reader<'a> {
     /// What a PowerShell imports, and how.
     fn import(&mut self, kind: Kind) -> Import {
         let default = Import::of(&kind.traits());
+        let attach = self.attach(kind);
         Import {
             session: self.checked("session", import::wrong_variable).unwrap_or(default.session),
             commands: self.patterns("import").unwrap_or(default.commands),
             prefix: self.checked("prefix", import::wrong_prefix),
             allow_clobber: self.boolean("allow_clobber").unwrap_or(default.allow_clobber),
             format_data: self.patterns("format_data").unwrap_or(default.format_data),
-            cache: self.boolean("cache").unwrap_or(default.cache),
+            // A session of a shell's own is imported as documented: nothing is saved.
+            cache: self.boolean("cache").unwrap_or(default.cache) && attach == Attach::Agent,
+            attach,
+        }
+    }
+
+    fn attach(&mut self, kind: Kind) -> Attach {
+        let Some(value) = self.table.get("attach") else { return Attach::Agent };
+        match value.get_ref() {
+            DeValue::Boolean(true) => Attach::Agent,
+            DeValue::Boolean(false) => Attach::Own,
+            DeValue::String(word) if word == Attach::CONNECTOR && kind == Kind::LyncOnline => {
+                Attach::Connector
+            }
+            _ => {
+                let more = match kind {
+                    Kind::LyncOnline => format!(", or \"{}\"", Attach::CONNECTOR),
+                    _ => String::new(),
+                };
+                self.mistake(
+                    value.span(),
+                    format!("expected true (the agent's session), false (one of the shell's own){more}"),
+                );
+                Attach::Agent
+            }
         }
     }
 

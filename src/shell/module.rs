@@ -63,10 +63,14 @@ impl Module {
     pub fn prepare(folders: &Folders, program: &Path, profile: &Profile) -> Result<Self, ModuleError> {
         let module = Self::of(folders, &profile.name);
         let templates = Templates::of(folders)?;
+        let arguments = arguments(folders, &profile.name)?;
+        let own: Vec<String> = arguments.iter().cloned().chain(["--own".to_owned()]).collect();
         let script = templates.script(&Script {
             module: &module.name,
             program: text(program)?,
-            arguments: arguments(folders, &profile.name)?,
+            arguments,
+            // .NET takes it apart as Windows does, on every system.
+            own: crate::desktop::quote::windows(&own),
             profile,
             version: env!("CARGO_PKG_VERSION"),
         })?;

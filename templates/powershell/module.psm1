@@ -27,6 +27,9 @@ if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
     throw "lyncsh: this PowerShell runs in $($ExecutionContext.SessionState.LanguageMode) mode, in which no session can be made; use the console: set shell = ""console"" in the profile '$name'"
 }
 
+# Whether the session is this PowerShell's own, and not the agent's.
+$own = {{ (attach != "true")|ps }}
+{% if attach == "true" %}
 # The program's answer: one line of JSON in ASCII, because on Windows the encoding is anybody's guess.
 $answer = $null
 $line = & $program @arguments --json | Select-Object -Last 1
@@ -38,12 +41,19 @@ $cache = $answer.cache
 
 $types = [System.Management.Automation.Runspaces.TypeTable]::LoadDefaultTypeFiles()
 {% include "powershell/attach.ps1" %}
+{% else %}
+{% include "powershell/own.ps1" %}
+{% endif %}
 
 $session.Name = $name
 
 try {
 {% if cache %}
+if ($own) {
+{% include "powershell/uncached.ps1" %}
+} else {
 {% include "powershell/cached.ps1" %}
+}
 {% else %}
 {% include "powershell/uncached.ps1" %}
 {% endif %}

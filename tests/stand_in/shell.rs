@@ -4,14 +4,17 @@
 //!
 //! It finds profile and program where the module would: in `STAND_IN_PROFILES` and `STAND_IN_LYNCSH`.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, Read as _, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lyncsh::psrp::client::PipelineEvent;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lyncsh::psrp::client::{ClientPool, PipelineEvent};
 use lyncsh::psrp::host::HostInfo;
 use lyncsh::psrp::pipeline::{Argument, Command as PsCommand, Pipeline};
 use lyncsh::transport::session::Session;
+use lyncsh::transport::wsman::{self, Authentication, Endpoint};
 use lyncsh::transport::{Limits, stream};
 
 /// Words of `STAND_IN`.
@@ -50,7 +53,8 @@ async fn main() {
     let mut sessions = Vec::new();
     if !does("never-attach") {
         for profile in std::env::var("STAND_IN_PROFILES").expect("STAND_IN_PROFILES").split(' ') {
-            match attach(profile).await {
+            let session = if does("own") { own(profile).await } else { attach(profile).await };
+            match session {
                 Some(session) => sessions.push(session),
                 None => say(&format!("lyncsh: no session for '{profile}'\n")),
             }
@@ -83,17 +87,74 @@ async fn attach(profile: &str) -> Option<Session> {
     }
     let path = String::from_utf8(output.stdout).expect("a path");
     let socket = tokio::net::UnixStream::connect(path.trim()).await.expect("the agent's socket");
-    let host = HostInfo {
+    let opened = Session::open(stream::connect(socket, Limits::default()), host()).await;
+    let (session, mut events) = opened.expect("a session");
+    tokio::spawn(async move { while events.recv().await.is_some() {} });
+    Some(session)
+}
+
+fn host() -> HostInfo {
+    HostInfo {
         window: (80, 25),
         buffer: (80, 25),
         foreground: 7,
         background: 0,
         title: String::new(),
         is_null: false,
+    }
+}
+
+/// What the module does where the session is to be the PowerShell's own: `New-PSSession` is a WSMan
+/// client here as there.
+async fn own(profile: &str) -> Option<Session> {
+    let program = std::env::var_os("STAND_IN_LYNCSH").expect("STAND_IN_LYNCSH");
+    let mut guard = Command::new(program)
+        .args(["attach", profile, "--own"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("lyncsh attach");
+    let mut output = std::io::BufReader::new(guard.stdout.take().expect("its output"));
+    let mut line = String::new();
+    output.read_line(&mut line).expect("a line");
+    let given: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    if let Some(error) = given["error"].as_str() {
+        say(&format!("lyncsh: {error}\n"));
+        let _ = guard.wait();
+        return None;
+    }
+    let mut more = String::new();
+    output.read_to_string(&mut more).expect("the end");
+    say(&format!("[a second read gives {} bytes]\n", more.len()));
+    let asked = given["secret"].is_null().then(|| {
+        say("[password?]");
+        let mut typed = String::new();
+        std::io::stdin().read_line(&mut typed).expect("a password");
+        typed.trim_end().to_owned()
+    });
+    let text = |key: &str| given[key].as_str().unwrap_or_default().to_owned();
+    let password = asked.clone().unwrap_or_else(|| text("secret"));
+    let endpoint = Endpoint {
+        uri: text("uri").parse().expect("a URI"),
+        configuration: text("configuration"),
+        authentication: Authentication::Basic { user: text("user"), password: password.into() },
+        idle_timeout: None,
+        max_redirections: 5,
+        limits: Limits::default(),
     };
-    let opened = Session::open(stream::connect(socket, Limits::default()), host).await;
-    let (session, mut events) = opened.expect("a session");
+    let id = uuid::Uuid::new_v4();
+    let mut pool = ClientPool::new(id, host(), (1, 1));
+    pool.open();
+    let opening = pool.take_outgoing();
+    let (connection, endpoint) = wsman::connect(endpoint, id, opening).await.expect("a shell");
+    let (session, mut events) = Session::open_pool(connection, pool).await.expect("a session");
     tokio::spawn(async move { while events.recv().await.is_some() {} });
+    let mut input = guard.stdin.take().expect("its input");
+    let asked = asked.map(|password| format!(" {}", STANDARD.encode(password))).unwrap_or_default();
+    writeln!(input, "{} {}{asked}", id.to_string().to_uppercase(), endpoint.uri).expect("the guard");
+    // Open as long as this process lives, as the module's is.
+    std::mem::forget(input);
+    std::thread::spawn(move || guard.wait());
     Some(session)
 }
 
@@ -142,6 +203,13 @@ async fn run(line: &str, sessions: &[Session]) {
     match word {
         "exit" => leave(rest.parse().unwrap_or(0), sessions).await,
         "crash" => std::process::abort(),
+        // By hand: the shell stays.
+        "Remove-PSSession" => {
+            for session in sessions {
+                session.close().await.expect("its end");
+            }
+            say("removed\n");
+        }
         "size" => {
             let (columns, rows) = crossterm::terminal::size().expect("a terminal");
             say(&format!("{columns} by {rows}\n"));

@@ -142,7 +142,7 @@ async fn a_wrong_password_and_an_unknown_domain_are_clear_errors() {
 
 /// The program itself, its input kept open.
 fn work(world: &World) -> (Killed, std::process::ChildStdin) {
-    let mut command = world.lyncsh(&["work"]);
+    let mut command = world.lyncsh(&["work", "--shell", "console"]);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = Killed(command.spawn().unwrap());
     let stdin = child.0.stdin.take().unwrap();

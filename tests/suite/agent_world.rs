@@ -50,6 +50,26 @@ impl Drop for Killed {
     }
 }
 
+/// A PATH on which what is called `pwsh` refuses to be: a test that names no shell must not open the
+/// PowerShell of the machine that it runs on.
+pub fn path_without_powershell() -> std::ffi::OsString {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-powershell");
+    std::fs::create_dir_all(&folder).unwrap();
+    for name in ["pwsh", "pwsh-preview"] {
+        let file = folder.join(name);
+        if file.exists() {
+            continue;
+        }
+        let beside = tempfile::NamedTempFile::new_in(&folder).unwrap();
+        std::fs::write(&beside, "#!/bin/sh\necho 'a test that names no shell gets none'\nexit 97\n").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&beside, mode).unwrap();
+        beside.into_temp_path().persist(file).unwrap();
+    }
+    let usual = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&usual))).unwrap()
+}
+
 /// An endpoint, and a user with the profile `work` on it.
 pub struct World {
     pub folders: Folders,
@@ -123,6 +143,7 @@ impl World {
     pub fn lyncsh(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lyncsh"));
         command.env("LYNCSH_CONFIG_DIR", self.temp.path()).args(arguments).stdin(Stdio::null());
+        command.env("PATH", path_without_powershell());
         command
     }
 

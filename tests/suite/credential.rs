@@ -14,6 +14,7 @@ fn in_session(folder: &Path, script: &str, input: &str) -> Output {
         .env("LYNCSH", env!("CARGO_BIN_EXE_lyncsh"))
         .env("LYNCSH_CONFIG_DIR", folder.join("lyncsh"))
         .env("HOME", folder)
+        .env("PATH", crate::agent_world::path_without_powershell())
         .env("XDG_DATA_HOME", folder.join("data"))
         .env("XDG_CACHE_HOME", folder.join("cache"))
         .env("XDG_RUNTIME_DIR", folder)
@@ -51,7 +52,7 @@ async fn a_person_adds_a_profile_and_works_with_it() {
     let script = format!(
         "$LYNCSH add work --kind lync-online --user admin@litwareinc.com --discovery {} --password-stdin || exit 9\n\
          $LYNCSH list; $LYNCSH show work\n\
-         printf 'Get-CsTenant\\nexit\\n' | $LYNCSH -vvv work || exit 8\n\
+         printf 'Get-CsTenant\\nexit\\n' | $LYNCSH -vvv work --shell console || exit 8\n\
          $LYNCSH remove work --yes; $LYNCSH list",
         server.discovery
     );
@@ -78,7 +79,7 @@ async fn a_wrong_password_is_a_clear_error_and_leaves_no_shell() {
     let folder = tempfile::tempdir().unwrap();
     let script = format!(
         "$LYNCSH add work --kind lync-online --user admin@litwareinc.com --discovery {} --password-stdin || exit 9\n\
-         printf 'Get-CsTenant\\n' | $LYNCSH work",
+         printf 'Get-CsTenant\\n' | $LYNCSH work --shell console",
         server.discovery
     );
     let root = folder.path().to_owned();

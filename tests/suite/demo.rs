@@ -153,6 +153,7 @@ impl Terminal {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lyncsh"));
         command.args(arguments);
         command.env("TERM", "xterm-256color");
+        command.env("PATH", crate::agent_world::path_without_powershell());
         if let Some(folder) = folder {
             command.env("LYNCSH_CONFIG_DIR", folder);
         }
@@ -332,7 +333,8 @@ fn a_cache_that_is_stale_or_broken_is_replaced_while_the_person_works() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("profiles")).unwrap();
     let profile = format!(
-        "kind = \"lync-online\"\nuser = \"{}\"\ndiscovery = \"{}\"\ncredential = {{ command = \"echo '{}'\" }}\n",
+        "kind = \"lync-online\"\nuser = \"{}\"\ndiscovery = \"{}\"\ncredential = {{ command = \"echo '{}'\" }}\n\
+         shell = \"console\"\n",
         text("user"),
         text("discovery"),
         text("password")

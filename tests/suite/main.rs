@@ -14,6 +14,7 @@ mod guard;
 mod hook;
 mod kill_matrix;
 mod line;
+mod own_session;
 mod profile;
 mod psrp_pools;
 mod psrp_psrpcore;

@@ -42,6 +42,12 @@ fn a_mistake_is_shown_with_its_line_and_what_was_meant() {
         ("kind = \"lync-online\"\nusr = \"a@b.c\"\nuser = \"a@b.c\"", 2, "did you mean user?"),
         ("kind = \"lync-online\"", 1, "needs user"),
         ("kind = \"lync-online\"\nuser = \"admin\"", 2, "domain to administer is not known"),
+        ("kind = \"lync-online\"\nuser = \"a@b.c\"\nattach = \"no\"", 3, "or \"New-CsOnlineSession\""),
+        (
+            "kind = \"lync-online\"\nuser = \"a@b.c\"\nattach = false\nauthentication = \"token\"",
+            3,
+            "can't send a token",
+        ),
         ("kind = \"wsman\"\nuser = \"a@b.c\"", 1, "needs uri"),
         ("kind = \"wsman\"\nuser = \"a@b.c\"\nuri = \"http://host/wsman\"", 3, "https only"),
         (

@@ -75,7 +75,8 @@ const NAMES: [&str; 5] = ["work", "O'Brien", "Jürgen’s Büro", "a [b] `c`", "
 #[test]
 fn every_module_parses_whatever_the_profile_says() {
     let user = User::new();
-    let keys: [&[&str]; 6] = [
+    let keys: [&[&str]; 7] = [
+        &["", "attach = false\n"],
         &["", "import = [\"Get-Cs*\", \"O'*\"]\n"],
         &["", "prefix = \"Lw\"\n"],
         &["", "allow_clobber = true\n"],
@@ -94,6 +95,36 @@ fn every_module_parses_whatever_the_profile_says() {
         parsed(&module.script);
         parsed(&module.manifest);
     }
+}
+
+#[test]
+fn a_session_of_the_shell_s_own_is_made_as_documented_and_falls_back_in_windows_powershell_alone() {
+    let user = User::new();
+    let script = |more: &str| parsed(&user.module(&user.profile("work", more)).script);
+    let shared = script("");
+    let fallback = shared.find("New-PSSession -ConnectionUri").expect("5.1 may have to");
+    assert!(shared.find("makes a session of its own").unwrap() < fallback, "said in one line, before");
+    assert!(shared[..fallback].contains("$PSVersionTable.PSVersion.Major -ge 7"), "7 attaches");
+    let own = script("attach = false");
+    assert!(own.contains("-Authentication $given.authentication -AllowRedirection"), "{own}");
+    assert!(
+        own.contains("Import-PSSession @import") && !own.contains("Export-PSSession"),
+        "nothing is saved"
+    );
+    assert!(!own.contains("--json") && !own.contains("NamedPipeConnectionInfo"), "at once: {own}");
+    // One command line, in which the program's folders have their quotes.
+    assert!(own.contains("[config]\" attach work --own'"), "{own}");
+    for script in [shared, own] {
+        // Windows PowerShell has no such operators.
+        for word in [" ?? ", "?.", " && ", " || ", "ForEach-Object -Parallel", "-AsHashtable"] {
+            assert!(!script.contains(word), "{word}: {script}");
+        }
+    }
+    let text =
+        "kind = \"lync-online\"\nuser = \"kenmyer@litwareinc.com\"\nattach = \"New-CsOnlineSession\"\n";
+    let profile = profile::parse("work", &user.folders.profile("work"), text).unwrap();
+    let script = parsed(&user.module(&profile).script);
+    assert!(script.contains("$session = New-CsOnlineSession @how") && !script.contains("New-PSSession -"));
 }
 
 #[test]

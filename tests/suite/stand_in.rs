@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
 
-use crate::agent_world::{PATIENCE, World};
+use crate::agent_world::{PATIENCE, World, path_without_powershell};
 
 /// The stand-in's path.
 pub fn stand_in() -> PathBuf {
@@ -56,6 +56,7 @@ impl Terminal {
         let mut command = CommandBuilder::new(program);
         command.args(arguments);
         command.env("TERM", "xterm-256color");
+        command.env("PATH", path_without_powershell());
         command.env("LYNCSH_CONFIG_DIR", world.root());
         command.env("LYNCSH", env!("CARGO_BIN_EXE_lyncsh"));
         for (name, value) in environment {

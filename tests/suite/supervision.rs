@@ -276,6 +276,35 @@ fn a_shell_that_is_missing_or_too_old_is_named_with_what_to_do() {
 }
 
 #[test]
+fn a_test_that_names_no_shell_starts_no_powershell_of_this_machine() {
+    let world = World::start();
+    let (code, out, err) = world.run(&["work"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("a test that names no shell gets none"), "{err}");
+}
+
+#[test]
+fn a_session_that_is_removed_by_hand_in_the_last_shell_is_gone_from_the_server() {
+    let world = world();
+    let mut terminal = Terminal::work(&world, "");
+    terminal.ends_with(PROMPT);
+    let second = Terminal::work(&world, "");
+    second.ends_with(PROMPT);
+    terminal.line("Remove-PSSession");
+    terminal.sees("removed");
+    second.line("Get-Length -Text abc");
+    second.sees("0: Completed");
+    assert_eq!(world.shells(), 1, "another shell has it");
+    second.line("Remove-PSSession");
+    world.wait_removed(PATIENCE);
+    // Both go on as shells without one.
+    terminal.line("Get-Length -Text abc");
+    terminal.sees("0: ");
+    terminal.line("exit 3");
+    assert_eq!(terminal.ended(), 3);
+}
+
+#[test]
 fn a_second_shell_takes_no_request_to_the_endpoint() {
     let world = world();
     let first = Terminal::work(&world, "");

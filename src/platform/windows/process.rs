@@ -19,6 +19,12 @@ pub fn leave_terminal() -> io::Result<()> {
     Ok(())
 }
 
+/// Whoever reads this process's output has it all. The standard library keeps the handle, and its
+/// reader, who holds the only other end, closes that.
+pub fn end_output() -> io::Result<()> {
+    Ok(())
+}
+
 /// Starts a child that outlives this process: without a console, and outside of the job that this
 /// process may be in, where the job allows it.
 pub fn spawn_detached(mut command: Command) -> io::Result<Child> {

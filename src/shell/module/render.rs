@@ -12,9 +12,10 @@ use crate::profile::{Kind, Profile};
 
 /// The names of the templates, and lyncsh's own text of each. A file of that name in the folder
 /// `templates` of the configuration folder is taken instead.
-const OWN: [(&str, &str); 12] = [
+const OWN: [(&str, &str); 13] = [
     (SCRIPT, include_str!("../../../templates/powershell/module.psm1")),
     ("powershell/attach.ps1", include_str!("../../../templates/powershell/attach.ps1")),
+    ("powershell/own.ps1", include_str!("../../../templates/powershell/own.ps1")),
     ("powershell/cached.ps1", include_str!("../../../templates/powershell/cached.ps1")),
     ("powershell/uncached.ps1", include_str!("../../../templates/powershell/uncached.ps1")),
     ("powershell/signin.ps1", include_str!("../../../templates/powershell/signin.ps1")),
@@ -40,6 +41,8 @@ pub struct Script<'a> {
     pub program: &'a str,
     /// Has the program tell where the session is.
     pub arguments: Vec<String>,
+    /// The same for a session of the PowerShell's own, as one command line.
+    pub own: String,
     pub profile: &'a Profile,
     pub version: &'a str,
 }
@@ -119,6 +122,8 @@ impl Templates {
                 allow_clobber => import.allow_clobber,
                 formats => import.format_data,
                 cache => import.cache,
+                attach => import.attach.name(),
+                own => script.own.clone(),
                 user => script.profile.user.clone(),
                 service => script.profile.service.map(|service| service.module),
                 sign_in => script.profile.service.map(|service| service.sign_in.name()),

@@ -1,0 +1,61 @@
+# A session of this PowerShell's own, in the way that the endpoints' vendor documents. Nothing in here was
+# tried: PowerShell has no WSMan client where there was one to try it with.
+# The program hands the credential over through a pipe that these two alone have, once; and as long as the
+# other pipe is open, this PowerShell lives (PSSession's id is the runspace pool's: RemoteRunspace.cs).
+$start = New-Object -TypeName System.Diagnostics.ProcessStartInfo -ArgumentList $program, {{ own|ps }}
+$start.UseShellExecute = $false
+$start.CreateNoWindow = $true
+$start.RedirectStandardInput = $true
+$start.RedirectStandardOutput = $true
+# The variable stays as long as this module does: without it the pipe would be closed some time.
+$guard = [System.Diagnostics.Process]::Start($start)
+$given = $null
+try {
+    $line = $guard.StandardOutput.ReadLine()
+    $guard.StandardOutput.Close()
+    if ($line) { $given = ConvertFrom-Json -InputObject $line }
+    if ($null -eq $given) { throw "lyncsh: no session for '$name': $program ended without a word" }
+    if ($given.error) { throw "lyncsh: $($given.error)" }
+    $asked = ''
+    if ($given.secret) {
+        $secret = ConvertTo-SecureString -String $given.secret -AsPlainText -Force
+        $credential = New-Object -TypeName System.Management.Automation.PSCredential -ArgumentList $given.user, $secret
+    } else {
+        $Host.UI.Write("Password for $($given.user): ")
+        $credential = New-Object -TypeName System.Management.Automation.PSCredential -ArgumentList $given.user, $Host.UI.ReadLineAsSecureString()
+        $asked = ' ' + [System.Convert]::ToBase64String([System.Text.Encoding]::UTF8.GetBytes($credential.GetNetworkCredential().Password))
+    }
+{% if attach == "New-CsOnlineSession" %}
+    if (-not (Get-Command -Name New-CsOnlineSession -ErrorAction Ignore)) {
+        throw "lyncsh: PowerShell has no New-CsOnlineSession for '$name': install the module that has it, or take attach out of the profile"
+    }
+    $how = @{ Credential = $credential }
+    if ($given.domain) { $how.OverrideAdminDomain = $given.domain }
+    if ($given.uri) { $how.OverridePowershellUri = $given.uri }
+    $session = New-CsOnlineSession @how
+{% else %}
+    $session = New-PSSession -ConnectionUri $given.uri -ConfigurationName $given.configuration -Credential $credential -Authentication $given.authentication -AllowRedirection
+{% endif %}
+    # Where a redirection may have led to.
+    $guard.StandardInput.WriteLine("$($session.InstanceId) $($session.Runspace.ConnectionInfo.ConnectionUri.AbsoluteUri)$asked")
+    $guard.StandardInput.Flush()
+} catch {
+    # The end of its input ends it.
+    $guard.StandardInput.Close()
+    throw
+} finally {
+    $line = $secret = $credential = $asked = $how = $null
+    if ($given) { $given.PSObject.Properties.Remove('secret') }
+}
+$answer = [pscustomobject]@{
+    user = $given.user
+    endpoint = $session.Runspace.ConnectionInfo.ConnectionUri.AbsoluteUri
+    agent = $null
+    connected = [long]([datetime]::UtcNow - [datetime]::new(1970, 1, 1, 0, 0, 0, [System.DateTimeKind]::Utc)).TotalSeconds
+}
+# `exit` removes it before the guard has to. The action has no variables of this module.
+$null = Microsoft.PowerShell.Utility\Register-EngineEvent -SourceIdentifier PowerShell.Exiting -SupportEvent -Action {
+    foreach ($one in $global:lyncsh) {
+        if ($one.Session.State -eq 'Opened') { Microsoft.PowerShell.Core\Remove-PSSession -Session $one.Session -ErrorAction Ignore }
+    }
+}

@@ -1,0 +1,171 @@
+//! Shells with a session of their own, as Windows PowerShell has it where it can't attach: no agent has
+//! it, and it is removed all the same. The stand-in is its own WSMan client, as a PowerShell is.
+
+use std::process::Command;
+use std::time::Instant;
+
+use lyncsh::simulator::{Options, PASSWORD, Server, USER};
+
+use crate::agent_world::{GONE, PATIENCE, World};
+use crate::stand_in::{Terminal, children, stand_in};
+
+const PROMPT: &str = "[work] PS> ";
+
+struct Own {
+    world: World,
+    server: Server,
+}
+
+impl Own {
+    async fn start(credential: &str) -> Self {
+        let own = Self {
+            world: World::without_endpoint(),
+            server: Server::start(Options::default()).await.unwrap(),
+        };
+        std::fs::create_dir_all(own.world.folders.profiles()).unwrap();
+        let text = format!(
+            "kind = \"lync-online\"\nuser = \"{USER}\"\ndiscovery = \"{}\"\ncredential = {credential}\n\
+             attach = false\nshell = '{}'\n",
+            own.server.discovery,
+            stand_in().display()
+        );
+        std::fs::write(own.world.folders.profile("work"), text).unwrap();
+        own
+    }
+
+    /// With a credential that a command gives.
+    async fn silent() -> Self {
+        Self::start(&format!("{{ command = \"echo '{PASSWORD}'\" }}")).await
+    }
+
+    fn work(&self) -> Terminal {
+        let terminal = Terminal::work(&self.world, "own");
+        terminal.ends_with(PROMPT);
+        // Until the guard has the id.
+        let start = Instant::now();
+        while self.journal() != 1 {
+            assert!(start.elapsed() < PATIENCE, "no guard:\n{}", terminal.text());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert_eq!(self.server.shells().len(), 1);
+        terminal
+    }
+
+    /// The sessions that are written down.
+    fn journal(&self) -> usize {
+        let folder = self.world.folders.state.join("sessions");
+        std::fs::read_dir(folder).map_or(0, |entries| {
+            let json = |entry: &std::fs::DirEntry| entry.path().extension().is_some_and(|end| end == "json");
+            entries.filter_map(Result::ok).filter(json).count()
+        })
+    }
+
+    fn wait_removed(&self) {
+        let start = Instant::now();
+        while !self.server.shells().is_empty() || self.journal() != 0 {
+            assert!(start.elapsed() < GONE, "{} left", self.server.shells().len());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    fn shell(&self, terminal: &Terminal) -> u32 {
+        let all = children(terminal.child.process_id().unwrap(), "stand-in");
+        assert_eq!(all.len(), 1, "{all:?}");
+        all[0]
+    }
+}
+
+fn kill(process: u32) {
+    assert!(Command::new("kill").args(["-9", &process.to_string()]).status().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shell_makes_its_session_with_a_credential_that_can_be_read_once() {
+    let own = Own::silent().await;
+    let mut terminal = own.work();
+    terminal.sees("[a second read gives 0 bytes]");
+    assert!(own.world.agent().is_none(), "no agent has it");
+    terminal.line("Get-CsTenant");
+    terminal.sees("0: Completed, 1 objects");
+    let shell = own.shell(&terminal);
+    for process in children(shell, "lyncsh").into_iter().chain([shell]) {
+        for file in ["cmdline", "environ"] {
+            let bytes = std::fs::read(format!("/proc/{process}/{file}")).unwrap();
+            assert!(!String::from_utf8_lossy(&bytes).contains(PASSWORD), "{file}");
+        }
+    }
+    terminal.line("exit 4");
+    assert_eq!(terminal.ended(), 4);
+    own.wait_removed();
+    assert!(!terminal.text().contains(PASSWORD));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_shell_s_session_is_deleted_by_its_id() {
+    let own = Own::silent().await;
+    let mut terminal = own.work();
+    kill(own.shell(&terminal));
+    own.wait_removed();
+    assert_eq!(terminal.ended(), 137);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_a_closed_terminal_and_a_killed_launcher_leave_no_session_either() {
+    let own = Own::silent().await;
+    let terminal = own.work();
+    terminal.line("crash");
+    own.wait_removed();
+
+    let mut terminal = own.work();
+    terminal.close();
+    own.wait_removed();
+
+    let mut terminal = own.work();
+    // The terminal goes with its first process, and the shell with the terminal.
+    terminal.child.kill().unwrap();
+    terminal.child.wait().unwrap();
+    own.wait_removed();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_is_the_shell_s_and_the_guard_stays() {
+    let own = Own::silent().await;
+    let mut terminal = own.work();
+    terminal.press("\x03");
+    terminal.sees("^C caught");
+    terminal.line("Get-CsTenant");
+    terminal.sees("0: Completed, 1 objects");
+    assert_eq!(own.journal(), 1);
+    kill(own.shell(&terminal));
+    own.wait_removed();
+    terminal.ended();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_shell_and_guard_die_together_the_next_start_removes_the_session() {
+    let own = Own::silent().await;
+    let terminal = own.work();
+    let shell = own.shell(&terminal);
+    let guards = children(shell, "lyncsh");
+    assert_eq!(guards.len(), 1, "{guards:?}");
+    kill(guards[0]);
+    kill(shell);
+    drop(terminal);
+    assert_eq!(own.server.shells().len(), 1);
+    let (code, _, err) = own.world.run(&["list"]);
+    assert_eq!(code, 0);
+    assert!(err.contains("removed the session of 'work'"), "{err}");
+    own.wait_removed();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_has_to_be_asked_for_is_asked_for_by_the_shell_and_told_to_the_guard() {
+    let own = Own::start("\"prompt\"").await;
+    let mut terminal = Terminal::work(&own.world, "own");
+    terminal.sees("[password?]");
+    terminal.line(PASSWORD);
+    terminal.ends_with(PROMPT);
+    kill(own.shell(&terminal));
+    own.wait_removed();
+    terminal.ended();
+}
