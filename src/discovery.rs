@@ -8,6 +8,7 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 use url::Url;
 
+use crate::net::{innermost, refused_certificate, sources};
 use crate::profile::{Authentication, Profile, is_loopback};
 use crate::step::{Report, Step};
 
@@ -46,7 +47,7 @@ pub enum DiscoveryError {
 
 /// Why a document could not be had.
 enum Missing {
-    /// Nobody has this name.
+    /// Nobody has this name, or it is not known there.
     Name(String),
     /// Nobody answers there, or somebody else does: the next scheme may be better.
     Nobody(String),
@@ -176,8 +177,12 @@ fn without_query(url: &Url) -> String {
 async fn fetch(client: &reqwest::Client, url: &Url) -> Result<String, Missing> {
     let request = client.get(url.clone()).header(reqwest::header::ACCEPT, MEDIA_TYPE);
     let mut response = request.send().await.map_err(|error| missing(&error))?;
-    if !response.status().is_success() {
-        return Err(Missing::Answer(format!("answered {}", response.status())));
+    match response.status() {
+        status if status.is_success() => {}
+        status @ reqwest::StatusCode::NOT_FOUND => {
+            return Err(Missing::Name(format!("{} answered {status}", without_query(url))));
+        }
+        status => return Err(Missing::Answer(format!("answered {status}"))),
     }
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(|error| missing(&error))? {
@@ -192,8 +197,10 @@ async fn fetch(client: &reqwest::Client, url: &Url) -> Result<String, Missing> {
 fn missing(error: &reqwest::Error) -> Missing {
     let reason = innermost(error);
     // reqwest has no word for it.
-    let unnamed = causes(error).any(|cause| cause.to_string().contains("dns error"));
-    if error.is_redirect() {
+    let unnamed = sources(error).any(|cause| cause.to_string().contains("dns error"));
+    if let Some(why) = refused_certificate(error) {
+        Missing::Nobody(format!("has a certificate that is not trusted: {why}"))
+    } else if error.is_redirect() {
         Missing::Answer("was redirected again and again".to_owned())
     } else if unnamed {
         Missing::Name(reason)
@@ -204,15 +211,6 @@ fn missing(error: &reqwest::Error) -> Missing {
     } else {
         Missing::Answer(format!("broke off: {reason}"))
     }
-}
-
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |cause| cause.source())
-}
-
-/// The outer words only say that a request failed.
-fn innermost(error: &reqwest::Error) -> String {
-    causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// Every `Link` of a document: its token and its href.

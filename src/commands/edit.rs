@@ -2,7 +2,7 @@
 //! has no mistakes.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use miette::{Context as _, IntoDiagnostic as _};
@@ -90,7 +90,7 @@ fn editor() -> miette::Result<String> {
         .ok_or_else(|| miette::miette!(help = "set EDITOR to one", "no editor was found on this machine"))
 }
 
-fn open(editor: &str, draft: &PathBuf) -> miette::Result<()> {
+fn open(editor: &str, draft: &Path) -> miette::Result<()> {
     let status = command(editor, draft)
         .status()
         .into_diagnostic()

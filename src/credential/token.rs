@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
+use crate::net::{innermost, refused_certificate};
 use crate::profile::is_loopback;
 
 /// Why there is no token.
@@ -66,11 +67,11 @@ pub async fn acquire(
     let silent = |of: String| TokenError::Timeout { of, limit };
     let nowhere = |error: reqwest::Error| match error.is_timeout() {
         true => silent(shown.clone()),
-        false => TokenError::Endpoint { endpoint: shown.clone(), reason: innermost(&error) },
+        false => TokenError::Endpoint { endpoint: shown.clone(), reason: reason(&error) },
     };
     let unreachable = |authority: String, error: reqwest::Error| match error.is_timeout() {
         true => silent(format!("the token service {authority}")),
-        false => TokenError::Unreachable { authority, reason: innermost(&error) },
+        false => TokenError::Unreachable { authority, reason: reason(&error) },
     };
     let mut builder = reqwest::Client::builder().timeout(limit).redirect(reqwest::redirect::Policy::none());
     if is_loopback(endpoint) {
@@ -128,12 +129,11 @@ pub async fn acquire(
     }))
 }
 
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut inner = error;
-    while let Some(next) = inner.source() {
-        inner = next;
+fn reason(error: &reqwest::Error) -> String {
+    match refused_certificate(error) {
+        Some(why) => format!("its certificate is not trusted: {why}"),
+        None => innermost(error),
     }
-    inner.to_string()
 }
 
 /// Reads `Bearer client_id="…", authorization_uri="…"`, its parts in any order.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+use crate::net;
 use crate::psrp::client::Outgoing;
 use crate::psrp::message::Message;
 
@@ -157,10 +158,10 @@ fn limit_of(step: &str) -> &'static str {
 
 fn certificate_advice(endpoint: &str, reason: &str) -> String {
     let now = match reason {
-        wsman::OTHER_NAME => {
+        net::OTHER_NAME => {
             "use the name that the certificate is for, in the profile's URI; what names it has, a browser shows"
         }
-        wsman::UNKNOWN_ISSUER => "its issuer has to be added to this machine's trusted certificates",
+        net::UNKNOWN_ISSUER => "its issuer has to be added to this machine's trusted certificates",
         _ => "its certificate has to be renewed there",
     };
     format!("Is {endpoint} the server that is meant? If so, {now}.")

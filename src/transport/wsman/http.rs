@@ -14,6 +14,7 @@ use url::Url;
 
 use super::envelope::{MEDIA_TYPE, Response, ResponseEnvelope};
 use super::{Authentication, Endpoint};
+use crate::net::{innermost, refused_certificate};
 use crate::transport::Error;
 
 /// No answer is read beyond this. What lyncsh asks for is 150 KB, but OMI gives more.
@@ -21,11 +22,6 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 /// How long a connection is kept that nobody uses: shorter than servers do (http.sys 120 s), so that
 /// a request is hardly ever sent into a connection that is being closed.
 const KEEP_IDLE: Duration = Duration::from_secs(60);
-
-/// Why a certificate is refused that is good for somebody else.
-pub const OTHER_NAME: &str = "it is for another name";
-/// Why one is refused that nobody vouches for.
-pub const UNKNOWN_ISSUER: &str = "this machine does not know its issuer";
 
 /// An HTTP client for one endpoint, with the credential.
 #[derive(Clone)]
@@ -239,40 +235,4 @@ fn authorization(authentication: &Authentication) -> (String, Option<HeaderValue
         value
     });
     (user.clone(), header)
-}
-
-type Cause<'a> = &'a (dyn std::error::Error + 'static);
-
-fn sources(error: &reqwest::Error) -> impl Iterator<Item = Cause<'_>> {
-    std::iter::successors(Some(error as Cause<'_>), |cause: &Cause<'_>| cause.source())
-}
-
-/// The innermost cause is the one that says something: "Connection refused", "failed to lookup
-/// address information".
-fn innermost(error: &reqwest::Error) -> String {
-    let last = sources(error).last().map(ToString::to_string);
-    last.unwrap_or_else(|| error.to_string())
-}
-
-/// An io::Error shows the source of what it holds, not what it holds.
-fn tls_error<'a>(cause: Cause<'a>) -> Option<&'a rustls::Error> {
-    let held = || cause.downcast_ref::<std::io::Error>()?.get_ref();
-    cause.downcast_ref().or_else(|| tls_error(held()?))
-}
-
-/// What rustls said of the certificate, in words, where that is why `error` came.
-fn refused_certificate(error: &reqwest::Error) -> Option<String> {
-    use rustls::CertificateError as Refused;
-    let refused = sources(error).find_map(|cause| match tls_error(cause)? {
-        rustls::Error::InvalidCertificate(refused) => Some(refused.clone()),
-        _ => None,
-    })?;
-    Some(match refused {
-        Refused::Expired | Refused::ExpiredContext { .. } => "it has expired".to_owned(),
-        Refused::NotValidYet | Refused::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
-        Refused::NotValidForName | Refused::NotValidForNameContext { .. } => OTHER_NAME.to_owned(),
-        Refused::UnknownIssuer => UNKNOWN_ISSUER.to_owned(),
-        Refused::Revoked => "it was revoked".to_owned(),
-        other => other.to_string(),
-    })
 }

@@ -63,7 +63,6 @@ pub use envelope::ShellInfo;
 pub const CREATING: &str = "creating the session";
 /// The step of removing one.
 pub const REMOVING: &str = "removing the session";
-pub use http::{OTHER_NAME, UNKNOWN_ISSUER};
 
 /// Creates a shell whose id is `pool` and whose creationXml carries `opening` (SESSION_CAPABILITY and
 /// INIT_RUNSPACEPOOL), and keeps a Receive pending. Gives the connection, and the endpoint as it is
