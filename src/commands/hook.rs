@@ -9,8 +9,8 @@ use miette::IntoDiagnostic as _;
 use super::agreed;
 use super::connect::Context;
 use crate::desktop::block::{self, Newline};
-use crate::desktop::hook;
 use crate::desktop::startup::{self, Before, Change, Place};
+use crate::desktop::{Templates, hook};
 use crate::folders::Folders;
 use crate::profile::{self, Profile};
 use crate::shell::module::{self, Exports, Module};
@@ -90,7 +90,8 @@ fn lines(context: &Context, of: &Of) -> miette::Result<Lines> {
         profiles.push(profile);
     }
     let scripts: Vec<&str> = scripts.iter().map(|path| text(path)).collect::<miette::Result<_>>()?;
-    let text = hook::lines(text(&module::root(folders))?, &scripts).into_diagnostic()?;
+    let text =
+        hook::lines(&Templates::of(folders), text(&module::root(folders))?, &scripts).into_diagnostic()?;
     Ok(Lines { text, profiles })
 }
 

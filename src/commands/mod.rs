@@ -76,7 +76,9 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
             Cli::completions(shell, &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
-        Command::Remove { profile, yes } => done(remove::run(folders, &profile.name, yes).await),
+        Command::Remove { profile, yes } => {
+            done(remove::run(&context, config.as_deref(), &profile.name, yes).await)
+        }
         Command::Attach { profile, module, socket, json, secret, own } => {
             let wanted = match (module, socket, json) {
                 _ if secret => Wanted::Secret,

@@ -1,23 +1,35 @@
-//! `lyncsh remove`: takes a profile away, and its password.
+//! `lyncsh remove`: takes a profile away, and all that lyncsh has made of it.
+
+use std::path::Path;
 
 use miette::{Context as _, IntoDiagnostic as _};
 
+use super::connect::Context;
+use super::shortcut;
+use crate::agent::ask::{self, Stopped};
 use crate::credential;
+use crate::desktop::startup;
 use crate::folders::Folders;
-use crate::profile;
+use crate::profile::{self, Profile, StoreError};
+use crate::shell::console::Console;
+use crate::shell::module::{self, Module};
 
-/// Removes the file and the secret; asks first, unless `yes`.
-pub async fn run(folders: &Folders, name: &str, yes: bool) -> miette::Result<()> {
+/// Removes the file and the secret, the shortcuts, and what is kept for the shells; asks first, unless
+/// `yes`.
+pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool) -> miette::Result<()> {
+    let folders = &context.folders;
     let path = folders.profile(name);
-    if !path.exists() {
-        // Says what there is.
-        profile::load(folders, name)?;
-    }
-    let question = format!("Remove the profile '{name}' and its password (y/N)? ");
+    // One with mistakes in it can go as well.
+    let profile = match profile::load(folders, name) {
+        Err(error @ (StoreError::Missing { .. } | StoreError::Name { .. })) => return Err(error.into()),
+        result => result.ok(),
+    };
+    let question = format!("Remove the profile '{name}', its password and its shortcuts (y/N)? ");
     if !yes && !super::agreed(&question, &format!("'{name}' may go"))? {
         println!("'{name}' is kept.");
         return Ok(());
     }
+    end_session(folders, name).await?;
     std::fs::remove_file(&path)
         .into_diagnostic()
         .wrap_err_with(|| format!("{} can't be removed", path.display()))?;
@@ -28,5 +40,60 @@ pub async fn run(folders: &Folders, name: &str, yes: bool) -> miette::Result<()>
             println!("The profile '{name}' is removed. Whether a password is stored is not known: {error}")
         }
     }
+    shortcut::discard(context, config, name)?;
+    forget(folders, name, profile.as_ref())?;
+    tell(folders, name);
     Ok(())
+}
+
+/// Without its profile, nobody could remove the session later.
+async fn end_session(folders: &Folders, name: &str) -> miette::Result<()> {
+    match ask::stop(folders, name).await.into_diagnostic()? {
+        Stopped::NotRunning => Ok(()),
+        Stopped::Removed => {
+            println!("Its session is removed.");
+            Ok(())
+        }
+        Stopped::Left(reason) => Err(miette::miette!(
+            help = "remove the profile when the endpoint can be reached, or by its file",
+            "the session of '{name}' may still be on the server: {reason}"
+        )),
+        Stopped::Killed(lines) => {
+            lines.iter().for_each(|line| eprintln!("{line}"));
+            Ok(())
+        }
+    }
+}
+
+/// The module, what was exported, and the names that completion knows.
+fn forget(folders: &Folders, name: &str, profile: Option<&Profile>) -> miette::Result<()> {
+    Module::discard(folders, name)?;
+    module::discard_connect_script(folders, name)?;
+    if let Some(profile) = profile {
+        Console::discard(folders, profile)
+            .into_diagnostic()
+            .wrap_err("its commands' names are still kept")?;
+    }
+    Ok(())
+}
+
+/// What still speaks of it, and is the person's own.
+fn tell(folders: &Folders, name: &str) {
+    for other in profile::names(folders) {
+        if let Err(StoreError::Several { connections, .. }) = profile::load(folders, &other)
+            && connections.iter().any(|one| one == name)
+        {
+            println!("The profile '{other}' still has it among its connections.");
+        }
+    }
+    let script = format!("lyncsh-{name}.psm1");
+    for place in startup::places().unwrap_or_default() {
+        let text = std::fs::read(&place.path).unwrap_or_default();
+        if String::from_utf8_lossy(&text).contains(&script) {
+            println!(
+                "{} still imports it: `lyncsh hook install --eager` writes the hook anew, `lyncsh hook remove` takes it away.",
+                place.path.display()
+            );
+        }
+    }
 }

@@ -9,6 +9,7 @@ use miette::{Context as _, IntoDiagnostic as _};
 
 use super::connect::Context;
 use super::shell;
+use crate::desktop::Templates;
 use crate::desktop::shortcut::{Desktop, File, Shortcut};
 use crate::desktop::terminal;
 use crate::folders::NoHome;
@@ -44,8 +45,14 @@ pub struct Options {
 pub async fn run(context: &Context, config: Option<&Path>, options: &Options) -> miette::Result<ExitCode> {
     let config = config.map(std::path::absolute).transpose().into_diagnostic()?;
     let icons = context.folders.state.join("icons");
-    let shortcut =
-        Shortcut { name: &options.name, program: &context.program, config: config.as_deref(), icons: &icons };
+    let templates = Templates::of(&context.folders);
+    let shortcut = Shortcut {
+        name: &options.name,
+        program: &context.program,
+        config: config.as_deref(),
+        icons: &icons,
+        templates: &templates,
+    };
     if options.here {
         return here(context, &options.name).await;
     }
@@ -60,6 +67,19 @@ pub async fn run(context: &Context, config: Option<&Path>, options: &Options) ->
         make(&shortcut, options)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Removes the shortcuts of a profile from all the usual places.
+pub fn discard(context: &Context, config: Option<&Path>, name: &str) -> miette::Result<()> {
+    let icons = context.folders.state.join("icons");
+    let templates = Templates::of(&context.folders);
+    let shortcut = Shortcut { name, program: &context.program, config, icons: &icons, templates: &templates };
+    take(&shortcut, usual()).map(drop)
+}
+
+/// Where shortcuts are without `--output`.
+fn usual() -> Vec<PathBuf> {
+    Place::ALL.iter().filter_map(|place| place.folder().ok()).collect()
 }
 
 fn make(shortcut: &Shortcut, options: &Options) -> miette::Result<()> {
@@ -91,27 +111,29 @@ fn make(shortcut: &Shortcut, options: &Options) -> miette::Result<()> {
 }
 
 fn remove(shortcut: &Shortcut, options: &Options) -> miette::Result<()> {
-    let desktop = Desktop::here();
-    let usual: Vec<PathBuf> = Place::ALL.iter().filter_map(|place| place.folder().ok()).collect();
     let named = options.menu || options.autostart || options.output.is_some();
-    let from = if named { folders(options)? } else { usual.clone() };
+    let from = if named { folders(options)? } else { usual() };
+    if !take(shortcut, from)? {
+        println!("There is no shortcut for '{}'.", shortcut.name);
+    }
+    Ok(())
+}
+
+/// Takes it from these folders, and what it needs where it was the last. Whether there was any.
+fn take(shortcut: &Shortcut, from: Vec<PathBuf>) -> miette::Result<bool> {
+    let desktop = Desktop::here();
     let mut any = false;
     for folder in from {
         any |= take_away(&folder.join(desktop.file_name(shortcut.name)))?;
     }
-    let left = usual.iter().any(|folder| folder.join(desktop.file_name(shortcut.name)).exists());
+    let left = usual().iter().any(|folder| folder.join(desktop.file_name(shortcut.name)).exists());
     if !left {
-        if let Some(icon) = shortcut.icon(desktop)? {
-            any |= take_away(&icon.path)?;
-        }
+        any |= take_away(&shortcut.icon_path(desktop))?;
         if let Some(path) = terminal_profile(shortcut.name) {
             any |= take_away(&path)?;
         }
     }
-    if !any {
-        println!("There is no shortcut for '{}'.", shortcut.name);
-    }
-    Ok(())
+    Ok(any)
 }
 
 /// Whether the file was there; says that it went.

@@ -5,15 +5,16 @@ use std::fmt::Write as _;
 
 use minijinja::context;
 
+use super::Templates;
 use crate::shell::module::quote;
 
 /// The lines, in ASCII. `root` is the modules' folder, `scripts` are the paths of those to import.
 ///
 /// # Errors
 /// The template can't be rendered.
-pub fn lines(root: &str, scripts: &[&str]) -> Result<String, minijinja::Error> {
+pub fn lines(templates: &Templates, root: &str, scripts: &[&str]) -> Result<String, minijinja::Error> {
     let scripts: Vec<String> = scripts.iter().map(|script| ascii(script)).collect();
-    super::render("powershell/hook.ps1", context! { root => ascii(root), scripts => scripts })
+    templates.render("powershell/hook.ps1", context! { root => ascii(root), scripts => scripts })
 }
 
 /// A text as PowerShell source that means the same in any encoding, since a startup script has whichever

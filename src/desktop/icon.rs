@@ -3,6 +3,7 @@
 use font8x8::UnicodeFonts as _;
 use minijinja::context;
 
+use super::Templates;
 use crate::platform;
 
 /// The sides of the pictures in an `.ico`, in pixels.
@@ -84,9 +85,9 @@ pub fn initials(name: &str) -> String {
 ///
 /// # Errors
 /// The template can't be rendered.
-pub fn svg(name: &str) -> Result<String, minijinja::Error> {
+pub fn svg(templates: &Templates, name: &str) -> Result<String, minijinja::Error> {
     let context = context! { initials => initials(name), colour => Colour::of(name).to_string() };
-    super::render("icon.svg", context)
+    templates.render("icon.svg", context)
 }
 
 /// The icon as ICO: pictures of 16, 32, 48 and 256 pixels. Letters that the small built-in font lacks are left out.

@@ -9,21 +9,50 @@ pub mod shortcut;
 pub mod startup;
 pub mod terminal;
 
-/// The texts for other programs.
-const TEMPLATES: [(&str, &str); 4] = [
+use std::path::PathBuf;
+
+use crate::folders::Folders;
+
+/// The texts for other programs, lyncsh's own. A file of that name in the folder `templates` of the
+/// configuration folder is taken instead.
+const OWN: [(&str, &str); 4] = [
     ("icon.svg", include_str!("../../templates/icon.svg")),
     ("powershell/hook.ps1", include_str!("../../templates/powershell/hook.ps1")),
     ("shortcut.command", include_str!("../../templates/shortcut.command")),
     ("shortcut.desktop", include_str!("../../templates/shortcut.desktop")),
 ];
 
-/// Renders one of [`TEMPLATES`]; values are quoted already.
-fn render(name: &str, values: minijinja::Value) -> Result<String, minijinja::Error> {
-    let mut environment = minijinja::Environment::new();
-    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    for (name, text) in TEMPLATES {
-        environment.add_template(name, text)?;
+/// The templates of one user.
+#[derive(Clone, Debug)]
+pub struct Templates {
+    folder: PathBuf,
+}
+
+impl Templates {
+    pub fn of(folders: &Folders) -> Self {
+        Self { folder: folders.config.join("templates") }
     }
-    // The engine takes the template's last newline away.
-    Ok(environment.get_template(name)?.render(values)? + "\n")
+
+    /// Renders one of [`OWN`]; values are quoted already.
+    fn render(&self, name: &str, values: minijinja::Value) -> Result<String, minijinja::Error> {
+        let mut environment = minijinja::Environment::new();
+        environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+        for (name, own) in OWN {
+            environment.add_template_owned(name, self.text(name, own)?)?;
+        }
+        // The engine takes the template's last newline away.
+        Ok(environment.get_template(name)?.render(values)? + "\n")
+    }
+
+    fn text(&self, name: &str, own: &str) -> Result<String, minijinja::Error> {
+        let theirs = self.folder.join(name);
+        match std::fs::read_to_string(&theirs) {
+            Ok(text) => Ok(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(own.to_owned()),
+            Err(error) => {
+                let text = format!("{} can't be read: {error}", theirs.display());
+                Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, text))
+            }
+        }
+    }
 }

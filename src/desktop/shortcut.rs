@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use minijinja::context;
 
 use super::icon::{self, Colour};
-use super::quote;
 use super::shell_link::ShellLink;
+use super::{Templates, quote};
 
 /// What a shortcut opens.
 #[derive(Clone, Debug)]
@@ -20,6 +20,7 @@ pub struct Shortcut<'a> {
     pub config: Option<&'a Path>,
     /// Where the icons are; they are written with the shortcut.
     pub icons: &'a Path,
+    pub templates: &'a Templates,
 }
 
 /// The desktops that shortcuts are made for.
@@ -95,7 +96,7 @@ impl Shortcut<'_> {
     /// It can't be drawn.
     pub fn icon(&self, desktop: Desktop) -> Result<Option<File>, ShortcutError> {
         let bytes = match desktop {
-            Desktop::Free => icon::svg(self.name)?.into_bytes(),
+            Desktop::Free => icon::svg(self.templates, self.name)?.into_bytes(),
             Desktop::Windows => icon::ico(self.name).map_err(ShortcutError::Icon)?,
             // Terminal's own icon is the only one that a .command has.
             Desktop::Mac => return Ok(None),
@@ -117,7 +118,8 @@ impl Shortcut<'_> {
         Ok(format!("{fragment:#}\n"))
     }
 
-    fn icon_path(&self, desktop: Desktop) -> PathBuf {
+    /// Where its icon is, on a desktop that shows one.
+    pub fn icon_path(&self, desktop: Desktop) -> PathBuf {
         let end = if desktop == Desktop::Windows { "ico" } else { "svg" };
         self.icons.join(format!("{}.{end}", self.name))
     }
@@ -153,12 +155,12 @@ impl Shortcut<'_> {
             exec => quote::exec(&self.words("--open")?),
             icon => quote::entry_value(&text(&self.icon_path(Desktop::Free))?),
         };
-        Ok(super::render("shortcut.desktop", values)?)
+        Ok(self.templates.render("shortcut.desktop", values)?)
     }
 
     fn command(&self) -> Result<String, ShortcutError> {
         let values = context! { comment => self.comment(), command => quote::posix(&self.words("--here")?) };
-        Ok(super::render("shortcut.command", values)?)
+        Ok(self.templates.render("shortcut.command", values)?)
     }
 
     fn link(&self) -> Result<ShellLink, ShortcutError> {

@@ -121,9 +121,22 @@ pub fn connect_script(
         modules: listed,
         version: env!("CARGO_PKG_VERSION"),
     })?;
-    let path = folders.cache.join("connect").join(format!("{title}.ps1"));
+    let path = connect_path(folders, title);
     files::write(&path, &rendered)?;
     Ok(path)
+}
+
+fn connect_path(folders: &Folders, title: &str) -> PathBuf {
+    folders.cache.join("connect").join(format!("{title}.ps1"))
+}
+
+/// Removes the script that [`connect_script`] wrote, if it did.
+pub fn discard_connect_script(folders: &Folders, title: &str) -> Result<(), ModuleError> {
+    let path = connect_path(folders, title);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(ModuleError::Write { path, error }),
+        _ => Ok(()),
+    }
 }
 
 /// What `-Command` is to run: the script that connects, and then what the person wants run.

@@ -40,6 +40,10 @@ async fn main() {
     if does("die-first") {
         std::process::exit(7);
     }
+    if does("slow") {
+        // As PowerShell's own start.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    }
     if does("ask-first") {
         // As a startup script that reads from the terminal.
         say("[a question]");

@@ -3,18 +3,28 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use lyncsh::desktop::Templates;
 use lyncsh::desktop::icon::{self, Colour};
 use lyncsh::desktop::quote;
 use lyncsh::desktop::shortcut::{Desktop, Shortcut};
+use lyncsh::folders::Folders;
 use proptest::prelude::*;
 use serde_json::Value;
 
 const NAMES: [&str; 6] = ["work", "Müller & Söhne", "50% off", "it's $5 `x` #1", "=", "Контора"];
 
 fn shortcut<'a>(name: &'a str, program: &'a str, config: Option<&'a Path>) -> Shortcut<'a> {
-    Shortcut { name, program: Path::new(program), config, icons: Path::new("/home/ünal/icons") }
+    static OWN: LazyLock<Templates> = LazyLock::new(own);
+    let icons = Path::new("/home/ünal/icons");
+    Shortcut { name, program: Path::new(program), config, icons, templates: &OWN }
+}
+
+/// The templates of a user who has none.
+fn own() -> Templates {
+    Templates::of(&Folders::find(Some(Path::new("/nonexistent"))).unwrap())
 }
 
 /// What `tests/peers/shortcut.py` says.
@@ -65,7 +75,7 @@ fn an_icon_is_read_back_with_its_initials_and_colour() {
     let folder = tempfile::tempdir().unwrap();
     for name in NAMES {
         let colour = Colour::of(name);
-        let svg = peer(&["svg", &saved(&folder, "a.svg", icon::svg(name).unwrap().as_bytes())]);
+        let svg = peer(&["svg", &saved(&folder, "a.svg", icon::svg(&own(), name).unwrap().as_bytes())]);
         assert_eq!(svg["fill"], colour.to_string());
         assert_eq!(svg["text"].as_str().unwrap_or_default(), icon::initials(name));
         let pictures = peer(&["ico", &saved(&folder, "a.ico", &icon::ico(name).unwrap())]);
@@ -292,6 +302,64 @@ fn shortcuts_come_and_go_where_the_flags_say() {
     assert!(good && said.contains("There is no shortcut for 'my work'."), "{said}");
     let (said, good) = home.lyncsh(&["shortcut", "wrok"]);
     assert!(!good && said.contains("there is no profile 'wrok'"), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_profile_that_is_removed_takes_shortcuts_modules_caches_and_its_session_with_it() {
+    let home = Home::new("work");
+    for arguments in [&["shortcut", "work", "--menu"][..], &["shortcut", "work"]] {
+        assert!(home.lyncsh(arguments).1);
+    }
+    // The console keeps the commands' names, and the agent stays for whoever comes next.
+    let profile = home.path("conf/profiles/work.toml");
+    let text = std::fs::read_to_string(&profile).unwrap();
+    std::fs::write(&profile, format!("{text}keep = \"10m\"\n")).unwrap();
+    std::fs::write(home.path("conf/profiles/both.toml"), "connections = [\"work\"]\n").unwrap();
+    let (said, good) = home.lyncsh(&["hook", "install", "work", "--eager", "--yes"]);
+    assert!(good, "{said}");
+    let (said, good) = home.lyncsh(&["work"]);
+    assert!(good, "{said}");
+    let below = |folder: &str| {
+        let entries = std::fs::read_dir(home.path("conf/cache").join(folder));
+        entries.map_or(0, |entries| entries.count())
+    };
+    assert_eq!((below("modules"), below("exports"), below("commands")), (1, 1, 1));
+    let (said, good) = home.lyncsh(&["remove", "work", "--yes"]);
+    assert!(good, "{said}");
+    assert!(said.contains("Its session is removed."), "{said}");
+    assert!(said.contains("The profile 'both' still has it among its connections."), "{said}");
+    assert!(said.contains("still imports it: `lyncsh hook install --eager`"), "{said}");
+    assert_eq!((below("modules"), below("exports"), below("commands")), (0, 0, 0));
+    for path in ["Desktop", ".local/share/applications", "conf/state/icons"] {
+        assert_eq!(std::fs::read_dir(home.path(path)).unwrap().count(), 0, "{path}");
+    }
+    assert!(!profile.exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_template_of_the_user_s_own_makes_entry_icon_and_hook() {
+    let home = Home::new("work");
+    for (name, text) in [
+        ("shortcut.desktop", "[Desktop Entry]\nType=Application\nName=mine\nExec={{ exec }}\n"),
+        ("icon.svg", "<svg><text>{{ initials }} mine</text></svg>"),
+        ("powershell/hook.ps1", "# mine in {{ root }}"),
+    ] {
+        let file = home.path("conf/templates").join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    }
+    let (said, good) = home.lyncsh(&["shortcut", "work"]);
+    assert!(good, "{said}");
+    let read = |path: &str| std::fs::read_to_string(home.path(path)).unwrap();
+    assert!(read("Desktop/lyncsh-work.desktop").contains("Name=mine"));
+    assert!(read("conf/state/icons/work.svg").contains("W mine"));
+    let (said, good) = home.lyncsh(&["hook", "print"]);
+    assert!(good && said.contains("# mine in '"), "{said}");
+    std::fs::write(home.path("conf/templates/icon.svg"), "{{ nothing }}").unwrap();
+    let (said, good) = home.lyncsh(&["shortcut", "work"]);
+    assert!(!good && said.contains("a template can't be rendered"), "{said}");
 }
 
 #[cfg(target_os = "linux")]

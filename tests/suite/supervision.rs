@@ -305,6 +305,20 @@ fn a_session_that_is_removed_by_hand_in_the_last_shell_is_gone_from_the_server()
 }
 
 #[test]
+fn the_way_to_the_prompt_takes_the_requests_of_connecting_and_none_more() {
+    let world = world();
+    world.attach();
+    let connecting = world.requests();
+    assert_eq!(world.run(&["stop", "work"]).0, 0);
+    world.wait_removed(PATIENCE);
+    let before = world.requests();
+    let terminal = Terminal::work(&world, "");
+    terminal.ends_with(PROMPT);
+    let took = world.requests() - before;
+    assert!(took <= connecting, "{took} requests, and {connecting} alone");
+}
+
+#[test]
 fn a_second_shell_takes_no_request_to_the_endpoint() {
     let world = world();
     let first = Terminal::work(&world, "");

@@ -39,12 +39,19 @@ pub struct Console {
 
 impl Console {
     pub fn new(folders: &Folders, profile: &Profile) -> Self {
-        let cached = folders.cache.join("commands").join(format!("{}.json", cache_key(profile)));
         Self {
             profile: profile.name.clone(),
             terminal: Terminal::new(),
-            catalogue: Catalogue::load(Some(cached)),
+            catalogue: Catalogue::load(Some(cached(folders, profile))),
             history: Some(folders.state.join("history").join(format!("{}.txt", profile.name))),
+        }
+    }
+
+    /// Removes the names that are kept for completion.
+    pub fn discard(folders: &Folders, profile: &Profile) -> std::io::Result<()> {
+        match std::fs::remove_file(cached(folders, profile)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
         }
     }
 
@@ -69,6 +76,10 @@ fn host_info(terminal: &Terminal) -> HostInfo {
 }
 
 /// A file name for what an endpoint offers an account: readable, and the same for the same two.
+fn cached(folders: &Folders, profile: &Profile) -> PathBuf {
+    folders.cache.join("commands").join(format!("{}.json", cache_key(profile)))
+}
+
 fn cache_key(profile: &Profile) -> String {
     let endpoint = profile.uri.as_ref().or(profile.discovery.as_ref()).map(ToString::to_string);
     let parts = [
