@@ -43,7 +43,8 @@ pub async fn fetch(profile: &Profile) -> Result<SecretString, CredentialError> {
         CredentialSource::Command(command) => command::run(&profile.name, command).await,
         CredentialSource::Prompt => {
             let user = profile.user.as_deref().unwrap_or(&profile.name);
-            prompt::ask(&format!("Password for {user}: ")).await
+            // One shell can have the sessions of several profiles.
+            prompt::ask(&format!("Password for {user} (profile '{}'): ", profile.name)).await
         }
     }
 }

@@ -21,7 +21,7 @@ try {
         $secret = ConvertTo-SecureString -String $given.secret -AsPlainText -Force
         $credential = New-Object -TypeName System.Management.Automation.PSCredential -ArgumentList $given.user, $secret
     } else {
-        $Host.UI.Write("Password for $($given.user): ")
+        $Host.UI.Write("Password for $($given.user) (profile '$name'): ")
         $credential = New-Object -TypeName System.Management.Automation.PSCredential -ArgumentList $given.user, $Host.UI.ReadLineAsSecureString()
         $asked = ' ' + [System.Convert]::ToBase64String([System.Text.Encoding]::UTF8.GetBytes($credential.GetNetworkCredential().Password))
     }

@@ -58,10 +58,7 @@ async fn main() {
     if !does("never-attach") {
         for profile in std::env::var("STAND_IN_PROFILES").expect("STAND_IN_PROFILES").split(' ') {
             let session = if does("own") { own(profile).await } else { attach(profile).await };
-            match session {
-                Some(session) => sessions.push(session),
-                None => say(&format!("lyncsh: no session for '{profile}'\n")),
-            }
+            sessions.extend(session);
         }
         if sessions.is_empty() {
             std::process::exit(1);
@@ -81,16 +78,21 @@ async fn main() {
 async fn attach(profile: &str) -> Option<Session> {
     let program = std::env::var_os("STAND_IN_LYNCSH").expect("STAND_IN_LYNCSH");
     let output = Command::new(program)
-        .args(["attach", profile, "--socket"])
+        .args(["attach", profile, "--json"])
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .expect("lyncsh attach");
-    if !output.status.success() {
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let Some(path) = answer["socket"].as_str() else {
+        let error = answer["error"].as_str().unwrap_or("it ended without a word");
+        // As connect.ps1: the launcher has said why.
+        if error != format!("'{profile}' is not here") {
+            say(&format!("lyncsh: {error}\n"));
+        }
         return None;
-    }
-    let path = String::from_utf8(output.stdout).expect("a path");
-    let socket = tokio::net::UnixStream::connect(path.trim()).await.expect("the agent's socket");
+    };
+    let socket = tokio::net::UnixStream::connect(path).await.expect("the agent's socket");
     let opened = Session::open(stream::connect(socket, Limits::default()), host()).await;
     let (session, mut events) = opened.expect("a session");
     tokio::spawn(async move { while events.recv().await.is_some() {} });
