@@ -11,6 +11,7 @@ mod agent_world;
 mod connections;
 mod credential;
 mod demo;
+mod edit;
 mod guard;
 mod hook;
 mod kill_matrix;
