@@ -12,7 +12,13 @@ use crate::commands::{hook, shortcut};
 /// `lyncsh work` connects with the profile `work` and opens a shell in which the tenant's cmdlets
 /// already are. `lyncsh demo` shows it without a tenant.
 #[derive(Debug, Parser)]
-#[command(name = "lyncsh", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "lyncsh",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    override_usage = "lyncsh [OPTIONS] PROFILE [-- ARGUMENTS]\n       lyncsh [OPTIONS] COMMAND"
+)]
 pub struct Cli {
     #[command(flatten)]
     pub common: Common,
@@ -38,7 +44,14 @@ pub enum Command {
     /// List the profiles
     List(Json),
     /// Show what a profile comes to, its defaults filled in
-    Show(Name),
+    Show {
+        #[command(flatten)]
+        profile: Name,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Change a profile in an editor; it takes effect once it has no mistakes
+    Edit(Name),
     /// Remove a profile and its password
     Remove {
         #[command(flatten)]
@@ -91,6 +104,11 @@ pub enum Command {
     },
     /// The whole of it on an embedded endpoint, without a tenant
     Demo(Demo),
+    /// Print a script that completes lyncsh's words in a shell
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
     /// The owner of one remote session; started by lyncsh itself
     #[command(hide = true)]
     Agent,
@@ -120,6 +138,11 @@ pub struct Work {
 }
 
 impl Cli {
+    /// The script that completes commands and options in a shell.
+    pub fn completions(shell: clap_complete::Shell, into: &mut dyn std::io::Write) {
+        clap_complete::generate(shell, &mut Self::command(), "lyncsh", into);
+    }
+
     /// Parses the command line; ends the program where it is wrong.
     pub fn read() -> Self {
         let mut cli = Self::parse();

@@ -8,6 +8,7 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 use url::Url;
 
+use crate::net::{innermost, refused_certificate, sources};
 use crate::profile::{Authentication, Profile, is_loopback};
 use crate::step::{Report, Step};
 
@@ -30,14 +31,28 @@ pub enum DiscoveryError {
     ))]
     NotFound { domain: String, reason: String },
     #[error("discovery at {uri} {reason}")]
-    #[diagnostic(help("where the endpoint is known, write it into the profile: uri = \"https://…\""))]
+    #[diagnostic(help(
+        "try again in a while; where the endpoint is known, write it into the profile: uri = \"https://…\""
+    ))]
     Failed { uri: String, reason: String },
     #[error("discovery of {domain} took longer than {}", humantime::format_duration(*.limit))]
-    #[diagnostic(help("try again; the limit is `connect` under [timeouts] in the profile"))]
+    #[diagnostic(help(
+        "try again; if the network is only slow, raise `discovery` under [timeouts] in the profile"
+    ))]
     Timeout { domain: String, limit: Duration },
     #[error("the profile names neither a uri nor a domain to discover it from")]
-    #[diagnostic(help("run `lyncsh edit` on it and add domain = \"…\" or uri = \"…\""))]
+    #[diagnostic(help("add domain = \"…\" or uri = \"…\" to it"))]
     NoDomain,
+}
+
+/// Why a document could not be had.
+enum Missing {
+    /// Nobody has this name, or it is not known there.
+    Name(String),
+    /// Nobody answers there, or somebody else does: the next scheme may be better.
+    Nobody(String),
+    /// An answer, which is not the document.
+    Answer(String),
 }
 
 /// The connection URI of a profile: the one it names, or the discovered one.
@@ -57,24 +72,23 @@ pub async fn endpoint(profile: &Profile, report: &Report) -> Result<Url, Discove
 
 async fn discover(profile: &Profile) -> Result<Url, DiscoveryError> {
     let domain = profile.domain.as_deref().ok_or(DiscoveryError::NoDomain)?;
-    let limit = profile.limits.connect;
-    let client = client(profile.discovery.as_ref(), limit)
-        .map_err(|error| DiscoveryError::NotFound { domain: domain.to_owned(), reason: reason(&error) })?;
+    let limit = profile.limits.discovery;
+    let client = client(profile)
+        .map_err(|error| DiscoveryError::NotFound { domain: domain.to_owned(), reason: innermost(&error) })?;
     let walk = async {
         let mut last = None;
         for start in starts(profile.discovery.as_ref(), domain) {
             match walk(&client, domain, start).await {
                 Ok(found) => return Ok(found),
-                // Nobody there: the next scheme may answer. Anything else is an answer.
-                Err(error @ DiscoveryError::NotFound { .. }) => last = Some(error),
-                Err(error) => return Err(error),
+                Err((error, true)) => last = Some(error),
+                Err((error, false)) => return Err(error),
             }
         }
         Err(last.unwrap_or(DiscoveryError::NoDomain))
     };
-    let uri = tokio::time::timeout(limit * 2, walk)
+    let uri = tokio::time::timeout(limit, walk)
         .await
-        .map_err(|_| DiscoveryError::Timeout { domain: domain.to_owned(), limit: limit * 2 })??;
+        .map_err(|_| DiscoveryError::Timeout { domain: domain.to_owned(), limit })??;
     Ok(match profile.authentication {
         Authentication::Token => token_flavour(uri),
         Authentication::Basic => uri,
@@ -87,10 +101,11 @@ fn token_flavour(mut uri: Url) -> Url {
     uri
 }
 
-fn client(base: Option<&Url>, limit: Duration) -> reqwest::Result<reqwest::Client> {
-    let mut builder =
-        reqwest::Client::builder().timeout(limit).redirect(reqwest::redirect::Policy::limited(5));
-    if base.is_some_and(is_loopback) {
+fn client(profile: &Profile) -> reqwest::Result<reqwest::Client> {
+    let mut builder = reqwest::Client::builder()
+        .connect_timeout(profile.limits.connect)
+        .redirect(reqwest::redirect::Policy::limited(5));
+    if profile.discovery.as_ref().is_some_and(is_loopback) {
         builder = builder.no_proxy();
     }
     builder.build()
@@ -110,20 +125,24 @@ fn starts(base: Option<&Url>, domain: &str) -> Vec<Url> {
     urls
 }
 
-async fn walk(client: &reqwest::Client, domain: &str, start: Url) -> Result<Url, DiscoveryError> {
+/// Follows the documents from one start. An error says whether another start may do better.
+async fn walk(client: &reqwest::Client, domain: &str, start: Url) -> Result<Url, (DiscoveryError, bool)> {
     let mut seen = HashSet::new();
     let mut next = start.clone();
     for hop in 0..MAX_HOPS {
-        let failed = |reason: String| DiscoveryError::Failed { uri: without_query(&next), reason };
+        let failed = |reason: String| (DiscoveryError::Failed { uri: without_query(&next), reason }, false);
         if !seen.insert(next.clone()) {
             return Err(failed("goes round in a circle".into()));
         }
         let document = match fetch(client, &next).await {
             Ok(document) => document,
-            Err(reason) if hop == 0 => {
-                return Err(DiscoveryError::NotFound { domain: domain.to_owned(), reason });
+            Err(Missing::Name(reason)) if hop == 0 => {
+                return Err((DiscoveryError::NotFound { domain: domain.to_owned(), reason }, true));
             }
-            Err(reason) => return Err(failed(reason)),
+            Err(Missing::Nobody(reason)) if hop == 0 => return Err((failed(reason).0, true)),
+            Err(Missing::Name(reason) | Missing::Nobody(reason) | Missing::Answer(reason)) => {
+                return Err(failed(reason));
+            }
         };
         let links = links(&document).map_err(|error| failed(format!("is no discovery document: {error}")))?;
         let link = |wanted: &str| links.iter().find(|(token, _)| token.eq_ignore_ascii_case(wanted));
@@ -145,10 +164,8 @@ async fn walk(client: &reqwest::Client, domain: &str, start: Url) -> Result<Url,
         }
         next = target;
     }
-    Err(DiscoveryError::Failed {
-        uri: without_query(&next),
-        reason: format!("needs more than {MAX_HOPS} hops"),
-    })
+    let reason = format!("needs more than {MAX_HOPS} hops");
+    Err((DiscoveryError::Failed { uri: without_query(&next), reason }, false))
 }
 
 fn without_query(url: &Url) -> String {
@@ -157,29 +174,43 @@ fn without_query(url: &Url) -> String {
     shown.to_string()
 }
 
-async fn fetch(client: &reqwest::Client, url: &Url) -> Result<String, String> {
+async fn fetch(client: &reqwest::Client, url: &Url) -> Result<String, Missing> {
     let request = client.get(url.clone()).header(reqwest::header::ACCEPT, MEDIA_TYPE);
-    let mut response = request.send().await.map_err(|error| reason(&error))?;
-    if !response.status().is_success() {
-        return Err(format!("answered {}", response.status()));
+    let mut response = request.send().await.map_err(|error| missing(&error))?;
+    match response.status() {
+        status if status.is_success() => {}
+        status @ reqwest::StatusCode::NOT_FOUND => {
+            return Err(Missing::Name(format!("{} answered {status}", without_query(url))));
+        }
+        status => return Err(Missing::Answer(format!("answered {status}"))),
     }
     let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(|error| reason(&error))? {
+    while let Some(piece) = response.chunk().await.map_err(|error| missing(&error))? {
         body.extend_from_slice(&piece);
         if body.len() > MAX_SIZE {
-            return Err(format!("answered with more than {MAX_SIZE} bytes"));
+            return Err(Missing::Answer(format!("answered with more than {MAX_SIZE} bytes")));
         }
     }
-    String::from_utf8(body).map_err(|_| "answered with something that is not UTF-8".into())
+    String::from_utf8(body).map_err(|_| Missing::Answer("answered with something that is not UTF-8".into()))
 }
 
-/// An error's innermost words: the outer ones only say that a request failed.
-fn reason(error: &reqwest::Error) -> String {
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(next) = inner.source() {
-        inner = next;
+fn missing(error: &reqwest::Error) -> Missing {
+    let reason = innermost(error);
+    // reqwest has no word for it.
+    let unnamed = sources(error).any(|cause| cause.to_string().contains("dns error"));
+    if let Some(why) = refused_certificate(error) {
+        Missing::Nobody(format!("has a certificate that is not trusted: {why}"))
+    } else if error.is_redirect() {
+        Missing::Answer("was redirected again and again".to_owned())
+    } else if unnamed {
+        Missing::Name(reason)
+    } else if error.is_connect() && error.is_timeout() {
+        Missing::Nobody("did not take the connection in time".to_owned())
+    } else if error.is_connect() {
+        Missing::Nobody(format!("can't be reached: {reason}"))
+    } else {
+        Missing::Answer(format!("broke off: {reason}"))
     }
-    if error.is_timeout() { "it did not answer in time".into() } else { inner.to_string() }
 }
 
 /// Every `Link` of a document: its token and its href.

@@ -14,6 +14,7 @@ pub mod discovery;
 pub mod folders;
 pub mod keys;
 pub mod line;
+pub mod net;
 pub mod platform;
 pub mod profile;
 pub mod psrp;

@@ -120,7 +120,7 @@ impl Access {
         let authentication = match profile.authentication {
             Authentication::Token => {
                 let _ = report.send(Step::RequestingToken);
-                let token = token::acquire(&uri, &user, &password, profile.limits.connect).await?;
+                let token = token::acquire(&uri, &user, &password, profile.limits.token).await?;
                 let _ = report.send(Step::TokenReceived);
                 wsman::Authentication::Bearer { user, token }
             }

@@ -95,23 +95,26 @@ impl Guard {
             true => remove_unsettled(&self.endpoint, shell).await,
             false => wsman::remove(&self.endpoint, shell).await,
         };
-        if let Some(kept) = self.kept.take()
-            && result.is_ok()
-        {
-            kept.removed();
+        match (self.kept.take(), &result) {
+            (Some(kept), Ok(())) => kept.removed(),
+            (Some(kept), Err(_)) => kept.failed(),
+            (None, _) => {}
         }
         result
     }
 }
 
 /// Removes a session whose Create may still be on its way: a Delete can overtake it, and is repeated
-/// for a while.
+/// for a while. An endpoint that does not answer the first is not asked for longer.
 ///
 /// # Errors
 /// The last Delete's.
 pub async fn remove_unsettled(endpoint: &Endpoint, shell: uuid::Uuid) -> Result<(), Error> {
     let mut result = wsman::remove(endpoint, shell).await;
     for pause in AGAIN {
+        if matches!(result, Err(Error::Timeout { .. } | Error::Unreachable { .. })) {
+            break;
+        }
         tokio::time::sleep(pause).await;
         result = wsman::remove(endpoint, shell).await;
     }
@@ -134,9 +137,10 @@ impl Drop for Guard {
             })
         });
         match removing.join() {
-            Ok(Ok(())) => kept.removed(),
+            Ok(Ok(())) => return kept.removed(),
             Ok(Err(error)) => tracing::warn!("the session {shell} may still be on the server: {error}"),
             Err(_) => tracing::warn!("the session {shell} may still be on the server"),
         }
+        kept.failed();
     }
 }

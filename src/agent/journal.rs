@@ -7,13 +7,22 @@
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use super::control::Guarded;
 use crate::folders::Folders;
 use crate::platform;
+
+/// How soon a removal that failed is tried again, and how often this is doubled.
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+const MOST_DOUBLED: u32 = 5;
+/// No endpoint keeps a session that nobody uses for longer.
+const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
+/// The same where it is not even known that there was one: WinRM keeps it for two hours where nothing
+/// shorter was asked for.
+const FORGOTTEN_UNMADE: Duration = Duration::from_secs(3 * 60 * 60);
 
 /// One session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +37,27 @@ pub struct Entry {
     pub written: SystemTime,
     /// Create was answered: a Delete can't overtake it any more.
     pub created: bool,
+    /// When its removal failed last, and how often it has.
+    #[serde(default)]
+    pub tried: Option<SystemTime>,
+    #[serde(default)]
+    pub tries: u32,
+}
+
+impl Entry {
+    /// Whether its removal should be tried now: at once, and after each failure a while later, so that
+    /// an endpoint out of reach does not slow down every start.
+    pub fn is_due(&self) -> bool {
+        let pause = FIRST_PAUSE * 2u32.pow(self.tries.saturating_sub(1).min(MOST_DOUBLED));
+        // A time that is still to come is a clock's that was set.
+        self.tried.and_then(|tried| tried.elapsed().ok()).is_none_or(|ago| ago >= pause)
+    }
+
+    /// Whether its endpoint has removed it by itself long ago.
+    pub fn is_forgotten(&self) -> bool {
+        let age = if self.created { FORGOTTEN } else { FORGOTTEN_UNMADE };
+        self.written.elapsed().is_ok_and(|elapsed| elapsed > age)
+    }
 }
 
 /// The journal of one user.
@@ -62,6 +92,8 @@ impl Journal {
             started: platform::start_time(process),
             written: SystemTime::now(),
             created: false,
+            tried: None,
+            tries: 0,
         };
         let path = self.path(entry.session.shell);
         let beside = path.with_extension("new");
@@ -136,6 +168,18 @@ impl Kept {
         self.file.sync_all()
     }
 
+    /// Its removal failed: it stays for a later start, but not for ever.
+    pub fn failed(mut self) {
+        if self.entry.is_forgotten() {
+            return self.removed();
+        }
+        self.entry.tried = Some(SystemTime::now());
+        self.entry.tries = self.entry.tries.saturating_add(1);
+        if let Err(error) = self.put() {
+            tracing::warn!("the journal can't be written: {error}");
+        }
+    }
+
     /// The session is confirmed to be gone.
     pub fn removed(self) {
         if let Err(error) = std::fs::remove_file(&self.path) {
@@ -189,6 +233,29 @@ mod tests {
         assert!(journal.orphans().is_empty(), "somebody is at it already");
         orphans.into_iter().for_each(Kept::removed);
         assert_eq!(std::fs::read_dir(&journal.folder).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_removal_that_failed_is_tried_again_after_a_while() {
+        let temp = tempfile::tempdir().unwrap();
+        let journal = Journal { folder: temp.path().join("sessions") };
+        let mut mine = journal.write("work", None, session()).unwrap();
+        assert!(mine.entry.is_due());
+        for _ in 0..80 {
+            mine.failed();
+            mine = journal.orphans().swap_remove(0);
+            assert!(!mine.entry.is_due());
+        }
+        let ago = |seconds| SystemTime::now().checked_sub(Duration::from_secs(seconds));
+        mine.entry.tried = ago(3600);
+        assert!(mine.entry.is_due());
+        (mine.entry.tries, mine.entry.tried) = (1, ago(31));
+        assert!(mine.entry.is_due());
+        mine.entry.tried = SystemTime::now().checked_add(Duration::from_secs(3600));
+        assert!(mine.entry.is_due(), "the clock was set");
+        mine.entry.written = ago(4 * 3600).unwrap();
+        mine.failed();
+        assert!(journal.orphans().is_empty(), "it is long gone");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::join_all;
+
 use super::access::Access;
 use super::guard::Guard;
 use super::journal::{Journal, Kept};
@@ -10,29 +12,26 @@ use crate::profile;
 
 /// How long a start of lyncsh may take longer because of sessions that were left.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// No endpoint keeps a session that nobody uses for longer.
-const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Removes every session that was left, as far as their secrets can be had without asking a person.
-/// Says what was done, and what could not be, a line each; mostly there is nothing to say.
-pub async fn sweep(folders: &Folders) -> Vec<String> {
-    let mut lines = Vec::new();
-    for kept in Journal::of(folders).orphans() {
-        let name = kept.entry.profile.clone();
-        let line = match profile::load(folders, &name) {
-            Ok(profile) => remove(kept, &mut Access::new(profile, None)).await,
-            Err(error) => leave(kept, &error.to_string()),
-        };
-        lines.push(line);
-    }
-    lines
+/// Removes every session that was left, as far as their secrets can be had without asking a person,
+/// all at the same time. What could not be removed a moment ago is left alone, except where
+/// `everything` is wanted. Says what was done, and what could not be, a line each; mostly there is
+/// nothing to say.
+pub async fn sweep(folders: &Folders, everything: bool) -> Vec<String> {
+    let orphans = Journal::of(folders).orphans().into_iter();
+    let due = orphans.filter(|kept| everything || kept.entry.is_due());
+    let removing = due.map(async |kept| match profile::load(folders, &kept.entry.profile) {
+        Ok(profile) => remove(kept, &mut Access::new(profile, None)).await,
+        Err(error) => leave(kept, &error.to_string()),
+    });
+    join_all(removing).await
 }
 
 /// The same for one profile, whose secret is known.
 pub async fn sweep_profile(folders: &Folders, access: &mut Access) -> Vec<String> {
     let mut lines = Vec::new();
     for kept in Journal::of(folders).orphans() {
-        if kept.entry.profile == access.profile.name {
+        if kept.entry.profile == access.profile.name && kept.entry.is_due() {
             lines.push(remove(kept, access).await);
         }
     }
@@ -66,16 +65,14 @@ async fn remove(kept: Kept, access: &mut Access) -> String {
     }
 }
 
-/// An entry that nothing can be done about now stays for the next start, but not for ever.
+/// An entry that nothing can be done about now stays for a later start, but not for ever.
 fn leave(kept: Kept, reason: &str) -> String {
     let line = format!(
         "a session of '{}' that was left {} may still be on the server: {reason}",
         kept.entry.profile,
         age(&kept)
     );
-    if kept.entry.written.elapsed().is_ok_and(|age| age > FORGOTTEN) {
-        kept.removed();
-    }
+    kept.failed();
     line
 }
 

@@ -140,8 +140,9 @@ enum Over {
 
 impl Owner {
     /// Lives the whole life of the session. The last thing that is told is [`Event::Failed`] or
-    /// [`Event::Removed`].
-    pub async fn run(mut self) {
+    /// [`Event::Removed`]. Gives back a session that could not be opened and may be there all the same:
+    /// nobody has to wait for its removal.
+    pub async fn run(mut self) -> Option<Guard> {
         let mut reconnecting = false;
         // Shells whose session was lost went with it, and are waited for as if they were announced.
         let mut expected: Option<Stay> = None;
@@ -165,15 +166,15 @@ impl Owner {
                     let over = self.stay(&mux).await;
                     self.shared.opened.send_replace(None);
                     match over {
-                        Over::Asked => return self.close(mux, guard).await,
+                        Over::Asked => {
+                            self.close(mux, guard).await;
+                            return None;
+                        }
                         Over::Lost(reason) if reconnecting && since.elapsed() < STEADY => {
                             let text = format!("the session was lost again at once: {reason}");
                             let advice = Some("Check the network, and start again.".to_owned());
-                            self.shared.leaving.cancel();
-                            if let Some(left) = remove(Some(guard)).await {
-                                tracing::warn!("{left}");
-                            }
-                            return self.shared.news.tell(Event::Failed(Failure { text, advice }));
+                            self.shared.news.tell(Event::Failed(Failure { text, advice }));
+                            return Some(guard);
                         }
                         Over::Lost(reason) => {
                             let text = format!("the session was lost ({reason}); connecting again");
@@ -187,18 +188,18 @@ impl Owner {
                     }
                 }
                 (Attempt::Failed(error), guard) => {
-                    let left = remove(guard).await;
+                    // Held meanwhile: it is none of those that dead owners left.
                     if !error.wants_slot() || !self.make_room(&error).await {
-                        if let Some(left) = left {
-                            tracing::warn!("{left}");
-                        }
-                        return self.shared.news.tell(Event::Failed(error.failure()));
+                        self.shared.news.tell(Event::Failed(error.failure()));
+                        return guard;
                     }
+                    tokio::spawn(remove(guard));
                 }
                 (_, guard) => {
                     self.shared.leaving.cancel();
                     let left = remove(guard).await;
-                    return self.shared.news.tell(self.removed(left));
+                    self.shared.news.tell(self.removed(left));
+                    return None;
                 }
             }
         }
@@ -305,13 +306,18 @@ impl Owner {
             self.shared.news.tell(Event::Notice { text });
             return true;
         }
-        let holders = match slots::holders(&self.journal, &endpoint).await {
-            Ok(holders) => holders,
-            Err(error) => {
-                tracing::warn!("the endpoint's sessions can't be listed: {error}");
-                Vec::new()
-            }
+        let holders = tokio::select! {
+            holders = slots::holders_soon(&self.journal, &endpoint) => holders,
+            () = self.shared.ending() => return false,
         };
+        let holders = holders.unwrap_or_else(|error| {
+            tracing::warn!("the endpoint's sessions can't be listed: {error}");
+            Vec::new()
+        });
+        if holders.is_empty() {
+            // Nothing that could be chosen.
+            return false;
+        }
         let failure: Failure = error.failure();
         self.shared.news.tell(Event::Refused { failure, holders });
         let remove = tokio::select! {
@@ -332,8 +338,10 @@ impl Owner {
 }
 
 /// Removes what a guard holds; says why it may still be there.
-async fn remove(guard: Option<Guard>) -> Option<String> {
-    guard?.remove().await.err().map(|error| error.to_string())
+pub async fn remove(guard: Option<Guard>) -> Option<String> {
+    let error = guard?.remove().await.err()?;
+    tracing::warn!("the session may still be on the server: {error}");
+    Some(error.to_string())
 }
 
 /// Whether a failed Create has certainly made nothing: it did not reach the endpoint, or was refused
@@ -349,7 +357,7 @@ fn never_created(error: &transport::Error) -> bool {
         | Error::Fault(_) => true,
         Error::Http { status, .. } => *status < 500,
         Error::Timeout { step, .. } => *step == "connecting",
-        Error::Protocol(_) | Error::Ended(_) | Error::Closed => false,
+        Error::Protocol(_) | Error::Ended(_) | Error::Cut { .. } | Error::Closed => false,
     }
 }
 

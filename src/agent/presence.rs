@@ -60,6 +60,13 @@ impl Presence {
         (counts.here == 0).then_some(counts.last)
     }
 
+    /// Waits until somebody is here, or has been.
+    pub async fn wait_visited(&self) {
+        let mut changes = self.0.subscribe();
+        // The sender is here: it can't fail.
+        let _ = changes.wait_for(|counts| counts.here > 0 || counts.last != Last::Nobody).await;
+    }
+
     /// Waits until nobody has been here for as long as `linger` says.
     pub async fn wait_deserted(&self, linger: impl Fn(Last) -> Duration) {
         let mut changes = self.0.subscribe();

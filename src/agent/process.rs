@@ -16,7 +16,7 @@ use super::control::Failure;
 use super::handover::Handover;
 use super::journal::Journal;
 use super::offered;
-use super::owner::{News, Owner, Shared};
+use super::owner::{self, News, Owner, Shared};
 use super::place::{self, Place};
 use super::presence::Presence;
 use super::serve::{self, Desk};
@@ -26,6 +26,8 @@ use crate::platform::{self, Endings};
 
 /// How long an agent waits for another of the same profile, which is ending.
 const PREDECESSOR: Duration = Duration::from_secs(30);
+/// How long the launcher that started an agent may take to come, where the agent is over before.
+const HEARS: Duration = Duration::from_secs(10);
 /// How long the last news may take to reach those who watch.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -119,7 +121,7 @@ impl Agent {
         // A task of its own: a panic in it is an end of the session like any other, and its guard's
         // drop has removed the session when the task is joined.
         let mut owning = tokio::spawn(owner.run());
-        {
+        let left = {
             let profile = desk.profile.clone();
             let leaving = async {
                 tokio::select! {
@@ -136,23 +138,30 @@ impl Agent {
                     endings.next().await;
                 }
             };
+            let over = async {
+                let left = (&mut owning).await.ok().flatten();
+                // Who started this agent may still be on the way to hear how it went.
+                let _ = tokio::time::timeout(HEARS, shared.presence.wait_visited()).await;
+                left
+            };
             let comparing = async {
                 offered::watch(shared.opened.subscribe(), profile, folders).await;
                 std::future::pending::<()>().await;
             };
             tokio::select! {
-                _ = &mut owning => {}
-                () = comparing => {}
-                () = leaving => {}
-                () = signalled => {}
+                left = over => left,
+                () = comparing => None,
+                () = leaving => None,
+                () = signalled => None,
             }
-        }
+        };
         shared.leaving.cancel();
         // Whoever comes now starts an agent of their own, which waits for the lock.
         drop((shells, launchers));
         drop(talk);
         let _ = tokio::time::timeout(FAREWELL, talks.recv()).await;
         drop(lock);
+        owner::remove(left).await;
     }
 }
 

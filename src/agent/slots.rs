@@ -1,11 +1,16 @@
 //! Who holds the sessions that an endpoint grants an account, and which of them nobody needs.
 
+use std::time::Duration;
+
 use super::control::Holder;
 use super::guard::Guard;
 use super::journal::Journal;
 use crate::profile::{Kind, Profile};
 use crate::transport::Error;
 use crate::transport::wsman::{self, Endpoint};
+
+/// How long one question may take while a person waits.
+const SOON: Duration = Duration::from_secs(2);
 
 /// The account's sessions on the endpoint.
 pub async fn holders(journal: &Journal, endpoint: &Endpoint) -> Result<Vec<Holder>, Error> {
@@ -26,6 +31,16 @@ pub async fn holders(journal: &Journal, endpoint: &Endpoint) -> Result<Vec<Holde
     Ok(holders.collect())
 }
 
+/// [`holders`], for a person who waits to hear why there is no session: an endpoint that does not
+/// answer is not waited for.
+pub async fn holders_soon(journal: &Journal, endpoint: &Endpoint) -> Result<Vec<Holder>, Error> {
+    let mut endpoint = endpoint.clone();
+    let limits = &mut endpoint.limits;
+    limits.connect = limits.connect.min(SOON);
+    limits.operation = limits.operation.min(SOON);
+    holders(journal, &endpoint).await
+}
+
 /// How many sessions an account of this kind of endpoint may have.
 pub fn allowed(kind: Kind) -> Option<usize> {
     // The limit that Lync Online's documentation gives.
@@ -41,7 +56,9 @@ pub async fn remove_orphans(journal: &Journal, endpoint: &Endpoint, profile: &Pr
             continue;
         }
         let there = Endpoint { configuration: session.configuration.clone(), ..endpoint.clone() };
-        match Guard::adopt(kept, there).remove().await {
+        let mut guard = Guard::adopt(kept, there);
+        guard.hurry(SOON);
+        match guard.remove().await {
             Ok(()) => removed += 1,
             Err(error) => tracing::warn!("a session that was left behind is still there: {error}"),
         }

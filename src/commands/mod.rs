@@ -4,6 +4,7 @@ pub mod add;
 pub mod attach;
 pub mod connect;
 pub mod demo;
+pub mod edit;
 pub mod hook;
 pub mod list;
 pub mod own;
@@ -52,7 +53,8 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         return Ok(agent::process::run().await);
     }
     let folders = Folders::find(cli.common.config_dir.as_deref()).into_diagnostic()?;
-    for line in agent::orphans::sweep(&folders).await {
+    let everything = matches!(cli.command, Command::Status(_));
+    for line in agent::orphans::sweep(&folders, everything).await {
         eprintln!("{line}");
     }
     let program =
@@ -68,7 +70,12 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
             done(add::run(folders, &add, &taken).await)
         }
         Command::List(json) => done(list::run(folders, json.json)),
-        Command::Show(profile) => done(show::run(folders, &profile.name).await),
+        Command::Show { profile, json } => done(show::run(folders, &profile.name, json.json).await),
+        Command::Edit(profile) => done(edit::run(folders, &profile.name)),
+        Command::Completions { shell } => {
+            Cli::completions(shell, &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Remove { profile, yes } => {
             done(remove::run(&context, config.as_deref(), &profile.name, yes).await)
         }

@@ -1,22 +1,51 @@
 //! `lyncsh show`: what a profile comes to, without its secret.
 
+use miette::IntoDiagnostic as _;
+use serde_json::Value;
+
 use crate::credential;
 use crate::folders::Folders;
 use crate::profile::service::SignIn;
-use crate::profile::{self, CredentialSource};
+use crate::profile::{self, CredentialSource, Profile};
 
 /// The effective settings, defaults filled in.
-pub async fn run(folders: &Folders, name: &str) -> miette::Result<()> {
-    let profile = match profile::connections(folders, name)?.alone() {
-        Ok(profile) => profile,
-        Err(several) => {
-            println!("{:14}  {}", "file", several.path.display());
-            println!("{:14}  {}", "connections", several.names().join(", "));
-            println!("{:14}  {}", "shell", several.shell.as_deref().unwrap_or("-"));
-            return Ok(());
-        }
+pub async fn run(folders: &Folders, name: &str, json: bool) -> miette::Result<()> {
+    let rows = match profile::connections(folders, name)?.alone() {
+        Ok(profile) => one(profile, name).await,
+        Err(several) => vec![
+            ("file", several.path.display().to_string().into()),
+            ("connections", several.names().into()),
+            ("shell", several.shell.into()),
+        ],
     };
-    let shown = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    if json {
+        let rows: serde_json::Map<String, Value> =
+            rows.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        println!("{}", serde_json::to_string(&rows).into_diagnostic()?);
+        return Ok(());
+    }
+    for (key, value) in rows {
+        println!("{key:14}  {}", text(&value));
+    }
+    Ok(())
+}
+
+/// A setting as a person reads it.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "-".to_owned(),
+        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
+        Value::Object(entries) => {
+            let entries = entries.iter().map(|(key, value)| format!("{key} {}", text(value)));
+            entries.collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
+    }
+}
+
+async fn one(profile: Profile, name: &str) -> Vec<(&'static str, Value)> {
     let (kind, service) = (profile.kind, profile.service);
     let credential = match &profile.credential {
         _ if service.is_some_and(|service| service.sign_in == SignIn::DeviceCode) => {
@@ -33,50 +62,47 @@ pub async fn run(folders: &Folders, name: &str) -> miette::Result<()> {
     let limits = profile.limits;
     let long = |duration| humantime::format_duration(duration).to_string();
     let import = profile.import;
-    let listed = |list: &[String], none: &str| match list {
-        [] => none.to_owned(),
-        list => list.join(", "),
-    };
-    for (key, value) in [
-        ("file", profile.path.display().to_string()),
-        ("kind", profile.kind.to_string()),
-        ("user", shown(profile.user)),
-        ("domain", shown(profile.domain)),
-        ("uri", shown(profile.uri.map(|uri| uri.to_string()))),
-        ("discovery", shown(profile.discovery.map(|uri| uri.to_string()))),
-        ("configuration", profile.configuration),
+    let commands = if import.commands.is_empty() { vec!["*".to_owned()] } else { import.commands };
+    let rows: Vec<(&'static str, Value)> = vec![
+        ("file", profile.path.display().to_string().into()),
+        ("kind", kind.to_string().into()),
+        ("user", profile.user.into()),
+        ("domain", profile.domain.into()),
+        ("uri", profile.uri.map(String::from).into()),
+        ("discovery", profile.discovery.map(String::from).into()),
+        ("configuration", profile.configuration.into()),
         (
             "authentication",
-            service.map_or(profile.authentication.name(), |service| service.sign_in.name()).to_owned(),
+            service.map_or(profile.authentication.name(), |service| service.sign_in.name()).into(),
         ),
-        ("password", credential),
-        ("session", format!("${}", import.session)),
-        ("import", listed(&import.commands, "*")),
-        ("prefix", shown(import.prefix)),
-        ("allow_clobber", import.allow_clobber.to_string()),
-        ("format_data", listed(&import.format_data, "-")),
-        ("cache", import.cache.to_string()),
-        ("attach", import.attach.name().to_owned()),
-        ("keep", long(profile.keep)),
-        ("keep_alive", profile.keep_alive.to_string()),
-        ("max_runspaces", profile.max_runspaces.to_string()),
-        ("idle_timeout", shown(profile.idle_timeout.map(long))),
+        ("password", credential.into()),
+        ("shell", profile.shell.into()),
+        ("session", format!("${}", import.session).into()),
+        ("import", commands.into()),
+        ("prefix", import.prefix.into()),
+        ("allow_clobber", import.allow_clobber.into()),
+        ("format_data", import.format_data.into()),
+        ("cache", import.cache.into()),
+        ("attach", import.attach.name().into()),
+        ("keep", long(profile.keep).into()),
+        ("keep_alive", profile.keep_alive.into()),
+        ("max_runspaces", profile.max_runspaces.into()),
+        ("idle_timeout", profile.idle_timeout.map(long).into()),
         (
             "timeouts",
-            format!(
-                "connect {}, open {}, operation {}, close {}",
-                long(limits.connect),
-                long(limits.open),
-                long(limits.operation),
-                long(limits.close)
-            ),
+            serde_json::json!({
+                "connect": long(limits.connect),
+                "discovery": long(limits.discovery),
+                "token": long(limits.token),
+                "open": long(limits.open),
+                "operation": long(limits.operation),
+                "close": long(limits.close),
+            }),
         ),
-    ] {
-        // The module has the session: the rest means nothing to it.
-        if service.is_some() && !["file", "password"].contains(&key) && !kind.service_keys().contains(&key) {
-            continue;
-        }
-        println!("{key:14}  {value}");
-    }
-    Ok(())
+    ];
+    // The module has the session: the rest means nothing to it.
+    let means = |key: &str| {
+        service.is_none() || ["file", "password"].contains(&key) || kind.service_keys().contains(&key)
+    };
+    rows.into_iter().filter(|(key, _)| means(key)).collect()
 }

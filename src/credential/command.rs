@@ -8,6 +8,7 @@ use secrecy::zeroize::Zeroizing;
 use tokio::process::Command;
 
 use super::CredentialError;
+use crate::platform::Family;
 
 /// A password manager may ask the person for a fingerprint or a PIN.
 const WAIT: Duration = Duration::from_secs(60);
@@ -20,13 +21,15 @@ pub async fn run(profile: &str, command: &str) -> Result<SecretString, Credentia
         reason,
     };
     let mut shell = platform_shell(command);
-    let child = shell.stdin(Stdio::inherit()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
-    let child = child.map_err(|error| failed(format!("can't be started: {error}")))?;
+    shell.stdin(Stdio::inherit()).stdout(Stdio::piped());
+    let (child, family) =
+        Family::spawn(shell).map_err(|error| failed(format!("can't be started: {error}")))?;
     let output = match tokio::time::timeout(WAIT, child.wait_with_output()).await {
         Ok(Ok(output)) => output,
         Ok(Err(error)) => return Err(failed(format!("failed: {error}"))),
         Err(_) => return Err(failed(format!("did not end within {}", humantime::format_duration(WAIT)))),
     };
+    family.ended();
     let said = Zeroizing::new(output.stdout);
     if !output.status.success() {
         return Err(failed(format!("failed: {}", output.status)));

@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
+use crate::net::{innermost, refused_certificate};
 use crate::profile::is_loopback;
 
 /// Why there is no token.
@@ -14,6 +15,18 @@ pub enum TokenError {
     #[error("{endpoint} names no authority to ask for a token")]
     #[diagnostic(help("this endpoint may want a password: authentication = \"basic\" in the profile"))]
     NoChallenge { endpoint: String },
+    #[error("{endpoint} answered {status} where it should have named its token service")]
+    #[diagnostic(help(
+        "is this the endpoint's URI? A page, a proxy's error or a redirection is no PowerShell endpoint; try again in \
+         a while, or correct the uri in the profile"
+    ))]
+    Answered { endpoint: String, status: String },
+    #[error("{endpoint} can't be asked for its token service: {reason}")]
+    #[diagnostic(help("check the endpoint's name and port, the network and the proxy, and try again"))]
+    Endpoint { endpoint: String, reason: String },
+    #[error("{of} did not answer within {}", humantime::format_duration(*.limit))]
+    #[diagnostic(help("try again; if it is only slow, raise `token` under [timeouts] in the profile"))]
+    Timeout { of: String, limit: Duration },
     #[error("the token service {authority} refused {user}: {reason}")]
     #[diagnostic(help("check the account, and store its password again with `lyncsh add … --force`"))]
     Refused { authority: String, user: String, reason: String },
@@ -51,24 +64,32 @@ pub async fn acquire(
     limit: Duration,
 ) -> Result<SecretString, TokenError> {
     let shown = format!("{}{}", endpoint.origin().ascii_serialization(), endpoint.path());
-    let unreachable = |authority: String, error: reqwest::Error| TokenError::Unreachable {
-        authority,
-        reason: if error.is_timeout() { "it did not answer in time".into() } else { innermost(&error) },
+    let silent = |of: String| TokenError::Timeout { of, limit };
+    let nowhere = |error: reqwest::Error| match error.is_timeout() {
+        true => silent(shown.clone()),
+        false => TokenError::Endpoint { endpoint: shown.clone(), reason: reason(&error) },
+    };
+    let unreachable = |authority: String, error: reqwest::Error| match error.is_timeout() {
+        true => silent(format!("the token service {authority}")),
+        false => TokenError::Unreachable { authority, reason: reason(&error) },
     };
     let mut builder = reqwest::Client::builder().timeout(limit).redirect(reqwest::redirect::Policy::none());
     if is_loopback(endpoint) {
         builder = builder.no_proxy();
     }
-    let client = builder.build().map_err(|error| unreachable(shown.clone(), error))?;
-    let answer =
-        client.post(endpoint.clone()).send().await.map_err(|error| unreachable(shown.clone(), error))?;
+    let client = builder.build().map_err(nowhere)?;
+    let answer = client.post(endpoint.clone()).send().await.map_err(nowhere)?;
+    let status = answer.status();
     let challenge = answer
         .headers()
         .get_all(reqwest::header::WWW_AUTHENTICATE)
         .iter()
         .filter_map(|header| header.to_str().ok())
         .find_map(challenge)
-        .ok_or(TokenError::NoChallenge { endpoint: shown })?;
+        .ok_or_else(|| match status {
+            reqwest::StatusCode::UNAUTHORIZED => TokenError::NoChallenge { endpoint: shown.clone() },
+            _ => TokenError::Answered { endpoint: shown.clone(), status: status.to_string() },
+        })?;
     let authority = challenge.authority.to_string();
     let local = is_loopback(endpoint) && is_loopback(&challenge.authority);
     if challenge.authority.scheme() != "https" && !local {
@@ -108,12 +129,11 @@ pub async fn acquire(
     }))
 }
 
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut inner = error;
-    while let Some(next) = inner.source() {
-        inner = next;
+fn reason(error: &reqwest::Error) -> String {
+    match refused_certificate(error) {
+        Some(why) => format!("its certificate is not trusted: {why}"),
+        None => innermost(error),
     }
-    inner.to_string()
 }
 
 /// Reads `Bearer client_id="…", authorization_uri="…"`, its parts in any order.

@@ -21,6 +21,16 @@ impl Variables {
     pub fn set(&mut self, name: &str, value: Value) {
         Arc::make_mut(&mut self.0).insert(name.to_lowercase(), value);
     }
+
+    /// Has a name mean what it meant before; `None`: nothing.
+    pub fn restore(&mut self, name: &str, before: Option<Value>) {
+        match before {
+            Some(value) => self.set(name, value),
+            None => {
+                Arc::make_mut(&mut self.0).remove(&name.to_lowercase());
+            }
+        }
+    }
 }
 
 /// What a name means where an expression stands.
@@ -62,11 +72,14 @@ pub fn evaluate(expr: &Expr, scope: Scope<'_>) -> Result<Value, LineError> {
             }
             Value::dictionary(read)
         }
-        Expr::Variable(name) if name == "_" => scope.this.cloned().ok_or_else(|| {
-            LineError(
-                "The variable '$_' has a value in script blocks only: Where-Object { $_.Enabled }.".into(),
-            )
-        })?,
+        Expr::Variable(name) if name == "_" => {
+            scope.this.or_else(|| scope.variables.get(name)).cloned().ok_or_else(|| {
+                LineError(
+                    "The variable '$_' has a value in script blocks only: Where-Object { $_.Enabled }."
+                        .into(),
+                )
+            })?
+        }
         Expr::Variable(name) => scope.variables.get(name).cloned().ok_or_else(|| {
             LineError(format!("The variable '${name}' cannot be retrieved because it has not been set."))
         })?,

@@ -17,7 +17,7 @@ mod views;
 
 pub use error::LineError;
 pub use evaluate::Variables;
-pub use nested::{fold, nested};
+pub use nested::{Loop, fold, nested, repeated};
 pub use parse::parse;
 pub use plan::{Fate, Local, Plan, Streams, plan};
 pub use printer::Printer;

@@ -1,14 +1,65 @@
-//! Pipelines inside of values: `(Get-CsTenant).DisplayName`. They run before their statement.
+//! Pipelines inside of values, `(Get-CsTenant).DisplayName`, which run before their statement; and
+//! pipelines that are run once for each object.
 
+use super::parse::{block, parse};
 use super::stage::local_name;
-use super::syntax::{Arg, Element, Expr, Statement, Target};
+use super::syntax::{Arg, CommandLine, Element, Expr, Repeat, Statement, Target};
+
+/// A statement around what it repeats.
+pub struct Loop {
+    /// What gives the objects.
+    pub before: Statement,
+    pub repeat: Repeat,
+    /// What is done with all that the repeated statements gave; `None` where nothing follows.
+    pub after: Option<Statement>,
+}
+
+/// Takes a statement apart at the first of its commands that repeats other commands. A block of
+/// expressions is none of those: it is a stage like any other.
+pub fn repeated(statement: &Statement) -> Option<Loop> {
+    let found = |element: &Element| match element {
+        Element::Repeat(repeat) => Some(repeat.clone()),
+        Element::Command(command) => for_each(command),
+        Element::Expression(_) => None,
+    };
+    let (at, repeat) =
+        statement.pipeline.iter().enumerate().skip(1).find_map(|(at, one)| Some((at, found(one)?)))?;
+    let pipeline = statement.pipeline[..at].to_vec();
+    let before = Statement { assign: None, pipeline, redirections: Vec::new() };
+    let rest = &statement.pipeline[at + 1..];
+    let after = (!rest.is_empty() || !statement.redirections.is_empty()).then(|| Statement {
+        assign: None,
+        pipeline: rest.to_vec(),
+        redirections: statement.redirections.clone(),
+    });
+    Some(Loop { before, repeat, after })
+}
+
+/// `ForEach-Object { … }` whose block has commands in it.
+fn for_each(command: &CommandLine) -> Option<Repeat> {
+    let text = match command.arguments.as_slice() {
+        [Arg::Value(Expr::Block(text))] => text,
+        [Arg::Parameter { name, value: None }, Arg::Value(Expr::Block(text))]
+            if name.eq_ignore_ascii_case("Process") =>
+        {
+            text
+        }
+        _ => return None,
+    };
+    if local_name(&command.name) != Some("ForEach-Object") {
+        return None;
+    }
+    let body = parse(text).ok()?;
+    let has_commands = block(text).is_err() || body.clone().iter_mut().any(|one| nested(one).is_some());
+    has_commands.then_some(Repeat { variable: "_".into(), body })
+}
 
 /// Where the endpoint's commands follow stages that run here, what comes before them becomes a value of
 /// its own, which is sent to them when it is whole.
 pub fn fold(statement: &mut Statement) {
     let is_local = |element: &Element| match element {
         Element::Command(command) => local_name(&command.name).is_some(),
-        Element::Expression(_) => false,
+        Element::Expression(_) | Element::Repeat(_) => false,
     };
     let Some(first) = statement.pipeline.iter().position(is_local) else { return };
     let Some(length) = statement.pipeline.iter().skip(first).position(|element| !is_local(element)) else {
@@ -32,6 +83,7 @@ pub fn nested(statement: &mut Statement) -> Option<&mut Expr> {
                 Arg::Value(value) | Arg::Parameter { value: Some(value), .. } => inside(value),
                 Arg::Parameter { value: None, .. } => None,
             }),
+            Element::Repeat(_) => None,
         };
         if found.is_some() {
             return found;

@@ -101,7 +101,7 @@ pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> 
     let mut input = Vec::new();
     let mut remote = Vec::new();
     let mut stages: Vec<Box<dyn Stage>> = Vec::new();
-    for element in &statement.pipeline {
+    for (at, element) in statement.pipeline.iter().enumerate() {
         match element {
             Element::Expression(expression) => {
                 let value = evaluate(expression, Scope::outer(place.variables))?;
@@ -111,10 +111,16 @@ pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> 
                     None => input.push(value),
                 }
             }
+            // Taken apart before it is planned.
+            Element::Repeat(_) => return Err(LineError::script("A loop here")),
             Element::Command(command) => match stage::local_name(&command.name) {
-                Some(name) => {
-                    stages.push(stage::build(name, command, place)?);
-                }
+                Some(name) => match stage::source(name, command, place.variables) {
+                    Some(_) if at > 0 => {
+                        return Err(LineError(format!("'{name}' begins a pipeline: put it first.")));
+                    }
+                    Some(values) => input = values?,
+                    None => stages.push(stage::build(name, command, place)?),
+                },
                 None if !stages.is_empty() => {
                     return Err(LineError(format!(
                         "'{}' runs on the endpoint, and what comes before it runs here: put it first.",

@@ -23,6 +23,11 @@ impl Printer {
         Self { width, views, held: Vec::new() }
     }
 
+    /// Has views known that came after it was made.
+    pub fn learn(&mut self, views: Views) {
+        self.views = views;
+    }
+
     /// The lines that can be shown now.
     pub fn push(&mut self, value: &Value) -> Vec<String> {
         let mut lines = Vec::new();

@@ -9,8 +9,10 @@ mod gather;
 mod json;
 pub mod property;
 mod select;
+mod source;
 
 pub use file::{File, drawn};
+pub use source::read as source;
 
 use bind::{Bound, Parameter, Takes};
 
@@ -81,7 +83,7 @@ pub fn nothing() -> Box<dyn Stage> {
 }
 
 /// Every name and alias of what runs here.
-const NAMES: [(&str, &str); 30] = [
+const NAMES: [(&str, &str); 34] = [
     ("select-object", "Select-Object"),
     ("select", "Select-Object"),
     ("where-object", "Where-Object"),
@@ -107,6 +109,10 @@ const NAMES: [(&str, &str); 30] = [
     ("out-file", "Out-File"),
     ("out-string", "Out-String"),
     ("out-null", "Out-Null"),
+    ("import-csv", "Import-Csv"),
+    ("ipcsv", "Import-Csv"),
+    ("get-content", "Get-Content"),
+    ("gc", "Get-Content"),
     ("out-host", "Out-Host"),
     ("oh", "Out-Host"),
     ("out-default", "Out-Host"),
@@ -183,7 +189,7 @@ pub fn build(
             ("Top", Named),
             ("Bottom", Named),
         ]])?)?,
-        "ForEach-Object" => select::for_each(&bound(&[&[("MemberName", Position)]])?)?,
+        "ForEach-Object" => select::for_each(&bound(&[&[("MemberName", Position), ("Process", Named)]])?)?,
         "Measure-Object" => gather::measure(bound(&[&[
             ("Property", Position),
             ("Sum", Switch),

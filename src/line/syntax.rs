@@ -20,6 +20,16 @@ pub enum Element {
     Command(CommandLine),
     /// A value; the first part only.
     Expression(Expr),
+    /// Statements that are run for each object of what comes before them.
+    Repeat(Repeat),
+}
+
+/// `ForEach-Object { Set-CsUser $_ … }`, and what `foreach ($x in …) { … }` comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Repeat {
+    /// The variable that holds the object.
+    pub variable: String,
+    pub body: Vec<Statement>,
 }
 
 /// A command with its arguments, as they were written.

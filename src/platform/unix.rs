@@ -78,6 +78,38 @@ pub fn kill(process: u32) -> io::Result<()> {
     }
 }
 
+/// A child and all that it has started, in a group of their own; dropped, they end at once.
+#[derive(Debug)]
+pub struct Family(Option<rustix::process::Pid>);
+
+impl Family {
+    /// Where this process has no terminal that the child may want to ask the person on: there the
+    /// terminal's own group is where Ctrl-C reaches it.
+    pub fn spawn(mut command: Command) -> io::Result<(Child, Self)> {
+        let apart = !std::io::IsTerminal::is_terminal(&io::stdin());
+        if apart {
+            command.process_group(0);
+        }
+        let child = command.kill_on_drop(true).spawn()?;
+        let id = child.id().and_then(|id| i32::try_from(id).ok()).filter(|_| apart);
+        Ok((child, Self(id.and_then(rustix::process::Pid::from_raw))))
+    }
+
+    /// The child has ended by itself: what it left running may go on.
+    pub fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // It is all gone already: so much the better.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
+}
+
 /// A program's short name, where the system tells.
 pub fn program_name(process: u32) -> Option<String> {
     let name = std::fs::read_to_string(format!("/proc/{process}/comm")).ok()?;

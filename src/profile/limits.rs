@@ -7,6 +7,10 @@ use std::time::Duration;
 pub struct Limits {
     /// TCP and TLS.
     pub connect: Duration,
+    /// All of discovery.
+    pub discovery: Duration,
+    /// Each of the two questions that a token takes.
+    pub token: Duration,
     /// Create until the pool is open.
     pub open: Duration,
     /// Command, Send, Signal.
@@ -19,6 +23,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(15),
+            discovery: Duration::from_secs(30),
+            token: Duration::from_secs(30),
             open: Duration::from_secs(60),
             operation: Duration::from_secs(60),
             close: Duration::from_secs(5),

@@ -41,7 +41,7 @@ const KEYS: [&str; 22] = [
     "cache",
     "attach",
 ];
-const TIMEOUTS: [&str; 4] = ["connect", "open", "operation", "close"];
+const TIMEOUTS: [&str; 6] = ["connect", "discovery", "token", "open", "operation", "close"];
 /// How alike (Jaro-Winkler) a word must be to be suggested.
 const NEAR: f64 = 0.8;
 
@@ -406,6 +406,8 @@ impl<'a> Reader<'a> {
         self.unknown_keys(table, &TIMEOUTS, "[timeouts]");
         for (key, limit) in [
             ("connect", &mut limits.connect),
+            ("discovery", &mut limits.discovery),
+            ("token", &mut limits.token),
             ("open", &mut limits.open),
             ("operation", &mut limits.operation),
             ("close", &mut limits.close),

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+use crate::net;
 use crate::psrp::client::Outgoing;
 use crate::psrp::message::Message;
 
@@ -77,8 +78,9 @@ pub enum Error {
     Redirect { endpoint: String, target: String, reason: &'static str },
     #[error("{endpoint} refused the credential of {user}")]
     Unauthorized { endpoint: String, user: String, offered: Vec<String> },
-    #[error("{endpoint} answered {status}: {reason}")]
-    Http { endpoint: String, status: u16, reason: String },
+    /// `said`: what the answer holds beside the status, and who on the way gave it.
+    #[error("{endpoint} answered {status} {reason}{}", .said.as_deref().map(|said| format!(": {said}")).unwrap_or_default())]
+    Http { endpoint: String, status: u16, reason: String, said: Option<String> },
     #[error("{}", .0.text)]
     Fault(wsman::fault::Fault),
     #[error("{step} took longer than {}", humantime::format_duration(*.limit))]
@@ -87,6 +89,8 @@ pub enum Error {
     Protocol(String),
     #[error("the connection ended: {0}")]
     Ended(String),
+    #[error("the connection to {endpoint} ended while {step}: {reason}")]
+    Cut { endpoint: String, step: &'static str, reason: String },
     #[error("the session was closed")]
     Closed,
 }
@@ -104,12 +108,13 @@ impl Error {
                 "Check the endpoint's name and port in the profile, and the network or proxy on the way."
                     .into()
             }
-            Self::Certificate { endpoint, .. } => format!(
-                "Is {endpoint} the server that is meant? If so, its certificate has to be renewed there, \
-                 or its issuer added to this machine's trusted certificates."
-            ),
+            Self::Certificate { endpoint, reason } => certificate_advice(endpoint, reason),
             Self::Insecure { .. } => {
                 "Use an https URI for the endpoint: this kind of credential is sent over TLS only.".into()
+            }
+            Self::Redirect { reason, .. } if *reason == TOO_FAR => {
+                "The endpoint's own settings send the session round: whoever runs it has to correct that."
+                    .into()
             }
             Self::Redirect { target, .. } => {
                 format!("If {target} is to be trusted, put its https URI into the profile.")
@@ -121,15 +126,45 @@ impl Error {
                     .into()
             }
             Self::Fault(_) | Self::Closed => return None,
-            Self::Timeout { .. } => {
-                "Try again; if the endpoint is only slow, raise this limit in the profile.".into()
-            }
+            Self::Timeout { step, .. } => format!(
+                "Try again; if the endpoint is only slow, raise `{}` under [timeouts] in the profile.",
+                limit_of(step)
+            ),
             Self::Protocol(_) => {
                 "Is this a PowerShell remoting endpoint? Check its URI in the profile.".into()
             }
             Self::Ended(_) => "Check the network and start again.".into(),
+            Self::Cut { .. } => {
+                "Try again; if it stays so, check the endpoint's URI and port in the profile, \
+                                 and the proxy or firewall on the way."
+                    .into()
+            }
         })
     }
+}
+
+/// Why a redirection is not followed that comes after too many others.
+const TOO_FAR: &str = "there were more redirections than are followed";
+
+/// The profile's limit that a step has.
+fn limit_of(step: &str) -> &'static str {
+    match step {
+        "connecting" => "connect",
+        wsman::CREATING => "open",
+        wsman::REMOVING => "close",
+        _ => "operation",
+    }
+}
+
+fn certificate_advice(endpoint: &str, reason: &str) -> String {
+    let now = match reason {
+        net::OTHER_NAME => {
+            "use the name that the certificate is for, in the profile's URI; what names it has, a browser shows"
+        }
+        net::UNKNOWN_ISSUER => "its issuer has to be added to this machine's trusted certificates",
+        _ => "its certificate has to be renewed there",
+    };
+    format!("Is {endpoint} the server that is meant? If so, {now}.")
 }
 
 fn unauthorized_advice(offered: &[String]) -> String {
@@ -150,9 +185,19 @@ fn http_advice(status: u16) -> Option<String> {
             "The credential was read, but its owner may not use this endpoint: ask for the right to.".into()
         }
         404 => "There is nothing at this path: check the endpoint's URI in the profile.".into(),
+        200..=299 => {
+            "That is no PowerShell endpoint's answer; a sign-in page or a proxy gives such. Check the \
+                      endpoint's URI in the profile, in a browser too."
+                .into()
+        }
         407 => "A proxy on the way wants a credential: put it into HTTPS_PROXY, or go around it by NO_PROXY."
             .into(),
-        500..=599 => "The server, or a proxy before it, is in trouble: try again in a while.".into(),
+        502..=504 => {
+            "A proxy or load balancer before the endpoint could not reach it: try again in a while, and \
+                      tell whoever runs it."
+                .into()
+        }
+        500..=599 => "The server is in trouble: try again in a while.".into(),
         _ => return None,
     })
 }

@@ -37,7 +37,7 @@ fn the_last_command_that_failed_is_the_exit_code() {
     assert_eq!(code, Some(1));
     let (out, _, good) = piped("Get-CsNothing\nGet-CsTenant\n");
     assert_eq!(good, Some(0));
-    assert!((out + &err).contains("The term 'Get-CsNothing' is not recognized as a name of a cmdlet"));
+    assert!((out + &err).contains("The term 'Get-CsNothing' is not recognized as the name of a cmdlet"));
 }
 
 #[test]
@@ -368,4 +368,60 @@ fn a_cache_that_is_stale_or_broken_is_replaced_while_the_person_works() {
     terminal.sees(replaced, "the cache in place of the broken one");
     assert!(!terminal.text().to_lowercase().contains("error"), "{}", terminal.text());
     leave(terminal);
+}
+
+#[test]
+fn a_list_of_users_is_worked_off_line_by_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("users.csv");
+    std::fs::write(&list, "\u{feff}Upn,Voice,\nkenmyer@litwareinc.com,yes,1\nnobody,no,2\n").unwrap();
+    let (out, err, code) = piped(&format!(
+        concat!(
+            "Import-Csv '{0}' | % {{ Set-CsUser $_.Upn -EnterpriseVoiceEnabled ($_.Voice -eq 'yes') }}\n",
+            "Get-CsOnlineUser | select -Expand EnterpriseVoiceEnabled\n",
+            "$u = 7\n",
+            "foreach ($u in Get-CsOnlineUser) {{ $name = $u.DisplayName; foreach ($p in 'City') {{ \"$name $($u.$p)\" }} }}\n",
+            "'kenmyer' | ForEach-Object -Process {{ (Get-CsOnlineUser $_).City; Get-CsOnlineUser $_ | % City }} | ConvertTo-Json -Compress\n",
+            "gc '{0}' | select -First 1\n",
+            "Import-Csv '{0}' | select -First 1 H3 | ConvertTo-Csv\n",
+            "'a' | % {{ exit 4 }}\n",
+        ),
+        list.display()
+    ));
+    assert_eq!(code, Some(4), "{out}\n{err}");
+    assert!(out.contains("True\nFalse\nKen Myer Redmond\nPilar Ackerman Redmond\n"), "{out}\n{err}");
+    assert!(out.contains("[\"Redmond\",\"Redmond\"]\n"), "{out}\n{err}");
+    assert!(out.contains("Upn,Voice,\n") && out.contains("\"H3\"\n\"1\"\n"), "{out}\n{err}");
+    assert_eq!(err.matches("Management object not found for identity \"nobody\"").count(), 1, "{err}");
+}
+
+#[test]
+fn lists_that_can_not_be_read_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (narrow, twice) = (folder.path().join("ansi.csv"), folder.path().join("twice.csv"));
+    std::fs::write(&narrow, b"Name\nJ\xfcrgen\n").unwrap();
+    std::fs::write(&twice, "A;a\n1;2\n").unwrap();
+    let (out, err, _) = piped(&format!(
+        concat!(
+            "Import-Csv '{0}'\n",
+            "Import-Csv '{0}' -Encoding ansi | % Name\n",
+            "Import-Csv '{1}' ';'\n",
+            "Import-Csv '{2}'\n",
+            "Get-CsTenant | Import-Csv '{0}'\n",
+            "foreach ($u of Get-CsTenant) {{ $u }}\n",
+        ),
+        narrow.display(),
+        twice.display(),
+        folder.path().join("none.csv").display()
+    ));
+    assert_eq!(out, "J\u{fc}rgen\n", "{err}");
+    for said in [
+        "is not in the encoding UTF-8: name its encoding, -Encoding ansi for example",
+        "two columns have this name",
+        "Could not find file",
+        "'Import-Csv' begins a pipeline: put it first.",
+        "foreach is written so: foreach ($user in Get-CsOnlineUser)",
+    ] {
+        assert!(err.contains(said), "{said}\n{err}");
+    }
 }

@@ -2,6 +2,7 @@
 //! signals, terminals and modes; what Windows has in their place `tests/windows/run` tries.
 #![cfg(unix)]
 
+mod access;
 mod agent_mux;
 mod agent_process;
 mod agent_reconnect;
@@ -10,6 +11,7 @@ mod agent_world;
 mod connections;
 mod credential;
 mod demo;
+mod edit;
 mod guard;
 mod hook;
 mod kill_matrix;

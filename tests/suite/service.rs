@@ -130,6 +130,6 @@ fn a_service_s_profile_is_shown_without_what_means_nothing_to_it() {
     let output = command.args(["show", "meet"]).env("LYNCSH_CONFIG_DIR", home.path()).output().unwrap();
     let out = String::from_utf8(output.stdout).unwrap();
     let keys: Vec<&str> = out.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(keys, ["file", "kind", "user", "authentication", "password"], "{out}");
+    assert_eq!(keys, ["file", "kind", "user", "authentication", "password", "shell"], "{out}");
     assert!(out.contains("device-code") && out.contains("none is needed"), "{out}");
 }

@@ -236,7 +236,7 @@ fn self_signed(expired: bool) -> (Vec<u8>, Vec<u8>, String) {
     (certificate.der().to_vec(), key.serialize_der(), certificate.pem())
 }
 
-fn server_config(certificate: Vec<u8>, key: Vec<u8>) -> rustls::ServerConfig {
+pub fn server_config(certificate: Vec<u8>, key: Vec<u8>) -> rustls::ServerConfig {
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -139,6 +139,7 @@ pub fn endpoint(url: &str) -> Endpoint {
             open: Duration::from_secs(20),
             operation: Duration::from_secs(20),
             close: Duration::from_secs(5),
+            ..Limits::default()
         },
     }
 }

@@ -5,7 +5,7 @@ mod expression;
 mod number;
 mod text;
 
-use super::syntax::{Element, Expr, Redirection, Statement, SyntaxError};
+use super::syntax::{Element, Expr, Redirection, Repeat, Statement, SyntaxError};
 
 /// Nesting of parentheses and braces.
 const MAX_DEPTH: usize = 32;
@@ -33,6 +33,7 @@ pub fn block(text: &str) -> Result<Vec<Expr>, SyntaxError> {
                     Element::Command(command) => {
                         return Err(script(&format!("'{}' in a script block", command.name), 0..text.len()));
                     }
+                    Element::Repeat(_) => return Err(script("A loop in a script block", 0..text.len())),
                 }
             }
             _ => return Err(script("More than an expression in a script block", 0..text.len())),
@@ -160,6 +161,9 @@ impl Parser {
 
     fn statement(&mut self) -> Parsed<Statement> {
         let assign = self.assignment();
+        if let Some(pipeline) = self.foreach()? {
+            return Ok(Statement { assign, pipeline, redirections: Vec::new() });
+        }
         let mut pipeline = Vec::new();
         let mut redirections: Vec<Redirection> = Vec::new();
         loop {
@@ -202,6 +206,65 @@ impl Parser {
                     "The output is redirected, and nothing is left for the pipe: put the redirection last.",
                 );
             }
+        }
+    }
+
+    /// `foreach ($x in …) { … }`, if that is what comes.
+    fn foreach(&mut self) -> Parsed<Option<Vec<Element>>> {
+        const KEYWORD: &str = "foreach";
+        let start = self.at;
+        self.blank(true);
+        let word: String = (0..KEYWORD.len()).map_while(|ahead| self.peek_at(ahead)).collect();
+        if word.eq_ignore_ascii_case(KEYWORD) {
+            self.at += KEYWORD.len();
+            self.blank(true);
+            if self.take('(') {
+                return self.deeper(Self::each).map(Some);
+            }
+        }
+        self.at = start;
+        Ok(None)
+    }
+
+    /// What follows `foreach (`.
+    fn each(&mut self) -> Parsed<Vec<Element>> {
+        let wrong = "foreach is written so: foreach ($user in Get-CsOnlineUser) { … }.";
+        self.blank(true);
+        let variable = if self.take('$') { self.name() } else { String::new() };
+        self.blank(true);
+        let word = self.name();
+        if self.peek().is_none() {
+            return self.unfinished(wrong);
+        }
+        if variable.is_empty() || !word.eq_ignore_ascii_case("in") {
+            return self.wrong(wrong);
+        }
+        let of = self.statement()?;
+        self.blank(true);
+        self.expect(')', wrong)?;
+        self.blank(true);
+        self.expect('{', wrong)?;
+        let body = self.statements()?;
+        self.expect('}', wrong)?;
+        let of = match of {
+            Statement { assign: None, mut pipeline, redirections }
+                if redirections.is_empty() && matches!(pipeline.as_slice(), [Element::Expression(_)]) =>
+            {
+                pipeline.swap_remove(0)
+            }
+            pipeline => Element::Expression(Expr::Nested(vec![pipeline])),
+        };
+        Ok(vec![of, Element::Repeat(Repeat { variable, body })])
+    }
+
+    fn expect(&mut self, letter: char, otherwise: &str) -> Parsed<()> {
+        match self.peek() {
+            Some(next) if next == letter => {
+                self.at += 1;
+                Ok(())
+            }
+            Some(_) => self.wrong(otherwise),
+            None => self.unfinished(otherwise),
         }
     }
 

@@ -151,7 +151,7 @@ impl Encoding {
 }
 
 /// `~/x` is in the person's own folder.
-fn located(path: &str) -> PathBuf {
+pub fn located(path: &str) -> PathBuf {
     let home = || directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
     match path.strip_prefix("~/").or_else(|| path.strip_prefix("~\\")) {
         Some(rest) => home().map_or_else(|| PathBuf::from(path), |home| home.join(rest)),

@@ -125,7 +125,7 @@ pub fn for_each(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
         Some(items) => out.extend(items.iter().cloned()),
         None => out.push(value),
     };
-    Ok(match bound.get("MemberName") {
+    Ok(match bound.get("Process").or_else(|| bound.get("MemberName")) {
         Some(Value::ScriptBlock(text)) => {
             let block = block(bound.name, text)?;
             Box::new(Each(move |value: Value, out: &mut Vec<Value>| {

@@ -49,6 +49,19 @@ pub fn spawn_detached(mut command: Command) -> io::Result<Child> {
     }
 }
 
+/// A child; dropped with its [`Child`], it ends at once.
+#[derive(Debug)]
+pub struct Family(());
+
+impl Family {
+    pub fn spawn(mut command: Command) -> io::Result<(Child, Self)> {
+        Ok((command.kill_on_drop(true).spawn()?, Self(())))
+    }
+
+    /// The child has ended by itself.
+    pub fn ended(self) {}
+}
+
 fn open(process: u32, rights: PROCESS_ACCESS_RIGHTS) -> io::Result<OwnedHandle> {
     // SAFETY: takes no pointers.
     let handle = unsafe { OpenProcess(rights, 0, process) };

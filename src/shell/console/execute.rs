@@ -3,7 +3,7 @@
 use super::interrupts::Interrupts;
 use super::links::{Link, Links};
 use super::terminal::{Terminal, Tone};
-use crate::line::{self, Element, Expr, Place, Printer, Statement, Variables};
+use crate::line::{self, Element, Expr, Loop, Place, Printer, Statement, Variables, Views};
 use crate::psrp::clixml::Value;
 
 /// How a line ended.
@@ -33,7 +33,22 @@ pub(super) enum Sink {
     Kept(Vec<Value>),
 }
 
+impl Ended {
+    /// Whether nothing more of a line is run.
+    fn is_end(self) -> bool {
+        matches!(self, Self::Exit(_) | Self::Lost | Self::Interrupted)
+    }
+}
+
 impl Sink {
+    /// The objects that were kept, one by one.
+    fn values(self) -> Vec<Value> {
+        match self {
+            Self::Screen(_) => Vec::new(),
+            Self::Kept(values) => values,
+        }
+    }
+
     /// What was kept, as one value: nothing, the one object, or a list of them.
     fn value(self) -> Value {
         match self {
@@ -67,7 +82,7 @@ impl Executor {
         let mut last = Ended::Succeeded;
         for statement in &statements {
             last = self.statement(statement).await;
-            if matches!(last, Ended::Exit(_) | Ended::Lost | Ended::Interrupted) {
+            if last.is_end() {
                 break;
             }
         }
@@ -83,31 +98,49 @@ impl Executor {
         if let Some(ended) = self.own(statement) {
             return ended;
         }
-        let to_screen = statement.assign.is_none();
-        let (ended, sink) = self.pipeline(statement, to_screen).await;
-        if let (Some(name), Some(sink)) = (&statement.assign, sink) {
+        let mut sink = match statement.assign {
+            None => self.screen(),
+            Some(_) => Sink::Kept(Vec::new()),
+        };
+        let (ended, is_begun) = self.pipeline(statement, &mut sink, true).await;
+        self.flush(&mut sink);
+        if let Some(name) = statement.assign.as_ref().filter(|_| is_begun) {
             self.variables.set(name, sink.value());
         }
         ended
     }
 
-    /// Runs a statement's pipeline, after those inside of its values. No sink: it was not begun.
-    async fn pipeline(&mut self, statement: &Statement, to_screen: bool) -> (Ended, Option<Sink>) {
+    fn screen(&self) -> Sink {
+        Sink::Screen(Printer::new(self.width(), Views::default()))
+    }
+
+    fn width(&self) -> usize {
+        usize::from(self.terminal.size().0)
+    }
+
+    /// Runs a statement's pipeline, after those inside of its values, and says whether it was begun.
+    ///
+    /// `alone`: nothing else goes to this sink, so that the endpoint may draw on the screen itself.
+    async fn pipeline(&mut self, statement: &Statement, sink: &mut Sink, alone: bool) -> (Ended, bool) {
+        if let Some(repeated) = line::repeated(statement) {
+            return Box::pin(self.repeat(repeated, sink)).await;
+        }
         let mut statement = statement.clone();
         line::fold(&mut statement);
         while let Some(place) = line::nested(&mut statement) {
             let Expr::Nested(inner) = std::mem::replace(place, Expr::Literal(Value::Null)) else { break };
             let mut kept = Vec::new();
             for one in &inner {
-                let (ended, sink) = Box::pin(self.pipeline(one, false)).await;
+                let mut sink = Sink::Kept(Vec::new());
+                let (ended, _) = Box::pin(self.pipeline(one, &mut sink, false)).await;
                 // A value that is not what was asked for must not be passed on.
                 if ended != Ended::Succeeded {
-                    return (ended, None);
+                    return (ended, false);
                 }
-                match (sink.map(Sink::value), &one.assign) {
-                    (Some(value), Some(name)) => self.variables.set(name, value),
-                    (Some(Value::Null), None) | (None, _) => {}
-                    (Some(value), None) => kept.push(value),
+                match (sink.value(), &one.assign) {
+                    (value, Some(name)) => self.variables.set(name, value),
+                    (Value::Null, None) => {}
+                    (value, None) => kept.push(value),
                 }
             }
             let value = if kept.len() > 1 {
@@ -126,26 +159,84 @@ impl Executor {
         }
         let commands = statement.pipeline.iter_mut().filter_map(|element| match element {
             Element::Command(command) => Some(command),
-            Element::Expression(_) => None,
+            _ => None,
         });
         let link = match self.links.route(commands) {
             Ok(at) => self.links.all()[at].clone(),
-            Err(error) => return (self.failed(&error.to_string()), None),
+            Err(error) => return (self.failed(&error.to_string()), false),
         };
+        let to_screen = matches!(sink, Sink::Screen(_));
         let views = link.catalogue.views();
-        let width = usize::from(self.terminal.size().0);
-        let place = Place { variables: &self.variables, views: &views, width, to_screen };
+        let place = Place {
+            variables: &self.variables,
+            views: &views,
+            width: self.width(),
+            to_screen: to_screen && alone,
+        };
         let plan = match line::plan(&statement, place) {
             Ok(plan) => plan,
-            Err(error) => return (self.failed(&error.to_string()), None),
+            Err(error) => return (self.failed(&error.to_string()), false),
         };
         if to_screen && !plan.is_drawn_there() {
             link.catalogue.learn_views(&link.session).await;
+            if let Sink::Screen(printer) = sink {
+                printer.learn(link.catalogue.views());
+            }
         }
-        let mut sink =
-            if to_screen { Sink::Screen(Printer::new(width, views)) } else { Sink::Kept(Vec::new()) };
-        let ended = self.carry_out(&link.session, plan, &mut sink).await;
-        (ended, Some(sink))
+        (self.carry_out(&link.session, plan, sink).await, true)
+    }
+
+    /// Runs statements for each object, each after the one before it.
+    async fn repeat(&mut self, repeated: Loop, sink: &mut Sink) -> (Ended, bool) {
+        let Loop { before, repeat, after } = repeated;
+        let mut objects = Sink::Kept(Vec::new());
+        let (mut ended, is_begun) = self.pipeline(&before, &mut objects, false).await;
+        if !is_begun || ended.is_end() {
+            return (ended, is_begun);
+        }
+        let outer = self.variables.get(&repeat.variable).cloned();
+        let mut given = Sink::Kept(Vec::new());
+        let into = if after.is_some() { &mut given } else { &mut *sink };
+        'all: for object in objects.values() {
+            for statement in &repeat.body {
+                self.variables.set(&repeat.variable, object.clone());
+                let one = self.repeated(statement, into).await;
+                if one != Ended::Succeeded {
+                    ended = one;
+                }
+                if ended.is_end() {
+                    break 'all;
+                }
+            }
+        }
+        self.variables.restore(&repeat.variable, outer);
+        match after {
+            Some(mut after) if !ended.is_end() => {
+                let given = Expr::Literal(Value::array(given.values()));
+                after.pipeline.insert(0, Element::Expression(given));
+                let (last, is_begun) = self.pipeline(&after, sink, false).await;
+                (if last == Ended::Succeeded { ended } else { last }, is_begun)
+            }
+            _ => (ended, true),
+        }
+    }
+
+    async fn repeated(&mut self, statement: &Statement, sink: &mut Sink) -> Ended {
+        if self.interrupts.was_pressed() {
+            return Ended::Interrupted;
+        }
+        if let Some(ended) = self.own(statement) {
+            return ended;
+        }
+        let Some(name) = &statement.assign else {
+            return self.pipeline(statement, sink, false).await.0;
+        };
+        let mut kept = Sink::Kept(Vec::new());
+        let (ended, is_begun) = self.pipeline(statement, &mut kept, false).await;
+        if is_begun {
+            self.variables.set(name, kept.value());
+        }
+        ended
     }
 
     /// What belongs to the console itself.

@@ -49,9 +49,6 @@ impl Executor {
             return self.failed(&error.to_string());
         }
         rest.into_iter().for_each(|value| self.take(sink, value));
-        if let Sink::Screen(printer) = sink {
-            printer.finish().iter().for_each(|line| self.terminal.line(line));
-        }
         for warning in plan.local.warnings() {
             self.terminal.toned(Tone::Warning, &format!("WARNING: {warning}"));
         }
@@ -74,6 +71,13 @@ impl Executor {
         match sink {
             Sink::Screen(printer) => printer.push(&value).iter().for_each(|line| self.terminal.line(line)),
             Sink::Kept(values) => values.push(value),
+        }
+    }
+
+    /// Shows what a sink held back.
+    pub(super) fn flush(&self, sink: &mut Sink) {
+        if let Sink::Screen(printer) = sink {
+            printer.finish().iter().for_each(|line| self.terminal.line(line));
         }
     }
 

@@ -29,9 +29,14 @@ impl Interrupts {
         self.pressed.notified().await;
     }
 
+    /// Whether there is one that nobody has taken; it is taken by this.
+    pub fn was_pressed(&self) -> bool {
+        self.pressed.notified().now_or_never().is_some()
+    }
+
     /// Passes over what was pressed before.
     pub fn forget(&self) {
-        let _ = self.pressed.notified().now_or_never();
+        self.was_pressed();
     }
 }
 

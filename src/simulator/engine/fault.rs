@@ -66,10 +66,10 @@ impl Fault {
         Self::new([&[exception][..], &RUNTIME].concat(), id, category, message)
     }
 
-    /// The command is unknown, or not visible.
+    /// The command is unknown, or not visible. The words are Windows PowerShell's, which Lync Online ran.
     pub fn command_not_found(name: &str) -> Self {
         let message = format!(
-            "The term '{name}' is not recognized as a name of a cmdlet, function, script file, or executable program.\n\
+            "The term '{name}' is not recognized as the name of a cmdlet, function, script file, or operable program. \
              Check the spelling of the name, or if a path was included, verify that the path is correct and try again."
         );
         Self::runtime(

@@ -6,12 +6,15 @@ use std::time::Duration;
 pub(super) use crate::profile::is_loopback;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SERVER, VIA, WWW_AUTHENTICATE,
+};
 use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::envelope::{MEDIA_TYPE, Response, ResponseEnvelope};
 use super::{Authentication, Endpoint};
+use crate::net::{innermost, refused_certificate};
 use crate::transport::Error;
 
 /// No answer is read beyond this. What lyncsh asks for is 150 KB, but OMI gives more.
@@ -99,20 +102,20 @@ impl Http {
         step: &'static str,
         limit: Duration,
     ) -> Result<Answer, Error> {
-        match tokio::time::timeout(limit, self.exchange(envelope)).await {
+        match tokio::time::timeout(limit, self.exchange(envelope, step)).await {
             Ok(result) => result,
             Err(_) => Err(Error::Timeout { step, limit }),
         }
     }
 
-    async fn exchange(&self, envelope: Vec<u8>) -> Result<Answer, Error> {
+    async fn exchange(&self, envelope: Vec<u8>, step: &'static str) -> Result<Answer, Error> {
         let request = self
             .client
             .post(self.uri.clone())
             .header(AUTHORIZATION, self.authorization.clone())
             .header(CONTENT_TYPE, MEDIA_TYPE)
             .body(envelope);
-        let response = request.send().await.map_err(|error| self.failed(&error))?;
+        let response = request.send().await.map_err(|error| self.failed(&error, step))?;
         let status = response.status();
         if status.is_redirection()
             && let Some(target) = response.headers().get(LOCATION)
@@ -127,24 +130,31 @@ impl Http {
             let (endpoint, user) = (self.name.clone(), self.user.clone());
             return Err(Error::Unauthorized { endpoint, user, offered });
         }
-        let body = self.body(response).await?;
+        let by = said_by(response.headers());
+        let is_page = is_page(response.headers());
+        let body = self.body(response, step).await?;
         match ResponseEnvelope::read(&body) {
             Ok(ResponseEnvelope { response: Response::Fault(fault), .. }) if fault.redirect.is_some() => {
                 Ok(Answer::Redirect(fault.redirect.unwrap_or_default()))
             }
             Ok(ResponseEnvelope { response, .. }) => Ok(Answer::Response(Box::new(response))),
-            Err(error) if status.is_success() => Err(Error::Protocol(error.to_string())),
-            Err(_) => Err(Error::Http {
-                endpoint: self.name.clone(),
-                status: status.as_u16(),
-                reason: status.canonical_reason().unwrap_or("no reason given").to_owned(),
-            }),
+            Err(error) if status.is_success() && !is_page => Err(Error::Protocol(error.to_string())),
+            Err(_) => {
+                let title = title(&body).map(|title| format!("a page, \"{title}\""));
+                let said: Vec<String> = [title, by].into_iter().flatten().collect();
+                Err(Error::Http {
+                    endpoint: self.name.clone(),
+                    status: status.as_u16(),
+                    reason: status.canonical_reason().unwrap_or("without a reason").to_owned(),
+                    said: (!said.is_empty()).then(|| said.join(", ")),
+                })
+            }
         }
     }
 
-    async fn body(&self, mut response: reqwest::Response) -> Result<Vec<u8>, Error> {
+    async fn body(&self, mut response: reqwest::Response, step: &'static str) -> Result<Vec<u8>, Error> {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&error, step))? {
             if body.len() + chunk.len() > MAX_ANSWER {
                 return Err(Error::Protocol(format!("an answer is larger than {MAX_ANSWER} bytes")));
             }
@@ -154,7 +164,7 @@ impl Http {
     }
 
     /// What a failure of the HTTP client means.
-    fn failed(&self, error: &reqwest::Error) -> Error {
+    fn failed(&self, error: &reqwest::Error, step: &'static str) -> Error {
         let endpoint = self.name.clone();
         if let Some(reason) = refused_certificate(error) {
             return Error::Certificate { endpoint, reason };
@@ -166,8 +176,42 @@ impl Http {
         if error.is_connect() {
             return Error::Unreachable { endpoint, reason };
         }
-        Error::Ended(reason)
+        Error::Cut { endpoint, step, reason }
     }
+}
+
+/// Whether an answer is a page for people, whatever its status says.
+fn is_page(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.trim_start().to_ascii_lowercase().starts_with("text/html")
+}
+
+/// Who gave an answer, where that was something on the way.
+fn said_by(headers: &HeaderMap) -> Option<String> {
+    let via = headers.get(VIA).or_else(|| headers.get(SERVER))?.to_str().ok()?;
+    Some(format!("said by {}", plain(via)?))
+}
+
+/// The title of a page.
+fn title(body: &[u8]) -> Option<String> {
+    /// Titles stand near the beginning.
+    const HEAD: usize = 16 * 1024;
+    let head = String::from_utf8_lossy(&body[..body.len().min(HEAD)]);
+    // Lengths stay: only ASCII letters change.
+    let small = head.to_ascii_lowercase();
+    let start = small.find("<title")?;
+    let start = start + small[start..].find('>')? + 1;
+    let end = start + small[start..].find("</title")?;
+    plain(&head[start..end])
+}
+
+/// Somebody else's words on one line of bounded length; `None` where there are none.
+fn plain(text: &str) -> Option<String> {
+    const LONGEST: usize = 100;
+    let words: Vec<&str> = text.split(|letter: char| letter.is_whitespace() || letter.is_control()).collect();
+    let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    let line: String = words.join(" ").chars().take(LONGEST).collect();
+    (!line.is_empty()).then_some(line)
 }
 
 /// A URI as errors name it: without query, fragment and credential.
@@ -191,42 +235,4 @@ fn authorization(authentication: &Authentication) -> (String, Option<HeaderValue
         value
     });
     (user.clone(), header)
-}
-
-type Cause<'a> = &'a (dyn std::error::Error + 'static);
-
-fn sources(error: &reqwest::Error) -> impl Iterator<Item = Cause<'_>> {
-    std::iter::successors(Some(error as Cause<'_>), |cause: &Cause<'_>| cause.source())
-}
-
-/// The innermost cause is the one that says something: "Connection refused", "failed to lookup
-/// address information".
-fn innermost(error: &reqwest::Error) -> String {
-    let last = sources(error).last().map(ToString::to_string);
-    last.unwrap_or_else(|| error.to_string())
-}
-
-/// An io::Error shows the source of what it holds, not what it holds.
-fn tls_error<'a>(cause: Cause<'a>) -> Option<&'a rustls::Error> {
-    let held = || cause.downcast_ref::<std::io::Error>()?.get_ref();
-    cause.downcast_ref().or_else(|| tls_error(held()?))
-}
-
-/// What rustls said of the certificate, in words, where that is why `error` came.
-fn refused_certificate(error: &reqwest::Error) -> Option<String> {
-    use rustls::CertificateError as Refused;
-    let refused = sources(error).find_map(|cause| match tls_error(cause)? {
-        rustls::Error::InvalidCertificate(refused) => Some(refused.clone()),
-        _ => None,
-    })?;
-    Some(match refused {
-        Refused::Expired | Refused::ExpiredContext { .. } => "it has expired".to_owned(),
-        Refused::NotValidYet | Refused::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
-        Refused::NotValidForName | Refused::NotValidForNameContext { .. } => {
-            "it is for another name".to_owned()
-        }
-        Refused::UnknownIssuer => "this machine does not know its issuer".to_owned(),
-        Refused::Revoked => "it was revoked".to_owned(),
-        other => other.to_string(),
-    })
 }

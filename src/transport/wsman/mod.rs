@@ -61,6 +61,8 @@ pub use envelope::ShellInfo;
 
 /// The step of creating a shell, as [`Error::Timeout`] names it.
 pub const CREATING: &str = "creating the session";
+/// The step of removing one.
+pub const REMOVING: &str = "removing the session";
 
 /// Creates a shell whose id is `pool` and whose creationXml carries `opening` (SESSION_CAPABILITY and
 /// INIT_RUNSPACEPOOL), and keeps a Receive pending. Gives the connection, and the endpoint as it is

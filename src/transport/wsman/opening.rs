@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::Endpoint;
 use super::http::{display, is_loopback};
 use super::shell::Shell;
-use crate::transport::Error;
+use crate::transport::{Error, TOO_FAR};
 
 /// How long the removal of a shell waits for a Create of the same shell that is still on its way.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -69,7 +69,7 @@ pub(super) fn redirected(endpoint: Endpoint, target: &str, followed: u8) -> Resu
         Error::Redirect { endpoint: from, target, reason }
     };
     if followed >= endpoint.max_redirections {
-        return Err(refused("there were more redirections than the profile allows"));
+        return Err(refused(TOO_FAR));
     }
     let uri: Url = match endpoint.uri.join(target) {
         Ok(uri) => uri,

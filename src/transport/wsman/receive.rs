@@ -129,5 +129,5 @@ impl<'a> Receiver<'a> {
 }
 
 fn is_lost(error: &Error) -> bool {
-    matches!(error, Error::Ended(_) | Error::Unreachable { .. } | Error::Timeout { .. })
+    matches!(error, Error::Ended(_) | Error::Cut { .. } | Error::Unreachable { .. } | Error::Timeout { .. })
 }

@@ -155,7 +155,7 @@ impl Shell {
 
     /// Removes the shell; one that is not there is removed already.
     pub async fn delete(&self) -> Result<(), Error> {
-        match self.operate(Request::Delete, "removing the session", self.limits.close).await {
+        match self.operate(Request::Delete, super::REMOVING, self.limits.close).await {
             Ok(Response::Deleted) => Ok(()),
             Ok(other) => Err(unexpected(other)),
             Err(Error::Fault(fault)) if fault.is_gone() => Ok(()),

@@ -14,7 +14,7 @@ async fn an_unknown_command_is_named() {
     let (message, id) = refused("Get-CsNothing").await;
     assert_eq!(
         message,
-        "The term 'Get-CsNothing' is not recognized as a name of a cmdlet, function, script file, or executable program.\nCheck the spelling of the name, or if a path was included, verify that the path is correct and try again."
+        "The term 'Get-CsNothing' is not recognized as the name of a cmdlet, function, script file, or operable program. Check the spelling of the name, or if a path was included, verify that the path is correct and try again."
     );
     assert_eq!(id, "CommandNotFoundException");
 }

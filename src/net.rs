@@ -1,0 +1,44 @@
+//! What a failure of the HTTP client means.
+
+/// Why a certificate is refused that is good for somebody else.
+pub const OTHER_NAME: &str = "it is for another name";
+/// Why one is refused that nobody vouches for.
+pub const UNKNOWN_ISSUER: &str = "this machine does not know its issuer";
+
+/// One error in a chain of them.
+pub type Cause<'a> = &'a (dyn std::error::Error + 'static);
+
+/// An error and what is behind it.
+pub fn sources(error: &reqwest::Error) -> impl Iterator<Item = Cause<'_>> {
+    std::iter::successors(Some(error as Cause<'_>), |cause: &Cause<'_>| cause.source())
+}
+
+/// The innermost cause is the one that says something: "Connection refused", "failed to lookup
+/// address information".
+pub fn innermost(error: &reqwest::Error) -> String {
+    let last = sources(error).last().map(ToString::to_string);
+    last.unwrap_or_else(|| error.to_string())
+}
+
+/// An io::Error shows the source of what it holds, not what it holds.
+fn tls_error<'a>(cause: Cause<'a>) -> Option<&'a rustls::Error> {
+    let held = || cause.downcast_ref::<std::io::Error>()?.get_ref();
+    cause.downcast_ref().or_else(|| tls_error(held()?))
+}
+
+/// What rustls said of the certificate, in words, where that is why `error` came.
+pub fn refused_certificate(error: &reqwest::Error) -> Option<String> {
+    use rustls::CertificateError as Refused;
+    let refused = sources(error).find_map(|cause| match tls_error(cause)? {
+        rustls::Error::InvalidCertificate(refused) => Some(refused.clone()),
+        _ => None,
+    })?;
+    Some(match refused {
+        Refused::Expired | Refused::ExpiredContext { .. } => "it has expired".to_owned(),
+        Refused::NotValidYet | Refused::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
+        Refused::NotValidForName | Refused::NotValidForNameContext { .. } => OTHER_NAME.to_owned(),
+        Refused::UnknownIssuer => UNKNOWN_ISSUER.to_owned(),
+        Refused::Revoked => "it was revoked".to_owned(),
+        other => other.to_string(),
+    })
+}

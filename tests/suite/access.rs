@@ -1,0 +1,353 @@
+//! What a person gets from the program where connecting goes wrong: why, what to do, in time; and that
+//! nothing is left which slows down the next command.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::agent_world::{Killed, PATIENCE, USER, World};
+use crate::wsman_client_http::{Answer, Asked, CUT, Server, http};
+
+const LIMITS: &str =
+    "[timeouts]\nconnect = '3s'\ndiscovery = '3s'\ntoken = '3s'\nopen = '3s'\nclose = '1s'\n";
+
+/// How the profile of a test comes to its endpoint.
+#[derive(Clone, Copy)]
+enum Way {
+    Uri,
+    Token,
+    Discovery,
+}
+
+/// A user whose profile `work` leads to `base`.
+fn user(way: Way, base: &str, credential: &str) -> World {
+    let world = World::without_endpoint();
+    let rest = match way {
+        Way::Uri => format!("kind = 'wsman'\nuri = '{base}/wsman'\n"),
+        Way::Token => {
+            format!("kind = 'wsman'\nauthentication = 'token'\nuri = '{base}/OcsPowershellOAuth'\n")
+        }
+        Way::Discovery => format!("kind = 'lync-online'\ndiscovery = '{base}/'\n"),
+    };
+    let credential = format!("credential = {{ command = \"{credential}\" }}");
+    std::fs::create_dir_all(world.folders.profiles()).unwrap();
+    let text = format!("{rest}user = '{USER}'\nshell = 'console'\n{credential}\n{LIMITS}");
+    std::fs::write(world.folders.profile("work"), text).unwrap();
+    world
+}
+
+/// Entries of the journal.
+fn written_down(world: &World) -> usize {
+    std::fs::read_dir(world.folders.state.join("sessions")).map_or(0, Iterator::count)
+}
+
+fn gone(world: &World) {
+    let start = Instant::now();
+    while world.agent().is_some() {
+        assert!(start.elapsed() < PATIENCE, "the agent stays");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until the removal of the one session in the journal has failed.
+fn tried(world: &World) {
+    let start = Instant::now();
+    loop {
+        let folder = world.folders.state.join("sessions");
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let tried = |path| std::fs::read_to_string(path).unwrap_or_default().contains("\"tries\": 1");
+        if entries.map(tried).eq([true]) {
+            return;
+        }
+        assert!(start.elapsed() < PATIENCE, "the removal is not tried");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Everything a person is told, without the lines' ends.
+struct Told {
+    text: String,
+    after: Duration,
+}
+
+/// `lyncsh work`, which must fail.
+fn fails(world: &World, variables: &[(&str, &str)]) -> Told {
+    let start = Instant::now();
+    let mut command = world.lyncsh(&["work"]);
+    command.envs(variables.iter().copied()).env("NO_COLOR", "1");
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let words = text.replace('\u{2502}', " ");
+    Told { text: words.split_whitespace().collect::<Vec<_>>().join(" "), after: start.elapsed() }
+}
+
+fn page(status: &str, headers: &[(&str, &str)], title: &str) -> Answer {
+    let headers = [&[("Content-Type", "text/html")], headers].concat();
+    http(status, &headers, format!("<html><head><title>{title}</title></head>x</html>").as_bytes())
+}
+
+/// Runs `test` with the address of a server that answers so.
+async fn with<F>(answer: fn(Asked) -> Answer, test: F)
+where
+    F: FnOnce(String) + Send + 'static,
+{
+    let server = Server::start(None, move |asked| async move { answer(asked) }).await;
+    let base = format!("http://127.0.0.1:{}", server.port);
+    tokio::task::spawn_blocking(move || test(base)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_none_is_told_with_who_gave_it_and_leaves_nothing() {
+    with(
+        |_| page("200 OK", &[], "Please sign in"),
+        |base| {
+            let world = user(Way::Uri, &base, "echo pw");
+            let told = fails(&world, &[]);
+            assert!(told.text.contains("answered 200 OK: a page, \"Please sign in\""), "{}", told.text);
+            assert!(told.text.contains("a sign-in page or a proxy"), "{}", told.text);
+            gone(&world);
+            assert_eq!(written_down(&world), 0);
+            let token = fails(&user(Way::Token, &base, "echo pw"), &[]).text;
+            assert!(
+                token.contains("answered 200 OK where it should have named its token service"),
+                "{token}"
+            );
+            let discovery = fails(&user(Way::Discovery, &base, "echo pw"), &[]).text;
+            assert!(discovery.contains("is no discovery document"), "{discovery}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_in_trouble_is_told_from_a_proxy_in_trouble() {
+    with(
+        |_| page("500 Internal Server Error", &[], "Server Error in '/' Application."),
+        |base| {
+            let told = fails(&user(Way::Uri, &base, "echo pw"), &[]).text;
+            assert!(told.contains("answered 500 Internal Server Error: a page"), "{told}");
+            assert!(told.contains("The server is in trouble"), "{told}");
+            let told = fails(&user(Way::Discovery, &base, "echo pw"), &[]).text;
+            assert!(told.contains("answered 500 Internal Server Error"), "{told}");
+            assert!(!told.contains("spelling"), "{told}");
+            let told = fails(&user(Way::Token, &base, "echo pw"), &[]).text;
+            assert!(told.contains("answered 500 Internal Server Error where it should have"), "{told}");
+        },
+    )
+    .await;
+    with(
+        |_| page("502 Bad Gateway", &[("Via", "1.1 squid")], "ERR_CONNECT_FAIL"),
+        |base| {
+            let told = fails(&user(Way::Uri, &base, "echo pw"), &[]).text;
+            assert!(
+                told.contains("502 Bad Gateway: a page, \"ERR_CONNECT_FAIL\", said by 1.1 squid"),
+                "{told}"
+            );
+            assert!(told.contains("A proxy or load balancer"), "{told}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redirections_end() {
+    with(
+        |asked| http("302 Found", &[("Location", &format!("{}x", asked.path))], b""),
+        |base| {
+            let world = user(Way::Uri, &base, "echo pw");
+            let told = fails(&world, &[]).text;
+            assert!(told.contains("more redirections than are followed"), "{told}");
+            assert!(told.contains("whoever runs it has to correct that"), "{told}");
+            gone(&world);
+            assert_eq!(written_down(&world), 0);
+            let told = fails(&user(Way::Discovery, &base, "echo pw"), &[]).text;
+            assert!(told.contains("was redirected again and again"), "{told}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_there_is_told_at_every_step() {
+    let nobody = || {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    for way in [Way::Uri, Way::Token, Way::Discovery] {
+        let world = user(way, &nobody(), "echo pw");
+        let told = fails(&world, &[]).text;
+        assert!(told.contains("Connection refused") && told.contains("help:"), "{told}");
+        assert!(!told.contains("spelling"), "{told}");
+        gone(&world);
+        assert_eq!(written_down(&world), 0);
+    }
+    let world = user(Way::Uri, "https://no-such-host.invalid", "echo pw");
+    let told = fails(&world, &[]).text;
+    assert!(told.contains("https://no-such-host.invalid/wsman can't be reached"), "{told}");
+    std::fs::write(
+        world.folders.profile("work"),
+        "kind = 'lync-online'\nuser = 'a@no-such-domain.invalid'\nshell = 'console'\ncredential = { command = 'echo pw' }\n",
+    )
+    .unwrap();
+    let told = fails(&world, &[]).text;
+    assert!(told.contains("the domain no-such-domain.invalid has no discovery service"), "{told}");
+    assert!(told.contains("check the domain's spelling"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_cut_is_told_with_its_step_and_does_not_slow_down_what_follows() {
+    with(
+        |_| Some(CUT.to_vec()),
+        |base| {
+            let world = user(Way::Uri, &base, "echo pw");
+            let told = fails(&world, &[]).text;
+            assert!(
+                told.contains(&format!("the connection to {base}/wsman ended while creating the session"))
+            );
+            // Nobody knows whether there is a session: it is tried again, but not by every command.
+            tried(&world);
+            let (code, _, error) = world.run(&["list"]);
+            assert_eq!((code, error.as_str()), (0, ""));
+            let (code, _, error) = world.run(&["wrok"]);
+            assert_eq!(code, 2);
+            assert!(error.contains("did you mean 'work'?") && !error.contains("may still be"), "{error}");
+            let (_, _, error) = world.run(&["status"]);
+            assert!(error.contains("may still be on the server"), "{error}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_ends_within_each_steps_own_limit() {
+    with(
+        |_| None,
+        |base| {
+            for (way, said, key) in [
+                (Way::Discovery, "discovery of litwareinc.com took longer than 3s", "`discovery`"),
+                (Way::Token, "/OcsPowershellOAuth did not answer within 3s", "`token`"),
+                (Way::Uri, "creating the session took longer than 3s", "`open`"),
+            ] {
+                let world = user(way, &base, "echo pw");
+                let told = fails(&world, &[]);
+                assert!(told.text.contains(said) && told.text.contains(key), "{}", told.text);
+                // Create's silence may be a quota's: who holds the sessions is asked for 2 s at most.
+                assert!(told.after < Duration::from_secs(10), "{said}: {:?}", told.after);
+            }
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_ends_every_step_at_once() {
+    with(
+        |_| None,
+        |base| {
+            for (way, step) in [
+                (Way::Discovery, "PowerShell endpoint URI"),
+                (Way::Token, "token"),
+                (Way::Uri, "remote session"),
+            ] {
+                let world = user(way, &base, "echo pw");
+                interrupted(&world, step);
+            }
+        },
+    )
+    .await;
+    // The command that asks for a password, and what it has started, end as well.
+    let folder = tempfile::tempdir().unwrap();
+    let asked = folder.path().join("asked");
+    let command = format!("sh -c 'echo $$ > {}; sleep 300'; echo pw", asked.display());
+    let world = user(Way::Uri, "http://127.0.0.1:9", &command);
+    let mut child = begun(&world);
+    let started = Instant::now();
+    let process = loop {
+        if let Ok(id) = std::fs::read_to_string(&asked).unwrap_or_default().trim().parse::<i32>() {
+            break Pid::from_raw(id).unwrap();
+        }
+        assert!(started.elapsed() < PATIENCE, "the command is not started");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    kill_process(Pid::from_child(&child.0), Signal::INT).unwrap();
+    assert_eq!(child.wait().code(), Some(130));
+    let started = Instant::now();
+    while rustix::process::test_kill_process(process).is_ok() {
+        assert!(started.elapsed() < Duration::from_secs(10), "the command goes on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// `lyncsh -v work` with its words in a file.
+fn begun(world: &World) -> Killed {
+    let words = std::fs::File::create(world.root().join("words")).unwrap();
+    let mut command: Command = world.lyncsh(&["-v", "work"]);
+    Killed(command.stdout(Stdio::null()).stderr(words).spawn().unwrap())
+}
+
+/// Presses Ctrl-C when a step has begun.
+fn interrupted(world: &World, step: &str) {
+    let mut child = begun(world);
+    let start = Instant::now();
+    let words = || std::fs::read_to_string(world.root().join("words")).unwrap();
+    while !words().contains(step) {
+        assert!(start.elapsed() < PATIENCE, "{step}: {}", words());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let start = Instant::now();
+    kill_process(Pid::from_child(&child.0), Signal::INT).unwrap();
+    assert_eq!(child.wait().code(), Some(130), "{}", words());
+    assert!(start.elapsed() < Duration::from_millis(2500), "{step}: {:?}", start.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_not_good_is_told_with_what_to_do() {
+    let root_key = KeyPair::generate().unwrap();
+    let mut root = CertificateParams::new(Vec::new()).unwrap();
+    root.distinguished_name.push(DnType::CommonName, "a root that is trusted");
+    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root = CertifiedIssuer::self_signed(root, root_key).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let trusted = folder.path().join("roots.pem");
+    std::fs::write(&trusted, root.pem()).unwrap();
+    let none = folder.path().join("none.pem");
+    let other = CertificateParams::new(vec!["x".into()]).unwrap().self_signed(&KeyPair::generate().unwrap());
+    std::fs::write(&none, other.unwrap().pem()).unwrap();
+    for (name, expired, roots, why, what) in [
+        ("localhost", true, &trusted, "it has expired", "has to be renewed there"),
+        (
+            "other.example",
+            false,
+            &trusted,
+            "it is for another name",
+            "use the name that the certificate is for",
+        ),
+        ("localhost", false, &none, "does not know its issuer", "trusted certificates"),
+    ] {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        if expired {
+            (params.not_before, params.not_after) = (date_time_ymd(2019, 1, 1), date_time_ymd(2020, 1, 1));
+        }
+        let certificate = params.signed_by(&key, &root).unwrap();
+        let tls = crate::wsman_client_faults::server_config(certificate.der().to_vec(), key.serialize_der());
+        let server = Server::start(Some(tls), |_| async { None }).await;
+        let (base, roots) = (format!("https://localhost:{}", server.port), roots.display().to_string());
+        tokio::task::spawn_blocking(move || {
+            for way in [Way::Uri, Way::Token, Way::Discovery] {
+                let world = user(way, &base, "echo pw");
+                let told = fails(&world, &[("SSL_CERT_FILE", &roots)]).text;
+                assert!(told.contains(why), "{told}");
+                assert!(!matches!(way, Way::Uri) || told.contains(what), "{told}");
+                gone(&world);
+                assert_eq!(written_down(&world), 0);
+            }
+        })
+        .await
+        .unwrap();
+        assert!(server.asked().is_empty(), "a credential was sent");
+    }
+}
