@@ -3,7 +3,10 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -33,6 +36,8 @@ const ANOTHER: Duration = Duration::from_secs(60);
 const LISTENS: Duration = Duration::from_secs(45);
 /// How long an agent that listens may take to say its first word.
 const ANSWERS: Duration = Duration::from_secs(10);
+/// How long a launcher that was to end stays to remove a dead agent's session.
+const REMOVES: Duration = Duration::from_secs(10);
 /// Agents that end just when they are found, before it is given up.
 const ATTEMPTS: usize = 5;
 /// Everything that starting an agent takes.
@@ -74,6 +79,8 @@ pub struct Agent {
     pub place: Place,
     requests: mpsc::Sender<Request>,
     events: mpsc::UnboundedReceiver<Told>,
+    /// The agent has died, and its session is being removed from here.
+    removing: Arc<AtomicBool>,
 }
 
 /// What a launcher hears.
@@ -139,9 +146,11 @@ impl Launch {
             guarded: None,
             created: false,
             telling,
+            removing: Arc::default(),
         };
+        let removing = watcher.removing.clone();
         tokio::spawn(watcher.run(first, reader, writer, asked));
-        Ok(Some(Agent { place: place.clone(), requests, events }))
+        Ok(Some(Agent { place: place.clone(), requests, events, removing }))
     }
 
     /// Starts an agent, and waits until it listens.
@@ -216,8 +225,9 @@ impl Agent {
     /// at most `limit`. Says why the session may still be there.
     pub async fn release(mut self, limit: Duration) -> Option<String> {
         self.ask(Request::Release { attaching: false }).await;
+        let events = &mut self.events;
         let ended = async {
-            while let Some(told) = self.next().await {
+            while let Some(told) = events.recv().await {
                 match told {
                     Told::Event(Event::Removed { left, .. }) | Told::Died { left } => return left,
                     Told::Event(_) => {}
@@ -225,7 +235,13 @@ impl Agent {
             }
             None
         };
-        match tokio::time::timeout(limit, ended).await {
+        let mut ended = pin!(ended);
+        let mut end = tokio::time::timeout(limit, &mut ended).await;
+        if end.is_err() && self.removing.load(Ordering::Relaxed) {
+            // Nobody else does it now.
+            end = tokio::time::timeout(REMOVES, ended).await;
+        }
+        match end {
             Ok(left) => left,
             Err(_) => Some("the endpoint has not confirmed its removal yet".to_owned()),
         }
@@ -240,6 +256,7 @@ struct Watcher {
     guarded: Option<Guarded>,
     created: bool,
     telling: mpsc::UnboundedSender<Told>,
+    removing: Arc<AtomicBool>,
 }
 
 impl Watcher {
@@ -277,6 +294,7 @@ impl Watcher {
         }
         hearing.abort();
         if !over {
+            self.removing.store(true, Ordering::Relaxed);
             let left = self.remove().await;
             let _ = self.telling.send(Told::Died { left });
         }

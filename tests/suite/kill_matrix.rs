@@ -1,13 +1,18 @@
-//! SIGKILL to shell, launcher and agent, alone and in pairs, at every stage: no session may be left.
+//! SIGKILL to shell, launcher (`lyncsh work`) and agent, all of them real processes, alone and in pairs, at every stage: no session may be left.
 //!
 //! `LYNCSH_KILL_ROUNDS=200` makes more rounds than the 20 of each cell; the moments are drawn from a
 //! fixed seed, which `LYNCSH_KILL_SEED` changes.
 
+use std::io::{Read as _, Write as _};
+use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::agent_world::{GONE, PATIENCE, Role, World};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::agent_world::{GONE, Killed, PATIENCE, World};
+use crate::stand_in::{children, environment, stand_in};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -31,46 +36,94 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
 }
 
+/// `lyncsh work` without a terminal, and its shell.
+struct Work {
+    launcher: Killed,
+    input: Option<ChildStdin>,
+    out: ChildStdout,
+    shell: Option<u32>,
+}
+
+impl Work {
+    fn start(world: &World) -> Self {
+        let mut command = world.lyncsh(&["work"]);
+        command.envs(environment("work", ""));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut launcher = Killed(command.spawn().unwrap());
+        let (input, out) = (launcher.0.stdin.take(), launcher.0.stdout.take().unwrap());
+        Self { launcher, input, out, shell: None }
+    }
+
+    /// Waits for the shell's process, which starts beside the connection.
+    fn wait_for_shell(&mut self, world: &World) {
+        world.wait(PATIENCE, "a shell", |_| {
+            self.shell = children(self.launcher.0.id(), "stand-in").first().copied();
+            self.shell.is_some()
+        });
+    }
+
+    fn wait_for_prompt(&mut self) {
+        let mut said = Vec::new();
+        let mut piece = [0; 256];
+        while !said.ends_with(b"[work] PS> ") {
+            let length = self.out.read(&mut piece).unwrap();
+            assert!(length > 0, "it ended before its prompt: {}", String::from_utf8_lossy(&said));
+            said.extend_from_slice(&piece[..length]);
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        writeln!(self.input.as_mut().unwrap(), "{text}").unwrap();
+    }
+
+    /// Whoever was not killed leaves, as people do: they close the window.
+    fn leave(&mut self) {
+        self.input = None;
+        if let Some(shell) = self.shell.and_then(|shell| Pid::from_raw(shell.cast_signed())) {
+            // It may have gone already.
+            let _ = kill_process(shell, Signal::HUP);
+        }
+        self.launcher.wait();
+    }
+}
+
 /// All rounds of one cell.
 fn cell(stage: Stage, victims: &[Victim]) {
     let rounds = number("LYNCSH_KILL_ROUNDS", 20);
     let mut random = rand::rngs::StdRng::seed_from_u64(number("LYNCSH_KILL_SEED", 2021));
-    let create = if stage == Connecting { "0.1" } else { "0" };
-    let world = World::on(&["--create", create], "");
+    let create = if stage == Connecting { "0.2" } else { "0" };
+    let world = World::on(&["--create", create], &format!("shell = \"{}\"", stand_in().display()));
     for round in 0..rounds {
         let pause = Duration::from_millis(random.random_range(0..40));
         let before = world.requests();
-        let mut launcher = world.child("launcher");
-        let mut shell = world.child(if stage == Running { "running" } else { "idle" });
+        let mut work = Work::start(&world);
+        work.wait_for_shell(&world);
         match stage {
             Connecting => world.wait(PATIENCE, "Create", |world| world.requests() > before),
-            Idle | Running => {
-                launcher.wait_for("ready");
-                shell.wait_for("ready");
+            Idle => work.wait_for_prompt(),
+            Running => {
+                work.wait_for_prompt();
+                let before = world.requests();
+                work.line("Wait-Forever");
+                world.wait(PATIENCE, "a command", |world| world.requests() > before);
             }
             Closing => {
-                launcher.wait_for("ready");
-                shell.wait_for("ready");
-                shell.tell();
-                // As a launcher does: it goes when its shell has gone.
-                if random.random_bool(0.5) {
-                    shell.process.wait();
-                    launcher.tell();
-                }
+                work.wait_for_prompt();
+                work.line("exit");
             }
         }
         std::thread::sleep(pause);
         let agent = world.agent();
         for victim in victims {
             match victim {
-                Shell => shell.kill(),
-                Launcher => launcher.kill(),
+                Shell => work.shell.into_iter().for_each(|shell| lyncsh::platform::kill(shell).unwrap()),
+                // One that has ended can't be killed.
+                Launcher => drop(work.launcher.0.kill()),
                 Agent => agent.into_iter().for_each(|agent| lyncsh::platform::kill(agent).unwrap()),
             }
         }
-        let alone = victims.contains(&Launcher) && victims.contains(&Agent);
-        leave(&world, shell, launcher, alone);
-        if alone {
+        work.leave();
+        if victims.contains(&Launcher) && victims.contains(&Agent) {
             world.wait(PATIENCE, "no agent", |world| world.agent().is_none());
             let (code, _, err) = world.run(&["status"]);
             assert_eq!(code, 0, "{err}");
@@ -83,17 +136,6 @@ fn cell(stage: Stage, victims: &[Victim]) {
         let left = std::fs::read_dir(world.folders.state.join("sessions")).map_or(0, Iterator::count);
         assert_eq!(left, 0, "the journal is empty after {victims:?} while {stage:?}, round {round}");
     }
-}
-
-/// Whoever was not killed leaves, as people do.
-fn leave(world: &World, mut shell: Role, mut launcher: Role, orphaned: bool) {
-    shell.tell();
-    if orphaned || world.agent().is_none() {
-        shell.kill();
-    }
-    shell.process.wait();
-    launcher.tell();
-    launcher.process.wait();
 }
 
 macro_rules! cells {
