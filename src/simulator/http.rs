@@ -62,7 +62,9 @@ fn authority() -> Result<CertifiedIssuer<'static, KeyPair>, rcgen::Error> {
     let mut root = CertificateParams::default();
     root.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    root.distinguished_name.push(DnType::CommonName, "lyncsh demo");
+    // A name of its own: another endpoint's authority is a stranger, not one whose signature is bad.
+    let name = format!("lyncsh demo {}", uuid::Uuid::new_v4().simple());
+    root.distinguished_name.push(DnType::CommonName, name);
     CertifiedIssuer::self_signed(root, KeyPair::generate()?)
 }
 
