@@ -131,6 +131,11 @@ impl Pool {
         message
     }
 
+    /// Has everybody look anew who waits for a change.
+    pub fn wake(&self) {
+        self.0.changed.notify_waiters();
+    }
+
     /// Ends when something has changed since it was made.
     pub fn changed(&self) -> tokio::sync::futures::Notified<'_> {
         self.0.changed.notified()

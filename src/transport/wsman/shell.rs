@@ -1,5 +1,7 @@
 //! The operations on one shell, each a request and the answer that belongs to it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -39,6 +41,8 @@ pub(super) struct Shell {
     session: String,
     pub limits: Limits,
     capacity: usize,
+    /// How often it was reconnected.
+    reconnections: Arc<AtomicUsize>,
 }
 
 impl Shell {
@@ -50,6 +54,7 @@ impl Shell {
             session: format!("uuid:{}", capitals(Uuid::new_v4())),
             limits: endpoint.limits,
             capacity: 0,
+            reconnections: Arc::default(),
         };
         shell.capacity = shell.measure();
         Ok(shell)
@@ -57,6 +62,11 @@ impl Shell {
 
     pub fn endpoint_name(&self) -> &str {
         self.http.endpoint_name()
+    }
+
+    /// How often the server had it disconnected and it was brought back.
+    pub fn reconnections(&self) -> usize {
+        self.reconnections.load(Ordering::Relaxed)
     }
 
     /// How many bytes of fragments fit into one envelope.
@@ -219,10 +229,56 @@ impl Shell {
         self.answered(self.envelope(request, limit), step, limit).await
     }
 
-    /// Sends an envelope; a fault is an error, and so is being sent elsewhere.
+    /// Sends an envelope; a fault is an error, and so is being sent elsewhere. What a server refuses
+    /// because it has disconnected the shell, after a network's failure or for another client, was not
+    /// done, and is asked again once the shell is reconnected.
     async fn answered(
         &self,
-        envelope: RequestEnvelope,
+        mut envelope: RequestEnvelope,
+        step: &'static str,
+        limit: Duration,
+    ) -> Result<Response, Error> {
+        let first = self.answered_once(&envelope, step, limit).await;
+        let Err(Error::Fault(fault)) = &first else { return first };
+        if !fault.is_disconnected() || matches!(envelope.request, Request::Delete) {
+            return first;
+        }
+        tracing::debug!("the session is reconnected: {}", fault.text);
+        let command = command_of(&envelope.request);
+        if let Err(error) = self.reconnect(command).await {
+            tracing::debug!("the session can't be reconnected: {error}");
+            return first;
+        }
+        self.reconnections.fetch_add(1, Ordering::Relaxed);
+        envelope.header.message_id = format!("uuid:{}", capitals(Uuid::new_v4()));
+        self.answered_once(&envelope, step, limit).await
+    }
+
+    /// Brings back the shell, which is no error where it is there, and then the command.
+    async fn reconnect(&self, command: Option<Uuid>) -> Result<(), Error> {
+        self.bring_back(Request::Reconnect { command: None }).await?;
+        if command.is_none() {
+            return Ok(());
+        }
+        match self.bring_back(Request::Reconnect { command }).await {
+            // MS-PSRP has Reconnect for commands, and clients are known that use Connect.
+            Err(Error::Fault(_)) => self.bring_back(Request::Connect { command, data: Vec::new() }).await,
+            result => result,
+        }
+    }
+
+    async fn bring_back(&self, request: Request) -> Result<(), Error> {
+        let limit = self.limits.operation;
+        let envelope = self.envelope(request, limit);
+        match self.answered_once(&envelope, "reconnecting the session", limit).await? {
+            Response::Reconnected | Response::Connected { .. } => Ok(()),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    async fn answered_once(
+        &self,
+        envelope: &RequestEnvelope,
         step: &'static str,
         limit: Duration,
     ) -> Result<Response, Error> {
@@ -257,6 +313,15 @@ impl Shell {
             },
             request,
         }
+    }
+}
+
+/// The command that has to be there for a request.
+fn command_of(request: &Request) -> Option<Uuid> {
+    match request {
+        Request::Receive { command, .. } | Request::Signal { command, .. } => *command,
+        Request::Send(parts) => parts.iter().find_map(|part| part.command),
+        _ => None,
     }
 }
 
