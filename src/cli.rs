@@ -180,6 +180,9 @@ pub struct Demo {
     /// Run the endpoint alone, and print one line of JSON that says where it is
     #[arg(long)]
     pub serve: bool,
+    /// Be a host's `powershell` subsystem: serve one client on standard input and output
+    #[arg(long, hide = true, conflicts_with_all = ["serve", "shell"])]
+    pub stdio: bool,
     /// The endpoint's port; by default one that is free
     #[arg(long, default_value_t = 0)]
     pub port: u16,

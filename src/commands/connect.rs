@@ -130,6 +130,30 @@ async fn one_at_a_time<T>(asking: impl Future<Output = T>) -> T {
     answer
 }
 
+/// Says which of several connections failed, and why.
+pub fn tell_failures(failures: &[(String, ConnectError)]) {
+    // A closed terminal may have taken standard error away.
+    let mut out = std::io::stderr();
+    for (name, error) in failures {
+        let _ = writeln!(out, "'{name}' is not here: {error}");
+        if let Some(advice) = miette::Diagnostic::help(error) {
+            let _ = writeln!(out, "{advice}");
+        }
+    }
+}
+
+/// Why there is no shell: the failure of the only connection; those of several are said.
+pub fn none(title: &str, mut failures: Vec<(String, ConnectError)>) -> miette::Report {
+    match failures.pop() {
+        Some((_, error)) if failures.is_empty() => error.into(),
+        last => {
+            failures.extend(last);
+            tell_failures(&failures);
+            miette::miette!("none of the connections of '{title}' is here")
+        }
+    }
+}
+
 /// Waits until the session is open. `false`: this agent was about to end, another may do.
 async fn opened(agent: &mut Agent, folders: &Folders, drawn: &mut Drawn) -> Result<bool, ConnectError> {
     loop {

@@ -12,7 +12,8 @@ use crate::cli::Demo;
 use crate::folders::Folders;
 use crate::platform::Endings;
 use crate::profile;
-use crate::simulator::{DOMAIN, Options, PASSWORD, Server, USER};
+use crate::simulator::engine::World;
+use crate::simulator::{DOMAIN, Options, PASSWORD, Server, USER, stream};
 
 /// The throw-away profile.
 #[derive(Serialize)]
@@ -23,7 +24,7 @@ struct Written<'a> {
     credential: &'a str,
 }
 
-/// Starts the endpoint; with `--serve` it is all there is, otherwise a shell on it follows.
+/// Starts the endpoint; with `--serve` or `--stdio` it is all there is, otherwise a shell on it follows.
 pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
     let options = Options {
         port: demo.port,
@@ -35,6 +36,11 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
         hang: demo.hang,
         ..Options::default()
     };
+    if demo.stdio {
+        let streams = tokio::io::join(tokio::io::stdin(), tokio::io::stdout());
+        let served = stream::serve(streams, World::new(&options), USER).await;
+        return served.map(|()| ExitCode::SUCCESS).into_diagnostic();
+    }
     let server = Server::start(options).await.into_diagnostic().wrap_err("the endpoint can't be started")?;
     if demo.serve {
         return serve(&server).await;

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::connect::{ConnectError, Context, connect_until};
+use super::connect::{ConnectError, Context, connect_until, none, tell_failures};
 use super::session::REMOVED;
 use crate::agent::control::Request;
 use crate::agent::launch::Agent;
@@ -119,7 +119,7 @@ pub async fn run(
             stop.result()
         }
         (None, Some(running)) if own || !agents.is_empty() => {
-            tell(&failures);
+            tell_failures(&failures);
             for (_, agent) in &agents {
                 // From here on the shell's own connection keeps the agent.
                 agent.ask(Request::Guard).await;
@@ -131,14 +131,7 @@ pub async fn run(
         }
         (None, running) => {
             discard(running).await;
-            match failures.pop() {
-                Some((_, error)) if failures.is_empty() => Err(error.into()),
-                last => {
-                    failures.extend(last);
-                    tell(&failures);
-                    Err(miette::miette!("none of the connections of '{}' is here", sessions.title))
-                }
-            }
+            Err(none(&sessions.title, failures))
         }
     };
     for (name, left) in join_all(agents.into_iter().map(released)).await {
@@ -261,14 +254,6 @@ async fn stay(mut running: Running, endings: &mut Endings) -> u8 {
                 patience = None;
             }
         }
-    }
-}
-
-fn tell(failures: &[(String, ConnectError)]) {
-    for (name, error) in failures {
-        say(&format!("'{name}' is not here: {error}"));
-        let advice = miette::Diagnostic::help(error).map(|advice| advice.to_string());
-        advice.iter().for_each(|advice| say(advice));
     }
 }
 

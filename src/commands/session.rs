@@ -4,15 +4,17 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use miette::{Context as _, IntoDiagnostic as _};
 use secrecy::SecretString;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
-use super::connect::{ConnectError, Context, connect};
+use super::connect::{Context, connect_until, none, tell_failures};
 use crate::agent::control::{Event, Failure};
 use crate::agent::launch::{Agent, Told};
-use crate::platform::Endings;
-use crate::profile::Profile;
+use crate::platform::{Ending, Endings};
+use crate::profile::Connections;
 use crate::psrp::host::HostInfo;
 use crate::shell::{Attached, End};
 use crate::transport::Limits;
@@ -22,56 +24,112 @@ pub const REMOVED: Duration = Duration::from_secs(15);
 /// How long this process's own pool may take to close.
 const CLOSED: Duration = Duration::from_secs(2);
 
-/// Connects, runs `shell` on a session, and lets go: the last one to go has the session removed, and
-/// waits for that. Ctrl-C is the shell's own as long as it runs; the other signals end it.
+/// One of the sessions.
+struct Held {
+    name: String,
+    limits: Limits,
+    agent: Agent,
+}
+
+/// Connects all at once, runs `shell` on the sessions, and lets go: the last one to go has a session
+/// removed, and waits for that. A connection that fails is told, and leaves the others. Ctrl-C is the
+/// shell's own as long as it runs; the other signals end it.
 pub async fn run(
     context: &Context,
-    profile: Profile,
+    connections: Connections,
     secret: Option<SecretString>,
     host: HostInfo,
-    mut shell: impl AsyncFnMut(Attached) -> miette::Result<End>,
+    mut shell: impl AsyncFnMut(Vec<Attached>) -> miette::Result<End>,
 ) -> miette::Result<ExitCode> {
     let mut endings = Endings::catch().into_diagnostic()?;
-    let limits = profile.limits;
-    let name = profile.name.clone();
-    let mut agent = match connect(context, profile, secret, &mut endings).await {
-        Err(ConnectError::Ended(ending)) => return Ok(ExitCode::from(ending.exit_code())),
-        result => result?,
+    let given_up = CancellationToken::new();
+    let (results, ending) = {
+        let connecting = join_all(connections.profiles.iter().map(|profile| {
+            let label = (connections.profiles.len() > 1).then_some(profile.name.as_str());
+            let over = async {
+                given_up.cancelled().await;
+                Ending::Terminate
+            };
+            connect_until(context, profile.clone(), secret.clone(), label, || {}, over)
+        }));
+        let mut connecting = std::pin::pin!(connecting);
+        tokio::select! {
+            results = &mut connecting => (results, None),
+            ending = endings.next() => {
+                given_up.cancel();
+                (connecting.await, Some(ending))
+            }
+        }
     };
-    let result = tokio::select! {
-        result = attach(&mut agent, host, limits, &mut shell) => result.map(ExitCode::from),
-        ending = endings.next_but_interrupt() => Ok(ExitCode::from(ending.exit_code())),
+    let (mut held, mut failures) = (Vec::new(), Vec::new());
+    for (profile, result) in connections.profiles.into_iter().zip(results) {
+        let (name, limits) = (profile.name, profile.limits);
+        match result {
+            Ok(agent) => held.push(Held { name, limits, agent }),
+            Err(error) => failures.push((name, error)),
+        }
+    }
+    let result = match ending {
+        Some(ending) => Ok(ExitCode::from(ending.exit_code())),
+        None if held.is_empty() => return Err(none(&connections.name, failures)),
+        None => {
+            tell_failures(&failures);
+            tokio::select! {
+                result = attach(&mut held, host, &mut shell) => result.map(ExitCode::from),
+                ending = endings.next_but_interrupt() => Ok(ExitCode::from(ending.exit_code())),
+            }
+        }
     };
-    if let Some(left) = agent.release(REMOVED).await {
-        eprintln!("the session of '{name}' may still be on the server: {left}");
+    let released = held.into_iter().map(async |one| (one.name, one.agent.release(REMOVED).await));
+    for (name, left) in join_all(released).await {
+        if let Some(left) = left {
+            eprintln!("the session of '{name}' may still be on the server: {left}");
+        }
     }
     result
 }
 
 async fn attach(
-    agent: &mut Agent,
+    held: &mut Vec<Held>,
     host: HostInfo,
-    limits: Limits,
-    shell: &mut impl AsyncFnMut(Attached) -> miette::Result<End>,
+    shell: &mut impl AsyncFnMut(Vec<Attached>) -> miette::Result<End>,
 ) -> miette::Result<u8> {
     loop {
-        let (session, events) = match agent.session(host.clone(), limits).await {
-            Ok(opened) => opened,
-            Err(error) => {
-                let failure = Failure { text: error.to_string(), advice: error.advice() };
-                let why = why(agent).await.unwrap_or_else(|| failure.into());
-                return Err(why).wrap_err("the shell can't attach to the session");
-            }
-        };
-        let (telling, notices) = mpsc::unbounded_channel();
-        let attached = Attached { session: session.clone(), events, notices };
+        let (mut all, mut sessions, mut tellings) = (Vec::new(), Vec::new(), Vec::new());
+        let mut at = 0;
+        while let Some(one) = held.get_mut(at) {
+            let (session, events) = match one.agent.session(host.clone(), one.limits).await {
+                Ok(opened) => opened,
+                Err(error) => {
+                    let failure = Failure { text: error.to_string(), advice: error.advice() };
+                    let why = why(&mut one.agent).await.unwrap_or_else(|| failure.into());
+                    if held.len() == 1 {
+                        return Err(why).wrap_err("the shell can't attach to the session");
+                    }
+                    // The others go on without it.
+                    let gone = held.remove(at);
+                    eprintln!("'{}' is not here any more: {why}", gone.name);
+                    continue;
+                }
+            };
+            let (telling, notices) = mpsc::unbounded_channel();
+            sessions.push(session.clone());
+            tellings.push(telling);
+            all.push(Attached { name: one.name.clone(), session, events, notices });
+            at += 1;
+        }
+        let telling =
+            join_all(held.iter_mut().zip(&tellings).map(|(one, telling)| tell(&mut one.agent, telling)));
         let end = tokio::select! {
-            end = shell(attached) => end,
-            never = tell(agent, &telling) => match never {},
+            end = shell(all) => Some(end),
+            // None of them ends.
+            _ = telling => None,
         };
-        // A pool that is gone already has nothing to close.
-        let _ = tokio::time::timeout(CLOSED, session.close()).await;
-        if let End::Left(code) = end? {
+        for session in &sessions {
+            // A pool that is gone already has nothing to close.
+            let _ = tokio::time::timeout(CLOSED, session.close()).await;
+        }
+        if let Some(End::Left(code)) = end.transpose()? {
             return Ok(code);
         }
     }

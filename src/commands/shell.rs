@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use super::connect::Context;
 use super::powershell::{self, Sessions};
 use super::session;
-use crate::profile::{Connections, Profile};
+use crate::profile::Connections;
 use crate::shell::Attached;
 use crate::shell::console::{self, Console};
 use crate::shell::pwsh::arguments::Arguments;
@@ -29,8 +29,8 @@ pub async fn run(
             powershell::run(context, sessions, shell, arguments).await
         }
         Choice::Console => {
-            let profile = alone(connections)?;
-            if let Some(service) = profile.service {
+            for profile in &connections.profiles {
+                let Some(service) = profile.service else { continue };
                 let help = "install PowerShell (https://aka.ms/powershell)";
                 return Err(miette::miette!(
                     help = help,
@@ -45,30 +45,12 @@ pub async fn run(
                     "the console takes no arguments, and '{extra}' is one"
                 ));
             }
-            let console = Console::new(&context.folders, &profile);
+            let console = Console::new(&context.folders, &connections);
             let host = console.host();
-            session::run(context, profile, secret, host, async |attached: Attached| {
+            session::run(context, connections, secret, host, async |attached: Vec<Attached>| {
                 console::run(&console, attached).await
             })
             .await
         }
     }
-}
-
-/// The console has one session.
-fn alone(connections: Connections) -> miette::Result<Profile> {
-    connections.alone().map_err(|several| {
-        let each: Vec<_> =
-            several.names().iter().map(|name| format!("`lyncsh {name} --shell console`")).collect();
-        let help = format!(
-            "open one of them ({}), or install PowerShell (https://aka.ms/powershell), which has all at once",
-            each.join(", ")
-        );
-        miette::miette!(
-            help = help,
-            "'{}' is several connections ({}), and the console has one",
-            several.name,
-            several.names().join(", ")
-        )
-    })
 }

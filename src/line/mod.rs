@@ -21,7 +21,7 @@ pub use nested::{Loop, fold, nested, repeated};
 pub use parse::parse;
 pub use plan::{Fate, Local, Plan, Streams, plan};
 pub use printer::Printer;
-pub use stage::{File, Place, local_cmdlets};
+pub use stage::{File, Place, is_local, local_cmdlets, remote_name};
 pub use syntax::{Arg, CommandLine, Element, Expr, Statement, SyntaxError};
 pub use views::Views;
 

@@ -134,6 +134,11 @@ pub fn local_name(name: &str) -> Option<&'static str> {
     NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, name)| *name)
 }
 
+/// Whether a command of this name runs here.
+pub fn is_local(name: &str) -> bool {
+    local_name(name).is_some()
+}
+
 /// The cmdlets that run here, by their whole names.
 pub fn local_cmdlets() -> impl Iterator<Item = &'static str> {
     NAMES.iter().filter(|(known, name)| known.eq_ignore_ascii_case(name)).map(|(_, name)| *name)

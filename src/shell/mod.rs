@@ -11,6 +11,8 @@ use crate::transport::session::Session;
 
 /// What a shell works with.
 pub struct Attached {
+    /// The profile's name.
+    pub name: String,
     /// A runspace pool on the agent's socket.
     pub session: Session,
     /// What is the pool's own and no pipeline's.

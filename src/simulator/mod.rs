@@ -1,12 +1,13 @@
 //! An endpoint on loopback that behaves as Lync Online's did: what `lyncsh demo` and the tests
-//! connect to. [`engine`] is the tenant and its cmdlets; the servers in front of it speak HTTP(S) and
-//! out-of-process framing.
+//! connect to. [`engine`] is the tenant and its cmdlets. In front of it, [`Server`] is discovery, the
+//! token service and WSMan over HTTP; [`stream`] is out-of-process framing over any byte stream.
 
 mod discovery;
 pub mod engine;
 mod pool;
 mod server;
 mod shell;
+pub mod stream;
 mod wsman;
 
 pub use server::{DOMAIN, Open, PASSWORD, Server, USER};

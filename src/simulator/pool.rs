@@ -15,7 +15,7 @@ use crate::psrp::host::{HostInfo, HostResponse};
 use crate::psrp::message::Message;
 use crate::psrp::pipeline::Pipeline;
 use crate::psrp::pool::{Protocol, version_table};
-use crate::psrp::record::PipelineState;
+use crate::psrp::record::{PipelineState, PoolState};
 use crate::psrp::server::{Event, ServerPool};
 
 /// Messages of one pipeline that wait to be fetched before the pipeline itself waits.
@@ -133,6 +133,33 @@ impl Pool {
 
     /// Has everybody look anew who waits for a change.
     pub fn wake(&self) {
+        self.0.changed.notify_waiters();
+    }
+
+    /// A message that waits, for whichever pipeline or for the pool; each one's in their order.
+    pub fn next_of_any(&self) -> Option<Message> {
+        let mut state = self.state();
+        let message = state.outboxes.values_mut().find_map(VecDeque::pop_front);
+        drop(state);
+        if message.is_some() {
+            self.0.changed.notify_waiters();
+        }
+        message
+    }
+
+    /// Whether a pipeline runs, waits for a runspace, or has yet to say its end.
+    pub fn is_running(&self, pipeline: Uuid) -> bool {
+        let state = self.state();
+        state.running.contains_key(&pipeline)
+            || state.outboxes.get(&pipeline).is_some_and(|outbox| !outbox.is_empty())
+    }
+
+    /// Tells the client that the pool is closed.
+    pub fn closed(&self) {
+        let mut state = self.state();
+        state.server.pool_state(PoolState::Closed, None);
+        state.flush();
+        drop(state);
         self.0.changed.notify_waiters();
     }
 

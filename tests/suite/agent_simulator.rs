@@ -246,7 +246,8 @@ async fn a_session_that_the_server_has_disconnected_goes_on_with_what_runs_in_it
     let running = shell.invoke(&Pipeline::new(vec![wait])).await.unwrap();
     until(&server, "a running command", |server| server.shells()[0].commands == 1).await;
     disconnect(&server).await;
-    assert!(completed(&output(running).await));
+    let events = output(running).await;
+    assert!(completed(&events), "{events:?}");
     assert!(completed(&tenant().await));
     assert_eq!(ids(), first, "it is the same session");
     drop(shell);

@@ -340,7 +340,8 @@ async fn work(runs: bool) -> i32 {
     let folders = Folders::find(Some(Path::new(&config))).unwrap();
     let profile = lyncsh::profile::load(&folders, "work").unwrap();
     let context = Context { folders, verbosity: 0, program: env!("CARGO_BIN_EXE_lyncsh").into() };
-    let code = session::run(&context, profile, None, host(), async |mut attached| {
+    let code = session::run(&context, profile.into(), None, host(), async |mut all| {
+        let mut attached = all.remove(0);
         let mut running = None;
         if runs {
             let mut pipeline = attached.session.invoke(&waiting()).await.unwrap();

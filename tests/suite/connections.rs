@@ -1,5 +1,7 @@
 //! Several connections in one profile: one session each, in one shell.
 
+use std::io::Write as _;
+use std::process::Stdio;
 use std::time::Instant;
 
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
@@ -114,6 +116,55 @@ async fn where_all_fail_there_is_no_shell_and_each_is_named() {
     assert_eq!(two.sessions(), (0, 0));
 }
 
+/// Lines for the console, and what it answers.
+fn console(two: &Two, lines: &str) -> (i32, String, String) {
+    let mut command = two.world.lyncsh(&["work", "--shell", "console"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_has_the_cmdlets_of_both_and_a_prefix_tells_whose() {
+    let two = Two::start().await;
+    let lines = "Set-OtCsUser kenmyer -EnterpriseVoiceEnabled $true\n\
+                 (Get-CsOnlineUser kenmyer).EnterpriseVoiceEnabled\n\
+                 (Get-OtCsOnlineUser kenmyer).EnterpriseVoiceEnabled\n\
+                 Get-OtCsOnlineUser | Select-Object -First 1 | ConvertTo-Json -Compress\n\
+                 $who = (Get-CsOnlineUser kenmyer).Identity; Get-OtCsOnlineUser $who | ft DisplayName\n\
+                 (Get-Module).Name\n";
+    let (code, out, err) = console(&two, lines);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    let first: Vec<&str> = out.lines().take(2).collect();
+    assert_eq!(first, ["False", "True"], "{out}");
+    assert!(out.contains("Ken Myer") && out.contains("lyncsh-lync\nlyncsh-other"), "{out}");
+    two.wait_removed();
+
+    let (code, _, err) = console(&two, "Get-CsOnlineUser | Set-OtCsUser -EnterpriseVoiceEnabled $true\n");
+    assert_eq!(code, 1);
+    assert!(err.contains("'Set-OtCsUser' runs on 'other', and what comes before it on 'lync'"), "{err}");
+    let (code, _, err) = console(&two, "Get-NoSuchThing\n");
+    assert!(code == 1 && err.contains("Get-NoSuchThing"), "{err}");
+    two.wait_removed();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_goes_on_with_the_connections_that_are_here() {
+    let two = Two::start().await;
+    two.profile("lync", &two.lync, "wrong", "");
+    let (code, out, err) = console(&two, "(Get-OtCsTenant).DisplayName\n");
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("'lync' is not here: ") && out.contains("Litware"), "{out}{err}");
+    two.profile("other", &two.other, "wrong", "prefix = \"Ot\"");
+    let (code, out, err) = console(&two, "(Get-OtCsTenant).DisplayName\n");
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("none of the connections of 'work' is here"), "{err}");
+    two.wait_removed();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_knows_such_a_profile() {
     let two = Two::start().await;
@@ -126,10 +177,6 @@ async fn every_command_knows_such_a_profile() {
     assert!(out.contains("connections     lync, other"), "{out}");
     let (code, out, _) = two.world.run(&["hook", "print", "work", "--eager"]);
     assert_eq!((code, out.matches("Import-Module").count()), (0, 2), "{out}");
-    let (code, _, err) = two.world.run(&["work", "--shell", "console"]);
-    assert_eq!(code, 1);
-    assert!(err.contains("is several connections (lync, other)"), "{err}");
-    assert!(err.contains("lyncsh lync --shell console"), "{err}");
     let (code, _, err) = two.world.run(&["attach", "work", "--socket"]);
     assert!(code == 1 && err.contains("this is for one; name one of them"), "{err}");
 

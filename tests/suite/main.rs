@@ -27,6 +27,7 @@ mod pwsh_module;
 mod service;
 mod shortcut;
 mod simulator;
+mod simulator_stream;
 mod slots_terminal;
 mod stand_in;
 mod stream;

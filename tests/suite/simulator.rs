@@ -64,7 +64,7 @@ async fn pypsrp_opens_pools_runs_cmdlets_and_meets_the_quota() {
     no_shell_is_left(&server).await;
 }
 
-fn host() -> HostInfo {
+pub fn host() -> HostInfo {
     let size = (100, 40);
     HostInfo {
         window: size,
@@ -76,7 +76,7 @@ fn host() -> HostInfo {
     }
 }
 
-fn pipeline(names: &[&str]) -> Pipeline {
+pub fn pipeline(names: &[&str]) -> Pipeline {
     let command = |name: &&str| Cmd {
         name: (*name).into(),
         is_script: false,

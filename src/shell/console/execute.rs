@@ -1,11 +1,10 @@
 //! Runs one line: each statement's leading commands on the endpoint, the rest here.
 
-use super::catalogue::Catalogue;
 use super::interrupts::Interrupts;
+use super::links::{Link, Links};
 use super::terminal::{Terminal, Tone};
-use crate::line::{self, Element, Expr, Loop, Place, Printer, Statement, Variables};
+use crate::line::{self, Element, Expr, Loop, Place, Printer, Statement, Variables, Views};
 use crate::psrp::clixml::Value;
-use crate::transport::session::Session;
 
 /// How a line ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,12 +19,10 @@ pub enum Ended {
     Lost,
 }
 
-/// One person's lines on one session.
+/// One person's lines, on the sessions that they are for.
 pub struct Executor {
-    pub(super) session: Session,
+    links: Links,
     pub(super) terminal: Terminal,
-    catalogue: Catalogue,
-    profile: String,
     variables: Variables,
     pub(super) interrupts: Interrupts,
 }
@@ -66,16 +63,8 @@ impl Sink {
 }
 
 impl Executor {
-    pub fn new(session: Session, terminal: Terminal, catalogue: Catalogue, profile: &str) -> Self {
-        let profile = profile.to_owned();
-        Self {
-            session,
-            terminal,
-            catalogue,
-            profile,
-            variables: Variables::default(),
-            interrupts: Interrupts::catch(),
-        }
+    pub fn new(links: Links, terminal: Terminal) -> Self {
+        Self { links, terminal, variables: Variables::default(), interrupts: Interrupts::catch() }
     }
 
     /// [`Executor::run`] at a prompt: a Ctrl-C that the line before it no longer saw is not meant for it.
@@ -122,7 +111,7 @@ impl Executor {
     }
 
     fn screen(&self) -> Sink {
-        Sink::Screen(Printer::new(self.width(), self.catalogue.views()))
+        Sink::Screen(Printer::new(self.width(), Views::default()))
     }
 
     fn width(&self) -> usize {
@@ -168,8 +157,16 @@ impl Executor {
         {
             statement.pipeline[0] = Element::Expression(self.modules());
         }
+        let commands = statement.pipeline.iter_mut().filter_map(|element| match element {
+            Element::Command(command) => Some(command),
+            _ => None,
+        });
+        let link = match self.links.route(commands) {
+            Ok(at) => self.links.all()[at].clone(),
+            Err(error) => return (self.failed(&error.to_string()), false),
+        };
         let to_screen = matches!(sink, Sink::Screen(_));
-        let views = self.catalogue.views();
+        let views = link.catalogue.views();
         let place = Place {
             variables: &self.variables,
             views: &views,
@@ -181,12 +178,12 @@ impl Executor {
             Err(error) => return (self.failed(&error.to_string()), false),
         };
         if to_screen && !plan.is_drawn_there() {
-            self.catalogue.learn_views(&self.session).await;
+            link.catalogue.learn_views(&link.session).await;
             if let Sink::Screen(printer) = sink {
-                printer.learn(self.catalogue.views());
+                printer.learn(link.catalogue.views());
             }
         }
-        (self.carry_out(plan, sink).await, true)
+        (self.carry_out(&link.session, plan, sink).await, true)
     }
 
     /// Runs statements for each object, each after the one before it.
@@ -264,14 +261,17 @@ impl Executor {
         }
     }
 
-    /// The one module there is, in Get-Module's place.
+    /// The modules that a PowerShell would have, in Get-Module's place.
     fn modules(&self) -> Expr {
-        let commands: Vec<Value> = self.catalogue.names().into_iter().map(Value::String).collect();
-        Expr::Literal(Value::custom_object([
-            ("ModuleType", Value::from("Script")),
-            ("Version", env!("CARGO_PKG_VERSION").into()),
-            ("Name", format!("lyncsh-{}", self.profile).into()),
-            ("ExportedCommands", Value::array(commands)),
-        ]))
+        let module = |link: &Link| {
+            let commands: Vec<Value> = link.catalogue.names().into_iter().map(Value::String).collect();
+            Value::custom_object([
+                ("ModuleType", Value::from("Script")),
+                ("Version", env!("CARGO_PKG_VERSION").into()),
+                ("Name", format!("lyncsh-{}", link.name).into()),
+                ("ExportedCommands", Value::array(commands)),
+            ])
+        };
+        Expr::Literal(Sink::Kept(self.links.all().iter().map(module).collect()).value())
     }
 }

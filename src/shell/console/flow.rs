@@ -10,13 +10,13 @@ use crate::psrp::host::HostMethod;
 use crate::psrp::pipeline::Pipeline;
 use crate::psrp::record::{ErrorRecord, PipelineState};
 use crate::transport::Error;
-use crate::transport::session::Running;
+use crate::transport::session::{Running, Session};
 
 /// Lines for files that streams were redirected to, in the order they came.
 type Diverted = Vec<(line::File, Vec<String>)>;
 
 impl Executor {
-    pub(super) async fn carry_out(&mut self, mut plan: Plan, sink: &mut Sink) -> Ended {
+    pub(super) async fn carry_out(&mut self, session: &Session, mut plan: Plan, sink: &mut Sink) -> Ended {
         let mut ended = Ended::Succeeded;
         let mut diverted = Diverted::new();
         let mut input = std::mem::take(&mut plan.input);
@@ -29,7 +29,7 @@ impl Executor {
         }
         if let Some(mut pipeline) = plan.remote.take() {
             pipeline.host = Some(super::host_info(&self.terminal));
-            ended = match self.session.invoke(&pipeline).await {
+            ended = match session.invoke(&pipeline).await {
                 Ok(running) => match feed(&running, &pipeline, input).await {
                     Ok(()) => self.follow(running, &mut plan, sink, &mut diverted).await,
                     Err(error) => self.failed(&error.to_string()),

@@ -8,6 +8,7 @@ mod flow;
 mod history;
 mod host;
 mod interrupts;
+mod links;
 mod progress;
 mod terminal;
 
@@ -18,33 +19,57 @@ use std::sync::{Arc, Mutex};
 use catalogue::Catalogue;
 use editor::{Editor, Turn};
 use execute::{Ended, Executor};
+use links::{Link, Links};
 use terminal::{Answer, Terminal, Tone};
 
 use crate::folders::Folders;
 use crate::line::complete::What;
-use crate::profile::Profile;
+use crate::profile::{Connections, Profile};
 use crate::psrp::client::Event;
 use crate::psrp::host::HostInfo;
 use crate::psrp::record::PoolState;
 use crate::shell::{Attached, End};
-use crate::transport::session::Session;
 
 /// What outlives one session: the terminal, the names that completion knows, the history's place.
 pub struct Console {
-    profile: String,
+    title: String,
     terminal: Terminal,
-    catalogue: Catalogue,
+    parts: Vec<Part>,
     history: Option<PathBuf>,
 }
 
+/// What is known of one connection.
+struct Part {
+    profile: String,
+    prefix: Option<String>,
+    catalogue: Catalogue,
+}
+
 impl Console {
-    pub fn new(folders: &Folders, profile: &Profile) -> Self {
-        Self {
+    pub fn new(folders: &Folders, connections: &Connections) -> Self {
+        // One connection alone has no names to tell apart.
+        let several = connections.profiles.len() > 1;
+        let part = |profile: &Profile| Part {
             profile: profile.name.clone(),
-            terminal: Terminal::new(),
+            prefix: profile.import.prefix.clone().filter(|_| several),
             catalogue: Catalogue::load(Some(cached(folders, profile))),
-            history: Some(folders.state.join("history").join(format!("{}.txt", profile.name))),
+        };
+        Self {
+            title: connections.name.clone(),
+            terminal: Terminal::new(),
+            parts: connections.profiles.iter().map(part).collect(),
+            history: Some(folders.state.join("history").join(format!("{}.txt", connections.name))),
         }
+    }
+
+    fn link(&self, attached: &Attached) -> Option<Link> {
+        let part = self.parts.iter().find(|part| part.profile == attached.name)?;
+        Some(Link {
+            name: part.profile.clone(),
+            prefix: part.prefix.clone(),
+            session: attached.session.clone(),
+            catalogue: part.catalogue.clone(),
+        })
     }
 
     /// Removes the names that are kept for completion.
@@ -97,74 +122,72 @@ fn cache_key(profile: &Profile) -> String {
     format!("{}-{}", profile.name, name.chars().take(120).collect::<String>())
 }
 
-/// Reads lines and runs them until the person leaves or the session is gone.
-pub async fn run(console: &Console, attached: Attached) -> miette::Result<End> {
-    let Attached { session, mut events, mut notices } = attached;
-    let Console { terminal, catalogue, .. } = console;
-    let refreshing = if catalogue.is_empty() {
-        first_names(console, &session).await;
-        None
-    } else if terminal.interactive {
-        // What the cache says may have changed since: asked while the person begins to type.
-        let (catalogue, session) = (catalogue.clone(), session.clone());
-        Some(tokio::spawn(async move {
-            if let Err(error) = catalogue.refresh(&session).await {
-                tracing::debug!(%error, "the cached names were not compared");
-            }
-        }))
-    } else {
-        None
-    };
-    let broken = Arc::new(AtomicBool::new(false));
-    let told = terminal.clone();
-    let flag = broken.clone();
-    // What comes while the person types or a pipeline runs.
-    let watch = tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                notice = notices.recv() => match notice {
-                    Some(text) => told.toned(Tone::Warning, &text),
-                    None => return,
-                },
-                event = events.recv() => match event {
-                    Some(Event::PoolState(PoolState::Closed | PoolState::Broken, _)) | None => {
-                        flag.store(true, Ordering::SeqCst);
-                        break;
-                    }
-                    Some(Event::PoolHostCall(call)) => {
-                        let _ = host::handle(&told, &call).await;
-                    }
-                    Some(_) => {}
-                },
-            }
+/// Reads lines and runs them until the person leaves or a session is gone.
+pub async fn run(console: &Console, attached: Vec<Attached>) -> miette::Result<End> {
+    let terminal = &console.terminal;
+    let links = attached.iter().filter_map(|one| console.link(one)).collect();
+    let links = Links::new(links).ok_or_else(|| miette::miette!("the console has no session"))?;
+    let mut beside = tokio::task::JoinSet::new();
+    for link in links.all() {
+        if link.catalogue.is_empty() {
+            first_names(terminal, link).await;
+        } else if terminal.interactive {
+            // What the cache says may have changed since: asked while the person begins to type.
+            let link = link.clone();
+            beside.spawn(async move {
+                if let Err(error) = link.catalogue.refresh(&link.session).await {
+                    tracing::debug!(%error, "the cached names were not compared");
+                }
+            });
         }
-        while let Some(text) = notices.recv().await {
-            told.toned(Tone::Warning, &text);
-        }
-    });
-    let mut executor = Executor::new(session.clone(), terminal.clone(), catalogue.clone(), &console.profile);
-    let end = if terminal.interactive {
-        typed(console, &session, &mut executor, broken).await
-    } else {
-        piped(terminal, &mut executor, &broken).await
-    };
-    watch.abort();
-    if let Some(refreshing) = refreshing {
-        refreshing.abort();
     }
-    end
+    let broken = Arc::new(AtomicBool::new(false));
+    for one in attached {
+        beside.spawn(watch(one, terminal.clone(), broken.clone()));
+    }
+    let mut executor = Executor::new(links.clone(), terminal.clone());
+    // What still runs beside ends with the console.
+    match terminal.interactive {
+        true => typed(console, links, &mut executor, broken).await,
+        false => piped(terminal, &mut executor, &broken).await,
+    }
+}
+
+/// Shows what comes while the person types or a pipeline runs.
+async fn watch(attached: Attached, terminal: Terminal, broken: Arc<AtomicBool>) {
+    let Attached { mut events, mut notices, .. } = attached;
+    loop {
+        tokio::select! {
+            notice = notices.recv() => match notice {
+                Some(text) => terminal.toned(Tone::Warning, &text),
+                None => return,
+            },
+            event = events.recv() => match event {
+                Some(Event::PoolState(PoolState::Closed | PoolState::Broken, _)) | None => {
+                    broken.store(true, Ordering::SeqCst);
+                    break;
+                }
+                Some(Event::PoolHostCall(call)) => {
+                    let _ = host::handle(&terminal, &call).await;
+                }
+                Some(_) => {}
+            },
+        }
+    }
+    while let Some(text) = notices.recv().await {
+        terminal.toned(Tone::Warning, &text);
+    }
 }
 
 /// The names, where no cache has them. Ctrl-C does without.
-async fn first_names(console: &Console, session: &Session) {
-    let Console { terminal, catalogue, .. } = console;
+async fn first_names(terminal: &Terminal, link: &Link) {
     let asked = tokio::select! {
-        asked = catalogue.refresh(session) => asked.map_err(|error| error.to_string()),
+        asked = link.catalogue.refresh(&link.session) => asked.map_err(|error| error.to_string()),
         _ = tokio::signal::ctrl_c() => Err("it was interrupted".into()),
     };
     match asked {
         Ok(count) if terminal.interactive => {
-            terminal.line(&format!("{count} commands of '{}' are here.", console.profile));
+            terminal.line(&format!("{count} commands of '{}' are here.", link.name));
         }
         Ok(_) => {}
         Err(error) => {
@@ -176,16 +199,16 @@ async fn first_names(console: &Console, session: &Session) {
 /// A person at a terminal.
 async fn typed(
     console: &Console,
-    session: &Session,
+    links: Links,
     executor: &mut Executor,
     broken: Arc<AtomicBool>,
 ) -> miette::Result<End> {
-    let completer = completer(console.catalogue.clone(), session.clone(), tokio::runtime::Handle::current());
+    let completer = completer(links, tokio::runtime::Handle::current());
     if let Some(folder) = console.history.as_deref().and_then(std::path::Path::parent) {
         // Without it the history lasts as long as the console.
         let _ = std::fs::create_dir_all(folder);
     }
-    let editor = Editor::new(&console.profile, console.history.clone(), completer, broken.clone());
+    let editor = Editor::new(&console.title, console.history.clone(), completer, broken.clone());
     let editor =
         Arc::new(Mutex::new(editor.map_err(|error| miette::miette!("the terminal can't be used: {error}"))?));
     loop {
@@ -254,8 +277,7 @@ async fn piped(terminal: &Terminal, executor: &mut Executor, broken: &AtomicBool
 
 /// Candidates for the editor, which asks from a thread of its own.
 fn completer(
-    catalogue: Catalogue,
-    session: Session,
+    links: Links,
     runtime: tokio::runtime::Handle,
 ) -> impl FnMut(&str, usize) -> (std::ops::Range<usize>, Vec<String>) + Send + 'static {
     move |text, cursor| {
@@ -265,20 +287,22 @@ fn completer(
         };
         let candidates = match &found.what {
             What::Command(prefix) => {
-                let mut names = catalogue.names();
+                let mut names = links.names();
                 names.extend(crate::line::local_cmdlets().map(str::to_owned));
                 names.sort_by_key(|name| name.to_lowercase());
                 names.dedup_by(|a, b| a.eq_ignore_ascii_case(b));
                 names.retain(|name| begins(prefix, name));
                 names
             }
-            What::Parameter { command, prefix } => runtime
-                .block_on(catalogue.parameters(&session, command))
-                .unwrap_or_default()
-                .into_iter()
-                .filter(|name| begins(prefix, name))
-                .map(|name| format!("-{name}"))
-                .collect(),
+            What::Parameter { command, prefix } => match links.owner(command) {
+                None => Vec::new(),
+                Some((at, command)) => {
+                    let link = &links.all()[at];
+                    let known = runtime.block_on(link.catalogue.parameters(&link.session, &command));
+                    let known = known.unwrap_or_default().into_iter();
+                    known.filter(|name| begins(prefix, name)).map(|name| format!("-{name}")).collect()
+                }
+            },
             What::Nothing => Vec::new(),
         };
         (found.span, candidates)

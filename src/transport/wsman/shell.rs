@@ -24,6 +24,9 @@ const RECEIVE_GRACE: Duration = Duration::from_secs(30);
 const OUTAGE: Duration = Duration::from_secs(15);
 /// The wait before such a request is tried anew.
 const AGAIN: Duration = Duration::from_millis(500);
+/// How often one request may find the session disconnected: a Receive waits for a minute, in which
+/// that can happen more than once.
+const RECONNECTIONS: u32 = 5;
 /// Room in an envelope for what varies from request to request: the command's name, numbers.
 const MARGIN: usize = 2_048;
 /// A fragment's header (MS-PSRP 2.2.4).
@@ -238,20 +241,27 @@ impl Shell {
         step: &'static str,
         limit: Duration,
     ) -> Result<Response, Error> {
-        let first = self.answered_once(&envelope, step, limit).await;
-        let Err(Error::Fault(fault)) = &first else { return first };
-        if !fault.is_disconnected() || matches!(envelope.request, Request::Delete) {
-            return first;
+        let mut tries = 0;
+        loop {
+            let result = self.answered_once(&envelope, step, limit).await;
+            let fault = match &result {
+                Err(Error::Fault(fault)) if fault.is_disconnected() => fault,
+                _ => return result,
+            };
+            if tries >= RECONNECTIONS || matches!(envelope.request, Request::Delete) {
+                return result;
+            }
+            tracing::debug!("the session is reconnected: {}", fault.text);
+            if let Err(error) = self.reconnect(command_of(&envelope.request)).await {
+                tracing::debug!("the session can't be reconnected: {error}");
+                return result;
+            }
+            self.reconnections.fetch_add(1, Ordering::Relaxed);
+            // One that does not stay is not worth a busy loop.
+            tokio::time::sleep(AGAIN * tries).await;
+            tries += 1;
+            envelope.header.message_id = format!("uuid:{}", capitals(Uuid::new_v4()));
         }
-        tracing::debug!("the session is reconnected: {}", fault.text);
-        let command = command_of(&envelope.request);
-        if let Err(error) = self.reconnect(command).await {
-            tracing::debug!("the session can't be reconnected: {error}");
-            return first;
-        }
-        self.reconnections.fetch_add(1, Ordering::Relaxed);
-        envelope.header.message_id = format!("uuid:{}", capitals(Uuid::new_v4()));
-        self.answered_once(&envelope, step, limit).await
     }
 
     /// Brings back the shell, which is no error where it is there, and then the command.
