@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
+use lyncsh::net::Trust;
 use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::clixml::Value;
 use lyncsh::psrp::host::HostInfo;
@@ -102,6 +103,7 @@ async fn lyncsh_asks_for_the_tenant_and_leaves_no_shell() {
         configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell".into(),
         authentication: Authentication::Basic { user: USER.into(), password: PASSWORD.into() },
         idle_timeout: None,
+        trust: Trust::default(),
         max_redirections: 3,
         limits: Limits::default(),
     };
@@ -142,6 +144,7 @@ async fn an_idle_session_ends() {
         configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell".into(),
         authentication: Authentication::Basic { user: USER.into(), password: PASSWORD.into() },
         idle_timeout: None,
+        trust: Trust::default(),
         max_redirections: 3,
         limits: Limits::default(),
     };
