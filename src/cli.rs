@@ -204,6 +204,9 @@ pub struct Demo {
     /// Leave a session past the quota without an answer, as the service did
     #[arg(long)]
     pub hang: bool,
+    /// Speak TLS, with a certificate whose authority's file the JSON line names as `ca`
+    #[arg(long)]
+    pub tls: bool,
 }
 
 /// The words that are commands: no profile can be named so.

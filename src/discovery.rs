@@ -8,7 +8,7 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 use url::Url;
 
-use crate::net::{innermost, refused_certificate, sources};
+use crate::net::{Trust, innermost, refused_certificate, sources};
 use crate::profile::{Authentication, Profile, is_loopback};
 use crate::step::{Report, Step};
 
@@ -56,7 +56,7 @@ enum Missing {
 }
 
 /// The connection URI of a profile: the one it names, or the discovered one.
-pub async fn endpoint(profile: &Profile, report: &Report) -> Result<Url, DiscoveryError> {
+pub async fn endpoint(profile: &Profile, trust: &Trust, report: &Report) -> Result<Url, DiscoveryError> {
     let _ = report.send(Step::DeterminingDomain);
     if let Some(domain) = &profile.domain {
         let _ = report.send(Step::AdminDomain { domain: domain.clone() });
@@ -64,16 +64,16 @@ pub async fn endpoint(profile: &Profile, report: &Report) -> Result<Url, Discove
     let _ = report.send(Step::DiscoveringEndpoint);
     let uri = match &profile.uri {
         Some(uri) => uri.clone(),
-        None => discover(profile).await?,
+        None => discover(profile, trust).await?,
     };
     let _ = report.send(Step::TargetUri { uri: uri.to_string() });
     Ok(uri)
 }
 
-async fn discover(profile: &Profile) -> Result<Url, DiscoveryError> {
+async fn discover(profile: &Profile, trust: &Trust) -> Result<Url, DiscoveryError> {
     let domain = profile.domain.as_deref().ok_or(DiscoveryError::NoDomain)?;
     let limit = profile.limits.discovery;
-    let client = client(profile)
+    let client = client(profile, trust)
         .map_err(|error| DiscoveryError::NotFound { domain: domain.to_owned(), reason: innermost(&error) })?;
     let walk = async {
         let mut last = None;
@@ -101,8 +101,9 @@ fn token_flavour(mut uri: Url) -> Url {
     uri
 }
 
-fn client(profile: &Profile) -> reqwest::Result<reqwest::Client> {
-    let mut builder = reqwest::Client::builder()
+fn client(profile: &Profile, trust: &Trust) -> reqwest::Result<reqwest::Client> {
+    let mut builder = trust
+        .client()
         .connect_timeout(profile.limits.connect)
         .redirect(reqwest::redirect::Policy::limited(5));
     if profile.discovery.as_ref().is_some_and(is_loopback) {

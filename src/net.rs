@@ -1,4 +1,8 @@
-//! What a failure of the HTTP client means.
+//! What all HTTP clients here share: whom they trust, and what their failures mean.
+
+mod trust;
+
+pub use trust::{Trust, TrustError};
 
 /// Why a certificate is refused that is good for somebody else.
 pub const OTHER_NAME: &str = "it is for another name";

@@ -10,6 +10,7 @@ use url::Url;
 use super::control::Failure;
 use crate::credential::{self, CredentialError, token};
 use crate::discovery::{self, DiscoveryError};
+use crate::net::{Trust, TrustError};
 use crate::profile::{Authentication, Profile};
 use crate::step::{Report, Step};
 use crate::transport;
@@ -31,6 +32,8 @@ pub struct Access {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error(transparent)]
     Discovery(#[from] DiscoveryError),
     #[error(transparent)]
     Credential(#[from] CredentialError),
@@ -51,6 +54,7 @@ impl ConnectError {
     pub fn failure(&self) -> Failure {
         let help = |error: &dyn miette::Diagnostic| error.help().map(|help| help.to_string());
         let advice = match self {
+            Self::Trust(error) => help(error),
             Self::Discovery(error) => help(error),
             Self::Credential(error) => help(error),
             Self::Token(error) => help(error),
@@ -99,7 +103,7 @@ impl Access {
 
     /// Goes all the way to an endpoint that a session can be opened on.
     pub async fn endpoint(&mut self, report: &Report) -> Result<Endpoint, ConnectError> {
-        let uri = discovery::endpoint(&self.profile, report).await?;
+        let uri = discovery::endpoint(&self.profile, &trust(&self.profile).await?, report).await?;
         let configuration = self.profile.configuration.clone();
         self.at(uri, configuration, report).await
     }
@@ -116,11 +120,12 @@ impl Access {
         }
         let profile = self.profile.clone();
         let user = profile.user.clone().ok_or(ConnectError::NoUser)?;
+        let trust = trust(&profile).await?;
         let password = self.fetch().await?;
         let authentication = match profile.authentication {
             Authentication::Token => {
                 let _ = report.send(Step::RequestingToken);
-                let token = token::acquire(&uri, &user, &password, profile.limits.token).await?;
+                let token = token::acquire(&uri, &user, &password, &trust, profile.limits.token).await?;
                 let _ = report.send(Step::TokenReceived);
                 wsman::Authentication::Bearer { user, token }
             }
@@ -130,11 +135,20 @@ impl Access {
             uri,
             configuration,
             authentication,
+            trust,
             // Without the keep-alive the person wants the endpoint's own rule. A session that is kept
             // without a shell is idle for that long.
             idle_timeout: profile.idle_timeout.or(profile.keep_alive.then_some(SHORTEST_IDLE + profile.keep)),
             max_redirections: MAX_REDIRECTIONS,
             limits: profile.limits,
         })
+    }
+}
+
+/// Whom a profile has its endpoint's certificate from.
+pub async fn trust(profile: &Profile) -> Result<Trust, TrustError> {
+    match &profile.ca {
+        Some(path) => Trust::read(path).await,
+        None => Ok(Trust::default()),
     }
 }

@@ -1,6 +1,7 @@
 //! `lyncsh demo`: the whole of it on an embedded endpoint.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use miette::{Context as _, IntoDiagnostic as _};
@@ -21,6 +22,8 @@ struct Written<'a> {
     kind: &'a str,
     user: &'a str,
     discovery: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca: Option<&'a Path>,
     credential: &'a str,
 }
 
@@ -34,6 +37,7 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
         idle_timeout: demo.idle_timeout,
         fixtures: demo.fixtures,
         hang: demo.hang,
+        tls: demo.tls,
         ..Options::default()
     };
     if demo.stdio {
@@ -48,8 +52,13 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
     let folder =
         tempfile::tempdir().into_diagnostic().wrap_err("there is no folder for the demo's profile")?;
     let folders = Folders::find(Some(folder.path())).into_diagnostic()?;
-    let written =
-        Written { kind: "lync-online", user: USER, discovery: &server.discovery, credential: "prompt" };
+    let written = Written {
+        kind: "lync-online",
+        user: USER,
+        discovery: &server.discovery,
+        ca: server.ca(),
+        credential: "prompt",
+    };
     let text = toml::to_string(&written).into_diagnostic()?;
     // The agent reads the profile as well.
     std::fs::create_dir_all(folders.profiles())
@@ -76,13 +85,16 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
 /// One line of JSON says where the endpoint is, and it serves until it is ended.
 async fn serve(server: &Server) -> miette::Result<ExitCode> {
     let mut endings = Endings::catch().into_diagnostic()?;
-    let ready = serde_json::json!({
+    let mut ready = serde_json::json!({
         "url": server.url,
         "discovery": server.discovery,
         "user": USER,
         "password": PASSWORD,
         "domain": DOMAIN,
     });
+    if let Some(ca) = server.ca() {
+        ready["ca"] = ca.to_string_lossy().into();
+    }
     let mut out = std::io::stdout();
     writeln!(out, "{ready}").and_then(|()| out.flush()).into_diagnostic()?;
     endings.next().await;

@@ -23,6 +23,7 @@ use super::connect::Context;
 use crate::agent::access::Access;
 use crate::agent::guard::Guard;
 use crate::agent::journal::Journal;
+use crate::net::Trust;
 use crate::platform::{self, Endings};
 use crate::profile::{self, Attach, Authentication, Profile};
 use crate::shell::pwsh::gate;
@@ -89,7 +90,7 @@ async fn say(profile: &Profile, secret: Option<&SecretString>) -> miette::Result
                 profile.name
             ));
         }
-        _ => Some(discovery::endpoint(profile, &report).await?),
+        _ => Some(discovery::endpoint(profile, &Trust::default(), &report).await?),
     };
     let line = Zeroizing::new(ascii(&serde_json::json!({
         "uri": uri,

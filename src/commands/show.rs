@@ -70,6 +70,7 @@ async fn one(profile: Profile, name: &str) -> Vec<(&'static str, Value)> {
         ("domain", profile.domain.into()),
         ("uri", profile.uri.map(String::from).into()),
         ("discovery", profile.discovery.map(String::from).into()),
+        ("ca", profile.ca.map(|ca| ca.display().to_string()).into()),
         ("configuration", profile.configuration.into()),
         (
             "authentication",

@@ -19,6 +19,8 @@ struct Report {
     agents: Vec<Status>,
     /// Agents that run and do not answer.
     silent: Vec<Silent>,
+    /// Sessions of shells' own, which no agent has.
+    own: Vec<Entry>,
     /// Sessions that dead owners have left.
     left: Vec<Entry>,
 }
@@ -30,7 +32,7 @@ struct Silent {
 }
 
 pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {
-    let mut report = Report { agents: Vec::new(), silent: Vec::new(), left: Vec::new() };
+    let mut report = Report { agents: Vec::new(), silent: Vec::new(), own: Vec::new(), left: Vec::new() };
     let names = Place::known(folders);
     let asked = names.iter().map(|name| ask::status(folders, name));
     for (name, answer) in names.iter().zip(futures_util::future::join_all(asked).await) {
@@ -40,6 +42,11 @@ pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {
             Err(error) => report.silent.push(Silent { profile: name.clone(), reason: error.to_string() }),
         }
     }
+    report.own = Journal::of(folders).live();
+    report.own.retain(|entry| {
+        let agent = report.agents.iter().any(|agent| agent.process == entry.process);
+        !agent && report.silent.iter().all(|silent| silent.profile != entry.profile)
+    });
     report.left = Journal::of(folders).orphans().into_iter().map(|kept| kept.entry.clone()).collect();
     if json {
         println!("{}", serde_json::to_string_pretty(&report).into_diagnostic()?);
@@ -51,7 +58,8 @@ pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {
 
 fn text(report: &Report) -> String {
     let mut text = String::new();
-    if report.agents.is_empty() && report.silent.is_empty() && report.left.is_empty() {
+    if report.agents.is_empty() && report.silent.is_empty() && report.own.is_empty() && report.left.is_empty()
+    {
         return "no session is open\n".to_owned();
     }
     for agent in &report.agents {
@@ -64,6 +72,12 @@ fn text(report: &Report) -> String {
             text,
             "{profile}: the agent does not answer ({reason}); `lyncsh stop {profile}` ends it"
         );
+    }
+    for Entry { profile, session, written, process, .. } in &report.own {
+        let open = rounded(written.elapsed().unwrap_or_default());
+        let endpoint = &session.endpoint;
+        let _ =
+            writeln!(text, "{profile}: a shell's own session, open for {open}, {endpoint} (guard {process})");
     }
     for entry in &report.left {
         let endpoint = &entry.session.endpoint;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::agent::ask::{self, Stopped};
+use crate::agent::journal::Journal;
 use crate::agent::place::Place;
 use crate::folders::Folders;
 use crate::profile;
@@ -15,6 +16,9 @@ pub async fn run(folders: &Folders, names: &[String], all: bool) -> miette::Resu
         match ask::stop(folders, &name).await {
             Ok(Stopped::Removed) => println!("'{name}': the session is removed"),
             Ok(Stopped::NotRunning) if all => {}
+            Ok(Stopped::NotRunning) if is_own(folders, &name) => {
+                println!("'{name}': the session is a shell's own, and goes when that shell is left");
+            }
             Ok(Stopped::NotRunning) => println!("'{name}' has no session"),
             Ok(Stopped::Left(reason)) => {
                 eprintln!("'{name}': the session may still be on the server: {reason}");
@@ -31,6 +35,11 @@ pub async fn run(folders: &Folders, names: &[String], all: bool) -> miette::Resu
         }
     }
     Ok(code)
+}
+
+/// Whether a shell has a session of this profile that no agent has.
+fn is_own(folders: &Folders, name: &str) -> bool {
+    Journal::of(folders).live().iter().any(|entry| entry.profile == name)
 }
 
 /// The connections' own names, where a profile is several. One that can't be read may have an agent.

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use crate::net::{innermost, refused_certificate};
+use crate::net::{Trust, innermost, refused_certificate};
 use crate::profile::is_loopback;
 
 /// Why there is no token.
@@ -61,6 +61,7 @@ pub async fn acquire(
     endpoint: &Url,
     user: &str,
     password: &SecretString,
+    trust: &Trust,
     limit: Duration,
 ) -> Result<SecretString, TokenError> {
     let shown = format!("{}{}", endpoint.origin().ascii_serialization(), endpoint.path());
@@ -73,7 +74,7 @@ pub async fn acquire(
         true => silent(format!("the token service {authority}")),
         false => TokenError::Unreachable { authority, reason: reason(&error) },
     };
-    let mut builder = reqwest::Client::builder().timeout(limit).redirect(reqwest::redirect::Policy::none());
+    let mut builder = trust.client().timeout(limit).redirect(reqwest::redirect::Policy::none());
     if is_loopback(endpoint) {
         builder = builder.no_proxy();
     }

@@ -37,6 +37,8 @@ pub struct Profile {
     pub uri: Option<Url>,
     /// `lync-online`: asked instead of `lyncdiscover.DOMAIN`.
     pub discovery: Option<Url>,
+    /// A PEM file of authorities that are trusted beside the system's.
+    pub ca: Option<PathBuf>,
     /// The configuration's name or resource URI.
     pub configuration: String,
     pub authentication: Authentication,

@@ -17,13 +17,14 @@ use super::{Attach, Authentication, CredentialSource, Limits, Profile, Service};
 pub use several::List;
 
 /// Every key that a profile may have.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "connections",
     "kind",
     "user",
     "domain",
     "uri",
     "discovery",
+    "ca",
     "configuration",
     "authentication",
     "credential",
@@ -174,6 +175,8 @@ impl<'a> Reader<'a> {
             user,
             uri,
             discovery,
+            // Beside the profile, where it is no whole path.
+            ca: self.text("ca").map(|ca| path.parent().unwrap_or(path).join(ca)),
             configuration: self.configuration(kind),
             authentication,
             credential,
@@ -218,6 +221,12 @@ impl<'a> Reader<'a> {
             self.mistake(
                 self.span("attach"),
                 "New-PSSession can't send a token: with attach = false authentication is \"basic\"",
+            );
+        }
+        if profile.import.attach != Attach::Agent && profile.ca.is_some() {
+            self.mistake(
+                self.span("ca"),
+                "New-PSSession trusts the system's authorities only: with attach as it is, add this one to them",
             );
         }
         for key in ["domain", "discovery"] {

@@ -4,6 +4,7 @@
 
 mod discovery;
 pub mod engine;
+mod http;
 mod pool;
 mod server;
 mod shell;
@@ -30,6 +31,8 @@ pub struct Options {
     pub fixtures: bool,
     /// A session past the quota hangs instead of failing.
     pub hang: bool,
+    /// HTTPS, with a certificate of an authority that is made at the start.
+    pub tls: bool,
     pub sessions_per_user: usize,
     pub sessions_per_tenant: usize,
 }
@@ -44,6 +47,7 @@ impl Default for Options {
             idle_timeout: Duration::from_secs(15 * 60),
             fixtures: false,
             hang: false,
+            tls: false,
             sessions_per_user: 3,
             sessions_per_tenant: 9,
         }

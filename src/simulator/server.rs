@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::engine::World;
+use super::http::{self, Tls};
 use super::shell::Shell;
 use super::{Options, discovery, wsman};
 
@@ -31,6 +33,8 @@ pub struct Server {
     pub url: String,
     /// What is asked instead of `lyncdiscover.DOMAIN`.
     pub discovery: String,
+    /// Whose certificate it shows, where it speaks TLS.
+    tls: Option<Tls>,
     endpoint: Arc<Endpoint>,
     stop: CancellationToken,
 }
@@ -69,7 +73,9 @@ impl Server {
     pub async fn start(options: Options) -> std::io::Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
         let listener = tokio::net::TcpListener::bind(address).await?;
-        let base = format!("http://{}", listener.local_addr()?);
+        let tls = options.tls.then(Tls::new).transpose()?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let base = format!("{scheme}://{}", listener.local_addr()?);
         let endpoint = Arc::new(Endpoint {
             base: base.clone(),
             world: World::new(&options),
@@ -79,10 +85,16 @@ impl Server {
             tokens: Mutex::default(),
         });
         let stop = CancellationToken::new();
-        tokio::spawn(serve(listener, router(endpoint.clone()), stop.clone()));
+        let acceptor = tls.as_ref().map(Tls::acceptor);
+        tokio::spawn(http::serve(listener, router(endpoint.clone()), acceptor, stop.clone()));
         tokio::spawn(reap(endpoint.clone(), stop.clone()));
         let url = format!("{base}{}", wsman::LIVE_ID);
-        Ok(Self { url, discovery: format!("{base}/"), endpoint, stop })
+        Ok(Self { url, discovery: format!("{base}/"), tls, endpoint, stop })
+    }
+
+    /// A PEM file with the authority that the certificate is from, where the endpoint speaks TLS.
+    pub fn ca(&self) -> Option<&Path> {
+        self.tls.as_ref().map(Tls::ca)
     }
 
     /// The shells that are open.
@@ -95,7 +107,7 @@ impl Server {
         self.endpoint.requests.load(Ordering::Relaxed)
     }
 
-    /// Ends the endpoint and every shell of it.
+    /// Ends the endpoint, every shell of it and every connection.
     pub fn shutdown(&self) {
         self.stop.cancel();
         for (_, shell) in self.endpoint.shells().drain() {
@@ -167,22 +179,6 @@ fn router(endpoint: Arc<Endpoint>) -> Router {
 
 fn requests(endpoint: &Endpoint) -> String {
     endpoint.requests.load(Ordering::Relaxed).to_string()
-}
-
-async fn serve(listener: tokio::net::TcpListener, router: Router, stop: CancellationToken) {
-    use axum::serve::ListenerExt as _;
-    let listener = listener.tap_io(|stream| {
-        // A long poll's answer is not to wait for an acknowledgement.
-        let _ = stream.set_nodelay(true);
-    });
-    tokio::select! {
-        served = axum::serve(listener, router) => {
-            if let Err(error) = served {
-                tracing::warn!(%error, "the endpoint ended");
-            }
-        }
-        () = stop.cancelled() => {}
-    }
 }
 
 /// Removes shells that were idle for too long.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lyncsh::net::Trust;
 use lyncsh::psrp::client::{ClientPool, PipelineEvent};
 use lyncsh::psrp::host::HostInfo;
 use lyncsh::psrp::pipeline::{Argument, Command as PsCommand, Pipeline};
@@ -145,6 +146,7 @@ async fn own(profile: &str) -> Option<Session> {
         configuration: text("configuration"),
         authentication: Authentication::Basic { user: text("user"), password: password.into() },
         idle_timeout: None,
+        trust: Trust::default(),
         max_redirections: 5,
         limits: Limits::default(),
     };

@@ -28,6 +28,7 @@ mod service;
 mod shortcut;
 mod simulator;
 mod simulator_stream;
+mod simulator_tls;
 mod slots_terminal;
 mod stand_in;
 mod stream;

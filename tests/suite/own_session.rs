@@ -4,6 +4,7 @@
 use std::process::Command;
 use std::time::Instant;
 
+use lyncsh::agent::journal::Journal;
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 
 use crate::agent_world::{GONE, PATIENCE, World};
@@ -85,6 +86,11 @@ async fn the_shell_makes_its_session_with_a_credential_that_can_be_read_once() {
     let mut terminal = own.work();
     terminal.sees("[a second read gives 0 bytes]");
     assert!(own.world.agent().is_none(), "no agent has it");
+    let (_, out, _) = own.world.run(&["status"]);
+    assert!(out.starts_with("work: a shell's own session, open for ") && out.contains("(guard "), "{out}");
+    let (code, out, _) = own.world.run(&["stop", "work"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("goes when that shell is left"), "{out}");
     terminal.line("Get-CsTenant");
     terminal.sees("0: Completed, 1 objects");
     let shell = own.shell(&terminal);
@@ -152,6 +158,12 @@ async fn where_shell_and_guard_die_together_the_next_start_removes_the_session()
     kill(shell);
     drop(terminal);
     assert_eq!(own.server.shells().len(), 1);
+    // A killed process may be dying for a moment.
+    let start = Instant::now();
+    while !Journal::of(&own.world.folders).live().is_empty() {
+        assert!(start.elapsed() < PATIENCE, "the guard lives");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
     let (code, _, err) = own.world.run(&["list"]);
     assert_eq!(code, 0);
     assert!(err.contains("removed the session of 'work'"), "{err}");

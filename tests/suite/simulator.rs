@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
+use lyncsh::net::Trust;
 use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::clixml::Value;
 use lyncsh::psrp::host::HostInfo;
@@ -51,6 +52,9 @@ async fn pypsrp_opens_pools_runs_cmdlets_and_meets_the_quota() {
     assert!(seen["commands"].as_i64().unwrap() >= 40);
     assert_eq!(seen["pools"], serde_json::json!([1, 0]));
     assert_eq!((&seen["running"], &seen["stopped"]), (&true.into(), &true.into()), "{seen}");
+    assert_eq!(seen["away"], serde_json::json!([true]));
+    assert_eq!(seen["refused"], 2_150_859_204_u32);
+    assert_eq!((&seen["back"], &seen["again"]), (&true.into(), &"Litware".into()), "{seen}");
     assert_eq!(seen["envelope"], 500 * 1024);
     assert_eq!(seen["wrong"], "AuthenticationError");
     let fourth = seen["fourth"].as_str().unwrap();
@@ -99,6 +103,7 @@ async fn lyncsh_asks_for_the_tenant_and_leaves_no_shell() {
         configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell".into(),
         authentication: Authentication::Basic { user: USER.into(), password: PASSWORD.into() },
         idle_timeout: None,
+        trust: Trust::default(),
         max_redirections: 3,
         limits: Limits::default(),
     };
@@ -139,6 +144,7 @@ async fn an_idle_session_ends() {
         configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell".into(),
         authentication: Authentication::Basic { user: USER.into(), password: PASSWORD.into() },
         idle_timeout: None,
+        trust: Trust::default(),
         max_redirections: 3,
         limits: Limits::default(),
     };

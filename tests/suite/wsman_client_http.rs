@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use lyncsh::net::Trust;
 use lyncsh::transport::Limits;
 use lyncsh::transport::wsman::{Authentication, Endpoint};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -133,6 +134,7 @@ pub fn endpoint(url: &str) -> Endpoint {
             password: "P@ssw0rd-åß".into(),
         },
         idle_timeout: None,
+        trust: Trust::default(),
         max_redirections: 3,
         limits: Limits {
             connect: Duration::from_secs(20),

@@ -55,7 +55,9 @@ impl Http {
         }
         // Another part of the program may have been first: it's the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
+        let mut builder = endpoint
+            .trust
+            .client()
             .user_agent(concat!("lyncsh/", env!("CARGO_PKG_VERSION")))
             .http1_only()
             .tcp_nodelay(true)

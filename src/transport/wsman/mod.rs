@@ -21,6 +21,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{Connection, Error, Limits};
+use crate::net::Trust;
 use crate::psrp::client::Outgoing;
 use crate::psrp::fragment::Fragmenter;
 use receive::Receiver;
@@ -50,6 +51,8 @@ pub struct Endpoint {
     /// `http://schemas.microsoft.com/powershell/Microsoft.PowerShell`.
     pub configuration: String,
     pub authentication: Authentication,
+    /// Whom the endpoint has its certificate from.
+    pub trust: Trust,
     /// What Create asks for (`IdleTimeOut`).
     pub idle_timeout: Option<std::time::Duration>,
     /// Redirections are followed to https only, at most this many.

@@ -1,0 +1,61 @@
+//! Which authorities a server's certificate may come from.
+
+use std::path::{Path, PathBuf};
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+/// The system's authorities, and those of a profile's `ca` beside them.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    own: Vec<reqwest::Certificate>,
+}
+
+/// A profile's `ca` is of no use.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum TrustError {
+    #[error("the authorities' certificates in {path} can't be read: {source}")]
+    #[diagnostic(help("correct ca in the profile: it names a file with certificates in PEM form"))]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{path} is no file of authorities' certificates: {reason}")]
+    #[diagnostic(help(
+        "ca in the profile names a file in PEM form, with one or more parts that begin with -----BEGIN CERTIFICATE-----"
+    ))]
+    Wrong { path: PathBuf, reason: String },
+}
+
+impl Trust {
+    /// Reads the certificates in a PEM file.
+    ///
+    /// # Errors
+    /// It can't be read, or one in it is no certificate, or there is none.
+    pub async fn read(path: &Path) -> Result<Self, TrustError> {
+        let text = tokio::fs::read(path)
+            .await
+            .map_err(|source| TrustError::Unreadable { path: path.to_owned(), source })?;
+        let wrong = |reason: String| TrustError::Wrong { path: path.to_owned(), reason };
+        let mut own = Vec::new();
+        // The client says only that it can't be built, and not why: each is looked at here.
+        let mut store = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(&text) {
+            let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+            let read = reqwest::Certificate::from_der(&certificate);
+            own.push(read.map_err(|error| wrong(super::innermost(&error)))?);
+            store.add(certificate).map_err(|error| wrong(error.to_string()))?;
+        }
+        if own.is_empty() {
+            return Err(wrong("it has no certificate in it".into()));
+        }
+        Ok(Self { own })
+    }
+
+    /// An HTTP client to be built, that trusts them.
+    pub fn client(&self) -> reqwest::ClientBuilder {
+        let builder = reqwest::Client::builder();
+        match self.own.is_empty() {
+            true => builder,
+            false => builder.tls_certs_merge(self.own.iter().cloned()),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! HTTP, and HTTPS with a certificate made at the start, until the endpoint ends.
+
+use std::io::Write as _;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use tempfile::NamedTempFile;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+/// TLS as the endpoint speaks it.
+pub struct Tls {
+    acceptor: TlsAcceptor,
+    /// The authority that its certificate is from, in PEM form, for as long as the endpoint runs.
+    ca: NamedTempFile,
+}
+
+impl Tls {
+    /// Makes an authority, and a certificate of it for this machine.
+    pub fn new() -> std::io::Result<Self> {
+        let issuer = authority().map_err(std::io::Error::other)?;
+        let (certificate, key) = certificate(&issuer).map_err(std::io::Error::other)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(std::io::Error::other)?
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+            )
+            .map_err(std::io::Error::other)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let mut ca = tempfile::Builder::new().prefix("lyncsh-demo-ca-").suffix(".pem").tempfile()?;
+        ca.write_all(issuer.pem().as_bytes())?;
+        ca.flush()?;
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), ca })
+    }
+
+    pub fn ca(&self) -> &Path {
+        self.ca.path()
+    }
+
+    pub fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor.clone()
+    }
+}
+
+fn authority() -> Result<CertifiedIssuer<'static, KeyPair>, rcgen::Error> {
+    let mut root = CertificateParams::default();
+    root.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    // A name of its own: another endpoint's authority is a stranger, not one whose signature is bad.
+    let name = format!("lyncsh demo {}", uuid::Uuid::new_v4().simple());
+    root.distinguished_name.push(DnType::CommonName, name);
+    CertifiedIssuer::self_signed(root, KeyPair::generate()?)
+}
+
+fn certificate(issuer: &CertifiedIssuer<'_, KeyPair>) -> Result<(rcgen::Certificate, KeyPair), rcgen::Error> {
+    let names = [Ipv4Addr::LOCALHOST.to_string(), "localhost".to_owned()];
+    let mut own = CertificateParams::new(names)?;
+    own.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    own.use_authority_key_identifier_extension = true;
+    let key = KeyPair::generate()?;
+    Ok((own.signed_by(&key, issuer)?, key))
+}
+
+/// Takes connections until it is stopped; they end then too.
+pub async fn serve(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>, stop: CancellationToken) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let connection = connection(stream, router.clone(), tls.clone());
+                let stop = stop.clone();
+                tokio::spawn(async move { stop.run_until_cancelled(connection).await });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not taken");
+                // Too many open files last for a while.
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, router: Router, tls: Option<TlsAcceptor>) {
+    // A long poll's answer is not to wait for an acknowledgement.
+    let _ = stream.set_nodelay(true);
+    match tls {
+        None => requests(stream, router).await,
+        Some(tls) => match tls.accept(stream).await {
+            Ok(stream) => requests(stream, router).await,
+            Err(error) => tracing::debug!(%error, "a client broke off TLS"),
+        },
+    }
+}
+
+async fn requests(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection ended");
+    }
+}

@@ -1,0 +1,139 @@
+//! An endpoint whose certificate is from an authority that only the profile trusts.
+
+use std::path::Path;
+
+use lyncsh::simulator::{Options, PASSWORD, Server, USER};
+
+use crate::agent_world::World;
+
+async fn endpoint() -> Server {
+    Server::start(Options { tls: true, ..Options::default() }).await.unwrap()
+}
+
+/// A user with the profile `work`: discovered or named, by password or by token.
+fn user(server: &Server, more: &str) -> World {
+    let world = World::without_endpoint();
+    std::fs::create_dir_all(world.folders.profiles()).unwrap();
+    let text = format!(
+        "kind = \"lync-online\"\nuser = \"{USER}\"\ndiscovery = \"{}\"\nshell = \"console\"\n\
+         credential = {{ command = \"echo '{PASSWORD}'\" }}\n{more}\n",
+        server.discovery
+    );
+    std::fs::write(world.folders.profile("work"), text).unwrap();
+    world
+}
+
+fn trusting(ca: &Path) -> String {
+    format!("ca = \"{}\"\n", ca.display())
+}
+
+/// `lyncsh work` with a line on its standard input.
+async fn work(world: &World) -> (Option<i32>, String, String) {
+    let mut command = world.lyncsh(&["work"]);
+    let run = move || {
+        use std::io::Write as _;
+        use std::process::Stdio;
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().unwrap();
+        // One that has failed to connect reads nothing.
+        let _ = child.stdin.take().unwrap().write_all(b"Get-CsTenant\n");
+        child.wait_with_output().unwrap()
+    };
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_of_ones_own_is_trusted_by_discovery_token_and_session_alike() {
+    let server = endpoint().await;
+    assert!(server.url.starts_with("https://127.0.0.1:"), "{}", server.url);
+    let ca = trusting(server.ca().unwrap());
+    for way in ["", "authentication = \"token\"", &format!("uri = \"{}\"", server.url)] {
+        let (code, out, err) = work(&user(&server, &format!("{ca}{way}"))).await;
+        assert_eq!(code, Some(0), "{way}: {err}");
+        assert!(out.contains("Litware"), "{way}: {out}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_it_the_certificate_is_refused_on_loopback_too() {
+    let server = endpoint().await;
+    let other = endpoint().await;
+    for more in [
+        String::new(),
+        "authentication = \"token\"".to_owned(),
+        format!("uri = \"{}\"", server.url),
+        trusting(other.ca().unwrap()),
+    ] {
+        let (code, _, err) = work(&user(&server, &more)).await;
+        assert_eq!(code, Some(1), "{more}: {err}");
+        assert!(err.contains("certificate"), "{more}: {err}");
+        assert!(err.contains("does not know its issuer"), "{more}: {err}");
+    }
+    assert_eq!((server.requests(), server.shells().len()), (0, 0), "nothing was sent");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_holds_no_authority_is_told_with_what_to_do() {
+    let server = endpoint().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let good = std::fs::read_to_string(server.ca().unwrap()).unwrap();
+    let broken = good.replacen("MII", "AAA", 1);
+    for (path, why) in [
+        (folder.path().join("none.pem"), "can't be read"),
+        (file("empty.pem", ""), "it has no certificate in it"),
+        (file("text.pem", "my authority"), "it has no certificate in it"),
+        (file("broken.pem", &broken), "is no file of authorities' certificates"),
+    ] {
+        let (code, _, err) = work(&user(&server, &trusting(&path))).await;
+        assert_eq!(code, Some(1), "{why}: {err}");
+        let flat = err.replace("│", " ").split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flat.contains(why), "{why}: {err}");
+        assert!(err.contains("ca in the profile"), "{why}: {err}");
+    }
+    assert_eq!(server.requests(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_beside_the_profile_is_named_without_its_folder() {
+    let server = endpoint().await;
+    let world = user(&server, "ca = \"own-ca.pem\"");
+    std::fs::copy(server.ca().unwrap(), world.folders.profiles().join("own-ca.pem")).unwrap();
+    let (code, out, err) = work(&world).await;
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("Litware"), "{out}");
+}
+
+#[test]
+fn the_demo_on_tls_is_the_same_and_names_its_authority() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::process::Stdio;
+    let world = World::without_endpoint();
+    let mut demo = world.lyncsh(&["demo", "--tls"]);
+    let mut demo = demo.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    demo.stdin.take().unwrap().write_all(b"Get-CsTenant\nexit\n").unwrap();
+    let said = demo.wait_with_output().unwrap();
+    assert!(said.status.success() && String::from_utf8(said.stdout).unwrap().contains("Litware"));
+
+    let mut serve = world.lyncsh(&["demo", "--serve", "--tls"]);
+    let serve = serve.stdout(Stdio::piped()).spawn().unwrap();
+    let mut serve = crate::agent_world::Killed(serve);
+    let mut line = String::new();
+    BufReader::new(serve.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+    for key in ["url", "discovery"] {
+        assert!(ready[key].as_str().unwrap().starts_with("https://"), "{ready}");
+    }
+    let ca = Path::new(ready["ca"].as_str().unwrap());
+    assert!(std::fs::read_to_string(ca).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
+    let pid = rustix::process::Pid::from_child(&serve.0);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(serve.wait().success());
+    assert!(!ca.exists(), "it goes with the endpoint");
+}
