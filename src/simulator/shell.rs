@@ -41,7 +41,9 @@ struct Inner {
     fragmenter: Fragmenter,
     /// Fragments that were cut and did not fit the last answer.
     cut: HashMap<Uuid, VecDeque<Vec<u8>>>,
-    /// Pipelines that the client has ended.
+    /// Pipelines that the client has begun.
+    begun: HashSet<Uuid>,
+    /// Those of them that it has ended.
     ended: HashSet<Uuid>,
 }
 
@@ -64,6 +66,7 @@ impl Shell {
             incoming: HashMap::new(),
             fragmenter: Fragmenter::default(),
             cut: HashMap::new(),
+            begun: HashSet::new(),
             ended: HashSet::new(),
         };
         let closed = CancellationToken::new();
@@ -86,6 +89,18 @@ impl Shell {
             self.touch();
         }
         self.inner().last_used.elapsed()
+    }
+
+    /// A Command begins a pipeline with its first bytes.
+    pub fn begin(&self, pipeline: Uuid, bytes: &[u8]) -> Result<(), String> {
+        self.take(pipeline, false, bytes)?;
+        self.inner().begun.insert(pipeline);
+        Ok(())
+    }
+
+    /// Whether the pool (nil), or a pipeline that was begun, even if it has ended since.
+    pub fn knows(&self, target: Uuid) -> bool {
+        target.is_nil() || self.inner().begun.contains(&target)
     }
 
     /// Takes bytes of a stream.
@@ -121,6 +136,8 @@ impl Shell {
     /// A long poll: answers when there is something to say, or at the end. `None`: nothing was to be
     /// said in time.
     pub async fn receive(&self, target: Uuid, limit: Option<Duration>, envelope: u32) -> Option<Received> {
+        // A client that is gone already is noticed meanwhile: what it took would be lost.
+        tokio::task::yield_now().await;
         let deadline = tokio::time::Instant::now() + limit.unwrap_or(RECEIVE);
         let room = usize::try_from(envelope).unwrap_or(usize::MAX).saturating_sub(ENVELOPE) / 4 * 3;
         loop {

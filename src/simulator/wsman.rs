@@ -155,18 +155,18 @@ async fn in_shell(
     match request {
         Request::Command { id, arguments, .. } => {
             let id = id.unwrap_or_else(Uuid::new_v4);
-            shell.take(id, false, &arguments).map_err(wrong)?;
+            shell.begin(id, &arguments).map_err(wrong)?;
             Ok(Response::Commanded { id: Some(id) })
         }
         Request::Send(parts) => {
             for StreamPart { name, command, data, .. } in parts {
-                shell.take(command.unwrap_or(Uuid::nil()), name == "pr", &data).map_err(wrong)?;
+                shell.take(target(shell, command)?, name == "pr", &data).map_err(wrong)?;
             }
             Ok(Response::Sent)
         }
         Request::Receive { command, .. } => {
             let envelope = header.max_envelope_size.unwrap_or(DEFAULT_MAX_ENVELOPE_SIZE);
-            let target = command.unwrap_or(Uuid::nil());
+            let target = target(shell, command)?;
             shell.receive(target, header.operation_timeout, envelope).await.map(Response::Received).ok_or_else(|| {
                 let text = "The WS-Management service cannot complete the operation within the time specified in \
                             OperationTimeout.";
@@ -174,7 +174,7 @@ async fn in_shell(
             })
         }
         Request::Signal { command, code } => {
-            let target = command.unwrap_or(Uuid::nil());
+            let target = target(shell, command)?;
             match code {
                 SignalCode::Stop => shell.pool.stop(target),
                 SignalCode::Terminate | SignalCode::Other(_) => shell.end(target),
@@ -189,6 +189,21 @@ async fn in_shell(
         Request::Get => Ok(Response::Got(described(shell))),
         _ => Err(Fault::new(UNSUPPORTED, "w:UnsupportedFeature", "This is not to be asked of a shell.")),
     }
+}
+
+/// The pool, or a pipeline that the shell knows.
+fn target(shell: &Shell, command: Option<Uuid>) -> Result<Uuid, Fault> {
+    let target = command.unwrap_or_default();
+    if shell.knows(target) {
+        return Ok(target);
+    }
+    let text = format!(
+        "The WS-Management service cannot process the request because the request contained invalid selectors for \
+         the resource: the shell {} has no command {}.",
+        shell.id,
+        target.to_string().to_uppercase()
+    );
+    Err(Fault::new(code::INVALID_SELECTORS, "w:InvalidSelectors", text))
 }
 
 fn described(shell: &Shell) -> ShellInfo {
