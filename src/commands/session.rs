@@ -96,7 +96,7 @@ async fn attach(
 ) -> miette::Result<u8> {
     loop {
         let (mut all, mut sessions, mut tellings) = (Vec::new(), Vec::new(), Vec::new());
-        let mut at = 0;
+        let (mut at, mut lost) = (0, Vec::new());
         while let Some(one) = held.get_mut(at) {
             let (session, events) = match one.agent.session(host.clone(), one.limits).await {
                 Ok(opened) => opened,
@@ -108,7 +108,7 @@ async fn attach(
                     }
                     // The others go on without it.
                     let gone = held.remove(at);
-                    eprintln!("'{}' is not here any more: {why}", gone.name);
+                    lost.push(format!("'{}' is not here any more: {why}", gone.name));
                     continue;
                 }
             };
@@ -117,6 +117,10 @@ async fn attach(
             tellings.push(telling);
             all.push(Attached { name: one.name.clone(), session, events, notices });
             at += 1;
+        }
+        // The shell has the terminal, and says it where it belongs.
+        for (line, telling) in lost.into_iter().zip(tellings.iter().cycle()) {
+            let _ = telling.send(line);
         }
         let telling =
             join_all(held.iter_mut().zip(&tellings).map(|(one, telling)| tell(&mut one.agent, telling)));

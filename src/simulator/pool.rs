@@ -131,6 +131,11 @@ impl Pool {
         message
     }
 
+    /// Has everybody look anew who waits for a change.
+    pub fn wake(&self) {
+        self.0.changed.notify_waiters();
+    }
+
     /// A message that waits, for whichever pipeline or for the pool; each one's in their order.
     pub fn next_of_any(&self) -> Option<Message> {
         let mut state = self.state();

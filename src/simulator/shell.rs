@@ -27,6 +27,8 @@ pub struct Shell {
     pub domain: String,
     pub resource_uri: String,
     pub name: Option<String>,
+    /// The client that made it (`p:SessionId`): the one that may reconnect.
+    pub client: Option<String>,
     pub created: Instant,
     pub idle_timeout: Duration,
     pub pool: Pool,
@@ -45,6 +47,17 @@ struct Inner {
     begun: HashSet<Uuid>,
     /// Those of them that it has ended.
     ended: HashSet<Uuid>,
+    /// Pipelines (nil: the pool) that are disconnected.
+    disconnected: HashSet<Uuid>,
+}
+
+/// What a Receive comes to.
+pub enum Polled {
+    Said(Received),
+    /// Nothing was to be said in time.
+    Silent,
+    /// The shell was disconnected meanwhile.
+    Disconnected,
 }
 
 /// What a new shell is.
@@ -54,12 +67,13 @@ pub struct Opening {
     pub domain: String,
     pub resource_uri: String,
     pub name: Option<String>,
+    pub client: Option<String>,
     pub idle_timeout: Duration,
 }
 
 impl Shell {
     pub fn new(opening: Opening, pool: Pool) -> Self {
-        let Opening { id, owner, domain, resource_uri, name, idle_timeout } = opening;
+        let Opening { id, owner, domain, resource_uri, name, client, idle_timeout } = opening;
         let now = Instant::now();
         let inner = Inner {
             last_used: now,
@@ -68,10 +82,23 @@ impl Shell {
             cut: HashMap::new(),
             begun: HashSet::new(),
             ended: HashSet::new(),
+            disconnected: HashSet::new(),
         };
         let closed = CancellationToken::new();
         let inner = Mutex::new(inner);
-        Self { id, owner, domain, resource_uri, name, created: now, idle_timeout, pool, closed, inner }
+        Self {
+            id,
+            owner,
+            domain,
+            resource_uri,
+            name,
+            client,
+            created: now,
+            idle_timeout,
+            pool,
+            closed,
+            inner,
+        }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -101,6 +128,23 @@ impl Shell {
     /// Whether the pool (nil), or a pipeline that was begun, even if it has ended since.
     pub fn knows(&self, target: Uuid) -> bool {
         target.is_nil() || self.inner().begun.contains(&target)
+    }
+
+    /// Nobody can ask anything of it or of what runs in it until it is reconnected; what runs goes on.
+    pub fn disconnect(&self) {
+        let running = self.pool.running();
+        self.inner().disconnected.extend(running.into_iter().chain([Uuid::nil()]));
+        self.pool.wake();
+    }
+
+    pub fn reconnect(&self, target: Uuid) {
+        self.inner().disconnected.remove(&target);
+        self.touch();
+    }
+
+    pub fn is_disconnected(&self, target: Uuid) -> bool {
+        let inner = self.inner();
+        inner.disconnected.contains(&Uuid::nil()) || inner.disconnected.contains(&target)
     }
 
     /// Takes bytes of a stream.
@@ -133,9 +177,8 @@ impl Shell {
         self.pool.close();
     }
 
-    /// A long poll: answers when there is something to say, or at the end. `None`: nothing was to be
-    /// said in time.
-    pub async fn receive(&self, target: Uuid, limit: Option<Duration>, envelope: u32) -> Option<Received> {
+    /// A long poll: answers when there is something to say, or at the end.
+    pub async fn receive(&self, target: Uuid, limit: Option<Duration>, envelope: u32) -> Polled {
         // A client that is gone already is noticed meanwhile: what it took would be lost.
         tokio::task::yield_now().await;
         let deadline = tokio::time::Instant::now() + limit.unwrap_or(RECEIVE);
@@ -146,18 +189,25 @@ impl Shell {
             let command = (!target.is_nil()).then_some(target);
             let over = self.closed.is_cancelled() || self.inner().ended.contains(&target);
             if over {
-                return Some(Received { state: Some(CommandState::Done), command, ..Received::default() });
+                return Polled::Said(Received {
+                    state: Some(CommandState::Done),
+                    command,
+                    ..Received::default()
+                });
+            }
+            if self.is_disconnected(target) {
+                return Polled::Disconnected;
             }
             let data = self.fragments(target, room.max(4 * FRAGMENT_HEADER));
             if !data.is_empty() {
                 let part = StreamPart { name: "stdout".into(), command, data, end: false };
                 let state = Some(CommandState::Running);
-                return Some(Received { streams: vec![part], state, command, exit_code: None });
+                return Polled::Said(Received { streams: vec![part], state, command, exit_code: None });
             }
             tokio::select! {
                 () = changed => {}
                 () = self.closed.cancelled() => {}
-                () = tokio::time::sleep_until(deadline) => return None,
+                () = tokio::time::sleep_until(deadline) => return Polled::Silent,
             }
         }
     }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::pool::Pool;
 use super::server::{Account, Endpoint};
-use super::shell::{Opening, Shell};
+use super::shell::{Opening, Polled, Shell};
 use crate::transport::wsman::envelope::{
     COMMAND_RESOURCE, CommandInfo, Create, DEFAULT_MAX_ENVELOPE_SIZE, Enumerate, Items, MEDIA_TYPE, Request,
     RequestEnvelope, RequestHeader, Response, ResponseEnvelope, ShellInfo, SignalCode, StreamPart, ns,
@@ -64,10 +64,10 @@ async fn carry_out(
             Ok(Response::Configured { max_envelope_size: MAX_ENVELOPE_SIZE })
         }
         Request::Pull { .. } => Ok(Response::Pulled(Items { end: true, ..Items::default() })),
-        Request::Disconnect { .. } | Request::Reconnect | Request::Connect { .. } => Err(Fault::new(
+        Request::Connect { command: None, .. } => Err(Fault::new(
             UNSUPPORTED,
             "w:UnsupportedFeature",
-            "This endpoint does not support disconnected sessions.",
+            "This endpoint lets nobody connect to the session of another client.",
         )),
         request => {
             let shell = shell(endpoint, account, &header)?;
@@ -103,6 +103,7 @@ async fn open(
         domain: account.domain.clone(),
         resource_uri: header.resource_uri.clone(),
         name: create.name,
+        client: header.session_id.clone(),
         idle_timeout: asked.clamp(SHORTEST_IDLE.min(longest), longest),
     };
     let made = Arc::new(Shell::new(opening, Pool::new(endpoint.world.clone(), account.user.clone())));
@@ -151,6 +152,18 @@ async fn in_shell(
     if !matches!(request, Request::Receive { .. } | Request::Get) {
         shell.touch();
     }
+    let target = match &request {
+        Request::Receive { command, .. } | Request::Signal { command, .. } => known(shell, *command)?,
+        Request::Send(parts) => known(shell, parts.iter().find_map(|part| part.command))?,
+        _ => Uuid::nil(),
+    };
+    let needs_connection = matches!(
+        request,
+        Request::Command { .. } | Request::Send(_) | Request::Receive { .. } | Request::Signal { .. }
+    );
+    if needs_connection && shell.is_disconnected(target) {
+        return Err(disconnected(code::DISCONNECTED));
+    }
     let wrong = |reason: String| Fault::new(INVALID_PARAMETER, "w:InvalidParameter", reason);
     match request {
         Request::Command { id, arguments, .. } => {
@@ -160,21 +173,42 @@ async fn in_shell(
         }
         Request::Send(parts) => {
             for StreamPart { name, command, data, .. } in parts {
-                shell.take(target(shell, command)?, name == "pr", &data).map_err(wrong)?;
+                shell.take(command.unwrap_or(Uuid::nil()), name == "pr", &data).map_err(wrong)?;
             }
             Ok(Response::Sent)
         }
-        Request::Receive { command, .. } => {
+        Request::Receive { .. } => {
             let envelope = header.max_envelope_size.unwrap_or(DEFAULT_MAX_ENVELOPE_SIZE);
-            let target = target(shell, command)?;
-            shell.receive(target, header.operation_timeout, envelope).await.map(Response::Received).ok_or_else(|| {
-                let text = "The WS-Management service cannot complete the operation within the time specified in \
-                            OperationTimeout.";
-                Fault::new(code::TIMED_OUT, "w:TimedOut", text)
-            })
+            match shell.receive(target, header.operation_timeout, envelope).await {
+                Polled::Said(received) => Ok(Response::Received(received)),
+                Polled::Disconnected => Err(disconnected(code::STREAM_DISCONNECTED)),
+                Polled::Silent => {
+                    let text = "The WS-Management service cannot complete the operation within the time specified \
+                                in OperationTimeout.";
+                    Err(Fault::new(code::TIMED_OUT, "w:TimedOut", text))
+                }
+            }
         }
-        Request::Signal { command, code } => {
-            let target = target(shell, command)?;
+        Request::Disconnect { .. } => {
+            shell.disconnect();
+            Ok(Response::Disconnected)
+        }
+        Request::Reconnect { .. } | Request::Connect { .. } if shell.client != header.session_id => {
+            Err(Fault::new(
+                code::OTHER_CLIENT,
+                "w:InternalError",
+                "The shell was made by another client, which alone can reconnect to it.",
+            ))
+        }
+        Request::Reconnect { command } => {
+            shell.reconnect(command.unwrap_or(Uuid::nil()));
+            Ok(Response::Reconnected)
+        }
+        Request::Connect { command, .. } => {
+            shell.reconnect(command.unwrap_or(Uuid::nil()));
+            Ok(Response::Connected { data: Vec::new() })
+        }
+        Request::Signal { code, .. } => {
             match code {
                 SignalCode::Stop => shell.pool.stop(target),
                 SignalCode::Terminate | SignalCode::Other(_) => shell.end(target),
@@ -192,7 +226,7 @@ async fn in_shell(
 }
 
 /// The pool, or a pipeline that the shell knows.
-fn target(shell: &Shell, command: Option<Uuid>) -> Result<Uuid, Fault> {
+fn known(shell: &Shell, command: Option<Uuid>) -> Result<Uuid, Fault> {
     let target = command.unwrap_or_default();
     if shell.knows(target) {
         return Ok(target);
@@ -206,6 +240,10 @@ fn target(shell: &Shell, command: Option<Uuid>) -> Result<Uuid, Fault> {
     Err(Fault::new(code::INVALID_SELECTORS, "w:InvalidSelectors", text))
 }
 
+fn disconnected(code: u32) -> Fault {
+    Fault::new(code, "w:InternalError", "The shell is disconnected. Reconnect to it, and repeat the request.")
+}
+
 fn described(shell: &Shell) -> ShellInfo {
     ShellInfo {
         shell_id: shell.id.clone(),
@@ -214,11 +252,16 @@ fn described(shell: &Shell) -> ShellInfo {
         client_address: Some("127.0.0.1".into()),
         process_id: None,
         resource_uri: Some(shell.resource_uri.clone()),
-        state: Some("Connected".into()),
+        state: Some(connection(shell, Uuid::nil())),
         idle_timeout: Some(shell.idle_timeout),
         running_time: Some(shell.created.elapsed()),
         inactivity: Some(shell.idle()),
     }
+}
+
+fn connection(shell: &Shell, target: Uuid) -> String {
+    let state = if shell.is_disconnected(target) { "Disconnected" } else { "Connected" };
+    state.to_owned()
 }
 
 /// The account's own shells, or the commands that run in one of them or in all.
@@ -239,7 +282,7 @@ fn commands(shell: &Shell) -> Vec<CommandInfo> {
     let command = |command_id| CommandInfo {
         shell_id: Some(shell.id.clone()),
         command_id,
-        state: Some("Connected".into()),
+        state: Some(connection(shell, command_id)),
     };
     shell.pool.running().into_iter().map(command).collect()
 }

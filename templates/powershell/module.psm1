@@ -29,6 +29,7 @@ if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
 
 # Whether the session is this PowerShell's own, and not the agent's.
 $own = {{ (attach != "true")|ps }}
+$guard = $null
 {% if attach == "true" %}
 # The program's answer: one line of JSON in ASCII, because on Windows the encoding is anybody's guess.
 $answer = $null
@@ -97,8 +98,18 @@ $others = @(foreach ($one in $global:lyncsh) { if ($one.Profile -ne $name) { $on
 $global:lyncsh = if ($others.Count) { $others + $facts } else { $facts }
 Microsoft.PowerShell.Utility\Set-Variable -Name {{ session|ps }} -Value $session -Scope Global
 
+# `exit` removes it (the event comes on `exit` alone: tried). Whether the action knows this module's variables
+# was not tried, and $Event.MessageData is empty in it (tried): the global variable has the sessions.
+$null = Microsoft.PowerShell.Utility\Register-EngineEvent -SourceIdentifier PowerShell.Exiting -SupportEvent -Action {
+    foreach ($one in $global:lyncsh) {
+        if ($one.Session.State -eq 'Opened') { Microsoft.PowerShell.Core\Remove-PSSession -Session $one.Session -ErrorAction Ignore }
+    }
+}
+
 $module.OnRemove = {
     if ($session.State -eq 'Opened') { Microsoft.PowerShell.Core\Remove-PSSession -Session $session -ErrorAction Ignore }
+    # The end of its input: the guard of a session of this PowerShell's own has nothing more to do.
+    if ($guard) { $guard.StandardInput.Close() }
     # Their variables, unless they hold something else by now.
     $held = Microsoft.PowerShell.Utility\Get-Variable -Name {{ session|ps }} -Scope Global -ErrorAction Ignore
     if ($held -and [object]::ReferenceEquals($held.Value, $session)) {

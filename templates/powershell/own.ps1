@@ -53,9 +53,3 @@ $answer = [pscustomobject]@{
     agent = $null
     connected = [long]([datetime]::UtcNow - [datetime]::new(1970, 1, 1, 0, 0, 0, [System.DateTimeKind]::Utc)).TotalSeconds
 }
-# `exit` removes it before the guard has to. The action has no variables of this module.
-$null = Microsoft.PowerShell.Utility\Register-EngineEvent -SourceIdentifier PowerShell.Exiting -SupportEvent -Action {
-    foreach ($one in $global:lyncsh) {
-        if ($one.Session.State -eq 'Opened') { Microsoft.PowerShell.Core\Remove-PSSession -Session $one.Session -ErrorAction Ignore }
-    }
-}

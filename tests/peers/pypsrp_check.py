@@ -8,7 +8,8 @@ import json
 import sys
 from urllib.parse import urlsplit
 
-from pypsrp.complex_objects import PSInvocationState
+from pypsrp.complex_objects import PSInvocationState, RunspacePoolState
+from pypsrp.exceptions import WSManFaultError
 from pypsrp.powershell import PowerShell, RunspacePool
 from pypsrp.wsman import WSMan
 
@@ -79,6 +80,23 @@ def main(endpoint):
         seen["running"] = [one.upper() for one in listed] == [slow.id.upper()]
         slow.stop()
         seen["stopped"] = slow.state == PSInvocationState.STOPPED
+        # Away, and back again, with a command that goes on meanwhile.
+        slow = PowerShell(pool)
+        slow.add_cmdlet("Wait-Cs").add_parameter("Seconds", 1)
+        slow.begin_invoke()
+        pool.disconnect()
+        seen["away"] = [one.state == RunspacePoolState.DISCONNECTED for one in RunspacePool.get_runspace_pools(server)]
+        try:
+            slow.poll_invoke()
+            seen["refused"] = "accepted"
+        except WSManFaultError as error:
+            seen["refused"] = error.code
+        pool.connect()
+        slow.state = PSInvocationState.DISCONNECTED
+        slow.connect()
+        seen["back"] = slow.state == PSInvocationState.COMPLETED
+        _, tenants = run(pool, [("Get-CsTenant", {})])
+        seen["again"] = prop(tenants[0], "DisplayName")
         server.update_max_payload_size()
         seen["envelope"] = server.max_envelope_size
     try:

@@ -7,6 +7,7 @@ use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::pipeline::{Command, Pipeline};
 use lyncsh::psrp::record::PipelineState;
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
+use lyncsh::transport::wsman::envelope::{Request, RequestEnvelope, RequestHeader, SHELL_RESOURCE};
 
 use crate::agent_world::{GONE, Killed, PATIENCE, World, open, output};
 
@@ -198,4 +199,57 @@ async fn lyncsh_work_leaves_no_shell_behind_whatever_signal_ends_it_and_when() {
             assert_eq!(left, 0, "{signal:?} while {stage}");
         }
     }
+}
+
+/// Has the server disconnect every shell, as it does when a client was away for long.
+async fn disconnect(server: &Server) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    for shell in server.shells() {
+        let header = RequestHeader {
+            message_id: format!("uuid:{}", uuid::Uuid::new_v4()),
+            to: server.url.clone(),
+            resource_uri: SHELL_RESOURCE.to_owned(),
+            selectors: vec![("ShellId".to_owned(), shell.id)],
+            ..RequestHeader::default()
+        };
+        let request = Request::Disconnect { idle_timeout: None, buffer_mode: None };
+        let sent = reqwest::Client::new()
+            .post(&server.url)
+            .basic_auth(USER, Some(PASSWORD))
+            .body(RequestEnvelope { header, request }.write())
+            .send();
+        assert!(sent.await.unwrap().status().is_success());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_the_server_has_disconnected_goes_on_with_what_runs_in_it() {
+    let (world, server) = online(Options { fixtures: true, ..Options::default() }, "").await;
+    let (code, out, err) = run(&world, &["attach", "work", "--socket"]).await;
+    assert_eq!(code, 0, "{err}");
+    let shell = open(out.trim_end().as_ref()).await;
+    let ids = || server.shells().into_iter().map(|shell| shell.id).collect::<Vec<_>>();
+    let first = ids();
+    let tenant = async || {
+        let pipeline = Pipeline::new(vec![Command::new("Get-CsTenant")]);
+        output(shell.invoke(&pipeline).await.unwrap()).await
+    };
+    let completed = |events: &[PipelineEvent]| {
+        matches!(events.last(), Some(PipelineEvent::State(PipelineState::Completed, None)))
+    };
+    // Nothing runs.
+    disconnect(&server).await;
+    assert!(completed(&tenant().await));
+    // A command runs, and gives its output after that.
+    let mut wait = Command::new("Wait-Cs");
+    wait.arguments.push(lyncsh::psrp::pipeline::Argument::named("Seconds", 1));
+    let running = shell.invoke(&Pipeline::new(vec![wait])).await.unwrap();
+    until(&server, "a running command", |server| server.shells()[0].commands == 1).await;
+    disconnect(&server).await;
+    let events = output(running).await;
+    assert!(completed(&events), "{events:?}");
+    assert!(completed(&tenant().await));
+    assert_eq!(ids(), first, "it is the same session");
+    drop(shell);
+    empty(&server).await;
 }

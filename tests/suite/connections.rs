@@ -166,6 +166,22 @@ async fn the_console_goes_on_with_the_connections_that_are_here() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_ends_leaves_the_console_the_others() {
+    let two = Two::start().await;
+    let arguments = ["work", "--shell", "console"];
+    let terminal = crate::demo::Terminal::open_in(&arguments, Some(two.world.root()));
+    terminal.sees(|text| text.trim_end().ends_with("[work] PS>"), "the prompt");
+    terminal.press("(Get-OtCsTenant).DisplayName\r");
+    terminal.sees(|text| text.contains("\nLitware"), "an answer");
+    assert_eq!(two.world.run(&["stop", "other"]).0, 0);
+    terminal.sees(|text| text.contains("'other' is not here any more"), "the news");
+    terminal.press("(Get-CsTenant).CountryAbbreviation\r");
+    terminal.sees(|text| text.contains("\nUS"), "an answer of the other");
+    terminal.press("exit\r");
+    two.wait_removed();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_command_knows_such_a_profile() {
     let two = Two::start().await;
     let (code, out, err) = two.world.run(&["attach", "work"]);

@@ -136,7 +136,7 @@ fn values_come_from_pipelines_in_parentheses_and_output_goes_to_files() {
 }
 
 /// A person's terminal with a program in it.
-struct Terminal {
+pub struct Terminal {
     screen: Arc<Mutex<vt100::Parser>>,
     keys: Arc<Mutex<Box<dyn std::io::Write + Send>>>,
     child: Box<dyn portable_pty::Child + Send + Sync>,
@@ -147,7 +147,7 @@ impl Terminal {
         Self::open_in(arguments, None)
     }
 
-    fn open_in(arguments: &[&str], folder: Option<&std::path::Path>) -> Self {
+    pub fn open_in(arguments: &[&str], folder: Option<&std::path::Path>) -> Self {
         let size = PtySize { rows: 40, cols: 120, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lyncsh"));
@@ -182,17 +182,17 @@ impl Terminal {
         Self { screen, keys, child }
     }
 
-    fn press(&self, keys: &str) {
+    pub fn press(&self, keys: &str) {
         let mut out = self.keys.lock().unwrap();
         out.write_all(keys.as_bytes()).unwrap();
         out.flush().unwrap();
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         self.screen.lock().unwrap().screen().contents()
     }
 
-    fn sees(&self, wanted: impl Fn(&str) -> bool, what: &str) {
+    pub fn sees(&self, wanted: impl Fn(&str) -> bool, what: &str) {
         let since = Instant::now();
         while !wanted(&self.text()) {
             assert!(since.elapsed() < PATIENCE, "{what} did not come:\n{}", self.text());

@@ -4,6 +4,7 @@
 use std::process::Command;
 use std::time::Instant;
 
+use lyncsh::agent::journal::Journal;
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 
 use crate::agent_world::{GONE, PATIENCE, World};
@@ -157,6 +158,12 @@ async fn where_shell_and_guard_die_together_the_next_start_removes_the_session()
     kill(shell);
     drop(terminal);
     assert_eq!(own.server.shells().len(), 1);
+    // A killed process may be dying for a moment.
+    let start = Instant::now();
+    while !Journal::of(&own.world.folders).live().is_empty() {
+        assert!(start.elapsed() < PATIENCE, "the guard lives");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
     let (code, _, err) = own.world.run(&["list"]);
     assert_eq!(code, 0);
     assert!(err.contains("removed the session of 'work'"), "{err}");

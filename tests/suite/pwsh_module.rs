@@ -115,6 +115,7 @@ fn a_session_of_the_shell_s_own_is_made_as_documented_and_falls_back_in_windows_
     // One command line, in which the program's folders have their quotes.
     assert!(own.contains("[config]\" attach work --own'"), "{own}");
     for script in [shared, own] {
+        assert!(script.contains("-SourceIdentifier PowerShell.Exiting"), "`exit` removes the session");
         // Windows PowerShell has no such operators.
         for word in [" ?? ", "?.", " && ", " || ", "ForEach-Object -Parallel", "-AsHashtable"] {
             assert!(!script.contains(word), "{word}: {script}");

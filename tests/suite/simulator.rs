@@ -52,6 +52,9 @@ async fn pypsrp_opens_pools_runs_cmdlets_and_meets_the_quota() {
     assert!(seen["commands"].as_i64().unwrap() >= 40);
     assert_eq!(seen["pools"], serde_json::json!([1, 0]));
     assert_eq!((&seen["running"], &seen["stopped"]), (&true.into(), &true.into()), "{seen}");
+    assert_eq!(seen["away"], serde_json::json!([true]));
+    assert_eq!(seen["refused"], 2_150_859_204_u32);
+    assert_eq!((&seen["back"], &seen["again"]), (&true.into(), &"Litware".into()), "{seen}");
     assert_eq!(seen["envelope"], 500 * 1024);
     assert_eq!(seen["wrong"], "AuthenticationError");
     let fourth = seen["fourth"].as_str().unwrap();

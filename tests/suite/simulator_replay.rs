@@ -313,6 +313,7 @@ async fn recorded_large_answers_and_inputs_pass_whole() {
 async fn what_a_recorded_client_proves_itself_with_is_checked() {
     let server = Server::start(Options::default()).await.unwrap();
     let client = Client::new(&server);
+    let named = regex::Regex::new(r#"(Name="ShellId"[^>]*>)[^<]*<"#).unwrap();
     for recording in ["wrong-password", "client-401bearer", "client-redir302", "client-fault"] {
         let [create] = requests(recording).try_into().unwrap();
         let answer = client.send(&create, USER, "not it").await;
@@ -324,7 +325,6 @@ async fn what_a_recorded_client_proves_itself_with_is_checked() {
         assert_eq!(server.shells().len(), 1);
         let id = server.shells()[0].id.clone();
         let delete = requests("open-close").pop().unwrap();
-        let named = regex::Regex::new(r#"(Name="ShellId"[^>]*>)[^<]*<"#).unwrap();
         let delete = named.replace(&delete, format!("${{1}}{id}<"));
         assert_eq!(client.ask(&delete).await, Response::Deleted);
     }

@@ -2,11 +2,18 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lyncsh::psrp::clixml::{Value, read, write};
+use lyncsh::psrp::fragment::{Defragmenter, Fragmenter};
+use lyncsh::psrp::message::{Destination, Message, MessageType};
+use lyncsh::psrp::pipeline::{Command, Pipeline};
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 use lyncsh::transport::wsman::envelope::{
-    Request, RequestEnvelope, RequestHeader, Response, ResponseEnvelope,
+    Request, RequestEnvelope, RequestHeader, Response, ResponseEnvelope, StreamPart,
 };
 use lyncsh::transport::wsman::fault::{Fault, code};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use uuid::Uuid;
 
 use crate::simulator::{http, no_shell_is_left};
@@ -195,6 +202,83 @@ async fn a_command_that_was_never_begun_is_refused_at_once() {
     let refused = fault(client.in_shell(id, receive).await);
     assert_eq!(refused.code, Some(code::INVALID_SELECTORS), "{refused:?}");
     assert!(start.elapsed() < Duration::from_secs(15), "it is no long poll");
+}
+
+impl Client {
+    /// A Receive whose connection goes while it waits, until the server has noticed.
+    async fn broken(&self, shell: Uuid, request: Request) {
+        let body = envelope(shell, request);
+        let url = url::Url::parse(&self.url).unwrap();
+        let port = url.port().unwrap();
+        let proof = STANDARD.encode(format!("{}:{}", self.user, self.password));
+        let head = format!(
+            "POST {} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Basic {proof}\r\n\
+             Content-Length: {}\r\n\r\n",
+            url.path(),
+            body.len()
+        );
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        stream.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut said = Vec::new();
+        tokio::time::timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("it is noticed").unwrap();
+        assert_eq!(said, b"", "there was nothing to say");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_broken_receive_waited_for_comes_with_the_next() {
+    let server = Server::start(Options { fixtures: true, ..Options::default() }).await.unwrap();
+    let client = Client::new(&server, USER);
+    let (shell, _) = client.create().await;
+    let id = Uuid::new_v4();
+    let mut fragmenter = Fragmenter::default();
+    let mut data = |kind, body| {
+        let message = Message { destination: Destination::Server, kind, pool: shell, pipeline: id, body };
+        fragmenter.cut(&message.encode(), 100_000).remove(0)
+    };
+    let mut measure = Pipeline::new(vec![Command::new("Measure-CsInput")]);
+    measure.no_input = false;
+    let arguments = data(MessageType::CreatePipeline, write(&measure.to_value()));
+    let begin = Request::Command { id: Some(id), name: "Measure-CsInput".into(), arguments };
+    assert_eq!(client.in_shell(shell, begin).await, Response::Commanded { id: Some(id) });
+
+    let mut joined = Defragmenter::default();
+    let mut said = Vec::new();
+    let receive = Request::Receive { streams: vec!["stdout".into()], command: Some(id) };
+    for number in 1..=4 {
+        client.broken(shell, receive.clone()).await;
+        let data = match number {
+            4 => data(MessageType::EndOfPipelineInput, String::new()),
+            number => data(MessageType::PipelineInput, write(&Value::I32(number))),
+        };
+        let part = StreamPart { name: "stdin".into(), command: Some(id), data, end: false };
+        assert_eq!(client.in_shell(shell, Request::Send(vec![part])).await, Response::Sent);
+        let Response::Received(received) = client.in_shell(shell, receive.clone()).await else { panic!() };
+        for part in received.streams {
+            for message in joined.push(&part.data).expect("no fragment is missing") {
+                let message = Message::decode(&message).unwrap();
+                if message.kind == MessageType::PipelineOutput {
+                    said.push(read(&message.body).unwrap().display_text());
+                }
+            }
+        }
+    }
+    assert_eq!(said, ["got 1", "got 2", "got 3", "total 3"]);
+}
+
+#[test]
+fn cmdlets_and_users_fill_up() {
+    use std::io::Write as _;
+    use std::process::Stdio;
+    let world = crate::agent_world::World::without_endpoint();
+    let mut demo = world.lyncsh(&["demo", "--cmdlets", "613", "--users", "50"]);
+    let mut demo = demo.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = b"(Get-Command).Count\n(Get-CsOnlineUser).Count\n";
+    demo.stdin.take().unwrap().write_all(lines).unwrap();
+    let said = demo.wait_with_output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["613", "50"], "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

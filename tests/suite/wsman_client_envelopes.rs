@@ -177,7 +177,8 @@ fn requests_that_no_recording_has_are_read_as_written() {
         idle_timeout: Some(Duration::from_secs(60)),
         buffer_mode: Some("Block".to_owned()),
     });
-    round_trip(Request::Reconnect);
+    round_trip(Request::Reconnect { command: None });
+    round_trip(Request::Reconnect { command: Some(Uuid::new_v4()) });
     round_trip(Request::Connect { command: id, data: vec![0, 255] });
     round_trip(Request::Connect { command: None, data: Vec::new() });
     round_trip(Request::Signal { command: id, code: SignalCode::Other("x".to_owned()) });

@@ -127,7 +127,11 @@ pub enum Request {
         /// `Block` or `Drop`.
         buffer_mode: Option<String>,
     },
-    Reconnect,
+    /// A shell's, or with a command that command's: the shell's alone does not bring them back
+    /// (MS-PSRP 3.1.5.3.18).
+    Reconnect {
+        command: Option<Uuid>,
+    },
     Connect {
         /// A pipeline's, or the pool's.
         command: Option<Uuid>,

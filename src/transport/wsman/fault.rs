@@ -18,6 +18,12 @@ pub mod code {
     pub const REDIRECT_REQUESTED: u32 = 2_150_859_161;
     /// Too many shells of this user.
     pub const QUOTA_MAX_SHELLS: u32 = 2_150_859_173;
+    /// The shell, or the command, is disconnected (`ERROR_WINRS_SHELL_DISCONNECTED`).
+    pub const DISCONNECTED: u32 = 2_150_859_204;
+    /// The client that reconnects is not the one that was there (`…_CLIENTSESSIONID_MISMATCH`).
+    pub const OTHER_CLIENT: u32 = 2_150_859_206;
+    /// It was disconnected while this waited (`ERROR_WSMAN_SERVICE_STREAM_DISCONNECTED`).
+    pub const STREAM_DISCONNECTED: u32 = 2_150_859_230;
     /// Too many shells, operations, users or requests, by the service's and a plug-in's quotas.
     pub const QUOTAS: [u32; 12] = [
         QUOTA_MAX_SHELLS,
@@ -81,6 +87,11 @@ impl Fault {
     pub fn is_gone(&self) -> bool {
         self.code == Some(code::INVALID_SELECTORS)
             || matches!(self.subcode_name(), Some("InvalidSelectors" | "DestinationUnreachable"))
+    }
+
+    /// The shell is there and has to be reconnected before it can be asked again.
+    pub fn is_disconnected(&self) -> bool {
+        matches!(self.code, Some(code::DISCONNECTED | code::STREAM_DISCONNECTED))
     }
 
     /// A limit on shells, operations or users was reached. Lync Online said it by text alone.

@@ -107,7 +107,11 @@ impl<'a> Receiver<'a> {
     async fn receive(&mut self) -> Result<Received, Error> {
         let mut lost: Option<(Instant, Duration)> = None;
         loop {
-            match self.shell.receive(self.command).await {
+            let before = self.shell.reconnections();
+            let received = self.shell.receive(self.command).await;
+            // What was on its way to the connection before may be lost.
+            self.cut |= self.shell.reconnections() != before;
+            match received {
                 Err(Error::Fault(fault)) if fault.is_timed_out() => lost = None,
                 Err(error) if is_lost(&error) => {
                     self.cut = true;

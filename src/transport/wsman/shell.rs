@@ -1,5 +1,7 @@
 //! The operations on one shell, each a request and the answer that belongs to it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -22,6 +24,9 @@ const RECEIVE_GRACE: Duration = Duration::from_secs(30);
 const OUTAGE: Duration = Duration::from_secs(15);
 /// The wait before such a request is tried anew.
 const AGAIN: Duration = Duration::from_millis(500);
+/// How often one request may find the session disconnected: a Receive waits for a minute, in which
+/// that can happen more than once.
+const RECONNECTIONS: u32 = 5;
 /// Room in an envelope for what varies from request to request: the command's name, numbers.
 const MARGIN: usize = 2_048;
 /// A fragment's header (MS-PSRP 2.2.4).
@@ -39,6 +44,8 @@ pub(super) struct Shell {
     session: String,
     pub limits: Limits,
     capacity: usize,
+    /// How often it was reconnected.
+    reconnections: Arc<AtomicUsize>,
 }
 
 impl Shell {
@@ -50,6 +57,7 @@ impl Shell {
             session: format!("uuid:{}", capitals(Uuid::new_v4())),
             limits: endpoint.limits,
             capacity: 0,
+            reconnections: Arc::default(),
         };
         shell.capacity = shell.measure();
         Ok(shell)
@@ -57,6 +65,11 @@ impl Shell {
 
     pub fn endpoint_name(&self) -> &str {
         self.http.endpoint_name()
+    }
+
+    /// How often the server had it disconnected and it was brought back.
+    pub fn reconnections(&self) -> usize {
+        self.reconnections.load(Ordering::Relaxed)
     }
 
     /// How many bytes of fragments fit into one envelope.
@@ -219,10 +232,63 @@ impl Shell {
         self.answered(self.envelope(request, limit), step, limit).await
     }
 
-    /// Sends an envelope; a fault is an error, and so is being sent elsewhere.
+    /// Sends an envelope; a fault is an error, and so is being sent elsewhere. What a server refuses
+    /// because it has disconnected the shell, after a network's failure or for another client, was not
+    /// done, and is asked again once the shell is reconnected.
     async fn answered(
         &self,
-        envelope: RequestEnvelope,
+        mut envelope: RequestEnvelope,
+        step: &'static str,
+        limit: Duration,
+    ) -> Result<Response, Error> {
+        let mut tries = 0;
+        loop {
+            let result = self.answered_once(&envelope, step, limit).await;
+            let fault = match &result {
+                Err(Error::Fault(fault)) if fault.is_disconnected() => fault,
+                _ => return result,
+            };
+            if tries >= RECONNECTIONS || matches!(envelope.request, Request::Delete) {
+                return result;
+            }
+            tracing::debug!("the session is reconnected: {}", fault.text);
+            if let Err(error) = self.reconnect(command_of(&envelope.request)).await {
+                tracing::debug!("the session can't be reconnected: {error}");
+                return result;
+            }
+            self.reconnections.fetch_add(1, Ordering::Relaxed);
+            // One that does not stay is not worth a busy loop.
+            tokio::time::sleep(AGAIN * tries).await;
+            tries += 1;
+            envelope.header.message_id = format!("uuid:{}", capitals(Uuid::new_v4()));
+        }
+    }
+
+    /// Brings back the shell, which is no error where it is there, and then the command.
+    async fn reconnect(&self, command: Option<Uuid>) -> Result<(), Error> {
+        self.bring_back(Request::Reconnect { command: None }).await?;
+        if command.is_none() {
+            return Ok(());
+        }
+        match self.bring_back(Request::Reconnect { command }).await {
+            // MS-PSRP has Reconnect for commands, and clients are known that use Connect.
+            Err(Error::Fault(_)) => self.bring_back(Request::Connect { command, data: Vec::new() }).await,
+            result => result,
+        }
+    }
+
+    async fn bring_back(&self, request: Request) -> Result<(), Error> {
+        let limit = self.limits.operation;
+        let envelope = self.envelope(request, limit);
+        match self.answered_once(&envelope, "reconnecting the session", limit).await? {
+            Response::Reconnected | Response::Connected { .. } => Ok(()),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    async fn answered_once(
+        &self,
+        envelope: &RequestEnvelope,
         step: &'static str,
         limit: Duration,
     ) -> Result<Response, Error> {
@@ -257,6 +323,15 @@ impl Shell {
             },
             request,
         }
+    }
+}
+
+/// The command that has to be there for a request.
+fn command_of(request: &Request) -> Option<Uuid> {
+    match request {
+        Request::Receive { command, .. } | Request::Signal { command, .. } => *command,
+        Request::Send(parts) => parts.iter().find_map(|part| part.command),
+        _ => None,
     }
 }
 

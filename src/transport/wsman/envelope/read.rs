@@ -148,7 +148,11 @@ fn read_request(envelope: &Envelope) -> Result<RequestEnvelope, Reason> {
                 buffer_mode: text(body, ns::SHELL, "BufferMode"),
             }
         }
-        (ns::SHELL, "Reconnect") => Request::Reconnect,
+        (ns::SHELL, "Reconnect") => {
+            // The client of Windows sends a shell's without a body.
+            let command = envelope.content(ns::SHELL, "Reconnect").ok().map(id).transpose()?.flatten();
+            Request::Reconnect { command }
+        }
         (ns::SHELL, "Connect") => {
             let body = envelope.content(ns::SHELL, "Connect")?;
             let data = body.child(ns::POWERSHELL, "connectXml").map(bytes).transpose()?;

@@ -59,7 +59,7 @@ impl Request {
             Self::Receive { .. } => (ns::SHELL, "Receive"),
             Self::Signal { .. } => (ns::SHELL, "Signal"),
             Self::Disconnect { .. } => (ns::SHELL, "Disconnect"),
-            Self::Reconnect => (ns::SHELL, "Reconnect"),
+            Self::Reconnect { .. } => (ns::SHELL, "Reconnect"),
             Self::Connect { .. } => (ns::SHELL, "Connect"),
         };
         format!("{base}/{name}")
@@ -118,7 +118,10 @@ impl Request {
                 xml.optional("rsp:BufferMode", buffer_mode.as_deref());
                 xml.close("rsp:Disconnect");
             }
-            Self::Reconnect => xml.empty("rsp:Reconnect", &[]),
+            Self::Reconnect { command } => {
+                with_id(xml, "rsp:Reconnect", *command);
+                xml.close("rsp:Reconnect");
+            }
             Self::Connect { command, data } => {
                 with_id(xml, "rsp:Connect", *command);
                 if !data.is_empty() {
