@@ -9,13 +9,13 @@ use tokio::sync::watch;
 
 use super::mux::{ClientInfo, Mux};
 use super::owner::Opened;
+use crate::exports::Exports;
 use crate::folders::Folders;
 use crate::profile::Profile;
 use crate::psrp::client::PipelineEvent;
 use crate::psrp::host::HostInfo;
 use crate::psrp::pipeline::{Argument, Command, Pipeline};
 use crate::psrp::record::PipelineState;
-use crate::shell::module::Exports;
 use crate::transport::session::Session;
 use crate::transport::{Error, stream};
 

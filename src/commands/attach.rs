@@ -13,9 +13,10 @@ use super::own;
 use crate::agent::control::Request;
 use crate::agent::journal::Journal;
 use crate::credential;
+use crate::exports::Exports;
 use crate::platform::Endings;
 use crate::profile::{self, Profile};
-use crate::shell::module::{Exports, Module};
+use crate::shell::module::Module;
 use crate::shell::pwsh::gate::{self, Passed};
 
 /// What is printed.

@@ -11,9 +11,10 @@ use super::connect::Context;
 use crate::desktop::block::{self, Newline};
 use crate::desktop::startup::{self, Before, Change, Place};
 use crate::desktop::{Templates, hook};
+use crate::exports::Exports;
 use crate::folders::Folders;
 use crate::profile::{self, Profile};
-use crate::shell::module::{self, Exports, Module};
+use crate::shell::module::{self, Module};
 use crate::shell::pwsh::find::{Choice, PowerShell};
 
 /// What is done with the hook.

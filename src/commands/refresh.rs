@@ -5,11 +5,12 @@ use std::process::{ExitCode, Stdio};
 use miette::{Context as _, IntoDiagnostic as _};
 
 use super::connect::Context;
+use crate::exports::Exports;
 use crate::profile::{self, Profile};
-use crate::shell::module::{Exports, Module};
+use crate::shell::module::Module;
 
-/// Forgets what was exported, and has a PowerShell export it again where one is found; where none is,
-/// the next start of one does it.
+/// Has a PowerShell export the commands again where one is found; where none is, the next start of one
+/// does it. What was exported before serves until then.
 pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for profile in profile::connections(&context.folders, name)?.profiles {
@@ -26,7 +27,9 @@ async fn one(context: &Context, profile: &Profile) -> miette::Result<ExitCode> {
         println!("'{name}' has the cmdlets of the module {}, of which nothing is exported", service.module);
         return Ok(ExitCode::SUCCESS);
     }
-    Exports::of(&context.folders, name).discard()?;
+    let exports = Exports::of(&context.folders, name);
+    exports.expire()?;
+    let before = exports.newest();
     let module = Module::prepare(&context.folders, &context.program, profile)?;
     if !profile.import.cache {
         println!(
@@ -50,10 +53,11 @@ async fn one(context: &Context, profile: &Profile) -> miette::Result<ExitCode> {
         .await
         .into_diagnostic()
         .wrap_err_with(|| format!("{} can't be started", shell.display()))?;
-    if !status.success() {
+    // One that could not export has said why, and goes on with what was there.
+    if !status.success() || exports.newest() == before {
         return Ok(ExitCode::FAILURE);
     }
-    let count = Exports::of(&context.folders, name).names(None).map_or(0, |names| names.len());
+    let count = exports.names(None).map_or(0, |names| names.len());
     println!("exported {count} cmdlets of '{name}'");
     Ok(ExitCode::SUCCESS)
 }

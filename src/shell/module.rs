@@ -1,18 +1,17 @@
 //! The PowerShell module of a profile, and the script that a launched PowerShell begins with: rendered
 //! from `templates/powershell` into the cache, and only written where something has changed.
 
-mod export;
 mod files;
 mod quote;
 mod render;
 
 use std::path::{Path, PathBuf};
 
-pub use export::Exports;
 pub use quote::quote;
 pub use render::Command;
 use render::{Connect, Manifest, Script, Templates};
 
+use crate::exports::{ExportError, Exports};
 use crate::folders::Folders;
 use crate::profile::Profile;
 
@@ -41,6 +40,9 @@ pub enum ModuleError {
         "a template of your own is in the folder `templates/powershell` of the configuration folder; remove it to have lyncsh's"
     ))]
     Template { name: &'static str, error: minijinja::Error },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Export(#[from] ExportError),
 }
 
 /// The folder of all modules.
@@ -76,12 +78,13 @@ impl Module {
         })?;
         let exports = Exports::of(folders, &profile.name);
         exports.prepare()?;
-        let names = exports.names(profile.import.prefix.as_deref());
+        let prefix = profile.import.prefix.as_deref();
         let manifest = templates.manifest(&Manifest {
             script: format!("{}.psm1", module.name),
             version: env!("CARGO_PKG_VERSION"),
             description: format!("The cmdlets of the session '{}'", profile.name),
-            names,
+            names: exports.names(prefix),
+            aliases: exports.aliases(prefix),
         })?;
         files::write(&module.script, &script)?;
         files::write(&module.manifest, &manifest)?;
@@ -98,7 +101,7 @@ impl Module {
     pub fn discard(folders: &Folders, profile: &str) -> Result<(), ModuleError> {
         let module = Self::of(folders, profile);
         files::remove(&module.root.join(&module.name))?;
-        Exports::of(folders, profile).discard()
+        Ok(Exports::of(folders, profile).discard()?)
     }
 }
 

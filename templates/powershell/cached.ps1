@@ -3,23 +3,20 @@
 $kept = "$cache-$($PSVersionTable.PSVersion)"
 $escape = { param($Path) [System.Management.Automation.WildcardPattern]::Escape($Path) }
 
-# The agent asks the endpoint for the names of its commands when it has nothing else to do.
+# What is there serves until there is another: `lyncsh refresh` marks it, and the agent asks the endpoint for
+# the names of its commands when it has nothing else to do.
+$there = [System.IO.File]::Exists("$kept/names")
 $known = "$kept/commands"
 $seen = "$cache.commands"
-if ([System.IO.File]::Exists($known) -and [System.IO.File]::Exists($seen) -and
+$stale = [System.IO.File]::Exists("$kept/expired")
+if ($there -and -not $stale -and [System.IO.File]::Exists($known) -and [System.IO.File]::Exists($seen) -and
     [System.IO.File]::GetLastWriteTimeUtc($seen) -gt [System.IO.File]::GetLastWriteTimeUtc($known) -and
     [System.IO.File]::ReadAllText($seen) -cne [System.IO.File]::ReadAllText($known)) {
+    $stale = $true
     [Console]::Error.WriteLine("lyncsh: the commands of '$name' have changed; importing them anew")
-    try {
-        [System.IO.Directory]::Move($kept, "$kept.$PID.old")
-        [System.IO.Directory]::Delete("$kept.$PID.old", $true)
-    } catch {
-        # Another start does the same, or reads it: what is left of it goes with the next export.
-        [Console]::Error.WriteLine("lyncsh: $($_.Exception.GetBaseException().Message)")
-    }
 }
 
-if (-not [System.IO.File]::Exists("$kept/names")) {
+if ($stale -or -not $there) {
     # Export before anything is imported: Export-PSSession skips commands that exist here already (tried).
     # Beside, and moved into place: a start that is killed leaves no half of it.
     $fresh = "$kept.$PID.new"
@@ -59,12 +56,25 @@ if (-not [System.IO.File]::Exists("$kept/names")) {
         [System.IO.File]::WriteAllLines("$fresh/names", [string[]]@($probe.ExportedFunctions.Keys))
         # By its module's name: what was imported may cover it.
         Microsoft.PowerShell.Core\Remove-Module -ModuleInfo $probe
+        if ($there) { [System.IO.Directory]::Move($kept, "$kept.$PID.old") }
         try { [System.IO.Directory]::Move($fresh, $kept) } catch {
-            # Another first start was quicker: its export is as good.
-            if (-not [System.IO.File]::Exists("$kept/names")) { throw }
+            # Another start was quicker: its export is as good.
+            if (-not [System.IO.File]::Exists("$kept/names")) {
+                if ($there) { [System.IO.Directory]::Move("$kept.$PID.old", $kept) }
+                throw
+            }
         }
+    } catch {
+        # Another start reads what is there, or the endpoint would not: it serves once more.
+        if (-not ($there -and [System.IO.File]::Exists("$kept/names"))) { throw }
+        [Console]::Error.WriteLine("lyncsh: the commands of '$name' stay as they were: $($_.Exception.GetBaseException().Message)")
     } finally {
-        if ([System.IO.Directory]::Exists($fresh)) { [System.IO.Directory]::Delete($fresh, $true) }
+        foreach ($one in $fresh, "$kept.$PID.old") {
+            # What another start still reads goes with a later one.
+            try {
+                if ([System.IO.Directory]::Exists($one)) { [System.IO.Directory]::Delete($one, $true) }
+            } catch { Write-Verbose -Message "lyncsh: $($_.Exception.Message)" }
+        }
     }
     # The manifest has their names from now on.
     $null = & $program @arguments --module

@@ -11,8 +11,9 @@
     FunctionsToExport = '*'
     AliasesToExport = '*'
 {% else %}
+    # A pattern among them would have PowerShell read the whole module first (AnalysisCache.cs).
     FunctionsToExport = {{ names|ps }}
-    AliasesToExport = '*'
+    AliasesToExport = {{ aliases|ps }}
 {% endif %}
     CmdletsToExport = @()
     VariablesToExport = @()

@@ -61,6 +61,7 @@ if ($own) {
 } catch {
     # PSSession has no other end here: the module does not load.
     Microsoft.PowerShell.Core\Remove-PSSession -Session $session -ErrorAction Ignore
+    if ($guard) { $guard.StandardInput.Close() }
     throw "lyncsh: the commands of '$name' can't be imported: $($_.Exception.Message)"
 }
 

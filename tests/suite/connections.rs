@@ -193,6 +193,15 @@ async fn every_command_knows_such_a_profile() {
     assert!(out.contains("connections     lync, other"), "{out}");
     let (code, out, _) = two.world.run(&["hook", "print", "work", "--eager"]);
     assert_eq!((code, out.matches("Import-Module").count()), (0, 2), "{out}");
+    let desk = two.world.root().join("desk");
+    let (code, _, err) = two.world.run(&["shortcut", "work", "--output", desk.to_str().unwrap()]);
+    assert!(code == 0 && desk.read_dir().unwrap().count() == 1, "{err}");
+    let (code, out, err) = two.world.run(&["refresh", "work"]);
+    assert_eq!(
+        (code, out.lines().count()),
+        (1, 2),
+        "each is tried, in a PowerShell that is none: {out}{err}"
+    );
     let (code, _, err) = two.world.run(&["attach", "work", "--socket"]);
     assert!(code == 1 && err.contains("this is for one; name one of them"), "{err}");
 

@@ -3,9 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
+use lyncsh::exports::Exports;
 use lyncsh::folders::Folders;
 use lyncsh::profile::{self, Profile};
-use lyncsh::shell::module::{Exports, Module, connect_script};
+use lyncsh::shell::module::{Module, connect_script};
 
 const PROGRAM: &str = "/opt/O'Brien’s tools/[x64]/lyncsh";
 
@@ -38,6 +39,7 @@ impl User {
         let folder = PathBuf::from(format!("{}-7.6.5", stem.display()));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("names"), names.join("\r\n")).unwrap();
+        std::fs::write(folder.join("aliases"), "gcst\n").unwrap();
         folder
     }
 }
@@ -156,11 +158,32 @@ fn a_manifest_names_the_cmdlets_that_were_exported_last() {
     user.exported(&profile, &["Get-CsTenant", "Get-CsOnlineUser"]);
     let manifest = parsed(&user.module(&profile).manifest);
     assert!(manifest.contains("FunctionsToExport = @('Get-CsOnlineUser', 'Get-CsTenant')"), "{manifest}");
+    // A pattern would cost PowerShell's quick way to the names.
+    assert!(manifest.contains("AliasesToExport = @('gcst')"), "{manifest}");
     let prefixed = user.profile("work", "prefix = \"Lw\"\n");
     let manifest = parsed(&user.module(&prefixed).manifest);
     assert!(manifest.contains("@('Get-LwCsOnlineUser', 'Get-LwCsTenant')"), "{manifest}");
     Module::discard(&user.folders, "work").unwrap();
     assert!(parsed(&user.module(&profile).manifest).contains("FunctionsToExport = '*'"));
+}
+
+/// The order of what a start does to the export: PowerShell itself is not here to do it.
+#[test]
+fn an_export_serves_until_another_is_in_its_place() {
+    let user = User::new();
+    let profile = user.profile("work", "");
+    let folder = user.exported(&profile, &["Get-CsTenant"]);
+    let exports = Exports::of(&user.folders, "work");
+    exports.expire().unwrap();
+    assert!(folder.join("expired").exists());
+    assert_eq!(exports.names(None).unwrap(), ["Get-CsTenant"], "it is still there");
+    let script = parsed(&user.module(&profile).script);
+    let place = |text: &str| script.find(text).unwrap_or_else(|| panic!("{text} is not in {script}"));
+    assert!(
+        place("$stale = [System.IO.File]::Exists(\"$kept/expired\")") < place("Export-PSSession @export")
+    );
+    assert!(place("Export-PSSession @export") < place("Move($kept, \"$kept.$PID.old\")"));
+    assert!(place("Move($kept, \"$kept.$PID.old\")") < place("Move($fresh, $kept)"));
 }
 
 #[test]

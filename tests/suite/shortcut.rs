@@ -258,8 +258,14 @@ impl Home {
 
     /// Runs lyncsh, and gives what it printed and whether it went well.
     fn lyncsh(&self, arguments: &[&str]) -> (String, bool) {
+        self.lyncsh_on(crate::agent_world::path_without_powershell(), arguments)
+    }
+
+    /// The same with this PATH.
+    fn lyncsh_on(&self, path: std::ffi::OsString, arguments: &[&str]) -> (String, bool) {
         let output = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
             .args(arguments)
+            .env("PATH", path)
             .env("HOME", self.folder.path())
             .env("LYNCSH_CONFIG_DIR", self.path("conf"))
             .env_remove("XDG_CONFIG_HOME")
@@ -316,7 +322,9 @@ fn a_profile_that_is_removed_takes_shortcuts_modules_caches_and_its_session_with
     let text = std::fs::read_to_string(&profile).unwrap();
     std::fs::write(&profile, format!("{text}keep = \"10m\"\n")).unwrap();
     std::fs::write(home.path("conf/profiles/both.toml"), "connections = [\"work\"]\n").unwrap();
-    let (said, good) = home.lyncsh(&["hook", "install", "work", "--eager", "--yes"]);
+    // No PowerShell is there to be imported into.
+    let (said, good) =
+        home.lyncsh_on(home.path("nothing").into(), &["hook", "install", "work", "--eager", "--yes"]);
     assert!(good, "{said}");
     let (said, good) = home.lyncsh(&["work"]);
     assert!(good, "{said}");

@@ -55,6 +55,8 @@ pub struct Manifest<'a> {
     pub description: String,
     /// Of the cmdlets; `None` as long as they are not known.
     pub names: Option<Vec<String>>,
+    /// Of the aliases, likewise.
+    pub aliases: Option<Vec<String>>,
 }
 
 /// What the first script of a shell needs to know.
@@ -139,6 +141,7 @@ impl Templates {
                 script => manifest.script.clone(),
                 description => manifest.description.clone(),
                 names => manifest.names.clone(),
+                aliases => manifest.aliases.clone().unwrap_or_default(),
             },
         )
     }

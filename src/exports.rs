@@ -1,5 +1,6 @@
 //! What PowerShells have exported for a profile: one folder for each endpoint, account, choice of
 //! commands and PowerShell version, written by the module itself (`templates/powershell/cached.ps1`).
+//! The modules' writer, the agent and the commands look into it.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,13 +8,23 @@ use std::time::{Duration, SystemTime};
 
 use url::Url;
 
-use super::{ModuleError, files};
 use crate::folders::Folders;
 use crate::platform;
 use crate::profile::Profile;
 
 /// An export that takes longer has been killed: real ones took 105 s.
 const ABANDONED: Duration = Duration::from_secs(60 * 60);
+
+/// Marks an export that the next start of a PowerShell replaces.
+const EXPIRED: &str = "expired";
+
+/// What is kept can't be changed.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("the exported commands can't be written: {}: {error}", .path.display())]
+pub struct ExportError {
+    pub path: PathBuf,
+    pub error: std::io::Error,
+}
 
 /// The exports of one profile.
 #[derive(Clone, Debug)]
@@ -42,15 +53,14 @@ impl Exports {
     }
 
     /// Makes the folder, for the user alone, and removes what killed starts left in it.
-    pub fn prepare(&self) -> Result<(), ModuleError> {
-        let failed = |error| ModuleError::Write { path: self.folder.clone(), error };
+    pub fn prepare(&self) -> Result<(), ExportError> {
+        let failed = |error| ExportError { path: self.folder.clone(), error };
         for folder in [self.folder.parent(), Some(self.folder.as_path())].into_iter().flatten() {
             platform::private_folder(folder).map_err(failed)?;
         }
         for path in self.paths() {
-            let half = path.extension().is_some_and(|ending| ending == "new" || ending == "old");
-            if half && age(&path).is_some_and(|age| age > ABANDONED) {
-                files::remove(&path)?;
+            if half(&path) && age(&path).is_some_and(|age| age > ABANDONED) {
+                remove(&path)?;
             }
         }
         Ok(())
@@ -58,14 +68,17 @@ impl Exports {
 
     /// The names that the newest export has, sorted, with their prefix.
     pub fn names(&self, prefix: Option<&str>) -> Option<Vec<String>> {
-        let lists = self.paths().into_iter().filter_map(|path| {
-            let half = path.extension().is_some_and(|ending| ending == "new" || ending == "old");
-            let list = path.join("names");
-            let written = list.metadata().ok()?.modified().ok()?;
-            (!half).then_some((written, list))
-        });
-        let (_, newest) = lists.max()?;
-        let text = std::fs::read_to_string(newest).ok()?;
+        self.list("names", prefix)
+    }
+
+    /// The aliases that the newest export has, likewise.
+    pub fn aliases(&self, prefix: Option<&str>) -> Option<Vec<String>> {
+        self.list("aliases", prefix)
+    }
+
+    fn list(&self, of: &str, prefix: Option<&str>) -> Option<Vec<String>> {
+        let newest = self.whole().max_by_key(|path| written(&path.join("names")))?;
+        let text = std::fs::read_to_string(newest.join(of)).ok()?;
         let names = text.trim_start_matches('\u{feff}').lines().filter(|line| !line.is_empty());
         let mut names: Vec<_> = names.map(|name| prefixed(name, prefix)).collect();
         names.sort_unstable();
@@ -82,7 +95,7 @@ impl Exports {
     }
 
     /// Writes down what the endpoint offers now: sorted, each once, as the module writes it.
-    pub fn saw(&self, stem: &Path, names: &[String]) -> Result<(), ModuleError> {
+    pub fn saw(&self, stem: &Path, names: &[String]) -> Result<(), ExportError> {
         let path = PathBuf::from(format!("{}.commands", stem.display()));
         let put = || {
             let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.folder)?;
@@ -90,12 +103,31 @@ impl Exports {
             file.persist(&path)?;
             Ok(())
         };
-        put().map_err(|error: std::io::Error| ModuleError::Write { path: path.clone(), error })
+        put().map_err(|error: std::io::Error| ExportError { path: path.clone(), error })
+    }
+
+    /// Has the next start of each PowerShell export anew. What is there serves until that is done.
+    pub fn expire(&self) -> Result<(), ExportError> {
+        for folder in self.whole() {
+            let path = folder.join(EXPIRED);
+            std::fs::write(&path, "").map_err(|error| ExportError { path, error })?;
+        }
+        Ok(())
+    }
+
+    /// When the newest was written.
+    pub fn newest(&self) -> Option<SystemTime> {
+        self.whole().filter_map(|folder| written(&folder.join("names"))).max()
     }
 
     /// Forgets all of them: the next start exports anew.
-    pub fn discard(&self) -> Result<(), ModuleError> {
-        files::remove(&self.folder)
+    pub fn discard(&self) -> Result<(), ExportError> {
+        remove(&self.folder)
+    }
+
+    /// The folders whose export is done.
+    fn whole(&self) -> impl Iterator<Item = PathBuf> {
+        self.paths().into_iter().filter(|path| !half(path) && path.join("names").is_file())
     }
 
     fn paths(&self) -> Vec<PathBuf> {
@@ -104,8 +136,27 @@ impl Exports {
     }
 }
 
+/// What an export that is at work, or was killed, has left.
+fn half(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "new" || ending == "old")
+}
+
+fn written(path: &Path) -> Option<SystemTime> {
+    path.metadata().ok()?.modified().ok()
+}
+
+/// Removes a folder with all that is in it. One that is not there is no error.
+fn remove(folder: &Path) -> Result<(), ExportError> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(ExportError { path: folder.to_owned(), error })
+        }
+        _ => Ok(()),
+    }
+}
+
 fn age(path: &Path) -> Option<Duration> {
-    SystemTime::now().duration_since(path.metadata().ok()?.modified().ok()?).ok()
+    SystemTime::now().duration_since(written(path)?).ok()
 }
 
 /// A command's name as `Import-Module -Prefix` makes it (`ModuleCmdletBase.AddPrefixToCommandName`).
