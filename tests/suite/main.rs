@@ -27,6 +27,8 @@ mod pwsh_module;
 mod service;
 mod shortcut;
 mod simulator;
+mod simulator_replay;
+mod simulator_rules;
 mod simulator_stream;
 mod simulator_tls;
 mod slots_terminal;
