@@ -97,7 +97,7 @@ impl Stay {
         self.leaves = Some(Last::Announced);
     }
 
-    /// It has said something.
+    /// It has spoken as a shell does.
     pub fn speak(&mut self) {
         self.leaves = Some(Last::Gone);
     }

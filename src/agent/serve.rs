@@ -33,7 +33,7 @@ pub async fn shells(listener: &Listener, shared: &Shared) {
     loop {
         match listener.accept().await {
             Ok((stream, info)) => {
-                let staying = Staying { stream, stay: shared.presence.arrive_silent() };
+                let staying = Staying { stream, said: Vec::new(), stay: shared.presence.arrive_silent() };
                 tokio::spawn(attach(staying, info, shared.clone()));
             }
             Err(error) => {
@@ -66,10 +66,29 @@ async fn mux(shared: &Shared) -> Option<Mux> {
     there.as_ref().map(|opened| opened.mux.clone())
 }
 
-/// A shell's stream: as long as it is there, so is the shell.
+/// What every shell's first words begin with, in out-of-process framing.
+const FIRST_WORDS: &[u8] = b"<Data ";
+
+/// A shell's stream: as long as it is there, so is the shell. Who says nothing, or something else than a
+/// shell does, leaves as if they had never come.
 struct Staying {
     stream: Local,
+    /// The first bytes, as many as are needed to know.
+    said: Vec<u8>,
     stay: Stay,
+}
+
+impl Staying {
+    fn hear(&mut self, bytes: &[u8]) {
+        if self.said.len() >= FIRST_WORDS.len() {
+            return;
+        }
+        let missing = FIRST_WORDS.len() - self.said.len();
+        self.said.extend_from_slice(&bytes[..bytes.len().min(missing)]);
+        if self.said == FIRST_WORDS {
+            self.stay.speak();
+        }
+    }
 }
 
 impl AsyncRead for Staying {
@@ -80,9 +99,7 @@ impl AsyncRead for Staying {
     ) -> Poll<std::io::Result<()>> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.stay.speak();
-        }
+        self.hear(&buf.filled()[before..]);
         result
     }
 }

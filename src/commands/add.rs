@@ -6,7 +6,7 @@ use clap::Args;
 use miette::{Context as _, IntoDiagnostic as _};
 use serde::Serialize;
 
-use crate::credential;
+use crate::credential::{self, CredentialError};
 use crate::folders::Folders;
 use crate::profile::service::SignIn;
 use crate::profile::{self, CredentialSource};
@@ -98,7 +98,16 @@ pub async fn run(folders: &Folders, add: &Add, taken: &[&str]) -> miette::Result
         let user = profile.user.as_deref().unwrap_or(&add.name);
         let password = match add.password_stdin {
             true => credential::read_line()?,
-            false => credential::ask(&format!("Password for {user}: ")).await?,
+            false => match credential::ask(&format!("Password for {user}: ")).await {
+                Err(CredentialError::NoTerminal) => {
+                    return Err(miette::miette!(
+                        help = "pipe it in with --password-stdin, name a command with --credential-command, or have it \
+                                asked for each time with --prompt",
+                        "a password is to be stored, and there is no terminal to ask for it in"
+                    ));
+                }
+                password => password?,
+            },
         };
         credential::store(&add.name, password).await?;
     }

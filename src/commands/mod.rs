@@ -47,8 +47,6 @@ pub fn start_log(verbosity: u8) {
 
 /// Runs one command.
 pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
-    // Another provider of this process would be as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     if matches!(cli.command, Command::Agent) {
         return Ok(agent::process::run().await);
     }

@@ -52,6 +52,8 @@ impl Trust {
 
     /// An HTTP client to be built, that trusts them.
     pub fn client(&self) -> reqwest::ClientBuilder {
+        // Another part of the program may have been first: it's the same provider.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = reqwest::Client::builder();
         match self.own.is_empty() {
             true => builder,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
 use axum::Form;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
@@ -15,15 +15,13 @@ use super::wsman;
 /// Where a token is taken.
 pub const OAUTH: &str = "/OcsPowershellOAuth";
 pub const TOKEN: &str = "/oauth2/token";
-/// The document that a redirect link leads to.
+/// The document that the redirection leads to.
+pub const POOL_DOCUMENT: &str = "/autodiscover/root";
+/// The document that this one leads to.
 pub const DOMAIN_DOCUMENT: &str = "/autodiscover/domain";
 const CLIENT_ID: &str = "00000004-0000-0ff1-ce00-000000000000";
 const MEDIA_TYPE: &str = "application/vnd.microsoft.rtc.autodiscover+xml; v=1";
 const NAMESPACE: &str = "http://schemas.microsoft.com/rtc/2012/03/ucwa";
-
-fn document(text: String) -> Response {
-    ([(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response()
-}
 
 fn known(asked: &AskedDomain) -> Option<&str> {
     let domains = ["litwareinc.com", "contoso.com"];
@@ -31,26 +29,36 @@ fn known(asked: &AskedDomain) -> Option<&str> {
     domains.into_iter().find(|one| one.eq_ignore_ascii_case(domain))
 }
 
-/// The first document: a redirect to the domain's own. An unknown domain has none.
-pub async fn start(State(endpoint): State<Arc<Endpoint>>, asked: AskedDomain) -> Response {
+/// A document of one link; an unknown domain has none.
+async fn link(
+    endpoint: &Endpoint,
+    asked: &AskedDomain,
+    element: &str,
+    token: &str,
+    target: impl FnOnce(&str) -> String,
+) -> Response {
     tokio::time::sleep(endpoint.options.latency).await;
-    let Some(domain) = known(&asked) else { return StatusCode::NOT_FOUND.into_response() };
-    let base = &endpoint.base;
-    document(format!(
-        r#"<?xml version="1.0" encoding="utf-8"?><AutodiscoverResponse xmlns="{NAMESPACE}" AccessLocation="External"><Root><Link token="Redirect" href="{base}{DOMAIN_DOCUMENT}?Domain={domain}"/></Root></AutodiscoverResponse>"#
-    ))
+    let Some(domain) = known(asked) else { return StatusCode::NOT_FOUND.into_response() };
+    let href = format!("{}{}", endpoint.base, target(domain));
+    let text = format!(
+        r#"<?xml version="1.0" encoding="utf-8"?><AutodiscoverResponse xmlns="{NAMESPACE}" AccessLocation="External"><{element}><Link token="{token}" href="{href}"/></{element}></AutodiscoverResponse>"#
+    );
+    ([(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response()
+}
+
+/// The first document: a redirection to the pool that has the domain.
+pub async fn start(State(endpoint): State<Arc<Endpoint>>, asked: AskedDomain) -> Response {
+    link(&endpoint, &asked, "Root", "Redirect", |domain| format!("{POOL_DOCUMENT}?Domain={domain}")).await
+}
+
+/// The pool's document, which names the domain's.
+pub async fn pool(State(endpoint): State<Arc<Endpoint>>, asked: AskedDomain) -> Response {
+    link(&endpoint, &asked, "Root", "Domain", |domain| format!("{DOMAIN_DOCUMENT}?Domain={domain}")).await
 }
 
 /// The domain's document, and in it the endpoint.
-pub async fn domain(State(endpoint): State<Arc<Endpoint>>, Query(asked): AskedDomain) -> Response {
-    tokio::time::sleep(endpoint.options.latency).await;
-    if known(&Query(asked)).is_none() {
-        return StatusCode::NOT_FOUND.into_response();
-    }
-    let url = format!("{}{}", endpoint.base, wsman::LIVE_ID);
-    document(format!(
-        r#"<?xml version="1.0" encoding="utf-8"?><AutodiscoverResponse xmlns="{NAMESPACE}" AccessLocation="External"><Domain><Link token="External/RemotePowerShell" href="{url}"/></Domain></AutodiscoverResponse>"#
-    ))
+pub async fn domain(State(endpoint): State<Arc<Endpoint>>, asked: AskedDomain) -> Response {
+    link(&endpoint, &asked, "Domain", "External/RemotePowerShell", |_| wsman::LIVE_ID.to_owned()).await
 }
 
 /// What an unauthenticated request to the token flavour is told.
@@ -79,7 +87,7 @@ pub async fn token(
         return denied("invalid_grant", "The user name or password is incorrect.");
     };
     let token = Uuid::new_v4().simple().to_string();
-    let account = Account { user: field("username").to_owned(), domain };
+    let account = Account { user: field("username").to_lowercase(), domain };
     endpoint.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(token.clone(), account);
     axum::Json(serde_json::json!({ "token_type": "Bearer", "expires_in": 3600, "access_token": token }))
         .into_response()

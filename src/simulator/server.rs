@@ -50,7 +50,7 @@ pub struct Endpoint {
     pub tokens: Mutex<HashMap<String, Account>>,
 }
 
-/// Who signed in, and to which tenant.
+/// Who signed in, in lower case, and to which tenant.
 #[derive(Clone, Debug)]
 pub struct Account {
     pub user: String,
@@ -161,7 +161,7 @@ impl Endpoint {
         let text = String::from_utf8(decoded).ok()?;
         let (user, password) = text.split_once(':')?;
         let domain = self.world.sign_in(user, password)?;
-        Some(Account { user: user.to_owned(), domain })
+        Some(Account { user: user.to_lowercase(), domain })
     }
 }
 
@@ -171,6 +171,7 @@ fn router(endpoint: Arc<Endpoint>) -> Router {
         .route(discovery::OAUTH, post(oauth))
         .route(discovery::TOKEN, post(discovery::token))
         .route("/", get(discovery::start))
+        .route(discovery::POOL_DOCUMENT, get(discovery::pool))
         .route(discovery::DOMAIN_DOCUMENT, get(discovery::domain))
         .route("/sim/shells", get(async |State(endpoint): State<Arc<Endpoint>>| axum::Json(endpoint.open())))
         .route("/sim/requests", get(async |State(endpoint): State<Arc<Endpoint>>| requests(&endpoint)))

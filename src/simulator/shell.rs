@@ -43,7 +43,9 @@ struct Inner {
     fragmenter: Fragmenter,
     /// Fragments that were cut and did not fit the last answer.
     cut: HashMap<Uuid, VecDeque<Vec<u8>>>,
-    /// Pipelines that the client has ended.
+    /// Pipelines that the client has begun.
+    begun: HashSet<Uuid>,
+    /// Those of them that it has ended.
     ended: HashSet<Uuid>,
     /// Pipelines (nil: the pool) that are disconnected.
     disconnected: HashSet<Uuid>,
@@ -78,6 +80,7 @@ impl Shell {
             incoming: HashMap::new(),
             fragmenter: Fragmenter::default(),
             cut: HashMap::new(),
+            begun: HashSet::new(),
             ended: HashSet::new(),
             disconnected: HashSet::new(),
         };
@@ -113,6 +116,21 @@ impl Shell {
             self.touch();
         }
         self.inner().last_used.elapsed()
+    }
+
+    /// A Command begins a pipeline with its first bytes.
+    pub fn begin(&self, pipeline: Uuid, bytes: &[u8]) -> Result<(), String> {
+        self.take(pipeline, false, bytes)?;
+        let mut inner = self.inner();
+        // An id whose pipeline has ended is free again.
+        inner.ended.remove(&pipeline);
+        inner.begun.insert(pipeline);
+        Ok(())
+    }
+
+    /// Whether the pool (nil), or a pipeline that was begun, even if it has ended since.
+    pub fn knows(&self, target: Uuid) -> bool {
+        target.is_nil() || self.inner().begun.contains(&target)
     }
 
     /// Nobody can ask anything of it or of what runs in it until it is reconnected; what runs goes on.
@@ -164,6 +182,8 @@ impl Shell {
 
     /// A long poll: answers when there is something to say, or at the end.
     pub async fn receive(&self, target: Uuid, limit: Option<Duration>, envelope: u32) -> Polled {
+        // A client that is gone already is noticed meanwhile: what it took would be lost.
+        tokio::task::yield_now().await;
         let deadline = tokio::time::Instant::now() + limit.unwrap_or(RECEIVE);
         let room = usize::try_from(envelope).unwrap_or(usize::MAX).saturating_sub(ENVELOPE) / 4 * 3;
         loop {

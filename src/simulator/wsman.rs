@@ -153,8 +153,8 @@ async fn in_shell(
         shell.touch();
     }
     let target = match &request {
-        Request::Receive { command, .. } | Request::Signal { command, .. } => command.unwrap_or(Uuid::nil()),
-        Request::Send(parts) => parts.iter().find_map(|part| part.command).unwrap_or(Uuid::nil()),
+        Request::Receive { command, .. } | Request::Signal { command, .. } => known(shell, *command)?,
+        Request::Send(parts) => known(shell, parts.iter().find_map(|part| part.command))?,
         _ => Uuid::nil(),
     };
     let needs_connection = matches!(
@@ -168,7 +168,7 @@ async fn in_shell(
     match request {
         Request::Command { id, arguments, .. } => {
             let id = id.unwrap_or_else(Uuid::new_v4);
-            shell.take(id, false, &arguments).map_err(wrong)?;
+            shell.begin(id, &arguments).map_err(wrong)?;
             Ok(Response::Commanded { id: Some(id) })
         }
         Request::Send(parts) => {
@@ -223,6 +223,21 @@ async fn in_shell(
         Request::Get => Ok(Response::Got(described(shell))),
         _ => Err(Fault::new(UNSUPPORTED, "w:UnsupportedFeature", "This is not to be asked of a shell.")),
     }
+}
+
+/// The pool, or a pipeline that the shell knows.
+fn known(shell: &Shell, command: Option<Uuid>) -> Result<Uuid, Fault> {
+    let target = command.unwrap_or_default();
+    if shell.knows(target) {
+        return Ok(target);
+    }
+    let text = format!(
+        "The WS-Management service cannot process the request because the request contained invalid selectors for \
+         the resource: the shell {} has no command {}.",
+        shell.id,
+        target.to_string().to_uppercase()
+    );
+    Err(Fault::new(code::INVALID_SELECTORS, "w:InvalidSelectors", text))
 }
 
 fn disconnected(code: u32) -> Fault {

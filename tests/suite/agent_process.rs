@@ -341,12 +341,14 @@ fn an_orphan_gives_its_slot_to_the_next_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_visitor_who_says_nothing_does_not_send_a_waiting_agent_away() {
+async fn a_visitor_who_is_no_shell_does_not_send_a_waiting_agent_away() {
     let world = World::start();
     let socket = world.attach();
     let agent = world.agent();
-    for _ in 0..3 {
-        drop(tokio::net::UnixStream::connect(&socket).await.unwrap());
+    for said in ["", "", "<", "GET / HTTP/1.1\r\n\r\n", "<Data"] {
+        let mut visitor = tokio::net::UnixStream::connect(&socket).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut visitor, said.as_bytes()).await.unwrap();
+        drop(visitor);
         // Asked after the visit: the agent has seen it end.
         assert_eq!(world.run(&["status"]).0, 0);
     }

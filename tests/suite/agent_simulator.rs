@@ -10,9 +10,10 @@ use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 use lyncsh::transport::wsman::envelope::{Request, RequestEnvelope, RequestHeader, SHELL_RESOURCE};
 
 use crate::agent_world::{GONE, Killed, PATIENCE, World, open, output};
+use crate::stand_in::Terminal;
 
 /// A user with the profile `work` at Lync Online.
-async fn online(options: Options, more: &str) -> (World, Server) {
+pub async fn online(options: Options, more: &str) -> (World, Server) {
     let server = Server::start(options).await.unwrap();
     let world = World::without_endpoint();
     profile(&world, &server, "work", more);
@@ -30,14 +31,14 @@ fn profile(world: &World, server: &Server, name: &str, more: &str) {
 }
 
 /// Runs the program without blocking the simulator.
-async fn run(world: &World, arguments: &[&str]) -> (i32, String, String) {
+pub async fn run(world: &World, arguments: &[&str]) -> (i32, String, String) {
     let mut command = world.lyncsh(arguments);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }
 
-async fn empty(server: &Server) {
+pub async fn empty(server: &Server) {
     let start = std::time::Instant::now();
     while !server.shells().is_empty() {
         assert!(start.elapsed() < GONE, "{:?}", server.shells().len());
@@ -251,5 +252,79 @@ async fn a_session_that_the_server_has_disconnected_goes_on_with_what_runs_in_it
     assert!(completed(&tenant().await));
     assert_eq!(ids(), first, "it is the same session");
     drop(shell);
+    empty(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_tells_how_many_of_the_tenants_sessions_are_taken() {
+    let (world, server) = online(Options::default(), "").await;
+    profile(&world, &server, "second", "");
+    for name in ["work", "second"] {
+        let (code, _, err) = run(&world, &["attach", name, "--socket"]).await;
+        assert_eq!(code, 0, "{err}");
+    }
+    let (code, out, err) = run(&world, &["status"]).await;
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(out.matches(&format!("2 of 3 sessions of {USER}")).count(), 2, "{out}");
+    let (_, out, _) = run(&world, &["status", "--json"]).await;
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    for agent in 0..2 {
+        assert_eq!(
+            (&json["agents"][agent]["used"], &json["agents"][agent]["allowed"]),
+            (&2.into(), &3.into())
+        );
+    }
+    let (code, _, err) = run(&world, &["stop", "--all"]).await;
+    assert_eq!(code, 0, "{err}");
+    empty(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_shell_outlives_the_idle_timeout_unless_the_profile_says_otherwise() {
+    let idle_timeout = Duration::from_secs(3);
+    for keep_alive in [true, false] {
+        let more = format!("idle_timeout = \"3s\"\nkeep_alive = {keep_alive}");
+        let (world, server) = online(Options { idle_timeout, ..Options::default() }, &more).await;
+        let (code, out, err) = run(&world, &["attach", "work", "--socket"]).await;
+        assert_eq!(code, 0, "{err}");
+        let shell = open(out.trim_end().as_ref()).await;
+        let ids = || server.shells().into_iter().map(|shell| shell.id).collect::<Vec<_>>();
+        let first = ids();
+        let start = std::time::Instant::now();
+        // Where nothing keeps it, the server removes it in this time; a new one may follow.
+        while start.elapsed() < idle_timeout * 3 && (keep_alive || ids() == first) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(ids() == first, keep_alive, "{:?}", server.shells());
+        drop(shell);
+        empty(&server).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_another_console_sees_for_whom_and_ctrl_c_ends_the_wait() {
+    let (world, server) =
+        online(Options { fixtures: true, ..Options::default() }, "shell = \"console\"").await;
+    let first = Terminal::work(&world, "");
+    first.sees("[work] PS>");
+    let second = Terminal::work(&world, "");
+    second.sees("[work] PS>");
+    first.line("Wait-Cs -Seconds 600 | Out-Null");
+    until(&server, "a running command", |server| server.shells()[0].commands == 1).await;
+    // The first time the endpoint is asked how its objects are drawn, and that waits as well.
+    for _ in 0..2 {
+        second.line("Get-CsTenant | Format-List DisplayName");
+        second.sees("Waiting for the session Wait-Cs of lyncsh (process");
+        second.press("\x03");
+        second.ends_with("[work] PS> ");
+    }
+    first.press("\x03");
+    until(&server, "no running command", |server| server.shells()[0].commands == 0).await;
+    second.line("Get-CsTenant | Format-List DisplayName");
+    second.sees("DisplayName : Litware");
+    for mut terminal in [first, second] {
+        terminal.line("exit");
+        assert_eq!(terminal.ended(), 0);
+    }
     empty(&server).await;
 }

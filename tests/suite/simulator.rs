@@ -18,7 +18,7 @@ fn python() -> String {
     std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| "target/venv/bin/python".into())
 }
 
-async fn no_shell_is_left(server: &Server) {
+pub async fn no_shell_is_left(server: &Server) {
     for _ in 0..300 {
         if server.shells().is_empty() {
             return;
@@ -63,6 +63,12 @@ async fn pypsrp_opens_pools_runs_cmdlets_and_meets_the_quota() {
         "{fourth}"
     );
     no_shell_is_left(&server).await;
+}
+
+/// Anybody's HTTP client.
+pub fn http() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap()
 }
 
 pub fn host() -> HostInfo {

@@ -35,7 +35,7 @@ pub fn environment(profiles: &str, does: &str) -> [(&'static str, String); 3] {
 /// A person's terminal with a program in it.
 pub struct Terminal {
     screen: Arc<Mutex<vt100::Parser>>,
-    keys: Mutex<Box<dyn std::io::Write + Send>>,
+    keys: Arc<Mutex<Box<dyn std::io::Write + Send>>>,
     pub child: Box<dyn portable_pty::Child + Send + Sync>,
     master: Option<Box<dyn MasterPty + Send>>,
 }
@@ -65,13 +65,23 @@ impl Terminal {
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let mut output = pair.master.try_clone_reader().unwrap();
-        let keys = Mutex::new(pair.master.take_writer().unwrap());
+        let keys: Arc<Mutex<Box<dyn std::io::Write + Send>>> =
+            Arc::new(Mutex::new(pair.master.take_writer().unwrap()));
         let screen = Arc::new(Mutex::new(vt100::Parser::new(30, 100, 1000)));
-        let seen = screen.clone();
+        let (seen, answers) = (screen.clone(), keys.clone());
         std::thread::spawn(move || {
             let mut piece = [0; 4096];
             while let Ok(length @ 1..) = output.read(&mut piece) {
-                seen.lock().unwrap().process(&piece[..length]);
+                let asked = piece[..length].windows(4).filter(|four| four == b"\x1b[6n").count();
+                let (row, column) = {
+                    let mut screen = seen.lock().unwrap();
+                    screen.process(&piece[..length]);
+                    screen.screen().cursor_position()
+                };
+                // The line editor asks where the cursor is.
+                for _ in 0..asked {
+                    let _ = write!(answers.lock().unwrap(), "\x1b[{};{}R", row + 1, column + 1);
+                }
             }
         });
         Self { screen, keys, child, master: Some(pair.master) }

@@ -12,7 +12,7 @@ use crate::line::Views;
 use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::{self, Value};
 use crate::psrp::pipeline::{Argument, Command, Merge, MetadataQuery, Pipeline};
-use crate::psrp::record::PipelineState;
+use crate::psrp::record::{PipelineState, ProgressRecord};
 use crate::transport::Error;
 use crate::transport::session::{Running, Session};
 
@@ -57,8 +57,8 @@ impl Catalogue {
     }
 
     /// Asks the endpoint how its types are drawn, the first time. Where it doesn't say in time, objects
-    /// are drawn as those without format data are.
-    pub async fn learn_views(&self, session: &Session) {
+    /// are drawn as those without format data are. What the wait is for is told through `progress`.
+    pub async fn learn_views(&self, session: &Session, mut progress: impl FnMut(&ProgressRecord)) {
         let asked = self.known.lock().is_ok_and(|known| known.views.is_some());
         if asked || !self.offers("Get-FormatData") {
             return;
@@ -66,7 +66,7 @@ impl Catalogue {
         let mut definitions = Vec::new();
         let asking = async {
             let mut running = session.invoke(&format_data()).await?;
-            collect(&mut running, |value| definitions.push(value.clone())).await
+            collect_with(&mut running, |value| definitions.push(value.clone()), &mut progress).await
         };
         let answered = matches!(tokio::time::timeout(METADATA_WAIT, asking).await, Ok(Ok(())));
         definitions.iter().for_each(|definition| self.views.learn(definition));
@@ -177,10 +177,19 @@ async fn ask_parameters(session: &Session, name: &str) -> Result<Vec<String>, Er
 }
 
 /// Reads a pipeline's output to its end.
-async fn collect(running: &mut Running, mut take: impl FnMut(&Value)) -> Result<(), Error> {
+async fn collect(running: &mut Running, take: impl FnMut(&Value)) -> Result<(), Error> {
+    collect_with(running, take, |_| {}).await
+}
+
+async fn collect_with(
+    running: &mut Running,
+    mut take: impl FnMut(&Value),
+    mut progress: impl FnMut(&ProgressRecord),
+) -> Result<(), Error> {
     while let Some(event) = running.next().await {
         match event? {
             PipelineEvent::Output(value) => take(&value),
+            PipelineEvent::Progress(record) => progress(&record),
             PipelineEvent::State(PipelineState::Failed | PipelineState::Stopped, error) => {
                 let said = error.map(|record| record.message).unwrap_or_else(|| "it was stopped".into());
                 return Err(Error::Protocol(format!("the endpoint does not list its commands: {said}")));

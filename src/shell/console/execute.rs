@@ -178,7 +178,15 @@ impl Executor {
             Err(error) => return (self.failed(&error.to_string()), false),
         };
         if to_screen && !plan.is_drawn_there() {
-            link.catalogue.learn_views(&link.session).await;
+            // It waits for other shells as any command does, with the same words, and Ctrl-C ends it.
+            let learned = tokio::select! {
+                () = link.catalogue.learn_views(&link.session, |record| self.terminal.progress.take(record)) => true,
+                () = self.interrupts.next() => false,
+            };
+            self.terminal.progress.clear();
+            if !learned {
+                return (Ended::Interrupted, false);
+            }
             if let Sink::Screen(printer) = sink {
                 printer.learn(link.catalogue.views());
             }

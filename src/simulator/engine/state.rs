@@ -63,6 +63,7 @@ impl Tenants {
                 ("admin@litwareinc.com", "L1tware!"),
                 ("admin2@litwareinc.com", "L1tware!"),
                 ("admin3@litwareinc.com", "L1tware!"),
+                ("admin4@litwareinc.com", "L1tware!"),
             ],
         );
         litware.add("kenmyer", "Ken", "Myer", false);

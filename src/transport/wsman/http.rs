@@ -53,8 +53,6 @@ impl Http {
         if !encrypted && !plain_loopback {
             return Err(Error::Insecure { endpoint: name });
         }
-        // Another part of the program may have been first: it's the same provider.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = endpoint
             .trust
             .client()

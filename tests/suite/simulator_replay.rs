@@ -1,0 +1,350 @@
+//! The recorded requests of a real WSMan client, sent to our endpoint as they stand: each gets a proper
+//! answer, and every pipeline ends as it did there.
+//!
+//! The recorded server ran scripts, which a restricted endpoint refuses: where it has a command that
+//! does the same, that is put in the script's place, and elsewhere the refusal is the end.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lyncsh::psrp::clixml::{Value, read, write};
+use lyncsh::psrp::fragment::{Defragmenter, Fragmenter};
+use lyncsh::psrp::message::{Message, MessageType};
+use lyncsh::psrp::pipeline::{Argument, Command, Pipeline};
+use lyncsh::psrp::record::PipelineState;
+use lyncsh::simulator::{Options, PASSWORD, Server, USER};
+use lyncsh::transport::wsman::envelope::{
+    CommandState, Request, RequestEnvelope, Response, ResponseEnvelope, SignalCode,
+};
+use lyncsh::transport::wsman::fault::code;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::simulator::http;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn rows(recording: &str) -> Vec<serde_json::Value> {
+    let path = format!("{}/tests/wsman/{recording}.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let rows = text.lines().map(|row| serde_json::from_str::<serde_json::Value>(row).unwrap());
+    rows.filter(|row| row["body"].as_str().is_some_and(|body| !body.is_empty())).collect()
+}
+
+pub fn requests(recording: &str) -> Vec<String> {
+    let client = rows(recording).into_iter().filter(|row| row["from"] == "client");
+    client.map(|row| row["body"].as_str().unwrap().to_owned()).collect()
+}
+
+/// What a pipeline said, and how it ended.
+#[derive(Clone, Debug, Default)]
+struct Said {
+    output: Vec<Value>,
+    end: Option<(PipelineState, String)>,
+}
+
+impl Said {
+    fn add(&mut self, message: &Message) {
+        match message.kind {
+            MessageType::PipelineOutput => self.output.push(read(&message.body).unwrap()),
+            MessageType::PipelineState => {
+                let (state, record) = PipelineState::read(&read(&message.body).unwrap()).unwrap();
+                if state.is_final() {
+                    let why = record.map(|record| record.fully_qualified_id).unwrap_or_default();
+                    self.end = Some((state, why));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What the recorded server said, by pipeline. It names none itself: the request does.
+fn recorded(recording: &str) -> HashMap<Uuid, Said> {
+    let mut joined = HashMap::<Uuid, Defragmenter>::new();
+    let mut said = HashMap::<Uuid, Said>::new();
+    let mut asking = HashMap::new();
+    for row in rows(recording) {
+        let (connection, body) = (row["conn"].as_u64(), row["body"].as_str().unwrap().as_bytes());
+        if row["from"] == "client" {
+            if let Request::Receive { command, .. } = RequestEnvelope::read(body).unwrap().request {
+                asking.insert(connection, command.unwrap_or_default());
+            }
+            continue;
+        }
+        let Response::Received(received) = ResponseEnvelope::read(body).unwrap().response else { continue };
+        let id = asking[&connection];
+        for part in received.streams {
+            for message in joined.entry(id).or_default().push(&part.data).unwrap() {
+                said.entry(id).or_default().add(&Message::decode(&message).unwrap());
+            }
+        }
+    }
+    said
+}
+
+/// A command that does what the recorded script did.
+fn instead(script: &str) -> Option<Command> {
+    let command = |name: &str, argument: Option<i32>| {
+        let arguments = argument.map(|value| Argument { name: None, value: Some(Value::I32(value)) });
+        Command { arguments: arguments.into_iter().collect(), ..Command::new(name) }
+    };
+    match script.trim() {
+        script if script.starts_with("1..600 |") => Some(command("Wait-Cs", Some(60))),
+        script if script.starts_with("Start-Sleep 31") => Some(command("Wait-Cs", Some(3))),
+        script if script.starts_with("'A'*400000") => Some(command("Get-CsOneBig", Some(400_000))),
+        script if script.starts_with("1..120 |") => Some(command("Get-CsBig", Some(120))),
+        script if script.starts_with("$n=0;") => Some(command("Measure-CsInput", None)),
+        _ => None,
+    }
+}
+
+/// The Command request with what the endpoint has in the script's place; and what it asks then.
+fn adapted(body: &str, arguments: &[u8]) -> (String, String) {
+    let Some(message) = Defragmenter::default().push(arguments).unwrap().pop() else {
+        return (body.to_owned(), String::new());
+    };
+    let mut message = Message::decode(&message).unwrap();
+    let mut pipeline = Pipeline::read(&read(&message.body).unwrap()).unwrap();
+    let asked = pipeline.commands[0].clone();
+    let Some(command) = asked.is_script.then(|| instead(&asked.name)).flatten() else {
+        return (body.to_owned(), if asked.is_script { "script".into() } else { asked.name });
+    };
+    let name = command.name.clone();
+    pipeline.commands = vec![command];
+    message.body = write(&pipeline.to_value());
+    let fragment = Fragmenter::default().cut(&message.encode(), 200_000).remove(0);
+    let encoded = regex::Regex::new("(<[^>]*Arguments[^>]*>)[^<]*<").unwrap();
+    let replaced = encoded
+        .replace(body, |found: &regex::Captures<'_>| format!("{}{}<", &found[1], STANDARD.encode(&fragment)));
+    assert_ne!(replaced, body);
+    (replaced.into_owned(), name)
+}
+
+#[derive(Clone)]
+struct Client {
+    http: reqwest::Client,
+    url: String,
+    said: watch::Sender<HashMap<Uuid, Said>>,
+    /// How often a Receive was answered that there was nothing in time.
+    silences: Arc<Mutex<usize>>,
+}
+
+impl Client {
+    fn new(server: &Server) -> Self {
+        let url = format!("{}?PSVersion=7.6.5", server.url);
+        Self { http: http(), url, said: watch::Sender::new(HashMap::new()), silences: Arc::default() }
+    }
+
+    async fn send(&self, body: &str, user: &str, password: &str) -> reqwest::Response {
+        let pair = STANDARD.encode(format!("{user}:{password}"));
+        let request = self
+            .http
+            .post(&self.url)
+            .header("Authorization", format!("Basic {pair}"))
+            .header("Content-Type", "application/soap+xml;charset=UTF-8")
+            .body(body.to_owned());
+        tokio::time::timeout(PATIENCE, request.send()).await.expect("an answer").unwrap()
+    }
+
+    /// The answer, which names the request that it is for.
+    async fn ask(&self, body: &str) -> Response {
+        let answer = self.send(body, USER, PASSWORD).await;
+        let status = answer.status();
+        let bytes = answer.bytes().await.unwrap();
+        let envelope = ResponseEnvelope::read(&bytes).unwrap();
+        let id = RequestEnvelope::read(body.as_bytes()).unwrap().header.message_id;
+        assert_eq!(envelope.relates_to, Some(id));
+        let fault = matches!(envelope.response, Response::Fault(_));
+        assert_eq!(status.as_u16(), if fault { 500 } else { 200 });
+        envelope.response
+    }
+
+    /// Repeats a Receive until the pool or the pipeline is done.
+    async fn receive(self, body: String, target: Uuid) {
+        let mut joined = Defragmenter::default();
+        loop {
+            match self.ask(&body).await {
+                Response::Received(received) => {
+                    for part in &received.streams {
+                        for message in joined.push(&part.data).unwrap() {
+                            let message = Message::decode(&message).unwrap();
+                            self.said.send_modify(|said| said.entry(target).or_default().add(&message));
+                        }
+                    }
+                    if received.state == Some(CommandState::Done) {
+                        return;
+                    }
+                }
+                Response::Fault(fault) if fault.code == Some(code::TIMED_OUT) => {
+                    *self.silences.lock().unwrap() += 1;
+                }
+                // The shell went meanwhile.
+                Response::Fault(fault) if fault.code == Some(code::INVALID_SELECTORS) => return,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    async fn until(&self, id: Uuid, condition: impl Fn(&Said) -> bool) {
+        let mut said = self.said.subscribe();
+        let met = said.wait_for(|said| said.get(&id).is_some_and(&condition));
+        tokio::time::timeout(PATIENCE, met).await.expect("it is never said").unwrap();
+    }
+}
+
+/// How one recorded session went here.
+struct Played {
+    /// By pipeline: what it asked, and what was said.
+    pipelines: HashMap<Uuid, (String, Said)>,
+    silences: usize,
+}
+
+/// Sends every request of a recording; a Receive again whenever its answer has come.
+async fn play(recording: &str, change: impl Fn(String) -> String) -> Played {
+    let server = Server::start(Options { fixtures: true, ..Options::default() }).await.unwrap();
+    let client = Client::new(&server);
+    let mut receiving = HashMap::new();
+    let mut asked = HashMap::new();
+    for body in requests(recording) {
+        let body = change(body);
+        match RequestEnvelope::read(body.as_bytes()).unwrap().request {
+            Request::Create(create) => {
+                let Response::Created { shell_id, shell, .. } = client.ask(&body).await else { panic!() };
+                assert_eq!(Some(&shell_id), create.shell_id.as_ref());
+                assert_eq!(shell.unwrap().name, create.name);
+            }
+            Request::Receive { command, .. } => {
+                let target = command.unwrap_or_default();
+                let receive = || tokio::spawn(client.clone().receive(body, target));
+                receiving.entry(target).or_insert_with(receive);
+            }
+            Request::Command { id, arguments, .. } => {
+                let (body, name) = adapted(&body, &arguments);
+                let Response::Commanded { id: started } = client.ask(&body).await else { panic!() };
+                assert_eq!(started, id);
+                asked.insert(id.unwrap(), name);
+            }
+            Request::Send(_) => assert_eq!(client.ask(&body).await, Response::Sent),
+            Request::Signal { command, code } => {
+                let id = command.unwrap();
+                match code {
+                    SignalCode::Stop => client.until(id, |said| said.output.len() > 2).await,
+                    _ => client.until(id, |said| said.end.is_some()).await,
+                }
+                assert_eq!(client.ask(&body).await, Response::Signaled);
+            }
+            Request::Delete => assert_eq!(client.ask(&body).await, Response::Deleted),
+            other => panic!("{other:?}"),
+        }
+    }
+    for (target, receiving) in receiving {
+        let over = tokio::time::timeout(PATIENCE, receiving).await;
+        over.unwrap_or_else(|_| panic!("{target} is still received of")).unwrap();
+    }
+    assert_eq!(server.shells().len(), 0);
+    let said = client.said.borrow().clone();
+    let pipeline = |(id, name)| (id, (name, said.get(&id).cloned().unwrap_or_default()));
+    let silences = *client.silences.lock().unwrap();
+    Played { pipelines: asked.into_iter().map(pipeline).collect(), silences }
+}
+
+/// Each pipeline's end is the recorded one, or the restricted endpoint's refusal.
+fn assert_ends(recording: &str, played: &Played) {
+    let recorded = recorded(recording);
+    for (id, (name, said)) in &played.pipelines {
+        let end = said.end.as_ref().unwrap_or_else(|| panic!("{recording}: {name} has no end"));
+        match name.as_str() {
+            "script" => assert_eq!((end.0, end.1.as_str()), (PipelineState::Failed, "ScriptsNotAllowed")),
+            "Read-Host" => assert_eq!(end, &(PipelineState::Failed, "CommandNotFoundException".into())),
+            name if name.starts_with("__") => {
+                assert_eq!(end, &(PipelineState::Failed, "CommandNotFoundException".into()));
+            }
+            _ => assert_eq!(end.0, recorded[id].end.as_ref().unwrap().0, "{recording}: {name}"),
+        }
+    }
+}
+
+fn of<'a>(played: &'a Played, name: &str) -> &'a Said {
+    &played.pipelines.values().find(|(asked, _)| asked == name).expect(name).1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recorded_sessions_are_opened_used_and_closed() {
+    for recording in ["open-close", "idle", "session-options", "exit-in-session", "prompt"] {
+        let played = play(recording, |body| body).await;
+        assert!(!played.pipelines.is_empty(), "{recording}");
+        assert_ends(recording, &played);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorded_stop_stops_and_the_session_goes_on() {
+    let played = play("stop", |body| body).await;
+    assert_ends("stop", &played);
+    let (state, _) = of(&played, "Wait-Cs").end.clone().unwrap();
+    assert_eq!(state, PipelineState::Stopped);
+    assert_eq!(played.pipelines.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recorded_receives_with_nothing_to_say_time_out_and_are_repeated() {
+    // Three minutes there.
+    let played = play("client-timedout-fault", |body| body.replace("PT3M", "PT1S")).await;
+    assert_ends("client-timedout-fault", &played);
+    assert!(played.silences > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recorded_large_answers_and_inputs_pass_whole() {
+    let played = play("large-output", |body| body).await;
+    assert_ends("large-output", &played);
+    assert_eq!(of(&played, "Get-CsOneBig").output[0].as_str().unwrap().len(), 400_000);
+    assert_eq!(of(&played, "Get-CsBig").output.len(), 120);
+    let played = play("large-input", |body| body).await;
+    assert_ends("large-input", &played);
+    assert_eq!(of(&played, "Measure-CsInput").output.last(), Some(&Value::string("total 400")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_recorded_client_proves_itself_with_is_checked() {
+    let server = Server::start(Options::default()).await.unwrap();
+    let client = Client::new(&server);
+    let named = regex::Regex::new(r#"(Name="ShellId"[^>]*>)[^<]*<"#).unwrap();
+    for recording in ["wrong-password", "client-401bearer", "client-redir302", "client-fault"] {
+        let [create] = requests(recording).try_into().unwrap();
+        let answer = client.send(&create, USER, "not it").await;
+        assert_eq!(answer.status().as_u16(), 401, "{recording}");
+        let offered = answer.headers()["www-authenticate"].to_str().unwrap();
+        assert!(offered.starts_with("Basic "), "{offered}");
+        assert_eq!(server.shells().len(), 0);
+        assert!(matches!(client.ask(&create).await, Response::Created { .. }), "{recording}");
+        assert_eq!(server.shells().len(), 1);
+        let id = server.shells()[0].id.clone();
+        let delete = requests("open-close").pop().unwrap();
+        let delete = named.replace(&delete, format!("${{1}}{id}<"));
+        assert_eq!(client.ask(&delete).await, Response::Deleted);
+    }
+}
+
+/// Sealed bodies need Negotiate, which is not offered: the client is told what is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorded_negotiation_is_answered_with_what_is_offered() {
+    let server = Server::start(Options::default()).await.unwrap();
+    for row in rows("negotiate-http").iter().filter(|row| row["from"] == "client").take(4) {
+        let mut request = http().post(&server.url).header("Authorization", "Negotiate AAAA");
+        for header in row["headers"].as_array().unwrap() {
+            let (name, value) = (header[0].as_str().unwrap(), header[1].as_str().unwrap());
+            if name.eq_ignore_ascii_case("content-type") {
+                request = request.header(name, value);
+            }
+        }
+        let body = STANDARD.decode(row["body"].as_str().unwrap()).unwrap();
+        let answer = request.body(body).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 401);
+        assert!(answer.headers()["www-authenticate"].to_str().unwrap().starts_with("Basic "));
+    }
+}

@@ -1,0 +1,377 @@
+//! The simulator's rules, as somebody else's client meets them over HTTP.
+
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lyncsh::psrp::clixml::{Value, read, write};
+use lyncsh::psrp::fragment::{Defragmenter, Fragmenter};
+use lyncsh::psrp::message::{Destination, Message, MessageType};
+use lyncsh::psrp::pipeline::{Command, Pipeline};
+use lyncsh::simulator::{Options, PASSWORD, Server, USER};
+use lyncsh::transport::wsman::envelope::{
+    Request, RequestEnvelope, RequestHeader, Response, ResponseEnvelope, StreamPart,
+};
+use lyncsh::transport::wsman::fault::{Fault, code};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use uuid::Uuid;
+
+use crate::simulator::{http, no_shell_is_left};
+use crate::simulator_replay::requests;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One administrator's client.
+struct Client {
+    http: reqwest::Client,
+    url: String,
+    user: String,
+    password: String,
+}
+
+impl Client {
+    fn new(server: &Server, user: &str) -> Self {
+        let password = if user.ends_with("contoso.com") { "C0ntoso!" } else { PASSWORD };
+        Self { http: http(), url: server.url.clone(), user: user.into(), password: password.into() }
+    }
+
+    async fn ask(&self, body: impl Into<reqwest::Body>) -> Response {
+        let request = self.http.post(&self.url).basic_auth(&self.user, Some(&self.password)).body(body);
+        answer(request).await
+    }
+
+    /// Creates a shell with an id of its own.
+    async fn create(&self) -> (Uuid, Response) {
+        let (id, body) = create();
+        (id, self.ask(body).await)
+    }
+
+    async fn in_shell(&self, shell: Uuid, request: Request) -> Response {
+        self.ask(envelope(shell, request)).await
+    }
+}
+
+/// The recorded client's Create, with a shell id that is new.
+pub fn create() -> (Uuid, String) {
+    let recorded = requests("open-close").remove(0);
+    let id = Uuid::new_v4();
+    let attribute = regex::Regex::new("ShellId=\"[^\"]*\"").unwrap();
+    let named = format!("ShellId=\"{}\"", id.to_string().to_uppercase());
+    (id, attribute.replace(&recorded, named.as_str()).into_owned())
+}
+
+fn envelope(shell: Uuid, request: Request) -> Vec<u8> {
+    let header = RequestHeader {
+        message_id: format!("uuid:{}", Uuid::new_v4()),
+        resource_uri: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell".into(),
+        operation_timeout: Some(Duration::from_secs(60)),
+        selectors: vec![("ShellId".into(), shell.to_string().to_uppercase())],
+        ..RequestHeader::default()
+    };
+    RequestEnvelope { header, request }.write()
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Response {
+    let sent = tokio::time::timeout(PATIENCE, request.send()).await.expect("an answer").unwrap();
+    ResponseEnvelope::read(&sent.bytes().await.unwrap()).unwrap().response
+}
+
+fn fault(response: Response) -> Fault {
+    match response {
+        Response::Fault(fault) => fault,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn quota(whose: &str) -> String {
+    format!(
+        "The WS-Management service cannot process the request. The maximum number of concurrent shells for this \
+         {whose} has been exceeded. Close existing shells or raise the quota for this {whose}."
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_has_three_sessions() {
+    let server = Server::start(Options::default()).await.unwrap();
+    let client = Client::new(&server, USER);
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        let (id, answer) = client.create().await;
+        assert!(matches!(answer, Response::Created { .. }), "{answer:?}");
+        open.push(id);
+    }
+    // However the name is written.
+    for client in [&client, &Client::new(&server, &USER.to_uppercase())] {
+        let refused = fault(client.create().await.1);
+        assert_eq!((refused.code, refused.text), (Some(code::QUOTA_MAX_SHELLS), quota("user")));
+    }
+    assert_eq!(client.in_shell(open[0], Request::Delete).await, Response::Deleted);
+    assert!(matches!(client.create().await.1, Response::Created { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_has_nine_sessions() {
+    let server = Server::start(Options::default()).await.unwrap();
+    for user in ["admin", "admin2", "admin3"] {
+        let client = Client::new(&server, &format!("{user}@litwareinc.com"));
+        for _ in 0..3 {
+            assert!(matches!(client.create().await.1, Response::Created { .. }));
+        }
+    }
+    assert_eq!(server.shells().len(), 9);
+    let tenth = fault(Client::new(&server, "admin4@litwareinc.com").create().await.1);
+    assert_eq!((tenth.code, tenth.text), (Some(code::QUOTA_MAX_SHELLS), quota("tenant")));
+    let other = Client::new(&server, "admin@contoso.com").create().await.1;
+    assert!(matches!(other, Response::Created { .. }), "another tenant has its own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_hang_a_session_past_the_quota_is_not_answered() {
+    let server = Server::start(Options { hang: true, ..Options::default() }).await.unwrap();
+    let client = Client::new(&server, USER);
+    for _ in 0..3 {
+        assert!(matches!(client.create().await.1, Response::Created { .. }));
+    }
+    let fourth = tokio::time::timeout(Duration::from_secs(1), client.create()).await;
+    assert!(fourth.is_err(), "{fourth:?}");
+    assert_eq!(server.shells().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_session_ends_and_its_requests_are_refused() {
+    let options = Options { idle_timeout: Duration::from_millis(400), ..Options::default() };
+    let server = Server::start(options).await.unwrap();
+    let client = Client::new(&server, USER);
+    let (id, _) = client.create().await;
+    no_shell_is_left(&server).await;
+    let gone = fault(client.in_shell(id, Request::Get).await);
+    assert_eq!(gone.code, Some(code::INVALID_SELECTORS));
+    let said = format!("ShellId {} failed because the shell was not found", id.to_string().to_uppercase());
+    assert!(gone.text.contains(&said), "{}", gone.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_administrators_session_is_out_of_reach() {
+    let server = Server::start(Options::default()).await.unwrap();
+    let (id, _) = Client::new(&server, USER).create().await;
+    let other = Client::new(&server, "admin2@litwareinc.com");
+    assert_eq!(fault(other.in_shell(id, Request::Delete).await).code, Some(code::INVALID_SELECTORS));
+    assert_eq!(server.shells().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn latency_delays_every_answer() {
+    let latency = Duration::from_millis(300);
+    let server = Server::start(Options { latency, ..Options::default() }).await.unwrap();
+    let client = Client::new(&server, USER);
+    let start = Instant::now();
+    let (id, _) = client.create().await;
+    client.in_shell(id, Request::Delete).await;
+    let discovered = http().get(format!("{}?Domain=litwareinc.com", server.discovery)).send().await.unwrap();
+    assert!(discovered.status().is_success());
+    assert!(start.elapsed() >= 3 * latency, "{:?}", start.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_open_shells_are_told_as_json() {
+    let server = Server::start(Options::default()).await.unwrap();
+    let shells = async || {
+        let url = format!("{}sim/shells", server.discovery);
+        let text = http().get(url).send().await.unwrap().text().await.unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    assert_eq!(shells().await, serde_json::json!([]));
+    let client = Client::new(&server, USER);
+    let (id, _) = client.create().await;
+    let told = shells().await;
+    assert_eq!(told[0]["id"], id.to_string().to_uppercase());
+    assert_eq!((&told[0]["owner"], &told[0]["commands"]), (&USER.into(), &0.into()));
+    assert!(told[0]["age_seconds"].is_u64() && told[0]["idle_seconds"].is_u64(), "{told}");
+    client.in_shell(id, Request::Delete).await;
+    assert_eq!(shells().await, serde_json::json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_was_never_begun_is_refused_at_once() {
+    let server = Server::start(Options::default()).await.unwrap();
+    let client = Client::new(&server, USER);
+    let (id, _) = client.create().await;
+    let command = Some(Uuid::new_v4());
+    let start = Instant::now();
+    let receive = Request::Receive { streams: vec!["stdout".into()], command };
+    let refused = fault(client.in_shell(id, receive).await);
+    assert_eq!(refused.code, Some(code::INVALID_SELECTORS), "{refused:?}");
+    assert!(start.elapsed() < Duration::from_secs(15), "it is no long poll");
+}
+
+impl Client {
+    /// A Receive whose connection goes while it waits, until the server has noticed.
+    async fn broken(&self, shell: Uuid, request: Request) {
+        let body = envelope(shell, request);
+        let url = url::Url::parse(&self.url).unwrap();
+        let port = url.port().unwrap();
+        let proof = STANDARD.encode(format!("{}:{}", self.user, self.password));
+        let head = format!(
+            "POST {} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Basic {proof}\r\n\
+             Content-Length: {}\r\n\r\n",
+            url.path(),
+            body.len()
+        );
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        stream.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut said = Vec::new();
+        tokio::time::timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("it is noticed").unwrap();
+        assert_eq!(said, b"", "there was nothing to say");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_broken_receive_waited_for_comes_with_the_next() {
+    let server = Server::start(Options { fixtures: true, ..Options::default() }).await.unwrap();
+    let client = Client::new(&server, USER);
+    let (shell, _) = client.create().await;
+    let id = Uuid::new_v4();
+    let mut fragmenter = Fragmenter::default();
+    let mut data = |kind, body| {
+        let message = Message { destination: Destination::Server, kind, pool: shell, pipeline: id, body };
+        fragmenter.cut(&message.encode(), 100_000).remove(0)
+    };
+    let mut measure = Pipeline::new(vec![Command::new("Measure-CsInput")]);
+    measure.no_input = false;
+    let arguments = data(MessageType::CreatePipeline, write(&measure.to_value()));
+    let begin = Request::Command { id: Some(id), name: "Measure-CsInput".into(), arguments };
+    assert_eq!(client.in_shell(shell, begin).await, Response::Commanded { id: Some(id) });
+
+    let mut joined = Defragmenter::default();
+    let mut said = Vec::new();
+    let receive = Request::Receive { streams: vec!["stdout".into()], command: Some(id) };
+    for number in 1..=4 {
+        client.broken(shell, receive.clone()).await;
+        let data = match number {
+            4 => data(MessageType::EndOfPipelineInput, String::new()),
+            number => data(MessageType::PipelineInput, write(&Value::I32(number))),
+        };
+        let part = StreamPart { name: "stdin".into(), command: Some(id), data, end: false };
+        assert_eq!(client.in_shell(shell, Request::Send(vec![part])).await, Response::Sent);
+        let Response::Received(received) = client.in_shell(shell, receive.clone()).await else { panic!() };
+        for part in received.streams {
+            for message in joined.push(&part.data).expect("no fragment is missing") {
+                let message = Message::decode(&message).unwrap();
+                if message.kind == MessageType::PipelineOutput {
+                    said.push(read(&message.body).unwrap().display_text());
+                }
+            }
+        }
+    }
+    assert_eq!(said, ["got 1", "got 2", "got 3", "total 3"]);
+}
+
+#[test]
+fn cmdlets_and_users_fill_up() {
+    use std::io::Write as _;
+    use std::process::Stdio;
+    let world = crate::agent_world::World::without_endpoint();
+    let mut demo = world.lyncsh(&["demo", "--cmdlets", "613", "--users", "50"]);
+    let mut demo = demo.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = b"(Get-Command).Count\n(Get-CsOnlineUser).Count\n";
+    demo.stdin.take().unwrap().write_all(lines).unwrap();
+    let said = demo.wait_with_output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["613", "50"], "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_ends_ends_its_connections() {
+    let server = Server::start(Options::default()).await.unwrap();
+    let client = Client::new(&server, USER);
+    let (id, _) = client.create().await;
+    let waiting = envelope(id, Request::Receive { streams: vec!["stdout".into()], command: None });
+    let request = client.http.post(&client.url).basic_auth(USER, Some(PASSWORD));
+    // The pool's first answers are there at once, the next is waited for.
+    let polling = tokio::spawn(async move {
+        loop {
+            let request = request.try_clone().unwrap().body(waiting.clone());
+            let Ok(answer) = request.send().await else { return };
+            if answer.bytes().await.is_err() {
+                return;
+            }
+        }
+    });
+    server.shutdown();
+    tokio::time::timeout(PATIENCE, polling).await.expect("the connection ends").unwrap();
+    assert!(client.http.get(format!("{}sim/shells", server.discovery)).send().await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn discovery_leads_from_a_domain_to_its_endpoint() {
+    let server = Server::start(Options::default()).await.unwrap();
+    let http = http();
+    let mut next = format!("{}?Domain=LitwareInc.com", server.discovery);
+    let link = regex::Regex::new(r#"<(\w+)><Link token="([^"]+)" href="([^"]+)"/>"#).unwrap();
+    let mut tokens = Vec::new();
+    while tokens.len() < 3 {
+        let accept = "application/vnd.microsoft.rtc.autodiscover+xml;v=1";
+        let answer = http.get(&next).header("Accept", accept).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200, "{next}");
+        let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
+        assert!(kind.starts_with("application/vnd.microsoft.rtc.autodiscover+xml"), "{kind}");
+        let document = answer.text().await.unwrap();
+        let found = link.captures(&document).expect("a link");
+        tokens.push((found[1].to_owned(), found[2].to_owned()));
+        next = found[3].to_owned();
+    }
+    let expected = [("Root", "Redirect"), ("Root", "Domain"), ("Domain", "External/RemotePowerShell")];
+    assert_eq!(tokens, expected.map(|(element, token)| (element.to_owned(), token.to_owned())));
+    assert_eq!(next, server.url);
+    for nobody in ["?Domain=nobody.example", ""] {
+        let answer = http.get(format!("{}{nobody}", server.discovery)).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 404, "{nobody}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_had_as_the_challenge_says_and_opens_the_token_flavour_only() {
+    let server = Server::start(Options::default()).await.unwrap();
+    let http = http();
+    let oauth = server.url.replace("OcsPowershellLiveId", "OcsPowershellOAuth");
+    let refused = http.post(&oauth).body(create().1).send().await.unwrap();
+    assert_eq!(refused.status().as_u16(), 401);
+    let challenge = refused.headers()["www-authenticate"].to_str().unwrap().to_owned();
+    let field = |name: &str| {
+        let pattern = regex::Regex::new(&format!("{name}=\"([^\"]+)\"")).unwrap();
+        pattern.captures(&challenge).unwrap_or_else(|| panic!("{challenge}"))[1].to_owned()
+    };
+    assert!(challenge.starts_with("Bearer "), "{challenge}");
+    assert!(field("trusted_issuers").ends_with("@*"));
+    let ask = async |grant: &str, password: &str| {
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", grant)
+            .append_pair("client_id", &field("client_id"))
+            .append_pair("username", USER)
+            .append_pair("password", password)
+            .finish();
+        let request = http.post(field("authorization_uri")).body(form);
+        let request = request.header("Content-Type", "application/x-www-form-urlencoded");
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let body = answer.text().await.unwrap();
+        (status, serde_json::from_str::<serde_json::Value>(&body).unwrap())
+    };
+    let (status, refused) = ask("password", "not it").await;
+    assert_eq!((status, &refused["error"]), (400, &"invalid_grant".into()));
+    let (status, refused) = ask("client_credentials", PASSWORD).await;
+    assert_eq!((status, &refused["error"]), (400, &"unsupported_grant_type".into()));
+    let (status, granted) = ask("password", PASSWORD).await;
+    assert_eq!((status, &granted["token_type"]), (200, &"Bearer".into()));
+    let token = granted["access_token"].as_str().unwrap();
+
+    let with = |url: &str, token: &str| http.post(url).bearer_auth(token).body(create().1);
+    for (url, token) in [(&oauth, "made-up"), (&server.url, token)] {
+        assert_eq!(with(url, token).send().await.unwrap().status().as_u16(), 401, "{url}");
+    }
+    let basic = http.post(&oauth).basic_auth(USER, Some(PASSWORD)).body(create().1);
+    assert_eq!(basic.send().await.unwrap().status().as_u16(), 401);
+    assert!(matches!(answer(with(&oauth, token)).await, Response::Created { .. }));
+    assert_eq!(server.shells()[0].owner, USER);
+}
