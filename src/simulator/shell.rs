@@ -121,7 +121,10 @@ impl Shell {
     /// A Command begins a pipeline with its first bytes.
     pub fn begin(&self, pipeline: Uuid, bytes: &[u8]) -> Result<(), String> {
         self.take(pipeline, false, bytes)?;
-        self.inner().begun.insert(pipeline);
+        let mut inner = self.inner();
+        // An id whose pipeline has ended is free again.
+        inner.ended.remove(&pipeline);
+        inner.begun.insert(pipeline);
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use crate::agent_world::{GONE, Killed, PATIENCE, World, open, output};
 use crate::stand_in::Terminal;
 
 /// A user with the profile `work` at Lync Online.
-async fn online(options: Options, more: &str) -> (World, Server) {
+pub async fn online(options: Options, more: &str) -> (World, Server) {
     let server = Server::start(options).await.unwrap();
     let world = World::without_endpoint();
     profile(&world, &server, "work", more);
@@ -31,14 +31,14 @@ fn profile(world: &World, server: &Server, name: &str, more: &str) {
 }
 
 /// Runs the program without blocking the simulator.
-async fn run(world: &World, arguments: &[&str]) -> (i32, String, String) {
+pub async fn run(world: &World, arguments: &[&str]) -> (i32, String, String) {
     let mut command = world.lyncsh(arguments);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }
 
-async fn empty(server: &Server) {
+pub async fn empty(server: &Server) {
     let start = std::time::Instant::now();
     while !server.shells().is_empty() {
         assert!(start.elapsed() < GONE, "{:?}", server.shells().len());

@@ -6,6 +6,7 @@ mod access;
 mod agent_mux;
 mod agent_process;
 mod agent_reconnect;
+mod agent_replay;
 mod agent_simulator;
 mod agent_world;
 mod connections;

@@ -2,7 +2,7 @@
 
 mod endpoint;
 mod lifetime;
-mod replay;
+pub mod replay;
 mod shells;
 mod simulated;
 mod wsman;

@@ -3,7 +3,9 @@
 //! answer.
 //!
 //! The recorded client spoke protocol 2.4, where SecureStrings travel in clear. The agent says 2.3, and
-//! there that client exchanges a key and seals them; so does the replay, before the first it sends.
+//! there that client exchanges a key and seals them; so does the replay, before the first it sends. Where
+//! the recorded client did so itself, its key and its secrets give way to the replay's own: nobody has
+//! the private half any more.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -16,16 +18,18 @@ use lyncsh::psrp::fragment::{Defragmenter, Fragmenter};
 use lyncsh::psrp::key::{KeyPair, SessionKey, read_clear};
 use lyncsh::psrp::message::{Message, MessageType};
 use lyncsh::transport::stream::Element;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf};
+use tokio::io::{
+    AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, Lines, ReadHalf, WriteHalf,
+};
 use uuid::Uuid;
 
 /// How each pipeline ended, in the order in which they began: its state, and how many objects it gave.
 pub type Ends = Vec<(Uuid, Option<i64>)>;
 
-pub struct Replay {
+pub struct Replay<S> {
     rows: VecDeque<(bool, String)>,
-    lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
-    writer: WriteHalf<DuplexStream>,
+    lines: Lines<BufReader<ReadHalf<S>>>,
+    writer: WriteHalf<S>,
     joined: HashMap<Uuid, Defragmenter>,
     /// Acknowledgements that have come and were not waited for yet.
     acknowledged: BTreeMap<String, usize>,
@@ -33,6 +37,8 @@ pub struct Replay {
     pub messages: HashMap<Uuid, Vec<Message>>,
     calls: HashMap<Uuid, VecDeque<i64>>,
     sent: HashMap<Uuid, Defragmenter>,
+    /// What the session key is asked for with; `true`: in the place of the recorded client's.
+    pair: Option<(KeyPair, bool)>,
     key: Option<SessionKey>,
 }
 
@@ -72,8 +78,8 @@ pub fn recorded_ends(recording: &str) -> Ends {
     ends
 }
 
-impl Replay {
-    pub fn new(recording: &str, stream: DuplexStream) -> Self {
+impl<S: AsyncRead + AsyncWrite> Replay<S> {
+    pub fn new(recording: &str, stream: S) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         Self {
             rows: rows(recording),
@@ -84,6 +90,7 @@ impl Replay {
             messages: HashMap::new(),
             calls: HashMap::new(),
             sent: HashMap::new(),
+            pair: None,
             key: None,
         }
     }
@@ -165,6 +172,11 @@ impl Replay {
             if stream == Stream::PromptResponse {
                 message.body = self.renumbered(id, &message.body).await;
             }
+            if message.kind == MessageType::PublicKey {
+                let pair = KeyPair::generate().unwrap();
+                message.body = public_key(&pair);
+                self.pair = Some((pair, true));
+            }
             if message.body.contains("<SS") {
                 message.body = self.sealed(&message).await;
             }
@@ -203,11 +215,15 @@ impl Replay {
     /// The body with its secrets under the session key, which is asked for where it is not there yet.
     async fn sealed(&mut self, message: &Message) -> String {
         if self.key.is_none() {
-            let pair = KeyPair::generate().unwrap();
-            let body = Value::with_properties([("PublicKey", Value::string(pair.public_blob()))]);
-            let (kind, pipeline) = (MessageType::PublicKey, Uuid::nil());
-            let asking = Message { kind, pipeline, body: write(&body), ..message.clone() };
-            self.send(Stream::Default, &asking).await;
+            let pipeline = Uuid::nil();
+            if self.pair.is_none() {
+                let pair = KeyPair::generate().unwrap();
+                let (kind, body) = (MessageType::PublicKey, public_key(&pair));
+                let asking = Message { kind, pipeline, body, ..message.clone() };
+                self.send(Stream::Default, &asking).await;
+                self.acknowledgement(&Element::DataAck(pipeline).to_string()).await;
+                self.pair = Some((pair, false));
+            }
             let given = |m: &&Message| m.kind == MessageType::EncryptedSessionKey;
             let body = loop {
                 if let Some(given) = self.messages.entry(pipeline).or_default().iter().find(given) {
@@ -216,13 +232,17 @@ impl Replay {
                 self.read().await;
             };
             let sealed = body.property("EncryptedSessionKey").and_then(Value::as_str).unwrap();
+            let (pair, _) = self.pair.as_ref().unwrap();
             self.key = Some(pair.open(sealed).unwrap());
-            self.acknowledgement(&Element::DataAck(pipeline).to_string()).await;
         }
+        let replaced = self.pair.as_ref().is_some_and(|(_, replaced)| *replaced);
         let key = self.key.as_ref().unwrap();
         let secret = regex::Regex::new("(<SS[^>]*>)([^<]*)</SS>").unwrap();
         let seal = |found: &regex::Captures<'_>| {
-            let clear = read_clear(&STANDARD.decode(&found[2]).unwrap()).unwrap();
+            let clear = match replaced {
+                true => "some secret".to_owned().into(),
+                false => read_clear(&STANDARD.decode(&found[2]).unwrap()).unwrap(),
+            };
             format!("{}{}</SS>", &found[1], STANDARD.encode(key.encrypt(&clear)))
         };
         secret.replace_all(&message.body, seal).into_owned()
@@ -252,4 +272,8 @@ impl Replay {
             self.messages.entry(id).or_default().push(message);
         }
     }
+}
+
+fn public_key(pair: &KeyPair) -> String {
+    write(&Value::with_properties([("PublicKey", Value::string(pair.public_blob()))]))
 }

@@ -235,6 +235,44 @@ fn compare_metadata(ours: &[Value], recorded: &[(MessageType, Value)]) {
     }
 }
 
+/// What an object is made of, whatever it holds: type names, properties, and the same of each.
+fn shape(value: &Value) -> String {
+    let Value::Object(object) = value else {
+        return match value {
+            // A command without help has none, and no one is hurt.
+            Value::Null => "text".into(),
+            Value::String(_) => "text".into(),
+            other => format!("{:?}", std::mem::discriminant(other)),
+        };
+    };
+    let named = |(name, value): &(String, Value)| format!("{name}: {}", shape(value));
+    let properties = object.adapted.iter().chain(&object.extended).map(named).collect::<Vec<_>>();
+    let content = match &object.content {
+        clixml::Content::Dictionary(entries) => {
+            let first = entries.first().map(|(key, value)| format!("{} = {}", shape(key), shape(value)));
+            first.unwrap_or_default()
+        }
+        other => format!("{:?}", std::mem::discriminant(other)),
+    };
+    format!("{:?} [{}] {{{content}}}", object.type_names, properties.join(", "))
+}
+
+/// The recorded endpoint's cmdlets are others than ours: what each is made of has to be the same.
+#[test]
+fn a_cmdlets_metadata_is_made_as_real_powershell_makes_it() {
+    let recorded = recording("import").pipelines.into_iter().find(|one| one.metadata.is_some()).unwrap();
+    let is_cmdlet = |value: &&Value| value.type_names()[0].ends_with(".CmdletInfo");
+    let theirs = recorded.said.iter().map(|(_, value)| value).find(is_cmdlet).expect("a recorded cmdlet");
+    let ours = world(false).metadata(&recorded.metadata.unwrap());
+    let cmdlets: Vec<_> = ours.iter().filter(is_cmdlet).collect();
+    assert!(cmdlets.len() > 30);
+    for ours in cmdlets {
+        let name = ours.property("Name").unwrap().display_text();
+        let (ours, theirs) = (shape(ours), shape(theirs));
+        assert!(ours == theirs, "{name}{}", difference(&ours, &theirs));
+    }
+}
+
 #[tokio::test]
 async fn an_import_and_the_imported_cmdlets() {
     replay("import", &[]).await;

@@ -1,0 +1,36 @@
+//! What real PowerShell sent, at the socket of a real agent in front of an endpoint that behaves as the
+//! recorded one did.
+
+use lyncsh::simulator::Options;
+use tokio::net::UnixStream;
+
+use crate::agent_mux::replay::{Replay, recorded_ends};
+use crate::agent_simulator::{empty, online, run};
+
+const RECORDINGS: [&str; 4] = ["import", "prompts", "enter-pssession", "securestring-2.3"];
+
+async fn assert_ends_as_recorded(socket: &str, recording: &str) {
+    let stream = UnixStream::connect(socket).await.unwrap();
+    let ends = Replay::new(recording, stream).run().await;
+    assert_eq!(ends, recorded_ends(recording), "{recording}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recorded_shells_end_at_the_agents_socket_as_they_did_alone_and_two_at_once() {
+    let (world, server) = online(Options { fixtures: true, ..Options::default() }, "keep = \"1m\"").await;
+    let (code, out, err) = run(&world, &["attach", "work", "--socket"]).await;
+    assert_eq!(code, 0, "{err}");
+    let socket = out.trim();
+    for recording in RECORDINGS {
+        assert_ends_as_recorded(socket, recording).await;
+    }
+    for (one, other) in [(0, 1), (2, 3), (1, 2), (3, 0)] {
+        tokio::join!(
+            assert_ends_as_recorded(socket, RECORDINGS[one]),
+            assert_ends_as_recorded(socket, RECORDINGS[other])
+        );
+    }
+    assert_eq!(server.shells().len(), 1, "all of them had one session");
+    assert_eq!(run(&world, &["stop", "work"]).await.0, 0);
+    empty(&server).await;
+}
