@@ -318,6 +318,11 @@ impl Watcher {
     /// The agent has died: removes its session, and says why it may still be there.
     async fn remove(&mut self) -> Option<String> {
         let session = self.guarded.take()?;
+        if !self.access.is_silent() {
+            // A question would come in the middle of what the person does; the launcher that was told the
+            // password removes it, or the next start does.
+            return Some("its password would have to be asked for".to_owned());
+        }
         let (report, _) = mpsc::unbounded_channel();
         let endpoint = match self.access.at(session.endpoint, session.configuration, &report).await {
             Ok(endpoint) => endpoint,

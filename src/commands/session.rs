@@ -155,9 +155,15 @@ async fn tell(one: &mut Held, telling: &mpsc::UnboundedSender<String>) -> std::c
                 text
             }
             Told::Event(Event::Removed { stopped: true, .. }) => "the session was ended".to_owned(),
-            Told::Died { left: None } => "the agent died; its session is removed".to_owned(),
-            Told::Died { left: Some(left) } => {
-                format!("the agent died, and its session may still be on the server: {left}")
+            Told::Died { left } => {
+                let text = match left {
+                    None => "the agent died; its session is removed".to_owned(),
+                    Some(left) => {
+                        format!("the agent died, and its session may still be on the server: {left}")
+                    }
+                };
+                one.failure = Some(Failure { text: text.clone(), advice: None });
+                text
             }
             Told::Event(_) => continue,
         };

@@ -117,7 +117,9 @@ impl<'a> Receiver<'a> {
                     self.cut = true;
                     let (since, wait) = lost.unwrap_or((Instant::now(), FIRST_WAIT));
                     if since.elapsed() > LOST_LIMIT {
-                        return Err(Error::Ended(format!("{error}, and did not answer again")));
+                        return Err(Error::Ended(format!(
+                            "{error}; it did not answer again, and the session may still be there"
+                        )));
                     }
                     tracing::debug!("a Receive is repeated: {error}");
                     tokio::time::sleep(wait).await;
