@@ -14,7 +14,7 @@ use crate::agent::control::Request;
 use crate::agent::journal::Journal;
 use crate::credential;
 use crate::exports::Exports;
-use crate::platform::Endings;
+use crate::platform::{self, Endings};
 use crate::profile::{self, Profile};
 use crate::shell::module::Module;
 use crate::shell::pwsh::gate::{self, Passed};
@@ -39,6 +39,11 @@ pub enum Wanted {
 /// Prints what is wanted; for a socket it starts the agent where none runs, and leaves: the agent waits
 /// half a minute for the shell. A failure is one line: a PowerShell reads it.
 pub async fn run(context: &Context, name: &str, wanted: Wanted) -> miette::Result<ExitCode> {
+    if matches!(wanted, Wanted::Facts | Wanted::Secret) {
+        // A PowerShell that loads the module by the first call of a command keeps this program's standard
+        // error to itself: the steps, and the question for a password, are for the person.
+        platform::speak_on_terminal().into_diagnostic()?;
+    }
     let result = match wanted {
         Wanted::Import | Wanted::Module => module(context, name, wanted),
         Wanted::Secret => secret(context, name).await,

@@ -55,6 +55,18 @@ pub fn end_output() -> io::Result<()> {
     Ok(rustix::stdio::dup2_stdout(&null)?)
 }
 
+/// Standard error is the terminal, though whoever started this process reads it or has thrown it away.
+/// Without a terminal it stays what it is.
+pub fn speak_on_terminal() -> io::Result<()> {
+    if io::IsTerminal::is_terminal(&io::stderr()) {
+        return Ok(());
+    }
+    match File::options().write(true).open("/dev/tty") {
+        Ok(terminal) => Ok(rustix::stdio::dup2_stderr(&terminal)?),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Starts a child that outlives this process; it leaves the terminal by itself ([`leave_terminal`]).
 pub fn spawn_detached(mut command: Command) -> io::Result<Child> {
     // No folder is kept from being removed or unmounted.

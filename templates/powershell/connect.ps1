@@ -1,8 +1,16 @@
 # Written by lyncsh {{ version }}, for: pwsh -NoLogo -NoExit -File
 & {
-    # The person's own preferences stay outside of this block.
+    # The person's own preferences stay outside of this block. Modules don't heed the global strict mode by
+    # themselves (ExecutionContext.IsStrictVersion).
+    Set-StrictMode -Off
     $ErrorActionPreference = 'Stop'
     $PSDefaultParameterValues = @{}
+    if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
+        # No methods of .NET there, so that not even the shell can be ended from here; cmdlets work
+        # (about_Language_Modes; not tried).
+        Write-Warning -Message "lyncsh: this PowerShell runs in $($ExecutionContext.SessionState.LanguageMode) mode, in which no session can be made; leave it with 'exit', and set shell = 'console' in the profile"
+        return
+    }
     $loaded = @(
         foreach ($module in @(
 {% for module in modules %}
@@ -21,12 +29,14 @@
         }
     )
     if ($loaded.Count -eq 0) {
-        # `exit` alone would leave the script only, because of -NoExit (ConsoleHost.cs); not tried.
+        # `exit` would leave the script only, because of -NoExit; this ends the loop before its first
+        # prompt, and its number is the exit code (DoRunspaceLoop and RunNewInputLoop, ConsoleHost.cs).
         $Host.SetShouldExit(1)
         return
     }
     $title = {{ title|ps }}
     $theirs = $function:prompt
+    if (-not $theirs) { $theirs = { } }
     # The person's prompt comes first, so that it finds $? as it was; PowerShell shows the first object of
     # what a prompt gives (Executor.cs).
     $ours = {

@@ -1,5 +1,9 @@
 //! The PowerShell module in a real PowerShell, on the simulator. Skipped, and said so, where there is no
 //! PowerShell; it is made to run elsewhere, from a `cargo nextest archive`.
 
+#[cfg(unix)]
+mod interactive;
 mod session;
+#[cfg(unix)]
+mod terminal;
 mod world;

@@ -76,8 +76,9 @@ impl World {
         std::fs::create_dir_all(self.folders.profiles()).unwrap();
         let text = format!(
             "kind = \"lync-online\"\nuser = \"{USER}\"\ndiscovery = \"{}\"\n\
-             credential = {{ command = \"echo '{PASSWORD}'\" }}\n{more}\n",
-            self.server.discovery
+             credential = {{ command = \"echo '{PASSWORD}'\" }}\nshell = '{}'\n{more}\n",
+            self.server.discovery,
+            self.pwsh.display()
         );
         std::fs::write(self.folders.profile(name), text).unwrap();
     }

@@ -283,6 +283,27 @@ mod attach {
         assert!(facts["error"].as_str().unwrap().contains("has a mistake"), "{facts}");
     }
 
+    /// PowerShell reads a program's standard error where a module loads by itself.
+    #[test]
+    fn the_first_call_of_a_cmdlet_can_ask_for_the_password_on_the_terminal() {
+        let world = World::start();
+        let text = std::fs::read_to_string(world.folders.profile("work")).unwrap();
+        let text: String = text
+            .lines()
+            .filter(|line| !line.starts_with("credential"))
+            .fold("credential = \"prompt\"\n".to_owned(), |text, line| text + line + "\n");
+        std::fs::write(world.folders.profile("work"), text).unwrap();
+        let script = "\"$LYNCSH\" attach work --json 2>\"$LYNCSH_CONFIG_DIR/swallowed\"; cat \
+                      \"$LYNCSH_CONFIG_DIR/swallowed\"; echo ended $?";
+        let terminal = crate::stand_in::Terminal::open(&world, "sh", &["-c", script], "");
+        terminal.sees("Password for");
+        terminal.press("wrong\r");
+        terminal.sees("ended 0");
+        let seen = terminal.text();
+        assert_eq!(seen.matches("Password for").count(), 1, "nothing is swallowed: {seen}");
+        assert!(seen.contains("{\"error\":"), "{seen}");
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn an_idle_agent_writes_down_what_the_endpoint_offers_where_something_was_exported() {
         use lyncsh::simulator::{Options, PASSWORD, Server, USER};

@@ -1,13 +1,14 @@
 //! Processes: starting one that lives on its own, looking at others.
 
 use std::io;
-use std::os::windows::io::{AsRawHandle as _, FromRawHandle as _, OwnedHandle};
+use std::os::windows::io::{AsRawHandle as _, FromRawHandle as _, IntoRawHandle as _, OwnedHandle};
 use std::path::Path;
 
 use tokio::process::{Child, Command};
 use windows_sys::Win32::Foundation::{
     ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER, FILETIME, HANDLE_FLAG_INHERIT, SetHandleInformation,
 };
+use windows_sys::Win32::System::Console::{STD_ERROR_HANDLE, SetStdHandle};
 use windows_sys::Win32::System::Threading::{
     CREATE_BREAKAWAY_FROM_JOB, CREATE_NEW_PROCESS_GROUP, DETACHED_PROCESS, GetProcessTimes, OpenProcess,
     PROCESS_ACCESS_RIGHTS, PROCESS_NAME_WIN32, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_TERMINATE,
@@ -23,6 +24,20 @@ pub fn leave_terminal() -> io::Result<()> {
 /// reader, who holds the only other end, closes that.
 pub fn end_output() -> io::Result<()> {
     Ok(())
+}
+
+/// Standard error is the console, though whoever started this process reads it or has thrown it away.
+/// Without a console it stays what it is.
+pub fn speak_on_terminal() -> io::Result<()> {
+    if io::IsTerminal::is_terminal(&io::stderr()) {
+        return Ok(());
+    }
+    let Ok(console) = std::fs::File::options().read(true).write(true).open("CONOUT$") else { return Ok(()) };
+    // SAFETY: the handle is open, and stays so: nobody closes it from here on.
+    match unsafe { SetStdHandle(STD_ERROR_HANDLE, console.into_raw_handle()) } {
+        0 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
 }
 
 /// Starts a child that outlives this process: without a console, and outside of the job that this

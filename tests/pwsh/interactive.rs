@@ -1,0 +1,209 @@
+//! A person at a PowerShell in a terminal: prompts, questions, Ctrl-C, and the prompt's prefix. What is
+//! waited for is never what was typed.
+
+use crate::terminal::Terminal;
+use crate::world::{GONE, PATIENCE, World};
+
+/// The prompt of a PowerShell in the root folder, with and without the prefix.
+const OURS: &str = "[work] PS />";
+const PLAIN: &str = "PS />";
+
+/// The shell of `work`, at its prompt.
+fn work(world: &World) -> Terminal {
+    let terminal = Terminal::open(world, "work");
+    terminal.prompts(OURS, ">");
+    terminal
+}
+
+#[test]
+fn the_cmdlets_are_there_at_the_first_prompt_and_the_exit_code_is_the_shell_s() {
+    let Some(world) = World::start("") else { return };
+    let mut terminal = work(&world);
+    terminal.line("'<' + (Get-CsOnlineUser -Identity kenmyer).SipAddress + '>'");
+    terminal.sees_line("<sip:kenmyer@litwareinc.com>");
+    terminal.prompts(OURS, ">");
+    assert_eq!(world.server.shells().len(), 1);
+    terminal.line("exit 3");
+    assert_eq!(terminal.ended(), 3, "{}", terminal.text());
+    world.wait_removed();
+}
+
+#[test]
+fn a_command_after_two_dashes_runs_with_the_cmdlets_and_its_code_is_passed_on() {
+    let Some(world) = World::start("") else { return };
+    let command = "'<' + (Get-CsTenant).DisplayName + '>'; exit 7";
+    let mut terminal = Terminal::run(&world, &["work", "--", "-NoProfile", "-Command", command]);
+    assert_eq!(terminal.ended(), 7, "{}", terminal.text());
+    terminal.sees_line("<Litware>");
+    world.wait_removed();
+}
+
+#[test]
+fn a_session_that_is_removed_by_hand_takes_the_prefix_and_the_cmdlets_with_it() {
+    let Some(world) = World::start("") else { return };
+    let terminal = work(&world);
+    terminal.line("Remove-PSSession $session");
+    plain(&terminal);
+    terminal.line("Get-CsTenant");
+    terminal.sees("is not recognized as a name of a cmdlet, function, script file, or executable program");
+    terminal.prompts(PLAIN, ">");
+    world.wait_removed();
+}
+
+/// The prompt is drawn anew by a line, and an event may be late by one.
+fn plain(terminal: &Terminal) {
+    let since = std::time::Instant::now();
+    loop {
+        terminal.line("'drawn ' + (40 + 2)");
+        terminal.sees("drawn 42");
+        terminal.waits("a prompt", |text| text.trim_end().ends_with(PLAIN));
+        let text = terminal.text();
+        if text.trim_end().lines().last().is_some_and(|last| last.starts_with(PLAIN)) {
+            return;
+        }
+        assert!(since.elapsed() < PATIENCE, "the prefix stays:\n{text}");
+        terminal.line("Clear-Host");
+        terminal.waits("an empty screen", |text| !text.contains("drawn 42"));
+    }
+}
+
+#[test]
+fn an_agent_that_is_killed_is_told_about_and_the_prompt_is_plain_again() {
+    let Some(world) = World::start("") else { return };
+    let terminal = work(&world);
+    let agent = world.agent("work").unwrap();
+    let agent = rustix::process::Pid::from_raw(agent.cast_signed()).unwrap();
+    rustix::process::kill_process(agent, rustix::process::Signal::KILL).unwrap();
+    terminal.sees("the session of 'work' is gone");
+    plain(&terminal);
+    world.wait_removed();
+}
+
+#[test]
+fn questions_of_a_cmdlet_are_asked_and_answered() {
+    let Some(world) = World::start("") else { return };
+    let terminal = work(&world);
+    terminal.line("$told = Read-CsInput; \"<$($told.Name)|$($told.PinLength)|$($told.Choice)|$($told.User)|$($told.Age)>\"");
+    terminal.sees("Your name:");
+    terminal.line("Özgür");
+    terminal.sees("Pin:");
+    terminal.line("s3cret");
+    terminal.sees("Which one?");
+    terminal.sees("[R] Red");
+    terminal.line("r");
+    terminal.sees("Who are you?");
+    terminal.sees("Password for user");
+    terminal.line("P4ss");
+    terminal.sees("Age:");
+    terminal.line("41");
+    // The credential's name may have its domain before it.
+    terminal.waits("the answers", |text| {
+        text.lines().any(|line| {
+            let line = line.trim_end();
+            line.starts_with("<Özgür|6|0|") && line.ends_with("|41>") && line.contains("ken")
+        })
+    });
+    let text = terminal.text();
+    assert!(!text.contains("s3cret") && !text.contains("P4ss"), "nothing secret is shown:\n{text}");
+    terminal.prompts(OURS, ">");
+}
+
+#[test]
+fn confirm_asks_and_heeds_the_answer() {
+    let Some(world) = World::start("") else { return };
+    let terminal = work(&world);
+    let ask = "@(Set-CsUser kenmyer -EnterpriseVoiceEnabled $true -PassThru -Confirm).Count.ToString('<0>')";
+    for (answer, count) in [("n", "<0>"), ("y", "<1>")] {
+        terminal.line("Clear-Host");
+        terminal.prompts(OURS, ">");
+        terminal.line(ask);
+        terminal.sees("[Y] Yes");
+        terminal.line(answer);
+        terminal.sees_line(count);
+        terminal.prompts(OURS, ">");
+    }
+}
+
+#[test]
+fn a_person_enters_the_session_and_leaves_it_again() {
+    let Some(world) = World::start("") else { return };
+    let terminal = work(&world);
+    terminal.line("Enter-PSSession $session");
+    terminal.prompts("[localhost]", ">");
+    terminal.line("Get-CsOnlineUser -Identity pilarackerman");
+    terminal.sees("Pilar Ackerman");
+    terminal.prompts("[localhost]", ">");
+    terminal.line("exit");
+    terminal.prompts(OURS, ">");
+    terminal.line("'<' + (Get-CsTenant).DisplayName + '>'");
+    terminal.sees_line("<Litware>");
+    assert_eq!(world.server.shells().len(), 1);
+}
+
+#[test]
+fn ctrl_c_stops_the_cmdlet_and_nothing_else() {
+    let Some(world) = World::start("") else { return };
+    let terminal = work(&world);
+    terminal.line("Wait-Cs -Seconds 600");
+    terminal.sees_line("3");
+    terminal.press("\x03");
+    terminal.prompts(OURS, ">");
+    terminal.line("'<' + (Get-CsTenant).DisplayName + '>'");
+    terminal.sees_line("<Litware>");
+    terminal.prompts(OURS, ">");
+    assert_eq!(world.server.shells().len(), 1, "the session stays");
+}
+
+#[test]
+fn several_connections_have_one_prompt() {
+    let Some(world) = World::start("") else { return };
+    world.profile("other", "session = \"second\"\nprefix = \"Ot\"");
+    let both = format!("connections = [\"work\", \"other\"]\nshell = '{}'\n", world.pwsh.display());
+    std::fs::write(world.folders.profile("both"), both).unwrap();
+    let mut terminal = Terminal::open(&world, "both");
+    terminal.prompts("[both] PS />", ">");
+    terminal.line("'<' + (Get-CsTenant).DisplayName + (Get-OtCsTenant).DisplayName + '>'");
+    terminal.sees_line("<LitwareLitware>");
+    assert_eq!(world.server.shells().len(), 2);
+    terminal.line("Remove-PSSession $session; Start-Sleep -Seconds 1");
+    terminal.prompts("[both] PS />", ">");
+    terminal.line("'<' + (Get-OtCsOnlineUser kenmyer).SipAddress + '>'");
+    terminal.sees_line("<sip:kenmyer@litwareinc.com>");
+    terminal.line("exit");
+    assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+    world.wait_removed();
+}
+
+#[test]
+fn a_name_with_quotes_umlauts_and_brackets_stands_in_the_prompt() {
+    let Some(world) = World::start("") else { return };
+    let name = "Jürgen’s [b]";
+    world.profile(name, "");
+    let terminal = Terminal::open(&world, name);
+    terminal.prompts(&format!("[{name}] PS />"), ">");
+    terminal.line("'<' + (Get-CsTenant).DisplayName + '>'");
+    terminal.sees_line("<Litware>");
+}
+
+#[test]
+fn a_shell_whose_session_can_not_be_made_never_gets_to_its_prompt() {
+    let Some(world) = World::start("") else { return };
+    world.profile("wrong", "");
+    let path = world.folders.profile("wrong");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("echo '", "echo 'not ")).unwrap();
+    let mut terminal = Terminal::open(&world, "wrong");
+    assert_ne!(terminal.ended(), 0, "{}", terminal.text());
+    assert!(!terminal.text().contains("PS />"), "{}", terminal.text());
+    assert!(world.server.shells().is_empty());
+}
+
+#[test]
+fn a_launcher_that_is_hung_up_on_leaves_no_session() {
+    let Some(world) = World::start("") else { return };
+    let terminal = work(&world);
+    assert_eq!(world.server.shells().len(), 1);
+    drop(terminal);
+    world.wait_removed();
+    world.wait(GONE, "the agent ends", || world.agent("work").is_none());
+}
