@@ -24,6 +24,10 @@ const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
 /// shorter was asked for.
 const FORGOTTEN_UNMADE: Duration = Duration::from_secs(3 * 60 * 60);
 
+/// What an entry's file ends in until it is whole, and when nobody can be writing it any more.
+const BEGUN: &str = "new";
+const BEGUN_LONG_AGO: Duration = Duration::from_secs(60);
+
 /// One session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -96,7 +100,7 @@ impl Journal {
             tries: 0,
         };
         let path = self.path(entry.session.shell);
-        let beside = path.with_extension("new");
+        let beside = path.with_extension(BEGUN);
         let file = platform::private_file().create_new(true).open(&beside)?;
         // Locked before anybody can see it under its name.
         platform::hold(&file)?;
@@ -118,6 +122,7 @@ impl Journal {
 
     /// The sessions that dead owners left; they are this process's now.
     pub fn orphans(&self) -> Vec<Kept> {
+        self.tidy();
         let entries = self.paths().into_iter().filter_map(|path| {
             let file = platform::private_file().open(&path).ok()?;
             platform::hold(&file).ok().filter(|held| *held)?;
@@ -141,14 +146,28 @@ impl Journal {
         }
     }
 
+    /// Removes what was begun by those who died while they wrote it: no Create was sent for it.
+    fn tidy(&self) {
+        for path in self.files(BEGUN) {
+            let old = std::fs::metadata(&path).and_then(|file| file.modified()).map(|at| at.elapsed());
+            if old.is_ok_and(|age| age.is_ok_and(|age| age > BEGUN_LONG_AGO)) {
+                let _ = std::fs::remove_file(&path);
+            }
+        }
+    }
+
     fn path(&self, shell: uuid::Uuid) -> PathBuf {
         self.folder.join(format!("{shell}.json"))
     }
 
     fn paths(&self) -> Vec<PathBuf> {
+        self.files("json")
+    }
+
+    fn files(&self, ending: &str) -> Vec<PathBuf> {
         let Ok(entries) = std::fs::read_dir(&self.folder) else { return Vec::new() };
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        paths.filter(|path| path.extension().is_some_and(|ending| ending == "json")).collect()
+        paths.filter(|path| path.extension().is_some_and(|one| one == ending)).collect()
     }
 }
 

@@ -29,6 +29,8 @@ struct Held {
     name: String,
     limits: Limits,
     agent: Agent,
+    /// Why it has no session any more, as it was told already.
+    failure: Option<Failure>,
 }
 
 /// Connects all at once, runs `shell` on the sessions, and lets go: the last one to go has a session
@@ -65,7 +67,7 @@ pub async fn run(
     for (profile, result) in connections.profiles.into_iter().zip(results) {
         let (name, limits) = (profile.name, profile.limits);
         match result {
-            Ok(agent) => held.push(Held { name, limits, agent }),
+            Ok(agent) => held.push(Held { name, limits, agent, failure: None }),
             Err(error) => failures.push((name, error)),
         }
     }
@@ -97,11 +99,15 @@ async fn attach(
     loop {
         let (mut all, mut sessions, mut tellings) = (Vec::new(), Vec::new(), Vec::new());
         let (mut at, mut lost) = (0, Vec::new());
+        let alone = held.len() == 1;
         while let Some(one) = held.get_mut(at) {
             let (session, events) = match one.agent.session(host.clone(), one.limits).await {
                 Ok(opened) => opened,
                 Err(error) => {
                     let failure = Failure { text: error.to_string(), advice: error.advice() };
+                    if alone && one.failure.is_some() {
+                        return Err(miette::miette!("the session is gone"));
+                    }
                     let why = why(&mut one.agent).await.unwrap_or_else(|| failure.into());
                     if held.len() == 1 {
                         return Err(why).wrap_err("the shell can't attach to the session");
@@ -122,8 +128,7 @@ async fn attach(
         for (line, telling) in lost.into_iter().zip(tellings.iter().cycle()) {
             let _ = telling.send(line);
         }
-        let telling =
-            join_all(held.iter_mut().zip(&tellings).map(|(one, telling)| tell(&mut one.agent, telling)));
+        let telling = join_all(held.iter_mut().zip(&tellings).map(|(one, telling)| tell(one, telling)));
         let end = tokio::select! {
             end = shell(all) => Some(end),
             // None of them ends.
@@ -140,11 +145,15 @@ async fn attach(
 }
 
 /// Passes on what the agent has to say, as long as the shell runs.
-async fn tell(agent: &mut Agent, telling: &mpsc::UnboundedSender<String>) -> std::convert::Infallible {
-    while let Some(told) = agent.next().await {
+async fn tell(one: &mut Held, telling: &mpsc::UnboundedSender<String>) -> std::convert::Infallible {
+    while let Some(told) = one.agent.next().await {
         let line = match told {
             Told::Event(Event::Notice { text }) => text,
-            Told::Event(Event::Failed(failure)) => failure.to_string(),
+            Told::Event(Event::Failed(failure)) => {
+                let text = failure.to_string();
+                one.failure = Some(failure);
+                text
+            }
             Told::Event(Event::Removed { stopped: true, .. }) => "the session was ended".to_owned(),
             Told::Died { left: None } => "the agent died; its session is removed".to_owned(),
             Told::Died { left: Some(left) } => {

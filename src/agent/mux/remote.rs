@@ -6,7 +6,7 @@ use crate::psrp::client;
 use crate::psrp::clixml::Value;
 use crate::psrp::message::{Message, MessageType};
 use crate::psrp::record::{ErrorRecord, PipelineState, PoolState};
-use crate::transport::Event;
+use crate::transport::{Error, Event};
 
 impl Core {
     pub fn remote(&mut self, event: Event) {
@@ -20,6 +20,8 @@ impl Core {
                 self.lost(id, "the endpoint closed the command before it said how it ended");
             }
             Event::PipelineFailed(id, error) => self.lost(id, &error.to_string()),
+            // The server's own words for it fill the screen.
+            Event::Broken(Error::Fault(fault)) if fault.is_gone() => self.broken("the server has it no more"),
             Event::Broken(error) => self.broken(&error.to_string()),
             Event::Closed => self.broken("the endpoint closed the session"),
         }

@@ -159,7 +159,7 @@ async fn watch(attached: Attached, terminal: Terminal, broken: Arc<AtomicBool>) 
     loop {
         tokio::select! {
             notice = notices.recv() => match notice {
-                Some(text) => terminal.toned(Tone::Warning, &text),
+                Some(text) => terminal.aside(&text),
                 None => return,
             },
             event = events.recv() => match event {
@@ -175,7 +175,7 @@ async fn watch(attached: Attached, terminal: Terminal, broken: Arc<AtomicBool>) 
         }
     }
     while let Some(text) = notices.recv().await {
-        terminal.toned(Tone::Warning, &text);
+        terminal.aside(&text);
     }
 }
 

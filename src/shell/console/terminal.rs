@@ -78,13 +78,27 @@ impl Terminal {
         }
     }
 
-    /// One line in a tone: errors and their kin on standard error where output is not a terminal.
-    pub fn toned(&self, tone: Tone, text: &str) {
-        let styled = match (self.colour, tone) {
+    /// A line of lyncsh's own, which may come while the person types: it stands below that.
+    pub fn aside(&self, text: &str) {
+        if self.interactive && crossterm::terminal::is_raw_mode_enabled().unwrap_or(false) {
+            let styled = self.styled(Tone::Warning, text).replace('\n', "\r\n");
+            self.write(&format!("\r\n{styled}\r\n"));
+        } else {
+            self.toned(Tone::Warning, text);
+        }
+    }
+
+    fn styled(&self, tone: Tone, text: &str) -> String {
+        match (self.colour, tone) {
             (false, _) | (_, Tone::Plain) => without_escapes(text),
             (true, Tone::Error) => text.with(Color::Red).attribute(Attribute::Bold).to_string(),
             (true, Tone::Warning | Tone::Verbose | Tone::Debug) => text.with(Color::Yellow).to_string(),
-        };
+        }
+    }
+
+    /// One line in a tone: errors and their kin on standard error where output is not a terminal.
+    pub fn toned(&self, tone: Tone, text: &str) {
+        let styled = self.styled(tone, text);
         if self.interactive || tone == Tone::Plain {
             self.write(&format!("{styled}\n"));
         } else {

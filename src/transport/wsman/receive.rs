@@ -117,10 +117,7 @@ impl<'a> Receiver<'a> {
                     self.cut = true;
                     let (since, wait) = lost.unwrap_or((Instant::now(), FIRST_WAIT));
                     if since.elapsed() > LOST_LIMIT {
-                        return Err(Error::Ended(format!(
-                            "{error}; {} did not answer again, the session may still be there",
-                            self.shell.endpoint_name()
-                        )));
+                        return Err(Error::Ended(format!("{error}, and did not answer again")));
                     }
                     tracing::debug!("a Receive is repeated: {error}");
                     tokio::time::sleep(wait).await;
