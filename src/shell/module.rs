@@ -142,9 +142,15 @@ pub fn discard_connect_script(folders: &Folders, title: &str) -> Result<(), Modu
     }
 }
 
-/// What `-Command` is to run: the script that connects, and then what the person wants run.
-pub fn command_text(folders: &Folders, connect: &Path, command: Command<'_>) -> Result<String, ModuleError> {
-    let rendered = Templates::of(folders)?.command(text(connect)?, command)?;
+/// What `-Command` is to run: the script that connects, and then what the person wants run. On Windows
+/// an execution policy may have to be dealt with before.
+pub fn command_text(
+    folders: &Folders,
+    connect: &Path,
+    command: Command<'_>,
+    windows: bool,
+) -> Result<String, ModuleError> {
+    let rendered = Templates::of(folders)?.command(text(connect)?, command, windows)?;
     Ok(rendered.trim_end().to_owned())
 }
 

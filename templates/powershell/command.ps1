@@ -1,4 +1,20 @@
+{% if windows %}
+{# Text is run whatever the execution policy is, a script is not. Where nobody has set one, Windows PowerShell has
+   Restricted, which this replaces for its process alone; what somebody has set stays, and is said
+   (SecuritySupport.cs, about_Execution_Policies; not tried). #}
+try {
+    if (-not (Get-ExecutionPolicy -List | Where-Object { $_.ExecutionPolicy -ne 'Undefined' })) {
+        Set-ExecutionPolicy -ExecutionPolicy RemoteSigned -Scope Process -Force -ErrorAction Stop
+    }
+    . {{ connect|ps }}
+} catch [System.Management.Automation.PSSecurityException] {
+    [Console]::Error.WriteLine("lyncsh: the execution policy $(Get-ExecutionPolicy) keeps lyncsh's scripts out; start lyncsh with -- -ExecutionPolicy RemoteSigned at the end, or set shell = 'console' in the profile: $($_.Exception.Message)")
+    $Host.SetShouldExit(1)
+}
+{% else %}
 . {{ connect|ps }}
+{% endif %}
+{% if not prompt %}
 {# With -Command, a script's own `exit` ends that script only (about_Language_Keywords). #}
 if (-not (Get-Module -Name 'lyncsh-*')) { exit 1 }
 {% if script %}
@@ -8,4 +24,5 @@ $global:LASTEXITCODE = 0
 exit $LASTEXITCODE
 {% else %}
 {{ text }}
+{% endif %}
 {% endif %}

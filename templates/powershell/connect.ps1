@@ -1,4 +1,4 @@
-# Written by lyncsh {{ version }}, for: pwsh -NoLogo -NoExit -File
+# Written by lyncsh {{ version }}, for the start of a shell
 & {
     # The person's own preferences stay outside of this block. Modules don't heed the global strict mode by
     # themselves (ExecutionContext.IsStrictVersion).
@@ -36,7 +36,8 @@
     }
     $title = {{ title|ps }}
     $theirs = $function:prompt
-    if (-not $theirs) { $theirs = { } }
+    # What PowerShell shows where there is no prompt function.
+    if (-not $theirs) { $theirs = { 'PS>' } }
     # The person's prompt comes first, so that it finds $? as it was; PowerShell shows the first object of
     # what a prompt gives (Executor.cs).
     $ours = {

@@ -25,6 +25,7 @@ mod psrp_recordings;
 mod psrp_replay;
 mod psrp_transcripts;
 mod pwsh_module;
+mod pwsh_syntax;
 mod service;
 mod shortcut;
 mod simulator;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use lyncsh::exports::Exports;
 use lyncsh::folders::Folders;
 use lyncsh::profile::{self, Profile};
-use lyncsh::shell::module::{Module, connect_script};
+use lyncsh::shell::module::{Command, Module, command_text, connect_script};
 
 const PROGRAM: &str = "/opt/O'Brien’s tools/[x64]/lyncsh";
 
@@ -57,6 +57,7 @@ fn parsed(path: &Path) -> String {
     let tree = parser.parse(&plain, None).unwrap();
     let mut wrong = Vec::new();
     mistakes(tree.root_node(), &mut wrong);
+    wrong.extend(crate::pwsh_syntax::newer_than_5_1(&text));
     assert!(wrong.is_empty(), "{}: {wrong:?}\n{text}", path.display());
     text
 }
@@ -146,6 +147,24 @@ fn the_first_script_of_a_shell_parses_for_one_and_several_modules() {
             let text = module.import_line(&user.folders, several).unwrap();
             std::fs::write(&line, format!("\u{feff}{text}")).unwrap();
             assert!(parsed(&line).starts_with(start), "a path with [ is a pattern");
+        }
+    }
+}
+
+#[test]
+fn what_a_shell_begins_with_parses_and_on_windows_meets_the_execution_policy() {
+    let user = User::new();
+    let connect = Path::new(PROGRAM);
+    let line = user.folders.cache.join("line.ps1");
+    std::fs::create_dir_all(&user.folders.cache).unwrap();
+    for windows in [false, true] {
+        let all = [Command::Prompt, Command::Text("Get-Module -All"), Command::Script("a’b.ps1", "-X 'y'")];
+        for command in all {
+            let text = command_text(&user.folders, connect, command, windows).unwrap();
+            std::fs::write(&line, format!("\u{feff}{text}\n")).unwrap();
+            let text = parsed(&line);
+            assert_eq!(text.contains("-Scope Process"), windows, "for this process alone: {text}");
+            assert_eq!(text.contains("exit 1"), !matches!(command, Command::Prompt), "{text}");
         }
     }
 }

@@ -9,7 +9,9 @@ mod process;
 pub use endings::Endings;
 pub use file::{hold, hold_when_free, is_held, let_go, private_folder};
 pub use pipe::{client_process, create_pipe, is_of_this_user, process_sockets};
-pub use process::{Family, end_output, kill, leave_terminal, program_name, spawn_detached, start_time};
+pub use process::{
+    Family, end_output, kill, leave_terminal, program_name, spawn_detached, speak_on_terminal, start_time,
+};
 
 /// Text as the system takes it: UTF-16 with a zero at its end.
 fn wide(text: impl AsRef<std::ffi::OsStr>) -> Vec<u16> {

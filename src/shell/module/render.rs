@@ -71,6 +71,8 @@ pub struct Connect<'a> {
 /// What is run when the first script of a shell has run.
 #[derive(Clone, Copy, Debug)]
 pub enum Command<'a> {
+    /// Nothing more: the person gets the prompt.
+    Prompt,
     /// PowerShell source.
     Text(&'a str),
     /// A script, and its arguments as PowerShell source.
@@ -166,12 +168,14 @@ impl Templates {
         )
     }
 
-    pub fn command(&self, connect: &str, command: Command<'_>) -> Result<String, ModuleError> {
+    pub fn command(&self, connect: &str, command: Command<'_>, windows: bool) -> Result<String, ModuleError> {
         let (text, script, arguments) = match command {
+            Command::Prompt => (None, None, None),
             Command::Text(text) => (Some(text), None, None),
             Command::Script(script, arguments) => (None, Some(script), Some(arguments)),
         };
-        self.render(COMMAND, context! { connect, text, script, arguments })
+        let prompt = matches!(command, Command::Prompt);
+        self.render(COMMAND, context! { connect, prompt, text, script, arguments, windows })
     }
 
     fn render(&self, name: &'static str, context: Value) -> Result<String, ModuleError> {

@@ -119,8 +119,11 @@ impl Arguments {
     pub fn with(self, folders: &Folders, connect: &Path) -> Result<Vec<String>, ModuleError> {
         let mut words = vec!["-NoLogo".to_owned()];
         words.extend(self.options);
-        let text = |command| module::command_text(folders, connect, command);
+        let text = |command| module::command_text(folders, connect, command, cfg!(windows));
         match self.run {
+            Run::Prompt if cfg!(windows) => {
+                words.extend(["-NoExit".to_owned(), "-Command".to_owned(), text(Command::Prompt)?]);
+            }
             Run::Prompt => {
                 words.extend(["-NoExit".to_owned(), "-File".to_owned(), connect.display().to_string()]);
             }
