@@ -349,6 +349,7 @@ fn printed_lines_are_powershell_and_ascii_whatever_the_profile_is_called() {
         parser.set_language(&tree_sitter_powershell::LANGUAGE.into()).unwrap();
         let tree = parser.parse(&said, None).unwrap();
         assert!(!tree.root_node().has_error(), "{said}\n{}", tree.root_node().to_sexp());
+        assert_eq!(crate::pwsh_syntax::newer_than_5_1(&said), Vec::<String>::new());
         let body = block::body(said.as_bytes()).unwrap().unwrap();
         assert!(body.contains("Import-Module -Name "), "{body}");
     }

@@ -65,6 +65,7 @@ fn every_service_s_module_is_powershell_that_signs_in_and_out() {
             // The grammar knows no typographic quotes.
             let tree = parser.parse(script.trim_start_matches('\u{feff}').replace('’', "x"), None).unwrap();
             assert!(!tree.root_node().has_error(), "{script}\n{}", tree.root_node().to_sexp());
+            assert_eq!(crate::pwsh_syntax::newer_than_5_1(&script), Vec::<String>::new());
             assert!(script.contains(out) && script.contains("Install-Module -Name "), "{script}");
             assert!(script.contains("PowerShell.Exiting") && script.contains(".OnRemove = "), "{script}");
             assert_eq!(script.contains("--secret"), sign_in != SignIn::DeviceCode, "{script}");
