@@ -1,11 +1,11 @@
 //! From a profile's text to a [`Profile`], or to every mistake in it with its place.
 
+mod mistake;
 mod service;
 mod several;
+mod value;
 
-use std::ops::Range;
 use std::path::Path;
-use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -14,6 +14,7 @@ use url::Url;
 use super::import::{self, Import};
 use super::kind::{CONFIGURATION_PREFIX, Kind};
 use super::{Attach, Authentication, CredentialSource, Limits, Profile, Service};
+pub use mistake::{Mistake, ProfileError};
 pub use several::List;
 
 /// Every key that a profile may have.
@@ -45,53 +46,6 @@ const KEYS: [&str; 23] = [
 const TIMEOUTS: [&str; 6] = ["connect", "discovery", "token", "open", "operation", "close"];
 /// How alike (Jaro-Winkler) a word must be to be suggested.
 const NEAR: f64 = 0.8;
-
-/// One mistake: where it is (bytes of the file), and what was expected.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
-    pub span: Range<usize>,
-    pub message: String,
-}
-
-/// A profile's text is not a profile.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("the profile {path} has {}", count(.mistakes.len()))]
-pub struct ProfileError {
-    pub path: String,
-    pub source_text: String,
-    /// In the order of their places; never empty.
-    pub mistakes: Vec<Mistake>,
-}
-
-fn count(mistakes: usize) -> String {
-    if mistakes == 1 { "a mistake".into() } else { format!("{mistakes} mistakes") }
-}
-
-impl ProfileError {
-    /// The line of a mistake, from 1.
-    pub fn line(&self, mistake: &Mistake) -> usize {
-        let before = self.source_text.get(..mistake.span.start).unwrap_or(&self.source_text);
-        before.matches('\n').count() + 1
-    }
-}
-
-impl miette::Diagnostic for ProfileError {
-    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
-        Some(&self.source_text)
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
-        Some(Box::new(self.mistakes.iter().map(|mistake| {
-            let length = mistake.span.len();
-            miette::LabeledSpan::new(Some(mistake.message.clone()), mistake.span.start, length)
-        })))
-    }
-
-    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        let first = self.mistakes.first().map_or(1, |mistake| self.line(mistake));
-        Some(Box::new(format!("edit {}:{first}, or run `lyncsh edit`", self.path)))
-    }
-}
 
 /// The word of `known` that `word` was meant to be, if one is near.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -432,91 +386,5 @@ impl<'a> Reader<'a> {
             }
         }
         limits
-    }
-
-    fn duration(&mut self, table: &DeTable<'_>, key: &str) -> Option<Duration> {
-        let value = table.get(key)?;
-        let read = value.get_ref().as_str().and_then(|text| humantime::parse_duration(text).ok());
-        if read.is_none() {
-            self.mistake(
-                value.span(),
-                "expected a duration in quotes, for example \"30s\", \"10m\" or \"1h 30m\"",
-            );
-        }
-        read
-    }
-
-    fn boolean(&mut self, key: &str) -> Option<bool> {
-        let value = self.table.get(key)?;
-        let read = value.get_ref().as_bool();
-        if read.is_none() {
-            self.mistake(value.span(), "expected true or false");
-        }
-        read
-    }
-
-    fn text(&mut self, key: &str) -> Option<String> {
-        let value = self.table.get(key)?;
-        match value.get_ref().as_str() {
-            Some(text) if !text.trim().is_empty() => Some(text.to_owned()),
-            Some(_) => {
-                self.mistake(value.span(), format!("{key} is empty"));
-                None
-            }
-            None => {
-                self.mistake(
-                    value.span(),
-                    format!("expected text in quotes, this is a {}", value.get_ref().type_str()),
-                );
-                None
-            }
-        }
-    }
-
-    fn url(&mut self, key: &str) -> Option<Url> {
-        let text = self.text(key)?;
-        match Url::parse(&text) {
-            Ok(url) => Some(url),
-            Err(error) => {
-                self.mistake(self.span(key), format!("expected a URI such as https://host/path: {error}"));
-                None
-            }
-        }
-    }
-
-    fn unknown_keys(&mut self, table: &DeTable<'_>, known: &[&str], place: &str) {
-        for key in table.keys() {
-            let word = key.get_ref().as_ref();
-            if !known.contains(&word) {
-                let meant = nearest(word, known.iter().copied());
-                let end = meant.map_or_else(
-                    || format!("it has {}", known.join(", ")),
-                    |near| format!("did you mean {near}?"),
-                );
-                self.mistake(key.span(), format!("{place} has no key {word}; {end}"));
-            }
-        }
-    }
-
-    fn unknown_word(&mut self, key: &str, word: &str, known: &[&str]) {
-        let meant = nearest(word, known.iter().copied()).map(|near| format!("did you mean \"{near}\"? "));
-        let all = known.join(", ");
-        self.mistake(
-            self.span(key),
-            format!("{key} can't be \"{word}\"; {}one of {all}", meant.unwrap_or_default()),
-        );
-    }
-
-    fn span(&self, key: &str) -> Range<usize> {
-        self.table.get(key).map_or(0..0, Spanned::span)
-    }
-
-    /// A key that is not there: shown at `kind`, or at the top.
-    fn missing(&mut self, message: String) {
-        self.mistake(self.span("kind"), message);
-    }
-
-    fn mistake(&mut self, span: Range<usize>, message: impl Into<String>) {
-        self.mistakes.push(Mistake { span, message: message.into() });
     }
 }

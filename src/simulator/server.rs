@@ -136,8 +136,8 @@ impl Endpoint {
         let mut open: Vec<Open> = shells
             .iter()
             .map(|shell| Open {
-                id: shell.id.clone(),
-                owner: shell.owner.clone(),
+                id: shell.made.id.clone(),
+                owner: shell.made.owner.clone(),
                 commands: shell.pool.running().len(),
                 age_seconds: shell.created.elapsed().as_secs(),
                 idle_seconds: shell.idle().as_secs(),
@@ -191,7 +191,7 @@ async fn reap(endpoint: Arc<Endpoint>, stop: CancellationToken) {
             () = stop.cancelled() => return,
         }
         endpoint.shells().retain(|_, shell| {
-            let idle = shell.idle() >= shell.idle_timeout;
+            let idle = shell.idle() >= shell.made.idle_timeout;
             if idle {
                 shell.close();
             }

@@ -21,16 +21,8 @@ const RECEIVE: Duration = Duration::from_secs(20);
 
 /// A shell that is open.
 pub struct Shell {
-    /// As the client chose it, in capitals.
-    pub id: String,
-    pub owner: String,
-    pub domain: String,
-    pub resource_uri: String,
-    pub name: Option<String>,
-    /// The client that made it (`p:SessionId`): the one that may reconnect.
-    pub client: Option<String>,
+    pub made: Opening,
     pub created: Instant,
-    pub idle_timeout: Duration,
     pub pool: Pool,
     pub closed: CancellationToken,
     inner: Mutex<Inner>,
@@ -60,20 +52,21 @@ pub enum Polled {
     Disconnected,
 }
 
-/// What a new shell is.
+/// What a shell is made as.
 pub struct Opening {
+    /// As the client chose it, in capitals.
     pub id: String,
     pub owner: String,
     pub domain: String,
     pub resource_uri: String,
     pub name: Option<String>,
+    /// The client that made it (`p:SessionId`): the one that may reconnect.
     pub client: Option<String>,
     pub idle_timeout: Duration,
 }
 
 impl Shell {
-    pub fn new(opening: Opening, pool: Pool) -> Self {
-        let Opening { id, owner, domain, resource_uri, name, client, idle_timeout } = opening;
+    pub fn new(made: Opening, pool: Pool) -> Self {
         let now = Instant::now();
         let inner = Inner {
             last_used: now,
@@ -86,19 +79,7 @@ impl Shell {
         };
         let closed = CancellationToken::new();
         let inner = Mutex::new(inner);
-        Self {
-            id,
-            owner,
-            domain,
-            resource_uri,
-            name,
-            client,
-            created: now,
-            idle_timeout,
-            pool,
-            closed,
-            inner,
-        }
+        Self { made, created: now, pool, closed, inner }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

@@ -78,7 +78,7 @@ async fn carry_out(
 
 fn shell(endpoint: &Endpoint, account: &Account, header: &RequestHeader) -> Result<Arc<Shell>, Fault> {
     let id = header.shell_id().unwrap_or_default();
-    endpoint.shell(id).filter(|shell| shell.owner == account.user).ok_or_else(|| {
+    endpoint.shell(id).filter(|shell| shell.made.owner == account.user).ok_or_else(|| {
         let text = format!(
             "The request for the Windows Remote Shell with ShellId {id} failed because the shell was not found on \
              the server. Possible causes are: the specified ShellId is incorrect or the shell no longer exists on \
@@ -109,8 +109,8 @@ async fn open(
     let made = Arc::new(Shell::new(opening, Pool::new(endpoint.world.clone(), account.user.clone())));
     let refused = {
         let mut shells = endpoint.shells();
-        let mine = shells.values().filter(|shell| shell.owner == account.user).count();
-        let ours = shells.values().filter(|shell| shell.domain == account.domain).count();
+        let mine = shells.values().filter(|shell| shell.made.owner == account.user).count();
+        let ours = shells.values().filter(|shell| shell.made.domain == account.domain).count();
         if shells.contains_key(&id) {
             let text = format!("A shell with ShellId {id} is there already.");
             return Err(Fault::new(ALREADY_EXISTS, "w:AlreadyExists", text));
@@ -193,7 +193,7 @@ async fn in_shell(
             shell.disconnect();
             Ok(Response::Disconnected)
         }
-        Request::Reconnect { .. } | Request::Connect { .. } if shell.client != header.session_id => {
+        Request::Reconnect { .. } | Request::Connect { .. } if shell.made.client != header.session_id => {
             Err(Fault::new(
                 code::OTHER_CLIENT,
                 "w:InternalError",
@@ -216,7 +216,7 @@ async fn in_shell(
             Ok(Response::Signaled)
         }
         Request::Delete => {
-            endpoint.shells().remove(&shell.id);
+            endpoint.shells().remove(&shell.made.id);
             shell.close();
             Ok(Response::Deleted)
         }
@@ -234,7 +234,7 @@ fn known(shell: &Shell, command: Option<Uuid>) -> Result<Uuid, Fault> {
     let text = format!(
         "The WS-Management service cannot process the request because the request contained invalid selectors for \
          the resource: the shell {} has no command {}.",
-        shell.id,
+        shell.made.id,
         target.to_string().to_uppercase()
     );
     Err(Fault::new(code::INVALID_SELECTORS, "w:InvalidSelectors", text))
@@ -246,14 +246,14 @@ fn disconnected(code: u32) -> Fault {
 
 fn described(shell: &Shell) -> ShellInfo {
     ShellInfo {
-        shell_id: shell.id.clone(),
-        name: shell.name.clone(),
-        owner: Some(shell.owner.clone()),
+        shell_id: shell.made.id.clone(),
+        name: shell.made.name.clone(),
+        owner: Some(shell.made.owner.clone()),
         client_address: Some("127.0.0.1".into()),
         process_id: None,
-        resource_uri: Some(shell.resource_uri.clone()),
+        resource_uri: Some(shell.made.resource_uri.clone()),
         state: Some(connection(shell, Uuid::nil())),
-        idle_timeout: Some(shell.idle_timeout),
+        idle_timeout: Some(shell.made.idle_timeout),
         running_time: Some(shell.created.elapsed()),
         inactivity: Some(shell.idle()),
     }
@@ -267,10 +267,11 @@ fn connection(shell: &Shell, target: Uuid) -> String {
 /// The account's own shells, or the commands that run in one of them or in all.
 fn listed(endpoint: &Endpoint, account: &Account, resource: &str, asked: &Enumerate) -> Items {
     let mine: Vec<_> =
-        endpoint.shells().values().filter(|shell| shell.owner == account.user).cloned().collect();
+        endpoint.shells().values().filter(|shell| shell.made.owner == account.user).cloned().collect();
     if resource.eq_ignore_ascii_case(COMMAND_RESOURCE) {
         let filter = asked.filter.iter().find(|(name, _)| name.eq_ignore_ascii_case("ShellId"));
-        let wanted = |shell: &&Arc<Shell>| filter.is_none_or(|(_, id)| id.eq_ignore_ascii_case(&shell.id));
+        let wanted =
+            |shell: &&Arc<Shell>| filter.is_none_or(|(_, id)| id.eq_ignore_ascii_case(&shell.made.id));
         let commands = mine.iter().filter(wanted).flat_map(|shell| commands(shell)).collect();
         return Items { commands, end: true, ..Items::default() };
     }
@@ -280,7 +281,7 @@ fn listed(endpoint: &Endpoint, account: &Account, resource: &str, asked: &Enumer
 
 fn commands(shell: &Shell) -> Vec<CommandInfo> {
     let command = |command_id| CommandInfo {
-        shell_id: Some(shell.id.clone()),
+        shell_id: Some(shell.made.id.clone()),
         command_id,
         state: Some(connection(shell, command_id)),
     };

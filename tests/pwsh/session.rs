@@ -252,7 +252,9 @@ fn staying(world: &World) -> Killed {
 #[test]
 fn a_shell_that_is_killed_by_any_signal_leaves_no_session() {
     use rustix::process::{Pid, Signal, kill_process};
-    for signal in [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT, Signal::KILL, Signal::ABORT] {
+    let asked = [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT];
+    let none_is_expected = [Signal::KILL, Signal::ABORT, Signal::ALARM, Signal::USR1, Signal::USR2];
+    for signal in asked.into_iter().chain(none_is_expected) {
         let Some(world) = World::start("") else { return };
         let shell = staying(&world);
         assert_eq!(world.server.shells().len(), 1);
@@ -294,5 +296,31 @@ fn refresh_exports_anew_at_once() {
         .unwrap();
     let out = String::from_utf8_lossy(&output.stdout);
     assert!(out.contains("exported ") && out.contains(" cmdlets of 'work'"), "{output:?}");
+    let exports = world.folders.cache.join("exports/work");
+    let left: Vec<_> = std::fs::read_dir(&exports).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(!left.iter().any(|path| path.join("expired").exists()), "{left:?}");
+    assert!(
+        !left.iter().any(|path| path.extension().is_some_and(|ending| ending == "old" || ending == "new")),
+        "{left:?}"
+    );
     world.wait_removed();
+}
+
+#[test]
+fn a_command_set_that_has_changed_is_told_in_one_line_and_imported_anew() {
+    let Some(world) = World::start("") else { return };
+    world.with_work("(Get-CsTenant).DisplayName");
+    world.wait_removed();
+    let exports = world.folders.cache.join("exports/work");
+    let folders = std::fs::read_dir(&exports).unwrap().map(|entry| entry.unwrap().path());
+    let folder = folders.into_iter().find(|path| path.is_dir()).unwrap();
+    let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+    // What the agent writes when it has looked, and the endpoint offers something else by now.
+    let stem = name.split_once('-').unwrap().0;
+    std::fs::write(exports.join(format!("{stem}.commands")), "Get-CsOther\n").unwrap();
+    let output = world.output(&format!("{}\n(Get-CsTenant).DisplayName", world.import("work")));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(out.trim_end(), "Litware", "{err}");
+    assert_eq!(err.matches("the commands of 'work' have changed").count(), 1, "{err}");
+    assert!(folder.join("names").is_file());
 }

@@ -100,10 +100,8 @@ pub fn pipeline(names: &[&str]) -> Pipeline {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn lyncsh_asks_for_the_tenant_and_leaves_no_shell() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let server = Server::start(Options::default()).await.unwrap();
+/// A session of lyncsh's own client.
+async fn open(server: &Server) -> Session {
     let endpoint = Endpoint {
         uri: server.url.parse().unwrap(),
         configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell".into(),
@@ -116,7 +114,13 @@ async fn lyncsh_asks_for_the_tenant_and_leaves_no_shell() {
     let mut pool = lyncsh::psrp::client::ClientPool::new(uuid::Uuid::new_v4(), host(), (1, 1));
     pool.open();
     let (connection, _) = wsman::connect(endpoint, pool.id(), pool.take_outgoing()).await.unwrap();
-    let (session, _events) = Session::open_pool(connection, pool).await.unwrap();
+    Session::open_pool(connection, pool).await.unwrap().0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lyncsh_asks_for_the_tenant_and_leaves_no_shell() {
+    let server = Server::start(Options::default()).await.unwrap();
+    let session = open(&server).await;
     assert_eq!(server.shells().len(), 1);
     let mut running = session.invoke(&pipeline(&["Get-CsTenant"])).await.unwrap();
     let mut names = Vec::new();
@@ -140,21 +144,8 @@ async fn lyncsh_asks_for_the_tenant_and_leaves_no_shell() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_session_ends() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let options = Options { idle_timeout: Duration::from_millis(500), ..Options::default() };
     let server = Server::start(options).await.unwrap();
-    let mut pool = lyncsh::psrp::client::ClientPool::new(uuid::Uuid::new_v4(), host(), (1, 1));
-    pool.open();
-    let endpoint = Endpoint {
-        uri: server.url.parse().unwrap(),
-        configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell".into(),
-        authentication: Authentication::Basic { user: USER.into(), password: PASSWORD.into() },
-        idle_timeout: None,
-        trust: Trust::default(),
-        max_redirections: 3,
-        limits: Limits::default(),
-    };
-    let (connection, _) = wsman::connect(endpoint, pool.id(), pool.take_outgoing()).await.unwrap();
-    let _session = Session::open_pool(connection, pool).await.unwrap();
+    let _session = open(&server).await;
     no_shell_is_left(&server).await;
 }

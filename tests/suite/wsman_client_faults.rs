@@ -1,26 +1,21 @@
 //! What a person gets when an endpoint refuses, is silent, is somebody else, or sends us elsewhere.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use lyncsh::psrp::client::{Outgoing, Stream};
-use lyncsh::psrp::fragment::Fragmenter;
 use lyncsh::psrp::message::{Destination, Message, MessageType};
-use lyncsh::transport::wsman::envelope::{
-    Items, Received, Request as Asks, RequestEnvelope, Response, ResponseEnvelope, StreamPart,
-};
+use lyncsh::transport::wsman::envelope::{Request as Asks, RequestEnvelope, Response, ResponseEnvelope};
 use lyncsh::transport::wsman::fault::{Fault, Manner, code};
-use lyncsh::transport::wsman::{Authentication, Endpoint, connect, enumerate, remove};
+use lyncsh::transport::wsman::{Authentication, Endpoint, connect, remove};
 use lyncsh::transport::{Connection, Error, Event, Request};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::wsman_client_http::{Answer, Asked, CUT, PATIENCE, Server, endpoint, http};
+use crate::wsman_client_http::{Answer, Asked, PATIENCE, Server, endpoint, http};
 
-fn opening(pool: Uuid) -> Vec<Outgoing> {
+pub fn opening(pool: Uuid) -> Vec<Outgoing> {
     let message = Message {
         destination: Destination::Server,
         kind: MessageType::SessionCapability,
@@ -31,27 +26,27 @@ fn opening(pool: Uuid) -> Vec<Outgoing> {
     vec![Outgoing { stream: Stream::Default, message }]
 }
 
-async fn open(endpoint: Endpoint) -> Result<(Connection, Endpoint), Error> {
+pub async fn open(endpoint: Endpoint) -> Result<(Connection, Endpoint), Error> {
     let pool = Uuid::new_v4();
     timeout(PATIENCE, connect(endpoint, pool, opening(pool))).await.expect("no step may hang")
 }
 
-async fn refused(endpoint: Endpoint) -> Error {
+pub async fn refused(endpoint: Endpoint) -> Error {
     match open(endpoint).await {
         Ok(_) => panic!("it must not open"),
         Err(error) => error,
     }
 }
 
-fn local(server: &Server) -> Endpoint {
+pub fn local(server: &Server) -> Endpoint {
     endpoint(&format!("http://127.0.0.1:{}/OcsPowershellLiveId?a=1", server.port))
 }
 
-fn soap(asked: &RequestEnvelope, response: Response) -> Answer {
+pub fn soap(asked: &RequestEnvelope, response: Response) -> Answer {
     soap_in(Manner::WinRm, asked, response)
 }
 
-fn soap_in(manner: Manner, asked: &RequestEnvelope, response: Response) -> Answer {
+pub fn soap_in(manner: Manner, asked: &RequestEnvelope, response: Response) -> Answer {
     let status = if matches!(response, Response::Fault(_)) { "500 Internal Server Error" } else { "200 OK" };
     let answer = ResponseEnvelope {
         message_id: format!("uuid:{}", Uuid::new_v4()),
@@ -62,7 +57,7 @@ fn soap_in(manner: Manner, asked: &RequestEnvelope, response: Response) -> Answe
 }
 
 /// A server that creates and deletes shells and answers no Receive.
-fn plain(asked: &Asked) -> Answer {
+pub fn plain(asked: &Asked) -> Answer {
     let request = RequestEnvelope::read(&asked.body).unwrap();
     match &request.request {
         Asks::Create(create) => {
@@ -143,7 +138,7 @@ async fn a_pool_that_never_opens_is_given_up_and_removed() {
     assert!(actions(&server).contains(&"Delete".to_owned()));
 }
 
-fn actions(server: &Server) -> Vec<String> {
+pub fn actions(server: &Server) -> Vec<String> {
     let action = |asked: &Asked| {
         let request = RequestEnvelope::read(&asked.body).unwrap().request;
         request.action().rsplit('/').next().unwrap().to_owned()
@@ -359,228 +354,4 @@ async fn a_request_is_one_write_and_connections_are_used_again() {
     assert!(asked.iter().all(|asked| asked.at_once), "{asked:?}");
     // Create, then the pending Receive and Delete: no more than two at once.
     assert!(asked.iter().all(|asked| asked.connection < 3 * 2), "{asked:?}");
-}
-
-#[tokio::test]
-async fn a_dropped_connection_removes_its_shell() {
-    let server = Server::start(None, |asked| async move { plain(&asked) }).await;
-    let (connection, _) = open(local(&server)).await.unwrap();
-    drop(connection);
-    wait_until(|| actions(&server).contains(&"Delete".to_owned())).await;
-}
-
-#[tokio::test]
-async fn a_create_that_nobody_waits_for_is_undone() {
-    let (let_go, gate) = tokio::sync::watch::channel(false);
-    let server = Server::start(None, move |asked| {
-        let mut gate = gate.clone();
-        async move {
-            if asked.body.windows(15).any(|window| window == b"transfer/Create") {
-                gate.wait_for(|open| *open).await.unwrap();
-            }
-            plain(&asked)
-        }
-    })
-    .await;
-    let endpoint = local(&server);
-    let pool = Uuid::new_v4();
-    // Cancelled while Create is on its way.
-    let opening = connect(endpoint.clone(), pool, opening(pool));
-    assert!(timeout(Duration::from_millis(500), opening).await.is_err());
-    wait_until(|| !server.asked().is_empty()).await;
-    let removing = tokio::spawn(async move { remove(&endpoint, pool).await });
-    let_go.send(true).unwrap();
-    timeout(PATIENCE, removing).await.unwrap().unwrap().unwrap();
-    wait_until(|| actions(&server).iter().filter(|action| *action == "Delete").count() >= 1).await;
-    assert_eq!(actions(&server)[0], "Create");
-}
-
-#[tokio::test]
-async fn removal_has_a_receive_pending_and_a_shell_that_is_gone_is_removed() {
-    let server = Server::start(None, |asked| async move {
-        let request = RequestEnvelope::read(&asked.body).unwrap();
-        match request.request {
-            Asks::Delete => soap(
-                &request,
-                Response::Fault(Fault::new(code::INVALID_SELECTORS, "w:InvalidSelectors", "gone")),
-            ),
-            _ => None,
-        }
-    })
-    .await;
-    timeout(PATIENCE, remove(&local(&server), Uuid::new_v4())).await.unwrap().unwrap();
-    let mut asked = actions(&server);
-    asked.sort();
-    assert_eq!(asked, ["Delete", "Receive"]);
-}
-
-#[tokio::test]
-async fn removal_is_bounded_and_tried_once_more() {
-    let server = Server::start(None, |_| async { None }).await;
-    let mut endpoint = local(&server);
-    endpoint.limits.close = Duration::from_millis(300);
-    let error = timeout(PATIENCE, remove(&endpoint, Uuid::new_v4())).await.unwrap().unwrap_err();
-    assert_eq!(error.to_string(), "removing the session took longer than 300ms");
-    assert_eq!(actions(&server).iter().filter(|action| *action == "Delete").count(), 2);
-}
-
-#[tokio::test]
-async fn lists_that_never_end_are_given_up() {
-    let server = Server::start(None, |asked| async move {
-        let request = RequestEnvelope::read(&asked.body).unwrap();
-        let items = Items { context: Some("c".to_owned()), ..Default::default() };
-        match request.request {
-            Asks::Enumerate(_) => soap(&request, Response::Enumerated(items)),
-            _ => soap(&request, Response::Pulled(items)),
-        }
-    })
-    .await;
-    assert_eq!(timeout(PATIENCE, enumerate(&local(&server))).await.unwrap().unwrap(), []);
-}
-
-/// An answer that ends in the middle, and its connection with it.
-fn cut() -> Answer {
-    Some([b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", CUT].concat())
-}
-
-#[tokio::test]
-async fn a_session_whose_receives_fail_for_good_is_broken_and_says_so() {
-    let server = Server::start(None, |asked| async move { plain(&asked).or_else(cut) }).await;
-    let (mut connection, _) = open(local(&server)).await.unwrap();
-    match timeout(PATIENCE, connection.events.recv()).await.unwrap() {
-        Some(Event::Broken(error)) => {
-            assert!(error.to_string().contains("the session may still be there"), "{error}");
-        }
-        other => panic!("{other:?}"),
-    }
-    // Still there, as far as anybody knows: the owner's going removes it.
-    drop(connection);
-    wait_until(|| actions(&server).contains(&"Delete".to_owned())).await;
-}
-
-#[tokio::test]
-async fn a_receive_whose_connection_was_lost_is_repeated() {
-    let lost = Arc::new(AtomicUsize::new(0));
-    let server = Server::start(None, move |asked| {
-        let lost = lost.clone();
-        async move {
-            if let Some(answer) = plain(&asked) {
-                return Some(answer);
-            }
-            match lost.fetch_add(1, Ordering::Relaxed) {
-                0 | 1 => return cut(),
-                2 => {}
-                _ => return None,
-            }
-            let body = "<Obj RefId=\"0\"><MS><I32 N=\"RunspaceState\">2</I32></MS></Obj>";
-            let state = server_message(MessageType::RunspacePoolState, Uuid::nil(), body);
-            receives(&asked, &[state], 0..1)
-        }
-    })
-    .await;
-    let (mut connection, _) = open(local(&server)).await.unwrap();
-    match timeout(PATIENCE, connection.events.recv()).await.unwrap() {
-        Some(Event::Message(message)) => assert_eq!(message.kind, MessageType::RunspacePoolState),
-        other => panic!("{other:?}"),
-    }
-}
-
-/// An answer to Receive with some of the messages that `messages` holds, the first of which has the
-/// object id 1.
-fn receives(asked: &Asked, messages: &[Message], which: std::ops::Range<usize>) -> Answer {
-    let mut fragmenter = Fragmenter::default();
-    let cut: Vec<_> =
-        messages.iter().map(|message| fragmenter.cut(&message.encode(), 10_000).concat()).collect();
-    let data = cut[which].concat();
-    let part = StreamPart { name: "stdout".to_owned(), command: None, data, end: false };
-    let received = Received { streams: vec![part], ..Received::default() };
-    soap(&RequestEnvelope::read(&asked.body).unwrap(), Response::Received(received))
-}
-
-fn server_message(kind: MessageType, pipeline: Uuid, body: &str) -> Message {
-    let (destination, pool) = (Destination::Client, Uuid::nil());
-    Message { destination, kind, pool, pipeline, body: body.to_owned() }
-}
-
-#[tokio::test]
-async fn output_that_a_cut_connection_took_with_it_is_missed() {
-    for lost in [false, true] {
-        let pipeline = Uuid::new_v4();
-        let output = server_message(MessageType::PipelineOutput, pipeline, "<S>some output</S>");
-        let said = [
-            server_message(
-                MessageType::RunspacePoolState,
-                Uuid::nil(),
-                "<Obj><MS><I32 N=\"RunspaceState\">2</I32></MS></Obj>",
-            ),
-            output.clone(),
-            output,
-            server_message(
-                MessageType::PipelineState,
-                pipeline,
-                "<Obj><MS><I32 N=\"PipelineState\">4</I32></MS></Obj>",
-            ),
-        ];
-        let step = Arc::new(AtomicUsize::new(0));
-        let opened = Arc::new(AtomicUsize::new(0));
-        let server = Server::start(None, move |asked| {
-            let (step, opened, said) = (step.clone(), opened.clone(), said.clone());
-            async move {
-                let request = RequestEnvelope::read(&asked.body).unwrap();
-                match request.request {
-                    Asks::Command { id, .. } => soap(&request, Response::Commanded { id }),
-                    Asks::Signal { .. } => soap(&request, Response::Signaled),
-                    Asks::Receive { command: None, .. } => match opened.fetch_add(1, Ordering::Relaxed) {
-                        0 => receives(&asked, &said, 0..1),
-                        _ => None,
-                    },
-                    Asks::Receive { .. } => match step.fetch_add(1, Ordering::Relaxed) {
-                        0 => receives(&asked, &said, 1..2),
-                        // The second message was in this answer, or it still waits.
-                        1 => cut(),
-                        2 => receives(&asked, &said, if lost { 3..4 } else { 2..4 }),
-                        _ => None,
-                    },
-                    _ => plain(&asked),
-                }
-            }
-        })
-        .await;
-        let (mut connection, _) = open(local(&server)).await.unwrap();
-        let outgoing = Outgoing {
-            stream: Stream::Default,
-            message: Message {
-                destination: Destination::Server,
-                ..server_message(MessageType::CreatePipeline, pipeline, "<S N=\"Cmd\">Get-CsTenant</S>")
-            },
-        };
-        connection.requests.send(Request::Send { outgoing, ordered: None }).await.unwrap();
-        let mut outputs = 0;
-        let end = loop {
-            match timeout(PATIENCE, connection.events.recv()).await.unwrap().unwrap() {
-                Event::Message(message) if message.kind == MessageType::PipelineOutput => outputs += 1,
-                Event::Message(message) if message.kind == MessageType::RunspacePoolState => {}
-                end => break end,
-            }
-        };
-        match end {
-            Event::Message(message) if !lost => {
-                assert_eq!((message.kind, outputs), (MessageType::PipelineState, 2));
-            }
-            Event::PipelineFailed(id, error) if lost => {
-                assert_eq!((id, outputs), (pipeline, 1));
-                assert!(error.to_string().contains("a message of it is lost"), "{error}");
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-async fn wait_until(condition: impl Fn() -> bool) {
-    let waiting = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(PATIENCE, waiting).await.expect("it must come to be");
 }

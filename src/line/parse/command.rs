@@ -64,21 +64,7 @@ impl Parser {
 
     /// One value, or several with commas between them.
     fn arguments(&mut self) -> Parsed<Expr> {
-        let mut all = vec![self.argument()?];
-        loop {
-            let before = self.at;
-            self.blank(false);
-            if !self.take(',') {
-                self.at = before;
-                break;
-            }
-            self.blank(true);
-            if self.peek().is_none() {
-                return self.unfinished("Missing expression after ','.");
-            }
-            all.push(self.argument()?);
-        }
-        Ok(if all.len() == 1 { all.swap_remove(0) } else { Expr::Array(all) })
+        self.separated(Self::argument)
     }
 
     fn argument(&mut self) -> Parsed<Expr> {

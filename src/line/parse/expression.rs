@@ -133,7 +133,12 @@ impl Parser {
     }
 
     fn comma_list(&mut self) -> Parsed<Expr> {
-        let mut all = vec![self.unary()?];
+        self.separated(Self::unary)
+    }
+
+    /// One of them, or several with commas between them: an array.
+    pub(super) fn separated(&mut self, one: impl Fn(&mut Self) -> Parsed<Expr>) -> Parsed<Expr> {
+        let mut all = vec![one(self)?];
         loop {
             let before = self.at;
             self.blank(false);
@@ -145,7 +150,7 @@ impl Parser {
             if self.peek().is_none() {
                 return self.unfinished("Missing expression after ','.");
             }
-            all.push(self.unary()?);
+            all.push(one(self)?);
         }
         Ok(if all.len() == 1 { all.swap_remove(0) } else { Expr::Array(all) })
     }

@@ -163,16 +163,7 @@ fn set<'a>(call: &'a mut Call<'_>) -> Running<'a> {
                 instance.property("Identity").map(Value::display_text)
             })
             .unwrap_or_else(|| "Global".into());
-        let wanted = tagged(&identity);
-        let exists = call.tenant(|tenant| {
-            tenant.settings(family).iter().any(|setting| setting.identity.eq_ignore_ascii_case(&wanted))
-        });
-        if !exists {
-            return call.error(not_found(&identity)).await;
-        }
-        if !call.should_process(&wanted).await? {
-            return Ok(());
-        }
+        let Some(wanted) = to_change(call, family, &identity).await? else { return Ok(()) };
         let changes = given(call, family);
         call.tenant(|tenant| {
             for setting in tenant.settings(family) {
@@ -219,20 +210,28 @@ fn new<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     })
 }
 
+/// The whole identity of one that is there and may be changed. Says so where there is none.
+async fn to_change(
+    call: &mut Call<'_>,
+    family: &'static Family,
+    identity: &str,
+) -> Result<Option<String>, Halt> {
+    let wanted = tagged(identity);
+    let exists = call.tenant(|tenant| {
+        tenant.settings(family).iter().any(|setting| setting.identity.eq_ignore_ascii_case(&wanted))
+    });
+    if !exists {
+        call.error(not_found(identity)).await?;
+        return Ok(None);
+    }
+    Ok(call.should_process(&wanted).await?.then_some(wanted))
+}
+
 fn remove<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     Box::pin(async move {
         let Some(family) = family(call) else { return Ok(()) };
         let identity = call.bound.text("Identity").unwrap_or_default();
-        let wanted = tagged(&identity);
-        let exists = call.tenant(|tenant| {
-            tenant.settings(family).iter().any(|setting| setting.identity.eq_ignore_ascii_case(&wanted))
-        });
-        if !exists {
-            return call.error(not_found(&identity)).await;
-        }
-        if !call.should_process(&wanted).await? {
-            return Ok(());
-        }
+        let Some(wanted) = to_change(call, family, &identity).await? else { return Ok(()) };
         call.tenant(|tenant| {
             let settings = tenant.settings(family);
             if wanted == "Global" {

@@ -1,0 +1,126 @@
+//! What a server answers, out of the tree of its envelope.
+
+use super::*;
+
+pub(super) fn read_response(envelope: &Envelope) -> Result<Response, Reason> {
+    let body = &envelope.body;
+    if let Some(fault) = body.child(ns::SOAP, "Fault") {
+        return Ok(Response::Fault(fault::read(fault)));
+    }
+    let (base, name) = envelope.action.rsplit_once('/').unwrap_or(("", &envelope.action));
+    if base == fault::ACTION_BASES[0] || base == fault::ACTION_BASES[1] {
+        // OMI says so much and no more of a request that it doesn't like.
+        return Ok(Response::Fault(fault::Fault::empty()));
+    }
+    Ok(match (base, name) {
+        (ns::TRANSFER, "CreateResponse") => created(body)?,
+        (ns::TRANSFER, "DeleteResponse") => Response::Deleted,
+        (ns::TRANSFER, "GetResponse") => match body.child(ns::CONFIG, "Config") {
+            Some(config) => configured(config)?,
+            None => Response::Got(shell(envelope.content(ns::SHELL, "Shell")?)),
+        },
+        (ns::ENUMERATION, "EnumerateResponse") => {
+            Response::Enumerated(items(envelope.content(ns::ENUMERATION, "EnumerateResponse")?)?)
+        }
+        (ns::ENUMERATION, "PullResponse") => {
+            Response::Pulled(items(envelope.content(ns::ENUMERATION, "PullResponse")?)?)
+        }
+        (ns::SHELL, "CommandResponse") => {
+            let body = envelope.content(ns::SHELL, "CommandResponse")?;
+            let id = body.child_text(ns::SHELL, "CommandId").map(uuid).transpose()?;
+            Response::Commanded { id }
+        }
+        (ns::SHELL, "SendResponse") => Response::Sent,
+        (ns::SHELL, "ReceiveResponse") => received(envelope.content(ns::SHELL, "ReceiveResponse")?)?,
+        (ns::SHELL, "SignalResponse") => Response::Signaled,
+        (ns::SHELL, "DisconnectResponse") => Response::Disconnected,
+        (ns::SHELL, "ReconnectResponse") => Response::Reconnected,
+        (ns::SHELL, "ConnectResponse") => {
+            let data = body.find("connectResponseXml").map(bytes).transpose()?;
+            Response::Connected { data: data.unwrap_or_default() }
+        }
+        _ => return Err(Reason::Action(envelope.action.clone())),
+    })
+}
+
+fn created(body: &Element) -> Result<Response, Reason> {
+    let described = body.child(ns::SHELL, "Shell").map(shell);
+    let resource = body.child(ns::TRANSFER, "ResourceCreated");
+    let selectors = pairs(resource.and_then(|resource| resource.find("SelectorSet")), "Selector");
+    let shell_id = find(&selectors, "ShellId").map(str::to_owned);
+    let shell_id = shell_id.or_else(|| described.as_ref().map(|shell| shell.shell_id.clone()));
+    Ok(Response::Created {
+        shell_id: shell_id.ok_or(Reason::Missing("the new shell's ShellId"))?,
+        resource_uri: resource
+            .and_then(|resource| resource.find("ResourceURI"))
+            .map(|uri| uri.trimmed().to_owned()),
+        shell: described,
+    })
+}
+
+fn received(body: &Element) -> Result<Response, Reason> {
+    let mut received = Received { streams: streams(body)?, ..Received::default() };
+    if let Some(state) = body.child(ns::SHELL, "CommandState") {
+        let uri = state.attribute("State").ok_or(Reason::Missing("a command's state"))?;
+        received.state = Some(CommandState::from_uri(uri)?);
+        received.command = id(state)?;
+        // A Windows exit code may be beyond an i32, written without a sign.
+        received.exit_code = state
+            .child_text(ns::SHELL, "ExitCode")
+            .and_then(|code| code.parse::<i64>().ok())
+            .and_then(|code| i32::try_from(code).ok());
+    }
+    Ok(Response::Received(received))
+}
+
+/// Items stand in `w:Items` of an optimised EnumerateResponse, in `n:Items` of a PullResponse; the
+/// end is marked in either namespace.
+fn configured(config: &Element) -> Result<Response, Reason> {
+    let size = config.child_text(ns::CONFIG, "MaxEnvelopeSizekb").and_then(|size| size.parse().ok());
+    let missing = || Reason::Missing("MaxEnvelopeSizekb");
+    Ok(Response::Configured { max_envelope_size: size.ok_or_else(missing)? })
+}
+
+fn items(body: &Element) -> Result<Items, Reason> {
+    let mut items = Items::default();
+    for list in body.children.iter().filter(|child| child.name == "Items") {
+        // With an enumeration mode, an item is wrapped together with its reference.
+        let unwrapped = list.children.iter().flat_map(|child| {
+            if child.name == "Item" { child.children.as_slice() } else { std::slice::from_ref(child) }
+        });
+        for item in unwrapped {
+            if item.is(ns::SHELL, "Shell") {
+                items.shells.push(shell(item));
+            } else if item.is(ns::SHELL, "Command") {
+                items.commands.push(CommandInfo {
+                    shell_id: text(item, ns::SHELL, "ShellId"),
+                    command_id: uuid(
+                        item.child_text(ns::SHELL, "CommandId").ok_or(Reason::Missing("a CommandId"))?,
+                    )?,
+                    state: text(item, ns::SHELL, "State"),
+                });
+            }
+        }
+    }
+    items.end = body.children.iter().any(|child| child.name == "EndOfSequence");
+    items.context = text(body, ns::ENUMERATION, "EnumerationContext").filter(|_| !items.end);
+    Ok(items)
+}
+
+/// Everything in it is for people to read: what can't be understood is left out.
+fn shell(element: &Element) -> ShellInfo {
+    let given = |name| text(element, ns::SHELL, name);
+    let length = |name| given(name).and_then(|text| super::duration::parse(&text));
+    ShellInfo {
+        shell_id: given("ShellId").unwrap_or_default(),
+        name: given("Name"),
+        owner: given("Owner"),
+        client_address: given("ClientIP"),
+        process_id: given("ProcessId").and_then(|id| id.parse().ok()),
+        resource_uri: given("ResourceUri"),
+        state: given("State"),
+        idle_timeout: length("IdleTimeOut"),
+        running_time: length("ShellRunTime"),
+        inactivity: length("ShellInactivity"),
+    }
+}
