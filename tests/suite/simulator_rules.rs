@@ -375,3 +375,35 @@ async fn a_token_is_had_as_the_challenge_says_and_opens_the_token_flavour_only()
     assert!(matches!(answer(with(&oauth, token)).await, Response::Created { .. }));
     assert_eq!(server.shells()[0].owner, USER);
 }
+
+/// The endpoint as a program of its own, with what it said when it was ready.
+fn served(options: &[&str]) -> (crate::agent_world::Killed, serde_json::Value) {
+    use std::io::BufRead as _;
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lyncsh"));
+    command.args(["demo", "--serve"]).args(options).stdout(std::process::Stdio::piped());
+    let mut served = crate::agent_world::Killed(command.spawn().unwrap());
+    let mut line = String::new();
+    std::io::BufReader::new(served.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    (served, serde_json::from_str(&line).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_lines_options_change_what_their_names_say() {
+    // A port that was free a moment ago; somebody else may have it by now.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (port_text, options) = (port.to_string(), ["--idle-timeout", "400ms", "--latency", "200ms"]);
+    let (_served, ready) = served(&[&["--port", &port_text], &options[..]].concat());
+    let said: Vec<_> = ready.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(said, ["discovery", "domain", "password", "url", "user"]);
+    assert_eq!(ready["url"], format!("http://127.0.0.1:{port}/OcsPowershellLiveId"));
+    let text = |key: &str| ready[key].as_str().unwrap().to_owned();
+    let client = Client { http: http(), url: text("url"), user: text("user"), password: text("password") };
+    let start = Instant::now();
+    assert!(matches!(client.create().await.1, Response::Created { .. }));
+    assert!(start.elapsed() >= Duration::from_millis(200), "{:?}", start.elapsed());
+    let shells = format!("{}sim/shells", text("discovery"));
+    while client.http.get(&shells).send().await.unwrap().text().await.unwrap() != "[]" {
+        assert!(start.elapsed() < PATIENCE, "the idle session stays");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
