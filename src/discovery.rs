@@ -32,7 +32,8 @@ pub enum DiscoveryError {
     NotFound { domain: String, reason: String },
     #[error("discovery at {uri} {reason}")]
     #[diagnostic(help(
-        "try again in a while; where the endpoint is known, write it into the profile: uri = \"https://…\""
+        "try again in a while; where the endpoint is known, write it into the profile: uri = \"https://…\"; an \
+         authority of your own for its certificate is ca = \"…\" there"
     ))]
     Failed { uri: String, reason: String },
     #[error("discovery of {domain} took longer than {}", humantime::format_duration(*.limit))]

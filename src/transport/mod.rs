@@ -161,7 +161,9 @@ fn certificate_advice(endpoint: &str, reason: &str) -> String {
         net::OTHER_NAME => {
             "use the name that the certificate is for, in the profile's URI; what names it has, a browser shows"
         }
-        net::UNKNOWN_ISSUER => "its issuer has to be added to this machine's trusted certificates",
+        net::UNKNOWN_ISSUER => {
+            "its issuer has to be added to this machine's trusted certificates, or its file named in the profile: ca = \"…\""
+        }
         _ => "its certificate has to be renewed there",
     };
     format!("Is {endpoint} the server that is meant? If so, {now}.")
