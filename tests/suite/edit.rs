@@ -1,11 +1,7 @@
 //! `lyncsh edit` in a terminal, with editors that do what people do.
 
-use std::io::{Read as _, Write as _};
-use std::sync::mpsc;
-
-use portable_pty::{CommandBuilder, PtySize, native_pty_system};
-
-use crate::agent_world::{PATIENCE, World};
+use crate::agent_world::World;
+use crate::stand_in::Terminal;
 
 const GOOD: &str = "kind = \"wsman\"\nuser = \"a@b.example\"\nuri = \"https://host.example/wsman\"\n";
 
@@ -16,40 +12,17 @@ fn world() -> World {
     world
 }
 
-/// Runs `lyncsh edit work` in a terminal with this editor; answers are typed when their question comes.
-fn edited(world: &World, editor: &str, answers: &[(&str, &str)]) -> (u32, String) {
-    let size = PtySize { rows: 25, cols: 200, pixel_width: 0, pixel_height: 0 };
-    let terminal = native_pty_system().openpty(size).unwrap();
-    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lyncsh"));
-    command.args(["edit", "work"]);
-    command.env("LYNCSH_CONFIG_DIR", world.root());
-    command.env_remove("VISUAL");
-    command.env("EDITOR", editor);
-    let mut child = terminal.slave.spawn_command(command).unwrap();
-    drop(terminal.slave);
-    let mut reader = terminal.master.try_clone_reader().unwrap();
-    let mut writer = terminal.master.take_writer().unwrap();
-    let (said, saying) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut bytes = [0; 4096];
-        while let Ok(count) = reader.read(&mut bytes) {
-            if count == 0 || said.send(String::from_utf8_lossy(&bytes[..count]).into_owned()).is_err() {
-                break;
-            }
-        }
-    });
-    let (mut screen, mut seen) = (String::new(), 0);
+/// Runs `lyncsh edit work` in a terminal with this editor; answers are typed when their question comes,
+/// and `last` is said. Gives the exit code.
+fn edited(world: &World, editor: &str, answers: &[(&str, &str)], last: &str) -> u32 {
+    let variables = [("VISUAL", String::new()), ("EDITOR", editor.to_owned())];
+    let mut terminal = Terminal::open_with(world, env!("CARGO_BIN_EXE_lyncsh"), &["edit", "work"], variables);
     for (question, answer) in answers {
-        while !screen[seen..].contains(question) {
-            screen
-                .push_str(&saying.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{question}: {screen}")));
-        }
-        seen = screen.len();
-        writer.write_all(answer.as_bytes()).unwrap();
+        terminal.sees(question);
+        terminal.press(answer);
     }
-    let code = child.wait().unwrap().exit_code();
-    screen.extend(saying);
-    (code, screen)
+    terminal.sees(last);
+    terminal.ended()
 }
 
 fn text(world: &World) -> String {
@@ -59,11 +32,9 @@ fn text(world: &World) -> String {
 #[test]
 fn what_is_saved_without_a_mistake_becomes_the_profile() {
     let world = world();
-    let (code, screen) = edited(&world, "sed -i 's/host.example/other.example/'", &[]);
-    assert!(code == 0 && screen.contains("'work' is changed."), "{screen}");
+    assert_eq!(edited(&world, "sed -i 's/host.example/other.example/'", &[], "'work' is changed."), 0);
     assert_eq!(text(&world), GOOD.replace("host.example", "other.example"));
-    let (code, screen) = edited(&world, "true", &[]);
-    assert!(code == 0 && screen.contains("Nothing was changed."), "{screen}");
+    assert_eq!(edited(&world, "true", &[], "Nothing was changed."), 0);
     assert_eq!(std::fs::read_dir(world.folders.profiles()).unwrap().count(), 1);
 }
 
@@ -71,25 +42,25 @@ fn what_is_saved_without_a_mistake_becomes_the_profile() {
 fn a_mistake_is_shown_and_nothing_that_was_typed_is_lost() {
     let world = world();
     let again = "Edit it again";
-    let (code, screen) = edited(&world, "sed -i 's/^user/usr/'", &[(again, "n\r")]);
-    assert!(code == 1 && screen.contains("did you mean user?"), "{screen}");
+    let answers = [("did you mean user?", ""), (again, "n\r")];
+    assert_eq!(edited(&world, "sed -i 's/^user/usr/'", &answers, "'work' stays as it was"), 1);
     assert_eq!(text(&world), GOOD);
     // The next time goes on with the draft.
-    let (code, screen) = edited(&world, "sed -i 's/^usr/user/; s/a@b/c@d/'", &[]);
-    assert!(code == 0 && screen.contains("draft of 'work'"), "{screen}");
+    assert_eq!(
+        edited(&world, "sed -i 's/^usr/user/; s/a@b/c@d/'", &[("draft of 'work'", "")], "is changed"),
+        0
+    );
     assert_eq!(text(&world), GOOD.replace("a@b", "c@d"));
     // Edited again at once, and right at last.
     let editor = "sed -i 's/^user/usr/; s/^usrr*/usr/; /^usr/{s/$/ # x/}; s/^usr\\(.* # x # x\\)$/user\\1/'";
-    let (code, screen) = edited(&world, editor, &[(again, "y\r")]);
-    assert!(code == 0 && screen.contains("is changed"), "{screen}");
+    assert_eq!(edited(&world, editor, &[(again, "y\r")], "is changed"), 0);
     assert!(text(&world).contains("# x # x"), "{}", text(&world));
 }
 
 #[test]
 fn an_editor_that_fails_or_is_missing_changes_nothing() {
     let world = world();
-    let (code, screen) = edited(&world, "false", &[]);
-    assert!(code == 1 && screen.contains("the editor `false` failed"), "{screen}");
+    assert_eq!(edited(&world, "false", &[], "the editor `false` failed"), 1);
     assert_eq!(text(&world), GOOD);
     let (code, _, error) = world.run(&["edit", "work"]);
     assert!(code == 1 && error.contains("no terminal for an editor"), "{error}");

@@ -45,11 +45,12 @@ impl Terminal {
         Self::open_with(world, program, arguments, environment("work", does))
     }
 
-    fn open_with(
+    /// With these words in its environment.
+    pub fn open_with(
         world: &World,
         program: &str,
         arguments: &[&str],
-        environment: [(&'static str, String); 3],
+        environment: impl IntoIterator<Item = (&'static str, String)>,
     ) -> Self {
         let size = PtySize { rows: 30, cols: 100, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
