@@ -207,10 +207,11 @@ impl Kept {
     }
 }
 
+/// What follows the entry is the end of a longer one, whose owner was killed before it could cut it off.
 fn read(mut file: &File) -> Option<Entry> {
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
-    serde_json::from_str(&text).ok()
+    serde_json::Deserializer::from_str(&text).into_iter().next()?.ok()
 }
 
 /// Has a folder's entries written to the disk.
@@ -275,6 +276,23 @@ mod tests {
         mine.entry.written = ago(4 * 3600).unwrap();
         mine.failed();
         assert!(journal.orphans().is_empty(), "it is long gone");
+    }
+
+    #[test]
+    fn a_session_whose_owner_was_killed_while_it_wrote_that_it_is_there_is_found() {
+        let temp = tempfile::tempdir().unwrap();
+        let journal = Journal { folder: temp.path().join("sessions") };
+        let mut mine = journal.write("work", None, session()).unwrap();
+        // As `put` does, up to the moment when the rest of the longer text would be cut off.
+        mine.entry.created = true;
+        let text = serde_json::to_vec_pretty(&mine.entry).unwrap();
+        mine.file.rewind().unwrap();
+        mine.file.write_all(&text).unwrap();
+        assert!(mine.file.metadata().unwrap().len() > text.len() as u64);
+        let entry = mine.entry.clone();
+        drop(mine);
+        let orphans = journal.orphans();
+        assert_eq!(orphans.iter().map(|one| &one.entry).collect::<Vec<_>>(), [&entry]);
     }
 
     #[test]
