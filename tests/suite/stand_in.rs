@@ -180,8 +180,9 @@ impl Drop for Terminal {
 pub fn children(parent: u32, program: &str) -> Vec<u32> {
     let found = Command::new("ps").args(["-e", "-o", "pid=,ppid=,args="]).output().expect("ps");
     let text = String::from_utf8_lossy(&found.stdout).into_owned();
-    // One that is only asked which PowerShell it is is none that anybody works in.
-    let rows = text.lines().filter(|line| !line.ends_with("--version")).filter_map(|line| {
+    // One that is only asked which PowerShell it is, or has been, is none that anybody works in.
+    let lives = |line: &&str| !line.ends_with("--version") && !line.contains("<defunct>");
+    let rows = text.lines().filter(lives).filter_map(|line| {
         let mut words = line.split_whitespace();
         let (id, of): (u32, u32) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
         (of == parent && words.next()?.contains(program)).then_some(id)
