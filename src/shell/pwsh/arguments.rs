@@ -117,11 +117,15 @@ impl Arguments {
     /// What the PowerShell is started with. `connect` is the script that connects; it ends the
     /// PowerShell where it can't.
     pub fn with(self, folders: &Folders, connect: &Path) -> Result<Vec<String>, ModuleError> {
+        self.on(cfg!(windows), folders, connect)
+    }
+
+    fn on(self, windows: bool, folders: &Folders, connect: &Path) -> Result<Vec<String>, ModuleError> {
         let mut words = vec!["-NoLogo".to_owned()];
         words.extend(self.options);
-        let text = |command| module::command_text(folders, connect, command, cfg!(windows));
+        let text = |command| module::command_text(folders, connect, command, windows);
         match self.run {
-            Run::Prompt if cfg!(windows) => {
+            Run::Prompt if windows => {
                 words.extend(["-NoExit".to_owned(), "-Command".to_owned(), text(Command::Prompt)?]);
             }
             Run::Prompt => {
@@ -178,10 +182,15 @@ mod tests {
     use super::*;
 
     fn given(words: &[&str]) -> Vec<String> {
+        given_on(false, words)
+    }
+
+    fn given_on(windows: bool, words: &[&str]) -> Vec<String> {
         let words: Vec<String> = words.iter().map(ToString::to_string).collect();
         let temp = tempfile::tempdir().unwrap();
         let folders = Folders::find(Some(temp.path())).unwrap();
-        Arguments::parse(&words, Edition::Core).unwrap().with(&folders, Path::new("/c/o'n.ps1")).unwrap()
+        let arguments = Arguments::parse(&words, Edition::Core).unwrap();
+        arguments.on(windows, &folders, Path::new("/c/o'n.ps1")).unwrap()
     }
 
     const FIRST: &str = ". '/c/o''n.ps1'\nif (-not (Get-Module -Name 'lyncsh-*')) { exit 1 }\n";
@@ -193,6 +202,17 @@ mod tests {
             given(&["-NoProfile", "-wd", "/tmp", "-Interactive"]),
             ["-NoLogo", "-NoProfile", "-wd", "/tmp", "-Interactive", "-NoExit", "-File", "/c/o'n.ps1"]
         );
+    }
+
+    #[test]
+    fn on_windows_the_script_comes_by_a_command_that_minds_the_execution_policy() {
+        let words = given_on(true, &["-NoProfile"]);
+        assert_eq!(words[..4], ["-NoLogo", "-NoProfile", "-NoExit", "-Command"]);
+        assert!(
+            words[4].contains("Set-ExecutionPolicy -ExecutionPolicy RemoteSigned -Scope Process"),
+            "{words:?}"
+        );
+        assert!(words[4].contains(". '/c/o''n.ps1'"), "{words:?}");
     }
 
     #[test]
