@@ -99,7 +99,7 @@ async fn attach(
     loop {
         let (mut all, mut sessions, mut tellings) = (Vec::new(), Vec::new(), Vec::new());
         let (mut at, mut lost) = (0, Vec::new());
-        let alone = held.len() == 1;
+        let (alone, several) = (held.len() == 1, held.len() > 1);
         while let Some(one) = held.get_mut(at) {
             let (session, events) = match one.agent.session(host.clone(), one.limits).await {
                 Ok(opened) => opened,
@@ -128,7 +128,8 @@ async fn attach(
         for (line, telling) in lost.into_iter().zip(tellings.iter().cycle()) {
             let _ = telling.send(line);
         }
-        let telling = join_all(held.iter_mut().zip(&tellings).map(|(one, telling)| tell(one, telling)));
+        let telling =
+            join_all(held.iter_mut().zip(&tellings).map(|(one, telling)| tell(one, telling, several)));
         let end = tokio::select! {
             end = shell(all) => Some(end),
             // None of them ends.
@@ -144,8 +145,12 @@ async fn attach(
     }
 }
 
-/// Passes on what the agent has to say, as long as the shell runs.
-async fn tell(one: &mut Held, telling: &mpsc::UnboundedSender<String>) -> std::convert::Infallible {
+/// Passes on what the agent has to say, as long as the shell runs; of several, with its name.
+async fn tell(
+    one: &mut Held,
+    telling: &mpsc::UnboundedSender<String>,
+    several: bool,
+) -> std::convert::Infallible {
     while let Some(told) = one.agent.next().await {
         let line = match told {
             Told::Event(Event::Notice { text }) => text,
@@ -168,7 +173,7 @@ async fn tell(one: &mut Held, telling: &mpsc::UnboundedSender<String>) -> std::c
             Told::Event(_) => continue,
         };
         // A shell that does not listen is leaving.
-        let _ = telling.send(line);
+        let _ = telling.send(if several { format!("'{}': {line}", one.name) } else { line });
     }
     // The agent has gone; the shell notices by its session, and ends by itself.
     std::future::pending().await

@@ -24,8 +24,8 @@ pub enum Turn {
     Dropped,
     /// Ctrl-D.
     Leave,
-    /// The session ended while the person was typing.
-    Broken,
+    /// Something is to be said; what was typed comes again with the next turn.
+    Woken,
 }
 
 /// Where the person types. Reading blocks: it belongs on a thread for blocking work.
@@ -36,12 +36,12 @@ pub struct Editor {
 
 impl Editor {
     /// `complete` gives candidates for a line and a cursor (in bytes): what is replaced, and by what.
-    /// Setting `broken` ends a turn from outside.
+    /// Setting `wake` ends a turn from outside.
     pub fn new(
         profile: &str,
         history: Option<PathBuf>,
         complete: impl FnMut(&str, usize) -> (std::ops::Range<usize>, Vec<String>) + Send + 'static,
-        broken: Arc<AtomicBool>,
+        wake: Arc<AtomicBool>,
     ) -> std::io::Result<Self> {
         let menu =
             ColumnarMenu::default().with_name(MENU).with_marker("> ").with_columns(4).with_column_padding(2);
@@ -68,7 +68,7 @@ impl Editor {
             .with_validator(Box::new(WholeStatements))
             .with_edit_mode(Box::new(Emacs::new(keys)))
             .use_bracketed_paste(true)
-            .with_break_signal(broken);
+            .with_break_signal(wake);
         Ok(Self { line, prompt: ProfilePrompt(profile.to_owned()) })
     }
 
@@ -83,7 +83,7 @@ impl Editor {
         Ok(match read {
             Signal::Success(line) => Turn::Line(line),
             Signal::CtrlC => Turn::Dropped,
-            Signal::ExternalBreak(_) => Turn::Broken,
+            Signal::ExternalBreak(_) => Turn::Woken,
             _ => Turn::Leave,
         })
     }

@@ -9,17 +9,18 @@ mod history;
 mod host;
 mod interrupts;
 mod links;
+mod news;
 mod progress;
 mod terminal;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use catalogue::Catalogue;
 use editor::{Editor, Turn};
 use execute::{Ended, Executor};
 use links::{Link, Links};
+use news::News;
 use terminal::{Answer, Terminal, Tone};
 
 use crate::folders::Folders;
@@ -141,30 +142,34 @@ pub async fn run(console: &Console, attached: Vec<Attached>) -> miette::Result<E
             });
         }
     }
-    let broken = Arc::new(AtomicBool::new(false));
-    for one in attached {
-        beside.spawn(watch(one, terminal.clone(), broken.clone()));
+    let news = News::new(terminal.clone());
+    for mut one in attached {
+        // What is known already stands before the first prompt.
+        while let Ok(text) = one.notices.try_recv() {
+            news.say(&text);
+        }
+        beside.spawn(watch(one, terminal.clone(), news.clone()));
     }
     let mut executor = Executor::new(links.clone(), terminal.clone());
     // What still runs beside ends with the console.
     match terminal.interactive {
-        true => typed(console, links, &mut executor, broken).await,
-        false => piped(terminal, &mut executor, &broken).await,
+        true => typed(console, links, &mut executor, &news).await,
+        false => piped(terminal, &mut executor, &news).await,
     }
 }
 
 /// Shows what comes while the person types or a pipeline runs.
-async fn watch(attached: Attached, terminal: Terminal, broken: Arc<AtomicBool>) {
+async fn watch(attached: Attached, terminal: Terminal, news: News) {
     let Attached { mut events, mut notices, .. } = attached;
     loop {
         tokio::select! {
             notice = notices.recv() => match notice {
-                Some(text) => terminal.aside(&text),
+                Some(text) => news.say(&text),
                 None => return,
             },
             event = events.recv() => match event {
                 Some(Event::PoolState(PoolState::Closed | PoolState::Broken, _)) | None => {
-                    broken.store(true, Ordering::SeqCst);
+                    news.lose();
                     break;
                 }
                 Some(Event::PoolHostCall(call)) => {
@@ -175,7 +180,7 @@ async fn watch(attached: Attached, terminal: Terminal, broken: Arc<AtomicBool>) 
         }
     }
     while let Some(text) = notices.recv().await {
-        terminal.aside(&text);
+        news.say(&text);
     }
 }
 
@@ -197,39 +202,36 @@ async fn first_names(terminal: &Terminal, link: &Link) {
 }
 
 /// A person at a terminal.
-async fn typed(
-    console: &Console,
-    links: Links,
-    executor: &mut Executor,
-    broken: Arc<AtomicBool>,
-) -> miette::Result<End> {
+async fn typed(console: &Console, links: Links, executor: &mut Executor, news: &News) -> miette::Result<End> {
     let completer = completer(links, tokio::runtime::Handle::current());
     if let Some(folder) = console.history.as_deref().and_then(std::path::Path::parent) {
         // Without it the history lasts as long as the console.
         let _ = std::fs::create_dir_all(folder);
     }
-    let editor = Editor::new(&console.title, console.history.clone(), completer, broken.clone());
+    let editor = Editor::new(&console.title, console.history.clone(), completer, news.waker());
     let editor =
         Arc::new(Mutex::new(editor.map_err(|error| miette::miette!("the terminal can't be used: {error}"))?));
     loop {
         console.terminal.fresh_line();
+        news.begin_typing();
         let reader = editor.clone();
         let turn = tokio::task::spawn_blocking(move || match reader.lock() {
             Ok(mut editor) => editor.read(),
             Err(_) => Ok(Turn::Leave),
         });
-        let turn = turn.await.map_err(|error| miette::miette!("the line editor failed: {error}"))?;
+        let turn = turn.await;
+        news.end_typing(matches!(turn, Ok(Ok(Turn::Woken))));
+        let turn = turn.map_err(|error| miette::miette!("the line editor failed: {error}"))?;
         match turn.map_err(|error| miette::miette!("the terminal can't be read: {error}"))? {
             Turn::Line(text) => match executor.run_typed(&text).await {
                 Ended::Exit(code) => return Ok(End::Left(code)),
                 Ended::Lost => return Ok(End::Lost),
                 Ended::Succeeded | Ended::Failed | Ended::Interrupted => {}
             },
-            Turn::Dropped => {}
+            Turn::Dropped | Turn::Woken => {}
             Turn::Leave => return Ok(End::Left(0)),
-            Turn::Broken => return Ok(End::Lost),
         }
-        if broken.load(Ordering::SeqCst) {
+        if news.is_lost() {
             return Ok(End::Lost);
         }
     }
@@ -239,7 +241,7 @@ async fn typed(
 const INTERRUPTED: u8 = 130;
 
 /// Lines from a pipe or a file: a statement may take several of them.
-async fn piped(terminal: &Terminal, executor: &mut Executor, broken: &AtomicBool) -> miette::Result<End> {
+async fn piped(terminal: &Terminal, executor: &mut Executor, news: &News) -> miette::Result<End> {
     let mut last = Ended::Succeeded;
     let mut text = String::new();
     loop {
@@ -267,7 +269,7 @@ async fn piped(terminal: &Terminal, executor: &mut Executor, broken: &AtomicBool
             Ended::Exit(code) => return Ok(End::Left(code)),
             Ended::Interrupted => return Ok(End::Left(INTERRUPTED)),
             Ended::Lost => return Err(miette::miette!("the session is gone")),
-            _ if broken.load(Ordering::SeqCst) => return Err(miette::miette!("the session is gone")),
+            _ if news.is_lost() => return Err(miette::miette!("the session is gone")),
             Ended::Failed if ended => return Ok(End::Left(1)),
             Ended::Succeeded if ended => return Ok(End::Left(0)),
             Ended::Succeeded | Ended::Failed => {}

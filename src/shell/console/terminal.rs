@@ -78,16 +78,6 @@ impl Terminal {
         }
     }
 
-    /// A line of lyncsh's own, which may come while the person types: it stands below that.
-    pub fn aside(&self, text: &str) {
-        if self.interactive && crossterm::terminal::is_raw_mode_enabled().unwrap_or(false) {
-            let styled = self.styled(Tone::Warning, text).replace('\n', "\r\n");
-            self.write(&format!("\r\n{styled}\r\n"));
-        } else {
-            self.toned(Tone::Warning, text);
-        }
-    }
-
     fn styled(&self, tone: Tone, text: &str) -> String {
         match (self.colour, tone) {
             (false, _) | (_, Tone::Plain) => without_escapes(text),

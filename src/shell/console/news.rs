@@ -1,0 +1,75 @@
+//! What is to be said beside the person's own commands: by the agent, or because a session is gone. The
+//! line editor draws its prompt anew from where it found the cursor, so nothing is written while it has
+//! the terminal: it is woken, and the news stands between its two prompts.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::terminal::{Terminal, Tone};
+
+#[derive(Clone)]
+pub struct News {
+    terminal: Terminal,
+    desk: Arc<Mutex<Desk>>,
+    wake: Arc<AtomicBool>,
+    lost: Arc<AtomicBool>,
+}
+
+/// Who has the terminal.
+#[derive(Default)]
+struct Desk {
+    is_typing: bool,
+    waiting: Vec<String>,
+}
+
+impl News {
+    pub fn new(terminal: Terminal) -> Self {
+        Self { terminal, desk: Arc::default(), wake: Arc::default(), lost: Arc::default() }
+    }
+
+    /// Says a line now, or when the line editor has let go of the terminal, which it does at once.
+    pub fn say(&self, text: &str) {
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        if desk.is_typing {
+            desk.waiting.push(text.to_owned());
+            self.wake.store(true, Ordering::SeqCst);
+        } else {
+            self.terminal.toned(Tone::Warning, text);
+        }
+    }
+
+    /// A session of the console is gone.
+    pub fn lose(&self) {
+        let _desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        self.lost.store(true, Ordering::SeqCst);
+        self.wake.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::SeqCst)
+    }
+
+    /// The line editor has the terminal from now on; it leaves it when [`News::waker`] is set.
+    pub fn begin_typing(&self) {
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        desk.is_typing = true;
+        self.wake.store(self.is_lost(), Ordering::SeqCst);
+    }
+
+    /// The line editor has gone; says what has come meanwhile, below a line that it left open.
+    pub fn end_typing(&self, is_line_open: bool) {
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        desk.is_typing = false;
+        if is_line_open {
+            self.terminal.write("\n");
+        }
+        for text in desk.waiting.drain(..) {
+            self.terminal.toned(Tone::Warning, &text);
+        }
+    }
+
+    /// Set when the line editor is to leave the terminal for a moment.
+    pub fn waker(&self) -> Arc<AtomicBool> {
+        self.wake.clone()
+    }
+}
