@@ -21,14 +21,18 @@ pub enum Request {
     /// To be told everything that has happened and happens. As long as the connection is there, the
     /// agent stays.
     Watch,
-    /// The watcher goes. `attaching`: a shell is about to come, and is waited for. The connection
-    /// stays until the agent, where it goes now, has removed its session.
-    Release {
-        attaching: bool,
+    /// The watcher goes. The connection stays until the agent, where it goes now, has removed its
+    /// session.
+    Release,
+    /// The watcher goes, and a shell is about to come: this process, or one that this process starts.
+    Announce {
+        process: u32,
     },
-    /// The watcher goes on listening, and the agent does not stay for its sake any more: a shell is
-    /// about to come, and is waited for.
-    Guard,
+    /// The watcher goes on listening, and the agent does not stay for its sake any more: the shell that
+    /// it has started, this process, is about to come.
+    Guard {
+        process: u32,
+    },
     /// The endpoint had no room for a session. It may have some now: these are removed, and it is asked
     /// again.
     Retry {

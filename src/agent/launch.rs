@@ -224,7 +224,7 @@ impl Agent {
     /// Lets go. Where nobody else needs the agent, it removes its session now, and that is waited for,
     /// at most `limit`. Says why the session may still be there.
     pub async fn release(mut self, limit: Duration) -> Option<String> {
-        self.ask(Request::Release { attaching: false }).await;
+        self.ask(Request::Release).await;
         let events = &mut self.events;
         let ended = async {
             while let Some(told) = events.recv().await {

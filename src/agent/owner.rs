@@ -13,7 +13,7 @@ use super::control::{Event, Failure};
 use super::guard::Guard;
 use super::journal::Journal;
 use super::mux::{self, Mux};
-use super::presence::{ANNOUNCED, Last, Presence, Stay};
+use super::presence::{ANNOUNCED, Coming, Last, Presence, Stay};
 use super::slots;
 use crate::psrp::client::ClientPool;
 use crate::psrp::host::HostInfo;
@@ -101,9 +101,9 @@ impl Shared {
     /// How long the agent stays though nobody is here.
     pub fn linger(&self, last: Last) -> Duration {
         match last {
-            Last::Nobody | Last::Announced => ANNOUNCED,
+            Last::Nobody => ANNOUNCED,
             Last::Gone if self.opened.borrow().is_some() => self.keep,
-            Last::Gone => Duration::ZERO,
+            Last::Announced | Last::Gone => Duration::ZERO,
         }
     }
 
@@ -158,7 +158,9 @@ impl Owner {
                 (Attempt::Opened(opened), Some(guard)) => {
                     let (mux, since) = (opened.mux.clone(), opened.since);
                     self.shared.opened.send_replace(Some(*opened));
-                    expected.take().into_iter().for_each(Stay::announce);
+                    if let Some(stay) = expected.take() {
+                        stay.announce(Coming::Again);
+                    }
                     self.shared.news.tell(match reconnecting {
                         false => Event::Open,
                         true => Event::Notice { text: "a new session is open".to_owned() },

@@ -1,28 +1,103 @@
-//! Who needs the agent: shells that are attached, launchers that watch. When the last one goes, the
-//! agent does.
+//! Who needs the agent: shells that are attached, launchers that watch, shells that were announced. When
+//! the last one goes, the agent does.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::platform;
 
 /// How long an agent waits for a shell that was announced, or for anybody at all after its start.
 pub const ANNOUNCED: Duration = Duration::from_secs(30);
+/// How often it is looked whether a shell that was announced by its launcher still runs.
+const LOOKS: Duration = Duration::from_secs(1);
 
 /// How the last one left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Last {
     /// Nobody has come yet.
     Nobody,
-    /// A launcher that has announced a shell.
+    /// It announced a shell, the first one.
     Announced,
     /// It went, or died.
     Gone,
 }
 
+/// A shell that is about to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coming {
+    /// The process that its launcher has started. When that has ended, nobody comes.
+    Launched(u32),
+    /// `lyncsh attach` was asked to announce it: by the shell itself, or by what is to start it.
+    AskedBy(u32),
+    /// One whose session was lost.
+    Again,
+}
+
+impl Coming {
+    fn process(self) -> Option<u32> {
+        match self {
+            Self::Launched(process) | Self::AskedBy(process) => Some(process),
+            Self::Again => None,
+        }
+    }
+
+    /// Whether it is known that it will not come.
+    fn is_gone(self) -> bool {
+        matches!(self, Self::Launched(process) if platform::has_ended(process))
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
+struct Announcement {
+    coming: Coming,
+    until: Instant,
+}
+
+#[derive(Clone, Debug)]
 struct Counts {
     here: usize,
     last: Last,
+    announced: Vec<Announcement>,
+    /// The processes of launchers that are here.
+    watchers: Vec<u32>,
+}
+
+impl Counts {
+    /// A shell is announced anew, not twice.
+    fn announce(&mut self, coming: Coming) {
+        let until = Instant::now() + ANNOUNCED;
+        let same =
+            |one: &&mut Announcement| coming.process().is_some() && one.coming.process() == coming.process();
+        match self.announced.iter_mut().find(same) {
+            Some(one) => one.until = until,
+            None => self.announced.push(Announcement { coming, until }),
+        }
+    }
+
+    /// A shell has come. Which one was meant by what somebody asked for is known only where that was
+    /// the shell itself; else it is the one that is waited for the longest. A launcher that is a shell as
+    /// well was not announced.
+    fn arrived(&mut self, process: Option<u32>) {
+        let own = |one: &Announcement| process.is_some() && one.coming.process() == process;
+        let watches = process.is_some_and(|process| self.watchers.contains(&process));
+        let loose = |one: &Announcement| !watches && !matches!(one.coming, Coming::Launched(_));
+        let found = self.announced.iter().position(own).or_else(|| self.announced.iter().position(loose));
+        found.map(|at| self.announced.remove(at));
+    }
+
+    fn awaits(&self) -> bool {
+        self.next_look().is_some()
+    }
+
+    /// When it is to be looked again whether shells come that were announced; `None`: nobody comes.
+    fn next_look(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let coming = |one: &&Announcement| one.until > now && !one.coming.is_gone();
+        let until = self.announced.iter().filter(coming).map(|one| one.until).min();
+        until.map(|until| until.min(now + LOOKS))
+    }
 }
 
 /// Counts those who are here.
@@ -33,31 +108,62 @@ pub struct Presence(watch::Sender<Counts>);
 #[derive(Debug)]
 pub struct Stay {
     presence: Presence,
-    /// How it will have left; `None`: as if it had never come.
-    leaves: Option<Last>,
+    leaves: Leaves,
+    /// Its process, where it is a launcher.
+    watcher: Option<u32>,
+}
+
+/// How somebody will have left.
+#[derive(Clone, Copy, Debug)]
+enum Leaves {
+    /// As the last one, where nobody else is here.
+    Gone,
+    /// As if it had never come.
+    Silent,
+    Announcing(Coming),
 }
 
 impl Presence {
     pub fn new() -> Self {
-        Self(watch::Sender::new(Counts { here: 0, last: Last::Nobody }))
+        Self(watch::Sender::new(Counts {
+            here: 0,
+            last: Last::Nobody,
+            announced: Vec::new(),
+            watchers: Vec::new(),
+        }))
     }
 
     pub fn arrive(&self) -> Stay {
         self.0.send_modify(|counts| counts.here += 1);
-        Stay { presence: self.clone(), leaves: Some(Last::Gone) }
+        Stay { presence: self.clone(), leaves: Leaves::Gone, watcher: None }
+    }
+
+    /// A launcher, and its process where that is known.
+    pub fn arrive_watching(&self, process: Option<u32>) -> Stay {
+        let mut stay = self.arrive();
+        self.0.send_modify(|counts| counts.watchers.extend(process));
+        stay.watcher = process;
+        stay
     }
 
     /// Somebody who has not said anything yet. Who goes so was not the shell that is waited for.
     pub fn arrive_silent(&self) -> Stay {
         let mut stay = self.arrive();
-        stay.leaves = None;
+        stay.leaves = Leaves::Silent;
         stay
     }
 
-    /// How the last one left, where nobody is here.
+    /// The shell that a launcher has announced does not come any more.
+    pub fn call_off(&self, launched: u32) {
+        self.0.send_modify(|counts| {
+            counts.announced.retain(|one| one.coming.process() != Some(launched));
+        });
+    }
+
+    /// How the last one left, where nobody is here and nobody comes.
     pub fn deserted(&self) -> Option<Last> {
-        let counts = *self.0.borrow();
-        (counts.here == 0).then_some(counts.last)
+        let counts = self.0.borrow();
+        (counts.here == 0 && !counts.awaits()).then_some(counts.last)
     }
 
     /// Waits until somebody is here, or has been.
@@ -67,18 +173,22 @@ impl Presence {
         let _ = changes.wait_for(|counts| counts.here > 0 || counts.last != Last::Nobody).await;
     }
 
-    /// Waits until nobody has been here for as long as `linger` says.
+    /// Waits until nobody has been here for as long as `linger` says, and nobody is announced.
     pub async fn wait_deserted(&self, linger: impl Fn(Last) -> Duration) {
         let mut changes = self.0.subscribe();
         loop {
-            let counts = *changes.borrow_and_update();
-            // The sender is here: a change can always come.
-            if counts.here > 0 {
+            let (here, last, look) = {
+                let counts = changes.borrow_and_update();
+                (counts.here, counts.last, counts.next_look())
+            };
+            if here > 0 {
+                // The sender is here: a change can always come.
                 let _ = changes.changed().await;
                 continue;
             }
+            let end = look.unwrap_or_else(|| Instant::now() + linger(last));
             tokio::select! {
-                () = tokio::time::sleep(linger(counts.last)) => return,
+                () = tokio::time::sleep_until(end) => if look.is_none() { return },
                 _ = changes.changed() => {}
             }
         }
@@ -93,13 +203,14 @@ impl Default for Presence {
 
 impl Stay {
     /// Leaves, and announces a shell.
-    pub fn announce(mut self) {
-        self.leaves = Some(Last::Announced);
+    pub fn announce(mut self, coming: Coming) {
+        self.leaves = Leaves::Announcing(coming);
     }
 
-    /// It has spoken as a shell does.
-    pub fn speak(&mut self) {
-        self.leaves = Some(Last::Gone);
+    /// It has spoken as a shell does; `process`, where it is known whose.
+    pub fn speak(&mut self, process: Option<u32>) {
+        self.leaves = Leaves::Gone;
+        self.presence.0.send_modify(|counts| counts.arrived(process));
     }
 }
 
@@ -107,7 +218,19 @@ impl Drop for Stay {
     fn drop(&mut self) {
         self.presence.0.send_modify(|counts| {
             counts.here -= 1;
-            counts.last = self.leaves.unwrap_or(counts.last);
+            if let Some(at) = counts.watchers.iter().position(|one| Some(*one) == self.watcher) {
+                counts.watchers.swap_remove(at);
+            }
+            match self.leaves {
+                Leaves::Gone => counts.last = Last::Gone,
+                Leaves::Silent => {}
+                Leaves::Announcing(coming) => {
+                    counts.announce(coming);
+                    if counts.last == Last::Nobody {
+                        counts.last = Last::Announced;
+                    }
+                }
+            }
         });
     }
 }
@@ -117,12 +240,17 @@ mod tests {
     use super::*;
 
     const SHORT: Duration = Duration::from_millis(30);
+    const OTHER: u32 = u32::MAX - 7;
 
     fn linger(last: Last) -> Duration {
         match last {
-            Last::Gone => Duration::ZERO,
-            Last::Nobody | Last::Announced => SHORT,
+            Last::Gone | Last::Announced => Duration::ZERO,
+            Last::Nobody => SHORT,
         }
+    }
+
+    fn me() -> u32 {
+        std::process::id()
     }
 
     #[tokio::test]
@@ -145,21 +273,72 @@ mod tests {
     #[tokio::test]
     async fn an_announced_shell_is_waited_for() {
         let presence = Presence::new();
-        presence.arrive().announce();
-        let start = tokio::time::Instant::now();
+        presence.arrive().announce(Coming::AskedBy(me()));
+        assert_eq!(presence.deserted(), None);
+        let waiting = presence.wait_deserted(linger);
+        assert!(tokio::time::timeout(SHORT, waiting).await.is_err());
+        // Its time is up soon.
+        presence.0.send_modify(|counts| counts.announced[0].until = Instant::now() + SHORT);
         presence.wait_deserted(linger).await;
-        assert!(start.elapsed() >= SHORT);
+        assert_eq!(presence.deserted(), Some(Last::Announced));
     }
 
     #[tokio::test]
     async fn a_visitor_who_says_nothing_is_not_the_announced_shell() {
         let presence = Presence::new();
-        presence.arrive().announce();
+        presence.arrive().announce(Coming::AskedBy(me()));
         drop(presence.arrive_silent());
-        assert_eq!(presence.deserted(), Some(Last::Announced));
+        assert_eq!(presence.deserted(), None);
         let mut shell = presence.arrive_silent();
-        shell.speak();
+        shell.speak(None);
         drop(shell);
         assert_eq!(presence.deserted(), Some(Last::Gone));
+    }
+
+    #[tokio::test]
+    async fn a_shell_that_leaves_does_not_call_off_another_launcher_s() {
+        let presence = Presence::new();
+        presence.arrive().announce(Coming::Launched(me()));
+        let mut another = presence.arrive_silent();
+        another.speak(Some(OTHER));
+        drop(another);
+        assert_eq!(presence.deserted(), None);
+        presence.call_off(OTHER);
+        assert_eq!(presence.deserted(), None);
+        presence.call_off(me());
+        assert_eq!(presence.deserted(), Some(Last::Gone));
+    }
+
+    #[tokio::test]
+    async fn a_launcher_that_is_a_shell_itself_is_not_the_one_that_was_asked_for() {
+        let presence = Presence::new();
+        presence.arrive().announce(Coming::AskedBy(me()));
+        let launcher = presence.arrive_watching(Some(OTHER));
+        let mut console = presence.arrive_silent();
+        console.speak(Some(OTHER));
+        drop((console, launcher));
+        assert_eq!(presence.deserted(), None);
+        let mut another = presence.arrive_silent();
+        another.speak(Some(OTHER));
+        drop(another);
+        assert_eq!(presence.deserted(), Some(Last::Gone));
+    }
+
+    #[tokio::test]
+    async fn a_shell_that_its_launcher_and_its_module_announce_comes_once() {
+        let presence = Presence::new();
+        presence.arrive().announce(Coming::Launched(me()));
+        presence.arrive().announce(Coming::AskedBy(me()));
+        let mut shell = presence.arrive_silent();
+        shell.speak(Some(me()));
+        drop(shell);
+        assert_eq!(presence.deserted(), Some(Last::Gone));
+    }
+
+    #[tokio::test]
+    async fn a_launched_shell_that_has_ended_is_not_waited_for() {
+        let presence = Presence::new();
+        presence.arrive().announce(Coming::Launched(OTHER));
+        assert_eq!(presence.deserted(), Some(Last::Announced));
     }
 }

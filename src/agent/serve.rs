@@ -12,7 +12,7 @@ use super::control::{self, Attached, Event, Request, Status};
 use super::journal::Journal;
 use super::mux::{ClientInfo, Mux, State};
 use super::owner::{Opened, Shared};
-use super::presence::{Last, Stay};
+use super::presence::{Coming, Last, Stay};
 use super::slots;
 use super::socket::{Listener, Local};
 use crate::profile::Profile;
@@ -33,7 +33,8 @@ pub async fn shells(listener: &Listener, shared: &Shared) {
     loop {
         match listener.accept().await {
             Ok((stream, info)) => {
-                let staying = Staying { stream, said: Vec::new(), stay: shared.presence.arrive_silent() };
+                let (stay, process) = (shared.presence.arrive_silent(), info.process_id);
+                let staying = Staying { stream, said: Vec::new(), stay, process };
                 tokio::spawn(attach(staying, info, shared.clone()));
             }
             Err(error) => {
@@ -76,6 +77,7 @@ struct Staying {
     /// The first bytes, as many as are needed to know.
     said: Vec<u8>,
     stay: Stay,
+    process: Option<u32>,
 }
 
 impl Staying {
@@ -86,7 +88,7 @@ impl Staying {
         let missing = FIRST_WORDS.len() - self.said.len();
         self.said.extend_from_slice(&bytes[..bytes.len().min(missing)]);
         if self.said == FIRST_WORDS {
-            self.stay.speak();
+            self.stay.speak(self.process);
         }
     }
 }
@@ -126,12 +128,12 @@ impl AsyncWrite for Staying {
 pub async fn launchers(listener: &Listener, desk: Arc<Desk>, talks: &mpsc::Sender<()>) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, info)) => {
                 // Its clone's end is how the agent knows that a talk is over.
                 let talk = talks.clone();
                 let desk = desk.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = converse(stream, &desk).await {
+                    if let Err(error) = converse(stream, info.process_id, &desk).await {
                         tracing::debug!("a launcher is gone: {error}");
                     }
                     drop(talk);
@@ -145,7 +147,7 @@ pub async fn launchers(listener: &Listener, desk: Arc<Desk>, talks: &mpsc::Sende
     }
 }
 
-async fn converse(stream: Local, desk: &Desk) -> std::io::Result<()> {
+async fn converse(stream: Local, process: Option<u32>, desk: &Desk) -> std::io::Result<()> {
     let (reader, mut writer) = tokio::io::split(stream);
     let (heard, mut requests) = mpsc::channel(1);
     let listening = tokio::spawn(async move {
@@ -160,6 +162,7 @@ async fn converse(stream: Local, desk: &Desk) -> std::io::Result<()> {
     let mut news = desk.shared.news.subscribe();
     let mut told = 0;
     let mut stay: Option<Stay> = None;
+    let mut launched = None;
     let mut watching = false;
     loop {
         tokio::select! {
@@ -168,24 +171,33 @@ async fn converse(stream: Local, desk: &Desk) -> std::io::Result<()> {
                 // Too late: its end says so.
                 Some(Request::Watch) if desk.shared.leaving.is_cancelled() => return Ok(()),
                 Some(Request::Watch) => {
-                    stay.get_or_insert_with(|| desk.shared.presence.arrive());
+                    stay.get_or_insert_with(|| desk.shared.presence.arrive_watching(process));
                     watching = true;
                 }
-                Some(Request::Release { attaching }) => {
-                    match stay.take() {
-                        Some(stay) if attaching => stay.announce(),
-                        stay => {
-                            // The shell that was announced is not coming any more.
-                            drop(stay.unwrap_or_else(|| desk.shared.presence.arrive()));
-                            let deserted = desk.shared.presence.wait_deserted(|_| Duration::ZERO);
-                            let _ = tokio::time::timeout(FOLLOWS, deserted).await;
-                        }
+                Some(Request::Release) => {
+                    // The shell that it has started is not coming any more.
+                    launched.take().into_iter().for_each(|process| desk.shared.presence.call_off(process));
+                    drop(stay.take().unwrap_or_else(|| desk.shared.presence.arrive()));
+                    let deserted = desk.shared.presence.wait_deserted(|_| Duration::ZERO);
+                    let _ = tokio::time::timeout(FOLLOWS, deserted).await;
+                    if !desk.is_leaving() {
+                        return control::say(&mut writer, &Event::Released).await;
+                    }
+                }
+                Some(Request::Announce { process }) => {
+                    if let Some(stay) = stay.take() {
+                        stay.announce(Coming::AskedBy(process));
                     }
                     if !desk.is_leaving() {
                         return control::say(&mut writer, &Event::Released).await;
                     }
                 }
-                Some(Request::Guard) => stay.take().into_iter().for_each(Stay::announce),
+                Some(Request::Guard { process }) => {
+                    if let Some(stay) = stay.take() {
+                        stay.announce(Coming::Launched(process));
+                        launched = Some(process);
+                    }
+                }
                 Some(Request::Retry { remove }) => {
                     // Nobody waits for it where the refusal is over already.
                     let _ = desk.shared.retry.try_send(remove);

@@ -109,7 +109,13 @@ async fn attach(context: &Context, name: &str, wanted: Wanted) -> miette::Result
         _ => socket,
     };
     let printed = writeln!(std::io::stdout(), "{answer}");
-    agent.ask(Request::Release { attaching: printed.is_ok() }).await;
+    agent
+        .ask(match &printed {
+            // Who has asked is mostly who comes; where it isn't known, whoever comes is the one.
+            Ok(()) => Request::Announce { process: platform::parent().unwrap_or_else(std::process::id) },
+            Err(_) => Request::Release,
+        })
+        .await;
     // Until it has heard that a shell is about to come.
     while agent.next().await.is_some() {}
     printed.into_diagnostic()?;

@@ -122,7 +122,7 @@ pub async fn run(
             tell_failures(&failures);
             for (_, agent) in &agents {
                 // From here on the shell's own connection keeps the agent.
-                agent.ask(Request::Guard).await;
+                agent.ask(Request::Guard { process: running.job.process() }).await;
             }
             running.job.hand_over();
             let failed: Vec<String> = failures.into_iter().map(|(name, _)| name).collect();

@@ -90,6 +90,11 @@ mod unix {
             Ok((Self(shared), end))
         }
 
+        /// The shell's process.
+        pub fn process(&self) -> u32 {
+            self.0.group.as_raw_nonzero().get().unsigned_abs()
+        }
+
         /// Gives the shell the terminal, and lets it go on where it waits for that.
         pub fn hand_over(&self) {
             self.0.handed.store(true, Ordering::SeqCst);
@@ -270,6 +275,11 @@ mod windows {
                 let _ = ended.send(Exit { code: u8::try_from(code).unwrap_or(1), killed });
             });
             Ok((Self { process }, end))
+        }
+
+        /// The shell's process.
+        pub fn process(&self) -> u32 {
+            self.process
         }
 
         /// The console is the shell's already.

@@ -137,6 +137,21 @@ pub fn start_time(process: u32) -> Option<u64> {
     rest.split_whitespace().nth(19)?.parse().ok()
 }
 
+/// Whether a process is there no more, or only for its parent to ask how it ended.
+pub fn has_ended(process: u32) -> bool {
+    let Some(id) = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw) else { return true };
+    if rustix::process::test_kill_process(id) == Err(rustix::io::Errno::SRCH) {
+        return true;
+    }
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
+}
+
+/// The process that has started this one.
+pub fn parent() -> Option<u32> {
+    Some(std::os::unix::process::parent_id())
+}
+
 /// Locks a file for this process as long as it is open; `false`: another has it. Its content stays
 /// readable for everybody.
 pub fn hold(file: &File) -> io::Result<bool> {

@@ -28,6 +28,20 @@ fn attach_prints_a_socket_that_only_its_owner_may_use() {
     assert_eq!(world.shells(), 1);
 }
 
+#[tokio::test]
+async fn a_console_that_leaves_does_not_send_away_the_agent_that_waits_for_a_shell() {
+    let world = World::start();
+    let socket = world.attach();
+    let mut console = world.lyncsh(&["work", "--shell", "console"]);
+    let status = console.stdin(std::process::Stdio::null()).status().unwrap();
+    assert!(status.success(), "{status}");
+    assert_eq!(world.shells(), 1);
+    let shell = open(socket.as_ref()).await;
+    shell.close().await.unwrap();
+    drop(shell);
+    world.wait_removed(GONE);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_session_goes_with_the_last_shell() {
     let world = World::start();

@@ -83,6 +83,7 @@ async fn ten_shells_need_one_of_three_sessions() {
     let (_, again, _) = run(&world, &["attach", "work", "--socket"]).await;
     assert_eq!(again, out);
     assert_eq!(server.requests(), requests, "attaching needs nothing of the endpoint");
+    shells.push(open(again.trim().as_ref()).await);
     // The first one leaves, the others go on.
     let first = shells.remove(0);
     first.close().await.unwrap();
@@ -310,7 +311,10 @@ async fn who_waits_for_another_console_sees_for_whom_and_ctrl_c_ends_the_wait() 
     let second = Terminal::work(&world, "");
     second.sees("[work] PS>");
     first.line("Wait-Cs -Seconds 600 | Out-Null");
-    until(&server, "a running command", |server| server.shells()[0].commands == 1).await;
+    let start = std::time::Instant::now();
+    while !run(&world, &["status"]).await.1.contains("Wait-Cs") {
+        assert!(start.elapsed() < GONE, "the command does not run");
+    }
     // The first time the endpoint is asked how its objects are drawn, and that waits as well.
     for _ in 0..2 {
         second.line("Get-CsTenant | Format-List DisplayName");

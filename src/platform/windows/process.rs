@@ -6,13 +6,17 @@ use std::path::Path;
 
 use tokio::process::{Child, Command};
 use windows_sys::Win32::Foundation::{
-    ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER, FILETIME, HANDLE_FLAG_INHERIT, SetHandleInformation,
+    ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER, FILETIME, HANDLE_FLAG_INHERIT, INVALID_HANDLE_VALUE,
+    SetHandleInformation, WAIT_OBJECT_0,
 };
 use windows_sys::Win32::System::Console::{STD_ERROR_HANDLE, SetStdHandle};
+use windows_sys::Win32::System::Diagnostics::ToolHelp::{
+    CreateToolhelp32Snapshot, PROCESSENTRY32W, Process32FirstW, Process32NextW, TH32CS_SNAPPROCESS,
+};
 use windows_sys::Win32::System::Threading::{
     CREATE_BREAKAWAY_FROM_JOB, CREATE_NEW_PROCESS_GROUP, DETACHED_PROCESS, GetProcessTimes, OpenProcess,
-    PROCESS_ACCESS_RIGHTS, PROCESS_NAME_WIN32, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_TERMINATE,
-    QueryFullProcessImageNameW, TerminateProcess,
+    PROCESS_ACCESS_RIGHTS, PROCESS_NAME_WIN32, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE,
+    PROCESS_TERMINATE, QueryFullProcessImageNameW, TerminateProcess, WaitForSingleObject,
 };
 
 /// The process was started without a console: [`spawn_detached`].
@@ -131,4 +135,37 @@ pub fn start_time(process: u32) -> Option<u64> {
     let done = unsafe { GetProcessTimes(handle.as_raw_handle(), &mut started, exited, kernel, user) };
     let time = u64::from(started.dwHighDateTime) << 32 | u64::from(started.dwLowDateTime);
     (done != 0).then_some(time)
+}
+
+/// Whether a process is there no more, or only for those who still look at it.
+pub fn has_ended(process: u32) -> bool {
+    match open(process, PROCESS_SYNCHRONIZE) {
+        // SAFETY: the handle is open.
+        Ok(handle) => unsafe { WaitForSingleObject(handle.as_raw_handle(), 0) == WAIT_OBJECT_0 },
+        Err(error) => error.raw_os_error() == Some(ERROR_INVALID_PARAMETER.cast_signed()),
+    }
+}
+
+/// The process that has started this one, where it is still there.
+pub fn parent() -> Option<u32> {
+    // SAFETY: takes no pointers.
+    let snapshot = unsafe { CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0) };
+    if snapshot == INVALID_HANDLE_VALUE {
+        return None;
+    }
+    // SAFETY: it was made just now, and nobody else closes it.
+    let snapshot = unsafe { OwnedHandle::from_raw_handle(snapshot) };
+    let mut entry = PROCESSENTRY32W { dwSize: size_of::<PROCESSENTRY32W>() as u32, ..Default::default() };
+    // SAFETY: the snapshot is open, and `entry` says how large it is.
+    let mut there = unsafe { Process32FirstW(snapshot.as_raw_handle(), &mut entry) };
+    while there != 0 {
+        if entry.th32ProcessID == std::process::id() {
+            let parent = entry.th32ParentProcessID;
+            // Its id may be another's by now: a parent is older than its child.
+            return (start_time(parent)? <= start_time(std::process::id())?).then_some(parent);
+        }
+        // SAFETY: as above.
+        there = unsafe { Process32NextW(snapshot.as_raw_handle(), &mut entry) };
+    }
+    None
 }
