@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustix::process::{Pid, Signal, kill_process};
 
+use lyncsh::transport::wsman::envelope::{Request as Asks, RequestEnvelope, Response};
+
 use crate::agent_world::{Killed, PATIENCE, USER, World};
+use crate::wsman_client_faults::soap;
 use crate::wsman_client_http::{Answer, Asked, CUT, Server, http};
 
 const LIMITS: &str =
@@ -57,7 +60,7 @@ fn tried(world: &World) {
     loop {
         let folder = world.folders.state.join("sessions");
         let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        let tried = |path| std::fs::read_to_string(path).unwrap_or_default().contains("\"tries\": 1");
+        let tried = |path| std::fs::read_to_string(path).unwrap_or_default().contains("\"tries\":1");
         if entries.map(tried).eq([true]) {
             return;
         }
@@ -168,6 +171,39 @@ async fn redirections_end() {
         },
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_lost_where_a_redirection_led_is_removed_there() {
+    let server = Server::start(None, |asked| async move {
+        if asked.path != "/there" {
+            return http("302 Found", &[("Location", "/there")], b"");
+        }
+        let request = RequestEnvelope::read(&asked.body).unwrap();
+        match request.request {
+            Asks::Delete => soap(&request, Response::Deleted),
+            _ => Some(CUT.to_vec()),
+        }
+    })
+    .await;
+    let base = format!("http://127.0.0.1:{}", server.port);
+    let told = tokio::task::spawn_blocking(move || {
+        let world = user(Way::Uri, &base, "echo pw");
+        let told = fails(&world, &[]).text;
+        let start = Instant::now();
+        while written_down(&world) > 0 {
+            assert!(start.elapsed() < PATIENCE, "it is not removed");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        told
+    });
+    let told = told.await.unwrap();
+    assert!(told.contains("/there"), "{told}");
+    let removed = |asked: &Asked| {
+        asked.path == "/there"
+            && RequestEnvelope::read(&asked.body).is_ok_and(|asked| matches!(asked.request, Asks::Delete))
+    };
+    assert!(server.asked().iter().any(removed));
 }
 
 #[tokio::test(flavor = "multi_thread")]
