@@ -46,14 +46,6 @@ fn written_down(world: &World) -> usize {
     std::fs::read_dir(world.folders.state.join("sessions")).map_or(0, Iterator::count)
 }
 
-fn gone(world: &World) {
-    let start = Instant::now();
-    while world.agent().is_some() {
-        assert!(start.elapsed() < PATIENCE, "the agent stays");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// Waits until the removal of the one session in the journal has failed.
 fn tried(world: &World) {
     let start = Instant::now();
@@ -111,7 +103,7 @@ async fn an_answer_that_is_none_is_told_with_who_gave_it_and_leaves_nothing() {
             let told = fails(&world, &[]);
             assert!(told.text.contains("answered 200 OK: a page, \"Please sign in\""), "{}", told.text);
             assert!(told.text.contains("a sign-in page or a proxy"), "{}", told.text);
-            gone(&world);
+            world.wait_agent_gone();
             assert_eq!(written_down(&world), 0);
             let token = fails(&user(Way::Token, &base, "echo pw"), &[]).text;
             assert!(
@@ -164,7 +156,7 @@ async fn redirections_end() {
             let told = fails(&world, &[]).text;
             assert!(told.contains("more redirections than are followed"), "{told}");
             assert!(told.contains("whoever runs it has to correct that"), "{told}");
-            gone(&world);
+            world.wait_agent_gone();
             assert_eq!(written_down(&world), 0);
             let told = fails(&user(Way::Discovery, &base, "echo pw"), &[]).text;
             assert!(told.contains("was redirected again and again"), "{told}");
@@ -217,7 +209,7 @@ async fn nobody_there_is_told_at_every_step() {
         let told = fails(&world, &[]).text;
         assert!(told.contains("Connection refused") && told.contains("help:"), "{told}");
         assert!(!told.contains("spelling"), "{told}");
-        gone(&world);
+        world.wait_agent_gone();
         assert_eq!(written_down(&world), 0);
     }
     let world = user(Way::Uri, "https://no-such-host.invalid", "echo pw");
@@ -378,7 +370,7 @@ async fn a_certificate_that_is_not_good_is_told_with_what_to_do() {
                 let told = fails(&world, &[("SSL_CERT_FILE", &roots)]).text;
                 assert!(told.contains(why), "{told}");
                 assert!(!matches!(way, Way::Uri) || told.contains(what), "{told}");
-                gone(&world);
+                world.wait_agent_gone();
                 assert_eq!(written_down(&world), 0);
             }
         })
