@@ -56,14 +56,19 @@ impl Guard {
         &self.endpoint
     }
 
-    /// The session is there, where a redirection may have led to.
-    pub fn created(&mut self, endpoint: Endpoint) {
-        if let Some(kept) = &mut self.kept
-            && let Err(error) = kept.created(endpoint.uri.clone())
-        {
-            tracing::warn!("the journal can't be written: {error}");
+    /// It is asked for at another place, where a redirection leads to.
+    pub fn moved(&mut self, endpoint: Endpoint) {
+        if let Some(kept) = &mut self.kept {
+            noted(kept.moved(endpoint.uri.clone()));
         }
         self.endpoint = endpoint;
+    }
+
+    /// The session is there.
+    pub fn created(&mut self) {
+        if let Some(kept) = &mut self.kept {
+            noted(kept.created());
+        }
     }
 
     /// Create was not answered: the endpoint may still be at it.
@@ -101,6 +106,13 @@ impl Guard {
             (None, _) => {}
         }
         result
+    }
+}
+
+/// What the journal knew before is still in it.
+fn noted(written: io::Result<()>) {
+    if let Err(error) = written {
+        tracing::warn!("the journal can't be written: {error}");
     }
 }
 

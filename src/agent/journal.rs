@@ -2,7 +2,9 @@
 //! session, without a secret. It is on the disk before Create is sent, and goes when Delete is
 //! confirmed.
 //!
-//! Its owner keeps the file locked: one that can be locked belongs to nobody any more.
+//! Its owner keeps the file locked: one that can be locked belongs to nobody any more. What changes is
+//! written as another line behind, so that an owner who is killed in the middle of it leaves what was
+//! known before.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -27,6 +29,9 @@ const FORGOTTEN_UNMADE: Duration = Duration::from_secs(3 * 60 * 60);
 /// What an entry's file ends in until it is whole, and when nobody can be writing it any more.
 const BEGUN: &str = "new";
 const BEGUN_LONG_AGO: Duration = Duration::from_secs(60);
+/// And what the file of an entry ends in that can't be read: a person can, and an earlier or later
+/// lyncsh.
+const UNREAD: &str = "unread";
 
 /// One session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,16 +131,22 @@ impl Journal {
         let entries = self.paths().into_iter().filter_map(|path| {
             let file = platform::private_file().open(&path).ok()?;
             platform::hold(&file).ok().filter(|held| *held)?;
-            match read(&file) {
-                Some(entry) => Some(Kept { entry, file, path }),
-                None => {
-                    // Nothing that could be acted upon, now or later.
-                    let _ = std::fs::remove_file(&path);
-                    None
-                }
-            }
+            let entry = read(&file)?;
+            Some(Kept { entry, file, path })
         });
         entries.collect()
+    }
+
+    /// Puts the entries of dead owners aside that can't be read, and says where they are now.
+    pub fn set_aside(&self) -> Vec<PathBuf> {
+        let unread = self.paths().into_iter().filter_map(|path| {
+            let file = platform::private_file().open(&path).ok()?;
+            platform::hold(&file).ok().filter(|held| *held && read(&file).is_none())?;
+            let aside = path.with_extension(UNREAD);
+            std::fs::rename(&path, &aside).ok()?;
+            Some(aside)
+        });
+        unread.collect()
     }
 
     /// The session of a dead owner is confirmed to be gone. Its file may still be locked: a process
@@ -172,18 +183,23 @@ impl Journal {
 }
 
 impl Kept {
-    /// The session is there, where a redirection may have led to.
-    pub fn created(&mut self, endpoint: url::Url) -> io::Result<()> {
+    /// It is asked for at another place.
+    pub fn moved(&mut self, endpoint: url::Url) -> io::Result<()> {
         self.entry.session.endpoint = endpoint;
+        self.put()
+    }
+
+    /// The session is there.
+    pub fn created(&mut self) -> io::Result<()> {
         self.entry.created = true;
         self.put()
     }
 
     fn put(&mut self) -> io::Result<()> {
-        let text = serde_json::to_vec_pretty(&self.entry)?;
-        self.file.rewind()?;
-        self.file.write_all(&text)?;
-        self.file.set_len(text.len() as u64)?;
+        // A line that was cut off is ended first.
+        let line = format!("\n{}\n", serde_json::to_string(&self.entry)?);
+        self.file.seek(io::SeekFrom::End(0))?;
+        self.file.write_all(line.as_bytes())?;
         self.file.sync_all()
     }
 
@@ -207,11 +223,11 @@ impl Kept {
     }
 }
 
-/// What follows the entry is the end of a longer one, whose owner was killed before it could cut it off.
+/// The last line that is whole.
 fn read(mut file: &File) -> Option<Entry> {
-    let mut text = String::new();
-    file.read_to_string(&mut text).ok()?;
-    serde_json::Deserializer::from_str(&text).into_iter().next()?.ok()
+    let mut text = Vec::new();
+    file.read_to_end(&mut text).ok()?;
+    text.rsplit(|byte| *byte == b'\n').find_map(|line| serde_json::from_slice(line).ok())
 }
 
 /// Has a folder's entries written to the disk.
@@ -279,20 +295,38 @@ mod tests {
     }
 
     #[test]
-    fn a_session_whose_owner_was_killed_while_it_wrote_that_it_is_there_is_found() {
+    fn an_owner_that_was_killed_while_it_wrote_leaves_what_was_known_before() {
         let temp = tempfile::tempdir().unwrap();
         let journal = Journal { folder: temp.path().join("sessions") };
         let mut mine = journal.write("work", None, session()).unwrap();
-        // As `put` does, up to the moment when the rest of the longer text would be cut off.
-        mine.entry.created = true;
-        let text = serde_json::to_vec_pretty(&mine.entry).unwrap();
-        mine.file.rewind().unwrap();
-        mine.file.write_all(&text).unwrap();
-        assert!(mine.file.metadata().unwrap().len() > text.len() as u64);
-        let entry = mine.entry.clone();
+        let (entry, before) = (mine.entry.clone(), mine.file.metadata().unwrap().len());
+        mine.created().unwrap();
+        let whole = mine.file.metadata().unwrap().len();
+        let path = mine.path.clone();
         drop(mine);
-        let orphans = journal.orphans();
-        assert_eq!(orphans.iter().map(|one| &one.entry).collect::<Vec<_>>(), [&entry]);
+        let all = std::fs::read(&path).unwrap();
+        for length in before..whole - 1 {
+            std::fs::write(&path, &all[..usize::try_from(length).unwrap()]).unwrap();
+            assert_eq!(journal.orphans()[0].entry, entry);
+        }
+        let mut mine = journal.orphans().swap_remove(0);
+        mine.created().unwrap();
+        drop(mine);
+        assert!(journal.orphans()[0].entry.created);
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_read_is_put_aside() {
+        let temp = tempfile::tempdir().unwrap();
+        let journal = Journal { folder: temp.path().join("sessions") };
+        let mine = journal.write("work", None, session()).unwrap();
+        let path = journal.folder.join("other.json");
+        std::fs::write(&path, "{\"version\": 9}").unwrap();
+        assert!(journal.orphans().is_empty() && path.exists());
+        assert_eq!(journal.set_aside(), [path.with_extension(UNREAD)]);
+        assert!(journal.set_aside().is_empty());
+        drop(mine);
+        assert_eq!(journal.orphans().len(), 1);
     }
 
     #[test]
@@ -300,7 +334,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let journal = Journal { folder: temp.path().join("sessions") };
         let mut mine = journal.write("work", None, session()).unwrap();
-        mine.created("https://h/p".parse().unwrap()).unwrap();
+        mine.moved("https://h/p".parse().unwrap()).unwrap();
         drop(mine);
         assert_eq!(journal.orphans()[0].entry.session.endpoint.as_str(), "https://h/p");
     }

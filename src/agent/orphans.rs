@@ -18,13 +18,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// `everything` is wanted. Says what was done, and what could not be, a line each; mostly there is
 /// nothing to say.
 pub async fn sweep(folders: &Folders, everything: bool) -> Vec<String> {
-    let orphans = Journal::of(folders).orphans().into_iter();
+    let journal = Journal::of(folders);
+    let unread = journal.set_aside();
+    let orphans = journal.orphans().into_iter();
     let due = orphans.filter(|kept| everything || kept.entry.is_due());
     let removing = due.map(async |kept| match profile::load(folders, &kept.entry.profile) {
         Ok(profile) => remove(kept, &mut Access::new(profile, None)).await,
         Err(error) => leave(kept, &error.to_string()),
     });
-    join_all(removing).await
+    let mut lines = join_all(removing).await;
+    lines.extend(unread.iter().map(|path| {
+        let path = path.display();
+        format!("a note of a session can't be read: {path}; the server may still have that session")
+    }));
+    lines
 }
 
 /// The same for one profile, whose secret is known.

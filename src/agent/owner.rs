@@ -232,7 +232,13 @@ impl Owner {
         }
         news.tell(Event::Step(Step::InitializingSession));
         let idle_timeout = endpoint.idle_timeout;
-        let (connection, endpoint) = match wsman::connect(endpoint, shell, opening).await {
+        let moved = |endpoint: &Endpoint| {
+            guard.moved(endpoint.clone());
+            if let Some(session) = guard.session() {
+                news.tell(Event::Guarded(session.clone()));
+            }
+        };
+        let (connection, endpoint) = match wsman::connect(endpoint, shell, opening, moved).await {
             Ok(connected) => connected,
             Err(error) => {
                 match never_created(&error) {
@@ -242,11 +248,7 @@ impl Owner {
                 return Err(error.into());
             }
         };
-        let before = guard.session().cloned();
-        guard.created(endpoint.clone());
-        if let Some(session) = guard.session().filter(|session| before.as_ref() != Some(session)) {
-            news.tell(Event::Guarded(session.clone()));
-        }
+        guard.created();
         news.tell(Event::Created);
         let keep_alive = idle_timeout.map_or(KEEP_ALIVE, |idle| KEEP_ALIVE.min(idle / KEEP_ALIVES));
         let options = mux::Options {

@@ -142,8 +142,8 @@ async fn guard(
     let mut access = Access::new(profile.clone(), made.secret.or(secret));
     let endpoint = access.at(made.uri, profile.configuration.clone(), &report).await.into_diagnostic()?;
     let journal = Journal::of(&context.folders);
-    let mut guard = Guard::new(&journal, &profile, endpoint.clone(), made.shell).into_diagnostic()?;
-    guard.created(endpoint);
+    let mut guard = Guard::new(&journal, &profile, endpoint, made.shell).into_diagnostic()?;
+    guard.created();
     Ok(guard)
 }
 

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustix::process::{Pid, Signal, kill_process};
 
+use lyncsh::transport::wsman::envelope::{Request as Asks, RequestEnvelope, Response};
+
 use crate::agent_world::{Killed, PATIENCE, USER, World};
+use crate::wsman_client_faults::soap;
 use crate::wsman_client_http::{Answer, Asked, CUT, Server, http};
 
 const LIMITS: &str =
@@ -43,21 +46,13 @@ fn written_down(world: &World) -> usize {
     std::fs::read_dir(world.folders.state.join("sessions")).map_or(0, Iterator::count)
 }
 
-fn gone(world: &World) {
-    let start = Instant::now();
-    while world.agent().is_some() {
-        assert!(start.elapsed() < PATIENCE, "the agent stays");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// Waits until the removal of the one session in the journal has failed.
 fn tried(world: &World) {
     let start = Instant::now();
     loop {
         let folder = world.folders.state.join("sessions");
         let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        let tried = |path| std::fs::read_to_string(path).unwrap_or_default().contains("\"tries\": 1");
+        let tried = |path| std::fs::read_to_string(path).unwrap_or_default().contains("\"tries\":1");
         if entries.map(tried).eq([true]) {
             return;
         }
@@ -108,7 +103,7 @@ async fn an_answer_that_is_none_is_told_with_who_gave_it_and_leaves_nothing() {
             let told = fails(&world, &[]);
             assert!(told.text.contains("answered 200 OK: a page, \"Please sign in\""), "{}", told.text);
             assert!(told.text.contains("a sign-in page or a proxy"), "{}", told.text);
-            gone(&world);
+            world.wait_agent_gone();
             assert_eq!(written_down(&world), 0);
             let token = fails(&user(Way::Token, &base, "echo pw"), &[]).text;
             assert!(
@@ -161,13 +156,46 @@ async fn redirections_end() {
             let told = fails(&world, &[]).text;
             assert!(told.contains("more redirections than are followed"), "{told}");
             assert!(told.contains("whoever runs it has to correct that"), "{told}");
-            gone(&world);
+            world.wait_agent_gone();
             assert_eq!(written_down(&world), 0);
             let told = fails(&user(Way::Discovery, &base, "echo pw"), &[]).text;
             assert!(told.contains("was redirected again and again"), "{told}");
         },
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_lost_where_a_redirection_led_is_removed_there() {
+    let server = Server::start(None, |asked| async move {
+        if asked.path != "/there" {
+            return http("302 Found", &[("Location", "/there")], b"");
+        }
+        let request = RequestEnvelope::read(&asked.body).unwrap();
+        match request.request {
+            Asks::Delete => soap(&request, Response::Deleted),
+            _ => Some(CUT.to_vec()),
+        }
+    })
+    .await;
+    let base = format!("http://127.0.0.1:{}", server.port);
+    let told = tokio::task::spawn_blocking(move || {
+        let world = user(Way::Uri, &base, "echo pw");
+        let told = fails(&world, &[]).text;
+        let start = Instant::now();
+        while written_down(&world) > 0 {
+            assert!(start.elapsed() < PATIENCE, "it is not removed");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        told
+    });
+    let told = told.await.unwrap();
+    assert!(told.contains("/there"), "{told}");
+    let removed = |asked: &Asked| {
+        asked.path == "/there"
+            && RequestEnvelope::read(&asked.body).is_ok_and(|asked| matches!(asked.request, Asks::Delete))
+    };
+    assert!(server.asked().iter().any(removed));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,7 +209,7 @@ async fn nobody_there_is_told_at_every_step() {
         let told = fails(&world, &[]).text;
         assert!(told.contains("Connection refused") && told.contains("help:"), "{told}");
         assert!(!told.contains("spelling"), "{told}");
-        gone(&world);
+        world.wait_agent_gone();
         assert_eq!(written_down(&world), 0);
     }
     let world = user(Way::Uri, "https://no-such-host.invalid", "echo pw");
@@ -342,7 +370,7 @@ async fn a_certificate_that_is_not_good_is_told_with_what_to_do() {
                 let told = fails(&world, &[("SSL_CERT_FILE", &roots)]).text;
                 assert!(told.contains(why), "{told}");
                 assert!(!matches!(way, Way::Uri) || told.contains(what), "{told}");
-                gone(&world);
+                world.wait_agent_gone();
                 assert_eq!(written_down(&world), 0);
             }
         })

@@ -74,7 +74,7 @@ pub fn path_without_powershell() -> std::ffi::OsString {
 pub struct World {
     pub folders: Folders,
     pub uri: String,
-    _endpoint: Option<Killed>,
+    endpoint: Option<Killed>,
     temp: tempfile::TempDir,
 }
 
@@ -108,7 +108,7 @@ impl World {
         let uri = ready["url"].as_str().unwrap().to_owned();
         let mut world = Self::without_endpoint();
         world.uri = uri;
-        world._endpoint = Some(endpoint);
+        world.endpoint = Some(endpoint);
         std::fs::write(world.password_file(), PASSWORD).unwrap();
         world.profile("work", more);
         world
@@ -118,7 +118,7 @@ impl World {
     pub fn without_endpoint() -> Self {
         let temp = tempfile::tempdir().unwrap();
         let folders = Folders::find(Some(temp.path())).unwrap();
-        Self { folders, uri: String::new(), _endpoint: None, temp }
+        Self { folders, uri: String::new(), endpoint: None, temp }
     }
 
     fn password_file(&self) -> PathBuf {
@@ -163,6 +163,11 @@ impl World {
         self.place().holder()
     }
 
+    /// The endpoint's process id.
+    pub fn endpoint_process(&self) -> u32 {
+        self.endpoint.as_ref().expect("a world with an endpoint").0.id()
+    }
+
     /// What the endpoint says about itself.
     pub fn endpoint_state(&self) -> serde_json::Value {
         let uri: url::Url = self.uri.parse().unwrap();
@@ -198,7 +203,15 @@ impl World {
     /// No shell is left on the endpoint, and no agent runs.
     pub fn wait_removed(&self, limit: Duration) {
         self.wait(limit, "no shell on the endpoint", |world| world.shells() == 0);
-        self.wait(PATIENCE, "no agent", |world| world.agent().is_none());
+        self.wait_agent_gone();
+    }
+
+    pub fn wait_agent_gone(&self) {
+        let start = Instant::now();
+        while self.agent().is_some() {
+            assert!(start.elapsed() < PATIENCE, "the agent stays\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     fn log(&self) -> String {

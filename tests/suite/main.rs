@@ -37,6 +37,7 @@ mod slots_terminal;
 mod stand_in;
 mod stream;
 mod supervision;
+mod trouble;
 mod wsman_client_envelopes;
 mod wsman_client_faults;
 mod wsman_client_http;

@@ -43,7 +43,7 @@ async fn a_create_that_nobody_waits_for_is_undone() {
     let endpoint = local(&server);
     let pool = Uuid::new_v4();
     // Cancelled while Create is on its way.
-    let opening = connect(endpoint.clone(), pool, opening(pool));
+    let opening = connect(endpoint.clone(), pool, opening(pool), |_| ());
     assert!(timeout(Duration::from_millis(500), opening).await.is_err());
     wait_until(|| !server.asked().is_empty()).await;
     let removing = tokio::spawn(async move { remove(&endpoint, pool).await });

@@ -76,7 +76,7 @@ impl Peer {
         let mut pool = ClientPool::new(id, host(), (1, 1));
         pool.open();
         let opening = pool.take_outgoing();
-        let (connection, _) = connect(self.endpoint(), id, opening).await.unwrap();
+        let (connection, _) = connect(self.endpoint(), id, opening, |_| ()).await.unwrap();
         timeout(PATIENCE, Session::open_pool(connection, pool)).await.unwrap().unwrap()
     }
 }
@@ -395,7 +395,7 @@ async fn a_wrong_password_is_refused_by_the_peer() {
     let id = Uuid::new_v4();
     let mut pool = ClientPool::new(id, host(), (1, 1));
     pool.open();
-    let error = match connect(endpoint, id, pool.take_outgoing()).await {
+    let error = match connect(endpoint, id, pool.take_outgoing(), |_| ()).await {
         Ok(_) => panic!("it must not open"),
         Err(error) => error,
     };

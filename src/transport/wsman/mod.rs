@@ -71,11 +71,13 @@ pub const REMOVING: &str = "removing the session";
 /// INIT_RUNSPACEPOOL), and keeps a Receive pending. Gives the connection, and the endpoint as it is
 /// after redirections.
 ///
-/// A caller that stops waiting removes the shell by [`remove`]: `pool` is its id from the start.
+/// A caller that stops waiting removes the shell by [`remove`]: `pool` is its id from the start, and
+/// `redirected` hears where it will be before it is asked for there.
 pub async fn connect(
     mut endpoint: Endpoint,
     pool: Uuid,
     opening: Vec<Outgoing>,
+    mut redirected: impl FnMut(&Endpoint),
 ) -> Result<(Connection, Endpoint), Error> {
     let open_by = Instant::now() + endpoint.limits.open;
     for followed in 0..=u8::MAX {
@@ -84,7 +86,10 @@ pub async fn connect(
         let (data, rest) = opening_fragments(&opening, &mut fragmenter, shell.capacity());
         let limit = endpoint.limits.open;
         match opening::create(&shell, &endpoint, pool, data, limit).await? {
-            Some(target) => endpoint = opening::redirected(endpoint, &target, followed)?,
+            Some(target) => {
+                endpoint = opening::redirected(endpoint, &target, followed)?;
+                redirected(&endpoint);
+            }
             None => {
                 let there = endpoint.clone();
                 let created = actor::Created { endpoint, pool, shell, fragmenter, rest, open_by };
