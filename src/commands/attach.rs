@@ -6,6 +6,7 @@ use std::time::UNIX_EPOCH;
 
 use miette::IntoDiagnostic as _;
 use secrecy::ExposeSecret as _;
+use secrecy::zeroize::Zeroizing;
 use serde_json::json;
 
 use super::connect::{ConnectError, Context, connect};
@@ -88,7 +89,8 @@ async fn secret(context: &Context, name: &str) -> miette::Result<ExitCode> {
         ));
     }
     let secret = credential::fetch(&profile).await?;
-    writeln!(std::io::stdout(), "{}", secret.expose_secret()).into_diagnostic()?;
+    let line = Zeroizing::new(ascii(&json!({ "secret": secret.expose_secret() })));
+    writeln!(std::io::stdout(), "{}", *line).into_diagnostic()?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,7 +1,6 @@
 //! `lyncsh hook`: a tenant's cmdlets in every PowerShell, from its start.
 
 use std::path::Path;
-use std::process::Command;
 
 use clap::{Args, Subcommand};
 use miette::IntoDiagnostic as _;
@@ -245,9 +244,7 @@ fn knows_names(folders: &Folders, profile: &Profile) -> bool {
 /// Whether a PowerShell could import the module. It has this terminal, for questions and errors.
 fn import(context: &Context, shell: &PowerShell, module: &Module) -> miette::Result<bool> {
     let command = module.import_line(&context.folders, false)?;
-    let status = Command::new(&shell.path)
-        .args(["-NoLogo", "-NoProfile", "-Command", &command])
-        .status()
-        .into_diagnostic()?;
+    let status =
+        shell.command().args(["-NoLogo", "-NoProfile", "-Command", &command]).status().into_diagnostic()?;
     Ok(status.success())
 }

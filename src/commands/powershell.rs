@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use futures_util::future::{join_all, try_join};
@@ -195,7 +195,7 @@ async fn start(
     let modules: Result<Vec<Module>, _> =
         sessions.profiles.iter().map(|profile| Module::prepare(folders, program, profile)).collect();
     let connect: PathBuf = module::connect_script(folders, program, &sessions.title, &modules?)?;
-    let mut command = Command::new(&shell.path);
+    let mut command = shell.command();
     command.args(arguments.with(folders, &connect)?).env(gate::VARIABLE, gate);
     let (job, end) = Job::start(command)
         .into_diagnostic()

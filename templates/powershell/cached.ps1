@@ -29,7 +29,7 @@ if ($stale -or -not $there) {
         try {
             $question.Runspace = $session.Runspace
             $null = $question.AddCommand('Get-Command').AddCommand('Select-Object').AddParameter('Property', 'Name')
-            $offered = [string[]]@(@(foreach ($one in $question.Invoke()) { [string]$one.Name }) | Select-Object -Unique)
+            $offered = [string[]]@(@(foreach ($one in $question.Invoke()) { [string]$one.Name }) | Microsoft.PowerShell.Utility\Select-Object -Unique)
             [System.Array]::Sort($offered, [System.StringComparer]::Ordinal)
             [System.IO.File]::WriteAllText("$fresh/commands", ($offered -join "`n") + "`n")
         } catch {
@@ -39,7 +39,7 @@ if ($stale -or -not $there) {
             $question.Dispose()
         }
 
-        $export = @{ Session = $session; OutputModule = "$fresh/proxies"; CommandName = $patterns; WarningAction = 'SilentlyContinue' }
+        $export = @{ Session = $session; OutputModule = "$fresh/proxies"; CommandName = $patterns; WarningAction = 'SilentlyContinue'; ErrorAction = 'SilentlyContinue'; ErrorVariable = 'skipped' }
         # With a prefix nothing here is covered, and Export-PSSession knows of no prefix.
         if ({{ allow_clobber|ps }} -or $prefix) { $export.AllowClobber = $true }
 {% if formats %}
@@ -51,7 +51,7 @@ if ($stale -or -not $there) {
 {% else %}
         $null = Export-PSSession @export
 {% endif %}
-        $probe = Import-Module -Name (& $escape "$fresh/proxies/proxies.psm1") -ArgumentList $session -DisableNameChecking -PassThru
+        $probe = Microsoft.PowerShell.Core\Import-Module -Name (& $escape "$fresh/proxies/proxies.psm1") -ArgumentList $session -DisableNameChecking -PassThru
         [System.IO.File]::WriteAllLines("$fresh/aliases", [string[]]@($probe.ExportedAliases.Keys))
         [System.IO.File]::WriteAllLines("$fresh/names", [string[]]@($probe.ExportedFunctions.Keys))
         # By its module's name: what was imported may cover it.
@@ -82,7 +82,7 @@ if ($stale -or -not $there) {
 
 $bind = @{ Name = (& $escape "$kept/proxies/proxies.psm1"); ArgumentList = $session; DisableNameChecking = $true }
 if ($prefix) { $bind.Prefix = $prefix }
-Import-Module @bind
+Microsoft.PowerShell.Core\Import-Module @bind
 $views = "$kept/proxies/proxies.format.ps1xml"
 if ([System.IO.File]::Exists($views)) { Microsoft.PowerShell.Utility\Update-FormatData -PrependPath (& $escape $views) -ErrorAction SilentlyContinue }
 $functions = @(foreach ($one in [System.IO.File]::ReadAllLines("$kept/names")) { & $prefixed $one })

@@ -16,8 +16,11 @@ try {
 {% endif %}
 {% if not prompt %}
 {# With -Command, a script's own `exit` ends that script only (about_Language_Keywords). #}
-if (-not (Get-Module -Name 'lyncsh-*')) { exit 1 }
-{% if script %}
+if (-not (Microsoft.PowerShell.Core\Get-Module -Name 'lyncsh-*')) { exit 1 }
+{% if script and stays %}
+{# As with -File and -NoExit (DoRunspaceInitialization, ConsoleHost.cs): what the script defines stays. #}
+. {{ script|ps }} {{ arguments }}
+{% elif script %}
 {# `exit` in the script sets it; one that has none ends with 0, as with -File. Not tried. #}
 $global:LASTEXITCODE = 0
 & {{ script|ps }} {{ arguments }}

@@ -5,6 +5,7 @@
     Set-StrictMode -Off
     $ErrorActionPreference = 'Stop'
     $PSDefaultParameterValues = @{}
+    $PSModuleAutoLoadingPreference = 'All'
     if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
         # No methods of .NET there, so that not even the shell can be ended from here; cmdlets work
         # (about_Language_Modes; not tried).
@@ -19,7 +20,8 @@
         )) {
             try {
                 # A path is a pattern: [ in it would match nothing (ResolveRootedFilePath).
-                Import-Module -Name ([System.Management.Automation.WildcardPattern]::Escape($module.Script)) -DisableNameChecking -Global
+                # By its module's name: what the module before has imported may cover it.
+                Microsoft.PowerShell.Core\Import-Module -Name ([System.Management.Automation.WildcardPattern]::Escape($module.Script)) -DisableNameChecking -Global
                 $module.Name
             } catch {
                 $said = $_.Exception.Message -replace '^lyncsh: '
@@ -43,9 +45,9 @@
     $ours = {
         $text = @(& $theirs)
         $first = if ($text.Count) { $text[0] } else { "PS $($ExecutionContext.SessionState.Path.CurrentLocation)> " }
-        $here = foreach ($one in Get-Module) { if ($loaded -contains $one.Name) { $one } }
+        $here = foreach ($one in Microsoft.PowerShell.Core\Get-Module) { if ($loaded -contains $one.Name) { $one } }
         if ($here) { "[$title] $first" } else { $first }
     }.GetNewClosure()
     # `$global:function:prompt = ...` does nothing (tried).
-    Set-Item -Path function:global:prompt -Value $ours
+    Microsoft.PowerShell.Management\Set-Item -Path function:global:prompt -Value $ours
 }

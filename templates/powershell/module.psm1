@@ -6,6 +6,8 @@
 $ErrorActionPreference = 'Stop'
 $PSDefaultParameterValues = @{}
 $PSNativeCommandUseErrorActionPreference = $false
+# With None, not even PowerShell's own modules would load (CommandDiscovery.cs).
+$PSModuleAutoLoadingPreference = 'All'
 
 $name = {{ profile|ps }}
 $program = {{ program|ps }}
@@ -33,7 +35,7 @@ $guard = $null
 {% if attach == "true" %}
 # The program's answer: one line of JSON in ASCII, because on Windows the encoding is anybody's guess.
 $answer = $null
-$line = & $program @arguments --json | Select-Object -Last 1
+$line = & $program @arguments --json | Microsoft.PowerShell.Utility\Select-Object -Last 1
 if ($line) { $answer = ConvertFrom-Json -InputObject $line }
 if ($null -eq $answer) { throw "lyncsh: no session for '$name': $program ended with $LASTEXITCODE and without a word" }
 # Standard error is swallowed where a module is loaded by first use (tried): the exception says it.
@@ -48,9 +50,13 @@ $types = [System.Management.Automation.Runspaces.TypeTable]::LoadDefaultTypeFile
 
 $session.Name = $name
 
+# What PowerShell skips, such as an alias of nothing, is an error that need not end it (ImplicitRemotingCommands.cs).
+$skipped = @()
+$imported = $false
 try {
 {% if cache %}
-if ($own) {
+# There is no folder where the agent does not know the endpoint any more.
+if ($own -or -not $cache) {
 {% include "powershell/uncached.ps1" %}
 } else {
 {% include "powershell/cached.ps1" %}
@@ -58,11 +64,17 @@ if ($own) {
 {% else %}
 {% include "powershell/uncached.ps1" %}
 {% endif %}
+    foreach ($one in $skipped) { [Console]::Error.WriteLine("lyncsh: $one") }
+    $imported = $true
 } catch {
-    # PSSession has no other end here: the module does not load.
-    Microsoft.PowerShell.Core\Remove-PSSession -Session $session -ErrorAction Ignore
-    if ($guard) { $guard.StandardInput.Close() }
     throw "lyncsh: the commands of '$name' can't be imported: $($_.Exception.Message)"
+} finally {
+    # Ctrl-C runs this, and no `catch` (about_Try_Catch_Finally). The session has no other end here: the module
+    # does not load.
+    if (-not $imported) {
+        Microsoft.PowerShell.Core\Remove-PSSession -Session $session -ErrorAction Ignore
+        if ($guard) { $guard.StandardInput.Close() }
+    }
 }
 
 # From here on commands go by their modules' names: with allow_clobber the endpoint's own may cover them.

@@ -9,7 +9,9 @@ $start.RedirectStandardInput = $true
 $start.RedirectStandardOutput = $true
 # The variable stays as long as this module does: without it the pipe would be closed some time.
 $guard = [System.Diagnostics.Process]::Start($start)
-$given = $null
+# A person may have a $session that this one would stand for, if it were not set.
+$given = $session = $null
+$told = $false
 try {
     $line = $guard.StandardOutput.ReadLine()
     $guard.StandardOutput.Close()
@@ -26,24 +28,28 @@ try {
         $asked = ' ' + [System.Convert]::ToBase64String([System.Text.Encoding]::UTF8.GetBytes($credential.GetNetworkCredential().Password))
     }
 {% if attach == "New-CsOnlineSession" %}
-    if (-not (Get-Command -Name New-CsOnlineSession -ErrorAction Ignore)) {
+    if (-not (Microsoft.PowerShell.Core\Get-Command -Name New-CsOnlineSession -ErrorAction Ignore)) {
         throw "lyncsh: PowerShell has no New-CsOnlineSession for '$name': install the module that has it, or take attach out of the profile"
     }
     $how = @{ Credential = $credential }
     if ($given.domain) { $how.OverrideAdminDomain = $given.domain }
     if ($given.uri) { $how.OverridePowershellUri = $given.uri }
-    $session = New-CsOnlineSession @how
+    # A function of another module, whose errors need not end it: it does not see $ErrorActionPreference here.
+    $session = New-CsOnlineSession @how | Microsoft.PowerShell.Utility\Select-Object -Last 1
+    if ($null -eq $session) { throw "lyncsh: New-CsOnlineSession has made no session for '$name'" }
 {% else %}
     $session = New-PSSession -ConnectionUri $given.uri -ConfigurationName $given.configuration -Credential $credential -Authentication $given.authentication -AllowRedirection
 {% endif %}
     # Where a redirection may have led to.
     $guard.StandardInput.WriteLine("$($session.InstanceId) $($session.Runspace.ConnectionInfo.ConnectionUri.AbsoluteUri)$asked")
     $guard.StandardInput.Flush()
-} catch {
-    # The end of its input ends it.
-    $guard.StandardInput.Close()
-    throw
+    $told = $true
 } finally {
+    # Ctrl-C runs this, and no `catch` (about_Try_Catch_Finally). The end of its input ends the guard.
+    if (-not $told) {
+        $guard.StandardInput.Close()
+        if ($session) { Microsoft.PowerShell.Core\Remove-PSSession -Session $session -ErrorAction Ignore }
+    }
     $line = $secret = $credential = $asked = $how = $null
     if ($given) { $given.PSObject.Properties.Remove('secret') }
 }

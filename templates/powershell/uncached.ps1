@@ -1,6 +1,6 @@
 # Nothing is written but what Import-PSSession itself keeps in the folder for temporary files as long as
 # the session is there.
-$import = @{ Session = $session; CommandName = $patterns; DisableNameChecking = $true; WarningAction = 'SilentlyContinue' }
+$import = @{ Session = $session; CommandName = $patterns; DisableNameChecking = $true; WarningAction = 'SilentlyContinue'; ErrorAction = 'SilentlyContinue'; ErrorVariable = 'skipped' }
 if ({{ allow_clobber|ps }}) { $import.AllowClobber = $true }
 if ($prefix) { $import.Prefix = $prefix }
 {% if formats %}

@@ -113,11 +113,10 @@ fn confirm_asks_and_heeds_the_answer() {
     let Some(world) = World::start("") else { return };
     let terminal = work(&world);
     let ask = "@(Set-CsUser kenmyer -EnterpriseVoiceEnabled $true -PassThru -Confirm).Count.ToString('<0>')";
-    for (answer, count) in [("n", "<0>"), ("y", "<1>")] {
-        terminal.line("Clear-Host");
-        terminal.prompts(OURS, ">");
+    for (asked, (answer, count)) in [("n", "<0>"), ("y", "<1>")].into_iter().enumerate() {
         terminal.line(ask);
-        terminal.sees("[Y] Yes");
+        // Not before it is asked: the line editor reads ahead, and would keep the answer for the next line.
+        terminal.waits("the question", |text| text.matches("[Y] Yes").count() == asked + 1);
         terminal.line(answer);
         terminal.sees_line(count);
         terminal.prompts(OURS, ">");

@@ -254,7 +254,9 @@ fn a_shell_that_is_killed_by_any_signal_leaves_no_session() {
     use rustix::process::{Pid, Signal, kill_process};
     let asked = [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT];
     let none_is_expected = [Signal::KILL, Signal::ABORT, Signal::ALARM, Signal::USR1, Signal::USR2];
-    for signal in asked.into_iter().chain(none_is_expected) {
+    // .NET has USR1 for itself where there are no real-time signals, and lives on.
+    let ends = |signal: &Signal| !(cfg!(target_vendor = "apple") && *signal == Signal::USR1);
+    for signal in asked.into_iter().chain(none_is_expected).filter(ends) {
         let Some(world) = World::start("") else { return };
         let shell = staying(&world);
         assert_eq!(world.server.shells().len(), 1);

@@ -131,6 +131,26 @@ fn a_session_of_the_shell_s_own_is_made_as_documented_and_falls_back_in_windows_
     assert!(script.contains("$session = New-CsOnlineSession @how") && !script.contains("New-PSSession -"));
 }
 
+/// Ctrl-C runs no `catch`, but every `finally`.
+#[test]
+fn an_import_that_is_stopped_leaves_no_session() {
+    let user = User::new();
+    for more in ["", "cache = false\n", "attach = false\n"] {
+        let script = parsed(&user.module(&user.profile("work", more)).script);
+        let (_, end) = script.split_once("if (-not $imported) {").expect("it is removed");
+        assert!(
+            end.trim_start().starts_with("Microsoft.PowerShell.Core\\Remove-PSSession -Session $session")
+        );
+        let blocks: Vec<_> = script.split("} finally {").collect();
+        assert!(blocks.iter().any(|block| block.contains("$imported) {")), "{script}");
+        assert!(!script.contains("} catch {\n    # The end of its input"), "{script}");
+        // What PowerShell skips must not end the import.
+        assert_eq!(script.matches("ErrorAction = 'SilentlyContinue'; ErrorVariable = 'skipped'").count(), {
+            script.matches("CommandName = $patterns").count()
+        });
+    }
+}
+
 #[test]
 fn the_first_script_of_a_shell_parses_for_one_and_several_modules() {
     let user = User::new();
@@ -158,7 +178,11 @@ fn what_a_shell_begins_with_parses_and_on_windows_meets_the_execution_policy() {
     let line = user.folders.cache.join("line.ps1");
     std::fs::create_dir_all(&user.folders.cache).unwrap();
     for windows in [false, true] {
-        let all = [Command::Prompt, Command::Text("Get-Module -All"), Command::Script("a’b.ps1", "-X 'y'")];
+        let all = [
+            Command::Prompt,
+            Command::Text("Get-Module -All"),
+            Command::Script { path: "a’b.ps1", arguments: "-X 'y'", stays: false },
+        ];
         for command in all {
             let text = command_text(&user.folders, connect, command, windows).unwrap();
             std::fs::write(&line, format!("\u{feff}{text}\n")).unwrap();

@@ -97,7 +97,7 @@ fn the_shell_of_a_service_gets_the_secret_through_a_pipe_and_its_exit_code_is_pa
     put(
         "conf/profiles/mail.toml",
         &format!(
-            "kind = 'exchange-online'\nuser = 'a@b.c'\nauthentication = 'token'\nshell = '{}'\ncredential = {{ command = 'echo s3cret' }}\n",
+            "kind = 'exchange-online'\nuser = 'a@b.c'\nauthentication = 'token'\nshell = '{}'\ncredential = {{ command = 'echo säcret' }}\n",
             pwsh.display()
         ),
     );
@@ -114,8 +114,11 @@ fn the_shell_of_a_service_gets_the_secret_through_a_pipe_and_its_exit_code_is_pa
     };
     let (out, err, code) = run(&["mail"]);
     assert_eq!(code, Some(7), "{out}{err}");
-    assert!(out.contains("-NoLogo -NoExit -File ") && out.contains("got s3cret"), "{out}{err}");
-    assert!(!out.lines().next().unwrap().contains("s3cret"), "never an argument: {out}");
+    assert!(
+        out.contains("-NoLogo -NoExit -File ") && out.contains(r#"got {"secret":"s\u00e4cret"}"#),
+        "{out}{err}"
+    );
+    assert!(!out.lines().next().unwrap().contains("cret"), "never an argument: {out}");
     let (out, err, code) = run(&["attach", "work", "--secret"]);
     assert!(code == Some(1) && out.is_empty() && err.contains("to nobody else"), "{out}{err}");
     let (_, err, code) = run(&["attach", "mail", "--socket"]);

@@ -75,8 +75,8 @@ pub enum Command<'a> {
     Prompt,
     /// PowerShell source.
     Text(&'a str),
-    /// A script, and its arguments as PowerShell source.
-    Script(&'a str, &'a str),
+    /// A script, and its arguments as PowerShell source. The PowerShell ends with it, unless it `stays`.
+    Script { path: &'a str, arguments: &'a str, stays: bool },
 }
 
 /// The templates of one user.
@@ -169,13 +169,13 @@ impl Templates {
     }
 
     pub fn command(&self, connect: &str, command: Command<'_>, windows: bool) -> Result<String, ModuleError> {
-        let (text, script, arguments) = match command {
-            Command::Prompt => (None, None, None),
-            Command::Text(text) => (Some(text), None, None),
-            Command::Script(script, arguments) => (None, Some(script), Some(arguments)),
+        let (text, script, arguments, stays) = match command {
+            Command::Prompt => (None, None, None, true),
+            Command::Text(text) => (Some(text), None, None, false),
+            Command::Script { path, arguments, stays } => (None, Some(path), Some(arguments), stays),
         };
         let prompt = matches!(command, Command::Prompt);
-        self.render(COMMAND, context! { connect, prompt, text, script, arguments, windows })
+        self.render(COMMAND, context! { connect, prompt, text, script, arguments, stays, windows })
     }
 
     fn render(&self, name: &'static str, context: Value) -> Result<String, ModuleError> {

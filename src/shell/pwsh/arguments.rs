@@ -122,6 +122,8 @@ impl Arguments {
 
     fn on(self, windows: bool, folders: &Folders, connect: &Path) -> Result<Vec<String>, ModuleError> {
         let mut words = vec!["-NoLogo".to_owned()];
+        let no_exit = |word: &String| option(word).is_some_and(|name| is(("noexit", "noe", ""), &name));
+        let stays = self.options.iter().any(no_exit);
         words.extend(self.options);
         let text = |command| module::command_text(folders, connect, command, windows);
         match self.run {
@@ -138,7 +140,8 @@ impl Arguments {
             }
             Run::Script(script, arguments) => {
                 let arguments: Vec<String> = arguments.iter().map(|word| argument(word)).collect();
-                let run = text(Command::Script(&script, &arguments.join(" ")))?;
+                let (path, arguments) = (script.as_str(), arguments.join(" "));
+                let run = text(Command::Script { path, arguments: &arguments, stays })?;
                 words.extend(["-Command".to_owned(), run]);
             }
         }
@@ -193,7 +196,8 @@ mod tests {
         arguments.on(windows, &folders, Path::new("/c/o'n.ps1")).unwrap()
     }
 
-    const FIRST: &str = ". '/c/o''n.ps1'\nif (-not (Get-Module -Name 'lyncsh-*')) { exit 1 }\n";
+    const FIRST: &str =
+        ". '/c/o''n.ps1'\nif (-not (Microsoft.PowerShell.Core\\Get-Module -Name 'lyncsh-*')) { exit 1 }\n";
 
     #[test]
     fn a_person_s_options_come_before_the_script_that_connects() {
@@ -237,6 +241,12 @@ mod tests {
         let words = ["x.ps1", "-User", "a b", "-Force", "-Size:3", "-Quiet:$false", "it's", "-1"];
         assert_eq!(given(&words)[1..], ["-Command", text]);
         assert_eq!(given(&[&["-File"], words.as_slice()].concat())[1..], ["-Command", text]);
+    }
+
+    #[test]
+    fn a_script_leaves_its_functions_to_the_person_who_wants_a_prompt_after_it() {
+        let words = given(&["-NoExit", "-File", "x.ps1", "-User", "a b"]);
+        assert_eq!(words[1..], ["-NoExit", "-Command", &format!("{FIRST}. 'x.ps1' -User 'a b'")]);
     }
 
     #[test]

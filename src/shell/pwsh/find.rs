@@ -94,6 +94,17 @@ impl PowerShell {
         Self { path, edition }
     }
 
+    /// Its command. Windows PowerShell makes its own PSModulePath where it is given none; with PowerShell 7's
+    /// in it, which everything has that a PowerShell 7 started, it takes that one's modules for its own, and
+    /// can't load them (about_PSModulePath; not tried).
+    pub fn command(&self) -> std::process::Command {
+        let mut command = std::process::Command::new(&self.path);
+        if self.edition == Edition::Windows {
+            command.env_remove("PSModulePath");
+        }
+        command
+    }
+
     /// Checks that it is new enough. What it said once is kept in `cache` until its file changes.
     /// Windows PowerShell is the one that every Windows has.
     pub async fn check(&self, cache: &Path) -> Result<(), FindError> {
