@@ -120,7 +120,7 @@ pub async fn run(folders: &Folders, add: &Add, taken: &[&str]) -> miette::Result
         })
         .into_diagnostic()
         .wrap_err_with(|| format!("the profile can't be written to {}", path.display()))?;
-    println!(
+    crate::outln!(
         "The profile '{0}' is written to {1}.\nOpen its shell with: lyncsh {0}",
         add.name,
         path.display()

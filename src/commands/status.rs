@@ -49,9 +49,9 @@ pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {
     });
     report.left = Journal::of(folders).orphans().into_iter().map(|kept| kept.entry.clone()).collect();
     if json {
-        println!("{}", serde_json::to_string_pretty(&report).into_diagnostic()?);
+        crate::outln!("{}", serde_json::to_string_pretty(&report).into_diagnostic()?);
     } else {
-        print!("{}", text(&report));
+        crate::out!("{}", text(&report));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -20,8 +20,9 @@ use catalogue::Catalogue;
 use editor::{Editor, Turn};
 use execute::{Ended, Executor};
 use links::{Link, Links};
+use miette::IntoDiagnostic as _;
 use news::News;
-use terminal::{Answer, Terminal, Tone};
+use terminal::{Terminal, Tone};
 
 use crate::folders::Folders;
 use crate::line::complete::What;
@@ -240,6 +241,9 @@ async fn typed(console: &Console, links: Links, executor: &mut Executor, news: &
 /// The exit code of what Ctrl-C ended: 128 and the signal's number, as shells have it.
 const INTERRUPTED: u8 = 130;
 
+/// The exit code where nobody reads the output any more: as if SIGPIPE had ended it.
+const UNREAD: u8 = 141;
+
 /// Lines from a pipe or a file: a statement may take several of them.
 async fn piped(terminal: &Terminal, executor: &mut Executor, news: &News) -> miette::Result<End> {
     let mut last = Ended::Succeeded;
@@ -250,21 +254,24 @@ async fn piped(terminal: &Terminal, executor: &mut Executor, news: &News) -> mie
             line = tokio::task::spawn_blocking(move || reader.next_piped()) => line,
             () = executor.interrupts.next() => return Ok(End::Left(INTERRUPTED)),
         };
-        let ended = match line {
-            Ok(Answer::Given(line)) => {
-                text.push_str(&line);
-                if crate::line::is_incomplete(&text) {
-                    text.push('\n');
-                    continue;
-                }
-                false
+        let line = line.into_diagnostic()??;
+        let ended = line.is_none();
+        if let Some(line) = line {
+            text.push_str(&line);
+            if crate::line::is_incomplete(&text) {
+                text.push('\n');
+                continue;
             }
-            _ => true,
-        };
+        }
         if !text.trim().is_empty() {
             last = executor.run(&std::mem::take(&mut text)).await;
         }
         text.clear();
+        match terminal.lost() {
+            None => {}
+            Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(End::Left(UNREAD)),
+            Some(error) => return Err(miette::miette!("standard output can't be written: {error}")),
+        }
         match last {
             Ended::Exit(code) => return Ok(End::Left(code)),
             Ended::Interrupted => return Ok(End::Left(INTERRUPTED)),
