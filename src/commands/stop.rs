@@ -19,7 +19,10 @@ pub async fn run(folders: &Folders, names: &[String], all: bool) -> miette::Resu
             Ok(Stopped::NotRunning) if is_own(folders, &name) => {
                 crate::outln!("'{name}': the session is a shell's own, and goes when that shell is left");
             }
-            Ok(Stopped::NotRunning) => crate::outln!("'{name}' has no session"),
+            Ok(Stopped::NotRunning) => match profile::connections(folders, &name) {
+                Ok(_) => crate::outln!("'{name}' has no session"),
+                Err(error) => return Err(error.into()),
+            },
             Ok(Stopped::Left(reason)) => {
                 eprintln!("'{name}': the session may still be on the server: {reason}");
                 code = ExitCode::FAILURE;

@@ -207,7 +207,7 @@ async fn typed(console: &Console, links: Links, executor: &mut Executor, news: &
     let completer = completer(links, tokio::runtime::Handle::current());
     if let Some(folder) = console.history.as_deref().and_then(std::path::Path::parent) {
         // Without it the history lasts as long as the console.
-        let _ = std::fs::create_dir_all(folder);
+        let _ = crate::platform::private_folder(folder);
     }
     let editor = Editor::new(&console.title, console.history.clone(), completer, news.waker());
     let editor =
@@ -240,6 +240,10 @@ async fn typed(console: &Console, links: Links, executor: &mut Executor, news: &
 
 /// The exit code of what Ctrl-C ended: 128 and the signal's number, as shells have it.
 const INTERRUPTED: u8 = 130;
+
+fn gone() -> miette::Report {
+    miette::miette!("the session is gone, and what is left of the input was not run")
+}
 
 /// The exit code where nobody reads the output any more: as if SIGPIPE had ended it.
 const UNREAD: u8 = 141;
@@ -275,8 +279,8 @@ async fn piped(terminal: &Terminal, executor: &mut Executor, news: &News) -> mie
         match last {
             Ended::Exit(code) => return Ok(End::Left(code)),
             Ended::Interrupted => return Ok(End::Left(INTERRUPTED)),
-            Ended::Lost => return Err(miette::miette!("the session is gone")),
-            _ if news.is_lost() => return Err(miette::miette!("the session is gone")),
+            Ended::Lost => return Err(gone()),
+            _ if news.is_lost() => return Err(gone()),
             Ended::Failed if ended => return Ok(End::Left(1)),
             Ended::Succeeded if ended => return Ok(End::Left(0)),
             Ended::Succeeded | Ended::Failed => {}
