@@ -61,8 +61,9 @@ fn every_stream_arrives_as_what_it_is() {
         "$ErrorActionPreference = 'Continue'
          $VerbosePreference = $DebugPreference = 'SilentlyContinue'
          $all = Test-CsStreams -Verbose *>&1
+         # An error is a RemotingErrorRecord, which is one of them (HandleErrorReady, Job.cs).
          foreach ($kind in 'WarningRecord', 'VerboseRecord', 'InformationRecord', 'ErrorRecord') {
-             \"$kind $(@($all | Where-Object { $_.GetType().Name -eq $kind }).Count -gt 0)\"
+             \"$kind $(@($all | Where-Object { $_ -is \"System.Management.Automation.$kind\" }).Count -gt 0)\"
          }
          ($all | Where-Object { $_ -is [System.Management.Automation.WarningRecord] }).Message
          @($all)[-1]
