@@ -180,12 +180,14 @@ impl Drop for Terminal {
 pub fn children(parent: u32, program: &str) -> Vec<u32> {
     let found = Command::new("ps").args(["-e", "-o", "pid=,ppid=,args="]).output().expect("ps");
     let text = String::from_utf8_lossy(&found.stdout).into_owned();
-    // One that is only asked which PowerShell it is, or has been, is none that anybody works in.
+    // One that is only asked which PowerShell it is, or has been, is none that anybody works in; one
+    // that is about to end has its name in brackets.
     let lives = |line: &&str| !line.ends_with("--version") && !line.contains("<defunct>");
     let rows = text.lines().filter(lives).filter_map(|line| {
         let mut words = line.split_whitespace();
         let (id, of): (u32, u32) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-        (of == parent && words.next()?.contains(program)).then_some(id)
+        let path = words.next().filter(|path| !path.starts_with('['))?;
+        (of == parent && path.contains(program)).then_some(id)
     });
     rows.collect()
 }
