@@ -7,7 +7,7 @@ mod render;
 
 use std::path::{Path, PathBuf};
 
-pub use quote::quote;
+pub use quote::{ascii, quote};
 pub use render::Command;
 use render::{Connect, Manifest, Script, Templates};
 

@@ -57,29 +57,30 @@ fn parameters_input_and_objects_go_both_ways() {
 #[test]
 fn every_stream_arrives_as_what_it_is() {
     let Some(world) = World::start("") else { return };
+    // The records of warnings and their kin are for -WarningVariable; what is seen of them are the endpoint's
+    // calls of the host, which no redirection takes. An error is a RemotingErrorRecord, which is one of them
+    // (HandleWarningAdded, HandleErrorReady, Job.cs; PSStreamObject.WriteStreamObject).
     let lines = world.with_work(
         "$ErrorActionPreference = 'Continue'
-         $VerbosePreference = $DebugPreference = 'SilentlyContinue'
          $all = Test-CsStreams -Verbose *>&1
-         foreach ($kind in 'WarningRecord', 'VerboseRecord', 'InformationRecord', 'ErrorRecord') {
-             \"$kind $(@($all | Where-Object { $_.GetType().Name -eq $kind }).Count -gt 0)\"
+         foreach ($kind in 'InformationRecord', 'ErrorRecord') {
+             \"$kind $(@($all | Where-Object { $_ -is \"System.Management.Automation.$kind\" }).Count -gt 0)\"
          }
-         ($all | Where-Object { $_ -is [System.Management.Automation.WarningRecord] }).Message
-         @($all)[-1]
+         \"<$(@($all)[-1])>\"
          try { Test-CsTerminating } catch { $_.Exception.Message }",
     );
-    assert_eq!(
-        lines[..6],
-        [
-            "WarningRecord True",
-            "VerboseRecord True",
-            "InformationRecord True",
-            "ErrorRecord True",
-            "careful",
-            "last"
-        ]
-    );
-    assert!(lines[6..].iter().any(|line| line.contains("Access to the tenant is denied.")), "{lines:?}");
+    for wanted in [
+        "careful",
+        "wordy",
+        "deep",
+        "hosted",
+        "InformationRecord True",
+        "ErrorRecord True",
+        "<last>",
+        "Access to the tenant is denied.",
+    ] {
+        assert!(lines.iter().any(|line| line.contains(wanted)), "{wanted}: {lines:?}");
+    }
 }
 
 #[test]

@@ -32,6 +32,8 @@ impl Terminal {
         command.cwd("/");
         command.env("TERM", "xterm-256color");
         command.env("NO_COLOR", "1");
+        // English, and UTF-8 from the keys to the screen.
+        command.env("LC_ALL", "C.UTF-8");
         command.env("HOME", world.temp.path());
         for name in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"] {
             command.env(name, world.temp.path().join(name));

@@ -102,6 +102,7 @@ impl World {
             .args(["-NoLogo", "-NoProfile"])
             .env("LYNCSH_CONFIG_DIR", self.temp.path())
             .env("NO_COLOR", "1")
+            .env("LC_ALL", "C.UTF-8")
             .env("POWERSHELL_TELEMETRY_OPTOUT", "1")
             .stdin(Stdio::null());
         command

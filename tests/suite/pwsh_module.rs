@@ -165,6 +165,7 @@ fn the_first_script_of_a_shell_parses_for_one_and_several_modules() {
         let line = user.folders.cache.join("line.ps1");
         for (several, start) in [(false, "Import-Module ([System"), (true, "try { Import-Module ([System")] {
             let text = module.import_line(&user.folders, several).unwrap();
+            assert!(text.is_ascii(), "a PowerShell on Windows reads it in an OEM code page: {text}");
             std::fs::write(&line, format!("\u{feff}{text}")).unwrap();
             assert!(parsed(&line).starts_with(start), "a path with [ is a pattern");
         }

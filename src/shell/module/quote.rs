@@ -1,5 +1,7 @@
 //! A value as PowerShell source: the one place where anything gets into a script.
 
+use std::fmt::Write as _;
+
 /// A single-quoted literal that means exactly `value`.
 ///
 /// PowerShell takes four typographic quotes for `'` (`CharTraits.IsSingleQuote` in its tokenizer); two
@@ -23,6 +25,25 @@ pub fn quote(value: &str) -> String {
     }
     let parts: Vec<_> = value.split('\0').map(literal).collect();
     format!("({})", parts.join(" + [char]0 + "))
+}
+
+/// An expression that means `text` in any encoding: a startup script has whichever its owner chose, and a
+/// line that PowerShell reads from lyncsh is taken to be in `[Console]::OutputEncoding`, which is an OEM code
+/// page on Windows. What is not ASCII is escaped, and .NET puts it back (`Regex.Unescape`; not tried).
+pub fn ascii(text: &str) -> String {
+    if text.chars().all(|letter| (' '..='~').contains(&letter)) {
+        return quote(text);
+    }
+    let mut escaped = String::new();
+    for unit in text.encode_utf16() {
+        match u8::try_from(unit) {
+            Ok(b'\\') => escaped.push_str(r"\\"),
+            Ok(letter @ b' '..=b'~') => escaped.push(char::from(letter)),
+            // Writing to a string doesn't fail.
+            _ => drop(write!(escaped, "\\u{unit:04x}")),
+        }
+    }
+    format!("([regex]::Unescape({}))", quote(&escaped))
 }
 
 fn is_quote(one: char) -> bool {
@@ -77,6 +98,12 @@ mod tests {
         #[test]
         fn what_is_quoted_is_read_back(value in "([ -~]|['\u{2018}-\u{201f}`$\"\r\n\t\0äß🦀{}()@#&;|])*") {
             prop_assert_eq!(read(&quote(&value)), Some(value));
+        }
+
+        #[test]
+        fn what_meets_any_encoding_is_ascii_and_one_literal(value in "([ -~]|['\u{2018}-\u{201f}\täß🦀{}\\\\])*") {
+            prop_assert!(ascii(&value).is_ascii());
+            prop_assert!(is_one_literal(&ascii(&value)));
         }
 
         /// The grammar knows `'` alone for a quote, so that typographic ones mean nothing to it.

@@ -6,7 +6,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use super::ModuleError;
-use super::quote::quote;
+use super::quote::{ascii, quote};
 use crate::folders::Folders;
 use crate::profile::{Kind, Profile};
 
@@ -151,7 +151,7 @@ impl Templates {
     pub fn import(&self, script: &str, several: bool) -> Result<String, ModuleError> {
         self.render(
             IMPORT,
-            context! { script, several, pattern => script.contains(['[', ']', '`', '*', '?']) },
+            context! { script => ascii(script), several, pattern => script.contains(['[', ']', '`', '*', '?']) },
         )
     }
 
