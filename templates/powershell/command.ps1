@@ -21,7 +21,8 @@ if (-not (Microsoft.PowerShell.Core\Get-Module -Name 'lyncsh-*')) { exit 1 }
 {# As with -File and -NoExit (DoRunspaceInitialization, ConsoleHost.cs): what the script defines stays. #}
 . {{ script|ps }} {{ arguments }}
 {% elif script %}
-{# `exit` in the script sets it; one that has none ends with 0, as with -File. Not tried. #}
+{# `exit` in the script sets it, and so does the last program that the script runs, which -File would not
+   heed. Not tried. #}
 $global:LASTEXITCODE = 0
 & {{ script|ps }} {{ arguments }}
 exit $LASTEXITCODE

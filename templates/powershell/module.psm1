@@ -120,7 +120,10 @@ $null = Microsoft.PowerShell.Utility\Register-EngineEvent -SourceIdentifier Powe
 }
 
 $module.OnRemove = {
-    if ($session.State -eq 'Opened') { Microsoft.PowerShell.Core\Remove-PSSession -Session $session -ErrorAction Ignore }
+    # One that is broken, too: Get-PSSession would list it for ever. No error may keep the module.
+    try {
+        if ($session.State -ne 'Closed') { Microsoft.PowerShell.Core\Remove-PSSession -Session $session -ErrorAction Ignore }
+    } catch { Microsoft.PowerShell.Utility\Write-Verbose -Message "lyncsh: $($_.Exception.Message)" }
     # The end of its input: the guard of a session of this PowerShell's own has nothing more to do.
     if ($guard) { $guard.StandardInput.Close() }
     # Their variables, unless they hold something else by now.

@@ -133,10 +133,11 @@ fn an_agent_that_dies_is_told_about_and_comes_back_by_attach() {
          foreach ($try in 1..200) {{ if (-not (Get-Module lyncsh-work)) {{ break }}; Start-Sleep -Milliseconds 50 }}
          [bool](Get-Module lyncsh-work)
          {import}
+         @(Get-PSSession).Count
          (Get-CsOnlineUser -Identity kenmyer).SipAddress"
     ));
     assert!(lines.join("").contains("the session of 'work' is gone"), "{lines:?}");
-    assert_eq!(lines[lines.len() - 2..], ["False", "sip:kenmyer@litwareinc.com"]);
+    assert_eq!(lines[lines.len() - 3..], ["False", "1", "sip:kenmyer@litwareinc.com"]);
     world.wait_removed();
 }
 
