@@ -76,7 +76,14 @@ fn lines(context: &Context, of: &Of) -> miette::Result<Lines> {
     let mut scripts = Vec::new();
     let mut found = Vec::new();
     for name in &names {
-        found.extend(profile::connections(folders, name)?.profiles);
+        match profile::connections(folders, name) {
+            Ok(connections) => found.extend(connections.profiles),
+            // One that nobody has named here leaves the others.
+            Err(error) if of.names.is_empty() => {
+                eprintln!("'{name}' is left out: {error}; `lyncsh show {name}` says where");
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     for profile in found {
         // One profile can be among the connections of another.
