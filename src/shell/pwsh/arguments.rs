@@ -121,10 +121,11 @@ impl Arguments {
     }
 
     fn on(self, windows: bool, folders: &Folders, connect: &Path) -> Result<Vec<String>, ModuleError> {
-        let mut words = vec!["-NoLogo".to_owned()];
         let no_exit = |word: &String| option(word).is_some_and(|name| is(("noexit", "noe", ""), &name));
         let stays = self.options.iter().any(no_exit);
-        words.extend(self.options);
+        // Theirs first: -Login is heeded in the first place alone (IsLogin, Program.cs).
+        let mut words = self.options;
+        words.push("-NoLogo".to_owned());
         let text = |command| module::command_text(folders, connect, command, windows);
         match self.run {
             Run::Prompt if windows => {
@@ -203,15 +204,25 @@ mod tests {
     fn a_person_s_options_come_before_the_script_that_connects() {
         assert_eq!(given(&[]), ["-NoLogo", "-NoExit", "-File", "/c/o'n.ps1"]);
         assert_eq!(
-            given(&["-NoProfile", "-wd", "/tmp", "-Interactive"]),
-            ["-NoLogo", "-NoProfile", "-wd", "/tmp", "-Interactive", "-NoExit", "-File", "/c/o'n.ps1"]
+            given(&["-Login", "-NoProfile", "-wd", "/tmp", "-Interactive"]),
+            [
+                "-Login",
+                "-NoProfile",
+                "-wd",
+                "/tmp",
+                "-Interactive",
+                "-NoLogo",
+                "-NoExit",
+                "-File",
+                "/c/o'n.ps1"
+            ]
         );
     }
 
     #[test]
     fn on_windows_the_script_comes_by_a_command_that_minds_the_execution_policy() {
         let words = given_on(true, &["-NoProfile"]);
-        assert_eq!(words[..4], ["-NoLogo", "-NoProfile", "-NoExit", "-Command"]);
+        assert_eq!(words[..4], ["-NoProfile", "-NoLogo", "-NoExit", "-Command"]);
         assert!(
             words[4].contains("Set-ExecutionPolicy -ExecutionPolicy RemoteSigned -Scope Process"),
             "{words:?}"
@@ -246,7 +257,7 @@ mod tests {
     #[test]
     fn a_script_leaves_its_functions_to_the_person_who_wants_a_prompt_after_it() {
         let words = given(&["-NoExit", "-File", "x.ps1", "-User", "a b"]);
-        assert_eq!(words[1..], ["-NoExit", "-Command", &format!("{FIRST}. 'x.ps1' -User 'a b'")]);
+        assert_eq!(words, ["-NoExit", "-NoLogo", "-Command", &format!("{FIRST}. 'x.ps1' -User 'a b'")]);
     }
 
     #[test]
