@@ -39,6 +39,7 @@ if ($stale -or -not $there) {
             $question.Dispose()
         }
 
+        & $load
         $export = @{ Session = $session; OutputModule = "$fresh/proxies"; CommandName = $patterns; WarningAction = 'SilentlyContinue'; ErrorAction = 'SilentlyContinue'; ErrorVariable = 'skipped' }
         # With a prefix nothing here is covered, and Export-PSSession knows of no prefix.
         if ({{ allow_clobber|ps }} -or $prefix) { $export.AllowClobber = $true }

@@ -24,6 +24,9 @@ $prefixed = {
     else { "$prefix$Name" }
 }
 $module = $ExecutionContext.SessionState.Module
+# What is imported does not cover what is here already, where only loaded modules are looked at (ExistingCommands,
+# ImplicitRemotingCommands.cs): an endpoint with all of PowerShell's commands would cover Get-Item and its kin.
+$load = { Microsoft.PowerShell.Core\Import-Module -Name Microsoft.PowerShell.Management, Microsoft.PowerShell.Security -Global -ErrorAction Ignore }
 
 if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
     throw "lyncsh: this PowerShell runs in $($ExecutionContext.SessionState.LanguageMode) mode, in which no session can be made; use the console: set shell = ""console"" in the profile '$name'"

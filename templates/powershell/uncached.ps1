@@ -1,5 +1,6 @@
 # Nothing is written but what Import-PSSession itself keeps in the folder for temporary files as long as
 # the session is there.
+& $load
 $import = @{ Session = $session; CommandName = $patterns; DisableNameChecking = $true; WarningAction = 'SilentlyContinue'; ErrorAction = 'SilentlyContinue'; ErrorVariable = 'skipped' }
 if ({{ allow_clobber|ps }}) { $import.AllowClobber = $true }
 if ($prefix) { $import.Prefix = $prefix }

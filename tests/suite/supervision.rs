@@ -256,7 +256,7 @@ fn arguments_are_the_shell_s_and_a_command_runs_with_the_session() {
     assert_eq!(output.status.code(), Some(42), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(String::from_utf8_lossy(&output.stdout).contains("Completed"));
     let words = std::fs::read_to_string(words).unwrap();
-    assert!(words.starts_with("-NoLogo\0-NoProfile\0-Command\0"), "{words}");
+    assert!(words.starts_with("-NoProfile\0-NoLogo\0-Command\0"), "{words}");
     world.wait_removed(PATIENCE);
 }
 

@@ -36,6 +36,9 @@ pub enum ArgumentError {
     #[error("{option} - reads from standard input, and that can't follow a script that connects first")]
     #[diagnostic(help("give the commands themselves (-Command TEXT), or a script (-File PATH)"))]
     Input { option: String },
+    #[error("there is no script {path}")]
+    #[diagnostic(help("commands are given with -Command"))]
+    Missing { path: String },
     #[error("{option} needs a value")]
     Value { option: String },
     #[error("the value of {option} is not Base64 of UTF-16 text")]
@@ -121,10 +124,11 @@ impl Arguments {
     }
 
     fn on(self, windows: bool, folders: &Folders, connect: &Path) -> Result<Vec<String>, ModuleError> {
-        let mut words = vec!["-NoLogo".to_owned()];
         let no_exit = |word: &String| option(word).is_some_and(|name| is(("noexit", "noe", ""), &name));
         let stays = self.options.iter().any(no_exit);
-        words.extend(self.options);
+        // Theirs first: -Login is heeded in the first place alone (IsLogin, Program.cs).
+        let mut words = self.options;
+        words.push("-NoLogo".to_owned());
         let text = |command| module::command_text(folders, connect, command, windows);
         match self.run {
             Run::Prompt if windows => {
@@ -152,7 +156,14 @@ impl Arguments {
 fn script(path: &str, arguments: &[String]) -> Result<Run, ArgumentError> {
     match path {
         "-" => Err(ArgumentError::Input { option: "-File".to_owned() }),
-        path => Ok(Run::Script(path.to_owned(), arguments.to_vec())),
+        path => match std::path::absolute(path) {
+            Ok(whole) if whole.is_file() => {
+                // By name alone, `&` would not find it in the current folder (about_Command_Precedence).
+                let whole = whole.to_str().unwrap_or(path).to_owned();
+                Ok(Run::Script(whole, arguments.to_vec()))
+            }
+            _ => Err(ArgumentError::Missing { path: path.to_owned() }),
+        },
     }
 }
 
@@ -203,15 +214,25 @@ mod tests {
     fn a_person_s_options_come_before_the_script_that_connects() {
         assert_eq!(given(&[]), ["-NoLogo", "-NoExit", "-File", "/c/o'n.ps1"]);
         assert_eq!(
-            given(&["-NoProfile", "-wd", "/tmp", "-Interactive"]),
-            ["-NoLogo", "-NoProfile", "-wd", "/tmp", "-Interactive", "-NoExit", "-File", "/c/o'n.ps1"]
+            given(&["-Login", "-NoProfile", "-wd", "/tmp", "-Interactive"]),
+            [
+                "-Login",
+                "-NoProfile",
+                "-wd",
+                "/tmp",
+                "-Interactive",
+                "-NoLogo",
+                "-NoExit",
+                "-File",
+                "/c/o'n.ps1"
+            ]
         );
     }
 
     #[test]
     fn on_windows_the_script_comes_by_a_command_that_minds_the_execution_policy() {
         let words = given_on(true, &["-NoProfile"]);
-        assert_eq!(words[..4], ["-NoLogo", "-NoProfile", "-NoExit", "-Command"]);
+        assert_eq!(words[..4], ["-NoProfile", "-NoLogo", "-NoExit", "-Command"]);
         assert!(
             words[4].contains("Set-ExecutionPolicy -ExecutionPolicy RemoteSigned -Scope Process"),
             "{words:?}"
@@ -234,19 +255,22 @@ mod tests {
 
     #[test]
     fn a_script_keeps_its_arguments_and_its_exit_code() {
+        let here = std::path::absolute("Cargo.toml").unwrap();
+        let script = quote(here.to_str().unwrap());
         let text = &format!(
             "{FIRST}$global:LASTEXITCODE = 0\n\
-             & 'x.ps1' -User 'a b' -Force -Size:'3' -Quiet:$false 'it''s' '-1'\nexit $LASTEXITCODE"
+             & {script} -User 'a b' -Force -Size:'3' -Quiet:$false 'it''s' '-1'\nexit $LASTEXITCODE"
         );
-        let words = ["x.ps1", "-User", "a b", "-Force", "-Size:3", "-Quiet:$false", "it's", "-1"];
+        let words = ["Cargo.toml", "-User", "a b", "-Force", "-Size:3", "-Quiet:$false", "it's", "-1"];
         assert_eq!(given(&words)[1..], ["-Command", text]);
         assert_eq!(given(&[&["-File"], words.as_slice()].concat())[1..], ["-Command", text]);
     }
 
     #[test]
     fn a_script_leaves_its_functions_to_the_person_who_wants_a_prompt_after_it() {
-        let words = given(&["-NoExit", "-File", "x.ps1", "-User", "a b"]);
-        assert_eq!(words[1..], ["-NoExit", "-Command", &format!("{FIRST}. 'x.ps1' -User 'a b'")]);
+        let here = quote(std::path::absolute("Cargo.toml").unwrap().to_str().unwrap());
+        let words = given(&["-NoExit", "-File", "Cargo.toml", "-User", "a b"]);
+        assert_eq!(words, ["-NoExit", "-NoLogo", "-Command", &format!("{FIRST}. {here} -User 'a b'")]);
     }
 
     #[test]
@@ -257,6 +281,8 @@ mod tests {
             assert!(error.to_string().contains("standard input"), "{error}");
         }
         assert!(Arguments::parse(&["-Command".to_owned()], Edition::Core).is_err());
+        let missing = Arguments::parse(&["Get-CsTenant".to_owned()], Edition::Core).unwrap_err();
+        assert_eq!(missing.to_string(), "there is no script Get-CsTenant");
         assert!(Arguments::parse(&["-e".to_owned(), "?".to_owned()], Edition::Core).is_err());
     }
 }
