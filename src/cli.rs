@@ -32,8 +32,8 @@ pub struct Common {
     /// Print the steps of connecting as they happen; twice and more for the log
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Keep profiles, cache, journal and sockets below this folder
-    #[arg(long, global = true, env = "LYNCSH_CONFIG_DIR", value_name = "DIR")]
+    /// Keep profiles, cache, journal and sockets below this folder [env: LYNCSH_CONFIG_DIR]
+    #[arg(long, global = true, value_name = "DIR")]
     pub config_dir: Option<PathBuf>,
 }
 
@@ -152,6 +152,9 @@ impl Cli {
             cli.common.config_dir = work.common.config_dir.clone().or(cli.common.config_dir);
             cli.command = Command::Work(work);
         }
+        // Not clap's: it would demand the option in every usage line, and forbid an empty variable.
+        let named = || std::env::var_os("LYNCSH_CONFIG_DIR").filter(|name| !name.is_empty());
+        cli.common.config_dir = cli.common.config_dir.or_else(|| named().map(PathBuf::from));
         cli
     }
 }

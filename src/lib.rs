@@ -16,6 +16,7 @@ pub mod folders;
 pub mod keys;
 pub mod line;
 pub mod net;
+pub mod output;
 pub mod platform;
 pub mod profile;
 pub mod psrp;

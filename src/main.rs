@@ -18,10 +18,14 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(commands::run(cli)).unwrap_or_else(|report| {
+    let mut code = runtime.block_on(commands::run(cli)).unwrap_or_else(|report| {
         eprintln!("{report:?}");
         commands::exit_code(&report)
     });
+    if let Some(error) = lyncsh::output::lost() {
+        eprintln!("lyncsh: standard output can't be written: {error}");
+        code = ExitCode::FAILURE;
+    }
     // A thread that waits for a key or for a keyring must not hold up the end.
     runtime.shutdown_background();
     code

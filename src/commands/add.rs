@@ -91,7 +91,15 @@ pub async fn run(folders: &Folders, add: &Add, taken: &[&str]) -> miette::Result
     let Add { kind, user, domain, uri, discovery, configuration, authentication, .. } = add;
     let written = Written { kind, user, domain, uri, discovery, configuration, authentication, credential };
     let text = toml::to_string(&written).into_diagnostic()?;
-    let profile = profile::parse(&add.name, &path, &text)?;
+    let profile = profile::parse(&add.name, &path, &text).map_err(|error| {
+        // No file has these lines.
+        let wrong: Vec<&str> = error.mistakes.iter().map(|mistake| mistake.message.as_str()).collect();
+        miette::miette!(
+            help = "`lyncsh add --help` lists what can be given; nothing was written",
+            "this makes no profile: {}",
+            wrong.join("; ")
+        )
+    })?;
     // A code in a browser needs no password here.
     let needs = profile.service.is_none_or(|service| service.sign_in != SignIn::DeviceCode);
     if needs && profile.credential == CredentialSource::Keyring {
@@ -109,7 +117,15 @@ pub async fn run(folders: &Folders, add: &Add, taken: &[&str]) -> miette::Result
                 password => password?,
             },
         };
-        credential::store(&add.name, password).await?;
+        credential::store(&add.name, password).await.map_err(|error| match error {
+            CredentialError::Keyring { reason } => miette::miette!(
+                help = "on Linux a Secret Service (gnome-keyring, KWallet, KeePassXC) must run in this D-Bus session and \
+                        be unlocked. Without one: name a command with --credential-command, or have the password asked for \
+                        each time with --prompt",
+                "the password can't be stored, because the keyring can't be used: {reason}"
+            ),
+            error => error.into(),
+        })?;
     }
     let folder = folders.profiles();
     std::fs::create_dir_all(&folder)
@@ -120,7 +136,7 @@ pub async fn run(folders: &Folders, add: &Add, taken: &[&str]) -> miette::Result
         })
         .into_diagnostic()
         .wrap_err_with(|| format!("the profile can't be written to {}", path.display()))?;
-    println!(
+    crate::outln!(
         "The profile '{0}' is written to {1}.\nOpen its shell with: lyncsh {0}",
         add.name,
         path.display()

@@ -54,7 +54,7 @@ pub async fn run(context: &Context, name: &str, wanted: Wanted) -> miette::Resul
     match result {
         Ok(code) => Ok(code),
         Err(error) if matches!(wanted, Wanted::Facts | Wanted::Own) => {
-            println!("{}", ascii(&json!({ "error": line(&error) })));
+            crate::outln!("{}", ascii(&json!({ "error": line(&error) })));
             Ok(ExitCode::FAILURE)
         }
         Err(error) => {

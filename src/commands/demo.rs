@@ -67,7 +67,7 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
         .wrap_err("the demo's profile can't be written")?;
     let profile = profile::load(&folders, "demo")?;
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
-        println!(
+        crate::outln!(
             "An endpoint as Lync Online's was runs on this machine for as long as this\n\
              shell, with the tenant {DOMAIN}.\n\
              Try:  Get-CsTenant\n      \

@@ -40,7 +40,7 @@ pub fn run(folders: &Folders, name: &str) -> miette::Result<()> {
     let drafted = |what: &str| format!("{} can't be {what}", draft.display());
     // A draft that was given up, or that outlived a crash, is gone on with.
     if draft.exists() {
-        println!("There is a draft of '{name}' that was not finished: going on with it.");
+        crate::outln!("There is a draft of '{name}' that was not finished: going on with it.");
     } else {
         write(&draft, &text).into_diagnostic().wrap_err_with(|| drafted("written"))?;
     }
@@ -50,7 +50,7 @@ pub fn run(folders: &Folders, name: &str) -> miette::Result<()> {
         match profile::read(name, &path, &edited) {
             Ok(_) if edited == text => {
                 std::fs::remove_file(&draft).into_diagnostic().wrap_err_with(|| drafted("removed"))?;
-                println!("Nothing was changed.");
+                crate::outln!("Nothing was changed.");
                 return Ok(());
             }
             Ok(_) => break,
@@ -66,9 +66,9 @@ pub fn run(folders: &Folders, name: &str) -> miette::Result<()> {
     std::fs::rename(&draft, &path)
         .into_diagnostic()
         .wrap_err_with(|| format!("{} can't be replaced", path.display()))?;
-    println!("'{name}' is changed.");
+    crate::outln!("'{name}' is changed.");
     if Place::of(folders, name).holder().is_some() {
-        println!("Its agent runs with what was there before: `lyncsh stop {name}` ends it.");
+        crate::outln!("Its agent runs with what was there before: `lyncsh stop {name}` ends it.");
     }
     Ok(())
 }

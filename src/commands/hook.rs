@@ -50,7 +50,7 @@ pub fn run(context: &Context, action: &Action) -> miette::Result<()> {
         Action::Install { of, yes } => install(context, of, *yes),
         Action::Remove => remove(),
         Action::Print(of) => {
-            println!("{}", block::render(&lines(context, of)?.text, Newline::Lf));
+            crate::outln!("{}", block::render(&lines(context, of)?.text, Newline::Lf));
             Ok(())
         }
     }
@@ -76,7 +76,14 @@ fn lines(context: &Context, of: &Of) -> miette::Result<Lines> {
     let mut scripts = Vec::new();
     let mut found = Vec::new();
     for name in &names {
-        found.extend(profile::connections(folders, name)?.profiles);
+        match profile::connections(folders, name) {
+            Ok(connections) => found.extend(connections.profiles),
+            // One that nobody has named here leaves the others.
+            Err(error) if of.names.is_empty() => {
+                eprintln!("'{name}' is left out: {error}; `lyncsh show {name}` says where");
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     for profile in found {
         // One profile can be among the connections of another.
@@ -116,19 +123,19 @@ fn install(context: &Context, of: &Of, yes: bool) -> miette::Result<()> {
         if change.changes() {
             changes.push(change);
         } else {
-            println!("{} has the hook already.", change.file().display());
+            crate::outln!("{} has the hook already.", change.file().display());
         }
     }
     if !changes.is_empty() {
         show(&changes);
         if !yes && !agreed("Write them (y/N)? ", "the hook may be written")? {
-            println!("Nothing is written.");
+            crate::outln!("Nothing is written.");
             return Ok(());
         }
         for change in changes {
             let file = change.file().to_owned();
             change.write()?;
-            println!("{} is written.", file.display());
+            crate::outln!("{} is written.", file.display());
         }
     }
     first_connections(context, &lines.profiles, &found, of.eager)
@@ -159,7 +166,7 @@ fn show(changes: &[Change]) {
             Before::Block => "gets these lines in place of the hook that is there",
         };
         let block: String = change.block().lines().map(|line| format!("    {line}\n")).collect();
-        println!("{} {how}:\n\n{block}", change.file().display());
+        crate::outln!("{} {how}:\n\n{block}", change.file().display());
     }
 }
 
@@ -169,12 +176,12 @@ fn remove() -> miette::Result<()> {
         if let Some(removal) = startup::remove(&place.path)? {
             let file = removal.file().to_owned();
             removal.write()?;
-            println!("The hook is removed from {}.", file.display());
+            crate::outln!("The hook is removed from {}.", file.display());
             any = true;
         }
     }
     if !any {
-        println!("No startup script has the hook.");
+        crate::outln!("No startup script has the hook.");
     }
     Ok(())
 }
@@ -193,7 +200,7 @@ fn first_connections(
         let name = &profile.name;
         if profile.service.is_some() {
             if !eager {
-                println!(
+                crate::outln!(
                     "'{name}' signs in when its module is imported: with --eager, `lyncsh {name}`, or `lyncsh attach {name} | Invoke-Expression`."
                 );
             }
@@ -201,7 +208,7 @@ fn first_connections(
         }
         if !profile.import.cache {
             if !eager {
-                println!(
+                crate::outln!(
                     "'{name}' keeps no cmdlets' names ({}): they are not known before it is imported, with --eager or `lyncsh {name}`.",
                     profile.import.why_uncached()
                 );
@@ -209,12 +216,12 @@ fn first_connections(
             continue;
         }
         let Some(shell) = found.first() else {
-            println!(
+            crate::outln!(
                 "No PowerShell is on PATH: the cmdlets of '{name}' are there once `lyncsh {name}` has opened one."
             );
             continue;
         };
-        println!("Connecting to '{name}' for the first time, for the names of its cmdlets.");
+        crate::outln!("Connecting to '{name}' for the first time, for the names of its cmdlets.");
         if !import(context, shell, &Module::prepare(folders, &context.program, profile)?)? {
             failed.push(name.as_str());
             continue;
@@ -222,7 +229,7 @@ fn first_connections(
         // The manifest takes the names.
         Module::prepare(folders, &context.program, profile)?;
         if knows_names(folders, profile) {
-            println!("The cmdlets of '{name}' are there in every PowerShell from now on.");
+            crate::outln!("The cmdlets of '{name}' are there in every PowerShell from now on.");
         } else {
             failed.push(name.as_str());
         }

@@ -9,24 +9,24 @@ use crate::profile;
 pub fn run(folders: &Folders, json: bool) -> miette::Result<()> {
     let names = profile::names(folders);
     if json {
-        println!("{}", serde_json::to_string(&names).into_diagnostic()?);
+        crate::outln!("{}", serde_json::to_string(&names).into_diagnostic()?);
         return Ok(());
     }
     if names.is_empty() {
-        println!("There are no profiles. `lyncsh add NAME --kind KIND --user USER@DOMAIN` makes one.");
+        crate::outln!("There are no profiles. `lyncsh add NAME --kind KIND --user USER@DOMAIN` makes one.");
     }
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     for name in names {
         match profile::connections(folders, &name).map(|found| found.alone()) {
             Ok(Err(several)) => {
-                println!("{name:width$}  {:15}  {}", "connections", several.names().join(", "));
+                crate::outln!("{name:width$}  {:15}  {}", "connections", several.names().join(", "));
             }
             Ok(Ok(profile)) => {
                 let user = profile.user.unwrap_or_default();
                 let uri = profile.uri.map(|uri| format!("  {uri}")).unwrap_or_default();
-                println!("{name:width$}  {:15}  {user}{uri}", profile.kind.to_string());
+                crate::outln!("{name:width$}  {:15}  {user}{uri}", profile.kind.to_string());
             }
-            Err(error) => println!("{name:width$}  {error}; `lyncsh {name}` shows where"),
+            Err(error) => crate::outln!("{name:width$}  {error}; `lyncsh {name}` shows where"),
         }
     }
     Ok(())

@@ -71,7 +71,9 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Show { profile, json } => done(show::run(folders, &profile.name, json.json).await),
         Command::Edit(profile) => done(edit::run(folders, &profile.name)),
         Command::Completions { shell } => {
-            Cli::completions(shell, &mut std::io::stdout());
+            let mut script = Vec::new();
+            Cli::completions(shell, &mut script);
+            crate::out!("{}", String::from_utf8_lossy(&script));
             Ok(ExitCode::SUCCESS)
         }
         Command::Remove { profile, yes } => {
@@ -112,7 +114,7 @@ fn agreed(question: &str, what: &str) -> miette::Result<bool> {
     if !std::io::stdin().is_terminal() {
         return Err(miette::miette!(help = "say --yes", "nobody is there to be asked whether {what}"));
     }
-    print!("{question}");
+    crate::out!("{question}");
     let mut answer = String::new();
     std::io::stdout()
         .flush()

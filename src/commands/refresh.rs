@@ -24,7 +24,10 @@ pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
 async fn one(context: &Context, profile: &Profile) -> miette::Result<ExitCode> {
     let name = &profile.name;
     if let Some(service) = profile.service {
-        println!("'{name}' has the cmdlets of the module {}, of which nothing is exported", service.module);
+        crate::outln!(
+            "'{name}' has the cmdlets of the module {}, of which nothing is exported",
+            service.module
+        );
         return Ok(ExitCode::SUCCESS);
     }
     let exports = Exports::of(&context.folders, name);
@@ -32,7 +35,7 @@ async fn one(context: &Context, profile: &Profile) -> miette::Result<ExitCode> {
     let before = exports.newest();
     let module = Module::prepare(&context.folders, &context.program, profile)?;
     if !profile.import.cache {
-        println!(
+        crate::outln!(
             "every start imports the cmdlets of '{name}' anew: it has {}",
             profile.import.why_uncached()
         );
@@ -40,7 +43,7 @@ async fn one(context: &Context, profile: &Profile) -> miette::Result<ExitCode> {
     }
     let named = profile.shell.as_deref().filter(|shell| *shell != "console").into_iter();
     let Some(shell) = named.chain(["pwsh", "pwsh-preview"]).find_map(|one| which::which(one).ok()) else {
-        println!(
+        crate::outln!(
             "no PowerShell is found here; the next one that starts exports the cmdlets of '{name}' anew"
         );
         return Ok(ExitCode::SUCCESS);
@@ -58,6 +61,6 @@ async fn one(context: &Context, profile: &Profile) -> miette::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     let count = exports.names(None).map_or(0, |names| names.len());
-    println!("exported {count} cmdlets of '{name}'");
+    crate::outln!("exported {count} cmdlets of '{name}'");
     Ok(ExitCode::SUCCESS)
 }

@@ -26,7 +26,7 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
     };
     let question = format!("Remove the profile '{name}', its password and its shortcuts (y/N)? ");
     if !yes && !super::agreed(&question, &format!("'{name}' may go"))? {
-        println!("'{name}' is kept.");
+        crate::outln!("'{name}' is kept.");
         return Ok(());
     }
     end_session(folders, name).await?;
@@ -34,10 +34,12 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
         .into_diagnostic()
         .wrap_err_with(|| format!("{} can't be removed", path.display()))?;
     match credential::delete(name).await {
-        Ok(true) => println!("The profile '{name}' and its password are removed."),
-        Ok(false) => println!("The profile '{name}' is removed; no password was stored for it."),
+        Ok(true) => crate::outln!("The profile '{name}' and its password are removed."),
+        Ok(false) => crate::outln!("The profile '{name}' is removed; no password was stored for it."),
         Err(error) => {
-            println!("The profile '{name}' is removed. Whether a password is stored is not known: {error}")
+            crate::outln!(
+                "The profile '{name}' is removed. Whether a password is stored is not known: {error}"
+            )
         }
     }
     shortcut::discard(context, config, name)?;
@@ -51,7 +53,7 @@ async fn end_session(folders: &Folders, name: &str) -> miette::Result<()> {
     match ask::stop(folders, name).await.into_diagnostic()? {
         Stopped::NotRunning => Ok(()),
         Stopped::Removed => {
-            println!("Its session is removed.");
+            crate::outln!("Its session is removed.");
             Ok(())
         }
         Stopped::Left(reason) => Err(miette::miette!(
@@ -83,14 +85,14 @@ fn tell(folders: &Folders, name: &str) {
         if let Err(StoreError::Several { connections, .. }) = profile::load(folders, &other)
             && connections.iter().any(|one| one == name)
         {
-            println!("The profile '{other}' still has it among its connections.");
+            crate::outln!("The profile '{other}' still has it among its connections.");
         }
     }
     let script = format!("lyncsh-{name}.psm1");
     for place in startup::places().unwrap_or_default() {
         let text = std::fs::read(&place.path).unwrap_or_default();
         if String::from_utf8_lossy(&text).contains(&script) {
-            println!(
+            crate::outln!(
                 "{} still imports it: `lyncsh hook install --eager` writes the hook anew, `lyncsh hook remove` takes it away.",
                 place.path.display()
             );

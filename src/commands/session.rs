@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use miette::{Context as _, IntoDiagnostic as _};
+use miette::IntoDiagnostic as _;
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,8 @@ use crate::transport::Limits;
 
 /// How long the agent may take to remove the session when the last shell has gone.
 pub const REMOVED: Duration = Duration::from_secs(15);
+/// The exit code where the session was lost.
+const FAILED: u8 = 1;
 /// How long this process's own pool may take to close.
 const CLOSED: Duration = Duration::from_secs(2);
 
@@ -29,8 +31,8 @@ struct Held {
     name: String,
     limits: Limits,
     agent: Agent,
-    /// Why it has no session any more, as it was told already.
-    failure: Option<Failure>,
+    /// It has no session any more, and the person knows why.
+    was_told: bool,
 }
 
 /// Connects all at once, runs `shell` on the sessions, and lets go: the last one to go has a session
@@ -67,7 +69,7 @@ pub async fn run(
     for (profile, result) in connections.profiles.into_iter().zip(results) {
         let (name, limits) = (profile.name, profile.limits);
         match result {
-            Ok(agent) => held.push(Held { name, limits, agent, failure: None }),
+            Ok(agent) => held.push(Held { name, limits, agent, was_told: false }),
             Err(error) => failures.push((name, error)),
         }
     }
@@ -104,17 +106,24 @@ async fn attach(
             let (session, events) = match one.agent.session(host.clone(), one.limits).await {
                 Ok(opened) => opened,
                 Err(error) => {
-                    let failure = Failure { text: error.to_string(), advice: error.advice() };
-                    if alone && one.failure.is_some() {
-                        return Err(miette::miette!("the session is gone"));
+                    if alone && one.was_told {
+                        return Ok(FAILED);
                     }
-                    let why = why(&mut one.agent).await.unwrap_or_else(|| failure.into());
+                    let why = match why(&mut one.agent, &one.name).await {
+                        Some(why) => why.into(),
+                        None => {
+                            let failure = Failure { text: error.to_string(), advice: error.advice() };
+                            miette::Report::from(failure)
+                        }
+                    };
                     if held.len() == 1 {
-                        return Err(why).wrap_err("the shell can't attach to the session");
+                        return Err(why);
                     }
                     // The others go on without it.
                     let gone = held.remove(at);
-                    lost.push(format!("'{}' is not here any more: {why}", gone.name));
+                    if !gone.was_told {
+                        lost.push(format!("'{}' is not here any more: {why}", gone.name));
+                    }
                     continue;
                 }
             };
@@ -152,45 +161,57 @@ async fn tell(
     several: bool,
 ) -> std::convert::Infallible {
     while let Some(told) = one.agent.next().await {
-        let line = match told {
-            Told::Event(Event::Notice { text }) => text,
-            Told::Event(Event::Failed(failure)) => {
-                let text = failure.to_string();
-                one.failure = Some(failure);
-                text
-            }
-            Told::Event(Event::Removed { stopped: true, .. }) => "the session was ended".to_owned(),
-            Told::Died { left } => {
-                let text = match left {
-                    None => "the agent died; its session is removed".to_owned(),
-                    Some(left) => {
-                        format!("the agent died, and its session may still be on the server: {left}")
-                    }
-                };
-                one.failure = Some(Failure { text: text.clone(), advice: None });
-                text
-            }
-            Told::Event(_) => continue,
+        let line = match (told, several) {
+            (Told::Event(Event::Notice { text }), false) => text,
+            (Told::Event(Event::Notice { text }), true) => format!("'{}': {text}", one.name),
+            (told, _) => match end(told, &one.name) {
+                Some(failure) => {
+                    one.was_told = true;
+                    let advice = failure.advice.map(|advice| format!(" {advice}")).unwrap_or_default();
+                    let stop = if failure.text.ends_with('.') || advice.is_empty() { "" } else { "." };
+                    format!("{}{stop}{advice}", failure.text)
+                }
+                None => continue,
+            },
         };
         // A shell that does not listen is leaving.
-        let _ = telling.send(if several { format!("'{}': {line}", one.name) } else { line });
+        let _ = telling.send(line);
     }
     // The agent has gone; the shell notices by its session, and ends by itself.
     std::future::pending().await
 }
 
-/// Why there is no session any more, where the agent has said so.
-async fn why(agent: &mut Agent) -> Option<miette::Report> {
-    let failed = async {
+/// Why there is no session any more, where the agent says so.
+async fn why(agent: &mut Agent, name: &str) -> Option<Failure> {
+    let ended = async {
         while let Some(told) = agent.next().await {
-            match told {
-                Told::Event(Event::Failed(failure)) => return Some(failure.into()),
-                Told::Event(Event::Removed { .. }) => return Some(miette::miette!("the session was ended")),
-                Told::Died { .. } => return Some(miette::miette!("the agent died")),
-                Told::Event(_) => {}
+            if let Some(failure) = end(told, name) {
+                return Some(failure);
             }
         }
         None
     };
-    tokio::time::timeout(CLOSED, failed).await.ok().flatten()
+    tokio::time::timeout(CLOSED, ended).await.ok().flatten()
+}
+
+/// What the end of a session is told as.
+fn end(told: Told, name: &str) -> Option<Failure> {
+    let again = || Some(format!("`lyncsh {name}` connects again."));
+    match told {
+        Told::Event(Event::Failed(failure)) => Some(failure),
+        Told::Event(Event::Removed { stopped, .. }) => {
+            let who = if stopped { ", by `lyncsh stop`" } else { "" };
+            Some(Failure { text: format!("the session of '{name}' was ended{who}"), advice: again() })
+        }
+        Told::Died { left: None } => {
+            let text = format!("the agent of '{name}' died; its session is removed");
+            Some(Failure { text, advice: again() })
+        }
+        Told::Died { left: Some(left) } => {
+            let text =
+                format!("the agent of '{name}' died, and its session may still be on the server: {left}");
+            Some(Failure { text, advice: again() })
+        }
+        Told::Event(_) => None,
+    }
 }

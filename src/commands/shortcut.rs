@@ -94,7 +94,7 @@ fn make(shortcut: &Shortcut, options: &Options) -> miette::Result<()> {
             .wrap_err_with(|| format!("{} can't be written", file.path.display()))?;
     }
     for file in &files {
-        println!("{} opens the shell of '{}'.", file.path.display(), shortcut.name);
+        crate::outln!("{} opens the shell of '{}'.", file.path.display(), shortcut.name);
         trust(&file.path);
     }
     if let Some(path) = terminal_profile(shortcut.name) {
@@ -102,7 +102,7 @@ fn make(shortcut: &Shortcut, options: &Options) -> miette::Result<()> {
         write(&File { path: path.clone(), bytes, executable: false })
             .into_diagnostic()
             .wrap_err_with(|| format!("{} can't be written", path.display()))?;
-        println!("{} has it in Windows Terminal's list, once that starts anew.", path.display());
+        crate::outln!("{} has it in Windows Terminal's list, once that starts anew.", path.display());
     }
     if desktop == Desktop::Free && terminal::found().next().is_none() {
         eprintln!("No terminal is on PATH for it to open: install one of {}.", terminal::names());
@@ -114,7 +114,7 @@ fn remove(shortcut: &Shortcut, options: &Options) -> miette::Result<()> {
     let named = options.menu || options.autostart || options.output.is_some();
     let from = if named { folders(options)? } else { usual() };
     if !take(shortcut, from)? {
-        println!("There is no shortcut for '{}'.", shortcut.name);
+        crate::outln!("There is no shortcut for '{}'.", shortcut.name);
     }
     Ok(())
 }
@@ -140,7 +140,7 @@ fn take(shortcut: &Shortcut, from: Vec<PathBuf>) -> miette::Result<bool> {
 fn take_away(path: &Path) -> miette::Result<bool> {
     match std::fs::remove_file(path) {
         Ok(()) => {
-            println!("{} is removed.", path.display());
+            crate::outln!("{} is removed.", path.display());
             Ok(true)
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),

@@ -21,11 +21,11 @@ pub async fn run(folders: &Folders, name: &str, json: bool) -> miette::Result<()
     if json {
         let rows: serde_json::Map<String, Value> =
             rows.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        println!("{}", serde_json::to_string(&rows).into_diagnostic()?);
+        crate::outln!("{}", serde_json::to_string(&rows).into_diagnostic()?);
         return Ok(());
     }
     for (key, value) in rows {
-        println!("{key:14}  {}", text(&value));
+        crate::outln!("{key:14}  {}", text(&value));
     }
     Ok(())
 }

@@ -49,9 +49,9 @@ pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {
     });
     report.left = Journal::of(folders).orphans().into_iter().map(|kept| kept.entry.clone()).collect();
     if json {
-        println!("{}", serde_json::to_string_pretty(&report).into_diagnostic()?);
+        crate::outln!("{}", serde_json::to_string_pretty(&report).into_diagnostic()?);
     } else {
-        print!("{}", text(&report));
+        crate::out!("{}", text(&report));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -65,6 +65,16 @@ fn text(report: &Report) -> String {
     for agent in &report.agents {
         // Writing into a String does not fail.
         let _ = describe(&mut text, agent);
+    }
+    let mut accounts = Vec::new();
+    for agent in &report.agents {
+        // Several agents can have sessions of one account.
+        let place = agent.endpoint.as_ref().map(|endpoint| (endpoint.host_str(), endpoint.port()));
+        let account = (agent.user.as_deref(), place);
+        if !accounts.contains(&account) {
+            accounts.push(account);
+            let _ = describe_account(&mut text, agent);
+        }
     }
     for silent in &report.silent {
         let Silent { profile, reason } = silent;
@@ -103,11 +113,15 @@ fn describe(text: &mut String, agent: &Status) -> std::fmt::Result {
         };
         writeln!(text, "  {program}{process}, attached for {since}, {runs}")?;
     }
+    Ok(())
+}
+
+fn describe_account(text: &mut String, agent: &Status) -> std::fmt::Result {
     if let Some(used) = agent.used {
         let of = agent.allowed.map(|allowed| format!(" of {allowed}")).unwrap_or_default();
         let user = agent.user.as_deref().unwrap_or("this account");
         let sessions = if used == 1 && of.is_empty() { "session" } else { "sessions" };
-        writeln!(text, "  {used}{of} {sessions} of {user}")?;
+        writeln!(text, "{used}{of} {sessions} of {user}")?;
         writeln!(text, "{}", listed(&agent.holders))?;
     }
     Ok(())

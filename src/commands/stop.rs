@@ -14,12 +14,15 @@ pub async fn run(folders: &Folders, names: &[String], all: bool) -> miette::Resu
     let mut code = ExitCode::SUCCESS;
     for name in names {
         match ask::stop(folders, &name).await {
-            Ok(Stopped::Removed) => println!("'{name}': the session is removed"),
+            Ok(Stopped::Removed) => crate::outln!("'{name}': the session is removed"),
             Ok(Stopped::NotRunning) if all => {}
             Ok(Stopped::NotRunning) if is_own(folders, &name) => {
-                println!("'{name}': the session is a shell's own, and goes when that shell is left");
+                crate::outln!("'{name}': the session is a shell's own, and goes when that shell is left");
             }
-            Ok(Stopped::NotRunning) => println!("'{name}' has no session"),
+            Ok(Stopped::NotRunning) => match profile::connections(folders, &name) {
+                Ok(_) => crate::outln!("'{name}' has no session"),
+                Err(error) => return Err(error.into()),
+            },
             Ok(Stopped::Left(reason)) => {
                 eprintln!("'{name}': the session may still be on the server: {reason}");
                 code = ExitCode::FAILURE;

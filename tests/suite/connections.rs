@@ -174,7 +174,7 @@ async fn a_connection_that_ends_leaves_the_console_the_others() {
     terminal.press("(Get-OtCsTenant).DisplayName\r");
     terminal.sees(|text| text.contains("\nLitware"), "an answer");
     assert_eq!(two.world.run(&["stop", "other"]).0, 0);
-    terminal.sees(|text| text.contains("'other' is not here any more"), "the news");
+    terminal.sees(|text| text.contains("the session of 'other' was ended"), "the news");
     terminal.press("(Get-CsTenant).CountryAbbreviation\r");
     terminal.sees(|text| text.contains("\nUS"), "an answer of the other");
     terminal.press("exit\r");

@@ -325,3 +325,11 @@ proptest! {
         let _ = line::is_incomplete(&text);
     }
 }
+
+#[test]
+fn a_question_mark_asks_for_help_and_runs_nothing() {
+    for text in ["Set-CsUser -?", "Set-CsUser kenmyer -Enabled $true -?", "Set-CsUser -? -Confirm"] {
+        assert_eq!(planned(text).unwrap(), planned("Get-Help Set-CsUser").unwrap(), "{text}");
+    }
+    assert_ne!(planned("Set-CsUser '-?'").unwrap(), planned("Get-Help Set-CsUser").unwrap());
+}

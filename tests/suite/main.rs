@@ -18,6 +18,7 @@ mod hook;
 mod kill_matrix;
 mod line;
 mod own_session;
+mod piped;
 mod profile;
 mod psrp_pools;
 mod psrp_psrpcore;

@@ -87,3 +87,25 @@ fn a_profile_is_not_named_like_a_command_or_a_path() {
     }
     assert!(check_name("Müller & Söhne", &["status"]).is_ok());
 }
+
+#[test]
+fn a_secret_that_somebody_wrote_is_refused_and_not_shown() {
+    for key in ["password", "client_secret", "credential", "Passwort"] {
+        let text = format!("kind = \"lync-online\"\nuser = \"a@b.c\"\n{key} = \"h\u{fc}nter2\" # mine\n");
+        let error = parse("work", Path::new("work.toml"), &text).expect_err(&text);
+        let report = format!("{error:?} {:?}", miette::Report::new(error.clone()));
+        assert!(!report.contains("nter2") && report.contains(" written here"), "{report}");
+        assert_eq!(error.source_text.len(), text.len());
+    }
+}
+
+#[test]
+fn an_empty_profile_is_told_to_be_empty() {
+    let error = parse("work", Path::new("profiles/work.toml"), " \n").expect_err("it is empty");
+    assert!(
+        error.to_string().starts_with("the profile profiles/work.toml is empty: kind is missing"),
+        "{error}"
+    );
+    let report = format!("{:?}", miette::Report::new(error));
+    assert!(report.contains("lyncsh edit work"), "{report}");
+}

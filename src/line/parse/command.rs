@@ -29,7 +29,7 @@ impl Parser {
         {
             return self.script(&format!("'{name}'"));
         }
-        let mut arguments = Vec::new();
+        let (mut arguments, mut is_help) = (Vec::new(), false);
         loop {
             self.redirections(redirections)?;
             match self.peek() {
@@ -40,8 +40,17 @@ impl Parser {
                 {
                     arguments.push(self.parameter()?);
                 }
+                Some(letter) if is_dash(letter) && self.peek_at(1) == Some('?') => {
+                    self.at += 2;
+                    is_help = true;
+                }
                 Some(_) => arguments.push(Arg::Value(self.arguments()?)),
             }
+        }
+        if is_help {
+            // Whatever else is given, the command does not run.
+            let about = Arg::Value(Expr::Literal(Value::String(name)));
+            return Ok(CommandLine { name: "Get-Help".to_owned(), arguments: vec![about] });
         }
         // `foreach` is the cmdlet in a pipeline, and a statement where it stands first.
         if name.eq_ignore_ascii_case("foreach")

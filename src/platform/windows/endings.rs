@@ -72,6 +72,10 @@ async fn session_end(session: &mut watch::Receiver<Option<Ending>>) -> Ending {
     }
 }
 
+/// How often a window is tried to be made, and how long is waited between.
+const DESKTOP_TRIES: u32 = 60;
+const DESKTOP_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// Waits for the end of the session in a window that nobody sees, as the documentation of
 /// SetConsoleCtrlHandler advises: a process that has no console, or that has loaded user32, gets no
 /// event of the console for it.
@@ -84,12 +88,19 @@ fn watch_session() {
             WNDCLASSW { lpfnWndProc: Some(message), lpszClassName: class.as_ptr(), ..WNDCLASSW::default() };
         RegisterClassW(&window);
         let none = null_mut();
-        let made =
-            CreateWindowExW(0, class.as_ptr(), class.as_ptr(), 0, 0, 0, 0, 0, none, none, none, none.cast());
-        if made.is_null() {
-            // A session without a desktop: there the console's events are all there is.
-            tracing::debug!("the session's end is not watched: {}", io::Error::last_os_error());
-            return;
+        let make = || {
+            CreateWindowExW(0, class.as_ptr(), class.as_ptr(), 0, 0, 0, 0, 0, none, none, none, none.cast())
+        };
+        // The desktop may be there a little later than this process.
+        let mut tries = 0;
+        while make().is_null() {
+            tries += 1;
+            if tries == DESKTOP_TRIES {
+                // A session without a desktop: there the console's events are all there is.
+                tracing::debug!("the session's end is not watched: {}", io::Error::last_os_error());
+                return;
+            }
+            std::thread::sleep(DESKTOP_PAUSE);
         }
         let mut next = MSG::default();
         while GetMessageW(&mut next, null_mut(), 0, 0) > 0 {

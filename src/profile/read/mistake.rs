@@ -11,7 +11,7 @@ pub struct Mistake {
 
 /// A profile's text is not a profile.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the profile {path} has {}", count(.mistakes.len()))]
+#[error("the profile {path} {}", verdict(.source_text, .mistakes))]
 pub struct ProfileError {
     pub path: String,
     pub source_text: String,
@@ -19,8 +19,13 @@ pub struct ProfileError {
     pub mistakes: Vec<Mistake>,
 }
 
-fn count(mistakes: usize) -> String {
-    if mistakes == 1 { "a mistake".into() } else { format!("{mistakes} mistakes") }
+fn verdict(text: &str, mistakes: &[Mistake]) -> String {
+    match mistakes {
+        // There is no line to show it at.
+        [mistake] if text.trim().is_empty() => format!("is empty: {}", mistake.message),
+        [_] => "has a mistake".to_owned(),
+        _ => format!("has {} mistakes", mistakes.len()),
+    }
 }
 
 impl ProfileError {
@@ -33,7 +38,7 @@ impl ProfileError {
 
 impl miette::Diagnostic for ProfileError {
     fn source_code(&self) -> Option<&dyn miette::SourceCode> {
-        Some(&self.source_text)
+        (!self.source_text.trim().is_empty()).then_some(&self.source_text as &dyn miette::SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
@@ -45,6 +50,7 @@ impl miette::Diagnostic for ProfileError {
 
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
         let first = self.mistakes.first().map_or(1, |mistake| self.line(mistake));
-        Some(Box::new(format!("edit {}:{first}, or run `lyncsh edit`", self.path)))
+        let name = std::path::Path::new(&self.path).file_stem().unwrap_or_default().to_string_lossy();
+        Some(Box::new(format!("edit {}:{first}, or run `lyncsh edit {name}`", self.path)))
     }
 }

@@ -65,6 +65,12 @@ impl Reader<'_> {
             let word = key.get_ref().as_ref();
             if !known.contains(&word) {
                 let meant = nearest(word, known.iter().copied());
+                if super::is_secret(word) && !meant.is_some_and(super::is_secret) {
+                    let keyring =
+                        "the keyring has it (`lyncsh add`), or `credential` names where it comes from";
+                    self.mistake(key.span(), format!("a secret is not written here: {keyring}"));
+                    continue;
+                }
                 let end = meant.map_or_else(
                     || format!("it has {}", known.join(", ")),
                     |near| format!("did you mean {near}?"),

@@ -64,7 +64,8 @@ impl Sink {
 
 impl Executor {
     pub fn new(links: Links, terminal: Terminal) -> Self {
-        Self { links, terminal, variables: Variables::default(), interrupts: Interrupts::catch() }
+        let interrupts = Interrupts::catch(terminal.clone());
+        Self { links, terminal, variables: Variables::default(), interrupts }
     }
 
     /// [`Executor::run`] at a prompt: a Ctrl-C that the line before it no longer saw is not meant for it.

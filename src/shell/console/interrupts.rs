@@ -1,10 +1,13 @@
-//! Ctrl-C, remembered until somebody asks for it: one that comes between two waits is not lost.
+//! Ctrl-C, remembered until somebody asks for it: one that comes between two waits is not lost. The loss
+//! of the output is another.
 
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+
+use super::terminal::Terminal;
 
 /// The presses of Ctrl-C from here on, as long as it lives.
 pub struct Interrupts {
@@ -13,11 +16,15 @@ pub struct Interrupts {
 }
 
 impl Interrupts {
-    pub fn catch() -> Self {
+    pub fn catch(terminal: Terminal) -> Self {
         let pressed = Arc::new(Notify::new());
         let tell = pressed.clone();
         let watch = tokio::spawn(async move {
-            while tokio::signal::ctrl_c().await.is_ok() {
+            loop {
+                tokio::select! {
+                    pressed = tokio::signal::ctrl_c() => if pressed.is_err() { return },
+                    () = terminal.loses() => {}
+                }
                 tell.notify_one();
             }
         });

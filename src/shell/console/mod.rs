@@ -20,8 +20,9 @@ use catalogue::Catalogue;
 use editor::{Editor, Turn};
 use execute::{Ended, Executor};
 use links::{Link, Links};
+use miette::IntoDiagnostic as _;
 use news::News;
-use terminal::{Answer, Terminal, Tone};
+use terminal::{Terminal, Tone};
 
 use crate::folders::Folders;
 use crate::line::complete::What;
@@ -206,7 +207,7 @@ async fn typed(console: &Console, links: Links, executor: &mut Executor, news: &
     let completer = completer(links, tokio::runtime::Handle::current());
     if let Some(folder) = console.history.as_deref().and_then(std::path::Path::parent) {
         // Without it the history lasts as long as the console.
-        let _ = std::fs::create_dir_all(folder);
+        let _ = crate::platform::private_folder(folder);
     }
     let editor = Editor::new(&console.title, console.history.clone(), completer, news.waker());
     let editor =
@@ -240,6 +241,13 @@ async fn typed(console: &Console, links: Links, executor: &mut Executor, news: &
 /// The exit code of what Ctrl-C ended: 128 and the signal's number, as shells have it.
 const INTERRUPTED: u8 = 130;
 
+fn gone() -> miette::Report {
+    miette::miette!("the session is gone, and what is left of the input was not run")
+}
+
+/// The exit code where nobody reads the output any more: as if SIGPIPE had ended it.
+const UNREAD: u8 = 141;
+
 /// Lines from a pipe or a file: a statement may take several of them.
 async fn piped(terminal: &Terminal, executor: &mut Executor, news: &News) -> miette::Result<End> {
     let mut last = Ended::Succeeded;
@@ -250,26 +258,29 @@ async fn piped(terminal: &Terminal, executor: &mut Executor, news: &News) -> mie
             line = tokio::task::spawn_blocking(move || reader.next_piped()) => line,
             () = executor.interrupts.next() => return Ok(End::Left(INTERRUPTED)),
         };
-        let ended = match line {
-            Ok(Answer::Given(line)) => {
-                text.push_str(&line);
-                if crate::line::is_incomplete(&text) {
-                    text.push('\n');
-                    continue;
-                }
-                false
+        let line = line.into_diagnostic()??;
+        let ended = line.is_none();
+        if let Some(line) = line {
+            text.push_str(&line);
+            if crate::line::is_incomplete(&text) {
+                text.push('\n');
+                continue;
             }
-            _ => true,
-        };
+        }
         if !text.trim().is_empty() {
             last = executor.run(&std::mem::take(&mut text)).await;
         }
         text.clear();
+        match terminal.lost() {
+            None => {}
+            Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(End::Left(UNREAD)),
+            Some(error) => return Err(miette::miette!("standard output can't be written: {error}")),
+        }
         match last {
             Ended::Exit(code) => return Ok(End::Left(code)),
             Ended::Interrupted => return Ok(End::Left(INTERRUPTED)),
-            Ended::Lost => return Err(miette::miette!("the session is gone")),
-            _ if news.is_lost() => return Err(miette::miette!("the session is gone")),
+            Ended::Lost => return Err(gone()),
+            _ if news.is_lost() => return Err(gone()),
             Ended::Failed if ended => return Ok(End::Left(1)),
             Ended::Succeeded if ended => return Ok(End::Left(0)),
             Ended::Succeeded | Ended::Failed => {}

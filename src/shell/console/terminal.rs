@@ -2,10 +2,11 @@
 //! answers come from.
 
 use std::io::{BufRead, IsTerminal, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crossterm::style::{Attribute, Color, Stylize};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Notify;
 
 use super::progress::Progress;
 pub use crate::keys::Answer;
@@ -20,10 +21,35 @@ pub struct Terminal {
     /// Whether a person sits there: input and output are a terminal.
     pub interactive: bool,
     colour: bool,
-    piped: Arc<Mutex<std::io::BufReader<std::io::Stdin>>>,
+    piped: Arc<Mutex<Piped>>,
     /// Whether the last [`Terminal::write`] left the cursor behind text.
     column: Arc<Mutex<bool>>,
+    lost: Arc<Lost>,
     pub progress: Progress,
+}
+
+/// Standard input where it is not a terminal.
+struct Piped {
+    reader: std::io::BufReader<std::io::Stdin>,
+    /// Those that were read.
+    lines: usize,
+}
+
+/// Output that nobody gets any more.
+#[derive(Default)]
+struct Lost {
+    reason: OnceLock<std::io::Error>,
+    noticed: Notify,
+}
+
+/// Piped input that is no text.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Unreadable {
+    #[error("line {line} of the input is not UTF-8")]
+    #[diagnostic(help("Save it as UTF-8; what stands before that line was run."))]
+    Encoding { line: usize },
+    #[error("the input can't be read")]
+    Io(#[from] std::io::Error),
 }
 
 /// What a line is, for its colour; the colours are PowerShell's.
@@ -46,8 +72,12 @@ impl Terminal {
         Self {
             interactive,
             colour,
-            piped: Arc::new(Mutex::new(std::io::BufReader::new(std::io::stdin()))),
+            piped: Arc::new(Mutex::new(Piped {
+                reader: std::io::BufReader::new(std::io::stdin()),
+                lines: 0,
+            })),
             column: Arc::default(),
+            lost: Arc::default(),
             progress: Progress::new(interactive),
         }
     }
@@ -68,8 +98,11 @@ impl Terminal {
         let shown = if self.colour { text.into() } else { without_escapes(text) };
         self.progress.suspended(|| {
             let mut out = std::io::stdout().lock();
-            // A reader that has gone is seen by the loop that reads commands, not here.
-            let _ = out.write_all(shown.as_bytes()).and_then(|()| out.flush());
+            if let Err(error) = out.write_all(shown.as_bytes()).and_then(|()| out.flush())
+                && self.lost.reason.set(error).is_ok()
+            {
+                self.lost.noticed.notify_one();
+            }
         });
         if let Ok(mut behind) = self.column.lock()
             && let Some(last) = shown.chars().last()
@@ -104,16 +137,29 @@ impl Terminal {
         }
     }
 
-    /// The next line of piped input, without its end.
-    pub fn next_piped(&self) -> Answer<String> {
-        let mut text = String::new();
-        let read = self.piped.lock().map(|mut input| input.read_line(&mut text));
-        match read {
-            Ok(Ok(length)) if length > 0 => {
-                Answer::Given(text.trim_end_matches('\n').trim_end_matches('\r').to_owned())
-            }
-            _ => Answer::End,
+    /// Why output is lost, where it is.
+    pub fn lost(&self) -> Option<&std::io::Error> {
+        self.lost.reason.get()
+    }
+
+    /// Waits until output is lost.
+    pub async fn loses(&self) {
+        self.lost.noticed.notified().await;
+    }
+
+    /// The next line of piped input, without its end; `None` at the end of all.
+    pub fn next_piped(&self) -> Result<Option<String>, Unreadable> {
+        let Ok(mut piped) = self.piped.lock() else { return Ok(None) };
+        let mut bytes = Vec::new();
+        if piped.reader.read_until(b'\n', &mut bytes)? == 0 {
+            return Ok(None);
         }
+        piped.lines += 1;
+        let line = piped.lines;
+        let text = String::from_utf8(bytes).map_err(|_| Unreadable::Encoding { line })?;
+        // Editors on Windows begin a file with a mark.
+        let text = if line == 1 { text.trim_start_matches('\u{feff}') } else { &text };
+        Ok(Some(text.trim_end_matches('\n').trim_end_matches('\r').to_owned()))
     }
 
     /// Asks for one line, shown as it is typed, or as stars where `mask` is set.
@@ -126,9 +172,8 @@ impl Terminal {
                     .unwrap_or(Answer::End)
             } else {
                 match terminal.next_piped() {
-                    Answer::Given(text) => Answer::Given(SecretString::from(text)),
-                    Answer::Interrupted => Answer::Interrupted,
-                    Answer::End => Answer::End,
+                    Ok(Some(text)) => Answer::Given(SecretString::from(text)),
+                    Ok(None) | Err(_) => Answer::End,
                 }
             }
         })
