@@ -1,5 +1,5 @@
 # A PSSession on the agent's socket.
-if ($PSVersionTable.PSVersion.Major -ge 7) {
+if ($version.Major -ge 7) {
     # The limit is for the socket to appear; its poll is 100 ms (tried).
     $link = New-Object -TypeName System.Management.Automation.Runspaces.NamedPipeConnectionInfo -ArgumentList $answer.socket, 60000
     $runspace = [System.Management.Automation.Runspaces.RunspaceFactory]::CreateRunspace($link, $Host, $types)

@@ -84,7 +84,9 @@ if ($stale -or -not $there) {
 $bind = @{ Name = (& $escape "$kept/proxies/proxies.psm1"); ArgumentList = $session; DisableNameChecking = $true }
 if ($prefix) { $bind.Prefix = $prefix }
 Microsoft.PowerShell.Core\Import-Module @bind
+# After PowerShell's own, as Import-PSSession's: columns that are script are empty in these (FormatXmlWriter), and
+# before them they would stand for the local ones of the same types. -PrependPath was tried, this was not.
 $views = "$kept/proxies/proxies.format.ps1xml"
-if ([System.IO.File]::Exists($views)) { Microsoft.PowerShell.Utility\Update-FormatData -PrependPath (& $escape $views) -ErrorAction SilentlyContinue }
+if ([System.IO.File]::Exists($views)) { Microsoft.PowerShell.Utility\Update-FormatData -AppendPath (& $escape $views) -ErrorAction SilentlyContinue }
 $functions = @(foreach ($one in [System.IO.File]::ReadAllLines("$kept/names")) { & $prefixed $one })
 $aliases = @(foreach ($one in [System.IO.File]::ReadAllLines("$kept/aliases")) { & $prefixed $one })

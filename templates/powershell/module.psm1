@@ -36,6 +36,11 @@ if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
 $own = {{ (attach != "true")|ps }}
 $guard = $null
 {% if attach == "true" %}
+# Before the program is asked, which would make a session for nothing.
+$version = $PSVersionTable.PSVersion
+if ($version.Major -eq 6 -or ($version.Major -eq 7 -and $version.Minor -lt 4)) {
+    throw "lyncsh: this is PowerShell $version, and 7.4 is the oldest that can attach to a session; install a newer one (https://aka.ms/powershell), or set shell = 'console' in the profile '$name'"
+}
 # The program's answer: one line of JSON in ASCII, because on Windows the encoding is anybody's guess.
 $answer = $null
 $line = & $program @arguments --json | Microsoft.PowerShell.Utility\Select-Object -Last 1

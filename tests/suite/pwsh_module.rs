@@ -107,7 +107,7 @@ fn a_session_of_the_shell_s_own_is_made_as_documented_and_falls_back_in_windows_
     let shared = script("");
     let fallback = shared.find("New-PSSession -ConnectionUri").expect("5.1 may have to");
     assert!(shared.find("makes a session of its own").unwrap() < fallback, "said in one line, before");
-    assert!(shared[..fallback].contains("$PSVersionTable.PSVersion.Major -ge 7"), "7 attaches");
+    assert!(shared[..fallback].contains("if ($version.Major -ge 7)"), "7 attaches");
     let own = script("attach = false");
     assert!(own.contains("-Authentication $given.authentication -AllowRedirection"), "{own}");
     assert!(

@@ -30,7 +30,7 @@ const OF_5_1: [(&str, &str); 33] = [
     ("set-item", "path value"),
     ("set-strictmode", "off"),
     ("set-variable", "name value scope"),
-    ("update-formatdata", "prependpath erroraction"),
+    ("update-formatdata", "appendpath erroraction"),
     ("where-object", ""),
     ("write-error", "errorrecord"),
     ("write-verbose", "message"),
