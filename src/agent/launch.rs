@@ -124,7 +124,8 @@ impl Launch {
         Err(self.silent())
     }
 
-    fn silent(&self) -> LaunchError {
+    /// The error of an agent that says nothing.
+    pub fn silent(&self) -> LaunchError {
         LaunchError::Silent { profile: self.access.profile.name.clone() }
     }
 
