@@ -17,7 +17,7 @@ use crate::commands::{hook, shortcut};
     version,
     max_term_width = 100,
     arg_required_else_help = true,
-    override_usage = "lyncsh [OPTIONS] PROFILE [-- ARGUMENTS]\n       lyncsh [OPTIONS] COMMAND"
+    override_usage = "lyncsh [OPTIONS] PROFILE [--shell SHELL] [-- ARGUMENTS]\n       lyncsh [OPTIONS] COMMAND"
 )]
 pub struct Cli {
     #[command(flatten)]

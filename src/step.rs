@@ -15,6 +15,10 @@ pub enum Step {
     TargetUri {
         uri: String,
     },
+    /// Where the password is taken from.
+    FetchingPassword {
+        from: String,
+    },
     RequestingToken,
     TokenReceived,
     InitializingSession,

@@ -121,6 +121,10 @@ impl Access {
         let profile = self.profile.clone();
         let user = profile.user.clone().ok_or(ConnectError::NoUser)?;
         let trust = trust(&profile).await?;
+        if self.secret.is_none() {
+            let from = credential::source(&profile);
+            let _ = report.send(Step::FetchingPassword { from });
+        }
         let password = self.fetch().await?;
         let authentication = match profile.authentication {
             Authentication::Token => {

@@ -16,6 +16,7 @@ use crate::agent::launch::{Agent, Launch, LaunchError, Told};
 use crate::folders::Folders;
 use crate::platform::{Ending, Endings};
 use crate::profile::Profile;
+use crate::shell::foot;
 use crate::step::Step;
 
 /// How long a person who gives up waits until the session's removal is confirmed. The agent goes on
@@ -126,7 +127,7 @@ async fn one_at_a_time<T>(asking: impl Future<Output = T>) -> T {
     let _ = drawing().clear();
     drawing().set_draw_target(ProgressDrawTarget::hidden());
     let answer = asking.await;
-    drawing().set_draw_target(ProgressDrawTarget::stderr());
+    drawing().set_draw_target(foot::target());
     answer
 }
 
@@ -310,6 +311,7 @@ impl Drawn {
             Step::AdminDomain { domain } => format!("Domain to admin: {domain}"),
             Step::DiscoveringEndpoint => "Discovering PowerShell endpoint URI".to_owned(),
             Step::TargetUri { uri } => format!("Endpoint: {uri}"),
+            Step::FetchingPassword { from } => format!("Waiting for {from}"),
             Step::RequestingToken => "Requesting authentication token".to_owned(),
             Step::TokenReceived => "Authentication token received".to_owned(),
             Step::InitializingSession => "Initializing remote session".to_owned(),
@@ -334,7 +336,8 @@ impl Drawn {
 
 /// The lines of all connections that are being made.
 fn drawing() -> &'static MultiProgress {
-    static DRAWING: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+    static DRAWING: LazyLock<MultiProgress> =
+        LazyLock::new(|| MultiProgress::with_draw_target(foot::target()));
     &DRAWING
 }
 
@@ -352,6 +355,8 @@ fn verbose(step: &Step) -> Vec<String> {
         Step::AdminDomain { domain } => vec![said(&format!("AdminDomain = '{domain}'"))],
         Step::DiscoveringEndpoint => vec![said("Discovering PowerShell endpoint URI")],
         Step::TargetUri { uri } => vec![said(&format!("TargetUri = '{uri}'"))],
+        // It asked for the credential before it began.
+        Step::FetchingPassword { .. } => Vec::new(),
         Step::RequestingToken => vec![said("Requesting authentication token")],
         Step::TokenReceived => vec![said("Success")],
         Step::InitializingSession => vec![said("Initializing remote session")],

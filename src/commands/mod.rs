@@ -100,9 +100,22 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         // Parsed already: `Cli::read`.
         Command::Shell(_) => Ok(ExitCode::FAILURE),
         Command::Work(work) => {
-            let connections = profile::connections(folders, &work.name)?;
+            let connections =
+                profile::connections(folders, &work.name).map_err(|error| meant(&work.name, error))?;
             shell::run(&context, connections, None, work.shell.as_deref(), &work.arguments).await
         }
+    }
+}
+
+/// A word that is no profile's name may have been meant for a command.
+fn meant(word: &str, error: StoreError) -> miette::Report {
+    let taken = cli::taken();
+    match profile::nearest(word, taken.iter().map(String::as_str)) {
+        Some(command) if matches!(error, StoreError::Missing { .. }) => miette::miette!(
+            help = format!("did you mean `lyncsh {command}`?"),
+            "there is no profile '{word}', and no command of that name"
+        ),
+        _ => error.into(),
     }
 }
 

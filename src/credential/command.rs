@@ -1,5 +1,6 @@
 //! A password from a command's first line of output.
 
+use std::io::IsTerminal as _;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -12,8 +13,11 @@ use crate::platform::Family;
 
 /// A password manager may ask the person for a fingerprint or a PIN.
 const WAIT: Duration = Duration::from_secs(60);
+/// How much of what a command complains about is shown, in characters.
+const MOST: usize = 300;
 
-/// Runs `command` with the platform's shell. Its standard error goes to the person.
+/// Runs `command` with the platform's shell. Its standard error goes to the person: at once where there
+/// is a terminal, else the last of it with the error.
 pub async fn run(profile: &str, command: &str) -> Result<SecretString, CredentialError> {
     let failed = |reason: String| CredentialError::Command {
         profile: profile.to_owned(),
@@ -21,7 +25,9 @@ pub async fn run(profile: &str, command: &str) -> Result<SecretString, Credentia
         reason,
     };
     let mut shell = platform_shell(command);
-    shell.stdin(Stdio::inherit()).stdout(Stdio::piped());
+    let seen = std::io::stderr().is_terminal();
+    let errors = if seen { Stdio::inherit() } else { Stdio::piped() };
+    shell.stdin(Stdio::inherit()).stdout(Stdio::piped()).stderr(errors);
     let (child, family) =
         Family::spawn(shell).map_err(|error| failed(format!("can't be started: {error}")))?;
     let output = match tokio::time::timeout(WAIT, child.wait_with_output()).await {
@@ -32,7 +38,10 @@ pub async fn run(profile: &str, command: &str) -> Result<SecretString, Credentia
     family.ended();
     let said = Zeroizing::new(output.stdout);
     if !output.status.success() {
-        return Err(failed(format!("failed: {}", output.status)));
+        let words = String::from_utf8_lossy(&output.stderr);
+        let last = words.lines().rfind(|line| !line.trim().is_empty());
+        let last = last.map(|line| format!(": {}", line.chars().take(MOST).collect::<String>()));
+        return Err(failed(format!("failed ({}){}", output.status, last.unwrap_or_default())));
     }
     let text =
         std::str::from_utf8(&said).map_err(|_| failed("printed something that is not UTF-8".into()))?;

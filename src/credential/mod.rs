@@ -49,6 +49,15 @@ pub async fn fetch(profile: &Profile) -> Result<SecretString, CredentialError> {
     }
 }
 
+/// Where [`fetch`] takes the secret from, as it is told to the person.
+pub fn source(profile: &Profile) -> String {
+    match &profile.credential {
+        CredentialSource::Keyring => "the keyring".to_owned(),
+        CredentialSource::Command(_) => "the password command".to_owned(),
+        CredentialSource::Prompt => "the password".to_owned(),
+    }
+}
+
 /// Whether [`fetch`] needs a terminal, so that a process without one must be handed the secret.
 pub fn needs_terminal(profile: &Profile) -> bool {
     profile.credential == CredentialSource::Prompt

@@ -15,7 +15,7 @@ pub use connections::{Connections, connections};
 pub use import::{Attach, Import};
 pub use kind::Kind;
 pub use limits::Limits;
-pub use read::{Mistake, ProfileError, Read, parse, read};
+pub use read::{Mistake, ProfileError, Read, nearest, parse, read};
 pub use service::Service;
 pub use store::{StoreError, check_name, load, names};
 use url::Url;

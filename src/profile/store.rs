@@ -84,13 +84,21 @@ pub(super) fn read(folders: &Folders, name: &str) -> Result<(PathBuf, String, Re
     Ok((path, text, read))
 }
 
+/// How many profiles an error lists.
+const LISTED: usize = 10;
+
 fn missing(folders: &Folders, name: &str) -> StoreError {
     let known = names(folders);
     let add = format!("`lyncsh add {name} --kind KIND --user USER@DOMAIN` makes it");
     let advice = match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean '{near}'? Otherwise {add}"),
         None if known.is_empty() => format!("{add}; `lyncsh demo` needs none"),
-        None => format!("there are {}; {add}", known.join(", ")),
+        None => {
+            let more = known.len().saturating_sub(LISTED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let some: Vec<&str> = known.iter().take(LISTED).map(String::as_str).collect();
+            format!("the profiles are {}{more}; {add}", some.join(", "))
+        }
     };
     StoreError::Missing { name: name.to_owned(), advice }
 }

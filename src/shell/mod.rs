@@ -1,6 +1,7 @@
 //! What the person types into.
 
 pub mod console;
+pub mod foot;
 pub mod module;
 pub mod pwsh;
 
