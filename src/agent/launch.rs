@@ -59,9 +59,9 @@ pub enum LaunchError {
     Lock(#[from] LockError),
     #[error("the agent can't be started: {0}")]
     Start(io::Error),
-    #[error("the agent does not answer")]
-    #[diagnostic(help("`lyncsh stop` with the profile's name ends it, and removes its session"))]
-    Silent,
+    #[error("the agent of '{profile}' does not answer")]
+    #[diagnostic(help("`lyncsh stop {profile}` ends it, and removes its session"))]
+    Silent { profile: String },
     #[error(transparent)]
     #[diagnostic(transparent)]
     Failed(#[from] Failure),
@@ -121,7 +121,12 @@ impl Launch {
                 return Ok(agent);
             }
         }
-        Err(LaunchError::Silent)
+        Err(self.silent())
+    }
+
+    /// The error of an agent that says nothing.
+    pub fn silent(&self) -> LaunchError {
+        LaunchError::Silent { profile: self.access.profile.name.clone() }
     }
 
     /// Watches an agent that is there. `None`: there is none, or it is about to end.
@@ -136,7 +141,7 @@ impl Launch {
         let first = match first {
             Ok(Ok(Some(first))) => first,
             Ok(_) => return Ok(None),
-            Err(_) => return Err(LaunchError::Silent),
+            Err(_) => return Err(self.silent()),
         };
         let (requests, asked) = mpsc::channel(4);
         let (telling, events) = mpsc::unbounded_channel();
@@ -186,7 +191,7 @@ impl Launch {
         let mut line = String::new();
         let mut output = BufReader::new(output);
         match tokio::time::timeout(LISTENS, output.read_line(&mut line)).await {
-            Err(_) => Err(LaunchError::Silent),
+            Err(_) => Err(self.silent()),
             Ok(Err(error)) => Err(LaunchError::Start(error)),
             Ok(Ok(0)) => Err(LaunchError::Start(io::Error::other("it ended at once"))),
             Ok(Ok(_)) => {

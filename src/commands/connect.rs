@@ -115,7 +115,7 @@ pub async fn connect_until(
             return Ok(agent);
         }
     }
-    Err(LaunchError::Silent.into())
+    Err(launch.silent().into())
 }
 
 /// Several connections may be made at once: one of them asks the person at a time.

@@ -399,6 +399,13 @@ fn an_agent_that_does_not_answer_is_killed_by_stop_and_its_session_removed() {
     world.attach();
     let agent = rustix::process::Pid::from_raw(i32::try_from(world.agent().unwrap()).unwrap()).unwrap();
     rustix::process::kill_process(agent, Signal::STOP).unwrap();
+    let (code, out, _) = world.run(&["status"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("work: the agent does not answer"), "{out}");
+    assert!(out.contains("`lyncsh stop work` ends it"), "{out}");
+    let (code, out, err) = world.run(&["attach", "work", "--socket"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("does not answer") && err.contains("lyncsh stop work"), "{err}");
     let (code, _, err) = world.run(&["stop", "work"]);
     assert_eq!(code, 0, "{err}");
     assert!(err.contains("did not answer and was killed"), "{err}");

@@ -3,6 +3,7 @@
 #![cfg(unix)]
 
 mod access;
+mod agent_bounds;
 mod agent_mux;
 mod agent_process;
 mod agent_reconnect;

@@ -1,0 +1,79 @@
+//! What an agent's process is held to: its memory, its stay without anybody, its end.
+
+use std::time::{Duration, Instant};
+
+use lyncsh::psrp::client::PipelineEvent;
+use lyncsh::psrp::clixml::Value;
+use lyncsh::psrp::pipeline::{Argument, Command, Pipeline};
+use lyncsh::simulator::Options;
+
+use crate::agent_simulator::{empty, online, run};
+use crate::agent_world::{PATIENCE, World, open, output};
+
+/// How much an agent may grow because of a shell that does not read: what it holds for one shell, as
+/// text and as what it was read from, and what is on its way.
+const GROWTH: u64 = 48 * 1024;
+
+/// What a process has in memory, in KiB.
+fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shell_that_does_not_read_costs_neither_the_agent_its_memory_nor_the_others_their_turn() {
+    let options = Options { fixtures: true, ..Options::default() };
+    let (world, server) = online(options, "max_runspaces = 2").await;
+    let (code, socket, err) = run(&world, &["attach", "work", "--socket"]).await;
+    assert_eq!(code, 0, "{err}");
+    let (slow, quick) = (open(socket.trim().as_ref()).await, open(socket.trim().as_ref()).await);
+    let agent = world.agent().unwrap();
+    let before = resident(agent);
+    let count = Argument { name: Some("Count".to_owned()), value: Some(Value::I32(100_000_000)) };
+    let endless = Command { arguments: vec![count], ..Command::new("Get-CsBig") };
+    let mut unread = slow.invoke(&Pipeline::new(vec![endless])).await.unwrap();
+    assert!(matches!(unread.next().await, Some(Ok(PipelineEvent::Output(_)))));
+    let start = Instant::now();
+    let mut most = 0;
+    while start.elapsed() < Duration::from_secs(4) {
+        let running = quick.invoke(&Pipeline::new(vec![Command::new("Get-CsTenant")])).await.unwrap();
+        let events = tokio::time::timeout(PATIENCE, output(running)).await.expect("its turn");
+        assert!(events.iter().any(|event| matches!(event, PipelineEvent::Output(_))), "{events:?}");
+        most = most.max(resident(agent));
+    }
+    assert!(most < before + GROWTH, "{before} KiB before, {most} KiB at most");
+    unread.stop().await.unwrap();
+    for shell in [slow, quick] {
+        shell.close().await.unwrap();
+    }
+    empty(&server).await;
+}
+
+#[test]
+fn an_agent_that_nobody_attaches_to_goes_after_half_a_minute() {
+    let world = World::start();
+    let start = Instant::now();
+    world.attach();
+    while world.shells() > 0 {
+        assert!(start.elapsed() < Duration::from_secs(45), "it stays");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(start.elapsed() >= Duration::from_secs(30), "{:?}", start.elapsed());
+    world.wait_agent_gone();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_kept_for_a_while_goes_after_it() {
+    let world = World::with("keep = \"2s\"");
+    let shell = open(world.attach().as_ref()).await;
+    shell.close().await.unwrap();
+    drop(shell);
+    let start = Instant::now();
+    while world.shells() > 0 {
+        assert!(start.elapsed() < PATIENCE, "it stays");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
+    world.wait_agent_gone();
+}
