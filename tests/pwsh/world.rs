@@ -75,9 +75,11 @@ impl World {
 
     pub fn profile(&self, name: &str, more: &str) {
         std::fs::create_dir_all(self.folders.profiles()).unwrap();
+        // Windows' `echo` would print the quotes.
+        let quote = if cfg!(windows) { "" } else { "'" };
         let text = format!(
             "kind = \"lync-online\"\nuser = \"{USER}\"\ndiscovery = \"{}\"\n\
-             credential = {{ command = \"echo '{PASSWORD}'\" }}\nshell = '{}'\n{more}\n",
+             credential = {{ command = \"echo {quote}{PASSWORD}{quote}\" }}\nshell = '{}'\n{more}\n",
             self.server.discovery,
             self.pwsh.display()
         );
