@@ -15,6 +15,7 @@ pub mod session;
 pub mod shell;
 pub mod shortcut;
 pub mod show;
+pub mod slots;
 pub mod status;
 pub mod stop;
 
@@ -141,5 +142,23 @@ pub fn exit_code(report: &miette::Report) -> ExitCode {
     match report.downcast_ref::<StoreError>() {
         Some(_) => ExitCode::from(USAGE),
         None => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_nearly_a_command_is_taken_for_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let folders = Folders::find(Some(temp.path())).unwrap();
+        let help = |word: &str| {
+            let error = profile::connections(&folders, word).unwrap_err();
+            meant(word, error).help().unwrap().to_string()
+        };
+        assert_eq!(help("statsu"), "did you mean `lyncsh status`?");
+        assert_eq!(help("Sotp"), "did you mean `lyncsh stop`?");
+        assert!(help("contoso").starts_with("`lyncsh add contoso"));
     }
 }

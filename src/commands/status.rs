@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use miette::IntoDiagnostic as _;
 use serde::Serialize;
 
-use super::connect::{listed, rounded};
+use super::connect::rounded;
+use super::slots::listed;
 use crate::agent::ask;
 use crate::agent::control::Status;
 use crate::agent::journal::{Entry, Journal};

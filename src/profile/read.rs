@@ -1,6 +1,7 @@
 //! From a profile's text to a [`Profile`], or to every mistake in it with its place.
 
 mod mistake;
+mod secret;
 mod service;
 mod several;
 mod value;
@@ -97,38 +98,8 @@ pub fn read(name: &str, path: &Path, text: &str) -> Result<Read, ProfileError> {
 
 fn failed(path: &Path, text: &str, mut mistakes: Vec<Mistake>) -> ProfileError {
     mistakes.sort_by_key(|mistake| mistake.span.start);
-    let source_text = veiled(text, &mistakes);
+    let source_text = secret::veiled(text, &mistakes);
     ProfileError { path: path.display().to_string(), source_text, mistakes }
-}
-
-/// The words of keys that somebody would write a secret to, which has no place in a profile.
-const SECRETS: [&str; 7] = ["password", "passwort", "passwd", "pwd", "secret", "token", "credential"];
-
-fn is_secret(key: &str) -> bool {
-    SECRETS.iter().any(|word| key.to_lowercase().contains(word))
-}
-
-/// The text as it may be shown: what stands wrongly where a secret would be is covered, at its length.
-fn veiled(text: &str, mistakes: &[Mistake]) -> String {
-    let mut at = 0;
-    let lines = text.split_inclusive('\n').map(|line| {
-        let range = at..at + line.len();
-        at = range.end;
-        let Some((key, value)) = line.split_once('=') else { return line.to_owned() };
-        let is_wrong = mistakes.iter().any(|mistake| range.contains(&mistake.span.start));
-        if !is_wrong || !is_secret(key) {
-            return line.to_owned();
-        }
-        let veil = |one: char| {
-            if one.is_ascii_graphic() || !one.is_ascii() {
-                "*".repeat(one.len_utf8())
-            } else {
-                one.to_string()
-            }
-        };
-        format!("{key}={}", value.chars().map(veil).collect::<String>())
-    });
-    lines.collect()
 }
 
 struct Reader<'a> {

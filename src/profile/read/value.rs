@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 use url::Url;
 
+use super::secret::is_secret;
 use super::{Mistake, Reader, nearest};
 
 impl Reader<'_> {
@@ -65,7 +66,7 @@ impl Reader<'_> {
             let word = key.get_ref().as_ref();
             if !known.contains(&word) {
                 let meant = nearest(word, known.iter().copied());
-                if super::is_secret(word) && !meant.is_some_and(super::is_secret) {
+                if is_secret(word) && !meant.is_some_and(is_secret) {
                     let keyring =
                         "the keyring has it (`lyncsh add`), or `credential` names where it comes from";
                     self.mistake(key.span(), format!("a secret is not written here: {keyring}"));

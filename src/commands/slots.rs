@@ -1,0 +1,127 @@
+//! Who holds the slots of an endpoint, and which of them a person gives up.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+use super::connect::rounded;
+use crate::agent::ask;
+use crate::agent::control::{Failure, Holder};
+use crate::folders::Folders;
+
+/// Lists who holds the slots, and asks the person which of them may go. Without a terminal the list is
+/// the error.
+pub async fn choose(
+    folders: &Folders,
+    failure: &Failure,
+    holders: &[Holder],
+) -> Result<Vec<Holder>, Failure> {
+    let mut list = listed(holders);
+    let mut ours: Vec<&str> = holders.iter().filter_map(|holder| holder.ours.as_deref()).collect();
+    ours.dedup();
+    for profile in &ours {
+        let status = ask::status(folders, profile).await.ok().flatten();
+        match status.map_or(0, |status| status.shells.len()) {
+            0 => {}
+            1 => list.push_str(&format!("\nA shell is attached to '{profile}', and would lose its session.")),
+            more => list.push_str(&format!(
+                "\n{more} shells are attached to '{profile}', and would lose their session."
+            )),
+        }
+    }
+    let advice =
+        ours.first().map(|profile| format!("`lyncsh stop {profile}` frees the slot of '{profile}'."));
+    let advice = [failure.advice.clone(), advice].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let advice = Some(advice).filter(|advice| !advice.is_empty());
+    if holders.is_empty() || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        let text = match list.is_empty() {
+            true => failure.text.clone(),
+            false => format!("{}\n\nThese sessions hold the slots:\n{list}", failure.text),
+        };
+        return Err(Failure { text, advice });
+    }
+    eprintln!("{failure}\n\nThese sessions hold the slots:\n{list}");
+    loop {
+        eprint!("Remove which (a number, `all`, or nothing to give up)? ");
+        let _ = std::io::stderr().flush();
+        // A thread of its own: Ctrl-C ends the wait, and not only after an answer.
+        let (answering, answer) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            // No answer is none of the sessions.
+            let _ = std::io::stdin().lock().read_line(&mut line);
+            let _ = answering.send(line);
+        });
+        let answer = answer.await.unwrap_or_default();
+        match chosen(&answer, holders) {
+            Ok(chosen) if chosen.is_empty() => return Err(Failure { text: failure.text.clone(), advice }),
+            Ok(chosen) => return Ok(chosen),
+            Err(word) => eprintln!("There is no '{word}' among them."),
+        }
+    }
+}
+
+/// Those that an answer names, or the word in it that names none.
+fn chosen<'a>(answer: &'a str, holders: &[Holder]) -> Result<Vec<Holder>, &'a str> {
+    if answer.trim().eq_ignore_ascii_case("all") {
+        return Ok(holders.to_vec());
+    }
+    let words = answer.split(|one: char| one == ',' || one.is_whitespace()).filter(|word| !word.is_empty());
+    let found = words.map(|word| {
+        let at = word.trim_end_matches('.').parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        at.and_then(|at| holders.get(at)).cloned().ok_or(word)
+    });
+    found.collect()
+}
+
+/// One line for each session.
+pub fn listed(holders: &[Holder]) -> String {
+    let lines = holders.iter().enumerate().map(|(index, holder)| {
+        let from = holder.client.as_deref().unwrap_or("an unknown machine");
+        let age = holder.age.map(|age| format!(", open for {}", rounded(age))).unwrap_or_default();
+        let idle = holder.idle.map(|idle| format!(", idle for {}", rounded(idle))).unwrap_or_default();
+        let whose = match &holder.ours {
+            Some(profile) => format!("this machine's '{profile}'"),
+            None => holder.owner.clone().unwrap_or_else(|| "another's".to_owned()),
+        };
+        format!("  {}. {whose}, from {from}{age}{idle}", index + 1)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn the_sessions_that_hold_the_slots_are_told_apart() {
+        let holder = |ours: Option<&str>| Holder {
+            shell: Uuid::new_v4(),
+            owner: Some("kenmyer@litwareinc.com".into()),
+            client: Some("192.0.2.7".into()),
+            age: Some(Duration::from_millis(3_600_123)),
+            idle: Some(Duration::from_secs(61)),
+            ours: ours.map(str::to_owned),
+        };
+        assert_eq!(
+            listed(&[holder(Some("work")), holder(None)]),
+            "  1. this machine's 'work', from 192.0.2.7, open for 1h, idle for 1m 1s\n\
+             \x20 2. kenmyer@litwareinc.com, from 192.0.2.7, open for 1h, idle for 1m 1s"
+        );
+    }
+
+    #[test]
+    fn an_answer_names_sessions_by_number_or_all_or_none_of_them() {
+        let holder =
+            || Holder { shell: Uuid::new_v4(), owner: None, client: None, age: None, idle: None, ours: None };
+        let all = [holder(), holder(), holder()];
+        assert_eq!(chosen("ALL\n", &all), Ok(all.to_vec()));
+        assert_eq!(chosen("3., 1\n", &all), Ok(vec![all[2].clone(), all[0].clone()]));
+        assert_eq!(chosen(" \n", &all), Ok(Vec::new()));
+        for wrong in ["9", "0", "-1", "the first"] {
+            assert_eq!(chosen(wrong, &all), Err(wrong.split(' ').next().unwrap()));
+        }
+    }
+}
