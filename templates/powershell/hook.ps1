@@ -1,8 +1,8 @@
 # The cmdlets of lyncsh's profiles; `lyncsh hook remove` takes these lines away.
 {#- The manifests below this folder name the cmdlets, and PowerShell loads a module by the first call of one (tried
     in 7.6.5). That a PowerShell started by another has the folder already, and needs it no second time, was not tried. #}
-if (($env:PSModulePath -split [System.IO.Path]::PathSeparator) -notcontains {{ root }}) {
-    $env:PSModulePath += [System.IO.Path]::PathSeparator + {{ root }}
+if (($env:PSModulePath -split {{ separator }}) -notcontains {{ root }}) {
+    $env:PSModulePath += {{ separator }} + {{ root }}
 }
 {#- By the script's path, as `lyncsh NAME` does: one that is there is not imported twice. A path is a pattern. #}
 {%- for script in scripts %}
