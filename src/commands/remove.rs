@@ -10,7 +10,7 @@ use crate::agent::ask::{self, Stopped};
 use crate::credential;
 use crate::desktop::startup;
 use crate::folders::Folders;
-use crate::profile::{self, Profile, StoreError};
+use crate::profile::{self, CredentialSource, Profile, StoreError};
 use crate::shell::console::Console;
 use crate::shell::module::{self, Module};
 
@@ -36,6 +36,9 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
     match credential::delete(name).await {
         Ok(true) => crate::outln!("The profile '{name}' and its password are removed."),
         Ok(false) => crate::outln!("The profile '{name}' is removed; no password was stored for it."),
+        Err(_) if profile.as_ref().is_some_and(|profile| profile.credential != CredentialSource::Keyring) => {
+            crate::outln!("The profile '{name}' is removed; lyncsh kept no password for it.");
+        }
         Err(error) => {
             crate::outln!(
                 "The profile '{name}' is removed. Whether a password is stored is not known: {error}"

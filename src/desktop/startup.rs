@@ -230,11 +230,13 @@ impl Removal {
     pub fn write(self) -> Result<(), StartupError> {
         match self {
             Self::Lines(change) => change.write(),
-            Self::File(path) => std::fs::remove_file(&path).map_err(|source| StartupError::Io {
-                path,
-                doing: "removed",
-                source,
-            }),
+            Self::File(path) => {
+                let failed = |source| StartupError::Io { path: path.clone(), doing: "removed", source };
+                std::fs::remove_file(&path).map_err(failed)?;
+                // PowerShell's folder goes as well where nothing else is in it.
+                let _ = path.parent().map(std::fs::remove_dir);
+                Ok(())
+            }
         }
     }
 }

@@ -318,7 +318,7 @@ async fn who_waits_for_another_console_sees_for_whom_and_ctrl_c_ends_the_wait() 
     // The first time the endpoint is asked how its objects are drawn, and that waits as well.
     for _ in 0..2 {
         second.line("Get-CsTenant | Format-List DisplayName");
-        second.sees("Waiting for the session Wait-Cs of lyncsh (process");
+        second.sees("Waiting for the session: Wait-Cs of lyncsh (process");
         second.press("\x03");
         second.ends_with("[work] PS> ");
     }

@@ -163,6 +163,8 @@ fn a_script_made_for_the_block_goes_with_it_and_an_empty_one_stays() {
     startup::remove(&path).unwrap().unwrap().write().unwrap();
     assert!(!path.exists());
     assert!(startup::remove(&path).unwrap().is_none());
+    assert!(!path.parent().unwrap().exists(), "it was made for the script");
+    std::fs::create_dir(path.parent().unwrap()).unwrap();
     std::fs::write(&path, "").unwrap();
     startup::install(&path, BODY).unwrap().write().unwrap();
     startup::remove(&path).unwrap().unwrap().write().unwrap();

@@ -55,7 +55,12 @@ fn command_names(create_pipeline: &Value) -> String {
     let commands = create_pipeline.property("PowerShell").and_then(|shell| shell.property("Cmds"));
     let commands = commands.and_then(Value::items).unwrap_or_default();
     let names: Vec<String> = commands.iter().take(4).filter_map(name).collect();
-    if names.is_empty() { "a command".into() } else { names.join(" | ") }
+    // What a shell has added for the screen is no part of what the person knows.
+    let shown = match names.as_slice() {
+        [first @ .., last] if !first.is_empty() && last.eq_ignore_ascii_case("Out-Default") => first,
+        all => all,
+    };
+    if shown.is_empty() { "a command".into() } else { shown.join(" | ") }
 }
 
 /// The host data that a client sent with INIT_RUNSPACEPOOL.

@@ -48,7 +48,7 @@ pub async fn handle(terminal: &Terminal, call: &HostCall) -> Handled {
     if !terminal.interactive && asks(call.method) {
         // The endpoint words the error that it makes of this itself, so what to do is said here.
         terminal.toned(Tone::Error, NO_TERMINAL);
-        return respond(call, Err(NO_TERMINAL.into()));
+        return respond(call, Err("the host has no terminal".into()));
     }
     let answer = match call.method {
         HostMethod::ReadLine => ask_line(terminal, "").await.map(Value::String),

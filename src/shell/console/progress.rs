@@ -68,7 +68,7 @@ impl Progress {
 
 fn style(known: bool) -> ProgressStyle {
     let template =
-        if known { "{prefix} [{bar:24}] {percent}% {wide_msg}" } else { "{spinner} {prefix} {wide_msg}" };
+        if known { "{prefix} [{bar:24}] {percent}% {wide_msg}" } else { "{spinner} {prefix}: {wide_msg}" };
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")
