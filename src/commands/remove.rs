@@ -74,12 +74,9 @@ async fn end_session(folders: &Folders, name: &str) -> miette::Result<()> {
 fn forget(folders: &Folders, name: &str, profile: Option<&Profile>) -> miette::Result<()> {
     Module::discard(folders, name)?;
     module::discard_connect_script(folders, name)?;
-    if let Some(profile) = profile {
-        Console::discard(folders, profile)
-            .into_diagnostic()
-            .wrap_err("its commands' names are still kept")?;
-    }
-    Ok(())
+    Console::discard(folders, name, profile)
+        .into_diagnostic()
+        .wrap_err("its commands' names and the lines that were typed are still kept")
 }
 
 /// What still speaks of it, and is the person's own.

@@ -137,6 +137,14 @@ pub fn start_time(process: u32) -> Option<u64> {
     rest.split_whitespace().nth(19)?.parse().ok()
 }
 
+/// The file behind a number above those of all others: a process that is killed closes its files in
+/// their numbers' order, and this one last.
+pub fn close_last(file: File) -> File {
+    /// Few processes have so many, and all may.
+    const ABOVE: i32 = 200;
+    rustix::io::fcntl_dupfd_cloexec(&file, ABOVE).map_or(file, File::from)
+}
+
 /// Whether a process is there no more, or only for its parent to ask how it ended.
 pub fn has_ended(process: u32) -> bool {
     let Some(id) = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw) else { return true };

@@ -123,11 +123,13 @@ fn cell(stage: Stage, victims: &[Victim]) {
             }
         }
         work.leave();
+        let mut told = String::new();
         if victims.contains(&Launcher) && victims.contains(&Agent) {
             world.wait(PATIENCE, "no agent", |world| world.agent().is_none());
-            let (code, _, err) = world.run(&["status"]);
+            let (code, out, err) = world.run(&["status"]);
             assert_eq!(code, 0, "{err}");
-            assert_eq!(world.shells(), 0, "{victims:?} while {stage:?}, round {round}: {err}");
+            told = format!("{out}{err}");
+            assert_eq!(world.shells(), 0, "{victims:?} while {stage:?}, round {round}: {told}");
         } else {
             world.wait(GONE, &format!("{victims:?} while {stage:?}, round {round}"), |world| {
                 world.shells() == 0 && world.agent().is_none()
@@ -138,7 +140,7 @@ fn cell(stage: Stage, victims: &[Victim]) {
             let paths = files.map(|file| file.unwrap().path());
             paths.filter(|path| path.extension().is_some_and(|end| end == "json")).count()
         });
-        assert_eq!(left, 0, "the journal is empty after {victims:?} while {stage:?}, round {round}");
+        assert_eq!(left, 0, "the journal is empty after {victims:?} while {stage:?}, round {round}: {told}");
     }
 }
 

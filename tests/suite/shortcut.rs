@@ -333,6 +333,9 @@ fn a_profile_that_is_removed_takes_shortcuts_modules_caches_and_its_session_with
         entries.map_or(0, |entries| entries.count())
     };
     assert_eq!((below("modules"), below("exports"), below("commands")), (1, 1, 1));
+    let history = home.path("conf/state/history/work.txt");
+    std::fs::create_dir_all(history.parent().unwrap()).unwrap();
+    std::fs::write(&history, "Get-CsTenant\n").unwrap();
     let (said, good) = home.lyncsh(&["remove", "work", "--yes"]);
     assert!(good, "{said}");
     assert!(said.contains("Its session is removed."), "{said}");
@@ -342,7 +345,7 @@ fn a_profile_that_is_removed_takes_shortcuts_modules_caches_and_its_session_with
     for path in ["Desktop", ".local/share/applications", "conf/state/icons"] {
         assert_eq!(std::fs::read_dir(home.path(path)).unwrap().count(), 0, "{path}");
     }
-    assert!(!profile.exists());
+    assert!(!profile.exists() && !history.exists());
 }
 
 #[cfg(target_os = "linux")]

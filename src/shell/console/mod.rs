@@ -60,7 +60,7 @@ impl Console {
             title: connections.name.clone(),
             terminal: Terminal::new(),
             parts: connections.profiles.iter().map(part).collect(),
-            history: Some(folders.state.join("history").join(format!("{}.txt", connections.name))),
+            history: Some(history_file(folders, &connections.name)),
         }
     }
 
@@ -74,12 +74,18 @@ impl Console {
         })
     }
 
-    /// Removes the names that are kept for completion.
-    pub fn discard(folders: &Folders, profile: &Profile) -> std::io::Result<()> {
-        match std::fs::remove_file(cached(folders, profile)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+    /// Removes what is kept for a profile: its lines, and where the profile can be read the names for
+    /// completion.
+    pub fn discard(folders: &Folders, name: &str, profile: Option<&Profile>) -> std::io::Result<()> {
+        for file in
+            profile.map(|profile| cached(folders, profile)).into_iter().chain([history_file(folders, name)])
+        {
+            match std::fs::remove_file(file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// The host data of this terminal as it is now.
@@ -100,6 +106,10 @@ fn host_info(terminal: &Terminal) -> HostInfo {
         title: String::new(),
         is_null: false,
     }
+}
+
+fn history_file(folders: &Folders, name: &str) -> PathBuf {
+    folders.state.join("history").join(format!("{name}.txt"))
 }
 
 /// A file name for what an endpoint offers an account: readable, and the same for the same two.
@@ -134,6 +144,7 @@ pub async fn run(console: &Console, attached: Vec<Attached>) -> miette::Result<E
         if link.catalogue.is_empty() {
             first_names(terminal, link).await;
         } else if terminal.interactive {
+            here(terminal, link, link.catalogue.names().len());
             // What the cache says may have changed since: asked while the person begins to type.
             let link = link.clone();
             beside.spawn(async move {
@@ -193,13 +204,18 @@ async fn first_names(terminal: &Terminal, link: &Link) {
     };
     match asked {
         Ok(count) if terminal.interactive => {
-            terminal.line(&format!("{count} commands of '{}' are here.", link.name));
+            here(terminal, link, count);
         }
         Ok(_) => {}
         Err(error) => {
             terminal.toned(Tone::Warning, &format!("WARNING: completion knows no commands: {error}"))
         }
     }
+}
+
+/// The last step of connecting, as the person sees it.
+fn here(terminal: &Terminal, link: &Link, count: usize) {
+    terminal.line(&format!("{count} commands of '{}' are here.", link.name));
 }
 
 /// A person at a terminal.
