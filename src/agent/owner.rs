@@ -361,7 +361,9 @@ fn never_created(error: &transport::Error) -> bool {
         | Error::Fault(_) => true,
         Error::Http { status, .. } => *status < 500,
         Error::Timeout { step, .. } => *step == "connecting",
-        Error::Protocol(_) | Error::Ended(_) | Error::Cut { .. } | Error::Closed => false,
+        Error::Protocol(_) | Error::Ended(_) | Error::Cut { .. } | Error::Unsettled(_) | Error::Closed => {
+            false
+        }
     }
 }
 

@@ -91,6 +91,9 @@ pub enum Error {
     Ended(String),
     #[error("the connection to {endpoint} ended while {step}: {reason}")]
     Cut { endpoint: String, step: &'static str, reason: String },
+    /// The command was sent, and what became of it was lost with a connection.
+    #[error("{0}; whether the command ran is not known")]
+    Unsettled(Box<Error>),
     #[error("the session was closed")]
     Closed,
 }
@@ -134,6 +137,7 @@ impl Error {
                 "Is this a PowerShell remoting endpoint? Check its URI in the profile.".into()
             }
             Self::Ended(_) => "Check the network and start again.".into(),
+            Self::Unsettled(_) => "Look at what it should have changed before it is run again.".into(),
             Self::Cut { .. } => {
                 "Try again; if it stays so, check the endpoint's URI and port in the profile, \
                                  and the proxy or firewall on the way."

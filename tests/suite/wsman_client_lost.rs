@@ -234,6 +234,62 @@ async fn output_that_a_cut_connection_took_with_it_is_missed() {
     }
 }
 
+#[tokio::test]
+async fn a_command_whose_answer_a_cut_connection_took_with_it_is_not_run_twice() {
+    for large in [false, true] {
+        let (pool, first, second) = (Uuid::nil(), Uuid::new_v4(), Uuid::new_v4());
+        let opened = Arc::new(AtomicUsize::new(0));
+        let server = Server::start(None, move |asked| {
+            let opened = opened.clone();
+            async move {
+                let request = RequestEnvelope::read(&asked.body).unwrap();
+                match request.request {
+                    // The server has it, and its answer does not arrive.
+                    Asks::Command { id, .. } if id == Some(first) && !large => cut(),
+                    Asks::Send(_) if large => cut(),
+                    Asks::Command { id, .. } => soap(&request, Response::Commanded { id }),
+                    Asks::Signal { .. } => soap(&request, Response::Signaled),
+                    Asks::Receive { command: None, .. } if opened.fetch_add(1, Ordering::Relaxed) == 0 => {
+                        let body = "<Obj><MS><I32 N=\"RunspaceState\">2</I32></MS></Obj>";
+                        let state = server_message(MessageType::RunspacePoolState, pool, body);
+                        receives(&asked, &[state], 0..1)
+                    }
+                    Asks::Receive { .. } => None,
+                    _ => plain(&asked),
+                }
+            }
+        })
+        .await;
+        let (mut connection, _) = open(local(&server)).await.unwrap();
+        let start = |id: Uuid, size: usize| {
+            let body = format!("<S N=\"Cmd\">{}</S>", "x".repeat(size));
+            let message = Message {
+                destination: Destination::Server,
+                ..server_message(MessageType::CreatePipeline, id, &body)
+            };
+            Request::Send { outgoing: Outgoing { stream: Stream::Default, message }, ordered: None }
+        };
+        connection.requests.send(start(first, if large { 2_000_000 } else { 10 })).await.unwrap();
+        let error = loop {
+            match timeout(PATIENCE, connection.events.recv()).await.unwrap().unwrap() {
+                Event::PipelineFailed(id, error) => {
+                    assert_eq!(id, first);
+                    break error;
+                }
+                Event::Message(_) => {}
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(error.to_string().ends_with("whether the command ran is not known"), "{error}");
+        assert!(error.advice().unwrap().starts_with("Look at what it should have changed"));
+        // What may run there is ended, and the next one has the session.
+        connection.requests.send(start(second, 10)).await.unwrap();
+        let asked = |what: &str| actions(&server).iter().filter(|action| *action == what).count();
+        wait_until(|| asked("Signal") == 1 && asked("Command") == 2).await;
+        assert_eq!(asked("Send"), usize::from(large));
+    }
+}
+
 async fn wait_until(condition: impl Fn() -> bool) {
     let waiting = async {
         while !condition() {

@@ -109,6 +109,8 @@ impl Pipeline {
             Err(error) => Err(error),
         };
         if let Err(error) = failure {
+            let lost = matches!(error, Error::Cut { .. } | Error::Ended(_) | Error::Timeout { .. });
+            let error = if lost { Error::Unsettled(Box::new(error)) } else { error };
             let refused = matches!(error, Error::Fault(_));
             events.emit(Event::PipelineFailed(id, error)).await;
             if !refused {
