@@ -56,7 +56,7 @@ async fn a_command_whose_answer_is_lost_is_told_of_and_not_run_twice() {
         None => assert_eq!(objects, [Value::I32(4)]),
         Some(text) => {
             assert!(text.contains("starting the command"), "{text}");
-            assert!(text.ends_with("how much of this command was done is not known"), "{text}");
+            assert!(text.ends_with("; whether the command ran is not known"), "{text}");
         }
     }
     goes_on(&world).await;
@@ -89,36 +89,6 @@ async fn input_whose_answer_is_lost_is_told_of_and_not_sent_twice() {
     match wrong.or(failed) {
         None => assert_eq!(objects, [Value::I32(40), Value::I32(4_000_000)]),
         Some(text) => assert!(text.contains("sending to the session"), "{text}"),
-    }
-    goes_on(&world).await;
-    drop(shell);
-    world.wait_removed(GONE);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn input_that_is_cut_is_complete_or_told_of() {
-    let world = World::start();
-    let way = Way::of(&world).await;
-    let shell = open(world.attach().as_ref()).await;
-    let pipeline = Pipeline { no_input: false, ..Pipeline::new(vec![Command::new("Measure-Input")]) };
-    let running = shell.invoke(&pipeline).await.unwrap();
-    let mut failed = None;
-    for number in 0..20 {
-        if number == 10 {
-            way.cut();
-        }
-        if let Err(error) = running.input(&Value::string("x".repeat(200_000))).await {
-            failed = Some(error.to_string());
-            break;
-        }
-    }
-    if failed.is_none() {
-        failed = running.end_input().await.err().map(|error| error.to_string());
-    }
-    let (objects, wrong) = end(running).await;
-    match wrong.or(failed) {
-        None => assert_eq!(objects, [Value::I32(20), Value::I32(4_000_000)]),
-        Some(text) => assert!(text.contains("the connection"), "{text}"),
     }
     goes_on(&world).await;
     drop(shell);
