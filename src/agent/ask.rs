@@ -27,7 +27,10 @@ pub enum Stopped {
     /// It is gone, and its session may still be there.
     Left(String),
     /// It did not answer and was killed; what was done about its session, a line each.
-    Killed(Vec<String>),
+    Killed {
+        process: Option<u32>,
+        lines: Vec<String>,
+    },
 }
 
 /// Asks the agent of a profile about itself; `None` where there is none.
@@ -74,7 +77,7 @@ pub async fn stop(folders: &Folders, profile: &str) -> io::Result<Stopped> {
         (Ok(Ok(stopped)), _) => Ok(stopped),
         (_, Some(process)) => kill(folders, profile, process).await,
         // Its session, where it has left one, is in the journal.
-        (_, None) => Ok(Stopped::Killed(sweep(folders, profile).await)),
+        (_, None) => Ok(Stopped::Killed { process: None, lines: sweep(folders, profile).await }),
     }
 }
 
@@ -83,7 +86,7 @@ async fn kill(folders: &Folders, profile: &str, process: u32) -> io::Result<Stop
     // Its lock is free when it is gone.
     let place = Place::of(folders, profile);
     super::place::lock(&place.lock, ENDS).await.map_err(io::Error::other)?;
-    Ok(Stopped::Killed(sweep(folders, profile).await))
+    Ok(Stopped::Killed { process: Some(process), lines: sweep(folders, profile).await })
 }
 
 async fn sweep(folders: &Folders, name: &str) -> Vec<String> {

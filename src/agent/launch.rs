@@ -59,9 +59,9 @@ pub enum LaunchError {
     Lock(#[from] LockError),
     #[error("the agent can't be started: {0}")]
     Start(io::Error),
-    #[error("the agent of '{profile}' does not answer")]
+    #[error("the agent of '{profile}'{} does not answer", place::in_brackets(*.process))]
     #[diagnostic(help("`lyncsh stop {profile}` ends it, and removes its session"))]
-    Silent { profile: String },
+    Silent { profile: String, process: Option<u32> },
     #[error(transparent)]
     #[diagnostic(transparent)]
     Failed(#[from] Failure),
@@ -126,7 +126,9 @@ impl Launch {
 
     /// The error of an agent that says nothing.
     pub fn silent(&self) -> LaunchError {
-        LaunchError::Silent { profile: self.access.profile.name.clone() }
+        let profile = self.access.profile.name.clone();
+        let process = Place::of(&self.folders, &profile).holder();
+        LaunchError::Silent { profile, process }
     }
 
     /// Watches an agent that is there. `None`: there is none, or it is about to end.

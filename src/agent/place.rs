@@ -103,6 +103,11 @@ impl Place {
     }
 }
 
+/// A process id as it stands behind a name; nothing where it is not known.
+pub fn in_brackets(process: Option<u32>) -> String {
+    process.map(|process| format!(" (process {process})")).unwrap_or_default()
+}
+
 /// Locks a file for this process, and waits for it at most `limit`. The lock goes with the file.
 pub async fn lock(path: &Path, limit: Duration) -> Result<File, LockError> {
     let failed = |error| LockError::Io { path: path.to_owned(), error };

@@ -63,7 +63,7 @@ async fn end_session(folders: &Folders, name: &str) -> miette::Result<()> {
             help = "remove the profile when the endpoint can be reached, or by its file",
             "the session of '{name}' may still be on the server: {reason}"
         )),
-        Stopped::Killed(lines) => {
+        Stopped::Killed { lines, .. } => {
             lines.iter().for_each(|line| eprintln!("{line}"));
             Ok(())
         }

@@ -11,7 +11,7 @@ use super::slots::listed;
 use crate::agent::ask;
 use crate::agent::control::Status;
 use crate::agent::journal::{Entry, Journal};
-use crate::agent::place::Place;
+use crate::agent::place::{Place, in_brackets};
 use crate::folders::Folders;
 
 /// What `--json` prints.
@@ -29,6 +29,7 @@ struct Report {
 #[derive(Serialize)]
 struct Silent {
     profile: String,
+    process: Option<u32>,
     reason: String,
 }
 
@@ -40,7 +41,11 @@ pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {
         match answer {
             Ok(Some(status)) => report.agents.push(status),
             Ok(None) => {}
-            Err(error) => report.silent.push(Silent { profile: name.clone(), reason: error.to_string() }),
+            Err(error) => {
+                let process = Place::of(folders, name).holder();
+                let (profile, reason) = (name.clone(), error.to_string());
+                report.silent.push(Silent { profile, process, reason });
+            }
         }
     }
     report.own = Journal::of(folders).live();
@@ -78,10 +83,11 @@ fn text(report: &Report) -> String {
         }
     }
     for silent in &report.silent {
-        let Silent { profile, reason } = silent;
+        let Silent { profile, process, reason } = silent;
+        let process = in_brackets(*process);
         let _ = writeln!(
             text,
-            "{profile}: the agent does not answer ({reason}); `lyncsh stop {profile}` ends it"
+            "{profile}: the agent{process} does not answer ({reason}); `lyncsh stop {profile}` ends it"
         );
     }
     for Entry { profile, session, written, process, .. } in &report.own {
@@ -106,7 +112,7 @@ fn describe(text: &mut String, agent: &Status) -> std::fmt::Result {
     writeln!(text, "{profile}: open for {}, {endpoint} (agent {process})", rounded(open))?;
     for shell in &agent.shells {
         let program = shell.program.as_deref().unwrap_or("a shell");
-        let process = shell.process.map(|process| format!(" (process {process})")).unwrap_or_default();
+        let process = in_brackets(shell.process);
         let since = shell.attached.map(rounded).unwrap_or_default();
         let runs = match shell.commands.is_empty() {
             true => "idle".to_owned(),

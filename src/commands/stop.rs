@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::agent::ask::{self, Stopped};
 use crate::agent::journal::Journal;
-use crate::agent::place::Place;
+use crate::agent::place::{Place, in_brackets};
 use crate::folders::Folders;
 use crate::profile;
 
@@ -27,8 +27,9 @@ pub async fn run(folders: &Folders, names: &[String], all: bool) -> miette::Resu
                 eprintln!("'{name}': the session may still be on the server: {reason}");
                 code = ExitCode::FAILURE;
             }
-            Ok(Stopped::Killed(lines)) => {
-                eprintln!("'{name}': the agent did not answer and was killed");
+            Ok(Stopped::Killed { process, lines }) => {
+                let process = in_brackets(process);
+                eprintln!("'{name}': the agent{process} did not answer and was killed");
                 lines.iter().for_each(|line| eprintln!("{line}"));
             }
             Err(error) => {

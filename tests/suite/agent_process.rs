@@ -394,20 +394,36 @@ fn an_orphan_whose_password_has_to_be_asked_for_is_told_of_and_kept() {
 }
 
 #[test]
-fn an_agent_that_does_not_answer_is_killed_by_stop_and_its_session_removed() {
-    let world = World::start();
+fn an_agent_that_does_not_answer_is_named_and_killed_by_stop_and_its_session_removed() {
+    let world = World::with("shell = \"console\"");
     world.attach();
-    let agent = rustix::process::Pid::from_raw(i32::try_from(world.agent().unwrap()).unwrap()).unwrap();
+    let mut shell = world.child("idle");
+    shell.wait_for("ready");
+    let process = world.agent().unwrap();
+    let agent = rustix::process::Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
     rustix::process::kill_process(agent, Signal::STOP).unwrap();
-    let (code, out, _) = world.run(&["status"]);
-    assert_eq!(code, 0);
-    assert!(out.contains("work: the agent does not answer"), "{out}");
-    assert!(out.contains("`lyncsh stop work` ends it"), "{out}");
-    let (code, out, err) = world.run(&["attach", "work", "--socket"]);
-    assert_eq!((code, out.as_str()), (1, ""));
-    assert!(err.contains("does not answer") && err.contains("lyncsh stop work"), "{err}");
+    // All at once: each waits for the agent for a while.
+    let ran = std::thread::scope(|scope| {
+        let commands: [&[&str]; 4] =
+            [&["status"], &["status", "--json"], &["attach", "work", "--socket"], &["work"]];
+        let running = commands.map(|arguments| scope.spawn(|| world.run(arguments)));
+        running.map(|running| running.join().unwrap())
+    });
+    let [(0, status, _), (0, json, _), (1, attached, attaching), (1, worked, working)] = ran else {
+        panic!("{ran:?}")
+    };
+    assert!(status.contains(&format!("work: the agent (process {process}) does not answer")), "{status}");
+    assert!(status.contains("`lyncsh stop work` ends it"), "{status}");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["silent"][0]["process"], process, "{json}");
+    assert_eq!((attached.as_str(), worked.as_str()), ("", ""));
+    for told in [attaching, working] {
+        let told = told.replace('\u{2502}', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+        let named = format!("the agent of 'work' (process {process}) does not answer");
+        assert!(told.contains(&named) && told.contains("lyncsh stop work"), "{told}");
+    }
     let (code, _, err) = world.run(&["stop", "work"]);
     assert_eq!(code, 0, "{err}");
-    assert!(err.contains("did not answer and was killed"), "{err}");
+    assert!(err.contains(&format!("the agent (process {process}) did not answer and was killed")), "{err}");
     assert_eq!(world.shells(), 0);
 }

@@ -5,75 +5,11 @@ use std::time::Duration;
 use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::record::PipelineState;
 
+use crate::agent_way::Way;
 use crate::agent_world::{GONE, PATIENCE, World, measuring, open, output, until_output};
 
 fn completed(events: &[PipelineEvent]) -> bool {
     matches!(events.last(), Some(PipelineEvent::State(PipelineState::Completed, None)))
-}
-
-/// A way to the endpoint that can be cut.
-struct Way {
-    port: u16,
-    /// Where it leads.
-    to: std::sync::Arc<std::sync::atomic::AtomicU16>,
-    listening: Option<tokio::task::JoinHandle<()>>,
-    cut: tokio::sync::watch::Sender<u32>,
-}
-
-impl Way {
-    async fn to(port: u16) -> Self {
-        let mut way = Self {
-            port: 0,
-            to: std::sync::Arc::new(port.into()),
-            listening: None,
-            cut: tokio::sync::watch::Sender::new(0),
-        };
-        way.open().await;
-        way
-    }
-
-    async fn open(&mut self) {
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
-        self.port = listener.local_addr().unwrap().port();
-        let (cuts, to) = (self.cut.clone(), self.to.clone());
-        self.listening = Some(tokio::spawn(async move {
-            while let Ok((mut near, _)) = listener.accept().await {
-                let mut cut = cuts.subscribe();
-                let port = to.load(std::sync::atomic::Ordering::Relaxed);
-                tokio::spawn(async move {
-                    let mut far = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-                    tokio::select! {
-                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
-                        _ = cut.changed() => {}
-                    }
-                });
-            }
-        }));
-    }
-
-    /// Every connection ends.
-    fn cut(&self) {
-        self.cut.send_modify(|cuts| *cuts += 1);
-    }
-
-    /// Every connection ends, and no new one can be made.
-    async fn close(&mut self) {
-        if let Some(listening) = self.listening.take() {
-            listening.abort();
-            let _ = listening.await;
-        }
-        self.cut();
-    }
-
-    /// The way to a world's endpoint, which its profile takes from here on.
-    async fn of(world: &World) -> Self {
-        let endpoint: url::Url = world.uri.parse().unwrap();
-        let way = Self::to(endpoint.port().unwrap()).await;
-        let text = std::fs::read_to_string(world.folders.profile("work")).unwrap();
-        let text = text.replace(&world.uri, &format!("http://127.0.0.1:{}/wsman", way.port));
-        std::fs::write(world.folders.profile("work"), text).unwrap();
-        way
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,11 +4,13 @@
 
 mod access;
 mod agent_bounds;
+mod agent_lost_answers;
 mod agent_mux;
 mod agent_process;
 mod agent_reconnect;
 mod agent_replay;
 mod agent_simulator;
+mod agent_way;
 mod agent_world;
 mod connections;
 mod credential;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::agent_way::Way;
 use crate::agent_world::{GONE, Killed, World};
 
 /// The error's words, without the marks at its margin.
@@ -105,6 +106,26 @@ fn an_endpoint_that_hangs_at_the_end_is_told_of_and_its_session_removed_later() 
     world.wait_agent_gone();
     assert_eq!(written_down(&world), 1);
     kill_process(endpoint, Signal::CONT).unwrap();
+    let (_, _, told) = world.run(&["status"]);
+    assert!(told.contains("removed the session of 'work'"), "{told}");
+    assert_eq!((world.shells(), written_down(&world)), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_fails_at_the_end_is_asked_twice_told_of_and_its_session_removed_later() {
+    let world = World::start();
+    let way = Way::of(&world).await;
+    world.attach();
+    way.refuse_delete(true);
+    let (code, out, told) = world.run(&["stop", "work"]);
+    assert_eq!((code, out.as_str()), (1, ""), "{told}");
+    assert!(told.contains("'work': the session may still be on the server"), "{told}");
+    assert!(told.contains("500 Internal Server Error"), "{told}");
+    world.wait_agent_gone();
+    // By the session and then by its guard, each on a fresh connection once more, and that is all.
+    assert!((2..=4).contains(&way.refused()), "{}", way.refused());
+    assert_eq!((world.shells(), written_down(&world)), (1, 1));
+    way.refuse_delete(false);
     let (_, _, told) = world.run(&["status"]);
     assert!(told.contains("removed the session of 'work'"), "{told}");
     assert_eq!((world.shells(), written_down(&world)), (0, 0));

@@ -244,12 +244,17 @@ impl Core {
         });
     }
 
-    /// The remote pool is gone: everything that ran or waited has failed.
+    /// The remote pool is gone: everything that ran or waited has failed. Whether it was done is said
+    /// where it is known.
     pub fn fail_all(&mut self) {
         let reason = self.end_reason();
         for (id, pipeline) in std::mem::take(&mut self.pipelines) {
             if let Some(client) = pipeline.client.filter(|_| !pipeline.is_ended()) {
-                self.fail(client, id, &reason);
+                let done = match pipeline.phase {
+                    Phase::Queued { .. } => "this command was not run",
+                    Phase::Running { .. } | Phase::Ended => "how much of this command was done is not known",
+                };
+                self.fail(client, id, &format!("{reason}; {done}"));
             }
         }
     }

@@ -21,7 +21,8 @@ async fn a_lost_session_is_told_to_every_shell_with_its_reason() {
     endpoint.seen(|seen| created(seen) == 1).await;
     endpoint.break_pool("the server is going down");
     let PipelineEvent::State(PipelineState::Failed, Some(record)) = next(&mut wait).await else { panic!() };
-    assert_eq!(record.message, "the server is going down");
+    let told = "the server is going down; how much of this command was done is not known";
+    assert_eq!(record.message, told);
     for events in [&mut of_first, &mut of_second] {
         loop {
             let event = within(events.recv()).await.expect("the state");

@@ -1,0 +1,96 @@
+//! The connection ends between a request and its answer: whether it was done can't be known, and that
+//! is said; nothing is done twice, and nothing is lost in silence.
+
+use lyncsh::psrp::client::PipelineEvent;
+use lyncsh::psrp::clixml::Value;
+use lyncsh::psrp::pipeline::{Command, Pipeline};
+use lyncsh::psrp::record::PipelineState;
+use lyncsh::transport::session::Running;
+
+use crate::agent_way::Way;
+use crate::agent_world::{GONE, PATIENCE, World, measuring, open, output};
+
+/// How a pipeline ended: what it gave, and what was wrong.
+async fn end(mut running: Running) -> (Vec<Value>, Option<String>) {
+    let (mut objects, mut wrong) = (Vec::new(), None);
+    while let Some(event) = tokio::time::timeout(PATIENCE, running.next()).await.expect("an end") {
+        match event {
+            Ok(PipelineEvent::Output(value)) => objects.push(value),
+            Ok(PipelineEvent::State(PipelineState::Failed | PipelineState::Stopped, record)) => {
+                wrong.get_or_insert(record.map(|record| record.message).unwrap_or_default());
+            }
+            Err(error) => drop(wrong.get_or_insert(error.to_string())),
+            Ok(_) => {}
+        }
+    }
+    (objects, wrong)
+}
+
+/// A shell that attaches now has a session that works, the only one there; and none is left after it.
+async fn goes_on(world: &World) {
+    let again = open(world.attach().as_ref()).await;
+    let events = output(again.invoke(&measuring("again")).await.unwrap()).await;
+    assert!(matches!(events.last(), Some(PipelineEvent::State(PipelineState::Completed, None))));
+    world.wait(PATIENCE, "one session", |world| world.shells() == 1);
+    drop(again);
+}
+
+/// How often a command was asked for.
+fn asked(world: &World, action: &str) -> usize {
+    let state = world.endpoint_state();
+    state["log"].as_array().unwrap().iter().filter(|asked| asked[0] == action).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_whose_answer_is_lost_is_told_of_and_not_run_twice() {
+    let world = World::start();
+    let way = Way::of(&world).await;
+    let shell = open(world.attach().as_ref()).await;
+    let before = asked(&world, "Command");
+    way.lose_answer("Command");
+    let running = shell.invoke(&measuring("four")).await.unwrap();
+    let (objects, wrong) = end(running).await;
+    assert!(way.has_lost());
+    assert_eq!(asked(&world, "Command"), before + 1);
+    match wrong {
+        None => assert_eq!(objects, [Value::I32(4)]),
+        Some(text) => {
+            assert!(text.contains("starting the command"), "{text}");
+            assert!(text.ends_with("; whether the command ran is not known"), "{text}");
+        }
+    }
+    goes_on(&world).await;
+    drop(shell);
+    world.wait_removed(GONE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn input_whose_answer_is_lost_is_told_of_and_not_sent_twice() {
+    let world = World::start();
+    let way = Way::of(&world).await;
+    let shell = open(world.attach().as_ref()).await;
+    let pipeline = Pipeline { no_input: false, ..Pipeline::new(vec![Command::new("Measure-Input")]) };
+    let running = shell.invoke(&pipeline).await.unwrap();
+    let mut failed = None;
+    for number in 0..40 {
+        if number == 20 {
+            way.lose_answer("Send");
+        }
+        if let Err(error) = running.input(&Value::string("x".repeat(100_000))).await {
+            failed = Some(error.to_string());
+            break;
+        }
+    }
+    if failed.is_none() {
+        failed = running.end_input().await.err().map(|error| error.to_string());
+    }
+    let (objects, wrong) = end(running).await;
+    assert!(way.has_lost());
+    match wrong.or(failed) {
+        None => assert_eq!(objects, [Value::I32(40), Value::I32(4_000_000)]),
+        Some(text) => assert!(text.contains("sending to the session"), "{text}"),
+    }
+    goes_on(&world).await;
+    drop(shell);
+    world.wait_removed(GONE);
+}

@@ -1,0 +1,144 @@
+//! A way to the endpoint that can be cut, closed for a while, or turned to another server.
+
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::agent_world::World;
+
+/// What happens to requests on the way, beside being passed on.
+#[derive(Default)]
+struct Troubles {
+    /// The action whose next request arrives, and whose answer is lost with its connection.
+    lost: Mutex<Option<Vec<u8>>>,
+    /// Whether Delete is answered by HTTP 500, and how often it was.
+    refuses: AtomicBool,
+    refused: AtomicUsize,
+}
+
+const REFUSAL: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n";
+
+/// A way to the endpoint that can be cut.
+pub struct Way {
+    port: u16,
+    /// Where it leads.
+    pub to: Arc<AtomicU16>,
+    listening: Option<tokio::task::JoinHandle<()>>,
+    cut: watch::Sender<u32>,
+    troubles: Arc<Troubles>,
+}
+
+impl Way {
+    pub async fn to(port: u16) -> Self {
+        let mut way = Self {
+            port: 0,
+            to: Arc::new(port.into()),
+            listening: None,
+            cut: watch::Sender::new(0),
+            troubles: Arc::default(),
+        };
+        way.open().await;
+        way
+    }
+
+    pub async fn open(&mut self) {
+        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
+        self.port = listener.local_addr().unwrap().port();
+        let (cuts, to, troubles) = (self.cut.clone(), self.to.clone(), self.troubles.clone());
+        self.listening = Some(tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut cut = cuts.subscribe();
+                let troubles = troubles.clone();
+                let port = to.load(Ordering::Relaxed);
+                tokio::spawn(async move {
+                    let mut far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                    tokio::select! {
+                        _ = pass(&mut near, &mut far, &troubles) => {}
+                        _ = cut.changed() => {}
+                    }
+                });
+            }
+        }));
+    }
+
+    /// Every connection ends.
+    pub fn cut(&self) {
+        self.cut.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// The answer to the next request with this action is lost: the request has arrived.
+    pub fn lose_answer(&self, action: &str) {
+        *self.troubles.lost.lock().unwrap() = Some(format!("/shell/{action}</").into_bytes());
+    }
+
+    /// Whether it was.
+    pub fn has_lost(&self) -> bool {
+        self.troubles.lost.lock().unwrap().is_none()
+    }
+
+    /// From here on, or no more, Delete does not arrive and is answered by HTTP 500.
+    pub fn refuse_delete(&self, refuses: bool) {
+        self.troubles.refuses.store(refuses, Ordering::Relaxed);
+    }
+
+    /// How often it was.
+    pub fn refused(&self) -> usize {
+        self.troubles.refused.load(Ordering::Relaxed)
+    }
+
+    /// Every connection ends, and no new one can be made.
+    pub async fn close(&mut self) {
+        if let Some(listening) = self.listening.take() {
+            listening.abort();
+            let _ = listening.await;
+        }
+        self.cut();
+    }
+
+    /// The way to a world's endpoint, which its profile takes from here on.
+    pub async fn of(world: &World) -> Self {
+        let endpoint: url::Url = world.uri.parse().unwrap();
+        let way = Self::to(endpoint.port().unwrap()).await;
+        let text = std::fs::read_to_string(world.folders.profile("work")).unwrap();
+        let text = text.replace(&world.uri, &format!("http://127.0.0.1:{}/wsman", way.port));
+        std::fs::write(world.folders.profile("work"), text).unwrap();
+        way
+    }
+}
+
+/// Passes on what both say, until one of them ends or an answer is to be lost.
+async fn pass(near: &mut TcpStream, far: &mut TcpStream, troubles: &Troubles) -> std::io::Result<()> {
+    let mut losing = false;
+    let (mut asked, mut answered) = (vec![0; 65_536], vec![0; 65_536]);
+    loop {
+        tokio::select! {
+            count = near.read(&mut asked) => {
+                let some = &asked[..count?];
+                if some.is_empty() {
+                    return Ok(());
+                }
+                if troubles.refuses.load(Ordering::Relaxed) && holds(some, b"/transfer/Delete</") {
+                    troubles.refused.fetch_add(1, Ordering::Relaxed);
+                    near.write_all(REFUSAL).await?;
+                    continue;
+                }
+                losing |= troubles.lost.lock().unwrap().take_if(|action| holds(some, action)).is_some();
+                far.write_all(some).await?;
+            }
+            count = far.read(&mut answered) => {
+                let some = &answered[..count?];
+                if some.is_empty() || losing {
+                    return Ok(());
+                }
+                near.write_all(some).await?;
+            }
+        }
+    }
+}
+
+fn holds(text: &[u8], action: &[u8]) -> bool {
+    text.windows(action.len()).any(|part| part == action)
+}
