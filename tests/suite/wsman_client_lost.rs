@@ -235,6 +235,61 @@ async fn output_that_a_cut_connection_took_with_it_is_missed() {
 }
 
 #[tokio::test]
+async fn an_end_that_a_cut_connection_took_with_it_is_missed_when_the_session_says_something_else() {
+    let pipeline = Uuid::new_v4();
+    let (pool, has_lost) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let server = Server::start(None, move |asked| {
+        let (pool, has_lost) = (pool.clone(), has_lost.clone());
+        async move {
+            let request = RequestEnvelope::read(&asked.body).unwrap();
+            let body = "<Obj><MS><I32 N=\"RunspaceState\">2</I32></MS></Obj>";
+            let opened = server_message(MessageType::RunspacePoolState, Uuid::nil(), body);
+            let output = server_message(MessageType::PipelineOutput, pipeline, "<S>some output</S>");
+            let said = [opened.clone(), output.clone(), output, opened];
+            match request.request {
+                Asks::Command { id, .. } => soap(&request, Response::Commanded { id }),
+                Asks::Signal { .. } => soap(&request, Response::Signaled),
+                Asks::Receive { command: None, .. } => match pool.fetch_add(1, Ordering::Relaxed) {
+                    0 => receives(&asked, &said, 0..1),
+                    1 => {
+                        wait_until(|| has_lost.load(Ordering::Relaxed) > 2).await;
+                        receives(&asked, &said, 3..4)
+                    }
+                    _ => None,
+                },
+                Asks::Receive { .. } => match has_lost.fetch_add(1, Ordering::Relaxed) {
+                    0 => receives(&asked, &said, 1..2),
+                    // The third message was in this answer.
+                    1 => cut(),
+                    _ => {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        let fault = Fault::new(code::TIMED_OUT, "w:TimedOut", "nothing to say");
+                        soap(&request, Response::Fault(fault))
+                    }
+                },
+                _ => plain(&asked),
+            }
+        }
+    })
+    .await;
+    let (mut connection, _) = open(local(&server)).await.unwrap();
+    let message = Message {
+        destination: Destination::Server,
+        ..server_message(MessageType::CreatePipeline, pipeline, "<S N=\"Cmd\">Get-CsTenant</S>")
+    };
+    let outgoing = Outgoing { stream: Stream::Default, message };
+    connection.requests.send(Request::Send { outgoing, ordered: None }).await.unwrap();
+    let error = loop {
+        match timeout(PATIENCE, connection.events.recv()).await.unwrap().unwrap() {
+            Event::PipelineFailed(id, error) if id == pipeline => break error,
+            Event::Message(_) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(error.to_string().contains("a message of it is lost"), "{error}");
+}
+
+#[tokio::test]
 async fn a_command_whose_answer_a_cut_connection_took_with_it_is_not_run_twice() {
     for large in [false, true] {
         let (pool, first, second) = (Uuid::nil(), Uuid::new_v4(), Uuid::new_v4());

@@ -66,13 +66,16 @@ impl<'a> Receiver<'a> {
         if !self.cut {
             return Ok(());
         }
-        match self.sequence.missing_before(self.latest).await {
-            0 => Ok(()),
-            1 => Err(Error::Ended("it was cut while output came, and a message of it is lost".to_owned())),
-            missing => {
-                let text = format!("it was cut while output came, and {missing} messages of it are lost");
-                Err(Error::Ended(text))
-            }
+        complete(self.sequence.missing_before(self.latest).await)
+    }
+
+    /// Whether anything is still to come, where the server had nothing to say: the last message may have
+    /// gone with a connection. What the session has said since, to others or to the keep-alive, shows
+    /// that.
+    async fn is_awaited(&self) -> Result<(), Error> {
+        match self.cut && self.command.is_some() {
+            true => complete(self.sequence.missing().await),
+            false => Ok(()),
         }
     }
 
@@ -80,6 +83,9 @@ impl<'a> Receiver<'a> {
     pub async fn next(&mut self) -> Result<(Vec<Message>, Option<CommandState>), Error> {
         let started = Instant::now();
         let received = self.receive().await?;
+        if received.streams.is_empty() && received.state.is_none() {
+            self.is_awaited().await?;
+        }
         let mut messages = Vec::new();
         for part in received.streams {
             self.latest = self.latest.max(self.sequence.note(&part.data).unwrap_or(0));
@@ -112,7 +118,10 @@ impl<'a> Receiver<'a> {
             // What was on its way to the connection before may be lost.
             self.cut |= self.shell.reconnections() != before;
             match received {
-                Err(Error::Fault(fault)) if fault.is_timed_out() => lost = None,
+                Err(Error::Fault(fault)) if fault.is_timed_out() => {
+                    lost = None;
+                    self.is_awaited().await?;
+                }
                 Err(error) if is_lost(&error) => {
                     self.cut = true;
                     let (since, wait) = lost.unwrap_or((Instant::now(), FIRST_WAIT));
@@ -127,6 +136,17 @@ impl<'a> Receiver<'a> {
                 }
                 other => return other,
             }
+        }
+    }
+}
+
+fn complete(missing: u64) -> Result<(), Error> {
+    match missing {
+        0 => Ok(()),
+        1 => Err(Error::Ended("it was cut while output came, and a message of it is lost".to_owned())),
+        missing => {
+            let text = format!("it was cut while output came, and {missing} messages of it are lost");
+            Err(Error::Ended(text))
         }
     }
 }

@@ -25,11 +25,13 @@ struct Arrived {
     next: u64,
     /// What has arrived beyond it.
     beyond: BTreeSet<u64>,
+    /// What has arrived in part.
+    begun: BTreeSet<u64>,
 }
 
 impl Default for Arrived {
     fn default() -> Self {
-        Self { next: 1, beyond: BTreeSet::new() }
+        Self { next: 1, beyond: BTreeSet::new(), begun: BTreeSet::new() }
     }
 }
 
@@ -41,10 +43,12 @@ impl Sequence {
         while let Some((header, rest)) = data.split_first_chunk::<FRAGMENT_HEADER>() {
             let [a, b, c, d, e, f, g, h, .., flags, l0, l1, l2, l3] = *header;
             let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
+            let id = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
             if flags & END != 0 {
-                let id = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
                 arrived.take(id);
                 latest = latest.max(Some(id));
+            } else {
+                arrived.begun.insert(id);
             }
             data = rest.get(length..).unwrap_or_default();
         }
@@ -53,13 +57,24 @@ impl Sequence {
 
     /// How many messages before `id` are missing, after what may still be on its way has come.
     pub async fn missing_before(&self, id: u64) -> u64 {
+        self.settled(|arrived| arrived.missing_before(id)).await
+    }
+
+    /// How many are missing before the last one of all that have arrived, without those that are
+    /// arriving.
+    pub async fn missing(&self) -> u64 {
+        let missing = |arrived: &Arrived| {
+            let Some(&last) = arrived.beyond.last() else { return 0 };
+            let arriving = arrived.begun.range(..last).count() as u64;
+            arrived.missing_before(last).saturating_sub(arriving)
+        };
+        self.settled(missing).await
+    }
+
+    async fn settled(&self, missing: impl Fn(&Arrived) -> u64) -> u64 {
         let until = Instant::now() + PATIENCE;
         loop {
-            let missing = {
-                let arrived = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                let between = id.saturating_sub(arrived.next);
-                between.saturating_sub(arrived.beyond.range(..id).count() as u64)
-            };
+            let missing = missing(&self.0.lock().unwrap_or_else(PoisonError::into_inner));
             if missing == 0 || Instant::now() >= until {
                 return missing;
             }
@@ -69,7 +84,13 @@ impl Sequence {
 }
 
 impl Arrived {
+    fn missing_before(&self, id: u64) -> u64 {
+        let between = id.saturating_sub(self.next);
+        between.saturating_sub(self.beyond.range(..id).count() as u64)
+    }
+
     fn take(&mut self, id: u64) {
+        self.begun.remove(&id);
         if id < self.next {
             return;
         }
@@ -95,6 +116,7 @@ mod tests {
         assert_eq!(sequence.note(&second[..2].concat()), None);
         assert_eq!(sequence.note(&fourth.concat()), Some(4));
         assert_eq!(sequence.missing_before(4).await, 2);
+        assert_eq!(sequence.missing().await, 1, "the second is arriving");
         assert_eq!(sequence.note(&second[2..].concat()), Some(2));
         assert_eq!(sequence.note(&third.concat()), Some(3));
         assert_eq!(sequence.missing_before(4).await, 0);
