@@ -169,14 +169,14 @@ async fn the_console_goes_on_with_the_connections_that_are_here() {
 async fn a_connection_that_ends_leaves_the_console_the_others() {
     let two = Two::start().await;
     let arguments = ["work", "--shell", "console"];
-    let terminal = crate::demo::Terminal::open_in(&arguments, Some(two.world.root()));
-    terminal.sees(|text| text.trim_end().ends_with("[work] PS>"), "the prompt");
+    let terminal = Terminal::open(&two.world, env!("CARGO_BIN_EXE_lyncsh"), &arguments, "");
+    terminal.waits("the prompt", |text| text.trim_end().ends_with("[work] PS>"));
     terminal.press("(Get-OtCsTenant).DisplayName\r");
-    terminal.sees(|text| text.contains("\nLitware"), "an answer");
+    terminal.waits("an answer", |text| text.contains("\nLitware"));
     assert_eq!(two.world.run(&["stop", "other"]).0, 0);
-    terminal.sees(|text| text.contains("the session of 'other' was ended"), "the news");
+    terminal.waits("the news", |text| text.contains("the session of 'other' was ended"));
     terminal.press("(Get-CsTenant).CountryAbbreviation\r");
-    terminal.sees(|text| text.contains("\nUS"), "an answer of the other");
+    terminal.waits("an answer of the other", |text| text.contains("\nUS"));
     terminal.press("exit\r");
     two.wait_removed();
 }

@@ -1,14 +1,9 @@
 //! `lyncsh demo`, as a person sits before it and as a script pipes into it.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
-use portable_pty::{CommandBuilder, PtySize, native_pty_system};
-
-/// How long anything may take on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::stand_in::Terminal;
 
 fn piped(lines: &str) -> (String, String, Option<i32>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
@@ -135,158 +130,79 @@ fn values_come_from_pipelines_in_parentheses_and_output_goes_to_files() {
     assert!(!err.contains('\u{1b}'), "{err}");
 }
 
-/// A person's terminal with a program in it.
-pub struct Terminal {
-    screen: Arc<Mutex<vt100::Parser>>,
-    keys: Arc<Mutex<Box<dyn std::io::Write + Send>>>,
-    child: Box<dyn portable_pty::Child + Send + Sync>,
+fn demo() -> Terminal {
+    Terminal::sized((120, 40), env!("CARGO_BIN_EXE_lyncsh"), &["demo"], [])
 }
 
-impl Terminal {
-    fn open(arguments: &[&str]) -> Self {
-        Self::open_in(arguments, None)
-    }
-
-    pub fn open_in(arguments: &[&str], folder: Option<&std::path::Path>) -> Self {
-        let size = PtySize { rows: 40, cols: 120, pixel_width: 0, pixel_height: 0 };
-        let pair = native_pty_system().openpty(size).unwrap();
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lyncsh"));
-        command.args(arguments);
-        command.env("TERM", "xterm-256color");
-        command.env("PATH", crate::agent_world::path_without_powershell());
-        if let Some(folder) = folder {
-            command.env("LYNCSH_CONFIG_DIR", folder);
-        }
-        let child = pair.slave.spawn_command(command).unwrap();
-        drop(pair.slave);
-        let mut output = pair.master.try_clone_reader().unwrap();
-        let keys = Arc::new(Mutex::new(pair.master.take_writer().unwrap()));
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(40, 120, 1000)));
-        let (seen, answers) = (screen.clone(), keys.clone());
-        std::thread::spawn(move || {
-            let _master = pair.master;
-            let mut piece = [0; 4096];
-            while let Ok(length @ 1..) = output.read(&mut piece) {
-                let asked = piece[..length].windows(4).filter(|four| four == b"\x1b[6n").count();
-                let (row, column) = {
-                    let mut screen = seen.lock().unwrap();
-                    screen.process(&piece[..length]);
-                    screen.screen().cursor_position()
-                };
-                // The line editor asks where the cursor is.
-                for _ in 0..asked {
-                    let _ = write!(answers.lock().unwrap(), "\x1b[{};{}R", row + 1, column + 1);
-                }
-            }
-        });
-        Self { screen, keys, child }
-    }
-
-    pub fn press(&self, keys: &str) {
-        let mut out = self.keys.lock().unwrap();
-        out.write_all(keys.as_bytes()).unwrap();
-        out.flush().unwrap();
-    }
-
-    pub fn text(&self) -> String {
-        self.screen.lock().unwrap().screen().contents()
-    }
-
-    pub fn sees(&self, wanted: impl Fn(&str) -> bool, what: &str) {
-        let since = Instant::now();
-        while !wanted(&self.text()) {
-            assert!(since.elapsed() < PATIENCE, "{what} did not come:\n{}", self.text());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn prompts(&self) {
-        self.sees(|text| text.trim_end().ends_with("[demo] PS>"), "the prompt");
-    }
-
-    /// Types a line, sees its answer, and the prompt again.
-    fn run(&self, line: &str, answer: &str) {
-        self.press(line);
-        self.press("\r");
-        self.sees(|text| text.contains(answer), answer);
-        self.prompts();
-    }
+fn prompts(terminal: &Terminal) {
+    terminal.ends_with("[demo] PS>");
 }
 
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Types a line, sees its answer, and the prompt again.
+fn run(terminal: &Terminal, line: &str, answer: &str) {
+    terminal.line(line);
+    terminal.sees(answer);
+    prompts(terminal);
 }
 
 #[test]
 fn ctrl_c_drops_a_line_a_string_and_a_question_and_leaves_the_prompt() {
-    let terminal = Terminal::open(&["demo"]);
-    let prompts = |count| {
-        terminal.sees(|text| text.matches("[demo] PS>").count() == count, "the next prompt");
-        terminal.prompts();
+    let terminal = demo();
+    let has_prompts = |count| {
+        terminal.waits("the next prompt", |text| text.matches("[demo] PS>").count() == count);
+        prompts(&terminal);
     };
-    prompts(1);
+    has_prompts(1);
     terminal.press("\x03");
-    prompts(2);
+    has_prompts(2);
     terminal.press("half a li");
-    terminal.sees(|text| text.contains("half a li"), "the half line");
+    terminal.waits("the half line", |text| text.contains("half a li"));
     terminal.press("\x03");
-    prompts(3);
+    has_prompts(3);
     terminal.press("\"two\r");
-    terminal.sees(|text| text.trim_end().ends_with(">>"), "the second line");
+    terminal.waits("the second line", |text| text.trim_end().ends_with(">>"));
     terminal.press("\x03");
-    prompts(4);
+    has_prompts(4);
     terminal.press("Get-CsT\t");
-    terminal.sees(|text| text.contains("Get-CsTenantHybridConfiguration"), "the candidates");
+    terminal.waits("the candidates", |text| text.contains("Get-CsTenantHybridConfiguration"));
     terminal.press("\x03");
-    prompts(5);
+    has_prompts(5);
     terminal.press("Set-CsUser kenmyer -EnterpriseVoiceEnabled $true -Confirm\r");
-    terminal.sees(|text| text.contains("[Y] Yes"), "the question");
+    terminal.waits("the question", |text| text.contains("[Y] Yes"));
     terminal.press("\x03");
-    terminal.prompts();
-    terminal.run("(Get-CsOnlineUser kenmyer).EnterpriseVoiceEnabled", "\nFalse");
-    terminal.run("gmo", "lyncsh-demo");
-    terminal.run("help Get-CsTenant", "SYNOPSIS");
+    prompts(&terminal);
+    run(&terminal, "(Get-CsOnlineUser kenmyer).EnterpriseVoiceEnabled", "\nFalse");
+    run(&terminal, "gmo", "lyncsh-demo");
+    run(&terminal, "help Get-CsTenant", "SYNOPSIS");
     terminal.press("cls\r");
-    terminal.sees(|text| !text.contains("SYNOPSIS"), "the empty screen");
-    terminal.prompts();
+    terminal.waits("the empty screen", |text| !text.contains("SYNOPSIS"));
+    prompts(&terminal);
 }
 
 #[test]
 fn a_person_works_in_the_demo() {
-    let mut terminal = Terminal::open(&["demo"]);
-    terminal.prompts();
-    terminal.run("Get-CsTenant", "DisplayName                : Litware");
-    terminal.run("Get-CsOnlineUser | Select-Object DisplayName, SipAddress", "sip:kenmyer@litwareinc.com");
+    let mut terminal = demo();
+    prompts(&terminal);
+    run(&terminal, "Get-CsTenant", "DisplayName                : Litware");
+    run(&terminal, "Get-CsOnlineUser | Select-Object DisplayName, SipAddress", "sip:kenmyer@litwareinc.com");
     terminal.press("Set-CsUser kenmyer -Ent\t");
-    terminal.sees(
-        |text| text.contains("Set-CsUser kenmyer -EnterpriseVoiceEnabled"),
-        "the parameter's completion",
-    );
+    terminal.waits("the parameter's completion", |text| {
+        text.contains("Set-CsUser kenmyer -EnterpriseVoiceEnabled")
+    });
     terminal.press(" $true -Confirm\r");
-    terminal.sees(|text| text.contains("[Y] Yes  [A] Yes to All"), "the question");
+    terminal.waits("the question", |text| text.contains("[Y] Yes  [A] Yes to All"));
     terminal.press("y\r");
-    terminal.prompts();
-    terminal.run("(1,2,3) | Measure-Object | select Count", "3");
-    terminal.run("Get-CsOnlineUser kenmyer | fl EnterpriseVoiceEnabled", "EnterpriseVoiceEnabled : True");
+    prompts(&terminal);
+    run(&terminal, "(1,2,3) | Measure-Object | select Count", "3");
+    run(&terminal, "Get-CsOnlineUser kenmyer | fl EnterpriseVoiceEnabled", "EnterpriseVoiceEnabled : True");
     terminal.press("Start-CsExMeetingMigration kenmyer\r");
-    terminal.sees(|text| text.contains('%'), "the progress bar");
+    terminal.waits("the progress bar", |text| text.contains('%'));
     terminal.press("\x03");
-    terminal.prompts();
+    prompts(&terminal);
     assert!(!terminal.text().contains('%'), "the bar is still there:\n{}", terminal.text());
-    terminal.run("Get-CsOnlineUser | Measure-Object | fl Count", "Count : ");
+    run(&terminal, "Get-CsOnlineUser | Measure-Object | fl Count", "Count : ");
     terminal.press("exit\r");
-    let since = Instant::now();
-    let status = loop {
-        if let Some(status) = terminal.child.try_wait().unwrap() {
-            break status;
-        }
-        assert!(since.elapsed() < PATIENCE, "exit did not end it:\n{}", terminal.text());
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    assert_eq!(status.exit_code(), 0, "{}", terminal.text());
+    assert_eq!(terminal.ended(), 0, "{}", terminal.text());
 }
 
 /// An endpoint of its own process, ended with it.
@@ -341,13 +257,18 @@ fn a_cache_that_is_stale_or_broken_is_replaced_while_the_person_works() {
     );
     std::fs::write(folder.path().join("profiles/work.toml"), profile).unwrap();
     let work = || {
-        let terminal = Terminal::open_in(&["work"], Some(folder.path()));
-        terminal.sees(|text| text.trim_end().ends_with("[work] PS>"), "the prompt");
+        let terminal = Terminal::sized(
+            (120, 40),
+            env!("CARGO_BIN_EXE_lyncsh"),
+            &["work"],
+            [("LYNCSH_CONFIG_DIR", folder.path().to_str().unwrap().to_owned())],
+        );
+        terminal.waits("the prompt", |text| text.trim_end().ends_with("[work] PS>"));
         terminal
     };
     let leave = |mut terminal: Terminal| {
-        terminal.press("exit\r");
-        assert_eq!(terminal.child.wait().unwrap().exit_code(), 0);
+        terminal.line("exit");
+        assert_eq!(terminal.ended(), 0);
     };
     leave(work());
     let file = cache_file(folder.path()).expect("a cache file");
@@ -360,12 +281,12 @@ fn a_cache_that_is_stale_or_broken_is_replaced_while_the_person_works() {
         let now = std::fs::read_to_string(&file).unwrap();
         now.contains("\"Get-CsTenant\"") && !now.contains("Get-CsGone")
     };
-    terminal.sees(replaced, "the new names");
+    terminal.waits("the new names", replaced);
     leave(terminal);
 
     std::fs::write(&file, b"{\"names\": 7\xff").unwrap();
     let terminal = work();
-    terminal.sees(replaced, "the cache in place of the broken one");
+    terminal.waits("the cache in place of the broken one", replaced);
     assert!(!terminal.text().to_lowercase().contains("error"), "{}", terminal.text());
     leave(terminal);
 }

@@ -52,14 +52,26 @@ impl Terminal {
         arguments: &[&str],
         environment: impl IntoIterator<Item = (&'static str, String)>,
     ) -> Self {
-        let size = PtySize { rows: 30, cols: 100, pixel_width: 0, pixel_height: 0 };
+        let own = [
+            ("LYNCSH_CONFIG_DIR", world.root().to_str().unwrap().to_owned()),
+            ("LYNCSH", env!("CARGO_BIN_EXE_lyncsh").to_owned()),
+        ];
+        Self::sized((100, 30), program, arguments, own.into_iter().chain(environment))
+    }
+
+    /// Of this many columns and rows.
+    pub fn sized(
+        (cols, rows): (u16, u16),
+        program: &str,
+        arguments: &[&str],
+        environment: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Self {
+        let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(program);
         command.args(arguments);
         command.env("TERM", "xterm-256color");
         command.env("PATH", path_without_powershell());
-        command.env("LYNCSH_CONFIG_DIR", world.root());
-        command.env("LYNCSH", env!("CARGO_BIN_EXE_lyncsh"));
         for (name, value) in environment {
             command.env(name, value);
         }
@@ -68,7 +80,7 @@ impl Terminal {
         let mut output = pair.master.try_clone_reader().unwrap();
         let keys: Arc<Mutex<Box<dyn std::io::Write + Send>>> =
             Arc::new(Mutex::new(pair.master.take_writer().unwrap()));
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(30, 100, 1000)));
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, cols, 1000)));
         let (seen, answers) = (screen.clone(), keys.clone());
         std::thread::spawn(move || {
             let mut piece = [0; 4096];
