@@ -46,7 +46,7 @@ pub fn check_name(name: &str, taken: &[&str]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The profiles' names, sorted. A folder that is not there holds none.
+/// The profiles' names, sorted, numbers by their value. A folder that is not there holds none.
 pub fn names(folders: &Folders) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(folders.profiles()) else { return Vec::new() };
     let mut names: Vec<String> = entries
@@ -56,8 +56,28 @@ pub fn names(folders: &Folders) -> Vec<String> {
             is_profile.then(|| path.file_stem()?.to_str().map(str::to_owned)).flatten()
         })
         .collect();
-    names.sort();
+    names.sort_by_cached_key(|name| order(name));
     names
+}
+
+/// What a name is sorted by: `tenant-2` comes before `tenant-10`.
+fn order(name: &str) -> (String, String) {
+    /// No name has more digits in a row.
+    const DIGITS: usize = 64;
+    let (mut key, mut digits) = (String::new(), String::new());
+    for one in name.to_lowercase().chars().map(Some).chain([None]) {
+        match one {
+            Some(digit) if digit.is_ascii_digit() => digits.push(digit),
+            other => {
+                if !digits.is_empty() {
+                    key.push_str(&format!("{digits:0>DIGITS$}"));
+                    digits.clear();
+                }
+                key.extend(other);
+            }
+        }
+    }
+    (key, name.to_owned())
 }
 
 /// Reads a profile that is one connection, by its name.
@@ -101,4 +121,16 @@ fn missing(folders: &Folders, name: &str) -> StoreError {
         }
     };
     StoreError::Missing { name: name.to_owned(), advice }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_sorted_as_people_count() {
+        let mut names = ["t-10", "T-2", "t-1", "t", "t-1b", "a9z", "a10", "\u{e4}", "7", "t-007"];
+        names.sort_by_cached_key(|name| order(name));
+        assert_eq!(names, ["7", "a9z", "a10", "t", "t-1", "t-1b", "T-2", "t-007", "t-10", "\u{e4}"]);
+    }
 }
