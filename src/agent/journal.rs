@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,9 @@ const BEGUN_LONG_AGO: Duration = Duration::from_secs(60);
 /// And what the file of an entry ends in that can't be read: a person can, and an earlier or later
 /// lyncsh.
 const UNREAD: &str = "unread";
+
+/// How long a process that was killed may take to close its files.
+const LETS_GO: Duration = Duration::from_secs(1);
 
 /// One session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,8 +132,19 @@ impl Journal {
     pub fn orphans(&self) -> Vec<Kept> {
         self.tidy();
         let entries = self.paths().into_iter().filter_map(|path| {
-            let file = platform::private_file().open(&path).ok()?;
-            platform::hold(&file).ok().filter(|held| *held)?;
+            let mut file = platform::private_file().open(&path).ok()?;
+            if !platform::hold(&file).ok()? {
+                platform::has_ended(read(&file)?.process).then_some(())?;
+                // Killed just now, it is about to let go.
+                let since = Instant::now();
+                while !platform::hold(&file).ok()? {
+                    (since.elapsed() < LETS_GO).then_some(())?;
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                // Who held it may have removed it at last.
+                path.exists().then_some(())?;
+            }
+            file.rewind().ok()?;
             let entry = read(&file)?;
             Some(Kept { entry, file, path })
         });

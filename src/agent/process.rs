@@ -87,8 +87,6 @@ async fn start(handover: Handover, secret: Option<secrecy::SecretString>) -> Res
         .await
         .map_err(|error| failure(&format!("the agent of '{}' can't start", profile.name), &error))?;
     let listen = |error: io::Error| failure("the agent can't listen for shells", &error);
-    // Who finds the lock free finds the journal's entry free.
-    let lock = platform::close_last(lock);
     name_process(&place)
         .map_err(|error| failure(&format!("{} can't be written", place.process.display()), &error))?;
     let endings = Endings::catch().map_err(listen)?;

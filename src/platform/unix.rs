@@ -137,22 +137,15 @@ pub fn start_time(process: u32) -> Option<u64> {
     rest.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// The file behind a number above those of all others: a process that is killed closes its files in
-/// their numbers' order, and this one last.
-pub fn close_last(file: File) -> File {
-    /// Few processes have so many, and all may.
-    const ABOVE: i32 = 200;
-    rustix::io::fcntl_dupfd_cloexec(&file, ABOVE).map_or(file, File::from)
-}
-
-/// Whether a process is there no more, or only for its parent to ask how it ended.
+/// Whether a process is there no more, or about to be: killed, it has no memory left while it closes its
+/// files.
 pub fn has_ended(process: u32) -> bool {
     let Some(id) = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw) else { return true };
     if rustix::process::test_kill_process(id) == Err(rustix::io::Errno::SRCH) {
         return true;
     }
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
+    // Where there is no /proc, the system has to do.
+    std::fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|words| words.is_empty())
 }
 
 /// The process that has started this one.

@@ -115,8 +115,3 @@ fn lock(file: &File, how: LOCK_FILE_FLAGS) -> io::Result<bool> {
     let taken = [ERROR_LOCK_VIOLATION, ERROR_IO_PENDING].map(|code| Some(code.cast_signed()));
     if taken.contains(&error.raw_os_error()) { Ok(false) } else { Err(error) }
 }
-
-/// The order in which a process that is killed closes its files is not known here.
-pub fn close_last(file: File) -> File {
-    file
-}
