@@ -1,7 +1,7 @@
 //! Where the agent of a profile is found: its sockets and locks, in the runtime folder.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -99,7 +99,20 @@ impl Place {
         if !platform::is_held(&file) {
             return None;
         }
-        std::fs::read_to_string(&self.process).ok()?.trim().parse().ok()
+        let text = std::fs::read_to_string(&self.process).ok()?;
+        let mut words = text.split_whitespace();
+        let process = words.next()?.parse().ok()?;
+        // What an earlier agent has left there may be another's by now.
+        let started: Option<u64> = words.next().and_then(|word| word.parse().ok());
+        (platform::start_time(process) == started).then_some(process)
+    }
+
+    /// Writes down which process the agent is: this one.
+    pub fn name_process(&self) -> io::Result<()> {
+        let mut file = platform::private_file().create(true).truncate(true).open(&self.process)?;
+        let process = std::process::id();
+        let started = platform::start_time(process).map(|time| format!(" {time}")).unwrap_or_default();
+        writeln!(file, "{process}{started}")
     }
 }
 

@@ -87,7 +87,8 @@ async fn start(handover: Handover, secret: Option<secrecy::SecretString>) -> Res
         .await
         .map_err(|error| failure(&format!("the agent of '{}' can't start", profile.name), &error))?;
     let listen = |error: io::Error| failure("the agent can't listen for shells", &error);
-    name_process(&place)
+    place
+        .name_process()
         .map_err(|error| failure(&format!("{} can't be written", place.process.display()), &error))?;
     let endings = Endings::catch().map_err(listen)?;
     let (retry, retries) = mpsc::channel(1);
@@ -176,12 +177,6 @@ async fn shells(place: &Place) -> io::Result<Vec<Listener>> {
         }
     }
     Ok(shells)
-}
-
-/// Writes down the process id, for those who end an agent that does not answer.
-fn name_process(place: &Place) -> io::Result<()> {
-    let mut file = platform::private_file().create(true).truncate(true).open(&place.process)?;
-    writeln!(file, "{}", std::process::id())
 }
 
 /// Logs to a file of the state folder, as much as the launcher was asked for or as `LYNCSH_LOG` says:

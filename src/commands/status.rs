@@ -13,6 +13,7 @@ use crate::agent::control::Status;
 use crate::agent::journal::{Entry, Journal};
 use crate::agent::place::{Place, in_brackets};
 use crate::folders::Folders;
+use crate::platform;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -51,7 +52,9 @@ pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {
     report.own = Journal::of(folders).live();
     report.own.retain(|entry| {
         let agent = report.agents.iter().any(|agent| agent.process == entry.process);
-        !agent && report.silent.iter().all(|silent| silent.profile != entry.profile)
+        // One whose process has ended is held by somebody who is removing it.
+        let gone = platform::has_ended(entry.process);
+        !agent && !gone && report.silent.iter().all(|silent| silent.profile != entry.profile)
     });
     report.left = Journal::of(folders).orphans().into_iter().map(|kept| kept.entry.clone()).collect();
     if json {

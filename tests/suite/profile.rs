@@ -49,6 +49,11 @@ fn a_mistake_is_shown_with_its_line_and_what_was_meant() {
             "can't send a token",
         ),
         ("kind = \"wsman\"\nuser = \"a@b.c\"", 1, "needs uri"),
+        (
+            "kind = \"lync-online\"\nuser = \"a@b.c\"\n[timeouts]\nclose = \"584000000000 years\"",
+            4,
+            "a week (\"7days\") is the longest",
+        ),
         ("kind = \"wsman\"\nuser = \"a@b.c\"\nuri = \"http://host/wsman\"", 3, "https only"),
         (
             "kind = \"wsman\"\nuser = \"a@b.c\"\nuri = \"https://a:b@host/wsman\"",

@@ -10,6 +10,9 @@ use url::Url;
 use super::secret::is_secret;
 use super::{Mistake, Reader, nearest};
 
+/// The longest time that a profile can name.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 impl Reader<'_> {
     pub(super) fn duration(&mut self, table: &DeTable<'_>, key: &str) -> Option<Duration> {
         let value = table.get(key)?;
@@ -19,6 +22,10 @@ impl Reader<'_> {
                 value.span(),
                 "expected a duration in quotes, for example \"30s\", \"10m\" or \"1h 30m\"",
             );
+        }
+        if read.is_some_and(|duration| duration > LONGEST) {
+            self.mistake(value.span(), "no session lives that long; a week (\"7days\") is the longest");
+            return None;
         }
         read
     }
