@@ -105,7 +105,7 @@ impl Actor {
         let (events, opened) = (self.events.clone(), self.opened.clone());
         let pool = async {
             tokio::select! {
-                error = receive_pool(Receiver::new(&shell, &sequence, None), &events, &opened) => error,
+                error = receive_pool(Receiver::new(&shell, &sequence, None, 0), &events, &opened) => error,
                 error = send_all(&shell, None, Stream::Default, &mut input) => error,
                 error = send_all(&shell, None, Stream::PromptResponse, &mut answers) => error,
             }

@@ -141,7 +141,7 @@ async fn remove_once(endpoint: &Endpoint, pool: Uuid) -> Result<(), Error> {
     let mut deleting = pin!(shell.delete());
     let receiving = async {
         let sequence = Sequence::default();
-        let mut receiver = Receiver::new(&shell, &sequence, None);
+        let mut receiver = Receiver::new(&shell, &sequence, None, 0);
         // Whatever it says: the answer to Delete is what counts.
         while receiver.next().await.is_ok() {}
     };

@@ -67,6 +67,8 @@ pub(super) struct Pipeline {
     control: mpsc::UnboundedReceiver<Control>,
     /// The owner wants no more of it.
     closing: AtomicBool,
+    /// The last message that had arrived before Command was sent.
+    since: u64,
 }
 
 impl Pipeline {
@@ -96,6 +98,7 @@ impl Pipeline {
             answers: answers_queue,
             control: controls,
             closing: AtomicBool::new(false),
+            since: 0,
         };
         (handle, pipeline)
     }
@@ -145,6 +148,7 @@ impl Pipeline {
         };
         let Some(mut batch) = batch else { return Ok(Started::Closed) };
         let data = std::mem::take(&mut batch.data);
+        self.since = self.sequence.last();
         self.shell.command(self.id, &self.name, data).await?;
         batch.done();
         Ok(Started::Running { stop })
@@ -152,13 +156,13 @@ impl Pipeline {
 
     /// Everything between CommandResponse and the end.
     async fn converse(&mut self, stop: bool) -> Result<(), Error> {
-        let Self { id, shell, sequence, events, wanted, input, answers, control, closing, .. } = self;
-        let id = *id;
+        let Self { id, shell, sequence, events, wanted, input, answers, control, closing, since, .. } = self;
+        let (id, since) = (*id, *since);
         let mut sending = pin!(send_all(shell, Some(id), Stream::Default, input));
         let mut answering = pin!(send_all(shell, Some(id), Stream::PromptResponse, answers));
         let mut signaling = pin!(signal_until_closed(shell, id, events, control, stop, closing));
         let mut receiving =
-            pin!(receive_all(Receiver::new(shell, sequence, Some(id)), events, wanted, closing));
+            pin!(receive_all(Receiver::new(shell, sequence, Some(id), since), events, wanted, closing));
         let mut received = false;
         loop {
             tokio::select! {

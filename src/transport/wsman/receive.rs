@@ -52,12 +52,15 @@ pub(super) struct Receiver<'a> {
     cut: bool,
     /// The latest message that came whole.
     latest: u64,
+    /// What was lost up to this one is another's.
+    since: u64,
 }
 
 impl<'a> Receiver<'a> {
-    pub fn new(shell: &'a Shell, sequence: &'a Sequence, command: Option<Uuid>) -> Self {
+    /// `since`: the last message that had arrived before the command was sent.
+    pub fn new(shell: &'a Shell, sequence: &'a Sequence, command: Option<Uuid>, since: u64) -> Self {
         let defragmenter = Defragmenter::default();
-        Self { shell, sequence, command, defragmenter, hasty: 0, cut: false, latest: 0 }
+        Self { shell, sequence, command, defragmenter, hasty: 0, cut: false, latest: 0, since }
     }
 
     /// Whether all that the server sent before this pipeline's last message has arrived. Only a lost
@@ -66,7 +69,7 @@ impl<'a> Receiver<'a> {
         if !self.cut {
             return Ok(());
         }
-        complete(self.sequence.missing_before(self.latest).await)
+        complete(self.sequence.missing_between(self.since, self.latest).await)
     }
 
     /// Whether anything is still to come, where the server had nothing to say: the last message may have
@@ -74,7 +77,7 @@ impl<'a> Receiver<'a> {
     /// that.
     async fn is_awaited(&self) -> Result<(), Error> {
         match self.cut && self.command.is_some() {
-            true => complete(self.sequence.missing().await),
+            true => complete(self.sequence.missing_since(self.since).await),
             false => Ok(()),
         }
     }

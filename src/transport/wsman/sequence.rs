@@ -15,6 +15,9 @@ const END: u8 = 2;
 /// How long messages that are missing may still be on their way to another pipeline.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How many messages behind one that is missing are remembered.
+const LONG_AGO: usize = 1 << 16;
+
 /// The object ids that have arrived on one connection.
 #[derive(Debug, Default)]
 pub(super) struct Sequence(Mutex<Arrived>);
@@ -55,18 +58,24 @@ impl Sequence {
         latest
     }
 
-    /// How many messages before `id` are missing, after what may still be on its way has come.
-    pub async fn missing_before(&self, id: u64) -> u64 {
-        self.settled(|arrived| arrived.missing_before(id)).await
+    /// The last message of all that have arrived.
+    pub fn last(&self) -> u64 {
+        let arrived = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        arrived.beyond.last().copied().unwrap_or(arrived.next.saturating_sub(1))
     }
 
-    /// How many are missing before the last one of all that have arrived, without those that are
-    /// arriving.
-    pub async fn missing(&self) -> u64 {
+    /// How many messages between these two are missing, after what may still be on its way has come.
+    pub async fn missing_between(&self, since: u64, id: u64) -> u64 {
+        self.settled(|arrived| arrived.missing_between(since, id)).await
+    }
+
+    /// How many are missing between this one and the last one of all that have arrived, without those
+    /// that are arriving.
+    pub async fn missing_since(&self, since: u64) -> u64 {
         let missing = |arrived: &Arrived| {
-            let Some(&last) = arrived.beyond.last() else { return 0 };
-            let arriving = arrived.begun.range(..last).count() as u64;
-            arrived.missing_before(last).saturating_sub(arriving)
+            let Some(&last) = arrived.beyond.last().filter(|last| **last > since) else { return 0 };
+            let arriving = arrived.begun.range(since + 1..=last).count() as u64;
+            arrived.missing_between(since, last).saturating_sub(arriving)
         };
         self.settled(missing).await
     }
@@ -84,9 +93,12 @@ impl Sequence {
 }
 
 impl Arrived {
-    fn missing_before(&self, id: u64) -> u64 {
-        let between = id.saturating_sub(self.next);
-        between.saturating_sub(self.beyond.range(..id).count() as u64)
+    fn missing_between(&self, since: u64, id: u64) -> u64 {
+        let from = self.next.max(since.saturating_add(1));
+        if from >= id {
+            return 0;
+        }
+        (id - from).saturating_sub(self.beyond.range(from..id).count() as u64)
     }
 
     fn take(&mut self, id: u64) {
@@ -95,6 +107,10 @@ impl Arrived {
             return;
         }
         self.beyond.insert(id);
+        if self.beyond.len() > LONG_AGO {
+            // What is missing since then was missed already.
+            self.next = self.beyond.first().copied().unwrap_or(self.next);
+        }
         while self.beyond.remove(&self.next) {
             self.next += 1;
         }
@@ -115,11 +131,25 @@ mod tests {
         assert_eq!(sequence.note(&first.concat()), Some(1));
         assert_eq!(sequence.note(&second[..2].concat()), None);
         assert_eq!(sequence.note(&fourth.concat()), Some(4));
-        assert_eq!(sequence.missing_before(4).await, 2);
-        assert_eq!(sequence.missing().await, 1, "the second is arriving");
+        assert_eq!((sequence.last(), sequence.missing_between(0, 4).await), (4, 2));
+        assert_eq!(sequence.missing_between(2, 4).await, 1);
+        assert_eq!(sequence.missing_between(4, 4).await, 0, "what began later did not lose it");
+        assert_eq!(sequence.missing_since(0).await, 1, "the second is arriving");
+        assert_eq!(sequence.missing_since(4).await, 0);
         assert_eq!(sequence.note(&second[2..].concat()), Some(2));
         assert_eq!(sequence.note(&third.concat()), Some(3));
-        assert_eq!(sequence.missing_before(4).await, 0);
+        assert_eq!(sequence.missing_between(0, 4).await, 0);
         assert_eq!(sequence.note(b"short"), None);
+    }
+
+    #[test]
+    fn a_gap_of_long_ago_is_forgotten() {
+        let mut arrived = Arrived::default();
+        for id in 2..200_000 {
+            arrived.take(id);
+        }
+        assert!(arrived.beyond.len() <= LONG_AGO);
+        arrived.take(200_001);
+        assert_eq!(arrived.missing_between(0, 200_002), 1);
     }
 }
