@@ -2,6 +2,7 @@
 //! connect to. [`engine`] is the tenant and its cmdlets. In front of it, [`Server`] is discovery, the
 //! token service and WSMan over HTTP; [`stream`] is out-of-process framing over any byte stream.
 
+mod backend;
 mod discovery;
 pub mod engine;
 mod http;
@@ -11,6 +12,7 @@ mod shell;
 pub mod stream;
 mod wsman;
 
+pub use backend::{Backend, Backends};
 pub use server::{DOMAIN, Open, PASSWORD, Server, USER};
 
 use std::time::Duration;

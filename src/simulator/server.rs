@@ -17,8 +17,10 @@ use base64::Engine as _;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::backend::{Backend, Backends};
 use super::engine::World;
 use super::http::{self, Tls};
+use super::pool::Pool;
 use super::shell::Shell;
 use super::{Options, discovery, wsman};
 
@@ -44,6 +46,7 @@ pub struct Endpoint {
     pub base: String,
     pub options: Options,
     pub world: Arc<World>,
+    pub backends: Backends,
     shells: Mutex<HashMap<String, Arc<Shell>>>,
     requests: AtomicUsize,
     /// The tokens that were given out, with their accounts and domains.
@@ -71,6 +74,22 @@ pub struct Open {
 impl Server {
     /// Listens on loopback.
     pub async fn start(options: Options) -> std::io::Result<Self> {
+        let world = World::new(&options);
+        let engine = world.clone();
+        let backends: Backends = Box::new(move |user| {
+            let pool: Arc<dyn Backend> = Arc::new(Pool::new(engine.clone(), user.to_owned()));
+            Ok(pool)
+        });
+        Self::before(options, world, backends).await
+    }
+
+    /// Listens on loopback, with other PSRP servers behind its shells than the simulator's engine.
+    pub async fn start_with(options: Options, backends: Backends) -> std::io::Result<Self> {
+        let world = World::new(&options);
+        Self::before(options, world, backends).await
+    }
+
+    async fn before(options: Options, world: Arc<World>, backends: Backends) -> std::io::Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
         let listener = tokio::net::TcpListener::bind(address).await?;
         let tls = options.tls.then(Tls::new).transpose()?;
@@ -78,7 +97,8 @@ impl Server {
         let base = format!("{scheme}://{}", listener.local_addr()?);
         let endpoint = Arc::new(Endpoint {
             base: base.clone(),
-            world: World::new(&options),
+            world,
+            backends,
             options,
             shells: Mutex::default(),
             requests: AtomicUsize::new(0),

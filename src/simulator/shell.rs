@@ -1,13 +1,14 @@
-//! One WSMan shell: fragments in, fragments out, around a [`Pool`].
+//! One WSMan shell: fragments in, fragments out, around a [`Backend`].
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::pool::Pool;
+use super::backend::Backend;
+use crate::psrp::client::Stream;
 use crate::psrp::fragment::{Defragmenter, Fragmenter};
 use crate::psrp::message::Message;
 use crate::transport::wsman::envelope::{CommandState, Received, StreamPart};
@@ -23,7 +24,7 @@ const RECEIVE: Duration = Duration::from_secs(20);
 pub struct Shell {
     pub made: Opening,
     pub created: Instant,
-    pub pool: Pool,
+    pub pool: Arc<dyn Backend>,
     pub closed: CancellationToken,
     inner: Mutex<Inner>,
 }
@@ -50,6 +51,8 @@ pub enum Polled {
     Silent,
     /// The shell was disconnected meanwhile.
     Disconnected,
+    /// What stands behind the shell has ended by itself.
+    Gone,
 }
 
 /// What a shell is made as.
@@ -66,7 +69,7 @@ pub struct Opening {
 }
 
 impl Shell {
-    pub fn new(made: Opening, pool: Pool) -> Self {
+    pub fn new(made: Opening, pool: Arc<dyn Backend>) -> Self {
         let now = Instant::now();
         let inner = Inner {
             last_used: now,
@@ -100,8 +103,8 @@ impl Shell {
     }
 
     /// A Command begins a pipeline with its first bytes.
-    pub fn begin(&self, pipeline: Uuid, bytes: &[u8]) -> Result<(), String> {
-        self.take(pipeline, false, bytes)?;
+    pub async fn begin(&self, pipeline: Uuid, bytes: &[u8]) -> Result<(), String> {
+        self.take(pipeline, false, bytes).await?;
         let mut inner = self.inner();
         // An id whose pipeline has ended is free again.
         inner.ended.remove(&pipeline);
@@ -131,16 +134,17 @@ impl Shell {
         inner.disconnected.contains(&Uuid::nil()) || inner.disconnected.contains(&target)
     }
 
-    /// Takes bytes of a stream.
-    pub fn take(&self, target: Uuid, prompt_response: bool, bytes: &[u8]) -> Result<(), String> {
+    /// Takes bytes of a stream; what they complete is in order then.
+    pub async fn take(&self, target: Uuid, prompt_response: bool, bytes: &[u8]) -> Result<(), String> {
         let whole = {
             let mut inner = self.inner();
             let defragmenter = inner.incoming.entry((target, prompt_response)).or_default();
             defragmenter.push(bytes).map_err(|error| error.to_string())?
         };
+        let stream = if prompt_response { Stream::PromptResponse } else { Stream::Default };
         for bytes in whole {
             let message = Message::decode(&bytes).map_err(|error| error.to_string())?;
-            self.pool.take(&message).map_err(|error| error.to_string())?;
+            self.pool.take(stream, message).await?;
         }
         Ok(())
     }
@@ -182,11 +186,15 @@ impl Shell {
             if self.is_disconnected(target) {
                 return Polled::Disconnected;
             }
+            let gone = self.pool.is_gone();
             let data = self.fragments(target, room.max(4 * FRAGMENT_HEADER));
             if !data.is_empty() {
                 let part = StreamPart { name: "stdout".into(), command, data, end: false };
                 let state = Some(CommandState::Running);
                 return Polled::Said(Received { streams: vec![part], state, command, exit_code: None });
+            }
+            if gone {
+                return Polled::Gone;
             }
             tokio::select! {
                 () = changed => {}

@@ -7,7 +7,6 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response as HttpResponse};
 use uuid::Uuid;
 
-use super::pool::Pool;
 use super::server::{Account, Endpoint};
 use super::shell::{Opening, Polled, Shell};
 use crate::transport::wsman::envelope::{
@@ -26,6 +25,8 @@ const MAX_ENVELOPE_SIZE: u32 = 500;
 const INVALID_PARAMETER: u32 = 2_150_858_810;
 const UNSUPPORTED: u32 = 2_150_858_818;
 const ALREADY_EXISTS: u32 = 2_150_858_803;
+/// The provider's process has ended (ERROR_OPERATION_ABORTED, as WinRM says it).
+const PROVIDER_GONE: u32 = 995;
 
 /// Answers one request.
 pub async fn answer(endpoint: &Arc<Endpoint>, account: &Account, body: &[u8]) -> HttpResponse {
@@ -106,7 +107,9 @@ async fn open(
         client: header.session_id.clone(),
         idle_timeout: asked.clamp(SHORTEST_IDLE.min(longest), longest),
     };
-    let made = Arc::new(Shell::new(opening, Pool::new(endpoint.world.clone(), account.user.clone())));
+    let backend = (endpoint.backends)(&account.user)
+        .map_err(|error| Fault::new(PROVIDER_GONE, "w:InternalError", error.to_string()))?;
+    let made = Arc::new(Shell::new(opening, backend));
     let refused = {
         let mut shells = endpoint.shells();
         let mine = shells.values().filter(|shell| shell.made.owner == account.user).count();
@@ -134,7 +137,7 @@ async fn open(
         );
         return Err(Fault::new(code::QUOTA_MAX_SHELLS, "w:QuotaLimit", text));
     }
-    if let Err(reason) = made.take(Uuid::nil(), false, &create.data) {
+    if let Err(reason) = made.take(Uuid::nil(), false, &create.data).await {
         endpoint.shells().remove(&id);
         made.close();
         return Err(Fault::new(INVALID_PARAMETER, "w:InvalidParameter", reason));
@@ -168,12 +171,12 @@ async fn in_shell(
     match request {
         Request::Command { id, arguments, .. } => {
             let id = id.unwrap_or_else(Uuid::new_v4);
-            shell.begin(id, &arguments).map_err(wrong)?;
+            shell.begin(id, &arguments).await.map_err(wrong)?;
             Ok(Response::Commanded { id: Some(id) })
         }
         Request::Send(parts) => {
             for StreamPart { name, command, data, .. } in parts {
-                shell.take(command.unwrap_or(Uuid::nil()), name == "pr", &data).map_err(wrong)?;
+                shell.take(command.unwrap_or(Uuid::nil()), name == "pr", &data).await.map_err(wrong)?;
             }
             Ok(Response::Sent)
         }
@@ -182,6 +185,13 @@ async fn in_shell(
             match shell.receive(target, header.operation_timeout, envelope).await {
                 Polled::Said(received) => Ok(Response::Received(received)),
                 Polled::Disconnected => Err(disconnected(code::STREAM_DISCONNECTED)),
+                Polled::Gone => {
+                    endpoint.shells().remove(&shell.made.id);
+                    shell.pool.close();
+                    let text = "The I/O operation has been aborted because of either a thread exit or an \
+                                application request.";
+                    Err(Fault::new(PROVIDER_GONE, "w:InternalError", text))
+                }
                 Polled::Silent => {
                     let text = "The WS-Management service cannot complete the operation within the time specified \
                                 in OperationTimeout.";

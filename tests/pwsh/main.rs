@@ -1,6 +1,8 @@
 //! The PowerShell module in a real PowerShell, on the simulator. Skipped, and said so, where there is no
 //! PowerShell; it is made to run elsewhere, from a `cargo nextest archive`.
 
+#[path = "../front/mod.rs"]
+mod front;
 #[cfg(unix)]
 mod interactive;
 mod session;

@@ -14,25 +14,6 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 /// Within this a session must be gone when its owner was killed.
 pub const GONE: Duration = Duration::from_secs(10);
 
-/// The PowerShell to test with: `LYNCSH_TEST_PWSH`, else `pwsh` on PATH. Where there is none, it is said,
-/// and nothing is tested.
-fn powershell() -> Option<PathBuf> {
-    // Nobody must take a name that is wrong for a pass.
-    let named = std::env::var_os("LYNCSH_TEST_PWSH").map(|named| {
-        which::which(&named)
-            .unwrap_or_else(|error| panic!("LYNCSH_TEST_PWSH names {}: {error}", named.display()))
-    });
-    let found = named.or_else(|| which::which("pwsh").ok());
-    if found.is_none() {
-        eprintln!(
-            "SKIPPED, NOT TESTED: {} needs a real PowerShell. Install pwsh 7.4 or later, or name one: \
-             LYNCSH_TEST_PWSH=/path/to/pwsh cargo nextest run --test pwsh",
-            std::thread::current().name().unwrap_or("this test")
-        );
-    }
-    found
-}
-
 /// lyncsh as it was built with these tests; from an archive, where the runner has put it.
 pub fn lyncsh() -> PathBuf {
     let run_time = ["NEXTEST_BIN_EXE_lyncsh", "CARGO_BIN_EXE_lyncsh"].into_iter().find_map(std::env::var_os);
@@ -61,7 +42,7 @@ pub struct World {
 impl World {
     /// `None`: there is no PowerShell here.
     pub fn start(more: &str) -> Option<Self> {
-        let pwsh = powershell()?;
+        let pwsh = crate::front::powershell()?;
         let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let options = Options { fixtures: true, ..Options::default() };

@@ -16,6 +16,8 @@ mod connections;
 mod credential;
 mod demo;
 mod edit;
+#[path = "../front/mod.rs"]
+mod front;
 mod guard;
 mod hook;
 mod kill_matrix;

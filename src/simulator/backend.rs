@@ -1,0 +1,67 @@
+//! The PSRP server behind a WSMan shell. The simulator's own is [`Pool`], before the tenant's engine; a test
+//! puts another in its place ([`super::Server::start_with`]).
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::futures::Notified;
+use uuid::Uuid;
+
+use super::pool::Pool;
+use crate::psrp::client::Stream;
+use crate::psrp::message::Message;
+
+/// One runspace pool with its pipelines, whose messages a WSMan shell carries.
+pub trait Backend: Send + Sync {
+    /// Takes one whole message of the client. Completes when the message is safely in order, which is when
+    /// its Command or Send is answered.
+    fn take(&self, stream: Stream, message: Message) -> BoxFuture<'_, Result<(), String>>;
+    /// Stops a pipeline; its PIPELINE_STATE 3 follows.
+    fn stop(&self, pipeline: Uuid);
+    /// Ends a pipeline whose end the client has seen, or which the client gives up.
+    fn forget(&self, pipeline: Uuid);
+    /// Ends everything.
+    fn close(&self);
+    /// Returns the pipelines that run or wait for a runspace.
+    fn running(&self) -> Vec<Uuid>;
+    /// Takes the oldest message for a pipeline, or for the pool (nil).
+    fn next(&self, target: Uuid) -> Option<Message>;
+    /// Completes when something has changed since the call.
+    fn changed(&self) -> Notified<'_>;
+    /// Completes every [`Backend::changed`] that waits.
+    fn wake(&self);
+    /// Returns whether the server has ended by itself.
+    fn is_gone(&self) -> bool {
+        false
+    }
+}
+
+/// Makes the backend of a new shell for a user.
+pub type Backends = Box<dyn Fn(&str) -> std::io::Result<Arc<dyn Backend>> + Send + Sync>;
+
+impl Backend for Pool {
+    fn take(&self, _: Stream, message: Message) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move { Pool::take(self, &message).map_err(|error| error.to_string()) })
+    }
+    fn stop(&self, pipeline: Uuid) {
+        Pool::stop(self, pipeline);
+    }
+    fn forget(&self, pipeline: Uuid) {
+        Pool::forget(self, pipeline);
+    }
+    fn close(&self) {
+        Pool::close(self);
+    }
+    fn running(&self) -> Vec<Uuid> {
+        Pool::running(self)
+    }
+    fn next(&self, target: Uuid) -> Option<Message> {
+        Pool::next(self, target)
+    }
+    fn changed(&self) -> Notified<'_> {
+        Pool::changed(self)
+    }
+    fn wake(&self) {
+        Pool::wake(self);
+    }
+}

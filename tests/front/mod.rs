@@ -1,0 +1,116 @@
+//! A real PowerShell behind a WSMan front.
+//!
+//! [`Front::start`] listens on loopback as the simulator does: the same WSMan service, discovery, accounts,
+//! limits and options, and the same `/sim/shells`. Behind each shell there is a process of its own,
+//! `pwsh -s -NoLogo -NoProfile [-ConfigurationFile FILE.pssc]`, which receives that shell's PSRP messages in
+//! out-of-process framing and whose answers the client's Receives take. A process ends when its shell is
+//! deleted or idle for too long, when the front is dropped or killed, and when its standard input ends.
+//!
+//! ```ignore
+//! let Some(pwsh) = front::powershell() else { return };          // says SKIPPED where there is none
+//! let front = Front::start(Options::new(pwsh)).await.unwrap();   // or front::blocking(…), without tokio
+//! front.uri, front.discovery, front.user, front.password         // kind = "wsman" and kind = "lync-online"
+//! front.processes()                                              // ids of the PowerShells that live
+//! ```
+//!
+//! By hand: `cargo run --example front -- --pwsh PATH [--configuration FILE.pssc]` prints one line of JSON as
+//! `lyncsh demo --serve` does, and serves until its standard input ends.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+mod process;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lyncsh::simulator::{self, Backend, Backends, PASSWORD, Server, USER};
+
+use process::{Process, Processes};
+
+/// What a front is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub pwsh: PathBuf,
+    /// A session configuration file (`.pssc`); without one the endpoint is unrestricted.
+    pub configuration: Option<PathBuf>,
+    /// Further environment of each PowerShell.
+    pub environment: Vec<(String, String)>,
+    /// How the WSMan service behaves.
+    pub wsman: simulator::Options,
+}
+
+impl Options {
+    /// An unrestricted endpoint.
+    pub fn new(pwsh: impl Into<PathBuf>) -> Self {
+        let wsman = simulator::Options::default();
+        Self { pwsh: pwsh.into(), configuration: None, environment: Vec::new(), wsman }
+    }
+
+    /// An endpoint with a session configuration file.
+    pub fn configured(pwsh: impl Into<PathBuf>, file: impl Into<PathBuf>) -> Self {
+        Self { configuration: Some(file.into()), ..Self::new(pwsh) }
+    }
+}
+
+/// A front that serves. Dropped, it ends, and every PowerShell behind it.
+pub struct Front {
+    pub uri: String,
+    /// What is asked instead of `lyncdiscover.DOMAIN`.
+    pub discovery: String,
+    pub user: String,
+    pub password: String,
+    /// The WSMan service: its shells, its number of requests.
+    pub server: Server,
+    processes: Arc<Processes>,
+}
+
+impl Front {
+    pub async fn start(options: Options) -> std::io::Result<Self> {
+        let processes = Arc::new(Processes::default());
+        let wsman = options.wsman.clone();
+        let of = processes.clone();
+        let backends: Backends = Box::new(move |_| {
+            let process: Arc<dyn Backend> = Arc::new(Process::start(&options, of.clone())?);
+            Ok(process)
+        });
+        let server = Server::start_with(wsman, backends).await?;
+        Ok(Self {
+            uri: server.url.clone(),
+            discovery: server.discovery.clone(),
+            user: USER.to_owned(),
+            password: PASSWORD.to_owned(),
+            server,
+            processes,
+        })
+    }
+
+    /// The ids of the PowerShells that live.
+    pub fn processes(&self) -> Vec<u32> {
+        self.processes.ids()
+    }
+}
+
+/// Starts a front for a test that has no runtime; the runtime has to live as long.
+pub fn blocking(options: Options) -> (tokio::runtime::Runtime, Front) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let front = runtime.block_on(Front::start(options)).unwrap();
+    (runtime, front)
+}
+
+/// The PowerShell to test with: `LYNCSH_TEST_PWSH`, else `pwsh` on PATH. Where there is none, that is
+/// printed, and the test has to return.
+pub fn powershell() -> Option<PathBuf> {
+    // A wrong name must not pass for a missing PowerShell.
+    let named = std::env::var_os("LYNCSH_TEST_PWSH").map(|named| {
+        which::which(&named)
+            .unwrap_or_else(|error| panic!("LYNCSH_TEST_PWSH names {}: {error}", named.display()))
+    });
+    let found = named.or_else(|| which::which("pwsh").ok());
+    if found.is_none() {
+        eprintln!(
+            "SKIPPED, NOT TESTED: {} needs a real PowerShell. Install pwsh 7.4 or later, or name one: \
+             LYNCSH_TEST_PWSH=/path/to/pwsh cargo nextest run",
+            std::thread::current().name().unwrap_or("this test")
+        );
+    }
+    found
+}
