@@ -126,19 +126,24 @@ impl Access {
             let _ = report.send(Step::FetchingPassword { from });
         }
         let password = self.fetch().await?;
+        let mut renew = None;
         let authentication = match profile.authentication {
             Authentication::Token => {
                 let _ = report.send(Step::RequestingToken);
                 let token = token::acquire(&uri, &user, &password, &trust, profile.limits.token).await?;
                 let _ = report.send(Step::TokenReceived);
+                renew = Some(renewal(&uri, &user, &password, &trust, profile.limits.token));
                 wsman::Authentication::Bearer { user, token }
             }
+            // A password that was refused is not sent again.
             Authentication::Basic => wsman::Authentication::Basic { user, password },
         };
         Ok(Endpoint {
             uri,
             configuration,
             authentication,
+            renew,
+            ledger: None,
             trust,
             // Without the keep-alive the person wants the endpoint's own rule. A session that is kept
             // without a shell is idle for that long.
@@ -147,6 +152,23 @@ impl Access {
             limits: profile.limits,
         })
     }
+}
+
+/// Fetches another token when the endpoint refuses one that has expired.
+fn renewal(uri: &Url, user: &str, password: &SecretString, trust: &Trust, limit: Duration) -> wsman::Renew {
+    let (uri, user, password, trust) = (uri.clone(), user.to_owned(), password.clone(), trust.clone());
+    wsman::Renew::new(move || {
+        let (uri, user, password, trust) = (uri.clone(), user.clone(), password.clone(), trust.clone());
+        async move {
+            match token::acquire(&uri, &user, &password, &trust, limit).await {
+                Ok(token) => Some(wsman::Authentication::Bearer { user, token }),
+                Err(error) => {
+                    tracing::warn!("cannot renew the token: {error}");
+                    None
+                }
+            }
+        }
+    })
 }
 
 /// Whom a profile has its endpoint's certificate from.

@@ -241,7 +241,9 @@ impl Owner {
         let (connection, endpoint) = match wsman::connect(endpoint, shell, opening, moved).await {
             Ok(connected) => connected,
             Err(error) => {
-                match never_created(&error) {
+                // A refused Create has made nothing. A Delete would only be refused as well, and a wrong
+                // password counted twice.
+                match error.is_refusal() || matches!(error, transport::Error::Redirect { .. }) {
                     true => slot.take().into_iter().for_each(Guard::confirmed),
                     false => guard.doubt(),
                 }
@@ -346,25 +348,6 @@ pub async fn remove(guard: Option<Guard>) -> Option<String> {
     let error = guard?.remove().await.err()?;
     tracing::warn!("the session may still be on the server: {error}");
     Some(error.to_string())
-}
-
-/// Whether a failed Create has certainly made nothing: it did not reach the endpoint, or was refused
-/// there. A Delete would only be refused as well, and a wrong password counted twice.
-fn never_created(error: &transport::Error) -> bool {
-    use transport::Error;
-    match error {
-        Error::Unreachable { .. }
-        | Error::Certificate { .. }
-        | Error::Insecure { .. }
-        | Error::Redirect { .. }
-        | Error::Unauthorized { .. }
-        | Error::Fault(_) => true,
-        Error::Http { status, .. } => *status < 500,
-        Error::Timeout { step, .. } => *step == "connecting",
-        Error::Protocol(_) | Error::Ended(_) | Error::Cut { .. } | Error::Unsettled(_) | Error::Closed => {
-            false
-        }
-    }
 }
 
 /// A host that is there, so that prompts work; each shell's pipelines carry its own.

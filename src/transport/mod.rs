@@ -92,8 +92,12 @@ pub enum Error {
     #[error("the connection to {endpoint} ended while {step}: {reason}")]
     Cut { endpoint: String, step: &'static str, reason: String },
     /// The command was sent, and what became of it was lost with a connection.
-    #[error("{0}; whether the command ran is not known")]
+    #[error("{0}; the command may have run")]
     Unsettled(Box<Error>),
+    /// The endpoint does not know the session, but had not answered its Delete: some servers answer so
+    /// while the session is still there.
+    #[error("the endpoint did not confirm that the session is removed")]
+    Unconfirmed,
     #[error("the session was closed")]
     Closed,
 }
@@ -137,6 +141,7 @@ impl Error {
                 "Is this a PowerShell remoting endpoint? Check its URI in the profile.".into()
             }
             Self::Ended(_) => "Check the network and start again.".into(),
+            Self::Unconfirmed => "The next lyncsh command checks it.".into(),
             Self::Unsettled(_) => "Look at what it should have changed before it is run again.".into(),
             Self::Cut { .. } => {
                 "Try again; if it stays so, check the endpoint's URI and port in the profile, \
@@ -147,13 +152,16 @@ impl Error {
     }
 }
 
+/// The step of making a connection, as [`Error::Timeout`] names it: nothing was sent yet.
+const CONNECTING: &str = "connecting";
+
 /// Why a redirection is not followed that comes after too many others.
 const TOO_FAR: &str = "there were more redirections than are followed";
 
 /// The profile's limit that a step has.
 fn limit_of(step: &str) -> &'static str {
     match step {
-        "connecting" => "connect",
+        CONNECTING => "connect",
         wsman::CREATING => "open",
         wsman::REMOVING => "close",
         _ => "operation",

@@ -145,6 +145,8 @@ async fn own(profile: &str) -> Option<Session> {
         uri: text("uri").parse().expect("a URI"),
         configuration: text("configuration"),
         authentication: Authentication::Basic { user: text("user"), password: password.into() },
+        renew: None,
+        ledger: None,
         idle_timeout: None,
         trust: Trust::default(),
         max_redirections: 5,

@@ -48,5 +48,6 @@ mod wsman_client_envelopes;
 mod wsman_client_faults;
 mod wsman_client_http;
 mod wsman_client_lost;
+mod wsman_client_outcomes;
 mod wsman_client_psrpcore;
 mod wsman_client_replay;

@@ -106,6 +106,8 @@ async fn open(server: &Server) -> Session {
         uri: server.url.parse().unwrap(),
         configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell".into(),
         authentication: Authentication::Basic { user: USER.into(), password: PASSWORD.into() },
+        renew: None,
+        ledger: None,
         idle_timeout: None,
         trust: Trust::default(),
         max_redirections: 3,

@@ -133,6 +133,8 @@ pub fn endpoint(url: &str) -> Endpoint {
             user: "kenmyer@litwareinc.com".to_owned(),
             password: "P@ssw0rd-åß".into(),
         },
+        renew: None,
+        ledger: None,
         idle_timeout: None,
         trust: Trust::default(),
         max_redirections: 3,

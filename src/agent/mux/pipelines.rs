@@ -252,7 +252,7 @@ impl Core {
             if let Some(client) = pipeline.client.filter(|_| !pipeline.is_ended()) {
                 let done = match pipeline.phase {
                     Phase::Queued { .. } => "this command was not run",
-                    Phase::Running { .. } | Phase::Ended => "how much of this command was done is not known",
+                    Phase::Running { .. } | Phase::Ended => "the command may have run",
                 };
                 self.fail(client, id, &format!("{reason}; {done}"));
             }

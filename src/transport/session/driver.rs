@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::{FULL, HOLD, LOST};
-use crate::psrp::client::{ClientPool, Event, PipelineEvent};
+use crate::psrp::client::{ClientPool, Event, Outgoing, PipelineEvent};
 use crate::psrp::clixml::Value;
 use crate::psrp::host::HostResponse;
 use crate::psrp::message::{Message, MessageType};
@@ -220,7 +220,8 @@ impl Driver {
             transport::Event::Message(message) => self.message(&message),
             transport::Event::StopAcknowledged(_) => {}
             transport::Event::PipelineClosed(id) => {
-                self.fail(id, Error::Ended("the pipeline was closed before it said how it ended".into()));
+                let error = Error::Ended("the pipeline was closed before it said how it ended".into());
+                self.fail(id, error.unsettled());
             }
             transport::Event::PipelineFailed(id, error) => self.fail(id, error),
             transport::Event::Broken(error) => self.end(error),
@@ -293,11 +294,26 @@ impl Driver {
     /// Nothing runs any more: every pipeline ends with the reason.
     fn end(&mut self, error: Error) {
         for id in self.pipelines.keys().copied().collect::<Vec<_>>() {
-            self.fail(id, error.clone());
+            let ended = match self.is_unsent(id) {
+                true => error.clone(),
+                false => error.clone().unsettled(),
+            };
+            self.fail(id, ended);
         }
         self.ended.get_or_insert(error);
         // The channel's end is how the owner hears of it while nothing runs.
         self.events = mpsc::channel(1).0;
+    }
+
+    /// Whether a pipeline's first message is still here.
+    fn is_unsent(&self, id: Uuid) -> bool {
+        use MessageType::{CreatePipeline, GetCommandMetadata};
+        self.outbox.iter().any(|request| match request {
+            Request::Send { outgoing: Outgoing { message, .. }, .. } => {
+                message.pipeline == id && matches!(message.kind, CreatePipeline | GetCommandMetadata)
+            }
+            _ => false,
+        })
     }
 
     /// Takes what the state machine wants to send.

@@ -233,7 +233,8 @@ impl<S: AsyncWrite> Writer<S> {
                 return Err(timeout());
             }
             self.outbound.close(id);
-            self.say(Event::PipelineFailed(id, timeout()));
+            // What was written may have been read.
+            self.say(Event::PipelineFailed(id, timeout().unsettled()));
         }
         Ok(())
     }

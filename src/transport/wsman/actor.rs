@@ -6,19 +6,21 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::Endpoint;
 use super::envelope::CommandState;
 use super::outgoing::{Cut, Queue};
 use super::peek;
 use super::pipeline::{Control, Handle, Pipeline, send_all};
 use super::receive::{Events, Receiver};
+use super::removing::{self, DRAIN};
 use super::sequence::Sequence;
 use super::shell::{FRAGMENT_HEADER, Shell};
+use super::{Endpoint, Left};
 use crate::psrp::client::{Outgoing, Stream};
 use crate::psrp::fragment::Fragmenter;
 use crate::transport::{Connection, Error, Event, Request};
@@ -105,7 +107,7 @@ impl Actor {
         let (events, opened) = (self.events.clone(), self.opened.clone());
         let pool = async {
             tokio::select! {
-                error = receive_pool(Receiver::new(&shell, &sequence, None, 0), &events, &opened) => error,
+                error = receive_pool(Receiver::new(shell.clone(), sequence, None, 0), &events, &opened) => error,
                 error = send_all(&shell, None, Stream::Default, &mut input) => error,
                 error = send_all(&shell, None, Stream::PromptResponse, &mut answers) => error,
             }
@@ -125,40 +127,85 @@ impl Actor {
                 }
                 Some(ended) = self.tasks.join_next() => {
                     if let Ok(id) = ended {
-                        self.pipelines.remove(&id);
+                        self.over(id);
                     }
                 }
             }
         };
-        self.tasks.abort_all();
         match end {
             End::Asked(reply) => {
-                // From here on nobody has to read events, and the pool's Receive stays pending.
+                // From here on nobody has to read events, and every Receive stays pending.
                 self.closing.send_replace(true);
                 let deleted = {
-                    let mut deleting = pin!(shell.delete());
+                    let mut leaving = pin!(self.leave());
                     tokio::select! {
-                        result = &mut deleting => result,
-                        _ = &mut pool => deleting.await,
+                        result = &mut leaving => result,
+                        _ = &mut pool => leaving.await,
                     }
                 };
                 let result = match deleted {
                     Ok(()) => Ok(()),
-                    Err(error) => {
-                        tracing::debug!("removing the session is tried once more: {error}");
-                        super::remove_once(&self.endpoint, self.pool).await
-                    }
+                    Err(error) => self.remove_again(error).await,
                 };
                 self.closed(reply, result).await;
             }
-            End::Failed(error) => self.broken(error, requests).await,
+            End::Failed(error) => {
+                self.tasks.abort_all();
+                self.broken(error, requests).await;
+            }
+        }
+    }
+
+    /// Stops what runs, waits until the server has said all of it, and deletes the shell. A server may
+    /// hold Delete back until a Receive has taken a pipeline's output, and so they go on until then.
+    async fn leave(&mut self) -> Result<(), Error> {
+        self.pipelines.values().for_each(|pipeline| pipeline.control(Control::Leave));
+        let ended = join_all(self.pipelines.values().map(Handle::ended));
+        if tokio::time::timeout(DRAIN, ended).await.is_err() {
+            tracing::debug!("what runs in the session {} does not end", self.pool);
+            self.doubts();
+        }
+        let deleted = self.shell.delete().await;
+        if deleted.as_ref().is_err_and(|error| !error.is_refusal()) {
+            self.doubts();
+        }
+        deleted.map(|_| ())
+    }
+
+    /// The first Delete has failed: tries once more on fresh connections.
+    async fn remove_again(&mut self, error: Error) -> Result<(), Error> {
+        tracing::debug!("removing the session is tried once more: {error}");
+        // Their Receives are replaced by others.
+        self.tasks.abort_all();
+        let commands = self.pipelines.keys().copied().collect();
+        let left = Left { commands, doubtful: !error.is_refusal() };
+        removing::remove_once(&self.endpoint, self.pool, &left).await
+    }
+
+    fn doubts(&self) {
+        if let Some(ledger) = &self.endpoint.ledger {
+            ledger.doubts();
+        }
+    }
+
+    /// A pipeline's task has ended.
+    fn over(&mut self, id: Uuid) {
+        self.pipelines.remove(&id);
+        self.runs();
+    }
+
+    /// Has it noted what may run.
+    fn runs(&self) {
+        if let Some(ledger) = &self.endpoint.ledger {
+            ledger.runs(self.pipelines.keys().copied().collect());
         }
     }
 
     /// Tells the owner that it is broken, and removes the shell when the owner goes: a connection
     /// that ended says nothing about the shell.
     async fn broken(self, error: Error, mut requests: mpsc::Receiver<Request>) {
-        let gone = matches!(&error, Error::Fault(fault) if fault.is_gone());
+        let gone = error.is_gone();
+        let commands: Vec<_> = self.pipelines.keys().copied().collect();
         let events = self.events.clone();
         let mut telling = pin!(events.emit(Event::Broken(error)));
         let mut told = false;
@@ -174,7 +221,14 @@ impl Actor {
         };
         let result = match gone {
             true => Ok(()),
-            false => super::remove(&self.endpoint, self.pool).await,
+            false => {
+                let left = Left { commands, doubtful: false };
+                let result = removing::remove_left(&self.endpoint, self.pool, &left).await;
+                if result.as_ref().is_err_and(|error| !error.is_refusal()) {
+                    self.doubts();
+                }
+                result
+            }
         };
         if let Err(error) = &result {
             tracing::warn!("the session {} may still be on the server: {error}", self.pool);
@@ -240,6 +294,7 @@ impl Actor {
                 self.opened.subscribe(),
             );
             self.pipelines.insert(id, handle);
+            self.runs();
             self.tasks.spawn(async move {
                 pipeline.run().await;
                 id
@@ -260,9 +315,9 @@ impl Actor {
 }
 
 /// Receives for the pool; ends with what went wrong.
-async fn receive_pool(mut receiver: Receiver<'_>, events: &Events, opened: &watch::Sender<bool>) -> Error {
+async fn receive_pool(mut receiver: Receiver, events: &Events, opened: &watch::Sender<bool>) -> Error {
     loop {
-        let (messages, state) = match receiver.next().await {
+        let (messages, state) = match receiver.next(|| true).await {
             Ok(received) => received,
             Err(error) => return error,
         };

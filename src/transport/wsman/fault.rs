@@ -74,7 +74,7 @@ impl Fault {
     }
 
     /// The subcode without its prefix.
-    fn subcode_name(&self) -> Option<&str> {
+    pub(super) fn subcode_name(&self) -> Option<&str> {
         self.subcode.as_deref().map(|name| name.rsplit(':').next().unwrap_or(name))
     }
 

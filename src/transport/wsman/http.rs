@@ -1,21 +1,20 @@
 //! Envelopes over HTTP: one POST each, on connections that are kept; what HTTP, TLS and the network
 //! have to say becomes an [`Error`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use crate::profile::is_loopback;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{
     AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SERVER, VIA, WWW_AUTHENTICATE,
 };
-use secrecy::ExposeSecret as _;
 use url::Url;
 
+use super::Endpoint;
+use super::credential::Credential;
 use super::envelope::{MEDIA_TYPE, Response, ResponseEnvelope};
-use super::{Authentication, Endpoint};
 use crate::net::{innermost, refused_certificate};
-use crate::transport::Error;
+use crate::transport::{CONNECTING, Error};
 
 /// No answer is read beyond this. What lyncsh asks for is 150 KB, but OMI gives more.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
@@ -28,7 +27,7 @@ const KEEP_IDLE: Duration = Duration::from_secs(60);
 pub(super) struct Http {
     client: reqwest::Client,
     uri: Url,
-    authorization: HeaderValue,
+    credential: Arc<Credential>,
     user: String,
     /// The endpoint as errors name it.
     name: String,
@@ -59,6 +58,9 @@ impl Http {
             .user_agent(concat!("lyncsh/", env!("CARGO_PKG_VERSION")))
             .http1_only()
             .tcp_nodelay(true)
+            // A request that may have arrived is repeated here or nowhere: see [`super::outcome`]. hyper
+            // itself tries again only what it has not begun to write.
+            .retry(reqwest::retry::never())
             .connect_timeout(endpoint.limits.connect)
             .pool_idle_timeout(KEEP_IDLE)
             .redirect(reqwest::redirect::Policy::none());
@@ -73,18 +75,19 @@ impl Http {
             endpoint: name.clone(),
             reason: format!("TLS can't be set up: {}", innermost(&error)),
         })?;
-        let (user, authorization) = authorization(&endpoint.authentication);
-        let authorization = authorization.ok_or_else(|| Error::Unauthorized {
+        let user = endpoint.authentication.user().to_owned();
+        let credential = Credential::of(endpoint).ok_or_else(|| Error::Unauthorized {
             endpoint: name.clone(),
             user: user.clone(),
             offered: Vec::new(),
         })?;
+        let credential = Arc::new(credential);
         let mut uri = endpoint.uri.clone();
         uri.set_fragment(None);
         // The credential is the profile's: one in the URI would end up in errors and in `a:To`.
         let _ = uri.set_username("");
         let _ = uri.set_password(None);
-        Ok(Self { client, uri, authorization, user, name, connect: endpoint.limits.connect })
+        Ok(Self { client, uri, credential, user, name, connect: endpoint.limits.connect })
     }
 
     pub fn uri(&self) -> &Url {
@@ -108,11 +111,29 @@ impl Http {
         }
     }
 
+    /// A 401 is a plain refusal: any request may be sent once more, with a fresh credential where there
+    /// is one.
     async fn exchange(&self, envelope: Vec<u8>, step: &'static str) -> Result<Answer, Error> {
+        let header = self.credential.current().await;
+        match self.exchange_as(header.clone(), envelope.clone(), step).await {
+            Err(refused @ Error::Unauthorized { .. }) => match self.credential.after(&header).await {
+                Some(fresh) => self.exchange_as(fresh, envelope, step).await,
+                None => Err(refused),
+            },
+            result => result,
+        }
+    }
+
+    async fn exchange_as(
+        &self,
+        authorization: HeaderValue,
+        envelope: Vec<u8>,
+        step: &'static str,
+    ) -> Result<Answer, Error> {
         let request = self
             .client
             .post(self.uri.clone())
-            .header(AUTHORIZATION, self.authorization.clone())
+            .header(AUTHORIZATION, authorization)
             .header(CONTENT_TYPE, MEDIA_TYPE)
             .body(envelope);
         let response = request.send().await.map_err(|error| self.failed(&error, step))?;
@@ -170,7 +191,7 @@ impl Http {
             return Error::Certificate { endpoint, reason };
         }
         if error.is_connect() && error.is_timeout() {
-            return Error::Timeout { step: "connecting", limit: self.connect };
+            return Error::Timeout { step: CONNECTING, limit: self.connect };
         }
         let reason = innermost(error);
         if error.is_connect() {
@@ -219,20 +240,4 @@ pub(super) fn display(uri: &Url) -> String {
     let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
     let host = uri.host_str().unwrap_or_default();
     format!("{}://{host}{port}{}", uri.scheme(), uri.path())
-}
-
-/// The user's name, and the header that proves it; `None` where it holds what no header can.
-fn authorization(authentication: &Authentication) -> (String, Option<HeaderValue>) {
-    let (user, text) = match authentication {
-        Authentication::Basic { user, password } => {
-            let pair = STANDARD.encode(format!("{user}:{}", password.expose_secret()));
-            (user, format!("Basic {pair}"))
-        }
-        Authentication::Bearer { user, token } => (user, format!("Bearer {}", token.expose_secret())),
-    };
-    let header = HeaderValue::try_from(text).ok().map(|mut value| {
-        value.set_sensitive(true);
-        value
-    });
-    (user.clone(), header)
 }

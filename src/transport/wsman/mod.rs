@@ -2,18 +2,21 @@
 //! pure; [`connect`] is the client.
 
 mod actor;
+mod credential;
 pub mod envelope;
 pub mod fault;
 mod http;
 mod opening;
+mod outcome;
 mod outgoing;
 mod peek;
 mod pipeline;
 mod receive;
+mod removing;
 mod sequence;
 mod shell;
 
-use std::pin::pin;
+use std::sync::Arc;
 
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -24,8 +27,6 @@ use super::{Connection, Error, Limits};
 use crate::net::Trust;
 use crate::psrp::client::Outgoing;
 use crate::psrp::fragment::Fragmenter;
-use receive::Receiver;
-use sequence::Sequence;
 use shell::{FRAGMENT_HEADER, Shell};
 
 /// Who asks, and how it is proven.
@@ -42,6 +43,14 @@ pub enum Authentication {
     },
 }
 
+impl Authentication {
+    pub fn user(&self) -> &str {
+        match self {
+            Self::Basic { user, .. } | Self::Bearer { user, .. } => user,
+        }
+    }
+}
+
 /// Where a shell is made.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
@@ -51,16 +60,32 @@ pub struct Endpoint {
     /// `http://schemas.microsoft.com/powershell/Microsoft.PowerShell`.
     pub configuration: String,
     pub authentication: Authentication,
+    /// Where another credential comes from when the endpoint refuses this one.
+    pub renew: Option<Renew>,
     /// Whom the endpoint has its certificate from.
     pub trust: Trust,
     /// What Create asks for (`IdleTimeOut`).
     pub idle_timeout: Option<std::time::Duration>,
+    /// Who takes note of what the session's removal has to know.
+    pub ledger: Option<Arc<dyn Ledger>>,
     /// Redirections are followed to https only, at most this many.
     pub max_redirections: u8,
     pub limits: Limits,
 }
 
+pub use credential::Renew;
 pub use envelope::ShellInfo;
+pub use removing::{Left, remove, remove_left};
+
+/// Takes note of what the removal of a session has to know when its owner is dead.
+pub trait Ledger: std::fmt::Debug + Send + Sync {
+    /// The commands that may run from now on. Called before the first of them is sent.
+    fn runs(&self, commands: Vec<Uuid>);
+    /// The idle timeout that the server has granted.
+    fn granted(&self, idle_timeout: std::time::Duration);
+    /// From now on the server's "not found" does not prove that the session is gone.
+    fn doubts(&self);
+}
 
 /// The step of creating a shell, as [`Error::Timeout`] names it.
 pub const CREATING: &str = "creating the session";
@@ -117,38 +142,6 @@ fn opening_fragments(
         }
     }
     (data, rest)
-}
-
-/// Removes a shell by its id, on a connection of its own: what the guard calls. A shell that is not
-/// there is a success. Tries once more on a fresh connection.
-///
-/// A Create of the same shell that this process has still on its way is waited for, for a moment:
-/// otherwise the removal could overtake it.
-pub async fn remove(endpoint: &Endpoint, pool: Uuid) -> Result<(), Error> {
-    opening::settle(pool).await;
-    match remove_once(endpoint, pool).await {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            tracing::debug!("removing the session is tried once more: {error}");
-            remove_once(endpoint, pool).await
-        }
-    }
-}
-
-/// One attempt on connections of its own, with a Receive pending: OMI answers no Delete without one.
-async fn remove_once(endpoint: &Endpoint, pool: Uuid) -> Result<(), Error> {
-    let shell = Shell::new(endpoint, pool)?;
-    let mut deleting = pin!(shell.delete());
-    let receiving = async {
-        let sequence = Sequence::default();
-        let mut receiver = Receiver::new(&shell, &sequence, None, 0);
-        // Whatever it says: the answer to Delete is what counts.
-        while receiver.next().await.is_ok() {}
-    };
-    tokio::select! {
-        result = &mut deleting => result,
-        () = receiving => deleting.await,
-    }
 }
 
 /// The caller's shells on the endpoint.

@@ -7,9 +7,9 @@ use tokio::sync::{oneshot, watch};
 use url::Url;
 use uuid::Uuid;
 
-use super::Endpoint;
 use super::http::{display, is_loopback};
-use super::shell::Shell;
+use super::shell::{Creation, Shell};
+use super::{Endpoint, Left};
 use crate::transport::{Error, TOO_FAR};
 
 /// How long the removal of a shell waits for a Create of the same shell that is still on its way.
@@ -19,7 +19,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// a Delete that overtakes its Create finds no shell, and the shell stays.
 static CREATING: Mutex<Vec<(Uuid, watch::Receiver<()>)>> = Mutex::new(Vec::new());
 
-/// Sends Create and waits for its answer. When the caller stops waiting, Create goes on, and what it
+/// Sends Create and waits for its answer; gives the URI to go to, where the server points elsewhere. When the caller stops waiting, Create goes on, and what it
 /// makes is removed.
 pub(super) async fn create(
     shell: &Shell,
@@ -36,8 +36,17 @@ pub(super) async fn create(
         let result = shell.create(data, endpoint.idle_timeout, limit).await;
         drop(settled);
         creating().retain(|(_, settling)| settling.has_changed().is_ok());
+        if let (Ok(Creation::Done { idle_timeout: Some(granted) }), Some(ledger)) =
+            (&result, &endpoint.ledger)
+        {
+            ledger.granted(*granted);
+        }
+        let result = result.map(|creation| match creation {
+            Creation::Done { .. } => None,
+            Creation::Elsewhere(target) => Some(target),
+        });
         if let Err(Ok(None)) = reply.send(result)
-            && let Err(error) = super::remove_once(&endpoint, pool).await
+            && let Err(error) = super::remove_left(&endpoint, pool, &Left::default()).await
         {
             tracing::warn!("the session {pool} may still be on the server: {error}");
         }

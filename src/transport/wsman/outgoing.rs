@@ -15,6 +15,8 @@ pub(super) struct Cut {
 #[derive(Default)]
 pub(super) struct Batch {
     pub data: Vec<u8>,
+    /// A message ends in it.
+    pub ends: bool,
     ordered: Vec<oneshot::Sender<()>>,
 }
 
@@ -28,27 +30,39 @@ impl Batch {
     }
 }
 
+/// A fragment that waits.
+struct Piece {
+    fragment: Vec<u8>,
+    /// The last of its message.
+    last: bool,
+    ordered: Option<oneshot::Sender<()>>,
+}
+
 /// The queue's reading end.
 pub(super) struct Queue {
     incoming: mpsc::UnboundedReceiver<Cut>,
-    fragments: VecDeque<(Vec<u8>, Option<oneshot::Sender<()>>)>,
+    fragments: VecDeque<Piece>,
     /// Bytes that fit into one envelope; no fragment is larger.
     capacity: usize,
+    /// Whether the other side has a whole message of it.
+    pub whole: bool,
 }
 
 impl Queue {
     pub fn new(capacity: usize) -> (mpsc::UnboundedSender<Cut>, Self) {
         let (sender, incoming) = mpsc::unbounded_channel();
-        (sender, Self { incoming, fragments: VecDeque::new(), capacity })
+        (sender, Self { incoming, fragments: VecDeque::new(), capacity, whole: false })
     }
 
     /// As much as is there and fits, or the first that comes; `None` when nothing can come any more.
+    ///
+    /// Safe to cancel.
     pub async fn next(&mut self) -> Option<Batch> {
         while self.fragments.is_empty() {
             let cut = self.incoming.recv().await?;
             self.take(cut);
         }
-        let mut waiting: usize = self.fragments.iter().map(|(fragment, _)| fragment.len()).sum();
+        let mut waiting: usize = self.fragments.iter().map(|piece| piece.fragment.len()).sum();
         while waiting < self.capacity
             && let Ok(cut) = self.incoming.try_recv()
         {
@@ -56,12 +70,13 @@ impl Queue {
             self.take(cut);
         }
         let mut batch = Batch::default();
-        while let Some((fragment, _)) = self.fragments.front() {
-            if !batch.data.is_empty() && batch.data.len() + fragment.len() > self.capacity {
+        while let Some(piece) = self.fragments.front() {
+            if !batch.data.is_empty() && batch.data.len() + piece.fragment.len() > self.capacity {
                 break;
             }
-            if let Some((fragment, ordered)) = self.fragments.pop_front() {
+            if let Some(Piece { fragment, last, ordered }) = self.fragments.pop_front() {
                 batch.data.extend(fragment);
+                batch.ends |= last;
                 batch.ordered.extend(ordered);
             }
         }
@@ -71,8 +86,9 @@ impl Queue {
     fn take(&mut self, cut: Cut) {
         let Cut { mut fragments, ordered } = cut;
         let last = fragments.pop();
-        self.fragments.extend(fragments.into_iter().map(|fragment| (fragment, None)));
-        self.fragments.extend(last.map(|fragment| (fragment, ordered)));
+        let piece = |fragment| Piece { fragment, last: false, ordered: None };
+        self.fragments.extend(fragments.into_iter().map(piece));
+        self.fragments.extend(last.map(|fragment| Piece { fragment, last: true, ordered }));
     }
 }
 

@@ -29,6 +29,8 @@ const CROSSING: Duration = Duration::from_secs(2);
 pub(super) enum Control {
     Stop,
     Close,
+    /// The session is about to be removed: stop what runs, start nothing, and keep receiving.
+    Leave,
 }
 
 /// The connection's end of a pipeline.
@@ -37,9 +39,17 @@ pub(super) struct Handle {
     pub answers: mpsc::UnboundedSender<Cut>,
     control: mpsc::UnboundedSender<Control>,
     wanted: watch::Sender<bool>,
+    ended: watch::Receiver<bool>,
 }
 
 impl Handle {
+    /// Waits until the server has nothing more to say of it.
+    pub fn ended(&self) -> impl Future<Output = ()> + use<> {
+        let mut ended = self.ended.clone();
+        // Its task is gone, or it is over: either is the end.
+        async move { drop(ended.wait_for(|ended| *ended).await) }
+    }
+
     /// A Receive is pending whenever a Signal is sent, however little is wanted.
     pub fn control(&self, control: Control) {
         self.wanted(true);
@@ -69,6 +79,8 @@ pub(super) struct Pipeline {
     closing: AtomicBool,
     /// The last message that had arrived before Command was sent.
     since: u64,
+    /// The final state has arrived.
+    ended: watch::Sender<bool>,
 }
 
 impl Pipeline {
@@ -82,10 +94,13 @@ impl Pipeline {
     ) -> (Handle, Self) {
         let capacity = shell.capacity();
         let (input, input_queue) = Queue::new(capacity);
-        let (answers, answers_queue) = Queue::new(capacity);
+        let (answers, mut answers_queue) = Queue::new(capacity);
+        // Only a command that runs asks for an answer.
+        answers_queue.whole = true;
         let (control, controls) = mpsc::unbounded_channel();
         let (wanted, wanted_now) = watch::channel(true);
-        let handle = Handle { input, answers, control, wanted };
+        let (ended, ended_now) = watch::channel(false);
+        let handle = Handle { input, answers, control, wanted, ended: ended_now };
         let pipeline = Self {
             id,
             name,
@@ -99,6 +114,7 @@ impl Pipeline {
             control: controls,
             closing: AtomicBool::new(false),
             since: 0,
+            ended,
         };
         (handle, pipeline)
     }
@@ -106,71 +122,79 @@ impl Pipeline {
     /// Runs it until the owner has closed it or it has failed.
     pub async fn run(mut self) {
         let (id, events) = (self.id, self.events.clone());
-        let failure = match self.start().await {
-            Ok(Started::Running { stop }) => self.converse(stop).await,
+        let (error, refused) = match self.start().await {
+            Ok(Started::Running { stop }) => match self.converse(stop).await {
+                Ok(()) => return,
+                Err(error) => (error, false),
+            },
             Ok(Started::Closed) => return events.emit(Event::PipelineClosed(id)).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = failure {
-            let lost = matches!(error, Error::Cut { .. } | Error::Ended(_) | Error::Timeout { .. });
-            let error = if lost { Error::Unsettled(Box::new(error)) } else { error };
-            let refused = matches!(error, Error::Fault(_));
-            events.emit(Event::PipelineFailed(id, error)).await;
-            if !refused {
-                // It may still run there.
-                let _ = self.shell.signal(id, SignalCode::Terminate).await;
+            Err(error) => {
+                let refused = error.is_refusal();
+                (error.of_command(), refused)
             }
+        };
+        events.emit(Event::PipelineFailed(id, error)).await;
+        if !refused {
+            // It may still run there.
+            let _ = self.shell.signal(id, SignalCode::Terminate).await;
         }
     }
 
     /// Sends Command as soon as the pool is open: before that, it hangs the session on real servers.
     async fn start(&mut self) -> Result<Started, Error> {
         let mut stop = false;
-        let (input, opened) = (&mut self.input, &mut self.opened);
-        let ready = async {
-            let batch = input.next().await;
-            // The sender goes when the connection ends, and this task with it.
-            if opened.wait_for(|opened| *opened).await.is_err() {
-                pending::<()>().await;
-            }
+        let batch = {
+            let (input, opened) = (&mut self.input, &mut self.opened);
+            let ready = async {
+                let batch = input.next().await;
+                // The sender goes when the connection ends, and this task with it.
+                if opened.wait_for(|opened| *opened).await.is_err() {
+                    pending::<()>().await;
+                }
+                batch
+            };
+            let mut ready = pin!(ready);
+            let batch = loop {
+                tokio::select! {
+                    batch = &mut ready => break batch,
+                    control = self.control.recv() => match control {
+                        // A Signal for what the server doesn't know yet would be lost.
+                        Some(Control::Stop) => stop = true,
+                        Some(Control::Close | Control::Leave) | None => return Ok(Started::Closed),
+                    },
+                }
+            };
             batch
-        };
-        let mut ready = pin!(ready);
-        let batch = loop {
-            tokio::select! {
-                batch = &mut ready => break batch,
-                control = self.control.recv() => match control {
-                    // A Signal for what the server doesn't know yet would be lost.
-                    Some(Control::Stop) => stop = true,
-                    Some(Control::Close) | None => return Ok(Started::Closed),
-                },
-            }
         };
         let Some(mut batch) = batch else { return Ok(Started::Closed) };
         let data = std::mem::take(&mut batch.data);
         self.since = self.sequence.last();
         self.shell.command(self.id, &self.name, data).await?;
+        self.input.whole = batch.ends;
         batch.done();
         Ok(Started::Running { stop })
     }
 
-    /// Everything between CommandResponse and the end.
+    /// Everything between CommandResponse and the end. The command may have run whatever fails here,
+    /// except where its first message could not be sent.
     async fn converse(&mut self, stop: bool) -> Result<(), Error> {
-        let Self { id, shell, sequence, events, wanted, input, answers, control, closing, since, .. } = self;
+        let Self {
+            id, shell, sequence, events, wanted, input, answers, control, closing, since, ended, ..
+        } = self;
         let (id, since) = (*id, *since);
         let mut sending = pin!(send_all(shell, Some(id), Stream::Default, input));
         let mut answering = pin!(send_all(shell, Some(id), Stream::PromptResponse, answers));
         let mut signaling = pin!(signal_until_closed(shell, id, events, control, stop, closing));
-        let mut receiving =
-            pin!(receive_all(Receiver::new(shell, sequence, Some(id), since), events, wanted, closing));
+        let receiver = Receiver::new(shell.clone(), sequence.clone(), Some(id), since);
+        let mut receiving = pin!(receive_all(receiver, events, wanted, closing, ended));
         let mut received = false;
         loop {
             tokio::select! {
-                result = &mut signaling => break result?,
+                result = &mut signaling => break result.map_err(Error::unsettled)?,
                 error = &mut sending => return Err(error),
                 error = &mut answering => return Err(error),
                 result = &mut receiving, if !received => {
-                    result?;
+                    result.map_err(Error::unsettled)?;
                     received = true;
                 }
             }
@@ -202,10 +226,15 @@ pub(super) async fn send_all(
     while let Some(mut batch) = queue.next().await {
         let data = std::mem::take(&mut batch.data);
         match shell.send(command, stream, data).await {
-            Ok(()) => batch.done(),
+            Ok(()) => {
+                queue.whole |= batch.ends;
+                batch.done();
+            }
             // Input for a pipeline that has just ended: nothing will come before it.
-            Err(Error::Fault(fault)) if command.is_some() && fault.is_gone() => batch.done(),
-            Err(error) => return error,
+            Err(error) if command.is_some() && error.is_gone() => batch.done(),
+            Err(error) if command.is_none() => return error,
+            Err(error) if queue.whole => return error.unsettled(),
+            Err(error) => return error.of_command(),
         }
     }
     pending().await
@@ -226,13 +255,18 @@ async fn signal_until_closed(
         Ok::<(), Error>(())
     };
     let mut stops = FuturesUnordered::new();
+    let mut stopped = stop;
     if stop {
         stops.push(stop_once());
     }
     loop {
         tokio::select! {
             control = control.recv() => match control {
-                Some(Control::Stop) => stops.push(stop_once()),
+                Some(Control::Leave) if stopped => {}
+                Some(Control::Stop | Control::Leave) => {
+                    stopped = true;
+                    stops.push(stop_once());
+                }
                 Some(Control::Close) | None => break,
             },
             Some(result) = stops.next() => result?,
@@ -254,36 +288,43 @@ fn crossing(result: Result<(), Error>) -> Result<(), Error> {
 }
 
 /// Receives until the server has nothing more of this pipeline. Goes on after the final state: the
-/// Signal that ends the pipeline wants a Receive to be pending.
+/// Signal that ends the pipeline, and the Delete of its session, want a Receive to be pending.
 async fn receive_all(
-    mut receiver: Receiver<'_>,
+    mut receiver: Receiver,
     events: &Events,
     wanted: &mut watch::Receiver<bool>,
     closing: &AtomicBool,
+    ended: &watch::Sender<bool>,
 ) -> Result<(), Error> {
-    let mut finished = false;
-    loop {
-        // No sender: nobody is there to say that it is not wanted.
-        let _ = wanted.wait_for(|wanted| *wanted).await;
-        let over = |finished| finished || closing.load(Ordering::Relaxed);
-        let (messages, state) = match receiver.next().await {
-            Ok(received) => received,
-            Err(_) if over(finished) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        for message in messages {
-            if peek::is_final(&message) {
-                receiver.is_complete().await?;
-                finished = true;
+    let result = async {
+        let mut finished = false;
+        loop {
+            // No sender: nobody is there to say that it is not wanted.
+            let _ = wanted.wait_for(|wanted| *wanted).await;
+            let over = |finished| finished || closing.load(Ordering::Relaxed);
+            let (messages, state) = match receiver.next(|| *wanted.borrow()).await {
+                Ok(received) => received,
+                Err(_) if over(finished) => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            for message in messages {
+                if peek::is_final(&message) {
+                    receiver.is_complete().await?;
+                    finished = true;
+                    ended.send_replace(true);
+                }
+                events.emit(Event::Message(message)).await;
             }
-            events.emit(Event::Message(message)).await;
-        }
-        if state == Some(CommandState::Done) {
-            if over(finished) {
-                return Ok(());
+            if state == Some(CommandState::Done) {
+                if over(finished) {
+                    return Ok(());
+                }
+                let reason = "the endpoint ended a command without its final state";
+                return Err(Error::Protocol(reason.to_owned()));
             }
-            let reason = "the endpoint ended a command without its final state";
-            return Err(Error::Protocol(reason.to_owned()));
         }
-    }
+    };
+    let result = result.await;
+    ended.send_replace(true);
+    result
 }

@@ -1,9 +1,11 @@
 //! Which of the server's messages have arrived. A Receive whose connection is cut may take messages
 //! with it that the server believes delivered; their object ids, which count up over the whole
-//! session, then are missing.
+//! session, then are missing. In the other direction a Receive that is repeated may bring fragments
+//! again.
 
-use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hasher as _};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -18,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How many messages behind one that is missing are remembered.
 const LONG_AGO: usize = 1 << 16;
 
+/// How many fragments are remembered to recognise them when they come again.
+const RECENT: usize = 1 << 13;
+
 /// The object ids that have arrived on one connection.
 #[derive(Debug, Default)]
 pub(super) struct Sequence(Mutex<Arrived>);
@@ -30,18 +35,64 @@ struct Arrived {
     beyond: BTreeSet<u64>,
     /// What has arrived in part.
     begun: BTreeSet<u64>,
+    recent: Recent,
+}
+
+/// The fragments that arrived last, header included.
+#[derive(Debug, Default)]
+struct Recent {
+    known: HashSet<u64>,
+    order: VecDeque<u64>,
+}
+
+impl Recent {
+    /// Takes note of a fragment; says whether it is new.
+    fn take(&mut self, fragment: &[u8]) -> bool {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(fragment);
+        let hash = hasher.finish();
+        if !self.known.insert(hash) {
+            return false;
+        }
+        self.order.push_back(hash);
+        if self.order.len() > RECENT
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
+    }
 }
 
 impl Default for Arrived {
     fn default() -> Self {
-        Self { next: 1, beyond: BTreeSet::new(), begun: BTreeSet::new() }
+        let (beyond, begun, recent) = (BTreeSet::new(), BTreeSet::new(), Recent::default());
+        Self { next: 1, beyond, begun, recent }
     }
 }
 
 impl Sequence {
+    /// Leaves out the fragments that have arrived before. Each has the ids of its object and of itself in
+    /// its header (MS-PSRP 2.2.4), so that no two are equal.
+    pub fn fresh(&self, mut data: Vec<u8>) -> Vec<u8> {
+        let mut arrived = self.arrived();
+        let (mut read, mut kept) = (0, 0);
+        while let Some(length) = fragment_length(&data[read..]) {
+            if arrived.recent.take(&data[read..read + length]) {
+                data.copy_within(read..read + length, kept);
+                kept += length;
+            }
+            read += length;
+        }
+        // Less than a whole fragment, or none at all: whoever joins them judges it.
+        data.copy_within(read.., kept);
+        data.truncate(kept + (data.len() - read));
+        data
+    }
+
     /// Takes note of whole fragments; gives the latest message that ends in them.
     pub fn note(&self, mut data: &[u8]) -> Option<u64> {
-        let mut arrived = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut arrived = self.arrived();
         let mut latest = None;
         while let Some((header, rest)) = data.split_first_chunk::<FRAGMENT_HEADER>() {
             let [a, b, c, d, e, f, g, h, .., flags, l0, l1, l2, l3] = *header;
@@ -58,9 +109,13 @@ impl Sequence {
         latest
     }
 
+    fn arrived(&self) -> MutexGuard<'_, Arrived> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The last message of all that have arrived.
     pub fn last(&self) -> u64 {
-        let arrived = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let arrived = self.arrived();
         arrived.beyond.last().copied().unwrap_or(arrived.next.saturating_sub(1))
     }
 
@@ -83,13 +138,21 @@ impl Sequence {
     async fn settled(&self, missing: impl Fn(&Arrived) -> u64) -> u64 {
         let until = Instant::now() + PATIENCE;
         loop {
-            let missing = missing(&self.0.lock().unwrap_or_else(PoisonError::into_inner));
+            let missing = missing(&self.arrived());
             if missing == 0 || Instant::now() >= until {
                 return missing;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+/// The length of the first fragment with its header, where it is whole.
+fn fragment_length(data: &[u8]) -> Option<usize> {
+    let header = data.first_chunk::<FRAGMENT_HEADER>()?;
+    let [.., l0, l1, l2, l3] = *header;
+    let length = FRAGMENT_HEADER.checked_add(u32::from_be_bytes([l0, l1, l2, l3]) as usize)?;
+    (length <= data.len()).then_some(length)
 }
 
 impl Arrived {
@@ -140,6 +203,27 @@ mod tests {
         assert_eq!(sequence.note(&third.concat()), Some(3));
         assert_eq!(sequence.missing_between(0, 4).await, 0);
         assert_eq!(sequence.note(b"short"), None);
+    }
+
+    #[test]
+    fn fragments_that_come_again_are_left_out() {
+        let mut fragmenter = Fragmenter::default();
+        let (one, two) = (fragmenter.cut(&[1; 250], 100), fragmenter.cut(&[1; 250], 100));
+        let sequence = Sequence::default();
+        assert_eq!(sequence.fresh(one[..2].concat()), one[..2].concat());
+        // The answer again, and then more of it.
+        assert!(sequence.fresh(one[..2].concat()).is_empty());
+        assert_eq!(sequence.fresh(one.concat()), one[2]);
+        assert_eq!(sequence.fresh([&one[2][..], &two[0]].concat()), two[0]);
+        // What is no whole fragment is left as it is, each time.
+        for _ in 0..2 {
+            assert_eq!(sequence.fresh(b"short".to_vec()), b"short");
+            assert_eq!(sequence.fresh(two[1][..30].to_vec()), two[1][..30]);
+        }
+        for _ in 0..RECENT {
+            assert!(!sequence.fresh(fragmenter.cut(&[1; 10], 100).concat()).is_empty());
+        }
+        assert!(sequence.arrived().recent.known.len() <= RECENT);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::envelope::{
 use super::http::{Answer, Http};
 use super::{Endpoint, ShellInfo};
 use crate::psrp::client::Stream;
-use crate::transport::{Error, Limits};
+use crate::transport::{CONNECTING, Error, Limits};
 
 /// How long a server may keep a Receive before it says that there is nothing to say.
 const RECEIVE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -33,6 +33,22 @@ const MARGIN: usize = 2_048;
 pub(super) const FRAGMENT_HEADER: usize = 21;
 /// The most of a command's name that is sent in clear.
 const MAX_NAME: usize = 256;
+
+/// How a Create that was answered ended.
+pub(super) enum Creation {
+    /// The shell is there, with the idle timeout that was granted where the server says it.
+    Done { idle_timeout: Option<Duration> },
+    /// The server points to this URI.
+    Elsewhere(String),
+}
+
+/// How a Delete that was answered ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Removal {
+    Deleted,
+    /// The server does not know the shell.
+    NotFound,
+}
 
 /// One shell on an endpoint, there or not yet.
 #[derive(Clone)]
@@ -86,13 +102,13 @@ impl Shell {
         room / 4 * 3
     }
 
-    /// Creates the shell. Answers with the URI to go to, where the server points elsewhere.
+    /// Creates the shell.
     pub async fn create(
         &self,
         data: Vec<u8>,
         idle_timeout: Option<Duration>,
         limit: Duration,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Creation, Error> {
         let create = Create {
             shell_id: Some(self.id.clone()),
             name: Some("lyncsh".to_owned()),
@@ -104,9 +120,11 @@ impl Shell {
         let mut envelope = self.envelope(Request::Create(create), limit);
         envelope.header.selectors.clear();
         match self.http.post(envelope.write(), super::CREATING, limit).await? {
-            Answer::Redirect(target) => Ok(Some(target)),
+            Answer::Redirect(target) => Ok(Creation::Elsewhere(target)),
             Answer::Response(response) => match *response {
-                Response::Created { shell_id, .. } if shell_id.eq_ignore_ascii_case(&self.id) => Ok(None),
+                Response::Created { shell_id, shell, .. } if shell_id.eq_ignore_ascii_case(&self.id) => {
+                    Ok(Creation::Done { idle_timeout: shell.and_then(|shell| shell.idle_timeout) })
+                }
                 Response::Created { shell_id, .. } => {
                     Err(Error::Protocol(format!("the shell {shell_id} was created instead of {}", self.id)))
                 }
@@ -154,24 +172,33 @@ impl Shell {
         }
     }
 
+    /// Signals a pipeline; repeated after an unclear outcome, which does no harm.
     pub async fn signal(&self, command: Uuid, code: SignalCode) -> Result<(), Error> {
         let step = match code {
             SignalCode::Stop => "stopping the command",
             SignalCode::Terminate | SignalCode::Other(_) => "ending the command",
         };
         let request = Request::Signal { command: Some(command), code };
-        match self.operate_when_reachable(request, step).await? {
-            Response::Signaled => Ok(()),
-            other => Err(unexpected(other)),
+        let since = Instant::now();
+        loop {
+            match self.operate(request.clone(), step, self.limits.operation).await {
+                Err(error) if error.is_lost() && since.elapsed() < OUTAGE => {
+                    tracing::debug!("{step} is tried again: {error}");
+                    tokio::time::sleep(AGAIN).await;
+                }
+                Ok(Response::Signaled) => return Ok(()),
+                Ok(other) => return Err(unexpected(other)),
+                Err(error) => return Err(error),
+            }
         }
     }
 
-    /// Removes the shell; one that is not there is removed already.
-    pub async fn delete(&self) -> Result<(), Error> {
+    /// Removes the shell.
+    pub async fn delete(&self) -> Result<Removal, Error> {
         match self.operate(Request::Delete, super::REMOVING, self.limits.close).await {
-            Ok(Response::Deleted) => Ok(()),
+            Ok(Response::Deleted) => Ok(Removal::Deleted),
             Ok(other) => Err(unexpected(other)),
-            Err(Error::Fault(fault)) if fault.is_gone() => Ok(()),
+            Err(error) if error.is_gone() => Ok(Removal::NotFound),
             Err(error) => Err(error),
         }
     }
@@ -208,13 +235,15 @@ impl Shell {
     }
 
     /// As [`Self::operate`], through an outage: a request for which no connection could be made has
-    /// certainly not arrived, and is sent anew. One whose answer was lost may have, and is not: a server
+    /// certainly not arrived, and is sent again. One whose answer was lost may have, and is not: a server
     /// would take its bytes twice.
     async fn operate_when_reachable(&self, request: Request, step: &'static str) -> Result<Response, Error> {
         let since = Instant::now();
         loop {
             match self.operate(request.clone(), step, self.limits.operation).await {
-                Err(error @ Error::Unreachable { .. }) if since.elapsed() < OUTAGE => {
+                Err(error @ (Error::Unreachable { .. } | Error::Timeout { step: CONNECTING, .. }))
+                    if since.elapsed() < OUTAGE =>
+                {
                     tracing::debug!("{step} is tried again: {error}");
                     tokio::time::sleep(AGAIN).await;
                 }
@@ -232,9 +261,11 @@ impl Shell {
         self.answered(self.envelope(request, limit), step, limit).await
     }
 
-    /// Sends an envelope; a fault is an error, and so is being sent elsewhere. What a server refuses
-    /// because it has disconnected the shell, after a network's failure or for another client, was not
-    /// done, and is asked again once the shell is reconnected.
+    /// Sends an envelope; a fault is an error, and so is being sent elsewhere.
+    ///
+    /// Where the server has disconnected the shell, after a network's failure or for another client, the
+    /// shell is reconnected, and a request that may be repeated is. A Command or Send is not: the fault
+    /// does not say whether it was carried out before.
     async fn answered(
         &self,
         mut envelope: RequestEnvelope,
@@ -251,12 +282,16 @@ impl Shell {
             if tries >= RECONNECTIONS || matches!(envelope.request, Request::Delete) {
                 return result;
             }
+            let repeats = !matches!(envelope.request, Request::Command { .. } | Request::Send(_));
             tracing::debug!("the session is reconnected: {}", fault.text);
             if let Err(error) = self.reconnect(command_of(&envelope.request)).await {
                 tracing::debug!("the session can't be reconnected: {error}");
                 return result;
             }
             self.reconnections.fetch_add(1, Ordering::Relaxed);
+            if !repeats {
+                return result;
+            }
             // One that does not stay is not worth a busy loop.
             tokio::time::sleep(AGAIN * tries).await;
             tries += 1;

@@ -1,0 +1,83 @@
+//! The credential that goes with every request of one session, and how a refused one is renewed.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::HeaderValue;
+use secrecy::ExposeSecret as _;
+use tokio::sync::Mutex;
+
+use super::{Authentication, Endpoint};
+
+type Renewing = Pin<Box<dyn Future<Output = Option<Authentication>> + Send>>;
+
+/// Fetches another credential when the endpoint has refused the one in use, such as a token that has
+/// expired. `None` where there is no other.
+#[derive(Clone)]
+pub struct Renew(Arc<dyn Fn() -> Renewing + Send + Sync>);
+
+impl Renew {
+    pub fn new<F>(fetch: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Option<Authentication>> + Send + 'static,
+    {
+        Self(Arc::new(move || Box::pin(fetch())))
+    }
+}
+
+impl fmt::Debug for Renew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Renew")
+    }
+}
+
+/// The Authorization header of a session's requests.
+pub(super) struct Credential {
+    header: Mutex<HeaderValue>,
+    renew: Option<Renew>,
+}
+
+impl Credential {
+    /// `None` where the credential has characters that no header can carry.
+    pub fn of(endpoint: &Endpoint) -> Option<Self> {
+        let header = header(&endpoint.authentication)?;
+        Some(Self { header: Mutex::new(header), renew: endpoint.renew.clone() })
+    }
+
+    pub async fn current(&self) -> HeaderValue {
+        self.header.lock().await.clone()
+    }
+
+    /// Another header than the one that was refused. The first of several requests that were refused
+    /// fetches it, and the others wait for that.
+    pub async fn after(&self, refused: &HeaderValue) -> Option<HeaderValue> {
+        let renew = self.renew.as_ref()?;
+        let mut current = self.header.lock().await;
+        if *current == *refused {
+            let fresh = header(&(renew.0)().await?)?;
+            if fresh == *refused {
+                return None;
+            }
+            *current = fresh;
+        }
+        Some(current.clone())
+    }
+}
+
+/// Returns the header that proves a credential; `None` where it holds what no header can.
+fn header(authentication: &Authentication) -> Option<HeaderValue> {
+    let text = match authentication {
+        Authentication::Basic { user, password } => {
+            let pair = STANDARD.encode(format!("{user}:{}", password.expose_secret()));
+            format!("Basic {pair}")
+        }
+        Authentication::Bearer { token, .. } => format!("Bearer {}", token.expose_secret()),
+    };
+    let mut header = HeaderValue::try_from(text).ok()?;
+    header.set_sensitive(true);
+    Some(header)
+}

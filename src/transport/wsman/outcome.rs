@@ -1,0 +1,183 @@
+//! The outcome of a request that got no proper answer: certainly refused, or possibly carried out.
+//!
+//! Only Receive, Signal and Delete may be repeated after an unclear outcome. A Command or Send that was
+//! not plainly refused may have run.
+
+use super::fault::Fault;
+#[cfg(doc)]
+use super::fault::code;
+use crate::transport::{CONNECTING, Error};
+
+/// WSManFault codes of requests that the service rejected before it carried them out. The names are
+/// those of `wsmerror.h`; the quota codes are in [`code::QUOTAS`].
+///
+/// Not here, because the server may have acted: the shell was disconnected or is gone
+/// ([`code::DISCONNECTED`], [`code::STREAM_DISCONNECTED`], [`code::INVALID_SELECTORS`]), an operation
+/// timed out, an answer did not fit its envelope (2150858824, 2150858825), and every unknown code.
+const REFUSED: [u32; 19] = [
+    5,             // ERROR_ACCESS_DENIED
+    2_150_858_765, // ERROR_WSMAN_SOAP_VERSION_MISMATCH
+    2_150_858_766, // ERROR_WSMAN_SOAP_DATA_ENCODING_UNKNOWN
+    2_150_858_768, // ERROR_WSMAN_SOAP_FAULT_MUST_UNDERSTAND
+    2_150_858_771, // ERROR_WSMAN_ACTION_NOT_SUPPORTED
+    2_150_858_796, // ERROR_WSMAN_UNSUPPORTED_ENCODING
+    2_150_858_801, // ERROR_WSMAN_ACTION_MISMATCH
+    2_150_858_805, // ERROR_WSMAN_ENCODING_LIMIT: the request's
+    2_150_858_806, // ERROR_WSMAN_FAILED_AUTHENTICATION
+    2_150_858_811, // ERROR_WSMAN_INVALID_RESOURCE_URI
+    2_150_858_815, // ERROR_WSMAN_QUOTA_LIMIT
+    2_150_858_817, // ERROR_WSMAN_SCHEMA_VALIDATION_ERROR
+    2_150_858_818, // ERROR_WSMAN_UNSUPPORTED_FEATURE
+    2_150_858_819, // 80338043: the request is not XML
+    2_150_858_828, // ERROR_WSMAN_CHARACTER_SET
+    2_150_859_180, // ERROR_WSMAN_REMOTESHELLS_NOT_ALLOWED
+    2_150_859_229, // ERROR_WSMAN_SERVICE_REMOTE_ACCESS_DISABLED
+    2_150_859_235, // ERROR_WSMAN_REMOTE_CONNECTION_NOT_ALLOWED
+    2_150_859_250, // ERROR_WINRS_IDLETIMEOUT_OUTOFBOUNDS
+];
+
+/// The same for servers that send no code: SOAP subcodes whose definition says that the request was not
+/// processed (DSP0226 14.6, WS-Addressing, WS-Security).
+const REFUSED_SUBCODES: [&str; 6] = [
+    "AccessDenied",
+    "ActionNotSupported",
+    "FailedAuthentication",
+    "QuotaLimit",
+    "SchemaValidationError",
+    "UnsupportedFeature",
+];
+
+/// HTTP statuses by which a server or proxy rejects a request without processing it (RFC 9110 15.5,
+/// RFC 6585). 400, 408 and 5xx are not here: a gateway also sends them for a request that it has passed
+/// on.
+const REFUSED_STATUSES: [u16; 13] = [401, 403, 404, 405, 407, 411, 413, 414, 415, 417, 421, 429, 431];
+
+/// HTTP statuses of a server or gateway in trouble: what they answer says nothing about the request.
+const TROUBLED_STATUSES: std::ops::RangeInclusive<u16> = 500..=599;
+
+impl Fault {
+    /// Whether the server certainly did not carry out the request.
+    pub fn is_refusal(&self) -> bool {
+        match self.code {
+            Some(code) => REFUSED.contains(&code) || self.is_quota(),
+            None => {
+                self.is_quota() || self.subcode_name().is_some_and(|name| REFUSED_SUBCODES.contains(&name))
+            }
+        }
+    }
+}
+
+impl Error {
+    /// Whether the request was certainly not carried out: it was refused, or it was never sent.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Unreachable { .. }
+            | Self::Certificate { .. }
+            | Self::Insecure { .. }
+            | Self::Unauthorized { .. } => true,
+            Self::Timeout { step, .. } => *step == CONNECTING,
+            Self::Fault(fault) => fault.is_refusal(),
+            Self::Http { status, .. } => REFUSED_STATUSES.contains(status),
+            // The redirected request had its body with it.
+            Self::Redirect { .. }
+            | Self::Protocol(_)
+            | Self::Ended(_)
+            | Self::Cut { .. }
+            | Self::Unsettled(_)
+            | Self::Unconfirmed
+            | Self::Closed => false,
+        }
+    }
+
+    /// The error of a Command, or of a Send that belongs to it: says that the command may have run unless
+    /// the request was refused.
+    pub(super) fn of_command(self) -> Self {
+        match self {
+            refused if refused.is_refusal() => refused,
+            unclear => unclear.unsettled(),
+        }
+    }
+
+    /// The error of a command that had been started.
+    pub(crate) fn unsettled(self) -> Self {
+        match self {
+            said @ Self::Unsettled(_) => said,
+            error => Self::Unsettled(Box::new(error)),
+        }
+    }
+
+    /// Whether a Receive or Signal that ended so is repeated: the session may well be there.
+    pub(super) fn is_lost(&self) -> bool {
+        match self {
+            Self::Ended(_)
+            | Self::Cut { .. }
+            | Self::Unreachable { .. }
+            | Self::Timeout { .. }
+            | Self::Protocol(_) => true,
+            Self::Http { status, .. } => {
+                TROUBLED_STATUSES.contains(status) || matches!(status, 200..=299 | 400 | 408 | 429)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the other side was there until it gave the request up: a gateway or firewall that ends a
+    /// silent request, and no outage.
+    pub(super) fn is_given_up(&self) -> bool {
+        matches!(self, Self::Cut { .. } | Self::Http { status: 408 | 502..=504, .. })
+    }
+
+    /// Whether the server's own word is that the shell or command is not there.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Self::Fault(fault) if fault.is_gone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fault::code;
+    use super::*;
+
+    fn fault(code: u32) -> Fault {
+        Fault::new(code, "w:InternalError", "text")
+    }
+
+    #[test]
+    fn faults_after_which_the_server_may_have_acted_are_no_refusals() {
+        let unclear = [
+            code::DISCONNECTED,
+            code::STREAM_DISCONNECTED,
+            code::INVALID_SELECTORS,
+            code::TIMED_OUT,
+            2_150_858_824,
+            2_150_858_999,
+            1,
+        ];
+        for code in unclear {
+            assert!(!fault(code).is_refusal(), "{code}");
+        }
+        for code in [2_150_859_174, 2_150_859_175, 5, 2_150_858_817] {
+            assert!(fault(code).is_refusal(), "{code}");
+        }
+        let by_subcode = |subcode: &str| Fault { code: None, ..Fault::new(0, subcode, "text") };
+        assert!(by_subcode("w:AccessDenied").is_refusal());
+        assert!(!by_subcode("a:DestinationUnreachable").is_refusal());
+        assert!(!Fault::default().is_refusal());
+    }
+
+    #[test]
+    fn an_unclear_outcome_of_a_command_says_so_once() {
+        let cut = || Error::Cut { endpoint: "x".into(), step: "starting the command", reason: "cut".into() };
+        let text = cut().of_command().of_command().to_string();
+        assert_eq!(
+            text,
+            "the connection to x ended while starting the command: cut; the command may have run"
+        );
+        for status in [400, 408, 500, 502, 503, 504] {
+            let error = Error::Http { endpoint: "x".into(), status, reason: String::new(), said: None };
+            assert!(matches!(error.of_command(), Error::Unsettled(_)), "{status}");
+        }
+        let error = Error::Http { endpoint: "x".into(), status: 403, reason: String::new(), said: None };
+        assert!(matches!(error.of_command(), Error::Http { .. }));
+    }
+}
