@@ -154,7 +154,7 @@ impl Pipeline {
                 batch
             };
             let mut ready = pin!(ready);
-            let batch = loop {
+            loop {
                 tokio::select! {
                     batch = &mut ready => break batch,
                     control = self.control.recv() => match control {
@@ -163,8 +163,7 @@ impl Pipeline {
                         Some(Control::Close | Control::Leave) | None => return Ok(Started::Closed),
                     },
                 }
-            };
-            batch
+            }
         };
         let Some(mut batch) = batch else { return Ok(Started::Closed) };
         let data = std::mem::take(&mut batch.data);
