@@ -243,6 +243,13 @@ async fn a_command_that_runs_may_have_run_when_its_receive_is_refused() {
     assert_eq!(count(&server, "Command"), 1);
 }
 
+fn bearer(number: usize) -> Authentication {
+    Authentication::Bearer {
+        user: "kenmyer@litwareinc.com".to_owned(),
+        token: format!("token-{number}").into(),
+    }
+}
+
 #[tokio::test]
 async fn a_request_with_an_expired_token_is_sent_once_more_with_a_new_one() {
     let fetched = Arc::new(AtomicUsize::new(0));
@@ -254,15 +261,10 @@ async fn a_request_with_an_expired_token_is_sent_once_more_with_a_new_one() {
     })
     .await;
     let mut endpoint = local(&server);
-    let user = "kenmyer@litwareinc.com".to_owned();
-    let bearer = move |number: usize| Authentication::Bearer {
-        user: user.clone(),
-        token: format!("token-{number}").into(),
-    };
     endpoint.authentication = bearer(0);
-    let (counts, tokens) = (fetched.clone(), bearer.clone());
+    let counts = fetched.clone();
     endpoint.renew = Some(Renew::new(move || {
-        let token = tokens(counts.fetch_add(1, Ordering::Relaxed) + 1);
+        let token = bearer(counts.fetch_add(1, Ordering::Relaxed) + 1);
         async move { Some(token) }
     }));
     let (connection, _) = open(endpoint).await.unwrap();
