@@ -1,17 +1,21 @@
 //! A command line without PowerShell: parsed into statements, the leading commands run on the
 //! endpoint, the rest here on the objects as they come, drawn as table, list, JSON or CSV.
 
+mod compare;
 pub mod complete;
 pub mod draw;
 pub mod error;
 mod evaluate;
+mod members;
 mod nested;
+mod number;
 mod operate;
 mod parse;
 mod plan;
 mod printer;
 mod stage;
 mod syntax;
+mod time;
 mod value;
 mod views;
 

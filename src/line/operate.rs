@@ -1,10 +1,10 @@
 //! Operators: the left value's type decides, as in PowerShell (about_Comparison_Operators).
 
-use std::cmp::Ordering;
-
+use super::compare::{compare, equal};
 use super::error::LineError;
 use super::syntax::{Binary, Operator, Unary, Word};
-use super::value::{as_number, date, is_enum, is_number, truth, wildcard};
+use super::number::{Impossible, Number};
+use super::value::{truth, wildcard};
 use crate::psrp::clixml::Value;
 
 /// Numbers that `..` may give.
@@ -83,13 +83,17 @@ fn holds(word: Word, a: &Value, b: &Value) -> Result<bool, LineError> {
     };
     let like = || wildcard(&b.display_text(), &a.display_text(), sensitive);
     let found = || Ok::<_, LineError>(pattern(&b.display_text(), sensitive)?.is_match(&a.display_text()));
+    let compared_to = || {
+        let kind = || a.type_names().first().map_or("Int32", |name| name.trim_start_matches("System.")).to_owned();
+        compare(a, b, sensitive).ok_or_else(|| cannot_convert(b, &kind()))
+    };
     Ok(match word.operator {
         Operator::Eq => equal(a, b, sensitive),
         Operator::Ne => !equal(a, b, sensitive),
-        Operator::Gt => order(a, b, sensitive).is_gt(),
-        Operator::Ge => order(a, b, sensitive).is_ge(),
-        Operator::Lt => order(a, b, sensitive).is_lt(),
-        Operator::Le => order(a, b, sensitive).is_le(),
+        Operator::Gt => compared_to()?.is_gt(),
+        Operator::Ge => compared_to()?.is_ge(),
+        Operator::Lt => compared_to()?.is_lt(),
+        Operator::Le => compared_to()?.is_le(),
         Operator::Like => like(),
         Operator::NotLike => !like(),
         Operator::Match => found()?,
@@ -102,50 +106,6 @@ fn holds(word: Word, a: &Value, b: &Value) -> Result<bool, LineError> {
         Operator::IsNot => !is_a(a, &b.display_text()),
         Operator::Replace | Operator::Join | Operator::Split => false,
     })
-}
-
-fn equal(a: &Value, b: &Value, sensitive: bool) -> bool {
-    match (a, b) {
-        (Value::Null, _) | (_, Value::Null) => a == b,
-        (Value::Bool(one), other) => *one == truth_of_text(other),
-        _ => order(a, b, sensitive).is_eq(),
-    }
-}
-
-/// `"False"` and `"True"` as words of a command line: what `Enabled -eq True` means.
-fn truth_of_text(value: &Value) -> bool {
-    match value {
-        Value::String(text) if text.eq_ignore_ascii_case("false") => false,
-        other => truth(other),
-    }
-}
-
-/// How two values stand to each other: by the left one's type where the right one can be read as it,
-/// else as text.
-pub fn order(a: &Value, b: &Value, sensitive: bool) -> Ordering {
-    let as_text = || {
-        let (a, b) = (a.display_text(), b.display_text());
-        if sensitive { a.cmp(&b) } else { a.to_lowercase().cmp(&b.to_lowercase()) }
-    };
-    match (a, b) {
-        (Value::Null, Value::Null) => return Ordering::Equal,
-        (Value::Null, _) => return Ordering::Less,
-        (_, Value::Null) => return Ordering::Greater,
-        (Value::String(_), Value::String(_)) => return as_text(),
-        (Value::DateTime(a), Value::DateTime(b) | Value::String(b))
-        | (Value::String(a), Value::DateTime(b)) => {
-            if let (Some(a), Some(b)) = (date(a), date(b)) {
-                return a.cmp(&b);
-            }
-        }
-        (Value::Bool(a), Value::Bool(b)) => return a.cmp(b),
-        _ => {}
-    }
-    let numeric = (is_number(a) || is_enum(a)) && as_number(b.primitive()).is_some();
-    if numeric && let (Some(a), Some(b)) = (as_number(a.primitive()), as_number(b.primitive())) {
-        return a.total_cmp(&b);
-    }
-    as_text()
 }
 
 /// `-is [type]`, by the type's name or a usual short one.
@@ -206,11 +166,7 @@ fn split(word: Word, a: &Value, b: &Value) -> Result<Value, LineError> {
 }
 
 fn range(a: &Value, b: &Value) -> Result<Value, LineError> {
-    let end = |value: &Value| {
-        as_number(value).map(|number| number.round() as i64).ok_or_else(|| {
-            LineError(format!("Cannot convert value \"{}\" to type \"System.Int32\".", value.display_text()))
-        })
-    };
+    let end = |value: &Value| Number::convert(value).and_then(Number::rounded).ok_or_else(|| cannot_convert(value, "Int32"));
     let (from, to) = (end(a)?, end(b)?);
     if from.abs_diff(to) >= LONGEST_RANGE.unsigned_abs() {
         return Err(LineError(format!(
@@ -283,41 +239,32 @@ fn arithmetic(operator: Binary, a: &Value, b: &Value) -> Result<Value, LineError
         _ => "%",
     };
     let number = |value: &Value| match value {
-        Value::Null => Some(0.0),
-        Value::Bool(one) => Some(f64::from(u8::from(*one))),
-        other => as_number(other.primitive()),
+        Value::Null => Some(Number::Int32(0)),
+        Value::Bool(one) => Some(Number::Int32(i32::from(*one))),
+        other => Number::convert(other),
     };
     let (Some(x), Some(y)) = (number(a), number(b)) else {
+        let odd = if number(a).is_none() { a } else { b };
+        if matches!(odd, Value::String(_)) {
+            return Err(cannot_convert(odd, "Int32"));
+        }
         let kind = |value: &Value| {
             value.type_names().first().map_or_else(|| "null".to_owned(), |name| (*name).to_owned())
         };
         return Err(LineError::script(&format!("'{sign}' between {} and {}", kind(a), kind(b))));
     };
-    let whole = |value: &Value, number: f64| match value.as_i64() {
-        Some(number) => Some(number),
-        None => (matches!(value, Value::Null | Value::Bool(_) | Value::String(_)) && number.fract() == 0.0)
-            .then_some(number as i64),
-    };
-    if let (Some(x), Some(y)) = (whole(a, x), whole(b, y)) {
-        if y == 0 && matches!(operator, Binary::Divide | Binary::Remainder) {
-            return Err(LineError("Attempted to divide by zero.".into()));
-        }
-        let exact = match operator {
-            Binary::Add => x.checked_add(y),
-            Binary::Subtract => x.checked_sub(y),
-            Binary::Multiply => x.checked_mul(y),
-            Binary::Divide => x.checked_div(y).filter(|_| x.checked_rem(y) == Some(0)),
-            _ => x.checked_rem(y),
-        };
-        if let Some(exact) = exact {
-            return Ok(integer(exact));
+    match x.compute(operator, y) {
+        Ok(result) => Ok(result.into_value()),
+        Err(Impossible::DivisionByZero) => Err(LineError("Attempted to divide by zero.".into())),
+        Err(Impossible::Overflow) => {
+            Err(LineError("Value was either too large or too small for a Decimal.".into()))
         }
     }
-    Ok(Value::Double(match operator {
-        Binary::Add => x + y,
-        Binary::Subtract => x - y,
-        Binary::Multiply => x * y,
-        Binary::Divide => x / y,
-        _ => x % y,
-    }))
+}
+
+fn cannot_convert(value: &Value, kind: &str) -> LineError {
+    let text = value.display_text();
+    LineError(format!(
+        "Cannot convert value \"{text}\" to type \"System.{kind}\". Error: \"The input string '{text}' was not in a correct format.\""
+    ))
 }

@@ -231,7 +231,8 @@ impl CommandLine {
     pub fn exit_code(&self) -> Option<u8> {
         match self.arguments.first() {
             Some(Arg::Value(Expr::Literal(code))) => {
-                code.as_i64().and_then(|code| u8::try_from(code & 0xff).ok())
+                let code = super::number::Number::convert(code)?.rounded()?;
+                u8::try_from(code & 0xff).ok()
             }
             _ => None,
         }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use chrono::{Datelike as _, NaiveDate, NaiveDateTime, Timelike as _};
-
+use super::members::well_known;
+use super::number::Number;
 use crate::psrp::clixml::{Content, Object, Value};
 
 /// A property, or an entry of a dictionary.
@@ -20,13 +20,12 @@ pub fn member(value: &Value, name: &str) -> Option<Value> {
 /// What `.Name` gives: a property; Count and Length of anything; of a list, that of each of its items.
 /// What is not there is null, as in PowerShell.
 pub fn access(value: &Value, name: &str) -> Value {
-    if let Some(there) = member(value, name) {
+    if let Some(there) = member(value, name).or_else(|| well_known(value, name)) {
         return there;
     }
     let whole = |count: usize| Value::I32(i32::try_from(count).unwrap_or(i32::MAX));
     let lower = name.to_lowercase();
     match (lower.as_str(), value) {
-        ("length", Value::String(text)) => return whole(text.encode_utf16().count()),
         ("count" | "length", Value::Bytes(bytes)) => return whole(bytes.len()),
         ("count" | "length", _) => {
             let counted = value.items().map(<[Value]>::len).or_else(|| value.entries().map(<[_]>::len));
@@ -52,26 +51,7 @@ pub fn access(value: &Value, name: &str) -> Value {
             Value::array(found)
         };
     }
-    match value {
-        Value::DateTime(text) => date(text).and_then(|date| date_part(date, &lower)).unwrap_or(Value::Null),
-        _ => Value::Null,
-    }
-}
-
-fn date_part(date: NaiveDateTime, name: &str) -> Option<Value> {
-    let number = match name {
-        "year" => return Some(Value::I32(date.year())),
-        "month" => date.month(),
-        "day" => date.day(),
-        "hour" => date.hour(),
-        "minute" => date.minute(),
-        "second" => date.second(),
-        "dayofyear" => date.ordinal(),
-        "date" => return Some(Value::DateTime(date.format("%Y-%m-%dT00:00:00").to_string())),
-        "dayofweek" => return Some(Value::String(date.format("%A").to_string())),
-        _ => return None,
-    };
-    i32::try_from(number).ok().map(Value::I32)
+    Value::Null
 }
 
 /// An item of a list, from its end where the index is negative; null past its ends.
@@ -107,6 +87,27 @@ pub fn typed_object(type_name: &str, properties: Vec<(String, Value)>) -> Value 
     }))
 }
 
+/// A number with the text that stands for it, where that is not the number's own.
+pub fn typed(text: &str, number: Value) -> Value {
+    if number.display_text() == text {
+        return number;
+    }
+    Object { to_string: Some(text.to_owned()), content: Content::Primitive(number), ..Object::default() }.into()
+}
+
+/// A number without the text that was typed for it; everything else as it is.
+pub fn bare(value: Value) -> Value {
+    match &value {
+        Value::Object(object) if object.type_names.is_empty() && object.extended.is_empty() => {
+            match &object.content {
+                Content::Primitive(inner) if is_number(inner) => inner.clone(),
+                _ => value,
+            }
+        }
+        _ => value,
+    }
+}
+
 /// Whether a value is a number, an enum's not.
 pub fn is_number(value: &Value) -> bool {
     matches!(
@@ -128,42 +129,15 @@ pub fn is_number(value: &Value) -> bool {
 /// A number, where the value is one or its text is.
 pub fn as_number(value: &Value) -> Option<f64> {
     match value {
-        Value::Bool(_) | Value::Null | Value::DateTime(_) => None,
-        Value::Double(number) => Some(*number),
-        Value::String(text) => {
-            let text = text.trim();
-            let numeric =
-                text.starts_with(|one: char| one.is_ascii_digit() || matches!(one, '-' | '+' | '.'));
-            if numeric { text.parse().ok() } else { None }
-        }
-        other => other.display_text().parse().ok(),
+        Value::String(text) if text.trim().is_empty() => None,
+        other => Number::convert(other).map(Number::as_f64),
     }
 }
 
 /// An enum as it comes from the endpoint: a number with a name.
 pub fn is_enum(value: &Value) -> bool {
-    matches!(value, Value::Object(object)
-        if object.to_string.is_some() && matches!(&object.content, Content::Primitive(inner) if is_number(inner)))
-}
-
-/// A date and time, as the endpoint sends it or a person types it; its zone is passed over, as .NET
-/// does when it compares.
-pub fn date(text: &str) -> Option<NaiveDateTime> {
-    let text = text.trim();
-    if let Ok(zoned) = chrono::DateTime::parse_from_rfc3339(text) {
-        return Some(zoned.naive_local());
-    }
-    let whole = [
-        "%Y-%m-%dT%H:%M:%S%.f",
-        "%Y-%m-%d %H:%M:%S%.f",
-        "%Y-%m-%d %H:%M",
-        "%m/%d/%Y %H:%M:%S",
-        "%m/%d/%Y %H:%M",
-    ];
-    let days = ["%Y-%m-%d", "%m/%d/%Y"];
-    whole.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok()).or_else(|| {
-        days.iter().find_map(|form| NaiveDate::parse_from_str(text, form).ok())?.and_hms_opt(0, 0, 0)
-    })
+    matches!(value, Value::Object(object) if matches!(&object.content, Content::Primitive(inner) if is_number(inner)))
+        && value.is_type("System.Enum")
 }
 
 /// What counts as true.

@@ -1,6 +1,6 @@
 //! Commands, their arguments, and where their output goes.
 
-use super::number::number;
+use super::number;
 use super::{Parsed, Parser, is_dash, is_double_quote, is_name, is_single_quote};
 use crate::line::syntax::{Arg, CommandLine, Expr, Redirection, Stream, Target};
 use crate::psrp::clixml::Value;
@@ -103,7 +103,7 @@ impl Parser {
             return self.script("Splatting");
         }
         match self.word()? {
-            Some(Expr::Literal(Value::String(word))) => Ok(number(&word).unwrap_or(Expr::text(word))),
+            Some(Expr::Literal(Value::String(word))) => Ok(number::argument(&word).unwrap_or(Expr::text(word))),
             Some(word) => Ok(word),
             None => self.wrong("A value is missing."),
         }

@@ -2,6 +2,7 @@
 
 use crate::line::error::LineError;
 use crate::line::evaluate::{Scope, Variables, evaluate};
+use crate::line::number::Number;
 use crate::line::syntax::{Arg, CommandLine};
 use crate::psrp::clixml::Value;
 
@@ -103,10 +104,12 @@ impl Bound {
     }
 
     pub fn count(&self, parameter: &str) -> Result<Option<usize>, LineError> {
-        let Some(text) = self.text(parameter) else { return Ok(None) };
-        text.parse().map(Some).map_err(|_| {
+        let Some(given) = self.get(parameter) else { return Ok(None) };
+        let number = Number::convert(given).and_then(Number::rounded);
+        number.and_then(|number| usize::try_from(number).ok()).map(Some).ok_or_else(|| {
             self.wrong(&format!(
-                "Cannot bind parameter '{parameter}': \"{text}\" is no number that it takes."
+                "Cannot bind parameter '{parameter}': \"{}\" is no number that it takes.",
+                given.display_text()
             ))
         })
     }

@@ -3,8 +3,8 @@
 use super::bind::{Bound, Parameter, Takes};
 use super::file::File;
 use super::{Stage, all};
-use crate::line::draw::property_names;
 use crate::line::error::LineError;
+use crate::line::members::properties;
 use crate::line::value::access;
 use crate::psrp::clixml::Value;
 
@@ -68,7 +68,7 @@ impl Form {
     fn row(&self, names: &[String], value: &Value) -> String {
         let cell = |name: &String| match access(value, name) {
             Value::Null => String::new(),
-            one => self.cell(name, &one.display_text()),
+            one => self.cell(name, &written(&one)),
         };
         names.iter().map(cell).collect::<Vec<_>>().join(&self.delimiter)
     }
@@ -91,14 +91,25 @@ impl Form {
     }
 }
 
+/// A value's text in a file: .NET's own, which names an array by its type.
+fn written(value: &Value) -> String {
+    match value {
+        Value::Bytes(_) => "System.Byte[]".to_owned(),
+        list if list.items().is_some() => match list.type_names().first() {
+            Some(name) if name.ends_with("[]") && !name.starts_with("Deserialized.") => (*name).to_owned(),
+            _ => list.display_text(),
+        },
+        other => other.exact_text(),
+    }
+}
+
 /// The first object's properties; a string has its length.
 fn columns(values: &[Value]) -> Vec<String> {
     match values.first() {
-        Some(Value::String(_)) => vec!["Length".into()],
         Some(first) if first.entries().is_some() => {
             first.entries().unwrap_or_default().iter().map(|(key, _)| key.display_text()).collect()
         }
-        Some(first) => property_names(first),
+        Some(first) => properties(first).into_iter().map(|(name, _)| name).collect(),
         None => Vec::new(),
     }
 }

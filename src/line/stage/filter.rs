@@ -6,7 +6,7 @@ use crate::line::error::LineError;
 use crate::line::evaluate::{Scope, Variables, evaluate};
 use crate::line::operate::compared;
 use crate::line::syntax::{Arg, CommandLine, Expr, Operator, Word};
-use crate::line::value::{access, truth};
+use crate::line::value::{access, bare, truth};
 use crate::psrp::clixml::Value;
 
 pub fn filter(command: &CommandLine, variables: &Variables) -> Result<Box<dyn Stage>, LineError> {
@@ -56,7 +56,7 @@ impl Test {
                     .into(),
             )
         };
-        let value = |value: &Expr| evaluate(value, Scope::outer(variables));
+        let value = |value: &Expr| evaluate(value, Scope::outer(variables)).map(bare);
         let mut test = Self { property: String::new(), with: None, negated: false };
         let mut property = None;
         let mut rest = arguments.iter().peekable();

@@ -7,7 +7,7 @@ use super::property::Property;
 use super::{Stage, all};
 use crate::line::error::LineError;
 use crate::line::evaluate::Variables;
-use crate::line::operate::order;
+use crate::line::compare::order;
 use crate::line::value::{as_number, member, typed_object};
 use crate::psrp::clixml::Value;
 

@@ -169,7 +169,7 @@ impl Writer {
 
     /// A whole double keeps its point: it is a double when it is read again.
     fn floating(&mut self, number: f64, value: &Value) {
-        let text = value.display_text();
+        let text = value.primitive().exact_text();
         if !number.is_finite() {
             return self.string(&text);
         }

@@ -2,9 +2,10 @@
 //! (about_Calculated_Properties).
 
 use super::bind::Bound;
-use crate::line::draw::{Alignment, property_names};
+use crate::line::draw::Alignment;
 use crate::line::error::LineError;
 use crate::line::evaluate::{Scope, Variables, evaluate};
+use crate::line::members::properties;
 use crate::line::syntax::Expr;
 use crate::line::value::{access, like, truth};
 use crate::psrp::clixml::Value;
@@ -155,14 +156,11 @@ impl Property {
         if let Source::Named(pattern) = &self.source
             && self.label.is_none()
         {
-            let there = property_names(value);
-            if pattern.contains(['*', '?']) {
-                let matching = there.into_iter().filter(|name| like(pattern, name));
-                return matching.map(|name| (name.clone(), access(value, &name))).collect();
+            if pattern.contains(['*', '?', '[']) {
+                return properties(value).into_iter().filter(|(name, _)| like(pattern, name)).collect();
             }
-            let known = there.into_iter().find(|name| name.eq_ignore_ascii_case(pattern));
-            let name = known.unwrap_or_else(|| pattern.clone());
-            return vec![(name, access(value, pattern))];
+            let known = properties(value).into_iter().find(|(name, _)| name.eq_ignore_ascii_case(pattern));
+            return vec![known.unwrap_or_else(|| (pattern.clone(), access(value, pattern)))];
         }
         let of = self.of(value, variables).unwrap_or_default();
         vec![(self.title(), of)]

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use super::bind::Bound;
 use super::property::{Property, block, computed};
 use super::{Each, Stage};
-use crate::line::draw::property_names;
 use crate::line::error::LineError;
 use crate::line::evaluate::Variables;
+use crate::line::members::{properties, well_known};
 use crate::line::value::{access, like, member, object};
 use crate::psrp::clixml::Value;
 
@@ -42,7 +42,7 @@ pub fn select(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
 impl Select {
     fn shape(&mut self, value: Value, out: &mut Vec<Value>) -> Result<(), LineError> {
         if let Some(name) = &self.expand {
-            let Some(inner) = member(&value, name) else {
+            let Some(inner) = member(&value, name).or_else(|| well_known(&value, name)) else {
                 return Err(LineError(format!("Select-Object: Property \"{name}\" cannot be found.")));
             };
             match inner.items() {
@@ -59,7 +59,7 @@ impl Select {
 
     fn picked(&self, value: &Value) -> Value {
         let pairs: Vec<(String, Value)> = if self.properties.is_empty() {
-            property_names(value).into_iter().map(|name| (name.clone(), access(value, &name))).collect()
+            properties(value)
         } else {
             self.properties.iter().flat_map(|property| property.pairs(value, &self.variables)).collect()
         };

@@ -29,9 +29,10 @@ impl Value {
             Self::I32(n) => n.to_string(),
             Self::U64(n) => n.to_string(),
             Self::I64(n) => n.to_string(),
-            Self::Single(n) if n.is_finite() => floating(&format!("{n:e}"), 7),
+            // PowerShell shows 7 and 15 digits (PSObject.ToString: `G7`, `G15`).
+            Self::Single(n) if n.is_finite() => floating(&shortened(&format!("{n:.6e}")), 7),
             Self::Single(n) => not_finite(f64::from(*n)),
-            Self::Double(n) if n.is_finite() => floating(&format!("{n:e}"), 15),
+            Self::Double(n) if n.is_finite() => floating(&shortened(&format!("{n:.14e}")), 15),
             Self::Double(n) => not_finite(*n),
             Self::Bytes(bytes) => joined(bytes.iter().map(u8::to_string)),
             Self::Guid(id) => id.to_string(),
@@ -39,6 +40,23 @@ impl Value {
             Self::Object(object) => object_text(object),
         }
     }
+
+    /// [`Value::display_text`], with all digits of a floating-point number: what .NET's own `ToString`
+    /// gives, and what reads back as the same number.
+    pub fn exact_text(&self) -> String {
+        match self {
+            Self::Single(n) if n.is_finite() => floating(&format!("{n:e}"), 7),
+            Self::Double(n) if n.is_finite() => floating(&format!("{n:e}"), 15),
+            other => other.display_text(),
+        }
+    }
+}
+
+/// `1.500e3` without the zeros that say nothing.
+fn shortened(scientific: &str) -> String {
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
+    let mantissa = if mantissa.contains('.') { mantissa.trim_end_matches('0').trim_end_matches('.') } else { mantissa };
+    format!("{mantissa}e{exponent}")
 }
 
 fn object_text(object: &Object) -> String {
@@ -183,11 +201,19 @@ mod tests {
             (0.00001, "1E-05"),
             (123_456_789_012_345.0, "123456789012345"),
             (1e15, "1E+15"),
-            (9_007_199_254_740_992.0, "9007199254740992"),
-            (1.234_567_890_123_456_8e17, "1.2345678901234568E+17"),
+            (9_007_199_254_740_992.0, "9.00719925474099E+15"),
+            (1.0 / 3.0, "0.333333333333333"),
+            (0.1 + 0.2, "0.3"),
             (f64::NEG_INFINITY, "-Infinity"),
         ] {
             assert_eq!(Value::Double(number).display_text(), text);
+        }
+        for (number, text) in [
+            (9_007_199_254_740_992.0, "9007199254740992"),
+            (1.234_567_890_123_456_8e17, "1.2345678901234568E+17"),
+            (1.0 / 3.0, "0.3333333333333333"),
+        ] {
+            assert_eq!(Value::Double(number).exact_text(), text);
         }
         assert_eq!(Value::Single(1e7).display_text(), "1E+07");
         assert_eq!(Value::Single(0.1).display_text(), "0.1");

@@ -179,7 +179,7 @@ impl<'a> Writer<'a> {
         match (infinite, negative) {
             (true, true) => self.shown(tag, name, "-INF"),
             (true, false) => self.shown(tag, name, "INF"),
-            (false, _) => self.shown(tag, name, value.display_text()),
+            (false, _) => self.shown(tag, name, value.exact_text()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A planned pipeline at work: its objects, its other streams, and what the endpoint asks meanwhile.
 
+use super::echoes::{Echoes, Line, Stream};
 use super::execute::{Ended, Executor, Sink};
 use super::host::{self, Handled};
 use super::terminal::Tone;
@@ -92,6 +93,7 @@ impl Executor {
         let mut ended = Ended::Succeeded;
         let mut leave = None;
         let (mut stopping, mut interrupted, mut wrong) = (false, false, false);
+        let mut echoes = Echoes::default();
         loop {
             let event = tokio::select! {
                 event = running.next() => event,
@@ -105,8 +107,18 @@ impl Executor {
                     continue;
                 }
             };
+            let called = match &event {
+                Some(Ok(PipelineEvent::HostCall(call))) => Line::of(call),
+                _ => None,
+            };
+            if !called.as_ref().is_some_and(|line| echoes.waits_for(line))
+                && let Some(line) = echoes.alone()
+            {
+                self.terminal.toned(line.stream.tone(), &line.shown());
+            }
             match event {
                 None => break,
+                Some(Ok(PipelineEvent::HostCall(_))) if called.is_some_and(|line| !echoes.call(&line)) => {}
                 Some(Err(error)) => {
                     self.failed(&error.to_string());
                     return Ended::Failed;
@@ -133,7 +145,7 @@ impl Executor {
                 }
                 Some(Ok(PipelineEvent::Progress(_))) if interrupted => {}
                 Some(Ok(event)) if !wrong => {
-                    match self.shown(event, plan, sink, diverted) {
+                    match self.shown(event, plan, sink, diverted, &mut echoes) {
                         Ok(Ended::Failed) => ended = Ended::Failed,
                         Ok(_) => {}
                         // A stage that can't go on ends what feeds it.
@@ -162,9 +174,10 @@ impl Executor {
         plan: &mut Plan,
         sink: &mut Sink,
         diverted: &mut Diverted,
+        echoes: &mut Echoes,
     ) -> Result<Ended, LineError> {
         let streams = plan.streams.clone();
-        let (fate, tone, text, value) = match event {
+        let (fate, stream, value) = match event {
             PipelineEvent::Output(value) => {
                 return self.push(plan, sink, value).map(|()| Ended::Succeeded);
             }
@@ -183,28 +196,19 @@ impl Executor {
                 return Ok(Ended::Failed);
             }
             PipelineEvent::State(..) | PipelineEvent::HostCall(_) => return Ok(Ended::Succeeded),
-            PipelineEvent::Warning(record) => (
-                streams.warning,
-                Tone::Warning,
-                format!("WARNING: {}", record.message),
-                record.message.into(),
-            ),
-            PipelineEvent::Verbose(record) => (
-                streams.verbose,
-                Tone::Verbose,
-                format!("VERBOSE: {}", record.message),
-                record.message.into(),
-            ),
-            PipelineEvent::Debug(record) => {
-                (streams.debug, Tone::Debug, format!("DEBUG: {}", record.message), record.message.into())
-            }
-            // What is for the screen of it comes as a host call.
-            PipelineEvent::Information(record) => match streams.information {
-                Fate::Shown => return Ok(Ended::Succeeded),
-                fate => (fate, Tone::Plain, record.message.display_text(), record.message),
-            },
+            PipelineEvent::Warning(record) => (streams.warning, Stream::Warning, record.message.into()),
+            PipelineEvent::Verbose(record) => (streams.verbose, Stream::Verbose, record.message.into()),
+            PipelineEvent::Debug(record) => (streams.debug, Stream::Debug, record.message.into()),
+            PipelineEvent::Information(record) => (streams.information, Stream::Information, record.message),
         };
-        self.divert(&fate, (tone, &text), value, (plan, sink, diverted))?;
+        let line = Line { stream, text: value.display_text() };
+        let text = line.shown();
+        let is_shown = matches!(fate, Fate::Shown);
+        echoes.record(line, is_shown);
+        if is_shown {
+            return Ok(Ended::Succeeded);
+        }
+        self.divert(&fate, (stream.tone(), &text), value, (plan, sink, diverted))?;
         Ok(Ended::Succeeded)
     }
 

@@ -2,6 +2,7 @@
 //! session, and what comes back is shown.
 
 mod catalogue;
+mod echoes;
 mod editor;
 mod execute;
 mod flow;
@@ -184,9 +185,10 @@ async fn watch(attached: Attached, terminal: Terminal, news: News) {
                     news.lose();
                     break;
                 }
-                Some(Event::PoolHostCall(call)) => {
-                    let _ = host::handle(&terminal, &call).await;
-                }
+                Some(Event::PoolHostCall(call)) => match echoes::Line::of(&call) {
+                    Some(line) => news.show(line.stream.tone(), &line.shown()),
+                    None => drop(host::handle(&terminal, &call).await),
+                },
                 Some(_) => {}
             },
         }

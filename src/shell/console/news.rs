@@ -19,7 +19,7 @@ pub struct News {
 #[derive(Default)]
 struct Desk {
     is_typing: bool,
-    waiting: Vec<String>,
+    waiting: Vec<(Tone, String)>,
 }
 
 impl News {
@@ -29,12 +29,17 @@ impl News {
 
     /// Says a line now, or when the line editor has let go of the terminal, which it does at once.
     pub fn say(&self, text: &str) {
+        self.show(Tone::Warning, text);
+    }
+
+    /// [`News::say`], in the colour of what it is.
+    pub fn show(&self, tone: Tone, text: &str) {
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
         if desk.is_typing {
-            desk.waiting.push(text.to_owned());
+            desk.waiting.push((tone, text.to_owned()));
             self.wake.store(true, Ordering::SeqCst);
         } else {
-            self.terminal.toned(Tone::Warning, text);
+            self.terminal.toned(tone, text);
         }
     }
 
@@ -63,8 +68,8 @@ impl News {
         if is_line_open {
             self.terminal.write("\n");
         }
-        for text in desk.waiting.drain(..) {
-            self.terminal.toned(Tone::Warning, &text);
+        for (tone, text) in desk.waiting.drain(..) {
+            self.terminal.toned(tone, &text);
         }
     }
 

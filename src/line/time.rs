@@ -1,0 +1,128 @@
+//! Dates and time spans as .NET's DateTime and TimeSpan have them.
+
+use chrono::{NaiveDate, NaiveDateTime, Timelike as _};
+
+/// Ticks of 100 ns in a second.
+pub const SECOND: i128 = 10_000_000;
+pub const DAY: i128 = 86_400 * SECOND;
+
+/// A date and time, as the endpoint sends it or a person types it; its zone is passed over, as .NET
+/// does when it compares.
+pub fn date(text: &str) -> Option<NaiveDateTime> {
+    let text = text.trim();
+    if let Ok(zoned) = chrono::DateTime::parse_from_rfc3339(text) {
+        return Some(zoned.naive_local());
+    }
+    let whole = [
+        "%Y-%m-%dT%H:%M:%S%.f",
+        "%Y-%m-%d %H:%M:%S%.f",
+        "%Y-%m-%d %H:%M",
+        "%m/%d/%Y %H:%M:%S",
+        "%m/%d/%Y %H:%M",
+    ];
+    let days = ["%Y-%m-%d", "%m/%d/%Y"];
+    whole.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok()).or_else(|| {
+        days.iter().find_map(|form| NaiveDate::parse_from_str(text, form).ok())?.and_hms_opt(0, 0, 0)
+    })
+}
+
+/// A date's ticks since the year 1.
+pub fn date_ticks(date: NaiveDateTime) -> i128 {
+    let first = NaiveDate::from_ymd_opt(1, 1, 1).unwrap_or_default();
+    let days = date.date().signed_duration_since(first).num_days();
+    let seconds = date.time().num_seconds_from_midnight();
+    i128::from(days) * DAY + i128::from(seconds) * SECOND + i128::from(date.nanosecond() / 100)
+}
+
+/// A time span's ticks: from the wire (`P1DT2H3M4.5S`), or as it is typed (`1.02:03:04.5`).
+pub fn ticks(text: &str) -> Option<i128> {
+    let (sign, bare) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let ticks = match bare.strip_prefix('P') {
+        Some(duration) => duration_ticks(duration)?,
+        None => typed_ticks(bare)?,
+    };
+    Some(sign * ticks)
+}
+
+fn duration_ticks(text: &str) -> Option<i128> {
+    let mut total: i128 = 0;
+    let mut number = String::new();
+    for letter in text.chars() {
+        let unit = match letter {
+            '0'..='9' | '.' => {
+                number.push(letter);
+                continue;
+            }
+            'T' if number.is_empty() => continue,
+            'D' => DAY,
+            'H' => 3600 * SECOND,
+            'M' => 60 * SECOND,
+            'S' => SECOND,
+            _ => return None,
+        };
+        total = total.checked_add(fraction(&number)?.checked_mul(unit)? / SECOND)?;
+        number.clear();
+    }
+    number.is_empty().then_some(total)
+}
+
+/// A number with a fraction, times [`SECOND`].
+fn fraction(text: &str) -> Option<i128> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let part = format!("{part:0<7}");
+    let whole = if whole.is_empty() { 0 } else { whole.parse::<i128>().ok()? };
+    Some(whole.checked_mul(SECOND)? + part.get(..7)?.parse::<i128>().ok()?)
+}
+
+fn typed_ticks(text: &str) -> Option<i128> {
+    let mut parts: Vec<&str> = text.split(':').collect();
+    if parts.len() == 1 {
+        return text.parse::<i128>().ok().map(|days| days * DAY);
+    }
+    let first = parts.remove(0);
+    let (days, hours) = first.split_once('.').unwrap_or(("0", first));
+    let number = |text: &str| text.parse::<i128>().ok();
+    let minutes = number(parts.first()?)?;
+    let seconds = parts.get(1).map_or(Some(0), |seconds| fraction(seconds))?;
+    (parts.len() <= 2).then_some(())?;
+    Some(number(days)? * DAY + number(hours)? * 3600 * SECOND + minutes * 60 * SECOND + seconds)
+}
+
+/// A TimeSpan of so many ticks, as it travels.
+pub fn duration(ticks: i128) -> String {
+    let (sign, rest) = if ticks < 0 { ("-", -ticks) } else { ("", ticks) };
+    let (days, rest) = (rest / DAY, rest % DAY);
+    let (seconds, part) = (rest / SECOND, rest % SECOND);
+    let day = if days > 0 { format!("{days}D") } else { String::new() };
+    let part = if part > 0 { format!(".{part:07}") } else { String::new() };
+    format!("{sign}P{day}T{}H{}M{}{part}S", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_read_as_they_travel_and_as_they_are_typed() {
+        for (text, span) in [
+            ("P1DT2H3M4.5S", 937_845_000_000),
+            ("1.02:03:04.5", 937_845_000_000),
+            ("-PT90S", -900_000_000),
+            ("PT0.0000001S", 1),
+            ("0:30", 18_000_000_000),
+            ("PT0S", 0),
+            ("2", 2 * DAY),
+        ] {
+            assert_eq!(ticks(text), Some(span), "{text}");
+            assert_eq!(ticks(&duration(span)), Some(span), "{text}");
+        }
+        assert_eq!(ticks("P1Y"), None);
+        assert_eq!(ticks("soon"), None);
+    }
+
+    #[test]
+    fn a_date_has_nets_ticks() {
+        assert_eq!(date("2021-05-03").map(date_ticks), Some(637_555_968_000_000_000));
+        assert_eq!(date("0001-01-01T00:00:00.0000001").map(date_ticks), Some(1));
+    }
+}
