@@ -1,19 +1,20 @@
 //! Tables and lists as PowerShell draws them. Pure: objects in, lines out. The console's local
 //! Format-Table and Format-List and the simulator's Out-Default use the same drawing.
 
+mod table;
 mod text;
 
 use unicode_width::UnicodeWidthStr;
 
-use super::value::is_number;
-use text::{ELLIPSIS, fit, one_line, wrap_text};
+pub use table::Form;
+use text::{ELLIPSIS, fit, wrap_text};
 
 use crate::psrp::clixml::{Content, Value};
 
 /// `$FormatEnumerationLimit`.
 const ENUMERATION_LIMIT: usize = 4;
-/// A column narrower than this is not worth its place.
-const LEAST_WIDTH: usize = 3;
+/// Columns of a table that nobody chose.
+pub const MOST_COLUMNS: usize = 10;
 
 /// Where a column stands in its width.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,8 +50,7 @@ pub struct Item {
 pub enum View {
     Table {
         columns: Vec<Column>,
-        hide_headers: bool,
-        wrap: bool,
+        form: Form,
     },
     List(Vec<Item>),
     /// One property a line (Format-Wide is not offered).
@@ -70,7 +70,7 @@ pub fn default_view(object: &Value) -> View {
                 alignment: Alignment::Undefined,
                 property: name,
             };
-            View::Table { columns: names.into_iter().map(column).collect(), hide_headers: false, wrap: false }
+            View::Table { columns: names.into_iter().map(column).collect(), form: Form::default() }
         }
         _ => View::List(names.into_iter().map(|name| Item { label: name.clone(), property: name }).collect()),
     }
@@ -98,7 +98,7 @@ pub fn draw(view: &View, objects: &[Value], width: usize) -> Vec<String> {
         return Vec::new();
     }
     match view {
-        View::Table { columns, hide_headers, wrap } => table(columns, objects, width, *hide_headers, *wrap),
+        View::Table { columns, form } => table::table(columns, objects, width, *form),
         View::List(items) => list(items, objects, width),
         View::Text => {
             objects.iter().flat_map(|one| cell(one).lines().map(str::to_owned).collect::<Vec<_>>()).collect()
@@ -133,121 +133,11 @@ fn property_cell(object: &Value, name: &str) -> String {
     object.property(name).map(cell).unwrap_or_default()
 }
 
-fn table(columns: &[Column], objects: &[Value], width: usize, hide_headers: bool, wrap: bool) -> Vec<String> {
-    let cells: Vec<Vec<String>> = objects
-        .iter()
-        .map(|object| columns.iter().map(|column| property_cell(object, &column.property)).collect())
-        .collect();
-    let widths = widths(columns, &cells, width);
-    let right: Vec<bool> = columns.iter().map(|column| is_right(column, objects)).collect();
-    let row = |texts: &[String]| -> String {
-        let parts = widths.iter().enumerate().map(|(index, width)| {
-            fit(texts.get(index).map_or("", String::as_str), *width, right.get(index) == Some(&true))
-        });
-        parts.collect::<Vec<_>>().join(" ").trim_end().to_owned()
-    };
-    let mut lines = vec![String::new()];
-    if !hide_headers {
-        let labels: Vec<String> = columns.iter().map(|column| column.label.clone()).collect();
-        let dashes: Vec<String> = columns
-            .iter()
-            .zip(&widths)
-            .map(|(column, width)| "-".repeat(column.label.width().min(*width)))
-            .collect();
-        lines.push(row(&labels));
-        lines.push(row(&dashes));
-    }
-    for texts in &cells {
-        if wrap {
-            lines.extend(wrapped_row(texts, &widths, row));
-        } else {
-            lines.push(row(&texts.iter().map(|text| one_line(text)).collect::<Vec<_>>()));
-        }
-    }
-    lines.push(String::new());
-    lines
-}
-
-/// A row whose cells go on in further lines.
-fn wrapped_row(texts: &[String], widths: &[usize], row: impl Fn(&[String]) -> String) -> Vec<String> {
-    let cells: Vec<Vec<String>> =
-        texts.iter().zip(widths).map(|(text, width)| wrap_text(text, *width)).collect();
-    let height = cells.iter().map(Vec::len).max().unwrap_or(1);
-    (0..height)
-        .map(|line| {
-            row(&cells.iter().map(|cell| cell.get(line).cloned().unwrap_or_default()).collect::<Vec<_>>())
-        })
-        .collect()
-}
-
-fn is_right(column: &Column, objects: &[Value]) -> bool {
-    match column.alignment {
-        Alignment::Right => true,
-        Alignment::Left | Alignment::Center => false,
-        Alignment::Undefined => objects
-            .iter()
-            .find_map(|object| object.property(&column.property).filter(|value| **value != Value::Null))
-            .is_some_and(is_number),
-    }
-}
-
-/// How wide each column is; columns past the last of these do not fit.
-fn widths(columns: &[Column], cells: &[Vec<String>], width: usize) -> Vec<usize> {
-    let declared = columns.iter().any(|column| column.width.is_some());
-    let wanted: Vec<usize> = if declared { shared(columns, width) } else { needed(columns, cells) };
-    let mut left = width;
-    let mut widths = Vec::new();
-    for (index, wanted) in wanted.into_iter().enumerate() {
-        let gap = usize::from(index > 0);
-        if left <= gap {
-            break;
-        }
-        let fits = wanted.min(left - gap);
-        // A column of which next to nothing can be seen is left out.
-        if fits < wanted && fits < LEAST_WIDTH {
-            break;
-        }
-        widths.push(fits);
-        left -= gap + fits;
-    }
-    widths
-}
-
-/// Columns without a width share what the others leave of the line, whose last place stays free.
-fn shared(columns: &[Column], width: usize) -> Vec<usize> {
-    let taken: usize = columns.iter().filter_map(|column| column.width).sum();
-    let free = width.saturating_sub(1 + taken + columns.len().saturating_sub(1));
-    let open = columns.iter().filter(|column| column.width.is_none()).count().max(1);
-    let mut rest = free % open;
-    columns
-        .iter()
-        .map(|column| {
-            column.width.unwrap_or_else(|| {
-                let more = usize::from(rest > 0);
-                rest -= more;
-                (free / open + more).max(1)
-            })
-        })
-        .collect()
-}
-
-fn needed(columns: &[Column], cells: &[Vec<String>]) -> Vec<usize> {
-    columns
-        .iter()
-        .enumerate()
-        .map(|(index, column)| {
-            let widest =
-                cells.iter().filter_map(|row| row.get(index)).map(|text| one_line(text).width()).max();
-            widest.unwrap_or(0).max(column.label.width()).max(1)
-        })
-        .collect()
-}
-
 fn list(items: &[Item], objects: &[Value], width: usize) -> Vec<String> {
     let label = items.iter().map(|item| item.label.width()).max().unwrap_or(0);
     let mut lines = vec![String::new()];
     for object in objects {
-        for item in items {
+        for item in items.iter().filter(|item| object.property(&item.property).is_some()) {
             let shown = fit(&item.label, label, false);
             let text = property_cell(object, &item.property);
             for (index, part) in
@@ -311,13 +201,13 @@ mod tests {
             column("SIP", None, Alignment::Undefined),
             column("EV", None, Alignment::Right),
         ];
-        let view = View::Table { columns, hide_headers: false, wrap: false };
+        let view = View::Table { columns, form: Form::default() };
         let user = object(&[
             ("Name", text("Pilar Ackerman")),
             ("SIP", text("pilarackerman@litwareinc.com")),
             ("EV", Value::Bool(false)),
         ]);
-        let drawn = draw(&view, &[user], 80);
+        let drawn = draw(&view, &[user], 79);
         assert_eq!(
             drawn[3],
             "Pilar Ackerman           pilarackerman@litwareinc.c…                      False"

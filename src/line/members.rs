@@ -71,8 +71,19 @@ fn long(number: i128) -> Value {
 }
 
 /// The long form that a date alone is shown in, in the invariant culture.
-pub fn long_date(date: NaiveDateTime) -> String {
+fn long_date(date: NaiveDateTime) -> String {
     date.format("%A, %d %B %Y %H:%M:%S").to_string()
+}
+
+/// A date as it is shown alone: its date, its time, or both, as its DisplayHint says.
+pub fn date_text(value: &Value) -> String {
+    let Value::DateTime(text) = value.primitive() else { return value.display_text() };
+    let Some(date) = time::date(text) else { return text.clone() };
+    match value.property("DisplayHint").map(Value::display_text).as_deref() {
+        Some("Date") => date.format("%A, %d %B %Y").to_string(),
+        Some("Time") => date.format("%H:%M:%S").to_string(),
+        _ => long_date(date),
+    }
 }
 
 fn of_date(date: NaiveDateTime, text: &str) -> Members {
@@ -155,7 +166,8 @@ fn of_uri(text: &str) -> Members {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
     };
-    let after = |sign: &str, part: Option<&str>| part.map_or_else(String::new, |part| format!("{sign}{part}"));
+    let after =
+        |sign: &str, part: Option<&str>| part.map_or_else(String::new, |part| format!("{sign}{part}"));
     let query = after("?", uri.query());
     let kind = match uri.host() {
         Some(url::Host::Domain(_)) => ("Dns", 2),
@@ -237,7 +249,11 @@ mod tests {
             (&id, "Version", "1"),
             (&Value::from("äbc"), "Length", "3"),
         ] {
-            assert_eq!(well_known(value, name).map(|one| one.display_text()).as_deref(), Some(text), "{name}");
+            assert_eq!(
+                well_known(value, name).map(|one| one.display_text()).as_deref(),
+                Some(text),
+                "{name}"
+            );
         }
         assert_eq!(properties(&version).len(), 6);
         assert_eq!(properties(&Value::I32(5)), []);

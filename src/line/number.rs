@@ -45,9 +45,9 @@ impl Number {
             Value::U64(n) => Self::UInt64(*n),
             Value::Single(n) => Self::Double(f64::from(*n)),
             Value::Double(n) => Self::Double(*n),
-            Value::Decimal(text) => {
-                text.parse().map_or_else(|_| text.parse().map(Self::Double).ok(), |n| Some(Self::Decimal(n)))?
-            }
+            Value::Decimal(text) => text
+                .parse()
+                .map_or_else(|_| text.parse().map(Self::Double).ok(), |n| Some(Self::Decimal(n)))?,
             _ => return None,
         })
     }
@@ -130,9 +130,7 @@ impl Number {
             number.as_decimal().unwrap_or(if number.as_f64() > 0.0 { Decimal::MAX } else { Decimal::MIN })
         };
         let zero = |number: f64| if number == 0.0 { 0.0 } else { number };
-        bound(self)
-            .cmp(&bound(other))
-            .then_with(|| zero(self.as_f64()).total_cmp(&zero(other.as_f64())))
+        bound(self).cmp(&bound(other)).then_with(|| zero(self.as_f64()).total_cmp(&zero(other.as_f64())))
     }
 
     /// `+`, `-`, `*`, `/` or `%`. Integers that overflow become doubles, as in PowerShell.

@@ -2,8 +2,8 @@
 
 use super::compare::{compare, equal};
 use super::error::LineError;
-use super::syntax::{Binary, Operator, Unary, Word};
 use super::number::{Impossible, Number};
+use super::syntax::{Binary, Operator, Unary, Word};
 use super::value::{truth, wildcard};
 use crate::psrp::clixml::Value;
 
@@ -84,7 +84,8 @@ fn holds(word: Word, a: &Value, b: &Value) -> Result<bool, LineError> {
     let like = || wildcard(&b.display_text(), &a.display_text(), sensitive);
     let found = || Ok::<_, LineError>(pattern(&b.display_text(), sensitive)?.is_match(&a.display_text()));
     let compared_to = || {
-        let kind = || a.type_names().first().map_or("Int32", |name| name.trim_start_matches("System.")).to_owned();
+        let kind =
+            || a.type_names().first().map_or("Int32", |name| name.trim_start_matches("System.")).to_owned();
         compare(a, b, sensitive).ok_or_else(|| cannot_convert(b, &kind()))
     };
     Ok(match word.operator {
@@ -166,7 +167,9 @@ fn split(word: Word, a: &Value, b: &Value) -> Result<Value, LineError> {
 }
 
 fn range(a: &Value, b: &Value) -> Result<Value, LineError> {
-    let end = |value: &Value| Number::convert(value).and_then(Number::rounded).ok_or_else(|| cannot_convert(value, "Int32"));
+    let end = |value: &Value| {
+        Number::convert(value).and_then(Number::rounded).ok_or_else(|| cannot_convert(value, "Int32"))
+    };
     let (from, to) = (end(a)?, end(b)?);
     if from.abs_diff(to) >= LONGEST_RANGE.unsigned_abs() {
         return Err(LineError(format!(

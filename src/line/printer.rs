@@ -2,8 +2,10 @@
 
 use super::draw::{self, View};
 use super::evaluate::Variables;
-use super::stage::format::{Form, list_lines, table_lines};
-use super::views::Views;
+use super::members;
+use super::stage::format::{Form, shape_lines};
+use super::stage::property::Property;
+use super::views::{Shape, Views};
 use crate::psrp::clixml::Value;
 use crate::psrp::record::ErrorRecord;
 
@@ -18,7 +20,7 @@ pub struct Printer {
 }
 
 impl Printer {
-    /// `width`: columns of the screen.
+    /// `width`: columns that a line may fill.
     pub fn new(width: usize, views: Views) -> Self {
         Self { width, views, held: Vec::new() }
     }
@@ -46,7 +48,7 @@ impl Printer {
             }
             return lines;
         }
-        if draw::default_view(value) == View::Text {
+        if self.is_text(value) {
             lines = self.finish();
             match value.items() {
                 Some(items) => items.iter().for_each(|item| lines.extend(self.push(item))),
@@ -57,8 +59,7 @@ impl Printer {
             return lines;
         }
         let same = |first: &Value| {
-            first.type_names() == value.type_names()
-                && draw::property_names(first) == draw::property_names(value)
+            kind(first) == kind(value) && draw::property_names(first) == draw::property_names(value)
         };
         if self.held.first().is_some_and(|first| !same(first)) || self.held.len() >= AT_ONCE {
             lines = self.finish();
@@ -67,18 +68,37 @@ impl Printer {
         lines
     }
 
+    /// Whether a value is shown as its text, and not by its properties.
+    fn is_text(&self, value: &Value) -> bool {
+        let has_form = matches!(value.primitive(), Value::DateTime(_) | Value::Uri(_));
+        !has_form && self.views.of(value).is_none() && draw::default_view(value) == View::Text
+    }
+
     /// The lines that were held back.
     pub fn finish(&mut self) -> Vec<String> {
         let held = std::mem::take(&mut self.held);
         let Some(first) = held.first() else { return Vec::new() };
-        let nothing = Variables::default();
-        match self.views.of(first) {
-            Some(view) if view.is_list => list_lines(&view.properties, &held, self.width, &nothing),
-            Some(view) => {
-                let form = Form { variables: &nothing, auto_size: false, hide_headers: false, wrap: false };
-                table_lines(&view.properties, &held, self.width, form)
-            }
-            None => draw::draw(&draw::default_view(first), &held, self.width),
+        if matches!(first.primitive(), Value::DateTime(_)) {
+            let dates = held.iter().map(members::date_text);
+            return std::iter::once(String::new()).chain(dates).chain([String::new()]).collect();
         }
+        let shape = match (self.views.of(first), first.primitive()) {
+            (Some(shape), _) => shape,
+            (None, Value::Uri(_)) => {
+                Shape { is_list: true, properties: vec![Property::everything()], group: None }
+            }
+            (None, _) => return draw::draw(&draw::default_view(first), &held, self.width),
+        };
+        let nothing = Variables::default();
+        let form = Form { variables: &nothing, auto_size: false, drawn: draw::Form::default() };
+        shape_lines(&shape, &held, self.width, form)
+    }
+}
+
+/// The types of a value, a primitive's too.
+fn kind(value: &Value) -> Vec<&str> {
+    match value.type_names() {
+        names if names.is_empty() => value.primitive().type_names(),
+        names => names,
     }
 }

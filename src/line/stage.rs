@@ -7,6 +7,7 @@ mod filter;
 pub mod format;
 mod gather;
 mod json;
+mod members;
 pub mod property;
 mod select;
 mod source;
@@ -170,6 +171,8 @@ pub fn build(
     let bound =
         |parameters: &[&[Parameter]]| Bound::new(name, command, &parameters.concat(), place.variables);
     let Place { width, views, .. } = place;
+    // The last column stays free, so that no line goes on by itself.
+    let screen = width.saturating_sub(1).max(1);
     Ok(match name {
         "Select-Object" => select::select(&bound(&[&[
             ("Property", Position),
@@ -210,11 +213,14 @@ pub fn build(
                 ("AutoSize", Switch),
                 ("Wrap", Switch),
                 ("HideTableHeaders", Switch),
+                ("GroupBy", Named),
             ]])?,
-            width,
+            screen,
             views.clone(),
         )?,
-        "Format-List" => format::list(bound(&[&[("Property", Position)]])?, width, views.clone())?,
+        "Format-List" => {
+            format::list(bound(&[&[("Property", Position), ("GroupBy", Named)]])?, screen, views.clone())?
+        }
         "ConvertTo-Json" => json::json(&bound(&[&[
             ("Depth", Named),
             ("Compress", Switch),
@@ -249,6 +255,6 @@ pub fn build(
                 Ok(())
             }))
         }
-        _ => format::members(&bound(&[&[("Name", Position)]])?, width),
+        _ => members::members(&bound(&[&[("Name", Position), ("MemberType", Named)]])?)?,
     })
 }

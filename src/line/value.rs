@@ -92,7 +92,8 @@ pub fn typed(text: &str, number: Value) -> Value {
     if number.display_text() == text {
         return number;
     }
-    Object { to_string: Some(text.to_owned()), content: Content::Primitive(number), ..Object::default() }.into()
+    Object { to_string: Some(text.to_owned()), content: Content::Primitive(number), ..Object::default() }
+        .into()
 }
 
 /// A number without the text that was typed for it; everything else as it is.

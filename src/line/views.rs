@@ -12,28 +12,71 @@ use crate::psrp::clixml::Value;
 pub struct Shape {
     pub is_list: bool,
     pub properties: Vec<Property>,
+    /// Objects with the same value of it stand together below its title.
+    pub group: Option<Property>,
 }
 
 /// Views by type name; clones share them.
 #[derive(Clone, Debug)]
 pub struct Views(Arc<Mutex<HashMap<String, Shape>>>);
 
-/// The tables of types that no endpoint tells about, since every PowerShell has them
-/// (PowerShellCore_format_ps1xml.cs): column, width or 0, whether it stands right.
-type Known = (&'static str, &'static [(&'static str, usize, bool)]);
+/// A view that no endpoint tells about, since every PowerShell has it (PowerShellCore_format_ps1xml.cs,
+/// DotNetTypes_format_ps1xml.cs).
+struct Known {
+    type_name: &'static str,
+    is_list: bool,
+    /// Name, width or 0, whether it stands right.
+    columns: &'static [(&'static str, usize, bool)],
+    group: Option<&'static str>,
+}
 
-const KNOWN: [Known; 4] = [
-    (
+const fn known(type_name: &'static str, columns: &'static [(&'static str, usize, bool)]) -> Known {
+    Known { type_name, is_list: false, columns, group: None }
+}
+
+const KNOWN: [Known; 8] = [
+    known(
         "Microsoft.PowerShell.Commands.GroupInfo",
         &[("Count", 5, true), ("Name", 25, false), ("Group", 0, false)],
     ),
-    ("Microsoft.PowerShell.Commands.GroupInfoNoElement", &[("Count", 5, true), ("Name", 25, false)]),
-    ("System.Collections.DictionaryEntry", &[("Name", 30, false), ("Value", 0, false)]),
-    (
+    known("Microsoft.PowerShell.Commands.GroupInfoNoElement", &[("Count", 5, true), ("Name", 25, false)]),
+    known("System.Collections.DictionaryEntry", &[("Name", 30, false), ("Value", 0, false)]),
+    known(
         "System.Management.Automation.CommandInfo",
         &[("CommandType", 15, false), ("Name", 50, false), ("Version", 10, false), ("Source", 0, false)],
     ),
+    Known {
+        group: Some("TypeName"),
+        ..known(MEMBER_DEFINITION, &[("Name", 0, false), ("MemberType", 0, false), ("Definition", 0, false)])
+    },
+    known(
+        "System.Version",
+        &[("Major", 6, false), ("Minor", 6, false), ("Build", 6, false), ("Revision", 8, false)],
+    ),
+    known("System.Guid", &[("Guid", 0, false)]),
+    Known {
+        is_list: true,
+        ..known(
+            "System.TimeSpan",
+            &[
+                ("Days", 0, false),
+                ("Hours", 0, false),
+                ("Minutes", 0, false),
+                ("Seconds", 0, false),
+                ("Milliseconds", 0, false),
+                ("Ticks", 0, false),
+                ("TotalDays", 0, false),
+                ("TotalHours", 0, false),
+                ("TotalMinutes", 0, false),
+                ("TotalSeconds", 0, false),
+                ("TotalMilliseconds", 0, false),
+            ],
+        )
+    },
 ];
+
+/// What Get-Member gives.
+pub const MEMBER_DEFINITION: &str = "Microsoft.PowerShell.Commands.MemberDefinition";
 
 impl Default for Views {
     fn default() -> Self {
@@ -44,11 +87,12 @@ impl Default for Views {
             width: (*width > 0).then_some(*width),
             alignment: if *right { Alignment::Right } else { Alignment::Left },
         };
-        let shape = |columns: &[(&str, usize, bool)]| Shape {
-            is_list: false,
-            properties: columns.iter().map(column).collect(),
+        let shape = |known: &Known| Shape {
+            is_list: known.is_list,
+            properties: known.columns.iter().map(column).collect(),
+            group: known.group.map(|name| column(&(name, 0, false))),
         };
-        let known = KNOWN.iter().map(|(name, columns)| (name.to_lowercase(), shape(columns)));
+        let known = KNOWN.iter().map(|known| (known.type_name.to_lowercase(), shape(known)));
         Self(Arc::new(Mutex::new(known.collect())))
     }
 }
@@ -70,7 +114,10 @@ impl Views {
     /// The view of an object, by the most derived of its types that has one.
     pub fn of(&self, value: &Value) -> Option<Shape> {
         let known = self.0.lock().ok()?;
-        let names = value.type_names();
+        let names = match value.type_names() {
+            names if names.is_empty() => value.primitive().type_names(),
+            names => names,
+        };
         names.iter().find_map(|name| known.get(&plain(name)).cloned())
     }
 }
@@ -91,12 +138,30 @@ fn shape(control: &Value) -> Option<Shape> {
             .enumerate()
             .map(|(index, column)| property(column, headers.get(index).unwrap_or(&nothing)))
             .collect::<Option<Vec<_>>>()?;
-        return (!properties.is_empty()).then_some(Shape { is_list: false, properties });
+        return (!properties.is_empty()).then(|| Shape { is_list: false, properties, group: group(control) });
     }
     let entries = list(control, "Entries")?;
     let items = list(entries.first()?, "Items")?;
     let properties = items.iter().map(|item| property(item, item)).collect::<Option<Vec<_>>>()?;
-    (!properties.is_empty()).then_some(Shape { is_list: true, properties })
+    (!properties.is_empty()).then(|| Shape { is_list: true, properties, group: group(control) })
+}
+
+/// What a view's objects are grouped by, and its title.
+fn group(control: &Value) -> Option<Property> {
+    let group = control.property("GroupBy")?;
+    let shown = group.property("Expression")?;
+    let text = |value: &Value, name: &str| {
+        value.property(name).map(Value::display_text).filter(|text| !text.is_empty())
+    };
+    let value = text(shown, "Value")?;
+    let is_script = text(shown, "ValueType").as_deref() == Some("ScriptBlock");
+    let source = if is_script {
+        Source::Computed(block("Format-Table", &value).ok()?)
+    } else {
+        Source::Named(value.clone())
+    };
+    let label = text(group, "Label").unwrap_or(value);
+    Some(Property { label: Some(label), source, descending: None, width: None, alignment: Alignment::Left })
 }
 
 /// A column with its header, or a list's item, which is both.

@@ -13,10 +13,17 @@ pub fn one_line(text: &str) -> String {
     }
 }
 
-/// A text in exactly `width` columns, cut with an ellipsis where it is wider.
+/// A text in exactly `width` columns, cut with an ellipsis where it is wider: at its end, or at its
+/// beginning where it stands right.
 pub fn fit(text: &str, width: usize, right: bool) -> String {
     let mut shown = text.to_owned();
-    if shown.width() > width {
+    // No room is left for the ellipsis.
+    if shown.width() > width && width == 1 {
+        shown = cut(text, 1).0.to_owned();
+    } else if shown.width() > width && right {
+        let turned: String = text.chars().rev().collect();
+        shown = ELLIPSIS.chars().chain(cut(&turned, width.saturating_sub(1)).0.chars().rev()).collect();
+    } else if shown.width() > width {
         shown = cut(text, width.saturating_sub(1)).0.to_owned();
         shown.push_str(ELLIPSIS);
     }

@@ -7,7 +7,8 @@ use rust_decimal::prelude::ToPrimitive as _;
 use crate::psrp::clixml::{Content, Object, Value};
 
 /// What a literal's multiplier stands for.
-const UNITS: [(&str, i64); 5] = [("kb", 1 << 10), ("mb", 1 << 20), ("gb", 1 << 30), ("tb", 1 << 40), ("pb", 1 << 50)];
+const UNITS: [(&str, i64); 5] =
+    [("kb", 1 << 10), ("mb", 1 << 20), ("gb", 1 << 30), ("tb", 1 << 40), ("pb", 1 << 50)];
 
 /// The type that a literal's last letters ask for.
 const SUFFIXES: [&str; 9] = ["ul", "us", "uy", "u", "l", "s", "y", "d", "n"];
@@ -81,7 +82,9 @@ fn whole_of(whole: i128, suffix: &str) -> Option<Value> {
 /// A BigInteger, which has no primitive on the wire.
 fn big(whole: i128) -> Value {
     Object {
-        type_names: ["System.Numerics.BigInteger", "System.ValueType", "System.Object"].map(str::to_owned).to_vec(),
+        type_names: ["System.Numerics.BigInteger", "System.ValueType", "System.Object"]
+            .map(str::to_owned)
+            .to_vec(),
         to_string: Some(whole.to_string()),
         content: Content::None,
         ..Object::default()
@@ -168,8 +171,8 @@ mod tests {
             assert_eq!(read(text), Some(value), "{text}");
         }
         for text in [
-            "", "-", "+", ".", "..", "1_000", "1.2.3", "12abc", "1e", "0xZZ", "1eb", "5kbl", "1dl", "1ld", "1f", "NaN",
-            "inf", "--5", "+-5", "100%", "1..3", "1 2", "٣", "300uy", "0x1F.5",
+            "", "-", "+", ".", "..", "1_000", "1.2.3", "12abc", "1e", "0xZZ", "1eb", "5kbl", "1dl", "1ld",
+            "1f", "NaN", "inf", "--5", "+-5", "100%", "1..3", "1 2", "٣", "300uy", "0x1F.5",
         ] {
             assert_eq!(read(text), None, "{text}");
         }

@@ -103,7 +103,9 @@ impl Parser {
             return self.script("Splatting");
         }
         match self.word()? {
-            Some(Expr::Literal(Value::String(word))) => Ok(number::argument(&word).unwrap_or(Expr::text(word))),
+            Some(Expr::Literal(Value::String(word))) => {
+                Ok(number::argument(&word).unwrap_or(Expr::text(word)))
+            }
             Some(word) => Ok(word),
             None => self.wrong("A value is missing."),
         }

@@ -1,14 +1,15 @@
-//! Format-Table, Format-List, Out-String and Get-Member: objects as lines of text.
+//! Format-Table, Format-List and Out-String: objects as lines of text.
 
 use super::bind::Bound;
 use super::property::Property;
 use super::{Stage, all};
 use crate::line::Printer;
-use crate::line::draw::{self, Alignment, Column, Item, View};
+use crate::line::draw::{self, Column, Item, View};
 use crate::line::error::LineError;
 use crate::line::evaluate::Variables;
-use crate::line::value::{object, typed_object};
-use crate::line::views::Views;
+use crate::line::members;
+use crate::line::value::{is_enum, object, typed_object};
+use crate::line::views::{Shape, Views};
 use crate::psrp::clixml::Value;
 
 fn texts(lines: Vec<String>) -> Vec<Value> {
@@ -59,16 +60,16 @@ pub fn table_lines(properties: &[Property], values: &[Value], width: usize, form
     if form.auto_size {
         columns.iter_mut().for_each(|column| column.width = None);
     }
-    let view = View::Table { columns, hide_headers: form.hide_headers, wrap: form.wrap };
+    let view = View::Table { columns, form: form.drawn };
     draw::draw(&view, &rows, width)
 }
 
 /// How a table is drawn.
+#[derive(Clone, Copy)]
 pub struct Form<'a> {
     pub variables: &'a Variables,
     pub auto_size: bool,
-    pub hide_headers: bool,
-    pub wrap: bool,
+    pub drawn: draw::Form,
 }
 
 pub fn list_lines(
@@ -82,6 +83,28 @@ pub fn list_lines(
     draw::draw(&View::List(items), &rows, width)
 }
 
+/// Draws objects by a view, each group of them below its title.
+pub fn shape_lines(shape: &Shape, values: &[Value], width: usize, form: Form) -> Vec<String> {
+    let title = |value: &Value| {
+        let group = shape.group.as_ref()?;
+        let of = group.of(value, form.variables).unwrap_or_default();
+        Some(format!("{}: {}", group.title(), of.display_text()))
+    };
+    let mut lines = Vec::new();
+    for run in values.chunk_by(|a, b| title(a) == title(b)) {
+        if let Some(title) = run.first().and_then(title) {
+            // A list ends with a blank line of its own.
+            lines.extend([String::new(), format!("   {title}")]);
+        }
+        lines.extend(if shape.is_list {
+            list_lines(&shape.properties, run, width, form.variables)
+        } else {
+            table_lines(&shape.properties, run, width, form)
+        });
+    }
+    lines
+}
+
 /// Objects of one kind at a time: each has its own columns.
 fn in_runs(values: &[Value]) -> Vec<&[Value]> {
     values
@@ -91,58 +114,69 @@ fn in_runs(values: &[Value]) -> Vec<&[Value]> {
         .collect()
 }
 
-pub fn table(bound: Bound, width: usize, views: Views) -> Result<Box<dyn Stage>, LineError> {
-    let properties = Property::all(&bound, "Property")?;
-    Ok(all(move |values: Vec<Value>| {
-        let mut lines = Vec::new();
-        for run in in_runs(&values) {
-            let Some(first) = run.first() else { continue };
-            let own = views.of(first).filter(|view| !view.is_list).map(|view| view.properties);
-            if properties.is_empty() && own.is_none() && draw::property_names(first).is_empty() {
-                lines.extend(
-                    run.iter().flat_map(|one| draw::cell(one).lines().map(str::to_owned).collect::<Vec<_>>()),
-                );
-                continue;
-            }
-            let asked = if properties.is_empty() {
-                own.unwrap_or_else(|| vec![Property::everything()])
-            } else {
-                properties.clone()
+/// Objects drawn by what is asked for, else by their types' own view, else with all that they have.
+fn drawn(
+    bound: &Bound,
+    values: &[Value],
+    is_list: bool,
+    views: &Views,
+    width: usize,
+) -> Result<Vec<String>, LineError> {
+    let properties = Property::all(bound, "Property")?;
+    let group = Property::all(bound, "GroupBy")?.into_iter().next();
+    let mut lines = Vec::new();
+    for run in in_runs(values) {
+        let Some(first) = run.first() else { continue };
+        if let Some(entries) = first.entries().filter(|_| properties.is_empty()) {
+            let entry = |(key, one): &(Value, Value)| {
+                typed_object(
+                    "System.Collections.DictionaryEntry",
+                    vec![("Name".into(), key.clone()), ("Value".into(), one.clone())],
+                )
             };
-            let form = Form {
-                variables: &bound.variables,
-                auto_size: bound.switch("AutoSize"),
-                hide_headers: bound.switch("HideTableHeaders"),
-                wrap: bound.switch("Wrap"),
-            };
-            lines.extend(table_lines(&asked, run, width, form));
+            let entries: Vec<Value> = entries.iter().map(entry).collect();
+            lines.extend(drawn(bound, &entries, is_list, views, width)?);
+            continue;
         }
-        Ok(texts(lines))
-    }))
+        let own = views.of(first).filter(|view| view.is_list == is_list);
+        let is_text = draw::property_names(first).is_empty()
+            && (members::properties(first).len() < 2 || is_enum(first));
+        if properties.is_empty() && own.is_none() && is_text {
+            let text = |one: &Value| draw::cell(one).lines().map(str::to_owned).collect::<Vec<_>>();
+            lines.extend(run.iter().flat_map(text));
+            continue;
+        }
+        let mut shape = own.filter(|_| properties.is_empty()).unwrap_or_else(|| Shape {
+            is_list,
+            properties: if properties.is_empty() { everything(first, is_list) } else { properties.clone() },
+            group: None,
+        });
+        shape.group = group.clone().or(shape.group);
+        let form = Form {
+            variables: &bound.variables,
+            auto_size: bound.switch("AutoSize"),
+            drawn: draw::Form { hide_headers: bound.switch("HideTableHeaders"), wrap: bound.switch("Wrap") },
+        };
+        lines.extend(shape_lines(&shape, run, width, form));
+    }
+    Ok(lines)
+}
+
+/// All of an object's properties; of a table that nobody chose the columns of, the first few.
+fn everything(first: &Value, is_list: bool) -> Vec<Property> {
+    let names: Vec<String> = members::properties(first).into_iter().map(|(name, _)| name).collect();
+    if is_list || names.len() <= draw::MOST_COLUMNS {
+        return vec![Property::everything()];
+    }
+    names[..draw::MOST_COLUMNS].iter().map(|name| Property::everything().named(name)).collect()
+}
+
+pub fn table(bound: Bound, width: usize, views: Views) -> Result<Box<dyn Stage>, LineError> {
+    Ok(all(move |values: Vec<Value>| drawn(&bound, &values, false, &views, width).map(texts)))
 }
 
 pub fn list(bound: Bound, width: usize, views: Views) -> Result<Box<dyn Stage>, LineError> {
-    let properties = Property::all(&bound, "Property")?;
-    Ok(all(move |values: Vec<Value>| {
-        let mut lines = Vec::new();
-        for run in in_runs(&values) {
-            let Some(first) = run.first() else { continue };
-            let own = views.of(first).filter(|view| view.is_list).map(|view| view.properties);
-            if properties.is_empty() && own.is_none() && draw::property_names(first).is_empty() {
-                lines.extend(
-                    run.iter().flat_map(|one| draw::cell(one).lines().map(str::to_owned).collect::<Vec<_>>()),
-                );
-                continue;
-            }
-            let asked = if properties.is_empty() {
-                own.unwrap_or_else(|| vec![Property::everything()])
-            } else {
-                properties.clone()
-            };
-            lines.extend(list_lines(&asked, run, width, &bound.variables));
-        }
-        Ok(texts(lines))
-    }))
+    Ok(all(move |values: Vec<Value>| drawn(&bound, &values, true, &views, width).map(texts)))
 }
 
 /// Out-String: what the screen would show, as one text, or a text a line.
@@ -159,56 +193,4 @@ pub fn out_string(bound: &Bound, width: usize, views: &Views) -> Result<Box<dyn 
             texts(vec![lines.iter().map(|line| format!("{line}\n")).collect()])
         })
     }))
-}
-
-pub fn members(bound: &Bound, width: usize) -> Box<dyn Stage> {
-    let names = bound.names("Name");
-    all(move |values: Vec<Value>| {
-        let mut lines = Vec::new();
-        let mut seen: Vec<String> = Vec::new();
-        for value in &values {
-            let kind = value.type_names().first().map(|name| (*name).to_owned()).unwrap_or_default();
-            if seen.contains(&kind) {
-                continue;
-            }
-            let rows = member_rows(value, &names);
-            lines.push(String::new());
-            lines.push(format!("   TypeName: {kind}"));
-            let columns = ["Name", "MemberType", "Definition"].map(|name| Column {
-                label: name.into(),
-                width: None,
-                alignment: Alignment::Undefined,
-                property: name.into(),
-            });
-            let view = View::Table { columns: columns.into(), hide_headers: false, wrap: false };
-            lines.extend(draw::draw(&view, &rows, width));
-            seen.push(kind);
-        }
-        Ok(texts(lines))
-    })
-}
-
-fn member_rows(value: &Value, wanted: &[String]) -> Vec<Value> {
-    let mut names = draw::property_names(value);
-    names.sort_by_key(|name| name.to_lowercase());
-    names.retain(|name| {
-        wanted.is_empty() || wanted.iter().any(|pattern| crate::line::value::like(pattern, name))
-    });
-    let row = |name: String| {
-        let of = value.property(&name).cloned().unwrap_or(Value::Null);
-        let kind = of.type_names().first().map_or("object", |name| *name).to_owned();
-        let extended =
-            matches!(value, Value::Object(object) if object.extended.iter().any(|(own, _)| *own == name));
-        let definition = format!("{} {name}={}", kind.trim_start_matches("System."), of.display_text());
-        let member = if extended { "NoteProperty" } else { "Property" };
-        typed_object(
-            "Microsoft.PowerShell.Commands.MemberDefinition",
-            vec![
-                ("Name".into(), name.into()),
-                ("MemberType".into(), member.into()),
-                ("Definition".into(), definition.into()),
-            ],
-        )
-    };
-    names.into_iter().map(row).collect()
 }

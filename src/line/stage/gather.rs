@@ -5,9 +5,9 @@ use std::cmp::Ordering;
 use super::bind::Bound;
 use super::property::Property;
 use super::{Stage, all};
+use crate::line::compare::order;
 use crate::line::error::LineError;
 use crate::line::evaluate::Variables;
-use crate::line::compare::order;
 use crate::line::value::{as_number, member, typed_object};
 use crate::psrp::clixml::Value;
 

@@ -112,7 +112,7 @@ impl Executor {
     }
 
     fn screen(&self) -> Sink {
-        Sink::Screen(Printer::new(self.width(), Views::default()))
+        Sink::Screen(Printer::new(self.width().saturating_sub(1).max(1), Views::default()))
     }
 
     fn width(&self) -> usize {

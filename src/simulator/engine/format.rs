@@ -3,7 +3,7 @@
 use super::stage::{Call, Halt};
 use super::value::{CORE, SMA, adapted, all_properties, custom, like, list, properties, text};
 use super::{help, spec::CommandSpec};
-use crate::line::draw::{self, Alignment, Column, View};
+use crate::line::draw::{self, Alignment, Column, Form, View};
 use crate::psrp::clixml::{Content, Object, Value};
 use crate::psrp::host::HostMethod;
 use std::sync::Arc;
@@ -233,7 +233,8 @@ async fn draw_held(call: &mut Call<'_>, last: bool) -> Result<(), Halt> {
         Some(view) => (table(view), held.iter().map(with_computed).collect()),
         None => (draw::default_view(first), held),
     };
-    let lines = draw::draw(&view, &objects, width);
+    // The last column of a screen stays free, so that no line goes on by itself.
+    let lines = draw::draw(&view, &objects, width.saturating_sub(1).max(1));
     let begun = call.memory.count > 0;
     call.memory.count += 1;
     let from = if begun { header_lines(&view, &lines) } else { 0 };
@@ -247,9 +248,11 @@ async fn draw_held(call: &mut Call<'_>, last: bool) -> Result<(), Halt> {
 
 /// How many lines of a drawing stand before its first object.
 fn header_lines(view: &View, lines: &[String]) -> usize {
-    let blank = lines.iter().take_while(|line| line.is_empty()).count();
+    let is_rule = |line: &String| line.contains('-') && line.chars().all(|one| matches!(one, '-' | ' '));
     match view {
-        View::Table { hide_headers: false, .. } => blank + 2,
+        View::Table { form: Form { hide_headers: false, .. }, .. } => {
+            lines.iter().position(is_rule).map_or(0, |at| at + 1)
+        }
         _ => 0,
     }
 }
@@ -266,8 +269,7 @@ fn table(view: &TypeView) -> View {
                 property: column.property.into(),
             })
             .collect(),
-        hide_headers: false,
-        wrap: false,
+        form: Form::default(),
     }
 }
 

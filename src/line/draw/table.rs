@@ -1,0 +1,136 @@
+//! Tables: columns as wide as they need or as they are told, cells cut or gone on below
+//! (TableWriter.cs, ColumnWidthManager.cs).
+
+use unicode_width::UnicodeWidthStr;
+
+use super::text::{fit, one_line, wrap_text};
+use super::{Alignment, Column, cell};
+use crate::line::number::Number;
+use crate::line::value::{is_enum, is_number};
+use crate::psrp::clixml::Value;
+
+/// Places after the point of a number with a fraction, in a column that has no format of its own.
+const PLACES: usize = 2;
+
+/// How a table is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    pub hide_headers: bool,
+    pub wrap: bool,
+}
+
+/// A value's text in a column.
+fn column_cell(object: &Value, name: &str) -> String {
+    let Some(value) = object.property(name) else { return String::new() };
+    match value.primitive() {
+        Value::Single(_) | Value::Double(_) | Value::Decimal(_) => {
+            Number::of(value).map(|number| number.fixed(PLACES)).unwrap_or_default()
+        }
+        _ => cell(value),
+    }
+}
+
+pub fn table(columns: &[Column], objects: &[Value], width: usize, form: Form) -> Vec<String> {
+    let cells: Vec<Vec<String>> = objects
+        .iter()
+        .map(|object| columns.iter().map(|column| column_cell(object, &column.property)).collect())
+        .collect();
+    let widths = widths(columns, &cells, width);
+    let right: Vec<bool> = columns.iter().map(|column| is_right(column, objects)).collect();
+    let row = |texts: &[String]| -> String {
+        let parts = widths.iter().enumerate().map(|(index, width)| {
+            fit(texts.get(index).map_or("", String::as_str), *width, right.get(index) == Some(&true))
+        });
+        parts.collect::<Vec<_>>().join(" ").trim_end().to_owned()
+    };
+    let mut lines = vec![String::new()];
+    if !form.hide_headers {
+        let labels: Vec<String> = columns.iter().map(|column| column.label.clone()).collect();
+        let dashes: Vec<String> = columns
+            .iter()
+            .zip(&widths)
+            .map(|(column, width)| "-".repeat(column.label.width().min(*width)))
+            .collect();
+        lines.extend(wrapped_row(&labels, &widths, row));
+        lines.push(row(&dashes));
+    }
+    for texts in &cells {
+        if form.wrap {
+            lines.extend(wrapped_row(texts, &widths, row));
+        } else {
+            lines.push(row(&texts.iter().map(|text| one_line(text)).collect::<Vec<_>>()));
+        }
+    }
+    lines.push(String::new());
+    lines
+}
+
+/// A row whose cells go on in further lines.
+fn wrapped_row(texts: &[String], widths: &[usize], row: impl Fn(&[String]) -> String) -> Vec<String> {
+    let cells: Vec<Vec<String>> =
+        texts.iter().zip(widths).map(|(text, width)| wrap_text(text, *width)).collect();
+    let height = cells.iter().map(Vec::len).max().unwrap_or(1);
+    (0..height)
+        .map(|line| {
+            row(&cells.iter().map(|cell| cell.get(line).cloned().unwrap_or_default()).collect::<Vec<_>>())
+        })
+        .collect()
+}
+
+/// Numbers stand right, and so do enums, which are numbers where they were made.
+fn is_right(column: &Column, objects: &[Value]) -> bool {
+    match column.alignment {
+        Alignment::Right => true,
+        Alignment::Left | Alignment::Center => false,
+        Alignment::Undefined => {
+            objects.first().and_then(|object| object.property(&column.property)).is_some_and(|value| {
+                is_number(value) || (is_enum(value) && !value.type_names()[0].starts_with("Deserialized."))
+            })
+        }
+    }
+}
+
+/// How wide each column is; columns past the last of these do not fit, and the last is cut to fit.
+fn widths(columns: &[Column], cells: &[Vec<String>], width: usize) -> Vec<usize> {
+    let declared = columns.iter().any(|column| column.width.is_some());
+    let mut widths: Vec<usize> = if declared { shared(columns, width) } else { needed(columns, cells) };
+    loop {
+        let total = widths.iter().sum::<usize>() + widths.len().saturating_sub(1);
+        let excess = total.saturating_sub(width);
+        match widths.last_mut() {
+            Some(last) if excess > 0 && *last > excess => *last -= excess,
+            Some(_) if excess > 0 => drop(widths.pop()),
+            _ => return widths,
+        }
+    }
+}
+
+/// Columns without a width share what the others leave of the line.
+fn shared(columns: &[Column], width: usize) -> Vec<usize> {
+    let taken: usize = columns.iter().filter_map(|column| column.width).sum();
+    let free = width.saturating_sub(taken + columns.len().saturating_sub(1));
+    let open = columns.iter().filter(|column| column.width.is_none()).count().max(1);
+    let mut rest = free % open;
+    columns
+        .iter()
+        .map(|column| {
+            column.width.unwrap_or_else(|| {
+                let more = usize::from(rest > 0);
+                rest -= more;
+                (free / open + more).max(1)
+            })
+        })
+        .collect()
+}
+
+fn needed(columns: &[Column], cells: &[Vec<String>]) -> Vec<usize> {
+    columns
+        .iter()
+        .enumerate()
+        .map(|(index, column)| {
+            let widest =
+                cells.iter().filter_map(|row| row.get(index)).map(|text| one_line(text).width()).max();
+            widest.unwrap_or(0).max(column.label.width()).max(1)
+        })
+        .collect()
+}
