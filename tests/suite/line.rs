@@ -29,7 +29,11 @@ fn planned(text: &str) -> Result<Vec<String>, String> {
         .collect())
 }
 
+/// A number with the text that was typed for it as `text:number`.
 fn shown(value: &Value) -> String {
+    if let Some(text) = value.as_object().and_then(|object| object.to_string.as_ref()) {
+        return format!("{text}:{:?}", value.primitive());
+    }
     match value.items() {
         Some(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(" ")),
         None => format!("{value:?}"),
@@ -70,12 +74,88 @@ fn what_the_endpoint_offers_runs_there_and_the_rest_here() {
         ),
         (
             "Get-CsBig \u{2013}Size 0x10 -Max 2kb # all",
-            vec!["Get-CsBig -Size I32(16) -Max I32(2048)", "Out-Default"],
+            vec!["Get-CsBig -Size 0x10:I32(16) -Max 2kb:I32(2048)", "Out-Default"],
         ),
     ] {
         let spaced: Vec<String> = planned(text).unwrap().iter().map(|one| one.replace("  ", " ")).collect();
         assert_eq!(spaced, remote, "{text}");
     }
+}
+
+/// A parameter of type string gets the text, one of a number's type the number, as from PowerShell.
+#[test]
+fn a_number_travels_with_the_text_that_was_typed() {
+    for (typed, sent) in [
+        ("+14255551234", r#"String("+14255551234")"#),
+        ("-5", r#"String("-5")"#),
+        ("-1.50", r#"String("-1.50")"#),
+        ("0049301234", "0049301234:I32(49301234)"),
+        ("1.10", "1.10:Double(1.1)"),
+        ("1e3", "1e3:Double(1000.0)"),
+        ("5d", r#"5d:Decimal("5")"#),
+        ("10l", "10l:I64(10)"),
+        (".5", ".5:Double(0.5)"),
+        ("1.", "1.:Double(1.0)"),
+        ("1.5", "Double(1.5)"),
+        ("12", "I32(12)"),
+        ("9223372036854775807", "I64(9223372036854775807)"),
+        ("1_000", r#"String("1_000")"#),
+        ("1.2.3", r#"String("1.2.3")"#),
+        ("12abc", r#"String("12abc")"#),
+        ("'0049'", r#"String("0049")"#),
+        ("(0049)", "I32(49)"),
+        ("0010,+5,007", r#"[0010:I32(10) String("+5") 007:I32(7)]"#),
+    ] {
+        let sent = vec![format!("Set-It -Text {sent}"), "Out-Default".to_owned()];
+        let planned: Vec<_> = planned(&format!("Set-It -Text {typed}")).unwrap();
+        assert_eq!(planned.iter().map(|one| one.replace("  ", " ")).collect::<Vec<_>>(), sent, "{typed}");
+    }
+}
+
+/// Each seen in PowerShell 7.6.9.
+#[test]
+fn numbers_are_computed_and_compared_as_powershell_does() {
+    for (text, out) in [
+        ("9007199254740993 -gt 9007199254740992", "True"),
+        ("9007199254740993 -eq 9007199254740992", "False"),
+        ("9007199254740993 + 1", "9007199254740994"),
+        ("18446744073709551615 -gt 9223372036854775807", "True"),
+        ("0.1d + 0.2d -eq 0.3d", "True"),
+        ("10d * 1.10d", "11.00"),
+        ("1d / 3", "0.3333333333333333333333333333"),
+        ("1.10d", "1.10"),
+        ("1.10", "1.1"),
+        ("1e3", "1000"),
+        ("1 / 3", "0.333333333333333"),
+        ("2147483647 + 1", "2147483648"),
+        ("9223372036854775807 + 1", "9.22337203685478E+18"),
+        ("0xFF", "255"),
+        ("-0xFF", "-255"),
+        ("1kb", "1024"),
+        ("5 -eq '5d'", "True"),
+        ("1024 -eq '1kb'", "True"),
+        ("5 -eq 'abc'", "False"),
+        ("5 -eq '5.0'", "True"),
+        ("'5.0' -eq 5", "False"),
+        ("$null -lt 1", "True"),
+        ("$null -gt -1", "True"),
+        ("9007199254740993,9007199254740992 | Sort-Object", "9007199254740992|9007199254740993"),
+        ("9007199254740993,9007199254740992 | Group-Object | % Name", "9007199254740992|9007199254740993"),
+        ("10,'9',2 | Sort-Object", "2|10|9"),
+        ("9007199254740993,1 | Measure-Object -Sum | % Sum", "9007199254740994"),
+        ("9007199254740993,9007199254740992 | Measure-Object -Maximum | % Maximum", "9007199254740993"),
+        ("0.1d,0.2d | Measure-Object -Sum | % Sum", "0.3"),
+        ("2.5..4.5", "2|3|4"),
+        ("'abc' | select Length | % Length", "3"),
+        ("1..5 | select -First 0x2", "1|2"),
+    ] {
+        assert_eq!(local(text).join("|"), out, "{text}");
+    }
+    assert!(
+        try_local("5 -gt 'abc'")
+            .unwrap_err()
+            .contains("Cannot convert value \"abc\" to type \"System.Int32\"")
+    );
 }
 
 #[test]

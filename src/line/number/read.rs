@@ -25,7 +25,9 @@ pub fn read(text: &str) -> Option<Value> {
     for (prefix, radix, bits) in [("0x", 16, 4), ("0b", 2, 1)] {
         if let Some(rest) = digits.strip_prefix(prefix) {
             let (rest, suffix) = suffixed(rest, |suffix| suffix != "d");
-            let whole = of_base(rest, radix, bits)?.checked_mul(times.into())?;
+            let (whole, is_long) = of_base(rest, radix, bits)?;
+            let suffix = if is_long && suffix.is_empty() { "l" } else { suffix };
+            let whole = whole.checked_mul(times.into())?;
             return whole_of(if negative { -whole } else { whole }, suffix);
         }
     }
@@ -45,16 +47,17 @@ fn suffixed<'a>(digits: &'a str, allowed: impl Fn(&str) -> bool) -> (&'a str, &'
     found.into_iter().find_map(|one| Some((digits.strip_suffix(one)?, one))).unwrap_or((digits, ""))
 }
 
-/// Digits of base 16 or 2. As many as an integer type has are that type's bits: `0xFFFFFFFF` is -1.
-fn of_base(digits: &str, radix: u32, bits: usize) -> Option<i128> {
+/// Digits of base 16 or 2. As many as an integer type has are that type's bits: `0xFFFFFFFF` is -1. Says
+/// too whether they are a negative Int64's.
+fn of_base(digits: &str, radix: u32, bits: usize) -> Option<(i128, bool)> {
     if digits.is_empty() {
-        return Some(0);
+        return Some((0, false));
     }
-    let value = u128::from_str_radix(digits, radix).ok()?;
+    let value = i128::try_from(u128::from_str_radix(digits, radix).ok()?).ok()?;
     let width = digits.len() * bits;
     let has_sign = if radix == 16 { matches!(width, 32 | 64) } else { matches!(width, 8 | 16 | 32 | 64) };
-    let value = i128::try_from(value).ok()?;
-    Some(if has_sign && value >> (width - 1) == 1 { value - (1 << width) } else { value })
+    let is_negative = has_sign && value >> (width - 1) == 1;
+    Some(if is_negative { (value - (1 << width), width == 64) } else { (value, false) })
 }
 
 /// A whole number in the type that its suffix asks for; without one, in the first that holds it.

@@ -8,7 +8,9 @@ use super::{Stage, all};
 use crate::line::compare::order;
 use crate::line::error::LineError;
 use crate::line::evaluate::Variables;
-use crate::line::value::{as_number, member, typed_object};
+use crate::line::members::well_known;
+use crate::line::number::Number;
+use crate::line::value::{member, typed_object};
 use crate::psrp::clixml::Value;
 
 /// An object's values that it is sorted or grouped by; its own value where no property is named.
@@ -82,6 +84,7 @@ pub fn group(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
 pub fn measure(bound: Bound) -> Box<dyn Stage> {
     all(move |values: Vec<Value>| {
         let properties = bound.names("Property");
+        let values: Vec<Value> = values.into_iter().filter(|value| !value.is_null()).collect();
         if properties.is_empty() {
             return measured(&bound, None, values).map(|one| vec![one]);
         }
@@ -89,7 +92,7 @@ pub fn measure(bound: Bound) -> Box<dyn Stage> {
         for name in properties {
             let of: Vec<Value> = values
                 .iter()
-                .filter_map(|value| member(value, &name))
+                .filter_map(|value| member(value, &name).or_else(|| well_known(value, &name)))
                 .filter(|one| *one != Value::Null)
                 .collect();
             if of.is_empty() {
@@ -105,44 +108,81 @@ pub fn measure(bound: Bound) -> Box<dyn Stage> {
 
 fn measured(bound: &Bound, property: Option<String>, values: Vec<Value>) -> Result<Value, LineError> {
     let every = bound.switch("AllStats");
-    let asked = |switch: &str| (every || bound.switch(switch)) && !values.is_empty();
-    let numbers: Vec<f64> = values.iter().filter_map(|value| as_number(value.primitive())).collect();
-    let numeric = asked("Sum") || asked("Average") || asked("StandardDeviation");
-    if numeric && numbers.len() < values.len() {
-        let odd = values.iter().find(|value| as_number(value.primitive()).is_none());
+    let asked = |switch: &str| every || bound.switch(switch);
+    let numbers: Vec<Number> = values.iter().filter_map(numeric).collect();
+    if (asked("Sum") || asked("Average") || asked("StandardDeviation")) && numbers.len() < values.len() {
+        let odd = values.iter().find(|value| numeric(value).is_none());
         return Err(bound.wrong(&format!(
             "Input object \"{}\" is not numeric.",
             odd.map(Value::display_text).unwrap_or_default()
         )));
     }
-    let sum: f64 = numbers.iter().sum();
-    let mean = sum / numbers.len().max(1) as f64;
-    let squares: f64 = numbers.iter().map(|number| (number - mean).powi(2)).sum();
-    let deviation = (squares / numbers.len().saturating_sub(1).max(1) as f64).sqrt();
-    let some = |switch: &str, value: f64| if asked(switch) { Value::Double(value) } else { Value::Null };
+    let sum = numbers.iter().fold(Number::Int32(0), |sum, one| plus(sum, *one));
+    let count = numbers.len().max(1) as f64;
+    let mean = sum.as_f64() / count;
+    let squares: f64 = numbers.iter().map(|number| (number.as_f64() - mean).powi(2)).sum();
+    let deviation = (squares / (count - 1.0).max(1.0)).sqrt();
+    let some = |switch: &str, value: Value| {
+        if asked(switch) && !(values.is_empty() && switch != "Sum") { value } else { Value::Null }
+    };
     // The largest and the smallest may be texts and dates.
     let end = |switch: &str, wanted: Ordering| {
-        let best = asked(switch).then(|| {
-            values.iter().reduce(|best, one| if order(one, best, false) == wanted { one } else { best })
-        });
-        match best.flatten() {
-            Some(best) if numbers.len() == values.len() => {
-                as_number(best.primitive()).map_or(Value::Null, Value::Double)
-            }
-            best => best.cloned().unwrap_or_default(),
+        let best =
+            values.iter().reduce(|best, one| if order(one, best, false) == wanted { one } else { best });
+        let best = best.filter(|_| asked(switch)).cloned().unwrap_or_default();
+        match numeric(&best) {
+            Some(number) if numbers.len() == values.len() => statistic(number),
+            _ => best,
         }
     };
-    let count = i32::try_from(values.len()).unwrap_or(i32::MAX);
+    let whole = i32::try_from(values.len()).unwrap_or(i32::MAX);
     Ok(typed_object(
         "Microsoft.PowerShell.Commands.GenericMeasureInfo",
         vec![
-            ("Count".into(), Value::I32(count)),
-            ("Average".into(), some("Average", mean)),
-            ("Sum".into(), some("Sum", sum)),
+            ("Count".into(), Value::I32(whole)),
+            ("Average".into(), some("Average", Value::Double(mean))),
+            ("Sum".into(), some("Sum", statistic(sum))),
             ("Maximum".into(), end("Maximum", Ordering::Greater)),
             ("Minimum".into(), end("Minimum", Ordering::Less)),
-            ("StandardDeviation".into(), some("StandardDeviation", deviation)),
+            ("StandardDeviation".into(), some("StandardDeviation", Value::Double(deviation))),
             ("Property".into(), property.map_or(Value::Null, Value::String)),
         ],
     ))
+}
+
+fn numeric(value: &Value) -> Option<Number> {
+    match value.primitive() {
+        Value::String(text) if text.trim().is_empty() => None,
+        other => Number::convert(other),
+    }
+}
+
+/// A sum that stays exact as long as a decimal can hold it.
+fn plus(sum: Number, one: Number) -> Number {
+    let exact = match (sum, one) {
+        (Number::Double(_), _) | (_, Number::Double(_)) => None,
+        (sum, one) => sum.as_decimal().zip(one.as_decimal()).and_then(|(sum, one)| sum.checked_add(one)),
+    };
+    exact.map_or_else(|| Number::Double(sum.as_f64() + one.as_f64()), Number::Decimal)
+}
+
+/// The double that PowerShell's statistics are; where 15 digits do not hold it, the exact number.
+fn statistic(number: Number) -> Value {
+    let double = Value::Double(number.as_f64());
+    match number {
+        Number::Double(_) => double,
+        exact => match (exact.as_decimal(), Number::of(&double).and_then(Number::as_decimal)) {
+            (Some(exact), Some(rounded)) if exact != rounded => i64::try_from(exact).map_or_else(
+                |_| Value::Decimal(exact.normalize().to_string()),
+                |whole| {
+                    if exact.fract().is_zero() {
+                        Value::I64(whole)
+                    } else {
+                        Value::Decimal(exact.normalize().to_string())
+                    }
+                },
+            ),
+            _ => double,
+        },
+    }
 }
