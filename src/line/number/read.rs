@@ -42,7 +42,7 @@ pub fn read(text: &str) -> Option<Value> {
     real(digits, times, negative, suffix)
 }
 
-fn suffixed<'a>(digits: &'a str, allowed: impl Fn(&str) -> bool) -> (&'a str, &'static str) {
+fn suffixed(digits: &str, allowed: impl Fn(&str) -> bool) -> (&str, &'static str) {
     let found = SUFFIXES.into_iter().filter(|suffix| allowed(suffix));
     found.into_iter().find_map(|one| Some((digits.strip_suffix(one)?, one))).unwrap_or((digits, ""))
 }

@@ -166,23 +166,18 @@ fn plus(sum: Number, one: Number) -> Number {
     exact.map_or_else(|| Number::Double(sum.as_f64() + one.as_f64()), Number::Decimal)
 }
 
-/// The double that PowerShell's statistics are; where 15 digits do not hold it, the exact number.
+/// The double that PowerShell's statistics are; where its 15 digits do not hold it, the exact number.
 fn statistic(number: Number) -> Value {
-    let double = Value::Double(number.as_f64());
-    match number {
-        Number::Double(_) => double,
-        exact => match (exact.as_decimal(), Number::of(&double).and_then(Number::as_decimal)) {
-            (Some(exact), Some(rounded)) if exact != rounded => i64::try_from(exact).map_or_else(
-                |_| Value::Decimal(exact.normalize().to_string()),
-                |whole| {
-                    if exact.fract().is_zero() {
-                        Value::I64(whole)
-                    } else {
-                        Value::Decimal(exact.normalize().to_string())
-                    }
-                },
-            ),
-            _ => double,
+    const LARGEST: u128 = 999_999_999_999_999;
+    let exact = match number {
+        Number::Double(_) => None,
+        exact => exact.as_decimal().map(|exact| exact.normalize()),
+    };
+    match exact.filter(|exact| exact.mantissa().unsigned_abs() > LARGEST) {
+        None => Value::Double(number.as_f64()),
+        Some(exact) => match i64::try_from(exact) {
+            Ok(whole) if exact.is_integer() => Value::I64(whole),
+            _ => Value::Decimal(exact.to_string()),
         },
     }
 }
