@@ -1,17 +1,17 @@
 //! The object that owns a session on the endpoint: dropped, it removes it.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::control::Guarded;
 use super::journal::{Journal, Kept};
+use super::notes::Notes;
+use super::removal;
 use crate::profile::Profile;
 use crate::transport::Error;
-use crate::transport::wsman::{self, Endpoint};
+use crate::transport::wsman::Endpoint;
 
-/// Pauses before a session that may be about to be created is removed again.
-const AGAIN: [Duration; 3] =
-    [Duration::from_millis(300), Duration::from_millis(700), Duration::from_millis(1500)];
 /// No endpoint works longer on a Create whose client has gone.
 const SETTLED: Duration = Duration::from_secs(60);
 
@@ -24,27 +24,32 @@ pub struct Guard {
     endpoint: Endpoint,
     /// `None`: it is removed.
     kept: Option<Kept>,
+    notes: Arc<Notes>,
     /// Its Create may still be on its way: sent a short while ago, and not waited for to its end.
     unsettled: bool,
 }
 
 impl Guard {
+    /// The session is to be opened on [`Guard::endpoint`], which takes note of what runs in it.
     pub fn new(
         journal: &Journal,
         profile: &Profile,
-        endpoint: Endpoint,
+        mut endpoint: Endpoint,
         shell: uuid::Uuid,
     ) -> io::Result<Self> {
         let session =
             Guarded { endpoint: endpoint.uri.clone(), configuration: endpoint.configuration.clone(), shell };
         let kept = journal.write(&profile.name, profile.user.as_deref(), session)?;
-        Ok(Self { endpoint, kept: Some(kept), unsettled: false })
+        let notes = Arc::new(Notes::new(journal.notes(shell), endpoint.idle_timeout));
+        endpoint.ledger = Some(notes.clone());
+        Ok(Self { endpoint, kept: Some(kept), notes, unsettled: false })
     }
 
     /// Takes over what a dead owner left.
     pub fn adopt(kept: Kept, endpoint: Endpoint) -> Self {
         let young = kept.entry.written.elapsed().is_ok_and(|age| age < SETTLED);
-        Self { endpoint, unsettled: young && !kept.entry.created, kept: Some(kept) }
+        let notes = Arc::new(Notes::read(kept.notes()));
+        Self { endpoint, unsettled: young && !kept.entry.created, notes, kept: Some(kept) }
     }
 
     /// What others need to remove it.
@@ -96,10 +101,7 @@ impl Guard {
     /// It may still be there; the journal keeps it for the next start of lyncsh.
     pub async fn remove(mut self) -> Result<(), Error> {
         let Some(shell) = self.session().map(|session| session.shell) else { return Ok(()) };
-        let result = match self.unsettled {
-            true => remove_unsettled(&self.endpoint, shell).await,
-            false => wsman::remove(&self.endpoint, shell).await,
-        };
+        let result = removal::remove(&self.endpoint, shell, &self.notes, self.unsettled).await;
         match (self.kept.take(), &result) {
             (Some(kept), Ok(())) => kept.removed(),
             (Some(kept), Err(_)) => kept.failed(),
@@ -116,33 +118,18 @@ fn noted(written: io::Result<()>) {
     }
 }
 
-/// Removes a session whose Create may still be on its way: a Delete can overtake it, and is repeated
-/// for a while. An endpoint that does not answer the first is not asked for longer.
-///
-/// # Errors
-/// The last Delete's.
-pub async fn remove_unsettled(endpoint: &Endpoint, shell: uuid::Uuid) -> Result<(), Error> {
-    let mut result = wsman::remove(endpoint, shell).await;
-    for pause in AGAIN {
-        if matches!(result, Err(Error::Timeout { .. } | Error::Unreachable { .. })) {
-            break;
-        }
-        tokio::time::sleep(pause).await;
-        result = wsman::remove(endpoint, shell).await;
-    }
-    result
-}
-
 impl Drop for Guard {
     fn drop(&mut self) {
         let Some(kept) = self.kept.take() else { return };
         let (endpoint, shell) = (self.endpoint.clone(), kept.entry.session.shell);
+        let (notes, unsettled) = (self.notes.clone(), self.unsettled);
         let limit = endpoint.limits.close * 2 + Duration::from_secs(3);
         // A thread and a runtime of its own: the one that drops may be ending, or in a panic.
         let removing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
-                match tokio::time::timeout(limit, wsman::remove(&endpoint, shell)).await {
+                let removing = removal::remove(&endpoint, shell, &notes, unsettled);
+                match tokio::time::timeout(limit, removing).await {
                     Ok(result) => result.map_err(io::Error::other),
                     Err(elapsed) => Err(io::Error::from(elapsed)),
                 }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::control::Guarded;
+use super::notes::Notes;
 use crate::folders::Folders;
 use crate::platform;
 
@@ -32,6 +33,8 @@ const BEGUN_LONG_AGO: Duration = Duration::from_secs(60);
 /// And what the file of an entry ends in that can't be read: a person can, and an earlier or later
 /// lyncsh.
 const UNREAD: &str = "unread";
+/// What the notes on a session end in, which are beside its entry: [`super::notes`].
+const NOTES: &str = "notes";
 
 /// How long a process that was killed may take to close its files.
 const LETS_GO: Duration = Duration::from_secs(1);
@@ -169,6 +172,13 @@ impl Journal {
         if let Err(error) = std::fs::remove_file(self.path(shell)) {
             tracing::debug!("the journal knows nothing of {shell}: {error}");
         }
+        // Mostly there are none.
+        let _ = std::fs::remove_file(self.notes(shell));
+    }
+
+    /// The file of the notes on a session.
+    pub fn notes(&self, shell: uuid::Uuid) -> PathBuf {
+        self.path(shell).with_extension(NOTES)
     }
 
     /// Removes what was begun by those who died while they wrote it: no Create was sent for it.
@@ -176,6 +186,12 @@ impl Journal {
         for path in self.files(BEGUN) {
             let old = std::fs::metadata(&path).and_then(|file| file.modified()).map(|at| at.elapsed());
             if old.is_ok_and(|age| age.is_ok_and(|age| age > BEGUN_LONG_AGO)) {
+                let _ = std::fs::remove_file(&path);
+            }
+        }
+        // Notes that were written when their entry had just gone.
+        for path in self.files(NOTES) {
+            if !path.with_extension("json").exists() {
                 let _ = std::fs::remove_file(&path);
             }
         }
@@ -219,7 +235,7 @@ impl Kept {
 
     /// Its removal failed: it stays for a later start, but not for ever.
     pub fn failed(mut self) {
-        if self.entry.is_forgotten() {
+        if self.is_over() {
             return self.removed();
         }
         self.entry.tried = Some(SystemTime::now());
@@ -229,8 +245,20 @@ impl Kept {
         }
     }
 
+    /// Whether its endpoint has removed it by itself long ago.
+    pub fn is_over(&self) -> bool {
+        self.entry.is_forgotten() || Notes::read(self.notes()).is_over()
+    }
+
+    /// The file of the notes on it.
+    pub fn notes(&self) -> PathBuf {
+        self.path.with_extension(NOTES)
+    }
+
     /// The session is confirmed to be gone.
     pub fn removed(self) {
+        // Mostly there are none.
+        let _ = std::fs::remove_file(self.notes());
         if let Err(error) = std::fs::remove_file(&self.path) {
             tracing::warn!("{} can't be removed: {error}", self.path.display());
         }

@@ -14,12 +14,13 @@ use tokio::sync::mpsc;
 
 use super::access::Access;
 use super::control::{self, Event, Failure, Guarded, Request};
-use super::guard;
 use super::handover::Handover;
 use super::journal::Journal;
+use super::notes::Notes;
 use super::orphans;
 use super::place::{self, LockError, Place};
 use super::process::Ready;
+use super::removal;
 use super::socket::{self, Local};
 use crate::credential::CredentialError;
 use crate::folders::Folders;
@@ -27,7 +28,6 @@ use crate::platform;
 use crate::psrp::client;
 use crate::psrp::host::HostInfo;
 use crate::transport::session::Session;
-use crate::transport::wsman;
 use crate::transport::{self, Limits, stream};
 
 /// How long another launcher may take to start the same agent.
@@ -335,13 +335,11 @@ impl Watcher {
             Ok(endpoint) => endpoint,
             Err(error) => return Some(error.to_string()),
         };
-        let removed = match self.created {
-            true => wsman::remove(&endpoint, session.shell).await,
-            false => guard::remove_unsettled(&endpoint, session.shell).await,
-        };
-        let left = removed.err();
+        let journal = Journal::of(&self.folders);
+        let notes = Notes::read(journal.notes(session.shell));
+        let left = removal::remove(&endpoint, session.shell, &notes, !self.created).await.err();
         if left.is_none() {
-            Journal::of(&self.folders).forget(session.shell);
+            journal.forget(session.shell);
         }
         left.map(|error| error.to_string())
     }

@@ -21,7 +21,7 @@ pub async fn sweep(folders: &Folders, everything: bool) -> Vec<String> {
     let journal = Journal::of(folders);
     let unread = journal.set_aside();
     let orphans = journal.orphans().into_iter();
-    let due = orphans.filter(|kept| everything || kept.entry.is_due());
+    let due = orphans.filter(|kept| everything || kept.entry.is_due() || kept.is_over());
     let removing = due.map(async |kept| match profile::load(folders, &kept.entry.profile) {
         Ok(profile) => remove(kept, &mut Access::new(profile, None)).await,
         Err(error) => leave(kept, &error.to_string()),

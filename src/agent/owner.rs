@@ -28,7 +28,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5 * 60);
 /// A session that is lost sooner after a reconnection is not made anew once more.
 const STEADY: Duration = Duration::from_secs(10);
 /// How long the shells' pipelines may take to be ended before the session is removed under them.
-const CLOSE_SHELLS: Duration = Duration::from_secs(2);
+const CLOSE_SHELLS: Duration = Duration::from_secs(3);
 
 /// Everything that has happened, for whoever comes later, too.
 #[derive(Clone, Debug)]
@@ -231,6 +231,7 @@ impl Owner {
             news.tell(Event::Guarded(session.clone()));
         }
         news.tell(Event::Step(Step::InitializingSession));
+        let endpoint = guard.endpoint().clone();
         let idle_timeout = endpoint.idle_timeout;
         let moved = |endpoint: &Endpoint| {
             guard.moved(endpoint.clone());

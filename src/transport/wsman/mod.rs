@@ -75,7 +75,7 @@ pub struct Endpoint {
 
 pub use credential::Renew;
 pub use envelope::ShellInfo;
-pub use removing::{Left, remove, remove_left};
+pub use removing::{Left, remove, try_remove};
 
 /// Takes note of what the removal of a session has to know when its owner is dead.
 pub trait Ledger: std::fmt::Debug + Send + Sync {

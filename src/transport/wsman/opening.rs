@@ -46,7 +46,7 @@ pub(super) async fn create(
             Creation::Elsewhere(target) => Some(target),
         });
         if let Err(Ok(None)) = reply.send(result)
-            && let Err(error) = super::remove_left(&endpoint, pool, &Left::default()).await
+            && let Err(error) = super::removing::remove_left(&endpoint, pool, &Left::default()).await
         {
             tracing::warn!("the session {pool} may still be on the server: {error}");
         }

@@ -46,11 +46,17 @@ pub async fn remove(endpoint: &Endpoint, pool: Uuid) -> Result<(), Error> {
     remove_left(endpoint, pool, &Left::default()).await
 }
 
-/// As [`remove`], for a shell of which more is known.
+/// As [`remove`], for a shell of which more is known; one attempt.
 ///
 /// # Errors
 /// [`Error::Unconfirmed`] where the shell was not found after a Delete without an answer.
-pub async fn remove_left(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<(), Error> {
+pub async fn try_remove(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<(), Error> {
+    opening::settle(pool).await;
+    remove_once(endpoint, pool, left).await
+}
+
+/// As [`try_remove`], with a second attempt.
+pub(super) async fn remove_left(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<(), Error> {
     opening::settle(pool).await;
     let mut left = left.clone();
     match remove_once(endpoint, pool, &left).await {

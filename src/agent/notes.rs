@@ -1,0 +1,162 @@
+//! What the removal of a session has to know beside the journal's entry, and only its owner can: the
+//! commands that may run in it, and whether a Delete went unanswered. It changes with each command, and
+//! so it has a small file of its own, which is replaced as a whole and not synced: a process that is
+//! killed leaves it, and a machine that fails has ended the commands' client in another way.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::platform;
+use crate::transport::wsman::{Ledger, Left};
+
+/// The idle timeout of an endpoint that does not say it: WinRM's default.
+const USUAL_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
+/// How much later than its idle timeout an endpoint may remove a session.
+const LATER: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Known {
+    commands: Vec<Uuid>,
+    /// Since when "not found" does not prove that the session is gone.
+    doubtful: Option<SystemTime>,
+    idle_timeout: Option<Duration>,
+}
+
+/// The notes on one session.
+#[derive(Debug)]
+pub struct Notes {
+    path: PathBuf,
+    known: Mutex<Known>,
+    /// An earlier owner left the session in doubt.
+    inherited_doubt: bool,
+}
+
+impl Notes {
+    /// Notes on a session that is about to be created, with the idle timeout that is asked for.
+    pub fn new(path: PathBuf, idle_timeout: Option<Duration>) -> Self {
+        let known = Mutex::new(Known { idle_timeout, ..Known::default() });
+        Self { path, known, inherited_doubt: false }
+    }
+
+    /// The notes that an earlier owner left; mostly there are none.
+    pub fn read(path: PathBuf) -> Self {
+        let read = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let known: Known = read.unwrap_or_default();
+        Self { path, inherited_doubt: known.doubtful.is_some(), known: Mutex::new(known) }
+    }
+
+    pub fn left(&self) -> Left {
+        let known = self.known();
+        Left { commands: known.commands.clone(), doubtful: known.doubtful.is_some() }
+    }
+
+    /// Whether an earlier owner left the session in doubt.
+    pub fn inherits_doubt(&self) -> bool {
+        self.inherited_doubt
+    }
+
+    /// Whether a session in doubt has been idle for so long that its endpoint has removed it.
+    pub fn is_over(&self) -> bool {
+        let known = self.known();
+        let idle = known.idle_timeout.unwrap_or(USUAL_IDLE);
+        let since = known.doubtful.and_then(|since| since.elapsed().ok());
+        since.is_some_and(|since| since > idle.saturating_add(LATER))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Known)) {
+        let mut known = self.known();
+        let before = known.clone();
+        change(&mut known);
+        if *known == before {
+            return;
+        }
+        // Nothing that has to be known: most sessions, most of the time.
+        let result = match known.commands.is_empty() && known.doubtful.is_none() {
+            true => remove(&self.path),
+            false => self.write(&known),
+        };
+        if let Err(error) = result {
+            tracing::warn!("cannot write the notes on a session: {error}");
+        }
+    }
+
+    fn write(&self, known: &Known) -> std::io::Result<()> {
+        let name = self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        // Tidied away with the journal's own where its writer is killed.
+        let beside = self.path.with_file_name(format!("{name}-notes.new"));
+        let mut file = platform::private_file();
+        let mut file = file.create(true).truncate(true).open(&beside)?;
+        std::io::Write::write_all(&mut file, &serde_json::to_vec(known)?)?;
+        drop(file);
+        std::fs::rename(&beside, &self.path)
+    }
+}
+
+fn remove(path: &std::path::Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+impl Ledger for Notes {
+    fn runs(&self, commands: Vec<Uuid>) {
+        self.change(|known| known.commands = commands);
+    }
+
+    fn granted(&self, idle_timeout: Duration) {
+        self.change(|known| known.idle_timeout = Some(idle_timeout));
+    }
+
+    fn doubts(&self) {
+        self.change(|known| known.doubtful = known.doubtful.or_else(|| Some(SystemTime::now())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_are_there_for_the_next_owner_as_long_as_they_say_something() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.notes");
+        let notes = Notes::new(path.clone(), Some(Duration::from_secs(60)));
+        notes.granted(Duration::from_secs(90));
+        assert!(!path.exists());
+        let id = Uuid::new_v4();
+        notes.runs(vec![id]);
+        assert_eq!(Notes::read(path.clone()).left(), Left { commands: vec![id], doubtful: false });
+        notes.runs(Vec::new());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        notes.doubts();
+        assert!(notes.left().doubtful && !notes.inherits_doubt() && !notes.is_over());
+        assert!(Notes::read(path).inherits_doubt());
+    }
+
+    #[test]
+    fn a_session_in_doubt_is_over_after_its_idle_timeout() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.notes");
+        let ago = |seconds| Some(SystemTime::now() - Duration::from_secs(seconds));
+        for (idle, since, over) in
+            [(Some(60), 100, false), (Some(60), 130, true), (None, 7_000, false), (None, 7_400, true)]
+        {
+            let idle_timeout = idle.map(Duration::from_secs);
+            let known = Known { commands: Vec::new(), doubtful: ago(since), idle_timeout };
+            std::fs::write(&path, serde_json::to_vec(&known).unwrap()).unwrap();
+            assert_eq!(Notes::read(path.clone()).is_over(), over, "{idle:?} {since}");
+        }
+        std::fs::write(&path, "{").unwrap();
+        assert!(!Notes::read(path).is_over());
+    }
+}
