@@ -210,6 +210,9 @@ pub struct Demo {
     /// Speak TLS, with a certificate whose authority's file the JSON line names as `ca`
     #[arg(long)]
     pub tls: bool,
+    /// Behave as the vendor's OMI server instead of WinRM
+    #[arg(long, hide = true)]
+    pub omi: bool,
 }
 
 /// The words that are commands: no profile can be named so.

@@ -48,7 +48,7 @@ impl Guard {
     /// Takes over what a dead owner left.
     pub fn adopt(kept: Kept, endpoint: Endpoint) -> Self {
         let young = kept.entry.written.elapsed().is_ok_and(|age| age < SETTLED);
-        let notes = Arc::new(Notes::read(kept.notes()));
+        let notes = Arc::new(Notes::read(kept.notes().to_owned()));
         Self { endpoint, unsettled: young && !kept.entry.created, notes, kept: Some(kept) }
     }
 

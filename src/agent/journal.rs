@@ -27,14 +27,14 @@ const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
 /// shorter was asked for.
 const FORGOTTEN_UNMADE: Duration = Duration::from_secs(3 * 60 * 60);
 
+/// What an entry's file ends in.
+const ENTRY: &str = "json";
 /// What an entry's file ends in until it is whole, and when nobody can be writing it any more.
 const BEGUN: &str = "new";
 const BEGUN_LONG_AGO: Duration = Duration::from_secs(60);
 /// And what the file of an entry ends in that can't be read: a person can, and an earlier or later
 /// lyncsh.
 const UNREAD: &str = "unread";
-/// What the notes on a session end in, which are beside its entry: [`super::notes`].
-const NOTES: &str = "notes";
 
 /// How long a process that was killed may take to close its files.
 const LETS_GO: Duration = Duration::from_secs(1);
@@ -79,6 +79,8 @@ impl Entry {
 #[derive(Clone, Debug)]
 pub struct Journal {
     folder: PathBuf,
+    /// Where the notes on the sessions are: [`super::notes`].
+    notes: PathBuf,
 }
 
 /// An entry that this process answers for. Dropped without [`Kept::removed`], it stays for the next
@@ -88,16 +90,18 @@ pub struct Kept {
     pub entry: Entry,
     file: File,
     path: PathBuf,
+    notes: PathBuf,
 }
 
 impl Journal {
     pub fn of(folders: &Folders) -> Self {
-        Self { folder: folders.state.join("sessions") }
+        Self { folder: folders.state.join("sessions"), notes: folders.state.join("notes") }
     }
 
     /// Writes down a session that is about to be created.
     pub fn write(&self, profile: &str, user: Option<&str>, session: Guarded) -> io::Result<Kept> {
         platform::private_folder(&self.folder)?;
+        platform::private_folder(&self.notes)?;
         let process = std::process::id();
         let entry = Entry {
             profile: profile.to_owned(),
@@ -115,7 +119,8 @@ impl Journal {
         let file = platform::private_file().create_new(true).open(&beside)?;
         // Locked before anybody can see it under its name.
         platform::hold(&file)?;
-        let mut kept = Kept { entry, file, path };
+        let notes = self.notes(entry.session.shell);
+        let mut kept = Kept { entry, file, path, notes };
         kept.put()?;
         std::fs::rename(&beside, &kept.path)?;
         sync(&self.folder)?;
@@ -149,7 +154,8 @@ impl Journal {
             }
             file.rewind().ok()?;
             let entry = read(&file)?;
-            Some(Kept { entry, file, path })
+            let notes = self.notes(entry.session.shell);
+            Some(Kept { entry, file, path, notes })
         });
         entries.collect()
     }
@@ -178,38 +184,39 @@ impl Journal {
 
     /// The file of the notes on a session.
     pub fn notes(&self, shell: uuid::Uuid) -> PathBuf {
-        self.path(shell).with_extension(NOTES)
+        self.notes.join(format!("{shell}.{ENTRY}"))
     }
 
     /// Removes what was begun by those who died while they wrote it: no Create was sent for it.
     fn tidy(&self) {
-        for path in self.files(BEGUN) {
+        for path in files(&self.folder, BEGUN).into_iter().chain(files(&self.notes, BEGUN)) {
             let old = std::fs::metadata(&path).and_then(|file| file.modified()).map(|at| at.elapsed());
             if old.is_ok_and(|age| age.is_ok_and(|age| age > BEGUN_LONG_AGO)) {
                 let _ = std::fs::remove_file(&path);
             }
         }
         // Notes that were written when their entry had just gone.
-        for path in self.files(NOTES) {
-            if !path.with_extension("json").exists() {
+        for path in files(&self.notes, ENTRY) {
+            if path.file_name().is_some_and(|name| !self.folder.join(name).exists()) {
                 let _ = std::fs::remove_file(&path);
             }
         }
     }
 
     fn path(&self, shell: uuid::Uuid) -> PathBuf {
-        self.folder.join(format!("{shell}.json"))
+        self.folder.join(format!("{shell}.{ENTRY}"))
     }
 
     fn paths(&self) -> Vec<PathBuf> {
-        self.files("json")
+        files(&self.folder, ENTRY)
     }
+}
 
-    fn files(&self, ending: &str) -> Vec<PathBuf> {
-        let Ok(entries) = std::fs::read_dir(&self.folder) else { return Vec::new() };
-        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        paths.filter(|path| path.extension().is_some_and(|one| one == ending)).collect()
-    }
+/// A folder's files with this ending.
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    paths.filter(|path| path.extension().is_some_and(|one| one == ending)).collect()
 }
 
 impl Kept {
@@ -247,18 +254,18 @@ impl Kept {
 
     /// Whether its endpoint has removed it by itself long ago.
     pub fn is_over(&self) -> bool {
-        self.entry.is_forgotten() || Notes::read(self.notes()).is_over()
+        self.entry.is_forgotten() || Notes::read(self.notes.clone()).is_over()
     }
 
     /// The file of the notes on it.
-    pub fn notes(&self) -> PathBuf {
-        self.path.with_extension(NOTES)
+    pub fn notes(&self) -> &Path {
+        &self.notes
     }
 
     /// The session is confirmed to be gone.
     pub fn removed(self) {
         // Mostly there are none.
-        let _ = std::fs::remove_file(self.notes());
+        let _ = std::fs::remove_file(&self.notes);
         if let Err(error) = std::fs::remove_file(&self.path) {
             tracing::warn!("{} can't be removed: {error}", self.path.display());
         }

@@ -90,9 +90,8 @@ impl Notes {
     }
 
     fn write(&self, known: &Known) -> std::io::Result<()> {
-        let name = self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        // Tidied away with the journal's own where its writer is killed.
-        let beside = self.path.with_file_name(format!("{name}-notes.new"));
+        // The journal tidies it away where its writer is killed.
+        let beside = self.path.with_extension("new");
         let mut file = platform::private_file();
         let mut file = file.create(true).truncate(true).open(&beside)?;
         std::io::Write::write_all(&mut file, &serde_json::to_vec(known)?)?;
@@ -129,7 +128,7 @@ mod tests {
     #[test]
     fn notes_are_there_for_the_next_owner_as_long_as_they_say_something() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.notes");
+        let path = folder.path().join("x.json");
         let notes = Notes::new(path.clone(), Some(Duration::from_secs(60)));
         notes.granted(Duration::from_secs(90));
         assert!(!path.exists());
@@ -146,7 +145,7 @@ mod tests {
     #[test]
     fn a_session_in_doubt_is_over_after_its_idle_timeout() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.notes");
+        let path = folder.path().join("x.json");
         let ago = |seconds| Some(SystemTime::now() - Duration::from_secs(seconds));
         for (idle, since, over) in
             [(Some(60), 100, false), (Some(60), 130, true), (None, 7_000, false), (None, 7_400, true)]

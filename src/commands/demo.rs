@@ -38,6 +38,7 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
         fixtures: demo.fixtures,
         hang: demo.hang,
         tls: demo.tls,
+        omi: demo.omi,
         ..Options::default()
     };
     if demo.stdio {

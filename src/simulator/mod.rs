@@ -6,6 +6,7 @@ mod backend;
 mod discovery;
 pub mod engine;
 mod http;
+mod omi;
 mod pool;
 mod server;
 mod shell;
@@ -35,6 +36,8 @@ pub struct Options {
     pub hang: bool,
     /// HTTPS, with a certificate of an authority that is made at the start.
     pub tls: bool,
+    /// Behaves as the vendor's OMI server instead of WinRM.
+    pub omi: bool,
     pub sessions_per_user: usize,
     pub sessions_per_tenant: usize,
 }
@@ -50,6 +53,7 @@ impl Default for Options {
             fixtures: false,
             hang: false,
             tls: false,
+            omi: false,
             sessions_per_user: 3,
             sessions_per_tenant: 9,
         }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::backend::Backend;
+use super::omi;
 use crate::psrp::client::Stream;
 use crate::psrp::fragment::{Defragmenter, Fragmenter};
 use crate::psrp::message::Message;
@@ -15,6 +16,8 @@ use crate::transport::wsman::envelope::{CommandState, Received, StreamPart};
 
 /// A fragment's header (MS-PSRP 2.2.4).
 const FRAGMENT_HEADER: usize = 21;
+/// The most of a message in a fragment that no answer has asked for yet.
+const FRAGMENT: usize = 32_768;
 /// What an answer's envelope takes besides its fragments.
 const ENVELOPE: usize = 4_096;
 /// How long a Receive waits where the client does not say.
@@ -42,6 +45,10 @@ struct Inner {
     ended: HashSet<Uuid>,
     /// Pipelines (nil: the pool) that are disconnected.
     disconnected: HashSet<Uuid>,
+    /// How many Receives are pending for each (nil: the pool).
+    pending: HashMap<Uuid, usize>,
+    /// A Delete has been taken, which is not finished at once everywhere.
+    deleting: bool,
 }
 
 /// What a Receive comes to.
@@ -66,6 +73,27 @@ pub struct Opening {
     /// The client that made it (`p:SessionId`): the one that may reconnect.
     pub client: Option<String>,
     pub idle_timeout: Duration,
+    /// Behaves as OMI: see [`super::omi`].
+    pub omi: bool,
+}
+
+/// A Receive that is pending.
+struct Pending<'a>(&'a Shell, Uuid);
+
+impl<'a> Pending<'a> {
+    fn new(shell: &'a Shell, target: Uuid) -> Self {
+        *shell.inner().pending.entry(target).or_default() += 1;
+        shell.pool.wake();
+        Self(shell, target)
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if let Some(pending) = self.0.inner().pending.get_mut(&self.1) {
+            *pending -= 1;
+        }
+    }
 }
 
 impl Shell {
@@ -79,6 +107,8 @@ impl Shell {
             begun: HashSet::new(),
             ended: HashSet::new(),
             disconnected: HashSet::new(),
+            pending: HashMap::new(),
+            deleting: false,
         };
         let closed = CancellationToken::new();
         let inner = Mutex::new(inner);
@@ -134,6 +164,26 @@ impl Shell {
         inner.disconnected.contains(&Uuid::nil()) || inner.disconnected.contains(&target)
     }
 
+    /// Takes a Delete; says whether it is the first.
+    pub fn begin_deletion(&self) -> bool {
+        !std::mem::replace(&mut self.inner().deleting, true)
+    }
+
+    /// Whether a Receive is pending for a pipeline, or for the pool (nil).
+    pub fn is_receiving(&self, target: Uuid) -> bool {
+        self.inner().pending.get(&target).is_some_and(|pending| *pending > 0)
+    }
+
+    /// Whether no pipeline runs, and Receives have taken all that they have said.
+    pub fn is_taken(&self) -> bool {
+        let running = self.pool.running();
+        let mut inner = self.inner();
+        let open: Vec<_> = inner.begun.difference(&inner.ended).copied().collect();
+        open.into_iter().all(|pipeline| {
+            !running.contains(&pipeline) && !self.has_fragment(&mut inner, pipeline, FRAGMENT)
+        })
+    }
+
     /// Takes bytes of a stream; what they complete is in order then.
     pub async fn take(&self, target: Uuid, prompt_response: bool, bytes: &[u8]) -> Result<(), String> {
         let whole = {
@@ -169,7 +219,9 @@ impl Shell {
     pub async fn receive(&self, target: Uuid, limit: Option<Duration>, envelope: u32) -> Polled {
         // A client that is gone already is noticed meanwhile: what it took would be lost.
         tokio::task::yield_now().await;
-        let deadline = tokio::time::Instant::now() + limit.unwrap_or(RECEIVE);
+        let limit = if self.made.omi { omi::RECEIVE } else { limit.unwrap_or(RECEIVE) };
+        let deadline = tokio::time::Instant::now() + limit;
+        let _pending = Pending::new(self, target);
         let room = usize::try_from(envelope).unwrap_or(usize::MAX).saturating_sub(ENVELOPE) / 4 * 3;
         loop {
             let mut changed = std::pin::pin!(self.pool.changed());
@@ -208,19 +260,28 @@ impl Shell {
     fn fragments(&self, target: Uuid, room: usize) -> Vec<u8> {
         let mut data = Vec::new();
         let mut inner = self.inner();
-        loop {
-            let waiting = inner.cut.get_mut(&target).and_then(VecDeque::pop_front);
-            let Some(fragment) = waiting else {
-                let Some(message) = self.pool.next(target) else { return data };
-                let cut = inner.fragmenter.cut(&message.encode(), room - FRAGMENT_HEADER);
-                inner.cut.insert(target, cut.into());
-                continue;
-            };
+        while self.has_fragment(&mut inner, target, room - FRAGMENT_HEADER) {
+            let Some(fragment) = inner.cut.get_mut(&target).and_then(VecDeque::pop_front) else { break };
             if data.len() + fragment.len() > room && !data.is_empty() {
                 inner.cut.entry(target).or_default().push_front(fragment);
-                return data;
+                break;
             }
             data.extend(fragment);
+            if self.made.omi {
+                break;
+            }
         }
+        data
+    }
+
+    /// Whether a fragment waits; cuts the next message where none does.
+    fn has_fragment(&self, inner: &mut Inner, target: Uuid, size: usize) -> bool {
+        if inner.cut.get(&target).is_some_and(|waiting| !waiting.is_empty()) {
+            return true;
+        }
+        let Some(message) = self.pool.next(target) else { return false };
+        let cut = inner.fragmenter.cut(&message.encode(), size);
+        inner.cut.insert(target, cut.into());
+        true
     }
 }

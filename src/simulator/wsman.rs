@@ -7,13 +7,15 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response as HttpResponse};
 use uuid::Uuid;
 
+use super::omi;
 use super::server::{Account, Endpoint};
 use super::shell::{Opening, Polled, Shell};
 use crate::transport::wsman::envelope::{
-    COMMAND_RESOURCE, CommandInfo, Create, DEFAULT_MAX_ENVELOPE_SIZE, Enumerate, Items, MEDIA_TYPE, Request,
-    RequestEnvelope, RequestHeader, Response, ResponseEnvelope, ShellInfo, SignalCode, StreamPart, ns,
+    COMMAND_RESOURCE, CommandInfo, CommandState, Create, DEFAULT_MAX_ENVELOPE_SIZE, Enumerate, Items,
+    MEDIA_TYPE, Received, Request, RequestEnvelope, RequestHeader, Response, ResponseEnvelope, ShellInfo,
+    SignalCode, StreamPart, ns,
 };
-use crate::transport::wsman::fault::{Fault, code};
+use crate::transport::wsman::fault::{Fault, Manner, code};
 
 /// Where a password is taken.
 pub const LIVE_ID: &str = "/OcsPowershellLiveId";
@@ -46,7 +48,8 @@ pub async fn answer(endpoint: &Arc<Endpoint>, account: &Account, body: &[u8]) ->
         _ => StatusCode::OK,
     };
     let message_id = format!("uuid:{}", Uuid::new_v4().to_string().to_uppercase());
-    let text = ResponseEnvelope { message_id, relates_to, response }.write();
+    let manner = if endpoint.options.omi { Manner::Omi } else { Manner::WinRm };
+    let text = ResponseEnvelope { message_id, relates_to, response }.write_as(manner);
     (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response()
 }
 
@@ -72,6 +75,9 @@ async fn carry_out(
         )),
         request => {
             let shell = shell(endpoint, account, &header)?;
+            if endpoint.options.omi && matches!(request, Request::Delete) {
+                return omi::delete(endpoint, shell).await;
+            }
             in_shell(endpoint, &shell, &header, request).await
         }
     }
@@ -85,7 +91,9 @@ fn shell(endpoint: &Endpoint, account: &Account, header: &RequestHeader) -> Resu
              the server. Possible causes are: the specified ShellId is incorrect or the shell no longer exists on \
              the server. Provide the correct ShellId or create a new shell and retry the operation."
         );
-        Fault::new(code::INVALID_SELECTORS, "w:InvalidSelectors", text)
+        let subcode =
+            if endpoint.options.omi { "a:DestinationUnreachable" } else { "w:InvalidSelectors" };
+        Fault::new(code::INVALID_SELECTORS, subcode, text)
     })
 }
 
@@ -106,6 +114,7 @@ async fn open(
         name: create.name,
         client: header.session_id.clone(),
         idle_timeout: asked.clamp(SHORTEST_IDLE.min(longest), longest),
+        omi: endpoint.options.omi,
     };
     let backend = (endpoint.backends)(&account.user)
         .map_err(|error| Fault::new(PROVIDER_GONE, "w:InternalError", error.to_string()))?;
@@ -142,7 +151,7 @@ async fn open(
         made.close();
         return Err(Fault::new(INVALID_PARAMETER, "w:InvalidParameter", reason));
     }
-    let shell = Some(described(&made));
+    let shell = (!endpoint.options.omi).then(|| described(&made));
     Ok(Response::Created { shell_id: id, resource_uri: Some(header.resource_uri.clone()), shell })
 }
 
@@ -192,6 +201,10 @@ async fn in_shell(
                                 application request.";
                     Err(Fault::new(PROVIDER_GONE, "w:InternalError", text))
                 }
+                Polled::Silent if endpoint.options.omi => Ok(Response::Received(Received {
+                    state: Some(CommandState::Running),
+                    ..Received::default()
+                })),
                 Polled::Silent => {
                     let text = "The WS-Management service cannot complete the operation within the time specified \
                                 in OperationTimeout.";
@@ -219,6 +232,9 @@ async fn in_shell(
             Ok(Response::Connected { data: Vec::new() })
         }
         Request::Signal { code, .. } => {
+            if endpoint.options.omi {
+                omi::receiving(shell, target).await;
+            }
             match code {
                 SignalCode::Stop => shell.pool.stop(target),
                 SignalCode::Terminate | SignalCode::Other(_) => shell.end(target),

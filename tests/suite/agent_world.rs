@@ -74,6 +74,9 @@ pub fn path_without_powershell() -> std::ffi::OsString {
 pub struct World {
     pub folders: Folders,
     pub uri: String,
+    user: String,
+    /// The endpoint is the simulator, and not psrpcore's.
+    simulated: bool,
     endpoint: Option<Killed>,
     temp: tempfile::TempDir,
 }
@@ -114,11 +117,35 @@ impl World {
         world
     }
 
+    /// On the simulator in a process of its own, with the recordings' commands and these options of
+    /// `lyncsh demo`.
+    pub fn simulated(options: &[&str], more: &str) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
+            .args(["demo", "--serve", "--fixtures"])
+            .args(options)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut endpoint = Killed(child);
+        let mut line = String::new();
+        BufReader::new(endpoint.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let text = |key: &str| ready[key].as_str().unwrap().to_owned();
+        let mut world = Self::without_endpoint();
+        (world.uri, world.user, world.simulated) = (text("url"), text("user"), true);
+        world.endpoint = Some(endpoint);
+        std::fs::write(world.password_file(), text("password")).unwrap();
+        world.profile("work", more);
+        world
+    }
+
     /// A user without a profile.
     pub fn without_endpoint() -> Self {
         let temp = tempfile::tempdir().unwrap();
         let folders = Folders::find(Some(temp.path())).unwrap();
-        Self { folders, uri: String::new(), endpoint: None, temp }
+        let user = USER.to_owned();
+        Self { folders, uri: String::new(), user, simulated: false, endpoint: None, temp }
     }
 
     fn password_file(&self) -> PathBuf {
@@ -132,8 +159,9 @@ impl World {
     pub fn profile(&self, name: &str, more: &str) {
         std::fs::create_dir_all(self.folders.profiles()).unwrap();
         let text = format!(
-            "kind = \"wsman\"\nuri = \"{}\"\nuser = \"{USER}\"\ncredential = {{ command = \"cat '{}'\" }}\n{more}\n",
+            "kind = \"wsman\"\nuri = \"{}\"\nuser = \"{}\"\ncredential = {{ command = \"cat '{}'\" }}\n{more}\n",
             self.uri,
+            self.user,
             self.password_file().display()
         );
         std::fs::write(self.folders.profile(name), text).unwrap();
@@ -168,11 +196,22 @@ impl World {
         self.endpoint.as_ref().expect("a world with an endpoint").0.id()
     }
 
-    /// What the endpoint says about itself.
+    /// What the endpoint says about itself: its shells' ids as `shells`, and what it was asked as `log`.
     pub fn endpoint_state(&self) -> serde_json::Value {
+        match self.simulated {
+            true => {
+                let shells = self.ask("/sim/shells");
+                let ids: Vec<_> = shells.as_array().unwrap().iter().map(|shell| &shell["id"]).collect();
+                serde_json::json!({ "shells": ids })
+            }
+            false => self.ask("/state"),
+        }
+    }
+
+    fn ask(&self, path: &str) -> serde_json::Value {
         let uri: url::Url = self.uri.parse().unwrap();
         let mut stream = TcpStream::connect(("127.0.0.1", uri.port().unwrap())).unwrap();
-        stream.write_all(b"GET /state HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
@@ -183,8 +222,17 @@ impl World {
         self.endpoint_state()["shells"].as_array().unwrap().len()
     }
 
-    /// How many requests the endpoint had, Receive left out: it is repeated all the time.
+    /// The pipelines that run on the simulator.
+    pub fn running(&self) -> u64 {
+        let shells = self.ask("/sim/shells");
+        shells.as_array().unwrap().iter().map(|shell| shell["commands"].as_u64().unwrap()).sum()
+    }
+
+    /// How many requests the endpoint had; Receive left out where it is known: it is repeated all the time.
     pub fn requests(&self) -> usize {
+        if self.simulated {
+            return usize::try_from(self.ask("/sim/requests").as_u64().unwrap()).unwrap();
+        }
         let state = self.endpoint_state();
         let log = state["log"].as_array().unwrap();
         log.iter().filter(|asked| asked[0] != "Receive").count()

@@ -87,12 +87,24 @@ impl Work {
     }
 }
 
+/// The endpoint: in WinRM's manner, or in OMI's, which holds Delete back until a session's output was
+/// taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Server {
+    WinRm,
+    Omi,
+}
+
 /// All rounds of one cell.
-fn cell(stage: Stage, victims: &[Victim]) {
+fn cell(server: Server, stage: Stage, victims: &[Victim]) {
     let rounds = number("LYNCSH_KILL_ROUNDS", 20);
     let mut random = rand::rngs::StdRng::seed_from_u64(number("LYNCSH_KILL_SEED", 2021));
-    let create = if stage == Connecting { "0.2" } else { "0" };
-    let world = World::on(&["--create", create], &format!("shell = \"{}\"", stand_in().display()));
+    let shell = format!("shell = \"{}\"", stand_in().display());
+    let slow = stage == Connecting;
+    let world = match server {
+        Server::WinRm => World::on(&["--create", if slow { "0.2" } else { "0" }], &shell),
+        Server::Omi => World::simulated(&["--omi", "--latency", if slow { "200ms" } else { "0s" }], &shell),
+    };
     for round in 0..rounds {
         let pause = Duration::from_millis(random.random_range(0..40));
         let before = world.requests();
@@ -103,9 +115,17 @@ fn cell(stage: Stage, victims: &[Victim]) {
             Idle => work.wait_for_prompt(),
             Running => {
                 work.wait_for_prompt();
-                let before = world.requests();
-                work.line("Wait-Forever");
-                world.wait(PATIENCE, "a command", |world| world.requests() > before);
+                match server {
+                    Server::WinRm => {
+                        let before = world.requests();
+                        work.line("Wait-Forever");
+                        world.wait(PATIENCE, "a command", |world| world.requests() > before);
+                    }
+                    Server::Omi => {
+                        work.line("Wait-Cs");
+                        world.wait(PATIENCE, "a command", |world| world.running() > 0);
+                    }
+                }
             }
             Closing => {
                 work.wait_for_prompt();
@@ -150,7 +170,13 @@ fn cell(stage: Stage, victims: &[Victim]) {
 
 macro_rules! cells {
     ($($name:ident: $stage:ident, $victims:expr;)*) => {
-        $(#[test] fn $name() { cell($stage, &$victims); })*
+        $(#[test] fn $name() { cell(Server::WinRm, $stage, &$victims); })*
+
+        /// The same on a server in OMI's manner.
+        mod omi {
+            use super::*;
+            $(#[test] fn $name() { cell(Server::Omi, $stage, &$victims); })*
+        }
     };
 }
 

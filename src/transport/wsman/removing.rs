@@ -85,7 +85,7 @@ pub(super) async fn remove_once(endpoint: &Endpoint, pool: Uuid, left: &Left) ->
             while signals.next().await.is_some() {}
             pending::<()>().await;
         };
-        let ended = join_all(ended.into_iter().map(async |mut end| drop(end.wait_for(|end| *end).await)));
+        let ended = join_all(ended.into_iter().map(until));
         let drained = async {
             tokio::select! {
                 () = signaling => {}
@@ -106,6 +106,11 @@ pub(super) async fn remove_once(endpoint: &Endpoint, pool: Uuid, left: &Left) ->
         Removal::NotFound if left.doubtful => Err(Error::Unconfirmed),
         Removal::NotFound | Removal::Deleted => Ok(()),
     }
+}
+
+/// Waits until a flag is set, or nobody can set it any more.
+async fn until(mut flag: watch::Receiver<bool>) {
+    let _ = flag.wait_for(|flag| *flag).await;
 }
 
 /// Takes and drops what the pool or a command has to say, until the server does not know it. `end`

@@ -1,0 +1,136 @@
+//! Sessions on a server that holds Delete back until a pipeline's output was taken, as OMI does.
+
+use std::time::{Duration, Instant};
+
+use lyncsh::net::Trust;
+use lyncsh::psrp::client::{ClientPool, PipelineEvent};
+use lyncsh::psrp::pipeline::{Command, Pipeline};
+use lyncsh::simulator::{Options, PASSWORD, Server, USER};
+use lyncsh::transport::session::{Running, Session};
+use lyncsh::transport::wsman::{self, Authentication, Endpoint, Left};
+use lyncsh::transport::{Error, Limits};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::agent_world::{PATIENCE, World, host, open, until_output};
+use crate::simulator::no_shell_is_left;
+
+async fn server() -> (Server, Endpoint) {
+    let server = Server::start(Options { omi: true, fixtures: true, ..Options::default() }).await.unwrap();
+    let endpoint = Endpoint {
+        uri: server.url.parse().unwrap(),
+        configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell".into(),
+        authentication: Authentication::Basic { user: USER.into(), password: PASSWORD.into() },
+        renew: None,
+        ledger: None,
+        idle_timeout: None,
+        trust: Trust::default(),
+        max_redirections: 3,
+        limits: Limits { close: Duration::from_millis(800), ..Limits::default() },
+    };
+    (server, endpoint)
+}
+
+async fn session(endpoint: &Endpoint) -> (Uuid, Session) {
+    let mut pool = ClientPool::new(Uuid::new_v4(), host(), (1, 1));
+    pool.open();
+    let id = pool.id();
+    let (connection, _) = wsman::connect(endpoint.clone(), id, pool.take_outgoing(), |_| ()).await.unwrap();
+    (id, Session::open_pool(connection, pool).await.unwrap().0)
+}
+
+fn command(name: &str) -> Pipeline {
+    Pipeline::new(vec![Command::new(name)])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_closed_at_once_while_a_pipeline_has_output() {
+    // One that says something all the time, and one with more to say than anybody reads.
+    for name in ["Wait-Cs", "Get-CsBig"] {
+        let (server, endpoint) = server().await;
+        let (_, session) = session(&endpoint).await;
+        let mut running = session.invoke(&command(name)).await.unwrap();
+        until_output(&mut running).await;
+        let start = Instant::now();
+        timeout(PATIENCE, session.close()).await.unwrap().unwrap();
+        assert!(start.elapsed() < Duration::from_secs(2), "{name}: {:?}", start.elapsed());
+        assert!(server.shells().is_empty(), "{name}");
+    }
+}
+
+/// A session whose owner is gone and has taken its connections with it, with a pipeline that has output.
+async fn orphan(endpoint: &Endpoint) -> (Uuid, Uuid) {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let endpoint = endpoint.clone();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (ids, session, running) = runtime.block_on(async {
+            let (id, session) = session(&endpoint).await;
+            let mut running: Running = session.invoke(&command("Wait-Cs")).await.unwrap();
+            until_output(&mut running).await;
+            ((id, running.id), session, running)
+        });
+        // Its tasks end with it before they could remove anything.
+        drop(runtime);
+        drop((session, running));
+        sender.send(ids).unwrap();
+    });
+    receiver.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_without_its_owner_is_removed_by_those_who_know_what_runs() {
+    let (server, endpoint) = server().await;
+    let (id, running) = orphan(&endpoint).await;
+    assert_eq!(server.shells().len(), 1);
+    let left = Left { commands: vec![running], doubtful: false };
+    timeout(PATIENCE, wsman::try_remove(&endpoint, id, &left)).await.unwrap().unwrap();
+    assert!(server.shells().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn not_found_after_a_delete_without_an_answer_is_not_removed() {
+    let (server, endpoint) = server().await;
+    let (id, running) = orphan(&endpoint).await;
+    // Nothing is known of what runs: nobody takes its output.
+    let error = timeout(PATIENCE, wsman::try_remove(&endpoint, id, &Left::default())).await.unwrap();
+    assert!(matches!(error, Err(Error::Timeout { .. })), "{error:?}");
+    let left = Left { doubtful: true, ..Left::default() };
+    let error = timeout(PATIENCE, wsman::try_remove(&endpoint, id, &left)).await.unwrap();
+    assert!(matches!(error, Err(Error::Unconfirmed)), "{error:?}");
+    assert_eq!(server.shells().len(), 1, "it is still there");
+    // The whole removal comes to the same.
+    let error = timeout(PATIENCE, wsman::remove(&endpoint, id)).await.unwrap();
+    assert!(error.is_ok(), "without a doubt it is gone: {error:?}");
+    assert_eq!(server.shells().len(), 1);
+    // As soon as the output is taken, the first Delete is done.
+    let left = Left { commands: vec![running], doubtful: true };
+    let _ = timeout(PATIENCE, wsman::try_remove(&endpoint, id, &left)).await.unwrap();
+    no_shell_is_left(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_notes_what_runs_and_forgets_it() {
+    let world = World::simulated(&["--omi"], "");
+    let shell = open(world.attach().as_ref()).await;
+    let noted = |folder: &str| {
+        let files = std::fs::read_dir(world.folders.state.join(folder)).unwrap();
+        files.map(|file| file.unwrap().path()).collect::<Vec<_>>()
+    };
+    let mut running = shell.invoke(&command("Wait-Cs")).await.unwrap();
+    until_output(&mut running).await;
+    let notes = noted("notes");
+    assert_eq!(notes.len(), 1);
+    let text = std::fs::read_to_string(&notes[0]).unwrap();
+    assert!(text.contains(&running.id.to_string()), "{text}");
+    running.stop().await.unwrap();
+    while let Some(event) = timeout(PATIENCE, running.next()).await.unwrap() {
+        if matches!(event, Ok(PipelineEvent::State(state, _)) if state.is_final()) {
+            break;
+        }
+    }
+    world.wait(PATIENCE, "no notes", |_| noted("notes").is_empty());
+    drop((running, shell));
+    world.wait_removed(PATIENCE);
+    assert!(noted("sessions").is_empty() && noted("notes").is_empty());
+}

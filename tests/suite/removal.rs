@@ -1,0 +1,205 @@
+//! A Delete that fails is tried again, the session is listed until it is confirmed to be gone, and it is
+//! never counted as removed before.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use lyncsh::agent::access::Access;
+use lyncsh::agent::guard::Guard;
+use lyncsh::agent::journal::Journal;
+use lyncsh::agent::orphans::sweep;
+use lyncsh::transport::Error;
+use lyncsh::transport::wsman::envelope::{Items, Request as Asks, RequestEnvelope, Response, ShellInfo};
+use lyncsh::transport::wsman::fault::{Fault, Manner};
+use uuid::Uuid;
+
+use crate::agent_world::{PATIENCE, World};
+use crate::wsman_client_faults::{actions, soap, soap_in};
+use crate::wsman_client_http::{Answer, Server, http};
+
+/// How Delete is answered, each in its turn; the last one from then on.
+#[derive(Clone, Copy, Debug)]
+enum Delete {
+    Done,
+    Silent,
+    Gone,
+    Fault,
+    Http(&'static str),
+}
+
+/// What an endpoint lists of the session.
+#[derive(Clone, Copy, Debug)]
+enum List {
+    Refused,
+    WithIt,
+    WithoutIt,
+}
+
+/// A user with a session on an endpoint that answers so.
+struct Left {
+    world: World,
+    journal: Journal,
+    shell: Uuid,
+    server: Server,
+    list: Arc<std::sync::Mutex<List>>,
+}
+
+impl Left {
+    async fn on(deletes: &'static [Delete]) -> Self {
+        let (shell, asked) = (Uuid::new_v4(), Arc::new(AtomicUsize::new(0)));
+        let list = Arc::new(std::sync::Mutex::new(List::Refused));
+        let listed = list.clone();
+        let server = Server::start(None, move |given| {
+            let (asked, list) = (asked.clone(), *listed.lock().unwrap());
+            async move {
+                let request = RequestEnvelope::read(&given.body).unwrap();
+                match request.request {
+                    Asks::Delete => {
+                        let number = asked.fetch_add(1, Ordering::Relaxed).min(deletes.len() - 1);
+                        deleted(&request, deletes[number])
+                    }
+                    Asks::Enumerate(_) => enumerated(&request, list, shell),
+                    _ => None,
+                }
+            }
+        })
+        .await;
+        let mut world = World::without_endpoint();
+        world.uri = format!("http://127.0.0.1:{}/wsman", server.port);
+        std::fs::write(world.root().join("password"), "secret").unwrap();
+        world.profile("work", "[timeouts]\nclose = \"500ms\"\noperation = \"5s\"");
+        let journal = Journal::of(&world.folders);
+        Self { world, journal, shell, server, list }
+    }
+
+    async fn guard(&self) -> Guard {
+        let profile = lyncsh::profile::load(&self.world.folders, "work").unwrap();
+        let (report, _steps) = tokio::sync::mpsc::unbounded_channel();
+        let mut access = Access::new(profile, None);
+        let endpoint = access.endpoint(&report).await.unwrap();
+        let mut guard = Guard::new(&self.journal, &access.profile, endpoint, self.shell).unwrap();
+        guard.created();
+        guard
+    }
+
+    fn lists(&self, list: List) {
+        *self.list.lock().unwrap() = list;
+    }
+
+    fn deletes(&self) -> usize {
+        actions(&self.server).iter().filter(|action| *action == "Delete").count()
+    }
+
+    /// Whether `lyncsh status` lists it. The entry is not due again so soon.
+    fn is_listed(&self) -> bool {
+        let (code, out, err) = self.world.run(&["status"]);
+        assert_eq!(code, 0, "{err}");
+        out.contains("work: a session was left on")
+    }
+
+    async fn sweep(&self) -> String {
+        tokio::time::timeout(PATIENCE, sweep(&self.world.folders, true)).await.unwrap().join("\n")
+    }
+
+    fn files(&self) -> usize {
+        let count = |folder: &str| {
+            let folder = self.world.folders.state.join(folder);
+            std::fs::read_dir(folder).map_or(0, |files| files.count())
+        };
+        count("sessions") + count("notes")
+    }
+}
+
+fn deleted(request: &RequestEnvelope, how: Delete) -> Answer {
+    match how {
+        Delete::Done => soap(request, Response::Deleted),
+        Delete::Silent => None,
+        Delete::Gone => {
+            let fault = Fault {
+                subcode: Some("a:DestinationUnreachable".to_owned()),
+                text: "no such instance".to_owned(),
+                ..Fault::default()
+            };
+            soap_in(Manner::Omi, request, Response::Fault(fault))
+        }
+        Delete::Fault => {
+            soap(request, Response::Fault(Fault::new(2_150_858_999, "w:InternalError", "It went wrong.")))
+        }
+        Delete::Http(status) => http(status, &[], b""),
+    }
+}
+
+fn enumerated(request: &RequestEnvelope, list: List, shell: Uuid) -> Answer {
+    let id = match list {
+        List::Refused => {
+            let fault = Fault::new(2_150_858_818, "w:UnsupportedFeature", "not here");
+            return soap(request, Response::Fault(fault));
+        }
+        List::WithIt => shell,
+        List::WithoutIt => Uuid::new_v4(),
+    };
+    let shells = vec![ShellInfo { shell_id: id.to_string().to_uppercase(), ..ShellInfo::default() }];
+    soap(request, Response::Enumerated(Items { shells, end: true, ..Items::default() }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_that_fails_for_a_while_is_tried_again_until_it_is_done() {
+    let left = Left::on(&[Delete::Fault, Delete::Http("500 Internal Server Error"), Delete::Done]).await;
+    left.guard().await.remove().await.unwrap();
+    assert_eq!((left.deletes(), left.files()), (3, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_that_always_fails_leaves_an_entry_that_is_listed_and_removed_later() {
+    for how in [&[Delete::Fault; 1], &[Delete::Http("500 Internal Server Error"); 1], &[Delete::Silent; 1]] {
+        let left = Left::on(how).await;
+        let error = left.guard().await.remove().await.unwrap_err();
+        assert!(!matches!(error, Error::Unconfirmed), "{how:?}: {error}");
+        assert!(left.is_listed(), "{how:?}");
+        let said = left.sweep().await;
+        assert!(said.contains("may still be on the server"), "{how:?}: {said}");
+        assert!(left.is_listed(), "{how:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_not_found_after_a_silent_delete_is_kept_and_checked_by_the_next_command() {
+    let left = Left::on(&[Delete::Silent, Delete::Gone]).await;
+    left.guard().await.remove().await.unwrap_err();
+    assert!(left.is_listed());
+    // An endpoint that lists nothing proves nothing, and one that lists the session has it.
+    for list in [List::Refused, List::WithIt] {
+        left.lists(list);
+        let said = left.sweep().await;
+        assert!(said.contains("did not confirm that the session is removed"), "{list:?}: {said}");
+        assert!(left.is_listed(), "{list:?}");
+    }
+    left.lists(List::WithoutIt);
+    let said = left.sweep().await;
+    assert!(said.contains("removed the session of 'work'"), "{said}");
+    assert!(!left.is_listed());
+    assert_eq!(left.files(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_not_found_at_the_first_delete_is_gone() {
+    let left = Left::on(&[Delete::Gone]).await;
+    left.guard().await.remove().await.unwrap();
+    assert_eq!((left.deletes(), left.files()), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_in_doubt_is_not_listed_for_longer_than_its_endpoint_keeps_it() {
+    let left = Left::on(&[Delete::Silent, Delete::Gone]).await;
+    left.guard().await.remove().await.unwrap_err();
+    assert!(left.is_listed());
+    // Its idle timeout, which the profile asks to be a minute, has passed meanwhile.
+    let notes = left.journal.notes(left.shell);
+    let mut known: serde_json::Value = serde_json::from_slice(&std::fs::read(&notes).unwrap()).unwrap();
+    let since = known["doubtful"]["secs_since_epoch"].as_u64().unwrap();
+    known["doubtful"]["secs_since_epoch"] = (since - Duration::from_secs(200).as_secs()).into();
+    std::fs::write(&notes, known.to_string()).unwrap();
+    assert!(!left.is_listed());
+    assert_eq!(left.files(), 0);
+}
