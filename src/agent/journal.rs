@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn a_session_is_an_orphan_when_its_owner_is_gone_and_not_before() {
         let temp = tempfile::tempdir().unwrap();
-        let journal = Journal { folder: temp.path().join("sessions") };
+        let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
         let mine = journal.write("work", Some("a@b.c"), session()).unwrap();
         let entry = mine.entry.clone();
         assert_eq!(journal.live(), std::slice::from_ref(&entry));
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn a_removal_that_failed_is_tried_again_after_a_while() {
         let temp = tempfile::tempdir().unwrap();
-        let journal = Journal { folder: temp.path().join("sessions") };
+        let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
         let mut mine = journal.write("work", None, session()).unwrap();
         assert!(mine.entry.is_due());
         for _ in 0..80 {
@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn an_owner_that_was_killed_while_it_wrote_leaves_what_was_known_before() {
         let temp = tempfile::tempdir().unwrap();
-        let journal = Journal { folder: temp.path().join("sessions") };
+        let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
         let mut mine = journal.write("work", None, session()).unwrap();
         let (entry, before) = (mine.entry.clone(), mine.file.metadata().unwrap().len());
         mine.created().unwrap();
@@ -367,7 +367,7 @@ mod tests {
     #[test]
     fn an_entry_that_cannot_be_read_is_put_aside() {
         let temp = tempfile::tempdir().unwrap();
-        let journal = Journal { folder: temp.path().join("sessions") };
+        let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
         let mine = journal.write("work", None, session()).unwrap();
         let path = journal.folder.join("other.json");
         std::fs::write(&path, "{\"version\": 9}").unwrap();
@@ -381,7 +381,7 @@ mod tests {
     #[test]
     fn a_redirected_session_is_found_where_it_is() {
         let temp = tempfile::tempdir().unwrap();
-        let journal = Journal { folder: temp.path().join("sessions") };
+        let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
         let mut mine = journal.write("work", None, session()).unwrap();
         mine.moved("https://h/p".parse().unwrap()).unwrap();
         drop(mine);

@@ -20,7 +20,7 @@ use super::receive::{Events, Receiver};
 use super::removing::{self, DRAIN};
 use super::sequence::Sequence;
 use super::shell::{FRAGMENT_HEADER, Shell};
-use super::{Endpoint, Left};
+use super::{Endpoint, Left, turn};
 use crate::psrp::client::{Outgoing, Stream};
 use crate::psrp::fragment::Fragmenter;
 use crate::transport::{Connection, Error, Event, Request};
@@ -165,11 +165,14 @@ impl Actor {
             tracing::debug!("what runs in the session {} does not end", self.pool);
             self.doubts();
         }
-        let deleted = self.shell.delete().await;
-        if deleted.as_ref().is_err_and(|error| !error.is_refusal()) {
-            self.doubts();
-        }
-        deleted.map(|_| ())
+        let deleting = async {
+            let deleted = self.shell.delete().await;
+            if deleted.as_ref().is_err_and(|error| !error.is_refusal()) {
+                self.doubts();
+            }
+            deleted.map(drop)
+        };
+        turn::removing(self.pool, deleting).await
     }
 
     /// The first Delete has failed: tries once more on fresh connections.

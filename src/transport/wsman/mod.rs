@@ -15,6 +15,7 @@ mod receive;
 mod removing;
 mod sequence;
 mod shell;
+mod turn;
 
 use std::sync::Arc;
 

@@ -19,7 +19,7 @@ use super::envelope::{CommandState, SignalCode};
 use super::receive::Receiver;
 use super::sequence::Sequence;
 use super::shell::{Removal, Shell};
-use super::{Endpoint, opening, peek};
+use super::{Endpoint, opening, peek, turn};
 use crate::transport::Error;
 
 /// How long what runs in a session may take to end before the session is deleted under it.
@@ -69,8 +69,12 @@ pub(super) async fn remove_left(endpoint: &Endpoint, pool: Uuid, left: &Left) ->
     }
 }
 
-/// One attempt.
+/// One attempt, or the success of one that is under way in this process.
 pub(super) async fn remove_once(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<(), Error> {
+    turn::removing(pool, remove_alone(endpoint, pool, left)).await
+}
+
+async fn remove_alone(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<(), Error> {
     let shell = Arc::new(Shell::new(endpoint, pool)?);
     let sequence = Arc::new(Sequence::default());
     let (ends, ended): (Vec<_>, Vec<_>) = left.commands.iter().map(|_| watch::channel(false)).unzip();

@@ -1,0 +1,70 @@
+//! One removal of a shell at a time in this process: of two at once the second would be told that there
+//! is no such shell while the first is still under way, and may end the process over it.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use uuid::Uuid;
+
+use crate::transport::Error;
+
+/// Whether the shell was removed, held by whoever is at it.
+type Turn = Arc<tokio::sync::Mutex<bool>>;
+
+static TURNS: Mutex<Vec<(Uuid, Turn)>> = Mutex::new(Vec::new());
+
+/// Removes a shell, or waits for a removal that is under way and takes its success.
+pub(super) async fn removing(
+    pool: Uuid,
+    remove: impl Future<Output = Result<(), Error>>,
+) -> Result<(), Error> {
+    let turn = turn(pool);
+    let mut removed = turn.lock().await;
+    if *removed {
+        return Ok(());
+    }
+    let result = remove.await;
+    *removed = result.is_ok();
+    result
+}
+
+fn turn(pool: Uuid) -> Turn {
+    let mut turns = turns();
+    // Those that nobody is at any more.
+    turns.retain(|(_, turn)| Arc::strong_count(turn) > 1);
+    if let Some((_, turn)) = turns.iter().find(|(id, _)| *id == pool) {
+        return turn.clone();
+    }
+    let turn = Turn::default();
+    turns.push((pool, turn.clone()));
+    turn
+}
+
+fn turns() -> MutexGuard<'static, Vec<(Uuid, Turn)>> {
+    TURNS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn two_at_once_ask_once_unless_the_first_fails() {
+        for (fails, asked) in [(false, 1), (true, 2)] {
+            let (pool, count) = (Uuid::new_v4(), AtomicUsize::new(0));
+            let remove = || async {
+                let first = count.fetch_add(1, Ordering::Relaxed) == 0;
+                tokio::task::yield_now().await;
+                if first && fails { Err(Error::Closed) } else { Ok(()) }
+            };
+            let (one, two) = tokio::join!(removing(pool, remove()), removing(pool, remove()));
+            assert_eq!((one.is_err(), two.is_ok()), (fails, true));
+            assert_eq!(count.load(Ordering::Relaxed), asked);
+            // One that comes later asks anew.
+            removing(pool, remove()).await.unwrap();
+            assert_eq!(count.load(Ordering::Relaxed), asked + 1);
+        }
+    }
+}
