@@ -221,8 +221,8 @@ async fn reap(endpoint: Arc<Endpoint>, stop: CancellationToken) {
 }
 
 async fn live_id(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Bytes) -> Response {
-    tokio::time::sleep(endpoint.options.latency).await;
     endpoint.requests.fetch_add(1, Ordering::Relaxed);
+    tokio::time::sleep(endpoint.options.latency).await;
     match endpoint.account(&headers, true) {
         Some(account) => wsman::answer(&endpoint, &account, &body).await,
         None => refused("Basic realm=\"OcsPowershellLiveId\"".to_owned()),
@@ -230,8 +230,8 @@ async fn live_id(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body
 }
 
 async fn oauth(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Bytes) -> Response {
-    tokio::time::sleep(endpoint.options.latency).await;
     endpoint.requests.fetch_add(1, Ordering::Relaxed);
+    tokio::time::sleep(endpoint.options.latency).await;
     match endpoint.account(&headers, false) {
         Some(account) => wsman::answer(&endpoint, &account, &body).await,
         None => refused(discovery::challenge(&endpoint)),
