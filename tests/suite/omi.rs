@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use lyncsh::net::Trust;
 use lyncsh::psrp::client::{ClientPool, PipelineEvent};
-use lyncsh::psrp::pipeline::{Command, Pipeline};
+use lyncsh::psrp::pipeline::{Argument, Command, Pipeline};
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 use lyncsh::transport::session::{Running, Session};
 use lyncsh::transport::wsman::{self, Authentication, Endpoint, Left};
@@ -13,12 +13,18 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::agent_world::{PATIENCE, World, host, open, until_output};
+use crate::front;
 use crate::simulator::no_shell_is_left;
 
 async fn server() -> (Server, Endpoint) {
     let server = Server::start(Options { omi: true, fixtures: true, ..Options::default() }).await.unwrap();
-    let endpoint = Endpoint {
-        uri: server.url.parse().unwrap(),
+    let endpoint = endpoint(server.url.parse().unwrap());
+    (server, endpoint)
+}
+
+fn endpoint(uri: url::Url) -> Endpoint {
+    Endpoint {
+        uri,
         configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell".into(),
         authentication: Authentication::Basic { user: USER.into(), password: PASSWORD.into() },
         renew: None,
@@ -27,8 +33,7 @@ async fn server() -> (Server, Endpoint) {
         trust: Trust::default(),
         max_redirections: 3,
         limits: Limits { close: Duration::from_millis(800), ..Limits::default() },
-    };
-    (server, endpoint)
+    }
 }
 
 async fn session(endpoint: &Endpoint) -> (Uuid, Session) {
@@ -110,6 +115,21 @@ async fn not_found_after_a_delete_without_an_answer_is_not_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn objects_that_come_one_by_one_cost_no_delayed_acknowledgement() {
+    const OBJECTS: u32 = 300;
+    let (_server, endpoint) = server().await;
+    let (_, session) = session(&endpoint).await;
+    let mut big = Command::new("Get-CsBig");
+    big.arguments.push(Argument::named("Count", OBJECTS as i32));
+    let mut running = session.invoke(&Pipeline::new(vec![big])).await.unwrap();
+    until_output(&mut running).await;
+    let start = Instant::now();
+    while timeout(PATIENCE, running.next()).await.unwrap().is_some() {}
+    // Each waits for 40 ms where one is delayed.
+    assert!(start.elapsed() < Duration::from_millis(20) * OBJECTS, "{:?}", start.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_agent_notes_what_runs_and_forgets_it() {
     let world = World::simulated(&["--omi"], "");
     let shell = open(world.attach().as_ref()).await;
@@ -133,4 +153,38 @@ async fn an_agent_notes_what_runs_and_forgets_it() {
     drop((running, shell));
     world.wait_removed(PATIENCE);
     assert!(noted("sessions").is_empty() && noted("notes").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_powershell_ends_with_its_session_while_it_has_output() {
+    let Some(pwsh) = front::powershell() else { return };
+    let mut options = front::Options::new(pwsh);
+    options.wsman.omi = true;
+    let front = front::Front::start(options).await.unwrap();
+    let uri = front.uri.parse().unwrap();
+    let endpoint = Endpoint { limits: Limits::default(), ..endpoint(uri) };
+    let mut script = Command::new("1..1000000 | ForEach-Object { \"line $_\" }");
+    script.is_script = true;
+    for abandoned in [false, true] {
+        let (id, session) = timeout(PATIENCE, session(&endpoint)).await.unwrap();
+        let mut running = session.invoke(&Pipeline::new(vec![script.clone()])).await.unwrap();
+        until_output(&mut running).await;
+        assert_eq!(front.processes().len(), 1);
+        let start = Instant::now();
+        match abandoned {
+            false => timeout(PATIENCE, session.close()).await.unwrap().unwrap(),
+            // As the launcher of a dead agent does, which has the agent's notes.
+            true => {
+                let left = Left { commands: vec![running.id], doubtful: false };
+                timeout(PATIENCE, wsman::try_remove(&endpoint, id, &left)).await.unwrap().unwrap();
+            }
+        }
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+        let gone = async {
+            while !front.processes().is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, gone).await.expect("no process stays");
+    }
 }
