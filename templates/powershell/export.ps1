@@ -50,7 +50,7 @@ if ($wanted.Count) {
     $tokens = $mistakes = $null
     $tree = [System.Management.Automation.Language.Parser]::ParseFile($source, [ref]$tokens, [ref]$mistakes)
     foreach ($statement in $tree.EndBlock.Statements) {
-        $parts = @($statement.PipelineElements | Microsoft.PowerShell.Core\ForEach-Object { $_.CommandElements })
+        $parts = @(foreach ($part in $statement.PipelineElements) { $part.CommandElements })
         switch ("$($parts[0])") {
             '$script:SetItem' { $made += $parts[1].Value -replace '^function:script:' }
             '$script:SetAlias' { $linked += , @($parts[2].Value, $parts[4].Value) }
