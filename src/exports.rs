@@ -2,6 +2,8 @@
 //! commands and PowerShell version, written by the module itself (`templates/powershell/cached.ps1`).
 //! The modules' writer, the agent and the commands look into it.
 
+pub mod names;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -14,6 +16,10 @@ use crate::profile::Profile;
 
 /// An export that takes longer has been killed: real ones took 105 s.
 const ABANDONED: Duration = Duration::from_secs(60 * 60);
+
+/// Ends the names of what this version exports: what others wrote was chosen by another list of names
+/// ([`names`]), and is never loaded.
+pub const FORMAT: &str = "n1";
 
 /// Marks an export that the next start of a PowerShell replaces.
 const EXPIRED: &str = "expired";
@@ -49,17 +55,17 @@ impl Exports {
             import.format_data,
             import.prefix.is_some(),
         );
-        self.folder.join(format!("{:016x}", platform::hash(key.as_bytes())))
+        self.folder.join(format!("{:016x}{FORMAT}", platform::hash(key.as_bytes())))
     }
 
-    /// Makes the folder, for the user alone, and removes what killed starts left in it.
+    /// Makes the folder, for the user alone, and removes what killed starts and other versions left in it.
     pub fn prepare(&self) -> Result<(), ExportError> {
         let failed = |error| ExportError { path: self.folder.clone(), error };
         for folder in [self.folder.parent(), Some(self.folder.as_path())].into_iter().flatten() {
             platform::private_folder(folder).map_err(failed)?;
         }
         for path in self.paths() {
-            if half(&path) && age(&path).is_some_and(|age| age > ABANDONED) {
+            if !of_this_version(&path) || half(&path) && age(&path).is_some_and(|age| age > ABANDONED) {
                 remove(&path)?;
             }
         }
@@ -80,7 +86,12 @@ impl Exports {
         let newest = self.whole().max_by_key(|path| written(&path.join("names")))?;
         let text = std::fs::read_to_string(newest.join(of)).ok()?;
         let names = text.trim_start_matches('\u{feff}').lines().filter(|line| !line.is_empty());
-        let mut names: Vec<_> = names.map(|name| prefixed(name, prefix)).collect();
+        let refusal = names::Refusal::on(std::env::var_os("PATH").as_deref());
+        let mut names: Vec<_> = names
+            .map(|name| (name, prefixed(name, prefix)))
+            .filter(|(remote, name)| refusal.allows(remote, name))
+            .map(|(_, name)| name)
+            .collect();
         names.sort_unstable();
         Some(names)
     }
@@ -115,6 +126,11 @@ impl Exports {
         Ok(())
     }
 
+    /// Whether a PowerShell exports commands just now, or was killed while it did.
+    pub fn in_progress(&self) -> bool {
+        self.paths().iter().any(|path| half(path))
+    }
+
     /// When the newest was written.
     pub fn newest(&self) -> Option<SystemTime> {
         self.whole().filter_map(|folder| written(&folder.join("names"))).max()
@@ -127,13 +143,21 @@ impl Exports {
 
     /// The folders whose export is done.
     fn whole(&self) -> impl Iterator<Item = PathBuf> {
-        self.paths().into_iter().filter(|path| !half(path) && path.join("names").is_file())
+        let whole = |path: &PathBuf| of_this_version(path) && !half(path) && path.join("names").is_file();
+        self.paths().into_iter().filter(whole)
     }
 
     fn paths(&self) -> Vec<PathBuf> {
         let Ok(entries) = std::fs::read_dir(&self.folder) else { return Vec::new() };
         entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
     }
+}
+
+/// Whether this version has written it: the file that is being written, and all that begins as a stem does.
+fn of_this_version(path: &Path) -> bool {
+    let Some(name) = path.file_name().and_then(std::ffi::OsStr::to_str) else { return false };
+    let hash = name.get(..16).is_some_and(|hash| hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    name.starts_with(".new-") || hash && name[16..].starts_with(FORMAT)
 }
 
 /// What an export that is at work, or was killed, has left.
@@ -145,9 +169,11 @@ fn written(path: &Path) -> Option<SystemTime> {
     path.metadata().ok()?.modified().ok()
 }
 
-/// Removes a folder with all that is in it. One that is not there is no error.
+/// Removes a file, or a folder with all that is in it. One that is not there is no error.
 fn remove(folder: &Path) -> Result<(), ExportError> {
-    match std::fs::remove_dir_all(folder) {
+    let removed =
+        if folder.is_file() { std::fs::remove_file(folder) } else { std::fs::remove_dir_all(folder) };
+    match removed {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(ExportError { path: folder.to_owned(), error })
         }
@@ -171,6 +197,21 @@ fn prefixed(name: &str, prefix: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_other_versions_wrote_is_not_of_this_one() {
+        for (name, own) in [
+            ("0123456789abcdefn1-7.6.9", true),
+            ("0123456789abcdefn1.commands", true),
+            (".new-x", true),
+            ("0123456789abcdef-7.6.9", false),
+            ("0123456789abcdef.commands", false),
+            ("0123456789abcdefn-7.6.9", false),
+            ("key", false),
+        ] {
+            assert_eq!(of_this_version(Path::new(name)), own, "{name}");
+        }
+    }
 
     #[test]
     fn a_prefix_goes_before_the_noun() {

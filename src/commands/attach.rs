@@ -48,6 +48,9 @@ pub async fn run(context: &Context, name: &str, wanted: Wanted) -> miette::Resul
     let result = match wanted {
         Wanted::Import | Wanted::Module => module(context, name, wanted),
         Wanted::Secret => secret(context, name).await,
+        Wanted::Own | Wanted::Facts if Module::of(&context.folders, name).is_outdated() => {
+            Err(replaced(context, name))
+        }
         Wanted::Own => own::run(context, name).await,
         Wanted::Socket | Wanted::Facts => attach(context, name, wanted).await,
     };
@@ -61,6 +64,25 @@ pub async fn run(context: &Context, name: &str, wanted: Wanted) -> miette::Resul
             eprintln!("lyncsh: {}", line(&error));
             Ok(ExitCode::FAILURE)
         }
+    }
+}
+
+/// A module that another version wrote would import commands that this one leaves out: it is written again, and
+/// gets no session.
+fn replaced(context: &Context, name: &str) -> miette::Report {
+    let written = profile::load(&context.folders, name)
+        .map_err(miette::Report::from)
+        .and_then(|profile| Ok(Module::prepare(&context.folders, &context.program, &profile)?));
+    match written {
+        Err(error) => error,
+        Ok(module) if module.is_outdated() => miette::miette!(
+            help = "remove `templates/powershell` from the configuration folder, or take over lyncsh's new templates",
+            "the templates of your own make a module of '{name}' that does not leave out dangerous commands"
+        ),
+        Ok(_) => miette::miette!(
+            help = "import it again, in a new PowerShell",
+            "another version of lyncsh wrote the module of '{name}'; it has been replaced"
+        ),
     }
 }
 

@@ -1,9 +1,13 @@
 //! `lyncsh hook`: a tenant's cmdlets in every PowerShell, from its start.
 
+mod first;
+
 use std::path::Path;
 
 use clap::{Args, Subcommand};
 use miette::IntoDiagnostic as _;
+
+use self::first::{Outcome, first_connections};
 
 use super::agreed;
 use super::connect::Context;
@@ -12,7 +16,7 @@ use crate::desktop::startup::{self, Before, Change, Place};
 use crate::desktop::{Templates, hook};
 use crate::exports::Exports;
 use crate::folders::Folders;
-use crate::profile::{self, Profile};
+use crate::profile::{self, Profile, same_names};
 use crate::shell::module::{self, Module};
 use crate::shell::pwsh::find::{Choice, PowerShell};
 
@@ -48,7 +52,7 @@ pub struct Of {
 pub fn run(context: &Context, action: &Action) -> miette::Result<()> {
     match action {
         Action::Install { of, yes } => install(context, of, *yes),
-        Action::Remove => remove(),
+        Action::Remove => remove(context),
         Action::Print(of) => {
             crate::outln!("{}", block::render(&lines(context, of)?.text, Newline::Lf));
             Ok(())
@@ -60,6 +64,8 @@ pub fn run(context: &Context, action: &Action) -> miette::Result<()> {
 struct Lines {
     text: String,
     profiles: Vec<Profile>,
+    /// Profiles that are left out, and why.
+    left_out: Vec<(String, miette::Report)>,
 }
 
 /// Writes the profiles' modules, and makes the lines that lead to them.
@@ -72,34 +78,60 @@ fn lines(context: &Context, of: &Of) -> miette::Result<Lines> {
             "there are no profiles for a hook to connect to"
         ));
     }
-    let mut profiles = Vec::new();
-    let mut scripts = Vec::new();
-    let mut found = Vec::new();
+    let (mut profiles, mut left_out) = (Vec::<Profile>::new(), Vec::new());
     for name in &names {
         match profile::connections(folders, name) {
-            Ok(connections) => found.extend(connections.profiles),
-            // One that nobody has named here leaves the others.
-            Err(error) if of.names.is_empty() => {
-                eprintln!("'{name}' is left out: {error}; `lyncsh show {name}` says where");
-            }
-            Err(error) => return Err(error.into()),
+            // One profile can be among the connections of another.
+            Ok(connections) => profiles.extend(connections.profiles),
+            Err(error) if names.len() == 1 => return Err(error.into()),
+            // One with a mistake leaves the others.
+            Err(error) => left_out.push((name.clone(), error.into())),
         }
     }
-    for profile in found {
-        // One profile can be among the connections of another.
-        if profiles.iter().any(|known: &Profile| known.name == profile.name) {
-            continue;
-        }
-        let module = Module::prepare(folders, &context.program, &profile)?;
+    let mut seen = std::collections::HashSet::new();
+    profiles.retain(|profile| seen.insert(profile.name.clone()));
+    apart(folders, &profiles)?;
+    let mut scripts = Vec::new();
+    for profile in &profiles {
+        let module = Module::prepare(folders, &context.program, profile)?;
         if of.eager {
             scripts.push(module.script);
         }
-        profiles.push(profile);
     }
     let scripts: Vec<&str> = scripts.iter().map(|path| text(path)).collect::<miette::Result<_>>()?;
     let text =
         hook::lines(&Templates::of(folders), text(&module::root(folders))?, &scripts).into_diagnostic()?;
-    Ok(Lines { text, profiles })
+    Ok(Lines { text, profiles, left_out })
+}
+
+/// Refuses two profiles with cmdlets of the same names: PowerShell would call one tenant's without a word.
+fn apart(folders: &Folders, profiles: &[Profile]) -> miette::Result<()> {
+    let known: Vec<Vec<String>> = profiles.iter().map(|profile| names(folders, profile)).collect();
+    for (index, one) in profiles.iter().enumerate() {
+        for (other, theirs) in profiles.iter().zip(&known).skip(index + 1) {
+            let mut mine = known[index].iter();
+            let same = mine.find(|name| theirs.iter().any(|their| their.eq_ignore_ascii_case(name)));
+            if same.is_none() && !same_names(one, other) {
+                continue;
+            }
+            let example = same.map(|name| format!(", such as {name}")).unwrap_or_default();
+            return Err(miette::miette!(
+                help = format!(
+                    "add `prefix = \"Lw\"` with `lyncsh edit {0}`, or install the hook for one of them: `lyncsh hook install {0}`",
+                    one.name
+                ),
+                "'{}' and '{}' have cmdlets of the same names{example}: give one of them a prefix",
+                one.name,
+                other.name
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The names of a profile's cmdlets, as far as they are known.
+fn names(folders: &Folders, profile: &Profile) -> Vec<String> {
+    Exports::of(folders, &profile.name).names(profile.import.prefix.as_deref()).unwrap_or_default()
 }
 
 fn text(path: &Path) -> miette::Result<&str> {
@@ -132,13 +164,55 @@ fn install(context: &Context, of: &Of, yes: bool) -> miette::Result<()> {
             crate::outln!("Nothing is written.");
             return Ok(());
         }
-        for change in changes {
-            let file = change.file().to_owned();
-            change.write()?;
-            crate::outln!("{} is written.", file.display());
+    }
+    let mut outcomes: Vec<(String, Outcome)> =
+        lines.left_out.into_iter().map(|(name, error)| (name, Outcome::Invalid(error))).collect();
+    outcomes.extend(first_connections(context, &lines.profiles, &found, of.eager)?);
+    // The names are known now.
+    apart(&context.folders, &lines.profiles)?;
+    for change in changes {
+        let file = change.file().to_owned();
+        change.write()?;
+        crate::outln!("{} is written.", file.display());
+    }
+    let hooked: Vec<&str> = lines.profiles.iter().map(|profile| profile.name.as_str()).collect();
+    module::set_hooked(&context.folders, Some(&hooked))?;
+    prepare_all(context);
+    summary(&outcomes)
+}
+
+/// Writes the modules that are there once more: their manifests list cmdlets for the hook's profiles only.
+fn prepare_all(context: &Context) {
+    for name in profile::names(&context.folders) {
+        let module = Module::of(&context.folders, &name);
+        if !module.manifest.is_file() {
+            continue;
+        }
+        // A profile with a mistake has no cmdlets that could be called.
+        if let Ok(profile) = profile::load(&context.folders, &name) {
+            if let Err(error) = Module::prepare(&context.folders, &context.program, &profile) {
+                eprintln!("lyncsh: '{name}': {error}");
+            }
         }
     }
-    first_connections(context, &lines.profiles, &found, of.eager)
+}
+
+fn summary(outcomes: &[(String, Outcome)]) -> miette::Result<()> {
+    let width = outcomes.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    crate::outln!("\nThe hook and its profiles:");
+    for (name, outcome) in outcomes {
+        crate::outln!("    {name:width$}  {outcome}");
+    }
+    let failed: Vec<&str> =
+        outcomes.iter().filter(|(_, outcome)| outcome.is_failure()).map(|(name, _)| name.as_str()).collect();
+    match failed.as_slice() {
+        [] => Ok(()),
+        failed => Err(miette::miette!(
+            help = "`lyncsh hook install` tries it again",
+            "the hook is there, but the first connection failed: {}",
+            failed.join(", ")
+        )),
+    }
 }
 
 /// A startup script is written where its PowerShell is, or was before.
@@ -170,7 +244,7 @@ fn show(changes: &[Change]) {
     }
 }
 
-fn remove() -> miette::Result<()> {
+fn remove(context: &Context) -> miette::Result<()> {
     let mut any = false;
     for place in startup::places()? {
         if let Some(removal) = startup::remove(&place.path)? {
@@ -180,78 +254,10 @@ fn remove() -> miette::Result<()> {
             any = true;
         }
     }
+    module::set_hooked(&context.folders, None)?;
+    prepare_all(context);
     if !any {
         crate::outln!("No startup script has the hook.");
     }
     Ok(())
-}
-
-/// Has PowerShell import each module whose cmdlets' names are not known yet: without names there is
-/// nothing for it to complete, and nothing whose first call would connect.
-fn first_connections(
-    context: &Context,
-    profiles: &[Profile],
-    found: &[PowerShell],
-    eager: bool,
-) -> miette::Result<()> {
-    let folders = &context.folders;
-    let mut failed = Vec::new();
-    for profile in profiles.iter().filter(|profile| !knows_names(folders, profile)) {
-        let name = &profile.name;
-        if profile.service.is_some() {
-            if !eager {
-                crate::outln!(
-                    "'{name}' signs in when its module is imported: with --eager, `lyncsh {name}`, or `lyncsh attach {name} | Invoke-Expression`."
-                );
-            }
-            continue;
-        }
-        if !profile.import.cache {
-            if !eager {
-                crate::outln!(
-                    "'{name}' keeps no cmdlets' names ({}): they are not known before it is imported, with --eager or `lyncsh {name}`.",
-                    profile.import.why_uncached()
-                );
-            }
-            continue;
-        }
-        let Some(shell) = found.first() else {
-            crate::outln!(
-                "No PowerShell is on PATH: the cmdlets of '{name}' are there once `lyncsh {name}` has opened one."
-            );
-            continue;
-        };
-        crate::outln!("Connecting to '{name}' for the first time, for the names of its cmdlets.");
-        if !import(context, shell, &Module::prepare(folders, &context.program, profile)?)? {
-            failed.push(name.as_str());
-            continue;
-        }
-        // The manifest takes the names.
-        Module::prepare(folders, &context.program, profile)?;
-        if knows_names(folders, profile) {
-            crate::outln!("The cmdlets of '{name}' are there in every PowerShell from now on.");
-        } else {
-            failed.push(name.as_str());
-        }
-    }
-    match failed.as_slice() {
-        [] => Ok(()),
-        failed => Err(miette::miette!(
-            help = "`lyncsh hook install` tries it again",
-            "the hook is there, but the first connection failed: {}",
-            failed.join(", ")
-        )),
-    }
-}
-
-fn knows_names(folders: &Folders, profile: &Profile) -> bool {
-    Exports::of(folders, &profile.name).names(profile.import.prefix.as_deref()).is_some()
-}
-
-/// Whether a PowerShell could import the module. It has this terminal, for questions and errors.
-fn import(context: &Context, shell: &PowerShell, module: &Module) -> miette::Result<bool> {
-    let command = module.import_line(&context.folders, false)?;
-    let status =
-        shell.command().args(["-NoLogo", "-NoProfile", "-Command", &command]).status().into_diagnostic()?;
-    Ok(status.success())
 }

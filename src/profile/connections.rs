@@ -98,6 +98,14 @@ fn named(folders: &Folders, list: &List) -> Result<(Vec<Profile>, Vec<Mistake>),
     Ok((profiles, mistakes))
 }
 
+/// Whether two profiles bring commands of the same names: the same kind of service, or the same endpoint.
+pub fn same_names(one: &Profile, other: &Profile) -> bool {
+    let of_a_family = family(one.kind).is_some_and(|family_of_one| Some(family_of_one) == family(other.kind));
+    let of_an_endpoint =
+        one.uri.is_some() && one.uri == other.uri && one.configuration == other.configuration;
+    one.import.prefix == other.import.prefix && (of_a_family || of_an_endpoint)
+}
+
 /// What tells whose cmdlets have the same names.
 fn family(kind: Kind) -> Option<&'static str> {
     match kind {

@@ -11,7 +11,7 @@ mod store;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use connections::{Connections, connections};
+pub use connections::{Connections, connections, same_names};
 pub use import::{Attach, Import};
 pub use kind::Kind;
 pub use limits::Limits;

@@ -11,7 +11,7 @@ pub use quote::{ascii, quote};
 pub use render::Command;
 use render::{Connect, Manifest, Script, Templates};
 
-use crate::exports::{ExportError, Exports};
+use crate::exports::{ExportError, Exports, FORMAT};
 use crate::folders::Folders;
 use crate::profile::Profile;
 
@@ -79,12 +79,15 @@ impl Module {
         let exports = Exports::of(folders, &profile.name);
         exports.prepare()?;
         let prefix = profile.import.prefix.as_deref();
+        // Two tenants' cmdlets have the same names: PowerShell finds those of the hook's profiles alone.
+        let found = hooked(folders).is_none_or(|names| names.contains(&profile.name));
+        let listed = |names: Option<Vec<String>>| if found { names } else { Some(Vec::new()) };
         let manifest = templates.manifest(&Manifest {
             script: format!("{}.psm1", module.name),
             version: env!("CARGO_PKG_VERSION"),
             description: format!("The cmdlets of the session '{}'", profile.name),
-            names: exports.names(prefix),
-            aliases: exports.aliases(prefix),
+            names: listed(exports.names(prefix)),
+            aliases: listed(exports.aliases(prefix)),
         })?;
         files::write(&module.script, &script)?;
         files::write(&module.manifest, &manifest)?;
@@ -97,12 +100,45 @@ impl Module {
         Ok(Templates::of(folders)?.import(text(&self.script)?, several)?.trim().to_owned())
     }
 
+    /// Whether the script on the disk was written by a version that chose the names of commands in another way,
+    /// or from a user's template of such a version.
+    pub fn is_outdated(&self) -> bool {
+        let current = format!("$format = {}", quote(FORMAT));
+        let attaches = |script: &str| script.contains("--json") || script.contains("--own");
+        std::fs::read_to_string(&self.script)
+            .is_ok_and(|script| attaches(&script) && !script.contains(&current))
+    }
+
     /// Removes what is kept for a profile: its module and its exported commands.
     pub fn discard(folders: &Folders, profile: &str) -> Result<(), ModuleError> {
         let module = Self::of(folders, profile);
         files::remove(&module.root.join(&module.name))?;
         Ok(Exports::of(folders, profile).discard()?)
     }
+}
+
+/// The profiles of the startup hook; `None` where it was not installed by lyncsh.
+fn hooked(folders: &Folders) -> Option<Vec<String>> {
+    let text = std::fs::read_to_string(hooked_path(folders)).ok()?;
+    Some(text.trim_start_matches('\u{feff}').lines().map(str::to_owned).collect())
+}
+
+/// Notes the profiles of the startup hook, or that there is none.
+pub fn set_hooked(folders: &Folders, names: Option<&[&str]>) -> Result<(), ModuleError> {
+    let path = hooked_path(folders);
+    match names {
+        Some(names) => files::write(&path, &names.join("\n")),
+        None => match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(ModuleError::Write { path, error })
+            }
+            _ => Ok(()),
+        },
+    }
+}
+
+fn hooked_path(folders: &Folders) -> PathBuf {
+    folders.cache.join("hook").join("profiles")
 }
 
 /// Writes the script for `pwsh -NoLogo -NoExit -File`: it imports the modules by their paths, and puts

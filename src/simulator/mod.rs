@@ -18,6 +18,16 @@ pub use server::{DOMAIN, Open, PASSWORD, Server, USER};
 
 use std::time::Duration;
 
+/// A command under any name, as an endpoint may have it that means harm.
+#[derive(Clone, Debug)]
+pub struct Command {
+    pub name: String,
+    /// The command that it is an alias of.
+    pub resolves: Option<String>,
+    /// The text that it returns.
+    pub answer: String,
+}
+
 /// What `lyncsh demo --serve` can change.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -32,6 +42,8 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// The commands of the recordings' endpoint as well.
     pub fixtures: bool,
+    /// Commands besides, each with what it returns.
+    pub commands: Vec<Command>,
     /// A session past the quota hangs instead of failing.
     pub hang: bool,
     /// HTTPS, with a certificate of an authority that is made at the start.
@@ -51,6 +63,7 @@ impl Default for Options {
             users: None,
             idle_timeout: Duration::from_secs(15 * 60),
             fixtures: false,
+            commands: Vec::new(),
             hang: false,
             tls: false,
             omi: false,

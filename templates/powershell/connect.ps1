@@ -12,6 +12,8 @@
         Write-Warning -Message "lyncsh: this PowerShell runs in $($ExecutionContext.SessionState.LanguageMode) mode, in which no session can be made; leave it with 'exit', and set shell = 'console' in the profile"
         return
     }
+    # As it was before the modules: theirs is not wrapped once more.
+    $theirs = $function:prompt
     $loaded = @(
         foreach ($module in @(
 {% for module in modules %}
@@ -37,17 +39,6 @@
         return
     }
     $title = {{ title|ps }}
-    $theirs = $function:prompt
-    # What PowerShell shows where there is no prompt function.
-    if (-not $theirs) { $theirs = { 'PS>' } }
-    # The person's prompt comes first, so that it finds $? as it was; PowerShell shows the first object of
-    # what a prompt gives (Executor.cs).
-    $ours = {
-        $text = @(& $theirs)
-        $first = if ($text.Count) { $text[0] } else { "PS $($ExecutionContext.SessionState.Path.CurrentLocation)> " }
-        $here = foreach ($one in Microsoft.PowerShell.Core\Get-Module) { if ($loaded -contains $one.Name) { $one } }
-        if ($here) { "[$title] $first" } else { $first }
-    }.GetNewClosure()
-    # `$global:function:prompt = ...` does nothing (tried).
-    Microsoft.PowerShell.Management\Set-Item -Path function:global:prompt -Value $ours
+    $few = 0
+{% include "powershell/prompt.ps1" %}
 }

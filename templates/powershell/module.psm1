@@ -14,6 +14,14 @@ $program = {{ program|ps }}
 $arguments = {{ arguments|ps }}
 $patterns = {% if commands %}{{ commands|ps }}{% else %}@('*'){% endif %}
 
+$clobber = {{ allow_clobber|ps }}
+# The session's variable.
+$variable = {{ session|ps }}
+# By this, lyncsh knows a module that another version wrote (exports.rs).
+$format = {{ format|ps }}
+$restricted = [string[]]{{ restricted|ps }}
+$cache = $null
+$escape = { param($Path) [System.Management.Automation.WildcardPattern]::Escape($Path) }
 $formats = {{ formats|ps }}
 $prefix = {{ prefix|ps }}
 # As Import-Module -Prefix names them (AddPrefixToCommandName).
@@ -26,11 +34,13 @@ $prefixed = {
 $module = $ExecutionContext.SessionState.Module
 # What is imported does not cover what is here already, where only loaded modules are looked at (ExistingCommands,
 # ImplicitRemotingCommands.cs): an endpoint with all of PowerShell's commands would cover Get-Item and its kin.
-$load = { Microsoft.PowerShell.Core\Import-Module -Name Microsoft.PowerShell.Management, Microsoft.PowerShell.Security -Global -ErrorAction Ignore }
+$load = { Microsoft.PowerShell.Core\Import-Module -Name Microsoft.PowerShell.Management, Microsoft.PowerShell.Security, Microsoft.PowerShell.Utility -Global -ErrorAction Ignore }
 
 if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
     throw "lyncsh: this PowerShell runs in $($ExecutionContext.SessionState.LanguageMode) mode, in which no session can be made; use the console: set shell = ""console"" in the profile '$name'"
 }
+
+{% include "powershell/names.ps1" %}
 
 # Whether the session is this PowerShell's own, and not the agent's.
 $own = {{ (attach != "true")|ps }}
@@ -72,7 +82,8 @@ if ($own -or -not $cache) {
 {% else %}
 {% include "powershell/uncached.ps1" %}
 {% endif %}
-    foreach ($one in $skipped) { [Console]::Error.WriteLine("lyncsh: $one") }
+    foreach ($one in $skipped) { [Console]::Error.WriteLine("lyncsh: $(& $listed @("$one") 1)") }
+    & $report ($functions.Count + $aliases.Count)
     $imported = $true
 } catch {
     throw "lyncsh: the commands of '$name' can't be imported: $($_.Exception.Message)"
@@ -114,10 +125,29 @@ $facts = [pscustomobject]@{
     Agent = $answer.agent
     Connected = $since
     Session = $session
+    Commands = [string[]]@($functions + $aliases)
 }
 $others = @(foreach ($one in $global:lyncsh) { if ($one.Profile -ne $name) { $one } })
+foreach ($one in $others) {
+    $mine = [System.Collections.Generic.HashSet[string]]::new($facts.Commands, [System.StringComparer]::OrdinalIgnoreCase)
+    $both = @(foreach ($command in $one.Commands) { if ($mine.Contains($command)) { $command } })
+    if ($both.Count) {
+        Microsoft.PowerShell.Utility\Write-Warning -Message "lyncsh: these commands are those of '$name' from now on, and no longer those of '$($one.Profile)': $(& $listed $both 5). Set ``prefix`` in one of the two profiles to have both"
+        # Gone for good: PowerShell does not bring them back when '$name' ends.
+        $one.Commands = [string[]]@(foreach ($command in $one.Commands) { if (-not $mine.Contains($command)) { $command } })
+    }
+}
 $global:lyncsh = if ($others.Count) { $others + $facts } else { $facts }
-Microsoft.PowerShell.Utility\Set-Variable -Name {{ session|ps }} -Value $session -Scope Global
+Microsoft.PowerShell.Utility\Set-Variable -Name $variable -Value $session -Scope Global
+
+# Two tenants in one PowerShell: its prompt tells which ones. Where lyncsh has opened it, it does already.
+if ($others.Count -and "$function:prompt" -notlike '*# lyncsh: *') {
+    $title = $null
+    $loaded = @()
+    $few = 1
+    $theirs = $function:prompt
+{% include "powershell/prompt.ps1" %}
+}
 
 # `exit` removes it (the event comes on `exit` alone: tried). Whether the action knows this module's variables
 # was not tried, and $Event.MessageData is empty in it (tried): the global variable has the sessions.
@@ -135,9 +165,9 @@ $module.OnRemove = {
     # The end of its input: the guard of a session of this PowerShell's own has nothing more to do.
     if ($guard) { $guard.StandardInput.Close() }
     # Their variables, unless they hold something else by now.
-    $held = Microsoft.PowerShell.Utility\Get-Variable -Name {{ session|ps }} -Scope Global -ErrorAction Ignore
+    $held = Microsoft.PowerShell.Utility\Get-Variable -Name $variable -Scope Global -ErrorAction Ignore
     if ($held -and [object]::ReferenceEquals($held.Value, $session)) {
-        Microsoft.PowerShell.Utility\Remove-Variable -Name {{ session|ps }} -Scope Global -ErrorAction Ignore
+        Microsoft.PowerShell.Utility\Remove-Variable -Name $variable -Scope Global -ErrorAction Ignore
     }
     $left = @(foreach ($one in $global:lyncsh) { if (-not [object]::ReferenceEquals($one.Session, $session)) { $one } })
     if ($left.Count -gt 1) { $global:lyncsh = $left }

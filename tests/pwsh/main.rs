@@ -4,6 +4,8 @@
 #[path = "../front/mod.rs"]
 mod front;
 #[cfg(unix)]
+mod hostile;
+#[cfg(unix)]
 mod interactive;
 mod session;
 #[cfg(unix)]

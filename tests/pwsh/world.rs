@@ -42,10 +42,14 @@ pub struct World {
 impl World {
     /// `None`: there is no PowerShell here.
     pub fn start(more: &str) -> Option<Self> {
+        Self::with(Options { fixtures: true, ..Options::default() }, more)
+    }
+
+    /// The same on an endpoint of this kind.
+    pub fn with(options: Options, more: &str) -> Option<Self> {
         let pwsh = crate::front::powershell()?;
         let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let options = Options { fixtures: true, ..Options::default() };
         let server = runtime.block_on(Server::start(options)).unwrap();
         let temp = tempfile::tempdir().unwrap();
         let folders = Folders::find(Some(temp.path())).unwrap();

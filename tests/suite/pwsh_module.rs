@@ -110,10 +110,8 @@ fn a_session_of_the_shell_s_own_is_made_as_documented_and_falls_back_in_windows_
     assert!(shared[..fallback].contains("if ($version.Major -ge 7)"), "7 attaches");
     let own = script("attach = false");
     assert!(own.contains("-Authentication $given.authentication -AllowRedirection"), "{own}");
-    assert!(
-        own.contains("Import-PSSession @import") && !own.contains("Export-PSSession"),
-        "nothing is saved"
-    );
+    assert!(own.contains("[System.IO.Directory]::Delete($fresh, $true)"), "nothing is saved");
+    assert!(!own.contains("$kept/names"), "nothing is saved: {own}");
     assert!(!own.contains("--json") && !own.contains("NamedPipeConnectionInfo"), "at once: {own}");
     // One command line, in which the program's folders have their quotes.
     assert!(own.contains("[config]\" attach work --own'"), "{own}");
@@ -146,7 +144,7 @@ fn an_import_that_is_stopped_leaves_no_session() {
         assert!(!script.contains("} catch {\n    # The end of its input"), "{script}");
         // What PowerShell skips must not end the import.
         assert_eq!(script.matches("ErrorAction = 'SilentlyContinue'; ErrorVariable = 'skipped'").count(), {
-            script.matches("CommandName = $patterns").count()
+            script.matches("CommandName = $wanted").count()
         });
     }
 }

@@ -10,7 +10,7 @@ const OF_5_1: [(&str, &str); 33] = [
     ("disconnect-microsoftteams", "erroraction"),
     ("export-modulemember", "function alias"),
     ("export-pssession", "formattypename force"),
-    ("get-command", "name erroraction"),
+    ("get-command", "name commandtype listimported erroraction"),
     ("get-executionpolicy", "list"),
     ("get-module", "name all listavailable"),
     ("get-variable", "name scope erroraction"),

@@ -7,14 +7,19 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use super::ModuleError;
 use super::quote::{ascii, quote};
+use crate::exports::{FORMAT, names};
 use crate::folders::Folders;
 use crate::profile::{Kind, Profile};
 
 /// The names of the templates, and lyncsh's own text of each. A file of that name in the folder
 /// `templates` of the configuration folder is taken instead.
-const OWN: [(&str, &str); 13] = [
+const OWN: [(&str, &str); 17] = [
     (SCRIPT, include_str!("../../../templates/powershell/module.psm1")),
     ("powershell/attach.ps1", include_str!("../../../templates/powershell/attach.ps1")),
+    ("powershell/names.ps1", include_str!("../../../templates/powershell/names.ps1")),
+    ("powershell/export.ps1", include_str!("../../../templates/powershell/export.ps1")),
+    ("powershell/prompt.ps1", include_str!("../../../templates/powershell/prompt.ps1")),
+    ("powershell/bind.ps1", include_str!("../../../templates/powershell/bind.ps1")),
     ("powershell/own.ps1", include_str!("../../../templates/powershell/own.ps1")),
     ("powershell/cached.ps1", include_str!("../../../templates/powershell/cached.ps1")),
     ("powershell/uncached.ps1", include_str!("../../../templates/powershell/uncached.ps1")),
@@ -124,6 +129,12 @@ impl Templates {
                 commands => import.commands,
                 prefix => import.prefix,
                 allow_clobber => import.allow_clobber,
+                format => FORMAT,
+                reserved => names::reserved(),
+                restricted => names::RESTRICTED.to_vec(),
+                plain => names::PLAIN,
+                longest => names::LONGEST.to_string(),
+                helper => names::HELPER,
                 formats => import.format_data,
                 cache => import.cache,
                 attach => import.attach.name(),

@@ -165,7 +165,7 @@ fn enum_value(value: &Value, name: &str, values: &[&str]) -> Option<Value> {
 fn refusal(parameter: &ParameterSpec, command: CommandKind, reason: &str) -> Fault {
     let name = &parameter.name;
     match command {
-        CommandKind::Function => Fault::conversion(
+        CommandKind::Alias | CommandKind::Function => Fault::conversion(
             "ParameterArgumentTransformationError",
             format!("Cannot process argument transformation on parameter '{name}'. {reason}"),
         ),

@@ -39,6 +39,7 @@ pub fn count(count: usize) -> Value {
 
 fn info_type(kind: CommandKind) -> &'static str {
     match kind {
+        CommandKind::Alias => "System.Management.Automation.AliasInfo",
         CommandKind::Function => "System.Management.Automation.FunctionInfo",
         CommandKind::Cmdlet => "System.Management.Automation.CmdletInfo",
     }
@@ -66,7 +67,7 @@ pub fn command(spec: &CommandSpec) -> Value {
             ("Namespace", text(spec.module)),
             ("HelpUri", text(spec.help_uri)),
             ("CommandType", command_type(spec.kind)),
-            ("ResolvedCommandName", Value::Null),
+            ("ResolvedCommandName", spec.resolves.as_deref().map_or(Value::Null, text)),
             ("OutputType", output_types(spec)),
             ("Parameters", parameter_dictionary(parameters)),
         ]),
@@ -105,7 +106,7 @@ fn parameter_metadata(parameter: &ParameterSpec) -> Value {
 /// The command as Get-Command gives it: FunctionInfo or CmdletInfo.
 pub fn info(spec: &CommandSpec) -> Value {
     let (specific, described) = match spec.kind {
-        CommandKind::Function => (
+        CommandKind::Alias | CommandKind::Function => (
             properties([
                 ("ScriptBlock", Value::ScriptBlock(String::new())),
                 ("CmdletBinding", Value::Bool(true)),

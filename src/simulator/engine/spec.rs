@@ -5,6 +5,7 @@ use super::stage::Run;
 /// A command's kind, with its CommandTypes bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandKind {
+    Alias,
     Function,
     Cmdlet,
 }
@@ -12,12 +13,14 @@ pub enum CommandKind {
 impl CommandKind {
     pub fn bit(self) -> i32 {
         match self {
+            Self::Alias => 1,
             Self::Function => 2,
             Self::Cmdlet => 8,
         }
     }
     pub fn name(self) -> &'static str {
         match self {
+            Self::Alias => "Alias",
             Self::Function => "Function",
             Self::Cmdlet => "Cmdlet",
         }
@@ -36,6 +39,10 @@ pub struct CommandSpec {
     pub should_process: bool,
     pub parameters: Vec<ParameterSpec>,
     pub output_types: &'static [&'static str],
+    /// The command that an alias stands for.
+    pub resolves: Option<String>,
+    /// The text that a made-up command returns.
+    pub answer: String,
     /// One sentence for Get-Help; empty where the command has no help of its own.
     pub synopsis: String,
     /// Runs for each object that comes in; once where there is no input.
@@ -56,6 +63,8 @@ impl CommandSpec {
             should_process: false,
             parameters: Vec::new(),
             output_types: &[],
+            resolves: None,
+            answer: String::new(),
             synopsis: synopsis.into(),
             run,
             end: None,
@@ -105,7 +114,7 @@ impl CommandSpec {
     /// What follows the comma of an error's id: a cmdlet's class, or a function's name.
     pub fn error_source(&self) -> String {
         match self.kind {
-            CommandKind::Function => self.name.clone(),
+            CommandKind::Alias | CommandKind::Function => self.name.clone(),
             CommandKind::Cmdlet => {
                 format!("Microsoft.Rtc.Management.Cmdlets.{}{}Cmdlet", self.verb(), self.noun())
             }

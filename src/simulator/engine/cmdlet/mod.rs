@@ -11,8 +11,9 @@ mod user;
 
 use std::sync::Arc;
 
-use super::spec::CommandSpec;
-use crate::simulator::Options;
+use super::spec::{CommandKind, CommandSpec};
+use super::value::text;
+use crate::simulator::{Command, Options};
 
 /// Every command of the endpoint, functions before cmdlets and each in order of name.
 pub fn commands(options: &Options) -> Vec<Arc<CommandSpec>> {
@@ -28,6 +29,7 @@ pub fn commands(options: &Options) -> Vec<Arc<CommandSpec>> {
         all.retain(|spec| !recorded.iter().any(|recorded| recorded.name == spec.name));
         all.extend(recorded);
     }
+    all.extend(options.commands.iter().map(made_up));
     let missing = options.cmdlets.unwrap_or(0).saturating_sub(all.len());
     all.extend((1..=missing).map(|number| {
         CommandSpec::cmdlet(format!("Get-CsSample{number:04}"), "Made up, to fill the endpoint.", |_| {
@@ -37,4 +39,15 @@ pub fn commands(options: &Options) -> Vec<Arc<CommandSpec>> {
     }));
     all.sort_by_key(|spec| (spec.kind.bit(), spec.name.to_lowercase()));
     all.into_iter().map(Arc::new).collect()
+}
+
+fn made_up(command: &Command) -> CommandSpec {
+    let spec = CommandSpec::cmdlet(&command.name, "", |call| {
+        Box::pin(async move {
+            let answer = text(&call.spec.answer);
+            call.output(answer).await
+        })
+    });
+    let kind = if command.resolves.is_some() { CommandKind::Alias } else { CommandKind::Function };
+    CommandSpec { kind, resolves: command.resolves.clone(), answer: command.answer.clone(), ..spec }
 }

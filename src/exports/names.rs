@@ -1,0 +1,366 @@
+//! Which names an endpoint's commands may have in a PowerShell here: the one list, for the manifest, the
+//! export and the import (`templates/powershell/names.ps1`). `allow_clobber` does not change it.
+//!
+//! A command that PowerShell or its host calls by name would have the endpoint answer in its place: what
+//! `PSConsoleHostReadLine` returns is executed, and `Read-Host` or `Get-Credential` would send what is typed.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+
+/// Called by name: by the host, PSReadLine, formatting, tab completion, remoting, implicit remoting, the engine
+/// and its built-in functions, types and views (every unqualified `AddCommand`, `new Command` and script in the
+/// sources of PowerShell 7.6, and the functions of 5.1), by the start of a shell, or by lyncsh's own scripts.
+/// Names that [`is_plain`] refuses, such as `cd..` and `A:`, need no entry.
+const CALLED: &[&str] = &[
+    // ConsoleHost.cs, ConsoleHostUserInterface.cs, Executor.cs, CommandCompletion.cs
+    "PSConsoleHostReadLine",
+    "prompt",
+    "TabExpansion",
+    "TabExpansion2",
+    "Out-Default",
+    "Out-Host",
+    "Out-LineOutput",
+    "Out-Null",
+    "Out-String",
+    "Set-Location",
+    // What asks for secrets, and what is asked before something is done
+    "Read-Host",
+    "Get-Credential",
+    "ConvertTo-SecureString",
+    "ConvertFrom-SecureString",
+    // Built-in functions, and what they call (InitialSessionState.cs; 5.1 has more of them)
+    "Clear-Host",
+    "Get-Verb",
+    "ImportSystemModules",
+    "PSEdit",
+    "Switch-Process",
+    "exec",
+    "help",
+    "man",
+    "mkdir",
+    "more",
+    "less",
+    "oss",
+    "pause",
+    // Microsoft.PowerShell.Core: the engine's own
+    "Add-History",
+    "Add-PSSnapin",
+    "Clear-History",
+    "Connect-PSSession",
+    "Debug-Job",
+    "Disable-ExperimentalFeature",
+    "Disable-PSRemoting",
+    "Disable-PSSessionConfiguration",
+    "Disconnect-PSSession",
+    "Enable-ExperimentalFeature",
+    "Enable-PSRemoting",
+    "Enable-PSSessionConfiguration",
+    "Enter-PSHostProcess",
+    "Enter-PSSession",
+    "Exit-PSHostProcess",
+    "Exit-PSSession",
+    "Export-Console",
+    "Export-ModuleMember",
+    "ForEach-Object",
+    "Get-Command",
+    "Get-ExperimentalFeature",
+    "Get-Help",
+    "Get-History",
+    "Get-Job",
+    "Get-Module",
+    "Get-PSHostProcessInfo",
+    "Get-PSSession",
+    "Get-PSSessionCapability",
+    "Get-PSSessionConfiguration",
+    "Get-PSSnapin",
+    "Get-PSSubsystem",
+    "Import-Module",
+    "Invoke-Command",
+    "Invoke-History",
+    "New-Module",
+    "New-ModuleManifest",
+    "New-PSRoleCapabilityFile",
+    "New-PSSession",
+    "New-PSSessionConfigurationFile",
+    "New-PSSessionOption",
+    "New-PSTransportOption",
+    "Receive-Job",
+    "Receive-PSSession",
+    "Register-ArgumentCompleter",
+    "Register-PSSessionConfiguration",
+    "Remove-Job",
+    "Remove-Module",
+    "Remove-PSSession",
+    "Remove-PSSnapin",
+    "Resume-Job",
+    "Save-Help",
+    "Set-PSDebug",
+    "Set-PSSessionConfiguration",
+    "Set-StrictMode",
+    "Start-Job",
+    "Stop-Job",
+    "Suspend-Job",
+    "Test-ModuleManifest",
+    "Test-PSSessionConfigurationFile",
+    "Unregister-PSSessionConfiguration",
+    "Update-Help",
+    "Wait-Job",
+    "Where-Object",
+    // Formatting, views and types (FormatAndOutput, TypeTable_Types_Ps1Xml.cs)
+    "Add-Member",
+    "Format-Custom",
+    "Format-Default",
+    "Format-List",
+    "Format-Table",
+    "Format-Wide",
+    "Get-Content",
+    "Get-Error",
+    "Get-FormatData",
+    "Get-ItemProperty",
+    "Get-TypeData",
+    "New-Object",
+    "Select-Object",
+    "Sort-Object",
+    "Split-Path",
+    "Update-FormatData",
+    "Update-TypeData",
+    // Completion, feedback, debugger, remoting and modules
+    "Export-Clixml",
+    "Get-Alias",
+    "Get-DscResource",
+    "Get-Location",
+    "Get-PSBreakpoint",
+    "Get-PSCallStack",
+    "Get-PSDrive",
+    "Get-Variable",
+    "Get-WSManInstance",
+    "Import-Clixml",
+    "Import-LocalizedData",
+    "ConvertFrom-StringData",
+    "Join-Path",
+    "Measure-Object",
+    "New-Alias",
+    "New-Variable",
+    "New-WSManSessionOption",
+    "Remove-PSBreakpoint",
+    "Remove-Variable",
+    "Resolve-Path",
+    "Set-Alias",
+    "Set-Item",
+    "Set-PSBreakpoint",
+    "Set-Variable",
+    "Test-Path",
+    "Wait-Debugger",
+    "Write-Debug",
+    "Write-Error",
+    "Write-Host",
+    "Write-Information",
+    "Write-Output",
+    "Write-Progress",
+    "Write-Verbose",
+    "Write-Warning",
+    // The start of a shell, startup scripts and third-party prompts
+    "Get-ExecutionPolicy",
+    "Get-PSReadLineKeyHandler",
+    "Get-PSReadLineOption",
+    "Invoke-Starship-PreCommand",
+    "Invoke-Starship-TransientFunction",
+    "Remove-PSReadLineKeyHandler",
+    "Set-ExecutionPolicy",
+    "Set-PoshContext",
+    "Set-PSReadLineKeyHandler",
+    "Set-PSReadLineOption",
+    "Start-Transcript",
+    "Stop-Transcript",
+    // lyncsh's own scripts, and the line `lyncsh attach NAME | Invoke-Expression`
+    "ConvertFrom-Json",
+    "Export-PSSession",
+    "Import-PSSession",
+    "Invoke-Expression",
+    "Register-EngineEvent",
+    "Register-ObjectEvent",
+];
+
+/// Programs that are given passwords or run other programs: named even where they are not on PATH yet.
+const PROGRAMS: &[&str] = &[
+    "bash",
+    "cmd",
+    "doas",
+    "git",
+    "gpg",
+    "lyncsh",
+    "op",
+    "pass",
+    "passwd",
+    "powershell",
+    "pwsh",
+    "runas",
+    "scp",
+    "sftp",
+    "sh",
+    "ssh",
+    "su",
+    "sudo",
+    "zsh",
+];
+
+/// The aliases of PowerShell 7 and of Windows PowerShell 5.1 on all systems (InitialSessionState.cs); the other
+/// ones are looked up where the import runs. An alias goes before a function.
+const ALIASES: &[&str] = &[
+    "ac", "asnp", "cat", "cd", "chdir", "clc", "clear", "clhy", "cli", "clp", "cls", "clv", "cnsn",
+    "compare", "copy", "cp", "cpi", "cpp", "curl", "cvpa", "dbp", "del", "diff", "dir", "dnsn", "ebp",
+    "echo", "epal", "epcsv", "epsn", "erase", "etsn", "exsn", "fc", "fhx", "fl", "foreach", "ft", "fw",
+    "gal", "gbp", "gc", "gcb", "gci", "gcm", "gcs", "gdr", "gerr", "ghy", "gi", "gin", "gjb", "gl", "gm",
+    "gmo", "gp", "gps", "gpv", "group", "gsn", "gsnp", "gsv", "gtz", "gu", "gv", "gwmi", "h", "history",
+    "icm", "iex", "ihy", "ii", "ipal", "ipcsv", "ipmo", "ipsn", "irm", "ise", "iwmi", "iwr", "kill", "lp",
+    "ls", "man", "md", "measure", "mi", "mount", "move", "mp", "mv", "nal", "ndr", "ni", "nmo", "npssc",
+    "nsn", "nv", "ogv", "oh", "popd", "ps", "pushd", "pwd", "r", "rbp", "rcjb", "rcsn", "rd", "rdr", "ren",
+    "ri", "rjb", "rm", "rmdir", "rmo", "rni", "rnp", "rp", "rsn", "rsnp", "rujb", "rv", "rvpa", "rwmi",
+    "sajb", "sal", "saps", "sasv", "sbp", "sc", "scb", "select", "set", "shcm", "si", "sl", "sleep", "sls",
+    "sort", "sp", "spjb", "spps", "spsv", "start", "stz", "sujb", "sv", "swmi", "tee", "trcm", "type",
+    "wget", "where", "wjb", "write",
+];
+
+/// The commands of every restricted endpoint, which clients need and no user misses here
+/// (CommandMetadata.GetRestrictedCommands, and CommandSkipListFromServer in ImplicitRemotingCommands.cs).
+pub const RESTRICTED: &[&str] = &[
+    "Clear-Host",
+    "Exit-PSSession",
+    "Get-Command",
+    "Get-FormatData",
+    "Get-Help",
+    "Measure-Object",
+    "Out-Default",
+    "Select-Object",
+];
+
+/// A plain name: words of letters, digits and `_`, joined by `-`. PowerShell takes scopes, drives, modules,
+/// wildcards and paths out of other names, and other dashes look like its own.
+pub const PLAIN: &str = r"^\p{L}[\p{L}\p{Nd}_]*(-[\p{L}\p{Nd}_]+)*\z";
+
+/// PowerShell itself refuses longer ones (CommandMetadata.isSafeNameOrIdentifierRegex).
+pub const LONGEST: usize = 100;
+
+/// What the names of the functions contain that an exported module has for itself: a command of such a name
+/// would take their place (HelperFunctionsGetImplicitRunspaceTemplate and its kin).
+pub const HELPER: &str = "PSImplicitRemoting";
+
+/// All names that are never a command of an endpoint's.
+pub fn reserved() -> Vec<&'static str> {
+    let mut all: Vec<_> = [CALLED, PROGRAMS, ALIASES].concat();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// Refuses names: the list, and the programs of one PATH.
+pub struct Refusal {
+    reserved: HashSet<String>,
+    programs: HashSet<String>,
+}
+
+impl Refusal {
+    /// With the programs in the folders of this PATH.
+    pub fn on(path: Option<&OsStr>) -> Self {
+        let folders = path.map(|path| std::env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
+        let files = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+        let mut programs = HashSet::new();
+        for file in files {
+            let name = fold(&file.file_name().to_string_lossy());
+            // A script's or a Windows program's name is typed without its ending.
+            programs.extend(name.rsplit_once('.').map(|(stem, _)| stem.to_owned()));
+            programs.insert(name);
+        }
+        Self { reserved: reserved().into_iter().map(fold).collect(), programs }
+    }
+
+    /// Whether a command may have this name. `remote` is its name on the endpoint, without a prefix.
+    pub fn allows(&self, remote: &str, name: &str) -> bool {
+        let (remote, folded) = (fold(remote), fold(name));
+        is_plain(&remote)
+            && is_plain(name)
+            && !remote.contains(&fold(HELPER))
+            && !self.reserved.contains(&folded)
+            && !self.programs.contains(&folded)
+    }
+}
+
+/// [`PLAIN`], and no longer than [`LONGEST`].
+fn is_plain(name: &str) -> bool {
+    let word = |word: &str| !word.is_empty() && word.chars().all(|one| one.is_alphanumeric() || one == '_');
+    name.chars().count() <= LONGEST && name.starts_with(char::is_alphabetic) && name.split('-').all(word)
+}
+
+/// PowerShell compares names by `OrdinalIgnoreCase`; this makes more of them equal, never fewer.
+fn fold(name: &str) -> String {
+    name.to_uppercase().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_host_calls_is_refused_in_any_spelling() {
+        let refusal = Refusal::on(None);
+        for name in
+            ["PSConsoleHostReadLine", "psconsolehostreadline", "PROMPT", "Out-Default", "cd", "Ssh", "iex"]
+        {
+            assert!(!refusal.allows(name, name), "{name}");
+        }
+        for name in ["Get-CsTenant", "Get-Process", "deploy", "Grüße", "Get-Cs_User2"] {
+            assert!(refusal.allows(name, name), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_plain_names_are_names() {
+        let refusal = Refusal::on(None);
+        let long = "a".repeat(LONGEST + 1);
+        for name in [
+            "",
+            "-",
+            "Get-",
+            "-Foo",
+            "global:prompt",
+            "function:prompt",
+            "Microsoft.PowerShell.Core\\Out-Default",
+            "cd..",
+            "A:",
+            "*",
+            "p?ompt",
+            "Out\u{2013}Default",
+            "a b",
+            "a\n",
+            "a\u{0}",
+            "\u{202e}a",
+            "1",
+            "ssh.exe",
+            "x'y",
+            &long,
+        ] {
+            assert!(!refusal.allows(name, name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_can_make_and_unmake_a_reserved_name() {
+        let refusal = Refusal::on(None);
+        assert!(!refusal.allows("ReadLine", "PSConsoleHostReadLine"));
+        assert!(refusal.allows("Out-Default", "Out-LwDefault"));
+        assert!(!refusal.allows("Get-PSImplicitRemotingSession", "Get-LwPSImplicitRemotingSession"));
+    }
+
+    #[test]
+    fn a_program_on_path_keeps_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["deploy", "report.exe", "apt-get"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let refusal = Refusal::on(Some(folder.path().as_os_str()));
+        for name in ["deploy", "DEPLOY", "report", "Apt-Get"] {
+            assert!(!refusal.allows(name, name), "{name}");
+        }
+        assert!(refusal.allows("deploy2", "deploy2"));
+    }
+}

@@ -1,0 +1,326 @@
+//! An endpoint that means harm: its commands have names that PowerShell, its host, or the user's fingers call, and
+//! what they return would run here.
+
+use lyncsh::simulator::{Command, Options};
+
+use crate::terminal::Terminal;
+use crate::world::World;
+
+/// Names that must never be a command here, whatever the profile says.
+const NAMES: [&str; 38] = [
+    "PSConsoleHostReadLine",
+    "psconsolehostreadline",
+    "prompt",
+    "TabExpansion",
+    "TabExpansion2",
+    "Out-Default",
+    "Out-Host",
+    "Out-String",
+    "Out-LineOutput",
+    "cd",
+    "cd..",
+    "A:",
+    "ls",
+    "SH",
+    "git",
+    "ssh",
+    "sudo",
+    "env",
+    "exec",
+    "help",
+    "more",
+    "oss",
+    "pause",
+    "mkdir",
+    "Clear-Host",
+    "Read-Host",
+    "Get-Credential",
+    "Format-List",
+    "Where-Object",
+    "Get-Command",
+    "Import-Module",
+    "Write-Host",
+    "Invoke-Expression",
+    "PSReadLine\\PSConsoleHostReadLine",
+    "global:prompt",
+    "function:prompt",
+    "*",
+    "Out\u{2013}Default",
+];
+
+/// An endpoint with those names: what they return is a line of PowerShell that leaves a trace.
+struct Hostile {
+    world: World,
+    trace: std::path::PathBuf,
+}
+
+impl Hostile {
+    fn start(more: &str, extra: &[Command]) -> Option<Self> {
+        let temp = std::env::temp_dir();
+        let trace = temp.join(format!("lyncsh-trace-{}", std::process::id()));
+        let _ = std::fs::remove_file(&trace);
+        let answer = format!("[IO.File]::AppendAllText('{}', 'ran'); exit 77", trace.display());
+        let command =
+            |name: &&str| Command { name: (*name).to_owned(), resolves: None, answer: answer.clone() };
+        let mut commands: Vec<Command> = NAMES.iter().map(command).collect();
+        for name in ["Get-CsGood", "deployment"] {
+            commands.push(Command { name: name.to_owned(), resolves: None, answer: "<good>".to_owned() });
+        }
+        // What PowerShell's own helpers in an exported module are called.
+        commands.push(command(&"Get-PSImplicitRemotingSession"));
+        commands.extend(extra.iter().cloned().map(|one| Command { answer: answer.clone(), ..one }));
+        let world = World::with(Options { fixtures: true, commands, ..Options::default() }, more)?;
+        Some(Self { world, trace })
+    }
+
+    fn untouched(&self) {
+        assert!(!self.trace.exists(), "the endpoint's text ran: {:?}", std::fs::read_to_string(&self.trace));
+    }
+}
+
+fn alias(name: &str, of: &str) -> Command {
+    Command { name: name.to_owned(), resolves: Some(of.to_owned()), answer: String::new() }
+}
+
+/// Lists what became a function or alias of the module, and what else could have come from it.
+const IMPORTED: &str = "$mine = Get-Module lyncsh-work
+    'names: ' + ((@($mine.ExportedFunctions.Keys) + @($mine.ExportedAliases.Keys) | Sort-Object) -join ' ')
+    'stray: ' + (@(Get-Command -CommandType Function, Alias | Where-Object { $_.Source -like '*proxies*' -or $_.Source -like 'lyncsh*' } |
+        Where-Object { $_.Name -notlike '*-Cs*' -and $_.Name -ne 'deployment' }) -join ' ')
+    'good: ' + (Get-CsGood) + (deployment)
+    (Get-CsOnlineUser kenmyer).SipAddress";
+
+fn check(hostile: &Hostile) {
+    for _ in ["exported now", "from the cache"] {
+        let output = hostile.world.output(&format!("{}\n{IMPORTED}", hostile.world.import("work")));
+        let out = String::from_utf8_lossy(&output.stdout);
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{out}\n{err}");
+        let lines: Vec<_> = out.lines().collect();
+        let names = lines[0].strip_prefix("names: ").unwrap_or_else(|| panic!("{out}\n{err}"));
+        for name in names.split(' ') {
+            assert!(name == "deployment" || name.contains("-Cs"), "{name} is a command here: {out}\n{err}");
+        }
+        assert_eq!(lines[1..], ["stray: ", "good: <good><good>", "sip:kenmyer@litwareinc.com"], "{err}");
+        let told: Vec<_> = err.lines().filter(|line| line.contains("Left out")).collect();
+        assert_eq!(told.len(), 1, "one line: {err}");
+        for name in ["PSConsoleHostReadLine", "prompt", "ssh", "Out-Default"] {
+            assert!(told[0].contains(name), "{name}: {err}");
+        }
+        hostile.world.wait_removed();
+        let manifest =
+            std::fs::read_to_string(hostile.world.folders.cache.join("modules/lyncsh-work/lyncsh-work.psd1"))
+                .unwrap();
+        for name in NAMES {
+            assert!(!manifest.contains(&format!("'{name}'")), "{name}: {manifest}");
+        }
+        hostile.untouched();
+    }
+}
+
+#[test]
+fn no_name_that_powershell_calls_becomes_a_command() {
+    for more in ["", "allow_clobber = true", "allow_clobber = true\ncache = false"] {
+        let Some(hostile) = Hostile::start(more, &[]) else { return };
+        if more.contains("cache") {
+            let lines = hostile.world.with_work(IMPORTED);
+            assert_eq!(lines[1..], ["stray: ", "good: <good><good>", "sip:kenmyer@litwareinc.com"]);
+            hostile.untouched();
+        } else {
+            check(&hostile);
+        }
+    }
+}
+
+#[test]
+fn what_an_endpoint_returns_is_not_run_at_a_prompt() {
+    for more in ["", "allow_clobber = true"] {
+        let Some(hostile) = Hostile::start(more, &[]) else { return };
+        for arguments in [
+            &["work", "--", "-NoProfile"][..],
+            // Where no PSReadLine reads the line, PowerShell asks for a function of that name.
+            &["work", "--", "-NoProfile", "-NonInteractive"],
+        ] {
+            let mut terminal = Terminal::run(&hostile.world, arguments);
+            terminal.prompts("[work] PS />", ">");
+            terminal.line("'<' + (Get-CsGood) + '>'");
+            terminal.sees_line("<<good>>");
+            terminal.line("Remove-Module PSReadLine -Force -ErrorAction Ignore; 'with' + 'out'");
+            terminal.sees_line("without");
+            terminal.prompts("[work] PS />", ">");
+            terminal.press("Get-CsOnl\t");
+            terminal.press("\r");
+            terminal.line("cd /tmp; 'in ' + $PWD.Path.ToUpper()");
+            terminal.sees_line("in /TMP");
+            terminal.line("exit 3");
+            assert_eq!(terminal.ended(), 3, "{}", terminal.text());
+            hostile.untouched();
+            hostile.world.wait_removed();
+        }
+    }
+}
+
+#[test]
+fn an_alias_of_the_endpoint_is_its_own_command_or_nothing() {
+    let links = [
+        alias("Get-CsGoodAlias", "Get-CsGood"),
+        alias("Get-CsRemove", "Remove-Item"),
+        alias("Get-CsPrompt", "PSConsoleHostReadLine"),
+        alias("gci", "Get-CsGood"),
+    ];
+    for more in ["", "allow_clobber = true"] {
+        let Some(hostile) = Hostile::start(more, &links) else { return };
+        let lines = hostile.world.with_work(
+            "foreach ($one in 'Get-CsGoodAlias', 'Get-CsRemove', 'Get-CsPrompt', 'PSConsoleHostReadLine', 'gci') {
+                 $found = Get-Command $one -ErrorAction Ignore
+                 \"$one $($found.ResolvedCommandName) $($found.Source -replace '^PSReadLine$')\"
+             }
+             Get-CsGoodAlias",
+        );
+        // With allow_clobber it is the endpoint's Remove-Item, and never the one of this PowerShell.
+        let remove = if more.is_empty() { "Get-CsRemove  " } else { "Get-CsRemove Remove-Item lyncsh-work" };
+        assert_eq!(
+            lines,
+            [
+                "Get-CsGoodAlias Get-CsGood lyncsh-work",
+                remove,
+                "Get-CsPrompt  ",
+                "PSConsoleHostReadLine  ",
+                "gci Get-ChildItem ",
+                "<good>"
+            ],
+            "{more}"
+        );
+        hostile.untouched();
+    }
+}
+
+#[test]
+fn a_command_under_a_name_nobody_asked_for_is_not_run_and_not_imported() {
+    // PowerShell refuses some of the names that an alias can stand for, and takes others.
+    for name in ["*", "Get-PSImplicitRemotingSession", "script:..\\prompt", "x' ; exit 5; '"] {
+        let Some(hostile) = Hostile::start("", &[alias("Get-CsLink", name)]) else { return };
+        let output = hostile.world.output(&format!(
+            "try {{ {} }} catch {{ $_.Exception.Message }}
+             \"<$((Get-Command Get-CsLink -ErrorAction Ignore).Name)$((Get-Command prompt).Source)>\"",
+            hostile.world.import("work")
+        ));
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let said = out.contains("under a name that nobody asked for") || err.contains("has been skipped");
+        assert!(said, "{name}: {out}{err}");
+        assert_eq!(out.lines().last(), Some("<>"), "{name}: {out}{err}");
+        hostile.untouched();
+        hostile.world.wait_removed();
+    }
+}
+
+#[test]
+fn a_prefix_makes_no_name_that_powershell_calls() {
+    let extra = [("ReadLine", None), ("Get-Item", None)].map(|(name, resolves)| Command {
+        name: name.to_owned(),
+        resolves,
+        answer: String::new(),
+    });
+    let Some(hostile) =
+        Hostile::start("prefix = \"PSConsoleHost\"\nimport = [\"ReadLine\", \"Get-*\"]", &extra)
+    else {
+        return;
+    };
+    let lines = hostile.world.with_work(
+        "foreach ($one in 'PSConsoleHostReadLine', 'Get-PSConsoleHostItem', 'Get-PSConsoleHostCsGood') {
+             \"$one $((Get-Command $one -ErrorAction Ignore).Source -replace '^PSReadLine$')\"
+         }
+         Get-PSConsoleHostCsGood",
+    );
+    assert_eq!(
+        lines,
+        [
+            "PSConsoleHostReadLine ",
+            "Get-PSConsoleHostItem lyncsh-work",
+            "Get-PSConsoleHostCsGood lyncsh-work",
+            "<good>"
+        ]
+    );
+    hostile.untouched();
+}
+
+#[test]
+fn what_another_version_exported_is_not_loaded() {
+    let Some(hostile) = Hostile::start("", &[]) else { return };
+    hostile.world.with_work("Get-CsGood");
+    let exports = hostile.world.folders.cache.join("exports/work");
+    let own = std::fs::read_dir(&exports).unwrap().map(|entry| entry.unwrap().path());
+    let own = own.into_iter().find(|path| path.is_dir()).unwrap();
+    // As a version before had it: the same key, and the name that no list keeps out.
+    let name = own.file_name().unwrap().to_str().unwrap().replace("n1-", "-");
+    let other = exports.join(name);
+    std::fs::rename(&own, &other).unwrap();
+    for file in ["names", "proxies/proxies.psm1"] {
+        let text = std::fs::read_to_string(other.join(file)).unwrap();
+        std::fs::write(other.join(file), text.replace("Get-CsGood", "PSConsoleHostReadLine")).unwrap();
+    }
+    let lines =
+        hostile.world.with_work("Get-CsGood; [bool](Get-Command PSConsoleHostReadLine -ErrorAction Ignore | Where-Object Source -ne PSReadLine)");
+    assert_eq!(lines, ["<good>", "False"]);
+    assert!(!other.exists());
+    // Nor is a name that came into this version's export.
+    let own = std::fs::read_dir(&exports).unwrap().map(|entry| entry.unwrap().path());
+    let own = own.into_iter().find(|path| path.is_dir()).unwrap();
+    for file in ["names", "proxies/proxies.psm1"] {
+        let text = std::fs::read_to_string(own.join(file)).unwrap();
+        std::fs::write(own.join(file), text.replace("Get-CsGood", "PSConsoleHostReadLine")).unwrap();
+    }
+    let lines = hostile.world.with_work(
+        "[bool](Get-Command Get-CsGood -ErrorAction Ignore)
+        [bool](Get-Command PSConsoleHostReadLine -ErrorAction Ignore | Where-Object Source -ne PSReadLine)",
+    );
+    assert_eq!(lines, ["False", "False"]);
+}
+
+#[test]
+fn a_module_of_another_version_gets_no_session() {
+    let Some(hostile) = Hostile::start("", &[]) else { return };
+    let import = hostile.world.import("work");
+    let script = hostile.world.folders.cache.join("modules/lyncsh-work/lyncsh-work.psm1");
+    let text = std::fs::read_to_string(&script).unwrap();
+    std::fs::write(&script, text.replace("$format = 'n1'", "$format = 'n0'")).unwrap();
+    let output = hostile
+        .world
+        .output(&format!("try {{ {import} }} catch {{ $_.Exception.Message }}\n{import}\nGet-CsGood"));
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(out.contains("another version of lyncsh wrote the module"), "{out}\n{:?}", output.stderr);
+    assert_eq!(out.lines().last(), Some("<good>"), "{out}");
+}
+
+#[test]
+fn where_everything_has_a_namesake_the_session_stays_and_the_way_out_is_said() {
+    // Everything that this endpoint offers exists here.
+    let extra = ["Get-Item", "Get-Process", "Get-Date"].map(|name| Command {
+        name: name.to_owned(),
+        resolves: None,
+        answer: "<there>".to_owned(),
+    });
+    let options = Options { fixtures: true, commands: extra.to_vec(), ..Options::default() };
+    let Some(world) = World::with(options, "import = [\"Get-Item\", \"Get-Process\", \"Get-Date\"]") else {
+        return;
+    };
+    for _ in ["exported now", "from the cache"] {
+        let output = world.output(&format!(
+            "{}\n$session.State; $lyncsh.Profile; (Get-Item /).GetType().Name; Invoke-Command $session {{ Get-Item }}",
+            world.import("work")
+        ));
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{out}\n{err}");
+        assert_eq!(out.lines().collect::<Vec<_>>(), ["Opened", "work", "DirectoryInfo", "<there>"], "{err}");
+        for word in ["Get-Item", "Get-Process", "prefix", "allow_clobber", "$session"] {
+            assert!(err.contains(word), "{word}: {err}");
+        }
+        world.wait_removed();
+    }
+    for (more, line) in [("prefix = \"Lw\"", "Get-LwItem"), ("allow_clobber = true", "Get-Item")] {
+        let names = "import = [\"Get-Item\", \"Get-Process\", \"Get-Date\"]";
+        world.profile("work", &format!("{more}\n{names}"));
+        assert_eq!(world.with_work(line), ["<there>"], "{more}");
+        world.wait_removed();
+    }
+}
