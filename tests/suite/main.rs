@@ -16,6 +16,7 @@ mod connections;
 mod credential;
 mod demo;
 mod edit;
+mod everyday;
 #[path = "../front/mod.rs"]
 mod front;
 mod guard;

@@ -1,0 +1,215 @@
+//! Everyday lines in the console and in a real PowerShell, both attached to the same agent: what they print
+//! and how they end is compared. A difference that is meant stands with its reason beside its line; one that
+//! is not, and a reason that is no longer needed, fail.
+
+mod lines;
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use lyncsh::simulator::{self, PASSWORD, Server, USER};
+
+use crate::front::{self, Front};
+use lines::{Case, REMOTE, SIMULATED};
+
+/// Columns that both draw in: the console leaves the last of its 120 free.
+const WIDTH: usize = 119;
+
+/// What a line came to.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    output: Vec<String>,
+    /// Errors and warnings, which go elsewhere.
+    messages: Vec<String>,
+    failed: bool,
+}
+
+/// A profile `work` on an endpoint, whose agent stays between the lines.
+struct Desk {
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new(profile: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("profiles")).unwrap();
+        let text = format!(
+            "{profile}user = \"{USER}\"\ncredential = {{ command = \"echo '{PASSWORD}'\" }}\n\
+             shell = \"console\"\nkeep = \"5m\"\n"
+        );
+        std::fs::write(folder.path().join("profiles/work.toml"), text).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn lyncsh(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lyncsh"));
+        command.args(arguments).env("LYNCSH_CONFIG_DIR", self.path()).env("NO_COLOR", "1");
+        command.current_dir(self.path());
+        command
+    }
+
+    /// The line in the console, as a script of one line.
+    fn in_console(&self, line: &str) -> Outcome {
+        let mut child = self
+            .lyncsh(&["work"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let printed = String::from_utf8_lossy(&output.stdout);
+        outcome(&printed, errors.lines(), !output.status.success())
+    }
+
+    /// All lines in one PowerShell, after it has attached.
+    fn in_powershell(&self, pwsh: &Path, lines: &[Case]) -> Vec<Outcome> {
+        let attach = self.lyncsh(&["attach", "work"]).output().unwrap();
+        assert!(attach.status.success(), "{attach:?}");
+        let attach = String::from_utf8(attach.stdout).unwrap();
+        let script = self.path().join("everyday.ps1");
+        std::fs::write(&script, format!("\u{feff}{}", powershell_script(&attach, lines))).unwrap();
+        let mut command = Command::new(pwsh);
+        command.args(["-NoLogo", "-NoProfile", "-NonInteractive", "-File"]).arg(&script);
+        command.env("LYNCSH_CONFIG_DIR", self.path()).env("NO_COLOR", "1").env("LC_ALL", "C.UTF-8");
+        command.env("POWERSHELL_TELEMETRY_OPTOUT", "1").current_dir(self.path()).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let parts: Vec<&str> = printed.split(BEGIN).skip(1).collect();
+        assert_eq!(parts.len(), lines.len(), "{printed}\n{}", String::from_utf8_lossy(&output.stderr));
+        parts.into_iter().map(read_part).collect()
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        let _ = self.lyncsh(&["stop", "--all"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+}
+
+const BEGIN: &str = "<<<begin>>>";
+const ENDED: &str = "<<<ended>>>";
+
+/// Runs each line in a scope of its own, and prints what it wrote, its errors, and whether there were any.
+fn powershell_script(attach: &str, lines: &[Case]) -> String {
+    let mut script = format!(
+        "{attach}\n\
+         [Console]::OutputEncoding = [Text.Encoding]::UTF8\n\
+         function Test-Line([string] $Line) {{\n\
+             '{BEGIN}'\n\
+             $errors = [Collections.ArrayList]::new()\n\
+             try {{\n\
+                 & ([scriptblock]::Create($Line)) 2>&1 | ForEach-Object {{\n\
+                     if ($_ -is [Management.Automation.ErrorRecord]) {{ [void]$errors.Add($_) }} else {{ $_ }}\n\
+                 }} | Out-String -Stream -Width {WIDTH}\n\
+             }} catch {{ [void]$errors.Add($_) }}\n\
+             '{ENDED}'\n\
+             $errors | ForEach-Object {{ if ($_.ErrorDetails) {{ $_.ErrorDetails.Message }} else {{ $_.Exception.Message }} }}\n\
+         }}\n"
+    );
+    for case in lines {
+        let _ = writeln!(script, "Test-Line '{}'", case.line.replace('\'', "''"));
+    }
+    script
+}
+
+fn read_part(part: &str) -> Outcome {
+    let (printed, errors) = part.split_once(ENDED).unwrap_or((part, ""));
+    let errors: Vec<&str> = errors.lines().filter(|line| !line.trim().is_empty()).collect();
+    let failed = !errors.is_empty();
+    outcome(printed, errors.into_iter(), failed)
+}
+
+/// Blank lines around an output say nothing, nor does white space at a line's end.
+fn outcome<'a>(printed: &str, errors: impl Iterator<Item = &'a str>, failed: bool) -> Outcome {
+    let is_message = |line: &str| ["WARNING: ", "VERBOSE: ", "DEBUG: "].iter().any(|word| line.starts_with(word));
+    let trimmed: Vec<String> = printed.lines().map(|line| line.trim_end().to_owned()).collect();
+    let (messages, output): (Vec<_>, Vec<_>) = trimmed.into_iter().partition(|line| is_message(line));
+    let blank = |line: &&String| line.is_empty();
+    let from = output.iter().take_while(blank).count();
+    let to = output.len() - output[from..].iter().rev().take_while(blank).count();
+    let output = output[from..to].to_vec();
+    let messages = messages.into_iter().chain(errors.map(|line| line.trim_end().to_owned())).collect();
+    Outcome { output, messages, failed }
+}
+
+/// The console names the command before an error's text.
+fn same_messages(console: &[String], powershell: &[String]) -> bool {
+    console.len() == powershell.len()
+        && console.iter().zip(powershell).all(|(here, there)| here.ends_with(there.as_str()))
+}
+
+fn same(console: &Outcome, powershell: &Outcome) -> bool {
+    console.output == powershell.output
+        && same_messages(&console.messages, &powershell.messages)
+        && console.failed == powershell.failed
+}
+
+fn shown(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    outcome.output.iter().for_each(|line| drop(writeln!(text, "    |{line}")));
+    outcome.messages.iter().for_each(|line| drop(writeln!(text, "    !{line}")));
+    let _ = writeln!(text, "    {}", if outcome.failed { "failed" } else { "succeeded" });
+    text
+}
+
+/// Compares all lines, lists the differences, and fails for those that nobody has explained.
+fn compare(desk: &Desk, pwsh: &Path, lines: &[Case]) {
+    let powershell = desk.in_powershell(pwsh, lines);
+    let (mut wrong, mut explained) = (String::new(), 0);
+    for (case, powershell) in lines.iter().zip(&powershell) {
+        let console = desk.in_console(case.line);
+        let difference =
+            format!("  console\n{}  PowerShell\n{}", shown(&console), shown(powershell));
+        match (same(&console, powershell), case.reason) {
+            (true, None) => {}
+            (false, Some(reason)) => {
+                explained += 1;
+                println!("{}\n  differs: {reason}\n{difference}", case.line);
+            }
+            (false, None) => drop(writeln!(wrong, "{}\n{difference}", case.line)),
+            (true, Some(reason)) => {
+                let _ = writeln!(wrong, "{}\n  no longer differs, explained by: {reason}", case.line);
+            }
+        }
+    }
+    println!("{} lines, {explained} of them with an explained difference", lines.len());
+    assert!(wrong.is_empty(), "differences that nobody has explained:\n{wrong}");
+}
+
+#[test]
+fn lines_on_an_administration_endpoint_do_what_they_do_in_powershell() {
+    let Some(pwsh) = front::powershell() else { return };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let options = simulator::Options { fixtures: true, ..simulator::Options::default() };
+    let server = runtime.block_on(Server::start(options)).unwrap();
+    let desk = Desk::new(&format!("kind = \"lync-online\"\ndiscovery = \"{}\"\n", server.discovery));
+    compare(&desk, &pwsh, SIMULATED);
+}
+
+#[test]
+fn lines_on_a_real_powershell_endpoint_do_what_they_do_in_powershell() {
+    let Some(pwsh) = front::powershell() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let configuration = folder.path().join("everyday.pssc");
+    std::fs::write(&configuration, include_str!("everyday.pssc")).unwrap();
+    let (_runtime, front) = front::blocking(front::Options::configured(&pwsh, &configuration));
+    let desk = Desk::new(&format!(
+        "kind = \"wsman\"\nauthentication = \"basic\"\nuri = \"{}\"\nprefix = \"R\"\n",
+        front.uri
+    ));
+    compare(&desk, &pwsh, REMOTE);
+}
+
+#[test]
+fn there_are_enough_lines_to_tell() {
+    assert!(SIMULATED.len() + REMOTE.len() >= 80);
+}
