@@ -166,11 +166,9 @@ pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> 
         remote.push(out_default());
     }
     let remote = (!remote.is_empty()).then_some(Pipeline {
-        commands: remote,
         no_input: !is_fed,
-        host: None,
         add_to_history: true,
-        is_nested: false,
+        ..Pipeline::new(remote)
     });
     Ok(Plan { input, remote, local: Local { stages }, streams })
 }

@@ -8,7 +8,10 @@ use super::pool::unknown_apartment;
 /// A pipeline to run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pipeline {
+    /// The commands of the first statement.
     pub commands: Vec<Command>,
+    /// The statements that follow it (`AddStatement`), each with its commands.
+    pub following: Vec<Vec<Command>>,
     /// Whether no input follows; otherwise PIPELINE_INPUT messages and END_OF_PIPELINE_INPUT do.
     pub no_input: bool,
     /// `None`: the pool's host is used (`_useRunspaceHost`).
@@ -62,18 +65,34 @@ pub struct MetadataQuery {
 impl Pipeline {
     /// A pipeline of these commands without input, on the pool's host.
     pub fn new(commands: Vec<Command>) -> Self {
-        Self { commands, no_input: true, host: None, add_to_history: false, is_nested: false }
+        Self {
+            commands,
+            following: Vec::new(),
+            no_input: true,
+            host: None,
+            add_to_history: false,
+            is_nested: false,
+        }
     }
 
     /// The body of CREATE_PIPELINE.
     pub fn to_value(&self) -> Value {
-        let commands = self.commands.iter().map(Command::to_value);
-        let powershell = Value::with_properties([
-            ("Cmds", Value::list(OBJECT_LIST, commands)),
+        let commands =
+            |statement: &[Command]| Value::list(OBJECT_LIST, statement.iter().map(Command::to_value));
+        let mut powershell = vec![
+            ("Cmds", commands(&self.commands)),
             ("IsNested", self.is_nested.into()),
             ("History", Value::Null),
             ("RedirectShellErrorOutputPipe", (!self.is_interactive()).into()),
-        ]);
+        ];
+        if !self.following.is_empty() {
+            // All statements, the first among them (PowerShell.cs, ToPSObjectForRemoting).
+            let statements = std::iter::once(&self.commands).chain(&self.following);
+            let statements =
+                statements.map(|statement| Value::with_properties([("Cmds", commands(statement))]));
+            powershell.insert(1, ("ExtraCmds", Value::list(OBJECT_LIST, statements)));
+        }
+        let powershell = Value::with_properties(powershell);
         Value::with_properties([
             ("PowerShell", powershell),
             ("NoInput", self.no_input.into()),
@@ -98,11 +117,20 @@ impl Pipeline {
     pub fn read(value: &Value) -> Result<Self, Missing> {
         let flag = |name| value.property(name).and_then(Value::as_bool);
         let powershell = value.property("PowerShell").ok_or(Missing("PowerShell"))?;
-        let commands =
-            powershell.property("Cmds").and_then(Value::items).ok_or(Missing("PowerShell.Cmds"))?;
+        let statement = |value: &Value| {
+            let commands = value.property("Cmds").and_then(Value::items).ok_or(Missing("PowerShell.Cmds"))?;
+            commands.iter().map(Command::read).collect::<Result<Vec<_>, _>>()
+        };
+        let statements = powershell.property("ExtraCmds").and_then(Value::items).unwrap_or_default();
+        let mut statements = statements.iter().map(statement).collect::<Result<Vec<_>, _>>()?.into_iter();
+        let commands = match statements.next() {
+            Some(first) => first,
+            None => statement(powershell)?,
+        };
         let host = value.property("HostInfo").ok_or(Missing("HostInfo"))?;
         Ok(Self {
-            commands: commands.iter().map(Command::read).collect::<Result<_, _>>()?,
+            commands,
+            following: statements.collect(),
             no_input: flag("NoInput").ok_or(Missing("NoInput"))?,
             host: HostInfo::read(host)?,
             add_to_history: flag("AddToHistory").unwrap_or_default(),
@@ -324,6 +352,8 @@ mod tests {
         let mut pipeline = Pipeline::new(vec![command, Command::new("Out-Default")]);
         pipeline.host = Some(HostInfo { window: (120, 30), title: "a title".into(), ..HostInfo::default() });
         assert_eq!(Pipeline::read(&pipeline.to_value()).unwrap(), pipeline);
+        let two = Pipeline { following: vec![vec![Command::new("Get-Date")]], ..pipeline.clone() };
+        assert_eq!(Pipeline::read(&two.to_value()).unwrap(), two);
         let host = HostInfo::null();
         let changed = Pipeline::read(&with_host(&pipeline.to_value(), &host)).unwrap();
         assert_eq!(changed, Pipeline { host: Some(host), ..pipeline });

@@ -41,7 +41,7 @@ pub type Backends = Box<dyn Fn(&str) -> std::io::Result<Arc<dyn Backend>> + Send
 
 impl Backend for Pool {
     fn take(&self, _: Stream, message: Message) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(async move { Pool::take(self, &message).map_err(|error| error.to_string()) })
+        Box::pin(async move { Pool::take(self, &message) })
     }
     fn stop(&self, pipeline: Uuid) {
         Pool::stop(self, pipeline);

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::Uri;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rcgen::{
@@ -112,11 +114,25 @@ async fn connection(stream: TcpStream, router: Router, tls: Option<TlsAcceptor>)
 }
 
 async fn requests(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request| {
+        *request.uri_mut() = canonical(request.uri());
+        router.call(request)
+    });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended");
     }
+}
+
+/// A URI with its path in lower case and without a slash at its end: IIS and http.sys tell no such paths
+/// apart.
+fn canonical(uri: &Uri) -> Uri {
+    let path = uri.path().to_lowercase();
+    let path = path.trim_end_matches('/');
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    format!("/{}{query}", path.trim_start_matches('/')).parse().unwrap_or_else(|_| uri.clone())
 }

@@ -3,6 +3,7 @@
 //! token service and WSMan over HTTP; [`stream`] is out-of-process framing over any byte stream.
 
 mod backend;
+mod check;
 mod discovery;
 pub mod engine;
 mod http;

@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::engine::{Context, Outcome, Said, World, stopped_record};
-use crate::psrp::client::ProtocolError;
 use crate::psrp::clixml::Value;
 use crate::psrp::host::{HostInfo, HostResponse};
 use crate::psrp::message::Message;
@@ -42,6 +41,15 @@ struct State {
     running: HashMap<Uuid, Run>,
     /// By pipeline; the pool's own under nil.
     outboxes: HashMap<Uuid, VecDeque<Message>>,
+    runspaces: Range,
+}
+
+/// How many runspaces there may be.
+struct Range {
+    min: i32,
+    max: i32,
+    /// Runspaces in use that are too many: each goes when its pipeline ends.
+    surplus: usize,
 }
 
 struct Run {
@@ -59,6 +67,7 @@ impl Pool {
             host: None,
             running: HashMap::new(),
             outboxes: HashMap::new(),
+            runspaces: Range { min: 1, max: 1, surplus: 0 },
         };
         Self(Arc::new(Shared {
             world,
@@ -74,10 +83,13 @@ impl Pool {
     }
 
     /// Takes one message of the client.
-    pub fn take(&self, message: &Message) -> Result<(), ProtocolError> {
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn take(&self, message: &Message) -> Result<(), String> {
         let mut state = self.state();
-        for event in state.server.receive(message)? {
-            self.event(&mut state, event);
+        for event in state.server.receive(message).map_err(|error| error.to_string())? {
+            self.event(&mut state, event)?;
         }
         state.flush();
         drop(state);
@@ -168,11 +180,12 @@ impl Pool {
         self.0.changed.notified()
     }
 
-    fn event(&self, state: &mut State, event: Event) {
+    fn event(&self, state: &mut State, event: Event) -> Result<(), String> {
         match event {
-            Event::Open { host, max_runspaces, .. } => {
-                let more = usize::try_from(max_runspaces).unwrap_or(1).clamp(1, 5) - 1;
-                self.0.runspaces.add_permits(more);
+            Event::Open { host, min_runspaces, max_runspaces, .. } => {
+                check_sizes(min_runspaces, max_runspaces)?;
+                state.runspaces.min = min_runspaces;
+                self.resize(state, max_runspaces);
                 state.host = Some(host);
                 state.server.opened();
             }
@@ -204,14 +217,42 @@ impl Pool {
                 let free = i64::try_from(self.0.runspaces.available_permits()).unwrap_or(i64::MAX);
                 state.server.runspace_availability(call_id, Value::I64(free));
             }
-            // The endpoint's own limit stands.
-            Event::SetMaxRunspaces { call_id, .. }
-            | Event::SetMinRunspaces { call_id, .. }
-            | Event::ResetRunspaceState { call_id } => {
-                state.server.runspace_availability(call_id, Value::Bool(false));
+            Event::SetMaxRunspaces { call_id, max } => {
+                let fits = check_sizes(state.runspaces.min, max).is_ok();
+                if fits {
+                    self.resize(state, max);
+                }
+                state.server.runspace_availability(call_id, Value::Bool(fits));
+            }
+            Event::SetMinRunspaces { call_id, min } => {
+                let fits = check_sizes(min, state.runspaces.max).is_ok();
+                if fits {
+                    state.runspaces.min = min;
+                }
+                state.server.runspace_availability(call_id, Value::Bool(fits));
+            }
+            // A pool of one runspace in which nothing runs; what a runspace keeps here is nothing.
+            Event::ResetRunspaceState { call_id } => {
+                let can = state.runspaces.max == 1 && state.running.is_empty();
+                state.server.runspace_availability(call_id, Value::Bool(can));
             }
             Event::HostResponse(None, _) | Event::Connect => {}
         }
+        Ok(())
+    }
+
+    /// Changes how many runspaces there may be; those in use stay until their pipelines end.
+    fn resize(&self, state: &mut State, max: i32) {
+        let size = |count: i32| usize::try_from(count).unwrap_or_default();
+        let range = &mut state.runspaces;
+        let (before, now) = (size(range.max), size(max));
+        range.max = max;
+        let more = now.saturating_sub(before);
+        let kept = more.min(range.surplus);
+        range.surplus -= kept;
+        self.0.runspaces.add_permits(more - kept);
+        let fewer = before.saturating_sub(now);
+        range.surplus += fewer - self.0.runspaces.forget_permits(fewer);
     }
 
     fn create(&self, state: &mut State, id: Uuid, pipeline: Pipeline) {
@@ -267,6 +308,12 @@ impl Pool {
             Outcome::Stopped
         };
         let mut state = self.state();
+        if state.runspaces.surplus > 0
+            && let Some(runspace) = runspace
+        {
+            state.runspaces.surplus -= 1;
+            runspace.forget();
+        }
         let (end, record) = match outcome {
             Outcome::Completed => (PipelineState::Completed, None),
             Outcome::Stopped => (PipelineState::Stopped, Some(stopped_record())),
@@ -293,6 +340,18 @@ impl Pool {
                 () = stop.cancelled() => return,
             }
         }
+    }
+}
+
+/// What PowerShell says of a pool's sizes that it refuses (RunspacePoolStrings.resx).
+fn check_sizes(min: i32, max: i32) -> Result<(), String> {
+    match (min, max) {
+        (..1, _) => Err("The minimum pool size cannot be less than 1.".into()),
+        (_, ..1) => Err("The maximum pool size cannot be less than 1.".into()),
+        (min, max) if min > max => {
+            Err("The minimum pool size cannot be greater than the maximum pool size.".into())
+        }
+        _ => Ok(()),
     }
 }
 

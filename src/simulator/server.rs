@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use base64::Engine as _;
+use futures_util::StreamExt as _;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +29,8 @@ use super::{Options, discovery, wsman};
 pub const USER: &str = "admin@litwareinc.com";
 pub const PASSWORD: &str = "L1tware!";
 pub const DOMAIN: &str = "litwareinc.com";
+/// Bytes of a request that are read although they are too many.
+const MOST_DROPPED: usize = 64 << 20;
 
 /// A running endpoint; dropped, it ends.
 pub struct Server {
@@ -185,14 +188,16 @@ impl Endpoint {
     }
 }
 
+/// The paths in lower case, as [`http`] gives them.
 fn router(endpoint: Arc<Endpoint>) -> Router {
+    let path = str::to_lowercase;
     Router::new()
-        .route(wsman::LIVE_ID, post(live_id))
-        .route(discovery::OAUTH, post(oauth))
-        .route(discovery::TOKEN, post(discovery::token))
+        .route(&path(wsman::LIVE_ID), post(live_id))
+        .route(&path(discovery::OAUTH), post(oauth))
+        .route(&path(discovery::TOKEN), post(discovery::token))
         .route("/", get(discovery::start))
-        .route(discovery::POOL_DOCUMENT, get(discovery::pool))
-        .route(discovery::DOMAIN_DOCUMENT, get(discovery::domain))
+        .route(&path(discovery::POOL_DOCUMENT), get(discovery::pool))
+        .route(&path(discovery::DOMAIN_DOCUMENT), get(discovery::domain))
         .route("/sim/shells", get(async |State(endpoint): State<Arc<Endpoint>>| axum::Json(endpoint.open())))
         .route("/sim/requests", get(async |State(endpoint): State<Arc<Endpoint>>| requests(&endpoint)))
         .with_state(endpoint)
@@ -211,7 +216,7 @@ async fn reap(endpoint: Arc<Endpoint>, stop: CancellationToken) {
             () = stop.cancelled() => return,
         }
         endpoint.shells().retain(|_, shell| {
-            let idle = shell.idle() >= shell.made.idle_timeout;
+            let idle = shell.idle() >= shell.idle_timeout();
             if idle {
                 shell.close();
             }
@@ -220,22 +225,45 @@ async fn reap(endpoint: Arc<Endpoint>, stop: CancellationToken) {
     }
 }
 
-async fn live_id(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn live_id(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Body) -> Response {
+    let account = |endpoint: &Endpoint| endpoint.account(&headers, true);
+    service(endpoint, body, account, |_| "Basic realm=\"OcsPowershellLiveId\"".to_owned()).await
+}
+
+async fn oauth(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Body) -> Response {
+    service(endpoint, body, |endpoint| endpoint.account(&headers, false), discovery::challenge).await
+}
+
+async fn service(
+    endpoint: Arc<Endpoint>,
+    body: Body,
+    account: impl FnOnce(&Endpoint) -> Option<Account>,
+    challenge: impl FnOnce(&Endpoint) -> String,
+) -> Response {
     endpoint.requests.fetch_add(1, Ordering::Relaxed);
     tokio::time::sleep(endpoint.options.latency).await;
-    match endpoint.account(&headers, true) {
-        Some(account) => wsman::answer(&endpoint, &account, &body).await,
-        None => refused("Basic realm=\"OcsPowershellLiveId\"".to_owned()),
+    let Some(account) = account(&endpoint) else { return refused(challenge(&endpoint)) };
+    match whole(body).await {
+        Some(body) => wsman::answer(&endpoint, &account, &body).await,
+        None => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
     }
 }
 
-async fn oauth(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Bytes) -> Response {
-    endpoint.requests.fetch_add(1, Ordering::Relaxed);
-    tokio::time::sleep(endpoint.options.latency).await;
-    match endpoint.account(&headers, false) {
-        Some(account) => wsman::answer(&endpoint, &account, &body).await,
-        None => refused(discovery::challenge(&endpoint)),
+/// A request's body; `None` where it is larger than an envelope may be. The rest is read and dropped, within
+/// bounds: a client that is still sending would miss the answer.
+async fn whole(body: Body) -> Option<Bytes> {
+    let mut pieces = body.into_data_stream();
+    let mut whole = Vec::new();
+    let mut size = 0;
+    while let Some(Ok(piece)) = pieces.next().await {
+        size += piece.len();
+        if size <= wsman::MAX_ENVELOPE {
+            whole.extend_from_slice(&piece);
+        } else if size > MOST_DROPPED {
+            break;
+        }
     }
+    (size <= wsman::MAX_ENVELOPE).then(|| whole.into())
 }
 
 fn refused(challenge: String) -> Response {

@@ -49,6 +49,8 @@ struct Inner {
     pending: HashMap<Uuid, usize>,
     /// A Delete has been taken, which is not finished at once everywhere.
     deleting: bool,
+    /// How long it may be idle.
+    idle_timeout: Duration,
 }
 
 /// What a Receive comes to.
@@ -72,7 +74,6 @@ pub struct Opening {
     pub name: Option<String>,
     /// The client that made it (`p:SessionId`): the one that may reconnect.
     pub client: Option<String>,
-    pub idle_timeout: Duration,
     /// Behaves as OMI: see [`super::omi`].
     pub omi: bool,
 }
@@ -97,7 +98,7 @@ impl Drop for Pending<'_> {
 }
 
 impl Shell {
-    pub fn new(made: Opening, pool: Arc<dyn Backend>) -> Self {
+    pub fn new(made: Opening, idle_timeout: Duration, pool: Arc<dyn Backend>) -> Self {
         let now = Instant::now();
         let inner = Inner {
             last_used: now,
@@ -109,6 +110,7 @@ impl Shell {
             disconnected: HashSet::new(),
             pending: HashMap::new(),
             deleting: false,
+            idle_timeout,
         };
         let closed = CancellationToken::new();
         let inner = Mutex::new(inner);
@@ -132,14 +134,23 @@ impl Shell {
         self.inner().last_used.elapsed()
     }
 
-    /// A Command begins a pipeline with its first bytes.
-    pub async fn begin(&self, pipeline: Uuid, bytes: &[u8]) -> Result<(), String> {
-        self.take(pipeline, false, bytes).await?;
+    pub fn idle_timeout(&self) -> Duration {
+        self.inner().idle_timeout
+    }
+
+    pub fn set_idle_timeout(&self, timeout: Duration) {
+        self.inner().idle_timeout = timeout;
+    }
+
+    /// Takes the id of a new command; returns false where a command that has not ended has it.
+    pub fn claim(&self, pipeline: Uuid) -> bool {
         let mut inner = self.inner();
         // An id whose pipeline has ended is free again.
-        inner.ended.remove(&pipeline);
-        inner.begun.insert(pipeline);
-        Ok(())
+        let free = inner.ended.remove(&pipeline) || !inner.begun.contains(&pipeline);
+        free && !pipeline.is_nil() && {
+            inner.begun.insert(pipeline);
+            true
+        }
     }
 
     /// Whether the pool (nil), or a pipeline that was begun, even if it has ended since.
@@ -184,19 +195,20 @@ impl Shell {
         })
     }
 
-    /// Takes bytes of a stream; what they complete is in order then.
-    pub async fn take(&self, target: Uuid, prompt_response: bool, bytes: &[u8]) -> Result<(), String> {
+    /// Takes bytes of a stream; the messages that they complete, whose number is returned, are in order then.
+    pub async fn take(&self, target: Uuid, prompt_response: bool, bytes: &[u8]) -> Result<usize, String> {
         let whole = {
             let mut inner = self.inner();
             let defragmenter = inner.incoming.entry((target, prompt_response)).or_default();
             defragmenter.push(bytes).map_err(|error| error.to_string())?
         };
         let stream = if prompt_response { Stream::PromptResponse } else { Stream::Default };
+        let count = whole.len();
         for bytes in whole {
             let message = Message::decode(&bytes).map_err(|error| error.to_string())?;
             self.pool.take(stream, message).await?;
         }
-        Ok(())
+        Ok(count)
     }
 
     /// The client has ended a pipeline: its pending Receive ends with Done.

@@ -57,7 +57,7 @@ impl Client {
             Incoming::Message { message, ack, .. } => {
                 let taken = self.pool.take(&message);
                 drop(ack);
-                return taken.map_err(|error| Error::Protocol(error.to_string()));
+                return taken.map_err(Error::Protocol);
             }
             Incoming::Signal(id) => {
                 self.pool.stop(id);

@@ -1,30 +1,35 @@
 //! WSMan requests and their answers, in WinRM's manner.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response as HttpResponse};
 use uuid::Uuid;
 
-use super::omi;
 use super::server::{Account, Endpoint};
 use super::shell::{Opening, Polled, Shell};
+use super::{check, omi};
+use crate::transport::wsman::envelope::identify::{Identity, is_identify};
 use crate::transport::wsman::envelope::{
     COMMAND_RESOURCE, CommandInfo, CommandState, Create, DEFAULT_MAX_ENVELOPE_SIZE, Enumerate, Items,
-    MEDIA_TYPE, Received, Request, RequestEnvelope, RequestHeader, Response, ResponseEnvelope, ShellInfo,
-    SignalCode, StreamPart, ns,
+    MEDIA_TYPE, Reason, Received, Request, RequestEnvelope, RequestHeader, Response, ResponseEnvelope,
+    ShellInfo, SignalCode, StreamPart, ns,
 };
-use crate::transport::wsman::fault::{Fault, Manner, code};
+use crate::transport::wsman::fault::{Fault, MUST_UNDERSTAND, Manner, code};
 
 /// Where a password is taken.
 pub const LIVE_ID: &str = "/OcsPowershellLiveId";
-/// The shortest idle timeout that is granted.
-const SHORTEST_IDLE: Duration = Duration::from_secs(60);
 /// The largest envelope that is taken, in kilobytes: WinRM's default.
 const MAX_ENVELOPE_SIZE: u32 = 500;
+/// The same in bytes.
+pub const MAX_ENVELOPE: usize = 1024 * MAX_ENVELOPE_SIZE as usize;
+/// The computer that faults name.
+const MACHINE: &str = "localhost";
 /// WSManFault codes (`wsmerror.h`).
 const INVALID_PARAMETER: u32 = 2_150_858_810;
+const ACTION_NOT_SUPPORTED: u32 = 2_150_858_753;
+const SCHEMA: u32 = 2_150_858_817;
+const INVALID_XML: u32 = 2_150_858_819;
 const UNSUPPORTED: u32 = 2_150_858_818;
 const ALREADY_EXISTS: u32 = 2_150_858_803;
 /// The provider's process has ended (ERROR_OPERATION_ABORTED, as WinRM says it).
@@ -32,25 +37,41 @@ const PROVIDER_GONE: u32 = 995;
 
 /// Answers one request.
 pub async fn answer(endpoint: &Arc<Endpoint>, account: &Account, body: &[u8]) -> HttpResponse {
+    if is_identify(body) {
+        // As Windows says it.
+        let (vendor, version) = ("Microsoft Corporation", "OS: 10.0.17763 SP: 0.0 Stack: 3.0");
+        let identity = Identity { vendor: vendor.into(), version: version.into() };
+        return (StatusCode::OK, [(header::CONTENT_TYPE, MEDIA_TYPE)], identity.write()).into_response();
+    }
     let (relates_to, response) = match RequestEnvelope::read(body) {
         Ok(envelope) => {
             let id = envelope.header.message_id.clone();
-            let answer = carry_out(endpoint, account, envelope).await;
-            (Some(id), answer.unwrap_or_else(Response::Fault))
+            (Some(id), carry_out(endpoint, account, envelope).await)
         }
-        Err(error) => (
-            error.message_id.clone(),
-            Response::Fault(Fault::new(INVALID_PARAMETER, "w:SchemaValidationError", error.to_string())),
-        ),
+        Err(error) => (error.message_id, Err(unreadable(&error.reason))),
     };
-    let status = match response {
-        Response::Fault(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        _ => StatusCode::OK,
+    let machine = Some(MACHINE.to_owned());
+    let (status, response) = match response {
+        Ok(response) => (StatusCode::OK, response),
+        Err(fault) => (StatusCode::INTERNAL_SERVER_ERROR, Response::Fault(Fault { machine, ..fault })),
     };
     let message_id = format!("uuid:{}", Uuid::new_v4().to_string().to_uppercase());
     let manner = if endpoint.options.omi { Manner::Omi } else { Manner::WinRm };
     let text = ResponseEnvelope { message_id, relates_to, response }.write_as(manner);
     (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response()
+}
+
+/// The fault for what is no request.
+fn unreadable(reason: &Reason) -> Fault {
+    let text = reason.to_string();
+    match reason {
+        Reason::NotSoap(_) => Fault::new(INVALID_XML, "w:InvalidXml", text),
+        Reason::Action(_) => Fault::new(ACTION_NOT_SUPPORTED, "a:ActionNotSupported", text),
+        Reason::NotUnderstood(_) => {
+            Fault { text, subcode: Some(MUST_UNDERSTAND.to_owned()), ..Fault::default() }
+        }
+        Reason::Missing(_) | Reason::Value { .. } => Fault::new(SCHEMA, "w:SchemaValidationError", text),
+    }
 }
 
 async fn carry_out(
@@ -59,6 +80,7 @@ async fn carry_out(
     envelope: RequestEnvelope,
 ) -> Result<Response, Fault> {
     let RequestEnvelope { header, request } = envelope;
+    check::resource(&header.resource_uri, &request)?;
     match request {
         Request::Create(create) => open(endpoint, account, &header, create).await,
         Request::Enumerate(asked) => {
@@ -104,8 +126,7 @@ async fn open(
     create: Create,
 ) -> Result<Response, Fault> {
     let id = create.shell_id.unwrap_or_else(|| Uuid::new_v4().to_string()).to_uppercase();
-    let longest = endpoint.options.idle_timeout;
-    let asked = create.idle_timeout.unwrap_or(longest);
+    let idle_timeout = check::idle_timeout(&endpoint.options, create.idle_timeout)?;
     let opening = Opening {
         id: id.clone(),
         owner: account.user.clone(),
@@ -113,12 +134,11 @@ async fn open(
         resource_uri: header.resource_uri.clone(),
         name: create.name,
         client: header.session_id.clone(),
-        idle_timeout: asked.clamp(SHORTEST_IDLE.min(longest), longest),
         omi: endpoint.options.omi,
     };
     let backend = (endpoint.backends)(&account.user)
         .map_err(|error| Fault::new(PROVIDER_GONE, "w:InternalError", error.to_string()))?;
-    let made = Arc::new(Shell::new(opening, backend));
+    let made = Arc::new(Shell::new(opening, idle_timeout, backend));
     let refused = {
         let mut shells = endpoint.shells();
         let mine = shells.values().filter(|shell| shell.made.owner == account.user).count();
@@ -146,7 +166,11 @@ async fn open(
         );
         return Err(Fault::new(code::QUOTA_MAX_SHELLS, "w:QuotaLimit", text));
     }
-    if let Err(reason) = made.take(Uuid::nil(), false, &create.data).await {
+    let opened = match made.take(Uuid::nil(), false, &create.data).await {
+        Ok(0) => Err("creationXml holds no PSRP message".to_owned()),
+        taken => taken,
+    };
+    if let Err(reason) = opened {
         endpoint.shells().remove(&id);
         made.close();
         return Err(Fault::new(INVALID_PARAMETER, "w:InvalidParameter", reason));
@@ -180,7 +204,14 @@ async fn in_shell(
     match request {
         Request::Command { id, arguments, .. } => {
             let id = id.unwrap_or_else(Uuid::new_v4);
-            shell.begin(id, &arguments).await.map_err(wrong)?;
+            if !shell.claim(id) {
+                let text = format!("The shell has a command {} already.", id.to_string().to_uppercase());
+                return Err(Fault::new(ALREADY_EXISTS, "w:AlreadyExists", text));
+            }
+            if let Err(reason) = shell.take(id, false, &arguments).await {
+                shell.end(id);
+                return Err(wrong(reason));
+            }
             Ok(Response::Commanded { id: Some(id) })
         }
         Request::Send(parts) => {
@@ -212,7 +243,10 @@ async fn in_shell(
                 }
             }
         }
-        Request::Disconnect { .. } => {
+        Request::Disconnect { idle_timeout, .. } => {
+            if idle_timeout.is_some() {
+                shell.set_idle_timeout(check::idle_timeout(&endpoint.options, idle_timeout)?);
+            }
             shell.disconnect();
             Ok(Response::Disconnected)
         }
@@ -235,8 +269,11 @@ async fn in_shell(
             if endpoint.options.omi {
                 omi::receiving(shell, target).await;
             }
+            // As PowerShell's plug-in does (WSManPlugin.cs, PerformWSManPluginSignal): any other code closes a
+            // command, and none does anything to a shell.
             match code {
                 SignalCode::Stop => shell.pool.stop(target),
+                _ if target.is_nil() => {}
                 SignalCode::Terminate | SignalCode::Other(_) => shell.end(target),
             }
             Ok(Response::Signaled)
@@ -279,7 +316,7 @@ fn described(shell: &Shell) -> ShellInfo {
         process_id: None,
         resource_uri: Some(shell.made.resource_uri.clone()),
         state: Some(connection(shell, Uuid::nil())),
-        idle_timeout: Some(shell.made.idle_timeout),
+        idle_timeout: Some(shell.idle_timeout()),
         running_time: Some(shell.created.elapsed()),
         inactivity: Some(shell.idle()),
     }

@@ -21,10 +21,14 @@ mod process;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lyncsh::simulator::{self, Backend, Backends, PASSWORD, Server, USER};
 
 use process::{Process, Processes};
+
+/// Within this a shell must be gone when its owner is, and its PowerShell.
+pub const GONE: Duration = Duration::from_secs(15);
 
 /// What a front is started with.
 #[derive(Clone, Debug)]
@@ -86,6 +90,16 @@ impl Front {
     /// The ids of the PowerShells that live.
     pub fn processes(&self) -> Vec<u32> {
         self.processes.ids()
+    }
+
+    /// Waits until no shell is open and no PowerShell lives.
+    pub async fn wait_empty(&self) {
+        let start = std::time::Instant::now();
+        while !self.server.shells().is_empty() || !self.processes().is_empty() {
+            let left = (self.server.shells(), self.processes());
+            assert!(start.elapsed() < GONE, "not within {GONE:?}: no shell and no PowerShell: {left:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 

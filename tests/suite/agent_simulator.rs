@@ -3,11 +3,12 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use lyncsh::profile::kind::CONFIGURATION_PREFIX;
 use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::pipeline::{Command, Pipeline};
 use lyncsh::psrp::record::PipelineState;
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
-use lyncsh::transport::wsman::envelope::{Request, RequestEnvelope, RequestHeader, SHELL_RESOURCE};
+use lyncsh::transport::wsman::envelope::{Request, RequestEnvelope, RequestHeader};
 
 use crate::agent_world::{GONE, Killed, PATIENCE, World, open, output};
 use crate::stand_in::Terminal;
@@ -210,7 +211,7 @@ async fn disconnect(server: &Server) {
         let header = RequestHeader {
             message_id: format!("uuid:{}", uuid::Uuid::new_v4()),
             to: server.url.clone(),
-            resource_uri: SHELL_RESOURCE.to_owned(),
+            resource_uri: format!("{CONFIGURATION_PREFIX}Microsoft.PowerShell"),
             selectors: vec![("ShellId".to_owned(), shell.id)],
             ..RequestHeader::default()
         };

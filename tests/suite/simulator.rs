@@ -14,7 +14,7 @@ use lyncsh::transport::Limits;
 use lyncsh::transport::session::Session;
 use lyncsh::transport::wsman::{self, Authentication, Endpoint};
 
-fn python() -> String {
+pub fn python() -> String {
     std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| "target/venv/bin/python".into())
 }
 
@@ -91,13 +91,7 @@ pub fn pipeline(names: &[&str]) -> Pipeline {
         arguments: Vec::new(),
         merge: Merge::default(),
     };
-    Pipeline {
-        commands: names.iter().map(command).collect(),
-        no_input: true,
-        host: None,
-        add_to_history: false,
-        is_nested: false,
-    }
+    Pipeline::new(names.iter().map(command).collect())
 }
 
 /// A session of lyncsh's own client.

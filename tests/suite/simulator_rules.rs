@@ -22,31 +22,31 @@ use crate::simulator_replay::requests;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One administrator's client.
-struct Client {
-    http: reqwest::Client,
-    url: String,
-    user: String,
-    password: String,
+pub struct Client {
+    pub http: reqwest::Client,
+    pub url: String,
+    pub user: String,
+    pub password: String,
 }
 
 impl Client {
-    fn new(server: &Server, user: &str) -> Self {
+    pub fn new(server: &Server, user: &str) -> Self {
         let password = if user.ends_with("contoso.com") { "C0ntoso!" } else { PASSWORD };
         Self { http: http(), url: server.url.clone(), user: user.into(), password: password.into() }
     }
 
-    async fn ask(&self, body: impl Into<reqwest::Body>) -> Response {
+    pub async fn ask(&self, body: impl Into<reqwest::Body>) -> Response {
         let request = self.http.post(&self.url).basic_auth(&self.user, Some(&self.password)).body(body);
         answer(request).await
     }
 
     /// Creates a shell with an id of its own.
-    async fn create(&self) -> (Uuid, Response) {
+    pub async fn create(&self) -> (Uuid, Response) {
         let (id, body) = create();
         (id, self.ask(body).await)
     }
 
-    async fn in_shell(&self, shell: Uuid, request: Request) -> Response {
+    pub async fn in_shell(&self, shell: Uuid, request: Request) -> Response {
         self.ask(envelope(shell, request)).await
     }
 }
@@ -60,7 +60,7 @@ pub fn create() -> (Uuid, String) {
     (id, attribute.replace(&recorded, named.as_str()).into_owned())
 }
 
-fn envelope(shell: Uuid, request: Request) -> Vec<u8> {
+pub fn envelope(shell: Uuid, request: Request) -> Vec<u8> {
     let header = RequestHeader {
         message_id: format!("uuid:{}", Uuid::new_v4()),
         resource_uri: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell".into(),
@@ -76,7 +76,7 @@ async fn answer(request: reqwest::RequestBuilder) -> Response {
     ResponseEnvelope::read(&sent.bytes().await.unwrap()).unwrap().response
 }
 
-fn fault(response: Response) -> Fault {
+pub fn fault(response: Response) -> Fault {
     match response {
         Response::Fault(fault) => fault,
         other => panic!("{other:?}"),

@@ -104,19 +104,9 @@ fn command(name: &str, arguments: &[(&str, Value)], no_input: bool) -> Pipeline 
         name: Some((*name).to_owned()),
         value: Some(value.clone()),
     };
-    Pipeline {
-        commands: vec![pipeline::Command {
-            name: name.to_owned(),
-            is_script: false,
-            use_local_scope: None,
-            arguments: arguments.iter().map(argument).collect(),
-            merge: pipeline::Merge::default(),
-        }],
-        no_input,
-        host: None,
-        add_to_history: false,
-        is_nested: false,
-    }
+    let arguments = arguments.iter().map(argument).collect();
+    let command = pipeline::Command { arguments, ..pipeline::Command::new(name) };
+    Pipeline { no_input, ..Pipeline::new(vec![command]) }
 }
 
 /// All that a pipeline says, and its final state.

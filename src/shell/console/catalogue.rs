@@ -221,5 +221,5 @@ fn command(name: &str, argument: Option<(&str, &str)>) -> Command {
 }
 
 fn pipeline(commands: Vec<Command>) -> Pipeline {
-    Pipeline { commands, no_input: true, host: None, add_to_history: false, is_nested: false }
+    Pipeline::new(commands)
 }

@@ -12,7 +12,7 @@ pub enum Category {
     NotSpecified = 0,
     InvalidArgument = 5,
     InvalidData = 6,
-    InvalidOperation = 7,
+    NotImplemented = 11,
     ObjectNotFound = 13,
     OperationStopped = 14,
     ParserError = 17,
@@ -120,6 +120,30 @@ impl Fault {
         fault.0.exception.insert(0, "System.Management.Automation.ParameterBindingValidationException");
         fault.0.category = Category::InvalidData;
         fault
+    }
+
+    /// The client has no host that could answer `message`; `None`: one that reads a line. The words of a line
+    /// are Windows PowerShell's, all else was seen with 7.6.
+    pub fn no_host(message: Option<&str>) -> Self {
+        let about = match message {
+            Some(message) => {
+                format!("The host was attempting to request confirmation with the following message: {message}")
+            }
+            None => "Try a host program that supports user interaction, such as the Windows PowerShell Console or \
+                     Windows PowerShell ISE, and remove prompt-related commands from command types that do not support \
+                     user interaction, such as Windows PowerShell workflows."
+                .to_owned(),
+        };
+        let message = format!(
+            "A command that prompts the user failed because the host program or the command type does not support \
+             user interaction. {about}"
+        );
+        Self::runtime(
+            "System.Management.Automation.Host.HostException",
+            "HostFunctionNotImplemented",
+            Category::NotImplemented,
+            message,
+        )
     }
 
     /// A cmdlet's own error.

@@ -99,39 +99,59 @@ impl World {
     /// Runs a pipeline to its end.
     pub async fn run(self: &Arc<Self>, pipeline: Pipeline, context: Context) -> Outcome {
         let Context { user, host, input, said, stop } = context;
-        let plan = match self.plan(&pipeline) {
-            Ok(plan) => plan,
-            Err(fault) => return Outcome::Failed(Box::new(fault.record())),
-        };
-        let input = (!pipeline.no_input).then_some(input);
-        Engine::new(Arc::clone(self), user, host, said, stop).run(plan, input).await
+        let mut input = (!pipeline.no_input).then_some(input);
+        let mut outcome = Outcome::Completed;
+        let mut statements = pipeline.following;
+        statements.insert(0, pipeline.commands);
+        let count = statements.len();
+        for (index, commands) in statements.into_iter().enumerate() {
+            // The input is the first statement's.
+            let input = input.take();
+            outcome = match self.plan(&commands, input.is_none()) {
+                Ok(plan) => {
+                    let mut engine =
+                        Engine::new(Arc::clone(self), user.clone(), host.clone(), said.clone(), stop.clone());
+                    engine.run(plan, input).await
+                }
+                Err(fault) => Outcome::Failed(Box::new(fault.record())),
+            };
+            // As PowerShell 7.6 does: a first statement that fails is an error and the next runs, any other
+            // that fails is the pipeline's end.
+            match outcome {
+                Outcome::Failed(record) if index == 0 && count > 1 => {
+                    if said.send(Said::Error(record)).await.is_err() {
+                        return Outcome::Stopped;
+                    }
+                    outcome = Outcome::Completed;
+                }
+                Outcome::Completed => {}
+                ended => return ended,
+            }
+        }
+        outcome
     }
 
     /// Finds and binds the commands, in their order; the first fault ends it.
-    fn plan(&self, pipeline: &Pipeline) -> Result<Vec<Planned>, Fault> {
+    fn plan(&self, commands: &[Command], no_input: bool) -> Result<Vec<Planned>, Fault> {
         let mut found = Vec::new();
-        for command in &pipeline.commands {
+        for command in commands {
             if command.is_script {
                 return Err(Fault::script(&command.name));
             }
             found.push(self.find(&command.name).ok_or_else(|| Fault::command_not_found(&command.name))?);
         }
         let merges_previous = |index: usize| {
-            pipeline
-                .commands
-                .iter()
-                .skip(index + 1)
-                .any(|command| command.merge.previous_results & ERRORS != 0)
+            commands.iter().skip(index + 1).any(|command| command.merge.previous_results & ERRORS != 0)
         };
         let bind = |(index, (spec, command)): (usize, (Arc<CommandSpec>, &Command))| {
-            let piped = index > 0 || !pipeline.no_input;
+            let piped = index > 0 || !no_input;
             let merge = &command.merge;
             let merged = merge.error == OUTPUT
                 || (merge.my_result == ERRORS && merge.to_result == OUTPUT)
                 || merges_previous(index);
             Ok(Planned { bound: bind::bind(&spec, &command.arguments, piped)?, spec, merged, piped })
         };
-        found.into_iter().zip(&pipeline.commands).enumerate().map(bind).collect()
+        found.into_iter().zip(commands).enumerate().map(bind).collect()
     }
 
     /// GET_COMMAND_METADATA's answer: the count object, then one object a command.

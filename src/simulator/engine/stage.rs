@@ -226,10 +226,30 @@ impl Engine {
         method: HostMethod,
         parameters: Vec<Value>,
     ) -> Result<Result<Option<Value>, String>, Halt> {
+        if self.host.is_null {
+            return Err(no_host(method, &parameters).into());
+        }
         let (answer, answered) = oneshot::channel::<HostResponse>();
         self.say(Said::HostCall { method, parameters, answer: Some(answer) }).await?;
         let response = self.or_stopped(answered).await?.map_err(|_| Halt::Stopped)?;
         Ok(response.result)
+    }
+}
+
+/// What a question comes to where there is no host.
+fn no_host(method: HostMethod, parameters: &[Value]) -> Fault {
+    let asks = |command, source| {
+        let source = format!("Microsoft.PowerShell.Commands.{source}Command");
+        Fault::no_host(None).said_by(command, &source)
+    };
+    let message = parameters.get(1).map(Value::display_text).unwrap_or_default();
+    match method {
+        HostMethod::ReadLine | HostMethod::ReadLineAsSecureString => asks("Read-Host", "ReadHost"),
+        // What Read-Host with a prompt asks has no title and no message.
+        HostMethod::Prompt if message.is_empty() => asks("Read-Host", "ReadHost"),
+        HostMethod::PromptForCredential1 | HostMethod::PromptForCredential2 => Fault::no_host(Some(&message))
+            .said_by("Get-Credential", "Microsoft.PowerShell.Commands.GetCredentialCommand"),
+        _ => Fault::no_host(Some(&message)),
     }
 }
 

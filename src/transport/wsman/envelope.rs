@@ -6,6 +6,7 @@
 //! what it does not know.
 
 mod duration;
+pub mod identify;
 mod read;
 pub(super) mod tree;
 mod write;

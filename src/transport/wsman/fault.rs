@@ -8,6 +8,9 @@ use super::envelope::tree::Element;
 pub(super) const ACTION_BASES: [&str; 2] =
     ["http://schemas.dmtf.org/wbem/wsman/1/wsman", "http://schemas.xmlsoap.org/ws/2004/08/addressing"];
 
+/// SOAP's own code for a header that a server does not know and must; it stands in the place of a subcode.
+pub const MUST_UNDERSTAND: &str = "s:MustUnderstand";
+
 /// The codes that lyncsh acts upon (`wsmerror.h`).
 pub mod code {
     /// An operation ran into its OperationTimeout; a Receive is repeated.
@@ -22,6 +25,9 @@ pub mod code {
     pub const DISCONNECTED: u32 = 2_150_859_204;
     /// The client that reconnects is not the one that was there (`…_CLIENTSESSIONID_MISMATCH`).
     pub const OTHER_CLIENT: u32 = 2_150_859_206;
+    /// The idle timeout that was asked for is not in the range that the service grants
+    /// (`ERROR_WINRS_IDLETIMEOUT_OUTOFBOUNDS`).
+    pub const IDLE_TIMEOUT_OUT_OF_BOUNDS: u32 = 2_150_859_250;
     /// It was disconnected while this waited (`ERROR_WSMAN_SERVICE_STREAM_DISCONNECTED`).
     pub const STREAM_DISCONNECTED: u32 = 2_150_859_230;
     /// Too many shells, operations, users or requests, by the service's and a plug-in's quotas.

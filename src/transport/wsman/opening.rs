@@ -7,6 +7,7 @@ use tokio::sync::{oneshot, watch};
 use url::Url;
 use uuid::Uuid;
 
+use super::fault::code;
 use super::http::{display, is_loopback};
 use super::shell::{Creation, Shell};
 use super::{Endpoint, Left};
@@ -33,7 +34,7 @@ pub(super) async fn create(
     creating().push((pool, settling));
     let (shell, endpoint) = (shell.clone(), endpoint.clone());
     tokio::spawn(async move {
-        let result = shell.create(data, endpoint.idle_timeout, limit).await;
+        let result = granted(&shell, &endpoint, data, limit).await;
         drop(settled);
         creating().retain(|(_, settling)| settling.has_changed().is_ok());
         if let (Ok(Creation::Done { idle_timeout: Some(granted) }), Some(ledger)) =
@@ -53,6 +54,23 @@ pub(super) async fn create(
     });
     // The task always answers; only a runtime that ends takes it away before.
     answer.await.unwrap_or(Err(Error::Closed))
+}
+
+/// Sends Create. An endpoint that grants no such idle timeout has made nothing, and is asked for its own.
+async fn granted(
+    shell: &Shell,
+    endpoint: &Endpoint,
+    data: Vec<u8>,
+    limit: Duration,
+) -> Result<Creation, Error> {
+    let result = shell.create(data.clone(), endpoint.idle_timeout, limit).await;
+    match result {
+        Err(Error::Fault(fault)) if fault.code == Some(code::IDLE_TIMEOUT_OUT_OF_BOUNDS) => {
+            tracing::info!("the endpoint grants no idle timeout of {:?}", endpoint.idle_timeout);
+            shell.create(data, None, limit).await
+        }
+        result => result,
+    }
 }
 
 /// Waits, for a short time, until no Create of this shell is on its way. Says whether there was one.

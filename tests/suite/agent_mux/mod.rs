@@ -66,7 +66,7 @@ fn pipeline(name: &str, value: Option<Value>) -> Pipeline {
         merge: Default::default(),
     };
     let no_input = name != "Measure-CsInput";
-    Pipeline { commands: vec![command], no_input, host: None, add_to_history: false, is_nested: false }
+    Pipeline { no_input, ..Pipeline::new(vec![command]) }
 }
 
 async fn open(options: Options) -> (Mux, Endpoint) {

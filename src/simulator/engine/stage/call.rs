@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::Said;
-use super::super::fault::{Category, Fault};
+use super::super::fault::Fault;
 use super::super::state::Tenant;
 use super::super::value::{extended, properties, text};
 use super::{Call, Halt, array_list};
@@ -125,12 +125,12 @@ impl Call<'_> {
             return Ok(answered);
         }
         let question = format!("Are you sure you want to perform this action?\n{deed}");
-        let answer = if self.engine.host.is_null {
-            Err(String::new())
-        } else {
-            let asked = vec![text("Confirm"), text(&question), array_list(confirm_choices()), Value::I32(0)];
-            self.engine.ask(HostMethod::PromptForChoice, asked).await?
-        };
+        if self.engine.host.is_null {
+            let fault = Fault::no_host(Some(&question));
+            return Err(fault.said_by(&self.spec.name, &self.spec.error_source()).into());
+        }
+        let asked = vec![text("Confirm"), text(&question), array_list(confirm_choices()), Value::I32(0)];
+        let answer = self.engine.ask(HostMethod::PromptForChoice, asked).await?;
         match answer {
             Ok(Some(Value::I32(choice))) => {
                 if choice == 1 || choice == 3 {
@@ -138,17 +138,10 @@ impl Call<'_> {
                 }
                 Ok(choice < 2)
             }
-            _ => Err(Fault::exception(
-                "System.Management.Automation.Host.HostException",
-                -2_146_233_087,
-                "InvalidOperation",
-                Category::InvalidOperation,
-                &format!(
-                    "A command that prompts the user failed because the host program or the command type does not support user interaction. The host was attempting to request confirmation with the following message: {question}"
-                ),
-            )
-            .said_by(&self.spec.name, "")
-            .into()),
+            _ => {
+                let fault = Fault::no_host(Some(&question));
+                Err(fault.said_by(&self.spec.name, &self.spec.error_source()).into())
+            }
         }
     }
 

@@ -105,13 +105,7 @@ fn read(word: &str) -> Value {
 }
 
 pub fn pipeline(line: &str) -> Pipeline {
-    Pipeline {
-        commands: line.split(" | ").map(command).collect(),
-        no_input: true,
-        host: None,
-        add_to_history: false,
-        is_nested: false,
-    }
+    Pipeline::new(line.split(" | ").map(command).collect())
 }
 
 /// Runs a pipeline; each question of the host is answered in turn.

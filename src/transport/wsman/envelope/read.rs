@@ -32,6 +32,8 @@ pub enum Reason {
     Missing(&'static str),
     #[error("{what} can't be {value:?}")]
     Value { what: &'static str, value: String },
+    #[error("the header {0} must be understood, and is not")]
+    NotUnderstood(String),
 }
 
 impl From<Reason> for ReadError {

@@ -23,13 +23,13 @@ const PREFIXES: [(&str, &str); 9] = [
     ("xmlns:xsi", ns::SCHEMA_INSTANCE),
 ];
 
-type Attributes<'a> = &'a [(&'a str, &'a str)];
+pub(super) type Attributes<'a> = &'a [(&'a str, &'a str)];
 
 /// A document as it grows.
-struct Xml(quick_xml::Writer<Vec<u8>>);
+pub(super) struct Xml(quick_xml::Writer<Vec<u8>>);
 
 impl Xml {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut xml = Self(quick_xml::Writer::new(Vec::with_capacity(2048)));
         xml.open("s:Envelope", &PREFIXES);
         xml
@@ -38,16 +38,16 @@ impl Xml {
         // Writing to memory can't fail.
         let _ = self.0.write_event(event);
     }
-    fn open(&mut self, name: &str, attributes: Attributes<'_>) {
+    pub(super) fn open(&mut self, name: &str, attributes: Attributes<'_>) {
         self.event(Event::Start(start(name, attributes)));
     }
-    fn close(&mut self, name: &str) {
+    pub(super) fn close(&mut self, name: &str) {
         self.event(Event::End(BytesEnd::new(name)));
     }
-    fn empty(&mut self, name: &str, attributes: Attributes<'_>) {
+    pub(super) fn empty(&mut self, name: &str, attributes: Attributes<'_>) {
         self.event(Event::Empty(start(name, attributes)));
     }
-    fn text(&mut self, name: &str, attributes: Attributes<'_>, text: &str) {
+    pub(super) fn text(&mut self, name: &str, attributes: Attributes<'_>, text: &str) {
         self.open(name, attributes);
         self.event(Event::Text(BytesText::new(&allowed(text))));
         self.close(name);
@@ -73,7 +73,7 @@ impl Xml {
         }
         self.close(set);
     }
-    fn finish(mut self) -> Vec<u8> {
+    pub(super) fn finish(mut self) -> Vec<u8> {
         self.close("s:Envelope");
         self.0.into_inner()
     }

@@ -4,6 +4,9 @@ use super::*;
 
 pub(super) fn read_request(envelope: &Envelope) -> Result<RequestEnvelope, Reason> {
     let from = &envelope.header;
+    if let Some(unknown) = from.children.iter().find(|header| !is_understood(header)) {
+        return Err(Reason::NotUnderstood(unknown.name.clone()));
+    }
     let header = RequestHeader {
         message_id: envelope.message_id().ok_or(Reason::Missing("a MessageID"))?,
         to: text(from, ns::ADDRESSING, "To").unwrap_or_default(),
@@ -84,6 +87,33 @@ pub(super) fn read_request(envelope: &Envelope) -> Result<RequestEnvelope, Reaso
         _ => return Err(Reason::Action(envelope.action.clone())),
     };
     Ok(RequestEnvelope { header, request })
+}
+
+/// The headers that requests have (DSP0226 5.4, 6, 7; MS-WSMV 2.2.4).
+const HEADERS: [(&str, &[&str]); 3] = [
+    (ns::ADDRESSING, &["Action", "MessageID", "To", "ReplyTo", "FaultTo", "From", "RelatesTo"]),
+    (
+        ns::WSMAN,
+        &[
+            "ResourceURI",
+            "SelectorSet",
+            "OptionSet",
+            "MaxEnvelopeSize",
+            "OperationTimeout",
+            "Locale",
+            "RequestEPR",
+            "RequestTotalItemsCountEstimate",
+        ],
+    ),
+    (ns::WSMV, &["DataLocale", "SessionId", "OperationID", "SequenceId", "ActivityId"]),
+];
+
+/// Returns whether a header is one that may be acted upon, or may be passed over.
+fn is_understood(header: &Element) -> bool {
+    let must = header.attribute_ns(ns::SOAP, "mustUnderstand");
+    let known =
+        || HEADERS.iter().any(|(ns, names)| header.ns == *ns && names.contains(&header.name.as_str()));
+    !matches!(must, Some("true" | "1")) || known()
 }
 
 fn create(shell: &Element) -> Result<Create, Reason> {

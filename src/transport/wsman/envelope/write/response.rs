@@ -170,8 +170,14 @@ fn write_fault(fault: &fault::Fault, xml: &mut Xml, manner: Manner) {
     let english = &[("xml:lang", "en-US")];
     xml.open("s:Fault", &[]);
     xml.open("s:Code", &[]);
-    xml.text("s:Value", &[], if fault.is_timed_out() { "s:Receiver" } else { "s:Sender" });
-    if let Some(subcode) = &fault.subcode {
+    let not_understood = fault.subcode.as_deref() == Some(fault::MUST_UNDERSTAND);
+    let code = match () {
+        () if not_understood => fault::MUST_UNDERSTAND,
+        () if fault.is_timed_out() => "s:Receiver",
+        () => "s:Sender",
+    };
+    xml.text("s:Value", &[], code);
+    if let Some(subcode) = fault.subcode.as_ref().filter(|_| !not_understood) {
         xml.open("s:Subcode", &[]);
         xml.text("s:Value", &[], subcode);
         xml.close("s:Subcode");

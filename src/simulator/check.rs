@@ -1,0 +1,44 @@
+//! What WinRM refuses before it does anything: resources that it does not have, values out of range.
+
+use std::time::Duration;
+
+use super::Options;
+use crate::transport::wsman::envelope::{COMMAND_RESOURCE, Request, SHELL_RESOURCE, ns};
+use crate::transport::wsman::fault::{Fault, code};
+
+/// The one configuration that there is.
+const CONFIGURATION: &str = "http://schemas.microsoft.com/powershell/Microsoft.PowerShell";
+/// The shortest idle timeout that is granted.
+const SHORTEST_IDLE: Duration = Duration::from_secs(60);
+/// `ERROR_WSMAN_INVALID_RESOURCE_URI`
+const INVALID_RESOURCE_URI: u32 = 2_150_858_811;
+
+/// Refuses a request to a resource that is not there, or that has no such action.
+pub fn resource(uri: &str, request: &Request) -> Result<(), Fault> {
+    let all: &[&str] = match request {
+        Request::Get => &[CONFIGURATION, SHELL_RESOURCE, ns::CONFIG],
+        Request::Delete => &[CONFIGURATION, SHELL_RESOURCE],
+        Request::Enumerate(_) | Request::Pull { .. } => &[SHELL_RESOURCE, COMMAND_RESOURCE],
+        _ => &[CONFIGURATION],
+    };
+    if all.iter().any(|known| known.eq_ignore_ascii_case(uri)) {
+        return Ok(());
+    }
+    let text = format!(
+        "The WS-Management service cannot process the request. The resource URI ({uri}) was not found in the \
+         WS-Management catalog. The catalog contains the metadata that describes resources, or logical endpoints."
+    );
+    Err(Fault::new(INVALID_RESOURCE_URI, "a:DestinationUnreachable", text))
+}
+
+/// Returns the idle timeout that a shell is granted: what is asked for, or the endpoint's own.
+pub fn idle_timeout(options: &Options, asked: Option<Duration>) -> Result<Duration, Fault> {
+    let longest = options.idle_timeout;
+    let Some(asked) = asked else { return Ok(longest) };
+    if (SHORTEST_IDLE.min(longest)..=longest).contains(&asked) {
+        return Ok(asked);
+    }
+    let text = "The WS-Management service cannot process the request. The requested IdleTimeout is outside the \
+                allowed range.";
+    Err(Fault::new(code::IDLE_TIMEOUT_OUT_OF_BOUNDS, "w:InvalidParameter", text))
+}
