@@ -32,6 +32,7 @@ mod psrp_replay;
 mod psrp_transcripts;
 mod pwsh_module;
 mod pwsh_syntax;
+mod script;
 mod service;
 mod shortcut;
 mod simulator;

@@ -124,7 +124,6 @@ impl Executor {
 
     /// Runs a script, and gives what the program ends with.
     pub async fn run_script(&mut self, script: &Script, arguments: &[String]) -> Ended {
-        self.interrupts.forget();
         let arguments = arguments.iter().map(|word| Value::from(word.as_str())).collect();
         self.enter(script.path.as_deref(), arguments);
         self.steps(&script.steps).await

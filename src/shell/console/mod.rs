@@ -20,6 +20,7 @@ mod trouble;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use catalogue::Catalogue;
 use editor::{Editor, Turn};
@@ -28,8 +29,9 @@ use facts::Facts;
 use links::{Link, Links};
 use miette::IntoDiagnostic as _;
 use news::News;
-use script::Script;
+use script::{Refused, Script};
 use terminal::{Terminal, Tone};
+use tokio::task::JoinHandle;
 
 use crate::exit::Exit;
 use crate::folders::Folders;
@@ -96,6 +98,14 @@ impl Console {
         Ok(())
     }
 
+    /// Says why a script is not run.
+    fn refuse(&self, refused: &Refused) -> Exit {
+        for line in refused.lines(&self.title) {
+            self.terminal.toned(Tone::Error, &line);
+        }
+        Exit::Usage
+    }
+
     /// The host data of this terminal as it is now.
     pub fn host(&self) -> HostInfo {
         host_info(&self.terminal)
@@ -144,39 +154,43 @@ fn cache_key(profile: &Profile) -> String {
 
 /// What a console runs.
 pub enum Input {
-    /// Lines that are typed, or typed for a program that reads the output: each by itself.
+    /// Lines that are typed, at a terminal or where the output goes elsewhere: each by itself.
     Typed,
     /// A script, and its arguments.
     Script { script: Script, arguments: Vec<String> },
+    /// Standard input that has not ended yet.
+    Coming(JoinHandle<Result<Script, Refused>>),
 }
 
+/// How long the end of the input is waited for before there is a session: what was written already is
+/// refused without one.
+const INPUT_WAIT: Duration = Duration::from_millis(250);
+
 impl Input {
-    /// Reads all that is to be run, before there is a session: a script file with its arguments, or
-    /// standard input where it is not a terminal. `Err`: what the program ends with; why has been shown.
+    /// Reads all that is to be run: a script file with its arguments, or standard input where it is not
+    /// a terminal. `Err`: what the program ends with; why has been shown.
     pub async fn read(console: &Console, words: &[String]) -> Result<Self, Exit> {
         let read = match words {
             [] if std::io::stdin().is_terminal() => return Ok(Self::Typed),
             [] => {
-                let reading = tokio::task::spawn_blocking(Script::from_stdin);
+                let mut reading = tokio::task::spawn_blocking(Script::from_stdin);
                 tokio::select! {
-                    read = reading => read.map_err(|_| Exit::Failed)?,
-                    _ = tokio::signal::ctrl_c() => return Err(Exit::Interrupted),
+                    read = &mut reading => read.map_err(|_| Exit::Failed)?,
+                    () = tokio::time::sleep(INPUT_WAIT) => return Ok(Self::Coming(reading)),
                 }
             }
             [path, ..] => Script::from_file(std::path::Path::new(path)),
         };
         let arguments = words.iter().skip(1).cloned().collect();
-        read.map(|script| Self::Script { script, arguments }).map_err(|refused| {
-            for line in refused.lines(&console.title) {
-                console.terminal.toned(Tone::Error, &line);
-            }
-            Exit::Usage
-        })
+        match read {
+            Ok(script) => Ok(Self::Script { script, arguments }),
+            Err(refused) => Err(console.refuse(&refused)),
+        }
     }
 }
 
 /// Runs lines until the user leaves or a session is gone, or a script to its end.
-pub async fn run(console: &Console, attached: Vec<Attached>, input: &Input) -> miette::Result<End> {
+pub async fn run(console: &Console, attached: Vec<Attached>, input: &mut Input) -> miette::Result<End> {
     let terminal = &console.terminal;
     let links = attached.iter().filter_map(|one| console.link(one)).collect();
     let links = Links::new(links).ok_or_else(|| miette::miette!("the console has no session"))?;
@@ -209,6 +223,18 @@ pub async fn run(console: &Console, attached: Vec<Attached>, input: &Input) -> m
     match input {
         Input::Script { script, arguments } => {
             let ended = executor.run_script(script, arguments).await;
+            left(terminal, &executor, ended, &news)
+        }
+        Input::Coming(reading) => {
+            let read = tokio::select! {
+                read = reading => read.into_diagnostic()?,
+                () = executor.interrupts.next() => return Ok(End::Left(Exit::Interrupted.code())),
+            };
+            let script = match read {
+                Ok(script) => script,
+                Err(refused) => return Ok(End::Left(console.refuse(&refused).code())),
+            };
+            let ended = executor.run_script(&script, &[]).await;
             left(terminal, &executor, ended, &news)
         }
         Input::Typed if terminal.interactive => typed(console, links, &mut executor, &news).await,
