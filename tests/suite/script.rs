@@ -48,7 +48,7 @@ const GUARD: [&str; 2] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_that_is_refused_in_part_runs_not_at_all() {
     let (world, server) = online(Options::default(), "").await;
-    tokio::task::spawn_blocking(move || {
+    let ended = tokio::task::spawn_blocking(move || {
         let folder = tempfile::tempdir().unwrap();
         for script in GUARD {
             let (code, out, err) = work(&world, folder.path(), &[], script);
@@ -66,10 +66,8 @@ async fn a_script_that_is_refused_in_part_runs_not_at_all() {
         assert_eq!(work(&world, folder.path(), &[], lines).1, "False\nFalse\n");
         server
     })
-    .await
-    .map(|server| async move { empty(&server).await })
-    .unwrap()
     .await;
+    empty(&ended.unwrap()).await;
 }
 
 #[test]
@@ -173,7 +171,7 @@ fn what_a_script_is_written_in_is_read_as_it_was_meant() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_file_has_arguments_and_calls_others() {
     let (world, server) = online(Options::default(), "").await;
-    tokio::task::spawn_blocking(move || {
+    let ended = tokio::task::spawn_blocking(move || {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         let run = |words: &[&str]| work(&world, folder.path(), words, "");
@@ -195,10 +193,8 @@ async fn a_script_file_has_arguments_and_calls_others() {
         assert_eq!(run(&["wide.ps1"]), (0, "\u{fc}\n".to_owned(), String::new()));
         server
     })
-    .await
-    .map(|server| async move { empty(&server).await })
-    .unwrap()
     .await;
+    empty(&ended.unwrap()).await;
 }
 
 #[test]

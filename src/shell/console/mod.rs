@@ -176,6 +176,7 @@ impl Input {
                 let mut reading = tokio::task::spawn_blocking(Script::from_stdin);
                 tokio::select! {
                     read = &mut reading => read.map_err(|_| Exit::Failed)?,
+                    _ = tokio::signal::ctrl_c() => return Err(Exit::Interrupted),
                     () = tokio::time::sleep(INPUT_WAIT) => return Ok(Self::Coming(reading)),
                 }
             }
