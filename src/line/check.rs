@@ -32,8 +32,8 @@ pub fn is_script_call(command: &CommandLine) -> bool {
 /// # Errors
 /// All that is wrong with it, in its order.
 pub fn script(text: &str) -> Result<Vec<Statement>, Vec<SyntaxError>> {
-    let statements = parse_all(text)?;
-    let mut check = Check { errors: Vec::new(), end: text.len() };
+    let (statements, errors) = parse_all(text);
+    let mut check = Check { errors, end: text.len() };
     for statement in &statements {
         check.statement(statement, Where::Top);
     }
@@ -42,8 +42,12 @@ pub fn script(text: &str) -> Result<Vec<Statement>, Vec<SyntaxError>> {
     }
     check.errors.sort_by_key(|error| error.span.start);
     check.errors.dedup();
+    check.errors.truncate(MOST_ERRORS);
     Err(check.errors)
 }
+
+/// Errors that are told of one text. More of them help nobody.
+const MOST_ERRORS: usize = 50;
 
 /// Where a statement stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -247,15 +251,12 @@ impl Check {
             Expr::Block(Block { body: Err(errors), .. }) => self.errors.extend(errors.iter().cloned()),
             Expr::Block(Block { body: Ok(body), .. }) => {
                 body.iter().for_each(|one| self.statement(one, Where::Value));
-                let mut computed = expressions(body.clone(), 0..self.end);
-                if let Ok(expressions) = &computed
-                    && expressions.iter().any(has_commands)
-                {
-                    computed = Err(SyntaxError::script("A command in a script block", 0..self.end));
-                }
-                if let Err(error) = computed {
-                    let at = place_of(body).unwrap_or(error.span.start);
-                    self.errors.push(SyntaxError { span: at..self.end.max(at), ..error });
+                match expressions(body.clone(), 0..self.end) {
+                    Err(error) => self.errors.push(error),
+                    Ok(all) if all.iter().any(has_commands) => {
+                        self.script(place_of(body).unwrap_or_default(), "A command in a script block");
+                    }
+                    Ok(_) => {}
                 }
             }
             Expr::Array(parts) => parts.iter().for_each(|one| self.computed(name, one)),

@@ -201,15 +201,13 @@ pub fn parameters(name: &str) -> Option<Vec<Parameter>> {
             ("AllStats", Switch),
         ],
         "Group-Object" => &[("Property", Position), ("NoElement", Switch), ("CaseSensitive", Switch)],
-        "Format-Table" => {
-            &[
-                ("Property", Position),
-                ("AutoSize", Switch),
-                ("Wrap", Switch),
-                ("HideTableHeaders", Switch),
-                ("GroupBy", Named),
-            ]
-        }
+        "Format-Table" => &[
+            ("Property", Position),
+            ("AutoSize", Switch),
+            ("Wrap", Switch),
+            ("HideTableHeaders", Switch),
+            ("GroupBy", Named),
+        ],
         "Format-List" => &[("Property", Position), ("GroupBy", Named)],
         "ConvertTo-Json" => {
             &[("Depth", Named), ("Compress", Switch), ("AsArray", Switch), ("EnumsAsStrings", Switch)]

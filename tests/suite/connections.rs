@@ -203,7 +203,7 @@ async fn every_command_knows_such_a_profile() {
         "each is tried, in a PowerShell that is none: {out}{err}"
     );
     let (code, _, err) = two.world.run(&["attach", "work", "--socket"]);
-    assert!(code == 1 && err.contains("this is for one; name one of them"), "{err}");
+    assert!(code == 2 && err.contains("this is for one; name one of them"), "{err}");
 
     let terminal = Terminal::several(&two.world, "lync other", "");
     terminal.ends_with(PROMPT);

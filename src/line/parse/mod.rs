@@ -12,23 +12,21 @@ use super::syntax::{Element, Expr, Statement, SyntaxError};
 /// Nesting of parentheses and braces.
 const MAX_DEPTH: usize = 32;
 
-/// Errors that are told of one text. More of them help nobody.
-const MOST_ERRORS: usize = 50;
-
 /// Reads a text of one or more statements; the first error in it ends that.
 pub fn parse(text: &str) -> Result<Vec<Statement>, SyntaxError> {
-    parse_all(text).map_err(|mut errors| errors.swap_remove(0))
+    let (statements, errors) = parse_all(text);
+    errors.into_iter().next().map_or(Ok(statements), Err)
 }
 
 /// Reads a text of one or more statements, and goes on behind each error.
-pub fn parse_all(text: &str) -> Result<Vec<Statement>, Vec<SyntaxError>> {
+pub fn parse_all(text: &str) -> (Vec<Statement>, Vec<SyntaxError>) {
     let mut parser = Parser {
         letters: text.char_indices().collect(),
         at: 0,
         length: text.len(),
         depth: 0,
         errors: Vec::new(),
-        is_comment_open: false,
+        open_comment: None,
         takes_type: false,
     };
     let mut statements = Vec::new();
@@ -45,19 +43,12 @@ pub fn parse_all(text: &str) -> Result<Vec<Statement>, Vec<SyntaxError>> {
         parser.errors.extend(closed.err());
         parser.at += 1;
     }
-    if parser.is_comment_open {
-        parser
-            .errors
-            .extend(parser.unfinished::<()>("The terminator '#>' is missing from the comment.").err());
+    if let Some(at) = parser.open_comment {
+        let open = parser.wrong_at::<()>(at, "The terminator '#>' is missing from the comment.");
+        parser.errors.extend(open.err().map(|error| SyntaxError { incomplete: true, ..error }));
     }
-    match parser.errors {
-        errors if errors.is_empty() => Ok(statements),
-        mut errors => {
-            errors.dedup();
-            errors.truncate(MOST_ERRORS);
-            Err(errors)
-        }
-    }
+    parser.errors.dedup();
+    (statements, parser.errors)
 }
 
 /// Reads what a script block computes: expressions only.
@@ -86,7 +77,10 @@ pub fn expressions(
                     Element::Repeat(_) => return Err(SyntaxError::script("A loop in a script block", span)),
                 }
             }
-            _ => return Err(SyntaxError::script("More than an expression in a script block", span)),
+            Statement { at, .. } => {
+                let at = if at < span.end { at } else { span.start };
+                return Err(SyntaxError::script("More than an expression in a script block", at..span.end));
+            }
         }
     }
     Ok(expressions)
@@ -99,7 +93,8 @@ struct Parser {
     depth: usize,
     /// What was passed over.
     errors: Vec<SyntaxError>,
-    is_comment_open: bool,
+    /// Where a comment begins that does not end.
+    open_comment: Option<usize>,
     /// Whether `[string]` may stand here: behind -is.
     takes_type: bool,
 }
@@ -224,13 +219,14 @@ impl Parser {
 
     /// `<# … #>`
     fn block_comment(&mut self) {
+        let start = self.at;
         self.at += 2;
         while let Some(letter) = self.next() {
             if letter == '#' && self.take('>') {
                 return;
             }
         }
-        self.is_comment_open = true;
+        self.open_comment = Some(start);
     }
 
     fn name(&mut self) -> String {

@@ -25,7 +25,9 @@ impl Executor {
         if plan.remote.is_none() {
             for value in std::mem::take(&mut input) {
                 if let Err(error) = self.push(&mut plan, sink, value) {
-                    return self.failed_here(&mut plan, &error);
+                    ended = self.failed_here(&mut plan, &error);
+                    plan.was_ended = true;
+                    break;
                 }
             }
         }
