@@ -17,7 +17,7 @@ use crate::commands::{hook, shortcut};
     version,
     max_term_width = 100,
     arg_required_else_help = true,
-    override_usage = "lyncsh [OPTIONS] PROFILE [--shell SHELL] [-- ARGUMENTS]\n       lyncsh [OPTIONS] COMMAND"
+    override_usage = "lyncsh [OPTIONS] PROFILE [--shell SHELL] [SCRIPT [ARGUMENTS]] [-- ARGUMENTS]\n       lyncsh [OPTIONS] COMMAND"
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -122,7 +122,14 @@ pub enum Command {
 
 /// `lyncsh NAME`: a shell with the cmdlets of this profile.
 #[derive(Debug, Parser)]
-#[command(name = "lyncsh", no_binary_name = true, max_term_width = 100)]
+#[command(
+    name = "lyncsh",
+    no_binary_name = true,
+    max_term_width = 100,
+    override_usage = "lyncsh PROFILE [OPTIONS] [SCRIPT [ARGUMENTS]] [-- ARGUMENTS]",
+    after_help = "SCRIPT is a PowerShell script: the console runs it as a whole or not at all, a PowerShell as any\n\
+                  other script. What follows its name is its own ($args)."
+)]
 pub struct Work {
     /// The profile's name
     #[arg(value_name = "PROFILE")]
@@ -135,6 +142,32 @@ pub struct Work {
     /// What the PowerShell is called with, as in `-- -NoProfile -Command Get-CsTenant`
     #[arg(last = true)]
     pub arguments: Vec<String>,
+    /// A script and its arguments: [`Work::script_of`]
+    #[arg(skip)]
+    pub script: Vec<String>,
+}
+
+impl Work {
+    /// Reads the words behind `lyncsh`; ends the program where they are wrong.
+    fn read(words: &[String]) -> Self {
+        let (words, script) = words.split_at(Self::script_of(words));
+        Self { script: script.to_vec(), ..Self::parse_from(words) }
+    }
+
+    /// Where the script's name stands: the first word behind the profile's that is no option and no
+    /// option's value. All that follows it is the script's.
+    fn script_of(words: &[String]) -> usize {
+        let mut at = 1;
+        while let Some(word) = words.get(at) {
+            match word.as_str() {
+                "--" => return words.len(),
+                "--shell" | "--config-dir" => at += 2,
+                option if option.starts_with('-') && option.len() > 1 => at += 1,
+                _ => return at,
+            }
+        }
+        words.len()
+    }
 }
 
 impl Cli {
@@ -147,7 +180,7 @@ impl Cli {
     pub fn read() -> Self {
         let mut cli = Self::parse();
         if let Command::Shell(words) = &cli.command {
-            let work = Work::parse_from(words);
+            let work = Work::read(words);
             cli.common.verbose += work.common.verbose;
             cli.common.config_dir = work.common.config_dir.clone().or(cli.common.config_dir);
             cli.command = Command::Work(work);

@@ -11,6 +11,7 @@ pub mod commands;
 pub mod credential;
 pub mod desktop;
 pub mod discovery;
+pub mod exit;
 pub mod exports;
 pub mod folders;
 pub mod keys;

@@ -62,7 +62,7 @@ pub async fn run(context: &Context, name: &str, wanted: Wanted) -> miette::Resul
         }
         Err(error) => {
             eprintln!("lyncsh: {}", line(&error));
-            Ok(ExitCode::FAILURE)
+            Ok(super::exit_code(&error))
         }
     }
 }

@@ -62,6 +62,13 @@ pub enum ConnectError {
     Ended(Ending),
 }
 
+/// All of several connections failed; why has been told.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("none of the connections of '{title}' is here")]
+pub struct NoneConnected {
+    title: String,
+}
+
 /// Attaches to the agent of a profile, starts it where none runs, and waits until its session is open.
 pub async fn connect(
     context: &Context,
@@ -151,7 +158,7 @@ pub fn none(title: &str, mut failures: Vec<(String, ConnectError)>) -> miette::R
         last => {
             failures.extend(last);
             tell_failures(&failures);
-            miette::miette!("none of the connections of '{title}' is here")
+            NoneConnected { title: title.to_owned() }.into()
         }
     }
 }

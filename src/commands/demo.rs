@@ -78,7 +78,7 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
         );
     }
     let context = Context { folders, ..context.clone() };
-    let code = shell::run(&context, profile.into(), Some(PASSWORD.into()), Some(&demo.shell), &[]).await;
+    let code = shell::run(&context, profile.into(), Some(PASSWORD.into()), Some(&demo.shell), &[], &[]).await;
     server.shutdown();
     code
 }

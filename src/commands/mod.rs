@@ -25,14 +25,16 @@ use std::process::ExitCode;
 use miette::{Context as _, IntoDiagnostic as _};
 
 use crate::agent;
-use crate::cli::{self, Cli, Command};
+use crate::agent::control::Failure;
+use crate::cli::{self, Cli, Command, Work};
+use crate::exit::Exit;
 use crate::folders::Folders;
 use crate::profile::{self, StoreError};
+use crate::shell::console::Lost;
+use crate::shell::pwsh::arguments::ArgumentError;
+use crate::shell::pwsh::find::FindError;
 use attach::Wanted;
-use connect::Context;
-
-/// The exit code for a mistake in a profile or in how lyncsh was called; clap uses it as well.
-const USAGE: u8 = 2;
+use connect::{ConnectError, Context};
 
 /// Sends the log to standard error: warnings, or more with `-vv` and `-vvv`, or as `LYNCSH_LOG` says.
 pub fn start_log(verbosity: u8) {
@@ -103,7 +105,8 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Work(work) => {
             let connections =
                 profile::connections(folders, &work.name).map_err(|error| meant(&work.name, error))?;
-            shell::run(&context, connections, None, work.shell.as_deref(), &work.arguments).await
+            let Work { shell, script, arguments, .. } = &work;
+            shell::run(&context, connections, None, shell.as_deref(), script, arguments).await
         }
     }
 }
@@ -112,10 +115,9 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
 fn meant(word: &str, error: StoreError) -> miette::Report {
     let taken = cli::taken();
     match profile::nearest(word, taken.iter().map(String::as_str)) {
-        Some(command) if matches!(error, StoreError::Missing { .. }) => miette::miette!(
-            help = format!("did you mean `lyncsh {command}`?"),
-            "there is no profile '{word}', and no command of that name"
-        ),
+        Some(command) if matches!(error, StoreError::Missing { .. }) => {
+            Meant { word: word.to_owned(), command: command.to_owned() }.into()
+        }
         _ => error.into(),
     }
 }
@@ -137,11 +139,36 @@ fn agreed(question: &str, what: &str) -> miette::Result<bool> {
     Ok(answer.trim().eq_ignore_ascii_case("y"))
 }
 
+/// There is no profile of this name.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("there is no profile '{word}', and no command of that name")]
+#[diagnostic(help("did you mean `lyncsh {command}`?"))]
+struct Meant {
+    word: String,
+    command: String,
+}
+
 /// What an error ends the program with.
 pub fn exit_code(report: &miette::Report) -> ExitCode {
-    match report.downcast_ref::<StoreError>() {
-        Some(_) => ExitCode::from(USAGE),
-        None => ExitCode::FAILURE,
+    match report.downcast_ref::<ConnectError>() {
+        Some(ConnectError::Ended(ending)) => return ExitCode::from(ending.exit_code()),
+        Some(ConnectError::Service { .. }) => return Exit::Usage.into(),
+        Some(_) => return Exit::NotConnected.into(),
+        None => {}
+    }
+    let is_usage = report.is::<StoreError>()
+        || report.is::<Meant>()
+        || report.is::<FindError>()
+        || report.is::<ArgumentError>()
+        || report.is::<shell::Superfluous>();
+    if is_usage {
+        Exit::Usage.into()
+    } else if report.is::<connect::NoneConnected>() || report.is::<Failure>() {
+        Exit::NotConnected.into()
+    } else if report.is::<Lost>() {
+        Exit::Lost.into()
+    } else {
+        Exit::Failed.into()
     }
 }
 

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::connect::{Context, connect_until, none, tell_failures};
 use crate::agent::control::{Event, Failure};
 use crate::agent::launch::{Agent, Told};
+use crate::exit::Exit;
 use crate::platform::{Ending, Endings};
 use crate::profile::Connections;
 use crate::psrp::host::HostInfo;
@@ -22,7 +23,7 @@ use crate::transport::Limits;
 /// How long the agent may take to remove the session when the last shell has gone.
 pub const REMOVED: Duration = Duration::from_secs(15);
 /// The exit code where the session was lost.
-const FAILED: u8 = 1;
+const LOST: u8 = Exit::Lost.code();
 /// How long this process's own pool may take to close.
 const CLOSED: Duration = Duration::from_secs(2);
 
@@ -98,6 +99,7 @@ async fn attach(
     host: HostInfo,
     shell: &mut impl AsyncFnMut(Vec<Attached>) -> miette::Result<End>,
 ) -> miette::Result<u8> {
+    let mut was_open = false;
     loop {
         let (mut all, mut sessions, mut tellings) = (Vec::new(), Vec::new(), Vec::new());
         let (mut at, mut lost) = (0, Vec::new());
@@ -107,7 +109,7 @@ async fn attach(
                 Ok(opened) => opened,
                 Err(error) => {
                     if alone && one.was_told {
-                        return Ok(FAILED);
+                        return Ok(LOST);
                     }
                     let why = match why(&mut one.agent, &one.name).await {
                         Some(why) => why.into(),
@@ -116,6 +118,10 @@ async fn attach(
                             miette::Report::from(failure)
                         }
                     };
+                    if held.len() == 1 && was_open {
+                        eprintln!("{why:?}");
+                        return Ok(LOST);
+                    }
                     if held.len() == 1 {
                         return Err(why);
                     }
@@ -133,6 +139,7 @@ async fn attach(
             all.push(Attached { name: one.name.clone(), session, events, notices });
             at += 1;
         }
+        was_open = true;
         // The shell has the terminal, and says it where it belongs.
         for (line, telling) in lost.into_iter().zip(tellings.iter().cycle()) {
             let _ = telling.send(line);

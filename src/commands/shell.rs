@@ -9,9 +9,19 @@ use super::powershell::{self, Sessions};
 use super::session;
 use crate::profile::Connections;
 use crate::shell::Attached;
-use crate::shell::console::{self, Console};
+use crate::shell::console::{self, Console, Input};
 use crate::shell::pwsh::arguments::Arguments;
 use crate::shell::pwsh::find::Choice;
+
+/// What only a PowerShell could do something with.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("the console takes no arguments, and '{extra}' is one")]
+#[diagnostic(help(
+    "arguments behind `--` are passed to a PowerShell: --shell pwsh; those of a script follow its name"
+))]
+pub struct Superfluous {
+    extra: String,
+}
 
 /// Connects where no agent runs, and opens the shell that was asked for, or the profile's, or what is
 /// there. A secret that is given is not asked for.
@@ -20,11 +30,12 @@ pub async fn run(
     connections: Connections,
     secret: Option<SecretString>,
     shell: Option<&str>,
+    script: &[String],
     arguments: &[String],
 ) -> miette::Result<ExitCode> {
     match Choice::of(shell.or(connections.shell.as_deref()))? {
         Choice::PowerShell(shell) => {
-            let arguments = Arguments::parse(arguments, shell.edition)?;
+            let arguments = Arguments::parse(arguments, shell.edition)?.then_script(script)?;
             let sessions = Sessions { title: connections.name, profiles: connections.profiles, secret };
             powershell::run(context, sessions, shell, arguments).await
         }
@@ -40,15 +51,17 @@ pub async fn run(
                 ));
             }
             if let Some(extra) = arguments.first() {
-                return Err(miette::miette!(
-                    help = "arguments are passed to a PowerShell: --shell pwsh",
-                    "the console takes no arguments, and '{extra}' is one"
-                ));
+                return Err(Superfluous { extra: extra.clone() }.into());
             }
             let console = Console::new(&context.folders, &connections);
+            // All of it, before there is a session.
+            let mut input = match Input::read(&console, script).await {
+                Ok(input) => input,
+                Err(exit) => return Ok(exit.into()),
+            };
             let host = console.host();
             session::run(context, connections, secret, host, async |attached: Vec<Attached>| {
-                console::run(&console, attached).await
+                console::run(&console, attached, &mut input).await
             })
             .await
         }

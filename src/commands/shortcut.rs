@@ -271,7 +271,7 @@ fn open(shortcut: &Shortcut) -> miette::Result<ExitCode> {
 async fn here(context: &Context, name: &str) -> miette::Result<ExitCode> {
     let opened = async {
         let connections = profile::connections(&context.folders, name)?;
-        shell::run(context, connections, None, None, &[]).await
+        shell::run(context, connections, None, None, &[], &[]).await
     };
     let report = match opened.await {
         Ok(code) => return Ok(code),

@@ -7,12 +7,17 @@ use crate::psrp::record::ErrorRecord;
 #[error("{0}")]
 pub struct LineError(pub String);
 
+const NEEDS_ENGINE: &str = "needs PowerShell's script engine, which the console does not have.";
+
 impl LineError {
     /// What only a script engine can do.
     pub fn script(what: &str) -> Self {
-        Self(format!(
-            "{what} needs PowerShell's script engine, which the console does not have. Run it in pwsh."
-        ))
+        Self(format!("{what} {NEEDS_ENGINE}"))
+    }
+
+    /// Whether PowerShell itself could run it.
+    pub fn needs_engine(&self) -> bool {
+        self.0.ends_with(NEEDS_ENGINE)
     }
 }
 
@@ -25,4 +30,17 @@ pub fn render(record: &ErrorRecord) -> String {
         Some(command) if !message.starts_with(command) => format!("{command}: {message}"),
         _ => message.to_owned(),
     }
+}
+
+/// What -ErrorAction Stop makes of an error, as the error that it was; another as it is.
+pub fn unwrapped(record: &ErrorRecord) -> ErrorRecord {
+    const MARK: &str = "common parameter is set to Stop: ";
+    let bare = |text: &str| text.split_once(MARK).map(|(_, rest)| rest.to_owned());
+    let Some(message) = bare(&record.message) else { return record.clone() };
+    let mut record = record.clone();
+    record.message = message;
+    record.details = record.details.as_deref().map(|text| bare(text).unwrap_or_else(|| text.to_owned()));
+    // It is written anew.
+    record.value = crate::psrp::clixml::Value::Null;
+    record
 }

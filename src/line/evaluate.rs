@@ -63,7 +63,7 @@ pub fn evaluate(expr: &Expr, scope: Scope<'_>) -> Result<Value, LineError> {
                 None => Value::array([value]),
             }
         }
-        Expr::Block(text) => Value::ScriptBlock(text.clone()),
+        Expr::Block(block) => Value::ScriptBlock(block.text.clone()),
         Expr::Type(name) => Value::String(name.clone()),
         Expr::Table(entries) => {
             let mut read = Vec::new();
@@ -80,9 +80,7 @@ pub fn evaluate(expr: &Expr, scope: Scope<'_>) -> Result<Value, LineError> {
                 )
             })?
         }
-        Expr::Variable(name) => scope.variables.get(name).cloned().ok_or_else(|| {
-            LineError(format!("The variable '${name}' cannot be retrieved because it has not been set."))
-        })?,
+        Expr::Variable(name) => scope.variables.get(name).cloned().unwrap_or_default(),
         Expr::Member(of, name) => access(&evaluate(of, scope)?, &evaluate(name, scope)?.display_text()),
         Expr::Index(of, index) => indexed(&evaluate(of, scope)?, &evaluate(index, scope)?)?,
         Expr::Unary(operator, of) => unary(*operator, &evaluate(of, scope)?)?,

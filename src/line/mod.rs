@@ -1,8 +1,12 @@
 //! A command line without PowerShell: parsed into statements, the leading commands run on the
 //! endpoint, the rest here on the objects as they come, drawn as table, list, JSON or CSV.
 
+mod bits;
+mod check;
+mod common;
 mod compare;
 pub mod complete;
+mod composite;
 pub mod draw;
 pub mod error;
 mod evaluate;
@@ -13,21 +17,27 @@ mod operate;
 mod parse;
 mod plan;
 mod printer;
+mod repeat;
 mod stage;
 mod syntax;
 mod time;
 mod value;
 mod views;
+mod walk;
 
+pub use check::{is_own, is_script_call, script};
+pub use common::{Action, Common, ERROR_ACTION, Gathered};
 pub use error::LineError;
 pub use evaluate::Variables;
 pub use nested::{Loop, fold, nested, repeated};
 pub use parse::parse;
-pub use plan::{Fate, Local, Plan, Streams, plan};
+pub use plan::{Fate, Local, Plan, Streams, plan, remote_commands, words};
 pub use printer::Printer;
 pub use stage::{File, Place, is_local, local_cmdlets, remote_name};
 pub use syntax::{Arg, CommandLine, Element, Expr, Statement, SyntaxError};
+pub use value::member;
 pub use views::Views;
+pub use walk::reads;
 
 /// Whether more text is needed: an open quote or bracket, or a pipe at the end.
 pub fn is_incomplete(text: &str) -> bool {

@@ -1,7 +1,8 @@
 //! Pipelines inside of values, `(Get-CsTenant).DisplayName`, which run before their statement; and
 //! pipelines that are run once for each object.
 
-use super::parse::{block, parse};
+use super::common;
+use super::parse::expressions;
 use super::stage::local_name;
 use super::syntax::{Arg, CommandLine, Element, Expr, Repeat, Statement, Target};
 
@@ -25,52 +26,69 @@ pub fn repeated(statement: &Statement) -> Option<Loop> {
     let (at, repeat) =
         statement.pipeline.iter().enumerate().skip(1).find_map(|(at, one)| Some((at, found(one)?)))?;
     let pipeline = statement.pipeline[..at].to_vec();
-    let before = Statement { assign: None, pipeline, redirections: Vec::new() };
+    let before = Statement { assign: None, pipeline, redirections: Vec::new(), at: statement.at };
     let rest = &statement.pipeline[at + 1..];
     let after = (!rest.is_empty() || !statement.redirections.is_empty()).then(|| Statement {
         assign: None,
         pipeline: rest.to_vec(),
         redirections: statement.redirections.clone(),
+        at: statement.at,
     });
     Some(Loop { before, repeat, after })
 }
 
 /// `ForEach-Object { … }` whose block has commands in it.
-fn for_each(command: &CommandLine) -> Option<Repeat> {
-    let text = match command.arguments.as_slice() {
-        [Arg::Value(Expr::Block(text))] => text,
-        [Arg::Parameter { name, value: None }, Arg::Value(Expr::Block(text))]
-            if name.eq_ignore_ascii_case("Process") =>
-        {
-            text
-        }
-        _ => return None,
-    };
+pub fn for_each(command: &CommandLine) -> Option<Repeat> {
     if local_name(&command.name) != Some("ForEach-Object") {
         return None;
     }
-    let body = parse(text).ok()?;
-    let has_commands = block(text).is_err() || body.clone().iter_mut().any(|one| nested(one).is_some());
-    has_commands.then_some(Repeat { variable: "_".into(), body })
+    // What it may say of its own errors is none of its commands' business.
+    let (command, _) = common::taken(command, &["MemberName", "Process"]);
+    let block = match command.arguments.as_slice() {
+        [Arg::Value(Expr::Block(block))] => block,
+        [Arg::Parameter { name, value: None }, Arg::Value(Expr::Block(block))]
+            if name.eq_ignore_ascii_case("Process") =>
+        {
+            block
+        }
+        _ => return None,
+    };
+    let body = block.body.as_ref().ok()?;
+    let has_commands = expressions(body.clone(), 0..block.text.len()).is_err()
+        || body.clone().iter_mut().any(|one| nested(one).is_some());
+    has_commands.then(|| Repeat { variable: "_".into(), body: body.clone() })
 }
 
-/// Where the endpoint's commands follow stages that run here, what comes before them becomes a value of
-/// its own, which is sent to them when it is whole.
+/// Takes what comes before a part of a statement, and makes it a value of its own, which is sent on when
+/// it is whole: where the endpoint's commands follow stages that run here, and where a variable takes
+/// what one of several of the endpoint's commands gives.
 pub fn fold(statement: &mut Statement) {
-    let is_local = |element: &Element| match element {
-        Element::Command(command) => local_name(&command.name).is_some(),
-        Element::Expression(_) | Element::Repeat(_) => false,
-    };
-    let Some(first) = statement.pipeline.iter().position(is_local) else { return };
-    let Some(length) = statement.pipeline.iter().skip(first).position(|element| !is_local(element)) else {
-        return;
-    };
-    let rest = statement.pipeline.split_off(first + length);
+    let Some(at) = seam(&statement.pipeline) else { return };
+    let rest = statement.pipeline.split_off(at);
     let begun = std::mem::replace(&mut statement.pipeline, rest);
-    let inner = Statement { assign: None, pipeline: begun, redirections: Vec::new() };
+    let inner = Statement { assign: None, pipeline: begun, redirections: Vec::new(), at: statement.at };
     statement.pipeline.insert(0, Element::Expression(Expr::Nested(vec![inner])));
     // What follows may go back and forth again.
     fold(statement);
+}
+
+/// Where the first part of a pipeline ends that can't run together with what follows.
+fn seam(pipeline: &[Element]) -> Option<usize> {
+    let runs_here = |element: &Element| match element {
+        Element::Command(command) => local_name(&command.name).is_some(),
+        Element::Expression(_) | Element::Repeat(_) => false,
+    };
+    let fills = |element: &Element| match element {
+        Element::Command(command) => common::taken(command, &[]).1.iter().any(common::Given::is_a_variable),
+        Element::Expression(_) | Element::Repeat(_) => false,
+    };
+    pipeline
+        .windows(2)
+        .position(|pair| {
+            let [first, second] = pair else { return false };
+            !runs_here(second) && (runs_here(first) || fills(first))
+        })
+        .map(|at| at + 1)
 }
 
 /// The next value of a statement that is a pipeline, which is to be run and replaced by what it gave.

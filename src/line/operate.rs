@@ -3,8 +3,10 @@
 use super::compare::{compare, equal};
 use super::error::LineError;
 use super::number::{Impossible, Number};
+use super::repeat::repeated;
 use super::syntax::{Binary, Operator, Unary, Word};
 use super::value::{truth, wildcard};
+use super::{bits, composite};
 use crate::psrp::clixml::Value;
 
 /// Numbers that `..` may give.
@@ -12,6 +14,7 @@ const LONGEST_RANGE: i64 = 100_000;
 
 pub fn unary(operator: Unary, value: &Value) -> Result<Value, LineError> {
     Ok(match operator {
+        Unary::BitNot => bits::not(value)?,
         Unary::Not => Value::Bool(!truth(value)),
         Unary::Plus => arithmetic(Binary::Add, &Value::I32(0), value)?,
         Unary::Minus => arithmetic(Binary::Subtract, &Value::I32(0), value)?,
@@ -28,8 +31,10 @@ pub fn binary(operator: Binary, a: &Value, b: &Value) -> Result<Value, LineError
         Binary::Or => Ok(Value::Bool(truth(a) || truth(b))),
         Binary::Xor => Ok(Value::Bool(truth(a) != truth(b))),
         Binary::Range => range(a, b),
-        Binary::Format => format(a, b),
+        Binary::Format => composite::format(a, b),
+        Binary::Bits(operator) => bits::apply(operator, a, b),
         Binary::Word(word) => compared(word, a, b),
+        Binary::Multiply => repeated(a, b).unwrap_or_else(|| arithmetic(operator, a, b)),
         other => arithmetic(other, a, b),
     }
 }
@@ -182,42 +187,6 @@ fn range(a: &Value, b: &Value) -> Result<Value, LineError> {
 
 fn integer(number: i64) -> Value {
     i32::try_from(number).map_or(Value::I64(number), Value::I32)
-}
-
-/// `'{0} of {1}' -f $a, $b`; formats of numbers and dates are the script engine's.
-fn format(a: &Value, b: &Value) -> Result<Value, LineError> {
-    let form = a.display_text();
-    let arguments = texts(b);
-    let mut text = String::new();
-    let mut rest = form.as_str();
-    while let Some(at) = rest.find(['{', '}']) {
-        text.push_str(&rest[..at]);
-        let doubled = rest[at..].starts_with("{{") || rest[at..].starts_with("}}");
-        if doubled {
-            text.push_str(&rest[at..=at]);
-            rest = &rest[at + 2..];
-            continue;
-        }
-        let end = rest[at..].find('}').filter(|_| rest[at..].starts_with('{'));
-        let Some(end) = end else {
-            return Err(LineError(
-                "Error formatting a string: Input string was not in a correct format.".into(),
-            ));
-        };
-        let inner = &rest[at + 1..at + end];
-        let (index, width) = inner.split_once(',').unwrap_or((inner, "0"));
-        let (Ok(index), Ok(width)) = (index.trim().parse::<usize>(), width.trim().parse::<i16>()) else {
-            return Err(LineError::script(&format!("The format '{{{inner}}}'")));
-        };
-        let argument = arguments.get(index).ok_or_else(|| {
-            LineError("Error formatting a string: Index (zero based) must be greater than or equal to zero and less than the size of the argument list.".into())
-        })?;
-        let wide = usize::from(width.unsigned_abs());
-        text.push_str(&if width < 0 { format!("{argument:<wide$}") } else { format!("{argument:>wide$}") });
-        rest = &rest[at + end + 1..];
-    }
-    text.push_str(rest);
-    Ok(Value::String(text))
 }
 
 fn arithmetic(operator: Binary, a: &Value, b: &Value) -> Result<Value, LineError> {

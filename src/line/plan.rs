@@ -1,9 +1,11 @@
 //! Which part of a pipeline runs where.
 
+use super::common::{self, Action, Common, Gathered, Given};
 use super::error::LineError;
 use super::evaluate::{Scope, Variables, evaluate};
 use super::stage::{self, File, Place, Stage};
-use super::syntax::{Arg, CommandLine, Element, Statement, Stream, Target};
+use super::syntax::{Arg, CommandLine, Element, Expr, Statement, Stream, Target};
+use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::Value;
 use crate::psrp::pipeline::{Argument, Command, Merge, Pipeline};
 
@@ -17,6 +19,14 @@ pub struct Plan {
     pub local: Local,
     /// What becomes of errors, warnings and their kin.
     pub streams: Streams,
+    /// The common parameters of each of the leading commands, by its name there.
+    pub common: Vec<(String, Common)>,
+    /// The action that errors follow where no command says another.
+    pub preferred: Action,
+    /// What goes into variables in the end.
+    pub gathered: Gathered,
+    /// An error has ended the pipeline.
+    pub was_ended: bool,
 }
 
 impl Plan {
@@ -24,6 +34,54 @@ impl Plan {
     pub fn is_drawn_there(&self) -> bool {
         let last = self.remote.as_ref().and_then(|remote| remote.commands.last());
         last.is_some_and(|command| command.name == OUT_DEFAULT)
+    }
+
+    /// What was given to the leading command that a record names; to the only one in any case.
+    pub fn common_of(&self, command: Option<&str>) -> Option<&Common> {
+        match self.common.as_slice() {
+            [(_, common)] => Some(common),
+            all => {
+                let command = command?;
+                all.iter().find(|(name, _)| name.eq_ignore_ascii_case(command)).map(|(_, common)| common)
+            }
+        }
+    }
+
+    /// Has the endpoint's commands stop at their first error as well, where that is preferred. `offers`:
+    /// whether the endpoint has a command that takes common parameters.
+    pub fn stop_there(&mut self, offers: impl Fn(&str) -> bool) {
+        if self.preferred != Action::Stop {
+            return;
+        }
+        let commands = self.remote.iter_mut().flat_map(|remote| &mut remote.commands);
+        for (command, (_, common)) in commands.zip(&self.common) {
+            if common.error_action.is_none() && offers(&command.name) {
+                command.arguments.push(Argument::named("ErrorAction", "Stop"));
+            }
+        }
+    }
+
+    /// Puts a warning or an information record where a variable takes it.
+    pub fn keep(&mut self, event: &PipelineEvent) {
+        let (value, pick): (Value, fn(&Common) -> Option<&common::Variable>) = match event {
+            PipelineEvent::Warning(record) => {
+                (record.message.as_str().into(), |common| common.warnings.as_ref())
+            }
+            PipelineEvent::Information(record) => {
+                (record.message.clone(), |common| common.information.as_ref())
+            }
+            _ => return,
+        };
+        // Those that feed it have variables of their own (`fold`).
+        let last = self.common.last().and_then(|(_, common)| pick(common)).cloned();
+        if let Some(variable) = last {
+            self.gathered.add(&variable, value);
+        }
+    }
+
+    /// What is done about an error of the leading command that a record names.
+    pub fn error_action(&self, command: Option<&str>) -> Action {
+        self.common_of(command).and_then(|common| common.error_action).unwrap_or(self.preferred)
     }
 }
 
@@ -53,7 +111,29 @@ pub struct Streams {
 /// The stages that run here.
 #[derive(Default)]
 pub struct Local {
-    stages: Vec<Box<dyn Stage>>,
+    stages: Vec<Placed>,
+    /// What the stage that failed does about errors.
+    failed: Option<Common>,
+}
+
+/// A stage, and what was given to it beside its own.
+struct Placed {
+    stage: Box<dyn Stage>,
+    common: Common,
+    /// Its output, as far as a variable takes it.
+    output: Vec<Value>,
+}
+
+impl Placed {
+    fn new(stage: Box<dyn Stage>, common: Common) -> Self {
+        Self { stage, common, output: Vec::new() }
+    }
+
+    fn keep(&mut self, values: &[Value]) {
+        if self.common.output.is_some() {
+            self.output.extend_from_slice(values);
+        }
+    }
 }
 
 impl Local {
@@ -66,29 +146,54 @@ impl Local {
     pub fn finish(&mut self, out: &mut Vec<Value>) -> Result<(), LineError> {
         for at in 0..self.stages.len() {
             let mut rest = Vec::new();
-            self.stages[at].finish(&mut rest)?;
+            let placed = &mut self.stages[at];
+            if let Err(error) = placed.stage.finish(&mut rest) {
+                self.failed = Some(placed.common.clone());
+                return Err(error);
+            }
+            placed.keep(&rest);
             self.through(at + 1, rest, out)?;
         }
         Ok(())
     }
 
-    /// What the stages have to say beside their output.
-    pub fn warnings(&mut self) -> Vec<String> {
-        self.stages.iter_mut().filter_map(|stage| stage.warning()).collect()
+    /// What the stages have to say beside their output, and what was given to each.
+    pub fn warnings(&mut self) -> Vec<(String, Common)> {
+        let all = self.stages.iter_mut();
+        all.filter_map(|placed| Some((placed.stage.warning()?, placed.common.clone()))).collect()
     }
 
     /// Whether no further object changes anything (`Select-Object -First`).
     pub fn is_done(&self) -> bool {
-        self.stages.iter().any(|stage| stage.is_done())
+        self.stages.iter().any(|placed| placed.stage.is_done())
+    }
+
+    /// What was given to the stage that failed.
+    pub fn failure(&mut self) -> Option<Common> {
+        self.failed.take()
+    }
+
+    /// Puts the stages' output where variables take it.
+    pub fn gather(&mut self, gathered: &mut Gathered) {
+        for placed in &mut self.stages {
+            if let Some(variable) = &placed.common.output {
+                gathered.begin(variable);
+                placed.output.drain(..).for_each(|value| gathered.add(variable, value));
+            }
+        }
     }
 
     fn through(&mut self, from: usize, values: Vec<Value>, out: &mut Vec<Value>) -> Result<(), LineError> {
         let mut values = values;
-        for stage in self.stages.iter_mut().skip(from) {
+        for placed in self.stages.iter_mut().skip(from) {
             let mut next = Vec::new();
             for value in values {
-                stage.push(value, &mut next)?;
+                if let Err(error) = placed.stage.push(value, &mut next) {
+                    self.failed = Some(placed.common.clone());
+                    return Err(error);
+                }
             }
+            placed.keep(&next);
             values = next;
         }
         out.extend(values);
@@ -100,7 +205,8 @@ impl Local {
 pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> {
     let mut input = Vec::new();
     let mut remote = Vec::new();
-    let mut stages: Vec<Box<dyn Stage>> = Vec::new();
+    let mut given = Vec::new();
+    let mut local = Local::default();
     for (at, element) in statement.pipeline.iter().enumerate() {
         match element {
             Element::Expression(expression) => {
@@ -114,23 +220,46 @@ pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> 
             // Taken apart before it is planned.
             Element::Repeat(_) => return Err(LineError::script("A loop here")),
             Element::Command(command) => match stage::local_name(&command.name) {
-                Some(name) => match stage::source(name, command, place.variables) {
-                    Some(_) if at > 0 => {
-                        return Err(LineError(format!("'{name}' begins a pipeline: put it first.")));
+                Some(name) => {
+                    let (command, common) = own(name, command, place)?;
+                    match stage::source(name, &command, place.variables) {
+                        Some(_) if at > 0 => {
+                            return Err(LineError(format!("'{name}' begins a pipeline: put it first.")));
+                        }
+                        Some(values) => {
+                            input = values?;
+                            local.stages.push(Placed::new(stage::everything(), common));
+                        }
+                        None => {
+                            let stage = stage::build(name, &command, place)?;
+                            local.stages.push(Placed::new(stage, common));
+                        }
                     }
-                    Some(values) => input = values?,
-                    None => stages.push(stage::build(name, command, place)?),
-                },
-                None if !stages.is_empty() => {
+                }
+                None if !local.stages.is_empty() => {
                     return Err(LineError(format!(
                         "'{}' runs on the endpoint, and what comes before it runs here: put it first.",
                         command.name
                     )));
                 }
-                None => remote.push(remote_command(command, place.variables)?),
+                None => {
+                    let (command, common) = remote_command(command, place.variables)?;
+                    given.push((command.name.clone(), common));
+                    remote.push(command);
+                }
             },
         }
     }
+    // What the last of the endpoint's commands gives is seen here, before the first stage.
+    if let Some((_, common)) = given.last_mut()
+        && common.output.is_some()
+    {
+        let common = Common { output: common.output.take(), ..Common::default() };
+        local.stages.insert(0, Placed::new(stage::everything(), common));
+    }
+    let mut gathered = Gathered::default();
+    let all = given.iter().map(|(_, common)| common).chain(local.stages.iter().map(|one| &one.common));
+    all.flat_map(Common::variables).for_each(|variable| gathered.begin(variable));
     let mut streams = Streams::default();
     for redirection in &statement.redirections {
         let (file, discards) = match &redirection.to {
@@ -142,8 +271,11 @@ pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> 
         };
         if matches!(redirection.from, Stream::Output | Stream::All) {
             match (&file, discards) {
-                (Some(file), _) => stages.push(stage::drawn(file.clone(), place.width, place.views.clone())),
-                (None, true) => stages.push(stage::nothing()),
+                (Some(file), _) => {
+                    let stage = stage::drawn(file.clone(), place.width, place.views.clone());
+                    local.stages.push(Placed::new(stage, Common::default()));
+                }
+                (None, true) => local.stages.push(Placed::new(stage::nothing(), Common::default())),
                 (None, false) => {}
             }
         }
@@ -158,7 +290,7 @@ pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> 
     }
     let is_fed = matches!(statement.pipeline.first(), Some(Element::Expression(_)));
     let draws_itself = !remote.is_empty()
-        && stages.is_empty()
+        && local.stages.is_empty()
         && statement.assign.is_none()
         && place.to_screen
         && statement.redirections.is_empty();
@@ -170,7 +302,8 @@ pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> 
         add_to_history: true,
         ..Pipeline::new(remote)
     });
-    Ok(Plan { input, remote, local: Local { stages }, streams })
+    let preferred = Action::preferred(place.variables);
+    Ok(Plan { input, remote, local, streams, common: given, preferred, gathered, was_ended: false })
 }
 
 impl Streams {
@@ -195,23 +328,48 @@ impl Streams {
 
 const OUT_DEFAULT: &str = "Out-Default";
 
-/// `Out-Default`, into which the errors of what comes before it are merged: the endpoint draws.
+/// `Out-Default`: the endpoint draws. Errors come as records, so that they can be kept.
 fn out_default() -> Command {
-    /// PipelineResultTypes: Output and Error.
-    const OUTPUT_AND_ERROR: i32 = 3;
     Command {
         name: OUT_DEFAULT.into(),
         is_script: false,
         use_local_scope: None,
         arguments: Vec::new(),
-        merge: Merge { previous_results: OUTPUT_AND_ERROR, ..Merge::default() },
+        merge: Merge::default(),
     }
 }
 
-fn remote_command(command: &CommandLine, variables: &Variables) -> Result<Command, LineError> {
+/// A stage's own arguments, and the others.
+fn own(
+    name: &'static str,
+    command: &CommandLine,
+    place: Place<'_>,
+) -> Result<(CommandLine, Common), LineError> {
+    let parameters = stage::parameters(name).unwrap_or_default();
+    let names: Vec<&str> = parameters.iter().map(|(name, _)| *name).collect();
+    let (command, given) = common::taken(command, &names);
+    Ok((command, Common::read(&given, place.variables)?))
+}
+
+/// The endpoint has no part in variables here. An error that goes into one must come, whatever becomes
+/// of it then.
+fn remote_command(command: &CommandLine, variables: &Variables) -> Result<(Command, Common), LineError> {
     let scope = Scope::outer(variables);
+    let (_, given) = common::taken(command, &[]);
+    let common = Common::read(&given, variables)?;
+    let keeps_errors = common.errors.is_some() && common.error_action == Some(Action::SilentlyContinue);
+    let stays = |one: &Given| one.is_a_variable() || (keeps_errors && one.kind == common::Kind::ErrorAction);
+    let here: Vec<usize> = given.iter().filter(|one| stays(one)).map(|one| one.at).collect();
     let mut arguments = Vec::new();
-    for argument in &command.arguments {
+    let mut rest = command.arguments.iter().zip(&command.places).peekable();
+    while let Some((argument, at)) = rest.next() {
+        if here.contains(at) {
+            // Its value goes with it.
+            if matches!(argument, Arg::Parameter { value: None, .. }) {
+                rest.next_if(|(next, _)| matches!(next, Arg::Value(_)));
+            }
+            continue;
+        }
         arguments.push(match argument {
             Arg::Value(value) => Argument { name: None, value: Some(evaluate(value, scope)?) },
             Arg::Parameter { name, value: None } => Argument { name: Some(name.clone()), value: None },
@@ -220,11 +378,57 @@ fn remote_command(command: &CommandLine, variables: &Variables) -> Result<Comman
             }
         });
     }
-    Ok(Command {
+    let command = Command {
         name: stage::remote_name(&command.name).to_owned(),
         is_script: false,
         use_local_scope: None,
         arguments,
         merge: Merge::default(),
-    })
+    };
+    Ok((command, common))
 }
+
+/// The words of a call as the script that it runs is told them (`$args`).
+pub fn words(command: &CommandLine, variables: &Variables) -> Result<Vec<Value>, LineError> {
+    let scope = Scope::outer(variables);
+    let mut words = Vec::new();
+    for argument in &command.arguments {
+        match argument {
+            Arg::Value(value) => words.push(evaluate(value, scope)?),
+            Arg::Parameter { name, value } => {
+                let colon = if value.is_some() { ":" } else { "" };
+                words.push(Value::String(format!("-{name}{colon}")));
+                if let Some(value) = value {
+                    words.push(evaluate(value, scope)?);
+                }
+            }
+        }
+    }
+    Ok(words)
+}
+
+/// The commands of the endpoint in a statement that is run in parts, one after the other; `None`: it
+/// runs at once, or has one of them only.
+pub fn remote_commands(statement: &Statement) -> Option<Vec<String>> {
+    let mut names: Vec<String> = Vec::new();
+    let mut is_split = false;
+    super::walk::statement(statement, &mut |found| match found {
+        super::walk::Found::Command(command) => {
+            let is_here = stage::is_local(&command.name)
+                || super::check::is_own(command)
+                || HERE.iter().any(|name| name.eq_ignore_ascii_case(&command.name));
+            if is_here {
+                is_split = true;
+            } else if !names.iter().any(|name| name.eq_ignore_ascii_case(&command.name)) {
+                names.push(command.name.clone());
+            }
+        }
+        super::walk::Found::Expression(Expr::Nested(_)) => is_split = true,
+        super::walk::Found::Expression(_) => {}
+    });
+    is_split |= statement.pipeline.iter().any(|one| matches!(one, Element::Repeat(_)));
+    (is_split && names.len() > 1).then_some(names)
+}
+
+/// Commands that the console answers itself.
+const HERE: [&str; 2] = ["Get-Module", "gmo"];

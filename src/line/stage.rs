@@ -83,6 +83,14 @@ pub fn nothing() -> Box<dyn Stage> {
     Box::new(Each(|_: Value, _: &mut Vec<Value>| Ok(())))
 }
 
+/// What gives on all that comes.
+pub fn everything() -> Box<dyn Stage> {
+    Box::new(Each(|value: Value, out: &mut Vec<Value>| {
+        out.push(value);
+        Ok(())
+    }))
+}
+
 /// Every name and alias of what runs here.
 const NAMES: [(&str, &str); 34] = [
     ("select-object", "Select-Object"),
@@ -161,20 +169,11 @@ pub struct Place<'a> {
     pub to_screen: bool,
 }
 
-/// A stage with its arguments bound.
-pub fn build(
-    name: &'static str,
-    command: &CommandLine,
-    place: Place<'_>,
-) -> Result<Box<dyn Stage>, LineError> {
+/// What a cmdlet takes, and in which order what has no name; `None`: it reads its arguments itself.
+pub fn parameters(name: &str) -> Option<Vec<Parameter>> {
     use Takes::{Named, Position, Switch};
-    let bound =
-        |parameters: &[&[Parameter]]| Bound::new(name, command, &parameters.concat(), place.variables);
-    let Place { width, views, .. } = place;
-    // The last column stays free, so that no line goes on by itself.
-    let screen = width.saturating_sub(1).max(1);
-    Ok(match name {
-        "Select-Object" => select::select(&bound(&[&[
+    let own: &[Parameter] = match name {
+        "Select-Object" => &[
             ("Property", Position),
             ("First", Named),
             ("Last", Named),
@@ -182,18 +181,17 @@ pub fn build(
             ("ExpandProperty", Named),
             ("ExcludeProperty", Named),
             ("Unique", Switch),
-        ]])?)?,
-        "Where-Object" => filter::filter(command, place.variables)?,
-        "Sort-Object" => gather::sort(&bound(&[&[
+        ],
+        "Sort-Object" => &[
             ("Property", Position),
             ("Descending", Switch),
             ("Unique", Switch),
             ("CaseSensitive", Switch),
             ("Top", Named),
             ("Bottom", Named),
-        ]])?)?,
-        "ForEach-Object" => select::for_each(&bound(&[&[("MemberName", Position), ("Process", Named)]])?)?,
-        "Measure-Object" => gather::measure(bound(&[&[
+        ],
+        "ForEach-Object" => &[("MemberName", Position), ("Process", Named)],
+        "Measure-Object" => &[
             ("Property", Position),
             ("Sum", Switch),
             ("Average", Switch),
@@ -201,60 +199,91 @@ pub fn build(
             ("Minimum", Switch),
             ("StandardDeviation", Switch),
             ("AllStats", Switch),
-        ]])?),
-        "Group-Object" => gather::group(&bound(&[&[
+        ],
+        "Group-Object" => &[("Property", Position), ("NoElement", Switch), ("CaseSensitive", Switch)],
+        "Format-Table" => &[
             ("Property", Position),
-            ("NoElement", Switch),
-            ("CaseSensitive", Switch),
-        ]])?)?,
-        "Format-Table" => format::table(
-            bound(&[&[
-                ("Property", Position),
-                ("AutoSize", Switch),
-                ("Wrap", Switch),
-                ("HideTableHeaders", Switch),
-                ("GroupBy", Named),
-            ]])?,
-            screen,
-            views.clone(),
-        )?,
-        "Format-List" => {
-            format::list(bound(&[&[("Property", Position), ("GroupBy", Named)]])?, screen, views.clone())?
+            ("AutoSize", Switch),
+            ("Wrap", Switch),
+            ("HideTableHeaders", Switch),
+            ("GroupBy", Named),
+        ],
+        "Format-List" => &[("Property", Position), ("GroupBy", Named)],
+        "ConvertTo-Json" => {
+            &[("Depth", Named), ("Compress", Switch), ("AsArray", Switch), ("EnumsAsStrings", Switch)]
         }
-        "ConvertTo-Json" => json::json(&bound(&[&[
-            ("Depth", Named),
-            ("Compress", Switch),
-            ("AsArray", Switch),
-            ("EnumsAsStrings", Switch),
-        ]])?)?,
-        "ConvertTo-Csv" => csv::convert(&bound(&[&csv::COMMON])?)?,
-        "Export-Csv" => csv::export(&bound(&[
-            &[("Path", Position), ("LiteralPath", Named)],
-            &csv::COMMON,
-            &file::COMMON,
-        ])?)?,
-        "Out-File" => file::out_file(
-            &bound(&[
-                &[("FilePath", Position), ("LiteralPath", Named), ("Width", Named), ("NoNewline", Switch)],
-                &file::COMMON,
-            ])?,
-            width,
-            views,
-        )?,
-        "Out-String" => {
-            format::out_string(&bound(&[&[("Width", Named), ("Stream", Switch)]])?, width, views)?
+        "ConvertTo-Csv" => &csv::COMMON,
+        "Export-Csv" => {
+            let own = [("Path", Position), ("LiteralPath", Named)];
+            return Some([own.as_slice(), &csv::COMMON, &file::COMMON].concat());
         }
+        "Out-File" => {
+            let own =
+                [("FilePath", Position), ("LiteralPath", Named), ("Width", Named), ("NoNewline", Switch)];
+            return Some([own.as_slice(), &file::COMMON].concat());
+        }
+        "Out-String" => &[("Width", Named), ("Stream", Switch)],
+        "Out-Null" => &[],
+        "Out-Host" => &[("Paging", Switch)],
+        "Get-Member" => &[("Name", Position), ("MemberType", Named)],
+        "Import-Csv" => &[
+            ("Path", Position),
+            ("Delimiter", Position),
+            ("LiteralPath", Named),
+            ("Header", Named),
+            ("Encoding", Named),
+        ],
+        "Get-Content" => &[("Path", Position), ("LiteralPath", Named), ("Encoding", Named), ("Raw", Switch)],
+        _ => return None,
+    };
+    Some(own.to_vec())
+}
+
+/// Whether a cmdlet gives values and takes none.
+pub fn begins_pipeline(name: &str) -> bool {
+    matches!(name, "Import-Csv" | "Get-Content")
+}
+
+/// Binds arguments without their values: the number of the one that can't be bound, and why.
+pub fn check(name: &str, command: &CommandLine, parameters: &[Parameter]) -> Result<(), (usize, LineError)> {
+    bind::bindings(name, command, parameters).map(drop)
+}
+
+/// A stage with its arguments bound.
+pub fn build(
+    name: &'static str,
+    command: &CommandLine,
+    place: Place<'_>,
+) -> Result<Box<dyn Stage>, LineError> {
+    let bound = || {
+        let parameters = parameters(name).unwrap_or_default();
+        Bound::new(name, command, &parameters, place.variables)
+    };
+    let Place { width, views, .. } = place;
+    // The last column stays free, so that no line goes on by itself.
+    let screen = width.saturating_sub(1).max(1);
+    Ok(match name {
+        "Select-Object" => select::select(&bound()?)?,
+        "Where-Object" => filter::filter(command, place.variables)?,
+        "Sort-Object" => gather::sort(&bound()?)?,
+        "ForEach-Object" => select::for_each(&bound()?)?,
+        "Measure-Object" => gather::measure(bound()?),
+        "Group-Object" => gather::group(&bound()?)?,
+        "Format-Table" => format::table(bound()?, screen, views.clone())?,
+        "Format-List" => format::list(bound()?, screen, views.clone())?,
+        "ConvertTo-Json" => json::json(&bound()?)?,
+        "ConvertTo-Csv" => csv::convert(&bound()?)?,
+        "Export-Csv" => csv::export(&bound()?)?,
+        "Out-File" => file::out_file(&bound()?, width, views)?,
+        "Out-String" => format::out_string(&bound()?, width, views)?,
         "Out-Null" => {
-            bound(&[])?;
+            bound()?;
             nothing()
         }
         "Out-Host" => {
-            bound(&[&[("Paging", Switch)]])?;
-            Box::new(Each(|value: Value, out: &mut Vec<Value>| {
-                out.push(value);
-                Ok(())
-            }))
+            bound()?;
+            everything()
         }
-        _ => members::members(&bound(&[&[("Name", Position), ("MemberType", Named)]])?)?,
+        _ => members::members(&bound()?)?,
     })
 }

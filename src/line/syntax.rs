@@ -12,6 +12,8 @@ pub struct Statement {
     pub pipeline: Vec<Element>,
     /// `> file`, `2>&1` and their kin, in their order.
     pub redirections: Vec<Redirection>,
+    /// Where it begins in the text (in bytes).
+    pub at: usize,
 }
 
 /// One part of a pipeline.
@@ -37,6 +39,12 @@ pub struct Repeat {
 pub struct CommandLine {
     pub name: String,
     pub arguments: Vec<Arg>,
+    /// Where the name stands in the text (in bytes).
+    pub at: usize,
+    /// Where each argument stands.
+    pub places: Vec<usize>,
+    /// `. ./script.ps1`
+    pub is_dotted: bool,
 }
 
 /// One argument.
@@ -60,8 +68,8 @@ pub enum Expr {
     /// `@(…)`: a list in any case.
     List(Box<Expr>),
     Table(Vec<(Expr, Expr)>),
-    /// `{ … }`, its text.
-    Block(String),
+    /// `{ … }`
+    Block(Block),
     /// `$name`
     Variable(String),
     /// `.Property`
@@ -76,6 +84,14 @@ pub enum Expr {
     Nested(Vec<Statement>),
 }
 
+/// A script block. The endpoint may be able to run what the console can't, so a block that was not
+/// understood is an error only where the console itself would have to run it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
+    pub text: String,
+    pub body: Result<Vec<Statement>, Vec<SyntaxError>>,
+}
+
 /// What one value is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unary {
@@ -84,6 +100,8 @@ pub enum Unary {
     Plus,
     Join,
     Split,
+    /// `-bnot`
+    BitNot,
 }
 
 /// What two values are asked.
@@ -99,8 +117,19 @@ pub enum Binary {
     Remainder,
     Range,
     Format,
+    Bits(Bits),
     /// A word after a dash, such as `-eq`.
     Word(Word),
+}
+
+/// Operators on the bits of whole numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bits {
+    And,
+    Or,
+    Xor,
+    ShiftLeft,
+    ShiftRight,
 }
 
 /// A comparison, or an operation on text, with its letter's case in mind or not.
@@ -178,6 +207,20 @@ pub struct SyntaxError {
     pub span: Range<usize>,
     /// More text may make it right.
     pub incomplete: bool,
+    /// PowerShell itself could run it.
+    pub needs_engine: bool,
+}
+
+impl SyntaxError {
+    /// A text that only PowerShell's script engine can run.
+    pub fn script(what: &str, span: Range<usize>) -> Self {
+        Self { message: super::LineError::script(what).0, span, incomplete: false, needs_engine: true }
+    }
+
+    /// A text that is wrong, or that means something else.
+    pub fn wrong(message: impl Into<String>, span: Range<usize>) -> Self {
+        Self { message: message.into(), span, incomplete: false, needs_engine: false }
+    }
 }
 
 impl Word {

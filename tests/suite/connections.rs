@@ -109,7 +109,7 @@ async fn where_all_fail_there_is_no_shell_and_each_is_named() {
     two.profile("lync", &two.lync, "wrong", "");
     two.profile("other", &two.other, "wrong", "prefix = \"Ot\"");
     let mut terminal = Terminal::several(&two.world, "lync other", "");
-    assert_eq!(terminal.ended(), 1);
+    assert_eq!(terminal.ended(), 3);
     terminal.waits("both", |text| text.contains("'lync' is not here") && text.contains("'other' is not"));
     terminal.sees("none of the connections of 'work' is here");
     assert!(!terminal.text().contains(PROMPT));
@@ -160,7 +160,7 @@ async fn the_console_goes_on_with_the_connections_that_are_here() {
     assert!(err.contains("'lync' is not here: ") && out.contains("Litware"), "{out}{err}");
     two.profile("other", &two.other, "wrong", "prefix = \"Ot\"");
     let (code, out, err) = console(&two, "(Get-OtCsTenant).DisplayName\n");
-    assert_eq!((code, out.as_str()), (1, ""));
+    assert_eq!((code, out.as_str()), (3, ""));
     assert!(err.contains("none of the connections of 'work' is here"), "{err}");
     two.wait_removed();
 }
@@ -203,7 +203,7 @@ async fn every_command_knows_such_a_profile() {
         "each is tried, in a PowerShell that is none: {out}{err}"
     );
     let (code, _, err) = two.world.run(&["attach", "work", "--socket"]);
-    assert!(code == 1 && err.contains("this is for one; name one of them"), "{err}");
+    assert!(code == 2 && err.contains("this is for one; name one of them"), "{err}");
 
     let terminal = Terminal::several(&two.world, "lync other", "");
     terminal.ends_with(PROMPT);

@@ -162,7 +162,7 @@ fn numbers_are_computed_and_compared_as_powershell_does() {
 fn what_needs_a_script_engine_says_so() {
     for text in [
         "if ($true) { Get-CsTenant }",
-        "& Get-CsTenant",
+        "& { Get-CsTenant }",
         "[int]5",
         "$env:PATH",
         "$x++",
@@ -171,9 +171,9 @@ fn what_needs_a_script_engine_says_so() {
         "[datetime]::Now",
     ] {
         let said = planned(text).expect_err(text);
-        assert!(said.contains("pwsh"), "{text}: {said}");
+        assert!(said.contains("needs PowerShell's script engine"), "{text}: {said}");
     }
-    assert!(planned("$nothing | sort").unwrap_err().contains("has not been set"));
+    assert_eq!(local("\"[$nothing]\", ($nothing -eq $null)"), ["[]", "True"]);
 }
 
 #[test]
@@ -412,4 +412,181 @@ fn a_question_mark_asks_for_help_and_runs_nothing() {
         assert_eq!(planned(text).unwrap(), planned("Get-Help Set-CsUser").unwrap(), "{text}");
     }
     assert_ne!(planned("Set-CsUser '-?'").unwrap(), planned("Get-Help Set-CsUser").unwrap());
+}
+
+/// What PowerShell 7.6.9 gives in the invariant culture.
+#[test]
+fn formats_are_those_of_the_invariant_culture() {
+    for (form, value, text) in [
+        ("{0:N2}", "1234.567", "1,234.57"),
+        ("{0:N2}", "2.675", "2.67"),
+        ("{0:N2}", "0.125", "0.12"),
+        ("{0:N0}", "2.5", "2"),
+        ("{0:N}", "1234567", "1,234,567.00"),
+        ("{0:n1}", "-0.04", "-0.0"),
+        ("{0:F0}", "0.5", "0"),
+        ("{0:D3}", "7", "007"),
+        ("{0:D3}", "-7", "-007"),
+        ("{0:X}", "255", "FF"),
+        ("{0:x4}", "255", "00ff"),
+        ("{0:X}", "-1", "FFFFFFFF"),
+        ("{0:X2}", "10", "0A"),
+        ("{0:B}", "5", "101"),
+        ("{0:P}", "0.1234", "12.34 %"),
+        ("{0:P0}", "0.125", "12 %"),
+        ("{0:P1}", "-0.5", "-50.0 %"),
+        ("{0:P}", "1", "100.00 %"),
+        ("{0:C}", "12.5", "\u{a4}12.50"),
+        ("{0:C0}", "-1234", "(\u{a4}1,234)"),
+        ("{0:E}", "12345.678", "1.234568E+004"),
+        ("{0:e2}", "0", "0.00e+000"),
+        ("{0:E2}", "123456", "1.23E+005"),
+        ("{0:G3}", "1234.5", "1.23E+03"),
+        ("{0:G2}", "123", "1.2E+02"),
+        ("{0:G}", "0.00001", "1E-05"),
+        ("{0:G17}", "0.1", "0.10000000000000001"),
+        ("{0:F20}", "0.1", "0.10000000000000000555"),
+        ("{0:N2}", "123456789012345678", "123,456,789,012,345,678.00"),
+        ("{0:0}", "2.5", "3"),
+        ("{0:0.00}", "0.125", "0.13"),
+        ("{0:0.00}", "2.675", "2.68"),
+        ("{0:0.00}", "3.14159", "3.14"),
+        ("{0:#,##0.00}", "1234567.891", "1,234,567.89"),
+        ("{0:000}", "7", "007"),
+        ("{0:0%}", "0.256", "26%"),
+        ("{0:00;(00);zero}", "-5", "(05)"),
+        ("{0:00;(00);zero}", "0", "zero"),
+        ("{0:#}", "0", ""),
+        ("{0:###-####}", "5551234", "555-1234"),
+        ("{0:+0;-0}", "5", "+5"),
+        ("{0:-0}", "-5", "--5"),
+        ("{0:0.##}", "1.5", "1.5"),
+        ("{0:0.#}", "5", "5"),
+        ("{0:#,#}", "1234", "1,234"),
+        ("{0:#,#}", "0", ""),
+        ("{0:0,0}", "5", "05"),
+        ("{0:0,}", "12345678", "12346"),
+        ("{0:0.0.0}", "1.25", "1.25"),
+        ("{0:0.##E+00}", "12345", "1.23E+04"),
+        ("{0:0.###E+0}", "0.00012", "1.2E-4"),
+        ("{0:0e0}", "1234", "1e3"),
+        ("{0:0\u{2030}}", "0.5", "500\u{2030}"),
+        ("{0:\\#0}", "5", "#5"),
+        ("{0:0.0\"x\"}", "2", "2.0x"),
+        ("{0:E+2}", "5", "E+2"),
+        ("{0,10}|", "'a'", "         a|"),
+        ("{0,-10}|", "'a'", "a         |"),
+        ("{0,10:N2}|", "3.14159", "      3.14|"),
+        ("{0 ,5}|", "5", "    5|"),
+        ("{0:N2}", "'12.5'", "12.5"),
+        ("{0:N2}", "$null", ""),
+        ("{0}", "$true", "True"),
+        ("{{{0}}}", "5", "{5}"),
+        ("{0} {0}", "1", "1 1"),
+        ("{0:0000}-{1:00}", "2024, 3", "2024-03"),
+        ("{0,5}{1,-5}|", "1, 2", "    12    |"),
+        ("{0:N2} GB", "(5368709120 / 1GB)", "5.00 GB"),
+    ] {
+        let line = format!("'{form}' -f {value}");
+        assert_eq!(local(&line), [text], "{line}");
+    }
+    for (form, said) in [
+        ("{0} {1}", "Index (zero based) must be"),
+        ("{0:N", "near offset 4. Format item ends prematurely"),
+        ("{a}", "near offset 1. Expected an ASCII digit"),
+        ("}", "near offset 1. Format item ends prematurely"),
+        ("{0:Q}", "Format specifier was invalid"),
+        ("{0,}", "near offset 3. Expected an ASCII digit"),
+    ] {
+        let said_of_it = try_local(&format!("'{form}' -f 1")).expect_err(form);
+        assert!(said_of_it.contains(said), "{form}: {said_of_it}");
+    }
+    assert!(try_local("'{0:D3}' -f 7.5").unwrap_err().contains("Format specifier was invalid"));
+}
+
+/// What PowerShell 7.6.9 gives.
+#[test]
+fn dates_and_times_are_formatted_as_dotnet_does() {
+    let date = Value::DateTime("2024-01-02T15:04:05.1234567".into());
+    let span = Value::Duration("P1DT2H3M4.5S".into());
+    let id = Value::Guid("6f9619ff-8b86-d011-b42d-00cf4fc964ff".parse().unwrap());
+    let mut variables = Variables::default();
+    variables.set("d", date);
+    variables.set("z", Value::DateTime("2024-01-02T03:04:05Z".into()));
+    variables.set("t", span);
+    variables.set("g", id);
+    for (form, name, text) in [
+        ("", "d", "01/02/2024 15:04:05"),
+        (":yyyy-MM-dd", "d", "2024-01-02"),
+        (":yyyy-MM-dd HH:mm:ss.fff", "d", "2024-01-02 15:04:05.123"),
+        (":d", "d", "01/02/2024"),
+        (":D", "d", "Tuesday, 02 January 2024"),
+        (":g", "d", "01/02/2024 15:04"),
+        (":o", "d", "2024-01-02T15:04:05.1234567"),
+        (":o", "z", "2024-01-02T03:04:05.0000000Z"),
+        (":s", "d", "2024-01-02T15:04:05"),
+        (":u", "d", "2024-01-02 15:04:05Z"),
+        (":R", "d", "Tue, 02 Jan 2024 15:04:05 GMT"),
+        (":t", "d", "15:04"),
+        (":m", "d", "January 02"),
+        (":y", "d", "2024 January"),
+        (":ddd, dd MMM yyyy h:mm tt", "d", "Tue, 02 Jan 2024 3:04 PM"),
+        (":yy-M-d H:m:s", "d", "24-1-2 15:4:5"),
+        (":%d", "d", "2"),
+        (":yyyyMMdd_HHmmss", "d", "20240102_150405"),
+        (":yyyy-MM-ddTHH:mm:ssZ", "d", "2024-01-02T15:04:05Z"),
+        (":c", "t", "1.02:03:04.5000000"),
+        (":g", "t", "1:2:03:04.5"),
+        (":G", "t", "1:02:03:04.5000000"),
+        (":hh\\:mm", "t", "02:03"),
+        (":d\\.hh\\:mm\\:ss", "t", "1.02:03:04"),
+        (":N", "g", "6f9619ff8b86d011b42d00cf4fc964ff"),
+    ] {
+        let line = format!("'{{0{form}}}' -f ${name}");
+        let statements = line::parse(&line).unwrap();
+        let plan = line::plan(&statements[0], place(&variables, &Views::default())).unwrap();
+        assert_eq!(plan.input.iter().map(Value::display_text).collect::<Vec<_>>(), [text], "{line}");
+    }
+}
+
+/// What PowerShell 7.6.9 gives.
+#[test]
+fn bits_and_repetitions_are_computed_as_in_powershell() {
+    for (text, out) in [
+        ("1 -bor 2 -eq 2", &["1"][..]),
+        ("6 -band 3 -and $false", &["False"]),
+        ("1 -shl 2 + 1", &["8"]),
+        ("-bnot 5", &["-6"]),
+        ("6 -band 3", &["2"]),
+        ("6 -bxor 3", &["5"]),
+        ("-1 -shr 1", &["-1"]),
+        ("1 -shl 33", &["2"]),
+        ("4294967296 -bxor 1", &["4294967297"]),
+        ("-1 -band 0xFF", &["255"]),
+        ("'7' -band 3", &["3"]),
+        ("7.6 -band 255", &["8"]),
+        ("2.5 -bor 0", &["2"]),
+        ("2147483648 -bor 1", &["2147483649"]),
+        ("-bnot 2147483648", &["-2147483649"]),
+        ("$null -bor 2", &["2"]),
+        ("$true -bor 2", &["3"]),
+        ("'x' * 3", &["xxx"]),
+        ("'x' * 0", &[""]),
+        ("'ab' * 1.6", &["abab"]),
+        ("'a' * $null", &[""]),
+        ("'x' * '3'", &["xxx"]),
+        ("(1, 2) * 2", &["1", "2", "1", "2"]),
+        ("(1, 2) * 0", &[]),
+    ] {
+        assert_eq!(local(text), out, "{text}");
+    }
+    for (text, said) in [
+        ("'abc' -band 3", "Cannot convert value \"abc\" to type \"System.Int32\""),
+        ("1, 2 -band 3", "op_BitwiseAnd"),
+        ("'x' * -1", "must be a non-negative value"),
+        ("5 * 'x'", "Cannot convert value \"x\""),
+        ("'x' * 100000000", "the console takes no more"),
+    ] {
+        assert!(try_local(text).expect_err(text).contains(said), "{text}");
+    }
 }

@@ -35,6 +35,7 @@ mod psrp_transcripts;
 mod pwsh_module;
 mod pwsh_syntax;
 mod removal;
+mod script;
 mod service;
 mod shortcut;
 mod simulator;

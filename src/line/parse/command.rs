@@ -6,9 +6,44 @@ use crate::line::syntax::{Arg, CommandLine, Expr, Redirection, Stream, Target};
 use crate::psrp::clixml::Value;
 
 /// Words that begin what only a script engine can run.
-const KEYWORDS: [&str; 18] = [
-    "if", "else", "foreach", "for", "while", "do", "switch", "function", "filter", "param", "try", "catch",
-    "trap", "throw", "return", "class", "enum", "using",
+const KEYWORDS: &[&str] = &[
+    "if",
+    "else",
+    "elseif",
+    "foreach",
+    "for",
+    "while",
+    "do",
+    "until",
+    "switch",
+    "function",
+    "filter",
+    "param",
+    "try",
+    "catch",
+    "finally",
+    "trap",
+    "throw",
+    "return",
+    "break",
+    "continue",
+    "class",
+    "enum",
+    "using",
+    "begin",
+    "process",
+    "end",
+    "clean",
+    "dynamicparam",
+    "data",
+    "configuration",
+    "workflow",
+    "parallel",
+    "sequence",
+    "inlinescript",
+    "from",
+    "define",
+    "var",
 ];
 
 fn ends_word(letter: char) -> bool {
@@ -17,21 +52,17 @@ fn ends_word(letter: char) -> bool {
 
 impl Parser {
     pub(super) fn command(&mut self, redirections: &mut Vec<Redirection>) -> Parsed<CommandLine> {
-        if matches!(self.peek(), Some('&' | '.')) && self.peek_at(1).is_none_or(char::is_whitespace) {
-            return self.script("The call operator");
-        }
-        let name = match self.word()? {
-            Some(Expr::Literal(name)) => name.display_text(),
-            Some(_) => return self.script("A command whose name is computed"),
-            None => return self.wrong("An empty pipe element is not allowed."),
-        };
+        let start = self.at;
+        let (name, is_dotted) = self.command_name()?;
+        let at = self.offset_of(start);
         if KEYWORDS.iter().any(|one| one.eq_ignore_ascii_case(&name)) && !name.eq_ignore_ascii_case("foreach")
         {
-            return self.script(&format!("'{name}'"));
+            return self.script_at(start, &format!("'{name}'"));
         }
-        let (mut arguments, mut is_help) = (Vec::new(), false);
+        let (mut arguments, mut places, mut is_help) = (Vec::new(), Vec::new(), false);
         loop {
             self.redirections(redirections)?;
+            let place = self.offset();
             match self.peek() {
                 None | Some('|' | ';' | '\n' | '&' | ')' | '}') => break,
                 Some('<') => return self.wrong("The '<' operator is reserved for future use."),
@@ -43,22 +74,61 @@ impl Parser {
                 Some(letter) if is_dash(letter) && self.peek_at(1) == Some('?') => {
                     self.at += 2;
                     is_help = true;
+                    continue;
+                }
+                Some(letter) if is_dash(letter) && self.peek_at(1).is_some_and(is_dash) => {
+                    let what = if self.peek_at(2) == Some('%') { "'--%'" } else { "'--'" };
+                    return self.script(what);
                 }
                 Some(_) => arguments.push(Arg::Value(self.arguments()?)),
             }
+            places.push(place);
         }
         if is_help {
             // Whatever else is given, the command does not run.
             let about = Arg::Value(Expr::Literal(Value::String(name)));
-            return Ok(CommandLine { name: "Get-Help".to_owned(), arguments: vec![about] });
+            let (arguments, places) = (vec![about], vec![at]);
+            return Ok(CommandLine { name: "Get-Help".to_owned(), arguments, at, places, is_dotted: false });
         }
         // `foreach` is the cmdlet in a pipeline, and a statement where it stands first.
         if name.eq_ignore_ascii_case("foreach")
             && matches!(arguments.as_slice(), [Arg::Value(_), Arg::Value(_)])
         {
-            return self.script("'foreach'");
+            return self.script_at(start, "'foreach'");
         }
-        Ok(CommandLine { name, arguments })
+        Ok(CommandLine { name, arguments, at, places, is_dotted })
+    }
+
+    /// The command's name, and whether a `.` calls it: a word, or behind `&` or `.` a string as well.
+    fn command_name(&mut self) -> Parsed<(String, bool)> {
+        let start = self.at;
+        let is_called = self.peek() == Some('&')
+            || self.peek() == Some('.') && self.peek_at(1).is_none_or(char::is_whitespace);
+        let mut is_dotted = false;
+        if is_called {
+            is_dotted = self.peek() == Some('.');
+            self.at += 1;
+            self.blank(false);
+        }
+        let named = match self.peek() {
+            Some(quote) if is_called && (is_single_quote(quote) || is_double_quote(quote)) => {
+                Some(self.quoted()?)
+            }
+            Some('{' | '(' | '$' | '@' | '[') if is_called => {
+                return self.script_at(start, if is_dotted { "'.'" } else { "'&'" });
+            }
+            _ => self.word()?,
+        };
+        let name = match named {
+            Some(Expr::Literal(name)) => name.display_text(),
+            Some(_) => return self.script_at(start, "A command whose name is computed"),
+            None => return self.wrong("An empty pipe element is not allowed."),
+        };
+        let label = name.strip_prefix(':').is_some_and(|rest| rest.chars().all(is_name));
+        if label {
+            return self.script_at(start, "A label");
+        }
+        Ok((name, is_dotted))
     }
 
     fn parameter(&mut self) -> Parsed<Arg> {
@@ -83,7 +153,8 @@ impl Parser {
                 matches!(second, Some('(' | '{'))
                     || second.is_some_and(|one| is_single_quote(one) || is_double_quote(one))
             }
-            Some('$') => second.is_some_and(|one| is_name(one) || matches!(one, '(' | '{')),
+            Some('$') => second
+                .is_some_and(|one| is_name(one) || matches!(one, '(' | '{') || self.is_variable_sign(one)),
             Some('(' | '{') => true,
             Some(letter) => is_single_quote(letter) || is_double_quote(letter),
             None => return self.unfinished("A value is missing."),

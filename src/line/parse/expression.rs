@@ -2,16 +2,17 @@
 
 use super::number::number;
 use super::{MAX_DEPTH, Parsed, Parser, is_dash, is_double_quote, is_name, is_single_quote};
-use crate::line::syntax::{Binary, Element, Expr, Statement, Unary, Word};
+use crate::line::syntax::{Binary, Bits, Element, Expr, Operator, Statement, Unary, Word};
 use crate::psrp::clixml::Value;
 
 /// How tightly operators of two values bind, the loosest first. `-and` and `-or` are equals.
 const LOGICAL: u8 = 0;
-const COMPARING: u8 = 1;
-const ADDING: u8 = 2;
-const MULTIPLYING: u8 = 3;
-const FORMATTING: u8 = 4;
-const RANGE: u8 = 5;
+const BITWISE: u8 = 1;
+const COMPARING: u8 = 2;
+const ADDING: u8 = 3;
+const MULTIPLYING: u8 = 4;
+const FORMATTING: u8 = 5;
+const RANGE: u8 = 6;
 
 impl Parser {
     /// Whether a value stands here, and not a command's name.
@@ -72,7 +73,11 @@ impl Parser {
                     word.unwrap_or_default()
                 ));
             }
+            let takes_type =
+                matches!(operator, Binary::Word(Word { operator: Operator::Is | Operator::IsNot, .. }));
+            let before = std::mem::replace(&mut self.takes_type, takes_type);
             let right = self.binary(loosest + 1)?;
+            self.takes_type = before;
             left = Expr::Binary(operator, Box::new(left), Box::new(right));
         }
     }
@@ -83,12 +88,15 @@ impl Parser {
         let doubled = self.peek_at(1) == Some(letter);
         Ok(Some(match letter {
             '+' if doubled => return self.script("'++'"),
-            '+' if self.peek_at(1) == Some('=') => return self.script("'+='"),
+            '+' | '-' | '*' | '/' | '%' if self.peek_at(1) == Some('=') => {
+                return self.script(&format!("'{letter}='"));
+            }
             '+' => (Binary::Add, 1, ADDING),
             '*' if self.peek_at(1) != Some('>') => (Binary::Multiply, 1, MULTIPLYING),
             '/' => (Binary::Divide, 1, MULTIPLYING),
             '%' => (Binary::Remainder, 1, MULTIPLYING),
             '.' if doubled => (Binary::Range, 2, RANGE),
+            '?' if doubled => return self.script("'??'"),
             '?' => return self.script("'?'"),
             dash if is_dash(dash) => {
                 let name = self.word_after_dash();
@@ -100,6 +108,11 @@ impl Parser {
                     "or" => (Binary::Or, length, LOGICAL),
                     "xor" => (Binary::Xor, length, LOGICAL),
                     "f" => (Binary::Format, length, FORMATTING),
+                    "band" => (Binary::Bits(Bits::And), length, BITWISE),
+                    "bor" => (Binary::Bits(Bits::Or), length, BITWISE),
+                    "bxor" => (Binary::Bits(Bits::Xor), length, BITWISE),
+                    "shl" => (Binary::Bits(Bits::ShiftLeft), length, COMPARING),
+                    "shr" => (Binary::Bits(Bits::ShiftRight), length, COMPARING),
                     _ => match Word::read(&name) {
                         Some(word) => (Binary::Word(word), length, COMPARING),
                         None => return self.script(&format!("The operator '-{name}'")),
@@ -127,6 +140,7 @@ impl Parser {
             "not" => Unary::Not,
             "join" => Unary::Join,
             "split" => Unary::Split,
+            "bnot" => Unary::BitNot,
             _ => return None,
         };
         Some((unary, 1 + name.chars().count()))
@@ -158,6 +172,8 @@ impl Parser {
     fn unary(&mut self) -> Parsed<Expr> {
         let (unary, length) = match (self.peek(), self.peek_at(1)) {
             (Some('!'), _) => (Unary::Not, 1),
+            (Some('+'), Some('+')) => return self.script("'++'"),
+            (Some(dash), Some(next)) if is_dash(dash) && is_dash(next) => return self.script("'--'"),
             (Some('+'), Some(next)) if !next.is_ascii_digit() => (Unary::Plus, 1),
             (Some(dash), Some(next)) if is_dash(dash) && !next.is_ascii_digit() => match self.unary_word() {
                 Some(word) => word,
@@ -186,7 +202,14 @@ impl Parser {
             (Some('('), _) => self.group(1)?,
             (Some('{'), _) => self.block()?,
             (Some('$'), _) => self.variable()?,
-            (Some('['), _) => self.type_literal()?,
+            (Some('['), _) => {
+                let start = self.at;
+                let literal = self.type_literal()?;
+                if !self.takes_type {
+                    return self.script_at(start, "A type by itself");
+                }
+                literal
+            }
             (Some(quote), _) if is_single_quote(quote) || is_double_quote(quote) => self.quoted()?,
             (Some(_), _) => self.bare_number()?,
             (None, _) => return self.unfinished("A value is missing."),
@@ -292,19 +315,25 @@ impl Parser {
     }
 
     pub(super) fn variable(&mut self) -> Parsed<Expr> {
+        let start = self.at;
         self.at += 1;
         let braced = self.take('{');
-        let name = self.name();
+        let name = if self.take('?') { "?".to_owned() } else { self.name() };
         if braced && !self.take('}') {
-            return self.script("A variable of another scope or drive");
+            if self.peek().is_none() {
+                return self.unfinished("Missing closing '}' in a variable's name.");
+            }
+            return self.script_at(start, "A variable of another scope or drive");
         }
+        self.known(start, &name)?;
         Ok(match name.to_lowercase().as_str() {
-            "" => return self.wrong("A variable's name is missing after '$'."),
+            "" if matches!(self.peek(), Some('$' | '^')) => return self.script_at(start, "This variable"),
+            "" => return self.wrong_at(start, "A variable's name is missing after '$'."),
             "true" => Expr::Literal(Value::Bool(true)),
             "false" => Expr::Literal(Value::Bool(false)),
             "null" => Expr::Literal(Value::Null),
             _ if self.peek() == Some(':') && self.peek_at(1).is_some_and(is_name) => {
-                return self.script("A variable of another scope or drive");
+                return self.script_at(start, "A variable of another scope or drive");
             }
             "psitem" => Expr::Variable("_".into()),
             _ => Expr::Variable(name),
@@ -312,6 +341,7 @@ impl Parser {
     }
 
     fn type_literal(&mut self) -> Parsed<Expr> {
+        let start = self.at;
         self.at += 1;
         let mut name = String::new();
         while let Some(letter) = self.next() {
@@ -322,13 +352,13 @@ impl Parser {
             }
         }
         if self.peek() == Some(':') {
-            return self.script("A static member");
+            return self.script_at(start, "A static member");
         }
         if self
             .peek()
             .is_some_and(|next| !next.is_whitespace() && !matches!(next, ')' | '}' | ';' | '|' | ','))
         {
-            return self.script("A conversion");
+            return self.script_at(start, "A conversion");
         }
         Ok(Expr::Type(name.trim().to_owned()))
     }
@@ -382,7 +412,7 @@ impl Parser {
 fn computed(mut statements: Vec<Statement>) -> Result<Expr, Vec<Statement>> {
     let alone = matches!(
         statements.as_slice(),
-        [Statement { assign: None, pipeline, redirections }]
+        [Statement { assign: None, pipeline, redirections, .. }]
             if redirections.is_empty() && matches!(pipeline.as_slice(), [Element::Expression(_)])
     );
     match (alone, statements.pop()) {

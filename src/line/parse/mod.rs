@@ -3,49 +3,87 @@
 mod command;
 mod expression;
 mod number;
+mod recover;
+mod statement;
 mod text;
 
-use super::syntax::{Element, Expr, Redirection, Repeat, Statement, SyntaxError};
+use super::syntax::{Element, Expr, Statement, SyntaxError};
 
 /// Nesting of parentheses and braces.
 const MAX_DEPTH: usize = 32;
 
-/// Reads a text of one or more statements.
+/// Reads a text of one or more statements; the first error in it ends that.
 pub fn parse(text: &str) -> Result<Vec<Statement>, SyntaxError> {
-    let mut parser = Parser { letters: text.char_indices().collect(), at: 0, length: text.len(), depth: 0 };
-    let statements = parser.statements()?;
-    match parser.peek() {
-        None => Ok(statements),
-        Some(letter) => parser.wrong(format!("Unexpected token '{letter}': nothing is open here.")),
+    let (statements, errors) = parse_all(text);
+    errors.into_iter().next().map_or(Ok(statements), Err)
+}
+
+/// Reads a text of one or more statements, and goes on behind each error.
+pub fn parse_all(text: &str) -> (Vec<Statement>, Vec<SyntaxError>) {
+    let mut parser = Parser {
+        letters: text.char_indices().collect(),
+        at: 0,
+        length: text.len(),
+        depth: 0,
+        errors: Vec::new(),
+        open_comment: None,
+        takes_type: false,
+    };
+    let mut statements = Vec::new();
+    loop {
+        match parser.statements() {
+            Ok(more) => statements.extend(more),
+            Err(error) => {
+                parser.errors.push(error);
+                break;
+            }
+        }
+        let Some(letter) = parser.peek() else { break };
+        let closed = parser.wrong::<()>(format!("Unexpected token '{letter}': nothing is open here."));
+        parser.errors.extend(closed.err());
+        parser.at += 1;
     }
+    if let Some(at) = parser.open_comment {
+        let open = parser.wrong_at::<()>(at, "The terminator '#>' is missing from the comment.");
+        parser.errors.extend(open.err().map(|error| SyntaxError { incomplete: true, ..error }));
+    }
+    parser.errors.dedup();
+    (statements, parser.errors)
 }
 
 /// Reads what a script block computes: expressions only.
 pub fn block(text: &str) -> Result<Vec<Expr>, SyntaxError> {
+    expressions(parse(text)?, 0..text.len())
+}
+
+/// The statements of a script block as the expressions that they must be. `span`: the block's.
+pub fn expressions(
+    statements: Vec<Statement>,
+    span: std::ops::Range<usize>,
+) -> Result<Vec<Expr>, SyntaxError> {
     let mut expressions = Vec::new();
-    for statement in parse(text)? {
+    for statement in statements {
         match statement {
-            Statement { assign: None, mut pipeline, redirections }
+            Statement { assign: None, mut pipeline, redirections, .. }
                 if pipeline.len() == 1 && redirections.is_empty() =>
             {
                 match pipeline.swap_remove(0) {
                     Element::Expression(expression) => expressions.push(expression),
                     Element::Command(command) => {
-                        return Err(script(&format!("'{}' in a script block", command.name), 0..text.len()));
+                        let at = if command.at < span.end { command.at } else { span.start };
+                        let what = format!("'{}' in a script block", command.name);
+                        return Err(SyntaxError::script(&what, at..span.end));
                     }
-                    Element::Repeat(_) => return Err(script("A loop in a script block", 0..text.len())),
+                    Element::Repeat(_) => return Err(SyntaxError::script("A loop in a script block", span)),
                 }
             }
-            _ => return Err(script("More than an expression in a script block", 0..text.len())),
+            Statement { at, .. } => {
+                let at = if at < span.end { at } else { span.start };
+                return Err(SyntaxError::script("More than an expression in a script block", at..span.end));
+            }
         }
     }
     Ok(expressions)
-}
-
-fn script(what: &str, span: std::ops::Range<usize>) -> SyntaxError {
-    let message =
-        format!("{what} needs PowerShell's script engine, which the console does not have. Run it in pwsh.");
-    SyntaxError { message, span, incomplete: false }
 }
 
 struct Parser {
@@ -53,6 +91,12 @@ struct Parser {
     at: usize,
     length: usize,
     depth: usize,
+    /// What was passed over.
+    errors: Vec<SyntaxError>,
+    /// Where a comment begins that does not end.
+    open_comment: Option<usize>,
+    /// Whether `[string]` may stand here: behind -is.
+    takes_type: bool,
 }
 
 fn is_dash(letter: char) -> bool {
@@ -97,22 +141,36 @@ impl Parser {
     }
 
     fn offset(&self) -> usize {
-        self.letters.get(self.at).map_or(self.length, |(offset, _)| *offset)
+        self.offset_of(self.at)
+    }
+
+    fn offset_of(&self, at: usize) -> usize {
+        self.letters.get(at).map_or(self.length, |(offset, _)| *offset)
     }
 
     fn wrong<T>(&self, message: impl Into<String>) -> Parsed<T> {
-        let from = self.offset();
-        Err(SyntaxError { message: message.into(), span: from..self.length.max(from), incomplete: false })
+        self.wrong_at(self.at, message)
+    }
+
+    /// The same for what began at a letter.
+    fn wrong_at<T>(&self, at: usize, message: impl Into<String>) -> Parsed<T> {
+        let from = self.offset_of(at);
+        Err(SyntaxError::wrong(message, from..self.length.max(from)))
     }
 
     fn unfinished<T>(&self, message: impl Into<String>) -> Parsed<T> {
         let at = self.length;
-        Err(SyntaxError { message: message.into(), span: at..at, incomplete: true })
+        Err(SyntaxError { incomplete: true, ..SyntaxError::wrong(message, at..at) })
     }
 
     fn script<T>(&self, what: &str) -> Parsed<T> {
-        let from = self.offset();
-        Err(script(what, from..self.length.max(from)))
+        self.script_at(self.at, what)
+    }
+
+    /// The same for what began at a letter.
+    fn script_at<T>(&self, at: usize, what: &str) -> Parsed<T> {
+        let from = self.offset_of(at);
+        Err(SyntaxError::script(what, from..self.length.max(from)))
     }
 
     /// Runs `inner` one level deeper.
@@ -134,11 +192,8 @@ impl Parser {
                     self.at += 2;
                     self.take('\n');
                 }
-                '#' => {
-                    while self.peek().is_some_and(|letter| letter != '\n') {
-                        self.at += 1;
-                    }
-                }
+                '#' => self.comment(),
+                '<' if self.peek_at(1) == Some('#') => self.block_comment(),
                 '\n' if !lines => return,
                 letter if letter.is_whitespace() => self.at += 1,
                 _ => return,
@@ -146,141 +201,32 @@ impl Parser {
         }
     }
 
-    /// Statements up to the end, or to a closing bracket.
-    fn statements(&mut self) -> Parsed<Vec<Statement>> {
-        let mut statements = Vec::new();
-        loop {
-            self.blank(true);
-            match self.peek() {
-                None | Some(')' | '}') => return Ok(statements),
-                Some(';') => self.at += 1,
-                Some(_) => statements.push(self.statement()?),
-            }
-        }
-    }
-
-    fn statement(&mut self) -> Parsed<Statement> {
-        let assign = self.assignment();
-        if let Some(pipeline) = self.foreach()? {
-            return Ok(Statement { assign, pipeline, redirections: Vec::new() });
-        }
-        let mut pipeline = Vec::new();
-        let mut redirections: Vec<Redirection> = Vec::new();
-        loop {
-            self.blank(!pipeline.is_empty());
-            if self.peek().is_none() {
-                return self.unfinished("An empty pipe element is not allowed.");
-            }
-            if self.begins_expression() {
-                if !pipeline.is_empty() {
-                    return self.wrong("Expressions are only allowed as the first element of a pipeline.");
-                }
-                pipeline.push(Element::Expression(self.expression()?));
-                self.redirections(&mut redirections)?;
-            } else {
-                pipeline.push(Element::Command(self.command(&mut redirections)?));
-            }
-            self.blank(false);
-            match self.peek() {
-                Some('|') if self.peek_at(1) == Some('|') => return self.script("'||'"),
-                Some('|') => self.at += 1,
-                Some('\n' | ';' | ')' | '}') | None => {
-                    return Ok(Statement { assign, pipeline, redirections });
-                }
-                Some('&') => return self.script("'&'"),
-                Some('=') => return self.script("This assignment"),
-                Some(_) => {
-                    let word = self.word()?;
-                    return match word {
-                        Some(Expr::Literal(text)) => self.wrong(format!(
-                            "Unexpected token '{}' in expression or statement. Text belongs in quotes.",
-                            text.display_text()
-                        )),
-                        _ => self.wrong("Unexpected token in expression or statement."),
-                    };
-                }
-            }
-            // Only what leaves the last command can go elsewhere.
-            if redirections.iter().any(|one| one.from == super::syntax::Stream::Output) {
-                return self.wrong(
-                    "The output is redirected, and nothing is left for the pipe: put the redirection last.",
-                );
-            }
-        }
-    }
-
-    /// `foreach ($x in …) { … }`, if that is what comes.
-    fn foreach(&mut self) -> Parsed<Option<Vec<Element>>> {
-        const KEYWORD: &str = "foreach";
+    /// A comment up to the end of its line. One that sets a condition for the whole script counts.
+    fn comment(&mut self) {
         let start = self.at;
-        self.blank(true);
-        let word: String = (0..KEYWORD.len()).map_while(|ahead| self.peek_at(ahead)).collect();
-        if word.eq_ignore_ascii_case(KEYWORD) {
-            self.at += KEYWORD.len();
-            self.blank(true);
-            if self.take('(') {
-                return self.deeper(Self::each).map(Some);
-            }
+        let mut text = String::new();
+        while let Some(letter) = self.peek().filter(|letter| *letter != '\n') {
+            text.push(letter);
+            self.at += 1;
         }
-        self.at = start;
-        Ok(None)
-    }
-
-    /// What follows `foreach (`.
-    fn each(&mut self) -> Parsed<Vec<Element>> {
-        let wrong = "foreach is written so: foreach ($user in Get-CsOnlineUser) { … }.";
-        self.blank(true);
-        let variable = if self.take('$') { self.name() } else { String::new() };
-        self.blank(true);
-        let word = self.name();
-        if self.peek().is_none() {
-            return self.unfinished(wrong);
-        }
-        if variable.is_empty() || !word.eq_ignore_ascii_case("in") {
-            return self.wrong(wrong);
-        }
-        let of = self.statement()?;
-        self.blank(true);
-        self.expect(')', wrong)?;
-        self.blank(true);
-        self.expect('{', wrong)?;
-        let body = self.statements()?;
-        self.expect('}', wrong)?;
-        let of = match of {
-            Statement { assign: None, mut pipeline, redirections }
-                if redirections.is_empty() && matches!(pipeline.as_slice(), [Element::Expression(_)]) =>
-            {
-                pipeline.swap_remove(0)
-            }
-            pipeline => Element::Expression(Expr::Nested(vec![pipeline])),
-        };
-        Ok(vec![of, Element::Repeat(Repeat { variable, body })])
-    }
-
-    fn expect(&mut self, letter: char, otherwise: &str) -> Parsed<()> {
-        match self.peek() {
-            Some(next) if next == letter => {
-                self.at += 1;
-                Ok(())
-            }
-            Some(_) => self.wrong(otherwise),
-            None => self.unfinished(otherwise),
+        let mut words = text.split_whitespace();
+        if words.next().is_some_and(|word| word.eq_ignore_ascii_case("#requires"))
+            && !words.next().is_some_and(|word| word.eq_ignore_ascii_case("-Version"))
+        {
+            self.errors.extend(self.script_at::<()>(start, "'#Requires'").err());
         }
     }
 
-    /// `$x = `, if that is what comes.
-    fn assignment(&mut self) -> Option<String> {
+    /// `<# … #>`
+    fn block_comment(&mut self) {
         let start = self.at;
-        if self.take('$') {
-            let name = self.name();
-            self.blank(false);
-            if !name.is_empty() && self.peek() == Some('=') && self.peek_at(1) != Some('=') {
-                self.at += 1;
-                return Some(name);
+        self.at += 2;
+        while let Some(letter) = self.next() {
+            if letter == '#' && self.take('>') {
+                return;
             }
         }
-        self.at = start;
-        None
+        self.open_comment = Some(start);
     }
 
     fn name(&mut self) -> String {

@@ -1,7 +1,7 @@
 //! Strings in quotes, here-strings and script blocks.
 
 use super::{Parsed, Parser, is_double_quote, is_name, is_single_quote};
-use crate::line::syntax::Expr;
+use crate::line::syntax::{Block, Expr};
 use crate::psrp::clixml::Value;
 
 /// A text of parts, some of which are computed.
@@ -16,35 +16,44 @@ pub fn joined(mut parts: Vec<Expr>, text: String) -> Expr {
 }
 
 impl Parser {
-    /// `{ … }` up to its end, brackets and quotes in it counted.
+    /// `{ … }`. What is not understood in it is kept with it, and passed over.
     pub(super) fn block(&mut self) -> Parsed<Expr> {
         self.at += 1;
-        let mut text = String::new();
-        let mut open = 1;
-        while let Some(letter) = self.next() {
-            match letter {
-                '{' => open += 1,
-                '}' => open -= 1,
-                _ => {}
-            }
-            if open == 0 {
-                return Ok(Expr::Block(text));
-            }
-            text.push(letter);
-            if letter == '`' {
-                text.extend(self.next());
-            } else if is_single_quote(letter) || is_double_quote(letter) {
-                let double = is_double_quote(letter);
-                while let Some(inner) = self.next() {
-                    text.push(inner);
-                    if inner == '`' && double {
-                        text.extend(self.next());
-                    } else if if double { is_double_quote(inner) } else { is_single_quote(inner) } {
-                        break;
-                    }
+        let start = self.at;
+        let outside = std::mem::take(&mut self.errors);
+        let parsed = self.deeper(Self::statements);
+        let mut errors = std::mem::replace(&mut self.errors, outside);
+        let body = match parsed {
+            Ok(statements) if self.peek() == Some('}') => {
+                if errors.is_empty() {
+                    Ok(statements)
+                } else {
+                    Err(errors)
                 }
             }
+            Ok(_) if self.peek().is_none() => return self.open_block(),
+            Ok(_) => {
+                errors.extend(self.wrong::<()>("Unexpected token ')': nothing is open here.").err());
+                Err(errors)
+            }
+            Err(error) => {
+                errors.push(error);
+                Err(errors)
+            }
+        };
+        if body.is_err() {
+            self.at = start;
+            if !self.pass_block() {
+                return self.open_block();
+            }
+            self.at -= 1;
         }
+        let text = self.letters[start..self.at].iter().map(|(_, letter)| *letter).collect();
+        self.at += 1;
+        Ok(Expr::Block(Block { text, body }))
+    }
+
+    fn open_block<T>(&self) -> Parsed<T> {
         self.unfinished("Missing closing '}' in statement block or type definition.")
     }
 
@@ -109,7 +118,9 @@ impl Parser {
                     other => other,
                 });
             }
-            (Some('$'), Some(next)) if is_name(next) || matches!(next, '(' | '{') => {
+            (Some('$'), Some(next))
+                if is_name(next) || matches!(next, '(' | '{') || self.is_variable_sign(next) =>
+            {
                 if !text.is_empty() {
                     parts.push(Expr::text(std::mem::take(text)));
                 }

@@ -3,7 +3,7 @@
 use crate::line::error::LineError;
 use crate::line::evaluate::{Scope, Variables, evaluate};
 use crate::line::number::Number;
-use crate::line::syntax::{Arg, CommandLine};
+use crate::line::syntax::{Arg, CommandLine, Expr};
 use crate::psrp::clixml::Value;
 
 /// What a parameter takes.
@@ -26,6 +26,65 @@ pub struct Bound {
     given: Vec<(&'static str, Value)>,
 }
 
+/// Which parameter each argument is for: its own number, and that of its value where one follows it.
+type Bindings = Vec<(Parameter, Option<usize>)>;
+
+/// An argument that can't be bound, by its number, and why.
+type Unbound = (usize, LineError);
+
+/// Binds arguments to parameters without looking at their values.
+pub fn bindings(name: &str, command: &CommandLine, parameters: &[Parameter]) -> Result<Bindings, Unbound> {
+    let mut given = Bindings::new();
+    let mut arguments = command.arguments.iter().enumerate().peekable();
+    while let Some((at, argument)) = arguments.next() {
+        let bound = match argument {
+            Arg::Value(value) => {
+                let free = |one: &&Parameter| {
+                    one.1 == Takes::Position && !given.iter().any(|(has, _)| has.0 == one.0)
+                };
+                let Some(first) = parameters.iter().find(free) else {
+                    let text = match value {
+                        Expr::Literal(value) => value.display_text(),
+                        _ => "…".to_owned(),
+                    };
+                    let error = LineError(format!(
+                        "{name}: A positional parameter cannot be found that accepts argument '{text}'."
+                    ));
+                    return Err((at, error));
+                };
+                (*first, Some(at))
+            }
+            Arg::Parameter { name: written, value } => {
+                let parameter = find(name, written, parameters).map_err(|error| (at, error))?;
+                let of = match (value, parameter.1) {
+                    (Some(_), _) => Some(at),
+                    (None, Takes::Switch) => None,
+                    (None, _) => match arguments.next_if(|(_, next)| matches!(next, Arg::Value(_))) {
+                        Some((next, _)) => Some(next),
+                        None => {
+                            let error = LineError(format!(
+                                "{name}: Missing an argument for parameter '{}'. Specify a parameter and try again.",
+                                parameter.0
+                            ));
+                            return Err((at, error));
+                        }
+                    },
+                };
+                (parameter, of)
+            }
+        };
+        if given.iter().any(|(has, _)| has.0 == bound.0.0) {
+            let error = LineError(format!(
+                "{name}: Cannot bind parameter because parameter '{}' is specified more than once.",
+                bound.0.0
+            ));
+            return Err((at, error));
+        }
+        given.push(bound);
+    }
+    Ok(given)
+}
+
 impl Bound {
     pub fn new(
         name: &'static str,
@@ -35,44 +94,13 @@ impl Bound {
     ) -> Result<Self, LineError> {
         let scope = Scope::outer(variables);
         let mut given: Vec<(&'static str, Value)> = Vec::new();
-        let mut arguments = command.arguments.iter().peekable();
-        while let Some(argument) = arguments.next() {
-            let (parameter, value) = match argument {
-                Arg::Value(value) => {
-                    let first = parameters.iter().find(|(one, takes)| {
-                        *takes == Takes::Position && !given.iter().any(|(has, _)| has == one)
-                    });
-                    let Some((first, _)) = first else {
-                        return Err(LineError(format!(
-                            "{name}: A positional parameter cannot be found that accepts argument '{}'.",
-                            evaluate(value, scope)?.display_text()
-                        )));
-                    };
-                    (*first, evaluate(value, scope)?)
+        for ((parameter, _), at) in bindings(name, command, parameters).map_err(|(_, error)| error)? {
+            let value = match at.and_then(|at| command.arguments.get(at)) {
+                Some(Arg::Value(value) | Arg::Parameter { value: Some(value), .. }) => {
+                    evaluate(value, scope)?
                 }
-                Arg::Parameter { name: written, value } => {
-                    let (parameter, takes) = find(name, written, parameters)?;
-                    let value = match (value, takes) {
-                        (Some(value), _) => evaluate(value, scope)?,
-                        (None, Takes::Switch) => Value::Bool(true),
-                        (None, _) => match arguments.next_if(|next| matches!(next, Arg::Value(_))) {
-                            Some(Arg::Value(value)) => evaluate(value, scope)?,
-                            _ => {
-                                return Err(LineError(format!(
-                                    "{name}: Missing an argument for parameter '{parameter}'. Specify a parameter and \
-                                     try again."
-                                )));
-                            }
-                        },
-                    };
-                    (parameter, value)
-                }
+                _ => Value::Bool(true),
             };
-            if given.iter().any(|(has, _)| *has == parameter) {
-                return Err(LineError(format!(
-                    "{name}: Cannot bind parameter because parameter '{parameter}' is specified more than once."
-                )));
-            }
             given.push((parameter, value));
         }
         Ok(Self { name, variables: variables.clone(), given })
@@ -150,7 +178,7 @@ fn find(cmdlet: &str, written: &str, parameters: &[Parameter]) -> Result<Paramet
         ))),
         (None, None, _) => Err(LineError(format!(
             "{cmdlet}: A parameter cannot be found that matches parameter name '{written}'. The console's own {cmdlet} \
-             takes {}; pwsh has the whole one.",
+             takes {}; PowerShell has the whole one.",
             parameters.iter().map(|(name, _)| format!("-{name}")).collect::<Vec<_>>().join(", ")
         ))),
     }

@@ -11,13 +11,13 @@ use crate::psrp::clixml::Value;
 
 pub fn filter(command: &CommandLine, variables: &Variables) -> Result<Box<dyn Stage>, LineError> {
     let text = match command.arguments.as_slice() {
-        [Arg::Value(Expr::Block(text))] | [Arg::Parameter { value: Some(Expr::Block(text)), .. }] => {
-            Some(text)
+        [Arg::Value(Expr::Block(block))] | [Arg::Parameter { value: Some(Expr::Block(block)), .. }] => {
+            Some(&block.text)
         }
-        [Arg::Parameter { name, value: None }, Arg::Value(Expr::Block(text))]
+        [Arg::Parameter { name, value: None }, Arg::Value(Expr::Block(block))]
             if "filterscript".starts_with(&name.to_lowercase()) =>
         {
-            Some(text)
+            Some(&block.text)
         }
         _ => None,
     };

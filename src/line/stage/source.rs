@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-use super::bind::{Bound, Takes};
+use super::bind::Bound;
 use super::file::located;
 use crate::line::error::LineError;
 use crate::line::evaluate::Variables;
@@ -20,21 +20,13 @@ pub fn read(
     command: &CommandLine,
     variables: &Variables,
 ) -> Option<Result<Vec<Value>, LineError>> {
-    use Takes::{Named, Position, Switch};
-    let values = |parameters| Bound::new(name, command, parameters, variables);
+    let bound = || {
+        let parameters = super::parameters(name).unwrap_or_default();
+        Bound::new(name, command, &parameters, variables)
+    };
     Some(match name {
-        "Import-Csv" => values(&[
-            ("Path", Position),
-            ("Delimiter", Position),
-            ("LiteralPath", Named),
-            ("Header", Named),
-            ("Encoding", Named),
-        ])
-        .and_then(|bound| table(&bound)),
-        "Get-Content" => {
-            values(&[("Path", Position), ("LiteralPath", Named), ("Encoding", Named), ("Raw", Switch)])
-                .and_then(|bound| content(&bound))
-        }
+        "Import-Csv" => bound().and_then(|bound| table(&bound)),
+        "Get-Content" => bound().and_then(|bound| content(&bound)),
         _ => return None,
     })
 }

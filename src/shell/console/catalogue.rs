@@ -12,7 +12,7 @@ use crate::line::Views;
 use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::{self, Value};
 use crate::psrp::pipeline::{Argument, Command, Merge, MetadataQuery, Pipeline};
-use crate::psrp::record::{PipelineState, ProgressRecord};
+use crate::psrp::record::{ErrorRecord, PipelineState, ProgressRecord};
 use crate::transport::Error;
 use crate::transport::session::{Running, Session};
 
@@ -90,6 +90,29 @@ impl Catalogue {
     /// Whether the endpoint offers a command of this name.
     pub fn offers(&self, name: &str) -> bool {
         self.known.lock().is_ok_and(|known| known.names.iter().any(|one| one.eq_ignore_ascii_case(name)))
+    }
+
+    /// Asks the endpoint whether it has a command that its list does not name: an alias, a program. What
+    /// it says where it has none; `None` where it has one, or is asked in vain.
+    pub async fn find(&self, session: &Session, name: &str) -> Result<Option<ErrorRecord>, Error> {
+        let mut running =
+            session.invoke(&pipeline(vec![command("Get-Command", Some(("Name", name)))])).await?;
+        let (mut found, mut said) = (false, None);
+        while let Some(event) = running.next().await {
+            match event? {
+                PipelineEvent::Output(_) => found = true,
+                PipelineEvent::Error(record) | PipelineEvent::State(PipelineState::Failed, Some(record)) => {
+                    said = Some(record);
+                }
+                _ => {}
+            }
+        }
+        let about = |record: &ErrorRecord| record.message.contains(&format!("'{name}'"));
+        Ok(said.filter(|record| !found && about(record)).map(|mut record| {
+            // It is the command's own name that was not recognized.
+            record.command = Some(name.to_owned());
+            *record
+        }))
     }
 
     /// Asks the endpoint for the names: `Get-Command | Select-Object Name`, which costs a fraction of

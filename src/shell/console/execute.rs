@@ -1,9 +1,18 @@
 //! Runs one line: each statement's leading commands on the endpoint, the rest here.
 
+use std::path::Path;
+
+use super::facts::Facts;
 use super::interrupts::Interrupts;
 use super::links::{Link, Links};
+use super::script::{Script, Step, instead};
 use super::terminal::{Terminal, Tone};
-use crate::line::{self, Element, Expr, Loop, Place, Printer, Statement, Variables, Views};
+use super::trouble::{self, Troubles};
+use crate::exit::Exit;
+use crate::line::{
+    self, Action, Arg, CommandLine, Element, Expr, LineError, Loop, Place, Printer, Statement, Variables,
+    Views,
+};
 use crate::psrp::clixml::Value;
 
 /// How a line ended.
@@ -11,6 +20,10 @@ use crate::psrp::clixml::Value;
 pub enum Ended {
     Succeeded,
     Failed,
+    /// It failed, and nobody wanted to know: SilentlyContinue.
+    Silenced,
+    /// An error ended all that would have followed: Stop.
+    Stopped,
     /// Ctrl-C.
     Interrupted,
     /// `exit`, with its code.
@@ -19,12 +32,18 @@ pub enum Ended {
     Lost,
 }
 
-/// One person's lines, on the sessions that they are for.
+/// One user's lines, on the sessions that they are for.
 pub struct Executor {
     links: Links,
+    /// The profile's name.
+    title: String,
+    /// Whether the user types lines; a script ends with the code of what went wrong in it.
+    is_typed: bool,
     pub(super) terminal: Terminal,
-    variables: Variables,
+    pub(super) variables: Variables,
     pub(super) interrupts: Interrupts,
+    pub(super) troubles: Troubles,
+    facts: Facts,
 }
 
 /// Where a pipeline's objects go.
@@ -36,7 +55,7 @@ pub(super) enum Sink {
 impl Ended {
     /// Whether nothing more of a line is run.
     fn is_end(self) -> bool {
-        matches!(self, Self::Exit(_) | Self::Lost | Self::Interrupted)
+        matches!(self, Self::Exit(_) | Self::Lost | Self::Interrupted | Self::Stopped)
     }
 }
 
@@ -63,40 +82,150 @@ impl Sink {
 }
 
 impl Executor {
-    pub fn new(links: Links, terminal: Terminal) -> Self {
+    pub fn new(links: Links, title: &str, terminal: Terminal, facts: Facts) -> Self {
         let interrupts = Interrupts::catch(terminal.clone());
-        Self { links, terminal, variables: Variables::default(), interrupts }
+        Self {
+            links,
+            title: title.to_owned(),
+            is_typed: false,
+            terminal,
+            variables: built_in(),
+            interrupts,
+            troubles: Troubles::default(),
+            facts,
+        }
     }
 
-    /// [`Executor::run`] at a prompt: a Ctrl-C that the line before it no longer saw is not meant for it.
+    /// Runs what the user typed; what goes wrong has been shown when it returns.
     pub async fn run_typed(&mut self, text: &str) -> Ended {
+        // A Ctrl-C that the line before it no longer saw is not meant for this one.
         self.interrupts.forget();
-        self.run(text).await
+        self.is_typed = self.terminal.interactive;
+        match Script::read(text) {
+            Ok(script) => self.steps(&script.steps).await,
+            Err(refused) => {
+                self.troubles.written();
+                for line in refused.lines(&self.title) {
+                    self.terminal.toned(Tone::Error, &line);
+                }
+                self.note(Ended::Failed);
+                Ended::Failed
+            }
+        }
     }
 
-    /// Runs what the person typed; what goes wrong has been shown when it returns.
-    pub async fn run(&mut self, text: &str) -> Ended {
-        let statements = match line::parse(text) {
-            Ok(statements) => statements,
-            Err(error) => return self.failed(&error.to_string()),
-        };
+    /// Sets what `$?` and `$Error` say of the statement that has ended.
+    fn note(&mut self, ended: Ended) {
+        self.variables.set("?", Value::Bool(ended == Ended::Succeeded));
+        if ended != Ended::Succeeded {
+            self.variables.set("Error", self.troubles.value());
+        }
+    }
+
+    /// Runs a script, and gives what the program ends with.
+    pub async fn run_script(&mut self, script: &Script, arguments: &[String]) -> Ended {
+        let arguments = arguments.iter().map(|word| Value::from(word.as_str())).collect();
+        self.enter(script.path.as_deref(), arguments);
+        self.steps(&script.steps).await
+    }
+
+    async fn steps(&mut self, steps: &[Step]) -> Ended {
         let mut last = Ended::Succeeded;
-        for statement in &statements {
-            last = self.statement(statement).await;
-            if last.is_end() {
+        for step in steps {
+            last = match step {
+                Step::Statement(statement) => self.statement(statement).await,
+                Step::Call(call, script) => Box::pin(self.call(call, script)).await,
+            };
+            self.note(last);
+            if last.is_end() || self.terminal.lost().is_some() {
                 break;
             }
         }
         last
     }
 
-    pub(super) fn failed(&self, text: &str) -> Ended {
-        self.terminal.toned(Tone::Error, text);
-        Ended::Failed
+    /// Runs a script that a line names. Its variables stay where a `.` calls it.
+    async fn call(&mut self, call: &CommandLine, script: &Script) -> Ended {
+        let arguments = match line::words(call, &self.variables) {
+            Ok(arguments) => arguments,
+            Err(error) => return self.failed(&error),
+        };
+        let before = self.variables.clone();
+        self.enter(script.path.as_deref(), arguments);
+        let ended = self.steps(&script.steps).await;
+        if call.is_dotted {
+            for name in ["args", "PSScriptRoot", "PSCommandPath"] {
+                self.variables.restore(name, before.get(name).cloned());
+            }
+        } else {
+            self.variables = before;
+            self.variables.set("Error", self.troubles.value());
+        }
+        match ended {
+            // It ends the script alone.
+            Ended::Exit(0) => Ended::Succeeded,
+            Ended::Exit(_) => Ended::Failed,
+            ended => ended,
+        }
+    }
+
+    /// Sets what a script is told of itself.
+    fn enter(&mut self, path: Option<&Path>, arguments: Vec<Value>) {
+        self.variables.set("args", Value::array(arguments));
+        let whole = path.and_then(|path| std::path::absolute(path).ok());
+        let folder = whole.as_deref().and_then(Path::parent);
+        let text =
+            |path: Option<&Path>| path.map_or(Value::from(""), |path| path.display().to_string().into());
+        self.variables.set("PSScriptRoot", text(folder));
+        self.variables.set("PSCommandPath", text(whole.as_deref()));
+    }
+
+    /// Reports an error of this line, as far as `$ErrorActionPreference` lets it.
+    pub(super) fn failed(&self, error: &LineError) -> Ended {
+        self.failed_with(error, Action::preferred(&self.variables))
+    }
+
+    /// The same where something else says what is done about it.
+    pub(super) fn failed_with(&self, error: &LineError, action: Action) -> Ended {
+        if action != Action::Ignore {
+            self.troubles.add(trouble::record(&error.0), action.shows());
+        }
+        if action.shows() {
+            self.terminal.toned(Tone::Error, &error.0);
+            if error.needs_engine() {
+                self.terminal.toned(Tone::Error, &instead(&self.title));
+            }
+        }
+        match action {
+            Action::Stop => Ended::Stopped,
+            Action::Continue => Ended::Failed,
+            Action::SilentlyContinue | Action::Ignore => Ended::Silenced,
+        }
+    }
+
+    /// Reports that the session does not go on, whatever the preference.
+    pub(super) fn lost(&self, error: &impl std::fmt::Display) {
+        self.troubles.written();
+        self.terminal.toned(Tone::Error, &error.to_string());
+    }
+
+    /// What a script ends the program with.
+    pub fn exit(&self, ended: Ended) -> Exit {
+        match ended {
+            Ended::Exit(0) => Exit::Success,
+            Ended::Exit(code) => Exit::Given(code),
+            Ended::Interrupted => Exit::Interrupted,
+            Ended::Lost => Exit::Lost,
+            _ if self.troubles.any() => Exit::Failed,
+            _ => Exit::Success,
+        }
     }
 
     async fn statement(&mut self, statement: &Statement) -> Ended {
-        if let Some(ended) = self.own(statement) {
+        if let Some(ended) = self.own(statement).await {
+            return ended;
+        }
+        if let Some(ended) = self.unknown(statement).await {
             return ended;
         }
         let mut sink = match statement.assign {
@@ -105,10 +234,48 @@ impl Executor {
         };
         let (ended, is_begun) = self.pipeline(statement, &mut sink, true).await;
         self.flush(&mut sink);
-        if let Some(name) = statement.assign.as_ref().filter(|_| is_begun) {
-            self.variables.set(name, sink.value());
+        self.assign(statement, sink, is_begun).unwrap_or(ended)
+    }
+
+    /// Keeps what a statement gave, where it names a variable for it.
+    fn assign(&mut self, statement: &Statement, sink: Sink, is_begun: bool) -> Option<Ended> {
+        let name = statement.assign.as_ref().filter(|_| is_begun)?;
+        let value = sink.value();
+        if name.eq_ignore_ascii_case(line::ERROR_ACTION) && Action::read(&value).is_none() {
+            return Some(self.failed(&Action::unknown(line::ERROR_ACTION, &value)));
         }
-        ended
+        self.variables.set(name, value);
+        None
+    }
+
+    /// A pipeline whose parts run here and there has an unknown command: the endpoint would find out
+    /// when the part before it has run.
+    async fn unknown(&mut self, statement: &Statement) -> Option<Ended> {
+        let names = line::remote_commands(statement)?;
+        for name in names {
+            if self.links.owner(&name).is_some() {
+                continue;
+            }
+            // One that answers in another way than expected is asked by running the pipeline.
+            let link = self.links.all().first()?;
+            let asked = tokio::select! {
+                asked = link.catalogue.find(&link.session, &name) => asked,
+                () = self.interrupts.next() => return Some(Ended::Interrupted),
+            };
+            if let Ok(Some(record)) = asked {
+                let action = Action::preferred(&self.variables);
+                self.troubles.add(record.to_value(), action.shows());
+                if action.shows() {
+                    self.terminal.toned(Tone::Error, &line::error::render(&record));
+                }
+                return Some(match action {
+                    Action::Stop => Ended::Stopped,
+                    Action::Continue => Ended::Failed,
+                    Action::SilentlyContinue | Action::Ignore => Ended::Silenced,
+                });
+            }
+        }
+        None
     }
 
     fn screen(&self) -> Sink {
@@ -135,7 +302,7 @@ impl Executor {
                 let mut sink = Sink::Kept(Vec::new());
                 let (ended, _) = Box::pin(self.pipeline(one, &mut sink, false)).await;
                 // A value that is not what was asked for must not be passed on.
-                if ended != Ended::Succeeded {
+                if !matches!(ended, Ended::Succeeded | Ended::Silenced) {
                     return (ended, false);
                 }
                 match (sink.value(), &one.assign) {
@@ -164,8 +331,12 @@ impl Executor {
         });
         let link = match self.links.route(commands) {
             Ok(at) => self.links.all()[at].clone(),
-            Err(error) => return (self.failed(&error.to_string()), false),
+            Err(error) => return (self.failed(&LineError(error.to_string())), false),
         };
+        if line::reads(&statement, VERSIONS) {
+            let table = self.facts.versions(&link.name).await;
+            self.variables.set(VERSIONS, table);
+        }
         let to_screen = matches!(sink, Sink::Screen(_));
         let views = link.catalogue.views();
         let place = Place {
@@ -174,10 +345,11 @@ impl Executor {
             width: self.width(),
             to_screen: to_screen && alone,
         };
-        let plan = match line::plan(&statement, place) {
+        let mut plan = match line::plan(&statement, place) {
             Ok(plan) => plan,
-            Err(error) => return (self.failed(&error.to_string()), false),
+            Err(error) => return (self.failed(&error), false),
         };
+        plan.stop_there(|name| link.catalogue.offers(name));
         if to_screen && !plan.is_drawn_there() {
             // It waits for other shells as any command does, with the same words, and Ctrl-C ends it.
             let learned = tokio::select! {
@@ -234,39 +406,67 @@ impl Executor {
         if self.interrupts.was_pressed() {
             return Ended::Interrupted;
         }
-        if let Some(ended) = self.own(statement) {
-            return ended;
-        }
-        let Some(name) = &statement.assign else {
-            return self.pipeline(statement, sink, false).await.0;
-        };
-        let mut kept = Sink::Kept(Vec::new());
-        let (ended, is_begun) = self.pipeline(statement, &mut kept, false).await;
-        if is_begun {
-            self.variables.set(name, kept.value());
-        }
+        let ended = self.repeated_once(statement, sink).await;
+        self.note(ended);
         ended
     }
 
+    async fn repeated_once(&mut self, statement: &Statement, sink: &mut Sink) -> Ended {
+        if let Some(ended) = self.own(statement).await {
+            return ended;
+        }
+        if statement.assign.is_none() {
+            return self.pipeline(statement, sink, false).await.0;
+        }
+        let mut kept = Sink::Kept(Vec::new());
+        let (ended, is_begun) = self.pipeline(statement, &mut kept, false).await;
+        self.assign(statement, kept, is_begun).unwrap_or(ended)
+    }
+
     /// What belongs to the console itself.
-    fn own(&self, statement: &Statement) -> Option<Ended> {
+    async fn own(&mut self, statement: &Statement) -> Option<Ended> {
         let [Element::Command(command)] = statement.pipeline.as_slice() else { return None };
+        if !line::is_own(command) {
+            return None;
+        }
         match command.name.to_lowercase().as_str() {
-            "exit" => Some(match command.arguments.is_empty() {
-                true => Ended::Exit(0),
-                false => match command.exit_code() {
-                    Some(code) => Ended::Exit(code),
-                    None => self.failed("exit takes a number: exit 3"),
-                },
-            }),
-            "exit-pssession" | "quit" | "logout" => Some(Ended::Exit(0)),
-            "clear-host" | "cls" | "clear" => {
+            "exit" => Some(self.exits(command).await),
+            "exit-pssession" | "quit" | "logout" => Some(self.leave()),
+            _ => {
                 if self.terminal.interactive {
                     self.terminal.write("\u{1b}[H\u{1b}[2J\u{1b}[3J");
                 }
                 Some(Ended::Succeeded)
             }
+        }
+    }
+
+    /// The end without a code of its own.
+    fn leave(&self) -> Ended {
+        Ended::Exit(if !self.is_typed && self.troubles.any() { Exit::Failed.code() } else { 0 })
+    }
+
+    async fn exits(&mut self, command: &CommandLine) -> Ended {
+        let code = match command.arguments.as_slice() {
+            [] => return self.leave(),
+            [Arg::Value(Expr::Literal(_))] => command.exit_code(),
+            [Arg::Value(value)] => {
+                let pipeline = vec![Element::Expression(value.clone())];
+                let statement =
+                    Statement { assign: None, pipeline, redirections: Vec::new(), at: command.at };
+                let mut kept = Sink::Kept(Vec::new());
+                let (ended, is_begun) = Box::pin(self.pipeline(&statement, &mut kept, false)).await;
+                if !is_begun {
+                    return ended;
+                }
+                CommandLine { arguments: vec![Arg::Value(Expr::Literal(kept.value()))], ..command.clone() }
+                    .exit_code()
+            }
             _ => None,
+        };
+        match code {
+            Some(code) => Ended::Exit(code),
+            None => self.failed(&LineError("exit takes a number: exit 3".into())),
         }
     }
 
@@ -283,4 +483,31 @@ impl Executor {
         };
         Expr::Literal(Sink::Kept(self.links.all().iter().map(module).collect()).value())
     }
+}
+
+/// The variable that each endpoint has its own of.
+const VERSIONS: &str = "PSVersionTable";
+
+/// The variables that are there from the beginning.
+fn built_in() -> Variables {
+    let mut variables = Variables::default();
+    let path = |path: Option<std::path::PathBuf>| {
+        path.map_or(Value::Null, |path| Value::String(path.display().to_string()))
+    };
+    let home = directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
+    for (name, value) in [
+        ("Error", Value::array([])),
+        ("?", Value::Bool(true)),
+        ("args", Value::array([])),
+        (line::ERROR_ACTION, "Continue".into()),
+        ("HOME", path(home)),
+        ("PWD", path(std::env::current_dir().ok())),
+        ("PID", Value::I64(std::process::id().into())),
+        ("IsWindows", Value::Bool(cfg!(windows))),
+        ("IsLinux", Value::Bool(cfg!(target_os = "linux"))),
+        ("IsMacOS", Value::Bool(cfg!(target_os = "macos"))),
+    ] {
+        variables.set(name, value);
+    }
+    variables
 }

@@ -4,7 +4,8 @@ use super::echoes::{Echoes, Line, Stream};
 use super::execute::{Ended, Executor, Sink};
 use super::host::{self, Handled};
 use super::terminal::Tone;
-use crate::line::{self, Fate, LineError, Plan};
+use super::trouble;
+use crate::line::{self, Action, Fate, LineError, Plan};
 use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::Value;
 use crate::psrp::host::HostMethod;
@@ -24,7 +25,9 @@ impl Executor {
         if plan.remote.is_none() {
             for value in std::mem::take(&mut input) {
                 if let Err(error) = self.push(&mut plan, sink, value) {
-                    return self.failed(&error.to_string());
+                    ended = self.failed_here(&mut plan, &error);
+                    plan.was_ended = true;
+                    break;
                 }
             }
         }
@@ -33,10 +36,13 @@ impl Executor {
             ended = match session.invoke(&pipeline).await {
                 Ok(running) => match feed(&running, &pipeline, input).await {
                     Ok(()) => self.follow(running, &mut plan, sink, &mut diverted).await,
-                    Err(error) => self.failed(&error.to_string()),
+                    Err(error) => {
+                        self.lost(&error);
+                        Ended::Failed
+                    }
                 },
                 Err(error) => {
-                    self.failed(&error.to_string());
+                    self.lost(&error);
                     return Ended::Lost;
                 }
             };
@@ -45,20 +51,39 @@ impl Executor {
         if ended == Ended::Interrupted {
             return ended;
         }
-        let mut rest = Vec::new();
-        if let Err(error) = plan.local.finish(&mut rest) {
-            return self.failed(&error.to_string());
+        // A pipeline that was ended by an error gives nothing that it had held back.
+        if !plan.was_ended && ended != Ended::Stopped {
+            let mut rest = Vec::new();
+            if let Err(error) = plan.local.finish(&mut rest) {
+                ended = self.failed_here(&mut plan, &error);
+            }
+            rest.into_iter().for_each(|value| self.take(sink, value));
         }
-        rest.into_iter().for_each(|value| self.take(sink, value));
-        for warning in plan.local.warnings() {
-            self.terminal.toned(Tone::Warning, &format!("WARNING: {warning}"));
+        for (warning, common) in plan.local.warnings() {
+            if let Some(variable) = &common.warnings {
+                plan.gathered.add(variable, warning.clone().into());
+            }
+            if common.warning_action.is_none_or(Action::shows) {
+                self.terminal.toned(Tone::Warning, &format!("WARNING: {warning}"));
+            }
         }
+        plan.local.gather(&mut plan.gathered);
+        plan.gathered.store(&mut self.variables);
         for (file, lines) in diverted {
             if let Err(error) = file.write(&lines) {
-                ended = self.failed(&error.to_string());
+                ended = self.failed(&error);
             }
         }
         ended
+    }
+
+    /// An error of a stage, or of what feeds it.
+    fn failed_here(&self, plan: &mut Plan, error: &LineError) -> Ended {
+        let common = plan.local.failure().unwrap_or_default();
+        if let Some(variable) = &common.errors {
+            plan.gathered.add(variable, trouble::record(&error.0));
+        }
+        self.failed_with(error, common.error_action.unwrap_or(plan.preferred))
     }
 
     fn push(&self, plan: &mut Plan, sink: &mut Sink, value: Value) -> Result<(), LineError> {
@@ -101,7 +126,7 @@ impl Executor {
                     (stopping, interrupted) = (true, true);
                     self.terminal.progress.clear();
                     if let Err(error) = running.stop().await {
-                        self.failed(&error.to_string());
+                        self.lost(&error);
                         return Ended::Lost;
                     }
                     continue;
@@ -120,12 +145,14 @@ impl Executor {
                 None => break,
                 Some(Ok(PipelineEvent::HostCall(_))) if called.is_some_and(|line| !echoes.call(&line)) => {}
                 Some(Err(error)) => {
-                    self.failed(&error.to_string());
+                    self.lost(&error);
+                    plan.was_ended = true;
                     return Ended::Failed;
                 }
                 Some(Ok(PipelineEvent::HostCall(call))) => {
                     if call.method == HostMethod::WriteErrorLine {
                         ended = Ended::Failed;
+                        self.troubles.written();
                     }
                     // After Ctrl-C, nothing is asked or drawn over the next prompt.
                     if interrupted && call.method == HostMethod::WriteProgress {
@@ -146,12 +173,19 @@ impl Executor {
                 Some(Ok(PipelineEvent::Progress(_))) if interrupted => {}
                 Some(Ok(event)) if !wrong => {
                     match self.shown(event, plan, sink, diverted, &mut echoes) {
-                        Ok(Ended::Failed) => ended = Ended::Failed,
-                        Ok(_) => {}
+                        Ok(Ended::Succeeded) => {}
+                        // No further error counts, and the endpoint is not to go on.
+                        Ok(Ended::Stopped) => {
+                            ended = Ended::Stopped;
+                            wrong = true;
+                        }
+                        Ok(Ended::Silenced) if ended == Ended::Failed => {}
+                        Ok(other) => ended = other,
                         // A stage that can't go on ends what feeds it.
                         Err(error) => {
-                            ended = self.failed(&error.to_string());
+                            ended = self.failed_here(plan, &error);
                             wrong = true;
+                            plan.was_ended = true;
                         }
                     }
                     if (wrong || plan.local.is_done()) && !stopping {
@@ -177,6 +211,7 @@ impl Executor {
         echoes: &mut Echoes,
     ) -> Result<Ended, LineError> {
         let streams = plan.streams.clone();
+        plan.keep(&event);
         let (fate, stream, value) = match event {
             PipelineEvent::Output(value) => {
                 return self.push(plan, sink, value).map(|()| Ended::Succeeded);
@@ -187,10 +222,13 @@ impl Executor {
             }
             PipelineEvent::Error(record) => return self.error(&record, plan, sink, diverted),
             PipelineEvent::State(PipelineState::Failed, Some(record)) => {
+                plan.was_ended = true;
                 return self.error(&record, plan, sink, diverted);
             }
             PipelineEvent::State(PipelineState::Failed, None) => {
-                return Ok(self.failed("the pipeline failed, and the endpoint does not say why"));
+                plan.was_ended = true;
+                let error = "the pipeline failed, and the endpoint does not say why";
+                return Ok(self.failed(&LineError(error.into())));
             }
             PipelineEvent::State(PipelineState::Stopped, _) if !plan.local.is_done() => {
                 return Ok(Ended::Failed);
@@ -219,10 +257,24 @@ impl Executor {
         sink: &mut Sink,
         diverted: &mut Diverted,
     ) -> Result<Ended, LineError> {
-        let text = line::error::render(record);
+        let record = line::error::unwrapped(record);
+        let command = record.command.as_deref();
+        let action = plan.error_action(command);
+        if action == Action::Ignore {
+            return Ok(Ended::Silenced);
+        }
+        let variable = plan.common_of(command).and_then(|common| common.errors.clone());
+        if let Some(variable) = variable {
+            plan.gathered.add(&variable, record.to_value());
+        }
+        self.troubles.add(record.to_value(), action.shows());
+        if !action.shows() {
+            return Ok(Ended::Silenced);
+        }
+        let text = line::error::render(&record);
         let fate = plan.streams.error.clone();
         self.divert(&fate, (Tone::Error, &text), record.to_value(), (plan, sink, diverted))?;
-        Ok(Ended::Failed)
+        Ok(if action == Action::Stop { Ended::Stopped } else { Ended::Failed })
     }
 
     /// One record of a stream other than the output, where that stream goes.

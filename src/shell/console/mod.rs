@@ -5,6 +5,7 @@ mod catalogue;
 mod echoes;
 mod editor;
 mod execute;
+mod facts;
 mod flow;
 mod history;
 mod host;
@@ -12,19 +13,27 @@ mod interrupts;
 mod links;
 mod news;
 mod progress;
+mod script;
 mod terminal;
+mod trouble;
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use catalogue::Catalogue;
 use editor::{Editor, Turn};
 use execute::{Ended, Executor};
+use facts::Facts;
 use links::{Link, Links};
 use miette::IntoDiagnostic as _;
 use news::News;
+use script::{Refused, Script};
 use terminal::{Terminal, Tone};
+use tokio::task::JoinHandle;
 
+use crate::exit::Exit;
 use crate::folders::Folders;
 use crate::line::complete::What;
 use crate::profile::{Connections, Profile};
@@ -89,6 +98,14 @@ impl Console {
         Ok(())
     }
 
+    /// Says why a script is not run.
+    fn refuse(&self, refused: &Refused) -> Exit {
+        for line in refused.lines(&self.title) {
+            self.terminal.toned(Tone::Error, &line);
+        }
+        Exit::Usage
+    }
+
     /// The host data of this terminal as it is now.
     pub fn host(&self) -> HostInfo {
         host_info(&self.terminal)
@@ -135,8 +152,46 @@ fn cache_key(profile: &Profile) -> String {
     format!("{}-{}", profile.name, name.chars().take(120).collect::<String>())
 }
 
-/// Reads lines and runs them until the person leaves or a session is gone.
-pub async fn run(console: &Console, attached: Vec<Attached>) -> miette::Result<End> {
+/// What a console runs.
+pub enum Input {
+    /// Lines that are typed, at a terminal or where the output goes elsewhere: each by itself.
+    Typed,
+    /// A script, and its arguments.
+    Script { script: Script, arguments: Vec<String> },
+    /// Standard input that has not ended yet.
+    Coming(JoinHandle<Result<Script, Refused>>),
+}
+
+/// How long the end of the input is waited for before there is a session: what was written already is
+/// refused without one.
+const INPUT_WAIT: Duration = Duration::from_millis(250);
+
+impl Input {
+    /// Reads all that is to be run: a script file with its arguments, or standard input where it is not
+    /// a terminal. `Err`: what the program ends with; why has been shown.
+    pub async fn read(console: &Console, words: &[String]) -> Result<Self, Exit> {
+        let read = match words {
+            [] if std::io::stdin().is_terminal() => return Ok(Self::Typed),
+            [] => {
+                let mut reading = tokio::task::spawn_blocking(Script::from_stdin);
+                tokio::select! {
+                    read = &mut reading => read.map_err(|_| Exit::Failed)?,
+                    _ = tokio::signal::ctrl_c() => return Err(Exit::Interrupted),
+                    () = tokio::time::sleep(INPUT_WAIT) => return Ok(Self::Coming(reading)),
+                }
+            }
+            [path, ..] => Script::from_file(std::path::Path::new(path)),
+        };
+        let arguments = words.iter().skip(1).cloned().collect();
+        match read {
+            Ok(script) => Ok(Self::Script { script, arguments }),
+            Err(refused) => Err(console.refuse(&refused)),
+        }
+    }
+}
+
+/// Runs lines until the user leaves or a session is gone, or a script to its end.
+pub async fn run(console: &Console, attached: Vec<Attached>, input: &mut Input) -> miette::Result<End> {
     let terminal = &console.terminal;
     let links = attached.iter().filter_map(|one| console.link(one)).collect();
     let links = Links::new(links).ok_or_else(|| miette::miette!("the console has no session"))?;
@@ -156,24 +211,41 @@ pub async fn run(console: &Console, attached: Vec<Attached>) -> miette::Result<E
         }
     }
     let news = News::new(terminal.clone());
+    let facts = Facts::default();
     for mut one in attached {
         // What is known already stands before the first prompt.
         while let Ok(text) = one.notices.try_recv() {
             news.say(&text);
         }
-        beside.spawn(watch(one, terminal.clone(), news.clone()));
+        beside.spawn(watch(one, terminal.clone(), news.clone(), facts.clone()));
     }
-    let mut executor = Executor::new(links.clone(), terminal.clone());
+    let mut executor = Executor::new(links.clone(), &console.title, terminal.clone(), facts);
     // What still runs beside ends with the console.
-    match terminal.interactive {
-        true => typed(console, links, &mut executor, &news).await,
-        false => piped(terminal, &mut executor, &news).await,
+    match input {
+        Input::Script { script, arguments } => {
+            let ended = executor.run_script(script, arguments).await;
+            left(terminal, &executor, ended, &news)
+        }
+        Input::Coming(reading) => {
+            let read = tokio::select! {
+                read = reading => read.into_diagnostic()?,
+                () = executor.interrupts.next() => return Ok(End::Left(Exit::Interrupted.code())),
+            };
+            let script = match read {
+                Ok(script) => script,
+                Err(refused) => return Ok(End::Left(console.refuse(&refused).code())),
+            };
+            let ended = executor.run_script(&script, &[]).await;
+            left(terminal, &executor, ended, &news)
+        }
+        Input::Typed if terminal.interactive => typed(console, links, &mut executor, &news).await,
+        Input::Typed => unseen(terminal, &mut executor, &news).await,
     }
 }
 
 /// Shows what comes while the person types or a pipeline runs.
-async fn watch(attached: Attached, terminal: Terminal, news: News) {
-    let Attached { mut events, mut notices, .. } = attached;
+async fn watch(attached: Attached, terminal: Terminal, news: News, facts: Facts) {
+    let Attached { name, mut events, mut notices, .. } = attached;
     loop {
         tokio::select! {
             notice = notices.recv() => match notice {
@@ -189,6 +261,7 @@ async fn watch(attached: Attached, terminal: Terminal, news: News) {
                     Some(line) => news.show(line.stream.tone(), &line.shown()),
                     None => drop(host::handle(&terminal, &call).await),
                 },
+                Some(Event::ApplicationPrivateData(data)) => facts.learn(&name, &data),
                 Some(_) => {}
             },
         }
@@ -245,7 +318,7 @@ async fn typed(console: &Console, links: Links, executor: &mut Executor, news: &
             Turn::Line(text) => match executor.run_typed(&text).await {
                 Ended::Exit(code) => return Ok(End::Left(code)),
                 Ended::Lost => return Ok(End::Lost),
-                Ended::Succeeded | Ended::Failed | Ended::Interrupted => {}
+                Ended::Succeeded | Ended::Failed | Ended::Silenced | Ended::Stopped | Ended::Interrupted => {}
             },
             Turn::Dropped | Turn::Woken => {}
             Turn::Leave => return Ok(End::Left(0)),
@@ -256,28 +329,40 @@ async fn typed(console: &Console, links: Links, executor: &mut Executor, news: &
     }
 }
 
-/// The exit code of what Ctrl-C ended: 128 and the signal's number, as shells have it.
-const INTERRUPTED: u8 = 130;
+/// The session was lost under a script.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("the session was lost: the last command may have run, and what follows it was not run")]
+pub struct Lost;
 
-fn gone() -> miette::Report {
-    miette::miette!("the session is gone, and what is left of the input was not run")
+/// How a script ends the program.
+fn left(terminal: &Terminal, executor: &Executor, ended: Ended, news: &News) -> miette::Result<End> {
+    match terminal.lost() {
+        None => {}
+        Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            return Ok(End::Left(Exit::Unread.code()));
+        }
+        Some(error) => return Err(miette::miette!("standard output can't be written: {error}")),
+    }
+    match ended {
+        Ended::Exit(_) | Ended::Interrupted => {}
+        Ended::Lost => return Err(Lost.into()),
+        _ if news.is_lost() => return Err(Lost.into()),
+        _ => {}
+    }
+    Ok(End::Left(executor.exit(ended).code()))
 }
 
-/// The exit code where nobody reads the output any more: as if SIGPIPE had ended it.
-const UNREAD: u8 = 141;
-
-/// Lines from a pipe or a file: a statement may take several of them.
-async fn piped(terminal: &Terminal, executor: &mut Executor, news: &News) -> miette::Result<End> {
-    let mut last = Ended::Succeeded;
+/// Lines of a user whose output goes elsewhere: a statement may take several of them.
+async fn unseen(terminal: &Terminal, executor: &mut Executor, news: &News) -> miette::Result<End> {
     let mut text = String::new();
     loop {
         let reader = terminal.clone();
         let line = tokio::select! {
             line = tokio::task::spawn_blocking(move || reader.next_piped()) => line,
-            () = executor.interrupts.next() => return Ok(End::Left(INTERRUPTED)),
+            () = executor.interrupts.next() => return Ok(End::Left(Exit::Interrupted.code())),
         };
         let line = line.into_diagnostic()??;
-        let ended = line.is_none();
+        let is_end = line.is_none();
         if let Some(line) = line {
             text.push_str(&line);
             if crate::line::is_incomplete(&text) {
@@ -285,23 +370,14 @@ async fn piped(terminal: &Terminal, executor: &mut Executor, news: &News) -> mie
                 continue;
             }
         }
+        let mut ended = Ended::Succeeded;
         if !text.trim().is_empty() {
-            last = executor.run(&std::mem::take(&mut text)).await;
+            ended = executor.run_typed(&std::mem::take(&mut text)).await;
         }
         text.clear();
-        match terminal.lost() {
-            None => {}
-            Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(End::Left(UNREAD)),
-            Some(error) => return Err(miette::miette!("standard output can't be written: {error}")),
-        }
-        match last {
-            Ended::Exit(code) => return Ok(End::Left(code)),
-            Ended::Interrupted => return Ok(End::Left(INTERRUPTED)),
-            Ended::Lost => return Err(gone()),
-            _ if news.is_lost() => return Err(gone()),
-            Ended::Failed if ended => return Ok(End::Left(1)),
-            Ended::Succeeded if ended => return Ok(End::Left(0)),
-            Ended::Succeeded | Ended::Failed => {}
+        let goes_on = matches!(ended, Ended::Succeeded | Ended::Failed | Ended::Silenced | Ended::Stopped);
+        if is_end || !goes_on || terminal.lost().is_some() || news.is_lost() {
+            return left(terminal, executor, ended, news);
         }
     }
 }

@@ -39,6 +39,9 @@ pub enum ArgumentError {
     #[error("there is no script {path}")]
     #[diagnostic(help("commands are given with -Command"))]
     Missing { path: String },
+    #[error("{path} is to be run, and what follows `--` is as well")]
+    #[diagnostic(help("give one of them"))]
+    Two { path: String },
     #[error("{option} needs a value")]
     Value { option: String },
     #[error("the value of {option} is not Base64 of UTF-16 text")]
@@ -115,6 +118,15 @@ impl Arguments {
             return Ok(Self { options, run });
         }
         Ok(Self { options, run: Run::Prompt })
+    }
+
+    /// The same with a script to run, and its arguments, where one is given.
+    pub fn then_script(self, words: &[String]) -> Result<Self, ArgumentError> {
+        let Some((path, arguments)) = words.split_first() else { return Ok(self) };
+        if self.run != Run::Prompt {
+            return Err(ArgumentError::Two { path: path.clone() });
+        }
+        Ok(Self { run: script(path, arguments)?, ..self })
     }
 
     /// What the PowerShell is started with. `connect` is the script that connects; it ends the

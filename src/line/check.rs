@@ -1,0 +1,289 @@
+//! Everything in a text that the console can't do, found before its first line runs.
+
+use super::common::{self, Action, ERROR_ACTION, Given, Kind};
+use super::error::LineError;
+use super::evaluate::Variables;
+use super::parse::{expressions, parse_all};
+use super::stage::{self, Place};
+use super::syntax::{Arg, Block, CommandLine, Element, Expr, Repeat, Statement, SyntaxError, Target};
+use super::views::Views;
+use super::walk::is_constant;
+use crate::psrp::clixml::Value;
+
+/// Columns of a screen for stages that are built and thrown away.
+const SOME_WIDTH: usize = 80;
+
+/// Commands of the console itself, which stand alone.
+const OWN: [&str; 7] = ["exit", "exit-pssession", "quit", "logout", "clear-host", "cls", "clear"];
+
+/// Whether a command is one of a session's end or of the screen, which the console carries out itself.
+pub fn is_own(command: &CommandLine) -> bool {
+    OWN.iter().any(|name| name.eq_ignore_ascii_case(&command.name))
+}
+
+/// Whether a command runs a script file: `./name.ps1`.
+pub fn is_script_call(command: &CommandLine) -> bool {
+    let name = command.name.to_lowercase();
+    name.ends_with(".ps1") && name.contains(['/', '\\'])
+}
+
+/// Reads a text whose every statement can be run.
+///
+/// # Errors
+/// All that is wrong with it, in its order.
+pub fn script(text: &str) -> Result<Vec<Statement>, Vec<SyntaxError>> {
+    let (statements, errors) = parse_all(text);
+    let mut check = Check { errors, end: text.len() };
+    for statement in &statements {
+        check.statement(statement, Where::Top);
+    }
+    if check.errors.is_empty() {
+        return Ok(statements);
+    }
+    check.errors.sort_by_key(|error| error.span.start);
+    check.errors.dedup();
+    check.errors.truncate(MOST_ERRORS);
+    Err(check.errors)
+}
+
+/// Errors that are told of one text. More of them help nobody.
+const MOST_ERRORS: usize = 50;
+
+/// Where a statement stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Where {
+    Top,
+    /// In a loop's body.
+    Loop,
+    /// Within a value: its output is wanted.
+    Value,
+}
+
+struct Check {
+    errors: Vec<SyntaxError>,
+    /// The text's length.
+    end: usize,
+}
+
+impl Check {
+    fn wrong(&mut self, at: usize, message: impl Into<String>) {
+        self.errors.push(SyntaxError::wrong(message, at..self.end.max(at)));
+    }
+
+    fn script(&mut self, at: usize, what: &str) {
+        self.errors.push(SyntaxError::script(what, at..self.end.max(at)));
+    }
+
+    fn line(&mut self, at: usize, error: LineError) {
+        let needs_engine = error.needs_engine();
+        self.errors.push(SyntaxError { needs_engine, ..SyntaxError::wrong(error.0, at..self.end.max(at)) });
+    }
+
+    fn statement(&mut self, statement: &Statement, place: Where) {
+        let alone = statement.pipeline.len() == 1
+            && statement.assign.is_none()
+            && statement.redirections.is_empty()
+            && place != Where::Value;
+        let is_preference =
+            statement.assign.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(ERROR_ACTION));
+        for (index, element) in statement.pipeline.iter().enumerate() {
+            match element {
+                Element::Expression(Expr::Literal(value))
+                    if is_preference && statement.pipeline.len() == 1 =>
+                {
+                    if Action::read(value).is_none() {
+                        self.wrong_preference(statement, value);
+                    }
+                }
+                Element::Expression(expr) => self.expression(expr),
+                Element::Repeat(Repeat { body, .. }) => self.body(body, place),
+                Element::Command(command) if is_own(command) => self.own(command, alone),
+                Element::Command(command) if is_script_call(command) => {
+                    if !alone || place != Where::Top {
+                        self.script(command.at, "A script whose output goes elsewhere, or in a loop,");
+                    }
+                    self.arguments(command);
+                }
+                Element::Command(command) => match stage::local_name(&command.name) {
+                    Some(name) => self.local(name, command, index, place),
+                    None => self.remote(command),
+                },
+            }
+        }
+        for redirection in &statement.redirections {
+            if let Target::File { path, .. } = &redirection.to {
+                self.expression(path);
+            }
+        }
+    }
+
+    fn wrong_preference(&mut self, statement: &Statement, value: &Value) {
+        self.line(statement.at, Action::unknown(ERROR_ACTION, value));
+    }
+
+    fn body(&mut self, body: &[Statement], place: Where) {
+        let place = if place == Where::Value { Where::Value } else { Where::Loop };
+        body.iter().for_each(|one| self.statement(one, place));
+    }
+
+    fn own(&mut self, command: &CommandLine, alone: bool) {
+        let is_exit = command.name.eq_ignore_ascii_case("exit");
+        let code = match command.arguments.as_slice() {
+            [] => true,
+            [Arg::Value(Expr::Literal(_))] => command.exit_code().is_some(),
+            [Arg::Value(_)] => true,
+            _ => false,
+        };
+        if !alone {
+            self.script(command.at, &format!("'{}' in a pipeline or a value", command.name));
+        } else if is_exit && !code {
+            self.wrong(command.at, "exit takes a number: exit 3");
+        }
+        self.arguments(command);
+    }
+
+    fn arguments(&mut self, command: &CommandLine) {
+        for argument in &command.arguments {
+            if let Arg::Value(value) | Arg::Parameter { value: Some(value), .. } = argument {
+                self.expression(value);
+            }
+        }
+    }
+
+    /// Pipelines within a value. Script blocks are values here.
+    fn expression(&mut self, expr: &Expr) {
+        match expr {
+            Expr::Literal(_) | Expr::Variable(_) | Expr::Type(_) | Expr::Block(_) => {}
+            Expr::Nested(statements) => {
+                statements.iter().for_each(|one| self.statement(one, Where::Value));
+            }
+            Expr::Parts(parts) | Expr::Array(parts) => parts.iter().for_each(|one| self.expression(one)),
+            Expr::List(of) | Expr::Unary(_, of) => self.expression(of),
+            Expr::Table(entries) => entries.iter().for_each(|(key, value)| {
+                self.expression(key);
+                self.expression(value);
+            }),
+            Expr::Member(a, b) | Expr::Index(a, b) | Expr::Binary(_, a, b) => {
+                self.expression(a);
+                self.expression(b);
+            }
+        }
+    }
+
+    fn remote(&mut self, command: &CommandLine) {
+        let (rest, given) = common::taken(command, &[]);
+        self.common(&given, false);
+        self.arguments(&rest);
+    }
+
+    fn common(&mut self, given: &[Given], is_local: bool) {
+        for one in given {
+            if let Some(value) = &one.value {
+                self.expression(value);
+            }
+            match (one.kind, &one.value) {
+                (Kind::PipelineVariable, _) => self.script(one.at, "-PipelineVariable"),
+                (Kind::Switch, _) => {}
+                (_, None) => self.line(one.at, one.missing()),
+                (Kind::ErrorAction | Kind::WarningAction, Some(Expr::Literal(value))) => {
+                    // The endpoint may know others, such as Inquire.
+                    if is_local && Action::read(value).is_none() {
+                        self.line(one.at, Action::unknown(one.name, value));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn local(&mut self, name: &'static str, command: &CommandLine, index: usize, place: Where) {
+        let parameters = stage::parameters(name);
+        let own: Vec<&str> = parameters.iter().flatten().map(|(name, _)| *name).collect();
+        let (command, given) = common::taken(command, &own);
+        self.common(&given, true);
+        if index > 0 && stage::begins_pipeline(name) {
+            return self.wrong(command.at, format!("'{name}' begins a pipeline: put it first."));
+        }
+        let before = self.errors.len();
+        let repeats = self.blocks(name, &command, place);
+        if repeats || self.errors.len() > before {
+            if repeats && given.iter().any(Given::is_a_variable) {
+                self.script(command.at, "A variable for what a loop gives");
+            }
+            return;
+        }
+        if let Some(parameters) = &parameters
+            && let Err((at, error)) = stage::check(name, &command, parameters)
+        {
+            let at = command.places.get(at).copied().unwrap_or(command.at);
+            return self.line(at, error);
+        }
+        let is_constant = command.arguments.iter().all(|argument| match argument {
+            Arg::Value(value) | Arg::Parameter { value: Some(value), .. } => is_constant(value),
+            Arg::Parameter { value: None, .. } => true,
+        });
+        if is_constant && !stage::begins_pipeline(name) {
+            let (variables, views) = (Variables::default(), Views::default());
+            let place = Place { variables: &variables, views: &views, width: SOME_WIDTH, to_screen: false };
+            if let Err(error) = stage::build(name, &command, place) {
+                self.line(command.at, error);
+            }
+        }
+    }
+
+    /// The blocks that a stage runs for each object; `true` where it runs commands for each.
+    fn blocks(&mut self, name: &str, command: &CommandLine, place: Where) -> bool {
+        if let Some(repeat) = super::nested::for_each(command) {
+            self.body(&repeat.body, place);
+            return true;
+        }
+        for argument in &command.arguments {
+            if let Arg::Value(value) | Arg::Parameter { value: Some(value), .. } = argument {
+                self.computed(name, value);
+            }
+        }
+        false
+    }
+
+    /// Blocks at any depth of a stage's argument: they must be expressions.
+    fn computed(&mut self, name: &str, expr: &Expr) {
+        match expr {
+            Expr::Block(Block { body: Err(errors), .. }) => self.errors.extend(errors.iter().cloned()),
+            Expr::Block(Block { body: Ok(body), .. }) => {
+                body.iter().for_each(|one| self.statement(one, Where::Value));
+                match expressions(body.clone(), 0..self.end) {
+                    Err(error) => self.errors.push(error),
+                    Ok(all) if all.iter().any(has_commands) => {
+                        self.script(place_of(body).unwrap_or_default(), "A command in a script block");
+                    }
+                    Ok(_) => {}
+                }
+            }
+            Expr::Array(parts) => parts.iter().for_each(|one| self.computed(name, one)),
+            Expr::List(of) => self.computed(name, of),
+            Expr::Table(entries) => entries.iter().for_each(|(_, value)| self.computed(name, value)),
+            other => self.expression(other),
+        }
+    }
+}
+
+fn has_commands(expr: &Expr) -> bool {
+    let mut found = false;
+    super::walk::expression(expr, &mut |one| {
+        found |= matches!(one, super::walk::Found::Expression(Expr::Nested(_)));
+    });
+    found
+}
+
+/// The first command of statements.
+fn place_of(statements: &[Statement]) -> Option<usize> {
+    let mut at = None;
+    for statement in statements {
+        super::walk::statement(statement, &mut |found| {
+            if let super::walk::Found::Command(command) = found {
+                at.get_or_insert(command.at);
+            }
+        });
+    }
+    at
+}

@@ -1,0 +1,132 @@
+//! Formats of dates
+//! (<https://learn.microsoft.com/dotnet/standard/base-types/custom-date-and-time-format-strings>).
+
+use chrono::{Datelike as _, NaiveDateTime, Timelike as _};
+
+/// A date as it came: the wall time that stands there, and its zone.
+struct Date {
+    at: NaiveDateTime,
+    /// `Z`, `+02:00`, or nothing.
+    zone: String,
+}
+
+impl Date {
+    /// An xs:dateTime.
+    fn read(text: &str) -> Option<Self> {
+        let time = text.find('T')?;
+        let end = text[time..].find(['Z', '+', '-']).map_or(text.len(), |at| time + at);
+        let at = NaiveDateTime::parse_from_str(&text[..end], "%Y-%m-%dT%H:%M:%S%.f").ok()?;
+        Some(Self { at, zone: text[end..].to_owned() })
+    }
+
+    /// Hundreds of nanoseconds.
+    fn ticks(&self) -> u32 {
+        self.at.nanosecond() / 100
+    }
+
+    fn offset(&self) -> &str {
+        match self.zone.as_str() {
+            "" | "Z" => "+00:00",
+            zone => zone,
+        }
+    }
+}
+
+/// `None`: there is no such format.
+pub fn format(text: &str, form: &str) -> Option<String> {
+    let date = Date::read(text)?;
+    let mut letters = form.chars();
+    let (Some(letter), None) = (letters.next(), letters.next()) else { return custom(&date, form) };
+    let whole = match letter {
+        'd' => "MM/dd/yyyy",
+        'D' => "dddd, dd MMMM yyyy",
+        'f' => "dddd, dd MMMM yyyy HH:mm",
+        'F' | 'U' => "dddd, dd MMMM yyyy HH:mm:ss",
+        'g' => "MM/dd/yyyy HH:mm",
+        'G' => "MM/dd/yyyy HH:mm:ss",
+        'm' | 'M' => "MMMM dd",
+        'o' | 'O' => "yyyy'-'MM'-'dd'T'HH':'mm':'ss'.'fffffffK",
+        'r' | 'R' => "ddd, dd MMM yyyy HH':'mm':'ss 'GMT'",
+        's' => "yyyy'-'MM'-'dd'T'HH':'mm':'ss",
+        't' => "HH:mm",
+        'T' => "HH:mm:ss",
+        'u' => "yyyy'-'MM'-'dd HH':'mm':'ss'Z'",
+        'y' | 'Y' => "yyyy MMMM",
+        _ => return None,
+    };
+    custom(&date, whole)
+}
+
+fn custom(date: &Date, form: &str) -> Option<String> {
+    let letters: Vec<char> = form.chars().collect();
+    let mut text = String::new();
+    let mut at = 0;
+    while let Some(&letter) = letters.get(at) {
+        match letter {
+            '\\' => {
+                text.push(*letters.get(at + 1)?);
+                at += 2;
+            }
+            '%' => {
+                letters.get(at + 1).filter(|next| **next != '%')?;
+                at += 1;
+            }
+            '\'' | '"' => {
+                let end = letters[at + 1..].iter().position(|one| *one == letter)?;
+                text.extend(&letters[at + 1..at + 1 + end]);
+                at += end + 2;
+            }
+            _ => {
+                let count = letters[at..].iter().take_while(|one| **one == letter).count();
+                at += count;
+                part(date, letter, count, &mut text)?;
+            }
+        }
+    }
+    Some(text)
+}
+
+/// One letter that stands `count` times.
+fn part(date: &Date, letter: char, count: usize, text: &mut String) -> Option<()> {
+    let number = |number: u32, wide: usize| format!("{number:0>wide$}");
+    let at = &date.at;
+    let (_, hour) = at.hour12();
+    let half = if at.hour() < 12 { "AM" } else { "PM" };
+    let shown = match (letter, count) {
+        ('d', 1 | 2) => number(at.day(), count),
+        ('d', 3) => at.format("%a").to_string(),
+        ('d', _) => at.format("%A").to_string(),
+        ('M', 1 | 2) => number(at.month(), count),
+        ('M', 3) => at.format("%b").to_string(),
+        ('M', _) => at.format("%B").to_string(),
+        ('y', 1 | 2) => format!("{:0>count$}", at.year().rem_euclid(100)),
+        ('y', _) => format!("{:0>count$}", at.year()),
+        ('h', _) => number(hour, count.min(2)),
+        ('H', _) => number(at.hour(), count.min(2)),
+        ('m', _) => number(at.minute(), count.min(2)),
+        ('s', _) => number(at.second(), count.min(2)),
+        ('f', 1..=7) => format!("{:07}", date.ticks()).get(..count)?.to_owned(),
+        ('F', 1..=7) => {
+            let digits = format!("{:07}", date.ticks()).get(..count)?.trim_end_matches('0').to_owned();
+            // A point before nothing is left out.
+            if digits.is_empty() && text.ends_with('.') {
+                text.pop();
+            }
+            digits
+        }
+        ('f' | 'F', _) => return None,
+        ('t', 1) => half.get(..1)?.to_owned(),
+        ('t', _) => half.to_owned(),
+        ('g', _) => "A.D.".to_owned(),
+        ('K', _) => date.zone.repeat(count),
+        ('z', 1) => {
+            let hours = date.offset().get(..3)?;
+            format!("{}{}", hours.get(..1)?, hours.get(1..)?.strip_prefix('0').unwrap_or(hours.get(1..)?))
+        }
+        ('z', 2) => date.offset().get(..3)?.to_owned(),
+        ('z', _) => date.offset().to_owned(),
+        (other, count) => other.to_string().repeat(count),
+    };
+    text.push_str(&shown);
+    Some(())
+}

@@ -1,0 +1,93 @@
+//! Formats of a TimeSpan
+//! (<https://learn.microsoft.com/dotnet/standard/base-types/custom-timespan-format-strings>).
+
+/// A TimeSpan in its parts.
+struct Span {
+    negative: bool,
+    days: u64,
+    hours: u64,
+    minutes: u64,
+    seconds: u64,
+    /// Seven digits behind the second's point.
+    ticks: u64,
+}
+
+impl Span {
+    /// The constant format: `-1.02:03:04.5000000`.
+    fn read(text: &str) -> Option<Self> {
+        let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+        let (first, rest) = text.split_once(':')?;
+        let (days, hours) = first.split_once('.').unwrap_or(("0", first));
+        let (minutes, seconds) = rest.split_once(':')?;
+        let (seconds, ticks) = seconds.split_once('.').unwrap_or((seconds, "0"));
+        Some(Self {
+            negative,
+            days: days.parse().ok()?,
+            hours: hours.parse().ok()?,
+            minutes: minutes.parse().ok()?,
+            seconds: seconds.parse().ok()?,
+            ticks: ticks.parse().ok()?,
+        })
+    }
+}
+
+/// `text`: the constant format. `None`: there is no such format.
+pub fn format(text: &str, form: &str) -> Option<String> {
+    let span = Span::read(text)?;
+    let sign = if span.negative { "-" } else { "" };
+    let Span { days, hours, minutes, seconds, ticks, .. } = span;
+    Some(match form {
+        "c" | "t" | "T" => text.to_owned(),
+        "g" => {
+            let days = if days > 0 { format!("{days}:") } else { String::new() };
+            let fraction = format!("{ticks:07}");
+            let fraction = fraction.trim_end_matches('0');
+            let point = if fraction.is_empty() { "" } else { "." };
+            format!("{sign}{days}{hours}:{minutes:02}:{seconds:02}{point}{fraction}")
+        }
+        "G" => format!("{sign}{days}:{hours:02}:{minutes:02}:{seconds:02}.{ticks:07}"),
+        _ => return custom(&span, form),
+    })
+}
+
+fn custom(span: &Span, form: &str) -> Option<String> {
+    let letters: Vec<char> = form.chars().collect();
+    if letters.len() == 1 {
+        return None;
+    }
+    let mut text = String::new();
+    let mut at = 0;
+    while let Some(&letter) = letters.get(at) {
+        match letter {
+            '\\' => {
+                text.push(*letters.get(at + 1)?);
+                at += 2;
+            }
+            '%' => {
+                letters.get(at + 1).filter(|next| **next != '%')?;
+                at += 1;
+            }
+            '\'' | '"' => {
+                let end = letters[at + 1..].iter().position(|one| *one == letter)?;
+                text.extend(&letters[at + 1..at + 1 + end]);
+                at += end + 2;
+            }
+            _ => {
+                let count = letters[at..].iter().take_while(|one| **one == letter).count();
+                at += count;
+                text.push_str(&match (letter, count) {
+                    ('d', 1..=8) => format!("{:0>count$}", span.days),
+                    ('h', 1 | 2) => format!("{:0>count$}", span.hours),
+                    ('m', 1 | 2) => format!("{:0>count$}", span.minutes),
+                    ('s', 1 | 2) => format!("{:0>count$}", span.seconds),
+                    ('f', 1..=7) => format!("{:07}", span.ticks).get(..count)?.to_owned(),
+                    ('F', 1..=7) => {
+                        format!("{:07}", span.ticks).get(..count)?.trim_end_matches('0').to_owned()
+                    }
+                    _ => return None,
+                });
+            }
+        }
+    }
+    Some(text)
+}

@@ -1,0 +1,232 @@
+//! A text that is run as a whole or not at all: piped input, a script file, a line at the prompt.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use crate::line::{self, CommandLine, Element, Statement};
+use crate::shell::pwsh::find::Choice;
+
+/// Bytes that a script may be long.
+const LONGEST: u64 = 16 * 1024 * 1024;
+/// Scripts that call each other, from the first to the last.
+const DEEPEST: usize = 16;
+
+/// A script of which everything can be run.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// Its file; `None`: it has none.
+    pub path: Option<PathBuf>,
+    pub steps: Vec<Step>,
+}
+
+/// One statement, or a script file that one calls.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Statement(Statement),
+    Call(CommandLine, Script),
+}
+
+/// Why a script is not run.
+#[derive(Clone, Debug, Default)]
+pub struct Refused {
+    problems: Vec<Problem>,
+    /// Whether there is more of it than the line that was typed.
+    is_script: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Problem {
+    /// The script's file, line and column.
+    place: String,
+    message: String,
+    /// The line, and a mark below the place.
+    excerpt: Vec<String>,
+    needs_engine: bool,
+}
+
+impl Script {
+    /// Reads what was typed, or piped.
+    pub fn read(text: &str) -> Result<Self, Refused> {
+        Self::parse(text, None, &mut Vec::new())
+    }
+
+    /// Reads standard input to its end.
+    pub fn from_stdin() -> Result<Self, Refused> {
+        let text =
+            limited(std::io::stdin().lock()).map_err(|error| Refused::unreadable("the input", &error))?;
+        Self::read(&text).map_err(|refused| Refused { is_script: true, ..refused })
+    }
+
+    /// Reads a file.
+    pub fn from_file(path: &Path) -> Result<Self, Refused> {
+        Self::file(path, &mut Vec::new()).map_err(|refused| Refused { is_script: true, ..refused })
+    }
+
+    /// `callers`: the scripts that are being read, the outermost first.
+    fn file(path: &Path, callers: &mut Vec<PathBuf>) -> Result<Self, Refused> {
+        let shown = path.display().to_string();
+        let whole =
+            std::fs::canonicalize(path).map_err(|error| Refused::unreadable(&shown, &error.to_string()))?;
+        if callers.contains(&whole) || callers.len() >= DEEPEST {
+            return Err(Refused::unreadable(&shown, "it calls itself"));
+        }
+        let file = std::fs::File::open(&whole).map_err(|error| error.to_string());
+        let text = file.and_then(limited).map_err(|error| Refused::unreadable(&shown, &error))?;
+        callers.push(whole);
+        let script = Self::parse(&text, Some(path), callers);
+        callers.pop();
+        script
+    }
+
+    fn parse(text: &str, path: Option<&Path>, callers: &mut Vec<PathBuf>) -> Result<Self, Refused> {
+        let statements = line::script(text).map_err(|errors| Refused::read(text, path, &errors))?;
+        let (mut steps, mut refused) = (Vec::new(), Refused::default());
+        for statement in statements {
+            match statement.pipeline.as_slice() {
+                [Element::Command(command)] if line::is_script_call(command) => {
+                    match Self::file(Path::new(&command.name), callers) {
+                        Ok(script) => steps.push(Step::Call(command.clone(), script)),
+                        Err(more) => refused.problems.extend(more.problems),
+                    }
+                }
+                _ => steps.push(Step::Statement(statement)),
+            }
+        }
+        if refused.problems.is_empty() {
+            Ok(Self { path: path.map(Path::to_owned), steps })
+        } else {
+            Err(refused)
+        }
+    }
+}
+
+/// Reads to the end, or to the limit.
+fn limited(from: impl std::io::Read) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    from.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > LONGEST {
+        return Err("it is longer than 16 MiB".to_owned());
+    }
+    // Editors on Windows begin a file with a mark.
+    let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+    String::from_utf8(text.to_vec()).map_err(|error| {
+        let line = 1 + text[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        format!("line {line} is not UTF-8")
+    })
+}
+
+impl Refused {
+    fn unreadable(what: &str, why: &str) -> Self {
+        let message = format!("cannot read {what}: {why}");
+        let problem = Problem { place: String::new(), message, excerpt: Vec::new(), needs_engine: false };
+        Self { problems: vec![problem], is_script: true }
+    }
+
+    fn read(text: &str, path: Option<&Path>, errors: &[line::SyntaxError]) -> Self {
+        let file = path.map(|path| format!("{}: ", path.display())).unwrap_or_default();
+        let problem = |error: &line::SyntaxError| {
+            let (line, column) = place(text, error.span.start);
+            Problem {
+                place: format!("{file}line {line}, column {column}: "),
+                message: error.message.clone(),
+                excerpt: excerpt(text, line, column),
+                needs_engine: error.needs_engine,
+            }
+        };
+        Self { problems: errors.iter().map(problem).collect(), is_script: text.trim_end().contains('\n') }
+    }
+
+    /// Each problem, and what to type instead. `title`: the profile's name.
+    pub fn lines(&self, title: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        for problem in &self.problems {
+            lines.push(format!("{}{}", problem.place, problem.message));
+            if self.is_script {
+                lines.extend(problem.excerpt.iter().cloned());
+            }
+        }
+        if self.is_script {
+            lines.push("Nothing was run.".to_owned());
+        }
+        if self.problems.iter().any(|problem| problem.needs_engine) {
+            lines.push(instead(title));
+        }
+        lines
+    }
+}
+
+/// What to type where only PowerShell can do it.
+pub fn instead(title: &str) -> String {
+    let command = format!("lyncsh {title} --shell pwsh");
+    match Choice::of(None) {
+        Ok(Choice::PowerShell(_)) => format!("PowerShell can run it: {command}"),
+        _ => format!(
+            "PowerShell can run it, but is not installed here. Install it (https://aka.ms/powershell), then: {command}"
+        ),
+    }
+}
+
+/// Line and column of a byte, from 1.
+fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let begins = before.rfind('\n').map_or(0, |end| end + 1);
+    (before.matches('\n').count() + 1, before[begins..].chars().count() + 1)
+}
+
+/// The line, and a mark below the column.
+fn excerpt(text: &str, line: usize, column: usize) -> Vec<String> {
+    /// Columns of a line that are shown.
+    const WIDEST: usize = 100;
+    let Some(shown) = text.lines().nth(line - 1) else { return Vec::new() };
+    let from = column.saturating_sub(WIDEST * 3 / 4);
+    let plain = |letter: char| if letter.is_control() { ' ' } else { letter };
+    let shown: String = shown.chars().skip(from).take(WIDEST).map(plain).collect();
+    let number = line.to_string();
+    vec![
+        format!("  {number} | {shown}"),
+        format!("  {} | {}^", " ".repeat(number.len()), " ".repeat(column - 1 - from.min(column - 1))),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> Vec<String> {
+        Script::read(text).expect_err(text).lines("work")
+    }
+
+    #[test]
+    fn each_refusal_is_told_with_line_and_column() {
+        let lines = refused("$u = Get-CsOnlineUser\r\nif ($u) { 'x' }\r\n  $u.Name.ToUpper()\n");
+        let wanted = [
+            "line 2, column 1: 'if' needs PowerShell's script engine, which the console does not have.",
+            "  2 | if ($u) { 'x' }",
+            "    | ^",
+            "line 3, column 18: A method needs PowerShell's script engine, which the console does not have.",
+            "  3 |   $u.Name.ToUpper()",
+            "    |                  ^",
+            "Nothing was run.",
+        ];
+        assert_eq!(lines[..wanted.len()], wanted);
+        assert!(lines.last().unwrap().contains("lyncsh work --shell pwsh"), "{lines:?}");
+    }
+
+    #[test]
+    fn scripts_that_call_each_other_are_read_with_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let write = |name: &str, text: &str| std::fs::write(at(name), text).unwrap();
+        write("one.ps1", &format!(". {}\n'one'", at("two.ps1")));
+        write("two.ps1", "'two'\nif (1) { }");
+        let lines = Script::from_file(Path::new(&at("one.ps1"))).unwrap_err().lines("work");
+        assert!(lines[0].starts_with(&format!("{}: line 2, column 1:", at("two.ps1"))), "{lines:?}");
+        write("two.ps1", "'two'");
+        let script = Script::from_file(Path::new(&at("one.ps1"))).unwrap();
+        assert!(matches!(script.steps.as_slice(), [Step::Call(..), Step::Statement(_)]));
+        write("two.ps1", &at("one.ps1"));
+        let lines = Script::from_file(Path::new(&at("one.ps1"))).unwrap_err().lines("work");
+        assert!(lines[0].contains("it calls itself"), "{lines:?}");
+        assert!(Script::read("./none.ps1").unwrap_err().lines("x")[0].contains("cannot read ./none.ps1"));
+    }
+}
