@@ -189,10 +189,10 @@ fn prepare_all(context: &Context) {
             continue;
         }
         // A profile with a mistake has no cmdlets that could be called.
-        if let Ok(profile) = profile::load(&context.folders, &name) {
-            if let Err(error) = Module::prepare(&context.folders, &context.program, &profile) {
-                eprintln!("lyncsh: '{name}': {error}");
-            }
+        if let Ok(profile) = profile::load(&context.folders, &name)
+            && let Err(error) = Module::prepare(&context.folders, &context.program, &profile)
+        {
+            eprintln!("lyncsh: '{name}': {error}");
         }
     }
 }

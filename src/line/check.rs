@@ -187,9 +187,11 @@ impl Check {
                 (_, None) => self.line(one.at, one.missing()),
                 (Kind::ErrorAction | Kind::WarningAction, Some(Expr::Literal(value))) => {
                     // The endpoint may know others, such as Inquire.
-                    if is_local && Action::read(value).is_none() {
-                        self.line(one.at, Action::unknown(one.name, value));
+                    let known = !is_local || Action::read(value).is_some();
+                    if known {
+                        continue;
                     }
+                    self.line(one.at, Action::unknown(one.name, value));
                 }
                 _ => {}
             }
@@ -205,7 +207,7 @@ impl Check {
             return self.wrong(command.at, format!("'{name}' begins a pipeline: put it first."));
         }
         let before = self.errors.len();
-        let repeats = self.blocks(name, &command, place);
+        let repeats = self.blocks(&command, place);
         if repeats || self.errors.len() > before {
             if repeats && given.iter().any(Given::is_a_variable) {
                 self.script(command.at, "A variable for what a loop gives");
@@ -232,21 +234,21 @@ impl Check {
     }
 
     /// The blocks that a stage runs for each object; `true` where it runs commands for each.
-    fn blocks(&mut self, name: &str, command: &CommandLine, place: Where) -> bool {
+    fn blocks(&mut self, command: &CommandLine, place: Where) -> bool {
         if let Some(repeat) = super::nested::for_each(command) {
             self.body(&repeat.body, place);
             return true;
         }
         for argument in &command.arguments {
             if let Arg::Value(value) | Arg::Parameter { value: Some(value), .. } = argument {
-                self.computed(name, value);
+                self.computed(value);
             }
         }
         false
     }
 
     /// Blocks at any depth of a stage's argument: they must be expressions.
-    fn computed(&mut self, name: &str, expr: &Expr) {
+    fn computed(&mut self, expr: &Expr) {
         match expr {
             Expr::Block(Block { body: Err(errors), .. }) => self.errors.extend(errors.iter().cloned()),
             Expr::Block(Block { body: Ok(body), .. }) => {
@@ -259,9 +261,9 @@ impl Check {
                     Ok(_) => {}
                 }
             }
-            Expr::Array(parts) => parts.iter().for_each(|one| self.computed(name, one)),
-            Expr::List(of) => self.computed(name, of),
-            Expr::Table(entries) => entries.iter().for_each(|(_, value)| self.computed(name, value)),
+            Expr::Array(parts) => parts.iter().for_each(|one| self.computed(one)),
+            Expr::List(of) => self.computed(of),
+            Expr::Table(entries) => entries.iter().for_each(|(_, value)| self.computed(value)),
             other => self.expression(other),
         }
     }

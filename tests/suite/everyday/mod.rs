@@ -130,7 +130,8 @@ fn read_part(part: &str) -> Outcome {
 
 /// Blank lines around an output say nothing, nor does white space at a line's end.
 fn outcome<'a>(printed: &str, errors: impl Iterator<Item = &'a str>, failed: bool) -> Outcome {
-    let is_message = |line: &str| ["WARNING: ", "VERBOSE: ", "DEBUG: "].iter().any(|word| line.starts_with(word));
+    let is_message =
+        |line: &str| ["WARNING: ", "VERBOSE: ", "DEBUG: "].iter().any(|word| line.starts_with(word));
     let trimmed: Vec<String> = printed.lines().map(|line| line.trim_end().to_owned()).collect();
     let (messages, output): (Vec<_>, Vec<_>) = trimmed.into_iter().partition(|line| is_message(line));
     let blank = |line: &&String| line.is_empty();
@@ -167,8 +168,7 @@ fn compare(desk: &Desk, pwsh: &Path, lines: &[Case]) {
     let (mut wrong, mut explained) = (String::new(), 0);
     for (case, powershell) in lines.iter().zip(&powershell) {
         let console = desk.in_console(case.line);
-        let difference =
-            format!("  console\n{}  PowerShell\n{}", shown(&console), shown(powershell));
+        let difference = format!("  console\n{}  PowerShell\n{}", shown(&console), shown(powershell));
         match (same(&console, powershell), case.reason) {
             (true, None) => {}
             (false, Some(reason)) => {
