@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use lyncsh::simulator::{self, PASSWORD, Server, USER};
 
-use crate::front::{self, Front};
+use crate::front;
 use lines::{Case, REMOTE, SIMULATED};
 
 /// Columns that both draw in: the console leaves the last of its 120 free.
