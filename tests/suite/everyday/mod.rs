@@ -156,8 +156,12 @@ fn same(console: &Outcome, powershell: &Outcome) -> bool {
 
 fn shown(outcome: &Outcome) -> String {
     let mut text = String::new();
-    outcome.output.iter().for_each(|line| drop(writeln!(text, "    |{line}")));
-    outcome.messages.iter().for_each(|line| drop(writeln!(text, "    !{line}")));
+    outcome.output.iter().for_each(|line| {
+        let _ = writeln!(text, "    |{line}");
+    });
+    outcome.messages.iter().for_each(|line| {
+        let _ = writeln!(text, "    !{line}");
+    });
     let _ = writeln!(text, "    {}", if outcome.failed { "failed" } else { "succeeded" });
     text
 }
