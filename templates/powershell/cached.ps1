@@ -22,7 +22,7 @@ if ($stale -or -not $there) {
     try {
         if ([System.IO.Directory]::Exists($fresh)) { [System.IO.Directory]::Delete($fresh, $true) }
         $null = [System.IO.Directory]::CreateDirectory($fresh)
-{% include "powershell/export.ps1" %}
+        . $writeProxies
         if ($offered) { [System.IO.File]::WriteAllText("$fresh/commands", ($offered -join "`n") + "`n") }
         [System.IO.File]::WriteAllLines("$fresh/refused", [string[]]@($refused))
         [System.IO.File]::WriteAllLines("$fresh/hidden", [string[]]@($hidden))
@@ -56,5 +56,5 @@ if ($stale -or -not $there) {
 $made = [System.IO.File]::ReadAllLines("$kept/names")
 $linked = @(foreach ($one in [System.IO.File]::ReadAllLines("$kept/targets")) { , $one.Split(' ') })
 foreach ($one in [System.IO.File]::ReadAllLines("$kept/refused")) { $null = $refused.Add($one) }
-{% include "powershell/bind.ps1" %}
+. $bindProxies
 if (-not $functions.Count) { foreach ($one in [System.IO.File]::ReadAllLines("$kept/hidden")) { $null = $hidden.Add($one) } }

@@ -42,6 +42,14 @@ if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
 
 {% include "powershell/names.ps1" %}
 
+# Run in this scope, by whichever way the proxies come.
+$writeProxies = {
+{% include "powershell/export.ps1" %}
+}
+$bindProxies = {
+{% include "powershell/bind.ps1" %}
+}
+
 # Whether the session is this PowerShell's own, and not the agent's.
 $own = {{ (attach != "true")|ps }}
 $guard = $null

@@ -2,8 +2,8 @@
 $kept = $fresh = if ($cache) { "$cache-$PID.new" } else { [System.IO.Path]::Combine([System.IO.Path]::GetTempPath(), "lyncsh-$PID-" + [System.IO.Path]::GetRandomFileName()) }
 try {
     $null = [System.IO.Directory]::CreateDirectory($fresh)
-{% include "powershell/export.ps1" %}
-{% include "powershell/bind.ps1" %}
+    . $writeProxies
+    . $bindProxies
 } finally {
     try { [System.IO.Directory]::Delete($fresh, $true) } catch { Microsoft.PowerShell.Utility\Write-Verbose -Message "lyncsh: $($_.Exception.Message)" }
 }

@@ -222,9 +222,10 @@ fn an_export_serves_until_another_is_in_its_place() {
     let script = parsed(&user.module(&profile).script);
     let place = |text: &str| script.find(text).unwrap_or_else(|| panic!("{text} is not in {script}"));
     assert!(
-        place("$stale = [System.IO.File]::Exists(\"$kept/expired\")") < place("Export-PSSession @export")
+        place("$stale = [System.IO.File]::Exists(\"$kept/expired\")")
+            < place(". $writeProxies\n        if ($offered)")
     );
-    assert!(place("Export-PSSession @export") < place("Move($kept, \"$kept.$PID.old\")"));
+    assert!(place(". $writeProxies\n        if ($offered)") < place("Move($kept, \"$kept.$PID.old\")"));
     assert!(place("Move($kept, \"$kept.$PID.old\")") < place("Move($fresh, $kept)"));
 }
 
