@@ -13,13 +13,13 @@ pub const UNKNOWN_ISSUER: &str = "this machine does not know its issuer";
 pub type Cause<'a> = &'a (dyn std::error::Error + 'static);
 
 /// An error and what is behind it.
-pub fn sources(error: &reqwest::Error) -> impl Iterator<Item = Cause<'_>> {
-    std::iter::successors(Some(error as Cause<'_>), |cause: &Cause<'_>| cause.source())
+pub fn sources(error: Cause<'_>) -> impl Iterator<Item = Cause<'_>> {
+    std::iter::successors(Some(error), |cause| cause.source())
 }
 
 /// The innermost cause is the one that says something: "Connection refused", "failed to lookup
 /// address information".
-pub fn innermost(error: &reqwest::Error) -> String {
+pub fn innermost(error: Cause<'_>) -> String {
     let last = sources(error).last().map(ToString::to_string);
     last.unwrap_or_else(|| error.to_string())
 }
@@ -31,7 +31,7 @@ fn tls_error<'a>(cause: Cause<'a>) -> Option<&'a rustls::Error> {
 }
 
 /// What rustls said of the certificate, in words, where that is why `error` came.
-pub fn refused_certificate(error: &reqwest::Error) -> Option<String> {
+pub fn refused_certificate(error: Cause<'_>) -> Option<String> {
     use rustls::CertificateError as Refused;
     let refused = sources(error).find_map(|cause| match tls_error(cause)? {
         rustls::Error::InvalidCertificate(refused) => Some(refused.clone()),

@@ -242,9 +242,7 @@ impl Owner {
         let (connection, endpoint) = match wsman::connect(endpoint, shell, opening, moved).await {
             Ok(connected) => connected,
             Err(error) => {
-                // A refused Create has made nothing. A Delete would only be refused as well, and a wrong
-                // password counted twice.
-                match error.is_refusal() || matches!(error, transport::Error::Redirect { .. }) {
+                match has_made_nothing(&error) {
                     true => slot.take().into_iter().for_each(Guard::confirmed),
                     false => guard.doubt(),
                 }
@@ -349,6 +347,13 @@ pub async fn remove(guard: Option<Guard>) -> Option<String> {
     let error = guard?.remove().await.err()?;
     tracing::warn!("the session may still be on the server: {error}");
     Some(error.to_string())
+}
+
+/// Whether a failed Create has certainly made nothing: it was refused, or something else than a WSMan
+/// service answered. A Delete would only be refused as well, and a wrong password counted twice.
+fn has_made_nothing(error: &transport::Error) -> bool {
+    use transport::Error::{Http, Redirect};
+    error.is_refusal() || matches!(error, Redirect { .. } | Http { status: ..500, .. })
 }
 
 /// A host that is there, so that prompts work; each shell's pipelines carry its own.

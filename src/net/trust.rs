@@ -1,15 +1,17 @@
 //! Which authorities a server's certificate may come from.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls_platform_verifier::Verifier;
 
 /// The system's authorities, and those of a profile's `ca` beside them.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
-    own: Vec<reqwest::Certificate>,
+    own: Vec<CertificateDer<'static>>,
 }
 
 /// A profile's `ca` is of no use.
@@ -40,9 +42,8 @@ impl Trust {
         let mut store = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&text) {
             let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-            let read = reqwest::Certificate::from_der(&certificate);
-            own.push(read.map_err(|error| wrong(super::innermost(&error)))?);
-            store.add(certificate).map_err(|error| wrong(error.to_string()))?;
+            store.add(certificate.clone()).map_err(|error| wrong(error.to_string()))?;
+            own.push(certificate);
         }
         if own.is_empty() {
             return Err(wrong("it has no certificate in it".into()));
@@ -57,7 +58,25 @@ impl Trust {
         let builder = reqwest::Client::builder();
         match self.own.is_empty() {
             true => builder,
-            false => builder.tls_certs_merge(self.own.iter().cloned()),
+            // Each was looked at when it was read.
+            false => builder
+                .tls_certs_merge(self.own.iter().filter_map(|own| reqwest::Certificate::from_der(own).ok())),
         }
+    }
+
+    /// TLS for a client that trusts them.
+    ///
+    /// # Errors
+    /// The system's certificates cannot be used.
+    pub fn tls(&self) -> Result<rustls::ClientConfig, rustls::Error> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let own = self.own.iter().cloned();
+        let verifier = Verifier::new_with_extra_roots(own, provider.clone())?;
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        Ok(config)
     }
 }

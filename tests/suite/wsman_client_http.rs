@@ -53,6 +53,23 @@ impl Server {
         F: Fn(Asked) -> A + Clone + Send + 'static,
         A: Future<Output = Answer> + Send + 'static,
     {
+        Self::listen(tls, false, answer).await
+    }
+
+    /// One that writes each answer in two pieces.
+    pub async fn in_two<F, A>(tls: Option<rustls::ServerConfig>, answer: F) -> Self
+    where
+        F: Fn(Asked) -> A + Clone + Send + 'static,
+        A: Future<Output = Answer> + Send + 'static,
+    {
+        Self::listen(tls, true, answer).await
+    }
+
+    async fn listen<F, A>(tls: Option<rustls::ServerConfig>, in_two: bool, answer: F) -> Self
+    where
+        F: Fn(Asked) -> A + Clone + Send + 'static,
+        A: Future<Output = Answer> + Send + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -64,10 +81,10 @@ impl Server {
                 let (tls, answer, log) = (tls.clone(), answer.clone(), log.clone());
                 tokio::spawn(async move {
                     match tls {
-                        None => converse(stream, connection, answer, log).await,
+                        None => converse(stream, connection, in_two, answer, log).await,
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(stream).await {
-                                converse(stream, connection, answer, log).await;
+                                converse(stream, connection, in_two, answer, log).await;
                             }
                         }
                     }
@@ -82,8 +99,13 @@ impl Server {
     }
 }
 
-async fn converse<S, F, A>(mut stream: S, connection: usize, answer: F, log: Arc<Mutex<Vec<Asked>>>)
-where
+async fn converse<S, F, A>(
+    mut stream: S,
+    connection: usize,
+    in_two: bool,
+    answer: F,
+    log: Arc<Mutex<Vec<Asked>>>,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
     F: Fn(Asked) -> A,
     A: Future<Output = Answer>,
@@ -111,7 +133,11 @@ where
         log.lock().unwrap().push(asked.clone());
         match answer(asked).await {
             Some(answer) => {
-                stream.write_all(&answer).await.unwrap_or_default();
+                // OMI writes head and body one after the other, and waits for an acknowledgement between.
+                let head = answer.windows(4).position(|window| window == b"\r\n\r\n").filter(|_| in_two);
+                let (head, body) = answer.split_at(head.map_or(answer.len(), |at| at + 4));
+                stream.write_all(head).await.unwrap_or_default();
+                stream.write_all(body).await.unwrap_or_default();
                 if answer.ends_with(CUT) {
                     return;
                 }

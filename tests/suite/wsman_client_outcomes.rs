@@ -100,9 +100,16 @@ fn receives(asked: &Asked, first: u64, messages: &[Message]) -> Answer {
 
 /// A server whose pool opens and whose commands start, except where `special` answers.
 async fn server(special: impl Fn(&Asked, &Asks) -> Option<Answer> + Send + Sync + 'static) -> Server {
+    server_that_writes(false, special).await
+}
+
+async fn server_that_writes(
+    in_two: bool,
+    special: impl Fn(&Asked, &Asks) -> Option<Answer> + Send + Sync + 'static,
+) -> Server {
     let special = Arc::new(special);
     let opened = Arc::new(AtomicUsize::new(0));
-    Server::start(None, move |asked| {
+    let answer = move |asked: Asked| {
         let (special, opened) = (special.clone(), opened.clone());
         async move {
             let request = RequestEnvelope::read(&asked.body).unwrap();
@@ -121,8 +128,11 @@ async fn server(special: impl Fn(&Asked, &Asks) -> Option<Answer> + Send + Sync 
                 _ => plain(&asked),
             }
         }
-    })
-    .await
+    };
+    match in_two {
+        true => Server::in_two(None, answer).await,
+        false => Server::start(None, answer).await,
+    }
 }
 
 async fn run(connection: &Connection, id: Uuid, size: usize) {
@@ -399,4 +409,34 @@ async fn the_next_receive_is_sent_before_an_answers_messages_are_taken() {
     // No more than that: a slow owner is not overrun.
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(asked(), 2);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_in_two_pieces_cost_no_delayed_acknowledgement() {
+    const ANSWERS: u32 = 100;
+    let pipeline = Uuid::new_v4();
+    let number = Arc::new(AtomicUsize::new(0));
+    let server = server_that_writes(true, move |asked, request| {
+        let Asks::Receive { command: Some(_), .. } = request else { return None };
+        let output = message(MessageType::PipelineOutput, pipeline, "<S>one</S>");
+        let number = number.fetch_add(1, Ordering::Relaxed) as u64;
+        Some(if number < u64::from(ANSWERS) { receives(asked, number + 2, &[output]) } else { None })
+    })
+    .await;
+    let (mut connection, _) = open(local(&server)).await.unwrap();
+    let start = std::time::Instant::now();
+    run(&connection, pipeline, 10).await;
+    let mut outputs = 0;
+    while outputs < ANSWERS {
+        match timeout(PATIENCE, connection.events.recv()).await.unwrap().unwrap() {
+            Event::Message(message) if message.kind == MessageType::PipelineOutput => outputs += 1,
+            Event::Message(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    // Each waits for 40 ms where one is delayed.
+    assert!(start.elapsed() < Duration::from_millis(20) * ANSWERS, "{:?}", start.elapsed());
+    let connections = server.asked().iter().map(|asked| asked.connection).max();
+    assert!(connections < Some(4), "connections are used again: {connections:?}");
 }

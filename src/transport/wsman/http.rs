@@ -5,27 +5,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use crate::profile::is_loopback;
-use reqwest::header::{
-    AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SERVER, VIA, WWW_AUTHENTICATE,
-};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SERVER, VIA, WWW_AUTHENTICATE};
+use hyper::{Response as HttpResponse, StatusCode};
 use url::Url;
 
 use super::Endpoint;
 use super::credential::Credential;
-use super::envelope::{MEDIA_TYPE, Response, ResponseEnvelope};
-use crate::net::{innermost, refused_certificate};
+use super::envelope::{Response, ResponseEnvelope};
+use super::wire::{self, Wire};
+use crate::net::{Cause, innermost, refused_certificate};
 use crate::transport::{CONNECTING, Error};
 
 /// No answer is read beyond this. What lyncsh asks for is 150 KB, but OMI gives more.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
-/// How long a connection is kept that nobody uses: shorter than servers do (http.sys 120 s), so that
-/// a request is hardly ever sent into a connection that is being closed.
-const KEEP_IDLE: Duration = Duration::from_secs(60);
-
 /// An HTTP client for one endpoint, with the credential.
 #[derive(Clone)]
 pub(super) struct Http {
-    client: reqwest::Client,
+    wire: Wire,
     uri: Url,
     credential: Arc<Credential>,
     user: String,
@@ -52,28 +50,9 @@ impl Http {
         if !encrypted && !plain_loopback {
             return Err(Error::Insecure { endpoint: name });
         }
-        let mut builder = endpoint
-            .trust
-            .client()
-            .user_agent(concat!("lyncsh/", env!("CARGO_PKG_VERSION")))
-            .http1_only()
-            .tcp_nodelay(true)
-            // A request that may have arrived is repeated here or nowhere: see [`super::outcome`]. hyper
-            // itself tries again only what it has not begun to write.
-            .retry(reqwest::retry::never())
-            .connect_timeout(endpoint.limits.connect)
-            .pool_idle_timeout(KEEP_IDLE)
-            .redirect(reqwest::redirect::Policy::none());
-        if loopback {
-            builder = builder.no_proxy();
-        }
-        if !encrypted {
-            // No certificate will be seen: this must work where the system has no roots.
-            builder = builder.tls_certs_only([]);
-        }
-        let client = builder.build().map_err(|error| Error::Unreachable {
+        let wire = Wire::new(endpoint, loopback).map_err(|error| Error::Unreachable {
             endpoint: name.clone(),
-            reason: format!("TLS can't be set up: {}", innermost(&error)),
+            reason: format!("TLS can't be set up: {error}"),
         })?;
         let user = endpoint.authentication.user().to_owned();
         let credential = Credential::of(endpoint).ok_or_else(|| Error::Unauthorized {
@@ -87,7 +66,7 @@ impl Http {
         // The credential is the profile's: one in the URI would end up in errors and in `a:To`.
         let _ = uri.set_username("");
         let _ = uri.set_password(None);
-        Ok(Self { client, uri, credential, user, name, connect: endpoint.limits.connect })
+        Ok(Self { wire, uri, credential, user, name, connect: endpoint.limits.connect })
     }
 
     pub fn uri(&self) -> &Url {
@@ -130,13 +109,8 @@ impl Http {
         envelope: Vec<u8>,
         step: &'static str,
     ) -> Result<Answer, Error> {
-        let request = self
-            .client
-            .post(self.uri.clone())
-            .header(AUTHORIZATION, authorization)
-            .header(CONTENT_TYPE, MEDIA_TYPE)
-            .body(envelope);
-        let response = request.send().await.map_err(|error| self.failed(&error, step))?;
+        let response = self.wire.post(&self.uri, authorization, envelope).await;
+        let response = response.map_err(|error| self.failed(&*error, step))?;
         let status = response.status();
         if status.is_redirection()
             && let Some(target) = response.headers().get(LOCATION)
@@ -144,7 +118,7 @@ impl Http {
             let target = String::from_utf8_lossy(target.as_bytes()).into_owned();
             return Ok(Answer::Redirect(target));
         }
-        if status == reqwest::StatusCode::UNAUTHORIZED {
+        if status == StatusCode::UNAUTHORIZED {
             let challenges = response.headers().get_all(WWW_AUTHENTICATE).iter();
             let offered =
                 challenges.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
@@ -173,9 +147,12 @@ impl Http {
         }
     }
 
-    async fn body(&self, mut response: reqwest::Response, step: &'static str) -> Result<Vec<u8>, Error> {
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&error, step))? {
+    async fn body(&self, response: HttpResponse<Incoming>, step: &'static str) -> Result<Vec<u8>, Error> {
+        let (mut body, mut rest) = (Vec::new(), response.into_body());
+        while let Some(frame) = rest.frame().await {
+            let frame = frame.map_err(|error| self.failed(&error, step))?;
+            // Trailers say nothing here.
+            let Ok(chunk) = frame.into_data() else { continue };
             if body.len() + chunk.len() > MAX_ANSWER {
                 return Err(Error::Protocol(format!("an answer is larger than {MAX_ANSWER} bytes")));
             }
@@ -185,16 +162,16 @@ impl Http {
     }
 
     /// What a failure of the HTTP client means.
-    fn failed(&self, error: &reqwest::Error, step: &'static str) -> Error {
+    fn failed(&self, error: Cause<'_>, step: &'static str) -> Error {
         let endpoint = self.name.clone();
         if let Some(reason) = refused_certificate(error) {
             return Error::Certificate { endpoint, reason };
         }
-        if error.is_connect() && error.is_timeout() {
+        if wire::is_late(error) {
             return Error::Timeout { step: CONNECTING, limit: self.connect };
         }
         let reason = innermost(error);
-        if error.is_connect() {
+        if wire::is_connect(error) {
             return Error::Unreachable { endpoint, reason };
         }
         Error::Cut { endpoint, step, reason }

@@ -16,6 +16,7 @@ mod removing;
 mod sequence;
 mod shell;
 mod turn;
+mod wire;
 
 use std::sync::Arc;
 

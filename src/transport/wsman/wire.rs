@@ -1,0 +1,243 @@
+//! Connections to one endpoint: TCP, through a proxy where one is set, and TLS.
+//!
+//! Not reqwest's, because of the sockets: a server that writes the head and the body of an answer in two
+//! pieces (OMI does) sends the second only when the first was acknowledged, and an operating system may
+//! wait 40 ms with that. Here each piece is acknowledged when it is read.
+
+use std::error::Error;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::{Request, Response, Uri};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tower_service::Service;
+
+use super::Endpoint;
+use super::envelope::MEDIA_TYPE;
+use crate::net::{Cause, sources};
+
+/// How long a connection is kept that nobody uses: shorter than servers do (http.sys 120 s), so that
+/// a request is hardly ever sent into a connection that is being closed.
+const KEEP_IDLE: Duration = Duration::from_secs(60);
+/// How soon a silent peer is asked whether it is there, how often, and how long it may take.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const KEEP_ALIVES: u32 = 3;
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+/// Who asks.
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("lyncsh/", env!("CARGO_PKG_VERSION")));
+
+/// What goes wrong on a connection.
+pub(super) type Failure = Box<dyn Error + Send + Sync>;
+
+/// An HTTP client whose connections go to one endpoint, or to the proxy before it.
+#[derive(Clone)]
+pub(super) struct Wire(Client<Connector, Full<Bytes>>);
+
+impl Wire {
+    /// Makes no connection yet. No proxy stands before this machine itself.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn new(endpoint: &Endpoint, loopback: bool) -> Result<Self, rustls::Error> {
+        let tls = match endpoint.uri.scheme() {
+            "https" => {
+                let mut config = endpoint.trust.tls()?;
+                config.alpn_protocols = vec![b"http/1.1".to_vec()];
+                Some(TlsConnector::from(Arc::new(config)))
+            }
+            // No certificate will be seen: this must work where the system has no roots.
+            _ => None,
+        };
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(endpoint.limits.connect));
+        tcp.set_keepalive(Some(KEEP_ALIVE));
+        tcp.set_keepalive_interval(Some(KEEP_ALIVE));
+        tcp.set_keepalive_retries(Some(KEEP_ALIVES));
+        #[cfg(target_os = "linux")]
+        tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+        let proxies = (!loopback).then(|| Arc::new(Matcher::from_system()));
+        let connector = Connector { tcp, tls, proxies, limit: endpoint.limits.connect };
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(KEEP_IDLE)
+            // A request that may have arrived is sent again in [`super::outcome`]'s way or not at all. This
+            // sends again only what it was given back unwritten, when a kept connection had just ended.
+            .retry_canceled_requests(true)
+            .build(connector);
+        Ok(Self(client))
+    }
+
+    /// Sends an envelope; head and body leave in one write.
+    pub async fn post(
+        &self,
+        uri: &url::Url,
+        authorization: HeaderValue,
+        envelope: Vec<u8>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut request = Request::post(uri.as_str()).body(Full::from(envelope))?;
+        let headers: &mut HeaderMap = request.headers_mut();
+        headers.insert(USER_AGENT, AGENT);
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(AUTHORIZATION, authorization);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        Ok(self.0.request(request).await?)
+    }
+}
+
+/// Whether a connection could not be made: nothing was sent on it.
+pub(super) fn is_connect(failure: &(dyn Error + 'static)) -> bool {
+    failure.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
+}
+
+/// Whether a connection was not made in time.
+pub(super) fn is_late(failure: &(dyn Error + 'static)) -> bool {
+    let is_late = |cause: Cause<'_>| {
+        let timed_out = |error: &std::io::Error| error.kind() == std::io::ErrorKind::TimedOut;
+        cause.is::<Late>() || cause.downcast_ref().is_some_and(timed_out)
+    };
+    is_connect(failure) && sources(failure).any(is_late)
+}
+
+/// A connection was not made in time.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection in time")]
+struct Late;
+
+/// Makes connections.
+#[derive(Clone)]
+struct Connector {
+    tcp: HttpConnector,
+    tls: Option<TlsConnector>,
+    /// `None`: no proxy.
+    proxies: Option<Arc<Matcher>>,
+    limit: Duration,
+}
+
+impl Connector {
+    async fn connect(mut self, to: Uri) -> Result<Conn, Failure> {
+        let proxy = self.proxies.take().and_then(|proxies| proxies.intercept(&to));
+        let stream: Box<dyn Io> = match proxy {
+            None => Box::new(Acknowledged(self.tcp.call(to.clone()).await?)),
+            Some(proxy) => {
+                let mut headers = HeaderMap::new();
+                headers.insert(USER_AGENT, AGENT);
+                let mut tunnel = Tunnel::new(proxy.uri().clone(), self.clone());
+                if let Some(authorization) = proxy.basic_auth() {
+                    tunnel = tunnel.with_auth(authorization.clone());
+                }
+                Box::new(tunnel.with_headers(headers).call(to.clone()).await?)
+            }
+        };
+        let tls = self.tls.filter(|_| to.scheme_str() == Some("https"));
+        let Some(tls) = tls else { return Ok(Conn(stream)) };
+        let host = to.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(host.to_owned())?;
+        let stream = tls.connect(name, TokioIo::new(stream)).await?;
+        Ok(Conn(Box::new(TokioIo::new(stream))))
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = Conn;
+    type Error = Failure;
+    type Future = BoxFuture<'static, Result<Conn, Failure>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        let (connector, limit) = (self.clone(), self.limit);
+        Box::pin(async move {
+            match tokio::time::timeout(limit, connector.connect(to)).await {
+                Ok(result) => result,
+                Err(_) => Err(Late.into()),
+            }
+        })
+    }
+}
+
+trait Io: Read + Write + Send + Unpin {}
+impl<T: Read + Write + Send + Unpin> Io for T {}
+
+/// A connection, whatever it is made of.
+struct Conn(Box<dyn Io>);
+
+impl Connection for Conn {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+/// A TCP connection that acknowledges at once what is read.
+struct Acknowledged(TokioIo<TcpStream>);
+
+impl Read for Acknowledged {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let read = Pin::new(&mut self.0).poll_read(cx, buf);
+        #[cfg(target_os = "linux")]
+        if read.is_ready() {
+            // It holds until the next request is sent. Without it the connection is only slower.
+            let _ = rustix::net::sockopt::set_tcp_quickack(self.0.inner(), true);
+        }
+        read
+    }
+}
+
+/// Passes writing on to the inner stream.
+macro_rules! writes {
+    ($name:ty) => {
+        impl Write for $name {
+            fn poll_write(
+                mut self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bytes: &[u8],
+            ) -> Poll<std::io::Result<usize>> {
+                Pin::new(&mut self.0).poll_write(cx, bytes)
+            }
+
+            fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+                Pin::new(&mut self.0).poll_flush(cx)
+            }
+
+            fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+                Pin::new(&mut self.0).poll_shutdown(cx)
+            }
+        }
+    };
+}
+
+writes!(Acknowledged);
+writes!(Conn);
+
+impl Read for Conn {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
