@@ -35,12 +35,7 @@ pub fn properties(value: &Value) -> Vec<(String, Value)> {
 /// The members of a value's type, in .NET's order.
 fn of_type(value: &Value) -> Members {
     if is_enum(value) {
-        let deserialized = value.type_names().first().is_some_and(|name| name.starts_with("Deserialized."));
-        return if deserialized {
-            vec![("Value", Value::String(value.display_text()))]
-        } else {
-            vec![("value__", value.primitive().clone())]
-        };
+        return vec![("Value", Value::String(value.display_text()))];
     }
     match value.primitive() {
         Value::String(text) => vec![("Length", count(text.encode_utf16().count()))],

@@ -4,6 +4,7 @@
 mod bits;
 mod check;
 mod common;
+mod column;
 mod compare;
 pub mod complete;
 mod composite;

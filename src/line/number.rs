@@ -195,12 +195,12 @@ impl Number {
         }
     }
 
-    /// With so many places after its point, halves away from zero (.NET's `F2`).
+    /// With so many places after its point (.NET's `F2`): a decimal's halves go away from zero, a double's
+    /// to the even one.
     pub fn fixed(self, places: usize) -> String {
         let text = match self {
             Self::Double(n) if !n.is_finite() => return Value::Double(n).display_text(),
-            // As many digits as tell a half from what is just beside it.
-            Self::Double(n) => format!("{n:.*}", places + 60),
+            Self::Double(n) => return format!("{n:.places$}"),
             Self::Decimal(n) => format!("{n:.*}", places.max(n.scale() as usize)),
             whole => format!("{}.{}", whole.whole().unwrap_or_default(), "0".repeat(places)),
         };
@@ -283,7 +283,9 @@ mod tests {
     #[test]
     fn places_are_rounded_as_net_rounds_them() {
         for (text, fixed) in [
-            ("0.125", "0.13"),
+            ("0.125", "0.12"),
+            ("0.625", "0.62"),
+            ("0.125d", "0.13"),
             ("1", "1.00"),
             ("-0.005", "-0.01"),
             ("-0.001", "-0.00"),

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use super::column::Script;
 use super::draw::Alignment;
-use super::stage::property::{Property, Source, block};
+use super::stage::property::{Property, Source};
 use crate::psrp::clixml::Value;
 
 /// The columns or lines of a type.
@@ -16,9 +17,9 @@ pub struct Shape {
     pub group: Option<Property>,
 }
 
-/// Views by type name; clones share them.
+/// Views by type name, the one that counts first; clones share them.
 #[derive(Clone, Debug)]
-pub struct Views(Arc<Mutex<HashMap<String, Shape>>>);
+pub struct Views(Arc<Mutex<HashMap<String, Vec<Shape>>>>);
 
 /// A view that no endpoint tells about, since every PowerShell has it (PowerShellCore_format_ps1xml.cs,
 /// DotNetTypes_format_ps1xml.cs).
@@ -34,7 +35,7 @@ const fn known(type_name: &'static str, columns: &'static [(&'static str, usize,
     Known { type_name, is_list: false, columns, group: None }
 }
 
-const KNOWN: [Known; 8] = [
+const KNOWN: [Known; 9] = [
     known(
         "Microsoft.PowerShell.Commands.GroupInfo",
         &[("Count", 5, true), ("Name", 25, false), ("Group", 0, false)],
@@ -73,6 +74,16 @@ const KNOWN: [Known; 8] = [
             ],
         )
     },
+    known(
+        "System.TimeSpan",
+        &[
+            ("Days", 0, false),
+            ("Hours", 0, false),
+            ("Minutes", 0, false),
+            ("Seconds", 0, false),
+            ("Milliseconds", 0, false),
+        ],
+    ),
 ];
 
 /// What Get-Member gives.
@@ -92,8 +103,11 @@ impl Default for Views {
             properties: known.columns.iter().map(column).collect(),
             group: known.group.map(|name| column(&(name, 0, false))),
         };
-        let known = KNOWN.iter().map(|known| (known.type_name.to_lowercase(), shape(known)));
-        Self(Arc::new(Mutex::new(known.collect())))
+        let mut views: HashMap<String, Vec<Shape>> = HashMap::new();
+        for known in &KNOWN {
+            views.entry(known.type_name.to_lowercase()).or_default().push(shape(known));
+        }
+        Self(Arc::new(Mutex::new(views)))
     }
 }
 
@@ -104,21 +118,35 @@ impl Views {
         let names = definition.property("TypeNames").and_then(Value::items).map(<[Value]>::to_vec);
         let names = names.or_else(|| definition.property("TypeName").map(|name| vec![name.clone()]));
         let views = definition.property("FormatViewDefinition").and_then(Value::items).unwrap_or_default();
-        let shape = views.iter().find_map(|view| shape(view.property("Control")?));
-        let (Some(names), Some(shape), Ok(mut known)) = (names, shape, self.0.lock()) else { return };
+        let shapes: Vec<Shape> = views.iter().filter_map(|view| shape(view.property("Control")?)).collect();
+        let (Some(names), Ok(mut known)) = (names, self.0.lock()) else { return };
         for name in names {
-            known.entry(name.display_text().to_lowercase()).or_insert_with(|| shape.clone());
+            let all = known.entry(name.display_text().to_lowercase()).or_default();
+            for shape in &shapes {
+                if !all.iter().any(|one| one.is_list == shape.is_list) {
+                    all.push(shape.clone());
+                }
+            }
         }
     }
 
     /// The view of an object, by the most derived of its types that has one.
     pub fn of(&self, value: &Value) -> Option<Shape> {
+        self.find(value, |shapes| shapes.first().cloned())
+    }
+
+    /// Its view as a list, or as a table.
+    pub fn in_form(&self, value: &Value, is_list: bool) -> Option<Shape> {
+        self.find(value, |shapes| shapes.iter().find(|shape| shape.is_list == is_list).cloned())
+    }
+
+    fn find(&self, value: &Value, pick: impl Fn(&[Shape]) -> Option<Shape>) -> Option<Shape> {
         let known = self.0.lock().ok()?;
         let names = match value.type_names() {
             names if names.is_empty() => value.primitive().type_names(),
             names => names,
         };
-        names.iter().find_map(|name| known.get(&plain(name)).cloned())
+        names.iter().find_map(|name| pick(known.get(&plain(name))?))
     }
 }
 
@@ -136,13 +164,13 @@ fn shape(control: &Value) -> Option<Shape> {
         let properties = columns
             .iter()
             .enumerate()
-            .map(|(index, column)| property(column, headers.get(index).unwrap_or(&nothing)))
-            .collect::<Option<Vec<_>>>()?;
+            .filter_map(|(index, column)| property(column, headers.get(index).unwrap_or(&nothing)))
+            .collect::<Vec<_>>();
         return (!properties.is_empty()).then(|| Shape { is_list: false, properties, group: group(control) });
     }
     let entries = list(control, "Entries")?;
     let items = list(entries.first()?, "Items")?;
-    let properties = items.iter().map(|item| property(item, item)).collect::<Option<Vec<_>>>()?;
+    let properties = items.iter().filter_map(|item| property(item, item)).collect::<Vec<_>>();
     (!properties.is_empty()).then(|| Shape { is_list: true, properties, group: group(control) })
 }
 
@@ -155,23 +183,19 @@ fn group(control: &Value) -> Option<Property> {
     };
     let value = text(shown, "Value")?;
     let is_script = text(shown, "ValueType").as_deref() == Some("ScriptBlock");
-    let source = if is_script {
-        Source::Computed(block("Format-Table", &value).ok()?)
-    } else {
-        Source::Named(value.clone())
-    };
+    let source = if is_script { Source::Viewed(Script::read(&value)?) } else { Source::Named(value.clone()) };
     let label = text(group, "Label").unwrap_or(value);
     Some(Property { label: Some(label), source, descending: None, width: None, alignment: Alignment::Left })
 }
 
-/// A column with its header, or a list's item, which is both.
+/// A column with its header, or a list's item, which is both. One that the console can't compute is left
+/// out.
 fn property(entry: &Value, header: &Value) -> Option<Property> {
     let text = |value: Option<&Value>| value.map(Value::display_text).filter(|text| !text.is_empty());
     let shown = entry.property("DisplayEntry")?;
     let value = text(shown.property("Value"))?;
     let source = match text(shown.property("ValueType")).as_deref() {
-        // What the console can't compute is an empty cell, as it is in an imported session.
-        Some("ScriptBlock") => Source::Computed(block("Format-Table", &value).unwrap_or_default()),
+        Some("ScriptBlock") => Source::Viewed(Script::read(&value)?),
         _ => Source::Named(value.clone()),
     };
     let alignment = |of: &Value| match text(of.property("Alignment")).as_deref() {

@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthStr;
 use super::text::{fit, one_line, wrap_text};
 use super::{Alignment, Column, cell};
 use crate::line::number::Number;
-use crate::line::value::{is_enum, is_number};
+use crate::line::value::is_number;
 use crate::psrp::clixml::Value;
 
 /// Places after the point of a number with a fraction, in a column that has no format of its own.
@@ -77,22 +77,22 @@ fn wrapped_row(texts: &[String], widths: &[usize], row: impl Fn(&[String]) -> St
         .collect()
 }
 
-/// Numbers stand right, and so do enums, which are numbers where they were made.
+/// Numbers, truths and single letters stand right. An enum that has travelled is its name.
 fn is_right(column: &Column, objects: &[Value]) -> bool {
     match column.alignment {
         Alignment::Right => true,
         Alignment::Left | Alignment::Center => false,
-        Alignment::Undefined => {
-            objects.first().and_then(|object| object.property(&column.property)).is_some_and(|value| {
-                is_number(value) || (is_enum(value) && !value.type_names()[0].starts_with("Deserialized."))
-            })
-        }
+        Alignment::Undefined => objects
+            .first()
+            .and_then(|object| object.property(&column.property))
+            .is_some_and(|value| is_number(value) || matches!(value, Value::Bool(_) | Value::Char(_))),
     }
 }
 
 /// How wide each column is; columns past the last of these do not fit, and the last is cut to fit.
 fn widths(columns: &[Column], cells: &[Vec<String>], width: usize) -> Vec<usize> {
-    let declared = columns.iter().any(|column| column.width.is_some());
+    // The first column decides whether the others' widths count.
+    let declared = columns.first().is_some_and(|column| column.width.is_some());
     let mut widths: Vec<usize> = if declared { shared(columns, width) } else { needed(columns, cells) };
     loop {
         let total = widths.iter().sum::<usize>() + widths.len().saturating_sub(1);

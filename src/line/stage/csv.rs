@@ -91,14 +91,10 @@ impl Form {
     }
 }
 
-/// A value's text in a file: .NET's own, which names an array by its type.
+/// A value's text in a file: .NET's own.
 fn written(value: &Value) -> String {
     match value {
         Value::Bytes(_) => "System.Byte[]".to_owned(),
-        list if list.items().is_some() => match list.type_names().first() {
-            Some(name) if name.ends_with("[]") && !name.starts_with("Deserialized.") => (*name).to_owned(),
-            _ => list.display_text(),
-        },
         other => other.exact_text(),
     }
 }

@@ -35,8 +35,8 @@ pub fn shaped(
     let rows = values
         .iter()
         .map(|value| {
-            let cells =
-                resolved.iter().map(|one| (one.title(), one.of(value, variables).unwrap_or_default()));
+            let there = resolved.iter().filter(|one| one.is_of(value));
+            let cells = there.map(|one| (one.title(), one.of(value, variables).unwrap_or_default()));
             object(cells.collect())
         })
         .collect();
@@ -93,8 +93,11 @@ pub fn shape_lines(shape: &Shape, values: &[Value], width: usize, form: Form) ->
     let mut lines = Vec::new();
     for run in values.chunk_by(|a, b| title(a) == title(b)) {
         if let Some(title) = run.first().and_then(title) {
-            // A list ends with a blank line of its own.
-            lines.extend([String::new(), format!("   {title}")]);
+            // Only below a list are there two blank lines.
+            if lines.is_empty() || shape.is_list {
+                lines.push(String::new());
+            }
+            lines.push(format!("   {title}"));
         }
         lines.extend(if shape.is_list {
             list_lines(&shape.properties, run, width, form.variables)
@@ -138,7 +141,7 @@ fn drawn(
             lines.extend(drawn(bound, &entries, is_list, views, width)?);
             continue;
         }
-        let own = views.of(first).filter(|view| view.is_list == is_list);
+        let own = views.in_form(first, is_list);
         let is_text = draw::property_names(first).is_empty()
             && (members::properties(first).len() < 2 || is_enum(first));
         if properties.is_empty() && own.is_none() && is_text {

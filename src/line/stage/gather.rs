@@ -68,7 +68,8 @@ pub fn group(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
         groups.sort_by(|(a, _), (b, _)| in_order(a, b, sensitive, |_| false));
         let shown = groups.into_iter().map(|(key, members)| {
             let count = i32::try_from(members.len()).unwrap_or(i32::MAX);
-            let name = key.iter().map(Value::display_text).collect::<Vec<_>>().join(", ");
+            let named = key.iter().filter(|part| !part.is_null());
+            let name = named.map(Value::display_text).collect::<Vec<_>>().join(", ");
             let mut properties =
                 vec![("Count".to_owned(), Value::I32(count)), ("Name".to_owned(), Value::String(name))];
             if !bare {

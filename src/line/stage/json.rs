@@ -4,6 +4,7 @@ use super::Stage;
 use super::bind::Bound;
 use crate::line::draw::property_names;
 use crate::line::error::LineError;
+use crate::line::members::properties;
 use crate::line::value::is_enum;
 use crate::psrp::clixml::Value;
 
@@ -92,6 +93,12 @@ impl Writer {
                 self.nested(level, |writer| writer.array(&bytes, level), value);
             }
             Value::Object(_) => self.object(value, level),
+            Value::Duration(_) | Value::Version(_) => {
+                let members = properties(value);
+                let members: Vec<(String, &Value)> =
+                    members.iter().map(|(name, one)| (name.clone(), one)).collect();
+                self.nested(level, |writer| writer.members(&members, level), value);
+            }
             other => self.string(&other.display_text()),
         }
     }

@@ -103,7 +103,7 @@ fn noted(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bytes(_) => "System.Byte[]".to_owned(),
-        other => other.display_text(),
+        other => other.exact_text(),
     }
 }
 

@@ -2,12 +2,13 @@
 //! (about_Calculated_Properties).
 
 use super::bind::Bound;
+use crate::line::column::Script;
 use crate::line::draw::Alignment;
 use crate::line::error::LineError;
 use crate::line::evaluate::{Scope, Variables, evaluate};
-use crate::line::members::properties;
+use crate::line::members::{properties, well_known};
 use crate::line::syntax::Expr;
-use crate::line::value::{access, like, truth};
+use crate::line::value::{access, like, member, truth};
 use crate::psrp::clixml::Value;
 
 /// Where a property's value is from.
@@ -17,6 +18,8 @@ pub enum Source {
     Named(String),
     /// A script block of expressions.
     Computed(Vec<Expr>),
+    /// The script of a view's column.
+    Viewed(Script),
 }
 
 /// One entry of a -Property.
@@ -138,7 +141,15 @@ impl Property {
     pub fn title(&self) -> String {
         match (&self.label, &self.source) {
             (Some(label), _) | (None, Source::Named(label)) => label.clone(),
-            (None, Source::Computed(_)) => String::new(),
+            (None, Source::Computed(_) | Source::Viewed(_)) => String::new(),
+        }
+    }
+
+    /// Whether an object has it; what is computed, every object has.
+    pub fn is_of(&self, value: &Value) -> bool {
+        match &self.source {
+            Source::Named(name) => member(value, name).or_else(|| well_known(value, name)).is_some(),
+            Source::Computed(_) | Source::Viewed(_) => true,
         }
     }
 
@@ -147,6 +158,7 @@ impl Property {
         match &self.source {
             Source::Named(name) => Ok(access(value, name)),
             Source::Computed(block) => computed(block, value, variables),
+            Source::Viewed(script) => script.compute(value, variables),
         }
     }
 

@@ -322,6 +322,8 @@ impl Executor {
         }
         if let Some(Element::Command(command)) = statement.pipeline.first()
             && ["get-module", "gmo"].contains(&command.name.to_lowercase().as_str())
+            // What could be loaded is the endpoint's to say, where it has the command.
+            && (command.arguments.is_empty() || self.links.owner("Get-Module").is_none())
         {
             statement.pipeline[0] = Element::Expression(self.modules());
         }

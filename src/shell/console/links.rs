@@ -78,7 +78,9 @@ impl Links {
         });
         prefixed.or_else(|| {
             let real = line::remote_name(name);
-            let plain = |at: &usize| self.prefix(*at).is_none() && self.0[*at].catalogue.offers(real);
+            // One connection alone has no names to tell apart.
+            let needs_none = |at: usize| self.prefix(at).is_none() || self.0.len() == 1;
+            let plain = |at: &usize| needs_none(*at) && self.0[*at].catalogue.offers(real);
             (0..self.0.len()).find(plain).map(|at| (at, name.to_owned()))
         })
     }

@@ -59,11 +59,9 @@ struct Part {
 
 impl Console {
     pub fn new(folders: &Folders, connections: &Connections) -> Self {
-        // One connection alone has no names to tell apart.
-        let several = connections.profiles.len() > 1;
         let part = |profile: &Profile| Part {
             profile: profile.name.clone(),
-            prefix: profile.import.prefix.clone().filter(|_| several),
+            prefix: profile.import.prefix.clone(),
             catalogue: Catalogue::load(Some(cached(folders, profile))),
         };
         Self {
