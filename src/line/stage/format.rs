@@ -167,7 +167,12 @@ fn drawn(
 
 /// All of an object's properties; of a table that nobody chose the columns of, the first few.
 fn everything(first: &Value, is_list: bool) -> Vec<Property> {
-    let names: Vec<String> = members::properties(first).into_iter().map(|(name, _)| name).collect();
+    let mut names: Vec<String> = members::properties(first).into_iter().map(|(name, _)| name).collect();
+    // A date's long form stands below its parts.
+    if is_list && matches!(first.primitive(), Value::DateTime(_)) {
+        names.sort_by_key(|name| name == "DateTime");
+        return names.iter().map(|name| Property::everything().named(name)).collect();
+    }
     if is_list || names.len() <= draw::MOST_COLUMNS {
         return vec![Property::everything()];
     }
