@@ -3,8 +3,8 @@
 
 mod bits;
 mod check;
-mod common;
 mod column;
+mod common;
 mod compare;
 pub mod complete;
 mod composite;
