@@ -74,7 +74,7 @@ fn fails(world: &World, variables: &[(&str, &str)]) -> Told {
     command.envs(variables.iter().copied()).env("NO_COLOR", "1");
     let output = command.output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(output.status.code(), Some(3), "{text}");
     let words = text.replace('\u{2502}', " ");
     Told { text: words.split_whitespace().collect::<Vec<_>>().join(" "), after: start.elapsed() }
 }

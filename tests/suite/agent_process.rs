@@ -409,7 +409,7 @@ fn an_agent_that_does_not_answer_is_named_and_killed_by_stop_and_its_session_rem
         let running = commands.map(|arguments| scope.spawn(|| world.run(arguments)));
         running.map(|running| running.join().unwrap())
     });
-    let [(0, status, _), (0, json, _), (1, attached, attaching), (1, worked, working)] = ran else {
+    let [(0, status, _), (0, json, _), (3, attached, attaching), (3, worked, working)] = ran else {
         panic!("{ran:?}")
     };
     assert!(status.contains(&format!("work: the agent (process {process}) does not answer")), "{status}");

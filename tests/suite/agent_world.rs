@@ -422,6 +422,7 @@ async fn work(runs: bool) -> i32 {
     });
     match code.await {
         Ok(code) if code == std::process::ExitCode::FAILURE => 1,
+        Ok(code) if code == std::process::ExitCode::from(4) => 4,
         Ok(code) if code == std::process::ExitCode::from(7) => 7,
         Ok(code) if code == std::process::ExitCode::from(130) => 130,
         Ok(code) if code == std::process::ExitCode::from(143) => 143,

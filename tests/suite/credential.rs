@@ -84,7 +84,7 @@ async fn a_wrong_password_is_a_clear_error_and_leaves_no_shell() {
     );
     let root = folder.path().to_owned();
     let output = tokio::task::spawn_blocking(move || in_session(&root, &script, "wrong\n")).await.unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(3));
     let err = text(&output.stderr);
     assert!(err.contains("refused the credential of") && err.contains("admin@litwareinc.com"), "{err}");
     assert!(server.shells().is_empty());

@@ -74,7 +74,7 @@ fn a_killed_agents_session_is_removed_by_the_launcher() {
     lyncsh::platform::kill(world.agent().unwrap()).unwrap();
     work.wait_for("the agent of 'work' died; its session is removed. `lyncsh work` connects again.");
     assert_eq!(world.shells(), 0);
-    assert_eq!(work.process.wait().code(), Some(1));
+    assert_eq!(work.process.wait().code(), Some(4));
     let left = std::fs::read_dir(world.folders.state.join("sessions")).unwrap().count();
     assert_eq!(left, 0);
 }

@@ -122,7 +122,7 @@ fn the_shell_of_a_service_gets_the_secret_through_a_pipe_and_its_exit_code_is_pa
     let (out, err, code) = run(&["attach", "work", "--secret"]);
     assert!(code == Some(1) && out.is_empty() && err.contains("to nobody else"), "{out}{err}");
     let (_, err, code) = run(&["attach", "mail", "--socket"]);
-    assert!(code == Some(1) && err.contains("the module ExchangeOnlineManagement has the session"), "{err}");
+    assert!(code == Some(2) && err.contains("the module ExchangeOnlineManagement has the session"), "{err}");
 }
 
 #[test]

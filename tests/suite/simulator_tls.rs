@@ -67,7 +67,7 @@ async fn without_it_the_certificate_is_refused_on_loopback_too() {
         trusting(other.ca().unwrap()),
     ] {
         let (code, _, err) = work(&user(&server, &more)).await;
-        assert_eq!(code, Some(1), "{more}: {err}");
+        assert_eq!(code, Some(3), "{more}: {err}");
         assert!(err.contains("certificate"), "{more}: {err}");
         assert!(err.contains("does not know its issuer"), "{more}: {err}");
     }
@@ -92,7 +92,7 @@ async fn a_file_that_holds_no_authority_is_told_with_what_to_do() {
         (file("broken.pem", &broken), "is no file of authorities' certificates"),
     ] {
         let (code, _, err) = work(&user(&server, &trusting(&path))).await;
-        assert_eq!(code, Some(1), "{why}: {err}");
+        assert_eq!(code, Some(3), "{why}: {err}");
         let flat = err.replace("│", " ").split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(flat.contains(why), "{why}: {err}");
         assert!(err.contains("ca in the profile"), "{why}: {err}");

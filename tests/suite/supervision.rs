@@ -128,14 +128,14 @@ fn a_session_that_cannot_be_had_is_said_once_and_the_shell_is_gone() {
     let world = world();
     std::fs::write(world.root().join("password"), "wrong").unwrap();
     let mut terminal = Terminal::work(&world, "");
-    assert_eq!(terminal.ended(), 1);
+    assert_eq!(terminal.ended(), 3);
     terminal.sees("password");
     std::thread::sleep(Duration::from_millis(300));
     let text = terminal.text();
     assert!(!text.contains("no session") && !text.contains(PROMPT), "{text}");
     let output = piped(&world, &[], "").output().unwrap();
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(3));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");
     assert!(err.contains("password") && !err.contains("no session") && !err.contains("lyncsh:"), "{err}");
     world.wait(PATIENCE, "no agent", |world| world.agent().is_none());
@@ -264,13 +264,13 @@ fn arguments_are_the_shell_s_and_a_command_runs_with_the_session() {
 fn a_shell_that_is_missing_or_too_old_is_named_with_what_to_do() {
     let world = World::with("shell = \"no-such-shell\"");
     let (code, _, err) = world.run(&["work"]);
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(err.contains("the shell 'no-such-shell' is not found") && err.contains("console"), "{err}");
     let old = world.root().join("pwsh");
     std::fs::write(&old, "#!/bin/sh\necho PowerShell 7.2.1\n").unwrap();
     std::fs::set_permissions(&old, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let (code, _, err) = world.run(&["work", "--shell", old.to_str().unwrap()]);
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(err.contains("7.2") && err.contains("7.4") && err.contains("install a newer one"), "{err}");
     assert!(world.agent().is_none() && world.shells() == 0);
 }
@@ -279,7 +279,7 @@ fn a_shell_that_is_missing_or_too_old_is_named_with_what_to_do() {
 fn a_test_that_names_no_shell_starts_no_powershell_of_this_machine() {
     let world = World::start();
     let (code, out, err) = world.run(&["work"]);
-    assert_eq!((code, out.as_str()), (1, ""));
+    assert_eq!((code, out.as_str()), (2, ""));
     assert!(err.contains("a test that names no shell gets none"), "{err}");
 }
 
