@@ -140,7 +140,7 @@ pub fn without_debugger(data: &Value) -> Value {
     Object { content: Content::Dictionary(entries), ..Object::clone(object) }.into()
 }
 
-/// A PSVersionTable as application arguments and private data hold it.
+/// A dictionary with the PSVersionTable, as application arguments and private data hold it.
 pub fn version_table(powershell: &str, edition: &str, protocol: Protocol) -> Value {
     let version = |text: &str| Value::Version(text.to_owned());
     let compatible = ["1.0", "2.0", "3.0", "4.0", "5.0", "5.1"].map(version);

@@ -60,8 +60,7 @@ struct Run {
 
 impl Pool {
     pub fn new(world: Arc<World>, user: String) -> Self {
-        let table = version_table("5.1.19041.1", "Desktop", Protocol::V2_3);
-        let data = Value::primitive_dictionary([(Value::String("PSVersionTable".into()), table)]);
+        let data = version_table("5.1.19041.1", "Desktop", Protocol::V2_3);
         let state = State {
             server: ServerPool::new(data),
             host: None,

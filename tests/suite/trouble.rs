@@ -85,15 +85,16 @@ fn without_a_runtime_directory_the_sockets_are_the_owners_alone() {
 #[test]
 fn an_endpoint_that_hangs_at_the_end_is_told_of_and_its_session_removed_later() {
     let world = World::with("shell = \"console\"\n[timeouts]\nclose = \"1s\"");
+    // The script runs when its input has ended, and needs nothing of the endpoint but a session.
     let mut console = world.lyncsh(&["work"]);
     console.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut console = Killed(console.spawn().unwrap());
     let mut typed = console.0.stdin.take().unwrap();
     typed.write_all(b"$x = 'it reads'\n$x\n").unwrap();
-    // The script runs when its input has ended; what it needs of the endpoint is there before.
-    let names = world.folders.cache.join("commands");
-    world.wait(PATIENCE, "the names of the commands", |_| {
-        std::fs::read_dir(&names).is_ok_and(|files| files.count() > 0)
+    world.wait(PATIENCE, "the console's attaching", |world| {
+        let (code, told, _) = world.run(&["status", "--json"]);
+        let status: serde_json::Value = serde_json::from_str(&told).unwrap_or_default();
+        code == 0 && status["agents"][0]["shells"].as_array().is_some_and(|shells| !shells.is_empty())
     });
     assert_eq!(world.shells(), 1);
     let endpoint = Pid::from_raw(i32::try_from(world.endpoint_process()).unwrap()).unwrap();

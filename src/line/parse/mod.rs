@@ -163,6 +163,13 @@ impl Parser {
         Err(SyntaxError { incomplete: true, ..SyntaxError::wrong(message, at..at) })
     }
 
+    /// The same for what began at a letter, which is where the mistake is when no more text comes.
+    fn unfinished_since<T>(&self, at: usize, message: impl Into<String>) -> Parsed<T> {
+        let from = self.offset_of(at);
+        let wrong = SyntaxError::wrong(message, from..self.length.max(from));
+        Err(SyntaxError { incomplete: true, ..wrong })
+    }
+
     fn script<T>(&self, what: &str) -> Parsed<T> {
         self.script_at(self.at, what)
     }

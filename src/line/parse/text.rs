@@ -69,6 +69,7 @@ impl Parser {
     }
 
     pub(super) fn single_quoted(&mut self, text: &mut String) -> Parsed<()> {
+        let start = self.at;
         self.at += 1;
         while let Some(letter) = self.next() {
             if !is_single_quote(letter) {
@@ -80,10 +81,11 @@ impl Parser {
                 return Ok(());
             }
         }
-        self.unfinished("The string is missing the terminator: '.")
+        self.unfinished_since(start, "The string is missing the terminator: '.")
     }
 
     pub(super) fn double_quoted(&mut self, parts: &mut Vec<Expr>, text: &mut String) -> Parsed<()> {
+        let start = self.at;
         self.at += 1;
         while let Some(letter) = self.peek() {
             if is_double_quote(letter) {
@@ -97,7 +99,7 @@ impl Parser {
                 self.expandable(parts, text)?;
             }
         }
-        self.unfinished("The string is missing the terminator: \".")
+        self.unfinished_since(start, "The string is missing the terminator: \".")
     }
 
     /// One letter of a string in double quotes, or what stands for it.
@@ -137,6 +139,7 @@ impl Parser {
     }
 
     pub(super) fn here_string(&mut self) -> Parsed<Expr> {
+        let start = self.at;
         let plain = self.peek_at(1).is_some_and(is_single_quote);
         self.at += 2;
         loop {
@@ -148,7 +151,7 @@ impl Parser {
                         "No characters are allowed after a here-string header but before the end of the line.",
                     );
                 }
-                None => return self.unfinished("The string is missing the terminator: '@."),
+                None => return self.unfinished_since(start, "The string is missing the terminator: '@."),
             }
         }
         let mut parts = Vec::new();
@@ -175,6 +178,6 @@ impl Parser {
                 self.expandable(&mut parts, &mut text)?;
             }
         }
-        self.unfinished("The string is missing the terminator: '@.")
+        self.unfinished_since(start, "The string is missing the terminator: '@.")
     }
 }
