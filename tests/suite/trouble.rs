@@ -85,6 +85,10 @@ fn without_a_runtime_directory_the_sockets_are_the_owners_alone() {
 #[test]
 fn an_endpoint_that_hangs_at_the_end_is_told_of_and_its_session_removed_later() {
     let world = World::with("shell = \"console\"\n[timeouts]\nclose = \"1s\"");
+    // So that the next one has the names of the commands.
+    let first = world.lyncsh(&["work"]).stdin(Stdio::null()).output().unwrap();
+    assert!(first.status.success(), "{first:?}");
+    world.wait_agent_gone();
     // The script runs when its input has ended, and needs nothing of the endpoint but a session.
     let mut console = world.lyncsh(&["work"]);
     console.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
