@@ -1,0 +1,136 @@
+//! Columns of the screen: width, cutting, and wrapping of text as it will be displayed.
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::clean::{Part, Parts, visible};
+
+/// The narrowest terminal for which text is laid out.
+const NARROWEST: usize = 20;
+
+/// The columns that a text takes when [`super::clean`] has made it safe to display.
+pub fn width(text: &str) -> usize {
+    Parts(text)
+        .map(|part| match part {
+            Part::Text(text) => text.width(),
+            Part::Control(letter) => visible(letter).width(),
+            Part::Tab | Part::LineEnd(_) => 1,
+            Part::Sgr(..) => 0,
+        })
+        .sum()
+}
+
+/// The longest beginning of `text` that fits in `columns`, and the rest. An escape sequence is not cut.
+pub fn cut(text: &str, columns: usize) -> (&str, &str) {
+    let (mut used, mut at) = (0, 0);
+    for part in Parts(text) {
+        match part {
+            Part::Text(run) => {
+                for (offset, letter) in run.char_indices() {
+                    used += letter.width().unwrap_or(0);
+                    if used > columns {
+                        return text.split_at(at + offset);
+                    }
+                }
+            }
+            Part::Control(letter) => used += visible(letter).width(),
+            Part::Tab | Part::LineEnd(_) => used += 1,
+            Part::Sgr(..) => {}
+        }
+        if used > columns {
+            return text.split_at(at);
+        }
+        at += part.len();
+    }
+    (text, "")
+}
+
+/// The lines of a text, each at most `columns` wide. Words are cut only where they do not fit in a line of
+/// their own. A line that continues is indented as its beginning is, and by `hang` more.
+pub fn wrap(text: &str, columns: usize, hang: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for line in text.split('\n') {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let indent = (line.len() - line.trim_start_matches(' ').len() + hang).min(columns / 2);
+        let mut rest = line;
+        let mut margin = 0;
+        while margin + width(rest) > columns {
+            let (now, later) = first_line(rest, columns.saturating_sub(margin).max(1));
+            if later.is_empty() {
+                break;
+            }
+            lines.push(format!("{:margin$}{now}", ""));
+            (rest, margin) = (later, indent);
+        }
+        lines.push(format!("{:margin$}{rest}", ""));
+    }
+    lines
+}
+
+/// What of `text` stands in a line of this width, and what follows.
+fn first_line(text: &str, columns: usize) -> (&str, &str) {
+    let (fits, over) = cut(text, columns);
+    if over.starts_with(' ') {
+        return (fits, over.trim_start_matches(' '));
+    }
+    let words = fits.len() - fits.trim_start_matches(' ').len();
+    match fits.rfind(' ') {
+        // Leading spaces are the line's indentation.
+        Some(at) if at > words => (fits[..at].trim_end_matches(' '), &text[at + 1..]),
+        _ if fits.is_empty() => {
+            let first = Parts(text).next().map_or(0, |part| match part {
+                Part::Text(run) => run.chars().next().map_or(0, char::len_utf8),
+                part => part.len(),
+            });
+            text.split_at(first)
+        }
+        _ => (fits, over),
+    }
+}
+
+/// A message as it is displayed on a terminal of this many columns.
+pub fn wrapped(text: &str, columns: usize, hang: usize) -> String {
+    wrap(text, columns.max(NARROWEST), hang).join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn width_is_that_of_what_is_displayed() {
+        assert_eq!(width("\u{1b}[31mKen\u{1b}[0m"), 3);
+        assert_eq!(width("\u{1b}]0;t\u{7}"), "^[]0;t^G".len());
+        assert_eq!(width("\u{202e}日本"), "<U+202E>".len() + 4);
+    }
+
+    #[test]
+    fn a_sequence_is_not_cut() {
+        assert_eq!(cut("ab\u{1b}[31mcd", 3), ("ab\u{1b}[31mc", "d"));
+        assert_eq!(cut("a\u{7}b", 2), ("a", "\u{7}b"));
+        assert_eq!(cut("日本", 3), ("日", "本"));
+    }
+
+    #[test]
+    fn lines_break_at_words() {
+        assert_eq!(wrap("the session of 'work' is gone", 12, 0), ["the session", "of 'work' is", "gone"]);
+        assert_eq!(wrap("abcd efgh", 4, 0), ["abcd", "efgh"]);
+        assert_eq!(wrap("  1. one two three", 10, 3), ["  1. one", "     two", "     three"]);
+        assert_eq!(wrap("see https://example.com/x", 10, 0), ["see", "https://ex", "ample.com/", "x"]);
+        assert_eq!(wrap("one\r\n\ntwo", 10, 0), ["one", "", "two"]);
+        assert_eq!(wrap("日本", 1, 0), ["日", "本"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_is_too_wide_and_no_word_is_lost(text in "( |[a-zé日]{1,6}|\\x1b\\[31m|\\x07){0,30}", columns in 8usize..40) {
+            let lines = wrap(&text, columns, 2);
+            for line in &lines {
+                prop_assert!(width(line) <= columns, "{line:?}");
+            }
+            let bare = |text: &str| text.replace([' ', '\n'], "");
+            prop_assert_eq!(bare(&lines.concat()), bare(&text));
+        }
+    }
+}
