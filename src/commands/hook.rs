@@ -50,7 +50,10 @@ pub fn run(context: &Context, action: &Action) -> miette::Result<()> {
         Action::Install { of, yes } => install(context, of, *yes),
         Action::Remove => remove(),
         Action::Print(of) => {
-            crate::outln!("{}", block::render(&lines(context, of)?.text, Newline::Lf));
+            crate::output::print_data(&format!(
+                "{}\n",
+                block::render(&lines(context, of)?.text, Newline::Lf)
+            ));
             Ok(())
         }
     }
@@ -80,7 +83,7 @@ fn lines(context: &Context, of: &Of) -> miette::Result<Lines> {
             Ok(connections) => found.extend(connections.profiles),
             // One that nobody has named here leaves the others.
             Err(error) if of.names.is_empty() => {
-                eprintln!("'{name}' is left out: {error}; `lyncsh show {name}` says where");
+                crate::tell!("'{name}' is left out: {error}; `lyncsh show {name}` says where");
             }
             Err(error) => return Err(error.into()),
         }
@@ -166,7 +169,9 @@ fn show(changes: &[Change]) {
             Before::Block => "gets these lines in place of the hook that is there",
         };
         let block: String = change.block().lines().map(|line| format!("    {line}\n")).collect();
-        crate::outln!("{} {how}:\n\n{block}", change.file().display());
+        crate::outln!("{} {how}:\n", change.file().display());
+        // Lines of a script are not wrapped.
+        crate::output::print_data(&format!("{block}\n"));
     }
 }
 

@@ -175,6 +175,28 @@ pub fn clean(text: &str, colour: Colour) -> Shown {
     Shown(out)
 }
 
+/// Whether a colour of the text is still in effect at its end.
+pub fn is_open(text: &str) -> bool {
+    Parts(text).fold(false, |open, part| match part {
+        Part::Sgr(_, sgr) => sgr.sets || (open && !sgr.resets),
+        _ => open,
+    })
+}
+
+/// Text without its colours, and otherwise as it is.
+pub fn without_colours(text: &str) -> String {
+    let mut rest = text;
+    let mut out = String::with_capacity(text.len());
+    for part in Parts(text) {
+        let (source, later) = rest.split_at(part.len());
+        if !matches!(part, Part::Sgr(..)) {
+            out.push_str(source);
+        }
+        rest = later;
+    }
+    out
+}
+
 /// Text without colours in one line: line ends and tabs become spaces.
 pub fn clean_line(text: &str) -> Shown {
     let shown = clean(text.trim_end_matches(['\r', '\n']), Colour::Drop);
@@ -335,7 +357,8 @@ mod tests {
                 // A letter behind it is displayed: nothing is left open.
                 vte::Parser::new().advance(&mut obeyed, (shown.clone() + &after).as_bytes());
                 prop_assert_eq!(obeyed.0, Vec::<String>::new());
-                prop_assert!(colour == Colour::Keep || !shown.contains('\u{1b}'));
+                let escapes = shown.contains(char::from(0x1b));
+                prop_assert!(colour == Colour::Keep || !escapes);
                 prop_assert_eq!(clean(&shown, colour).into_string(), shown);
             }
         }

@@ -5,6 +5,8 @@
 //! also on its way to a pipe or a file: terminals display those later. Data, which another program reads,
 //! is changed only where it goes to a terminal; [`crate::output`] tells the two apart.
 
+#![allow(clippy::disallowed_methods, reason = "this is the place")]
+
 mod clean;
 mod log;
 mod report;
@@ -13,10 +15,11 @@ mod wrap;
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-pub use clean::{Colour, Shown, clean, clean_line, is_plain};
+pub use clean::{Colour, Shown, clean, clean_line, is_open, is_plain, without_colours};
 pub use log::Log;
 pub use report::{print_report, rendered};
-pub use wrap::{cut, width, wrap, wrapped};
+pub use sgr::RESET;
+pub use wrap::{cut, cut_start, width, wrap, wrapped};
 
 /// The columns of a terminal that does not tell.
 const DEFAULT_COLUMNS: usize = 80;

@@ -21,6 +21,15 @@ pub fn width(text: &str) -> usize {
 
 /// The longest beginning of `text` that fits in `columns`, and the rest. An escape sequence is not cut.
 pub fn cut(text: &str, columns: usize) -> (&str, &str) {
+    // A long text is not read to its end for each of its lines.
+    let window = &text[..text.floor_char_boundary(columns.saturating_mul(4).saturating_add(64))];
+    let at =
+        exceeds(window, columns).or_else(|| (window.len() < text.len()).then(|| exceeds(text, columns))?);
+    text.split_at(at.unwrap_or(text.len()))
+}
+
+/// Where a text begins to be wider than `columns`.
+fn exceeds(text: &str, columns: usize) -> Option<usize> {
     let (mut used, mut at) = (0, 0);
     for part in Parts(text) {
         match part {
@@ -28,7 +37,7 @@ pub fn cut(text: &str, columns: usize) -> (&str, &str) {
                 for (offset, letter) in run.char_indices() {
                     used += letter.width().unwrap_or(0);
                     if used > columns {
-                        return text.split_at(at + offset);
+                        return Some(at + offset);
                     }
                 }
             }
@@ -37,11 +46,28 @@ pub fn cut(text: &str, columns: usize) -> (&str, &str) {
             Part::Sgr(..) => {}
         }
         if used > columns {
-            return text.split_at(at);
+            return Some(at);
         }
         at += part.len();
     }
-    (text, "")
+    None
+}
+
+/// The longest end of `text` that fits in `columns`.
+pub fn cut_start(text: &str, columns: usize) -> &str {
+    let Some(over) = width(text).checked_sub(columns) else { return text };
+    // The narrowest beginning that is at least as wide as what is too much.
+    let (before, after) = cut(text, over);
+    if width(before) < over { &after[first(after).len()..] } else { after }
+}
+
+/// The first character, or escape sequence, of a text.
+fn first(text: &str) -> &str {
+    let length = Parts(text).next().map_or(0, |part| match part {
+        Part::Text(run) => run.chars().next().map_or(0, char::len_utf8),
+        part => part.len(),
+    });
+    &text[..length]
 }
 
 /// The lines of a text, each at most `columns` wide. Words are cut only where they do not fit in a line of
@@ -53,9 +79,9 @@ pub fn wrap(text: &str, columns: usize, hang: usize) -> Vec<String> {
         let indent = (line.len() - line.trim_start_matches(' ').len() + hang).min(columns / 2);
         let mut rest = line;
         let mut margin = 0;
-        while margin + width(rest) > columns {
-            let (now, later) = first_line(rest, columns.saturating_sub(margin).max(1));
+        while let Some((now, later)) = first_line(rest, columns.saturating_sub(margin).max(1)) {
             if later.is_empty() {
+                rest = now;
                 break;
             }
             lines.push(format!("{:margin$}{now}", ""));
@@ -66,25 +92,22 @@ pub fn wrap(text: &str, columns: usize, hang: usize) -> Vec<String> {
     lines
 }
 
-/// What of `text` stands in a line of this width, and what follows.
-fn first_line(text: &str, columns: usize) -> (&str, &str) {
+/// What of `text` stands in a line of this width, and what follows; `None` where the whole text does.
+fn first_line(text: &str, columns: usize) -> Option<(&str, &str)> {
     let (fits, over) = cut(text, columns);
+    if over.is_empty() {
+        return None;
+    }
     if over.starts_with(' ') {
-        return (fits, over.trim_start_matches(' '));
+        return Some((fits, over.trim_start_matches(' ')));
     }
     let words = fits.len() - fits.trim_start_matches(' ').len();
-    match fits.rfind(' ') {
+    Some(match fits.rfind(' ') {
         // Leading spaces are the line's indentation.
         Some(at) if at > words => (fits[..at].trim_end_matches(' '), &text[at + 1..]),
-        _ if fits.is_empty() => {
-            let first = Parts(text).next().map_or(0, |part| match part {
-                Part::Text(run) => run.chars().next().map_or(0, char::len_utf8),
-                part => part.len(),
-            });
-            text.split_at(first)
-        }
+        _ if fits.is_empty() => text.split_at(first(text).len()),
         _ => (fits, over),
-    }
+    })
 }
 
 /// A message as it is displayed on a terminal of this many columns.
@@ -110,6 +133,8 @@ mod tests {
         assert_eq!(cut("ab\u{1b}[31mcd", 3), ("ab\u{1b}[31mc", "d"));
         assert_eq!(cut("a\u{7}b", 2), ("a", "\u{7}b"));
         assert_eq!(cut("日本", 3), ("日", "本"));
+        assert_eq!(cut_start("ab\u{1b}[31mcd\u{7}", 3), "d\u{7}");
+        assert_eq!((cut_start("日本", 3), cut_start("abc", 9)), ("本", "abc"));
     }
 
     #[test]
@@ -120,6 +145,14 @@ mod tests {
         assert_eq!(wrap("see https://example.com/x", 10, 0), ["see", "https://ex", "ample.com/", "x"]);
         assert_eq!(wrap("one\r\n\ntwo", 10, 0), ["one", "", "two"]);
         assert_eq!(wrap("日本", 1, 0), ["日", "本"]);
+        assert_eq!(wrap("the password: ", 13, 0), ["the password:"]);
+    }
+
+    #[test]
+    fn a_long_text_is_wrapped_at_once() {
+        let since = std::time::Instant::now();
+        assert_eq!(wrap(&"x".repeat(1 << 18), 64, 0).len(), 1 << 12);
+        assert!(since.elapsed() < std::time::Duration::from_secs(10), "{:?}", since.elapsed());
     }
 
     proptest! {

@@ -261,9 +261,7 @@ impl Executor {
             }),
             "exit-pssession" | "quit" | "logout" => Some(Ended::Exit(0)),
             "clear-host" | "cls" | "clear" => {
-                if self.terminal.interactive {
-                    self.terminal.write("\u{1b}[H\u{1b}[2J\u{1b}[3J");
-                }
+                self.terminal.clear();
                 Some(Ended::Succeeded)
             }
             _ => None,
