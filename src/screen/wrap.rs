@@ -76,7 +76,10 @@ pub fn wrap(text: &str, columns: usize, hang: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for line in text.split('\n') {
         let line = line.strip_suffix('\r').unwrap_or(line);
-        let indent = (line.len() - line.trim_start_matches(' ').len() + hang).min(columns / 2);
+        let widest = line.split(' ').map(width).max().unwrap_or(0);
+        // No indentation is worth the cut of a word that has room without it.
+        let most = if widest <= columns { (columns - widest).min(columns / 2) } else { columns / 2 };
+        let indent = (line.len() - line.trim_start_matches(' ').len() + hang).min(most);
         let mut rest = line;
         let mut margin = 0;
         while let Some((now, later)) = first_line(rest, columns.saturating_sub(margin).max(1)) {
@@ -143,6 +146,7 @@ mod tests {
         assert_eq!(wrap("abcd efgh", 4, 0), ["abcd", "efgh"]);
         assert_eq!(wrap("  1. one two three", 10, 3), ["  1. one", "     two", "     three"]);
         assert_eq!(wrap("see https://example.com/x", 10, 0), ["see", "https://ex", "ample.com/", "x"]);
+        assert_eq!(wrap("name  some words elsewhere", 12, 6), ["name  some", "   words", "   elsewhere"]);
         assert_eq!(wrap("one\r\n\ntwo", 10, 0), ["one", "", "two"]);
         assert_eq!(wrap("日本", 1, 0), ["日", "本"]);
         assert_eq!(wrap("the password: ", 13, 0), ["the password:"]);
