@@ -1,4 +1,5 @@
 //! How fast recorded messages of real PowerShell are joined, read and written: `cargo bench --bench psrp`.
+#![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "nothing of an endpoint is shown")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

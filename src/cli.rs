@@ -6,6 +6,10 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::add::Add;
 use crate::commands::{hook, shortcut};
+use crate::screen::{Colour, Stream};
+
+/// How far a line that goes on below is indented: a usage line, or an error.
+const HANG: usize = 4;
 
 /// A shell with a tenant's PowerShell cmdlets; its remote session is removed whatever happens.
 ///
@@ -151,7 +155,8 @@ impl Work {
     /// Reads the words behind `lyncsh`; ends the program where they are wrong.
     fn read(words: &[String]) -> Self {
         let (words, script) = words.split_at(Self::script_of(words));
-        Self { script: script.to_vec(), ..Self::parse_from(words) }
+        let read = Self::try_parse_from(words).unwrap_or_else(|error| quit(&error));
+        Self { script: script.to_vec(), ..read }
     }
 
     /// Where the script's name stands: the first word behind the profile's that is no option and no
@@ -178,7 +183,7 @@ impl Cli {
 
     /// Parses the command line; ends the program where it is wrong.
     pub fn read() -> Self {
-        let mut cli = Self::parse();
+        let mut cli = Self::try_parse().unwrap_or_else(|error| quit(&error));
         if let Command::Shell(words) = &cli.command {
             let work = Work::read(words);
             cli.common.verbose += work.common.verbose;
@@ -190,6 +195,19 @@ impl Cli {
         cli.common.config_dir = cli.common.config_dir.or_else(|| named().map(PathBuf::from));
         cli
     }
+}
+
+/// Prints help, the version, or what is wrong with the command line, and ends the program.
+fn quit(error: &clap::Error) -> ! {
+    let stream = if error.use_stderr() { Stream::Error } else { Stream::Output };
+    let styled = error.render();
+    let text = match stream.colour() {
+        Colour::Keep => styled.ansi().to_string(),
+        Colour::Drop => styled.to_string(),
+    };
+    // A reader that has stopped is not an error.
+    let _ = stream.write(&stream.message(&text, HANG));
+    std::process::exit(error.exit_code());
 }
 
 /// A profile's name.

@@ -1,12 +1,11 @@
 //! One line from the person's terminal, key by key: Ctrl-C is an answer, and a secret never stands on
 //! the screen.
 
-use std::io::Write;
-
 use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers};
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
-use unicode_width::UnicodeWidthChar;
+
+use crate::screen::{Colour, Stream, clean, width};
 
 /// What a question for the person came to.
 #[derive(Debug)]
@@ -29,19 +28,18 @@ pub enum Echo {
 impl Echo {
     fn width(self, letter: char) -> usize {
         match self {
-            Self::Text => letter.width().unwrap_or(0),
+            Self::Text => width(letter.encode_utf8(&mut [0; 4])),
             Self::Stars => 1,
             Self::Nothing => 0,
         }
     }
 
-    fn show(self, out: &mut impl Write, text: &str) -> std::io::Result<()> {
+    fn show(self, out: Stream, text: &str) -> std::io::Result<()> {
         match self {
-            Self::Text => write!(out, "{text}")?,
-            Self::Stars => write!(out, "{}", "*".repeat(text.chars().count()))?,
-            Self::Nothing => {}
+            Self::Text => out.write(&clean(text, Colour::Drop)),
+            Self::Stars => out.write(&clean(&"*".repeat(text.chars().count()), Colour::Drop)),
+            Self::Nothing => Ok(()),
         }
-        out.flush()
     }
 }
 
@@ -62,7 +60,7 @@ impl Drop for Raw {
 }
 
 /// Reads one line; what is shown of it goes to `out`. Blocks.
-pub fn read_line(echo: Echo, out: &mut impl Write) -> std::io::Result<Answer<SecretString>> {
+pub fn read_line(echo: Echo, out: Stream) -> std::io::Result<Answer<SecretString>> {
     let _raw = Raw::on()?;
     let mut text = Zeroizing::new(String::new());
     loop {
@@ -79,6 +77,10 @@ pub fn read_line(echo: Echo, out: &mut impl Write) -> std::io::Result<Answer<Sec
                     KeyCode::Enter => {
                         return Ok(Answer::Given(SecretString::from(std::mem::take(&mut *text))));
                     }
+                    // LF, which programs that type for a user send as the end of a line.
+                    KeyCode::Char('j') if control => {
+                        return Ok(Answer::Given(SecretString::from(std::mem::take(&mut *text))));
+                    }
                     KeyCode::Char('c') if control => return Ok(Answer::Interrupted),
                     KeyCode::Char('d') if control && text.is_empty() => return Ok(Answer::End),
                     KeyCode::Char(letter) if !control => {
@@ -87,8 +89,7 @@ pub fn read_line(echo: Echo, out: &mut impl Write) -> std::io::Result<Answer<Sec
                     }
                     KeyCode::Backspace => {
                         if let Some(letter) = text.pop() {
-                            write!(out, "{}", "\u{8} \u{8}".repeat(echo.width(letter)))?;
-                            out.flush()?;
+                            out.write_raw("\u{8} \u{8}".repeat(echo.width(letter)).as_bytes())?;
                         }
                     }
                     _ => {}

@@ -21,6 +21,7 @@ pub mod output;
 pub mod platform;
 pub mod profile;
 pub mod psrp;
+pub mod screen;
 pub mod shell;
 pub mod simulator;
 pub mod step;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use lyncsh::cli::{Cli, Command};
-use lyncsh::commands;
+use lyncsh::{commands, screen};
 
 fn main() -> ExitCode {
     let cli = Cli::read();
@@ -14,16 +14,16 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("lyncsh can't start: {error}");
+            lyncsh::tell!("lyncsh can't start: {error}");
             return ExitCode::FAILURE;
         }
     };
     let mut code = runtime.block_on(commands::run(cli)).unwrap_or_else(|report| {
-        eprintln!("{report:?}");
+        screen::print_report(&report);
         commands::exit_code(&report)
     });
     if let Some(error) = lyncsh::output::lost() {
-        eprintln!("lyncsh: standard output can't be written: {error}");
+        lyncsh::tell!("lyncsh: standard output can't be written: {error}");
         code = ExitCode::FAILURE;
     }
     // A thread that waits for a key or for a keyring must not hold up the end.

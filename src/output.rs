@@ -1,36 +1,59 @@
-//! Standard output of a command that is no shell. A reader that goes early, as `head` does, is no error;
-//! a disk that is full is one, and is told at the end.
+//! Standard output of a command that is not a shell. A reader that stops early, as `head` does, is not an
+//! error; a full disk is, and is reported at the end.
 
-use std::fmt;
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::OnceLock;
+
+use crate::screen::{Stream, clean};
 
 /// Why output was lost.
 static LOST: OnceLock<io::Error> = OnceLock::new();
 
-/// Writes to standard output; what goes wrong is kept for [`lost`].
-pub fn write(text: fmt::Arguments<'_>) {
-    let mut out = io::stdout().lock();
-    if let Err(error) = out.write_fmt(text).and_then(|()| out.flush()) {
-        // The first one says it.
+/// Writes a message; what goes wrong is kept for [`lost`]. Lines that are too long for the terminal go on
+/// below, indented by `hang` columns more than they began.
+pub fn message(text: &str, hang: usize) {
+    keep(Stream::Output.write(&Stream::Output.message(text, hang)));
+}
+
+/// Writes data for another program, as it is; a terminal only displays it.
+pub fn data(text: &str) -> io::Result<()> {
+    if Stream::Output.is_terminal() {
+        return Stream::Output.write(&clean(text, Stream::Output.colour()));
+    }
+    Stream::Output.write_raw(text.as_bytes())
+}
+
+/// Whether output is displayed instead of read by a program.
+pub fn is_terminal() -> bool {
+    Stream::Output.is_terminal()
+}
+
+/// [`data`], where what goes wrong is kept for [`lost`].
+pub fn print_data(text: &str) {
+    keep(data(text));
+}
+
+fn keep(result: io::Result<()>) {
+    if let Err(error) = result {
+        // The first one is reported.
         let _ = LOST.set(error);
     }
 }
 
-/// Why output could not be written, where its reader has not just gone.
+/// Why output could not be written, unless its reader has stopped.
 pub fn lost() -> Option<&'static io::Error> {
     LOST.get().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
 }
 
-/// `print!`, without its panic.
+/// Writes a message to standard output, in place of `print!`.
 #[macro_export]
 macro_rules! out {
-    ($($text:tt)*) => { $crate::output::write(format_args!($($text)*)) };
+    ($($text:tt)*) => { $crate::output::message(&format!($($text)*), 0) };
 }
 
-/// `println!`, without its panic.
+/// Writes a message and a line end to standard output, in place of `println!`.
 #[macro_export]
 macro_rules! outln {
-    () => { $crate::output::write(format_args!("\n")) };
-    ($($text:tt)*) => { $crate::output::write(format_args!("{}\n", format_args!($($text)*))) };
+    () => { $crate::output::message("\n", 0) };
+    ($($text:tt)*) => { $crate::output::message(&format!("{}\n", format_args!($($text)*)), 0) };
 }

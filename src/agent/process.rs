@@ -1,7 +1,7 @@
 //! The agent as a process of its own: what `lyncsh agent`, which only lyncsh itself starts, does.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,7 @@ use super::presence::Presence;
 use super::serve::{self, Desk};
 use super::socket::Listener;
 use crate::folders::Folders;
+use crate::output;
 use crate::platform::{self, Endings};
 
 /// How long an agent waits for another of the same profile, which is ending.
@@ -55,10 +56,7 @@ pub async fn run() -> ExitCode {
 }
 
 fn say(ready: &Ready) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer(&mut out, ready)?;
-    out.write_all(b"\n")?;
-    out.flush()
+    output::data(&format!("{}\n", serde_json::to_string(ready)?))
 }
 
 fn failure(what: &str, error: &dyn std::error::Error) -> Failure {

@@ -1,6 +1,5 @@
 //! `lyncsh attach NAME`: how a PowerShell that runs already gets the session.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::UNIX_EPOCH;
 
@@ -19,6 +18,7 @@ use crate::platform::{self, Endings};
 use crate::profile::{self, Profile};
 use crate::shell::module::Module;
 use crate::shell::pwsh::gate::{self, Passed};
+use crate::{output, screen};
 
 /// What is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,11 +57,11 @@ pub async fn run(context: &Context, name: &str, wanted: Wanted) -> miette::Resul
     match result {
         Ok(code) => Ok(code),
         Err(error) if matches!(wanted, Wanted::Facts | Wanted::Own) => {
-            crate::outln!("{}", ascii(&json!({ "error": line(&error) })));
+            output::print_data(&format!("{}\n", ascii(&json!({ "error": line(&error) }))));
             Ok(ExitCode::FAILURE)
         }
         Err(error) => {
-            eprintln!("lyncsh: {}", line(&error));
+            crate::tell!("lyncsh: {}", line(&error));
             Ok(super::exit_code(&error))
         }
     }
@@ -95,7 +95,7 @@ fn module(context: &Context, name: &str, wanted: Wanted) -> miette::Result<ExitC
             Wanted::Import => module.import_line(&context.folders, several)?,
             _ => module.script.display().to_string(),
         };
-        writeln!(std::io::stdout(), "{line}").into_diagnostic()?;
+        output::data(&format!("{line}\n")).into_diagnostic()?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -105,14 +105,15 @@ async fn secret(context: &Context, name: &str) -> miette::Result<ExitCode> {
     // Inside of a shell that a launcher has started, the launcher speaks first.
     gate::wait(name).await;
     let profile = profile::load(&context.folders, name)?;
-    if profile.service.is_none() || std::io::stdout().is_terminal() {
+    if profile.service.is_none() || output::is_terminal() {
         return Err(miette::miette!(
             "a secret is handed to the module of a service's profile, and to nobody else"
         ));
     }
     let secret = credential::fetch(&profile).await?;
     let line = Zeroizing::new(ascii(&json!({ "secret": secret.expose_secret() })));
-    writeln!(std::io::stdout(), "{}", *line).into_diagnostic()?;
+    let line = Zeroizing::new(format!("{}\n", *line));
+    output::data(&line).into_diagnostic()?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -132,7 +133,7 @@ async fn attach(context: &Context, name: &str, wanted: Wanted) -> miette::Result
         Wanted::Facts => ascii(&facts(context, &profile, &socket)),
         _ => socket,
     };
-    let printed = writeln!(std::io::stdout(), "{answer}");
+    let printed = output::data(&format!("{answer}\n"));
     agent
         .ask(match &printed {
             // Who has asked is mostly who comes; where it isn't known, whoever comes is the one.
@@ -185,7 +186,8 @@ fn line(error: &miette::Report) -> String {
     let advice = error.help().map(|help| help.to_string());
     let parts = text.lines().chain(advice.iter().flat_map(|advice| advice.lines()));
     let parts: Vec<_> = parts.map(str::trim).filter(|part| !part.is_empty()).collect();
-    parts.join("; ")
+    // PowerShell writes it to the terminal as it is.
+    screen::clean_line(&parts.join("; ")).into_string()
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! From a profile to an agent whose session is open, with the steps drawn on the way: what every
 //! command that needs a session begins with.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use crate::agent::launch::{Agent, Launch, LaunchError, Told};
 use crate::folders::Folders;
 use crate::platform::{Ending, Endings};
 use crate::profile::Profile;
+use crate::screen;
 use crate::shell::foot;
 use crate::step::Step;
 
@@ -104,7 +104,7 @@ pub async fn connect_until(
     };
     for _ in 0..ATTEMPTS {
         let mut agent = tokio::select! {
-            agent = one_at_a_time(launch.agent(|line| drawing().suspend(|| eprintln!("{line}")))) => agent?,
+            agent = one_at_a_time(launch.agent(|line| drawing().suspend(|| crate::tell!("{line}")))) => agent?,
             ending = &mut over => return Err(ConnectError::Ended(ending)),
         };
         drawn.begin();
@@ -141,12 +141,10 @@ async fn one_at_a_time<T>(asking: impl Future<Output = T>) -> T {
 
 /// Says which of several connections failed, and why.
 pub fn tell_failures(failures: &[(String, ConnectError)]) {
-    // A closed terminal may have taken standard error away.
-    let mut out = std::io::stderr();
     for (name, error) in failures {
-        let _ = writeln!(out, "'{name}' is not here: {error}");
+        crate::tell!("'{name}' is not here: {error}");
         if let Some(advice) = miette::Diagnostic::help(error) {
-            let _ = writeln!(out, "{advice}");
+            crate::tell!("{advice}");
         }
     }
 }
@@ -217,7 +215,7 @@ impl Drawn {
     }
 
     fn begin(&mut self) {
-        if self.verbose || !std::io::stderr().is_terminal() {
+        if self.verbose || !screen::Stream::Error.is_terminal() {
             return;
         }
         self.clear();
@@ -235,7 +233,7 @@ impl Drawn {
 
     fn step(&mut self, step: &Step) {
         if self.verbose {
-            verbose(step).iter().for_each(|line| eprintln!("{}{line}", self.label));
+            verbose(step).iter().for_each(|line| crate::tell!("{}{line}", self.label));
             return;
         }
         let message = match step {
@@ -250,11 +248,11 @@ impl Drawn {
             Step::Session { computer, .. } => format!("Session on {computer} is open"),
             Step::Commands { count } => format!("{count} commands"),
         };
-        self.bar.set_message(format!("{}{message}", self.label));
+        self.bar.set_message(screen::clean_line(&format!("{}{message}", self.label)).into_string());
     }
 
     fn say(&mut self, text: &str) {
-        drawing().suspend(|| eprintln!("{}{text}", self.label));
+        drawing().suspend(|| crate::tell!("{}{text}", self.label));
     }
 
     fn clear(&mut self) {

@@ -1,6 +1,6 @@
 //! `lyncsh demo`: the whole of it on an embedded endpoint.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,8 +11,10 @@ use super::connect::Context;
 use super::shell;
 use crate::cli::Demo;
 use crate::folders::Folders;
+use crate::output;
 use crate::platform::Endings;
 use crate::profile;
+use crate::screen::Stream;
 use crate::simulator::engine::World;
 use crate::simulator::{DOMAIN, Options, PASSWORD, Server, USER, stream};
 
@@ -67,7 +69,7 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
         .into_diagnostic()
         .wrap_err("the demo's profile can't be written")?;
     let profile = profile::load(&folders, "demo")?;
-    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+    if std::io::stdin().is_terminal() && Stream::Output.is_terminal() {
         crate::outln!(
             "An endpoint as Lync Online's was runs on this machine for as long as this\n\
              shell, with the tenant {DOMAIN}.\n\
@@ -96,8 +98,7 @@ async fn serve(server: &Server) -> miette::Result<ExitCode> {
     if let Some(ca) = server.ca() {
         ready["ca"] = ca.to_string_lossy().into();
     }
-    let mut out = std::io::stdout();
-    writeln!(out, "{ready}").and_then(|()| out.flush()).into_diagnostic()?;
+    output::data(&format!("{ready}\n")).into_diagnostic()?;
     endings.next().await;
     server.shutdown();
     Ok(ExitCode::SUCCESS)

@@ -29,7 +29,7 @@ pub fn run(folders: &Folders, name: &str) -> miette::Result<()> {
             .wrap_err_with(|| format!("{} can't be read", path.display()))?,
         Err(error) => return Err(error.into()),
     };
-    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+    if !std::io::stdin().is_terminal() || !crate::screen::Stream::Output.is_terminal() {
         return Err(miette::miette!(
             help = format!("change the file itself: {}", path.display()),
             "there is no terminal for an editor"
@@ -54,7 +54,7 @@ pub fn run(folders: &Folders, name: &str) -> miette::Result<()> {
                 return Ok(());
             }
             Ok(_) => break,
-            Err(mistakes) => eprintln!("{:?}", miette::Report::from(mistakes)),
+            Err(mistakes) => crate::screen::print_report(&miette::Report::from(mistakes)),
         }
         if !agreed("Edit it again (y, or anything else to give up)? ", "it is edited again")? {
             return Err(miette::miette!(

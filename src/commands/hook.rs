@@ -54,7 +54,10 @@ pub fn run(context: &Context, action: &Action) -> miette::Result<()> {
         Action::Install { of, yes } => install(context, of, *yes),
         Action::Remove => remove(context),
         Action::Print(of) => {
-            crate::outln!("{}", block::render(&lines(context, of)?.text, Newline::Lf));
+            crate::output::print_data(&format!(
+                "{}\n",
+                block::render(&lines(context, of)?.text, Newline::Lf)
+            ));
             Ok(())
         }
     }
@@ -192,7 +195,7 @@ fn prepare_all(context: &Context) {
         if let Ok(profile) = profile::load(&context.folders, &name)
             && let Err(error) = Module::prepare(&context.folders, &context.program, &profile)
         {
-            eprintln!("lyncsh: '{name}': {error}");
+            crate::tell!("lyncsh: '{name}': {error}");
         }
     }
 }
@@ -240,7 +243,9 @@ fn show(changes: &[Change]) {
             Before::Block => "gets these lines in place of the hook that is there",
         };
         let block: String = change.block().lines().map(|line| format!("    {line}\n")).collect();
-        crate::outln!("{} {how}:\n\n{block}", change.file().display());
+        crate::outln!("{} {how}:\n", change.file().display());
+        // Lines of a script are not wrapped.
+        crate::output::print_data(&format!("{block}\n"));
     }
 }
 

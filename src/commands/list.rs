@@ -3,31 +3,35 @@
 use miette::IntoDiagnostic as _;
 
 use crate::folders::Folders;
-use crate::profile;
+use crate::screen::width as columns;
+use crate::{output, profile};
+
+/// The columns for the kind of a connection.
+const KIND: usize = 15;
 
 /// One line a profile; one with mistakes says so.
 pub fn run(folders: &Folders, json: bool) -> miette::Result<()> {
     let names = profile::names(folders);
     if json {
-        crate::outln!("{}", serde_json::to_string(&names).into_diagnostic()?);
+        output::print_data(&format!("{}\n", serde_json::to_string(&names).into_diagnostic()?));
         return Ok(());
     }
     if names.is_empty() {
         crate::outln!("There are no profiles. `lyncsh add NAME --kind KIND --user USER@DOMAIN` makes one.");
     }
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let width = names.iter().map(|name| columns(name)).max().unwrap_or(0);
     for name in names {
-        match profile::connections(folders, &name).map(|found| found.alone()) {
-            Ok(Err(several)) => {
-                crate::outln!("{name:width$}  {:15}  {}", "connections", several.names().join(", "));
-            }
+        let told = match profile::connections(folders, &name).map(|found| found.alone()) {
+            Ok(Err(several)) => format!("{:KIND$}  {}", "connections", several.names().join(", ")),
             Ok(Ok(profile)) => {
                 let user = profile.user.unwrap_or_default();
                 let uri = profile.uri.map(|uri| format!("  {uri}")).unwrap_or_default();
-                crate::outln!("{name:width$}  {:15}  {user}{uri}", profile.kind.to_string());
+                format!("{:KIND$}  {user}{uri}", profile.kind.to_string())
             }
-            Err(error) => crate::outln!("{name:width$}  {error}; `lyncsh {name}` shows where"),
-        }
+            Err(error) => format!("{error}; `lyncsh {name}` shows where"),
+        };
+        let gap = " ".repeat(width - columns(&name));
+        output::message(&format!("{name}{gap}  {told}\n"), width + KIND + 4);
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ pub mod slots;
 pub mod status;
 pub mod stop;
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _};
 use std::process::ExitCode;
 
 use miette::{Context as _, IntoDiagnostic as _};
@@ -33,6 +33,7 @@ use crate::profile::{self, StoreError};
 use crate::shell::console::Lost;
 use crate::shell::pwsh::arguments::ArgumentError;
 use crate::shell::pwsh::find::FindError;
+use crate::{output, screen};
 use attach::Wanted;
 use connect::{ConnectError, Context};
 
@@ -45,7 +46,8 @@ pub fn start_log(verbosity: u8) {
         _ => "lyncsh=trace",
     };
     let filter = EnvFilter::try_from_env("LYNCSH_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colour = screen::Stream::Error.colour() == screen::Colour::Keep;
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(|| screen::Log).init();
 }
 
 /// Runs one command.
@@ -56,7 +58,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
     let folders = Folders::find(cli.common.config_dir.as_deref()).into_diagnostic()?;
     let everything = matches!(cli.command, Command::Status(_));
     for line in agent::orphans::sweep(&folders, everything).await {
-        eprintln!("{line}");
+        crate::tell!("{line}");
     }
     let program =
         std::env::current_exe().into_diagnostic().wrap_err("the program's own path is not known")?;
@@ -76,7 +78,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             Cli::completions(shell, &mut script);
-            crate::out!("{}", String::from_utf8_lossy(&script));
+            output::print_data(&String::from_utf8_lossy(&script));
             Ok(ExitCode::SUCCESS)
         }
         Command::Remove { profile, yes } => {
@@ -132,10 +134,7 @@ fn agreed(question: &str, what: &str) -> miette::Result<bool> {
     }
     crate::out!("{question}");
     let mut answer = String::new();
-    std::io::stdout()
-        .flush()
-        .and_then(|()| std::io::stdin().lock().read_line(&mut answer))
-        .into_diagnostic()?;
+    std::io::stdin().lock().read_line(&mut answer).into_diagnostic()?;
     Ok(answer.trim().eq_ignore_ascii_case("y"))
 }
 

@@ -7,7 +7,7 @@
 //! PowerShell has asked for it, as Base64 of UTF-8. After that the end of the input is the
 //! PowerShell's end, whatever that was, and the session is deleted by its id.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::BufRead as _;
 use std::process::ExitCode;
 
 use base64::Engine as _;
@@ -27,7 +27,7 @@ use crate::net::Trust;
 use crate::platform::{self, Endings};
 use crate::profile::{self, Attach, Authentication, Profile};
 use crate::shell::pwsh::gate;
-use crate::{credential, discovery};
+use crate::{credential, discovery, output};
 
 /// What the PowerShell reports of its session.
 struct Made {
@@ -38,7 +38,7 @@ struct Made {
 
 /// Hands over the credential, and guards the session that is made with it.
 pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
-    if std::io::stdout().is_terminal() {
+    if output::is_terminal() {
         return Err(miette::miette!("a password is handed to a PowerShell that asks, and to nobody else"));
     }
     // Inside of a shell that a launcher has started, the launcher speaks first.
@@ -55,7 +55,7 @@ pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
     say(&profile, secret.as_ref()).await?;
     if let Err(error) = keep(context, profile, secret).await {
         // Nobody reads the output any more.
-        eprintln!("lyncsh: '{name}': {error:#}");
+        crate::tell!("lyncsh: '{name}': {error:#}");
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
@@ -100,8 +100,8 @@ async fn say(profile: &Profile, secret: Option<&SecretString>) -> miette::Result
         "authentication": profile.authentication.name(),
         "secret": secret.map(ExposeSecret::expose_secret),
     })));
-    let mut out = std::io::stdout();
-    writeln!(out, "{}", *line).and_then(|()| out.flush()).into_diagnostic()
+    let line = Zeroizing::new(format!("{}\n", *line));
+    output::data(&line).into_diagnostic()
 }
 
 /// The lines of standard input, until its end.

@@ -1,7 +1,6 @@
 //! `lyncsh NAME` in a PowerShell of the person's own: it starts while the agent connects, has the
 //! terminal when there is a session, and is gone before the session is.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -263,5 +262,5 @@ async fn released((name, agent): (String, Agent)) -> (String, Option<String>) {
 
 /// To standard error, which a closed terminal may have taken away.
 fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    crate::screen::tell(line);
 }

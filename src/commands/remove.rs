@@ -64,7 +64,7 @@ async fn end_session(folders: &Folders, name: &str) -> miette::Result<()> {
             "the session of '{name}' may still be on the server: {reason}"
         )),
         Stopped::Killed { lines, .. } => {
-            lines.iter().for_each(|line| eprintln!("{line}"));
+            lines.iter().for_each(|line| crate::tell!("{line}"));
             Ok(())
         }
     }

@@ -88,7 +88,7 @@ pub async fn run(
     let released = held.into_iter().map(async |one| (one.name, one.agent.release(REMOVED).await));
     for (name, left) in join_all(released).await {
         if let Some(left) = left {
-            eprintln!("the session of '{name}' may still be on the server: {left}");
+            crate::tell!("the session of '{name}' may still be on the server: {left}");
         }
     }
     result
@@ -119,7 +119,7 @@ async fn attach(
                         }
                     };
                     if held.len() == 1 && was_open {
-                        eprintln!("{why:?}");
+                        crate::tell!("{why:?}");
                         return Ok(LOST);
                     }
                     if held.len() == 1 {

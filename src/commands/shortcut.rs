@@ -105,7 +105,7 @@ fn make(shortcut: &Shortcut, options: &Options) -> miette::Result<()> {
         crate::outln!("{} has it in Windows Terminal's list, once that starts anew.", path.display());
     }
     if desktop == Desktop::Free && terminal::found().next().is_none() {
-        eprintln!("No terminal is on PATH for it to open: install one of {}.", terminal::names());
+        crate::tell!("No terminal is on PATH for it to open: install one of {}.", terminal::names());
     }
     Ok(())
 }
@@ -277,9 +277,9 @@ async fn here(context: &Context, name: &str) -> miette::Result<ExitCode> {
         Ok(code) => return Ok(code),
         Err(report) => report,
     };
-    eprintln!("{report:?}");
+    crate::screen::print_report(&report);
     if std::io::stdin().is_terminal() {
-        eprint!("Press Enter to close this window. ");
+        let _ = crate::screen::question("Press Enter to close this window. ");
         let _ = std::io::stdin().lock().read_line(&mut String::new());
     }
     Ok(super::exit_code(&report))

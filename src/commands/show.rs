@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::credential;
 use crate::folders::Folders;
+use crate::output;
 use crate::profile::service::SignIn;
 use crate::profile::{self, CredentialSource, Profile};
 
@@ -21,11 +22,11 @@ pub async fn run(folders: &Folders, name: &str, json: bool) -> miette::Result<()
     if json {
         let rows: serde_json::Map<String, Value> =
             rows.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        crate::outln!("{}", serde_json::to_string(&rows).into_diagnostic()?);
+        output::print_data(&format!("{}\n", serde_json::to_string(&rows).into_diagnostic()?));
         return Ok(());
     }
     for (key, value) in rows {
-        crate::outln!("{key:14}  {}", text(&value));
+        output::message(&format!("{key:14}  {}\n", text(&value)), 16);
     }
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! Who holds the slots of an endpoint, and which of them a person gives up.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _};
 
 use super::connect::rounded;
 use crate::agent::ask;
 use crate::agent::control::{Failure, Holder};
 use crate::folders::Folders;
+use crate::screen;
 
 /// Lists who holds the slots, and asks the person which of them may go. Without a terminal the list is
 /// the error.
@@ -31,17 +32,17 @@ pub async fn choose(
         ours.first().map(|profile| format!("`lyncsh stop {profile}` frees the slot of '{profile}'."));
     let advice = [failure.advice.clone(), advice].into_iter().flatten().collect::<Vec<_>>().join(" ");
     let advice = Some(advice).filter(|advice| !advice.is_empty());
-    if holders.is_empty() || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    if holders.is_empty() || !std::io::stdin().is_terminal() || !screen::Stream::Error.is_terminal() {
         let text = match list.is_empty() {
             true => failure.text.clone(),
             false => format!("{}\n\nThese sessions hold the slots:\n{list}", failure.text),
         };
         return Err(Failure { text, advice });
     }
-    eprintln!("{failure}\n\nThese sessions hold the slots:\n{list}");
+    crate::tell!("{failure}\n\nThese sessions hold the slots:\n{list}");
     loop {
-        eprint!("Remove which (a number, `all`, or nothing to give up)? ");
-        let _ = std::io::stderr().flush();
+        // A terminal that was closed gives no answer either.
+        let _ = screen::question("Remove which (a number, `all`, or nothing to give up)? ");
         // A thread of its own: Ctrl-C ends the wait, and not only after an answer.
         let (answering, answer) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || {
@@ -54,7 +55,7 @@ pub async fn choose(
         match chosen(&answer, holders) {
             Ok(chosen) if chosen.is_empty() => return Err(Failure { text: failure.text.clone(), advice }),
             Ok(chosen) => return Ok(chosen),
-            Err(word) => eprintln!("There is no '{word}' among them."),
+            Err(word) => crate::tell!("There is no '{word}' among them."),
         }
     }
 }

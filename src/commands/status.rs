@@ -13,7 +13,10 @@ use crate::agent::control::Status;
 use crate::agent::journal::{Entry, Journal};
 use crate::agent::place::{Place, in_brackets};
 use crate::folders::Folders;
-use crate::platform;
+use crate::{output, platform};
+
+/// How far a line that goes on below is indented.
+const HANG: usize = 4;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -58,9 +61,9 @@ pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {
     });
     report.left = Journal::of(folders).orphans().into_iter().map(|kept| kept.entry.clone()).collect();
     if json {
-        crate::outln!("{}", serde_json::to_string_pretty(&report).into_diagnostic()?);
+        output::print_data(&format!("{}\n", serde_json::to_string_pretty(&report).into_diagnostic()?));
     } else {
-        crate::out!("{}", text(&report));
+        output::message(&text(&report), HANG);
     }
     Ok(ExitCode::SUCCESS)
 }

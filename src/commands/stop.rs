@@ -24,16 +24,16 @@ pub async fn run(folders: &Folders, names: &[String], all: bool) -> miette::Resu
                 Err(error) => return Err(error.into()),
             },
             Ok(Stopped::Left(reason)) => {
-                eprintln!("'{name}': the session may still be on the server: {reason}");
+                crate::tell!("'{name}': the session may still be on the server: {reason}");
                 code = ExitCode::FAILURE;
             }
             Ok(Stopped::Killed { process, lines }) => {
                 let process = in_brackets(process);
-                eprintln!("'{name}': the agent{process} did not answer and was killed");
-                lines.iter().for_each(|line| eprintln!("{line}"));
+                crate::tell!("'{name}': the agent{process} did not answer and was killed");
+                lines.iter().for_each(|line| crate::tell!("{line}"));
             }
             Err(error) => {
-                eprintln!("'{name}': the agent can't be ended: {error}");
+                crate::tell!("'{name}': the agent can't be ended: {error}");
                 code = ExitCode::FAILURE;
             }
         }

@@ -1,6 +1,5 @@
 //! A password from a command's first line of output.
 
-use std::io::IsTerminal as _;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use tokio::process::Command;
 
 use super::CredentialError;
 use crate::platform::Family;
+use crate::screen::Stream;
 
 /// A password manager may ask the person for a fingerprint or a PIN.
 const WAIT: Duration = Duration::from_secs(60);
@@ -25,7 +25,7 @@ pub async fn run(profile: &str, command: &str) -> Result<SecretString, Credentia
         reason,
     };
     let mut shell = platform_shell(command);
-    let seen = std::io::stderr().is_terminal();
+    let seen = Stream::Error.is_terminal();
     let errors = if seen { Stdio::inherit() } else { Stdio::piped() };
     shell.stdin(Stdio::inherit()).stdout(Stdio::piped()).stderr(errors);
     let (child, family) =

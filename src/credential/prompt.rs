@@ -1,25 +1,24 @@
 //! A password from the person, without echo, or from standard input.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
 use super::CredentialError;
 use crate::keys::{Answer, Echo};
+use crate::screen::{self, Stream};
 
 /// Asks on the terminal; nothing is echoed.
 pub async fn ask(question: &str) -> Result<SecretString, CredentialError> {
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    if !std::io::stdin().is_terminal() || !Stream::Error.is_terminal() {
         return Err(CredentialError::NoTerminal);
     }
     let question = question.to_owned();
     let asked = tokio::task::spawn_blocking(move || {
-        let mut out = std::io::stderr();
-        write!(out, "{question}")?;
-        out.flush()?;
-        let answer = crate::keys::read_line(Echo::Nothing, &mut out);
-        writeln!(out)?;
+        screen::question(&question)?;
+        let answer = crate::keys::read_line(Echo::Nothing, Stream::Error);
+        screen::question("\n")?;
         answer
     });
     match asked.await {

@@ -4,17 +4,18 @@
 mod table;
 mod text;
 
-use unicode_width::UnicodeWidthStr;
-
 pub use table::Form;
 use text::{ELLIPSIS, fit, wrap_text};
 
 use crate::psrp::clixml::{Content, Value};
+use crate::screen::width as columns_of;
 
 /// `$FormatEnumerationLimit`.
 const ENUMERATION_LIMIT: usize = 4;
 /// Columns of a table that nobody chose.
 pub const MOST_COLUMNS: usize = 10;
+/// The columns that a list leaves for values, however long its labels are.
+const LEAST_VALUE: usize = 10;
 
 /// Where a column stands in its width.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,7 +135,8 @@ fn property_cell(object: &Value, name: &str) -> String {
 }
 
 fn list(items: &[Item], objects: &[Value], width: usize) -> Vec<String> {
-    let label = items.iter().map(|item| item.label.width()).max().unwrap_or(0);
+    let widest = items.iter().map(|item| columns_of(&item.label)).max().unwrap_or(0);
+    let label = widest.min(width.saturating_sub(LEAST_VALUE + 3)).max(1);
     let mut lines = vec![String::new()];
     for object in objects {
         for item in items.iter().filter(|item| object.property(&item.property).is_some()) {

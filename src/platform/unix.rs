@@ -8,6 +8,7 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Ending;
+use crate::screen::Stream;
 
 /// Makes a folder for its owner alone (0700), or checks that one that is there is such.
 ///
@@ -55,10 +56,24 @@ pub fn end_output() -> io::Result<()> {
     Ok(rustix::stdio::dup2_stdout(&null)?)
 }
 
+/// Waits until standard input can be read, at most this long.
+pub fn input_is_ready(limit: std::time::Duration) -> io::Result<bool> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    let input = io::stdin();
+    let mut waited = [PollFd::new(&input, PollFlags::IN)];
+    let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
+    match poll(&mut waited, Some(&limit)) {
+        Ok(ready) => Ok(ready > 0),
+        Err(rustix::io::Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Standard error is the terminal, though whoever started this process reads it or has thrown it away.
 /// Without a terminal it stays what it is.
 pub fn speak_on_terminal() -> io::Result<()> {
-    if io::IsTerminal::is_terminal(&io::stderr()) {
+    if Stream::Error.is_terminal() {
         return Ok(());
     }
     match File::options().write(true).open("/dev/tty") {

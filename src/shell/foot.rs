@@ -1,9 +1,9 @@
 //! The foot of the terminal, where steps and progress are drawn.
 
-use std::io::Write as _;
-
 use crossterm::{cursor, terminal};
 use indicatif::{ProgressDrawTarget, TermLike};
+
+use crate::screen::{self, Colour, Stream, clean};
 
 /// Drawings a second at most.
 const UPDATES: u8 = 20;
@@ -12,7 +12,7 @@ const INTERRUPT_ECHO: u16 = 2;
 
 /// Where bars are drawn: on standard error, where that is a terminal.
 pub fn target() -> ProgressDrawTarget {
-    match std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+    match Stream::Error.is_terminal() && !screen::is_dumb() {
         true => ProgressDrawTarget::term_like_with_hz(Box::new(Foot), UPDATES),
         false => ProgressDrawTarget::hidden(),
     }
@@ -25,7 +25,9 @@ struct Foot;
 
 impl Foot {
     fn queue(command: impl crossterm::Command) -> std::io::Result<()> {
-        crossterm::execute!(std::io::stderr(), command)
+        let mut sequence = String::new();
+        command.write_ansi(&mut sequence).map_err(std::io::Error::other)?;
+        Stream::Error.write_raw(sequence.as_bytes())
     }
 }
 
@@ -56,11 +58,11 @@ impl TermLike for Foot {
     }
 
     fn write_line(&self, s: &str) -> std::io::Result<()> {
-        std::io::stderr().write_all(format!("{s}\n").as_bytes())
+        Stream::Error.write(&clean(&format!("{s}\n"), Colour::Drop))
     }
 
     fn write_str(&self, s: &str) -> std::io::Result<()> {
-        std::io::stderr().write_all(s.as_bytes())
+        Stream::Error.write(&clean(s, Colour::Drop))
     }
 
     fn clear_line(&self) -> std::io::Result<()> {
@@ -69,7 +71,8 @@ impl TermLike for Foot {
     }
 
     fn flush(&self) -> std::io::Result<()> {
-        std::io::stderr().flush()
+        // Every write is flushed.
+        Ok(())
     }
 }
 

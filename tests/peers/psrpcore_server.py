@@ -11,6 +11,7 @@ lyncsh's client. One line of JSON on standard output says where it is; it ends w
 --receive S     how long an idle Receive lasts.
 --create S      how long Create takes; it is finished even when its client has gone.
 --most N        how many shells there may be; one more is refused by the quota's fault.
+--hostile MODE  text that would take over a terminal: hostile.py.
 """
 import argparse, base64, json, sys, threading, time, uuid
 import xml.etree.ElementTree as ET
@@ -401,8 +402,14 @@ def main():
     parser.add_argument("--receive", type=float, default=1.0)
     parser.add_argument("--create", type=float, default=0.0)
     parser.add_argument("--most", type=int, default=1000)
+    parser.add_argument("--hostile")
     given = parser.parse_args()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+    handler = Endpoint
+    if given.hostile:
+        import hostile
+        global Run
+        Run, handler = hostile.commands(Run), hostile.endpoint(Endpoint, Fault, given.hostile)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     server.manner, server.receive, server.listed = given.manner, given.receive, []
     server.create, server.most = given.create, given.most

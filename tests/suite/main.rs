@@ -1,5 +1,6 @@
 //! Everything a user or a peer does, in one test program: one link, many files. It uses Unix's sockets,
 //! signals, terminals and modes; what Windows has in their place `tests/windows/run` tries.
+#![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "nothing of an endpoint is shown")]
 #![cfg(unix)]
 
 mod access;
@@ -21,6 +22,7 @@ mod everyday;
 mod front;
 mod guard;
 mod hook;
+mod hostile;
 mod kill_matrix;
 mod line;
 mod omi;

@@ -35,6 +35,7 @@ pub fn environment(profiles: &str, does: &str) -> [(&'static str, String); 3] {
 /// A person's terminal with a program in it.
 pub struct Terminal {
     screen: Arc<Mutex<vt100::Parser>>,
+    raw: Arc<Mutex<Vec<u8>>>,
     keys: Arc<Mutex<Box<dyn std::io::Write + Send>>>,
     pub child: Box<dyn portable_pty::Child + Send + Sync>,
     master: Option<Box<dyn MasterPty + Send>>,
@@ -81,11 +82,13 @@ impl Terminal {
         let keys: Arc<Mutex<Box<dyn std::io::Write + Send>>> =
             Arc::new(Mutex::new(pair.master.take_writer().unwrap()));
         let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, cols, 1000)));
-        let (seen, answers) = (screen.clone(), keys.clone());
+        let raw = Arc::new(Mutex::new(Vec::new()));
+        let (seen, answers, bytes) = (screen.clone(), keys.clone(), raw.clone());
         std::thread::spawn(move || {
             let mut piece = [0; 4096];
             while let Ok(length @ 1..) = output.read(&mut piece) {
                 let asked = piece[..length].windows(4).filter(|four| four == b"\x1b[6n").count();
+                bytes.lock().unwrap().extend_from_slice(&piece[..length]);
                 let (row, column) = {
                     let mut screen = seen.lock().unwrap();
                     screen.process(&piece[..length]);
@@ -97,7 +100,7 @@ impl Terminal {
                 }
             }
         });
-        Self { screen, keys, child, master: Some(pair.master) }
+        Self { screen, raw, keys, child, master: Some(pair.master) }
     }
 
     /// `lyncsh work`.
@@ -132,6 +135,24 @@ impl Terminal {
 
     pub fn text(&self) -> String {
         self.screen.lock().unwrap().screen().contents()
+    }
+
+    /// Every byte that the terminal got.
+    pub fn raw(&self) -> Vec<u8> {
+        self.raw.lock().unwrap().clone()
+    }
+
+    /// Waits until the terminal has got all that a program that ended has written.
+    pub fn settled(&self) {
+        let mut before = 0;
+        loop {
+            std::thread::sleep(Duration::from_millis(50));
+            let now = self.raw().len();
+            if now == before && now > 0 {
+                return;
+            }
+            before = now;
+        }
     }
 
     pub fn hides_cursor(&self) -> bool {

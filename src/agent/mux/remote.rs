@@ -6,6 +6,7 @@ use crate::psrp::client;
 use crate::psrp::clixml::Value;
 use crate::psrp::message::{Message, MessageType};
 use crate::psrp::record::{ErrorRecord, PipelineState, PoolState};
+use crate::screen::{Colour, clean};
 use crate::transport::{Error, Event};
 
 impl Core {
@@ -92,7 +93,8 @@ fn is_final(pipeline_state: &str) -> bool {
 /// What a shell is told when something of the agent's or the endpoint's has failed.
 pub fn failure(reason: &str) -> ErrorRecord {
     record(
-        reason,
+        // PowerShell writes it to the terminal as it is.
+        clean(reason, Colour::Drop).as_str(),
         "System.Management.Automation.Remoting.PSRemotingTransportException",
         "LyncshSessionFailed",
         // ErrorCategory.ConnectionError

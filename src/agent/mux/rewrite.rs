@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::psrp::clixml::{Content, Object, ReadError, Value, read, write};
+use crate::screen::clean_line;
 
 /// What APPLICATION_PRIVATE_DATA says about the debugger. A client that sees them runs
 /// `__Set-PSDebugMode` and its kin on the endpoint before the person does anything.
@@ -50,7 +51,10 @@ fn command_names(create_pipeline: &Value) -> String {
     let name = |command: &Value| match command.property("IsScript").and_then(Value::as_bool) {
         Some(true) => Some("a script".to_owned()),
         // A name is a name, however long a peer makes it.
-        _ => Some(command.property("Cmd")?.as_str()?.chars().take(80).collect()),
+        _ => Some(
+            clean_line(&command.property("Cmd")?.as_str()?.chars().take(80).collect::<String>())
+                .into_string(),
+        ),
     };
     let commands = create_pipeline.property("PowerShell").and_then(|shell| shell.property("Cmds"));
     let commands = commands.and_then(Value::items).unwrap_or_default();

@@ -115,7 +115,7 @@ fn first_connection(
         }
         (None, None) => Outcome::Failed("PowerShell exported no commands".to_owned()),
         (Some(failure), _) => {
-            eprintln!("lyncsh: '{name}': {failure}");
+            crate::tell!("lyncsh: '{name}': {failure}");
             Outcome::Failed(failure)
         }
     })

@@ -1,13 +1,12 @@
 //! Tables: columns as wide as they need or as they are told, cells cut or gone on below
 //! (TableWriter.cs, ColumnWidthManager.cs).
 
-use unicode_width::UnicodeWidthStr;
-
 use super::text::{fit, one_line, wrap_text};
 use super::{Alignment, Column, cell};
 use crate::line::number::Number;
 use crate::line::value::is_number;
 use crate::psrp::clixml::Value;
+use crate::screen::width as columns_of;
 
 /// Places after the point of a number with a fraction, in a column that has no format of its own.
 const PLACES: usize = 2;
@@ -49,7 +48,7 @@ pub fn table(columns: &[Column], objects: &[Value], width: usize, form: Form) ->
         let dashes: Vec<String> = columns
             .iter()
             .zip(&widths)
-            .map(|(column, width)| "-".repeat(column.label.width().min(*width)))
+            .map(|(column, width)| "-".repeat(columns_of(&column.label).min(*width)))
             .collect();
         lines.extend(wrapped_row(&labels, &widths, row));
         lines.push(row(&dashes));
@@ -129,8 +128,8 @@ fn needed(columns: &[Column], cells: &[Vec<String>]) -> Vec<usize> {
         .enumerate()
         .map(|(index, column)| {
             let widest =
-                cells.iter().filter_map(|row| row.get(index)).map(|text| one_line(text).width()).max();
-            widest.unwrap_or(0).max(column.label.width()).max(1)
+                cells.iter().filter_map(|row| row.get(index)).map(|text| columns_of(&one_line(text))).max();
+            widest.unwrap_or(0).max(columns_of(&column.label)).max(1)
         })
         .collect()
 }

@@ -1,6 +1,6 @@
 //! Texts in columns of the screen: cut, filled up, broken into lines.
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use crate::screen::{RESET, cut, cut_start, is_open, width as columns, wrap};
 
 /// What stands for what was cut.
 pub const ELLIPSIS: &str = "…";
@@ -17,50 +17,25 @@ pub fn one_line(text: &str) -> String {
 /// beginning where it stands right.
 pub fn fit(text: &str, width: usize, right: bool) -> String {
     let mut shown = text.to_owned();
+    let is_cut = columns(text) > width;
     // No room is left for the ellipsis.
-    if shown.width() > width && width == 1 {
+    if is_cut && width == 1 {
         shown = cut(text, 1).0.to_owned();
-    } else if shown.width() > width && right {
-        let turned: String = text.chars().rev().collect();
-        shown = ELLIPSIS.chars().chain(cut(&turned, width.saturating_sub(1)).0.chars().rev()).collect();
-    } else if shown.width() > width {
+    } else if is_cut && right {
+        shown = format!("{ELLIPSIS}{}", cut_start(text, width.saturating_sub(1)));
+    } else if is_cut {
         shown = cut(text, width.saturating_sub(1)).0.to_owned();
         shown.push_str(ELLIPSIS);
     }
-    let pad = " ".repeat(width.saturating_sub(shown.width()));
-    if right { format!("{pad}{shown}") } else { format!("{shown}{pad}") }
-}
-
-/// The longest beginning of `text` that fits in `width` columns, and the rest.
-fn cut(text: &str, width: usize) -> (&str, &str) {
-    let mut used = 0;
-    for (at, letter) in text.char_indices() {
-        used += letter.width().unwrap_or(0);
-        if used > width {
-            return text.split_at(at);
-        }
+    // The colour of a cell ends with it.
+    if is_open(&shown) {
+        shown.push_str(RESET);
     }
-    (text, "")
+    let pad = " ".repeat(width.saturating_sub(columns(&shown)));
+    if right { format!("{pad}{shown}") } else { format!("{shown}{pad}") }
 }
 
 /// A text in lines of at most `width` columns, broken at spaces where there are any.
 pub fn wrap_text(text: &str, width: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    for line in text.split('\n') {
-        let mut rest = line.trim_end_matches('\r');
-        while rest.width() > width {
-            let (fits, _) = cut(rest, width);
-            if fits.is_empty() {
-                break;
-            }
-            let (now, later) = match fits.rfind(' ') {
-                Some(at) if at > 0 => (&rest[..at], rest[at..].trim_start_matches(' ')),
-                _ => rest.split_at(fits.len()),
-            };
-            lines.push(now.to_owned());
-            rest = later;
-        }
-        lines.push(rest.to_owned());
-    }
-    lines
+    wrap(text, width, 0)
 }

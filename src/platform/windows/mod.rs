@@ -10,8 +10,8 @@ pub use endings::Endings;
 pub use file::{hold, hold_when_free, is_held, let_go, private_folder};
 pub use pipe::{client_process, create_pipe, is_of_this_user, process_sockets};
 pub use process::{
-    Family, end_output, has_ended, kill, leave_terminal, parent, program_name, spawn_detached,
-    speak_on_terminal, start_time,
+    Family, end_output, has_ended, input_is_ready, kill, leave_terminal, parent, program_name,
+    spawn_detached, speak_on_terminal, start_time,
 };
 
 /// Text as the system takes it: UTF-16 with a zero at its end.

@@ -30,10 +30,15 @@ pub fn end_output() -> io::Result<()> {
     Ok(())
 }
 
+/// Waiting for a line of the console is reading it.
+pub fn input_is_ready(_: std::time::Duration) -> io::Result<bool> {
+    Ok(true)
+}
+
 /// Standard error is the console, though whoever started this process reads it or has thrown it away.
 /// Without a console it stays what it is.
 pub fn speak_on_terminal() -> io::Result<()> {
-    if io::IsTerminal::is_terminal(&io::stderr()) {
+    if crate::screen::Stream::Error.is_terminal() {
         return Ok(());
     }
     let Ok(console) = std::fs::File::options().read(true).write(true).open("CONOUT$") else { return Ok(()) };
@@ -49,6 +54,7 @@ pub fn speak_on_terminal() -> io::Result<()> {
 pub fn spawn_detached(mut command: Command) -> io::Result<Child> {
     // Where somebody reads this process's output to its end, that must not be the child's end: of the
     // handles that this process has got from its own parent, the child gets none.
+    #[allow(clippy::disallowed_methods, reason = "nothing is written")]
     let standard = [io::stdin().as_raw_handle(), io::stdout().as_raw_handle(), io::stderr().as_raw_handle()];
     for handle in standard {
         // SAFETY: a handle that is not open, or none, is refused. What a later child is to have of them

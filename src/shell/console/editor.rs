@@ -2,16 +2,18 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use reedline::{
-    ColumnarMenu, Completer, CompletionResult, EditCommand, Emacs, KeyCode, KeyModifiers, MenuBuilder,
-    Prompt, PromptEditMode, PromptHistorySearch, Reedline, ReedlineEvent, ReedlineMenu, Signal, Span,
-    Suggestion, ValidationResult, Validator, default_emacs_keybindings,
+    Color, ColumnarMenu, Completer, CompletionResult, EditCommand, Emacs, KeyCode, KeyModifiers, MenuBuilder,
+    Prompt, PromptEditMode, PromptHistorySearch, Reedline, ReedlineEvent, ReedlineMenu, Signal,
+    SimpleMatchHighlighter, Span, Suggestion, ValidationResult, Validator, default_emacs_keybindings,
 };
 
 use super::history::CarefulHistory;
+use super::terminal::{Answer, Terminal};
+use crate::screen;
 
 /// The completion menu's name, between editor and key binding.
 const MENU: &str = "completion";
@@ -28,23 +30,108 @@ pub enum Turn {
     Woken,
 }
 
-/// Where the person types. Reading blocks: it belongs on a thread for blocking work.
+/// Where the user types.
+pub enum Reader {
+    /// With an editor that draws on the terminal.
+    Drawn(Arc<Mutex<Editor>>),
+    /// On a terminal that understands no escape sequences, and edits the line itself.
+    Plain(PlainReader),
+}
+
+/// Reads lines that the terminal itself edits.
+pub struct PlainReader {
+    terminal: Terminal,
+    prompt: ProfilePrompt,
+    wake: Arc<AtomicBool>,
+    /// The lines of a statement that is not complete.
+    text: String,
+}
+
+/// A line editor. Reading blocks: it belongs on a thread for blocking work.
 pub struct Editor {
     line: Reedline,
     prompt: ProfilePrompt,
 }
 
-impl Editor {
+impl Reader {
     /// `complete` gives candidates for a line and a cursor (in bytes): what is replaced, and by what.
     /// Setting `wake` ends a turn from outside.
     pub fn new(
+        terminal: &Terminal,
         profile: &str,
         history: Option<PathBuf>,
         complete: impl FnMut(&str, usize) -> (std::ops::Range<usize>, Vec<String>) + Send + 'static,
         wake: Arc<AtomicBool>,
     ) -> std::io::Result<Self> {
-        let menu =
-            ColumnarMenu::default().with_name(MENU).with_marker("> ").with_columns(4).with_column_padding(2);
+        if screen::is_dumb() {
+            let prompt = ProfilePrompt::of(profile);
+            return Ok(Self::Plain(PlainReader {
+                terminal: terminal.clone(),
+                prompt,
+                wake,
+                text: String::new(),
+            }));
+        }
+        let editor = Editor::new(profile, history, complete, wake)?;
+        Ok(Self::Drawn(Arc::new(Mutex::new(editor))))
+    }
+
+    /// Reads one line, or several that belong together.
+    pub async fn read(&mut self) -> std::io::Result<Turn> {
+        match self {
+            Self::Plain(reader) => reader.read().await,
+            Self::Drawn(editor) => {
+                let editor = editor.clone();
+                let read = move || editor.lock().unwrap_or_else(PoisonError::into_inner).read();
+                tokio::task::spawn_blocking(read).await.map_err(std::io::Error::other)?
+            }
+        }
+    }
+}
+
+impl PlainReader {
+    async fn read(&mut self) -> std::io::Result<Turn> {
+        loop {
+            let prompt = match self.text.is_empty() {
+                true => self.prompt.render_prompt_left().into_owned() + "> ",
+                false => self.prompt.render_prompt_multiline_indicator().into_owned(),
+            };
+            // A wake before the prompt is drawn counts as well.
+            let answer = self.terminal.ask_plainly(&prompt, self.wake.clone()).await;
+            match answer.map_err(std::io::Error::other)? {
+                None => return Ok(Turn::Woken),
+                Some(Answer::End) => return Ok(Turn::Leave),
+                Some(Answer::Interrupted) => {
+                    self.text.clear();
+                    return Ok(Turn::Dropped);
+                }
+                Some(Answer::Given(line)) => {
+                    self.text.push_str(&line);
+                    if !crate::line::is_incomplete(&self.text) {
+                        return Ok(Turn::Line(std::mem::take(&mut self.text)));
+                    }
+                    self.text.push('\n');
+                }
+            }
+        }
+    }
+}
+
+impl Editor {
+    fn new(
+        profile: &str,
+        history: Option<PathBuf>,
+        complete: impl FnMut(&str, usize) -> (std::ops::Range<usize>, Vec<String>) + Send + 'static,
+        wake: Arc<AtomicBool>,
+    ) -> std::io::Result<Self> {
+        let menu = ColumnarMenu::default()
+            .with_name(MENU)
+            .with_marker("> ")
+            .with_columns(4)
+            .with_column_padding(2)
+            .with_text_style(Color::Default.normal())
+            .with_selected_text_style(Color::Default.reverse())
+            .with_selected_match_text_style(Color::Default.reverse());
         let mut keys = default_emacs_keybindings();
         keys.add_binding(
             KeyModifiers::NONE,
@@ -67,13 +154,15 @@ impl Editor {
             .with_partial_completions(true)
             .with_validator(Box::new(WholeStatements))
             .with_edit_mode(Box::new(Emacs::new(keys)))
+            // What is typed has the terminal's own colour, which is legible on any background.
+            .with_highlighter(Box::new(SimpleMatchHighlighter::default()))
+            .with_ansi_colors(screen::wants_colour())
             .use_bracketed_paste(true)
             .with_break_signal(wake);
-        Ok(Self { line, prompt: ProfilePrompt(profile.to_owned()) })
+        Ok(Self { line, prompt: ProfilePrompt::of(profile) })
     }
 
-    /// Reads one line, or several that belong together.
-    pub fn read(&mut self) -> std::io::Result<Turn> {
+    fn read(&mut self) -> std::io::Result<Turn> {
         let read = self.line.read_line(&self.prompt).map_err(std::io::Error::other)?;
         if matches!(read, Signal::Success(_))
             && let Err(error) = self.line.sync_history()
@@ -92,7 +181,25 @@ impl Editor {
 /// `[work] PS> `, as PowerShell's own prompt with the profile before it.
 struct ProfilePrompt(String);
 
+impl ProfilePrompt {
+    fn of(profile: &str) -> Self {
+        Self(screen::clean_line(profile).into_string())
+    }
+}
+
 impl Prompt for ProfilePrompt {
+    fn get_prompt_color(&self) -> Color {
+        Color::Default
+    }
+
+    fn get_indicator_color(&self) -> Color {
+        Color::Default
+    }
+
+    fn get_prompt_multiline_color(&self) -> Color {
+        Color::Default
+    }
+
     fn render_prompt_left(&self) -> Cow<'_, str> {
         Cow::Owned(format!("[{}] PS", self.0))
     }

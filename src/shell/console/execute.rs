@@ -435,9 +435,7 @@ impl Executor {
             "exit" => Some(self.exits(command).await),
             "exit-pssession" | "quit" | "logout" => Some(self.leave()),
             _ => {
-                if self.terminal.interactive {
-                    self.terminal.write("\u{1b}[H\u{1b}[2J\u{1b}[3J");
-                }
+                self.terminal.clear();
                 Some(Ended::Succeeded)
             }
         }

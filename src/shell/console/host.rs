@@ -111,11 +111,11 @@ fn known(method: HostMethod) -> Option<Value> {
 /// The calls that only write; `false` for all others.
 fn write(terminal: &Terminal, method: HostMethod, parameters: &Parameters<'_>) -> bool {
     match method {
-        HostMethod::Write1 => terminal.write(&parameters.text(0)),
-        HostMethod::Write2 => terminal.write(&parameters.text(2)),
+        HostMethod::Write1 => terminal.display(&parameters.text(0)),
+        HostMethod::Write2 => terminal.display(&parameters.text(2)),
         HostMethod::WriteLine1 => terminal.line(""),
-        HostMethod::WriteLine2 => terminal.line(&parameters.text(0)),
-        HostMethod::WriteLine3 => terminal.line(&parameters.text(2)),
+        HostMethod::WriteLine2 => terminal.display(&format!("{}\n", parameters.text(0))),
+        HostMethod::WriteLine3 => terminal.display(&format!("{}\n", parameters.text(2))),
         HostMethod::WriteErrorLine => terminal.toned(Tone::Error, &parameters.text(0)),
         HostMethod::WriteDebugLine => terminal.toned(Tone::Debug, &format!("DEBUG: {}", parameters.text(0))),
         HostMethod::WriteVerboseLine => {
@@ -189,7 +189,7 @@ fn headings(terminal: &Terminal, parameters: &Parameters<'_>) {
     for index in 0..2 {
         let text = parameters.text(index);
         if !text.is_empty() {
-            terminal.line(&text);
+            terminal.toned(Tone::Plain, &text);
         }
     }
 }
@@ -254,9 +254,9 @@ fn typed(kind: &str, text: &str) -> Result<Value, String> {
 async fn credential(terminal: &Terminal, parameters: &Parameters<'_>) -> Asked<Value> {
     terminal.fresh_line();
     let caption = parameters.text(0);
-    terminal.line(if caption.is_empty() { "PowerShell credential request" } else { &caption });
+    terminal.toned(Tone::Plain, if caption.is_empty() { "PowerShell credential request" } else { &caption });
     let message = parameters.text(1);
-    terminal.line(if message.is_empty() { "Enter your credentials." } else { &message });
+    terminal.toned(Tone::Plain, if message.is_empty() { "Enter your credentials." } else { &message });
     let mut user = parameters.text(2);
     while user.is_empty() {
         user = ask_line(terminal, "User: ").await?;
@@ -314,7 +314,7 @@ fn offer(choices: &[Choice], defaults: &[usize]) -> String {
 fn explain(terminal: &Terminal, choices: &[Choice]) {
     for one in choices {
         let key = if one.key.is_empty() { &one.label } else { &one.key };
-        terminal.line(&format!("{key} - {}", one.help));
+        terminal.toned(Tone::Plain, &format!("{key} - {}", one.help));
     }
 }
 
@@ -353,7 +353,7 @@ async fn choices(terminal: &Terminal, parameters: &Parameters<'_>) -> Asked<Valu
         .filter_map(Value::as_i32)
         .filter_map(|index| usize::try_from(index).ok())
         .collect();
-    terminal.line(&offer(&choices, &defaults));
+    terminal.toned(Tone::Plain, &offer(&choices, &defaults));
     let mut chosen = Vec::new();
     loop {
         let text = ask_line(terminal, &format!("Choice[{}]: ", chosen.len())).await?;

@@ -19,11 +19,10 @@ mod trouble;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use catalogue::Catalogue;
-use editor::{Editor, Turn};
+use editor::{Reader, Turn};
 use execute::{Ended, Executor};
 use facts::Facts;
 use links::{Link, Links};
@@ -288,7 +287,7 @@ async fn first_names(terminal: &Terminal, link: &Link) {
 
 /// The last step of connecting, as the person sees it.
 fn here(terminal: &Terminal, link: &Link, count: usize) {
-    terminal.line(&format!("{count} commands of '{}' are here.", link.name));
+    terminal.toned(Tone::Plain, &format!("{count} commands of '{}' are here.", link.name));
 }
 
 /// A person at a terminal.
@@ -298,20 +297,14 @@ async fn typed(console: &Console, links: Links, executor: &mut Executor, news: &
         // Without it the history lasts as long as the console.
         let _ = crate::platform::private_folder(folder);
     }
-    let editor = Editor::new(&console.title, console.history.clone(), completer, news.waker());
-    let editor =
-        Arc::new(Mutex::new(editor.map_err(|error| miette::miette!("the terminal can't be used: {error}"))?));
+    let history = console.history.clone();
+    let reader = Reader::new(&console.terminal, &console.title, history, completer, news.waker());
+    let mut reader = reader.map_err(|error| miette::miette!("the terminal can't be used: {error}"))?;
     loop {
         console.terminal.fresh_line();
         news.begin_typing();
-        let reader = editor.clone();
-        let turn = tokio::task::spawn_blocking(move || match reader.lock() {
-            Ok(mut editor) => editor.read(),
-            Err(_) => Ok(Turn::Leave),
-        });
-        let turn = turn.await;
-        news.end_typing(matches!(turn, Ok(Ok(Turn::Woken))));
-        let turn = turn.map_err(|error| miette::miette!("the line editor failed: {error}"))?;
+        let turn = reader.read().await;
+        news.end_typing(matches!(turn, Ok(Turn::Woken)));
         match turn.map_err(|error| miette::miette!("the terminal can't be read: {error}"))? {
             Turn::Line(text) => match executor.run_typed(&text).await {
                 Ended::Exit(code) => return Ok(End::Left(code)),
@@ -390,7 +383,7 @@ fn completer(
         let begins = |prefix: &str, word: &str| {
             word.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
         };
-        let candidates = match &found.what {
+        let mut candidates = match &found.what {
             What::Command(prefix) => {
                 let mut names = links.names();
                 names.extend(crate::line::local_cmdlets().map(str::to_owned));
@@ -410,6 +403,8 @@ fn completer(
             },
             What::Nothing => Vec::new(),
         };
+        // A name that can't be typed would be drawn by the editor as it is.
+        candidates.retain(|name| crate::screen::is_plain(name));
         (found.span, candidates)
     }
 }

@@ -6,7 +6,13 @@ use std::sync::{Arc, Mutex};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::psrp::record::ProgressRecord;
+use crate::screen::{Stream, clean_line, cut};
 use crate::shell::foot;
+
+/// The columns for the name of an activity: a narrow terminal has room for its state as well.
+fn activity_columns() -> usize {
+    Stream::Error.columns().map_or(30, |columns| (columns / 3).clamp(10, 30))
+}
 
 /// The bars of the running pipeline, one an activity. Clones share them.
 #[derive(Clone)]
@@ -44,12 +50,13 @@ impl Progress {
             activities.entry(record.activity_id).or_insert_with(|| self.bars.add(ProgressBar::new(100)));
         let known = record.percent >= 0;
         bar.set_style(style(known));
-        bar.set_prefix(record.activity.clone());
+        bar.set_prefix(one_line(&record.activity, activity_columns()));
         let operation = record.current_operation.as_deref().filter(|text| !text.is_empty());
-        bar.set_message(match operation {
+        let message = match operation {
             Some(operation) => format!("{}: {operation}", record.status),
             None => record.status.clone(),
-        });
+        };
+        bar.set_message(clean_line(&message).into_string());
         if known {
             bar.set_position(u64::from(record.percent.unsigned_abs().min(100)));
         } else {
@@ -66,9 +73,18 @@ impl Progress {
     }
 }
 
+/// Text of the endpoint in one line of at most this many columns.
+fn one_line(text: &str, columns: usize) -> String {
+    let shown = clean_line(text).into_string();
+    match cut(&shown, columns) {
+        (_, "") => shown,
+        _ => format!("{}…", cut(&shown, columns.saturating_sub(1)).0),
+    }
+}
+
 fn style(known: bool) -> ProgressStyle {
     let template =
-        if known { "{prefix} [{bar:24}] {percent}% {wide_msg}" } else { "{spinner} {prefix}: {wide_msg}" };
+        if known { "{prefix} [{bar:12}] {percent}% {wide_msg}" } else { "{spinner} {prefix}: {wide_msg}" };
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")

@@ -1,17 +1,22 @@
 //! The person's terminal, or the pipes in its place: where output goes, in which colours, and where
 //! answers come from.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
-use crossterm::style::{Attribute, Color, Stylize};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Notify;
 
 use super::progress::Progress;
 pub use crate::keys::Answer;
 use crate::keys::{self, Echo};
+use crate::platform;
+use crate::screen::{self, RESET, Shown, Stream, clean, without_colours};
 
+/// How often a read of a whole line looks whether it is still wanted.
+const STOP_INTERVAL: Duration = Duration::from_millis(50);
 /// Columns where the terminal doesn't say.
 const DEFAULT_SIZE: (u16, u16) = (120, 50);
 
@@ -20,7 +25,8 @@ const DEFAULT_SIZE: (u16, u16) = (120, 50);
 pub struct Terminal {
     /// Whether a person sits there: input and output are a terminal.
     pub interactive: bool,
-    colour: bool,
+    /// Whether output goes to a terminal; otherwise it is data for another program.
+    is_displayed: bool,
     piped: Arc<Mutex<Piped>>,
     /// Whether the last [`Terminal::write`] left the cursor behind text.
     column: Arc<Mutex<bool>>,
@@ -62,16 +68,24 @@ pub enum Tone {
     Debug,
 }
 
+impl Tone {
+    /// The SGR sequence that begins a text in this tone.
+    fn sequence(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Error => "\u{1b}[31;1m",
+            Self::Warning | Self::Verbose | Self::Debug => "\u{1b}[33m",
+        }
+    }
+}
+
 impl Terminal {
     pub fn new() -> Self {
-        let interactive = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        // Has the console heed escape sequences from here on; one before Windows 10 can't.
-        #[cfg(windows)]
-        let colour = colour && crossterm::ansi_support::supports_ansi();
+        let is_displayed = Stream::Output.is_terminal();
+        let interactive = std::io::stdin().is_terminal() && is_displayed;
         Self {
             interactive,
-            colour,
+            is_displayed,
             piped: Arc::new(Mutex::new(Piped {
                 reader: std::io::BufReader::new(std::io::stdin()),
                 lines: 0,
@@ -84,7 +98,7 @@ impl Terminal {
 
     /// Columns and rows.
     pub fn size(&self) -> (u16, u16) {
-        let known = if std::io::stdout().is_terminal() { crossterm::terminal::size().ok() } else { None };
+        let known = if self.is_displayed { crossterm::terminal::size().ok() } else { None };
         known.filter(|(columns, rows)| *columns > 0 && *rows > 0).unwrap_or(DEFAULT_SIZE)
     }
 
@@ -93,39 +107,57 @@ impl Terminal {
         self.write(&format!("{text}\n"));
     }
 
-    /// Output without an end of line of its own.
+    /// Output without an end of line of its own: cleaned for a terminal, unchanged for a file or a pipe.
     pub fn write(&self, text: &str) {
-        let shown = if self.colour { text.into() } else { without_escapes(text) };
+        if self.is_displayed {
+            self.show(&clean(text, Stream::Output.colour()));
+        } else {
+            self.put(text);
+        }
+    }
+
+    /// What the endpoint has drawn for a terminal. In a file or a pipe, it has no colours.
+    pub fn display(&self, text: &str) {
+        if self.is_displayed { self.write(text) } else { self.put(&without_colours(text)) }
+    }
+
+    fn show(&self, text: &Shown) {
+        self.put(text.as_str());
+    }
+
+    /// Writes text as it is.
+    fn put(&self, text: &str) {
         self.progress.suspended(|| {
-            let mut out = std::io::stdout().lock();
-            if let Err(error) = out.write_all(shown.as_bytes()).and_then(|()| out.flush())
+            if let Err(error) = Stream::Output.write_raw(text.as_bytes())
                 && self.lost.reason.set(error).is_ok()
             {
                 self.lost.noticed.notify_one();
             }
         });
         if let Ok(mut behind) = self.column.lock()
-            && let Some(last) = shown.chars().last()
+            && let Some(last) = text.chars().last()
         {
             *behind = last != '\n';
         }
     }
 
-    fn styled(&self, tone: Tone, text: &str) -> String {
-        match (self.colour, tone) {
-            (false, _) | (_, Tone::Plain) => without_escapes(text),
-            (true, Tone::Error) => text.with(Color::Red).attribute(Attribute::Bold).to_string(),
-            (true, Tone::Warning | Tone::Verbose | Tone::Debug) => text.with(Color::Yellow).to_string(),
+    /// A message in a tone: errors and their kin on standard error where output is not a terminal.
+    pub fn toned(&self, tone: Tone, text: &str) {
+        let text = match tone {
+            Tone::Plain => text.to_owned(),
+            _ => format!("{}{text}{RESET}", tone.sequence()),
+        };
+        if self.interactive || tone == Tone::Plain {
+            self.show(&Stream::Output.message(&format!("{text}\n"), 0));
+        } else {
+            self.progress.suspended(|| screen::tell(&text));
         }
     }
 
-    /// One line in a tone: errors and their kin on standard error where output is not a terminal.
-    pub fn toned(&self, tone: Tone, text: &str) {
-        let styled = self.styled(tone, text);
-        if self.interactive || tone == Tone::Plain {
-            self.write(&format!("{styled}\n"));
-        } else {
-            self.progress.suspended(|| eprintln!("{styled}"));
+    /// Clears the screen, and what has scrolled out of it.
+    pub fn clear(&self) {
+        if self.interactive && !screen::is_dumb() {
+            self.put("\u{1b}[H\u{1b}[2J\u{1b}[3J");
         }
     }
 
@@ -162,13 +194,59 @@ impl Terminal {
         Ok(Some(text.trim_end_matches('\n').trim_end_matches('\r').to_owned()))
     }
 
+    /// Reads one line of a terminal that edits the line itself, until `stop` is set. `None`: it was set.
+    fn whole_line(&self, stop: &AtomicBool) -> Result<Option<Answer<String>>, Unreadable> {
+        loop {
+            let has_rest = self.piped.lock().is_ok_and(|piped| !piped.reader.buffer().is_empty());
+            if has_rest || platform::input_is_ready(STOP_INTERVAL)? {
+                return Ok(Some(self.next_piped()?.map_or(Answer::End, Answer::Given)));
+            }
+            if stop.load(Ordering::SeqCst) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Asks for a line without an escape sequence: the terminal shows what is typed. `None`: `stop` was
+    /// set meanwhile.
+    pub async fn ask_plainly(
+        &self,
+        question: &str,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Option<Answer<String>>, Unreadable> {
+        self.show(&Stream::Output.message(question, 0));
+        let (terminal, stopped) = (self.clone(), stop.clone());
+        let mut reading = tokio::task::spawn_blocking(move || terminal.whole_line(&stopped));
+        let answer = tokio::select! {
+            answer = &mut reading => answer,
+            _ = tokio::signal::ctrl_c() => {
+                stop.store(true, Ordering::SeqCst);
+                let _ = reading.await;
+                self.write("\n");
+                return Ok(Some(Answer::Interrupted));
+            }
+        };
+        // The terminal has shown the end of the line.
+        if let Ok(mut behind) = self.column.lock() {
+            *behind = !matches!(answer, Ok(Ok(Some(Answer::Given(_)))));
+        }
+        answer.unwrap_or(Ok(Some(Answer::End)))
+    }
+
     /// Asks for one line, shown as it is typed, or as stars where `mask` is set.
     pub async fn ask(&self, question: &str, mask: bool) -> Answer<SecretString> {
-        self.write(question);
+        if self.interactive && screen::is_dumb() && !mask {
+            return match self.ask_plainly(question, Arc::default()).await {
+                Ok(Some(Answer::Given(text))) => Answer::Given(SecretString::from(text)),
+                Ok(Some(Answer::Interrupted)) => Answer::Interrupted,
+                Ok(Some(Answer::End) | None) | Err(_) => Answer::End,
+            };
+        }
+        self.show(&Stream::Output.message(question, 0));
         let terminal = self.clone();
         let answer = tokio::task::spawn_blocking(move || {
             if terminal.interactive {
-                keys::read_line(if mask { Echo::Stars } else { Echo::Text }, &mut std::io::stdout())
+                keys::read_line(if mask { Echo::Stars } else { Echo::Text }, Stream::Output)
                     .unwrap_or(Answer::End)
             } else {
                 match terminal.next_piped() {
@@ -196,43 +274,5 @@ impl Terminal {
 impl Default for Terminal {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// Text without terminal escape sequences: for pipes, files and terminals without colour.
-pub fn without_escapes(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut letters = text.chars().peekable();
-    while let Some(letter) = letters.next() {
-        if letter != '\u{1b}' {
-            plain.push(letter);
-            continue;
-        }
-        match letters.next() {
-            // CSI: parameters, then one final letter.
-            Some('[') => while letters.next().is_some_and(|next| !('\u{40}'..='\u{7e}').contains(&next)) {},
-            // OSC: up to BEL or ST.
-            Some(']') => {
-                while let Some(next) = letters.next() {
-                    if next == '\u{7}' || (next == '\u{1b}' && letters.next_if_eq(&'\\').is_some()) {
-                        break;
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    plain
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escape_sequences_stay_out_of_pipes() {
-        assert_eq!(without_escapes("\u{1b}[32;1mName\u{1b}[0m : x"), "Name : x");
-        assert_eq!(without_escapes("a\u{1b}]0;title\u{7}b\u{1b}]8;;u\u{1b}\\c"), "abc");
-        assert_eq!(without_escapes("\u{1b}["), "");
     }
 }
