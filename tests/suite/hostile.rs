@@ -114,8 +114,9 @@ fn questions_and_progress_are_only_displayed() {
     terminal.line("x");
     terminal.sees("answered x");
     terminal.waits("the next prompt", |text| text.trim_end().ends_with("[work] PS>"));
+    // The peer names its commands in lower case.
     terminal.press("Show-\t");
-    terminal.sees("Show-Streams");
+    terminal.sees("show-streams");
     terminal.press("\u{3}");
     terminal.line("exit");
     assert_eq!(terminal.ended(), 0);
