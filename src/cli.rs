@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::add::Add;
-use crate::commands::{hook, shortcut};
+use crate::commands::{hook, names, shortcut};
 
 /// A shell with a tenant's PowerShell cmdlets; its remote session is removed whatever happens.
 ///
@@ -52,6 +52,14 @@ pub enum Command {
     },
     /// Change a profile in an editor; it takes effect once it has no mistakes
     Edit(Name),
+    /// Store a new password for a profile
+    Login {
+        #[command(flatten)]
+        profile: Name,
+        /// Read the password from standard input
+        #[arg(long)]
+        password_stdin: bool,
+    },
     /// Remove a profile and its password
     Remove {
         #[command(flatten)]
@@ -145,18 +153,29 @@ impl Cli {
 
     /// Parses the command line; ends the program where it is wrong.
     pub fn read() -> Self {
-        let mut cli = Self::parse();
+        let mut cli = Self::try_parse().unwrap_or_else(|error| {
+            let _ = error.print();
+            if error.use_stderr() {
+                // A profile may be meant whose name has become a command's.
+                names::report_before_parsing();
+            }
+            std::process::exit(error.exit_code());
+        });
         if let Command::Shell(words) = &cli.command {
             let work = Work::parse_from(words);
             cli.common.verbose += work.common.verbose;
             cli.common.config_dir = work.common.config_dir.clone().or(cli.common.config_dir);
             cli.command = Command::Work(work);
         }
-        // Not clap's: it would demand the option in every usage line, and forbid an empty variable.
-        let named = || std::env::var_os("LYNCSH_CONFIG_DIR").filter(|name| !name.is_empty());
-        cli.common.config_dir = cli.common.config_dir.or_else(|| named().map(PathBuf::from));
+        cli.common.config_dir = cli.common.config_dir.or_else(config_dir);
         cli
     }
+}
+
+/// The configuration directory that the environment names.
+pub fn config_dir() -> Option<PathBuf> {
+    // Not clap's: it would demand the option in every usage line, and forbid an empty variable.
+    std::env::var_os("LYNCSH_CONFIG_DIR").filter(|name| !name.is_empty()).map(PathBuf::from)
 }
 
 /// A profile's name.

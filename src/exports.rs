@@ -2,12 +2,13 @@
 //! commands and PowerShell version, written by the module itself (`templates/powershell/cached.ps1`).
 //! The modules' writer, the agent and the commands look into it.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use url::Url;
 
+use crate::files::replace::{New, replace};
+use crate::files::text;
 use crate::folders::Folders;
 use crate::platform;
 use crate::profile::Profile;
@@ -78,8 +79,8 @@ impl Exports {
 
     fn list(&self, of: &str, prefix: Option<&str>) -> Option<Vec<String>> {
         let newest = self.whole().max_by_key(|path| written(&path.join("names")))?;
-        let text = std::fs::read_to_string(newest.join(of)).ok()?;
-        let names = text.trim_start_matches('\u{feff}').lines().filter(|line| !line.is_empty());
+        let text = text::read(&newest.join(of)).ok()?;
+        let names = text.lines().filter(|line| !line.is_empty());
         let mut names: Vec<_> = names.map(|name| prefixed(name, prefix)).collect();
         names.sort_unstable();
         Some(names)
@@ -97,20 +98,15 @@ impl Exports {
     /// Writes down what the endpoint offers now: sorted, each once, as the module writes it.
     pub fn saw(&self, stem: &Path, names: &[String]) -> Result<(), ExportError> {
         let path = PathBuf::from(format!("{}.commands", stem.display()));
-        let put = || {
-            let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.folder)?;
-            file.write_all(format!("{}\n", names.join("\n")).as_bytes())?;
-            file.persist(&path)?;
-            Ok(())
-        };
-        put().map_err(|error: std::io::Error| ExportError { path: path.clone(), error })
+        let text = format!("{}\n", names.join("\n"));
+        replace(&path, text.as_bytes(), New::Private).map_err(|error| ExportError { path, error })
     }
 
     /// Has the next start of each PowerShell export anew. What is there serves until that is done.
     pub fn expire(&self) -> Result<(), ExportError> {
         for folder in self.whole() {
             let path = folder.join(EXPIRED);
-            std::fs::write(&path, "").map_err(|error| ExportError { path, error })?;
+            replace(&path, b"", New::Private).map_err(|error| ExportError { path, error })?;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ pub mod credential;
 pub mod desktop;
 pub mod discovery;
 pub mod exports;
+pub mod files;
 pub mod folders;
 pub mod keys;
 pub mod line;

@@ -102,7 +102,7 @@ impl Guard {
         };
         match (self.kept.take(), &result) {
             (Some(kept), Ok(())) => kept.removed(),
-            (Some(kept), Err(_)) => kept.failed(),
+            (Some(kept), Err(error)) => kept.failed_by(error),
             (None, _) => {}
         }
         result
@@ -143,13 +143,17 @@ impl Drop for Guard {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
                 match tokio::time::timeout(limit, wsman::remove(&endpoint, shell)).await {
-                    Ok(result) => result.map_err(io::Error::other),
+                    Ok(result) => Ok(result),
                     Err(elapsed) => Err(io::Error::from(elapsed)),
                 }
             })
         });
         match removing.join() {
-            Ok(Ok(())) => return kept.removed(),
+            Ok(Ok(Ok(()))) => return kept.removed(),
+            Ok(Ok(Err(error))) => {
+                tracing::warn!("the session {shell} may still be on the server: {error}");
+                return kept.failed_by(&error);
+            }
             Ok(Err(error)) => tracing::warn!("the session {shell} may still be on the server: {error}"),
             Err(_) => tracing::warn!("the session {shell} may still be on the server"),
         }

@@ -2,22 +2,23 @@
 
 use miette::IntoDiagnostic as _;
 
+use super::names;
 use crate::folders::Folders;
 use crate::profile;
 
 /// One line a profile; one with mistakes says so.
 pub fn run(folders: &Folders, json: bool) -> miette::Result<()> {
-    let names = profile::names(folders);
+    let profiles = profile::names(folders);
     if json {
-        crate::outln!("{}", serde_json::to_string(&names).into_diagnostic()?);
+        crate::outln!("{}", serde_json::to_string(&profiles).into_diagnostic()?);
         return Ok(());
     }
-    if names.is_empty() {
+    if profiles.is_empty() {
         crate::outln!("There are no profiles. `lyncsh add NAME --kind KIND --user USER@DOMAIN` makes one.");
     }
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    for name in names {
-        match profile::connections(folders, &name).map(|found| found.alone()) {
+    let width = profiles.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    for name in &profiles {
+        match profile::connections(folders, name).map(|found| found.alone()) {
             Ok(Err(several)) => {
                 crate::outln!("{name:width$}  {:15}  {}", "connections", several.names().join(", "));
             }
@@ -27,6 +28,11 @@ pub fn run(folders: &Folders, json: bool) -> miette::Result<()> {
                 crate::outln!("{name:width$}  {:15}  {user}{uri}", profile.kind.to_string());
             }
             Err(error) => crate::outln!("{name:width$}  {error}; `lyncsh {name}` shows where"),
+        }
+    }
+    for name in &profiles {
+        if let Some(line) = names::hidden(folders, name) {
+            crate::outln!("{line}");
         }
     }
     Ok(())

@@ -54,12 +54,21 @@ pub struct Streams {
 #[derive(Default)]
 pub struct Local {
     stages: Vec<Box<dyn Stage>>,
+    /// An object has come.
+    fed: bool,
 }
 
 impl Local {
     /// An object through all stages.
     pub fn push(&mut self, value: Value, out: &mut Vec<Value>) -> Result<(), LineError> {
+        self.fed = true;
         self.through(0, vec![value], out)
+    }
+
+    /// The commands that feed the stages have failed: no file is emptied for that.
+    pub fn fail(&mut self) {
+        let fed = self.fed;
+        self.stages.iter_mut().for_each(|stage| stage.fail(fed));
     }
 
     /// The end of the input.
@@ -132,17 +141,21 @@ pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> 
         }
     }
     let mut streams = Streams::default();
+    let mut output: Option<File> = None;
     for redirection in &statement.redirections {
         let (file, discards) = match &redirection.to {
             Target::Output => (None, false),
             Target::File { path, append } => match evaluate(path, Scope::outer(place.variables))? {
                 Value::Null => (None, true),
-                path => (Some(File::redirected(&path.display_text(), *append)), false),
+                path => (Some(File::redirected(&path.display_text(), *append)?), false),
             },
         };
         if matches!(redirection.from, Stream::Output | Stream::All) {
             match (&file, discards) {
-                (Some(file), _) => stages.push(stage::drawn(file.clone(), place.width, place.views.clone())),
+                (Some(file), _) => {
+                    stages.push(stage::drawn(file.clone(), place.width, place.views.clone()));
+                    output = Some(file.clone());
+                }
                 (None, true) => stages.push(stage::nothing()),
                 (None, false) => {}
             }
@@ -150,6 +163,8 @@ pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> 
         let fate = match (file, discards) {
             // All streams into one file is all of them in the output, and that in the file.
             (Some(_), _) if redirection.from == Stream::All => Fate::Output,
+            // As well where the file is the output's: one would take the place of the other.
+            (Some(file), _) if output.as_ref().is_some_and(|output| output.path == file.path) => Fate::Output,
             (Some(file), _) => Fate::File(file),
             (None, true) => Fate::Dropped,
             (None, false) => Fate::Output,
@@ -172,10 +187,23 @@ pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> 
         add_to_history: true,
         is_nested: false,
     });
-    Ok(Plan { input, remote, local: Local { stages }, streams })
+    Ok(Plan { input, remote, local: Local { stages, fed: false }, streams })
 }
 
 impl Streams {
+    /// The files that streams are redirected to, each once.
+    pub fn files(&self) -> Vec<File> {
+        let mut files: Vec<File> = Vec::new();
+        for fate in [&self.error, &self.warning, &self.verbose, &self.debug, &self.information] {
+            if let Fate::File(file) = fate
+                && files.iter().all(|known| known.path != file.path)
+            {
+                files.push(file.clone());
+            }
+        }
+        files
+    }
+
     fn set(&mut self, stream: Stream, fate: &Fate) {
         match stream {
             Stream::Output => {}

@@ -16,6 +16,7 @@ mod connections;
 mod credential;
 mod demo;
 mod edit;
+mod files;
 #[path = "../front/mod.rs"]
 mod front;
 mod guard;
@@ -23,6 +24,7 @@ mod hook;
 mod kill_matrix;
 mod line;
 mod own_session;
+mod passwords;
 mod piped;
 mod profile;
 mod psrp_pools;

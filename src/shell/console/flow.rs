@@ -18,7 +18,8 @@ type Diverted = Vec<(line::File, Vec<String>)>;
 impl Executor {
     pub(super) async fn carry_out(&mut self, session: &Session, mut plan: Plan, sink: &mut Sink) -> Ended {
         let mut ended = Ended::Succeeded;
-        let mut diverted = Diverted::new();
+        let mut diverted: Diverted =
+            plan.streams.files().into_iter().map(|file| (file, Vec::new())).collect();
         let mut input = std::mem::take(&mut plan.input);
         if plan.remote.is_none() {
             for value in std::mem::take(&mut input) {
@@ -44,6 +45,10 @@ impl Executor {
         if ended == Ended::Interrupted {
             return ended;
         }
+        let failed = !matches!(ended, Ended::Succeeded | Ended::Exit(_));
+        if failed {
+            plan.local.fail();
+        }
         let mut rest = Vec::new();
         if let Err(error) = plan.local.finish(&mut rest) {
             return self.failed(&error.to_string());
@@ -53,6 +58,9 @@ impl Executor {
             self.terminal.toned(Tone::Warning, &format!("WARNING: {warning}"));
         }
         for (file, lines) in diverted {
+            if failed && lines.is_empty() {
+                continue;
+            }
             if let Err(error) = file.write(&lines) {
                 ended = self.failed(&error.to_string());
             }
@@ -233,10 +241,10 @@ impl Executor {
             Fate::Shown => self.terminal.toned(tone, text),
             Fate::Dropped => {}
             Fate::Output => self.push(plan, sink, value)?,
-            Fate::File(file) => match diverted.iter_mut().find(|(known, _)| known.path == file.path) {
-                Some((_, lines)) => lines.push(text.to_owned()),
-                None => diverted.push((file.clone(), vec![text.to_owned()])),
-            },
+            Fate::File(file) => {
+                let lines = diverted.iter_mut().find(|(known, _)| known.path == file.path);
+                lines.into_iter().for_each(|(_, lines)| lines.push(text.to_owned()));
+            }
         }
         Ok(())
     }

@@ -8,11 +8,13 @@ pub(super) use crate::profile::is_loopback;
 use reqwest::header::{
     AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SERVER, VIA, WWW_AUTHENTICATE,
 };
+use secrecy::SecretString;
 use url::Url;
 
-use super::Endpoint;
 use super::credential::Credential;
 use super::envelope::{MEDIA_TYPE, Response, ResponseEnvelope};
+use super::{Authentication, Endpoint};
+use crate::net::refusals;
 use crate::net::{innermost, refused_certificate};
 use crate::transport::{CONNECTING, Error};
 
@@ -28,6 +30,8 @@ pub(super) struct Http {
     client: reqwest::Client,
     uri: Url,
     credential: Arc<Credential>,
+    /// A password at this endpoint, which may have been refused; tokens are told apart by their headers.
+    password: Option<refusals::Credential>,
     user: String,
     /// The endpoint as errors name it.
     name: String,
@@ -87,7 +91,11 @@ impl Http {
         // The credential is the profile's: one in the URI would end up in errors and in `a:To`.
         let _ = uri.set_username("");
         let _ = uri.set_password(None);
-        Ok(Self { client, uri, credential, user, name, connect: endpoint.limits.connect })
+        let password = match &endpoint.authentication {
+            Authentication::Basic { password, .. } => Some(refusals::Credential::new(&uri, &user, password)),
+            Authentication::Bearer { .. } => None,
+        };
+        Ok(Self { client, uri, credential, password, user, name, connect: endpoint.limits.connect })
     }
 
     pub fn uri(&self) -> &Url {
@@ -130,6 +138,12 @@ impl Http {
         envelope: Vec<u8>,
         step: &'static str,
     ) -> Result<Answer, Error> {
+        let unauthorized = |offered| {
+            let (endpoint, user) = (self.name.clone(), self.user.clone());
+            Error::Unauthorized { endpoint, user, offered }
+        };
+        let presented = self.presented(&authorization);
+        let Some(pass) = presented.pass().await else { return Err(unauthorized(Vec::new())) };
         let request = self
             .client
             .post(self.uri.clone())
@@ -148,8 +162,12 @@ impl Http {
             let challenges = response.headers().get_all(WWW_AUTHENTICATE).iter();
             let offered =
                 challenges.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
-            let (endpoint, user) = (self.name.clone(), self.user.clone());
-            return Err(Error::Unauthorized { endpoint, user, offered });
+            pass.refused();
+            return Err(unauthorized(offered));
+        }
+        // What stands before the endpoint has not looked at it.
+        if !matches!(status.as_u16(), 407 | 502..=504) {
+            pass.accepted();
         }
         let by = said_by(response.headers());
         let is_page = is_page(response.headers());
@@ -171,6 +189,14 @@ impl Http {
                 })
             }
         }
+    }
+
+    /// What an endpoint may have refused before.
+    fn presented(&self, authorization: &HeaderValue) -> refusals::Credential {
+        self.password.unwrap_or_else(|| {
+            let token = SecretString::from(String::from_utf8_lossy(authorization.as_bytes()).into_owned());
+            refusals::Credential::new(&self.uri, &self.user, &token)
+        })
     }
 
     async fn body(&self, mut response: reqwest::Response, step: &'static str) -> Result<Vec<u8>, Error> {
