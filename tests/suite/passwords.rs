@@ -302,7 +302,8 @@ fn add_offers_another_source_before_it_asks_for_a_password() {
     let two = std::fs::read_to_string(world.folders.profile("two")).unwrap();
     let two: toml::Table = two.parse().unwrap();
     assert_eq!(two["credential"]["command"].as_str(), Some("pass \"show\" x"));
-    let mut terminal = without_keyring(&world, &["add", "three", "--kind", "wsman", "--uri", "https://a.b"]);
+    let mut terminal =
+        without_keyring(&world, &["add", "three", "--kind", "wsman", "--user", "u", "--uri", "https://a.b"]);
     terminal.sees("p, c, or Enter to give up:");
     terminal.line("");
     assert_eq!(terminal.ended(), 1, "{}", terminal.text());
