@@ -337,7 +337,7 @@ fn lists_that_can_not_be_read_are_told() {
     ));
     assert_eq!(out, "J\u{fc}rgen\n", "{err}");
     for said in [
-        "line 1 is not UTF-8: save the file as UTF-8",
+        "line 2 is not UTF-8: save the file as UTF-8",
         "or name its encoding, -Encoding ansi for example",
         "two columns have this name",
         "Could not find file",
