@@ -167,7 +167,7 @@ mod tests {
         assert!(one.pass().await.is_none());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn others_wait_for_the_answer_that_decides_and_not_for_long() {
         let one = credential("many");
         let asking = one.pass().await.unwrap();
