@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::add::Add;
-use crate::commands::{hook, shortcut};
+use crate::commands::{hook, names, shortcut};
 use crate::screen::{Colour, Stream};
 
 /// How far a line that goes on below is indented: a usage line, or an error.
@@ -56,6 +56,14 @@ pub enum Command {
     },
     /// Change a profile in an editor; it takes effect once it has no mistakes
     Edit(Name),
+    /// Store a new password for a profile
+    Login {
+        #[command(flatten)]
+        profile: Name,
+        /// Read the password from standard input
+        #[arg(long)]
+        password_stdin: bool,
+    },
     /// Remove a profile and its password
     Remove {
         #[command(flatten)]
@@ -190,9 +198,7 @@ impl Cli {
             cli.common.config_dir = work.common.config_dir.clone().or(cli.common.config_dir);
             cli.command = Command::Work(work);
         }
-        // Not clap's: it would demand the option in every usage line, and forbid an empty variable.
-        let named = || std::env::var_os("LYNCSH_CONFIG_DIR").filter(|name| !name.is_empty());
-        cli.common.config_dir = cli.common.config_dir.or_else(|| named().map(PathBuf::from));
+        cli.common.config_dir = cli.common.config_dir.or_else(config_dir);
         cli
     }
 }
@@ -207,7 +213,17 @@ fn quit(error: &clap::Error) -> ! {
     };
     // A reader that has stopped is not an error.
     let _ = stream.write(&stream.message(&text, HANG));
+    if error.use_stderr() {
+        // A profile may be meant whose name has become a command's.
+        names::report_before_parsing();
+    }
     std::process::exit(error.exit_code());
+}
+
+/// The configuration directory that the environment names.
+pub fn config_dir() -> Option<PathBuf> {
+    // Not clap's: it would demand the option in every usage line, and forbid an empty variable.
+    std::env::var_os("LYNCSH_CONFIG_DIR").filter(|name| !name.is_empty()).map(PathBuf::from)
 }
 
 /// A profile's name.

@@ -4,12 +4,13 @@
 
 pub mod names;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use url::Url;
 
+use crate::files::replace::{New, replace};
+use crate::files::text;
 use crate::folders::Folders;
 use crate::platform;
 use crate::profile::Profile;
@@ -84,8 +85,8 @@ impl Exports {
 
     fn list(&self, of: &str, prefix: Option<&str>) -> Option<Vec<String>> {
         let newest = self.whole().max_by_key(|path| written(&path.join("names")))?;
-        let text = std::fs::read_to_string(newest.join(of)).ok()?;
-        let names = text.trim_start_matches('\u{feff}').lines().filter(|line| !line.is_empty());
+        let text = text::read(&newest.join(of)).ok()?;
+        let names = text.lines().filter(|line| !line.is_empty());
         let refusal = names::Refusal::on(std::env::var_os("PATH").as_deref());
         let mut names: Vec<_> = names
             .map(|name| (name, prefixed(name, prefix)))
@@ -108,20 +109,15 @@ impl Exports {
     /// Writes down what the endpoint offers now: sorted, each once, as the module writes it.
     pub fn saw(&self, stem: &Path, names: &[String]) -> Result<(), ExportError> {
         let path = PathBuf::from(format!("{}.commands", stem.display()));
-        let put = || {
-            let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.folder)?;
-            file.write_all(format!("{}\n", names.join("\n")).as_bytes())?;
-            file.persist(&path)?;
-            Ok(())
-        };
-        put().map_err(|error: std::io::Error| ExportError { path: path.clone(), error })
+        let text = format!("{}\n", names.join("\n"));
+        replace(&path, text.as_bytes(), New::Private).map_err(|error| ExportError { path, error })
     }
 
     /// Has the next start of each PowerShell export anew. What is there serves until that is done.
     pub fn expire(&self) -> Result<(), ExportError> {
         for folder in self.whole() {
             let path = folder.join(EXPIRED);
-            std::fs::write(&path, "").map_err(|error| ExportError { path, error })?;
+            replace(&path, b"", New::Private).map_err(|error| ExportError { path, error })?;
         }
         Ok(())
     }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::platform;
+
 /// The folders of one user. Nothing here exists until it is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folders {
@@ -37,7 +39,11 @@ impl Folders {
         Ok(Self {
             config: known.config_dir().to_owned(),
             state: known.state_dir().unwrap_or_else(|| known.data_local_dir()).to_owned(),
-            runtime: known.runtime_dir().map_or_else(|| cache.join("run"), Path::to_owned),
+            // After `su` the variable names the folder of another user.
+            runtime: known
+                .runtime_dir()
+                .filter(|folder| folder.parent().is_some_and(platform::is_own_folder))
+                .map_or_else(|| cache.join("run"), Path::to_owned),
             cache,
         })
     }

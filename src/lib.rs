@@ -13,6 +13,7 @@ pub mod desktop;
 pub mod discovery;
 pub mod exit;
 pub mod exports;
+pub mod files;
 pub mod folders;
 pub mod keys;
 pub mod line;

@@ -1,5 +1,6 @@
 //! What all HTTP clients here share: whom they trust, and what their failures mean.
 
+pub mod refusals;
 mod trust;
 
 pub use trust::{Trust, TrustError};

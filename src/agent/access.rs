@@ -10,6 +10,7 @@ use url::Url;
 use super::control::Failure;
 use crate::credential::{self, CredentialError, token};
 use crate::discovery::{self, DiscoveryError};
+use crate::net::refusals::Credential;
 use crate::net::{Trust, TrustError};
 use crate::profile::{Authentication, Profile};
 use crate::step::{Report, Step};
@@ -26,6 +27,8 @@ const SHORTEST_IDLE: Duration = Duration::from_secs(60);
 pub struct Access {
     pub profile: Arc<Profile>,
     secret: Option<SecretString>,
+    /// What was presented last, and to which endpoint.
+    presented: Option<(Url, Credential)>,
 }
 
 /// Why there is no session.
@@ -66,6 +69,16 @@ impl ConnectError {
         Failure { text: self.to_string(), advice }
     }
 
+    /// Whether the password was refused, so that another may do.
+    pub fn is_refusal(&self, authentication: Authentication) -> bool {
+        match self {
+            Self::Token(token::TokenError::Refused { .. }) => true,
+            // A token that was granted is refused for another reason.
+            Self::Transport(transport::Error::Unauthorized { .. }) => authentication == Authentication::Basic,
+            _ => false,
+        }
+    }
+
     /// Whether sessions that nobody needs may be the reason: the endpoint refuses for its quota, or
     /// doesn't answer Create.
     pub fn wants_slot(&self) -> bool {
@@ -79,7 +92,7 @@ impl ConnectError {
 
 impl Access {
     pub fn new(profile: Profile, secret: Option<SecretString>) -> Self {
-        Self { profile: Arc::new(profile), secret }
+        Self { profile: Arc::new(profile), secret, presented: None }
     }
 
     /// Whether the secret can be had without asking a person.
@@ -89,6 +102,57 @@ impl Access {
 
     pub fn secret(&self) -> Option<&SecretString> {
         self.secret.as_ref()
+    }
+
+    /// Another secret, which the user has entered.
+    pub fn enter(&mut self, secret: SecretString) {
+        let endpoint = self.presented_to().or(self.profile.uri.as_ref());
+        if let (Some(endpoint), Some(user)) = (endpoint, &self.profile.user) {
+            Credential::new(endpoint, user, &secret).forgive();
+        }
+        self.secret = Some(secret);
+    }
+
+    /// Whether an endpoint has refused what was presented last.
+    pub fn is_refused(&self) -> bool {
+        self.presented.as_ref().is_some_and(|(_, credential)| credential.is_refused())
+    }
+
+    /// The endpoint that the secret was for last.
+    pub fn presented_to(&self) -> Option<&Url> {
+        self.presented.as_ref().map(|(endpoint, _)| endpoint)
+    }
+
+    /// Notes that this endpoint has refused the secret, where it is known here.
+    pub fn note_refusal(&mut self, endpoint: &Url) {
+        if let (Some(user), Some(secret)) = (&self.profile.user, &self.secret) {
+            let credential = Credential::new(endpoint, user, secret);
+            credential.note_refusal();
+            self.presented = Some((endpoint.clone(), credential));
+        }
+    }
+
+    /// The refusal of a secret that this process knows to be refused already: it is not sent again.
+    ///
+    /// # Errors
+    /// The secret cannot be fetched.
+    pub async fn known_refusal(&mut self) -> Result<Option<ConnectError>, CredentialError> {
+        let (Some(uri), Some(user)) = (self.profile.uri.clone(), self.profile.user.clone()) else {
+            return Ok(None);
+        };
+        let secret = self.fetch().await?;
+        let credential = Credential::new(&uri, &user, &secret);
+        self.presented = Some((uri, credential));
+        Ok(credential.is_refused().then(|| self.refusal()))
+    }
+
+    /// The refusal of what was presented last.
+    pub fn refusal(&self) -> ConnectError {
+        let user = self.profile.user.clone().unwrap_or_default();
+        match self.presented_to().or(self.profile.uri.as_ref()) {
+            Some(endpoint) => refusal(endpoint, user),
+            None => ConnectError::NoUser,
+        }
     }
 
     /// Fetches the secret from its source, once.
@@ -125,17 +189,25 @@ impl Access {
             let from = credential::source(&profile);
             let _ = report.send(Step::FetchingPassword { from });
         }
-        let password = self.fetch().await?;
+        let mut password = self.fetch().await?;
+        if Credential::new(&uri, &user, &password).is_refused() && !credential::needs_terminal(&profile) {
+            // It may have another by now.
+            self.secret = None;
+            password = self.fetch().await?;
+        }
+        let credential = Credential::new(&uri, &user, &password);
+        self.presented = Some((uri.clone(), credential));
         let mut renew = None;
         let authentication = match profile.authentication {
             Authentication::Token => {
                 let _ = report.send(Step::RequestingToken);
-                let token = token::acquire(&uri, &user, &password, &trust, profile.limits.token).await?;
+                let token = token(&uri, &user, &password, &trust, profile.limits.token).await?;
                 let _ = report.send(Step::TokenReceived);
                 renew = Some(renewal(&uri, &user, &password, &trust, profile.limits.token));
                 wsman::Authentication::Bearer { user, token }
             }
             // A password that was refused is not sent again.
+            Authentication::Basic if credential.is_refused() => return Err(self.refusal()),
             Authentication::Basic => wsman::Authentication::Basic { user, password },
         };
         Ok(Endpoint {
@@ -154,13 +226,39 @@ impl Access {
     }
 }
 
+/// Asks for a token, unless the password was refused before.
+async fn token(
+    uri: &Url,
+    user: &str,
+    password: &SecretString,
+    trust: &Trust,
+    limit: Duration,
+) -> Result<SecretString, ConnectError> {
+    let Some(pass) = Credential::new(uri, user, password).pass().await else {
+        return Err(refusal(uri, user.to_owned()));
+    };
+    let acquired = token::acquire(uri, user, password, trust, limit).await;
+    match &acquired {
+        Ok(_) => pass.accepted(),
+        Err(token::TokenError::Refused { .. }) => pass.refused(),
+        Err(_) => drop(pass),
+    }
+    Ok(acquired?)
+}
+
+/// The refusal of a credential that is not sent again.
+fn refusal(endpoint: &Url, user: String) -> ConnectError {
+    let endpoint = endpoint.origin().ascii_serialization();
+    transport::Error::Unauthorized { endpoint, user, offered: Vec::new() }.into()
+}
+
 /// Fetches another token when the endpoint refuses one that has expired.
 fn renewal(uri: &Url, user: &str, password: &SecretString, trust: &Trust, limit: Duration) -> wsman::Renew {
     let (uri, user, password, trust) = (uri.clone(), user.to_owned(), password.clone(), trust.clone());
     wsman::Renew::new(move || {
         let (uri, user, password, trust) = (uri.clone(), user.clone(), password.clone(), trust.clone());
         async move {
-            match token::acquire(&uri, &user, &password, &trust, limit).await {
+            match token(&uri, &user, &password, &trust, limit).await {
                 Ok(token) => Some(wsman::Authentication::Bearer { user, token }),
                 Err(error) => {
                     tracing::warn!("cannot renew the token: {error}");

@@ -59,6 +59,10 @@ pub enum Event {
         failure: Failure,
         holders: Vec<Holder>,
     },
+    /// The endpoint has refused the password; what that comes to follows.
+    PasswordRefused {
+        endpoint: url::Url,
+    },
     /// There is no session, and the agent goes.
     Failed(Failure),
     /// One line for the people at the shells.

@@ -104,7 +104,7 @@ impl Guard {
         let result = removal::remove(&self.endpoint, shell, &self.notes, self.unsettled).await;
         match (self.kept.take(), &result) {
             (Some(kept), Ok(())) => kept.removed(),
-            (Some(kept), Err(_)) => kept.failed(),
+            (Some(kept), Err(error)) => kept.failed_by(error),
             (None, _) => {}
         }
         result
@@ -130,13 +130,17 @@ impl Drop for Guard {
             runtime.block_on(async {
                 let removing = removal::remove(&endpoint, shell, &notes, unsettled);
                 match tokio::time::timeout(limit, removing).await {
-                    Ok(result) => result.map_err(io::Error::other),
+                    Ok(result) => Ok(result),
                     Err(elapsed) => Err(io::Error::from(elapsed)),
                 }
             })
         });
         match removing.join() {
-            Ok(Ok(())) => return kept.removed(),
+            Ok(Ok(Ok(()))) => return kept.removed(),
+            Ok(Ok(Err(error))) => {
+                tracing::warn!("the session {shell} may still be on the server: {error}");
+                return kept.failed_by(&error);
+            }
             Ok(Err(error)) => tracing::warn!("the session {shell} may still be on the server: {error}"),
             Err(_) => tracing::warn!("the session {shell} may still be on the server"),
         }

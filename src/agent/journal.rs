@@ -15,8 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use super::control::Guarded;
 use super::notes::Notes;
+use crate::files::replace::sync_folder;
 use crate::folders::Folders;
 use crate::platform;
+use crate::transport::Error;
 
 /// How soon a removal that failed is tried again, and how often this is doubled.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
@@ -29,9 +31,9 @@ const FORGOTTEN_UNMADE: Duration = Duration::from_secs(3 * 60 * 60);
 
 /// What an entry's file ends in.
 const ENTRY: &str = "json";
-/// What an entry's file ends in until it is whole, and when nobody can be writing it any more.
+/// What an entry's file ends in until it is whole, and how often it is begun.
 const BEGUN: &str = "new";
-const BEGUN_LONG_AGO: Duration = Duration::from_secs(60);
+const ATTEMPTS: usize = 10;
 /// And what the file of an entry ends in that can't be read: a person can, and an earlier or later
 /// lyncsh.
 const UNREAD: &str = "unread";
@@ -57,12 +59,19 @@ pub struct Entry {
     pub tried: Option<SystemTime>,
     #[serde(default)]
     pub tries: u32,
+    /// The endpoint refused the password with which it was to be removed: it is not tried again before
+    /// there is another.
+    #[serde(default)]
+    pub refused: bool,
 }
 
 impl Entry {
     /// Whether its removal should be tried now: at once, and after each failure a while later, so that
     /// an endpoint out of reach does not slow down every start.
     pub fn is_due(&self) -> bool {
+        if self.refused {
+            return false;
+        }
         let pause = FIRST_PAUSE * 2u32.pow(self.tries.saturating_sub(1).min(MOST_DOUBLED));
         // A time that is still to come is a clock's that was set.
         self.tried.and_then(|tried| tried.elapsed().ok()).is_none_or(|ago| ago >= pause)
@@ -113,18 +122,53 @@ impl Journal {
             created: false,
             tried: None,
             tries: 0,
+            refused: false,
         };
         let path = self.path(entry.session.shell);
         let beside = path.with_extension(BEGUN);
-        let file = platform::private_file().create_new(true).open(&beside)?;
-        // Locked before anybody can see it under its name.
-        platform::hold(&file)?;
         let notes = self.notes(entry.session.shell);
-        let mut kept = Kept { entry, file, path, notes };
+        // One that tidies up may have come between its creation and its lock.
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match Self::begin(&beside, &path, &notes, &entry) {
+                Ok(kept) => {
+                    sync_folder(&self.folder)?;
+                    return Ok(kept);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound && attempts < ATTEMPTS => {}
+                Err(error) => {
+                    let _ = std::fs::remove_file(&beside);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Writes an entry beside its place, and moves it there. [`crate::files::replace`] is not for it: the
+    /// file is locked from the start, and its owner goes on writing to it.
+    fn begin(beside: &Path, path: &Path, notes: &Path, entry: &Entry) -> io::Result<Kept> {
+        let file = platform::private_file().create_new(true).open(beside)?;
+        // Locked before anybody can see it under its name.
+        if !platform::hold(&file)? {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let mut kept = Kept { entry: entry.clone(), file, path: path.to_owned(), notes: notes.to_owned() };
         kept.put()?;
-        std::fs::rename(&beside, &kept.path)?;
-        sync(&self.folder)?;
+        std::fs::rename(beside, path)?;
         Ok(kept)
+    }
+
+    /// Has the removals tried again that were refused for their password: there is another.
+    pub fn forgive(&self, profile: &str) -> io::Result<()> {
+        for mut kept in self.orphans() {
+            if kept.entry.profile == profile && kept.entry.refused {
+                kept.entry.refused = false;
+                kept.entry.tried = None;
+                kept.put()?;
+            }
+        }
+        Ok(())
     }
 
     /// The sessions whose owners live.
@@ -187,11 +231,12 @@ impl Journal {
         self.notes.join(format!("{shell}.{ENTRY}"))
     }
 
-    /// Removes what was begun by those who died while they wrote it: no Create was sent for it.
+    /// Removes what was begun by those who died while they wrote it, and hold it no more: no Create was
+    /// sent for it.
     fn tidy(&self) {
         for path in files(&self.folder, BEGUN).into_iter().chain(files(&self.notes, BEGUN)) {
-            let old = std::fs::metadata(&path).and_then(|file| file.modified()).map(|at| at.elapsed());
-            if old.is_ok_and(|age| age.is_ok_and(|age| age > BEGUN_LONG_AGO)) {
+            let Ok(file) = platform::private_file().open(&path) else { continue };
+            if platform::hold(&file).is_ok_and(|held| held) {
                 let _ = std::fs::remove_file(&path);
             }
         }
@@ -262,6 +307,21 @@ impl Kept {
         &self.notes
     }
 
+    /// Its removal failed: as [`Kept::failed`], and where the password was refused, for as long as there is
+    /// no other.
+    pub fn failed_by(self, error: &Error) {
+        match error {
+            Error::Unauthorized { .. } => self.refused(),
+            _ => self.failed(),
+        }
+    }
+
+    /// The password for its removal was refused.
+    pub fn refused(mut self) {
+        self.entry.refused = true;
+        self.failed();
+    }
+
     /// The session is confirmed to be gone.
     pub fn removed(self) {
         // Mostly there are none.
@@ -277,18 +337,6 @@ fn read(mut file: &File) -> Option<Entry> {
     let mut text = Vec::new();
     file.read_to_end(&mut text).ok()?;
     text.rsplit(|byte| *byte == b'\n').find_map(|line| serde_json::from_slice(line).ok())
-}
-
-/// Has a folder's entries written to the disk.
-#[cfg(unix)]
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// Windows has no such thing for folders.
-#[cfg(windows)]
-fn sync(_folder: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use super::process::Ready;
 use super::removal;
 use super::socket::{self, Local};
 use crate::credential::CredentialError;
+use crate::files::text;
 use crate::folders::Folders;
 use crate::platform;
 use crate::psrp::client;
@@ -38,6 +39,8 @@ const LISTENS: Duration = Duration::from_secs(45);
 const ANSWERS: Duration = Duration::from_secs(10);
 /// How long a launcher that was to end stays to remove a dead agent's session.
 const REMOVES: Duration = Duration::from_secs(10);
+/// How often a launcher looks whether an agent is still there.
+const LOOKS: Duration = Duration::from_millis(10);
 /// Agents that end just when they are found, before it is given up.
 const ATTEMPTS: usize = 5;
 /// Everything that starting an agent takes.
@@ -65,6 +68,10 @@ pub enum LaunchError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Failed(#[from] Failure),
+    /// The password was refused already, in this process.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Refused(Failure),
     #[error(transparent)]
     #[diagnostic(transparent)]
     Credential(#[from] CredentialError),
@@ -113,6 +120,9 @@ impl Launch {
             if !self.access.is_silent() {
                 self.access.fetch().await?;
                 orphans::sweep_profile(&self.folders, &mut self.access).await.into_iter().for_each(&mut say);
+                if self.access.is_refused() {
+                    return Err(LaunchError::Refused(self.refused()));
+                }
             }
             self.start().await?;
             let agent = self.watch(&place).await?;
@@ -122,6 +132,26 @@ impl Launch {
             }
         }
         Err(self.silent())
+    }
+
+    /// Whether an agent of the profile runs.
+    pub fn is_running(&self) -> bool {
+        Place::of(&self.folders, &self.access.profile.name).holder().is_some()
+    }
+
+    /// Waits until an agent that has failed is gone, for a while.
+    pub async fn wait_ended(&self) {
+        let gone = async {
+            while self.is_running() {
+                tokio::time::sleep(LOOKS).await;
+            }
+        };
+        let _ = tokio::time::timeout(ANSWERS, gone).await;
+    }
+
+    /// The refusal of a password that this process has been told of before.
+    pub fn refused(&self) -> Failure {
+        self.access.refusal().failure()
     }
 
     /// The error of an agent that says nothing.
@@ -152,6 +182,7 @@ impl Launch {
             folders: self.folders.clone(),
             guarded: None,
             created: false,
+            refused: false,
             telling,
             removing: Arc::default(),
         };
@@ -163,7 +194,7 @@ impl Launch {
     /// Starts an agent, and waits until it listens.
     async fn start(&self) -> Result<(), LaunchError> {
         let profile = &self.access.profile;
-        let text = std::fs::read_to_string(&profile.path).map_err(LaunchError::Profile)?;
+        let text = text::read(&profile.path).map_err(LaunchError::Profile)?;
         let mut command = tokio::process::Command::new(&self.program);
         command.arg("agent");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -262,6 +293,8 @@ struct Watcher {
     /// The session that the agent has, or is about to have.
     guarded: Option<Guarded>,
     created: bool,
+    /// The endpoint has refused the password since.
+    refused: bool,
     telling: mpsc::UnboundedSender<Told>,
     removing: Arc<AtomicBool>,
 }
@@ -314,7 +347,8 @@ impl Watcher {
                 self.guarded = Some(session.clone());
                 self.created = false;
             }
-            Event::Created => self.created = true,
+            Event::Created => (self.created, self.refused) = (true, false),
+            Event::PasswordRefused { .. } => self.refused = true,
             _ => {}
         }
         let over = matches!(event, Event::Removed { .. } | Event::Failed(_) | Event::Released);
@@ -329,6 +363,9 @@ impl Watcher {
             // A question would come in the middle of what the person does; the launcher that was told the
             // password removes it, or the next start does.
             return Some("its password would have to be asked for".to_owned());
+        }
+        if self.refused {
+            return Some("the endpoint refused its password".to_owned());
         }
         let (report, _) = mpsc::unbounded_channel();
         let endpoint = match self.access.at(session.endpoint, session.configuration, &report).await {

@@ -20,8 +20,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub async fn sweep(folders: &Folders, everything: bool) -> Vec<String> {
     let journal = Journal::of(folders);
     let unread = journal.set_aside();
-    let orphans = journal.orphans().into_iter();
-    let due = orphans.filter(|kept| everything || kept.entry.is_due() || kept.is_over());
+    let (old, orphans): (Vec<_>, Vec<_>) =
+        journal.orphans().into_iter().partition(|kept| kept.entry.refused && kept.entry.is_forgotten());
+    old.into_iter().for_each(Kept::removed);
+    let orphans = orphans.into_iter();
+    let due =
+        orphans.filter(|kept| kept.entry.is_due() || kept.is_over() || (everything && !kept.entry.refused));
     let removing = due.map(async |kept| match profile::load(folders, &kept.entry.profile) {
         Ok(profile) => remove(kept, &mut Access::new(profile, None)).await,
         Err(error) => leave(kept, &error.to_string()),
@@ -58,7 +62,14 @@ async fn remove(kept: Kept, access: &mut Access) -> String {
     let there = access.at(session.endpoint, session.configuration, &report);
     let endpoint = match tokio::time::timeout(PATIENCE, there).await {
         Ok(Ok(endpoint)) => endpoint,
-        Ok(Err(error)) => return leave(kept, &error.to_string()),
+        Ok(Err(error)) => {
+            let line = line(&kept, &error.to_string());
+            match error.is_refusal(access.profile.authentication) {
+                true => kept.refused(),
+                false => kept.failed(),
+            }
+            return line;
+        }
         Err(_) => return leave(kept, "its password could not be had in time"),
     };
     let since = age(&kept);
@@ -74,13 +85,17 @@ async fn remove(kept: Kept, access: &mut Access) -> String {
 
 /// An entry that nothing can be done about now stays for a later start, but not for ever.
 fn leave(kept: Kept, reason: &str) -> String {
-    let line = format!(
-        "a session of '{}' that was left {} may still be on the server: {reason}",
-        kept.entry.profile,
-        age(&kept)
-    );
+    let line = line(&kept, reason);
     kept.failed();
     line
+}
+
+fn line(kept: &Kept, reason: &str) -> String {
+    format!(
+        "a session of '{}' that was left {} may still be on the server: {reason}",
+        kept.entry.profile,
+        age(kept)
+    )
 }
 
 fn age(kept: &Kept) -> String {

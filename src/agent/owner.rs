@@ -161,6 +161,7 @@ impl Owner {
                     if let Some(stay) = expected.take() {
                         stay.announce(Coming::Again);
                     }
+                    self.remove_refused();
                     self.shared.news.tell(match reconnecting {
                         false => Event::Open,
                         true => Event::Notice { text: "a new session is open".to_owned() },
@@ -192,6 +193,7 @@ impl Owner {
                 (Attempt::Failed(error), guard) => {
                     // Held meanwhile: it is none of those that dead owners left.
                     if !error.wants_slot() || !self.make_room(&error).await {
+                        self.tell_refusal(&error);
                         self.shared.news.tell(Event::Failed(error.failure()));
                         return guard;
                     }
@@ -204,6 +206,25 @@ impl Owner {
                     return None;
                 }
             }
+        }
+    }
+
+    /// Removes, beside everything else, what an earlier password could not.
+    fn remove_refused(&self) {
+        let (journal, profile) = (self.journal.clone(), self.access.profile.clone());
+        let Some(endpoint) = self.shared.opened.borrow().as_ref().map(|opened| opened.endpoint.clone())
+        else {
+            return;
+        };
+        tokio::spawn(async move { slots::remove_refused(&journal, &endpoint, &profile).await });
+    }
+
+    /// Lets the launchers know that another password may do.
+    fn tell_refusal(&self, error: &ConnectError) {
+        if error.is_refusal(self.access.profile.authentication)
+            && let Some(endpoint) = self.access.presented_to()
+        {
+            self.shared.news.tell(Event::PasswordRefused { endpoint: endpoint.clone() });
         }
     }
 

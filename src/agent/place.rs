@@ -80,6 +80,30 @@ impl Place {
         self.folders.iter().try_for_each(|folder| platform::private_folder(folder))
     }
 
+    /// Removes the files of an agent that has ended. Those who wait for its locks notice that the files
+    /// are others' then.
+    pub fn discard(&self) -> io::Result<()> {
+        let held = [&self.starting, &self.lock].map(|path| {
+            let file = platform::private_file().open(path).ok()?;
+            platform::hold(&file).ok().filter(|held| *held).map(|_| file)
+        });
+        let files: &[&PathBuf] = match cfg!(windows) {
+            // Pipes go with their process.
+            true => &[&self.process],
+            false => &[&self.process, &self.socket, &self.control],
+        };
+        for path in files {
+            remove(path)?;
+        }
+        for (file, path) in held.into_iter().zip([&self.starting, &self.lock]) {
+            // Another has it: an agent that somebody started just now.
+            if file.is_some() || !path.exists() {
+                remove(path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The profiles that have an agent, or had one.
     pub fn known(folders: &Folders) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(&folders.runtime) else { return Vec::new() };
@@ -116,6 +140,13 @@ impl Place {
     }
 }
 
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// A process id as it stands behind a name; nothing where it is not known.
 pub fn in_brackets(process: Option<u32>) -> String {
     process.map(|process| format!(" (process {process})")).unwrap_or_default()
@@ -124,17 +155,27 @@ pub fn in_brackets(process: Option<u32>) -> String {
 /// Locks a file for this process, and waits for it at most `limit`. The lock goes with the file.
 pub async fn lock(path: &Path, limit: Duration) -> Result<File, LockError> {
     let failed = |error| LockError::Io { path: path.to_owned(), error };
-    let file = platform::private_file().create(true).truncate(false).open(path).map_err(failed)?;
     // A thread of its own, and not the runtime's: it may wait for longer than anybody is interested.
     let (sender, locked) = tokio::sync::oneshot::channel();
+    let file = path.to_owned();
     std::thread::spawn(move || {
-        let result = platform::hold_when_free(&file).map(|()| file);
-        let _ = sender.send(result);
+        let _ = sender.send(hold(&file));
     });
     match tokio::time::timeout(limit, locked).await {
         Ok(Ok(result)) => result.map_err(failed),
         Ok(Err(_)) => Err(failed(io::Error::other("the thread that waited for it ended"))),
         Err(_) => Err(LockError::Taken { path: path.to_owned(), limit }),
+    }
+}
+
+/// Opens a file and locks it. One that was removed meanwhile locks nothing: the file that is there is.
+fn hold(path: &Path) -> io::Result<File> {
+    loop {
+        let file = platform::private_file().create(true).truncate(false).open(path)?;
+        platform::hold_when_free(&file)?;
+        if platform::is_at(&file, path) {
+            return Ok(file);
+        }
     }
 }
 

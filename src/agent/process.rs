@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -177,14 +178,25 @@ async fn shells(place: &Place) -> io::Result<Vec<Listener>> {
     Ok(shells)
 }
 
+/// Removes the log of a profile's agent.
+pub fn discard_log(folders: &Folders, profile: &str) -> io::Result<()> {
+    match std::fs::remove_file(log_file(&folders.state, profile)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn log_file(state: &Path, profile: &str) -> PathBuf {
+    state.join("log").join(format!("{profile}.log"))
+}
+
 /// Logs to a file of the state folder, as much as the launcher was asked for or as `LYNCSH_LOG` says:
 /// nobody sees this process's standard error.
 fn log(handover: &Handover) {
-    let folder = handover.state.join("log");
+    let path = log_file(&handover.state, &handover.profile);
     let open = || {
-        platform::private_folder(&folder)?;
-        let path = folder.join(format!("{}.log", handover.profile));
-        platform::private_file().create(true).truncate(true).open(path)
+        platform::private_folder(path.parent().unwrap_or(&path))?;
+        platform::private_file().create(true).truncate(true).open(&path)
     };
     let Ok(file) = open() else { return };
     let level = match handover.verbosity {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::control::Holder;
 use super::guard::Guard;
-use super::journal::Journal;
+use super::journal::{Entry, Journal};
 use crate::profile::{Kind, Profile};
 use crate::transport::Error;
 use crate::transport::wsman::{self, Endpoint};
@@ -49,10 +49,25 @@ pub fn allowed(kind: Kind) -> Option<usize> {
 
 /// Removes the sessions of this endpoint and account that dead owners left; says how many.
 pub async fn remove_orphans(journal: &Journal, endpoint: &Endpoint, profile: &Profile) -> usize {
+    remove_those(journal, endpoint, profile, |_| true).await
+}
+
+/// Removes those whose removal was refused for their password: the endpoint has accepted this one.
+pub async fn remove_refused(journal: &Journal, endpoint: &Endpoint, profile: &Profile) -> usize {
+    remove_those(journal, endpoint, profile, |entry| entry.refused).await
+}
+
+async fn remove_those(
+    journal: &Journal,
+    endpoint: &Endpoint,
+    profile: &Profile,
+    wanted: fn(&Entry) -> bool,
+) -> usize {
     let mut removed = 0;
     for kept in journal.orphans() {
         let session = &kept.entry.session;
-        if session.endpoint != endpoint.uri || kept.entry.user != profile.user {
+        let same = session.endpoint == endpoint.uri && kept.entry.user == profile.user;
+        if !same || !wanted(&kept.entry) {
             continue;
         }
         let there = Endpoint { configuration: session.configuration.clone(), ..endpoint.clone() };

@@ -2,18 +2,20 @@
 //! command that needs a session begins with.
 
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secrecy::SecretString;
 
+use super::entries::Entries;
 use super::slots::choose;
 use crate::agent::access::Access;
 use crate::agent::ask;
 use crate::agent::control::{Event, Failure, Request};
 use crate::agent::launch::{Agent, Launch, LaunchError, Told};
 use crate::folders::Folders;
+use crate::net::refusals::Credential;
 use crate::platform::{Ending, Endings};
 use crate::profile::Profile;
 use crate::screen;
@@ -38,6 +40,36 @@ pub struct Context {
     pub program: PathBuf,
 }
 
+/// A connection among several that are made at the same time.
+#[derive(Clone, Debug, Default)]
+pub struct Among<'a> {
+    /// Tells what is said of it from the others.
+    label: Option<&'a str>,
+    /// Held while one connects, where several are to have the same account on the same endpoint.
+    account: Option<Arc<tokio::sync::Mutex<()>>>,
+}
+
+impl<'a> Among<'a> {
+    /// One for each of the profiles.
+    pub fn all(profiles: &'a [Profile]) -> Vec<Self> {
+        let account = |profile: &Profile| {
+            let place = profile.uri.as_ref().or(profile.discovery.as_ref());
+            (profile.user.clone(), place.map(|place| place.origin()), profile.service.is_some())
+        };
+        let locks: Vec<_> = profiles.iter().map(|_| Arc::default()).collect();
+        let one = |(at, profile): (usize, &'a Profile)| {
+            let same = |other: &&Profile| account(other) == account(profile);
+            let first = profiles.iter().position(|other| same(&other)).unwrap_or(at);
+            let shared = profiles.iter().filter(same).count() > 1;
+            Self {
+                label: (profiles.len() > 1).then_some(profile.name.as_str()),
+                account: shared.then(|| Arc::clone(&locks[first])),
+            }
+        };
+        profiles.iter().enumerate().map(one).collect()
+    }
+}
+
 /// Why there is no session.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum ConnectError {
@@ -47,6 +79,10 @@ pub enum ConnectError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Failed(#[from] Failure),
+    /// The endpoint refused the password.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Refused(Failure),
     #[error("the agent ended before its session was open{}", .left.as_deref().map(|left| format!("; the session may still be on the server: {left}")).unwrap_or_default())]
     #[diagnostic(help("its log is in the state folder; try again with -vvv to have more there"))]
     Died { left: Option<String> },
@@ -76,17 +112,17 @@ pub async fn connect(
     secret: Option<SecretString>,
     endings: &mut Endings,
 ) -> Result<Agent, ConnectError> {
-    connect_until(context, profile, secret, None, || {}, endings.next()).await
+    connect_until(context, profile, secret, Among::default(), || {}, endings.next()).await
 }
 
 /// Connects until `over` says that it isn't wanted any more. `begun` is called when nothing is left to
-/// be asked of the person before connecting: something else can start beside it. A `label` tells what
-/// is said of this connection from others that are made at the same time.
+/// be asked of the person before connecting: something else can start beside it. A password that the
+/// endpoint refuses can be entered again.
 pub async fn connect_until(
     context: &Context,
     profile: Profile,
     secret: Option<SecretString>,
-    label: Option<&str>,
+    among: Among<'_>,
     begun: impl FnOnce(),
     over: impl Future<Output = Ending>,
 ) -> Result<Agent, ConnectError> {
@@ -95,36 +131,85 @@ pub async fn connect_until(
     }
     let mut over = std::pin::pin!(over);
     let mut begun = Some(begun);
-    let mut drawn = Drawn::new(context.verbosity, label);
+    let mut drawn = Drawn::new(context.verbosity, among.label);
+    // The password that is refused for one is not sent for the others.
+    let _turn = match among.account.clone() {
+        Some(account) => Some(account.lock_owned().await),
+        None => None,
+    };
+    let mut entries = Entries::of(&profile, secret.is_some());
     let mut launch = Launch {
         program: context.program.clone(),
         folders: context.folders.clone(),
         access: Access::new(profile, secret),
         verbosity: context.verbosity,
     };
-    for _ in 0..ATTEMPTS {
-        let mut agent = tokio::select! {
-            agent = one_at_a_time(launch.agent(|line| drawing().suspend(|| crate::tell!("{line}")))) => agent?,
+    let mut ended = 0;
+    loop {
+        let agent = tokio::select! {
+            agent = one_at_a_time(start(&mut launch, &among)) => agent,
             ending = &mut over => return Err(ConnectError::Ended(ending)),
         };
-        drawn.begin();
-        if let Some(begun) = begun.take() {
-            begun();
-        }
-        let opened = tokio::select! {
-            opened = opened(&mut agent, &context.folders, &mut drawn) => opened?,
-            ending = &mut over => {
-                drawn.clear();
-                agent.release(GIVING_UP).await;
-                return Err(ConnectError::Ended(ending));
+        let failure = match agent {
+            Ok(mut agent) => {
+                drawn.begin();
+                if let Some(begun) = begun.take() {
+                    begun();
+                }
+                let opened = tokio::select! {
+                    opened = opened(&mut agent, &mut launch, &mut drawn) => opened,
+                    ending = &mut over => {
+                        drawn.clear();
+                        agent.release(GIVING_UP).await;
+                        return Err(ConnectError::Ended(ending));
+                    }
+                };
+                match opened {
+                    Ok(true) => {
+                        drawn.clear();
+                        if let Some(line) = entries.store(&launch.access).await {
+                            drawn.say(&line);
+                        }
+                        return Ok(agent);
+                    }
+                    Ok(false) => {
+                        ended += 1;
+                        if ended == ATTEMPTS {
+                            return Err(launch.silent().into());
+                        }
+                        continue;
+                    }
+                    Err(ConnectError::Refused(failure)) => failure,
+                    Err(error) => return Err(error),
+                }
             }
+            Err(LaunchError::Refused(failure)) => failure,
+            Err(error) => return Err(error.into()),
         };
-        if opened {
-            drawn.clear();
-            return Ok(agent);
+        drawn.clear();
+        let secret = tokio::select! {
+            secret = one_at_a_time(entries.again(&launch.access.profile, &failure)) => secret,
+            ending = &mut over => return Err(ConnectError::Ended(ending)),
+        };
+        let Some(secret) = secret else {
+            return Err(ConnectError::Refused(entries.advised(&launch.access.profile, failure)));
+        };
+        launch.access.enter(secret);
+        // Its news are those of the password before.
+        launch.wait_ended().await;
+    }
+}
+
+/// Starts the agent, or finds it. A password that is known to be refused is not handed to one.
+async fn start(launch: &mut Launch, among: &Among<'_>) -> Result<Agent, LaunchError> {
+    let may_be_known = among.account.is_some() || Credential::any_refused();
+    if may_be_known && launch.access.is_silent() && !launch.is_running() {
+        // Fetched here and not by the agent, so that this process knows what was refused.
+        if let Some(refusal) = launch.access.known_refusal().await? {
+            return Err(LaunchError::Refused(refusal.failure()));
         }
     }
-    Err(launch.silent().into())
+    launch.agent(|line| drawing().suspend(|| crate::tell!("{line}"))).await
 }
 
 /// Several connections may be made at once: one of them asks the person at a time.
@@ -162,15 +247,24 @@ pub fn none(title: &str, mut failures: Vec<(String, ConnectError)>) -> miette::R
 }
 
 /// Waits until the session is open. `false`: this agent was about to end, another may do.
-async fn opened(agent: &mut Agent, folders: &Folders, drawn: &mut Drawn) -> Result<bool, ConnectError> {
+async fn opened(agent: &mut Agent, launch: &mut Launch, drawn: &mut Drawn) -> Result<bool, ConnectError> {
+    let mut is_refused = false;
     loop {
         match agent.next().await {
             Some(Told::Event(Event::Open)) => return Ok(true),
             Some(Told::Event(Event::Step(step))) => drawn.step(&step),
             Some(Told::Event(Event::Notice { text })) => drawn.say(&text),
+            Some(Told::Event(Event::PasswordRefused { endpoint })) => {
+                is_refused = true;
+                launch.access.note_refusal(&endpoint);
+            }
+            Some(Told::Event(Event::Failed(failure))) if is_refused => {
+                return Err(ConnectError::Refused(failure));
+            }
             Some(Told::Event(Event::Failed(failure))) => return Err(failure.into()),
             Some(Told::Event(Event::Refused { failure, holders })) => {
                 drawn.clear();
+                let folders = &launch.folders;
                 let chosen = one_at_a_time(choose(folders, &failure, &holders)).await?;
                 let mut remove = Vec::new();
                 for holder in chosen {

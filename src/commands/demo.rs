@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::connect::Context;
 use super::shell;
 use crate::cli::Demo;
+use crate::files::replace::{New, replace};
 use crate::folders::Folders;
 use crate::output;
 use crate::platform::Endings;
@@ -65,7 +66,7 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
     let text = toml::to_string(&written).into_diagnostic()?;
     // The agent reads the profile as well.
     std::fs::create_dir_all(folders.profiles())
-        .and_then(|()| std::fs::write(folders.profile("demo"), text))
+        .and_then(|()| replace(&folders.profile("demo"), text.as_bytes(), New::Private))
         .into_diagnostic()
         .wrap_err("the demo's profile can't be written")?;
     let profile = profile::load(&folders, "demo")?;

@@ -9,6 +9,8 @@ use miette::{Context as _, IntoDiagnostic as _};
 
 use super::agreed;
 use crate::agent::place::Place;
+use crate::files::replace::{New, replace};
+use crate::files::text;
 use crate::folders::Folders;
 use crate::platform;
 use crate::profile::{self, StoreError};
@@ -24,7 +26,7 @@ pub fn run(folders: &Folders, name: &str) -> miette::Result<()> {
     let path = folders.profile(name);
     let text = match profile::connections(folders, name) {
         // One with mistakes is what an editor is for.
-        Ok(_) | Err(StoreError::Mistakes(_)) => std::fs::read_to_string(&path)
+        Ok(_) | Err(StoreError::Mistakes(_) | StoreError::Unreadable { .. }) => std::fs::read(&path)
             .into_diagnostic()
             .wrap_err_with(|| format!("{} can't be read", path.display()))?,
         Err(error) => return Err(error.into()),
@@ -44,17 +46,17 @@ pub fn run(folders: &Folders, name: &str) -> miette::Result<()> {
     } else {
         write(&draft, &text).into_diagnostic().wrap_err_with(|| drafted("written"))?;
     }
-    loop {
+    let edited = loop {
         open(&editor, &draft)?;
-        let edited = std::fs::read_to_string(&draft).into_diagnostic().wrap_err_with(|| drafted("read"))?;
-        match profile::read(name, &path, &edited) {
-            Ok(_) if edited == text => {
+        let edited = std::fs::read(&draft).into_diagnostic().wrap_err_with(|| drafted("read"))?;
+        match read(name, &path, &edited) {
+            Ok(()) if edited == text => {
                 std::fs::remove_file(&draft).into_diagnostic().wrap_err_with(|| drafted("removed"))?;
                 crate::outln!("Nothing was changed.");
                 return Ok(());
             }
-            Ok(_) => break,
-            Err(mistakes) => crate::screen::print_report(&miette::Report::from(mistakes)),
+            Ok(()) => break edited,
+            Err(mistakes) => crate::screen::print_report(&mistakes),
         }
         if !agreed("Edit it again (y, or anything else to give up)? ", "it is edited again")? {
             return Err(miette::miette!(
@@ -62,10 +64,11 @@ pub fn run(folders: &Folders, name: &str) -> miette::Result<()> {
                 "'{name}' stays as it was"
             ));
         }
-    }
-    std::fs::rename(&draft, &path)
+    };
+    replace(&path, &edited, New::Private)
         .into_diagnostic()
         .wrap_err_with(|| format!("{} can't be replaced", path.display()))?;
+    std::fs::remove_file(&draft).into_diagnostic().wrap_err_with(|| drafted("removed"))?;
     crate::outln!("'{name}' is changed.");
     if Place::of(folders, name).holder().is_some() {
         crate::outln!("Its agent runs with what was there before: `lyncsh stop {name}` ends it.");
@@ -73,9 +76,16 @@ pub fn run(folders: &Folders, name: &str) -> miette::Result<()> {
     Ok(())
 }
 
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
+/// Whether bytes are a profile without mistakes.
+fn read(name: &str, path: &Path, bytes: &[u8]) -> miette::Result<()> {
+    let text = text::decode(bytes).into_diagnostic().wrap_err("this is not the text of a profile")?;
+    profile::read(name, path, &text)?;
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = platform::private_file().create_new(true).open(path)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(bytes)?;
     file.sync_all()
 }
 

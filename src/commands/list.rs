@@ -2,6 +2,7 @@
 
 use miette::IntoDiagnostic as _;
 
+use super::names;
 use crate::folders::Folders;
 use crate::screen::width as columns;
 use crate::{output, profile};
@@ -11,17 +12,17 @@ const KIND: usize = 15;
 
 /// One line a profile; one with mistakes says so.
 pub fn run(folders: &Folders, json: bool) -> miette::Result<()> {
-    let names = profile::names(folders);
+    let profiles = profile::names(folders);
     if json {
-        output::print_data(&format!("{}\n", serde_json::to_string(&names).into_diagnostic()?));
+        output::print_data(&format!("{}\n", serde_json::to_string(&profiles).into_diagnostic()?));
         return Ok(());
     }
-    if names.is_empty() {
+    if profiles.is_empty() {
         crate::outln!("There are no profiles. `lyncsh add NAME --kind KIND --user USER@DOMAIN` makes one.");
     }
-    let width = names.iter().map(|name| columns(name)).max().unwrap_or(0);
-    for name in names {
-        let told = match profile::connections(folders, &name).map(|found| found.alone()) {
+    let width = profiles.iter().map(|name| columns(name)).max().unwrap_or(0);
+    for name in &profiles {
+        let told = match profile::connections(folders, name).map(|found| found.alone()) {
             Ok(Err(several)) => format!("{:KIND$}  {}", "connections", several.names().join(", ")),
             Ok(Ok(profile)) => {
                 let user = profile.user.unwrap_or_default();
@@ -30,8 +31,13 @@ pub fn run(folders: &Folders, json: bool) -> miette::Result<()> {
             }
             Err(error) => format!("{error}; `lyncsh {name}` shows where"),
         };
-        let gap = " ".repeat(width - columns(&name));
+        let gap = " ".repeat(width - columns(name));
         output::message(&format!("{name}{gap}  {told}\n"), width + KIND + 4);
+    }
+    for name in &profiles {
+        if let Some(line) = names::hidden(folders, name) {
+            crate::outln!("{line}");
+        }
     }
     Ok(())
 }

@@ -5,8 +5,12 @@ pub mod attach;
 pub mod connect;
 pub mod demo;
 pub mod edit;
+pub mod entries;
 pub mod hook;
+pub mod keyring;
 pub mod list;
+pub mod login;
+pub mod names;
 pub mod own;
 pub mod powershell;
 pub mod refresh;
@@ -56,6 +60,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         return Ok(agent::process::run().await);
     }
     let folders = Folders::find(cli.common.config_dir.as_deref()).into_diagnostic()?;
+    names::report(&folders);
     let everything = matches!(cli.command, Command::Status(_));
     for line in agent::orphans::sweep(&folders, everything).await {
         crate::tell!("{line}");
@@ -75,6 +80,9 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::List(json) => done(list::run(folders, json.json)),
         Command::Show { profile, json } => done(show::run(folders, &profile.name, json.json).await),
         Command::Edit(profile) => done(edit::run(folders, &profile.name)),
+        Command::Login { profile, password_stdin } => {
+            done(login::run(folders, &profile.name, password_stdin).await)
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             Cli::completions(shell, &mut script);

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::connect::{ConnectError, Context, connect_until, none, tell_failures};
+use super::connect::{Among, ConnectError, Context, connect_until, none, tell_failures};
 use super::session::REMOVED;
 use crate::agent::control::Request;
 use crate::agent::launch::Agent;
@@ -151,7 +151,8 @@ fn connecting<'a>(
     let all: Vec<_> = sessions
         .profiles
         .iter()
-        .map(|profile| {
+        .zip(Among::all(&sessions.profiles))
+        .map(|(profile, among)| {
             let (begun, hears) = oneshot::channel();
             heard.push(hears);
             let over = async {
@@ -165,8 +166,7 @@ fn connecting<'a>(
                     return (profile.name.clone(), Ok(None));
                 }
                 let secret = sessions.secret.clone();
-                let label = (sessions.profiles.len() > 1).then_some(profile.name.as_str());
-                let agent = connect_until(context, profile.clone(), secret, label, begun, over).await;
+                let agent = connect_until(context, profile.clone(), secret, among, begun, over).await;
                 (profile.name.clone(), agent.map(Some))
             }
         })

@@ -7,6 +7,8 @@ use miette::{Context as _, IntoDiagnostic as _};
 use super::connect::Context;
 use super::shortcut;
 use crate::agent::ask::{self, Stopped};
+use crate::agent::place::Place;
+use crate::agent::process;
 use crate::credential;
 use crate::desktop::startup;
 use crate::folders::Folders;
@@ -72,6 +74,10 @@ async fn end_session(folders: &Folders, name: &str) -> miette::Result<()> {
 
 /// The module, what was exported, and the names that completion knows.
 fn forget(folders: &Folders, name: &str, profile: Option<&Profile>) -> miette::Result<()> {
+    Place::of(folders, name).discard().into_diagnostic().wrap_err_with(|| {
+        format!("the files of its agent in {} are still there", folders.runtime.display())
+    })?;
+    process::discard_log(folders, name).into_diagnostic().wrap_err("its agent's log is still there")?;
     Module::discard(folders, name)?;
     module::discard_connect_script(folders, name)?;
     Console::discard(folders, name, profile)

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::connect::{Context, connect_until, none, tell_failures};
+use super::connect::{Among, Context, connect_until, none, tell_failures};
 use crate::agent::control::{Event, Failure};
 use crate::agent::launch::{Agent, Told};
 use crate::exit::Exit;
@@ -49,13 +49,13 @@ pub async fn run(
     let mut endings = Endings::catch().into_diagnostic()?;
     let given_up = CancellationToken::new();
     let (results, ending) = {
-        let connecting = join_all(connections.profiles.iter().map(|profile| {
-            let label = (connections.profiles.len() > 1).then_some(profile.name.as_str());
+        let all = connections.profiles.iter().zip(Among::all(&connections.profiles));
+        let connecting = join_all(all.map(|(profile, among)| {
             let over = async {
                 given_up.cancelled().await;
                 Ending::Terminate
             };
-            connect_until(context, profile.clone(), secret.clone(), label, || {}, over)
+            connect_until(context, profile.clone(), secret.clone(), among, || {}, over)
         }));
         let mut connecting = std::pin::pin!(connecting);
         tokio::select! {

@@ -1,6 +1,6 @@
 //! `lyncsh shortcut`: opens a profile's shell from the desktop.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -12,6 +12,7 @@ use super::shell;
 use crate::desktop::Templates;
 use crate::desktop::shortcut::{Desktop, File, Shortcut};
 use crate::desktop::terminal;
+use crate::files::replace::{New, replace};
 use crate::folders::NoHome;
 use crate::profile;
 
@@ -222,15 +223,7 @@ fn terminal_profile(name: &str) -> Option<PathBuf> {
 fn write(file: &File) -> std::io::Result<()> {
     let folder = file.path.parent().unwrap_or_else(|| Path::new("."));
     std::fs::create_dir_all(folder)?;
-    let mut beside = tempfile::NamedTempFile::new_in(folder)?;
-    beside.write_all(&file.bytes)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = if file.executable { 0o755 } else { 0o644 };
-        beside.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
-    }
-    beside.persist(&file.path).map(drop).map_err(|error| error.error)
+    replace(&file.path, &file.bytes, if file.executable { New::Program } else { New::Shared })
 }
 
 /// Spares the person GNOME's question whether an entry on the desktop may be launched. Where there is

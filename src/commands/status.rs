@@ -103,8 +103,15 @@ fn text(report: &Report) -> String {
             writeln!(text, "{profile}: a shell's own session, open for {open}, {endpoint} (guard {process})");
     }
     for entry in &report.left {
-        let endpoint = &entry.session.endpoint;
-        let _ = writeln!(text, "{}: a session was left on {endpoint} and is not removed yet", entry.profile);
+        let (profile, endpoint) = (&entry.profile, &entry.session.endpoint);
+        let _ = match entry.refused {
+            false => writeln!(text, "{profile}: a session was left on {endpoint} and is not removed yet"),
+            true => writeln!(
+                text,
+                "{profile}: a session was left on {endpoint}, which refused the password for its removal. \
+                 Once the password is right (`lyncsh login {profile}` stores another), it is removed"
+            ),
+        };
     }
     text
 }

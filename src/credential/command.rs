@@ -8,6 +8,7 @@ use secrecy::zeroize::Zeroizing;
 use tokio::process::Command;
 
 use super::CredentialError;
+use crate::files::text;
 use crate::platform::Family;
 use crate::screen::Stream;
 
@@ -43,8 +44,9 @@ pub async fn run(profile: &str, command: &str) -> Result<SecretString, Credentia
         let last = last.map(|line| format!(": {}", line.chars().take(MOST).collect::<String>()));
         return Err(failed(format!("failed ({}){}", output.status, last.unwrap_or_default())));
     }
-    let text =
-        std::str::from_utf8(&said).map_err(|_| failed("printed something that is not UTF-8".into()))?;
+    let text = Zeroizing::new(
+        text::decode(&said).map_err(|error| failed(format!("printed what is not text: {error}")))?,
+    );
     match text.lines().next() {
         Some(line) if !line.is_empty() => Ok(SecretString::from(line)),
         _ => Err(failed("printed nothing".into())),

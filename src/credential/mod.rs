@@ -15,7 +15,7 @@ use crate::profile::{CredentialSource, Profile};
 pub enum CredentialError {
     #[error("no password is stored for profile '{profile}'")]
     #[diagnostic(help(
-        "store it with `lyncsh add {profile} --force …`, or have it asked for: credential = \"prompt\""
+        "store it with `lyncsh login {profile}`, or have it asked for: credential = \"prompt\""
     ))]
     NotStored { profile: String },
     #[error("the keyring can't be used: {reason}")]
@@ -34,6 +34,9 @@ pub enum CredentialError {
     NoTerminal,
     #[error("no password was given")]
     NotGiven,
+    #[error("standard input can't be read as a password: {reason}")]
+    #[diagnostic(help("pipe in one line of text, in UTF-8"))]
+    Input { reason: String },
 }
 
 /// The secret of a profile, from the source that it names.

@@ -1,13 +1,17 @@
 //! A password from the person, without echo, or from standard input.
 
-use std::io::{BufRead, IsTerminal};
+use std::io::{BufRead, IsTerminal, Read as _};
 
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
 use super::CredentialError;
+use crate::files::text;
 use crate::keys::{Answer, Echo};
 use crate::screen::{self, Stream};
+
+/// A password that is longer is none.
+const MAX_INPUT: u64 = 64 * 1024;
 
 /// Asks on the terminal; nothing is echoed.
 pub async fn ask(question: &str) -> Result<SecretString, CredentialError> {
@@ -29,11 +33,40 @@ pub async fn ask(question: &str) -> Result<SecretString, CredentialError> {
 
 /// The first line of standard input, for `--password-stdin`.
 pub fn read_line() -> Result<SecretString, CredentialError> {
-    let mut line = Zeroizing::new(String::new());
-    let read = std::io::stdin().lock().read_line(&mut line);
-    match line.trim_end_matches('\n').trim_end_matches('\r') {
-        "" => Err(CredentialError::NotGiven),
-        text if read.is_ok() => Ok(SecretString::from(text)),
+    first_line(&mut std::io::stdin().lock())
+}
+
+fn first_line(input: &mut impl BufRead) -> Result<SecretString, CredentialError> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
+    let read = |error| CredentialError::Input { reason: error };
+    input.take(MAX_INPUT).read_until(b'\n', &mut bytes).map_err(|error| read(error.to_string()))?;
+    if text::is_utf16(&bytes) {
+        // Its line ends with the byte that follows, or before.
+        input.take(MAX_INPUT).read_to_end(&mut bytes).map_err(|error| read(error.to_string()))?;
+    }
+    let text = Zeroizing::new(text::decode(&bytes).map_err(|error| read(error.to_string()))?);
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(SecretString::from(line)),
         _ => Err(CredentialError::NotGiven),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[test]
+    fn a_password_is_the_first_line_however_windows_pipes_it() {
+        let utf16 =
+            |text: &str| format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let (plain, marked): (Vec<u8>, Vec<u8>) = (b"s\xc3\xa4cret\nmore".to_vec(), utf16("s\u{e4}cret\r\n"));
+        for bytes in [plain, b"\xef\xbb\xbfs\xc3\xa4cret\r\n".to_vec(), marked] {
+            assert_eq!(first_line(&mut bytes.as_slice()).unwrap().expose_secret(), "s\u{e4}cret");
+        }
+        for bytes in [b"".as_slice(), b"\n", b"\xef\xbb\xbf\r\n", b"\xff\xff\n"] {
+            assert!(first_line(&mut &*bytes).is_err(), "{bytes:x?}");
+        }
     }
 }

@@ -28,7 +28,7 @@ pub enum TokenError {
     #[diagnostic(help("try again; if it is only slow, raise `token` under [timeouts] in the profile"))]
     Timeout { of: String, limit: Duration },
     #[error("the token service {authority} refused {user}: {reason}")]
-    #[diagnostic(help("check the account, and store its password again with `lyncsh add … --force`"))]
+    #[diagnostic(help("check the account, and store its new password with `lyncsh login`"))]
     Refused { authority: String, user: String, reason: String },
     #[error("the token service {authority} can't be asked: {reason}")]
     #[diagnostic(help("check the network and try again"))]

@@ -46,7 +46,7 @@ impl Templates {
 
     fn text(&self, name: &str, own: &str) -> Result<String, minijinja::Error> {
         let theirs = self.folder.join(name);
-        match std::fs::read_to_string(&theirs) {
+        match crate::files::text::read(&theirs) {
             Ok(text) => Ok(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(own.to_owned()),
             Err(error) => {

@@ -1,9 +1,10 @@
 //! PowerShell's startup scripts on disk: where they are, and how one is changed without harm.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::block::{self, BlockError, Newline};
+use crate::files::replace::{New, replace};
 use crate::shell::pwsh::find::Edition;
 
 /// What the file of the current user for all hosts is called (about_Profiles).
@@ -135,30 +136,8 @@ impl Change {
         if now != self.before {
             return Err(io::Error::other("it has changed meanwhile"));
         }
-        let mut beside = tempfile::NamedTempFile::new_in(folder)?;
-        beside.write_all(&self.after)?;
-        let permissions = match std::fs::metadata(&self.file) {
-            Ok(there) => Some(there.permissions()),
-            Err(_) => made(),
-        };
-        if let Some(permissions) = permissions {
-            beside.as_file().set_permissions(permissions)?;
-        }
-        beside.as_file().sync_all()?;
-        beside.persist(&self.file).map(drop).map_err(|error| error.error)
+        replace(&self.file, &self.after, New::Shared)
     }
-}
-
-/// What a new script may be read by: anybody, as an editor would make it.
-#[cfg(unix)]
-fn made() -> Option<std::fs::Permissions> {
-    Some(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-}
-
-/// On Windows a file has what its folder gives it.
-#[cfg(windows)]
-fn made() -> Option<std::fs::Permissions> {
-    None
 }
 
 /// What a script has before it is changed.

@@ -112,6 +112,8 @@ pub struct Streams {
 #[derive(Default)]
 pub struct Local {
     stages: Vec<Placed>,
+    /// An object has come.
+    fed: bool,
     /// What the stage that failed does about errors.
     failed: Option<Common>,
 }
@@ -139,7 +141,14 @@ impl Placed {
 impl Local {
     /// An object through all stages.
     pub fn push(&mut self, value: Value, out: &mut Vec<Value>) -> Result<(), LineError> {
+        self.fed = true;
         self.through(0, vec![value], out)
+    }
+
+    /// The commands that feed the stages have failed: no file is emptied for that.
+    pub fn fail(&mut self) {
+        let fed = self.fed;
+        self.stages.iter_mut().for_each(|placed| placed.stage.fail(fed));
     }
 
     /// The end of the input.
@@ -155,6 +164,14 @@ impl Local {
             self.through(at + 1, rest, out)?;
         }
         Ok(())
+    }
+
+    /// The end of a pipeline that an error has ended: it gives nothing that it had held back, and files
+    /// get what had come.
+    pub fn close(&mut self) -> Result<(), LineError> {
+        self.stages.iter_mut().try_for_each(|placed| {
+            placed.stage.finish(&mut Vec::new()).inspect_err(|_| self.failed = Some(placed.common.clone()))
+        })
     }
 
     /// What the stages have to say beside their output, and what was given to each.
@@ -261,12 +278,13 @@ pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> 
     let all = given.iter().map(|(_, common)| common).chain(local.stages.iter().map(|one| &one.common));
     all.flat_map(Common::variables).for_each(|variable| gathered.begin(variable));
     let mut streams = Streams::default();
+    let mut output: Option<File> = None;
     for redirection in &statement.redirections {
         let (file, discards) = match &redirection.to {
             Target::Output => (None, false),
             Target::File { path, append } => match evaluate(path, Scope::outer(place.variables))? {
                 Value::Null => (None, true),
-                path => (Some(File::redirected(&path.display_text(), *append)), false),
+                path => (Some(File::redirected(&path.display_text(), *append)?), false),
             },
         };
         if matches!(redirection.from, Stream::Output | Stream::All) {
@@ -274,6 +292,7 @@ pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> 
                 (Some(file), _) => {
                     let stage = stage::drawn(file.clone(), place.width, place.views.clone());
                     local.stages.push(Placed::new(stage, Common::default()));
+                    output = Some(file.clone());
                 }
                 (None, true) => local.stages.push(Placed::new(stage::nothing(), Common::default())),
                 (None, false) => {}
@@ -282,6 +301,8 @@ pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> 
         let fate = match (file, discards) {
             // All streams into one file is all of them in the output, and that in the file.
             (Some(_), _) if redirection.from == Stream::All => Fate::Output,
+            // As well where the file is the output's: one would take the place of the other.
+            (Some(file), _) if output.as_ref().is_some_and(|output| output.path == file.path) => Fate::Output,
             (Some(file), _) => Fate::File(file),
             (None, true) => Fate::Dropped,
             (None, false) => Fate::Output,
@@ -307,6 +328,19 @@ pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> 
 }
 
 impl Streams {
+    /// The files that streams are redirected to, each once.
+    pub fn files(&self) -> Vec<File> {
+        let mut files: Vec<File> = Vec::new();
+        for fate in [&self.error, &self.warning, &self.verbose, &self.debug, &self.information] {
+            if let Fate::File(file) = fate
+                && files.iter().all(|known| known.path != file.path)
+            {
+                files.push(file.clone());
+            }
+        }
+        files
+    }
+
     fn set(&mut self, stream: Stream, fate: &Fate) {
         match stream {
             Stream::Output => {}

@@ -32,6 +32,11 @@ pub trait Stage: Send {
         Ok(())
     }
 
+    /// The commands before it have failed, and no more objects come. `fed`: some had come.
+    fn fail(&mut self, fed: bool) {
+        let _ = fed;
+    }
+
     /// What is to be said beside the output, once.
     fn warning(&mut self) -> Option<String> {
         None

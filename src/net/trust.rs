@@ -8,6 +8,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls_platform_verifier::Verifier;
 
+use crate::files::text;
+
 /// The system's authorities, and those of a profile's `ca` beside them.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
@@ -33,9 +35,11 @@ impl Trust {
     /// # Errors
     /// It can't be read, or one in it is no certificate, or there is none.
     pub async fn read(path: &Path) -> Result<Self, TrustError> {
-        let text = tokio::fs::read(path)
+        let bytes = tokio::fs::read(path)
             .await
             .map_err(|source| TrustError::Unreadable { path: path.to_owned(), source })?;
+        // Names of issuers beside the certificates may be in any encoding.
+        let text = text::decode(&bytes).map_or(bytes, String::into_bytes);
         let wrong = |reason: String| TrustError::Wrong { path: path.to_owned(), reason };
         let mut own = Vec::new();
         // The client says only that it can't be built, and not why: each is looked at here.

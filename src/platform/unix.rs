@@ -35,6 +35,12 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a folder is there and belongs to this user.
+pub fn is_own_folder(path: &Path) -> bool {
+    std::fs::metadata(path)
+        .is_ok_and(|there| there.is_dir() && std::os::unix::fs::MetadataExt::uid(&there) == user())
+}
+
 /// The effective user's id.
 pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()
@@ -221,4 +227,63 @@ impl Endings {
             _ = d.1.recv() => d.0,
         }
     }
+}
+
+/// Whether an open file is the one at a path.
+pub fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let id = |there: std::fs::Metadata| (there.dev(), there.ino());
+    file.metadata().map(id).ok() == std::fs::metadata(path).map(id).ok()
+}
+
+/// How many names a file has.
+pub fn hard_links(file: &File) -> io::Result<u64> {
+    Ok(std::os::unix::fs::MetadataExt::nlink(&file.metadata()?))
+}
+
+/// Gives `to`, which is about to take the place of `from`, its owner, extended attributes (access lists
+/// are among them) and mode.
+///
+/// # Errors
+/// This user may not give it one of these.
+pub fn take_after(from: &File, to: &File) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let (there, new) = (from.metadata()?, to.metadata()?);
+    if (there.uid(), there.gid()) != (new.uid(), new.gid()) {
+        std::os::unix::fs::fchown(to, Some(there.uid()), Some(there.gid()))?;
+    }
+    to.set_permissions(there.permissions())?;
+    attributes(from, to)
+}
+
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn attributes(from: &File, to: &File) -> io::Result<()> {
+    /// The most that Linux has in one list, and in one attribute.
+    const MAX: usize = 64 * 1024;
+    let mut names = vec![0; MAX];
+    // A file system without attributes has none to keep.
+    let Ok(length) = rustix::fs::flistxattr(from, &mut names[..]) else { return Ok(()) };
+    let mut value = vec![0; MAX];
+    for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let Ok(length) = rustix::fs::fgetxattr(from, name, &mut value[..]) else { continue };
+        let set = rustix::fs::fsetxattr(to, name, &value[..length], rustix::fs::XattrFlags::empty());
+        // Access lists decide who may read the file; the rest may be another program's, or the system's.
+        if let Err(error) = set
+            && name.starts_with(b"system.")
+        {
+            return Err(error.into());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+#[expect(clippy::unnecessary_wraps, reason = "the other systems' may fail")]
+fn attributes(_: &File, _: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// Puts a new file in the place of another.
+pub fn exchange(new: tempfile::TempPath, place: &Path) -> io::Result<()> {
+    new.persist(place).map_err(|error| error.error)
 }

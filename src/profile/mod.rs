@@ -7,6 +7,7 @@ mod limits;
 mod read;
 pub mod service;
 mod store;
+mod write;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub use read::{Mistake, ProfileError, Read, nearest, parse, read};
 pub use service::Service;
 pub use store::{StoreError, check_name, load, names};
 use url::Url;
+pub use write::{NotToml, Settings};
 
 /// A profile as it was read and found consistent; defaults are filled in by its kind.
 #[derive(Clone, Debug)]

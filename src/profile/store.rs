@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Profile;
 use super::read::{self, ProfileError, Read, nearest};
+use crate::files::text;
 use crate::folders::Folders;
 
 /// Why a profile can't be had.
@@ -95,7 +96,7 @@ pub fn load(folders: &Folders, name: &str) -> Result<Profile, StoreError> {
 pub(super) fn read(folders: &Folders, name: &str) -> Result<(PathBuf, String, Read), StoreError> {
     check_name(name, &[])?;
     let path = folders.profile(name);
-    let text = match std::fs::read_to_string(&path) {
+    let text = match text::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(missing(folders, name)),
         Err(source) => return Err(StoreError::Unreadable { path, source }),

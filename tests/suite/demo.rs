@@ -329,7 +329,8 @@ fn lists_that_can_not_be_read_are_told() {
     ));
     assert_eq!(out, "J\u{fc}rgen\n", "{err}");
     for said in [
-        "is not in the encoding UTF-8: name its encoding, -Encoding ansi for example",
+        "line 2 is not UTF-8: save the file as UTF-8",
+        "or name its encoding, -Encoding ansi for example",
         "two columns have this name",
         "Could not find file",
     ] {

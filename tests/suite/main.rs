@@ -18,6 +18,7 @@ mod credential;
 mod demo;
 mod edit;
 mod everyday;
+mod files;
 #[path = "../front/mod.rs"]
 mod front;
 mod guard;
@@ -27,6 +28,7 @@ mod kill_matrix;
 mod line;
 mod omi;
 mod own_session;
+mod passwords;
 mod piped;
 mod profile;
 mod psrp_pools;

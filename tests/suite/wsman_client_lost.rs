@@ -55,14 +55,23 @@ async fn a_create_that_nobody_waits_for_is_undone() {
 
 #[tokio::test]
 async fn removal_has_a_receive_pending_and_a_shell_that_is_gone_is_removed() {
-    let server = Server::start(None, |asked| async move {
-        let request = RequestEnvelope::read(&asked.body).unwrap();
-        match request.request {
-            Asks::Delete => soap(
-                &request,
-                Response::Fault(Fault::new(code::INVALID_SELECTORS, "w:InvalidSelectors", "gone")),
-            ),
-            _ => None,
+    let received = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let server = Server::start(None, move |asked| {
+        let received = received.clone();
+        async move {
+            let request = RequestEnvelope::read(&asked.body).unwrap();
+            match request.request {
+                Asks::Delete => {
+                    // As OMI does.
+                    received.acquire().await.unwrap().forget();
+                    let gone = Fault::new(code::INVALID_SELECTORS, "w:InvalidSelectors", "gone");
+                    soap(&request, Response::Fault(gone))
+                }
+                _ => {
+                    received.add_permits(1);
+                    None
+                }
+            }
         }
     })
     .await;

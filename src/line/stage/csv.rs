@@ -1,7 +1,7 @@
 //! ConvertTo-Csv and Export-Csv, as PowerShell 7 writes them (CsvCommands.cs).
 
 use super::bind::{Bound, Parameter, Takes};
-use super::file::File;
+use super::file::{File, written};
 use super::{Stage, all};
 use crate::line::error::LineError;
 use crate::line::members::properties;
@@ -68,7 +68,7 @@ impl Form {
     fn row(&self, names: &[String], value: &Value) -> String {
         let cell = |name: &String| match access(value, name) {
             Value::Null => String::new(),
-            one => self.cell(name, &written(&one)),
+            one => self.cell(name, &field_text(&one)),
         };
         names.iter().map(cell).collect::<Vec<_>>().join(&self.delimiter)
     }
@@ -92,7 +92,7 @@ impl Form {
 }
 
 /// A value's text in a file: .NET's own.
-fn written(value: &Value) -> String {
+fn field_text(value: &Value) -> String {
     match value {
         Value::Bytes(_) => "System.Byte[]".to_owned(),
         other => other.exact_text(),
@@ -119,26 +119,22 @@ pub fn export(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
     let form = Form::read(bound)?;
     let file = File::read(bound, "Path")?;
     let force = bound.switch("Force");
-    Ok(all(move |values: Vec<Value>| {
+    Ok(written(file, move |file, values| {
         let known = if file.append { file.first_line() } else { None };
-        let lines = match known.map(|line| fields(&line, &form.delimiter)) {
-            Some(names) => {
-                let own = columns(&values);
-                let missing = names.iter().find(|name| !own.iter().any(|one| one.eq_ignore_ascii_case(name)));
-                if let Some(missing) = missing.filter(|_| !force && !values.is_empty()) {
-                    return Err(LineError(format!(
-                        "Export-Csv: Cannot append CSV content to the following file: {}. The appended object does \
-                         not have a property that corresponds to the following column: {missing}. To continue with \
-                         mismatched properties, add the -Force parameter, and then retry the command.",
-                        file.path.display()
-                    )));
-                }
-                values.iter().map(|value| form.row(&names, value)).collect()
-            }
-            None => form.lines(&values),
+        let Some(names) = known.map(|line| fields(&line, &form.delimiter)) else {
+            return Ok(form.lines(values));
         };
-        file.write(&lines)?;
-        Ok(Vec::new())
+        let own = columns(values);
+        let missing = names.iter().find(|name| !own.iter().any(|one| one.eq_ignore_ascii_case(name)));
+        if let Some(missing) = missing.filter(|_| !force && !values.is_empty()) {
+            return Err(LineError(format!(
+                "Export-Csv: Cannot append CSV content to the following file: {}. The appended object does \
+                 not have a property that corresponds to the following column: {missing}. To continue with \
+                 mismatched properties, add the -Force parameter, and then retry the command.",
+                file.path.display()
+            )));
+        }
+        Ok(values.iter().map(|value| form.row(&names, value)).collect())
     }))
 }
 

@@ -1,10 +1,12 @@
 //! Out-File, `>` and `>>`: lines in a file, UTF-8 without a mark as PowerShell 7 has it.
 
-use std::io::{BufRead as _, Write as _};
-use std::path::PathBuf;
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::path::{Path, PathBuf};
 
+use super::Stage;
 use super::bind::{Bound, Parameter, Takes};
-use super::{Stage, all};
+use crate::files::replace::{self, New};
+use crate::files::text;
 use crate::line::Printer;
 use crate::line::error::LineError;
 use crate::line::views::Views;
@@ -17,6 +19,9 @@ pub const COMMON: [Parameter; 4] = [
     ("NoClobber", Takes::Switch),
     ("Encoding", Takes::Named),
 ];
+
+/// The header of a CSV file is not read beyond this.
+const LONGEST_LINE: u64 = 1024 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Encoding {
@@ -42,7 +47,7 @@ pub struct File {
 
 impl File {
     /// The file of a redirection.
-    pub fn redirected(path: &str, append: bool) -> Self {
+    pub fn redirected(path: &str, append: bool) -> Result<Self, LineError> {
         Self {
             cmdlet: "Out-File",
             path: located(path),
@@ -52,6 +57,7 @@ impl File {
             encoding: Encoding::Utf8,
             line_ends: true,
         }
+        .ready()
     }
 
     /// The file that a cmdlet's arguments name.
@@ -68,7 +74,7 @@ impl File {
             ("unicode", Encoding::Utf16),
             ("bigendianunicode", Encoding::Utf16BigEndian),
         ];
-        Ok(Self {
+        Self {
             cmdlet: bound.name,
             path: located(&path),
             append: bound.switch("Append"),
@@ -76,54 +82,85 @@ impl File {
             force: bound.switch("Force"),
             encoding: bound.one_of("Encoding", &encodings, Encoding::Utf8)?,
             line_ends: !bound.switch("NoNewline"),
-        })
+        }
+        .ready()
     }
 
-    /// The first line of what is there, if anything is.
-    pub fn first_line(&self) -> Option<String> {
-        let file = std::fs::File::open(&self.path).ok()?;
-        let mut line = String::new();
-        std::io::BufReader::new(file).read_line(&mut line).ok()?;
-        let line = line.trim_end_matches(['\r', '\n']).trim_start_matches('\u{feff}');
+    /// The file as it can be written, before anything is run for it; it is not changed.
+    ///
+    /// # Errors
+    /// It exists and may not be overwritten, or cannot be written.
+    pub fn ready(self) -> Result<Self, LineError> {
+        if self.no_clobber && !self.append && self.path.symlink_metadata().is_ok() {
+            return Err(self.wrong(&ErrorKind::AlreadyExists.into()));
+        }
+        match replace::check(&self.path) {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied && self.force => Ok(self),
+            Err(error) => Err(self.wrong(&error)),
+            Ok(()) => Ok(self),
+        }
+    }
+
+    /// The first line of a file that exists and is not empty. What is appended has its encoding from then
+    /// on.
+    pub fn first_line(&mut self) -> Option<String> {
+        let mut head = Vec::new();
+        std::fs::File::open(&self.path).ok()?.take(LONGEST_LINE).read_to_end(&mut head).ok()?;
+        let end = match head.get(..2) {
+            Some([0xff, 0xfe]) => {
+                self.encoding = Encoding::Utf16;
+                head.chunks_exact(2).position(|unit| unit == [b'\n', 0]).map(|at| at * 2)
+            }
+            Some([0xfe, 0xff]) => {
+                self.encoding = Encoding::Utf16BigEndian;
+                head.chunks_exact(2).position(|unit| unit == [0, b'\n']).map(|at| at * 2)
+            }
+            _ => head.iter().position(|byte| *byte == b'\n'),
+        };
+        let line = text::decode(&head[..end.unwrap_or(head.len())]).ok()?;
+        let line = line.trim_end_matches(['\r', '\n']);
         (!line.is_empty()).then(|| line.to_owned())
     }
 
-    /// Writes lines; what goes wrong names the file.
+    /// Writes lines: a file is replaced as a whole; a device, a pipe and what is appended to are written
+    /// to. What goes wrong names the file.
     pub fn write(&self, lines: &[String]) -> Result<(), LineError> {
-        let wrong = |error: std::io::Error| {
-            let path = self.path.display();
-            LineError(match error.kind() {
-                std::io::ErrorKind::AlreadyExists => {
-                    format!("{}: The file '{path}' already exists.", self.cmdlet)
-                }
-                std::io::ErrorKind::NotFound => {
-                    format!("{}: Could not find a part of the path '{path}'.", self.cmdlet)
-                }
-                std::io::ErrorKind::PermissionDenied => {
-                    format!("{}: Access to the path '{path}' is denied.", self.cmdlet)
-                }
-                _ => format!("{}: Could not write to '{path}': {error}", self.cmdlet),
-            })
-        };
-        if self.force {
-            writable(&self.path);
-        }
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).append(self.append).truncate(!self.append && !self.no_clobber);
-        if self.no_clobber && !self.append {
-            options.create_new(true);
-        } else {
-            options.create(true);
-        }
-        let mut file = options.open(&self.path).map_err(wrong)?;
-        let fresh = file.metadata().map(|file| file.len() == 0).unwrap_or(true);
         let end = match (self.line_ends, cfg!(windows)) {
             (false, _) => "",
             (true, true) => "\r\n",
             (true, false) => "\n",
         };
         let text: String = lines.iter().flat_map(|line| [line.as_str(), end]).collect();
-        file.write_all(&self.encoding.bytes(&text, fresh)).and_then(|()| file.flush()).map_err(wrong)
+        let opened = self.force.then(|| Opened::new(&self.path)).flatten();
+        let written = match (self.append, self.no_clobber) {
+            (true, _) => self.append(&text),
+            (false, true) => replace::create_new(&self.path, &self.encoding.bytes(&text, true), New::Shared),
+            (false, false) => replace::replace(&self.path, &self.encoding.bytes(&text, true), New::Shared),
+        };
+        drop(opened);
+        written.map_err(|error| self.wrong(&error))
+    }
+
+    fn append(&self, text: &str) -> io::Result<()> {
+        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(&self.path)?;
+        let fresh = file.metadata()?.len() == 0;
+        file.write_all(&self.encoding.bytes(text, fresh))?;
+        file.flush()
+    }
+
+    /// An error as PowerShell words it.
+    fn wrong(&self, error: &io::Error) -> LineError {
+        let path = self.path.display();
+        LineError(match error.kind() {
+            ErrorKind::AlreadyExists => format!("{}: The file '{path}' already exists.", self.cmdlet),
+            ErrorKind::NotFound | ErrorKind::NotADirectory => {
+                format!("{}: Could not find a part of the path '{path}'.", self.cmdlet)
+            }
+            ErrorKind::PermissionDenied | ErrorKind::IsADirectory | ErrorKind::ReadOnlyFilesystem => {
+                format!("{}: Access to the path '{path}' is denied.", self.cmdlet)
+            }
+            _ => format!("{}: Could not write to '{path}': {error}", self.cmdlet),
+        })
     }
 }
 
@@ -159,22 +196,37 @@ pub fn located(path: &str) -> PathBuf {
     }
 }
 
-/// -Force writes to a read-only file; where that can't be arranged, opening it says so.
-fn writable(path: &std::path::Path) {
-    let Ok(file) = std::fs::metadata(path) else { return };
-    let mut permissions = file.permissions();
-    if !permissions.readonly() {
-        return;
+/// A read-only file that -Force has opened; it is read-only again afterwards.
+struct Opened<'a> {
+    path: &'a Path,
+    before: std::fs::Permissions,
+}
+
+impl<'a> Opened<'a> {
+    /// Where it can't be opened, writing to it says so.
+    fn new(path: &'a Path) -> Option<Self> {
+        let before = std::fs::metadata(path).ok()?.permissions();
+        let mut permissions = before.clone();
+        if !permissions.readonly() {
+            return None;
+        }
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            permissions.set_mode(permissions.mode() | 0o200);
+        }
+        #[cfg(not(unix))]
+        #[expect(clippy::permissions_set_readonly_false, reason = "it opens the file to nobody else here")]
+        permissions.set_readonly(false);
+        std::fs::set_permissions(path, permissions).ok()?;
+        Some(Self { path, before })
     }
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        permissions.set_mode(permissions.mode() | 0o200);
+}
+
+impl Drop for Opened<'_> {
+    fn drop(&mut self) {
+        let _ = std::fs::set_permissions(self.path, self.before.clone());
     }
-    #[cfg(not(unix))]
-    #[expect(clippy::permissions_set_readonly_false, reason = "it opens the file to nobody else here")]
-    permissions.set_readonly(false);
-    let _ = std::fs::set_permissions(path, permissions);
 }
 
 pub fn out_file(bound: &Bound, width: usize, views: &Views) -> Result<Box<dyn Stage>, LineError> {
@@ -185,11 +237,53 @@ pub fn out_file(bound: &Bound, width: usize, views: &Views) -> Result<Box<dyn St
 
 /// Objects drawn as on the screen, in a file.
 pub fn drawn(file: File, width: usize, views: Views) -> Box<dyn Stage> {
-    all(move |values: Vec<Value>| {
+    written(file, move |_, values| {
         let mut printer = Printer::new(width, views);
         let mut lines: Vec<String> = values.iter().flat_map(|value| printer.push(value)).collect();
         lines.extend(printer.finish());
-        file.write(&lines)?;
-        Ok(Vec::new())
+        Ok(lines)
     })
+}
+
+/// A stage that writes the lines of all objects to a file. A pipeline that fails before any object
+/// leaves the file as it was.
+pub fn written<F>(file: File, lines: F) -> Box<dyn Stage>
+where
+    F: FnOnce(&mut File, &[Value]) -> Result<Vec<String>, LineError> + Send + 'static,
+{
+    Box::new(Written { file, held: Vec::new(), failed: None, lines: Some(lines) })
+}
+
+struct Written<F> {
+    file: File,
+    held: Vec<Value>,
+    /// The pipeline failed; whether objects had come before.
+    failed: Option<bool>,
+    lines: Option<F>,
+}
+
+impl<F> Stage for Written<F>
+where
+    F: FnOnce(&mut File, &[Value]) -> Result<Vec<String>, LineError> + Send,
+{
+    fn push(&mut self, value: Value, _: &mut Vec<Value>) -> Result<(), LineError> {
+        self.held.push(value);
+        Ok(())
+    }
+
+    fn fail(&mut self, fed: bool) {
+        self.failed = Some(fed);
+    }
+
+    fn finish(&mut self, _: &mut Vec<Value>) -> Result<(), LineError> {
+        // Other stages give something though nothing came, as Measure-Object does.
+        let nothing = self.failed.is_some_and(|fed| !fed || self.held.is_empty());
+        match self.lines.take().filter(|_| !nothing) {
+            Some(lines) => {
+                let lines = lines(&mut self.file, &self.held)?;
+                self.file.write(&lines)
+            }
+            None => Ok(()),
+        }
+    }
 }

@@ -6,6 +6,7 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use super::bind::Bound;
 use super::file::located;
+use crate::files::text;
 use crate::line::error::LineError;
 use crate::line::evaluate::Variables;
 use crate::line::syntax::CommandLine;
@@ -122,10 +123,18 @@ fn text(bound: &Bound) -> Result<String, LineError> {
         return Err(bound.wrong(&format!("'{}' is larger than 256 MiB: read it in pwsh.", path.display())));
     }
     let bytes = std::fs::read(&path).map_err(wrong)?;
+    if encoding == UTF_8 {
+        return text::decode(&bytes).map_err(|error| {
+            bound.wrong(&format!(
+                "'{}': {error}, or name its encoding, -Encoding ansi for example.",
+                path.display()
+            ))
+        });
+    }
     let (text, _, has_wrong) = encoding.decode(&bytes);
     if has_wrong {
         return Err(bound.wrong(&format!(
-            "'{}' is not in the encoding {}: name its encoding, -Encoding ansi for example.",
+            "'{}' is not in the encoding {}: name the encoding that it has.",
             path.display(),
             encoding.name()
         )));

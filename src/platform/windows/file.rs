@@ -10,8 +10,9 @@ use windows_sys::Win32::Foundation::{ERROR_IO_PENDING, ERROR_LOCK_VIOLATION, Loc
 use windows_sys::Win32::Security::Authorization::{GetNamedSecurityInfoW, SE_FILE_OBJECT};
 use windows_sys::Win32::Security::OWNER_SECURITY_INFORMATION;
 use windows_sys::Win32::Storage::FileSystem::{
-    CreateDirectoryW, LOCK_FILE_FLAGS, LOCKFILE_EXCLUSIVE_LOCK, LOCKFILE_FAIL_IMMEDIATELY, LockFileEx,
-    UnlockFile,
+    BY_HANDLE_FILE_INFORMATION, CreateDirectoryW, GetFileInformationByHandle, LOCK_FILE_FLAGS,
+    LOCKFILE_EXCLUSIVE_LOCK, LOCKFILE_FAIL_IMMEDIATELY, LockFileEx, REPLACEFILE_IGNORE_MERGE_ERRORS,
+    ReplaceFileW, UnlockFile,
 };
 use windows_sys::Win32::System::IO::OVERLAPPED;
 
@@ -53,6 +54,11 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
 }
 
+/// Whether a folder is there: nobody else's is ever named on this system.
+pub fn is_own_folder(path: &Path) -> bool {
+    path.is_dir()
+}
+
 /// The SID of whom something belongs to.
 fn owner(name: &[u16]) -> io::Result<String> {
     let (mut owner, mut descriptor) = (null_mut(), null_mut());
@@ -76,6 +82,42 @@ fn owner(name: &[u16]) -> io::Result<String> {
         LocalFree(descriptor);
         owner
     }
+}
+
+/// Whether an open file is the one at a path: one that was removed has no name any more, and no other
+/// can have it as long as the file is open.
+pub fn is_at(_: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+/// How many names a file has.
+pub fn hard_links(file: &File) -> io::Result<u64> {
+    let mut information = BY_HANDLE_FILE_INFORMATION::default();
+    // SAFETY: the handle is open as long as `file` is borrowed; the call fills the structure.
+    let done = unsafe { GetFileInformationByHandle(file.as_raw_handle(), &mut information) };
+    if done == 0 { Err(io::Error::last_os_error()) } else { Ok(information.nNumberOfLinks.into()) }
+}
+
+/// [`exchange`] keeps everything.
+pub fn take_after(_: &File, _: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// Puts a new file in the place of another, whose access list, attributes and streams it takes over.
+pub fn exchange(new: tempfile::TempPath, place: &Path) -> io::Result<()> {
+    let (from, to) = (wide(&new), wide(place));
+    // SAFETY: both names end with a zero and outlive the call; the rest may be null.
+    let done = unsafe {
+        ReplaceFileW(
+            to.as_ptr(),
+            from.as_ptr(),
+            std::ptr::null(),
+            REPLACEFILE_IGNORE_MERGE_ERRORS,
+            std::ptr::null(),
+            std::ptr::null(),
+        )
+    };
+    if done == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Locks a file for this process as long as it is open; `false`: another has it. The content stays

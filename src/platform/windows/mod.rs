@@ -7,7 +7,10 @@ mod pipe;
 mod process;
 
 pub use endings::Endings;
-pub use file::{hold, hold_when_free, is_held, let_go, private_folder};
+pub use file::{
+    exchange, hard_links, hold, hold_when_free, is_at, is_held, is_own_folder, let_go, private_folder,
+    take_after,
+};
 pub use pipe::{client_process, create_pipe, is_of_this_user, process_sockets};
 pub use process::{
     Family, end_output, has_ended, input_is_ready, kill, leave_terminal, parent, program_name,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::replace::{New, replace};
 use crate::line::Views;
 use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::{self, Value};
@@ -162,19 +163,13 @@ impl Catalogue {
         Some(parameters)
     }
 
-    /// Writes the cache beside its file and moves it there. A cache that can't be written is asked
-    /// for again next time.
+    /// Writes the cache. A cache that can't be written is asked for again next time.
     fn store(&self) {
         let Some(file) = &self.file else { return };
         let Some(folder) = file.parent() else { return };
         let Ok(known) = self.known.lock().map(|known| known.clone()) else { return };
         let written = std::fs::create_dir_all(folder)
-            .and_then(|()| tempfile::NamedTempFile::new_in(folder))
-            .and_then(|beside| {
-                serde_json::to_writer(&beside, &known)?;
-                beside.persist(file).map_err(|error| error.error)?;
-                Ok(())
-            });
+            .and_then(|()| replace(file, &serde_json::to_vec(&known)?, New::Private));
         if let Err(error) = written {
             tracing::debug!(file = %file.display(), %error, "the catalogue was not cached");
         }

@@ -20,7 +20,8 @@ type Diverted = Vec<(line::File, Vec<String>)>;
 impl Executor {
     pub(super) async fn carry_out(&mut self, session: &Session, mut plan: Plan, sink: &mut Sink) -> Ended {
         let mut ended = Ended::Succeeded;
-        let mut diverted = Diverted::new();
+        let mut diverted: Diverted =
+            plan.streams.files().into_iter().map(|file| (file, Vec::new())).collect();
         let mut input = std::mem::take(&mut plan.input);
         if plan.remote.is_none() {
             for value in std::mem::take(&mut input) {
@@ -51,14 +52,19 @@ impl Executor {
         if ended == Ended::Interrupted {
             return ended;
         }
-        // A pipeline that was ended by an error gives nothing that it had held back.
-        if !plan.was_ended && ended != Ended::Stopped {
-            let mut rest = Vec::new();
-            if let Err(error) = plan.local.finish(&mut rest) {
-                ended = self.failed_here(&mut plan, &error);
-            }
-            rest.into_iter().for_each(|value| self.take(sink, value));
+        let failed = !matches!(ended, Ended::Succeeded | Ended::Exit(_));
+        if failed {
+            plan.local.fail();
         }
+        let mut rest = Vec::new();
+        let finished = match plan.was_ended || ended == Ended::Stopped {
+            true => plan.local.close(),
+            false => plan.local.finish(&mut rest),
+        };
+        if let Err(error) = finished {
+            ended = self.failed_here(&mut plan, &error);
+        }
+        rest.into_iter().for_each(|value| self.take(sink, value));
         for (warning, common) in plan.local.warnings() {
             if let Some(variable) = &common.warnings {
                 plan.gathered.add(variable, warning.clone().into());
@@ -70,6 +76,9 @@ impl Executor {
         plan.local.gather(&mut plan.gathered);
         plan.gathered.store(&mut self.variables);
         for (file, lines) in diverted {
+            if failed && lines.is_empty() {
+                continue;
+            }
             if let Err(error) = file.write(&lines) {
                 ended = self.failed(&error);
             }
@@ -289,10 +298,10 @@ impl Executor {
             Fate::Shown => self.terminal.toned(tone, text),
             Fate::Dropped => {}
             Fate::Output => self.push(plan, sink, value)?,
-            Fate::File(file) => match diverted.iter_mut().find(|(known, _)| known.path == file.path) {
-                Some((_, lines)) => lines.push(text.to_owned()),
-                None => diverted.push((file.clone(), vec![text.to_owned()])),
-            },
+            Fate::File(file) => {
+                let lines = diverted.iter_mut().find(|(known, _)| known.path == file.path);
+                lines.into_iter().for_each(|(_, lines)| lines.push(text.to_owned()));
+            }
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! Files that another process may be reading: written beside, moved into place.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 use super::ModuleError;
+use crate::files::replace::{New, replace};
 use crate::platform;
 
 /// Windows PowerShell 5.1 takes a script without it for one in the system's code page.
@@ -24,10 +25,7 @@ fn put(path: &Path, content: &[u8]) -> io::Result<()> {
         platform::private_folder(above)?;
     }
     platform::private_folder(folder)?;
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
-    file.write_all(content)?;
-    file.persist(path)?;
-    Ok(())
+    replace(path, content, New::Private)
 }
 
 /// Removes a folder with all that is in it. One that is not there is no error.

@@ -98,7 +98,7 @@ impl Templates {
         templates.add_filter("ps", |value: Value| literal(&value));
         for (name, own) in OWN {
             let theirs: PathBuf = folders.config.join("templates").join(name);
-            let text = match std::fs::read_to_string(&theirs) {
+            let text = match crate::files::text::read(&theirs) {
                 Ok(text) => text,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => own.to_owned(),
                 Err(error) => return Err(ModuleError::Write { path: theirs, error }),

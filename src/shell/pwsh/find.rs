@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::replace::{New, replace};
+
 /// The word that stands for the built-in shell.
 pub const CONSOLE: &str = "console";
 /// The first version whose named pipes and sessions are as the module needs them.
@@ -196,10 +198,7 @@ impl Known {
         let written = || -> std::io::Result<()> {
             let folder = file.parent().unwrap_or(Path::new("."));
             std::fs::create_dir_all(folder)?;
-            let fresh = tempfile::NamedTempFile::new_in(folder)?;
-            serde_json::to_writer(&fresh, self)?;
-            fresh.persist(file)?;
-            Ok(())
+            replace(file, &serde_json::to_vec(self)?, New::Private)
         };
         if let Err(error) = written() {
             tracing::debug!("the PowerShell's version is not kept: {error}");

@@ -9,13 +9,14 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SERVER, VIA, WWW_AUTHENTICATE};
 use hyper::{Response as HttpResponse, StatusCode};
+use secrecy::SecretString;
 use url::Url;
 
-use super::Endpoint;
 use super::credential::Credential;
 use super::envelope::{Response, ResponseEnvelope};
 use super::wire::{self, Wire};
-use crate::net::{Cause, innermost, refused_certificate};
+use super::{Authentication, Endpoint};
+use crate::net::{Cause, innermost, refusals, refused_certificate};
 use crate::transport::{CONNECTING, Error};
 
 /// No answer is read beyond this. What lyncsh asks for is 150 KB, but OMI gives more.
@@ -26,6 +27,8 @@ pub(super) struct Http {
     wire: Wire,
     uri: Url,
     credential: Arc<Credential>,
+    /// A password at this endpoint, which may have been refused; tokens are told apart by their headers.
+    password: Option<refusals::Credential>,
     user: String,
     /// The endpoint as errors name it.
     name: String,
@@ -66,7 +69,11 @@ impl Http {
         // The credential is the profile's: one in the URI would end up in errors and in `a:To`.
         let _ = uri.set_username("");
         let _ = uri.set_password(None);
-        Ok(Self { wire, uri, credential, user, name, connect: endpoint.limits.connect })
+        let password = match &endpoint.authentication {
+            Authentication::Basic { password, .. } => Some(refusals::Credential::new(&uri, &user, password)),
+            Authentication::Bearer { .. } => None,
+        };
+        Ok(Self { wire, uri, credential, password, user, name, connect: endpoint.limits.connect })
     }
 
     pub fn uri(&self) -> &Url {
@@ -109,6 +116,12 @@ impl Http {
         envelope: Vec<u8>,
         step: &'static str,
     ) -> Result<Answer, Error> {
+        let unauthorized = |offered| {
+            let (endpoint, user) = (self.name.clone(), self.user.clone());
+            Error::Unauthorized { endpoint, user, offered }
+        };
+        let presented = self.presented(&authorization);
+        let Some(pass) = presented.pass().await else { return Err(unauthorized(Vec::new())) };
         let response = self.wire.post(&self.uri, authorization, envelope).await;
         let response = response.map_err(|error| self.failed(&*error, step))?;
         let status = response.status();
@@ -122,8 +135,12 @@ impl Http {
             let challenges = response.headers().get_all(WWW_AUTHENTICATE).iter();
             let offered =
                 challenges.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
-            let (endpoint, user) = (self.name.clone(), self.user.clone());
-            return Err(Error::Unauthorized { endpoint, user, offered });
+            pass.refused();
+            return Err(unauthorized(offered));
+        }
+        // What stands before the endpoint has not looked at it.
+        if !matches!(status.as_u16(), 407 | 502..=504) {
+            pass.accepted();
         }
         let by = said_by(response.headers());
         let is_page = is_page(response.headers());
@@ -145,6 +162,14 @@ impl Http {
                 })
             }
         }
+    }
+
+    /// What an endpoint may have refused before.
+    fn presented(&self, authorization: &HeaderValue) -> refusals::Credential {
+        self.password.unwrap_or_else(|| {
+            let token = SecretString::from(String::from_utf8_lossy(authorization.as_bytes()).into_owned());
+            refusals::Credential::new(&self.uri, &self.user, &token)
+        })
     }
 
     async fn body(&self, response: HttpResponse<Incoming>, step: &'static str) -> Result<Vec<u8>, Error> {

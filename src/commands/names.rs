@@ -1,0 +1,102 @@
+//! Profiles that have the name of a command: written by hand, or before lyncsh had the command.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli;
+use crate::folders::Folders;
+use crate::profile::{self, CredentialSource};
+
+const OPTION: &str = "--config-dir";
+
+/// Says that the command which was called hides a profile of the same name.
+pub fn report(folders: &Folders) {
+    if let Some(line) = called().and_then(|word| hidden(folders, &word)) {
+        crate::tell!("{line}");
+    }
+}
+
+/// [`report`] where the command line can't be parsed, and may have been meant for the profile.
+pub fn report_before_parsing() {
+    let words: Vec<String> = words().collect();
+    let joined = words.iter().find_map(|word| word.strip_prefix(OPTION)?.strip_prefix('='));
+    let named = joined.or_else(|| {
+        let at = words.iter().position(|word| word == OPTION)?;
+        words.get(at + 1).map(String::as_str)
+    });
+    let config = named.map(PathBuf::from).or_else(cli::config_dir);
+    if let Ok(folders) = Folders::find(config.as_deref()) {
+        report(&folders);
+    }
+}
+
+/// The words of the command line. One that is no text names no command.
+fn words() -> impl Iterator<Item = String> {
+    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned())
+}
+
+/// The first word that is neither an option nor the value of one.
+fn called() -> Option<String> {
+    let mut words = words();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            OPTION => drop(words.next()),
+            _ if word.starts_with('-') => {}
+            _ => return Some(word),
+        }
+    }
+    None
+}
+
+/// Why a profile can't be opened by its name, and how its file is renamed; `None`: it can.
+pub fn hidden(folders: &Folders, name: &str) -> Option<String> {
+    let path = folders.profile(name);
+    if !cli::taken().iter().any(|taken| taken == name) || !path.is_file() {
+        return None;
+    }
+    let mut other = format!("{name}-profile");
+    while folders.profile(&other).exists() {
+        other.push('1');
+    }
+    let kept = profile::load(folders, name).is_ok_and(|one| one.credential == CredentialSource::Keyring);
+    let login = if kept { format!("\n  lyncsh login {other}") } else { String::new() };
+    let rename = if cfg!(windows) { "move" } else { "mv" };
+    Some(format!(
+        "The profile '{name}' can't be opened: lyncsh has a command of that name. Rename its file:\n  \
+         {rename} {} {}{login}",
+        quoted(&path),
+        quoted(&folders.profile(&other))
+    ))
+}
+
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |one: char| one.is_alphanumeric() || "/\\.:-_".contains(one);
+    match (path.chars().all(plain), cfg!(windows)) {
+        (true, _) => path,
+        (false, true) => format!("\"{path}\""),
+        (false, false) => format!("'{}'", path.replace('\'', "'\\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_with_a_commands_name_is_told_with_the_way_to_rename_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let folders = Folders::find(Some(temp.path())).unwrap();
+        std::fs::create_dir_all(folders.profiles()).unwrap();
+        assert_eq!(hidden(&folders, "login"), None);
+        for name in ["login", "status", "help", "work"] {
+            std::fs::write(folders.profile(name), "kind = 'wsman'\nuri = 'https://a.b/c'\n").unwrap();
+        }
+        assert_eq!(hidden(&folders, "work"), None);
+        for name in ["login", "status", "help"] {
+            let line = hidden(&folders, name).unwrap();
+            assert!(line.contains(&format!("{name}-profile.toml")) && line.contains("mv "), "{line}");
+        }
+        std::fs::write(folders.profile("login-profile"), "").unwrap();
+        assert!(hidden(&folders, "login").unwrap().contains("login-profile1.toml"));
+    }
+}

@@ -1,0 +1,161 @@
+#![cfg(unix)]
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+use super::*;
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().mode() & 0o7777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// The folder's entries: no temporary file stays.
+fn entries(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_file_is_another_one_afterwards_with_the_same_owner_and_mode() {
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("file");
+    for wanted in [0o640, 0o755, 0o600, 0o666] {
+        std::fs::write(&file, "old and longer").unwrap();
+        set_mode(&file, wanted);
+        let before = file.metadata().unwrap();
+        replace(&file, b"new", New::Private).unwrap();
+        let after = file.metadata().unwrap();
+        assert_eq!((read(&file).as_str(), mode(&file)), ("new", wanted));
+        assert_ne!(before.ino(), after.ino());
+        assert_eq!((before.uid(), before.gid()), (after.uid(), after.gid()));
+    }
+    assert_eq!(entries(temp.path()), ["file"]);
+}
+
+#[test]
+fn another_owner_stays_the_owner() {
+    if platform::user() != 0 {
+        return;
+    }
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("file");
+    std::fs::write(&file, "old").unwrap();
+    std::os::unix::fs::chown(&file, Some(4711), Some(4712)).unwrap();
+    set_mode(&file, 0o640);
+    replace(&file, b"new", New::Private).unwrap();
+    let after = file.metadata().unwrap();
+    assert_eq!((after.uid(), after.gid(), mode(&file), read(&file).as_str()), (4711, 4712, 0o640, "new"));
+}
+
+#[test]
+fn links_stay_links_however_many() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = temp.path().join("repository");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("file"), "old").unwrap();
+    symlink("repository/file", temp.path().join("one")).unwrap();
+    symlink("one", temp.path().join("two")).unwrap();
+    replace(&temp.path().join("two"), b"new", New::Private).unwrap();
+    assert!(temp.path().join("two").is_symlink() && temp.path().join("one").is_symlink());
+    assert_eq!(read(&folder.join("file")), "new");
+    // A link that leads nowhere yet.
+    symlink("repository/later", temp.path().join("three")).unwrap();
+    replace(&temp.path().join("three"), b"there", New::Private).unwrap();
+    assert!(temp.path().join("three").is_symlink());
+    assert_eq!(read(&folder.join("later")), "there");
+    assert_eq!(entries(&folder), ["file", "later"]);
+    symlink("round", temp.path().join("round")).unwrap();
+    assert!(replace(&temp.path().join("round"), b"x", New::Private).is_err());
+}
+
+#[test]
+fn a_file_with_another_name_has_the_new_content_under_both() {
+    let temp = tempfile::tempdir().unwrap();
+    let (file, other) = (temp.path().join("file"), temp.path().join("other"));
+    std::fs::write(&file, "old and longer").unwrap();
+    std::fs::hard_link(&file, &other).unwrap();
+    replace(&file, b"new", New::Private).unwrap();
+    assert_eq!((read(&file), read(&other)), ("new".into(), "new".into()));
+    assert_eq!(file.metadata().unwrap().ino(), other.metadata().unwrap().ino());
+}
+
+#[test]
+fn a_pipe_and_a_device_are_written_to_and_stay() {
+    use std::os::unix::fs::FileTypeExt as _;
+    let temp = tempfile::tempdir().unwrap();
+    let pipe = temp.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (reading, path) = (pipe.clone(), pipe.clone());
+    let reader = std::thread::spawn(move || std::fs::read(reading).unwrap());
+    replace(&path, b"through it", New::Private).unwrap();
+    assert_eq!(reader.join().unwrap(), b"through it");
+    assert!(pipe.metadata().unwrap().file_type().is_fifo());
+    replace(Path::new("/dev/null"), b"x", New::Private).unwrap();
+    assert!(Path::new("/dev/null").metadata().unwrap().file_type().is_char_device());
+    assert!(replace(temp.path(), b"x", New::Private).is_err());
+}
+
+#[test]
+fn a_new_file_has_its_mode_from_the_start() {
+    let temp = tempfile::tempdir().unwrap();
+    let at = |name: &str| temp.path().join(name);
+    replace(&at("private"), b"x", New::Private).unwrap();
+    assert_eq!(mode(&at("private")), 0o600);
+    std::fs::write(at("usual"), "x").unwrap();
+    replace(&at("shared"), b"x", New::Shared).unwrap();
+    assert_eq!(mode(&at("shared")), mode(&at("usual")));
+    replace(&at("program"), b"x", New::Program).unwrap();
+    assert_eq!(mode(&at("program")) & 0o700, 0o700);
+    assert!(replace(&at("missing/file"), b"x", New::Shared).is_err_and(|e| e.kind() == ErrorKind::NotFound));
+}
+
+#[test]
+fn a_file_that_exists_is_not_created_again() {
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("file");
+    create_new(&file, b"one", New::Shared).unwrap();
+    assert!(create_new(&file, b"two", New::Shared).is_err_and(|e| e.kind() == ErrorKind::AlreadyExists));
+    assert_eq!(read(&file), "one");
+    assert_eq!(entries(temp.path()), ["file"]);
+}
+
+#[test]
+fn extended_attributes_go_with_the_file() {
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("file");
+    std::fs::write(&file, "old").unwrap();
+    let set = rustix::fs::setxattr(&file, "user.lyncsh", b"kept", rustix::fs::XattrFlags::empty());
+    if set.is_err() {
+        // This file system has none.
+        return;
+    }
+    replace(&file, b"new", New::Private).unwrap();
+    let mut value = [0; 16];
+    let length = rustix::fs::getxattr(&file, "user.lyncsh", &mut value[..]).unwrap();
+    assert_eq!(&value[..length], b"kept");
+}
+
+#[test]
+fn a_folder_that_is_closed_has_its_file_written_in_place() {
+    if platform::user() == 0 {
+        // Root may write everywhere; `tests/suite/files.rs` has this for another user.
+        return;
+    }
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("file");
+    std::fs::write(&file, "old and longer").unwrap();
+    set_mode(temp.path(), 0o500);
+    let result = replace(&file, b"new", New::Private);
+    set_mode(temp.path(), 0o700);
+    result.unwrap();
+    assert_eq!(read(&file), "new");
+}

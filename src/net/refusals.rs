@@ -1,0 +1,190 @@
+//! The passwords and tokens that endpoints have refused. A credential that was refused is not sent there
+//! again by this process: by no other request, connection or background attempt. Otherwise every one of
+//! them would count as another wrong password, and the account would be locked.
+//!
+//! An endpoint's first answer to a credential decides. One that was accepted before may be refused once
+//! by mistake, as servers behind a load balancer do: it is sent once more.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use url::Url;
+
+/// How long others wait for the answer to the request that decides. An endpoint that takes longer is at
+/// work, and does not refuse; one that answers Delete only while a Receive waits gets both.
+const DECIDED: Duration = Duration::from_millis(750);
+
+/// A user's secret at an endpoint. Only a keyed hash of it is kept, whose key is this process's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Credential(u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Accepted,
+    /// Refused after it had been accepted.
+    Doubtful,
+    Refused,
+    /// A request whose answer decides was sent then.
+    Asking(Instant),
+}
+
+static STATES: LazyLock<Mutex<HashMap<Credential, State>>> = LazyLock::new(Mutex::default);
+static CHANGED: Notify = Notify::const_new();
+
+fn states() -> MutexGuard<'static, HashMap<Credential, State>> {
+    STATES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Credential {
+    pub fn new(endpoint: &Url, user: &str, secret: &SecretString) -> Self {
+        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let origin = endpoint.origin().ascii_serialization();
+        Self(KEY.hash_one((origin, user, secret.expose_secret())))
+    }
+
+    /// Whether the endpoint has refused it.
+    pub fn is_refused(self) -> bool {
+        states().get(&self) == Some(&State::Refused)
+    }
+
+    /// Notes a refusal that another process was given.
+    pub fn note_refusal(self) {
+        states().insert(self, State::Refused);
+        CHANGED.notify_waiters();
+    }
+
+    /// Whether this process has been refused anything.
+    pub fn any_refused() -> bool {
+        states().values().any(|state| *state == State::Refused)
+    }
+
+    /// The user has entered it again, and wants it to be sent.
+    pub fn forgive(self) {
+        states().remove(&self);
+        CHANGED.notify_waiters();
+    }
+
+    /// Leave to send it once; `None`: it was refused.
+    pub async fn pass(self) -> Option<Pass> {
+        loop {
+            let changed = CHANGED.notified();
+            let now = Instant::now();
+            let until = {
+                let mut states = states();
+                match states.get(&self).copied() {
+                    Some(State::Refused) => return None,
+                    Some(State::Asking(since)) if now < since + DECIDED => since + DECIDED,
+                    Some(State::Accepted | State::Asking(_)) => {
+                        return Some(Pass { credential: self, before: None });
+                    }
+                    before => {
+                        states.insert(self, State::Asking(now));
+                        return Some(Pass { credential: self, before: Some(before) });
+                    }
+                }
+            };
+            let _ = tokio::time::timeout_at(until, changed).await;
+        }
+    }
+}
+
+/// Leave to send a credential once. Dropped without an answer, it leaves the question open.
+#[derive(Debug)]
+pub struct Pass {
+    credential: Credential,
+    /// The state before, where the answer to this request decides.
+    before: Option<Option<State>>,
+}
+
+impl Pass {
+    /// The endpoint has answered, and has not refused it.
+    pub fn accepted(mut self) {
+        self.before = None;
+        states().insert(self.credential, State::Accepted);
+        CHANGED.notify_waiters();
+    }
+
+    /// The endpoint has refused it.
+    pub fn refused(mut self) {
+        let mut states = states();
+        let state = match (self.before.take(), states.get(&self.credential)) {
+            // Several requests may have been on their way.
+            (None, Some(State::Accepted)) => State::Doubtful,
+            _ => State::Refused,
+        };
+        states.insert(self.credential, state);
+        drop(states);
+        CHANGED.notify_waiters();
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let Some(before) = self.before.take() else { return };
+        let mut states = states();
+        if let Some(State::Asking(_)) = states.get(&self.credential) {
+            match before {
+                Some(state) => states.insert(self.credential, state),
+                None => states.remove(&self.credential),
+            };
+        }
+        drop(states);
+        CHANGED.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credential(user: &str) -> Credential {
+        Credential::new(&"https://host.example/wsman".parse().unwrap(), user, &"secret".into())
+    }
+
+    #[tokio::test]
+    async fn a_credential_that_was_never_accepted_is_sent_once() {
+        let one = credential("once");
+        one.pass().await.unwrap().refused();
+        assert!(one.is_refused() && one.pass().await.is_none());
+        one.forgive();
+        one.pass().await.unwrap().accepted();
+        assert!(!one.is_refused());
+    }
+
+    #[tokio::test]
+    async fn one_that_was_accepted_is_sent_once_more() {
+        let one = credential("twice");
+        one.pass().await.unwrap().accepted();
+        one.pass().await.unwrap().refused();
+        one.pass().await.unwrap().accepted();
+        one.pass().await.unwrap().refused();
+        one.pass().await.unwrap().refused();
+        assert!(one.pass().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn others_wait_for_the_answer_that_decides_and_not_for_long() {
+        let one = credential("many");
+        let asking = one.pass().await.unwrap();
+        let others: Vec<_> = (0..5).map(|_| tokio::spawn(one.pass())).collect();
+        tokio::task::yield_now().await;
+        asking.refused();
+        for other in others {
+            assert!(other.await.unwrap().is_none());
+        }
+        let slow = credential("slow");
+        let asking = slow.pass().await.unwrap();
+        slow.pass().await.unwrap().accepted();
+        drop(asking);
+        assert_eq!(states().get(&slow), Some(&State::Accepted));
+        // One without an answer decides nothing.
+        let open = credential("open");
+        drop(open.pass().await.unwrap());
+        open.pass().await.unwrap().accepted();
+    }
+}

@@ -1,0 +1,397 @@
+//! Passwords that an endpoint refuses: entered again, and not sent again by anything else.
+
+use std::io::Write as _;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use lyncsh::net::Trust;
+use lyncsh::simulator::{Options, PASSWORD, Server as Simulator, USER};
+
+use crate::agent_world::{PATIENCE, World, path_without_powershell};
+use crate::stand_in::Terminal;
+use crate::wsman_client_http::{Answer, Asked, Server, http};
+
+/// An endpoint that may stop to take the password, and counts what it refuses.
+struct Guarded {
+    world: World,
+    simulator: Simulator,
+    refuses: Arc<AtomicBool>,
+    refused: Arc<AtomicUsize>,
+    uri: String,
+}
+
+/// A user with the profile `work` there.
+async fn guarded(credential: &str) -> Guarded {
+    let simulator = Simulator::start(Options::default()).await.unwrap();
+    let origin = url::Url::parse(&simulator.url).unwrap().origin().ascii_serialization();
+    let (refuses, refused) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+    let client = Trust::default().client().build().unwrap();
+    let (refusing, counted) = (refuses.clone(), refused.clone());
+    let server = Server::start(None, move |asked| {
+        let (client, url) = (client.clone(), format!("{origin}{}", asked.path));
+        let (refusing, counted) = (refusing.clone(), counted.clone());
+        async move {
+            let answer = match refusing.load(Ordering::SeqCst) {
+                true => http("401 Unauthorized", &[("WWW-Authenticate", "Basic realm=\"WSMAN\"")], b""),
+                false => forwarded(&client, &url, &asked).await,
+            };
+            if answer.as_ref().is_some_and(|answer| answer.starts_with(b"HTTP/1.1 401")) {
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+            answer
+        }
+    })
+    .await;
+    let uri = format!("http://127.0.0.1:{}/OcsPowershellLiveId", server.port);
+    let world = World::without_endpoint();
+    let guarded = Guarded { world, simulator, refuses, refused, uri };
+    guarded.profile("work", credential, "");
+    guarded
+}
+
+/// As the simulator answers.
+async fn forwarded(client: &reqwest::Client, url: &str, asked: &Asked) -> Answer {
+    let header = |wanted: &str| {
+        let line = asked.head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case(wanted).then(|| value.trim().to_owned())
+        });
+        line.unwrap_or_default()
+    };
+    let request = client
+        .post(url)
+        .header("Authorization", header("authorization"))
+        .header("Content-Type", header("content-type"))
+        .body(asked.body.clone());
+    let answer = request.send().await.ok()?;
+    let status = answer.status().to_string();
+    let kind = answer.headers().get("Content-Type").and_then(|kind| kind.to_str().ok()).map(str::to_owned);
+    let body = answer.bytes().await.ok()?;
+    http(&status, &[("Content-Type", kind.as_deref().unwrap_or("text/plain"))], &body)
+}
+
+impl Guarded {
+    fn profile(&self, name: &str, credential: &str, more: &str) {
+        std::fs::create_dir_all(self.world.folders.profiles()).unwrap();
+        let text = format!(
+            "kind = \"lync-online\"\nuser = \"{USER}\"\nuri = \"{}\"\ncredential = {credential}\n{more}\n",
+            self.uri
+        );
+        std::fs::write(self.world.folders.profile(name), text).unwrap();
+    }
+
+    fn refused(&self) -> usize {
+        self.refused.load(Ordering::SeqCst)
+    }
+
+    /// `lyncsh attach work --socket` in a terminal.
+    fn attach(&self) -> Terminal {
+        let arguments = ["attach", "work", "--socket"];
+        Terminal::open_with(&self.world, env!("CARGO_BIN_EXE_lyncsh"), &arguments, [])
+    }
+
+    fn journal(&self) -> String {
+        let entries = std::fs::read_dir(self.world.folders.state.join("sessions"));
+        let entries = entries.into_iter().flatten().flatten();
+        entries.map(|entry| std::fs::read_to_string(entry.path()).unwrap_or_default()).collect()
+    }
+}
+
+fn wait(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "{what} did not come");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Runs a test beside the runtime of its endpoint.
+async fn beside<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(test).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_asked_for_again() {
+    let guarded = guarded("\"prompt\"").await;
+    beside(move || {
+        let mut terminal = guarded.attach();
+        terminal.sees("Password for");
+        terminal.line("wrong");
+        terminal.sees("refused the credential of");
+        terminal.sees("or Enter to give up:");
+        terminal.line(PASSWORD);
+        terminal.sees("work.sock");
+        assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+        assert_eq!(guarded.refused(), 1);
+        assert!(!terminal.text().contains(PASSWORD));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_asked_for_three_times_and_given_up_by_enter() {
+    let guarded = guarded("\"prompt\"").await;
+    beside(move || {
+        let mut terminal = guarded.attach();
+        for asked in 1..=3 {
+            terminal.waits("the question", |text| text.matches("Password for").count() == asked);
+            terminal.line(&format!("wrong {asked}"));
+        }
+        assert_ne!(terminal.ended(), 0);
+        assert_eq!(guarded.refused(), 3);
+        let mut terminal = guarded.attach();
+        terminal.sees("Password for");
+        terminal.line("wrong again");
+        terminal.sees("or Enter to give up:");
+        terminal.line("");
+        assert_ne!(terminal.ended(), 0);
+        assert_eq!(guarded.refused(), 4);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commands_password_is_sent_once_and_not_asked_for() {
+    let guarded = guarded("{ command = \"echo wrong\" }").await;
+    beside(move || {
+        let mut terminal = guarded.attach();
+        assert_ne!(terminal.ended(), 0);
+        let text = terminal.text();
+        assert!(text.contains("refused the credential of") && !text.contains("Password for"), "{text}");
+        assert!(text.contains("comes from the command"), "{text}");
+        assert_eq!(guarded.refused(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_connections_of_one_account_send_a_wrong_password_once() {
+    let guarded = guarded("{ command = \"echo wrong\" }").await;
+    guarded.profile("second", "{ command = \"echo 'wrong'\" }", "prefix = \"Second\"");
+    std::fs::write(
+        guarded.world.folders.profile("both"),
+        "connections = [\"work\", \"second\"]\nshell = \"console\"\n",
+    )
+    .unwrap();
+    beside(move || {
+        let (code, _, err) = guarded.world.run(&["both"]);
+        assert_ne!(code, 0);
+        assert_eq!(err.matches("refused the credential of").count(), 2, "{err}");
+        assert_eq!(guarded.refused(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_is_changed_under_a_session_is_sent_once_more_at_most() {
+    let guarded = guarded("\"keyring\"").await;
+    let password = guarded.world.root().join("password");
+    std::fs::write(&password, PASSWORD).unwrap();
+    guarded.profile("work", &format!("{{ command = \"cat '{}'\" }}", password.display()), "");
+    beside(move || {
+        guarded.world.attach();
+        let mut shell = guarded.world.child("idle");
+        shell.wait_for("ready");
+        assert_eq!(guarded.simulator.shells().len(), 1);
+        guarded.refuses.store(true, Ordering::SeqCst);
+        // The keep-alive, or the end of the long poll, meets it; a shell that goes ends the session.
+        shell.tell();
+        wait("the journal's word", || guarded.journal().contains("\"refused\":true"));
+        assert!((1..=2).contains(&guarded.refused()), "{}", guarded.refused());
+        let before = guarded.refused();
+        let (code, out, err) = guarded.world.run(&["status"]);
+        assert_eq!(code, 0, "{err}");
+        assert!(out.contains("refused the password for its removal"), "{out}");
+        assert!(guarded.world.run(&["list"]).0 == 0 && guarded.world.run(&["status"]).0 == 0);
+        assert_eq!(guarded.refused(), before, "no command sends it again by itself");
+        assert_eq!(guarded.simulator.shells().len(), 1);
+        // The password is right again: what it could not remove goes.
+        guarded.refuses.store(false, Ordering::SeqCst);
+        guarded.world.wait_agent_gone();
+        guarded.world.attach();
+        wait("one session", || guarded.simulator.shells().len() == 1);
+        wait("an empty journal", || !guarded.journal().contains("\"refused\":true"));
+    })
+    .await;
+}
+
+/// A terminal in a session with an unlocked, empty keyring, where a script runs.
+fn in_session(world: &World, script: &str) -> Terminal {
+    let start = "printf 'session\\n' | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1\n";
+    let root = world.root().to_str().unwrap().to_owned();
+    let words = ["--", "sh", "-c", &format!("{start}{script}")].map(str::to_owned);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let home =
+        ["HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"].map(|name| (name, root.clone()));
+    Terminal::open_with(world, "dbus-run-session", &words, home)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stored_password_that_is_wrong_is_entered_again_and_stored() {
+    let guarded = guarded("\"keyring\"").await;
+    beside(move || {
+        let before = std::fs::read(guarded.world.folders.profile("work")).unwrap();
+        let mut terminal = in_session(
+            &guarded.world,
+            "echo wrong | $LYNCSH login work --password-stdin && $LYNCSH attach work --socket && \
+             $LYNCSH stop work && $LYNCSH attach work --socket && echo SECOND && $LYNCSH stop work && \
+             $LYNCSH login work && $LYNCSH attach work --socket",
+        );
+        terminal.sees("The password of 'work' is stored.");
+        terminal.sees("or Enter to give up:");
+        terminal.line(PASSWORD);
+        terminal.sees("The new password of 'work' is stored in the keyring.");
+        terminal.sees("SECOND");
+        assert_eq!(guarded.refused(), 1);
+        // Another one that is wrong, typed this time.
+        terminal.sees("New password for");
+        terminal.line("wrong too");
+        terminal.waits("the question", |text| text.matches("or Enter to give up:").count() == 2);
+        terminal.line("");
+        assert_ne!(terminal.ended(), 0, "{}", terminal.text());
+        assert!(terminal.text().contains("lyncsh login work"), "{}", terminal.text());
+        assert_eq!(guarded.refused(), 2);
+        assert_eq!(std::fs::read(guarded.world.folders.profile("work")).unwrap(), before);
+    })
+    .await;
+}
+
+#[test]
+fn login_says_where_else_a_password_comes_from() {
+    let world = World::without_endpoint();
+    std::fs::create_dir_all(world.folders.profiles()).unwrap();
+    for (credential, said) in
+        [("'prompt'", "is asked for each time"), ("{ command = 'x' }", "from a command")]
+    {
+        let text = format!("kind = 'wsman'\nuri = 'https://a.b/c'\nuser = 'u'\ncredential = {credential}\n");
+        std::fs::write(world.folders.profile("work"), text).unwrap();
+        let (code, _, err) = world.run(&["login", "work", "--password-stdin"]);
+        assert!(code == 1 && err.contains(said) && err.contains("lyncsh edit work"), "{err}");
+    }
+    let (code, _, err) = world.run(&["login", "none"]);
+    assert!(code == 2 && err.contains("there is no profile 'none'"), "{err}");
+}
+
+/// `lyncsh add` where no keyring can be had.
+fn without_keyring(world: &World, arguments: &[&str]) -> Terminal {
+    let nowhere = ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent".to_owned());
+    Terminal::open_with(world, env!("CARGO_BIN_EXE_lyncsh"), arguments, [nowhere])
+}
+
+#[test]
+fn add_offers_another_source_before_it_asks_for_a_password() {
+    let world = World::without_endpoint();
+    let add = ["add", "work", "--kind", "wsman", "--user", "u@a.b", "--uri", "https://a.b/c"];
+    let profile = || std::fs::read_to_string(world.folders.profile("work")).unwrap();
+    let mut terminal = without_keyring(&world, &add);
+    terminal.sees("p, c, or Enter to give up:");
+    assert!(!terminal.text().contains("Password for"), "{}", terminal.text());
+    terminal.line("p");
+    assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+    assert!(profile().contains("credential = \"prompt\""), "{}", profile());
+    // The other profile's own: a command.
+    let mut terminal =
+        without_keyring(&world, &["add", "two", "--kind", "wsman", "--user", "u", "--uri", "https://a.b"]);
+    terminal.sees("p, c, or Enter to give up:");
+    terminal.line("c");
+    terminal.sees("The command");
+    terminal.line("pass \"show\" x");
+    assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+    let two = std::fs::read_to_string(world.folders.profile("two")).unwrap();
+    let two: toml::Table = two.parse().unwrap();
+    assert_eq!(two["credential"]["command"].as_str(), Some("pass \"show\" x"));
+    let mut terminal =
+        without_keyring(&world, &["add", "three", "--kind", "wsman", "--user", "u", "--uri", "https://a.b"]);
+    terminal.sees("p, c, or Enter to give up:");
+    terminal.line("");
+    assert_eq!(terminal.ended(), 1, "{}", terminal.text());
+    assert!(!world.folders.profile("three").exists());
+}
+
+#[test]
+fn add_force_keeps_what_it_was_not_told_to_change() {
+    let world = World::without_endpoint();
+    std::fs::create_dir_all(world.folders.profiles()).unwrap();
+    let path = world.folders.profile("work");
+    let before = "# The lab.\nkind = 'wsman' # quoted so\nuser = \"old@a.b\"   # who\nuri = \"https://a.b/wsman\"\n\
+                  credential = { command = \"pass x\" }\nprefix = \"Lab\"\n\n[timeouts]\nopen = \"90s\" # slow\n";
+    std::fs::write(&path, before).unwrap();
+    let (code, _, err) = world.run(&["add", "work", "--force", "--user", "new@a.b"]);
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), before.replace("old@a.b", "new@a.b"));
+    // What makes no profile, and what is not TOML, is refused and stays.
+    for (text, arguments, said) in [
+        (before, &["--authentication", "kerberos"][..], "this makes no profile"),
+        ("kind = [", &["--user", "x"], "is not TOML"),
+        ("connections = [\"a\"]\n", &["--kind", "wsman"], "this makes no profile"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let (code, _, err) = world.run(&[&["add", "work", "--force"], arguments].concat());
+        let words = err.replace('\u{2502}', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(code == 1 && words.contains(said), "{err}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+    let (code, _, err) = world.run(&["add", "work", "--kind", "wsman"]);
+    assert!(code == 1 && err.contains("already"), "{err}");
+    let (code, _, _) = world.run(&["add", "other", "--user", "x"]);
+    assert_eq!(code, 2);
+}
+
+#[test]
+fn a_profile_with_a_commands_name_is_reported_wherever_it_is_meant() {
+    let world = World::without_endpoint();
+    std::fs::create_dir_all(world.folders.profiles()).unwrap();
+    let text = "kind = 'wsman'\nuri = 'https://a.b/c'\nuser = 'u'\ncredential = 'prompt'\n";
+    for name in ["login", "status", "list"] {
+        std::fs::write(world.folders.profile(name), text).unwrap();
+        let (_, out, err) = world.run(&[name]);
+        assert!((out + &err).contains(&format!("{name}-profile.toml")), "{name}: {err}");
+    }
+    let (code, out, _) = world.run(&["list"]);
+    assert!(code == 0 && out.contains("status-profile.toml") && out.contains("login-profile.toml"), "{out}");
+    let folder = world.root().to_str().unwrap();
+    let output =
+        world.lyncsh(&["--config-dir", folder, "login"]).env_remove("LYNCSH_CONFIG_DIR").output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && err.contains("login-profile.toml"), "{err}");
+    // Renamed as it says, it opens.
+    std::fs::rename(world.folders.profile("login"), world.folders.profile("login-profile")).unwrap();
+    assert_eq!(world.run(&["show", "login-profile"]).0, 0);
+    assert!(!world.run(&["login", "x"]).2.contains("login-profile.toml"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_command_may_print_what_windows_writes() {
+    let guarded = guarded("\"prompt\"").await;
+    let file = guarded.world.root().join("pw");
+    let marked = format!("\u{feff}{PASSWORD}\r\n");
+    let utf16: Vec<u8> = marked.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    guarded.profile("work", &format!("{{ command = \"cat '{}'\" }}", file.display()), "");
+    beside(move || {
+        for bytes in [marked.into_bytes(), utf16] {
+            std::fs::write(&file, bytes).unwrap();
+            guarded.world.attach();
+            assert_eq!(guarded.world.run(&["stop", "work"]).0, 0);
+        }
+        std::fs::write(&file, b"f\xfcnf\n").unwrap();
+        let (code, _, err) = guarded.world.run(&["attach", "work", "--socket"]);
+        assert!(code != 0 && err.contains("line 1 is not UTF-8"), "{err}");
+        // One that is piped in, likewise, with the mark of a Windows PowerShell.
+        let mut command = guarded.world.lyncsh(&["add", "x", "--kind", "wsman", "--password-stdin"]);
+        command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent").args([
+            "--uri",
+            "https://a.b/c",
+            "--user",
+            "u",
+        ]);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let _ = child.stdin.take().unwrap().write_all(b"x\n");
+        let err = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+        assert!(err.contains("credential = \"prompt\"") && err.contains("credential = { command ="), "{err}");
+        assert!(path_without_powershell().len() > 1);
+    })
+    .await;
+}
