@@ -118,6 +118,7 @@ fn questions_and_progress_are_only_displayed() {
     terminal.press("Show-\t");
     terminal.sees("show-streams");
     terminal.press("\u{3}");
+    terminal.waits("the next prompt", |text| text.trim_end().ends_with("[work] PS>"));
     terminal.line("exit");
     assert_eq!(terminal.ended(), 0);
     assert_harmless(&terminal.raw());
