@@ -284,7 +284,7 @@ pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> 
             Target::Output => (None, false),
             Target::File { path, append } => match evaluate(path, Scope::outer(place.variables))? {
                 Value::Null => (None, true),
-                path => (Some(File::redirected(&path.display_text(), *append)?), false),
+                path => (Some(File::redirected(&path.display_text(), *append)), false),
             },
         };
         if matches!(redirection.from, Stream::Output | Stream::All) {
@@ -323,6 +323,9 @@ pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> 
         add_to_history: true,
         ..Pipeline::new(remote)
     });
+    // No command of the endpoint runs for a file that can't be written.
+    local.stages.iter().try_for_each(|placed| placed.stage.begin())?;
+    streams.files().iter().try_for_each(File::ready)?;
     let preferred = Action::preferred(place.variables);
     Ok(Plan { input, remote, local, streams, common: given, preferred, gathered, was_ended: false })
 }

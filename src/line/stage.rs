@@ -25,6 +25,11 @@ use crate::psrp::clixml::Value;
 
 /// One cmdlet at work.
 pub trait Stage: Send {
+    /// Before anything runs.
+    fn begin(&self) -> Result<(), LineError> {
+        Ok(())
+    }
+
     fn push(&mut self, value: Value, out: &mut Vec<Value>) -> Result<(), LineError>;
 
     fn finish(&mut self, out: &mut Vec<Value>) -> Result<(), LineError> {

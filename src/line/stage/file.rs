@@ -47,7 +47,7 @@ pub struct File {
 
 impl File {
     /// The file of a redirection.
-    pub fn redirected(path: &str, append: bool) -> Result<Self, LineError> {
+    pub fn redirected(path: &str, append: bool) -> Self {
         Self {
             cmdlet: "Out-File",
             path: located(path),
@@ -57,7 +57,6 @@ impl File {
             encoding: Encoding::Utf8,
             line_ends: true,
         }
-        .ready()
     }
 
     /// The file that a cmdlet's arguments name.
@@ -74,7 +73,7 @@ impl File {
             ("unicode", Encoding::Utf16),
             ("bigendianunicode", Encoding::Utf16BigEndian),
         ];
-        Self {
+        Ok(Self {
             cmdlet: bound.name,
             path: located(&path),
             append: bound.switch("Append"),
@@ -82,22 +81,21 @@ impl File {
             force: bound.switch("Force"),
             encoding: bound.one_of("Encoding", &encodings, Encoding::Utf8)?,
             line_ends: !bound.switch("NoNewline"),
-        }
-        .ready()
+        })
     }
 
-    /// The file as it can be written, before anything is run for it; it is not changed.
+    /// Whether it can be written, before anything is run for it; it is not changed.
     ///
     /// # Errors
     /// It exists and may not be overwritten, or cannot be written.
-    pub fn ready(self) -> Result<Self, LineError> {
+    pub fn ready(&self) -> Result<(), LineError> {
         if self.no_clobber && !self.append && self.path.symlink_metadata().is_ok() {
             return Err(self.wrong(&ErrorKind::AlreadyExists.into()));
         }
         match replace::check(&self.path) {
-            Err(error) if error.kind() == ErrorKind::PermissionDenied && self.force => Ok(self),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied && self.force => Ok(()),
             Err(error) => Err(self.wrong(&error)),
-            Ok(()) => Ok(self),
+            Ok(()) => Ok(()),
         }
     }
 
@@ -266,6 +264,10 @@ impl<F> Stage for Written<F>
 where
     F: FnOnce(&mut File, &[Value]) -> Result<Vec<String>, LineError> + Send,
 {
+    fn begin(&self) -> Result<(), LineError> {
+        self.file.ready()
+    }
+
     fn push(&mut self, value: Value, _: &mut Vec<Value>) -> Result<(), LineError> {
         self.held.push(value);
         Ok(())
