@@ -163,6 +163,11 @@ async fn opened(agent: &mut Agent, folders: &Folders, drawn: &mut Drawn) -> Resu
             Some(Told::Event(Event::Open)) => return Ok(true),
             Some(Told::Event(Event::Step(step))) => drawn.step(&step),
             Some(Told::Event(Event::Notice { text })) => drawn.say(&text),
+            Some(Told::Event(Event::Lost { reason })) => {
+                drawn.say(&format!("the session was lost ({reason}); connecting again"));
+                agent.ask(Request::Reconnect).await;
+            }
+            Some(Told::Event(Event::Away(failure))) => return Err(failure.into()),
             Some(Told::Event(Event::Failed(failure))) => return Err(failure.into()),
             Some(Told::Event(Event::Refused { failure, holders })) => {
                 drawn.clear();

@@ -6,7 +6,8 @@ pub mod connect;
 pub mod demo;
 pub mod edit;
 pub mod hook;
-pub mod list;
+mod keeper;
+mod list;
 pub mod own;
 pub mod powershell;
 pub mod refresh;
@@ -18,6 +19,7 @@ pub mod show;
 pub mod slots;
 pub mod status;
 pub mod stop;
+mod voice;
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;

@@ -46,11 +46,8 @@ pub async fn run(
                 ));
             }
             let console = Console::new(&context.folders, &connections);
-            let host = console.host();
-            session::run(context, connections, secret, host, async |attached: Vec<Attached>| {
-                console::run(&console, attached).await
-            })
-            .await
+            let shell = async |attached: Vec<Attached>| console::run(&console, attached).await;
+            session::run(context, connections, secret, (console.host(), console.losses()), shell).await
         }
     }
 }

@@ -171,6 +171,7 @@ pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> 
         host: None,
         add_to_history: true,
         is_nested: false,
+        background: false,
     });
     Ok(Plan { input, remote, local: Local { stages }, streams })
 }

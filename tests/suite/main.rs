@@ -23,6 +23,7 @@ mod hook;
 mod kill_matrix;
 mod line;
 mod omi;
+mod outage;
 mod own_session;
 mod piped;
 mod profile;

@@ -97,6 +97,7 @@ pub fn pipeline(names: &[&str]) -> Pipeline {
         host: None,
         add_to_history: false,
         is_nested: false,
+        background: false,
     }
 }
 

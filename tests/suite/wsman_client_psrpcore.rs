@@ -116,6 +116,7 @@ fn command(name: &str, arguments: &[(&str, Value)], no_input: bool) -> Pipeline 
         host: None,
         add_to_history: false,
         is_nested: false,
+        background: false,
     }
 }
 

@@ -21,7 +21,7 @@ pub enum Ended {
 
 /// One person's lines, on the sessions that they are for.
 pub struct Executor {
-    links: Links,
+    pub(super) links: Links,
     pub(super) terminal: Terminal,
     variables: Variables,
     pub(super) interrupts: Interrupts,
@@ -156,7 +156,11 @@ impl Executor {
         if let Some(Element::Command(command)) = statement.pipeline.first()
             && ["get-module", "gmo"].contains(&command.name.to_lowercase().as_str())
         {
+            self.learn_names().await;
             statement.pipeline[0] = Element::Expression(self.modules());
+        }
+        if let Some(ended) = self.find_out(&statement).await {
+            return (ended, false);
         }
         let commands = statement.pipeline.iter_mut().filter_map(|element| match element {
             Element::Command(command) => Some(command),
@@ -178,10 +182,20 @@ impl Executor {
             Ok(plan) => plan,
             Err(error) => return (self.failed(&error.to_string()), false),
         };
-        if to_screen && !plan.is_drawn_there() {
+        let session = match plan.remote {
+            Some(_) => match self.session(&link).await {
+                Ok(session) => Some(session),
+                Err(ended) => return (ended, false),
+            },
+            None => None,
+        };
+        if to_screen
+            && !plan.is_drawn_there()
+            && let Some(session) = session.clone().or_else(|| link.connection.current())
+        {
             // It waits for other shells as any command does, with the same words, and Ctrl-C ends it.
             let learned = tokio::select! {
-                () = link.catalogue.learn_views(&link.session, |record| self.terminal.progress.take(record)) => true,
+                () = link.catalogue.learn_views(&session, |record| self.terminal.progress.take(record)) => true,
                 () = self.interrupts.next() => false,
             };
             self.terminal.progress.clear();
@@ -192,7 +206,7 @@ impl Executor {
                 printer.learn(link.catalogue.views());
             }
         }
-        (self.carry_out(&link.session, plan, sink).await, true)
+        (self.carry_out(session.as_ref(), plan, sink).await, true)
     }
 
     /// Runs statements for each object, each after the one before it.

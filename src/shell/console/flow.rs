@@ -11,13 +11,18 @@ use crate::psrp::host::HostMethod;
 use crate::psrp::pipeline::Pipeline;
 use crate::psrp::record::{ErrorRecord, PipelineState};
 use crate::transport::Error;
-use crate::transport::session::{Running, Session};
+use crate::transport::session::{Running, SESSION_FAILED, Session};
 
 /// Lines for files that streams were redirected to, in the order they came.
 type Diverted = Vec<(line::File, Vec<String>)>;
 
 impl Executor {
-    pub(super) async fn carry_out(&mut self, session: &Session, mut plan: Plan, sink: &mut Sink) -> Ended {
+    pub(super) async fn carry_out(
+        &mut self,
+        session: Option<&Session>,
+        mut plan: Plan,
+        sink: &mut Sink,
+    ) -> Ended {
         let mut ended = Ended::Succeeded;
         let mut diverted = Diverted::new();
         let mut input = std::mem::take(&mut plan.input);
@@ -28,7 +33,7 @@ impl Executor {
                 }
             }
         }
-        if let Some(mut pipeline) = plan.remote.take() {
+        if let (Some(mut pipeline), Some(session)) = (plan.remote.take(), session) {
             pipeline.host = Some(super::host_info(&self.terminal));
             ended = match session.invoke(&pipeline).await {
                 Ok(running) => match feed(&running, &pipeline, input).await {
@@ -42,7 +47,8 @@ impl Executor {
             };
             self.terminal.progress.clear();
         }
-        if ended == Ended::Interrupted {
+        // What was lost in the middle is not passed on as if it were all.
+        if matches!(ended, Ended::Interrupted | Ended::Lost) {
             return ended;
         }
         let mut rest = Vec::new();
@@ -121,7 +127,7 @@ impl Executor {
                 Some(Ok(PipelineEvent::HostCall(_))) if called.is_some_and(|line| !echoes.call(&line)) => {}
                 Some(Err(error)) => {
                     self.failed(&error.to_string());
-                    return Ended::Failed;
+                    return Ended::Lost;
                 }
                 Some(Ok(PipelineEvent::HostCall(call))) => {
                     if call.method == HostMethod::WriteErrorLine {
@@ -146,8 +152,8 @@ impl Executor {
                 Some(Ok(PipelineEvent::Progress(_))) if interrupted => {}
                 Some(Ok(event)) if !wrong => {
                     match self.shown(event, plan, sink, diverted, &mut echoes) {
-                        Ok(Ended::Failed) => ended = Ended::Failed,
-                        Ok(_) => {}
+                        Ok(Ended::Succeeded) => {}
+                        Ok(other) => ended = other,
                         // A stage that can't go on ends what feeds it.
                         Err(error) => {
                             ended = self.failed(&error.to_string());
@@ -187,7 +193,9 @@ impl Executor {
             }
             PipelineEvent::Error(record) => return self.error(&record, plan, sink, diverted),
             PipelineEvent::State(PipelineState::Failed, Some(record)) => {
-                return self.error(&record, plan, sink, diverted);
+                let ended = self.error(&record, plan, sink, diverted)?;
+                let is_lost = record.fully_qualified_id == SESSION_FAILED;
+                return Ok(if is_lost { Ended::Lost } else { ended });
             }
             PipelineEvent::State(PipelineState::Failed, None) => {
                 return Ok(self.failed("the pipeline failed, and the endpoint does not say why"));

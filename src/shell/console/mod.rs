@@ -1,6 +1,7 @@
 //! The built-in shell: lines go through [`crate::line`], what they leave to the endpoint through the
 //! session, and what comes back is shown.
 
+mod beside;
 mod catalogue;
 mod echoes;
 mod editor;
@@ -12,6 +13,7 @@ mod interrupts;
 mod links;
 mod news;
 mod progress;
+mod reach;
 mod terminal;
 
 use std::path::PathBuf;
@@ -28,10 +30,8 @@ use terminal::{Terminal, Tone};
 use crate::folders::Folders;
 use crate::line::complete::What;
 use crate::profile::{Connections, Profile};
-use crate::psrp::client::Event;
 use crate::psrp::host::HostInfo;
-use crate::psrp::record::PoolState;
-use crate::shell::{Attached, End};
+use crate::shell::{Attached, Losses};
 
 /// What outlives one session: the terminal, the names that completion knows, the history's place.
 pub struct Console {
@@ -70,7 +70,7 @@ impl Console {
         Some(Link {
             name: part.profile.clone(),
             prefix: part.prefix.clone(),
-            session: attached.session.clone(),
+            connection: attached.connection.clone(),
             catalogue: part.catalogue.clone(),
         })
     }
@@ -87,6 +87,14 @@ impl Console {
             }
         }
         Ok(())
+    }
+
+    /// What becomes of a session that is lost under this console.
+    pub fn losses(&self) -> Losses {
+        match self.terminal.interactive {
+            true => Losses::Mend,
+            false => Losses::End,
+        }
     }
 
     /// The host data of this terminal as it is now.
@@ -135,83 +143,34 @@ fn cache_key(profile: &Profile) -> String {
     format!("{}-{}", profile.name, name.chars().take(120).collect::<String>())
 }
 
-/// Reads lines and runs them until the person leaves or a session is gone.
-pub async fn run(console: &Console, attached: Vec<Attached>) -> miette::Result<End> {
+/// Reads lines and runs them until the person leaves or the input ends; gives the exit code.
+pub async fn run(console: &Console, attached: Vec<Attached>) -> miette::Result<u8> {
     let terminal = &console.terminal;
     let links = attached.iter().filter_map(|one| console.link(one)).collect();
     let links = Links::new(links).ok_or_else(|| miette::miette!("the console has no session"))?;
     let mut beside = tokio::task::JoinSet::new();
-    for link in links.all() {
-        if link.catalogue.is_empty() {
-            first_names(terminal, link).await;
-        } else if terminal.interactive {
-            here(terminal, link, link.catalogue.names().len());
-            // What the cache says may have changed since: asked while the person begins to type.
-            let link = link.clone();
-            beside.spawn(async move {
-                if let Err(error) = link.catalogue.refresh(&link.session).await {
-                    tracing::debug!(%error, "the cached names were not compared");
-                }
-            });
+    if terminal.interactive {
+        for link in links.all() {
+            if !link.catalogue.is_empty() {
+                here(terminal, link, link.catalogue.names().len());
+            }
+            // For completion. What the cache says may have changed since.
+            beside.spawn(beside::learn(link.clone()));
         }
     }
     let news = News::new(terminal.clone());
     for mut one in attached {
         // What is known already stands before the first prompt.
         while let Ok(text) = one.notices.try_recv() {
-            news.say(&text);
+            news.say(Tone::Warning, &text);
         }
-        beside.spawn(watch(one, terminal.clone(), news.clone()));
+        beside.spawn(beside::watch(one, terminal.clone(), news.clone()));
     }
     let mut executor = Executor::new(links.clone(), terminal.clone());
     // What still runs beside ends with the console.
     match terminal.interactive {
         true => typed(console, links, &mut executor, &news).await,
-        false => piped(terminal, &mut executor, &news).await,
-    }
-}
-
-/// Shows what comes while the person types or a pipeline runs.
-async fn watch(attached: Attached, terminal: Terminal, news: News) {
-    let Attached { mut events, mut notices, .. } = attached;
-    loop {
-        tokio::select! {
-            notice = notices.recv() => match notice {
-                Some(text) => news.say(&text),
-                None => return,
-            },
-            event = events.recv() => match event {
-                Some(Event::PoolState(PoolState::Closed | PoolState::Broken, _)) | None => {
-                    news.lose();
-                    break;
-                }
-                Some(Event::PoolHostCall(call)) => match echoes::Line::of(&call) {
-                    Some(line) => news.show(line.stream.tone(), &line.shown()),
-                    None => drop(host::handle(&terminal, &call).await),
-                },
-                Some(_) => {}
-            },
-        }
-    }
-    while let Some(text) = notices.recv().await {
-        news.say(&text);
-    }
-}
-
-/// The names, where no cache has them. Ctrl-C does without.
-async fn first_names(terminal: &Terminal, link: &Link) {
-    let asked = tokio::select! {
-        asked = link.catalogue.refresh(&link.session) => asked.map_err(|error| error.to_string()),
-        _ = tokio::signal::ctrl_c() => Err("it was interrupted".into()),
-    };
-    match asked {
-        Ok(count) if terminal.interactive => {
-            here(terminal, link, count);
-        }
-        Ok(_) => {}
-        Err(error) => {
-            terminal.toned(Tone::Warning, &format!("WARNING: completion knows no commands: {error}"))
-        }
+        false => piped(terminal, &mut executor).await,
     }
 }
 
@@ -221,7 +180,7 @@ fn here(terminal: &Terminal, link: &Link, count: usize) {
 }
 
 /// A person at a terminal.
-async fn typed(console: &Console, links: Links, executor: &mut Executor, news: &News) -> miette::Result<End> {
+async fn typed(console: &Console, links: Links, executor: &mut Executor, news: &News) -> miette::Result<u8> {
     let completer = completer(links, tokio::runtime::Handle::current());
     if let Some(folder) = console.history.as_deref().and_then(std::path::Path::parent) {
         // Without it the history lasts as long as the console.
@@ -243,15 +202,12 @@ async fn typed(console: &Console, links: Links, executor: &mut Executor, news: &
         let turn = turn.map_err(|error| miette::miette!("the line editor failed: {error}"))?;
         match turn.map_err(|error| miette::miette!("the terminal can't be read: {error}"))? {
             Turn::Line(text) => match executor.run_typed(&text).await {
-                Ended::Exit(code) => return Ok(End::Left(code)),
-                Ended::Lost => return Ok(End::Lost),
-                Ended::Succeeded | Ended::Failed | Ended::Interrupted => {}
+                Ended::Exit(code) => return Ok(code),
+                // A session that was lost is made again, and the next line finds it.
+                Ended::Succeeded | Ended::Failed | Ended::Interrupted | Ended::Lost => {}
             },
             Turn::Dropped | Turn::Woken => {}
-            Turn::Leave => return Ok(End::Left(0)),
-        }
-        if news.is_lost() {
-            return Ok(End::Lost);
+            Turn::Leave => return Ok(0),
         }
     }
 }
@@ -259,22 +215,21 @@ async fn typed(console: &Console, links: Links, executor: &mut Executor, news: &
 /// The exit code of what Ctrl-C ended: 128 and the signal's number, as shells have it.
 const INTERRUPTED: u8 = 130;
 
-fn gone() -> miette::Report {
-    miette::miette!("the session is gone, and what is left of the input was not run")
-}
+/// The exit code where the session was lost while something ran, or before it could.
+const LOST: u8 = 4;
 
 /// The exit code where nobody reads the output any more: as if SIGPIPE had ended it.
 const UNREAD: u8 = 141;
 
 /// Lines from a pipe or a file: a statement may take several of them.
-async fn piped(terminal: &Terminal, executor: &mut Executor, news: &News) -> miette::Result<End> {
+async fn piped(terminal: &Terminal, executor: &mut Executor) -> miette::Result<u8> {
     let mut last = Ended::Succeeded;
     let mut text = String::new();
     loop {
         let reader = terminal.clone();
         let line = tokio::select! {
             line = tokio::task::spawn_blocking(move || reader.next_piped()) => line,
-            () = executor.interrupts.next() => return Ok(End::Left(INTERRUPTED)),
+            () = executor.interrupts.next() => return Ok(INTERRUPTED),
         };
         let line = line.into_diagnostic()??;
         let ended = line.is_none();
@@ -291,16 +246,15 @@ async fn piped(terminal: &Terminal, executor: &mut Executor, news: &News) -> mie
         text.clear();
         match terminal.lost() {
             None => {}
-            Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(End::Left(UNREAD)),
+            Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(UNREAD),
             Some(error) => return Err(miette::miette!("standard output can't be written: {error}")),
         }
         match last {
-            Ended::Exit(code) => return Ok(End::Left(code)),
-            Ended::Interrupted => return Ok(End::Left(INTERRUPTED)),
-            Ended::Lost => return Err(gone()),
-            _ if news.is_lost() => return Err(gone()),
-            Ended::Failed if ended => return Ok(End::Left(1)),
-            Ended::Succeeded if ended => return Ok(End::Left(0)),
+            Ended::Exit(code) => return Ok(code),
+            Ended::Interrupted => return Ok(INTERRUPTED),
+            Ended::Lost => return Ok(LOST),
+            Ended::Failed if ended => return Ok(1),
+            Ended::Succeeded if ended => return Ok(0),
             Ended::Succeeded | Ended::Failed => {}
         }
     }
@@ -318,7 +272,7 @@ fn completer(
         };
         let candidates = match &found.what {
             What::Command(prefix) => {
-                let mut names = links.names();
+                let mut names = runtime.block_on(links.names_soon());
                 names.extend(crate::line::local_cmdlets().map(str::to_owned));
                 names.sort_by_key(|name| name.to_lowercase());
                 names.dedup_by(|a, b| a.eq_ignore_ascii_case(b));
@@ -329,7 +283,8 @@ fn completer(
                 None => Vec::new(),
                 Some((at, command)) => {
                     let link = &links.all()[at];
-                    let known = runtime.block_on(link.catalogue.parameters(&link.session, &command));
+                    let session = link.connection.current();
+                    let known = runtime.block_on(link.catalogue.parameters(session.as_ref(), &command));
                     let known = known.unwrap_or_default().into_iter();
                     known.filter(|name| begins(prefix, name)).map(|name| format!("-{name}")).collect()
                 }

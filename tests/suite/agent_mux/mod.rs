@@ -1,5 +1,6 @@
 //! One remote pool, many shells: what each of them sees, and what the endpoint does.
 
+mod background;
 mod endpoint;
 mod lifetime;
 pub mod replay;
@@ -66,7 +67,7 @@ fn pipeline(name: &str, value: Option<Value>) -> Pipeline {
         merge: Default::default(),
     };
     let no_input = name != "Measure-CsInput";
-    Pipeline { commands: vec![command], no_input, host: None, add_to_history: false, is_nested: false }
+    Pipeline { no_input, ..Pipeline::new(vec![command]) }
 }
 
 async fn open(options: Options) -> (Mux, Endpoint) {

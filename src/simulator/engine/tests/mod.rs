@@ -111,6 +111,7 @@ pub fn pipeline(line: &str) -> Pipeline {
         host: None,
         add_to_history: false,
         is_nested: false,
+        background: false,
     }
 }
 
