@@ -1,17 +1,12 @@
 //! lyncsh's own questions, such as the list of commands: they run while no shell wants the runspace, give
 //! way to a shell's pipeline at once, and are asked again by whoever asked.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::core::Core;
 use super::remote::stopped;
 use crate::psrp::record::PipelineState;
 use crate::transport::Request;
-
-/// How long no shell has run anything before a background pipeline starts.
-const QUIET: Duration = Duration::from_secs(2);
 
 impl Core {
     /// A shell's pipeline has come or ended.
@@ -32,7 +27,8 @@ impl Core {
     pub fn background_due(&self) -> Option<Instant> {
         let free = !self.background.is_empty() && self.queue.is_empty() && self.free_runspaces() > 0;
         let idle = self.running().all(|(_, pipeline)| pipeline.background);
-        (self.is_open() && free && idle).then(|| self.used.map_or_else(Instant::now, |used| used + QUIET))
+        (self.is_open() && free && idle)
+            .then(|| self.used.map_or(self.opened, |used| used + self.options.quiet))
     }
 
     /// Stops what runs in the background: a shell's pipeline waits for its runspace. Whoever asked for it

@@ -51,6 +51,7 @@ pub struct Core {
     pub background: VecDeque<Uuid>,
     /// When a shell's pipeline came or ended last.
     pub used: Option<Instant>,
+    pub opened: Instant,
     pub key: KeyState,
     /// Host calls of the pool whose answer is outstanding, by call id.
     pub pool_calls: HashMap<i64, super::pool::PoolCall>,
@@ -100,6 +101,7 @@ pub fn spawn(
         queue: VecDeque::new(),
         background: VecDeque::new(),
         used: None,
+        opened: Instant::now(),
         key: KeyState::None,
         pool_calls: HashMap::new(),
         unheard: VecDeque::new(),

@@ -61,7 +61,12 @@ pub struct Options {
     pub keep_alive: Option<Duration>,
     /// How long the endpoint may take to open the pool.
     pub open: Duration,
+    /// How long no shell has run anything before lyncsh's own questions are asked.
+    pub quiet: Duration,
 }
+
+/// [`Options::quiet`], where nothing else is wanted.
+pub const QUIET: Duration = Duration::from_secs(2);
 
 impl Default for Options {
     fn default() -> Self {
@@ -69,6 +74,7 @@ impl Default for Options {
             max_runspaces: 1,
             keep_alive: Some(Duration::from_secs(4 * 60)),
             open: Duration::from_secs(60),
+            quiet: QUIET,
         }
     }
 }
