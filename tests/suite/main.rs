@@ -22,6 +22,7 @@ mod guard;
 mod hook;
 mod kill_matrix;
 mod line;
+mod listing;
 mod omi;
 mod outage;
 mod own_session;

@@ -293,7 +293,7 @@ async fn each_of_two_connections_is_mended_for_itself() {
     let both = "connections = [\"one\", \"two\"]\nshell = \"console\"\n";
     std::fs::write(world.folders.profile("work"), both).unwrap();
     let terminal = console(&world);
-    answers(&terminal, "(Get-OtCsTenant).CountryAbbreviation", "\nUS");
+    answers(&terminal, "(Get-OtCsTenant).DisplayName", "\nLitware");
     assert_eq!(run(&world, &["stop", "two"]).await.0, 0);
     terminal.sees("the session of 'two' was ended");
     answers(&terminal, "(Get-CsOnlineUser kenmyer).SipAddress", "\nsip:kenmyer");
