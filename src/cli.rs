@@ -274,6 +274,9 @@ pub struct Demo {
     /// Leave a session past the quota without an answer, as the service did
     #[arg(long)]
     pub hang: bool,
+    /// Answer each Receive with one message, after this long
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "DURATION")]
+    pub trickle: Option<std::time::Duration>,
     /// Speak TLS, with a certificate whose authority's file the JSON line names as `ca`
     #[arg(long)]
     pub tls: bool,

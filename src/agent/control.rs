@@ -38,6 +38,11 @@ pub enum Request {
     Retry {
         remove: Vec<Uuid>,
     },
+    /// The watcher is a console at a terminal: as long as it watches, a session that is lost is made again,
+    /// whatever time that takes.
+    Persist,
+    /// Connects again now, where the session was lost.
+    Reconnect,
     Status,
     /// Removes the session and ends.
     Stop,
@@ -52,8 +57,14 @@ pub enum Event {
     Guarded(Guarded),
     /// The endpoint has created it.
     Created,
-    /// The session is open, shells may attach.
+    /// The session is open, shells may attach. After [`Event::Lost`] it is a new one.
     Open,
+    /// The session was lost, and is being made again.
+    Lost {
+        reason: String,
+    },
+    /// An attempt to make it again has failed; another follows.
+    Away(Failure),
     /// The endpoint has no room for another session: who holds the slots. [`Request::Retry`] goes on.
     Refused {
         failure: Failure,

@@ -247,16 +247,21 @@ impl Agent {
         let _ = self.requests.send(request).await;
     }
 
-    /// Opens a runspace pool of this process's own on the agent's socket.
-    pub async fn session(
+    /// Opens a runspace pool of this process's own on the agent's socket, as soon as the agent has a session.
+    pub fn session(
         &self,
         host: HostInfo,
         limits: Limits,
-    ) -> Result<(Session, mpsc::Receiver<client::Event>), transport::Error> {
-        let stream = socket::connect(&self.place.socket).await.map_err(|error| {
-            transport::Error::Unreachable { endpoint: "the agent".to_owned(), reason: error.to_string() }
-        })?;
-        Session::open(stream::connect(stream, limits), host).await
+    ) -> impl Future<Output = Result<(Session, mpsc::Receiver<client::Event>), transport::Error>> + use<>
+    {
+        let socket = self.place.socket.clone();
+        async move {
+            let stream = socket::connect(&socket).await.map_err(|error| transport::Error::Unreachable {
+                endpoint: "the agent".to_owned(),
+                reason: error.to_string(),
+            })?;
+            Session::open(stream::connect(stream, limits), host).await
+        }
     }
 
     /// Lets go. Where nobody else needs the agent, it removes its session now, and that is waited for,

@@ -16,6 +16,7 @@ pub mod mux;
 pub mod notes;
 pub mod offered;
 pub mod orphans;
+pub mod outage;
 pub mod owner;
 pub mod place;
 pub mod presence;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::mux::{ClientInfo, Mux};
+use super::mux::Mux;
 use super::owner::Opened;
 use crate::exports::Exports;
 use crate::folders::Folders;
@@ -19,9 +19,9 @@ use crate::psrp::record::PipelineState;
 use crate::transport::session::Session;
 use crate::transport::{Error, stream};
 
-/// No shell has run anything for this long.
-const QUIET: Duration = Duration::from_secs(10);
-/// How often it is looked whether a shell runs something.
+/// A shell that has just come has enough to ask.
+const SETTLED: Duration = Duration::from_secs(10);
+/// How often it is looked whether a PowerShell has exported commands.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Asks once in each session, for ever. Nothing is asked where nothing was exported.
@@ -35,7 +35,8 @@ pub async fn watch(mut opened: watch::Receiver<Option<Opened>>, profile: Arc<Pro
         let asking = async {
             let exports = Exports::of(&folders, &profile.name);
             let stem = exports.stem(&profile, &current.endpoint.uri);
-            while !quiet(&current.mux).await || !exports.has(&stem) {
+            tokio::time::sleep(SETTLED).await;
+            while !exports.has(&stem) {
                 tokio::time::sleep(LOOK).await;
             }
             match ask(&current.mux, &profile).await {
@@ -57,53 +58,49 @@ pub async fn watch(mut opened: watch::Receiver<Option<Opened>>, profile: Arc<Pro
     }
 }
 
-/// Waits until no shell has run anything for a while. `false`: a shell did.
-async fn quiet(mux: &Mux) -> bool {
-    for _ in 0..QUIET.as_secs() / LOOK.as_secs() {
-        tokio::time::sleep(LOOK).await;
-        let busy = |status: super::mux::Status| status.clients.iter().any(|one| !one.commands.is_empty());
-        if mux.status().await.is_none_or(busy) {
-            return false;
-        }
-    }
-    true
-}
-
-/// `Get-Command | Select-Object Name`, as a shell of the agent's own; sorted, each once.
+/// The names of the endpoint's commands, as a client of the agent's own; sorted, each once.
 async fn ask(mux: &Mux, profile: &Profile) -> Result<Vec<String>, Error> {
     let (near, far) = tokio::io::duplex(64 * 1024);
-    let info = ClientInfo { program: Some("lyncsh".to_owned()), process_id: Some(std::process::id()) };
     let asked = async {
         let connection = stream::connect(near, profile.limits);
         let (session, _events) = Session::open(connection, HostInfo::null()).await?;
-        let mut select = Command::new("Select-Object");
-        select.arguments.push(Argument::named("Property", "Name"));
-        let mut running = session.invoke(&Pipeline::new(vec![Command::new("Get-Command"), select])).await?;
-        let mut names = Vec::new();
-        let mut completed = false;
-        while let Some(event) = running.next().await {
-            match event? {
-                PipelineEvent::Output(value) => {
-                    names.extend(value.property("Name").and_then(|name| name.as_str()).map(str::to_owned));
-                }
-                PipelineEvent::State(state, _) => completed = state == PipelineState::Completed,
-                _ => {}
+        let names = loop {
+            // One that gives way to a shell's command is asked again.
+            if let Some(names) = list(&session).await? {
+                break names;
             }
-        }
+        };
         // A pool that is gone already has nothing to close.
         let _ = session.close().await;
-        match completed {
-            true => Ok(names),
-            false => Err(Error::Ended("the endpoint did not list its commands".to_owned())),
-        }
+        Ok(names)
     };
-    let mut attached = std::pin::pin!(mux.attach(far, info));
+    let mut attached = std::pin::pin!(mux.attach_own(far));
     let mut asked = std::pin::pin!(asked);
-    let mut names = tokio::select! {
+    let mut names: Vec<String> = tokio::select! {
         result = &mut asked => result?,
         () = &mut attached => asked.await?,
     };
     names.sort_unstable();
     names.dedup();
     Ok(names)
+}
+
+/// `Get-Command | Select-Object Name`, while no shell runs anything. `None`: it was stopped.
+async fn list(session: &Session) -> Result<Option<Vec<String>>, Error> {
+    let mut select = Command::new("Select-Object");
+    select.arguments.push(Argument::named("Property", "Name"));
+    let listing = Pipeline::new(vec![Command::new("Get-Command"), select]).in_background();
+    let mut running = session.invoke(&listing).await?;
+    let mut names = Vec::new();
+    while let Some(event) = running.next().await {
+        match event? {
+            PipelineEvent::Output(value) => {
+                names.extend(value.property("Name").and_then(|name| name.as_str()).map(str::to_owned));
+            }
+            PipelineEvent::State(PipelineState::Completed, _) => return Ok(Some(names)),
+            PipelineEvent::State(PipelineState::Stopped, _) => return Ok(None),
+            _ => {}
+        }
+    }
+    Err(Error::Ended("the endpoint did not list its commands".to_owned()))
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -13,6 +13,7 @@ use super::control::{Event, Failure};
 use super::guard::Guard;
 use super::journal::Journal;
 use super::mux::{self, Mux};
+use super::outage::Outage;
 use super::presence::{ANNOUNCED, Coming, Last, Presence, Stay};
 use super::slots;
 use crate::psrp::client::ClientPool;
@@ -27,6 +28,8 @@ const KEEP_ALIVES: u32 = 3;
 const KEEP_ALIVE: Duration = Duration::from_secs(5 * 60);
 /// A session that is lost sooner after a reconnection is not made anew once more.
 const STEADY: Duration = Duration::from_secs(10);
+/// How long the removal of a lost session holds up the next one.
+const REMOVES: Duration = Duration::from_secs(2);
 /// How long the shells' pipelines may take to be ended before the session is removed under them.
 const CLOSE_SHELLS: Duration = Duration::from_secs(3);
 
@@ -95,6 +98,10 @@ pub struct Shared {
     pub keep: Duration,
     /// Answers to a refusal: sessions to be removed before the next attempt.
     pub retry: mpsc::Sender<Vec<Uuid>>,
+    /// A lost session is made again at once.
+    pub hurry: Arc<Notify>,
+    /// How many watch that want a lost session made again however long it takes.
+    pub patient: watch::Sender<usize>,
 }
 
 impl Shared {
@@ -107,8 +114,14 @@ impl Shared {
         }
     }
 
+    /// Waits until nobody wants a lost session made again whatever time that takes.
+    pub async fn impatient(&self) {
+        // The sender is here: it can't fail.
+        let _ = self.patient.subscribe().wait_for(|patient| *patient == 0).await;
+    }
+
     /// Waits until the agent is to end.
-    async fn ending(&self) {
+    pub async fn ending(&self) {
         tokio::select! {
             () = self.stop.cancelled() => {}
             () = self.presence.wait_deserted(|last| self.linger(last)) => {}
@@ -144,6 +157,7 @@ impl Owner {
     /// nobody has to wait for its removal.
     pub async fn run(mut self) -> Option<Guard> {
         let mut reconnecting = false;
+        let mut outage = Outage::default();
         // Shells whose session was lost went with it, and are waited for as if they were announced.
         let mut expected: Option<Stay> = None;
         loop {
@@ -161,11 +175,12 @@ impl Owner {
                     if let Some(stay) = expected.take() {
                         stay.announce(Coming::Again);
                     }
-                    self.remove_refused();
-                    self.shared.news.tell(match reconnecting {
-                        false => Event::Open,
-                        true => Event::Notice { text: "a new session is open".to_owned() },
-                    });
+                    self.shared.news.tell(Event::Open);
+                    if reconnecting {
+                        self.remove_left();
+                    } else {
+                        self.remove_refused();
+                    }
                     let over = self.stay(&mux).await;
                     self.shared.opened.send_replace(None);
                     match over {
@@ -173,24 +188,41 @@ impl Owner {
                             self.close(mux, guard).await;
                             return None;
                         }
-                        Over::Lost(reason) if reconnecting && since.elapsed() < STEADY => {
+                        Over::Lost(reason)
+                            if reconnecting && since.elapsed() < STEADY && !self.is_patient() =>
+                        {
                             let text = format!("the session was lost again at once: {reason}");
                             let advice = Some("Check the network, and start again.".to_owned());
                             self.shared.news.tell(Event::Failed(Failure { text, advice }));
                             return Some(guard);
                         }
                         Over::Lost(reason) => {
-                            let text = format!("the session was lost ({reason}); connecting again");
-                            self.shared.news.tell(Event::Notice { text });
-                            reconnecting = true;
+                            self.shared.news.tell(Event::Lost { reason });
+                            let is_steady = since.elapsed() >= STEADY;
                             expected = Some(self.shared.presence.arrive());
-                            if let Err(error) = guard.remove().await {
-                                tracing::warn!("the lost session may still be on the server: {error}");
+                            // An endpoint out of reach is not waited for.
+                            let removing = tokio::spawn(remove(Some(guard)));
+                            let _ = tokio::time::timeout(REMOVES, removing).await;
+                            if reconnecting && !is_steady {
+                                // Where that goes on, it is an outage as any other.
+                                outage.next_attempt(&shared).await;
+                            } else {
+                                outage = Outage::default();
                             }
+                            reconnecting = true;
                         }
                     }
                 }
                 (Attempt::Failed(error), guard) => {
+                    if reconnecting && !self.is_final(&error) && self.is_patient() {
+                        // Shells that were attached do not wait for as long as this may take.
+                        expected = None;
+                        self.shared.news.tell(Event::Away(error.failure()));
+                        tokio::spawn(remove(guard));
+                        // Who leaves meanwhile is noticed by the next attempt.
+                        outage.next_attempt(&shared).await;
+                        continue;
+                    }
                     // Held meanwhile: it is none of those that dead owners left.
                     if !error.wants_slot() || !self.make_room(&error).await {
                         self.tell_refusal(&error);
@@ -207,6 +239,35 @@ impl Owner {
                 }
             }
         }
+    }
+
+    /// Whether somebody wants a lost session made again however long that takes.
+    fn is_patient(&self) -> bool {
+        *self.shared.patient.borrow() > 0
+    }
+
+    /// Whether another attempt would only fail as this one: the password was refused, or the profile does
+    /// not say enough. All else may be the network's that this machine is in for the moment.
+    fn is_final(&self, error: &ConnectError) -> bool {
+        use crate::credential::token::TokenError;
+        matches!(
+            error,
+            ConnectError::NoUser
+                | ConnectError::NoEndpoint(_)
+                | ConnectError::Credential(_)
+                | ConnectError::Token(TokenError::Refused { .. })
+                | ConnectError::Transport(transport::Error::Unauthorized { .. })
+        )
+    }
+
+    /// Removes, beside everything else, the sessions that could not be removed during an outage.
+    fn remove_left(&self) {
+        let (journal, profile) = (self.journal.clone(), self.access.profile.clone());
+        let Some(endpoint) = self.shared.opened.borrow().as_ref().map(|opened| opened.endpoint.clone())
+        else {
+            return;
+        };
+        tokio::spawn(async move { slots::remove_orphans(&journal, &endpoint, &profile).await });
     }
 
     /// Removes, beside everything else, what an earlier password could not.
@@ -277,6 +338,7 @@ impl Owner {
             max_runspaces: profile.max_runspaces.max(1) as usize,
             keep_alive: profile.keep_alive.then_some(keep_alive),
             open: profile.limits.open,
+            quiet: mux::QUIET,
         };
         let mux = Mux::open(connection, pool, options).await?;
         news.tell(Event::Step(Step::Session {

@@ -99,6 +99,8 @@ async fn start(handover: Handover, secret: Option<secrecy::SecretString>) -> Res
         opened: watch::Sender::new(None),
         keep: profile.keep,
         retry,
+        hurry: Arc::default(),
+        patient: watch::Sender::new(0),
     };
     let journal = Journal::of(&folders);
     let access = Access::new(profile, secret);

@@ -164,6 +164,7 @@ async fn converse(stream: Local, process: Option<u32>, desk: &Desk) -> std::io::
     let mut stay: Option<Stay> = None;
     let mut launched = None;
     let mut watching = false;
+    let mut patience = None;
     loop {
         tokio::select! {
             request = requests.recv() => match request {
@@ -172,9 +173,21 @@ async fn converse(stream: Local, process: Option<u32>, desk: &Desk) -> std::io::
                 Some(Request::Watch) if desk.shared.leaving.is_cancelled() => return Ok(()),
                 Some(Request::Watch) => {
                     stay.get_or_insert_with(|| desk.shared.presence.arrive_watching(process));
+                    if !watching {
+                        let past = history(&news.borrow());
+                        told = past.len();
+                        for event in past.into_iter().flatten() {
+                            control::say(&mut writer, &event).await?;
+                        }
+                    }
                     watching = true;
                 }
+                Some(Request::Persist) => {
+                    patience.get_or_insert_with(|| Patience::of(&desk.shared));
+                }
+                Some(Request::Reconnect) => desk.shared.hurry.notify_waiters(),
                 Some(Request::Release) => {
+                    patience = None;
                     // The shell that it has started is not coming any more.
                     launched.take().into_iter().for_each(|process| desk.shared.presence.call_off(process));
                     drop(stay.take().unwrap_or_else(|| desk.shared.presence.arrive()));
@@ -221,6 +234,40 @@ async fn converse(stream: Local, process: Option<u32>, desk: &Desk) -> std::io::
                 }
             }
         }
+    }
+}
+
+/// What a watcher who comes now is told of all that has happened: nothing of sessions that were lost, but
+/// that the last one was where there is none.
+fn history(events: &[Event]) -> Vec<Option<Event>> {
+    let lost = events.iter().rposition(|event| matches!(event, Event::Lost { .. }));
+    let open = events.iter().rposition(|event| matches!(event, Event::Open));
+    let is_lost = lost > open;
+    let is_told = |(at, event): (usize, &Event)| {
+        let told = match lost {
+            None => true,
+            // Of the attempts since, only the session that this one may have made.
+            Some(lost) if is_lost => at == lost || (at > lost && matches!(event, Event::Guarded(_))),
+            Some(lost) => at > lost && !matches!(event, Event::Away(_)),
+        };
+        told.then(|| event.clone())
+    };
+    events.iter().enumerate().map(is_told).collect()
+}
+
+/// A watcher for whom a lost session is made again whatever time that takes.
+struct Patience(watch::Sender<usize>);
+
+impl Patience {
+    fn of(shared: &Shared) -> Self {
+        shared.patient.send_modify(|patient| *patient += 1);
+        Self(shared.patient.clone())
+    }
+}
+
+impl Drop for Patience {
+    fn drop(&mut self) {
+        self.0.send_modify(|patient| *patient -= 1);
     }
 }
 

@@ -50,6 +50,11 @@ pub struct Among<'a> {
 }
 
 impl<'a> Among<'a> {
+    /// One that is made by itself, and named where there is a label.
+    pub fn labelled(label: Option<&'a str>) -> Self {
+        Self { label, account: None }
+    }
+
     /// One for each of the profiles.
     pub fn all(profiles: &'a [Profile]) -> Vec<Self> {
         let account = |profile: &Profile| {
@@ -261,6 +266,11 @@ async fn opened(agent: &mut Agent, launch: &mut Launch, drawn: &mut Drawn) -> Re
             Some(Told::Event(Event::Failed(failure))) if is_refused => {
                 return Err(ConnectError::Refused(failure));
             }
+            Some(Told::Event(Event::Lost { reason })) => {
+                drawn.say(&format!("the session was lost ({reason}); connecting again"));
+                agent.ask(Request::Reconnect).await;
+            }
+            Some(Told::Event(Event::Away(failure))) => return Err(failure.into()),
             Some(Told::Event(Event::Failed(failure))) => return Err(failure.into()),
             Some(Told::Event(Event::Refused { failure, holders })) => {
                 drawn.clear();

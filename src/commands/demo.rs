@@ -40,6 +40,7 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
         idle_timeout: demo.idle_timeout,
         fixtures: demo.fixtures,
         hang: demo.hang,
+        trickle: demo.trickle,
         tls: demo.tls,
         omi: demo.omi,
         ..Options::default()

@@ -7,6 +7,7 @@ pub mod demo;
 pub mod edit;
 pub mod entries;
 pub mod hook;
+mod keeper;
 pub mod keyring;
 pub mod list;
 pub mod login;
@@ -22,6 +23,7 @@ pub mod show;
 pub mod slots;
 pub mod status;
 pub mod stop;
+mod voice;
 
 use std::io::{BufRead as _, IsTerminal as _};
 use std::process::ExitCode;

@@ -55,15 +55,12 @@ pub async fn run(
             }
             let console = Console::new(&context.folders, &connections);
             // All of it, before there is a session.
-            let mut input = match Input::read(&console, script).await {
+            let input = match Input::read(&console, script).await {
                 Ok(input) => input,
                 Err(exit) => return Ok(exit.into()),
             };
-            let host = console.host();
-            session::run(context, connections, secret, host, async |attached: Vec<Attached>| {
-                console::run(&console, attached, &mut input).await
-            })
-            .await
+            let shell = async |attached: Vec<Attached>| console::run(&console, attached, input).await;
+            session::run(context, connections, secret, (console.host(), console.losses()), shell).await
         }
     }
 }

@@ -18,7 +18,13 @@ pub struct Pipeline {
     pub host: Option<HostInfo>,
     pub add_to_history: bool,
     pub is_nested: bool,
+    /// Whether lyncsh's agent runs it only while no other pipeline wants the runspace, and stops it for one
+    /// that does. The agent keeps this mark to itself ([`BACKGROUND`]).
+    pub background: bool,
 }
+
+/// The property of CREATE_PIPELINE that marks a pipeline as [`Pipeline::background`]; not of MS-PSRP.
+pub const BACKGROUND: &str = "LyncshBackground";
 
 /// One command of a pipeline.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,7 +78,14 @@ impl Pipeline {
             host: None,
             add_to_history: false,
             is_nested: false,
+            background: false,
         }
+    }
+
+    /// The same pipeline, for the time in which nothing else runs.
+    #[must_use]
+    pub fn in_background(self) -> Self {
+        Self { background: true, ..self }
     }
 
     /// The body of CREATE_PIPELINE.
@@ -93,7 +106,7 @@ impl Pipeline {
             powershell.insert(1, ("ExtraCmds", Value::list(OBJECT_LIST, statements)));
         }
         let powershell = Value::with_properties(powershell);
-        Value::with_properties([
+        let properties = [
             ("PowerShell", powershell),
             ("NoInput", self.no_input.into()),
             ("ApartmentState", unknown_apartment()),
@@ -104,7 +117,9 @@ impl Pipeline {
             ("AddToHistory", self.add_to_history.into()),
             ("HostInfo", self.host.as_ref().map_or_else(HostInfo::of_the_pool, HostInfo::to_value)),
             ("IsNested", self.is_nested.into()),
-        ])
+        ];
+        let mark = self.background.then(|| (BACKGROUND, true.into()));
+        Value::with_properties(properties.into_iter().chain(mark))
     }
 
     /// Whether the errors belong on the host and not in the error stream, as PowerShell has it for lines
@@ -135,6 +150,7 @@ impl Pipeline {
             host: HostInfo::read(host)?,
             add_to_history: flag("AddToHistory").unwrap_or_default(),
             is_nested: flag("IsNested").unwrap_or_default(),
+            background: flag(BACKGROUND).unwrap_or_default(),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What the person types into.
 
+pub mod connection;
 pub mod console;
 pub mod foot;
 pub mod module;
@@ -8,25 +9,25 @@ pub mod pwsh;
 use tokio::sync::mpsc;
 
 use crate::psrp::client;
-use crate::transport::session::Session;
+use connection::Connection;
 
 /// What a shell works with.
 pub struct Attached {
     /// The profile's name.
     pub name: String,
-    /// A runspace pool on the agent's socket.
-    pub session: Session,
-    /// What is the pool's own and no pipeline's.
-    pub events: mpsc::Receiver<client::Event>,
-    /// Lines for the person: the connection broke, a new session is there.
+    /// The way to its session.
+    pub connection: Connection,
+    /// What is the session's own and no pipeline's.
+    pub events: mpsc::UnboundedReceiver<client::Event>,
+    /// Lines for the person: the session was lost, a new one is open.
     pub notices: mpsc::UnboundedReceiver<String>,
 }
 
-/// How a shell ended.
+/// What becomes of a session that is lost under a shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// The person left, or the input ended; the exit code.
-    Left(u8),
-    /// The session is gone under it. It is called again with the next one.
-    Lost,
+pub enum Losses {
+    /// A person sits there: another is made.
+    Mend,
+    /// The shell ends: what it runs was meant for one session.
+    End,
 }

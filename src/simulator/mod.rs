@@ -47,6 +47,9 @@ pub struct Options {
     pub commands: Vec<Command>,
     /// A session past the quota hangs instead of failing.
     pub hang: bool,
+    /// An answer to Receive holds one message and takes this long, as where a server sends object by object
+    /// and each waits for a delayed acknowledgement.
+    pub trickle: Option<Duration>,
     /// HTTPS, with a certificate of an authority that is made at the start.
     pub tls: bool,
     /// Behaves as the vendor's OMI server instead of WinRM.
@@ -66,6 +69,7 @@ impl Default for Options {
             fixtures: false,
             commands: Vec::new(),
             hang: false,
+            trickle: None,
             tls: false,
             omi: false,
             sessions_per_user: 3,

@@ -228,11 +228,19 @@ impl Shell {
     }
 
     /// A long poll: answers when there is something to say, or at the end.
-    pub async fn receive(&self, target: Uuid, limit: Option<Duration>, envelope: u32) -> Polled {
+    /// `trickle`: an answer holds one message, and takes this long.
+    pub async fn receive(
+        &self,
+        target: Uuid,
+        limit: Option<Duration>,
+        envelope: u32,
+        trickle: Option<Duration>,
+    ) -> Polled {
         // A client that is gone already is noticed meanwhile: what it took would be lost.
         tokio::task::yield_now().await;
         let limit = if self.made.omi { omi::RECEIVE } else { limit.unwrap_or(RECEIVE) };
         let deadline = tokio::time::Instant::now() + limit;
+        tokio::time::sleep(trickle.unwrap_or_default()).await;
         let _pending = Pending::new(self, target);
         let room = usize::try_from(envelope).unwrap_or(usize::MAX).saturating_sub(ENVELOPE) / 4 * 3;
         loop {
@@ -251,7 +259,7 @@ impl Shell {
                 return Polled::Disconnected;
             }
             let gone = self.pool.is_gone();
-            let data = self.fragments(target, room.max(4 * FRAGMENT_HEADER));
+            let data = self.fragments(target, room.max(4 * FRAGMENT_HEADER), trickle.is_some());
             if !data.is_empty() {
                 let part = StreamPart { name: "stdout".into(), command, data, end: false };
                 let state = Some(CommandState::Running);
@@ -268,8 +276,8 @@ impl Shell {
         }
     }
 
-    /// As many fragments as fit in `room` bytes.
-    fn fragments(&self, target: Uuid, room: usize) -> Vec<u8> {
+    /// As many fragments as fit in `room` bytes, or one.
+    fn fragments(&self, target: Uuid, room: usize, one: bool) -> Vec<u8> {
         let mut data = Vec::new();
         let mut inner = self.inner();
         while self.has_fragment(&mut inner, target, room - FRAGMENT_HEADER) {
@@ -279,7 +287,7 @@ impl Shell {
                 break;
             }
             data.extend(fragment);
-            if self.made.omi {
+            if one || self.made.omi {
                 break;
             }
         }

@@ -222,7 +222,7 @@ async fn in_shell(
         }
         Request::Receive { .. } => {
             let envelope = header.max_envelope_size.unwrap_or(DEFAULT_MAX_ENVELOPE_SIZE);
-            match shell.receive(target, header.operation_timeout, envelope).await {
+            match shell.receive(target, header.operation_timeout, envelope, endpoint.options.trickle).await {
                 Polled::Said(received) => Ok(Response::Received(received)),
                 Polled::Disconnected => Err(disconnected(code::STREAM_DISCONNECTED)),
                 Polled::Gone => {

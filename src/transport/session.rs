@@ -21,6 +21,9 @@ use crate::psrp::host::{HostInfo, HostResponse};
 use crate::psrp::pipeline::{MetadataQuery, Pipeline};
 use driver::{Command, Said};
 
+/// The id of the error that a pipeline of an agent's shell ends with where its session, or the way to it, has
+/// failed.
+pub const SESSION_FAILED: &str = "LyncshSessionFailed";
 /// Bytes that wait for a pipeline's reader when the connection is asked to fetch no more of it.
 pub const HOLD: usize = 1024 * 1024;
 /// Bytes that wait when nothing more is read, if nobody else waits for anything.

@@ -44,6 +44,11 @@ impl Way {
         way
     }
 
+    /// Where it begins.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub async fn open(&mut self) {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
         self.port = listener.local_addr().unwrap().port();

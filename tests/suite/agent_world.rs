@@ -15,7 +15,7 @@ use lyncsh::platform::Endings;
 use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::host::HostInfo;
 use lyncsh::psrp::pipeline::{Argument, Command as PsCommand, Pipeline};
-use lyncsh::shell::End;
+use lyncsh::shell::Losses;
 use lyncsh::transport::session::{Running, Session};
 use lyncsh::transport::{Limits, stream};
 
@@ -401,22 +401,21 @@ async fn work(runs: bool) -> i32 {
     let folders = Folders::find(Some(Path::new(&config))).unwrap();
     let profile = lyncsh::profile::load(&folders, "work").unwrap();
     let context = Context { folders, verbosity: 0, program: env!("CARGO_BIN_EXE_lyncsh").into() };
-    let code = session::run(&context, profile.into(), None, host(), async |mut all| {
+    let code = session::run(&context, profile.into(), None, (host(), Losses::End), async |mut all| {
         let mut attached = all.remove(0);
         let mut running = None;
         if runs {
-            let mut pipeline = attached.session.invoke(&waiting()).await.unwrap();
+            let mut pipeline = attached.connection.current().unwrap().invoke(&waiting()).await.unwrap();
             until_output(&mut pipeline).await;
             running = Some(pipeline);
         }
         println!("ready");
-        let lost = async { while attached.events.recv().await.is_some() {} };
         tokio::select! {
-            () = until_told() => Ok(End::Left(7)),
-            () = lost => {
+            () = until_told() => Ok(7),
+            () = attached.connection.lost() => {
                 drop(running);
                 println!("{}", attached.notices.recv().await.unwrap());
-                Ok(End::Lost)
+                Ok(1)
             }
         }
     });

@@ -22,6 +22,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// What is between a client's stream and the rest.
 pub struct Client {
     pub info: ClientInfo,
+    pub kind: Kind,
     pub since: Instant,
     /// When it has to have opened its pool, or to have gone after closing it.
     pub until: Option<Instant>,
@@ -40,6 +41,14 @@ pub struct Client {
     /// Whether it has more to read than is good; its pipelines are held back.
     pub stalled: bool,
     pump: JoinHandle<()>,
+}
+
+/// Who sits at a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Shell,
+    /// The agent itself.
+    Own,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +74,7 @@ impl Client {
     pub fn new(
         id: ClientId,
         server: Server,
-        info: ClientInfo,
+        (info, kind): (ClientInfo, Kind),
         private_data: Value,
         said: mpsc::Sender<(ClientId, Incoming)>,
     ) -> Self {
@@ -79,6 +88,7 @@ impl Client {
         });
         Self {
             info,
+            kind,
             since: Instant::now(),
             until: Some(Instant::now() + LIMIT),
             phase: Phase::Negotiating,
@@ -157,6 +167,11 @@ impl Client {
     /// Whether messages wait for its key.
     pub fn withholds(&self) -> bool {
         !self.withheld.is_empty()
+    }
+
+    /// Whether it is a shell with an open pool.
+    pub fn is_open_shell(&self) -> bool {
+        self.kind == Kind::Shell && self.phase == Phase::Open
     }
 
     /// INIT_RUNSPACEPOOL was answered.

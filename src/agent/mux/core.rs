@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::client::{Client, Phase};
+use super::client::{Client, Kind, Phase};
 use super::key::{KeyState, Pair};
 use super::open::Remote;
 use super::pipelines::Pipeline;
@@ -25,7 +25,7 @@ pub type ClientId = u64;
 /// What the agent asks of its task, or a part of the task of another.
 #[derive(Debug)]
 pub enum Control {
-    Attach(Server, ClientInfo),
+    Attach(Server, ClientInfo, Kind),
     Status(oneshot::Sender<Status>),
     Close(oneshot::Sender<Result<(), Error>>),
     /// A client has read most of what waited for it.
@@ -47,9 +47,16 @@ pub struct Core {
     pub pipelines: HashMap<Uuid, Pipeline>,
     /// Pipelines that wait for a runspace, the first of them first.
     pub queue: VecDeque<Uuid>,
+    /// Those that run while nothing else does, the first of them first.
+    pub background: VecDeque<Uuid>,
+    /// When a shell's pipeline came or ended last.
+    pub used: Option<Instant>,
+    pub opened: Instant,
     pub key: KeyState,
     /// Host calls of the pool whose answer is outstanding, by call id.
     pub pool_calls: HashMap<i64, super::pool::PoolCall>,
+    /// What the pool's host was to write while no shell was there.
+    pub unheard: VecDeque<Message>,
     /// Since when nothing has run, and nobody has asked for anything.
     pub active: Instant,
     /// When the session was last kept alive.
@@ -92,8 +99,12 @@ pub fn spawn(
         clients: BTreeMap::new(),
         pipelines: HashMap::new(),
         queue: VecDeque::new(),
+        background: VecDeque::new(),
+        used: None,
+        opened: Instant::now(),
         key: KeyState::None,
         pool_calls: HashMap::new(),
+        unheard: VecDeque::new(),
         active: Instant::now(),
         kept_alive: Instant::now(),
         next_client: 0,
@@ -102,6 +113,7 @@ pub fn spawn(
         count,
         state,
     };
+    remote.calls.into_iter().for_each(|call| core.pool_host_call(call));
     tokio::spawn(async move { while core.step(&mut incoming, &mut controls, &mut reported).await {} });
 }
 
@@ -176,7 +188,7 @@ impl Core {
 
     fn control(&mut self, control: Control) {
         match control {
-            Control::Attach(server, info) => self.attach(server, info),
+            Control::Attach(server, info, kind) => self.attach(server, info, kind),
             Control::Status(reply) => drop(reply.send(self.status())),
             Control::Close(reply) => {
                 if self.is_open() {
@@ -189,10 +201,10 @@ impl Core {
         }
     }
 
-    fn attach(&mut self, server: Server, info: ClientInfo) {
+    fn attach(&mut self, server: Server, info: ClientInfo, kind: Kind) {
         let id = self.next_client;
         self.next_client += 1;
-        let client = Client::new(id, server, info, self.private_data.clone(), self.said.clone());
+        let client = Client::new(id, server, (info, kind), self.private_data.clone(), self.said.clone());
         self.clients.insert(id, client);
     }
 
@@ -283,6 +295,7 @@ impl Core {
         self.state.send_replace(state);
         self.outbox.clear();
         self.queue.clear();
+        self.background.clear();
         self.fail_all();
         let ids: Vec<_> = self.clients.keys().copied().collect();
         for id in ids {
@@ -291,8 +304,9 @@ impl Core {
     }
 
     fn report_count(&self) {
-        let connected = self.clients.values().filter(|client| client.phase != Phase::Closed).count();
-        let opened = self.clients.values().filter(|client| client.phase == Phase::Open).count();
+        let shells = self.clients.values().filter(|client| client.kind == Kind::Shell);
+        let connected = shells.filter(|client| client.phase != Phase::Closed).count();
+        let opened = self.clients.values().filter(|client| client.is_open_shell()).count();
         self.count.send_if_modified(|count| {
             let changed = count.connected != connected || count.opened != opened;
             count.ever_opened += opened.saturating_sub(count.opened) as u64;
@@ -304,11 +318,13 @@ impl Core {
 
     fn status(&self) -> Status {
         let commands = |id: ClientId| {
-            let own = self.pipelines.values().filter(move |p| p.client == Some(id) && !p.is_ended());
+            let own = self.pipelines.values().filter(move |p| p.client == Some(id));
+            let own = own.filter(|pipeline| !pipeline.is_ended() && !pipeline.background);
             own.map(|pipeline| pipeline.command.clone()).collect()
         };
         let running = self.running().count();
-        let clients = self.clients.iter().map(|(id, client)| ClientStatus {
+        let shells = self.clients.iter().filter(|(_, client)| client.kind == Kind::Shell);
+        let clients = shells.map(|(id, client)| ClientStatus {
             info: client.info.clone(),
             attached: client.since.elapsed(),
             commands: commands(*id),
@@ -325,7 +341,8 @@ impl Core {
     /// When there is something to do by the clock.
     fn deadline(&self) -> Option<Instant> {
         let limited = self.clients.values().filter_map(|client| client.until).min();
-        [limited, self.pipelines_deadline(), self.keep_alive_due()].into_iter().flatten().min()
+        let due = [limited, self.pipelines_deadline(), self.keep_alive_due(), self.background_due()];
+        due.into_iter().flatten().min()
     }
 
     fn time(&mut self, now: Instant) {
@@ -333,6 +350,7 @@ impl Core {
         let late: Vec<_> = self.clients.iter().filter(|(_, c)| late(c)).map(|(id, _)| *id).collect();
         late.into_iter().for_each(|id| self.detach(id));
         self.pipelines_time(now);
+        self.start_background(now);
         if self.keep_alive_due().is_some_and(|due| due <= now) {
             self.kept_alive = now;
             self.pool.get_available_runspaces();
@@ -344,7 +362,7 @@ impl Core {
     fn keep_alive_due(&self) -> Option<Instant> {
         let interval = self.options.keep_alive?;
         let idle = self.running().next().is_none();
-        (self.is_open() && idle && self.clients.values().any(|client| client.phase == Phase::Open))
+        (self.is_open() && idle && self.clients.values().any(Client::is_open_shell))
             .then(|| self.active.max(self.kept_alive) + interval)
     }
 

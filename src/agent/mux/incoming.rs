@@ -83,6 +83,7 @@ impl Core {
         if open {
             client.server.opened();
             client.flush();
+            self.deliver_unheard(id);
         } else {
             self.refuse(id);
         }
@@ -106,7 +107,10 @@ impl Core {
             MessageType::CreatePipeline => {
                 rewrite::create_pipeline(body, &client.host).map_err(|e| e.to_string())?
             }
-            _ => Start { body, command: "the list of commands".into(), nested: false },
+            _ => {
+                let command = "the list of commands".into();
+                Start { body, command, nested: false, background: false }
+            }
         };
         if self.is_open() {
             self.create(id, start, stream, message, ack);

@@ -9,6 +9,7 @@
 //! - As many pipelines run on the endpoint as it has runspaces; the others wait here, first come,
 //!   first served. Who waits is told what for, by a progress record. A stop or the end of its shell
 //!   ends a wait at once, and the endpoint never hears of it.
+//! - lyncsh's own questions run while no shell wants the runspace; a shell's pipeline stops them.
 //! - GET_AVAILABLE_RUNSPACES is answered from what is known here. SET_MAX_RUNSPACES and
 //!   SET_MIN_RUNSPACES succeed up to what the endpoint has; RESET_RUNSPACE_STATE fails, because the
 //!   runspace is everybody's. So no call id of a shell ever meets another's.
@@ -20,6 +21,7 @@
 //!   of them ([`HOLD`]), then, where the transport can't do that and nobody else waits, nothing more
 //!   is read ([`FULL`]); past [`LOST`] its pipelines fail.
 
+mod background;
 mod client;
 mod core;
 mod incoming;
@@ -39,6 +41,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::psrp::client::ClientPool;
 use crate::transport::{Connection, Error, stream};
 
+use self::client::Kind;
 use self::core::Control;
 pub use status::{ClientInfo, ClientStatus, Count, State, Status};
 
@@ -58,7 +61,12 @@ pub struct Options {
     pub keep_alive: Option<Duration>,
     /// How long the endpoint may take to open the pool.
     pub open: Duration,
+    /// How long no shell has run anything before lyncsh's own questions are asked.
+    pub quiet: Duration,
 }
+
+/// [`Options::quiet`], where nothing else is wanted.
+pub const QUIET: Duration = Duration::from_secs(2);
 
 impl Default for Options {
     fn default() -> Self {
@@ -66,6 +74,7 @@ impl Default for Options {
             max_runspaces: 1,
             keep_alive: Some(Duration::from_secs(4 * 60)),
             open: Duration::from_secs(60),
+            quiet: QUIET,
         }
     }
 }
@@ -96,8 +105,24 @@ impl Mux {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        self.serve(stream, info, Kind::Shell).await;
+    }
+
+    /// Serves a client of the agent's own, which no person sits at: it counts as no shell.
+    pub async fn attach_own<S>(&self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let info = ClientInfo { program: Some("lyncsh".to_owned()), process_id: Some(std::process::id()) };
+        self.serve(stream, info, Kind::Own).await;
+    }
+
+    async fn serve<S>(&self, stream: S, info: ClientInfo, kind: Kind)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         // An owner that is gone has closed the pool; the stream's end says so to the client.
-        let _ = self.control.send(Control::Attach(stream::serve(stream), info)).await;
+        let _ = self.control.send(Control::Attach(stream::serve(stream), info, kind)).await;
     }
 
     /// How many shells there are, now and at every change.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::psrp::client::{self, ClientPool};
 use crate::psrp::clixml::Value;
+use crate::psrp::message::{Message, MessageType};
 use crate::psrp::record::PoolState;
 use crate::transport::{Connection, Error, Event, Request};
 
@@ -15,6 +16,8 @@ pub struct Remote {
     pub pool: ClientPool,
     /// What clients are told of APPLICATION_PRIVATE_DATA.
     pub private_data: Value,
+    /// Calls of the pool's host that came before any shell did, such as a warning of the session's start.
+    pub calls: Vec<Message>,
 }
 
 pub async fn open(connection: Connection, pool: ClientPool, limit: Duration) -> Result<Remote, Error> {
@@ -24,6 +27,7 @@ pub async fn open(connection: Connection, pool: ClientPool, limit: Duration) -> 
 
 async fn negotiate(mut connection: Connection, mut pool: ClientPool) -> Result<Remote, Error> {
     let mut private_data = Value::Null;
+    let mut calls = Vec::new();
     loop {
         for outgoing in pool.take_outgoing() {
             let request = Request::Send { outgoing, ordered: None };
@@ -31,7 +35,7 @@ async fn negotiate(mut connection: Connection, mut pool: ClientPool) -> Result<R
             let _ = connection.requests.send(request).await;
         }
         if pool.state() == PoolState::Opened {
-            return Ok(Remote { connection, pool, private_data });
+            return Ok(Remote { connection, pool, private_data, calls });
         }
         let message = match connection.events.recv().await {
             Some(Event::Message(message)) => message,
@@ -40,6 +44,10 @@ async fn negotiate(mut connection: Connection, mut pool: ClientPool) -> Result<R
             Some(_) => continue,
         };
         let events = pool.receive(&message).map_err(|e| Error::Protocol(e.to_string()))?;
+        if message.kind == MessageType::RunspacePoolHostCall {
+            calls.push(message);
+            continue;
+        }
         for event in events {
             match event {
                 client::Event::ApplicationPrivateData(value) => {

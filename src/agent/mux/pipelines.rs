@@ -29,6 +29,8 @@ pub struct Pipeline {
     /// What it runs, as a person would say.
     pub command: String,
     nested: bool,
+    /// Whether it gives way to every other.
+    pub background: bool,
     stop: Stop,
     phase: Phase,
 }
@@ -91,7 +93,8 @@ impl Core {
     /// Starts a client's pipeline, or queues it.
     pub fn create(&mut self, client: ClientId, start: Start, stream: Stream, message: Message, ack: Ack) {
         let id = message.pipeline;
-        let at_once = start.nested || (self.queue.is_empty() && self.free_runspaces() > 0);
+        let at_once =
+            start.nested || (!start.background && self.queue.is_empty() && self.free_runspaces() > 0);
         let message = Message { body: start.body, ..message };
         // A pipeline that waits is in order here, and its client may go on to its input.
         let backlog = VecDeque::from([(stream, message, at_once.then_some(ack))]);
@@ -100,19 +103,26 @@ impl Core {
             client: Some(client),
             command: start.command,
             nested: start.nested,
+            background: start.background,
             stop: Stop::None,
             phase,
         };
         self.pipelines.insert(id, pipeline);
         self.active = Instant::now();
+        if start.background {
+            self.background.push_back(id);
+            return self.start_background(Instant::now());
+        }
+        self.used();
         if at_once {
             self.start(id);
         } else {
             self.queue.push_back(id);
+            self.give_way();
         }
     }
 
-    fn start(&mut self, id: Uuid) {
+    pub fn start(&mut self, id: Uuid) {
         let Some(pipeline) = self.pipelines.get_mut(&id) else { return };
         let running = Phase::Running { since: Instant::now(), close_at: None };
         let before = std::mem::replace(&mut pipeline.phase, running);
@@ -172,6 +182,7 @@ impl Core {
             pipeline.stop = Stop::Acknowledged;
             self.answer_stop(id);
         }
+        self.drop_background(id);
     }
 
     /// Tells the client that its stop is done, once the endpoint and the final state have said so.
@@ -209,6 +220,9 @@ impl Core {
         self.active = Instant::now();
         let Some(pipeline) = self.pipelines.get_mut(&id) else { return };
         pipeline.phase = Phase::Ended;
+        if !pipeline.background {
+            self.used = Some(self.active);
+        }
         if pipeline.client.is_some() {
             self.answer_stop(id);
         } else {
@@ -276,7 +290,7 @@ impl Core {
         }
     }
 
-    fn abandon(&mut self, id: Uuid) {
+    pub fn abandon(&mut self, id: Uuid) {
         let Some(pipeline) = self.pipelines.get_mut(&id) else { return };
         pipeline.client = None;
         match &mut pipeline.phase {
@@ -296,6 +310,7 @@ impl Core {
     fn leave_queue(&mut self, id: Uuid) {
         self.pipelines.remove(&id);
         self.queue.retain(|queued| *queued != id);
+        self.background.retain(|queued| *queued != id);
     }
 
     /// Starts what has waited longest where a runspace is free.
@@ -304,12 +319,13 @@ impl Core {
             let Some(id) = self.queue.pop_front() else { break };
             self.start(id);
         }
+        self.start_background(Instant::now());
         self.notify(Instant::now());
     }
 
     pub fn pipelines_deadline(&self) -> Option<Instant> {
         let due = |pipeline: &Pipeline| match &pipeline.phase {
-            Phase::Queued { since, notice: None, .. } => Some(*since + NOTICE),
+            Phase::Queued { since, notice: None, .. } if !pipeline.background => Some(*since + NOTICE),
             Phase::Running { close_at, .. } => *close_at,
             _ => None,
         };

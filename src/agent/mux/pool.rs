@@ -1,15 +1,19 @@
 //! Calls on the runspace pool itself, in both directions.
 
-use super::client::Phase;
+use super::client::Client;
 use super::core::{ClientId, Core};
 use crate::psrp::client::{self, Stream};
-use crate::psrp::clixml::Value;
-use crate::psrp::host::{HostMethod, HostResponse};
-use crate::psrp::message::Message;
+use crate::psrp::clixml::{Value, write};
+use crate::psrp::host::{HostCall, HostMethod, HostResponse};
+use crate::psrp::message::{Message, MessageType};
+use crate::psrp::record::{ErrorRecord, TextRecord};
 use crate::psrp::server::Event;
 use crate::transport::stream::Ack;
 
 use super::rewrite;
+
+/// Lines of the pool's host that are kept for a shell that is still to come.
+const UNHEARD: usize = 64;
 
 /// A host call of the pool that a client was given to answer.
 pub struct PoolCall {
@@ -20,7 +24,9 @@ pub struct PoolCall {
 impl Core {
     /// GET_AVAILABLE_RUNSPACES and its kin: answered here, for the client's own call id.
     pub fn pool_call(&mut self, id: ClientId, message: &Message) -> Result<(), String> {
-        let free = self.free_runspaces();
+        // What runs in the background gives way.
+        let yielding = self.running().filter(|(_, pipeline)| pipeline.background).count();
+        let free = self.free_runspaces() + yielding;
         let most = self.options.max_runspaces;
         let within = |runspaces: i32| usize::try_from(runspaces).is_ok_and(|n| (1..=most).contains(&n));
         let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
@@ -54,14 +60,50 @@ impl Core {
                     self.deliver(id, message.clone());
                 }
                 None if call.wants_answer() => self.no_host(call.call_id, call.method),
-                None => {}
+                None => {
+                    self.unheard.push_back(message.clone());
+                    if self.unheard.len() > UNHEARD {
+                        self.unheard.pop_front();
+                    }
+                }
             }
         }
     }
 
+    /// Gives a shell what was written before it came.
+    pub fn deliver_unheard(&mut self, id: ClientId) {
+        if self.clients.get(&id).is_some_and(Client::is_open_shell) {
+            for call in std::mem::take(&mut self.unheard) {
+                self.deliver(id, call);
+            }
+        }
+    }
+
+    /// A warning, or another line, that belongs to no pipeline: the pool's host writes it, as it does those
+    /// of pipelines.
+    pub fn line_of_pool(&mut self, message: &Message) {
+        let method = match message.kind {
+            MessageType::WarningRecord => HostMethod::WriteWarningLine,
+            MessageType::VerboseRecord => HostMethod::WriteVerboseLine,
+            MessageType::DebugRecord => HostMethod::WriteDebugLine,
+            MessageType::ErrorRecord => HostMethod::WriteErrorLine,
+            _ => return,
+        };
+        let Ok(record) = crate::psrp::clixml::read(&message.body) else { return };
+        let text = match method {
+            HostMethod::WriteErrorLine => ErrorRecord::read(&record).message,
+            _ => TextRecord::read(&record).message,
+        };
+        // -100: no answer is wanted.
+        let call = HostCall { call_id: -100, method, parameters: vec![text.into()] };
+        let body = write(&call.to_value());
+        self.pool_host_call(Message { kind: MessageType::RunspacePoolHostCall, body, ..message.clone() });
+    }
+
     fn host_of_pool(&self) -> Option<ClientId> {
-        let open = |id: &ClientId| self.clients.get(id).is_some_and(|c| c.phase == Phase::Open);
-        let running = self.running().filter_map(|(_, p)| Some((p.since()?, p.client?)));
+        let open = |id: &ClientId| self.clients.get(id).is_some_and(Client::is_open_shell);
+        let shells = self.running().filter(|(_, pipeline)| !pipeline.background);
+        let running = shells.filter_map(|(_, p)| Some((p.since()?, p.client?)));
         let longest = running.filter(|(_, id)| open(id)).min().map(|(_, id)| id);
         longest.or_else(|| self.clients.keys().copied().find(|id| open(id)))
     }

@@ -7,6 +7,7 @@ use crate::psrp::clixml::Value;
 use crate::psrp::message::{Message, MessageType};
 use crate::psrp::record::{ErrorRecord, PipelineState, PoolState};
 use crate::screen::{Colour, clean};
+use crate::transport::session::SESSION_FAILED;
 use crate::transport::{Error, Event};
 
 impl Core {
@@ -42,9 +43,7 @@ impl Core {
             Kind::RunspacePoolState | Kind::ApplicationPrivateData => self.pool_news(&message),
             // The answer to the request that keeps the session alive.
             Kind::RunspaceAvailability => {}
-            _ if message.pipeline.is_nil() => {
-                tracing::debug!(kind = ?message.kind, "the endpoint said what nobody asked");
-            }
+            _ if message.pipeline.is_nil() => self.line_of_pool(&message),
             _ => self.pipeline_message(message),
         }
     }
@@ -96,7 +95,7 @@ pub fn failure(reason: &str) -> ErrorRecord {
         // PowerShell writes it to the terminal as it is.
         clean(reason, Colour::Drop).as_str(),
         "System.Management.Automation.Remoting.PSRemotingTransportException",
-        "LyncshSessionFailed",
+        SESSION_FAILED,
         // ErrorCategory.ConnectionError
         23,
     )

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::psrp::clixml::{Content, Object, ReadError, Value, read, write};
+use crate::psrp::pipeline::BACKGROUND;
 use crate::screen::clean_line;
 
 /// What APPLICATION_PRIVATE_DATA says about the debugger. A client that sees them runs
@@ -19,6 +20,8 @@ pub struct Start {
     pub command: String,
     /// Whether it runs inside another pipeline, and so needs no runspace of its own.
     pub nested: bool,
+    /// Whether it runs only while nothing else does.
+    pub background: bool,
 }
 
 /// Reads CREATE_PIPELINE. Where the pool's host is to be used, the client's own host data takes its
@@ -30,15 +33,20 @@ pub fn create_pipeline(body: String, host: &Value) -> Result<Start, ReadError> {
     let nested = is_true(value.property("IsNested"));
     let uses_pool_host =
         is_true(value.property("HostInfo").and_then(|host| host.property("_useRunspaceHost")));
+    let background = is_true(value.property(BACKGROUND));
     let body = match value {
-        Value::Object(object) if uses_pool_host => write(&with_host(&object, host)),
+        Value::Object(object) if uses_pool_host || background => {
+            let mut object = Object::clone(&object);
+            // A mark between lyncsh and its agent.
+            object.extended.retain(|(name, _)| name != BACKGROUND);
+            write(&if uses_pool_host { with_host(object, host) } else { object.into() })
+        }
         _ => body,
     };
-    Ok(Start { body, command, nested })
+    Ok(Start { body, command, nested, background })
 }
 
-fn with_host(object: &Arc<Object>, host: &Value) -> Value {
-    let mut object = Object::clone(object);
+fn with_host(mut object: Object, host: &Value) -> Value {
     for (name, value) in &mut object.extended {
         if name == "HostInfo" {
             *value = host.clone();

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::files::replace::{New, replace};
 use crate::line::Views;
@@ -19,13 +20,27 @@ use crate::transport::session::{Running, Session};
 
 /// How long completion waits for a command's parameters before it offers none.
 const METADATA_WAIT: Duration = Duration::from_secs(5);
+/// How long completion waits for names that nobody knows yet.
+const NAMES_WAIT: Duration = Duration::from_secs(1);
 
 /// The commands of one endpoint and account. Clones share it.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Catalogue {
     known: Arc<Mutex<Known>>,
     views: Views,
     file: Option<PathBuf>,
+    /// Whether the names are known.
+    learned: watch::Sender<bool>,
+    /// What the endpoint was asked about single commands.
+    asked: Arc<Mutex<BTreeMap<String, bool>>>,
+}
+
+/// How a list of names came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    All,
+    /// A command of some shell wanted the session.
+    Interrupted,
 }
 
 /// What the cache file holds.
@@ -49,7 +64,8 @@ impl Catalogue {
         for definition in known.views.iter().flatten().filter_map(|text| clixml::read(text).ok()) {
             views.learn(&definition);
         }
-        Self { known: Arc::new(Mutex::new(known)), views, file }
+        let learned = watch::Sender::new(!known.names.is_empty());
+        Self { known: Arc::new(Mutex::new(known)), views, file, learned, asked: Arc::default() }
     }
 
     /// How the endpoint's types are drawn, as far as that has been asked.
@@ -61,7 +77,7 @@ impl Catalogue {
     /// are drawn as those without format data are. What the wait is for is told through `progress`.
     pub async fn learn_views(&self, session: &Session, mut progress: impl FnMut(&ProgressRecord)) {
         let asked = self.known.lock().is_ok_and(|known| known.views.is_some());
-        if asked || !self.offers("Get-FormatData") {
+        if asked || !(self.is_empty() || self.offers("Get-FormatData")) {
             return;
         }
         let mut definitions = Vec::new();
@@ -88,9 +104,41 @@ impl Catalogue {
         self.known.lock().map(|known| known.names.is_empty()).unwrap_or(true)
     }
 
-    /// Whether the endpoint offers a command of this name.
+    /// Whether the endpoint is known to offer a command of this name.
     pub fn offers(&self, name: &str) -> bool {
-        self.known.lock().is_ok_and(|known| known.names.iter().any(|one| one.eq_ignore_ascii_case(name)))
+        let asked = self.asked.lock().is_ok_and(|asked| asked.get(&name.to_lowercase()) == Some(&true));
+        asked
+            || self
+                .known
+                .lock()
+                .is_ok_and(|known| known.names.iter().any(|one| one.eq_ignore_ascii_case(name)))
+    }
+
+    /// Asks the endpoint whether it offers one command, once.
+    pub async fn ask(&self, session: &Session, name: &str) -> Result<bool, Error> {
+        let key = name.to_lowercase();
+        if let Some(offers) = self.asked.lock().ok().and_then(|asked| asked.get(&key).copied()) {
+            return Ok(offers);
+        }
+        let mut running = session.invoke(&one_name(name)).await?;
+        let mut offers = false;
+        while let Some(event) = running.next().await {
+            offers |= matches!(event?, PipelineEvent::Output(_));
+        }
+        self.remember(name, offers);
+        Ok(offers)
+    }
+
+    fn remember(&self, name: &str, offers: bool) {
+        if let Ok(mut asked) = self.asked.lock() {
+            asked.insert(name.to_lowercase(), offers);
+        }
+    }
+
+    /// Waits until the names are known, but not for long.
+    pub async fn learned_soon(&self) {
+        let mut learned = self.learned.subscribe();
+        let _ = tokio::time::timeout(NAMES_WAIT, learned.wait_for(|learned| *learned)).await;
     }
 
     /// Asks the endpoint whether it has a command that its list does not name: an alias, a program. What
@@ -108,6 +156,9 @@ impl Catalogue {
                 _ => {}
             }
         }
+        if found {
+            self.remember(name, true);
+        }
         let about = |record: &ErrorRecord| record.message.contains(&format!("'{name}'"));
         Ok(said.filter(|record| !found && about(record)).map(|mut record| {
             // It is the command's own name that was not recognized.
@@ -117,22 +168,42 @@ impl Catalogue {
     }
 
     /// Asks the endpoint for the names: `Get-Command | Select-Object Name`, which costs a fraction of
-    /// the metadata. Parameters of commands that are still there are kept.
-    pub async fn refresh(&self, session: &Session) -> Result<usize, Error> {
-        let mut running = session.invoke(&names_pipeline()).await?;
+    /// the metadata, while no shell runs anything. Parameters of commands that are still there are kept.
+    pub async fn refresh(&self, session: &Session) -> Result<Listed, Error> {
+        self.list(session, names_pipeline().in_background()).await
+    }
+
+    /// Asks for the names now, where they are not known.
+    pub async fn learn(&self, session: &Session) -> Result<(), Error> {
+        match self.is_empty() {
+            true => self.list(session, names_pipeline()).await.map(drop),
+            false => Ok(()),
+        }
+    }
+
+    async fn list(&self, session: &Session, pipeline: Pipeline) -> Result<Listed, Error> {
+        let mut running = session.invoke(&pipeline).await?;
         let mut names = Vec::new();
-        collect(&mut running, |value| {
-            names.extend(value.property("Name").map(Value::display_text));
-        })
-        .await?;
+        while let Some(event) = running.next().await {
+            match event? {
+                PipelineEvent::Output(value) => {
+                    names.extend(value.property("Name").map(Value::display_text));
+                }
+                PipelineEvent::State(PipelineState::Stopped, _) => return Ok(Listed::Interrupted),
+                PipelineEvent::State(PipelineState::Failed, error) => return Err(not_listed(error)),
+                _ => {}
+            }
+        }
         names.sort_by_key(|name| name.to_lowercase());
         names.dedup_by(|a, b| a.eq_ignore_ascii_case(b));
-        let count = names.len();
         let changed = self.known.lock().is_ok_and(|mut known| {
             let changed = known.names != names;
             if changed {
                 known.parameters.retain(|name, _| names.contains(name));
-                known.views = None;
+                if !known.names.is_empty() {
+                    // They may be of another version of the endpoint.
+                    known.views = None;
+                }
                 known.names = names;
             }
             changed
@@ -140,12 +211,13 @@ impl Catalogue {
         if changed {
             self.store();
         }
-        Ok(count)
+        self.learned.send_replace(true);
+        Ok(Listed::All)
     }
 
     /// A command's parameter names; asks the endpoint the first time. `None` where it doesn't say in
     /// time.
-    pub async fn parameters(&self, session: &Session, command: &str) -> Option<Vec<String>> {
+    pub async fn parameters(&self, session: Option<&Session>, command: &str) -> Option<Vec<String>> {
         let name = {
             let known = self.known.lock().ok()?;
             let name = known.names.iter().find(|one| one.eq_ignore_ascii_case(command))?;
@@ -154,7 +226,7 @@ impl Catalogue {
             }
             name.clone()
         };
-        let asked = tokio::time::timeout(METADATA_WAIT, ask_parameters(session, &name)).await;
+        let asked = tokio::time::timeout(METADATA_WAIT, ask_parameters(session?, &name)).await;
         let parameters = asked.ok()?.ok()?;
         if let Ok(mut known) = self.known.lock() {
             known.parameters.insert(name, parameters.clone());
@@ -209,13 +281,25 @@ async fn collect_with(
             PipelineEvent::Output(value) => take(&value),
             PipelineEvent::Progress(record) => progress(&record),
             PipelineEvent::State(PipelineState::Failed | PipelineState::Stopped, error) => {
-                let said = error.map(|record| record.message).unwrap_or_else(|| "it was stopped".into());
-                return Err(Error::Protocol(format!("the endpoint does not list its commands: {said}")));
+                return Err(not_listed(error));
             }
             _ => {}
         }
     }
     Ok(())
+}
+
+fn not_listed(error: Option<Box<ErrorRecord>>) -> Error {
+    let said = error.map_or_else(|| "it was stopped".to_owned(), |record| record.message.clone());
+    Error::Protocol(format!("the endpoint does not list its commands: {said}"))
+}
+
+/// Whether there is one command; a name is no pattern.
+fn one_name(name: &str) -> Pipeline {
+    pipeline(vec![
+        command("Get-Command", Some(("Name", name))),
+        command("Select-Object", Some(("Property", "Name"))),
+    ])
 }
 
 fn names_pipeline() -> Pipeline {

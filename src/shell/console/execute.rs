@@ -34,7 +34,7 @@ pub enum Ended {
 
 /// One user's lines, on the sessions that they are for.
 pub struct Executor {
-    links: Links,
+    pub(super) links: Links,
     /// The profile's name.
     title: String,
     /// Whether the user types lines; a script ends with the code of what went wrong in it.
@@ -252,14 +252,24 @@ impl Executor {
     /// when the part before it has run.
     async fn unknown(&mut self, statement: &Statement) -> Option<Ended> {
         let names = line::remote_commands(statement)?;
+        if names.iter().all(|name| self.links.owner(name).is_some()) {
+            return None;
+        }
+        if let Some(ended) = self.find_out(statement).await {
+            return Some(ended);
+        }
         for name in names {
             if self.links.owner(&name).is_some() {
                 continue;
             }
             // One that answers in another way than expected is asked by running the pipeline.
-            let link = self.links.all().first()?;
+            let link = self.links.all().first()?.clone();
+            let session = match self.session(&link).await {
+                Ok(session) => session,
+                Err(ended) => return Some(ended),
+            };
             let asked = tokio::select! {
-                asked = link.catalogue.find(&link.session, &name) => asked,
+                asked = link.catalogue.find(&session, &name) => asked,
                 () = self.interrupts.next() => return Some(Ended::Interrupted),
             };
             if let Ok(Some(record)) = asked {
@@ -325,7 +335,11 @@ impl Executor {
             // What could be loaded is the endpoint's to say, where it has the command.
             && (command.arguments.is_empty() || self.links.owner("Get-Module").is_none())
         {
+            self.learn_names().await;
             statement.pipeline[0] = Element::Expression(self.modules());
+        }
+        if let Some(ended) = self.find_out(&statement).await {
+            return (ended, false);
         }
         let commands = statement.pipeline.iter_mut().filter_map(|element| match element {
             Element::Command(command) => Some(command),
@@ -352,10 +366,20 @@ impl Executor {
             Err(error) => return (self.failed(&error), false),
         };
         plan.stop_there(|name| link.catalogue.offers(name));
-        if to_screen && !plan.is_drawn_there() {
+        let session = match plan.remote {
+            Some(_) => match self.session(&link).await {
+                Ok(session) => Some(session),
+                Err(ended) => return (ended, false),
+            },
+            None => None,
+        };
+        if to_screen
+            && !plan.is_drawn_there()
+            && let Some(session) = session.clone().or_else(|| link.connection.current())
+        {
             // It waits for other shells as any command does, with the same words, and Ctrl-C ends it.
             let learned = tokio::select! {
-                () = link.catalogue.learn_views(&link.session, |record| self.terminal.progress.take(record)) => true,
+                () = link.catalogue.learn_views(&session, |record| self.terminal.progress.take(record)) => true,
                 () = self.interrupts.next() => false,
             };
             self.terminal.progress.clear();
@@ -366,7 +390,7 @@ impl Executor {
                 printer.learn(link.catalogue.views());
             }
         }
-        (self.carry_out(&link.session, plan, sink).await, true)
+        (self.carry_out(session.as_ref(), plan, sink).await, true)
     }
 
     /// Runs statements for each object, each after the one before it.

@@ -12,13 +12,18 @@ use crate::psrp::host::HostMethod;
 use crate::psrp::pipeline::Pipeline;
 use crate::psrp::record::{ErrorRecord, PipelineState};
 use crate::transport::Error;
-use crate::transport::session::{Running, Session};
+use crate::transport::session::{Running, SESSION_FAILED, Session};
 
 /// Lines for files that streams were redirected to, in the order they came.
 type Diverted = Vec<(line::File, Vec<String>)>;
 
 impl Executor {
-    pub(super) async fn carry_out(&mut self, session: &Session, mut plan: Plan, sink: &mut Sink) -> Ended {
+    pub(super) async fn carry_out(
+        &mut self,
+        session: Option<&Session>,
+        mut plan: Plan,
+        sink: &mut Sink,
+    ) -> Ended {
         let mut ended = Ended::Succeeded;
         let mut diverted: Diverted =
             plan.streams.files().into_iter().map(|file| (file, Vec::new())).collect();
@@ -32,7 +37,7 @@ impl Executor {
                 }
             }
         }
-        if let Some(mut pipeline) = plan.remote.take() {
+        if let (Some(mut pipeline), Some(session)) = (plan.remote.take(), session) {
             pipeline.host = Some(super::host_info(&self.terminal));
             ended = match session.invoke(&pipeline).await {
                 Ok(running) => match feed(&running, &pipeline, input).await {
@@ -49,7 +54,8 @@ impl Executor {
             };
             self.terminal.progress.clear();
         }
-        if ended == Ended::Interrupted {
+        // What was lost in the middle is not passed on as if it were all.
+        if matches!(ended, Ended::Interrupted | Ended::Lost) {
             return ended;
         }
         let failed = !matches!(ended, Ended::Succeeded | Ended::Exit(_));
@@ -156,7 +162,7 @@ impl Executor {
                 Some(Err(error)) => {
                     self.lost(&error);
                     plan.was_ended = true;
-                    return Ended::Failed;
+                    return Ended::Lost;
                 }
                 Some(Ok(PipelineEvent::HostCall(call))) => {
                     if call.method == HostMethod::WriteErrorLine {
@@ -232,7 +238,9 @@ impl Executor {
             PipelineEvent::Error(record) => return self.error(&record, plan, sink, diverted),
             PipelineEvent::State(PipelineState::Failed, Some(record)) => {
                 plan.was_ended = true;
-                return self.error(&record, plan, sink, diverted);
+                let ended = self.error(&record, plan, sink, diverted)?;
+                let is_lost = record.fully_qualified_id == SESSION_FAILED;
+                return Ok(if is_lost { Ended::Lost } else { ended });
             }
             PipelineEvent::State(PipelineState::Failed, None) => {
                 plan.was_ended = true;

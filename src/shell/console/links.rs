@@ -3,7 +3,7 @@
 
 use super::catalogue::Catalogue;
 use crate::line::{self, CommandLine};
-use crate::transport::session::Session;
+use crate::shell::connection::Connection;
 
 /// One session, and what it offers.
 #[derive(Clone)]
@@ -12,7 +12,7 @@ pub struct Link {
     pub name: String,
     /// Before the noun of its commands here.
     pub prefix: Option<String>,
-    pub session: Session,
+    pub connection: Connection,
     pub catalogue: Catalogue,
 }
 
@@ -51,7 +51,7 @@ impl Links {
                 Some(at) => self.offered(at, &command.name).or_else(|| self.owner(&command.name)),
             };
             let Some((at, name)) = found else {
-                chosen.get_or_insert(0);
+                chosen.get_or_insert(self.first());
                 continue;
             };
             match chosen {
@@ -76,13 +76,40 @@ impl Links {
             let bare = without(name, self.prefix(at)?)?;
             self.0[at].catalogue.offers(&bare).then_some((at, bare))
         });
-        prefixed.or_else(|| {
-            let real = line::remote_name(name);
-            // One connection alone has no names to tell apart.
-            let needs_none = |at: usize| self.prefix(at).is_none() || self.0.len() == 1;
-            let plain = |at: &usize| needs_none(*at) && self.0[*at].catalogue.offers(real);
-            (0..self.0.len()).find(plain).map(|at| (at, name.to_owned()))
+        let real = line::remote_name(name);
+        let known = prefixed.or_else(|| {
+            let found = self.plain().find(|at| self.0[*at].catalogue.offers(real));
+            found.map(|at| (at, name.to_owned()))
+        });
+        // Where the names are not known yet, a prefix says enough.
+        known.or_else(|| {
+            (0..self.0.len()).find_map(|at| {
+                let bare = without(name, self.prefix(at)?)?;
+                self.0[at].catalogue.is_empty().then_some((at, bare))
+            })
         })
+    }
+
+    /// The sessions that may have a command, where it is not known which of them has it.
+    pub fn candidates(&self, name: &str) -> Vec<usize> {
+        if self.owner(name).is_some() {
+            return Vec::new();
+        }
+        let unknown: Vec<usize> = self.plain().filter(|at| self.0[*at].catalogue.is_empty()).collect();
+        match self.plain().count() {
+            0 | 1 => Vec::new(),
+            _ => unknown,
+        }
+    }
+
+    /// The sessions whose commands need no prefix: one alone has no names to tell apart.
+    fn plain(&self) -> impl Iterator<Item = usize> {
+        (0..self.0.len()).filter(|at| self.prefix(*at).is_none() || self.0.len() == 1)
+    }
+
+    /// Where a command runs that nobody is known to offer: its error says so.
+    fn first(&self) -> usize {
+        self.plain().next().unwrap_or(0)
     }
 
     /// A command of a session whose pipeline it is: there, names need no prefix.
@@ -96,8 +123,16 @@ impl Links {
         self.0[at].prefix.as_deref()
     }
 
+    /// Every command by its name here; waits a moment for names that are about to be known.
+    pub async fn names_soon(&self) -> Vec<String> {
+        for link in &self.0 {
+            link.catalogue.learned_soon().await;
+        }
+        self.names()
+    }
+
     /// Every command by its name here.
-    pub fn names(&self) -> Vec<String> {
+    fn names(&self) -> Vec<String> {
         let mut all = Vec::new();
         for (at, link) in self.0.iter().enumerate() {
             let names = link.catalogue.names();

@@ -1,6 +1,7 @@
 //! The built-in shell: lines go through [`crate::line`], what they leave to the endpoint through the
 //! session, and what comes back is shown.
 
+mod beside;
 mod catalogue;
 mod echoes;
 mod editor;
@@ -13,6 +14,7 @@ mod interrupts;
 mod links;
 mod news;
 mod progress;
+mod reach;
 mod script;
 mod terminal;
 mod trouble;
@@ -36,10 +38,8 @@ use crate::exit::Exit;
 use crate::folders::Folders;
 use crate::line::complete::What;
 use crate::profile::{Connections, Profile};
-use crate::psrp::client::Event;
 use crate::psrp::host::HostInfo;
-use crate::psrp::record::PoolState;
-use crate::shell::{Attached, End};
+use crate::shell::{Attached, Losses};
 
 /// What outlives one session: the terminal, the names that completion knows, the history's place.
 pub struct Console {
@@ -76,7 +76,7 @@ impl Console {
         Some(Link {
             name: part.profile.clone(),
             prefix: part.prefix.clone(),
-            session: attached.session.clone(),
+            connection: attached.connection.clone(),
             catalogue: part.catalogue.clone(),
         })
     }
@@ -101,6 +101,14 @@ impl Console {
             self.terminal.toned(Tone::Error, &line);
         }
         Exit::Usage
+    }
+
+    /// What becomes of a session that is lost under this console.
+    pub fn losses(&self) -> Losses {
+        match self.terminal.interactive {
+            true => Losses::Mend,
+            false => Losses::End,
+        }
     }
 
     /// The host data of this terminal as it is now.
@@ -187,24 +195,19 @@ impl Input {
     }
 }
 
-/// Runs lines until the user leaves or a session is gone, or a script to its end.
-pub async fn run(console: &Console, attached: Vec<Attached>, input: &mut Input) -> miette::Result<End> {
+/// Runs lines until the user leaves, or a script to its end; gives the exit code.
+pub async fn run(console: &Console, attached: Vec<Attached>, input: Input) -> miette::Result<u8> {
     let terminal = &console.terminal;
     let links = attached.iter().filter_map(|one| console.link(one)).collect();
     let links = Links::new(links).ok_or_else(|| miette::miette!("the console has no session"))?;
     let mut beside = tokio::task::JoinSet::new();
-    for link in links.all() {
-        if link.catalogue.is_empty() {
-            first_names(terminal, link).await;
-        } else if terminal.interactive {
-            here(terminal, link, link.catalogue.names().len());
-            // What the cache says may have changed since: asked while the person begins to type.
-            let link = link.clone();
-            beside.spawn(async move {
-                if let Err(error) = link.catalogue.refresh(&link.session).await {
-                    tracing::debug!(%error, "the cached names were not compared");
-                }
-            });
+    if terminal.interactive {
+        for link in links.all() {
+            if !link.catalogue.is_empty() {
+                here(terminal, link, link.catalogue.names().len());
+            }
+            // For completion. What the cache says may have changed since.
+            beside.spawn(beside::learn(link.clone()));
         }
     }
     let news = News::new(terminal.clone());
@@ -212,76 +215,31 @@ pub async fn run(console: &Console, attached: Vec<Attached>, input: &mut Input) 
     for mut one in attached {
         // What is known already stands before the first prompt.
         while let Ok(text) = one.notices.try_recv() {
-            news.say(&text);
+            news.say(Tone::Warning, &text);
         }
-        beside.spawn(watch(one, terminal.clone(), news.clone(), facts.clone()));
+        beside.spawn(beside::watch(one, terminal.clone(), news.clone(), facts.clone()));
     }
     let mut executor = Executor::new(links.clone(), &console.title, terminal.clone(), facts);
     // What still runs beside ends with the console.
     match input {
         Input::Script { script, arguments } => {
-            let ended = executor.run_script(script, arguments).await;
-            left(terminal, &executor, ended, &news)
+            let ended = executor.run_script(&script, &arguments).await;
+            left(terminal, &executor, ended)
         }
         Input::Coming(reading) => {
             let read = tokio::select! {
                 read = reading => read.into_diagnostic()?,
-                () = executor.interrupts.next() => return Ok(End::Left(Exit::Interrupted.code())),
+                () = executor.interrupts.next() => return Ok(Exit::Interrupted.code()),
             };
             let script = match read {
                 Ok(script) => script,
-                Err(refused) => return Ok(End::Left(console.refuse(&refused).code())),
+                Err(refused) => return Ok(console.refuse(&refused).code()),
             };
             let ended = executor.run_script(&script, &[]).await;
-            left(terminal, &executor, ended, &news)
+            left(terminal, &executor, ended)
         }
         Input::Typed if terminal.interactive => typed(console, links, &mut executor, &news).await,
-        Input::Typed => unseen(terminal, &mut executor, &news).await,
-    }
-}
-
-/// Shows what comes while the person types or a pipeline runs.
-async fn watch(attached: Attached, terminal: Terminal, news: News, facts: Facts) {
-    let Attached { name, mut events, mut notices, .. } = attached;
-    loop {
-        tokio::select! {
-            notice = notices.recv() => match notice {
-                Some(text) => news.say(&text),
-                None => return,
-            },
-            event = events.recv() => match event {
-                Some(Event::PoolState(PoolState::Closed | PoolState::Broken, _)) | None => {
-                    news.lose();
-                    break;
-                }
-                Some(Event::PoolHostCall(call)) => match echoes::Line::of(&call) {
-                    Some(line) => news.show(line.stream.tone(), &line.shown()),
-                    None => drop(host::handle(&terminal, &call).await),
-                },
-                Some(Event::ApplicationPrivateData(data)) => facts.learn(&name, &data),
-                Some(_) => {}
-            },
-        }
-    }
-    while let Some(text) = notices.recv().await {
-        news.say(&text);
-    }
-}
-
-/// The names, where no cache has them. Ctrl-C does without.
-async fn first_names(terminal: &Terminal, link: &Link) {
-    let asked = tokio::select! {
-        asked = link.catalogue.refresh(&link.session) => asked.map_err(|error| error.to_string()),
-        _ = tokio::signal::ctrl_c() => Err("it was interrupted".into()),
-    };
-    match asked {
-        Ok(count) if terminal.interactive => {
-            here(terminal, link, count);
-        }
-        Ok(_) => {}
-        Err(error) => {
-            terminal.toned(Tone::Warning, &format!("WARNING: completion knows no commands: {error}"))
-        }
+        Input::Typed => unseen(terminal, &mut executor).await,
     }
 }
 
@@ -291,7 +249,7 @@ fn here(terminal: &Terminal, link: &Link, count: usize) {
 }
 
 /// A person at a terminal.
-async fn typed(console: &Console, links: Links, executor: &mut Executor, news: &News) -> miette::Result<End> {
+async fn typed(console: &Console, links: Links, executor: &mut Executor, news: &News) -> miette::Result<u8> {
     let completer = completer(links, tokio::runtime::Handle::current());
     if let Some(folder) = console.history.as_deref().and_then(std::path::Path::parent) {
         // Without it the history lasts as long as the console.
@@ -307,15 +265,17 @@ async fn typed(console: &Console, links: Links, executor: &mut Executor, news: &
         news.end_typing(matches!(turn, Ok(Turn::Woken)));
         match turn.map_err(|error| miette::miette!("the terminal can't be read: {error}"))? {
             Turn::Line(text) => match executor.run_typed(&text).await {
-                Ended::Exit(code) => return Ok(End::Left(code)),
-                Ended::Lost => return Ok(End::Lost),
-                Ended::Succeeded | Ended::Failed | Ended::Silenced | Ended::Stopped | Ended::Interrupted => {}
+                Ended::Exit(code) => return Ok(code),
+                // A session that was lost is made again, and the next line finds it.
+                Ended::Succeeded
+                | Ended::Failed
+                | Ended::Silenced
+                | Ended::Stopped
+                | Ended::Interrupted
+                | Ended::Lost => {}
             },
             Turn::Dropped | Turn::Woken => {}
-            Turn::Leave => return Ok(End::Left(0)),
-        }
-        if news.is_lost() {
-            return Ok(End::Lost);
+            Turn::Leave => return Ok(0),
         }
     }
 }
@@ -326,31 +286,26 @@ async fn typed(console: &Console, links: Links, executor: &mut Executor, news: &
 pub struct Lost;
 
 /// How a script ends the program.
-fn left(terminal: &Terminal, executor: &Executor, ended: Ended, news: &News) -> miette::Result<End> {
+fn left(terminal: &Terminal, executor: &Executor, ended: Ended) -> miette::Result<u8> {
     match terminal.lost() {
         None => {}
-        Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-            return Ok(End::Left(Exit::Unread.code()));
-        }
+        Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(Exit::Unread.code()),
         Some(error) => return Err(miette::miette!("standard output can't be written: {error}")),
     }
     match ended {
-        Ended::Exit(_) | Ended::Interrupted => {}
-        Ended::Lost => return Err(Lost.into()),
-        _ if news.is_lost() => return Err(Lost.into()),
-        _ => {}
+        Ended::Lost => Err(Lost.into()),
+        ended => Ok(executor.exit(ended).code()),
     }
-    Ok(End::Left(executor.exit(ended).code()))
 }
 
 /// Lines of a user whose output goes elsewhere: a statement may take several of them.
-async fn unseen(terminal: &Terminal, executor: &mut Executor, news: &News) -> miette::Result<End> {
+async fn unseen(terminal: &Terminal, executor: &mut Executor) -> miette::Result<u8> {
     let mut text = String::new();
     loop {
         let reader = terminal.clone();
         let line = tokio::select! {
             line = tokio::task::spawn_blocking(move || reader.next_piped()) => line,
-            () = executor.interrupts.next() => return Ok(End::Left(Exit::Interrupted.code())),
+            () = executor.interrupts.next() => return Ok(Exit::Interrupted.code()),
         };
         let line = line.into_diagnostic()??;
         let is_end = line.is_none();
@@ -367,8 +322,8 @@ async fn unseen(terminal: &Terminal, executor: &mut Executor, news: &News) -> mi
         }
         text.clear();
         let goes_on = matches!(ended, Ended::Succeeded | Ended::Failed | Ended::Silenced | Ended::Stopped);
-        if is_end || !goes_on || terminal.lost().is_some() || news.is_lost() {
-            return left(terminal, executor, ended, news);
+        if is_end || !goes_on || terminal.lost().is_some() {
+            return left(terminal, executor, ended);
         }
     }
 }
@@ -385,7 +340,7 @@ fn completer(
         };
         let mut candidates = match &found.what {
             What::Command(prefix) => {
-                let mut names = links.names();
+                let mut names = runtime.block_on(links.names_soon());
                 names.extend(crate::line::local_cmdlets().map(str::to_owned));
                 names.sort_by_key(|name| name.to_lowercase());
                 names.dedup_by(|a, b| a.eq_ignore_ascii_case(b));
@@ -396,7 +351,8 @@ fn completer(
                 None => Vec::new(),
                 Some((at, command)) => {
                     let link = &links.all()[at];
-                    let known = runtime.block_on(link.catalogue.parameters(&link.session, &command));
+                    let session = link.connection.current();
+                    let known = runtime.block_on(link.catalogue.parameters(session.as_ref(), &command));
                     let known = known.unwrap_or_default().into_iter();
                     known.filter(|name| begins(prefix, name)).map(|name| format!("-{name}")).collect()
                 }

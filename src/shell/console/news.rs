@@ -1,4 +1,4 @@
-//! What is to be said beside the person's own commands: by the agent, or because a session is gone. The
+//! What is to be said beside the person's own commands: by the agent, or by the endpoint. The
 //! line editor draws its prompt anew from where it found the cursor, so nothing is written while it has
 //! the terminal: it is woken, and the news stands between its two prompts.
 
@@ -12,7 +12,6 @@ pub struct News {
     terminal: Terminal,
     desk: Arc<Mutex<Desk>>,
     wake: Arc<AtomicBool>,
-    lost: Arc<AtomicBool>,
 }
 
 /// Who has the terminal.
@@ -24,16 +23,11 @@ struct Desk {
 
 impl News {
     pub fn new(terminal: Terminal) -> Self {
-        Self { terminal, desk: Arc::default(), wake: Arc::default(), lost: Arc::default() }
+        Self { terminal, desk: Arc::default(), wake: Arc::default() }
     }
 
     /// Says a line now, or when the line editor has let go of the terminal, which it does at once.
-    pub fn say(&self, text: &str) {
-        self.show(Tone::Warning, text);
-    }
-
-    /// [`News::say`], in the colour of what it is.
-    pub fn show(&self, tone: Tone, text: &str) {
+    pub fn say(&self, tone: Tone, text: &str) {
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
         if desk.is_typing {
             desk.waiting.push((tone, text.to_owned()));
@@ -43,22 +37,16 @@ impl News {
         }
     }
 
-    /// A session of the console is gone.
-    pub fn lose(&self) {
-        let _desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-        self.lost.store(true, Ordering::SeqCst);
-        self.wake.store(true, Ordering::SeqCst);
-    }
-
-    pub fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::SeqCst)
+    /// Whether the line editor has the terminal.
+    pub fn is_typing(&self) -> bool {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner).is_typing
     }
 
     /// The line editor has the terminal from now on; it leaves it when [`News::waker`] is set.
     pub fn begin_typing(&self) {
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
         desk.is_typing = true;
-        self.wake.store(self.is_lost(), Ordering::SeqCst);
+        self.wake.store(false, Ordering::SeqCst);
     }
 
     /// The line editor has gone; says what has come meanwhile, below a line that it left open.

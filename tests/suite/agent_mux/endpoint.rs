@@ -89,6 +89,12 @@ impl Endpoint {
         self.shared.flush();
     }
 
+    /// A warning that names no pipeline.
+    pub fn pool_warning(&self, text: &str) {
+        self.shared.pool().text(Uuid::nil(), MessageType::WarningRecord, text);
+        self.shared.flush();
+    }
+
     pub fn user_event(&self, value: &Value) {
         self.shared.pool().user_event(value);
         self.shared.flush();
@@ -210,6 +216,7 @@ impl Work {
     }
 
     fn create(&mut self, id: Uuid, pipeline: &Pipeline) {
+        assert!(!pipeline.background, "the mark is lyncsh's own");
         let command = &pipeline.commands[0];
         let value = command.arguments.first().and_then(|argument| argument.value.clone());
         let width = pipeline.host.as_ref().or(self.host.as_ref()).map(|host| host.window.0);

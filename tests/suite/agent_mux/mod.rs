@@ -1,5 +1,6 @@
 //! One remote pool, many shells: what each of them sees, and what the endpoint does.
 
+mod background;
 mod endpoint;
 mod lifetime;
 pub mod replay;

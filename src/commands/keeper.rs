@@ -1,0 +1,281 @@
+//! Keeps one connection of a shell: passes on what its agent reports, and has a lost session made again,
+//! by the agent or, where that has ended, by a new one.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::sync::mpsc;
+
+use super::connect::{Among, Context, connect_until};
+use super::voice::{Heard, Voice, no_session};
+use crate::agent::control::{Failure, Request};
+use crate::agent::launch::Agent;
+use crate::platform::Ending;
+use crate::profile::Profile;
+use crate::psrp::client;
+use crate::psrp::host::HostInfo;
+use crate::psrp::record::PoolState;
+use crate::shell::connection::{Connection, Keeping, NoSession, Reply, State, Wish};
+use crate::shell::{Attached, Losses};
+use crate::transport::session::Session;
+
+/// How long this process's own pool may take to close, and an agent to say why there is none.
+const CLOSES: Duration = Duration::from_secs(2);
+/// The pause before the agent's socket is tried again, and before the agent is asked to hurry again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// One connection of a shell.
+pub struct Keeper {
+    context: Context,
+    profile: Profile,
+    secret: Option<SecretString>,
+    host: HostInfo,
+    voice: Voice,
+    /// `None`: it has ended.
+    agent: Option<Agent>,
+    session: Option<(Session, mpsc::Receiver<client::Event>)>,
+    /// Wishes of the shell that were not answered yet.
+    wishes: Vec<Reply>,
+}
+
+/// A keeper at work, and its ends of what a shell has.
+pub struct Kept<'a> {
+    keeper: &'a mut Keeper,
+    keeping: Keeping,
+    events: mpsc::UnboundedSender<client::Event>,
+}
+
+/// What all connections of a shell have in common.
+#[derive(Clone)]
+pub struct Keeps {
+    pub context: Context,
+    pub secret: Option<SecretString>,
+    pub host: HostInfo,
+    pub losses: Losses,
+    /// Whether there are other connections.
+    pub several: bool,
+}
+
+impl Keeper {
+    /// Opens the first session on an agent.
+    ///
+    /// # Errors
+    /// Why there is none; the agent is let go.
+    pub async fn open(keeps: Keeps, profile: Profile, mut agent: Agent) -> Result<Self, Failure> {
+        let Keeps { context, secret, host, losses, several } = keeps;
+        if losses == Losses::Mend {
+            agent.ask(Request::Persist).await;
+        }
+        let mut voice = Voice::new(&profile.name, losses, several);
+        match agent.session(host.clone(), profile.limits).await {
+            Ok(session) => Ok(Self {
+                context,
+                profile,
+                secret,
+                host,
+                voice,
+                agent: Some(agent),
+                session: Some(session),
+                wishes: Vec::new(),
+            }),
+            Err(error) => {
+                let ended = async {
+                    loop {
+                        if let Heard::Ended(failure) = voice.hear(agent.next().await) {
+                            return failure;
+                        }
+                    }
+                };
+                let ended = tokio::time::timeout(CLOSES, ended).await.ok();
+                Err(ended.unwrap_or_else(|| Failure { text: error.to_string(), advice: error.advice() }))
+            }
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.profile.name
+    }
+
+    /// What the shell is given, and what runs beside it.
+    pub fn attach(&mut self) -> Option<(Attached, Kept<'_>)> {
+        let (session, _) = self.session.as_ref()?;
+        let (connection, keeping) = Connection::new(session.clone());
+        let (events, heard) = mpsc::unbounded_channel();
+        let notices = self.voice.listen();
+        let attached = Attached { name: self.profile.name.clone(), connection, events: heard, notices };
+        Some((attached, Kept { keeper: self, keeping, events }))
+    }
+
+    /// Closes the shell's session, and gives back the agent, where one runs.
+    pub async fn close(mut self) -> Option<Agent> {
+        if let Some((session, _)) = self.session.take() {
+            // A pool that is gone already has nothing to close.
+            let _ = tokio::time::timeout(CLOSES, session.close()).await;
+        }
+        self.agent
+    }
+}
+
+impl Kept<'_> {
+    /// Runs as long as the shell does.
+    pub async fn run(mut self) -> Infallible {
+        loop {
+            if self.keeper.session.is_some() {
+                self.attached().await;
+                self.keeper.session = None;
+                self.keeping.state.send_replace(State::Lost);
+            }
+            match (self.keeper.voice.losses, self.keeper.agent.is_some()) {
+                (Losses::Mend, true) => self.reattach().await,
+                (Losses::Mend, false) => self.start().await,
+                (Losses::End, _) => self.last_words().await,
+            }
+        }
+    }
+
+    /// As long as the session is there.
+    async fn attached(&mut self) {
+        let Self { keeper, keeping, events } = self;
+        let Keeper { voice, agent, session: Some((session, pool)), .. } = &mut **keeper else { return };
+        loop {
+            tokio::select! {
+                event = pool.recv() => match event {
+                    None | Some(client::Event::PoolState(PoolState::Closed | PoolState::Broken, _)) => return,
+                    // A shell that does not listen is leaving.
+                    Some(event) => drop(events.send(event)),
+                },
+                told = next(agent) => match voice.hear(told) {
+                    Heard::Ended(failure) => {
+                        voice.tell(&failure);
+                        *agent = None;
+                        return;
+                    }
+                    Heard::Lost => return,
+                    Heard::Away(_) | Heard::Nothing => {}
+                },
+                Some(Wish(reply)) = keeping.wishes.recv() => drop(reply.send(Ok(session.clone()))),
+            }
+        }
+    }
+
+    /// Waits until the agent has another session, and asks it to hurry where the shell does.
+    async fn reattach(&mut self) {
+        let Self { keeper, keeping, .. } = self;
+        let Keeper { voice, agent, wishes, host, profile, .. } = &mut **keeper;
+        let Some(there) = agent else { return };
+        let mut opening = pin!(there.session(host.clone(), profile.limits));
+        loop {
+            let hurrying = !wishes.is_empty();
+            tokio::select! {
+                opened = &mut opening => match opened {
+                    Ok(opened) => {
+                        // The agent reports the loss before the new session, on another stream.
+                        voice.reopened(agent.as_mut()).await;
+                        for reply in wishes.drain(..) {
+                            let _ = reply.send(Ok(opened.0.clone()));
+                        }
+                        keeping.state.send_replace(State::Open(opened.0.clone()));
+                        keeper.session = Some(opened);
+                        return;
+                    }
+                    Err(error) => {
+                        tracing::debug!("the agent gives no session: {error}");
+                        tokio::time::sleep(AGAIN).await;
+                        let Some(there) = agent else { return };
+                        opening.set(there.session(host.clone(), profile.limits));
+                    }
+                },
+                told = next(agent) => match voice.hear(told) {
+                    Heard::Away(failure) => refuse(wishes, &failure),
+                    Heard::Ended(failure) => {
+                        voice.tell(&failure);
+                        *agent = None;
+                        return;
+                    }
+                    Heard::Lost | Heard::Nothing => {}
+                },
+                Some(Wish(reply)) = keeping.wishes.recv() => {
+                    wishes.push(reply);
+                    hurry(agent).await;
+                }
+                () = tokio::time::sleep(AGAIN), if hurrying => {
+                    wishes.retain(|reply| !reply.is_closed());
+                    hurry(agent).await;
+                }
+            }
+        }
+    }
+
+    /// Starts another agent when the shell wants a session.
+    async fn start(&mut self) {
+        let Self { keeper, keeping, .. } = self;
+        let mut reply = match keeper.wishes.pop() {
+            Some(reply) => reply,
+            None => match keeping.wishes.recv().await {
+                Some(Wish(reply)) => reply,
+                // The shell is ending.
+                None => std::future::pending().await,
+            },
+        };
+        let over = async {
+            reply.closed().await;
+            Ending::Interrupt
+        };
+        let (profile, secret) = (keeper.profile.clone(), keeper.secret.clone());
+        let among = Among::labelled(keeper.voice.label());
+        match connect_until(&keeper.context, profile, secret, among, || {}, over).await {
+            Ok(agent) => {
+                agent.ask(Request::Persist).await;
+                keeper.agent = Some(agent);
+                keeper.wishes.push(reply);
+            }
+            Err(error) => {
+                let advice = miette::Diagnostic::help(&error).map(|help| help.to_string());
+                let _ = reply.send(Err(NoSession { text: error.to_string(), advice }));
+            }
+        }
+    }
+
+    /// The shell ends by itself; what the agent still has to say of it is passed on.
+    async fn last_words(&mut self) {
+        let Self { keeper, keeping, .. } = self;
+        let Keeper { voice, agent, .. } = &mut **keeper;
+        loop {
+            tokio::select! {
+                told = next(agent) => match voice.hear(told) {
+                    Heard::Ended(failure) => {
+                        voice.tell(&failure);
+                        *agent = None;
+                    }
+                    Heard::Lost | Heard::Away(_) | Heard::Nothing => {}
+                },
+                Some(Wish(reply)) = keeping.wishes.recv() => {
+                    let text = "the session was lost".to_owned();
+                    let _ = reply.send(Err(NoSession { text, advice: None }));
+                }
+            }
+        }
+    }
+}
+
+/// The agent's next report; never comes where there is no agent.
+async fn next(agent: &mut Option<Agent>) -> Option<crate::agent::launch::Told> {
+    match agent {
+        Some(agent) => agent.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn hurry(agent: &Option<Agent>) {
+    if let Some(agent) = agent {
+        agent.ask(Request::Reconnect).await;
+    }
+}
+
+fn refuse(wishes: &mut Vec<Reply>, failure: &Failure) {
+    for reply in wishes.drain(..) {
+        let _ = reply.send(Err(no_session(failure)));
+    }
+}

@@ -1,0 +1,86 @@
+//! A shell's connection to one endpoint, which outlives the loss of its session.
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::transport::session::Session;
+
+/// The session of a connection.
+#[derive(Clone)]
+pub enum State {
+    Open(Session),
+    /// It was lost.
+    Lost,
+}
+
+/// Why there is no session now.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct NoSession {
+    pub text: String,
+    /// What to do now.
+    pub advice: Option<String>,
+}
+
+/// Answers a [`Wish`]. It is closed when the shell waits no longer.
+pub type Reply = oneshot::Sender<Result<Session, NoSession>>;
+
+/// The shell wants a session now.
+pub struct Wish(pub Reply);
+
+/// The shell's end of the connection. Clones share it.
+#[derive(Clone)]
+pub struct Connection {
+    state: watch::Receiver<State>,
+    wishes: mpsc::Sender<Wish>,
+}
+
+/// The other end, of whoever opens its sessions.
+pub struct Keeping {
+    pub state: watch::Sender<State>,
+    pub wishes: mpsc::Receiver<Wish>,
+}
+
+impl Connection {
+    pub fn new(session: Session) -> (Self, Keeping) {
+        let (state_given, state) = watch::channel(State::Open(session));
+        let (wishes, wished) = mpsc::channel(1);
+        (Self { state, wishes }, Keeping { state: state_given, wishes: wished })
+    }
+
+    /// The session, where there is one.
+    pub fn current(&self) -> Option<Session> {
+        match &*self.state.borrow() {
+            State::Open(session) => Some(session.clone()),
+            State::Lost => None,
+        }
+    }
+
+    /// The session; where it was lost, it is made again now. Safe to cancel, which ends the attempt.
+    ///
+    /// # Errors
+    /// There is none now.
+    pub async fn session(&self) -> Result<Session, NoSession> {
+        if let Some(session) = self.current() {
+            return Ok(session);
+        }
+        let over = || NoSession { text: "the shell is ending".to_owned(), advice: None };
+        let (reply, answer) = oneshot::channel();
+        self.wishes.send(Wish(reply)).await.map_err(|_| over())?;
+        answer.await.map_err(|_| over())?
+    }
+
+    /// Waits for a session, without asking for one. `None`: none comes any more.
+    pub async fn opened(&self) -> Option<Session> {
+        let mut state = self.state.clone();
+        match &*state.wait_for(|state| matches!(state, State::Open(_))).await.ok()? {
+            State::Open(session) => Some(session.clone()),
+            State::Lost => None,
+        }
+    }
+
+    /// Waits until there is no session.
+    pub async fn lost(&self) {
+        let mut state = self.state.clone();
+        let _ = state.wait_for(|state| matches!(state, State::Lost)).await;
+    }
+}

@@ -1,0 +1,78 @@
+//! What happens beside the person's own lines: news, calls of the host that belong to no pipeline, and the
+//! list of the endpoint's commands.
+
+use super::catalogue::Listed;
+use super::echoes;
+use super::facts::Facts;
+use super::host::{self, Handled};
+use super::links::Link;
+use super::news::News;
+use super::terminal::{Terminal, Tone};
+use crate::psrp::client::Event;
+use crate::psrp::clixml::Value;
+use crate::psrp::host::{HostCall, HostMethod, HostResponse};
+use crate::shell::Attached;
+
+/// Shows what comes while the person types or a pipeline runs.
+pub async fn watch(attached: Attached, terminal: Terminal, news: News, facts: Facts) {
+    let Attached { name, connection, mut events, mut notices, .. } = attached;
+    loop {
+        tokio::select! {
+            notice = notices.recv() => match notice {
+                Some(text) => news.say(Tone::Warning, &text),
+                None => return,
+            },
+            event = events.recv() => match event {
+                Some(Event::PoolHostCall(call)) => {
+                    let answer = call_of_pool(&terminal, &news, &call).await;
+                    if let (Some(answer), Some(session)) = (answer, connection.current()) {
+                        // A session that is gone wants no answer.
+                        let _ = session.respond_pool(&answer).await;
+                    }
+                }
+                Some(Event::ApplicationPrivateData(data)) => facts.learn(&name, &data),
+                Some(_) => {}
+                None => return,
+            },
+        }
+    }
+}
+
+/// Carries out a call of the host that belongs to no pipeline, such as a warning of the session itself.
+async fn call_of_pool(terminal: &Terminal, news: &News, call: &HostCall) -> Option<HostResponse> {
+    if let Some(line) = echoes::Line::of(call) {
+        news.say(line.stream.tone(), &line.shown());
+        return None;
+    }
+    if call.method == HostMethod::WriteErrorLine {
+        let text = call.parameters.first().map(Value::display_text).unwrap_or_default();
+        news.say(Tone::Error, &text);
+        return None;
+    }
+    if news.is_typing() {
+        // The terminal is the line editor's.
+        let result = Err("the host is waiting for a line".to_owned());
+        return call.wants_answer().then(|| HostResponse {
+            call_id: call.call_id,
+            method: call.method,
+            result,
+        });
+    }
+    match host::handle(terminal, call).await {
+        Handled::Respond(response) => Some(response),
+        Handled::Done | Handled::Interrupted | Handled::Exit(_) => None,
+    }
+}
+
+/// Learns the names of a connection's commands, in each of its sessions, while nothing else runs there.
+pub async fn learn(link: Link) {
+    while let Some(session) = link.connection.opened().await {
+        match link.catalogue.refresh(&session).await {
+            // A command of some shell wanted the session.
+            Ok(Listed::Interrupted) => continue,
+            Ok(Listed::All) => {}
+            Err(error) => tracing::debug!(%error, "the names were not compared"),
+        }
+        link.connection.lost().await;
+    }
+}

@@ -1,0 +1,86 @@
+//! The sessions that a line needs: made again where they were lost, and asked which of them has a command.
+
+use std::time::Duration;
+
+use super::execute::{Ended, Executor};
+use super::links::Link;
+use super::terminal::Tone;
+use crate::line::{self, Element, Statement};
+use crate::transport::session::Session;
+
+/// How long connecting again takes before the person is told what is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+impl Executor {
+    /// The session of a connection; where it was lost, another is made now. Otherwise the line has ended,
+    /// and the person knows why.
+    pub(super) async fn session(&self, link: &Link) -> Result<Session, Ended> {
+        if let Some(session) = link.connection.current() {
+            return Ok(session);
+        }
+        let connecting = async {
+            let mut session = std::pin::pin!(link.connection.session());
+            if let Ok(done) = tokio::time::timeout(PATIENCE, &mut session).await {
+                return done;
+            }
+            let text = format!("Connecting to '{}' again; Ctrl-C stops waiting.", link.name);
+            self.terminal.toned(Tone::Plain, &text);
+            session.await
+        };
+        let connected = tokio::select! {
+            connected = connecting => connected,
+            () = self.interrupts.next() => return Err(Ended::Interrupted),
+        };
+        connected.map_err(|error| {
+            let advice = error.advice.map(|advice| format!("\n{advice}")).unwrap_or_default();
+            self.lost(&format!(
+                "'{}' has no session: {}; the line was not run{advice}",
+                link.name, error.text
+            ));
+            Ended::Lost
+        })
+    }
+
+    /// Asks the sessions that may have a line's commands, where it is not known which of them has.
+    pub(super) async fn find_out(&self, statement: &Statement) -> Option<Ended> {
+        for element in &statement.pipeline {
+            let Element::Command(command) = element else { continue };
+            let name = line::remote_name(&command.name);
+            if line::is_local(&command.name) {
+                continue;
+            }
+            for at in self.links.candidates(name) {
+                let link = &self.links.all()[at];
+                let session = match self.session(link).await {
+                    Ok(session) => session,
+                    Err(ended) => return Some(ended),
+                };
+                let asked = tokio::select! {
+                    asked = link.catalogue.ask(&session, name) => asked,
+                    () = self.interrupts.next() => return Some(Ended::Interrupted),
+                };
+                match asked {
+                    Ok(true) => break,
+                    Ok(false) => {}
+                    Err(error) => {
+                        tracing::debug!(%error, "'{}' does not say whether it has {name}", link.name)
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Asks for the names of all commands, where they are not known yet. Ctrl-C does without.
+    pub(super) async fn learn_names(&self) {
+        for link in self.links.all() {
+            let Some(session) = link.connection.current() else { continue };
+            tokio::select! {
+                learned = link.catalogue.learn(&session) => if let Err(error) = learned {
+                    tracing::debug!(%error, "the names are not known");
+                },
+                () = self.interrupts.next() => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! An endpoint that gives its list of commands object by object, slowly: nobody waits for it.
+
+use std::time::{Duration, Instant};
+
+use lyncsh::psrp::client::PipelineEvent;
+use lyncsh::psrp::pipeline::{Argument, Command, Pipeline};
+use lyncsh::psrp::record::PipelineState;
+use lyncsh::simulator::{Options, Server};
+
+use crate::agent_simulator::{empty, online, run};
+use crate::agent_world::{World, open, output, until_output};
+use crate::stand_in::Terminal;
+
+/// As a server behind a delayed acknowledgement.
+const TRICKLE: Duration = Duration::from_millis(44);
+
+async fn slow(cmdlets: usize, more: &str) -> (World, Server) {
+    let options =
+        Options { fixtures: true, cmdlets: Some(cmdlets), trickle: Some(TRICKLE), ..Options::default() };
+    online(options, more).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_answers_its_first_line_while_the_commands_are_listed() {
+    for cmdlets in [237, 600] {
+        let (world, server) = slow(cmdlets, "shell = \"console\"").await;
+        let start = Instant::now();
+        let mut terminal = Terminal::work(&world, "");
+        terminal.ends_with("[work] PS>");
+        let prompt = start.elapsed();
+        terminal.line("(Get-CsTenant).DisplayName");
+        terminal.sees("\nLitware");
+        let answer = start.elapsed();
+        eprintln!("{cmdlets} commands: the prompt after {prompt:?}, the first answer after {answer:?}");
+        let listing = TRICKLE * u32::try_from(cmdlets).unwrap();
+        assert!(answer < listing / 2, "{answer:?}: it did not wait for {listing:?}");
+        terminal.ends_with("[work] PS>");
+        // The list comes when nothing else runs, and completion knows it then.
+        let folder = world.folders.cache.join("commands");
+        let is_listed = || {
+            let files = std::fs::read_dir(&folder).ok()?;
+            let mut texts = files.filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok());
+            texts.any(|text| text.contains("Get-CsTenantHybridConfiguration")).then_some(())
+        };
+        while is_listed().is_none() {
+            assert!(start.elapsed() < listing * 2 + Duration::from_secs(20), "the list does not come");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        terminal.press("Get-CsTenantHyb\t");
+        terminal.sees("Get-CsTenantHybridConfiguration");
+        terminal.press("\x03");
+        terminal.ends_with("[work] PS>");
+        terminal.line("exit");
+        assert_eq!(terminal.ended(), 0);
+        empty(&server).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shell_s_commands_stop_another_s_listing() {
+    let (world, server) = slow(120, "").await;
+    let (code, out, err) = run(&world, &["attach", "work", "--socket"]).await;
+    assert_eq!(code, 0, "{err}");
+    let (lister, shell) = (open(out.trim().as_ref()).await, open(out.trim().as_ref()).await);
+    let mut select = Command::new("Select-Object");
+    select.arguments.push(Argument::named("Property", "Name"));
+    let listing = Pipeline::new(vec![Command::new("Get-Command"), select]).in_background();
+    let exit = Pipeline::new(vec![Command::new("Get-CsTenant")]);
+    let mut slowest = Duration::ZERO;
+    // Each begins after the pause of those before it.
+    for round in 0..8 {
+        let mut list = lister.invoke(&listing).await.unwrap();
+        until_output(&mut list).await;
+        let start = Instant::now();
+        let events = output(shell.invoke(&exit).await.unwrap()).await;
+        slowest = slowest.max(start.elapsed());
+        assert!(
+            matches!(events.last(), Some(PipelineEvent::State(PipelineState::Completed, None))),
+            "{round}"
+        );
+        let ended = output(list).await;
+        assert!(matches!(ended.last(), Some(PipelineEvent::State(PipelineState::Stopped, _))), "{round}");
+    }
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    drop((lister, shell));
+    empty(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_lists_nothing() {
+    let (world, server) = slow(600, "shell = \"console\"").await;
+    let mut command = world.lyncsh(&["work"]);
+    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let start = Instant::now();
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    std::io::Write::write_all(&mut input, b"(Get-CsTenant).DisplayName\n").unwrap();
+    drop(input);
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "Litware\n");
+    assert!(start.elapsed() < Duration::from_secs(13), "{:?}", start.elapsed());
+    empty(&server).await;
+}

@@ -1,0 +1,306 @@
+//! A console at a terminal outlives its sessions: the endpoint is out of reach, the server has lost the
+//! session, the agent is killed or stopped. A script does not.
+
+use std::io::Write as _;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use lyncsh::simulator::{Options, PASSWORD, Server, USER};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::agent_simulator::{empty, run};
+use crate::agent_way::Way;
+use crate::agent_world::{PATIENCE, World};
+use crate::stand_in::Terminal;
+
+const PROMPT: &str = "[work] PS>";
+const LOST: &str = "the session was lost";
+const REOPENED: &str = "a new session is open";
+
+async fn server() -> Server {
+    Server::start(Options { fixtures: true, ..Options::default() }).await.unwrap()
+}
+
+fn port(server: &Server) -> u16 {
+    server.url.parse::<url::Url>().unwrap().port().unwrap()
+}
+
+/// A profile for a server, by a way to it.
+fn profile(world: &World, name: &str, server: &Server, way: &Way, more: &str) {
+    let uri = server.url.replace(&format!(":{}/", port(server)), &format!(":{}/", way.port()));
+    let text = format!(
+        "kind = \"wsman\"\nuri = \"{uri}\"\nuser = \"{USER}\"\n\
+         credential = {{ command = \"echo '{PASSWORD}'\" }}\n{more}\n"
+    );
+    std::fs::create_dir_all(world.folders.profiles()).unwrap();
+    std::fs::write(world.folders.profile(name), text).unwrap();
+}
+
+/// A user with the profile `work`, its server, and the way there.
+async fn away() -> (World, Server, Way) {
+    let (world, server) = (World::without_endpoint(), server().await);
+    let way = Way::to(port(&server)).await;
+    profile(&world, "work", &server, &way, "shell = \"console\"");
+    (world, server, way)
+}
+
+/// A console at its prompt, with `$x` in it.
+fn console(world: &World) -> Terminal {
+    let terminal = Terminal::work(world, "");
+    terminal.ends_with(PROMPT);
+    answers(&terminal, "$x = (Get-CsTenant).DisplayName; \"<$x>\"", "<Litware>");
+    terminal
+}
+
+/// Types a line, sees its answer, and the prompt again.
+fn answers(terminal: &Terminal, line: &str, answer: &str) {
+    let before = count(terminal, answer);
+    terminal.line(line);
+    terminal.waits(answer, |text| text.matches(answer).count() > before);
+    terminal.ends_with(PROMPT);
+}
+
+fn count(terminal: &Terminal, text: &str) -> usize {
+    terminal.text().matches(text).count()
+}
+
+/// Nothing of what was before is on the screen.
+fn clears(terminal: &Terminal) {
+    terminal.line("cls");
+    terminal.waits("an empty screen", |text| text.trim() == PROMPT);
+}
+
+/// The variable, the history and the prompt are there, and the endpoint answers.
+fn goes_on(terminal: &Terminal) {
+    answers(terminal, "\"still $x\"", "still Litware");
+    answers(terminal, "(Get-CsOnlineUser kenmyer).SipAddress", "sip:kenmyer");
+    // The line before the last one, from the history.
+    let before = count(terminal, "still Litware");
+    terminal.press("\x1b[A\x1b[A\r");
+    terminal.waits("the line from the history", |text| text.matches("still Litware").count() > before);
+    terminal.ends_with(PROMPT);
+}
+
+async fn leaves(mut terminal: Terminal, server: &Server) {
+    terminal.line("exit");
+    assert_eq!(terminal.ended(), 0);
+    empty(server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_is_out_of_reach_for_long_costs_the_session_and_nothing_else() {
+    let (world, server, mut way) = away().await;
+    let terminal = console(&world);
+    way.close().await;
+    terminal.sees(LOST);
+    terminal.ends_with(PROMPT);
+    // Without the endpoint the console goes on with what it has.
+    answers(&terminal, "\"$x without it\"", "Litware without it");
+    terminal.line("Get-CsTenant");
+    terminal.sees("the line was not run");
+    terminal.ends_with(PROMPT);
+    way.open().await;
+    // The next line does not wait for the pause.
+    let start = Instant::now();
+    goes_on(&terminal);
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    terminal.sees(REOPENED);
+    assert_eq!((count(&terminal, LOST), count(&terminal, REOPENED)), (1, 1), "{}", terminal.text());
+    leaves(terminal, &server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_the_server_has_lost_is_made_again_without_a_line() {
+    let (world, first, way) = away().await;
+    let terminal = console(&world);
+    clears(&terminal);
+    // The server is restarted while nothing runs, while a command runs, and while a line is half typed.
+    let mut before = first;
+    for how in ["idle", "running", "typing"] {
+        match how {
+            "running" => {
+                terminal.line("Wait-Cs -Seconds 600");
+                terminal.sees("\n3");
+            }
+            "typing" => {
+                terminal.press("\"half $");
+                terminal.sees("half $");
+            }
+            _ => {}
+        }
+        let restarted = server().await;
+        way.to.store(port(&restarted), Ordering::Relaxed);
+        before.shutdown();
+        before = restarted;
+        way.cut();
+        terminal.sees(REOPENED);
+        if how == "running" {
+            terminal.sees("may have run");
+        }
+        if how == "typing" {
+            answers(&terminal, "x\"", "half Litware");
+        }
+        terminal.ends_with(PROMPT);
+        assert_eq!((count(&terminal, LOST), count(&terminal, REOPENED)), (1, 1), "{}", terminal.text());
+        assert_eq!(before.shells().len(), 1);
+        clears(&terminal);
+        goes_on(&terminal);
+        clears(&terminal);
+    }
+    leaves(terminal, &before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_runs_when_the_endpoint_goes_out_of_reach_may_have_run() {
+    let (world, server, mut way) = away().await;
+    let terminal = console(&world);
+    terminal.line("Wait-Cs -Seconds 600; \"after\" + \"wards\"");
+    terminal.sees("\n3");
+    way.close().await;
+    terminal.sees("may have run");
+    terminal.sees(LOST);
+    terminal.ends_with(PROMPT);
+    assert_eq!(count(&terminal, "afterwards"), 0, "{}", terminal.text());
+    way.open().await;
+    terminal.sees(REOPENED);
+    goes_on(&terminal);
+    leaves(terminal, &server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_killed_is_replaced_at_the_next_line() {
+    let (world, server, _way) = away().await;
+    let terminal = console(&world);
+    let agent = world.agent().unwrap();
+    lyncsh::platform::kill(agent).unwrap();
+    terminal.waits("the end", |text| {
+        let text = text.replace('\n', " ");
+        text.contains("the agent of 'work' died; its session is removed. The next line connects again.")
+    });
+    terminal.ends_with(PROMPT);
+    empty(&server).await;
+    answers(&terminal, "\"$x meanwhile\"", "Litware meanwhile");
+    assert!(world.agent().is_none(), "what needs no endpoint starts nothing");
+    goes_on(&terminal);
+    assert!(world.agent().is_some_and(|another| another != agent));
+    assert_eq!((count(&terminal, "died"), count(&terminal, REOPENED)), (1, 1), "{}", terminal.text());
+    leaves(terminal, &server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_from_elsewhere_ends_the_session_and_not_the_console() {
+    let (world, server, _way) = away().await;
+    let terminal = console(&world);
+    assert_eq!(run(&world, &["stop", "work"]).await.0, 0);
+    terminal.waits("the end", |text| {
+        let text = text.replace('\n', " ");
+        text.contains("the session of 'work' was ended, by `lyncsh stop`. The next line connects again.")
+    });
+    terminal.ends_with(PROMPT);
+    empty(&server).await;
+    goes_on(&terminal);
+    assert_eq!(count(&terminal, LOST), 0, "{}", terminal.text());
+    leaves(terminal, &server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_console_that_leaves_during_an_outage_takes_the_agent_with_it() {
+    let (world, _server, mut way) = away().await;
+    let mut terminal = console(&world);
+    way.close().await;
+    terminal.sees(LOST);
+    terminal.line("exit");
+    assert_eq!(terminal.ended(), 0);
+    world.wait_agent_gone();
+}
+
+/// Answers every request by 401, and counts them.
+async fn refusing() -> (u16, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counted = requests.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let counted = counted.clone();
+            tokio::spawn(async move {
+                let mut asked = vec![0; 65_536];
+                if stream.read(&mut asked).await.is_ok_and(|length| length > 0) {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    let refusal = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"\r\n\
+                                    Content-Length: 0\r\nConnection: close\r\n\r\n";
+                    let _ = stream.write_all(refusal).await;
+                }
+            });
+        }
+    });
+    (port, requests)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_password_stops_the_attempts() {
+    let (world, server, way) = away().await;
+    let terminal = console(&world);
+    let (port_of_refusing, requests) = refusing().await;
+    way.to.store(port_of_refusing, Ordering::Relaxed);
+    way.cut();
+    terminal.sees("refused the");
+    terminal.ends_with(PROMPT);
+    world.wait_agent_gone();
+    let asked = requests.load(Ordering::Relaxed);
+    // Longer than the first pauses together.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(requests.load(Ordering::Relaxed), asked, "nothing is sent by itself any more");
+    way.to.store(port(&server), Ordering::Relaxed);
+    answers(&terminal, "\"$x now\"", "Litware now");
+    terminal.line("exit");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_whose_session_is_lost_ends_with_its_own_exit_code() {
+    for how in ["killed", "unreachable"] {
+        let (world, server, mut way) = away().await;
+        let mut command = world.lyncsh(&["work"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"Wait-Cs -Seconds 600\n'after'\nGet-CsTenant\n").unwrap();
+        let start = Instant::now();
+        while !server.shells().iter().any(|shell| shell.commands > 0) {
+            assert!(start.elapsed() < PATIENCE, "no command runs");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        match how {
+            "killed" => lyncsh::platform::kill(world.agent().unwrap()).unwrap(),
+            _ => way.close().await,
+        }
+        let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        let (out, err) = (text(output.stdout), text(output.stderr));
+        assert_eq!(output.status.code(), Some(4), "{how}: {out}{err}");
+        assert!(err.contains("may have run") && !out.contains("after"), "{how}: {out}{err}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_two_connections_is_mended_for_itself() {
+    let (world, one, way) = away().await;
+    let two = server().await;
+    let other = Way::to(port(&two)).await;
+    profile(&world, "one", &one, &way, "");
+    profile(&world, "two", &two, &other, "prefix = \"Ot\"");
+    let both = "connections = [\"one\", \"two\"]\nshell = \"console\"\n";
+    std::fs::write(world.folders.profile("work"), both).unwrap();
+    let terminal = console(&world);
+    answers(&terminal, "(Get-OtCsTenant).DisplayName", "\nLitware");
+    assert_eq!(run(&world, &["stop", "two"]).await.0, 0);
+    terminal.sees("the session of 'two' was ended");
+    answers(&terminal, "(Get-CsOnlineUser kenmyer).SipAddress", "\nsip:kenmyer");
+    assert_eq!((one.shells().len(), two.shells().len()), (1, 0));
+    answers(&terminal, "(Get-OtCsOnlineUser pilarackerman).SipAddress", "\nsip:pilarackerman");
+    terminal.sees("'two': a new session is open");
+    assert_eq!((one.shells().len(), two.shells().len()), (1, 1));
+    leaves(terminal, &two).await;
+    empty(&one).await;
+}
