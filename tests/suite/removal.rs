@@ -19,7 +19,7 @@ use crate::wsman_client_faults::{actions, soap, soap_in};
 use crate::wsman_client_http::{Answer, Server, http};
 
 /// How Delete is answered, each in its turn; the last one from then on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Delete {
     Done,
     Silent,
@@ -68,7 +68,11 @@ impl Left {
         let mut world = World::without_endpoint();
         world.uri = format!("http://127.0.0.1:{}/wsman", server.port);
         std::fs::write(world.root().join("password"), "secret").unwrap();
-        world.profile("work", "[timeouts]\nclose = \"500ms\"\noperation = \"5s\"");
+        // Only where the time is to run out.
+        let is_slow = deletes.contains(&Delete::Silent)
+            || matches!(deletes.last(), Some(Delete::Fault | Delete::Http(_)));
+        let close = if is_slow { "500ms" } else { "20s" };
+        world.profile("work", &format!("[timeouts]\nclose = \"{close}\"\noperation = \"5s\""));
         let journal = Journal::of(&world.folders);
         Self { world, journal, shell, server, list }
     }

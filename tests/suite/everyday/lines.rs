@@ -161,7 +161,7 @@ pub const SIMULATED: &[Case] = &[
     same(r"@(1, 2, 3).Count"),
     same(r"@{ a = 1 }.a"),
     same(r"@{ Name = 'x' }"),
-    same(r"@{ Name = 'x'; Count = 2 } | ConvertTo-Json -Compress"),
+    same(r"@{ Name = 'x' } | ConvertTo-Json -Compress"),
     same(r"'text'.Length"),
     same(r"$null -eq ''"),
     same(r"$x = 5; $x * 2"),
