@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -30,6 +31,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5 * 60);
 const STEADY: Duration = Duration::from_secs(10);
 /// How long the removal of a lost session holds up the next one.
 const REMOVES: Duration = Duration::from_secs(2);
+/// How long the end waits for the removal of sessions that were lost.
+const SETTLES: Duration = Duration::from_secs(5);
 /// How long the shells' pipelines may take to be ended before the session is removed under them.
 const CLOSE_SHELLS: Duration = Duration::from_secs(3);
 
@@ -158,6 +161,8 @@ impl Owner {
     pub async fn run(mut self) -> Option<Guard> {
         let mut reconnecting = false;
         let mut outage = Outage::default();
+        // Of lost sessions, as far as they have not come to an end.
+        let mut removals = JoinSet::new();
         // Shells whose session was lost went with it, and are waited for as if they were announced.
         let mut expected: Option<Stay> = None;
         loop {
@@ -177,7 +182,8 @@ impl Owner {
                     }
                     self.shared.news.tell(Event::Open);
                     if reconnecting {
-                        self.remove_left();
+                        let before = std::mem::take(&mut removals);
+                        self.remove_left(before, &mut removals);
                     } else {
                         self.remove_refused();
                     }
@@ -185,7 +191,9 @@ impl Owner {
                     self.shared.opened.send_replace(None);
                     match over {
                         Over::Asked => {
-                            self.close(mux, guard).await;
+                            let left = self.close(mux, guard).await;
+                            let left = left.or(self.settle(removals, reconnecting).await);
+                            self.shared.news.tell(self.removed(left));
                             return None;
                         }
                         Over::Lost(reason)
@@ -201,8 +209,8 @@ impl Owner {
                             let is_steady = since.elapsed() >= STEADY;
                             expected = Some(self.shared.presence.arrive());
                             // An endpoint out of reach is not waited for.
-                            let removing = tokio::spawn(remove(Some(guard)));
-                            let _ = tokio::time::timeout(REMOVES, removing).await;
+                            removals.spawn(async { drop(remove(Some(guard)).await) });
+                            let _ = tokio::time::timeout(REMOVES, removals.join_next()).await;
                             if reconnecting && !is_steady {
                                 // Where that goes on, it is an outage as any other.
                                 outage.next_attempt(&shared).await;
@@ -218,7 +226,7 @@ impl Owner {
                         // Shells that were attached do not wait for as long as this may take.
                         expected = None;
                         self.shared.news.tell(Event::Away(error.failure()));
-                        tokio::spawn(remove(guard));
+                        removals.spawn(async { drop(remove(guard).await) });
                         // Who leaves meanwhile is noticed by the next attempt.
                         outage.next_attempt(&shared).await;
                         continue;
@@ -234,6 +242,7 @@ impl Owner {
                 (_, guard) => {
                     self.shared.leaving.cancel();
                     let left = remove(guard).await;
+                    let left = left.or(self.settle(removals, reconnecting).await);
                     self.shared.news.tell(self.removed(left));
                     return None;
                 }
@@ -260,14 +269,29 @@ impl Owner {
         )
     }
 
-    /// Removes, beside everything else, the sessions that could not be removed during an outage.
-    fn remove_left(&self) {
+    /// Waits for removals that go on, but not for long; says of lost sessions that they may be there.
+    async fn settle(&self, mut removals: JoinSet<()>, has_lost: bool) -> Option<String> {
+        let all = async { while removals.join_next().await.is_some() {} };
+        let is_settled = tokio::time::timeout(SETTLES, all).await.is_ok();
+        let name = &self.access.profile.name;
+        let is_left = || self.journal.orphans().iter().any(|kept| kept.entry.profile == *name);
+        (has_lost && (!is_settled || is_left())).then(|| {
+            "one that was lost could not be removed; the next start of lyncsh tries again".to_owned()
+        })
+    }
+
+    /// Removes, beside everything else, the sessions that could not be removed during an outage. Those
+    /// whose removal goes on are waited for: they are nobody's only when it has failed.
+    fn remove_left(&self, mut before: JoinSet<()>, removals: &mut JoinSet<()>) {
         let (journal, profile) = (self.journal.clone(), self.access.profile.clone());
         let Some(endpoint) = self.shared.opened.borrow().as_ref().map(|opened| opened.endpoint.clone())
         else {
             return;
         };
-        tokio::spawn(async move { slots::remove_orphans(&journal, &endpoint, &profile).await });
+        removals.spawn(async move {
+            while before.join_next().await.is_some() {}
+            slots::remove_orphans(&journal, &endpoint, &profile).await;
+        });
     }
 
     /// Removes, beside everything else, what an earlier password could not.
@@ -365,18 +389,18 @@ impl Owner {
         }
     }
 
-    async fn close(&self, mux: Mux, guard: Guard) {
+    /// Closes the session; says why it may still be there.
+    async fn close(&self, mux: Mux, guard: Guard) -> Option<String> {
         // Whoever comes from now on is too late.
         self.shared.leaving.cancel();
         let limit = guard.endpoint().limits.close * 2 + CLOSE_SHELLS;
-        let left = match tokio::time::timeout(limit, mux.close()).await {
+        match tokio::time::timeout(limit, mux.close()).await {
             Ok(Ok(())) => {
                 guard.confirmed();
                 None
             }
             _ => remove(Some(guard)).await,
-        };
-        self.shared.news.tell(self.removed(left));
+        }
     }
 
     fn removed(&self, left: Option<String>) -> Event {

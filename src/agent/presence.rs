@@ -78,11 +78,15 @@ impl Counts {
 
     /// A shell has come. Which one was meant by what somebody asked for is known only where that was
     /// the shell itself; else it is the one that is waited for the longest. A launcher that is a shell as
-    /// well was not announced.
+    /// well was not announced, but may have lost its session.
     fn arrived(&mut self, process: Option<u32>) {
         let own = |one: &Announcement| process.is_some() && one.coming.process() == process;
         let watches = process.is_some_and(|process| self.watchers.contains(&process));
-        let loose = |one: &Announcement| !watches && !matches!(one.coming, Coming::Launched(_));
+        let loose = |one: &Announcement| match one.coming {
+            Coming::Launched(_) => false,
+            Coming::AskedBy(_) => !watches,
+            Coming::Again => true,
+        };
         let found = self.announced.iter().position(own).or_else(|| self.announced.iter().position(loose));
         found.map(|at| self.announced.remove(at));
     }
@@ -321,6 +325,17 @@ mod tests {
         let mut another = presence.arrive_silent();
         another.speak(Some(OTHER));
         drop(another);
+        assert_eq!(presence.deserted(), Some(Last::Gone));
+    }
+
+    #[tokio::test]
+    async fn a_launcher_that_is_a_shell_itself_comes_again_when_its_session_was_lost() {
+        let presence = Presence::new();
+        let launcher = presence.arrive_watching(Some(OTHER));
+        presence.arrive().announce(Coming::Again);
+        let mut console = presence.arrive_silent();
+        console.speak(Some(OTHER));
+        drop((console, launcher));
         assert_eq!(presence.deserted(), Some(Last::Gone));
     }
 

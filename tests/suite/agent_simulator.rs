@@ -173,15 +173,18 @@ async fn lyncsh_work_leaves_no_shell_behind_whatever_signal_ends_it_and_when() {
             let latency = Duration::from_millis(if stage == "connecting" { 100 } else { 0 });
             let options = Options { fixtures: true, latency, ..Options::default() };
             let (world, server) = online(options, "").await;
-            let (mut program, mut input) = work(&world);
+            let (mut program, input) = work(&world);
+            let mut input = Some(input);
             match stage {
                 "connecting" => until(&server, "a request", |server| server.requests() > 0).await,
                 "idle" => {
-                    // The catalogue of names is asked for first; then the shell is idle.
                     until(&server, "a shell", |server| !server.shells().is_empty()).await;
                 }
                 _ => {
+                    // It runs when the input has ended.
+                    let mut input = input.take().unwrap();
                     std::io::Write::write_all(&mut input, b"Wait-Cs -Seconds 600\n").unwrap();
+                    drop(input);
                     let runs = |server: &Server| server.shells().iter().any(|shell| shell.commands > 0);
                     until(&server, "a command", runs).await;
                 }

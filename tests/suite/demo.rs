@@ -264,15 +264,17 @@ fn a_cache_that_is_stale_or_broken_is_replaced_while_the_person_works() {
         terminal.line("exit");
         assert_eq!(terminal.ended(), 0);
     };
-    leave(work());
-    let file = cache_file(folder.path()).expect("a cache file");
+    let terminal = work();
+    terminal.waits("a cache file", |_| cache_file(folder.path()).is_some());
+    leave(terminal);
+    let file = cache_file(folder.path()).unwrap();
     let whole = std::fs::read_to_string(&file).unwrap();
     assert!(whole.contains("\"Get-CsTenant\""), "{whole}");
 
     std::fs::write(&file, whole.replace("\"Get-CsTenant\"", "\"Get-CsGone\"")).unwrap();
     let terminal = work();
     let replaced = |_: &str| {
-        let now = std::fs::read_to_string(&file).unwrap();
+        let now = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
         now.contains("\"Get-CsTenant\"") && !now.contains("Get-CsGone")
     };
     terminal.waits("the new names", replaced);
