@@ -176,10 +176,11 @@ impl Owner {
             match (attempt, guard) {
                 (Attempt::Opened(opened), Some(guard)) => {
                     let (mux, since) = (opened.mux.clone(), opened.since);
-                    self.shared.opened.send_replace(Some(*opened));
+                    // Before they can come.
                     if let Some(stay) = expected.take() {
                         stay.announce(Coming::Again);
                     }
+                    self.shared.opened.send_replace(Some(*opened));
                     self.shared.news.tell(Event::Open);
                     if reconnecting {
                         let before = std::mem::take(&mut removals);
