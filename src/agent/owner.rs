@@ -363,6 +363,7 @@ impl Owner {
             max_runspaces: profile.max_runspaces.max(1) as usize,
             keep_alive: profile.keep_alive.then_some(keep_alive),
             open: profile.limits.open,
+            prompt: Some(format!("[{}]: PS> ", profile.name)),
             quiet: mux::QUIET,
         };
         let mux = Mux::open(connection, pool, options).await?;

@@ -105,16 +105,21 @@ if ($own -or -not $cache) {
 }
 
 # From here on commands go by their modules' names: with allow_clobber the endpoint's own may cover them.
-# The session can end without this shell: its commands go with it. With Closed somebody asked for it.
+# The session can end without this shell: its commands go with it.
 $null = Microsoft.PowerShell.Utility\Register-ObjectEvent -InputObject $session.Runspace -EventName StateChanged -SupportEvent -MessageData $module -Action {
     $info = $EventArgs.RunspaceStateInfo
     if ($info.State -eq 'Closed' -or $info.State -eq 'Broken') {
         # Not one that was removed meanwhile, or imported again.
         foreach ($one in @(Microsoft.PowerShell.Core\Get-Module -All)) {
             if (-not [object]::ReferenceEquals($one, $Event.MessageData)) { continue }
+            $title = $one.Name -replace '^lyncsh-'
             if ($info.State -eq 'Broken') {
                 $reason = if ($info.Reason) { ": $($info.Reason.Message)" } else { '' }
-                $Host.UI.WriteWarningLine("lyncsh: the session of '$($one.Name -replace '^lyncsh-')' is gone$reason")
+                $Host.UI.WriteWarningLine("lyncsh: the session of '$title' is gone$reason")
+            } elseif ([runspace]::DefaultRunspace.RunspaceStateInfo.State -eq 'Opened' -and @(Microsoft.PowerShell.Core\Get-PSSession -InstanceId (& $one { $session }).InstanceId -ErrorAction Ignore).Count) {
+                # Remove-PSSession would have taken it from the list; `exit` in Invoke-Command does not, nor does the end
+                # of this PowerShell (tried).
+                $Host.UI.WriteWarningLine("lyncsh: the session of '$title' was closed by what ran in it, such as ``exit`` in Invoke-Command; its commands are gone, and ``lyncsh $title`` opens another")
             }
             Microsoft.PowerShell.Core\Remove-Module -ModuleInfo $one -Force -ErrorAction Ignore
         }
@@ -166,9 +171,9 @@ $null = Microsoft.PowerShell.Utility\Register-EngineEvent -SourceIdentifier Powe
 }
 
 $module.OnRemove = {
-    # One that is broken, too: Get-PSSession would list it for ever. No error may keep the module.
+    # One that is closed or broken, too: Get-PSSession would list it for ever. No error may keep the module.
     try {
-        if ($session.State -ne 'Closed') { Microsoft.PowerShell.Core\Remove-PSSession -Session $session -ErrorAction Ignore }
+        Microsoft.PowerShell.Core\Remove-PSSession -Session $session -ErrorAction Ignore
     } catch { Microsoft.PowerShell.Utility\Write-Verbose -Message "lyncsh: $($_.Exception.Message)" }
     # The end of its input: the guard of a session of this PowerShell's own has nothing more to do.
     if ($guard) { $guard.StandardInput.Close() }

@@ -77,14 +77,24 @@ impl Front {
             Ok(process)
         });
         let server = Server::start_with(wsman, backends).await?;
-        Ok(Self {
+        Ok(Self::of(server, processes))
+    }
+
+    /// The simulator alone, with no PowerShell behind it.
+    #[allow(dead_code, reason = "for tests that use both")]
+    pub async fn simulated(options: simulator::Options) -> std::io::Result<Self> {
+        Ok(Self::of(Server::start(options).await?, Arc::default()))
+    }
+
+    fn of(server: Server, processes: Arc<Processes>) -> Self {
+        Self {
             uri: server.url.clone(),
             discovery: server.discovery.clone(),
             user: USER.to_owned(),
             password: PASSWORD.to_owned(),
             server,
             processes,
-        })
+        }
     }
 
     /// The ids of the PowerShells that live.

@@ -8,6 +8,8 @@ mod front;
 mod hostile;
 #[cfg(unix)]
 mod interactive;
+#[cfg(unix)]
+mod real;
 mod session;
 #[cfg(unix)]
 mod terminal;

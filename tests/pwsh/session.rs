@@ -267,7 +267,7 @@ fn a_shell_that_is_killed_by_any_signal_leaves_no_session() {
     for signal in asked.into_iter().chain(none_is_expected).filter(ends) {
         let Some(world) = World::start("") else { return };
         let shell = staying(&world);
-        assert_eq!(world.server.shells().len(), 1);
+        assert_eq!(world.front.server.shells().len(), 1);
         kill_process(Pid::from_child(&shell.0), signal).unwrap();
         world.wait_removed();
         world.wait(PATIENCE, "the agent ends", || world.agent("work").is_none());
@@ -280,7 +280,7 @@ fn a_second_shell_shares_the_session() {
     let shell = staying(&world);
     world.script("");
     assert_eq!(world.with_work("(Get-CsOnlineUser kenmyer).SipAddress"), ["sip:kenmyer@litwareinc.com"]);
-    assert_eq!(world.server.shells().len(), 1, "the first shell's stays");
+    assert_eq!(world.front.server.shells().len(), 1, "the first shell's stays");
     drop(shell);
     world.wait_removed();
 }

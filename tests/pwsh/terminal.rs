@@ -112,6 +112,11 @@ impl Terminal {
         });
     }
 
+    /// The id of lyncsh.
+    pub fn process(&self) -> Option<u32> {
+        self.child.process_id()
+    }
+
     /// The exit code.
     pub fn ended(&mut self) -> u32 {
         let since = Instant::now();

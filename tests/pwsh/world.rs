@@ -1,13 +1,15 @@
 //! What the tests with a real PowerShell stand on. Nothing of the source tree is needed where they run,
 //! no registry and no keyring: only lyncsh itself, this program, and a PowerShell.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use lyncsh::agent::place::Place;
 use lyncsh::folders::Folders;
-use lyncsh::simulator::{Options, PASSWORD, Server, USER};
+use lyncsh::simulator::{Options, PASSWORD, USER};
+
+use crate::front::{self, Front};
 
 /// No test waits longer for anything.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -33,7 +35,7 @@ impl Drop for Killed {
 /// An endpoint, a user with the profile `work` on it, and a PowerShell.
 pub struct World {
     pub folders: Folders,
-    pub server: Server,
+    pub front: Front,
     pub pwsh: PathBuf,
     _runtime: tokio::runtime::Runtime,
     pub temp: tempfile::TempDir,
@@ -47,15 +49,30 @@ impl World {
 
     /// The same on an endpoint of this kind.
     pub fn with(options: Options, more: &str) -> Option<Self> {
-        let pwsh = crate::front::powershell()?;
+        let pwsh = front::powershell()?;
+        Some(Self::on(tempfile::tempdir().unwrap(), pwsh, more, Front::simulated(options)))
+    }
+
+    /// The same on a real PowerShell; `options` are given it, and a folder.
+    pub fn real(options: impl FnOnce(&Path, &Path) -> front::Options, more: &str) -> Option<Self> {
+        let (pwsh, temp) = (front::powershell()?, tempfile::tempdir().unwrap());
+        let options = options(&pwsh, temp.path());
+        Some(Self::on(temp, pwsh, more, Front::start(options)))
+    }
+
+    fn on(
+        temp: tempfile::TempDir,
+        pwsh: PathBuf,
+        more: &str,
+        front: impl Future<Output = std::io::Result<Front>>,
+    ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let server = runtime.block_on(Server::start(options)).unwrap();
-        let temp = tempfile::tempdir().unwrap();
+        let front = runtime.block_on(front).unwrap();
         let folders = Folders::find(Some(temp.path())).unwrap();
-        let world = Self { folders, server, pwsh, _runtime: runtime, temp };
+        let world = Self { folders, front, pwsh, _runtime: runtime, temp };
         world.profile("work", more);
-        Some(world)
+        world
     }
 
     pub fn profile(&self, name: &str, more: &str) {
@@ -65,7 +82,7 @@ impl World {
         let text = format!(
             "kind = \"lync-online\"\nuser = \"{USER}\"\ndiscovery = \"{}\"\n\
              credential = {{ command = \"echo {quote}{PASSWORD}{quote}\" }}\nshell = '{}'\n{more}\n",
-            self.server.discovery,
+            self.front.server.discovery,
             self.pwsh.display()
         );
         std::fs::write(self.folders.profile(name), text).unwrap();
@@ -132,7 +149,7 @@ impl World {
 
     /// The endpoint has no session any more.
     pub fn wait_removed(&self) {
-        self.wait(GONE, "no session on the endpoint", || self.server.shells().is_empty());
+        self.wait(GONE, "no session on the endpoint", || self.front.server.shells().is_empty());
     }
 }
 

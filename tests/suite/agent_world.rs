@@ -415,7 +415,7 @@ async fn work(runs: bool) -> i32 {
             () = attached.connection.lost() => {
                 drop(running);
                 println!("{}", attached.notices.recv().await.unwrap());
-                Ok(1)
+                Ok(4)
             }
         }
     });

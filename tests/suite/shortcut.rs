@@ -326,7 +326,9 @@ fn a_profile_that_is_removed_takes_shortcuts_modules_caches_and_its_session_with
     let (said, good) =
         home.lyncsh_on(home.path("nothing").into(), &["hook", "install", "work", "--eager", "--yes"]);
     assert!(good, "{said}");
-    let (said, good) = home.lyncsh(&["work"]);
+    let script = home.path("modules.ps1");
+    std::fs::write(&script, "Get-Module | Out-Null\n").unwrap();
+    let (said, good) = home.lyncsh(&["work", script.to_str().unwrap()]);
     assert!(good, "{said}");
     let below = |folder: &str| {
         let entries = std::fs::read_dir(home.path("conf/cache").join(folder));

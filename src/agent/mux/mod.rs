@@ -10,6 +10,8 @@
 //!   first served. Who waits is told what for, by a progress record. A stop or the end of its shell
 //!   ends a wait at once, and the endpoint never hears of it.
 //! - lyncsh's own questions run while no shell wants the runspace; a shell's pipeline stops them.
+//! - Where the endpoint has no `prompt`, which PowerShell asks for in a session that it has entered, the agent
+//!   answers with the profile's name.
 //! - GET_AVAILABLE_RUNSPACES is answered from what is known here. SET_MAX_RUNSPACES and
 //!   SET_MIN_RUNSPACES succeed up to what the endpoint has; RESET_RUNSPACE_STATE fails, because the
 //!   runspace is everybody's. So no call id of a shell ever meets another's.
@@ -53,7 +55,7 @@ pub const FULL: usize = 4 * HOLD;
 pub const LOST: usize = 64 * HOLD;
 
 /// What the profile says about sharing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// How many pipelines the endpoint runs at once: what INIT_RUNSPACEPOOL asked for.
     pub max_runspaces: usize,
@@ -61,6 +63,9 @@ pub struct Options {
     pub keep_alive: Option<Duration>,
     /// How long the endpoint may take to open the pool.
     pub open: Duration,
+    /// What `prompt` gives where the endpoint has no such command, as a restricted one (JEA) hasn't; `None`:
+    /// its own error. A shell that has entered the session would show `PS>` then.
+    pub prompt: Option<String>,
     /// How long no shell has run anything before lyncsh's own questions are asked.
     pub quiet: Duration,
 }
@@ -74,6 +79,7 @@ impl Default for Options {
             max_runspaces: 1,
             keep_alive: Some(Duration::from_secs(4 * 60)),
             open: Duration::from_secs(60),
+            prompt: None,
             quiet: QUIET,
         }
     }

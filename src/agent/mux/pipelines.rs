@@ -31,6 +31,8 @@ pub struct Pipeline {
     nested: bool,
     /// Whether it gives way to every other.
     pub background: bool,
+    /// Whether it asks for the prompt, as PowerShell does in a session that it has entered.
+    pub asks_prompt: bool,
     stop: Stop,
     phase: Phase,
 }
@@ -101,6 +103,7 @@ impl Core {
         let phase = Phase::Queued { since: Instant::now(), backlog, notice: None };
         let pipeline = Pipeline {
             client: Some(client),
+            asks_prompt: start.command == "prompt",
             command: start.command,
             nested: start.nested,
             background: start.background,

@@ -3,12 +3,15 @@
 use super::core::Core;
 use super::rewrite;
 use crate::psrp::client;
-use crate::psrp::clixml::Value;
+use crate::psrp::clixml::{Value, read};
 use crate::psrp::message::{Message, MessageType};
 use crate::psrp::record::{ErrorRecord, PipelineState, PoolState};
 use crate::screen::{Colour, clean};
 use crate::transport::session::SESSION_FAILED;
 use crate::transport::{Error, Event};
+
+/// How PowerShell identifies the error of an unknown command.
+const NO_COMMAND: &str = "CommandNotFoundException";
 
 impl Core {
     pub fn remote(&mut self, event: Event) {
@@ -52,6 +55,15 @@ impl Core {
         let id = message.pipeline;
         let Some(pipeline) = self.pipelines.get(&id) else { return };
         let is_final = message.kind == MessageType::PipelineState && is_final(&message.body);
+        let answer = self.options.prompt.as_ref().filter(|_| pipeline.asks_prompt && is_final);
+        if let (Some(prompt), Some(client), true) = (answer, pipeline.client, lacks_command(&message.body)) {
+            let prompt = Value::from(prompt.as_str());
+            self.say(client, |client| {
+                client.server.output(id, &prompt);
+                client.server.pipeline_state(id, PipelineState::Completed, None);
+            });
+            return self.ended(id);
+        }
         if let Some(client) = pipeline.client.filter(|_| !pipeline.is_ended()) {
             self.deliver(client, message);
         }
@@ -87,6 +99,13 @@ fn is_final(pipeline_state: &str) -> bool {
             || state == is(PipelineState::Completed)
             || state == is(PipelineState::Failed)
     })
+}
+
+/// Whether a pipeline has failed because there is no command of that name.
+fn lacks_command(pipeline_state: &str) -> bool {
+    let Ok(value) = read(pipeline_state) else { return false };
+    let record = value.property("ExceptionAsErrorRecord").map(ErrorRecord::read);
+    record.is_some_and(|record| record.fully_qualified_id.starts_with(NO_COMMAND))
 }
 
 /// What a shell is told when something of the agent's or the endpoint's has failed.

@@ -20,8 +20,8 @@ use crate::transport::session::{Running, Session};
 
 /// How long completion waits for a command's parameters before it offers none.
 const METADATA_WAIT: Duration = Duration::from_secs(5);
-/// How long completion waits for names that nobody knows yet.
-const NAMES_WAIT: Duration = Duration::from_secs(1);
+/// How long completion waits for names that nobody knows yet; the agent lists them when nothing has run for 2 s.
+const NAMES_WAIT: Duration = Duration::from_secs(4);
 
 /// The commands of one endpoint and account. Clones share it.
 #[derive(Clone)]

@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use crate::files::text;
 use crate::line::{self, CommandLine, Element, Statement};
 use crate::shell::pwsh::find::Choice;
 
@@ -107,12 +108,7 @@ fn limited(from: impl std::io::Read) -> Result<String, String> {
     if bytes.len() as u64 > LONGEST {
         return Err("it is longer than 16 MiB".to_owned());
     }
-    // Editors on Windows begin a file with a mark.
-    let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
-    String::from_utf8(text.to_vec()).map_err(|error| {
-        let line = 1 + text[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
-        format!("line {line} is not UTF-8")
-    })
+    text::decode(&bytes).map_err(|error| error.to_string())
 }
 
 impl Refused {

@@ -63,13 +63,16 @@ pub struct Ack {
 #[derive(Debug)]
 struct AckOnDrop {
     id: Uuid,
-    out: mpsc::UnboundedSender<Out>,
+    /// What hangs elsewhere does not keep a stream open whose client is gone.
+    out: mpsc::WeakUnboundedSender<Out>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Drop for AckOnDrop {
     fn drop(&mut self) {
-        let _ = self.out.send(Out::Element(Element::DataAck(self.id)));
+        if let Some(out) = self.out.upgrade() {
+            let _ = out.send(Out::Element(Element::DataAck(self.id)));
+        }
     }
 }
 
@@ -202,8 +205,8 @@ impl<S: AsyncRead> Reader<S> {
 
     async fn data(&mut self, stream: Stream, id: Uuid, bytes: &[u8]) -> Result<(), Error> {
         let permit = self.unacknowledged.clone().acquire_owned().await;
-        let (Ok(_permit), Some(out)) = (permit, self.out.upgrade()) else { return Ok(()) };
-        let ack = Ack { _on_drop: Arc::new(AckOnDrop { id, out, _permit }) };
+        let Ok(_permit) = permit else { return Ok(()) };
+        let ack = Ack { _on_drop: Arc::new(AckOnDrop { id, out: self.out.clone(), _permit }) };
         let key = (id, stream == Stream::PromptResponse);
         let fresh = || Defragmenter::with_limit(MAX_MESSAGE);
         let defragmenter = self.partial.entry(key).or_insert_with(fresh);

@@ -1,0 +1,206 @@
+//! A PowerShell of the user's, lyncsh between, and a real PowerShell as the endpoint: a restricted one as JEA
+//! has it (`real.pssc`), and one that may do everything.
+
+use std::path::Path;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::front::Options;
+use crate::terminal::Terminal;
+use crate::world::{GONE, World};
+
+const OURS: &str = "[work] PS />";
+
+fn restricted(pwsh: &Path, folder: &Path) -> Options {
+    let file = folder.join("real.pssc");
+    std::fs::write(&file, include_str!("real.pssc")).unwrap();
+    Options::configured(pwsh, file)
+}
+
+fn unrestricted(pwsh: &Path, _: &Path) -> Options {
+    Options::new(pwsh)
+}
+
+fn work(world: &World) -> Terminal {
+    let terminal = Terminal::open(world, "work");
+    terminal.prompts(OURS, ">");
+    terminal
+}
+
+/// No shell is left, and no PowerShell behind one.
+fn empty(world: &World) {
+    world.wait(GONE, "the endpoint's PowerShells end", || {
+        world.front.server.shells().is_empty() && world.front.processes().is_empty()
+    });
+}
+
+#[test]
+fn objects_streams_large_data_and_secrets_go_through() {
+    let Some(world) = World::real(restricted, "") else { return };
+    let lines = world.with_work(
+        r#"$one = Get-FrontSample
+"$($one.Whole.GetType().Name) $($one.Large) $($one.Price.GetType().Name) $($one.Day.ToString('s')) $($one.List.Count) $($one.Table.One)"
+$ErrorActionPreference = 'Continue'
+Write-FrontStreams *>&1 | ForEach-Object { "$($_.GetType().Name): $_" }
+(Get-FrontText -Length 400000).Length
+Measure-FrontText -Text ('x' * 100000)
+('x' * 3), ('x' * 5) | Measure-FrontText
+Read-FrontSecret -Secret (ConvertTo-SecureString -String 'geheim' -AsPlainText -Force)
+Read-FrontCredential -Credential ([pscredential]::new('ken', (ConvertTo-SecureString -String 'geheim' -AsPlainText -Force)))
+@(Get-Command -Module lyncsh-work -Name *-Front*).Count
+Get-CsTenant"#,
+    );
+    assert_eq!(
+        lines,
+        [
+            "Int32 9007199254740993 Decimal 2021-05-03T10:20:30 2 1",
+            // A warning and a line of information are calls of the host; PowerShell 7.6.9 makes no record of the
+            // warning here, without lyncsh neither.
+            "RemotingErrorRecord: an error",
+            "WARNING: a warning",
+            "InformationRecord: information",
+            "information",
+            "String: output",
+            "400000",
+            "100000",
+            "3",
+            "5",
+            "6",
+            "ken 6",
+            "8",
+        ]
+    );
+    empty(&world);
+}
+
+#[test]
+fn values_arrive_as_powershell_itself_would_have_them() {
+    let Some(world) = World::real(unrestricted, "") else { return };
+    let lines = world.with_work(
+        r#"$values = @(
+    'text', "a`r`n`t`u{1}`u{d7ff}_x0041_", '', [char]'x', $true, $null, [byte]200, [sbyte]-5, [int16]-7, [uint16]7, 8, [uint32]9,
+    9007199254740993, [uint64]::MaxValue, 1.5, [double]::NaN, [double]::PositiveInfinity, [double]::Epsilon, [float]0.1,
+    12.50d, [decimal]::MaxValue, [datetime]'2021-05-03T10:20:30.1234567', [datetime]::new(2021, 5, 3, 0, 0, 0, [System.DateTimeKind]::Utc),
+    [datetimeoffset]'2021-05-03T10:20:30+02:00', [timespan]'1.02:03:04.5', [guid]'6d3f1a5e-0000-4000-8000-000000000001',
+    [version]'1.2.3.4', [uri]'https://example.net/a?b=c', [System.DayOfWeek]::Friday, [bigint]'123456789012345678901234567890',
+    ([byte[]](0, 1, 255)), ([char[]]'abc'), (, @()), (, @(1, 'two', $null)), (, ([int[]](1, 2))), @{ One = 1; }, ([ordered]@{ b = 1; a = @{ c = 2 } }),
+    [pscustomobject]@{ A = 1; B = [pscustomobject]@{ C = 'x' } }, { Get-Date }, ([xml]'<a b="c">d</a>'),
+    ([System.Collections.Generic.List[string]]('a', 'b')), ([System.Collections.Queue]::new(@(1, 2))), ([System.Collections.Stack]::new(@(1, 2))),
+    [regex]'a+', [System.Net.IPAddress]'10.0.0.1', [System.Globalization.CultureInfo]::InvariantCulture, [semver]'1.2.3-a'
+)
+$count = 0
+foreach ($value in $values) {
+    $here = [System.Management.Automation.PSSerializer]::Deserialize([System.Management.Automation.PSSerializer]::Serialize($value, 1))
+    $here = [System.Management.Automation.PSSerializer]::Serialize($here, 1)
+    $there = Invoke-Command -Session $session -ScriptBlock { param($value) [System.Management.Automation.PSSerializer]::Serialize($value, 1) } -ArgumentList (, $value)
+    $back = Invoke-Command -Session $session -ScriptBlock { param($value) , $value } -ArgumentList (, $value)
+    if ($here -cne $there) { "to the endpoint: $value`n$here`n$there" }
+    $is_one = $value -is [string] -or ($value -isnot [System.Collections.IEnumerable] -and $value -isnot [pscustomobject])
+    if ($is_one -and "$back" -cne "$($here | ForEach-Object { [System.Management.Automation.PSSerializer]::Deserialize($_) })") { "and back: $value is $back" }
+    $count++
+}
+$count -eq $values.Count"#,
+    );
+    assert_eq!(lines, ["True"], "{}", lines.join("\n"));
+    empty(&world);
+}
+
+#[test]
+fn questions_of_the_endpoint_are_asked_and_answered() {
+    let Some(world) = World::real(restricted, "") else { return };
+    let mut terminal = work(&world);
+    terminal.line("Read-FrontAnswers");
+    terminal.sees("Your name:");
+    terminal.line("Özgür");
+    terminal.sees("Pin:");
+    terminal.line("s3cret");
+    terminal.sees("Which one?");
+    terminal.sees("[R] Red");
+    terminal.line("r");
+    terminal.sees("Who are you?");
+    terminal.sees("User:");
+    terminal.line("ken");
+    terminal.sees("Password for user ken:");
+    terminal.line("P4ss");
+    terminal.sees_line("<Özgür|6|0|ken|4>");
+    let text = terminal.text();
+    assert!(!text.contains("s3cret") && !text.contains("P4ss"), "nothing secret is shown:\n{text}");
+    terminal.prompts(OURS, ">");
+    terminal.line("exit");
+    assert_eq!(terminal.ended(), 0);
+    empty(&world);
+}
+
+#[test]
+fn ctrl_c_stops_a_command_of_the_endpoint_and_nothing_else() {
+    let Some(world) = World::real(restricted, "") else { return };
+    let terminal = work(&world);
+    terminal.line("Wait-Front -Seconds 600");
+    terminal.sees_line("at 3");
+    terminal.press("\x03");
+    terminal.prompts(OURS, ">");
+    terminal.line("'<' + (Get-FrontSample).Whole + '>'");
+    terminal.sees_line("<7>");
+    assert_eq!(world.front.processes().len(), 1, "the session stays");
+}
+
+#[test]
+fn a_user_enters_the_endpoint_and_leaves_it_again() {
+    let Some(world) = World::real(unrestricted, "") else { return };
+    let mut terminal = work(&world);
+    terminal.line("Enter-PSSession $session");
+    // The endpoint's own prompt, in the folder that it began in.
+    terminal.waits("the endpoint's prompt", |text| {
+        text.trim_end().lines().last().is_some_and(|last| last.starts_with("PS /") && last.ends_with('>'))
+    });
+    terminal.line("'<' + $PSSenderInfo.GetType().Name + (20 + 3) + '>'");
+    terminal.sees("23>");
+    terminal.line("exit");
+    terminal.prompts(OURS, ">");
+    terminal.line("exit");
+    assert_eq!(terminal.ended(), 0);
+    empty(&world);
+}
+
+#[test]
+fn exit_within_the_session_is_told_and_takes_the_commands_with_it() {
+    let Some(world) = World::real(unrestricted, "") else { return };
+    let mut terminal = work(&world);
+    terminal.line("Invoke-Command $session { exit 3 }");
+    terminal.waits("what became of the session", |text| {
+        text.split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .contains("the session of 'work' was closed by what ran in it")
+    });
+    terminal.line("'<' + @(Get-PSSession).Count + @(Get-Module lyncsh*).Count + '>'");
+    terminal.sees_line("<00>");
+    terminal.line("exit");
+    assert_eq!(terminal.ended(), 0);
+    empty(&world);
+}
+
+#[test]
+fn whoever_is_killed_no_powershell_of_the_endpoint_stays() {
+    for victim in ["shell", "launcher", "agent"] {
+        let Some(world) = World::real(restricted, "") else { return };
+        let terminal = work(&world);
+        terminal.line("\"<$PID>\"");
+        terminal.waits("the PowerShell's id", |text| process(text).is_some());
+        let id = match victim {
+            "shell" => process(&terminal.text()).unwrap(),
+            "launcher" => terminal.process().unwrap(),
+            _ => world.agent("work").unwrap(),
+        };
+        terminal.line("Wait-Front -Seconds 600");
+        terminal.sees_line("at 2");
+        kill_process(Pid::from_raw(id.cast_signed()).unwrap(), Signal::KILL).unwrap();
+        empty(&world);
+        drop(terminal);
+    }
+}
+
+/// The id that a line of the screen gives.
+fn process(text: &str) -> Option<u32> {
+    text.lines().find_map(|line| line.trim_end().strip_prefix('<')?.strip_suffix('>')?.parse().ok())
+}
