@@ -8,6 +8,7 @@ mod front;
 mod hostile;
 #[cfg(unix)]
 mod interactive;
+mod orders;
 #[cfg(unix)]
 mod real;
 mod session;

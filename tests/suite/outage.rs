@@ -1,7 +1,7 @@
 //! A console at a terminal outlives its sessions: the endpoint is out of reach, the server has lost the
 //! session, the agent is killed or stopped. A script does not.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::agent_simulator::{empty, run};
 use crate::agent_way::Way;
 use crate::agent_world::{PATIENCE, World};
+use crate::front;
 use crate::stand_in::Terminal;
 
 const PROMPT: &str = "[work] PS>";
@@ -312,4 +313,42 @@ async fn each_of_two_connections_is_mended_for_itself() {
     assert_eq!((one.shells().len(), two.shells().len()), (1, 1));
     leaves(terminal, &two).await;
     empty(&one).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_real_powershell_writes_is_whole_or_reported_when_the_connection_is_cut_in_the_middle() {
+    let Some(pwsh) = front::powershell() else { return };
+    let front = front::Front::start(front::Options::new(pwsh)).await.unwrap();
+    let (world, way) = (World::without_endpoint(), Way::to(port(&front.server)).await);
+    profile(&world, "work", &front.server, &way, "shell = \"console\"");
+    let script = world.root().join("list.ps1");
+    std::fs::write(&script, "Get-Command | Select-Object -ExpandProperty Name\n'the end'\n").unwrap();
+    let listing = || {
+        let mut command = world.lyncsh(&["work", script.to_str().unwrap()]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let whole = tokio::task::block_in_place(|| listing().wait_with_output().unwrap());
+    assert!(whole.status.success() && whole.stdout.ends_with(b"the end\n"), "{whole:?}");
+    front.wait_empty().await;
+    for piece in [1, 2, 4, 8] {
+        let mut child = listing();
+        let mut out = child.stdout.take().unwrap();
+        // So much of it has come when the connection is cut.
+        let mut seen = vec![0; whole.stdout.len() / 16 * piece];
+        let (read, mut seen) = tokio::task::block_in_place(|| (out.read_exact(&mut seen), seen));
+        read.unwrap();
+        way.cut();
+        tokio::task::block_in_place(|| out.read_to_end(&mut seen).unwrap());
+        let output = tokio::task::block_in_place(|| child.wait_with_output().unwrap());
+        let err = String::from_utf8(output.stderr).unwrap();
+        match output.status.code() {
+            Some(0) => assert!(seen == whole.stdout, "{piece}: {err}"),
+            code => {
+                assert_eq!(code, Some(4), "{piece}: {err}");
+                assert!(err.contains("may have run") && !seen.ends_with(b"the end\n"), "{piece}: {err}");
+            }
+        }
+        front.wait_empty().await;
+    }
 }
