@@ -7,6 +7,7 @@ use tokio::io::BufReader;
 
 use super::access::Access;
 use super::control::{self, Event, Request, Status};
+use super::journal::Journal;
 use super::orphans;
 use super::place::Place;
 use super::socket;
@@ -67,6 +68,9 @@ pub async fn stop(folders: &Folders, profile: &str) -> io::Result<Stopped> {
         loop {
             match control::hear(&mut reader).await? {
                 Some(Event::Removed { left: Some(left), .. }) => return Ok(Stopped::Left(left)),
+                Some(Event::Failed(_)) if Journal::of(folders).has_orphan(profile) => {
+                    return Ok(Stopped::Left("its removal has failed".to_owned()));
+                }
                 Some(Event::Removed { left: None, .. } | Event::Failed(_)) => return Ok(Stopped::Removed),
                 Some(_) => {}
                 None => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),

@@ -81,6 +81,11 @@ impl Guard {
         self.unsettled = true;
     }
 
+    /// The same where it is given up while nothing is known of it.
+    pub fn doubt_unless_created(&mut self) {
+        self.unsettled |= self.kept.as_ref().is_some_and(|kept| !kept.entry.created);
+    }
+
     /// No step of the removal takes longer than this.
     pub fn hurry(&mut self, limit: Duration) {
         let limits = &mut self.endpoint.limits;

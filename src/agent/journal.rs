@@ -136,7 +136,9 @@ impl Journal {
                     sync_folder(&self.folder)?;
                     return Ok(kept);
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound && attempts < ATTEMPTS => {}
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)
+                        && attempts < ATTEMPTS => {}
                 Err(error) => {
                     let _ = std::fs::remove_file(&beside);
                     return Err(error);
@@ -169,6 +171,11 @@ impl Journal {
             }
         }
         Ok(())
+    }
+
+    /// Whether a session of this profile was left behind, and may still be there.
+    pub fn has_orphan(&self, profile: &str) -> bool {
+        self.orphans().iter().any(|kept| kept.entry.profile == profile && !kept.is_over())
     }
 
     /// The sessions whose owners live.

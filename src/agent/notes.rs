@@ -94,8 +94,9 @@ impl Notes {
         let beside = self.path.with_extension("new");
         let mut file = platform::private_file();
         let mut file = file.create(true).truncate(true).open(&beside)?;
+        // Held, it is not tidied away.
+        platform::hold(&file)?;
         std::io::Write::write_all(&mut file, &serde_json::to_vec(known)?)?;
-        drop(file);
         std::fs::rename(&beside, &self.path)
     }
 }

@@ -57,6 +57,10 @@ async fn remove(kept: Kept, access: &mut Access) -> String {
             &format!("its password has to be asked for: `lyncsh {name}` does, and removes it"),
         );
     }
+    if kept.entry.user != access.profile.user {
+        // Its endpoint would take the one's password for the other's.
+        return leave(kept, "the profile has another user now");
+    }
     let session = kept.entry.session.clone();
     let (report, _) = tokio::sync::mpsc::unbounded_channel();
     let there = access.at(session.endpoint, session.configuration, &report);

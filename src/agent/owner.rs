@@ -210,6 +210,7 @@ impl Owner {
                             let is_steady = since.elapsed() >= STEADY;
                             expected = Some(self.shared.presence.arrive());
                             // An endpoint out of reach is not waited for.
+                            while removals.try_join_next().is_some() {}
                             removals.spawn(async { drop(remove(Some(guard)).await) });
                             let _ = tokio::time::timeout(REMOVES, removals.join_next()).await;
                             if reconnecting && !is_steady {
@@ -226,6 +227,11 @@ impl Owner {
                     if reconnecting && !self.is_final(&error) && self.is_patient() {
                         // Shells that were attached do not wait for as long as this may take.
                         expected = None;
+                        // The slots may be those of the sessions that were lost.
+                        if error.wants_slot() && self.remove_orphans().await > 0 {
+                            removals.spawn(async { drop(remove(guard).await) });
+                            continue;
+                        }
                         self.shared.news.tell(Event::Away(error.failure()));
                         removals.spawn(async { drop(remove(guard).await) });
                         // Who leaves meanwhile is noticed by the next attempt.
@@ -240,8 +246,9 @@ impl Owner {
                     }
                     tokio::spawn(remove(guard));
                 }
-                (_, guard) => {
+                (_, mut guard) => {
                     self.shared.leaving.cancel();
+                    guard.iter_mut().for_each(Guard::doubt_unless_created);
                     let left = remove(guard).await;
                     let left = left.or(self.settle(removals, reconnecting).await);
                     self.shared.news.tell(self.removed(left));
@@ -275,7 +282,7 @@ impl Owner {
         let all = async { while removals.join_next().await.is_some() {} };
         let is_settled = tokio::time::timeout(SETTLES, all).await.is_ok();
         let name = &self.access.profile.name;
-        let is_left = || self.journal.orphans().iter().any(|kept| kept.entry.profile == *name);
+        let is_left = || self.journal.has_orphan(name);
         (has_lost && (!is_settled || is_left())).then(|| {
             "one that was lost could not be removed; the next start of lyncsh tries again".to_owned()
         })
@@ -409,12 +416,21 @@ impl Owner {
         Event::Removed { left, stopped: self.shared.stop.is_cancelled() }
     }
 
+    /// Removes what dead owners of this machine left on the endpoint, and says how many.
+    async fn remove_orphans(&mut self) -> usize {
+        let (report, _) = mpsc::unbounded_channel();
+        match self.access.endpoint(&report).await {
+            Ok(endpoint) => slots::remove_orphans(&self.journal, &endpoint, &self.access.profile).await,
+            Err(_) => 0,
+        }
+    }
+
     /// The endpoint has no slot free: removes what dead owners of this machine left there; where that
     /// was nothing, asks the launchers what else may go. Says whether to try again.
     async fn make_room(&mut self, error: &ConnectError) -> bool {
+        let removed = self.remove_orphans().await;
         let (report, _) = mpsc::unbounded_channel();
         let Ok(endpoint) = self.access.endpoint(&report).await else { return false };
-        let removed = slots::remove_orphans(&self.journal, &endpoint, &self.access.profile).await;
         if removed > 0 {
             let text = format!("removed {removed} sessions that were left behind");
             self.shared.news.tell(Event::Notice { text });

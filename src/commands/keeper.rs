@@ -9,11 +9,13 @@ use secrecy::SecretString;
 use tokio::sync::mpsc;
 
 use super::connect::{Among, Context, connect_until};
+use super::entries::Entries;
 use super::voice::{Heard, Voice, no_session};
+use crate::agent::access::Access;
 use crate::agent::control::{Failure, Request};
 use crate::agent::launch::Agent;
 use crate::platform::Ending;
-use crate::profile::Profile;
+use crate::profile::{CredentialSource, Profile};
 use crate::psrp::client;
 use crate::psrp::host::HostInfo;
 use crate::psrp::record::PoolState;
@@ -219,6 +221,21 @@ impl Kept<'_> {
                 None => std::future::pending().await,
             },
         };
+        let mut entries = Entries::of(&keeper.profile, true);
+        // A command may print another password by now.
+        let may_ask = !matches!(keeper.profile.credential, CredentialSource::Command(_));
+        if let Some(failure) = keeper.voice.refused.take().filter(|_| may_ask) {
+            // The refused one is not sent again.
+            match entries.again(&keeper.profile, &failure).await {
+                Some(secret) => keeper.secret = Some(secret),
+                None => {
+                    let advised = entries.advised(&keeper.profile, failure.clone());
+                    let _ = reply.send(Err(no_session(&advised)));
+                    keeper.voice.refused = Some(failure);
+                    return;
+                }
+            }
+        }
         let over = async {
             reply.closed().await;
             Ending::Interrupt
@@ -228,6 +245,10 @@ impl Kept<'_> {
         match connect_until(&keeper.context, profile, secret, among, || {}, over).await {
             Ok(agent) => {
                 agent.ask(Request::Persist).await;
+                let access = Access::new(keeper.profile.clone(), keeper.secret.clone());
+                if let Some(line) = entries.store(&access).await {
+                    keeper.voice.say(&line);
+                }
                 keeper.agent = Some(agent);
                 keeper.wishes.push(reply);
             }

@@ -7,6 +7,7 @@ use miette::{Context as _, IntoDiagnostic as _};
 use super::connect::Context;
 use super::shortcut;
 use crate::agent::ask::{self, Stopped};
+use crate::agent::journal::Journal;
 use crate::agent::place::Place;
 use crate::agent::process;
 use crate::credential;
@@ -55,20 +56,21 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
 
 /// Without its profile, nobody could remove the session later.
 async fn end_session(folders: &Folders, name: &str) -> miette::Result<()> {
-    match ask::stop(folders, name).await.into_diagnostic()? {
-        Stopped::NotRunning => Ok(()),
-        Stopped::Removed => {
-            crate::outln!("Its session is removed.");
-            Ok(())
-        }
-        Stopped::Left(reason) => Err(miette::miette!(
+    let left = |reason: &str| {
+        Err(miette::miette!(
             help = "remove the profile when the endpoint can be reached, or by its file",
             "the session of '{name}' may still be on the server: {reason}"
-        )),
-        Stopped::Killed { lines, .. } => {
-            lines.iter().for_each(|line| crate::tell!("{line}"));
-            Ok(())
-        }
+        ))
+    };
+    match ask::stop(folders, name).await.into_diagnostic()? {
+        Stopped::NotRunning => {}
+        Stopped::Removed => crate::outln!("Its session is removed."),
+        Stopped::Left(reason) => return left(&reason),
+        Stopped::Killed { lines, .. } => lines.iter().for_each(|line| crate::tell!("{line}")),
+    }
+    match Journal::of(folders).has_orphan(name) {
+        true => left("its removal has failed before"),
+        false => Ok(()),
     }
 }
 

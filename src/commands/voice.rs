@@ -31,13 +31,24 @@ pub struct Voice {
     lines: mpsc::UnboundedSender<String>,
     /// Whether the loss of the session was reported, and the next session was not.
     is_lost: bool,
+    was_refused: bool,
+    /// The agent has ended because the endpoint refused the password.
+    pub refused: Option<Failure>,
 }
 
 impl Voice {
     pub fn new(name: &str, losses: Losses, several: bool) -> Self {
         // Until a shell listens.
         let (lines, _) = mpsc::unbounded_channel();
-        Self { name: name.to_owned(), losses, several, lines, is_lost: false }
+        Self {
+            name: name.to_owned(),
+            losses,
+            several,
+            lines,
+            is_lost: false,
+            was_refused: false,
+            refused: None,
+        }
     }
 
     pub fn listen(&mut self) -> mpsc::UnboundedReceiver<String> {
@@ -51,7 +62,7 @@ impl Voice {
         self.several.then_some(self.name.as_str())
     }
 
-    fn say(&self, text: &str) {
+    pub fn say(&self, text: &str) {
         let line = match self.several && !text.contains(&format!("'{}'", self.name)) {
             true => format!("'{}': {text}", self.name),
             false => text.to_owned(),
@@ -74,7 +85,11 @@ impl Voice {
                 return Heard::Lost;
             }
             Some(Told::Event(Event::Away(failure))) => return Heard::Away(failure),
-            Some(Told::Event(Event::Failed(failure))) => return Heard::Ended(failure),
+            Some(Told::Event(Event::PasswordRefused { .. })) => self.was_refused = true,
+            Some(Told::Event(Event::Failed(failure))) => {
+                self.refused = std::mem::take(&mut self.was_refused).then(|| failure.clone());
+                return Heard::Ended(failure);
+            }
             Some(Told::Event(Event::Removed { stopped, .. })) => {
                 let who = if stopped { ", by `lyncsh stop`" } else { "" };
                 return Heard::Ended(self.end(format!("the session of '{}' was ended{who}", self.name)));

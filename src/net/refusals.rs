@@ -79,12 +79,13 @@ impl Credential {
                 match states.get(&self).copied() {
                     Some(State::Refused) => return None,
                     Some(State::Asking(since)) if now < since + DECIDED => since + DECIDED,
-                    Some(State::Accepted | State::Asking(_)) => {
-                        return Some(Pass { credential: self, before: None });
+                    Some(state @ (State::Accepted | State::Asking(_))) => {
+                        let was_accepted = state == State::Accepted;
+                        return Some(Pass { credential: self, before: None, was_accepted });
                     }
                     before => {
                         states.insert(self, State::Asking(now));
-                        return Some(Pass { credential: self, before: Some(before) });
+                        return Some(Pass { credential: self, before: Some(before), was_accepted: false });
                     }
                 }
             };
@@ -99,6 +100,8 @@ pub struct Pass {
     credential: Credential,
     /// The state before, where the answer to this request decides.
     before: Option<Option<State>>,
+    /// It was known to be good when this request was sent.
+    was_accepted: bool,
 }
 
 impl Pass {
@@ -112,8 +115,10 @@ impl Pass {
     /// The endpoint has refused it.
     pub fn refused(mut self) {
         let mut states = states();
-        let state = match (self.before.take(), states.get(&self.credential)) {
-            // Several requests may have been on their way.
+        let state = match (self.before.take(), states.get(&self.credential).copied()) {
+            // Several requests may have been on their way: together they ask for one more attempt.
+            (None, Some(State::Accepted) | None) if self.was_accepted => State::Doubtful,
+            (None, Some(state)) if self.was_accepted => state,
             (None, Some(State::Accepted)) => State::Doubtful,
             _ => State::Refused,
         };

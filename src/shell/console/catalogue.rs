@@ -16,7 +16,7 @@ use crate::psrp::clixml::{self, Value};
 use crate::psrp::pipeline::{Argument, Command, Merge, MetadataQuery, Pipeline};
 use crate::psrp::record::{ErrorRecord, PipelineState, ProgressRecord};
 use crate::transport::Error;
-use crate::transport::session::{Running, Session};
+use crate::transport::session::{Running, SESSION_FAILED, Session};
 
 /// How long completion waits for a command's parameters before it offers none.
 const METADATA_WAIT: Duration = Duration::from_secs(5);
@@ -53,6 +53,9 @@ struct Known {
     /// Its format data as CLIXML; `None` where it has not been asked for.
     #[serde(default)]
     views: Option<Vec<String>>,
+    /// It was asked for, and the endpoint did not answer: later processes may ask again.
+    #[serde(skip)]
+    was_silent: bool,
 }
 
 impl Catalogue {
@@ -76,7 +79,7 @@ impl Catalogue {
     /// Asks the endpoint how its types are drawn, the first time. Where it doesn't say in time, objects
     /// are drawn as those without format data are. What the wait is for is told through `progress`.
     pub async fn learn_views(&self, session: &Session, mut progress: impl FnMut(&ProgressRecord)) {
-        let asked = self.known.lock().is_ok_and(|known| known.views.is_some());
+        let asked = self.known.lock().is_ok_and(|known| known.views.is_some() || known.was_silent);
         if asked || !(self.is_empty() || self.offers("Get-FormatData")) {
             return;
         }
@@ -88,7 +91,10 @@ impl Catalogue {
         let answered = matches!(tokio::time::timeout(METADATA_WAIT, asking).await, Ok(Ok(())));
         definitions.iter().for_each(|definition| self.views.learn(definition));
         if let Ok(mut known) = self.known.lock() {
-            known.views = Some(definitions.iter().map(clixml::write).collect());
+            match answered {
+                true => known.views = Some(definitions.iter().map(clixml::write).collect()),
+                false => known.was_silent = true,
+            }
         }
         if answered {
             self.store();
@@ -123,9 +129,17 @@ impl Catalogue {
         let mut running = session.invoke(&one_name(name)).await?;
         let mut offers = false;
         while let Some(event) = running.next().await {
-            offers |= matches!(event?, PipelineEvent::Output(_));
+            match event? {
+                PipelineEvent::Output(_) => offers = true,
+                PipelineEvent::State(PipelineState::Completed, _) => self.remember(name, offers),
+                PipelineEvent::State(PipelineState::Failed, Some(record))
+                    if record.fully_qualified_id == SESSION_FAILED =>
+                {
+                    return Err(Error::Ended(record.message.clone()));
+                }
+                _ => {}
+            }
         }
-        self.remember(name, offers);
         Ok(offers)
     }
 
@@ -210,6 +224,9 @@ impl Catalogue {
         });
         if changed {
             self.store();
+        }
+        if let Ok(mut asked) = self.asked.lock() {
+            asked.clear();
         }
         self.learned.send_replace(true);
         Ok(Listed::All)

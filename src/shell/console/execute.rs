@@ -53,6 +53,11 @@ pub(super) enum Sink {
 }
 
 impl Ended {
+    /// Whether something may be missing of what it gave: no variable takes it for all.
+    fn is_cut(self) -> bool {
+        matches!(self, Self::Lost | Self::Interrupted)
+    }
+
     /// Whether nothing more of a line is run.
     fn is_end(self) -> bool {
         matches!(self, Self::Exit(_) | Self::Lost | Self::Interrupted | Self::Stopped)
@@ -234,7 +239,7 @@ impl Executor {
         };
         let (ended, is_begun) = self.pipeline(statement, &mut sink, true).await;
         self.flush(&mut sink);
-        self.assign(statement, sink, is_begun).unwrap_or(ended)
+        self.assign(statement, sink, is_begun && !ended.is_cut()).unwrap_or(ended)
     }
 
     /// Keeps what a statement gave, where it names a variable for it.
@@ -446,7 +451,7 @@ impl Executor {
         }
         let mut kept = Sink::Kept(Vec::new());
         let (ended, is_begun) = self.pipeline(statement, &mut kept, false).await;
-        self.assign(statement, kept, is_begun).unwrap_or(ended)
+        self.assign(statement, kept, is_begun && !ended.is_cut()).unwrap_or(ended)
     }
 
     /// What belongs to the console itself.

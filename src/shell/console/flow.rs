@@ -40,13 +40,19 @@ impl Executor {
         if let (Some(mut pipeline), Some(session)) = (plan.remote.take(), session) {
             pipeline.host = Some(super::host_info(&self.terminal));
             ended = match session.invoke(&pipeline).await {
-                Ok(running) => match feed(&running, &pipeline, input).await {
-                    Ok(()) => self.follow(running, &mut plan, sink, &mut diverted).await,
-                    Err(error) => {
-                        self.lost(&error);
-                        Ended::Failed
+                Ok(running) => {
+                    let fed = tokio::select! {
+                        fed = feed(&running, &pipeline, input) => fed.map(|()| false),
+                        () = self.interrupts.next() => running.stop().await.map(|()| true),
+                    };
+                    match fed {
+                        Ok(stopping) => self.follow(running, stopping, &mut plan, sink, &mut diverted).await,
+                        Err(error) => {
+                            self.lost(&error);
+                            return Ended::Lost;
+                        }
                     }
-                },
+                }
                 Err(error) => {
                     self.lost(&error);
                     return Ended::Lost;
@@ -122,17 +128,19 @@ impl Executor {
         }
     }
 
-    /// Shows what a pipeline says until its end. Ctrl-C stops it, and only it.
+    /// Shows what a pipeline says until its end. Ctrl-C stops it, and only it. `stopping`: it has been
+    /// asked to stop.
     async fn follow(
         &self,
         mut running: Running,
+        mut stopping: bool,
         plan: &mut Plan,
         sink: &mut Sink,
         diverted: &mut Diverted,
     ) -> Ended {
         let mut ended = Ended::Succeeded;
         let mut leave = None;
-        let (mut stopping, mut interrupted, mut wrong) = (false, false, false);
+        let (mut interrupted, mut wrong) = (stopping, false);
         let mut echoes = Echoes::default();
         loop {
             let event = tokio::select! {
@@ -238,9 +246,12 @@ impl Executor {
             PipelineEvent::Error(record) => return self.error(&record, plan, sink, diverted),
             PipelineEvent::State(PipelineState::Failed, Some(record)) => {
                 plan.was_ended = true;
-                let ended = self.error(&record, plan, sink, diverted)?;
-                let is_lost = record.fully_qualified_id == SESSION_FAILED;
-                return Ok(if is_lost { Ended::Lost } else { ended });
+                // Whatever is to be done about errors of commands.
+                if record.fully_qualified_id == SESSION_FAILED {
+                    self.lost(&record.message);
+                    return Ok(Ended::Lost);
+                }
+                return self.error(&record, plan, sink, diverted);
             }
             PipelineEvent::State(PipelineState::Failed, None) => {
                 plan.was_ended = true;

@@ -92,14 +92,14 @@ impl Links {
 
     /// The sessions that may have a command, where it is not known which of them has it.
     pub fn candidates(&self, name: &str) -> Vec<usize> {
-        if self.owner(name).is_some() {
+        let owner = self.owner(name).map(|(at, _)| at);
+        // A prefix decides, and one session alone needs no decision.
+        if owner.is_some_and(|at| self.prefix(at).is_some()) || self.plain().count() < 2 {
             return Vec::new();
         }
-        let unknown: Vec<usize> = self.plain().filter(|at| self.0[*at].catalogue.is_empty()).collect();
-        match self.plain().count() {
-            0 | 1 => Vec::new(),
-            _ => unknown,
-        }
+        // The first that has it is meant: also where a later one is known to have it.
+        let before = |at: &usize| owner.is_none_or(|owner| *at < owner);
+        self.plain().filter(before).filter(|at| self.0[*at].catalogue.is_empty()).collect()
     }
 
     /// The sessions whose commands need no prefix: one alone has no names to tell apart.

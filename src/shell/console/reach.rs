@@ -62,8 +62,13 @@ impl Executor {
                 match asked {
                     Ok(true) => break,
                     Ok(false) => {}
+                    // Another session must not get what may be meant for this one.
                     Err(error) => {
-                        tracing::debug!(%error, "'{}' does not say whether it has {name}", link.name)
+                        self.lost(&format!(
+                            "'{}' does not say whether it has {name}: {error}; the line was not run",
+                            link.name
+                        ));
+                        return Some(Ended::Lost);
                     }
                 }
             }
