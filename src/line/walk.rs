@@ -1,5 +1,6 @@
 //! Ways through a statement: its expressions and commands, at any depth.
 
+use super::stage;
 use super::syntax::{Arg, CommandLine, Element, Expr, Statement, Target};
 
 /// What is found on the way.
@@ -16,8 +17,15 @@ pub fn statement<'a>(statement: &'a Statement, visit: &mut impl FnMut(Found<'a>)
             Element::Expression(one) => expression(one, visit),
             Element::Command(command) => {
                 visit(Found::Command(command));
+                let runs_blocks = stage::is_local(&command.name);
                 for argument in &command.arguments {
                     match argument {
+                        Arg::Value(value @ Expr::Block(_))
+                        | Arg::Parameter { value: Some(value @ Expr::Block(_)), .. }
+                            if !runs_blocks =>
+                        {
+                            visit(Found::Expression(value));
+                        }
                         Arg::Value(value) | Arg::Parameter { value: Some(value), .. } => {
                             expression(value, visit);
                         }

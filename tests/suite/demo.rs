@@ -347,3 +347,13 @@ fn lists_that_can_not_be_read_are_told() {
         assert!(err.contains(said), "{said}\n{err}");
     }
 }
+
+#[test]
+fn a_filter_of_the_endpoint_is_its_own_and_no_command() {
+    let (out, err, code) = piped(
+        "Get-CsOnlineUser -Filter {City -eq 'Redmond'} | Measure-Object | ForEach-Object Count\n\
+         Get-CsOnlineUser -Filter { LineURI -ne $null } | Select-Object -First 1 | Measure-Object | ForEach-Object Count\n",
+    );
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    assert!(out.lines().all(|line| line.trim().parse::<u32>().is_ok()) && out.lines().count() == 2, "{out}");
+}
