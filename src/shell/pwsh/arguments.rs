@@ -120,11 +120,6 @@ impl Arguments {
         Ok(Self { options, run: Run::Prompt })
     }
 
-    /// Whether they leave the PowerShell at its prompt.
-    pub fn is_prompt(&self) -> bool {
-        self.run == Run::Prompt
-    }
-
     /// The same with a script to run, and its arguments, where one is given.
     pub fn then_script(self, words: &[String]) -> Result<Self, ArgumentError> {
         let Some((path, arguments)) = words.split_first() else { return Ok(self) };
