@@ -71,7 +71,7 @@ impl Left {
         // Only where the time is to run out.
         let is_slow = deletes.contains(&Delete::Silent)
             || matches!(deletes.last(), Some(Delete::Fault | Delete::Http(_)));
-        let close = if is_slow { "500ms" } else { "20s" };
+        let close = if is_slow { "1500ms" } else { "20s" };
         world.profile("work", &format!("[timeouts]\nclose = \"{close}\"\noperation = \"5s\""));
         let journal = Journal::of(&world.folders);
         Self { world, journal, shell, server, list }
