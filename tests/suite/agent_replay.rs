@@ -15,13 +15,16 @@ async fn assert_ends_as_recorded(socket: &str, recording: &str) {
     let ends = Replay::new(recording, stream).run().await;
     let mut recorded = recorded_ends(recording);
     if recording == "enter-pssession" {
-        // What failed there is `prompt`, which that endpoint lacks and the agent answers.
-        let answered = |state: &mut Option<i64>| {
-            if *state == Some(PipelineState::Failed as i64) {
-                *state = Some(PipelineState::Completed as i64);
+        // `prompt` failed there, which that endpoint lacks and the agent answers.
+        let (failed, answered) = (Some(PipelineState::Failed as i64), Some(PipelineState::Completed as i64));
+        let mut prompts = 0;
+        for ((_, now), (_, then)) in ends.iter().zip(&mut recorded) {
+            if (*now, *then) == (answered, failed) {
+                *then = answered;
+                prompts += 1;
             }
-        };
-        recorded.iter_mut().for_each(|(_, state)| answered(state));
+        }
+        assert!(prompts > 0, "{ends:?}");
     }
     assert_eq!(ends, recorded, "{recording}");
 }

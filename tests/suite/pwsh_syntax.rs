@@ -13,7 +13,7 @@ const OF_5_1: [(&str, &str); 34] = [
     ("get-command", "name commandtype listimported erroraction"),
     ("get-executionpolicy", "list"),
     ("get-module", "name all listavailable"),
-    ("get-pssession", "instanceid"),
+    ("get-pssession", "instanceid erroraction"),
     ("get-variable", "name scope erroraction"),
     ("import-module", "name argumentlist disablenamechecking passthru global erroraction"),
     ("import-pssession", "formattypename"),
