@@ -234,6 +234,7 @@ fn a_dumb_terminal_gets_no_escape_sequence() {
     terminal.sees("two\nlines");
     terminal.press("half a line");
     terminal.press("\u{3}");
+    terminal.waits("the next prompt", |text| text.trim_end().ends_with("[work] PS>"));
     terminal.line("'after it'");
     terminal.sees("\nafter it");
     terminal.line("exit");
