@@ -8,6 +8,7 @@ mod front;
 mod hostile;
 #[cfg(unix)]
 mod interactive;
+mod proxies;
 mod session;
 #[cfg(unix)]
 mod terminal;
