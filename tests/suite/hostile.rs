@@ -233,6 +233,7 @@ fn a_dumb_terminal_gets_no_escape_sequence() {
     terminal.line("lines\"");
     terminal.sees("two\nlines");
     terminal.press("half a line");
+    terminal.sees("half a line");
     terminal.press("\u{3}");
     terminal.waits("the next prompt", |text| text.trim_end().ends_with("[work] PS>"));
     terminal.line("'after it'");
