@@ -228,7 +228,9 @@ impl Owner {
                         // Shells that were attached do not wait for as long as this may take.
                         expected = None;
                         // The slots may be those of the sessions that were lost.
-                        if error.wants_slot() && self.remove_orphans().await > 0 {
+                        if error.wants_slot()
+                            && self.remove_orphans().await.is_some_and(|(_, removed)| removed > 0)
+                        {
                             removals.spawn(async { drop(remove(guard).await) });
                             continue;
                         }
@@ -416,21 +418,19 @@ impl Owner {
         Event::Removed { left, stopped: self.shared.stop.is_cancelled() }
     }
 
-    /// Removes what dead owners of this machine left on the endpoint, and says how many.
-    async fn remove_orphans(&mut self) -> usize {
+    /// Removes the sessions that processes of this machine have left on the endpoint. Returns the endpoint and
+    /// the number of sessions; `None`: the endpoint or its credential is not available.
+    async fn remove_orphans(&mut self) -> Option<(Endpoint, usize)> {
         let (report, _) = mpsc::unbounded_channel();
-        match self.access.endpoint(&report).await {
-            Ok(endpoint) => slots::remove_orphans(&self.journal, &endpoint, &self.access.profile).await,
-            Err(_) => 0,
-        }
+        let endpoint = self.access.endpoint(&report).await.ok()?;
+        let removed = slots::remove_orphans(&self.journal, &endpoint, &self.access.profile).await;
+        Some((endpoint, removed))
     }
 
     /// The endpoint has no slot free: removes what dead owners of this machine left there; where that
     /// was nothing, asks the launchers what else may go. Says whether to try again.
     async fn make_room(&mut self, error: &ConnectError) -> bool {
-        let removed = self.remove_orphans().await;
-        let (report, _) = mpsc::unbounded_channel();
-        let Ok(endpoint) = self.access.endpoint(&report).await else { return false };
+        let Some((endpoint, removed)) = self.remove_orphans().await else { return false };
         if removed > 0 {
             let text = format!("removed {removed} sessions that were left behind");
             self.shared.news.tell(Event::Notice { text });

@@ -1,6 +1,6 @@
 # Written by lyncsh {{ version }}. Binds this PowerShell to the session of one profile: attaches to its
 # agent, and has the endpoint's commands here as functions. For Windows PowerShell 5.1 and PowerShell 7.4
-# and later: syntax and cmdlets of 5.1 only. What is marked "tried" ran in PowerShell 7.6.5.
+# and later: syntax and cmdlets of 5.1 only. What is marked "tried" ran in PowerShell 7.6.5 or 7.6.9.
 
 # The person's own settings must not change what happens here.
 $ErrorActionPreference = 'Stop'

@@ -81,7 +81,6 @@ impl Front {
     }
 
     /// The simulator alone, with no PowerShell behind it.
-    #[allow(dead_code, reason = "for tests that use both")]
     pub async fn simulated(options: simulator::Options) -> std::io::Result<Self> {
         Ok(Self::of(Server::start(options).await?, Arc::default()))
     }
