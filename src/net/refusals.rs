@@ -116,10 +116,9 @@ impl Pass {
     pub fn refused(mut self) {
         let mut states = states();
         let state = match (self.before.take(), states.get(&self.credential).copied()) {
-            // Several requests may have been on their way: together they ask for one more attempt.
-            (None, Some(State::Accepted) | None) if self.was_accepted => State::Doubtful,
-            (None, Some(state)) if self.was_accepted => state,
             (None, Some(State::Accepted)) => State::Doubtful,
+            // Another request that was sent at the same time was refused first: both count as one attempt.
+            (None, Some(state)) if self.was_accepted => state,
             _ => State::Refused,
         };
         states.insert(self.credential, state);
@@ -170,6 +169,18 @@ mod tests {
         one.pass().await.unwrap().refused();
         one.pass().await.unwrap().refused();
         assert!(one.pass().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn two_requests_at_once_count_as_one_refusal() {
+        let one = credential("both");
+        one.pass().await.unwrap().accepted();
+        let (first, second) = (one.pass().await.unwrap(), one.pass().await.unwrap());
+        first.refused();
+        second.refused();
+        assert!(!one.is_refused());
+        one.pass().await.unwrap().refused();
+        assert!(one.is_refused());
     }
 
     #[tokio::test]

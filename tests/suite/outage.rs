@@ -352,3 +352,21 @@ async fn what_a_real_powershell_writes_is_whole_or_reported_when_the_connection_
         front.wait_empty().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variable_does_not_take_a_part_of_what_was_lost() {
+    let (world, server, mut way) = away().await;
+    let mut terminal = console(&world);
+    terminal.line("$part = 'whole'; $part = Wait-Cs -Seconds 600");
+    let start = Instant::now();
+    while !server.shells().iter().any(|shell| shell.commands > 0) {
+        assert!(start.elapsed() < PATIENCE, "no command runs");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    way.close().await;
+    reads(&terminal, LOST);
+    terminal.ends_with(PROMPT);
+    answers(&terminal, "\"<$part>\"", "\n<whole>");
+    terminal.line("exit");
+    assert_eq!(terminal.ended(), 0);
+}
