@@ -71,6 +71,7 @@ impl Guard {
 
     /// The session is there.
     pub fn created(&mut self) {
+        self.unsettled = false;
         if let Some(kept) = &mut self.kept {
             noted(kept.created());
         }

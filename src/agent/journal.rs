@@ -233,6 +233,12 @@ impl Journal {
         let _ = std::fs::remove_file(self.notes(shell));
     }
 
+    /// The removal of a dead owner's session has failed.
+    pub fn failed(&self, shell: uuid::Uuid, error: &Error) {
+        let left = self.orphans().into_iter().find(|kept| kept.entry.session.shell == shell);
+        left.into_iter().for_each(|kept| kept.failed_by(error));
+    }
+
     /// The file of the notes on a session.
     pub fn notes(&self, shell: uuid::Uuid) -> PathBuf {
         self.notes.join(format!("{shell}.{ENTRY}"))

@@ -379,10 +379,15 @@ impl Watcher {
         };
         let journal = Journal::of(&self.folders);
         let notes = Notes::read(journal.notes(session.shell));
-        let left = removal::remove(&endpoint, session.shell, &notes, !self.created).await.err();
-        if left.is_none() {
-            journal.forget(session.shell);
+        match removal::remove(&endpoint, session.shell, &notes, !self.created).await {
+            Ok(()) => {
+                journal.forget(session.shell);
+                None
+            }
+            Err(error) => {
+                journal.failed(session.shell, &error);
+                Some(error.to_string())
+            }
         }
-        left.map(|error| error.to_string())
     }
 }

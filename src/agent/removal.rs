@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::notes::Notes;
 use crate::transport::Error;
-use crate::transport::wsman::{self, Endpoint, Ledger as _};
+use crate::transport::wsman::{self, Endpoint, Ledger as _, Removal};
 
 /// Pauses before a removal that failed, or of a session that may be about to be created, is tried again.
 const AGAIN: [Duration; 3] =
@@ -16,12 +16,14 @@ const AGAIN: [Duration; 3] =
 /// Removes a session. `unsettled`: its Create may still be on its way, and a Delete can overtake it.
 ///
 /// # Errors
-/// The last Delete's: the session may still be there.
+/// The last Delete's: the session may still be there. [`Error::Unconfirmed`] also where the session was
+/// never there while its Create may still be on its way.
 pub async fn remove(endpoint: &Endpoint, shell: Uuid, notes: &Notes, unsettled: bool) -> Result<(), Error> {
     let mut result = attempt(endpoint, shell, notes).await;
     for pause in AGAIN {
         let again = match &result {
-            Ok(()) => unsettled,
+            Ok(Removal::Deleted) => false,
+            Ok(Removal::NotFound) => unsettled,
             Err(error) => may_pass(error),
         };
         if !again {
@@ -31,12 +33,13 @@ pub async fn remove(endpoint: &Endpoint, shell: Uuid, notes: &Notes, unsettled: 
         result = attempt(endpoint, shell, notes).await;
     }
     match result {
+        Ok(Removal::NotFound) if unsettled => Err(Error::Unconfirmed),
         Err(Error::Unconfirmed) if notes.inherits_doubt() => check(endpoint, shell).await,
-        result => result,
+        result => result.map(drop),
     }
 }
 
-async fn attempt(endpoint: &Endpoint, shell: Uuid, notes: &Notes) -> Result<(), Error> {
+async fn attempt(endpoint: &Endpoint, shell: Uuid, notes: &Notes) -> Result<Removal, Error> {
     let result = wsman::try_remove(endpoint, shell, &notes.left()).await;
     if result.as_ref().is_err_and(|error| !error.is_refusal()) {
         notes.doubts();

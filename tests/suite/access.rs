@@ -237,6 +237,7 @@ async fn a_connection_that_is_cut_is_told_with_its_step_and_does_not_slow_down_w
             );
             // Nobody knows whether there is a session: it is tried again, but not by every command.
             tried(&world);
+            world.wait_agent_gone();
             let (code, _, error) = world.run(&["list"]);
             assert_eq!((code, error.as_str()), (0, ""));
             let (code, _, error) = world.run(&["wrok"]);

@@ -78,12 +78,19 @@ impl Left {
     }
 
     async fn guard(&self) -> Guard {
+        let mut guard = self.connecting().await;
+        guard.created();
+        guard
+    }
+
+    /// The guard of a session whose Create was not answered.
+    async fn connecting(&self) -> Guard {
         let profile = lyncsh::profile::load(&self.world.folders, "work").unwrap();
         let (report, _steps) = tokio::sync::mpsc::unbounded_channel();
         let mut access = Access::new(profile, None);
         let endpoint = access.endpoint(&report).await.unwrap();
         let mut guard = Guard::new(&self.journal, &access.profile, endpoint, self.shell).unwrap();
-        guard.created();
+        guard.doubt();
         guard
     }
 
@@ -205,5 +212,30 @@ async fn a_session_in_doubt_is_not_listed_for_longer_than_its_endpoint_keeps_it(
     known["doubtful"]["secs_since_epoch"] = (since - Duration::from_secs(200).as_secs()).into();
     std::fs::write(&notes, known.to_string()).unwrap();
     assert!(!left.is_listed());
+    assert_eq!(left.files(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_create_comes_late_is_removed_when_it_comes_and_only_then_given_up() {
+    // A Delete that was before it; its Create is done meanwhile.
+    let left = Left::on(&[Delete::Gone, Delete::Done]).await;
+    left.connecting().await.remove().await.unwrap();
+    assert_eq!((left.deletes(), left.files()), (2, 0));
+    // Its Create may still come.
+    let left = Left::on(&[Delete::Gone]).await;
+    let error = left.connecting().await.remove().await.unwrap_err();
+    assert!(matches!(error, Error::Unconfirmed), "{error}");
+    assert!(left.is_listed());
+    let said = left.sweep().await;
+    assert!(said.contains("did not confirm that the session is removed"), "{said}");
+    // No endpoint works on it after a minute.
+    let path = left.world.folders.state.join("sessions").join(format!("{}.json", left.shell));
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut entry: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let written = entry["written"]["secs_since_epoch"].as_u64().unwrap();
+    entry["written"]["secs_since_epoch"] = (written - 61).into();
+    std::fs::write(&path, entry.to_string()).unwrap();
+    let said = left.sweep().await;
+    assert!(said.contains("removed the session of 'work'"), "{said}");
     assert_eq!(left.files(), 0);
 }

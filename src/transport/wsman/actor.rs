@@ -170,9 +170,9 @@ impl Actor {
             if deleted.as_ref().is_err_and(|error| !error.is_refusal()) {
                 self.doubts();
             }
-            deleted.map(drop)
+            deleted
         };
-        turn::removing(self.pool, deleting).await
+        turn::removing(self.pool, deleting).await.map(drop)
     }
 
     /// The first Delete has failed: tries once more on fresh connections.
@@ -182,7 +182,7 @@ impl Actor {
         self.tasks.abort_all();
         let commands = self.pipelines.keys().copied().collect();
         let left = Left { commands, doubtful: !error.is_refusal() };
-        removing::remove_once(&self.endpoint, self.pool, &left).await
+        removing::remove_once(&self.endpoint, self.pool, &left).await.map(drop)
     }
 
     fn doubts(&self) {
@@ -230,7 +230,7 @@ impl Actor {
                 if result.as_ref().is_err_and(|error| !error.is_refusal()) {
                     self.doubts();
                 }
-                result
+                result.map(drop)
             }
         };
         if let Err(error) = &result {

@@ -78,6 +78,7 @@ pub struct Endpoint {
 pub use credential::Renew;
 pub use envelope::ShellInfo;
 pub use removing::{Left, remove, try_remove};
+pub use shell::Removal;
 
 /// Takes note of what the removal of a session has to know when its owner is dead.
 pub trait Ledger: std::fmt::Debug + Send + Sync {

@@ -43,20 +43,20 @@ pub struct Left {
 /// A Create of the same shell that this process has still on its way is waited for, for a moment:
 /// otherwise the removal could overtake it.
 pub async fn remove(endpoint: &Endpoint, pool: Uuid) -> Result<(), Error> {
-    remove_left(endpoint, pool, &Left::default()).await
+    remove_left(endpoint, pool, &Left::default()).await.map(drop)
 }
 
-/// As [`remove`], for a shell of which more is known; one attempt.
+/// As [`remove`], for a shell of which more is known; one attempt. Says whether the shell was there.
 ///
 /// # Errors
 /// [`Error::Unconfirmed`] where the shell was not found after a Delete without an answer.
-pub async fn try_remove(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<(), Error> {
+pub async fn try_remove(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<Removal, Error> {
     opening::settle(pool).await;
     remove_once(endpoint, pool, left).await
 }
 
 /// As [`try_remove`], with a second attempt.
-pub(super) async fn remove_left(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<(), Error> {
+pub(super) async fn remove_left(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<Removal, Error> {
     opening::settle(pool).await;
     let mut left = left.clone();
     match remove_once(endpoint, pool, &left).await {
@@ -70,11 +70,11 @@ pub(super) async fn remove_left(endpoint: &Endpoint, pool: Uuid, left: &Left) ->
 }
 
 /// One attempt, or the success of one that is under way in this process.
-pub(super) async fn remove_once(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<(), Error> {
+pub(super) async fn remove_once(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<Removal, Error> {
     turn::removing(pool, remove_alone(endpoint, pool, left)).await
 }
 
-async fn remove_alone(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<(), Error> {
+async fn remove_alone(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<Removal, Error> {
     let shell = Arc::new(Shell::new(endpoint, pool)?);
     let sequence = Arc::new(Sequence::default());
     let (ends, ended): (Vec<_>, Vec<_>) = left.commands.iter().map(|_| watch::channel(false)).unzip();
@@ -108,7 +108,7 @@ async fn remove_alone(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<()
     };
     match removal? {
         Removal::NotFound if left.doubtful => Err(Error::Unconfirmed),
-        Removal::NotFound | Removal::Deleted => Ok(()),
+        removal => Ok(removal),
     }
 }
 

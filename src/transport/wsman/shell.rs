@@ -44,7 +44,7 @@ pub(super) enum Creation {
 
 /// How a Delete that was answered ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Removal {
+pub enum Removal {
     Deleted,
     /// The server does not know the shell.
     NotFound,

@@ -6,25 +6,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
+use super::shell::Removal;
 use crate::transport::Error;
 
-/// Whether the shell was removed, held by whoever is at it.
-type Turn = Arc<tokio::sync::Mutex<bool>>;
+/// How the shell was removed, held by whoever is at it.
+type Turn = Arc<tokio::sync::Mutex<Option<Removal>>>;
 
 static TURNS: Mutex<Vec<(Uuid, Turn)>> = Mutex::new(Vec::new());
 
 /// Removes a shell, or waits for a removal that is under way and takes its success.
 pub(super) async fn removing(
     pool: Uuid,
-    remove: impl Future<Output = Result<(), Error>>,
-) -> Result<(), Error> {
+    remove: impl Future<Output = Result<Removal, Error>>,
+) -> Result<Removal, Error> {
     let turn = turn(pool);
     let mut removed = turn.lock().await;
-    if *removed {
-        return Ok(());
+    if let Some(removal) = *removed {
+        return Ok(removal);
     }
     let result = remove.await;
-    *removed = result.is_ok();
+    *removed = result.as_ref().ok().copied();
     result
 }
 
@@ -57,7 +58,7 @@ mod tests {
             let remove = || async {
                 let first = count.fetch_add(1, Ordering::Relaxed) == 0;
                 tokio::task::yield_now().await;
-                if first && fails { Err(Error::Closed) } else { Ok(()) }
+                if first && fails { Err(Error::Closed) } else { Ok(Removal::Deleted) }
             };
             let (one, two) = tokio::join!(removing(pool, remove()), removing(pool, remove()));
             assert_eq!((one.is_err(), two.is_ok()), (fails, true));
