@@ -15,7 +15,7 @@ use super::guard::Guard;
 use super::journal::Journal;
 use super::mux::{self, Mux};
 use super::outage::Outage;
-use super::presence::{ANNOUNCED, Coming, Last, Presence, Stay};
+use super::presence::{ANNOUNCED, Last, Presence};
 use super::slots;
 use crate::psrp::client::ClientPool;
 use crate::psrp::host::HostInfo;
@@ -163,8 +163,6 @@ impl Owner {
         let mut outage = Outage::default();
         // Of lost sessions, as far as they have not come to an end.
         let mut removals = JoinSet::new();
-        // Shells whose session was lost went with it, and are waited for as if they were announced.
-        let mut expected: Option<Stay> = None;
         loop {
             // Outside of what may be cancelled, so that cancelling leaves it here.
             let mut guard = None;
@@ -177,9 +175,7 @@ impl Owner {
                 (Attempt::Opened(opened), Some(guard)) => {
                     let (mux, since) = (opened.mux.clone(), opened.since);
                     // Before they can come.
-                    if let Some(stay) = expected.take() {
-                        stay.announce(Coming::Again);
-                    }
+                    self.shared.presence.welcome();
                     self.shared.opened.send_replace(Some(*opened));
                     self.shared.news.tell(Event::Open);
                     if reconnecting {
@@ -208,7 +204,7 @@ impl Owner {
                         Over::Lost(reason) => {
                             self.shared.news.tell(Event::Lost { reason });
                             let is_steady = since.elapsed() >= STEADY;
-                            expected = Some(self.shared.presence.arrive());
+                            self.shared.presence.expect();
                             // An endpoint out of reach is not waited for.
                             while removals.try_join_next().is_some() {}
                             removals.spawn(async { drop(remove(Some(guard)).await) });
@@ -226,7 +222,7 @@ impl Owner {
                 (Attempt::Failed(error), guard) => {
                     if reconnecting && !self.is_final(&error) && self.is_patient() {
                         // Shells that were attached do not wait for as long as this may take.
-                        expected = None;
+                        self.shared.presence.expect_nobody();
                         // The slots may be those of the sessions that were lost.
                         if error.wants_slot()
                             && self.remove_orphans().await.is_some_and(|(_, removed)| removed > 0)

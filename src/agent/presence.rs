@@ -60,6 +60,8 @@ struct Counts {
     here: usize,
     last: Last,
     announced: Vec<Announcement>,
+    /// The session was lost, and is made again for the shells that it had.
+    expects: bool,
     /// The processes of launchers that are here.
     watchers: Vec<u32>,
 }
@@ -91,6 +93,15 @@ impl Counts {
         found.map(|at| self.announced.remove(at));
     }
 
+    fn is_needed(&self) -> bool {
+        self.here > 0 || self.expects
+    }
+
+    /// Who has left is not waited for, though its session was lost.
+    fn released(&mut self) {
+        self.expects &= self.here > 0;
+    }
+
     fn awaits(&self) -> bool {
         self.next_look().is_some()
     }
@@ -113,8 +124,8 @@ pub struct Presence(watch::Sender<Counts>);
 pub struct Stay {
     presence: Presence,
     leaves: Leaves,
-    /// Its process, where it is a launcher.
-    watcher: Option<u32>,
+    /// A launcher, and its process where that is known.
+    watcher: Option<Option<u32>>,
 }
 
 /// How somebody will have left.
@@ -133,6 +144,7 @@ impl Presence {
             here: 0,
             last: Last::Nobody,
             announced: Vec::new(),
+            expects: false,
             watchers: Vec::new(),
         }))
     }
@@ -146,7 +158,7 @@ impl Presence {
     pub fn arrive_watching(&self, process: Option<u32>) -> Stay {
         let mut stay = self.arrive();
         self.0.send_modify(|counts| counts.watchers.extend(process));
-        stay.watcher = process;
+        stay.watcher = Some(process);
         stay
     }
 
@@ -164,10 +176,37 @@ impl Presence {
         });
     }
 
+    /// The session is lost: the shells that it had went with it, and may come again.
+    pub fn expect(&self) {
+        self.0.send_modify(|counts| counts.expects = true);
+    }
+
+    /// The session that was lost is there again.
+    pub fn welcome(&self) {
+        self.0.send_modify(|counts| {
+            if std::mem::take(&mut counts.expects) {
+                counts.announce(Coming::Again);
+            }
+        });
+    }
+
+    /// The shells of the session that was lost are not waited for any longer.
+    pub fn expect_nobody(&self) {
+        self.0.send_modify(|counts| counts.expects = false);
+    }
+
+    /// A launcher is about to leave, and so are its shells.
+    pub fn release(&self) {
+        self.0.send_modify(|counts| {
+            counts.last = Last::Gone;
+            counts.released();
+        });
+    }
+
     /// How the last one left, where nobody is here and nobody comes.
     pub fn deserted(&self) -> Option<Last> {
         let counts = self.0.borrow();
-        (counts.here == 0 && !counts.awaits()).then_some(counts.last)
+        (!counts.is_needed() && !counts.awaits()).then_some(counts.last)
     }
 
     /// Waits until somebody is here, or has been.
@@ -181,11 +220,11 @@ impl Presence {
     pub async fn wait_deserted(&self, linger: impl Fn(Last) -> Duration) {
         let mut changes = self.0.subscribe();
         loop {
-            let (here, last, look) = {
+            let (needed, last, look) = {
                 let counts = changes.borrow_and_update();
-                (counts.here, counts.last, counts.next_look())
+                (counts.is_needed(), counts.last, counts.next_look())
             };
-            if here > 0 {
+            if needed {
                 // The sender is here: a change can always come.
                 let _ = changes.changed().await;
                 continue;
@@ -222,11 +261,16 @@ impl Drop for Stay {
     fn drop(&mut self) {
         self.presence.0.send_modify(|counts| {
             counts.here -= 1;
-            if let Some(at) = counts.watchers.iter().position(|one| Some(*one) == self.watcher) {
+            if let Some(at) = counts.watchers.iter().position(|one| Some(Some(*one)) == self.watcher) {
                 counts.watchers.swap_remove(at);
             }
             match self.leaves {
-                Leaves::Gone => counts.last = Last::Gone,
+                Leaves::Gone => {
+                    counts.last = Last::Gone;
+                    if self.watcher.is_some() {
+                        counts.released();
+                    }
+                }
                 Leaves::Silent => {}
                 Leaves::Announcing(coming) => {
                     counts.announce(coming);
@@ -336,6 +380,30 @@ mod tests {
         let mut console = presence.arrive_silent();
         console.speak(Some(OTHER));
         drop((console, launcher));
+        assert_eq!(presence.deserted(), Some(Last::Gone));
+    }
+
+    #[tokio::test]
+    async fn shells_whose_session_was_lost_are_waited_for_until_the_last_launcher_leaves() {
+        let presence = Presence::new();
+        let (launcher, shell) = (presence.arrive_watching(None), presence.arrive());
+        presence.expect();
+        drop(shell);
+        assert_eq!(presence.deserted(), None);
+        drop(launcher);
+        assert_eq!(presence.deserted(), Some(Last::Gone));
+        // Without a launcher they are, as those that were announced are.
+        drop(presence.arrive());
+        presence.expect();
+        assert_eq!(presence.deserted(), None);
+        presence.welcome();
+        assert_eq!((presence.deserted(), presence.0.borrow().announced.len()), (None, 1));
+        presence.0.send_modify(|counts| counts.announced.clear());
+        presence.welcome();
+        assert_eq!(presence.deserted(), Some(Last::Gone));
+        // And a launcher whose shell was announced lets go of it.
+        presence.expect();
+        presence.release();
         assert_eq!(presence.deserted(), Some(Last::Gone));
     }
 

@@ -168,7 +168,13 @@ async fn converse(stream: Local, process: Option<u32>, desk: &Desk) -> std::io::
     loop {
         tokio::select! {
             request = requests.recv() => match request {
-                None => return Ok(()),
+                None => {
+                    // It died, and so do its shell and its wishes.
+                    if launched.is_some() {
+                        desk.shared.presence.release();
+                    }
+                    return Ok(());
+                }
                 // Too late: its end says so.
                 Some(Request::Watch) if desk.shared.leaving.is_cancelled() => return Ok(()),
                 Some(Request::Watch) => {
@@ -190,7 +196,8 @@ async fn converse(stream: Local, process: Option<u32>, desk: &Desk) -> std::io::
                     patience = None;
                     // The shell that it has started is not coming any more.
                     launched.take().into_iter().for_each(|process| desk.shared.presence.call_off(process));
-                    drop(stay.take().unwrap_or_else(|| desk.shared.presence.arrive()));
+                    drop(stay.take());
+                    desk.shared.presence.release();
                     let deserted = desk.shared.presence.wait_deserted(|_| Duration::ZERO);
                     let _ = tokio::time::timeout(FOLLOWS, deserted).await;
                     if !desk.is_leaving() {

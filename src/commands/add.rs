@@ -4,6 +4,7 @@ use clap::Args;
 use miette::{Context as _, IntoDiagnostic as _};
 
 use super::keyring;
+use super::usage;
 use crate::credential::{self, CredentialError};
 use crate::files::replace::{New, replace};
 use crate::files::text;
@@ -102,7 +103,7 @@ fn before(folders: &Folders, add: &Add) -> miette::Result<Option<Before>> {
         return Ok(None);
     }
     if !add.force {
-        return Err(miette::miette!(
+        return Err(usage!(
             help = "choose another name, or change its settings with --force",
             "there is a profile '{}' already: {}",
             add.name,
@@ -135,7 +136,7 @@ fn written(
         credential,
     };
     let text = settings.apply(before.map_or("", |before| &before.text)).map_err(|error| {
-        miette::miette!(
+        usage!(
             help = format!("correct it with `lyncsh edit {}`; nothing was written", add.name),
             "the profile {} can't be changed: it is not TOML\n{error}",
             path.display()
@@ -151,7 +152,7 @@ fn written(
                 add.name
             ),
         };
-        miette::miette!(help = help, "this makes no profile: {}", wrong.join("; "))
+        usage!(help = help, "this makes no profile: {}", wrong.join("; "))
     })?;
     Ok((text, profile))
 }
@@ -188,7 +189,7 @@ async fn store(profile: &Profile, add: &Add, before: Option<&Before>) -> miette:
         true => match credential::ask(&format!("Password for {user}: ")).await {
             Err(CredentialError::NoTerminal) => {
                 let unchanged = if before.is_some() { "; the profile is unchanged" } else { "" };
-                return Err(miette::miette!(
+                return Err(usage!(
                     help = "pipe it in with --password-stdin, name a command with --credential-command, or have it \
                             asked for each time with --prompt",
                     "a password is to be stored, and there is no terminal to ask for it in{unchanged}"

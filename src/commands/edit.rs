@@ -8,6 +8,7 @@ use std::process::Command;
 use miette::{Context as _, IntoDiagnostic as _};
 
 use super::agreed;
+use super::usage;
 use crate::agent::place::Place;
 use crate::files::replace::{New, replace};
 use crate::files::text;
@@ -32,7 +33,7 @@ pub fn run(folders: &Folders, name: &str) -> miette::Result<()> {
         Err(error) => return Err(error.into()),
     };
     if !std::io::stdin().is_terminal() || !crate::screen::Stream::Output.is_terminal() {
-        return Err(miette::miette!(
+        return Err(usage!(
             help = format!("change the file itself: {}", path.display()),
             "there is no terminal for an editor"
         ));

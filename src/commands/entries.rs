@@ -45,6 +45,12 @@ impl Entries {
         (!secret.expose_secret().is_empty()).then_some(secret)
     }
 
+    /// Asks whether the password of a command is fetched and sent again after a refusal.
+    pub async fn once_more(&self, failure: &Failure) -> bool {
+        crate::tell!("{failure}.");
+        credential::agrees("Send the password of the command again (y, or Enter to give up)? ").await
+    }
+
     /// Stores the password that was accepted after another was refused; says what came of it.
     pub async fn store(&self, access: &Access) -> Option<String> {
         let profile = &access.profile;

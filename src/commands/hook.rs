@@ -11,6 +11,7 @@ use self::first::{Outcome, first_connections};
 
 use super::agreed;
 use super::connect::Context;
+use super::usage;
 use crate::desktop::block::{self, Newline};
 use crate::desktop::startup::{self, Before, Change, Place};
 use crate::desktop::{Templates, hook};
@@ -76,7 +77,7 @@ fn lines(context: &Context, of: &Of) -> miette::Result<Lines> {
     let folders = &context.folders;
     let names = if of.names.is_empty() { profile::names(folders) } else { of.names.clone() };
     if names.is_empty() {
-        return Err(miette::miette!(
+        return Err(usage!(
             help = "`lyncsh add NAME --kind KIND --user USER@DOMAIN` makes one",
             "there are no profiles for a hook to connect to"
         ));
@@ -118,7 +119,7 @@ fn apart(folders: &Folders, profiles: &[Profile]) -> miette::Result<()> {
                 continue;
             }
             let example = same.map(|name| format!(", such as {name}")).unwrap_or_default();
-            return Err(miette::miette!(
+            return Err(usage!(
                 help = format!(
                     "add `prefix = \"Lw\"` with `lyncsh edit {0}`, or install the hook for one of them: `lyncsh hook install {0}`",
                     one.name
@@ -146,7 +147,7 @@ fn install(context: &Context, of: &Of, yes: bool) -> miette::Result<()> {
     let found = found();
     let places: Vec<Place> = startup::places()?.into_iter().filter(|place| wanted(place, &found)).collect();
     if places.is_empty() {
-        return Err(miette::miette!(
+        return Err(usage!(
             help = "install PowerShell (https://aka.ms/powershell), or place the lines of `lyncsh hook print` yourself",
             "no PowerShell is on PATH"
         ));

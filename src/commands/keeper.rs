@@ -110,6 +110,19 @@ impl Keeper {
         Some((attached, Kept { keeper: self, keeping, events }))
     }
 
+    /// Asks for another password than the one that was refused, which is not sent again by itself.
+    async fn has_other_password(&mut self, entries: &mut Entries, failure: &Failure) -> bool {
+        if matches!(self.profile.credential, CredentialSource::Command(_)) {
+            // It may print another one by now.
+            return entries.once_more(failure).await;
+        }
+        match entries.again(&self.profile, failure).await {
+            Some(secret) => self.secret = Some(secret),
+            None => return false,
+        }
+        true
+    }
+
     /// Closes the shell's session, and gives back the agent, where one runs.
     pub async fn close(mut self) -> Option<Agent> {
         if let Some((session, _)) = self.session.take() {
@@ -222,19 +235,13 @@ impl Kept<'_> {
             },
         };
         let mut entries = Entries::of(&keeper.profile, true);
-        // A command may print another password by now.
-        let may_ask = !matches!(keeper.profile.credential, CredentialSource::Command(_));
-        if let Some(failure) = keeper.voice.refused.take().filter(|_| may_ask) {
-            // The refused one is not sent again.
-            match entries.again(&keeper.profile, &failure).await {
-                Some(secret) => keeper.secret = Some(secret),
-                None => {
-                    let advised = entries.advised(&keeper.profile, failure.clone());
-                    let _ = reply.send(Err(no_session(&advised)));
-                    keeper.voice.refused = Some(failure);
-                    return;
-                }
-            }
+        if let Some(failure) = keeper.voice.refused.take()
+            && !keeper.has_other_password(&mut entries, &failure).await
+        {
+            let advised = entries.advised(&keeper.profile, failure.clone());
+            let _ = reply.send(Err(no_session(&advised)));
+            keeper.voice.refused = Some(failure);
+            return;
         }
         let over = async {
             reply.closed().await;

@@ -3,6 +3,7 @@
 use miette::IntoDiagnostic as _;
 
 use super::keyring;
+use super::usage;
 use crate::agent::journal::Journal;
 use crate::credential::{self, CredentialError};
 use crate::folders::Folders;
@@ -15,15 +16,15 @@ pub async fn run(folders: &Folders, name: &str, stdin: bool) -> miette::Result<(
     let keyring_line = "to have it stored, write credential = \"keyring\" into the profile: ";
     let help = format!("{keyring_line}`lyncsh edit {name}`");
     if profile.service.is_some_and(|service| service.sign_in == SignIn::DeviceCode) {
-        return Err(miette::miette!("'{name}' signs in with a code in a browser: it has no password"));
+        return Err(usage!("'{name}' signs in with a code in a browser: it has no password"));
     }
     match &profile.credential {
         CredentialSource::Keyring => {}
         CredentialSource::Prompt => {
-            return Err(miette::miette!(help = help, "the password of '{name}' is asked for each time"));
+            return Err(usage!(help = help, "the password of '{name}' is asked for each time"));
         }
         CredentialSource::Command(command) => {
-            return Err(miette::miette!(
+            return Err(usage!(
                 help = help,
                 "the password of '{name}' comes from a command, and is changed where that has it: {command}"
             ));
@@ -37,7 +38,7 @@ pub async fn run(folders: &Folders, name: &str, stdin: bool) -> miette::Result<(
         true => credential::read_line()?,
         false => match credential::ask(&format!("New password for {user}: ")).await {
             Err(CredentialError::NoTerminal) => {
-                return Err(miette::miette!(
+                return Err(usage!(
                     help = "pipe it in with --password-stdin",
                     "there is no terminal to ask for the password in"
                 ));

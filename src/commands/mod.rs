@@ -140,7 +140,7 @@ fn meant(word: &str, error: StoreError) -> miette::Report {
 /// Nobody is there to be asked whether `what`.
 fn agreed(question: &str, what: &str) -> miette::Result<bool> {
     if !std::io::stdin().is_terminal() {
-        return Err(miette::miette!(help = "say --yes", "nobody is there to be asked whether {what}"));
+        return Err(usage!(help = "say --yes", "nobody is there to be asked whether {what}"));
     }
     crate::out!("{question}");
     let mut answer = String::new();
@@ -157,6 +157,26 @@ struct Meant {
     command: String,
 }
 
+/// lyncsh was called in a way that cannot work here; nothing was done.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("{text}")]
+pub struct Usage {
+    pub text: String,
+    #[help]
+    pub help: Option<String>,
+}
+
+/// A [`Usage`] as a report, written as `miette!` is.
+macro_rules! usage {
+    (help = $help:expr, $($text:tt)+) => {
+        miette::Report::from($crate::commands::Usage { text: format!($($text)+), help: Some($help.to_string()) })
+    };
+    ($($text:tt)+) => {
+        miette::Report::from($crate::commands::Usage { text: format!($($text)+), help: None })
+    };
+}
+pub(crate) use usage;
+
 /// What an error ends the program with.
 pub fn exit_code(report: &miette::Report) -> ExitCode {
     match report.downcast_ref::<ConnectError>() {
@@ -167,6 +187,7 @@ pub fn exit_code(report: &miette::Report) -> ExitCode {
     }
     let is_usage = report.is::<StoreError>()
         || report.is::<Meant>()
+        || report.is::<Usage>()
         || report.is::<FindError>()
         || report.is::<ArgumentError>()
         || report.is::<shell::Superfluous>();

@@ -1,12 +1,16 @@
 //! `lyncsh NAME`: the person's shell on the session of a profile.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
+use miette::{Context as _, IntoDiagnostic as _};
 use secrecy::SecretString;
 
-use super::connect::Context;
+use super::connect::{ConnectError, Context};
 use super::powershell::{self, Sessions};
 use super::session;
+use super::usage;
+use crate::platform::Ending;
 use crate::profile::Connections;
 use crate::shell::Attached;
 use crate::shell::console::{self, Console, Input};
@@ -23,6 +27,32 @@ pub struct Superfluous {
     extra: String,
 }
 
+/// Standard input that is not a terminal, as the file of a script: PowerShell itself would run it line by
+/// line, and stop in the middle of a statement without an error. `None`: there is nothing in it.
+async fn input(context: &Context) -> miette::Result<Option<tempfile::NamedTempFile>> {
+    let read = tokio::task::spawn_blocking(console::standard_input);
+    let text = tokio::select! {
+        text = read => text.into_diagnostic()?,
+        _ = tokio::signal::ctrl_c() => return Err(ConnectError::Ended(Ending::Interrupt).into()),
+    };
+    let text = text.map_err(|error| usage!("the input can't be read: {error}"))?;
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let write = || {
+        crate::platform::private_folder(&context.folders.runtime)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(".input-")
+            .suffix(".ps1")
+            .tempfile_in(&context.folders.runtime)?;
+        // With a mark, which Windows PowerShell needs.
+        std::io::Write::write_all(&mut file, format!("\u{feff}{text}").as_bytes())?;
+        Ok(file)
+    };
+    let file: std::io::Result<_> = write();
+    file.map(Some).into_diagnostic().wrap_err("the input can't be kept for PowerShell")
+}
+
 /// Connects where no agent runs, and opens the shell that was asked for, or the profile's, or what is
 /// there. A secret that is given is not asked for.
 pub async fn run(
@@ -35,7 +65,15 @@ pub async fn run(
 ) -> miette::Result<ExitCode> {
     match Choice::of(shell.or(connections.shell.as_deref()))? {
         Choice::PowerShell(shell) => {
-            let arguments = Arguments::parse(arguments, shell.edition)?.then_script(script)?;
+            let arguments = Arguments::parse(arguments, shell.edition)?;
+            let input = match script.is_empty() && arguments.is_prompt() && !std::io::stdin().is_terminal() {
+                true => input(context).await?,
+                false => None,
+            };
+            let arguments = match &input {
+                Some(input) => arguments.then_script(&[input.path().display().to_string()])?,
+                None => arguments.then_script(script)?,
+            };
             let sessions = Sessions { title: connections.name, profiles: connections.profiles, secret };
             powershell::run(context, sessions, shell, arguments).await
         }
@@ -43,7 +81,7 @@ pub async fn run(
             for profile in &connections.profiles {
                 let Some(service) = profile.service else { continue };
                 let help = "install PowerShell (https://aka.ms/powershell)";
-                return Err(miette::miette!(
+                return Err(usage!(
                     help = help,
                     "'{}' needs PowerShell, for its module {}",
                     profile.name,

@@ -9,6 +9,7 @@ use miette::{Context as _, IntoDiagnostic as _};
 
 use super::connect::Context;
 use super::shell;
+use super::usage;
 use crate::desktop::Templates;
 use crate::desktop::shortcut::{Desktop, File, Shortcut};
 use crate::desktop::terminal;
@@ -187,7 +188,7 @@ impl Place {
                 let desk =
                     desk.or_else(|| Some(base.home_dir().join("Desktop")).filter(|path| path.is_dir()));
                 desk.ok_or_else(|| {
-                    miette::miette!(
+                    usage!(
                         help = "say --menu for the menu of applications, or --output DIR",
                         "this user has no folder for the desktop"
                     )
@@ -198,7 +199,7 @@ impl Place {
             (Self::Menu, Desktop::Mac) => Ok(base.home_dir().join("Applications")),
             (Self::Autostart, Desktop::Free) => Ok(base.config_dir().join("autostart")),
             (Self::Autostart, Desktop::Windows) => Ok(base.data_dir().join(START_MENU).join("Startup")),
-            (Self::Autostart, Desktop::Mac) => Err(miette::miette!(
+            (Self::Autostart, Desktop::Mac) => Err(usage!(
                 help = "make one without --autostart, and add it under System Settings, General, Login Items",
                 "macOS keeps a list of its own of what starts when you sign in"
             )),

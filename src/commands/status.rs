@@ -13,6 +13,7 @@ use crate::agent::control::Status;
 use crate::agent::journal::{Entry, Journal};
 use crate::agent::place::{Place, in_brackets};
 use crate::folders::Folders;
+use crate::profile::{self, CredentialSource};
 use crate::{output, platform};
 
 /// How far a line that goes on below is indented.
@@ -63,12 +64,22 @@ pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {
     if json {
         output::print_data(&format!("{}\n", serde_json::to_string_pretty(&report).into_diagnostic()?));
     } else {
-        output::message(&text(&report), HANG);
+        output::message(&text(folders, &report), HANG);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn text(report: &Report) -> String {
+/// How another password is stored, where that is lyncsh's to do.
+fn stores(folders: &Folders, name: &str) -> String {
+    match profile::load(folders, name) {
+        Ok(profile) if profile.credential == CredentialSource::Keyring => {
+            format!(" (`lyncsh login {name}` stores another)")
+        }
+        _ => String::new(),
+    }
+}
+
+fn text(folders: &Folders, report: &Report) -> String {
     let mut text = String::new();
     if report.agents.is_empty() && report.silent.is_empty() && report.own.is_empty() && report.left.is_empty()
     {
@@ -109,7 +120,8 @@ fn text(report: &Report) -> String {
             true => writeln!(
                 text,
                 "{profile}: a session was left on {endpoint}, which refused the password for its removal. \
-                 Once the password is right (`lyncsh login {profile}` stores another), it is removed"
+                 Once the password is right{}, it is removed",
+                stores(folders, profile)
             ),
         };
     }

@@ -67,4 +67,4 @@ pub fn needs_terminal(profile: &Profile) -> bool {
 }
 
 pub use keyring::{delete, is_stored, store};
-pub use prompt::{ask, read_line};
+pub use prompt::{agrees, ask, is_asking, read_line};

@@ -1,9 +1,10 @@
 //! A password from the person, without echo, or from standard input.
 
 use std::io::{BufRead, IsTerminal, Read as _};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::CredentialError;
 use crate::files::text;
@@ -13,16 +14,38 @@ use crate::screen::{self, Stream};
 /// A password that is longer is none.
 const MAX_INPUT: u64 = 64 * 1024;
 
+/// Questions that stand on the terminal, without an answer yet.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether the person is asked for a password just now: what is printed would stand behind the question.
+pub fn is_asking() -> bool {
+    OPEN.load(Ordering::SeqCst) > 0
+}
+
 /// Asks on the terminal; nothing is echoed.
 pub async fn ask(question: &str) -> Result<SecretString, CredentialError> {
+    answer(question, Echo::Nothing).await
+}
+
+/// Whether the person answers a question with `y`. Without a terminal nobody does.
+pub async fn agrees(question: &str) -> bool {
+    let answer = answer(question, Echo::Text).await;
+    answer.is_ok_and(|answer| answer.expose_secret().trim().eq_ignore_ascii_case("y"))
+}
+
+async fn answer(question: &str, echo: Echo) -> Result<SecretString, CredentialError> {
     if !std::io::stdin().is_terminal() || !Stream::Error.is_terminal() {
         return Err(CredentialError::NoTerminal);
     }
     let question = question.to_owned();
     let asked = tokio::task::spawn_blocking(move || {
-        screen::question(&question)?;
-        let answer = crate::keys::read_line(Echo::Nothing, Stream::Error);
-        screen::question("\n")?;
+        OPEN.fetch_add(1, Ordering::SeqCst);
+        let answer = screen::question(&question).and_then(|()| {
+            let answer = crate::keys::read_line(echo, Stream::Error);
+            screen::question("\n")?;
+            answer
+        });
+        OPEN.fetch_sub(1, Ordering::SeqCst);
         answer
     });
     match asked.await {
@@ -53,7 +76,6 @@ fn first_line(input: &mut impl BufRead) -> Result<SecretString, CredentialError>
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret as _;
 
     use super::*;
 

@@ -2,6 +2,7 @@
 //! endpoint, the rest here on the objects as they come, drawn as table, list, JSON or CSV.
 
 mod bits;
+mod builtin;
 mod check;
 mod column;
 mod common;
@@ -24,15 +25,16 @@ mod syntax;
 mod time;
 mod value;
 mod views;
-mod walk;
+pub mod walk;
 
+pub use builtin::is_builtin;
 pub use check::{is_own, is_script_call, script};
 pub use common::{Action, Common, ERROR_ACTION, Gathered};
 pub use error::LineError;
 pub use evaluate::Variables;
 pub use nested::{Loop, fold, nested, repeated};
 pub use parse::parse;
-pub use plan::{Fate, Local, Plan, Streams, plan, remote_commands, words};
+pub use plan::{Fate, Local, Plan, Streams, is_here, plan, remote_commands, words};
 pub use printer::Printer;
 pub use stage::{File, Place, is_local, local_cmdlets, remote_name};
 pub use syntax::{Arg, CommandLine, Element, Expr, Statement, SyntaxError};

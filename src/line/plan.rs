@@ -451,9 +451,8 @@ pub fn remote_commands(statement: &Statement) -> Option<Vec<String>> {
     let mut is_split = false;
     super::walk::statement(statement, &mut |found| match found {
         super::walk::Found::Command(command) => {
-            let is_here = stage::is_local(&command.name)
-                || super::check::is_own(command)
-                || HERE.iter().any(|name| name.eq_ignore_ascii_case(&command.name));
+            let is_here =
+                stage::is_local(&command.name) || super::check::is_own(command) || is_here(&command.name);
             if is_here {
                 is_split = true;
             } else if !names.iter().any(|name| name.eq_ignore_ascii_case(&command.name)) {
@@ -467,5 +466,7 @@ pub fn remote_commands(statement: &Statement) -> Option<Vec<String>> {
     (is_split && names.len() > 1).then_some(names)
 }
 
-/// Commands that the console answers itself.
-const HERE: [&str; 2] = ["Get-Module", "gmo"];
+/// Whether the console answers a command itself.
+pub fn is_here(name: &str) -> bool {
+    ["Get-Module", "gmo"].iter().any(|one| one.eq_ignore_ascii_case(name))
+}

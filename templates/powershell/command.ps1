@@ -21,11 +21,11 @@ if (-not (Microsoft.PowerShell.Core\Get-Module -Name 'lyncsh-*')) { exit 1 }
 {# As with -File and -NoExit (DoRunspaceInitialization, ConsoleHost.cs): what the script defines stays. #}
 . {{ script|ps }} {{ arguments }}
 {% elif script %}
-{# `exit` in the script sets it, and so does the last program that the script runs, which -File would not
-   heed. Not tried. #}
+{# As with -File: `exit N` ends with N, a script that can't be read with 1, and what a program in it ended with
+   does not count. After a script, `$?` is false in the first two cases only (7.6.9). #}
 $global:LASTEXITCODE = 0
 & {{ script|ps }} {{ arguments }}
-exit $LASTEXITCODE
+if ($?) { exit 0 } elseif ($LASTEXITCODE) { exit $LASTEXITCODE } else { exit 1 }
 {% else %}
 {{ text }}
 {% endif %}

@@ -334,3 +334,32 @@ fn a_command_set_that_has_changed_is_told_in_one_line_and_imported_anew() {
     assert_eq!(err.matches("the commands of 'work' have changed").count(), 1, "{err}");
     assert!(folder.join("names").is_file());
 }
+
+#[test]
+fn input_that_is_no_terminal_runs_as_a_whole_and_ends_with_its_code() {
+    let Some(world) = World::start("") else { return };
+    let run = |text: &str| {
+        let mut command = std::process::Command::new(crate::world::lyncsh());
+        command.args(["work", "--", "-NoProfile"]).env("LYNCSH_CONFIG_DIR", world.temp.path());
+        command.env("NO_COLOR", "1").env("LC_ALL", "C.UTF-8").env("POWERSHELL_TELEMETRY_OPTOUT", "1");
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let guard = "if ((Get-CsOnlineUser).Count -gt 1) {\n  'too many'\n  exit 9\n}\n'not run'\n";
+    let (code, out, err) = run(guard);
+    assert_eq!((code, out.as_str()), (Some(9), "too many\n"), "{err}");
+    let (code, out, err) = run("'begun'\nif (\n");
+    assert_ne!(code, Some(0), "{out}{err}");
+    assert!(!out.contains("begun"), "{out}{err}");
+    let left = std::fs::read_dir(&world.folders.runtime).unwrap();
+    let left: Vec<_> = left.map(|file| file.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().ends_with(".ps1")), "{left:?}");
+    world.wait_removed();
+}

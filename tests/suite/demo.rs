@@ -357,3 +357,10 @@ fn a_filter_of_the_endpoint_is_its_own_and_no_command() {
     assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
     assert!(out.lines().all(|line| line.trim().parse::<u32>().is_ok()) && out.lines().count() == 2, "{out}");
 }
+
+#[test]
+fn a_number_that_was_typed_arrives_as_typed() {
+    let (out, err, code) = piped("Get-CsOnlineUser 0049301234\nGet-CsOnlineUser +14255551234\n");
+    assert_eq!(code, Some(1), "{out}{err}");
+    assert!(err.contains("\"0049301234\"") && err.contains("\"+14255551234\""), "{err}");
+}

@@ -63,7 +63,7 @@ fn an_editor_that_fails_or_is_missing_changes_nothing() {
     assert_eq!(edited(&world, "false", &[], "the editor `false` failed"), 1);
     assert_eq!(text(&world), GOOD);
     let (code, _, error) = world.run(&["edit", "work"]);
-    assert!(code == 1 && error.contains("no terminal for an editor"), "{error}");
+    assert!(code == 2 && error.contains("no terminal for an editor"), "{error}");
     let (code, _, error) = world.run(&["edit", "wrok"]);
     assert!(code == 2 && error.contains("did you mean 'work'?"), "{error}");
 }

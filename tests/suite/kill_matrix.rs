@@ -46,7 +46,7 @@ struct Work {
 
 impl Work {
     fn start(world: &World) -> Self {
-        let mut command = world.lyncsh(&["work"]);
+        let mut command = world.lyncsh(&["work", "--", "-NoExit"]);
         command.envs(environment("work", ""));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut launcher = Killed(command.spawn().unwrap());

@@ -263,9 +263,21 @@ async fn a_refused_password_stops_the_attempts() {
     // Longer than the first pauses together.
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(requests.load(Ordering::Relaxed), asked, "nothing is sent by itself any more");
+    // A line asks before the command's password is sent once more.
+    terminal.line("(Get-CsTenant).DisplayName");
+    terminal.sees("or Enter to give up)?");
+    assert_eq!(requests.load(Ordering::Relaxed), asked);
+    terminal.line("");
+    reads(&terminal, "the line was not run");
+    terminal.ends_with(PROMPT);
+    assert_eq!(requests.load(Ordering::Relaxed), asked);
     way.to.store(port(&server), Ordering::Relaxed);
+    terminal.line("(Get-CsTenant).DisplayName + ' again'");
+    terminal.waits("the question", |text| text.matches("or Enter to give up)?").count() == 2);
+    terminal.line("y");
+    terminal.sees("Litware again");
     answers(&terminal, "\"$x now\"", "Litware now");
-    terminal.line("exit");
+    leaves(terminal, &server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -268,7 +268,7 @@ fn login_says_where_else_a_password_comes_from() {
         let text = format!("kind = 'wsman'\nuri = 'https://a.b/c'\nuser = 'u'\ncredential = {credential}\n");
         std::fs::write(world.folders.profile("work"), text).unwrap();
         let (code, _, err) = world.run(&["login", "work", "--password-stdin"]);
-        assert!(code == 1 && err.contains(said) && err.contains("lyncsh edit work"), "{err}");
+        assert!(code == 2 && err.contains(said) && err.contains("lyncsh edit work"), "{err}");
     }
     let (code, _, err) = world.run(&["login", "none"]);
     assert!(code == 2 && err.contains("there is no profile 'none'"), "{err}");
@@ -330,11 +330,11 @@ fn add_force_keeps_what_it_was_not_told_to_change() {
         std::fs::write(&path, text).unwrap();
         let (code, _, err) = world.run(&[&["add", "work", "--force"], arguments].concat());
         let words = err.replace('\u{2502}', " ").split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(code == 1 && words.contains(said), "{err}");
+        assert!(code == 2 && words.contains(said), "{err}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     }
     let (code, _, err) = world.run(&["add", "work", "--kind", "wsman"]);
-    assert!(code == 1 && err.contains("already"), "{err}");
+    assert!(code == 2 && err.contains("already"), "{err}");
     let (code, _, _) = world.run(&["add", "other", "--user", "x"]);
     assert_eq!(code, 2);
 }

@@ -395,3 +395,27 @@ fn a_pipeline_with_an_unknown_command_runs_none_of_its_commands() {
     let (_, out, _) = demo("'nobody', 'kenmyer' | Get-CsOnlineUser | measure | % Count\n");
     assert_eq!(out, "1\n");
 }
+
+#[test]
+fn a_command_of_powershell_that_nobody_has_refuses_the_whole_script() {
+    let script = "'begun'\nSet-CsUser kenmyer -EnterpriseVoiceEnabled $true\nif-not\n1,2 | % { Start-Sleep 1 }\nread-host x\n";
+    let (code, out, err) = demo(script);
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    for place in
+        ["line 4, column 11: Neither", "line 5, column 1: Neither", "Nothing was run.", "--shell pwsh"]
+    {
+        assert!(err.contains(place), "{place}: {err}");
+    }
+    assert!(!err.contains("if-not"), "{err}");
+    // One that nobody knows at all is an error of its line, as in PowerShell.
+    let (code, out, err) = demo("'begun'\nGet-CsNothing\n'after'\n");
+    assert_eq!((code, out.as_str()), (1, "begun\nafter\n"), "{err}");
+    // What the endpoint has is its own.
+    let (code, out, err) = demo("Get-Command Get-CsTenant | select Name\n'after'\n");
+    assert!(code == 0 && out.contains("after"), "{out}{err}");
+    let terminal = Terminal::sized((100, 30), env!("CARGO_BIN_EXE_lyncsh"), &["demo"], []);
+    terminal.sees("[demo] PS>");
+    terminal.line("'be' + 'gun'; Start-Sleep 1");
+    terminal.sees("Neither the console nor the endpoint has Start-Sleep.");
+    assert!(!terminal.text().contains("begun"), "{}", terminal.text());
+}

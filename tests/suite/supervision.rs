@@ -221,7 +221,7 @@ fn a_closed_terminal_ends_shell_and_session() {
 #[test]
 fn a_killed_launcher_leaves_a_shell_whose_session_goes_with_it() {
     let world = world();
-    let mut launcher = Killed(piped(&world, &[], "").stdin(Stdio::piped()).spawn().unwrap());
+    let mut launcher = Killed(piped(&world, &["--", "-NoExit"], "").stdin(Stdio::piped()).spawn().unwrap());
     world.wait(PATIENCE, "a shell", |world| world.run(&["status", "--json"]).1.contains("stand-in"));
     let shell = shell_of(launcher.0.id());
     let input = launcher.0.stdin.take();
@@ -234,9 +234,9 @@ fn a_killed_launcher_leaves_a_shell_whose_session_goes_with_it() {
 }
 
 #[test]
-fn lines_from_a_pipe_reach_the_shell() {
+fn lines_from_a_pipe_reach_a_shell_that_stays() {
     let world = world();
-    let mut child = Killed(piped(&world, &[], "").stdin(Stdio::piped()).spawn().unwrap());
+    let mut child = Killed(piped(&world, &["--", "-NoExit"], "").stdin(Stdio::piped()).spawn().unwrap());
     std::io::Write::write_all(&mut child.0.stdin.take().unwrap(), b"Get-Length -Text abc\nexit 8\n").unwrap();
     assert_eq!(child.wait().code(), Some(8));
     let mut out = String::new();

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::facts::Facts;
 use super::interrupts::Interrupts;
 use super::links::{Link, Links};
-use super::script::{Script, Step, instead};
+use super::script::{Refused, Script, Step, instead};
 use super::terminal::{Terminal, Tone};
 use super::trouble::{self, Troubles};
 use crate::exit::Exit;
@@ -107,16 +107,22 @@ impl Executor {
         self.interrupts.forget();
         self.is_typed = self.terminal.interactive;
         match Script::read(text) {
-            Ok(script) => self.steps(&script.steps).await,
-            Err(refused) => {
-                self.troubles.written();
-                for line in refused.lines(&self.title) {
-                    self.terminal.toned(Tone::Error, &line);
-                }
-                self.note(Ended::Failed);
-                Ended::Failed
-            }
+            Ok(script) => match self.lacks(&script).await {
+                Some(refused) => self.refuse(&refused),
+                None => self.steps(&script.steps).await,
+            },
+            Err(refused) => self.refuse(&refused),
         }
+    }
+
+    /// Says why nothing of a text is run.
+    fn refuse(&mut self, refused: &Refused) -> Ended {
+        self.troubles.written();
+        for line in refused.lines(&self.title) {
+            self.terminal.toned(Tone::Error, &line);
+        }
+        self.note(Ended::Failed);
+        Ended::Failed
     }
 
     /// Sets what `$?` and `$Error` say of the statement that has ended.
@@ -131,6 +137,10 @@ impl Executor {
     pub async fn run_script(&mut self, script: &Script, arguments: &[String]) -> Ended {
         let arguments = arguments.iter().map(|word| Value::from(word.as_str())).collect();
         self.enter(script.path.as_deref(), arguments);
+        if let Some(refused) = self.lacks(script).await {
+            self.refuse(&refused);
+            return Ended::Exit(Exit::Usage.code());
+        }
         self.steps(&script.steps).await
     }
 
@@ -336,7 +346,7 @@ impl Executor {
             *place = Expr::Literal(value);
         }
         if let Some(Element::Command(command)) = statement.pipeline.first()
-            && ["get-module", "gmo"].contains(&command.name.to_lowercase().as_str())
+            && line::is_here(&command.name)
             // What could be loaded is the endpoint's to say, where it has the command.
             && (command.arguments.is_empty() || self.links.owner("Get-Module").is_none())
         {

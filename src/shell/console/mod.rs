@@ -30,6 +30,7 @@ use facts::Facts;
 use links::{Link, Links};
 use miette::IntoDiagnostic as _;
 use news::News;
+pub use script::standard_input;
 use script::{Refused, Script};
 use terminal::{Terminal, Tone};
 use tokio::task::JoinHandle;

@@ -1,10 +1,13 @@
 //! The sessions that a line needs: made again where they were lost, and asked which of them has a command.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::execute::{Ended, Executor};
 use super::links::Link;
+use super::script::{Refused, Script};
 use super::terminal::Tone;
+use crate::credential;
 use crate::line::{self, Element, Statement};
 use crate::transport::session::Session;
 
@@ -23,8 +26,10 @@ impl Executor {
             if let Ok(done) = tokio::time::timeout(PATIENCE, &mut session).await {
                 return done;
             }
-            let text = format!("Connecting to '{}' again; Ctrl-C stops waiting.", link.name);
-            self.terminal.toned(Tone::Plain, &text);
+            if !credential::is_asking() {
+                let text = format!("Connecting to '{}' again; Ctrl-C stops waiting.", link.name);
+                self.terminal.toned(Tone::Plain, &text);
+            }
             session.await
         };
         let connected = tokio::select! {
@@ -74,6 +79,47 @@ impl Executor {
             }
         }
         None
+    }
+
+    /// The commands of PowerShell's own in a script that neither the console nor a session has: nothing of the
+    /// script is run. Those of the endpoint are its own to refuse.
+    pub(super) async fn lacks(&self, script: &Script) -> Option<Refused> {
+        let mut known: BTreeMap<String, bool> = BTreeMap::new();
+        let mut missing = Vec::new();
+        for (script, command) in script.commands() {
+            let name = line::remote_name(&command.name);
+            if line::is_local(&command.name) || line::is_own(command) || !line::is_builtin(name) {
+                continue;
+            }
+            let key = name.to_lowercase();
+            let is_there = match known.get(&key) {
+                Some(is_there) => *is_there,
+                None => self.has(name).await,
+            };
+            known.insert(key, is_there);
+            if !is_there {
+                missing.push((script, command));
+            }
+        }
+        (!missing.is_empty()).then(|| Refused::missing(&missing))
+    }
+
+    /// Whether a session has a command, or does not say.
+    async fn has(&self, name: &str) -> bool {
+        if line::is_here(name) || self.links.owner(name).is_some() {
+            return true;
+        }
+        for link in self.links.all() {
+            let Some(session) = link.connection.current() else { return true };
+            let lacks = tokio::select! {
+                found = link.catalogue.find(&session, name) => matches!(found, Ok(Some(_))),
+                () = self.interrupts.next() => false,
+            };
+            if !lacks {
+                return true;
+            }
+        }
+        false
     }
 
     /// Asks for the names of all commands, where they are not known yet. Ctrl-C does without.

@@ -18,6 +18,7 @@ pub struct Script {
     /// Its file; `None`: it has none.
     pub path: Option<PathBuf>,
     pub steps: Vec<Step>,
+    text: String,
 }
 
 /// One statement, or a script file that one calls.
@@ -53,8 +54,7 @@ impl Script {
 
     /// Reads standard input to its end.
     pub fn from_stdin() -> Result<Self, Refused> {
-        let text =
-            limited(std::io::stdin().lock()).map_err(|error| Refused::unreadable("the input", &error))?;
+        let text = standard_input().map_err(|error| Refused::unreadable("the input", &error))?;
         Self::read(&text).map_err(|refused| Refused { is_script: true, ..refused })
     }
 
@@ -94,11 +94,37 @@ impl Script {
             }
         }
         if refused.problems.is_empty() {
-            Ok(Self { path: path.map(Path::to_owned), steps })
+            Ok(Self { path: path.map(Path::to_owned), steps, text: text.to_owned() })
         } else {
             Err(refused)
         }
     }
+}
+
+impl Script {
+    /// Every command in it, and in the scripts that it calls, with the script in which it stands.
+    pub fn commands(&self) -> Vec<(&Self, &CommandLine)> {
+        let mut commands = Vec::new();
+        for step in &self.steps {
+            match step {
+                Step::Statement(statement) => line::walk::statement(statement, &mut |found| {
+                    if let line::walk::Found::Command(command) = found {
+                        commands.push((self, command));
+                    }
+                }),
+                Step::Call(_, script) => commands.extend(script.commands()),
+            }
+        }
+        commands
+    }
+}
+
+/// Reads standard input to its end.
+///
+/// # Errors
+/// It is no text, or too long.
+pub fn standard_input() -> Result<String, String> {
+    limited(std::io::stdin().lock())
 }
 
 /// Reads to the end, or to the limit.
@@ -111,6 +137,20 @@ fn limited(from: impl std::io::Read) -> Result<String, String> {
     text::decode(&bytes).map_err(|error| error.to_string())
 }
 
+impl Problem {
+    fn at(text: &str, path: Option<&Path>, at: usize, message: String, needs_engine: bool) -> Self {
+        let file = path.map(|path| format!("{}: ", path.display())).unwrap_or_default();
+        let (line, column) = place(text, at);
+        let place = format!("{file}line {line}, column {column}: ");
+        Self { place, message, excerpt: excerpt(text, line, column), needs_engine }
+    }
+}
+
+/// Whether a text is more than a line.
+fn is_long(text: &str) -> bool {
+    text.trim_end().contains('\n')
+}
+
 impl Refused {
     fn unreadable(what: &str, why: &str) -> Self {
         let message = format!("cannot read {what}: {why}");
@@ -119,17 +159,20 @@ impl Refused {
     }
 
     fn read(text: &str, path: Option<&Path>, errors: &[line::SyntaxError]) -> Self {
-        let file = path.map(|path| format!("{}: ", path.display())).unwrap_or_default();
         let problem = |error: &line::SyntaxError| {
-            let (line, column) = place(text, error.span.start);
-            Problem {
-                place: format!("{file}line {line}, column {column}: "),
-                message: error.message.clone(),
-                excerpt: excerpt(text, line, column),
-                needs_engine: error.needs_engine,
-            }
+            Problem::at(text, path, error.span.start, error.message.clone(), error.needs_engine)
         };
-        Self { problems: errors.iter().map(problem).collect(), is_script: text.trim_end().contains('\n') }
+        Self { problems: errors.iter().map(problem).collect(), is_script: is_long(text) }
+    }
+
+    /// Commands of PowerShell that nobody has here.
+    pub fn missing(commands: &[(&Script, &CommandLine)]) -> Self {
+        let problem = |(script, command): &(&Script, &CommandLine)| {
+            let message = format!("Neither the console nor the endpoint has {}.", command.name);
+            Problem::at(&script.text, script.path.as_deref(), command.at, message, true)
+        };
+        let is_script = commands.iter().any(|(script, _)| script.path.is_some() || is_long(&script.text));
+        Self { problems: commands.iter().map(problem).collect(), is_script }
     }
 
     /// Each problem, and what to type instead. `title`: the profile's name.

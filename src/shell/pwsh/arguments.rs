@@ -120,6 +120,17 @@ impl Arguments {
         Ok(Self { options, run: Run::Prompt })
     }
 
+    /// Whether the PowerShell has nothing to run but what its standard input says. With `-NoExit` that is a
+    /// prompt all the same, for programs that talk with it through a pipe.
+    pub fn is_prompt(&self) -> bool {
+        self.run == Run::Prompt && !self.stays()
+    }
+
+    fn stays(&self) -> bool {
+        let no_exit = |word: &String| option(word).is_some_and(|name| is(("noexit", "noe", ""), &name));
+        self.options.iter().any(no_exit)
+    }
+
     /// The same with a script to run, and its arguments, where one is given.
     pub fn then_script(self, words: &[String]) -> Result<Self, ArgumentError> {
         let Some((path, arguments)) = words.split_first() else { return Ok(self) };
@@ -136,8 +147,7 @@ impl Arguments {
     }
 
     fn on(self, windows: bool, folders: &Folders, connect: &Path) -> Result<Vec<String>, ModuleError> {
-        let no_exit = |word: &String| option(word).is_some_and(|name| is(("noexit", "noe", ""), &name));
-        let stays = self.options.iter().any(no_exit);
+        let stays = self.stays();
         // Theirs first: -Login is heeded in the first place alone (IsLogin, Program.cs).
         let mut words = self.options;
         words.push("-NoLogo".to_owned());
@@ -271,7 +281,8 @@ mod tests {
         let script = quote(here.to_str().unwrap());
         let text = &format!(
             "{FIRST}$global:LASTEXITCODE = 0\n\
-             & {script} -User 'a b' -Force -Size:'3' -Quiet:$false 'it''s' '-1'\nexit $LASTEXITCODE"
+             & {script} -User 'a b' -Force -Size:'3' -Quiet:$false 'it''s' '-1'\n\
+             if ($?) {{ exit 0 }} elseif ($LASTEXITCODE) {{ exit $LASTEXITCODE }} else {{ exit 1 }}"
         );
         let words = ["Cargo.toml", "-User", "a b", "-Force", "-Size:3", "-Quiet:$false", "it's", "-1"];
         assert_eq!(given(&words)[1..], ["-Command", text]);

@@ -70,6 +70,8 @@ fn single(
                 "Cannot convert 'System.Object[]' to the type 'System.String' required by the parameter. Specified method is not supported."
                     .into(),
             )),
+            // A number that was typed has its text beside it.
+            plain if is_number(plain) => Ok(text(value.display_text())),
             plain => Ok(text(plain.display_text())),
         },
         Kind::Int => match number(plain) {
