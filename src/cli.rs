@@ -87,6 +87,9 @@ pub enum Command {
         /// Start the agent, and print what the module needs to know
         #[arg(long, group = "wanted", hide = true)]
         json: bool,
+        /// Write the proxies of the endpoint's commands, and print where they are
+        #[arg(long, group = "wanted", hide = true)]
+        proxies: bool,
         /// Hand the profile's secret to the module that has asked for it
         #[arg(long, group = "wanted", hide = true)]
         secret: bool,

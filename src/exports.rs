@@ -1,7 +1,8 @@
-//! What PowerShells have exported for a profile: one folder for each endpoint, account, choice of
-//! commands and PowerShell version, written by the module itself (`templates/powershell/cached.ps1`).
+//! The proxies that are kept for a profile: one folder for each endpoint, account and choice of commands
+//! ([`kept`]), which a PowerShell imports (`templates/powershell/cached.ps1`).
 //! The modules' writer, the agent and the commands look into it.
 
+pub mod kept;
 pub mod names;
 
 use std::path::{Path, PathBuf};
@@ -44,7 +45,8 @@ impl Exports {
         Self { folder: folders.cache.join("exports").join(profile) }
     }
 
-    /// Where an export's path begins: the PowerShell puts `-VERSION` after it, the agent `.commands`.
+    /// Where an export's path begins: `-FORM` follows for the proxies ([`kept::Kept`]), `.metadata` for what they
+    /// were written from, and the agent writes `.commands`.
     pub fn stem(&self, profile: &Profile, endpoint: &Url) -> PathBuf {
         let import = &profile.import;
         let key = format!(
@@ -182,7 +184,7 @@ fn age(path: &Path) -> Option<Duration> {
 }
 
 /// A command's name as `Import-Module -Prefix` makes it (`ModuleCmdletBase.AddPrefixToCommandName`).
-fn prefixed(name: &str, prefix: Option<&str>) -> String {
+pub fn prefixed(name: &str, prefix: Option<&str>) -> String {
     let Some(prefix) = prefix else { return name.to_owned() };
     match name.split_once('-') {
         Some((verb, noun)) if !verb.is_empty() && !noun.is_empty() => format!("{verb}-{prefix}{noun}"),

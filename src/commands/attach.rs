@@ -8,15 +8,17 @@ use secrecy::ExposeSecret as _;
 use secrecy::zeroize::Zeroizing;
 use serde_json::json;
 
-use super::connect::{ConnectError, Context, connect};
+use super::connect::{ConnectError, Context, GIVING_UP, connect};
 use super::own;
 use crate::agent::control::Request;
 use crate::agent::journal::Journal;
 use crate::credential;
 use crate::exports::Exports;
+use crate::exports::kept::State;
 use crate::platform::{self, Endings};
 use crate::profile::{self, Profile};
-use crate::shell::module::Module;
+use crate::psrp::host::HostInfo;
+use crate::shell::module::{self, Module};
 use crate::shell::pwsh::gate::{self, Passed};
 use crate::{output, screen};
 
@@ -31,6 +33,8 @@ pub enum Wanted {
     Socket,
     /// What the module needs to know, once the session is open.
     Facts,
+    /// The folder of the proxies, once they are written.
+    Proxies,
     /// The password or token, for a module that signs in by itself.
     Secret,
     /// What a session of the shell's own takes; and its guard from then on.
@@ -40,7 +44,7 @@ pub enum Wanted {
 /// Prints what is wanted; for a socket it starts the agent where none runs, and leaves: the agent waits
 /// half a minute for the shell. A failure is one line: a PowerShell reads it.
 pub async fn run(context: &Context, name: &str, wanted: Wanted) -> miette::Result<ExitCode> {
-    if matches!(wanted, Wanted::Facts | Wanted::Secret) {
+    if matches!(wanted, Wanted::Facts | Wanted::Proxies | Wanted::Secret) {
         // A PowerShell that loads the module by the first call of a command keeps this program's standard
         // error to itself: the steps, and the question for a password, are for the person.
         platform::speak_on_terminal().into_diagnostic()?;
@@ -52,11 +56,12 @@ pub async fn run(context: &Context, name: &str, wanted: Wanted) -> miette::Resul
             Err(replaced(context, name))
         }
         Wanted::Own => own::run(context, name).await,
+        Wanted::Proxies => proxies(context, name).await,
         Wanted::Socket | Wanted::Facts => attach(context, name, wanted).await,
     };
     match result {
         Ok(code) => Ok(code),
-        Err(error) if matches!(wanted, Wanted::Facts | Wanted::Own) => {
+        Err(error) if matches!(wanted, Wanted::Facts | Wanted::Proxies | Wanted::Own) => {
             output::print_data(&format!("{}\n", ascii(&json!({ "error": line(&error) }))));
             Ok(ExitCode::FAILURE)
         }
@@ -147,13 +152,54 @@ async fn attach(context: &Context, name: &str, wanted: Wanted) -> miette::Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// What `$lyncsh` holds, and where the exported commands are kept.
+/// Writes the proxies of the commands of the endpoint that the agent is connected to.
+async fn proxies(context: &Context, name: &str) -> miette::Result<ExitCode> {
+    // Inside of a shell that a launcher has started, the launcher speaks first.
+    gate::wait(name).await;
+    let mut endings = Endings::catch().into_diagnostic()?;
+    let profile = profile::load(&context.folders, name)?;
+    let agent = match connect(context, profile.clone(), None, &mut endings).await {
+        Err(ConnectError::Ended(ending)) => return Ok(ExitCode::from(ending.exit_code())),
+        result => result?,
+    };
+    let endpoint = endpoint(context, &profile)
+        .ok_or_else(|| miette::miette!("the endpoint of '{name}' is not known"))?;
+    let session = async || Ok(agent.session(HostInfo::null(), profile.limits).await?.0);
+    let writing = module::write(&context.folders, &profile, &endpoint, session);
+    let written = tokio::select! {
+        written = writing => written,
+        ending = endings.next() => {
+            agent.release(GIVING_UP).await;
+            return Ok(ExitCode::from(ending.exit_code()));
+        }
+    };
+    agent.ask(Request::Release).await;
+    let written = written?;
+    // Its manifest names the commands from now on.
+    Module::prepare(&context.folders, &context.program, &profile)?;
+    let notes: Vec<_> = written.notes.iter().map(|note| screen::clean_line(note).into_string()).collect();
+    let answer = json!({ "proxies": written.folder, "keep": written.is_kept, "notes": notes });
+    output::data(&format!("{}\n", ascii(&answer))).into_diagnostic()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The endpoint that the agent of a profile is connected to, where that is known.
+fn endpoint(context: &Context, profile: &Profile) -> Option<url::Url> {
+    let live = Journal::of(&context.folders).live();
+    let entry = live.into_iter().find(|entry| entry.profile == profile.name);
+    entry.map(|entry| entry.session.endpoint).or_else(|| profile.uri.clone())
+}
+
+/// What `$lyncsh` holds, and where the proxies are.
 fn facts(context: &Context, profile: &Profile, socket: &str) -> serde_json::Value {
     let live = Journal::of(&context.folders).live();
     let entry = live.into_iter().find(|entry| entry.profile == profile.name);
     let connected = entry.as_ref().and_then(|entry| entry.written.duration_since(UNIX_EPOCH).ok());
     let endpoint = entry.as_ref().map(|entry| &entry.session.endpoint).or(profile.uri.as_ref());
     let exports = Exports::of(&context.folders, &profile.name);
+    // What keeps them from being found is said when they are written.
+    let kept = endpoint.and_then(|endpoint| module::kept(&context.folders, profile, endpoint).ok());
+    let ready = profile.import.cache && kept.as_ref().is_some_and(|kept| kept.state() == State::Current);
     json!({
         "socket": socket,
         "user": profile.user,
@@ -161,6 +207,8 @@ fn facts(context: &Context, profile: &Profile, socket: &str) -> serde_json::Valu
         "agent": entry.as_ref().map(|entry| entry.process),
         "connected": connected.map(|since| since.as_secs()),
         "cache": endpoint.map(|endpoint| exports.stem(profile, endpoint)),
+        "proxies": kept.as_ref().map(|kept| kept.folder()),
+        "ready": ready,
     })
 }
 

@@ -24,7 +24,7 @@ use crate::step::Step;
 
 /// How long a person who gives up waits until the session's removal is confirmed. The agent goes on
 /// with it in any case.
-const GIVING_UP: Duration = Duration::from_millis(500);
+pub const GIVING_UP: Duration = Duration::from_millis(500);
 /// Agents that end on the way, before it is given up.
 const ATTEMPTS: usize = 3;
 /// What is done sooner, as the attachment to an agent that runs, is not drawn at all.

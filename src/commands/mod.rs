@@ -94,10 +94,11 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Remove { profile, yes } => {
             done(remove::run(&context, config.as_deref(), &profile.name, yes).await)
         }
-        Command::Attach { profile, module, socket, json, secret, own } => {
+        Command::Attach { profile, module, socket, json, proxies, secret, own } => {
             let wanted = match (module, socket, json) {
                 _ if secret => Wanted::Secret,
                 _ if own => Wanted::Own,
+                _ if proxies => Wanted::Proxies,
                 (true, ..) => Wanted::Module,
                 (_, true, _) => Wanted::Socket,
                 (.., true) => Wanted::Facts,

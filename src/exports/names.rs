@@ -238,6 +238,12 @@ pub const RESTRICTED: &[&str] = &[
 /// wildcards and paths out of other names, and other dashes look like its own.
 pub const PLAIN: &str = r"^\p{L}[\p{L}\p{Nd}_]*(-[\p{L}\p{Nd}_]+)*\z";
 
+/// A pattern for lines of plain names that have a hyphen, and are no longer than [`LONGEST`].
+pub fn hyphened() -> String {
+    let word = r"[\p{L}\p{Nd}_]";
+    format!(r"\A(?:(?=[^\n]{{1,{LONGEST}}}\n)\p{{L}}{word}*(?:-{word}+)+\n)+\z")
+}
+
 /// PowerShell itself refuses longer ones (CommandMetadata.isSafeNameOrIdentifierRegex).
 pub const LONGEST: usize = 100;
 
@@ -292,7 +298,7 @@ fn is_plain(name: &str) -> bool {
 }
 
 /// PowerShell compares names by `OrdinalIgnoreCase`; this makes more of them equal, never fewer.
-fn fold(name: &str) -> String {
+pub fn fold(name: &str) -> String {
     name.to_uppercase().to_lowercase()
 }
 

@@ -38,7 +38,7 @@ pub use plan::{Fate, Local, Plan, Streams, is_here, plan, remote_commands, words
 pub use printer::Printer;
 pub use stage::{File, Place, is_local, local_cmdlets, remote_name};
 pub use syntax::{Arg, CommandLine, Element, Expr, Statement, SyntaxError};
-pub use value::member;
+pub use value::{like, member};
 pub use views::Views;
 pub use walk::reads;
 

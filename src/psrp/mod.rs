@@ -8,6 +8,8 @@
 
 pub mod client;
 pub mod clixml;
+pub mod command_metadata;
+pub mod format_data;
 pub mod fragment;
 pub mod host;
 pub mod key;

@@ -2,14 +2,19 @@
 //! from `templates/powershell` into the cache, and only written where something has changed.
 
 mod files;
+mod offered;
+mod proxies;
 mod quote;
 mod render;
+mod views;
+mod write;
 
 use std::path::{Path, PathBuf};
 
 pub use quote::{ascii, quote};
 pub use render::Command;
 use render::{Connect, Manifest, Script, Templates};
+pub use write::{WriteError, Written, kept, write};
 
 use crate::exports::{ExportError, Exports, FORMAT};
 use crate::folders::Folders;

@@ -1,60 +1,38 @@
-# What Export-PSSession wrote at a first start. Kept for the endpoint, the account, what is imported, and the version
-# of PowerShell.
-$kept = "$cache-$($PSVersionTable.PSVersion)"
-
-# What is there serves until there is another: `lyncsh refresh` marks it, and the agent asks the endpoint for
-# the names of its commands when it has nothing else to do.
-$there = [System.IO.File]::Exists("$kept/names")
-$known = "$kept/commands"
-$seen = "$cache.commands"
-$stale = [System.IO.File]::Exists("$kept/expired")
-if ($there -and -not $stale -and [System.IO.File]::Exists($known) -and [System.IO.File]::Exists($seen) -and
-    [System.IO.File]::GetLastWriteTimeUtc($seen) -gt [System.IO.File]::GetLastWriteTimeUtc($known) -and
-    [System.IO.File]::ReadAllText($seen) -cne [System.IO.File]::ReadAllText($known)) {
-    $stale = $true
-    [Console]::Error.WriteLine("lyncsh: the commands of '$name' have changed; importing them anew")
+# The proxies that lyncsh has written for the endpoint, the account and what is imported. Where they are missing or out
+# of date it asks the endpoint first; what is there serves until others are in its place.
+$kept = $answer.proxies
+$keep = $true
+if (-not $answer.ready) {
+    $written = $null
+    $line = & $program @arguments --proxies | Microsoft.PowerShell.Utility\Select-Object -Last 1
+    if ($line) { $written = ConvertFrom-Json -InputObject $line }
+    if ($null -eq $written) { throw "$program ended with $LASTEXITCODE and without a word" }
+    if ($written.error) { throw $written.error }
+    foreach ($one in $written.notes) { [Console]::Error.WriteLine("lyncsh: $one") }
+    $kept = $written.proxies
+    $keep = $written.keep
 }
-
-if ($stale -or -not $there) {
-    # Export before anything is imported.
-    # Beside, and moved into place: a start that is killed leaves no half of it.
-    $fresh = "$kept.$PID.new"
-    try {
-        if ([System.IO.Directory]::Exists($fresh)) { [System.IO.Directory]::Delete($fresh, $true) }
-        $null = [System.IO.Directory]::CreateDirectory($fresh)
-        . $writeProxies
-        if ($offered) { [System.IO.File]::WriteAllText("$fresh/commands", ($offered -join "`n") + "`n") }
-        [System.IO.File]::WriteAllLines("$fresh/refused", [string[]]@($refused))
-        [System.IO.File]::WriteAllLines("$fresh/hidden", [string[]]@($hidden))
-        [System.IO.File]::WriteAllLines("$fresh/aliases", [string[]]@(foreach ($pair in $linked) { $pair[0] }))
-        [System.IO.File]::WriteAllLines("$fresh/targets", [string[]]@(foreach ($pair in $linked) { "$($pair[0]) $($pair[1])" }))
-        [System.IO.File]::WriteAllLines("$fresh/names", [string[]]@($made))
-        if ($there) { [System.IO.Directory]::Move($kept, "$kept.$PID.old") }
-        try { [System.IO.Directory]::Move($fresh, $kept) } catch {
-            # Another start was quicker: its export is as good.
-            if (-not [System.IO.File]::Exists("$kept/names")) {
-                if ($there) { [System.IO.Directory]::Move("$kept.$PID.old", $kept) }
-                throw
-            }
-        }
-    } catch {
-        # Another start reads what is there, or the endpoint would not: it serves once more.
-        if (-not ($there -and [System.IO.File]::Exists("$kept/names"))) { throw }
-        [Console]::Error.WriteLine("lyncsh: the commands of '$name' stay as they were: $($_.Exception.GetBaseException().Message)")
-    } finally {
-        foreach ($one in $fresh, "$kept.$PID.old") {
-            # What another start still reads goes with a later one.
-            try {
-                if ([System.IO.Directory]::Exists($one)) { [System.IO.Directory]::Delete($one, $true) }
-            } catch { Microsoft.PowerShell.Utility\Write-Verbose -Message "lyncsh: $($_.Exception.Message)" }
+try {
+    $made = [System.IO.File]::ReadAllLines("$kept/names")
+    $linked = @(foreach ($one in [System.IO.File]::ReadAllLines("$kept/targets")) { , $one.Split(' ') })
+    foreach ($one in [System.IO.File]::ReadAllLines("$kept/refused")) { $null = $refused.Add($one) }
+    # What PowerShell's own modules have is found here once, and kept: they are not loaded for every import.
+    $known = "$kept/here-$($PSVersionTable.PSVersion)"
+    if (-not $clobber) {
+        if ([System.IO.File]::Exists($known)) { $builtin = [System.IO.File]::ReadAllLines($known) }
+        else {
+            & $load
+            $names = [System.Collections.Generic.HashSet[string]]::new([System.StringComparer]::OrdinalIgnoreCase)
+            foreach ($one in Microsoft.PowerShell.Core\Get-Module -Name Microsoft.PowerShell.* -All) { foreach ($command in $one.ExportedCommands.Keys) { $null = $names.Add($command) } }
+            $builtin = [string[]]@(foreach ($one in $made) { $here = & $prefixed $one; if ($names.Contains($here)) { $here } })
+            # Others may be put in their place just now.
+            if ($keep) { try { [System.IO.File]::WriteAllLines($known, $builtin) } catch { Microsoft.PowerShell.Utility\Write-Verbose -Message "lyncsh: $($_.Exception.Message)" } }
         }
     }
-    # The manifest has their names from now on.
-    $null = & $program @arguments --module
+    $compact = $true
+    . $bindProxies
+} finally {
+    if (-not $keep) {
+        try { [System.IO.Directory]::Delete($kept, $true) } catch { Microsoft.PowerShell.Utility\Write-Verbose -Message "lyncsh: $($_.Exception.Message)" }
+    }
 }
-
-$made = [System.IO.File]::ReadAllLines("$kept/names")
-$linked = @(foreach ($one in [System.IO.File]::ReadAllLines("$kept/targets")) { , $one.Split(' ') })
-foreach ($one in [System.IO.File]::ReadAllLines("$kept/refused")) { $null = $refused.Add($one) }
-. $bindProxies
-if (-not $functions.Count) { foreach ($one in [System.IO.File]::ReadAllLines("$kept/hidden")) { $null = $hidden.Add($one) } }

@@ -80,9 +80,9 @@ $session.Name = $name
 $skipped = @()
 $imported = $false
 try {
-{% if cache %}
+{% if attach == "true" %}
 # There is no folder where the agent does not know the endpoint any more.
-if ($own -or -not $cache) {
+if ($own -or -not $answer.proxies) {
 {% include "powershell/uncached.ps1" %}
 } else {
 {% include "powershell/cached.ps1" %}
@@ -188,4 +188,5 @@ $module.OnRemove = {
     else { Microsoft.PowerShell.Utility\Remove-Variable -Name lyncsh -Scope Global -ErrorAction Ignore }
 }.GetNewClosure()
 
-Microsoft.PowerShell.Core\Export-ModuleMember -Function $functions -Alias $aliases
+# It compares each name with each pattern: all functions of this module are the endpoint's.
+Microsoft.PowerShell.Core\Export-ModuleMember -Function * -Alias $aliases

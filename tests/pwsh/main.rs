@@ -8,7 +8,9 @@ mod front;
 mod hostile;
 #[cfg(unix)]
 mod interactive;
+#[cfg(unix)]
 mod orders;
+mod proxies;
 #[cfg(unix)]
 mod real;
 mod session;

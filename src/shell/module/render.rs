@@ -13,7 +13,7 @@ use crate::profile::{Kind, Profile};
 
 /// The names of the templates, and lyncsh's own text of each. A file of that name in the folder
 /// `templates` of the configuration folder is taken instead.
-const OWN: [(&str, &str); 17] = [
+const OWN: [(&str, &str); 19] = [
     (SCRIPT, include_str!("../../../templates/powershell/module.psm1")),
     ("powershell/attach.ps1", include_str!("../../../templates/powershell/attach.ps1")),
     ("powershell/names.ps1", include_str!("../../../templates/powershell/names.ps1")),
@@ -27,12 +27,16 @@ const OWN: [(&str, &str); 17] = [
     ("powershell/signout.ps1", include_str!("../../../templates/powershell/signout.ps1")),
     (TEAMS, include_str!("../../../templates/powershell/teams.psm1")),
     (EXCHANGE_ONLINE, include_str!("../../../templates/powershell/exchange-online.psm1")),
+    (PROXIES, include_str!("../../../templates/powershell/proxies.psm1")),
+    (VIEWS, include_str!("../../../templates/powershell/views.ps1xml")),
     (MANIFEST, include_str!("../../../templates/powershell/module.psd1")),
     (IMPORT, include_str!("../../../templates/powershell/import.ps1")),
     (CONNECT, include_str!("../../../templates/powershell/connect.ps1")),
     (COMMAND, include_str!("../../../templates/powershell/command.ps1")),
 ];
 const SCRIPT: &str = "powershell/module.psm1";
+const PROXIES: &str = "powershell/proxies.psm1";
+const VIEWS: &str = "powershell/views.ps1xml";
 const TEAMS: &str = "powershell/teams.psm1";
 const EXCHANGE_ONLINE: &str = "powershell/exchange-online.psm1";
 const MANIFEST: &str = "powershell/module.psd1";
@@ -96,6 +100,7 @@ impl Templates {
         templates.set_syntax(syntax.map_err(|error| ModuleError::Template { name: SCRIPT, error })?);
         templates.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         templates.add_filter("ps", |value: Value| literal(&value));
+        templates.add_filter("xml", |value: String| super::views::xml(&value));
         for (name, own) in OWN {
             let theirs: PathBuf = folders.config.join("templates").join(name);
             let text = match crate::files::text::read(&theirs) {
@@ -133,6 +138,7 @@ impl Templates {
                 reserved => names::reserved(),
                 restricted => names::RESTRICTED.to_vec(),
                 plain => names::PLAIN,
+                hyphened => names::hyphened(),
                 longest => names::LONGEST.to_string(),
                 helper => names::HELPER,
                 formats => import.format_data,
@@ -157,6 +163,26 @@ impl Templates {
                 aliases => manifest.aliases.clone().unwrap_or_default(),
             },
         )
+    }
+
+    /// The module with the proxies ([`super::proxies::Proxies::context`]).
+    pub fn proxies(&self, functions: Value, aliases: Value, version: &str) -> Result<String, ModuleError> {
+        let suffix = super::proxies::SUFFIX;
+        self.render(PROXIES, context! { functions, aliases, version, suffix })
+    }
+
+    /// The endpoint's views ([`super::views::context`]).
+    pub fn views(&self, views: Value, version: &str) -> Result<String, ModuleError> {
+        self.render(VIEWS, context! { views, version })
+    }
+
+    /// The text of the templates that the proxies are written with.
+    pub fn proxies_source(&self) -> Result<String, ModuleError> {
+        let source = |name: &'static str| {
+            let template = self.0.get_template(name);
+            template.map(|one| one.source().to_owned()).map_err(|error| ModuleError::Template { name, error })
+        };
+        Ok(source(PROXIES)? + &source(VIEWS)?)
     }
 
     pub fn import(&self, script: &str, several: bool) -> Result<String, ModuleError> {

@@ -1,0 +1,173 @@
+//! The folder of one endpoint's proxies: whether it still serves, and how another takes its place.
+
+use std::path::{Path, PathBuf};
+
+use super::{EXPIRED, ExportError, half, remove, written};
+use crate::files::replace::{New, replace};
+use crate::platform;
+
+/// The proxies of one endpoint and account, in the form that this version writes.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    stem: PathBuf,
+    folder: PathBuf,
+}
+
+/// Whether proxies can be imported as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Current,
+    Missing,
+    /// `lyncsh refresh` marked them.
+    Expired,
+    /// The agent has seen other commands on the endpoint.
+    Changed,
+}
+
+impl Kept {
+    /// `form` is the same for proxies that are written in the same way.
+    pub fn of(stem: &Path, form: &str) -> Self {
+        Self { stem: stem.to_owned(), folder: PathBuf::from(format!("{}-{form}", stem.display())) }
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether there are proxies, current or not.
+    pub fn is_there(&self) -> bool {
+        self.folder.join("names").is_file()
+    }
+
+    pub fn state(&self) -> State {
+        let known = self.folder.join("commands");
+        if self.beside().iter().any(|folder| folder.join(EXPIRED).exists()) {
+            State::Expired
+        } else if !self.is_there() {
+            State::Missing
+        } else if self.has_changed(&known, std::fs::read(&known).ok().as_deref()) {
+            State::Changed
+        } else {
+            State::Current
+        }
+    }
+
+    /// Whether the agent has listed other commands than these since `file` was written.
+    pub fn has_changed(&self, file: &Path, commands: Option<&[u8]>) -> bool {
+        let seen = PathBuf::from(format!("{}.commands", self.stem.display()));
+        match (written(&seen), written(file)) {
+            (Some(later), Some(earlier)) if later > earlier => {
+                std::fs::read(&seen).is_ok_and(|seen| commands.is_some_and(|known| seen != known))
+            }
+            _ => false,
+        }
+    }
+
+    /// What the proxies are written from.
+    pub fn source(&self) -> PathBuf {
+        PathBuf::from(format!("{}.metadata", self.stem.display()))
+    }
+
+    /// Writes what the proxies are written from.
+    pub fn set_source(&self, content: &[u8]) -> Result<(), ExportError> {
+        let path = self.source();
+        replace(&path, content, New::Private).map_err(|error| ExportError { path, error })
+    }
+
+    /// Writes the files into a folder that nothing else uses: the PowerShell that has asked removes it.
+    pub fn put_once(&self, files: &[(&str, String)]) -> Result<PathBuf, ExportError> {
+        let folder = PathBuf::from(format!("{}-{}.new", self.stem.display(), uuid::Uuid::new_v4().simple()));
+        fill(&folder, files).inspect_err(|_| drop(remove(&folder)))?;
+        Ok(folder)
+    }
+
+    /// Puts the files in the place of what is there. They are written beside and moved: a start that is killed
+    /// leaves no half of them, and another start reads the old or the new ones.
+    pub fn put(&self, files: &[(&str, String)]) -> Result<(), ExportError> {
+        let fresh = self.put_once(files)?;
+        let old = fresh.with_extension("old");
+        let failed = |error| ExportError { path: self.folder.clone(), error };
+        let moved = match std::fs::rename(&self.folder, &old) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
+            _ => match std::fs::rename(&fresh, &self.folder) {
+                // Another start was quicker: its proxies are as good.
+                Err(_) if self.is_there() => Ok(()),
+                Err(error) => {
+                    let _ = std::fs::rename(&old, &self.folder);
+                    Err(failed(error))
+                }
+                Ok(()) => Ok(()),
+            },
+        };
+        // What another process still reads goes with a later start (`Exports::prepare`).
+        let mut left = vec![fresh, old];
+        if moved.is_ok() {
+            left.extend(self.beside().into_iter().filter(|folder| *folder != self.folder));
+        }
+        for folder in left {
+            if let Err(error) = remove(&folder) {
+                tracing::debug!(%error, "old proxies stay for now");
+            }
+        }
+        moved
+    }
+
+    /// The folders of the same endpoint and account, in any form, whose proxies are whole.
+    fn beside(&self) -> Vec<PathBuf> {
+        let (Some(parent), Some(stem)) = (self.stem.parent(), self.stem.file_name()) else {
+            return Vec::new();
+        };
+        let start = format!("{}-", stem.to_string_lossy());
+        let Ok(entries) = std::fs::read_dir(parent) else { return Vec::new() };
+        let named =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&start));
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        paths.filter(|path| named(path) && !half(path) && path.is_dir()).collect()
+    }
+}
+
+/// Makes a folder with these files, for the user alone.
+fn fill(folder: &Path, files: &[(&str, String)]) -> Result<(), ExportError> {
+    let failed = |path: &Path, error| ExportError { path: path.to_owned(), error };
+    platform::private_folder(folder).map_err(|error| failed(folder, error))?;
+    for (name, content) in files {
+        let path = folder.join(name);
+        if let Some(inner) = path.parent().filter(|inner| *inner != folder) {
+            platform::private_folder(inner).map_err(|error| failed(inner, error))?;
+        }
+        replace(&path, content.as_bytes(), New::Private).map_err(|error| failed(&path, error))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proxies_serve_until_others_are_in_their_place() {
+        let temp = tempfile::tempdir().unwrap();
+        let stem = temp.path().join("0123456789abcdefn1");
+        let kept = Kept::of(&stem, "one");
+        assert_eq!(kept.state(), State::Missing);
+        let files = |text: &str| [("names", text.to_owned()), ("commands", text.to_owned())];
+        kept.put(&files("a\n")).unwrap();
+        assert_eq!(kept.state(), State::Current);
+        // The same commands, seen later.
+        let seen = PathBuf::from(format!("{}.commands", stem.display()));
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(10);
+        for (text, state) in [("a\n", State::Current), ("b\n", State::Changed)] {
+            std::fs::write(&seen, text).unwrap();
+            std::fs::File::options().write(true).open(&seen).unwrap().set_modified(later).unwrap();
+            assert_eq!(kept.state(), state);
+        }
+        std::fs::remove_file(&seen).unwrap();
+        std::fs::write(kept.folder().join(EXPIRED), "").unwrap();
+        let other = Kept::of(&stem, "two");
+        assert_eq!((kept.state(), other.state()), (State::Expired, State::Expired));
+        assert!(kept.is_there() && !other.is_there());
+        other.put(&files("b\n")).unwrap();
+        assert_eq!((kept.state(), other.state()), (State::Missing, State::Current));
+        assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 1, "nothing else is left");
+    }
+}

@@ -1,0 +1,77 @@
+//! An endpoint's commands with their parameters: the answer to GET_COMMAND_METADATA
+//! (MS-PSRP 2.2.3.22, 2.2.3.23).
+
+use serde::{Deserialize, Serialize};
+
+use super::clixml::Value;
+use super::pipeline::MetadataQuery;
+
+/// One command. The endpoint reports names, types and aliases of the parameters, but neither parameter sets
+/// nor positions nor which parameters are mandatory (7.6.9, `types.ps1xml`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandMetadata {
+    pub name: String,
+    /// The command that an alias stands for; `None` for every other command.
+    pub alias_of: Option<String>,
+    /// Whether it is a cmdlet, and not a function: help asks for one of them.
+    pub is_cmdlet: bool,
+    pub parameters: Vec<ParameterMetadata>,
+}
+
+/// One parameter of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParameterMetadata {
+    pub name: String,
+    /// The full name of its .NET type on the endpoint, as `System.Int32`.
+    pub type_name: String,
+    pub aliases: Vec<String>,
+    pub is_switch: bool,
+}
+
+/// CommandTypes.Alias (MS-PSRP 2.2.3.19).
+const ALIAS: i64 = 1;
+/// CommandTypes.Cmdlet.
+const CMDLET: i64 = 8;
+
+impl CommandMetadata {
+    /// The query that Import-PSSession sends: aliases, functions, filters, cmdlets and configurations.
+    pub fn query(names: impl IntoIterator<Item = String>) -> MetadataQuery {
+        MetadataQuery {
+            names: names.into_iter().collect(),
+            command_type: 271,
+            namespace: Vec::new(),
+            arguments: Vec::new(),
+        }
+    }
+
+    /// Reads one output object of the answer. `None` for the count object that comes first, and for
+    /// anything else that names no command.
+    pub fn read(value: &Value) -> Option<Self> {
+        let name = text(value.property("Name")?)?;
+        let kind = value.property("CommandType").and_then(Value::as_i64);
+        let alias_of = value.property("ResolvedCommandName").and_then(text).filter(|_| kind == Some(ALIAS));
+        let table = value.property("Parameters").and_then(Value::entries).unwrap_or_default();
+        let parameters =
+            table.iter().filter_map(|(key, value)| ParameterMetadata::read(key, value)).collect();
+        Some(Self { name, alias_of, is_cmdlet: kind == Some(CMDLET), parameters })
+    }
+}
+
+impl ParameterMetadata {
+    fn read(key: &Value, value: &Value) -> Option<Self> {
+        let type_name = value.property("ParameterType").and_then(text).unwrap_or_default();
+        let aliases = value.property("Aliases").and_then(Value::items).unwrap_or_default();
+        let is_switch = value.property("SwitchParameter").and_then(Value::as_bool).unwrap_or(false);
+        Some(Self {
+            name: text(key)?,
+            is_switch: is_switch || type_name == "System.Management.Automation.SwitchParameter",
+            type_name,
+            aliases: aliases.iter().filter_map(text).collect(),
+        })
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    let text = value.display_text();
+    (!text.is_empty()).then_some(text)
+}

@@ -1,0 +1,117 @@
+//! The questions to an endpoint whose commands become proxies: their names, their metadata, and the views of their
+//! types.
+
+use serde::{Deserialize, Serialize};
+
+use crate::exports::names::{RESTRICTED, Refusal};
+use crate::exports::prefixed;
+use crate::line::like;
+use crate::profile::Import;
+use crate::psrp::client::PipelineEvent;
+use crate::psrp::clixml::Value;
+use crate::psrp::command_metadata::CommandMetadata;
+use crate::psrp::format_data::FormatData;
+use crate::psrp::pipeline::{Argument, Command, Pipeline};
+use crate::psrp::record::PipelineState;
+use crate::transport::Error;
+use crate::transport::session::{Running, Session};
+
+/// A restricted endpoint takes up to 1000 names at once (CommandMetadata.GetRestrictedGetCommand).
+const MOST_NAMES: usize = 1000;
+
+/// What an endpoint offers to one profile.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offered {
+    /// The names of all commands, sorted, each once; empty where the endpoint does not list them.
+    pub names: Vec<String>,
+    /// The commands that the profile imports.
+    pub commands: Vec<CommandMetadata>,
+    pub views: Vec<FormatData>,
+}
+
+/// Asks the endpoint.
+pub async fn ask(session: &Session, import: &Import, refusal: &Refusal) -> Result<Offered, Error> {
+    let names = names(session).await?;
+    let patterns = if import.commands.is_empty() { vec!["*".to_owned()] } else { import.commands.clone() };
+    let asked: Vec<_> = names.iter().filter(|name| is_wanted(import, name)).cloned().collect();
+    let chosen: Vec<_> = asked
+        .iter()
+        .filter(|name| refusal.allows(name, &prefixed(name, import.prefix.as_deref())))
+        .cloned()
+        .collect();
+    if !names.is_empty() && chosen.is_empty() {
+        return Ok(Offered { names, ..Offered::default() });
+    }
+    // Patterns are quicker than names where nothing is left out.
+    let by_name = chosen.len() < asked.len() && (1..=MOST_NAMES).contains(&chosen.len());
+    let query = CommandMetadata::query(if by_name { chosen } else { patterns });
+    let mut commands = Vec::new();
+    let ended = read(&mut session.command_metadata(&query).await?, |value| {
+        commands.extend(CommandMetadata::read(&value));
+    })
+    .await?;
+    if let Some(reason) = ended {
+        return Err(Error::Ended(format!("the endpoint did not describe its commands: {reason}")));
+    }
+    // What it sent is not always what it was asked for.
+    commands.retain(|command| is_wanted(import, &command.name));
+    let mut views = Vec::new();
+    if !import.format_data.is_empty() && !commands.is_empty() {
+        let mut format_data = Command::new("Get-FormatData");
+        let types = import.format_data.iter().map(|name| Value::from(name.as_str()));
+        let types = Value::list(["System.String[]", "System.Array", "System.Object"], types);
+        format_data.arguments.push(Argument::named("TypeName", types));
+        // A restricted endpoint may not have the command, and a pattern may match nothing.
+        read(&mut session.invoke(&Pipeline::new(vec![format_data])).await?, |value| {
+            views.extend(FormatData::read(&value));
+        })
+        .await?;
+    }
+    Ok(Offered { names, commands, views })
+}
+
+/// Whether the profile's patterns cover a command.
+pub fn is_covered(import: &Import, name: &str) -> bool {
+    import.commands.is_empty() || import.commands.iter().any(|pattern| like(pattern, name))
+}
+
+/// Whether the profile asks for a command. What every restricted endpoint has for its clients must be asked for by
+/// its name, as with Import-PSSession.
+pub fn is_wanted(import: &Import, name: &str) -> bool {
+    let by_name = import.commands.iter().any(|pattern| pattern.eq_ignore_ascii_case(name));
+    let restricted = RESTRICTED.iter().any(|one| one.eq_ignore_ascii_case(name));
+    by_name || !restricted && is_covered(import, name)
+}
+
+/// `Get-Command | Select-Object Name`, as the agent asks later; empty where the endpoint does not answer it.
+async fn names(session: &Session) -> Result<Vec<String>, Error> {
+    let mut select = Command::new("Select-Object");
+    select.arguments.push(Argument::named("Property", "Name"));
+    let listing = Pipeline::new(vec![Command::new("Get-Command"), select]);
+    let mut names = Vec::new();
+    let ended = read(&mut session.invoke(&listing).await?, |value| {
+        names.extend(value.property("Name").and_then(Value::as_str).map(str::to_owned));
+    })
+    .await?;
+    if ended.is_some() {
+        names.clear();
+    }
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
+/// Reads the output to its end. `Some`: why it did not complete.
+async fn read(running: &mut Running, mut take: impl FnMut(Value)) -> Result<Option<String>, Error> {
+    while let Some(event) = running.next().await {
+        match event? {
+            PipelineEvent::Output(value) => take(value),
+            PipelineEvent::State(PipelineState::Completed, _) => return Ok(None),
+            PipelineEvent::State(PipelineState::Failed | PipelineState::Stopped, record) => {
+                return Ok(Some(record.map_or_else(|| "it was stopped".to_owned(), |record| record.message)));
+            }
+            _ => {}
+        }
+    }
+    Err(Error::Ended("the endpoint did not answer".to_owned()))
+}

@@ -1,0 +1,325 @@
+//! Proxy functions for an endpoint's commands, written from its command metadata
+//! (`templates/powershell/proxies.psm1`).
+
+use std::collections::HashSet;
+
+use minijinja::{Value, context};
+
+use crate::exports::names::fold;
+use crate::psrp::command_metadata::{CommandMetadata, ParameterMetadata};
+
+/// Follows the name of a parameter that PowerShell keeps for a variable of its own; alone, it names the
+/// parameter that takes pipeline input.
+pub const SUFFIX: &str = "__";
+
+/// The common parameters, which every advanced function has, and their aliases (Cmdlet.CommonParameters).
+const COMMON: [&str; 24] = [
+    "Verbose",
+    "vb",
+    "Debug",
+    "db",
+    "ErrorAction",
+    "ea",
+    "WarningAction",
+    "wa",
+    "InformationAction",
+    "infa",
+    "ProgressAction",
+    "proga",
+    "ErrorVariable",
+    "ev",
+    "WarningVariable",
+    "wv",
+    "InformationVariable",
+    "iv",
+    "OutVariable",
+    "ov",
+    "OutBuffer",
+    "ob",
+    "PipelineVariable",
+    "pv",
+];
+
+/// Variables that cannot be assigned to, or that mean something else inside a function
+/// (SpecialVariables.cs, about_Automatic_Variables).
+const KEPT: [&str; 33] = [
+    "args",
+    "ConsoleFileName",
+    "EnabledExperimentalFeatures",
+    "Error",
+    "Event",
+    "ExecutionContext",
+    "false",
+    "HOME",
+    "Host",
+    "input",
+    "IsCoreCLR",
+    "IsLinux",
+    "IsMacOS",
+    "IsWindows",
+    "Matches",
+    "MyInvocation",
+    "null",
+    "PID",
+    "PSBoundParameters",
+    "PSCmdlet",
+    "PSCommandPath",
+    "PSCulture",
+    "PSEdition",
+    "PSHOME",
+    "PSItem",
+    "PSScriptRoot",
+    "PSUICulture",
+    "PSVersionTable",
+    "ShellId",
+    "StackTrace",
+    "switch",
+    "this",
+    "true",
+];
+/// Variables of the function's own (the template).
+const OWN: [&str; 2] = ["a", "p"];
+
+/// What becomes of an endpoint's commands.
+#[derive(Debug)]
+pub struct Proxies {
+    pub functions: Vec<Function>,
+    pub aliases: Vec<Alias>,
+    /// Commands that have no function here because of their names.
+    pub left_out: Vec<String>,
+    /// Parameters that are not offered here, as `COMMAND -NAME`.
+    pub without: Vec<String>,
+}
+
+/// One proxy function.
+#[derive(Debug)]
+pub struct Function {
+    pub name: String,
+    is_cmdlet: bool,
+    parameters: Vec<Parameter>,
+}
+
+/// An alias of a proxy function.
+#[derive(Debug)]
+pub struct Alias {
+    pub name: String,
+    pub target: String,
+}
+
+#[derive(Debug)]
+struct Parameter {
+    name: String,
+    aliases: Vec<String>,
+    /// A type constraint in brackets, or nothing.
+    constraint: &'static str,
+    /// A type whose names complete the argument, where it is an enumeration here.
+    completes: Option<String>,
+}
+
+impl Proxies {
+    /// Chooses the commands that `allows` (by their names on the endpoint), in the order of `commands`.
+    pub fn of(commands: &[CommandMetadata], allows: impl Fn(&str) -> bool) -> Self {
+        let mut proxies =
+            Self { functions: Vec::new(), aliases: Vec::new(), left_out: Vec::new(), without: Vec::new() };
+        let mut seen = HashSet::new();
+        for command in commands.iter().filter(|command| command.alias_of.is_none()) {
+            if !allows(&command.name) {
+                proxies.left_out.push(command.name.clone());
+            } else if seen.insert(fold(&command.name)) {
+                let function = Function::of(&command.name, command, &mut proxies.without);
+                proxies.functions.push(function);
+            }
+        }
+        for command in commands {
+            let Some(target) = &command.alias_of else { continue };
+            if !allows(&command.name) || !allows(target) {
+                proxies.left_out.push(command.name.clone());
+                continue;
+            }
+            // An alias comes with the parameters of its command, which may not have been asked for.
+            if seen.insert(fold(target)) {
+                let function = Function::of(target, command, &mut proxies.without);
+                proxies.functions.push(function);
+            }
+            if seen.insert(fold(&command.name)) {
+                proxies.aliases.push(Alias { name: command.name.clone(), target: target.clone() });
+            }
+        }
+        // Each is reported once.
+        proxies.left_out.sort_unstable();
+        proxies.left_out.dedup();
+        proxies
+    }
+
+    /// What the template is rendered with.
+    pub fn context(&self) -> (Value, Value) {
+        let declared = |parameter: &Parameter| {
+            let aliases: Vec<_> = parameter.aliases.iter().map(|alias| super::quote(alias)).collect();
+            context! {
+                name => variable(&parameter.name),
+                aliases => aliases.join(","),
+                constraint => parameter.constraint,
+                completes => parameter.completes.clone(),
+            }
+        };
+        let functions = self.functions.iter().map(|function| {
+            let (open, typed): (Vec<_>, Vec<_>) =
+                function.parameters.iter().partition(|parameter| parameter.constraint.is_empty());
+            let all = |of: Vec<&Parameter>| of.into_iter().map(declared).collect::<Vec<_>>();
+            let category = if function.is_cmdlet { "Cmdlet" } else { "Function" };
+            context! { name => function.name.clone(), category, open => all(open), typed => all(typed) }
+        });
+        let aliases = self
+            .aliases
+            .iter()
+            .map(|alias| context! { name => alias.name.clone(), target => alias.target.clone() });
+        (functions.collect(), aliases.collect())
+    }
+}
+
+impl Function {
+    fn of(name: &str, command: &CommandMetadata, without: &mut Vec<String>) -> Self {
+        let mut taken: HashSet<String> = COMMON.iter().map(|name| fold(name)).collect();
+        taken.insert("asjob".to_owned());
+        let mut parameters = Vec::new();
+        for parameter in &command.parameters {
+            if taken.contains(&fold(&parameter.name)) {
+                continue;
+            }
+            if !is_variable(&parameter.name) {
+                without.push(format!("{name} -{}", parameter.name));
+                continue;
+            }
+            taken.insert(fold(&parameter.name));
+            parameters.push(Parameter::of(parameter));
+        }
+        // An alias that two parameters have, or that is another's name, fails every call.
+        for parameter in &mut parameters {
+            parameter.aliases.retain(|alias| is_variable(alias) && taken.insert(fold(alias)));
+        }
+        Self { name: name.to_owned(), is_cmdlet: command.is_cmdlet, parameters }
+    }
+}
+
+impl Parameter {
+    fn of(read: &ParameterMetadata) -> Self {
+        let constraint = constraint(read);
+        let mut aliases = read.aliases.clone();
+        let mut name = read.name.clone();
+        if KEPT.iter().chain(&OWN).any(|kept| kept.eq_ignore_ascii_case(&name)) {
+            aliases.insert(0, name.clone());
+            name.push_str(SUFFIX);
+        }
+        let may_be_enum = constraint.is_empty()
+            && (read.type_name.starts_with("System.") || read.type_name.starts_with("Microsoft."))
+            && read
+                .type_name
+                .chars()
+                .all(|one| one.is_ascii_alphanumeric() || matches!(one, '.' | '_' | '+'))
+            && !matches!(
+                read.type_name.as_str(),
+                "System.String" | "System.Object" | "System.Management.Automation.PSObject"
+            );
+        Self { name, aliases, constraint, completes: may_be_enum.then(|| read.type_name.clone()) }
+    }
+}
+
+/// The constraint of a type whose conversion here is the endpoint's own. `$null` must arrive as such, which is why
+/// values are nullable, and why strings have no constraint: `[string]` makes `$null` an empty one. `[bool]` takes
+/// neither texts nor `$null`, as on the endpoint; a nullable one would take 'False' for true.
+fn constraint(parameter: &ParameterMetadata) -> &'static str {
+    if parameter.is_switch {
+        return "[switch]";
+    }
+    match parameter.type_name.as_str() {
+        "System.Boolean" => "[bool]",
+        "System.Byte" => "[Nullable[byte]]",
+        "System.Int16" => "[Nullable[int16]]",
+        "System.UInt16" => "[Nullable[uint16]]",
+        "System.Int32" => "[Nullable[int]]",
+        "System.UInt32" => "[Nullable[uint32]]",
+        "System.Int64" => "[Nullable[long]]",
+        "System.UInt64" => "[Nullable[uint64]]",
+        "System.Single" => "[Nullable[single]]",
+        "System.Double" => "[Nullable[double]]",
+        "System.Decimal" => "[Nullable[decimal]]",
+        "System.DateTime" => "[Nullable[datetime]]",
+        "System.TimeSpan" => "[Nullable[timespan]]",
+        "System.Guid" => "[Nullable[guid]]",
+        _ => "",
+    }
+}
+
+/// The name of a variable as it stands behind `$`. PowerShell's own idea of a letter (`char.IsLetter`) differs from
+/// Unicode's; between braces it does not matter.
+fn variable(name: &str) -> String {
+    if name.is_ascii() { name.to_owned() } else { format!("{{{name}}}") }
+}
+
+/// Whether a text is the name of a variable as it stands, and of a parameter.
+fn is_variable(name: &str) -> bool {
+    let mut letters = name.chars();
+    name.chars().count() <= 128
+        && letters.next().is_some_and(|first| first.is_alphabetic() && first.len_utf16() == 1)
+        && letters.all(|one| one.len_utf16() == 1 && (one.is_alphanumeric() || one == '_'))
+        && !name.ends_with(SUFFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(name: &str, parameters: &[(&str, &str, &[&str])]) -> CommandMetadata {
+        let parameter = |&(name, type_name, aliases): &(&str, &str, &[&str])| ParameterMetadata {
+            name: name.to_owned(),
+            type_name: type_name.to_owned(),
+            aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
+            is_switch: false,
+        };
+        CommandMetadata {
+            name: name.to_owned(),
+            alias_of: None,
+            is_cmdlet: true,
+            parameters: parameters.iter().map(parameter).collect(),
+        }
+    }
+
+    #[test]
+    fn a_parameter_that_is_no_plain_name_is_left_out_and_reported() {
+        let hostile = command(
+            "Get-Good",
+            &[
+                ("Identity", "System.String", &["Id", "x')]$(exit 3)", "verbose", "Count"]),
+                ("Count", "System.Int32", &[]),
+                ("COUNT", "System.Int32", &[]),
+                ("a}=$(exit 3)", "System.String", &[]),
+                ("a\0", "System.String", &[]),
+                ("", "System.String", &[]),
+                ("Host", "System.DayOfWeek", &[]),
+                ("Kind", "System.DayOfWeek, Evil", &[]),
+            ],
+        );
+        let proxies = Proxies::of(&[hostile], |_| true);
+        let function = &proxies.functions[0];
+        let names: Vec<_> = function.parameters.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["Identity", "Count", "Host__", "Kind"]);
+        assert_eq!(function.parameters[0].aliases, ["Id"]);
+        assert_eq!(function.parameters[2].completes.as_deref(), Some("System.DayOfWeek"));
+        assert_eq!(function.parameters[3].completes, None);
+        assert_eq!(proxies.without.len(), 3, "{:?}", proxies.without);
+    }
+
+    #[test]
+    fn an_alias_brings_its_command_where_both_names_may_be_used() {
+        let alias = |name: &str, of: &str| CommandMetadata {
+            alias_of: Some(of.to_owned()),
+            ..command(name, &[("Path", "System.String", &[])])
+        };
+        let all = [command("Get-A", &[]), alias("ga", "Get-A"), alias("gb", "Get-B"), alias("gx", "*")];
+        let proxies = Proxies::of(&all, |name| name != "*");
+        let functions: Vec<_> = proxies.functions.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(functions, ["Get-A", "Get-B"]);
+        assert_eq!(proxies.aliases.len(), 2);
+        assert_eq!(proxies.left_out, ["gx"]);
+    }
+}

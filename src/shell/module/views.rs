@@ -1,0 +1,52 @@
+//! The endpoint's views for PowerShell's own formatter (`templates/powershell/views.ps1xml`). A column whose script
+//! only names a property becomes that property; other script columns are left out, since script of the endpoint is
+//! not run here and the column would be empty in every row.
+
+use minijinja::{Value, context};
+
+use crate::psrp::format_data::{Column, ColumnAlignment, FormatData, FormatView, Layout};
+
+/// The views that have something to show, as the template takes them.
+pub fn context(data: &[FormatData]) -> Value {
+    data.iter().flat_map(|one| one.views.iter().filter_map(|view| self::view(one, view))).collect()
+}
+
+fn view(data: &FormatData, view: &FormatView) -> Option<Value> {
+    // PowerShell looks for the name of a deserialized type without its prefix, too (TypeInfoDataBase).
+    let types: Vec<_> =
+        data.type_names.iter().filter(|name| !name.starts_with("Deserialized.")).cloned().collect();
+    let (columns, is_list) = match &view.layout {
+        Layout::Table { columns, .. } => (columns, false),
+        Layout::List(columns) => (columns, true),
+    };
+    let columns: Vec<_> = columns.iter().filter_map(column).collect();
+    if types.is_empty() || columns.is_empty() {
+        return None;
+    }
+    let (auto_size, hide_headers, wrap) = match view.layout {
+        Layout::Table { auto_size, hide_headers, wrap, .. } => (auto_size, hide_headers, wrap),
+        Layout::List(_) => (false, false, false),
+    };
+    let group = view.group.as_ref().and_then(column);
+    Some(
+        context! { name => view.name.clone(), types, is_list, columns, auto_size, hide_headers, wrap, group },
+    )
+}
+
+fn column(column: &Column) -> Option<Value> {
+    let alignment = column.alignment.map(|alignment| match alignment {
+        ColumnAlignment::Left => "Left",
+        ColumnAlignment::Center => "Center",
+        ColumnAlignment::Right => "Right",
+    });
+    Some(
+        context! { property => column.property()?, label => column.label.clone(), width => column.width, alignment },
+    )
+}
+
+/// Text for an XML document: escaped, without the characters that XML 1.0 has no way to write.
+pub fn xml(text: &str) -> String {
+    let legal = |one: &char| matches!(one, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+    let text: String = text.chars().filter(legal).collect();
+    quick_xml::escape::escape(&text).into_owned()
+}
