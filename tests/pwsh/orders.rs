@@ -1,6 +1,67 @@
-//! In one PowerShell with two profiles: the commands belong to the live session, or are gone.
+//! In one PowerShell, in every order of attaching, refreshing, removal and death, and with two profiles: the
+//! commands belong to the live session, or are gone.
 
 use crate::world::{World, lyncsh};
+
+/// Does each two things after an attach, one after the other, and attaches again; one line for each that ends
+/// otherwise than wanted, then the number of what was tried.
+const ORDERS: &str = r#"
+function Invoke-Lyncsh { & $program @args 2>&1 | ForEach-Object { "$_" } }
+$things = [ordered]@{
+    attach = { Invoke-Expression ((& $program attach work) -join "`n") }
+    refresh = { $null = Invoke-Lyncsh refresh work }
+    session = { if (Test-Path variable:global:session) { Remove-PSSession -Session $session } }
+    module = { Remove-Module -Name lyncsh-work -Force -ErrorAction Ignore }
+    kill = { if ($lyncsh.Agent) { Stop-Process -Id $lyncsh.Agent -Force -ErrorAction Ignore } }
+    stop = { $null = Invoke-Lyncsh stop work }
+}
+# The tenant's name by the command; nothing where there is no command. An event may be late.
+function Get-State {
+    $until = [datetime]::UtcNow.AddSeconds(20)
+    do {
+        if (-not (Get-Command -Name Get-CsTenant -ErrorAction Ignore)) { return '' }
+        try {
+            $name = (Get-CsTenant).DisplayName
+            $user = (Get-CsOnlineUser -Identity kenmyer).DisplayName
+            if ($name -eq 'Litware' -and $user) { return $name }
+            $why = "<$name>"
+        } catch { $why = "$_" }
+        Start-Sleep -Milliseconds 100
+    } until ([datetime]::UtcNow -gt $until)
+    "dead: $why"
+}
+$tried = 0
+foreach ($first in $things.Keys) {
+    foreach ($second in $things.Keys) {
+        . $things.attach
+        foreach ($one in $first, $second) {
+            try { . $things[$one] } catch { "$first, ${second}: $one failed: $_" }
+            $state = Get-State
+            if ($state -and $state -ne 'Litware') { "$first, ${second}: after $one $state" }
+        }
+        try { . $things.attach } catch { "$first, ${second}: attaching again failed: $_" }
+        $state = Get-State
+        if ($state -ne 'Litware') { "$first, ${second}: attached again: <$state>" }
+        $sessions = @(Get-PSSession | Where-Object State -eq 'Opened').Count
+        if ($sessions -ne 1) { "$first, ${second}: $sessions sessions" }
+        $tried++
+    }
+}
+"$tried tried"
+"#;
+
+#[test]
+fn in_every_order_the_commands_belong_to_the_live_session_or_are_gone() {
+    let Some(world) = World::start("") else { return };
+    let program = lyncsh();
+    let output = world.output(&format!("$program = '{}'\n{ORDERS}", program.display()));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    // PowerShell writes warnings there, too.
+    let said: Vec<_> =
+        out.lines().filter(|line| !line.trim_start_matches('\u{1b}').contains("WARNING: ")).collect();
+    assert_eq!(said, ["36 tried"], "{out}\n{err}");
+    world.wait_removed();
+}
 
 #[test]
 fn the_end_of_one_profiles_session_leaves_the_others_commands() {

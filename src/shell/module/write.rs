@@ -116,12 +116,14 @@ async fn ask(
 }
 
 /// The files of the folder, by name; and the parameters that are not offered.
+type Files = (Vec<(&'static str, String)>, Vec<String>);
+
 fn files(
     folders: &Folders,
     profile: &Profile,
     offered: &Offered,
     refusal: &Refusal,
-) -> Result<(Vec<(&'static str, String)>, Vec<String>), ModuleError> {
+) -> Result<Files, ModuleError> {
     let prefix = profile.import.prefix.as_deref();
     let here = |name: &str| prefixed(name, prefix);
     let proxies = Proxies::of(&offered.commands, |name| refusal.allows(name, &here(name)));
@@ -249,11 +251,6 @@ mod tests {
         assert_eq!(views.matches("<TableColumnItem>").count(), 2, "{views}");
         assert!(views.contains("<PropertyName>Name</PropertyName>"), "{views}");
         let mut reader = quick_xml::Reader::from_str(&views);
-        loop {
-            match reader.read_event().unwrap() {
-                quick_xml::events::Event::Eof => break,
-                _ => {}
-            }
-        }
+        while reader.read_event().unwrap() != quick_xml::events::Event::Eof {}
     }
 }
