@@ -24,7 +24,8 @@ pub enum Request {
     /// The watcher goes. The connection stays until the agent, where it goes now, has removed its
     /// session.
     Release,
-    /// The watcher goes, and a shell is about to come: this process, or one that this process starts.
+    /// A shell is about to come, this process or one that this process starts, and the watcher goes when it is
+    /// [`Event::Awaited`].
     Announce {
         process: u32,
     },
@@ -86,6 +87,8 @@ pub enum Event {
         left: Option<String>,
         stopped: bool,
     },
+    /// The shell that was announced is waited for.
+    Awaited,
     /// The watcher is let go, and the agent stays for others.
     Released,
     Status(Box<Status>),

@@ -86,6 +86,7 @@ pub struct Agent {
     pub place: Place,
     requests: mpsc::Sender<Request>,
     events: mpsc::UnboundedReceiver<Told>,
+    guarded: Option<Guarded>,
     /// The agent has died, and its session is being removed from here.
     removing: Arc<AtomicBool>,
 }
@@ -188,7 +189,7 @@ impl Launch {
         };
         let removing = watcher.removing.clone();
         tokio::spawn(watcher.run(first, reader, writer, asked));
-        Ok(Some(Agent { place: place.clone(), requests, events, removing }))
+        Ok(Some(Agent { place: place.clone(), requests, events, guarded: None, removing }))
     }
 
     /// Starts an agent, and waits until it listens.
@@ -238,7 +239,16 @@ impl Launch {
 impl Agent {
     /// The next thing that is to be known. `None`: the agent has ended, as it was asked or by itself.
     pub async fn next(&mut self) -> Option<Told> {
-        self.events.recv().await
+        let told = self.events.recv().await;
+        if let Some(Told::Event(Event::Guarded(session))) = &told {
+            self.guarded = Some(session.clone());
+        }
+        told
+    }
+
+    /// The session that the agent has, or is about to have, as far as it has been heard.
+    pub fn guarded(&self) -> Option<&Guarded> {
+        self.guarded.as_ref()
     }
 
     /// Asks the agent for something.

@@ -135,7 +135,6 @@ enum Leaves {
     Gone,
     /// As if it had never come.
     Silent,
-    Announcing(Coming),
 }
 
 impl Presence {
@@ -247,7 +246,23 @@ impl Default for Presence {
 impl Stay {
     /// Leaves, and announces a shell.
     pub fn announce(mut self, coming: Coming) {
-        self.leaves = Leaves::Announcing(coming);
+        self.foretell(coming);
+    }
+
+    /// Announces a shell, and will not have been here itself.
+    pub fn foretell(&mut self, coming: Coming) {
+        self.leaves = Leaves::Silent;
+        self.presence.0.send_modify(|counts| {
+            counts.announce(coming);
+            if counts.last == Last::Nobody {
+                counts.last = Last::Announced;
+            }
+        });
+    }
+
+    /// It leaves as the last one, whatever it was to announce.
+    pub fn leave(mut self) {
+        self.leaves = Leaves::Gone;
     }
 
     /// It has spoken as a shell does; `process`, where it is known whose.
@@ -272,12 +287,6 @@ impl Drop for Stay {
                     }
                 }
                 Leaves::Silent => {}
-                Leaves::Announcing(coming) => {
-                    counts.announce(coming);
-                    if counts.last == Last::Nobody {
-                        counts.last = Last::Announced;
-                    }
-                }
             }
         });
     }

@@ -162,7 +162,7 @@ async fn converse(stream: Local, process: Option<u32>, desk: &Desk) -> std::io::
     let mut news = desk.shared.news.subscribe();
     let mut told = 0;
     let mut stay: Option<Stay> = None;
-    let mut launched = None;
+    let (mut launched, mut asked) = (None, None);
     let mut watching = false;
     let mut patience = None;
     loop {
@@ -195,8 +195,8 @@ async fn converse(stream: Local, process: Option<u32>, desk: &Desk) -> std::io::
                 Some(Request::Release) => {
                     patience = None;
                     // The shell that it has started is not coming any more.
-                    launched.take().into_iter().for_each(|process| desk.shared.presence.call_off(process));
-                    drop(stay.take());
+                    launched.take().into_iter().chain(asked.take()).for_each(|process| desk.shared.presence.call_off(process));
+                    stay.take().into_iter().for_each(Stay::leave);
                     desk.shared.presence.release();
                     let deserted = desk.shared.presence.wait_deserted(|_| Duration::ZERO);
                     let _ = tokio::time::timeout(FOLLOWS, deserted).await;
@@ -205,11 +205,12 @@ async fn converse(stream: Local, process: Option<u32>, desk: &Desk) -> std::io::
                     }
                 }
                 Some(Request::Announce { process }) => {
-                    if let Some(stay) = stay.take() {
-                        stay.announce(Coming::AskedBy(process));
+                    if let Some(stay) = &mut stay {
+                        stay.foretell(Coming::AskedBy(process));
+                        asked = Some(process);
                     }
                     if !desk.is_leaving() {
-                        return control::say(&mut writer, &Event::Released).await;
+                        control::say(&mut writer, &Event::Awaited).await?;
                     }
                 }
                 Some(Request::Guard { process }) => {

@@ -10,8 +10,9 @@ use serde_json::json;
 
 use super::connect::{ConnectError, Context, GIVING_UP, connect};
 use super::own;
-use crate::agent::control::Request;
+use crate::agent::control::{Event, Request};
 use crate::agent::journal::Journal;
+use crate::agent::launch::{Agent, Told};
 use crate::credential;
 use crate::exports::Exports;
 use crate::exports::kept::State;
@@ -21,6 +22,9 @@ use crate::psrp::host::HostInfo;
 use crate::shell::module::{self, Module};
 use crate::shell::pwsh::gate::{self, Passed};
 use crate::{output, screen};
+
+/// How often another agent is taken where one ends just then.
+const ATTEMPTS: u32 = 3;
 
 /// What is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,27 +133,43 @@ async fn attach(context: &Context, name: &str, wanted: Wanted) -> miette::Result
     }
     let mut endings = Endings::catch().into_diagnostic()?;
     let profile = profile::load(&context.folders, name)?;
-    let mut agent = match connect(context, profile.clone(), None, &mut endings).await {
-        Err(ConnectError::Ended(ending)) => return Ok(ExitCode::from(ending.exit_code())),
-        result => result?,
+    // Who has asked is mostly who comes; where it isn't known, whoever comes is the one.
+    let process = platform::parent().unwrap_or_else(std::process::id);
+    let mut attempts = 0;
+    let agent = loop {
+        let mut agent = match connect(context, profile.clone(), None, &mut endings).await {
+            Err(ConnectError::Ended(ending)) => return Ok(ExitCode::from(ending.exit_code())),
+            result => result?,
+        };
+        attempts += 1;
+        // One that is about to end has no time for another shell.
+        if awaits(&mut agent, process).await || attempts == ATTEMPTS {
+            break agent;
+        }
     };
-    let socket = agent.place.socket_for_powershell();
     let answer = match wanted {
-        Wanted::Facts => ascii(&facts(context, &profile, &socket)),
-        _ => socket,
+        Wanted::Facts => ascii(&facts(context, &profile, &agent)),
+        _ => agent.place.socket_for_powershell(),
     };
-    let printed = output::data(&format!("{answer}\n"));
-    agent
-        .ask(match &printed {
-            // Who has asked is mostly who comes; where it isn't known, whoever comes is the one.
-            Ok(()) => Request::Announce { process: platform::parent().unwrap_or_else(std::process::id) },
-            Err(_) => Request::Release,
-        })
-        .await;
-    // Until it has heard that a shell is about to come.
-    while agent.next().await.is_some() {}
-    printed.into_diagnostic()?;
+    if let Err(error) = output::data(&format!("{answer}\n")) {
+        agent.release(GIVING_UP).await;
+        return Err(error).into_diagnostic();
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Has an agent wait for the shell of a process. `false`: it ends.
+async fn awaits(agent: &mut Agent, process: u32) -> bool {
+    agent.ask(Request::Announce { process }).await;
+    loop {
+        match agent.next().await {
+            Some(Told::Event(Event::Awaited)) => return true,
+            Some(Told::Event(Event::Removed { .. } | Event::Failed(_)) | Told::Died { .. }) | None => {
+                return false;
+            }
+            Some(Told::Event(_)) => {}
+        }
+    }
 }
 
 /// Writes the proxies of the commands of the endpoint that the agent is connected to.
@@ -162,10 +182,10 @@ async fn proxies(context: &Context, name: &str) -> miette::Result<ExitCode> {
         Err(ConnectError::Ended(ending)) => return Ok(ExitCode::from(ending.exit_code())),
         result => result?,
     };
-    let endpoint = endpoint(context, &profile)
-        .ok_or_else(|| miette::miette!("the endpoint of '{name}' is not known"))?;
+    let endpoint =
+        endpoint(&profile, &agent).ok_or_else(|| miette::miette!("the endpoint of '{name}' is not known"))?;
     let session = async || Ok(agent.session(HostInfo::null(), profile.limits).await?.0);
-    let writing = module::write(&context.folders, &profile, &endpoint, session);
+    let writing = module::write(&context.folders, &profile, endpoint, session);
     let written = tokio::select! {
         written = writing => written,
         ending = endings.next() => {
@@ -183,28 +203,27 @@ async fn proxies(context: &Context, name: &str) -> miette::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The endpoint that the agent of a profile is connected to, where that is known.
-fn endpoint(context: &Context, profile: &Profile) -> Option<url::Url> {
-    let live = Journal::of(&context.folders).live();
-    let entry = live.into_iter().find(|entry| entry.profile == profile.name);
-    entry.map(|entry| entry.session.endpoint).or_else(|| profile.uri.clone())
+/// The endpoint that an agent is connected to.
+fn endpoint<'a>(profile: &'a Profile, agent: &'a Agent) -> Option<&'a url::Url> {
+    agent.guarded().map(|session| &session.endpoint).or(profile.uri.as_ref())
 }
 
 /// What `$lyncsh` holds, and where the proxies are.
-fn facts(context: &Context, profile: &Profile, socket: &str) -> serde_json::Value {
+fn facts(context: &Context, profile: &Profile, agent: &Agent) -> serde_json::Value {
     let live = Journal::of(&context.folders).live();
-    let entry = live.into_iter().find(|entry| entry.profile == profile.name);
+    let shell = agent.guarded().map(|session| session.shell);
+    let entry = live.into_iter().find(|entry| Some(entry.session.shell) == shell);
     let connected = entry.as_ref().and_then(|entry| entry.written.duration_since(UNIX_EPOCH).ok());
-    let endpoint = entry.as_ref().map(|entry| &entry.session.endpoint).or(profile.uri.as_ref());
+    let endpoint = endpoint(profile, agent);
     let exports = Exports::of(&context.folders, &profile.name);
     // What keeps them from being found is said when they are written.
     let kept = endpoint.and_then(|endpoint| module::kept(&context.folders, profile, endpoint).ok());
     let ready = profile.import.cache && kept.as_ref().is_some_and(|kept| kept.state() == State::Current);
     json!({
-        "socket": socket,
+        "socket": agent.place.socket_for_powershell(),
         "user": profile.user,
         "endpoint": endpoint,
-        "agent": entry.as_ref().map(|entry| entry.process),
+        "agent": entry.as_ref().map(|entry| entry.process).or_else(|| agent.place.holder()),
         "connected": connected.map(|since| since.as_secs()),
         "cache": endpoint.map(|endpoint| exports.stem(profile, endpoint)),
         "proxies": kept.as_ref().map(|kept| kept.folder()),

@@ -289,7 +289,9 @@ async fn opened(agent: &mut Agent, launch: &mut Launch, drawn: &mut Drawn) -> Re
             }
             Some(Told::Event(Event::Removed { stopped: true, .. })) => return Err(ConnectError::Stopped),
             Some(Told::Event(Event::Removed { stopped: false, .. })) | None => return Ok(false),
-            Some(Told::Event(Event::Guarded(_) | Event::Created | Event::Released | Event::Status(_))) => {}
+            Some(Told::Event(
+                Event::Guarded(_) | Event::Created | Event::Awaited | Event::Released | Event::Status(_),
+            )) => {}
             Some(Told::Died { left }) => return Err(ConnectError::Died { left }),
         }
     }

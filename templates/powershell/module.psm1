@@ -126,6 +126,13 @@ $null = Microsoft.PowerShell.Utility\Register-ObjectEvent -InputObject $session.
     }
 }
 
+# It may have ended before anybody listened.
+if ($session.State -ne 'Opened') {
+    Microsoft.PowerShell.Core\Remove-PSSession -Session $session -ErrorAction Ignore
+    if ($guard) { $guard.StandardInput.Close() }
+    throw "lyncsh: the session of '$name' ended while its commands were imported; import it again"
+}
+
 # $lyncsh holds one object for each session that this PowerShell has.
 $since = $null
 if ($answer.connected) {

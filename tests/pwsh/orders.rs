@@ -12,8 +12,16 @@ $things = [ordered]@{
     refresh = { $null = Invoke-Lyncsh refresh work }
     session = { if (Test-Path variable:global:session) { Remove-PSSession -Session $session } }
     module = { Remove-Module -Name lyncsh-work -Force -ErrorAction Ignore }
-    kill = { if ($lyncsh.Agent) { Stop-Process -Id $lyncsh.Agent -Force -ErrorAction Ignore } }
-    stop = { $null = Invoke-Lyncsh stop work }
+    kill = { if ($lyncsh.Agent) { Stop-Process -Id $lyncsh.Agent -Force -ErrorAction Ignore }; Wait-Lost }
+    stop = { $null = Invoke-Lyncsh stop work; Wait-Lost }
+}
+# A command that starts while PowerShell's pipe breaks may hang in PowerShell itself, Invoke-Command as well
+# (7.6.9): what is tried here is what comes after it.
+function Wait-Lost {
+    $until = [datetime]::UtcNow.AddSeconds(20)
+    while (@(Get-PSSession | Where-Object State -eq 'Opened').Count -and [datetime]::UtcNow -lt $until) {
+        Start-Sleep -Milliseconds 20
+    }
 }
 # The tenant's name by the command; nothing where there is no command. An event may be late.
 function Get-State {
