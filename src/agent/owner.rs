@@ -188,9 +188,10 @@ impl Owner {
                     self.shared.opened.send_replace(None);
                     match over {
                         Over::Asked => {
-                            let left = self.close(mux, guard).await;
+                            let left = self.close(&mux, guard).await;
                             let left = left.or(self.settle(removals, reconnecting).await);
                             self.shared.news.tell(self.removed(left));
+                            mux.parted().await;
                             return None;
                         }
                         Over::Lost(reason)
@@ -397,7 +398,7 @@ impl Owner {
     }
 
     /// Closes the session; says why it may still be there.
-    async fn close(&self, mux: Mux, guard: Guard) -> Option<String> {
+    async fn close(&self, mux: &Mux, guard: Guard) -> Option<String> {
         // Whoever comes from now on is too late.
         self.shared.leaving.cancel();
         let limit = guard.endpoint().limits.close * 2 + CLOSE_SHELLS;

@@ -85,6 +85,9 @@ impl Default for Options {
     }
 }
 
+/// How long shells have time to end their streams.
+const PARTS: Duration = Duration::from_secs(1);
+
 /// The owner of one remote runspace pool. Clones share it; when the last is dropped, the pool is
 /// closed without waiting for it.
 #[derive(Clone, Debug)]
@@ -154,10 +157,18 @@ impl Mux {
         status.await.ok()
     }
 
-    /// Ends every pipeline, tells every shell, and closes the remote pool; waits for its answer.
+    /// Ends every pipeline, tells every shell, and closes the remote pool; waits for its answer. The shells' streams
+    /// end when the last owner goes.
     pub async fn close(&self) -> Result<(), Error> {
         let (reply, closed) = oneshot::channel();
         self.control.send(Control::Close(reply)).await.map_err(|_| Error::Closed)?;
         closed.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Waits, for a moment, until the shells that were told of the end have ended their streams: a PowerShell whose
+    /// stream ends while it reads of the end may not notice either (7.6.9).
+    pub async fn parted(&self) {
+        let mut count = self.count.clone();
+        let _ = tokio::time::timeout(PARTS, count.wait_for(|count| count.connected == 0)).await;
     }
 }
