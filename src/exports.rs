@@ -121,6 +121,12 @@ impl Exports {
             let path = folder.join(EXPIRED);
             replace(&path, b"", New::Private).map_err(|error| ExportError { path, error })?;
         }
+        // What they were written from serves no more, also where only that is left.
+        for path in
+            self.paths().into_iter().filter(|path| path.extension().is_some_and(|end| end == "metadata"))
+        {
+            std::fs::remove_file(&path).map_err(|error| ExportError { path, error })?;
+        }
         Ok(())
     }
 

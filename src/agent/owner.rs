@@ -445,6 +445,8 @@ impl Owner {
             // Nothing that could be chosen.
             return false;
         }
+        // Shells whose session was lost can't choose, and nobody else may come.
+        self.shared.presence.expect_nobody();
         let failure: Failure = error.failure();
         self.shared.news.tell(Event::Refused { failure, holders });
         let remove = tokio::select! {

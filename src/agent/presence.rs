@@ -90,6 +90,7 @@ impl Counts {
             Coming::Again => true,
         };
         let found = self.announced.iter().position(own).or_else(|| self.announced.iter().position(loose));
+        tracing::debug!(?process, ?found, announced = ?self.announced, "a shell has come");
         found.map(|at| self.announced.remove(at));
     }
 
@@ -99,7 +100,10 @@ impl Counts {
 
     /// Who has left is not waited for, though its session was lost.
     fn released(&mut self) {
-        self.expects &= self.here > 0;
+        if self.here == 0 {
+            self.expects = false;
+            self.announced.retain(|one| one.coming != Coming::Again);
+        }
     }
 
     fn awaits(&self) -> bool {
@@ -409,6 +413,10 @@ mod tests {
         assert_eq!((presence.deserted(), presence.0.borrow().announced.len()), (None, 1));
         presence.0.send_modify(|counts| counts.announced.clear());
         presence.welcome();
+        assert_eq!(presence.deserted(), Some(Last::Gone));
+        presence.expect();
+        presence.welcome();
+        presence.release();
         assert_eq!(presence.deserted(), Some(Last::Gone));
         // And a launcher whose shell was announced lets go of it.
         presence.expect();

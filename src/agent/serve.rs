@@ -254,8 +254,11 @@ fn history(events: &[Event]) -> Vec<Option<Event>> {
     let is_told = |(at, event): (usize, &Event)| {
         let told = match lost {
             None => true,
-            // Of the attempts since, only the session that this one may have made.
-            Some(lost) if is_lost => at == lost || (at > lost && matches!(event, Event::Guarded(_))),
+            // Of the attempts since, only the session that this one may have made, and what is asked now.
+            Some(lost) if is_lost => {
+                let is_asked = at + 1 == events.len() && matches!(event, Event::Refused { .. });
+                at == lost || (at > lost && (is_asked || matches!(event, Event::Guarded(_))))
+            }
             Some(lost) => at > lost && !matches!(event, Event::Away(_)),
         };
         told.then(|| event.clone())

@@ -1,7 +1,7 @@
 //! `lyncsh attach NAME`: how a PowerShell that runs already gets the session.
 
 use std::process::ExitCode;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use miette::IntoDiagnostic as _;
 use secrecy::ExposeSecret as _;
@@ -25,6 +25,8 @@ use crate::{output, screen};
 
 /// How often another agent is taken where one ends just then.
 const ATTEMPTS: u32 = 3;
+/// How long one may take to say so.
+const AWAITS: Duration = Duration::from_secs(20);
 
 /// What is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,9 +144,19 @@ async fn attach(context: &Context, name: &str, wanted: Wanted) -> miette::Result
             result => result?,
         };
         attempts += 1;
-        // One that is about to end has no time for another shell.
-        if awaits(&mut agent, process).await || attempts == ATTEMPTS {
+        let awaits = tokio::select! {
+            awaits = tokio::time::timeout(AWAITS, awaits(&mut agent, process)) => awaits.unwrap_or_default(),
+            ending = endings.next() => {
+                agent.release(GIVING_UP).await;
+                return Ok(ExitCode::from(ending.exit_code()));
+            }
+        };
+        if awaits {
             break agent;
+        }
+        // One that is about to end has no time for another shell.
+        if attempts == ATTEMPTS {
+            return Err(miette::miette!(help = "try again", "the agent of '{name}' is ending"));
         }
     };
     let answer = match wanted {

@@ -27,9 +27,27 @@ pub struct Superfluous {
     extra: String,
 }
 
+/// What the name of such a file begins with.
+const INPUT: &str = ".input-";
+/// No script is waited for so long by a lyncsh that lives.
+const OLD: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
+/// Removes what a lyncsh that was killed left of its input.
+fn sweep(folder: &std::path::Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_old = || {
+            let written = entry.metadata().and_then(|data| data.modified()).ok()?;
+            written.elapsed().ok().map(|age| age > OLD)
+        };
+        if entry.file_name().to_string_lossy().starts_with(INPUT) && is_old() == Some(true) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Standard input that is not a terminal, as the file of a script: PowerShell itself would run it line by
 /// line, and stop in the middle of a statement without an error. `None`: there is nothing in it.
-async fn input(context: &Context) -> miette::Result<Option<tempfile::NamedTempFile>> {
+async fn input(context: &Context) -> miette::Result<Option<tempfile::TempPath>> {
     let read = tokio::task::spawn_blocking(console::standard_input);
     let text = tokio::select! {
         text = read => text.into_diagnostic()?,
@@ -40,14 +58,14 @@ async fn input(context: &Context) -> miette::Result<Option<tempfile::NamedTempFi
         return Ok(None);
     }
     let write = || {
-        crate::platform::private_folder(&context.folders.runtime)?;
-        let mut file = tempfile::Builder::new()
-            .prefix(".input-")
-            .suffix(".ps1")
-            .tempfile_in(&context.folders.runtime)?;
+        let folder = &context.folders.runtime;
+        crate::platform::private_folder(folder)?;
+        sweep(folder);
+        let mut file = tempfile::Builder::new().prefix(INPUT).suffix(".ps1").tempfile_in(folder)?;
         // With a mark, which Windows PowerShell needs.
         std::io::Write::write_all(&mut file, format!("\u{feff}{text}").as_bytes())?;
-        Ok(file)
+        // Closed: on Windows, PowerShell reads no file that somebody may be writing to.
+        Ok(file.into_temp_path())
     };
     let file: std::io::Result<_> = write();
     file.map(Some).into_diagnostic().wrap_err("the input can't be kept for PowerShell")
@@ -71,7 +89,7 @@ pub async fn run(
                 false => None,
             };
             let arguments = match &input {
-                Some(input) => arguments.then_script(&[input.path().display().to_string()])?,
+                Some(input) => arguments.then_script(&[input.display().to_string()])?,
                 None => arguments.then_script(script)?,
             };
             let sessions = Sessions { title: connections.name, profiles: connections.profiles, secret };

@@ -88,6 +88,8 @@ impl Kept {
         let old = fresh.with_extension("old");
         let failed = |error| ExportError { path: self.folder.clone(), error };
         let moved = match std::fs::rename(&self.folder, &old) {
+            // On Windows, another start that reads its own keeps them in their place.
+            Err(_) if self.state() == State::Current => Ok(()),
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
             _ => match std::fs::rename(&fresh, &self.folder) {
                 // Another start was quicker: its proxies are as good.

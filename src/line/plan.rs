@@ -116,6 +116,9 @@ pub struct Local {
     fed: bool,
     /// What the stage that failed does about errors.
     failed: Option<Common>,
+    /// The errors of single objects, which did not end the pipeline.
+    missed: Vec<(LineError, Common)>,
+    preferred: Action,
 }
 
 /// A stage, and what was given to it beside its own.
@@ -185,6 +188,11 @@ impl Local {
         self.stages.iter().any(|placed| placed.stage.is_done())
     }
 
+    /// The errors of single objects since the last time.
+    pub fn missed(&mut self) -> Vec<(LineError, Common)> {
+        std::mem::take(&mut self.missed)
+    }
+
     /// What was given to the stage that failed.
     pub fn failure(&mut self) -> Option<Common> {
         self.failed.take()
@@ -206,6 +214,11 @@ impl Local {
             let mut next = Vec::new();
             for value in values {
                 if let Err(error) = placed.stage.push(value, &mut next) {
+                    let action = placed.common.error_action.unwrap_or(self.preferred);
+                    if placed.stage.goes_on() && action != Action::Stop {
+                        self.missed.push((error, placed.common.clone()));
+                        continue;
+                    }
                     self.failed = Some(placed.common.clone());
                     return Err(error);
                 }
@@ -327,6 +340,7 @@ pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> 
     local.stages.iter().try_for_each(|placed| placed.stage.begin())?;
     streams.files().iter().try_for_each(File::ready)?;
     let preferred = Action::preferred(place.variables);
+    local.preferred = preferred;
     Ok(Plan { input, remote, local, streams, common: given, preferred, gathered, was_ended: false })
 }
 

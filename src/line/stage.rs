@@ -50,6 +50,11 @@ pub trait Stage: Send {
     fn is_done(&self) -> bool {
         false
     }
+
+    /// Whether an object that it can't take leaves the others: it is an error that does not end the pipeline.
+    fn goes_on(&self) -> bool {
+        false
+    }
 }
 
 /// A stage that answers each object by itself.
@@ -58,6 +63,10 @@ struct Each<F>(F);
 impl<F: FnMut(Value, &mut Vec<Value>) -> Result<(), LineError> + Send> Stage for Each<F> {
     fn push(&mut self, value: Value, out: &mut Vec<Value>) -> Result<(), LineError> {
         (self.0)(value, out)
+    }
+
+    fn goes_on(&self) -> bool {
+        true
     }
 }
 

@@ -19,14 +19,16 @@ try {
     # What PowerShell's own modules have is found here once, and kept: they are not loaded for every import.
     $known = "$kept/here-$($PSVersionTable.PSVersion)"
     if (-not $clobber) {
-        if ([System.IO.File]::Exists($known)) { $builtin = [System.IO.File]::ReadAllLines($known) }
-        else {
+        $builtin = $null
+        # Another PowerShell may be writing it.
+        if ([System.IO.File]::Exists($known)) { try { $builtin = [System.IO.File]::ReadAllLines($known) } catch { Microsoft.PowerShell.Utility\Write-Verbose -Message "lyncsh: $($_.Exception.Message)" } }
+        if ($null -eq $builtin) {
             & $load
             $names = [System.Collections.Generic.HashSet[string]]::new([System.StringComparer]::OrdinalIgnoreCase)
             foreach ($one in Microsoft.PowerShell.Core\Get-Module -Name Microsoft.PowerShell.* -All) { foreach ($command in $one.ExportedCommands.Keys) { $null = $names.Add($command) } }
             $builtin = [string[]]@(foreach ($one in $made) { $here = & $prefixed $one; if ($names.Contains($here)) { $here } })
             # Others may be put in their place just now.
-            if ($keep) { try { [System.IO.File]::WriteAllLines($known, $builtin) } catch { Microsoft.PowerShell.Utility\Write-Verbose -Message "lyncsh: $($_.Exception.Message)" } }
+            if ($keep) { try { [System.IO.File]::WriteAllLines("$known.$PID", $builtin); [System.IO.File]::Move("$known.$PID", $known) } catch { Microsoft.PowerShell.Utility\Write-Verbose -Message "lyncsh: $($_.Exception.Message)" } }
         }
     }
     $compact = $true

@@ -127,10 +127,12 @@ $null = Microsoft.PowerShell.Utility\Register-ObjectEvent -InputObject $session.
 }
 
 # It may have ended before anybody listened.
-if ($session.State -ne 'Opened') {
+$state = $session.State
+if ($state -ne 'Opened') {
+    $reason = $session.Runspace.RunspaceStateInfo.Reason
     Microsoft.PowerShell.Core\Remove-PSSession -Session $session -ErrorAction Ignore
     if ($guard) { $guard.StandardInput.Close() }
-    throw "lyncsh: the session of '$name' ended while its commands were imported; import it again"
+    throw "lyncsh: the session of '$name' ended while its commands were imported$(if ($reason) { " ($($reason.Message))" } else { " (it is $state)" }); import it again"
 }
 
 # $lyncsh holds one object for each session that this PowerShell has.

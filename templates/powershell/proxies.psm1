@@ -3,6 +3,8 @@
 # share stands here once.
 param($Session, [string[]]$Skip, [string[]]$SkipAliases)
 
+# The user may have set None, with which PowerShell's own modules do not load.
+$PSModuleAutoLoadingPreference = 'All'
 $script:Session = $Session
 $script:invoke = $ExecutionContext.InvokeCommand.GetCmdlet('Invoke-Command')
 # Invoke-Command sends this form as a command with parameters, not as script text: an endpoint without a language
@@ -10,8 +12,8 @@ $script:invoke = $ExecutionContext.InvokeCommand.GetCmdlet('Invoke-Command')
 $script:run = { param($name, $boundParams, $unboundParams) & $name @boundParams @unboundParams }
 # Belongs to the function here. The others go to the endpoint; those in $script:both have an effect on both sides.
 $script:mine = [System.Collections.Generic.HashSet[string]]::new([string[]]@('ErrorVariable', 'WarningVariable', 'InformationVariable', 'OutVariable', 'OutBuffer', 'PipelineVariable'), [System.StringComparer]::OrdinalIgnoreCase)
-$script:both = [System.Collections.Generic.HashSet[string]]::new([string[]]@('ErrorAction', 'WarningAction', 'InformationAction', 'ProgressAction'), [System.StringComparer]::OrdinalIgnoreCase)
-$script:local = [System.Collections.Generic.HashSet[string]]::new([string[]]@('Verbose', 'Debug', 'AsJob'), [System.StringComparer]::OrdinalIgnoreCase)
+$script:both = [System.Collections.Generic.HashSet[string]]::new([string[]]@('ErrorAction', 'WarningAction', 'InformationAction'), [System.StringComparer]::OrdinalIgnoreCase)
+$script:local = [System.Collections.Generic.HashSet[string]]::new([string[]]@('Verbose', 'Debug', 'ProgressAction', 'AsJob'), [System.StringComparer]::OrdinalIgnoreCase)
 
 # The arguments of Invoke-Command for one call.
 $script:call = {

@@ -419,3 +419,15 @@ fn a_command_of_powershell_that_nobody_has_refuses_the_whole_script() {
     terminal.sees("Neither the console nor the endpoint has Start-Sleep.");
     assert!(!terminal.text().contains("begun"), "{}", terminal.text());
 }
+
+#[test]
+fn an_object_that_a_block_cannot_take_leaves_the_others() {
+    let (code, out, err) = demo("1,0,2 | % { 6 / $_ }\n1,0,2 | ? { 6 / $_ -gt 1 }\n'after'\n");
+    assert_eq!((code, out.as_str()), (1, "6\n3\n1\n2\nafter\n"), "{err}");
+    assert_eq!(err.matches("divide by zero").count(), 2, "{err}");
+    let (code, out, err) = demo("1,0,2 | % { 6 / $_ } -ErrorAction Stop\n'after'\n");
+    assert_eq!((code, out.as_str()), (1, "6\n"), "{err}");
+    let (code, out, err) =
+        demo("1,0,2 | % { 6 / $_ } -ErrorAction SilentlyContinue -ErrorVariable e\n$e.Count\n");
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "6\n3\n1\n", ""));
+}

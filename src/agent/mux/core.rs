@@ -30,6 +30,8 @@ pub enum Control {
     Close(oneshot::Sender<Result<(), Error>>),
     /// A client has read most of what waited for it.
     Drained(ClientId),
+    /// A client that has asked for its pool gets its answer now.
+    Answer(ClientId),
     /// The key pair for the exchange with the endpoint was made.
     Pair(Pair),
 }
@@ -197,6 +199,7 @@ impl Core {
                 self.outbox.push_back(Request::Close(reply));
             }
             Control::Drained(id) => self.drained(id),
+            Control::Answer(id) => self.answer_client(id),
             Control::Pair(pair) => self.pair_made(pair),
         }
     }
@@ -204,6 +207,7 @@ impl Core {
     fn attach(&mut self, server: Server, info: ClientInfo, kind: Kind) {
         let id = self.next_client;
         self.next_client += 1;
+        tracing::debug!(client = id, ?info, "a shell attaches");
         let client = Client::new(id, server, (info, kind), self.private_data.clone(), self.said.clone());
         self.clients.insert(id, client);
     }
@@ -276,6 +280,7 @@ impl Core {
     /// A client is done: its pipelines are ended, here and on the endpoint, and nobody else's.
     pub fn detach(&mut self, id: ClientId) {
         if self.clients.remove(&id).is_some() {
+            tracing::debug!(client = id, "a shell is gone");
             self.active = Instant::now();
             self.abandon_pipelines(id);
             self.abandon_pool_calls(id);

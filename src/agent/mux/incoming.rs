@@ -1,13 +1,18 @@
 //! What clients say.
 
 use super::client::Phase;
-use super::core::{ClientId, Core};
+use super::core::{ClientId, Control, Core};
 use super::remote::failure;
 use super::rewrite::{self, Start};
 use crate::psrp::client::Stream;
 use crate::psrp::message::{Message, MessageType};
 use crate::psrp::record::{PipelineState, PoolState};
 use crate::transport::stream::{Ack, Incoming};
+
+/// How much later than its capabilities a client hears of its pool. PowerShell drops what it is told of the pool
+/// before its own negotiation is over, on another thread, and may end the session then (7.6.9;
+/// ClientRemoteSessionDSHandlerStateMachine). A server that has to make the pool takes longer.
+const NEGOTIATES: std::time::Duration = std::time::Duration::from_millis(20);
 
 impl Core {
     pub fn incoming(&mut self, id: ClientId, incoming: Incoming) {
@@ -75,11 +80,25 @@ impl Core {
 
     /// Answers INIT_RUNSPACEPOOL from what the endpoint said.
     fn open_client(&mut self, id: ClientId, message: &Message) -> Result<(), String> {
-        let open = self.is_open();
         let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
         client.host = rewrite::host_of_pool(&message.body).map_err(|e| e.to_string())?;
         client.server.receive(message).map_err(|e| e.to_string())?;
         client.opened();
+        let reports = self.reports.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(NEGOTIATES).await;
+            let _ = reports.send(Control::Answer(id)).await;
+        });
+        Ok(())
+    }
+
+    /// Tells a client whether it has its pool.
+    pub fn answer_client(&mut self, id: ClientId) {
+        let open = self.is_open();
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        if client.phase != Phase::Open {
+            return;
+        }
         if open {
             client.server.opened();
             client.flush();
@@ -87,7 +106,6 @@ impl Core {
         } else {
             self.refuse(id);
         }
-        Ok(())
     }
 
     fn create_pipeline(
@@ -125,6 +143,7 @@ impl Core {
 
     /// The client closes its pool; the remote one stays.
     fn close_client(&mut self, id: ClientId) {
+        tracing::debug!(client = id, "a shell closes its pool");
         self.abandon_pipelines(id);
         self.abandon_pool_calls(id);
         self.key.forget(id);

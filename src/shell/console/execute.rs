@@ -108,8 +108,9 @@ impl Executor {
         self.is_typed = self.terminal.interactive;
         match Script::read(text) {
             Ok(script) => match self.lacks(&script).await {
-                Some(refused) => self.refuse(&refused),
-                None => self.steps(&script.steps).await,
+                Err(ended) => ended,
+                Ok(Some(refused)) => self.refuse(&refused),
+                Ok(None) => self.steps(&script.steps).await,
             },
             Err(refused) => self.refuse(&refused),
         }
@@ -137,11 +138,14 @@ impl Executor {
     pub async fn run_script(&mut self, script: &Script, arguments: &[String]) -> Ended {
         let arguments = arguments.iter().map(|word| Value::from(word.as_str())).collect();
         self.enter(script.path.as_deref(), arguments);
-        if let Some(refused) = self.lacks(script).await {
-            self.refuse(&refused);
-            return Ended::Exit(Exit::Usage.code());
+        match self.lacks(script).await {
+            Err(ended) => ended,
+            Ok(Some(refused)) => {
+                self.refuse(&refused);
+                Ended::Exit(Exit::Usage.code())
+            }
+            Ok(None) => self.steps(&script.steps).await,
         }
-        self.steps(&script.steps).await
     }
 
     async fn steps(&mut self, steps: &[Step]) -> Ended {

@@ -5,7 +5,7 @@ use super::execute::{Ended, Executor, Sink};
 use super::host::{self, Handled};
 use super::terminal::Tone;
 use super::trouble;
-use crate::line::{self, Action, Fate, LineError, Plan};
+use crate::line::{self, Action, Common, Fate, LineError, Plan};
 use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::Value;
 use crate::psrp::host::HostMethod;
@@ -30,10 +30,15 @@ impl Executor {
         let mut input = std::mem::take(&mut plan.input);
         if plan.remote.is_none() {
             for value in std::mem::take(&mut input) {
-                if let Err(error) = self.push(&mut plan, sink, value) {
-                    ended = self.failed_here(&mut plan, &error);
-                    plan.was_ended = true;
-                    break;
+                match self.push(&mut plan, sink, value) {
+                    Ok(Ended::Succeeded) => {}
+                    Ok(Ended::Silenced) if ended == Ended::Failed => {}
+                    Ok(missed) => ended = missed,
+                    Err(error) => {
+                        ended = self.failed_here(&mut plan, &error);
+                        plan.was_ended = true;
+                        break;
+                    }
                 }
             }
         }
@@ -73,6 +78,10 @@ impl Executor {
             true => plan.local.close(),
             false => plan.local.finish(&mut rest),
         };
+        match self.missed(&mut plan) {
+            Ended::Failed if ended == Ended::Succeeded => ended = Ended::Failed,
+            _ => {}
+        }
         if let Err(error) = finished {
             ended = self.failed_here(&mut plan, &error);
         }
@@ -101,17 +110,36 @@ impl Executor {
     /// An error of a stage, or of what feeds it.
     fn failed_here(&self, plan: &mut Plan, error: &LineError) -> Ended {
         let common = plan.local.failure().unwrap_or_default();
+        self.failed_at(plan, error, &common)
+    }
+
+    fn failed_at(&self, plan: &mut Plan, error: &LineError, common: &Common) -> Ended {
         if let Some(variable) = &common.errors {
             plan.gathered.add(variable, trouble::record(&error.0));
         }
         self.failed_with(error, common.error_action.unwrap_or(plan.preferred))
     }
 
-    fn push(&self, plan: &mut Plan, sink: &mut Sink, value: Value) -> Result<(), LineError> {
+    /// Reports the objects that stages could not take.
+    fn missed(&self, plan: &mut Plan) -> Ended {
+        let mut ended = Ended::Succeeded;
+        for (error, common) in plan.local.missed() {
+            match self.failed_at(plan, &error, &common) {
+                Ended::Silenced if ended == Ended::Failed => {}
+                missed => ended = missed,
+            }
+        }
+        ended
+    }
+
+    /// An object through the stages; says whether one of them could not take it.
+    fn push(&self, plan: &mut Plan, sink: &mut Sink, value: Value) -> Result<Ended, LineError> {
         let mut out = Vec::new();
-        plan.local.push(value, &mut out)?;
+        let pushed = plan.local.push(value, &mut out);
+        let missed = self.missed(plan);
+        pushed?;
         out.into_iter().for_each(|value| self.take(sink, value));
-        Ok(())
+        Ok(missed)
     }
 
     fn take(&self, sink: &mut Sink, value: Value) {
@@ -237,7 +265,7 @@ impl Executor {
         plan.keep(&event);
         let (fate, stream, value) = match event {
             PipelineEvent::Output(value) => {
-                return self.push(plan, sink, value).map(|()| Ended::Succeeded);
+                return self.push(plan, sink, value);
             }
             PipelineEvent::Progress(record) => {
                 self.terminal.progress.take(&record);
@@ -316,7 +344,7 @@ impl Executor {
         match fate {
             Fate::Shown => self.terminal.toned(tone, text),
             Fate::Dropped => {}
-            Fate::Output => self.push(plan, sink, value)?,
+            Fate::Output => drop(self.push(plan, sink, value)?),
             Fate::File(file) => {
                 let lines = diverted.iter_mut().find(|(known, _)| known.path == file.path);
                 lines.into_iter().for_each(|(_, lines)| lines.push(text.to_owned()));

@@ -83,7 +83,10 @@ impl Executor {
 
     /// The commands of PowerShell's own in a script that neither the console nor a session has: nothing of the
     /// script is run. Those of the endpoint are its own to refuse.
-    pub(super) async fn lacks(&self, script: &Script) -> Option<Refused> {
+    ///
+    /// # Errors
+    /// Ctrl-C: nothing of the script is run either.
+    pub(super) async fn lacks(&self, script: &Script) -> Result<Option<Refused>, Ended> {
         let mut known: BTreeMap<String, bool> = BTreeMap::new();
         let mut missing = Vec::new();
         for (script, command) in script.commands() {
@@ -94,32 +97,33 @@ impl Executor {
             let key = name.to_lowercase();
             let is_there = match known.get(&key) {
                 Some(is_there) => *is_there,
-                None => self.has(name).await,
+                None => self.has(name).await?,
             };
             known.insert(key, is_there);
             if !is_there {
                 missing.push((script, command));
             }
         }
-        (!missing.is_empty()).then(|| Refused::missing(&missing))
+        Ok((!missing.is_empty()).then(|| Refused::missing(&missing)))
     }
 
     /// Whether a session has a command, or does not say.
-    async fn has(&self, name: &str) -> bool {
+    async fn has(&self, name: &str) -> Result<bool, Ended> {
         if line::is_here(name) || self.links.owner(name).is_some() {
-            return true;
+            return Ok(true);
         }
         for link in self.links.all() {
-            let Some(session) = link.connection.current() else { return true };
-            let lacks = tokio::select! {
-                found = link.catalogue.find(&session, name) => matches!(found, Ok(Some(_))),
-                () = self.interrupts.next() => false,
+            // A line says it where there is no session.
+            let Some(session) = link.connection.current() else { return Ok(true) };
+            let found = tokio::select! {
+                found = link.catalogue.find(&session, name) => found,
+                () = self.interrupts.next() => return Err(Ended::Interrupted),
             };
-            if !lacks {
-                return true;
+            if !matches!(found, Ok(Some(_))) {
+                return Ok(true);
             }
         }
-        false
+        Ok(false)
     }
 
     /// Asks for the names of all commands, where they are not known yet. Ctrl-C does without.

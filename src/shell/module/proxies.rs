@@ -109,6 +109,8 @@ pub struct Alias {
 #[derive(Debug)]
 struct Parameter {
     name: String,
+    /// The endpoint's name, where PowerShell keeps that for a variable of its own.
+    real: Option<String>,
     aliases: Vec<String>,
     /// A type constraint in brackets, or nothing.
     constraint: &'static str,
@@ -191,11 +193,18 @@ impl Function {
                 continue;
             }
             taken.insert(fold(&parameter.name));
-            parameters.push(Parameter::of(parameter));
+            let parameter = Parameter::of(parameter);
+            taken.insert(fold(&parameter.name));
+            parameters.push(parameter);
         }
         // An alias that two parameters have, or that is another's name, fails every call.
         for parameter in &mut parameters {
-            parameter.aliases.retain(|alias| is_variable(alias) && taken.insert(fold(alias)));
+            let Parameter { aliases, real, .. } = parameter;
+            aliases.retain(|alias| is_variable(alias) && taken.insert(fold(alias)));
+            // Its own name stays its own, whatever it is called here.
+            if let Some(real) = real {
+                aliases.insert(0, real.clone());
+            }
         }
         Self { name: name.to_owned(), is_cmdlet: command.is_cmdlet, parameters }
     }
@@ -204,10 +213,11 @@ impl Function {
 impl Parameter {
     fn of(read: &ParameterMetadata) -> Self {
         let constraint = constraint(read);
-        let mut aliases = read.aliases.clone();
+        let aliases = read.aliases.clone();
         let mut name = read.name.clone();
+        let mut real = None;
         if KEPT.iter().chain(&OWN).any(|kept| kept.eq_ignore_ascii_case(&name)) {
-            aliases.insert(0, name.clone());
+            real = Some(name.clone());
             name.push_str(SUFFIX);
         }
         let may_be_enum = constraint.is_empty()
@@ -220,7 +230,7 @@ impl Parameter {
                 read.type_name.as_str(),
                 "System.String" | "System.Object" | "System.Management.Automation.PSObject"
             );
-        Self { name, aliases, constraint, completes: may_be_enum.then(|| read.type_name.clone()) }
+        Self { name, real, aliases, constraint, completes: may_be_enum.then(|| read.type_name.clone()) }
     }
 }
 
@@ -304,6 +314,7 @@ mod tests {
         let names: Vec<_> = function.parameters.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(names, ["Identity", "Count", "Host__", "Kind"]);
         assert_eq!(function.parameters[0].aliases, ["Id"]);
+        assert_eq!(function.parameters[2].aliases, ["Host"]);
         assert_eq!(function.parameters[2].completes.as_deref(), Some("System.DayOfWeek"));
         assert_eq!(function.parameters[3].completes, None);
         assert_eq!(proxies.without.len(), 3, "{:?}", proxies.without);
