@@ -204,6 +204,7 @@ impl Owner {
                         }
                         Over::Lost(reason) => {
                             self.shared.news.tell(Event::Lost { reason });
+                            tokio::spawn(async move { mux.parted().await });
                             let is_steady = since.elapsed() >= STEADY;
                             self.shared.presence.expect();
                             // An endpoint out of reach is not waited for.

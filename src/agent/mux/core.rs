@@ -310,12 +310,15 @@ impl Core {
 
     fn report_count(&self) {
         let shells = self.clients.values().filter(|client| client.kind == Kind::Shell);
+        let streams = shells.clone().count();
         let connected = shells.filter(|client| client.phase != Phase::Closed).count();
         let opened = self.clients.values().filter(|client| client.is_open_shell()).count();
         self.count.send_if_modified(|count| {
-            let changed = count.connected != connected || count.opened != opened;
+            let before = (count.connected, count.streams, count.opened);
+            let changed = before != (connected, streams, opened);
             count.ever_opened += opened.saturating_sub(count.opened) as u64;
             count.connected = connected;
+            count.streams = streams;
             count.opened = opened;
             changed
         });

@@ -86,7 +86,7 @@ impl Default for Options {
 }
 
 /// How long shells have time to end their streams.
-const PARTS: Duration = Duration::from_secs(1);
+const PARTS: Duration = Duration::from_secs(2);
 
 /// The owner of one remote runspace pool. Clones share it; when the last is dropped, the pool is
 /// closed without waiting for it.
@@ -165,10 +165,11 @@ impl Mux {
         closed.await.map_err(|_| Error::Closed)?
     }
 
-    /// Waits, for a moment, until the shells that were told of the end have ended their streams: a PowerShell whose
-    /// stream ends while it reads of the end may not notice either (7.6.9).
+    /// Waits, but not for long, until the shells that were told of the end have closed their pools and ended their
+    /// streams. A PowerShell reports the end of its session only when its Close is answered, and where that does not
+    /// come, after a minute (HandleStateInfoReceived, RemoteRunspacePoolInternal.cs; 7.6.9).
     pub async fn parted(&self) {
         let mut count = self.count.clone();
-        let _ = tokio::time::timeout(PARTS, count.wait_for(|count| count.connected == 0)).await;
+        let _ = tokio::time::timeout(PARTS, count.wait_for(|count| count.streams == 0)).await;
     }
 }

@@ -26,6 +26,8 @@ impl std::fmt::Display for ClientInfo {
 pub struct Count {
     /// Streams that are attached, whatever they have said.
     pub connected: usize,
+    /// Those, and the ones that have closed their runspace pool.
+    pub streams: usize,
     /// Those that have an open runspace pool.
     pub opened: usize,
     /// Runspace pools that were ever opened.
