@@ -76,12 +76,39 @@ const ONLY_OURS: &[(&str, &str)] = &[
     ("Get-CsBig -Count 1 -OutVariable kept | Out-Null; $kept.Count", "Int32 1\nok: True\n"),
 ];
 
-fn lines() -> impl Iterator<Item = &'static str> {
-    LINES.iter().copied().chain(ONLY_OURS.iter().map(|(line, _)| *line))
-}
+/// The same on a real PowerShell whose endpoint is restricted; what streams give is compared in any order.
+#[cfg(unix)]
+const REAL: &[&str] = &[
+    "Get-FrontSample | ForEach-Object { $_.Whole, $_.Large, $_.Price, $_.Day, $_.List, $_.Table.One }",
+    "(Get-FrontSample).Day.GetType().Name",
+    "Get-FrontSample | Select-Object Whole, Large | Out-String",
+    "Write-FrontStreams",
+    "Write-FrontStreams -Verbose",
+    "Write-FrontStreams -WarningAction SilentlyContinue",
+    "Write-FrontStreams 2>$null",
+    "$all = Write-FrontStreams 2>&1; @($all).Count",
+    "Write-FrontStreams -ErrorAction SilentlyContinue",
+    "$ErrorActionPreference = 'Stop'; Write-FrontStreams 6>$null | Out-Null; 'next'",
+    "try { Write-FrontStreams -ErrorAction Stop | Out-Null } catch { $_.FullyQualifiedErrorId }",
+    "Get-FrontText 5",
+    "Get-FrontText -Length 5",
+    "Get-FrontText -Len 5",
+    "$all = @{ Length = 3 }; Get-FrontText @all",
+    "Get-FrontText 3 | Measure-FrontText",
+    "'a', 'bb' | Measure-FrontText",
+    "1..50 | Measure-FrontText",
+    "Measure-FrontText x",
+    "Read-FrontSecret (ConvertTo-SecureString -String 'secret' -AsPlainText -Force)",
+    "Get-FrontSample | Select-Object -First 1 | ForEach-Object Whole",
+    "(Get-FrontText 40000).Length",
+];
 
-fn run(world: &World, start: &str) -> BTreeMap<String, String> {
-    let quoted: Vec<_> = lines().map(|line| format!("'{}'", line.replace('\'', "''"))).collect();
+/// A function without [CmdletBinding()] takes any name; lyncsh's proxies have only the names that it lists.
+#[cfg(unix)]
+const UNKNOWN: &str = "Get-FrontText -Nothing 1; 'next'";
+
+fn run(world: &World, start: &str, lines: &[&str]) -> BTreeMap<String, String> {
+    let quoted: Vec<_> = lines.iter().map(|line| format!("'{}'", line.replace('\'', "''"))).collect();
     let output = world.output(&format!("{start}\n$lines = @(\n{}\n)\n{RUN}", quoted.join("\n")));
     let out = String::from_utf8_lossy(&output.stdout).into_owned();
     let err = String::from_utf8_lossy(&output.stderr);
@@ -91,14 +118,13 @@ fn run(world: &World, start: &str) -> BTreeMap<String, String> {
         .filter_map(|part| part.split_once('\n'))
         .map(|(line, seen)| (line.to_owned(), seen.to_owned()))
         .collect();
-    assert_eq!(all.len(), lines().count(), "{out}\n{err}");
+    assert_eq!(all.len(), lines.len(), "{out}\n{err}");
     all
 }
 
-#[test]
-fn lyncsh_s_proxies_do_what_the_exported_ones_do() {
-    let Some(world) = World::start("") else { return };
-    let ours = run(&world, &world.import("work"));
+/// What lines do with lyncsh's proxies, and with those that Export-PSSession writes of the commands of a pattern.
+fn both(world: &World, pattern: &str, lines: &[&str]) -> [BTreeMap<String, String>; 2] {
+    let ours = run(world, &world.import("work"), lines);
     let exported = format!(
         "$socket = & '{}' attach work --socket
          $link = [System.Management.Automation.Runspaces.NamedPipeConnectionInfo]::new($socket, 60000)
@@ -107,24 +133,57 @@ fn lyncsh_s_proxies_do_what_the_exported_ones_do() {
          $runspace.Open()
          $session = & {{ [CmdletBinding()] param($Runspace)
              [System.Management.Automation.Runspaces.PSSession]::Create($Runspace, 'work', $PSCmdlet) }} $runspace
-         $null = Export-PSSession -Session $session -CommandName *-Cs* -OutputModule '{}' -AllowClobber -Force
+         $null = Export-PSSession -Session $session -CommandName {pattern} -OutputModule '{}' -AllowClobber -Force
          Import-Module '{1}/exported.psm1' -ArgumentList $session -DisableNameChecking",
         lyncsh().display(),
         world.temp.path().join("exported").display(),
     );
-    let theirs = run(&world, &exported);
-    let mut differ = Vec::new();
-    for (line, seen) in theirs.iter().filter(|(line, _)| LINES.contains(&line.as_str())) {
-        if ours.get(line) != Some(seen) {
-            differ.push(format!(
-                "## {line}\nexported:\n{seen}lyncsh's:\n{}",
-                ours.get(line).map_or("", String::as_str)
-            ));
-        }
-    }
+    [ours, run(world, &exported, lines)]
+}
+
+/// The lines that do something else.
+fn differences([ours, theirs]: &[BTreeMap<String, String>; 2], lines: &[&str]) -> Vec<String> {
+    let differ = lines.iter().filter(|line| ours.get(**line) != theirs.get(**line));
+    let seen = |of: &BTreeMap<String, String>, line: &str| of.get(line).cloned().unwrap_or_default();
+    differ
+        .map(|line| format!("## {line}\nexported:\n{}lyncsh's:\n{}", seen(theirs, line), seen(ours, line)))
+        .collect()
+}
+
+#[test]
+fn lyncsh_s_proxies_do_what_the_exported_ones_do() {
+    let Some(world) = World::start("") else { return };
+    let lines: Vec<_> = LINES.iter().copied().chain(ONLY_OURS.iter().map(|(line, _)| *line)).collect();
+    let seen = both(&world, "*-Cs*", &lines);
+    let differ = differences(&seen, LINES);
     assert!(differ.is_empty(), "{} of {} lines:\n{}", differ.len(), LINES.len(), differ.join("\n"));
+    let [ours, theirs] = seen;
     for (line, wanted) in ONLY_OURS {
         assert!(ours[*line].starts_with(wanted), "{line}: {}", ours[*line]);
         assert_ne!(ours[*line], theirs[*line], "{line}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn they_do_so_on_a_real_powershell_too() {
+    let Some(world) = World::real(crate::real::restricted, "") else { return };
+    let lines: Vec<_> = REAL.iter().copied().chain([UNKNOWN]).collect();
+    let seen = both(&world, "*-Front*", &lines).map(|all| {
+        let sorted = all.into_iter().map(|(line, seen)| {
+            // What goes straight to the host stands anywhere.
+            let is_host = |part: &&str| {
+                part.contains("WARNING: ") || part.contains("VERBOSE: ") || *part == "information"
+            };
+            let mut parts: Vec<_> = seen.lines().filter(|part| !is_host(part)).collect();
+            parts.sort_unstable();
+            (line, format!("{}\n", parts.join("\n")))
+        });
+        sorted.collect::<BTreeMap<_, _>>()
+    });
+    let differ = differences(&seen, REAL);
+    assert!(differ.is_empty(), "{} of {} lines:\n{}", differ.len(), REAL.len(), differ.join("\n"));
+    assert!(seen[0]["Get-FrontText 5"].contains("text xxxxx"), "{:?}", seen[0]);
+    assert!(seen[0][UNKNOWN].contains("NamedParameterNotFound"), "{}", seen[0][UNKNOWN]);
+    assert!(seen[1][UNKNOWN].contains("text next"), "{}", seen[1][UNKNOWN]);
 }

@@ -11,7 +11,7 @@ use crate::world::{GONE, World};
 
 const OURS: &str = "[work] PS />";
 
-fn restricted(pwsh: &Path, folder: &Path) -> Options {
+pub fn restricted(pwsh: &Path, folder: &Path) -> Options {
     let file = folder.join("real.pssc");
     std::fs::write(&file, include_str!("real.pssc")).unwrap();
     Options::configured(pwsh, file)
