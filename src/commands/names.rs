@@ -92,9 +92,10 @@ mod tests {
             std::fs::write(folders.profile(name), "kind = 'wsman'\nuri = 'https://a.b/c'\n").unwrap();
         }
         assert_eq!(hidden(&folders, "work"), None);
+        let command = if cfg!(windows) { "move " } else { "mv " };
         for name in ["login", "status", "help"] {
             let line = hidden(&folders, name).unwrap();
-            assert!(line.contains(&format!("{name}-profile.toml")) && line.contains("mv "), "{line}");
+            assert!(line.contains(&format!("{name}-profile.toml")) && line.contains(command), "{line}");
         }
         std::fs::write(folders.profile("login-profile"), "").unwrap();
         assert!(hidden(&folders, "login").unwrap().contains("login-profile1.toml"));
