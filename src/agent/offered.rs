@@ -13,8 +13,8 @@ use crate::exports::Exports;
 use crate::folders::Folders;
 use crate::profile::Profile;
 use crate::psrp::client::PipelineEvent;
+use crate::psrp::command_metadata;
 use crate::psrp::host::HostInfo;
-use crate::psrp::pipeline::{Argument, Command, Pipeline};
 use crate::psrp::record::PipelineState;
 use crate::transport::session::Session;
 use crate::transport::{Error, stream};
@@ -87,16 +87,11 @@ async fn ask(mux: &Mux, profile: &Profile) -> Result<Vec<String>, Error> {
 
 /// `Get-Command | Select-Object Name`, while no shell runs anything. `None`: it was stopped.
 async fn list(session: &Session) -> Result<Option<Vec<String>>, Error> {
-    let mut select = Command::new("Select-Object");
-    select.arguments.push(Argument::named("Property", "Name"));
-    let listing = Pipeline::new(vec![Command::new("Get-Command"), select]).in_background();
-    let mut running = session.invoke(&listing).await?;
+    let mut running = session.invoke(&command_metadata::names().in_background()).await?;
     let mut names = Vec::new();
     while let Some(event) = running.next().await {
         match event? {
-            PipelineEvent::Output(value) => {
-                names.extend(value.property("Name").and_then(|name| name.as_str()).map(str::to_owned));
-            }
+            PipelineEvent::Output(value) => names.extend(command_metadata::name(&value)),
             PipelineEvent::State(PipelineState::Completed, _) => return Ok(Some(names)),
             PipelineEvent::State(PipelineState::Stopped, _) => return Ok(None),
             _ => {}

@@ -7,6 +7,7 @@ use super::column::Script;
 use super::draw::Alignment;
 use super::stage::property::{Property, Source};
 use crate::psrp::clixml::Value;
+use crate::psrp::format_data::{Column, ColumnAlignment, ColumnSource, FormatData, FormatView};
 
 /// The columns or lines of a type.
 #[derive(Clone, Debug)]
@@ -115,13 +116,10 @@ impl Views {
     /// Takes an ExtendedTypeDefinition. Of several views of a type the first counts; what can't be
     /// understood is passed over.
     pub fn learn(&self, definition: &Value) {
-        let names = definition.property("TypeNames").and_then(Value::items).map(<[Value]>::to_vec);
-        let names = names.or_else(|| definition.property("TypeName").map(|name| vec![name.clone()]));
-        let views = definition.property("FormatViewDefinition").and_then(Value::items).unwrap_or_default();
-        let shapes: Vec<Shape> = views.iter().filter_map(|view| shape(view.property("Control")?)).collect();
-        let (Some(names), Ok(mut known)) = (names, self.0.lock()) else { return };
-        for name in names {
-            let all = known.entry(name.display_text().to_lowercase()).or_default();
+        let (Some(data), Ok(mut known)) = (FormatData::read(definition), self.0.lock()) else { return };
+        let shapes: Vec<Shape> = data.views.iter().filter_map(shape).collect();
+        for name in data.type_names {
+            let all = known.entry(name.to_lowercase()).or_default();
             for shape in &shapes {
                 if !all.iter().any(|one| one.is_list == shape.is_list) {
                     all.push(shape.clone());
@@ -155,64 +153,28 @@ fn plain(name: &str) -> String {
     name.strip_prefix("Deserialized.").unwrap_or(name).to_lowercase()
 }
 
-fn shape(control: &Value) -> Option<Shape> {
-    let list = |value: &Value, name: &str| value.property(name).and_then(Value::items).map(<[Value]>::to_vec);
-    if let Some(rows) = list(control, "Rows") {
-        let columns = list(rows.first()?, "Columns")?;
-        let headers = list(control, "Headers").unwrap_or_default();
-        let nothing = Value::Null;
-        let properties = columns
-            .iter()
-            .enumerate()
-            .filter_map(|(index, column)| property(column, headers.get(index).unwrap_or(&nothing)))
-            .collect::<Vec<_>>();
-        return (!properties.is_empty()).then(|| Shape { is_list: false, properties, group: group(control) });
-    }
-    let entries = list(control, "Entries")?;
-    let items = list(entries.first()?, "Items")?;
-    let properties = items.iter().filter_map(|item| property(item, item)).collect::<Vec<_>>();
-    (!properties.is_empty()).then(|| Shape { is_list: true, properties, group: group(control) })
+fn shape(view: &FormatView) -> Option<Shape> {
+    let properties: Vec<_> = view.layout.columns().iter().filter_map(property).collect();
+    let group = view.group.as_ref().and_then(property);
+    (!properties.is_empty()).then(|| Shape { is_list: view.layout.is_list(), properties, group })
 }
 
-/// What a view's objects are grouped by, and its title.
-fn group(control: &Value) -> Option<Property> {
-    let group = control.property("GroupBy")?;
-    let shown = group.property("Expression")?;
-    let text = |value: &Value, name: &str| {
-        value.property(name).map(Value::display_text).filter(|text| !text.is_empty())
+/// Reads a column; `None` if the console cannot compute its script.
+fn property(column: &Column) -> Option<Property> {
+    let (name, source) = match &column.source {
+        ColumnSource::Property(name) => (name, Source::Named(name.clone())),
+        ColumnSource::Script(script) => (script, Source::Viewed(Script::read(script)?)),
     };
-    let value = text(shown, "Value")?;
-    let is_script = text(shown, "ValueType").as_deref() == Some("ScriptBlock");
-    let source = if is_script { Source::Viewed(Script::read(&value)?) } else { Source::Named(value.clone()) };
-    let label = text(group, "Label").unwrap_or(value);
-    Some(Property { label: Some(label), source, descending: None, width: None, alignment: Alignment::Left })
-}
-
-/// A column with its header, or a list's item, which is both. One that the console can't compute is left
-/// out.
-fn property(entry: &Value, header: &Value) -> Option<Property> {
-    let text = |value: Option<&Value>| value.map(Value::display_text).filter(|text| !text.is_empty());
-    let shown = entry.property("DisplayEntry")?;
-    let value = text(shown.property("Value"))?;
-    let source = match text(shown.property("ValueType")).as_deref() {
-        Some("ScriptBlock") => Source::Viewed(Script::read(&value)?),
-        _ => Source::Named(value.clone()),
-    };
-    let alignment = |of: &Value| match text(of.property("Alignment")).as_deref() {
-        Some("Left") => Alignment::Left,
-        Some("Center") => Alignment::Center,
-        Some("Right") => Alignment::Right,
-        // A view's numbers stand left unless it says otherwise.
-        _ => Alignment::Left,
-    };
-    let own = alignment(entry);
-    let width =
-        header.property("Width").and_then(Value::as_i64).and_then(|width| usize::try_from(width).ok());
     Some(Property {
-        label: Some(text(header.property("Label")).unwrap_or(value)),
+        label: Some(column.label.clone().unwrap_or_else(|| name.clone())),
         source,
         descending: None,
-        width: width.filter(|width| *width > 0),
-        alignment: if own == Alignment::Left { alignment(header) } else { own },
+        width: column.width,
+        alignment: match column.alignment {
+            Some(ColumnAlignment::Center) => Alignment::Center,
+            Some(ColumnAlignment::Right) => Alignment::Right,
+            // Numbers in a view are aligned to the left by default.
+            Some(ColumnAlignment::Left) | None => Alignment::Left,
+        },
     })
 }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::clixml::Value;
-use super::pipeline::MetadataQuery;
+use super::pipeline::{Argument, Command, MetadataQuery, Pipeline};
 
 /// One command. The endpoint reports names, types and aliases of the parameters, but neither parameter sets
 /// nor positions nor which parameters are mandatory (7.6.9, `types.ps1xml`).
@@ -33,6 +33,19 @@ const ALIAS: i64 = 1;
 /// CommandTypes.Cmdlet.
 const CMDLET: i64 = 8;
 
+/// Returns the pipeline that lists the names of all commands, `Get-Command | Select-Object Name`: far less
+/// work than their metadata. [`name`] reads its output.
+pub fn names() -> Pipeline {
+    let mut select = Command::new("Select-Object");
+    select.arguments.push(Argument::named("Property", "Name"));
+    Pipeline::new(vec![Command::new("Get-Command"), select])
+}
+
+/// Reads the name from an output object of [`names`].
+pub fn name(value: &Value) -> Option<String> {
+    text(value.property("Name")?)
+}
+
 impl CommandMetadata {
     /// The query that Import-PSSession sends: aliases, functions, filters, cmdlets and configurations.
     pub fn query(names: impl IntoIterator<Item = String>) -> MetadataQuery {
@@ -47,7 +60,7 @@ impl CommandMetadata {
     /// Reads one output object of the answer. `None` for the count object that comes first, and for
     /// anything else that names no command.
     pub fn read(value: &Value) -> Option<Self> {
-        let name = text(value.property("Name")?)?;
+        let name = name(value)?;
         let kind = value.property("CommandType").and_then(Value::as_i64);
         let alias_of = value.property("ResolvedCommandName").and_then(text).filter(|_| kind == Some(ALIAS));
         let table = value.property("Parameters").and_then(Value::entries).unwrap_or_default();
@@ -71,7 +84,8 @@ impl ParameterMetadata {
     }
 }
 
-fn text(value: &Value) -> Option<String> {
+/// Returns the text of a value, `None` if it is empty.
+pub(super) fn text(value: &Value) -> Option<String> {
     let text = value.display_text();
     (!text.is_empty()).then_some(text)
 }

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::clixml::Value;
+use super::command_metadata::text;
 
 /// The views of one type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,8 +56,20 @@ pub enum ColumnAlignment {
     Right,
 }
 
+impl Layout {
+    pub fn columns(&self) -> &[Column] {
+        match self {
+            Self::Table { columns, .. } | Self::List(columns) => columns,
+        }
+    }
+
+    pub fn is_list(&self) -> bool {
+        matches!(self, Self::List(_))
+    }
+}
+
 impl FormatData {
-    /// Reads an ExtendedTypeDefinition. Views that cannot be understood are left out.
+    /// Reads an ExtendedTypeDefinition. Views and columns that cannot be read are omitted.
     pub fn read(value: &Value) -> Option<Self> {
         let names = value.property("TypeNames").and_then(Value::items).map(<[Value]>::to_vec);
         let names = names.or_else(|| value.property("TypeName").map(|name| vec![name.clone()]))?;
@@ -75,9 +88,9 @@ impl FormatView {
             Some(rows) => table(control, rows)?,
             None => {
                 let entry = items(control, "Entries")?.first()?;
-                let columns: Option<Vec<_>> =
-                    items(entry, "Items")?.iter().map(|item| Column::read(item, item)).collect();
-                Layout::List(columns?)
+                Layout::List(
+                    items(entry, "Items")?.iter().filter_map(|item| Column::read(item, item)).collect(),
+                )
             }
         };
         let group = control.property("GroupBy").and_then(|group| {
@@ -96,14 +109,14 @@ impl FormatView {
 fn table(control: &Value, rows: &[Value]) -> Option<Layout> {
     let row = rows.first()?;
     let headers = items(control, "Headers").unwrap_or_default();
-    let columns: Option<Vec<_>> = items(row, "Columns")?
+    let columns = items(row, "Columns")?
         .iter()
         .enumerate()
-        .map(|(index, column)| Column::read(column, headers.get(index).unwrap_or(&Value::Null)))
+        .filter_map(|(index, column)| Column::read(column, headers.get(index).unwrap_or(&Value::Null)))
         .collect();
     let truth = |of: &Value, name: &str| of.property(name).and_then(Value::as_bool).unwrap_or(false);
     Some(Layout::Table {
-        columns: columns?,
+        columns,
         auto_size: truth(control, "AutoSize"),
         hide_headers: truth(control, "HideTableHeaders"),
         wrap: truth(row, "Wrap"),
@@ -168,11 +181,6 @@ fn alignment(of: &Value) -> Option<ColumnAlignment> {
 
 fn items<'a>(value: &'a Value, name: &str) -> Option<&'a [Value]> {
     value.property(name).and_then(Value::items)
-}
-
-fn text(value: &Value) -> Option<String> {
-    let text = value.display_text();
-    (!text.is_empty()).then_some(text)
 }
 
 #[cfg(test)]

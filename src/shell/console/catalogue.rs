@@ -13,7 +13,8 @@ use crate::files::replace::{New, replace};
 use crate::line::Views;
 use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::{self, Value};
-use crate::psrp::pipeline::{Argument, Command, Merge, MetadataQuery, Pipeline};
+use crate::psrp::command_metadata::{self, CommandMetadata};
+use crate::psrp::pipeline::{Argument, Command, Merge, Pipeline};
 use crate::psrp::record::{ErrorRecord, PipelineState, ProgressRecord};
 use crate::transport::Error;
 use crate::transport::session::{Running, SESSION_FAILED, Session};
@@ -184,13 +185,13 @@ impl Catalogue {
     /// Asks the endpoint for the names: `Get-Command | Select-Object Name`, which costs a fraction of
     /// the metadata, while no shell runs anything. Parameters of commands that are still there are kept.
     pub async fn refresh(&self, session: &Session) -> Result<Listed, Error> {
-        self.list(session, names_pipeline().in_background()).await
+        self.list(session, command_metadata::names().in_background()).await
     }
 
     /// Asks for the names now, where they are not known.
     pub async fn learn(&self, session: &Session) -> Result<(), Error> {
         match self.is_empty() {
-            true => self.list(session, names_pipeline()).await.map(drop),
+            true => self.list(session, command_metadata::names()).await.map(drop),
             false => Ok(()),
         }
     }
@@ -200,9 +201,7 @@ impl Catalogue {
         let mut names = Vec::new();
         while let Some(event) = running.next().await {
             match event? {
-                PipelineEvent::Output(value) => {
-                    names.extend(value.property("Name").map(Value::display_text));
-                }
+                PipelineEvent::Output(value) => names.extend(command_metadata::name(&value)),
                 PipelineEvent::State(PipelineState::Stopped, _) => return Ok(Listed::Interrupted),
                 PipelineEvent::State(PipelineState::Failed, error) => return Err(not_listed(error)),
                 _ => {}
@@ -266,18 +265,11 @@ impl Catalogue {
 }
 
 async fn ask_parameters(session: &Session, name: &str) -> Result<Vec<String>, Error> {
-    let query = MetadataQuery {
-        names: vec![name.to_owned()],
-        // Alias, Function, Filter, Cmdlet and Configuration, as Import-PSSession asks.
-        command_type: 271,
-        namespace: Vec::new(),
-        arguments: Vec::new(),
-    };
-    let mut running = session.command_metadata(&query).await?;
+    let mut running = session.command_metadata(&CommandMetadata::query([name.to_owned()])).await?;
     let mut parameters = Vec::new();
     collect(&mut running, |value| {
-        let Some(table) = value.property("Parameters") else { return };
-        parameters.extend(table.entries().unwrap_or_default().iter().map(|(key, _)| key.display_text()));
+        let command = CommandMetadata::read(value);
+        parameters.extend(command.into_iter().flat_map(|command| command.parameters).map(|one| one.name));
     })
     .await?;
     Ok(parameters)
@@ -317,10 +309,6 @@ fn one_name(name: &str) -> Pipeline {
         command("Get-Command", Some(("Name", name))),
         command("Select-Object", Some(("Property", "Name"))),
     ])
-}
-
-fn names_pipeline() -> Pipeline {
-    pipeline(vec![command("Get-Command", None), command("Select-Object", Some(("Property", "Name")))])
 }
 
 fn format_data() -> Pipeline {

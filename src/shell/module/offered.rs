@@ -9,7 +9,7 @@ use crate::line::like;
 use crate::profile::Import;
 use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::Value;
-use crate::psrp::command_metadata::CommandMetadata;
+use crate::psrp::command_metadata::{self, CommandMetadata};
 use crate::psrp::format_data::FormatData;
 use crate::psrp::pipeline::{Argument, Command, Pipeline};
 use crate::psrp::record::PipelineState;
@@ -85,14 +85,9 @@ pub fn is_wanted(import: &Import, name: &str) -> bool {
 
 /// `Get-Command | Select-Object Name`, as the agent asks later; empty where the endpoint does not answer it.
 async fn names(session: &Session) -> Result<Vec<String>, Error> {
-    let mut select = Command::new("Select-Object");
-    select.arguments.push(Argument::named("Property", "Name"));
-    let listing = Pipeline::new(vec![Command::new("Get-Command"), select]);
     let mut names = Vec::new();
-    let ended = read(&mut session.invoke(&listing).await?, |value| {
-        names.extend(value.property("Name").and_then(Value::as_str).map(str::to_owned));
-    })
-    .await?;
+    let mut running = session.invoke(&command_metadata::names()).await?;
+    let ended = read(&mut running, |value| names.extend(command_metadata::name(&value))).await?;
     if ended.is_some() {
         names.clear();
     }

@@ -15,11 +15,8 @@ fn view(data: &FormatData, view: &FormatView) -> Option<Value> {
     // PowerShell looks for the name of a deserialized type without its prefix, too (TypeInfoDataBase).
     let types: Vec<_> =
         data.type_names.iter().filter(|name| !name.starts_with("Deserialized.")).cloned().collect();
-    let (columns, is_list) = match &view.layout {
-        Layout::Table { columns, .. } => (columns, false),
-        Layout::List(columns) => (columns, true),
-    };
-    let columns: Vec<_> = columns.iter().filter_map(column).collect();
+    let is_list = view.layout.is_list();
+    let columns: Vec<_> = view.layout.columns().iter().filter_map(column).collect();
     if types.is_empty() || columns.is_empty() {
         return None;
     }
