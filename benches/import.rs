@@ -4,27 +4,17 @@
 
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "nothing of an endpoint is shown")]
 
-use std::io::{BufRead as _, BufReader};
+mod common;
+
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use common::{Failure, LYNCSH, endpoint, folder};
 
 const CMDLETS: &str = "605";
 const ROUNDS: usize = 7;
 const SCRIPT: &str = include_str!("import.ps1");
-const LYNCSH: &str = env!("CARGO_BIN_EXE_lyncsh");
-
-type Failure = Box<dyn std::error::Error>;
-
-/// A process that ends with the benchmark.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// A user's folder with the profile `work`, and the PowerShell to measure.
 struct User {
@@ -35,14 +25,8 @@ struct User {
 fn main() -> Result<(), Failure> {
     let pwsh = std::env::var_os("LYNCSH_TEST_PWSH").unwrap_or_else(|| "pwsh".into());
     let pwsh = which::which(&pwsh).map_err(|error| format!("no PowerShell: {}: {error}", pwsh.display()))?;
-    let mut endpoint = Command::new(LYNCSH)
-        .args(["demo", "--serve", "--cmdlets", CMDLETS])
-        .stdout(Stdio::piped())
-        .spawn()
-        .map(Ended)?;
-    let mut line = String::new();
-    BufReader::new(endpoint.0.stdout.take().ok_or("no output")?).read_line(&mut line)?;
-    let user = User::new(&serde_json::from_str(&line)?, pwsh)?;
+    let (_endpoint, known) = endpoint(&["--cmdlets", CMDLETS])?;
+    let user = User::new(&known, pwsh)?;
     let result = measure(&user);
     user.lyncsh(&["stop", "--all"])?;
     result
@@ -116,18 +100,7 @@ fn median(mut round: impl FnMut() -> Result<f64, Failure>) -> Result<f64, Failur
 
 impl User {
     fn new(endpoint: &serde_json::Value, pwsh: PathBuf) -> Result<Self, Failure> {
-        let folder = tempfile::tempdir()?;
-        let text = |key: &str| endpoint[key].as_str().unwrap_or_default().to_owned();
-        let profile = format!(
-            "kind = \"lync-online\"\nuser = \"{}\"\ndiscovery = \"{}\"\nkeep = \"10m\"\n\
-             credential = {{ command = \"echo '{}'\" }}\nshell = '{}'\n",
-            text("user"),
-            text("discovery"),
-            text("password"),
-            pwsh.display()
-        );
-        std::fs::create_dir_all(folder.path().join("profiles"))?;
-        std::fs::write(folder.path().join("profiles/work.toml"), profile)?;
+        let folder = folder(endpoint, &pwsh, "keep = \"10m\"\n")?;
         std::fs::write(folder.path().join("import.ps1"), SCRIPT)?;
         Ok(Self { folder, pwsh })
     }

@@ -3,26 +3,18 @@
 //! once, or as slowly as PowerShell does, and attaches as PowerShell does.
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "nothing of an endpoint is shown")]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+mod common;
+
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use common::{Ended, Failure, LYNCSH, endpoint, folder};
 
 const LATENCY: &str = "50ms";
 const ROUNDS: usize = 15;
 const PROMPT: &[u8] = b"PS> ";
-
-type Failure = Box<dyn std::error::Error>;
-
-/// A process that ends with the benchmark.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// A user's folder, with the profile `work`.
 struct User {
@@ -31,18 +23,13 @@ struct User {
 }
 
 fn main() -> Result<(), Failure> {
-    let stand_in = Path::new(env!("CARGO_BIN_EXE_lyncsh")).with_file_name("examples").join("stand-in");
+    let stand_in = Path::new(LYNCSH).with_file_name("examples").join("stand-in");
     if !stand_in.exists() {
         return Err("the stand-in is missing: cargo build --release --example stand-in".into());
     }
-    let mut endpoint = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
-        .args(["demo", "--serve", "--latency", LATENCY])
-        .stdout(Stdio::piped())
-        .spawn()
-        .map(Ended)?;
-    let mut line = String::new();
-    BufReader::new(endpoint.0.stdout.take().ok_or("no output")?).read_line(&mut line)?;
-    let user = User::new(&serde_json::from_str(&line)?, stand_in)?;
+    let (_endpoint, known) = endpoint(&["--latency", LATENCY])?;
+    let folder = folder(&known, &stand_in, "")?;
+    let user = User { folder, stand_in };
 
     println!("medians of {ROUNDS}, the endpoint answers after {LATENCY}");
     report("connecting alone, no shell", || user.connect());
@@ -108,35 +95,19 @@ impl Shell {
 }
 
 impl User {
-    fn new(endpoint: &serde_json::Value, stand_in: PathBuf) -> Result<Self, Failure> {
-        let folder = tempfile::tempdir()?;
-        let text = |key: &str| endpoint[key].as_str().unwrap_or_default().to_owned();
-        let profile = format!(
-            "kind = \"lync-online\"\nuser = \"{}\"\ndiscovery = \"{}\"\n\
-             credential = {{ command = \"echo '{}'\" }}\nshell = '{}'\n",
-            text("user"),
-            text("discovery"),
-            text("password"),
-            stand_in.display()
-        );
-        std::fs::create_dir_all(folder.path().join("profiles"))?;
-        std::fs::write(folder.path().join("profiles/work.toml"), profile)?;
-        Ok(Self { folder, stand_in })
-    }
-
     fn command(&self, program: impl AsRef<std::ffi::OsStr>, arguments: &[&str], does: &str) -> Command {
         let mut command = Command::new(program);
         command
             .args(arguments)
             .env("LYNCSH_CONFIG_DIR", self.folder.path())
-            .env("STAND_IN_LYNCSH", env!("CARGO_BIN_EXE_lyncsh"))
+            .env("STAND_IN_LYNCSH", LYNCSH)
             .env("STAND_IN_PROFILES", "work")
             .env("STAND_IN", does);
         command
     }
 
     fn start(&self, does: &str) -> Result<Shell, Failure> {
-        Shell::start(self.command(env!("CARGO_BIN_EXE_lyncsh"), &["work"], does))
+        Shell::start(self.command(LYNCSH, &["work", "--", "-NoExit"], does))
     }
 
     fn work(&self, does: &str) -> Result<Duration, Failure> {
@@ -149,7 +120,7 @@ impl User {
 
     fn attach(&self) -> Result<Duration, Failure> {
         let begun = Instant::now();
-        let mut command = self.command(env!("CARGO_BIN_EXE_lyncsh"), &["attach", "work", "--socket"], "");
+        let mut command = self.command(LYNCSH, &["attach", "work", "--socket"], "");
         let done = command.stdout(Stdio::null()).status()?;
         let took = begun.elapsed();
         if done.success() { Ok(took) } else { Err("lyncsh attach failed".into()) }
@@ -158,7 +129,7 @@ impl User {
     /// Until a session is open that was not there.
     fn connect(&self) -> Result<Duration, Failure> {
         let took = self.attach()?;
-        let mut stop = self.command(env!("CARGO_BIN_EXE_lyncsh"), &["stop", "work"], "");
+        let mut stop = self.command(LYNCSH, &["stop", "work"], "");
         stop.stdout(Stdio::null()).status()?;
         Ok(took)
     }

@@ -128,8 +128,9 @@ pub struct Presence(watch::Sender<Counts>);
 pub struct Stay {
     presence: Presence,
     leaves: Leaves,
-    /// A launcher, and its process where that is known.
-    watcher: Option<Option<u32>>,
+    /// Whether it is a launcher, and the process of the launcher, if known.
+    watches: bool,
+    process: Option<u32>,
 }
 
 /// How somebody will have left.
@@ -154,14 +155,14 @@ impl Presence {
 
     pub fn arrive(&self) -> Stay {
         self.0.send_modify(|counts| counts.here += 1);
-        Stay { presence: self.clone(), leaves: Leaves::Gone, watcher: None }
+        Stay { presence: self.clone(), leaves: Leaves::Gone, watches: false, process: None }
     }
 
     /// A launcher, and its process where that is known.
     pub fn arrive_watching(&self, process: Option<u32>) -> Stay {
         let mut stay = self.arrive();
         self.0.send_modify(|counts| counts.watchers.extend(process));
-        stay.watcher = Some(process);
+        (stay.watches, stay.process) = (true, process);
         stay
     }
 
@@ -280,13 +281,13 @@ impl Drop for Stay {
     fn drop(&mut self) {
         self.presence.0.send_modify(|counts| {
             counts.here -= 1;
-            if let Some(at) = counts.watchers.iter().position(|one| Some(Some(*one)) == self.watcher) {
+            if let Some(at) = counts.watchers.iter().position(|one| Some(*one) == self.process) {
                 counts.watchers.swap_remove(at);
             }
             match self.leaves {
                 Leaves::Gone => {
                     counts.last = Last::Gone;
-                    if self.watcher.is_some() {
+                    if self.watches {
                         counts.released();
                     }
                 }

@@ -23,9 +23,9 @@ use crate::shell::module::{self, Module};
 use crate::shell::pwsh::gate::{self, Passed};
 use crate::{output, screen};
 
-/// How often another agent is taken where one ends just then.
+/// How often another agent is tried if one is shutting down.
 const ATTEMPTS: u32 = 3;
-/// How long one may take to say so.
+/// Time limit for an agent's answer to an announced shell.
 const AWAITS: Duration = Duration::from_secs(20);
 
 /// What is printed.
@@ -135,7 +135,7 @@ async fn attach(context: &Context, name: &str, wanted: Wanted) -> miette::Result
     }
     let mut endings = Endings::catch().into_diagnostic()?;
     let profile = profile::load(&context.folders, name)?;
-    // Who has asked is mostly who comes; where it isn't known, whoever comes is the one.
+    // The parent process is usually the shell that attaches.
     let process = platform::parent().unwrap_or_else(std::process::id);
     let mut attempts = 0;
     let agent = loop {
@@ -154,9 +154,11 @@ async fn attach(context: &Context, name: &str, wanted: Wanted) -> miette::Result
         if awaits {
             break agent;
         }
-        // One that is about to end has no time for another shell.
         if attempts == ATTEMPTS {
-            return Err(miette::miette!(help = "try again", "the agent of '{name}' is ending"));
+            return Err(miette::miette!(
+                help = "run the command again",
+                "the agent of '{name}' is shutting down"
+            ));
         }
     };
     let answer = match wanted {
@@ -170,7 +172,7 @@ async fn attach(context: &Context, name: &str, wanted: Wanted) -> miette::Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// Has an agent wait for the shell of a process. `false`: it ends.
+/// Asks an agent to wait for the shell of a process. Returns `false` if the agent is shutting down.
 async fn awaits(agent: &mut Agent, process: u32) -> bool {
     agent.ask(Request::Announce { process }).await;
     loop {

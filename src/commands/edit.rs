@@ -7,8 +7,7 @@ use std::process::Command;
 
 use miette::{Context as _, IntoDiagnostic as _};
 
-use super::agreed;
-use super::usage;
+use super::{agreed, usage};
 use crate::agent::place::Place;
 use crate::files::replace::{New, replace};
 use crate::files::text;
@@ -59,7 +58,7 @@ pub fn run(folders: &Folders, name: &str) -> miette::Result<()> {
             Ok(()) => break edited,
             Err(mistakes) => crate::screen::print_report(&mistakes),
         }
-        if !agreed("Edit it again (y, or anything else to give up)? ", "it is edited again")? {
+        if !agreed("Edit it again (y, or anything else to give up)? ")? {
             return Err(miette::miette!(
                 help = format!("`lyncsh edit {name}` goes on with the draft: {}", draft.display()),
                 "'{name}' stays as it was"

@@ -9,9 +9,8 @@ use miette::IntoDiagnostic as _;
 
 use self::first::{Outcome, first_connections};
 
-use super::agreed;
 use super::connect::Context;
-use super::usage;
+use super::{agreed, usage};
 use crate::desktop::block::{self, Newline};
 use crate::desktop::startup::{self, Before, Change, Place};
 use crate::desktop::{Templates, hook};
@@ -164,7 +163,7 @@ fn install(context: &Context, of: &Of, yes: bool) -> miette::Result<()> {
     }
     if !changes.is_empty() {
         show(&changes);
-        if !yes && !agreed("Write them (y/N)? ", "the hook may be written")? {
+        if !yes && !agreed("Write them (y/N)? ")? {
             crate::outln!("Nothing is written.");
             return Ok(());
         }

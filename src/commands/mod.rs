@@ -138,10 +138,10 @@ fn meant(word: &str, error: StoreError) -> miette::Report {
 /// Asks a question to be answered with y.
 ///
 /// # Errors
-/// Nobody is there to be asked whether `what`.
-fn agreed(question: &str, what: &str) -> miette::Result<bool> {
+/// Asks for a confirmation.
+fn agreed(question: &str) -> miette::Result<bool> {
     if !std::io::stdin().is_terminal() {
-        return Err(usage!(help = "say --yes", "nobody is there to be asked whether {what}"));
+        return Err(usage!(help = "pass --yes", "cannot ask for confirmation: stdin is not a terminal"));
     }
     crate::out!("{question}");
     let mut answer = String::new();
@@ -158,7 +158,7 @@ struct Meant {
     command: String,
 }
 
-/// lyncsh was called in a way that cannot work here; nothing was done.
+/// A usage error: the command line cannot work here, and nothing was changed.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("{text}")]
 pub struct Usage {

@@ -27,12 +27,12 @@ pub struct Superfluous {
     extra: String,
 }
 
-/// What the name of such a file begins with.
+/// Prefix of the names of input files.
 const INPUT: &str = ".input-";
-/// No script is waited for so long by a lyncsh that lives.
+/// Age of an input file that a crashed lyncsh must have left.
 const OLD: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
-/// Removes what a lyncsh that was killed left of its input.
+/// Removes input files that a crashed lyncsh left.
 fn sweep(folder: &std::path::Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let is_old = || {

@@ -14,10 +14,10 @@ use crate::screen::{self, Stream};
 /// A password that is longer is none.
 const MAX_INPUT: u64 = 64 * 1024;
 
-/// Questions that stand on the terminal, without an answer yet.
+/// Number of questions on the terminal that are not answered yet.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether the person is asked for a password just now: what is printed would stand behind the question.
+/// Returns whether the terminal shows a question: other text would appear on its line.
 pub fn is_asking() -> bool {
     OPEN.load(Ordering::SeqCst) > 0
 }
@@ -27,7 +27,7 @@ pub async fn ask(question: &str) -> Result<SecretString, CredentialError> {
     answer(question, Echo::Nothing).await
 }
 
-/// Whether the person answers a question with `y`. Without a terminal nobody does.
+/// Asks a question; returns whether the user answers `y`. Returns `false` without a terminal.
 pub async fn agrees(question: &str) -> bool {
     let answer = answer(question, Echo::Text).await;
     answer.is_ok_and(|answer| answer.expose_secret().trim().eq_ignore_ascii_case("y"))

@@ -269,7 +269,7 @@ fn the_hook_is_shown_then_written_and_the_first_connection_made() {
     home.put(SCRIPT, "Set-Alias ll Get-ChildItem");
     home.pwsh("mkdir -p \"$HOME/conf/cache/exports/work/0123456789abcdefn1-7.6\"; echo Get-CsTenant > \"$HOME/conf/cache/exports/work/0123456789abcdefn1-7.6/names\"");
     let (said, good) = home.hook(&["install"]);
-    assert!(!good && said.contains("PSModulePath") && said.contains("say --yes"), "{said}");
+    assert!(!good && said.contains("PSModulePath") && said.contains("pass --yes"), "{said}");
     assert_eq!(home.read(SCRIPT), "Set-Alias ll Get-ChildItem");
 
     let (said, good) = home.hook(&["install", "--yes"]);
