@@ -64,7 +64,8 @@ async fn input(context: &Context) -> miette::Result<Option<tempfile::TempPath>> 
         let mut file = tempfile::Builder::new().prefix(INPUT).suffix(".ps1").tempfile_in(folder)?;
         // With a mark, which Windows PowerShell needs.
         std::io::Write::write_all(&mut file, format!("\u{feff}{text}").as_bytes())?;
-        // Closed: on Windows, PowerShell reads no file that somebody may be writing to.
+        // Closed: PowerShell opens scripts with FileShare.Read, which fails on Windows while another handle can
+        // write (CommandDiscovery, not tried).
         Ok(file.into_temp_path())
     };
     let file: std::io::Result<_> = write();
