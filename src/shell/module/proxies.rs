@@ -8,9 +8,8 @@ use minijinja::{Value, context};
 use crate::exports::names::fold;
 use crate::psrp::command_metadata::{CommandMetadata, ParameterMetadata};
 
-/// Follows the name of a parameter that PowerShell keeps for a variable of its own; alone, it names the
-/// parameter that takes pipeline input.
-pub const SUFFIX: &str = "__";
+/// The parameter of each proxy that takes pipeline input.
+pub const INPUT: &str = "__";
 
 /// The common parameters, which every advanced function has, and their aliases (Cmdlet.CommonParameters).
 const COMMON: [&str; 24] = [
@@ -39,46 +38,6 @@ const COMMON: [&str; 24] = [
     "PipelineVariable",
     "pv",
 ];
-
-/// Variables that cannot be assigned to, or that mean something else inside a function
-/// (SpecialVariables.cs, about_Automatic_Variables).
-const KEPT: [&str; 33] = [
-    "args",
-    "ConsoleFileName",
-    "EnabledExperimentalFeatures",
-    "Error",
-    "Event",
-    "ExecutionContext",
-    "false",
-    "HOME",
-    "Host",
-    "input",
-    "IsCoreCLR",
-    "IsLinux",
-    "IsMacOS",
-    "IsWindows",
-    "Matches",
-    "MyInvocation",
-    "null",
-    "PID",
-    "PSBoundParameters",
-    "PSCmdlet",
-    "PSCommandPath",
-    "PSCulture",
-    "PSEdition",
-    "PSHOME",
-    "PSItem",
-    "PSScriptRoot",
-    "PSUICulture",
-    "PSVersionTable",
-    "ShellId",
-    "StackTrace",
-    "switch",
-    "this",
-    "true",
-];
-/// Variables of the function's own (the template).
-const OWN: [&str; 2] = ["a", "p"];
 
 /// What becomes of an endpoint's commands.
 #[derive(Debug)]
@@ -109,10 +68,8 @@ pub struct Alias {
 #[derive(Debug)]
 struct Parameter {
     name: String,
-    /// The endpoint's name, where PowerShell keeps that for a variable of its own.
-    real: Option<String>,
     aliases: Vec<String>,
-    /// A type constraint in brackets, or nothing.
+    /// A PowerShell type, or nothing.
     constraint: &'static str,
     /// A type whose names complete the argument, where it is an enumeration here.
     completes: Option<String>,
@@ -155,21 +112,9 @@ impl Proxies {
 
     /// What the template is rendered with.
     pub fn context(&self) -> (Value, Value) {
-        let declared = |parameter: &Parameter| {
-            let aliases: Vec<_> = parameter.aliases.iter().map(|alias| super::quote(alias)).collect();
-            context! {
-                name => variable(&parameter.name),
-                aliases => aliases.join(","),
-                constraint => parameter.constraint,
-                completes => parameter.completes.clone(),
-            }
-        };
         let functions = self.functions.iter().map(|function| {
-            let (open, typed): (Vec<_>, Vec<_>) =
-                function.parameters.iter().partition(|parameter| parameter.constraint.is_empty());
-            let all = |of: Vec<&Parameter>| of.into_iter().map(declared).collect::<Vec<_>>();
             let category = if function.is_cmdlet { "Cmdlet" } else { "Function" };
-            context! { name => function.name.clone(), category, open => all(open), typed => all(typed) }
+            context! { name => function.name.clone(), category, declared => function.declared() }
         });
         let aliases = self
             .aliases
@@ -188,38 +133,36 @@ impl Function {
             if taken.contains(&fold(&parameter.name)) {
                 continue;
             }
-            if !is_variable(&parameter.name) {
+            if !is_plain(&parameter.name) {
                 without.push(format!("{name} -{}", parameter.name));
                 continue;
             }
             taken.insert(fold(&parameter.name));
-            let parameter = Parameter::of(parameter);
-            taken.insert(fold(&parameter.name));
-            parameters.push(parameter);
+            parameters.push(Parameter::of(parameter));
         }
         // An alias that two parameters have, or that is another's name, fails every call.
         for parameter in &mut parameters {
-            let Parameter { aliases, real, .. } = parameter;
-            aliases.retain(|alias| is_variable(alias) && taken.insert(fold(alias)));
-            // Its own name stays its own, whatever it is called here.
-            if let Some(real) = real {
-                aliases.insert(0, real.clone());
-            }
+            parameter.aliases.retain(|alias| is_plain(alias) && taken.insert(fold(alias)));
         }
         Self { name: name.to_owned(), is_cmdlet: command.is_cmdlet, parameters }
+    }
+
+    /// The name and the parameters on one line, as the template reads it. Parameters without a type come first, and
+    /// then the one for pipeline input: an argument without a name is bound to the first of them as it is, and goes on
+    /// to the endpoint without a name.
+    fn declared(&self) -> String {
+        let (open, typed): (Vec<_>, Vec<_>) =
+            self.parameters.iter().partition(|parameter| parameter.constraint.is_empty());
+        let fields = |of: Vec<&Parameter>| of.into_iter().map(Parameter::field).collect::<Vec<_>>();
+        let input = vec![INPUT.to_owned()];
+        let job = vec!["AsJob:switch".to_owned()];
+        [vec![self.name.clone()], fields(open), input, fields(typed), job].concat().join(" ")
     }
 }
 
 impl Parameter {
     fn of(read: &ParameterMetadata) -> Self {
         let constraint = constraint(read);
-        let aliases = read.aliases.clone();
-        let mut name = read.name.clone();
-        let mut real = None;
-        if KEPT.iter().chain(&OWN).any(|kept| kept.eq_ignore_ascii_case(&name)) {
-            real = Some(name.clone());
-            name.push_str(SUFFIX);
-        }
         let may_be_enum = constraint.is_empty()
             && (read.type_name.starts_with("System.") || read.type_name.starts_with("Microsoft."))
             && read
@@ -230,7 +173,18 @@ impl Parameter {
                 read.type_name.as_str(),
                 "System.String" | "System.Object" | "System.Management.Automation.PSObject"
             );
-        Self { name, real, aliases, constraint, completes: may_be_enum.then(|| read.type_name.clone()) }
+        let completes = may_be_enum.then(|| read.type_name.clone());
+        Self { name: read.name.clone(), aliases: read.aliases.clone(), constraint, completes }
+    }
+
+    /// `NAME`, `NAME:TYPE` or `NAME:TYPE:ALIAS,ALIAS`. A type behind `=` only completes.
+    fn field(&self) -> String {
+        let kind = match &self.completes {
+            Some(kind) => format!("={kind}"),
+            None => self.constraint.to_owned(),
+        };
+        let field = format!("{}:{kind}:{}", self.name, self.aliases.join(","));
+        field.trim_end_matches(':').to_owned()
     }
 }
 
@@ -239,40 +193,33 @@ impl Parameter {
 /// neither texts nor `$null`, as on the endpoint; a nullable one would take 'False' for true.
 fn constraint(parameter: &ParameterMetadata) -> &'static str {
     if parameter.is_switch {
-        return "[switch]";
+        return "switch";
     }
     match parameter.type_name.as_str() {
-        "System.Boolean" => "[bool]",
-        "System.Byte" => "[Nullable[byte]]",
-        "System.Int16" => "[Nullable[int16]]",
-        "System.UInt16" => "[Nullable[uint16]]",
-        "System.Int32" => "[Nullable[int]]",
-        "System.UInt32" => "[Nullable[uint32]]",
-        "System.Int64" => "[Nullable[long]]",
-        "System.UInt64" => "[Nullable[uint64]]",
-        "System.Single" => "[Nullable[single]]",
-        "System.Double" => "[Nullable[double]]",
-        "System.Decimal" => "[Nullable[decimal]]",
-        "System.DateTime" => "[Nullable[datetime]]",
-        "System.TimeSpan" => "[Nullable[timespan]]",
-        "System.Guid" => "[Nullable[guid]]",
+        "System.Boolean" => "bool",
+        "System.Byte" => "Nullable[byte]",
+        "System.Int16" => "Nullable[int16]",
+        "System.UInt16" => "Nullable[uint16]",
+        "System.Int32" => "Nullable[int]",
+        "System.UInt32" => "Nullable[uint32]",
+        "System.Int64" => "Nullable[long]",
+        "System.UInt64" => "Nullable[uint64]",
+        "System.Single" => "Nullable[single]",
+        "System.Double" => "Nullable[double]",
+        "System.Decimal" => "Nullable[decimal]",
+        "System.DateTime" => "Nullable[datetime]",
+        "System.TimeSpan" => "Nullable[timespan]",
+        "System.Guid" => "Nullable[guid]",
         _ => "",
     }
 }
 
-/// The name of a variable as it stands behind `$`. PowerShell's own idea of a letter (`char.IsLetter`) differs from
-/// Unicode's; between braces it does not matter.
-fn variable(name: &str) -> String {
-    if name.is_ascii() { name.to_owned() } else { format!("{{{name}}}") }
-}
-
-/// Whether a text is the name of a variable as it stands, and of a parameter.
-fn is_variable(name: &str) -> bool {
+/// Whether a parameter can be written and typed by this name as it stands.
+fn is_plain(name: &str) -> bool {
     let mut letters = name.chars();
     name.chars().count() <= 128
         && letters.next().is_some_and(|first| first.is_alphabetic() && first.len_utf16() == 1)
         && letters.all(|one| one.len_utf16() == 1 && (one.is_alphanumeric() || one == '_'))
-        && !name.ends_with(SUFFIX)
 }
 
 #[cfg(test)]
@@ -312,11 +259,14 @@ mod tests {
         let proxies = Proxies::of(&[hostile], |_| true);
         let function = &proxies.functions[0];
         let names: Vec<_> = function.parameters.iter().map(|one| one.name.as_str()).collect();
-        assert_eq!(names, ["Identity", "Count", "Host__", "Kind"]);
+        assert_eq!(names, ["Identity", "Count", "Host", "Kind"]);
         assert_eq!(function.parameters[0].aliases, ["Id"]);
-        assert_eq!(function.parameters[2].aliases, ["Host"]);
         assert_eq!(function.parameters[2].completes.as_deref(), Some("System.DayOfWeek"));
         assert_eq!(function.parameters[3].completes, None);
+        assert_eq!(
+            function.declared(),
+            "Get-Good Identity::Id Host:=System.DayOfWeek Kind __ Count:Nullable[int] AsJob:switch"
+        );
         assert_eq!(proxies.without.len(), 3, "{:?}", proxies.without);
     }
 

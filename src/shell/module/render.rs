@@ -167,8 +167,8 @@ impl Templates {
 
     /// The module with the proxies ([`super::proxies::Proxies::context`]).
     pub fn proxies(&self, functions: Value, aliases: Value, version: &str) -> Result<String, ModuleError> {
-        let suffix = super::proxies::SUFFIX;
-        self.render(PROXIES, context! { functions, aliases, version, suffix })
+        let input = super::proxies::INPUT;
+        self.render(PROXIES, context! { functions, aliases, version, input })
     }
 
     /// The endpoint's views ([`super::views::context`]).
