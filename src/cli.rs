@@ -85,8 +85,9 @@ pub enum Command {
         #[arg(long, group = "wanted")]
         socket: bool,
         /// Start the agent, and print what the module needs to know
-        #[arg(long, group = "wanted", hide = true)]
-        json: bool,
+        // A module of an earlier version asks for JSON, and hears that it is replaced.
+        #[arg(long, alias = "json", group = "wanted", hide = true)]
+        facts: bool,
         /// Write the proxies of the endpoint's commands, and print where they are
         #[arg(long, group = "wanted", hide = true)]
         proxies: bool,

@@ -21,7 +21,7 @@ const ABANDONED: Duration = Duration::from_secs(60 * 60);
 
 /// Ends the names of what this version exports: what others wrote was chosen by another list of names
 /// ([`names`]), and is never loaded.
-pub const FORMAT: &str = "n1";
+pub const FORMAT: &str = "n2";
 
 /// Marks an export that the next start of a PowerShell replaces.
 const EXPIRED: &str = "expired";

@@ -1,7 +1,7 @@
 //! `lyncsh attach NAME`: how a PowerShell that runs already gets the session.
 
 use std::process::ExitCode;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use miette::IntoDiagnostic as _;
 use secrecy::ExposeSecret as _;
@@ -9,15 +9,12 @@ use secrecy::zeroize::Zeroizing;
 use serde_json::json;
 
 use super::connect::{ConnectError, Context, GIVING_UP, connect};
-use super::own;
+use super::{facts, own};
 use crate::agent::control::{Event, Request};
-use crate::agent::journal::Journal;
 use crate::agent::launch::{Agent, Told};
 use crate::credential;
-use crate::exports::Exports;
-use crate::exports::kept::State;
 use crate::platform::{self, Endings};
-use crate::profile::{self, Profile};
+use crate::profile;
 use crate::psrp::host::HostInfo;
 use crate::shell::module::{self, Module};
 use crate::shell::pwsh::gate::{self, Passed};
@@ -37,7 +34,7 @@ pub enum Wanted {
     Module,
     /// The path of the agent's socket, once its session is open.
     Socket,
-    /// What the module needs to know, once the session is open.
+    /// What the module needs to know ([`facts`]), once the session is open.
     Facts,
     /// The folder of the proxies, once they are written.
     Proxies,
@@ -67,7 +64,11 @@ pub async fn run(context: &Context, name: &str, wanted: Wanted) -> miette::Resul
     };
     match result {
         Ok(code) => Ok(code),
-        Err(error) if matches!(wanted, Wanted::Facts | Wanted::Proxies | Wanted::Own) => {
+        Err(error) if wanted == Wanted::Facts => {
+            output::print_data(&facts::error(&line(&error)));
+            Ok(ExitCode::FAILURE)
+        }
+        Err(error) if matches!(wanted, Wanted::Proxies | Wanted::Own) => {
             output::print_data(&format!("{}\n", ascii(&json!({ "error": line(&error) }))));
             Ok(ExitCode::FAILURE)
         }
@@ -162,10 +163,10 @@ async fn attach(context: &Context, name: &str, wanted: Wanted) -> miette::Result
         }
     };
     let answer = match wanted {
-        Wanted::Facts => ascii(&facts(context, &profile, &agent)),
-        _ => agent.place.socket_for_powershell(),
+        Wanted::Facts => facts::facts(context, &profile, &agent),
+        _ => format!("{}\n", agent.place.socket_for_powershell()),
     };
-    if let Err(error) = output::data(&format!("{answer}\n")) {
+    if let Err(error) = output::data(&answer) {
         agent.release(GIVING_UP).await;
         return Err(error).into_diagnostic();
     }
@@ -196,8 +197,8 @@ async fn proxies(context: &Context, name: &str) -> miette::Result<ExitCode> {
         Err(ConnectError::Ended(ending)) => return Ok(ExitCode::from(ending.exit_code())),
         result => result?,
     };
-    let endpoint =
-        endpoint(&profile, &agent).ok_or_else(|| miette::miette!("the endpoint of '{name}' is not known"))?;
+    let endpoint = facts::endpoint(&profile, &agent)
+        .ok_or_else(|| miette::miette!("the endpoint of '{name}' is not known"))?;
     let session = async || Ok(agent.session(HostInfo::null(), profile.limits).await?.0);
     let writing = module::write(&context.folders, &profile, endpoint, session);
     let written = tokio::select! {
@@ -215,34 +216,6 @@ async fn proxies(context: &Context, name: &str) -> miette::Result<ExitCode> {
     let answer = json!({ "proxies": written.folder, "keep": written.is_kept, "notes": notes });
     output::data(&format!("{}\n", ascii(&answer))).into_diagnostic()?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The endpoint that an agent is connected to.
-fn endpoint<'a>(profile: &'a Profile, agent: &'a Agent) -> Option<&'a url::Url> {
-    agent.guarded().map(|session| &session.endpoint).or(profile.uri.as_ref())
-}
-
-/// What `$lyncsh` holds, and where the proxies are.
-fn facts(context: &Context, profile: &Profile, agent: &Agent) -> serde_json::Value {
-    let live = Journal::of(&context.folders).live();
-    let shell = agent.guarded().map(|session| session.shell);
-    let entry = live.into_iter().find(|entry| Some(entry.session.shell) == shell);
-    let connected = entry.as_ref().and_then(|entry| entry.written.duration_since(UNIX_EPOCH).ok());
-    let endpoint = endpoint(profile, agent);
-    let exports = Exports::of(&context.folders, &profile.name);
-    // What keeps them from being found is said when they are written.
-    let kept = endpoint.and_then(|endpoint| module::kept(&context.folders, profile, endpoint).ok());
-    let ready = profile.import.cache && kept.as_ref().is_some_and(|kept| kept.state() == State::Current);
-    json!({
-        "socket": agent.place.socket_for_powershell(),
-        "user": profile.user,
-        "endpoint": endpoint,
-        "agent": entry.as_ref().map(|entry| entry.process).or_else(|| agent.place.holder()),
-        "connected": connected.map(|since| since.as_secs()),
-        "cache": endpoint.map(|endpoint| exports.stem(profile, endpoint)),
-        "proxies": kept.as_ref().map(|kept| kept.folder()),
-        "ready": ready,
-    })
 }
 
 /// JSON in ASCII: a PowerShell on Windows reads a program's output in whatever encoding it is set to.

@@ -6,6 +6,7 @@ pub mod connect;
 pub mod demo;
 pub mod edit;
 pub mod entries;
+mod facts;
 pub mod hook;
 mod keeper;
 pub mod keyring;
@@ -94,8 +95,8 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Remove { profile, yes } => {
             done(remove::run(&context, config.as_deref(), &profile.name, yes).await)
         }
-        Command::Attach { profile, module, socket, json, proxies, secret, own } => {
-            let wanted = match (module, socket, json) {
+        Command::Attach { profile, module, socket, facts, proxies, secret, own } => {
+            let wanted = match (module, socket, facts) {
                 _ if secret => Wanted::Secret,
                 _ if own => Wanted::Own,
                 _ if proxies => Wanted::Proxies,

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::connect::{Among, ConnectError, Context, connect_until, none, tell_failures};
+use super::facts;
 use super::session::REMOVED;
 use crate::agent::control::Request;
 use crate::agent::launch::Agent;
@@ -124,6 +125,11 @@ pub async fn run(
                 agent.ask(Request::Guard { process: running.job.process() }).await;
             }
             running.job.hand_over();
+            for (name, agent) in &agents {
+                if let Some(profile) = sessions.profiles.iter().find(|profile| profile.name == *name) {
+                    gate.leave(name, &facts::facts(context, profile, agent));
+                }
+            }
             let failed: Vec<String> = failures.into_iter().map(|(name, _)| name).collect();
             gate.open(&failed).into_diagnostic().wrap_err("the shell can't be told to go on")?;
             Ok(stay(running, &mut endings).await)

@@ -72,7 +72,7 @@ impl Module {
         let templates = Templates::of(folders)?;
         let arguments = arguments(folders, &profile.name)?;
         let own: Vec<String> = arguments.iter().cloned().chain(["--own".to_owned()]).collect();
-        let script = templates.script(&Script {
+        let (script, library) = templates.script(&Script {
             module: &module.name,
             program: text(program)?,
             arguments,
@@ -94,6 +94,9 @@ impl Module {
             names: listed(exports.names(prefix)),
             aliases: listed(exports.aliases(prefix)),
         })?;
+        if let Some(library) = library {
+            files::write(&module.script.with_file_name(render::LIBRARY), &library)?;
+        }
         files::write(&module.script, &script)?;
         files::write(&module.manifest, &manifest)?;
         Ok(module)
@@ -109,7 +112,9 @@ impl Module {
     /// or from a user's template of such a version.
     pub fn is_outdated(&self) -> bool {
         let current = format!("$format = {}", quote(FORMAT));
-        let attaches = |script: &str| script.contains("--json") || script.contains("--own");
+        let attaches = |script: &str| {
+            script.contains("--json") || script.contains("--facts") || script.contains("--own")
+        };
         std::fs::read_to_string(&self.script)
             .is_ok_and(|script| attaches(&script) && !script.contains(&current))
     }

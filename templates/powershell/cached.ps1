@@ -2,7 +2,7 @@
 # of date it asks the endpoint first; what is there serves until others are in its place.
 $kept = $answer.proxies
 $keep = $true
-if (-not $answer.ready) {
+if ($answer.ready -ne 'true') {
     $written = $null
     $line = & $program @arguments --proxies | Microsoft.PowerShell.Utility\Select-Object -Last 1
     if ($line) { $written = ConvertFrom-Json -InputObject $line }

@@ -12,88 +12,82 @@ $PSModuleAutoLoadingPreference = 'All'
 $name = {{ profile|ps }}
 $program = {{ program|ps }}
 $arguments = {{ arguments|ps }}
-$patterns = {% if commands %}{{ commands|ps }}{% else %}@('*'){% endif %}
-
 $clobber = {{ allow_clobber|ps }}
 # The session's variable.
 $variable = {{ session|ps }}
 # By this, lyncsh knows a module that another version wrote (exports.rs).
 $format = {{ format|ps }}
 $restricted = [string[]]{{ restricted|ps }}
-$cache = $null
-$escape = { param($Path) [System.Management.Automation.WildcardPattern]::Escape($Path) }
-$formats = {{ formats|ps }}
 $prefix = {{ prefix|ps }}
-# As Import-Module -Prefix names them (AddPrefixToCommandName).
-$prefixed = {
-    param($Name)
-    if (-not $prefix) { $Name }
-    elseif ($Name -match '^([^-]+)-(.+)$') { "$($Matches[1])-$prefix$($Matches[2])" }
-    else { "$prefix$Name" }
-}
+$escape = { param($Path) [System.Management.Automation.WildcardPattern]::Escape($Path) }
 $module = $ExecutionContext.SessionState.Module
-# What is imported does not cover what is here already, where only loaded modules are looked at (ExistingCommands,
-# ImplicitRemotingCommands.cs): an endpoint with all of PowerShell's commands would cover Get-Item and its kin.
-$load = { Microsoft.PowerShell.Core\Import-Module -Name Microsoft.PowerShell.Management, Microsoft.PowerShell.Security, Microsoft.PowerShell.Utility -Global -ErrorAction Ignore }
+# What most imports do not need: PowerShell takes longer to parse it than to run the rest.
+$library = { [scriptblock]::Create([System.IO.File]::ReadAllText("$PSScriptRoot/{{ library }}")) }
+# A cmdlet of PowerShell's own without the module that it is in, which takes 0.04 s to load (tried).
+$utility = { param($Type) $ExecutionContext.InvokeCommand.GetCmdletByTypeName("Microsoft.PowerShell.Commands.$Type, Microsoft.PowerShell.Commands.Utility") }
+# Has the proxies in the folder $kept/proxies as commands here, with the session as their argument: no metadata
+# travels (tried). $bind has more arguments of Import-Module.
+$importProxies = {
+    # Without -Force, PowerShell takes a module that it has had before from its own memory, with the session of that
+    # time (tried).
+    if (-not $bind.ArgumentList) { $bind.ArgumentList = $session }
+    Microsoft.PowerShell.Core\Import-Module -Name (& $escape "$kept/proxies/proxies.psm1") -DisableNameChecking -Force @bind
+    # After PowerShell's own, as Import-PSSession's: columns that are script are empty in these (FormatXmlWriter), and
+    # before them they would stand for the local ones of the same types. -PrependPath was tried, this was not.
+    $views = "$kept/proxies/proxies.format.ps1xml"
+    if ([System.IO.File]::Exists($views)) { & (& $utility UpdateFormatDataCommand) -AppendPath (& $escape $views) -ErrorAction SilentlyContinue }
+}
 
 if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
     throw "lyncsh: this PowerShell runs in $($ExecutionContext.SessionState.LanguageMode) mode, in which no session can be made; use the console: set shell = ""console"" in the profile '$name'"
 }
 
-{% include "powershell/names.ps1" %}
-
-# Run in this scope, by whichever way the proxies come.
-$writeProxies = {
-{% include "powershell/export.ps1" %}
-}
-$bindProxies = {
-{% include "powershell/bind.ps1" %}
-}
-
 # Whether the session is this PowerShell's own, and not the agent's.
 $own = {{ (attach != "true")|ps }}
-$guard = $null
+$guard = $opening = $null
 {% if attach == "true" %}
 # Before the program is asked, which would make a session for nothing.
 $version = $PSVersionTable.PSVersion
 if ($version.Major -eq 6 -or ($version.Major -eq 7 -and $version.Minor -lt 4)) {
     throw "lyncsh: this is PowerShell $version, and 7.4 is the oldest that can attach to a session; install a newer one (https://aka.ms/powershell), or set shell = 'console' in the profile '$name'"
 }
-# The program's answer: one line of JSON in ASCII, because on Windows the encoding is anybody's guess.
-$answer = $null
-$line = & $program @arguments --json | Microsoft.PowerShell.Utility\Select-Object -Last 1
-if ($line) { $answer = ConvertFrom-Json -InputObject $line }
-if ($null -eq $answer) { throw "lyncsh: no session for '$name': $program ended with $LASTEXITCODE and without a word" }
+# Where the session is: what the launcher has left for this shell, or the program's answer. Lines of KEY=VALUE in
+# ASCII, because on Windows the encoding of a program's output is anybody's guess.
+$given = "$env:{{ gate }}.$name"
+if ($env:{{ gate }} -and [System.IO.File]::Exists($given)) {
+    $lines = [System.IO.File]::ReadAllLines($given)
+    # Once: it says nothing of a later session.
+    [System.IO.File]::Delete($given)
+} else { $lines = @(& $program @arguments --facts) }
+$answer = @{}
+foreach ($line in $lines) {
+    $key, $value = "$line".Split('=', 2)
+    $answer[$key] = if ("$value".Contains('\')) { [regex]::Unescape($value) } else { $value }
+}
 # Standard error is swallowed where a module is loaded by first use (tried): the exception says it.
 if ($answer.error) { throw "lyncsh: $($answer.error)" }
+if (-not $answer.socket) { throw "lyncsh: no session for '$name': $program ended with $LASTEXITCODE and without a word" }
 $cache = $answer.cache
 
 $types = [System.Management.Automation.Runspaces.TypeTable]::LoadDefaultTypeFiles()
 {% include "powershell/attach.ps1" %}
 {% else %}
-{% include "powershell/own.ps1" %}
+. (& $library)
+. $makeSession
 {% endif %}
 
 $session.Name = $name
 
-# What PowerShell skips, such as an alias of nothing, is an error that need not end it (ImplicitRemotingCommands.cs).
-$skipped = @()
 $imported = $false
 try {
 {% if attach == "true" %}
-# There is no folder where the agent does not know the endpoint any more.
-if ($own -or -not $answer.proxies) {
-{% include "powershell/uncached.ps1" %}
-} else {
-{% include "powershell/cached.ps1" %}
-}
+{% include "powershell/quick.ps1" %}
 {% else %}
-{% include "powershell/uncached.ps1" %}
+    . $importCommands
 {% endif %}
-    foreach ($one in $skipped) { [Console]::Error.WriteLine("lyncsh: $(& $listed @("$one") 1)") }
-    & $report ($functions.Count + $aliases.Count)
     $imported = $true
 } catch {
+    if ($opening -and $opening.IsFaulted) { throw "lyncsh: this PowerShell can't attach to the session of '$name': $($opening.Exception.GetBaseException().Message)" }
     throw "lyncsh: the commands of '$name' can't be imported: $($_.Exception.Message)"
 } finally {
     # Ctrl-C runs this, and no `catch` (about_Try_Catch_Finally). The session has no other end here: the module
@@ -106,7 +100,7 @@ if ($own -or -not $answer.proxies) {
 
 # From here on commands go by their modules' names: with allow_clobber the endpoint's own may cover them.
 # The session can end without this shell: its commands go with it.
-$null = Microsoft.PowerShell.Utility\Register-ObjectEvent -InputObject $session.Runspace -EventName StateChanged -SupportEvent -MessageData $module -Action {
+$null = $ExecutionContext.Events.SubscribeEvent($session.Runspace, 'StateChanged', $null, $module, {
     $info = $EventArgs.RunspaceStateInfo
     if ($info.State -eq 'Closed' -or $info.State -eq 'Broken') {
         # Not one that was removed meanwhile, or imported again.
@@ -124,7 +118,7 @@ $null = Microsoft.PowerShell.Utility\Register-ObjectEvent -InputObject $session.
             Microsoft.PowerShell.Core\Remove-Module -ModuleInfo $one -Force -ErrorAction Ignore
         }
     }
-}
+}, $true, $false)
 
 # It may have ended before anybody listened.
 $state = $session.State
@@ -138,13 +132,13 @@ if ($state -ne 'Opened') {
 # $lyncsh holds one object for each session that this PowerShell has.
 $since = $null
 if ($answer.connected) {
-    $since = [datetime]::new(1970, 1, 1, 0, 0, 0, [System.DateTimeKind]::Utc).AddSeconds($answer.connected).ToLocalTime()
+    $since = [datetime]::new(1970, 1, 1, 0, 0, 0, [System.DateTimeKind]::Utc).AddSeconds([double]$answer.connected).ToLocalTime()
 }
 $facts = [pscustomobject]@{
     Profile = $name
     User = $answer.user
     Endpoint = $answer.endpoint
-    Agent = $answer.agent
+    Agent = if ($answer.agent) { [int]$answer.agent }
     Connected = $since
     Session = $session
     Commands = [string[]]@($functions + $aliases)
@@ -160,7 +154,7 @@ foreach ($one in $others) {
     }
 }
 $global:lyncsh = if ($others.Count) { $others + $facts } else { $facts }
-Microsoft.PowerShell.Utility\Set-Variable -Name $variable -Value $session -Scope Global
+$ExecutionContext.SessionState.PSVariable.Set("global:$variable", $session)
 
 # Two tenants in one PowerShell: its prompt tells which ones. Where lyncsh has opened it, it does already.
 if ($others.Count -and "$function:prompt" -notlike '*# lyncsh: *') {
@@ -173,11 +167,11 @@ if ($others.Count -and "$function:prompt" -notlike '*# lyncsh: *') {
 
 # `exit` removes it (the event comes on `exit` alone: tried). Whether the action knows this module's variables
 # was not tried, and $Event.MessageData is empty in it (tried): the global variable has the sessions.
-$null = Microsoft.PowerShell.Utility\Register-EngineEvent -SourceIdentifier PowerShell.Exiting -SupportEvent -Action {
+$null = $ExecutionContext.Events.SubscribeEvent($null, $null, 'PowerShell.Exiting', $null, {
     foreach ($one in $global:lyncsh) {
         if ($one.Session.State -eq 'Opened') { Microsoft.PowerShell.Core\Remove-PSSession -Session $one.Session -ErrorAction Ignore }
     }
-}
+}, $true, $false)
 
 $module.OnRemove = {
     # One that is closed or broken, too: Get-PSSession would list it for ever. No error may keep the module.

@@ -1,6 +1,7 @@
 //! An endpoint that means harm: its commands have names that PowerShell, its host, or the user's fingers call, and
 //! what they return would run here.
 
+use lyncsh::exports::FORMAT;
 use lyncsh::simulator::{Command, Options};
 
 use crate::terminal::Terminal;
@@ -252,7 +253,7 @@ fn what_another_version_exported_is_not_loaded() {
     let own = std::fs::read_dir(&exports).unwrap().map(|entry| entry.unwrap().path());
     let own = own.into_iter().find(|path| path.is_dir()).unwrap();
     // As a version before had it: the same key, and the name that no list keeps out.
-    let name = own.file_name().unwrap().to_str().unwrap().replace("n1-", "-");
+    let name = own.file_name().unwrap().to_str().unwrap().replace(&format!("{FORMAT}-"), "-");
     let other = exports.join(name);
     std::fs::rename(&own, &other).unwrap();
     for file in ["names", "proxies/proxies.psm1"] {
@@ -283,7 +284,7 @@ fn a_module_of_another_version_gets_no_session() {
     let import = hostile.world.import("work");
     let script = hostile.world.folders.cache.join("modules/lyncsh-work/lyncsh-work.psm1");
     let text = std::fs::read_to_string(&script).unwrap();
-    std::fs::write(&script, text.replace("$format = 'n1'", "$format = 'n0'")).unwrap();
+    std::fs::write(&script, text.replace(&format!("$format = '{FORMAT}'"), "$format = 'n0'")).unwrap();
     let output = hostile
         .world
         .output(&format!("try {{ {import} }} catch {{ $_.Exception.Message }}\n{import}\nGet-CsGood"));

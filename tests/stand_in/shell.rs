@@ -80,14 +80,15 @@ async fn main() {
 async fn attach(profile: &str) -> Option<Session> {
     let program = std::env::var_os("STAND_IN_LYNCSH").expect("STAND_IN_LYNCSH");
     let output = Command::new(program)
-        .args(["attach", profile, "--json"])
+        .args(["attach", profile, "--facts"])
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .expect("lyncsh attach");
-    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    let Some(path) = answer["socket"].as_str() else {
-        let error = answer["error"].as_str().unwrap_or("it ended without a word");
+    let answer = String::from_utf8_lossy(&output.stdout).into_owned();
+    let fact = |key: &str| answer.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    let Some(path) = fact("socket") else {
+        let error = fact("error").unwrap_or("it ended without a word");
         // As connect.ps1: the launcher has said why.
         if error != format!("'{profile}' is not here") {
             say(&format!("lyncsh: {error}\n"));

@@ -204,7 +204,8 @@ fn refusals_of_a_connection_are_only_displayed() {
             }
             assert_harmless(&terminal.raw());
         }
-        for arguments in [["work"].as_slice(), &["attach", "work", "--json"], &["attach", "work", "--socket"]]
+        for arguments in
+            [["work"].as_slice(), &["attach", "work", "--facts"], &["attach", "work", "--socket"]]
         {
             let (_, out, err) = world.run(arguments);
             assert!(!(out.clone() + &err).contains('\u{1b}'), "{out:?}{err:?}");

@@ -62,6 +62,11 @@ fn parsed(path: &Path) -> String {
     text
 }
 
+/// The module, and what it reads where it needs it.
+fn whole(module: &Module) -> String {
+    parsed(&module.script) + &parsed(&module.script.with_file_name("library.ps1"))
+}
+
 fn mistakes(node: tree_sitter::Node<'_>, wrong: &mut Vec<String>) {
     if node.is_error() || node.is_missing() {
         let place = node.start_position();
@@ -95,7 +100,7 @@ fn every_module_parses_whatever_the_profile_says() {
     for (index, more) in all.iter().enumerate() {
         let profile = user.profile(NAMES[index % NAMES.len()], more);
         let module = user.module(&profile);
-        parsed(&module.script);
+        whole(&module);
         parsed(&module.manifest);
     }
 }
@@ -103,20 +108,21 @@ fn every_module_parses_whatever_the_profile_says() {
 #[test]
 fn a_session_of_the_shell_s_own_is_made_as_documented_and_falls_back_in_windows_powershell_alone() {
     let user = User::new();
-    let script = |more: &str| parsed(&user.module(&user.profile("work", more)).script);
+    let script = |more: &str| whole(&user.module(&user.profile("work", more)));
     let shared = script("");
-    let fallback = shared.find("New-PSSession -ConnectionUri").expect("5.1 may have to");
-    assert!(shared.find("makes a session of its own").unwrap() < fallback, "said in one line, before");
+    let fallback = shared.find("makes a session of its own").expect("5.1 may have to");
+    assert!(shared[fallback..].contains(". $makeSession"), "said in one line, before");
+    assert!(shared.contains("New-PSSession -ConnectionUri"));
     assert!(shared[..fallback].contains("if ($version.Major -ge 7)"), "7 attaches");
     let own = script("attach = false");
     assert!(own.contains("-Authentication $given.authentication -AllowRedirection"), "{own}");
     assert!(own.contains("[System.IO.Directory]::Delete($fresh, $true)"), "nothing is saved");
     assert!(!own.contains("$kept/names"), "nothing is saved: {own}");
-    assert!(!own.contains("--json") && !own.contains("NamedPipeConnectionInfo"), "at once: {own}");
+    assert!(!own.contains("--facts") && !own.contains("NamedPipeConnectionInfo"), "at once: {own}");
     // One command line, in which the program's folders have their quotes.
     assert!(own.contains("[config]\" attach work --own'"), "{own}");
     for script in [shared, own] {
-        assert!(script.contains("-SourceIdentifier PowerShell.Exiting"), "`exit` removes the session");
+        assert!(script.contains("'PowerShell.Exiting'"), "`exit` removes the session");
         // Windows PowerShell has no such operators.
         for word in [" ?? ", "?.", " && ", " || ", "ForEach-Object -Parallel", "-AsHashtable"] {
             assert!(!script.contains(word), "{word}: {script}");
@@ -125,7 +131,7 @@ fn a_session_of_the_shell_s_own_is_made_as_documented_and_falls_back_in_windows_
     let text =
         "kind = \"lync-online\"\nuser = \"kenmyer@litwareinc.com\"\nattach = \"New-CsOnlineSession\"\n";
     let profile = profile::parse("work", &user.folders.profile("work"), text).unwrap();
-    let script = parsed(&user.module(&profile).script);
+    let script = whole(&user.module(&profile));
     assert!(script.contains("$session = New-CsOnlineSession @how") && !script.contains("New-PSSession -"));
 }
 
@@ -134,7 +140,7 @@ fn a_session_of_the_shell_s_own_is_made_as_documented_and_falls_back_in_windows_
 fn an_import_that_is_stopped_leaves_no_session() {
     let user = User::new();
     for more in ["", "cache = false\n", "attach = false\n"] {
-        let script = parsed(&user.module(&user.profile("work", more)).script);
+        let script = whole(&user.module(&user.profile("work", more)));
         let (_, end) = script.split_once("if (-not $imported) {").expect("it is removed");
         assert!(
             end.trim_start().starts_with("Microsoft.PowerShell.Core\\Remove-PSSession -Session $session")
@@ -280,7 +286,14 @@ fn what_a_killed_first_start_left_is_removed_and_never_used() {
 
 #[cfg(unix)]
 mod attach {
+    use std::collections::BTreeMap;
+
     use crate::agent_world::{GONE, World};
+
+    fn facts(out: &str) -> BTreeMap<String, String> {
+        let pairs = out.lines().map(|line| line.split_once('=').expect("KEY=VALUE"));
+        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
 
     #[test]
     fn attach_prints_the_line_that_a_powershell_that_runs_can_invoke() {
@@ -298,23 +311,22 @@ mod attach {
     #[test]
     fn the_module_is_told_where_the_session_is_or_why_there_is_none() {
         let world = World::start();
-        let (code, out, err) = world.run(&["attach", "work", "--json"]);
+        let (code, out, err) = world.run(&["attach", "work", "--facts"]);
         assert_eq!(code, 0, "{err}");
-        let facts: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let facts = self::facts(&out);
         assert_eq!(facts["socket"], world.place().socket.to_str().unwrap());
-        assert_eq!(facts["agent"], world.agent().unwrap());
+        assert_eq!(facts["agent"], world.agent().unwrap().to_string());
         assert_eq!(facts["endpoint"], world.uri);
         assert_eq!(facts["user"], crate::agent_world::USER);
-        assert!(facts["connected"].as_u64().unwrap() > 1_700_000_000);
-        assert!(facts["cache"].as_str().unwrap().contains("exports"));
+        assert!(facts["connected"].parse::<u64>().unwrap() > 1_700_000_000);
+        assert!(facts["cache"].contains("exports"));
         world.run(&["stop", "work"]);
         world.wait_removed(GONE);
 
         world.profile("work", "timeouts = { connect = \"nothing\" }");
-        let (code, out, err) = world.run(&["attach", "work", "--json"]);
-        let facts: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let (code, out, err) = world.run(&["attach", "work", "--facts"]);
         assert_eq!((code, err.as_str()), (1, ""));
-        assert!(facts["error"].as_str().unwrap().contains("has a mistake"), "{facts}");
+        assert!(self::facts(&out)["error"].contains("has a mistake"), "{out}");
     }
 
     /// PowerShell reads a program's standard error where a module loads by itself.
@@ -327,7 +339,7 @@ mod attach {
             .filter(|line| !line.starts_with("credential"))
             .fold("credential = \"prompt\"\n".to_owned(), |text, line| text + line + "\n");
         std::fs::write(world.folders.profile("work"), text).unwrap();
-        let script = "\"$LYNCSH\" attach work --json 2>\"$LYNCSH_CONFIG_DIR/swallowed\"; cat \
+        let script = "\"$LYNCSH\" attach work --facts 2>\"$LYNCSH_CONFIG_DIR/swallowed\"; cat \
                       \"$LYNCSH_CONFIG_DIR/swallowed\"; echo ended $?";
         let terminal = crate::stand_in::Terminal::open(&world, "sh", &["-c", script], "");
         terminal.sees("Password for");
@@ -337,7 +349,7 @@ mod attach {
         terminal.sees("ended 0");
         let seen = terminal.text();
         assert_eq!(seen.matches("Password for").count(), 2, "nothing is swallowed: {seen}");
-        assert!(seen.contains("{\"error\":"), "{seen}");
+        assert!(seen.contains("error="), "{seen}");
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -353,11 +365,11 @@ mod attach {
         );
         std::fs::write(world.folders.profile("work"), text).unwrap();
         world.run(&["attach", "work", "--module"]);
-        let mut command = world.lyncsh(&["attach", "work", "--json"]);
+        let mut command = world.lyncsh(&["attach", "work", "--facts"]);
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-        let facts: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        let shell = crate::agent_world::open(facts["socket"].as_str().unwrap().as_ref()).await;
-        let stem = facts["cache"].as_str().unwrap().to_owned();
+        let facts = self::facts(std::str::from_utf8(&output.stdout).unwrap());
+        let shell = crate::agent_world::open(facts["socket"].as_ref()).await;
+        let stem = facts["cache"].clone();
         let exported = std::path::PathBuf::from(format!("{stem}-7.6.5"));
         std::fs::create_dir_all(&exported).unwrap();
         std::fs::write(exported.join("commands"), "Get-CsGone\n").unwrap();

@@ -13,13 +13,15 @@ use crate::profile::{Kind, Profile};
 
 /// The names of the templates, and lyncsh's own text of each. A file of that name in the folder
 /// `templates` of the configuration folder is taken instead.
-const OWN: [(&str, &str); 19] = [
+const OWN: [(&str, &str); 21] = [
     (SCRIPT, include_str!("../../../templates/powershell/module.psm1")),
     ("powershell/attach.ps1", include_str!("../../../templates/powershell/attach.ps1")),
     ("powershell/names.ps1", include_str!("../../../templates/powershell/names.ps1")),
     ("powershell/export.ps1", include_str!("../../../templates/powershell/export.ps1")),
     ("powershell/prompt.ps1", include_str!("../../../templates/powershell/prompt.ps1")),
     ("powershell/bind.ps1", include_str!("../../../templates/powershell/bind.ps1")),
+    ("powershell/quick.ps1", include_str!("../../../templates/powershell/quick.ps1")),
+    (LIBRARY_SCRIPT, include_str!("../../../templates/powershell/library.ps1")),
     ("powershell/own.ps1", include_str!("../../../templates/powershell/own.ps1")),
     ("powershell/cached.ps1", include_str!("../../../templates/powershell/cached.ps1")),
     ("powershell/uncached.ps1", include_str!("../../../templates/powershell/uncached.ps1")),
@@ -35,6 +37,9 @@ const OWN: [(&str, &str); 19] = [
     (COMMAND, include_str!("../../../templates/powershell/command.ps1")),
 ];
 const SCRIPT: &str = "powershell/module.psm1";
+const LIBRARY_SCRIPT: &str = "powershell/library.ps1";
+/// The name of the file beside the module that has what most imports do not need.
+pub const LIBRARY: &str = "library.ps1";
 const PROXIES: &str = "powershell/proxies.psm1";
 const VIEWS: &str = "powershell/views.ps1xml";
 const TEAMS: &str = "powershell/teams.psm1";
@@ -115,16 +120,24 @@ impl Templates {
         Ok(Self(templates))
     }
 
-    pub fn script(&self, script: &Script<'_>) -> Result<String, ModuleError> {
-        let import = script.profile.import.clone();
+    /// The module, and its library where it has one.
+    pub fn script(&self, script: &Script<'_>) -> Result<(String, Option<String>), ModuleError> {
         let template = match script.profile.kind {
             Kind::Teams => TEAMS,
             Kind::ExchangeOnline => EXCHANGE_ONLINE,
             _ => SCRIPT,
         };
-        self.render(
-            template,
-            context! {
+        let context = Self::context(script);
+        let library = match template {
+            SCRIPT => Some(self.render(LIBRARY_SCRIPT, context.clone())?),
+            _ => None,
+        };
+        Ok((self.render(template, context)?, library))
+    }
+
+    fn context(script: &Script<'_>) -> Value {
+        let import = script.profile.import.clone();
+        context! {
                 version => script.version,
                 module => script.module,
                 profile => script.profile.name.clone(),
@@ -148,8 +161,9 @@ impl Templates {
                 user => script.profile.user.clone(),
                 service => script.profile.service.map(|service| service.module),
                 sign_in => script.profile.service.map(|service| service.sign_in.name()),
-            },
-        )
+                library => LIBRARY,
+                gate => crate::shell::pwsh::gate::VARIABLE,
+        }
     }
 
     pub fn manifest(&self, manifest: &Manifest<'_>) -> Result<String, ModuleError> {

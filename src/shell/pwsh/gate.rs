@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::agent::place;
+use crate::files::replace::{New, replace};
 use crate::platform;
 
 /// Where the shell's environment names the gate.
@@ -22,6 +23,7 @@ const LONGEST: Duration = Duration::from_secs(60 * 60);
 pub struct Gate {
     pub path: PathBuf,
     file: File,
+    left: Vec<PathBuf>,
 }
 
 /// What is said at the gate.
@@ -39,7 +41,19 @@ impl Gate {
         let path = folder.join(format!("{}.gate", std::process::id()));
         let file = platform::private_file().create(true).truncate(true).open(&path)?;
         platform::hold(&file)?;
-        Ok(Self { path, file })
+        Ok(Self { path, file, left: Vec::new() })
+    }
+
+    /// Leaves what the shell would ask `lyncsh attach` for, where its module looks first (`PATH.PROFILE`): the module
+    /// takes it away. Where it cannot be left, the module asks.
+    pub fn leave(&mut self, profile: &str, facts: &str) {
+        let mut path = self.path.clone().into_os_string();
+        path.push(format!(".{profile}"));
+        let path = PathBuf::from(path);
+        match replace(&path, facts.as_bytes(), New::Private) {
+            Ok(()) => self.left.push(path),
+            Err(error) => tracing::debug!(%error, "the shell asks for its session itself"),
+        }
     }
 
     /// Opens it. Whoever attaches to one of the `failed` profiles is told so, once.
@@ -51,7 +65,9 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        for path in self.left.iter().chain([&self.path]) {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -95,6 +111,9 @@ mod tests {
         let waiting = tokio::spawn(async move { wait_at(&path, "work").await });
         tokio::time::sleep(Duration::from_millis(30)).await;
         assert!(!waiting.is_finished());
+        gate.leave("work", "socket=/run/x\n");
+        let left = temp.path().join(format!("{}.gate.work", std::process::id()));
+        assert_eq!(std::fs::read_to_string(&left).unwrap(), "socket=/run/x\n");
         gate.open(&["lync".into(), "exchange".into()]).unwrap();
         assert_eq!(waiting.await.unwrap(), Passed::Go);
         assert_eq!(wait_at(&gate.path, "lync").await, Passed::Failed);
@@ -102,7 +121,7 @@ mod tests {
         assert_eq!(wait_at(&gate.path, "exchange").await, Passed::Failed);
         let path = gate.path.clone();
         drop(gate);
-        assert!(!path.exists());
+        assert!(!path.exists() && !left.exists());
     }
 
     #[tokio::test]

@@ -1,0 +1,75 @@
+//! What a PowerShell is told of the session that it attaches to: lines of `KEY=VALUE`.
+
+use std::time::UNIX_EPOCH;
+
+use super::connect::Context;
+use crate::agent::journal::Journal;
+use crate::agent::launch::Agent;
+use crate::exports::Exports;
+use crate::exports::kept::State;
+use crate::profile::Profile;
+use crate::shell::module;
+
+/// The endpoint that an agent is connected to.
+pub fn endpoint<'a>(profile: &'a Profile, agent: &'a Agent) -> Option<&'a url::Url> {
+    agent.guarded().map(|session| &session.endpoint).or(profile.uri.as_ref())
+}
+
+/// What `$lyncsh` holds, where the session is, and where the proxies are.
+pub fn facts(context: &Context, profile: &Profile, agent: &Agent) -> String {
+    let live = Journal::of(&context.folders).live();
+    let shell = agent.guarded().map(|session| session.shell);
+    let entry = live.into_iter().find(|entry| Some(entry.session.shell) == shell);
+    let connected = entry.as_ref().and_then(|entry| entry.written.duration_since(UNIX_EPOCH).ok());
+    let process = entry.as_ref().map(|entry| entry.process).or_else(|| agent.place.holder());
+    let endpoint = endpoint(profile, agent);
+    // What keeps them from being found is said when they are written.
+    let kept = endpoint.and_then(|endpoint| module::kept(&context.folders, profile, endpoint).ok());
+    let ready = profile.import.cache && kept.as_ref().is_some_and(|kept| kept.state() == State::Current);
+    let stem = endpoint.map(|endpoint| Exports::of(&context.folders, &profile.name).stem(profile, endpoint));
+    let known = [
+        ("socket", Some(agent.place.socket_for_powershell().to_string())),
+        ("user", profile.user.clone()),
+        ("endpoint", endpoint.map(|endpoint| endpoint.to_string())),
+        ("agent", process.map(|process| process.to_string())),
+        ("connected", connected.map(|since| since.as_secs().to_string())),
+        ("cache", stem.map(|stem| stem.display().to_string())),
+        ("proxies", kept.map(|kept| kept.folder().display().to_string())),
+        ("ready", Some(ready.to_string())),
+    ];
+    known.iter().filter_map(|(key, value)| Some(line(key, value.as_deref()?))).collect()
+}
+
+/// Why there is no session.
+pub fn error(text: &str) -> String {
+    line("error", text)
+}
+
+/// In ASCII: a PowerShell on Windows reads a program's output in whatever encoding it is set to. Everything else, and
+/// the backslash, is written as `Regex.Unescape` reads it.
+fn line(key: &str, value: &str) -> String {
+    let mut line = format!("{key}=");
+    for one in value.chars() {
+        if one == '\\' {
+            line.push_str("\\\\");
+        } else if one.is_ascii() && !one.is_ascii_control() {
+            line.push(one);
+        } else {
+            for unit in one.encode_utf16(&mut [0; 2]) {
+                line.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    line.push('\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fact_is_one_line_of_ascii() {
+        assert_eq!(line("cache", "C:\\Jörg\n🦀=x"), "cache=C:\\\\J\\u00f6rg\\u000a\\ud83e\\udd80=x\n");
+    }
+}
