@@ -170,7 +170,7 @@ impl User {
             for entry in std::fs::read_dir(folder)? {
                 let path = entry?.path();
                 match path.file_name() {
-                    Some(name) if name == "proxies.psm1" => return Ok(path),
+                    Some(name) if name == "proxies.ps1" => return Ok(path),
                     _ if path.is_dir() => folders.push(path),
                     _ => {}
                 }

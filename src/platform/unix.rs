@@ -152,10 +152,15 @@ pub fn program_name(process: u32) -> Option<String> {
 /// When a process started, in the system's own count (`/proc/PID/stat`, field 22): together with its
 /// id it names one process only. `None` where the system doesn't tell.
 pub fn start_time(process: u32) -> Option<u64> {
+    stat(process, 22)
+}
+
+/// A field of `/proc/PID/stat`, counted from 1 as proc_pid_stat(5) does; one behind the second.
+fn stat(process: u32, field: usize) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The second field is the program's name in brackets and may hold anything.
     let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(19)?.parse().ok()
+    rest.split_whitespace().nth(field.checked_sub(3)?)?.parse().ok()
 }
 
 /// Whether a process is there no more, or about to be: killed, it has no memory left while it closes its
@@ -165,8 +170,9 @@ pub fn has_ended(process: u32) -> bool {
     if rustix::process::test_kill_process(id) == Err(rustix::io::Errno::SRCH) {
         return true;
     }
-    // Where there is no /proc, the system has to do.
-    std::fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|words| words.is_empty())
+    // The size of its memory; where there is no /proc, the system has to do. Its arguments don't tell: a process that
+    // starts a program has none for a moment, either.
+    stat(process, 23) == Some(0)
 }
 
 /// The process that has started this one.
@@ -286,4 +292,26 @@ fn attributes(_: &File, _: &File) -> io::Result<()> {
 /// Puts a new file in the place of another.
 pub fn exchange(new: tempfile::TempPath, place: &Path) -> io::Result<()> {
     new.persist(place).map_err(|error| error.error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_starts_a_program_has_not_ended_and_one_that_was_killed_has() {
+        for _ in 0..200 {
+            let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+            let seen = [has_ended(child.id()), has_ended(child.id()), has_ended(child.id())];
+            child.kill().unwrap();
+            let begun = std::time::Instant::now();
+            // Nobody has waited for it: it is there, and has ended.
+            while !has_ended(child.id()) && begun.elapsed().as_secs() < 10 {
+                std::thread::yield_now();
+            }
+            let ended = has_ended(child.id());
+            child.wait().unwrap();
+            assert_eq!((seen, ended), ([false; 3], true));
+        }
+    }
 }

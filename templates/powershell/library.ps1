@@ -46,7 +46,7 @@ if ($null -eq $session) {
 $writeProxies = {
 {% include "powershell/export.ps1" %}
 }
-$bindProxies = {
+$bindExported = {
 {% include "powershell/bind.ps1" %}
 }
 $importCommands = {

@@ -25,18 +25,26 @@ $module = $ExecutionContext.SessionState.Module
 $library = { [scriptblock]::Create([System.IO.File]::ReadAllText("$PSScriptRoot/{{ library }}")) }
 # A cmdlet of PowerShell's own without the module that it is in, which takes 0.04 s to load (tried).
 $utility = { param($Type) $ExecutionContext.InvokeCommand.GetCmdletByTypeName("Microsoft.PowerShell.Commands.$Type, Microsoft.PowerShell.Commands.Utility") }
-# Has the proxies in the folder $kept/proxies as commands here, with the session as their argument: no metadata
-# travels (tried). $bind has more arguments of Import-Module.
-$importProxies = {
-    # Without -Force, PowerShell takes a module that it has had before from its own memory, with the session of that
-    # time (tried).
-    if (-not $bind.ArgumentList) { $bind.ArgumentList = $session }
-    Microsoft.PowerShell.Core\Import-Module -Name (& $escape "$kept/proxies/proxies.psm1") -DisableNameChecking -Force @bind
-    # After PowerShell's own, as Import-PSSession's: columns that are script are empty in these (FormatXmlWriter), and
-    # before them they would stand for the local ones of the same types. -PrependPath was tried, this was not.
+# The endpoint's views: after PowerShell's own, as Import-PSSession's; columns that are script are empty in these
+# (FormatXmlWriter), and before them they would stand for the local ones of the same types.
+$addViews = {
     $views = "$kept/proxies/proxies.format.ps1xml"
     if ([System.IO.File]::Exists($views)) { & (& $utility UpdateFormatDataCommand) -AppendPath (& $escape $views) -ErrorAction SilentlyContinue }
 }
+{% if attach == "true" %}
+
+{% include "powershell/calls.ps1" %}
+
+# Has the proxies in the folder $kept as functions and aliases of this module: in one of their own, PowerShell would
+# take their names over twice.
+$bindProxies = {
+    . ([scriptblock]::Create([System.IO.File]::ReadAllText("$kept/proxies/proxies.ps1")))
+    # A function of the same name outside of this module stays.
+    foreach ($one in $skip) { $ExecutionContext.InvokeProvider.Item.Remove("function:$one", $false) }
+    foreach ($one in $skipAliases) { $ExecutionContext.InvokeProvider.Item.Remove("alias:$one", $false) }
+    . $addViews
+}
+{% endif %}
 
 if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
     throw "lyncsh: this PowerShell runs in $($ExecutionContext.SessionState.LanguageMode) mode, in which no session can be made; use the console: set shell = ""console"" in the profile '$name'"
@@ -193,3 +201,6 @@ $module.OnRemove = {
 
 # It compares each name with each pattern: all functions of this module are the endpoint's.
 Microsoft.PowerShell.Core\Export-ModuleMember -Function * -Alias $aliases
+
+# The functions heed the preferences of who calls them, not those of this module.
+foreach ($one in 'ErrorActionPreference', 'PSDefaultParameterValues', 'PSNativeCommandUseErrorActionPreference', 'PSModuleAutoLoadingPreference') { $ExecutionContext.SessionState.PSVariable.Remove("script:$one") }

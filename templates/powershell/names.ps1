@@ -4,7 +4,6 @@
 $reserved = [System.Collections.Generic.HashSet[string]]::new([string[]]{{ reserved|ps }}, [System.StringComparer]::OrdinalIgnoreCase)
 # Commands of PowerShell's own modules that are not loaded yet, where that is known.
 $builtin = @()
-$compact = $false
 $plain = [regex]::new({{ plain|ps }}, [System.Text.RegularExpressions.RegexOptions]::CultureInvariant)
 # Lines with such names, each with a hyphen.
 $hyphened = [regex]::new({{ hyphened|ps }}, [System.Text.RegularExpressions.RegexOptions]::CultureInvariant)

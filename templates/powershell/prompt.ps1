@@ -13,5 +13,5 @@ $ours = {
     )
     if ($tenants.Count -gt $few) { "[$($tenants -join ', ')] $first" } else { $first }
 }.GetNewClosure()
-# `$global:function:prompt = ...` does nothing (tried).
-Microsoft.PowerShell.Management\Set-Item -Path function:global:prompt -Value $ours
+# Set-Item would load the module that it is in; `$global:function:prompt = ...` does nothing (tried).
+$null = $ExecutionContext.InvokeProvider.Item.Set('function:global:prompt', $ours)

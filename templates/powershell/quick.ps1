@@ -16,8 +16,8 @@
         }
     }
     # The session opens meanwhile.
-    $bind = @{}
-    if ($quick) { . $importProxies }
+    $skip = $skipAliases = @()
+    if ($quick) { . $bindProxies }
     if ($opening) { $opening.GetAwaiter().GetResult() }
     if (-not $quick) {
         if ($opening) { . (& $library) }

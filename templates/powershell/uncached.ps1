@@ -3,7 +3,7 @@ $kept = $fresh = if ($cache) { "$cache-$PID.new" } else { [System.IO.Path]::Comb
 try {
     $null = [System.IO.Directory]::CreateDirectory($fresh)
     . $writeProxies
-    . $bindProxies
+    . $bindExported
 } finally {
     try { [System.IO.Directory]::Delete($fresh, $true) } catch { Microsoft.PowerShell.Utility\Write-Verbose -Message "lyncsh: $($_.Exception.Message)" }
 }

@@ -256,7 +256,7 @@ fn what_another_version_exported_is_not_loaded() {
     let name = own.file_name().unwrap().to_str().unwrap().replace(&format!("{FORMAT}-"), "-");
     let other = exports.join(name);
     std::fs::rename(&own, &other).unwrap();
-    for file in ["names", "proxies/proxies.psm1"] {
+    for file in ["names", "proxies/proxies.ps1"] {
         let text = std::fs::read_to_string(other.join(file)).unwrap();
         std::fs::write(other.join(file), text.replace("Get-CsGood", "PSConsoleHostReadLine")).unwrap();
     }
@@ -267,7 +267,7 @@ fn what_another_version_exported_is_not_loaded() {
     // Nor is a name that came into this version's export.
     let own = std::fs::read_dir(&exports).unwrap().map(|entry| entry.unwrap().path());
     let own = own.into_iter().find(|path| path.is_dir()).unwrap();
-    for file in ["names", "proxies/proxies.psm1"] {
+    for file in ["names", "proxies/proxies.ps1"] {
         let text = std::fs::read_to_string(own.join(file)).unwrap();
         std::fs::write(own.join(file), text.replace("Get-CsGood", "PSConsoleHostReadLine")).unwrap();
     }

@@ -21,7 +21,7 @@ fn the_first_start_exports_and_the_next_ones_load_it() {
     let kept: Vec<_> = std::fs::read_dir(&exports).unwrap().map(|entry| entry.unwrap().path()).collect();
     let folder = kept.iter().find(|path| path.is_dir()).unwrap_or_else(|| panic!("{kept:?}"));
     assert!(!kept.iter().any(|path| path.extension().is_some_and(|ending| ending == "new")), "{kept:?}");
-    let proxies = folder.join("proxies/proxies.psm1");
+    let proxies = folder.join("proxies/proxies.ps1");
     let written = proxies.metadata().unwrap().modified().unwrap();
     assert_eq!(world.with_work(&format!("{UTF8}\n{NAMES}")), [KEN]);
     assert_eq!(proxies.metadata().unwrap().modified().unwrap(), written, "it is not exported anew");

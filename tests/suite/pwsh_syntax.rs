@@ -1,7 +1,7 @@
 //! Whether a script has only what Windows PowerShell 5.1 has, by an independent grammar and a list.
 
 /// Every command and parameter that the scripts use, all of which Windows PowerShell 5.1 has.
-const OF_5_1: [(&str, &str); 34] = [
+const OF_5_1: [(&str, &str); 32] = [
     ("connect-exchangeonline", ""),
     ("connect-microsoftteams", ""),
     ("convertfrom-json", "inputobject"),

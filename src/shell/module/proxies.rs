@@ -1,5 +1,5 @@
 //! Proxy functions for an endpoint's commands, written from its command metadata
-//! (`templates/powershell/proxies.psm1`).
+//! (`templates/powershell/proxies.ps1`).
 
 use std::collections::HashSet;
 
@@ -110,16 +110,21 @@ impl Proxies {
         proxies
     }
 
-    /// What the template is rendered with.
-    pub fn context(&self) -> (Value, Value) {
+    /// What the template is rendered with. `here` makes the names here of the endpoint's.
+    pub fn context(&self, here: impl Fn(&str) -> String) -> (Value, Value) {
         let functions = self.functions.iter().map(|function| {
             let category = if function.is_cmdlet { "Cmdlet" } else { "Function" };
-            context! { name => function.name.clone(), category, declared => function.declared() }
+            context! {
+                name => function.name.clone(),
+                here => here(&function.name),
+                category,
+                declared => function.declared(),
+            }
         });
         let aliases = self
             .aliases
             .iter()
-            .map(|alias| context! { name => alias.name.clone(), target => alias.target.clone() });
+            .map(|alias| context! { here => here(&alias.name), target => here(&alias.target) });
         (functions.collect(), aliases.collect())
     }
 }

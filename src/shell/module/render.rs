@@ -13,13 +13,14 @@ use crate::profile::{Kind, Profile};
 
 /// The names of the templates, and lyncsh's own text of each. A file of that name in the folder
 /// `templates` of the configuration folder is taken instead.
-const OWN: [(&str, &str); 21] = [
+const OWN: [(&str, &str); 22] = [
     (SCRIPT, include_str!("../../../templates/powershell/module.psm1")),
     ("powershell/attach.ps1", include_str!("../../../templates/powershell/attach.ps1")),
     ("powershell/names.ps1", include_str!("../../../templates/powershell/names.ps1")),
     ("powershell/export.ps1", include_str!("../../../templates/powershell/export.ps1")),
     ("powershell/prompt.ps1", include_str!("../../../templates/powershell/prompt.ps1")),
     ("powershell/bind.ps1", include_str!("../../../templates/powershell/bind.ps1")),
+    ("powershell/calls.ps1", include_str!("../../../templates/powershell/calls.ps1")),
     ("powershell/quick.ps1", include_str!("../../../templates/powershell/quick.ps1")),
     (LIBRARY_SCRIPT, include_str!("../../../templates/powershell/library.ps1")),
     ("powershell/own.ps1", include_str!("../../../templates/powershell/own.ps1")),
@@ -29,7 +30,7 @@ const OWN: [(&str, &str); 21] = [
     ("powershell/signout.ps1", include_str!("../../../templates/powershell/signout.ps1")),
     (TEAMS, include_str!("../../../templates/powershell/teams.psm1")),
     (EXCHANGE_ONLINE, include_str!("../../../templates/powershell/exchange-online.psm1")),
-    (PROXIES, include_str!("../../../templates/powershell/proxies.psm1")),
+    (PROXIES, include_str!("../../../templates/powershell/proxies.ps1")),
     (VIEWS, include_str!("../../../templates/powershell/views.ps1xml")),
     (MANIFEST, include_str!("../../../templates/powershell/module.psd1")),
     (IMPORT, include_str!("../../../templates/powershell/import.ps1")),
@@ -40,7 +41,7 @@ const SCRIPT: &str = "powershell/module.psm1";
 const LIBRARY_SCRIPT: &str = "powershell/library.ps1";
 /// The name of the file beside the module that has what most imports do not need.
 pub const LIBRARY: &str = "library.ps1";
-const PROXIES: &str = "powershell/proxies.psm1";
+const PROXIES: &str = "powershell/proxies.ps1";
 const VIEWS: &str = "powershell/views.ps1xml";
 const TEAMS: &str = "powershell/teams.psm1";
 const EXCHANGE_ONLINE: &str = "powershell/exchange-online.psm1";
@@ -162,6 +163,7 @@ impl Templates {
                 service => script.profile.service.map(|service| service.module),
                 sign_in => script.profile.service.map(|service| service.sign_in.name()),
                 library => LIBRARY,
+                input => super::proxies::INPUT,
                 gate => crate::shell::pwsh::gate::VARIABLE,
         }
     }
@@ -179,10 +181,9 @@ impl Templates {
         )
     }
 
-    /// The module with the proxies ([`super::proxies::Proxies::context`]).
+    /// The proxies ([`super::proxies::Proxies::context`]).
     pub fn proxies(&self, functions: Value, aliases: Value, version: &str) -> Result<String, ModuleError> {
-        let input = super::proxies::INPUT;
-        self.render(PROXIES, context! { functions, aliases, version, input })
+        self.render(PROXIES, context! { functions, aliases, version })
     }
 
     /// The endpoint's views ([`super::views::context`]).

@@ -132,7 +132,7 @@ fn files(
     let here = |name: &str| prefixed(name, prefix);
     let proxies = Proxies::of(&offered.commands, |name| refusal.allows(name, &here(name)));
     let templates = Templates::of(folders)?;
-    let (functions, aliases) = proxies.context();
+    let (functions, aliases) = proxies.context(here);
     let version = env!("CARGO_PKG_VERSION");
     let asked = offered.names.iter().filter(|name| offered::is_covered(&profile.import, name));
     let mut refused: Vec<_> = asked
@@ -149,7 +149,7 @@ fn files(
     let targets: Vec<_> = proxies.aliases.iter().map(|one| format!("{} {}", one.name, one.target)).collect();
     let commands = if offered.names.is_empty() { None } else { Some(lines(&offered.names)) };
     let mut files = vec![
-        ("proxies/proxies.psm1", format!("\u{feff}{}", templates.proxies(functions, aliases, version)?)),
+        ("proxies/proxies.ps1", format!("\u{feff}{}", templates.proxies(functions, aliases, version)?)),
         ("refused", lines(&refused)),
         ("aliases", lines(&linked)),
         ("targets", lines(&targets)),
@@ -239,9 +239,9 @@ mod tests {
 
     #[test]
     fn a_hostile_endpoint_writes_no_code() {
-        let script = written("proxies/proxies.psm1");
+        let script = written("proxies/proxies.ps1");
         assert!(!script.contains("EVIL"), "{script}");
-        for part in ["function Get-Good{", " Größe ", " Host:", "'Get-Other'"] {
+        for part in ["function Get-Good{[", " Größe ", " Host:", "'Get-Other'"] {
             assert!(script.contains(part), "{part}: {script}");
         }
         assert_eq!(written("names"), "Get-Good\n");

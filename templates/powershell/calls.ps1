@@ -1,0 +1,81 @@
+# What the proxies share. Each function of the proxies is one line: $d declares its parameters, $c makes the arguments
+# of a call, and $i calls.
+$invoke = $ExecutionContext.InvokeCommand.GetCmdlet('Invoke-Command')
+# Invoke-Command sends this form as a command with parameters, not as script text: an endpoint without a language
+# takes it (tried; ScriptBlockToPowerShellConverter).
+$run = { param($name, $boundParams, $unboundParams) & $name @boundParams @unboundParams }
+# Belongs to the function here. The others go to the endpoint; those in $everywhere have an effect on both sides.
+$onlyHere = [System.Collections.Generic.HashSet[string]]::new([string[]]@('ErrorVariable', 'WarningVariable', 'InformationVariable', 'OutVariable', 'OutBuffer', 'PipelineVariable', '{{ input }}'), [System.StringComparer]::OrdinalIgnoreCase)
+$everywhere = [System.Collections.Generic.HashSet[string]]::new([string[]]@('ErrorAction', 'WarningAction', 'InformationAction'), [System.StringComparer]::OrdinalIgnoreCase)
+$ofTheCall = [System.Collections.Generic.HashSet[string]]::new([string[]]@('Verbose', 'Debug', 'ProgressAction', 'AsJob'), [System.StringComparer]::OrdinalIgnoreCase)
+
+$declarations = @{}
+# The parameters of one function. Each call has a dictionary of its own: PowerShell puts the values into it.
+$d = {
+    param($Name)
+    $fields = $declarations[$Name]
+    if ($null -eq $fields) {
+        $at = $table.IndexOf("`n$Name ", [System.StringComparison]::Ordinal) + $Name.Length + 2
+        $line = $table.Substring($at, $table.IndexOf("`n", $at) - $at).TrimEnd()
+        $fields = $declarations[$Name] = @(foreach ($field in $line.Split(' ')) {
+            $parts = $field.Split(':')
+            $type = [object]
+            $completer = $null
+            if ($parts.Length -gt 1 -and $parts[1].StartsWith('=')) {
+                $completer = $ExecutionContext.SessionState.Module.NewBoundScriptBlock([scriptblock]::Create("&`$values '$($parts[1].Substring(1))' `$args[2]"))
+            } elseif ($parts.Length -gt 1 -and $parts[1]) { $type = [type]$parts[1] }
+            $aliases = if ($parts.Length -gt 2) { [System.Management.Automation.AliasAttribute]::new($parts[2].Split(',')) }
+            , @($parts[0], $type, $aliases, $completer)
+        })
+    }
+    $declared = [System.Management.Automation.RuntimeDefinedParameterDictionary]::new()
+    $position = 0
+    foreach ($field in $fields) {
+        $name, $type, $aliases, $completer = $field
+        $parameter = [System.Management.Automation.ParameterAttribute]::new()
+        if ($name -eq '{{ input }}') { $parameter.ValueFromPipeline = $parameter.DontShow = $true }
+        if ($type -ne [switch]) { $parameter.Position = $position++ }
+        $attributes = [System.Collections.ObjectModel.Collection[System.Attribute]]::new()
+        $attributes.Add($parameter)
+        if ($aliases) { $attributes.Add($aliases) }
+        if ($completer) { $attributes.Add([System.Management.Automation.ArgumentCompleterAttribute]::new($completer)) }
+        $declared.Add($name, [System.Management.Automation.RuntimeDefinedParameter]::new($name, $type, $attributes))
+    }
+    $declared
+}
+# The arguments of Invoke-Command for one call.
+$c = {
+    param($Name, $Cmdlet)
+    if ($session.State -ne 'Opened') {
+        # Unlike `throw`, it ends the function whatever the preferences are.
+        $gone = [System.InvalidOperationException]::new("lyncsh: the session of '$($session.Name)' is $($session.State); import it again")
+        $Cmdlet.ThrowTerminatingError([System.Management.Automation.ErrorRecord]::new($gone, 'SessionNotOpen', 'ConnectionError', $session))
+    }
+    $bound = $Cmdlet.MyInvocation.BoundParameters
+    $call = @{ Session = $session; HideComputerName = $true; ScriptBlock = $run }
+    $named = @{}
+    $positional = [System.Collections.ArrayList]::new()
+    # The endpoint binds positions: its metadata does not tell them.
+    foreach ($key in $bound.BoundPositionally) { $null = $positional.Add($bound[$key]) }
+    foreach ($key in $bound.Keys) {
+        if ($bound.BoundPositionally -contains $key -or $onlyHere.Contains($key)) { continue }
+        if ($everywhere.Contains($key)) { $call[$key] = $named[$key] = $bound[$key] }
+        elseif ($ofTheCall.Contains($key)) { $call[$key] = $bound[$key] }
+        else { $named[$key] = $bound[$key] }
+    }
+    $call.ArgumentList = $Name, $named, $positional
+    $call
+}
+# The pipeline of one call, whose arguments are in $a.
+$i = { & $invoke @a }
+# The values of an enumeration that exists here, too.
+$values = {
+    param($Type, $Word)
+    $known = $Type -as [type]
+    if ($known -and $known.IsEnum) {
+        $begin = "$Word".Trim("'", '"')
+        foreach ($one in [System.Enum]::GetNames($known)) {
+            if ($one.StartsWith($begin, [System.StringComparison]::OrdinalIgnoreCase)) { [System.Management.Automation.CompletionResult]::new($one) }
+        }
+    }
+}
