@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use url::Url;
 
-use crate::files::replace::{New, replace};
+use crate::files::replace::{New, TEMPORARY, replace};
 use crate::files::text;
 use crate::folders::Folders;
 use crate::platform;
@@ -68,7 +68,8 @@ impl Exports {
             platform::private_folder(folder).map_err(failed)?;
         }
         for path in self.paths() {
-            if !of_this_version(&path) || half(&path) && age(&path).is_some_and(|age| age > ABANDONED) {
+            let is_passing = half(&path) || is_temporary(&path);
+            if !of_this_version(&path) || is_passing && age(&path).is_some_and(|age| age > ABANDONED) {
                 remove(&path)?;
             }
         }
@@ -161,7 +162,12 @@ impl Exports {
 fn of_this_version(path: &Path) -> bool {
     let Some(name) = path.file_name().and_then(std::ffi::OsStr::to_str) else { return false };
     let hash = name.get(..16).is_some_and(|hash| hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    name.starts_with(".new-") || hash && name[16..].starts_with(FORMAT)
+    is_temporary(path) || hash && name[16..].starts_with(FORMAT)
+}
+
+/// Whether another process writes it just now ([`replace`]), or was killed while it did.
+fn is_temporary(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(TEMPORARY))
 }
 
 /// What an export that is at work, or was killed, has left.
@@ -205,9 +211,10 @@ mod tests {
     #[test]
     fn what_other_versions_wrote_is_not_of_this_one() {
         for (name, own) in [
-            ("0123456789abcdefn1-7.6.9", true),
-            ("0123456789abcdefn1.commands", true),
-            (".new-x", true),
+            ("0123456789abcdefn2-7.6.9", true),
+            ("0123456789abcdefn2.commands", true),
+            ("0123456789abcdefn1.commands", false),
+            (".lyncsh-x", true),
             ("0123456789abcdef-7.6.9", false),
             ("0123456789abcdef.commands", false),
             ("0123456789abcdefn-7.6.9", false),

@@ -22,6 +22,9 @@ pub enum New {
     Program,
 }
 
+/// Begins the names of temporary files.
+pub const TEMPORARY: &str = ".lyncsh-";
+
 /// The number of links followed from one path before they are taken for a loop (Linux: 40).
 const MAX_LINKS: usize = 40;
 
@@ -152,7 +155,7 @@ fn is_refused(error: &io::Error) -> bool {
 
 fn beside(path: &Path, new: New) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".lyncsh-");
+    builder.prefix(TEMPORARY);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

@@ -62,15 +62,23 @@ if ($version.Major -eq 6 -or ($version.Major -eq 7 -and $version.Minor -lt 4)) {
 # Where the session is: what the launcher has left for this shell, or the program's answer. Lines of KEY=VALUE in
 # ASCII, because on Windows the encoding of a program's output is anybody's guess.
 $given = "$env:{{ gate }}.$name"
+$answer = @{}
+$read = {
+    param([string[]]$Lines)
+    foreach ($line in $Lines) {
+        $key, $value = $line.Split('=', 2)
+        $answer[$key] = if ("$value".Contains('\')) { [regex]::Unescape($value) } else { $value }
+    }
+}
 if ($env:{{ gate }} -and [System.IO.File]::Exists($given)) {
-    $lines = [System.IO.File]::ReadAllLines($given)
+    & $read ([System.IO.File]::ReadAllLines($given))
     # Once: it says nothing of a later session.
     [System.IO.File]::Delete($given)
-} else { $lines = @(& $program @arguments --facts) }
-$answer = @{}
-foreach ($line in $lines) {
-    $key, $value = "$line".Split('=', 2)
-    $answer[$key] = if ("$value".Contains('\')) { [regex]::Unescape($value) } else { $value }
+}
+# The agent may be gone again.
+if (-not $answer.socket -or ($answer.socket.StartsWith('/') -and -not [System.IO.File]::Exists($answer.socket))) {
+    $answer.Clear()
+    & $read @(& $program @arguments --facts)
 }
 # Standard error is swallowed where a module is loaded by first use (tried): the exception says it.
 if ($answer.error) { throw "lyncsh: $($answer.error)" }
