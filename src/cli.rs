@@ -103,7 +103,7 @@ pub enum Command {
         #[command(subcommand)]
         action: hook::Action,
     },
-    /// Forget the exported cmdlets of a profile, and export them anew where a PowerShell is found
+    /// Ask the endpoint of a profile for its cmdlets again, and import them anew
     Refresh(Name),
     /// Make a shortcut that opens a profile's shell in a terminal: on the desktop, or where you say
     Shortcut(shortcut::Options),

@@ -131,14 +131,14 @@ impl Exports {
         Ok(())
     }
 
+    /// Whether something that is there is to be replaced.
+    pub fn has_expired(&self) -> bool {
+        self.whole().any(|folder| folder.join(EXPIRED).exists())
+    }
+
     /// Whether a PowerShell exports commands just now, or was killed while it did.
     pub fn in_progress(&self) -> bool {
         self.paths().iter().any(|path| half(path))
-    }
-
-    /// When the newest was written.
-    pub fn newest(&self) -> Option<SystemTime> {
-        self.whole().filter_map(|folder| written(&folder.join("names"))).max()
     }
 
     /// Forgets all of them: the next start exports anew.

@@ -13,10 +13,10 @@ use super::{facts, own};
 use crate::agent::control::{Event, Request};
 use crate::agent::launch::{Agent, Told};
 use crate::credential;
-use crate::platform::{self, Endings};
-use crate::profile;
+use crate::platform::{self, Ending, Endings};
+use crate::profile::{self, Profile};
 use crate::psrp::host::HostInfo;
-use crate::shell::module::{self, Module};
+use crate::shell::module::{self, Module, Written};
 use crate::shell::pwsh::gate::{self, Passed};
 use crate::{output, screen};
 
@@ -187,35 +187,52 @@ async fn awaits(agent: &mut Agent, process: u32) -> bool {
     }
 }
 
-/// Writes the proxies of the commands of the endpoint that the agent is connected to.
+/// Has the proxies written, and prints where they are.
 async fn proxies(context: &Context, name: &str) -> miette::Result<ExitCode> {
     // Inside of a shell that a launcher has started, the launcher speaks first.
     gate::wait(name).await;
-    let mut endings = Endings::catch().into_diagnostic()?;
     let profile = profile::load(&context.folders, name)?;
+    let written = match written(context, &profile).await? {
+        Ok(written) => written,
+        Err(ending) => return Ok(ExitCode::from(ending.exit_code())),
+    };
+    let answer = json!({ "proxies": written.folder, "keep": written.is_kept, "notes": notes(&written) });
+    output::data(&format!("{}\n", ascii(&answer))).into_diagnostic()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the user should know of proxies that were written, a line each.
+pub fn notes(written: &Written) -> Vec<String> {
+    written.notes.iter().map(|note| screen::clean_line(note).into_string()).collect()
+}
+
+/// Writes the proxies of the commands of a profile's endpoint where they are missing or out of date. Connects for it
+/// where no agent runs. The inner error: this process was told to end.
+///
+/// # Errors
+/// There is no session, the endpoint does not answer and nothing is kept, or the files cannot be written.
+pub async fn written(context: &Context, profile: &Profile) -> miette::Result<Result<Written, Ending>> {
+    let mut endings = Endings::catch().into_diagnostic()?;
     let agent = match connect(context, profile.clone(), None, &mut endings).await {
-        Err(ConnectError::Ended(ending)) => return Ok(ExitCode::from(ending.exit_code())),
+        Err(ConnectError::Ended(ending)) => return Ok(Err(ending)),
         result => result?,
     };
-    let endpoint = facts::endpoint(&profile, &agent)
-        .ok_or_else(|| miette::miette!("the endpoint of '{name}' is not known"))?;
+    let endpoint = facts::endpoint(profile, &agent)
+        .ok_or_else(|| miette::miette!("the endpoint of '{}' is not known", profile.name))?;
     let session = async || Ok(agent.session(HostInfo::null(), profile.limits).await?.0);
-    let writing = module::write(&context.folders, &profile, endpoint, session);
+    let writing = module::write(&context.folders, profile, endpoint, session);
     let written = tokio::select! {
         written = writing => written,
         ending = endings.next() => {
             agent.release(GIVING_UP).await;
-            return Ok(ExitCode::from(ending.exit_code()));
+            return Ok(Err(ending));
         }
     };
     agent.ask(Request::Release).await;
     let written = written?;
     // Its manifest names the commands from now on.
-    Module::prepare(&context.folders, &context.program, &profile)?;
-    let notes: Vec<_> = written.notes.iter().map(|note| screen::clean_line(note).into_string()).collect();
-    let answer = json!({ "proxies": written.folder, "keep": written.is_kept, "notes": notes });
-    output::data(&format!("{}\n", ascii(&answer))).into_diagnostic()?;
-    Ok(ExitCode::SUCCESS)
+    Module::prepare(&context.folders, &context.program, profile)?;
+    Ok(Ok(written))
 }
 
 /// JSON in ASCII: a PowerShell on Windows reads a program's output in whatever encoding it is set to.

@@ -20,13 +20,22 @@ pub use server::{DOMAIN, Open, PASSWORD, Server, USER};
 use std::time::Duration;
 
 /// A command under any name, as an endpoint may have it that means harm.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Command {
     pub name: String,
+    pub parameters: Vec<Parameter>,
     /// The command that it is an alias of.
     pub resolves: Option<String>,
     /// The text that it returns.
     pub answer: String,
+}
+
+/// A parameter of such a command, of any type.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    pub name: String,
+    pub type_name: &'static str,
+    pub aliases: &'static [&'static str],
 }
 
 /// What `lyncsh demo --serve` can change.

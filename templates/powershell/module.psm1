@@ -181,6 +181,10 @@ if ($others.Count -and "$function:prompt" -notlike '*# lyncsh: *') {
 {% include "powershell/prompt.ps1" %}
 }
 
+{% if attach == "true" %}
+# The end of this PowerShell ends its stream: the agent needs no more, and does not keep `exit` waiting.
+if ($own) {
+{% endif %}
 # `exit` removes it (the event comes on `exit` alone: tried). Whether the action knows this module's variables
 # was not tried, and $Event.MessageData is empty in it (tried): the global variable has the sessions.
 $null = $ExecutionContext.Events.SubscribeEvent($null, $null, 'PowerShell.Exiting', $null, {
@@ -188,6 +192,9 @@ $null = $ExecutionContext.Events.SubscribeEvent($null, $null, 'PowerShell.Exitin
         if ($one.Session.State -eq 'Opened') { Microsoft.PowerShell.Core\Remove-PSSession -Session $one.Session -ErrorAction Ignore }
     }
 }, $true, $false)
+{% if attach == "true" %}
+}
+{% endif %}
 
 $module.OnRemove = {
     # One that is closed or broken, too: Get-PSSession would list it for ever. No error may keep the module.

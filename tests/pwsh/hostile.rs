@@ -2,7 +2,7 @@
 //! what they return would run here.
 
 use lyncsh::exports::FORMAT;
-use lyncsh::simulator::{Command, Options};
+use lyncsh::simulator::{Command, Options, Parameter};
 
 use crate::terminal::Terminal;
 use crate::world::World;
@@ -62,10 +62,14 @@ impl Hostile {
         let _ = std::fs::remove_file(&trace);
         let answer = format!("[IO.File]::AppendAllText('{}', 'ran'); exit 77", trace.display());
         let command =
-            |name: &&str| Command { name: (*name).to_owned(), resolves: None, answer: answer.clone() };
+            |name: &&str| Command { name: (*name).to_owned(), answer: answer.clone(), ..Command::default() };
         let mut commands: Vec<Command> = NAMES.iter().map(command).collect();
         for name in ["Get-CsGood", "deployment"] {
-            commands.push(Command { name: name.to_owned(), resolves: None, answer: "<good>".to_owned() });
+            commands.push(Command {
+                name: name.to_owned(),
+                answer: "<good>".to_owned(),
+                ..Command::default()
+            });
         }
         // What PowerShell's own helpers in an exported module are called.
         commands.push(command(&"Get-PSImplicitRemotingSession"));
@@ -80,7 +84,7 @@ impl Hostile {
 }
 
 fn alias(name: &str, of: &str) -> Command {
-    Command { name: name.to_owned(), resolves: Some(of.to_owned()), answer: String::new() }
+    Command { name: name.to_owned(), resolves: Some(of.to_owned()), ..Command::default() }
 }
 
 /// Lists what became a function or alias of the module, and what else could have come from it.
@@ -221,6 +225,7 @@ fn a_prefix_makes_no_name_that_powershell_calls() {
         name: name.to_owned(),
         resolves,
         answer: String::new(),
+        ..Command::default()
     });
     let Some(hostile) =
         Hostile::start("prefix = \"PSConsoleHost\"\nimport = [\"ReadLine\", \"Get-*\"]", &extra)
@@ -278,6 +283,64 @@ fn what_another_version_exported_is_not_loaded() {
     assert_eq!(lines, ["False", "False"]);
 }
 
+/// Texts that end a string, a block or a line, or that are no name at all. `TRACE` becomes the path of a file.
+const PARAMETERS: [&str; 12] = [
+    "x'; [IO.File]::WriteAllText('TRACE', ''); '",
+    "x’; [IO.File]::WriteAllText('TRACE', ''); ’",
+    "„x",
+    "$([IO.File]::WriteAllText('TRACE', ''))",
+    "`x",
+    "} end { [IO.File]::WriteAllText('TRACE', '') }",
+    "x\n'@\n[IO.File]::WriteAllText('TRACE', '')\n@'",
+    "x\0y",
+    "x y",
+    "x:y",
+    "x,y",
+    "",
+];
+
+#[test]
+fn a_parameter_is_never_code() {
+    let temp = tempfile::tempdir().unwrap();
+    let trace = temp.path().join("trace");
+    let all: &'static [&'static str] =
+        PARAMETERS.map(|one| &*one.replace("TRACE", &trace.display().to_string()).leak()).to_vec().leak();
+    let long: &'static str = "x".repeat(10_000).leak();
+    let parameter = |name: &str, type_name| Parameter { name: name.to_owned(), type_name, aliases: all };
+    let mut parameters: Vec<_> =
+        all.iter().chain([&long]).map(|one| parameter(one, "System.String")).collect();
+    parameters.push(parameter("Plain", "System.DayOfWeek"));
+    parameters.push(Parameter { aliases: &["Short"], ..parameter("Host", "System.String") });
+    parameters.extend(all.iter().enumerate().map(|(at, one)| parameter(&format!("Type{at}"), one)));
+    let command = Command {
+        name: "Get-CsOdd".to_owned(),
+        answer: "<odd>".to_owned(),
+        parameters,
+        ..Command::default()
+    };
+    let Some(world) = World::with(Options { commands: vec![command], ..Options::default() }, "") else {
+        return;
+    };
+    for _ in ["written now", "kept"] {
+        let output = world.output(&format!(
+            "{}
+            Get-CsOdd
+            $command = Get-Command Get-CsOdd
+            $command.Parameters.Keys -notmatch '^(Type[0-9]+|__)$' | Where-Object {{ $_ -notin [System.Management.Automation.Cmdlet]::CommonParameters }} | Sort-Object
+            (TabExpansion2 'Get-CsOdd -Plain Su').CompletionMatches.CompletionText
+            $command.Parameters['Host'].Aliases
+            $null = TabExpansion2 'Get-CsOdd -Type0 '
+            Get-CsOdd",
+            world.import("work")
+        ));
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let lines: Vec<_> = out.lines().collect();
+        assert_eq!(lines, ["<odd>", "AsJob", "Host", "Plain", "Sunday", "Short", "<odd>"], "{err}");
+        assert!(!trace.exists(), "the endpoint's text ran");
+        world.wait_removed();
+    }
+}
+
 #[test]
 fn a_module_of_another_version_gets_no_session() {
     let Some(hostile) = Hostile::start("", &[]) else { return };
@@ -298,8 +361,8 @@ fn where_everything_has_a_namesake_the_session_stays_and_the_way_out_is_said() {
     // Everything that this endpoint offers exists here.
     let extra = ["Get-Item", "Get-Process", "Get-Date"].map(|name| Command {
         name: name.to_owned(),
-        resolves: None,
         answer: "<there>".to_owned(),
+        ..Command::default()
     });
     let options = Options { fixtures: true, commands: extra.to_vec(), ..Options::default() };
     let Some(world) = World::with(options, "import = [\"Get-Item\", \"Get-Process\", \"Get-Date\"]") else {

@@ -60,12 +60,14 @@ const LINES: &[&str] = &[
     "Get-Help Get-CsTenant -Full | Out-String",
     "Get-Help Set-CsUser | Out-String",
     "(Get-Command Set-CsUser).Parameters.Keys -contains 'EnterpriseVoiceEnabled'",
+    "(TabExpansion2 'Set-CsUser -Ent').CompletionMatches.CompletionText",
+    "(TabExpansion2 'Get-CsOnlineUser -Ident').CompletionMatches.ToolTip",
     "$here = 'kenmyer'; & { Get-CsOnlineUser $here }",
     "& { param($Name) Get-CsOnlineUser -Identity:$Name } kenmyer",
 ];
 
-/// What only lyncsh's do, with what is seen first: the exported ones leave these variables empty, and have no
-/// types, so that a value that does not fit is an error of the endpoint's.
+/// What only lyncsh's do, with what is seen first: the exported ones leave these variables empty, don't heed the
+/// user's default values, and have no types, so that a value that does not fit is an error of the endpoint's.
 const ONLY_OURS: &[(&str, &str)] = &[
     (
         "Get-CsOnlineUser nobody -ErrorVariable kept 2>$null; \"$kept\"",
@@ -73,6 +75,10 @@ const ONLY_OURS: &[(&str, &str)] = &[
     ),
     ("$null = Test-CsStreams -InformationVariable kept *>$null; \"$($kept.Count)\"", "text 2\nok: True\n"),
     ("try { Get-CsBig -Count nothing } catch { 'caught' }", "text caught\nok: True\n"),
+    (
+        "$PSDefaultParameterValues['Get-CsOnlineUser:Identity'] = 'kenmyer'; @(Get-CsOnlineUser).Count; $PSDefaultParameterValues.Clear()",
+        "Int32 1\nok: True\n",
+    ),
     ("Get-CsBig -Count 1 -OutVariable kept | Out-Null; $kept.Count", "Int32 1\nok: True\n"),
 ];
 

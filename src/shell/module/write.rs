@@ -241,7 +241,7 @@ mod tests {
     fn a_hostile_endpoint_writes_no_code() {
         let script = written("proxies/proxies.ps1");
         assert!(!script.contains("EVIL"), "{script}");
-        for part in ["function Get-Good{[", " Größe ", " Host:", "'Get-Other'"] {
+        for part in ["function Get-Good{[", " Größe ", " Host:", "'alias:Get-Other'"] {
             assert!(script.contains(part), "{part}: {script}");
         }
         assert_eq!(written("names"), "Get-Good\n");

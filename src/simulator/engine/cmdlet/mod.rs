@@ -11,7 +11,7 @@ mod user;
 
 use std::sync::Arc;
 
-use super::spec::{CommandKind, CommandSpec};
+use super::spec::{CommandKind, CommandSpec, Kind, parameter};
 use super::value::text;
 use crate::simulator::{Command, Options};
 
@@ -49,5 +49,11 @@ fn made_up(command: &Command) -> CommandSpec {
         })
     });
     let kind = if command.resolves.is_some() { CommandKind::Alias } else { CommandKind::Function };
+    let parameters = command
+        .parameters
+        .iter()
+        .map(|one| parameter(one.name.as_str(), Kind::Enum(one.type_name, &[])).alias(one.aliases))
+        .collect();
+    let spec = spec.with(parameters);
     CommandSpec { kind, resolves: command.resolves.clone(), answer: command.answer.clone(), ..spec }
 }
