@@ -1,7 +1,7 @@
 //! Whether a script has only what Windows PowerShell 5.1 has, by an independent grammar and a list.
 
 /// Every command and parameter that the scripts use, all of which Windows PowerShell 5.1 has.
-const OF_5_1: [(&str, &str); 32] = [
+const OF_5_1: [(&str, &str); 33] = [
     ("connect-exchangeonline", ""),
     ("connect-microsoftteams", ""),
     ("convertfrom-json", "inputobject"),
@@ -21,6 +21,7 @@ const OF_5_1: [(&str, &str); 32] = [
     ("new-object", "typename argumentlist"),
     ("new-pssession", "connectionuri configurationname credential authentication allowredirection"),
     ("out-null", ""),
+    ("register-engineevent", "sourceidentifier supportevent action"),
     ("remove-module", "moduleinfo force erroraction"),
     ("remove-pssession", "session erroraction"),
     ("remove-variable", "name scope erroraction"),
