@@ -225,6 +225,22 @@ mod tests {
     }
 
     #[test]
+    fn what_another_start_is_writing_stays_until_it_must_have_been_killed() {
+        let temp = tempfile::tempdir().unwrap();
+        let folders = Folders::find(Some(temp.path())).unwrap();
+        let exports = Exports::of(&folders, "work");
+        exports.prepare().unwrap();
+        let path = exports.folder.join(format!("{TEMPORARY}x"));
+        std::fs::write(&path, "half").unwrap();
+        exports.prepare().unwrap();
+        assert!(path.exists());
+        let long_ago = SystemTime::now() - 2 * ABANDONED;
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+        exports.prepare().unwrap();
+        assert!(!path.exists());
+    }
+
+    #[test]
     fn a_prefix_goes_before_the_noun() {
         assert_eq!(prefixed("Get-CsTenant", Some("Lw")), "Get-LwCsTenant");
         assert_eq!(prefixed("help", Some("Lw")), "Lwhelp");
