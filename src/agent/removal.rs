@@ -23,7 +23,7 @@ pub async fn remove(endpoint: &Endpoint, shell: Uuid, notes: &Notes, unsettled: 
     for pause in AGAIN {
         let again = match &result {
             Ok(Removal::Deleted) => false,
-            Ok(Removal::NotFound) => unsettled,
+            Ok(Removal::NotFound) => unsettled || is_listed(endpoint, shell).await,
             Err(error) => may_pass(error),
         };
         if !again {
@@ -33,7 +33,7 @@ pub async fn remove(endpoint: &Endpoint, shell: Uuid, notes: &Notes, unsettled: 
         result = attempt(endpoint, shell, notes).await;
     }
     match result {
-        Ok(Removal::NotFound) if unsettled => Err(Error::Unconfirmed),
+        Ok(Removal::NotFound) if unsettled || is_listed(endpoint, shell).await => Err(Error::Unconfirmed),
         Err(Error::Unconfirmed) if notes.inherits_doubt() => check(endpoint, shell).await,
         result => result.map(drop),
     }
@@ -64,6 +64,15 @@ fn may_pass(error: &Error) -> bool {
         | Error::Unconfirmed
         | Error::Closed => false,
     }
+}
+
+/// Whether the endpoint lists a session that it did not find: OMI answers so while another Delete, perhaps of an owner
+/// that died, waits for the session's output. `false` where it lists nothing.
+async fn is_listed(endpoint: &Endpoint, shell: Uuid) -> bool {
+    let mut endpoint = endpoint.clone();
+    endpoint.limits.operation = endpoint.limits.operation.min(endpoint.limits.close);
+    let listed = wsman::enumerate(&endpoint).await.unwrap_or_default();
+    listed.iter().any(|one| one.shell_id.parse() == Ok(shell))
 }
 
 /// Checks a session that an earlier owner left in doubt, and that the endpoint does not know: it is gone
