@@ -7,6 +7,8 @@
         $aliases = @()
         $known = [System.IO.FileInfo]"$kept/here-$version"
         $quick = $functions.Length -and ([System.IO.FileInfo]"$kept/targets").Length -eq 0 -and ($clobber -or ($known.Exists -and $known.Length -eq 0))
+        # A name without a hyphen may be that of a program or an alias of the user: allow_clobber does not cover those.
+        foreach ($one in $functions) { if ($one.IndexOf([char]'-') -lt 0) { $quick = $false; break } }
         foreach ($one in [System.IO.File]::ReadAllLines("$kept/refused")) { if ($restricted -notcontains $one) { $quick = $false; break } }
     }
     if ($quick -and -not $clobber) {

@@ -342,6 +342,25 @@ fn a_parameter_is_never_code() {
 }
 
 #[test]
+fn a_kept_name_without_a_hyphen_does_not_cover_the_users_own() {
+    let commands = ["deployment", "Get-CsGood"].map(|name| Command {
+        name: name.to_owned(),
+        answer: "<endpoint>".to_owned(),
+        ..Command::default()
+    });
+    let options = Options { commands: commands.to_vec(), ..Options::default() };
+    let Some(world) = World::with(options, "allow_clobber = true") else { return };
+    for _ in ["written now", "kept", "kept"] {
+        let import = world.import("work");
+        let output = world
+            .output(&format!("function global:deployment {{ 'mine' }}\n{import}\ndeployment\nGet-CsGood"));
+        let out = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(out.lines().collect::<Vec<_>>(), ["mine", "<endpoint>"], "{output:?}");
+        world.wait_removed();
+    }
+}
+
+#[test]
 fn a_module_of_another_version_gets_no_session() {
     let Some(hostile) = Hostile::start("", &[]) else { return };
     let import = hostile.world.import("work");
