@@ -17,13 +17,14 @@ const AGAIN: [Duration; 3] =
 ///
 /// # Errors
 /// The last Delete's: the session may still be there. [`Error::Unconfirmed`] also where the session was
-/// never there while its Create may still be on its way.
+/// never there while its Create may still be on its way, and where the endpoint still lists it.
 pub async fn remove(endpoint: &Endpoint, shell: Uuid, notes: &Notes, unsettled: bool) -> Result<(), Error> {
     let mut result = attempt(endpoint, shell, notes).await;
     for pause in AGAIN {
         let again = match &result {
-            Ok(Removal::Deleted) => false,
-            Ok(Removal::NotFound) => unsettled || is_listed(endpoint, shell).await,
+            Ok(Outcome::Gone) => false,
+            Ok(Outcome::NotFound) => unsettled,
+            Ok(Outcome::Listed) => true,
             Err(error) => may_pass(error),
         };
         if !again {
@@ -33,18 +34,40 @@ pub async fn remove(endpoint: &Endpoint, shell: Uuid, notes: &Notes, unsettled: 
         result = attempt(endpoint, shell, notes).await;
     }
     match result {
-        Ok(Removal::NotFound) if unsettled || is_listed(endpoint, shell).await => Err(Error::Unconfirmed),
-        Err(Error::Unconfirmed) if notes.inherits_doubt() => check(endpoint, shell).await,
-        result => result.map(drop),
+        Ok(Outcome::Gone) => Ok(()),
+        Ok(Outcome::NotFound) if !unsettled => Ok(()),
+        Ok(Outcome::NotFound | Outcome::Listed) => Err(Error::Unconfirmed),
+        // An earlier owner left the session in doubt, and the endpoint does not know it.
+        Err(Error::Unconfirmed) if notes.inherits_doubt() => match is_listed(endpoint, shell).await {
+            Ok(false) => Ok(()),
+            _ => Err(Error::Unconfirmed),
+        },
+        Err(error) => Err(error),
     }
 }
 
-async fn attempt(endpoint: &Endpoint, shell: Uuid, notes: &Notes) -> Result<Removal, Error> {
+/// Result of one attempt that the endpoint answered.
+enum Outcome {
+    Gone,
+    NotFound,
+    /// Delete did not find the session, but the endpoint lists it. OMI answers so while another Delete, for example of
+    /// an agent that was killed, waits until the session's output is received.
+    Listed,
+}
+
+async fn attempt(endpoint: &Endpoint, shell: Uuid, notes: &Notes) -> Result<Outcome, Error> {
     let result = wsman::try_remove(endpoint, shell, &notes.left()).await;
     if result.as_ref().is_err_and(|error| !error.is_refusal()) {
         notes.doubts();
     }
-    result
+    Ok(match result? {
+        Removal::Deleted => Outcome::Gone,
+        // An endpoint that lists nothing is taken at its word.
+        Removal::NotFound => match is_listed(endpoint, shell).await {
+            Ok(true) => Outcome::Listed,
+            _ => Outcome::NotFound,
+        },
+    })
 }
 
 /// Whether the next attempt may go better. An endpoint that does not answer is not asked for longer, and
@@ -66,26 +89,12 @@ fn may_pass(error: &Error) -> bool {
     }
 }
 
-/// Whether the endpoint lists a session that it did not find: OMI answers so while another Delete, perhaps of an owner
-/// that died, waits for the session's output. `false` where it lists nothing.
-async fn is_listed(endpoint: &Endpoint, shell: Uuid) -> bool {
+/// Returns whether the endpoint lists a session.
+async fn is_listed(endpoint: &Endpoint, shell: Uuid) -> Result<bool, Error> {
     let mut endpoint = endpoint.clone();
     endpoint.limits.operation = endpoint.limits.operation.min(endpoint.limits.close);
-    let listed = wsman::enumerate(&endpoint).await.unwrap_or_default();
-    listed.iter().any(|one| one.shell_id.parse() == Ok(shell))
-}
-
-/// Checks a session that an earlier owner left in doubt, and that the endpoint does not know: it is gone
-/// where the endpoint's own list does not have it either.
-async fn check(endpoint: &Endpoint, shell: Uuid) -> Result<(), Error> {
-    let mut endpoint = endpoint.clone();
-    endpoint.limits.operation = endpoint.limits.operation.min(endpoint.limits.close);
-    let listed = wsman::enumerate(&endpoint).await.map_err(|error| {
+    let listed = wsman::enumerate(&endpoint).await.inspect_err(|error| {
         tracing::debug!("the endpoint's sessions can't be listed: {error}");
-        Error::Unconfirmed
     })?;
-    match listed.iter().any(|one| one.shell_id.parse() == Ok(shell)) {
-        true => Err(Error::Unconfirmed),
-        false => Ok(()),
-    }
+    Ok(listed.iter().any(|one| one.shell_id.parse() == Ok(shell)))
 }

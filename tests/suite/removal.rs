@@ -201,6 +201,25 @@ async fn a_session_that_is_not_found_at_the_first_delete_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_not_found_but_listed_is_removed_again() {
+    // The Delete of an agent that was killed is still waiting.
+    let left = Left::on(&[Delete::Gone, Delete::Done]).await;
+    left.lists(List::WithIt);
+    left.guard().await.remove().await.unwrap();
+    assert_eq!((left.deletes(), left.files()), (2, 0));
+    let left = Left::on(&[Delete::Gone]).await;
+    left.lists(List::WithIt);
+    let error = left.guard().await.remove().await.unwrap_err();
+    assert!(matches!(error, Error::Unconfirmed), "{error}");
+    assert_eq!(left.deletes(), 4);
+    assert!(left.is_listed(), "the next command tries again");
+    left.lists(List::WithoutIt);
+    let said = left.sweep().await;
+    assert!(said.contains("removed the session of 'work'"), "{said}");
+    assert_eq!(left.files(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_in_doubt_is_not_listed_for_longer_than_its_endpoint_keeps_it() {
     let left = Left::on(&[Delete::Silent, Delete::Gone]).await;
     left.guard().await.remove().await.unwrap_err();
