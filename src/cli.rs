@@ -85,7 +85,7 @@ pub enum Command {
         #[arg(long, group = "wanted")]
         socket: bool,
         /// Start the agent, and print what the module needs to know
-        // A module of an earlier version asks for JSON, and hears that it is replaced.
+        // Modules of earlier versions pass --json; the answer is that the module was replaced.
         #[arg(long, alias = "json", group = "wanted", hide = true)]
         facts: bool,
         /// Write the proxies of the endpoint's commands, and print where they are
@@ -103,7 +103,7 @@ pub enum Command {
         #[command(subcommand)]
         action: hook::Action,
     },
-    /// Ask the endpoint of a profile for its cmdlets again, and import them anew
+    /// Rebuild a profile's cached cmdlet proxies
     Refresh(Name),
     /// Make a shortcut that opens a profile's shell in a terminal: on the desktop, or where you say
     Shortcut(shortcut::Options),

@@ -131,7 +131,7 @@ impl Exports {
         Ok(())
     }
 
-    /// Whether something that is there is to be replaced.
+    /// Returns whether exported commands are marked for replacement.
     pub fn has_expired(&self) -> bool {
         self.whole().any(|folder| folder.join(EXPIRED).exists())
     }
@@ -165,7 +165,7 @@ fn of_this_version(path: &Path) -> bool {
     is_temporary(path) || hash && name[16..].starts_with(FORMAT)
 }
 
-/// Whether another process writes it just now ([`replace`]), or was killed while it did.
+/// Returns whether a file is the temporary file of an unfinished [`replace`].
 fn is_temporary(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(TEMPORARY))
 }

@@ -187,7 +187,7 @@ async fn awaits(agent: &mut Agent, process: u32) -> bool {
     }
 }
 
-/// Has the proxies written, and prints where they are.
+/// Writes the proxies, and prints their folder.
 async fn proxies(context: &Context, name: &str) -> miette::Result<ExitCode> {
     // Inside of a shell that a launcher has started, the launcher speaks first.
     gate::wait(name).await;
@@ -201,13 +201,13 @@ async fn proxies(context: &Context, name: &str) -> miette::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the user should know of proxies that were written, a line each.
+/// Returns the notes for the user, one line each.
 pub fn notes(written: &Written) -> Vec<String> {
     written.notes.iter().map(|note| screen::clean_line(note).into_string()).collect()
 }
 
-/// Writes the proxies of the commands of a profile's endpoint where they are missing or out of date. Connects for it
-/// where no agent runs. The inner error: this process was told to end.
+/// Writes the proxies of a profile's endpoint if they are missing or out of date. Connects if no agent runs. The inner
+/// error is a signal to end.
 ///
 /// # Errors
 /// There is no session, the endpoint does not answer and nothing is kept, or the files cannot be written.

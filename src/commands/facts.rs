@@ -1,4 +1,4 @@
-//! What a PowerShell is told of the session that it attaches to: lines of `KEY=VALUE`.
+//! Facts about a session for the PowerShell that attaches to it, as lines of `KEY=VALUE`.
 
 use std::time::UNIX_EPOCH;
 
@@ -10,12 +10,12 @@ use crate::exports::kept::State;
 use crate::profile::Profile;
 use crate::shell::module;
 
-/// The endpoint that an agent is connected to.
+/// Returns the endpoint that an agent is connected to.
 pub fn endpoint<'a>(profile: &'a Profile, agent: &'a Agent) -> Option<&'a url::Url> {
     agent.guarded().map(|session| &session.endpoint).or(profile.uri.as_ref())
 }
 
-/// What `$lyncsh` holds, where the session is, and where the proxies are.
+/// Returns the lines: the socket of the session, the folder of the proxies, and the contents of `$lyncsh`.
 pub fn facts(context: &Context, profile: &Profile, agent: &Agent) -> String {
     let live = Journal::of(&context.folders).live();
     let shell = agent.guarded().map(|session| session.shell);
@@ -23,7 +23,7 @@ pub fn facts(context: &Context, profile: &Profile, agent: &Agent) -> String {
     let connected = entry.as_ref().and_then(|entry| entry.written.duration_since(UNIX_EPOCH).ok());
     let process = entry.as_ref().map(|entry| entry.process).or_else(|| agent.place.holder());
     let endpoint = endpoint(profile, agent);
-    // What keeps them from being found is said when they are written.
+    // Writing the proxies reports the same error.
     let kept = endpoint.and_then(|endpoint| module::kept(&context.folders, profile, endpoint).ok());
     let ready = profile.import.cache && kept.as_ref().is_some_and(|kept| kept.state() == State::Current);
     let stem = endpoint.map(|endpoint| Exports::of(&context.folders, &profile.name).stem(profile, endpoint));
@@ -40,13 +40,13 @@ pub fn facts(context: &Context, profile: &Profile, agent: &Agent) -> String {
     known.iter().filter_map(|(key, value)| Some(line(key, value.as_deref()?))).collect()
 }
 
-/// Why there is no session.
+/// Returns the line for an error.
 pub fn error(text: &str) -> String {
     line("error", text)
 }
 
-/// In ASCII: a PowerShell on Windows reads a program's output in whatever encoding it is set to. Everything else, and
-/// the backslash, is written as `Regex.Unescape` reads it.
+/// Formats a line in ASCII, since the encoding of a program's output differs on Windows. All other characters and the
+/// backslash are escaped for `Regex.Unescape`.
 fn line(key: &str, value: &str) -> String {
     let mut line = format!("{key}=");
     for one in value.chars() {

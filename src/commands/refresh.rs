@@ -1,4 +1,4 @@
-//! `lyncsh refresh`: what is kept of a profile's cmdlets, anew.
+//! `lyncsh refresh`: rebuilds the cached proxies of a profile.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use crate::exports::Exports;
 use crate::profile::{self, Profile};
 use crate::shell::module::Module;
 
-/// Asks the endpoint for its commands again, and writes their proxies. What was there serves until then.
+/// Requests the commands of each endpoint again, and rewrites the proxies. The old proxies stay usable until then.
 pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for profile in profile::connections(&context.folders, name)?.profiles {
@@ -45,7 +45,7 @@ async fn one(context: &Context, profile: &Profile) -> miette::Result<ExitCode> {
     for note in attach::notes(&written) {
         crate::tell!("lyncsh: {note}");
     }
-    // What could not be asked for stays as it was, and was reported.
+    // The endpoint did not answer: the notes report it.
     if exports.has_expired() {
         return Ok(ExitCode::FAILURE);
     }

@@ -22,7 +22,7 @@ pub enum New {
     Program,
 }
 
-/// Begins the names of temporary files.
+/// Prefix of the names of temporary files.
 pub const TEMPORARY: &str = ".lyncsh-";
 
 /// The number of links followed from one path before they are taken for a loop (Linux: 40).

@@ -30,7 +30,7 @@ pub struct Command {
     pub answer: String,
 }
 
-/// A parameter of such a command, of any type.
+/// A parameter of a made-up command.
 #[derive(Clone, Debug)]
 pub struct Parameter {
     pub name: String,

@@ -1,9 +1,9 @@
 # A PSSession on the agent's socket.
 if ($version.Major -ge 7) {
-    # The limit is for the socket to appear.
+    # The timeout covers waiting for the socket to appear.
     $link = [System.Management.Automation.Runspaces.NamedPipeConnectionInfo]::new($answer.socket, 60000)
     $runspace = [System.Management.Automation.Runspaces.RunspaceFactory]::CreateRunspace($link, $Host, $types)
-    # In a thread of its own, while the commands are imported: its poll alone takes 0.1 s (tried).
+    # In another thread, while the commands are imported: polling the socket alone takes 0.1 s (tried).
     $opening = [System.Threading.Tasks.Task]::Run([System.Action][System.Delegate]::CreateDelegate([System.Action], $runspace, 'Open'))
     # Get-PSSession lists the session only if a cmdlet's own $PSCmdlet is passed (tried).
     $session = & {

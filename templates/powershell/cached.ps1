@@ -31,16 +31,12 @@ try {
             if ($keep) { try { [System.IO.File]::WriteAllLines("$known.$PID", $builtin); [System.IO.File]::Move("$known.$PID", $known) } catch { Microsoft.PowerShell.Utility\Write-Verbose -Message "lyncsh: $($_.Exception.Message)" } }
         }
     }
-    $chosen = @(& $select $made)
-    # An alias is what its function is, or it could be any command of this PowerShell.
-    $links = @(if ($linked.Count) { & $select @(foreach ($pair in $linked) { if ($chosen -contains $pair[1]) { $pair[0] } }) })
+    . $choose
     $left = [System.Collections.Generic.HashSet[string]]::new([string[]]$made, [System.StringComparer]::OrdinalIgnoreCase)
     $left.ExceptWith([string[]]$chosen)
     $skip = @(foreach ($one in $left) { & $prefixed $one })
     $skipAliases = @(foreach ($pair in $linked) { if ($links -notcontains $pair[0]) { & $prefixed $pair[0] } })
     if ($chosen.Count) { . $bindProxies }
-    $functions = @(foreach ($one in $chosen) { & $prefixed $one })
-    $aliases = @(foreach ($one in $links) { & $prefixed $one })
 } finally {
     if (-not $keep) {
         try { [System.IO.Directory]::Delete($kept, $true) } catch { Microsoft.PowerShell.Utility\Write-Verbose -Message "lyncsh: $($_.Exception.Message)" }

@@ -1,16 +1,16 @@
-# What the proxies share. Each function of the proxies is one line: $d declares its parameters, $c makes the arguments
-# of a call, and $i calls.
+# Code that the proxies share: $d declares the parameters of a function, $c builds the arguments of a call, $i calls.
 $invoke = $ExecutionContext.InvokeCommand.GetCmdlet('Invoke-Command')
 # Invoke-Command sends this form as a command with parameters, not as script text: an endpoint without a language
 # takes it (tried; ScriptBlockToPowerShellConverter).
 $run = { param($name, $boundParams, $unboundParams) & $name @boundParams @unboundParams }
-# Belongs to the function here. The others go to the endpoint; those in $everywhere have an effect on both sides.
+# Parameters that only the local function uses, that both sides use, and that only Invoke-Command uses. All others are
+# sent to the endpoint.
 $onlyHere = [System.Collections.Generic.HashSet[string]]::new([string[]]@('ErrorVariable', 'WarningVariable', 'InformationVariable', 'OutVariable', 'OutBuffer', 'PipelineVariable', '{{ input }}'), [System.StringComparer]::OrdinalIgnoreCase)
 $everywhere = [System.Collections.Generic.HashSet[string]]::new([string[]]@('ErrorAction', 'WarningAction', 'InformationAction'), [System.StringComparer]::OrdinalIgnoreCase)
 $ofTheCall = [System.Collections.Generic.HashSet[string]]::new([string[]]@('Verbose', 'Debug', 'ProgressAction', 'AsJob'), [System.StringComparer]::OrdinalIgnoreCase)
 
 $declarations = @{}
-# The parameters of one function. Each call has a dictionary of its own: PowerShell puts the values into it.
+# Declares the parameters of a function. Each call needs its own dictionary, since PowerShell stores the values in it.
 $d = {
     param($Name)
     $fields = $declarations[$Name]
@@ -43,11 +43,11 @@ $d = {
     }
     $declared
 }
-# The arguments of Invoke-Command for one call.
+# Builds the arguments of Invoke-Command for one call.
 $c = {
     param($Name, $Cmdlet)
     if ($session.State -ne 'Opened') {
-        # Unlike `throw`, it ends the function whatever the preferences are.
+        # `throw` would not end the function where $ErrorActionPreference is SilentlyContinue.
         $gone = [System.InvalidOperationException]::new("lyncsh: the session of '$($session.Name)' is $($session.State); import it again")
         $Cmdlet.ThrowTerminatingError([System.Management.Automation.ErrorRecord]::new($gone, 'SessionNotOpen', 'ConnectionError', $session))
     }
@@ -66,9 +66,9 @@ $c = {
     $call.ArgumentList = $Name, $named, $positional
     $call
 }
-# The pipeline of one call, whose arguments are in $a.
+# The pipeline of one call; $a holds its arguments.
 $i = { & $invoke @a }
-# The values of an enumeration that exists here, too.
+# Completes the values of an enumeration that also exists in this PowerShell.
 $values = {
     param($Type, $Word)
     $known = $Type -as [type]

@@ -21,9 +21,9 @@ $restricted = [string[]]{{ restricted|ps }}
 $prefix = {{ prefix|ps }}
 $escape = { param($Path) [System.Management.Automation.WildcardPattern]::Escape($Path) }
 $module = $ExecutionContext.SessionState.Module
-# What most imports do not need: PowerShell takes longer to parse it than to run the rest.
+# Parts that an import from the cache usually does not need. Parsing them takes 0.06 s (tried).
 $library = { [scriptblock]::Create([System.IO.File]::ReadAllText("$PSScriptRoot/{{ library }}")) }
-# A cmdlet of PowerShell's own without the module that it is in, which takes 0.04 s to load (tried).
+# Finds a cmdlet without loading Microsoft.PowerShell.Utility, which takes 0.04 s (tried).
 $utility = { param($Type) $ExecutionContext.InvokeCommand.GetCmdletByTypeName("Microsoft.PowerShell.Commands.$Type, Microsoft.PowerShell.Commands.Utility") }
 # The endpoint's views: after PowerShell's own, as Import-PSSession's; columns that are script are empty in these
 # (FormatXmlWriter), and before them they would stand for the local ones of the same types.
@@ -35,8 +35,8 @@ $addViews = {
 
 {% include "powershell/calls.ps1" %}
 
-# Has the proxies in the folder $kept as functions and aliases of this module: in one of their own, PowerShell would
-# take their names over twice.
+# Defines the proxies in the folder $kept as functions and aliases of this module. In a nested module, PowerShell would
+# import each name twice (0.08 s for 605, tried).
 $bindProxies = {
     . ([scriptblock]::Create([System.IO.File]::ReadAllText("$kept/proxies/proxies.ps1")))
     # A function of the same name outside of this module stays.
@@ -59,8 +59,8 @@ $version = $PSVersionTable.PSVersion
 if ($version.Major -eq 6 -or ($version.Major -eq 7 -and $version.Minor -lt 4)) {
     throw "lyncsh: this is PowerShell $version, and 7.4 is the oldest that can attach to a session; install a newer one (https://aka.ms/powershell), or set shell = 'console' in the profile '$name'"
 }
-# Where the session is: what the launcher has left for this shell, or the program's answer. Lines of KEY=VALUE in
-# ASCII, because on Windows the encoding of a program's output is anybody's guess.
+# Where the session is: from the launcher's file for this shell, or from the program. Lines of KEY=VALUE in ASCII,
+# because the encoding of a program's output differs on Windows.
 $given = "$env:{{ gate }}.$name"
 $answer = @{}
 $read = {
@@ -72,10 +72,10 @@ $read = {
 }
 if ($env:{{ gate }} -and [System.IO.File]::Exists($given)) {
     & $read ([System.IO.File]::ReadAllLines($given))
-    # Once: it says nothing of a later session.
+    # Used once: a later import may find another session.
     [System.IO.File]::Delete($given)
 }
-# The agent may be gone again.
+# The agent may have ended since.
 if (-not $answer.socket -or ($answer.socket.StartsWith('/') -and -not [System.IO.File]::Exists($answer.socket))) {
     $answer.Clear()
     & $read @(& $program @arguments --facts)
@@ -182,7 +182,7 @@ if ($others.Count -and "$function:prompt" -notlike '*# lyncsh: *') {
 }
 
 {% if attach == "true" %}
-# The end of this PowerShell ends its stream: the agent needs no more, and does not keep `exit` waiting.
+# The agent detects the end of this PowerShell by the end of the stream. Remove-PSSession would delay `exit`.
 if ($own) {
 {% endif %}
 # `exit` removes it (the event comes on `exit` alone: tried). Whether the action knows this module's variables
@@ -217,5 +217,5 @@ $module.OnRemove = {
 # It compares each name with each pattern: all functions of this module are the endpoint's.
 Microsoft.PowerShell.Core\Export-ModuleMember -Function * -Alias $aliases
 
-# The functions heed the preferences of who calls them, not those of this module.
+# The proxies use the caller's preferences, not those of this module.
 foreach ($one in 'ErrorActionPreference', 'PSDefaultParameterValues', 'PSNativeCommandUseErrorActionPreference', 'PSModuleAutoLoadingPreference') { $ExecutionContext.SessionState.PSVariable.Remove("script:$one") }

@@ -1,13 +1,13 @@
     $kept = $answer.proxies
-    # Nothing to choose, to rename or to report. lyncsh has looked at the names when it wrote the proxies; that there
-    # are none of them in this PowerShell's own modules, too.
+    # The short way, where there is nothing to choose, rename or report. lyncsh checked the names when it wrote the
+    # proxies; an empty $known means that PowerShell's own modules have none of them.
     $quick = $opening -and $answer.ready -eq 'true' -and -not $prefix -and -not $global:lyncsh
     if ($quick) {
         $functions = [System.IO.File]::ReadAllLines("$kept/names")
         $aliases = @()
         $known = [System.IO.FileInfo]"$kept/here-$version"
         $quick = $functions.Length -and ([System.IO.FileInfo]"$kept/targets").Length -eq 0 -and ($clobber -or ($known.Exists -and $known.Length -eq 0))
-        # A name without a hyphen may be that of a program or an alias of the user: allow_clobber does not cover those.
+        # A name without a hyphen may be a program or an alias of the user, which allow_clobber does not cover.
         foreach ($one in $functions) { if ($one.IndexOf([char]'-') -lt 0) { $quick = $false; break } }
         foreach ($one in [System.IO.File]::ReadAllLines("$kept/refused")) { if ($restricted -notcontains $one) { $quick = $false; break } }
     }
@@ -17,7 +17,7 @@
             if ($all.Contains($one.Name)) { $quick = $false; break }
         }
     }
-    # The session opens meanwhile.
+    # The session opens at the same time.
     $skip = $skipAliases = @()
     if ($quick) { . $bindProxies }
     if ($opening) { $opening.GetAwaiter().GetResult() }

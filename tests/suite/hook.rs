@@ -267,7 +267,10 @@ const SCRIPT: &str = ".config/powershell/profile.ps1";
 fn the_hook_is_shown_then_written_and_the_first_connection_made() {
     let home = Home::new();
     home.put(SCRIPT, "Set-Alias ll Get-ChildItem");
-    home.pwsh("mkdir -p \"$HOME/conf/cache/exports/work/0123456789abcdefn2-7.6\"; echo Get-CsTenant > \"$HOME/conf/cache/exports/work/0123456789abcdefn2-7.6/names\"");
+    home.pwsh(&format!(
+        "cd \"$HOME\"; folder=conf/cache/exports/work/0123456789abcdef{}-7.6; mkdir -p $folder; echo Get-CsTenant > $folder/names",
+        lyncsh::exports::FORMAT
+    ));
     let (said, good) = home.hook(&["install"]);
     assert!(!good && said.contains("PSModulePath") && said.contains("pass --yes"), "{said}");
     assert_eq!(home.read(SCRIPT), "Set-Alias ll Get-ChildItem");

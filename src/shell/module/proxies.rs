@@ -110,7 +110,7 @@ impl Proxies {
         proxies
     }
 
-    /// What the template is rendered with. `here` makes the names here of the endpoint's.
+    /// Returns the functions and aliases for the template. `here` maps an endpoint's name to the local one.
     pub fn context(&self, here: impl Fn(&str) -> String) -> (Value, Value) {
         let functions = self.functions.iter().map(|function| {
             let category = if function.is_cmdlet { "Cmdlet" } else { "Function" };
@@ -152,16 +152,15 @@ impl Function {
         Self { name: name.to_owned(), is_cmdlet: command.is_cmdlet, parameters }
     }
 
-    /// The name and the parameters on one line, as the template reads it. Parameters without a type come first, and
-    /// then the one for pipeline input: an argument without a name is bound to the first of them as it is, and goes on
-    /// to the endpoint without a name.
+    /// Formats the name and the parameters as one line of the template's table. Parameters without a type come first,
+    /// then the one for pipeline input: PowerShell binds positional arguments to these unchanged, and the proxy passes
+    /// them on by position.
     fn declared(&self) -> String {
         let (open, typed): (Vec<_>, Vec<_>) =
             self.parameters.iter().partition(|parameter| parameter.constraint.is_empty());
         let fields = |of: Vec<&Parameter>| of.into_iter().map(Parameter::field).collect::<Vec<_>>();
         let input = vec![INPUT.to_owned()];
-        let job = vec!["AsJob:switch".to_owned()];
-        [vec![self.name.clone()], fields(open), input, fields(typed), job].concat().join(" ")
+        [vec![self.name.clone()], fields(open), input, fields(typed)].concat().join(" ")
     }
 }
 
@@ -182,7 +181,7 @@ impl Parameter {
         Self { name: read.name.clone(), aliases: read.aliases.clone(), constraint, completes }
     }
 
-    /// `NAME`, `NAME:TYPE` or `NAME:TYPE:ALIAS,ALIAS`. A type behind `=` only completes.
+    /// Formats as `NAME`, `NAME:TYPE` or `NAME:TYPE:ALIAS,ALIAS`. A type after `=` is used for completion only.
     fn field(&self) -> String {
         let kind = match &self.completes {
             Some(kind) => format!("={kind}"),
@@ -219,7 +218,7 @@ fn constraint(parameter: &ParameterMetadata) -> &'static str {
     }
 }
 
-/// Whether a parameter can be written and typed by this name as it stands.
+/// Returns whether a parameter name needs no quoting in the table and on the command line.
 fn is_plain(name: &str) -> bool {
     let mut letters = name.chars();
     name.chars().count() <= 128
@@ -270,7 +269,7 @@ mod tests {
         assert_eq!(function.parameters[3].completes, None);
         assert_eq!(
             function.declared(),
-            "Get-Good Identity::Id Host:=System.DayOfWeek Kind __ Count:Nullable[int] AsJob:switch"
+            "Get-Good Identity::Id Host:=System.DayOfWeek Kind __ Count:Nullable[int]"
         );
         assert_eq!(proxies.without.len(), 3, "{:?}", proxies.without);
     }

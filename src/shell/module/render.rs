@@ -39,7 +39,7 @@ const OWN: [(&str, &str); 22] = [
 ];
 const SCRIPT: &str = "powershell/module.psm1";
 const LIBRARY_SCRIPT: &str = "powershell/library.ps1";
-/// The name of the file beside the module that has what most imports do not need.
+/// Name of the file next to the module with the parts that an import from the cache usually does not need.
 pub const LIBRARY: &str = "library.ps1";
 const PROXIES: &str = "powershell/proxies.ps1";
 const VIEWS: &str = "powershell/views.ps1xml";
@@ -121,7 +121,7 @@ impl Templates {
         Ok(Self(templates))
     }
 
-    /// The module, and its library where it has one.
+    /// Renders the module, and its library if it has one.
     pub fn script(&self, script: &Script<'_>) -> Result<(String, Option<String>), ModuleError> {
         let template = match script.profile.kind {
             Kind::Teams => TEAMS,

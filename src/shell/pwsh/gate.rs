@@ -44,15 +44,15 @@ impl Gate {
         Ok(Self { path, file, left: Vec::new() })
     }
 
-    /// Leaves what the shell would ask `lyncsh attach` for, where its module looks first (`PATH.PROFILE`): the module
-    /// takes it away. Where it cannot be left, the module asks.
+    /// Writes the answer of `lyncsh attach` for the module in the shell to `PATH.PROFILE`. The module removes the file.
+    /// Without the file, the module runs `lyncsh attach`.
     pub fn leave(&mut self, profile: &str, facts: &str) {
         let mut path = self.path.clone().into_os_string();
         path.push(format!(".{profile}"));
         let path = PathBuf::from(path);
         match replace(&path, facts.as_bytes(), New::Private) {
             Ok(()) => self.left.push(path),
-            Err(error) => tracing::debug!(%error, "the shell asks for its session itself"),
+            Err(error) => tracing::debug!(%error, "the module runs lyncsh attach"),
         }
     }
 

@@ -23,7 +23,7 @@ const WORDING: &str =
     "the endpoint's own words, which is an older PowerShell; PowerShell looks for the command itself";
 const HOST_CALL: &str =
     "PowerShell cannot redirect a warning of an imported command; the console redirects its record";
-const TYPE: &str = "lyncsh's proxy in PowerShell converts the value as a cmdlet does, before the function of the endpoint would";
+const TYPE: &str = "the proxy in PowerShell converts the value, and reports an error as a cmdlet does; in the console the endpoint reports it";
 const LIST: &str =
     "PowerShell keeps the text of a number that stands alone only; the console keeps those of a list too";
 const STATEMENT: &str = "the console ends what it draws with the statement, PowerShell with the line";
