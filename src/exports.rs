@@ -136,11 +136,6 @@ impl Exports {
         self.whole().any(|folder| folder.join(EXPIRED).exists())
     }
 
-    /// Whether a PowerShell exports commands just now, or was killed while it did.
-    pub fn in_progress(&self) -> bool {
-        self.paths().iter().any(|path| half(path))
-    }
-
     /// Forgets all of them: the next start exports anew.
     pub fn discard(&self) -> Result<(), ExportError> {
         remove(&self.folder)

@@ -252,7 +252,7 @@ pub fn ascii(value: &serde_json::Value) -> String {
 }
 
 /// An error with its advice, on one line.
-fn line(error: &miette::Report) -> String {
+pub fn line(error: &miette::Report) -> String {
     let text = error.to_string();
     let advice = error.help().map(|help| help.to_string());
     let parts = text.lines().chain(advice.iter().flat_map(|advice| advice.lines()));

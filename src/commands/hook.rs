@@ -49,9 +49,9 @@ pub struct Of {
 }
 
 /// Does it.
-pub fn run(context: &Context, action: &Action) -> miette::Result<()> {
+pub async fn run(context: &Context, action: &Action) -> miette::Result<()> {
     match action {
-        Action::Install { of, yes } => install(context, of, *yes),
+        Action::Install { of, yes } => install(context, of, *yes).await,
         Action::Remove => remove(context),
         Action::Print(of) => {
             crate::output::print_data(&format!(
@@ -142,7 +142,7 @@ fn text(path: &Path) -> miette::Result<&str> {
         .ok_or_else(|| miette::miette!("{} is not Unicode, and can't stand in a script", path.display()))
 }
 
-fn install(context: &Context, of: &Of, yes: bool) -> miette::Result<()> {
+async fn install(context: &Context, of: &Of, yes: bool) -> miette::Result<()> {
     let found = found();
     let places: Vec<Place> = startup::places()?.into_iter().filter(|place| wanted(place, &found)).collect();
     if places.is_empty() {
@@ -170,7 +170,7 @@ fn install(context: &Context, of: &Of, yes: bool) -> miette::Result<()> {
     }
     let mut outcomes: Vec<(String, Outcome)> =
         lines.left_out.into_iter().map(|(name, error)| (name, Outcome::Invalid(error))).collect();
-    outcomes.extend(first_connections(context, &lines.profiles, &found, of.eager)?);
+    outcomes.extend(first_connections(context, &lines.profiles, of.eager).await?);
     // The names are known now.
     apart(&context.folders, &lines.profiles)?;
     for change in changes {

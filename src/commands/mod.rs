@@ -108,7 +108,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
             attach::run(&context, &profile.name, wanted).await
         }
         Command::Refresh(profile) => refresh::run(&context, &profile.name).await,
-        Command::Hook { action } => done(hook::run(&context, &action)),
+        Command::Hook { action } => done(hook::run(&context, &action).await),
         Command::Shortcut(options) => shortcut::run(&context, config.as_deref(), &options).await,
         Command::Status(json) => status::run(folders, json.json).await,
         Command::Stop { profiles, all } => stop::run(folders, &profiles, all).await,

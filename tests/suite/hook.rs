@@ -6,6 +6,9 @@ use lyncsh::desktop::block::{self, BlockError, Newline};
 use lyncsh::desktop::startup::{self, Before, StartupError};
 use proptest::prelude::*;
 
+#[cfg(unix)]
+use crate::agent_world::{GONE, World};
+
 const BODY: &str = "# one\n$x = 'two'\n";
 const OTHER: &str = "$x = 'three'\n\n# four\n";
 
@@ -209,7 +212,7 @@ fn a_read_only_script_and_one_saved_meanwhile_are_left_alone() {
     assert_eq!(std::fs::read(&path).unwrap(), b"mine, and more\n");
 }
 
-/// A person with a profile, and a `pwsh` that does what is said.
+/// A home folder with a profile of a tenant.
 struct Home(tempfile::TempDir);
 
 impl Home {
@@ -234,29 +237,21 @@ impl Home {
 
     /// What it says, and whether it went well.
     fn hook(&self, arguments: &[&str]) -> (String, bool) {
-        let output = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lyncsh"));
+        command.env("LYNCSH_CONFIG_DIR", self.0.path().join("conf")).env("PATH", self.0.path().join("bin"));
+        self.run(command, arguments)
+    }
+
+    fn run(&self, mut command: Command, arguments: &[&str]) -> (String, bool) {
+        let output = command
             .arg("hook")
             .args(arguments)
             .env("HOME", self.0.path())
-            .env("LYNCSH_CONFIG_DIR", self.0.path().join("conf"))
-            .env("PATH", self.0.path().join("bin"))
             .env_remove("XDG_CONFIG_HOME")
             .stdin(Stdio::null())
             .output()
             .unwrap();
         (String::from_utf8([output.stdout, output.stderr].concat()).unwrap(), output.status.success())
-    }
-
-    /// A `pwsh` that writes down how it was called, then runs these lines.
-    #[cfg(unix)]
-    fn pwsh(&self, lines: &str) {
-        use std::os::unix::fs::PermissionsExt as _;
-        self.put(
-            "bin/pwsh",
-            &format!("#!/bin/sh\nPATH=/usr/bin:/bin\nfor word; do echo \"$word\"; done >> \"$HOME/calls\"\n{lines}\n"),
-        );
-        std::fs::set_permissions(self.0.path().join("bin/pwsh"), std::fs::Permissions::from_mode(0o755))
-            .unwrap();
     }
 }
 
@@ -265,71 +260,85 @@ const SCRIPT: &str = ".config/powershell/profile.ps1";
 #[cfg(unix)]
 #[test]
 fn the_hook_is_shown_then_written_and_the_first_connection_made() {
+    let world = World::simulated(&["--cmdlets", "20"], "");
     let home = Home::new();
+    let hook = |arguments: &[&str]| home.run(world.lyncsh(&[]), arguments);
     home.put(SCRIPT, "Set-Alias ll Get-ChildItem");
-    home.pwsh(&format!(
-        "cd \"$HOME\"; folder=conf/cache/exports/work/0123456789abcdef{}-7.6; mkdir -p $folder; echo Get-CsTenant > $folder/names",
-        lyncsh::exports::FORMAT
-    ));
-    let (said, good) = home.hook(&["install"]);
+    let (said, good) = hook(&["install"]);
     assert!(!good && said.contains("PSModulePath") && said.contains("pass --yes"), "{said}");
     assert_eq!(home.read(SCRIPT), "Set-Alias ll Get-ChildItem");
 
-    let (said, good) = home.hook(&["install", "--yes"]);
+    // No PowerShell is needed: the one on PATH refuses to run.
+    let (said, good) = hook(&["install", "--yes"]);
     assert!(
-        good && said.contains("The cmdlets of 'work' are there in every PowerShell from now on."),
+        good && said.contains("The cmdlets of 'work' are there in every PowerShell from now on.")
+            && said.contains("work  72 cmdlets"),
         "{said}"
     );
-    let root = home.0.path().join("conf/cache/modules");
+    world.wait_removed(GONE);
     let script = home.read(SCRIPT);
     assert!(script.starts_with("Set-Alias ll Get-ChildItem\n# >>> lyncsh hook "), "{script}");
+    let root = world.root().join("cache/modules");
     assert!(script.contains(root.to_str().unwrap()) && !script.contains("Import-Module"), "{script}");
-    assert!(home.read("calls").contains("Import-Module "), "{}", home.read("calls"));
-    assert!(home.read("conf/cache/modules/lyncsh-work/lyncsh-work.psd1").contains("'Get-CsTenant'"));
+    let manifest = std::fs::read_to_string(root.join("lyncsh-work/lyncsh-work.psd1")).unwrap();
+    assert!(manifest.contains("'Get-CsTenant'"), "{manifest}");
 
-    let (said, good) = home.hook(&["install", "--yes"]);
+    let asked = world.requests();
+    let (said, good) = hook(&["install", "--yes"]);
     assert!(good && said.contains("has the hook already"), "{said}");
-    assert_eq!(home.read("calls").matches("Import-Module").count(), 1, "the names are known");
-    let (said, good) = home.hook(&["install", "work", "--eager", "--yes"]);
+    assert_eq!(world.requests(), asked, "the names are known");
+    let (said, good) = hook(&["install", "work", "--eager", "--yes"]);
     assert!(good && said.contains("in place of the hook"), "{said}");
     assert!(home.read(SCRIPT).contains("\nImport-Module "), "{}", home.read(SCRIPT));
-    let (said, good) = home.hook(&["remove"]);
+    let (said, good) = hook(&["remove"]);
     assert!(good && said.contains("The hook is removed from"), "{said}");
     assert_eq!(home.read(SCRIPT), "Set-Alias ll Get-ChildItem");
-    let (said, good) = home.hook(&["remove"]);
+    let (said, good) = hook(&["remove"]);
     assert!(good && said.contains("No startup script has the hook."), "{said}");
 }
 
 #[cfg(unix)]
 #[test]
 fn a_first_connection_that_fails_is_said_and_the_hook_stays() {
+    // Nobody can be asked for the password.
     let home = Home::new();
-    home.pwsh("echo no such tenant >&2; exit 1");
     let (said, good) = home.hook(&["install", "--yes"]);
     assert!(
-        !good && said.contains("no such tenant") && said.contains("the first connection failed: work"),
+        !good && said.contains("no terminal") && said.contains("the first connection failed: work"),
         "{said}"
     );
     assert!(home.read(SCRIPT).starts_with("# >>> lyncsh hook"));
     assert!(home.hook(&["remove"]).1);
     assert!(!home.0.path().join(SCRIPT).exists());
-}
-
-#[cfg(unix)]
-#[test]
-fn without_a_powershell_the_hook_says_when_the_names_will_be_there() {
-    let home = Home::new();
-    let (said, good) = home.hook(&["install", "--yes"]);
-    assert!(good && said.contains("No PowerShell is on PATH"), "{said}");
     let (said, good) = home.hook(&["install", "wrok", "--yes"]);
     assert!(!good && said.contains("there is no profile 'wrok'"), "{said}");
 }
 
 #[cfg(unix)]
 #[test]
+fn one_profile_that_cannot_connect_leaves_the_others() {
+    let world = World::simulated(&["--cmdlets", "20"], "");
+    let home = Home::new();
+    let broken = std::fs::read_to_string(world.folders.profile("work")).unwrap();
+    std::fs::write(
+        world.folders.profile("away"),
+        format!("{broken}prefix = \"Lw\"\n").replace("cat ", "false "),
+    )
+    .unwrap();
+    let (said, good) = home.run(world.lyncsh(&[]), &["install", "--yes"]);
+    assert!(
+        !good && said.contains("work  72 cmdlets") && said.contains("the first connection failed: away"),
+        "{said}"
+    );
+    assert!(home.read(SCRIPT).starts_with("# >>> lyncsh hook"));
+    world.wait_removed(GONE);
+}
+
+#[cfg(unix)]
+#[test]
 fn a_hook_changed_by_hand_is_left_alone() {
     let home = Home::new();
-    assert!(home.hook(&["install", "--yes"]).1);
+    assert!(home.hook(&["install", "--yes"]).0.contains("is written"));
     let edited = home.read(SCRIPT).replace("-notcontains", "-contains");
     home.put(SCRIPT, &edited);
     for arguments in [&["install", "--yes"][..], &["remove"]] {
