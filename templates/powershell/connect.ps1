@@ -4,14 +4,15 @@
     # themselves (ExecutionContext.IsStrictVersion).
     Set-StrictMode -Off
     $ErrorActionPreference = 'Stop'
-    $PSDefaultParameterValues = @{}
+    $WarningPreference = 'Continue'
     $PSModuleAutoLoadingPreference = 'All'
     if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
-        # No methods of .NET there, so that not even the shell can be ended from here; cmdlets work
-        # (about_Language_Modes; not tried).
+        # No methods of .NET there, and no assignment to $PSDefaultParameterValues: not even the shell can be ended from
+        # here; cmdlets work (tried).
         Write-Warning -Message "lyncsh: this PowerShell runs in $($ExecutionContext.SessionState.LanguageMode) mode, in which no session can be made; leave it with 'exit', and set shell = 'console' in the profile"
         return
     }
+    $PSDefaultParameterValues = @{}
     # As it was before the modules: theirs is not wrapped once more.
     $theirs = $function:prompt
     $loaded = @(

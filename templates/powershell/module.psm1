@@ -2,6 +2,12 @@
 # agent, and has the endpoint's commands here as functions. For Windows PowerShell 5.1 and PowerShell 7.4
 # and later: syntax and cmdlets of 5.1 only. What is marked "tried" ran in PowerShell 7.6.5 or 7.6.9.
 
+$name = {{ profile|ps }}
+# First of all: even some of the assignments below fail there (tried).
+if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
+    throw "lyncsh: this PowerShell runs in $($ExecutionContext.SessionState.LanguageMode) mode, in which no session can be made; use the console: set shell = ""console"" in the profile '$name'"
+}
+
 # The person's own settings must not change what happens here.
 $ErrorActionPreference = 'Stop'
 $PSDefaultParameterValues = @{}
@@ -9,7 +15,6 @@ $PSNativeCommandUseErrorActionPreference = $false
 # With None, not even PowerShell's own modules would load (CommandDiscovery.cs).
 $PSModuleAutoLoadingPreference = 'All'
 
-$name = {{ profile|ps }}
 $program = {{ program|ps }}
 $arguments = {{ arguments|ps }}
 $clobber = {{ allow_clobber|ps }}
@@ -45,10 +50,6 @@ $bindProxies = {
     . $addViews
 }
 {% endif %}
-
-if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
-    throw "lyncsh: this PowerShell runs in $($ExecutionContext.SessionState.LanguageMode) mode, in which no session can be made; use the console: set shell = ""console"" in the profile '$name'"
-}
 
 # Whether the session is this PowerShell's own, and not the agent's.
 $own = {{ (attach != "true")|ps }}
@@ -104,7 +105,9 @@ try {
     $imported = $true
 } catch {
     if ($opening -and $opening.IsFaulted) { throw "lyncsh: this PowerShell can't attach to the session of '$name': $($opening.Exception.GetBaseException().Message)" }
-    throw "lyncsh: the commands of '$name' can't be imported: $($_.Exception.Message)"
+    # Files that are damaged would fail every import.
+    $anew = if ($answer.ready -eq 'true') { "; ``lyncsh refresh $name`` writes them anew" } else { '' }
+    throw "lyncsh: the commands of '$name' can't be imported: $($_.Exception.Message)$anew"
 } finally {
     # Ctrl-C runs this, and no `catch` (about_Try_Catch_Finally). The session has no other end here: the module
     # does not load.

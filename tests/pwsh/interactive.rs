@@ -154,6 +154,25 @@ fn ctrl_c_stops_the_cmdlet_and_nothing_else() {
 }
 
 #[test]
+fn a_startup_script_that_constrains_the_language_is_told_and_the_shell_stays_usable() {
+    let Some(world) = World::start("") else { return };
+    let folder = world.temp.path().join("XDG_CONFIG_HOME/powershell");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("profile.ps1"), "$WarningPreference = 'SilentlyContinue'; $ExecutionContext.SessionState.LanguageMode = 'ConstrainedLanguage'\n").unwrap();
+    let mut terminal = Terminal::run(&world, &["work"]);
+    terminal.sees("this PowerShell runs in ConstrainedLanguage mode, in which no session can be made");
+    terminal.prompts(PLAIN, ">");
+    terminal.line("exit");
+    terminal.ended();
+    world.wait_removed();
+    // There is nobody to read a warning, and the text needs the cmdlets.
+    let mut terminal = Terminal::run(&world, &["work", "--", "-Command", "'<' + 1 + '>'"]);
+    assert_eq!(terminal.ended(), 1, "{}", terminal.text());
+    assert!(!terminal.text().contains("<1>"), "{}", terminal.text());
+    world.wait_removed();
+}
+
+#[test]
 fn several_connections_have_one_prompt() {
     let Some(world) = World::start("") else { return };
     world.profile("other", "session = \"second\"\nprefix = \"Ot\"");

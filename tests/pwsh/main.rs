@@ -16,4 +16,5 @@ mod real;
 mod session;
 #[cfg(unix)]
 mod terminal;
+mod views;
 mod world;

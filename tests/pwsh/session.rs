@@ -306,6 +306,55 @@ fn refresh_imports_anew_at_once() {
     world.wait_removed();
 }
 
+/// An error as PowerShell shows it in a terminal, without the line breaks and the bar beside it.
+fn said(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    text.split_whitespace().filter(|word| *word != "|").collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn damaged_proxies_are_told_with_the_command_that_mends_them() {
+    let Some(world) = World::start("") else { return };
+    world.with_work("(Get-CsTenant).DisplayName");
+    world.wait_removed();
+    let exports = world.folders.cache.join("exports/work");
+    let folders = std::fs::read_dir(&exports).unwrap().map(|entry| entry.unwrap().path());
+    let proxies = folders.into_iter().find(|path| path.is_dir()).unwrap().join("proxies/proxies.ps1");
+    let whole = std::fs::read_to_string(&proxies).unwrap();
+    std::fs::write(&proxies, &whole[..whole.len() / 2]).unwrap();
+    let output = world.output(&format!("{}\n'next'", world.import("work")));
+    let err = said(&output.stderr);
+    assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
+    assert!(
+        err.contains("the commands of 'work' can't be imported:") && err.contains("`lyncsh refresh work`"),
+        "{err}"
+    );
+    world.wait_removed();
+    let mended = std::process::Command::new(lyncsh())
+        .args(["refresh", "work"])
+        .env("LYNCSH_CONFIG_DIR", world.temp.path())
+        .output()
+        .unwrap();
+    assert!(mended.status.success(), "{mended:?}");
+    assert_eq!(world.with_work("(Get-CsTenant).DisplayName"), ["Litware"]);
+    world.wait_removed();
+}
+
+#[test]
+fn a_powershell_without_the_full_language_gets_no_session_and_says_why() {
+    let Some(world) = World::start("") else { return };
+    let import = world.import("work");
+    for mode in ["ConstrainedLanguage", "RestrictedLanguage"] {
+        let output =
+            world.output(&format!("$ExecutionContext.SessionState.LanguageMode = '{mode}'\n{import}"));
+        let expected = format!(
+            "lyncsh: this PowerShell runs in {mode} mode, in which no session can be made; use the console: set shell = \"console\" in the profile 'work'"
+        );
+        assert!(!output.status.success() && said(&output.stderr).contains(&expected), "{output:?}");
+        assert!(world.front.server.shells().is_empty() && world.agent("work").is_none(), "{mode}");
+    }
+}
+
 #[test]
 fn a_command_set_that_has_changed_is_told_in_one_line_and_imported_anew() {
     let Some(world) = World::start("") else { return };

@@ -1,0 +1,124 @@
+//! Views of the endpoint, and its objects that go back to it.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::front::Options;
+use crate::world::{World, lyncsh};
+
+fn endpoint(pwsh: &Path, folder: &Path) -> Options {
+    let (views, file) = (folder.join("views.ps1xml"), folder.join("views.pssc"));
+    std::fs::write(&views, include_str!("views.ps1xml")).unwrap();
+    let text = include_str!("views.pssc").replace("VIEWS", views.to_str().unwrap());
+    std::fs::write(&file, text).unwrap();
+    Options::configured(pwsh, file)
+}
+
+/// Writes each column of a table or list that is empty in every row, and how many columns there are.
+const COLUMNS: &str = r#"
+function Find-Empty {
+    param($Name, $Objects, $Formatted)
+    $values = [ordered]@{}
+    $labels = @()
+    foreach ($one in $Formatted) {
+        if ($one.shapeInfo.tableColumnInfoList) { $labels = @($one.shapeInfo.tableColumnInfoList | ForEach-Object { if ($_.label) { $_.label } else { $_.propertyName } }) }
+        if ($one.formatEntryInfo.formatPropertyFieldList) {
+            $index = 0
+            foreach ($field in $one.formatEntryInfo.formatPropertyFieldList) { $values[$labels[$index++]] += "$($field.propertyValue)".Trim() }
+        }
+        foreach ($field in $one.formatEntryInfo.listViewFieldList) {
+            $label = if ($field.label) { $field.label } else { $field.propertyName }
+            $values[$label] += "$($field.formatPropertyField.propertyValue)".Trim()
+        }
+    }
+    foreach ($key in $values.Keys) {
+        # A property that is empty on the endpoint is none of ours.
+        $is_empty = @($Objects | Where-Object { $_.PSObject.Properties[$key] -and -not "$($_.$key)".Trim() }).Count -eq @($Objects).Count
+        if (-not $values[$key] -and -not $is_empty) { "$Name has nothing in $key" }
+    }
+    $script:columns += $values.Count
+}
+$columns = 0
+"#;
+
+#[test]
+fn no_column_is_empty_in_every_row() {
+    let Some(world) = World::start("") else { return };
+    let lines = world.with_work(&format!(
+        r#"{COLUMNS}
+foreach ($command in Get-Command -Module lyncsh-work -Name Get-Cs*) {{
+    $all = @(& $command -ErrorAction SilentlyContinue)
+    # Text and numbers have no columns.
+    $all = @($all | Where-Object {{ $_ -is [psobject] -and $_.PSObject.TypeNames[0] -like 'Deserialized.*' }})
+    if (-not $all.Count) {{ continue }}
+    $seen++
+    Find-Empty "$command" $all ($all | Format-Table)
+    Find-Empty "$command" $all ($all | Format-List)
+}}
+"$($seen -gt 3) $($columns -gt 20)"
+(Get-CsOnlineUser | Format-Table | Out-String).Trim() -split "`n" | Select-Object -First 1"#
+    ));
+    let lines: Vec<_> = lines
+        .into_iter()
+        .filter(|line| !line.contains(" has nothing in ") || line.contains("| ft"))
+        .collect();
+    assert_eq!(lines.first().map(String::as_str), Some("True True"), "{lines:#?}");
+    // The third is computed.
+    assert_eq!(lines.last().unwrap().split_whitespace().collect::<Vec<_>>(), ["Name", "EV"]);
+}
+
+#[test]
+fn a_column_of_script_shows_the_property_that_it_names_or_is_left_out() {
+    let Some(world) = World::real(endpoint, "format_data = [\"Front.*\"]") else { return };
+    let lines = world.with_work(&format!(
+        r#"{COLUMNS}
+Find-Empty table (Get-FrontUser) (Get-FrontUser | Format-Table)
+Find-Empty list (Get-FrontUser) (Get-FrontUser | Format-List)
+Find-Empty computed (Get-FrontComputed) (Get-FrontComputed | Format-Table)
+"$columns"
+(Get-FrontUser | Out-String -Width 80).Trim() -split "`n" | ForEach-Object {{ $_.Trim() -replace '\s+', ' ' }}
+(Get-FrontUser | Select-Object -First 1 | Format-List | Out-String).Trim()
+(Get-FrontComputed | Format-Table | Out-String).Trim() -split "`n" | Select-Object -First 1 | ForEach-Object {{ $_.Trim() -replace '\s+', ' ' }}"#
+    ));
+    assert_eq!(
+        lines,
+        [
+            "6",
+            "Name SIP",
+            "---- ---",
+            "ken sip:ken@example.com",
+            "pilar sip:pilar@example.com",
+            "Sign-in : sip:ken@example.com",
+            "Alias Address RunspaceId",
+        ]
+    );
+}
+
+/// What the endpoint sees of an object that came from it.
+const BACK: [&str; 2] = [
+    "Deserialized.Front.User Alias,Address,Quota,Days,Odd,SerializationData",
+    "Byte[] 0,1,2,254,255 5 1,2 True",
+];
+/// What Invoke-Command adds.
+const ADDED: &str = ",PSComputerName,RunspaceId,PSShowComputerName";
+
+#[test]
+fn an_object_that_goes_back_keeps_every_property() {
+    let Some(world) = World::real(endpoint, "format_data = [\"Front.*\"]") else { return };
+    let lines = world.with_work(
+        "Get-FrontUser | Where-Object { $_.Alias -eq 'ken' } | Set-FrontUser
+         foreach ($user in Get-FrontUser) { if ($user.Alias -eq 'pilar') { Set-FrontUser -User $user } }",
+    );
+    let back = [format!("{}{ADDED}", BACK[0]), BACK[1].to_owned()];
+    assert_eq!(lines, [back.clone(), back].concat());
+    // In the console too.
+    let mut command = Command::new(lyncsh());
+    command.args(["work", "--shell", "console"]).env("LYNCSH_CONFIG_DIR", world.temp.path());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let text = "Get-FrontUser | Where-Object { $_.Alias -eq 'ken' } | Set-FrontUser\n";
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let lines: Vec<_> = std::str::from_utf8(&output.stdout).unwrap().lines().collect();
+    assert_eq!(lines, BACK, "{output:?}");
+}
