@@ -23,6 +23,12 @@ struct Arguments {
     port: u16,
     #[arg(long, value_parser = humantime::parse_duration, default_value = "0s")]
     latency: Duration,
+    /// An answer to Receive holds one message and takes this long.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    trickle: Option<Duration>,
+    /// Behaves as the vendor's OMI server instead of WinRM.
+    #[arg(long)]
+    omi: bool,
     /// HTTPS, with a certificate made at the start.
     #[arg(long)]
     tls: bool,
@@ -35,6 +41,8 @@ async fn main() -> std::io::Result<()> {
     options.configuration = arguments.configuration;
     options.wsman.port = arguments.port;
     options.wsman.latency = arguments.latency;
+    options.wsman.trickle = arguments.trickle;
+    options.wsman.omi = arguments.omi;
     options.wsman.tls = arguments.tls;
     let front = Front::start(options).await?;
     let mut ready = serde_json::json!({

@@ -13,6 +13,7 @@ mod agent_replay;
 mod agent_simulator;
 mod agent_way;
 mod agent_world;
+mod clixml_powershell;
 mod connections;
 mod credential;
 mod demo;

@@ -22,7 +22,7 @@ async fn server() -> (Server, Endpoint) {
     (server, endpoint)
 }
 
-fn endpoint(uri: url::Url) -> Endpoint {
+pub fn endpoint(uri: url::Url) -> Endpoint {
     Endpoint {
         uri,
         configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell".into(),

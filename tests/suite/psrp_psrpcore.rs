@@ -39,7 +39,7 @@ fn start() -> Peer {
 }
 
 /// What goes there and back.
-fn values() -> Vec<Value> {
+pub fn values() -> Vec<Value> {
     let secret = || Value::secure("hunter2 \u{1f511}".to_owned().into());
     vec![
         "plain".into(),
@@ -84,7 +84,7 @@ fn values() -> Vec<Value> {
     ]
 }
 
-fn object(content: Content, type_name: &str) -> Value {
+pub fn object(content: Content, type_name: &str) -> Value {
     Object {
         type_names: vec![type_name.to_owned(), "System.Object".to_owned()],
         content,
@@ -94,7 +94,7 @@ fn object(content: Content, type_name: &str) -> Value {
 }
 
 /// Whether two values are the same but for type names, `ToString`, and how their properties are filed.
-fn same(a: &Value, b: &Value) -> bool {
+pub fn same(a: &Value, b: &Value) -> bool {
     if let (Value::Secure(Secure::Plain(a)), Value::Secure(Secure::Plain(b))) = (a, b) {
         return a.expose_secret() == b.expose_secret();
     }
