@@ -65,7 +65,7 @@ async fn input(context: &Context) -> miette::Result<Option<tempfile::TempPath>> 
         // With a mark, which Windows PowerShell needs.
         std::io::Write::write_all(&mut file, format!("\u{feff}{text}").as_bytes())?;
         // Closed: PowerShell opens scripts with FileShare.Read, which fails on Windows while another handle can
-        // write (CommandDiscovery, not tried).
+        // write (CommandDiscovery; docs/powershell.md).
         Ok(file.into_temp_path())
     };
     let file: std::io::Result<_> = write();

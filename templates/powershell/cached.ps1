@@ -5,7 +5,7 @@ $keep = $true
 if ($answer.ready -ne 'true') {
     $written = $null
     $line = & $program @arguments --proxies | Microsoft.PowerShell.Utility\Select-Object -Last 1
-    if ($line) { $written = ConvertFrom-Json -InputObject $line }
+    if ($line) { $written = Microsoft.PowerShell.Utility\ConvertFrom-Json -InputObject $line }
     if ($null -eq $written) { throw "$program ended with $LASTEXITCODE and without a word" }
     if ($written.error) { throw $written.error }
     foreach ($one in $written.notes) { [Console]::Error.WriteLine("lyncsh: $one") }

@@ -1,7 +1,7 @@
 {% if windows %}
 {# Text is run whatever the execution policy is, a script is not. Where nobody has set one, Windows PowerShell has
    Restricted, which this replaces for its process alone; what somebody has set stays, and is said
-   (SecuritySupport.cs, about_Execution_Policies; not tried). #}
+   (SecuritySupport.cs, about_Execution_Policies; docs/powershell.md). #}
 try {
     if (-not (Get-ExecutionPolicy -List | Where-Object { $_.ExecutionPolicy -ne 'Undefined' })) {
         Set-ExecutionPolicy -ExecutionPolicy RemoteSigned -Scope Process -Force -ErrorAction Stop

@@ -5,10 +5,11 @@
     Set-StrictMode -Off
     $ErrorActionPreference = 'Stop'
     $WarningPreference = 'Continue'
-    $PSModuleAutoLoadingPreference = 'All'
     if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
         # No methods of .NET there, and no assignment to $PSDefaultParameterValues: not even the shell can be ended from
         # here; cmdlets work (tried).
+        # Write-Warning's module may not load by itself.
+        Microsoft.PowerShell.Core\Import-Module -Name Microsoft.PowerShell.Utility
         Write-Warning -Message "lyncsh: this PowerShell runs in $($ExecutionContext.SessionState.LanguageMode) mode, in which no session can be made; leave it with 'exit', and set shell = 'console' in the profile"
         return
     }

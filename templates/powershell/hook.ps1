@@ -1,6 +1,6 @@
 # The cmdlets of lyncsh's profiles; `lyncsh hook remove` takes these lines away.
 {#- The manifests below this folder name the cmdlets, and PowerShell loads a module by the first call of one (tried
-    in 7.6.5). That a PowerShell started by another has the folder already, and needs it no second time, was not tried. #}
+    in 7.6.5). A PowerShell that another starts has the folder from it (tried in 7.6.9). #}
 if (($env:PSModulePath -split {{ separator }}) -notcontains {{ root }}) {
     $env:PSModulePath += {{ separator }} + {{ root }}
 }

@@ -12,8 +12,7 @@ if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
 $ErrorActionPreference = 'Stop'
 $PSDefaultParameterValues = @{}
 $PSNativeCommandUseErrorActionPreference = $false
-# With None, not even PowerShell's own modules would load (CommandDiscovery.cs).
-$PSModuleAutoLoadingPreference = 'All'
+{% include "powershell/autoload.ps1" %}
 
 $program = {{ program|ps }}
 $arguments = {{ arguments|ps }}
@@ -188,8 +187,8 @@ if ($others.Count -and "$function:prompt" -notlike '*# lyncsh: *') {
 # The agent detects the end of this PowerShell by the end of the stream. Remove-PSSession would delay `exit`.
 if ($own) {
 {% endif %}
-# `exit` removes it (the event comes on `exit` alone: tried). Whether the action knows this module's variables
-# was not tried, and $Event.MessageData is empty in it (tried): the global variable has the sessions.
+# `exit` removes it (the event comes on `exit` alone: tried). The action has neither this module's variables nor
+# $Event.MessageData (tried): the global variable has the sessions.
 $null = $ExecutionContext.Events.SubscribeEvent($null, $null, 'PowerShell.Exiting', $null, {
     foreach ($one in $global:lyncsh) {
         if ($one.Session.State -eq 'Opened') { Microsoft.PowerShell.Core\Remove-PSSession -Session $one.Session -ErrorAction Ignore }
@@ -221,4 +220,4 @@ $module.OnRemove = {
 Microsoft.PowerShell.Core\Export-ModuleMember -Function * -Alias $aliases
 
 # The proxies use the caller's preferences, not those of this module.
-foreach ($one in 'ErrorActionPreference', 'PSDefaultParameterValues', 'PSNativeCommandUseErrorActionPreference', 'PSModuleAutoLoadingPreference') { $ExecutionContext.SessionState.PSVariable.Remove("script:$one") }
+foreach ($one in 'ErrorActionPreference', 'PSDefaultParameterValues', 'PSNativeCommandUseErrorActionPreference') { $ExecutionContext.SessionState.PSVariable.Remove("script:$one") }

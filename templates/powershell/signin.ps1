@@ -1,7 +1,7 @@
 # What both modules of a service begin with. Nothing below was tried: there was no tenant to try it with.
 $ErrorActionPreference = 'Stop'
 $PSDefaultParameterValues = @{}
-$PSModuleAutoLoadingPreference = 'All'
+{% include "powershell/autoload.ps1" %}
 $name = {{ profile|ps }}
 $user = {{ user|ps }}
 if (-not (Get-Module -ListAvailable -Name {{ service|ps }})) {

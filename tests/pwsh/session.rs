@@ -3,6 +3,10 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as STANDARD;
+use lyncsh::shell::module::{ascii, quote};
+
 use crate::world::{Killed, PATIENCE, World, lyncsh};
 
 /// The texts that the endpoint's command for `name` gives.
@@ -401,4 +405,65 @@ fn input_that_is_no_terminal_runs_as_a_whole_and_ends_with_its_code() {
     let left: Vec<_> = left.map(|file| file.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| !name.to_string_lossy().ends_with(".ps1")), "{left:?}");
     world.wait_removed();
+}
+
+#[test]
+fn the_users_own_preferences_do_not_change_an_import() {
+    let Some(world) = World::start("") else { return };
+    let import = world.import("work");
+    // First import and cached one.
+    for _ in 0..2 {
+        let output = world.output(&format!(
+            "$PSModuleAutoLoadingPreference = 'None'; $WarningPreference = 'Stop'; $VerbosePreference = 'Continue'
+             $PSDefaultParameterValues = @{{ '*:ErrorAction' = 'Stop'; 'Import-Module:Prefix' = 'X' }}
+             Microsoft.PowerShell.Core\\Set-StrictMode -Version Latest
+             $PSDefaultParameterValues.Remove('Import-Module:Prefix')
+             {import}
+             [Console]::WriteLine((Get-CsTenant).DisplayName)
+             [Console]::WriteLine((Get-CsOnlineUser kenmyer -ProgressAction SilentlyContinue).SipAddress)
+             [Console]::WriteLine($PSModuleAutoLoadingPreference + $WarningPreference + $PSDefaultParameterValues.Count)"
+        ));
+        let out = String::from_utf8_lossy(&output.stdout);
+        let lines: Vec<_> = out.lines().filter(|line| !line.starts_with("VERBOSE: ")).collect();
+        assert_eq!(lines, ["Litware", "sip:kenmyer@litwareinc.com", "NoneStop1"], "{output:?}");
+        world.wait_removed();
+    }
+}
+
+#[test]
+fn quoted_text_means_itself() {
+    let Some(world) = World::start("") else { return };
+    let long = "x’".repeat(5000);
+    let texts = [
+        "",
+        "plain",
+        "it's",
+        "‘’‚‛“”„",
+        "`\"$(1)$x",
+        "{}[]()@#;|&<>",
+        "a\r\nb\tc\n'@\n",
+        "nul\0\0'",
+        "\\ \\u0041 \\",
+        "Jörg 🦀 Ω\u{feff}\u{2028}",
+        &long,
+    ];
+    let body: String = texts
+        .iter()
+        .flat_map(|text| [quote(text), ascii(text)])
+        .map(|source| format!("[Convert]::ToBase64String([Text.Encoding]::Unicode.GetBytes({source}))\n"))
+        .collect();
+    let output = world.output(&body);
+    let out = String::from_utf8(output.stdout).unwrap();
+    let mut lines = out.lines();
+    for text in texts {
+        let expected = STANDARD.encode(text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>());
+        for which in ["quote", "ascii"] {
+            assert_eq!(
+                lines.next(),
+                Some(expected.as_str()),
+                "{which}: {text:?}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+    }
 }

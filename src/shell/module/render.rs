@@ -13,11 +13,12 @@ use crate::profile::{Kind, Profile};
 
 /// The names of the templates, and lyncsh's own text of each. A file of that name in the folder
 /// `templates` of the configuration folder is taken instead.
-const OWN: [(&str, &str); 22] = [
+const OWN: [(&str, &str); 23] = [
     (SCRIPT, include_str!("../../../templates/powershell/module.psm1")),
     ("powershell/attach.ps1", include_str!("../../../templates/powershell/attach.ps1")),
     ("powershell/names.ps1", include_str!("../../../templates/powershell/names.ps1")),
     ("powershell/export.ps1", include_str!("../../../templates/powershell/export.ps1")),
+    ("powershell/autoload.ps1", include_str!("../../../templates/powershell/autoload.ps1")),
     ("powershell/prompt.ps1", include_str!("../../../templates/powershell/prompt.ps1")),
     ("powershell/bind.ps1", include_str!("../../../templates/powershell/bind.ps1")),
     ("powershell/calls.ps1", include_str!("../../../templates/powershell/calls.ps1")),

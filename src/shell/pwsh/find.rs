@@ -98,7 +98,7 @@ impl PowerShell {
 
     /// Its command. Windows PowerShell makes its own PSModulePath where it is given none; with PowerShell 7's
     /// in it, which everything has that a PowerShell 7 started, it takes that one's modules for its own, and
-    /// can't load them (about_PSModulePath; not tried).
+    /// can't load them (about_PSModulePath; docs/powershell.md).
     pub fn command(&self) -> std::process::Command {
         let mut command = std::process::Command::new(&self.path);
         if self.edition == Edition::Windows {
