@@ -8,12 +8,12 @@ use secrecy::ExposeSecret as _;
 use secrecy::zeroize::Zeroizing;
 use serde_json::json;
 
-use super::connect::{ConnectError, Context, GIVING_UP, connect};
+use super::connect::{ConnectError, Context, GIVING_UP, connect, is_ending};
 use super::{facts, own};
 use crate::agent::control::{Event, Request};
 use crate::agent::launch::{Agent, Told};
 use crate::credential;
-use crate::platform::{self, Ending, Endings};
+use crate::platform::{self, Endings};
 use crate::profile::{self, Profile};
 use crate::psrp::host::HostInfo;
 use crate::shell::module::{self, Module, Written};
@@ -192,9 +192,9 @@ async fn proxies(context: &Context, name: &str) -> miette::Result<ExitCode> {
     // Inside of a shell that a launcher has started, the launcher speaks first.
     gate::wait(name).await;
     let profile = profile::load(&context.folders, name)?;
-    let written = match written(context, &profile).await? {
-        Ok(written) => written,
-        Err(ending) => return Ok(ExitCode::from(ending.exit_code())),
+    let written = match written(context, &profile).await {
+        Err(error) if is_ending(&error) => return Ok(super::exit_code(&error)),
+        written => written?,
     };
     let answer = json!({ "proxies": written.folder, "keep": written.is_kept, "notes": notes(&written) });
     output::data(&format!("{}\n", ascii(&answer))).into_diagnostic()?;
@@ -206,17 +206,14 @@ pub fn notes(written: &Written) -> Vec<String> {
     written.notes.iter().map(|note| screen::clean_line(note).into_string()).collect()
 }
 
-/// Writes the proxies of a profile's endpoint if they are missing or out of date. Connects if no agent runs. The inner
-/// error is a signal to end.
+/// Writes the proxies of a profile's endpoint if they are missing or out of date. Connects if no agent runs.
 ///
 /// # Errors
-/// There is no session, the endpoint does not answer and nothing is kept, or the files cannot be written.
-pub async fn written(context: &Context, profile: &Profile) -> miette::Result<Result<Written, Ending>> {
+/// There is no session, the endpoint does not answer and nothing is kept, or the files cannot be written;
+/// [`ConnectError::Ended`] on a signal to end.
+pub async fn written(context: &Context, profile: &Profile) -> miette::Result<Written> {
     let mut endings = Endings::catch().into_diagnostic()?;
-    let agent = match connect(context, profile.clone(), None, &mut endings).await {
-        Err(ConnectError::Ended(ending)) => return Ok(Err(ending)),
-        result => result?,
-    };
+    let agent = connect(context, profile.clone(), None, &mut endings).await?;
     let endpoint = facts::endpoint(profile, &agent)
         .ok_or_else(|| miette::miette!("the endpoint of '{}' is not known", profile.name))?;
     let session = async || Ok(agent.session(HostInfo::null(), profile.limits).await?.0);
@@ -225,14 +222,14 @@ pub async fn written(context: &Context, profile: &Profile) -> miette::Result<Res
         written = writing => written,
         ending = endings.next() => {
             agent.release(GIVING_UP).await;
-            return Ok(Err(ending));
+            return Err(ConnectError::Ended(ending).into());
         }
     };
     agent.ask(Request::Release).await;
     let written = written?;
     // Its manifest names the commands from now on.
     Module::prepare(&context.folders, &context.program, profile)?;
-    Ok(Ok(written))
+    Ok(written)
 }
 
 /// JSON in ASCII: a PowerShell on Windows reads a program's output in whatever encoding it is set to.

@@ -103,6 +103,11 @@ pub enum ConnectError {
     Ended(Ending),
 }
 
+/// Returns whether an error is a signal to end, which nothing more is told of.
+pub fn is_ending(error: &miette::Report) -> bool {
+    matches!(error.downcast_ref(), Some(ConnectError::Ended(_)))
+}
+
 /// All of several connections failed; why has been told.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("none of the connections of '{title}' is here")]

@@ -3,17 +3,26 @@
 use std::process::ExitCode;
 
 use super::attach;
-use super::connect::Context;
+use super::connect::{Context, is_ending};
 use crate::exports::Exports;
 use crate::profile::{self, Profile};
 use crate::shell::module::Module;
 
-/// Requests the commands of each endpoint again, and rewrites the proxies. The old proxies stay usable until then.
+/// Requests the commands of each endpoint again, and rewrites the proxies. The old proxies stay usable until then. One
+/// connection that fails leaves the others.
 pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
+    let profiles = profile::connections(&context.folders, name)?.profiles;
+    let several = profiles.len() > 1;
     let mut code = ExitCode::SUCCESS;
-    for profile in profile::connections(&context.folders, name)?.profiles {
-        if one(context, &profile).await? != ExitCode::SUCCESS {
-            code = ExitCode::FAILURE;
+    for profile in profiles {
+        match one(context, &profile).await {
+            Ok(ended) if ended == ExitCode::SUCCESS => {}
+            Ok(_) => code = ExitCode::FAILURE,
+            Err(error) if several && !is_ending(&error) => {
+                crate::tell!("lyncsh: '{}': {}", profile.name, attach::line(&error));
+                code = ExitCode::FAILURE;
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(code)
@@ -38,10 +47,7 @@ async fn one(context: &Context, profile: &Profile) -> miette::Result<ExitCode> {
         );
         return Ok(ExitCode::SUCCESS);
     }
-    let written = match attach::written(context, profile).await? {
-        Ok(written) => written,
-        Err(ending) => return Ok(ExitCode::from(ending.exit_code())),
-    };
+    let written = attach::written(context, profile).await?;
     for note in attach::notes(&written) {
         crate::tell!("lyncsh: {note}");
     }

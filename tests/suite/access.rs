@@ -281,8 +281,12 @@ async fn ctrl_c_ends_every_step_at_once() {
                 (Way::Token, "token"),
                 (Way::Uri, "remote session"),
             ] {
-                let world = user(way, &base, "echo pw");
-                interrupted(&world, step);
+                for arguments in
+                    [&["-v", "work"][..], &["-v", "attach", "work", "--facts"], &["-v", "refresh", "work"]]
+                {
+                    let world = user(way, &base, "echo pw");
+                    interrupted(&world, arguments, step);
+                }
             }
         },
     )
@@ -292,7 +296,7 @@ async fn ctrl_c_ends_every_step_at_once() {
     let asked = folder.path().join("asked");
     let command = format!("sh -c 'echo $$ > {}; sleep 300'; echo pw", asked.display());
     let world = user(Way::Uri, "http://127.0.0.1:9", &command);
-    let mut child = begun(&world);
+    let mut child = begun(&world, &["-v", "work"]);
     let started = Instant::now();
     let process = loop {
         if let Ok(id) = std::fs::read_to_string(&asked).unwrap_or_default().trim().parse::<i32>() {
@@ -310,16 +314,16 @@ async fn ctrl_c_ends_every_step_at_once() {
     }
 }
 
-/// `lyncsh -v work` with its words in a file.
-fn begun(world: &World) -> Killed {
+/// lyncsh with its words in a file.
+fn begun(world: &World, arguments: &[&str]) -> Killed {
     let words = std::fs::File::create(world.root().join("words")).unwrap();
-    let mut command: Command = world.lyncsh(&["-v", "work"]);
+    let mut command: Command = world.lyncsh(arguments);
     Killed(command.stdout(Stdio::null()).stderr(words).spawn().unwrap())
 }
 
 /// Presses Ctrl-C when a step has begun.
-fn interrupted(world: &World, step: &str) {
-    let mut child = begun(world);
+fn interrupted(world: &World, arguments: &[&str], step: &str) {
+    let mut child = begun(world, arguments);
     let start = Instant::now();
     let words = || std::fs::read_to_string(world.root().join("words")).unwrap();
     while !words().contains(step) {
@@ -329,7 +333,7 @@ fn interrupted(world: &World, step: &str) {
     let start = Instant::now();
     kill_process(Pid::from_child(&child.0), Signal::INT).unwrap();
     assert_eq!(child.wait().code(), Some(130), "{}", words());
-    assert!(start.elapsed() < Duration::from_millis(2500), "{step}: {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_millis(2500), "{arguments:?}, {step}: {:?}", start.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

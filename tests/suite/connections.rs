@@ -199,6 +199,13 @@ async fn every_command_knows_such_a_profile() {
     let (code, out, err) = two.world.run(&["refresh", "work"]);
     assert_eq!((code, out.lines().count()), (0, 2), "{out}{err}");
     assert!(out.lines().all(|line| line.starts_with("imported ")), "without a PowerShell: {out}");
+    two.profile("lync", &two.lync, "wrong", "");
+    let (code, out, err) = two.world.run(&["refresh", "work"]);
+    assert!(
+        code == 1 && out.contains("cmdlets of 'other'") && err.contains("lyncsh: 'lync': "),
+        "{out}{err}"
+    );
+    two.profile("lync", &two.lync, PASSWORD, "");
     let (code, _, err) = two.world.run(&["attach", "work", "--socket"]);
     assert!(code == 2 && err.contains("this is for one; name one of them"), "{err}");
 

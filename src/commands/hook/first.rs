@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::commands::attach;
-use crate::commands::connect::{ConnectError, Context};
+use crate::commands::connect::{Context, is_ending};
 use crate::exports::Exports;
 use crate::folders::Folders;
 use crate::profile::Profile;
@@ -51,7 +51,7 @@ pub async fn first_connections(
     for profile in profiles {
         let outcome = match first_connection(context, profile, eager).await {
             Ok(outcome) => outcome,
-            Err(error) if matches!(error.downcast_ref(), Some(ConnectError::Ended(_))) => return Err(error),
+            Err(error) if is_ending(&error) => return Err(error),
             Err(error) => {
                 crate::tell!("lyncsh: '{}': {}", profile.name, attach::line(&error));
                 Outcome::Failed(error.to_string())
@@ -88,10 +88,7 @@ async fn first_connection(context: &Context, profile: &Profile, eager: bool) -> 
         return Ok(Outcome::Later("keeps no cmdlets' names".to_owned()));
     }
     crate::outln!("Connecting to '{name}' for the first time, for the names of its cmdlets.");
-    let written = match attach::written(context, profile).await? {
-        Ok(written) => written,
-        Err(ending) => return Err(ConnectError::Ended(ending).into()),
-    };
+    let written = attach::written(context, profile).await?;
     for note in attach::notes(&written) {
         crate::tell!("lyncsh: {note}");
     }
