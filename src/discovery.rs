@@ -8,8 +8,8 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 use url::Url;
 
-use crate::net::{Trust, innermost, refused_certificate, sources};
-use crate::profile::{Authentication, Profile, is_loopback};
+use crate::net::{Trust, innermost, is_loopback, refused_certificate, sources};
+use crate::profile::{Authentication, Profile};
 use crate::step::{Report, Step};
 
 /// What a discovery document is asked for as.

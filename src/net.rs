@@ -3,12 +3,24 @@
 pub mod refusals;
 mod trust;
 
+use url::Url;
+
 pub use trust::{Trust, TrustError};
 
 /// Why a certificate is refused that is good for somebody else.
 pub const OTHER_NAME: &str = "it is for another name";
 /// Why one is refused that nobody vouches for.
 pub const UNKNOWN_ISSUER: &str = "this machine does not know its issuer";
+
+/// Whether a URI's host is this machine itself, the one place where a credential may go without TLS.
+pub fn is_loopback(uri: &Url) -> bool {
+    match uri.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        None => false,
+    }
+}
 
 /// One error in a chain of them.
 pub type Cause<'a> = &'a (dyn std::error::Error + 'static);

@@ -6,8 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use crate::net::{Trust, innermost, refused_certificate};
-use crate::profile::is_loopback;
+use crate::net::{Trust, innermost, is_loopback, refused_certificate};
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]

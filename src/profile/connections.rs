@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::read::{List, Mistake, ProfileError, Read, nearest};
-use super::store::{StoreError, names, read};
-use super::{Kind, Profile, load};
+use super::kind::Kind;
+use super::nearest::nearest;
+use super::read::{List, Mistake, ProfileError, Read};
+use super::store::{StoreError, load, names, read};
+use super::types::Profile;
 use crate::folders::Folders;
 
 /// The connections of one profile.

@@ -1,6 +1,6 @@
 //! Kinds of connection: each is data here, an example in `profiles/`, and at most one template.
 
-use super::Authentication;
+use super::authentication::Authentication;
 
 /// What a profile connects to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]

@@ -1,6 +1,6 @@
 //! Kinds whose session a PowerShell module has and owns: lyncsh signs in, and has it sign out.
 
-use super::Kind;
+use super::kind::Kind;
 
 /// What a profile of such a kind says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::Profile;
-use super::read::{self, ProfileError, Read, nearest};
+use super::nearest::nearest;
+use super::read::{self, ProfileError, Read};
+use super::types::Profile;
 use crate::files::text;
 use crate::folders::Folders;
 

@@ -3,7 +3,7 @@
 
 use toml_edit::{DocumentMut, InlineTable, Item, Value};
 
-use super::CredentialSource;
+use super::types::CredentialSource;
 
 /// The settings that are to be written; `None`: stays as it is.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,6 @@
 //! Secrets that somebody wrote into a profile, where they have no place: they are not shown.
 
-use super::Mistake;
+use super::mistake::Mistake;
 
 /// The words of keys that somebody would write a secret to, which has no place in a profile.
 const SECRETS: [&str; 7] = ["password", "passwort", "passwd", "pwd", "secret", "token", "credential"];

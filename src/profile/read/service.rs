@@ -1,8 +1,8 @@
 //! What a profile says about a service whose session a module has.
 
-use super::{KEYS, Reader};
-use crate::profile::service::SignIn;
-use crate::profile::{Profile, Service};
+use super::reader::{KEYS, Reader};
+use crate::profile::service::{Service, SignIn};
+use crate::profile::types::{CONSOLE, Profile};
 
 impl Reader<'_> {
     /// A module takes little of what a profile can say.
@@ -24,7 +24,7 @@ impl Reader<'_> {
                 "authentication \"{how}\" needs user, for example user = \"admin@example.com\""
             ));
         }
-        if profile.shell.as_deref() == Some(crate::shell::pwsh::find::CONSOLE) {
+        if profile.shell.as_deref() == Some(CONSOLE) {
             let message = format!("kind \"{kind}\" is a PowerShell module, which the console can't load");
             self.mistake(self.span("shell"), message);
         }

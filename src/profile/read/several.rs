@@ -3,7 +3,7 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::Reader;
+use super::reader::{self, Reader};
 
 /// Every key that such a profile may have; all others are known and belong elsewhere.
 const KEYS: [&str; 2] = ["connections", "shell"];
@@ -18,13 +18,13 @@ pub struct List {
 
 impl Reader<'_> {
     pub(super) fn several(&mut self) -> List {
-        for key in self.table.keys().filter(|key| super::KEYS.contains(&key.get_ref().as_ref())) {
+        for key in self.table.keys().filter(|key| reader::KEYS.contains(&key.get_ref().as_ref())) {
             if !KEYS.contains(&key.get_ref().as_ref()) {
                 let message = format!("{} belongs into the profile of each connection", key.get_ref());
                 self.mistake(key.span(), message);
             }
         }
-        self.unknown_keys(self.table, &super::KEYS, "a profile");
+        self.unknown_keys(self.table, &reader::KEYS, "a profile");
         List { names: self.names(), shell: self.text("shell") }
     }
 

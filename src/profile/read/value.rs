@@ -7,8 +7,10 @@ use toml::Spanned;
 use toml::de::DeTable;
 use url::Url;
 
+use super::mistake::Mistake;
+use super::reader::Reader;
 use super::secret::is_secret;
-use super::{Mistake, Reader, nearest};
+use crate::profile::nearest::nearest;
 
 /// The longest time that a profile can name.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);

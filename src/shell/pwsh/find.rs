@@ -8,9 +8,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::files::replace::{New, replace};
+use crate::profile::CONSOLE;
 
-/// The word that stands for the built-in shell.
-pub const CONSOLE: &str = "console";
 /// The first version whose named pipes and sessions are as the module needs them.
 pub const OLDEST: Version = Version { major: 7, minor: 4 };
 /// What is looked for where the profile names nothing.

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) use crate::profile::is_loopback;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SERVER, VIA, WWW_AUTHENTICATE};
@@ -16,7 +15,7 @@ use super::credential::Credential;
 use super::envelope::{Response, ResponseEnvelope};
 use super::wire::{self, Wire};
 use super::{Authentication, Endpoint};
-use crate::net::{Cause, innermost, refusals, refused_certificate};
+use crate::net::{Cause, innermost, is_loopback, refusals, refused_certificate};
 use crate::transport::{CONNECTING, Error};
 
 /// No answer is read beyond this. What lyncsh asks for is 150 KB, but OMI gives more.

@@ -8,9 +8,10 @@ use url::Url;
 use uuid::Uuid;
 
 use super::fault::code;
-use super::http::{display, is_loopback};
+use super::http::display;
 use super::shell::{Creation, Shell};
 use super::{Endpoint, Left};
+use crate::net::is_loopback;
 use crate::transport::{Error, TOO_FAR};
 
 /// How long the removal of a shell waits for a Create of the same shell that is still on its way.

@@ -1,0 +1,335 @@
+//! The keys of one profile, with every mistake in them.
+
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+use url::Url;
+
+use super::mistake::Mistake;
+use crate::net::is_loopback;
+use crate::profile::authentication::Authentication;
+use crate::profile::import::{self, Attach, Import};
+use crate::profile::kind::{CONFIGURATION_PREFIX, Kind};
+use crate::profile::limits::Limits;
+use crate::profile::service::Service;
+use crate::profile::types::{CredentialSource, Profile};
+
+/// Every key that a profile may have.
+pub(super) const KEYS: [&str; 23] = [
+    "connections",
+    "kind",
+    "user",
+    "domain",
+    "uri",
+    "discovery",
+    "ca",
+    "configuration",
+    "authentication",
+    "credential",
+    "shell",
+    "keep",
+    "keep_alive",
+    "max_runspaces",
+    "idle_timeout",
+    "timeouts",
+    "session",
+    "import",
+    "prefix",
+    "allow_clobber",
+    "format_data",
+    "cache",
+    "attach",
+];
+const TIMEOUTS: [&str; 6] = ["connect", "discovery", "token", "open", "operation", "close"];
+
+/// A profile's table, and the mistakes that were found so far.
+pub(super) struct Reader<'a> {
+    pub(super) table: &'a DeTable<'a>,
+    pub(super) mistakes: Vec<Mistake>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn profile(&mut self, name: &str, path: &Path) -> Option<Profile> {
+        self.unknown_keys(self.table, &KEYS, "a profile");
+        let kind = self.kind()?;
+        let traits = kind.traits();
+        let authentication = self.authentication(kind);
+        let user = self.text("user");
+        let uri = self.url("uri");
+        let discovery = self.url("discovery");
+        let domain = self.text("domain");
+        let credential = self.credential();
+        let profile = Profile {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            kind,
+            service: kind.module().map(|module| Service { module, sign_in: self.sign_in() }),
+            domain: domain.or_else(|| {
+                user.as_deref()
+                    .filter(|_| traits.discovers)?
+                    .split_once('@')
+                    .map(|(_, domain)| domain.to_owned())
+            }),
+            user,
+            uri,
+            discovery,
+            // Beside the profile, where it is no whole path.
+            ca: self.text("ca").map(|ca| path.parent().unwrap_or(path).join(ca)),
+            configuration: self.configuration(kind),
+            authentication,
+            credential,
+            shell: self.text("shell"),
+            import: self.import(kind),
+            keep: self.duration(self.table, "keep").unwrap_or_default(),
+            keep_alive: self.boolean("keep_alive").unwrap_or(true),
+            max_runspaces: self.max_runspaces(),
+            idle_timeout: self.duration(self.table, "idle_timeout"),
+            limits: self.limits(),
+        };
+        match profile.service {
+            Some(service) => self.service(&profile, service),
+            None => self.combinations(&profile),
+        }
+        Some(profile)
+    }
+
+    /// What each key says may be right, and together they can't be.
+    fn combinations(&mut self, profile: &Profile) {
+        let traits = profile.kind.traits();
+        if traits.needs_user && profile.user.is_none() {
+            self.missing(format!(
+                "kind \"{}\" needs user, for example user = \"admin@example.com\"",
+                profile.kind
+            ));
+        }
+        match &profile.uri {
+            None if !traits.discovers => {
+                self.missing(format!("kind \"{}\" needs uri: {}", profile.kind, traits.summary));
+            }
+            Some(uri) => self.scheme(profile, uri),
+            None if profile.domain.is_none() && profile.discovery.is_none() && profile.user.is_some() => {
+                self.mistake(
+                    self.span("user"),
+                    "the domain to administer is not known: write user as name@domain, or add domain",
+                );
+            }
+            None => {}
+        }
+        if profile.import.attach == Attach::Own && profile.authentication == Authentication::Token {
+            self.mistake(
+                self.span("attach"),
+                "New-PSSession can't send a token: with attach = false authentication is \"basic\"",
+            );
+        }
+        if profile.import.attach != Attach::Agent && profile.ca.is_some() {
+            self.mistake(
+                self.span("ca"),
+                "New-PSSession trusts the system's authorities only: with attach as it is, add this one to them",
+            );
+        }
+        for key in ["domain", "discovery"] {
+            if !traits.discovers && self.table.get(key).is_some() {
+                self.mistake(
+                    self.span(key),
+                    format!("{key} belongs to kind \"lync-online\", not to \"{}\"", profile.kind),
+                );
+            }
+        }
+    }
+
+    fn scheme(&mut self, profile: &Profile, uri: &Url) {
+        let wanted: &[&str] = &["https", "http"];
+        if !wanted.contains(&uri.scheme()) || uri.host_str().is_none() {
+            let message = format!(
+                "kind \"{}\" needs a URI that begins with {}://",
+                profile.kind,
+                wanted.join(":// or ")
+            );
+            self.mistake(self.span("uri"), message);
+        } else if uri.scheme() == "http" && !is_loopback(uri) {
+            self.mistake(
+                self.span("uri"),
+                "a credential is sent over https only (http is taken for this machine itself): write https://",
+            );
+        }
+        if !uri.username().is_empty() || uri.password().is_some() {
+            self.mistake(
+                self.span("uri"),
+                "a URI with a user name or password in it is not taken: use user and credential",
+            );
+        }
+    }
+
+    fn kind(&mut self) -> Option<Kind> {
+        let all: Vec<_> = Kind::ALL.iter().map(|kind| kind.traits().name).collect();
+        if self.table.get("kind").is_none() {
+            self.missing(format!("kind is missing; one of {}", all.join(", ")));
+            return None;
+        }
+        let word = self.text("kind")?;
+        let found = Kind::ALL.into_iter().find(|kind| kind.traits().name == word);
+        if found.is_none() {
+            self.unknown_word("kind", &word, &all);
+        }
+        found
+    }
+
+    fn authentication(&mut self, kind: Kind) -> Authentication {
+        let traits = kind.traits();
+        if kind.module().is_some() {
+            return traits.default_authentication;
+        }
+        let Some(word) = self.text("authentication") else { return traits.default_authentication };
+        let words: Vec<_> = traits.authentications.iter().map(|one| one.name()).collect();
+        match traits.authentications.iter().find(|one| one.name() == word) {
+            Some(found) => return *found,
+            None if ["negotiate", "kerberos", "ntlm"].contains(&word.as_str()) => self.mistake(
+                self.span("authentication"),
+                format!("{word} is not offered by this version; kind \"{kind}\" takes {}", words.join(", ")),
+            ),
+            None => self.unknown_word("authentication", &word, &words),
+        }
+        traits.default_authentication
+    }
+
+    fn credential(&mut self) -> CredentialSource {
+        let Some(value) = self.table.get("credential") else { return CredentialSource::Keyring };
+        match value.get_ref() {
+            DeValue::String(word) if word == "keyring" => CredentialSource::Keyring,
+            DeValue::String(word) if word == "prompt" => CredentialSource::Prompt,
+            DeValue::Table(table) => {
+                self.unknown_keys(table, &["command"], "credential");
+                match table.get("command").map(Spanned::get_ref) {
+                    Some(DeValue::String(command)) if !command.trim().is_empty() => {
+                        CredentialSource::Command(command.to_string())
+                    }
+                    _ => {
+                        self.mistake(
+                            value.span(),
+                            "expected credential = { command = \"a command that prints the password\" }",
+                        );
+                        CredentialSource::Prompt
+                    }
+                }
+            }
+            _ => {
+                self.mistake(value.span(), "expected \"keyring\", \"prompt\" or { command = \"…\" }; a password is never written here");
+                CredentialSource::Prompt
+            }
+        }
+    }
+
+    /// A configuration by its name, or whole as a resource URI.
+    fn configuration(&mut self, kind: Kind) -> String {
+        match self.text("configuration") {
+            Some(whole) if whole.contains("://") => whole,
+            Some(name) => format!("{CONFIGURATION_PREFIX}{name}"),
+            None => kind.traits().configuration.to_owned(),
+        }
+    }
+
+    /// What a PowerShell imports, and how.
+    fn import(&mut self, kind: Kind) -> Import {
+        let default = Import::of(&kind.traits());
+        let attach = self.attach(kind);
+        Import {
+            session: self.checked("session", import::wrong_variable).unwrap_or(default.session),
+            commands: self.patterns("import").unwrap_or(default.commands),
+            prefix: self.checked("prefix", import::wrong_prefix),
+            allow_clobber: self.boolean("allow_clobber").unwrap_or(default.allow_clobber),
+            format_data: self.patterns("format_data").unwrap_or(default.format_data),
+            // A session of a shell's own is imported as documented: nothing is saved.
+            cache: self.boolean("cache").unwrap_or(default.cache) && attach == Attach::Agent,
+            attach,
+        }
+    }
+
+    fn attach(&mut self, kind: Kind) -> Attach {
+        let Some(value) = self.table.get("attach") else { return Attach::Agent };
+        match value.get_ref() {
+            DeValue::Boolean(true) => Attach::Agent,
+            DeValue::Boolean(false) => Attach::Own,
+            DeValue::String(word) if word == Attach::CONNECTOR && kind == Kind::LyncOnline => {
+                Attach::Connector
+            }
+            _ => {
+                let more = match kind {
+                    Kind::LyncOnline => format!(", or \"{}\"", Attach::CONNECTOR),
+                    _ => String::new(),
+                };
+                self.mistake(
+                    value.span(),
+                    format!("expected true (the agent's session), false (one of the shell's own){more}"),
+                );
+                Attach::Agent
+            }
+        }
+    }
+
+    fn checked(&mut self, key: &str, wrong: fn(&str) -> Option<&'static str>) -> Option<String> {
+        let text = self.text(key)?;
+        if let Some(message) = wrong(&text) {
+            self.mistake(self.span(key), message);
+        }
+        Some(text)
+    }
+
+    /// A list of patterns of names.
+    fn patterns(&mut self, key: &str) -> Option<Vec<String>> {
+        let value = self.table.get(key)?;
+        let DeValue::Array(array) = value.get_ref() else {
+            self.mistake(value.span(), format!("expected a list, for example {key} = [\"Get-Cs*\"]"));
+            return None;
+        };
+        let mut patterns = Vec::new();
+        for one in array {
+            match one.get_ref().as_str().ok_or("expected text in quotes") {
+                Ok(text) => match import::wrong_pattern(text) {
+                    None => patterns.push(text.to_owned()),
+                    Some(message) => self.mistake(one.span(), message),
+                },
+                Err(message) => self.mistake(one.span(), message),
+            }
+        }
+        Some(patterns)
+    }
+
+    fn max_runspaces(&mut self) -> u32 {
+        let Some(value) = self.table.get("max_runspaces") else { return 1 };
+        let number = value.get_ref().as_integer().and_then(|number| number.as_str().parse().ok());
+        number.filter(|number| (1..=100).contains(number)).unwrap_or_else(|| {
+            self.mistake(value.span(), "expected a whole number from 1 to 100");
+            1
+        })
+    }
+
+    fn limits(&mut self) -> Limits {
+        let mut limits = Limits::default();
+        let Some(value) = self.table.get("timeouts") else { return limits };
+        let DeValue::Table(table) = value.get_ref() else {
+            self.mistake(value.span(), "expected a table: [timeouts]");
+            return limits;
+        };
+        self.unknown_keys(table, &TIMEOUTS, "[timeouts]");
+        for (key, limit) in [
+            ("connect", &mut limits.connect),
+            ("discovery", &mut limits.discovery),
+            ("token", &mut limits.token),
+            ("open", &mut limits.open),
+            ("operation", &mut limits.operation),
+            ("close", &mut limits.close),
+        ] {
+            if let Some(given) = self.duration(table, key) {
+                if given.is_zero() {
+                    self.mistake(
+                        table.get(key).map_or(0..0, Spanned::span),
+                        "a limit of nothing lets nothing happen",
+                    );
+                }
+                *limit = given;
+            }
+        }
+        limits
+    }
+}
