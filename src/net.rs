@@ -7,10 +7,24 @@ use url::Url;
 
 pub use trust::{Trust, TrustError};
 
-/// Why a certificate is refused that is good for somebody else.
-pub const OTHER_NAME: &str = "it is for another name";
-/// Why one is refused that nobody vouches for.
-pub const UNKNOWN_ISSUER: &str = "this machine does not know its issuer";
+/// Why a server's certificate is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateProblem {
+    #[error("it has expired")]
+    Expired,
+    #[error("it is not valid yet")]
+    NotYetValid,
+    #[error("it is for another name")]
+    OtherName,
+    /// No trusted authority has issued it.
+    #[error("this machine does not know its issuer")]
+    UnknownIssuer,
+    #[error("it was revoked")]
+    Revoked,
+    /// What rustls says of it.
+    #[error("{0}")]
+    Other(String),
+}
 
 /// Whether a URI's host is this machine itself, the one place where a credential may go without TLS.
 pub fn is_loopback(uri: &Url) -> bool {
@@ -43,19 +57,19 @@ fn tls_error<'a>(cause: Cause<'a>) -> Option<&'a rustls::Error> {
     cause.downcast_ref().or_else(|| tls_error(held()?))
 }
 
-/// What rustls said of the certificate, in words, where that is why `error` came.
-pub fn refused_certificate(error: Cause<'_>) -> Option<String> {
+/// What is wrong with the certificate, where that is why `error` came.
+pub fn refused_certificate(error: Cause<'_>) -> Option<CertificateProblem> {
     use rustls::CertificateError as Refused;
     let refused = sources(error).find_map(|cause| match tls_error(cause)? {
         rustls::Error::InvalidCertificate(refused) => Some(refused.clone()),
         _ => None,
     })?;
     Some(match refused {
-        Refused::Expired | Refused::ExpiredContext { .. } => "it has expired".to_owned(),
-        Refused::NotValidYet | Refused::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
-        Refused::NotValidForName | Refused::NotValidForNameContext { .. } => OTHER_NAME.to_owned(),
-        Refused::UnknownIssuer => UNKNOWN_ISSUER.to_owned(),
-        Refused::Revoked => "it was revoked".to_owned(),
-        other => other.to_string(),
+        Refused::Expired | Refused::ExpiredContext { .. } => CertificateProblem::Expired,
+        Refused::NotValidYet | Refused::NotValidYetContext { .. } => CertificateProblem::NotYetValid,
+        Refused::NotValidForName | Refused::NotValidForNameContext { .. } => CertificateProblem::OtherName,
+        Refused::UnknownIssuer => CertificateProblem::UnknownIssuer,
+        Refused::Revoked => CertificateProblem::Revoked,
+        other => CertificateProblem::Other(other.to_string()),
     })
 }

@@ -83,7 +83,9 @@ impl ConnectError {
     /// doesn't answer Create.
     pub fn wants_slot(&self) -> bool {
         match self {
-            Self::Transport(transport::Error::Timeout { step, .. }) => *step == wsman::CREATING,
+            Self::Transport(transport::Error::Timeout { operation, .. }) => {
+                *operation == transport::Operation::Create
+            }
             Self::Transport(error) => error.is_quota(),
             _ => false,
         }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 /// Object id and fragment id (8 bytes each, big-endian), flags, length (4 bytes, big-endian).
-const HEADER: usize = 21;
+pub const HEADER: usize = 21;
 const START: u8 = 1;
 const END: u8 = 2;
 

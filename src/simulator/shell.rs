@@ -10,12 +10,10 @@ use uuid::Uuid;
 use super::backend::Backend;
 use super::omi;
 use crate::psrp::client::Stream;
-use crate::psrp::fragment::{Defragmenter, Fragmenter};
+use crate::psrp::fragment::{self, Defragmenter, Fragmenter};
 use crate::psrp::message::Message;
 use crate::transport::wsman::envelope::{CommandState, Received, StreamPart};
 
-/// A fragment's header (MS-PSRP 2.2.4).
-const FRAGMENT_HEADER: usize = 21;
 /// The most of a message in a fragment that no answer has asked for yet.
 const FRAGMENT: usize = 32_768;
 /// What an answer's envelope takes besides its fragments.
@@ -259,7 +257,7 @@ impl Shell {
                 return Polled::Disconnected;
             }
             let gone = self.pool.is_gone();
-            let data = self.fragments(target, room.max(4 * FRAGMENT_HEADER), trickle.is_some());
+            let data = self.fragments(target, room.max(4 * fragment::HEADER), trickle.is_some());
             if !data.is_empty() {
                 let part = StreamPart { name: "stdout".into(), command, data, end: false };
                 let state = Some(CommandState::Running);
@@ -280,7 +278,7 @@ impl Shell {
     fn fragments(&self, target: Uuid, room: usize, one: bool) -> Vec<u8> {
         let mut data = Vec::new();
         let mut inner = self.inner();
-        while self.has_fragment(&mut inner, target, room - FRAGMENT_HEADER) {
+        while self.has_fragment(&mut inner, target, room - fragment::HEADER) {
             let Some(fragment) = inner.cut.get_mut(&target).and_then(VecDeque::pop_front) else { break };
             if data.len() + fragment.len() > room && !data.is_empty() {
                 inner.cut.entry(target).or_default().push_front(fragment);

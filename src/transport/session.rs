@@ -1,10 +1,10 @@
 //! A PSRP client on any [`Connection`]: opens the pool, runs pipelines side by side. The console,
 //! `exec` and tests are its callers.
 //!
-//! What a pipeline says waits for its reader. When [`HOLD`] bytes wait, the connection is asked to
-//! fetch no more of that pipeline. Where it can't hold back one pipeline alone and [`FULL`] bytes
+//! What a pipeline says waits for its reader. When [`HOLD`](super::backpressure::HOLD) bytes wait, the connection is asked to
+//! fetch no more of that pipeline. Where it can't hold back one pipeline alone and [`FULL`](super::backpressure::FULL) bytes
 //! wait, nothing more is read from the connection, unless another pipeline would starve; then the
-//! slow one may fall behind by [`LOST`] bytes, and past that it is stopped and ends with an error.
+//! slow one may fall behind by [`LOST`](super::backpressure::LOST) bytes, and past that it is stopped and ends with an error.
 
 mod driver;
 
@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use super::{Connection, Error};
+use super::backpressure::has_caught_up;
+use super::connection::Connection;
+use super::error::Error;
 use crate::psrp::client::{ClientPool, Event, PipelineEvent};
 use crate::psrp::clixml::Value;
 use crate::psrp::host::{HostInfo, HostResponse};
@@ -24,13 +26,6 @@ use driver::{Command, Said};
 /// The id of the error that a pipeline of an agent's shell ends with where its session, or the way to it, has
 /// failed.
 pub const SESSION_FAILED: &str = "LyncshSessionFailed";
-/// Bytes that wait for a pipeline's reader when the connection is asked to fetch no more of it.
-pub const HOLD: usize = 1024 * 1024;
-/// Bytes that wait when nothing more is read, if nobody else waits for anything.
-pub const FULL: usize = 4 * HOLD;
-/// Bytes that wait when a pipeline is given up.
-pub const LOST: usize = 64 * HOLD;
-
 /// A runspace pool that is open. Clones share it; the last one dropped, its [`Running`] included,
 /// closes it.
 #[derive(Clone)]
@@ -113,7 +108,7 @@ impl Running {
             return None;
         };
         let before = self.waiting.fetch_sub(size, Ordering::Relaxed);
-        if before >= HOLD / 2 && before - size < HOLD / 2 {
+        if has_caught_up(before, before - size) {
             let _ = self.commands.send(Command::Drained(self.id));
         }
         Some(event)

@@ -9,11 +9,12 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::core::{ClientId, Control};
+use super::rewrite;
 use super::status::ClientInfo;
-use super::{HOLD, rewrite};
 use crate::psrp::clixml::Value;
 use crate::psrp::message::{Destination, Message, MessageType};
 use crate::psrp::server::ServerPool;
+use crate::transport::backpressure::{Backlog, RESUME};
 use crate::transport::stream::{Incoming, Sender, Server};
 
 /// How long a client may take to open its pool after it has connected, and to go after closing it.
@@ -39,7 +40,7 @@ pub struct Client {
     withheld_bytes: usize,
     sender: Sender,
     /// Whether it has more to read than is good; its pipelines are held back.
-    pub stalled: bool,
+    pub backlog: Backlog,
     pump: JoinHandle<()>,
 }
 
@@ -99,7 +100,7 @@ impl Client {
             withheld: VecDeque::new(),
             withheld_bytes: 0,
             sender,
-            stalled: false,
+            backlog: Backlog::default(),
             pump,
         }
     }
@@ -190,7 +191,7 @@ impl Client {
     pub fn watch(&self, id: ClientId, reports: mpsc::Sender<Control>) {
         let sender = self.sender.clone();
         tokio::spawn(async move {
-            sender.room(HOLD / 2).await;
+            sender.room(RESUME).await;
             drop(sender);
             let _ = reports.send(Control::Drained(id)).await;
         });

@@ -7,15 +7,16 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::Options;
 use super::client::{Client, Kind, Phase};
 use super::key::{KeyState, Pair};
 use super::open::Remote;
 use super::pipelines::Pipeline;
 use super::status::{ClientInfo, ClientStatus, Count, State, Status};
-use super::{FULL, HOLD, LOST, Options};
 use crate::psrp::client::{ClientPool, Stream};
 use crate::psrp::clixml::Value;
 use crate::psrp::message::{Destination, Message};
+use crate::transport::backpressure::{self, HOLD, Pressure};
 use crate::transport::stream::{Ack, Incoming, Server};
 use crate::transport::{Connection, Error, Event, Request};
 
@@ -167,13 +168,13 @@ impl Core {
         let others_run = || {
             self.running().any(|(_, pipeline)| {
                 let client = pipeline.client.and_then(|id| self.clients.get(&id));
-                client.is_none_or(|client| !client.stalled)
+                client.is_none_or(|client| !client.backlog.is_held())
             })
         };
         !self.is_open()
-            || (self.clients.values().all(|client| client.unread() < FULL)
-                || self.key.is_exchanging()
-                || others_run())
+            || backpressure::reads(self.clients.values().map(Client::unread), || {
+                self.key.is_exchanging() || others_run()
+            })
     }
 
     pub fn is_open(&self) -> bool {
@@ -248,21 +249,20 @@ impl Core {
 
     fn measure(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(&id) else { return };
-        let unread = client.unread();
-        if unread >= HOLD && !client.stalled {
-            client.stalled = true;
-            client.watch(id, self.reports.clone());
-            self.flow(id, false);
-        }
-        if unread >= LOST {
-            self.give_up(id);
+        match client.backlog.note(client.unread()) {
+            Pressure::Unchanged => {}
+            Pressure::Hold => {
+                client.watch(id, self.reports.clone());
+                self.flow(id, false);
+            }
+            Pressure::Lost => self.give_up(id),
         }
     }
 
     fn drained(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         if client.unread() < HOLD {
-            client.stalled = false;
+            client.backlog.release();
             self.flow(id, true);
         } else if !client.withholds() {
             client.watch(id, self.reports.clone());

@@ -129,7 +129,7 @@ impl Core {
         let sealed = key.sealed_for(&waiting.public_key).map_err(|e| e.to_string())?;
         if let Some(client) = self.clients.get_mut(&waiting.client) {
             client.give_key(sealed);
-            if client.stalled {
+            if client.backlog.is_held() {
                 client.watch(waiting.client, self.reports.clone());
             }
         }

@@ -20,8 +20,8 @@
 //! - One session key is exchanged with the endpoint, when the first shell needs it, and handed to
 //!   each shell under that shell's public key. SecureStrings pass through unopened.
 //! - A shell that does not read holds back its own pipelines: first the endpoint is asked for no more
-//!   of them ([`HOLD`]), then, where the transport can't do that and nobody else waits, nothing more
-//!   is read ([`FULL`]); past [`LOST`] its pipelines fail.
+//!   of them ([`HOLD`](crate::transport::backpressure::HOLD)), then, where the transport can't do that and nobody else waits, nothing more
+//!   is read ([`FULL`](crate::transport::backpressure::FULL)); past [`LOST`](crate::transport::backpressure::LOST) its pipelines fail.
 
 mod background;
 mod client;
@@ -46,13 +46,6 @@ use crate::transport::{Connection, Error, stream};
 use self::client::Kind;
 use self::core::Control;
 pub use status::{ClientInfo, ClientStatus, Count, State, Status};
-
-/// Bytes that wait for a shell when the endpoint is asked for no more of its pipelines.
-pub const HOLD: usize = 1024 * 1024;
-/// Bytes that wait when nothing more is read from the endpoint, if nobody else waits for anything.
-pub const FULL: usize = 4 * HOLD;
-/// Bytes that wait when a shell's pipelines are given up.
-pub const LOST: usize = 64 * HOLD;
 
 /// What the profile says about sharing.
 #[derive(Clone, Debug)]

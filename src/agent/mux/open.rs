@@ -6,7 +6,7 @@ use crate::psrp::client::{self, ClientPool};
 use crate::psrp::clixml::Value;
 use crate::psrp::message::{Message, MessageType};
 use crate::psrp::record::PoolState;
-use crate::transport::{Connection, Error, Event, Request};
+use crate::transport::{Connection, Error, Event, Operation, Request};
 
 use super::rewrite;
 
@@ -21,7 +21,7 @@ pub struct Remote {
 }
 
 pub async fn open(connection: Connection, pool: ClientPool, limit: Duration) -> Result<Remote, Error> {
-    let timeout = Error::Timeout { step: "opening the runspace pool", limit };
+    let timeout = Error::Timeout { operation: Operation::Open, limit };
     tokio::time::timeout(limit, negotiate(connection, pool)).await.unwrap_or(Err(timeout))
 }
 

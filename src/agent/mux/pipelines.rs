@@ -135,7 +135,7 @@ impl Core {
             self.forward(stream, message, ack);
         }
         let Some(client) = client else { return };
-        if self.clients.get(&client).is_some_and(|client| client.stalled) {
+        if self.clients.get(&client).is_some_and(|client| client.backlog.is_held()) {
             self.outbox.push_back(Request::Flow { pipeline: id, wanted: false });
         }
         if let Some(status) = notice {

@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use super::{FULL, HOLD, LOST};
 use crate::psrp::client::{ClientPool, Event, Outgoing, PipelineEvent};
 use crate::psrp::clixml::Value;
 use crate::psrp::host::HostResponse;
 use crate::psrp::message::{Message, MessageType};
 use crate::psrp::pipeline::{MetadataQuery, Pipeline};
 use crate::psrp::record::PoolState;
-use crate::transport::{self, Connection, Error, Request};
+use crate::transport::backpressure::{self, Backlog, LOST, Pressure};
+use crate::transport::connection::{self, Connection, Request};
+use crate::transport::error::Error;
 
 /// Events of the pool that wait for an owner; more are dropped.
 const POOL_EVENTS: usize = 256;
@@ -50,7 +51,7 @@ pub struct Said {
 struct Entry {
     said: mpsc::UnboundedSender<Said>,
     waiting: Arc<AtomicUsize>,
-    held: bool,
+    backlog: Backlog,
     /// Its reader is gone or was given up: what comes is passed over until its end.
     ignored: bool,
     /// Who waits for input to be in order, oldest first.
@@ -70,7 +71,7 @@ struct Driver {
 /// What a step of the task is about.
 enum Turn {
     Writable(Option<mpsc::OwnedPermit<Request>>),
-    Event(Option<transport::Event>),
+    Event(Option<connection::Event>),
     Command(Option<Command>),
 }
 
@@ -135,10 +136,11 @@ impl Driver {
     /// Whether more is read from the connection. Not while a reader is far behind, unless that would
     /// starve another pipeline.
     fn reads(&self) -> bool {
-        let waiting = |entry: &Entry| entry.waiting.load(Ordering::Relaxed);
+        let entries = || self.pipelines.values();
         self.ended.is_none()
-            && (self.pipelines.values().all(|e| waiting(e) < FULL)
-                || self.pipelines.values().any(|e| !e.held && !e.ignored))
+            && backpressure::reads(entries().map(|entry| entry.waiting.load(Ordering::Relaxed)), || {
+                entries().any(|entry| !entry.backlog.is_held() && !entry.ignored)
+            })
     }
 
     fn command(&mut self, command: Command) {
@@ -169,8 +171,7 @@ impl Driver {
             }
             Command::Dropped(id) => self.ignore(id),
             Command::Drained(id) => {
-                if let Some(entry) = self.pipelines.get_mut(&id).filter(|e| e.held) {
-                    entry.held = false;
+                if self.pipelines.get_mut(&id).is_some_and(|entry| entry.backlog.release()) {
                     self.outbox.push_back(Request::Flow { pipeline: id, wanted: true });
                 }
             }
@@ -195,7 +196,7 @@ impl Driver {
         let entry = Entry {
             said: given,
             waiting: waiting.clone(),
-            held: false,
+            backlog: Backlog::default(),
             ignored: false,
             inputs: VecDeque::new(),
         };
@@ -215,17 +216,17 @@ impl Driver {
         }
     }
 
-    fn event(&mut self, event: transport::Event) {
+    fn event(&mut self, event: connection::Event) {
         match event {
-            transport::Event::Message(message) => self.message(&message),
-            transport::Event::StopAcknowledged(_) => {}
-            transport::Event::PipelineClosed(id) => {
+            connection::Event::Message(message) => self.message(&message),
+            connection::Event::StopAcknowledged(_) => {}
+            connection::Event::PipelineClosed(id) => {
                 let error = Error::Ended("the pipeline was closed before it said how it ended".into());
                 self.fail(id, error.unsettled());
             }
-            transport::Event::PipelineFailed(id, error) => self.fail(id, error),
-            transport::Event::Broken(error) => self.end(error),
-            transport::Event::Closed => self.end(Error::Closed),
+            connection::Event::PipelineFailed(id, error) => self.fail(id, error),
+            connection::Event::Broken(error) => self.end(error),
+            connection::Event::Closed => self.end(Error::Closed),
         }
     }
 
@@ -253,13 +254,15 @@ impl Driver {
             let size = size + size_of::<Said>();
             let waiting = entry.waiting.fetch_add(size, Ordering::Relaxed) + size;
             let _ = entry.said.send(Said { size, event: Ok(event) });
-            if !is_final && waiting >= LOST {
-                let text = format!("its output was not read; {} MiB waited", LOST / HOLD);
-                let _ = entry.said.send(Said { size: 0, event: Err(Error::Ended(text)) });
-                self.ignore(id);
-            } else if !is_final && waiting >= HOLD && !entry.held {
-                entry.held = true;
-                self.outbox.push_back(Request::Flow { pipeline: id, wanted: false });
+            let pressure = if is_final { Pressure::Unchanged } else { entry.backlog.note(waiting) };
+            match pressure {
+                Pressure::Unchanged => {}
+                Pressure::Hold => self.outbox.push_back(Request::Flow { pipeline: id, wanted: false }),
+                Pressure::Lost => {
+                    let text = format!("its output was not read; {} MiB waited", LOST >> 20);
+                    let _ = entry.said.send(Said { size: 0, event: Err(Error::Ended(text)) });
+                    self.ignore(id);
+                }
             }
         }
         if is_final {

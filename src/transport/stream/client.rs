@@ -7,9 +7,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::element::Element;
+use super::limits::MAX_LINE;
 use super::lines::Lines;
 use super::outbound::Outbound;
-use super::{Element, MAX_LINE};
 use crate::psrp::client::Stream;
 use crate::psrp::fragment::Defragmenter;
 use crate::psrp::message::Message;
@@ -227,7 +228,7 @@ impl<S: AsyncWrite> Writer<S> {
     /// Fails what waited too long: a pipeline, or the whole pool.
     fn expire(&mut self) -> Result<(), Error> {
         while let Some((id, wait)) = self.outbound.expired(tokio::time::Instant::now()) {
-            let timeout = || Error::Timeout { step: wait.step, limit: wait.limit };
+            let timeout = || Error::Timeout { operation: wait.operation, limit: wait.limit };
             if id.is_nil() {
                 self.closed.drain(..).for_each(|closed| drop(closed.send(Err(timeout()))));
                 return Err(timeout());

@@ -2,7 +2,8 @@
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 
-use super::{Element, MAX_LINE};
+use super::element::Element;
+use super::limits::MAX_LINE;
 use crate::transport::Error;
 
 /// Reads elements, one a line. Empty lines are passed over.

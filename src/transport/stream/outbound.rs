@@ -7,11 +7,13 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Element, MAX_DATA, MAX_FRAGMENT_PAYLOAD};
+use super::element::Element;
+use super::limits::{MAX_DATA, MAX_FRAGMENT_PAYLOAD};
+use crate::profile::Limits;
 use crate::psrp::client::{Outgoing, Stream};
 use crate::psrp::fragment::Fragmenter;
 use crate::psrp::message::MessageType;
-use crate::transport::Limits;
+use crate::transport::error::Operation;
 
 /// Everything queued, by pipeline (nil: the pool).
 pub struct Outbound {
@@ -24,7 +26,7 @@ pub struct Outbound {
 /// A wait of the peer's answer that has a limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Wait {
-    pub step: &'static str,
+    pub operation: Operation,
     pub limit: std::time::Duration,
     until: Instant,
 }
@@ -104,7 +106,7 @@ impl Outbound {
         let starts = matches!(message.kind, MessageType::CreatePipeline | MessageType::GetCommandMetadata);
         if starts && !self.lanes.contains_key(&id) {
             self.ready.push_back(Element::Command(id));
-            let wait = Some(Wait::new("starting a pipeline", self.limits.operation));
+            let wait = Some(Wait::new(Operation::Command, self.limits.operation));
             self.lanes.insert(id, Lane { wait, ..Lane::default() });
         }
         let Some(lane) = self.lanes.get_mut(&id) else { return };
@@ -121,7 +123,7 @@ impl Outbound {
             return;
         }
         if message.kind == MessageType::InitRunspacePool {
-            lane.wait = Some(Wait::new("opening the runspace pool", self.limits.open));
+            lane.wait = Some(Wait::new(Operation::Open, self.limits.open));
         }
         self.advance(id);
     }
@@ -140,7 +142,7 @@ impl Outbound {
         let Some(lane) = self.lanes.get_mut(&id) else { return false };
         if lane.phase != Phase::Closing {
             *lane = Lane { phase: Phase::Closing, ..Lane::default() };
-            lane.wait = Some(Wait::new("closing", limit));
+            lane.wait = Some(Wait::new(Operation::Delete, limit));
             self.ready.push_back(Element::Close(id));
         }
         true
@@ -200,7 +202,7 @@ impl Outbound {
         let Some(lane) = self.lanes.get_mut(&id).filter(|l| l.phase == Phase::Open) else { return };
         if lane.stop && lane.default.acknowledged >= lane.first {
             lane.stop = false;
-            lane.wait = Some(Wait::new("stopping a pipeline", self.limits.operation));
+            lane.wait = Some(Wait::new(Operation::Stop, self.limits.operation));
             self.ready.push_back(Element::Signal(id));
         }
         if lane.unacknowledged.is_some() {
@@ -230,7 +232,7 @@ impl Lane {
 }
 
 impl Wait {
-    fn new(step: &'static str, limit: std::time::Duration) -> Self {
-        Self { step, limit, until: Instant::now() + limit }
+    fn new(operation: Operation, limit: std::time::Duration) -> Self {
+        Self { operation, limit, until: Instant::now() + limit }
     }
 }

@@ -8,8 +8,9 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use uuid::Uuid;
 
+use super::element::Element;
+use super::limits::{MAX_FRAGMENT_PAYLOAD, MAX_LINE};
 use super::lines::Lines;
-use super::{Element, MAX_FRAGMENT_PAYLOAD, MAX_LINE};
 use crate::psrp::client::Stream;
 use crate::psrp::fragment::{Defragmenter, Fragmenter};
 use crate::psrp::message::Message;

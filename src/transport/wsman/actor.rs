@@ -12,18 +12,20 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::endpoint::Endpoint;
 use super::envelope::CommandState;
 use super::outgoing::{Cut, Queue};
 use super::peek;
 use super::pipeline::{Control, Handle, Pipeline, send_all};
 use super::receive::{Events, Receiver};
-use super::removing::{self, DRAIN};
+use super::removing::{self, DRAIN, Left};
 use super::sequence::Sequence;
-use super::shell::{FRAGMENT_HEADER, Shell};
-use super::{Endpoint, Left, turn};
+use super::shell::Shell;
+use super::turn;
 use crate::psrp::client::{Outgoing, Stream};
-use crate::psrp::fragment::Fragmenter;
-use crate::transport::{Connection, Error, Event, Request};
+use crate::psrp::fragment::{self, Fragmenter};
+use crate::transport::connection::{Connection, Event, Request};
+use crate::transport::error::{Error, Operation};
 
 /// Requests and events that may wait in their channels.
 const REQUESTS: usize = 64;
@@ -123,7 +125,7 @@ impl Actor {
                 error = &mut pool => break End::Failed(error),
                 () = tokio::time::sleep_until(open_by), if !*self.opened.borrow() => {
                     let limit = self.endpoint.limits.open;
-                    break End::Failed(Error::Timeout { step: "opening the session", limit });
+                    break End::Failed(Error::Timeout { operation: Operation::Open, limit });
                 }
                 Some(ended) = self.tasks.join_next() => {
                     if let Ok(id) = ended {
@@ -284,7 +286,7 @@ impl Actor {
 
     fn send(&mut self, outgoing: Outgoing, ordered: Option<oneshot::Sender<()>>) {
         let Outgoing { stream, message } = outgoing;
-        let fragments = self.fragmenter.cut(&message.encode(), self.shell.capacity() - FRAGMENT_HEADER);
+        let fragments = self.fragmenter.cut(&message.encode(), self.shell.capacity() - fragment::HEADER);
         let cut = Cut { fragments, ordered };
         let id = message.pipeline;
         if !id.is_nil() && peek::starts_pipeline(&message) {

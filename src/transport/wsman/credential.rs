@@ -1,39 +1,12 @@
 //! The credential that goes with every request of one session, and how a refused one is renewed.
 
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::HeaderValue;
 use secrecy::ExposeSecret as _;
 use tokio::sync::Mutex;
 
-use super::{Authentication, Endpoint};
-
-type Renewing = Pin<Box<dyn Future<Output = Option<Authentication>> + Send>>;
-
-/// Fetches another credential when the endpoint has refused the one in use, such as a token that has
-/// expired. `None` where there is no other.
-#[derive(Clone)]
-pub struct Renew(Arc<dyn Fn() -> Renewing + Send + Sync>);
-
-impl Renew {
-    pub fn new<F>(fetch: impl Fn() -> F + Send + Sync + 'static) -> Self
-    where
-        F: Future<Output = Option<Authentication>> + Send + 'static,
-    {
-        Self(Arc::new(move || Box::pin(fetch())))
-    }
-}
-
-impl fmt::Debug for Renew {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Renew")
-    }
-}
+use super::endpoint::{Authentication, Endpoint, Renew};
 
 /// The Authorization header of a session's requests.
 pub(super) struct Credential {
@@ -58,7 +31,7 @@ impl Credential {
         let renew = self.renew.as_ref()?;
         let mut current = self.header.lock().await;
         if *current == *refused {
-            let fresh = header(&(renew.0)().await?)?;
+            let fresh = header(&renew.fetch().await?)?;
             if fresh == *refused {
                 return None;
             }

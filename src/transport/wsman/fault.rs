@@ -1,8 +1,5 @@
 //! WSMan faults as types, read and written in WinRM's manner and in OMI's.
 
-use super::envelope::ns;
-use super::envelope::tree::Element;
-
 /// The actions that envelopes with a fault carry: DSP0226's, which WinRM sends, and WS-Addressing's,
 /// which OMI sends. Each ends in `/fault`.
 pub(super) const ACTION_BASES: [&str; 2] =
@@ -106,36 +103,4 @@ impl Fault {
             || self.subcode_name() == Some("QuotaLimit")
             || self.text.contains("maximum number of concurrent shells")
     }
-}
-
-/// Reads a `s:Fault` element.
-pub(super) fn read(fault: &Element) -> Fault {
-    let code = fault.child(ns::SOAP, "Code");
-    let subcode = code.and_then(|code| code.child(ns::SOAP, "Subcode"));
-    let reason = fault.child(ns::SOAP, "Reason").and_then(|reason| reason.child_text(ns::SOAP, "Text"));
-    let detail = fault.child(ns::SOAP, "Detail");
-    let wsman = detail.and_then(|detail| detail.find("WSManFault"));
-    // A provider's own words stand in the message's ProviderFault, deeper than the message's text.
-    let message = wsman.and_then(|wsman| wsman.child(ns::FAULT, "Message"));
-    let message = message.and_then(deepest_text);
-    let omi = detail.and_then(|detail| detail.find("OMI_Error"));
-    let omi = omi.and_then(|error| error.find("Message")).map(Element::trimmed);
-    let redirect = detail.and_then(|detail| {
-        ["RedirectLocation", "NewLocation", "Location"].iter().find_map(|name| detail.find(name))
-    });
-    let text = [message, reason, omi].into_iter().flatten().find(|text| !text.is_empty());
-    Fault {
-        text: text.map_or_else(|| Fault::empty().text, str::to_owned),
-        code: wsman.and_then(|wsman| wsman.attribute("Code")).and_then(|code| code.parse().ok()),
-        subcode: subcode.and_then(|subcode| subcode.child_text(ns::SOAP, "Value")).map(str::to_owned),
-        machine: wsman.and_then(|wsman| wsman.attribute("Machine")).map(str::to_owned),
-        redirect: redirect.map(|to| to.trimmed().to_owned()),
-    }
-}
-
-fn deepest_text(element: &Element) -> Option<&str> {
-    element.children.iter().find_map(deepest_text).or_else(|| {
-        let text = element.trimmed();
-        (!text.is_empty()).then_some(text)
-    })
 }

@@ -12,11 +12,11 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::credential::Credential;
+use super::endpoint::{Authentication, Endpoint};
 use super::envelope::{Response, ResponseEnvelope};
 use super::wire::{self, Wire};
-use super::{Authentication, Endpoint};
 use crate::net::{Cause, innermost, is_loopback, refusals, refused_certificate};
-use crate::transport::{CONNECTING, Error};
+use crate::transport::error::{Error, Operation};
 
 /// No answer is read beyond this. What lyncsh asks for is 150 KB, but OMI gives more.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
@@ -83,26 +83,26 @@ impl Http {
         &self.name
     }
 
-    /// Sends one envelope and waits for its answer, both within `limit`. `step` names it in an error.
+    /// Sends one envelope and waits for its answer, both within `limit`. `operation` names it in an error.
     pub async fn post(
         &self,
         envelope: Vec<u8>,
-        step: &'static str,
+        operation: Operation,
         limit: Duration,
     ) -> Result<Answer, Error> {
-        match tokio::time::timeout(limit, self.exchange(envelope, step)).await {
+        match tokio::time::timeout(limit, self.exchange(envelope, operation)).await {
             Ok(result) => result,
-            Err(_) => Err(Error::Timeout { step, limit }),
+            Err(_) => Err(Error::Timeout { operation, limit }),
         }
     }
 
     /// A 401 is a plain refusal: any request may be sent once more, with a fresh credential where there
     /// is one.
-    async fn exchange(&self, envelope: Vec<u8>, step: &'static str) -> Result<Answer, Error> {
+    async fn exchange(&self, envelope: Vec<u8>, operation: Operation) -> Result<Answer, Error> {
         let header = self.credential.current().await;
-        match self.exchange_as(header.clone(), envelope.clone(), step).await {
+        match self.exchange_as(header.clone(), envelope.clone(), operation).await {
             Err(refused @ Error::Unauthorized { .. }) => match self.credential.after(&header).await {
-                Some(fresh) => self.exchange_as(fresh, envelope, step).await,
+                Some(fresh) => self.exchange_as(fresh, envelope, operation).await,
                 None => Err(refused),
             },
             result => result,
@@ -113,7 +113,7 @@ impl Http {
         &self,
         authorization: HeaderValue,
         envelope: Vec<u8>,
-        step: &'static str,
+        operation: Operation,
     ) -> Result<Answer, Error> {
         let unauthorized = |offered| {
             let (endpoint, user) = (self.name.clone(), self.user.clone());
@@ -122,7 +122,7 @@ impl Http {
         let presented = self.presented(&authorization);
         let Some(pass) = presented.pass().await else { return Err(unauthorized(Vec::new())) };
         let response = self.wire.post(&self.uri, authorization, envelope).await;
-        let response = response.map_err(|error| self.failed(&*error, step))?;
+        let response = response.map_err(|error| self.failed(&*error, operation))?;
         let status = response.status();
         if status.is_redirection()
             && let Some(target) = response.headers().get(LOCATION)
@@ -143,7 +143,7 @@ impl Http {
         }
         let by = said_by(response.headers());
         let is_page = is_page(response.headers());
-        let body = self.body(response, step).await?;
+        let body = self.body(response, operation).await?;
         match ResponseEnvelope::read(&body) {
             Ok(ResponseEnvelope { response: Response::Fault(fault), .. }) if fault.redirect.is_some() => {
                 Ok(Answer::Redirect(fault.redirect.unwrap_or_default()))
@@ -171,10 +171,10 @@ impl Http {
         })
     }
 
-    async fn body(&self, response: HttpResponse<Incoming>, step: &'static str) -> Result<Vec<u8>, Error> {
+    async fn body(&self, response: HttpResponse<Incoming>, operation: Operation) -> Result<Vec<u8>, Error> {
         let (mut body, mut rest) = (Vec::new(), response.into_body());
         while let Some(frame) = rest.frame().await {
-            let frame = frame.map_err(|error| self.failed(&error, step))?;
+            let frame = frame.map_err(|error| self.failed(&error, operation))?;
             // Trailers say nothing here.
             let Ok(chunk) = frame.into_data() else { continue };
             if body.len() + chunk.len() > MAX_ANSWER {
@@ -186,19 +186,19 @@ impl Http {
     }
 
     /// What a failure of the HTTP client means.
-    fn failed(&self, error: Cause<'_>, step: &'static str) -> Error {
+    fn failed(&self, error: Cause<'_>, operation: Operation) -> Error {
         let endpoint = self.name.clone();
-        if let Some(reason) = refused_certificate(error) {
-            return Error::Certificate { endpoint, reason };
+        if let Some(problem) = refused_certificate(error) {
+            return Error::Certificate { endpoint, problem };
         }
         if wire::is_late(error) {
-            return Error::Timeout { step: CONNECTING, limit: self.connect };
+            return Error::Timeout { operation: Operation::Connect, limit: self.connect };
         }
         let reason = innermost(error);
         if wire::is_connect(error) {
             return Error::Unreachable { endpoint, reason };
         }
-        Error::Cut { endpoint, step, reason }
+        Error::Cut { endpoint, operation, reason }
     }
 }
 

@@ -1,25 +1,19 @@
 //! Creating a shell: redirections, and a Create that nobody waits for any more.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use url::Url;
 use uuid::Uuid;
 
+use super::creates;
+use super::endpoint::Endpoint;
 use super::fault::code;
 use super::http::display;
+use super::removing::{Left, remove_left};
 use super::shell::{Creation, Shell};
-use super::{Endpoint, Left};
 use crate::net::is_loopback;
-use crate::transport::{Error, TOO_FAR};
-
-/// How long the removal of a shell waits for a Create of the same shell that is still on its way.
-const SETTLE: Duration = Duration::from_secs(2);
-
-/// The Creates of this process that were sent and not answered. Whoever removes a shell has to know:
-/// a Delete that overtakes its Create finds no shell, and the shell stays.
-static CREATING: Mutex<Vec<(Uuid, watch::Receiver<()>)>> = Mutex::new(Vec::new());
+use crate::transport::error::{Error, RedirectRefusal};
 
 /// Sends Create and waits for its answer; gives the URI to go to, where the server points elsewhere. When the caller stops waiting, Create goes on, and what it
 /// makes is removed.
@@ -31,13 +25,11 @@ pub(super) async fn create(
     limit: Duration,
 ) -> Result<Option<String>, Error> {
     let (reply, answer) = oneshot::channel();
-    let (settled, settling) = watch::channel(());
-    creating().push((pool, settling));
+    let create = creates::Pending::new(pool);
     let (shell, endpoint) = (shell.clone(), endpoint.clone());
     tokio::spawn(async move {
         let result = granted(&shell, &endpoint, data, limit).await;
-        drop(settled);
-        creating().retain(|(_, settling)| settling.has_changed().is_ok());
+        drop(create);
         if let (Ok(Creation::Done { idle_timeout: Some(granted) }), Some(ledger)) =
             (&result, &endpoint.ledger)
         {
@@ -48,7 +40,7 @@ pub(super) async fn create(
             Creation::Elsewhere(target) => Some(target),
         });
         if let Err(Ok(None)) = reply.send(result)
-            && let Err(error) = super::removing::remove_left(&endpoint, pool, &Left::default()).await
+            && let Err(error) = remove_left(&endpoint, pool, &Left::default()).await
         {
             tracing::warn!("the session {pool} may still be on the server: {error}");
         }
@@ -74,38 +66,25 @@ async fn granted(
     }
 }
 
-/// Waits, for a short time, until no Create of this shell is on its way. Says whether there was one.
-pub(super) async fn settle(pool: Uuid) -> bool {
-    let settling = creating().iter().find(|(id, _)| *id == pool).map(|(_, settling)| settling.clone());
-    let Some(mut settling) = settling else { return false };
-    // `changed` fails when the sender is dropped: that is the sign.
-    let _ = tokio::time::timeout(SETTLE, async { while settling.changed().await.is_ok() {} }).await;
-    true
-}
-
-fn creating() -> std::sync::MutexGuard<'static, Vec<(Uuid, watch::Receiver<()>)>> {
-    CREATING.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// The endpoint that a redirection leads to. Only to where the credential may go: https, or loopback
 /// from loopback.
 pub(super) fn redirected(endpoint: Endpoint, target: &str, followed: u8) -> Result<Endpoint, Error> {
-    let refused = |reason| {
+    let refused = |refusal| {
         let from = display(&endpoint.uri);
         // Without its query: that is where services put tickets.
         let target = target.split(['?', '#']).next().unwrap_or_default().to_owned();
-        Error::Redirect { endpoint: from, target, reason }
+        Error::Redirect { endpoint: from, target, refusal }
     };
     if followed >= endpoint.max_redirections {
-        return Err(refused(TOO_FAR));
+        return Err(refused(RedirectRefusal::TooMany));
     }
     let uri: Url = match endpoint.uri.join(target) {
         Ok(uri) => uri,
-        Err(_) => return Err(refused("it is not a URI")),
+        Err(_) => return Err(refused(RedirectRefusal::NotUri)),
     };
     let on_loopback = is_loopback(&endpoint.uri) && is_loopback(&uri) && uri.scheme() == "http";
     if uri.scheme() != "https" && !(on_loopback && endpoint.uri.scheme() == "http") {
-        return Err(refused("it is not an https URI"));
+        return Err(refused(RedirectRefusal::NotHttps));
     }
     Ok(Endpoint { uri, ..endpoint })
 }

@@ -6,7 +6,7 @@
 use super::fault::Fault;
 #[cfg(doc)]
 use super::fault::code;
-use crate::transport::{CONNECTING, Error};
+use crate::transport::error::{Error, Operation};
 
 /// WSManFault codes of requests that the service rejected before it carried them out. The names are
 /// those of `wsmerror.h`; the quota codes are in [`code::QUOTAS`].
@@ -75,7 +75,7 @@ impl Error {
             | Self::Certificate { .. }
             | Self::Insecure { .. }
             | Self::Unauthorized { .. } => true,
-            Self::Timeout { step, .. } => *step == CONNECTING,
+            Self::Timeout { operation, .. } => *operation == Operation::Connect,
             Self::Fault(fault) => fault.is_refusal(),
             Self::Http { status, .. } => REFUSED_STATUSES.contains(status),
             // The redirected request had its body with it.
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn an_unclear_outcome_of_a_command_says_so_once() {
-        let cut = || Error::Cut { endpoint: "x".into(), step: "starting the command", reason: "cut".into() };
+        let cut = || Error::Cut { endpoint: "x".into(), operation: Operation::Command, reason: "cut".into() };
         let text = cut().of_command().of_command().to_string();
         assert_eq!(
             text,

@@ -15,11 +15,12 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::endpoint::Endpoint;
 use super::envelope::{CommandState, SignalCode};
 use super::receive::Receiver;
 use super::sequence::Sequence;
 use super::shell::{Removal, Shell};
-use super::{Endpoint, opening, peek, turn};
+use super::{creates, peek, turn};
 use crate::transport::Error;
 
 /// How long what runs in a session may take to end before the session is deleted under it.
@@ -51,13 +52,13 @@ pub async fn remove(endpoint: &Endpoint, pool: Uuid) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Unconfirmed`] where the shell was not found after a Delete without an answer.
 pub async fn try_remove(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<Removal, Error> {
-    opening::settle(pool).await;
+    creates::settle(pool).await;
     remove_once(endpoint, pool, left).await
 }
 
 /// As [`try_remove`], with a second attempt.
 pub(super) async fn remove_left(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<Removal, Error> {
-    opening::settle(pool).await;
+    creates::settle(pool).await;
     let mut left = left.clone();
     match remove_once(endpoint, pool, &left).await {
         Err(error) if !matches!(error, Error::Unconfirmed) => {

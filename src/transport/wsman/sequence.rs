@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::shell::FRAGMENT_HEADER;
+use crate::psrp::fragment;
 
 /// The flag of a message's last fragment (MS-PSRP 2.2.4).
 const END: u8 = 2;
@@ -94,7 +94,7 @@ impl Sequence {
     pub fn note(&self, mut data: &[u8]) -> Option<u64> {
         let mut arrived = self.arrived();
         let mut latest = None;
-        while let Some((header, rest)) = data.split_first_chunk::<FRAGMENT_HEADER>() {
+        while let Some((header, rest)) = data.split_first_chunk::<{ fragment::HEADER }>() {
             let [a, b, c, d, e, f, g, h, .., flags, l0, l1, l2, l3] = *header;
             let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
             let id = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
@@ -149,9 +149,9 @@ impl Sequence {
 
 /// The length of the first fragment with its header, where it is whole.
 fn fragment_length(data: &[u8]) -> Option<usize> {
-    let header = data.first_chunk::<FRAGMENT_HEADER>()?;
+    let header = data.first_chunk::<{ fragment::HEADER }>()?;
     let [.., l0, l1, l2, l3] = *header;
-    let length = FRAGMENT_HEADER.checked_add(u32::from_be_bytes([l0, l1, l2, l3]) as usize)?;
+    let length = fragment::HEADER.checked_add(u32::from_be_bytes([l0, l1, l2, l3]) as usize)?;
     (length <= data.len()).then_some(length)
 }
 

@@ -7,14 +7,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::endpoint::Endpoint;
 use super::envelope::{
     Create, DEFAULT_MAX_ENVELOPE_SIZE, Enumerate, Items, Received, Request, RequestEnvelope, RequestHeader,
-    Response, SHELL_RESOURCE, SignalCode, StreamPart,
+    Response, SHELL_RESOURCE, ShellInfo, SignalCode, StreamPart,
 };
 use super::http::{Answer, Http};
-use super::{Endpoint, ShellInfo};
+use crate::profile::Limits;
 use crate::psrp::client::Stream;
-use crate::transport::{CONNECTING, Error, Limits};
+use crate::transport::error::{Error, Operation, RedirectRefusal};
 
 /// How long a server may keep a Receive before it says that there is nothing to say.
 const RECEIVE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -29,8 +30,6 @@ const AGAIN: Duration = Duration::from_millis(500);
 const RECONNECTIONS: u32 = 5;
 /// Room in an envelope for what varies from request to request: the command's name, numbers.
 const MARGIN: usize = 2_048;
-/// A fragment's header (MS-PSRP 2.2.4).
-pub(super) const FRAGMENT_HEADER: usize = 21;
 /// The most of a command's name that is sent in clear.
 const MAX_NAME: usize = 256;
 
@@ -119,7 +118,7 @@ impl Shell {
         };
         let mut envelope = self.envelope(Request::Create(create), limit);
         envelope.header.selectors.clear();
-        match self.http.post(envelope.write(), super::CREATING, limit).await? {
+        match self.http.post(envelope.write(), Operation::Create, limit).await? {
             Answer::Redirect(target) => Ok(Creation::Elsewhere(target)),
             Answer::Response(response) => match *response {
                 Response::Created { shell_id, shell, .. } if shell_id.eq_ignore_ascii_case(&self.id) => {
@@ -137,7 +136,7 @@ impl Shell {
     pub async fn command(&self, id: Uuid, name: &str, arguments: Vec<u8>) -> Result<(), Error> {
         let name = name.chars().take(MAX_NAME).collect();
         let request = Request::Command { id: Some(id), name, arguments };
-        match self.operate_when_reachable(request, "starting the command").await? {
+        match self.operate_when_reachable(request, Operation::Command).await? {
             Response::Commanded { .. } => Ok(()),
             other => Err(unexpected(other)),
         }
@@ -151,7 +150,7 @@ impl Shell {
         };
         let part = StreamPart { name: name.to_owned(), command, data, end: false };
         let request = Request::Send(vec![part]);
-        match self.operate_when_reachable(request, "sending to the session").await? {
+        match self.operate_when_reachable(request, Operation::Send).await? {
             Response::Sent => Ok(()),
             other => Err(unexpected(other)),
         }
@@ -166,7 +165,7 @@ impl Shell {
         let keep_alive = ("WSMAN_CMDSHELL_OPTION_KEEPALIVE".to_owned(), "TRUE".to_owned());
         envelope.header.options.push(keep_alive);
         let limit = RECEIVE_TIMEOUT + RECEIVE_GRACE;
-        match self.answered(envelope, "waiting for the session", limit).await? {
+        match self.answered(envelope, Operation::Receive, limit).await? {
             Response::Received(received) => Ok(received),
             other => Err(unexpected(other)),
         }
@@ -174,16 +173,16 @@ impl Shell {
 
     /// Signals a pipeline; repeated after an unclear outcome, which does no harm.
     pub async fn signal(&self, command: Uuid, code: SignalCode) -> Result<(), Error> {
-        let step = match code {
-            SignalCode::Stop => "stopping the command",
-            SignalCode::Terminate | SignalCode::Other(_) => "ending the command",
+        let operation = match code {
+            SignalCode::Stop => Operation::Stop,
+            SignalCode::Terminate | SignalCode::Other(_) => Operation::Terminate,
         };
         let request = Request::Signal { command: Some(command), code };
         let since = Instant::now();
         loop {
-            match self.operate(request.clone(), step, self.limits.operation).await {
+            match self.operate(request.clone(), operation, self.limits.operation).await {
                 Err(error) if error.is_lost() && since.elapsed() < OUTAGE => {
-                    tracing::debug!("{step} is tried again: {error}");
+                    tracing::debug!("{operation} is tried again: {error}");
                     tokio::time::sleep(AGAIN).await;
                 }
                 Ok(Response::Signaled) => return Ok(()),
@@ -195,7 +194,7 @@ impl Shell {
 
     /// Removes the shell.
     pub async fn delete(&self) -> Result<Removal, Error> {
-        match self.operate(Request::Delete, super::REMOVING, self.limits.close).await {
+        match self.operate(Request::Delete, Operation::Delete, self.limits.close).await {
             Ok(Response::Deleted) => Ok(Removal::Deleted),
             Ok(other) => Err(unexpected(other)),
             Err(error) if error.is_gone() => Ok(Removal::NotFound),
@@ -228,7 +227,7 @@ impl Shell {
         envelope.header.resource_uri = SHELL_RESOURCE.to_owned();
         envelope.header.selectors.clear();
         envelope.header.options.clear();
-        match self.answered(envelope, "listing the sessions", self.limits.operation).await? {
+        match self.answered(envelope, Operation::Enumerate, self.limits.operation).await? {
             Response::Enumerated(items) | Response::Pulled(items) => Ok(items),
             other => Err(unexpected(other)),
         }
@@ -237,14 +236,19 @@ impl Shell {
     /// As [`Self::operate`], through an outage: a request for which no connection could be made has
     /// certainly not arrived, and is sent again. One whose answer was lost may have, and is not: a server
     /// would take its bytes twice.
-    async fn operate_when_reachable(&self, request: Request, step: &'static str) -> Result<Response, Error> {
+    async fn operate_when_reachable(
+        &self,
+        request: Request,
+        operation: Operation,
+    ) -> Result<Response, Error> {
         let since = Instant::now();
         loop {
-            match self.operate(request.clone(), step, self.limits.operation).await {
-                Err(error @ (Error::Unreachable { .. } | Error::Timeout { step: CONNECTING, .. }))
-                    if since.elapsed() < OUTAGE =>
-                {
-                    tracing::debug!("{step} is tried again: {error}");
+            match self.operate(request.clone(), operation, self.limits.operation).await {
+                Err(
+                    error
+                    @ (Error::Unreachable { .. } | Error::Timeout { operation: Operation::Connect, .. }),
+                ) if since.elapsed() < OUTAGE => {
+                    tracing::debug!("{operation} is tried again: {error}");
                     tokio::time::sleep(AGAIN).await;
                 }
                 result => return result,
@@ -255,10 +259,10 @@ impl Shell {
     async fn operate(
         &self,
         request: Request,
-        step: &'static str,
+        operation: Operation,
         limit: Duration,
     ) -> Result<Response, Error> {
-        self.answered(self.envelope(request, limit), step, limit).await
+        self.answered(self.envelope(request, limit), operation, limit).await
     }
 
     /// Sends an envelope; a fault is an error, and so is being sent elsewhere.
@@ -269,12 +273,12 @@ impl Shell {
     async fn answered(
         &self,
         mut envelope: RequestEnvelope,
-        step: &'static str,
+        operation: Operation,
         limit: Duration,
     ) -> Result<Response, Error> {
         let mut tries = 0;
         loop {
-            let result = self.answered_once(&envelope, step, limit).await;
+            let result = self.answered_once(&envelope, operation, limit).await;
             let fault = match &result {
                 Err(Error::Fault(fault)) if fault.is_disconnected() => fault,
                 _ => return result,
@@ -315,7 +319,7 @@ impl Shell {
     async fn bring_back(&self, request: Request) -> Result<(), Error> {
         let limit = self.limits.operation;
         let envelope = self.envelope(request, limit);
-        match self.answered_once(&envelope, "reconnecting the session", limit).await? {
+        match self.answered_once(&envelope, Operation::Reconnect, limit).await? {
             Response::Reconnected | Response::Connected { .. } => Ok(()),
             other => Err(unexpected(other)),
         }
@@ -324,10 +328,10 @@ impl Shell {
     async fn answered_once(
         &self,
         envelope: &RequestEnvelope,
-        step: &'static str,
+        operation: Operation,
         limit: Duration,
     ) -> Result<Response, Error> {
-        match self.http.post(envelope.write(), step, limit).await? {
+        match self.http.post(envelope.write(), operation, limit).await? {
             Answer::Response(response) => match *response {
                 Response::Fault(fault) => Err(Error::Fault(fault)),
                 response => Ok(response),
@@ -335,7 +339,7 @@ impl Shell {
             Answer::Redirect(target) => Err(Error::Redirect {
                 endpoint: self.endpoint_name().to_owned(),
                 target,
-                reason: "only the opening of a session is redirected",
+                refusal: RedirectRefusal::NotAtOpening,
             }),
         }
     }

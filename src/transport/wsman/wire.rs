@@ -27,7 +27,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
-use super::Endpoint;
+use super::endpoint::Endpoint;
 use super::envelope::MEDIA_TYPE;
 use crate::net::{Cause, sources};
 

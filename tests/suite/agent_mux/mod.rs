@@ -11,12 +11,13 @@ mod wsman;
 use std::time::Duration;
 
 use endpoint::{Endpoint, Seen};
-use lyncsh::agent::mux::{ClientInfo, FULL, HOLD, Mux, Options, State};
+use lyncsh::agent::mux::{ClientInfo, Mux, Options, State};
 use lyncsh::psrp::client::{ClientPool, Event, PipelineEvent};
 use lyncsh::psrp::clixml::{Secure, Value};
 use lyncsh::psrp::host::{HostInfo, HostMethod, HostResponse};
 use lyncsh::psrp::pipeline::{Argument, Command, MetadataQuery, Pipeline};
 use lyncsh::psrp::record::{ErrorRecord, PipelineState, PoolState};
+use lyncsh::transport::backpressure::{FULL, HOLD};
 use lyncsh::transport::session::{Running, Session};
 use lyncsh::transport::{Limits, stream};
 use secrecy::ExposeSecret;

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::{attach, finish, host, invoke, next, pipeline, within};
 use crate::wsman_client_psrpcore::{MANNERS, Peer};
-use lyncsh::agent::mux::{ClientInfo, HOLD, Mux, Options};
+use lyncsh::agent::mux::{ClientInfo, Mux, Options};
 use lyncsh::psrp::client::{ClientPool, PipelineEvent};
 use lyncsh::psrp::clixml::{Secure, Value};
 use lyncsh::psrp::pipeline::Argument;
 use lyncsh::psrp::record::PipelineState;
+use lyncsh::transport::backpressure::HOLD;
 use lyncsh::transport::session::{Running, Session};
 use lyncsh::transport::{Limits, stream, wsman};
 use secrecy::ExposeSecret as _;

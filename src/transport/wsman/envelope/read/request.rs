@@ -1,6 +1,8 @@
 //! What a client asks, out of the tree of its envelope.
 
-use super::*;
+use super::super::tree::Element;
+use super::super::*;
+use super::parts::*;
 
 pub(super) fn read_request(envelope: &Envelope) -> Result<RequestEnvelope, Reason> {
     let from = &envelope.header;

@@ -1,16 +1,19 @@
 //! What a server answers, out of the tree of its envelope.
 
-use super::*;
+use super::super::tree::Element;
+use super::super::*;
+use super::parts::*;
+use crate::transport::wsman::fault::{self, Fault};
 
 pub(super) fn read_response(envelope: &Envelope) -> Result<Response, Reason> {
     let body = &envelope.body;
     if let Some(fault) = body.child(ns::SOAP, "Fault") {
-        return Ok(Response::Fault(fault::read(fault)));
+        return Ok(Response::Fault(read_fault(fault)));
     }
     let (base, name) = envelope.action.rsplit_once('/').unwrap_or(("", &envelope.action));
     if base == fault::ACTION_BASES[0] || base == fault::ACTION_BASES[1] {
         // OMI says so much and no more of a request that it doesn't like.
-        return Ok(Response::Fault(fault::Fault::empty()));
+        return Ok(Response::Fault(Fault::empty()));
     }
     Ok(match (base, name) {
         (ns::TRANSFER, "CreateResponse") => created(body)?,
@@ -110,7 +113,7 @@ fn items(body: &Element) -> Result<Items, Reason> {
 /// Everything in it is for people to read: what can't be understood is left out.
 fn shell(element: &Element) -> ShellInfo {
     let given = |name| text(element, ns::SHELL, name);
-    let length = |name| given(name).and_then(|text| super::duration::parse(&text));
+    let length = |name| given(name).and_then(|text| super::super::duration::parse(&text));
     ShellInfo {
         shell_id: given("ShellId").unwrap_or_default(),
         name: given("Name"),
@@ -123,4 +126,36 @@ fn shell(element: &Element) -> ShellInfo {
         running_time: length("ShellRunTime"),
         inactivity: length("ShellInactivity"),
     }
+}
+
+/// Reads a `s:Fault` element.
+fn read_fault(fault: &Element) -> Fault {
+    let code = fault.child(ns::SOAP, "Code");
+    let subcode = code.and_then(|code| code.child(ns::SOAP, "Subcode"));
+    let reason = fault.child(ns::SOAP, "Reason").and_then(|reason| reason.child_text(ns::SOAP, "Text"));
+    let detail = fault.child(ns::SOAP, "Detail");
+    let wsman = detail.and_then(|detail| detail.find("WSManFault"));
+    // A provider's own words stand in the message's ProviderFault, deeper than the message's text.
+    let message = wsman.and_then(|wsman| wsman.child(ns::FAULT, "Message"));
+    let message = message.and_then(deepest_text);
+    let omi = detail.and_then(|detail| detail.find("OMI_Error"));
+    let omi = omi.and_then(|error| error.find("Message")).map(Element::trimmed);
+    let redirect = detail.and_then(|detail| {
+        ["RedirectLocation", "NewLocation", "Location"].iter().find_map(|name| detail.find(name))
+    });
+    let text = [message, reason, omi].into_iter().flatten().find(|text| !text.is_empty());
+    Fault {
+        text: text.map_or_else(|| Fault::empty().text, str::to_owned),
+        code: wsman.and_then(|wsman| wsman.attribute("Code")).and_then(|code| code.parse().ok()),
+        subcode: subcode.and_then(|subcode| subcode.child_text(ns::SOAP, "Value")).map(str::to_owned),
+        machine: wsman.and_then(|wsman| wsman.attribute("Machine")).map(str::to_owned),
+        redirect: redirect.map(|to| to.trimmed().to_owned()),
+    }
+}
+
+fn deepest_text(element: &Element) -> Option<&str> {
+    element.children.iter().find_map(deepest_text).or_else(|| {
+        let text = element.trimmed();
+        (!text.is_empty()).then_some(text)
+    })
 }

@@ -1,0 +1,45 @@
+//! The Creates of this process that are on their way.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// How long the removal of a shell waits for a Create of the same shell that is still on its way.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// The Creates of this process that were sent and not answered. Whoever removes a shell has to know:
+/// a Delete that overtakes its Create finds no shell, and the shell stays.
+static CREATING: Mutex<Vec<(Uuid, watch::Receiver<()>)>> = Mutex::new(Vec::new());
+
+/// A Create that was sent and not answered.
+pub(super) struct Pending(Option<watch::Sender<()>>);
+
+impl Pending {
+    pub fn new(pool: Uuid) -> Self {
+        let (settled, settling) = watch::channel(());
+        creating().push((pool, settling));
+        Self(Some(settled))
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        drop(self.0.take());
+        creating().retain(|(_, settling)| settling.has_changed().is_ok());
+    }
+}
+
+/// Waits, for a short time, until no Create of this shell is on its way. Says whether there was one.
+pub(super) async fn settle(pool: Uuid) -> bool {
+    let settling = creating().iter().find(|(id, _)| *id == pool).map(|(_, settling)| settling.clone());
+    let Some(mut settling) = settling else { return false };
+    // `changed` fails when the sender is dropped: that is the sign.
+    let _ = tokio::time::timeout(SETTLE, async { while settling.changed().await.is_ok() {} }).await;
+    true
+}
+
+fn creating() -> std::sync::MutexGuard<'static, Vec<(Uuid, watch::Receiver<()>)>> {
+    CREATING.lock().unwrap_or_else(PoisonError::into_inner)
+}
