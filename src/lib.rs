@@ -27,3 +27,4 @@ pub mod shell;
 pub mod simulator;
 pub mod step;
 pub mod transport;
+pub mod wildcard;

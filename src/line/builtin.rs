@@ -1,5 +1,8 @@
 //! The commands that come with PowerShell: who types one where nobody has it means PowerShell's own.
 
+use super::number::Number;
+use super::syntax::{Arg, CommandLine, Expr};
+
 /// Cmdlets of PowerShell's own modules and their most used aliases, in lower case and sorted. Those that
 /// run in the console are among them.
 const NAMES: &[&str] = &[
@@ -412,6 +415,19 @@ const NAMES: &[&str] = &[
 /// Whether a command of this name comes with PowerShell.
 pub fn is_builtin(name: &str) -> bool {
     NAMES.binary_search(&name.to_ascii_lowercase().as_str()).is_ok()
+}
+
+impl CommandLine {
+    /// `exit`'s code.
+    pub fn exit_code(&self) -> Option<u8> {
+        match self.arguments.first() {
+            Some(Arg::Value(Expr::Literal(code))) => {
+                let code = Number::convert(code)?.rounded()?;
+                u8::try_from(code & 0xff).ok()
+            }
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! The scripts of a view's columns, as far as the console computes them: an expression, a conversion of
 //! it, or a choice between two (`[long]($_.NPM / 1024)`, `if ($_.Used) { … } else { … }`).
 
+use super::block::{block, computed};
 use super::error::LineError;
 use super::evaluate::Variables;
 use super::number::Number;
-use super::stage::property::{block, computed};
 use super::syntax::Expr;
 use super::value::truth;
 use crate::psrp::clixml::Value;

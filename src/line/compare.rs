@@ -5,9 +5,10 @@ use std::cmp::Ordering;
 
 use chrono::NaiveDateTime;
 
+use super::inspect::is_enum;
 use super::number::Number;
 use super::time::{date, ticks};
-use super::value::{is_enum, truth};
+use super::value::truth;
 use crate::psrp::clixml::Value;
 
 /// What a value is compared by.

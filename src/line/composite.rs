@@ -5,6 +5,7 @@ mod custom;
 mod date;
 mod number;
 mod span;
+mod standard;
 
 use super::error::LineError;
 use crate::psrp::clixml::Value;
@@ -160,7 +161,7 @@ fn shown(value: &Value, form: &str) -> Result<String, Invalid> {
             _ => Err(Invalid::Form),
         },
         other => match number::Number::read(other) {
-            Some(number) => number::format(&number, form).ok_or(Invalid::Specifier),
+            Some(number) => standard::format(&number, form).ok_or(Invalid::Specifier),
             None => Ok(value.display_text()),
         },
     }

@@ -1,43 +1,22 @@
 //! Tables and lists as PowerShell draws them. Pure: objects in, lines out. The console's local
 //! Format-Table and Format-List and the simulator's Out-Default use the same drawing.
 
+mod cell;
 mod table;
 mod text;
 
+pub use cell::{Alignment, Column, cell};
 pub use table::Form;
-use text::{ELLIPSIS, fit, wrap_text};
+use text::{fit, wrap_text};
 
-use crate::psrp::clixml::{Content, Value};
+use crate::line::inspect::property_names;
+use crate::psrp::clixml::Value;
 use crate::screen::width as columns_of;
 
-/// `$FormatEnumerationLimit`.
-const ENUMERATION_LIMIT: usize = 4;
 /// Columns of a table that nobody chose.
 pub const MOST_COLUMNS: usize = 10;
 /// The columns that a list leaves for values, however long its labels are.
 const LEAST_VALUE: usize = 10;
-
-/// Where a column stands in its width.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Alignment {
-    /// Numbers right, everything else left.
-    #[default]
-    Undefined,
-    Left,
-    Center,
-    Right,
-}
-
-/// One column of a table.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Column {
-    pub label: String,
-    /// Columns of the screen; `None`: as wide as the values need.
-    pub width: Option<usize>,
-    pub alignment: Alignment,
-    /// The property that is shown.
-    pub property: String,
-}
 
 /// One line of a list.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,21 +56,6 @@ pub fn default_view(object: &Value) -> View {
     }
 }
 
-/// An object's property names, adapted ones first; none for primitives, lists and dictionaries.
-pub fn property_names(object: &Value) -> Vec<String> {
-    let Value::Object(object) = object else { return Vec::new() };
-    if object.content != Content::None {
-        return Vec::new();
-    }
-    let mut names: Vec<String> = Vec::new();
-    for (name, _) in object.adapted.iter().chain(&object.extended) {
-        if !names.iter().any(|one| one.eq_ignore_ascii_case(name)) {
-            names.push(name.clone());
-        }
-    }
-    names
-}
-
 /// Draws objects, blank lines before and after as PowerShell has them. No line is wider than `width`
 /// but for text that PowerShell would not cut either.
 pub fn draw(view: &View, objects: &[Value], width: usize) -> Vec<String> {
@@ -105,29 +69,6 @@ pub fn draw(view: &View, objects: &[Value], width: usize) -> Vec<String> {
             objects.iter().flat_map(|one| cell(one).lines().map(str::to_owned).collect::<Vec<_>>()).collect()
         }
     }
-}
-
-/// A value's text in a cell: `{a, b}` for lists, `True`, dates in the invariant culture.
-pub fn cell(value: &Value) -> String {
-    if let Value::Bytes(bytes) = value {
-        return braced(bytes.iter().map(ToString::to_string), bytes.len());
-    }
-    if let Some(entries) = value.entries() {
-        let shown =
-            entries.iter().map(|(key, one)| format!("[{}, {}]", key.display_text(), one.display_text()));
-        return braced(shown, entries.len());
-    }
-    match value.items() {
-        Some(items) => braced(items.iter().map(Value::display_text), items.len()),
-        None => value.display_text(),
-    }
-}
-
-/// At most [`ENUMERATION_LIMIT`] of a list's items.
-fn braced(items: impl Iterator<Item = String>, count: usize) -> String {
-    let shown: Vec<String> = items.take(ENUMERATION_LIMIT).collect();
-    let more = if count > ENUMERATION_LIMIT { ELLIPSIS } else { "" };
-    format!("{{{}{more}}}", shown.join(", "))
 }
 
 fn property_cell(object: &Value, name: &str) -> String {

@@ -98,7 +98,7 @@ pub fn evaluate(expr: &Expr, scope: Scope<'_>) -> Result<Value, LineError> {
 /// `$x[0]`, `$x[0,2]`, `$table['key']`.
 fn indexed(of: &Value, index: &Value) -> Result<Value, LineError> {
     if of.entries().is_some() {
-        return Ok(super::value::member(of, &index.display_text()).unwrap_or_default());
+        return Ok(super::inspect::member(of, &index.display_text()).unwrap_or_default());
     }
     if let Some(indexes) = index.items() {
         let found = indexes.iter().map(|index| indexed(of, index)).collect::<Result<Vec<_>, _>>()?;

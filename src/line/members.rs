@@ -3,9 +3,8 @@
 
 use chrono::{Datelike as _, NaiveDateTime, Timelike as _};
 
-use super::draw::property_names;
+use super::inspect::{is_enum, member, property_names};
 use super::time::{self, DAY, SECOND};
-use super::value::{is_enum, member};
 use crate::psrp::clixml::Value;
 
 type Members = Vec<(&'static str, Value)>;

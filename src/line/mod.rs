@@ -2,6 +2,7 @@
 //! endpoint, the rest here on the objects as they come, drawn as table, list, JSON or CSV.
 
 mod bits;
+mod block;
 mod builtin;
 mod check;
 mod column;
@@ -12,6 +13,8 @@ mod composite;
 pub mod draw;
 pub mod error;
 mod evaluate;
+mod inspect;
+mod layout;
 mod members;
 mod nested;
 mod number;
@@ -32,13 +35,13 @@ pub use check::{is_own, is_script_call, script};
 pub use common::{Action, Common, ERROR_ACTION, Gathered};
 pub use error::LineError;
 pub use evaluate::Variables;
+pub use inspect::member;
 pub use nested::{Loop, fold, nested, repeated};
 pub use parse::parse;
 pub use plan::{Fate, Local, Plan, Streams, is_here, plan, remote_commands, words};
 pub use printer::Printer;
 pub use stage::{File, Place, is_local, local_cmdlets, remote_name};
 pub use syntax::{Arg, CommandLine, Element, Expr, Statement, SyntaxError};
-pub use value::{like, member};
 pub use views::Views;
 pub use walk::reads;
 

@@ -5,9 +5,10 @@ use super::error::LineError;
 use super::number::{Impossible, Number};
 use super::repeat::repeated;
 use super::syntax::{Binary, Operator, Unary, Word};
-use super::value::{truth, wildcard};
+use super::value::truth;
 use super::{bits, composite};
 use crate::psrp::clixml::Value;
+use crate::wildcard::{self, Case};
 
 /// Numbers that `..` may give.
 const LONGEST_RANGE: i64 = 100_000;
@@ -86,7 +87,8 @@ fn holds(word: Word, a: &Value, b: &Value) -> Result<bool, LineError> {
         Some(items) => items.iter().any(|item| equal(item, one, sensitive)),
         None => equal(list, one, sensitive),
     };
-    let like = || wildcard(&b.display_text(), &a.display_text(), sensitive);
+    let case = if sensitive { Case::Sensitive } else { Case::Ignored };
+    let like = || wildcard::matches(&b.display_text(), &a.display_text(), case);
     let found = || Ok::<_, LineError>(pattern(&b.display_text(), sensitive)?.is_match(&a.display_text()));
     let compared_to = || {
         let kind =

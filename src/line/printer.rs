@@ -2,8 +2,9 @@
 
 use super::draw::{self, View};
 use super::evaluate::Variables;
+use super::inspect::property_names;
+use super::layout::{Form, shape_lines};
 use super::members;
-use super::stage::format::{Form, shape_lines};
 use super::stage::property::Property;
 use super::views::{Shape, Views};
 use crate::psrp::clixml::Value;
@@ -58,9 +59,8 @@ impl Printer {
             }
             return lines;
         }
-        let same = |first: &Value| {
-            kind(first) == kind(value) && draw::property_names(first) == draw::property_names(value)
-        };
+        let same =
+            |first: &Value| kind(first) == kind(value) && property_names(first) == property_names(value);
         if self.held.first().is_some_and(|first| !same(first)) || self.held.len() >= AT_ONCE {
             lines = self.finish();
         }

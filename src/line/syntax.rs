@@ -268,16 +268,3 @@ impl Expr {
         Self::Literal(Value::String(text.into()))
     }
 }
-
-impl CommandLine {
-    /// `exit`'s code.
-    pub fn exit_code(&self) -> Option<u8> {
-        match self.arguments.first() {
-            Some(Arg::Value(Expr::Literal(code))) => {
-                let code = super::number::Number::convert(code)?.rounded()?;
-                u8::try_from(code & 0xff).ok()
-            }
-            _ => None,
-        }
-    }
-}

@@ -2,20 +2,10 @@
 
 use std::sync::Arc;
 
+use super::inspect::{is_number, member};
 use super::members::well_known;
 use super::number::Number;
 use crate::psrp::clixml::{Content, Object, Value};
-
-/// A property, or an entry of a dictionary.
-pub fn member(value: &Value, name: &str) -> Option<Value> {
-    value.property(name).cloned().or_else(|| {
-        let entries = value.entries()?;
-        entries
-            .iter()
-            .find(|(key, _)| key.display_text().eq_ignore_ascii_case(name))
-            .map(|(_, one)| one.clone())
-    })
-}
 
 /// What `.Name` gives: a property; Count and Length of anything; of a list, that of each of its items.
 /// What is not there is null, as in PowerShell.
@@ -109,36 +99,12 @@ pub fn bare(value: Value) -> Value {
     }
 }
 
-/// Whether a value is a number, an enum's not.
-pub fn is_number(value: &Value) -> bool {
-    matches!(
-        value,
-        Value::U8(_)
-            | Value::I8(_)
-            | Value::U16(_)
-            | Value::I16(_)
-            | Value::U32(_)
-            | Value::I32(_)
-            | Value::U64(_)
-            | Value::I64(_)
-            | Value::Single(_)
-            | Value::Double(_)
-            | Value::Decimal(_)
-    )
-}
-
 /// A number, where the value is one or its text is.
 pub fn as_number(value: &Value) -> Option<f64> {
     match value {
         Value::String(text) if text.trim().is_empty() => None,
         other => Number::convert(other).map(Number::as_f64),
     }
-}
-
-/// An enum as it comes from the endpoint: a number with a name.
-pub fn is_enum(value: &Value) -> bool {
-    matches!(value, Value::Object(object) if matches!(&object.content, Content::Primitive(inner) if is_number(inner)))
-        && value.is_type("System.Enum")
 }
 
 /// What counts as true.
@@ -154,41 +120,4 @@ pub fn truth(value: &Value) -> bool {
             None => as_number(other).is_none_or(|number| number != 0.0),
         },
     }
-}
-
-/// PowerShell's wildcards: `*`, `?`, without regard to case.
-pub fn like(pattern: &str, text: &str) -> bool {
-    wildcard(pattern, text, false)
-}
-
-/// PowerShell's wildcards: `*`, `?`, `[abc]`, and `` ` `` before one of them.
-pub fn wildcard(pattern: &str, text: &str, sensitive: bool) -> bool {
-    let mut translated = String::from("^(?s:");
-    let mut letters = pattern.chars().peekable();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '*' => translated.push_str(".*"),
-            '?' => translated.push('.'),
-            '`' => translated.extend(letters.next().map(|one| regex::escape(one.encode_utf8(&mut [0; 4])))),
-            '[' if letters.clone().skip(1).any(|one| one == ']') => {
-                translated.push('[');
-                let mut first = true;
-                for inner in letters.by_ref() {
-                    match inner {
-                        ']' if !first => break,
-                        '-' => translated.push('-'),
-                        other => translated.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
-                    }
-                    first = false;
-                }
-                translated.push(']');
-            }
-            other => translated.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
-        }
-    }
-    translated.push_str(")$");
-    regex::RegexBuilder::new(&translated)
-        .case_insensitive(!sensitive)
-        .build()
-        .is_ok_and(|pattern| pattern.is_match(text))
 }

@@ -1,10 +1,10 @@
 //! Tables: columns as wide as they need or as they are told, cells cut or gone on below
 //! (TableWriter.cs, ColumnWidthManager.cs).
 
+use super::cell::{Alignment, Column, cell};
 use super::text::{fit, one_line, wrap_text};
-use super::{Alignment, Column, cell};
+use crate::line::inspect::is_number;
 use crate::line::number::Number;
-use crate::line::value::is_number;
 use crate::psrp::clixml::Value;
 use crate::screen::width as columns_of;
 

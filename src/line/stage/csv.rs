@@ -1,8 +1,8 @@
 //! ConvertTo-Csv and Export-Csv, as PowerShell 7 writes them (CsvCommands.cs).
 
 use super::bind::{Bound, Parameter, Takes};
+use super::each::{Stage, all};
 use super::file::{File, written};
-use super::{Stage, all};
 use crate::line::error::LineError;
 use crate::line::members::properties;
 use crate::line::value::access;

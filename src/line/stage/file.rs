@@ -3,12 +3,12 @@
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::Stage;
 use super::bind::{Bound, Parameter, Takes};
+use super::each::Stage;
 use crate::files::replace::{self, New};
 use crate::files::text;
-use crate::line::Printer;
 use crate::line::error::LineError;
+use crate::line::printer::Printer;
 use crate::line::views::Views;
 use crate::psrp::clixml::Value;
 

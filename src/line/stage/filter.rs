@@ -1,7 +1,7 @@
 //! Where-Object: `Enabled -eq $true`, `Enabled`, or a block of expressions.
 
-use super::property::{block, computed};
-use super::{Each, Stage};
+use super::each::{Each, Stage};
+use crate::line::block::{block, computed};
 use crate::line::error::LineError;
 use crate::line::evaluate::{Scope, Variables, evaluate};
 use crate::line::operate::compared;

@@ -3,14 +3,15 @@
 use std::cmp::Ordering;
 
 use super::bind::Bound;
+use super::each::{Stage, all};
 use super::property::Property;
-use super::{Stage, all};
 use crate::line::compare::order;
 use crate::line::error::LineError;
 use crate::line::evaluate::Variables;
+use crate::line::inspect::member;
 use crate::line::members::well_known;
 use crate::line::number::Number;
-use crate::line::value::{member, typed_object};
+use crate::line::value::typed_object;
 use crate::psrp::clixml::Value;
 
 /// An object's values that it is sorted or grouped by; its own value where no property is named.

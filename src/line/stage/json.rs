@@ -1,11 +1,10 @@
 //! ConvertTo-Json, as PowerShell 7 writes it (JsonObject.cs).
 
-use super::Stage;
 use super::bind::Bound;
-use crate::line::draw::property_names;
+use super::each::Stage;
 use crate::line::error::LineError;
+use crate::line::inspect::{is_enum, is_number, property_names};
 use crate::line::members::properties;
-use crate::line::value::is_enum;
 use crate::psrp::clixml::Value;
 
 /// Levels that PowerShell takes at most.
@@ -86,7 +85,7 @@ impl Writer {
                     self.text.push_str(".0");
                 }
             }
-            number if crate::line::value::is_number(number) => self.text.push_str(&number.display_text()),
+            number if is_number(number) => self.text.push_str(&number.display_text()),
             Value::DateTime(text) => self.string(&shorter(text)),
             Value::Bytes(bytes) => {
                 let bytes: Vec<Value> = bytes.iter().map(|byte| Value::U8(*byte)).collect();

@@ -1,12 +1,13 @@
 //! Get-Member: what objects have.
 
 use super::bind::Bound;
-use super::{Stage, all};
+use super::each::{Stage, all};
 use crate::line::error::LineError;
 use crate::line::members::properties;
-use crate::line::value::{like, typed_object};
+use crate::line::value::typed_object;
 use crate::line::views::MEMBER_DEFINITION;
 use crate::psrp::clixml::Value;
+use crate::wildcard::like;
 
 /// The methods of every object, and those that a custom object has beside them.
 const METHODS: [(&str, &str); 2] = [

@@ -2,14 +2,17 @@
 //! (about_Calculated_Properties).
 
 use super::bind::Bound;
+use crate::line::block::{block, computed};
 use crate::line::column::Script;
 use crate::line::draw::Alignment;
 use crate::line::error::LineError;
-use crate::line::evaluate::{Scope, Variables, evaluate};
+use crate::line::evaluate::Variables;
+use crate::line::inspect::member;
 use crate::line::members::{properties, well_known};
 use crate::line::syntax::Expr;
-use crate::line::value::{access, like, member, truth};
+use crate::line::value::{access, truth};
 use crate::psrp::clixml::Value;
+use crate::wildcard::like;
 
 /// Where a property's value is from.
 #[derive(Clone, Debug)]
@@ -33,21 +36,6 @@ pub struct Property {
     /// Columns of the screen.
     pub width: Option<usize>,
     pub alignment: Alignment,
-}
-
-/// Reads a script block that is run for each object.
-pub fn block(cmdlet: &str, text: &str) -> Result<Vec<Expr>, LineError> {
-    crate::line::parse::block(text).map_err(|error| LineError(format!("{cmdlet}: {{{text}}}: {error}")))
-}
-
-/// What a script block gives for an object: one value, several, or none.
-pub fn computed(block: &[Expr], this: &Value, variables: &Variables) -> Result<Value, LineError> {
-    let scope = Scope { variables, this: Some(this) };
-    match block {
-        [] => Ok(Value::Null),
-        [one] => evaluate(one, scope),
-        many => many.iter().map(|one| evaluate(one, scope)).collect::<Result<Vec<_>, _>>().map(Value::array),
-    }
 }
 
 impl Property {

@@ -3,13 +3,16 @@
 use std::collections::VecDeque;
 
 use super::bind::Bound;
-use super::property::{Property, block, computed};
-use super::{Each, Stage};
+use super::each::{Each, Stage};
+use super::property::Property;
+use crate::line::block::{block, computed};
 use crate::line::error::LineError;
 use crate::line::evaluate::Variables;
+use crate::line::inspect::member;
 use crate::line::members::{properties, well_known};
-use crate::line::value::{access, like, member, object};
+use crate::line::value::{access, object};
 use crate::psrp::clixml::Value;
+use crate::wildcard::like;
 
 struct Select {
     properties: Vec<Property>,

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::exports::names::{RESTRICTED, Refusal};
 use crate::exports::prefixed;
-use crate::line::like;
 use crate::profile::Import;
 use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::Value;
@@ -15,6 +14,7 @@ use crate::psrp::pipeline::{Argument, Command, Pipeline};
 use crate::psrp::record::PipelineState;
 use crate::transport::Error;
 use crate::transport::session::{Running, Session};
+use crate::wildcard::like;
 
 /// A restricted endpoint takes up to 1000 names at once (CommandMetadata.GetRestrictedGetCommand).
 const MOST_NAMES: usize = 1000;

@@ -1,7 +1,7 @@
 //! `-Filter` of Get-CsOnlineUser: comparisons of properties joined by -and and -or, as documented.
 
-use super::value::like;
 use crate::psrp::clixml::Value;
+use crate::wildcard::like;
 
 /// A filter that was read.
 #[derive(Debug, PartialEq)]

@@ -1,11 +1,12 @@
 //! Views of the endpoint's types: what Get-FormatData tells about them, and how Out-Default draws.
 
 use super::stage::{Call, Halt};
-use super::value::{CORE, SMA, adapted, all_properties, custom, like, list, properties, text};
+use super::value::{CORE, SMA, adapted, all_properties, custom, list, properties, text};
 use super::{help, spec::CommandSpec};
 use crate::line::draw::{self, Alignment, Column, Form, View};
 use crate::psrp::clixml::{Content, Object, Value};
 use crate::psrp::host::HostMethod;
+use crate::wildcard::like;
 use std::sync::Arc;
 
 /// One column of a table view.

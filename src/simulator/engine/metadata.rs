@@ -1,8 +1,9 @@
 //! Commands as objects: what GET_COMMAND_METADATA and Get-Command answer with.
 
 use super::spec::{CommandKind, CommandSpec, Kind, ParameterSpec};
-use super::value::{CORE, SMA, adapted, dictionary, extended, like, list, properties, text};
+use super::value::{CORE, SMA, adapted, dictionary, extended, list, properties, text};
 use crate::psrp::clixml::{Object, Value};
+use crate::wildcard::like;
 use std::sync::Arc;
 
 /// The commands with those names (all of them where there are none) and CommandTypes bits.

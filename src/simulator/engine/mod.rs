@@ -160,7 +160,7 @@ impl World {
             .into_iter()
             .filter(|spec| {
                 query.namespace.is_empty()
-                    || query.namespace.iter().any(|name| value::like(name, spec.module))
+                    || query.namespace.iter().any(|name| crate::wildcard::like(name, spec.module))
             })
             .collect();
         std::iter::once(metadata::count(found.len()))

@@ -132,7 +132,7 @@ fn get_command<'a>(call: &'a mut Call<'_>) -> Running<'a> {
         let world = std::sync::Arc::clone(&call.engine.world);
         let found = metadata::matching(world.commands(), &names, bits);
         let of_module = |spec: &CommandSpec| {
-            modules.is_empty() || modules.iter().any(|module| super::super::value::like(module, spec.module))
+            modules.is_empty() || modules.iter().any(|module| crate::wildcard::like(module, spec.module))
         };
         for name in names.iter().filter(|name| !name.contains(['*', '?', '['])) {
             if !found.iter().any(|spec| spec.name.eq_ignore_ascii_case(name)) {

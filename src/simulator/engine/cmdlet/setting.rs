@@ -6,9 +6,10 @@ use super::super::filter::Filter;
 use super::super::spec::{CommandSpec, Kind, ParameterSpec, parameter, string, switch};
 use super::super::stage::{Call, Halt, Run, Running};
 use super::super::state::Setting;
-use super::super::value::{Properties, custom, like, properties, text};
+use super::super::value::{Properties, custom, properties, text};
 use super::user::not_found;
 use crate::psrp::clixml::Value;
+use crate::wildcard::like;
 
 /// What a Get- of a setting takes.
 pub fn identity_parameters() -> Vec<ParameterSpec> {

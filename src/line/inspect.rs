@@ -1,0 +1,53 @@
+//! What a value is, and which properties it has.
+
+use crate::psrp::clixml::{Content, Value};
+
+/// Whether a value is a number, an enum's not.
+pub fn is_number(value: &Value) -> bool {
+    matches!(
+        value,
+        Value::U8(_)
+            | Value::I8(_)
+            | Value::U16(_)
+            | Value::I16(_)
+            | Value::U32(_)
+            | Value::I32(_)
+            | Value::U64(_)
+            | Value::I64(_)
+            | Value::Single(_)
+            | Value::Double(_)
+            | Value::Decimal(_)
+    )
+}
+
+/// An enum as it comes from the endpoint: a number with a name.
+pub fn is_enum(value: &Value) -> bool {
+    matches!(value, Value::Object(object) if matches!(&object.content, Content::Primitive(inner) if is_number(inner)))
+        && value.is_type("System.Enum")
+}
+
+/// A property, or an entry of a dictionary.
+pub fn member(value: &Value, name: &str) -> Option<Value> {
+    value.property(name).cloned().or_else(|| {
+        let entries = value.entries()?;
+        entries
+            .iter()
+            .find(|(key, _)| key.display_text().eq_ignore_ascii_case(name))
+            .map(|(_, one)| one.clone())
+    })
+}
+
+/// An object's property names, adapted ones first; none for primitives, lists and dictionaries.
+pub fn property_names(object: &Value) -> Vec<String> {
+    let Value::Object(object) = object else { return Vec::new() };
+    if object.content != Content::None {
+        return Vec::new();
+    }
+    let mut names: Vec<String> = Vec::new();
+    for (name, _) in object.adapted.iter().chain(&object.extended) {
+        if !names.iter().any(|one| one.eq_ignore_ascii_case(name)) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
