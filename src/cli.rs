@@ -4,8 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use crate::commands::add::Add;
-use crate::commands::{hook, names, shortcut};
 use crate::screen::{Colour, Stream};
 
 /// How far a line that goes on below is indented: a usage line, or an error.
@@ -101,12 +99,12 @@ pub enum Command {
     /// Have the cmdlets in every PowerShell, from its start
     Hook {
         #[command(subcommand)]
-        action: hook::Action,
+        action: HookAction,
     },
     /// Rebuild a profile's cached cmdlet proxies
     Refresh(Name),
     /// Make a shortcut that opens a profile's shell in a terminal: on the desktop, or where you say
-    Shortcut(shortcut::Options),
+    Shortcut(ShortcutOptions),
     /// Show every agent, its shells, and who holds the slots of its endpoint
     Status(Json),
     /// End agents and remove their sessions
@@ -165,9 +163,9 @@ pub struct Work {
 
 impl Work {
     /// Reads the words behind `lyncsh`; ends the program where they are wrong.
-    fn read(words: &[String]) -> Self {
+    fn read(words: &[String], refused: fn()) -> Self {
         let (words, script) = words.split_at(Self::script_of(words));
-        let read = Self::try_parse_from(words).unwrap_or_else(|error| quit(&error));
+        let read = Self::try_parse_from(words).unwrap_or_else(|error| quit(&error, refused));
         Self { script: script.to_vec(), ..read }
     }
 
@@ -193,11 +191,11 @@ impl Cli {
         clap_complete::generate(shell, &mut Self::command(), "lyncsh", into);
     }
 
-    /// Parses the command line; ends the program where it is wrong.
-    pub fn read() -> Self {
-        let mut cli = Self::try_parse().unwrap_or_else(|error| quit(&error));
+    /// Parses the command line; ends the program where it is wrong, after `refused`.
+    pub fn read(refused: fn()) -> Self {
+        let mut cli = Self::try_parse().unwrap_or_else(|error| quit(&error, refused));
         if let Command::Shell(words) = &cli.command {
-            let work = Work::read(words);
+            let work = Work::read(words, refused);
             cli.common.verbose += work.common.verbose;
             cli.common.config_dir = work.common.config_dir.clone().or(cli.common.config_dir);
             cli.command = Command::Work(work);
@@ -208,7 +206,7 @@ impl Cli {
 }
 
 /// Prints help, the version, or what is wrong with the command line, and ends the program.
-fn quit(error: &clap::Error) -> ! {
+fn quit(error: &clap::Error, refused: fn()) -> ! {
     let stream = if error.use_stderr() { Stream::Error } else { Stream::Output };
     let styled = error.render();
     let text = match stream.colour() {
@@ -218,8 +216,7 @@ fn quit(error: &clap::Error) -> ! {
     // A reader that has stopped is not an error.
     let _ = stream.write(&stream.message(&text, HANG));
     if error.use_stderr() {
-        // A profile may be meant whose name has become a command's.
-        names::report_before_parsing();
+        refused();
     }
     std::process::exit(error.exit_code());
 }
@@ -228,6 +225,101 @@ fn quit(error: &clap::Error) -> ! {
 pub fn config_dir() -> Option<PathBuf> {
     // Not clap's: it would demand the option in every usage line, and forbid an empty variable.
     std::env::var_os("LYNCSH_CONFIG_DIR").filter(|name| !name.is_empty()).map(PathBuf::from)
+}
+
+/// What a profile is made of.
+#[derive(Args, Debug)]
+pub struct Add {
+    /// The new profile's name
+    #[arg(value_name = "PROFILE")]
+    pub name: String,
+    /// lync-online, skype-server, exchange-server, wsman, teams or exchange-online
+    #[arg(long, required_unless_present = "force")]
+    pub kind: Option<String>,
+    /// Who signs in, as name@domain
+    #[arg(long)]
+    pub user: Option<String>,
+    /// The domain to administer, where it is not the user's
+    #[arg(long)]
+    pub domain: Option<String>,
+    /// The endpoint's connection URI
+    #[arg(long)]
+    pub uri: Option<String>,
+    /// Ask this address instead of lyncdiscover.DOMAIN
+    #[arg(long, value_name = "URI")]
+    pub discovery: Option<String>,
+    /// The configuration, by its name or as a resource URI
+    #[arg(long)]
+    pub configuration: Option<String>,
+    /// basic or token
+    #[arg(long)]
+    pub authentication: Option<String>,
+    /// Take the password from this command's first line of output
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["prompt", "password_stdin"])]
+    pub credential_command: Option<String>,
+    /// Store no password, ask for it each time
+    #[arg(long, conflicts_with = "password_stdin")]
+    pub prompt: bool,
+    /// Read the password from standard input
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// Change the settings that are given in a profile that exists; the others stay
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// What is done with the hook.
+#[derive(Debug, Subcommand)]
+pub enum HookAction {
+    /// Put it into the startup script of each PowerShell, after showing it
+    Install {
+        #[command(flatten)]
+        of: HookOptions,
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Take it out again; everything else in the scripts stays as it is
+    Remove,
+    /// Print its lines, for a place of your own
+    Print(HookOptions),
+}
+
+/// Whose cmdlets, and when.
+#[derive(Args, Debug)]
+pub struct HookOptions {
+    /// The profiles; by default all
+    #[arg(value_name = "PROFILE")]
+    pub names: Vec<String>,
+    /// Connect at PowerShell's start, not when one of the cmdlets is first called
+    #[arg(long)]
+    pub eager: bool,
+}
+
+/// Which shortcut, and where.
+#[derive(Args, Debug)]
+pub struct ShortcutOptions {
+    /// The profile that it opens
+    #[arg(value_name = "PROFILE")]
+    pub name: String,
+    /// In the menu of applications, instead of on the desktop
+    #[arg(long)]
+    pub menu: bool,
+    /// Among what starts when you sign in
+    #[arg(long)]
+    pub autostart: bool,
+    /// In this folder
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Remove it, from where the other flags say or from all places but --output
+    #[arg(long)]
+    pub remove: bool,
+    /// Open the shell in a new terminal; what a shortcut does
+    #[arg(long, hide = true, conflicts_with_all = ["menu", "autostart", "output", "remove", "here"])]
+    pub open: bool,
+    /// Open the shell in this terminal, and keep it if that fails; what a shortcut does
+    #[arg(long, hide = true, conflicts_with_all = ["menu", "autostart", "output", "remove"])]
+    pub here: bool,
 }
 
 /// A profile's name.

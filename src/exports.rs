@@ -2,6 +2,7 @@
 //! ([`kept`]), which a PowerShell imports (`templates/powershell/cached.ps1`).
 //! The modules' writer, the agent and the commands look into it.
 
+mod files;
 pub mod kept;
 pub mod names;
 
@@ -9,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use url::Url;
+
+pub use files::ExportError;
+use files::{EXPIRED, half, remove, written};
 
 use crate::files::replace::{New, TEMPORARY, replace};
 use crate::files::text;
@@ -22,17 +26,6 @@ const ABANDONED: Duration = Duration::from_secs(60 * 60);
 /// Ends the names of what this version exports: what others wrote was chosen by another list of names
 /// ([`names`]), and is never loaded.
 pub const FORMAT: &str = "n2";
-
-/// Marks an export that the next start of a PowerShell replaces.
-const EXPIRED: &str = "expired";
-
-/// What is kept can't be changed.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("the exported commands can't be written: {}: {error}", .path.display())]
-pub struct ExportError {
-    pub path: PathBuf,
-    pub error: std::io::Error,
-}
 
 /// The exports of one profile.
 #[derive(Clone, Debug)]
@@ -163,27 +156,6 @@ fn of_this_version(path: &Path) -> bool {
 /// Returns whether a file is the temporary file of an unfinished [`replace`].
 fn is_temporary(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(TEMPORARY))
-}
-
-/// What an export that is at work, or was killed, has left.
-fn half(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending == "new" || ending == "old")
-}
-
-fn written(path: &Path) -> Option<SystemTime> {
-    path.metadata().ok()?.modified().ok()
-}
-
-/// Removes a file, or a folder with all that is in it. One that is not there is no error.
-fn remove(folder: &Path) -> Result<(), ExportError> {
-    let removed =
-        if folder.is_file() { std::fs::remove_file(folder) } else { std::fs::remove_dir_all(folder) };
-    match removed {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(ExportError { path: folder.to_owned(), error })
-        }
-        _ => Ok(()),
-    }
 }
 
 fn age(path: &Path) -> Option<Duration> {

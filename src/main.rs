@@ -6,7 +6,8 @@ use lyncsh::cli::{Cli, Command};
 use lyncsh::{commands, screen};
 
 fn main() -> ExitCode {
-    let cli = Cli::read();
+    // A profile may be meant whose name has become a command's.
+    let cli = Cli::read(commands::names::report_before_parsing);
     if !matches!(cli.command, Command::Agent) {
         // The agent logs to a file of its own.
         commands::start_log(cli.common.verbose);

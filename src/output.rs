@@ -45,6 +45,22 @@ pub fn lost() -> Option<&'static io::Error> {
     LOST.get().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
 }
 
+/// Formats JSON in ASCII: a PowerShell on Windows reads a program's output in whatever encoding it is set to.
+pub fn ascii_json(value: &serde_json::Value) -> String {
+    let mut line = String::new();
+    for one in value.to_string().chars() {
+        if one.is_ascii() {
+            line.push(one);
+        } else {
+            let mut units = [0; 2];
+            for unit in one.encode_utf16(&mut units) {
+                line.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    line
+}
+
 /// Writes a message to standard output, in place of `print!`.
 #[macro_export]
 macro_rules! out {
@@ -56,4 +72,19 @@ macro_rules! out {
 macro_rules! outln {
     () => { $crate::output::message("\n", 0) };
     ($($text:tt)*) => { $crate::output::message(&format!("{}\n", format_args!($($text)*)), 0) };
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn json_is_read_whatever_the_encoding() {
+        let value = json!({ "user": "jörg@exämple.com", "cache": "C:\\🦀" });
+        let line = ascii_json(&value);
+        assert!(line.is_ascii());
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap(), value);
+    }
 }

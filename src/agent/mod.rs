@@ -23,5 +23,6 @@ pub mod presence;
 pub mod process;
 pub mod removal;
 pub mod serve;
+pub mod shared;
 pub mod slots;
 pub mod socket;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::mux::Mux;
-use super::owner::Opened;
+use super::shared::Opened;
 use crate::exports::Exports;
 use crate::folders::Folders;
 use crate::profile::Profile;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::owner::Shared;
+use super::shared::Shared;
 
 /// The first pause between two attempts; each further one is twice as long, up to [`LONGEST`].
 const FIRST: Duration = Duration::from_secs(1);

@@ -1,12 +1,10 @@
 //! Owns the remote session: opens it, stays until nobody needs it, removes it. What it does meanwhile
 //! is told through [`News`].
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::access::{Access, ConnectError};
@@ -15,11 +13,11 @@ use super::guard::Guard;
 use super::journal::Journal;
 use super::mux::{self, Mux};
 use super::outage::Outage;
-use super::presence::{ANNOUNCED, Last, Presence};
+use super::shared::{Opened, Shared};
 use super::slots;
 use crate::psrp::client::ClientPool;
 use crate::psrp::host::HostInfo;
-use crate::step::{Report, Step};
+use crate::step::Step;
 use crate::transport;
 use crate::transport::wsman::{self, Endpoint};
 
@@ -35,102 +33,6 @@ const REMOVES: Duration = Duration::from_secs(2);
 const SETTLES: Duration = Duration::from_secs(5);
 /// How long the shells' pipelines may take to be ended before the session is removed under them.
 const CLOSE_SHELLS: Duration = Duration::from_secs(3);
-
-/// Everything that has happened, for whoever comes later, too.
-#[derive(Clone, Debug)]
-pub struct News(Arc<watch::Sender<Vec<Event>>>);
-
-impl News {
-    pub fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(Vec::new())))
-    }
-
-    pub fn tell(&self, event: Event) {
-        tracing::debug!(?event, "news");
-        self.0.send_modify(|events| events.push(event));
-    }
-
-    pub fn subscribe(&self) -> watch::Receiver<Vec<Event>> {
-        self.0.subscribe()
-    }
-
-    /// Tells the steps of some work, each before what comes after the work.
-    async fn steps_of<T>(&self, work: impl AsyncFnOnce(&Report) -> T) -> T {
-        let (report, mut steps) = mpsc::unbounded_channel();
-        let mut work = std::pin::pin!(work(&report));
-        loop {
-            tokio::select! {
-                biased;
-                Some(step) = steps.recv() => self.tell(Event::Step(step)),
-                done = &mut work => {
-                    while let Ok(step) = steps.try_recv() {
-                        self.tell(Event::Step(step));
-                    }
-                    return done;
-                }
-            }
-        }
-    }
-}
-
-impl Default for News {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// The session that is open now.
-#[derive(Clone, Debug)]
-pub struct Opened {
-    pub mux: Mux,
-    pub endpoint: Endpoint,
-    pub shell: Uuid,
-    pub since: Instant,
-}
-
-/// What the owner shares with those who serve shells and launchers.
-#[derive(Clone, Debug)]
-pub struct Shared {
-    pub news: News,
-    pub presence: Presence,
-    /// Asks the owner to end.
-    pub stop: CancellationToken,
-    /// From here on the agent ends, and whoever comes is too late.
-    pub leaving: CancellationToken,
-    pub opened: watch::Sender<Option<Opened>>,
-    pub keep: Duration,
-    /// Answers to a refusal: sessions to be removed before the next attempt.
-    pub retry: mpsc::Sender<Vec<Uuid>>,
-    /// A lost session is made again at once.
-    pub hurry: Arc<Notify>,
-    /// How many watch that want a lost session made again however long it takes.
-    pub patient: watch::Sender<usize>,
-}
-
-impl Shared {
-    /// How long the agent stays though nobody is here.
-    pub fn linger(&self, last: Last) -> Duration {
-        match last {
-            Last::Nobody => ANNOUNCED,
-            Last::Gone if self.opened.borrow().is_some() => self.keep,
-            Last::Announced | Last::Gone => Duration::ZERO,
-        }
-    }
-
-    /// Waits until nobody wants a lost session made again whatever time that takes.
-    pub async fn impatient(&self) {
-        // The sender is here: it can't fail.
-        let _ = self.patient.subscribe().wait_for(|patient| *patient == 0).await;
-    }
-
-    /// Waits until the agent is to end.
-    pub async fn ending(&self) {
-        tokio::select! {
-            () = self.stop.cancelled() => {}
-            () = self.presence.wait_deserted(|last| self.linger(last)) => {}
-        }
-    }
-}
 
 /// The owner of one profile's session.
 pub struct Owner {

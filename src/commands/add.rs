@@ -1,57 +1,16 @@
 //! `lyncsh add`: writes a profile and stores its password.
 
-use clap::Args;
 use miette::{Context as _, IntoDiagnostic as _};
 
 use super::keyring;
-use super::usage;
+use super::usage::usage;
+use crate::cli::Add;
 use crate::credential::{self, CredentialError};
 use crate::files::replace::{New, replace};
 use crate::files::text;
 use crate::folders::Folders;
 use crate::profile::service::SignIn;
 use crate::profile::{self, CredentialSource, Profile, Settings};
-
-/// What a profile is made of.
-#[derive(Args, Debug)]
-pub struct Add {
-    /// The new profile's name
-    #[arg(value_name = "PROFILE")]
-    pub name: String,
-    /// lync-online, skype-server, exchange-server, wsman, teams or exchange-online
-    #[arg(long, required_unless_present = "force")]
-    pub kind: Option<String>,
-    /// Who signs in, as name@domain
-    #[arg(long)]
-    pub user: Option<String>,
-    /// The domain to administer, where it is not the user's
-    #[arg(long)]
-    pub domain: Option<String>,
-    /// The endpoint's connection URI
-    #[arg(long)]
-    pub uri: Option<String>,
-    /// Ask this address instead of lyncdiscover.DOMAIN
-    #[arg(long, value_name = "URI")]
-    pub discovery: Option<String>,
-    /// The configuration, by its name or as a resource URI
-    #[arg(long)]
-    pub configuration: Option<String>,
-    /// basic or token
-    #[arg(long)]
-    pub authentication: Option<String>,
-    /// Take the password from this command's first line of output
-    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["prompt", "password_stdin"])]
-    pub credential_command: Option<String>,
-    /// Store no password, ask for it each time
-    #[arg(long, conflicts_with = "password_stdin")]
-    pub prompt: bool,
-    /// Read the password from standard input
-    #[arg(long)]
-    pub password_stdin: bool,
-    /// Change the settings that are given in a profile that exists; the others stay
-    #[arg(long)]
-    pub force: bool,
-}
 
 /// The profile as it was.
 struct Before {

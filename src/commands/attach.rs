@@ -69,12 +69,12 @@ pub async fn run(context: &Context, name: &str, wanted: Wanted) -> miette::Resul
             Ok(ExitCode::FAILURE)
         }
         Err(error) if matches!(wanted, Wanted::Proxies | Wanted::Own) => {
-            output::print_data(&format!("{}\n", ascii(&json!({ "error": line(&error) }))));
+            output::print_data(&format!("{}\n", output::ascii_json(&json!({ "error": line(&error) }))));
             Ok(ExitCode::FAILURE)
         }
         Err(error) => {
             crate::tell!("lyncsh: {}", line(&error));
-            Ok(super::exit_code(&error))
+            Ok(super::exit_code::exit_code(&error))
         }
     }
 }
@@ -123,7 +123,7 @@ async fn secret(context: &Context, name: &str) -> miette::Result<ExitCode> {
         ));
     }
     let secret = credential::fetch(&profile).await?;
-    let line = Zeroizing::new(ascii(&json!({ "secret": secret.expose_secret() })));
+    let line = Zeroizing::new(output::ascii_json(&json!({ "secret": secret.expose_secret() })));
     let line = Zeroizing::new(format!("{}\n", *line));
     output::data(&line).into_diagnostic()?;
     Ok(ExitCode::SUCCESS)
@@ -193,11 +193,11 @@ async fn proxies(context: &Context, name: &str) -> miette::Result<ExitCode> {
     gate::wait(name).await;
     let profile = profile::load(&context.folders, name)?;
     let written = match written(context, &profile).await {
-        Err(error) if is_ending(&error) => return Ok(super::exit_code(&error)),
+        Err(error) if is_ending(&error) => return Ok(super::exit_code::exit_code(&error)),
         written => written?,
     };
     let answer = json!({ "proxies": written.folder, "keep": written.is_kept, "notes": notes(&written) });
-    output::data(&format!("{}\n", ascii(&answer))).into_diagnostic()?;
+    output::data(&format!("{}\n", output::ascii_json(&answer))).into_diagnostic()?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -232,22 +232,6 @@ pub async fn written(context: &Context, profile: &Profile) -> miette::Result<Wri
     Ok(written)
 }
 
-/// JSON in ASCII: a PowerShell on Windows reads a program's output in whatever encoding it is set to.
-pub fn ascii(value: &serde_json::Value) -> String {
-    let mut line = String::new();
-    for one in value.to_string().chars() {
-        if one.is_ascii() {
-            line.push(one);
-        } else {
-            let mut units = [0; 2];
-            for unit in one.encode_utf16(&mut units) {
-                line.push_str(&format!("\\u{unit:04x}"));
-            }
-        }
-    }
-    line
-}
-
 /// An error with its advice, on one line.
 pub fn line(error: &miette::Report) -> String {
     let text = error.to_string();
@@ -270,13 +254,5 @@ mod tests {
             advice: Some("Close one.".to_owned()),
         };
         assert_eq!(line(&failure.into()), "no room; These hold it:; 1. x; Close one.");
-    }
-
-    #[test]
-    fn json_is_read_whatever_the_encoding() {
-        let value = json!({ "user": "jörg@exämple.com", "cache": "C:\\🦀" });
-        let line = ascii(&value);
-        assert!(line.is_ascii());
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap(), value);
     }
 }

@@ -302,11 +302,6 @@ async fn opened(agent: &mut Agent, launch: &mut Launch, drawn: &mut Drawn) -> Re
     }
 }
 
-/// To the second.
-pub fn rounded(duration: Duration) -> String {
-    humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string()
-}
-
 /// The steps as the person sees them: one line that changes, or with `-v` what `New-CsOnlineSession
 /// -Verbose` says.
 struct Drawn {

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use miette::{Context as _, IntoDiagnostic as _};
 
-use super::{agreed, usage};
+use super::usage::{agreed, usage};
 use crate::agent::place::Place;
 use crate::files::replace::{New, replace};
 use crate::files::text;

@@ -4,13 +4,13 @@ mod first;
 
 use std::path::Path;
 
-use clap::{Args, Subcommand};
 use miette::IntoDiagnostic as _;
 
 use self::first::{Outcome, first_connections};
 
 use super::connect::Context;
-use super::{agreed, usage};
+use super::usage::{agreed, usage};
+use crate::cli::{HookAction, HookOptions};
 use crate::desktop::block::{self, Newline};
 use crate::desktop::startup::{self, Before, Change, Place};
 use crate::desktop::{Templates, hook};
@@ -20,40 +20,12 @@ use crate::profile::{self, Profile, same_names};
 use crate::shell::module::{self, Module};
 use crate::shell::pwsh::find::{Choice, PowerShell};
 
-/// What is done with the hook.
-#[derive(Debug, Subcommand)]
-pub enum Action {
-    /// Put it into the startup script of each PowerShell, after showing it
-    Install {
-        #[command(flatten)]
-        of: Of,
-        /// Don't ask
-        #[arg(long)]
-        yes: bool,
-    },
-    /// Take it out again; everything else in the scripts stays as it is
-    Remove,
-    /// Print its lines, for a place of your own
-    Print(Of),
-}
-
-/// Whose cmdlets, and when.
-#[derive(Args, Debug)]
-pub struct Of {
-    /// The profiles; by default all
-    #[arg(value_name = "PROFILE")]
-    pub names: Vec<String>,
-    /// Connect at PowerShell's start, not when one of the cmdlets is first called
-    #[arg(long)]
-    pub eager: bool,
-}
-
 /// Does it.
-pub async fn run(context: &Context, action: &Action) -> miette::Result<()> {
+pub async fn run(context: &Context, action: &HookAction) -> miette::Result<()> {
     match action {
-        Action::Install { of, yes } => install(context, of, *yes).await,
-        Action::Remove => remove(context),
-        Action::Print(of) => {
+        HookAction::Install { of, yes } => install(context, of, *yes).await,
+        HookAction::Remove => remove(context),
+        HookAction::Print(of) => {
             crate::output::print_data(&format!(
                 "{}\n",
                 block::render(&lines(context, of)?.text, Newline::Lf)
@@ -72,7 +44,7 @@ struct Lines {
 }
 
 /// Writes the profiles' modules, and makes the lines that lead to them.
-fn lines(context: &Context, of: &Of) -> miette::Result<Lines> {
+fn lines(context: &Context, of: &HookOptions) -> miette::Result<Lines> {
     let folders = &context.folders;
     let names = if of.names.is_empty() { profile::names(folders) } else { of.names.clone() };
     if names.is_empty() {
@@ -142,7 +114,7 @@ fn text(path: &Path) -> miette::Result<&str> {
         .ok_or_else(|| miette::miette!("{} is not Unicode, and can't stand in a script", path.display()))
 }
 
-async fn install(context: &Context, of: &Of, yes: bool) -> miette::Result<()> {
+async fn install(context: &Context, of: &HookOptions, yes: bool) -> miette::Result<()> {
     let found = found();
     let places: Vec<Place> = startup::places()?.into_iter().filter(|place| wanted(place, &found)).collect();
     if places.is_empty() {

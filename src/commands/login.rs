@@ -3,7 +3,7 @@
 use miette::IntoDiagnostic as _;
 
 use super::keyring;
-use super::usage;
+use super::usage::usage;
 use crate::agent::journal::Journal;
 use crate::credential::{self, CredentialError};
 use crate::folders::Folders;

@@ -6,6 +6,7 @@ pub mod connect;
 pub mod demo;
 pub mod edit;
 pub mod entries;
+mod exit_code;
 mod facts;
 pub mod hook;
 mod keeper;
@@ -24,25 +25,22 @@ pub mod show;
 pub mod slots;
 pub mod status;
 pub mod stop;
+mod usage;
 mod voice;
 
-use std::io::{BufRead as _, IsTerminal as _};
 use std::process::ExitCode;
 
 use miette::{Context as _, IntoDiagnostic as _};
 
 use crate::agent;
-use crate::agent::control::Failure;
 use crate::cli::{self, Cli, Command, Work};
-use crate::exit::Exit;
 use crate::folders::Folders;
 use crate::profile::{self, StoreError};
-use crate::shell::console::Lost;
-use crate::shell::pwsh::arguments::ArgumentError;
-use crate::shell::pwsh::find::FindError;
 use crate::{output, screen};
 use attach::Wanted;
-use connect::{ConnectError, Context};
+use connect::Context;
+pub use exit_code::exit_code;
+use usage::Meant;
 
 /// Sends the log to standard error: warnings, or more with `-vv` and `-vvv`, or as `LYNCSH_LOG` says.
 pub fn start_log(verbosity: u8) {
@@ -133,74 +131,6 @@ fn meant(word: &str, error: StoreError) -> miette::Report {
             Meant { word: word.to_owned(), command: command.to_owned() }.into()
         }
         _ => error.into(),
-    }
-}
-
-/// Asks a question to be answered with y.
-///
-/// # Errors
-/// Asks for a confirmation.
-fn agreed(question: &str) -> miette::Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        return Err(usage!(help = "pass --yes", "cannot ask for confirmation: stdin is not a terminal"));
-    }
-    crate::out!("{question}");
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).into_diagnostic()?;
-    Ok(answer.trim().eq_ignore_ascii_case("y"))
-}
-
-/// There is no profile of this name.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("there is no profile '{word}', and no command of that name")]
-#[diagnostic(help("did you mean `lyncsh {command}`?"))]
-struct Meant {
-    word: String,
-    command: String,
-}
-
-/// A usage error: the command line cannot work here, and nothing was changed.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("{text}")]
-pub struct Usage {
-    pub text: String,
-    #[help]
-    pub help: Option<String>,
-}
-
-/// A [`Usage`] as a report, written as `miette!` is.
-macro_rules! usage {
-    (help = $help:expr, $($text:tt)+) => {
-        miette::Report::from($crate::commands::Usage { text: format!($($text)+), help: Some($help.to_string()) })
-    };
-    ($($text:tt)+) => {
-        miette::Report::from($crate::commands::Usage { text: format!($($text)+), help: None })
-    };
-}
-pub(crate) use usage;
-
-/// What an error ends the program with.
-pub fn exit_code(report: &miette::Report) -> ExitCode {
-    match report.downcast_ref::<ConnectError>() {
-        Some(ConnectError::Ended(ending)) => return ExitCode::from(ending.exit_code()),
-        Some(ConnectError::Service { .. }) => return Exit::Usage.into(),
-        Some(_) => return Exit::NotConnected.into(),
-        None => {}
-    }
-    let is_usage = report.is::<StoreError>()
-        || report.is::<Meant>()
-        || report.is::<Usage>()
-        || report.is::<FindError>()
-        || report.is::<ArgumentError>()
-        || report.is::<shell::Superfluous>();
-    if is_usage {
-        Exit::Usage.into()
-    } else if report.is::<connect::NoneConnected>() || report.is::<Failure>() {
-        Exit::NotConnected.into()
-    } else if report.is::<Lost>() {
-        Exit::Lost.into()
-    } else {
-        Exit::Failed.into()
     }
 }
 

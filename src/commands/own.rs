@@ -18,7 +18,6 @@ use tokio::sync::mpsc;
 use url::Url;
 use uuid::Uuid;
 
-use super::attach::ascii;
 use super::connect::Context;
 use crate::agent::access::Access;
 use crate::agent::guard::Guard;
@@ -92,7 +91,7 @@ async fn say(profile: &Profile, secret: Option<&SecretString>) -> miette::Result
         }
         _ => Some(discovery::endpoint(profile, &Trust::default(), &report).await?),
     };
-    let line = Zeroizing::new(ascii(&serde_json::json!({
+    let line = Zeroizing::new(output::ascii_json(&serde_json::json!({
         "uri": uri,
         "user": profile.user,
         "domain": profile.domain,

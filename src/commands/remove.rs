@@ -28,7 +28,7 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
         result => result.ok(),
     };
     let question = format!("Remove the profile '{name}', its password and its shortcuts (y/N)? ");
-    if !yes && !super::agreed(&question)? {
+    if !yes && !super::usage::agreed(&question)? {
         crate::outln!("'{name}' is kept.");
         return Ok(());
     }

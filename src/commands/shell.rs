@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::connect::{ConnectError, Context};
 use super::powershell::{self, Sessions};
 use super::session;
-use super::usage;
+use super::usage::usage;
 use crate::platform::Ending;
 use crate::profile::Connections;
 use crate::shell::Attached;

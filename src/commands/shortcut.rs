@@ -4,12 +4,12 @@ use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use clap::Args;
 use miette::{Context as _, IntoDiagnostic as _};
 
 use super::connect::Context;
 use super::shell;
-use super::usage;
+use super::usage::usage;
+use crate::cli::ShortcutOptions;
 use crate::desktop::Templates;
 use crate::desktop::shortcut::{Desktop, File, Shortcut};
 use crate::desktop::terminal;
@@ -17,34 +17,12 @@ use crate::files::replace::{New, replace};
 use crate::folders::NoHome;
 use crate::profile;
 
-/// Which shortcut, and where.
-#[derive(Args, Debug)]
-pub struct Options {
-    /// The profile that it opens
-    #[arg(value_name = "PROFILE")]
-    pub name: String,
-    /// In the menu of applications, instead of on the desktop
-    #[arg(long)]
-    pub menu: bool,
-    /// Among what starts when you sign in
-    #[arg(long)]
-    pub autostart: bool,
-    /// In this folder
-    #[arg(long, value_name = "DIR")]
-    pub output: Option<PathBuf>,
-    /// Remove it, from where the other flags say or from all places but --output
-    #[arg(long)]
-    pub remove: bool,
-    /// Open the shell in a new terminal; what a shortcut does
-    #[arg(long, hide = true, conflicts_with_all = ["menu", "autostart", "output", "remove", "here"])]
-    pub open: bool,
-    /// Open the shell in this terminal, and keep it if that fails; what a shortcut does
-    #[arg(long, hide = true, conflicts_with_all = ["menu", "autostart", "output", "remove"])]
-    pub here: bool,
-}
-
 /// Makes or removes it, or is it.
-pub async fn run(context: &Context, config: Option<&Path>, options: &Options) -> miette::Result<ExitCode> {
+pub async fn run(
+    context: &Context,
+    config: Option<&Path>,
+    options: &ShortcutOptions,
+) -> miette::Result<ExitCode> {
     let config = config.map(std::path::absolute).transpose().into_diagnostic()?;
     let icons = context.folders.state.join("icons");
     let templates = Templates::of(&context.folders);
@@ -84,7 +62,7 @@ fn usual() -> Vec<PathBuf> {
     Place::ALL.iter().filter_map(|place| place.folder().ok()).collect()
 }
 
-fn make(shortcut: &Shortcut, options: &Options) -> miette::Result<()> {
+fn make(shortcut: &Shortcut, options: &ShortcutOptions) -> miette::Result<()> {
     let desktop = Desktop::here();
     let mut files = Vec::new();
     for folder in folders(options)? {
@@ -112,7 +90,7 @@ fn make(shortcut: &Shortcut, options: &Options) -> miette::Result<()> {
     Ok(())
 }
 
-fn remove(shortcut: &Shortcut, options: &Options) -> miette::Result<()> {
+fn remove(shortcut: &Shortcut, options: &ShortcutOptions) -> miette::Result<()> {
     let named = options.menu || options.autostart || options.output.is_some();
     let from = if named { folders(options)? } else { usual() };
     if !take(shortcut, from)? {
@@ -153,7 +131,7 @@ fn take_away(path: &Path) -> miette::Result<bool> {
 }
 
 /// The folders that the flags name.
-fn folders(options: &Options) -> miette::Result<Vec<PathBuf>> {
+fn folders(options: &ShortcutOptions) -> miette::Result<Vec<PathBuf>> {
     let mut folders: Vec<PathBuf> = options.output.iter().cloned().collect();
     if options.menu {
         folders.push(Place::Menu.folder()?);
@@ -276,5 +254,5 @@ async fn here(context: &Context, name: &str) -> miette::Result<ExitCode> {
         let _ = crate::screen::question("Press Enter to close this window. ");
         let _ = std::io::stdin().lock().read_line(&mut String::new());
     }
-    Ok(super::exit_code(&report))
+    Ok(super::exit_code::exit_code(&report))
 }

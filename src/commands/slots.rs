@@ -2,11 +2,11 @@
 
 use std::io::{BufRead as _, IsTerminal as _};
 
-use super::connect::rounded;
 use crate::agent::ask;
 use crate::agent::control::{Failure, Holder};
 use crate::folders::Folders;
 use crate::screen;
+use crate::screen::format_seconds;
 
 /// Lists who holds the slots, and asks the person which of them may go. Without a terminal the list is
 /// the error.
@@ -77,8 +77,8 @@ fn chosen<'a>(answer: &'a str, holders: &[Holder]) -> Result<Vec<Holder>, &'a st
 pub fn listed(holders: &[Holder]) -> String {
     let lines = holders.iter().enumerate().map(|(index, holder)| {
         let from = holder.client.as_deref().unwrap_or("an unknown machine");
-        let age = holder.age.map(|age| format!(", open for {}", rounded(age))).unwrap_or_default();
-        let idle = holder.idle.map(|idle| format!(", idle for {}", rounded(idle))).unwrap_or_default();
+        let age = holder.age.map(|age| format!(", open for {}", format_seconds(age))).unwrap_or_default();
+        let idle = holder.idle.map(|idle| format!(", idle for {}", format_seconds(idle))).unwrap_or_default();
         let whose = match &holder.ours {
             Some(profile) => format!("this machine's '{profile}'"),
             None => holder.owner.clone().unwrap_or_else(|| "another's".to_owned()),

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use miette::IntoDiagnostic as _;
 use serde::Serialize;
 
-use super::connect::rounded;
 use super::slots::listed;
 use crate::agent::ask;
 use crate::agent::control::Status;
@@ -14,6 +13,7 @@ use crate::agent::journal::{Entry, Journal};
 use crate::agent::place::{Place, in_brackets};
 use crate::folders::Folders;
 use crate::profile::{self, CredentialSource};
+use crate::screen::format_seconds;
 use crate::{output, platform};
 
 /// How far a line that goes on below is indented.
@@ -108,7 +108,7 @@ fn text(folders: &Folders, report: &Report) -> String {
         );
     }
     for Entry { profile, session, written, process, .. } in &report.own {
-        let open = rounded(written.elapsed().unwrap_or_default());
+        let open = format_seconds(written.elapsed().unwrap_or_default());
         let endpoint = &session.endpoint;
         let _ =
             writeln!(text, "{profile}: a shell's own session, open for {open}, {endpoint} (guard {process})");
@@ -134,11 +134,11 @@ fn describe(text: &mut String, agent: &Status) -> std::fmt::Result {
         return writeln!(text, "{profile}: connecting (agent {process})");
     };
     let endpoint = agent.endpoint.as_ref().map_or("", url::Url::as_str);
-    writeln!(text, "{profile}: open for {}, {endpoint} (agent {process})", rounded(open))?;
+    writeln!(text, "{profile}: open for {}, {endpoint} (agent {process})", format_seconds(open))?;
     for shell in &agent.shells {
         let program = shell.program.as_deref().unwrap_or("a shell");
         let process = in_brackets(shell.process);
-        let since = shell.attached.map(rounded).unwrap_or_default();
+        let since = shell.attached.map(format_seconds).unwrap_or_default();
         let runs = match shell.commands.is_empty() {
             true => "idle".to_owned(),
             false => shell.commands.join(", "),

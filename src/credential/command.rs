@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 use tokio::process::Command;
 
-use super::CredentialError;
+use super::error::CredentialError;
 use crate::files::text;
 use crate::platform::Family;
 use crate::screen::Stream;

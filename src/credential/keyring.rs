@@ -5,7 +5,7 @@ use std::time::Duration;
 use keyring::Entry;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::CredentialError;
+use super::error::CredentialError;
 
 /// The service that every entry is filed under; the account is the profile's name.
 const SERVICE: &str = "lyncsh";

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::CredentialError;
+use super::error::CredentialError;
 use crate::files::text;
 use crate::keys::{Answer, Echo};
 use crate::screen::{self, Stream};

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{EXPIRED, ExportError, half, remove, written};
+use super::files::{EXPIRED, ExportError, half, remove, written};
 use crate::files::replace::{New, replace};
 use crate::platform;
 

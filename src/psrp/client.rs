@@ -11,25 +11,12 @@ use super::clixml::Value;
 use super::host::{HostCall, HostInfo, HostResponse};
 use super::key::{KeyError, KeyPair, SessionKey};
 use super::message::{Destination, Message, MessageType};
+pub use super::message::{Outgoing, Stream};
 use super::outbox::{Outbox, Queued};
 use super::pipeline::{MetadataQuery, Pipeline};
 use super::pool::{self, InitRunspacePool, Protocol, SessionCapability};
 use super::record::{ErrorRecord, InformationRecord, PipelineState, PoolState, ProgressRecord, TextRecord};
 use super::secrets::Seal;
-
-/// Which of a transport's streams a message goes out on: `Default`, or the answers to host calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stream {
-    Default,
-    PromptResponse,
-}
-
-/// A whole message on its way to the peer; the transport cuts it into fragments.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Outgoing {
-    pub stream: Stream,
-    pub message: Message,
-}
 
 /// What the server said.
 #[derive(Clone, Debug, PartialEq)]

@@ -181,6 +181,20 @@ impl MessageType {
     }
 }
 
+/// Which of a transport's streams a message goes out on: `Default`, or the answers to host calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    Default,
+    PromptResponse,
+}
+
+/// A whole message on its way to the peer; the transport cuts it into fragments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outgoing {
+    pub stream: Stream,
+    pub message: Message,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

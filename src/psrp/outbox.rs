@@ -5,9 +5,8 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::client::Stream;
 use super::clixml::{Value, write};
-use super::message::MessageType;
+use super::message::{MessageType, Stream};
 use super::secrets::{self, Seal};
 
 /// One message but for its addresses.

@@ -81,6 +81,11 @@ impl Stream {
     }
 }
 
+/// Formats a duration to the second, for example `1m 5s`.
+pub fn format_seconds(duration: std::time::Duration) -> String {
+    humantime::format_duration(std::time::Duration::from_secs(duration.as_secs())).to_string()
+}
+
 /// Whether the terminal understands no escape sequences, as in Emacs and under `expect`.
 pub fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")

@@ -1,6 +1,7 @@
 //! The PowerShell module of a profile, and the script that a launched PowerShell begins with: rendered
 //! from `templates/powershell` into the cache, and only written where something has changed.
 
+mod error;
 mod files;
 mod offered;
 mod proxies;
@@ -11,12 +12,13 @@ mod write;
 
 use std::path::{Path, PathBuf};
 
+pub use error::ModuleError;
 pub use quote::{ascii, quote};
 pub use render::Command;
 use render::{Connect, Manifest, Script, Templates};
 pub use write::{WriteError, Written, kept, write};
 
-use crate::exports::{ExportError, Exports, FORMAT};
+use crate::exports::{Exports, FORMAT};
 use crate::folders::Folders;
 use crate::profile::Profile;
 
@@ -31,23 +33,6 @@ pub struct Module {
     pub manifest: PathBuf,
     /// Imported by its path.
     pub script: PathBuf,
-}
-
-/// Why there is no module.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum ModuleError {
-    #[error("the PowerShell module can't be written: {}: {error}", .path.display())]
-    Write { path: PathBuf, error: std::io::Error },
-    #[error("the path {} can't be written into a script: it is not Unicode", .path.display())]
-    NotUnicode { path: PathBuf },
-    #[error("the template {name} can't be rendered: {error}")]
-    #[diagnostic(help(
-        "a template of your own is in the folder `templates/powershell` of the configuration folder; remove it to have lyncsh's"
-    ))]
-    Template { name: &'static str, error: minijinja::Error },
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Export(#[from] ExportError),
 }
 
 /// The folder of all modules.

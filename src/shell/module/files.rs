@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::ModuleError;
+use super::error::ModuleError;
 use crate::files::replace::{New, replace};
 use crate::platform;
 

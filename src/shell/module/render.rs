@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
-use super::ModuleError;
+use super::error::ModuleError;
 use super::quote::{ascii, quote};
 use crate::exports::{FORMAT, names};
 use crate::folders::Folders;

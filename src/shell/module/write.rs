@@ -1,9 +1,10 @@
 //! The proxies of an endpoint's commands, from the answers of the endpoint to the files that a PowerShell imports.
 
+use super::error::ModuleError;
 use super::offered::{self, Offered};
 use super::proxies::Proxies;
 use super::render::Templates;
-use super::{ModuleError, views};
+use super::views;
 use crate::exports::kept::{Kept, State};
 use crate::exports::names::Refusal;
 use crate::exports::{Exports, prefixed};

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::limits::{Limits, ReadError};
+use super::primitive;
 use super::source::{Node, Source, Tag};
-use super::{Limits, ReadError, primitive};
 use crate::psrp::clixml::{Content, Object, Value};
 
 /// A value that was read, and how large it is when every reference in it is followed.

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use uuid::Uuid;
 
-use super::ReadError;
+use super::limits::ReadError;
 use super::source::{Source, Tag};
 use crate::psrp::clixml::{Secure, Value};
 

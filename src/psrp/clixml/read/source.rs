@@ -3,7 +3,7 @@
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::ReadError;
+use super::limits::ReadError;
 use crate::psrp::clixml::escape;
 
 /// An opening tag.
