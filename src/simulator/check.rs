@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Options;
+use super::options::Options;
 use crate::transport::wsman::envelope::{COMMAND_RESOURCE, Request, SHELL_RESOURCE, ns};
 use crate::transport::wsman::fault::{Fault, code};
 

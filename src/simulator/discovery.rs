@@ -9,7 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
-use super::server::{Account, AskedDomain, Endpoint};
+use super::endpoint::{Account, AskedDomain, Endpoint};
 use super::wsman;
 
 /// Where a token is taken.

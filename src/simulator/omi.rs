@@ -9,13 +9,11 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::server::Endpoint;
+use super::endpoint::Endpoint;
 use super::shell::Shell;
 use crate::transport::wsman::envelope::Response;
 use crate::transport::wsman::fault::Fault;
 
-/// How long a Receive waits, whatever the client says.
-pub const RECEIVE: Duration = Duration::from_secs(30);
 /// How often it is looked whether all was taken, beside every change.
 const LOOK: Duration = Duration::from_millis(20);
 

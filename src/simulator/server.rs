@@ -1,34 +1,28 @@
 //! The endpoint: HTTP on loopback, discovery, tokens, and WSMan shells under the documented rules.
 
-use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use base64::Engine as _;
 use futures_util::StreamExt as _;
-use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::backend::{Backend, Backends};
+use super::endpoint::{Account, Endpoint, Open};
 use super::engine::World;
 use super::http::{self, Tls};
+use super::options::Options;
 use super::pool::Pool;
-use super::shell::Shell;
-use super::{Options, discovery, wsman};
+use super::{discovery, wsman};
 
-/// The account that `lyncsh demo` signs in with.
-pub const USER: &str = "admin@litwareinc.com";
-pub const PASSWORD: &str = "L1tware!";
-pub const DOMAIN: &str = "litwareinc.com";
 /// Bytes of a request that are read although they are too many.
 const MOST_DROPPED: usize = 64 << 20;
 
@@ -42,36 +36,6 @@ pub struct Server {
     tls: Option<Tls>,
     endpoint: Arc<Endpoint>,
     stop: CancellationToken,
-}
-
-/// What all requests share.
-pub struct Endpoint {
-    pub base: String,
-    pub options: Options,
-    pub world: Arc<World>,
-    pub backends: Backends,
-    shells: Mutex<HashMap<String, Arc<Shell>>>,
-    requests: AtomicUsize,
-    /// The tokens that were given out, with their accounts and domains.
-    pub tokens: Mutex<HashMap<String, Account>>,
-}
-
-/// Who signed in, in lower case, and to which tenant.
-#[derive(Clone, Debug)]
-pub struct Account {
-    pub user: String,
-    pub domain: String,
-}
-
-/// A shell as `GET /sim/shells` shows it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Open {
-    pub id: String,
-    pub owner: String,
-    pub age_seconds: u64,
-    pub idle_seconds: u64,
-    /// Pipelines that run.
-    pub commands: usize,
 }
 
 impl Server {
@@ -142,49 +106,6 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shutdown();
-    }
-}
-
-impl Endpoint {
-    pub fn shells(&self) -> MutexGuard<'_, HashMap<String, Arc<Shell>>> {
-        self.shells.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn shell(&self, id: &str) -> Option<Arc<Shell>> {
-        self.shells().get(&id.to_uppercase()).cloned()
-    }
-
-    fn open(&self) -> Vec<Open> {
-        let shells: Vec<_> = self.shells().values().cloned().collect();
-        let mut open: Vec<Open> = shells
-            .iter()
-            .map(|shell| Open {
-                id: shell.made.id.clone(),
-                owner: shell.made.owner.clone(),
-                commands: shell.pool.running().len(),
-                age_seconds: shell.created.elapsed().as_secs(),
-                idle_seconds: shell.idle().as_secs(),
-            })
-            .collect();
-        open.sort_by_key(|shell| std::cmp::Reverse(shell.age_seconds));
-        open
-    }
-
-    /// The account that an Authorization header proves.
-    fn account(&self, headers: &HeaderMap, basic: bool) -> Option<Account> {
-        let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-        let (scheme, proof) = value.split_once(' ')?;
-        if scheme.eq_ignore_ascii_case("bearer") && !basic {
-            return self.tokens.lock().unwrap_or_else(PoisonError::into_inner).get(proof).cloned();
-        }
-        if !scheme.eq_ignore_ascii_case("basic") || !basic {
-            return None;
-        }
-        let decoded = base64::engine::general_purpose::STANDARD.decode(proof.trim()).ok()?;
-        let text = String::from_utf8(decoded).ok()?;
-        let (user, password) = text.split_once(':')?;
-        let domain = self.world.sign_in(user, password)?;
-        Some(Account { user: user.to_lowercase(), domain })
     }
 }
 
@@ -269,12 +190,3 @@ async fn whole(body: Body) -> Option<Bytes> {
 fn refused(challenge: String) -> Response {
     (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)]).into_response()
 }
-
-/// The query of discovery.
-#[derive(serde::Deserialize)]
-pub struct Asked {
-    #[serde(rename = "Domain", alias = "domain")]
-    pub domain: Option<String>,
-}
-
-pub type AskedDomain = Query<Asked>;

@@ -8,12 +8,13 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::backend::Backend;
-use super::omi;
 use crate::psrp::client::Stream;
 use crate::psrp::fragment::{self, Defragmenter, Fragmenter};
 use crate::psrp::message::Message;
 use crate::transport::wsman::envelope::{CommandState, Received, StreamPart};
 
+/// How long a Receive waits, whatever the client says, where the endpoint behaves as OMI ([`super::omi`]).
+const OMI_RECEIVE: Duration = Duration::from_secs(30);
 /// The most of a message in a fragment that no answer has asked for yet.
 const FRAGMENT: usize = 32_768;
 /// What an answer's envelope takes besides its fragments.
@@ -236,7 +237,7 @@ impl Shell {
     ) -> Polled {
         // A client that is gone already is noticed meanwhile: what it took would be lost.
         tokio::task::yield_now().await;
-        let limit = if self.made.omi { omi::RECEIVE } else { limit.unwrap_or(RECEIVE) };
+        let limit = if self.made.omi { OMI_RECEIVE } else { limit.unwrap_or(RECEIVE) };
         let deadline = tokio::time::Instant::now() + limit;
         tokio::time::sleep(trickle.unwrap_or_default()).await;
         let _pending = Pending::new(self, target);

@@ -6,7 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response as HttpResponse};
 use uuid::Uuid;
 
-use super::server::{Account, Endpoint};
+use super::endpoint::{Account, Endpoint};
 use super::shell::{Opening, Polled, Shell};
 use super::{check, omi};
 use crate::transport::wsman::envelope::identify::{Identity, is_identify};

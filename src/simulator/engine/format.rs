@@ -1,8 +1,8 @@
 //! Views of the endpoint's types: what Get-FormatData tells about them, and how Out-Default draws.
 
+use super::help;
 use super::stage::{Call, Halt};
 use super::value::{CORE, SMA, adapted, all_properties, custom, list, properties, text};
-use super::{help, spec::CommandSpec};
 use crate::line::draw::{self, Alignment, Column, Form, View};
 use crate::psrp::clixml::{Content, Object, Value};
 use crate::psrp::host::HostMethod;
@@ -195,7 +195,7 @@ pub async fn out_default(call: &mut Call<'_>, value: Value) -> Result<(), Halt> 
     if help::is_help(&value) {
         flush(call).await?;
         let name = value.property("Name").map(Value::display_text).unwrap_or_default();
-        let spec: Option<Arc<CommandSpec>> = call.engine.world.find(&name);
+        let spec = call.engine.world.find(&name);
         for line in spec.map(|spec| help::lines(&spec, &value)).unwrap_or_default() {
             call.engine.write_line(&line).await?;
         }

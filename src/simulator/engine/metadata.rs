@@ -1,20 +1,22 @@
 //! Commands as objects: what GET_COMMAND_METADATA and Get-Command answer with.
 
+use std::sync::Arc;
+
 use super::spec::{CommandKind, CommandSpec, Kind, ParameterSpec};
+use super::stage::Executable;
 use super::value::{CORE, SMA, adapted, dictionary, extended, list, properties, text};
 use crate::psrp::clixml::{Object, Value};
 use crate::wildcard::like;
-use std::sync::Arc;
 
 /// The commands with those names (all of them where there are none) and CommandTypes bits.
 pub fn matching<'a>(
-    commands: &'a [Arc<CommandSpec>],
+    commands: &'a [Arc<Executable>],
     names: &[String],
     types: i32,
-) -> Vec<&'a Arc<CommandSpec>> {
+) -> Vec<&'a Arc<Executable>> {
     let wanted: Vec<&str> =
         if names.is_empty() { vec!["*"] } else { names.iter().map(String::as_str).collect() };
-    let mut found: Vec<&Arc<CommandSpec>> = Vec::new();
+    let mut found: Vec<&Arc<Executable>> = Vec::new();
     for name in wanted {
         for spec in commands {
             let known = found.iter().any(|known| known.name == spec.name);

@@ -27,8 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use self::fault::Fault;
-use self::spec::CommandSpec;
-use self::stage::{Engine, Planned};
+use self::stage::{Engine, Executable, Planned};
 use self::state::Tenants;
 use super::Options;
 use crate::psrp::clixml::Value;
@@ -40,7 +39,7 @@ use crate::psrp::record::{ErrorRecord, InformationRecord, ProgressRecord};
 /// Tenants, users, policies: one world a simulator, shared by all its sessions.
 pub struct World {
     tenants: Mutex<Tenants>,
-    commands: Vec<Arc<CommandSpec>>,
+    commands: Vec<Arc<Executable>>,
     fixtures: bool,
 }
 
@@ -143,7 +142,7 @@ impl World {
         let merges_previous = |index: usize| {
             commands.iter().skip(index + 1).any(|command| command.merge.previous_results & ERRORS != 0)
         };
-        let bind = |(index, (spec, command)): (usize, (Arc<CommandSpec>, &Command))| {
+        let bind = |(index, (spec, command)): (usize, (Arc<Executable>, &Command))| {
             let piped = index > 0 || !no_input;
             let merge = &command.merge;
             let merged = merge.error == OUTPUT
@@ -168,11 +167,11 @@ impl World {
             .collect()
     }
 
-    fn commands(&self) -> &[Arc<CommandSpec>] {
+    fn commands(&self) -> &[Arc<Executable>] {
         &self.commands
     }
 
-    fn find(&self, name: &str) -> Option<Arc<CommandSpec>> {
+    fn find(&self, name: &str) -> Option<Arc<Executable>> {
         self.commands.iter().find(|spec| spec.name.eq_ignore_ascii_case(name)).cloned()
     }
 

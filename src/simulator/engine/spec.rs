@@ -1,6 +1,4 @@
-//! What a command is: its name, its parameters, and the function that runs it.
-
-use super::stage::Run;
+//! What a command is: its name and its parameters.
 
 /// A command's kind, with its CommandTypes bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,17 +43,13 @@ pub struct CommandSpec {
     pub answer: String,
     /// One sentence for Get-Help; empty where the command has no help of its own.
     pub synopsis: String,
-    /// Runs for each object that comes in; once where there is no input.
-    pub run: Run,
-    /// Runs when the input has ended.
-    pub end: Option<Run>,
 }
 
 impl CommandSpec {
     /// A cmdlet of Lync Online.
-    pub fn cmdlet(name: impl Into<String>, synopsis: impl Into<String>, run: Run) -> Self {
+    pub fn cmdlet(name: String, synopsis: String) -> Self {
         Self {
-            name: name.into(),
+            name,
             kind: CommandKind::Cmdlet,
             module: "Lync",
             help_uri: "",
@@ -65,42 +59,8 @@ impl CommandSpec {
             output_types: &[],
             resolves: None,
             answer: String::new(),
-            synopsis: synopsis.into(),
-            run,
-            end: None,
+            synopsis,
         }
-    }
-
-    /// A function of a restricted endpoint, or of the recordings' module.
-    pub fn function(name: &str, module: &'static str, run: Run) -> Self {
-        Self { kind: CommandKind::Function, module, ..Self::cmdlet(name, "", run) }
-    }
-
-    pub fn with(mut self, parameters: Vec<ParameterSpec>) -> Self {
-        self.parameters.extend(parameters);
-        self
-    }
-
-    pub fn default_set(mut self, name: &'static str) -> Self {
-        self.default_set = name;
-        self
-    }
-
-    /// Has -WhatIf and -Confirm.
-    pub fn changes(mut self) -> Self {
-        self.should_process = true;
-        self
-    }
-
-    /// Does more when the input has ended.
-    pub fn ends(mut self, end: Run) -> Self {
-        self.end = Some(end);
-        self
-    }
-
-    pub fn help_uri(mut self, uri: &'static str) -> Self {
-        self.help_uri = uri;
-        self
     }
 
     pub fn verb(&self) -> &str {

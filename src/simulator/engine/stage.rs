@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bind::{self, Bound};
 use super::fault::Fault;
-use super::spec::CommandSpec;
+use super::spec::{CommandKind, CommandSpec, ParameterSpec};
 use super::value::{self, extended, properties, text};
 use super::{Outcome, Said, World};
 use crate::psrp::clixml::{Content, Value};
@@ -34,6 +34,66 @@ pub type Running<'a> = BoxFuture<'a, Result<(), Halt>>;
 /// A command's work on one object, or at the end of its input.
 pub type Run = for<'a, 'b> fn(&'a mut Call<'b>) -> Running<'a>;
 
+/// A command, and what it does.
+#[derive(Clone, Debug)]
+pub struct Executable {
+    pub spec: CommandSpec,
+    /// Runs for each object that comes in; once where there is no input.
+    run: Run,
+    /// Runs when the input has ended.
+    end: Option<Run>,
+}
+
+impl std::ops::Deref for Executable {
+    type Target = CommandSpec;
+
+    fn deref(&self) -> &CommandSpec {
+        &self.spec
+    }
+}
+
+impl Executable {
+    /// A cmdlet of Lync Online.
+    pub fn cmdlet(name: impl Into<String>, synopsis: impl Into<String>, run: Run) -> Self {
+        Self { spec: CommandSpec::cmdlet(name.into(), synopsis.into()), run, end: None }
+    }
+
+    /// A function of a restricted endpoint, or of the recordings' module.
+    pub fn function(name: &str, module: &'static str, run: Run) -> Self {
+        let mut command = Self::cmdlet(name, "", run);
+        command.spec.kind = CommandKind::Function;
+        command.spec.module = module;
+        command
+    }
+
+    pub fn with(mut self, parameters: Vec<ParameterSpec>) -> Self {
+        self.spec.parameters.extend(parameters);
+        self
+    }
+
+    pub fn default_set(mut self, name: &'static str) -> Self {
+        self.spec.default_set = name;
+        self
+    }
+
+    /// Has -WhatIf and -Confirm.
+    pub fn changes(mut self) -> Self {
+        self.spec.should_process = true;
+        self
+    }
+
+    /// Does more when the input has ended.
+    pub fn ends(mut self, end: Run) -> Self {
+        self.end = Some(end);
+        self
+    }
+
+    pub fn help_uri(mut self, uri: &'static str) -> Self {
+        self.spec.help_uri = uri;
+        self
+    }
+}
+
 /// What a command keeps from one object to the next.
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -45,7 +105,7 @@ pub struct Memory {
 
 /// One command of the running pipeline.
 struct Stage {
-    spec: Arc<CommandSpec>,
+    spec: Arc<Executable>,
     bound: Bound,
     memory: Memory,
     /// Its errors go to its output.
@@ -67,7 +127,7 @@ pub struct Engine {
 /// A command at work on one object.
 pub struct Call<'b> {
     pub engine: &'b mut Engine,
-    pub spec: Arc<CommandSpec>,
+    pub spec: Arc<Executable>,
     pub bound: Bound,
     pub memory: &'b mut Memory,
     index: usize,
@@ -76,7 +136,7 @@ pub struct Call<'b> {
 
 /// A command of the pipeline before it runs.
 pub struct Planned {
-    pub spec: Arc<CommandSpec>,
+    pub spec: Arc<Executable>,
     pub bound: Bound,
     pub merged: bool,
     pub piped: bool,
@@ -239,7 +299,7 @@ impl Engine {
 /// What a question comes to where there is no host.
 fn no_host(method: HostMethod, parameters: &[Value]) -> Fault {
     let asks = |command, source| {
-        let source = format!("Microsoft.PowerShell.Commands.{source}Command");
+        let source = format!("Microsoft.PowerShell.Commands.{source}Executable");
         Fault::no_host(None).said_by(command, &source)
     };
     let message = parameters.get(1).map(Value::display_text).unwrap_or_default();

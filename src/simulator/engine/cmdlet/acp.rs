@@ -1,8 +1,8 @@
 //! Audio conferencing providers, and what a user has from one.
 
 use super::super::fault::{Category, Fault};
-use super::super::spec::{CommandSpec, Kind, parameter, string, switch};
-use super::super::stage::{Call, Running};
+use super::super::spec::{Kind, parameter, string, switch};
+use super::super::stage::{Call, Executable, Running};
 use super::super::value::{custom, properties, strings, text};
 use super::user::not_found;
 use crate::psrp::clixml::Value;
@@ -11,24 +11,22 @@ use crate::psrp::clixml::Value;
 const PROVIDERS: [(&str, &str, &str); 2] =
     [("Intercall", "intercall.com", "14255551298"), ("PGi", "pgi.com", "14255551299")];
 
-pub fn commands() -> Vec<CommandSpec> {
+pub fn commands() -> Vec<Executable> {
     let identity = || string("Identity").at(0).mandatory().piped();
     vec![
-        CommandSpec::cmdlet(
+        Executable::cmdlet(
             "Get-CsAudioConferencingProvider",
             "Returns the audio conferencing providers.",
             providers,
         )
         .with(vec![string("Identity").at(0).piped(), parameter("Tenant", Kind::Guid)]),
-        CommandSpec::cmdlet("Get-CsUserAcp", "Returns a user's audio conferencing provider.", get).with(
-            vec![
-                string("Identity").at(0).mandatory().piped(),
-                string("Filter"),
-                parameter("ResultSize", Kind::Int),
-                string("DomainController"),
-            ],
-        ),
-        CommandSpec::cmdlet("Set-CsUserAcp", "Assigns an audio conferencing provider to a user.", set)
+        Executable::cmdlet("Get-CsUserAcp", "Returns a user's audio conferencing provider.", get).with(vec![
+            string("Identity").at(0).mandatory().piped(),
+            string("Filter"),
+            parameter("ResultSize", Kind::Int),
+            string("DomainController"),
+        ]),
+        Executable::cmdlet("Set-CsUserAcp", "Assigns an audio conferencing provider to a user.", set)
             .changes()
             .with(vec![
                 identity(),
@@ -41,7 +39,7 @@ pub fn commands() -> Vec<CommandSpec> {
                 string("DomainController"),
                 switch("PassThru"),
             ]),
-        CommandSpec::cmdlet("Remove-CsUserAcp", "Takes a user's audio conferencing provider away.", remove)
+        Executable::cmdlet("Remove-CsUserAcp", "Takes a user's audio conferencing provider away.", remove)
             .changes()
             .with(vec![
                 identity(),

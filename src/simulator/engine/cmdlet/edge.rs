@@ -2,34 +2,34 @@
 
 use super::super::family::FAMILIES;
 use super::super::fault::{Category, Fault};
-use super::super::spec::{CommandSpec, Kind, Validate, parameter, string};
-use super::super::stage::{Call, Running};
+use super::super::spec::{Kind, Validate, parameter, string};
+use super::super::stage::{Call, Executable, Running};
 use super::super::value::{adapted, items, properties, strings, text};
 use crate::psrp::clixml::Value;
 
 const PROVIDERS: &[&str] = &["", "WindowsLive", "AOL", "Yahoo"];
 const PREFIX: &str = "Microsoft.Rtc.Management.WritableConfig.Settings.Edge";
 
-pub fn commands() -> Vec<CommandSpec> {
+pub fn commands() -> Vec<Executable> {
     vec![
-        CommandSpec::cmdlet(
+        Executable::cmdlet(
             "New-CsEdgeAllowAllKnownDomains",
             "Makes the value that allows every domain but the blocked.",
             allow_all,
         ),
-        CommandSpec::cmdlet(
+        Executable::cmdlet(
             "New-CsEdgeAllowList",
             "Makes a list of the domains that are allowed.",
             allow_list,
         )
         .with(vec![parameter("AllowedDomain", Kind::Objects).at(0).mandatory().by_value()]),
-        CommandSpec::cmdlet(
+        Executable::cmdlet(
             "New-CsEdgeDomainPattern",
             "Makes a domain for a list of allowed or blocked ones.",
             pattern,
         )
         .with(vec![string("Domain").at(0).mandatory().piped()]),
-        CommandSpec::cmdlet(
+        Executable::cmdlet(
             "Set-CsTenantPublicProvider",
             "Chooses the public providers that users may talk to.",
             set_provider,

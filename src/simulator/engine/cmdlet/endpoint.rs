@@ -3,7 +3,7 @@
 
 use super::super::fault::Fault;
 use super::super::spec::{CommandSpec, Kind, Validate, parameter, string, switch};
-use super::super::stage::{Call, Halt, Running};
+use super::super::stage::{Call, Executable, Halt, Running};
 use super::super::value::{adapted, custom, items, properties, text, type_name};
 use super::super::{format, help, metadata};
 use crate::psrp::clixml::Value;
@@ -44,14 +44,14 @@ const CATEGORIES: &[&str] = &[
     "Configuration",
 ];
 
-pub fn commands() -> Vec<CommandSpec> {
+pub fn commands() -> Vec<Executable> {
     let input = || parameter("InputObject", Kind::Object).by_value();
     vec![
-        CommandSpec::function("Clear-Host", "", clear_host)
+        Executable::function("Clear-Host", "", clear_host)
             .help_uri("https://go.microsoft.com/fwlink/?LinkID=2096480"),
-        CommandSpec::function("Exit-PSSession", "", exit)
+        Executable::function("Exit-PSSession", "", exit)
             .help_uri("https://go.microsoft.com/fwlink/?LinkID=2096787"),
-        CommandSpec::function("Get-Command", "", get_command)
+        Executable::function("Get-Executable", "", get_command)
             .help_uri("https://go.microsoft.com/fwlink/?LinkID=2096579")
             .with(vec![
                 parameter("Name", Kind::Strings).at(0).piped(),
@@ -61,27 +61,27 @@ pub fn commands() -> Vec<CommandSpec> {
                 switch("ListImported"),
                 switch("ShowCommandInfo"),
             ]),
-        CommandSpec::function("Get-FormatData", "", get_format_data)
+        Executable::function("Get-FormatData", "", get_format_data)
             .help_uri("https://go.microsoft.com/fwlink/?LinkID=144303")
             .with(vec![
                 parameter("TypeName", Kind::Strings).at(0),
                 parameter("PowerShellVersion", Kind::Version),
             ]),
-        CommandSpec::function("Get-Help", "", get_help)
+        Executable::function("Get-Help", "", get_help)
             .help_uri("https://go.microsoft.com/fwlink/?LinkID=113316")
             .with(vec![
                 string("Name").at(0).by_property(),
                 parameter("Category", Kind::Strings).valid(Validate::Set(CATEGORIES)),
             ]),
-        CommandSpec::function("Measure-Object", "", measure)
+        Executable::function("Measure-Object", "", measure)
             .help_uri("https://go.microsoft.com/fwlink/?LinkID=113349")
             .with(vec![input()])
             .ends(measure_end),
-        CommandSpec::function("Out-Default", "", out_default)
+        Executable::function("Out-Default", "", out_default)
             .help_uri("https://go.microsoft.com/fwlink/?LinkID=113362")
             .with(vec![input()])
             .ends(out_default_end),
-        CommandSpec::function("Select-Object", "", select)
+        Executable::function("Select-Object", "", select)
             .help_uri("https://go.microsoft.com/fwlink/?LinkID=113387")
             .with(vec![parameter("Property", Kind::Strings).at(0).valid(Validate::Set(SELECTABLE)), input()]),
     ]
@@ -137,8 +137,8 @@ fn get_command<'a>(call: &'a mut Call<'_>) -> Running<'a> {
         for name in names.iter().filter(|name| !name.contains(['*', '?', '['])) {
             if !found.iter().any(|spec| spec.name.eq_ignore_ascii_case(name)) {
                 let fault = Fault::command_not_found(name)
-                    .of_activity("Get-Command")
-                    .said_by("Get-Command", "Microsoft.PowerShell.Commands.GetCommandCommand");
+                    .of_activity("Get-Executable")
+                    .said_by("Get-Executable", "Microsoft.PowerShell.Commands.GetCommandCommand");
                 call.write(fault).await?;
             }
         }

@@ -8,8 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use super::super::fault::{Category, Fault};
-use super::super::spec::{CommandSpec, Kind, Validate, boolean, int, parameter, string, switch};
-use super::super::stage::{Call, Halt, Running, answer_of, array_list, field};
+use super::super::spec::{Kind, Validate, boolean, int, parameter, string, switch};
+use super::super::stage::{Call, Executable, Halt, Running, answer_of, array_list, field};
 use super::super::value::{adapted, array, custom, dictionary, extended, properties, strings, text};
 use crate::psrp::clixml::{Secure, Value};
 use crate::psrp::host::HostMethod;
@@ -18,8 +18,8 @@ use crate::psrp::record::{InformationRecord, ProgressRecord};
 const MODULE: &str = "CsAdmin";
 const SOURCE: &str = "/opt/litware/CsAdmin.psm1";
 
-pub fn commands() -> Vec<CommandSpec> {
-    let function = |name: &str, run| CommandSpec::function(name, MODULE, run);
+pub fn commands() -> Vec<Executable> {
+    let function = |name: &str, run| Executable::function(name, MODULE, run);
     vec![
         function("Get-CsTenant", get_tenant).default_set("Identity").with(vec![
             string("Identity").at(0).piped().in_set("Identity"),

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::super::spec::{CommandSpec, Kind, parameter, string};
-use super::super::stage::{Call, Running};
+use super::super::spec::{Kind, parameter, string};
+use super::super::stage::{Call, Executable, Running};
 use super::super::value::{custom, properties, text};
 use super::user::not_found;
 use crate::psrp::clixml::Value;
@@ -17,9 +17,9 @@ const EACH: Duration = Duration::from_millis(500);
 const MEETING_TYPE: Kind =
     Kind::Enum("Microsoft.Rtc.Management.Hosted.MeetingMigration.MeetingType", &["SfB", "Teams", "Current"]);
 
-pub fn commands() -> Vec<CommandSpec> {
+pub fn commands() -> Vec<Executable> {
     vec![
-        CommandSpec::cmdlet(
+        Executable::cmdlet(
             "Start-CsExMeetingMigration",
             "Updates a user's meetings, one after the other; this takes about half a minute.",
             start,
@@ -30,7 +30,7 @@ pub fn commands() -> Vec<CommandSpec> {
             parameter("SourceMeetingType", MEETING_TYPE),
             parameter("TargetMeetingType", MEETING_TYPE),
         ]),
-        CommandSpec::cmdlet(
+        Executable::cmdlet(
             "Get-CsMeetingMigrationStatus",
             "Returns how far users' meetings were migrated.",
             status,

@@ -11,12 +11,13 @@ mod user;
 
 use std::sync::Arc;
 
-use super::spec::{CommandKind, CommandSpec, Kind, parameter};
+use super::spec::{CommandKind, Kind, parameter};
+use super::stage::Executable;
 use super::value::text;
 use crate::simulator::{Command, Options};
 
 /// Every command of the endpoint, functions before cmdlets and each in order of name.
-pub fn commands(options: &Options) -> Vec<Arc<CommandSpec>> {
+pub fn commands(options: &Options) -> Vec<Arc<Executable>> {
     let mut all = endpoint::commands();
     all.extend(user::commands());
     all.extend(room::commands());
@@ -32,7 +33,7 @@ pub fn commands(options: &Options) -> Vec<Arc<CommandSpec>> {
     all.extend(options.commands.iter().map(made_up));
     let missing = options.cmdlets.unwrap_or(0).saturating_sub(all.len());
     all.extend((1..=missing).map(|number| {
-        CommandSpec::cmdlet(format!("Get-CsSample{number:04}"), "Made up, to fill the endpoint.", |_| {
+        Executable::cmdlet(format!("Get-CsSample{number:04}"), "Made up, to fill the endpoint.", |_| {
             Box::pin(async { Ok(()) })
         })
         .with(setting::identity_parameters())
@@ -41,8 +42,8 @@ pub fn commands(options: &Options) -> Vec<Arc<CommandSpec>> {
     all.into_iter().map(Arc::new).collect()
 }
 
-fn made_up(command: &Command) -> CommandSpec {
-    let spec = CommandSpec::cmdlet(&command.name, "", |call| {
+fn made_up(command: &Command) -> Executable {
+    let made = Executable::cmdlet(&command.name, "", |call| {
         Box::pin(async move {
             let answer = text(&call.spec.answer);
             call.output(answer).await
@@ -54,6 +55,9 @@ fn made_up(command: &Command) -> CommandSpec {
         .iter()
         .map(|one| parameter(one.name.as_str(), Kind::Enum(one.type_name, &[])).alias(one.aliases))
         .collect();
-    let spec = spec.with(parameters);
-    CommandSpec { kind, resolves: command.resolves.clone(), answer: command.answer.clone(), ..spec }
+    let mut made = made.with(parameters);
+    made.spec.kind = kind;
+    made.spec.resolves.clone_from(&command.resolves);
+    made.spec.answer.clone_from(&command.answer);
+    made
 }

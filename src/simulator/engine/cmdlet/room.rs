@@ -1,15 +1,15 @@
 //! Meeting rooms: accounts of their own kind among the users.
 
-use super::super::spec::{CommandSpec, Kind, boolean, int, parameter, string, switch};
-use super::super::stage::{Call, Running};
+use super::super::spec::{Kind, boolean, int, parameter, string, switch};
+use super::super::stage::{Call, Executable, Running};
 use super::super::value::text;
 use super::user::{change_user, not_found};
 use crate::psrp::clixml::Value;
 
-pub fn commands() -> Vec<CommandSpec> {
+pub fn commands() -> Vec<Executable> {
     let identity = || string("Identity").at(0).mandatory().piped();
     vec![
-        CommandSpec::cmdlet("Get-CsMeetingRoom", "Returns the meeting rooms that were enabled.", get)
+        Executable::cmdlet("Get-CsMeetingRoom", "Returns the meeting rooms that were enabled.", get)
             .default_set("Identity")
             .with(vec![
                 string("Identity").at(0).piped().in_set("Identity"),
@@ -18,7 +18,7 @@ pub fn commands() -> Vec<CommandSpec> {
                 string("DomainController"),
                 int("ResultSize"),
             ]),
-        CommandSpec::cmdlet("Set-CsMeetingRoom", "Modifies a meeting room.", set).changes().with(vec![
+        Executable::cmdlet("Set-CsMeetingRoom", "Modifies a meeting room.", set).changes().with(vec![
             identity(),
             boolean("AudioVideoDisabled"),
             boolean("EnterpriseVoiceEnabled"),
@@ -30,7 +30,7 @@ pub fn commands() -> Vec<CommandSpec> {
             string("DomainController"),
             switch("PassThru"),
         ]),
-        CommandSpec::cmdlet("Enable-CsMeetingRoom", "Enables a room account for meetings.", enable)
+        Executable::cmdlet("Enable-CsMeetingRoom", "Enables a room account for meetings.", enable)
             .changes()
             .with(vec![
                 identity(),
@@ -48,7 +48,7 @@ pub fn commands() -> Vec<CommandSpec> {
                 string("DomainController"),
                 switch("PassThru"),
             ]),
-        CommandSpec::cmdlet(
+        Executable::cmdlet(
             "Disable-CsMeetingRoom",
             "Takes the meeting room away from a room account.",
             disable,

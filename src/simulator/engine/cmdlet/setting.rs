@@ -3,8 +3,8 @@
 use super::super::family::{FAMILIES, Family, Verb};
 use super::super::fault::{Category, Fault};
 use super::super::filter::Filter;
-use super::super::spec::{CommandSpec, Kind, ParameterSpec, parameter, string, switch};
-use super::super::stage::{Call, Halt, Run, Running};
+use super::super::spec::{Kind, ParameterSpec, parameter, string, switch};
+use super::super::stage::{Call, Executable, Halt, Run, Running};
 use super::super::state::Setting;
 use super::super::value::{Properties, custom, properties, text};
 use super::user::not_found;
@@ -21,7 +21,7 @@ pub fn identity_parameters() -> Vec<ParameterSpec> {
     ]
 }
 
-pub fn commands() -> Vec<CommandSpec> {
+pub fn commands() -> Vec<Executable> {
     let mut all = Vec::new();
     for family in FAMILIES {
         for &verb in family.verbs {
@@ -31,12 +31,12 @@ pub fn commands() -> Vec<CommandSpec> {
     all
 }
 
-fn command(family: &Family, verb: Verb) -> CommandSpec {
+fn command(family: &Family, verb: Verb) -> Executable {
     let noun = family.noun;
     let tenant = || parameter("Tenant", Kind::Guid);
     let what = if family.grants() { "policies" } else { "settings" };
     let named = |verb: &str, does: &str, run: Run| {
-        CommandSpec::cmdlet(
+        Executable::cmdlet(
             format!("{verb}-{noun}"),
             format!("{does} of the kind {}.", family.granted_as()),
             run,

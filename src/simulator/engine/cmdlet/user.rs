@@ -2,16 +2,16 @@
 
 use super::super::fault::{Category, Fault};
 use super::super::filter::Filter;
-use super::super::spec::{CommandSpec, Kind, Validate, boolean, int, parameter, string, switch};
-use super::super::stage::{Call, Halt, Running};
+use super::super::spec::{Kind, Validate, boolean, int, parameter, string, switch};
+use super::super::stage::{Call, Executable, Halt, Running};
 use super::super::state::Tenant;
 use super::super::value::{custom, text};
 use crate::psrp::clixml::Value;
 
-pub fn commands() -> Vec<CommandSpec> {
+pub fn commands() -> Vec<Executable> {
     let result_size = || int("ResultSize").valid(Validate::Range(0, i32::MAX as i64));
     vec![
-        CommandSpec::cmdlet(
+        Executable::cmdlet(
             "Get-CsTenant",
             "Returns information about the tenants that you may administer.",
             get_tenant,
@@ -23,7 +23,7 @@ pub fn commands() -> Vec<CommandSpec> {
             string("DomainController"),
             result_size(),
         ]),
-        CommandSpec::cmdlet(
+        Executable::cmdlet(
             "Get-CsOnlineUser",
             "Returns information about users who have accounts homed online.",
             get_user,
@@ -40,7 +40,7 @@ pub fn commands() -> Vec<CommandSpec> {
             switch("UnassignedUser"),
             switch("SkipUserPolicies"),
         ]),
-        CommandSpec::cmdlet("Set-CsUser", "Modifies properties of an existing user account.", set_user)
+        Executable::cmdlet("Set-CsUser", "Modifies properties of an existing user account.", set_user)
             .changes()
             .with(vec![
                 string("Identity").at(0).mandatory().piped(),
@@ -57,14 +57,12 @@ pub fn commands() -> Vec<CommandSpec> {
                 string("DomainController"),
                 switch("PassThru"),
             ]),
-        CommandSpec::cmdlet("Get-CsUserPstnSettings", "Returns a user's PSTN settings.", get_pstn).with(
-            vec![
-                string("Identity").at(0).mandatory().piped(),
-                string("DomainController"),
-                parameter("Tenant", Kind::Guid),
-            ],
-        ),
-        CommandSpec::cmdlet("Set-CsUserPstnSettings", "Modifies a user's PSTN settings.", set_pstn)
+        Executable::cmdlet("Get-CsUserPstnSettings", "Returns a user's PSTN settings.", get_pstn).with(vec![
+            string("Identity").at(0).mandatory().piped(),
+            string("DomainController"),
+            parameter("Tenant", Kind::Guid),
+        ]),
+        Executable::cmdlet("Set-CsUserPstnSettings", "Modifies a user's PSTN settings.", set_pstn)
             .changes()
             .with(vec![
                 string("Identity").at(0).mandatory().piped(),

@@ -1,0 +1,101 @@
+//! What all requests to the endpoint share: its shells, accounts and tokens.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::extract::Query;
+use axum::http::{HeaderMap, header};
+use base64::Engine as _;
+use serde::Serialize;
+
+use super::backend::Backends;
+use super::engine::World;
+use super::options::Options;
+use super::shell::Shell;
+
+/// The account that `lyncsh demo` signs in with.
+pub const USER: &str = "admin@litwareinc.com";
+pub const PASSWORD: &str = "L1tware!";
+pub const DOMAIN: &str = "litwareinc.com";
+/// What all requests share.
+pub struct Endpoint {
+    pub base: String,
+    pub options: Options,
+    pub world: Arc<World>,
+    pub backends: Backends,
+    pub(super) shells: Mutex<HashMap<String, Arc<Shell>>>,
+    pub(super) requests: AtomicUsize,
+    /// The tokens that were given out, with their accounts and domains.
+    pub tokens: Mutex<HashMap<String, Account>>,
+}
+
+/// Who signed in, in lower case, and to which tenant.
+#[derive(Clone, Debug)]
+pub struct Account {
+    pub user: String,
+    pub domain: String,
+}
+
+/// A shell as `GET /sim/shells` shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Open {
+    pub id: String,
+    pub owner: String,
+    pub age_seconds: u64,
+    pub idle_seconds: u64,
+    /// Pipelines that run.
+    pub commands: usize,
+}
+
+impl Endpoint {
+    pub fn shells(&self) -> MutexGuard<'_, HashMap<String, Arc<Shell>>> {
+        self.shells.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn shell(&self, id: &str) -> Option<Arc<Shell>> {
+        self.shells().get(&id.to_uppercase()).cloned()
+    }
+
+    pub fn open(&self) -> Vec<Open> {
+        let shells: Vec<_> = self.shells().values().cloned().collect();
+        let mut open: Vec<Open> = shells
+            .iter()
+            .map(|shell| Open {
+                id: shell.made.id.clone(),
+                owner: shell.made.owner.clone(),
+                commands: shell.pool.running().len(),
+                age_seconds: shell.created.elapsed().as_secs(),
+                idle_seconds: shell.idle().as_secs(),
+            })
+            .collect();
+        open.sort_by_key(|shell| std::cmp::Reverse(shell.age_seconds));
+        open
+    }
+
+    /// The account that an Authorization header proves.
+    pub fn account(&self, headers: &HeaderMap, basic: bool) -> Option<Account> {
+        let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+        let (scheme, proof) = value.split_once(' ')?;
+        if scheme.eq_ignore_ascii_case("bearer") && !basic {
+            return self.tokens.lock().unwrap_or_else(PoisonError::into_inner).get(proof).cloned();
+        }
+        if !scheme.eq_ignore_ascii_case("basic") || !basic {
+            return None;
+        }
+        let decoded = base64::engine::general_purpose::STANDARD.decode(proof.trim()).ok()?;
+        let text = String::from_utf8(decoded).ok()?;
+        let (user, password) = text.split_once(':')?;
+        let domain = self.world.sign_in(user, password)?;
+        Some(Account { user: user.to_lowercase(), domain })
+    }
+}
+
+/// The query of discovery.
+#[derive(serde::Deserialize)]
+pub struct Asked {
+    #[serde(rename = "Domain", alias = "domain")]
+    pub domain: Option<String>,
+}
+
+pub type AskedDomain = Query<Asked>;
