@@ -34,8 +34,9 @@ impl fmt::Debug for SessionKey {
     }
 }
 
-/// A client's RSA key pair, made when the first secret needs it.
-pub struct KeyPair(Box<PrivateKey>);
+/// A client's RSA key pair, made when the first secret needs it. Clones share one copy in memory.
+#[derive(Clone)]
+pub struct KeyPair(Arc<PrivateKey>);
 
 impl fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,7 +57,7 @@ impl KeyPair {
     /// A new 2048-bit pair. Takes a good part of a second of computing.
     pub fn generate() -> Result<Self, KeyError> {
         PrivateKey::new(&mut rand::rng(), BITS)
-            .map(|key| Self(Box::new(key)))
+            .map(|key| Self(Arc::new(key)))
             .map_err(|e| KeyError(format!("an RSA key pair can't be made: {e}")))
     }
 

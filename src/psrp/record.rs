@@ -2,6 +2,8 @@
 
 mod error;
 
+pub use error::SESSION_FAILED;
+
 use super::Missing;
 use super::clixml::{Object, Value};
 use super::message::MessageType;

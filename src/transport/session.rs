@@ -23,9 +23,6 @@ use crate::psrp::host::{HostInfo, HostResponse};
 use crate::psrp::pipeline::{MetadataQuery, Pipeline};
 use driver::{Command, Said};
 
-/// The id of the error that a pipeline of an agent's shell ends with where its session, or the way to it, has
-/// failed.
-pub const SESSION_FAILED: &str = "LyncshSessionFailed";
 /// A runspace pool that is open. Clones share it; the last one dropped, its [`Running`] included,
 /// closes it.
 #[derive(Clone)]

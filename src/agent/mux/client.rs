@@ -8,9 +8,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::core::{ClientId, Control};
 use super::rewrite;
-use super::status::ClientInfo;
+use super::status::{ClientId, ClientInfo};
 use crate::psrp::clixml::Value;
 use crate::psrp::message::{Destination, Message, MessageType};
 use crate::psrp::server::ServerPool;
@@ -187,13 +186,16 @@ impl Client {
         self.until = Some(Instant::now() + LIMIT);
     }
 
-    /// Has the core told when the client has caught up.
-    pub fn watch(&self, id: ClientId, reports: mpsc::Sender<Control>) {
+    /// Calls back when the client has caught up.
+    pub fn watch<F>(&self, caught_up: impl FnOnce() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send,
+    {
         let sender = self.sender.clone();
         tokio::spawn(async move {
             sender.room(RESUME).await;
             drop(sender);
-            let _ = reports.send(Control::Drained(id)).await;
+            caught_up().await;
         });
     }
 }

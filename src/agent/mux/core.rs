@@ -1,73 +1,55 @@
 //! The task that owns everything: the remote connection, the clients, and what runs for whom. It
 //! never waits for one of them alone.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::Options;
 use super::client::{Client, Kind, Phase};
-use super::key::{KeyState, Pair};
+use super::control::Control;
+use super::key::{KeyAction, KeyExchange};
 use super::open::Remote;
-use super::pipelines::Pipeline;
-use super::status::{ClientInfo, ClientStatus, Count, State, Status};
-use crate::psrp::client::{ClientPool, Stream};
+use super::options::Options;
+use super::pool::PoolCalls;
+use super::rewrite;
+use super::scheduler::{Action, Scheduler};
+use super::status::{ClientId, ClientInfo, ClientStatus, Count, State, Status};
+use crate::psrp::client::ClientPool;
 use crate::psrp::clixml::Value;
-use crate::psrp::message::{Destination, Message};
+use crate::psrp::key::{KeyError, KeyPair};
+use crate::psrp::message::{Destination, Message, MessageType, Outgoing, Stream};
+use crate::screen::{Colour, clean};
 use crate::transport::backpressure::{self, HOLD, Pressure};
 use crate::transport::stream::{Ack, Incoming, Server};
-use crate::transport::{Connection, Error, Event, Request};
+use crate::transport::{Connection, Event, Request};
 
-/// Clients are numbered in the order in which they attached.
-pub type ClientId = u64;
-
-/// What the agent asks of its task, or a part of the task of another.
-#[derive(Debug)]
-pub enum Control {
-    Attach(Server, ClientInfo, Kind),
-    Status(oneshot::Sender<Status>),
-    Close(oneshot::Sender<Result<(), Error>>),
-    /// A client has read most of what waited for it.
-    Drained(ClientId),
-    /// A client that has asked for its pool gets its answer now.
-    Answer(ClientId),
-    /// The key pair for the exchange with the endpoint was made.
-    Pair(Pair),
-}
-
+/// The task of one session: it owns the clients and the connection, and dispatches.
+///
+/// [`Scheduler`] decides which pipelines run, [`KeyExchange`] who has the session key, and [`PoolCalls`] who answers
+/// the pool's host calls; they return what is to be done, and the core does it. It is driven by [`spawn`]'s loop
+/// alone, one event at a time, and never waits for a client: what a client does not read is queued within the bounds
+/// of [`backpressure`].
 pub struct Core {
-    pub options: Options,
-    pub pool: ClientPool,
-    pub private_data: Value,
+    pub(super) options: Options,
+    pub(super) pool: ClientPool,
+    pub(super) private_data: Value,
     connection: Connection,
-    /// Whether the connection has said its last.
+    /// Whether the connection has given its last event.
     ended: bool,
     /// Requests that the connection has not taken yet.
-    pub outbox: VecDeque<Request>,
-    pub clients: BTreeMap<ClientId, Client>,
-    pub pipelines: HashMap<Uuid, Pipeline>,
-    /// Pipelines that wait for a runspace, the first of them first.
-    pub queue: VecDeque<Uuid>,
-    /// Those that run while nothing else does, the first of them first.
-    pub background: VecDeque<Uuid>,
-    /// When a shell's pipeline came or ended last.
-    pub used: Option<Instant>,
-    pub opened: Instant,
-    pub key: KeyState,
-    /// Host calls of the pool whose answer is outstanding, by call id.
-    pub pool_calls: HashMap<i64, super::pool::PoolCall>,
-    /// What the pool's host was to write while no shell was there.
-    pub unheard: VecDeque<Message>,
-    /// Since when nothing has run, and nobody has asked for anything.
-    pub active: Instant,
+    outbox: VecDeque<Request>,
+    pub(super) clients: BTreeMap<ClientId, Client>,
+    pub(super) scheduler: Scheduler<Ack>,
+    pub(super) key: KeyExchange<Ack>,
+    pub(super) pool_calls: PoolCalls,
     /// When the session was last kept alive.
     kept_alive: Instant,
     next_client: ClientId,
     said: mpsc::Sender<(ClientId, Incoming)>,
     /// Where what this task has started reports back to.
-    pub reports: mpsc::Sender<Control>,
+    pub(super) reports: mpsc::Sender<Control>,
     count: watch::Sender<Count>,
     state: watch::Sender<State>,
 }
@@ -91,32 +73,26 @@ pub fn spawn(
 ) {
     let (said, mut incoming) = mpsc::channel(16);
     let (reports, mut reported) = mpsc::channel(16);
-    let max_runspaces = options.max_runspaces.max(1);
+    let now = Instant::now();
     let mut core = Core {
-        options: Options { max_runspaces, ..options },
         pool: remote.pool,
         private_data: remote.private_data,
         connection: remote.connection,
         ended: false,
         outbox: VecDeque::new(),
         clients: BTreeMap::new(),
-        pipelines: HashMap::new(),
-        queue: VecDeque::new(),
-        background: VecDeque::new(),
-        used: None,
-        opened: Instant::now(),
-        key: KeyState::None,
-        pool_calls: HashMap::new(),
-        unheard: VecDeque::new(),
-        active: Instant::now(),
-        kept_alive: Instant::now(),
+        scheduler: Scheduler::new(options.max_runspaces, options.quiet, now),
+        key: KeyExchange::default(),
+        pool_calls: PoolCalls::default(),
+        kept_alive: now,
         next_client: 0,
         said,
         reports,
         count,
         state,
+        options,
     };
-    remote.calls.into_iter().for_each(|call| core.pool_host_call(call));
+    remote.calls.into_iter().for_each(|call| core.pool_host_call(&call));
     tokio::spawn(async move { while core.step(&mut incoming, &mut controls, &mut reported).await {} });
 }
 
@@ -165,15 +141,9 @@ impl Core {
     /// Whether more is read from the endpoint: not while a client is far behind, unless another one's
     /// pipeline, or everybody's key, would have to wait for it.
     fn reads(&self) -> bool {
-        let others_run = || {
-            self.running().any(|(_, pipeline)| {
-                let client = pipeline.client.and_then(|id| self.clients.get(&id));
-                client.is_none_or(|client| !client.backlog.is_held())
-            })
-        };
         !self.is_open()
             || backpressure::reads(self.clients.values().map(Client::unread), || {
-                self.key.is_exchanging() || others_run()
+                self.key.is_exchanging() || self.scheduler.has_reader()
             })
     }
 
@@ -201,7 +171,10 @@ impl Core {
             }
             Control::Drained(id) => self.drained(id),
             Control::Answer(id) => self.answer_client(id),
-            Control::Pair(pair) => self.pair_made(pair),
+            Control::Pair(pair) => {
+                let actions = self.key.pair_made(pair);
+                self.exchange(actions);
+            }
         }
     }
 
@@ -210,7 +183,79 @@ impl Core {
         self.next_client += 1;
         tracing::debug!(client = id, ?info, "a shell attaches");
         let client = Client::new(id, server, (info, kind), self.private_data.clone(), self.said.clone());
+        self.scheduler.attach(id, client.info.to_string());
         self.clients.insert(id, client);
+    }
+
+    /// Does what the scheduler asks for.
+    pub fn act(&mut self, actions: Vec<Action<Ack>>) {
+        for action in actions {
+            match action {
+                Action::Forward { stream, message, ack } => self.forward(stream, message, ack),
+                Action::Flow { pipeline, wanted } => {
+                    self.outbox.push_back(Request::Flow { pipeline, wanted });
+                }
+                Action::Stop(pipeline) => self.outbox.push_back(Request::Stop(pipeline)),
+                Action::Close(pipeline) => self.outbox.push_back(Request::ClosePipeline(pipeline)),
+                Action::Progress { client, pipeline, record } => {
+                    self.say(client, |client| client.server.progress(pipeline, &record));
+                }
+                Action::End { client, pipeline, state, error } => {
+                    self.say(client, |client| client.server.pipeline_state(pipeline, state, Some(&error)));
+                }
+                Action::AcknowledgeStop { client, pipeline } => {
+                    self.clients.get(&client).into_iter().for_each(|client| client.signal_ack(pipeline));
+                }
+                Action::AcknowledgeClose { client, pipeline } => {
+                    self.clients.get(&client).into_iter().for_each(|client| client.close_ack(pipeline));
+                }
+            }
+        }
+    }
+
+    /// Does what the key exchange asks for.
+    pub fn exchange(&mut self, actions: Vec<KeyAction<Ack>>) {
+        for action in actions {
+            match action {
+                KeyAction::MakePair => {
+                    let reports = self.reports.clone();
+                    tokio::spawn(async move {
+                        let made = tokio::task::spawn_blocking(KeyPair::generate).await;
+                        let pair = made.unwrap_or_else(|error| Err(KeyError(error.to_string())));
+                        let _ = reports.send(Control::Pair(pair)).await;
+                    });
+                }
+                KeyAction::SendPublicKey(public) => {
+                    let body = rewrite::body_of(vec![("PublicKey", Value::String(public))]);
+                    let (destination, kind) = (Destination::Server, MessageType::PublicKey);
+                    let (pool, pipeline) = (self.pool.id(), Uuid::nil());
+                    let message = Message { destination, kind, pool, pipeline, body };
+                    self.forward(Stream::Default, message, None);
+                }
+                KeyAction::Give { client: id, sealed, ack } => {
+                    if let Some(client) = self.clients.get_mut(&id) {
+                        client.give_key(sealed);
+                        if client.backlog.is_held() {
+                            self.watch(id);
+                        }
+                    }
+                    drop(ack);
+                }
+                KeyAction::Refuse { client, reason, ack } => {
+                    self.refuse_for(client, &reason);
+                    drop(ack);
+                }
+            }
+        }
+    }
+
+    /// Has the task told when a client has caught up.
+    fn watch(&self, id: ClientId) {
+        let Some(client) = self.clients.get(&id) else { return };
+        let reports = self.reports.clone();
+        client.watch(move || async move {
+            let _ = reports.send(Control::Drained(id)).await;
+        });
     }
 
     /// Sends a message to the endpoint under its own pool id; the client's Data is acknowledged when
@@ -218,7 +263,7 @@ impl Core {
     pub fn forward(&mut self, stream: Stream, mut message: Message, ack: Option<Ack>) {
         message.pool = self.pool.id();
         message.destination = Destination::Server;
-        let outgoing = crate::psrp::client::Outgoing { stream, message };
+        let outgoing = Outgoing { stream, message };
         let ordered = ack.map(|ack| {
             let (ordered, done) = oneshot::channel();
             tokio::spawn(async move {
@@ -252,10 +297,14 @@ impl Core {
         match client.backlog.note(client.unread()) {
             Pressure::Unchanged => {}
             Pressure::Hold => {
-                client.watch(id, self.reports.clone());
-                self.flow(id, false);
+                self.watch(id);
+                let actions = self.scheduler.flow(id, false);
+                self.act(actions);
             }
-            Pressure::Lost => self.give_up(id),
+            Pressure::Lost => {
+                let actions = self.scheduler.give_up(id, Instant::now());
+                self.act(actions);
+            }
         }
     }
 
@@ -263,26 +312,19 @@ impl Core {
         let Some(client) = self.clients.get_mut(&id) else { return };
         if client.unread() < HOLD {
             client.backlog.release();
-            self.flow(id, true);
+            let actions = self.scheduler.flow(id, true);
+            self.act(actions);
         } else if !client.withholds() {
-            client.watch(id, self.reports.clone());
+            self.watch(id);
         }
-    }
-
-    /// Asks the endpoint for more of a client's pipelines, or for no more.
-    fn flow(&mut self, id: ClientId, wanted: bool) {
-        let own = self.running().filter(|(_, pipeline)| pipeline.client == Some(id));
-        let requests: Vec<_> =
-            own.map(|(pipeline, _)| Request::Flow { pipeline: *pipeline, wanted }).collect();
-        self.outbox.extend(requests);
     }
 
     /// A client is done: its pipelines are ended, here and on the endpoint, and nobody else's.
     pub fn detach(&mut self, id: ClientId) {
         if self.clients.remove(&id).is_some() {
             tracing::debug!(client = id, "a shell is gone");
-            self.active = Instant::now();
-            self.abandon_pipelines(id);
+            let actions = self.scheduler.detach(id, Instant::now());
+            self.act(actions);
             self.abandon_pool_calls(id);
             self.key.forget(id);
         }
@@ -292,16 +334,17 @@ impl Core {
     pub fn broken(&mut self, reason: &str) {
         if self.is_open() {
             tracing::warn!(reason, "the session is broken");
-            self.end(State::Broken(reason.to_owned()));
+            // Shells write it to their terminals as it is.
+            self.end(State::Broken(clean(reason, Colour::Drop).into_string()));
         }
     }
 
     fn end(&mut self, state: State) {
         self.state.send_replace(state);
         self.outbox.clear();
-        self.queue.clear();
-        self.background.clear();
-        self.fail_all();
+        let reason = self.end_reason();
+        let actions = self.scheduler.end(&reason);
+        self.act(actions);
         let ids: Vec<_> = self.clients.keys().copied().collect();
         for id in ids {
             self.refuse(id);
@@ -326,11 +369,11 @@ impl Core {
 
     fn status(&self) -> Status {
         let commands = |id: ClientId| {
-            let own = self.pipelines.values().filter(move |p| p.client == Some(id));
+            let own = self.scheduler.pipelines().filter(move |p| p.client == Some(id));
             let own = own.filter(|pipeline| !pipeline.is_ended() && !pipeline.background);
             own.map(|pipeline| pipeline.command.clone()).collect()
         };
-        let running = self.running().count();
+        let running = self.scheduler.running().count();
         let shells = self.clients.iter().filter(|(_, client)| client.kind == Kind::Shell);
         let clients = shells.map(|(id, client)| ClientStatus {
             info: client.info.clone(),
@@ -340,16 +383,16 @@ impl Core {
         });
         Status {
             clients: clients.collect(),
-            idle: if running == 0 { self.active.elapsed() } else { std::time::Duration::ZERO },
+            idle: if running == 0 { self.scheduler.active().elapsed() } else { std::time::Duration::ZERO },
             running,
-            queued: self.queue.len(),
+            queued: self.scheduler.queued(),
         }
     }
 
     /// When there is something to do by the clock.
     fn deadline(&self) -> Option<Instant> {
         let limited = self.clients.values().filter_map(|client| client.until).min();
-        let due = [limited, self.pipelines_deadline(), self.keep_alive_due(), self.background_due()];
+        let due = [limited, self.scheduler.deadline(), self.keep_alive_due()];
         due.into_iter().flatten().min()
     }
 
@@ -357,8 +400,8 @@ impl Core {
         let late = |client: &Client| client.until.is_some_and(|until| until <= now);
         let late: Vec<_> = self.clients.iter().filter(|(_, c)| late(c)).map(|(id, _)| *id).collect();
         late.into_iter().for_each(|id| self.detach(id));
-        self.pipelines_time(now);
-        self.start_background(now);
+        let actions = self.scheduler.time(now);
+        self.act(actions);
         if self.keep_alive_due().is_some_and(|due| due <= now) {
             self.kept_alive = now;
             self.pool.get_available_runspaces();
@@ -369,9 +412,9 @@ impl Core {
     /// Only a session that a shell is attached to, and that nothing runs in, has to be kept alive.
     fn keep_alive_due(&self) -> Option<Instant> {
         let interval = self.options.keep_alive?;
-        let idle = self.running().next().is_none();
+        let idle = self.scheduler.running().next().is_none();
         (self.is_open() && idle && self.clients.values().any(Client::is_open_shell))
-            .then(|| self.active.max(self.kept_alive) + interval)
+            .then(|| self.scheduler.active().max(self.kept_alive) + interval)
     }
 
     /// Sends what the agent has composed for the endpoint.

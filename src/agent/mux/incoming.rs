@@ -1,12 +1,17 @@
 //! What clients say.
 
-use super::client::Phase;
-use super::core::{ClientId, Control, Core};
-use super::remote::failure;
+use tokio::time::Instant;
+
+use super::client::{Client, Key, Phase};
+use super::control::Control;
+use super::core::Core;
 use super::rewrite::{self, Start};
-use crate::psrp::client::Stream;
-use crate::psrp::message::{Message, MessageType};
-use crate::psrp::record::{PipelineState, PoolState};
+use super::status::ClientId;
+use crate::psrp::clixml::Value;
+use crate::psrp::message::{Message, MessageType, Stream};
+use crate::psrp::record::{ErrorRecord, PipelineState, PoolState};
+use crate::psrp::server::Event;
+use crate::screen::{Colour, clean};
 use crate::transport::stream::{Ack, Incoming};
 
 /// How much later than its capabilities a client hears of its pool. PowerShell drops what it is told of the pool
@@ -29,9 +34,15 @@ impl Core {
                     self.detach(id);
                 }
             }
-            Incoming::Signal(pipeline) => self.stop(id, pipeline),
+            Incoming::Signal(pipeline) => {
+                let actions = self.scheduler.stop(id, pipeline);
+                self.act(actions);
+            }
             Incoming::Close(pool) if pool.is_nil() => self.close_client(id),
-            Incoming::Close(pipeline) => self.close_pipeline(id, pipeline),
+            Incoming::Close(pipeline) => {
+                let actions = self.scheduler.close(id, pipeline);
+                self.act(actions);
+            }
             Incoming::End(error) => {
                 if let Some(error) = error {
                     tracing::warn!(client = id, %error, "a client broke the protocol");
@@ -70,7 +81,8 @@ impl Core {
                 self.create_pipeline(id, stream, message, ack)?;
             }
             (Phase::Open, Kind::PipelineInput | Kind::EndOfPipelineInput | Kind::PipelineHostResponse) => {
-                self.pass(id, stream, message, ack)
+                let actions = self.scheduler.pass(id, stream, message, ack);
+                self.act(actions);
             }
             (Phase::Closed, _) => {}
             (phase, kind) => return Err(format!("{kind:?} came while its runspace pool was {phase:?}")),
@@ -116,7 +128,7 @@ impl Core {
         ack: Ack,
     ) -> Result<(), String> {
         let pipeline = message.pipeline;
-        if pipeline.is_nil() || self.pipelines.contains_key(&pipeline) {
+        if pipeline.is_nil() || self.scheduler.pipeline(pipeline).is_some() {
             return Err("a pipeline's id is taken".into());
         }
         let Some(client) = self.clients.get(&id) else { return Ok(()) };
@@ -131,9 +143,10 @@ impl Core {
             }
         };
         if self.is_open() {
-            self.create(id, start, stream, message, ack);
+            let actions = self.scheduler.create(id, start, stream, message, ack, Instant::now());
+            self.act(actions);
         } else {
-            let reason = failure(&self.end_reason());
+            let reason = ErrorRecord::session_failed(self.end_reason());
             self.say(id, |client| {
                 client.server.pipeline_state(pipeline, PipelineState::Failed, Some(&reason));
             });
@@ -144,10 +157,10 @@ impl Core {
     /// The client closes its pool; the remote one stays.
     fn close_client(&mut self, id: ClientId) {
         tracing::debug!(client = id, "a shell closes its pool");
-        self.abandon_pipelines(id);
+        let actions = self.scheduler.abandon_all(id, Instant::now());
+        self.act(actions);
         self.abandon_pool_calls(id);
         self.key.forget(id);
-        self.active = tokio::time::Instant::now();
         self.say(id, |client| {
             client.server.pool_state(PoolState::Closing, None);
             client.server.pool_state(PoolState::Closed, None);
@@ -164,10 +177,69 @@ impl Core {
     }
 
     pub fn refuse_for(&mut self, id: ClientId, reason: &str) {
+        // PowerShell writes it to the terminal as it is.
+        let reason = clean(reason, Colour::Drop).into_string();
         self.say(id, |client| {
             if client.phase != Phase::Closed {
-                client.server.pool_state(PoolState::Broken, Some(&failure(reason)));
+                client
+                    .server
+                    .pool_state(PoolState::Broken, Some(&ErrorRecord::session_failed(reason.as_str())));
             }
         });
+    }
+
+    /// A client's PUBLIC_KEY.
+    fn public_key(&mut self, id: ClientId, message: &Message, ack: Ack) -> Result<(), String> {
+        let public_key =
+            rewrite::text_property(&message.body, "PublicKey").ok_or("PUBLIC_KEY lacks the key")?;
+        if let Some(client) = self.clients.get_mut(&id)
+            && client.key == Key::None
+        {
+            client.key = Key::Asked;
+        }
+        let actions = self.key.ask(id, public_key, ack).map_err(|error| error.to_string())?;
+        self.exchange(actions);
+        Ok(())
+    }
+
+    /// GET_AVAILABLE_RUNSPACES and its kin: answered here, for the client's own call id.
+    fn pool_call(&mut self, id: ClientId, message: &Message) -> Result<(), String> {
+        // What runs in the background gives way.
+        let yielding = self.scheduler.running().filter(|(_, pipeline)| pipeline.background).count();
+        let free = self.scheduler.free_runspaces() + yielding;
+        let most = self.scheduler.max_runspaces();
+        let within = |runspaces: i32| usize::try_from(runspaces).is_ok_and(|n| (1..=most).contains(&n));
+        let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
+        for event in client.server.receive(message).map_err(|e| e.to_string())? {
+            let (call_id, result) = match event {
+                Event::GetAvailableRunspaces { call_id } => {
+                    (call_id, Value::I32(i32::try_from(free).unwrap_or(i32::MAX)))
+                }
+                Event::SetMaxRunspaces { call_id, max } => (call_id, Value::Bool(within(max))),
+                Event::SetMinRunspaces { call_id, min } => (call_id, Value::Bool(within(min))),
+                Event::ResetRunspaceState { call_id } => (call_id, Value::Bool(false)),
+                _ => continue,
+            };
+            client.server.runspace_availability(call_id, result);
+        }
+        client.flush();
+        Ok(())
+    }
+
+    /// A client's answer to a host call of the pool: taken from the one that was asked.
+    fn pool_host_response(&mut self, id: ClientId, stream: Stream, message: Message, ack: Ack) {
+        let Some(call_id) = rewrite::number_property(&message.body, "ci") else { return };
+        if self.pool_calls.is_answered(id, call_id) {
+            self.forward(stream, message, Some(ack));
+        }
+    }
+
+    /// Gives a shell what was written before it came.
+    fn deliver_unheard(&mut self, id: ClientId) {
+        if self.clients.get(&id).is_some_and(Client::is_open_shell) {
+            for call in self.pool_calls.take_unheard() {
+                self.deliver(id, call);
+            }
+        }
     }
 }

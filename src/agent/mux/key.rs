@@ -1,147 +1,146 @@
 //! One session key for the endpoint and every client. It is never written anywhere but into
 //! ENCRYPTED_SESSION_KEY, under a client's public key.
 
-use super::client::Key;
-use super::core::{ClientId, Control, Core};
-use super::rewrite;
-use crate::psrp::client::Stream;
-use crate::psrp::clixml::Value;
+use super::status::ClientId;
 use crate::psrp::key::{KeyError, KeyPair, SessionKey};
-use crate::psrp::message::{Destination, Message, MessageType};
-use crate::transport::stream::Ack;
 
-/// How far the exchange with the endpoint is.
-pub enum KeyState {
+/// What an exchange asks its owner to do. A client's Data is acknowledged when it has its answer: clients take the
+/// acknowledgement for the end of the exchange.
+#[derive(Debug)]
+pub enum KeyAction<A> {
+    /// Make a key pair, and hand it to [`KeyExchange::pair_made`].
+    MakePair,
+    /// Send PUBLIC_KEY with this to the endpoint.
+    SendPublicKey(String),
+    /// Give a client the session key, sealed under its own.
+    Give { client: ClientId, sealed: String, ack: A },
+    /// A client can't have the key.
+    Refuse { client: ClientId, reason: String, ack: A },
+}
+
+/// The exchange of the session key with the endpoint, once, and its distribution to the clients. `A` is a client's
+/// acknowledgement.
+///
+/// Guarantees: one exchange at a time; each client that has asked gets the key or a refusal, and none that is gone.
+#[derive(Debug)]
+pub struct KeyExchange<A>(State<A>);
+
+enum State<A> {
     None,
     /// The agent's key pair is being made, or its public half was sent.
     Exchanging {
         pair: Option<KeyPair>,
-        waiting: Vec<Waiting>,
+        waiting: Vec<Waiting<A>>,
     },
     Ready(SessionKey),
 }
 
+impl<A> std::fmt::Debug for State<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Exchanging { .. } => "Exchanging",
+            Self::Ready(_) => "Ready",
+        })
+    }
+}
+
 /// A client that waits for the key.
-pub struct Waiting {
+struct Waiting<A> {
     client: ClientId,
     public_key: String,
-    /// Its Data is acknowledged when it has its answer.
-    _ack: Ack,
+    ack: A,
 }
 
-/// A new key pair on its way back from the thread that made it.
-pub struct Pair(Result<KeyPair, KeyError>);
-
-impl std::fmt::Debug for Pair {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Pair")
+impl<A> Default for KeyExchange<A> {
+    fn default() -> Self {
+        Self(State::None)
     }
 }
 
-impl KeyState {
-    pub fn is_exchanging(&self) -> bool {
-        matches!(self, Self::Exchanging { .. })
+impl<A> KeyExchange<A> {
+    pub const fn is_exchanging(&self) -> bool {
+        matches!(self.0, State::Exchanging { .. })
     }
 
+    /// A client is gone.
     pub fn forget(&mut self, id: ClientId) {
-        if let Self::Exchanging { waiting, .. } = self {
+        if let State::Exchanging { waiting, .. } = &mut self.0 {
             waiting.retain(|waiting| waiting.client != id);
         }
     }
-}
 
-impl Core {
     /// A client's PUBLIC_KEY.
-    pub fn public_key(&mut self, id: ClientId, message: &Message, ack: Ack) -> Result<(), String> {
-        let public_key =
-            rewrite::text_property(&message.body, "PublicKey").ok_or("PUBLIC_KEY lacks the key")?;
-        if let Some(client) = self.clients.get_mut(&id)
-            && client.key == Key::None
-        {
-            client.key = Key::Asked;
+    ///
+    /// # Errors
+    /// What is wrong with the client's key, where that is known at once.
+    pub fn ask(
+        &mut self,
+        client: ClientId,
+        public_key: String,
+        ack: A,
+    ) -> Result<Vec<KeyAction<A>>, KeyError> {
+        if let State::Ready(key) = &self.0 {
+            let sealed = key.sealed_for(&public_key)?;
+            return Ok(vec![KeyAction::Give { client, sealed, ack }]);
         }
-        let waiting = Waiting { client: id, public_key, _ack: ack };
-        if let KeyState::Ready(_) = self.key {
-            return self.give_key(waiting);
+        let actions = self.begin();
+        if let State::Exchanging { waiting, .. } = &mut self.0 {
+            waiting.push(Waiting { client, public_key, ack });
         }
-        self.exchange_key();
-        if let KeyState::Exchanging { waiting: others, .. } = &mut self.key {
-            others.push(waiting);
-        }
-        Ok(())
+        Ok(actions)
     }
 
     /// Begins the exchange with the endpoint, where it has not begun.
-    pub fn exchange_key(&mut self) {
-        if let KeyState::None = self.key {
-            self.key = KeyState::Exchanging { pair: None, waiting: Vec::new() };
-            let reports = self.reports.clone();
-            tokio::spawn(async move {
-                let made = tokio::task::spawn_blocking(KeyPair::generate).await;
-                let pair = made.unwrap_or_else(|e| Err(KeyError(e.to_string())));
-                let _ = reports.send(Control::Pair(Pair(pair))).await;
-            });
+    pub fn begin(&mut self) -> Vec<KeyAction<A>> {
+        match self.0 {
+            State::None => {
+                self.0 = State::Exchanging { pair: None, waiting: Vec::new() };
+                vec![KeyAction::MakePair]
+            }
+            State::Exchanging { .. } | State::Ready(_) => Vec::new(),
         }
     }
 
-    pub fn pair_made(&mut self, Pair(made): Pair) {
-        let KeyState::Exchanging { pair, .. } = &mut self.key else { return };
+    /// The key pair for the exchange was made.
+    pub fn pair_made(&mut self, made: Result<KeyPair, KeyError>) -> Vec<KeyAction<A>> {
+        let State::Exchanging { pair, .. } = &mut self.0 else { return Vec::new() };
         match made {
             Ok(made) => {
-                let key = Value::String(made.public_blob());
+                let public = made.public_blob();
                 *pair = Some(made);
-                let body = rewrite::body_of(vec![("PublicKey", key)]);
-                let (pool, pipeline) = (self.pool.id(), uuid::Uuid::nil());
-                let (destination, kind) = (Destination::Server, MessageType::PublicKey);
-                let message = Message { destination, kind, pool, pipeline, body };
-                self.forward(Stream::Default, message, None);
+                vec![KeyAction::SendPublicKey(public)]
             }
-            Err(error) => self.key_failed(&error.to_string()),
+            Err(error) => self.fail(&error),
         }
     }
 
-    /// The endpoint's ENCRYPTED_SESSION_KEY.
-    pub fn session_key(&mut self, message: &Message) {
-        let KeyState::Exchanging { pair: Some(pair), .. } = &self.key else { return };
-        let sealed = rewrite::text_property(&message.body, "EncryptedSessionKey");
+    /// The endpoint's ENCRYPTED_SESSION_KEY; `None`: it has no key in it.
+    pub fn session_key(&mut self, sealed: Option<&str>) -> Vec<KeyAction<A>> {
+        let State::Exchanging { pair: Some(pair), .. } = &self.0 else { return Vec::new() };
         let opened = sealed.ok_or_else(|| KeyError("the endpoint sent no session key".into()));
-        match opened.and_then(|sealed| pair.open(&sealed)) {
-            Ok(key) => {
-                let KeyState::Exchanging { waiting, .. } =
-                    std::mem::replace(&mut self.key, KeyState::Ready(key))
-                else {
-                    return;
-                };
-                for waiting in waiting {
-                    let client = waiting.client;
-                    if let Err(reason) = self.give_key(waiting) {
-                        self.refuse_for(client, &reason);
-                    }
-                }
-            }
-            Err(error) => self.key_failed(&error.to_string()),
-        }
+        let key = match opened.and_then(|sealed| pair.open(sealed)) {
+            Ok(key) => key,
+            Err(error) => return self.fail(&error),
+        };
+        let give = |Waiting { client, public_key, ack }| match key.sealed_for(&public_key) {
+            Ok(sealed) => KeyAction::Give { client, sealed, ack },
+            Err(error) => KeyAction::Refuse { client, reason: error.to_string(), ack },
+        };
+        let actions = match std::mem::replace(&mut self.0, State::None) {
+            State::Exchanging { waiting, .. } => waiting.into_iter().map(give).collect(),
+            State::None | State::Ready(_) => Vec::new(),
+        };
+        self.0 = State::Ready(key);
+        actions
     }
 
-    /// The error is what is wrong with the client's key.
-    fn give_key(&mut self, waiting: Waiting) -> Result<(), String> {
-        let KeyState::Ready(key) = &self.key else { return Ok(()) };
-        let sealed = key.sealed_for(&waiting.public_key).map_err(|e| e.to_string())?;
-        if let Some(client) = self.clients.get_mut(&waiting.client) {
-            client.give_key(sealed);
-            if client.backlog.is_held() {
-                client.watch(waiting.client, self.reports.clone());
-            }
-        }
-        Ok(())
-    }
-
-    fn key_failed(&mut self, reason: &str) {
-        let reason = format!("secrets can't be exchanged with the endpoint: {reason}");
-        if let KeyState::Exchanging { waiting, .. } = std::mem::replace(&mut self.key, KeyState::None) {
-            for waiting in waiting {
-                self.refuse_for(waiting.client, &reason);
-            }
-        }
+    fn fail(&mut self, error: &KeyError) -> Vec<KeyAction<A>> {
+        let reason = format!("secrets can't be exchanged with the endpoint: {error}");
+        let State::Exchanging { waiting, .. } = std::mem::replace(&mut self.0, State::None) else {
+            return Vec::new();
+        };
+        let refuse = |Waiting { client, ack, .. }| KeyAction::Refuse { client, reason: reason.clone(), ack };
+        waiting.into_iter().map(refuse).collect()
     }
 }

@@ -23,16 +23,17 @@
 //!   of them ([`HOLD`](crate::transport::backpressure::HOLD)), then, where the transport can't do that and nobody else waits, nothing more
 //!   is read ([`FULL`](crate::transport::backpressure::FULL)); past [`LOST`](crate::transport::backpressure::LOST) its pipelines fail.
 
-mod background;
 mod client;
+mod control;
 mod core;
 mod incoming;
 mod key;
 mod open;
-mod pipelines;
+mod options;
 mod pool;
 mod remote;
 mod rewrite;
+mod scheduler;
 mod status;
 
 use std::time::Duration;
@@ -44,39 +45,9 @@ use crate::psrp::client::ClientPool;
 use crate::transport::{Connection, Error, stream};
 
 use self::client::Kind;
-use self::core::Control;
+use self::control::Control;
+pub use options::{Options, QUIET};
 pub use status::{ClientInfo, ClientStatus, Count, State, Status};
-
-/// What the profile says about sharing.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// How many pipelines the endpoint runs at once: what INIT_RUNSPACEPOOL asked for.
-    pub max_runspaces: usize,
-    /// How often an attached, idle shell's session is kept alive by a cheap request; `None`: never.
-    pub keep_alive: Option<Duration>,
-    /// How long the endpoint may take to open the pool.
-    pub open: Duration,
-    /// What `prompt` gives where the endpoint has no such command, as a restricted one (JEA) hasn't; `None`:
-    /// its own error. A shell that has entered the session would show `PS>` then.
-    pub prompt: Option<String>,
-    /// How long no shell has run anything before lyncsh's own questions are asked.
-    pub quiet: Duration,
-}
-
-/// [`Options::quiet`], where nothing else is wanted.
-pub const QUIET: Duration = Duration::from_secs(2);
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            max_runspaces: 1,
-            keep_alive: Some(Duration::from_secs(4 * 60)),
-            open: Duration::from_secs(60),
-            prompt: None,
-            quiet: QUIET,
-        }
-    }
-}
 
 /// How long shells have time to end their streams.
 const PARTS: Duration = Duration::from_secs(2);
@@ -135,12 +106,6 @@ impl Mux {
     /// Whether the remote pool is there, now and at every change.
     pub fn state(&self) -> watch::Receiver<State> {
         self.state.clone()
-    }
-
-    /// Waits until there was a shell and none is left.
-    pub async fn abandoned(&self) {
-        let mut count = self.count.clone();
-        let _ = count.wait_for(|count| count.connected == 0 && count.ever_opened > 0).await;
     }
 
     /// Who is attached, what runs, and since when nothing has.

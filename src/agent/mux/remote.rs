@@ -1,13 +1,19 @@
 //! What the endpoint says.
 
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::client::Client;
 use super::core::Core;
+use super::pool::Routed;
 use super::rewrite;
+use super::status::ClientId;
 use crate::psrp::client;
-use crate::psrp::clixml::{Value, read};
+use crate::psrp::clixml::{Value, read, write};
+use crate::psrp::host::{HostCall, HostMethod, HostResponse};
 use crate::psrp::message::{Message, MessageType};
-use crate::psrp::record::{ErrorRecord, PipelineState, PoolState};
+use crate::psrp::record::{ErrorRecord, PipelineState, PoolState, TextRecord};
 use crate::screen::{Colour, clean};
-use crate::transport::session::SESSION_FAILED;
 use crate::transport::{Error, Event};
 
 /// How PowerShell identifies the error of an unknown command.
@@ -20,11 +26,14 @@ impl Core {
         }
         match event {
             Event::Message(message) => self.remote_message(message),
-            Event::StopAcknowledged(id) => self.stop_acknowledged(id),
-            Event::PipelineClosed(id) => {
-                self.lost(id, "the endpoint closed the command before it said how it ended");
+            Event::StopAcknowledged(id) => {
+                let actions = self.scheduler.stop_acknowledged(id);
+                self.act(actions);
             }
-            Event::PipelineFailed(id, error) => self.lost(id, &error.to_string()),
+            Event::PipelineClosed(id) => {
+                self.pipeline_lost(id, "the endpoint closed the command before it said how it ended");
+            }
+            Event::PipelineFailed(id, error) => self.pipeline_lost(id, &error.to_string()),
             // The server's own words for it fill the screen.
             Event::Broken(Error::Fault(fault)) if fault.is_gone() => self.broken("the server has it no more"),
             Event::Broken(error) => self.broken(&error.to_string()),
@@ -35,9 +44,16 @@ impl Core {
     fn remote_message(&mut self, message: Message) {
         use MessageType as Kind;
         match message.kind {
-            Kind::EncryptedSessionKey => self.session_key(&message),
-            Kind::PublicKeyRequest => self.exchange_key(),
-            Kind::RunspacePoolHostCall => self.pool_host_call(message),
+            Kind::EncryptedSessionKey => {
+                let sealed = rewrite::text_property(&message.body, "EncryptedSessionKey");
+                let actions = self.key.session_key(sealed.as_deref());
+                self.exchange(actions);
+            }
+            Kind::PublicKeyRequest => {
+                let actions = self.key.begin();
+                self.exchange(actions);
+            }
+            Kind::RunspacePoolHostCall => self.pool_host_call(&message),
             Kind::UserEvent => {
                 for id in self.clients.keys().copied().collect::<Vec<_>>() {
                     self.deliver(id, message.clone());
@@ -53,7 +69,7 @@ impl Core {
 
     fn pipeline_message(&mut self, message: Message) {
         let id = message.pipeline;
-        let Some(pipeline) = self.pipelines.get(&id) else { return };
+        let Some(pipeline) = self.scheduler.pipeline(id) else { return };
         let is_final = message.kind == MessageType::PipelineState && is_final(&message.body);
         let answer = self.options.prompt.as_ref().filter(|_| pipeline.asks_prompt && is_final);
         if let (Some(prompt), Some(client), true) = (answer, pipeline.client, lacks_command(&message.body)) {
@@ -62,14 +78,82 @@ impl Core {
                 client.server.output(id, &prompt);
                 client.server.pipeline_state(id, PipelineState::Completed, None);
             });
-            return self.ended(id);
+            return self.pipeline_ended(id);
         }
         if let Some(client) = pipeline.client.filter(|_| !pipeline.is_ended()) {
             self.deliver(client, message);
         }
         if is_final {
-            self.ended(id);
+            self.pipeline_ended(id);
         }
+    }
+
+    fn pipeline_ended(&mut self, id: Uuid) {
+        let actions = self.scheduler.ended(id, Instant::now());
+        self.act(actions);
+    }
+
+    fn pipeline_lost(&mut self, id: Uuid, reason: &str) {
+        // PowerShell writes it to the terminal as it is.
+        let reason = clean(reason, Colour::Drop);
+        let actions = self.scheduler.lost(id, reason.as_str(), Instant::now());
+        self.act(actions);
+    }
+
+    /// A host call of the endpoint's pool: for the client whose pipeline runs longest, else for the one attached
+    /// longest.
+    pub fn pool_host_call(&mut self, message: &Message) {
+        let Ok(events) = self.pool.receive(message) else { return };
+        for event in events {
+            let client::Event::PoolHostCall(call) = event else { continue };
+            match self.pool_calls.route(&call, message, self.host_of_pool()) {
+                Routed::To(id) => self.deliver(id, message.clone()),
+                Routed::Unanswered => self.no_host(call.call_id, call.method),
+                Routed::Kept => {}
+            }
+        }
+    }
+
+    fn host_of_pool(&self) -> Option<ClientId> {
+        let open = |id: &ClientId| self.clients.get(id).is_some_and(Client::is_open_shell);
+        let shells = self.scheduler.running().filter(|(_, pipeline)| !pipeline.background);
+        let running = shells.filter_map(|(_, p)| Some((p.since()?, p.client?)));
+        let longest = running.filter(|(_, id)| open(id)).min().map(|(_, id)| id);
+        longest.or_else(|| self.clients.keys().copied().find(|id| open(id)))
+    }
+
+    /// A client is gone: the endpoint need not wait for its answers.
+    pub fn abandon_pool_calls(&mut self, id: ClientId) {
+        for (call_id, method) in self.pool_calls.abandon(id) {
+            self.no_host(call_id, method);
+        }
+    }
+
+    fn no_host(&mut self, call_id: i64, method: HostMethod) {
+        let result = Err("no shell is there to answer".to_owned());
+        self.pool.respond(None, &HostResponse { call_id, method, result });
+        self.send_own();
+    }
+
+    /// A warning, or another line, that belongs to no pipeline: the pool's host writes it, as it does those
+    /// of pipelines.
+    fn line_of_pool(&mut self, message: &Message) {
+        let method = match message.kind {
+            MessageType::WarningRecord => HostMethod::WriteWarningLine,
+            MessageType::VerboseRecord => HostMethod::WriteVerboseLine,
+            MessageType::DebugRecord => HostMethod::WriteDebugLine,
+            MessageType::ErrorRecord => HostMethod::WriteErrorLine,
+            _ => return,
+        };
+        let Ok(record) = read(&message.body) else { return };
+        let text = match method {
+            HostMethod::WriteErrorLine => ErrorRecord::read(&record).message,
+            _ => TextRecord::read(&record).message,
+        };
+        // -100: no answer is wanted.
+        let call = HostCall { call_id: -100, method, parameters: vec![text.into()] };
+        let body = write(&call.to_value());
+        self.pool_host_call(&Message { kind: MessageType::RunspacePoolHostCall, body, ..message.clone() });
     }
 
     fn pool_news(&mut self, message: &Message) {
@@ -106,47 +190,4 @@ fn lacks_command(pipeline_state: &str) -> bool {
     let Ok(value) = read(pipeline_state) else { return false };
     let record = value.property("ExceptionAsErrorRecord").map(ErrorRecord::read);
     record.is_some_and(|record| record.fully_qualified_id.starts_with(NO_COMMAND))
-}
-
-/// What a shell is told when something of the agent's or the endpoint's has failed.
-pub fn failure(reason: &str) -> ErrorRecord {
-    record(
-        // PowerShell writes it to the terminal as it is.
-        clean(reason, Colour::Drop).as_str(),
-        "System.Management.Automation.Remoting.PSRemotingTransportException",
-        SESSION_FAILED,
-        // ErrorCategory.ConnectionError
-        23,
-    )
-}
-
-/// As PowerShell words the end of a pipeline that was stopped.
-pub fn stopped() -> ErrorRecord {
-    record(
-        "The pipeline has been stopped.",
-        "System.Management.Automation.PipelineStoppedException",
-        "PipelineStopped",
-        // ErrorCategory.OperationStopped
-        14,
-    )
-}
-
-fn record(message: &str, exception: &str, id: &str, category: i32) -> ErrorRecord {
-    ErrorRecord {
-        message: message.into(),
-        exception_type: exception.into(),
-        fully_qualified_id: id.into(),
-        category,
-        category_reason: exception.rsplit('.').next().unwrap_or(exception).into(),
-        category_activity: String::new(),
-        category_target_name: String::new(),
-        category_target_type: String::new(),
-        category_message: String::new(),
-        target: None,
-        details: None,
-        recommended_action: None,
-        command: None,
-        position: None,
-        value: Value::Null,
-    }
 }

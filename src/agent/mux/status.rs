@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Clients are numbered in the order in which they attached.
+pub type ClientId = u64;
+
 /// Who a client is, as far as the socket tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientInfo {

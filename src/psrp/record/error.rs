@@ -39,7 +39,44 @@ const CATEGORIES: [&str; 32] = [
     "NotEnabled",
 ];
 
+/// The id of the error that a pipeline of an agent's shell ends with where its session, or the way to it, has
+/// failed.
+pub const SESSION_FAILED: &str = "LyncshSessionFailed";
+
 impl ErrorRecord {
+    /// The end of a pipeline whose session, or the way to it, has failed.
+    pub fn session_failed(message: impl Into<String>) -> Self {
+        Self::of(
+            message.into(),
+            "System.Management.Automation.Remoting.PSRemotingTransportException",
+            SESSION_FAILED,
+            // ErrorCategory.ConnectionError
+            23,
+        )
+    }
+
+    /// The end of a pipeline that was stopped, in PowerShell's words.
+    pub fn pipeline_stopped() -> Self {
+        Self::of(
+            "The pipeline has been stopped.".to_owned(),
+            "System.Management.Automation.PipelineStoppedException",
+            "PipelineStopped",
+            // ErrorCategory.OperationStopped
+            14,
+        )
+    }
+
+    fn of(message: String, exception: &str, id: &str, category: i32) -> Self {
+        Self {
+            message,
+            exception_type: exception.to_owned(),
+            fully_qualified_id: id.to_owned(),
+            category,
+            category_reason: exception.rsplit('.').next().unwrap_or(exception).to_owned(),
+            ..Self::default()
+        }
+    }
+
     /// A record of an exception with nothing else known of it; its category is NotSpecified.
     pub fn new(
         message: impl Into<String>,

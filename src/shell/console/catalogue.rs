@@ -15,9 +15,10 @@ use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::{self, Value};
 use crate::psrp::command_metadata::{self, CommandMetadata};
 use crate::psrp::pipeline::{Argument, Command, Merge, Pipeline};
+use crate::psrp::record::SESSION_FAILED;
 use crate::psrp::record::{ErrorRecord, PipelineState, ProgressRecord};
 use crate::transport::Error;
-use crate::transport::session::{Running, SESSION_FAILED, Session};
+use crate::transport::session::{Running, Session};
 
 /// How long completion waits for a command's parameters before it offers none.
 const METADATA_WAIT: Duration = Duration::from_secs(5);

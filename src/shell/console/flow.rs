@@ -10,9 +10,10 @@ use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::Value;
 use crate::psrp::host::HostMethod;
 use crate::psrp::pipeline::Pipeline;
+use crate::psrp::record::SESSION_FAILED;
 use crate::psrp::record::{ErrorRecord, PipelineState};
 use crate::transport::Error;
-use crate::transport::session::{Running, SESSION_FAILED, Session};
+use crate::transport::session::{Running, Session};
 
 /// Lines for files that streams were redirected to, in the order they came.
 type Diverted = Vec<(line::File, Vec<String>)>;

@@ -299,7 +299,7 @@ impl Engine {
 /// What a question comes to where there is no host.
 fn no_host(method: HostMethod, parameters: &[Value]) -> Fault {
     let asks = |command, source| {
-        let source = format!("Microsoft.PowerShell.Commands.{source}Executable");
+        let source = format!("Microsoft.PowerShell.Commands.{source}Command");
         Fault::no_host(None).said_by(command, &source)
     };
     let message = parameters.get(1).map(Value::display_text).unwrap_or_default();

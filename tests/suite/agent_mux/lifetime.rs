@@ -59,7 +59,7 @@ async fn an_idle_shell_keeps_the_session_alive_and_an_empty_agent_does_not() {
     endpoint.seen(|seen| seen.iter().filter(|s| **s == Seen::Available).count() >= 2).await;
     assert_eq!(run(&shell, "Get-Cs", None).await.1, PipelineState::Completed);
     within(shell.close()).await.unwrap();
-    within(mux.abandoned()).await;
+    within(abandoned(&mux)).await;
     let after = endpoint.seen(|_| true).await.len();
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(endpoint.seen(|_| true).await.len() <= after + 1, "at most one was on its way");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::replay::{Ends, Replay, recorded_ends};
-use super::{attach, finish, host, invoke, pipeline, simulated, within};
+use super::{abandoned, attach, finish, host, invoke, pipeline, simulated, within};
 use lyncsh::agent::mux::{ClientInfo, Mux, Options};
 use lyncsh::psrp::client::ClientPool;
 use lyncsh::psrp::clixml::{Value, write};
@@ -44,7 +44,7 @@ async fn every_recorded_shell_is_acknowledged_and_its_commands_end_as_they_did()
     for recording in RECORDINGS {
         assert_ends_as_recorded(&mux, recording).await;
     }
-    within(mux.abandoned()).await;
+    within(abandoned(&mux)).await;
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ pub fn commands() -> Vec<Executable> {
             .help_uri("https://go.microsoft.com/fwlink/?LinkID=2096480"),
         Executable::function("Exit-PSSession", "", exit)
             .help_uri("https://go.microsoft.com/fwlink/?LinkID=2096787"),
-        Executable::function("Get-Executable", "", get_command)
+        Executable::function("Get-Command", "", get_command)
             .help_uri("https://go.microsoft.com/fwlink/?LinkID=2096579")
             .with(vec![
                 parameter("Name", Kind::Strings).at(0).piped(),
@@ -137,8 +137,8 @@ fn get_command<'a>(call: &'a mut Call<'_>) -> Running<'a> {
         for name in names.iter().filter(|name| !name.contains(['*', '?', '['])) {
             if !found.iter().any(|spec| spec.name.eq_ignore_ascii_case(name)) {
                 let fault = Fault::command_not_found(name)
-                    .of_activity("Get-Executable")
-                    .said_by("Get-Executable", "Microsoft.PowerShell.Commands.GetCommandCommand");
+                    .of_activity("Get-Command")
+                    .said_by("Get-Command", "Microsoft.PowerShell.Commands.GetCommandCommand");
                 call.write(fault).await?;
             }
         }

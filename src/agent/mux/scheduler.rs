@@ -1,0 +1,586 @@
+//! Which pipelines run on the endpoint, which wait for a runspace, and what those who wait are told.
+//!
+//! Pure: every method that can change what runs takes the time as `now` and returns [`Action`]s in the order in which
+//! they have to be done. The caller owns clients and connection.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::rewrite::Start;
+use super::status::ClientId;
+use crate::psrp::message::{Message, Stream};
+use crate::psrp::record::{ErrorRecord, PipelineState, ProgressRecord};
+
+/// How long a pipeline waits before its shell is told what for.
+const NOTICE: Duration = Duration::from_millis(500);
+/// How long a pipeline whose shell is gone may take to stop before it is closed as it is.
+const STOP: Duration = Duration::from_secs(5);
+/// The progress record's id: far from those that cmdlets choose.
+const NOTICE_ID: i32 = 0x6C79_6E63;
+
+/// What the scheduler asks its owner to do. `A` is a client's acknowledgement, which is given when the message is
+/// in order.
+#[derive(Debug)]
+pub enum Action<A> {
+    /// Pass a client's message on to the endpoint.
+    Forward { stream: Stream, message: Message, ack: Option<A> },
+    /// Ask the endpoint for more of a pipeline's output, or for no more.
+    Flow { pipeline: Uuid, wanted: bool },
+    /// Ask the endpoint to stop a pipeline.
+    Stop(Uuid),
+    /// Tell the endpoint that a pipeline is done with.
+    Close(Uuid),
+    /// Tell a client what its pipeline waits for.
+    Progress { client: ClientId, pipeline: Uuid, record: ProgressRecord },
+    /// Tell a client how its pipeline has ended.
+    End { client: ClientId, pipeline: Uuid, state: PipelineState, error: ErrorRecord },
+    /// Acknowledge a client's stop.
+    AcknowledgeStop { client: ClientId, pipeline: Uuid },
+    /// Acknowledge that a client has closed a pipeline.
+    AcknowledgeClose { client: ClientId, pipeline: Uuid },
+}
+
+/// Owns every pipeline of one session from its CREATE_PIPELINE to its end.
+///
+/// Guarantees: no more pipelines run than the endpoint has runspaces, nested ones aside; those that wait start in the
+/// order in which they came; background pipelines run only while nothing else does, and give way at once; every
+/// pipeline of a client that is there gets one final state and, if it was stopped, one acknowledgement after it; after
+/// [`Scheduler::end`] nothing is asked of the endpoint any more.
+#[derive(Debug)]
+pub struct Scheduler<A> {
+    max_runspaces: usize,
+    /// How long no shell has run anything before a background pipeline starts.
+    quiet: Duration,
+    pipelines: HashMap<Uuid, Pipeline<A>>,
+    /// Pipelines that wait for a runspace, the first of them first.
+    queue: VecDeque<Uuid>,
+    /// Those that run while nothing else does, the first of them first.
+    background: VecDeque<Uuid>,
+    /// The clients, as other clients are told of them.
+    names: HashMap<ClientId, String>,
+    /// Clients whose output is held back.
+    held: HashSet<ClientId>,
+    opened: Instant,
+    /// When a shell's pipeline came or ended last.
+    used: Option<Instant>,
+    /// Since when nothing has run, and nobody has asked for anything.
+    active: Instant,
+    is_over: bool,
+    actions: Vec<Action<A>>,
+}
+
+/// A pipeline of some client.
+#[derive(Debug)]
+pub struct Pipeline<A> {
+    /// `None`: its client is gone, or done with it; its output is dropped.
+    pub client: Option<ClientId>,
+    /// What it runs, as a person would say.
+    pub command: String,
+    nested: bool,
+    /// Whether it gives way to every other.
+    pub background: bool,
+    /// Whether it asks for the prompt, as PowerShell does in a session that it has entered.
+    pub asks_prompt: bool,
+    stop: Stop,
+    phase: Phase<A>,
+}
+
+/// A stop that the client has asked of the endpoint. It is answered after the final state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    None,
+    Asked,
+    Acknowledged,
+}
+
+#[derive(Debug)]
+enum Phase<A> {
+    Queued {
+        since: Instant,
+        /// CREATE_PIPELINE, and what came after it.
+        messages: VecDeque<(Stream, Message, Option<A>)>,
+        /// What its shell was told last.
+        notice: Option<String>,
+    },
+    Running {
+        since: Instant,
+        /// When it is closed though it has not ended.
+        close_at: Option<Instant>,
+    },
+    /// Its final state was passed on; its client's Close is outstanding.
+    Ended,
+}
+
+impl<A> Pipeline<A> {
+    pub fn is_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended)
+    }
+
+    /// Since when it has run on the endpoint.
+    pub fn since(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Running { since, .. } => Some(since),
+            Phase::Queued { .. } | Phase::Ended => None,
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running { .. })
+    }
+}
+
+impl<A> Scheduler<A> {
+    pub fn new(max_runspaces: usize, quiet: Duration, now: Instant) -> Self {
+        Self {
+            max_runspaces: max_runspaces.max(1),
+            quiet,
+            pipelines: HashMap::new(),
+            queue: VecDeque::new(),
+            background: VecDeque::new(),
+            names: HashMap::new(),
+            held: HashSet::new(),
+            opened: now,
+            used: None,
+            active: now,
+            is_over: false,
+            actions: Vec::new(),
+        }
+    }
+
+    pub const fn max_runspaces(&self) -> usize {
+        self.max_runspaces
+    }
+
+    pub fn pipeline(&self, id: Uuid) -> Option<&Pipeline<A>> {
+        self.pipelines.get(&id)
+    }
+
+    pub fn pipelines(&self) -> impl Iterator<Item = &Pipeline<A>> {
+        self.pipelines.values()
+    }
+
+    /// Pipelines on the endpoint that have not ended.
+    pub fn running(&self) -> impl Iterator<Item = (&Uuid, &Pipeline<A>)> {
+        self.pipelines.iter().filter(|(_, pipeline)| pipeline.is_running())
+    }
+
+    /// How many pipelines wait for a runspace.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Since when nothing has run, and nobody has asked for anything.
+    pub const fn active(&self) -> Instant {
+        self.active
+    }
+
+    /// Runspaces that nothing runs in.
+    pub fn free_runspaces(&self) -> usize {
+        let taken = self.running().filter(|(_, pipeline)| !pipeline.nested).count();
+        self.max_runspaces.saturating_sub(taken)
+    }
+
+    /// Returns whether a pipeline runs whose client takes output.
+    pub fn has_reader(&self) -> bool {
+        self.running().any(|(_, pipeline)| pipeline.client.is_none_or(|client| !self.held.contains(&client)))
+    }
+
+    /// A client has come; `name` is what others are told of it.
+    pub fn attach(&mut self, client: ClientId, name: String) {
+        self.names.insert(client, name);
+    }
+
+    /// A client is gone: what it runs is stopped and closed, what it waits for is forgotten.
+    pub fn detach(&mut self, client: ClientId, now: Instant) -> Vec<Action<A>> {
+        self.names.remove(&client);
+        self.held.remove(&client);
+        self.abandon_all(client, now)
+    }
+
+    /// A client has closed its pool: its pipelines end as if it were gone.
+    pub fn abandon_all(&mut self, client: ClientId, now: Instant) -> Vec<Action<A>> {
+        self.active = now;
+        for id in self.of(client, |_| true) {
+            self.abandon(id, now);
+        }
+        self.take()
+    }
+
+    /// Holds back the output of a client's pipelines, or lets it come again.
+    pub fn flow(&mut self, client: ClientId, wanted: bool) -> Vec<Action<A>> {
+        let changed = if wanted { self.held.remove(&client) } else { self.held.insert(client) };
+        if changed {
+            for pipeline in self.of(client, Pipeline::is_running) {
+                self.actions.push(Action::Flow { pipeline, wanted });
+            }
+        }
+        self.take()
+    }
+
+    /// Starts a client's pipeline, or queues it.
+    pub fn create(
+        &mut self,
+        client: ClientId,
+        start: Start,
+        stream: Stream,
+        message: Message,
+        ack: A,
+        now: Instant,
+    ) -> Vec<Action<A>> {
+        let id = message.pipeline;
+        let at_once =
+            start.nested || (!start.background && self.queue.is_empty() && self.free_runspaces() > 0);
+        let message = Message { body: start.body, ..message };
+        // A pipeline that waits is in order here, and its client may go on to its input.
+        let messages = VecDeque::from([(stream, message, at_once.then_some(ack))]);
+        let phase = Phase::Queued { since: now, messages, notice: None };
+        let pipeline = Pipeline {
+            client: Some(client),
+            asks_prompt: start.command == "prompt",
+            command: start.command,
+            nested: start.nested,
+            background: start.background,
+            stop: Stop::None,
+            phase,
+        };
+        self.pipelines.insert(id, pipeline);
+        self.active = now;
+        if start.background {
+            self.background.push_back(id);
+            self.start_background(now);
+            return self.take();
+        }
+        self.used = Some(now);
+        if at_once {
+            self.start(id, now);
+        } else {
+            self.queue.push_back(id);
+            self.give_way(now);
+        }
+        self.take()
+    }
+
+    /// Input, or an answer to a host call.
+    pub fn pass(&mut self, client: ClientId, stream: Stream, message: Message, ack: A) -> Vec<Action<A>> {
+        let pipeline = self.pipelines.get_mut(&message.pipeline).filter(|p| p.client == Some(client));
+        match pipeline.map(|pipeline| &mut pipeline.phase) {
+            Some(Phase::Queued { messages, .. }) => messages.push_back((stream, message, Some(ack))),
+            Some(Phase::Running { .. }) => {
+                self.actions.push(Action::Forward { stream, message, ack: Some(ack) });
+            }
+            // Its pipeline has ended meanwhile: nothing waits for it any more.
+            Some(Phase::Ended) | None => {}
+        }
+        self.take()
+    }
+
+    /// Stop: at once where the pipeline waits, else the endpoint is asked.
+    pub fn stop(&mut self, client: ClientId, id: Uuid) -> Vec<Action<A>> {
+        let pipeline = self.pipelines.get_mut(&id).filter(|pipeline| pipeline.client == Some(client));
+        if let Some(pipeline) = pipeline {
+            match pipeline.phase {
+                Phase::Queued { .. } => {
+                    self.leave_queue(id);
+                    self.say_stopped(client, id);
+                }
+                Phase::Running { .. } => {
+                    pipeline.stop = Stop::Asked;
+                    self.actions.push(Action::Flow { pipeline: id, wanted: true });
+                    self.actions.push(Action::Stop(id));
+                    return self.take();
+                }
+                Phase::Ended => {}
+            }
+        }
+        self.actions.push(Action::AcknowledgeStop { client, pipeline: id });
+        self.take()
+    }
+
+    /// The endpoint has acknowledged a stop.
+    pub fn stop_acknowledged(&mut self, id: Uuid) -> Vec<Action<A>> {
+        if let Some(pipeline) = self.pipelines.get_mut(&id) {
+            if pipeline.stop == Stop::Asked {
+                pipeline.stop = Stop::Acknowledged;
+            }
+            // What a background pipeline has written already is not waited for, since an endpoint that answers object
+            // by object takes seconds for it.
+            if pipeline.background && pipeline.client.is_none() {
+                self.actions.push(Action::Close(id));
+            }
+        }
+        self.answer_stop(id);
+        self.take()
+    }
+
+    /// A client is done with a pipeline, whatever that does.
+    pub fn close(&mut self, client: ClientId, id: Uuid) -> Vec<Action<A>> {
+        if let Some(pipeline) = self.pipelines.get_mut(&id).filter(|p| p.client == Some(client)) {
+            match pipeline.phase {
+                Phase::Queued { .. } => self.leave_queue(id),
+                Phase::Running { .. } => {
+                    pipeline.client = None;
+                    self.actions.push(Action::Close(id));
+                }
+                Phase::Ended => {
+                    self.pipelines.remove(&id);
+                    self.actions.push(Action::Close(id));
+                }
+            }
+        }
+        self.actions.push(Action::AcknowledgeClose { client, pipeline: id });
+        self.take()
+    }
+
+    /// The final state was passed on: the runspace is free.
+    pub fn ended(&mut self, id: Uuid, now: Instant) -> Vec<Action<A>> {
+        self.end_of(id, now);
+        self.take()
+    }
+
+    /// The endpoint has closed a pipeline, or it could not go on. One that had not ended has failed.
+    pub fn lost(&mut self, id: Uuid, reason: &str, now: Instant) -> Vec<Action<A>> {
+        if let Some(pipeline) = self.pipelines.get_mut(&id) {
+            // No answer to a stop comes any more.
+            if pipeline.stop == Stop::Asked {
+                pipeline.stop = Stop::Acknowledged;
+            }
+            match (pipeline.client, pipeline.is_running()) {
+                (Some(client), true) => {
+                    self.say_failed(client, id, reason);
+                    self.end_of(id, now);
+                }
+                (Some(_), false) => self.answer_stop(id),
+                (None, _) => {
+                    self.pipelines.remove(&id);
+                    self.advance(now);
+                }
+            }
+        }
+        self.take()
+    }
+
+    /// A client has too much to read: what it runs is given up.
+    pub fn give_up(&mut self, client: ClientId, now: Instant) -> Vec<Action<A>> {
+        for id in self.of(client, Pipeline::is_running) {
+            self.abandon(id, now);
+            self.say_failed(client, id, "the shell did not read what this command said, and it was stopped");
+        }
+        self.take()
+    }
+
+    /// The remote pool is gone: everything that ran or waited has failed. Whether it was done is said where it is
+    /// known.
+    pub fn end(&mut self, reason: &str) -> Vec<Action<A>> {
+        self.is_over = true;
+        self.queue.clear();
+        self.background.clear();
+        for (id, pipeline) in std::mem::take(&mut self.pipelines) {
+            if let Some(client) = pipeline.client.filter(|_| !pipeline.is_ended()) {
+                let done = match pipeline.phase {
+                    Phase::Queued { .. } => "this command was not run",
+                    Phase::Running { .. } | Phase::Ended => "the command may have run",
+                };
+                self.say_failed(client, id, &format!("{reason}; {done}"));
+            }
+        }
+        self.take()
+    }
+
+    /// When there is something to do by the clock.
+    pub fn deadline(&self) -> Option<Instant> {
+        let due = |pipeline: &Pipeline<A>| match &pipeline.phase {
+            Phase::Queued { since, notice: None, .. } if !pipeline.background => Some(*since + NOTICE),
+            Phase::Running { close_at, .. } => *close_at,
+            _ => None,
+        };
+        self.pipelines.values().filter_map(due).chain(self.background_due()).min()
+    }
+
+    /// Does what is due.
+    pub fn time(&mut self, now: Instant) -> Vec<Action<A>> {
+        for (id, pipeline) in &mut self.pipelines {
+            if let Phase::Running { close_at, .. } = &mut pipeline.phase
+                && close_at.is_some_and(|at| at <= now)
+            {
+                *close_at = None;
+                self.actions.push(Action::Close(*id));
+            }
+        }
+        self.notify(now);
+        self.start_background(now);
+        self.take()
+    }
+
+    fn take(&mut self) -> Vec<Action<A>> {
+        std::mem::take(&mut self.actions)
+    }
+
+    fn of(&self, client: ClientId, is_wanted: impl Fn(&Pipeline<A>) -> bool) -> Vec<Uuid> {
+        let own = |pipeline: &Pipeline<A>| pipeline.client == Some(client) && is_wanted(pipeline);
+        self.pipelines.iter().filter(|(_, pipeline)| own(pipeline)).map(|(id, _)| *id).collect()
+    }
+
+    fn start(&mut self, id: Uuid, now: Instant) {
+        let Some(pipeline) = self.pipelines.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut pipeline.phase, Phase::Running { since: now, close_at: None });
+        let client = pipeline.client;
+        let Phase::Queued { messages, notice, .. } = before else { return };
+        for (stream, message, ack) in messages {
+            self.actions.push(Action::Forward { stream, message, ack });
+        }
+        let Some(client) = client else { return };
+        if self.held.contains(&client) {
+            self.actions.push(Action::Flow { pipeline: id, wanted: false });
+        }
+        if let Some(status) = notice {
+            self.actions.push(Action::Progress { client, pipeline: id, record: waiting(status, true) });
+        }
+    }
+
+    /// Tells the client that its stop is done, once the endpoint and the final state have said so.
+    fn answer_stop(&mut self, id: Uuid) {
+        let done = |p: &&mut Pipeline<A>| p.stop == Stop::Acknowledged && p.is_ended();
+        let Some(pipeline) = self.pipelines.get_mut(&id).filter(done) else { return };
+        pipeline.stop = Stop::None;
+        if let Some(client) = pipeline.client {
+            self.actions.push(Action::AcknowledgeStop { client, pipeline: id });
+        }
+    }
+
+    fn end_of(&mut self, id: Uuid, now: Instant) {
+        self.active = now;
+        let Some(pipeline) = self.pipelines.get_mut(&id) else { return };
+        pipeline.phase = Phase::Ended;
+        if !pipeline.background {
+            self.used = Some(now);
+        }
+        if pipeline.client.is_some() {
+            self.answer_stop(id);
+        } else {
+            self.pipelines.remove(&id);
+            self.actions.push(Action::Close(id));
+        }
+        self.advance(now);
+    }
+
+    fn say_failed(&mut self, client: ClientId, pipeline: Uuid, reason: &str) {
+        let error = ErrorRecord::session_failed(reason);
+        self.actions.push(Action::End { client, pipeline, state: PipelineState::Failed, error });
+    }
+
+    fn say_stopped(&mut self, client: ClientId, pipeline: Uuid) {
+        let error = ErrorRecord::pipeline_stopped();
+        self.actions.push(Action::End { client, pipeline, state: PipelineState::Stopped, error });
+    }
+
+    fn abandon(&mut self, id: Uuid, now: Instant) {
+        let Some(pipeline) = self.pipelines.get_mut(&id) else { return };
+        pipeline.client = None;
+        match &mut pipeline.phase {
+            Phase::Queued { .. } => self.leave_queue(id),
+            Phase::Running { close_at, .. } => {
+                *close_at = Some(now + STOP);
+                self.actions.push(Action::Flow { pipeline: id, wanted: true });
+                self.actions.push(Action::Stop(id));
+            }
+            Phase::Ended => {
+                self.pipelines.remove(&id);
+                self.actions.push(Action::Close(id));
+            }
+        }
+    }
+
+    fn leave_queue(&mut self, id: Uuid) {
+        self.pipelines.remove(&id);
+        self.queue.retain(|queued| *queued != id);
+        self.background.retain(|queued| *queued != id);
+    }
+
+    /// Starts what has waited longest where a runspace is free.
+    fn advance(&mut self, now: Instant) {
+        while !self.is_over && self.free_runspaces() > 0 {
+            let Some(id) = self.queue.pop_front() else { break };
+            self.start(id, now);
+        }
+        self.start_background(now);
+        self.notify(now);
+    }
+
+    /// Starts the background pipeline that has waited longest, where nothing else runs or waits.
+    fn start_background(&mut self, now: Instant) {
+        if self.background_due().is_some_and(|due| due <= now)
+            && let Some(id) = self.background.pop_front()
+        {
+            self.start(id, now);
+        }
+    }
+
+    /// When the next background pipeline may start.
+    fn background_due(&self) -> Option<Instant> {
+        let free = !self.background.is_empty() && self.queue.is_empty() && self.free_runspaces() > 0;
+        let idle = self.running().all(|(_, pipeline)| pipeline.background);
+        (!self.is_over && free && idle).then(|| self.used.map_or(self.opened, |used| used + self.quiet))
+    }
+
+    /// Stops what runs in the background: a shell's pipeline waits for its runspace. Whoever asked for it is told at
+    /// once.
+    fn give_way(&mut self, now: Instant) {
+        let running = self.running().filter(|(_, pipeline)| pipeline.background);
+        let running: Vec<_> = running.filter_map(|(id, pipeline)| Some((*id, pipeline.client?))).collect();
+        for (id, client) in running {
+            tracing::debug!(%id, "a background pipeline gives way");
+            self.say_stopped(client, id);
+            self.abandon(id, now);
+        }
+    }
+
+    /// Tells every pipeline that has waited for a while what it waits for, where that has changed.
+    fn notify(&mut self, now: Instant) {
+        for id in self.queue.iter().copied().collect::<Vec<_>>() {
+            let Some(client) = self.pipelines.get(&id).and_then(|pipeline| pipeline.client) else {
+                continue;
+            };
+            let status = self.obstacle(client);
+            let phase = self.pipelines.get_mut(&id).map(|pipeline| &mut pipeline.phase);
+            let Some(Phase::Queued { since, notice, .. }) = phase else { continue };
+            if *since + NOTICE <= now && notice.as_ref() != Some(&status) {
+                *notice = Some(status.clone());
+                self.actions.push(Action::Progress { client, pipeline: id, record: waiting(status, false) });
+            }
+        }
+    }
+
+    /// What runs longest, as `client` is told.
+    fn obstacle(&self, client: ClientId) -> String {
+        let running = self.pipelines.values().filter(|pipeline| !pipeline.nested);
+        let running = running.filter_map(|pipeline| Some((pipeline.since()?, pipeline)));
+        let Some((_, pipeline)) = running.min_by_key(|(since, _)| *since) else {
+            return "the endpoint is busy".into();
+        };
+        let command = &pipeline.command;
+        match pipeline.client.and_then(|id| Some((id, self.names.get(&id)?))) {
+            Some((id, _)) if id == client => format!("{command} of this shell is running"),
+            Some((_, other)) => format!("{command} of {other} is running"),
+            None => format!("{command} of a shell that has gone is being stopped"),
+        }
+    }
+}
+
+fn waiting(status: String, completed: bool) -> ProgressRecord {
+    ProgressRecord {
+        activity: "Waiting for the session".into(),
+        activity_id: NOTICE_ID,
+        parent_id: -1,
+        status,
+        current_operation: None,
+        percent: -1,
+        seconds_remaining: -1,
+        completed,
+    }
+}
+
+#[cfg(test)]
+mod tests;
