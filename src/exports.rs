@@ -25,7 +25,7 @@ const ABANDONED: Duration = Duration::from_secs(60 * 60);
 
 /// Ends the names of what this version exports: what others wrote was chosen by another list of names
 /// ([`names`]), and is never loaded.
-pub const FORMAT: &str = "n2";
+pub const FORMAT: &str = "n3";
 
 /// The exports of one profile.
 #[derive(Clone, Debug)]
@@ -178,8 +178,8 @@ mod tests {
     #[test]
     fn what_other_versions_wrote_is_not_of_this_one() {
         for (name, own) in [
-            ("0123456789abcdefn2-7.6.9", true),
-            ("0123456789abcdefn2.commands", true),
+            ("0123456789abcdefn3-7.6.9", true),
+            ("0123456789abcdefn3.commands", true),
             ("0123456789abcdefn1.commands", false),
             (".lyncsh-x", true),
             ("0123456789abcdef-7.6.9", false),

@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn proxies_serve_until_others_are_in_their_place() {
         let temp = tempfile::tempdir().unwrap();
-        let stem = temp.path().join("0123456789abcdefn2");
+        let stem = temp.path().join("0123456789abcdefn3");
         let kept = Kept::of(&stem, "one");
         assert_eq!(kept.state(), State::Missing);
         let files = |text: &str| [("names", text.to_owned()), ("commands", text.to_owned())];

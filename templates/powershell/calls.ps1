@@ -1,23 +1,27 @@
-# Code that the proxies share: $d declares the parameters of a function, $c builds the arguments of a call, $i calls.
+# Code that the proxies share: $__d declares the parameters of a function, $__c builds the arguments of a call, $__i
+# calls.
 $invoke = $ExecutionContext.InvokeCommand.GetCmdlet('Invoke-Command')
 # Invoke-Command sends this form as a command with parameters, not as script text: an endpoint without a language
 # takes it (tried; ScriptBlockToPowerShellConverter).
 $run = { param($name, $boundParams, $unboundParams) & $name @boundParams @unboundParams }
 # Parameters that only the local function uses, that both sides use, and that only Invoke-Command uses. All others are
 # sent to the endpoint.
-$onlyHere = [System.Collections.Generic.HashSet[string]]::new([string[]]@('ErrorVariable', 'WarningVariable', 'InformationVariable', 'OutVariable', 'OutBuffer', 'PipelineVariable', '{{ input }}'), [System.StringComparer]::OrdinalIgnoreCase)
+$onlyHere = [System.Collections.Generic.HashSet[string]]::new([string[]]@('ErrorVariable', 'WarningVariable', 'InformationVariable', 'OutVariable', 'OutBuffer', 'PipelineVariable', '{{ input }}', '{{ rest }}'), [System.StringComparer]::OrdinalIgnoreCase)
 $everywhere = [System.Collections.Generic.HashSet[string]]::new([string[]]@('ErrorAction', 'WarningAction', 'InformationAction'), [System.StringComparer]::OrdinalIgnoreCase)
 $ofTheCall = [System.Collections.Generic.HashSet[string]]::new([string[]]@('Verbose', 'Debug', 'ProgressAction', 'AsJob'), [System.StringComparer]::OrdinalIgnoreCase)
 
 $declarations = @{}
+# Commands without common parameters: functions of the endpoint without [CmdletBinding()].
+$simple = [System.Collections.Generic.HashSet[string]]::new([System.StringComparer]::OrdinalIgnoreCase)
 # Declares the parameters of a function. Each call needs its own dictionary, since PowerShell stores the values in it.
-$d = {
+$__d = {
     param($Name)
     $fields = $declarations[$Name]
     if ($null -eq $fields) {
         $at = $table.IndexOf("`n$Name ", [System.StringComparison]::Ordinal) + $Name.Length + 2
         $line = $table.Substring($at, $table.IndexOf("`n", $at) - $at).TrimEnd()
         $fields = $declarations[$Name] = @(foreach ($field in $line.Split(' ')) {
+            if ($field -eq '!') { $null = $simple.Add($Name); continue }
             $parts = $field.Split(':')
             $type = [object]
             $completer = $null
@@ -32,9 +36,13 @@ $d = {
     $position = 0
     foreach ($field in $fields) {
         $name, $type, $aliases, $completer = $field
+        # The function declares it itself.
+        if ($name -eq '~') { $position++; continue }
         $parameter = [System.Management.Automation.ParameterAttribute]::new()
         if ($name -eq '{{ input }}') { $parameter.ValueFromPipeline = $parameter.DontShow = $true }
-        if ($type -ne [switch]) { $parameter.Position = $position++ }
+        elseif ($name -eq '{{ rest }}') { $parameter.ValueFromRemainingArguments = $parameter.DontShow = $true }
+        # A conversion to the type of another position would change the value.
+        if ($type -eq [object] -and -not $parameter.ValueFromRemainingArguments) { $parameter.Position = $position++ }
         $attributes = [System.Collections.ObjectModel.Collection[System.Attribute]]::new()
         $attributes.Add($parameter)
         if ($aliases) { $attributes.Add($aliases) }
@@ -44,7 +52,7 @@ $d = {
     $declared
 }
 # Builds the arguments of Invoke-Command for one call.
-$c = {
+$__c = {
     param($Name, $Cmdlet)
     if ($session.State -ne 'Opened') {
         # `throw` would not end the function where $ErrorActionPreference is SilentlyContinue.
@@ -57,17 +65,45 @@ $c = {
     $positional = [System.Collections.ArrayList]::new()
     # The endpoint binds positions: its metadata does not tell them.
     foreach ($key in $bound.BoundPositionally) { $null = $positional.Add($bound[$key]) }
+    $rest = $bound['{{ rest }}']
+    # One array among the remaining arguments is not in a list of its own (tried).
+    if ($rest -is [System.Collections.Generic.List[object]]) {
+        foreach ($one in $rest) {
+            # PowerShell does not tell a name that the function lacks from a text like it.
+            if ($one -is [string] -and $one -match '^-(\p{L}\w*):?$') {
+                $unknown = [System.Management.Automation.ParameterBindingException]::new("A parameter cannot be found that matches parameter name '$($Matches[1])'.")
+                $Cmdlet.ThrowTerminatingError([System.Management.Automation.ErrorRecord]::new($unknown, 'NamedParameterNotFound', 'InvalidArgument', $null))
+            }
+            $null = $positional.Add($one)
+        }
+    } elseif ($bound.ContainsKey('{{ rest }}')) { $null = $positional.Add($rest) }
     foreach ($key in $bound.Keys) {
         if ($bound.BoundPositionally -contains $key -or $onlyHere.Contains($key)) { continue }
-        if ($everywhere.Contains($key)) { $call[$key] = $named[$key] = $bound[$key] }
+        if ($everywhere.Contains($key)) {
+            $call[$key] = $bound[$key]
+            if (-not $simple.Contains($Name)) { $named[$key] = $bound[$key] }
+        }
         elseif ($ofTheCall.Contains($key)) { $call[$key] = $bound[$key] }
         else { $named[$key] = $bound[$key] }
+    }
+    # `$PSDefaultParameterValues['*:Credential']` was not meant for an endpoint.
+    foreach ($key in $named.Keys) {
+        if ($named[$key] -isnot [securestring] -and $named[$key] -isnot [pscredential]) { continue }
+        $defaults = $Cmdlet.SessionState.PSVariable.GetValue('PSDefaultParameterValues')
+        if ($null -eq $defaults) { continue }
+        foreach ($pattern in $defaults.Keys) {
+            $command, $parameter = "$pattern".Split(':', 2)
+            if ($parameter -eq $key -and $command -match '[*?[]' -and [object]::ReferenceEquals($defaults[$pattern], $named[$key])) {
+                $secret = [System.InvalidOperationException]::new("lyncsh: the default value '$pattern' would send a secret to the endpoint; to have it sent, name the command in place of '$command'")
+                $Cmdlet.ThrowTerminatingError([System.Management.Automation.ErrorRecord]::new($secret, 'SecretByDefault', 'SecurityError', $pattern))
+            }
+        }
     }
     $call.ArgumentList = $Name, $named, $positional
     $call
 }
-# The pipeline of one call; $a holds its arguments.
-$i = { & $invoke @a }
+# The pipeline of one call; $__a holds its arguments.
+$__i = { & $invoke @__a }
 # Completes the values of an enumeration that also exists in this PowerShell.
 $values = {
     param($Type, $Word)

@@ -2,7 +2,8 @@
 # The functions behave like those that Export-PSSession writes, in a fraction of the text: shared code is in the module,
 # and parameters are declared when a function is called or inspected.
 
-# A line for each function: the endpoint's name of the command, and its parameters (src/shell/module/proxies.rs).
+# A line for each function: the endpoint's name of the command, and its parameters (src/shell/module/proxies.rs). No
+# parameter's name begins with an underscore, so the variables below are safe from parameters that a function declares.
 $table = @'
 
 {% for function in functions %}
@@ -17,7 +18,7 @@ $table = @'
     parse. `trap { throw }` would break `Select-Object -First` (all tried in 7.6.9). #}
 
 {% for function in functions %}
-function {{ function.here }}{[CmdletBinding()]param()dynamicparam{&$d {{ function.name|ps }}}begin{$a=&$c {{ function.name|ps }} $PSCmdlet;$p=$i.GetSteppablePipeline();$p.Begin($PSCmdlet)}process{$p.Process($_)}end{$p.End()}
+function {{ function.here }}{[CmdletBinding({% if function.own %}PositionalBinding=$false{% endif %})]param({{ function.own }})dynamicparam{&$__d {{ function.name|ps }}}begin{$__a=&$__c {{ function.name|ps }} $PSCmdlet;$__p=$__i.GetSteppablePipeline();$__p.Begin($PSCmdlet)}process{$__p.Process($_)}end{$__p.End()}
 # .ForwardHelpTargetName {{ function.name }}
 # .ForwardHelpCategory {{ function.category }}
 # .RemoteHelpRunspace Session

@@ -107,11 +107,31 @@ const REAL: &[&str] = &[
     "Read-FrontSecret (ConvertTo-SecureString -String 'secret' -AsPlainText -Force)",
     "Get-FrontSample | Select-Object -First 1 | ForEach-Object Whole",
     "(Get-FrontText 40000).Length",
+    "Set-FrontLevel $false 5",
+    "Set-FrontLevel -Level 7 $true",
+    "Set-FrontMix 1 2.5 name '2021-01-01'",
+    "Set-FrontMix 1 -Rate 2.5 name",
+    "Set-FrontMix 1 2 name 2021-01-01 -ErrorAction SilentlyContinue",
+    "Get-FrontSimple 1 2",
+    "Get-FrontSimple 1 2 3 (4, 5)",
+    "Get-FrontSimple -Y 1 2",
+    "Get-FrontRest a b c",
+    "Get-FrontRest a",
+    "Get-FrontRest a (1, 2)",
+    "Get-FrontRest a b (1, 2)",
+    "Get-FrontNames -Verb Get -Pipeline 5 -Out x -p -Progress 3",
+    "Get-FrontNames 1 2 3 -p",
+    "Get-FrontNames -Out x 1",
+    "(Get-Command Get-FrontNames).Parameters.Keys -contains 'Verb'",
 ];
 
 /// A function without [CmdletBinding()] takes any name; lyncsh's proxies have only the names that it lists.
 #[cfg(unix)]
 const UNKNOWN: &str = "Get-FrontText -Nothing 1; 'next'";
+
+/// Such a function has no common parameters: the exported ones pass them on as arguments, lyncsh's do not.
+#[cfg(unix)]
+const COMMON: &str = "Get-FrontSimple 1 2 -ErrorAction SilentlyContinue";
 
 fn run(world: &World, start: &str, lines: &[&str]) -> BTreeMap<String, String> {
     let quoted: Vec<_> = lines.iter().map(|line| format!("'{}'", line.replace('\'', "''"))).collect();
@@ -174,7 +194,7 @@ fn lyncsh_s_proxies_do_what_the_exported_ones_do() {
 #[test]
 fn they_do_so_on_a_real_powershell_too() {
     let Some(world) = World::real(crate::real::restricted, "") else { return };
-    let lines: Vec<_> = REAL.iter().copied().chain([UNKNOWN]).collect();
+    let lines: Vec<_> = REAL.iter().copied().chain([UNKNOWN, COMMON]).collect();
     let seen = both(&world, "*-Front*", &lines).map(|all| {
         let sorted = all.into_iter().map(|(line, seen)| {
             // What goes straight to the host stands anywhere.
@@ -192,4 +212,5 @@ fn they_do_so_on_a_real_powershell_too() {
     assert!(seen[0]["Get-FrontText 5"].contains("text xxxxx"), "{:?}", seen[0]);
     assert!(seen[0][UNKNOWN].contains("NamedParameterNotFound"), "{}", seen[0][UNKNOWN]);
     assert!(seen[1][UNKNOWN].contains("text next"), "{}", seen[1][UNKNOWN]);
+    assert!(seen[0][COMMON].contains("text 1|2|0|\n"), "{}", seen[0][COMMON]);
 }

@@ -67,7 +67,7 @@ Get-CsTenant"#,
             "5",
             "6",
             "ken 6",
-            "8",
+            "13",
         ]
     );
     empty(&world);

@@ -120,6 +120,21 @@ fn a_secure_string_is_readable_at_the_endpoint_only() {
 }
 
 #[test]
+fn a_default_value_for_every_command_sends_no_secret_to_the_endpoint() {
+    let Some(world) = World::start("") else { return };
+    let lines = world.with_work(
+        "$pin = ConvertTo-SecureString -String geheim -AsPlainText -Force
+         $PSDefaultParameterValues = @{ '*:Pin' = $pin }
+         try { Set-CsSecret } catch { $_.FullyQualifiedErrorId }
+         $PSDefaultParameterValues = @{ 'Set-CsSecret:Pin' = $pin }
+         (Set-CsSecret).Pin
+         $PSDefaultParameterValues = @{ '*:Identity' = 'kenmyer' }
+         (Get-CsOnlineUser).SipAddress",
+    );
+    assert_eq!(lines, ["SecretByDefault,Set-CsSecret", "geheim", "sip:kenmyer@litwareinc.com"]);
+}
+
+#[test]
 fn a_session_that_is_removed_by_hand_takes_its_cmdlets_with_it() {
     let Some(world) = World::start("") else { return };
     let lines = world.with_work(

@@ -11,6 +11,9 @@ use crate::psrp::command_metadata::{CommandMetadata, ParameterMetadata};
 /// The parameter of each proxy that takes pipeline input.
 pub const INPUT: &str = "__";
 
+/// The parameter of each proxy that takes the arguments that no other takes.
+pub const REST: &str = "__rest";
+
 /// The common parameters, which every advanced function has, and their aliases (Cmdlet.CommonParameters).
 const COMMON: [&str; 24] = [
     "Verbose",
@@ -55,6 +58,8 @@ pub struct Proxies {
 pub struct Function {
     pub name: String,
     is_cmdlet: bool,
+    /// Whether the endpoint's command has no common parameters.
+    is_simple: bool,
     parameters: Vec<Parameter>,
 }
 
@@ -119,6 +124,7 @@ impl Proxies {
                 here => here(&function.name),
                 category,
                 declared => function.declared(),
+                own => function.own(),
             }
         });
         let aliases = self
@@ -149,18 +155,48 @@ impl Function {
         for parameter in &mut parameters {
             parameter.aliases.retain(|alias| is_plain(alias) && taken.insert(fold(alias)));
         }
-        Self { name: name.to_owned(), is_cmdlet: command.is_cmdlet, parameters }
+        let is_simple =
+            !command.parameters.iter().any(|parameter| parameter.name.eq_ignore_ascii_case("ErrorAction"));
+        Self { name: name.to_owned(), is_cmdlet: command.is_cmdlet, is_simple, parameters }
     }
 
-    /// Formats the name and the parameters as one line of the template's table. Parameters without a type come first,
-    /// then the one for pipeline input: PowerShell binds positional arguments to these unchanged, and the proxy passes
-    /// them on by position.
+    /// Formats the parameters that the function declares itself, in PowerShell. A dynamic parameter loses to a common
+    /// one whose name begins with its own, such as `-Verb` to `-Verbose`.
+    fn own(&self) -> String {
+        let untyped = self.parameters.iter().filter(|parameter| parameter.constraint.is_empty());
+        let own = untyped.enumerate().map(|(position, parameter)| (Some(position), parameter));
+        let typed = self.parameters.iter().filter(|parameter| !parameter.constraint.is_empty());
+        let all = own.chain(typed.map(|parameter| (None, parameter)));
+        let texts =
+            all.filter(|(_, parameter)| parameter.is_hidden_by_common()).map(|(position, parameter)| {
+                let position = position.map(|at| format!("[Parameter(Position={at})]")).unwrap_or_default();
+                let quoted: Vec<_> = parameter.aliases.iter().map(|alias| format!("'{alias}'")).collect();
+                let aliases =
+                    if quoted.is_empty() { String::new() } else { format!("[Alias({})]", quoted.join(",")) };
+                let kind = match parameter.constraint {
+                    "" => String::new(),
+                    kind => format!("[{kind}]"),
+                };
+                format!("{position}{aliases}{kind}${{{}}}", parameter.name)
+            });
+        texts.collect::<Vec<_>>().join(",")
+    }
+
+    /// Formats the name and the parameters as one line of the template's table: those without a type, the one for
+    /// pipeline input, the typed ones, and the one for remaining arguments. Only values without a type are bound by
+    /// position: a conversion would change what the endpoint binds.
     fn declared(&self) -> String {
         let (open, typed): (Vec<_>, Vec<_>) =
             self.parameters.iter().partition(|parameter| parameter.constraint.is_empty());
-        let fields = |of: Vec<&Parameter>| of.into_iter().map(Parameter::field).collect::<Vec<_>>();
-        let input = vec![INPUT.to_owned()];
-        [vec![self.name.clone()], fields(open), input, fields(typed)].concat().join(" ")
+        let simple = self.is_simple.then(|| "!".to_owned());
+        let fields = [self.name.clone()].into_iter().chain(simple);
+        let fields = fields.chain(open.into_iter().map(|parameter| match parameter.is_hidden_by_common() {
+            true => "~".to_owned(),
+            false => parameter.field(),
+        }));
+        let typed = typed.into_iter().filter(|parameter| !parameter.is_hidden_by_common());
+        let fields = fields.chain([INPUT.to_owned()]).chain(typed.map(Parameter::field));
+        fields.chain([REST.to_owned()]).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -179,6 +215,15 @@ impl Parameter {
             );
         let completes = may_be_enum.then(|| read.type_name.clone());
         Self { name: read.name.clone(), aliases: read.aliases.clone(), constraint, completes }
+    }
+
+    /// Returns whether a common parameter would be meant by its name or one of its aliases.
+    fn is_hidden_by_common(&self) -> bool {
+        let begins = |name: &str| {
+            let name = fold(name);
+            COMMON.iter().any(|common| fold(common).starts_with(&name))
+        };
+        begins(&self.name) || self.aliases.iter().any(|alias| begins(alias))
     }
 
     /// Formats as `NAME`, `NAME:TYPE` or `NAME:TYPE:ALIAS,ALIAS`. A type after `=` is used for completion only.
@@ -246,6 +291,20 @@ mod tests {
     }
 
     #[test]
+    fn a_parameter_that_a_common_one_would_hide_is_declared_by_the_function() {
+        let parameters: &[(&str, &str, &[&str])] = &[
+            ("Identity", "System.Object", &[]),
+            ("Verb", "System.String", &["Out"]),
+            ("P", "System.Int32", &[]),
+            ("Verify", "System.String", &[]),
+        ];
+        let proxies = Proxies::of(&[command("Get-Good", parameters)], |_| true);
+        let [function] = proxies.functions.as_slice() else { panic!("{proxies:?}") };
+        assert_eq!(function.own(), "[Parameter(Position=1)][Alias('Out')]${Verb},[Nullable[int]]${P}");
+        assert_eq!(function.declared(), "Get-Good ! Identity ~ Verify __ __rest");
+    }
+
+    #[test]
     fn a_parameter_that_is_no_plain_name_is_left_out_and_reported() {
         let hostile = command(
             "Get-Good",
@@ -269,7 +328,7 @@ mod tests {
         assert_eq!(function.parameters[3].completes, None);
         assert_eq!(
             function.declared(),
-            "Get-Good Identity::Id Host:=System.DayOfWeek Kind __ Count:Nullable[int]"
+            "Get-Good ! Identity::Id Host:=System.DayOfWeek Kind __ Count:Nullable[int] __rest"
         );
         assert_eq!(proxies.without.len(), 3, "{:?}", proxies.without);
     }

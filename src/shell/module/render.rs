@@ -165,6 +165,7 @@ impl Templates {
                 sign_in => script.profile.service.map(|service| service.sign_in.name()),
                 library => LIBRARY,
                 input => super::proxies::INPUT,
+                rest => super::proxies::REST,
                 gate => crate::shell::pwsh::gate::VARIABLE,
         }
     }
