@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use url::Url;
 
 pub use files::ExportError;
-use files::{EXPIRED, half, remove, written};
+use files::{CURRENT, EXPIRED, half, remove, written};
 
 use crate::files::replace::{New, TEMPORARY, replace};
 use crate::files::text;
@@ -43,13 +43,13 @@ impl Exports {
     pub fn stem(&self, profile: &Profile, endpoint: &Url) -> PathBuf {
         let import = &profile.import;
         let key = format!(
-            "{endpoint}\0{}\0{:?}\0{:?}\0{}\0{:?}\0{}",
+            "{endpoint}\0{}\0{:?}\0{:?}\0{}\0{:?}\0{:?}",
             profile.configuration,
             profile.user,
             import.commands,
             import.allow_clobber,
             import.format_data,
-            import.prefix.is_some(),
+            import.prefix,
         );
         self.folder.join(format!("{:016x}{FORMAT}", platform::hash(key.as_bytes())))
     }
@@ -69,19 +69,27 @@ impl Exports {
         Ok(())
     }
 
-    /// The names that the newest export has, sorted, with their prefix.
+    /// The export that was used last, else the newest.
+    fn current(&self) -> Option<PathBuf> {
+        let named =
+            std::fs::read_to_string(self.folder.join(CURRENT)).ok().map(|name| self.folder.join(name));
+        named
+            .filter(|path| self.whole().any(|whole| whole == *path))
+            .or_else(|| self.whole().max_by_key(|path| written(&path.join("names"))))
+    }
+
+    /// The names that the current export has, sorted, with their prefix.
     pub fn names(&self, prefix: Option<&str>) -> Option<Vec<String>> {
         self.list("names", prefix)
     }
 
-    /// The aliases that the newest export has, likewise.
+    /// The aliases that the current export has, likewise.
     pub fn aliases(&self, prefix: Option<&str>) -> Option<Vec<String>> {
         self.list("aliases", prefix)
     }
 
     fn list(&self, of: &str, prefix: Option<&str>) -> Option<Vec<String>> {
-        let newest = self.whole().max_by_key(|path| written(&path.join("names")))?;
-        let text = text::read(&newest.join(of)).ok()?;
+        let text = text::read(&self.current()?.join(of)).ok()?;
         let names = text.lines().filter(|line| !line.is_empty());
         let refusal = names::Refusal::on(std::env::var_os("PATH").as_deref());
         let mut names: Vec<_> = names
@@ -124,9 +132,9 @@ impl Exports {
         Ok(())
     }
 
-    /// Returns whether exported commands are marked for replacement.
+    /// Returns whether the current export is marked for replacement.
     pub fn has_expired(&self) -> bool {
-        self.whole().any(|folder| folder.join(EXPIRED).exists())
+        self.current().is_some_and(|folder| folder.join(EXPIRED).exists())
     }
 
     /// Forgets all of them: the next start exports anew.
@@ -150,7 +158,7 @@ impl Exports {
 fn of_this_version(path: &Path) -> bool {
     let Some(name) = path.file_name().and_then(std::ffi::OsStr::to_str) else { return false };
     let hash = name.get(..16).is_some_and(|hash| hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    is_temporary(path) || hash && name[16..].starts_with(FORMAT)
+    is_temporary(path) || name == CURRENT || hash && name[16..].starts_with(FORMAT)
 }
 
 /// Returns whether a file is the temporary file of an unfinished [`replace`].
@@ -186,6 +194,7 @@ mod tests {
             ("0123456789abcdef.commands", false),
             ("0123456789abcdefn-7.6.9", false),
             ("key", false),
+            (CURRENT, true),
         ] {
             assert_eq!(of_this_version(Path::new(name)), own, "{name}");
         }

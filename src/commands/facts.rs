@@ -8,7 +8,7 @@ use crate::agent::launch::Agent;
 use crate::exports::Exports;
 use crate::exports::kept::State;
 use crate::profile::Profile;
-use crate::shell::module;
+use crate::shell::module::{self, Module};
 
 /// Returns the endpoint that an agent is connected to.
 pub fn endpoint<'a>(profile: &'a Profile, agent: &'a Agent) -> Option<&'a url::Url> {
@@ -26,6 +26,11 @@ pub fn facts(context: &Context, profile: &Profile, agent: &Agent) -> String {
     // Writing the proxies reports the same error.
     let kept = endpoint.and_then(|endpoint| module::kept(&context.folders, profile, endpoint).ok());
     let ready = profile.import.cache && kept.as_ref().is_some_and(|kept| kept.state() == State::Current);
+    // The manifest names these commands from now on.
+    if ready && kept.as_ref().is_some_and(|kept| kept.select().is_ok_and(|others| others)) {
+        let prepared = Module::prepare(&context.folders, &context.program, profile);
+        prepared.err().into_iter().for_each(|error| tracing::debug!(%error, "the manifest stays as it is"));
+    }
     let stem = endpoint.map(|endpoint| Exports::of(&context.folders, &profile.name).stem(profile, endpoint));
     let known = [
         ("socket", Some(agent.place.socket_for_powershell().to_string())),

@@ -5,6 +5,10 @@ use std::time::SystemTime;
 
 /// Marks an export that the next start of a PowerShell replaces.
 pub(super) const EXPIRED: &str = "expired";
+/// The lengths of an export's files, one `LENGTH NAME` a line.
+pub(super) const SIZES: &str = "sizes";
+/// Holds the name of the export that was used last.
+pub(super) const CURRENT: &str = "current";
 
 /// What is kept can't be changed.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::files::{EXPIRED, ExportError, half, remove, written};
+use super::files::{CURRENT, EXPIRED, ExportError, SIZES, half, remove, written};
 use crate::files::replace::{New, replace};
 use crate::platform;
 
@@ -34,9 +34,28 @@ impl Kept {
         &self.folder
     }
 
-    /// Whether there are proxies, current or not.
+    /// Whether there are proxies, current or not, whose files are as long as they were written.
     pub fn is_there(&self) -> bool {
-        self.folder.join("names").is_file()
+        let Ok(sizes) = std::fs::read_to_string(self.folder.join(SIZES)) else { return false };
+        sizes.lines().all(|line| {
+            let known = line.split_once(' ').and_then(|(size, name)| Some((size.parse().ok()?, name)));
+            known.is_some_and(|(size, name): (u64, _)| {
+                self.folder.join(name).metadata().is_ok_and(|file| file.is_file() && file.len() == size)
+            })
+        })
+    }
+
+    /// Makes these the proxies that the manifest of the profile's module lists. Returns whether others were.
+    pub fn select(&self) -> Result<bool, ExportError> {
+        let (Some(parent), Some(name)) = (self.folder.parent(), self.folder.file_name()) else {
+            return Ok(false);
+        };
+        let (path, name) = (parent.join(CURRENT), name.to_string_lossy());
+        if std::fs::read_to_string(&path).is_ok_and(|known| known == name) {
+            return Ok(false);
+        }
+        replace(&path, name.as_bytes(), New::Private).map_err(|error| ExportError { path, error })?;
+        Ok(true)
     }
 
     pub fn state(&self) -> State {
@@ -139,7 +158,9 @@ fn fill(folder: &Path, files: &[(&str, String)]) -> Result<(), ExportError> {
         }
         replace(&path, content.as_bytes(), New::Private).map_err(|error| failed(&path, error))?;
     }
-    Ok(())
+    let sizes: String = files.iter().map(|(name, content)| format!("{} {name}\n", content.len())).collect();
+    let path = folder.join(SIZES);
+    replace(&path, sizes.as_bytes(), New::Private).map_err(|error| failed(&path, error))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
+use std::sync::LazyLock;
 
 /// Called by name: by the host, PSReadLine, formatting, tab completion, remoting, implicit remoting, the engine
 /// and its built-in functions, types and views (every unqualified `AddCommand`, `new Command` and script in the
@@ -293,8 +294,8 @@ impl Refusal {
 
 /// [`PLAIN`], and no longer than [`LONGEST`].
 fn is_plain(name: &str) -> bool {
-    let word = |word: &str| !word.is_empty() && word.chars().all(|one| one.is_alphanumeric() || one == '_');
-    name.chars().count() <= LONGEST && name.starts_with(char::is_alphabetic) && name.split('-').all(word)
+    static PATTERN: LazyLock<Option<regex::Regex>> = LazyLock::new(|| regex::Regex::new(PLAIN).ok());
+    name.chars().count() <= LONGEST && PATTERN.as_ref().is_some_and(|pattern| pattern.is_match(name))
 }
 
 /// PowerShell compares names by `OrdinalIgnoreCase`; this makes more of them equal, never fewer.
@@ -305,6 +306,22 @@ pub fn fold(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plain_name_is_what_the_module_takes_for_one() {
+        for (name, expected) in [
+            ("Get-CsÜser_1", true),
+            ("Get-Cs-User", true),
+            ("Get-\u{b2}", false),
+            ("Get-\u{24b6}", false),
+            ("Get-\u{2167}", false),
+            ("1Get-It", false),
+            ("Get-", false),
+            ("Get-It\n", false),
+        ] {
+            assert_eq!(is_plain(name), expected, "{name:?}");
+        }
+    }
 
     #[test]
     fn what_a_host_calls_is_refused_in_any_spelling() {

@@ -90,7 +90,10 @@ impl Module {
     /// The line that imports the module into a PowerShell that runs. One of `several` that fails leaves
     /// the lines after it to be run.
     pub fn import_line(&self, folders: &Folders, several: bool) -> Result<String, ModuleError> {
-        Ok(Templates::of(folders)?.import(text(&self.script)?, several)?.trim().to_owned())
+        Ok(Templates::of(folders)?
+            .import(text(&self.script)?, self.name.trim_start_matches("lyncsh-"), several)?
+            .trim()
+            .to_owned())
     }
 
     /// Whether the script on the disk was written by a version that chose the names of commands in another way,

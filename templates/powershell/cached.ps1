@@ -23,9 +23,11 @@ try {
         # Another PowerShell may be writing it.
         if ([System.IO.File]::Exists($known)) { try { $builtin = [System.IO.File]::ReadAllLines($known) } catch { Microsoft.PowerShell.Utility\Write-Verbose -Message "lyncsh: $($_.Exception.Message)" } }
         if ($null -eq $builtin) {
-            & $load
             $names = [System.Collections.Generic.HashSet[string]]::new([System.StringComparer]::OrdinalIgnoreCase)
-            foreach ($one in Microsoft.PowerShell.Core\Get-Module -Name Microsoft.PowerShell.* -All) { foreach ($command in $one.ExportedCommands.Keys) { $null = $names.Add($command) } }
+            # All modules that come with PowerShell 7, loaded or not. Windows PowerShell has too many: those that every
+            # PowerShell has are loaded instead.
+            $shipped = if ($PSVersionTable.PSEdition -eq 'Core') { Microsoft.PowerShell.Core\Get-Module -ListAvailable -Name ([System.IO.Directory]::GetDirectories("$PSHOME/Modules")) -ErrorAction Ignore } else { & $load; Microsoft.PowerShell.Core\Get-Module -Name Microsoft.PowerShell.* -All }
+            foreach ($one in $shipped) { foreach ($command in $one.ExportedCommands.Keys) { $null = $names.Add($command) } }
             $builtin = [string[]]@(foreach ($one in $made) { $here = & $prefixed $one; if ($names.Contains($here)) { $here } })
             # Others may be put in their place just now.
             if ($keep) { try { [System.IO.File]::WriteAllLines("$known.$PID", $builtin); [System.IO.File]::Move("$known.$PID", $known) } catch { Microsoft.PowerShell.Utility\Write-Verbose -Message "lyncsh: $($_.Exception.Message)" } }

@@ -6,4 +6,5 @@ Import-Module ([System.Management.Automation.WildcardPattern]::Escape({{ script 
 {%- else %}
 Import-Module {{ script }} -Global -DisableNameChecking -ErrorAction Stop
 {%- endif %}
-{% if several %} } catch { Write-Error -ErrorRecord $_ }{% endif %}
+{#- One that is there already is not imported again, and may have lost its variable to another profile. #}{#- Core's commands only: no other module may load by itself. #}; & { Set-StrictMode -Off; foreach ($one in $global:lyncsh) { if ($one.Profile -eq {{ profile }}) { $ExecutionContext.SessionState.PSVariable.Set("global:$($one.Variable)", $one.Session) } } }
+{%- if several %} } catch { Write-Error -ErrorRecord $_ }{% endif %}

@@ -12,6 +12,12 @@ if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
 $ErrorActionPreference = 'Stop'
 $PSDefaultParameterValues = @{}
 $PSNativeCommandUseErrorActionPreference = $false
+$WhatIfPreference = $false
+$ConfirmPreference = 'None'
+$WarningPreference = 'Continue'
+$DebugPreference = 'SilentlyContinue'
+# The program changes it.
+$lastExit = $global:LASTEXITCODE
 {% include "powershell/autoload.ps1" %}
 
 $program = {{ program|ps }}
@@ -29,11 +35,21 @@ $module = $ExecutionContext.SessionState.Module
 $library = { [scriptblock]::Create([System.IO.File]::ReadAllText("$PSScriptRoot/{{ library }}")) }
 # Finds a cmdlet without loading Microsoft.PowerShell.Utility, which takes 0.04 s (tried).
 $utility = { param($Type) $ExecutionContext.InvokeCommand.GetCmdletByTypeName("Microsoft.PowerShell.Commands.$Type, Microsoft.PowerShell.Commands.Utility") }
-# The endpoint's views: after PowerShell's own, as Import-PSSession's; columns that are script are empty in these
-# (FormatXmlWriter), and before them they would stand for the local ones of the same types.
+# The endpoint's views: after PowerShell's own, as Import-PSSession's.
+$views = $null
 $addViews = {
     $views = "$kept/proxies/proxies.format.ps1xml"
     if ([System.IO.File]::Exists($views)) { & (& $utility UpdateFormatDataCommand) -AppendPath (& $escape $views) -ErrorAction SilentlyContinue }
+    # PowerShell reads all files again for each module that has views, and such an import fails where one is missing.
+    # These views go then.
+    if ($keep -eq $false) { & $forgetViews }
+}
+# Takes the views from the files that PowerShell reads. What it has read stays until it reads them again.
+$forgetViews = {
+    $formats = [runspace]::DefaultRunspace.InitialSessionState.Formats
+    for ($index = $formats.Count - 1; $index -ge 0; $index--) {
+        if ($formats[$index].FileName -eq $views) { $formats.RemoveItem($index) }
+    }
 }
 {% if attach == "true" %}
 
@@ -101,20 +117,6 @@ try {
 {% else %}
     . $importCommands
 {% endif %}
-    $imported = $true
-} catch {
-    if ($opening -and $opening.IsFaulted) { throw "lyncsh: this PowerShell can't attach to the session of '$name': $($opening.Exception.GetBaseException().Message)" }
-    # Files that are damaged would fail every import.
-    $anew = if ($answer.ready -eq 'true') { "; ``lyncsh refresh $name`` writes them anew" } else { '' }
-    throw "lyncsh: the commands of '$name' can't be imported: $($_.Exception.Message)$anew"
-} finally {
-    # Ctrl-C runs this, and no `catch` (about_Try_Catch_Finally). The session has no other end here: the module
-    # does not load.
-    if (-not $imported) {
-        Microsoft.PowerShell.Core\Remove-PSSession -Session $session -ErrorAction Ignore
-        if ($guard) { $guard.StandardInput.Close() }
-    }
-}
 
 # From here on commands go by their modules' names: with allow_clobber the endpoint's own may cover them.
 # The session can end without this shell: its commands go with it.
@@ -133,7 +135,7 @@ $null = $ExecutionContext.Events.SubscribeEvent($session.Runspace, 'StateChanged
                 # of this PowerShell (tried).
                 $Host.UI.WriteWarningLine("lyncsh: the session of '$title' was closed by what ran in it, such as ``exit`` in Invoke-Command; its commands are gone, and ``lyncsh $title`` opens another")
             }
-            Microsoft.PowerShell.Core\Remove-Module -ModuleInfo $one -Force -ErrorAction Ignore
+            Microsoft.PowerShell.Core\Remove-Module -ModuleInfo $one -Force -WhatIf:$false -Confirm:$false -ErrorAction Ignore
         }
     }
 }, $true, $false)
@@ -142,8 +144,6 @@ $null = $ExecutionContext.Events.SubscribeEvent($session.Runspace, 'StateChanged
 $state = $session.State
 if ($state -ne 'Opened') {
     $reason = $session.Runspace.RunspaceStateInfo.Reason
-    Microsoft.PowerShell.Core\Remove-PSSession -Session $session -ErrorAction Ignore
-    if ($guard) { $guard.StandardInput.Close() }
     throw "lyncsh: the session of '$name' ended while its commands were imported$(if ($reason) { " ($($reason.Message))" } else { " (it is $state)" }); import it again"
 }
 
@@ -159,6 +159,7 @@ $facts = [pscustomobject]@{
     Agent = if ($answer.agent) { [int]$answer.agent }
     Connected = $since
     Session = $session
+    Variable = $variable
     Commands = [string[]]@($functions + $aliases)
 }
 $others = @(foreach ($one in $global:lyncsh) { if ($one.Profile -ne $name) { $one } })
@@ -171,9 +172,6 @@ foreach ($one in $others) {
         $one.Commands = [string[]]@(foreach ($command in $one.Commands) { if (-not $mine.Contains($command)) { $command } })
     }
 }
-$global:lyncsh = if ($others.Count) { $others + $facts } else { $facts }
-$ExecutionContext.SessionState.PSVariable.Set("global:$variable", $session)
-
 # Two tenants in one PowerShell: its prompt tells which ones. Where lyncsh has opened it, it does already.
 if ($others.Count -and "$function:prompt" -notlike '*# lyncsh: *') {
     $title = $null
@@ -191,7 +189,7 @@ if ($own) {
 # $Event.MessageData (tried): the global variable has the sessions.
 $null = $ExecutionContext.Events.SubscribeEvent($null, $null, 'PowerShell.Exiting', $null, {
     foreach ($one in $global:lyncsh) {
-        if ($one.Session.State -eq 'Opened') { Microsoft.PowerShell.Core\Remove-PSSession -Session $one.Session -ErrorAction Ignore }
+        if ($one.Session.State -eq 'Opened') { Microsoft.PowerShell.Core\Remove-PSSession -Session $one.Session -WhatIf:$false -Confirm:$false -ErrorAction Ignore }
     }
 }, $true, $false)
 {% if attach == "true" %}
@@ -201,23 +199,54 @@ $null = $ExecutionContext.Events.SubscribeEvent($null, $null, 'PowerShell.Exitin
 $module.OnRemove = {
     # One that is closed or broken, too: Get-PSSession would list it for ever. No error may keep the module.
     try {
-        Microsoft.PowerShell.Core\Remove-PSSession -Session $session -ErrorAction Ignore
+        Microsoft.PowerShell.Core\Remove-PSSession -Session $session -WhatIf:$false -Confirm:$false -ErrorAction Ignore
     } catch { Microsoft.PowerShell.Utility\Write-Verbose -Message "lyncsh: $($_.Exception.Message)" }
+    if ($views) {
+        try {
+            & $forgetViews
+            & (& $utility UpdateFormatDataCommand) -WhatIf:$false -Confirm:$false -ErrorAction SilentlyContinue
+        } catch { Microsoft.PowerShell.Utility\Write-Verbose -Message "lyncsh: $($_.Exception.Message)" }
+    }
     # The end of its input: the guard of a session of this PowerShell's own has nothing more to do.
     if ($guard) { $guard.StandardInput.Close() }
     # Their variables, unless they hold something else by now.
     $held = Microsoft.PowerShell.Utility\Get-Variable -Name $variable -Scope Global -ErrorAction Ignore
     if ($held -and [object]::ReferenceEquals($held.Value, $session)) {
-        Microsoft.PowerShell.Utility\Remove-Variable -Name $variable -Scope Global -ErrorAction Ignore
+        Microsoft.PowerShell.Utility\Remove-Variable -Name $variable -Scope Global -WhatIf:$false -Confirm:$false -ErrorAction Ignore
     }
     $left = @(foreach ($one in $global:lyncsh) { if (-not [object]::ReferenceEquals($one.Session, $session)) { $one } })
+    # Another session of the same variable, if there is one.
+    if (-not $ExecutionContext.SessionState.PSVariable.Get("global:$variable")) {
+        foreach ($one in $left) { if ($one.Variable -eq $variable) { $ExecutionContext.SessionState.PSVariable.Set("global:$variable", $one.Session) } }
+    }
     if ($left.Count -gt 1) { $global:lyncsh = $left }
     elseif ($left.Count) { $global:lyncsh = $left[0] }
-    else { Microsoft.PowerShell.Utility\Remove-Variable -Name lyncsh -Scope Global -ErrorAction Ignore }
+    else { Microsoft.PowerShell.Utility\Remove-Variable -Name lyncsh -Scope Global -WhatIf:$false -Confirm:$false -ErrorAction Ignore }
 }.GetNewClosure()
 
 # It compares each name with each pattern: all functions of this module are the endpoint's.
 Microsoft.PowerShell.Core\Export-ModuleMember -Function * -Alias $aliases
 
+$global:lyncsh = if ($others.Count) { $others + $facts } else { $facts }
+$ExecutionContext.SessionState.PSVariable.Set("global:$variable", $session)
+    $imported = $true
+} catch {
+    if ($_.Exception.Message.StartsWith('lyncsh: ')) { throw }
+    if ($opening -and $opening.IsFaulted) { throw "lyncsh: this PowerShell can't attach to the session of '$name': $($opening.Exception.GetBaseException().Message)" }
+    # Files that are damaged would fail every import.
+    $anew = if ($answer.ready -eq 'true') { "; ``lyncsh refresh $name`` writes them anew" } else { '' }
+    throw "lyncsh: the commands of '$name' can't be imported: $($_.Exception.Message)$anew"
+} finally {
+    # Ctrl-C runs this, and no `catch` (about_Try_Catch_Finally). The session has no other end here: the module
+    # does not load.
+    if (-not $imported) {
+        # Remove-PSSession would wait until it is open, or for a minute.
+        if ($opening -and -not $opening.IsCompleted) { $runspace.CloseAsync() }
+        else { Microsoft.PowerShell.Core\Remove-PSSession -Session $session -WhatIf:$false -Confirm:$false -ErrorAction Ignore }
+        if ($guard) { $guard.StandardInput.Close() }
+    }
+    $global:LASTEXITCODE = $lastExit
+}
+
 # The proxies use the caller's preferences, not those of this module.
-foreach ($one in 'ErrorActionPreference', 'PSDefaultParameterValues', 'PSNativeCommandUseErrorActionPreference') { $ExecutionContext.SessionState.PSVariable.Remove("script:$one") }
+foreach ($one in 'ErrorActionPreference', 'PSDefaultParameterValues', 'PSNativeCommandUseErrorActionPreference', 'WhatIfPreference', 'ConfirmPreference', 'WarningPreference', 'DebugPreference') { $ExecutionContext.SessionState.PSVariable.Remove("script:$one") }

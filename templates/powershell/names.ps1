@@ -75,6 +75,6 @@ $report = {
         $none = if ($Left) { '' } else { "no command is imported; `$$variable is the session. " }
         [Console]::Error.WriteLine("lyncsh: '$name': ${none}Left out: $($parts -join '; ')")
     } elseif (-not $Left) {
-        [Console]::Error.WriteLine("lyncsh: '$name': the endpoint has no command to import; `$$variable is the session")
+        [Console]::Error.WriteLine("lyncsh: '$name': $(if ($patterns -and "$patterns" -ne '*') { "no command of the endpoint matches import = $($patterns -join ', ')" } else { 'the endpoint has no command to import' }); `$$variable is the session")
     }
 }

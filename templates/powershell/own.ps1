@@ -11,6 +11,8 @@ $start.RedirectStandardOutput = $true
 $guard = [System.Diagnostics.Process]::Start($start)
 # A person may have a $session that this one would stand for, if it were not set.
 $given = $session = $null
+# Nothing is kept, and a variable of the user's own must not name a folder.
+$cache = $null
 $told = $false
 try {
     $line = $guard.StandardOutput.ReadLine()
@@ -48,7 +50,7 @@ try {
     # Ctrl-C runs this, and no `catch` (about_Try_Catch_Finally). The end of its input ends the guard.
     if (-not $told) {
         $guard.StandardInput.Close()
-        if ($session) { Microsoft.PowerShell.Core\Remove-PSSession -Session $session -ErrorAction Ignore }
+        if ($session) { Microsoft.PowerShell.Core\Remove-PSSession -Session $session -WhatIf:$false -Confirm:$false -ErrorAction Ignore }
     }
     $line = $secret = $credential = $asked = $how = $null
     if ($given) { $given.PSObject.Properties.Remove('secret') }

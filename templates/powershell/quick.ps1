@@ -1,6 +1,8 @@
     $kept = $answer.proxies
     # The short way, where there is nothing to choose, rename or report. lyncsh checked the names when it wrote the
     # proxies; an empty $known means that PowerShell's own modules have none of them.
+    # It may have been removed since.
+    if (-not [System.IO.File]::Exists("$kept/names")) { $answer.ready = 'false' }
     $quick = $opening -and $answer.ready -eq 'true' -and -not $prefix -and -not $global:lyncsh
     if ($quick) {
         $functions = [System.IO.File]::ReadAllLines("$kept/names")
@@ -20,7 +22,14 @@
     # The session opens at the same time.
     $skip = $skipAliases = @()
     if ($quick) { . $bindProxies }
-    if ($opening) { $opening.GetAwaiter().GetResult() }
+    if ($opening) {
+        # In small steps, since a wait in .NET ignores Ctrl-C; and not for the socket of an agent that was killed.
+        while (-not $opening.Wait(100)) {
+            try { $null = [System.Diagnostics.Process]::GetProcessById([int]$answer.agent) } catch {
+                throw "lyncsh: the agent of '$name' (process $($answer.agent)) is gone; import it again"
+            }
+        }
+    }
     if (-not $quick) {
         if ($opening) { . (& $library) }
         . $importCommands

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as STANDARD;
 use lyncsh::shell::module::{ascii, quote};
+use lyncsh::shell::pwsh::gate::VARIABLE as GATE;
 
 use crate::world::{Killed, PATIENCE, World, lyncsh};
 
@@ -194,6 +195,89 @@ fn two_connections_live_side_by_side() {
 }
 
 #[test]
+fn the_variable_is_that_of_the_profile_that_was_attached_last_and_never_a_dead_one() {
+    let Some(world) = World::start("") else { return };
+    world.profile("two", "prefix = \"Tw\"");
+    let (work, two) = (world.import("work"), world.import("two"));
+    let output = world.output(&format!(
+        "{work}\n{two}\n$session.Name\n{work}\n$session.Name\n{two}\nRemove-PSSession $session\nwhile ((Get-Module lyncsh-two) -and $waited++ -lt 600) {{ Start-Sleep -Milliseconds 100 }}\n$session.Name\n(Get-CsTenant).DisplayName\n$lyncsh.Profile"
+    ));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "two\nwork\nwork\nLitware\nwork\n", "{output:?}");
+    world.wait_removed();
+}
+
+#[test]
+fn an_import_is_not_changed_by_preferences_for_confirmation() {
+    let Some(world) = World::start("") else { return };
+    let import = world.import("work");
+    for preference in ["$WhatIfPreference = $true", "$ConfirmPreference = 'Low'"] {
+        let output = world.output(&format!(
+            "{preference}\n{import}\n(Get-CsTenant).DisplayName\n(Get-CsOnlineUser kenmyer | Format-Table | Out-String).Trim().StartsWith('Name')\nRemove-Module lyncsh-work -WhatIf:$false -Confirm:$false\n@(Get-PSSession).Count\n@(Get-Variable lyncsh, session -ErrorAction Ignore).Count"
+        ));
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "Litware\nTrue\n0\n0\n",
+            "{preference}: {output:?}"
+        );
+        world.wait_removed();
+    }
+}
+
+#[test]
+fn an_agent_that_was_killed_before_the_attach_is_told_at_once() {
+    let Some(world) = World::start("") else { return };
+    world.with_work("(Get-CsTenant).DisplayName");
+    world.wait_removed();
+    // As a PowerShell that lyncsh starts: the answer is in a file, and the agent is gone when it is read.
+    let import = world.import("work");
+    let folder = world.temp.path().join("dead");
+    std::fs::create_dir(&folder).unwrap();
+    let socket = folder.join("socket");
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let exports = world.folders.cache.join("exports/work");
+    let kept = std::fs::read_to_string(exports.join("current")).unwrap();
+    let gate = folder.join("gate");
+    let mut gone = std::process::Command::new("true").spawn().unwrap();
+    let process = gone.id();
+    gone.wait().unwrap();
+    std::fs::write(
+        folder.join("gate.work"),
+        format!(
+            "socket={}\nagent={process}\nready=true\nproxies={}\n",
+            socket.display(),
+            exports.join(kept).display()
+        ),
+    )
+    .unwrap();
+    let script = world.script(&import);
+    let start = std::time::Instant::now();
+    let mut shell = world.shell();
+    shell.env(GATE, &gate).args(["-NonInteractive", "-File"]).arg(script);
+    let output = shell.output().unwrap();
+    let text = said(&output.stderr);
+    assert!(
+        text.contains(&format!("the agent of 'work' (process {process}) is gone; import it again")),
+        "{text}"
+    );
+    assert!(start.elapsed() < std::time::Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+#[test]
+fn damaged_proxies_are_written_anew() {
+    let Some(world) = World::start("") else { return };
+    world.with_work("(Get-CsTenant).DisplayName");
+    let exports = world.folders.cache.join("exports/work");
+    let kept = exports.join(std::fs::read_to_string(exports.join("current")).unwrap());
+    for file in ["proxies/proxies.ps1", "names", "targets", "proxies/proxies.format.ps1xml"] {
+        std::fs::write(kept.join(file), "").unwrap();
+        assert_eq!(world.with_work("(Get-CsTenant).DisplayName"), ["Litware"], "{file}");
+        std::fs::remove_file(kept.join(file)).unwrap();
+        assert_eq!(world.with_work("(Get-CsTenant).DisplayName"), ["Litware"], "{file}");
+    }
+    world.wait_removed();
+}
+
+#[test]
 fn names_with_quotes_umlauts_and_brackets_are_names() {
     let Some(world) = World::start("") else { return };
     for name in ["O'Brien’s", "Jürgen Büro", "a [b]"] {
@@ -339,8 +423,9 @@ fn damaged_proxies_are_told_with_the_command_that_mends_them() {
     let exports = world.folders.cache.join("exports/work");
     let folders = std::fs::read_dir(&exports).unwrap().map(|entry| entry.unwrap().path());
     let proxies = folders.into_iter().find(|path| path.is_dir()).unwrap().join("proxies/proxies.ps1");
+    // As long as before: the damage is not seen before PowerShell reads it.
     let whole = std::fs::read_to_string(&proxies).unwrap();
-    std::fs::write(&proxies, &whole[..whole.len() / 2]).unwrap();
+    std::fs::write(&proxies, whole.replacen("function Get-CsTenant{", "function Get-CsTenant(", 1)).unwrap();
     let output = world.output(&format!("{}\n'next'", world.import("work")));
     let err = said(&output.stderr);
     assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");

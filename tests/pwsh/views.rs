@@ -122,3 +122,35 @@ fn an_object_that_goes_back_keeps_every_property() {
     let lines: Vec<_> = std::str::from_utf8(&output.stdout).unwrap().lines().collect();
     assert_eq!(lines, BACK, "{output:?}");
 }
+
+#[test]
+fn views_go_with_the_module_and_change_no_object_of_this_powershell() {
+    for cache in ["", "cache = false\n"] {
+        let Some(world) = World::real(endpoint, &format!("{cache}format_data = [\"Front.*\"]")) else {
+            return;
+        };
+        let other = world.temp.path().join("other");
+        std::fs::create_dir(&other).unwrap();
+        std::fs::write(
+            other.join("other.format.ps1xml"),
+            include_str!("views.ps1xml").replace("Front.", "Other."),
+        )
+        .unwrap();
+        std::fs::write(
+            other.join("other.psd1"),
+            "@{ ModuleVersion = '1.0'; FormatsToProcess = 'other.format.ps1xml' }",
+        )
+        .unwrap();
+        let lines = world.with_work(&format!(
+            "$heading = {{ ($args[0] | Out-String -Width 80).Trim().Split(\"`n\")[0].Trim() -replace '\\s+', ' ' }}
+             & $heading (Get-FrontUser)
+             & $heading ([pscustomobject]@{{ PSTypeName = 'Front.User'; Alias = 'x'; Address = 'y'; More = 'z' }})
+             Import-Module '{}'
+             (Get-Module other).Name
+             Remove-Module lyncsh-work
+             @([runspace]::DefaultRunspace.InitialSessionState.Formats | Where-Object FileName -Like '*proxies.format.ps1xml').Count",
+            other.join("other.psd1").display()
+        ));
+        assert_eq!(lines, ["Name SIP", "Alias Address More", "other", "0"], "{cache}");
+    }
+}

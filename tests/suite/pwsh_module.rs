@@ -142,9 +142,7 @@ fn an_import_that_is_stopped_leaves_no_session() {
     for more in ["", "cache = false\n", "attach = false\n"] {
         let script = whole(&user.module(&user.profile("work", more)));
         let (_, end) = script.split_once("if (-not $imported) {").expect("it is removed");
-        assert!(
-            end.trim_start().starts_with("Microsoft.PowerShell.Core\\Remove-PSSession -Session $session")
-        );
+        assert!(end.contains("Microsoft.PowerShell.Core\\Remove-PSSession -Session $session"));
         let blocks: Vec<_> = script.split("} finally {").collect();
         assert!(blocks.iter().any(|block| block.contains("$imported) {")), "{script}");
         assert!(!script.contains("} catch {\n    # The end of its input"), "{script}");

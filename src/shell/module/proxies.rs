@@ -268,7 +268,8 @@ fn is_plain(name: &str) -> bool {
     let mut letters = name.chars();
     name.chars().count() <= 128
         && letters.next().is_some_and(|first| first.is_alphabetic() && first.len_utf16() == 1)
-        && letters.all(|one| one.len_utf16() == 1 && (one.is_alphanumeric() || one == '_'))
+        && letters
+            .all(|one| one.len_utf16() == 1 && (one.is_alphabetic() || one.is_ascii_digit() || one == '_'))
 }
 
 #[cfg(test)]

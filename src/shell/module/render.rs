@@ -202,10 +202,10 @@ impl Templates {
         Ok(source(PROXIES)? + &source(VIEWS)?)
     }
 
-    pub fn import(&self, script: &str, several: bool) -> Result<String, ModuleError> {
+    pub fn import(&self, script: &str, profile: &str, several: bool) -> Result<String, ModuleError> {
         self.render(
             IMPORT,
-            context! { script => ascii(script), several, pattern => script.contains(['[', ']', '`', '*', '?']) },
+            context! { script => ascii(script), profile => ascii(profile), several, pattern => script.contains(['[', ']', '`', '*', '?']) },
         )
     }
 

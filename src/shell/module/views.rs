@@ -12,9 +12,16 @@ pub fn context(data: &[FormatData]) -> Value {
 }
 
 fn view(data: &FormatData, view: &FormatView) -> Option<Value> {
-    // PowerShell looks for the name of a deserialized type without its prefix, too (TypeInfoDataBase).
+    // Objects of this PowerShell that are of the same types keep their own views.
     let types: Vec<_> =
-        data.type_names.iter().filter(|name| !name.starts_with("Deserialized.")).cloned().collect();
+        data.type_names
+            .iter()
+            .map(|name| {
+                if name.starts_with("Deserialized.") { name.clone() } else { format!("Deserialized.{name}") }
+            })
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .collect();
     let is_list = view.layout.is_list();
     let columns: Vec<_> = view.layout.columns().iter().filter_map(column).collect();
     if types.is_empty() || columns.is_empty() {

@@ -11,8 +11,12 @@ use crate::exports::{Exports, prefixed};
 use crate::folders::Folders;
 use crate::platform;
 use crate::profile::Profile;
+use crate::screen;
 use crate::transport;
 use crate::transport::session::Session;
+
+/// Columns of a name that is too long for a note.
+const MOST_OF_A_NAME: usize = 60;
 
 /// Proxies on the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +63,10 @@ pub async fn write(
     let name = &profile.name;
     let there = |notes| Written { folder: kept.folder().to_owned(), is_kept: true, notes };
     let known = match state {
-        State::Current => return Ok(there(notes)),
+        State::Current => {
+            kept.select().map_err(ModuleError::from)?;
+            return Ok(there(notes));
+        }
         State::Missing if is_kept => remembered(&kept),
         State::Changed => {
             notes.push(format!("the commands of '{name}' have changed; importing them again"));
@@ -82,7 +89,8 @@ pub async fn write(
     };
     let (files, without) = files(folders, profile, &offered, &refusal)?;
     if !without.is_empty() {
-        let shown = without.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+        let shown = without.iter().take(5).map(|one| screen::cut(one, MOST_OF_A_NAME).0.to_owned());
+        let shown = shown.collect::<Vec<_>>().join(", ");
         let more = if without.len() > 5 { format!(" and {} more", without.len() - 5) } else { String::new() };
         notes.push(format!("'{name}': parameters without a plain name are left out: {shown}{more}"));
     }
@@ -99,6 +107,7 @@ pub async fn write(
         Err(error) => tracing::debug!(%error, "the endpoint's answers are not kept"),
     }
     kept.put(&files).map_err(ModuleError::from)?;
+    kept.select().map_err(ModuleError::from)?;
     Ok(there(notes))
 }
 
