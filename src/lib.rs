@@ -22,6 +22,7 @@ pub mod output;
 pub mod platform;
 pub mod profile;
 pub mod psrp;
+pub mod quote;
 pub mod screen;
 pub mod shell;
 pub mod simulator;

@@ -4,7 +4,7 @@
 use minijinja::context;
 
 use super::Templates;
-use crate::shell::module::ascii;
+use crate::quote::powershell::ascii;
 
 /// Between the folders of PSModulePath. Asked of .NET, a PowerShell in constrained language mode would
 /// complain at every start.

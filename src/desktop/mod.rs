@@ -3,7 +3,6 @@
 pub mod block;
 pub mod hook;
 pub mod icon;
-pub mod quote;
 pub mod shell_link;
 pub mod shortcut;
 pub mod startup;

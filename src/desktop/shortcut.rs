@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use minijinja::context;
 
+use super::Templates;
 use super::icon::{self, Colour};
 use super::shell_link::ShellLink;
-use super::{Templates, quote};
+use crate::quote::desktop as quote;
 
 /// What a shortcut opens.
 #[derive(Clone, Debug)]

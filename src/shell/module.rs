@@ -5,7 +5,6 @@ mod error;
 mod files;
 mod offered;
 mod proxies;
-mod quote;
 mod render;
 mod views;
 mod write;
@@ -13,7 +12,6 @@ mod write;
 use std::path::{Path, PathBuf};
 
 pub use error::ModuleError;
-pub use quote::{ascii, quote};
 pub use render::Command;
 use render::{Connect, Manifest, Script, Templates};
 pub use write::{WriteError, Written, kept, write};
@@ -21,6 +19,7 @@ pub use write::{WriteError, Written, kept, write};
 use crate::exports::{Exports, FORMAT};
 use crate::folders::Folders;
 use crate::profile::Profile;
+use crate::quote::powershell::quote;
 
 /// One module, on the disk and ready to be imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +61,7 @@ impl Module {
             program: text(program)?,
             arguments,
             // .NET takes it apart as Windows does, on every system.
-            own: crate::desktop::quote::windows(&own),
+            own: crate::quote::desktop::windows(&own),
             profile,
             version: env!("CARGO_PKG_VERSION"),
         })?;

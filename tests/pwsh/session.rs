@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as STANDARD;
-use lyncsh::shell::module::{ascii, quote};
+use lyncsh::quote::powershell::{ascii, quote};
 use lyncsh::shell::pwsh::gate::VARIABLE as GATE;
 
 use crate::world::{Killed, PATIENCE, World, lyncsh};

@@ -26,6 +26,7 @@ mod guard;
 mod hook;
 mod hostile;
 mod kill_matrix;
+mod layers;
 mod line;
 mod listing;
 mod omi;

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use lyncsh::desktop::Templates;
 use lyncsh::desktop::icon::{self, Colour};
-use lyncsh::desktop::quote;
 use lyncsh::desktop::shortcut::{Desktop, Shortcut};
 use lyncsh::folders::Folders;
+use lyncsh::quote::desktop as quote;
 use proptest::prelude::*;
 use serde_json::Value;
 

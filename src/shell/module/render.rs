@@ -6,10 +6,10 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use super::error::ModuleError;
-use super::quote::{ascii, quote};
 use crate::exports::{FORMAT, names};
 use crate::folders::Folders;
 use crate::profile::{Kind, Profile};
+use crate::quote::powershell::{ascii, quote};
 
 /// The names of the templates, and lyncsh's own text of each. A file of that name in the folder
 /// `templates` of the configuration folder is taken instead.

@@ -7,7 +7,8 @@ use base64::Engine as _;
 
 use super::find::Edition;
 use crate::folders::Folders;
-use crate::shell::module::{self, Command, ModuleError, quote};
+use crate::quote::powershell::quote;
+use crate::shell::module::{self, Command, ModuleError};
 
 /// The person's arguments, as PowerShell's own parser would part them
 /// (`CommandLineParameterParser.cs`).

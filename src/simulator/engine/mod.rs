@@ -13,6 +13,7 @@ mod filter;
 mod format;
 mod help;
 mod metadata;
+mod said;
 mod spec;
 mod stage;
 mod state;
@@ -21,27 +22,22 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+pub use said::{Outcome, Said};
+pub use stage::World;
 
 use self::fault::Fault;
 use self::stage::{Engine, Executable, Planned};
 use self::state::Tenants;
 use super::Options;
 use crate::psrp::clixml::Value;
-use crate::psrp::host::{HostInfo, HostMethod, HostResponse};
-use crate::psrp::message::MessageType;
+use crate::psrp::host::HostInfo;
 use crate::psrp::pipeline::{Command, MetadataQuery, Pipeline};
-use crate::psrp::record::{ErrorRecord, InformationRecord, ProgressRecord};
-
-/// Tenants, users, policies: one world a simulator, shared by all its sessions.
-pub struct World {
-    tenants: Mutex<Tenants>,
-    commands: Vec<Arc<Executable>>,
-    fixtures: bool,
-}
+use crate::psrp::record::ErrorRecord;
 
 /// What a pipeline is run with.
 pub struct Context {
@@ -54,31 +50,6 @@ pub struct Context {
     /// What it says; a full channel slows the pipeline.
     pub said: mpsc::Sender<Said>,
     pub stop: CancellationToken,
-}
-
-/// One thing that a pipeline says.
-#[derive(Debug)]
-pub enum Said {
-    Output(Value),
-    Error(Box<ErrorRecord>),
-    /// A WARNING, VERBOSE or DEBUG record.
-    Text(MessageType, String),
-    Progress(ProgressRecord),
-    Information(InformationRecord),
-    /// `answer` is `None` for methods that want none.
-    HostCall {
-        method: HostMethod,
-        parameters: Vec<Value>,
-        answer: Option<oneshot::Sender<HostResponse>>,
-    },
-}
-
-/// How a pipeline ended.
-#[derive(Debug)]
-pub enum Outcome {
-    Completed,
-    Stopped,
-    Failed(Box<ErrorRecord>),
 }
 
 impl World {
@@ -165,23 +136,6 @@ impl World {
         std::iter::once(metadata::count(found.len()))
             .chain(found.into_iter().map(|spec| metadata::command(spec)))
             .collect()
-    }
-
-    fn commands(&self) -> &[Arc<Executable>] {
-        &self.commands
-    }
-
-    fn find(&self, name: &str) -> Option<Arc<Executable>> {
-        self.commands.iter().find(|spec| spec.name.eq_ignore_ascii_case(name)).cloned()
-    }
-
-    fn has_fixtures(&self) -> bool {
-        self.fixtures
-    }
-
-    fn with_tenants<T>(&self, act: impl FnOnce(&mut Tenants) -> T) -> T {
-        // A panic elsewhere left whole values behind: each change is one assignment.
-        act(&mut self.tenants.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -3,7 +3,7 @@
 
 mod call;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
@@ -11,11 +11,38 @@ use tokio_util::sync::CancellationToken;
 
 use super::bind::{self, Bound};
 use super::fault::Fault;
+use super::said::{Outcome, Said};
 use super::spec::{CommandKind, CommandSpec, ParameterSpec};
+use super::state::Tenants;
 use super::value::{self, extended, properties, text};
-use super::{Outcome, Said, World};
 use crate::psrp::clixml::{Content, Value};
 use crate::psrp::host::{HostInfo, HostMethod, HostResponse};
+
+/// Tenants, users, policies: one world a simulator, shared by all its sessions.
+pub struct World {
+    pub(super) tenants: Mutex<Tenants>,
+    pub(super) commands: Vec<Arc<Executable>>,
+    pub(super) fixtures: bool,
+}
+
+impl World {
+    pub(super) fn commands(&self) -> &[Arc<Executable>] {
+        &self.commands
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<Arc<Executable>> {
+        self.commands.iter().find(|spec| spec.name.eq_ignore_ascii_case(name)).cloned()
+    }
+
+    pub(super) fn has_fixtures(&self) -> bool {
+        self.fixtures
+    }
+
+    pub(super) fn with_tenants<T>(&self, act: impl FnOnce(&mut Tenants) -> T) -> T {
+        // A panic elsewhere left whole values behind: each change is one assignment.
+        act(&mut self.tenants.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
 
 /// Why a pipeline ends early.
 #[derive(Debug)]

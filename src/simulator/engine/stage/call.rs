@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::super::Said;
 use super::super::fault::Fault;
+use super::super::said::Said;
 use super::super::state::Tenant;
 use super::super::value::{extended, properties, text};
 use super::{Call, Halt, array_list};

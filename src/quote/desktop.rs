@@ -1,4 +1,4 @@
-//! Command lines as others read them: one function for each reader. PowerShell's is `shell`'s. Pure.
+//! Command lines as desktops and shells read them: one function for each reader. Pure.
 
 /// A command line as a desktop entry's `Exec` has it (Desktop Entry Specification 1.5, "The Exec key"):
 /// arguments quoted, percent signs doubled, and the whole escaped as any string value.

@@ -1,0 +1,342 @@
+//! The structure of the program as ARCHITECTURE.md states it: no import points to a higher layer, and no imports of
+//! files form a cycle.
+//!
+//! An import is a `use` that is not `pub use`, or a path from `crate`, `super` or a child module anywhere in the code,
+//! macro arguments included. It points to the file that defines the item, wherever it is re-exported. Test modules do
+//! not count.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use proc_macro2::{TokenStream, TokenTree};
+use syn::visit::Visit;
+use syn::{Item, UseTree, Visibility};
+
+/// A path from the root of the crate.
+type Names = Vec<String>;
+
+/// One file.
+#[derive(Default)]
+struct File {
+    /// Items that it defines.
+    defines: BTreeSet<String>,
+    /// `pub use`: by name, what it stands for.
+    exports: BTreeMap<String, Names>,
+    imports: BTreeSet<Names>,
+}
+
+struct Program {
+    /// By module.
+    files: BTreeMap<Names, File>,
+}
+
+impl Program {
+    fn read(root: &Path) -> Self {
+        let mut paths = Vec::new();
+        collect(root, &mut paths);
+        let sources: Vec<(Names, syn::File)> = paths
+            .iter()
+            .filter(|path| {
+                !path.ends_with("main.rs")
+                    && !path.ends_with("tests.rs")
+                    && !path.iter().any(|part| part == "tests")
+            })
+            .map(|path| {
+                let text = std::fs::read_to_string(path).unwrap();
+                let file =
+                    syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                (module(root, path), file)
+            })
+            .collect();
+        let modules: BTreeSet<Names> = sources.iter().map(|(module, _)| module.clone()).collect();
+        let read = |(module, source): (Names, syn::File)| {
+            let mut reader = Reader { modules: &modules, module: module.clone(), file: File::default() };
+            reader.visit_file(&source);
+            (module, reader.file)
+        };
+        Self { files: sources.into_iter().map(read).collect() }
+    }
+
+    /// The file that a path leads to.
+    fn target(&self, path: &[String], depth: usize) -> Option<Names> {
+        let length = (1..=path.len()).rev().find(|length| self.files.contains_key(&path[..*length]))?;
+        let module = path[..length].to_vec();
+        let file = &self.files[&module];
+        let Some(name) = path.get(length).filter(|name| !file.defines.contains(*name)) else {
+            return Some(module);
+        };
+        match file.exports.get(name).filter(|_| depth < 8) {
+            Some(other) => self.target(&[other.as_slice(), &path[length + 1..]].concat(), depth + 1),
+            None => Some(module),
+        }
+    }
+
+    /// The files that each file imports from.
+    fn edges(&self) -> BTreeMap<Names, BTreeSet<Names>> {
+        let targets = |module: &Names, file: &File| {
+            let all = file.imports.iter().filter_map(|path| self.target(path, 0));
+            all.filter(|target| target != module && !target.is_empty()).collect()
+        };
+        self.files.iter().map(|(module, file)| (module.clone(), targets(module, file))).collect()
+    }
+}
+
+fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, into);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            into.push(path);
+        }
+    }
+}
+
+fn module(root: &Path, path: &Path) -> Names {
+    let relative = path.strip_prefix(root).unwrap().with_extension("");
+    let mut names: Names = relative.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+    if names.last().is_some_and(|last| last == "mod" || last == "lib") {
+        names.pop();
+    }
+    names
+}
+
+struct Reader<'a> {
+    modules: &'a BTreeSet<Names>,
+    module: Names,
+    file: File,
+}
+
+impl Reader<'_> {
+    /// A path from the root; `None` where it leads out of the crate, or to a local name.
+    fn whole(&self, path: &[String]) -> Option<Names> {
+        let (first, rest) = path.split_first()?;
+        match first.as_str() {
+            "crate" => Some(rest.to_vec()),
+            "self" => Some([self.module.as_slice(), rest].concat()),
+            "super" => {
+                let ups = path.iter().take_while(|name| *name == "super").count();
+                let base = self.module.len().checked_sub(ups)?;
+                Some([&self.module[..base], &path[ups..]].concat())
+            }
+            _ => {
+                let child = [self.module.as_slice(), &path[..1]].concat();
+                self.modules.contains(&child).then(|| [self.module.as_slice(), path].concat())
+            }
+        }
+    }
+
+    fn import(&mut self, path: &[String]) {
+        let whole = self.whole(path);
+        self.file.imports.extend(whole);
+    }
+
+    fn tokens(&mut self, tokens: TokenStream) {
+        let mut path: Names = Vec::new();
+        let mut colons = 0;
+        for token in tokens {
+            match token {
+                TokenTree::Ident(name) => {
+                    if colons != 2 {
+                        self.flush(&mut path);
+                    }
+                    path.push(name.to_string());
+                    colons = 0;
+                }
+                TokenTree::Punct(mark) if mark.as_char() == ':' => colons += 1,
+                TokenTree::Group(group) => {
+                    self.flush(&mut path);
+                    colons = 0;
+                    self.tokens(group.stream());
+                }
+                _ => {
+                    self.flush(&mut path);
+                    colons = 0;
+                }
+            }
+        }
+        self.flush(&mut path);
+    }
+
+    fn flush(&mut self, path: &mut Names) {
+        if path.len() > 1 {
+            self.import(&path.clone());
+        }
+        path.clear();
+    }
+}
+
+fn is_test(attributes: &[syn::Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        let text = match &attribute.meta {
+            syn::Meta::List(list) => list.tokens.to_string(),
+            _ => String::new(),
+        };
+        attribute.path().is_ident("cfg") && (text == "test" || text == "doc")
+            || attribute.path().is_ident("test")
+    })
+}
+
+/// The paths of a `use`, each with the name that it has here.
+fn paths(tree: &UseTree, before: &Names, into: &mut Vec<(String, Names)>) {
+    let with = |name: &syn::Ident| [before.as_slice(), &[name.to_string()]].concat();
+    match tree {
+        UseTree::Path(path) => paths(&path.tree, &with(&path.ident), into),
+        UseTree::Name(name) if name.ident == "self" => {
+            into.push((before.last().cloned().unwrap_or_default(), before.clone()));
+        }
+        UseTree::Name(name) => into.push((name.ident.to_string(), with(&name.ident))),
+        UseTree::Rename(name) => into.push((name.rename.to_string(), with(&name.ident))),
+        UseTree::Glob(_) => into.push(("*".to_owned(), before.clone())),
+        UseTree::Group(group) => group.items.iter().for_each(|tree| paths(tree, before, into)),
+    }
+}
+
+impl<'ast> Visit<'ast> for Reader<'_> {
+    fn visit_item(&mut self, item: &'ast Item) {
+        let (attributes, name) = match item {
+            Item::Const(one) => (&one.attrs, Some(one.ident.to_string())),
+            Item::Enum(one) => (&one.attrs, Some(one.ident.to_string())),
+            Item::Fn(one) => (&one.attrs, Some(one.sig.ident.to_string())),
+            Item::Static(one) => (&one.attrs, Some(one.ident.to_string())),
+            Item::Struct(one) => (&one.attrs, Some(one.ident.to_string())),
+            Item::Trait(one) => (&one.attrs, Some(one.ident.to_string())),
+            Item::Type(one) => (&one.attrs, Some(one.ident.to_string())),
+            Item::Macro(one) => (&one.attrs, one.ident.as_ref().map(ToString::to_string)),
+            Item::Mod(one) => (&one.attrs, None),
+            Item::Impl(one) => (&one.attrs, None),
+            Item::Use(one) => (&one.attrs, None),
+            _ => return syn::visit::visit_item(self, item),
+        };
+        if is_test(attributes) {
+            return;
+        }
+        self.file.defines.extend(name);
+        syn::visit::visit_item(self, item);
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        let mut all = Vec::new();
+        paths(&item.tree, &Vec::new(), &mut all);
+        for (name, path) in all {
+            match (&item.vis, self.whole(&path)) {
+                (_, None) => {}
+                (Visibility::Inherited, Some(whole)) => drop(self.file.imports.insert(whole)),
+                (_, Some(whole)) => drop(self.file.exports.insert(name, whole)),
+            }
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        if path.segments.len() > 1 {
+            let names: Names = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+            self.import(&names);
+        }
+        syn::visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, made: &'ast syn::Macro) {
+        self.tokens(made.tokens.clone());
+        syn::visit::visit_macro(self, made);
+    }
+
+    // `pub(in path)` and attributes import nothing.
+    fn visit_visibility(&mut self, _: &'ast Visibility) {}
+
+    fn visit_attribute(&mut self, _: &'ast syn::Attribute) {}
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+/// The layers of ARCHITECTURE.md from the bottom up: the modules in the rows of its table.
+fn layers() -> Vec<BTreeSet<String>> {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let (_, table) = text.split_once("<!-- layers -->").expect("the table of layers");
+    let rows =
+        table.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let mut layers: Vec<BTreeSet<String>> = rows
+        .skip(2)
+        .map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2).map(str::to_owned).collect())
+        .collect();
+    // The table has the highest first, as a picture would.
+    layers.reverse();
+    layers
+}
+
+#[test]
+fn no_import_points_to_a_higher_layer() {
+    let layers = layers();
+    let layer = |module: &Names| {
+        let top = &module[0];
+        layers.iter().position(|names| names.contains(top)).unwrap_or_else(|| panic!("{top} is in no layer"))
+    };
+    let program = Program::read(&root().join("src"));
+    let tops: BTreeSet<&String> = program.files.keys().filter_map(|module| module.first()).collect();
+    let known: BTreeSet<&String> = layers.iter().flatten().collect();
+    assert_eq!(tops, known, "the modules of the table");
+    let mut wrong = Vec::new();
+    for (module, targets) in program.edges().iter().filter(|(module, _)| !module.is_empty()) {
+        for target in targets.iter().filter(|target| target[0] != module[0]) {
+            if layer(target) >= layer(module) {
+                wrong.push(format!("{} imports {}", module.join("::"), target.join("::")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_imports_form_a_cycle() {
+    let edges = Program::read(&root().join("src")).edges();
+    // Files that import from nothing that is left are taken away until none is left, or a cycle.
+    let mut left: BTreeSet<&Names> = edges.keys().collect();
+    loop {
+        let free: Vec<_> = left
+            .iter()
+            .copied()
+            .filter(|module| !edges[*module].iter().any(|target| left.contains(target)))
+            .collect();
+        if free.is_empty() {
+            break;
+        }
+        left.retain(|module| !free.contains(module));
+    }
+    // Those that a cycle only leads to are no part of it.
+    loop {
+        let last: Vec<_> = left
+            .iter()
+            .copied()
+            .filter(|module| !left.iter().any(|other| edges[*other].contains(*module)))
+            .collect();
+        if last.is_empty() {
+            break;
+        }
+        left.retain(|module| !last.contains(module));
+    }
+    let shown: Vec<_> = left
+        .iter()
+        .map(|module| {
+            let into: Vec<_> = edges[*module]
+                .iter()
+                .filter(|target| left.contains(target))
+                .map(|one| one.join("::"))
+                .collect();
+            format!("{} -> {}", module.join("::"), into.join(", "))
+        })
+        .collect();
+    assert!(shown.is_empty(), "{}", shown.join("\n"));
+}
+
+#[test]
+fn imports_are_found_where_they_are() {
+    let program = Program::read(&root().join("src"));
+    let edges = program.edges();
+    let names = |text: &str| text.split("::").map(str::to_owned).collect::<Names>();
+    // By `use`, through a re-export, and by a path in a macro's arguments.
+    assert!(edges[&names("transport::session")].contains(&names("transport::connection")));
+    assert!(edges[&names("discovery")].contains(&names("profile::types")));
+    assert!(edges[&names("commands::refresh")].contains(&names("commands::attach")));
+    assert!(program.files.len() > 200);
+}
