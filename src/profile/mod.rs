@@ -18,7 +18,7 @@ pub use import::{Attach, Import};
 pub use kind::Kind;
 pub use limits::Limits;
 pub use nearest::nearest;
-pub use read::{Mistake, ProfileError, Read, parse, read};
+pub use read::{KEYS, Mistake, ProfileError, Read, parse, read};
 pub use service::Service;
 pub use store::{StoreError, check_name, load, names};
 pub use types::{CONSOLE, CredentialSource, Profile};

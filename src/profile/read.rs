@@ -15,6 +15,7 @@ use toml::de::DeTable;
 use self::reader::Reader;
 use super::types::Profile;
 pub use mistake::{Mistake, ProfileError};
+pub use reader::KEYS;
 pub use several::List;
 
 /// What a profile's text is.

@@ -17,6 +17,7 @@ mod clixml_powershell;
 mod connections;
 mod credential;
 mod demo;
+mod docs;
 mod edit;
 mod everyday;
 mod files;

@@ -70,6 +70,7 @@ fn a_mistake_is_shown_with_its_line_and_what_was_meant() {
             3,
             "a password is never written here",
         ),
+        ("kind = \"lync-online\"\nuser = \"a@b.c\"\nidle_timeout = \"1s\"", 3, "below a minute"),
         ("kind = \"lync-online\"\nuser = \"a@b.c\"\nkeep = 10", 3, "expected a duration in quotes"),
         ("kind = \"lync-online\"\nuser = \"a@b.c\"\nmax_runspaces = 0", 3, "from 1 to 100"),
         ("kind = \"lync-online\"\nuser = \"a@b.c\"\n[timeouts]\nopne = \"1s\"", 4, "did you mean open?"),
@@ -95,7 +96,7 @@ fn a_profile_is_not_named_like_a_command_or_a_path() {
 
 #[test]
 fn a_secret_that_somebody_wrote_is_refused_and_not_shown() {
-    for key in ["password", "client_secret", "credential", "Passwort"] {
+    for key in ["password", "client_secret", "credential", "Passwort", "pasword", "passsword", "secrte"] {
         let text = format!("kind = \"lync-online\"\nuser = \"a@b.c\"\n{key} = \"h\u{fc}nter2\" # mine\n");
         let error = parse("work", Path::new("work.toml"), &text).expect_err(&text);
         let report = format!("{error:?} {:?}", miette::Report::new(error.clone()));

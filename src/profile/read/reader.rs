@@ -1,6 +1,7 @@
 //! The keys of one profile, with every mistake in them.
 
 use std::path::Path;
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -16,7 +17,7 @@ use crate::profile::service::Service;
 use crate::profile::types::{CredentialSource, Profile};
 
 /// Every key that a profile may have.
-pub(super) const KEYS: [&str; 23] = [
+pub const KEYS: [&str; 23] = [
     "connections",
     "kind",
     "user",
@@ -41,6 +42,8 @@ pub(super) const KEYS: [&str; 23] = [
     "cache",
     "attach",
 ];
+/// What WinRM grants at least (MS-WSMV 2.2.4.38, `MinIdleTimeout`).
+const SHORTEST_IDLE: Duration = Duration::from_secs(60);
 const TIMEOUTS: [&str; 6] = ["connect", "discovery", "token", "open", "operation", "close"];
 
 /// A profile's table, and the mistakes that were found so far.
@@ -84,7 +87,7 @@ impl<'a> Reader<'a> {
             keep: self.duration(self.table, "keep").unwrap_or_default(),
             keep_alive: self.boolean("keep_alive").unwrap_or(true),
             max_runspaces: self.max_runspaces(),
-            idle_timeout: self.duration(self.table, "idle_timeout"),
+            idle_timeout: self.idle_timeout(),
             limits: self.limits(),
         };
         match profile.service {
@@ -302,6 +305,17 @@ impl<'a> Reader<'a> {
             self.mistake(value.span(), "expected a whole number from 1 to 100");
             1
         })
+    }
+
+    fn idle_timeout(&mut self) -> Option<Duration> {
+        let given = self.duration(self.table, "idle_timeout")?;
+        if given < SHORTEST_IDLE {
+            self.mistake(
+                self.span("idle_timeout"),
+                "no service grants an idle timeout below a minute (\"1m\")",
+            );
+        }
+        Some(given)
     }
 
     fn limits(&mut self) -> Limits {

@@ -1,12 +1,14 @@
 //! Secrets that somebody wrote into a profile, where they have no place: they are not shown.
 
 use super::mistake::Mistake;
+use crate::profile::nearest::nearest;
 
 /// The words of keys that somebody would write a secret to, which has no place in a profile.
 const SECRETS: [&str; 7] = ["password", "passwort", "passwd", "pwd", "secret", "token", "credential"];
 
 pub(super) fn is_secret(key: &str) -> bool {
-    SECRETS.iter().any(|word| key.to_lowercase().contains(word))
+    // A misspelt one, too.
+    SECRETS.iter().any(|word| key.to_lowercase().contains(word)) || nearest(key.trim(), SECRETS).is_some()
 }
 
 /// The text as it may be shown: what stands wrongly where a secret would be is covered, at its length.
