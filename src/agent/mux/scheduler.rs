@@ -36,7 +36,7 @@ pub enum Action<A> {
     /// Tell a client what its pipeline waits for.
     Progress { client: ClientId, pipeline: Uuid, record: ProgressRecord },
     /// Tell a client how its pipeline has ended.
-    End { client: ClientId, pipeline: Uuid, state: PipelineState, error: ErrorRecord },
+    End { client: ClientId, pipeline: Uuid, state: PipelineState, error: Box<ErrorRecord> },
     /// Acknowledge a client's stop.
     AcknowledgeStop { client: ClientId, pipeline: Uuid },
     /// Acknowledge that a client has closed a pipeline.
@@ -467,12 +467,12 @@ impl<A> Scheduler<A> {
     }
 
     fn say_failed(&mut self, client: ClientId, pipeline: Uuid, reason: &str) {
-        let error = ErrorRecord::session_failed(reason);
+        let error = Box::new(ErrorRecord::session_failed(reason));
         self.actions.push(Action::End { client, pipeline, state: PipelineState::Failed, error });
     }
 
     fn say_stopped(&mut self, client: ClientId, pipeline: Uuid) {
-        let error = ErrorRecord::pipeline_stopped();
+        let error = Box::new(ErrorRecord::pipeline_stopped());
         self.actions.push(Action::End { client, pipeline, state: PipelineState::Stopped, error });
     }
 
