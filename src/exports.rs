@@ -21,7 +21,7 @@ use crate::platform;
 use crate::profile::Profile;
 
 /// An export that takes longer has been killed: real ones took 105 s.
-const ABANDONED: Duration = Duration::from_secs(60 * 60);
+const ABANDONED: Duration = Duration::from_hours(1);
 
 /// Ends the names of what this version exports: what others wrote was chosen by another list of names
 /// ([`names`]), and is never loaded.

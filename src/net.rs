@@ -52,7 +52,7 @@ pub fn innermost(error: Cause<'_>) -> String {
 }
 
 /// An io::Error shows the source of what it holds, not what it holds.
-fn tls_error<'a>(cause: Cause<'a>) -> Option<&'a rustls::Error> {
+fn tls_error(cause: Cause<'_>) -> Option<&rustls::Error> {
     let held = || cause.downcast_ref::<std::io::Error>()?.get_ref();
     cause.downcast_ref().or_else(|| tls_error(held()?))
 }

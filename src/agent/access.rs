@@ -20,7 +20,7 @@ use crate::transport::wsman::{self, Endpoint};
 /// Redirections that are followed on the way to a session.
 const MAX_REDIRECTIONS: u8 = 5;
 /// The shortest idle timeout that endpoints usually grant.
-const SHORTEST_IDLE: Duration = Duration::from_secs(60);
+const SHORTEST_IDLE: Duration = Duration::from_mins(1);
 
 /// A profile, and its secret where that was handed over.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use crate::transport::Error;
 use crate::transport::wsman::Endpoint;
 
 /// No endpoint works longer on a Create whose client has gone.
-const SETTLED: Duration = Duration::from_secs(60);
+const SETTLED: Duration = Duration::from_mins(1);
 
 /// A session that exists, or may exist, on the endpoint. It is in the journal before Create is sent.
 ///

@@ -24,10 +24,10 @@ use crate::transport::Error;
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const MOST_DOUBLED: u32 = 5;
 /// No endpoint keeps a session that nobody uses for longer.
-const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
+const FORGOTTEN: Duration = Duration::from_hours(24);
 /// The same where it is not even known that there was one: WinRM keeps it for two hours where nothing
 /// shorter was asked for.
-const FORGOTTEN_UNMADE: Duration = Duration::from_secs(3 * 60 * 60);
+const FORGOTTEN_UNMADE: Duration = Duration::from_hours(3);
 
 /// What an entry's file ends in.
 const ENTRY: &str = "json";
@@ -397,7 +397,7 @@ mod tests {
         assert!(mine.entry.is_due());
         (mine.entry.tries, mine.entry.tried) = (1, ago(31));
         assert!(mine.entry.is_due());
-        mine.entry.tried = SystemTime::now().checked_add(Duration::from_secs(3600));
+        mine.entry.tried = SystemTime::now().checked_add(Duration::from_hours(1));
         assert!(mine.entry.is_due(), "the clock was set");
         mine.entry.written = ago(4 * 3600).unwrap();
         mine.failed();

@@ -32,7 +32,7 @@ use crate::transport::session::Session;
 use crate::transport::{self, Limits, stream};
 
 /// How long another launcher may take to start the same agent.
-const ANOTHER: Duration = Duration::from_secs(60);
+const ANOTHER: Duration = Duration::from_mins(1);
 /// How long an agent takes at most until it listens; it may wait for one that is ending.
 const LISTENS: Duration = Duration::from_secs(45);
 /// How long an agent that listens may take to say its first word.

@@ -14,9 +14,9 @@ use crate::platform;
 use crate::transport::wsman::{Ledger, Left};
 
 /// The idle timeout of an endpoint that does not say it: WinRM's default.
-const USUAL_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
+const USUAL_IDLE: Duration = Duration::from_hours(2);
 /// How much later than its idle timeout an endpoint may remove a session.
-const LATER: Duration = Duration::from_secs(60);
+const LATER: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -130,7 +130,7 @@ mod tests {
     fn notes_are_there_for_the_next_owner_as_long_as_they_say_something() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.json");
-        let notes = Notes::new(path.clone(), Some(Duration::from_secs(60)));
+        let notes = Notes::new(path.clone(), Some(Duration::from_mins(1)));
         notes.granted(Duration::from_secs(90));
         assert!(!path.exists());
         let id = Uuid::new_v4();

@@ -6,7 +6,7 @@ use super::shared::Shared;
 
 /// The first pause between two attempts; each further one is twice as long, up to [`LONGEST`].
 const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// How often it is looked whether this machine has slept.
 const LOOK: Duration = Duration::from_secs(1);
 /// The wall clock goes ahead of the other by more than this while a machine sleeps.

@@ -24,7 +24,7 @@ use crate::transport::wsman::{self, Endpoint};
 /// A keep-alive goes this many times into the idle timeout.
 const KEEP_ALIVES: u32 = 3;
 /// The longest that keep-alives are apart: a third of the 15 minutes of Lync Online.
-const KEEP_ALIVE: Duration = Duration::from_secs(5 * 60);
+const KEEP_ALIVE: Duration = Duration::from_mins(5);
 /// A session that is lost sooner after a reconnection is not made anew once more.
 const STEADY: Duration = Duration::from_secs(10);
 /// How long the removal of a lost session holds up the next one.

@@ -33,7 +33,7 @@ pub fn facts(context: &Context, profile: &Profile, agent: &Agent) -> String {
     }
     let stem = endpoint.map(|endpoint| Exports::of(&context.folders, &profile.name).stem(profile, endpoint));
     let known = [
-        ("socket", Some(agent.place.socket_for_powershell().to_string())),
+        ("socket", Some(agent.place.socket_for_powershell().clone())),
         ("user", profile.user.clone()),
         ("endpoint", endpoint.map(|endpoint| endpoint.to_string())),
         ("agent", process.map(|process| process.to_string())),

@@ -97,12 +97,11 @@ pub async fn run(
             _ => {}
         }
     };
-    let connected = match (connected, &stopped) {
-        (Some(connected), _) => connected,
-        (None, _) => {
-            given_up.cancel();
-            connecting.await
-        }
+    let connected = if let (Some(connected), _) = (connected, &stopped) {
+        connected
+    } else {
+        given_up.cancel();
+        connecting.await
     };
     let (mut agents, mut failures, mut own) = (Vec::new(), Vec::new(), false);
     for (name, result) in connected {

@@ -45,7 +45,7 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
         Err(error) => {
             crate::outln!(
                 "The profile '{name}' is removed. Whether a password is stored is not known: {error}"
-            )
+            );
         }
     }
     shortcut::discard(context, config, name)?;

@@ -30,7 +30,7 @@ pub struct Superfluous {
 /// Prefix of the names of input files.
 const INPUT: &str = ".input-";
 /// Age of an input file that a crashed lyncsh must have left.
-const OLD: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+const OLD: std::time::Duration = std::time::Duration::from_hours(24);
 
 /// Removes input files that a crashed lyncsh left.
 fn sweep(folder: &std::path::Path) {

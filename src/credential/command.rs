@@ -13,7 +13,7 @@ use crate::platform::Family;
 use crate::screen::Stream;
 
 /// A password manager may ask the person for a fingerprint or a PIN.
-const WAIT: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_mins(1);
 /// How much of what a command complains about is shown, in characters.
 const MOST: usize = 300;
 

@@ -10,7 +10,7 @@ use super::error::CredentialError;
 /// The service that every entry is filed under; the account is the profile's name.
 const SERVICE: &str = "lyncsh";
 /// A locked keyring asks the person; longer than this nobody is there.
-const WAIT: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_mins(1);
 
 pub async fn read(profile: &str) -> Result<SecretString, CredentialError> {
     let missing = CredentialError::NotStored { profile: profile.to_owned() };

@@ -64,15 +64,16 @@ impl Whole {
             Value::Double(number) => floating(*number),
             Value::Decimal(text) => text.parse().map_err(|_| too_large(text)).and_then(floating),
             Value::String(text) => Self::parse(text),
-            other => match other.as_i64() {
-                Some(number) => Ok(Self::narrow(number)),
-                None => {
+            other => {
+                if let Some(number) = other.as_i64() {
+                    Ok(Self::narrow(number))
+                } else {
                     let kind = other.type_names().first().map_or("System.Object", |name| *name).to_owned();
                     Err(LineError(format!(
                         "Method invocation failed because [{kind}] does not contain a method named '{operation}'."
                     )))
                 }
-            },
+            }
         }
     }
 

@@ -113,6 +113,6 @@ fn family(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::LyncOnline | Kind::SkypeServer | Kind::Teams => Some("Cs"),
         Kind::ExchangeServer | Kind::ExchangeOnline => Some("Mailbox"),
-        _ => None,
+        Kind::Wsman => None,
     }
 }

@@ -25,8 +25,8 @@ impl Default for Limits {
             connect: Duration::from_secs(15),
             discovery: Duration::from_secs(30),
             token: Duration::from_secs(30),
-            open: Duration::from_secs(60),
-            operation: Duration::from_secs(60),
+            open: Duration::from_mins(1),
+            operation: Duration::from_mins(1),
             close: Duration::from_secs(5),
         }
     }

@@ -84,14 +84,11 @@ impl FormatData {
 impl FormatView {
     fn read(value: &Value) -> Option<Self> {
         let control = value.property("Control")?;
-        let layout = match items(control, "Rows") {
-            Some(rows) => table(control, rows)?,
-            None => {
-                let entry = items(control, "Entries")?.first()?;
-                Layout::List(
-                    items(entry, "Items")?.iter().filter_map(|item| Column::read(item, item)).collect(),
-                )
-            }
+        let layout = if let Some(rows) = items(control, "Rows") {
+            table(control, rows)?
+        } else {
+            let entry = items(control, "Entries")?.first()?;
+            Layout::List(items(entry, "Items")?.iter().filter_map(|item| Column::read(item, item)).collect())
         };
         let group = control.property("GroupBy").and_then(|group| {
             let source = ColumnSource::read(group.property("Expression")?)?;

@@ -254,7 +254,7 @@ impl Argument {
         };
         // PowerShell takes en dash, em dash and horizontal bar for a dash.
         let dashed = written.strip_prefix(['-', '\u{2013}', '\u{2014}', '\u{2015}']);
-        let bare = dashed.map(str::trim_end).unwrap_or(written);
+        let bare = dashed.map_or(written, str::trim_end);
         let (name, colon) = match dashed.and(bare.strip_suffix(':')) {
             Some(name) => (name, true),
             None => (bare, false),

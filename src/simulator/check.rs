@@ -9,7 +9,7 @@ use crate::transport::wsman::fault::{Fault, code};
 /// The one configuration that there is.
 const CONFIGURATION: &str = "http://schemas.microsoft.com/powershell/Microsoft.PowerShell";
 /// The shortest idle timeout that is granted.
-const SHORTEST_IDLE: Duration = Duration::from_secs(60);
+const SHORTEST_IDLE: Duration = Duration::from_mins(1);
 /// `ERROR_WSMAN_INVALID_RESOURCE_URI`
 const INVALID_RESOURCE_URI: u32 = 2_150_858_811;
 

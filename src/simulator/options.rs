@@ -57,7 +57,7 @@ impl Default for Options {
             latency: Duration::ZERO,
             cmdlets: None,
             users: None,
-            idle_timeout: Duration::from_secs(15 * 60),
+            idle_timeout: Duration::from_mins(15),
             fixtures: false,
             commands: Vec::new(),
             hang: false,

@@ -12,7 +12,7 @@ use lyncsh::simulator::{Options, PASSWORD, USER};
 use crate::front::{self, Front};
 
 /// No test waits longer for anything.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 /// Within this a session must be gone when its owner was killed.
 pub const GONE: Duration = Duration::from_secs(10);
 

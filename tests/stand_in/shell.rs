@@ -279,7 +279,7 @@ async fn invoke(at: usize, session: &Session, line: &str) {
 async fn leave(code: i32, sessions: &[Session]) {
     if does("hang-at-exit") {
         say("hanging\n");
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
     for session in sessions {
         let _ = session.close().await;

@@ -20,7 +20,7 @@ use lyncsh::transport::session::{Running, Session};
 use lyncsh::transport::{Limits, stream};
 
 /// No test waits longer for anything.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 /// Within this a session must be gone when its owner was killed.
 pub const GONE: Duration = Duration::from_secs(5);
 

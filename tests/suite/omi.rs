@@ -171,13 +171,12 @@ async fn a_real_powershell_ends_with_its_session_while_it_has_output() {
         until_output(&mut running).await;
         assert_eq!(front.processes().len(), 1);
         let start = Instant::now();
-        match abandoned {
-            false => timeout(PATIENCE, session.close()).await.unwrap().unwrap(),
+        if abandoned {
             // As the launcher of a dead agent does, which has the agent's notes.
-            true => {
-                let left = Left { commands: vec![running.id], doubtful: false };
-                timeout(PATIENCE, wsman::try_remove(&endpoint, id, &left)).await.unwrap().unwrap();
-            }
+            let left = Left { commands: vec![running.id], doubtful: false };
+            timeout(PATIENCE, wsman::try_remove(&endpoint, id, &left)).await.unwrap().unwrap();
+        } else {
+            timeout(PATIENCE, session.close()).await.unwrap().unwrap();
         }
         assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
         let gone = async {

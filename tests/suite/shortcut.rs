@@ -378,7 +378,7 @@ fn a_template_of_the_user_s_own_makes_entry_icon_and_hook() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_desktop_entry_opens_a_terminal_that_shows_the_prompt_and_a_closed_window_ends_the_session() {
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const PATIENCE: Duration = Duration::from_mins(1);
     let home = Home::new("my work");
     assert!(home.lyncsh(&["shortcut", "my work"]).1);
     let mut display = Command::new("Xvfb");

@@ -124,7 +124,7 @@ async fn lyncsh_asks_for_the_tenant_and_leaves_no_shell() {
     while let Some(event) = running.next().await {
         match event.unwrap() {
             PipelineEvent::Output(value) => {
-                names.extend(value.property("DisplayName").map(Value::display_text))
+                names.extend(value.property("DisplayName").map(Value::display_text));
             }
             PipelineEvent::State(state, _) => end = Some(state),
             _ => {}

@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use crate::simulator::http;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn rows(recording: &str) -> Vec<serde_json::Value> {
     let path = format!("{}/tests/wsman/{recording}.jsonl", env!("CARGO_MANIFEST_DIR"));

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::simulator::{http, no_shell_is_left};
 use crate::simulator_replay::requests;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One administrator's client.
 pub struct Client {
@@ -64,7 +64,7 @@ pub fn envelope(shell: Uuid, request: Request) -> Vec<u8> {
     let header = RequestHeader {
         message_id: format!("uuid:{}", Uuid::new_v4()),
         resource_uri: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell".into(),
-        operation_timeout: Some(Duration::from_secs(60)),
+        operation_timeout: Some(Duration::from_mins(1)),
         selectors: vec![("ShellId".into(), shell.to_string().to_uppercase())],
         ..RequestHeader::default()
     };

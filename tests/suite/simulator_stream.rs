@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 use crate::simulator::{host, pipeline};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn the_subsystem_serves_one_client_and_ends_with_it() {

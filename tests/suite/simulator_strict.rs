@@ -26,7 +26,7 @@ fn to(resource_uri: &str, request: Request) -> Vec<u8> {
     let header = RequestHeader {
         message_id: format!("uuid:{}", Uuid::new_v4()),
         resource_uri: resource_uri.into(),
-        operation_timeout: Some(Duration::from_secs(60)),
+        operation_timeout: Some(Duration::from_mins(1)),
         ..RequestHeader::default()
     };
     RequestEnvelope { header, request }.write()
@@ -144,7 +144,7 @@ async fn an_idle_timeout_out_of_range_is_refused_and_disconnect_changes_it() {
     }
     assert_eq!(server.shells().len(), 0);
     let Response::Created { shell: Some(shell), .. } = client.ask(asking(60)).await else { panic!() };
-    assert_eq!(shell.idle_timeout, Some(Duration::from_secs(60)));
+    assert_eq!(shell.idle_timeout, Some(Duration::from_mins(1)));
     let id = shell.shell_id.parse().unwrap();
     let disconnect = |seconds| {
         let idle_timeout = Some(Duration::from_secs(seconds));
@@ -154,7 +154,7 @@ async fn an_idle_timeout_out_of_range_is_refused_and_disconnect_changes_it() {
     assert_eq!(refused.code, Some(code::IDLE_TIMEOUT_OUT_OF_BOUNDS));
     assert_eq!(client.in_shell(id, disconnect(600)).await, Response::Disconnected);
     let Response::Got(shell) = client.in_shell(id, Request::Get).await else { panic!() };
-    assert_eq!(shell.idle_timeout, Some(Duration::from_secs(600)));
+    assert_eq!(shell.idle_timeout, Some(Duration::from_mins(10)));
     assert_eq!(shell.state.as_deref(), Some("Disconnected"));
 }
 

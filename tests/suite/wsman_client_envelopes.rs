@@ -174,7 +174,7 @@ fn requests_that_no_recording_has_are_read_as_written() {
     }));
     round_trip(Request::Pull { context: "uuid:9".to_owned(), max_elements: Some(7) });
     round_trip(Request::Disconnect {
-        idle_timeout: Some(Duration::from_secs(60)),
+        idle_timeout: Some(Duration::from_mins(1)),
         buffer_mode: Some("Block".to_owned()),
     });
     round_trip(Request::Reconnect { command: None });
@@ -187,7 +187,7 @@ fn requests_that_no_recording_has_are_read_as_written() {
         name: Some("a <name> & \"more\"".to_owned()),
         input_streams: "stdin pr".to_owned(),
         output_streams: "stdout".to_owned(),
-        idle_timeout: Some(Duration::from_secs(60)),
+        idle_timeout: Some(Duration::from_mins(1)),
         data: vec![1, 2, 3],
     }));
     round_trip(Request::Send(vec![
@@ -206,7 +206,7 @@ fn lists_of_shells_are_read_in_every_form() {
         process_id: Some(4711),
         resource_uri: Some("http://schemas.microsoft.com/powershell/Microsoft.PowerShell".to_owned()),
         state: Some("Disconnected".to_owned()),
-        idle_timeout: Some(Duration::from_secs(900)),
+        idle_timeout: Some(Duration::from_mins(15)),
         running_time: Some(Duration::from_secs(3_723)),
         inactivity: Some(Duration::from_secs(12)),
     };

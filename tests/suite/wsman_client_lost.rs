@@ -60,17 +60,14 @@ async fn removal_has_a_receive_pending_and_a_shell_that_is_gone_is_removed() {
         let received = received.clone();
         async move {
             let request = RequestEnvelope::read(&asked.body).unwrap();
-            match request.request {
-                Asks::Delete => {
-                    // As OMI does.
-                    received.acquire().await.unwrap().forget();
-                    let gone = Fault::new(code::INVALID_SELECTORS, "w:InvalidSelectors", "gone");
-                    soap(&request, Response::Fault(gone))
-                }
-                _ => {
-                    received.add_permits(1);
-                    None
-                }
+            if request.request == Asks::Delete {
+                // As OMI does.
+                received.acquire().await.unwrap().forget();
+                let gone = Fault::new(code::INVALID_SELECTORS, "w:InvalidSelectors", "gone");
+                soap(&request, Response::Fault(gone))
+            } else {
+                received.add_permits(1);
+                None
             }
         }
     })

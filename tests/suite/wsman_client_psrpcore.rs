@@ -385,9 +385,8 @@ async fn a_wrong_password_is_refused_by_the_peer() {
     let id = Uuid::new_v4();
     let mut pool = ClientPool::new(id, host(), (1, 1));
     pool.open();
-    let error = match connect(endpoint, id, pool.take_outgoing(), |_| ()).await {
-        Ok(_) => panic!("it must not open"),
-        Err(error) => error,
+    let Err(error) = connect(endpoint, id, pool.take_outgoing(), |_| ()).await else {
+        panic!("it must not open")
     };
     let Error::Unauthorized { user, offered, .. } = &error else { panic!("{error}") };
     assert_eq!(user, "kenmyer@litwareinc.com");

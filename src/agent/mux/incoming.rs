@@ -133,14 +133,11 @@ impl Core {
         }
         let Some(client) = self.clients.get(&id) else { return Ok(()) };
         let body = std::mem::take(&mut message.body);
-        let start = match message.kind {
-            MessageType::CreatePipeline => {
-                rewrite::create_pipeline(body, &client.host).map_err(|e| e.to_string())?
-            }
-            _ => {
-                let command = "the list of commands".into();
-                Start { body, command, nested: false, background: false }
-            }
+        let start = if message.kind == MessageType::CreatePipeline {
+            rewrite::create_pipeline(body, &client.host).map_err(|e| e.to_string())?
+        } else {
+            let command = "the list of commands".into();
+            Start { body, command, nested: false, background: false }
         };
         if self.is_open() {
             let actions = self.scheduler.create(id, start, stream, message, ack, Instant::now());

@@ -25,8 +25,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             max_runspaces: 1,
-            keep_alive: Some(Duration::from_secs(4 * 60)),
-            open: Duration::from_secs(60),
+            keep_alive: Some(Duration::from_mins(4)),
+            open: Duration::from_mins(1),
             prompt: None,
             quiet: QUIET,
         }

@@ -193,7 +193,7 @@ impl Parser {
     /// One value and what is asked of it.
     pub(super) fn primary(&mut self) -> Parsed<Expr> {
         let value = match (self.peek(), self.peek_at(1)) {
-            (Some('@'), Some('(')) | (Some('$'), Some('(')) => self.group(2)?,
+            (Some('@' | '$'), Some('(')) => self.group(2)?,
             (Some('@'), Some('{')) => self.deeper(Self::table)?,
             (Some('@'), Some(quote)) if is_single_quote(quote) || is_double_quote(quote) => {
                 self.here_string()?
@@ -235,14 +235,13 @@ impl Parser {
             text.push(if is_dash(letter) { '-' } else { letter });
             self.at += 1;
         }
-        match number(&text) {
-            Some(number) => Ok(number),
-            None => {
-                self.at = start;
-                self.wrong(format!(
-                    "Unexpected token '{text}' in expression or statement. Text belongs in quotes."
-                ))
-            }
+        if let Some(number) = number(&text) {
+            Ok(number)
+        } else {
+            self.at = start;
+            self.wrong(format!(
+                "Unexpected token '{text}' in expression or statement. Text belongs in quotes."
+            ))
         }
     }
 

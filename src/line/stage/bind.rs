@@ -59,16 +59,18 @@ pub fn bindings(name: &str, command: &CommandLine, parameters: &[Parameter]) -> 
                 let of = match (value, parameter.1) {
                     (Some(_), _) => Some(at),
                     (None, Takes::Switch) => None,
-                    (None, _) => match arguments.next_if(|(_, next)| matches!(next, Arg::Value(_))) {
-                        Some((next, _)) => Some(next),
-                        None => {
+                    (None, _) => {
+                        if let Some((next, _)) = arguments.next_if(|(_, next)| matches!(next, Arg::Value(_)))
+                        {
+                            Some(next)
+                        } else {
                             let error = LineError(format!(
                                 "{name}: Missing an argument for parameter '{}'. Specify a parameter and try again.",
                                 parameter.0
                             ));
                             return Err((at, error));
                         }
-                    },
+                    }
                 };
                 (parameter, of)
             }

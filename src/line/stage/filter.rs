@@ -11,7 +11,7 @@ use crate::psrp::clixml::Value;
 
 pub fn filter(command: &CommandLine, variables: &Variables) -> Result<Box<dyn Stage>, LineError> {
     let text = match command.arguments.as_slice() {
-        [Arg::Value(Expr::Block(block))] | [Arg::Parameter { value: Some(Expr::Block(block)), .. }] => {
+        [Arg::Value(Expr::Block(block)) | Arg::Parameter { value: Some(Expr::Block(block)), .. }] => {
             Some(&block.text)
         }
         [Arg::Parameter { name, value: None }, Arg::Value(Expr::Block(block))]
@@ -65,7 +65,7 @@ impl Test {
                 Arg::Value(name) if property.is_none() => property = Some(value(name)?.display_text()),
                 Arg::Value(_) => return Err(usage()),
                 Arg::Parameter { name, value: None } if name.eq_ignore_ascii_case("not") => {
-                    test.negated = true
+                    test.negated = true;
                 }
                 Arg::Parameter { name, value: given } => {
                     let next = match (given, rest.peek()) {

@@ -44,13 +44,10 @@ fn content(bound: &Bound) -> Result<Vec<Value>, LineError> {
 /// A row is an object whose properties are text, under the names of the first row (or of -Header).
 fn table(bound: &Bound) -> Result<Vec<Value>, LineError> {
     let delimiter = bound.text("Delimiter").unwrap_or_else(|| ",".to_owned());
-    let delimiter = match *delimiter.as_bytes() {
-        [one] => one,
-        _ => {
-            return Err(bound.wrong(&format!(
-                "\"{delimiter}\" is no delimiter: give one character, ';' or \"`t\" for example."
-            )));
-        }
+    let [delimiter] = *delimiter.as_bytes() else {
+        return Err(bound.wrong(&format!(
+            "\"{delimiter}\" is no delimiter: give one character, ';' or \"`t\" for example."
+        )));
     };
     let text = text(bound)?;
     // Windows PowerShell writes the objects' type into a line above the names.

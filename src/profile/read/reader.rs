@@ -43,7 +43,7 @@ pub const KEYS: [&str; 23] = [
     "attach",
 ];
 /// What WinRM grants at least (MS-WSMV 2.2.4.38, `MinIdleTimeout`).
-const SHORTEST_IDLE: Duration = Duration::from_secs(60);
+const SHORTEST_IDLE: Duration = Duration::from_mins(1);
 const TIMEOUTS: [&str; 6] = ["connect", "discovery", "token", "open", "operation", "close"];
 
 /// A profile's table, and the mistakes that were found so far.
@@ -52,7 +52,7 @@ pub(super) struct Reader<'a> {
     pub(super) mistakes: Vec<Mistake>,
 }
 
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     pub(super) fn profile(&mut self, name: &str, path: &Path) -> Option<Profile> {
         self.unknown_keys(self.table, &KEYS, "a profile");
         let kind = self.kind()?;

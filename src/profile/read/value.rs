@@ -13,7 +13,7 @@ use super::secret::is_secret;
 use crate::profile::nearest::nearest;
 
 /// The longest time that a profile can name.
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(168);
 
 impl Reader<'_> {
     pub(super) fn duration(&mut self, table: &DeTable<'_>, key: &str) -> Option<Duration> {

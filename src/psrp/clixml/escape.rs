@@ -59,10 +59,7 @@ pub(super) fn decode(text: &str) -> Cow<'_, str> {
 /// The code unit of an escape that `text` begins with.
 fn escape_at(text: &str) -> Option<u16> {
     let bytes = text.as_bytes().get(..7)?;
-    let digits = match bytes {
-        [b'_', b'x' | b'X', digits @ .., b'_'] => digits,
-        _ => return None,
-    };
+    let [b'_', b'x' | b'X', digits @ .., b'_'] = bytes else { return None };
     if !digits.iter().all(u8::is_ascii_hexdigit) {
         return None;
     }

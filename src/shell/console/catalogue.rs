@@ -109,7 +109,7 @@ impl Catalogue {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.known.lock().map(|known| known.names.is_empty()).unwrap_or(true)
+        self.known.lock().map_or(true, |known| known.names.is_empty())
     }
 
     /// Whether the endpoint is known to offer a command of this name.

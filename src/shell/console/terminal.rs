@@ -163,7 +163,7 @@ impl Terminal {
 
     /// Ends a line that [`Terminal::write`] left open, so that a prompt begins at the margin.
     pub fn fresh_line(&self) {
-        let open = self.column.lock().map(|behind| *behind).unwrap_or(false);
+        let open = self.column.lock().is_ok_and(|behind| *behind);
         if open {
             self.write("\n");
         }

@@ -117,16 +117,15 @@ impl PowerShell {
         let mut known = Known::read(&file);
         let key = self.path.display().to_string();
         let kept = known.0.get(&key).filter(|seen| Some(&seen.stamp) == stamp.as_ref());
-        let version = match kept {
-            Some(seen) => seen.version,
-            None => {
-                let version = self.ask().await?;
-                if let Some(stamp) = stamp {
-                    known.0.insert(key, Seen { stamp, version });
-                    known.write(&file);
-                }
-                version
+        let version = if let Some(seen) = kept {
+            seen.version
+        } else {
+            let version = self.ask().await?;
+            if let Some(stamp) = stamp {
+                known.0.insert(key, Seen { stamp, version });
+                known.write(&file);
             }
+            version
         };
         match version < OLDEST {
             true => Err(FindError::TooOld { path: self.path.clone(), version }),

@@ -16,7 +16,7 @@ use crate::platform;
 /// Where the shell's environment names the gate.
 pub const VARIABLE: &str = "LYNCSH_GATE";
 /// How long a person may take to answer what the launcher asks.
-const LONGEST: Duration = Duration::from_secs(60 * 60);
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// A gate that is closed.
 #[derive(Debug)]

@@ -105,14 +105,14 @@ fn given(spec: &CommandSpec, all: &[ParameterSpec], arguments: &[Argument]) -> R
 
 /// The parameter of that name, alias or unambiguous prefix; a command's own go before common ones.
 fn find<'a>(spec: &CommandSpec, all: &'a [ParameterSpec], name: &str) -> Result<&'a ParameterSpec, Fault> {
-    let exact = |candidate: &&str| candidate.eq_ignore_ascii_case(name);
-    let prefix =
-        |candidate: &&str| candidate.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
     fn matching(all: &[ParameterSpec], wanted: impl Fn(&&str) -> bool) -> Vec<&ParameterSpec> {
         all.iter()
             .filter(|parameter| wanted(&parameter.name.as_str()) || parameter.aliases.iter().any(&wanted))
             .collect()
     }
+    let exact = |candidate: &&str| candidate.eq_ignore_ascii_case(name);
+    let prefix =
+        |candidate: &&str| candidate.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
     if let [only] = matching(all, exact)[..] {
         return Ok(only);
     }

@@ -269,9 +269,8 @@ impl Engine {
             missing.iter().map(|parameter| field(&parameter.name, &parameter.kind.full_name())).collect();
         let asked =
             vec![text(caption), text("Supply values for the following parameters:"), array_list(fields)];
-        let answers = match self.ask(HostMethod::Prompt, asked).await? {
-            Ok(Some(answers)) => answers,
-            _ => return Err(bind::missing_mandatory(spec, &missing).into()),
+        let Ok(Some(answers)) = self.ask(HostMethod::Prompt, asked).await? else {
+            return Err(bind::missing_mandatory(spec, &missing).into());
         };
         for parameter in &missing {
             let Some(answer) = answer_of(&answers, &parameter.name) else {

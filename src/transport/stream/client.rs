@@ -171,12 +171,9 @@ impl<S: AsyncWrite> Writer<S> {
             self.write_ready().await?;
             let deadline = self.outbound.deadline();
             tokio::select! {
-                request = requests.recv(), if owned => match request {
-                    Some(request) => self.take(request),
-                    None => {
-                        owned = false;
-                        self.close();
-                    }
+                request = requests.recv(), if owned => if let Some(request) = request { self.take(request) } else {
+                    owned = false;
+                    self.close();
                 },
                 note = notes.recv() => match note {
                     Some(Element::CloseAck(id)) if id.is_nil() => {

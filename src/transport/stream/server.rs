@@ -206,8 +206,8 @@ impl<S: AsyncRead> Reader<S> {
 
     async fn data(&mut self, stream: Stream, id: Uuid, bytes: &[u8]) -> Result<(), Error> {
         let permit = self.unacknowledged.clone().acquire_owned().await;
-        let Ok(_permit) = permit else { return Ok(()) };
-        let ack = Ack { _on_drop: Arc::new(AckOnDrop { id, out: self.out.clone(), _permit }) };
+        let Ok(permit) = permit else { return Ok(()) };
+        let ack = Ack { _on_drop: Arc::new(AckOnDrop { id, out: self.out.clone(), _permit: permit }) };
         let key = (id, stream == Stream::PromptResponse);
         let fresh = || Defragmenter::with_limit(MAX_MESSAGE);
         let defragmenter = self.partial.entry(key).or_insert_with(fresh);

@@ -224,16 +224,15 @@ impl Actor {
                 },
             }
         };
-        let result = match gone {
-            true => Ok(()),
-            false => {
-                let left = Left { commands, doubtful: false };
-                let result = removing::remove_left(&self.endpoint, self.pool, &left).await;
-                if result.as_ref().is_err_and(|error| !error.is_refusal()) {
-                    self.doubts();
-                }
-                result.map(drop)
+        let result = if gone {
+            Ok(())
+        } else {
+            let left = Left { commands, doubtful: false };
+            let result = removing::remove_left(&self.endpoint, self.pool, &left).await;
+            if result.as_ref().is_err_and(|error| !error.is_refusal()) {
+                self.doubts();
             }
+            result.map(drop)
         };
         if let Err(error) = &result {
             tracing::warn!("the session {} may still be on the server: {error}", self.pool);

@@ -30,16 +30,13 @@ pub async fn connect(
         let mut fragmenter = Fragmenter::default();
         let (data, rest) = opening_fragments(&opening, &mut fragmenter, shell.capacity());
         let limit = endpoint.limits.open;
-        match opening::create(&shell, &endpoint, pool, data, limit).await? {
-            Some(target) => {
-                endpoint = opening::redirected(endpoint, &target, followed)?;
-                redirected(&endpoint);
-            }
-            None => {
-                let there = endpoint.clone();
-                let created = actor::Created { endpoint, pool, shell, fragmenter, rest, open_by };
-                return Ok((actor::start(created), there));
-            }
+        if let Some(target) = opening::create(&shell, &endpoint, pool, data, limit).await? {
+            endpoint = opening::redirected(endpoint, &target, followed)?;
+            redirected(&endpoint);
+        } else {
+            let there = endpoint.clone();
+            let created = actor::Created { endpoint, pool, shell, fragmenter, rest, open_by };
+            return Ok((actor::start(created), there));
         }
     }
     Err(Error::Protocol("the endpoint redirects without end".to_owned()))

@@ -18,7 +18,7 @@ use crate::psrp::client::Stream;
 use crate::transport::error::{Error, Operation, RedirectRefusal};
 
 /// How long a server may keep a Receive before it says that there is nothing to say.
-const RECEIVE_TIMEOUT: Duration = Duration::from_secs(60);
+const RECEIVE_TIMEOUT: Duration = Duration::from_mins(1);
 /// How much later than that the answer may arrive.
 const RECEIVE_GRACE: Duration = Duration::from_secs(30);
 /// How long an endpoint may be out of reach before what a running session has to send is given up.

@@ -33,7 +33,7 @@ use crate::net::{Cause, sources};
 
 /// How long a connection is kept that nobody uses: shorter than servers do (http.sys 120 s), so that
 /// a request is hardly ever sent into a connection that is being closed.
-const KEEP_IDLE: Duration = Duration::from_secs(60);
+const KEEP_IDLE: Duration = Duration::from_mins(1);
 /// How soon a silent peer is asked whether it is there, how often, and how long it may take.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const KEEP_ALIVES: u32 = 3;

@@ -76,10 +76,10 @@ impl Endpoint {
     /// Everything seen until `enough` is true of it.
     pub async fn seen(&self, enough: impl FnMut(&Vec<Seen>) -> bool) -> Vec<Seen> {
         let mut seen = self.seen.clone();
-        let limit = std::time::Duration::from_secs(60);
+        let limit = std::time::Duration::from_mins(1);
         match tokio::time::timeout(limit, seen.wait_for(enough)).await {
             Ok(seen) => seen.unwrap().clone(),
-            Err(_) => panic!("the endpoint has seen only {:?}", *self.seen.borrow()),
+            Err(error) => panic!("{error}: the endpoint has seen only {:?}", *self.seen.borrow()),
         }
     }
 

@@ -15,7 +15,7 @@ use lyncsh::agent::mux::{ClientInfo, Mux, Options, State};
 use lyncsh::psrp::client::{ClientPool, Event, PipelineEvent};
 use lyncsh::psrp::clixml::{Secure, Value};
 use lyncsh::psrp::host::{HostInfo, HostMethod, HostResponse};
-use lyncsh::psrp::pipeline::{Argument, Command, MetadataQuery, Pipeline};
+use lyncsh::psrp::pipeline::{Argument, Command, Merge, MetadataQuery, Pipeline};
 use lyncsh::psrp::record::{ErrorRecord, PipelineState, PoolState};
 use lyncsh::transport::backpressure::{FULL, HOLD};
 use lyncsh::transport::session::{Running, Session};
@@ -24,7 +24,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 fn host(width: i32) -> HostInfo {
     HostInfo {
@@ -65,7 +65,7 @@ fn pipeline(name: &str, value: Option<Value>) -> Pipeline {
         is_script: false,
         use_local_scope: None,
         arguments: arguments.collect(),
-        merge: Default::default(),
+        merge: Merge::default(),
     };
     let no_input = name != "Measure-CsInput";
     Pipeline { no_input, ..Pipeline::new(vec![command]) }

@@ -253,7 +253,7 @@ impl<S: AsyncRead + AsyncWrite> Replay<S> {
     }
 
     async fn read(&mut self) {
-        let line = tokio::time::timeout(Duration::from_secs(60), self.lines.next_line()).await;
+        let line = tokio::time::timeout(Duration::from_mins(1), self.lines.next_line()).await;
         let Ok(Ok(Some(line))) = line else {
             panic!("{line:?}, and still to come: {:.300?}", self.rows);
         };

@@ -118,7 +118,7 @@ impl Socket {
             std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| format!("{root}/target/venv/bin/python"));
         let mut command = Command::new(&python);
         command.arg(format!("{root}/tests/peers/psrpcore_client.py")).arg(&self.path).args(steps);
-        let output = tokio::time::timeout(Duration::from_secs(120), command.kill_on_drop(true).output());
+        let output = tokio::time::timeout(Duration::from_mins(2), command.kill_on_drop(true).output());
         let output = output.await.expect("the client takes too long").unwrap_or_else(|e| {
             panic!("{python}: {e}; `tests/run` makes it, or LYNCSH_TEST_PYTHON names one with psrpcore")
         });

@@ -9,7 +9,7 @@ use super::super::value::{custom, text};
 use crate::psrp::clixml::Value;
 
 pub fn commands() -> Vec<Executable> {
-    let result_size = || int("ResultSize").valid(Validate::Range(0, i32::MAX as i64));
+    let result_size = || int("ResultSize").valid(Validate::Range(0, i64::from(i32::MAX)));
     vec![
         Executable::cmdlet(
             "Get-CsTenant",

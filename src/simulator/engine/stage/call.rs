@@ -131,17 +131,14 @@ impl Call<'_> {
         }
         let asked = vec![text("Confirm"), text(&question), array_list(confirm_choices()), Value::I32(0)];
         let answer = self.engine.ask(HostMethod::PromptForChoice, asked).await?;
-        match answer {
-            Ok(Some(Value::I32(choice))) => {
-                if choice == 1 || choice == 3 {
-                    self.memory.answered = Some(choice == 1);
-                }
-                Ok(choice < 2)
+        if let Ok(Some(Value::I32(choice))) = answer {
+            if choice == 1 || choice == 3 {
+                self.memory.answered = Some(choice == 1);
             }
-            _ => {
-                let fault = Fault::no_host(Some(&question));
-                Err(fault.said_by(&self.spec.name, &self.spec.error_source()).into())
-            }
+            Ok(choice < 2)
+        } else {
+            let fault = Fault::no_host(Some(&question));
+            Err(fault.said_by(&self.spec.name, &self.spec.error_source()).into())
         }
     }
 
