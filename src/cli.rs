@@ -353,25 +353,25 @@ pub struct Demo {
     #[arg(long, default_value_t = 0)]
     pub port: u16,
     /// Wait this long before every answer
-    #[arg(long, default_value = "0s", value_parser = humantime::parse_duration, value_name = "DURATION")]
+    #[arg(long, hide = true, default_value = "0s", value_parser = humantime::parse_duration, value_name = "DURATION")]
     pub latency: std::time::Duration,
     /// Offer at least this many cmdlets
-    #[arg(long, value_name = "N")]
+    #[arg(long, hide = true, value_name = "N")]
     pub cmdlets: Option<usize>,
     /// Have at least this many users
-    #[arg(long, value_name = "N")]
+    #[arg(long, hide = true, value_name = "N")]
     pub users: Option<usize>,
     /// Remove a session after this long without a request
-    #[arg(long, default_value = "15m", value_parser = humantime::parse_duration, value_name = "DURATION")]
+    #[arg(long, hide = true, default_value = "15m", value_parser = humantime::parse_duration, value_name = "DURATION")]
     pub idle_timeout: std::time::Duration,
     /// Offer the commands of the recorded endpoint as well
-    #[arg(long)]
+    #[arg(long, hide = true)]
     pub fixtures: bool,
     /// Leave a session past the quota without an answer, as the service did
-    #[arg(long)]
+    #[arg(long, hide = true)]
     pub hang: bool,
     /// Answer each Receive with one message, after this long
-    #[arg(long, value_parser = humantime::parse_duration, value_name = "DURATION")]
+    #[arg(long, hide = true, value_parser = humantime::parse_duration, value_name = "DURATION")]
     pub trickle: Option<std::time::Duration>,
     /// Speak TLS, with a certificate whose authority's file the JSON line names as `ca`
     #[arg(long)]

@@ -6,7 +6,6 @@ use std::process::Stdio;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as STANDARD;
 use lyncsh::quote::powershell::{ascii, quote};
-use lyncsh::shell::pwsh::gate::VARIABLE as GATE;
 
 use crate::world::{Killed, PATIENCE, World, lyncsh};
 
@@ -223,6 +222,7 @@ fn an_import_is_not_changed_by_preferences_for_confirmation() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn an_agent_that_was_killed_before_the_attach_is_told_at_once() {
     let Some(world) = World::start("") else { return };
@@ -252,7 +252,7 @@ fn an_agent_that_was_killed_before_the_attach_is_told_at_once() {
     let script = world.script(&import);
     let start = std::time::Instant::now();
     let mut shell = world.shell();
-    shell.env(GATE, &gate).args(["-NonInteractive", "-File"]).arg(script);
+    shell.env(lyncsh::shell::pwsh::gate::VARIABLE, &gate).args(["-NonInteractive", "-File"]).arg(script);
     let output = shell.output().unwrap();
     let text = said(&output.stderr);
     assert!(
