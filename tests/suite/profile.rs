@@ -70,7 +70,7 @@ fn a_mistake_is_shown_with_its_line_and_what_was_meant() {
             3,
             "a password is never written here",
         ),
-        ("kind = \"lync-online\"\nuser = \"a@b.c\"\nidle_timeout = \"1s\"", 3, "below a minute"),
+        ("kind = \"lync-online\"\nuser = \"a@b.c\"\nidle_timeout = \"1ms\"", 3, "a second at least"),
         ("kind = \"lync-online\"\nuser = \"a@b.c\"\nkeep = 10", 3, "expected a duration in quotes"),
         ("kind = \"lync-online\"\nuser = \"a@b.c\"\nmax_runspaces = 0", 3, "from 1 to 100"),
         ("kind = \"lync-online\"\nuser = \"a@b.c\"\n[timeouts]\nopne = \"1s\"", 4, "did you mean open?"),
