@@ -1,5 +1,5 @@
 //! The client's host: what it is (HostInfo, MS-PSRP 2.2.3.14) and what the server asks of it
-//! (host calls, 2.2.3.17 and 2.2.6).
+//! (host calls, 2.2.3.17).
 
 use super::Missing;
 use super::clixml::{Content, Object, Value};
@@ -132,7 +132,7 @@ fn origin() -> Value {
     Value::with_properties([("x", Value::I32(0)), ("y", Value::I32(0))])
 }
 
-/// RemoteHostMethodId (MS-PSRP 2.2.6).
+/// RemoteHostMethodId (MS-PSRP 2.2.3.17).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub enum HostMethod {
@@ -260,7 +260,7 @@ impl HostMethod {
     }
 
     /// Whether a server waits for the answer: methods that return something do, and prompts
-    /// (MS-PSRP 2.2.6; void methods are called with id -100).
+    /// (MS-PSRP 2.2.3.17; void methods are called with id -100).
     pub fn wants_answer(self) -> bool {
         !matches!(
             self,

@@ -245,7 +245,7 @@ impl Argument {
         Value::with_properties([("N", name), ("V", self.value.clone().unwrap_or_default())])
     }
 
-    /// Reads `Name`, `-Name` and `-Name:` (CommandParameter.cs, ToCommandParameterInternal): a null is a
+    /// Reads `Name`, `-Name` and `-Name:` (hostifaces/Parameter.cs, ToCommandParameterInternal): a null is a
     /// value only after a colon or without a name.
     fn read(value: &Value) -> Result<Self, Missing> {
         let argument = value.property("V").ok_or(Missing("V"))?;

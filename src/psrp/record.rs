@@ -39,7 +39,7 @@ pub struct TextRecord {
     pub message: String,
 }
 
-/// A PROGRESS record (MS-PSRP 2.2.3.17 in PowerShell's form).
+/// A PROGRESS record (MS-PSRP 2.2.2.25 in PowerShell's form).
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProgressRecord {
     pub activity: String,

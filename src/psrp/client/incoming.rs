@@ -101,7 +101,7 @@ impl ClientPool {
     }
 
     fn body(&self, message: &Message) -> Result<Value, ProtocolError> {
-        // How .NET's serializer of messages writes null (RemoteDataObject.cs).
+        // How .NET's serializer of messages writes null (RemotingDataObject.cs).
         if message.body.is_empty() {
             return Ok(Value::Null);
         }

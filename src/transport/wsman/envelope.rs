@@ -42,7 +42,7 @@ pub const ANONYMOUS: &str = "http://schemas.xmlsoap.org/ws/2004/08/addressing/ro
 pub const SHELL_RESOURCE: &str = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell";
 /// The resource that lists the commands of a shell.
 pub const COMMAND_RESOURCE: &str = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell/Command";
-/// What every server accepts as an envelope's size, in bytes (MS-WSMV 2.2.4.1.7: 150 KB of 1,024).
+/// What every server accepts as an envelope's size, in bytes (150 KB of 1,024; WSManNativeAPI.cs).
 pub const DEFAULT_MAX_ENVELOPE_SIZE: u32 = 153_600;
 
 /// The Content-Type of envelopes over HTTP.
@@ -263,7 +263,7 @@ pub struct CommandInfo {
     pub state: Option<String>,
 }
 
-/// A shell as Enumerate shows it (MS-WSMV 2.2.4.36).
+/// A shell as Enumerate shows it (MS-WSMV 2.2.4.37).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShellInfo {
     pub shell_id: String,
