@@ -8,6 +8,7 @@ use crate::agent::launch::Agent;
 use crate::exports::Exports;
 use crate::exports::kept::State;
 use crate::profile::Profile;
+use crate::quote::powershell::escape;
 use crate::shell::module::{self, Module};
 
 /// Returns the endpoint that an agent is connected to.
@@ -53,20 +54,7 @@ pub fn error(text: &str) -> String {
 /// Formats a line in ASCII, since the encoding of a program's output differs on Windows. All other characters and the
 /// backslash are escaped for `Regex.Unescape`.
 fn line(key: &str, value: &str) -> String {
-    let mut line = format!("{key}=");
-    for one in value.chars() {
-        if one == '\\' {
-            line.push_str("\\\\");
-        } else if one.is_ascii() && !one.is_ascii_control() {
-            line.push(one);
-        } else {
-            for unit in one.encode_utf16(&mut [0; 2]) {
-                line.push_str(&format!("\\u{unit:04x}"));
-            }
-        }
-    }
-    line.push('\n');
-    line
+    format!("{key}={}\n", escape(value))
 }
 
 #[cfg(test)]

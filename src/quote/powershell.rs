@@ -34,6 +34,11 @@ pub fn ascii(text: &str) -> String {
     if text.chars().all(|letter| (' '..='~').contains(&letter)) {
         return quote(text);
     }
+    format!("([regex]::Unescape({}))", quote(&escape(text)))
+}
+
+/// Escapes all that is not printable ASCII, and the backslash, for .NET's `Regex.Unescape`.
+pub fn escape(text: &str) -> String {
     let mut escaped = String::new();
     for unit in text.encode_utf16() {
         match u8::try_from(unit) {
@@ -43,7 +48,7 @@ pub fn ascii(text: &str) -> String {
             _ => drop(write!(escaped, "\\u{unit:04x}")),
         }
     }
-    format!("([regex]::Unescape({}))", quote(&escaped))
+    escaped
 }
 
 fn is_quote(one: char) -> bool {

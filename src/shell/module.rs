@@ -90,7 +90,7 @@ impl Module {
     /// the lines after it to be run.
     pub fn import_line(&self, folders: &Folders, several: bool) -> Result<String, ModuleError> {
         Ok(Templates::of(folders)?
-            .import(text(&self.script)?, self.name.trim_start_matches("lyncsh-"), several)?
+            .import(text(&self.script)?, self.name.strip_prefix("lyncsh-").unwrap_or(&self.name), several)?
             .trim()
             .to_owned())
     }

@@ -86,14 +86,17 @@ $__c = {
         elseif ($ofTheCall.Contains($key)) { $call[$key] = $bound[$key] }
         else { $named[$key] = $bound[$key] }
     }
-    # `$PSDefaultParameterValues['*:Credential']` was not meant for an endpoint.
+    # `$PSDefaultParameterValues['*:Credential']` was not meant for an endpoint. A script block gives another object for
+    # each call, which can't be told from a given one.
     foreach ($key in $named.Keys) {
-        if ($named[$key] -isnot [securestring] -and $named[$key] -isnot [pscredential]) { continue }
+        $value = $named[$key]
+        if ($value -isnot [securestring] -and $value -isnot [pscredential]) { continue }
         $defaults = $Cmdlet.SessionState.PSVariable.GetValue('PSDefaultParameterValues')
-        if ($null -eq $defaults) { continue }
         foreach ($pattern in $defaults.Keys) {
             $command, $parameter = "$pattern".Split(':', 2)
-            if ($parameter -eq $key -and $command -match '[*?[]' -and [object]::ReferenceEquals($defaults[$pattern], $named[$key])) {
+            if ($command -notmatch '[*?[]') { continue }
+            $default = $defaults[$pattern]
+            if ([object]::ReferenceEquals($default, $value) -or ($default -is [scriptblock] -and $key -like $parameter)) {
                 $secret = [System.InvalidOperationException]::new("lyncsh: the default value '$pattern' would send a secret to the endpoint; to have it sent, name the command in place of '$command'")
                 $Cmdlet.ThrowTerminatingError([System.Management.Automation.ErrorRecord]::new($secret, 'SecretByDefault', 'SecurityError', $pattern))
             }

@@ -37,6 +37,7 @@ $library = { [scriptblock]::Create([System.IO.File]::ReadAllText("$PSScriptRoot/
 $utility = { param($Type) $ExecutionContext.InvokeCommand.GetCmdletByTypeName("Microsoft.PowerShell.Commands.$Type, Microsoft.PowerShell.Commands.Utility") }
 # The endpoint's views: after PowerShell's own, as Import-PSSession's.
 $views = $null
+$keep = $true
 $addViews = {
     $views = "$kept/proxies/proxies.format.ps1xml"
     if ([System.IO.File]::Exists($views)) { & (& $utility UpdateFormatDataCommand) -AppendPath (& $escape $views) -ErrorAction SilentlyContinue }

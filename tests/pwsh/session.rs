@@ -16,6 +16,12 @@ const KEN: &str = "Ken Myer;Pilar Ackerman;Mr. Ümit <Öz> & \"Söhne\"";
 /// Umlauts come through a pipe as UTF-8.
 const UTF8: &str = "[Console]::OutputEncoding = [Text.Encoding]::UTF8";
 
+/// The folder of the proxies that `work` used last.
+fn kept(world: &World) -> std::path::PathBuf {
+    let exports = world.folders.cache.join("exports/work");
+    exports.join(std::fs::read_to_string(exports.join("current")).unwrap())
+}
+
 #[test]
 fn the_first_start_exports_and_the_next_ones_load_it() {
     let Some(world) = World::start("") else { return };
@@ -126,12 +132,22 @@ fn a_default_value_for_every_command_sends_no_secret_to_the_endpoint() {
         "$pin = ConvertTo-SecureString -String geheim -AsPlainText -Force
          $PSDefaultParameterValues = @{ '*:Pin' = $pin }
          try { Set-CsSecret } catch { $_.FullyQualifiedErrorId }
+         $PSDefaultParameterValues = @{ '*:Pin*' = { $pin } }
+         try { Set-CsSecret } catch { $_.FullyQualifiedErrorId }
          $PSDefaultParameterValues = @{ 'Set-CsSecret:Pin' = $pin }
          (Set-CsSecret).Pin
          $PSDefaultParameterValues = @{ '*:Identity' = 'kenmyer' }
          (Get-CsOnlineUser).SipAddress",
     );
-    assert_eq!(lines, ["SecretByDefault,Set-CsSecret", "geheim", "sip:kenmyer@litwareinc.com"]);
+    assert_eq!(
+        lines,
+        [
+            "SecretByDefault,Set-CsSecret",
+            "SecretByDefault,Set-CsSecret",
+            "geheim",
+            "sip:kenmyer@litwareinc.com"
+        ]
+    );
 }
 
 #[test]
@@ -234,8 +250,6 @@ fn an_agent_that_was_killed_before_the_attach_is_told_at_once() {
     std::fs::create_dir(&folder).unwrap();
     let socket = folder.join("socket");
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
-    let exports = world.folders.cache.join("exports/work");
-    let kept = std::fs::read_to_string(exports.join("current")).unwrap();
     let gate = folder.join("gate");
     let mut gone = std::process::Command::new("true").spawn().unwrap();
     let process = gone.id();
@@ -245,7 +259,7 @@ fn an_agent_that_was_killed_before_the_attach_is_told_at_once() {
         format!(
             "socket={}\nagent={process}\nready=true\nproxies={}\n",
             socket.display(),
-            exports.join(kept).display()
+            kept(&world).display()
         ),
     )
     .unwrap();
@@ -266,8 +280,7 @@ fn an_agent_that_was_killed_before_the_attach_is_told_at_once() {
 fn damaged_proxies_are_written_anew() {
     let Some(world) = World::start("") else { return };
     world.with_work("(Get-CsTenant).DisplayName");
-    let exports = world.folders.cache.join("exports/work");
-    let kept = exports.join(std::fs::read_to_string(exports.join("current")).unwrap());
+    let kept = kept(&world);
     for file in ["proxies/proxies.ps1", "names", "targets", "proxies/proxies.format.ps1xml"] {
         std::fs::write(kept.join(file), "").unwrap();
         assert_eq!(world.with_work("(Get-CsTenant).DisplayName"), ["Litware"], "{file}");
@@ -420,9 +433,7 @@ fn damaged_proxies_are_told_with_the_command_that_mends_them() {
     let Some(world) = World::start("") else { return };
     world.with_work("(Get-CsTenant).DisplayName");
     world.wait_removed();
-    let exports = world.folders.cache.join("exports/work");
-    let folders = std::fs::read_dir(&exports).unwrap().map(|entry| entry.unwrap().path());
-    let proxies = folders.into_iter().find(|path| path.is_dir()).unwrap().join("proxies/proxies.ps1");
+    let proxies = kept(&world).join("proxies/proxies.ps1");
     // As long as before: the damage is not seen before PowerShell reads it.
     let whole = std::fs::read_to_string(&proxies).unwrap();
     std::fs::write(&proxies, whole.replacen("function Get-CsTenant{", "function Get-CsTenant(", 1)).unwrap();

@@ -160,26 +160,23 @@ impl Function {
         Self { name: name.to_owned(), is_cmdlet: command.is_cmdlet, is_simple, parameters }
     }
 
-    /// Formats the parameters that the function declares itself, in PowerShell. A dynamic parameter loses to a common
-    /// one whose name begins with its own, such as `-Verb` to `-Verbose`.
-    fn own(&self) -> String {
+    /// Returns the parameters that the function declares itself, for the template. A dynamic parameter loses to a
+    /// common one whose name begins with its own, such as `-Verb` to `-Verbose`.
+    fn own(&self) -> Vec<Value> {
         let untyped = self.parameters.iter().filter(|parameter| parameter.constraint.is_empty());
-        let own = untyped.enumerate().map(|(position, parameter)| (Some(position), parameter));
+        let open = untyped.enumerate().map(|(position, parameter)| (Some(position), parameter));
         let typed = self.parameters.iter().filter(|parameter| !parameter.constraint.is_empty());
-        let all = own.chain(typed.map(|parameter| (None, parameter)));
-        let texts =
-            all.filter(|(_, parameter)| parameter.is_hidden_by_common()).map(|(position, parameter)| {
-                let position = position.map(|at| format!("[Parameter(Position={at})]")).unwrap_or_default();
-                let quoted: Vec<_> = parameter.aliases.iter().map(|alias| format!("'{alias}'")).collect();
-                let aliases =
-                    if quoted.is_empty() { String::new() } else { format!("[Alias({})]", quoted.join(",")) };
-                let kind = match parameter.constraint {
-                    "" => String::new(),
-                    kind => format!("[{kind}]"),
-                };
-                format!("{position}{aliases}{kind}${{{}}}", parameter.name)
-            });
-        texts.collect::<Vec<_>>().join(",")
+        let all = open.chain(typed.map(|parameter| (None, parameter)));
+        all.filter(|(_, parameter)| parameter.is_hidden_by_common())
+            .map(|(position, parameter)| {
+                context! {
+                    position,
+                    aliases => parameter.aliases.clone(),
+                    constraint => parameter.constraint,
+                    name => parameter.name.clone(),
+                }
+            })
+            .collect()
     }
 
     /// Formats the name and the parameters as one line of the template's table: those without a type, the one for
@@ -301,7 +298,10 @@ mod tests {
         ];
         let proxies = Proxies::of(&[command("Get-Good", parameters)], |_| true);
         let [function] = proxies.functions.as_slice() else { panic!("{proxies:?}") };
-        assert_eq!(function.own(), "[Parameter(Position=1)][Alias('Out')]${Verb},[Nullable[int]]${P}");
+        let own: Vec<_> = function.own().iter().map(ToString::to_string).collect();
+        let [verb, p] = own.as_slice() else { panic!("{own:?}") };
+        assert_eq!(verb, "{'position': 1, 'aliases': ['Out'], 'constraint': '', 'name': 'Verb'}");
+        assert_eq!(p, "{'position': None, 'aliases': [], 'constraint': 'Nullable[int]', 'name': 'P'}");
         assert_eq!(function.declared(), "Get-Good ! Identity ~ Verify __ __rest");
     }
 
