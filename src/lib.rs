@@ -24,6 +24,7 @@ pub mod profile;
 pub mod psrp;
 pub mod quote;
 pub mod screen;
+pub mod security;
 pub mod shell;
 pub mod simulator;
 pub mod step;

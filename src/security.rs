@@ -1,0 +1,106 @@
+//! Security contexts: the mechanisms that authenticate one connection and seal its messages (RFC 2743).
+//!
+//! A context belongs to one TCP connection. It has no I/O of its own: tokens go in and come out, and the
+//! transport carries them in HTTP headers (RFC 4559).
+
+use secrecy::SecretString;
+
+/// One side of a security context.
+pub trait Context: Send {
+    /// Takes the peer's token and returns the next one. An initiator starts with `None`.
+    ///
+    /// May block while a Kerberos library asks a KDC: call it on a thread that may wait.
+    ///
+    /// # Errors
+    /// The mechanism refuses, or the peer's token is malformed, or the peer failed to prove its identity.
+    fn step(&mut self, token: Option<&[u8]>) -> Result<Step, ContextError>;
+
+    /// Encrypts and signs a message. Only an established context can.
+    ///
+    /// # Errors
+    /// The context is not established or the mechanism cannot seal.
+    fn wrap(&mut self, message: &[u8]) -> Result<Sealed, ContextError>;
+
+    /// Verifies and decrypts a message that the peer has sealed. Messages arrive in the order of their
+    /// sequence numbers; an old, repeated, missing or reordered one is an error.
+    ///
+    /// # Errors
+    /// The signature, the sequence number or a length is wrong.
+    fn unwrap(&mut self, header: &[u8], data: &[u8]) -> Result<Vec<u8>, ContextError>;
+}
+
+/// The result of [`Context::step`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The token for the peer.
+    pub token: Option<Vec<u8>>,
+    /// Whether this side needs nothing more from the peer.
+    pub established: bool,
+}
+
+/// A sealed message.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// The signature or token header: 16 bytes for NTLM, 60 for Kerberos with AES.
+    pub header: Vec<u8>,
+    /// The encrypted message with its padding.
+    pub data: Vec<u8>,
+    /// Bytes of padding in `data`.
+    pub padding: usize,
+}
+
+/// A mechanism, and the form of its tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mechanism {
+    /// Kerberos tokens (RFC 4121), under the HTTP scheme `Kerberos`.
+    Kerberos,
+    /// Kerberos in SPNEGO (RFC 4178), under the HTTP scheme `Negotiate`.
+    NegotiateKerberos,
+    /// NTLM messages without SPNEGO (MS-NLMP); Windows accepts them under `Negotiate` too.
+    Ntlm,
+    /// NTLM in SPNEGO, with mechListMIC.
+    NegotiateNtlm,
+}
+
+/// The account that an initiator acts for.
+#[derive(Clone, Debug)]
+pub enum Account {
+    /// The account that the system has a ticket or a logon for.
+    System,
+    /// `DOMAIN\user`, `user@REALM` or a local account's name.
+    Password { user: String, password: SecretString },
+}
+
+/// What an initiator needs to know.
+#[derive(Clone, Debug)]
+pub struct Initiator {
+    pub mechanism: Mechanism,
+    pub account: Account,
+    /// The service principal: `HTTP/host`, without port and realm unless the user wrote them.
+    pub service: String,
+    /// Whether the server may act as this account towards other servers (Kerberos only).
+    pub delegate: bool,
+    /// The channel binding over TLS: `tls-server-end-point:` and the hash of the server's certificate
+    /// (RFC 5929 §4). `None` without TLS: an absent binding may be forgiven, a wrong one is not.
+    pub channel_binding: Option<Vec<u8>>,
+}
+
+/// The reason why a security context failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ContextError {
+    /// The Kerberos library is not installed.
+    #[error("cannot load a Kerberos library: {reason}")]
+    NoLibrary { reason: String },
+    /// The mechanism's library has refused. `code` is the minor status of Kerberos, or SSPI's status.
+    #[error("{text} ({code})")]
+    Mechanism { code: i64, text: String },
+    /// The peer's token or sealed message cannot be read.
+    #[error("invalid {what}: {reason}")]
+    Malformed { what: &'static str, reason: String },
+    /// The peer's proof of identity or a signature is wrong.
+    #[error("the server could not prove its identity: {0}")]
+    Unverified(String),
+    /// A call that the context's state does not allow.
+    #[error("the security context is not established")]
+    NotEstablished,
+}
