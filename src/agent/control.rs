@@ -17,7 +17,7 @@ const MAX_LINE: u64 = 1024 * 1024;
 /// What the agent is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case")]
-pub enum Request {
+pub enum ControlRequest {
     /// To be told everything that has happened and happens. As long as the connection is there, the
     /// agent stays.
     Watch,
@@ -52,7 +52,7 @@ pub enum Request {
 /// What the agent says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub enum Event {
+pub enum ControlEvent {
     Step(Step),
     /// From here on there may be a session: what its removal needs, but for the credential.
     Guarded(Guarded),
@@ -176,7 +176,7 @@ mod seconds {
 }
 
 /// Writes one line.
-pub async fn say<T: Serialize>(to: &mut (impl AsyncWrite + Unpin), what: &T) -> io::Result<()> {
+pub async fn send<T: Serialize>(to: &mut (impl AsyncWrite + Unpin), what: &T) -> io::Result<()> {
     let mut line = serde_json::to_vec(what)?;
     line.push(b'\n');
     to.write_all(&line).await?;
@@ -184,7 +184,7 @@ pub async fn say<T: Serialize>(to: &mut (impl AsyncWrite + Unpin), what: &T) -> 
 }
 
 /// Reads one line; `None` at the end of the stream. Not safe to cancel.
-pub async fn hear<T: DeserializeOwned>(from: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<T>> {
+pub async fn receive<T: DeserializeOwned>(from: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<T>> {
     let mut line = Vec::new();
     from.take(MAX_LINE).read_until(b'\n', &mut line).await?;
     if line.last() != Some(&b'\n') {

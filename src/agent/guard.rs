@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::control::Guarded;
-use super::journal::{Journal, Kept};
+use super::journal::{Journal, JournalEntry};
 use super::notes::Notes;
 use super::removal;
 use crate::profile::Profile;
@@ -23,7 +23,7 @@ const SETTLED: Duration = Duration::from_mins(1);
 pub struct Guard {
     endpoint: Endpoint,
     /// `None`: it is removed.
-    kept: Option<Kept>,
+    kept: Option<JournalEntry>,
     notes: Arc<Notes>,
     /// Its Create may still be on its way: sent a short while ago, and not waited for to its end.
     unsettled: bool,
@@ -46,7 +46,7 @@ impl Guard {
     }
 
     /// Takes over what a dead owner left.
-    pub fn adopt(kept: Kept, endpoint: Endpoint) -> Self {
+    pub fn adopt(kept: JournalEntry, endpoint: Endpoint) -> Self {
         let young = kept.entry.written.elapsed().is_ok_and(|age| age < SETTLED);
         let notes = Arc::new(Notes::read(kept.notes().to_owned()));
         Self { endpoint, unsettled: young && !kept.entry.created, notes, kept: Some(kept) }

@@ -95,7 +95,7 @@ pub struct Journal {
 /// An entry that this process answers for. Dropped without [`Kept::removed`], it stays for the next
 /// start of lyncsh.
 #[derive(Debug)]
-pub struct Kept {
+pub struct JournalEntry {
     pub entry: Entry,
     file: File,
     path: PathBuf,
@@ -108,7 +108,7 @@ impl Journal {
     }
 
     /// Writes down a session that is about to be created.
-    pub fn write(&self, profile: &str, user: Option<&str>, session: Guarded) -> io::Result<Kept> {
+    pub fn write(&self, profile: &str, user: Option<&str>, session: Guarded) -> io::Result<JournalEntry> {
         platform::private_folder(&self.folder)?;
         platform::private_folder(&self.notes)?;
         let process = std::process::id();
@@ -149,13 +149,14 @@ impl Journal {
 
     /// Writes an entry beside its place, and moves it there. [`crate::files::replace`] is not for it: the
     /// file is locked from the start, and its owner goes on writing to it.
-    fn begin(beside: &Path, path: &Path, notes: &Path, entry: &Entry) -> io::Result<Kept> {
+    fn begin(beside: &Path, path: &Path, notes: &Path, entry: &Entry) -> io::Result<JournalEntry> {
         let file = platform::private_file().create_new(true).open(beside)?;
         // Locked before anybody can see it under its name.
         if !platform::hold(&file)? {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let mut kept = Kept { entry: entry.clone(), file, path: path.to_owned(), notes: notes.to_owned() };
+        let mut kept =
+            JournalEntry { entry: entry.clone(), file, path: path.to_owned(), notes: notes.to_owned() };
         kept.put()?;
         std::fs::rename(beside, path)?;
         Ok(kept)
@@ -188,7 +189,7 @@ impl Journal {
     }
 
     /// The sessions that dead owners left; they are this process's now.
-    pub fn orphans(&self) -> Vec<Kept> {
+    pub fn orphans(&self) -> Vec<JournalEntry> {
         self.tidy();
         let entries = self.paths().into_iter().filter_map(|path| {
             let mut file = platform::private_file().open(&path).ok()?;
@@ -206,7 +207,7 @@ impl Journal {
             file.rewind().ok()?;
             let entry = read(&file)?;
             let notes = self.notes(entry.session.shell);
-            Some(Kept { entry, file, path, notes })
+            Some(JournalEntry { entry, file, path, notes })
         });
         entries.collect()
     }
@@ -277,7 +278,7 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     paths.filter(|path| path.extension().is_some_and(|one| one == ending)).collect()
 }
 
-impl Kept {
+impl JournalEntry {
     /// It is asked for at another place.
     pub fn moved(&mut self, endpoint: url::Url) -> io::Result<()> {
         self.entry.session.endpoint = endpoint;
@@ -377,7 +378,7 @@ mod tests {
         let orphans = journal.orphans();
         assert_eq!(orphans[0].entry, entry);
         assert!(journal.orphans().is_empty(), "somebody is at it already");
-        orphans.into_iter().for_each(Kept::removed);
+        orphans.into_iter().for_each(JournalEntry::removed);
         assert_eq!(std::fs::read_dir(&journal.folder).unwrap().count(), 0);
     }
 

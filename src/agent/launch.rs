@@ -12,15 +12,15 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::sync::mpsc;
 
-use super::access::Access;
-use super::control::{self, Event, Failure, Guarded, Request};
+use super::control::{self, ControlEvent, ControlRequest, Failure, Guarded};
 use super::handover::Handover;
 use super::journal::Journal;
 use super::notes::Notes;
 use super::orphans;
-use super::place::{self, LockError, Place};
+use super::paths::{self, AgentPaths, LockError};
 use super::process::Ready;
 use super::removal;
+use super::resolver::EndpointResolver;
 use super::socket::{self, Local};
 use crate::credential::CredentialError;
 use crate::files::text;
@@ -34,13 +34,13 @@ use crate::transport::{self, Limits, stream};
 /// How long another launcher may take to start the same agent.
 const ANOTHER: Duration = Duration::from_mins(1);
 /// How long an agent takes at most until it listens; it may wait for one that is ending.
-const LISTENS: Duration = Duration::from_secs(45);
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(45);
 /// How long an agent that listens may take to say its first word.
-const ANSWERS: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a launcher that was to end stays to remove a dead agent's session.
-const REMOVES: Duration = Duration::from_secs(10);
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a launcher looks whether an agent is still there.
-const LOOKS: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// Agents that end just when they are found, before it is given up.
 const ATTEMPTS: usize = 5;
 /// Everything that starting an agent takes.
@@ -49,7 +49,7 @@ pub struct Launch {
     /// This program; it is run once more as the agent.
     pub program: PathBuf,
     pub folders: Folders,
-    pub access: Access,
+    pub access: EndpointResolver,
     pub verbosity: u8,
 }
 
@@ -57,12 +57,12 @@ pub struct Launch {
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum LaunchError {
     #[error("the folder for the agent's sockets can't be used: {0}")]
-    Place(io::Error),
+    Folder(io::Error),
     #[error(transparent)]
     Lock(#[from] LockError),
     #[error("the agent can't be started: {0}")]
     Start(io::Error),
-    #[error("the agent of '{profile}'{} does not answer", place::in_brackets(*.process))]
+    #[error("the agent of '{profile}'{} does not answer", paths::in_brackets(*.process))]
     #[diagnostic(help("`lyncsh stop {profile}` ends it, and removes its session"))]
     Silent { profile: String, process: Option<u32> },
     #[error(transparent)]
@@ -83,9 +83,9 @@ pub enum LaunchError {
 #[derive(Debug)]
 pub struct Agent {
     /// Where shells attach.
-    pub place: Place,
-    requests: mpsc::Sender<Request>,
-    events: mpsc::UnboundedReceiver<Told>,
+    pub paths: AgentPaths,
+    requests: mpsc::Sender<ControlRequest>,
+    events: mpsc::UnboundedReceiver<AgentEvent>,
     guarded: Option<Guarded>,
     /// The agent has died, and its session is being removed from here.
     removing: Arc<AtomicBool>,
@@ -93,8 +93,8 @@ pub struct Agent {
 
 /// What a launcher hears.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Told {
-    Event(Event),
+pub enum AgentEvent {
+    Event(ControlEvent),
     /// The agent died, and the session was removed from here; or why it may still be there.
     Died {
         left: Option<String>,
@@ -107,15 +107,15 @@ impl Launch {
     ///
     /// Where the secret comes from a person, it is asked for only when an agent has to be started.
     pub async fn agent(&mut self, mut say: impl FnMut(String)) -> Result<Agent, LaunchError> {
-        let place = Place::of(&self.folders, &self.access.profile.name);
-        place.prepare().map_err(LaunchError::Place)?;
+        let paths = AgentPaths::of(&self.folders, &self.access.profile.name);
+        paths.prepare().map_err(LaunchError::Folder)?;
         for _ in 0..ATTEMPTS {
-            if let Some(agent) = self.watch(&place).await? {
+            if let Some(agent) = self.watch(&paths).await? {
                 return Ok(agent);
             }
             // One launcher looks and starts at a time.
-            let starting = place::lock(&place.starting, ANOTHER).await?;
-            if let Some(agent) = self.watch(&place).await? {
+            let starting = paths::lock(&paths.starting, ANOTHER).await?;
+            if let Some(agent) = self.watch(&paths).await? {
                 return Ok(agent);
             }
             if !self.access.is_silent() {
@@ -126,7 +126,7 @@ impl Launch {
                 }
             }
             self.start().await?;
-            let agent = self.watch(&place).await?;
+            let agent = self.watch(&paths).await?;
             drop(starting);
             if let Some(agent) = agent {
                 return Ok(agent);
@@ -137,17 +137,17 @@ impl Launch {
 
     /// Whether an agent of the profile runs.
     pub fn is_running(&self) -> bool {
-        Place::of(&self.folders, &self.access.profile.name).holder().is_some()
+        AgentPaths::of(&self.folders, &self.access.profile.name).holder().is_some()
     }
 
     /// Waits until an agent that has failed is gone, for a while.
     pub async fn wait_ended(&self) {
         let gone = async {
             while self.is_running() {
-                tokio::time::sleep(LOOKS).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
-        let _ = tokio::time::timeout(ANSWERS, gone).await;
+        let _ = tokio::time::timeout(ANSWER_TIMEOUT, gone).await;
     }
 
     /// The refusal of a password that this process has been told of before.
@@ -158,19 +158,19 @@ impl Launch {
     /// The error of an agent that says nothing.
     pub fn silent(&self) -> LaunchError {
         let profile = self.access.profile.name.clone();
-        let process = Place::of(&self.folders, &profile).holder();
+        let process = AgentPaths::of(&self.folders, &profile).holder();
         LaunchError::Silent { profile, process }
     }
 
     /// Watches an agent that is there. `None`: there is none, or it is about to end.
-    pub async fn watch(&self, place: &Place) -> Result<Option<Agent>, LaunchError> {
-        let Ok(stream) = socket::connect(&place.control).await else { return Ok(None) };
+    pub async fn watch(&self, paths: &AgentPaths) -> Result<Option<Agent>, LaunchError> {
+        let Ok(stream) = socket::connect(&paths.control).await else { return Ok(None) };
         let (reader, mut writer) = tokio::io::split(stream);
         let mut reader = BufReader::new(reader);
-        if control::say(&mut writer, &Request::Watch).await.is_err() {
+        if control::send(&mut writer, &ControlRequest::Watch).await.is_err() {
             return Ok(None);
         }
-        let first = tokio::time::timeout(ANSWERS, control::hear::<Event>(&mut reader)).await;
+        let first = tokio::time::timeout(ANSWER_TIMEOUT, control::receive::<ControlEvent>(&mut reader)).await;
         let first = match first {
             Ok(Ok(Some(first))) => first,
             Ok(_) => return Ok(None),
@@ -189,7 +189,7 @@ impl Launch {
         };
         let removing = watcher.removing.clone();
         tokio::spawn(watcher.run(first, reader, writer, asked));
-        Ok(Some(Agent { place: place.clone(), requests, events, guarded: None, removing }))
+        Ok(Some(Agent { paths: paths.clone(), requests, events, guarded: None, removing }))
     }
 
     /// Starts an agent, and waits until it listens.
@@ -224,7 +224,7 @@ impl Launch {
         drop(input);
         let mut line = String::new();
         let mut output = BufReader::new(output);
-        match tokio::time::timeout(LISTENS, output.read_line(&mut line)).await {
+        match tokio::time::timeout(LISTEN_TIMEOUT, output.read_line(&mut line)).await {
             Err(_) => Err(self.silent()),
             Ok(Err(error)) => Err(LaunchError::Start(error)),
             Ok(Ok(0)) => Err(LaunchError::Start(io::Error::other("it ended at once"))),
@@ -238,9 +238,9 @@ impl Launch {
 
 impl Agent {
     /// The next thing that is to be known. `None`: the agent has ended, as it was asked or by itself.
-    pub async fn next(&mut self) -> Option<Told> {
+    pub async fn next(&mut self) -> Option<AgentEvent> {
         let told = self.events.recv().await;
-        if let Some(Told::Event(Event::Guarded(session))) = &told {
+        if let Some(AgentEvent::Event(ControlEvent::Guarded(session))) = &told {
             self.guarded = Some(session.clone());
         }
         told
@@ -252,7 +252,7 @@ impl Agent {
     }
 
     /// Asks the agent for something.
-    pub async fn ask(&self, request: Request) {
+    pub async fn ask(&self, request: ControlRequest) {
         // One that has ended is told of by [`Agent::next`].
         let _ = self.requests.send(request).await;
     }
@@ -262,9 +262,9 @@ impl Agent {
         &self,
         host: HostInfo,
         limits: Limits,
-    ) -> impl Future<Output = Result<(Session, mpsc::Receiver<client::Event>), transport::Error>> + use<>
+    ) -> impl Future<Output = Result<(Session, mpsc::Receiver<client::ClientEvent>), transport::Error>> + use<>
     {
-        let socket = self.place.socket.clone();
+        let socket = self.paths.socket.clone();
         async move {
             let stream = socket::connect(&socket).await.map_err(|error| transport::Error::Unreachable {
                 endpoint: "the agent".to_owned(),
@@ -277,13 +277,15 @@ impl Agent {
     /// Lets go. Where nobody else needs the agent, it removes its session now, and that is waited for,
     /// at most `limit`. Says why the session may still be there.
     pub async fn release(mut self, limit: Duration) -> Option<String> {
-        self.ask(Request::Release).await;
+        self.ask(ControlRequest::Release).await;
         let events = &mut self.events;
         let ended = async {
             while let Some(told) = events.recv().await {
                 match told {
-                    Told::Event(Event::Removed { left, .. }) | Told::Died { left } => return left,
-                    Told::Event(_) => {}
+                    AgentEvent::Event(ControlEvent::Removed { left, .. }) | AgentEvent::Died { left } => {
+                        return left;
+                    }
+                    AgentEvent::Event(_) => {}
                 }
             }
             None
@@ -292,7 +294,7 @@ impl Agent {
         let mut end = tokio::time::timeout(limit, &mut ended).await;
         if end.is_err() && self.removing.load(Ordering::Relaxed) {
             // Nobody else does it now.
-            end = tokio::time::timeout(REMOVES, ended).await;
+            end = tokio::time::timeout(REMOVAL_TIMEOUT, ended).await;
         }
         match end {
             Ok(left) => left,
@@ -303,44 +305,44 @@ impl Agent {
 
 /// Reads what the agent says, and takes its place when it dies.
 struct Watcher {
-    access: Access,
+    access: EndpointResolver,
     folders: Folders,
     /// The session that the agent has, or is about to have.
     guarded: Option<Guarded>,
     created: bool,
     /// The endpoint has refused the password since.
     refused: bool,
-    telling: mpsc::UnboundedSender<Told>,
+    telling: mpsc::UnboundedSender<AgentEvent>,
     removing: Arc<AtomicBool>,
 }
 
 impl Watcher {
     async fn run(
         mut self,
-        first: Event,
+        first: ControlEvent,
         mut reader: BufReader<tokio::io::ReadHalf<Local>>,
         mut writer: tokio::io::WriteHalf<Local>,
-        mut asked: mpsc::Receiver<Request>,
+        mut asked: mpsc::Receiver<ControlRequest>,
     ) {
         let (heard, mut events) = mpsc::channel(16);
         let hearing = tokio::spawn(async move {
-            while let Ok(Some(event)) = control::hear::<Event>(&mut reader).await {
+            while let Ok(Some(event)) = control::receive::<ControlEvent>(&mut reader).await {
                 if heard.send(event).await.is_err() {
                     break;
                 }
             }
         });
-        let mut over = self.tell(first);
+        let mut over = self.deliver(first);
         let mut asking = true;
         while !over {
             tokio::select! {
                 event = events.recv() => match event {
-                    Some(event) => over = self.tell(event),
+                    Some(event) => over = self.deliver(event),
                     None => break,
                 },
                 request = asked.recv(), if asking => match request {
                     // The stream's end is noticed where it is read.
-                    Some(request) => drop(control::say(&mut writer, &request).await),
+                    Some(request) => drop(control::send(&mut writer, &request).await),
                     None => asking = false,
                 },
                 // The launcher has let go without a word.
@@ -351,23 +353,24 @@ impl Watcher {
         if !over {
             self.removing.store(true, Ordering::Relaxed);
             let left = self.remove().await;
-            let _ = self.telling.send(Told::Died { left });
+            let _ = self.telling.send(AgentEvent::Died { left });
         }
     }
 
     /// Passes on what the agent said; says whether it was its last word.
-    fn tell(&mut self, event: Event) -> bool {
+    fn deliver(&mut self, event: ControlEvent) -> bool {
         match &event {
-            Event::Guarded(session) => {
+            ControlEvent::Guarded(session) => {
                 self.guarded = Some(session.clone());
                 self.created = false;
             }
-            Event::Created => (self.created, self.refused) = (true, false),
-            Event::PasswordRefused { .. } => self.refused = true,
+            ControlEvent::Created => (self.created, self.refused) = (true, false),
+            ControlEvent::PasswordRefused { .. } => self.refused = true,
             _ => {}
         }
-        let over = matches!(event, Event::Removed { .. } | Event::Failed(_) | Event::Released);
-        let _ = self.telling.send(Told::Event(event));
+        let over =
+            matches!(event, ControlEvent::Removed { .. } | ControlEvent::Failed(_) | ControlEvent::Released);
+        let _ = self.telling.send(AgentEvent::Event(event));
         over
     }
 

@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 
-use super::access::Access;
 use super::guard::Guard;
-use super::journal::{Journal, Kept};
+use super::journal::{Journal, JournalEntry};
+use super::resolver::EndpointResolver;
 use crate::folders::Folders;
 use crate::profile;
 
@@ -22,12 +22,12 @@ pub async fn sweep(folders: &Folders, everything: bool) -> Vec<String> {
     let unread = journal.set_aside();
     let (old, orphans): (Vec<_>, Vec<_>) =
         journal.orphans().into_iter().partition(|kept| kept.entry.refused && kept.entry.is_forgotten());
-    old.into_iter().for_each(Kept::removed);
+    old.into_iter().for_each(JournalEntry::removed);
     let orphans = orphans.into_iter();
     let due =
         orphans.filter(|kept| kept.entry.is_due() || kept.is_over() || (everything && !kept.entry.refused));
     let removing = due.map(async |kept| match profile::load(folders, &kept.entry.profile) {
-        Ok(profile) => remove(kept, &mut Access::new(profile, None)).await,
+        Ok(profile) => remove(kept, &mut EndpointResolver::new(profile, None)).await,
         Err(error) => leave(kept, &error.to_string()),
     });
     let mut lines = join_all(removing).await;
@@ -39,7 +39,7 @@ pub async fn sweep(folders: &Folders, everything: bool) -> Vec<String> {
 }
 
 /// The same for one profile, whose secret is known.
-pub async fn sweep_profile(folders: &Folders, access: &mut Access) -> Vec<String> {
+pub async fn sweep_profile(folders: &Folders, access: &mut EndpointResolver) -> Vec<String> {
     let mut lines = Vec::new();
     for kept in Journal::of(folders).orphans() {
         if kept.entry.profile == access.profile.name && kept.entry.is_due() {
@@ -49,7 +49,7 @@ pub async fn sweep_profile(folders: &Folders, access: &mut Access) -> Vec<String
     lines
 }
 
-async fn remove(kept: Kept, access: &mut Access) -> String {
+async fn remove(kept: JournalEntry, access: &mut EndpointResolver) -> String {
     let name = kept.entry.profile.clone();
     if !access.is_silent() {
         return leave(
@@ -88,13 +88,13 @@ async fn remove(kept: Kept, access: &mut Access) -> String {
 }
 
 /// An entry that nothing can be done about now stays for a later start, but not for ever.
-fn leave(kept: Kept, reason: &str) -> String {
+fn leave(kept: JournalEntry, reason: &str) -> String {
     let line = line(&kept, reason);
     kept.failed();
     line
 }
 
-fn line(kept: &Kept, reason: &str) -> String {
+fn line(kept: &JournalEntry, reason: &str) -> String {
     format!(
         "a session of '{}' that was left {} may still be on the server: {reason}",
         kept.entry.profile,
@@ -102,7 +102,7 @@ fn line(kept: &Kept, reason: &str) -> String {
     )
 }
 
-fn age(kept: &Kept) -> String {
+fn age(kept: &JournalEntry) -> String {
     let age = SystemTime::now().duration_since(kept.entry.written).unwrap_or_default();
     match age.as_secs() {
         0..60 => "less than a minute ago".to_owned(),

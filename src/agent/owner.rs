@@ -7,12 +7,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::access::{Access, ConnectError};
-use super::control::{Event, Failure};
+use super::control::{ControlEvent, Failure};
 use super::guard::Guard;
 use super::journal::Journal;
 use super::mux::{self, Mux};
 use super::outage::Outage;
+use super::resolver::{EndpointResolver, SessionError};
 use super::shared::{Opened, Shared};
 use super::slots;
 use crate::psrp::client::ClientPool;
@@ -28,7 +28,7 @@ const KEEP_ALIVE: Duration = Duration::from_mins(5);
 /// A session that is lost sooner after a reconnection is not made anew once more.
 const STEADY: Duration = Duration::from_secs(10);
 /// How long the removal of a lost session holds up the next one.
-const REMOVES: Duration = Duration::from_secs(2);
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the end waits for the removal of sessions that were lost.
 const SETTLES: Duration = Duration::from_secs(5);
 /// How long the shells' pipelines may take to be ended before the session is removed under them.
@@ -36,7 +36,7 @@ const CLOSE_SHELLS: Duration = Duration::from_secs(3);
 
 /// The owner of one profile's session.
 pub struct Owner {
-    pub access: Access,
+    pub access: EndpointResolver,
     pub journal: Journal,
     pub shared: Shared,
     pub retries: mpsc::Receiver<Vec<Uuid>>,
@@ -45,7 +45,7 @@ pub struct Owner {
 /// How an attempt to open a session went.
 enum Attempt {
     Opened(Box<Opened>),
-    Failed(ConnectError),
+    Failed(SessionError),
     /// Nobody wants it any more.
     Unwanted,
 }
@@ -79,7 +79,7 @@ impl Owner {
                     // Before they can come.
                     self.shared.presence.welcome();
                     self.shared.opened.send_replace(Some(*opened));
-                    self.shared.news.tell(Event::Open);
+                    self.shared.news.publish(ControlEvent::Open);
                     if reconnecting {
                         let before = std::mem::take(&mut removals);
                         self.remove_left(before, &mut removals);
@@ -92,7 +92,7 @@ impl Owner {
                         Over::Asked => {
                             let left = self.close(&mux, guard).await;
                             let left = left.or(self.settle(removals, reconnecting).await);
-                            self.shared.news.tell(self.removed(left));
+                            self.shared.news.publish(self.removed(left));
                             mux.parted().await;
                             return None;
                         }
@@ -101,18 +101,18 @@ impl Owner {
                         {
                             let text = format!("the session was lost again at once: {reason}");
                             let advice = Some("Check the network, and start again.".to_owned());
-                            self.shared.news.tell(Event::Failed(Failure { text, advice }));
+                            self.shared.news.publish(ControlEvent::Failed(Failure { text, advice }));
                             return Some(guard);
                         }
                         Over::Lost(reason) => {
-                            self.shared.news.tell(Event::Lost { reason });
+                            self.shared.news.publish(ControlEvent::Lost { reason });
                             tokio::spawn(async move { mux.parted().await });
                             let is_steady = since.elapsed() >= STEADY;
                             self.shared.presence.expect();
                             // An endpoint out of reach is not waited for.
                             while removals.try_join_next().is_some() {}
                             removals.spawn(async { drop(remove(Some(guard)).await) });
-                            let _ = tokio::time::timeout(REMOVES, removals.join_next()).await;
+                            let _ = tokio::time::timeout(REMOVAL_TIMEOUT, removals.join_next()).await;
                             if reconnecting && !is_steady {
                                 // Where that goes on, it is an outage as any other.
                                 outage.next_attempt(&shared).await;
@@ -134,7 +134,7 @@ impl Owner {
                             removals.spawn(async { drop(remove(guard).await) });
                             continue;
                         }
-                        self.shared.news.tell(Event::Away(error.failure()));
+                        self.shared.news.publish(ControlEvent::Away(error.failure()));
                         removals.spawn(async { drop(remove(guard).await) });
                         // Who leaves meanwhile is noticed by the next attempt.
                         outage.next_attempt(&shared).await;
@@ -143,7 +143,7 @@ impl Owner {
                     // Held meanwhile: it is none of those that dead owners left.
                     if !error.wants_slot() || !self.make_room(&error).await {
                         self.tell_refusal(&error);
-                        self.shared.news.tell(Event::Failed(error.failure()));
+                        self.shared.news.publish(ControlEvent::Failed(error.failure()));
                         return guard;
                     }
                     tokio::spawn(remove(guard));
@@ -153,7 +153,7 @@ impl Owner {
                     guard.iter_mut().for_each(Guard::doubt_unless_created);
                     let left = remove(guard).await;
                     let left = left.or(self.settle(removals, reconnecting).await);
-                    self.shared.news.tell(self.removed(left));
+                    self.shared.news.publish(self.removed(left));
                     return None;
                 }
             }
@@ -167,15 +167,15 @@ impl Owner {
 
     /// Whether another attempt would only fail as this one: the password was refused, or the profile does
     /// not say enough. All else may be the network's that this machine is in for the moment.
-    fn is_final(&self, error: &ConnectError) -> bool {
+    fn is_final(&self, error: &SessionError) -> bool {
         use crate::credential::token::TokenError;
         matches!(
             error,
-            ConnectError::NoUser
-                | ConnectError::NoEndpoint(_)
-                | ConnectError::Credential(_)
-                | ConnectError::Token(TokenError::Refused { .. })
-                | ConnectError::Transport(transport::Error::Unauthorized { .. })
+            SessionError::NoUser
+                | SessionError::NoEndpoint(_)
+                | SessionError::Credential(_)
+                | SessionError::Token(TokenError::Refused { .. })
+                | SessionError::Transport(transport::Error::Unauthorized { .. })
         )
     }
 
@@ -215,11 +215,11 @@ impl Owner {
     }
 
     /// Lets the launchers know that another password may do.
-    fn tell_refusal(&self, error: &ConnectError) {
+    fn tell_refusal(&self, error: &SessionError) {
         if error.is_refusal(self.access.profile.authentication)
             && let Some(endpoint) = self.access.presented_to()
         {
-            self.shared.news.tell(Event::PasswordRefused { endpoint: endpoint.clone() });
+            self.shared.news.publish(ControlEvent::PasswordRefused { endpoint: endpoint.clone() });
         }
     }
 
@@ -230,7 +230,7 @@ impl Owner {
         }
     }
 
-    async fn try_open(&mut self, slot: &mut Option<Guard>) -> Result<Opened, ConnectError> {
+    async fn try_open(&mut self, slot: &mut Option<Guard>) -> Result<Opened, SessionError> {
         let profile = self.access.profile.clone();
         let news = &self.shared.news;
         let access = &mut self.access;
@@ -241,18 +241,18 @@ impl Owner {
         pool.open();
         let opening = pool.take_outgoing();
         let guard = slot.insert(
-            Guard::new(&self.journal, &profile, endpoint.clone(), shell).map_err(ConnectError::Journal)?,
+            Guard::new(&self.journal, &profile, endpoint.clone(), shell).map_err(SessionError::Journal)?,
         );
         if let Some(session) = guard.session() {
-            news.tell(Event::Guarded(session.clone()));
+            news.publish(ControlEvent::Guarded(session.clone()));
         }
-        news.tell(Event::Step(Step::InitializingSession));
+        news.publish(ControlEvent::Step(Step::InitializingSession));
         let endpoint = guard.endpoint().clone();
         let idle_timeout = endpoint.idle_timeout;
         let moved = |endpoint: &Endpoint| {
             guard.moved(endpoint.clone());
             if let Some(session) = guard.session() {
-                news.tell(Event::Guarded(session.clone()));
+                news.publish(ControlEvent::Guarded(session.clone()));
             }
         };
         let (connection, endpoint) = match wsman::connect(endpoint, shell, opening, moved).await {
@@ -266,7 +266,7 @@ impl Owner {
             }
         };
         guard.created();
-        news.tell(Event::Created);
+        news.publish(ControlEvent::Created);
         let keep_alive = idle_timeout.map_or(KEEP_ALIVE, |idle| KEEP_ALIVE.min(idle / KEEP_ALIVES));
         let options = mux::Options {
             max_runspaces: profile.max_runspaces.max(1) as usize,
@@ -276,7 +276,7 @@ impl Owner {
             quiet: mux::QUIET,
         };
         let mux = Mux::open(connection, pool, options).await?;
-        news.tell(Event::Step(Step::Session {
+        news.publish(ControlEvent::Step(Step::Session {
             id: 1,
             name: profile.name.clone(),
             computer: endpoint.uri.host_str().unwrap_or_default().to_owned(),
@@ -314,8 +314,8 @@ impl Owner {
         }
     }
 
-    fn removed(&self, left: Option<String>) -> Event {
-        Event::Removed { left, stopped: self.shared.stop.is_cancelled() }
+    fn removed(&self, left: Option<String>) -> ControlEvent {
+        ControlEvent::Removed { left, stopped: self.shared.stop.is_cancelled() }
     }
 
     /// Removes the sessions that processes of this machine have left on the endpoint. Returns the endpoint and
@@ -329,11 +329,11 @@ impl Owner {
 
     /// The endpoint has no slot free: removes what dead owners of this machine left there; where that
     /// was nothing, asks the launchers what else may go. Says whether to try again.
-    async fn make_room(&mut self, error: &ConnectError) -> bool {
+    async fn make_room(&mut self, error: &SessionError) -> bool {
         let Some((endpoint, removed)) = self.remove_orphans().await else { return false };
         if removed > 0 {
             let text = format!("removed {removed} sessions that were left behind");
-            self.shared.news.tell(Event::Notice { text });
+            self.shared.news.publish(ControlEvent::Notice { text });
             return true;
         }
         let holders = tokio::select! {
@@ -351,7 +351,7 @@ impl Owner {
         // Shells whose session was lost can't choose, and nobody else may come.
         self.shared.presence.expect_nobody();
         let failure: Failure = error.failure();
-        self.shared.news.tell(Event::Refused { failure, holders });
+        self.shared.news.publish(ControlEvent::Refused { failure, holders });
         let remove = tokio::select! {
             remove = self.retries.recv() => match remove {
                 Some(remove) => remove,
@@ -362,7 +362,7 @@ impl Owner {
         for shell in &remove {
             if let Err(error) = wsman::remove(&endpoint, *shell).await {
                 let text = format!("the session {shell} could not be removed: {error}");
-                self.shared.news.tell(Event::Notice { text });
+                self.shared.news.publish(ControlEvent::Notice { text });
             }
         }
         true

@@ -11,7 +11,7 @@ use crate::platform;
 /// How long an agent waits for a shell that was announced, or for anybody at all after its start.
 pub const ANNOUNCED: Duration = Duration::from_secs(30);
 /// How often it is looked whether a shell that was announced by its launcher still runs.
-const LOOKS: Duration = Duration::from_secs(1);
+const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How the last one left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum Last {
 
 /// A shell that is about to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Coming {
+pub enum ExpectedShell {
     /// The process that its launcher has started. When that has ended, nobody comes.
     Launched(u32),
     /// `lyncsh attach` was asked to announce it: by the shell itself, or by what is to start it.
@@ -35,7 +35,7 @@ pub enum Coming {
     Again,
 }
 
-impl Coming {
+impl ExpectedShell {
     fn process(self) -> Option<u32> {
         match self {
             Self::Launched(process) | Self::AskedBy(process) => Some(process),
@@ -51,7 +51,7 @@ impl Coming {
 
 #[derive(Clone, Copy, Debug)]
 struct Announcement {
-    coming: Coming,
+    coming: ExpectedShell,
     until: Instant,
 }
 
@@ -68,7 +68,7 @@ struct Counts {
 
 impl Counts {
     /// A shell is announced anew, not twice.
-    fn announce(&mut self, coming: Coming) {
+    fn announce(&mut self, coming: ExpectedShell) {
         let until = Instant::now() + ANNOUNCED;
         let same =
             |one: &&mut Announcement| coming.process().is_some() && one.coming.process() == coming.process();
@@ -85,9 +85,9 @@ impl Counts {
         let own = |one: &Announcement| process.is_some() && one.coming.process() == process;
         let watches = process.is_some_and(|process| self.watchers.contains(&process));
         let loose = |one: &Announcement| match one.coming {
-            Coming::Launched(_) => false,
-            Coming::AskedBy(_) => !watches,
-            Coming::Again => true,
+            ExpectedShell::Launched(_) => false,
+            ExpectedShell::AskedBy(_) => !watches,
+            ExpectedShell::Again => true,
         };
         let found = self.announced.iter().position(own).or_else(|| self.announced.iter().position(loose));
         tracing::debug!(?process, ?found, announced = ?self.announced, "a shell has come");
@@ -102,7 +102,7 @@ impl Counts {
     fn released(&mut self) {
         if self.here == 0 {
             self.expects = false;
-            self.announced.retain(|one| one.coming != Coming::Again);
+            self.announced.retain(|one| one.coming != ExpectedShell::Again);
         }
     }
 
@@ -115,7 +115,7 @@ impl Counts {
         let now = Instant::now();
         let coming = |one: &&Announcement| one.until > now && !one.coming.is_gone();
         let until = self.announced.iter().filter(coming).map(|one| one.until).min();
-        until.map(|until| until.min(now + LOOKS))
+        until.map(|until| until.min(now + PRESENCE_INTERVAL))
     }
 }
 
@@ -125,7 +125,7 @@ pub struct Presence(watch::Sender<Counts>);
 
 /// Somebody who is here; dropped, they are gone.
 #[derive(Debug)]
-pub struct Stay {
+pub struct PresenceGuard {
     presence: Presence,
     leaves: Leaves,
     /// Whether it is a launcher, and the process of the launcher, if known.
@@ -153,13 +153,13 @@ impl Presence {
         }))
     }
 
-    pub fn arrive(&self) -> Stay {
+    pub fn arrive(&self) -> PresenceGuard {
         self.0.send_modify(|counts| counts.here += 1);
-        Stay { presence: self.clone(), leaves: Leaves::Gone, watches: false, process: None }
+        PresenceGuard { presence: self.clone(), leaves: Leaves::Gone, watches: false, process: None }
     }
 
     /// A launcher, and its process where that is known.
-    pub fn arrive_watching(&self, process: Option<u32>) -> Stay {
+    pub fn arrive_watching(&self, process: Option<u32>) -> PresenceGuard {
         let mut stay = self.arrive();
         self.0.send_modify(|counts| counts.watchers.extend(process));
         (stay.watches, stay.process) = (true, process);
@@ -167,7 +167,7 @@ impl Presence {
     }
 
     /// Somebody who has not said anything yet. Who goes so was not the shell that is waited for.
-    pub fn arrive_silent(&self) -> Stay {
+    pub fn arrive_silent(&self) -> PresenceGuard {
         let mut stay = self.arrive();
         stay.leaves = Leaves::Silent;
         stay
@@ -189,7 +189,7 @@ impl Presence {
     pub fn welcome(&self) {
         self.0.send_modify(|counts| {
             if std::mem::take(&mut counts.expects) {
-                counts.announce(Coming::Again);
+                counts.announce(ExpectedShell::Again);
             }
         });
     }
@@ -248,14 +248,14 @@ impl Default for Presence {
     }
 }
 
-impl Stay {
+impl PresenceGuard {
     /// Leaves, and announces a shell.
-    pub fn announce(mut self, coming: Coming) {
+    pub fn announce(mut self, coming: ExpectedShell) {
         self.foretell(coming);
     }
 
     /// Announces a shell, and will not have been here itself.
-    pub fn foretell(&mut self, coming: Coming) {
+    pub fn foretell(&mut self, coming: ExpectedShell) {
         self.leaves = Leaves::Silent;
         self.presence.0.send_modify(|counts| {
             counts.announce(coming);
@@ -277,7 +277,7 @@ impl Stay {
     }
 }
 
-impl Drop for Stay {
+impl Drop for PresenceGuard {
     fn drop(&mut self) {
         self.presence.0.send_modify(|counts| {
             counts.here -= 1;
@@ -335,7 +335,7 @@ mod tests {
     #[tokio::test]
     async fn an_announced_shell_is_waited_for() {
         let presence = Presence::new();
-        presence.arrive().announce(Coming::AskedBy(me()));
+        presence.arrive().announce(ExpectedShell::AskedBy(me()));
         assert_eq!(presence.deserted(), None);
         let waiting = presence.wait_deserted(linger);
         assert!(tokio::time::timeout(SHORT, waiting).await.is_err());
@@ -348,7 +348,7 @@ mod tests {
     #[tokio::test]
     async fn a_visitor_who_says_nothing_is_not_the_announced_shell() {
         let presence = Presence::new();
-        presence.arrive().announce(Coming::AskedBy(me()));
+        presence.arrive().announce(ExpectedShell::AskedBy(me()));
         drop(presence.arrive_silent());
         assert_eq!(presence.deserted(), None);
         let mut shell = presence.arrive_silent();
@@ -360,7 +360,7 @@ mod tests {
     #[tokio::test]
     async fn a_shell_that_leaves_does_not_call_off_another_launcher_s() {
         let presence = Presence::new();
-        presence.arrive().announce(Coming::Launched(me()));
+        presence.arrive().announce(ExpectedShell::Launched(me()));
         let mut another = presence.arrive_silent();
         another.speak(Some(OTHER));
         drop(another);
@@ -374,7 +374,7 @@ mod tests {
     #[tokio::test]
     async fn a_launcher_that_is_a_shell_itself_is_not_the_one_that_was_asked_for() {
         let presence = Presence::new();
-        presence.arrive().announce(Coming::AskedBy(me()));
+        presence.arrive().announce(ExpectedShell::AskedBy(me()));
         let launcher = presence.arrive_watching(Some(OTHER));
         let mut console = presence.arrive_silent();
         console.speak(Some(OTHER));
@@ -390,7 +390,7 @@ mod tests {
     async fn a_launcher_that_is_a_shell_itself_comes_again_when_its_session_was_lost() {
         let presence = Presence::new();
         let launcher = presence.arrive_watching(Some(OTHER));
-        presence.arrive().announce(Coming::Again);
+        presence.arrive().announce(ExpectedShell::Again);
         let mut console = presence.arrive_silent();
         console.speak(Some(OTHER));
         drop((console, launcher));
@@ -428,8 +428,8 @@ mod tests {
     #[tokio::test]
     async fn a_shell_that_its_launcher_and_its_module_announce_comes_once() {
         let presence = Presence::new();
-        presence.arrive().announce(Coming::Launched(me()));
-        presence.arrive().announce(Coming::AskedBy(me()));
+        presence.arrive().announce(ExpectedShell::Launched(me()));
+        presence.arrive().announce(ExpectedShell::AskedBy(me()));
         let mut shell = presence.arrive_silent();
         shell.speak(Some(me()));
         drop(shell);
@@ -439,7 +439,7 @@ mod tests {
     #[tokio::test]
     async fn a_launched_shell_that_has_ended_is_not_waited_for() {
         let presence = Presence::new();
-        presence.arrive().announce(Coming::Launched(OTHER));
+        presence.arrive().announce(ExpectedShell::Launched(OTHER));
         assert_eq!(presence.deserted(), Some(Last::Announced));
     }
 }

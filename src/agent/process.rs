@@ -12,20 +12,20 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::access::Access;
+use super::command_check;
 use super::control::Failure;
 use super::handover::Handover;
 use super::journal::Journal;
-use super::offered;
 use super::owner::{self, Owner};
-use super::place::{self, Place};
+use super::paths::{self, AgentPaths};
 use super::presence::Presence;
-use super::serve::{self, Desk};
-use super::shared::{News, Shared};
+use super::resolver::EndpointResolver;
+use super::serve::{self, ControlServer};
+use super::shared::{EventLog, Shared};
 use super::socket::Listener;
 use crate::folders::Folders;
 use crate::output;
-use crate::platform::{self, Endings};
+use crate::platform::{self, ShutdownSignals};
 
 /// How long an agent waits for another of the same profile, which is ending.
 const PREDECESSOR: Duration = Duration::from_secs(30);
@@ -46,7 +46,7 @@ pub async fn run() -> ExitCode {
         Err(error) => Err(failure("the agent was not told what to do", &error)),
     };
     let ready: Ready = started.as_ref().map(|_| ()).map_err(Clone::clone);
-    if say(&ready).is_err() {
+    if report(&ready).is_err() {
         // Nobody is there to use it.
         return ExitCode::FAILURE;
     }
@@ -57,7 +57,7 @@ pub async fn run() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn say(ready: &Ready) -> io::Result<()> {
+fn report(ready: &Ready) -> io::Result<()> {
     output::data(&format!("{}\n", serde_json::to_string(ready)?))
 }
 
@@ -67,11 +67,11 @@ fn failure(what: &str, error: &dyn std::error::Error) -> Failure {
 
 struct Agent {
     owner: Owner,
-    desk: Arc<Desk>,
+    desk: Arc<ControlServer>,
     folders: Folders,
     shells: Vec<Listener>,
     launchers: Listener,
-    endings: Endings,
+    endings: ShutdownSignals,
     /// Held as long as the process lives.
     lock: File,
 }
@@ -80,20 +80,20 @@ async fn start(handover: Handover, secret: Option<secrecy::SecretString>) -> Res
     let folders = handover.folders();
     log(&handover);
     let profile = handover.profile().map_err(|error| failure("the profile has changed", &error))?;
-    let place = Place::of(&folders, &profile.name);
-    let prepared = place.prepare();
+    let paths = AgentPaths::of(&folders, &profile.name);
+    let prepared = paths.prepare();
     prepared.map_err(|error| failure("there is no private folder for the agent's sockets", &error))?;
-    let lock = place::lock(&place.lock, PREDECESSOR)
+    let lock = paths::lock(&paths.lock, PREDECESSOR)
         .await
         .map_err(|error| failure(&format!("the agent of '{}' can't start", profile.name), &error))?;
     let listen = |error: io::Error| failure("the agent can't listen for shells", &error);
-    place
+    paths
         .name_process()
-        .map_err(|error| failure(&format!("{} can't be written", place.process.display()), &error))?;
-    let endings = Endings::catch().map_err(listen)?;
+        .map_err(|error| failure(&format!("{} can't be written", paths.process.display()), &error))?;
+    let endings = ShutdownSignals::catch().map_err(listen)?;
     let (retry, retries) = mpsc::channel(1);
     let shared = Shared {
-        news: News::new(),
+        news: EventLog::new(),
         presence: Presence::new(),
         stop: CancellationToken::new(),
         leaving: CancellationToken::new(),
@@ -104,14 +104,15 @@ async fn start(handover: Handover, secret: Option<secrecy::SecretString>) -> Res
         patient: watch::Sender::new(0),
     };
     let journal = Journal::of(&folders);
-    let access = Access::new(profile, secret);
-    let desk = Desk { profile: access.profile.clone(), journal: journal.clone(), shared: shared.clone() };
+    let access = EndpointResolver::new(profile, secret);
+    let desk =
+        ControlServer { profile: access.profile.clone(), journal: journal.clone(), shared: shared.clone() };
     Ok(Agent {
         owner: Owner { access, journal, shared, retries },
         desk: Arc::new(desk),
         folders,
-        shells: shells(&place).await.map_err(listen)?,
-        launchers: Listener::bind(&place.control).await.map_err(listen)?,
+        shells: shells(&paths).await.map_err(listen)?,
+        launchers: Listener::bind(&paths.control).await.map_err(listen)?,
         endings,
         lock,
     })
@@ -149,7 +150,7 @@ impl Agent {
                 left
             };
             let comparing = async {
-                offered::watch(shared.opened.subscribe(), profile, folders).await;
+                command_check::watch(shared.opened.subscribe(), profile, folders).await;
                 std::future::pending::<()>().await;
             };
             tokio::select! {
@@ -170,8 +171,8 @@ impl Agent {
 }
 
 /// Listens where shells look for the agent.
-async fn shells(place: &Place) -> io::Result<Vec<Listener>> {
-    let mut shells = vec![Listener::bind(&place.socket).await?];
+async fn shells(paths: &AgentPaths) -> io::Result<Vec<Listener>> {
+    let mut shells = vec![Listener::bind(&paths.socket).await?];
     for path in platform::process_sockets() {
         match Listener::bind(&path).await {
             Ok(listener) => shells.push(listener),

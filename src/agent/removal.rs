@@ -10,7 +10,7 @@ use crate::transport::Error;
 use crate::transport::wsman::{self, Endpoint, Ledger as _, Removal};
 
 /// Pauses before a removal that failed, or of a session that may be about to be created, is tried again.
-const AGAIN: [Duration; 3] =
+const RETRY_INTERVALS: [Duration; 3] =
     [Duration::from_millis(300), Duration::from_millis(700), Duration::from_millis(1500)];
 
 /// Removes a session. `unsettled`: its Create may still be on its way, and a Delete can overtake it.
@@ -20,7 +20,7 @@ const AGAIN: [Duration; 3] =
 /// never there while its Create may still be on its way, and where the endpoint still lists it.
 pub async fn remove(endpoint: &Endpoint, shell: Uuid, notes: &Notes, unsettled: bool) -> Result<(), Error> {
     let mut result = attempt(endpoint, shell, notes).await;
-    for pause in AGAIN {
+    for pause in RETRY_INTERVALS {
         let again = match &result {
             Ok(Outcome::Gone) => false,
             Ok(Outcome::NotFound) => unsettled,

@@ -8,21 +8,21 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio::sync::{mpsc, watch};
 
-use super::control::{self, Attached, Event, Request, Status};
+use super::control::{self, Attached, ControlEvent, ControlRequest, Status};
 use super::journal::Journal;
 use super::mux::{ClientInfo, Mux, State};
-use super::presence::{Coming, Last, Stay};
+use super::presence::{ExpectedShell, Last, PresenceGuard};
 use super::shared::{Opened, Shared};
 use super::slots;
 use super::socket::{Listener, Local};
 use crate::profile::Profile;
 
 /// A launcher's own shell goes just before it: its stream's end may be noticed a little later.
-const FOLLOWS: Duration = Duration::from_millis(200);
+const ATTACH_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// What a conversation with a launcher needs.
 #[derive(Debug)]
-pub struct Desk {
+pub struct ControlServer {
     pub profile: Arc<Profile>,
     pub journal: Journal,
     pub shared: Shared,
@@ -34,7 +34,7 @@ pub async fn shells(listener: &Listener, shared: &Shared) {
         match listener.accept().await {
             Ok((stream, info)) => {
                 let (stay, process) = (shared.presence.arrive_silent(), info.process_id);
-                let staying = Staying { stream, said: Vec::new(), stay, process };
+                let staying = TrackedStream { stream, said: Vec::new(), stay, process };
                 tokio::spawn(attach(staying, info, shared.clone()));
             }
             Err(error) => {
@@ -46,7 +46,7 @@ pub async fn shells(listener: &Listener, shared: &Shared) {
     }
 }
 
-async fn attach(stream: Staying, info: ClientInfo, shared: Shared) {
+async fn attach(stream: TrackedStream, info: ClientInfo, shared: Shared) {
     let mux = tokio::select! {
         mux = mux(&shared) => mux,
         // Its end is how the shell hears that there will be no session.
@@ -72,16 +72,16 @@ const FIRST_WORDS: &[u8] = b"<Data ";
 
 /// A shell's stream: as long as it is there, so is the shell. Who says nothing, or something else than a
 /// shell does, leaves as if they had never come.
-struct Staying {
+struct TrackedStream {
     stream: Local,
     /// The first bytes, as many as are needed to know.
     said: Vec<u8>,
-    stay: Stay,
+    stay: PresenceGuard,
     process: Option<u32>,
 }
 
-impl Staying {
-    fn hear(&mut self, bytes: &[u8]) {
+impl TrackedStream {
+    fn receive(&mut self, bytes: &[u8]) {
         if self.said.len() >= FIRST_WORDS.len() {
             return;
         }
@@ -93,7 +93,7 @@ impl Staying {
     }
 }
 
-impl AsyncRead for Staying {
+impl AsyncRead for TrackedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -101,12 +101,12 @@ impl AsyncRead for Staying {
     ) -> Poll<std::io::Result<()>> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.hear(&buf.filled()[before..]);
+        self.receive(&buf.filled()[before..]);
         result
     }
 }
 
-impl AsyncWrite for Staying {
+impl AsyncWrite for TrackedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -125,7 +125,7 @@ impl AsyncWrite for Staying {
 }
 
 /// Talks with launchers, for ever.
-pub async fn launchers(listener: &Listener, desk: Arc<Desk>, talks: &mpsc::Sender<()>) {
+pub async fn launchers(listener: &Listener, desk: Arc<ControlServer>, talks: &mpsc::Sender<()>) {
     loop {
         match listener.accept().await {
             Ok((stream, info)) => {
@@ -147,12 +147,12 @@ pub async fn launchers(listener: &Listener, desk: Arc<Desk>, talks: &mpsc::Sende
     }
 }
 
-async fn converse(stream: Local, process: Option<u32>, desk: &Desk) -> std::io::Result<()> {
+async fn converse(stream: Local, process: Option<u32>, desk: &ControlServer) -> std::io::Result<()> {
     let (reader, mut writer) = tokio::io::split(stream);
     let (heard, mut requests) = mpsc::channel(1);
     let listening = tokio::spawn(async move {
         let mut reader = BufReader::new(reader);
-        while let Ok(Some(request)) = control::hear::<Request>(&mut reader).await {
+        while let Ok(Some(request)) = control::receive::<ControlRequest>(&mut reader).await {
             if heard.send(request).await.is_err() {
                 break;
             }
@@ -161,7 +161,7 @@ async fn converse(stream: Local, process: Option<u32>, desk: &Desk) -> std::io::
     let _listening = AbortOnDrop(listening);
     let mut news = desk.shared.news.subscribe();
     let mut told = 0;
-    let mut stay: Option<Stay> = None;
+    let mut stay: Option<PresenceGuard> = None;
     let (mut launched, mut asked) = (None, None);
     let mut watching = false;
     let mut patience = None;
@@ -176,58 +176,58 @@ async fn converse(stream: Local, process: Option<u32>, desk: &Desk) -> std::io::
                     return Ok(());
                 }
                 // Too late: its end says so.
-                Some(Request::Watch) if desk.shared.leaving.is_cancelled() => return Ok(()),
-                Some(Request::Watch) => {
+                Some(ControlRequest::Watch) if desk.shared.leaving.is_cancelled() => return Ok(()),
+                Some(ControlRequest::Watch) => {
                     stay.get_or_insert_with(|| desk.shared.presence.arrive_watching(process));
                     if !watching {
                         let past = history(&news.borrow());
                         told = past.len();
                         for event in past.into_iter().flatten() {
-                            control::say(&mut writer, &event).await?;
+                            control::send(&mut writer, &event).await?;
                         }
                     }
                     watching = true;
                 }
-                Some(Request::Persist) => {
+                Some(ControlRequest::Persist) => {
                     patience.get_or_insert_with(|| Patience::of(&desk.shared));
                 }
-                Some(Request::Reconnect) => desk.shared.hurry.notify_waiters(),
-                Some(Request::Release) => {
+                Some(ControlRequest::Reconnect) => desk.shared.hurry.notify_waiters(),
+                Some(ControlRequest::Release) => {
                     patience = None;
                     // The shell that it has started is not coming any more.
                     launched.take().into_iter().chain(asked.take()).for_each(|process| desk.shared.presence.call_off(process));
-                    stay.take().into_iter().for_each(Stay::leave);
+                    stay.take().into_iter().for_each(PresenceGuard::leave);
                     desk.shared.presence.release();
                     let deserted = desk.shared.presence.wait_deserted(|_| Duration::ZERO);
-                    let _ = tokio::time::timeout(FOLLOWS, deserted).await;
+                    let _ = tokio::time::timeout(ATTACH_TIMEOUT, deserted).await;
                     if !desk.is_leaving() {
-                        return control::say(&mut writer, &Event::Released).await;
+                        return control::send(&mut writer, &ControlEvent::Released).await;
                     }
                 }
-                Some(Request::Announce { process }) => {
+                Some(ControlRequest::Announce { process }) => {
                     if let Some(stay) = &mut stay {
-                        stay.foretell(Coming::AskedBy(process));
+                        stay.foretell(ExpectedShell::AskedBy(process));
                         asked = Some(process);
                     }
                     if !desk.is_leaving() {
-                        control::say(&mut writer, &Event::Awaited).await?;
+                        control::send(&mut writer, &ControlEvent::Awaited).await?;
                     }
                 }
-                Some(Request::Guard { process }) => {
+                Some(ControlRequest::Guard { process }) => {
                     if let Some(stay) = stay.take() {
-                        stay.announce(Coming::Launched(process));
+                        stay.announce(ExpectedShell::Launched(process));
                         launched = Some(process);
                     }
                 }
-                Some(Request::Retry { remove }) => {
+                Some(ControlRequest::Retry { remove }) => {
                     // Nobody waits for it where the refusal is over already.
                     let _ = desk.shared.retry.try_send(remove);
                 }
-                Some(Request::Status) => {
+                Some(ControlRequest::Status) => {
                     let status = Box::new(desk.status().await);
-                    control::say(&mut writer, &Event::Status(status)).await?;
+                    control::send(&mut writer, &ControlEvent::Status(status)).await?;
                 }
-                Some(Request::Stop) => {
+                Some(ControlRequest::Stop) => {
                     watching = true;
                     told = news.borrow().len();
                     desk.shared.stop.cancel();
@@ -236,8 +236,8 @@ async fn converse(stream: Local, process: Option<u32>, desk: &Desk) -> std::io::
             event = next(&mut news, told), if watching => {
                 let Some(event) = event else { return Ok(()) };
                 told += 1;
-                control::say(&mut writer, &event).await?;
-                if matches!(event, Event::Removed { .. } | Event::Failed(_)) {
+                control::send(&mut writer, &event).await?;
+                if matches!(event, ControlEvent::Removed { .. } | ControlEvent::Failed(_)) {
                     return Ok(());
                 }
             }
@@ -247,19 +247,19 @@ async fn converse(stream: Local, process: Option<u32>, desk: &Desk) -> std::io::
 
 /// What a watcher who comes now is told of all that has happened: nothing of sessions that were lost, but
 /// that the last one was where there is none.
-fn history(events: &[Event]) -> Vec<Option<Event>> {
-    let lost = events.iter().rposition(|event| matches!(event, Event::Lost { .. }));
-    let open = events.iter().rposition(|event| matches!(event, Event::Open));
+fn history(events: &[ControlEvent]) -> Vec<Option<ControlEvent>> {
+    let lost = events.iter().rposition(|event| matches!(event, ControlEvent::Lost { .. }));
+    let open = events.iter().rposition(|event| matches!(event, ControlEvent::Open));
     let is_lost = lost > open;
-    let is_told = |(at, event): (usize, &Event)| {
+    let is_told = |(at, event): (usize, &ControlEvent)| {
         let told = match lost {
             None => true,
             // Of the attempts since, only the session that this one may have made, and what is asked now.
             Some(lost) if is_lost => {
-                let is_asked = at + 1 == events.len() && matches!(event, Event::Refused { .. });
-                at == lost || (at > lost && (is_asked || matches!(event, Event::Guarded(_))))
+                let is_asked = at + 1 == events.len() && matches!(event, ControlEvent::Refused { .. });
+                at == lost || (at > lost && (is_asked || matches!(event, ControlEvent::Guarded(_))))
             }
-            Some(lost) => at > lost && !matches!(event, Event::Away(_)),
+            Some(lost) => at > lost && !matches!(event, ControlEvent::Away(_)),
         };
         told.then(|| event.clone())
     };
@@ -283,7 +283,7 @@ impl Drop for Patience {
 }
 
 /// The next piece of news. Safe to cancel.
-async fn next(news: &mut watch::Receiver<Vec<Event>>, told: usize) -> Option<Event> {
+async fn next(news: &mut watch::Receiver<Vec<ControlEvent>>, told: usize) -> Option<ControlEvent> {
     let events = news.wait_for(|events| events.len() > told).await.ok()?;
     events.get(told).cloned()
 }
@@ -296,7 +296,7 @@ impl Drop for AbortOnDrop {
     }
 }
 
-impl Desk {
+impl ControlServer {
     /// Whether the agent ends now, because nobody needs it.
     fn is_leaving(&self) -> bool {
         match self.shared.presence.deserted() {

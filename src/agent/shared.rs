@@ -7,7 +7,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::control::Event;
+use super::control::ControlEvent;
 use super::mux::Mux;
 use super::presence::{ANNOUNCED, Last, Presence};
 use crate::step::Report;
@@ -15,19 +15,19 @@ use crate::transport::wsman::Endpoint;
 
 /// Everything that has happened, for whoever comes later, too.
 #[derive(Clone, Debug)]
-pub struct News(Arc<watch::Sender<Vec<Event>>>);
+pub struct EventLog(Arc<watch::Sender<Vec<ControlEvent>>>);
 
-impl News {
+impl EventLog {
     pub fn new() -> Self {
         Self(Arc::new(watch::Sender::new(Vec::new())))
     }
 
-    pub fn tell(&self, event: Event) {
+    pub fn publish(&self, event: ControlEvent) {
         tracing::debug!(?event, "news");
         self.0.send_modify(|events| events.push(event));
     }
 
-    pub fn subscribe(&self) -> watch::Receiver<Vec<Event>> {
+    pub fn subscribe(&self) -> watch::Receiver<Vec<ControlEvent>> {
         self.0.subscribe()
     }
 
@@ -38,10 +38,10 @@ impl News {
         loop {
             tokio::select! {
                 biased;
-                Some(step) = steps.recv() => self.tell(Event::Step(step)),
+                Some(step) = steps.recv() => self.publish(ControlEvent::Step(step)),
                 done = &mut work => {
                     while let Ok(step) = steps.try_recv() {
-                        self.tell(Event::Step(step));
+                        self.publish(ControlEvent::Step(step));
                     }
                     return done;
                 }
@@ -50,7 +50,7 @@ impl News {
     }
 }
 
-impl Default for News {
+impl Default for EventLog {
     fn default() -> Self {
         Self::new()
     }
@@ -68,7 +68,7 @@ pub struct Opened {
 /// What the owner shares with those who serve shells and launchers.
 #[derive(Clone, Debug)]
 pub struct Shared {
-    pub news: News,
+    pub news: EventLog,
     pub presence: Presence,
     /// Asks the owner to end.
     pub stop: CancellationToken,

@@ -10,7 +10,7 @@ use crate::transport::Error;
 use crate::transport::wsman::{self, Endpoint};
 
 /// How long one question may take while a person waits.
-const SOON: Duration = Duration::from_secs(2);
+const QUICK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The account's sessions on the endpoint.
 pub async fn holders(journal: &Journal, endpoint: &Endpoint) -> Result<Vec<Holder>, Error> {
@@ -36,8 +36,8 @@ pub async fn holders(journal: &Journal, endpoint: &Endpoint) -> Result<Vec<Holde
 pub async fn holders_soon(journal: &Journal, endpoint: &Endpoint) -> Result<Vec<Holder>, Error> {
     let mut endpoint = endpoint.clone();
     let limits = &mut endpoint.limits;
-    limits.connect = limits.connect.min(SOON);
-    limits.operation = limits.operation.min(SOON);
+    limits.connect = limits.connect.min(QUICK_TIMEOUT);
+    limits.operation = limits.operation.min(QUICK_TIMEOUT);
     holders(journal, &endpoint).await
 }
 
@@ -72,7 +72,7 @@ async fn remove_those(
         }
         let there = Endpoint { configuration: session.configuration.clone(), ..endpoint.clone() };
         let mut guard = Guard::adopt(kept, there);
-        guard.hurry(SOON);
+        guard.hurry(QUICK_TIMEOUT);
         match guard.remove().await {
             Ok(()) => removed += 1,
             Err(error) => tracing::warn!("a session that was left behind is still there: {error}"),

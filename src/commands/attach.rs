@@ -9,15 +9,15 @@ use secrecy::zeroize::Zeroizing;
 use serde_json::json;
 
 use super::connect::{ConnectError, Context, GIVING_UP, connect, is_ending};
-use super::{facts, own};
-use crate::agent::control::{Event, Request};
-use crate::agent::launch::{Agent, Told};
+use super::{facts, standalone_session};
+use crate::agent::control::{ControlEvent, ControlRequest};
+use crate::agent::launch::{Agent, AgentEvent};
 use crate::credential;
-use crate::platform::{self, Endings};
+use crate::platform::{self, ShutdownSignals};
 use crate::profile::{self, Profile};
 use crate::psrp::host::HostInfo;
 use crate::shell::module::{self, Module, Written};
-use crate::shell::pwsh::gate::{self, Passed};
+use crate::shell::pwsh::output_gate::{self, Passed};
 use crate::{output, screen};
 
 /// How often another agent is tried if one is shutting down.
@@ -27,7 +27,7 @@ const AWAITS: Duration = Duration::from_secs(20);
 
 /// What is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum AttachOutput {
     /// A line for `Invoke-Expression`, which imports the module.
     Import,
     /// The path of the module.
@@ -46,29 +46,29 @@ pub enum Wanted {
 
 /// Prints what is wanted; for a socket it starts the agent where none runs, and leaves: the agent waits
 /// half a minute for the shell. A failure is one line: a PowerShell reads it.
-pub async fn run(context: &Context, name: &str, wanted: Wanted) -> miette::Result<ExitCode> {
-    if matches!(wanted, Wanted::Facts | Wanted::Proxies | Wanted::Secret) {
+pub async fn run(context: &Context, name: &str, wanted: AttachOutput) -> miette::Result<ExitCode> {
+    if matches!(wanted, AttachOutput::Facts | AttachOutput::Proxies | AttachOutput::Secret) {
         // A PowerShell that loads the module by the first call of a command keeps this program's standard
         // error to itself: the steps, and the question for a password, are for the person.
         platform::speak_on_terminal().into_diagnostic()?;
     }
     let result = match wanted {
-        Wanted::Import | Wanted::Module => module(context, name, wanted),
-        Wanted::Secret => secret(context, name).await,
-        Wanted::Own | Wanted::Facts if Module::of(&context.folders, name).is_outdated() => {
+        AttachOutput::Import | AttachOutput::Module => module(context, name, wanted),
+        AttachOutput::Secret => secret(context, name).await,
+        AttachOutput::Own | AttachOutput::Facts if Module::of(&context.folders, name).is_outdated() => {
             Err(replaced(context, name))
         }
-        Wanted::Own => own::run(context, name).await,
-        Wanted::Proxies => proxies(context, name).await,
-        Wanted::Socket | Wanted::Facts => attach(context, name, wanted).await,
+        AttachOutput::Own => standalone_session::run(context, name).await,
+        AttachOutput::Proxies => proxies(context, name).await,
+        AttachOutput::Socket | AttachOutput::Facts => attach(context, name, wanted).await,
     };
     match result {
         Ok(code) => Ok(code),
-        Err(error) if wanted == Wanted::Facts => {
+        Err(error) if wanted == AttachOutput::Facts => {
             output::print_data(&facts::error(&line(&error)));
             Ok(ExitCode::FAILURE)
         }
-        Err(error) if matches!(wanted, Wanted::Proxies | Wanted::Own) => {
+        Err(error) if matches!(wanted, AttachOutput::Proxies | AttachOutput::Own) => {
             output::print_data(&format!("{}\n", output::ascii_json(&json!({ "error": line(&error) }))));
             Ok(ExitCode::FAILURE)
         }
@@ -98,13 +98,13 @@ fn replaced(context: &Context, name: &str) -> miette::Report {
     }
 }
 
-fn module(context: &Context, name: &str, wanted: Wanted) -> miette::Result<ExitCode> {
+fn module(context: &Context, name: &str, wanted: AttachOutput) -> miette::Result<ExitCode> {
     let profiles = profile::connections(&context.folders, name)?.profiles;
     let several = profiles.len() > 1;
     for profile in profiles {
         let module = Module::prepare(&context.folders, &context.program, &profile)?;
         let line = match wanted {
-            Wanted::Import => module.import_line(&context.folders, several)?,
+            AttachOutput::Import => module.import_line(&context.folders, several)?,
             _ => module.script.display().to_string(),
         };
         output::data(&format!("{line}\n")).into_diagnostic()?;
@@ -115,7 +115,7 @@ fn module(context: &Context, name: &str, wanted: Wanted) -> miette::Result<ExitC
 /// Hands the secret of a service's profile through the pipe to the PowerShell that has asked.
 async fn secret(context: &Context, name: &str) -> miette::Result<ExitCode> {
     // Inside of a shell that a launcher has started, the launcher speaks first.
-    gate::wait(name).await;
+    output_gate::wait(name).await;
     let profile = profile::load(&context.folders, name)?;
     if profile.service.is_none() || output::is_terminal() {
         return Err(miette::miette!(
@@ -129,12 +129,12 @@ async fn secret(context: &Context, name: &str) -> miette::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn attach(context: &Context, name: &str, wanted: Wanted) -> miette::Result<ExitCode> {
+async fn attach(context: &Context, name: &str, wanted: AttachOutput) -> miette::Result<ExitCode> {
     // Inside of a shell that a launcher has started, the launcher speaks first.
-    if gate::wait(name).await == Passed::Failed {
+    if output_gate::wait(name).await == Passed::Failed {
         return Err(miette::miette!("'{name}' is not here"));
     }
-    let mut endings = Endings::catch().into_diagnostic()?;
+    let mut endings = ShutdownSignals::catch().into_diagnostic()?;
     let profile = profile::load(&context.folders, name)?;
     // The parent process is usually the shell that attaches.
     let process = platform::parent().unwrap_or_else(std::process::id);
@@ -163,8 +163,8 @@ async fn attach(context: &Context, name: &str, wanted: Wanted) -> miette::Result
         }
     };
     let answer = match wanted {
-        Wanted::Facts => facts::facts(context, &profile, &agent),
-        _ => format!("{}\n", agent.place.socket_for_powershell()),
+        AttachOutput::Facts => facts::facts(context, &profile, &agent),
+        _ => format!("{}\n", agent.paths.socket_for_powershell()),
     };
     if let Err(error) = output::data(&answer) {
         agent.release(GIVING_UP).await;
@@ -175,14 +175,18 @@ async fn attach(context: &Context, name: &str, wanted: Wanted) -> miette::Result
 
 /// Asks an agent to wait for the shell of a process. Returns `false` if the agent is shutting down.
 async fn awaits(agent: &mut Agent, process: u32) -> bool {
-    agent.ask(Request::Announce { process }).await;
+    agent.ask(ControlRequest::Announce { process }).await;
     loop {
         match agent.next().await {
-            Some(Told::Event(Event::Awaited)) => return true,
-            Some(Told::Event(Event::Removed { .. } | Event::Failed(_)) | Told::Died { .. }) | None => {
+            Some(AgentEvent::Event(ControlEvent::Awaited)) => return true,
+            Some(
+                AgentEvent::Event(ControlEvent::Removed { .. } | ControlEvent::Failed(_))
+                | AgentEvent::Died { .. },
+            )
+            | None => {
                 return false;
             }
-            Some(Told::Event(_)) => {}
+            Some(AgentEvent::Event(_)) => {}
         }
     }
 }
@@ -190,7 +194,7 @@ async fn awaits(agent: &mut Agent, process: u32) -> bool {
 /// Writes the proxies, and prints their folder.
 async fn proxies(context: &Context, name: &str) -> miette::Result<ExitCode> {
     // Inside of a shell that a launcher has started, the launcher speaks first.
-    gate::wait(name).await;
+    output_gate::wait(name).await;
     let profile = profile::load(&context.folders, name)?;
     let written = match written(context, &profile).await {
         Err(error) if is_ending(&error) => return Ok(super::exit_code::exit_code(&error)),
@@ -212,7 +216,7 @@ pub fn notes(written: &Written) -> Vec<String> {
 /// There is no session, the endpoint does not answer and nothing is kept, or the files cannot be written;
 /// [`ConnectError::Ended`] on a signal to end.
 pub async fn written(context: &Context, profile: &Profile) -> miette::Result<Written> {
-    let mut endings = Endings::catch().into_diagnostic()?;
+    let mut endings = ShutdownSignals::catch().into_diagnostic()?;
     let agent = connect(context, profile.clone(), None, &mut endings).await?;
     let endpoint = facts::endpoint(profile, &agent)
         .ok_or_else(|| miette::miette!("the endpoint of '{}' is not known", profile.name))?;
@@ -225,7 +229,7 @@ pub async fn written(context: &Context, profile: &Profile) -> miette::Result<Wri
             return Err(ConnectError::Ended(ending).into());
         }
     };
-    agent.ask(Request::Release).await;
+    agent.ask(ControlRequest::Release).await;
     let written = written?;
     // Its manifest names the commands from now on.
     Module::prepare(&context.folders, &context.program, profile)?;

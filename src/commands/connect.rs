@@ -10,16 +10,16 @@ use secrecy::SecretString;
 
 use super::entries::Entries;
 use super::slots::choose;
-use crate::agent::access::Access;
-use crate::agent::ask;
-use crate::agent::control::{Event, Failure, Request};
-use crate::agent::launch::{Agent, Launch, LaunchError, Told};
+use crate::agent::control::{ControlEvent, ControlRequest, Failure};
+use crate::agent::control_client;
+use crate::agent::launch::{Agent, AgentEvent, Launch, LaunchError};
+use crate::agent::resolver::EndpointResolver;
 use crate::folders::Folders;
 use crate::net::refusals::Credential;
-use crate::platform::{Ending, Endings};
+use crate::platform::{Ending, ShutdownSignals};
 use crate::profile::Profile;
 use crate::screen;
-use crate::shell::foot;
+use crate::shell::status_line;
 use crate::step::Step;
 
 /// How long a person who gives up waits until the session's removal is confirmed. The agent goes on
@@ -120,7 +120,7 @@ pub async fn connect(
     context: &Context,
     profile: Profile,
     secret: Option<SecretString>,
-    endings: &mut Endings,
+    endings: &mut ShutdownSignals,
 ) -> Result<Agent, ConnectError> {
     connect_until(context, profile, secret, Among::default(), || {}, endings.next()).await
 }
@@ -151,7 +151,7 @@ pub async fn connect_until(
     let mut launch = Launch {
         program: context.program.clone(),
         folders: context.folders.clone(),
-        access: Access::new(profile, secret),
+        access: EndpointResolver::new(profile, secret),
         verbosity: context.verbosity,
     };
     let mut ended = 0;
@@ -178,7 +178,7 @@ pub async fn connect_until(
                     Ok(true) => {
                         drawn.clear();
                         if let Some(line) = entries.store(&launch.access).await {
-                            drawn.say(&line);
+                            drawn.show(&line);
                         }
                         return Ok(agent);
                     }
@@ -230,7 +230,7 @@ async fn one_at_a_time<T>(asking: impl Future<Output = T>) -> T {
     let _ = drawing().clear();
     drawing().set_draw_target(ProgressDrawTarget::hidden());
     let answer = asking.await;
-    drawing().set_draw_target(foot::target());
+    drawing().set_draw_target(status_line::target());
     answer
 }
 
@@ -261,23 +261,23 @@ async fn opened(agent: &mut Agent, launch: &mut Launch, drawn: &mut Drawn) -> Re
     let mut is_refused = false;
     loop {
         match agent.next().await {
-            Some(Told::Event(Event::Open)) => return Ok(true),
-            Some(Told::Event(Event::Step(step))) => drawn.step(&step),
-            Some(Told::Event(Event::Notice { text })) => drawn.say(&text),
-            Some(Told::Event(Event::PasswordRefused { endpoint })) => {
+            Some(AgentEvent::Event(ControlEvent::Open)) => return Ok(true),
+            Some(AgentEvent::Event(ControlEvent::Step(step))) => drawn.step(&step),
+            Some(AgentEvent::Event(ControlEvent::Notice { text })) => drawn.show(&text),
+            Some(AgentEvent::Event(ControlEvent::PasswordRefused { endpoint })) => {
                 is_refused = true;
                 launch.access.note_refusal(&endpoint);
             }
-            Some(Told::Event(Event::Failed(failure))) if is_refused => {
+            Some(AgentEvent::Event(ControlEvent::Failed(failure))) if is_refused => {
                 return Err(ConnectError::Refused(failure));
             }
-            Some(Told::Event(Event::Lost { reason })) => {
-                drawn.say(&format!("the session was lost ({reason}); connecting again"));
-                agent.ask(Request::Reconnect).await;
+            Some(AgentEvent::Event(ControlEvent::Lost { reason })) => {
+                drawn.show(&format!("the session was lost ({reason}); connecting again"));
+                agent.ask(ControlRequest::Reconnect).await;
             }
-            Some(Told::Event(Event::Away(failure))) => return Err(failure.into()),
-            Some(Told::Event(Event::Failed(failure))) => return Err(failure.into()),
-            Some(Told::Event(Event::Refused { failure, holders })) => {
+            Some(AgentEvent::Event(ControlEvent::Away(failure))) => return Err(failure.into()),
+            Some(AgentEvent::Event(ControlEvent::Failed(failure))) => return Err(failure.into()),
+            Some(AgentEvent::Event(ControlEvent::Refused { failure, holders })) => {
                 drawn.clear();
                 let folders = &launch.folders;
                 let chosen = one_at_a_time(choose(folders, &failure, &holders)).await?;
@@ -285,19 +285,25 @@ async fn opened(agent: &mut Agent, launch: &mut Launch, drawn: &mut Drawn) -> Re
                 for holder in chosen {
                     // Its agent would only make a new session where this one's is wanted.
                     match &holder.ours {
-                        Some(profile) => drop(ask::stop(folders, profile).await),
+                        Some(profile) => drop(control_client::stop(folders, profile).await),
                         None => remove.push(holder.shell),
                     }
                 }
                 drawn.begin();
-                agent.ask(Request::Retry { remove }).await;
+                agent.ask(ControlRequest::Retry { remove }).await;
             }
-            Some(Told::Event(Event::Removed { stopped: true, .. })) => return Err(ConnectError::Stopped),
-            Some(Told::Event(Event::Removed { stopped: false, .. })) | None => return Ok(false),
-            Some(Told::Event(
-                Event::Guarded(_) | Event::Created | Event::Awaited | Event::Released | Event::Status(_),
+            Some(AgentEvent::Event(ControlEvent::Removed { stopped: true, .. })) => {
+                return Err(ConnectError::Stopped);
+            }
+            Some(AgentEvent::Event(ControlEvent::Removed { stopped: false, .. })) | None => return Ok(false),
+            Some(AgentEvent::Event(
+                ControlEvent::Guarded(_)
+                | ControlEvent::Created
+                | ControlEvent::Awaited
+                | ControlEvent::Released
+                | ControlEvent::Status(_),
             )) => {}
-            Some(Told::Died { left }) => return Err(ConnectError::Died { left }),
+            Some(AgentEvent::Died { left }) => return Err(ConnectError::Died { left }),
         }
     }
 }
@@ -357,7 +363,7 @@ impl Drawn {
         self.bar.set_message(screen::clean_line(&format!("{}{message}", self.label)).into_string());
     }
 
-    fn say(&mut self, text: &str) {
+    fn show(&mut self, text: &str) {
         drawing().suspend(|| crate::tell!("{}{text}", self.label));
     }
 
@@ -373,7 +379,7 @@ impl Drawn {
 /// The lines of all connections that are being made.
 fn drawing() -> &'static MultiProgress {
     static DRAWING: LazyLock<MultiProgress> =
-        LazyLock::new(|| MultiProgress::with_draw_target(foot::target()));
+        LazyLock::new(|| MultiProgress::with_draw_target(status_line::target()));
     &DRAWING
 }
 

@@ -13,7 +13,7 @@ use crate::cli::Demo;
 use crate::files::replace::{New, replace};
 use crate::folders::Folders;
 use crate::output;
-use crate::platform::Endings;
+use crate::platform::ShutdownSignals;
 use crate::profile;
 use crate::screen::Stream;
 use crate::simulator::engine::World;
@@ -89,7 +89,7 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
 
 /// One line of JSON says where the endpoint is, and it serves until it is ended.
 async fn serve(server: &Server) -> miette::Result<ExitCode> {
-    let mut endings = Endings::catch().into_diagnostic()?;
+    let mut endings = ShutdownSignals::catch().into_diagnostic()?;
     let mut ready = serde_json::json!({
         "url": server.url,
         "discovery": server.discovery,

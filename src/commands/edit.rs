@@ -8,7 +8,7 @@ use std::process::Command;
 use miette::{Context as _, IntoDiagnostic as _};
 
 use super::usage::{agreed, usage};
-use crate::agent::place::Place;
+use crate::agent::paths::AgentPaths;
 use crate::files::replace::{New, replace};
 use crate::files::text;
 use crate::folders::Folders;
@@ -70,7 +70,7 @@ pub fn run(folders: &Folders, name: &str) -> miette::Result<()> {
         .wrap_err_with(|| format!("{} can't be replaced", path.display()))?;
     std::fs::remove_file(&draft).into_diagnostic().wrap_err_with(|| drafted("removed"))?;
     crate::outln!("'{name}' is changed.");
-    if Place::of(folders, name).holder().is_some() {
+    if AgentPaths::of(folders, name).holder().is_some() {
         crate::outln!("Its agent runs with what was there before: `lyncsh stop {name}` ends it.");
     }
     Ok(())

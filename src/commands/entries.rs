@@ -4,8 +4,8 @@ use std::io::IsTerminal as _;
 
 use secrecy::SecretString;
 
-use crate::agent::access::Access;
 use crate::agent::control::Failure;
+use crate::agent::resolver::EndpointResolver;
 use crate::credential;
 use crate::profile::{CredentialSource, Profile};
 use crate::screen::Stream;
@@ -52,7 +52,7 @@ impl Entries {
     }
 
     /// Stores the password that was accepted after another was refused; says what came of it.
-    pub async fn store(&self, access: &Access) -> Option<String> {
+    pub async fn store(&self, access: &EndpointResolver) -> Option<String> {
         let profile = &access.profile;
         let secret = access.secret().filter(|_| self.again)?;
         if profile.credential != CredentialSource::Keyring {

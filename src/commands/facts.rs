@@ -22,7 +22,7 @@ pub fn facts(context: &Context, profile: &Profile, agent: &Agent) -> String {
     let shell = agent.guarded().map(|session| session.shell);
     let entry = live.into_iter().find(|entry| Some(entry.session.shell) == shell);
     let connected = entry.as_ref().and_then(|entry| entry.written.duration_since(UNIX_EPOCH).ok());
-    let process = entry.as_ref().map(|entry| entry.process).or_else(|| agent.place.holder());
+    let process = entry.as_ref().map(|entry| entry.process).or_else(|| agent.paths.holder());
     let endpoint = endpoint(profile, agent);
     // Writing the proxies reports the same error.
     let kept = endpoint.and_then(|endpoint| module::kept(&context.folders, profile, endpoint).ok());
@@ -34,7 +34,7 @@ pub fn facts(context: &Context, profile: &Profile, agent: &Agent) -> String {
     }
     let stem = endpoint.map(|endpoint| Exports::of(&context.folders, &profile.name).stem(profile, endpoint));
     let known = [
-        ("socket", Some(agent.place.socket_for_powershell().clone())),
+        ("socket", Some(agent.paths.socket_for_powershell().clone())),
         ("user", profile.user.clone()),
         ("endpoint", endpoint.map(|endpoint| endpoint.to_string())),
         ("agent", process.map(|process| process.to_string())),

@@ -12,7 +12,7 @@ use super::connect::Context;
 use super::usage::{agreed, usage};
 use crate::cli::{HookAction, HookOptions};
 use crate::desktop::block::{self, Newline};
-use crate::desktop::startup::{self, Before, Change, Place};
+use crate::desktop::startup::{self, Before, Change, StartupScript};
 use crate::desktop::{Templates, hook};
 use crate::exports::Exports;
 use crate::folders::Folders;
@@ -116,8 +116,9 @@ fn text(path: &Path) -> miette::Result<&str> {
 
 async fn install(context: &Context, of: &HookOptions, yes: bool) -> miette::Result<()> {
     let found = found();
-    let places: Vec<Place> = startup::places()?.into_iter().filter(|place| wanted(place, &found)).collect();
-    if places.is_empty() {
+    let scripts: Vec<StartupScript> =
+        startup::scripts()?.into_iter().filter(|script| wanted(script, &found)).collect();
+    if scripts.is_empty() {
         return Err(usage!(
             help = "install PowerShell (https://aka.ms/powershell), or place the lines of `lyncsh hook print` yourself",
             "no PowerShell is on PATH"
@@ -125,8 +126,8 @@ async fn install(context: &Context, of: &HookOptions, yes: bool) -> miette::Resu
     }
     let lines = lines(context, of)?;
     let mut changes = Vec::new();
-    for place in &places {
-        let change = startup::install(&place.path, &lines.text)?;
+    for script in &scripts {
+        let change = startup::install(&script.path, &lines.text)?;
         if change.changes() {
             changes.push(change);
         } else {
@@ -191,9 +192,9 @@ fn summary(outcomes: &[(String, Outcome)]) -> miette::Result<()> {
 }
 
 /// A startup script is written where its PowerShell is, or was before.
-fn wanted(place: &Place, found: &[PowerShell]) -> bool {
-    let folder = place.path.parent().is_some_and(Path::is_dir);
-    folder || cfg!(unix) || found.iter().any(|shell| shell.edition == place.edition)
+fn wanted(script: &StartupScript, found: &[PowerShell]) -> bool {
+    let folder = script.path.parent().is_some_and(Path::is_dir);
+    folder || cfg!(unix) || found.iter().any(|shell| shell.edition == script.edition)
 }
 
 /// The PowerShells on PATH.
@@ -223,8 +224,8 @@ fn show(changes: &[Change]) {
 
 fn remove(context: &Context) -> miette::Result<()> {
     let mut any = false;
-    for place in startup::places()? {
-        if let Some(removal) = startup::remove(&place.path)? {
+    for script in startup::scripts()? {
+        if let Some(removal) = startup::remove(&script.path)? {
             let file = removal.file().to_owned();
             removal.write()?;
             crate::outln!("The hook is removed from {}.", file.display());

@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 use super::connect::{Among, Context, connect_until};
 use super::entries::Entries;
 use super::voice::{Heard, Voice, no_session};
-use crate::agent::access::Access;
-use crate::agent::control::{Failure, Request};
+use crate::agent::control::{ControlRequest, Failure};
 use crate::agent::launch::Agent;
+use crate::agent::resolver::EndpointResolver;
 use crate::platform::Ending;
 use crate::profile::{CredentialSource, Profile};
 use crate::psrp::client;
@@ -26,7 +26,7 @@ use crate::transport::session::Session;
 /// How long this process's own pool may take to close, and an agent to say why there is none.
 const CLOSES: Duration = Duration::from_secs(2);
 /// The pause before the agent's socket is tried again, and before the agent is asked to hurry again.
-const AGAIN: Duration = Duration::from_millis(500);
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// One connection of a shell.
 pub struct Keeper {
@@ -37,16 +37,16 @@ pub struct Keeper {
     voice: Voice,
     /// `None`: it has ended.
     agent: Option<Agent>,
-    session: Option<(Session, mpsc::Receiver<client::Event>)>,
+    session: Option<(Session, mpsc::Receiver<client::ClientEvent>)>,
     /// Wishes of the shell that were not answered yet.
     wishes: Vec<Reply>,
 }
 
 /// A keeper at work, and its ends of what a shell has.
-pub struct Kept<'a> {
+pub struct KeptAgent<'a> {
     keeper: &'a mut Keeper,
     keeping: Keeping,
-    events: mpsc::UnboundedSender<client::Event>,
+    events: mpsc::UnboundedSender<client::ClientEvent>,
 }
 
 /// What all connections of a shell have in common.
@@ -68,7 +68,7 @@ impl Keeper {
     pub async fn open(keeps: Keeps, profile: Profile, mut agent: Agent) -> Result<Self, Failure> {
         let Keeps { context, secret, host, losses, several } = keeps;
         if losses == Losses::Mend {
-            agent.ask(Request::Persist).await;
+            agent.ask(ControlRequest::Persist).await;
         }
         let mut voice = Voice::new(&profile.name, losses, several);
         match agent.session(host.clone(), profile.limits).await {
@@ -85,7 +85,7 @@ impl Keeper {
             Err(error) => {
                 let ended = async {
                     loop {
-                        if let Heard::Ended(failure) = voice.hear(agent.next().await) {
+                        if let Heard::Ended(failure) = voice.handle(agent.next().await) {
                             return failure;
                         }
                     }
@@ -101,13 +101,13 @@ impl Keeper {
     }
 
     /// What the shell is given, and what runs beside it.
-    pub fn attach(&mut self) -> Option<(Attached, Kept<'_>)> {
+    pub fn attach(&mut self) -> Option<(Attached, KeptAgent<'_>)> {
         let (session, _) = self.session.as_ref()?;
         let (connection, keeping) = Connection::new(session.clone());
         let (events, heard) = mpsc::unbounded_channel();
         let notices = self.voice.listen();
         let attached = Attached { name: self.profile.name.clone(), connection, events: heard, notices };
-        Some((attached, Kept { keeper: self, keeping, events }))
+        Some((attached, KeptAgent { keeper: self, keeping, events }))
     }
 
     /// Asks for another password than the one that was refused, which is not sent again by itself.
@@ -133,7 +133,7 @@ impl Keeper {
     }
 }
 
-impl Kept<'_> {
+impl KeptAgent<'_> {
     /// Runs as long as the shell does.
     pub async fn run(mut self) -> Infallible {
         loop {
@@ -157,13 +157,13 @@ impl Kept<'_> {
         loop {
             tokio::select! {
                 event = pool.recv() => match event {
-                    None | Some(client::Event::PoolState(PoolState::Closed | PoolState::Broken, _)) => return,
+                    None | Some(client::ClientEvent::PoolState(PoolState::Closed | PoolState::Broken, _)) => return,
                     // A shell that does not listen is leaving.
                     Some(event) => drop(events.send(event)),
                 },
-                told = next(agent) => match voice.hear(told) {
+                told = next(agent) => match voice.handle(told) {
                     Heard::Ended(failure) => {
-                        voice.tell(&failure);
+                        voice.report(&failure);
                         *agent = None;
                         return;
                     }
@@ -197,15 +197,15 @@ impl Kept<'_> {
                     }
                     Err(error) => {
                         tracing::debug!("the agent gives no session: {error}");
-                        tokio::time::sleep(AGAIN).await;
+                        tokio::time::sleep(RETRY_INTERVAL).await;
                         let Some(there) = agent else { return };
                         opening.set(there.session(host.clone(), profile.limits));
                     }
                 },
-                told = next(agent) => match voice.hear(told) {
+                told = next(agent) => match voice.handle(told) {
                     Heard::Away(failure) => refuse(wishes, &failure),
                     Heard::Ended(failure) => {
-                        voice.tell(&failure);
+                        voice.report(&failure);
                         *agent = None;
                         return;
                     }
@@ -215,7 +215,7 @@ impl Kept<'_> {
                     wishes.push(reply);
                     hurry(agent).await;
                 }
-                () = tokio::time::sleep(AGAIN), if hurrying => {
+                () = tokio::time::sleep(RETRY_INTERVAL), if hurrying => {
                     wishes.retain(|reply| !reply.is_closed());
                     hurry(agent).await;
                 }
@@ -251,10 +251,10 @@ impl Kept<'_> {
         let among = Among::labelled(keeper.voice.label());
         match connect_until(&keeper.context, profile, secret, among, || {}, over).await {
             Ok(agent) => {
-                agent.ask(Request::Persist).await;
-                let access = Access::new(keeper.profile.clone(), keeper.secret.clone());
+                agent.ask(ControlRequest::Persist).await;
+                let access = EndpointResolver::new(keeper.profile.clone(), keeper.secret.clone());
                 if let Some(line) = entries.store(&access).await {
-                    keeper.voice.say(&line);
+                    keeper.voice.show(&line);
                 }
                 keeper.agent = Some(agent);
                 keeper.wishes.push(reply);
@@ -272,9 +272,9 @@ impl Kept<'_> {
         let Keeper { voice, agent, .. } = &mut **keeper;
         loop {
             tokio::select! {
-                told = next(agent) => match voice.hear(told) {
+                told = next(agent) => match voice.handle(told) {
                     Heard::Ended(failure) => {
-                        voice.tell(&failure);
+                        voice.report(&failure);
                         *agent = None;
                     }
                     Heard::Lost | Heard::Away(_) | Heard::Nothing => {}
@@ -289,7 +289,7 @@ impl Kept<'_> {
 }
 
 /// The agent's next report; never comes where there is no agent.
-async fn next(agent: &mut Option<Agent>) -> Option<crate::agent::launch::Told> {
+async fn next(agent: &mut Option<Agent>) -> Option<crate::agent::launch::AgentEvent> {
     match agent {
         Some(agent) => agent.next().await,
         None => std::future::pending().await,
@@ -298,7 +298,7 @@ async fn next(agent: &mut Option<Agent>) -> Option<crate::agent::launch::Told> {
 
 async fn hurry(agent: &Option<Agent>) {
     if let Some(agent) = agent {
-        agent.ask(Request::Reconnect).await;
+        agent.ask(ControlRequest::Reconnect).await;
     }
 }
 

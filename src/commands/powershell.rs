@@ -14,18 +14,18 @@ use tokio_util::sync::CancellationToken;
 use super::connect::{Among, ConnectError, Context, connect_until, none, tell_failures};
 use super::facts;
 use super::session::REMOVED;
-use crate::agent::control::Request;
+use crate::agent::control::ControlRequest;
 use crate::agent::launch::Agent;
 use crate::platform::job::{Exit, Job};
-use crate::platform::{Ending, Endings};
+use crate::platform::{Ending, ShutdownSignals};
 use crate::profile::{Attach, Profile};
 use crate::shell::module::{self, Module};
 use crate::shell::pwsh::arguments::Arguments;
 use crate::shell::pwsh::find::PowerShell;
-use crate::shell::pwsh::gate::{self, Gate};
+use crate::shell::pwsh::output_gate::{self, OutputGate};
 
 /// How long a shell that was told to end may take.
-const ENDS: Duration = Duration::from_secs(5);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The sessions that one shell has.
 pub struct Sessions {
@@ -71,8 +71,8 @@ pub async fn run(
     shell: PowerShell,
     arguments: Arguments,
 ) -> miette::Result<ExitCode> {
-    let mut endings = Endings::catch().into_diagnostic()?;
-    let mut gate = Gate::close(&context.folders.runtime)
+    let mut endings = ShutdownSignals::catch().into_diagnostic()?;
+    let mut gate = OutputGate::close(&context.folders.runtime)
         .into_diagnostic()
         .wrap_err("the shell can't be made to wait for the session")?;
     let given_up = CancellationToken::new();
@@ -121,7 +121,7 @@ pub async fn run(
             tell_failures(&failures);
             for (_, agent) in &agents {
                 // From here on the shell's own connection keeps the agent.
-                agent.ask(Request::Guard { process: running.job.process() }).await;
+                agent.ask(ControlRequest::Guard { process: running.job.process() }).await;
             }
             running.job.hand_over();
             for (name, agent) in &agents {
@@ -140,7 +140,7 @@ pub async fn run(
     };
     for (name, left) in join_all(agents.into_iter().map(released)).await {
         if let Some(left) = left {
-            say(&format!("the session of '{name}' may still be on the server: {left}"));
+            report(&format!("the session of '{name}' may still be on the server: {left}"));
         }
     }
     result.map(ExitCode::from)
@@ -200,7 +200,7 @@ async fn start(
         sessions.profiles.iter().map(|profile| Module::prepare(folders, program, profile)).collect();
     let connect: PathBuf = module::connect_script(folders, program, &sessions.title, &modules?)?;
     let mut command = shell.command();
-    command.args(arguments.with(folders, &connect)?).env(gate::VARIABLE, gate);
+    command.args(arguments.with(folders, &connect)?).env(output_gate::VARIABLE, gate);
     let (job, end) = Job::start(command)
         .into_diagnostic()
         .wrap_err_with(|| format!("{} can't be started", shell.path.display()))?;
@@ -221,7 +221,7 @@ fn left_early(shell: &PowerShell, exit: Exit) -> u8 {
     if exit.code != 0 {
         let how = if exit.killed { "was ended" } else { "ended" };
         let path = shell.path.display();
-        say(&format!("{path} {how} with {} before there was a session", exit.code));
+        report(&format!("{path} {how} with {} before there was a session", exit.code));
     }
     exit.code
 }
@@ -235,7 +235,7 @@ async fn discard(running: Option<Running>) {
 }
 
 /// The shell has the terminal; what this process is told goes to the shell.
-async fn stay(mut running: Running, endings: &mut Endings) -> u8 {
+async fn stay(mut running: Running, endings: &mut ShutdownSignals) -> u8 {
     let mut patience = None;
     loop {
         let killing = async {
@@ -247,10 +247,10 @@ async fn stay(mut running: Running, endings: &mut Endings) -> u8 {
         tokio::select! {
             exit = &mut running.end => return exit.map_or(1, |exit| exit.code),
             ending = endings.next() => {
-                running.job.tell(ending);
+                running.job.send(ending);
                 // Ctrl-C is the shell's to decide about.
                 if ending != Ending::Interrupt {
-                    patience.get_or_insert_with(|| tokio::time::Instant::now() + ENDS);
+                    patience.get_or_insert_with(|| tokio::time::Instant::now() + EXIT_TIMEOUT);
                 }
             }
             () = killing => {
@@ -266,6 +266,6 @@ async fn released((name, agent): (String, Agent)) -> (String, Option<String>) {
 }
 
 /// To standard error, which a closed terminal may have taken away.
-fn say(line: &str) {
+fn report(line: &str) {
     crate::screen::tell(line);
 }

@@ -6,9 +6,9 @@ use miette::{Context as _, IntoDiagnostic as _};
 
 use super::connect::Context;
 use super::shortcut;
-use crate::agent::ask::{self, Stopped};
+use crate::agent::control_client::{self, Stopped};
 use crate::agent::journal::Journal;
-use crate::agent::place::Place;
+use crate::agent::paths::AgentPaths;
 use crate::agent::process;
 use crate::credential;
 use crate::desktop::startup;
@@ -50,7 +50,7 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
     }
     shortcut::discard(context, config, name)?;
     forget(folders, name, profile.as_ref())?;
-    tell(folders, name);
+    report(folders, name);
     Ok(())
 }
 
@@ -62,7 +62,7 @@ async fn end_session(folders: &Folders, name: &str) -> miette::Result<()> {
             "the session of '{name}' may still be on the server: {reason}"
         ))
     };
-    match ask::stop(folders, name).await.into_diagnostic()? {
+    match control_client::stop(folders, name).await.into_diagnostic()? {
         Stopped::NotRunning => {}
         Stopped::Removed => crate::outln!("Its session is removed."),
         Stopped::Left(reason) => return left(&reason),
@@ -76,7 +76,7 @@ async fn end_session(folders: &Folders, name: &str) -> miette::Result<()> {
 
 /// The module, what was exported, and the names that completion knows.
 fn forget(folders: &Folders, name: &str, profile: Option<&Profile>) -> miette::Result<()> {
-    Place::of(folders, name).discard().into_diagnostic().wrap_err_with(|| {
+    AgentPaths::of(folders, name).discard().into_diagnostic().wrap_err_with(|| {
         format!("the files of its agent in {} are still there", folders.runtime.display())
     })?;
     process::discard_log(folders, name).into_diagnostic().wrap_err("its agent's log is still there")?;
@@ -88,7 +88,7 @@ fn forget(folders: &Folders, name: &str, profile: Option<&Profile>) -> miette::R
 }
 
 /// What still speaks of it, and is the person's own.
-fn tell(folders: &Folders, name: &str) {
+fn report(folders: &Folders, name: &str) {
     for other in profile::names(folders) {
         if let Err(StoreError::Several { connections, .. }) = profile::load(folders, &other)
             && connections.iter().any(|one| one == name)
@@ -96,13 +96,13 @@ fn tell(folders: &Folders, name: &str) {
             crate::outln!("The profile '{other}' still has it among its connections.");
         }
     }
-    let script = format!("lyncsh-{name}.psm1");
-    for place in startup::places().unwrap_or_default() {
-        let text = std::fs::read(&place.path).unwrap_or_default();
-        if String::from_utf8_lossy(&text).contains(&script) {
+    let module = format!("lyncsh-{name}.psm1");
+    for script in startup::scripts().unwrap_or_default() {
+        let text = std::fs::read(&script.path).unwrap_or_default();
+        if String::from_utf8_lossy(&text).contains(&module) {
             crate::outln!(
                 "{} still imports it: `lyncsh hook install --eager` writes the hook anew, `lyncsh hook remove` takes it away.",
-                place.path.display()
+                script.path.display()
             );
         }
     }

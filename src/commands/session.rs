@@ -10,8 +10,8 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::connect::{Among, Context, connect_until, none, tell_failures};
-use super::keeper::{Keeper, Keeps, Kept};
-use crate::platform::{Ending, Endings};
+use super::keeper::{Keeper, Keeps, KeptAgent};
+use crate::platform::{Ending, ShutdownSignals};
 use crate::profile::Connections;
 use crate::psrp::host::HostInfo;
 use crate::shell::{Attached, Losses};
@@ -29,7 +29,7 @@ pub async fn run(
     (host, losses): (HostInfo, Losses),
     shell: impl AsyncFnOnce(Vec<Attached>) -> miette::Result<u8>,
 ) -> miette::Result<ExitCode> {
-    let mut endings = Endings::catch().into_diagnostic()?;
+    let mut endings = ShutdownSignals::catch().into_diagnostic()?;
     let given_up = CancellationToken::new();
     let (results, ending) = {
         let all = connections.profiles.iter().zip(Among::all(&connections.profiles));
@@ -74,7 +74,7 @@ pub async fn run(
         None => {
             tell_failures(&failures);
             let (attached, kept): (Vec<_>, Vec<_>) = keepers.iter_mut().filter_map(Keeper::attach).unzip();
-            let keeping = join_all(kept.into_iter().map(Kept::run));
+            let keeping = join_all(kept.into_iter().map(KeptAgent::run));
             tokio::select! {
                 result = shell(attached) => result.map(ExitCode::from),
                 // None of them ends.

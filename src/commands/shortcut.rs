@@ -59,7 +59,7 @@ pub fn discard(context: &Context, config: Option<&Path>, name: &str) -> miette::
 
 /// Where shortcuts are without `--output`.
 fn usual() -> Vec<PathBuf> {
-    Place::ALL.iter().filter_map(|place| place.folder().ok()).collect()
+    ShortcutLocation::ALL.iter().filter_map(|place| place.folder().ok()).collect()
 }
 
 fn make(shortcut: &Shortcut, options: &ShortcutOptions) -> miette::Result<()> {
@@ -134,26 +134,26 @@ fn take_away(path: &Path) -> miette::Result<bool> {
 fn folders(options: &ShortcutOptions) -> miette::Result<Vec<PathBuf>> {
     let mut folders: Vec<PathBuf> = options.output.iter().cloned().collect();
     if options.menu {
-        folders.push(Place::Menu.folder()?);
+        folders.push(ShortcutLocation::Menu.folder()?);
     }
     if options.autostart {
-        folders.push(Place::Autostart.folder()?);
+        folders.push(ShortcutLocation::Autostart.folder()?);
     }
     if folders.is_empty() {
-        folders.push(Place::Desk.folder()?);
+        folders.push(ShortcutLocation::Desk.folder()?);
     }
     Ok(folders)
 }
 
 /// Where a desktop looks for shortcuts.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum ShortcutLocation {
     Desk,
     Menu,
     Autostart,
 }
 
-impl Place {
+impl ShortcutLocation {
     const ALL: [Self; 3] = [Self::Desk, Self::Menu, Self::Autostart];
 
     fn folder(self) -> miette::Result<PathBuf> {

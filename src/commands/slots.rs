@@ -2,8 +2,8 @@
 
 use std::io::{BufRead as _, IsTerminal as _};
 
-use crate::agent::ask;
 use crate::agent::control::{Failure, Holder};
+use crate::agent::control_client;
 use crate::folders::Folders;
 use crate::screen;
 use crate::screen::format_seconds;
@@ -19,7 +19,7 @@ pub async fn choose(
     let mut ours: Vec<&str> = holders.iter().filter_map(|holder| holder.ours.as_deref()).collect();
     ours.dedup();
     for profile in &ours {
-        let status = ask::status(folders, profile).await.ok().flatten();
+        let status = control_client::status(folders, profile).await.ok().flatten();
         match status.map_or(0, |status| status.shells.len()) {
             0 => {}
             1 => list.push_str(&format!("\nA shell is attached to '{profile}', and would lose its session.")),

@@ -7,10 +7,10 @@ use miette::IntoDiagnostic as _;
 use serde::Serialize;
 
 use super::slots::listed;
-use crate::agent::ask;
 use crate::agent::control::Status;
+use crate::agent::control_client;
 use crate::agent::journal::{Entry, Journal};
-use crate::agent::place::{Place, in_brackets};
+use crate::agent::paths::{AgentPaths, in_brackets};
 use crate::folders::Folders;
 use crate::profile::{self, CredentialSource};
 use crate::screen::format_seconds;
@@ -40,14 +40,14 @@ struct Silent {
 
 pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {
     let mut report = Report { agents: Vec::new(), silent: Vec::new(), own: Vec::new(), left: Vec::new() };
-    let names = Place::known(folders);
-    let asked = names.iter().map(|name| ask::status(folders, name));
+    let names = AgentPaths::known(folders);
+    let asked = names.iter().map(|name| control_client::status(folders, name));
     for (name, answer) in names.iter().zip(futures_util::future::join_all(asked).await) {
         match answer {
             Ok(Some(status)) => report.agents.push(status),
             Ok(None) => {}
             Err(error) => {
-                let process = Place::of(folders, name).holder();
+                let process = AgentPaths::of(folders, name).holder();
                 let (profile, reason) = (name.clone(), error.to_string());
                 report.silent.push(Silent { profile, process, reason });
             }

@@ -2,18 +2,18 @@
 
 use std::process::ExitCode;
 
-use crate::agent::ask::{self, Stopped};
+use crate::agent::control_client::{self, Stopped};
 use crate::agent::journal::Journal;
-use crate::agent::place::{Place, in_brackets};
+use crate::agent::paths::{AgentPaths, in_brackets};
 use crate::folders::Folders;
 use crate::profile;
 
 /// Ends the agents of `names`, or all of them.
 pub async fn run(folders: &Folders, names: &[String], all: bool) -> miette::Result<ExitCode> {
-    let names = if all { Place::known(folders) } else { named(folders, names) };
+    let names = if all { AgentPaths::known(folders) } else { named(folders, names) };
     let mut code = ExitCode::SUCCESS;
     for name in names {
-        match ask::stop(folders, &name).await {
+        match control_client::stop(folders, &name).await {
             Ok(Stopped::Removed) => crate::outln!("'{name}': the session is removed"),
             Ok(Stopped::NotRunning) if all => {}
             Ok(Stopped::NotRunning) if is_own(folders, &name) => {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::agent::control::{Event, Failure};
-use crate::agent::launch::{Agent, Told};
+use crate::agent::control::{ControlEvent, Failure};
+use crate::agent::launch::{Agent, AgentEvent};
 use crate::shell::Losses;
 use crate::shell::connection::NoSession;
 
@@ -62,7 +62,7 @@ impl Voice {
         self.several.then_some(self.name.as_str())
     }
 
-    pub fn say(&self, text: &str) {
+    pub fn show(&self, text: &str) {
         let line = match self.several && !text.contains(&format!("'{}'", self.name)) {
             true => format!("'{}': {text}", self.name),
             false => text.to_owned(),
@@ -72,39 +72,39 @@ impl Voice {
     }
 
     /// Takes a report; `None`: the agent has ended without a word.
-    pub fn hear(&mut self, told: Option<Told>) -> Heard {
+    pub fn handle(&mut self, told: Option<AgentEvent>) -> Heard {
         match told {
-            Some(Told::Event(Event::Notice { text })) => self.say(&text),
-            Some(Told::Event(Event::Lost { reason })) => {
+            Some(AgentEvent::Event(ControlEvent::Notice { text })) => self.show(&text),
+            Some(AgentEvent::Event(ControlEvent::Lost { reason })) => {
                 if !std::mem::replace(&mut self.is_lost, true) {
-                    self.say(&match self.losses {
+                    self.show(&match self.losses {
                         Losses::Mend => format!("the session was lost ({reason}); connecting again"),
                         Losses::End => format!("the session was lost ({reason})"),
                     });
                 }
                 return Heard::Lost;
             }
-            Some(Told::Event(Event::Away(failure))) => return Heard::Away(failure),
-            Some(Told::Event(Event::PasswordRefused { .. })) => self.was_refused = true,
-            Some(Told::Event(Event::Failed(failure))) => {
+            Some(AgentEvent::Event(ControlEvent::Away(failure))) => return Heard::Away(failure),
+            Some(AgentEvent::Event(ControlEvent::PasswordRefused { .. })) => self.was_refused = true,
+            Some(AgentEvent::Event(ControlEvent::Failed(failure))) => {
                 self.refused = std::mem::take(&mut self.was_refused).then(|| failure.clone());
                 return Heard::Ended(failure);
             }
-            Some(Told::Event(Event::Removed { stopped, .. })) => {
+            Some(AgentEvent::Event(ControlEvent::Removed { stopped, .. })) => {
                 let who = if stopped { ", by `lyncsh stop`" } else { "" };
                 return Heard::Ended(self.end(format!("the session of '{}' was ended{who}", self.name)));
             }
-            Some(Told::Died { left: None }) => {
+            Some(AgentEvent::Died { left: None }) => {
                 let text = format!("the agent of '{}' died; its session is removed", self.name);
                 return Heard::Ended(self.end(text));
             }
-            Some(Told::Died { left: Some(left) }) => {
+            Some(AgentEvent::Died { left: Some(left) }) => {
                 let name = &self.name;
                 let text =
                     format!("the agent of '{name}' died, and its session may still be on the server: {left}");
                 return Heard::Ended(self.end(text));
             }
-            Some(Told::Event(_)) => {}
+            Some(AgentEvent::Event(_)) => {}
             None => return Heard::Ended(self.end(format!("the agent of '{}' has ended", self.name))),
         }
         Heard::Nothing
@@ -122,24 +122,24 @@ impl Voice {
     }
 
     /// Reports how the agent has ended.
-    pub fn tell(&mut self, failure: &Failure) {
+    pub fn report(&mut self, failure: &Failure) {
         self.is_lost = true;
         let mut parts = vec![failure.text.clone()];
         parts.extend(failure.advice.clone());
         if self.losses == Losses::Mend && failure.advice.as_ref() != Some(&self.again()) {
             parts.push(self.again());
         }
-        self.say(&sentences(&parts));
+        self.show(&sentences(&parts));
     }
 
     /// Reports the new session, after the loss that came before it.
     pub async fn reopened(&mut self, agent: Option<&mut Agent>) {
         if let Some(agent) = agent.filter(|_| !self.is_lost) {
-            let late = async { while !matches!(self.hear(agent.next().await), Heard::Lost) {} };
+            let late = async { while !matches!(self.handle(agent.next().await), Heard::Lost) {} };
             let _ = tokio::time::timeout(LATE, late).await;
         }
         self.is_lost = false;
-        self.say("a new session is open");
+        self.show("a new session is open");
     }
 }
 
@@ -170,16 +170,16 @@ mod tests {
         (voice, lines)
     }
 
-    fn lost() -> Option<Told> {
-        Some(Told::Event(Event::Lost { reason: "the server has it no more".to_owned() }))
+    fn lost() -> Option<AgentEvent> {
+        Some(AgentEvent::Event(ControlEvent::Lost { reason: "the server has it no more".to_owned() }))
     }
 
     #[tokio::test]
     async fn a_loss_is_reported_once_and_the_next_session_once() {
         let (mut voice, mut lines) = voice(Losses::Mend, false);
         for _ in 0..2 {
-            assert!(matches!(voice.hear(lost()), Heard::Lost));
-            assert!(matches!(voice.hear(lost()), Heard::Lost));
+            assert!(matches!(voice.handle(lost()), Heard::Lost));
+            assert!(matches!(voice.handle(lost()), Heard::Lost));
             voice.reopened(None).await;
             let said: Vec<_> = std::iter::from_fn(|| lines.try_recv().ok()).collect();
             assert_eq!(
@@ -196,19 +196,19 @@ mod tests {
     fn an_end_says_what_to_do_and_whose_it_was() {
         let (mut voice, mut lines) = voice(Losses::Mend, true);
         let Heard::Ended(failure) =
-            voice.hear(Some(Told::Event(Event::Removed { left: None, stopped: true })))
+            voice.handle(Some(AgentEvent::Event(ControlEvent::Removed { left: None, stopped: true })))
         else {
             panic!("an end");
         };
-        voice.tell(&failure);
+        voice.report(&failure);
         assert_eq!(
             lines.try_recv().unwrap(),
             "the session of 'work' was ended, by `lyncsh stop`. The next line connects again."
         );
-        assert!(matches!(voice.hear(lost()), Heard::Lost));
+        assert!(matches!(voice.handle(lost()), Heard::Lost));
         assert!(lines.try_recv().is_err(), "it is known already");
         let failure = Failure { text: "x refused it".to_owned(), advice: Some("Check it.".to_owned()) };
-        voice.tell(&failure);
+        voice.report(&failure);
         assert_eq!(
             lines.try_recv().unwrap(),
             "'work': x refused it. Check it. The next line connects again."

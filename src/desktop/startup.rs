@@ -17,10 +17,10 @@ pub enum StartupError {
     #[diagnostic(help("{}", help(source)))]
     Block { path: PathBuf, source: BlockError },
     #[error("{path} is read-only, and is left as it is")]
-    #[diagnostic(help("make it writable, or place the lines of `lyncsh hook print` yourself"))]
+    #[diagnostic(help("make it writable, or script the lines of `lyncsh hook print` yourself"))]
     ReadOnly { path: PathBuf },
     #[error("{path} can't be {doing}: {source}")]
-    #[diagnostic(help("place the lines of `lyncsh hook print` yourself, or take them away"))]
+    #[diagnostic(help("script the lines of `lyncsh hook print` yourself, or take them away"))]
     Io { path: PathBuf, doing: &'static str, source: io::Error },
     #[error("no home directory is known for this user")]
     NoHome,
@@ -28,16 +28,16 @@ pub enum StartupError {
 
 fn help(error: &BlockError) -> &'static str {
     match error {
-        BlockError::Signed(_) => "place the lines of `lyncsh hook print` yourself, and sign it again",
+        BlockError::Signed(_) => "script the lines of `lyncsh hook print` yourself, and sign it again",
         BlockError::Utf32 | BlockError::Torn => "save it as UTF-8 or UTF-16",
-        BlockError::NotAscii => "place the lines of `lyncsh hook print` yourself",
+        BlockError::NotAscii => "script the lines of `lyncsh hook print` yourself",
         _ => "take what is left of the block away by hand, and try again",
     }
 }
 
 /// One startup script, and what reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct StartupScript {
     /// What reads it.
     pub edition: Edition,
     pub path: PathBuf,
@@ -48,14 +48,14 @@ pub struct Place {
 /// # Errors
 /// No home directory is known.
 #[cfg(unix)]
-pub fn places() -> Result<Vec<Place>, StartupError> {
+pub fn scripts() -> Result<Vec<StartupScript>, StartupError> {
     // PowerShell follows the XDG base directories on macOS as well (`Platform.cs`).
     let configuration = std::env::var_os("XDG_CONFIG_HOME").filter(|value| !value.is_empty());
     let configuration = match configuration {
         Some(folder) => PathBuf::from(folder),
         None => directories::BaseDirs::new().ok_or(StartupError::NoHome)?.home_dir().join(".config"),
     };
-    Ok(vec![Place { edition: Edition::Core, path: configuration.join("powershell").join(FILE) }])
+    Ok(vec![StartupScript { edition: Edition::Core, path: configuration.join("powershell").join(FILE) }])
 }
 
 /// Where PowerShell has its startup scripts for this user, whether they are there or not.
@@ -63,13 +63,13 @@ pub fn places() -> Result<Vec<Place>, StartupError> {
 /// # Errors
 /// No folder for documents is known.
 #[cfg(windows)]
-pub fn places() -> Result<Vec<Place>, StartupError> {
+pub fn scripts() -> Result<Vec<StartupScript>, StartupError> {
     let user = directories::UserDirs::new().ok_or(StartupError::NoHome)?;
     // The known folder: a company or OneDrive may have moved it.
     let documents = user.document_dir().ok_or(StartupError::NoHome)?;
     Ok(vec![
-        Place { edition: Edition::Core, path: documents.join("PowerShell").join(FILE) },
-        Place { edition: Edition::Windows, path: documents.join("WindowsPowerShell").join(FILE) },
+        StartupScript { edition: Edition::Core, path: documents.join("PowerShell").join(FILE) },
+        StartupScript { edition: Edition::Windows, path: documents.join("WindowsPowerShell").join(FILE) },
     ])
 }
 
@@ -157,8 +157,8 @@ const MADE: &str = "# This file was made for these lines, and goes with them.\n"
 ///
 /// # Errors
 /// The script can't be read, or can't be changed without guessing.
-pub fn install(place: &Path, body: &str) -> Result<Change, StartupError> {
-    let (file, before) = read(place)?;
+pub fn install(script: &Path, body: &str) -> Result<Change, StartupError> {
+    let (file, before) = read(script)?;
     let of = |source| StartupError::Block { path: file.clone(), source };
     let made = match &before {
         None => true,
@@ -174,8 +174,8 @@ pub fn install(place: &Path, body: &str) -> Result<Change, StartupError> {
 ///
 /// # Errors
 /// The script can't be read, or can't be changed without guessing.
-pub fn remove(place: &Path) -> Result<Option<Removal>, StartupError> {
-    let (file, Some(before)) = read(place)? else { return Ok(None) };
+pub fn remove(script: &Path) -> Result<Option<Removal>, StartupError> {
+    let (file, Some(before)) = read(script)? else { return Ok(None) };
     let of = |source| StartupError::Block { path: file.clone(), source };
     let made = block::body(&before).map_err(of)?.is_some_and(|body| body.starts_with(MADE));
     let Some(after) = block::remove(&before).map_err(of)? else { return Ok(None) };
@@ -221,13 +221,13 @@ impl Removal {
 }
 
 /// The file behind a place, and its bytes. A link that leads nowhere is read as such.
-fn read(place: &Path) -> Result<(PathBuf, Option<Vec<u8>>), StartupError> {
-    let failed = |source| StartupError::Io { path: place.to_owned(), doing: "read", source };
-    let file = match std::fs::canonicalize(place) {
-        Ok(_) if !place.is_symlink() => place.to_owned(),
+fn read(script: &Path) -> Result<(PathBuf, Option<Vec<u8>>), StartupError> {
+    let failed = |source| StartupError::Io { path: script.to_owned(), doing: "read", source };
+    let file = match std::fs::canonicalize(script) {
+        Ok(_) if !script.is_symlink() => script.to_owned(),
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !place.is_symlink() => {
-            return Ok((place.to_owned(), None));
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !script.is_symlink() => {
+            return Ok((script.to_owned(), None));
         }
         Err(error) => return Err(failed(error)),
     };

@@ -8,7 +8,7 @@ use crate::platform;
 
 /// The proxies of one endpoint and account, in the form that this version writes.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct ExportedModule {
     stem: PathBuf,
     folder: PathBuf,
 }
@@ -24,7 +24,7 @@ pub enum State {
     Changed,
 }
 
-impl Kept {
+impl ExportedModule {
     /// `form` is the same for proxies that are written in the same way.
     pub fn of(stem: &Path, form: &str) -> Self {
         Self { stem: stem.to_owned(), folder: PathBuf::from(format!("{}-{form}", stem.display())) }
@@ -171,7 +171,7 @@ mod tests {
     fn proxies_serve_until_others_are_in_their_place() {
         let temp = tempfile::tempdir().unwrap();
         let stem = temp.path().join("0123456789abcdefn3");
-        let kept = Kept::of(&stem, "one");
+        let kept = ExportedModule::of(&stem, "one");
         assert_eq!(kept.state(), State::Missing);
         let files = |text: &str| [("names", text.to_owned()), ("commands", text.to_owned())];
         kept.put(&files("a\n")).unwrap();
@@ -186,7 +186,7 @@ mod tests {
         }
         std::fs::remove_file(&seen).unwrap();
         std::fs::write(kept.folder().join(EXPIRED), "").unwrap();
-        let other = Kept::of(&stem, "two");
+        let other = ExportedModule::of(&stem, "two");
         assert_eq!((kept.state(), other.state()), (State::Expired, State::Expired));
         assert!(kept.is_there() && !other.is_there());
         other.put(&files("b\n")).unwrap();

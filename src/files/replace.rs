@@ -189,5 +189,4 @@ fn followed(path: &Path) -> io::Result<PathBuf> {
 }
 
 #[cfg(test)]
-#[path = "replace_tests.rs"]
 mod tests;

@@ -4,7 +4,7 @@ use super::common::{self, Action, ERROR_ACTION, Given, Kind};
 use super::error::LineError;
 use super::evaluate::Variables;
 use super::parse::{expressions, parse_all};
-use super::stage::{self, Place};
+use super::stage::{self, PlanContext};
 use super::syntax::{Arg, Block, CommandLine, Element, Expr, Repeat, Statement, SyntaxError, Target};
 use super::views::Views;
 use super::walk::is_constant;
@@ -226,7 +226,8 @@ impl Check {
         });
         if is_constant && !stage::begins_pipeline(name) {
             let (variables, views) = (Variables::default(), Views::default());
-            let place = Place { variables: &variables, views: &views, width: SOME_WIDTH, to_screen: false };
+            let place =
+                PlanContext { variables: &variables, views: &views, width: SOME_WIDTH, to_screen: false };
             if let Err(error) = stage::build(name, &command, place) {
                 self.line(command.at, error);
             }

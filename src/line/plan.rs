@@ -3,11 +3,11 @@
 use super::common::{self, Action, Common, Gathered, Given};
 use super::error::LineError;
 use super::evaluate::{Scope, Variables, evaluate};
-use super::stage::{self, File, Place, Stage};
+use super::stage::{self, File, PlanContext, Stage};
 use super::syntax::{Arg, CommandLine, Element, Expr, Statement, Stream, Target};
 use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::Value;
-use crate::psrp::pipeline::{Argument, Command, Merge, Pipeline};
+use crate::psrp::pipeline::{Argument, Merge, Pipeline, PipelineCommand};
 
 /// What is done with one statement.
 pub struct Plan {
@@ -87,7 +87,7 @@ impl Plan {
 
 /// What becomes of a stream other than the output.
 #[derive(Clone, Debug, Default)]
-pub enum Fate {
+pub enum StreamTarget {
     #[default]
     Shown,
     /// `2>$null`
@@ -101,11 +101,11 @@ pub enum Fate {
 /// The fate of each stream.
 #[derive(Clone, Debug, Default)]
 pub struct Streams {
-    pub error: Fate,
-    pub warning: Fate,
-    pub verbose: Fate,
-    pub debug: Fate,
-    pub information: Fate,
+    pub error: StreamTarget,
+    pub warning: StreamTarget,
+    pub verbose: StreamTarget,
+    pub debug: StreamTarget,
+    pub information: StreamTarget,
 }
 
 /// The stages that run here.
@@ -232,7 +232,7 @@ impl Local {
 }
 
 /// Divides a statement between the endpoint and here.
-pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> {
+pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineError> {
     let mut input = Vec::new();
     let mut remote = Vec::new();
     let mut given = Vec::new();
@@ -313,12 +313,14 @@ pub fn plan(statement: &Statement, place: Place<'_>) -> Result<Plan, LineError> 
         }
         let fate = match (file, discards) {
             // All streams into one file is all of them in the output, and that in the file.
-            (Some(_), _) if redirection.from == Stream::All => Fate::Output,
+            (Some(_), _) if redirection.from == Stream::All => StreamTarget::Output,
             // As well where the file is the output's: one would take the place of the other.
-            (Some(file), _) if output.as_ref().is_some_and(|output| output.path == file.path) => Fate::Output,
-            (Some(file), _) => Fate::File(file),
-            (None, true) => Fate::Dropped,
-            (None, false) => Fate::Output,
+            (Some(file), _) if output.as_ref().is_some_and(|output| output.path == file.path) => {
+                StreamTarget::Output
+            }
+            (Some(file), _) => StreamTarget::File(file),
+            (None, true) => StreamTarget::Dropped,
+            (None, false) => StreamTarget::Output,
         };
         streams.set(redirection.from, &fate);
     }
@@ -349,7 +351,7 @@ impl Streams {
     pub fn files(&self) -> Vec<File> {
         let mut files: Vec<File> = Vec::new();
         for fate in [&self.error, &self.warning, &self.verbose, &self.debug, &self.information] {
-            if let Fate::File(file) = fate
+            if let StreamTarget::File(file) = fate
                 && files.iter().all(|known| known.path != file.path)
             {
                 files.push(file.clone());
@@ -358,7 +360,7 @@ impl Streams {
         files
     }
 
-    fn set(&mut self, stream: Stream, fate: &Fate) {
+    fn set(&mut self, stream: Stream, fate: &StreamTarget) {
         match stream {
             Stream::Output => {}
             Stream::Error => self.error = fate.clone(),
@@ -380,8 +382,8 @@ impl Streams {
 const OUT_DEFAULT: &str = "Out-Default";
 
 /// `Out-Default`: the endpoint draws. Errors come as records, so that they can be kept.
-fn out_default() -> Command {
-    Command {
+fn out_default() -> PipelineCommand {
+    PipelineCommand {
         name: OUT_DEFAULT.into(),
         is_script: false,
         use_local_scope: None,
@@ -394,7 +396,7 @@ fn out_default() -> Command {
 fn own(
     name: &'static str,
     command: &CommandLine,
-    place: Place<'_>,
+    place: PlanContext<'_>,
 ) -> Result<(CommandLine, Common), LineError> {
     let parameters = stage::parameters(name).unwrap_or_default();
     let names: Vec<&str> = parameters.iter().map(|(name, _)| *name).collect();
@@ -404,7 +406,10 @@ fn own(
 
 /// The endpoint has no part in variables here. An error that goes into one must come, whatever becomes
 /// of it then.
-fn remote_command(command: &CommandLine, variables: &Variables) -> Result<(Command, Common), LineError> {
+fn remote_command(
+    command: &CommandLine,
+    variables: &Variables,
+) -> Result<(PipelineCommand, Common), LineError> {
     let scope = Scope::outer(variables);
     let (_, given) = common::taken(command, &[]);
     let common = Common::read(&given, variables)?;
@@ -429,7 +434,7 @@ fn remote_command(command: &CommandLine, variables: &Variables) -> Result<(Comma
             }
         });
     }
-    let command = Command {
+    let command = PipelineCommand {
         name: stage::remote_name(&command.name).to_owned(),
         is_script: false,
         use_local_scope: None,

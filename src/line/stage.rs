@@ -93,7 +93,7 @@ pub fn remote_name(name: &str) -> &str {
 
 /// Where a stage runs.
 #[derive(Clone, Copy)]
-pub struct Place<'a> {
+pub struct PlanContext<'a> {
     pub variables: &'a Variables,
     pub views: &'a Views,
     /// Columns of the screen.
@@ -186,13 +186,13 @@ pub fn check(name: &str, command: &CommandLine, parameters: &[Parameter]) -> Res
 pub fn build(
     name: &'static str,
     command: &CommandLine,
-    place: Place<'_>,
+    place: PlanContext<'_>,
 ) -> Result<Box<dyn Stage>, LineError> {
     let bound = || {
         let parameters = parameters(name).unwrap_or_default();
         Bound::new(name, command, &parameters, place.variables)
     };
-    let Place { width, views, .. } = place;
+    let PlanContext { width, views, .. } = place;
     // The last column stays free, so that no line goes on by itself.
     let screen = width.saturating_sub(1).max(1);
     Ok(match name {

@@ -102,7 +102,7 @@ mod unix {
         }
 
         /// Passes on what this process was told.
-        pub fn tell(&self, ending: Ending) {
+        pub fn send(&self, ending: Ending) {
             self.0.signal(match ending {
                 Ending::Interrupt => Signal::INT,
                 Ending::Terminate => Signal::TERM,
@@ -286,7 +286,7 @@ mod windows {
         pub fn hand_over(&self) {}
 
         /// The console tells the shell by itself.
-        pub fn tell(&self, _ending: Ending) {}
+        pub fn send(&self, _ending: Ending) {}
 
         /// Ends the shell at once.
         pub fn kill(&self) {

@@ -206,11 +206,11 @@ pub fn is_held(file: &File) -> bool {
 
 /// The signals that end a process, caught from here on.
 #[derive(Debug)]
-pub struct Endings {
+pub struct ShutdownSignals {
     signals: [(Ending, Signal); 4],
 }
 
-impl Endings {
+impl ShutdownSignals {
     pub fn catch() -> io::Result<Self> {
         Ok(Self {
             signals: [

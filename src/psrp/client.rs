@@ -20,7 +20,7 @@ use super::secrets::Seal;
 
 /// What the server said.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
+pub enum ClientEvent {
     PoolState(PoolState, Option<Box<ErrorRecord>>),
     ApplicationPrivateData(Value),
     RunspaceAvailability { call_id: i64, result: Value },

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::clixml::Value;
-use super::pipeline::{Argument, Command, MetadataQuery, Pipeline};
+use super::pipeline::{Argument, MetadataQuery, Pipeline, PipelineCommand};
 
 /// One command. The endpoint reports names, types and aliases of the parameters, but neither parameter sets
 /// nor positions nor which parameters are mandatory (7.6.9, `types.ps1xml`).
@@ -36,9 +36,9 @@ const CMDLET: i64 = 8;
 /// Returns the pipeline that lists the names of all commands, `Get-Command | Select-Object Name`: far less
 /// work than their metadata. [`name`] reads its output.
 pub fn names() -> Pipeline {
-    let mut select = Command::new("Select-Object");
+    let mut select = PipelineCommand::new("Select-Object");
     select.arguments.push(Argument::named("Property", "Name"));
-    Pipeline::new(vec![Command::new("Get-Command"), select])
+    Pipeline::new(vec![PipelineCommand::new("Get-Command"), select])
 }
 
 /// Reads the name from an output object of [`names`].

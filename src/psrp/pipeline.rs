@@ -9,9 +9,9 @@ use super::pool::unknown_apartment;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pipeline {
     /// The commands of the first statement.
-    pub commands: Vec<Command>,
+    pub commands: Vec<PipelineCommand>,
     /// The statements that follow it (`AddStatement`), each with its commands.
-    pub following: Vec<Vec<Command>>,
+    pub following: Vec<Vec<PipelineCommand>>,
     /// Whether no input follows; otherwise PIPELINE_INPUT messages and END_OF_PIPELINE_INPUT do.
     pub no_input: bool,
     /// `None`: the pool's host is used (`_useRunspaceHost`).
@@ -28,7 +28,7 @@ pub const BACKGROUND: &str = "LyncshBackground";
 
 /// One command of a pipeline.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Command {
+pub struct PipelineCommand {
     pub name: String,
     pub is_script: bool,
     pub use_local_scope: Option<bool>,
@@ -70,7 +70,7 @@ pub struct MetadataQuery {
 
 impl Pipeline {
     /// A pipeline of these commands without input, on the pool's host.
-    pub fn new(commands: Vec<Command>) -> Self {
+    pub fn new(commands: Vec<PipelineCommand>) -> Self {
         Self {
             commands,
             following: Vec::new(),
@@ -90,8 +90,9 @@ impl Pipeline {
 
     /// The body of CREATE_PIPELINE.
     pub fn to_value(&self) -> Value {
-        let commands =
-            |statement: &[Command]| Value::list(OBJECT_LIST, statement.iter().map(Command::to_value));
+        let commands = |statement: &[PipelineCommand]| {
+            Value::list(OBJECT_LIST, statement.iter().map(PipelineCommand::to_value))
+        };
         let mut powershell = vec![
             ("Cmds", commands(&self.commands)),
             ("IsNested", self.is_nested.into()),
@@ -134,7 +135,7 @@ impl Pipeline {
         let powershell = value.property("PowerShell").ok_or(Missing("PowerShell"))?;
         let statement = |value: &Value| {
             let commands = value.property("Cmds").and_then(Value::items).ok_or(Missing("PowerShell.Cmds"))?;
-            commands.iter().map(Command::read).collect::<Result<Vec<_>, _>>()
+            commands.iter().map(PipelineCommand::read).collect::<Result<Vec<_>, _>>()
         };
         let statements = powershell.property("ExtraCmds").and_then(Value::items).unwrap_or_default();
         let mut statements = statements.iter().map(statement).collect::<Result<Vec<_>, _>>()?.into_iter();
@@ -173,7 +174,7 @@ const OBJECT_LIST: [&str; 2] = [
     "System.Object",
 ];
 
-impl Command {
+impl PipelineCommand {
     /// A command by its name, with no arguments.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
@@ -357,7 +358,7 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        let mut command = Command::new("Set-CsUser");
+        let mut command = PipelineCommand::new("Set-CsUser");
         command.arguments = vec![
             Argument::positional("kenmyer"),
             Argument::named("EnterpriseVoiceEnabled", true),
@@ -365,10 +366,10 @@ mod tests {
             Argument::named("Policy", Value::Null),
         ];
         command.merge.my_result = 2;
-        let mut pipeline = Pipeline::new(vec![command, Command::new("Out-Default")]);
+        let mut pipeline = Pipeline::new(vec![command, PipelineCommand::new("Out-Default")]);
         pipeline.host = Some(HostInfo { window: (120, 30), title: "a title".into(), ..HostInfo::default() });
         assert_eq!(Pipeline::read(&pipeline.to_value()).unwrap(), pipeline);
-        let two = Pipeline { following: vec![vec![Command::new("Get-Date")]], ..pipeline.clone() };
+        let two = Pipeline { following: vec![vec![PipelineCommand::new("Get-Date")]], ..pipeline.clone() };
         assert_eq!(Pipeline::read(&two.to_value()).unwrap(), two);
         let host = HostInfo::null();
         let changed = Pipeline::read(&with_host(&pipeline.to_value(), &host)).unwrap();

@@ -18,7 +18,7 @@ use super::record::{ErrorRecord, InformationRecord, PipelineState, PoolState, Pr
 
 /// What the client asked for.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
+pub enum ServerEvent {
     /// INIT_RUNSPACEPOOL was taken; the pool is open once [`ServerPool::opened`] is called.
     Open {
         host: HostInfo,

@@ -12,7 +12,7 @@ mod write;
 use std::path::{Path, PathBuf};
 
 pub use error::ModuleError;
-pub use render::Command;
+pub use render::ModuleCommand;
 use render::{Connect, Manifest, Script, Templates};
 pub use write::{WriteError, Written, kept, write};
 
@@ -180,7 +180,7 @@ pub fn discard_connect_script(folders: &Folders, title: &str) -> Result<(), Modu
 pub fn command_text(
     folders: &Folders,
     connect: &Path,
-    command: Command<'_>,
+    command: ModuleCommand<'_>,
     windows: bool,
 ) -> Result<String, ModuleError> {
     let rendered = Templates::of(folders)?.command(text(connect)?, command, windows)?;

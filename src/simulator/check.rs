@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::options::Options;
-use crate::transport::wsman::envelope::{COMMAND_RESOURCE, Request, SHELL_RESOURCE, ns};
+use crate::transport::wsman::envelope::{COMMAND_RESOURCE, SHELL_RESOURCE, WsmanRequest, ns};
 use crate::transport::wsman::fault::{Fault, code};
 
 /// The one configuration that there is.
@@ -14,11 +14,11 @@ const SHORTEST_IDLE: Duration = Duration::from_mins(1);
 const INVALID_RESOURCE_URI: u32 = 2_150_858_811;
 
 /// Refuses a request to a resource that is not there, or that has no such action.
-pub fn resource(uri: &str, request: &Request) -> Result<(), Fault> {
+pub fn resource(uri: &str, request: &WsmanRequest) -> Result<(), Fault> {
     let all: &[&str] = match request {
-        Request::Get => &[CONFIGURATION, SHELL_RESOURCE, ns::CONFIG],
-        Request::Delete => &[CONFIGURATION, SHELL_RESOURCE],
-        Request::Enumerate(_) | Request::Pull { .. } => &[SHELL_RESOURCE, COMMAND_RESOURCE],
+        WsmanRequest::Get => &[CONFIGURATION, SHELL_RESOURCE, ns::CONFIG],
+        WsmanRequest::Delete => &[CONFIGURATION, SHELL_RESOURCE],
+        WsmanRequest::Enumerate(_) | WsmanRequest::Pull { .. } => &[SHELL_RESOURCE, COMMAND_RESOURCE],
         _ => &[CONFIGURATION],
     };
     if all.iter().any(|known| known.eq_ignore_ascii_case(uri)) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A command under any name, as an endpoint may have it that means harm.
 #[derive(Clone, Debug, Default)]
-pub struct Command {
+pub struct MadeUpCommand {
     pub name: String,
     pub parameters: Vec<Parameter>,
     /// The command that it is an alias of.
@@ -36,7 +36,7 @@ pub struct Options {
     /// The commands of the recordings' endpoint as well.
     pub fixtures: bool,
     /// Commands besides, each with what it returns.
-    pub commands: Vec<Command>,
+    pub commands: Vec<MadeUpCommand>,
     /// A session past the quota hangs instead of failing.
     pub hang: bool,
     /// An answer to Receive holds one message and takes this long, as where a server sends object by object

@@ -8,14 +8,14 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::engine::{Context, Outcome, Said, World, stopped_record};
+use super::engine::{Context, Outcome, PipelineOutput, World, stopped_record};
 use crate::psrp::clixml::Value;
 use crate::psrp::host::{HostInfo, HostResponse};
 use crate::psrp::message::Message;
 use crate::psrp::pipeline::Pipeline;
 use crate::psrp::pool::{Protocol, version_table};
 use crate::psrp::record::{PipelineState, PoolState};
-use crate::psrp::server::{Event, ServerPool};
+use crate::psrp::server::{ServerEvent, ServerPool};
 
 /// Messages of one pipeline that wait to be fetched before the pipeline itself waits.
 const OUTBOX: usize = 64;
@@ -179,51 +179,51 @@ impl Pool {
         self.0.changed.notified()
     }
 
-    fn event(&self, state: &mut State, event: Event) -> Result<(), String> {
+    fn event(&self, state: &mut State, event: ServerEvent) -> Result<(), String> {
         match event {
-            Event::Open { host, min_runspaces, max_runspaces, .. } => {
+            ServerEvent::Open { host, min_runspaces, max_runspaces, .. } => {
                 check_sizes(min_runspaces, max_runspaces)?;
                 state.runspaces.min = min_runspaces;
                 self.resize(state, max_runspaces);
                 state.host = Some(host);
                 state.server.opened();
             }
-            Event::CreatePipeline(id, pipeline) => self.create(state, id, pipeline),
-            Event::CommandMetadata(id, query) => {
+            ServerEvent::CreatePipeline(id, pipeline) => self.create(state, id, pipeline),
+            ServerEvent::CommandMetadata(id, query) => {
                 for value in self.0.world.metadata(&query) {
                     state.server.output(id, &value);
                 }
                 state.server.pipeline_state(id, PipelineState::Completed, None);
             }
-            Event::Input(id, value) => {
+            ServerEvent::Input(id, value) => {
                 if let Some(input) = state.running.get(&id).and_then(|run| run.input.as_ref()) {
                     // A pipeline that has ended takes no more input.
                     let _ = input.send(value);
                 }
             }
-            Event::EndInput(id) => {
+            ServerEvent::EndInput(id) => {
                 if let Some(run) = state.running.get_mut(&id) {
                     run.input = None;
                 }
             }
-            Event::HostResponse(Some(id), response) => {
+            ServerEvent::HostResponse(Some(id), response) => {
                 let run = state.running.get_mut(&id);
                 if let Some(answer) = run.and_then(|run| run.answers.remove(&response.call_id)) {
                     let _ = answer.send(response);
                 }
             }
-            Event::GetAvailableRunspaces { call_id } => {
+            ServerEvent::GetAvailableRunspaces { call_id } => {
                 let free = i64::try_from(self.0.runspaces.available_permits()).unwrap_or(i64::MAX);
                 state.server.runspace_availability(call_id, Value::I64(free));
             }
-            Event::SetMaxRunspaces { call_id, max } => {
+            ServerEvent::SetMaxRunspaces { call_id, max } => {
                 let fits = check_sizes(state.runspaces.min, max).is_ok();
                 if fits {
                     self.resize(state, max);
                 }
                 state.server.runspace_availability(call_id, Value::Bool(fits));
             }
-            Event::SetMinRunspaces { call_id, min } => {
+            ServerEvent::SetMinRunspaces { call_id, min } => {
                 let fits = check_sizes(min, state.runspaces.max).is_ok();
                 if fits {
                     state.runspaces.min = min;
@@ -231,11 +231,11 @@ impl Pool {
                 state.server.runspace_availability(call_id, Value::Bool(fits));
             }
             // A pool of one runspace in which nothing runs; what a runspace keeps here is nothing.
-            Event::ResetRunspaceState { call_id } => {
+            ServerEvent::ResetRunspaceState { call_id } => {
                 let can = state.runspaces.max == 1 && state.running.is_empty();
                 state.server.runspace_availability(call_id, Value::Bool(can));
             }
-            Event::HostResponse(None, _) | Event::Connect => {}
+            ServerEvent::HostResponse(None, _) | ServerEvent::Connect => {}
         }
         Ok(())
     }
@@ -284,7 +284,7 @@ impl Pool {
         id: Uuid,
         pipeline: Pipeline,
         context: Context,
-        mut says: mpsc::Receiver<Said>,
+        mut says: mpsc::Receiver<PipelineOutput>,
         stop: CancellationToken,
     ) {
         let runspace = tokio::select! {
@@ -297,7 +297,7 @@ impl Pool {
             while let Some(said) = says.recv().await {
                 self.room(id, &stop).await;
                 let mut state = self.state();
-                state.say(id, said);
+                state.send(id, said);
                 state.flush();
                 drop(state);
                 self.0.changed.notify_waiters();
@@ -361,14 +361,14 @@ impl State {
         }
     }
 
-    fn say(&mut self, id: Uuid, said: Said) {
+    fn send(&mut self, id: Uuid, said: PipelineOutput) {
         match said {
-            Said::Output(value) => self.server.output(id, &value),
-            Said::Error(record) => self.server.error(id, &record),
-            Said::Text(kind, text) => self.server.text(id, kind, &text),
-            Said::Progress(record) => self.server.progress(id, &record),
-            Said::Information(record) => self.server.information(id, &record),
-            Said::HostCall { method, parameters, answer } => {
+            PipelineOutput::Output(value) => self.server.output(id, &value),
+            PipelineOutput::Error(record) => self.server.error(id, &record),
+            PipelineOutput::Text(kind, text) => self.server.text(id, kind, &text),
+            PipelineOutput::Progress(record) => self.server.progress(id, &record),
+            PipelineOutput::Information(record) => self.server.information(id, &record),
+            PipelineOutput::HostCall { method, parameters, answer } => {
                 let call = self.server.host_call(Some(id), method, parameters);
                 if let (Some(answer), Some(run)) = (answer, self.running.get_mut(&id)) {
                     run.answers.insert(call, answer);

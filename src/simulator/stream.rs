@@ -29,7 +29,7 @@ where
     let result = loop {
         let mut changed = std::pin::pin!(pool.changed());
         changed.as_mut().enable();
-        let full = client.say();
+        let full = client.send();
         tokio::select! {
             next = incoming.recv() => match next {
                 Some(Incoming::End(None)) | None => break Ok(()),
@@ -66,7 +66,7 @@ impl Client {
             Incoming::Close(id) if id.is_nil() => {
                 self.pool.close();
                 self.pool.closed();
-                self.say();
+                self.send();
                 self.sender.close_ack(id);
             }
             Incoming::Close(id) => {
@@ -79,7 +79,7 @@ impl Client {
     }
 
     /// Queues what waits to be said, as far as the client reads. Says whether more waits.
-    fn say(&mut self) -> bool {
+    fn send(&mut self) -> bool {
         while self.sender.queued() < QUEUED {
             if let Some(message) = self.pool.next_of_any() {
                 self.sender.push(message);

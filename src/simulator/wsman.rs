@@ -12,8 +12,8 @@ use super::{check, omi};
 use crate::transport::wsman::envelope::identify::{Identity, is_identify};
 use crate::transport::wsman::envelope::{
     COMMAND_RESOURCE, CommandInfo, CommandState, Create, DEFAULT_MAX_ENVELOPE_SIZE, Enumerate, Items,
-    MEDIA_TYPE, Reason, Received, Request, RequestEnvelope, RequestHeader, Response, ResponseEnvelope,
-    ShellInfo, SignalCode, StreamPart, ns,
+    MEDIA_TYPE, Reason, Received, RequestEnvelope, RequestHeader, Response, ResponseEnvelope, ShellInfo,
+    SignalCode, StreamPart, WsmanRequest, ns,
 };
 use crate::transport::wsman::fault::{Fault, MUST_UNDERSTAND, Manner, code};
 
@@ -82,22 +82,22 @@ async fn carry_out(
     let RequestEnvelope { header, request } = envelope;
     check::resource(&header.resource_uri, &request)?;
     match request {
-        Request::Create(create) => open(endpoint, account, &header, create).await,
-        Request::Enumerate(asked) => {
+        WsmanRequest::Create(create) => open(endpoint, account, &header, create).await,
+        WsmanRequest::Enumerate(asked) => {
             Ok(Response::Enumerated(listed(endpoint, account, &header.resource_uri, &asked)))
         }
-        Request::Get if header.resource_uri.eq_ignore_ascii_case(ns::CONFIG) => {
+        WsmanRequest::Get if header.resource_uri.eq_ignore_ascii_case(ns::CONFIG) => {
             Ok(Response::Configured { max_envelope_size: MAX_ENVELOPE_SIZE })
         }
-        Request::Pull { .. } => Ok(Response::Pulled(Items { end: true, ..Items::default() })),
-        Request::Connect { command: None, .. } => Err(Fault::new(
+        WsmanRequest::Pull { .. } => Ok(Response::Pulled(Items { end: true, ..Items::default() })),
+        WsmanRequest::Connect { command: None, .. } => Err(Fault::new(
             UNSUPPORTED,
             "w:UnsupportedFeature",
             "This endpoint lets nobody connect to the session of another client.",
         )),
         request => {
             let shell = shell(endpoint, account, &header)?;
-            if endpoint.options.omi && matches!(request, Request::Delete) {
+            if endpoint.options.omi && matches!(request, WsmanRequest::Delete) {
                 return omi::delete(endpoint, shell).await;
             }
             in_shell(endpoint, &shell, &header, request).await
@@ -183,26 +183,31 @@ async fn in_shell(
     endpoint: &Endpoint,
     shell: &Shell,
     header: &RequestHeader,
-    request: Request,
+    request: WsmanRequest,
 ) -> Result<Response, Fault> {
-    if !matches!(request, Request::Receive { .. } | Request::Get) {
+    if !matches!(request, WsmanRequest::Receive { .. } | WsmanRequest::Get) {
         shell.touch();
     }
     let target = match &request {
-        Request::Receive { command, .. } | Request::Signal { command, .. } => known(shell, *command)?,
-        Request::Send(parts) => known(shell, parts.iter().find_map(|part| part.command))?,
+        WsmanRequest::Receive { command, .. } | WsmanRequest::Signal { command, .. } => {
+            known(shell, *command)?
+        }
+        WsmanRequest::Send(parts) => known(shell, parts.iter().find_map(|part| part.command))?,
         _ => Uuid::nil(),
     };
     let needs_connection = matches!(
         request,
-        Request::Command { .. } | Request::Send(_) | Request::Receive { .. } | Request::Signal { .. }
+        WsmanRequest::Command { .. }
+            | WsmanRequest::Send(_)
+            | WsmanRequest::Receive { .. }
+            | WsmanRequest::Signal { .. }
     );
     if needs_connection && shell.is_disconnected(target) {
         return Err(disconnected(code::DISCONNECTED));
     }
     let wrong = |reason: String| Fault::new(INVALID_PARAMETER, "w:InvalidParameter", reason);
     match request {
-        Request::Command { id, arguments, .. } => {
+        WsmanRequest::Command { id, arguments, .. } => {
             let id = id.unwrap_or_else(Uuid::new_v4);
             if !shell.claim(id) {
                 let text = format!("The shell has a command {} already.", id.to_string().to_uppercase());
@@ -214,13 +219,13 @@ async fn in_shell(
             }
             Ok(Response::Commanded { id: Some(id) })
         }
-        Request::Send(parts) => {
+        WsmanRequest::Send(parts) => {
             for StreamPart { name, command, data, .. } in parts {
                 shell.take(command.unwrap_or(Uuid::nil()), name == "pr", &data).await.map_err(wrong)?;
             }
             Ok(Response::Sent)
         }
-        Request::Receive { .. } => {
+        WsmanRequest::Receive { .. } => {
             let envelope = header.max_envelope_size.unwrap_or(DEFAULT_MAX_ENVELOPE_SIZE);
             match shell.receive(target, header.operation_timeout, envelope, endpoint.options.trickle).await {
                 Polled::Said(received) => Ok(Response::Received(received)),
@@ -243,29 +248,31 @@ async fn in_shell(
                 }
             }
         }
-        Request::Disconnect { idle_timeout, .. } => {
+        WsmanRequest::Disconnect { idle_timeout, .. } => {
             if idle_timeout.is_some() {
                 shell.set_idle_timeout(check::idle_timeout(&endpoint.options, idle_timeout)?);
             }
             shell.disconnect();
             Ok(Response::Disconnected)
         }
-        Request::Reconnect { .. } | Request::Connect { .. } if shell.made.client != header.session_id => {
+        WsmanRequest::Reconnect { .. } | WsmanRequest::Connect { .. }
+            if shell.made.client != header.session_id =>
+        {
             Err(Fault::new(
                 code::OTHER_CLIENT,
                 "w:InternalError",
                 "The shell was made by another client, which alone can reconnect to it.",
             ))
         }
-        Request::Reconnect { command } => {
+        WsmanRequest::Reconnect { command } => {
             shell.reconnect(command.unwrap_or(Uuid::nil()));
             Ok(Response::Reconnected)
         }
-        Request::Connect { command, .. } => {
+        WsmanRequest::Connect { command, .. } => {
             shell.reconnect(command.unwrap_or(Uuid::nil()));
             Ok(Response::Connected { data: Vec::new() })
         }
-        Request::Signal { code, .. } => {
+        WsmanRequest::Signal { code, .. } => {
             if endpoint.options.omi {
                 omi::receiving(shell, target).await;
             }
@@ -278,12 +285,12 @@ async fn in_shell(
             }
             Ok(Response::Signaled)
         }
-        Request::Delete => {
+        WsmanRequest::Delete => {
             endpoint.shells().remove(&shell.made.id);
             shell.close();
             Ok(Response::Deleted)
         }
-        Request::Get => Ok(Response::Got(described(shell))),
+        WsmanRequest::Get => Ok(Response::Got(described(shell))),
         _ => Err(Fault::new(UNSUPPORTED, "w:UnsupportedFeature", "This is not to be asked of a shell.")),
     }
 }

@@ -5,13 +5,13 @@
 //! [`LOST`] the reader is given up.
 
 /// Bytes that wait when no more is asked for.
-pub const HOLD: usize = 1024 * 1024;
+pub const PAUSE_AT: usize = 1024 * 1024;
 /// Bytes that wait when nothing more is read, if nobody else waits for anything.
-pub const FULL: usize = 4 * HOLD;
+pub const STOP_READING_AT: usize = 4 * PAUSE_AT;
 /// Bytes that wait when a reader is given up.
-pub const LOST: usize = 64 * HOLD;
+pub const ABORT_AT: usize = 64 * PAUSE_AT;
 /// Bytes that wait when more is asked for again.
-pub const RESUME: usize = HOLD / 2;
+pub const RESUME: usize = PAUSE_AT / 2;
 
 /// What follows from the bytes that wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +33,9 @@ pub struct Backlog {
 impl Backlog {
     /// Takes note of what waits after more has come.
     pub fn note(&mut self, waiting: usize) -> Pressure {
-        if waiting >= LOST {
+        if waiting >= ABORT_AT {
             Pressure::Lost
-        } else if waiting >= HOLD && !self.is_held {
+        } else if waiting >= PAUSE_AT && !self.is_held {
             self.is_held = true;
             Pressure::Hold
         } else {
@@ -62,7 +62,7 @@ pub const fn has_caught_up(before: usize, after: usize) -> bool {
 
 /// Returns whether more is read at all. `others_wait`: a reader that is not held back waits for output.
 pub fn reads(waiting: impl IntoIterator<Item = usize>, others_wait: impl FnOnce() -> bool) -> bool {
-    waiting.into_iter().all(|bytes| bytes < FULL) || others_wait()
+    waiting.into_iter().all(|bytes| bytes < STOP_READING_AT) || others_wait()
 }
 
 #[cfg(test)]
@@ -72,19 +72,19 @@ mod tests {
     #[test]
     fn a_reader_is_held_back_once_and_given_up_at_last() {
         let mut backlog = Backlog::default();
-        assert_eq!(backlog.note(HOLD - 1), Pressure::Unchanged);
-        assert_eq!(backlog.note(HOLD), Pressure::Hold);
-        assert_eq!(backlog.note(FULL), Pressure::Unchanged);
-        assert!(has_caught_up(HOLD, RESUME - 1) && !has_caught_up(RESUME - 1, 0));
+        assert_eq!(backlog.note(PAUSE_AT - 1), Pressure::Unchanged);
+        assert_eq!(backlog.note(PAUSE_AT), Pressure::Hold);
+        assert_eq!(backlog.note(STOP_READING_AT), Pressure::Unchanged);
+        assert!(has_caught_up(PAUSE_AT, RESUME - 1) && !has_caught_up(RESUME - 1, 0));
         assert!(backlog.release() && !backlog.release());
-        assert_eq!(backlog.note(HOLD), Pressure::Hold);
-        assert_eq!(backlog.note(LOST), Pressure::Lost);
+        assert_eq!(backlog.note(PAUSE_AT), Pressure::Hold);
+        assert_eq!(backlog.note(ABORT_AT), Pressure::Lost);
     }
 
     #[test]
     fn one_slow_reader_stops_everything_only_where_nobody_else_waits() {
-        assert!(reads([0, FULL - 1], || false));
-        assert!(!reads([0, FULL], || false));
-        assert!(reads([0, FULL], || true));
+        assert!(reads([0, STOP_READING_AT - 1], || false));
+        assert!(!reads([0, STOP_READING_AT], || false));
+        assert!(reads([0, STOP_READING_AT], || true));
     }
 }

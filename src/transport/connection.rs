@@ -9,7 +9,7 @@ use crate::psrp::message::Message;
 
 /// What the owner of a runspace pool asks of its connection. Dropping the sender closes the pool.
 #[derive(Debug)]
-pub enum Request {
+pub enum ConnectionRequest {
     /// Sends a whole message. A pipeline's first message starts it. `ordered` is answered when the
     /// other side has the message safely in order (DataAck, CommandResponse, SendResponse).
     Send { outgoing: Outgoing, ordered: Option<oneshot::Sender<()>> },
@@ -28,7 +28,7 @@ pub enum Request {
 
 /// What a connection says.
 #[derive(Debug)]
-pub enum Event {
+pub enum ConnectionEvent {
     Message(Message),
     StopAcknowledged(Uuid),
     PipelineClosed(Uuid),
@@ -50,6 +50,6 @@ pub enum Event {
 /// sends more on the same pipeline.
 #[derive(Debug)]
 pub struct Connection {
-    pub requests: mpsc::Sender<Request>,
-    pub events: mpsc::Receiver<Event>,
+    pub requests: mpsc::Sender<ConnectionRequest>,
+    pub events: mpsc::Receiver<ConnectionEvent>,
 }

@@ -17,24 +17,24 @@ use uuid::Uuid;
 use super::backpressure::has_caught_up;
 use super::connection::Connection;
 use super::error::Error;
-use crate::psrp::client::{ClientPool, Event, PipelineEvent};
+use crate::psrp::client::{ClientEvent, ClientPool, PipelineEvent};
 use crate::psrp::clixml::Value;
 use crate::psrp::host::{HostInfo, HostResponse};
 use crate::psrp::pipeline::{MetadataQuery, Pipeline};
-use driver::{Command, Said};
+use driver::{DriverCommand, QueuedEvent};
 
 /// A runspace pool that is open. Clones share it; the last one dropped, its [`Running`] included,
 /// closes it.
 #[derive(Clone)]
 pub struct Session {
-    commands: mpsc::UnboundedSender<Command>,
+    commands: mpsc::UnboundedSender<DriverCommand>,
 }
 
 /// A pipeline that runs. Dropped before its end, it is stopped.
 pub struct Running {
     pub id: Uuid,
-    commands: mpsc::UnboundedSender<Command>,
-    said: mpsc::UnboundedReceiver<Said>,
+    commands: mpsc::UnboundedSender<DriverCommand>,
+    said: mpsc::UnboundedReceiver<QueuedEvent>,
     /// Bytes in `said`.
     waiting: Arc<AtomicUsize>,
     ended: bool,
@@ -47,7 +47,7 @@ impl Session {
     pub async fn open(
         connection: Connection,
         host: HostInfo,
-    ) -> Result<(Self, mpsc::Receiver<Event>), Error> {
+    ) -> Result<(Self, mpsc::Receiver<ClientEvent>), Error> {
         let mut pool = ClientPool::new(Uuid::new_v4(), host, (1, 1));
         pool.open();
         Self::open_pool(connection, pool).await
@@ -58,7 +58,7 @@ impl Session {
     pub async fn open_pool(
         connection: Connection,
         pool: ClientPool,
-    ) -> Result<(Self, mpsc::Receiver<Event>), Error> {
+    ) -> Result<(Self, mpsc::Receiver<ClientEvent>), Error> {
         let (commands, taken) = mpsc::unbounded_channel();
         let events = driver::open(connection, pool, taken).await?;
         Ok((Self { commands }, events))
@@ -66,17 +66,17 @@ impl Session {
 
     pub async fn invoke(&self, pipeline: &Pipeline) -> Result<Running, Error> {
         let pipeline = Box::new(pipeline.clone());
-        self.start(|reply| Command::Invoke(pipeline, reply)).await
+        self.start(|reply| DriverCommand::Invoke(pipeline, reply)).await
     }
 
     pub async fn command_metadata(&self, query: &MetadataQuery) -> Result<Running, Error> {
         let query = query.clone();
-        self.start(|reply| Command::Metadata(query, reply)).await
+        self.start(|reply| DriverCommand::Metadata(query, reply)).await
     }
 
     async fn start(
         &self,
-        command: impl FnOnce(oneshot::Sender<Result<driver::Started, Error>>) -> Command,
+        command: impl FnOnce(oneshot::Sender<Result<driver::Started, Error>>) -> DriverCommand,
     ) -> Result<Running, Error> {
         let (reply, started) = oneshot::channel();
         self.commands.send(command(reply)).map_err(|_| Error::Closed)?;
@@ -85,13 +85,13 @@ impl Session {
     }
 
     pub async fn respond_pool(&self, response: &HostResponse) -> Result<(), Error> {
-        self.commands.send(Command::Respond(None, response.clone())).map_err(|_| Error::Closed)
+        self.commands.send(DriverCommand::Respond(None, response.clone())).map_err(|_| Error::Closed)
     }
 
     /// Closes the pool and waits until the other side confirmed.
     pub async fn close(&self) -> Result<(), Error> {
         let (reply, closed) = oneshot::channel();
-        self.commands.send(Command::Close(reply)).map_err(|_| Error::Closed)?;
+        self.commands.send(DriverCommand::Close(reply)).map_err(|_| Error::Closed)?;
         closed.await.map_err(|_| Error::Closed)?
     }
 }
@@ -100,13 +100,13 @@ impl Running {
     /// The next thing the pipeline says; `None` after its final state, or after the error that ended
     /// it. Safe to cancel.
     pub async fn next(&mut self) -> Option<Result<PipelineEvent, Error>> {
-        let Some(Said { size, event }) = self.said.recv().await else {
+        let Some(QueuedEvent { size, event }) = self.said.recv().await else {
             self.ended = true;
             return None;
         };
         let before = self.waiting.fetch_sub(size, Ordering::Relaxed);
         if has_caught_up(before, before - size) {
-            let _ = self.commands.send(Command::Drained(self.id));
+            let _ = self.commands.send(DriverCommand::Drained(self.id));
         }
         Some(event)
     }
@@ -123,22 +123,22 @@ impl Running {
 
     async fn send_input(&self, value: Option<Value>) -> Result<(), Error> {
         let (ordered, done) = oneshot::channel();
-        self.command(Command::Input(self.id, value, ordered))?;
+        self.command(DriverCommand::Input(self.id, value, ordered))?;
         // Dropped unanswered where the pipeline ended first.
         let _ = done.await;
         Ok(())
     }
 
     pub async fn respond(&self, response: &HostResponse) -> Result<(), Error> {
-        self.command(Command::Respond(Some(self.id), response.clone()))
+        self.command(DriverCommand::Respond(Some(self.id), response.clone()))
     }
 
     /// Asks the server to stop it; [`Running::next`] goes on until the state says so.
     pub async fn stop(&self) -> Result<(), Error> {
-        self.command(Command::Stop(self.id))
+        self.command(DriverCommand::Stop(self.id))
     }
 
-    fn command(&self, command: Command) -> Result<(), Error> {
+    fn command(&self, command: DriverCommand) -> Result<(), Error> {
         self.commands.send(command).map_err(|_| Error::Closed)
     }
 }
@@ -146,7 +146,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.ended {
-            let _ = self.commands.send(Command::Dropped(self.id));
+            let _ = self.commands.send(DriverCommand::Dropped(self.id));
         }
     }
 }

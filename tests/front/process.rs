@@ -11,7 +11,7 @@ use lyncsh::psrp::client::{Outgoing, Stream};
 use lyncsh::psrp::clixml;
 use lyncsh::psrp::message::{Message, MessageType};
 use lyncsh::simulator::Backend;
-use lyncsh::transport::{Event, Limits, Request, stream};
+use lyncsh::transport::{ConnectionEvent, ConnectionRequest, Limits, stream};
 use tokio::process::{Child, Command};
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -39,7 +39,7 @@ impl Processes {
 /// A PowerShell and what it has said.
 pub struct Process {
     /// In order: what is to be sent, stopped and closed.
-    requests: mpsc::UnboundedSender<Request>,
+    requests: mpsc::UnboundedSender<ConnectionRequest>,
     shared: Arc<Shared>,
 }
 
@@ -102,13 +102,16 @@ impl Process {
         Ok(Self { requests, shared })
     }
 
-    fn ask(&self, request: Request) {
+    fn ask(&self, request: ConnectionRequest) {
         // A PowerShell that is gone takes nothing.
         let _ = self.requests.send(request);
     }
 }
 
-async fn forward(mut queued: mpsc::UnboundedReceiver<Request>, requests: mpsc::Sender<Request>) {
+async fn forward(
+    mut queued: mpsc::UnboundedReceiver<ConnectionRequest>,
+    requests: mpsc::Sender<ConnectionRequest>,
+) {
     while let Some(request) = queued.recv().await {
         if requests.send(request).await.is_err() {
             return;
@@ -119,7 +122,7 @@ async fn forward(mut queued: mpsc::UnboundedReceiver<Request>, requests: mpsc::S
 /// Keeps what a PowerShell says until it ends, and its process until then and no longer.
 async fn live(
     mut child: Child,
-    mut events: mpsc::Receiver<Event>,
+    mut events: mpsc::Receiver<ConnectionEvent>,
     shared: Arc<Shared>,
     processes: Arc<Processes>,
 ) {
@@ -130,10 +133,10 @@ async fn live(
             () = shared.closing.notified() => break,
         };
         let message = match event {
-            Some(Event::Message(message)) => message,
-            Some(Event::Broken(_) | Event::Closed) | None => break,
-            Some(Event::StopAcknowledged(_) | Event::PipelineClosed(_)) => continue,
-            Some(Event::PipelineFailed(pipeline, _)) => {
+            Some(ConnectionEvent::Message(message)) => message,
+            Some(ConnectionEvent::Broken(_) | ConnectionEvent::Closed) | None => break,
+            Some(ConnectionEvent::StopAcknowledged(_) | ConnectionEvent::PipelineClosed(_)) => continue,
+            Some(ConnectionEvent::PipelineFailed(pipeline, _)) => {
                 shared.state().running.remove(&pipeline);
                 shared.changed.notify_waiters();
                 continue;
@@ -178,7 +181,7 @@ impl Backend for Process {
         // SESSION_CAPABILITY and INIT_RUNSPACEPOOL share a Data: the first alone is never acknowledged.
         let waits = message.kind != MessageType::SessionCapability;
         let (ordered, done) = oneshot::channel();
-        self.ask(Request::Send { outgoing: Outgoing { stream, message }, ordered: Some(ordered) });
+        self.ask(ConnectionRequest::Send { outgoing: Outgoing { stream, message }, ordered: Some(ordered) });
         Box::pin(async move {
             if waits {
                 // Dropped unanswered for a pipeline that was closed meanwhile, or with the connection.
@@ -189,7 +192,7 @@ impl Backend for Process {
     }
 
     fn stop(&self, pipeline: Uuid) {
-        self.ask(Request::Stop(pipeline));
+        self.ask(ConnectionRequest::Stop(pipeline));
     }
 
     fn forget(&self, pipeline: Uuid) {
@@ -198,7 +201,7 @@ impl Backend for Process {
         state.outboxes.remove(&pipeline);
         state.known.remove(&pipeline);
         drop(state);
-        self.ask(Request::ClosePipeline(pipeline));
+        self.ask(ConnectionRequest::ClosePipeline(pipeline));
         self.shared.changed.notify_waiters();
     }
 
@@ -207,10 +210,10 @@ impl Backend for Process {
         // A Close of the pool is not answered while a pipeline is open.
         let known = std::mem::take(&mut self.shared.state().known);
         for pipeline in known {
-            self.ask(Request::ClosePipeline(pipeline));
+            self.ask(ConnectionRequest::ClosePipeline(pipeline));
         }
         let (closed, done) = oneshot::channel();
-        self.ask(Request::Close(closed));
+        self.ask(ConnectionRequest::Close(closed));
         let shared = self.shared.clone();
         let requests = self.requests.clone();
         tokio::spawn(async move {

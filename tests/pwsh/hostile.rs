@@ -2,7 +2,7 @@
 //! what they return would run here.
 
 use lyncsh::exports::FORMAT;
-use lyncsh::simulator::{Command, Options, Parameter};
+use lyncsh::simulator::{MadeUpCommand, Options, Parameter};
 
 use crate::terminal::Terminal;
 use crate::world::World;
@@ -56,24 +56,27 @@ struct Hostile {
 }
 
 impl Hostile {
-    fn start(more: &str, extra: &[Command]) -> Option<Self> {
+    fn start(more: &str, extra: &[MadeUpCommand]) -> Option<Self> {
         let temp = std::env::temp_dir();
         let trace = temp.join(format!("lyncsh-trace-{}", std::process::id()));
         let _ = std::fs::remove_file(&trace);
         let answer = format!("[IO.File]::AppendAllText('{}', 'ran'); exit 77", trace.display());
-        let command =
-            |name: &&str| Command { name: (*name).to_owned(), answer: answer.clone(), ..Command::default() };
-        let mut commands: Vec<Command> = NAMES.iter().map(command).collect();
+        let command = |name: &&str| MadeUpCommand {
+            name: (*name).to_owned(),
+            answer: answer.clone(),
+            ..MadeUpCommand::default()
+        };
+        let mut commands: Vec<MadeUpCommand> = NAMES.iter().map(command).collect();
         for name in ["Get-CsGood", "deployment"] {
-            commands.push(Command {
+            commands.push(MadeUpCommand {
                 name: name.to_owned(),
                 answer: "<good>".to_owned(),
-                ..Command::default()
+                ..MadeUpCommand::default()
             });
         }
         // What PowerShell's own helpers in an exported module are called.
         commands.push(command(&"Get-PSImplicitRemotingSession"));
-        commands.extend(extra.iter().cloned().map(|one| Command { answer: answer.clone(), ..one }));
+        commands.extend(extra.iter().cloned().map(|one| MadeUpCommand { answer: answer.clone(), ..one }));
         let world = World::with(Options { fixtures: true, commands, ..Options::default() }, more)?;
         Some(Self { world, trace })
     }
@@ -83,8 +86,8 @@ impl Hostile {
     }
 }
 
-fn alias(name: &str, of: &str) -> Command {
-    Command { name: name.to_owned(), resolves: Some(of.to_owned()), ..Command::default() }
+fn alias(name: &str, of: &str) -> MadeUpCommand {
+    MadeUpCommand { name: name.to_owned(), resolves: Some(of.to_owned()), ..MadeUpCommand::default() }
 }
 
 /// Lists what became a function or alias of the module, and what else could have come from it.
@@ -221,11 +224,11 @@ fn a_command_under_a_name_nobody_asked_for_is_not_run_and_not_imported() {
 
 #[test]
 fn a_prefix_makes_no_name_that_powershell_calls() {
-    let extra = [("ReadLine", None), ("Get-Item", None)].map(|(name, resolves)| Command {
+    let extra = [("ReadLine", None), ("Get-Item", None)].map(|(name, resolves)| MadeUpCommand {
         name: name.to_owned(),
         resolves,
         answer: String::new(),
-        ..Command::default()
+        ..MadeUpCommand::default()
     });
     let Some(hostile) =
         Hostile::start("prefix = \"PSConsoleHost\"\nimport = [\"ReadLine\", \"Get-*\"]", &extra)
@@ -319,11 +322,11 @@ fn a_parameter_is_never_code() {
     parameters.push(parameter("Plain", "System.DayOfWeek"));
     parameters.push(Parameter { aliases: &["Short"], ..parameter("Host", "System.String") });
     parameters.extend(all.iter().enumerate().map(|(at, one)| parameter(&format!("Type{at}"), one)));
-    let command = Command {
+    let command = MadeUpCommand {
         name: "Get-CsOdd".to_owned(),
         answer: "<odd>".to_owned(),
         parameters,
-        ..Command::default()
+        ..MadeUpCommand::default()
     };
     let Some(world) = World::with(Options { commands: vec![command], ..Options::default() }, "") else {
         return;
@@ -350,10 +353,10 @@ fn a_parameter_is_never_code() {
 
 #[test]
 fn a_kept_name_without_a_hyphen_does_not_cover_the_users_own() {
-    let commands = ["deployment", "Get-CsGood"].map(|name| Command {
+    let commands = ["deployment", "Get-CsGood"].map(|name| MadeUpCommand {
         name: name.to_owned(),
         answer: "<endpoint>".to_owned(),
-        ..Command::default()
+        ..MadeUpCommand::default()
     });
     let options = Options { commands: commands.to_vec(), ..Options::default() };
     let Some(world) = World::with(options, "allow_clobber = true") else { return };
@@ -385,10 +388,10 @@ fn a_module_of_another_version_gets_no_session() {
 #[test]
 fn where_everything_has_a_namesake_the_session_stays_and_the_way_out_is_said() {
     // Everything that this endpoint offers exists here.
-    let extra = ["Get-Item", "Get-Process", "Get-Date"].map(|name| Command {
+    let extra = ["Get-Item", "Get-Process", "Get-Date"].map(|name| MadeUpCommand {
         name: name.to_owned(),
         answer: "<there>".to_owned(),
-        ..Command::default()
+        ..MadeUpCommand::default()
     });
     let options = Options { fixtures: true, commands: extra.to_vec(), ..Options::default() };
     let Some(world) = World::with(options, "import = [\"Get-Item\", \"Get-Process\", \"Get-Date\"]") else {

@@ -266,7 +266,10 @@ fn an_agent_that_was_killed_before_the_attach_is_told_at_once() {
     let script = world.script(&import);
     let start = std::time::Instant::now();
     let mut shell = world.shell();
-    shell.env(lyncsh::shell::pwsh::gate::VARIABLE, &gate).args(["-NonInteractive", "-File"]).arg(script);
+    shell
+        .env(lyncsh::shell::pwsh::output_gate::VARIABLE, &gate)
+        .args(["-NonInteractive", "-File"])
+        .arg(script);
     let output = shell.output().unwrap();
     let text = said(&output.stderr);
     assert!(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use lyncsh::agent::place::Place;
+use lyncsh::agent::paths::AgentPaths;
 use lyncsh::folders::Folders;
 use lyncsh::simulator::{Options, PASSWORD, USER};
 
@@ -135,7 +135,7 @@ impl World {
     }
 
     pub fn agent(&self, name: &str) -> Option<u32> {
-        Place::of(&self.folders, name).holder()
+        AgentPaths::of(&self.folders, name).holder()
     }
 
     /// Waits for something, at most `limit`.

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use lyncsh::net::Trust;
 use lyncsh::psrp::client::{ClientPool, PipelineEvent};
 use lyncsh::psrp::host::HostInfo;
-use lyncsh::psrp::pipeline::{Argument, Command as PsCommand, Pipeline};
+use lyncsh::psrp::pipeline::{Argument, Pipeline, PipelineCommand as PsCommand};
 use lyncsh::transport::session::Session;
 use lyncsh::transport::wsman::{self, Authentication, Endpoint};
 use lyncsh::transport::{Limits, stream};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustix::process::{Pid, Signal, kill_process};
 
-use lyncsh::transport::wsman::envelope::{Request as Asks, RequestEnvelope, Response};
+use lyncsh::transport::wsman::envelope::{RequestEnvelope, Response, WsmanRequest as Asks};
 
 use crate::agent_world::{Killed, PATIENCE, USER, World};
 use crate::wsman_client_faults::soap;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::clixml::Value;
-use lyncsh::psrp::pipeline::{Argument, Command, Pipeline};
+use lyncsh::psrp::pipeline::{Argument, Pipeline, PipelineCommand};
 use lyncsh::simulator::Options;
 
 use crate::agent_simulator::{empty, online, run};
@@ -31,13 +31,13 @@ async fn a_shell_that_does_not_read_costs_neither_the_agent_its_memory_nor_the_o
     let agent = world.agent().unwrap();
     let before = resident(agent);
     let count = Argument { name: Some("Count".to_owned()), value: Some(Value::I32(100_000_000)) };
-    let endless = Command { arguments: vec![count], ..Command::new("Get-CsBig") };
+    let endless = PipelineCommand { arguments: vec![count], ..PipelineCommand::new("Get-CsBig") };
     let mut unread = slow.invoke(&Pipeline::new(vec![endless])).await.unwrap();
     assert!(matches!(unread.next().await, Some(Ok(PipelineEvent::Output(_)))));
     let start = Instant::now();
     let mut most = 0;
     while start.elapsed() < Duration::from_secs(4) {
-        let running = quick.invoke(&Pipeline::new(vec![Command::new("Get-CsTenant")])).await.unwrap();
+        let running = quick.invoke(&Pipeline::new(vec![PipelineCommand::new("Get-CsTenant")])).await.unwrap();
         let events = tokio::time::timeout(PATIENCE, output(running)).await.expect("its turn");
         assert!(events.iter().any(|event| matches!(event, PipelineEvent::Output(_))), "{events:?}");
         most = most.max(resident(agent));

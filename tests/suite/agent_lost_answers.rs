@@ -3,7 +3,7 @@
 
 use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::clixml::Value;
-use lyncsh::psrp::pipeline::{Command, Pipeline};
+use lyncsh::psrp::pipeline::{Pipeline, PipelineCommand};
 use lyncsh::psrp::record::PipelineState;
 use lyncsh::transport::session::Running;
 
@@ -69,7 +69,7 @@ async fn input_whose_answer_is_lost_is_told_of_and_not_sent_twice() {
     let world = World::start();
     let way = Way::of(&world).await;
     let shell = open(world.attach().as_ref()).await;
-    let pipeline = Pipeline { no_input: false, ..Pipeline::new(vec![Command::new("Measure-Input")]) };
+    let pipeline = Pipeline { no_input: false, ..Pipeline::new(vec![PipelineCommand::new("Measure-Input")]) };
     let running = shell.invoke(&pipeline).await.unwrap();
     let mut failed = None;
     for number in 0..40 {

@@ -58,7 +58,7 @@ async fn an_output_that_is_cut_is_complete_or_says_so_and_the_next_shell_has_a_s
     let way = Way::of(&world).await;
     let socket = world.attach();
     let shell = open(socket.as_ref()).await;
-    let mut command = lyncsh::psrp::pipeline::Command::new("Get-Big");
+    let mut command = lyncsh::psrp::pipeline::PipelineCommand::new("Get-Big");
     for (name, value) in [("Size", 100_000), ("Count", 300)] {
         command.arguments.push(lyncsh::psrp::pipeline::Argument::named(name, value));
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use lyncsh::profile::kind::CONFIGURATION_PREFIX;
 use lyncsh::psrp::client::PipelineEvent;
-use lyncsh::psrp::pipeline::{Command, Pipeline};
+use lyncsh::psrp::pipeline::{Pipeline, PipelineCommand};
 use lyncsh::psrp::record::PipelineState;
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
-use lyncsh::transport::wsman::envelope::{Request, RequestEnvelope, RequestHeader};
+use lyncsh::transport::wsman::envelope::{RequestEnvelope, RequestHeader, WsmanRequest};
 
 use crate::agent_world::{GONE, Killed, PATIENCE, World, open, output};
 use crate::stand_in::Terminal;
@@ -64,7 +64,8 @@ async fn verbose_connecting_says_what_new_csonlinesession_says() {
         assert!(err.contains("Opened"), "{err}");
         let shell = open(out.trim().as_ref()).await;
         let events =
-            output(shell.invoke(&Pipeline::new(vec![Command::new("Get-CsTenant")])).await.unwrap()).await;
+            output(shell.invoke(&Pipeline::new(vec![PipelineCommand::new("Get-CsTenant")])).await.unwrap())
+                .await;
         assert!(matches!(events.last(), Some(PipelineEvent::State(PipelineState::Completed, None))));
         assert!(events.iter().any(|event| matches!(event, PipelineEvent::Output(_))));
         assert_eq!(server.shells().len(), 1);
@@ -91,7 +92,8 @@ async fn ten_shells_need_one_of_three_sessions() {
     drop(first);
     for shell in &shells {
         let events =
-            output(shell.invoke(&Pipeline::new(vec![Command::new("Get-CsTenant")])).await.unwrap()).await;
+            output(shell.invoke(&Pipeline::new(vec![PipelineCommand::new("Get-CsTenant")])).await.unwrap())
+                .await;
         assert!(matches!(events.last(), Some(PipelineEvent::State(PipelineState::Completed, None))));
     }
     assert_eq!(server.shells().len(), 1);
@@ -218,7 +220,7 @@ async fn disconnect(server: &Server) {
             selectors: vec![("ShellId".to_owned(), shell.id)],
             ..RequestHeader::default()
         };
-        let request = Request::Disconnect { idle_timeout: None, buffer_mode: None };
+        let request = WsmanRequest::Disconnect { idle_timeout: None, buffer_mode: None };
         let sent = reqwest::Client::new()
             .post(&server.url)
             .basic_auth(USER, Some(PASSWORD))
@@ -237,7 +239,7 @@ async fn a_session_that_the_server_has_disconnected_goes_on_with_what_runs_in_it
     let ids = || server.shells().into_iter().map(|shell| shell.id).collect::<Vec<_>>();
     let first = ids();
     let tenant = async || {
-        let pipeline = Pipeline::new(vec![Command::new("Get-CsTenant")]);
+        let pipeline = Pipeline::new(vec![PipelineCommand::new("Get-CsTenant")]);
         output(shell.invoke(&pipeline).await.unwrap()).await
     };
     let completed = |events: &[PipelineEvent]| {
@@ -247,7 +249,7 @@ async fn a_session_that_the_server_has_disconnected_goes_on_with_what_runs_in_it
     disconnect(&server).await;
     assert!(completed(&tenant().await));
     // A command runs, and gives its output after that.
-    let mut wait = Command::new("Wait-Cs");
+    let mut wait = PipelineCommand::new("Wait-Cs");
     wait.arguments.push(lyncsh::psrp::pipeline::Argument::named("Seconds", 1));
     let running = shell.invoke(&Pipeline::new(vec![wait])).await.unwrap();
     until(&server, "a running command", |server| server.shells()[0].commands == 1).await;

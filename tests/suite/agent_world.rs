@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use lyncsh::agent::place::Place;
+use lyncsh::agent::paths::AgentPaths;
 use lyncsh::commands::connect::{Context, connect};
 use lyncsh::commands::session;
 use lyncsh::folders::Folders;
-use lyncsh::platform::Endings;
+use lyncsh::platform::ShutdownSignals;
 use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::host::HostInfo;
-use lyncsh::psrp::pipeline::{Argument, Command as PsCommand, Pipeline};
+use lyncsh::psrp::pipeline::{Argument, Pipeline, PipelineCommand as PsCommand};
 use lyncsh::shell::Losses;
 use lyncsh::transport::session::{Running, Session};
 use lyncsh::transport::{Limits, stream};
@@ -182,8 +182,8 @@ impl World {
         (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
     }
 
-    pub fn place(&self) -> Place {
-        Place::of(&self.folders, "work")
+    pub fn place(&self) -> AgentPaths {
+        AgentPaths::of(&self.folders, "work")
     }
 
     /// The agent's process id.
@@ -293,8 +293,8 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        for name in Place::known(&self.folders) {
-            if let Some(agent) = Place::of(&self.folders, &name).holder() {
+        for name in AgentPaths::known(&self.folders) {
+            if let Some(agent) = AgentPaths::of(&self.folders, &name).holder() {
                 let _ = lyncsh::platform::kill(agent);
             }
         }
@@ -384,7 +384,7 @@ async fn launch() {
     let folders = Folders::find(Some(Path::new(&config))).unwrap();
     let profile = lyncsh::profile::load(&folders, "work").unwrap();
     let context = Context { folders, verbosity: 0, program: env!("CARGO_BIN_EXE_lyncsh").into() };
-    let mut endings = Endings::catch().unwrap();
+    let mut endings = ShutdownSignals::catch().unwrap();
     let mut agent = connect(&context, profile, None, &mut endings).await.unwrap();
     println!("ready");
     let watching = async { while agent.next().await.is_some() {} };

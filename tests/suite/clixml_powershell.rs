@@ -2,7 +2,7 @@
 
 use lyncsh::psrp::client::{ClientPool, PipelineEvent};
 use lyncsh::psrp::clixml::{Content, Value};
-use lyncsh::psrp::pipeline::{Argument, Command, Pipeline};
+use lyncsh::psrp::pipeline::{Argument, Pipeline, PipelineCommand};
 use lyncsh::transport::session::Session;
 use lyncsh::transport::wsman::{self, Endpoint};
 use tokio::time::timeout;
@@ -112,7 +112,7 @@ async fn powershell_reads_what_lyncsh_writes_and_the_other_way() {
     ]);
     let mut seen = Vec::new();
     for value in &all {
-        let mut script = Command::new(SCRIPT);
+        let mut script = PipelineCommand::new(SCRIPT);
         script.is_script = true;
         script.arguments.push(Argument::positional(value.clone()));
         let events = output(session.invoke(&Pipeline::new(vec![script])).await.unwrap()).await;

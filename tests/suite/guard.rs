@@ -1,8 +1,8 @@
 //! `lyncsh work` is ended by every signal, at every stage: no shell is left on the endpoint.
 
-use lyncsh::agent::access::Access;
 use lyncsh::agent::guard::Guard;
 use lyncsh::agent::journal::Journal;
+use lyncsh::agent::resolver::EndpointResolver;
 use lyncsh::psrp::client::ClientPool;
 use lyncsh::transport::wsman;
 use rustix::process::{Pid, Signal, kill_process};
@@ -97,7 +97,7 @@ async fn a_panic_ends_in_the_guards_drop() {
     let world = World::start();
     let profile = lyncsh::profile::load(&world.folders, "work").unwrap();
     let (report, _steps) = tokio::sync::mpsc::unbounded_channel();
-    let mut access = Access::new(profile, None);
+    let mut access = EndpointResolver::new(profile, None);
     let endpoint = access.endpoint(&report).await.unwrap();
     let journal = Journal::of(&world.folders);
     let shell = uuid::Uuid::new_v4();

@@ -1,11 +1,11 @@
 //! Lines as people type them: what they are parsed to, where they run, what is refused.
 
-use lyncsh::line::{self, Place, Variables, Views};
+use lyncsh::line::{self, PlanContext, Variables, Views};
 use lyncsh::psrp::clixml::Value;
 use proptest::prelude::*;
 
-fn place<'a>(variables: &'a Variables, views: &'a Views) -> Place<'a> {
-    Place { variables, views, width: 80, to_screen: true }
+fn place<'a>(variables: &'a Variables, views: &'a Views) -> PlanContext<'a> {
+    PlanContext { variables, views, width: 80, to_screen: true }
 }
 
 /// The remote commands with their arguments, and what the local stages make of `objects`.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lyncsh::psrp::client::PipelineEvent;
-use lyncsh::psrp::pipeline::{Argument, Command, Pipeline};
+use lyncsh::psrp::pipeline::{Argument, Pipeline, PipelineCommand};
 use lyncsh::psrp::record::PipelineState;
 use lyncsh::simulator::{Options, Server};
 
@@ -62,10 +62,10 @@ async fn a_shell_s_commands_stop_another_s_listing() {
     let (code, out, err) = run(&world, &["attach", "work", "--socket"]).await;
     assert_eq!(code, 0, "{err}");
     let (lister, shell) = (open(out.trim().as_ref()).await, open(out.trim().as_ref()).await);
-    let mut select = Command::new("Select-Object");
+    let mut select = PipelineCommand::new("Select-Object");
     select.arguments.push(Argument::named("Property", "Name"));
-    let listing = Pipeline::new(vec![Command::new("Get-Command"), select]).in_background();
-    let exit = Pipeline::new(vec![Command::new("Get-CsTenant")]);
+    let listing = Pipeline::new(vec![PipelineCommand::new("Get-Command"), select]).in_background();
+    let exit = Pipeline::new(vec![PipelineCommand::new("Get-CsTenant")]);
     let mut slowest = Duration::ZERO;
     // Each begins after the pause of those before it.
     for round in 0..8 {

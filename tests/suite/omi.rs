@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use lyncsh::net::Trust;
 use lyncsh::psrp::client::{ClientPool, PipelineEvent};
-use lyncsh::psrp::pipeline::{Argument, Command, Pipeline};
+use lyncsh::psrp::pipeline::{Argument, Pipeline, PipelineCommand};
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 use lyncsh::transport::session::{Running, Session};
 use lyncsh::transport::wsman::{self, Authentication, Endpoint, Left};
@@ -45,7 +45,7 @@ async fn session(endpoint: &Endpoint) -> (Uuid, Session) {
 }
 
 fn command(name: &str) -> Pipeline {
-    Pipeline::new(vec![Command::new(name)])
+    Pipeline::new(vec![PipelineCommand::new(name)])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,7 +119,7 @@ async fn objects_that_come_one_by_one_cost_no_delayed_acknowledgement() {
     const OBJECTS: u32 = 300;
     let (_server, endpoint) = server().await;
     let (_, session) = session(&endpoint).await;
-    let mut big = Command::new("Get-CsBig");
+    let mut big = PipelineCommand::new("Get-CsBig");
     big.arguments.push(Argument::named("Count", OBJECTS as i32));
     let mut running = session.invoke(&Pipeline::new(vec![big])).await.unwrap();
     until_output(&mut running).await;
@@ -163,7 +163,7 @@ async fn a_real_powershell_ends_with_its_session_while_it_has_output() {
     let front = front::Front::start(options).await.unwrap();
     let uri = front.uri.parse().unwrap();
     let endpoint = Endpoint { limits: Limits::default(), ..endpoint(uri) };
-    let mut script = Command::new("1..1000000 | ForEach-Object { \"line $_\" }");
+    let mut script = PipelineCommand::new("1..1000000 | ForEach-Object { \"line $_\" }");
     script.is_script = true;
     for abandoned in [false, true] {
         let (id, session) = timeout(PATIENCE, session(&endpoint)).await.unwrap();

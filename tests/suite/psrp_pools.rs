@@ -18,8 +18,8 @@ use crate::psrp_recordings::messages;
 struct Pair {
     client: ClientPool,
     server: ServerPool,
-    client_events: Vec<client::Event>,
-    server_events: Vec<server::Event>,
+    client_events: Vec<client::ClientEvent>,
+    server_events: Vec<server::ServerEvent>,
     /// Types of the messages that went, in order.
     went: Vec<MessageType>,
 }
@@ -36,7 +36,7 @@ impl Pair {
         let mut pair =
             Self { client, server, client_events: Vec::new(), server_events: Vec::new(), went: Vec::new() };
         pair.exchange();
-        assert!(matches!(pair.server_events[..], [server::Event::Open { .. }]));
+        assert!(matches!(pair.server_events[..], [server::ServerEvent::Open { .. }]));
         pair.server.opened();
         pair.exchange();
         assert_eq!(pair.client.state(), PoolState::Opened);
@@ -101,8 +101,8 @@ fn a_secret_waits_for_the_key_and_nothing_passes_it() {
         .server_events
         .iter()
         .filter_map(|event| match event {
-            server::Event::Input(_, value) => Some(value.clone()),
-            server::Event::EndInput(_) => Some(Value::Null),
+            server::ServerEvent::Input(_, value) => Some(value.clone()),
+            server::ServerEvent::EndInput(_) => Some(Value::Null),
             _ => None,
         })
         .collect();
@@ -134,9 +134,12 @@ fn a_secret_waits_for_the_key_and_nothing_passes_it() {
             MessageType::PipelineState
         ]
     );
-    assert!(pair.client_events.contains(&client::Event::Pipeline(id, PipelineEvent::Output(secret("back")))));
+    assert!(
+        pair.client_events
+            .contains(&client::ClientEvent::Pipeline(id, PipelineEvent::Output(secret("back"))))
+    );
     assert!(pair.server_events.iter().any(|event| matches!(event,
-        server::Event::HostResponse(Some(_), HostResponse { result: Ok(Some(value)), .. }) if *value == secret("pw"))));
+        server::ServerEvent::HostResponse(Some(_), HostResponse { result: Ok(Some(value)), .. }) if *value == secret("pw"))));
 }
 
 #[test]
@@ -159,9 +162,9 @@ fn a_server_with_a_secret_to_say_asks_for_the_clients_key() {
     assert_eq!(
         said,
         [
-            client::Event::Pipeline(id, PipelineEvent::Output("before".into())),
-            client::Event::Pipeline(id, PipelineEvent::Output(secret("hunter2"))),
-            client::Event::Pipeline(id, PipelineEvent::State(PipelineState::Completed, None)),
+            client::ClientEvent::Pipeline(id, PipelineEvent::Output("before".into())),
+            client::ClientEvent::Pipeline(id, PipelineEvent::Output(secret("hunter2"))),
+            client::ClientEvent::Pipeline(id, PipelineEvent::State(PipelineState::Completed, None)),
         ]
     );
 }
@@ -174,8 +177,8 @@ fn runspaces_can_be_counted_and_asked_for() {
     assert_eq!(
         pair.server_events[1..],
         [
-            server::Event::GetAvailableRunspaces { call_id: available },
-            server::Event::SetMaxRunspaces { call_id: max, max: 5 }
+            server::ServerEvent::GetAvailableRunspaces { call_id: available },
+            server::ServerEvent::SetMaxRunspaces { call_id: max, max: 5 }
         ]
     );
     pair.server.runspace_availability(available, Value::I32(1));
@@ -188,9 +191,9 @@ fn runspaces_can_be_counted_and_asked_for() {
     assert!(matches!(
         &heard[..],
         [
-            client::Event::RunspaceAvailability { result: Value::I64(1), .. },
-            client::Event::RunspaceAvailability { result: Value::Bool(true), .. },
-            client::Event::UserEvent(_),
+            client::ClientEvent::RunspaceAvailability { result: Value::I64(1), .. },
+            client::ClientEvent::RunspaceAvailability { result: Value::Bool(true), .. },
+            client::ClientEvent::UserEvent(_),
         ]
     ));
 }
@@ -229,7 +232,7 @@ fn peers_of_other_ages_agree_on_the_lower_protocol() {
         let id = pair.client.create_pipeline(&Pipeline { no_input: false, ..Pipeline::new(vec![]) });
         pair.client.input(id, &secret("hunter2"));
         pair.exchange();
-        assert!(pair.server_events.contains(&server::Event::Input(id, secret("hunter2"))));
+        assert!(pair.server_events.contains(&server::ServerEvent::Input(id, secret("hunter2"))));
         // Only 2.4 has no key.
         assert_eq!(pair.went.contains(&MessageType::PublicKey), spoken != Protocol::V2_4);
     }

@@ -11,7 +11,7 @@ use lyncsh::psrp::clixml::{Content, Object, Secure, Value};
 use lyncsh::psrp::fragment::{Defragmenter, Fragmenter};
 use lyncsh::psrp::message::Message;
 use lyncsh::psrp::record::PipelineState;
-use lyncsh::psrp::server::{Event, ServerPool};
+use lyncsh::psrp::server::{ServerEvent, ServerPool};
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
@@ -157,8 +157,8 @@ fn psrpcore_reads_what_lyncsh_writes_and_the_other_way() {
         for message in wire.take(&line.unwrap()) {
             for event in pool.receive(&message).unwrap() {
                 match event {
-                    Event::Open { .. } => pool.opened(),
-                    Event::CreatePipeline(id, pipeline) => {
+                    ServerEvent::Open { .. } => pool.opened(),
+                    ServerEvent::CreatePipeline(id, pipeline) => {
                         let command = &pipeline.commands[0];
                         assert_eq!((command.name.as_str(), pipeline.no_input), ("Read-Back", false));
                         assert_eq!(command.arguments[0].name.as_deref(), Some("Secret"));
@@ -167,8 +167,8 @@ fn psrpcore_reads_what_lyncsh_writes_and_the_other_way() {
                         values().iter().for_each(|value| pool.output(id, value));
                         pool.output(id, &"that was all".into());
                     }
-                    Event::Input(_, value) => returned.push(value),
-                    Event::EndInput(id) => pool.pipeline_state(id, PipelineState::Completed, None),
+                    ServerEvent::Input(_, value) => returned.push(value),
+                    ServerEvent::EndInput(id) => pool.pipeline_state(id, PipelineState::Completed, None),
                     other => panic!("{other:?}"),
                 }
             }

@@ -70,12 +70,12 @@ fn client_hears(recording: &str) -> Told {
         };
         for event in events {
             match event {
-                client::Event::PoolState(state, _) => told.pool = Some(state),
-                client::Event::ApplicationPrivateData(data) => {
+                client::ClientEvent::PoolState(state, _) => told.pool = Some(state),
+                client::ClientEvent::ApplicationPrivateData(data) => {
                     assert!(data.get("PSVersionTable").unwrap().get("PSVersion").is_some());
                     told.count("private data");
                 }
-                client::Event::Pipeline(id, event) => {
+                client::ClientEvent::Pipeline(id, event) => {
                     let what = match &event {
                         PipelineEvent::Output(value) => {
                             told.keep_secrets(value);
@@ -167,7 +167,7 @@ fn server_hears(recording: &str) -> Told {
         };
         for event in events {
             match event {
-                server::Event::Open { host, application_arguments, .. } => {
+                server::ServerEvent::Open { host, application_arguments, .. } => {
                     assert!(host.window == (80, 24) || host.window == (100, 60), "{host:?}");
                     assert!(application_arguments.get("PSVersionTable").is_some());
                     pool.opened();
@@ -182,17 +182,17 @@ fn server_hears(recording: &str) -> Told {
                     );
                     told.count("open");
                 }
-                server::Event::CreatePipeline(_, pipeline) => {
+                server::ServerEvent::CreatePipeline(_, pipeline) => {
                     let arguments = pipeline.commands.iter().flat_map(|command| &command.arguments);
                     arguments
                         .filter_map(|argument| argument.value.as_ref())
                         .for_each(|value| told.keep_secrets(value));
                     told.count("pipeline");
                 }
-                server::Event::CommandMetadata(..) => told.count("metadata"),
-                server::Event::Input(..) => told.count("input"),
-                server::Event::EndInput(_) => told.count("end of input"),
-                server::Event::HostResponse(Some(_), response) => {
+                server::ServerEvent::CommandMetadata(..) => told.count("metadata"),
+                server::ServerEvent::Input(..) => told.count("input"),
+                server::ServerEvent::EndInput(_) => told.count("end of input"),
+                server::ServerEvent::HostResponse(Some(_), response) => {
                     if let Ok(Some(value)) = &response.result {
                         told.keep_secrets(value);
                     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use lyncsh::exports::Exports;
 use lyncsh::folders::Folders;
 use lyncsh::profile::{self, Profile};
-use lyncsh::shell::module::{Command, Module, command_text, connect_script};
+use lyncsh::shell::module::{Module, ModuleCommand, command_text, connect_script};
 
 const PROGRAM: &str = "/opt/O'Brien’s tools/[x64]/lyncsh";
 
@@ -182,16 +182,16 @@ fn what_a_shell_begins_with_parses_and_on_windows_meets_the_execution_policy() {
     std::fs::create_dir_all(&user.folders.cache).unwrap();
     for windows in [false, true] {
         let all = [
-            Command::Prompt,
-            Command::Text("Get-Module -All"),
-            Command::Script { path: "a’b.ps1", arguments: "-X 'y'", stays: false },
+            ModuleCommand::Prompt,
+            ModuleCommand::Text("Get-Module -All"),
+            ModuleCommand::Script { path: "a’b.ps1", arguments: "-X 'y'", stays: false },
         ];
         for command in all {
             let text = command_text(&user.folders, connect, command, windows).unwrap();
             std::fs::write(&line, format!("\u{feff}{text}\n")).unwrap();
             let text = parsed(&line);
             assert_eq!(text.contains("-Scope Process"), windows, "for this process alone: {text}");
-            assert_eq!(text.contains("exit 1"), !matches!(command, Command::Prompt), "{text}");
+            assert_eq!(text.contains("exit 1"), !matches!(command, ModuleCommand::Prompt), "{text}");
         }
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use lyncsh::agent::access::Access;
 use lyncsh::agent::guard::Guard;
 use lyncsh::agent::journal::Journal;
 use lyncsh::agent::orphans::sweep;
+use lyncsh::agent::resolver::EndpointResolver;
 use lyncsh::transport::Error;
-use lyncsh::transport::wsman::envelope::{Items, Request as Asks, RequestEnvelope, Response, ShellInfo};
+use lyncsh::transport::wsman::envelope::{Items, RequestEnvelope, Response, ShellInfo, WsmanRequest as Asks};
 use lyncsh::transport::wsman::fault::{Fault, Manner};
 use uuid::Uuid;
 
@@ -87,7 +87,7 @@ impl Left {
     async fn connecting(&self) -> Guard {
         let profile = lyncsh::profile::load(&self.world.folders, "work").unwrap();
         let (report, _steps) = tokio::sync::mpsc::unbounded_channel();
-        let mut access = Access::new(profile, None);
+        let mut access = EndpointResolver::new(profile, None);
         let endpoint = access.endpoint(&report).await.unwrap();
         let mut guard = Guard::new(&self.journal, &access.profile, endpoint, self.shell).unwrap();
         guard.doubt();

@@ -7,7 +7,7 @@ use lyncsh::net::Trust;
 use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::clixml::Value;
 use lyncsh::psrp::host::HostInfo;
-use lyncsh::psrp::pipeline::{Command as Cmd, Merge, Pipeline};
+use lyncsh::psrp::pipeline::{Merge, Pipeline, PipelineCommand as Cmd};
 use lyncsh::psrp::record::PipelineState;
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 use lyncsh::transport::Limits;

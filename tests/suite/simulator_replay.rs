@@ -13,11 +13,11 @@ use base64::engine::general_purpose::STANDARD;
 use lyncsh::psrp::clixml::{Value, read, write};
 use lyncsh::psrp::fragment::{Defragmenter, Fragmenter};
 use lyncsh::psrp::message::{Message, MessageType};
-use lyncsh::psrp::pipeline::{Argument, Command, Pipeline};
+use lyncsh::psrp::pipeline::{Argument, Pipeline, PipelineCommand};
 use lyncsh::psrp::record::PipelineState;
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 use lyncsh::transport::wsman::envelope::{
-    CommandState, Request, RequestEnvelope, Response, ResponseEnvelope, SignalCode,
+    CommandState, RequestEnvelope, Response, ResponseEnvelope, SignalCode, WsmanRequest,
 };
 use lyncsh::transport::wsman::fault::code;
 use tokio::sync::watch;
@@ -70,7 +70,7 @@ fn recorded(recording: &str) -> HashMap<Uuid, Said> {
     for row in rows(recording) {
         let (connection, body) = (row["conn"].as_u64(), row["body"].as_str().unwrap().as_bytes());
         if row["from"] == "client" {
-            if let Request::Receive { command, .. } = RequestEnvelope::read(body).unwrap().request {
+            if let WsmanRequest::Receive { command, .. } = RequestEnvelope::read(body).unwrap().request {
                 asking.insert(connection, command.unwrap_or_default());
             }
             continue;
@@ -87,10 +87,10 @@ fn recorded(recording: &str) -> HashMap<Uuid, Said> {
 }
 
 /// A command that does what the recorded script did.
-fn instead(script: &str) -> Option<Command> {
+fn instead(script: &str) -> Option<PipelineCommand> {
     let command = |name: &str, argument: Option<i32>| {
         let arguments = argument.map(|value| Argument { name: None, value: Some(Value::I32(value)) });
-        Command { arguments: arguments.into_iter().collect(), ..Command::new(name) }
+        PipelineCommand { arguments: arguments.into_iter().collect(), ..PipelineCommand::new(name) }
     };
     match script.trim() {
         script if script.starts_with("1..600 |") => Some(command("Wait-Cs", Some(60))),
@@ -212,24 +212,24 @@ async fn play(recording: &str, change: impl Fn(String) -> String) -> Played {
     for body in requests(recording) {
         let body = change(body);
         match RequestEnvelope::read(body.as_bytes()).unwrap().request {
-            Request::Create(create) => {
+            WsmanRequest::Create(create) => {
                 let Response::Created { shell_id, shell, .. } = client.ask(&body).await else { panic!() };
                 assert_eq!(Some(&shell_id), create.shell_id.as_ref());
                 assert_eq!(shell.unwrap().name, create.name);
             }
-            Request::Receive { command, .. } => {
+            WsmanRequest::Receive { command, .. } => {
                 let target = command.unwrap_or_default();
                 let receive = || tokio::spawn(client.clone().receive(body, target));
                 receiving.entry(target).or_insert_with(receive);
             }
-            Request::Command { id, arguments, .. } => {
+            WsmanRequest::Command { id, arguments, .. } => {
                 let (body, name) = adapted(&body, &arguments);
                 let Response::Commanded { id: started } = client.ask(&body).await else { panic!() };
                 assert_eq!(started, id);
                 asked.insert(id.unwrap(), name);
             }
-            Request::Send(_) => assert_eq!(client.ask(&body).await, Response::Sent),
-            Request::Signal { command, code } => {
+            WsmanRequest::Send(_) => assert_eq!(client.ask(&body).await, Response::Sent),
+            WsmanRequest::Signal { command, code } => {
                 let id = command.unwrap();
                 match code {
                     SignalCode::Stop => client.until(id, |said| said.output.len() > 2).await,
@@ -237,7 +237,7 @@ async fn play(recording: &str, change: impl Fn(String) -> String) -> Played {
                 }
                 assert_eq!(client.ask(&body).await, Response::Signaled);
             }
-            Request::Delete => assert_eq!(client.ask(&body).await, Response::Deleted),
+            WsmanRequest::Delete => assert_eq!(client.ask(&body).await, Response::Deleted),
             other => panic!("{other:?}"),
         }
     }

@@ -7,10 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use lyncsh::psrp::clixml::{Value, read, write};
 use lyncsh::psrp::fragment::{Defragmenter, Fragmenter};
 use lyncsh::psrp::message::{Destination, Message, MessageType};
-use lyncsh::psrp::pipeline::{Command, Pipeline};
+use lyncsh::psrp::pipeline::{Pipeline, PipelineCommand};
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 use lyncsh::transport::wsman::envelope::{
-    Request, RequestEnvelope, RequestHeader, Response, ResponseEnvelope, StreamPart,
+    RequestEnvelope, RequestHeader, Response, ResponseEnvelope, StreamPart, WsmanRequest,
 };
 use lyncsh::transport::wsman::fault::{Fault, code};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -46,7 +46,7 @@ impl Client {
         (id, self.ask(body).await)
     }
 
-    pub async fn in_shell(&self, shell: Uuid, request: Request) -> Response {
+    pub async fn in_shell(&self, shell: Uuid, request: WsmanRequest) -> Response {
         self.ask(envelope(shell, request)).await
     }
 }
@@ -60,7 +60,7 @@ pub fn create() -> (Uuid, String) {
     (id, attribute.replace(&recorded, named.as_str()).into_owned())
 }
 
-pub fn envelope(shell: Uuid, request: Request) -> Vec<u8> {
+pub fn envelope(shell: Uuid, request: WsmanRequest) -> Vec<u8> {
     let header = RequestHeader {
         message_id: format!("uuid:{}", Uuid::new_v4()),
         resource_uri: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell".into(),
@@ -105,7 +105,7 @@ async fn an_administrator_has_three_sessions() {
         let refused = fault(client.create().await.1);
         assert_eq!((refused.code, refused.text), (Some(code::QUOTA_MAX_SHELLS), quota("user")));
     }
-    assert_eq!(client.in_shell(open[0], Request::Delete).await, Response::Deleted);
+    assert_eq!(client.in_shell(open[0], WsmanRequest::Delete).await, Response::Deleted);
     assert!(matches!(client.create().await.1, Response::Created { .. }));
 }
 
@@ -144,7 +144,7 @@ async fn an_idle_session_ends_and_its_requests_are_refused() {
     let client = Client::new(&server, USER);
     let (id, _) = client.create().await;
     no_shell_is_left(&server).await;
-    let gone = fault(client.in_shell(id, Request::Get).await);
+    let gone = fault(client.in_shell(id, WsmanRequest::Get).await);
     assert_eq!(gone.code, Some(code::INVALID_SELECTORS));
     let said = format!("ShellId {} failed because the shell was not found", id.to_string().to_uppercase());
     assert!(gone.text.contains(&said), "{}", gone.text);
@@ -155,7 +155,7 @@ async fn another_administrators_session_is_out_of_reach() {
     let server = Server::start(Options::default()).await.unwrap();
     let (id, _) = Client::new(&server, USER).create().await;
     let other = Client::new(&server, "admin2@litwareinc.com");
-    assert_eq!(fault(other.in_shell(id, Request::Delete).await).code, Some(code::INVALID_SELECTORS));
+    assert_eq!(fault(other.in_shell(id, WsmanRequest::Delete).await).code, Some(code::INVALID_SELECTORS));
     assert_eq!(server.shells().len(), 1);
 }
 
@@ -166,7 +166,7 @@ async fn latency_delays_every_answer() {
     let client = Client::new(&server, USER);
     let start = Instant::now();
     let (id, _) = client.create().await;
-    client.in_shell(id, Request::Delete).await;
+    client.in_shell(id, WsmanRequest::Delete).await;
     let discovered = http().get(format!("{}?Domain=litwareinc.com", server.discovery)).send().await.unwrap();
     assert!(discovered.status().is_success());
     assert!(start.elapsed() >= 3 * latency, "{:?}", start.elapsed());
@@ -187,7 +187,7 @@ async fn the_open_shells_are_told_as_json() {
     assert_eq!(told[0]["id"], id.to_string().to_uppercase());
     assert_eq!((&told[0]["owner"], &told[0]["commands"]), (&USER.into(), &0.into()));
     assert!(told[0]["age_seconds"].is_u64() && told[0]["idle_seconds"].is_u64(), "{told}");
-    client.in_shell(id, Request::Delete).await;
+    client.in_shell(id, WsmanRequest::Delete).await;
     assert_eq!(shells().await, serde_json::json!([]));
 }
 
@@ -198,7 +198,7 @@ async fn a_command_that_was_never_begun_is_refused_at_once() {
     let (id, _) = client.create().await;
     let command = Some(Uuid::new_v4());
     let start = Instant::now();
-    let receive = Request::Receive { streams: vec!["stdout".into()], command };
+    let receive = WsmanRequest::Receive { streams: vec!["stdout".into()], command };
     let refused = fault(client.in_shell(id, receive).await);
     assert_eq!(refused.code, Some(code::INVALID_SELECTORS), "{refused:?}");
     assert!(start.elapsed() < Duration::from_secs(15), "it is no long poll");
@@ -206,7 +206,7 @@ async fn a_command_that_was_never_begun_is_refused_at_once() {
 
 impl Client {
     /// A Receive whose connection goes while it waits, until the server has noticed.
-    async fn broken(&self, shell: Uuid, request: Request) {
+    async fn broken(&self, shell: Uuid, request: WsmanRequest) {
         let body = envelope(shell, request);
         let url = url::Url::parse(&self.url).unwrap();
         let port = url.port().unwrap();
@@ -237,15 +237,15 @@ async fn what_a_broken_receive_waited_for_comes_with_the_next() {
         let message = Message { destination: Destination::Server, kind, pool: shell, pipeline: id, body };
         fragmenter.cut(&message.encode(), 100_000).remove(0)
     };
-    let mut measure = Pipeline::new(vec![Command::new("Measure-CsInput")]);
+    let mut measure = Pipeline::new(vec![PipelineCommand::new("Measure-CsInput")]);
     measure.no_input = false;
     let arguments = data(MessageType::CreatePipeline, write(&measure.to_value()));
-    let begin = Request::Command { id: Some(id), name: "Measure-CsInput".into(), arguments };
+    let begin = WsmanRequest::Command { id: Some(id), name: "Measure-CsInput".into(), arguments };
     assert_eq!(client.in_shell(shell, begin).await, Response::Commanded { id: Some(id) });
 
     let mut joined = Defragmenter::default();
     let mut said = Vec::new();
-    let receive = Request::Receive { streams: vec!["stdout".into()], command: Some(id) };
+    let receive = WsmanRequest::Receive { streams: vec!["stdout".into()], command: Some(id) };
     for number in 1..=4 {
         client.broken(shell, receive.clone()).await;
         let data = match number {
@@ -253,7 +253,7 @@ async fn what_a_broken_receive_waited_for_comes_with_the_next() {
             number => data(MessageType::PipelineInput, write(&Value::I32(number))),
         };
         let part = StreamPart { name: "stdin".into(), command: Some(id), data, end: false };
-        assert_eq!(client.in_shell(shell, Request::Send(vec![part])).await, Response::Sent);
+        assert_eq!(client.in_shell(shell, WsmanRequest::Send(vec![part])).await, Response::Sent);
         let Response::Received(received) = client.in_shell(shell, receive.clone()).await else { panic!() };
         for part in received.streams {
             for message in joined.push(&part.data).expect("no fragment is missing") {
@@ -286,7 +286,7 @@ async fn an_endpoint_that_ends_ends_its_connections() {
     let server = Server::start(Options::default()).await.unwrap();
     let client = Client::new(&server, USER);
     let (id, _) = client.create().await;
-    let waiting = envelope(id, Request::Receive { streams: vec!["stdout".into()], command: None });
+    let waiting = envelope(id, WsmanRequest::Receive { streams: vec!["stdout".into()], command: None });
     let request = client.http.post(&client.url).basic_auth(USER, Some(PASSWORD));
     // The pool's first answers are there at once, the next is waited for.
     let polling = tokio::spawn(async move {

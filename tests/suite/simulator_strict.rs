@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 use lyncsh::transport::wsman::envelope::{
-    COMMAND_RESOURCE, Create, Enumerate, Request, RequestEnvelope, RequestHeader, Response, SHELL_RESOURCE,
-    SignalCode, StreamPart, ns,
+    COMMAND_RESOURCE, Create, Enumerate, RequestEnvelope, RequestHeader, Response, SHELL_RESOURCE,
+    SignalCode, StreamPart, WsmanRequest, ns,
 };
 use lyncsh::transport::wsman::fault::{Fault, code};
 use uuid::Uuid;
@@ -22,7 +22,7 @@ async fn start() -> (Server, Client) {
     (server, client)
 }
 
-fn to(resource_uri: &str, request: Request) -> Vec<u8> {
+fn to(resource_uri: &str, request: WsmanRequest) -> Vec<u8> {
     let header = RequestHeader {
         message_id: format!("uuid:{}", Uuid::new_v4()),
         resource_uri: resource_uri.into(),
@@ -32,8 +32,8 @@ fn to(resource_uri: &str, request: Request) -> Vec<u8> {
     RequestEnvelope { header, request }.write()
 }
 
-fn enumerate() -> Request {
-    Request::Enumerate(Enumerate { optimize: true, max_elements: Some(10), filter: Vec::new() })
+fn enumerate() -> WsmanRequest {
+    WsmanRequest::Enumerate(Enumerate { optimize: true, max_elements: Some(10), filter: Vec::new() })
 }
 
 /// HTTP status and body of what is sent as it stands.
@@ -46,7 +46,7 @@ async fn posted(url: &str, body: impl Into<reqwest::Body>) -> (u16, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resource_that_is_not_there_is_refused_and_makes_nothing() {
     let (server, client) = start().await;
-    let cmd = || Request::Create(Create { output_streams: "stdout stderr".into(), ..Create::default() });
+    let cmd = || WsmanRequest::Create(Create { output_streams: "stdout stderr".into(), ..Create::default() });
     let own = |request| (CONFIGURATION, request);
     let refused = [
         ("http://schemas.microsoft.com/wbem/wsman/1/windows/shell/cmd", cmd()),
@@ -55,9 +55,9 @@ async fn a_resource_that_is_not_there_is_refused_and_makes_nothing() {
         ("", cmd()),
         ("http://schemas.microsoft.com/wbem/wsman/1/wmi/root/cimv2/*", enumerate()),
         own(enumerate()),
-        ("http://example.com/x", Request::Get),
-        (SHELL_RESOURCE, Request::Signal { command: None, code: SignalCode::Stop }),
-        (ns::CONFIG, Request::Delete),
+        ("http://example.com/x", WsmanRequest::Get),
+        (SHELL_RESOURCE, WsmanRequest::Signal { command: None, code: SignalCode::Stop }),
+        (ns::CONFIG, WsmanRequest::Delete),
     ];
     for (uri, request) in refused {
         let said = format!("{uri} {request:?}");
@@ -73,7 +73,7 @@ async fn a_resource_that_is_not_there_is_refused_and_makes_nothing() {
     // A shell is removed by its own configuration, or as a shell; URIs are the same in any case.
     for uri in [SHELL_RESOURCE.to_owned(), CONFIGURATION.to_uppercase()] {
         let (id, _) = client.create().await;
-        let mut delete = RequestEnvelope::read(&envelope(id, Request::Delete)).unwrap();
+        let mut delete = RequestEnvelope::read(&envelope(id, WsmanRequest::Delete)).unwrap();
         delete.header.resource_uri = uri;
         assert_eq!(client.ask(delete.write()).await, Response::Deleted);
     }
@@ -82,12 +82,13 @@ async fn a_resource_that_is_not_there_is_refused_and_makes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_envelope_over_what_is_announced_is_too_large() {
     let (server, client) = start().await;
-    let Response::Configured { max_envelope_size } = client.ask(to(ns::CONFIG, Request::Get)).await else {
+    let Response::Configured { max_envelope_size } = client.ask(to(ns::CONFIG, WsmanRequest::Get)).await
+    else {
         panic!()
     };
     let most = usize::try_from(max_envelope_size).unwrap() * 1024;
     assert_eq!(most, 512_000);
-    let plain = String::from_utf8(to(ns::CONFIG, Request::Get)).unwrap();
+    let plain = String::from_utf8(to(ns::CONFIG, WsmanRequest::Get)).unwrap();
     let filled = |size: usize| plain.clone() + &" ".repeat(size - plain.len());
     for (size, status) in [(most, 200), (most + 1, 413), (600 * 1024, 413), (5 << 20, 413)] {
         assert_eq!(posted(&server.url, filled(size)).await.0, status, "{size} bytes");
@@ -114,18 +115,19 @@ async fn a_command_that_runs_keeps_its_id() {
     let (_server, client) = start().await;
     let (shell, _) = client.create().await;
     let id = Uuid::new_v4();
-    let begin = || Request::Command { id: Some(id), name: "Get-CsTenant".into(), arguments: Vec::new() };
+    let begin = || WsmanRequest::Command { id: Some(id), name: "Get-CsTenant".into(), arguments: Vec::new() };
     assert_eq!(client.in_shell(shell, begin()).await, Response::Commanded { id: Some(id) });
     let refused = fault(client.in_shell(shell, begin()).await);
     assert_eq!(refused.subcode.as_deref(), Some("w:AlreadyExists"));
-    let end = Request::Signal { command: Some(id), code: SignalCode::Terminate };
+    let end = WsmanRequest::Signal { command: Some(id), code: SignalCode::Terminate };
     assert_eq!(client.in_shell(shell, end).await, Response::Signaled);
     assert_eq!(
         client.in_shell(shell, begin()).await,
         Response::Commanded { id: Some(id) },
         "it is free again"
     );
-    let broken = Request::Command { id: Some(Uuid::new_v4()), name: String::new(), arguments: vec![1; 40] };
+    let broken =
+        WsmanRequest::Command { id: Some(Uuid::new_v4()), name: String::new(), arguments: vec![1; 40] };
     assert!(fault(client.in_shell(shell, broken).await).code.is_some());
 }
 
@@ -148,12 +150,12 @@ async fn an_idle_timeout_out_of_range_is_refused_and_disconnect_changes_it() {
     let id = shell.shell_id.parse().unwrap();
     let disconnect = |seconds| {
         let idle_timeout = Some(Duration::from_secs(seconds));
-        Request::Disconnect { idle_timeout, buffer_mode: Some("Block".into()) }
+        WsmanRequest::Disconnect { idle_timeout, buffer_mode: Some("Block".into()) }
     };
     let refused = fault(client.in_shell(id, disconnect(5)).await);
     assert_eq!(refused.code, Some(code::IDLE_TIMEOUT_OUT_OF_BOUNDS));
     assert_eq!(client.in_shell(id, disconnect(600)).await, Response::Disconnected);
-    let Response::Got(shell) = client.in_shell(id, Request::Get).await else { panic!() };
+    let Response::Got(shell) = client.in_shell(id, WsmanRequest::Get).await else { panic!() };
     assert_eq!(shell.idle_timeout, Some(Duration::from_mins(10)));
     assert_eq!(shell.state.as_deref(), Some("Disconnected"));
 }
@@ -161,7 +163,7 @@ async fn an_idle_timeout_out_of_range_is_refused_and_disconnect_changes_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_request_gets_the_code_that_says_so() {
     let (server, client) = start().await;
-    let plain = String::from_utf8(to(ns::CONFIG, Request::Get)).unwrap();
+    let plain = String::from_utf8(to(ns::CONFIG, WsmanRequest::Get)).unwrap();
     let read = async |body: String| fault(client.ask(body).await);
     let codes = |fault: Fault| (fault.code, fault.subcode.unwrap_or_default(), fault.machine);
     let machine = Some("localhost".to_owned());
@@ -174,7 +176,7 @@ async fn what_is_no_request_gets_the_code_that_says_so() {
         assert_ne!(body, plain);
         assert_eq!(codes(read(body).await), (Some(number), subcode.to_owned(), machine.clone()), "{number}");
     }
-    let gone = fault(client.in_shell(Uuid::new_v4(), Request::Delete).await);
+    let gone = fault(client.in_shell(Uuid::new_v4(), WsmanRequest::Delete).await);
     assert_eq!(codes(gone).2, machine);
 
     let with = |must: &str| {
@@ -203,7 +205,7 @@ async fn identify_needs_no_header_and_paths_no_case() {
     {
         assert!(text.contains(wanted), "{text}");
     }
-    let plain = String::from_utf8(to(ns::CONFIG, Request::Get)).unwrap();
+    let plain = String::from_utf8(to(ns::CONFIG, WsmanRequest::Get)).unwrap();
     let (base, path) = server.url.split_at(server.url.rfind('/').unwrap());
     for path in
         [path.to_lowercase(), path.to_uppercase(), format!("{path}/"), format!("{path}?PSVersion=7.6.9")]
@@ -217,15 +219,15 @@ async fn identify_needs_no_header_and_paths_no_case() {
 async fn a_signal_of_another_code_closes_a_command_and_leaves_the_pool_alone() {
     let (_server, client) = start().await;
     let (shell, _) = client.create().await;
-    let signal = |command, code: &str| Request::Signal { command, code: SignalCode::Other(code.into()) };
-    let receive = |command| Request::Receive { streams: vec!["stdout".into()], command };
+    let signal = |command, code: &str| WsmanRequest::Signal { command, code: SignalCode::Other(code.into()) };
+    let receive = |command| WsmanRequest::Receive { streams: vec!["stdout".into()], command };
     for code in ["urn:other", "http://schemas.microsoft.com/wbem/wsman/1/windows/shell/signal/terminate"] {
         assert_eq!(client.in_shell(shell, signal(None, code)).await, Response::Signaled);
     }
     let Response::Received(received) = client.in_shell(shell, receive(None)).await else { panic!() };
     assert!(!received.streams.is_empty(), "the pool still has its answers: {received:?}");
     let id = Some(Uuid::new_v4());
-    let begin = Request::Command { id, name: "Get-CsTenant".into(), arguments: Vec::new() };
+    let begin = WsmanRequest::Command { id, name: "Get-CsTenant".into(), arguments: Vec::new() };
     client.in_shell(shell, begin).await;
     assert_eq!(client.in_shell(shell, signal(id, "urn:other")).await, Response::Signaled);
     let Response::Received(received) = client.in_shell(shell, receive(id)).await else { panic!() };

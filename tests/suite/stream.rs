@@ -7,7 +7,7 @@ use lyncsh::psrp::client::{Outgoing, Stream};
 use lyncsh::psrp::fragment::Defragmenter;
 use lyncsh::psrp::message::{Destination, Message, MessageType};
 use lyncsh::transport::stream::{Element, Incoming, MAX_DATA, connect, serve};
-use lyncsh::transport::{Connection, Error, Event, Limits, Request};
+use lyncsh::transport::{Connection, ConnectionEvent, ConnectionRequest, Error, Limits};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf};
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -42,7 +42,7 @@ impl Peer {
 
     /// Whether the client stays silent until it is asked to close a pipeline that nobody knows.
     async fn expect_nothing_before(&mut self, connection: &Connection, pipeline: Uuid) {
-        connection.requests.send(Request::ClosePipeline(pipeline)).await.unwrap();
+        connection.requests.send(ConnectionRequest::ClosePipeline(pipeline)).await.unwrap();
         assert_eq!(self.read().await, Element::Close(pipeline));
     }
 }
@@ -54,12 +54,12 @@ fn message(kind: MessageType, pipeline: Uuid, body: &str) -> Message {
 
 async fn send(connection: &Connection, stream: Stream, message: Message) -> oneshot::Receiver<()> {
     let (given, ordered) = oneshot::channel();
-    let request = Request::Send { outgoing: Outgoing { stream, message }, ordered: Some(given) };
+    let request = ConnectionRequest::Send { outgoing: Outgoing { stream, message }, ordered: Some(given) };
     connection.requests.send(request).await.unwrap();
     ordered
 }
 
-async fn next(connection: &mut Connection) -> Event {
+async fn next(connection: &mut Connection) -> ConnectionEvent {
     tokio::time::timeout(LIMIT, connection.events.recv()).await.unwrap().expect("one more event")
 }
 
@@ -121,7 +121,7 @@ async fn a_stop_goes_past_queued_input_and_a_prompts_answer_too() {
     send(&connection, Stream::Default, message(MessageType::PipelineInput, id, &"x".repeat(90_000))).await;
     let answer = message(MessageType::PipelineHostResponse, id, "<S>yes</S>");
     send(&connection, Stream::PromptResponse, answer).await;
-    connection.requests.send(Request::Stop(id)).await.unwrap();
+    connection.requests.send(ConnectionRequest::Stop(id)).await.unwrap();
     assert_eq!(peer.read().await, Element::Command(id));
     peer.say(Element::CommandAck(id)).await;
     assert!(matches!(peer.read().await, Element::Data { stream: Stream::Default, .. }));
@@ -134,11 +134,11 @@ async fn a_stop_goes_past_queued_input_and_a_prompts_answer_too() {
         peer.say(Element::Data { stream: Stream::Default, id, bytes }).await;
     }
     peer.say(Element::SignalAck(id)).await;
-    assert!(matches!(next(&mut connection).await, Event::Message(said) if said.body == state.body));
-    assert!(matches!(next(&mut connection).await, Event::StopAcknowledged(of) if of == id));
+    assert!(matches!(next(&mut connection).await, ConnectionEvent::Message(said) if said.body == state.body));
+    assert!(matches!(next(&mut connection).await, ConnectionEvent::StopAcknowledged(of) if of == id));
     peer.expect_nothing_before(&connection, id).await;
     peer.say(Element::CloseAck(id)).await;
-    assert!(matches!(next(&mut connection).await, Event::PipelineClosed(of) if of == id));
+    assert!(matches!(next(&mut connection).await, ConnectionEvent::PipelineClosed(of) if of == id));
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn a_command_that_is_never_acknowledged_fails_alone() {
     let id = Uuid::from_u128(7);
     send(&connection, Stream::Default, message(MessageType::CreatePipeline, id, "<S />")).await;
     assert_eq!(peer.read().await, Element::Command(id));
-    let Event::PipelineFailed(of, Error::Unsettled(error)) = next(&mut connection).await else {
+    let ConnectionEvent::PipelineFailed(of, Error::Unsettled(error)) = next(&mut connection).await else {
         panic!("the command may have run");
     };
     assert!(of == id && matches!(*error, Error::Timeout { .. }), "{error}");
@@ -159,7 +159,7 @@ async fn a_command_that_is_never_acknowledged_fails_alone() {
 async fn the_end_of_the_stream_is_a_broken_session() {
     let (peer, mut connection) = Peer::new();
     drop(peer);
-    assert!(matches!(next(&mut connection).await, Event::Broken(Error::Ended(_))));
+    assert!(matches!(next(&mut connection).await, ConnectionEvent::Broken(Error::Ended(_))));
     assert!(connection.events.recv().await.is_none());
 }
 
@@ -168,14 +168,14 @@ async fn what_is_no_framing_is_a_broken_session() {
     for line in ["hello\n".to_owned(), "<Signal PSGuid='00000000-0000-0000-0000-000000000007' />\n".into()] {
         let (mut peer, mut connection) = Peer::new();
         peer.writer.write_all(line.as_bytes()).await.unwrap();
-        assert!(matches!(next(&mut connection).await, Event::Broken(Error::Protocol(_))));
+        assert!(matches!(next(&mut connection).await, ConnectionEvent::Broken(Error::Protocol(_))));
     }
     let (mut peer, mut connection) = Peer::new();
     tokio::spawn(async move {
         // The reader gives up before all of it is written.
         let _ = peer.writer.write_all("x".repeat(1 << 20).as_bytes()).await;
     });
-    assert!(matches!(next(&mut connection).await, Event::Broken(Error::Protocol(_))));
+    assert!(matches!(next(&mut connection).await, ConnectionEvent::Broken(Error::Protocol(_))));
 }
 
 #[tokio::test]
@@ -189,7 +189,7 @@ async fn a_dropped_owner_closes_the_pool() {
 async fn closing_is_answered_when_the_server_confirms_though_nobody_reads_events() {
     let (mut peer, connection) = Peer::new();
     let (given, closed) = oneshot::channel();
-    connection.requests.send(Request::Close(given)).await.unwrap();
+    connection.requests.send(ConnectionRequest::Close(given)).await.unwrap();
     assert_eq!(peer.read().await, Element::Close(Uuid::nil()));
     let bytes = lyncsh::psrp::fragment::Fragmenter::default()
         .cut(&message(MessageType::RunspacePoolState, Uuid::nil(), "<S />").encode(), 1000)
@@ -207,7 +207,7 @@ async fn closing_a_silent_server_ends_after_its_limit() {
     let close = Duration::from_millis(50);
     let (_peer, connection) = Peer::with_limits(Limits { close, ..Limits::default() });
     let (given, closed) = oneshot::channel();
-    connection.requests.send(Request::Close(given)).await.unwrap();
+    connection.requests.send(ConnectionRequest::Close(given)).await.unwrap();
     let result = tokio::time::timeout(LIMIT, closed).await.unwrap().unwrap();
     assert!(matches!(result, Err(Error::Timeout { .. })));
 }
@@ -232,11 +232,11 @@ async fn a_server_takes_messages_and_its_client_waits_for_its_acknowledgement() 
 
     // A large answer, while nothing else is queued, and a stop.
     server.sender.send(message(MessageType::PipelineOutput, id, &body)).await;
-    assert!(matches!(next(&mut connection).await, Event::Message(said) if said.body == body));
-    connection.requests.send(Request::Stop(id)).await.unwrap();
+    assert!(matches!(next(&mut connection).await, ConnectionEvent::Message(said) if said.body == body));
+    connection.requests.send(ConnectionRequest::Stop(id)).await.unwrap();
     assert!(matches!(server.incoming.recv().await, Some(Incoming::Signal(of)) if of == id));
     server.sender.signal_ack(id);
-    assert!(matches!(next(&mut connection).await, Event::StopAcknowledged(_)));
+    assert!(matches!(next(&mut connection).await, ConnectionEvent::StopAcknowledged(_)));
 
     drop(connection);
     assert!(matches!(server.incoming.recv().await, Some(Incoming::Close(of)) if of.is_nil()));
@@ -258,7 +258,7 @@ async fn a_client_that_does_not_read_is_waited_for() {
     let mut connection = connect(there, Limits::default());
     tokio::time::timeout(LIMIT, third).await.unwrap();
     for _ in 0..3 {
-        assert!(matches!(next(&mut connection).await, Event::Message(_)));
+        assert!(matches!(next(&mut connection).await, ConnectionEvent::Message(_)));
     }
 }
 

@@ -49,22 +49,22 @@ fn every_recorded_request_is_read_and_written_back() {
                 "http://schemas.microsoft.com/powershell/Microsoft.PowerShell"
             );
             match &request.request {
-                Request::Create(create) => {
+                WsmanRequest::Create(create) => {
                     assert!(create.shell_id.is_some() && !create.data.is_empty(), "{name}");
                     assert_eq!((&*create.input_streams, &*create.output_streams), ("stdin pr", "stdout"));
                     assert_eq!(request.header.option("protocolversion"), Some("2.4"));
                 }
-                Request::Command { id, name: command, arguments } => {
+                WsmanRequest::Command { id, name: command, arguments } => {
                     assert!(id.is_some() && !command.is_empty() && !arguments.is_empty(), "{name}");
                 }
-                Request::Receive { streams, .. } => assert_eq!(streams, &["stdout"]),
-                Request::Signal { code, .. } => {
+                WsmanRequest::Receive { streams, .. } => assert_eq!(streams, &["stdout"]),
+                WsmanRequest::Signal { code, .. } => {
                     assert!(matches!(code, SignalCode::Stop | SignalCode::Terminate), "{name}: {code:?}");
                 }
-                Request::Send(parts) => {
+                WsmanRequest::Send(parts) => {
                     assert!(parts.iter().all(|part| part.command.is_some() && !part.data.is_empty()));
                 }
-                Request::Delete => {}
+                WsmanRequest::Delete => {}
                 other => panic!("{name}: {other:?}"),
             }
             assert_eq!(RequestEnvelope::read(&request.write()).unwrap(), request, "{name}");
@@ -144,7 +144,7 @@ fn a_fault_in_either_manner_is_read_as_what_it_was() {
     }
 }
 
-fn round_trip(request: Request) -> RequestEnvelope {
+fn round_trip(request: WsmanRequest) -> RequestEnvelope {
     let header = RequestHeader {
         message_id: "uuid:11111111-2222-3333-4444-555555555555".to_owned(),
         to: "https://example.com/PowerShell?a=1&b=2".to_owned(),
@@ -166,23 +166,23 @@ fn round_trip(request: Request) -> RequestEnvelope {
 #[test]
 fn requests_that_no_recording_has_are_read_as_written() {
     let id = Some(Uuid::new_v4());
-    round_trip(Request::Get);
-    round_trip(Request::Enumerate(Enumerate {
+    round_trip(WsmanRequest::Get);
+    round_trip(WsmanRequest::Enumerate(Enumerate {
         optimize: true,
         max_elements: Some(100),
         filter: vec![("ShellId".to_owned(), "A".to_owned())],
     }));
-    round_trip(Request::Pull { context: "uuid:9".to_owned(), max_elements: Some(7) });
-    round_trip(Request::Disconnect {
+    round_trip(WsmanRequest::Pull { context: "uuid:9".to_owned(), max_elements: Some(7) });
+    round_trip(WsmanRequest::Disconnect {
         idle_timeout: Some(Duration::from_mins(1)),
         buffer_mode: Some("Block".to_owned()),
     });
-    round_trip(Request::Reconnect { command: None });
-    round_trip(Request::Reconnect { command: Some(Uuid::new_v4()) });
-    round_trip(Request::Connect { command: id, data: vec![0, 255] });
-    round_trip(Request::Connect { command: None, data: Vec::new() });
-    round_trip(Request::Signal { command: id, code: SignalCode::Other("x".to_owned()) });
-    round_trip(Request::Create(Create {
+    round_trip(WsmanRequest::Reconnect { command: None });
+    round_trip(WsmanRequest::Reconnect { command: Some(Uuid::new_v4()) });
+    round_trip(WsmanRequest::Connect { command: id, data: vec![0, 255] });
+    round_trip(WsmanRequest::Connect { command: None, data: Vec::new() });
+    round_trip(WsmanRequest::Signal { command: id, code: SignalCode::Other("x".to_owned()) });
+    round_trip(WsmanRequest::Create(Create {
         shell_id: Some("A".to_owned()),
         name: Some("a <name> & \"more\"".to_owned()),
         input_streams: "stdin pr".to_owned(),
@@ -190,7 +190,7 @@ fn requests_that_no_recording_has_are_read_as_written() {
         idle_timeout: Some(Duration::from_mins(1)),
         data: vec![1, 2, 3],
     }));
-    round_trip(Request::Send(vec![
+    round_trip(WsmanRequest::Send(vec![
         StreamPart { name: "stdin".to_owned(), command: id, data: vec![1], end: false },
         StreamPart { name: "pr".to_owned(), command: None, data: vec![2], end: true },
     ]));

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use lyncsh::psrp::client::{Outgoing, Stream};
 use lyncsh::psrp::message::{Destination, Message, MessageType};
-use lyncsh::transport::wsman::envelope::{Request as Asks, RequestEnvelope, Response, ResponseEnvelope};
+use lyncsh::transport::wsman::envelope::{RequestEnvelope, Response, ResponseEnvelope, WsmanRequest as Asks};
 use lyncsh::transport::wsman::fault::{Fault, Manner, code};
 use lyncsh::transport::wsman::{Authentication, Endpoint, connect, remove};
-use lyncsh::transport::{Connection, Error, Event, Request};
+use lyncsh::transport::{Connection, ConnectionEvent, ConnectionRequest, Error};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -127,13 +127,13 @@ async fn a_pool_that_never_opens_is_given_up_and_removed() {
     endpoint.limits.open = Duration::from_secs(1);
     let (mut connection, _) = open(endpoint).await.unwrap();
     match timeout(PATIENCE, connection.events.recv()).await.unwrap() {
-        Some(Event::Broken(error)) => {
+        Some(ConnectionEvent::Broken(error)) => {
             assert_eq!(error.to_string(), "opening the session took longer than 1s");
         }
         other => panic!("{other:?}"),
     }
     let (reply, done) = oneshot::channel();
-    connection.requests.send(Request::Close(reply)).await.unwrap();
+    connection.requests.send(ConnectionRequest::Close(reply)).await.unwrap();
     timeout(PATIENCE, done).await.unwrap().unwrap().unwrap();
     assert!(actions(&server).contains(&"Delete".to_owned()));
 }
@@ -348,7 +348,7 @@ async fn a_request_is_one_write_and_connections_are_used_again() {
     for _ in 0..3 {
         let (connection, _) = open(endpoint.clone()).await.unwrap();
         let (reply, done) = oneshot::channel();
-        connection.requests.send(Request::Close(reply)).await.unwrap();
+        connection.requests.send(ConnectionRequest::Close(reply)).await.unwrap();
         timeout(PATIENCE, done).await.unwrap().unwrap().unwrap();
     }
     let asked = server.asked();

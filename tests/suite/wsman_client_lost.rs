@@ -8,11 +8,11 @@ use lyncsh::psrp::client::{Outgoing, Stream};
 use lyncsh::psrp::fragment::Fragmenter;
 use lyncsh::psrp::message::{Destination, Message, MessageType};
 use lyncsh::transport::wsman::envelope::{
-    Items, Received, Request as Asks, RequestEnvelope, Response, StreamPart,
+    Items, Received, RequestEnvelope, Response, StreamPart, WsmanRequest as Asks,
 };
 use lyncsh::transport::wsman::fault::{Fault, code};
 use lyncsh::transport::wsman::{connect, enumerate, remove};
-use lyncsh::transport::{Event, Request};
+use lyncsh::transport::{ConnectionEvent, ConnectionRequest};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -112,7 +112,7 @@ async fn a_session_whose_receives_fail_for_good_is_broken_and_says_so() {
     let server = Server::start(None, |asked| async move { plain(&asked).or_else(cut) }).await;
     let (mut connection, _) = open(local(&server)).await.unwrap();
     match timeout(PATIENCE, connection.events.recv()).await.unwrap() {
-        Some(Event::Broken(error)) => {
+        Some(ConnectionEvent::Broken(error)) => {
             assert!(error.to_string().contains("did not answer again"), "{error}");
         }
         other => panic!("{other:?}"),
@@ -144,7 +144,7 @@ async fn a_receive_whose_connection_was_lost_is_repeated() {
     .await;
     let (mut connection, _) = open(local(&server)).await.unwrap();
     match timeout(PATIENCE, connection.events.recv()).await.unwrap() {
-        Some(Event::Message(message)) => assert_eq!(message.kind, MessageType::RunspacePoolState),
+        Some(ConnectionEvent::Message(message)) => assert_eq!(message.kind, MessageType::RunspacePoolState),
         other => panic!("{other:?}"),
     }
 }
@@ -218,20 +218,22 @@ async fn output_that_a_cut_connection_took_with_it_is_missed() {
                 ..server_message(MessageType::CreatePipeline, pipeline, "<S N=\"Cmd\">Get-CsTenant</S>")
             },
         };
-        connection.requests.send(Request::Send { outgoing, ordered: None }).await.unwrap();
+        connection.requests.send(ConnectionRequest::Send { outgoing, ordered: None }).await.unwrap();
         let mut outputs = 0;
         let end = loop {
             match timeout(PATIENCE, connection.events.recv()).await.unwrap().unwrap() {
-                Event::Message(message) if message.kind == MessageType::PipelineOutput => outputs += 1,
-                Event::Message(message) if message.kind == MessageType::RunspacePoolState => {}
+                ConnectionEvent::Message(message) if message.kind == MessageType::PipelineOutput => {
+                    outputs += 1;
+                }
+                ConnectionEvent::Message(message) if message.kind == MessageType::RunspacePoolState => {}
                 end => break end,
             }
         };
         match end {
-            Event::Message(message) if !lost => {
+            ConnectionEvent::Message(message) if !lost => {
                 assert_eq!((message.kind, outputs), (MessageType::PipelineState, 2));
             }
-            Event::PipelineFailed(id, error) if lost => {
+            ConnectionEvent::PipelineFailed(id, error) if lost => {
                 assert_eq!((id, outputs), (pipeline, 1));
                 assert!(error.to_string().contains("a message of it is lost"), "{error}");
             }
@@ -284,11 +286,11 @@ async fn an_end_that_a_cut_connection_took_with_it_is_missed_when_the_session_sa
         ..server_message(MessageType::CreatePipeline, pipeline, "<S N=\"Cmd\">Get-CsTenant</S>")
     };
     let outgoing = Outgoing { stream: Stream::Default, message };
-    connection.requests.send(Request::Send { outgoing, ordered: None }).await.unwrap();
+    connection.requests.send(ConnectionRequest::Send { outgoing, ordered: None }).await.unwrap();
     let error = loop {
         match timeout(PATIENCE, connection.events.recv()).await.unwrap().unwrap() {
-            Event::PipelineFailed(id, error) if id == pipeline => break error,
-            Event::Message(_) => {}
+            ConnectionEvent::PipelineFailed(id, error) if id == pipeline => break error,
+            ConnectionEvent::Message(_) => {}
             other => panic!("{other:?}"),
         }
     };
@@ -328,16 +330,16 @@ async fn a_command_whose_answer_a_cut_connection_took_with_it_is_not_run_twice()
                 destination: Destination::Server,
                 ..server_message(MessageType::CreatePipeline, id, &body)
             };
-            Request::Send { outgoing: Outgoing { stream: Stream::Default, message }, ordered: None }
+            ConnectionRequest::Send { outgoing: Outgoing { stream: Stream::Default, message }, ordered: None }
         };
         connection.requests.send(start(first, if large { 2_000_000 } else { 10 })).await.unwrap();
         let error = loop {
             match timeout(PATIENCE, connection.events.recv()).await.unwrap().unwrap() {
-                Event::PipelineFailed(id, error) => {
+                ConnectionEvent::PipelineFailed(id, error) => {
                     assert_eq!(id, first);
                     break error;
                 }
-                Event::Message(_) => {}
+                ConnectionEvent::Message(_) => {}
                 other => panic!("{other:?}"),
             }
         };

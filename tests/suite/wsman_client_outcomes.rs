@@ -8,11 +8,11 @@ use lyncsh::psrp::client::{Outgoing, Stream};
 use lyncsh::psrp::fragment::Fragmenter;
 use lyncsh::psrp::message::{Destination, Message, MessageType};
 use lyncsh::transport::wsman::envelope::{
-    Received, Request as Asks, RequestEnvelope, Response, SignalCode, StreamPart,
+    Received, RequestEnvelope, Response, SignalCode, StreamPart, WsmanRequest as Asks,
 };
 use lyncsh::transport::wsman::fault::{Fault, code};
 use lyncsh::transport::wsman::{Authentication, Renew};
-use lyncsh::transport::{Connection, Error, Event, Request};
+use lyncsh::transport::{Connection, ConnectionEvent, ConnectionRequest, Error};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -143,15 +143,15 @@ async fn run(connection: &Connection, id: Uuid, size: usize) {
 
 async fn send(connection: &Connection, message: Message) {
     let outgoing = Outgoing { stream: Stream::Default, message };
-    connection.requests.send(Request::Send { outgoing, ordered: None }).await.unwrap();
+    connection.requests.send(ConnectionRequest::Send { outgoing, ordered: None }).await.unwrap();
 }
 
 /// How a pipeline fails.
 async fn failure(connection: &mut Connection, id: Uuid) -> Error {
     loop {
         match timeout(PATIENCE, connection.events.recv()).await.unwrap().unwrap() {
-            Event::PipelineFailed(failed, error) if failed == id => return error,
-            Event::Message(_) => {}
+            ConnectionEvent::PipelineFailed(failed, error) if failed == id => return error,
+            ConnectionEvent::Message(_) => {}
             other => panic!("{other:?}"),
         }
     }
@@ -331,11 +331,11 @@ async fn a_receive_that_is_answered_twice_gives_its_output_once() {
         let mut said = Vec::new();
         loop {
             match timeout(PATIENCE, connection.events.recv()).await.unwrap().unwrap() {
-                Event::Message(message) if message.kind == MessageType::PipelineOutput => {
+                ConnectionEvent::Message(message) if message.kind == MessageType::PipelineOutput => {
                     said.push(message.body);
                 }
-                Event::Message(message) if message.kind == MessageType::PipelineState => break,
-                Event::Message(_) => {}
+                ConnectionEvent::Message(message) if message.kind == MessageType::PipelineState => break,
+                ConnectionEvent::Message(_) => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -371,14 +371,14 @@ async fn receive_and_signal_are_repeated_after_a_gateways_answer() {
     run(&connection, pipeline, 10).await;
     loop {
         match timeout(PATIENCE, connection.events.recv()).await.unwrap().unwrap() {
-            Event::Message(message) if message.kind == MessageType::PipelineOutput => break,
-            Event::Message(_) => {}
+            ConnectionEvent::Message(message) if message.kind == MessageType::PipelineOutput => break,
+            ConnectionEvent::Message(_) => {}
             other => panic!("{other:?}"),
         }
     }
-    connection.requests.send(Request::Stop(pipeline)).await.unwrap();
+    connection.requests.send(ConnectionRequest::Stop(pipeline)).await.unwrap();
     match timeout(PATIENCE, connection.events.recv()).await.unwrap().unwrap() {
-        Event::StopAcknowledged(id) => assert_eq!(id, pipeline),
+        ConnectionEvent::StopAcknowledged(id) => assert_eq!(id, pipeline),
         other => panic!("{other:?}"),
     }
     assert_eq!((count(&server, "Signal"), count(&server, "Command")), (3, 1));
@@ -430,8 +430,8 @@ async fn answers_in_two_pieces_cost_no_delayed_acknowledgement() {
     let mut outputs = 0;
     while outputs < ANSWERS {
         match timeout(PATIENCE, connection.events.recv()).await.unwrap().unwrap() {
-            Event::Message(message) if message.kind == MessageType::PipelineOutput => outputs += 1,
-            Event::Message(_) => {}
+            ConnectionEvent::Message(message) if message.kind == MessageType::PipelineOutput => outputs += 1,
+            ConnectionEvent::Message(_) => {}
             other => panic!("{other:?}"),
         }
     }

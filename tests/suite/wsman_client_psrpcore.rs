@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use lyncsh::psrp::client::{ClientPool, Event, PipelineEvent};
+use lyncsh::psrp::client::{ClientEvent, ClientPool, PipelineEvent};
 use lyncsh::psrp::clixml::{Secure, Value};
 use lyncsh::psrp::host::{HostInfo, HostMethod, HostResponse};
 use lyncsh::psrp::pipeline::{self, Argument, MetadataQuery, Pipeline};
@@ -71,7 +71,7 @@ impl Peer {
         log.into_iter().filter(|row| row[0] == name).map(|row| row[1].clone()).collect()
     }
 
-    async fn open(&self) -> (Session, mpsc::Receiver<Event>) {
+    async fn open(&self) -> (Session, mpsc::Receiver<ClientEvent>) {
         let id = Uuid::new_v4();
         let mut pool = ClientPool::new(id, host(), (1, 1));
         pool.open();
@@ -105,7 +105,7 @@ fn command(name: &str, arguments: &[(&str, Value)], no_input: bool) -> Pipeline 
         value: Some(value.clone()),
     };
     let arguments = arguments.iter().map(argument).collect();
-    let command = pipeline::Command { arguments, ..pipeline::Command::new(name) };
+    let command = pipeline::PipelineCommand { arguments, ..pipeline::PipelineCommand::new(name) };
     Pipeline { no_input, ..Pipeline::new(vec![command]) }
 }
 

@@ -10,9 +10,9 @@ use lyncsh::psrp::fragment::Defragmenter;
 use lyncsh::psrp::message::{Message, MessageType};
 use lyncsh::transport::wsman::connect;
 use lyncsh::transport::wsman::envelope::{
-    Request as Asks, RequestEnvelope, Response, ResponseEnvelope, SignalCode, StreamPart,
+    RequestEnvelope, Response, ResponseEnvelope, SignalCode, StreamPart, WsmanRequest as Asks,
 };
-use lyncsh::transport::{Event, Request};
+use lyncsh::transport::{ConnectionEvent, ConnectionRequest};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -243,19 +243,19 @@ async fn replayed(name: &str) {
             let event = timeout(PATIENCE, connection.events.recv()).await;
             let event = event.unwrap_or_else(|_| panic!("{name}: {} of {before} messages", said.len()));
             match event.unwrap() {
-                Event::Message(message) => said.push(message.kind),
-                Event::PipelineClosed(_) => closed += 1,
-                Event::StopAcknowledged(_) => {}
+                ConnectionEvent::Message(message) => said.push(message.kind),
+                ConnectionEvent::PipelineClosed(_) => closed += 1,
+                ConnectionEvent::StopAcknowledged(_) => {}
                 other => panic!("{name}: {other:?}"),
             }
         }
         let (ordered, in_order) = oneshot::channel();
         let (request, wait) = match step {
-            Step::Send(outgoing) => (Request::Send { outgoing, ordered: Some(ordered) }, true),
-            Step::Stop(id) => (Request::Stop(id), false),
+            Step::Send(outgoing) => (ConnectionRequest::Send { outgoing, ordered: Some(ordered) }, true),
+            Step::Stop(id) => (ConnectionRequest::Stop(id), false),
             Step::Close(id) => {
                 closes += 1;
-                (Request::ClosePipeline(id), false)
+                (ConnectionRequest::ClosePipeline(id), false)
             }
         };
         connection.requests.send(request).await.unwrap();
@@ -266,17 +266,17 @@ async fn replayed(name: &str) {
     while closed < closes || said.len() < recording.said.len() {
         let event = timeout(PATIENCE, connection.events.recv()).await;
         match event.unwrap_or_else(|_| panic!("{name}: {said:?}")).unwrap() {
-            Event::Message(message) => said.push(message.kind),
-            Event::PipelineClosed(_) => closed += 1,
-            Event::StopAcknowledged(_) => {}
+            ConnectionEvent::Message(message) => said.push(message.kind),
+            ConnectionEvent::PipelineClosed(_) => closed += 1,
+            ConnectionEvent::StopAcknowledged(_) => {}
             other => panic!("{name}: {other:?}"),
         }
     }
     let (reply, done) = oneshot::channel();
-    connection.requests.send(Request::Close(reply)).await.unwrap();
+    connection.requests.send(ConnectionRequest::Close(reply)).await.unwrap();
     timeout(PATIENCE, done).await.unwrap().unwrap().unwrap();
     let last = timeout(PATIENCE, connection.events.recv()).await.unwrap();
-    assert!(matches!(last, Some(Event::Closed)), "{name}: {last:?}");
+    assert!(matches!(last, Some(ConnectionEvent::Closed)), "{name}: {last:?}");
 
     let count = |kinds: &[MessageType]| {
         let mut counts: HashMap<u32, usize> = HashMap::new();

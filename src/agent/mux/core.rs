@@ -14,16 +14,16 @@ use super::open::Remote;
 use super::options::Options;
 use super::pool::PoolCalls;
 use super::rewrite;
-use super::scheduler::{Action, Scheduler};
+use super::scheduler::{Scheduler, SchedulerAction};
 use super::status::{ClientId, ClientInfo, ClientStatus, Count, State, Status};
 use crate::psrp::client::ClientPool;
 use crate::psrp::clixml::Value;
 use crate::psrp::key::{KeyError, KeyPair};
 use crate::psrp::message::{Destination, Message, MessageType, Outgoing, Stream};
 use crate::screen::{Colour, clean};
-use crate::transport::backpressure::{self, HOLD, Pressure};
+use crate::transport::backpressure::{self, PAUSE_AT, Pressure};
 use crate::transport::stream::{Ack, Incoming, Server};
-use crate::transport::{Connection, Event, Request};
+use crate::transport::{Connection, ConnectionEvent, ConnectionRequest};
 
 /// The task of one session: it owns the clients and the connection, and dispatches.
 ///
@@ -39,7 +39,7 @@ pub struct Core {
     /// Whether the connection has given its last event.
     ended: bool,
     /// Requests that the connection has not taken yet.
-    outbox: VecDeque<Request>,
+    outbox: VecDeque<ConnectionRequest>,
     pub(super) clients: BTreeMap<ClientId, Client>,
     pub(super) scheduler: Scheduler<Ack>,
     pub(super) key: KeyExchange<Ack>,
@@ -55,9 +55,9 @@ pub struct Core {
 }
 
 /// What a step of the task is about.
-enum Turn {
-    Writable(Option<mpsc::OwnedPermit<Request>>),
-    Remote(Option<Event>),
+enum CoreInput {
+    Writable(Option<mpsc::OwnedPermit<ConnectionRequest>>),
+    Remote(Option<ConnectionEvent>),
     Said(ClientId, Incoming),
     Control(Option<Control>),
     Time,
@@ -109,30 +109,30 @@ impl Core {
         let writes = !self.outbox.is_empty();
         let turn = tokio::select! {
             permit = self.connection.requests.clone().reserve_owned(), if writes =>
-                Turn::Writable(permit.ok()),
-            event = self.connection.events.recv(), if reads && !self.ended => Turn::Remote(event),
-            Some((client, next)) = incoming.recv() => Turn::Said(client, next),
-            control = controls.recv() => Turn::Control(control),
-            Some(report) = reported.recv() => Turn::Control(Some(report)),
-            () = sleep_until(deadline) => Turn::Time,
+                CoreInput::Writable(permit.ok()),
+            event = self.connection.events.recv(), if reads && !self.ended => CoreInput::Remote(event),
+            Some((client, next)) = incoming.recv() => CoreInput::Said(client, next),
+            control = controls.recv() => CoreInput::Control(control),
+            Some(report) = reported.recv() => CoreInput::Control(Some(report)),
+            () = sleep_until(deadline) => CoreInput::Time,
         };
         match turn {
-            Turn::Writable(Some(permit)) => {
+            CoreInput::Writable(Some(permit)) => {
                 if let Some(request) = self.outbox.pop_front() {
                     permit.send(request);
                 }
             }
             // The connection says why in its last event.
-            Turn::Writable(None) => self.outbox.clear(),
-            Turn::Remote(Some(event)) => self.remote(event),
-            Turn::Remote(None) => {
+            CoreInput::Writable(None) => self.outbox.clear(),
+            CoreInput::Remote(Some(event)) => self.remote(event),
+            CoreInput::Remote(None) => {
                 self.ended = true;
                 self.broken("the connection to the endpoint is gone");
             }
-            Turn::Said(client, next) => self.incoming(client, next),
-            Turn::Control(Some(control)) => self.control(control),
-            Turn::Control(None) => return false,
-            Turn::Time => self.time(Instant::now()),
+            CoreInput::Said(client, next) => self.incoming(client, next),
+            CoreInput::Control(Some(control)) => self.control(control),
+            CoreInput::Control(None) => return false,
+            CoreInput::Time => self.time(Instant::now()),
         }
         self.report_count();
         true
@@ -167,7 +167,7 @@ impl Core {
                 if self.is_open() {
                     self.end(State::Closed);
                 }
-                self.outbox.push_back(Request::Close(reply));
+                self.outbox.push_back(ConnectionRequest::Close(reply));
             }
             Control::Drained(id) => self.drained(id),
             Control::Answer(id) => self.answer_client(id),
@@ -188,25 +188,29 @@ impl Core {
     }
 
     /// Does what the scheduler asks for.
-    pub fn act(&mut self, actions: Vec<Action<Ack>>) {
+    pub fn act(&mut self, actions: Vec<SchedulerAction<Ack>>) {
         for action in actions {
             match action {
-                Action::Forward { stream, message, ack } => self.forward(stream, message, ack),
-                Action::Flow { pipeline, wanted } => {
-                    self.outbox.push_back(Request::Flow { pipeline, wanted });
+                SchedulerAction::Forward { stream, message, ack } => self.forward(stream, message, ack),
+                SchedulerAction::Flow { pipeline, wanted } => {
+                    self.outbox.push_back(ConnectionRequest::Flow { pipeline, wanted });
                 }
-                Action::Stop(pipeline) => self.outbox.push_back(Request::Stop(pipeline)),
-                Action::Close(pipeline) => self.outbox.push_back(Request::ClosePipeline(pipeline)),
-                Action::Progress { client, pipeline, record } => {
-                    self.say(client, |client| client.server.progress(pipeline, &record));
+                SchedulerAction::Stop(pipeline) => self.outbox.push_back(ConnectionRequest::Stop(pipeline)),
+                SchedulerAction::Close(pipeline) => {
+                    self.outbox.push_back(ConnectionRequest::ClosePipeline(pipeline));
                 }
-                Action::End { client, pipeline, state, error } => {
-                    self.say(client, |client| client.server.pipeline_state(pipeline, state, Some(&error)));
+                SchedulerAction::Progress { client, pipeline, record } => {
+                    self.send_to(client, |client| client.server.progress(pipeline, &record));
                 }
-                Action::AcknowledgeStop { client, pipeline } => {
+                SchedulerAction::End { client, pipeline, state, error } => {
+                    self.send_to(client, |client| {
+                        client.server.pipeline_state(pipeline, state, Some(&error));
+                    });
+                }
+                SchedulerAction::AcknowledgeStop { client, pipeline } => {
                     self.clients.get(&client).into_iter().for_each(|client| client.signal_ack(pipeline));
                 }
-                Action::AcknowledgeClose { client, pipeline } => {
+                SchedulerAction::AcknowledgeClose { client, pipeline } => {
                     self.clients.get(&client).into_iter().for_each(|client| client.close_ack(pipeline));
                 }
             }
@@ -274,7 +278,7 @@ impl Core {
             });
             ordered
         });
-        self.outbox.push_back(Request::Send { outgoing, ordered });
+        self.outbox.push_back(ConnectionRequest::Send { outgoing, ordered });
     }
 
     /// Queues a message for a client, and holds back its pipelines when it has enough to read.
@@ -285,7 +289,7 @@ impl Core {
     }
 
     /// Sends what the agent itself says to a client.
-    pub fn say(&mut self, id: ClientId, compose: impl FnOnce(&mut Client)) {
+    pub fn send_to(&mut self, id: ClientId, compose: impl FnOnce(&mut Client)) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         compose(client);
         client.flush();
@@ -310,7 +314,7 @@ impl Core {
 
     fn drained(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(&id) else { return };
-        if client.unread() < HOLD {
+        if client.unread() < PAUSE_AT {
             client.backlog.release();
             let actions = self.scheduler.flow(id, true);
             self.act(actions);
@@ -420,7 +424,7 @@ impl Core {
     /// Sends what the agent has composed for the endpoint.
     pub fn send_own(&mut self) {
         for outgoing in self.pool.take_outgoing() {
-            self.outbox.push_back(Request::Send { outgoing, ordered: None });
+            self.outbox.push_back(ConnectionRequest::Send { outgoing, ordered: None });
         }
     }
 }

@@ -10,7 +10,7 @@ use super::status::ClientId;
 use crate::psrp::clixml::Value;
 use crate::psrp::message::{Message, MessageType, Stream};
 use crate::psrp::record::{ErrorRecord, PipelineState, PoolState};
-use crate::psrp::server::Event;
+use crate::psrp::server::ServerEvent;
 use crate::screen::{Colour, clean};
 use crate::transport::stream::{Ack, Incoming};
 
@@ -144,7 +144,7 @@ impl Core {
             self.act(actions);
         } else {
             let reason = ErrorRecord::session_failed(self.end_reason());
-            self.say(id, |client| {
+            self.send_to(id, |client| {
                 client.server.pipeline_state(pipeline, PipelineState::Failed, Some(&reason));
             });
         }
@@ -158,7 +158,7 @@ impl Core {
         self.act(actions);
         self.abandon_pool_calls(id);
         self.key.forget(id);
-        self.say(id, |client| {
+        self.send_to(id, |client| {
             client.server.pool_state(PoolState::Closing, None);
             client.server.pool_state(PoolState::Closed, None);
         });
@@ -176,7 +176,7 @@ impl Core {
     pub fn refuse_for(&mut self, id: ClientId, reason: &str) {
         // PowerShell writes it to the terminal as it is.
         let reason = clean(reason, Colour::Drop).into_string();
-        self.say(id, |client| {
+        self.send_to(id, |client| {
             if client.phase != Phase::Closed {
                 client
                     .server
@@ -209,12 +209,12 @@ impl Core {
         let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
         for event in client.server.receive(message).map_err(|e| e.to_string())? {
             let (call_id, result) = match event {
-                Event::GetAvailableRunspaces { call_id } => {
+                ServerEvent::GetAvailableRunspaces { call_id } => {
                     (call_id, Value::I32(i32::try_from(free).unwrap_or(i32::MAX)))
                 }
-                Event::SetMaxRunspaces { call_id, max } => (call_id, Value::Bool(within(max))),
-                Event::SetMinRunspaces { call_id, min } => (call_id, Value::Bool(within(min))),
-                Event::ResetRunspaceState { call_id } => (call_id, Value::Bool(false)),
+                ServerEvent::SetMaxRunspaces { call_id, max } => (call_id, Value::Bool(within(max))),
+                ServerEvent::SetMinRunspaces { call_id, min } => (call_id, Value::Bool(within(min))),
+                ServerEvent::ResetRunspaceState { call_id } => (call_id, Value::Bool(false)),
                 _ => continue,
             };
             client.server.runspace_availability(call_id, result);

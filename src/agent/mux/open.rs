@@ -6,7 +6,7 @@ use crate::psrp::client::{self, ClientPool};
 use crate::psrp::clixml::Value;
 use crate::psrp::message::{Message, MessageType};
 use crate::psrp::record::PoolState;
-use crate::transport::{Connection, Error, Event, Operation, Request};
+use crate::transport::{Connection, ConnectionEvent, ConnectionRequest, Error, Operation};
 
 use super::rewrite;
 
@@ -30,7 +30,7 @@ async fn negotiate(mut connection: Connection, mut pool: ClientPool) -> Result<R
     let mut calls = Vec::new();
     loop {
         for outgoing in pool.take_outgoing() {
-            let request = Request::Send { outgoing, ordered: None };
+            let request = ConnectionRequest::Send { outgoing, ordered: None };
             // A connection that takes nothing any more says why in its last event.
             let _ = connection.requests.send(request).await;
         }
@@ -38,9 +38,9 @@ async fn negotiate(mut connection: Connection, mut pool: ClientPool) -> Result<R
             return Ok(Remote { connection, pool, private_data, calls });
         }
         let message = match connection.events.recv().await {
-            Some(Event::Message(message)) => message,
-            Some(Event::Broken(error)) => return Err(error),
-            Some(Event::Closed) | None => return Err(Error::Closed),
+            Some(ConnectionEvent::Message(message)) => message,
+            Some(ConnectionEvent::Broken(error)) => return Err(error),
+            Some(ConnectionEvent::Closed) | None => return Err(Error::Closed),
             Some(_) => continue,
         };
         let events = pool.receive(&message).map_err(|e| Error::Protocol(e.to_string()))?;
@@ -50,10 +50,10 @@ async fn negotiate(mut connection: Connection, mut pool: ClientPool) -> Result<R
         }
         for event in events {
             match event {
-                client::Event::ApplicationPrivateData(value) => {
+                client::ClientEvent::ApplicationPrivateData(value) => {
                     private_data = rewrite::without_debugger(&value);
                 }
-                client::Event::PoolState(PoolState::Broken | PoolState::Closed, record) => {
+                client::ClientEvent::PoolState(PoolState::Broken | PoolState::Closed, record) => {
                     let reason = record.map(|record| record.message.clone());
                     return Err(Error::Ended(
                         reason.unwrap_or("the endpoint refused the runspace pool".into()),

@@ -14,30 +14,32 @@ use crate::psrp::host::{HostCall, HostMethod, HostResponse};
 use crate::psrp::message::{Message, MessageType};
 use crate::psrp::record::{ErrorRecord, PipelineState, PoolState, TextRecord};
 use crate::screen::{Colour, clean};
-use crate::transport::{Error, Event};
+use crate::transport::{ConnectionEvent, Error};
 
 /// How PowerShell identifies the error of an unknown command.
 const NO_COMMAND: &str = "CommandNotFoundException";
 
 impl Core {
-    pub fn remote(&mut self, event: Event) {
+    pub fn remote(&mut self, event: ConnectionEvent) {
         if !self.is_open() {
             return;
         }
         match event {
-            Event::Message(message) => self.remote_message(message),
-            Event::StopAcknowledged(id) => {
+            ConnectionEvent::Message(message) => self.remote_message(message),
+            ConnectionEvent::StopAcknowledged(id) => {
                 let actions = self.scheduler.stop_acknowledged(id);
                 self.act(actions);
             }
-            Event::PipelineClosed(id) => {
+            ConnectionEvent::PipelineClosed(id) => {
                 self.pipeline_lost(id, "the endpoint closed the command before it said how it ended");
             }
-            Event::PipelineFailed(id, error) => self.pipeline_lost(id, &error.to_string()),
+            ConnectionEvent::PipelineFailed(id, error) => self.pipeline_lost(id, &error.to_string()),
             // The server's own words for it fill the screen.
-            Event::Broken(Error::Fault(fault)) if fault.is_gone() => self.broken("the server has it no more"),
-            Event::Broken(error) => self.broken(&error.to_string()),
-            Event::Closed => self.broken("the endpoint closed the session"),
+            ConnectionEvent::Broken(Error::Fault(fault)) if fault.is_gone() => {
+                self.broken("the server has it no more");
+            }
+            ConnectionEvent::Broken(error) => self.broken(&error.to_string()),
+            ConnectionEvent::Closed => self.broken("the endpoint closed the session"),
         }
     }
 
@@ -74,7 +76,7 @@ impl Core {
         let answer = self.options.prompt.as_ref().filter(|_| pipeline.asks_prompt && is_final);
         if let (Some(prompt), Some(client), true) = (answer, pipeline.client, lacks_command(&message.body)) {
             let prompt = Value::from(prompt.as_str());
-            self.say(client, |client| {
+            self.send_to(client, |client| {
                 client.server.output(id, &prompt);
                 client.server.pipeline_state(id, PipelineState::Completed, None);
             });
@@ -105,7 +107,7 @@ impl Core {
     pub fn pool_host_call(&mut self, message: &Message) {
         let Ok(events) = self.pool.receive(message) else { return };
         for event in events {
-            let client::Event::PoolHostCall(call) = event else { continue };
+            let client::ClientEvent::PoolHostCall(call) = event else { continue };
             match self.pool_calls.route(&call, message, self.host_of_pool()) {
                 Routed::To(id) => self.deliver(id, message.clone()),
                 Routed::Unanswered => self.no_host(call.call_id, call.method),
@@ -163,11 +165,11 @@ impl Core {
         };
         for event in events {
             match event {
-                client::Event::PoolState(PoolState::Broken | PoolState::Closed, record) => {
+                client::ClientEvent::PoolState(PoolState::Broken | PoolState::Closed, record) => {
                     let reason = record.map(|record| record.message.clone());
                     self.broken(&reason.unwrap_or("the endpoint ended the session".into()));
                 }
-                client::Event::ApplicationPrivateData(value) => {
+                client::ClientEvent::ApplicationPrivateData(value) => {
                     self.private_data = rewrite::without_debugger(&value);
                 }
                 _ => {}

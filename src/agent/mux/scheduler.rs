@@ -24,7 +24,7 @@ const NOTICE_ID: i32 = 0x6C79_6E63;
 /// What the scheduler asks its owner to do. `A` is a client's acknowledgement, which is given when the message is
 /// in order.
 #[derive(Debug)]
-pub enum Action<A> {
+pub enum SchedulerAction<A> {
     /// Pass a client's message on to the endpoint.
     Forward { stream: Stream, message: Message, ack: Option<A> },
     /// Ask the endpoint for more of a pipeline's output, or for no more.
@@ -54,7 +54,7 @@ pub struct Scheduler<A> {
     max_runspaces: usize,
     /// How long no shell has run anything before a background pipeline starts.
     quiet: Duration,
-    pipelines: HashMap<Uuid, Pipeline<A>>,
+    pipelines: HashMap<Uuid, ScheduledPipeline<A>>,
     /// Pipelines that wait for a runspace, the first of them first.
     queue: VecDeque<Uuid>,
     /// Those that run while nothing else does, the first of them first.
@@ -69,12 +69,12 @@ pub struct Scheduler<A> {
     /// Since when nothing has run, and nobody has asked for anything.
     active: Instant,
     is_over: bool,
-    actions: Vec<Action<A>>,
+    actions: Vec<SchedulerAction<A>>,
 }
 
 /// A pipeline of some client.
 #[derive(Debug)]
-pub struct Pipeline<A> {
+pub struct ScheduledPipeline<A> {
     /// `None`: its client is gone, or done with it; its output is dropped.
     pub client: Option<ClientId>,
     /// What it runs, as a person would say.
@@ -114,7 +114,7 @@ enum Phase<A> {
     Ended,
 }
 
-impl<A> Pipeline<A> {
+impl<A> ScheduledPipeline<A> {
     pub fn is_ended(&self) -> bool {
         matches!(self.phase, Phase::Ended)
     }
@@ -154,16 +154,16 @@ impl<A> Scheduler<A> {
         self.max_runspaces
     }
 
-    pub fn pipeline(&self, id: Uuid) -> Option<&Pipeline<A>> {
+    pub fn pipeline(&self, id: Uuid) -> Option<&ScheduledPipeline<A>> {
         self.pipelines.get(&id)
     }
 
-    pub fn pipelines(&self) -> impl Iterator<Item = &Pipeline<A>> {
+    pub fn pipelines(&self) -> impl Iterator<Item = &ScheduledPipeline<A>> {
         self.pipelines.values()
     }
 
     /// Pipelines on the endpoint that have not ended.
-    pub fn running(&self) -> impl Iterator<Item = (&Uuid, &Pipeline<A>)> {
+    pub fn running(&self) -> impl Iterator<Item = (&Uuid, &ScheduledPipeline<A>)> {
         self.pipelines.iter().filter(|(_, pipeline)| pipeline.is_running())
     }
 
@@ -194,14 +194,14 @@ impl<A> Scheduler<A> {
     }
 
     /// A client is gone: what it runs is stopped and closed, what it waits for is forgotten.
-    pub fn detach(&mut self, client: ClientId, now: Instant) -> Vec<Action<A>> {
+    pub fn detach(&mut self, client: ClientId, now: Instant) -> Vec<SchedulerAction<A>> {
         self.names.remove(&client);
         self.held.remove(&client);
         self.abandon_all(client, now)
     }
 
     /// A client has closed its pool: its pipelines end as if it were gone.
-    pub fn abandon_all(&mut self, client: ClientId, now: Instant) -> Vec<Action<A>> {
+    pub fn abandon_all(&mut self, client: ClientId, now: Instant) -> Vec<SchedulerAction<A>> {
         self.active = now;
         for id in self.of(client, |_| true) {
             self.abandon(id, now);
@@ -210,11 +210,11 @@ impl<A> Scheduler<A> {
     }
 
     /// Holds back the output of a client's pipelines, or lets it come again.
-    pub fn flow(&mut self, client: ClientId, wanted: bool) -> Vec<Action<A>> {
+    pub fn flow(&mut self, client: ClientId, wanted: bool) -> Vec<SchedulerAction<A>> {
         let changed = if wanted { self.held.remove(&client) } else { self.held.insert(client) };
         if changed {
-            for pipeline in self.of(client, Pipeline::is_running) {
-                self.actions.push(Action::Flow { pipeline, wanted });
+            for pipeline in self.of(client, ScheduledPipeline::is_running) {
+                self.actions.push(SchedulerAction::Flow { pipeline, wanted });
             }
         }
         self.take()
@@ -229,7 +229,7 @@ impl<A> Scheduler<A> {
         message: Message,
         ack: A,
         now: Instant,
-    ) -> Vec<Action<A>> {
+    ) -> Vec<SchedulerAction<A>> {
         let id = message.pipeline;
         let at_once =
             start.nested || (!start.background && self.queue.is_empty() && self.free_runspaces() > 0);
@@ -237,7 +237,7 @@ impl<A> Scheduler<A> {
         // A pipeline that waits is in order here, and its client may go on to its input.
         let messages = VecDeque::from([(stream, message, at_once.then_some(ack))]);
         let phase = Phase::Queued { since: now, messages, notice: None };
-        let pipeline = Pipeline {
+        let pipeline = ScheduledPipeline {
             client: Some(client),
             asks_prompt: start.command == "prompt",
             command: start.command,
@@ -264,12 +264,18 @@ impl<A> Scheduler<A> {
     }
 
     /// Input, or an answer to a host call.
-    pub fn pass(&mut self, client: ClientId, stream: Stream, message: Message, ack: A) -> Vec<Action<A>> {
+    pub fn pass(
+        &mut self,
+        client: ClientId,
+        stream: Stream,
+        message: Message,
+        ack: A,
+    ) -> Vec<SchedulerAction<A>> {
         let pipeline = self.pipelines.get_mut(&message.pipeline).filter(|p| p.client == Some(client));
         match pipeline.map(|pipeline| &mut pipeline.phase) {
             Some(Phase::Queued { messages, .. }) => messages.push_back((stream, message, Some(ack))),
             Some(Phase::Running { .. }) => {
-                self.actions.push(Action::Forward { stream, message, ack: Some(ack) });
+                self.actions.push(SchedulerAction::Forward { stream, message, ack: Some(ack) });
             }
             // Its pipeline has ended meanwhile: nothing waits for it any more.
             Some(Phase::Ended) | None => {}
@@ -278,7 +284,7 @@ impl<A> Scheduler<A> {
     }
 
     /// Stop: at once where the pipeline waits, else the endpoint is asked.
-    pub fn stop(&mut self, client: ClientId, id: Uuid) -> Vec<Action<A>> {
+    pub fn stop(&mut self, client: ClientId, id: Uuid) -> Vec<SchedulerAction<A>> {
         let pipeline = self.pipelines.get_mut(&id).filter(|pipeline| pipeline.client == Some(client));
         if let Some(pipeline) = pipeline {
             match pipeline.phase {
@@ -288,19 +294,19 @@ impl<A> Scheduler<A> {
                 }
                 Phase::Running { .. } => {
                     pipeline.stop = Stop::Asked;
-                    self.actions.push(Action::Flow { pipeline: id, wanted: true });
-                    self.actions.push(Action::Stop(id));
+                    self.actions.push(SchedulerAction::Flow { pipeline: id, wanted: true });
+                    self.actions.push(SchedulerAction::Stop(id));
                     return self.take();
                 }
                 Phase::Ended => {}
             }
         }
-        self.actions.push(Action::AcknowledgeStop { client, pipeline: id });
+        self.actions.push(SchedulerAction::AcknowledgeStop { client, pipeline: id });
         self.take()
     }
 
     /// The endpoint has acknowledged a stop.
-    pub fn stop_acknowledged(&mut self, id: Uuid) -> Vec<Action<A>> {
+    pub fn stop_acknowledged(&mut self, id: Uuid) -> Vec<SchedulerAction<A>> {
         if let Some(pipeline) = self.pipelines.get_mut(&id) {
             if pipeline.stop == Stop::Asked {
                 pipeline.stop = Stop::Acknowledged;
@@ -308,7 +314,7 @@ impl<A> Scheduler<A> {
             // What a background pipeline has written already is not waited for, since an endpoint that answers object
             // by object takes seconds for it.
             if pipeline.background && pipeline.client.is_none() {
-                self.actions.push(Action::Close(id));
+                self.actions.push(SchedulerAction::Close(id));
             }
         }
         self.answer_stop(id);
@@ -316,32 +322,32 @@ impl<A> Scheduler<A> {
     }
 
     /// A client is done with a pipeline, whatever that does.
-    pub fn close(&mut self, client: ClientId, id: Uuid) -> Vec<Action<A>> {
+    pub fn close(&mut self, client: ClientId, id: Uuid) -> Vec<SchedulerAction<A>> {
         if let Some(pipeline) = self.pipelines.get_mut(&id).filter(|p| p.client == Some(client)) {
             match pipeline.phase {
                 Phase::Queued { .. } => self.leave_queue(id),
                 Phase::Running { .. } => {
                     pipeline.client = None;
-                    self.actions.push(Action::Close(id));
+                    self.actions.push(SchedulerAction::Close(id));
                 }
                 Phase::Ended => {
                     self.pipelines.remove(&id);
-                    self.actions.push(Action::Close(id));
+                    self.actions.push(SchedulerAction::Close(id));
                 }
             }
         }
-        self.actions.push(Action::AcknowledgeClose { client, pipeline: id });
+        self.actions.push(SchedulerAction::AcknowledgeClose { client, pipeline: id });
         self.take()
     }
 
     /// The final state was passed on: the runspace is free.
-    pub fn ended(&mut self, id: Uuid, now: Instant) -> Vec<Action<A>> {
+    pub fn ended(&mut self, id: Uuid, now: Instant) -> Vec<SchedulerAction<A>> {
         self.end_of(id, now);
         self.take()
     }
 
     /// The endpoint has closed a pipeline, or it could not go on. One that had not ended has failed.
-    pub fn lost(&mut self, id: Uuid, reason: &str, now: Instant) -> Vec<Action<A>> {
+    pub fn lost(&mut self, id: Uuid, reason: &str, now: Instant) -> Vec<SchedulerAction<A>> {
         if let Some(pipeline) = self.pipelines.get_mut(&id) {
             // No answer to a stop comes any more.
             if pipeline.stop == Stop::Asked {
@@ -363,8 +369,8 @@ impl<A> Scheduler<A> {
     }
 
     /// A client has too much to read: what it runs is given up.
-    pub fn give_up(&mut self, client: ClientId, now: Instant) -> Vec<Action<A>> {
-        for id in self.of(client, Pipeline::is_running) {
+    pub fn give_up(&mut self, client: ClientId, now: Instant) -> Vec<SchedulerAction<A>> {
+        for id in self.of(client, ScheduledPipeline::is_running) {
             self.abandon(id, now);
             self.say_failed(client, id, "the shell did not read what this command said, and it was stopped");
         }
@@ -373,7 +379,7 @@ impl<A> Scheduler<A> {
 
     /// The remote pool is gone: everything that ran or waited has failed. Whether it was done is said where it is
     /// known.
-    pub fn end(&mut self, reason: &str) -> Vec<Action<A>> {
+    pub fn end(&mut self, reason: &str) -> Vec<SchedulerAction<A>> {
         self.is_over = true;
         self.queue.clear();
         self.background.clear();
@@ -391,7 +397,7 @@ impl<A> Scheduler<A> {
 
     /// When there is something to do by the clock.
     pub fn deadline(&self) -> Option<Instant> {
-        let due = |pipeline: &Pipeline<A>| match &pipeline.phase {
+        let due = |pipeline: &ScheduledPipeline<A>| match &pipeline.phase {
             Phase::Queued { since, notice: None, .. } if !pipeline.background => Some(*since + NOTICE),
             Phase::Running { close_at, .. } => *close_at,
             _ => None,
@@ -400,13 +406,13 @@ impl<A> Scheduler<A> {
     }
 
     /// Does what is due.
-    pub fn time(&mut self, now: Instant) -> Vec<Action<A>> {
+    pub fn time(&mut self, now: Instant) -> Vec<SchedulerAction<A>> {
         for (id, pipeline) in &mut self.pipelines {
             if let Phase::Running { close_at, .. } = &mut pipeline.phase
                 && close_at.is_some_and(|at| at <= now)
             {
                 *close_at = None;
-                self.actions.push(Action::Close(*id));
+                self.actions.push(SchedulerAction::Close(*id));
             }
         }
         self.notify(now);
@@ -414,12 +420,12 @@ impl<A> Scheduler<A> {
         self.take()
     }
 
-    fn take(&mut self) -> Vec<Action<A>> {
+    fn take(&mut self) -> Vec<SchedulerAction<A>> {
         std::mem::take(&mut self.actions)
     }
 
-    fn of(&self, client: ClientId, is_wanted: impl Fn(&Pipeline<A>) -> bool) -> Vec<Uuid> {
-        let own = |pipeline: &Pipeline<A>| pipeline.client == Some(client) && is_wanted(pipeline);
+    fn of(&self, client: ClientId, is_wanted: impl Fn(&ScheduledPipeline<A>) -> bool) -> Vec<Uuid> {
+        let own = |pipeline: &ScheduledPipeline<A>| pipeline.client == Some(client) && is_wanted(pipeline);
         self.pipelines.iter().filter(|(_, pipeline)| own(pipeline)).map(|(id, _)| *id).collect()
     }
 
@@ -429,24 +435,28 @@ impl<A> Scheduler<A> {
         let client = pipeline.client;
         let Phase::Queued { messages, notice, .. } = before else { return };
         for (stream, message, ack) in messages {
-            self.actions.push(Action::Forward { stream, message, ack });
+            self.actions.push(SchedulerAction::Forward { stream, message, ack });
         }
         let Some(client) = client else { return };
         if self.held.contains(&client) {
-            self.actions.push(Action::Flow { pipeline: id, wanted: false });
+            self.actions.push(SchedulerAction::Flow { pipeline: id, wanted: false });
         }
         if let Some(status) = notice {
-            self.actions.push(Action::Progress { client, pipeline: id, record: waiting(status, true) });
+            self.actions.push(SchedulerAction::Progress {
+                client,
+                pipeline: id,
+                record: waiting(status, true),
+            });
         }
     }
 
     /// Tells the client that its stop is done, once the endpoint and the final state have said so.
     fn answer_stop(&mut self, id: Uuid) {
-        let done = |p: &&mut Pipeline<A>| p.stop == Stop::Acknowledged && p.is_ended();
+        let done = |p: &&mut ScheduledPipeline<A>| p.stop == Stop::Acknowledged && p.is_ended();
         let Some(pipeline) = self.pipelines.get_mut(&id).filter(done) else { return };
         pipeline.stop = Stop::None;
         if let Some(client) = pipeline.client {
-            self.actions.push(Action::AcknowledgeStop { client, pipeline: id });
+            self.actions.push(SchedulerAction::AcknowledgeStop { client, pipeline: id });
         }
     }
 
@@ -461,19 +471,19 @@ impl<A> Scheduler<A> {
             self.answer_stop(id);
         } else {
             self.pipelines.remove(&id);
-            self.actions.push(Action::Close(id));
+            self.actions.push(SchedulerAction::Close(id));
         }
         self.advance(now);
     }
 
     fn say_failed(&mut self, client: ClientId, pipeline: Uuid, reason: &str) {
         let error = Box::new(ErrorRecord::session_failed(reason));
-        self.actions.push(Action::End { client, pipeline, state: PipelineState::Failed, error });
+        self.actions.push(SchedulerAction::End { client, pipeline, state: PipelineState::Failed, error });
     }
 
     fn say_stopped(&mut self, client: ClientId, pipeline: Uuid) {
         let error = Box::new(ErrorRecord::pipeline_stopped());
-        self.actions.push(Action::End { client, pipeline, state: PipelineState::Stopped, error });
+        self.actions.push(SchedulerAction::End { client, pipeline, state: PipelineState::Stopped, error });
     }
 
     fn abandon(&mut self, id: Uuid, now: Instant) {
@@ -483,12 +493,12 @@ impl<A> Scheduler<A> {
             Phase::Queued { .. } => self.leave_queue(id),
             Phase::Running { close_at, .. } => {
                 *close_at = Some(now + STOP);
-                self.actions.push(Action::Flow { pipeline: id, wanted: true });
-                self.actions.push(Action::Stop(id));
+                self.actions.push(SchedulerAction::Flow { pipeline: id, wanted: true });
+                self.actions.push(SchedulerAction::Stop(id));
             }
             Phase::Ended => {
                 self.pipelines.remove(&id);
-                self.actions.push(Action::Close(id));
+                self.actions.push(SchedulerAction::Close(id));
             }
         }
     }
@@ -548,7 +558,11 @@ impl<A> Scheduler<A> {
             let Some(Phase::Queued { since, notice, .. }) = phase else { continue };
             if *since + NOTICE <= now && notice.as_ref() != Some(&status) {
                 *notice = Some(status.clone());
-                self.actions.push(Action::Progress { client, pipeline: id, record: waiting(status, false) });
+                self.actions.push(SchedulerAction::Progress {
+                    client,
+                    pipeline: id,
+                    record: waiting(status, false),
+                });
             }
         }
     }

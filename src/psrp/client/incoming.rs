@@ -1,6 +1,6 @@
 //! What the server says, taken in.
 
-use super::{ClientPool, Event, PipelineEvent, ProtocolError, seal};
+use super::{ClientEvent, ClientPool, PipelineEvent, ProtocolError, seal};
 use crate::psrp::Missing;
 use crate::psrp::clixml::{self, Value};
 use crate::psrp::host::HostCall;
@@ -14,7 +14,7 @@ use crate::psrp::secrets;
 impl ClientPool {
     /// Takes one message of the server. SecureStrings in what comes out are [`clixml::Secure::Plain`]
     /// where a key is there.
-    pub fn receive(&mut self, message: &Message) -> Result<Vec<Event>, ProtocolError> {
+    pub fn receive(&mut self, message: &Message) -> Result<Vec<ClientEvent>, ProtocolError> {
         if let Some(error) = self.key_error.take() {
             return Err(error.into());
         }
@@ -31,25 +31,25 @@ impl ClientPool {
             MessageType::ApplicationPrivateData => {
                 let body = self.body(message)?;
                 let data = body.property("ApplicationPrivateData").cloned();
-                vec![Event::ApplicationPrivateData(data.ok_or_else(|| missing(Missing("its data")))?)]
+                vec![ClientEvent::ApplicationPrivateData(data.ok_or_else(|| missing(Missing("its data")))?)]
             }
             MessageType::RunspacePoolState => {
                 let (state, error) = PoolState::read(&self.body(message)?).map_err(missing)?;
                 self.state = state;
-                vec![Event::PoolState(state, error)]
+                vec![ClientEvent::PoolState(state, error)]
             }
             MessageType::RunspaceAvailability => {
                 let body = self.body(message)?;
                 let call_id = body.property("ci").and_then(Value::as_i64);
                 let result = body.property("SetMinMaxRunspacesResponse").cloned();
-                vec![Event::RunspaceAvailability {
+                vec![ClientEvent::RunspaceAvailability {
                     call_id: call_id.ok_or_else(|| missing(Missing("ci")))?,
                     result: result.ok_or_else(|| missing(Missing("SetMinMaxRunspacesResponse")))?,
                 }]
             }
-            MessageType::UserEvent => vec![Event::UserEvent(self.body(message)?)],
+            MessageType::UserEvent => vec![ClientEvent::UserEvent(self.body(message)?)],
             MessageType::RunspacePoolHostCall => {
-                vec![Event::PoolHostCall(HostCall::read(&self.body(message)?).map_err(missing)?)]
+                vec![ClientEvent::PoolHostCall(HostCall::read(&self.body(message)?).map_err(missing)?)]
             }
             MessageType::PublicKeyRequest => {
                 self.send_public_key();
@@ -67,7 +67,7 @@ impl ClientPool {
 
     /// What the server says of a pipeline that is not known any more, its last words after a stop, means
     /// nothing.
-    fn receive_of_pipeline(&mut self, message: &Message) -> Result<Vec<Event>, ProtocolError> {
+    fn receive_of_pipeline(&mut self, message: &Message) -> Result<Vec<ClientEvent>, ProtocolError> {
         let (kind, pipeline) = (message.kind, message.pipeline);
         let missing = ProtocolError::missing(kind);
         if !self.pipelines.contains_key(&pipeline) {
@@ -97,7 +97,7 @@ impl ClientPool {
             }
             _ => return Err(ProtocolError::Unexpected { kind, state: self.state }),
         };
-        Ok(vec![Event::Pipeline(pipeline, event)])
+        Ok(vec![ClientEvent::Pipeline(pipeline, event)])
     }
 
     fn body(&self, message: &Message) -> Result<Value, ProtocolError> {

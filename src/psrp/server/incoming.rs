@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Event, ServerPool};
+use super::{ServerEvent, ServerPool};
 use crate::psrp::Missing;
 use crate::psrp::client::{ProtocolError, seal};
 use crate::psrp::clixml::{self, Value};
@@ -16,7 +16,7 @@ use crate::psrp::secrets;
 
 impl ServerPool {
     /// Takes one message of the client. Secrets come out as [`clixml::Secure::Plain`].
-    pub fn receive(&mut self, message: &Message) -> Result<Vec<Event>, ProtocolError> {
+    pub fn receive(&mut self, message: &Message) -> Result<Vec<ServerEvent>, ProtocolError> {
         let (kind, pipeline) = (message.kind, message.pipeline);
         let missing = ProtocolError::missing(kind);
         let open = self.state == PoolState::Opened;
@@ -33,7 +33,7 @@ impl ServerPool {
             MessageType::ConnectRunspacePool if self.state == PoolState::NegotiationSucceeded => {
                 self.id = message.pool;
                 self.state = PoolState::Connecting;
-                Event::Connect
+                ServerEvent::Connect
             }
             MessageType::PublicKey => {
                 self.give_key(message)?;
@@ -42,12 +42,12 @@ impl ServerPool {
             MessageType::CreatePipeline if opening => {
                 let created = Pipeline::read(&self.body(message)?).map_err(missing)?;
                 self.pipelines.insert(pipeline, PipelineState::Running);
-                Event::CreatePipeline(pipeline, created)
+                ServerEvent::CreatePipeline(pipeline, created)
             }
             MessageType::GetCommandMetadata if opening => {
                 let query = MetadataQuery::read(&self.body(message)?).map_err(missing)?;
                 self.pipelines.insert(pipeline, PipelineState::Running);
-                Event::CommandMetadata(pipeline, query)
+                ServerEvent::CommandMetadata(pipeline, query)
             }
             MessageType::PipelineInput
             | MessageType::EndOfPipelineInput
@@ -57,30 +57,30 @@ impl ServerPool {
                 // The pipeline has ended; its client has not heard yet.
                 return Ok(Vec::new());
             }
-            MessageType::PipelineInput => Event::Input(pipeline, self.body(message)?),
-            MessageType::EndOfPipelineInput => Event::EndInput(pipeline),
+            MessageType::PipelineInput => ServerEvent::Input(pipeline, self.body(message)?),
+            MessageType::EndOfPipelineInput => ServerEvent::EndInput(pipeline),
             MessageType::PipelineHostResponse => {
                 let response = HostResponse::read(&self.body(message)?).map_err(missing)?;
-                Event::HostResponse(Some(pipeline), response)
+                ServerEvent::HostResponse(Some(pipeline), response)
             }
             MessageType::RunspacePoolHostResponse => {
-                Event::HostResponse(None, HostResponse::read(&self.body(message)?).map_err(missing)?)
+                ServerEvent::HostResponse(None, HostResponse::read(&self.body(message)?).map_err(missing)?)
             }
-            MessageType::GetAvailableRunspaces if open => {
-                Event::GetAvailableRunspaces { call_id: call_id(&self.body(message)?).map_err(missing)? }
-            }
+            MessageType::GetAvailableRunspaces if open => ServerEvent::GetAvailableRunspaces {
+                call_id: call_id(&self.body(message)?).map_err(missing)?,
+            },
             MessageType::SetMaxRunspaces if open => {
                 let body = self.body(message)?;
                 let max = number(&body, "MaxRunspaces").map_err(&missing)?;
-                Event::SetMaxRunspaces { call_id: call_id(&body).map_err(missing)?, max }
+                ServerEvent::SetMaxRunspaces { call_id: call_id(&body).map_err(missing)?, max }
             }
             MessageType::SetMinRunspaces if open => {
                 let body = self.body(message)?;
                 let min = number(&body, "MinRunspaces").map_err(&missing)?;
-                Event::SetMinRunspaces { call_id: call_id(&body).map_err(missing)?, min }
+                ServerEvent::SetMinRunspaces { call_id: call_id(&body).map_err(missing)?, min }
             }
             MessageType::ResetRunspaceState if open => {
-                Event::ResetRunspaceState { call_id: call_id(&self.body(message)?).map_err(missing)? }
+                ServerEvent::ResetRunspaceState { call_id: call_id(&self.body(message)?).map_err(missing)? }
             }
             _ => return Err(ProtocolError::Unexpected { kind, state: self.state }),
         };
@@ -114,12 +114,12 @@ impl ServerPool {
         Ok(())
     }
 
-    fn open(&mut self, message: &Message) -> Result<Event, ProtocolError> {
+    fn open(&mut self, message: &Message) -> Result<ServerEvent, ProtocolError> {
         let init =
             InitRunspacePool::read(&self.body(message)?).map_err(ProtocolError::missing(message.kind))?;
         self.id = message.pool;
         self.state = PoolState::Opening;
-        Ok(Event::Open {
+        Ok(ServerEvent::Open {
             host: init.host,
             min_runspaces: init.min_runspaces,
             max_runspaces: init.max_runspaces,

@@ -6,31 +6,31 @@ use super::echoes;
 use super::facts::Facts;
 use super::host::{self, Handled};
 use super::links::Link;
-use super::news::News;
+use super::news::SessionNotices;
 use super::terminal::{Terminal, Tone};
-use crate::psrp::client::Event;
+use crate::psrp::client::ClientEvent;
 use crate::psrp::clixml::Value;
 use crate::psrp::host::{HostCall, HostMethod, HostResponse};
 use crate::shell::Attached;
 
 /// Shows what comes while the person types or a pipeline runs.
-pub async fn watch(attached: Attached, terminal: Terminal, news: News, facts: Facts) {
+pub async fn watch(attached: Attached, terminal: Terminal, news: SessionNotices, facts: Facts) {
     let Attached { name, connection, mut events, mut notices, .. } = attached;
     loop {
         tokio::select! {
             notice = notices.recv() => match notice {
-                Some(text) => news.say(Tone::Warning, &text),
+                Some(text) => news.show(Tone::Warning, &text),
                 None => return,
             },
             event = events.recv() => match event {
-                Some(Event::PoolHostCall(call)) => {
+                Some(ClientEvent::PoolHostCall(call)) => {
                     let answer = call_of_pool(&terminal, &news, &call).await;
                     if let (Some(answer), Some(session)) = (answer, connection.current()) {
                         // A session that is gone wants no answer.
                         let _ = session.respond_pool(&answer).await;
                     }
                 }
-                Some(Event::ApplicationPrivateData(data)) => facts.learn(&name, &data),
+                Some(ClientEvent::ApplicationPrivateData(data)) => facts.learn(&name, &data),
                 Some(_) => {}
                 None => return,
             },
@@ -39,14 +39,14 @@ pub async fn watch(attached: Attached, terminal: Terminal, news: News, facts: Fa
 }
 
 /// Carries out a call of the host that belongs to no pipeline, such as a warning of the session itself.
-async fn call_of_pool(terminal: &Terminal, news: &News, call: &HostCall) -> Option<HostResponse> {
+async fn call_of_pool(terminal: &Terminal, news: &SessionNotices, call: &HostCall) -> Option<HostResponse> {
     if let Some(line) = echoes::Line::of(call) {
-        news.say(line.stream.tone(), &line.shown());
+        news.show(line.stream.tone(), &line.shown());
         return None;
     }
     if call.method == HostMethod::WriteErrorLine {
         let text = call.parameters.first().map(Value::display_text).unwrap_or_default();
-        news.say(Tone::Error, &text);
+        news.show(Tone::Error, &text);
         return None;
     }
     if news.is_typing() {

@@ -14,7 +14,7 @@ use crate::line::Views;
 use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::{self, Value};
 use crate::psrp::command_metadata::{self, CommandMetadata};
-use crate::psrp::pipeline::{Argument, Command, Merge, Pipeline};
+use crate::psrp::pipeline::{Argument, Merge, Pipeline, PipelineCommand};
 use crate::psrp::record::SESSION_FAILED;
 use crate::psrp::record::{ErrorRecord, PipelineState, ProgressRecord};
 use crate::transport::Error;
@@ -316,10 +316,10 @@ fn format_data() -> Pipeline {
     pipeline(vec![command("Get-FormatData", Some(("TypeName", "*")))])
 }
 
-fn command(name: &str, argument: Option<(&str, &str)>) -> Command {
+fn command(name: &str, argument: Option<(&str, &str)>) -> PipelineCommand {
     let argument =
         argument.map(|(name, value)| Argument { name: Some(name.into()), value: Some(value.into()) });
-    Command {
+    PipelineCommand {
         name: name.into(),
         is_script: false,
         use_local_scope: None,
@@ -328,6 +328,6 @@ fn command(name: &str, argument: Option<(&str, &str)>) -> Command {
     }
 }
 
-fn pipeline(commands: Vec<Command>) -> Pipeline {
+fn pipeline(commands: Vec<PipelineCommand>) -> Pipeline {
     Pipeline::new(commands)
 }

@@ -20,7 +20,7 @@ const MENU: &str = "completion";
 
 /// What a person's turn came to.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum EditorInput {
     Line(String),
     /// Ctrl-C: the line is dropped.
     Dropped,
@@ -77,7 +77,7 @@ impl Reader {
     }
 
     /// Reads one line, or several that belong together.
-    pub async fn read(&mut self) -> std::io::Result<Turn> {
+    pub async fn read(&mut self) -> std::io::Result<EditorInput> {
         match self {
             Self::Plain(reader) => reader.read().await,
             Self::Drawn(editor) => {
@@ -90,7 +90,7 @@ impl Reader {
 }
 
 impl PlainReader {
-    async fn read(&mut self) -> std::io::Result<Turn> {
+    async fn read(&mut self) -> std::io::Result<EditorInput> {
         loop {
             let prompt = match self.text.is_empty() {
                 true => self.prompt.render_prompt_left().into_owned() + "> ",
@@ -99,16 +99,16 @@ impl PlainReader {
             // A wake before the prompt is drawn counts as well.
             let answer = self.terminal.ask_plainly(&prompt, self.wake.clone()).await;
             match answer.map_err(std::io::Error::other)? {
-                None => return Ok(Turn::Woken),
-                Some(Answer::End) => return Ok(Turn::Leave),
+                None => return Ok(EditorInput::Woken),
+                Some(Answer::End) => return Ok(EditorInput::Leave),
                 Some(Answer::Interrupted) => {
                     self.text.clear();
-                    return Ok(Turn::Dropped);
+                    return Ok(EditorInput::Dropped);
                 }
                 Some(Answer::Given(line)) => {
                     self.text.push_str(&line);
                     if !crate::line::is_incomplete(&self.text) {
-                        return Ok(Turn::Line(std::mem::take(&mut self.text)));
+                        return Ok(EditorInput::Line(std::mem::take(&mut self.text)));
                     }
                     self.text.push('\n');
                 }
@@ -162,7 +162,7 @@ impl Editor {
         Ok(Self { line, prompt: ProfilePrompt::of(profile) })
     }
 
-    fn read(&mut self) -> std::io::Result<Turn> {
+    fn read(&mut self) -> std::io::Result<EditorInput> {
         let read = self.line.read_line(&self.prompt).map_err(std::io::Error::other)?;
         if matches!(read, Signal::Success(_))
             && let Err(error) = self.line.sync_history()
@@ -170,10 +170,10 @@ impl Editor {
             tracing::debug!(%error, "the history was not written");
         }
         Ok(match read {
-            Signal::Success(line) => Turn::Line(line),
-            Signal::CtrlC => Turn::Dropped,
-            Signal::ExternalBreak(_) => Turn::Woken,
-            _ => Turn::Leave,
+            Signal::Success(line) => EditorInput::Line(line),
+            Signal::CtrlC => EditorInput::Dropped,
+            Signal::ExternalBreak(_) => EditorInput::Woken,
+            _ => EditorInput::Leave,
         })
     }
 }

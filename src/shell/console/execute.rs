@@ -10,8 +10,8 @@ use super::terminal::{Terminal, Tone};
 use super::trouble::{self, Troubles};
 use crate::exit::Exit;
 use crate::line::{
-    self, Action, Arg, CommandLine, Element, Expr, LineError, Loop, Place, Printer, Statement, Variables,
-    Views,
+    self, Action, Arg, CommandLine, Element, Expr, LineError, Loop, PlanContext, Printer, Statement,
+    Variables, Views,
 };
 use crate::psrp::clixml::Value;
 
@@ -374,7 +374,7 @@ impl Executor {
         }
         let to_screen = matches!(sink, Sink::Screen(_));
         let views = link.catalogue.views();
-        let place = Place {
+        let place = PlanContext {
             variables: &self.variables,
             views: &views,
             width: self.width(),

@@ -5,7 +5,7 @@ use super::execute::{Ended, Executor, Sink};
 use super::host::{self, Handled};
 use super::terminal::Tone;
 use super::trouble;
-use crate::line::{self, Action, Common, Fate, LineError, Plan};
+use crate::line::{self, Action, Common, LineError, Plan, StreamTarget};
 use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::Value;
 use crate::psrp::host::HostMethod;
@@ -298,7 +298,7 @@ impl Executor {
         };
         let line = Line { stream, text: value.display_text() };
         let text = line.shown();
-        let is_shown = matches!(fate, Fate::Shown);
+        let is_shown = matches!(fate, StreamTarget::Shown);
         echoes.record(line, is_shown);
         if is_shown {
             return Ok(Ended::Succeeded);
@@ -337,16 +337,16 @@ impl Executor {
     /// One record of a stream other than the output, where that stream goes.
     fn divert(
         &self,
-        fate: &Fate,
+        fate: &StreamTarget,
         (tone, text): (Tone, &str),
         value: Value,
         (plan, sink, diverted): (&mut Plan, &mut Sink, &mut Diverted),
     ) -> Result<(), LineError> {
         match fate {
-            Fate::Shown => self.terminal.toned(tone, text),
-            Fate::Dropped => {}
-            Fate::Output => drop(self.push(plan, sink, value)?),
-            Fate::File(file) => {
+            StreamTarget::Shown => self.terminal.toned(tone, text),
+            StreamTarget::Dropped => {}
+            StreamTarget::Output => drop(self.push(plan, sink, value)?),
+            StreamTarget::File(file) => {
                 let lines = diverted.iter_mut().find(|(known, _)| known.path == file.path);
                 lines.into_iter().for_each(|(_, lines)| lines.push(text.to_owned()));
             }

@@ -8,26 +8,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::terminal::{Terminal, Tone};
 
 #[derive(Clone)]
-pub struct News {
+pub struct SessionNotices {
     terminal: Terminal,
-    desk: Arc<Mutex<Desk>>,
+    desk: Arc<Mutex<TerminalOwner>>,
     wake: Arc<AtomicBool>,
 }
 
 /// Who has the terminal.
 #[derive(Default)]
-struct Desk {
+struct TerminalOwner {
     is_typing: bool,
     waiting: Vec<(Tone, String)>,
 }
 
-impl News {
+impl SessionNotices {
     pub fn new(terminal: Terminal) -> Self {
         Self { terminal, desk: Arc::default(), wake: Arc::default() }
     }
 
     /// Says a line now, or when the line editor has let go of the terminal, which it does at once.
-    pub fn say(&self, tone: Tone, text: &str) {
+    pub fn show(&self, tone: Tone, text: &str) {
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
         if desk.is_typing {
             desk.waiting.push((tone, text.to_owned()));

@@ -7,7 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::psrp::record::ProgressRecord;
 use crate::screen::{Stream, clean_line, cut};
-use crate::shell::foot;
+use crate::shell::status_line;
 
 /// The columns for the name of an activity: a narrow terminal has room for its state as well.
 fn activity_columns() -> usize {
@@ -25,7 +25,7 @@ pub struct Progress {
 impl Progress {
     /// Draws on standard error where `shown`, nothing otherwise.
     pub fn new(shown: bool) -> Self {
-        let target = if shown { foot::target() } else { ProgressDrawTarget::hidden() };
+        let target = if shown { status_line::target() } else { ProgressDrawTarget::hidden() };
         Self { bars: MultiProgress::with_draw_target(target), activities: Arc::default(), shown }
     }
 

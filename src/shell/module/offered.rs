@@ -10,7 +10,7 @@ use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::Value;
 use crate::psrp::command_metadata::{self, CommandMetadata};
 use crate::psrp::format_data::FormatData;
-use crate::psrp::pipeline::{Argument, Command, Pipeline};
+use crate::psrp::pipeline::{Argument, Pipeline, PipelineCommand};
 use crate::psrp::record::PipelineState;
 use crate::transport::Error;
 use crate::transport::session::{Running, Session};
@@ -57,7 +57,7 @@ pub async fn ask(session: &Session, import: &Import, refusal: &Refusal) -> Resul
     commands.retain(|command| is_wanted(import, &command.name));
     let mut views = Vec::new();
     if !import.format_data.is_empty() && !commands.is_empty() {
-        let mut format_data = Command::new("Get-FormatData");
+        let mut format_data = PipelineCommand::new("Get-FormatData");
         let types = import.format_data.iter().map(|name| Value::from(name.as_str()));
         let types = Value::list(["System.String[]", "System.Array", "System.Object"], types);
         format_data.arguments.push(Argument::named("TypeName", types));

@@ -86,7 +86,7 @@ pub struct Connect<'a> {
 
 /// What is run when the first script of a shell has run.
 #[derive(Clone, Copy, Debug)]
-pub enum Command<'a> {
+pub enum ModuleCommand<'a> {
     /// Nothing more: the person gets the prompt.
     Prompt,
     /// PowerShell source.
@@ -166,7 +166,7 @@ impl Templates {
                 library => LIBRARY,
                 input => super::proxies::INPUT,
                 rest => super::proxies::REST,
-                gate => crate::shell::pwsh::gate::VARIABLE,
+                gate => crate::shell::pwsh::output_gate::VARIABLE,
         }
     }
 
@@ -222,13 +222,18 @@ impl Templates {
         )
     }
 
-    pub fn command(&self, connect: &str, command: Command<'_>, windows: bool) -> Result<String, ModuleError> {
+    pub fn command(
+        &self,
+        connect: &str,
+        command: ModuleCommand<'_>,
+        windows: bool,
+    ) -> Result<String, ModuleError> {
         let (text, script, arguments, stays) = match command {
-            Command::Prompt => (None, None, None, true),
-            Command::Text(text) => (Some(text), None, None, false),
-            Command::Script { path, arguments, stays } => (None, Some(path), Some(arguments), stays),
+            ModuleCommand::Prompt => (None, None, None, true),
+            ModuleCommand::Text(text) => (Some(text), None, None, false),
+            ModuleCommand::Script { path, arguments, stays } => (None, Some(path), Some(arguments), stays),
         };
-        let prompt = matches!(command, Command::Prompt);
+        let prompt = matches!(command, ModuleCommand::Prompt);
         self.render(COMMAND, context! { connect, prompt, text, script, arguments, stays, windows })
     }
 

@@ -5,7 +5,7 @@ use super::offered::{self, Offered};
 use super::proxies::Proxies;
 use super::render::Templates;
 use super::views;
-use crate::exports::kept::{Kept, State};
+use crate::exports::kept::{ExportedModule, State};
 use crate::exports::names::Refusal;
 use crate::exports::{Exports, prefixed};
 use crate::folders::Folders;
@@ -39,12 +39,16 @@ pub enum WriteError {
 }
 
 /// The proxies of a profile on the endpoint that it is connected to, whether or not they have been written.
-pub fn kept(folders: &Folders, profile: &Profile, endpoint: &url::Url) -> Result<Kept, ModuleError> {
+pub fn kept(
+    folders: &Folders,
+    profile: &Profile,
+    endpoint: &url::Url,
+) -> Result<ExportedModule, ModuleError> {
     let stem = Exports::of(folders, &profile.name).stem(profile, endpoint);
     // Another version, template or prefix writes others.
     let source = Templates::of(folders)?.proxies_source()?;
     let form = format!("{}\0{:?}\0{source}", env!("CARGO_PKG_VERSION"), profile.import.prefix);
-    Ok(Kept::of(&stem, &format!("{:08x}", platform::hash(form.as_bytes()) >> 32)))
+    Ok(ExportedModule::of(&stem, &format!("{:08x}", platform::hash(form.as_bytes()) >> 32)))
 }
 
 /// Writes the proxies where they are missing or out of date. The endpoint is only asked where its answers are not
@@ -112,7 +116,7 @@ pub async fn write(
 }
 
 /// What the endpoint answered before, unless its commands have changed.
-fn remembered(kept: &Kept) -> Option<Offered> {
+fn remembered(kept: &ExportedModule) -> Option<Offered> {
     let offered: Offered = serde_json::from_slice(&std::fs::read(kept.source()).ok()?).ok()?;
     (!kept.has_changed(&kept.source(), Some(lines(&offered.names).as_bytes()))).then_some(offered)
 }

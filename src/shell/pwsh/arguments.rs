@@ -8,7 +8,7 @@ use base64::Engine as _;
 use super::find::Edition;
 use crate::folders::Folders;
 use crate::quote::powershell::quote;
-use crate::shell::module::{self, Command, ModuleError};
+use crate::shell::module::{self, ModuleCommand, ModuleError};
 
 /// The person's arguments, as PowerShell's own parser would part them
 /// (`CommandLineParameterParser.cs`).
@@ -155,20 +155,20 @@ impl Arguments {
         let text = |command| module::command_text(folders, connect, command, windows);
         match self.run {
             Run::Prompt if windows => {
-                words.extend(["-NoExit".to_owned(), "-Command".to_owned(), text(Command::Prompt)?]);
+                words.extend(["-NoExit".to_owned(), "-Command".to_owned(), text(ModuleCommand::Prompt)?]);
             }
             Run::Prompt => {
                 words.extend(["-NoExit".to_owned(), "-File".to_owned(), connect.display().to_string()]);
             }
-            Run::Text(run) => words.extend(["-Command".to_owned(), text(Command::Text(&run))?]),
+            Run::Text(run) => words.extend(["-Command".to_owned(), text(ModuleCommand::Text(&run))?]),
             Run::TextWith(run, arguments) => {
-                words.extend(["-CommandWithArgs".to_owned(), text(Command::Text(&run))?]);
+                words.extend(["-CommandWithArgs".to_owned(), text(ModuleCommand::Text(&run))?]);
                 words.extend(arguments);
             }
             Run::Script(script, arguments) => {
                 let arguments: Vec<String> = arguments.iter().map(|word| argument(word)).collect();
                 let (path, arguments) = (script.as_str(), arguments.join(" "));
-                let run = text(Command::Script { path, arguments: &arguments, stays })?;
+                let run = text(ModuleCommand::Script { path, arguments: &arguments, stays })?;
                 words.extend(["-Command".to_owned(), run]);
             }
         }

@@ -1,7 +1,7 @@
 //! Views of the endpoint's types: what Get-FormatData tells about them, and how Out-Default draws.
 
 use super::help;
-use super::stage::{Call, Halt};
+use super::stage::{Call, StopReason};
 use super::value::{CORE, SMA, adapted, all_properties, custom, list, properties, text};
 use crate::line::draw::{self, Alignment, Column, Form, View};
 use crate::psrp::clixml::{Content, Object, Value};
@@ -187,7 +187,7 @@ fn view_of(value: &Value) -> Option<&'static TypeView> {
 const AT_ONCE: usize = 200;
 
 /// One object for Out-Default: texts and errors are drawn at once, others with their like.
-pub async fn out_default(call: &mut Call<'_>, value: Value) -> Result<(), Halt> {
+pub async fn out_default(call: &mut Call<'_>, value: Value) -> Result<(), StopReason> {
     if is_error(&value) {
         flush(call).await?;
         return draw_error(call, &value).await;
@@ -216,14 +216,14 @@ pub async fn out_default(call: &mut Call<'_>, value: Value) -> Result<(), Halt> 
 }
 
 /// Draws what is held back.
-pub async fn flush(call: &mut Call<'_>) -> Result<(), Halt> {
+pub async fn flush(call: &mut Call<'_>) -> Result<(), StopReason> {
     draw_held(call, true).await?;
     call.memory.count = 0;
     Ok(())
 }
 
 /// Draws the objects held back; a table goes on under the header that stands already.
-async fn draw_held(call: &mut Call<'_>, last: bool) -> Result<(), Halt> {
+async fn draw_held(call: &mut Call<'_>, last: bool) -> Result<(), StopReason> {
     let held = std::mem::take(&mut call.memory.values);
     let width = usize::try_from(call.engine.host.buffer.0).ok().filter(|width| *width > 0).unwrap_or(80);
     let Some(first) = held.first() else {
@@ -301,7 +301,7 @@ fn is_error(value: &Value) -> bool {
 }
 
 /// ConciseView: `Command: message`, or `Error: message` where no command is named.
-async fn draw_error(call: &mut Call<'_>, value: &Value) -> Result<(), Halt> {
+async fn draw_error(call: &mut Call<'_>, value: &Value) -> Result<(), StopReason> {
     let command = value
         .property("InvocationInfo")
         .and_then(|invocation| invocation.property("MyCommand"))

@@ -9,7 +9,7 @@ use crate::psrp::record::{ErrorRecord, InformationRecord, ProgressRecord};
 
 /// One thing that a pipeline says.
 #[derive(Debug)]
-pub enum Said {
+pub enum PipelineOutput {
     Output(Value),
     Error(Box<ErrorRecord>),
     /// A WARNING, VERBOSE or DEBUG record.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bind::{self, Bound};
 use super::fault::Fault;
-use super::said::{Outcome, Said};
+use super::said::{Outcome, PipelineOutput};
 use super::spec::{CommandKind, CommandSpec, ParameterSpec};
 use super::state::Tenants;
 use super::value::{self, extended, properties, text};
@@ -46,18 +46,18 @@ impl World {
 
 /// Why a pipeline ends early.
 #[derive(Debug)]
-pub enum Halt {
+pub enum StopReason {
     Stopped,
     Failed(Fault),
 }
 
-impl From<Fault> for Halt {
+impl From<Fault> for StopReason {
     fn from(fault: Fault) -> Self {
         Self::Failed(fault)
     }
 }
 
-pub type Running<'a> = BoxFuture<'a, Result<(), Halt>>;
+pub type Running<'a> = BoxFuture<'a, Result<(), StopReason>>;
 /// A command's work on one object, or at the end of its input.
 pub type Run = for<'a, 'b> fn(&'a mut Call<'b>) -> Running<'a>;
 
@@ -146,7 +146,7 @@ pub struct Engine {
     /// Who runs it.
     pub user: String,
     pub host: HostInfo,
-    said: mpsc::Sender<Said>,
+    said: mpsc::Sender<PipelineOutput>,
     stop: CancellationToken,
     stages: Vec<Option<Stage>>,
 }
@@ -174,7 +174,7 @@ impl Engine {
         world: Arc<World>,
         user: String,
         host: HostInfo,
-        said: mpsc::Sender<Said>,
+        said: mpsc::Sender<PipelineOutput>,
         stop: CancellationToken,
     ) -> Self {
         Self { world, user, host, said, stop, stages: Vec::new() }
@@ -184,8 +184,8 @@ impl Engine {
     pub async fn run(&mut self, plan: Vec<Planned>, input: Option<mpsc::Receiver<Value>>) -> Outcome {
         match self.run_to_end(plan, input).await {
             Ok(()) => Outcome::Completed,
-            Err(Halt::Stopped) => Outcome::Stopped,
-            Err(Halt::Failed(fault)) => Outcome::Failed(Box::new(fault.record())),
+            Err(StopReason::Stopped) => Outcome::Stopped,
+            Err(StopReason::Failed(fault)) => Outcome::Failed(Box::new(fault.record())),
         }
     }
 
@@ -193,7 +193,7 @@ impl Engine {
         &mut self,
         plan: Vec<Planned>,
         input: Option<mpsc::Receiver<Value>>,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), StopReason> {
         for (index, mut planned) in plan.into_iter().enumerate() {
             self.ask_for_missing(&planned.spec, &mut planned.bound, index).await?;
             let Planned { spec, bound, merged, piped } = planned;
@@ -218,7 +218,7 @@ impl Engine {
         Box::pin(self.at(index, input, false))
     }
 
-    async fn at(&mut self, index: usize, input: Option<Value>, end: bool) -> Result<(), Halt> {
+    async fn at(&mut self, index: usize, input: Option<Value>, end: bool) -> Result<(), StopReason> {
         let Some(mut stage) = self.stages.get_mut(index).and_then(Option::take) else { return Ok(()) };
         let run = if end { stage.spec.end } else { Some(stage.spec.run) };
         let result = match run {
@@ -256,7 +256,7 @@ impl Engine {
         spec: &CommandSpec,
         bound: &mut Bound,
         index: usize,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), StopReason> {
         let missing = std::mem::take(&mut bound.missing);
         if missing.is_empty() {
             return Ok(());
@@ -282,27 +282,27 @@ impl Engine {
     }
 
     /// Waits for something, or for the stop.
-    pub async fn or_stopped<T>(&self, what: impl Future<Output = T>) -> Result<T, Halt> {
+    pub async fn or_stopped<T>(&self, what: impl Future<Output = T>) -> Result<T, StopReason> {
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => Err(Halt::Stopped),
+            () = self.stop.cancelled() => Err(StopReason::Stopped),
             done = what => Ok(done),
         }
     }
 
-    async fn say(&self, said: Said) -> Result<(), Halt> {
-        self.or_stopped(self.said.send(said)).await?.map_err(|_| Halt::Stopped)
+    async fn send(&self, said: PipelineOutput) -> Result<(), StopReason> {
+        self.or_stopped(self.said.send(said)).await?.map_err(|_| StopReason::Stopped)
     }
 
     /// A host call that wants no answer; nothing where there is no host.
-    pub async fn tell_host(&self, method: HostMethod, parameters: Vec<Value>) -> Result<(), Halt> {
+    pub async fn tell_host(&self, method: HostMethod, parameters: Vec<Value>) -> Result<(), StopReason> {
         if self.host.is_null {
             return Ok(());
         }
-        self.say(Said::HostCall { method, parameters, answer: None }).await
+        self.send(PipelineOutput::HostCall { method, parameters, answer: None }).await
     }
 
-    pub async fn write_line(&self, line: &str) -> Result<(), Halt> {
+    pub async fn write_line(&self, line: &str) -> Result<(), StopReason> {
         self.tell_host(HostMethod::WriteLine2, vec![text(line)]).await
     }
 
@@ -311,13 +311,13 @@ impl Engine {
         &self,
         method: HostMethod,
         parameters: Vec<Value>,
-    ) -> Result<Result<Option<Value>, String>, Halt> {
+    ) -> Result<Result<Option<Value>, String>, StopReason> {
         if self.host.is_null {
             return Err(no_host(method, &parameters).into());
         }
         let (answer, answered) = oneshot::channel::<HostResponse>();
-        self.say(Said::HostCall { method, parameters, answer: Some(answer) }).await?;
-        let response = self.or_stopped(answered).await?.map_err(|_| Halt::Stopped)?;
+        self.send(PipelineOutput::HostCall { method, parameters, answer: Some(answer) }).await?;
+        let response = self.or_stopped(answered).await?.map_err(|_| StopReason::Stopped)?;
         Ok(response.result)
     }
 }

@@ -7,21 +7,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::psrp::client::{ClientPool, Event, Outgoing, PipelineEvent};
+use crate::psrp::client::{ClientEvent, ClientPool, Outgoing, PipelineEvent};
 use crate::psrp::clixml::Value;
 use crate::psrp::host::HostResponse;
 use crate::psrp::message::{Message, MessageType};
 use crate::psrp::pipeline::{MetadataQuery, Pipeline};
 use crate::psrp::record::PoolState;
-use crate::transport::backpressure::{self, Backlog, LOST, Pressure};
-use crate::transport::connection::{self, Connection, Request};
+use crate::transport::backpressure::{self, ABORT_AT, Backlog, Pressure};
+use crate::transport::connection::{self, Connection, ConnectionRequest};
 use crate::transport::error::Error;
 
 /// Events of the pool that wait for an owner; more are dropped.
 const POOL_EVENTS: usize = 256;
 
 /// What the session's owners ask.
-pub enum Command {
+pub enum DriverCommand {
     Invoke(Box<Pipeline>, oneshot::Sender<Result<Started, Error>>),
     Metadata(MetadataQuery, oneshot::Sender<Result<Started, Error>>),
     /// One object, or the end of input.
@@ -38,18 +38,18 @@ pub enum Command {
 /// A pipeline's reading end.
 pub struct Started {
     pub id: Uuid,
-    pub said: mpsc::UnboundedReceiver<Said>,
+    pub said: mpsc::UnboundedReceiver<QueuedEvent>,
     pub waiting: Arc<AtomicUsize>,
 }
 
 /// One thing for a pipeline's reader, and what it counts in the queue.
-pub struct Said {
+pub struct QueuedEvent {
     pub size: usize,
     pub event: Result<PipelineEvent, Error>,
 }
 
 struct Entry {
-    said: mpsc::UnboundedSender<Said>,
+    said: mpsc::UnboundedSender<QueuedEvent>,
     waiting: Arc<AtomicUsize>,
     backlog: Backlog,
     /// Its reader is gone or was given up: what comes is passed over until its end.
@@ -61,26 +61,26 @@ struct Entry {
 struct Driver {
     pool: ClientPool,
     connection: Connection,
-    outbox: VecDeque<Request>,
+    outbox: VecDeque<ConnectionRequest>,
     pipelines: HashMap<Uuid, Entry>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<ClientEvent>,
     /// Why nothing can run any more.
     ended: Option<Error>,
 }
 
 /// What a step of the task is about.
-enum Turn {
-    Writable(Option<mpsc::OwnedPermit<Request>>),
-    Event(Option<connection::Event>),
-    Command(Option<Command>),
+enum DriverInput {
+    Writable(Option<mpsc::OwnedPermit<ConnectionRequest>>),
+    Event(Option<connection::ConnectionEvent>),
+    Command(Option<DriverCommand>),
 }
 
 /// Opens the pool and starts the task.
 pub async fn open(
     connection: Connection,
     pool: ClientPool,
-    commands: mpsc::UnboundedReceiver<Command>,
-) -> Result<mpsc::Receiver<Event>, Error> {
+    commands: mpsc::UnboundedReceiver<DriverCommand>,
+) -> Result<mpsc::Receiver<ClientEvent>, Error> {
     let (events, taken) = mpsc::channel(POOL_EVENTS);
     let mut driver =
         Driver { pool, connection, outbox: VecDeque::new(), pipelines: HashMap::new(), events, ended: None };
@@ -97,12 +97,12 @@ pub async fn open(
 
 impl Driver {
     /// Runs until no owner is left. The connection is dropped then, which closes the pool.
-    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<DriverCommand>) {
         while self.step(Some(&mut commands)).await {}
     }
 
     /// Does the next thing there is to do. `false` when no owner is left.
-    async fn step(&mut self, commands: Option<&mut mpsc::UnboundedReceiver<Command>>) -> bool {
+    async fn step(&mut self, commands: Option<&mut mpsc::UnboundedReceiver<DriverCommand>>) -> bool {
         let command = async {
             match commands {
                 Some(commands) => commands.recv().await,
@@ -112,22 +112,22 @@ impl Driver {
         let reads = self.reads();
         let turn = tokio::select! {
             permit = self.connection.requests.clone().reserve_owned(), if !self.outbox.is_empty() =>
-                Turn::Writable(permit.ok()),
-            event = self.connection.events.recv(), if reads => Turn::Event(event),
-            command = command => Turn::Command(command),
+                DriverInput::Writable(permit.ok()),
+            event = self.connection.events.recv(), if reads => DriverInput::Event(event),
+            command = command => DriverInput::Command(command),
         };
         match turn {
-            Turn::Writable(Some(permit)) => {
+            DriverInput::Writable(Some(permit)) => {
                 if let Some(request) = self.outbox.pop_front() {
                     permit.send(request);
                 }
             }
             // The connection says why in its last event.
-            Turn::Writable(None) => self.outbox.clear(),
-            Turn::Event(Some(event)) => self.event(event),
-            Turn::Event(None) => self.end(Error::Ended("the other side is gone".into())),
-            Turn::Command(Some(command)) => self.command(command),
-            Turn::Command(None) => return false,
+            DriverInput::Writable(None) => self.outbox.clear(),
+            DriverInput::Event(Some(event)) => self.event(event),
+            DriverInput::Event(None) => self.end(Error::Ended("the other side is gone".into())),
+            DriverInput::Command(Some(command)) => self.command(command),
+            DriverInput::Command(None) => return false,
         }
         self.collect();
         true
@@ -143,11 +143,13 @@ impl Driver {
             })
     }
 
-    fn command(&mut self, command: Command) {
+    fn command(&mut self, command: DriverCommand) {
         match command {
-            Command::Invoke(pipeline, reply) => self.start(reply, |pool| pool.create_pipeline(&pipeline)),
-            Command::Metadata(query, reply) => self.start(reply, |pool| pool.command_metadata(&query)),
-            Command::Input(id, value, ordered) => {
+            DriverCommand::Invoke(pipeline, reply) => {
+                self.start(reply, |pool| pool.create_pipeline(&pipeline));
+            }
+            DriverCommand::Metadata(query, reply) => self.start(reply, |pool| pool.command_metadata(&query)),
+            DriverCommand::Input(id, value, ordered) => {
                 // Input for a pipeline that has ended is dropped, as the server would.
                 let Some(entry) = self.pipelines.get_mut(&id) else {
                     let _ = ordered.send(());
@@ -159,25 +161,25 @@ impl Driver {
                     None => self.pool.end_input(id),
                 }
             }
-            Command::Respond(pipeline, response) => {
+            DriverCommand::Respond(pipeline, response) => {
                 if pipeline.is_none_or(|id| self.pipelines.contains_key(&id)) {
                     self.pool.respond(pipeline, &response);
                 }
             }
-            Command::Stop(id) => {
+            DriverCommand::Stop(id) => {
                 if self.pipelines.contains_key(&id) {
-                    self.outbox.push_back(Request::Stop(id));
+                    self.outbox.push_back(ConnectionRequest::Stop(id));
                 }
             }
-            Command::Dropped(id) => self.ignore(id),
-            Command::Drained(id) => {
+            DriverCommand::Dropped(id) => self.ignore(id),
+            DriverCommand::Drained(id) => {
                 if self.pipelines.get_mut(&id).is_some_and(|entry| entry.backlog.release()) {
-                    self.outbox.push_back(Request::Flow { pipeline: id, wanted: true });
+                    self.outbox.push_back(ConnectionRequest::Flow { pipeline: id, wanted: true });
                 }
             }
-            Command::Close(reply) => match self.ended {
+            DriverCommand::Close(reply) => match self.ended {
                 Some(_) => drop(reply.send(Ok(()))),
-                None => self.outbox.push_back(Request::Close(reply)),
+                None => self.outbox.push_back(ConnectionRequest::Close(reply)),
             },
         }
     }
@@ -211,22 +213,22 @@ impl Driver {
         if let Some(entry) = self.pipelines.get_mut(&id).filter(|e| !e.ignored) {
             entry.ignored = true;
             entry.waiting.store(0, Ordering::Relaxed);
-            self.outbox.push_back(Request::Flow { pipeline: id, wanted: true });
-            self.outbox.push_back(Request::Stop(id));
+            self.outbox.push_back(ConnectionRequest::Flow { pipeline: id, wanted: true });
+            self.outbox.push_back(ConnectionRequest::Stop(id));
         }
     }
 
-    fn event(&mut self, event: connection::Event) {
+    fn event(&mut self, event: connection::ConnectionEvent) {
         match event {
-            connection::Event::Message(message) => self.message(&message),
-            connection::Event::StopAcknowledged(_) => {}
-            connection::Event::PipelineClosed(id) => {
+            connection::ConnectionEvent::Message(message) => self.message(&message),
+            connection::ConnectionEvent::StopAcknowledged(_) => {}
+            connection::ConnectionEvent::PipelineClosed(id) => {
                 let error = Error::Ended("the pipeline was closed before it said how it ended".into());
                 self.fail(id, error.unsettled());
             }
-            connection::Event::PipelineFailed(id, error) => self.fail(id, error),
-            connection::Event::Broken(error) => self.end(error),
-            connection::Event::Closed => self.end(Error::Closed),
+            connection::ConnectionEvent::PipelineFailed(id, error) => self.fail(id, error),
+            connection::ConnectionEvent::Broken(error) => self.end(error),
+            connection::ConnectionEvent::Closed => self.end(Error::Closed),
         }
     }
 
@@ -234,33 +236,35 @@ impl Driver {
         let events = match self.pool.receive(message) {
             Ok(events) => events,
             Err(error) if self.pipelines.contains_key(&message.pipeline) => {
-                self.outbox.push_back(Request::ClosePipeline(message.pipeline));
+                self.outbox.push_back(ConnectionRequest::ClosePipeline(message.pipeline));
                 return self.fail(message.pipeline, Error::Protocol(error.to_string()));
             }
             Err(error) => return self.end(Error::Protocol(error.to_string())),
         };
         for event in events {
             match event {
-                Event::Pipeline(id, event) => self.said(id, message.body.len(), event),
+                ClientEvent::Pipeline(id, event) => self.publish(id, message.body.len(), event),
                 event => self.pool_event(event),
             }
         }
     }
 
-    fn said(&mut self, id: Uuid, size: usize, event: PipelineEvent) {
+    fn publish(&mut self, id: Uuid, size: usize, event: PipelineEvent) {
         let Some(entry) = self.pipelines.get_mut(&id) else { return };
         let is_final = matches!(&event, PipelineEvent::State(state, _) if state.is_final());
         if !entry.ignored {
-            let size = size + size_of::<Said>();
+            let size = size + size_of::<QueuedEvent>();
             let waiting = entry.waiting.fetch_add(size, Ordering::Relaxed) + size;
-            let _ = entry.said.send(Said { size, event: Ok(event) });
+            let _ = entry.said.send(QueuedEvent { size, event: Ok(event) });
             let pressure = if is_final { Pressure::Unchanged } else { entry.backlog.note(waiting) };
             match pressure {
                 Pressure::Unchanged => {}
-                Pressure::Hold => self.outbox.push_back(Request::Flow { pipeline: id, wanted: false }),
+                Pressure::Hold => {
+                    self.outbox.push_back(ConnectionRequest::Flow { pipeline: id, wanted: false });
+                }
                 Pressure::Lost => {
-                    let text = format!("its output was not read; {} MiB waited", LOST >> 20);
-                    let _ = entry.said.send(Said { size: 0, event: Err(Error::Ended(text)) });
+                    let text = format!("its output was not read; {} MiB waited", ABORT_AT >> 20);
+                    let _ = entry.said.send(QueuedEvent { size: 0, event: Err(Error::Ended(text)) });
                     self.ignore(id);
                 }
             }
@@ -268,17 +272,17 @@ impl Driver {
         if is_final {
             self.pipelines.remove(&id);
             self.pool.forget(id);
-            self.outbox.push_back(Request::ClosePipeline(id));
+            self.outbox.push_back(ConnectionRequest::ClosePipeline(id));
         }
     }
 
-    fn pool_event(&mut self, event: Event) {
+    fn pool_event(&mut self, event: ClientEvent) {
         let end = match &event {
-            Event::PoolState(PoolState::Broken, record) => {
+            ClientEvent::PoolState(PoolState::Broken, record) => {
                 let reason = record.as_ref().map(|record| record.message.clone());
                 Some(Error::Ended(reason.unwrap_or("the session is broken".into())))
             }
-            Event::PoolState(PoolState::Closed, _) => Some(Error::Closed),
+            ClientEvent::PoolState(PoolState::Closed, _) => Some(Error::Closed),
             _ => None,
         };
         let _ = self.events.try_send(event);
@@ -290,7 +294,7 @@ impl Driver {
     fn fail(&mut self, id: Uuid, error: Error) {
         if let Some(entry) = self.pipelines.remove(&id) {
             self.pool.forget(id);
-            let _ = entry.said.send(Said { size: 0, event: Err(error) });
+            let _ = entry.said.send(QueuedEvent { size: 0, event: Err(error) });
         }
     }
 
@@ -312,7 +316,7 @@ impl Driver {
     fn is_unsent(&self, id: Uuid) -> bool {
         use MessageType::{CreatePipeline, GetCommandMetadata};
         self.outbox.iter().any(|request| match request {
-            Request::Send { outgoing: Outgoing { message, .. }, .. } => {
+            ConnectionRequest::Send { outgoing: Outgoing { message, .. }, .. } => {
                 message.pipeline == id && matches!(message.kind, CreatePipeline | GetCommandMetadata)
             }
             _ => false,
@@ -330,7 +334,7 @@ impl Driver {
                 }
                 _ => None,
             };
-            self.outbox.push_back(Request::Send { outgoing, ordered });
+            self.outbox.push_back(ConnectionRequest::Send { outgoing, ordered });
         }
     }
 }

@@ -14,7 +14,7 @@ use super::outbound::Outbound;
 use crate::psrp::client::Stream;
 use crate::psrp::fragment::Defragmenter;
 use crate::psrp::message::Message;
-use crate::transport::{Connection, Error, Event, Limits, Request};
+use crate::transport::{Connection, ConnectionEvent, ConnectionRequest, Error, Limits};
 
 /// Messages that wait for an owner that does not read, before the peer is waited for as well.
 const QUEUE: usize = 64;
@@ -60,7 +60,7 @@ struct Reader<S> {
     lines: Lines<ReadHalf<S>>,
     /// Messages that have begun and not ended, by id and stream.
     partial: HashMap<(Uuid, bool), Defragmenter>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<ConnectionEvent>,
     notes: mpsc::Sender<Element>,
     closing: CancellationToken,
 }
@@ -70,10 +70,10 @@ impl<S: AsyncRead> Reader<S> {
     async fn run(mut self, failed: oneshot::Receiver<Error>) {
         let last = tokio::select! {
             result = self.read() => match result {
-                Ok(()) => Event::Closed,
-                Err(error) => Event::Broken(error),
+                Ok(()) => ConnectionEvent::Closed,
+                Err(error) => ConnectionEvent::Broken(error),
             },
-            error = writer_failed(failed) => Event::Broken(error),
+            error = writer_failed(failed) => ConnectionEvent::Broken(error),
         };
         self.deliver(last).await;
     }
@@ -86,13 +86,13 @@ impl<S: AsyncRead> Reader<S> {
             match element {
                 Element::Data { stream, id, bytes } => {
                     for message in self.join(stream, id, &bytes)? {
-                        self.deliver(Event::Message(message)).await;
+                        self.deliver(ConnectionEvent::Message(message)).await;
                     }
                 }
                 Element::DataAck(_) | Element::CommandAck(_) => self.note(element).await,
                 Element::SignalAck(id) => {
                     self.note(element).await;
-                    self.deliver(Event::StopAcknowledged(id)).await;
+                    self.deliver(ConnectionEvent::StopAcknowledged(id)).await;
                 }
                 Element::CloseAck(id) => {
                     self.partial.retain(|(owner, _), _| *owner != id);
@@ -100,7 +100,7 @@ impl<S: AsyncRead> Reader<S> {
                     if id.is_nil() {
                         return Ok(());
                     }
-                    self.deliver(Event::PipelineClosed(id)).await;
+                    self.deliver(ConnectionEvent::PipelineClosed(id)).await;
                 }
                 Element::Command(_) | Element::Close(_) | Element::Signal(_) => {
                     return Err(Error::Protocol("a server sent what only clients send".into()));
@@ -130,7 +130,7 @@ impl<S: AsyncRead> Reader<S> {
     }
 
     /// Waits for the owner, unless it has asked for the end: then it need not read any more.
-    async fn deliver(&mut self, event: Event) {
+    async fn deliver(&mut self, event: ConnectionEvent) {
         tokio::select! {
             biased;
             permit = self.events.reserve() => {
@@ -154,7 +154,7 @@ async fn writer_failed(failed: oneshot::Receiver<Error>) -> Error {
 struct Writer<S> {
     writer: WriteHalf<S>,
     outbound: Outbound,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<ConnectionEvent>,
     closing: CancellationToken,
     /// Who waits for the pool to be closed.
     closed: Vec<oneshot::Sender<Result<(), Error>>>,
@@ -163,7 +163,7 @@ struct Writer<S> {
 impl<S: AsyncWrite> Writer<S> {
     async fn run(
         mut self,
-        mut requests: mpsc::Receiver<Request>,
+        mut requests: mpsc::Receiver<ConnectionRequest>,
         mut notes: mpsc::Receiver<Element>,
     ) -> Result<(), Error> {
         let mut owned = true;
@@ -190,17 +190,17 @@ impl<S: AsyncWrite> Writer<S> {
         }
     }
 
-    fn take(&mut self, request: Request) {
+    fn take(&mut self, request: ConnectionRequest) {
         match request {
-            Request::Send { outgoing, ordered } => self.outbound.send(&outgoing, ordered),
-            Request::Stop(id) => self.outbound.stop(id),
-            Request::ClosePipeline(id) => {
+            ConnectionRequest::Send { outgoing, ordered } => self.outbound.send(&outgoing, ordered),
+            ConnectionRequest::Stop(id) => self.outbound.stop(id),
+            ConnectionRequest::ClosePipeline(id) => {
                 if !self.outbound.close(id) {
-                    self.say(Event::PipelineClosed(id));
+                    self.publish(ConnectionEvent::PipelineClosed(id));
                 }
             }
-            Request::Flow { .. } => {}
-            Request::Close(closed) => {
+            ConnectionRequest::Flow { .. } => {}
+            ConnectionRequest::Close(closed) => {
                 self.closed.push(closed);
                 self.close();
             }
@@ -232,13 +232,13 @@ impl<S: AsyncWrite> Writer<S> {
             }
             self.outbound.close(id);
             // What was written may have been read.
-            self.say(Event::PipelineFailed(id, timeout().unsettled()));
+            self.publish(ConnectionEvent::PipelineFailed(id, timeout().unsettled()));
         }
         Ok(())
     }
 
     /// An event of the writer's own: never waits, so that what is to be written can go on.
-    fn say(&self, event: Event) {
+    fn publish(&self, event: ConnectionEvent) {
         let events = self.events.clone();
         tokio::spawn(async move { drop(events.send(event).await) });
     }

@@ -16,7 +16,7 @@ use super::endpoint::Endpoint;
 use super::envelope::CommandState;
 use super::outgoing::{Cut, Queue};
 use super::peek;
-use super::pipeline::{Control, Handle, Pipeline, send_all};
+use super::pipeline::{Control, Handle, PipelineTask, send_all};
 use super::receive::{Events, Receiver};
 use super::removing::{self, DRAIN, Left};
 use super::sequence::Sequence;
@@ -24,7 +24,7 @@ use super::shell::Shell;
 use super::turn;
 use crate::psrp::client::{Outgoing, Stream};
 use crate::psrp::fragment::{self, Fragmenter};
-use crate::transport::connection::{Connection, Event, Request};
+use crate::transport::connection::{Connection, ConnectionEvent, ConnectionRequest};
 use crate::transport::error::{Error, Operation};
 
 /// Requests and events that may wait in their channels.
@@ -100,7 +100,7 @@ enum End {
 impl Actor {
     async fn run(
         mut self,
-        mut requests: mpsc::Receiver<Request>,
+        mut requests: mpsc::Receiver<ConnectionRequest>,
         mut input: Queue,
         mut answers: Queue,
         open_by: Instant,
@@ -119,7 +119,7 @@ impl Actor {
             tokio::select! {
                 request = requests.recv() => match request {
                     None => break End::Asked(None),
-                    Some(Request::Close(reply)) => break End::Asked(Some(reply)),
+                    Some(ConnectionRequest::Close(reply)) => break End::Asked(Some(reply)),
                     Some(request) => self.take(request),
                 },
                 error = &mut pool => break End::Failed(error),
@@ -208,18 +208,18 @@ impl Actor {
 
     /// Tells the owner that it is broken, and removes the shell when the owner goes: a connection
     /// that ended says nothing about the shell.
-    async fn broken(self, error: Error, mut requests: mpsc::Receiver<Request>) {
+    async fn broken(self, error: Error, mut requests: mpsc::Receiver<ConnectionRequest>) {
         let gone = error.is_gone();
         let commands: Vec<_> = self.pipelines.keys().copied().collect();
         let events = self.events.clone();
-        let mut telling = pin!(events.emit(Event::Broken(error)));
+        let mut telling = pin!(events.emit(ConnectionEvent::Broken(error)));
         let mut told = false;
         let reply = loop {
             tokio::select! {
                 () = &mut telling, if !told => told = true,
                 request = requests.recv() => match request {
                     None => break None,
-                    Some(Request::Close(reply)) => break Some(reply),
+                    Some(ConnectionRequest::Close(reply)) => break Some(reply),
                     Some(_) => {}
                 },
             }
@@ -250,32 +250,32 @@ impl Actor {
             let _ = reply.send(result);
         }
         // An owner that doesn't read sees the channel's end instead.
-        let _ = self.events.sender.send_timeout(Event::Closed, Duration::from_secs(1)).await;
+        let _ = self.events.sender.send_timeout(ConnectionEvent::Closed, Duration::from_secs(1)).await;
     }
 
     /// Takes a request without waiting for anything.
-    fn take(&mut self, request: Request) {
+    fn take(&mut self, request: ConnectionRequest) {
         match request {
-            Request::Send { outgoing, ordered } => self.send(outgoing, ordered),
-            Request::Stop(id) => match self.pipelines.get(&id) {
+            ConnectionRequest::Send { outgoing, ordered } => self.send(outgoing, ordered),
+            ConnectionRequest::Stop(id) => match self.pipelines.get(&id) {
                 Some(pipeline) => pipeline.control(Control::Stop),
-                None => self.answer(id, Event::StopAcknowledged(id)),
+                None => self.answer(id, ConnectionEvent::StopAcknowledged(id)),
             },
-            Request::ClosePipeline(id) => match self.pipelines.get(&id) {
+            ConnectionRequest::ClosePipeline(id) => match self.pipelines.get(&id) {
                 Some(pipeline) => pipeline.control(Control::Close),
-                None => self.answer(id, Event::PipelineClosed(id)),
+                None => self.answer(id, ConnectionEvent::PipelineClosed(id)),
             },
-            Request::Flow { pipeline, wanted } => {
+            ConnectionRequest::Flow { pipeline, wanted } => {
                 if let Some(pipeline) = self.pipelines.get(&pipeline) {
                     pipeline.wanted(wanted);
                 }
             }
-            Request::Close(_) => {}
+            ConnectionRequest::Close(_) => {}
         }
     }
 
     /// Answers for a pipeline that is not there any more, without waiting for the owner to read it.
-    fn answer(&mut self, id: Uuid, event: Event) {
+    fn answer(&mut self, id: Uuid, event: ConnectionEvent) {
         let events = self.events.clone();
         self.tasks.spawn(async move {
             events.emit(event).await;
@@ -289,7 +289,7 @@ impl Actor {
         let cut = Cut { fragments, ordered };
         let id = message.pipeline;
         if !id.is_nil() && peek::starts_pipeline(&message) {
-            let (handle, pipeline) = Pipeline::new(
+            let (handle, pipeline) = PipelineTask::new(
                 id,
                 peek::command_name(&message),
                 self.shell.clone(),
@@ -329,7 +329,7 @@ async fn receive_pool(mut receiver: Receiver, events: &Events, opened: &watch::S
             if peek::is_opened(&message) {
                 opened.send_replace(true);
             }
-            events.emit(Event::Message(message)).await;
+            events.emit(ConnectionEvent::Message(message)).await;
         }
         if state == Some(CommandState::Done) {
             return Error::Ended("the endpoint ended the session".to_owned());

@@ -52,7 +52,7 @@ pub const MEDIA_TYPE: &str = "application/soap+xml;charset=UTF-8";
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestEnvelope {
     pub header: RequestHeader,
-    pub request: Request,
+    pub request: WsmanRequest,
 }
 
 /// What a request's header says besides its action.
@@ -93,7 +93,7 @@ fn find<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
 
 /// What a client asks.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Request {
+pub enum WsmanRequest {
     Create(Create),
     /// Starts a pipeline.
     Command {

@@ -19,7 +19,7 @@ use super::receive::{Events, Receiver};
 use super::sequence::Sequence;
 use super::shell::Shell;
 use crate::psrp::client::Stream;
-use crate::transport::{Error, Event};
+use crate::transport::{ConnectionEvent, Error};
 
 /// How long a pipeline's last Receive, which crosses the Signal that ends it, is waited for.
 const CROSSING: Duration = Duration::from_secs(2);
@@ -63,7 +63,7 @@ impl Handle {
 }
 
 /// A pipeline that is to run.
-pub(super) struct Pipeline {
+pub(super) struct PipelineTask {
     pub id: Uuid,
     /// The first command's name.
     name: String,
@@ -83,7 +83,7 @@ pub(super) struct Pipeline {
     ended: watch::Sender<bool>,
 }
 
-impl Pipeline {
+impl PipelineTask {
     pub fn new(
         id: Uuid,
         name: String,
@@ -127,13 +127,13 @@ impl Pipeline {
                 Ok(()) => return,
                 Err(error) => (error, false),
             },
-            Ok(Started::Closed) => return events.emit(Event::PipelineClosed(id)).await,
+            Ok(Started::Closed) => return events.emit(ConnectionEvent::PipelineClosed(id)).await,
             Err(error) => {
                 let refused = error.is_refusal();
                 (error.of_command(), refused)
             }
         };
-        events.emit(Event::PipelineFailed(id, error)).await;
+        events.emit(ConnectionEvent::PipelineFailed(id, error)).await;
         if !refused {
             // It may still run there.
             let _ = self.shell.signal(id, SignalCode::Terminate).await;
@@ -198,7 +198,7 @@ impl Pipeline {
                 }
             }
         }
-        events.emit(Event::PipelineClosed(id)).await;
+        events.emit(ConnectionEvent::PipelineClosed(id)).await;
         if !received {
             // Let it end: its connection serves the next pipeline.
             let _ = tokio::time::timeout(CROSSING, receiving).await;
@@ -250,7 +250,7 @@ async fn signal_until_closed(
 ) -> Result<(), Error> {
     let stop_once = || async {
         crossing(shell.signal(id, SignalCode::Stop).await)?;
-        events.emit(Event::StopAcknowledged(id)).await;
+        events.emit(ConnectionEvent::StopAcknowledged(id)).await;
         Ok::<(), Error>(())
     };
     let mut stops = FuturesUnordered::new();
@@ -312,7 +312,7 @@ async fn receive_all(
                     finished = true;
                     ended.send_replace(true);
                 }
-                events.emit(Event::Message(message)).await;
+                events.emit(ConnectionEvent::Message(message)).await;
             }
             if state == Some(CommandState::Done) {
                 if over(finished) {

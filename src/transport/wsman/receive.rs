@@ -14,7 +14,7 @@ use super::sequence::Sequence;
 use super::shell::Shell;
 use crate::psrp::fragment::Defragmenter;
 use crate::psrp::message::{Message, MessageError};
-use crate::transport::{Error, Event};
+use crate::transport::{ConnectionEvent, Error};
 
 /// How long a Receive whose connection was lost is tried anew: the session is still on the server, and
 /// a network's hiccup is shorter.
@@ -35,12 +35,12 @@ const SLOWED: Duration = Duration::from_millis(200);
 /// Where events go. Once the connection is being closed nobody has to read them any more.
 #[derive(Clone)]
 pub(super) struct Events {
-    pub sender: mpsc::Sender<Event>,
+    pub sender: mpsc::Sender<ConnectionEvent>,
     pub closing: watch::Receiver<bool>,
 }
 
 impl Events {
-    pub async fn emit(&self, event: Event) {
+    pub async fn emit(&self, event: ConnectionEvent) {
         let mut closing = self.closing.clone();
         tokio::select! {
             // A receiver that is gone wants nothing.

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::endpoint::Endpoint;
 use super::envelope::{
-    Create, DEFAULT_MAX_ENVELOPE_SIZE, Enumerate, Items, Received, Request, RequestEnvelope, RequestHeader,
-    Response, SHELL_RESOURCE, ShellInfo, SignalCode, StreamPart,
+    Create, DEFAULT_MAX_ENVELOPE_SIZE, Enumerate, Items, Received, RequestEnvelope, RequestHeader, Response,
+    SHELL_RESOURCE, ShellInfo, SignalCode, StreamPart, WsmanRequest,
 };
 use super::http::{Answer, Http};
 use crate::profile::Limits;
@@ -24,7 +24,7 @@ const RECEIVE_GRACE: Duration = Duration::from_secs(30);
 /// How long an endpoint may be out of reach before what a running session has to send is given up.
 const OUTAGE: Duration = Duration::from_secs(15);
 /// The wait before such a request is tried anew.
-const AGAIN: Duration = Duration::from_millis(500);
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 /// How often one request may find the session disconnected: a Receive waits for a minute, in which
 /// that can happen more than once.
 const RECONNECTIONS: u32 = 5;
@@ -94,7 +94,8 @@ impl Shell {
 
     /// What is left of an envelope beside its headers, whose base64 is a third longer.
     fn measure(&self) -> usize {
-        let command = Request::Command { id: Some(Uuid::nil()), name: String::new(), arguments: Vec::new() };
+        let command =
+            WsmanRequest::Command { id: Some(Uuid::nil()), name: String::new(), arguments: Vec::new() };
         let around = self.envelope(command, self.limits.operation).write().len() + MARGIN;
         // A URI of 100 KB is no endpoint's; it must not make the capacity nothing.
         let room = (DEFAULT_MAX_ENVELOPE_SIZE as usize).saturating_sub(around).max(16 * 1024);
@@ -116,7 +117,7 @@ impl Shell {
             idle_timeout,
             data,
         };
-        let mut envelope = self.envelope(Request::Create(create), limit);
+        let mut envelope = self.envelope(WsmanRequest::Create(create), limit);
         envelope.header.selectors.clear();
         match self.http.post(envelope.write(), Operation::Create, limit).await? {
             Answer::Redirect(target) => Ok(Creation::Elsewhere(target)),
@@ -135,7 +136,7 @@ impl Shell {
     /// Starts a pipeline with its first fragments.
     pub async fn command(&self, id: Uuid, name: &str, arguments: Vec<u8>) -> Result<(), Error> {
         let name = name.chars().take(MAX_NAME).collect();
-        let request = Request::Command { id: Some(id), name, arguments };
+        let request = WsmanRequest::Command { id: Some(id), name, arguments };
         match self.operate_when_reachable(request, Operation::Command).await? {
             Response::Commanded { .. } => Ok(()),
             other => Err(unexpected(other)),
@@ -149,7 +150,7 @@ impl Shell {
             Stream::PromptResponse => "pr",
         };
         let part = StreamPart { name: name.to_owned(), command, data, end: false };
-        let request = Request::Send(vec![part]);
+        let request = WsmanRequest::Send(vec![part]);
         match self.operate_when_reachable(request, Operation::Send).await? {
             Response::Sent => Ok(()),
             other => Err(unexpected(other)),
@@ -159,7 +160,7 @@ impl Shell {
     /// Waits for what a pipeline, or the pool, has to say. A server with nothing to say answers empty
     /// or with a fault, as its kind has it: [`super::fault::Fault::is_timed_out`].
     pub async fn receive(&self, command: Option<Uuid>) -> Result<Received, Error> {
-        let request = Request::Receive { streams: vec!["stdout".to_owned()], command };
+        let request = WsmanRequest::Receive { streams: vec!["stdout".to_owned()], command };
         let mut envelope = self.envelope(request, RECEIVE_TIMEOUT);
         // What WinRM's own client asks for; other servers pass over it.
         let keep_alive = ("WSMAN_CMDSHELL_OPTION_KEEPALIVE".to_owned(), "TRUE".to_owned());
@@ -177,13 +178,13 @@ impl Shell {
             SignalCode::Stop => Operation::Stop,
             SignalCode::Terminate | SignalCode::Other(_) => Operation::Terminate,
         };
-        let request = Request::Signal { command: Some(command), code };
+        let request = WsmanRequest::Signal { command: Some(command), code };
         let since = Instant::now();
         loop {
             match self.operate(request.clone(), operation, self.limits.operation).await {
                 Err(error) if error.is_lost() && since.elapsed() < OUTAGE => {
                     tracing::debug!("{operation} is tried again: {error}");
-                    tokio::time::sleep(AGAIN).await;
+                    tokio::time::sleep(RETRY_INTERVAL).await;
                 }
                 Ok(Response::Signaled) => return Ok(()),
                 Ok(other) => return Err(unexpected(other)),
@@ -194,7 +195,7 @@ impl Shell {
 
     /// Removes the shell.
     pub async fn delete(&self) -> Result<Removal, Error> {
-        match self.operate(Request::Delete, Operation::Delete, self.limits.close).await {
+        match self.operate(WsmanRequest::Delete, Operation::Delete, self.limits.close).await {
             Ok(Response::Deleted) => Ok(Removal::Deleted),
             Ok(other) => Err(unexpected(other)),
             Err(error) if error.is_gone() => Ok(Removal::NotFound),
@@ -205,7 +206,8 @@ impl Shell {
     /// The caller's shells on the endpoint, whatever their configuration.
     pub async fn enumerate(&self) -> Result<Vec<ShellInfo>, Error> {
         let most = Some(1_000);
-        let first = Request::Enumerate(Enumerate { optimize: true, max_elements: most, filter: Vec::new() });
+        let first =
+            WsmanRequest::Enumerate(Enumerate { optimize: true, max_elements: most, filter: Vec::new() });
         let mut items = self.list(first).await?;
         let mut shells = Vec::new();
         loop {
@@ -213,7 +215,7 @@ impl Shell {
             let none = some.is_empty();
             shells.extend(some);
             let Some(context) = context.filter(|_| !end) else { return Ok(shells) };
-            let pull = Request::Pull { context, max_elements: most };
+            let pull = WsmanRequest::Pull { context, max_elements: most };
             items = self.list(pull).await?;
             if none && items.shells.is_empty() {
                 // A server that gives nothing and never ends is believed to be at its end.
@@ -222,7 +224,7 @@ impl Shell {
         }
     }
 
-    async fn list(&self, request: Request) -> Result<Items, Error> {
+    async fn list(&self, request: WsmanRequest) -> Result<Items, Error> {
         let mut envelope = self.envelope(request, self.limits.operation);
         envelope.header.resource_uri = SHELL_RESOURCE.to_owned();
         envelope.header.selectors.clear();
@@ -238,7 +240,7 @@ impl Shell {
     /// would take its bytes twice.
     async fn operate_when_reachable(
         &self,
-        request: Request,
+        request: WsmanRequest,
         operation: Operation,
     ) -> Result<Response, Error> {
         let since = Instant::now();
@@ -249,7 +251,7 @@ impl Shell {
                     @ (Error::Unreachable { .. } | Error::Timeout { operation: Operation::Connect, .. }),
                 ) if since.elapsed() < OUTAGE => {
                     tracing::debug!("{operation} is tried again: {error}");
-                    tokio::time::sleep(AGAIN).await;
+                    tokio::time::sleep(RETRY_INTERVAL).await;
                 }
                 result => return result,
             }
@@ -258,7 +260,7 @@ impl Shell {
 
     async fn operate(
         &self,
-        request: Request,
+        request: WsmanRequest,
         operation: Operation,
         limit: Duration,
     ) -> Result<Response, Error> {
@@ -283,10 +285,10 @@ impl Shell {
                 Err(Error::Fault(fault)) if fault.is_disconnected() => fault,
                 _ => return result,
             };
-            if tries >= RECONNECTIONS || matches!(envelope.request, Request::Delete) {
+            if tries >= RECONNECTIONS || matches!(envelope.request, WsmanRequest::Delete) {
                 return result;
             }
-            let repeats = !matches!(envelope.request, Request::Command { .. } | Request::Send(_));
+            let repeats = !matches!(envelope.request, WsmanRequest::Command { .. } | WsmanRequest::Send(_));
             tracing::debug!("the session is reconnected: {}", fault.text);
             if let Err(error) = self.reconnect(command_of(&envelope.request)).await {
                 tracing::debug!("the session can't be reconnected: {error}");
@@ -297,7 +299,7 @@ impl Shell {
                 return result;
             }
             // One that does not stay is not worth a busy loop.
-            tokio::time::sleep(AGAIN * tries).await;
+            tokio::time::sleep(RETRY_INTERVAL * tries).await;
             tries += 1;
             envelope.header.message_id = format!("uuid:{}", capitals(Uuid::new_v4()));
         }
@@ -305,18 +307,20 @@ impl Shell {
 
     /// Brings back the shell, which is no error where it is there, and then the command.
     async fn reconnect(&self, command: Option<Uuid>) -> Result<(), Error> {
-        self.bring_back(Request::Reconnect { command: None }).await?;
+        self.bring_back(WsmanRequest::Reconnect { command: None }).await?;
         if command.is_none() {
             return Ok(());
         }
-        match self.bring_back(Request::Reconnect { command }).await {
+        match self.bring_back(WsmanRequest::Reconnect { command }).await {
             // MS-PSRP has Reconnect for commands, and clients are known that use Connect.
-            Err(Error::Fault(_)) => self.bring_back(Request::Connect { command, data: Vec::new() }).await,
+            Err(Error::Fault(_)) => {
+                self.bring_back(WsmanRequest::Connect { command, data: Vec::new() }).await
+            }
             result => result,
         }
     }
 
-    async fn bring_back(&self, request: Request) -> Result<(), Error> {
+    async fn bring_back(&self, request: WsmanRequest) -> Result<(), Error> {
         let limit = self.limits.operation;
         let envelope = self.envelope(request, limit);
         match self.answered_once(&envelope, Operation::Reconnect, limit).await? {
@@ -344,9 +348,9 @@ impl Shell {
         }
     }
 
-    fn envelope(&self, request: Request, timeout: Duration) -> RequestEnvelope {
+    fn envelope(&self, request: WsmanRequest, timeout: Duration) -> RequestEnvelope {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let protocol = matches!(request, Request::Create(_) | Request::Delete);
+        let protocol = matches!(request, WsmanRequest::Create(_) | WsmanRequest::Delete);
         RequestEnvelope {
             header: RequestHeader {
                 message_id: format!("uuid:{}", capitals(Uuid::new_v4())),
@@ -366,10 +370,10 @@ impl Shell {
 }
 
 /// The command that has to be there for a request.
-fn command_of(request: &Request) -> Option<Uuid> {
+fn command_of(request: &WsmanRequest) -> Option<Uuid> {
     match request {
-        Request::Receive { command, .. } | Request::Signal { command, .. } => *command,
-        Request::Send(parts) => parts.iter().find_map(|part| part.command),
+        WsmanRequest::Receive { command, .. } | WsmanRequest::Signal { command, .. } => *command,
+        WsmanRequest::Send(parts) => parts.iter().find_map(|part| part.command),
         _ => None,
     }
 }

@@ -10,9 +10,9 @@ use super::shell::Removal;
 use crate::transport::Error;
 
 /// How the shell was removed, held by whoever is at it.
-type Turn = Arc<tokio::sync::Mutex<Option<Removal>>>;
+type RemovalTurn = Arc<tokio::sync::Mutex<Option<Removal>>>;
 
-static TURNS: Mutex<Vec<(Uuid, Turn)>> = Mutex::new(Vec::new());
+static TURNS: Mutex<Vec<(Uuid, RemovalTurn)>> = Mutex::new(Vec::new());
 
 /// Removes a shell, or waits for a removal that is under way and takes its success.
 pub(super) async fn removing(
@@ -29,19 +29,19 @@ pub(super) async fn removing(
     result
 }
 
-fn turn(pool: Uuid) -> Turn {
+fn turn(pool: Uuid) -> RemovalTurn {
     let mut turns = turns();
     // Those that nobody is at any more.
     turns.retain(|(_, turn)| Arc::strong_count(turn) > 1);
     if let Some((_, turn)) = turns.iter().find(|(id, _)| *id == pool) {
         return turn.clone();
     }
-    let turn = Turn::default();
+    let turn = RemovalTurn::default();
     turns.push((pool, turn.clone()));
     turn
 }
 
-fn turns() -> MutexGuard<'static, Vec<(Uuid, Turn)>> {
+fn turns() -> MutexGuard<'static, Vec<(Uuid, RemovalTurn)>> {
     TURNS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

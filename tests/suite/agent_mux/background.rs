@@ -82,7 +82,7 @@ async fn what_belongs_to_no_pipeline_is_given_to_a_shell_even_if_none_was_there(
     endpoint.pool_host_call(HostMethod::WriteWarningLine, vec!["late".into()]);
     let mut lines = Vec::new();
     while lines.len() < 3 {
-        if let Event::PoolHostCall(call) = within(events.recv()).await.unwrap() {
+        if let ClientEvent::PoolHostCall(call) = within(events.recv()).await.unwrap() {
             assert_eq!(call.method, HostMethod::WriteWarningLine);
             lines.push(call.parameters[0].as_str().unwrap().to_owned());
         }

@@ -8,7 +8,7 @@ use lyncsh::psrp::host::{HostInfo, HostMethod};
 use lyncsh::psrp::message::MessageType;
 use lyncsh::psrp::pipeline::Pipeline;
 use lyncsh::psrp::record::{ErrorRecord, PipelineState, PoolState, ProgressRecord};
-use lyncsh::psrp::server::{Event, ServerPool};
+use lyncsh::psrp::server::{ServerEvent, ServerPool};
 use lyncsh::transport::Connection;
 use lyncsh::transport::stream::{Incoming, Sender, connect, serve};
 use tokio::io::DuplexStream;
@@ -171,39 +171,39 @@ impl Work {
         }
     }
 
-    fn event(&mut self, event: Event) {
+    fn event(&mut self, event: ServerEvent) {
         match event {
-            Event::Open { host, .. } => {
+            ServerEvent::Open { host, .. } => {
                 self.host = Some(host);
                 self.shared.pool().opened();
             }
-            Event::CreatePipeline(id, pipeline) => self.create(id, &pipeline),
-            Event::CommandMetadata(id, _) => {
+            ServerEvent::CreatePipeline(id, pipeline) => self.create(id, &pipeline),
+            ServerEvent::CommandMetadata(id, _) => {
                 self.output(id, &Value::I32(0));
                 self.shared.end(id, PipelineState::Completed, None);
             }
-            Event::Input(id, value) => {
+            ServerEvent::Input(id, value) => {
                 if let Some((_, input)) = self.running.get_mut(&id) {
                     input.push(value);
                 }
             }
-            Event::EndInput(id) => {
+            ServerEvent::EndInput(id) => {
                 if let Some((_, input)) = self.running.remove(&id) {
                     input.iter().for_each(|value| self.output(id, value));
                     self.shared.end(id, PipelineState::Completed, None);
                 }
             }
-            Event::HostResponse(Some(id), response) => {
+            ServerEvent::HostResponse(Some(id), response) => {
                 let answer = response.result.unwrap().unwrap_or(Value::Null);
                 self.output(id, &answer);
                 self.running.remove(&id);
                 self.shared.end(id, PipelineState::Completed, None);
             }
-            Event::HostResponse(None, response) => {
+            ServerEvent::HostResponse(None, response) => {
                 let text = format!("{:?}", response.result);
                 self.shared.pool().user_event(&Value::string(text));
             }
-            Event::GetAvailableRunspaces { call_id } => {
+            ServerEvent::GetAvailableRunspaces { call_id } => {
                 self.shared.saw(Seen::Available);
                 self.shared.pool().runspace_availability(call_id, Value::I32(1));
             }

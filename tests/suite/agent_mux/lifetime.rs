@@ -26,7 +26,7 @@ async fn a_lost_session_is_told_to_every_shell_with_its_reason() {
     for events in [&mut of_first, &mut of_second] {
         loop {
             let event = within(events.recv()).await.expect("the state");
-            if let Event::PoolState(PoolState::Broken, Some(record)) = event {
+            if let ClientEvent::PoolState(PoolState::Broken, Some(record)) = event {
                 assert_eq!(record.message, "the server is going down");
                 break;
             }
@@ -72,7 +72,7 @@ async fn a_pools_own_host_call_goes_to_one_shell_and_its_answer_back() {
     let (_second, mut of_second) = attach(&mux, 120).await;
     endpoint.pool_host_call(HostMethod::ReadLine, Vec::new());
     let call = loop {
-        if let Event::PoolHostCall(call) = within(of_first.recv()).await.unwrap() {
+        if let ClientEvent::PoolHostCall(call) = within(of_first.recv()).await.unwrap() {
             break call;
         }
     };
@@ -82,11 +82,11 @@ async fn a_pools_own_host_call_goes_to_one_shell_and_its_answer_back() {
     // The endpoint tells everybody what it was answered.
     loop {
         match within(of_second.recv()).await.unwrap() {
-            Event::UserEvent(value) => {
+            ClientEvent::UserEvent(value) => {
                 assert!(value.as_str().unwrap().contains("typed"), "{value:?}");
                 break;
             }
-            Event::PoolHostCall(call) => panic!("{call:?}"),
+            ClientEvent::PoolHostCall(call) => panic!("{call:?}"),
             _ => {}
         }
     }
@@ -99,7 +99,7 @@ async fn a_pools_host_call_without_a_shell_fails_at_once() {
     let (_shell, mut events) = attach(&mux, 100).await;
     endpoint.user_event(&Value::string("still there"));
     loop {
-        if let Event::UserEvent(_) = within(events.recv()).await.unwrap() {
+        if let ClientEvent::UserEvent(_) = within(events.recv()).await.unwrap() {
             break;
         }
     }

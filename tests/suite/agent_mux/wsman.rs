@@ -10,7 +10,7 @@ use lyncsh::psrp::client::{ClientPool, PipelineEvent};
 use lyncsh::psrp::clixml::{Secure, Value};
 use lyncsh::psrp::pipeline::Argument;
 use lyncsh::psrp::record::PipelineState;
-use lyncsh::transport::backpressure::HOLD;
+use lyncsh::transport::backpressure::PAUSE_AT;
 use lyncsh::transport::session::{Running, Session};
 use lyncsh::transport::{Limits, stream, wsman};
 use secrecy::ExposeSecret as _;
@@ -114,14 +114,14 @@ async fn a_shell_that_does_not_read_is_no_longer_fetched_for_on_wsman() {
     let mut big = start(&slow, "Get-Big", &size).await;
     until_output(&mut big).await;
     let unread = || async { mux.status().await.unwrap().clients[0].unread };
-    while unread().await < HOLD {
+    while unread().await < PAUSE_AT {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     for _ in 0..20 {
         let mut length = start(&quick, "Get-Length", &[("Text", Value::string("four"))]).await;
         assert_eq!(finish(&mut length).await.1, PipelineState::Completed);
     }
-    assert!(unread().await < 3 * HOLD, "what was on its way came, and no more");
+    assert!(unread().await < 3 * PAUSE_AT, "what was on its way came, and no more");
     let (rest, state) = finish(&mut big).await;
     assert_eq!((rest.len(), state), (199, PipelineState::Completed));
 }

@@ -164,7 +164,7 @@ impl Simulation {
                     self.waiting.retain(|waiting| *waiting != id);
                     let actions = self.scheduler.close(client, id);
                     assert!(
-                        matches!(actions.last(), Some(Action::AcknowledgeClose { pipeline, .. }) if *pipeline == id)
+                        matches!(actions.last(), Some(SchedulerAction::AcknowledgeClose { pipeline, .. }) if *pipeline == id)
                     );
                     actions
                 }
@@ -256,10 +256,10 @@ impl Simulation {
         }
     }
 
-    fn act(&mut self, actions: Vec<Action<u32>>) {
+    fn act(&mut self, actions: Vec<SchedulerAction<u32>>) {
         for action in actions {
             match action {
-                Action::Forward { message, ack, .. } => {
+                SchedulerAction::Forward { message, ack, .. } => {
                     let others_run =
                         self.seen.values().any(|seen| seen.started && !seen.over && !seen.background);
                     let seen = self.seen.get_mut(&message.pipeline).unwrap();
@@ -278,16 +278,16 @@ impl Simulation {
                         assert!(seen.started && ack.is_some());
                     }
                 }
-                Action::Flow { pipeline, .. } | Action::Stop(pipeline) => {
+                SchedulerAction::Flow { pipeline, .. } | SchedulerAction::Stop(pipeline) => {
                     assert!(self.seen[&pipeline].started, "the endpoint does not know it");
                 }
-                Action::Close(pipeline) => {
+                SchedulerAction::Close(pipeline) => {
                     assert!(self.seen[&pipeline].started, "the endpoint does not know it");
                 }
-                Action::Progress { client, pipeline, .. } => {
+                SchedulerAction::Progress { client, pipeline, .. } => {
                     assert!(self.is_there(client) && !self.seen[&pipeline].left);
                 }
-                Action::End { client, pipeline, state, .. } => {
+                SchedulerAction::End { client, pipeline, state, .. } => {
                     assert!(self.is_there(client), "nobody is told who has gone");
                     let seen = self.seen.get_mut(&pipeline).unwrap();
                     seen.finals += 1;
@@ -295,13 +295,13 @@ impl Simulation {
                         self.waiting.retain(|waiting| *waiting != pipeline);
                     }
                 }
-                Action::AcknowledgeStop { client, pipeline } => {
+                SchedulerAction::AcknowledgeStop { client, pipeline } => {
                     assert!(self.is_there(client));
                     let seen = self.seen.get_mut(&pipeline).unwrap();
                     assert!(seen.finals == 1, "acknowledged after the final state");
                     seen.acknowledged += 1;
                 }
-                Action::AcknowledgeClose { client, .. } => assert!(self.is_there(client)),
+                SchedulerAction::AcknowledgeClose { client, .. } => assert!(self.is_there(client)),
             }
         }
         let taken = self.scheduler.running().filter(|(_, one)| !one.nested).count();
@@ -353,7 +353,7 @@ proptest! {
         let mut simulation = Simulation::new(1);
         steps.into_iter().for_each(|step| simulation.step(step));
         let actions = simulation.scheduler.end("gone");
-        prop_assert!(actions.iter().all(|action| matches!(action, Action::End { .. })), "{:?}", actions);
+        prop_assert!(actions.iter().all(|action| matches!(action, SchedulerAction::End { .. })), "{:?}", actions);
         simulation.act(actions);
         for seen in simulation.seen.values().filter(|seen| !seen.left) {
             prop_assert_eq!(seen.finals, 1);

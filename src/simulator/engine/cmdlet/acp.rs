@@ -117,7 +117,7 @@ fn remove<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     Box::pin(change(call, None))
 }
 
-async fn change(call: &mut Call<'_>, info: Option<Value>) -> Result<(), super::super::stage::Halt> {
+async fn change(call: &mut Call<'_>, info: Option<Value>) -> Result<(), super::super::stage::StopReason> {
     let identity = call.bound.text("Identity").unwrap_or_default();
     let found =
         call.tenant(|tenant| tenant.find(&identity, false).map(|at| (at, tenant.users[at].display_name())));

@@ -3,7 +3,7 @@
 
 use super::super::fault::Fault;
 use super::super::spec::{CommandSpec, Kind, Validate, parameter, string, switch};
-use super::super::stage::{Call, Executable, Halt, Running};
+use super::super::stage::{Call, Executable, Running, StopReason};
 use super::super::value::{adapted, custom, items, properties, text, type_name};
 use super::super::{format, help, metadata};
 use crate::psrp::clixml::Value;
@@ -261,6 +261,6 @@ fn out_default_end<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     Box::pin(end_of_drawing(call))
 }
 
-async fn end_of_drawing(call: &mut Call<'_>) -> Result<(), Halt> {
+async fn end_of_drawing(call: &mut Call<'_>) -> Result<(), StopReason> {
     format::flush(call).await
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::super::fault::{Category, Fault};
 use super::super::spec::{Kind, Validate, boolean, int, parameter, string, switch};
-use super::super::stage::{Call, Executable, Halt, Running, answer_of, array_list, field};
+use super::super::stage::{Call, Executable, Running, StopReason, answer_of, array_list, field};
 use super::super::value::{adapted, array, custom, dictionary, extended, properties, strings, text};
 use crate::psrp::clixml::{Secure, Value};
 use crate::psrp::host::HostMethod;
@@ -116,7 +116,7 @@ fn find(identity: &str) -> Option<(&'static str, &'static str)> {
     })
 }
 
-async fn not_found(call: &mut Call<'_>, identity: &str) -> Result<(), Halt> {
+async fn not_found(call: &mut Call<'_>, identity: &str) -> Result<(), StopReason> {
     let message = format!("Management object not found for identity \"{identity}\".");
     let trace = format!("at {}<Process>, {SOURCE}: line 9", call.spec.name);
     let fault = Fault::written("ManagementObjectNotFound", Category::ObjectNotFound, &message, &trace)
@@ -312,7 +312,7 @@ fn one_big<'a>(call: &'a mut Call<'_>) -> Running<'a> {
 }
 
 /// Asks the host, and takes what it throws as the end.
-async fn ask(call: &mut Call<'_>, method: HostMethod, parameters: Vec<Value>) -> Result<Value, Halt> {
+async fn ask(call: &mut Call<'_>, method: HostMethod, parameters: Vec<Value>) -> Result<Value, StopReason> {
     let answer = call.engine.ask(method, parameters).await?;
     answer.map(|answer| answer.unwrap_or(Value::Null)).map_err(|message| {
         Fault::exception(
@@ -326,7 +326,12 @@ async fn ask(call: &mut Call<'_>, method: HostMethod, parameters: Vec<Value>) ->
     })
 }
 
-async fn prompt(call: &mut Call<'_>, titles: (&str, &str), name: &str, kind: Kind) -> Result<Value, Halt> {
+async fn prompt(
+    call: &mut Call<'_>,
+    titles: (&str, &str),
+    name: &str,
+    kind: Kind,
+) -> Result<Value, StopReason> {
     let asked = vec![text(titles.0), text(titles.1), array_list(vec![field(name, &kind.full_name())])];
     let answers = ask(call, HostMethod::Prompt, asked).await?;
     Ok(answer_of(&answers, name).unwrap_or(Value::Null))

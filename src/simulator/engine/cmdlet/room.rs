@@ -130,7 +130,7 @@ fn disable<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     Box::pin(switch_room(call, false))
 }
 
-async fn switch_room(call: &mut Call<'_>, on: bool) -> Result<(), super::super::stage::Halt> {
+async fn switch_room(call: &mut Call<'_>, on: bool) -> Result<(), super::super::stage::StopReason> {
     let identity = call.bound.text("Identity").unwrap_or_default();
     let found =
         call.tenant(|tenant| tenant.find(&identity, true).map(|at| (at, tenant.users[at].display_name())));
@@ -149,7 +149,7 @@ async fn switch_room(call: &mut Call<'_>, on: bool) -> Result<(), super::super::
     finish(call, at).await
 }
 
-async fn finish(call: &mut Call<'_>, at: usize) -> Result<(), super::super::stage::Halt> {
+async fn finish(call: &mut Call<'_>, at: usize) -> Result<(), super::super::stage::StopReason> {
     if let Some(pool) = call.bound.text("RegistrarPool") {
         call.tenant(|tenant| tenant.users[at].change("RegistrarPool", text(pool)));
     }

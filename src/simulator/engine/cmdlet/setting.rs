@@ -4,7 +4,7 @@ use super::super::family::{FAMILIES, Family, Verb};
 use super::super::fault::{Category, Fault};
 use super::super::filter::Filter;
 use super::super::spec::{Kind, ParameterSpec, parameter, string, switch};
-use super::super::stage::{Call, Executable, Halt, Run, Running};
+use super::super::stage::{Call, Executable, Run, Running, StopReason};
 use super::super::state::Setting;
 use super::super::value::{Properties, custom, properties, text};
 use super::user::not_found;
@@ -216,7 +216,7 @@ async fn to_change(
     call: &mut Call<'_>,
     family: &'static Family,
     identity: &str,
-) -> Result<Option<String>, Halt> {
+) -> Result<Option<String>, StopReason> {
     let wanted = tagged(identity);
     let exists = call.tenant(|tenant| {
         tenant.settings(family).iter().any(|setting| setting.identity.eq_ignore_ascii_case(&wanted))
@@ -278,7 +278,7 @@ fn grant<'a>(call: &'a mut Call<'_>) -> Running<'a> {
 }
 
 /// Only a per-user policy that exists can be granted.
-fn check_policy(call: &Call<'_>, family: &Family, policy: &str) -> Result<(), Halt> {
+fn check_policy(call: &Call<'_>, family: &Family, policy: &str) -> Result<(), StopReason> {
     let wanted = tagged(policy);
     let exists = call.tenant(|tenant| {
         tenant.settings(family).iter().any(|setting| setting.identity.eq_ignore_ascii_case(&wanted))

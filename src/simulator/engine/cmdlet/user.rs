@@ -3,7 +3,7 @@
 use super::super::fault::{Category, Fault};
 use super::super::filter::Filter;
 use super::super::spec::{Kind, Validate, boolean, int, parameter, string, switch};
-use super::super::stage::{Call, Executable, Halt, Running};
+use super::super::stage::{Call, Executable, Running, StopReason};
 use super::super::state::Tenant;
 use super::super::value::{custom, text};
 use crate::psrp::clixml::Value;
@@ -108,11 +108,11 @@ fn get_tenant<'a>(call: &'a mut Call<'_>) -> Running<'a> {
 }
 
 /// Whether `-Filter` lets the object through.
-fn accepts(call: &Call<'_>, object: &Value) -> Result<bool, Halt> {
+fn accepts(call: &Call<'_>, object: &Value) -> Result<bool, StopReason> {
     Ok(filter(call)?.is_none_or(|filter| filter.accepts(object)))
 }
 
-fn filter(call: &Call<'_>) -> Result<Option<Filter>, Halt> {
+fn filter(call: &Call<'_>) -> Result<Option<Filter>, StopReason> {
     let Some(filter) = call.bound.text("Filter") else { return Ok(None) };
     Filter::read(&filter).map(Some).map_err(|reason| {
         let message = format!("Cannot parse the filter \"{filter}\". {reason}");
@@ -154,7 +154,7 @@ fn get_user<'a>(call: &'a mut Call<'_>) -> Running<'a> {
 }
 
 /// Sets what was given on the user or room, with ShouldProcess; `-PassThru` gives it back.
-pub async fn change_user(call: &mut Call<'_>, rooms: bool, names: &[&str]) -> Result<(), Halt> {
+pub async fn change_user(call: &mut Call<'_>, rooms: bool, names: &[&str]) -> Result<(), StopReason> {
     let identity = call.bound.text("Identity").unwrap_or_default();
     let found =
         call.tenant(|tenant| tenant.find(&identity, rooms).map(|at| (at, tenant.users[at].display_name())));

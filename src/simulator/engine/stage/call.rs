@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::super::fault::Fault;
-use super::super::said::Said;
+use super::super::said::PipelineOutput;
 use super::super::state::Tenant;
 use super::super::value::{extended, properties, text};
-use super::{Call, Halt, array_list};
+use super::{Call, StopReason, array_list};
 use crate::psrp::clixml::Value;
 use crate::psrp::host::HostMethod;
 use crate::psrp::message::MessageType;
@@ -14,12 +14,12 @@ use crate::psrp::record::{ErrorRecord, InformationRecord, ProgressRecord};
 
 impl Call<'_> {
     /// Puts an object out, to the next command or the client.
-    pub async fn output(&mut self, value: Value) -> Result<(), Halt> {
+    pub async fn output(&mut self, value: Value) -> Result<(), StopReason> {
         let next = self.index + 1;
         if next < self.engine.stages.len() {
             self.engine.feed(next, Some(value)).await
         } else {
-            self.engine.say(Said::Output(value)).await
+            self.engine.send(PipelineOutput::Output(value)).await
         }
     }
 
@@ -28,23 +28,23 @@ impl Call<'_> {
     }
 
     /// Reports an error of this command and goes on, as far as `-ErrorAction` lets it.
-    pub async fn error(&mut self, fault: Fault) -> Result<(), Halt> {
+    pub async fn error(&mut self, fault: Fault) -> Result<(), StopReason> {
         let fault = fault.said_by(&self.spec.name, &self.spec.error_source());
         self.write(fault).await
     }
 
     /// The same for an error that names its command already.
-    pub async fn write(&mut self, fault: Fault) -> Result<(), Halt> {
+    pub async fn write(&mut self, fault: Fault) -> Result<(), StopReason> {
         match self.preference("ErrorAction").as_str() {
             "SilentlyContinue" | "Ignore" => Ok(()),
             "Stop" => Err(fault.preference_stop().into()),
             _ if self.merged => self.output_error(fault.record()).await,
-            _ => self.engine.say(Said::Error(Box::new(fault.record()))).await,
+            _ => self.engine.send(PipelineOutput::Error(Box::new(fault.record()))).await,
         }
     }
 
     /// An error that goes to the output is marked, so that Out-Default draws it as one.
-    async fn output_error(&mut self, record: ErrorRecord) -> Result<(), Halt> {
+    async fn output_error(&mut self, record: ErrorRecord) -> Result<(), StopReason> {
         let Value::Object(object) = &record.value else { return Ok(()) };
         let mut object = object.as_ref().clone();
         if self.index + 1 < self.engine.stages.len() {
@@ -53,12 +53,12 @@ impl Call<'_> {
         self.output(Value::Object(Arc::new(object))).await
     }
 
-    async fn record(&self, kind: MessageType, method: HostMethod, message: &str) -> Result<(), Halt> {
-        self.engine.say(Said::Text(kind, message.to_owned())).await?;
+    async fn record(&self, kind: MessageType, method: HostMethod, message: &str) -> Result<(), StopReason> {
+        self.engine.send(PipelineOutput::Text(kind, message.to_owned())).await?;
         self.engine.tell_host(method, vec![text(message)]).await
     }
 
-    pub async fn warning(&self, message: &str) -> Result<(), Halt> {
+    pub async fn warning(&self, message: &str) -> Result<(), StopReason> {
         match self.preference("WarningAction").as_str() {
             "SilentlyContinue" | "Ignore" => Ok(()),
             _ => self.record(MessageType::WarningRecord, HostMethod::WriteWarningLine, message).await,
@@ -66,25 +66,25 @@ impl Call<'_> {
     }
 
     /// Said with -Verbose only.
-    pub async fn verbose(&self, message: &str) -> Result<(), Halt> {
+    pub async fn verbose(&self, message: &str) -> Result<(), StopReason> {
         if self.bound.flag("Verbose") { self.verbose_always(message).await } else { Ok(()) }
     }
 
     /// Said whatever the caller's preference, as `Write-Verbose -Verbose` in a function does.
-    pub async fn verbose_always(&self, message: &str) -> Result<(), Halt> {
+    pub async fn verbose_always(&self, message: &str) -> Result<(), StopReason> {
         self.record(MessageType::VerboseRecord, HostMethod::WriteVerboseLine, message).await
     }
 
     /// The same on the debug stream.
-    pub async fn debug_always(&self, message: &str) -> Result<(), Halt> {
+    pub async fn debug_always(&self, message: &str) -> Result<(), StopReason> {
         self.record(MessageType::DebugRecord, HostMethod::WriteDebugLine, message).await
     }
 
     /// An information record; the host sees it with `-InformationAction Continue`.
-    pub async fn information(&self, record: InformationRecord) -> Result<(), Halt> {
+    pub async fn information(&self, record: InformationRecord) -> Result<(), StopReason> {
         let line = record.message.display_text();
         let shown = self.bound.text("InformationAction").is_some_and(|action| action == "Continue");
-        self.engine.say(Said::Information(record)).await?;
+        self.engine.send(PipelineOutput::Information(record)).await?;
         if shown { self.engine.write_line(&line).await } else { Ok(()) }
     }
 
@@ -94,24 +94,24 @@ impl Call<'_> {
         record: InformationRecord,
         foreground: i32,
         line: &str,
-    ) -> Result<(), Halt> {
-        self.engine.say(Said::Information(record)).await?;
+    ) -> Result<(), StopReason> {
+        self.engine.send(PipelineOutput::Information(record)).await?;
         let parameters = vec![Value::I32(foreground), Value::I32(-1), text(line)];
         self.engine.tell_host(HostMethod::WriteLine3, parameters).await
     }
 
     /// Progress goes out twice: as a record and as a host call (MS-PSRP 2.2.3.17).
-    pub async fn progress(&self, source: i64, record: ProgressRecord) -> Result<(), Halt> {
+    pub async fn progress(&self, source: i64, record: ProgressRecord) -> Result<(), StopReason> {
         if self.preference("ProgressAction") == "SilentlyContinue" {
             return Ok(());
         }
         let shown = progress_value(&record);
-        self.engine.say(Said::Progress(record)).await?;
+        self.engine.send(PipelineOutput::Progress(record)).await?;
         self.engine.tell_host(HostMethod::WriteProgress, vec![Value::I64(source), shown]).await
     }
 
     /// ShouldProcess: whether to go on, after -WhatIf and -Confirm had their say.
-    pub async fn should_process(&mut self, target: &str) -> Result<bool, Halt> {
+    pub async fn should_process(&mut self, target: &str) -> Result<bool, StopReason> {
         let deed = format!("Performing the operation \"{}\" on target \"{target}\".", self.spec.name);
         if self.bound.flag("WhatIf") {
             self.engine.write_line(&format!("What if: {deed}")).await?;

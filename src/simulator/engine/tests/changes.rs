@@ -141,7 +141,7 @@ async fn a_migration_shows_progress_and_can_be_stopped() {
         let world = Arc::clone(&world);
         tokio::spawn(async move { world.run(pipeline("Start-CsExMeetingMigration kenmyer"), context).await })
     };
-    let Some(Said::Progress(progress)) = said.recv().await else { panic!("no progress") };
+    let Some(PipelineOutput::Progress(progress)) = said.recv().await else { panic!("no progress") };
     assert_eq!(progress.activity, "Migrating the meetings of Ken Myer");
     stop.cancel();
     assert!(matches!(running.await.unwrap(), Outcome::Stopped));
@@ -193,7 +193,7 @@ async fn verbose_speaks_only_when_asked() {
     let quiet = run(&world, "Set-CsUser kenmyer -Enabled $true").await;
     assert!(quiet.said.is_empty());
     let wordy = run(&world, "Set-CsUser kenmyer -Enabled $true -Verbose").await;
-    assert!(matches!(&wordy.said[0], Said::Text(MessageType::VerboseRecord, message)
+    assert!(matches!(&wordy.said[0], PipelineOutput::Text(MessageType::VerboseRecord, message)
         if message == "Performing the operation \"Set-CsUser\" on target \"Ken Myer\"."));
 }
 

@@ -16,7 +16,7 @@ use crate::psrp::message::{Message, MessageType};
 use crate::psrp::pipeline::MetadataQuery;
 use crate::psrp::pool::Protocol;
 use crate::psrp::record::{ErrorRecord, PipelineState};
-use crate::psrp::server::{Event, ServerPool};
+use crate::psrp::server::{ServerEvent, ServerPool};
 
 /// One pipeline of a recording.
 #[derive(Default)]
@@ -68,20 +68,20 @@ fn recording(name: &str) -> Recording {
         }
         for event in pool.receive(&message).unwrap() {
             match event {
-                Event::Open { host, .. } => {
+                ServerEvent::Open { host, .. } => {
                     pool_host = Some(host);
                     pool.opened();
                 }
-                Event::CreatePipeline(id, pipeline) => {
+                ServerEvent::CreatePipeline(id, pipeline) => {
                     order.push(id);
                     all.entry(id).or_default().pipeline = Some(pipeline);
                 }
-                Event::CommandMetadata(id, query) => {
+                ServerEvent::CommandMetadata(id, query) => {
                     order.push(id);
                     all.entry(id).or_default().metadata = Some(query);
                 }
-                Event::Input(id, value) => all.entry(id).or_default().input.push(value),
-                Event::HostResponse(Some(id), response) => {
+                ServerEvent::Input(id, value) => all.entry(id).or_default().input.push(value),
+                ServerEvent::HostResponse(Some(id), response) => {
                     all.entry(id).or_default().answers.push(response.result);
                 }
                 _ => {}
@@ -162,12 +162,12 @@ fn ours(run: &Run) -> Vec<String> {
         .said
         .iter()
         .map(|said| match said {
-            Said::Output(value) => shown(MessageType::PipelineOutput, value),
-            Said::Error(record) => format!("error {}", shown_error(record)),
-            Said::Text(kind, message) => format!("{kind:?} {message}"),
-            Said::Progress(record) => shown(MessageType::ProgressRecord, &record.to_value()),
-            Said::Information(record) => shown(MessageType::InformationRecord, &record.to_value()),
-            Said::HostCall { method, parameters, .. } => shown_call(*method, parameters),
+            PipelineOutput::Output(value) => shown(MessageType::PipelineOutput, value),
+            PipelineOutput::Error(record) => format!("error {}", shown_error(record)),
+            PipelineOutput::Text(kind, message) => format!("{kind:?} {message}"),
+            PipelineOutput::Progress(record) => shown(MessageType::ProgressRecord, &record.to_value()),
+            PipelineOutput::Information(record) => shown(MessageType::InformationRecord, &record.to_value()),
+            PipelineOutput::HostCall { method, parameters, .. } => shown_call(*method, parameters),
         })
         .collect();
     all.push(match &run.outcome {

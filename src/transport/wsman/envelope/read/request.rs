@@ -23,13 +23,13 @@ pub(super) fn read_request(envelope: &Envelope) -> Result<RequestEnvelope, Reaso
     };
     let (base, name) = envelope.action.rsplit_once('/').unwrap_or(("", &envelope.action));
     let request = match (base, name) {
-        (ns::TRANSFER, "Create") => Request::Create(create(envelope.content(ns::SHELL, "Shell")?)?),
-        (ns::TRANSFER, "Delete") => Request::Delete,
-        (ns::TRANSFER, "Get") => Request::Get,
+        (ns::TRANSFER, "Create") => WsmanRequest::Create(create(envelope.content(ns::SHELL, "Shell")?)?),
+        (ns::TRANSFER, "Delete") => WsmanRequest::Delete,
+        (ns::TRANSFER, "Get") => WsmanRequest::Get,
         (ns::ENUMERATION, "Enumerate") => {
             let body = envelope.content(ns::ENUMERATION, "Enumerate")?;
             let filter = body.child(ns::WSMAN, "Filter").and_then(|filter| filter.find("SelectorSet"));
-            Request::Enumerate(Enumerate {
+            WsmanRequest::Enumerate(Enumerate {
                 optimize: body.child(ns::WSMAN, "OptimizeEnumeration").is_some(),
                 max_elements: number(body, ns::WSMAN, "MaxElements")?,
                 filter: pairs(filter, "Selector"),
@@ -37,7 +37,7 @@ pub(super) fn read_request(envelope: &Envelope) -> Result<RequestEnvelope, Reaso
         }
         (ns::ENUMERATION, "Pull") => {
             let body = envelope.content(ns::ENUMERATION, "Pull")?;
-            Request::Pull {
+            WsmanRequest::Pull {
                 context: text(body, ns::ENUMERATION, "EnumerationContext")
                     .ok_or(Reason::Missing("an EnumerationContext"))?,
                 max_elements: number(body, ns::ENUMERATION, "MaxElements")?,
@@ -49,17 +49,17 @@ pub(super) fn read_request(envelope: &Envelope) -> Result<RequestEnvelope, Reaso
             for part in body.children_named(ns::SHELL, "Arguments") {
                 arguments.extend(bytes(part)?);
             }
-            Request::Command {
+            WsmanRequest::Command {
                 id: id(body)?,
                 name: text(body, ns::SHELL, "Command").unwrap_or_default(),
                 arguments,
             }
         }
-        (ns::SHELL, "Send") => Request::Send(streams(envelope.content(ns::SHELL, "Send")?)?),
+        (ns::SHELL, "Send") => WsmanRequest::Send(streams(envelope.content(ns::SHELL, "Send")?)?),
         (ns::SHELL, "Receive") => {
             let body = envelope.content(ns::SHELL, "Receive")?;
             let desired = body.child(ns::SHELL, "DesiredStream").ok_or(Reason::Missing("a DesiredStream"))?;
-            Request::Receive {
+            WsmanRequest::Receive {
                 streams: desired.text.split_whitespace().map(str::to_owned).collect(),
                 command: id(desired)?,
             }
@@ -67,11 +67,11 @@ pub(super) fn read_request(envelope: &Envelope) -> Result<RequestEnvelope, Reaso
         (ns::SHELL, "Signal") => {
             let body = envelope.content(ns::SHELL, "Signal")?;
             let code = body.child_text(ns::SHELL, "Code").ok_or(Reason::Missing("a signal's Code"))?;
-            Request::Signal { command: id(body)?, code: SignalCode::from_uri(code) }
+            WsmanRequest::Signal { command: id(body)?, code: SignalCode::from_uri(code) }
         }
         (ns::SHELL, "Disconnect") => {
             let body = envelope.content(ns::SHELL, "Disconnect")?;
-            Request::Disconnect {
+            WsmanRequest::Disconnect {
                 idle_timeout: duration(body, ns::SHELL, "IdleTimeOut")?,
                 buffer_mode: text(body, ns::SHELL, "BufferMode"),
             }
@@ -79,12 +79,12 @@ pub(super) fn read_request(envelope: &Envelope) -> Result<RequestEnvelope, Reaso
         (ns::SHELL, "Reconnect") => {
             // The client of Windows sends a shell's without a body.
             let command = envelope.content(ns::SHELL, "Reconnect").ok().map(id).transpose()?.flatten();
-            Request::Reconnect { command }
+            WsmanRequest::Reconnect { command }
         }
         (ns::SHELL, "Connect") => {
             let body = envelope.content(ns::SHELL, "Connect")?;
             let data = body.child(ns::POWERSHELL, "connectXml").map(bytes).transpose()?;
-            Request::Connect { command: id(body)?, data: data.unwrap_or_default() }
+            WsmanRequest::Connect { command: id(body)?, data: data.unwrap_or_default() }
         }
         _ => return Err(Reason::Action(envelope.action.clone())),
     };

@@ -45,7 +45,7 @@ impl RequestEnvelope {
     }
 }
 
-impl Request {
+impl WsmanRequest {
     /// The action's URI.
     pub fn action(&self) -> String {
         let (base, name) = match self {

@@ -24,12 +24,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use catalogue::Catalogue;
-use editor::{Reader, Turn};
+use editor::{EditorInput, Reader};
 use execute::{Ended, Executor};
 use facts::Facts;
 use links::{Link, Links};
 use miette::IntoDiagnostic as _;
-use news::News;
+use news::SessionNotices;
 pub use script::standard_input;
 use script::{Refused, Script};
 use terminal::{Terminal, Tone};
@@ -211,12 +211,12 @@ pub async fn run(console: &Console, attached: Vec<Attached>, input: Input) -> mi
             beside.spawn(beside::learn(link.clone()));
         }
     }
-    let news = News::new(terminal.clone());
+    let news = SessionNotices::new(terminal.clone());
     let facts = Facts::default();
     for mut one in attached {
         // What is known already stands before the first prompt.
         while let Ok(text) = one.notices.try_recv() {
-            news.say(Tone::Warning, &text);
+            news.show(Tone::Warning, &text);
         }
         beside.spawn(beside::watch(one, terminal.clone(), news.clone(), facts.clone()));
     }
@@ -250,7 +250,12 @@ fn here(terminal: &Terminal, link: &Link, count: usize) {
 }
 
 /// A person at a terminal.
-async fn typed(console: &Console, links: Links, executor: &mut Executor, news: &News) -> miette::Result<u8> {
+async fn typed(
+    console: &Console,
+    links: Links,
+    executor: &mut Executor,
+    news: &SessionNotices,
+) -> miette::Result<u8> {
     let completer = completer(links, tokio::runtime::Handle::current());
     if let Some(folder) = console.history.as_deref().and_then(std::path::Path::parent) {
         // Without it the history lasts as long as the console.
@@ -263,9 +268,9 @@ async fn typed(console: &Console, links: Links, executor: &mut Executor, news: &
         console.terminal.fresh_line();
         news.begin_typing();
         let turn = reader.read().await;
-        news.end_typing(matches!(turn, Ok(Turn::Woken)));
+        news.end_typing(matches!(turn, Ok(EditorInput::Woken)));
         match turn.map_err(|error| miette::miette!("the terminal can't be read: {error}"))? {
-            Turn::Line(text) => match executor.run_typed(&text).await {
+            EditorInput::Line(text) => match executor.run_typed(&text).await {
                 Ended::Exit(code) => return Ok(code),
                 // A session that was lost is made again, and the next line finds it.
                 Ended::Succeeded
@@ -275,8 +280,8 @@ async fn typed(console: &Console, links: Links, executor: &mut Executor, news: &
                 | Ended::Interrupted
                 | Ended::Lost => {}
             },
-            Turn::Dropped | Turn::Woken => {}
-            Turn::Leave => return Ok(0),
+            EditorInput::Dropped | EditorInput::Woken => {}
+            EditorInput::Leave => return Ok(0),
         }
     }
 }

@@ -17,7 +17,7 @@ const PIPES: &str = r"\\.\pipe\";
 
 /// The files of one agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct AgentPaths {
     /// Where PSRP is spoken: what shells connect to.
     pub socket: PathBuf,
     /// Where launchers and `lyncsh status` speak to the agent itself.
@@ -40,7 +40,7 @@ pub enum LockError {
     Taken { path: PathBuf, limit: Duration },
 }
 
-impl Place {
+impl AgentPaths {
     pub fn of(folders: &Folders, profile: &str) -> Self {
         let runtime = &folders.runtime;
         let beside = |ending: &str| runtime.join(format!("{profile}.{ending}"));
@@ -205,10 +205,10 @@ mod tests {
     #[test]
     fn a_deep_runtime_folder_still_has_a_socket_that_fits() {
         let deep = Path::new("/home").join("x".repeat(150));
-        let place = Place::of(&folders(&deep), "work");
-        assert!(place.socket.as_os_str().len() <= MAX_SOCKET_PATH);
-        assert_ne!(place.socket, Place::of(&folders(&deep), "other").socket);
-        assert_ne!(place.socket, Place::of(&folders(&deep.join("y")), "work").socket);
+        let paths = AgentPaths::of(&folders(&deep), "work");
+        assert!(paths.socket.as_os_str().len() <= MAX_SOCKET_PATH);
+        assert_ne!(paths.socket, AgentPaths::of(&folders(&deep), "other").socket);
+        assert_ne!(paths.socket, AgentPaths::of(&folders(&deep.join("y")), "work").socket);
     }
 
     #[cfg(unix)]

@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use endpoint::{Endpoint, Seen};
 use lyncsh::agent::mux::{ClientInfo, Mux, Options, State};
-use lyncsh::psrp::client::{ClientPool, Event, PipelineEvent};
+use lyncsh::psrp::client::{ClientEvent, ClientPool, PipelineEvent};
 use lyncsh::psrp::clixml::{Secure, Value};
 use lyncsh::psrp::host::{HostInfo, HostMethod, HostResponse};
-use lyncsh::psrp::pipeline::{Argument, Command, Merge, MetadataQuery, Pipeline};
+use lyncsh::psrp::pipeline::{Argument, Merge, MetadataQuery, Pipeline, PipelineCommand};
 use lyncsh::psrp::record::{ErrorRecord, PipelineState, PoolState};
-use lyncsh::transport::backpressure::{FULL, HOLD};
+use lyncsh::transport::backpressure::{PAUSE_AT, STOP_READING_AT};
 use lyncsh::transport::session::{Running, Session};
 use lyncsh::transport::{Limits, stream};
 use secrecy::ExposeSecret;
@@ -60,7 +60,7 @@ fn record() -> ErrorRecord {
 fn pipeline(name: &str, value: Option<Value>) -> Pipeline {
     let arguments =
         value.into_iter().map(|value| Argument { name: Some("Value".into()), value: Some(value) });
-    let command = Command {
+    let command = PipelineCommand {
         name: name.into(),
         is_script: false,
         use_local_scope: None,
@@ -79,7 +79,7 @@ async fn open(options: Options) -> (Mux, Endpoint) {
 }
 
 /// A shell with a window of `width` columns, by which it is known too.
-async fn attach(mux: &Mux, width: i32) -> (Session, mpsc::Receiver<Event>) {
+async fn attach(mux: &Mux, width: i32) -> (Session, mpsc::Receiver<ClientEvent>) {
     let (here, there) = tokio::io::duplex(64 * 1024);
     let info = ClientInfo { program: Some("pwsh".into()), process_id: Some(width as u32) };
     mux.attach(here, info).await;
@@ -140,7 +140,7 @@ async fn two_shells_share_one_session_and_each_sees_its_own_answers() {
         |width| seen.iter().filter(move |s| matches!(s, Seen::Created(_, _, w) if *w == Some(width)));
     assert_eq!((widths(100).count(), widths(120).count()), (5, 5), "each has its own host");
 
-    let Some(Event::ApplicationPrivateData(told)) = events.recv().await else { panic!() };
+    let Some(ClientEvent::ApplicationPrivateData(told)) = events.recv().await else { panic!() };
     assert!(told.get("Litware").is_some() && told.get("DebugMode").is_none(), "{told:?}");
 }
 
@@ -283,7 +283,7 @@ async fn a_shell_that_closes_leaves_the_session_open_for_the_next() {
     within(first.close()).await.unwrap();
     let mut states = Vec::new();
     while let Some(event) = within(events.recv()).await {
-        if let Event::PoolState(state, _) = event {
+        if let ClientEvent::PoolState(state, _) = event {
             states.push(state);
         }
         if states.last() == Some(&PoolState::Closed) {
@@ -367,11 +367,11 @@ async fn what_waits_for_a_shell_that_does_not_read_is_bounded() {
     // It has settled when nothing was added for a while.
     while settled < 100 {
         let unread = mux.status().await.unwrap().clients[0].unread;
-        settled = if unread > most || unread < HOLD { 0 } else { settled + 1 };
+        settled = if unread > most || unread < PAUSE_AT { 0 } else { settled + 1 };
         most = most.max(unread);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(most < FULL + HOLD, "{most} bytes");
+    assert!(most < STOP_READING_AT + PAUSE_AT, "{most} bytes");
     big.stop().await.unwrap();
     assert_eq!(finish(&mut big).await.1, PipelineState::Stopped);
 }

@@ -2,9 +2,9 @@
 
 pub mod connection;
 pub mod console;
-pub mod foot;
 pub mod module;
 pub mod pwsh;
+pub mod status_line;
 
 use tokio::sync::mpsc;
 
@@ -18,7 +18,7 @@ pub struct Attached {
     /// The way to its session.
     pub connection: Connection,
     /// What is the session's own and no pipeline's.
-    pub events: mpsc::UnboundedReceiver<client::Event>,
+    pub events: mpsc::UnboundedReceiver<client::ClientEvent>,
     /// Lines for the person: the session was lost, a new one is open.
     pub notices: mpsc::UnboundedReceiver<String>,
 }

@@ -1,12 +1,11 @@
 //! Windows.
 
-mod endings;
 mod file;
 mod identity;
 mod pipe;
 mod process;
+mod shutdown_signals;
 
-pub use endings::Endings;
 pub use file::{
     exchange, hard_links, hold, hold_when_free, is_at, is_held, is_own_folder, let_go, private_folder,
     take_after,
@@ -16,6 +15,7 @@ pub use process::{
     Family, end_output, has_ended, input_is_ready, kill, leave_terminal, parent, program_name,
     spawn_detached, speak_on_terminal, start_time,
 };
+pub use shutdown_signals::ShutdownSignals;
 
 /// Text as the system takes it: UTF-16 with a zero at its end.
 fn wide(text: impl AsRef<std::ffi::OsStr>) -> Vec<u16> {

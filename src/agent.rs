@@ -5,23 +5,23 @@
 //! ([`launch`]) watches the agent and removes the session where the agent could not; the [`journal`]
 //! lets the next start of lyncsh do it ([`orphans`]) where both have died.
 
-pub mod access;
-pub mod ask;
+pub mod command_check;
 pub mod control;
+pub mod control_client;
 pub mod guard;
 pub mod handover;
 pub mod journal;
 pub mod launch;
 pub mod mux;
 pub mod notes;
-pub mod offered;
 pub mod orphans;
 pub mod outage;
 pub mod owner;
-pub mod place;
+pub mod paths;
 pub mod presence;
 pub mod process;
 pub mod removal;
+pub mod resolver;
 pub mod serve;
 pub mod shared;
 pub mod slots;

@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use said::{Outcome, Said};
+pub use said::{Outcome, PipelineOutput};
 pub use stage::World;
 
 use self::fault::Fault;
@@ -36,7 +36,7 @@ use self::state::Tenants;
 use super::Options;
 use crate::psrp::clixml::Value;
 use crate::psrp::host::HostInfo;
-use crate::psrp::pipeline::{Command, MetadataQuery, Pipeline};
+use crate::psrp::pipeline::{MetadataQuery, Pipeline, PipelineCommand};
 use crate::psrp::record::ErrorRecord;
 
 /// What a pipeline is run with.
@@ -48,7 +48,7 @@ pub struct Context {
     /// Pipeline input; closed at its end. Empty and closed where there is none.
     pub input: mpsc::Receiver<Value>,
     /// What it says; a full channel slows the pipeline.
-    pub said: mpsc::Sender<Said>,
+    pub said: mpsc::Sender<PipelineOutput>,
     pub stop: CancellationToken,
 }
 
@@ -89,7 +89,7 @@ impl World {
             // that fails is the pipeline's end.
             match outcome {
                 Outcome::Failed(record) if index == 0 && count > 1 => {
-                    if said.send(Said::Error(record)).await.is_err() {
+                    if said.send(PipelineOutput::Error(record)).await.is_err() {
                         return Outcome::Stopped;
                     }
                     outcome = Outcome::Completed;
@@ -102,7 +102,7 @@ impl World {
     }
 
     /// Finds and binds the commands, in their order; the first fault ends it.
-    fn plan(&self, commands: &[Command], no_input: bool) -> Result<Vec<Planned>, Fault> {
+    fn plan(&self, commands: &[PipelineCommand], no_input: bool) -> Result<Vec<Planned>, Fault> {
         let mut found = Vec::new();
         for command in commands {
             if command.is_script {
@@ -113,7 +113,7 @@ impl World {
         let merges_previous = |index: usize| {
             commands.iter().skip(index + 1).any(|command| command.merge.previous_results & ERRORS != 0)
         };
-        let bind = |(index, (spec, command)): (usize, (Arc<Executable>, &Command))| {
+        let bind = |(index, (spec, command)): (usize, (Arc<Executable>, &PipelineCommand))| {
             let piped = index > 0 || !no_input;
             let merge = &command.merge;
             let merged = merge.error == OUTPUT

@@ -19,13 +19,13 @@ use url::Url;
 use uuid::Uuid;
 
 use super::connect::Context;
-use crate::agent::access::Access;
 use crate::agent::guard::Guard;
 use crate::agent::journal::Journal;
+use crate::agent::resolver::EndpointResolver;
 use crate::net::Trust;
-use crate::platform::{self, Endings};
+use crate::platform::{self, ShutdownSignals};
 use crate::profile::{self, Attach, Authentication, Profile};
-use crate::shell::pwsh::gate;
+use crate::shell::pwsh::output_gate;
 use crate::{credential, discovery, output};
 
 /// What the PowerShell reports of its session.
@@ -41,7 +41,7 @@ pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
         return Err(miette::miette!("a password is handed to a PowerShell that asks, and to nobody else"));
     }
     // Inside of a shell that a launcher has started, the launcher speaks first.
-    gate::wait(name).await;
+    output_gate::wait(name).await;
     let profile = profile::load(&context.folders, name)?;
     if profile.service.is_some() {
         return Err(miette::miette!("the session of '{name}' is its module's own"));
@@ -51,7 +51,7 @@ pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
         true => None,
         false => Some(credential::fetch(&profile).await?),
     };
-    say(&profile, secret.as_ref()).await?;
+    send_credential(&profile, secret.as_ref()).await?;
     if let Err(error) = keep(context, profile, secret).await {
         // Nobody reads the output any more.
         crate::tell!("lyncsh: '{name}': {error:#}");
@@ -64,7 +64,7 @@ pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
 async fn keep(context: &Context, profile: Profile, secret: Option<SecretString>) -> miette::Result<()> {
     platform::leave_terminal().into_diagnostic()?;
     platform::end_output().into_diagnostic()?;
-    let mut endings = Endings::catch().into_diagnostic()?;
+    let mut endings = ShutdownSignals::catch().into_diagnostic()?;
     let mut lines = lines();
     let Some(line) = lines.recv().await else { return Ok(()) };
     let made = read(&line).wrap_err("the PowerShell reports no session")?;
@@ -77,7 +77,7 @@ async fn keep(context: &Context, profile: Profile, secret: Option<SecretString>)
 }
 
 /// One line with all that `New-PSSession`, or `New-CsOnlineSession`, is given.
-async fn say(profile: &Profile, secret: Option<&SecretString>) -> miette::Result<()> {
+async fn send_credential(profile: &Profile, secret: Option<&SecretString>) -> miette::Result<()> {
     let (report, _) = mpsc::unbounded_channel();
     let uri = match profile.import.attach {
         // It finds the endpoint by itself.
@@ -138,7 +138,7 @@ async fn guard(
     made: Made,
 ) -> miette::Result<Guard> {
     let (report, _) = mpsc::unbounded_channel();
-    let mut access = Access::new(profile.clone(), made.secret.or(secret));
+    let mut access = EndpointResolver::new(profile.clone(), made.secret.or(secret));
     let endpoint = access.at(made.uri, profile.configuration.clone(), &report).await.into_diagnostic()?;
     let journal = Journal::of(&context.folders);
     let mut guard = Guard::new(&journal, &profile, endpoint, made.shell).into_diagnostic()?;

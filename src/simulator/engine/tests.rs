@@ -8,16 +8,16 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::value::text;
-use super::{Context, Outcome, Said, World};
+use super::{Context, Outcome, PipelineOutput, World};
 use crate::psrp::clixml::Value;
 use crate::psrp::host::{HostInfo, HostMethod, HostResponse};
-use crate::psrp::pipeline::{Argument, Command, Merge, Pipeline};
+use crate::psrp::pipeline::{Argument, Merge, Pipeline, PipelineCommand};
 use crate::simulator::Options;
 use std::sync::Arc;
 
 /// What a pipeline said, and how it ended.
 pub struct Run {
-    pub said: Vec<Said>,
+    pub said: Vec<PipelineOutput>,
     pub outcome: Outcome,
 }
 
@@ -25,7 +25,7 @@ impl Run {
     pub fn output(&self) -> Vec<&Value> {
         self.said
             .iter()
-            .filter_map(|said| if let Said::Output(value) = said { Some(value) } else { None })
+            .filter_map(|said| if let PipelineOutput::Output(value) = said { Some(value) } else { None })
             .collect()
     }
     /// One property of each object.
@@ -39,7 +39,9 @@ impl Run {
         self.said
             .iter()
             .filter_map(|said| match said {
-                Said::Error(record) => Some((record.message.as_str(), record.fully_qualified_id.as_str())),
+                PipelineOutput::Error(record) => {
+                    Some((record.message.as_str(), record.fully_qualified_id.as_str()))
+                }
                 _ => None,
             })
             .collect()
@@ -55,7 +57,7 @@ impl Run {
         self.said
             .iter()
             .filter_map(|said| match said {
-                Said::HostCall { method, parameters, .. } => {
+                PipelineOutput::HostCall { method, parameters, .. } => {
                     Some((*method, parameters.iter().map(Value::display_text).collect::<Vec<_>>().join("|")))
                 }
                 _ => None,
@@ -80,7 +82,7 @@ pub fn host(width: i32) -> HostInfo {
 }
 
 /// `Name -Parameter value …` with words in the place of a parser: `-Name:` takes what follows.
-pub fn command(line: &str) -> Command {
+pub fn command(line: &str) -> PipelineCommand {
     let mut words = line.split(' ');
     let name = words.next().unwrap_or_default().to_owned();
     let arguments = words
@@ -92,7 +94,7 @@ pub fn command(line: &str) -> Command {
             _ => Argument { name: None, value: Some(read(word)) },
         })
         .collect();
-    Command { name, is_script: false, use_local_scope: None, arguments, merge: Merge::default() }
+    PipelineCommand { name, is_script: false, use_local_scope: None, arguments, merge: Merge::default() }
 }
 
 fn read(word: &str) -> Value {
@@ -135,10 +137,10 @@ pub async fn run_with(
     answers.reverse();
     while let Some(one) = said.recv().await {
         let one = match one {
-            Said::HostCall { method, parameters, answer: Some(answer) } => {
+            PipelineOutput::HostCall { method, parameters, answer: Some(answer) } => {
                 let result = answers.pop().expect("an answer to each question");
                 answer.send(HostResponse { call_id: 1, method, result }).unwrap();
-                Said::HostCall { method, parameters, answer: None }
+                PipelineOutput::HostCall { method, parameters, answer: None }
             }
             other => other,
         };

@@ -22,7 +22,7 @@ static SESSION: OnceLock<watch::Sender<Option<Ending>>> = OnceLock::new();
 
 /// The events that end a process, caught from here on.
 #[derive(Debug)]
-pub struct Endings {
+pub struct ShutdownSignals {
     quit: windows::CtrlBreak,
     interrupt: windows::CtrlC,
     close: windows::CtrlClose,
@@ -31,7 +31,7 @@ pub struct Endings {
     session: watch::Receiver<Option<Ending>>,
 }
 
-impl Endings {
+impl ShutdownSignals {
     pub fn catch() -> io::Result<Self> {
         let session = SESSION.get_or_init(|| {
             std::thread::spawn(watch_session);

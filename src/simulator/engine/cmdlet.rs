@@ -14,7 +14,7 @@ use std::sync::Arc;
 use super::spec::{CommandKind, Kind, parameter};
 use super::stage::Executable;
 use super::value::text;
-use crate::simulator::{Command, Options};
+use crate::simulator::{MadeUpCommand, Options};
 
 /// Every command of the endpoint, functions before cmdlets and each in order of name.
 pub fn commands(options: &Options) -> Vec<Arc<Executable>> {
@@ -42,7 +42,7 @@ pub fn commands(options: &Options) -> Vec<Arc<Executable>> {
     all.into_iter().map(Arc::new).collect()
 }
 
-fn made_up(command: &Command) -> Executable {
+fn made_up(command: &MadeUpCommand) -> Executable {
     let made = Executable::cmdlet(&command.name, "", |call| {
         Box::pin(async move {
             let answer = text(&call.spec.answer);

@@ -9,7 +9,7 @@ pub mod session;
 pub mod stream;
 pub mod wsman;
 
-pub use connection::{Connection, Event, Request};
+pub use connection::{Connection, ConnectionEvent, ConnectionRequest};
 pub use error::{Error, Operation, RedirectRefusal};
 
 pub use crate::profile::Limits;

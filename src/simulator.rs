@@ -18,5 +18,5 @@ mod wsman;
 
 pub use backend::{Backend, Backends};
 pub use endpoint::{DOMAIN, Open, PASSWORD, USER};
-pub use options::{Command, Options, Parameter};
+pub use options::{MadeUpCommand, Options, Parameter};
 pub use server::Server;

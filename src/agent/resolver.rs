@@ -24,7 +24,7 @@ const SHORTEST_IDLE: Duration = Duration::from_mins(1);
 
 /// A profile, and its secret where that was handed over.
 #[derive(Clone, Debug)]
-pub struct Access {
+pub struct EndpointResolver {
     pub profile: Arc<Profile>,
     secret: Option<SecretString>,
     /// What was presented last, and to which endpoint.
@@ -33,7 +33,7 @@ pub struct Access {
 
 /// Why there is no session.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
+pub enum SessionError {
     #[error(transparent)]
     Trust(#[from] TrustError),
     #[error(transparent)]
@@ -52,7 +52,7 @@ pub enum ConnectError {
     Journal(std::io::Error),
 }
 
-impl ConnectError {
+impl SessionError {
     /// As it is told to the person.
     pub fn failure(&self) -> Failure {
         let help = |error: &dyn miette::Diagnostic| error.help().map(|help| help.to_string());
@@ -92,7 +92,7 @@ impl ConnectError {
     }
 }
 
-impl Access {
+impl EndpointResolver {
     pub fn new(profile: Profile, secret: Option<SecretString>) -> Self {
         Self { profile: Arc::new(profile), secret, presented: None }
     }
@@ -138,7 +138,7 @@ impl Access {
     ///
     /// # Errors
     /// The secret cannot be fetched.
-    pub async fn known_refusal(&mut self) -> Result<Option<ConnectError>, CredentialError> {
+    pub async fn known_refusal(&mut self) -> Result<Option<SessionError>, CredentialError> {
         let (Some(uri), Some(user)) = (self.profile.uri.clone(), self.profile.user.clone()) else {
             return Ok(None);
         };
@@ -149,11 +149,11 @@ impl Access {
     }
 
     /// The refusal of what was presented last.
-    pub fn refusal(&self) -> ConnectError {
+    pub fn refusal(&self) -> SessionError {
         let user = self.profile.user.clone().unwrap_or_default();
         match self.presented_to().or(self.profile.uri.as_ref()) {
             Some(endpoint) => refusal(endpoint, user),
-            None => ConnectError::NoUser,
+            None => SessionError::NoUser,
         }
     }
 
@@ -168,7 +168,7 @@ impl Access {
     }
 
     /// Goes all the way to an endpoint that a session can be opened on.
-    pub async fn endpoint(&mut self, report: &Report) -> Result<Endpoint, ConnectError> {
+    pub async fn endpoint(&mut self, report: &Report) -> Result<Endpoint, SessionError> {
         let uri = discovery::endpoint(&self.profile, &trust(&self.profile).await?, report).await?;
         let configuration = self.profile.configuration.clone();
         self.at(uri, configuration, report).await
@@ -180,12 +180,12 @@ impl Access {
         uri: Url,
         configuration: String,
         report: &Report,
-    ) -> Result<Endpoint, ConnectError> {
+    ) -> Result<Endpoint, SessionError> {
         if !matches!(uri.scheme(), "http" | "https") {
-            return Err(ConnectError::NoEndpoint(uri));
+            return Err(SessionError::NoEndpoint(uri));
         }
         let profile = self.profile.clone();
-        let user = profile.user.clone().ok_or(ConnectError::NoUser)?;
+        let user = profile.user.clone().ok_or(SessionError::NoUser)?;
         let trust = trust(&profile).await?;
         if self.secret.is_none() {
             let from = credential::source(&profile);
@@ -235,7 +235,7 @@ async fn token(
     password: &SecretString,
     trust: &Trust,
     limit: Duration,
-) -> Result<SecretString, ConnectError> {
+) -> Result<SecretString, SessionError> {
     let Some(pass) = Credential::new(uri, user, password).pass().await else {
         return Err(refusal(uri, user.to_owned()));
     };
@@ -249,7 +249,7 @@ async fn token(
 }
 
 /// The refusal of a credential that is not sent again.
-fn refusal(endpoint: &Url, user: String) -> ConnectError {
+fn refusal(endpoint: &Url, user: String) -> SessionError {
     let endpoint = endpoint.origin().ascii_serialization();
     transport::Error::Unauthorized { endpoint, user, offered: Vec::new() }.into()
 }

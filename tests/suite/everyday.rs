@@ -211,7 +211,7 @@ fn lines_on_a_real_powershell_endpoint_do_what_they_do_in_powershell() {
     let Some(pwsh) = front::powershell() else { return };
     let folder = tempfile::tempdir().unwrap();
     let configuration = folder.path().join("everyday.pssc");
-    std::fs::write(&configuration, include_str!("everyday.pssc")).unwrap();
+    std::fs::write(&configuration, include_str!("everyday/everyday.pssc")).unwrap();
     let (_runtime, front) = front::blocking(front::Options::configured(&pwsh, &configuration));
     let desk = Desk::new(&format!(
         "kind = \"wsman\"\nauthentication = \"basic\"\nuri = \"{}\"\nprefix = \"R\"\n",

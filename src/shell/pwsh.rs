@@ -3,4 +3,4 @@
 
 pub mod arguments;
 pub mod find;
-pub mod gate;
+pub mod output_gate;

@@ -45,7 +45,7 @@ impl Ending {
     }
 }
 
-impl Endings {
+impl ShutdownSignals {
     /// The next one but Ctrl-C, which belongs to whoever reads the terminal.
     pub async fn next_but_interrupt(&mut self) -> Ending {
         loop {

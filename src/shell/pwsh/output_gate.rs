@@ -9,7 +9,7 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::agent::place;
+use crate::agent::paths;
 use crate::files::replace::{New, replace};
 use crate::platform;
 
@@ -20,7 +20,7 @@ const LONGEST: Duration = Duration::from_hours(1);
 
 /// A gate that is closed.
 #[derive(Debug)]
-pub struct Gate {
+pub struct OutputGate {
     pub path: PathBuf,
     file: File,
     left: Vec<PathBuf>,
@@ -34,7 +34,7 @@ pub enum Passed {
     Failed,
 }
 
-impl Gate {
+impl OutputGate {
     /// Makes a gate in this folder, closed.
     pub fn close(folder: &Path) -> io::Result<Self> {
         platform::private_folder(folder)?;
@@ -63,7 +63,7 @@ impl Gate {
     }
 }
 
-impl Drop for Gate {
+impl Drop for OutputGate {
     fn drop(&mut self) {
         for path in self.left.iter().chain([&self.path]) {
             let _ = std::fs::remove_file(path);
@@ -81,7 +81,7 @@ pub async fn wait(profile: &str) -> Passed {
 
 async fn wait_at(path: &Path, profile: &str) -> Passed {
     // A gate that can't be watched keeps nobody out.
-    let Ok(mut file) = place::lock(path, LONGEST).await else { return Passed::Go };
+    let Ok(mut file) = paths::lock(path, LONGEST).await else { return Passed::Go };
     take(&mut file, profile).unwrap_or(Passed::Go)
 }
 
@@ -106,7 +106,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_passes_before_the_launcher_opens_and_a_failure_is_told_once() {
         let temp = tempfile::tempdir().unwrap();
-        let mut gate = Gate::close(temp.path()).unwrap();
+        let mut gate = OutputGate::close(temp.path()).unwrap();
         let path = gate.path.clone();
         let waiting = tokio::spawn(async move { wait_at(&path, "work").await });
         tokio::time::sleep(Duration::from_millis(30)).await;
@@ -127,7 +127,7 @@ mod tests {
     #[tokio::test]
     async fn a_launcher_that_dies_leaves_the_gate_open() {
         let temp = tempfile::tempdir().unwrap();
-        let gate = Gate::close(temp.path()).unwrap();
+        let gate = OutputGate::close(temp.path()).unwrap();
         let (path, kept) = (gate.path.clone(), temp.path().join("kept"));
         std::fs::hard_link(&path, &kept).unwrap();
         drop(gate);

@@ -14,7 +14,6 @@ pub mod keyring;
 pub mod list;
 pub mod login;
 pub mod names;
-pub mod own;
 pub mod powershell;
 pub mod refresh;
 pub mod remove;
@@ -23,6 +22,7 @@ pub mod shell;
 pub mod shortcut;
 pub mod show;
 pub mod slots;
+pub mod standalone_session;
 pub mod status;
 pub mod stop;
 mod usage;
@@ -37,7 +37,7 @@ use crate::cli::{self, Cli, Command, Work};
 use crate::folders::Folders;
 use crate::profile::{self, StoreError};
 use crate::{output, screen};
-use attach::Wanted;
+use attach::AttachOutput;
 use connect::Context;
 pub use exit_code::exit_code;
 use usage::Meant;
@@ -95,13 +95,13 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         }
         Command::Attach { profile, module, socket, facts, proxies, secret, own } => {
             let wanted = match (module, socket, facts) {
-                _ if secret => Wanted::Secret,
-                _ if own => Wanted::Own,
-                _ if proxies => Wanted::Proxies,
-                (true, ..) => Wanted::Module,
-                (_, true, _) => Wanted::Socket,
-                (.., true) => Wanted::Facts,
-                _ => Wanted::Import,
+                _ if secret => AttachOutput::Secret,
+                _ if own => AttachOutput::Own,
+                _ if proxies => AttachOutput::Proxies,
+                (true, ..) => AttachOutput::Module,
+                (_, true, _) => AttachOutput::Socket,
+                (.., true) => AttachOutput::Facts,
+                _ => AttachOutput::Import,
             };
             attach::run(&context, &profile.name, wanted).await
         }

@@ -15,10 +15,10 @@ use crate::folders::Folders;
 /// The texts for other programs, lyncsh's own. A file of that name in the folder `templates` of the
 /// configuration folder is taken instead.
 const OWN: [(&str, &str); 4] = [
-    ("icon.svg", include_str!("../../templates/icon.svg")),
-    ("powershell/hook.ps1", include_str!("../../templates/powershell/hook.ps1")),
-    ("shortcut.command", include_str!("../../templates/shortcut.command")),
-    ("shortcut.desktop", include_str!("../../templates/shortcut.desktop")),
+    ("icon.svg", include_str!("../templates/icon.svg")),
+    ("powershell/hook.ps1", include_str!("../templates/powershell/hook.ps1")),
+    ("shortcut.command", include_str!("../templates/shortcut.command")),
+    ("shortcut.desktop", include_str!("../templates/shortcut.desktop")),
 ];
 
 /// The templates of one user.
