@@ -67,10 +67,9 @@ pub fn offers<V: AsRef<[u8]>>(headers: impl IntoIterator<Item = V>) -> Result<Ve
             let mut offer = Offer { scheme, token: None, realm: None };
             if after.0.first().copied().is_some_and(is_space)
                 && let Some(token) = rest.token68()
+                && ["Negotiate", "Kerberos", "NTLM"].iter().any(|scheme| offer.is(scheme))
             {
-                if ["Negotiate", "Kerberos", "NTLM"].iter().any(|scheme| offer.is(scheme)) {
-                    offer.token = Some(decode(&offer.scheme, token)?);
-                }
+                offer.token = Some(decode(&offer.scheme, token)?);
             }
             offers.push(offer);
         }

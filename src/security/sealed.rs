@@ -122,13 +122,11 @@ fn parameter<'a>(content_type: &'a str, name: &str) -> Option<&'a str> {
     loop {
         let (key, after) = rest.split_once('=')?;
         let after = after.trim_start();
-        let (value, next) = match after.strip_prefix('"') {
-            Some(quoted) => quoted.split_once('"')?,
-            None => {
-                let end = after.find(';').unwrap_or(after.len());
-                let (value, next) = after.split_at(end);
-                (value.trim_end(), next)
-            }
+        let (value, next) = if let Some(quoted) = after.strip_prefix('"') {
+            quoted.split_once('"')?
+        } else {
+            let (value, next) = after.split_at(after.find(';').unwrap_or(after.len()));
+            (value.trim_end(), next)
         };
         if key.trim_matches(|c: char| c == ';' || c.is_ascii_whitespace()).eq_ignore_ascii_case(name) {
             return Some(value);

@@ -304,3 +304,6 @@ impl<I: Inner> Context for Acceptor<I> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,11 +133,7 @@ impl Acceptor {
         let password = (self.accounts)(&message.domain, &message.user);
         // An unknown account takes the time of a known one.
         let known = password.is_some();
-        let key = keys::response_key(
-            &message.domain,
-            &message.user,
-            &password.unwrap_or_else(SecretString::default),
-        );
+        let key = keys::response_key(&message.domain, &message.user, &password.unwrap_or_default());
         let proof = keys::hmac(&key, &[&nonce, response.blob]);
         let right = proof.verify_slice(&response.proof).is_ok();
         if !(known && right) {

@@ -80,7 +80,7 @@ const fn context(number: u32) -> Tag {
 }
 
 /// Reads one TLV that is all of the bytes.
-fn only<'a>(bytes: &'a [u8], tag: Tag) -> Result<&'a [u8], ContextError> {
+fn only(bytes: &[u8], tag: Tag) -> Result<&[u8], ContextError> {
     let any = AnyRef::from_der(bytes).map_err(invalid)?;
     any.header().tag().assert_eq(tag).map_err(|error| malformed(error.to_string()))?;
     Ok(any.value())
