@@ -3,7 +3,15 @@
 //! A context belongs to one TCP connection. It has no I/O of its own: tokens go in and come out, and the
 //! transport carries them in HTTP headers (RFC 4559).
 
+pub mod challenge;
+mod initiate;
+pub mod ntlm;
+pub mod sealed;
+pub mod spnego;
+
 use secrecy::SecretString;
+
+pub use initiate::initiate;
 
 /// One side of a security context.
 pub trait Context: Send {

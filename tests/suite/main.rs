@@ -45,6 +45,7 @@ mod pwsh_module;
 mod pwsh_syntax;
 mod removal;
 mod script;
+mod security;
 mod service;
 mod shortcut;
 mod simulator;
