@@ -9,8 +9,6 @@ mod initiate;
 pub mod kerberos;
 mod principal;
 mod problem;
-#[cfg(windows)]
-pub mod sspi;
 
 use secrecy::SecretString;
 

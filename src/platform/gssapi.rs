@@ -440,8 +440,7 @@ impl Name {
     pub fn display(&self) -> Result<String, Status> {
         let (mut minor, mut buffer) = (0, Buffer::EMPTY);
         // SAFETY: this name is live; the form of the name may be null, and the buffer is released by `take`.
-        let major =
-            unsafe { (self.library.display_name)(&mut minor, self.handle, &mut buffer, null_mut()) };
+        let major = unsafe { (self.library.display_name)(&mut minor, self.handle, &mut buffer, null_mut()) };
         self.library.check(major, minor, Mech::Krb5)?;
         Ok(String::from_utf8_lossy(&self.library.take(buffer)).into_owned())
     }
@@ -651,8 +650,7 @@ impl Context {
     fn progress(&self, major: u32, minor: u32, output: Buffer, flags: u32) -> Progress {
         let token = self.library.take(output);
         let ordered = self.library.check(major, minor, self.mech).and_then(|major| self.ordered(major));
-        let state =
-            |major: u32| State { established: major & major::CONTINUE_NEEDED == 0, flags };
+        let state = |major: u32| State { established: major & major::CONTINUE_NEEDED == 0, flags };
         Progress { token, result: ordered.map(state) }
     }
 
@@ -679,8 +677,7 @@ impl Context {
         ];
         let (mut minor, mut encrypted) = (0, 0);
         // SAFETY: three parts; `data` is not touched by anything else during the call.
-        let major =
-            unsafe { wrap(&mut minor, self.handle, 1, 0, &mut encrypted, parts.as_mut_ptr(), 3) };
+        let major = unsafe { wrap(&mut minor, self.handle, 1, 0, &mut encrypted, parts.as_mut_ptr(), 3) };
         let (header, padding) = (copy(&parts[0].buffer), copy(&parts[2].buffer));
         let mut ignored = 0;
         // SAFETY: releases the parts that the library marked as its own allocations, and no others.
@@ -736,9 +733,8 @@ impl Context {
         ];
         let (mut minor, mut encrypted, mut quality) = (0, 0, 0);
         // SAFETY: three parts, of which the library allocates none; both vectors are left alone during the call.
-        let major = unsafe {
-            unwrap(&mut minor, self.handle, &mut encrypted, &mut quality, parts.as_mut_ptr(), 3)
-        };
+        let major =
+            unsafe { unwrap(&mut minor, self.handle, &mut encrypted, &mut quality, parts.as_mut_ptr(), 3) };
         self.ordered(self.library.check(major, minor, self.mech)?)?;
         self.encrypted(encrypted)?;
         let length = { parts[1].buffer }.length;
@@ -755,14 +751,7 @@ impl Context {
         let (mut minor, mut encrypted, mut quality) = (0, 0, 0);
         // SAFETY: the token outlives the call; the output is released by `take`.
         let major = unsafe {
-            (self.library.unwrap)(
-                &mut minor,
-                self.handle,
-                &input,
-                &mut output,
-                &mut encrypted,
-                &mut quality,
-            )
+            (self.library.unwrap)(&mut minor, self.handle, &input, &mut output, &mut encrypted, &mut quality)
         };
         let message = self.library.take(output);
         self.ordered(self.library.check(major, minor, self.mech)?)?;
@@ -775,7 +764,11 @@ impl Context {
         if encrypted != 0 {
             return Ok(());
         }
-        Err(Status { major: major::DEFECTIVE_TOKEN, minor: 0, text: "the message is not encrypted".to_owned() })
+        Err(Status {
+            major: major::DEFECTIVE_TOKEN,
+            minor: 0,
+            text: "the message is not encrypted".to_owned(),
+        })
     }
 }
 

@@ -70,12 +70,16 @@ impl Problem {
                 "Try the service class `host` or `WSMAN` where no HTTP principal is registered.",
                 "For a load-balanced name, register the principal on the account that all its servers share.",
             ],
-            Self::AccountRevoked => {
-                &["Ask the administrator whether the account is locked or disabled, and wait before the next attempt."]
-            }
+            Self::AccountRevoked => &[
+                "Ask the administrator whether the account is locked or disabled, and wait before the next attempt.",
+            ],
             Self::AccountExpired => &["Ask the administrator to extend the validity of the account."],
-            Self::PasswordExpired => &["Change the password: run `kpasswd`, or log on to a computer of the domain."],
-            Self::ServiceDisabled => &["Ask the administrator to enable the account that the service runs as."],
+            Self::PasswordExpired => {
+                &["Change the password: run `kpasswd`, or log on to a computer of the domain."]
+            }
+            Self::ServiceDisabled => {
+                &["Ask the administrator to enable the account that the service runs as."]
+            }
             Self::Policy => &[
                 "Check the account's logon hours, permitted computers and authentication policy.",
                 "Check whether the account is in Protected Users: NTLM, RC4 and delegation are refused to it.",
@@ -93,10 +97,9 @@ impl Problem {
                 "Run `kdestroy` and `kinit` where the password of the service's account was changed: the cached ticket \
                  has the old key.",
             ],
-            Self::KeyMismatch => &[
-                "Enter the password again.",
-                "Check that the keytab of the service has the current key.",
-            ],
+            Self::KeyMismatch => {
+                &["Enter the password again.", "Check that the keytab of the service has the current key."]
+            }
             Self::KdcUnreachable => &[
                 "Check that this computer reaches a domain controller at port 88 (TCP and UDP).",
                 "Check the realm's `kdc` in krb5.conf, or the DNS records _kerberos._tcp.REALM.",
@@ -119,9 +122,9 @@ impl Problem {
                 "Check `permitted_enctypes` in krb5.conf. Domain controllers withdraw RC4 in 2026: see their events \
                  201 to 209 of KDCSVC.",
             ],
-            Self::Preauthentication => &[
-                "Check whether the account requires a smart card: get a ticket with `kinit` and use it.",
-            ],
+            Self::Preauthentication => {
+                &["Check whether the account requires a smart card: get a ticket with `kinit` and use it."]
+            }
             Self::ChannelBinding => &[
                 "Check whether a proxy or a load balancer ends TLS in front of the endpoint.",
                 "Compare the certificate's fingerprint with the endpoint's own.",
@@ -173,10 +176,28 @@ mod tests {
     #[test]
     fn every_problem_has_advice_in_the_imperative() {
         let begins = [
-            "Add", "Ask", "Change", "Check", "Compare", "Connect", "Count", "Enter", "Find", "For a", "Give", "Install",
-            "Over HTTPS, check", "Run", "Set", "Switch", "Try", "Use", "Write",
+            "Add",
+            "Ask",
+            "Change",
+            "Check",
+            "Compare",
+            "Connect",
+            "Count",
+            "Enter",
+            "Find",
+            "For a",
+            "Give",
+            "Install",
+            "Over HTTPS, check",
+            "Run",
+            "Set",
+            "Switch",
+            "Try",
+            "Use",
+            "Write",
         ];
-        let of_problems = Problem::ALL.into_iter().filter(|problem| *problem != Problem::Other).map(Problem::advice);
+        let of_problems =
+            Problem::ALL.into_iter().filter(|problem| *problem != Problem::Other).map(Problem::advice);
         for lines in of_problems.chain(Symptom::ALL.map(Symptom::advice)) {
             assert!(!lines.is_empty());
             for line in lines {

@@ -5,17 +5,14 @@
 
 use secrecy::ExposeSecret as _;
 
-use super::{
-    Account, Context, ContextError, Initiator, KerberosProblem, Mechanism, Sealed, Step, principal,
-};
+use super::{Account, Context, ContextError, Initiator, KerberosProblem, Mechanism, Sealed, Step, principal};
 use crate::platform::gssapi::{
     self, Credential, Library, Mech, Missing, Name, NameForm, Progress, State, Status, flag,
 };
 
 /// What a context has to offer: without one of these a message could be read, altered or repeated, or the peer
 /// be another.
-const REQUIRED: u32 =
-    flag::MUTUAL | flag::REPLAY | flag::SEQUENCE | flag::CONFIDENTIALITY | flag::INTEGRITY;
+const REQUIRED: u32 = flag::MUTUAL | flag::REPLAY | flag::SEQUENCE | flag::CONFIDENTIALITY | flag::INTEGRITY;
 
 impl From<Missing> for ContextError {
     fn from(missing: Missing) -> Self {
@@ -141,7 +138,10 @@ impl Client {
 impl Context for Client {
     fn step(&mut self, token: Option<&[u8]>) -> Result<Step, ContextError> {
         if self.sealing.established {
-            return Err(ContextError::Malformed { what: "token", reason: "the context is established".to_owned() });
+            return Err(ContextError::Malformed {
+                what: "token",
+                reason: "the context is established".to_owned(),
+            });
         }
         match (&self.session, token) {
             (None, None) => self.session = Some(self.acquire()?),
@@ -202,8 +202,7 @@ impl Server {
     pub fn new(mechanism: Mechanism, channel_binding: Option<Vec<u8>>) -> Result<Self, ContextError> {
         let library = Library::get()?;
         let credential = Credential::keytab(library)?;
-        let sealing =
-            Sealing { context: gssapi::Context::new(library, mech(mechanism)), established: false };
+        let sealing = Sealing { context: gssapi::Context::new(library, mech(mechanism)), established: false };
         Ok(Self { sealing, credential, channel_binding, peer: None, refusal: None })
     }
 
