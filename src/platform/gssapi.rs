@@ -75,8 +75,7 @@ pub mod flag {
 pub enum Mech {
     /// RFC 4121.
     Krb5,
-    /// RFC 4178. Credentials are acquired for [`Mech::Krb5`]: an acquisition for SPNEGO reports
-    /// minor codes of its own in place of the codes of Kerberos.
+    /// RFC 4178. Its minor codes are its own, in place of the codes of Kerberos.
     Spnego,
 }
 
@@ -190,6 +189,7 @@ type ReleaseHandle = unsafe extern "C" fn(*mut u32, *mut Handle) -> u32;
 type WrapIov = unsafe extern "C" fn(*mut u32, Handle, c_int, u32, *mut c_int, *mut Iov, c_int) -> u32;
 type UnwrapIov = unsafe extern "C" fn(*mut u32, Handle, *mut c_int, *mut u32, *mut Iov, c_int) -> u32;
 type ReleaseIov = unsafe extern "C" fn(*mut u32, *mut Iov, c_int) -> u32;
+type SetNegotiable = unsafe extern "C" fn(*mut u32, Handle, *const OidSet) -> u32;
 type AcquireWithPassword = unsafe extern "C" fn(
     *mut u32,
     Handle,
@@ -255,6 +255,7 @@ pub struct Library {
     wrap: unsafe extern "C" fn(*mut u32, Handle, c_int, u32, *const Buffer, *mut c_int, *mut Buffer) -> u32,
     unwrap: unsafe extern "C" fn(*mut u32, Handle, *const Buffer, *mut Buffer, *mut c_int, *mut u32) -> u32,
     /// Extensions, absent in some libraries.
+    set_negotiable: Option<SetNegotiable>,
     acquire_with_password: Option<AcquireWithPassword>,
     by_iov: Option<(WrapIov, UnwrapIov, ReleaseIov)>,
 }
@@ -322,6 +323,7 @@ impl Library {
             delete_context: symbol!("gss_delete_sec_context"),
             wrap: symbol!("gss_wrap"),
             unwrap: symbol!("gss_unwrap"),
+            set_negotiable: optional!("gss_set_neg_mechs"),
             acquire_with_password: optional!("gss_acquire_cred_with_password"),
             by_iov: match (wrap, unwrap, release) {
                 (Some(wrap), Some(unwrap), Some(release)) => Some((wrap, unwrap, release)),
@@ -354,6 +356,8 @@ impl Library {
 
     fn text(&self, code: u32, kind: c_int, mech: Mech) -> String {
         let oid = Oid::of(mech.bytes());
+        // Texts of MIT's SPNEGO end with a zero.
+        let end = |one: char| one == '\0' || one.is_whitespace();
         let mut more = 0;
         let mut lines = Vec::new();
         // A major status has a text for each of its three parts; libraries never have more than a few.
@@ -365,7 +369,7 @@ impl Library {
             if major & major::ERRORS != 0 {
                 break;
             }
-            let line = String::from_utf8_lossy(&self.take(buffer)).trim().to_owned();
+            let line = String::from_utf8_lossy(&self.take(buffer)).trim_matches(end).to_owned();
             if !line.is_empty() {
                 lines.push(line);
             }
@@ -454,7 +458,13 @@ impl Drop for Name {
     }
 }
 
-/// A Kerberos credential.
+/// A Kerberos credential, for one of the two mechanisms.
+///
+/// A credential of MIT krb5 has an element for each mechanism; for a mechanism without one a context uses the default
+/// credential of the system in its place, which is that of another account. So a credential for SPNEGO is acquired
+/// for SPNEGO too, after Kerberos alone has succeeded, which reports its own errors and tries a wrong password once.
+/// SPNEGO offers Kerberos only: gss-ntlmssp, where it is installed, would offer NTLM as well.
+/// Heimdal 7 has no `gss_set_neg_mechs`, and takes the elements of Kerberos for those of SPNEGO.
 pub struct Credential {
     library: &'static Library,
     handle: Handle,
@@ -469,20 +479,76 @@ impl Credential {
     ///
     /// # Errors
     /// There is no ticket. A library may report this not before the first token.
-    pub fn system(library: &'static Library) -> Result<Self, Status> {
-        Self::acquire(library, INITIATE)
+    pub fn system(library: &'static Library, mech: Mech) -> Result<Self, Status> {
+        Self::suited(library, mech, |mech| Self::acquire(library, INITIATE, mech))
     }
 
     /// Acquires the credential of the keytab (KRB5_KTNAME) to accept; any of its keys serves.
     ///
     /// # Errors
     /// There is no keytab, or it has no key.
-    pub fn keytab(library: &'static Library) -> Result<Self, Status> {
-        Self::acquire(library, ACCEPT)
+    pub fn keytab(library: &'static Library, mech: Mech) -> Result<Self, Status> {
+        Self::suited(library, mech, |mech| Self::acquire(library, ACCEPT, mech))
     }
 
-    fn acquire(library: &'static Library, usage: c_int) -> Result<Self, Status> {
-        let oid = Oid::of(Mech::Krb5.bytes());
+    /// Asks a KDC for a ticket by a password. The ticket is kept in memory, apart from the system's cache.
+    ///
+    /// # Errors
+    /// The KDC refuses or is not found, or the library cannot do this.
+    pub fn password(name: &Name, password: &[u8], mech: Mech) -> Result<Self, Status> {
+        let library = name.library;
+        let Some(acquire) = library.acquire_with_password else {
+            let text = format!("{} has no gss_acquire_cred_with_password", library.name);
+            return Err(Status { major: major::UNAVAILABLE, minor: 0, text });
+        };
+        Self::suited(library, mech, |mech| {
+            let oid = Oid::of(mech.bytes());
+            let set = OidSet { count: 1, elements: &oid };
+            // The library reads the password where it is, and wipes its own copy.
+            let secret = Buffer::of(password);
+            let (mut minor, mut handle) = (0, null_mut());
+            // SAFETY: the name is live, the password outlives the call; `handle` is written on success only.
+            let major = unsafe {
+                acquire(
+                    &mut minor,
+                    name.handle,
+                    &secret,
+                    INDEFINITE,
+                    &set,
+                    INITIATE,
+                    &mut handle,
+                    null_mut(),
+                    null_mut(),
+                )
+            };
+            library.check(major, minor, mech)?;
+            Ok(Self { library, handle })
+        })
+    }
+
+    fn suited(
+        library: &'static Library,
+        mech: Mech,
+        acquire: impl Fn(Mech) -> Result<Self, Status>,
+    ) -> Result<Self, Status> {
+        let kerberos = acquire(Mech::Krb5)?;
+        match (mech, library.set_negotiable) {
+            (Mech::Krb5, _) | (_, None) => Ok(kerberos),
+            (Mech::Spnego, Some(restrict)) => {
+                let credential = acquire(Mech::Spnego)?;
+                let oid = Oid::of(Mech::Krb5.bytes());
+                let set = OidSet { count: 1, elements: &oid };
+                let mut minor = 0;
+                // SAFETY: the credential is live; the library copies the set.
+                let major = unsafe { restrict(&mut minor, credential.handle, &set) };
+                library.check(major, minor, Mech::Spnego)?;
+                Ok(credential)
+            }
+        }
+    }
+
+    fn acquire(library: &'static Library, usage: c_int, mech: Mech) -> Result<Self, Status> {
+        let oid = Oid::of(mech.bytes());
         let set = OidSet { count: 1, elements: &oid };
         let (mut minor, mut handle) = (0, null_mut());
         // SAFETY: no name means the default one; results that may be null are; `handle` is written on success only.
@@ -498,40 +564,7 @@ impl Credential {
                 null_mut(),
             )
         };
-        library.check(major, minor, Mech::Krb5)?;
-        Ok(Self { library, handle })
-    }
-
-    /// Asks a KDC for a ticket by a password. The ticket is kept in memory, apart from the system's cache.
-    ///
-    /// # Errors
-    /// The KDC refuses or is not found, or the library cannot do this.
-    pub fn password(name: &Name, password: &[u8]) -> Result<Self, Status> {
-        let library = name.library;
-        let Some(acquire) = library.acquire_with_password else {
-            let text = format!("{} has no gss_acquire_cred_with_password", library.name);
-            return Err(Status { major: major::UNAVAILABLE, minor: 0, text });
-        };
-        let oid = Oid::of(Mech::Krb5.bytes());
-        let set = OidSet { count: 1, elements: &oid };
-        // The library reads the password where it is, and wipes its own copy.
-        let secret = Buffer::of(password);
-        let (mut minor, mut handle) = (0, null_mut());
-        // SAFETY: the name is live, the password outlives the call; `handle` is written on success only.
-        let major = unsafe {
-            acquire(
-                &mut minor,
-                name.handle,
-                &secret,
-                INDEFINITE,
-                &set,
-                INITIATE,
-                &mut handle,
-                null_mut(),
-                null_mut(),
-            )
-        };
-        library.check(major, minor, Mech::Krb5)?;
+        library.check(major, minor, mech)?;
         Ok(Self { library, handle })
     }
 }

@@ -89,8 +89,7 @@ impl Client {
         Ok(Self { library, initiator: initiator.clone(), sealing, session: None })
     }
 
-    /// Acquires the credential, for Kerberos in both forms: see [`Mech::Spnego`].
-    fn acquire(&self) -> Result<(Credential, Name), ContextError> {
+    fn acquire(&self, mech: Mech) -> Result<(Credential, Name), ContextError> {
         let service = &self.initiator.service;
         // `HTTP@host` asks for the canonicalisation of krb5.conf. `HTTP/host` is the name as the user wrote it: a name
         // from DNS, above all from a reverse lookup, would let whoever answers DNS choose the server.
@@ -100,30 +99,29 @@ impl Client {
             Name::import(self.library, service, NameForm::Hostbased)?
         };
         let credential = match &self.initiator.account {
-            Account::System => Credential::system(self.library)?,
+            Account::System => Credential::system(self.library, mech)?,
             Account::Password { user, password } => {
                 let realm = if user.contains('\\') { default_realm(self.library) } else { None };
                 let user = principal::account(user, realm.as_deref());
                 let name = Name::import(self.library, &user, NameForm::User)?;
-                Credential::password(&name, password.expose_secret().as_bytes())?
+                Credential::password(&name, password.expose_secret().as_bytes(), mech)?
             }
         };
         Ok((credential, target))
     }
 
     /// Learns the reason for which SPNEGO has no first token: its own codes do not tell. Kerberos without SPNEGO
-    /// fails for the same reason, before anything is sent to the server; the password is not used again, for the
-    /// credential has its ticket.
+    /// fails for the same reason, before anything is sent to the server.
     fn reason(&self, status: Status) -> ContextError {
         let known = KerberosProblem::of_krb5(status.minor.into()).is_some();
-        let raw = self.session.as_ref().filter(|_| !known).map(|(credential, target)| {
-            let mut context = gssapi::Context::new(self.library, Mech::Krb5);
-            context.initiate(credential, target, self.flags(), self.binding(), &[]).result
-        });
-        match raw {
-            Some(Err(status)) => status.into(),
-            _ => status.into(),
+        if known || self.initiator.mechanism == Mechanism::Kerberos {
+            return status.into();
         }
+        let raw = self.acquire(Mech::Krb5).and_then(|(credential, target)| {
+            let mut context = gssapi::Context::new(self.library, Mech::Krb5);
+            Ok(context.initiate(&credential, &target, self.flags(), self.binding(), &[]).result?)
+        });
+        raw.err().unwrap_or_else(|| status.into())
     }
 
     fn flags(&self) -> u32 {
@@ -144,7 +142,7 @@ impl Context for Client {
             });
         }
         match (&self.session, token) {
-            (None, None) => self.session = Some(self.acquire()?),
+            (None, None) => self.session = Some(self.acquire(mech(self.initiator.mechanism))?),
             (Some(_), Some(_)) => {}
             (None, Some(_)) => return Err(ContextError::NotEstablished),
             (Some(_), None) => {
@@ -195,13 +193,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the keytab. [`Mechanism::Kerberos`] and [`Mechanism::NegotiateKerberos`] accept the tokens of both forms.
+    /// Opens the keytab.
     ///
     /// # Errors
     /// There is no Kerberos library, or no keytab with a key.
     pub fn new(mechanism: Mechanism, channel_binding: Option<Vec<u8>>) -> Result<Self, ContextError> {
         let library = Library::get()?;
-        let credential = Credential::keytab(library)?;
+        let credential = Credential::keytab(library, mech(mechanism))?;
         let sealing = Sealing { context: gssapi::Context::new(library, mech(mechanism)), established: false };
         Ok(Self { sealing, credential, channel_binding, peer: None, refusal: None })
     }

@@ -44,7 +44,7 @@ impl Whole {
         let library = Library::get()?;
         Ok(Self {
             context: gssapi::Context::new(library, Mech::Krb5),
-            credential: Credential::system(library)?,
+            credential: Credential::system(library, Mech::Krb5)?,
             target: Name::import(library, service, NameForm::Principal)?,
         })
     }

@@ -4,8 +4,12 @@ the context, `step`, `wrap` and `unwrap` are its calls. Its library is python-gs
 """
 import base64, json, sys
 
+import gssapi
 import spnego
 from spnego.channel_bindings import GssChannelBindings
+
+# An error is raised at once, not after the token for the peer.
+gssapi.SecurityContext.__DEFER_STEP_ERRORS__ = False
 
 
 def encode(data):
