@@ -3,6 +3,8 @@
 //!
 //! Both systems offer the same functions; the only `unsafe` of the crate is in here.
 
+#[cfg(unix)]
+pub mod gssapi;
 pub mod job;
 #[cfg(unix)]
 mod unix;

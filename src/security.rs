@@ -3,15 +3,21 @@
 //! A context belongs to one TCP connection. It has no I/O of its own: tokens go in and come out, and the
 //! transport carries them in HTTP headers (RFC 4559).
 
+pub mod advice;
 pub mod challenge;
 mod initiate;
+#[cfg(unix)]
+pub mod kerberos;
 pub mod ntlm;
+mod principal;
+mod problem;
 pub mod sealed;
 pub mod spnego;
 
 use secrecy::SecretString;
 
 pub use initiate::initiate;
+pub use problem::KerberosProblem;
 
 /// One side of a security context.
 pub trait Context: Send {
@@ -99,6 +105,10 @@ pub enum ContextError {
     /// The Kerberos library is not installed.
     #[error("cannot load a Kerberos library: {reason}")]
     NoLibrary { reason: String },
+    /// Kerberos, or SSPI, has refused. `code` is the minor status of Kerberos, else GSSAPI's major status, or
+    /// SSPI's status.
+    #[error("{problem}: {text} ({})", display_code(*.code))]
+    Kerberos { problem: KerberosProblem, code: i64, text: String },
     /// The mechanism's library has refused. `code` is the minor status of Kerberos, or SSPI's status.
     #[error("{text} ({code})")]
     Mechanism { code: i64, text: String },
@@ -111,4 +121,27 @@ pub enum ContextError {
     /// A call that the context's state does not allow.
     #[error("the security context is not established")]
     NotEstablished,
+}
+
+impl ContextError {
+    /// Whether `negotiate` may go on to NTLM after this failure of Kerberos: there is no library, no KDC, no such
+    /// realm or service principal, or no ticket. Only a caller with a password has anything to go on with.
+    pub fn allows_ntlm(&self) -> bool {
+        match self {
+            Self::NoLibrary { .. } => true,
+            Self::Kerberos { problem, .. } => problem.allows_ntlm(),
+            _ => false,
+        }
+    }
+
+    /// Whether the account or its password was refused. A caller must not send the credential again: repeated
+    /// attempts lock the account.
+    pub fn is_refused_credential(&self) -> bool {
+        matches!(self, Self::Kerberos { problem, .. } if problem.is_refused_credential())
+    }
+}
+
+/// Codes of Kerberos are known as negative decimal numbers, those of GSSAPI and SSPI as hexadecimal ones.
+fn display_code(code: i64) -> String {
+    if code < 0 || code < 1 << 28 && code > 1 << 25 { code.to_string() } else { format!("0x{code:08X}") }
 }

@@ -10,8 +10,13 @@ pub fn initiate(initiator: &Initiator) -> Result<Box<dyn Context>, ContextError>
     match initiator.mechanism {
         Mechanism::Ntlm => Ok(Box::new(ntlm_client(initiator)?)),
         Mechanism::NegotiateNtlm => Ok(Box::new(spnego::Client::new(ntlm_client(initiator)?))),
+        #[cfg(unix)]
         Mechanism::Kerberos | Mechanism::NegotiateKerberos => {
-            Err(ContextError::NoLibrary { reason: "this build has no support for Kerberos".to_owned() })
+            Ok(Box::new(super::kerberos::Client::new(initiator)?))
+        }
+        #[cfg(windows)]
+        Mechanism::Kerberos | Mechanism::NegotiateKerberos => {
+            Err(ContextError::NoLibrary { reason: "SSPI is not connected".to_owned() })
         }
     }
 }

@@ -26,6 +26,8 @@ mod front;
 mod guard;
 mod hook;
 mod hostile;
+mod kdc;
+mod kerberos;
 mod kill_matrix;
 mod layers;
 mod line;
