@@ -16,6 +16,7 @@ pub async fn fetch(profile: &Profile) -> Result<SecretString, CredentialError> {
     match &profile.credential {
         CredentialSource::Keyring => keyring::read(&profile.name).await,
         CredentialSource::Command(command) => command::run(&profile.name, command).await,
+        CredentialSource::System => Err(CredentialError::System { profile: profile.name.clone() }),
         CredentialSource::Prompt => {
             let user = profile.user.as_deref().unwrap_or(&profile.name);
             // One shell can have the sessions of several profiles.
@@ -30,6 +31,7 @@ pub fn source(profile: &Profile) -> String {
         CredentialSource::Keyring => "the keyring".to_owned(),
         CredentialSource::Command(_) => "the password command".to_owned(),
         CredentialSource::Prompt => "the password".to_owned(),
+        CredentialSource::System => "the system".to_owned(),
     }
 }
 

@@ -73,3 +73,8 @@ pub fn refused_certificate(error: Cause<'_>) -> Option<CertificateProblem> {
         other => CertificateProblem::Other(other.to_string()),
     })
 }
+
+/// The channel binding of a server's certificate.
+pub fn channel_binding(_certificate: &[u8]) -> Option<Vec<u8>> {
+    None
+}

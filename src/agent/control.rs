@@ -1,5 +1,5 @@
-//! Control protocol between launcher and agent, beside PSRP: one JSON object per line over the agent's
-//! control socket. No message contains a secret.
+//! What launcher and agent say to each other beside PSRP: one JSON object a line, over the agent's
+//! control socket. No secret is ever among it.
 
 use std::io;
 use std::time::Duration;
@@ -11,88 +11,90 @@ use uuid::Uuid;
 
 use crate::step::Step;
 
-/// Maximum length of a received line.
+/// The longest line that is read.
 const MAX_LINE: u64 = 1024 * 1024;
 
-/// Request to the agent.
+/// What the agent is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case")]
 pub enum ControlRequest {
-    /// Subscribes to all past and future events. The agent stays while the connection is open.
+    /// To be told everything that has happened and happens. As long as the connection is there, the
+    /// agent stays.
     Watch,
-    /// Ends the watch. If the agent ends because of it, the connection stays open until the session is
-    /// removed.
+    /// The watcher goes. The connection stays until the agent, where it goes now, has removed its
+    /// session.
     Release,
-    /// Announces a shell: this process or a process that it starts. The watcher disconnects after
-    /// [`ControlEvent::Awaited`].
+    /// A shell is about to come, this process or one that this process starts, and the watcher goes when it is
+    /// [`Event::Awaited`].
     Announce {
         process: u32,
     },
-    /// Keeps the watch, but the agent no longer stays for it: it waits for the announced shell, this process.
+    /// The watcher goes on listening, and the agent does not stay for its sake any more: the shell that
+    /// it has started, this process, is about to come.
     Guard {
         process: u32,
     },
-    /// Answers [`ControlEvent::Refused`]: removes these sessions and connects again.
+    /// The endpoint had no room for a session. It may have some now: these are removed, and it is asked
+    /// again.
     Retry {
         remove: Vec<Uuid>,
     },
-    /// Marks the watcher as a console at a terminal: while it watches, the agent reconnects a lost session
-    /// without a time limit.
+    /// The watcher is a console at a terminal: as long as it watches, a session that is lost is made again,
+    /// whatever time that takes.
     Persist,
-    /// Reconnects a lost session immediately.
+    /// Connects again now, where the session was lost.
     Reconnect,
     Status,
-    /// Removes the session and ends the agent.
+    /// Removes the session and ends.
     Stop,
 }
 
-/// Event from the agent.
+/// What the agent says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum ControlEvent {
     Step(Step),
-    /// A session may exist from now on. Contains the data for its removal, except the credential.
+    /// From here on there may be a session: what its removal needs, but for the credential.
     Guarded(Guarded),
-    /// The endpoint has created the session.
+    /// The endpoint has created it.
     Created,
-    /// The session is open and shells may attach. After [`ControlEvent::Lost`] it is a new session.
+    /// The session is open, shells may attach. After [`Event::Lost`] it is a new one.
     Open,
-    /// The session was lost; the agent reconnects.
+    /// The session was lost, and is being made again.
     Lost {
         reason: String,
     },
-    /// An attempt to reconnect failed; another follows.
+    /// An attempt to make it again has failed; another follows.
     Away(Failure),
-    /// The endpoint's session limit is reached; lists the sessions that count. [`ControlRequest::Retry`]
-    /// continues.
+    /// The endpoint has no room for another session: who holds the slots. [`Request::Retry`] goes on.
     Refused {
         failure: Failure,
         holders: Vec<Holder>,
     },
-    /// The endpoint has refused the password. The resulting event follows.
+    /// The endpoint has refused the password; what that comes to follows.
     PasswordRefused {
         endpoint: url::Url,
     },
-    /// No session could be opened; the agent ends.
+    /// There is no session, and the agent goes.
     Failed(Failure),
-    /// One line for the users of the shells.
+    /// One line for the people at the shells.
     Notice {
         text: String,
     },
-    /// The session is removed and the agent ends. `left`: reason why the session may still exist. `stopped`:
-    /// a request ended the agent, not the last client's exit.
+    /// The session is removed, and the agent goes. `left`: why it may still be there. `stopped`: it was
+    /// told to, and not only left by everybody.
     Removed {
         left: Option<String>,
         stopped: bool,
     },
-    /// The agent waits for the announced shell.
+    /// The shell that was announced is waited for.
     Awaited,
-    /// The watcher is released; the agent stays for other clients.
+    /// The watcher is let go, and the agent stays for others.
     Released,
     Status(Box<Status>),
 }
 
-/// Identity of a session that must be removed.
+/// A session that is to be removed some day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guarded {
     /// The connection URI.
@@ -102,33 +104,33 @@ pub struct Guarded {
     pub shell: Uuid,
 }
 
-/// An error to report to the user.
+/// An error on its way to the person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, miette::Diagnostic)]
 #[error("{text}")]
 pub struct Failure {
-    /// The failed operation and the reason.
+    /// What lyncsh was doing and what went wrong.
     pub text: String,
-    /// Instruction for the user.
+    /// What to do now.
     #[help]
     pub advice: Option<String>,
 }
 
-/// A session that counts against the endpoint's limit.
+/// A session that holds a slot on the endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     pub shell: Uuid,
     pub owner: Option<String>,
-    /// The address from which the session was opened.
+    /// The address that it was opened from.
     pub client: Option<String>,
     #[serde(with = "seconds")]
     pub age: Option<Duration>,
     #[serde(with = "seconds")]
     pub idle: Option<Duration>,
-    /// The profile of the session, if it is in this machine's journal.
+    /// The profile that it belongs to, where this machine's journal knows it.
     pub ours: Option<String>,
 }
 
-/// State of an agent for `lyncsh status`.
+/// An agent as `lyncsh status` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     pub profile: String,
@@ -137,18 +139,18 @@ pub struct Status {
     pub endpoint: Option<url::Url>,
     /// The session's id; `None` before it is open.
     pub session: Option<Uuid>,
-    /// How long the session has been open.
+    /// How long it has been open.
     #[serde(with = "seconds")]
     pub open: Option<Duration>,
     pub shells: Vec<Attached>,
-    /// The account's sessions on the endpoint, including this one; `None` if the endpoint does not list them.
+    /// The account's sessions on the endpoint, this one included; `None` where it does not tell.
     pub used: Option<usize>,
-    /// The account's session limit, if known.
+    /// How many it may have, where that is known.
     pub allowed: Option<usize>,
     pub holders: Vec<Holder>,
 }
 
-/// An attached shell.
+/// A shell that is attached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attached {
     pub program: Option<String>,
@@ -186,7 +188,7 @@ pub async fn receive<T: DeserializeOwned>(from: &mut (impl AsyncBufRead + Unpin)
     let mut line = Vec::new();
     from.take(MAX_LINE).read_until(b'\n', &mut line).await?;
     if line.last() != Some(&b'\n') {
-        // An incomplete line: the sender is gone.
+        // A line that was cut is the end, too: who sent it is gone.
         return Ok(None);
     }
     serde_json::from_slice(&line).map(Some).map_err(io::Error::from)

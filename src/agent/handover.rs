@@ -1,4 +1,5 @@
-//! Data for a new agent on its standard input: one line of JSON, then the secret if the user entered one.
+//! What a launcher gives the agent that it starts, through the agent's standard input: one line of
+//! JSON, then the secret where a person was asked for it.
 
 use std::io::{self, BufRead as _, Read as _};
 use std::path::PathBuf;
@@ -11,23 +12,23 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use crate::folders::Folders;
 use crate::profile::{self, Profile, ProfileError};
 
-/// Maximum length of a secret.
+/// A secret longer than this is none.
 const MAX_SECRET: u64 = 64 * 1024;
 
-/// The handover data without the secret.
+/// Everything but the secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Handover {
     pub profile: String,
     pub path: PathBuf,
-    /// The profile's text as read by the launcher.
+    /// The profile's text, as the launcher read it.
     pub text: String,
     pub config: PathBuf,
     pub cache: PathBuf,
     pub state: PathBuf,
     pub runtime: PathBuf,
-    /// The launcher's number of `-v` options.
+    /// How many `-v` the launcher was given.
     pub verbosity: u8,
-    /// Whether a secret follows.
+    /// Whether the secret follows.
     pub secret: bool,
 }
 
@@ -45,7 +46,7 @@ impl Handover {
         profile::parse(&self.profile, &self.path, &self.text)
     }
 
-    /// Writes the handover to the agent's standard input.
+    /// Writes it down the pipe to the agent.
     pub async fn write(
         &self,
         secret: Option<&SecretString>,
@@ -60,7 +61,7 @@ impl Handover {
         to.flush().await
     }
 
-    /// Reads the handover from standard input, to its end.
+    /// Reads it from standard input, to its end.
     pub fn read() -> io::Result<(Self, Option<SecretString>)> {
         let mut input = io::stdin().lock();
         let mut line = Vec::new();

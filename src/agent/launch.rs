@@ -1,5 +1,5 @@
-//! The launcher's side: finds or starts the agent of a profile, watches it, and removes the session if the
-//! agent dies.
+//! The launcher's side: finds the agent of a profile, or starts one; watches it; and removes the
+//! session where the agent died before it could.
 
 use std::io;
 use std::path::PathBuf;
@@ -31,90 +31,90 @@ use crate::psrp::host::HostInfo;
 use crate::transport::session::Session;
 use crate::transport::{self, Limits, stream};
 
-/// Time limit for another launcher that is starting the same agent.
-const STARTING_TIMEOUT: Duration = Duration::from_mins(1);
-/// Time limit for a new agent to listen; it may wait for its ending predecessor.
+/// How long another launcher may take to start the same agent.
+const ANOTHER: Duration = Duration::from_mins(1);
+/// How long an agent takes at most until it listens; it may wait for one that is ending.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(45);
-/// Time limit for the first event from an agent.
+/// How long an agent that listens may take to say its first word.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Additional time for removing the session of a dead agent before the launcher exits.
+/// How long a launcher that was to end stays to remove a dead agent's session.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Interval for checking whether an agent is still running.
+/// How often a launcher looks whether an agent is still there.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
-/// Maximum number of agents that end while the launcher connects.
+/// Agents that end just when they are found, before it is given up.
 const ATTEMPTS: usize = 5;
-/// Parameters for starting an agent.
+/// Everything that starting an agent takes.
 #[derive(Clone, Debug)]
 pub struct Launch {
-    /// This program, which is also the agent.
+    /// This program; it is run once more as the agent.
     pub program: PathBuf,
     pub folders: Folders,
     pub access: EndpointResolver,
     pub verbosity: u8,
 }
 
-/// Error of starting or finding an agent.
+/// Why there is no agent.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum LaunchError {
-    #[error("cannot use the folder for the agent's sockets: {0}")]
+    #[error("the folder for the agent's sockets can't be used: {0}")]
     Folder(io::Error),
     #[error(transparent)]
     Lock(#[from] LockError),
-    #[error("cannot start the agent: {0}")]
+    #[error("the agent can't be started: {0}")]
     Start(io::Error),
     #[error("the agent of '{profile}'{} does not answer", paths::in_brackets(*.process))]
-    #[diagnostic(help("Run `lyncsh stop {profile}` to end the agent and remove its session"))]
+    #[diagnostic(help("`lyncsh stop {profile}` ends it, and removes its session"))]
     Silent { profile: String, process: Option<u32> },
     #[error(transparent)]
     #[diagnostic(transparent)]
     Failed(#[from] Failure),
-    /// This process knows that the password is refused.
+    /// The password was refused already, in this process.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Refused(Failure),
     #[error(transparent)]
     #[diagnostic(transparent)]
     Credential(#[from] CredentialError),
-    #[error("cannot reread the profile: {0}")]
+    #[error("the profile can't be read again: {0}")]
     Profile(io::Error),
 }
 
-/// A launcher's connection to the agent.
+/// A launcher's hold on the agent.
 #[derive(Debug)]
 pub struct Agent {
-    /// The sockets of the agent.
+    /// Where shells attach.
     pub paths: AgentPaths,
     requests: mpsc::Sender<ControlRequest>,
     events: mpsc::UnboundedReceiver<AgentEvent>,
     guarded: Option<Guarded>,
-    /// The agent has died, and this process is removing its session.
+    /// The agent has died, and its session is being removed from here.
     removing: Arc<AtomicBool>,
 }
 
-/// An event for the launcher.
+/// What a launcher hears.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AgentEvent {
     Event(ControlEvent),
-    /// The agent died. `left`: reason why the session may still exist; `None`: this process removed it.
+    /// The agent died, and the session was removed from here; or why it may still be there.
     Died {
         left: Option<String>,
     },
 }
 
 impl Launch {
-    /// Connects to the agent of the profile, or starts it. Two launchers at the same time share one agent.
-    /// Reports orphaned sessions through `report`.
+    /// Attaches to the agent of the profile; starts it where none runs. Two launchers at once end up
+    /// with one agent. Sessions that were left behind are told about through `say`.
     ///
-    /// Prompts for the secret only if an agent has to be started.
-    pub async fn agent(&mut self, mut report: impl FnMut(String)) -> Result<Agent, LaunchError> {
+    /// Where the secret comes from a person, it is asked for only when an agent has to be started.
+    pub async fn agent(&mut self, mut say: impl FnMut(String)) -> Result<Agent, LaunchError> {
         let paths = AgentPaths::of(&self.folders, &self.access.profile.name);
         paths.prepare().map_err(LaunchError::Folder)?;
         for _ in 0..ATTEMPTS {
             if let Some(agent) = self.watch(&paths).await? {
                 return Ok(agent);
             }
-            // Only one launcher at a time looks for the agent and starts it.
-            let starting = paths::lock(&paths.starting, STARTING_TIMEOUT).await?;
+            // One launcher looks and starts at a time.
+            let starting = paths::lock(&paths.starting, ANOTHER).await?;
             if let Some(agent) = self.watch(&paths).await? {
                 return Ok(agent);
             }
@@ -135,12 +135,12 @@ impl Launch {
         Err(self.silent())
     }
 
-    /// Returns whether an agent of the profile is running.
+    /// Whether an agent of the profile runs.
     pub fn is_running(&self) -> bool {
         AgentPaths::of(&self.folders, &self.access.profile.name).holder().is_some()
     }
 
-    /// Waits until a failed agent has ended, with a time limit.
+    /// Waits until an agent that has failed is gone, for a while.
     pub async fn wait_ended(&self) {
         let gone = async {
             while self.is_running() {
@@ -150,19 +150,19 @@ impl Launch {
         let _ = tokio::time::timeout(ANSWER_TIMEOUT, gone).await;
     }
 
-    /// Returns the refusal of a password that this process knows to be refused.
+    /// The refusal of a password that this process has been told of before.
     pub fn refused(&self) -> Failure {
         self.access.refusal().failure()
     }
 
-    /// Returns the error of an agent that does not answer.
+    /// The error of an agent that says nothing.
     pub fn silent(&self) -> LaunchError {
         let profile = self.access.profile.name.clone();
         let process = AgentPaths::of(&self.folders, &profile).holder();
         LaunchError::Silent { profile, process }
     }
 
-    /// Watches a running agent. `None`: no agent is running, or it is ending.
+    /// Watches an agent that is there. `None`: there is none, or it is about to end.
     pub async fn watch(&self, paths: &AgentPaths) -> Result<Option<Agent>, LaunchError> {
         let Ok(stream) = socket::connect(&paths.control).await else { return Ok(None) };
         let (reader, mut writer) = tokio::io::split(stream);
@@ -177,14 +177,14 @@ impl Launch {
             Err(_) => return Err(self.silent()),
         };
         let (requests, asked) = mpsc::channel(4);
-        let (sender, events) = mpsc::unbounded_channel();
+        let (telling, events) = mpsc::unbounded_channel();
         let watcher = Watcher {
             access: self.access.clone(),
             folders: self.folders.clone(),
             guarded: None,
             created: false,
             refused: false,
-            sender,
+            telling,
             removing: Arc::default(),
         };
         let removing = watcher.removing.clone();
@@ -192,7 +192,7 @@ impl Launch {
         Ok(Some(Agent { paths: paths.clone(), requests, events, guarded: None, removing }))
     }
 
-    /// Starts an agent and waits until it listens.
+    /// Starts an agent, and waits until it listens.
     async fn start(&self) -> Result<(), LaunchError> {
         let profile = &self.access.profile;
         let text = text::read(&profile.path).map_err(LaunchError::Profile)?;
@@ -201,10 +201,10 @@ impl Launch {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = platform::spawn_detached(command).map_err(LaunchError::Start)?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
-        // Reaps the process, so that it does not become a zombie while this process runs.
+        // It is waited for, so that it is no zombie, as long as this process lives.
         tokio::spawn(async move { child.wait().await });
         let (Some(mut input), Some(output)) = (input, output) else {
-            return Err(LaunchError::Start(io::Error::other("the process has no pipes")));
+            return Err(LaunchError::Start(io::Error::other("it has no pipes")));
         };
         let secret = self.access.secret();
         let folders = self.folders.clone();
@@ -227,7 +227,7 @@ impl Launch {
         match tokio::time::timeout(LISTEN_TIMEOUT, output.read_line(&mut line)).await {
             Err(_) => Err(self.silent()),
             Ok(Err(error)) => Err(LaunchError::Start(error)),
-            Ok(Ok(0)) => Err(LaunchError::Start(io::Error::other("the process exited immediately"))),
+            Ok(Ok(0)) => Err(LaunchError::Start(io::Error::other("it ended at once"))),
             Ok(Ok(_)) => {
                 let ready: Ready = serde_json::from_str(&line).map_err(|e| LaunchError::Start(e.into()))?;
                 Ok(ready?)
@@ -237,7 +237,7 @@ impl Launch {
 }
 
 impl Agent {
-    /// Returns the next event. `None`: the agent has ended, on request or by itself.
+    /// The next thing that is to be known. `None`: the agent has ended, as it was asked or by itself.
     pub async fn next(&mut self) -> Option<AgentEvent> {
         let told = self.events.recv().await;
         if let Some(AgentEvent::Event(ControlEvent::Guarded(session))) = &told {
@@ -246,18 +246,18 @@ impl Agent {
         told
     }
 
-    /// Returns the agent's session, if it has been announced.
+    /// The session that the agent has, or is about to have, as far as it has been heard.
     pub fn guarded(&self) -> Option<&Guarded> {
         self.guarded.as_ref()
     }
 
-    /// Sends a request to the agent.
+    /// Asks the agent for something.
     pub async fn ask(&self, request: ControlRequest) {
-        // [`Agent::next`] reports that the agent has ended.
+        // One that has ended is told of by [`Agent::next`].
         let _ = self.requests.send(request).await;
     }
 
-    /// Opens a runspace pool for this process on the agent's socket as soon as the agent has a session.
+    /// Opens a runspace pool of this process's own on the agent's socket, as soon as the agent has a session.
     pub fn session(
         &self,
         host: HostInfo,
@@ -274,8 +274,8 @@ impl Agent {
         }
     }
 
-    /// Releases the agent. If no other client needs the agent, waits at most `limit` for the removal of its
-    /// session. Returns the reason why the session may still exist.
+    /// Lets go. Where nobody else needs the agent, it removes its session now, and that is waited for,
+    /// at most `limit`. Says why the session may still be there.
     pub async fn release(mut self, limit: Duration) -> Option<String> {
         self.ask(ControlRequest::Release).await;
         let events = &mut self.events;
@@ -293,7 +293,7 @@ impl Agent {
         let mut ended = pin!(ended);
         let mut end = tokio::time::timeout(limit, &mut ended).await;
         if end.is_err() && self.removing.load(Ordering::Relaxed) {
-            // No other process removes the session.
+            // Nobody else does it now.
             end = tokio::time::timeout(REMOVAL_TIMEOUT, ended).await;
         }
         match end {
@@ -303,16 +303,16 @@ impl Agent {
     }
 }
 
-/// Receives the agent's events, and removes the session if the agent dies.
+/// Reads what the agent says, and takes its place when it dies.
 struct Watcher {
     access: EndpointResolver,
     folders: Folders,
-    /// The agent's session, if it has been announced.
+    /// The session that the agent has, or is about to have.
     guarded: Option<Guarded>,
     created: bool,
-    /// The endpoint has refused the password since then.
+    /// The endpoint has refused the password since.
     refused: bool,
-    sender: mpsc::UnboundedSender<AgentEvent>,
+    telling: mpsc::UnboundedSender<AgentEvent>,
     removing: Arc<AtomicBool>,
 }
 
@@ -324,10 +324,10 @@ impl Watcher {
         mut writer: tokio::io::WriteHalf<Local>,
         mut asked: mpsc::Receiver<ControlRequest>,
     ) {
-        let (received, mut events) = mpsc::channel(16);
-        let reading = tokio::spawn(async move {
+        let (heard, mut events) = mpsc::channel(16);
+        let hearing = tokio::spawn(async move {
             while let Ok(Some(event)) = control::receive::<ControlEvent>(&mut reader).await {
-                if received.send(event).await.is_err() {
+                if heard.send(event).await.is_err() {
                     break;
                 }
             }
@@ -341,23 +341,23 @@ impl Watcher {
                     None => break,
                 },
                 request = asked.recv(), if asking => match request {
-                    // Errors are noticed by the reader.
+                    // The stream's end is noticed where it is read.
                     Some(request) => drop(control::send(&mut writer, &request).await),
                     None => asking = false,
                 },
-                // The launcher dropped its handle.
-                () = self.sender.closed() => over = true,
+                // The launcher has let go without a word.
+                () = self.telling.closed() => over = true,
             }
         }
-        reading.abort();
+        hearing.abort();
         if !over {
             self.removing.store(true, Ordering::Relaxed);
             let left = self.remove().await;
-            let _ = self.sender.send(AgentEvent::Died { left });
+            let _ = self.telling.send(AgentEvent::Died { left });
         }
     }
 
-    /// Forwards an event; returns whether it was the last one.
+    /// Passes on what the agent said; says whether it was its last word.
     fn deliver(&mut self, event: ControlEvent) -> bool {
         match &event {
             ControlEvent::Guarded(session) => {
@@ -370,20 +370,20 @@ impl Watcher {
         }
         let over =
             matches!(event, ControlEvent::Removed { .. } | ControlEvent::Failed(_) | ControlEvent::Released);
-        let _ = self.sender.send(AgentEvent::Event(event));
+        let _ = self.telling.send(AgentEvent::Event(event));
         over
     }
 
-    /// Removes the session of a dead agent; returns the reason why the session may still exist.
+    /// The agent has died: removes its session, and says why it may still be there.
     async fn remove(&mut self) -> Option<String> {
         let session = self.guarded.take()?;
         if !self.access.is_silent() {
-            // Does not prompt in the middle of the user's work. The launcher that received the password
-            // removes the session, or the next start does.
-            return Some("removing it requires a password prompt".to_owned());
+            // A question would come in the middle of what the person does; the launcher that was told the
+            // password removes it, or the next start does.
+            return Some("its password would have to be asked for".to_owned());
         }
         if self.refused {
-            return Some("the endpoint refused the password".to_owned());
+            return Some("the endpoint refused its password".to_owned());
         }
         let (report, _) = mpsc::unbounded_channel();
         let endpoint = match self.access.at(session.endpoint, session.configuration, &report).await {

@@ -175,8 +175,7 @@ impl Owner {
                 | SessionError::NoEndpoint(_)
                 | SessionError::Credential(_)
                 | SessionError::Token(TokenError::Refused { .. })
-                | SessionError::Transport(transport::Error::Unauthorized { .. })
-        )
+        ) || matches!(error, SessionError::Transport(error) if error.is_refused_credential())
     }
 
     /// Waits for removals that go on, but not for long; says of lost sessions that they may be there.

@@ -74,15 +74,21 @@ async fn attempt(endpoint: &Endpoint, shell: Uuid, notes: &Notes) -> Result<Outc
 /// a password that was refused is not sent again.
 fn may_pass(error: &Error) -> bool {
     match error {
-        Error::Fault(_) | Error::Http { .. } | Error::Protocol(_) | Error::Cut { .. } | Error::Ended(_) => {
-            true
-        }
+        Error::Fault(_)
+        | Error::Http { .. }
+        | Error::Protocol(_)
+        | Error::Unreadable { .. }
+        | Error::Cut { .. }
+        | Error::Ended(_) => true,
         Error::Timeout { .. }
         | Error::Unreachable { .. }
         | Error::Certificate { .. }
         | Error::Insecure { .. }
         | Error::Redirect { .. }
         | Error::Unauthorized { .. }
+        | Error::Authentication { .. }
+        | Error::TicketRefused { .. }
+        | Error::NotOffered { .. }
         | Error::Unsettled(_)
         | Error::Unconfirmed
         | Error::Closed => false,

@@ -12,7 +12,8 @@ use crate::credential::{self, CredentialError, token};
 use crate::discovery::{self, DiscoveryError};
 use crate::net::refusals::Credential;
 use crate::net::{Trust, TrustError};
-use crate::profile::{Authentication, Profile};
+use crate::profile::{Authentication, CredentialSource, Profile};
+use crate::security::{Account, ContextError, Mechanism};
 use crate::step::{Report, Step};
 use crate::transport;
 use crate::transport::wsman::{self, Endpoint};
@@ -74,7 +75,9 @@ impl SessionError {
         match self {
             Self::Token(token::TokenError::Refused { .. }) => true,
             // A token that was granted is refused for another reason.
-            Self::Transport(transport::Error::Unauthorized { .. }) => authentication == Authentication::Basic,
+            Self::Transport(error) => {
+                error.is_refused_credential() && authentication != Authentication::Token
+            }
             _ => false,
         }
     }
@@ -142,6 +145,9 @@ impl EndpointResolver {
         let (Some(uri), Some(user)) = (self.profile.uri.clone(), self.profile.user.clone()) else {
             return Ok(None);
         };
+        if self.profile.credential == CredentialSource::System {
+            return Ok(None);
+        }
         let secret = self.fetch().await?;
         let credential = Credential::new(&uri, &user, &secret);
         self.presented = Some((uri, credential));
@@ -185,8 +191,13 @@ impl EndpointResolver {
             return Err(SessionError::NoEndpoint(uri));
         }
         let profile = self.profile.clone();
-        let user = profile.user.clone().ok_or(SessionError::NoUser)?;
         let trust = trust(&profile).await?;
+        if profile.credential == CredentialSource::System {
+            let user = profile.user.clone().unwrap_or_else(|| "the system's account".to_owned());
+            let negotiation = negotiation(&profile, user, Account::System, report);
+            return Ok(self.with(uri, configuration, negotiation, None, trust));
+        }
+        let user = profile.user.clone().ok_or(SessionError::NoUser)?;
         if self.secret.is_none() {
             let from = credential::source(&profile);
             let _ = report.send(Step::FetchingPassword { from });
@@ -209,10 +220,25 @@ impl EndpointResolver {
                 wsman::Authentication::Bearer { user, token }
             }
             // A password that was refused is not sent again.
-            Authentication::Basic if credential.is_refused() => return Err(self.refusal()),
+            _ if credential.is_refused() => return Err(self.refusal()),
             Authentication::Basic => wsman::Authentication::Basic { user, password },
+            Authentication::Kerberos | Authentication::Negotiate | Authentication::Ntlm => {
+                negotiation(&profile, user.clone(), Account::Password { user, password }, report)
+            }
         };
-        Ok(Endpoint {
+        Ok(self.with(uri, configuration, authentication, renew, trust))
+    }
+
+    fn with(
+        &self,
+        uri: Url,
+        configuration: String,
+        authentication: wsman::Authentication,
+        renew: Option<wsman::Renew>,
+        trust: Trust,
+    ) -> Endpoint {
+        let profile = &self.profile;
+        Endpoint {
             uri,
             configuration,
             authentication,
@@ -224,8 +250,24 @@ impl EndpointResolver {
             idle_timeout: profile.idle_timeout.or(profile.keep_alive.then_some(SHORTEST_IDLE + profile.keep)),
             max_redirections: MAX_REDIRECTIONS,
             limits: profile.limits,
-        })
+        }
     }
+}
+
+/// Prepares authentication by security contexts.
+fn negotiation(profile: &Profile, user: String, account: Account, report: &Report) -> wsman::Authentication {
+    let mechanisms = match profile.authentication {
+        Authentication::Kerberos => (Mechanism::Kerberos, None),
+        Authentication::Ntlm => (Mechanism::Ntlm, None),
+        _ => (Mechanism::NegotiateKerberos, Some(Mechanism::Ntlm)),
+    };
+    let report = report.clone();
+    let notice = move |reason: &ContextError| {
+        let _ = report.send(Step::UsingNtlm { reason: reason.to_string() });
+    };
+    let service = profile.service_principal.clone();
+    let negotiation = wsman::Negotiation::new(user, account, service, profile.delegate, mechanisms, notice);
+    wsman::Authentication::Context(Arc::new(negotiation))
 }
 
 /// Asks for a token, unless the password was refused before.

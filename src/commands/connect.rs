@@ -344,6 +344,11 @@ impl Drawn {
     }
 
     fn step(&mut self, step: &Step) {
+        if let Step::UsingNtlm { reason } = step {
+            // A weaker mechanism than the user may expect: the line stays.
+            self.show(&format!("Using NTLM: cannot get a Kerberos ticket: {reason}"));
+            return;
+        }
         if self.verbose {
             verbose(step).iter().for_each(|line| crate::tell!("{}{line}", self.label));
             return;
@@ -354,6 +359,7 @@ impl Drawn {
             Step::DiscoveringEndpoint => "Discovering PowerShell endpoint URI".to_owned(),
             Step::TargetUri { uri } => format!("Endpoint: {uri}"),
             Step::FetchingPassword { from } => format!("Waiting for {from}"),
+            Step::UsingNtlm { .. } => return,
             Step::RequestingToken => "Requesting authentication token".to_owned(),
             Step::TokenReceived => "Authentication token received".to_owned(),
             Step::InitializingSession => "Initializing remote session".to_owned(),
@@ -398,7 +404,7 @@ fn verbose(step: &Step) -> Vec<String> {
         Step::DiscoveringEndpoint => vec![said("Discovering PowerShell endpoint URI")],
         Step::TargetUri { uri } => vec![said(&format!("TargetUri = '{uri}'"))],
         // It asked for the credential before it began.
-        Step::FetchingPassword { .. } => Vec::new(),
+        Step::FetchingPassword { .. } | Step::UsingNtlm { .. } => Vec::new(),
         Step::RequestingToken => vec![said("Requesting authentication token")],
         Step::TokenReceived => vec![said("Success")],
         Step::InitializingSession => vec![said("Initializing remote session")],

@@ -33,7 +33,10 @@ impl Entries {
     pub async fn again(&mut self, profile: &Profile, failure: &Failure) -> Option<SecretString> {
         use secrecy::ExposeSecret as _;
         let terminal = std::io::stdin().is_terminal() && Stream::Error.is_terminal();
-        if !terminal || self.asked >= MAX || matches!(profile.credential, CredentialSource::Command(_)) {
+        if !terminal
+            || self.asked >= MAX
+            || matches!(profile.credential, CredentialSource::Command(_) | CredentialSource::System)
+        {
             return None;
         }
         self.asked += 1;
@@ -69,7 +72,7 @@ impl Entries {
         let more = match &profile.credential {
             CredentialSource::Keyring => format!("`lyncsh login {}` stores a new password.", profile.name),
             CredentialSource::Command(command) => format!("The password comes from the command: {command}"),
-            CredentialSource::Prompt => return failure,
+            CredentialSource::Prompt | CredentialSource::System => return failure,
         };
         let advice = failure.advice.into_iter().chain([more]).collect::<Vec<_>>().join(" ");
         Failure { advice: Some(advice), ..failure }

@@ -23,6 +23,9 @@ pub async fn run(folders: &Folders, name: &str, stdin: bool) -> miette::Result<(
         CredentialSource::Prompt => {
             return Err(usage!(help = help, "the password of '{name}' is asked for each time"));
         }
+        CredentialSource::System => {
+            return Err(usage!(help = help, "'{name}' uses the system's ticket: it has no password"));
+        }
         CredentialSource::Command(command) => {
             return Err(usage!(
                 help = help,

@@ -54,6 +54,7 @@ async fn one(profile: Profile, name: &str) -> Vec<(&'static str, Value)> {
         }
         CredentialSource::Command(command) => format!("the command: {command}"),
         CredentialSource::Prompt => "asked for".to_owned(),
+        CredentialSource::System => "the system's ticket or logon".to_owned(),
         CredentialSource::Keyring => match credential::is_stored(name).await {
             Ok(true) => "stored in the keyring".to_owned(),
             Ok(false) => "the keyring, where none is stored".to_owned(),

@@ -22,6 +22,9 @@ pub enum CredentialError {
         "store it in the keyring (`lyncsh add`), or name a command: credential = {{ command = \"…\" }}"
     ))]
     NoTerminal,
+    /// Asked for where the system authenticates.
+    #[error("profile '{profile}' has no password: it uses the system's ticket")]
+    System { profile: String },
     #[error("no password was given")]
     NotGiven,
     #[error("standard input can't be read as a password: {reason}")]

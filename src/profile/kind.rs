@@ -47,7 +47,7 @@ impl Kind {
 
     /// The kind's data.
     pub const fn traits(self) -> Traits {
-        use Authentication::{Basic, Token};
+        use Authentication::{Basic, Kerberos, Negotiate, Ntlm, Token};
         match self {
             Self::LyncOnline => Traits {
                 name: "lync-online",
@@ -62,8 +62,8 @@ impl Kind {
             Self::SkypeServer => Traits {
                 name: "skype-server",
                 summary: "Lync Server or Skype for Business Server: https://POOL/OcsPowershell",
-                default_authentication: Basic,
-                authentications: &[Basic, Token],
+                default_authentication: Negotiate,
+                authentications: &[Kerberos, Negotiate, Ntlm, Basic, Token],
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
                 discovers: false,
                 needs_user: true,
@@ -72,8 +72,8 @@ impl Kind {
             Self::ExchangeServer => Traits {
                 name: "exchange-server",
                 summary: "Exchange Server: https://HOST/PowerShell/",
-                default_authentication: Basic,
-                authentications: &[Basic, Token],
+                default_authentication: Kerberos,
+                authentications: &[Kerberos, Negotiate, Ntlm, Basic, Token],
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.Exchange",
                 discovers: false,
                 needs_user: true,
@@ -82,8 +82,8 @@ impl Kind {
             Self::Wsman => Traits {
                 name: "wsman",
                 summary: "any PowerShell remoting endpoint or JEA configuration over WSMan",
-                default_authentication: Basic,
-                authentications: &[Basic, Token],
+                default_authentication: Negotiate,
+                authentications: &[Kerberos, Negotiate, Ntlm, Basic, Token],
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
                 discovers: false,
                 needs_user: true,

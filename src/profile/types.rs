@@ -36,6 +36,10 @@ pub struct Profile {
     /// The configuration's name or resource URI.
     pub configuration: String,
     pub authentication: Authentication,
+    /// The service principal of a ticket; `None`: `HTTP/` and the URI's host.
+    pub service_principal: Option<String>,
+    /// Whether the endpoint may use the account towards other servers.
+    pub delegate: bool,
     pub credential: CredentialSource,
     /// `console`, or a PowerShell by name or path; `None`: what is found.
     pub shell: Option<String>,
@@ -55,6 +59,8 @@ pub struct Profile {
 pub enum CredentialSource {
     Keyring,
     Prompt,
+    /// The system's own: a ticket cache or a keytab, on Windows the logon. There is no password.
+    System,
     /// A command whose first output line is the secret.
     Command(String),
 }

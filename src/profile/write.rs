@@ -49,6 +49,7 @@ impl Settings<'_> {
             None => {}
             Some(CredentialSource::Keyring) => set(&mut document, "credential", "keyring".into()),
             Some(CredentialSource::Prompt) => set(&mut document, "credential", "prompt".into()),
+            Some(CredentialSource::System) => set(&mut document, "credential", "system".into()),
             Some(CredentialSource::Command(command)) => {
                 let mut table = InlineTable::new();
                 table.insert("command", command.as_str().into());

@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use super::wsman::fault::Fault;
 use crate::net::CertificateProblem;
+use crate::security::ContextError;
+use crate::security::advice::Symptom;
 
 /// What was being done when an error occurred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Making the connection: nothing was sent yet.
     Connect,
+    /// Establishing a security context: no envelope was sent yet.
+    Authenticate,
     /// Create.
     Create,
     /// Opening a runspace pool, once there is a shell or a stream.
@@ -33,7 +37,7 @@ impl Operation {
     /// The key under `[timeouts]` that limits it.
     pub const fn limit(self) -> &'static str {
         match self {
-            Self::Connect => "connect",
+            Self::Connect | Self::Authenticate => "connect",
             Self::Create | Self::Open => "open",
             Self::Delete => "close",
             Self::Command
@@ -51,6 +55,7 @@ impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connect => "connecting",
+            Self::Authenticate => "authenticating",
             Self::Create => "creating the session",
             Self::Open => "opening the session",
             Self::Command => "starting the command",
@@ -93,6 +98,17 @@ pub enum Error {
     Redirect { endpoint: String, target: String, refusal: RedirectRefusal },
     #[error("{endpoint} refused the credential of {user}")]
     Unauthorized { endpoint: String, user: String, offered: Vec<String> },
+    /// A security context failed before the endpoint had an envelope.
+    #[error("cannot authenticate {user} to {endpoint}: {error}")]
+    Authentication { endpoint: String, user: String, error: ContextError },
+    /// The answer to a request cannot be verified or unsealed.
+    #[error("cannot read the answer of {endpoint} while {operation}: {error}")]
+    Unreadable { endpoint: String, operation: Operation, error: ContextError },
+    /// A 401 to a ticket that the KDC granted for this service.
+    #[error("{endpoint} refused the Kerberos ticket of {user} for {service} (HTTP 401)")]
+    TicketRefused { endpoint: String, user: String, service: String },
+    #[error("{endpoint} does not offer {wanted} (HTTP 401); it offers {}", list(.offered))]
+    NotOffered { endpoint: String, wanted: &'static str, offered: Vec<String> },
     /// `said`: what the answer holds beside the status, and who on the way gave it.
     #[error("{endpoint} answered {status} {reason}{}", .said.as_deref().map(|said| format!(": {said}")).unwrap_or_default())]
     Http { endpoint: String, status: u16, reason: String, said: Option<String> },
@@ -123,6 +139,15 @@ impl Error {
         matches!(self, Self::Fault(fault) if fault.is_quota())
     }
 
+    /// Whether the password or token was refused: sending it again counts towards a lockout.
+    pub fn is_refused_credential(&self) -> bool {
+        match self {
+            Self::Unauthorized { .. } => true,
+            Self::Authentication { error, .. } => error.is_refused_credential(),
+            _ => false,
+        }
+    }
+
     /// What a person does now; `None` where the error says it all.
     pub fn advice(&self) -> Option<String> {
         Some(match self {
@@ -142,6 +167,9 @@ impl Error {
                 format!("If {target} is to be trusted, put its https URI into the profile.")
             }
             Self::Unauthorized { offered, .. } => unauthorized_advice(offered),
+            Self::Authentication { error, .. } | Self::Unreadable { error, .. } => lines(error.advice())?,
+            Self::TicketRefused { .. } => lines(Symptom::TicketRefused.advice())?,
+            Self::NotOffered { offered, .. } => not_offered_advice(offered),
             Self::Http { status, .. } => http_advice(*status)?,
             Self::Fault(fault) if fault.is_quota() => {
                 "Close a session that is no longer needed, or wait until an idle one ends, and try again."
@@ -165,6 +193,36 @@ impl Error {
             }
         })
     }
+}
+
+/// One line for each cause.
+fn lines(advice: &[&str]) -> Option<String> {
+    (!advice.is_empty()).then(|| advice.join("\n"))
+}
+
+fn list(offered: &[String]) -> String {
+    if offered.is_empty() { "nothing".to_owned() } else { offered.join(", ") }
+}
+
+/// Names those of the offers that a profile can use.
+fn not_offered_advice(offered: &[String]) -> String {
+    let has = |name: &str| offered.iter().any(|one| one.eq_ignore_ascii_case(name));
+    let usable = [
+        ("Kerberos", "kerberos"),
+        ("Negotiate", "negotiate"),
+        ("NTLM", "ntlm"),
+        ("Basic", "basic"),
+        ("Bearer", "token"),
+    ];
+    let lines: Vec<String> = usable
+        .iter()
+        .filter(|(scheme, _)| has(scheme))
+        .map(|(_, word)| format!("authentication = \"{word}\""))
+        .collect();
+    if lines.is_empty() {
+        return "Check the URI in the profile: lyncsh cannot use what the endpoint offers.".to_owned();
+    }
+    format!("Set one of these in the profile: {}.", lines.join(", "))
 }
 
 fn certificate_advice(endpoint: &str, problem: &CertificateProblem) -> String {

@@ -17,7 +17,7 @@ use crate::profile::service::Service;
 use crate::profile::types::{CredentialSource, Profile};
 
 /// Every key that a profile may have.
-pub const KEYS: [&str; 23] = [
+pub const KEYS: [&str; 25] = [
     "connections",
     "kind",
     "user",
@@ -27,6 +27,8 @@ pub const KEYS: [&str; 23] = [
     "ca",
     "configuration",
     "authentication",
+    "service_principal",
+    "delegate",
     "credential",
     "shell",
     "keep",
@@ -81,6 +83,8 @@ impl Reader<'_> {
             ca: self.text("ca").map(|ca| path.parent().unwrap_or(path).join(ca)),
             configuration: self.configuration(kind),
             authentication,
+            service_principal: self.text("service_principal"),
+            delegate: self.boolean("delegate").unwrap_or(false),
             credential,
             shell: self.text("shell"),
             import: self.import(kind),
@@ -100,7 +104,24 @@ impl Reader<'_> {
     /// What each key says may be right, and together they can't be.
     fn combinations(&mut self, profile: &Profile) {
         let traits = profile.kind.traits();
-        if traits.needs_user && profile.user.is_none() {
+        let is_system = profile.credential == CredentialSource::System;
+        if is_system
+            && !matches!(profile.authentication, Authentication::Kerberos | Authentication::Negotiate)
+        {
+            self.mistake(
+                self.span("credential"),
+                "credential = \"system\" needs authentication = \"kerberos\" or \"negotiate\"",
+            );
+        }
+        for key in ["service_principal", "delegate"] {
+            if !profile.authentication.has_context() && self.table.get(key).is_some() {
+                self.mistake(
+                    self.span(key),
+                    format!("{key} needs authentication = \"kerberos\" or \"negotiate\""),
+                );
+            }
+        }
+        if traits.needs_user && profile.user.is_none() && !is_system {
             self.missing(format!(
                 "kind \"{}\" needs user, for example user = \"admin@example.com\"",
                 profile.kind
@@ -150,10 +171,11 @@ impl Reader<'_> {
                 wanted.join(":// or ")
             );
             self.mistake(self.span("uri"), message);
-        } else if uri.scheme() == "http" && !is_loopback(uri) {
+        } else if uri.scheme() == "http" && !is_loopback(uri) && !profile.authentication.has_context() {
             self.mistake(
                 self.span("uri"),
-                "a credential is sent over https only (http is taken for this machine itself): write https://",
+                "a credential is sent over https only (http is taken for this machine itself): write https://, or \
+                 use authentication = \"negotiate\", which encrypts over http",
             );
         }
         if !uri.username().is_empty() || uri.password().is_some() {
@@ -187,10 +209,6 @@ impl Reader<'_> {
         let words: Vec<_> = traits.authentications.iter().map(|one| one.name()).collect();
         match traits.authentications.iter().find(|one| one.name() == word) {
             Some(found) => return *found,
-            None if ["negotiate", "kerberos", "ntlm"].contains(&word.as_str()) => self.mistake(
-                self.span("authentication"),
-                format!("{word} is not offered by this version; kind \"{kind}\" takes {}", words.join(", ")),
-            ),
             None => self.unknown_word("authentication", &word, &words),
         }
         traits.default_authentication
@@ -201,6 +219,7 @@ impl Reader<'_> {
         match value.get_ref() {
             DeValue::String(word) if word == "keyring" => CredentialSource::Keyring,
             DeValue::String(word) if word == "prompt" => CredentialSource::Prompt,
+            DeValue::String(word) if word == "system" => CredentialSource::System,
             DeValue::Table(table) => {
                 self.unknown_keys(table, &["command"], "credential");
                 match table.get("command").map(Spanned::get_ref) {
@@ -217,7 +236,7 @@ impl Reader<'_> {
                 }
             }
             _ => {
-                self.mistake(value.span(), "expected \"keyring\", \"prompt\" or { command = \"…\" }; a password is never written here");
+                self.mistake(value.span(), "expected \"keyring\", \"prompt\", \"system\" or { command = \"…\" }; a password is never written here");
                 CredentialSource::Prompt
             }
         }

@@ -49,6 +49,8 @@ fn header(authentication: &Authentication) -> Option<HeaderValue> {
             format!("Basic {pair}")
         }
         Authentication::Bearer { token, .. } => format!("Bearer {}", token.expose_secret()),
+        // A context's tokens belong to connections.
+        Authentication::Context(_) => return None,
     };
     let mut header = HeaderValue::try_from(text).ok()?;
     header.set_sensitive(true);

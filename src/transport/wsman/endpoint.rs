@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
+use super::negotiation::Negotiation;
 use crate::net::Trust;
 use crate::profile::Limits;
 
@@ -24,12 +25,15 @@ pub enum Authentication {
         user: String,
         token: SecretString,
     },
+    /// By security contexts; over http they seal the bodies.
+    Context(Arc<Negotiation>),
 }
 
 impl Authentication {
     pub fn user(&self) -> &str {
         match self {
             Self::Basic { user, .. } | Self::Bearer { user, .. } => user,
+            Self::Context(negotiation) => &negotiation.user,
         }
     }
 }

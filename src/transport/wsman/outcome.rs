@@ -74,13 +74,19 @@ impl Error {
             Self::Unreachable { .. }
             | Self::Certificate { .. }
             | Self::Insecure { .. }
-            | Self::Unauthorized { .. } => true,
-            Self::Timeout { operation, .. } => *operation == Operation::Connect,
+            | Self::Unauthorized { .. }
+            | Self::Authentication { .. }
+            | Self::TicketRefused { .. }
+            | Self::NotOffered { .. } => true,
+            Self::Timeout { operation, .. } => {
+                matches!(operation, Operation::Connect | Operation::Authenticate)
+            }
             Self::Fault(fault) => fault.is_refusal(),
             Self::Http { status, .. } => REFUSED_STATUSES.contains(status),
             // The redirected request had its body with it.
             Self::Redirect { .. }
             | Self::Protocol(_)
+            | Self::Unreadable { .. }
             | Self::Ended(_)
             | Self::Cut { .. }
             | Self::Unsettled(_)
