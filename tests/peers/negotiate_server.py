@@ -43,13 +43,15 @@ To each authenticated request with a body (the first):
   unsealed                    a plain answer
   bad-signature, bad-sequence, bad-length, replay, other-context   of the sealed answer
 """
-import argparse, base64, ctypes, http.client, itertools, json, os, re, select, socket, ssl, struct, sys, threading
+import argparse, base64, ctypes, datetime, http.client, ipaddress, itertools, json, os, re, select, socket, ssl
+import struct, sys, threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 import spnego
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from spnego._negotiate import NegotiateProxy
 from spnego._ntlm_raw.messages import Authenticate, AvId, NTClientChallengeV2
 from spnego.channel_bindings import GssChannelBindings
@@ -207,6 +209,43 @@ def absurd(token, where):
     return bytes(token)
 
 
+def make_certificates(folder, signature):
+    """PEM files in the folder: ca; server (localhost) and client (kenmyer@litwareinc.com), each with its key."""
+    now, algorithm = datetime.datetime.now(datetime.timezone.utc), getattr(hashes, signature.upper())()
+
+    def make(name, issuer, signer, extensions):
+        key = rsa.generate_private_key(65537, 2048)
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer or subject)
+                   .public_key(key.public_key()).serial_number(x509.random_serial_number())
+                   .not_valid_before(now - datetime.timedelta(days=1))
+                   .not_valid_after(now + datetime.timedelta(days=30)))
+        for extension, critical in extensions:
+            builder = builder.add_extension(extension, critical)
+        return key, builder.sign(signer or key, algorithm)
+
+    def write(file, certificate, key=None):
+        pem = serialization.Encoding.PEM
+        with open(os.path.join(folder, file + ".pem"), "wb") as out:
+            out.write(certificate.public_bytes(pem))
+        if key:
+            plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+            with open(os.path.join(folder, file + ".key"), "wb") as out:
+                out.write(plain)
+
+    ca_key, ca = make("Litware Test CA", None, None, [(x509.BasicConstraints(True, None), True)])
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    usage = x509.oid.ExtendedKeyUsageOID
+    leaf = (x509.BasicConstraints(False, None), True)
+    server_key, server = make("localhost", ca.subject, ca_key, [
+        leaf, (x509.SubjectAlternativeName(names), False), (x509.ExtendedKeyUsage([usage.SERVER_AUTH]), False)])
+    client_key, client = make("kenmyer@litwareinc.com", ca.subject, ca_key, [
+        leaf, (x509.ExtendedKeyUsage([usage.CLIENT_AUTH]), False)])
+    write("ca", ca)
+    write("server", server, server_key)
+    write("client", client, client_key)
+
+
 def flipped(data, at):
     data = bytearray(data)
     data[at] ^= 1
@@ -267,8 +306,11 @@ class Handler(BaseHTTPRequestHandler):
                 if library.SSL_renegotiate(connection) != 1:
                     raise OSError("the client cannot renegotiate")
             self.request.do_handshake()
-            # The client's part is read by the next read; one of no bytes suffices, as in Apache's mod_ssl.
+            # A read of no bytes takes in the client's part, as in Apache's mod_ssl. With SSL_MODE_AUTO_RETRY (4;
+            # cleared by SSL_CTRL_CLEAR_MODE, set by SSL_CTRL_MODE) it would wait for the next request.
+            library.SSL_ctrl(connection, 78, ctypes.c_long(4), None)
             library.SSL_peek(connection, ctypes.create_string_buffer(1), 0)
+            library.SSL_ctrl(connection, 33, ctypes.c_long(4), None)
             self.look_at_certificate()
             Shared.log("tls", connection=self.number, version=self.request.version(),
                        cipher=self.request.cipher()[0], certificate=self.certificate)
@@ -656,6 +698,9 @@ def options():
     add("--server", default="Microsoft-HTTPAPI/2.0", help="the Server header of the faults front and status")
     add("--certificate", help="PEM file; makes it https")
     add("--key", help="PEM file")
+    add("--certificates", metavar="FOLDER", help="https, with certificates made in the folder: ca.pem, "
+        "server.pem, client.pem and their .key files; client certificates need --client-ca FOLDER/ca.pem")
+    add("--signature", choices=["sha256", "sha384", "sha512"], default="sha256", help="of these certificates")
     add("--cbt", choices=["none", "relaxed", "strict"], default="relaxed", help="CbtHardeningLevel")
     add("--cbt-certificate", help="PEM file of the certificate that the bindings are of, behind a TLS proxy")
     add("--ciphers", help="OpenSSL's names, for TLS 1.2")
@@ -669,6 +714,10 @@ def options():
     arguments.offer = arguments.offer or ["Negotiate", "Kerberos"]
     if arguments.offer == ["none"]:
         arguments.offer = []
+    if arguments.certificates:
+        make_certificates(arguments.certificates, arguments.signature)
+        arguments.certificate = os.path.join(arguments.certificates, "server.pem")
+        arguments.key = os.path.join(arguments.certificates, "server.key")
     return arguments
 
 
