@@ -678,6 +678,8 @@ def tls(arguments):
         elif arguments.tls_max != "1.2":
             context.post_handshake_auth = True
             context.verify_mode = ssl.CERT_OPTIONAL
+        # SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION: a resumed session asks for no certificate.
+        context.options |= 1 << 16
     return context
 
 
