@@ -1,22 +1,26 @@
 #!/usr/bin/env python3
 """A client of negotiate_server.py, by pyspnego: one connection, a step at a time.
 
-usage: negotiate_client.py JSON, an object with url, user, password, steps, and optionally
+usage: negotiate_client.py JSON, a list of runs, each an object with url, user, password, steps, and optionally
   scheme (Negotiate, Kerberos, NTLM), protocol (ntlm, negotiate, kerberos), binding (none, right, empty, wrong),
   ca, certificate, key, tls_max, ciphers, later (answers a request for a certificate after the handshake)
 Steps: connect (a new connection; the first is implied), logon, mutual (by certificate), basic, send (sealed over
-http), plain, wait (until the server closes). Prints one JSON list, for each step a status or what went wrong.
+http), plain, wait (until the server closes). Prints one JSON list, for each run a list with a status or a failure for each step.
 """
 import base64, http.client, json, re, socket, ssl, struct, sys
 from urllib.parse import urlsplit
 
 import spnego
+import spnego._ntlm
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from spnego.channel_bindings import GssChannelBindings
 from spnego.exceptions import SpnegoError
 
-BODY = "<s:Envelope><a:Action>http://schemas.xmlsoap.org/ws/2004/09/transfer/Get</a:Action>åß</s:Envelope>".encode()
+ENUMERATION = "http://schemas.xmlsoap.org/ws/2004/09/enumeration"
+BODY = ('<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:n="' + ENUMERATION + '" '
+        'xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing"><s:Header><a:Action>' + ENUMERATION +
+        '/Enumerate</a:Action></s:Header><s:Body><n:Enumerate/></s:Body><!-- åß --></s:Envelope>').encode()
 MUTUAL = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual"
 # Header lines of 1.4 MB are expected.
 http.client._MAXLINE = 1 << 22
@@ -150,12 +154,7 @@ class Empty(GssChannelBindings):
         return b""
 
 
-def main():
-    given = json.loads(sys.argv[1])
-    if given.get("binding") == "empty":
-        import spnego._ntlm
-        md5 = spnego._ntlm.md5
-        spnego._ntlm.md5 = lambda data: md5(data) if data else bytes(16)
+def run(given):
     seen, client = [], None
     for step in given["steps"]:
         try:
@@ -164,10 +163,17 @@ def main():
         except (EOFError, http.client.IncompleteRead) as error:
             seen.append("truncated" if isinstance(error, http.client.IncompleteRead) else "closed")
         except OSError as error:
-            seen.append("reset" if isinstance(error, ConnectionResetError) else f"{type(error).__name__}")
+            seen.append("reset" if isinstance(error, ConnectionResetError) else type(error).__name__)
         except SpnegoError as error:
             seen.append(f"cannot: {error}")
-    print(json.dumps(seen))
+    return seen
+
+
+def main():
+    md5 = spnego._ntlm.md5
+    # The hash of Empty.
+    spnego._ntlm.md5 = lambda data: md5(data) if data else bytes(16)
+    print(json.dumps([run(given) for given in json.loads(sys.argv[1])]))
 
 
 if __name__ == "__main__":

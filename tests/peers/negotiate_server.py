@@ -17,7 +17,7 @@ written before its answer is sent:
   request     connection, request (of the server), of_connection, method, path, scheme, user, protocol, sealed,
               operation, bytes, status (null: closed without an answer), fault, reason
   closed      connection
-Lines on standard input: `fault SPEC` arms a fault, `close-idle` closes all connections that wait for a request,
+Lines on standard input: `fault SPEC` arms a fault, `no-faults` drops all, `close-idle` closes all connections that wait for a request,
 `sync TEXT` is echoed as the event `sync`. The server ends with its standard input.
 
 A fault is KIND[=VALUE][@WHEN]. WHEN counts the events that KIND applies to: `N` the N-th, `all`, `connection:N`
@@ -740,6 +740,9 @@ def main():
         if order == "fault":
             with Shared.lock:
                 Shared.faults.append(Fault(rest))
+        elif order == "no-faults":
+            with Shared.lock:
+                Shared.faults.clear()
         elif order == "close-idle":
             with Shared.lock:
                 for idle in Shared.idle:

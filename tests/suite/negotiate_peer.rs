@@ -202,13 +202,18 @@ impl Server {
         let carried_out =
             |log: &mut Vec<Value>| log.iter().filter(|row| row["event"] == "sync").count() < number;
         let log = self.log.0.lock().unwrap();
-        let (_, late) = self.log.1.wait_timeout_while(log, PATIENCE, carried_out).unwrap();
+        let late = self.log.1.wait_timeout_while(log, PATIENCE, carried_out).unwrap().1;
         assert!(!late.timed_out(), "the server did not carry out: {order}");
     }
 
     /// Arms a fault; its events are counted from now on.
     pub fn fault(&self, spec: &str) {
         self.order(&format!("fault {spec}"));
+    }
+
+    /// Drops all faults, those of the command line included.
+    pub fn no_faults(&self) {
+        self.order("no-faults");
     }
 
     /// Closes all connections that wait for a request.
