@@ -32,6 +32,8 @@ mod kill_matrix;
 mod layers;
 mod line;
 mod listing;
+mod negotiate_peer;
+mod negotiate_peer_check;
 mod omi;
 mod outage;
 mod own_session;

@@ -47,8 +47,12 @@ impl Peer {
         Self { child, port }
     }
 
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/wsman", self.port)
+    }
+
     pub fn endpoint(&self) -> lyncsh::transport::wsman::Endpoint {
-        let mut endpoint = endpoint(&format!("http://127.0.0.1:{}/wsman", self.port));
+        let mut endpoint = endpoint(&self.url());
         endpoint.limits.operation = PATIENCE;
         endpoint.limits.open = PATIENCE;
         endpoint
