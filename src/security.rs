@@ -7,8 +7,11 @@ pub mod advice;
 mod initiate;
 #[cfg(unix)]
 pub mod kerberos;
+#[cfg(unix)]
 mod principal;
 mod problem;
+#[cfg(windows)]
+pub mod sspi;
 
 use secrecy::SecretString;
 

@@ -17,6 +17,8 @@ pub fn initiate(initiator: &Initiator) -> Result<Box<dyn Context>, ContextError>
             Err(ContextError::Mechanism { code: 0, text: "NTLM is not available".to_owned() })
         }
         #[cfg(windows)]
-        _ => Ok(Box::new(super::sspi::Client::new(initiator)?)),
+        Mechanism::Kerberos | Mechanism::NegotiateKerberos | Mechanism::Ntlm | Mechanism::NegotiateNtlm => {
+            Ok(Box::new(super::sspi::Client::new(initiator)))
+        }
     }
 }

@@ -5,6 +5,7 @@ mod file;
 mod identity;
 mod pipe;
 mod process;
+pub mod sspi;
 
 pub use endings::Endings;
 pub use file::{
