@@ -140,7 +140,7 @@ impl ContextError {
     }
 }
 
-/// Codes of Kerberos are known as negative decimal numbers, those of GSSAPI and SSPI as hexadecimal ones.
+/// Codes of Kerberos and GSSAPI are known as decimal numbers, those of SSPI as hexadecimal ones.
 fn display_code(code: i64) -> String {
-    if code < 0 || code < 1 << 28 && code > 1 << 25 { code.to_string() } else { format!("0x{code:08X}") }
+    if code > i64::from(i32::MAX) { format!("0x{code:08X}") } else { code.to_string() }
 }

@@ -199,7 +199,15 @@ impl Server {
     /// There is no Kerberos library, or no keytab with a key.
     pub fn new(mechanism: Mechanism, channel_binding: Option<Vec<u8>>) -> Result<Self, ContextError> {
         let library = Library::get()?;
-        let credential = Credential::keytab(library, mech(mechanism))?;
+        // A missing keytab has the major status of a missing ticket, and an error number of the system.
+        let credential = Credential::keytab(library, mech(mechanism)).map_err(|status| {
+            match ContextError::from(status) {
+                ContextError::Kerberos { problem: KerberosProblem::NoTicket, code, text } => {
+                    ContextError::Kerberos { problem: KerberosProblem::NoKey, code, text }
+                }
+                other => other,
+            }
+        })?;
         let sealing = Sealing { context: gssapi::Context::new(library, mech(mechanism)), established: false };
         Ok(Self { sealing, credential, channel_binding, peer: None, refusal: None })
     }
