@@ -154,6 +154,11 @@ impl Context for Client {
         let Some((credential, target)) = &self.session else { return Err(ContextError::NotEstablished) };
         let Progress { token: next, result } =
             self.sealing.context.initiate(credential, target, flags, binding, token.unwrap_or_default());
+        // A library that cannot be told what to offer: NTLM is not sent in the place of Kerberos.
+        if next.windows(8).any(|part| part == b"NTLMSSP\0") {
+            let text = "the library offers NTLM in the place of Kerberos".to_owned();
+            return Err(ContextError::Kerberos { problem: KerberosProblem::Downgrade, code: 0, text });
+        }
         match result {
             Ok(state) => self.sealing.advance(state, next),
             Err(status) if token.is_none() => Err(self.reason(status)),

@@ -217,7 +217,7 @@ fn a_channel_binding_has_to_be_right_or_absent() {
     // "tls-server-end-point:" and a hash; another hash.
     let (right, wrong) = ("dGxzLXNlcnZlci1lbmQtcG9pbnQ6AAAA", "dGxzLXNlcnZlci1lbmQtcG9pbnQ6////");
     for mechanism in MECHANISMS {
-        let mut try_with = |mut server: Side, binding: Value| {
+        let try_with = |mut server: Side, binding: Value| {
             let row = with(initiator(mechanism, None), "binding", binding);
             handshake(&mut kdc.side(), &mut server, row, with(acceptor(mechanism), "binding", right))
         };
