@@ -23,16 +23,11 @@ impl From<Missing> for ContextError {
 impl From<Status> for ContextError {
     fn from(status: Status) -> Self {
         let minor = i64::from(status.minor);
-        match KerberosProblem::of_krb5(minor) {
-            Some(problem) => Self::Kerberos { problem, code: minor, text: status.text },
-            // A wrong binding is known by its major status alone.
-            None => {
-                let problem = KerberosProblem::of_gss(status.major);
-                // A major status has a text of its own where the mechanism has no code.
-                let code = if minor != 0 { minor } else { i64::from(status.major) };
-                Self::Kerberos { problem, code, text: status.text }
-            }
-        }
+        let known = KerberosProblem::of_krb5(minor);
+        // A wrong channel binding, for one, is known by its major status alone.
+        let problem = known.unwrap_or_else(|| KerberosProblem::of_gss(status.major));
+        let code = if minor != 0 { minor } else { i64::from(status.major) };
+        Self::Kerberos { problem, code, text: status.text }
     }
 }
 
