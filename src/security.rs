@@ -9,10 +9,13 @@ mod initiate;
 #[cfg(unix)]
 pub mod kerberos;
 pub mod ntlm;
+#[cfg(unix)]
 mod principal;
 mod problem;
 pub mod sealed;
 pub mod spnego;
+#[cfg(windows)]
+pub mod sspi;
 
 use secrecy::SecretString;
 
@@ -74,6 +77,21 @@ pub enum Mechanism {
     Ntlm,
     /// NTLM in SPNEGO, with mechListMIC.
     NegotiateNtlm,
+}
+
+impl Mechanism {
+    /// Whether the KDC checks the password, and not the server.
+    pub const fn is_kerberos(self) -> bool {
+        matches!(self, Self::Kerberos | Self::NegotiateKerberos)
+    }
+
+    /// The mechanism as users know it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kerberos | Self::NegotiateKerberos => "Kerberos",
+            Self::Ntlm | Self::NegotiateNtlm => "NTLM",
+        }
+    }
 }
 
 /// The account that an initiator acts for.
@@ -141,7 +159,7 @@ impl ContextError {
     }
 }
 
-/// Codes of Kerberos are known as negative decimal numbers, those of GSSAPI and SSPI as hexadecimal ones.
+/// Codes of Kerberos and GSSAPI are known as decimal numbers, those of SSPI as hexadecimal ones.
 fn display_code(code: i64) -> String {
-    if code < 0 || code < 1 << 28 && code > 1 << 25 { code.to_string() } else { format!("0x{code:08X}") }
+    if code > i64::from(i32::MAX) { format!("0x{code:08X}") } else { code.to_string() }
 }

@@ -460,11 +460,11 @@ impl Drop for Name {
 
 /// A Kerberos credential, for one of the two mechanisms.
 ///
-/// A credential of MIT krb5 has an element for each mechanism; for a mechanism without one a context uses the default
-/// credential of the system in its place, which is that of another account. So a credential for SPNEGO is acquired
+/// A credential has an element for each mechanism. For a mechanism without one MIT krb5 uses the default credential of
+/// the system in its place, which can be that of another account; Heimdal 7.8 finds no credential. So a credential for SPNEGO is acquired
 /// for SPNEGO too, after Kerberos alone has succeeded, which reports its own errors and tries a wrong password once.
-/// SPNEGO offers Kerberos only: gss-ntlmssp, where it is installed, would offer NTLM as well.
-/// Heimdal 7 has no `gss_set_neg_mechs`, and takes the elements of Kerberos for those of SPNEGO.
+/// SPNEGO offers Kerberos only: gss-ntlmssp, where it is installed, would offer NTLM as well. Heimdal 7.8 has no
+/// `gss_set_neg_mechs`; the caller has to look at the tokens.
 pub struct Credential {
     library: &'static Library,
     handle: Handle,
@@ -532,19 +532,26 @@ impl Credential {
         acquire: impl Fn(Mech) -> Result<Self, Status>,
     ) -> Result<Self, Status> {
         let kerberos = acquire(Mech::Krb5)?;
-        match (mech, library.set_negotiable) {
-            (Mech::Krb5, _) | (_, None) => Ok(kerberos),
-            (Mech::Spnego, Some(restrict)) => {
-                let credential = acquire(Mech::Spnego)?;
-                let oid = Oid::of(Mech::Krb5.bytes());
-                let set = OidSet { count: 1, elements: &oid };
-                let mut minor = 0;
-                // SAFETY: the credential is live; the library copies the set.
-                let major = unsafe { restrict(&mut minor, credential.handle, &set) };
-                library.check(major, minor, Mech::Spnego)?;
-                Ok(credential)
-            }
+        if mech == Mech::Krb5 {
+            return Ok(kerberos);
         }
+        let credential = acquire(Mech::Spnego).map_err(|status| match library.set_negotiable {
+            Some(_) => status,
+            // Heimdal 7.8 with a password: "No credentials were supplied", though the KDC has accepted it.
+            None => {
+                let text = format!("{} cannot use a password in SPNEGO", library.name);
+                Status { major: major::UNAVAILABLE, minor: 0, text }
+            }
+        })?;
+        if let Some(restrict) = library.set_negotiable {
+            let oid = Oid::of(Mech::Krb5.bytes());
+            let set = OidSet { count: 1, elements: &oid };
+            let mut minor = 0;
+            // SAFETY: the credential is live; the library copies the set.
+            let major = unsafe { restrict(&mut minor, credential.handle, &set) };
+            library.check(major, minor, Mech::Spnego)?;
+        }
+        Ok(credential)
     }
 
     fn acquire(library: &'static Library, usage: c_int, mech: Mech) -> Result<Self, Status> {

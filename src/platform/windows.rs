@@ -5,6 +5,7 @@ mod identity;
 mod pipe;
 mod process;
 mod shutdown_signals;
+pub mod sspi;
 
 pub use file::{
     exchange, hard_links, hold, hold_when_free, is_at, is_held, is_own_folder, let_go, private_folder,

@@ -147,6 +147,7 @@ impl Problem {
                 "Check that the host name leads to the intended server.",
             ],
             Self::Unsupported => &[
+                "Use the ticket of `kinit`, or Kerberos without SPNEGO.",
                 "Use https, where messages need no seal.",
                 "Install MIT krb5 and name its library in LYNCSH_GSSAPI_LIBRARY.",
             ],

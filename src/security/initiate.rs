@@ -8,6 +8,10 @@ use super::{Account, Context, ContextError, Initiator, Mechanism, ntlm, spnego};
 /// The mechanism is not available here, or the account does not suit it.
 pub fn initiate(initiator: &Initiator) -> Result<Box<dyn Context>, ContextError> {
     match initiator.mechanism {
+        #[cfg(windows)]
+        _ if matches!(initiator.account, Account::System) => {
+            Ok(Box::new(super::sspi::Client::new(initiator)))
+        }
         Mechanism::Ntlm => Ok(Box::new(ntlm_client(initiator)?)),
         Mechanism::NegotiateNtlm => Ok(Box::new(spnego::Client::new(ntlm_client(initiator)?))),
         #[cfg(unix)]
@@ -16,11 +20,13 @@ pub fn initiate(initiator: &Initiator) -> Result<Box<dyn Context>, ContextError>
         }
         #[cfg(windows)]
         Mechanism::Kerberos | Mechanism::NegotiateKerberos => {
-            Err(ContextError::NoLibrary { reason: "SSPI is not connected".to_owned() })
+            Ok(Box::new(super::sspi::Client::new(initiator)))
         }
     }
 }
 
+/// NTLM with a password is lyncsh's own on every system, so that one implementation is tested on all of them. The
+/// logon of Windows is SSPI's.
 fn ntlm_client(initiator: &Initiator) -> Result<ntlm::Client, ContextError> {
     match &initiator.account {
         Account::Password { user, password } => {

@@ -23,16 +23,11 @@ impl From<Missing> for ContextError {
 impl From<Status> for ContextError {
     fn from(status: Status) -> Self {
         let minor = i64::from(status.minor);
-        match KerberosProblem::of_krb5(minor) {
-            Some(problem) => Self::Kerberos { problem, code: minor, text: status.text },
-            // A wrong binding is known by its major status alone.
-            None => {
-                let problem = KerberosProblem::of_gss(status.major);
-                // A major status has a text of its own where the mechanism has no code.
-                let code = if minor != 0 { minor } else { i64::from(status.major) };
-                Self::Kerberos { problem, code, text: status.text }
-            }
-        }
+        let known = KerberosProblem::of_krb5(minor);
+        // A wrong channel binding, for one, is known by its major status alone.
+        let problem = known.unwrap_or_else(|| KerberosProblem::of_gss(status.major));
+        let code = if minor != 0 { minor } else { i64::from(status.major) };
+        Self::Kerberos { problem, code, text: status.text }
     }
 }
 
@@ -154,6 +149,11 @@ impl Context for Client {
         let Some((credential, target)) = &self.session else { return Err(ContextError::NotEstablished) };
         let Progress { token: next, result } =
             self.sealing.context.initiate(credential, target, flags, binding, token.unwrap_or_default());
+        // A library that cannot be told what to offer: NTLM is not sent in the place of Kerberos.
+        if next.windows(8).any(|part| part == b"NTLMSSP\0") {
+            let text = "the library offers NTLM in the place of Kerberos".to_owned();
+            return Err(ContextError::Kerberos { problem: KerberosProblem::Downgrade, code: 0, text });
+        }
         match result {
             Ok(state) => self.sealing.advance(state, next),
             Err(status) if token.is_none() => Err(self.reason(status)),
@@ -199,7 +199,15 @@ impl Server {
     /// There is no Kerberos library, or no keytab with a key.
     pub fn new(mechanism: Mechanism, channel_binding: Option<Vec<u8>>) -> Result<Self, ContextError> {
         let library = Library::get()?;
-        let credential = Credential::keytab(library, mech(mechanism))?;
+        // A missing keytab has the major status of a missing ticket, and an error number of the system.
+        let credential = Credential::keytab(library, mech(mechanism)).map_err(|status| {
+            match ContextError::from(status) {
+                ContextError::Kerberos { problem: KerberosProblem::NoTicket, code, text } => {
+                    ContextError::Kerberos { problem: KerberosProblem::NoKey, code, text }
+                }
+                other => other,
+            }
+        })?;
         let sealing = Sealing { context: gssapi::Context::new(library, mech(mechanism)), established: false };
         Ok(Self { sealing, credential, channel_binding, peer: None, refusal: None })
     }

@@ -6,7 +6,7 @@
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "nothing of an endpoint is shown")]
 #![cfg(unix)]
 
-use std::io::{BufRead as _, Write as _};
+use std::io::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -140,7 +140,8 @@ impl Http {
                     operation,
                     Operation::Receive | Operation::Stop | Operation::Terminate | Operation::Enumerate
                 );
-                let reply = connections.exchange(&envelope.into(), repeats).await;
+                // A handshake is deep; in a future of its own it leaves the others small.
+                let reply = Box::pin(connections.exchange(&envelope.into(), repeats)).await;
                 let reply = reply.map_err(|failed| self.not_answered(failed, negotiation, operation))?;
                 if operation == Operation::Create && reply.status.is_success() {
                     // Receive waits on this connection, and the first command shall not wait for another one.

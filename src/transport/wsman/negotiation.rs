@@ -35,21 +35,6 @@ impl Scheme {
     }
 }
 
-impl Mechanism {
-    /// Whether the KDC checks the password, and not the server.
-    pub const fn is_kerberos(self) -> bool {
-        matches!(self, Self::Kerberos | Self::NegotiateKerberos)
-    }
-
-    /// The mechanism as users know it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Kerberos | Self::NegotiateKerberos => "Kerberos",
-            Self::Ntlm | Self::NegotiateNtlm => "NTLM",
-        }
-    }
-}
-
 type Notice = Arc<dyn Fn(&ContextError) + Send + Sync>;
 
 /// Authentication by security contexts. Connections to one endpoint share it, and what they learn.
@@ -85,7 +70,7 @@ impl Negotiation {
         notice: impl Fn(&ContextError) + Send + Sync + 'static,
     ) -> Self {
         let scheme = if mechanism == Mechanism::Kerberos { Scheme::Kerberos } else { Scheme::Negotiate };
-        let fallback = fallback.filter(|_| matches!(account, Account::Password { .. }));
+        let fallback = fallback.filter(|_| cfg!(windows) || matches!(account, Account::Password { .. }));
         let mode = Mutex::new(Mode { mechanism, scheme });
         Self { user, account, service, delegate, mode, fallback, notice: Arc::new(notice) }
     }
