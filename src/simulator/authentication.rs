@@ -106,31 +106,31 @@ impl Connection {
     /// Decrypts a request's body where it is sealed. Over HTTP it must be, unless it is empty.
     ///
     /// # Errors
-    /// The answer to a body that is not acceptable.
+    /// The status of the answer to a body that is not acceptable.
     pub fn unseal(
         &self,
         endpoint: &Endpoint,
         headers: &HeaderMap,
         body: Bytes,
-    ) -> Result<(Bytes, bool), Response> {
+    ) -> Result<(Bytes, bool), StatusCode> {
         let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let Some(content_type) = content_type.filter(|value| sealed::is_sealed(value)) else {
             return match endpoint.options.tls || body.is_empty() {
                 true => Ok((body, false)),
                 // AllowUnencrypted=false: accounts of Windows differ between 401 and 500.
-                false => Err(StatusCode::INTERNAL_SERVER_ERROR.into_response()),
+                false => Err(StatusCode::INTERNAL_SERVER_ERROR),
             };
         };
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let State::Authenticated { acceptor, .. } = &mut *state else {
-            return Err(offer(endpoint));
+            return Err(StatusCode::UNAUTHORIZED);
         };
         match sealed::unseal(acceptor.as_mut(), content_type, &body) {
             Ok(plain) => Ok((plain.into(), true)),
             Err(error) => {
                 tracing::debug!(%error, "a sealed body was refused");
                 *state = State::Fresh;
-                Err(StatusCode::BAD_REQUEST.into_response())
+                Err(StatusCode::BAD_REQUEST)
             }
         }
     }

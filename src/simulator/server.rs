@@ -198,7 +198,7 @@ async fn negotiated(
     let mut response = match whole(body).await {
         None => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
         Some(body) => match connection.unseal(&endpoint, &headers, body) {
-            Err(response) => response,
+            Err(status) => status.into_response(),
             // A request that only ends the handshake.
             Ok((body, _)) if body.is_empty() => StatusCode::OK.into_response(),
             Ok((body, false)) => wsman::answer(&endpoint, &account, &body).await,
