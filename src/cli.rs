@@ -376,9 +376,24 @@ pub struct Demo {
     /// Speak TLS, with a certificate whose authority's file the JSON line names as `ca`
     #[arg(long)]
     pub tls: bool,
+    /// Require this authentication of clients
+    #[arg(long, value_enum, default_value_t, value_name = "NAME", requires = "serve")]
+    pub authentication: DemoAuthentication,
     /// Behave as the vendor's OMI server instead of WinRM
     #[arg(long, hide = true)]
     pub omi: bool,
+}
+
+/// `lyncsh demo --authentication`.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DemoAuthentication {
+    /// Basic
+    #[default]
+    Basic,
+    /// NTLM with sealed messages
+    Ntlm,
+    /// NTLM or Kerberos with sealed messages
+    Negotiate,
 }
 
 /// The words that are commands: no profile can be named so.

@@ -2,6 +2,8 @@
 //! connect to. [`engine`] is the tenant and its cmdlets. In front of it, [`Server`] is discovery, the
 //! token service and WSMan over HTTP; [`stream`] is out-of-process framing over any byte stream.
 
+mod acceptor;
+mod authentication;
 mod backend;
 mod check;
 mod discovery;
@@ -16,7 +18,8 @@ mod shell;
 pub mod stream;
 mod wsman;
 
+pub use acceptor::{Acceptor, Kerberos, StartKerberos};
 pub use backend::{Backend, Backends};
 pub use endpoint::{DOMAIN, Open, PASSWORD, USER};
-pub use options::{MadeUpCommand, Options, Parameter};
+pub use options::{Authentication, MadeUpCommand, Options, Parameter};
 pub use server::Server;

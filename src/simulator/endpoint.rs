@@ -13,6 +13,7 @@ use super::backend::Backends;
 use super::engine::World;
 use super::options::Options;
 use super::shell::Shell;
+use crate::security::ntlm::Binding;
 
 /// The account that `lyncsh demo` signs in with.
 pub const USER: &str = "admin@litwareinc.com";
@@ -26,6 +27,10 @@ pub struct Endpoint {
     pub backends: Backends,
     pub(super) shells: Mutex<HashMap<String, Arc<Shell>>>,
     pub(super) requests: AtomicUsize,
+    /// Attempts to authenticate that have failed.
+    pub(super) refusals: AtomicUsize,
+    /// The channel binding that NTLM clients should send.
+    pub(super) binding: Binding,
     /// The tokens that were given out, with their accounts and domains.
     pub tokens: Mutex<HashMap<String, Account>>,
 }

@@ -66,6 +66,17 @@ impl World {
         self.with_tenants(|tenants| tenants.sign_in(user, password))
     }
 
+    /// Returns an account's password, for mechanisms that do not send it.
+    pub fn password(&self, user: &str) -> Option<secrecy::SecretString> {
+        self.with_tenants(|tenants| tenants.password(user)).map(Into::into)
+    }
+
+    /// Returns the domain that an account may administer.
+    pub fn domain(&self, user: &str) -> Option<String> {
+        let password = self.with_tenants(|tenants| tenants.password(user))?;
+        self.sign_in(user, password)
+    }
+
     /// Runs a pipeline to its end.
     pub async fn run(self: &Arc<Self>, pipeline: Pipeline, context: Context) -> Outcome {
         let Context { user, host, input, said, stop } = context;

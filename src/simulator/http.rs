@@ -22,9 +22,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::authentication::Connection;
+
 /// TLS as the endpoint speaks it.
 pub struct Tls {
     acceptor: TlsAcceptor,
+    /// The certificate in DER.
+    certificate: Vec<u8>,
     /// The authority that its certificate is from, in PEM form, for as long as the endpoint runs.
     ca: NamedTempFile,
 }
@@ -48,11 +52,19 @@ impl Tls {
         let mut ca = tempfile::Builder::new().prefix("lyncsh-demo-ca-").suffix(".pem").tempfile()?;
         ca.write_all(issuer.pem().as_bytes())?;
         ca.flush()?;
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), ca })
+        Ok(Self {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            certificate: certificate.der().to_vec(),
+            ca,
+        })
     }
 
     pub fn ca(&self) -> &Path {
         self.ca.path()
+    }
+
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
     }
 
     pub fn acceptor(&self) -> TlsAcceptor {
@@ -115,8 +127,10 @@ async fn connection(stream: TcpStream, router: Router, tls: Option<TlsAcceptor>)
 
 async fn requests(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
     let router = TowerToHyperService::new(router);
+    let authenticated = Connection::default();
     let service = service_fn(move |mut request| {
         *request.uri_mut() = canonical(request.uri());
+        request.extensions_mut().insert(authenticated.clone());
         router.call(request)
     });
     let served = hyper::server::conn::http1::Builder::new()

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::acceptor::Kerberos;
+
 /// A command under any name, as an endpoint may have it that means harm.
 #[derive(Clone, Debug, Default)]
 pub struct MadeUpCommand {
@@ -19,6 +21,17 @@ pub struct Parameter {
     pub name: String,
     pub type_name: &'static str,
     pub aliases: &'static [&'static str],
+}
+
+/// How clients of the Basic path authenticate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Authentication {
+    #[default]
+    Basic,
+    /// NTLM under `Negotiate`, with SPNEGO or without; bodies are sealed, over HTTPS they need not be.
+    Ntlm,
+    /// As [`Authentication::Ntlm`], and Kerberos where the endpoint has a key.
+    Negotiate,
 }
 
 /// What `lyncsh demo --serve` can change.
@@ -46,6 +59,9 @@ pub struct Options {
     pub tls: bool,
     /// Behaves as the vendor's OMI server instead of WinRM.
     pub omi: bool,
+    pub authentication: Authentication,
+    /// The acceptor of Kerberos for [`Authentication::Negotiate`].
+    pub kerberos: Option<Kerberos>,
     pub sessions_per_user: usize,
     pub sessions_per_tenant: usize,
 }
@@ -64,6 +80,8 @@ impl Default for Options {
             trickle: None,
             tls: false,
             omi: false,
+            authentication: Authentication::Basic,
+            kerberos: None,
             sessions_per_user: 3,
             sessions_per_tenant: 9,
         }

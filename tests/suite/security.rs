@@ -568,9 +568,9 @@ fn offers_are_read() {
 #[test]
 fn large_tokens_are_errors() {
     let mut ntlm = b"NTLMSSP\0\x02\0\0\0".to_vec();
-    ntlm.extend_from_slice(&[0xff; 1 << 20]);
+    ntlm.extend(std::iter::repeat_n(0xff, 1 << 20));
     let mut der = vec![0xa1, 0x83, 0x10, 0, 0];
-    der.extend_from_slice(&[0x30; 1 << 20]);
+    der.extend(std::iter::repeat_n(0x30, 1 << 20));
     for token in [ntlm, der, vec![0; 1 << 20], vec![0x60, 0x84, 0xff, 0xff, 0xff, 0xff]] {
         for mechanism in BOTH {
             let mut client = client(mechanism, "ken", PASSWORD, None);

@@ -91,6 +91,12 @@ impl Tenants {
             .map(|tenant| tenant.domain.to_owned())
     }
 
+    /// The password of an account.
+    pub fn password(&self, user: &str) -> Option<&'static str> {
+        let mut admins = self.all.iter().flat_map(|tenant| tenant.admins);
+        admins.find(|(name, _)| name.eq_ignore_ascii_case(user)).map(|(_, password)| *password)
+    }
+
     /// The tenant of an account; the first one for an account of none.
     pub fn of(&mut self, user: &str) -> &mut Tenant {
         let domain = user.rsplit('@').next().unwrap_or_default().to_lowercase();
