@@ -76,12 +76,12 @@ impl Client {
         server: Server,
         (info, kind): (ClientInfo, Kind),
         private_data: Value,
-        incoming_from: mpsc::Sender<(ClientId, Incoming)>,
+        from_clients: mpsc::Sender<(ClientId, Incoming)>,
     ) -> Self {
         let Server { mut incoming, sender } = server;
         let pump = tokio::spawn(async move {
             while let Some(next) = incoming.recv().await {
-                if incoming_from.send((id, next)).await.is_err() {
+                if from_clients.send((id, next)).await.is_err() {
                     return;
                 }
             }

@@ -47,7 +47,7 @@ pub struct Core {
     /// When the session was last kept alive.
     kept_alive: Instant,
     next_client: ClientId,
-    incoming_from: mpsc::Sender<(ClientId, Incoming)>,
+    from_clients: mpsc::Sender<(ClientId, Incoming)>,
     /// Sender for the results of subtasks.
     pub(super) reports: mpsc::Sender<Control>,
     count: watch::Sender<Count>,
@@ -58,7 +58,7 @@ pub struct Core {
 enum CoreInput {
     Writable(Option<mpsc::OwnedPermit<ConnectionRequest>>),
     Remote(Option<ConnectionEvent>),
-    Said(ClientId, Incoming),
+    Client(ClientId, Incoming),
     Control(Option<Control>),
     Time,
 }
@@ -71,7 +71,7 @@ pub fn spawn(
     count: watch::Sender<Count>,
     state: watch::Sender<State>,
 ) {
-    let (incoming_from, mut incoming) = mpsc::channel(16);
+    let (from_clients, mut incoming) = mpsc::channel(16);
     let (reports, mut reported) = mpsc::channel(16);
     let now = Instant::now();
     let mut core = Core {
@@ -86,7 +86,7 @@ pub fn spawn(
         pool_calls: PoolCalls::default(),
         kept_alive: now,
         next_client: 0,
-        incoming_from,
+        from_clients,
         reports,
         count,
         state,
@@ -182,7 +182,7 @@ impl Core {
         let id = self.next_client;
         self.next_client += 1;
         tracing::debug!(client = id, ?info, "a shell attaches");
-        let client = Client::new(id, server, (info, kind), self.private_data.clone(), self.incoming_from.clone());
+        let client = Client::new(id, server, (info, kind), self.private_data.clone(), self.from_clients.clone());
         self.scheduler.attach(id, client.info.to_string());
         self.clients.insert(id, client);
     }

@@ -114,7 +114,7 @@ impl Core {
         if open {
             client.server.opened();
             client.flush();
-            self.deliver_unheard(id);
+            self.deliver_stored(id);
         } else {
             self.refuse(id);
         }
@@ -232,9 +232,9 @@ impl Core {
     }
 
     /// Delivers to a shell the host output that was written before it attached.
-    fn deliver_unheard(&mut self, id: ClientId) {
+    fn deliver_stored(&mut self, id: ClientId) {
         if self.clients.get(&id).is_some_and(Client::is_open_shell) {
-            for call in self.pool_calls.take_unheard() {
+            for call in self.pool_calls.take_stored() {
                 self.deliver(id, call);
             }
         }

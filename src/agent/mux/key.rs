@@ -116,7 +116,7 @@ impl<A> KeyExchange<A> {
         }
     }
 
-    /// The endpoint's ENCRYPTED_SESSION_KEY; `None`: it has no key in it.
+    /// Handles the endpoint's ENCRYPTED_SESSION_KEY; `None`: the message contains no key.
     pub fn session_key(&mut self, sealed: Option<&str>) -> Vec<KeyAction<A>> {
         let State::Exchanging { pair: Some(pair), .. } = &self.0 else { return Vec::new() };
         let opened = sealed.ok_or_else(|| KeyError("the endpoint sent no session key".into()));

@@ -7,7 +7,7 @@ use crate::psrp::host::{HostCall, HostMethod};
 use crate::psrp::message::Message;
 
 /// Maximum number of lines of the pool's host output stored until a shell attaches.
-const UNHEARD: usize = 64;
+const MAX_STORED: usize = 64;
 
 /// Target of a host call of the pool.
 #[derive(Debug, PartialEq)]
@@ -17,7 +17,7 @@ pub enum Routed {
     /// No shell is attached to answer.
     Unanswered,
     /// The call is stored for the next shell.
-    Kept,
+    Stored,
 }
 
 /// The pool's host calls: those waiting for an answer, and those stored for the next shell.
@@ -29,7 +29,7 @@ pub struct PoolCalls {
     /// By call id.
     outstanding: HashMap<i64, (ClientId, HostMethod)>,
     /// Host output of the pool while no shell was attached.
-    unheard: VecDeque<Message>,
+    stored: VecDeque<Message>,
 }
 
 impl PoolCalls {
@@ -44,11 +44,11 @@ impl PoolCalls {
             }
             None if call.wants_answer() => Routed::Unanswered,
             None => {
-                self.unheard.push_back(message.clone());
-                if self.unheard.len() > UNHEARD {
-                    self.unheard.pop_front();
+                self.stored.push_back(message.clone());
+                if self.stored.len() > MAX_STORED {
+                    self.stored.pop_front();
                 }
-                Routed::Kept
+                Routed::Stored
             }
         }
     }
@@ -66,7 +66,7 @@ impl PoolCalls {
     }
 
     /// Returns the stored host output for a newly attached shell.
-    pub fn take_unheard(&mut self) -> VecDeque<Message> {
-        std::mem::take(&mut self.unheard)
+    pub fn take_stored(&mut self) -> VecDeque<Message> {
+        std::mem::take(&mut self.stored)
     }
 }

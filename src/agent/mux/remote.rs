@@ -111,7 +111,7 @@ impl Core {
             match self.pool_calls.route(&call, message, self.host_of_pool()) {
                 Routed::To(id) => self.deliver(id, message.clone()),
                 Routed::Unanswered => self.no_host(call.call_id, call.method),
-                Routed::Kept => {}
+                Routed::Stored => {}
             }
         }
     }
