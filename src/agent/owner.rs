@@ -126,7 +126,7 @@ impl Owner {
                 (Attempt::Failed(error), guard) => {
                     if reconnecting && !self.is_final(&error) && self.is_patient() {
                         // Attached shells do not wait that long.
-                        self.shared.presence.expect_nobody();
+                        self.shared.presence.stop_expecting();
                         // The lost sessions may still count against the session limit.
                         if error.wants_slot()
                             && self.remove_orphans().await.is_some_and(|(_, removed)| removed > 0)
@@ -349,7 +349,7 @@ impl Owner {
             return false;
         }
         // Shells whose session was lost cannot choose, and no other client may come.
-        self.shared.presence.expect_nobody();
+        self.shared.presence.stop_expecting();
         let failure: Failure = error.failure();
         self.shared.news.publish(ControlEvent::Refused { failure, holders });
         let remove = tokio::select! {

@@ -200,7 +200,7 @@ impl Presence {
         self.0.send_modify(|counts| counts.expects = false);
     }
 
-    /// A launcher is about to leave, and so are its shells.
+    /// Records that a launcher and its shells are about to leave.
     pub fn release(&self) {
         self.0.send_modify(|counts| {
             counts.last = Last::Gone;

@@ -206,7 +206,7 @@ async fn converse(stream: Local, process: Option<u32>, server: &ControlServer) -
                 }
                 Some(ControlRequest::Announce { process }) => {
                     if let Some(presence_guard) = &mut presence_guard {
-                        presence_guard.foretell(ExpectedShell::AskedBy(process));
+                        presence_guard.announce_other(ExpectedShell::AskedBy(process));
                         asked = Some(process);
                     }
                     if !server.is_leaving() {
