@@ -39,10 +39,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const KEEP_ALIVES: u32 = 3;
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
-/// Who asks.
+/// User agent.
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("lyncsh/", env!("CARGO_PKG_VERSION")));
 
-/// What goes wrong on a connection.
+/// Error of a connection.
 pub(super) type Failure = Box<dyn Error + Send + Sync>;
 
 /// An HTTP client whose connections go to one endpoint, or to the proxy before it.
@@ -61,7 +61,7 @@ impl Wire {
                 config.alpn_protocols = vec![b"http/1.1".to_vec()];
                 Some(TlsConnector::from(Arc::new(config)))
             }
-            // No certificate will be seen: this must work where the system has no roots.
+            // Plain HTTP: this must work on systems without root certificates.
             _ => None,
         };
         let mut tcp = HttpConnector::new();
@@ -116,7 +116,7 @@ pub(super) fn is_late(failure: &(dyn Error + 'static)) -> bool {
     is_connect(failure) && sources(failure).any(is_late)
 }
 
-/// A connection was not made in time.
+/// A connection that was not established in time.
 #[derive(Debug, thiserror::Error)]
 #[error("no connection in time")]
 struct Late;
