@@ -99,7 +99,7 @@ pub enum WsmanRequest {
     Command {
         /// The pipeline's id, chosen by the client.
         id: Option<Uuid>,
-        /// The first command's name in clear.
+        /// The first command's name in clear text.
         name: String,
         /// The first fragments.
         arguments: Vec<u8>,

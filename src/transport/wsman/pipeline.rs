@@ -75,7 +75,7 @@ pub(super) struct PipelineTask {
     input: Queue,
     answers: Queue,
     control: mpsc::UnboundedReceiver<Control>,
-    /// The owner wants no more of it.
+    /// The owner has closed the pipeline.
     closing: AtomicBool,
     /// The last message received before Command was sent.
     since: u64,
