@@ -120,7 +120,10 @@ impl Launch {
             }
             if !self.access.is_silent() {
                 self.access.fetch().await?;
-                orphans::sweep_profile(&self.folders, &mut self.access).await.into_iter().for_each(&mut report);
+                orphans::sweep_profile(&self.folders, &mut self.access)
+                    .await
+                    .into_iter()
+                    .for_each(&mut report);
                 if self.access.is_refused() {
                     return Err(LaunchError::Refused(self.refused()));
                 }

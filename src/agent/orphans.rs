@@ -51,10 +51,7 @@ pub async fn sweep_profile(folders: &Folders, access: &mut EndpointResolver) -> 
 async fn remove(kept: JournalEntry, access: &mut EndpointResolver) -> String {
     let name = kept.entry.profile.clone();
     if !access.is_silent() {
-        return leave(
-            kept,
-            &format!("removing it requires the password; run `lyncsh {name}` to enter it"),
-        );
+        return leave(kept, &format!("removing it requires the password; run `lyncsh {name}` to enter it"));
     }
     if kept.entry.user != access.profile.user {
         // The endpoint would receive one user's password for another user's session.

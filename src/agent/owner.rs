@@ -185,9 +185,8 @@ impl Owner {
         let is_settled = tokio::time::timeout(SETTLE_TIMEOUT, all).await.is_ok();
         let name = &self.access.profile.name;
         let is_left = || self.journal.has_orphan(name);
-        (has_lost && (!is_settled || is_left())).then(|| {
-            "a lost session could not be removed; the next start of lyncsh will retry".to_owned()
-        })
+        (has_lost && (!is_settled || is_left()))
+            .then(|| "a lost session could not be removed; the next start of lyncsh will retry".to_owned())
     }
 
     /// Removes in the background the sessions that could not be removed during an outage. Waits for pending
@@ -267,7 +266,8 @@ impl Owner {
         };
         guard.created();
         news.publish(ControlEvent::Created);
-        let keep_alive = idle_timeout.map_or(MAX_KEEP_ALIVE, |idle| MAX_KEEP_ALIVE.min(idle / KEEP_ALIVES_PER_TIMEOUT));
+        let keep_alive =
+            idle_timeout.map_or(MAX_KEEP_ALIVE, |idle| MAX_KEEP_ALIVE.min(idle / KEEP_ALIVES_PER_TIMEOUT));
         let options = mux::Options {
             max_runspaces: profile.max_runspaces.max(1) as usize,
             keep_alive: profile.keep_alive.then_some(keep_alive),

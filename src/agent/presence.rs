@@ -70,8 +70,9 @@ impl Counts {
     /// Announces a shell; a repeated announcement replaces the first.
     fn announce(&mut self, expected: ExpectedShell) {
         let until = Instant::now() + ANNOUNCED;
-        let same =
-            |one: &&mut Announcement| expected.process().is_some() && one.expected.process() == expected.process();
+        let same = |one: &&mut Announcement| {
+            expected.process().is_some() && one.expected.process() == expected.process()
+        };
         match self.announced.iter_mut().find(same) {
             Some(one) => one.until = until,
             None => self.announced.push(Announcement { expected, until }),

@@ -64,7 +64,9 @@ impl SessionError {
             Self::Transport(error) => error.advice(),
             Self::NoUser => Some("Add it to the profile: user = \"NAME@DOMAIN\"".to_owned()),
             Self::NoEndpoint(_) => Some("Use a URI that begins with https://".to_owned()),
-            Self::Journal(_) => Some("Check the free disk space and the permissions of the state folder.".to_owned()),
+            Self::Journal(_) => {
+                Some("Check the free disk space and the permissions of the state folder.".to_owned())
+            }
         };
         Failure { text: self.to_string(), advice }
     }

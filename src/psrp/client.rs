@@ -193,7 +193,7 @@ impl ClientPool {
         self.start(MessageType::CreatePipeline, &pipeline.to_value())
     }
 
-    /// Queues GET_COMMAND_METADATA; gives the pipeline's id.
+    /// Queues GET_COMMAND_METADATA; returns the pipeline's id.
     pub fn command_metadata(&mut self, query: &MetadataQuery) -> Uuid {
         self.start(MessageType::GetCommandMetadata, &query.to_value())
     }

@@ -127,16 +127,14 @@ impl Error {
     pub fn advice(&self) -> Option<String> {
         Some(match self {
             Self::Unreachable { .. } => {
-                "Check the endpoint's name and port in the profile, and the network or proxy."
-                    .into()
+                "Check the endpoint's name and port in the profile, and the network or proxy.".into()
             }
             Self::Certificate { endpoint, problem } => certificate_advice(endpoint, problem),
             Self::Insecure { .. } => {
                 "Use an https URI for the endpoint; this credential is sent over TLS only.".into()
             }
             Self::Redirect { refusal: RedirectRefusal::TooMany, .. } => {
-                "Ask the endpoint's administrator to correct the redirect loop."
-                    .into()
+                "Ask the endpoint's administrator to correct the redirect loop.".into()
             }
             Self::Redirect { target, .. } => {
                 format!("If you trust {target}, put its https URI into the profile.")
@@ -203,8 +201,7 @@ fn http_advice(status: u16) -> Option<String> {
                       endpoint's URI in the profile, in a browser too."
                 .into()
         }
-        407 => "Put the proxy's credential into HTTPS_PROXY, or bypass the proxy with NO_PROXY."
-            .into(),
+        407 => "Put the proxy's credential into HTTPS_PROXY, or bypass the proxy with NO_PROXY.".into(),
         502..=504 => {
             "A proxy or load balancer before the endpoint could not reach it: try again in a while, and \
                       tell whoever runs it."

@@ -182,7 +182,8 @@ impl Core {
         let id = self.next_client;
         self.next_client += 1;
         tracing::debug!(client = id, ?info, "a shell attaches");
-        let client = Client::new(id, server, (info, kind), self.private_data.clone(), self.from_clients.clone());
+        let client =
+            Client::new(id, server, (info, kind), self.private_data.clone(), self.from_clients.clone());
         self.scheduler.attach(id, client.info.to_string());
         self.clients.insert(id, client);
     }

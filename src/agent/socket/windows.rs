@@ -41,7 +41,8 @@ impl Listener {
         let first = loop {
             match platform::create_pipe(path, true) {
                 Err(error)
-                    if error.kind() == io::ErrorKind::PermissionDenied && start.elapsed() < PREDECESSOR_TIMEOUT =>
+                    if error.kind() == io::ErrorKind::PermissionDenied
+                        && start.elapsed() < PREDECESSOR_TIMEOUT =>
                 {
                     tokio::time::sleep(RETRY_INTERVAL).await;
                 }

@@ -31,7 +31,9 @@ impl ClientPool {
             MessageType::ApplicationPrivateData => {
                 let body = self.body(message)?;
                 let data = body.property("ApplicationPrivateData").cloned();
-                vec![ClientEvent::ApplicationPrivateData(data.ok_or_else(|| missing(Missing("ApplicationPrivateData")))?)]
+                vec![ClientEvent::ApplicationPrivateData(
+                    data.ok_or_else(|| missing(Missing("ApplicationPrivateData")))?,
+                )]
             }
             MessageType::RunspacePoolState => {
                 let (state, error) = PoolState::read(&self.body(message)?).map_err(missing)?;

@@ -263,7 +263,8 @@ impl Driver {
                     self.outbox.push_back(ConnectionRequest::Flow { pipeline: id, wanted: false });
                 }
                 Pressure::Lost => {
-                    let text = format!("the pipeline's output was not read; {} MiB were queued", ABORT_AT >> 20);
+                    let text =
+                        format!("the pipeline's output was not read; {} MiB were queued", ABORT_AT >> 20);
                     let _ = entry.output.send(QueuedEvent { size: 0, event: Err(Error::Ended(text)) });
                     self.ignore(id);
                 }

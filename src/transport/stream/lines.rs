@@ -30,8 +30,8 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                 }
                 return Ok(None);
             }
-            let line =
-                std::str::from_utf8(&self.line).map_err(|_| Error::Protocol("a received line is not UTF-8".into()))?;
+            let line = std::str::from_utf8(&self.line)
+                .map_err(|_| Error::Protocol("a received line is not UTF-8".into()))?;
             // Windows servers end lines with CR LF, and .NET may send a byte order mark first.
             let line = line.trim().trim_start_matches('\u{feff}');
             if !line.is_empty() {

@@ -216,9 +216,12 @@ async fn is_awaited(sequence: &Sequence, command: Option<Uuid>, since: u64, cut:
 fn complete(missing: u64) -> Result<(), Error> {
     match missing {
         0 => Ok(()),
-        1 => Err(Error::Ended("the connection was lost while receiving output; 1 message is missing".to_owned())),
+        1 => Err(Error::Ended(
+            "the connection was lost while receiving output; 1 message is missing".to_owned(),
+        )),
         missing => {
-            let text = format!("the connection was lost while receiving output; {missing} messages are missing");
+            let text =
+                format!("the connection was lost while receiving output; {missing} messages are missing");
             Err(Error::Ended(text))
         }
     }

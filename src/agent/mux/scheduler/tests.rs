@@ -266,7 +266,10 @@ impl Simulation {
                     if message.kind == MessageType::CreatePipeline {
                         assert!(!seen.started, "started twice");
                         seen.started = true;
-                        assert!(!seen.background || (!others_run && self.waiting.is_empty()), "background pipelines give way");
+                        assert!(
+                            !seen.background || (!others_run && self.waiting.is_empty()),
+                            "background pipelines give way"
+                        );
                         if !seen.background && !seen.nested {
                             assert_eq!(
                                 self.waiting.pop_front(),

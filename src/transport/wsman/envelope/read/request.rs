@@ -129,9 +129,7 @@ fn create(shell: &Element) -> Result<Create, Reason> {
         name: given("Name"),
         input_streams: text(shell, ns::SHELL, "InputStreams").unwrap_or_default(),
         output_streams: text(shell, ns::SHELL, "OutputStreams").unwrap_or_default(),
-        idle_timeout: given("IdleTimeOut")
-            .map(|value| parse_duration("IdleTimeOut", &value))
-            .transpose()?,
+        idle_timeout: given("IdleTimeOut").map(|value| parse_duration("IdleTimeOut", &value)).transpose()?,
         data: data.unwrap_or_default(),
     })
 }
