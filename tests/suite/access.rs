@@ -138,7 +138,7 @@ async fn a_server_in_trouble_is_told_from_a_proxy_in_trouble() {
         |base| {
             let told = fails(&user(Way::Uri, &base, "echo pw"), &[]).text;
             assert!(
-                told.contains("502 Bad Gateway: a page, \"ERR_CONNECT_FAIL\", said by 1.1 squid"),
+                told.contains("502 Bad Gateway: a page, \"ERR_CONNECT_FAIL\", sent by 1.1 squid"),
                 "{told}"
             );
             assert!(told.contains("A proxy or load balancer"), "{told}");

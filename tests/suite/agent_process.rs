@@ -222,7 +222,7 @@ fn a_killed_agent_s_session_is_removed_by_the_next_command() {
     assert_eq!(world.shells(), 1, "nobody was there to remove it");
     let (code, _, err) = world.run(&["status"]);
     assert_eq!(code, 0);
-    assert!(err.contains("removed the session of 'work' that was left"), "{err}");
+    assert!(err.contains("removed an orphaned session of 'work', opened"), "{err}");
     assert_eq!(world.shells(), 0);
 }
 

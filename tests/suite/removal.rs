@@ -188,7 +188,7 @@ async fn a_session_that_is_not_found_after_a_silent_delete_is_kept_and_checked_b
     }
     left.lists(List::WithoutIt);
     let said = left.sweep().await;
-    assert!(said.contains("removed the session of 'work'"), "{said}");
+    assert!(said.contains("removed an orphaned session of 'work'"), "{said}");
     assert!(!left.is_listed());
     assert_eq!(left.files(), 0);
 }
@@ -215,7 +215,7 @@ async fn a_session_that_is_not_found_but_listed_is_removed_again() {
     assert!(left.is_listed(), "the next command tries again");
     left.lists(List::WithoutIt);
     let said = left.sweep().await;
-    assert!(said.contains("removed the session of 'work'"), "{said}");
+    assert!(said.contains("removed an orphaned session of 'work'"), "{said}");
     assert_eq!(left.files(), 0);
 }
 
@@ -255,6 +255,6 @@ async fn a_session_whose_create_comes_late_is_removed_when_it_comes_and_only_the
     entry["written"]["secs_since_epoch"] = (written - 61).into();
     std::fs::write(&path, entry.to_string()).unwrap();
     let said = left.sweep().await;
-    assert!(said.contains("removed the session of 'work'"), "{said}");
+    assert!(said.contains("removed an orphaned session of 'work'"), "{said}");
     assert_eq!(left.files(), 0);
 }

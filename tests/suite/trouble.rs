@@ -115,7 +115,7 @@ fn an_endpoint_that_hangs_at_the_end_is_told_of_and_its_session_removed_later() 
     assert_eq!(written_down(&world), 1);
     kill_process(endpoint, Signal::CONT).unwrap();
     let (_, _, told) = world.run(&["status"]);
-    assert!(told.contains("removed the session of 'work'"), "{told}");
+    assert!(told.contains("removed an orphaned session of 'work'"), "{told}");
     assert_eq!((world.shells(), written_down(&world)), (0, 0));
 }
 
@@ -135,6 +135,6 @@ async fn an_endpoint_that_fails_at_the_end_is_asked_with_pauses_told_of_and_its_
     assert_eq!((world.shells(), written_down(&world)), (1, 1));
     way.refuse_delete(false);
     let (_, _, told) = world.run(&["status"]);
-    assert!(told.contains("removed the session of 'work'"), "{told}");
+    assert!(told.contains("removed an orphaned session of 'work'"), "{told}");
     assert_eq!((world.shells(), written_down(&world)), (0, 0));
 }

@@ -143,7 +143,7 @@ async fn a_client_that_breaks_the_protocol_loses_its_own_session_only() {
     let bytes = heard.iter().find_map(data).unwrap();
     let told = Message::decode(&bytes[21..]).unwrap();
     assert_eq!(told.kind, MessageType::RunspacePoolState);
-    assert!(told.body.contains("lyncsh can't go on with this client"), "{}", told.body);
+    assert!(told.body.contains("lyncsh cannot continue with this client"), "{}", told.body);
 
     wait.stop().await.unwrap();
     assert_eq!(finish(&mut wait).await.1, PipelineState::Stopped);
