@@ -183,7 +183,7 @@ async fn a_session_that_is_not_found_after_a_silent_delete_is_kept_and_checked_b
     for list in [List::Refused, List::WithIt] {
         left.lists(list);
         let said = left.sweep().await;
-        assert!(said.contains("did not confirm that the session is removed"), "{list:?}: {said}");
+        assert!(said.contains("did not confirm the removal of the session"), "{list:?}: {said}");
         assert!(left.is_listed(), "{list:?}");
     }
     left.lists(List::WithoutIt);
@@ -246,7 +246,7 @@ async fn a_session_whose_create_comes_late_is_removed_when_it_comes_and_only_the
     assert!(matches!(error, Error::Unconfirmed), "{error}");
     assert!(left.is_listed());
     let said = left.sweep().await;
-    assert!(said.contains("did not confirm that the session is removed"), "{said}");
+    assert!(said.contains("did not confirm the removal of the session"), "{said}");
     // No endpoint works on it after a minute.
     let path = left.world.folders.state.join("sessions").join(format!("{}.json", left.shell));
     let text = std::fs::read_to_string(&path).unwrap();

@@ -26,7 +26,7 @@ fn without_a_place_for_the_journal_no_session_is_asked_for() {
     std::fs::write(world.folders.state.join("sessions"), "in the way").unwrap();
     let (code, out, err) = world.run(&["attach", "work", "--socket"]);
     assert_eq!((code, out.as_str()), (3, ""), "{err}");
-    assert!(words(&err).contains("can't be written down") && err.contains("sessions"), "{err}");
+    assert!(words(&err).contains("cannot write the session journal") && err.contains("sessions"), "{err}");
     assert_eq!(world.requests(), 0);
 }
 

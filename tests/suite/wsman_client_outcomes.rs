@@ -189,7 +189,7 @@ async fn a_command_is_sent_once_and_may_have_run_unless_it_was_refused() {
         assert_eq!(text.ends_with("; the command may have run"), unclear, "{says:?}: {text}");
         assert_eq!(text.matches("may have run").count(), usize::from(unclear), "{text}");
         if unclear {
-            assert!(error.advice().unwrap().starts_with("Look at what it should have changed"), "{says:?}");
+            assert!(error.advice().unwrap().starts_with("Check what the command has changed"), "{says:?}");
             // What may run there is ended.
             until(|| count(&server, "Signal") == 1).await;
         }

@@ -29,7 +29,7 @@ impl Core {
             Incoming::Command(_) => {}
             Incoming::Message { stream, message, ack } => {
                 if let Err(reason) = self.message(id, stream, message, ack) {
-                    tracing::warn!(client = id, reason, "a client broke the protocol");
+                    tracing::warn!(client = id, reason, "a client violated the protocol");
                     self.refuse_for(id, &format!("lyncsh cannot continue with this client: {reason}"));
                     self.detach(id);
                 }
@@ -45,7 +45,7 @@ impl Core {
             }
             Incoming::End(error) => {
                 if let Some(error) = error {
-                    tracing::warn!(client = id, %error, "a client broke the protocol");
+                    tracing::warn!(client = id, %error, "a client violated the protocol");
                 }
                 self.detach(id);
             }

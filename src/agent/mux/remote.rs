@@ -162,7 +162,7 @@ impl Core {
     fn pool_news(&mut self, message: &Message) {
         let events = match self.pool.receive(message) {
             Ok(events) => events,
-            Err(error) => return self.broken(&format!("the endpoint broke the protocol: {error}")),
+            Err(error) => return self.broken(&format!("the endpoint violated the protocol: {error}")),
         };
         for event in events {
             match event {
