@@ -171,7 +171,9 @@ mod tests {
     }
 
     fn lost() -> Option<AgentEvent> {
-        Some(AgentEvent::Event(ControlEvent::Lost { reason: "the shell no longer exists on the server".to_owned() }))
+        Some(AgentEvent::Event(ControlEvent::Lost {
+            reason: "the shell no longer exists on the server".to_owned(),
+        }))
     }
 
     #[tokio::test]

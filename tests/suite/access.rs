@@ -1,5 +1,5 @@
-//! What a person gets from the program where connecting goes wrong: why, what to do, in time; and that
-//! nothing is left which slows down the next command.
+//! Errors of the program when connecting fails: the reason, the advice, the time limit; and nothing is left
+//! that slows down the next command.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::wsman_client_http::{Answer, Asked, CUT, Server, http};
 const LIMITS: &str =
     "[timeouts]\nconnect = '3s'\ndiscovery = '3s'\ntoken = '3s'\nopen = '3s'\nclose = '1s'\n";
 
-/// How the profile of a test comes to its endpoint.
+/// How a test's profile resolves its endpoint.
 #[derive(Clone, Copy)]
 enum Way {
     Uri,
@@ -24,7 +24,7 @@ enum Way {
     Discovery,
 }
 
-/// A user whose profile `work` leads to `base`.
+/// Creates a user whose profile `work` uses `base`.
 fn user(way: Way, base: &str, credential: &str) -> World {
     let world = World::without_endpoint();
     let rest = match way {
@@ -41,7 +41,7 @@ fn user(way: Way, base: &str, credential: &str) -> World {
     world
 }
 
-/// Entries of the journal.
+/// Returns the number of journal entries.
 fn written_down(world: &World) -> usize {
     std::fs::read_dir(world.folders.state.join("sessions")).map_or(0, Iterator::count)
 }
@@ -61,13 +61,13 @@ fn tried(world: &World) {
     }
 }
 
-/// Everything a person is told, without the lines' ends.
+/// All output for the user, without line ends.
 struct Told {
     text: String,
     after: Duration,
 }
 
-/// `lyncsh work`, which must fail.
+/// Runs `lyncsh work`, which must fail.
 fn fails(world: &World, variables: &[(&str, &str)]) -> Told {
     let start = Instant::now();
     let mut command = world.lyncsh(&["work"]);
@@ -84,7 +84,7 @@ fn page(status: &str, headers: &[(&str, &str)], title: &str) -> Answer {
     http(status, &headers, format!("<html><head><title>{title}</title></head>x</html>").as_bytes())
 }
 
-/// Runs `test` with the address of a server that answers so.
+/// Runs `test` with the address of a server with this answer.
 async fn with<F>(answer: fn(Asked) -> Answer, test: F)
 where
     F: FnOnce(String) + Send + 'static,
@@ -235,7 +235,7 @@ async fn a_connection_that_is_cut_is_told_with_its_step_and_does_not_slow_down_w
             assert!(
                 told.contains(&format!("the connection to {base}/wsman ended while creating the session"))
             );
-            // Nobody knows whether there is a session: it is tried again, but not by every command.
+            // The session may exist: its removal is retried, but not by every command.
             tried(&world);
             world.wait_agent_gone();
             let (code, _, error) = world.run(&["list"]);
@@ -263,7 +263,8 @@ async fn silence_ends_within_each_steps_own_limit() {
                 let world = user(way, &base, "echo pw");
                 let told = fails(&world, &[]);
                 assert!(told.text.contains(said) && told.text.contains(key), "{}", told.text);
-                // Create's silence may be a quota's: who holds the sessions is asked for 2 s at most.
+                // A missing answer to Create may mean the session limit: the sessions are queried for at most
+                // 2 s.
                 assert!(told.after < Duration::from_secs(10), "{said}: {:?}", told.after);
             }
         },
@@ -291,7 +292,7 @@ async fn ctrl_c_ends_every_step_at_once() {
         },
     )
     .await;
-    // The command that asks for a password, and what it has started, end as well.
+    // The password command and its child processes end as well.
     let folder = tempfile::tempdir().unwrap();
     let asked = folder.path().join("asked");
     let command = format!("sh -c 'echo $$ > {}; sleep 300'; echo pw", asked.display());
@@ -314,14 +315,14 @@ async fn ctrl_c_ends_every_step_at_once() {
     }
 }
 
-/// lyncsh with its words in a file.
+/// Starts lyncsh with its output in a file.
 fn begun(world: &World, arguments: &[&str]) -> Killed {
     let words = std::fs::File::create(world.root().join("words")).unwrap();
     let mut command: Command = world.lyncsh(arguments);
     Killed(command.stdout(Stdio::null()).stderr(words).spawn().unwrap())
 }
 
-/// Presses Ctrl-C when a step has begun.
+/// Presses Ctrl-C during a step.
 fn interrupted(world: &World, arguments: &[&str], step: &str) {
     let mut child = begun(world, arguments);
     let start = Instant::now();
@@ -350,14 +351,8 @@ async fn a_certificate_that_is_not_good_is_told_with_what_to_do() {
     let other = CertificateParams::new(vec!["x".into()]).unwrap().self_signed(&KeyPair::generate().unwrap());
     std::fs::write(&none, other.unwrap().pem()).unwrap();
     for (name, expired, roots, why, what) in [
-        ("localhost", true, &trusted, "it has expired", "has to be renewed there"),
-        (
-            "other.example",
-            false,
-            &trusted,
-            "it is for another name",
-            "use the name that the certificate is for",
-        ),
+        ("localhost", true, &trusted, "it has expired", "renew the certificate"),
+        ("other.example", false, &trusted, "it is for another name", "use a name from the certificate"),
         ("localhost", false, &none, "does not know its issuer", "trusted certificates"),
     ] {
         let key = KeyPair::generate().unwrap();

@@ -15,10 +15,10 @@ use uuid::Uuid;
 
 use crate::psrp_recordings::{RECORDINGS, Said, messages};
 
-/// What a pool's end was told of a recording.
+/// Events of one end of a pool in a recording.
 #[derive(Debug, Default, PartialEq)]
 struct Told {
-    /// How often each type of message came.
+    /// Number of messages by type.
     counts: HashMap<&'static str, usize>,
     ends: HashMap<Uuid, PipelineState>,
     pool: Option<PoolState>,
@@ -31,7 +31,7 @@ impl Told {
         *self.counts.entry(what).or_default() += 1;
     }
 
-    /// Readable secrets anywhere in a value.
+    /// Stores the clear-text secrets in a value.
     fn keep_secrets(&mut self, value: &Value) {
         match value {
             Value::Secure(Secure::Plain(secret)) => self.secrets.push(secret.expose_secret().to_owned()),
@@ -45,7 +45,7 @@ impl Told {
     }
 }
 
-/// The server's half of a recording, told to a client of ours.
+/// Replays the server's half of a recording to our client.
 fn client_hears(recording: &str) -> Told {
     let said = messages(recording);
     let pool_id = said[0].message.pool;
@@ -133,7 +133,7 @@ fn a_client_hears_what_a_real_server_says_to_the_end() {
             Some(if killed { PoolState::Closing } else { PoolState::Closed }),
             "{recording}"
         );
-        // The one key that can't be known: the pair that opens it was PowerShell's.
+        // The one unknown key: its key pair was PowerShell's.
         let unknown = usize::from(recording == "securestring-2.3");
         assert_eq!(told.errors.len(), unknown, "{recording}: {:?}", told.errors);
     }
@@ -144,7 +144,7 @@ fn a_client_hears_what_a_real_server_says_to_the_end() {
     assert!(!client_hears("securestring-2.4").secrets.is_empty());
 }
 
-/// The client's half of a recording, told to a server of ours, whose pipelines end when the real ones did.
+/// Replays the client's half of a recording to our server, whose pipelines end when the recorded ones did.
 fn server_hears(recording: &str) -> Told {
     let private_data = Value::primitive_dictionary([]);
     let mut pool = ServerPool::new(private_data).speaking(Protocol::V2_4);
@@ -212,7 +212,7 @@ fn a_server_hears_what_a_real_client_says_to_the_end() {
         let told = server_hears(recording);
         let said = messages(recording);
         let sent = |kind| said.iter().filter(|said| said.by_client && said.message.kind == kind).count();
-        // What was sealed under a key that only PowerShell knew.
+        // Secrets encrypted under PowerShell's unknown key.
         let unknown = usize::from(recording == "securestring-2.3");
         for (what, kind) in [
             ("open", MessageType::InitRunspacePool),
