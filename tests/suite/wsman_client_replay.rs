@@ -284,7 +284,7 @@ async fn replayed(name: &str) {
         counts
     };
     assert_eq!(count(&said), count(&recording.said), "{name}");
-    // A real server limits connections per shell: connections are reused.
+    // A real server's shell accepts fewer connections than the vendor's client uses: connections are reused.
     let asked = server.asked();
     let connections = asked.iter().map(|asked| asked.connection).max().unwrap() + 1;
     assert!(connections <= 8, "{name}: {connections} connections for {} requests", asked.len());
