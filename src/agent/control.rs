@@ -137,7 +137,7 @@ pub struct Status {
     pub endpoint: Option<url::Url>,
     /// The session's id; `None` before it is open.
     pub session: Option<Uuid>,
-    /// How long the session has been open.
+    /// Time since the session was opened.
     #[serde(with = "seconds")]
     pub open: Option<Duration>,
     pub shells: Vec<Attached>,

@@ -27,7 +27,7 @@ const KEEP_ALIVES_PER_TIMEOUT: u32 = 3;
 const MAX_KEEP_ALIVE: Duration = Duration::from_mins(5);
 /// Minimum lifetime of a reconnected session. A session lost sooner is not reconnected again.
 const STEADY: Duration = Duration::from_secs(10);
-/// How long the next connection waits for the removal of the lost session.
+/// Maximum time for which the next connection waits for the removal of the lost session.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time limit at the end for the removal of lost sessions.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -8,16 +8,16 @@ use tokio::time::Instant;
 
 use crate::platform;
 
-/// How long an agent waits for an announced shell, or for its first client.
+/// Maximum wait for an announced shell, or for its first client.
 pub const ANNOUNCED: Duration = Duration::from_secs(30);
 /// Interval for checking whether an announced shell's process is still running.
 const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How the last client left.
+/// Departure of the last client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Last {
     /// No client has connected yet.
-    Nobody,
+    NoClient,
     /// The launcher announced its first shell and disconnected.
     Announced,
     /// The client disconnected or died.
@@ -147,7 +147,7 @@ impl Presence {
     pub fn new() -> Self {
         Self(watch::Sender::new(Counts {
             here: 0,
-            last: Last::Nobody,
+            last: Last::NoClient,
             announced: Vec::new(),
             expects: false,
             watchers: Vec::new(),
@@ -219,7 +219,7 @@ impl Presence {
     pub async fn wait_visited(&self) {
         let mut changes = self.0.subscribe();
         // The sender is alive, so waiting cannot fail.
-        let _ = changes.wait_for(|counts| counts.here > 0 || counts.last != Last::Nobody).await;
+        let _ = changes.wait_for(|counts| counts.here > 0 || counts.last != Last::NoClient).await;
     }
 
     /// Waits until no client has been connected for the time of `linger`, and none is expected.
@@ -261,7 +261,7 @@ impl PresenceGuard {
         self.leaves = Leaves::Silent;
         self.presence.0.send_modify(|counts| {
             counts.announce(expected);
-            if counts.last == Last::Nobody {
+            if counts.last == Last::NoClient {
                 counts.last = Last::Announced;
             }
         });
@@ -309,7 +309,7 @@ mod tests {
     fn linger(last: Last) -> Duration {
         match last {
             Last::Gone | Last::Announced => Duration::ZERO,
-            Last::Nobody => SHORT,
+            Last::NoClient => SHORT,
         }
     }
 

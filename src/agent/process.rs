@@ -27,9 +27,9 @@ use crate::folders::Folders;
 use crate::output;
 use crate::platform::{self, ShutdownSignals};
 
-/// How long an agent waits for its ending predecessor.
+/// Maximum wait for an ending predecessor of the agent.
 const PREDECESSOR_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long an agent that ends early waits for the launcher that started it.
+/// Maximum wait of an agent that ends early for the launcher that started it.
 const LAUNCHER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time limit for sending the last events to the watchers.
 const LAST_EVENTS_TIMEOUT: Duration = Duration::from_secs(1);

@@ -27,7 +27,7 @@ const SHORTEST_IDLE: Duration = Duration::from_mins(1);
 pub struct EndpointResolver {
     pub profile: Arc<Profile>,
     secret: Option<SecretString>,
-    /// What was presented last, and to which endpoint.
+    /// The last presented credential and its endpoint.
     presented: Option<(Url, Credential)>,
 }
 

@@ -88,7 +88,7 @@ impl Shared {
     /// Returns how long the agent stays without clients.
     pub fn linger(&self, last: Last) -> Duration {
         match last {
-            Last::Nobody => ANNOUNCED,
+            Last::NoClient => ANNOUNCED,
             Last::Gone if self.opened.borrow().is_some() => self.keep,
             Last::Announced | Last::Gone => Duration::ZERO,
         }

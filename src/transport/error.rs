@@ -197,14 +197,14 @@ fn http_advice(status: u16) -> Option<String> {
         }
         404 => "Check the endpoint's URI in the profile; the path does not exist.".into(),
         200..=299 => {
-            "That is no PowerShell endpoint's answer; a sign-in page or a proxy gives such. Check the \
-                      endpoint's URI in the profile, in a browser too."
+            "Check the endpoint's URI in the profile and in a browser; a sign-in page or a proxy answered, \
+                      not a PowerShell endpoint."
                 .into()
         }
         407 => "Put the proxy's credential into HTTPS_PROXY, or bypass the proxy with NO_PROXY.".into(),
         502..=504 => {
-            "A proxy or load balancer before the endpoint could not reach it: try again in a while, and \
-                      tell whoever runs it."
+            "Try again later; if the error persists, tell the endpoint's administrator. A proxy or load \
+                      balancer could not reach the endpoint."
                 .into()
         }
         500..=599 => "Try again later; the server has an internal error.".into(),

@@ -141,7 +141,7 @@ async fn a_server_in_trouble_is_told_from_a_proxy_in_trouble() {
                 told.contains("502 Bad Gateway: a page, \"ERR_CONNECT_FAIL\", sent by 1.1 squid"),
                 "{told}"
             );
-            assert!(told.contains("A proxy or load balancer"), "{told}");
+            assert!(told.contains("proxy or load"), "{told}");
         },
     )
     .await;
@@ -155,7 +155,7 @@ async fn redirections_end() {
             let world = user(Way::Uri, &base, "echo pw");
             let told = fails(&world, &[]).text;
             assert!(told.contains("too many redirects"), "{told}");
-            assert!(told.contains("whoever runs it has to correct that"), "{told}");
+            assert!(told.contains("correct the redirect loop"), "{told}");
             world.wait_agent_gone();
             assert_eq!(written_down(&world), 0);
             let told = fails(&user(Way::Discovery, &base, "echo pw"), &[]).text;

@@ -19,9 +19,9 @@ use crate::platform;
 
 /// Number of waiting pipe instances: so many clients may connect at the same moment.
 const WAITING: usize = 4;
-/// How long the pipe of a dead agent may persist because a client still has it open.
+/// Maximum time for which the pipe of a dead agent may persist because a client still has it open.
 const PREDECESSOR_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a pipe may be busy with other clients before connecting fails.
+/// Maximum wait for a pipe that is busy with other clients.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Interval between attempts.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-/// How long the removal of a shell waits for a pending Create of the same shell.
+/// Maximum wait of the removal of a shell for its pending Create.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The Creates of this process that are not answered yet. A Delete that overtakes its Create finds no shell,

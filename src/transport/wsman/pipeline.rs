@@ -21,7 +21,7 @@ use super::shell::Shell;
 use crate::psrp::client::Stream;
 use crate::transport::{ConnectionEvent, Error};
 
-/// How long to wait for a pipeline's last Receive, which crosses the final Signal.
+/// Maximum wait for a pipeline's last Receive, which crosses the final Signal.
 const CROSSING: Duration = Duration::from_secs(2);
 
 /// Control request of the connection's owner to a pipeline.

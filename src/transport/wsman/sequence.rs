@@ -13,7 +13,7 @@ use crate::psrp::fragment;
 
 /// The flag of a message's last fragment (MS-PSRP 2.2.4).
 const END: u8 = 2;
-/// How long missing messages may still be in transit to another pipeline.
+/// Maximum time for which missing messages may be in transit to another pipeline.
 const TRANSIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Maximum number of out-of-order object ids kept while waiting for a gap.

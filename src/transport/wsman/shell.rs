@@ -17,7 +17,7 @@ use crate::profile::Limits;
 use crate::psrp::client::Stream;
 use crate::transport::error::{Error, Operation, RedirectRefusal};
 
-/// How long a server may hold a Receive without output.
+/// Maximum time for which a server may hold a Receive without output.
 const RECEIVE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Additional time for the response to arrive.
 const RECEIVE_GRACE: Duration = Duration::from_secs(30);

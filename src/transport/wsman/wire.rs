@@ -31,7 +31,7 @@ use super::endpoint::Endpoint;
 use super::envelope::MEDIA_TYPE;
 use crate::net::{Cause, sources};
 
-/// How long a connection is kept that nobody uses: shorter than servers do (http.sys 120 s), so that
+/// How long an unused connection is kept: shorter than servers do (http.sys 120 s), so that
 /// a request is hardly ever sent into a connection that is being closed.
 const KEEP_IDLE: Duration = Duration::from_mins(1);
 /// How soon a silent peer is asked whether it is there, how often, and how long it may take.
@@ -102,12 +102,12 @@ impl Wire {
     }
 }
 
-/// Whether a connection could not be made: nothing was sent on it.
+/// Returns whether a connection could not be made: nothing was sent on it.
 pub(super) fn is_connect(failure: &(dyn Error + 'static)) -> bool {
     failure.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
 }
 
-/// Whether a connection was not made in time.
+/// Returns whether a connection was not made in time.
 pub(super) fn is_late(failure: &(dyn Error + 'static)) -> bool {
     let is_late = |cause: Cause<'_>| {
         let timed_out = |error: &std::io::Error| error.kind() == std::io::ErrorKind::TimedOut;
