@@ -62,13 +62,13 @@ fn tried(world: &World) {
 }
 
 /// All output for the user, without line ends.
-struct Told {
+struct Printed {
     text: String,
     after: Duration,
 }
 
 /// Runs `lyncsh work`, which must fail.
-fn fails(world: &World, variables: &[(&str, &str)]) -> Told {
+fn fails(world: &World, variables: &[(&str, &str)]) -> Printed {
     let start = Instant::now();
     let mut command = world.lyncsh(&["work"]);
     command.envs(variables.iter().copied()).env("NO_COLOR", "1");
@@ -76,7 +76,7 @@ fn fails(world: &World, variables: &[(&str, &str)]) -> Told {
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3), "{text}");
     let words = text.replace('\u{2502}', " ");
-    Told { text: words.split_whitespace().collect::<Vec<_>>().join(" "), after: start.elapsed() }
+    Printed { text: words.split_whitespace().collect::<Vec<_>>().join(" "), after: start.elapsed() }
 }
 
 fn page(status: &str, headers: &[(&str, &str)], title: &str) -> Answer {
@@ -100,9 +100,9 @@ async fn an_answer_that_is_none_is_told_with_who_gave_it_and_leaves_nothing() {
         |_| page("200 OK", &[], "Please sign in"),
         |base| {
             let world = user(Way::Uri, &base, "echo pw");
-            let told = fails(&world, &[]);
-            assert!(told.text.contains("answered 200 OK: a page, \"Please sign in\""), "{}", told.text);
-            assert!(told.text.contains("a sign-in page or a proxy"), "{}", told.text);
+            let printed = fails(&world, &[]);
+            assert!(printed.text.contains("answered 200 OK: a page, \"Please sign in\""), "{}", printed.text);
+            assert!(printed.text.contains("a sign-in page or a proxy"), "{}", printed.text);
             world.wait_agent_gone();
             assert_eq!(written_down(&world), 0);
             let token = fails(&user(Way::Token, &base, "echo pw"), &[]).text;
@@ -122,26 +122,26 @@ async fn a_server_in_trouble_is_told_from_a_proxy_in_trouble() {
     with(
         |_| page("500 Internal Server Error", &[], "Server Error in '/' Application."),
         |base| {
-            let told = fails(&user(Way::Uri, &base, "echo pw"), &[]).text;
-            assert!(told.contains("answered 500 Internal Server Error: a page"), "{told}");
-            assert!(told.contains("the server has an internal error"), "{told}");
-            let told = fails(&user(Way::Discovery, &base, "echo pw"), &[]).text;
-            assert!(told.contains("answered 500 Internal Server Error"), "{told}");
-            assert!(!told.contains("spelling"), "{told}");
-            let told = fails(&user(Way::Token, &base, "echo pw"), &[]).text;
-            assert!(told.contains("answered 500 Internal Server Error where it should have"), "{told}");
+            let printed = fails(&user(Way::Uri, &base, "echo pw"), &[]).text;
+            assert!(printed.contains("answered 500 Internal Server Error: a page"), "{printed}");
+            assert!(printed.contains("the server has an internal error"), "{printed}");
+            let printed = fails(&user(Way::Discovery, &base, "echo pw"), &[]).text;
+            assert!(printed.contains("answered 500 Internal Server Error"), "{printed}");
+            assert!(!printed.contains("spelling"), "{printed}");
+            let printed = fails(&user(Way::Token, &base, "echo pw"), &[]).text;
+            assert!(printed.contains("answered 500 Internal Server Error where it should have"), "{printed}");
         },
     )
     .await;
     with(
         |_| page("502 Bad Gateway", &[("Via", "1.1 squid")], "ERR_CONNECT_FAIL"),
         |base| {
-            let told = fails(&user(Way::Uri, &base, "echo pw"), &[]).text;
+            let printed = fails(&user(Way::Uri, &base, "echo pw"), &[]).text;
             assert!(
-                told.contains("502 Bad Gateway: a page, \"ERR_CONNECT_FAIL\", sent by 1.1 squid"),
-                "{told}"
+                printed.contains("502 Bad Gateway: a page, \"ERR_CONNECT_FAIL\", sent by 1.1 squid"),
+                "{printed}"
             );
-            assert!(told.contains("proxy or load"), "{told}");
+            assert!(printed.contains("proxy or load"), "{printed}");
         },
     )
     .await;
@@ -153,13 +153,13 @@ async fn redirections_end() {
         |asked| http("302 Found", &[("Location", &format!("{}x", asked.path))], b""),
         |base| {
             let world = user(Way::Uri, &base, "echo pw");
-            let told = fails(&world, &[]).text;
-            assert!(told.contains("too many redirects"), "{told}");
-            assert!(told.contains("correct the redirect loop"), "{told}");
+            let printed = fails(&world, &[]).text;
+            assert!(printed.contains("too many redirects"), "{printed}");
+            assert!(printed.contains("correct the redirect loop"), "{printed}");
             world.wait_agent_gone();
             assert_eq!(written_down(&world), 0);
-            let told = fails(&user(Way::Discovery, &base, "echo pw"), &[]).text;
-            assert!(told.contains("was redirected again and again"), "{told}");
+            let printed = fails(&user(Way::Discovery, &base, "echo pw"), &[]).text;
+            assert!(printed.contains("was redirected again and again"), "{printed}");
         },
     )
     .await;
@@ -179,18 +179,18 @@ async fn a_session_that_is_lost_where_a_redirection_led_is_removed_there() {
     })
     .await;
     let base = format!("http://127.0.0.1:{}", server.port);
-    let told = tokio::task::spawn_blocking(move || {
+    let printed = tokio::task::spawn_blocking(move || {
         let world = user(Way::Uri, &base, "echo pw");
-        let told = fails(&world, &[]).text;
+        let printed = fails(&world, &[]).text;
         let start = Instant::now();
         while written_down(&world) > 0 {
             assert!(start.elapsed() < PATIENCE, "it is not removed");
             std::thread::sleep(Duration::from_millis(5));
         }
-        told
+        printed
     });
-    let told = told.await.unwrap();
-    assert!(told.contains("/there"), "{told}");
+    let printed = printed.await.unwrap();
+    assert!(printed.contains("/there"), "{printed}");
     let removed = |asked: &Asked| {
         asked.path == "/there"
             && RequestEnvelope::read(&asked.body).is_ok_and(|asked| matches!(asked.request, Asks::Delete))
@@ -206,23 +206,23 @@ async fn nobody_there_is_told_at_every_step() {
     };
     for way in [Way::Uri, Way::Token, Way::Discovery] {
         let world = user(way, &nobody(), "echo pw");
-        let told = fails(&world, &[]).text;
-        assert!(told.contains("Connection refused") && told.contains("help:"), "{told}");
-        assert!(!told.contains("spelling"), "{told}");
+        let printed = fails(&world, &[]).text;
+        assert!(printed.contains("Connection refused") && printed.contains("help:"), "{printed}");
+        assert!(!printed.contains("spelling"), "{printed}");
         world.wait_agent_gone();
         assert_eq!(written_down(&world), 0);
     }
     let world = user(Way::Uri, "https://no-such-host.invalid", "echo pw");
-    let told = fails(&world, &[]).text;
-    assert!(told.contains("https://no-such-host.invalid/wsman can't be reached"), "{told}");
+    let printed = fails(&world, &[]).text;
+    assert!(printed.contains("https://no-such-host.invalid/wsman can't be reached"), "{printed}");
     std::fs::write(
         world.folders.profile("work"),
         "kind = 'lync-online'\nuser = 'a@no-such-domain.invalid'\nshell = 'console'\ncredential = { command = 'echo pw' }\n",
     )
     .unwrap();
-    let told = fails(&world, &[]).text;
-    assert!(told.contains("the domain no-such-domain.invalid has no discovery service"), "{told}");
-    assert!(told.contains("check the domain's spelling"), "{told}");
+    let printed = fails(&world, &[]).text;
+    assert!(printed.contains("the domain no-such-domain.invalid has no discovery service"), "{printed}");
+    assert!(printed.contains("check the domain's spelling"), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -231,9 +231,9 @@ async fn a_connection_that_is_cut_is_told_with_its_step_and_does_not_slow_down_w
         |_| Some(CUT.to_vec()),
         |base| {
             let world = user(Way::Uri, &base, "echo pw");
-            let told = fails(&world, &[]).text;
+            let printed = fails(&world, &[]).text;
             assert!(
-                told.contains(&format!("the connection to {base}/wsman ended while creating the session"))
+                printed.contains(&format!("the connection to {base}/wsman ended while creating the session"))
             );
             // The session may exist: its removal is retried, but not by every command.
             tried(&world);
@@ -261,11 +261,11 @@ async fn silence_ends_within_each_steps_own_limit() {
                 (Way::Uri, "creating the session took longer than 3s", "`open`"),
             ] {
                 let world = user(way, &base, "echo pw");
-                let told = fails(&world, &[]);
-                assert!(told.text.contains(said) && told.text.contains(key), "{}", told.text);
+                let printed = fails(&world, &[]);
+                assert!(printed.text.contains(said) && printed.text.contains(key), "{}", printed.text);
                 // A missing answer to Create may mean the session limit: the sessions are queried for at most
                 // 2 s.
-                assert!(told.after < Duration::from_secs(10), "{said}: {:?}", told.after);
+                assert!(printed.after < Duration::from_secs(10), "{said}: {:?}", printed.after);
             }
         },
     )
@@ -367,9 +367,9 @@ async fn a_certificate_that_is_not_good_is_told_with_what_to_do() {
         tokio::task::spawn_blocking(move || {
             for way in [Way::Uri, Way::Token, Way::Discovery] {
                 let world = user(way, &base, "echo pw");
-                let told = fails(&world, &[("SSL_CERT_FILE", &roots)]).text;
-                assert!(told.contains(why), "{told}");
-                assert!(!matches!(way, Way::Uri) || told.contains(what), "{told}");
+                let printed = fails(&world, &[("SSL_CERT_FILE", &roots)]).text;
+                assert!(printed.contains(why), "{printed}");
+                assert!(!matches!(way, Way::Uri) || printed.contains(what), "{printed}");
                 world.wait_agent_gone();
                 assert_eq!(written_down(&world), 0);
             }

@@ -187,9 +187,9 @@ fn runspaces_can_be_counted_and_asked_for() {
         [("PSEventArgs.EventIdentifier", 1)].map(|(n, v)| (n, Value::I32(v))),
     ));
     pair.exchange();
-    let heard: Vec<_> = pair.client_events.iter().rev().take(3).rev().cloned().collect();
+    let received: Vec<_> = pair.client_events.iter().rev().take(3).rev().cloned().collect();
     assert!(matches!(
-        &heard[..],
+        &received[..],
         [
             client::ClientEvent::RunspaceAvailability { result: Value::I64(1), .. },
             client::ClientEvent::RunspaceAvailability { result: Value::Bool(true), .. },

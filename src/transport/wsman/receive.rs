@@ -16,8 +16,8 @@ use crate::psrp::fragment::Defragmenter;
 use crate::psrp::message::{Message, MessageError};
 use crate::transport::{ConnectionEvent, Error};
 
-/// Maximum time for which a Receive with a lost connection is retried: the session still exists on the server,
-/// and most network failures are shorter.
+/// Maximum time for which a Receive with a lost connection is retried: the session still exists on the
+/// server, and most network failures are shorter.
 const LOST_LIMIT: Duration = Duration::from_secs(15);
 /// Delay before the first retry; each further delay is three times as long, up to [`LAST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(100);

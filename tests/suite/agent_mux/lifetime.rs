@@ -106,7 +106,7 @@ async fn a_pools_host_call_without_a_shell_fails_at_once() {
 }
 
 /// Returns the elements that a client receives after sending these lines, until its stream ends.
-async fn hears(mux: &Mux, lines: &[Element]) -> Vec<Element> {
+async fn received_after(mux: &Mux, lines: &[Element]) -> Vec<Element> {
     let (here, there) = tokio::io::duplex(64 * 1024);
     mux.attach(here, ClientInfo::default()).await;
     let (reader, mut writer) = tokio::io::split(there);
@@ -126,7 +126,7 @@ async fn a_client_that_breaks_the_protocol_loses_its_own_session_only() {
     endpoint.seen(|seen| created(seen) == 1).await;
 
     // An acknowledgement, which only servers send.
-    assert_eq!(hears(&mux, &[Element::DataAck(Uuid::nil())]).await, []);
+    assert_eq!(received_after(&mux, &[Element::DataAck(Uuid::nil())]).await, []);
     // A pipeline before the pool is open.
     let id = Uuid::new_v4();
     let destination = Destination::Server;
@@ -134,13 +134,13 @@ async fn a_client_that_breaks_the_protocol_loses_its_own_session_only() {
     let message = Message { destination, kind, pool, pipeline: id, body: "<S>no</S>".into() };
     let bytes = Fragmenter::default().cut(&message.encode(), 1000).remove(0);
     let stream = lyncsh::psrp::client::Stream::Default;
-    let heard = hears(&mux, &[Element::Command(id), Element::Data { stream, id, bytes }]).await;
-    assert!(heard.contains(&Element::CommandAck(id)), "{heard:?}");
+    let received = received_after(&mux, &[Element::Command(id), Element::Data { stream, id, bytes }]).await;
+    assert!(received.contains(&Element::CommandAck(id)), "{received:?}");
     let data = |element: &Element| match element {
         Element::Data { bytes, .. } => Some(bytes.clone()),
         _ => None,
     };
-    let bytes = heard.iter().find_map(data).unwrap();
+    let bytes = received.iter().find_map(data).unwrap();
     let told = Message::decode(&bytes[21..]).unwrap();
     assert_eq!(told.kind, MessageType::RunspacePoolState);
     assert!(told.body.contains("lyncsh cannot continue with this client"), "{}", told.body);
