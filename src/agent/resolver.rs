@@ -1,5 +1,5 @@
-//! The way to an endpoint: discovery, credential, token. The owner of a session goes it, and whoever
-//! has to remove one.
+//! Resolves an endpoint: discovery, credential, token. Used by the owner of a session and for removing
+//! sessions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,11 +28,11 @@ const SHORTEST_IDLE: Duration = Duration::from_mins(1);
 pub struct EndpointResolver {
     pub profile: Arc<Profile>,
     secret: Option<SecretString>,
-    /// What was presented last, and to which endpoint.
+    /// The last presented credential and its endpoint.
     presented: Option<(Url, Credential)>,
 }
 
-/// Why there is no session.
+/// Error of opening a session.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     #[error(transparent)]
@@ -45,16 +45,16 @@ pub enum SessionError {
     Token(#[from] token::TokenError),
     #[error(transparent)]
     Transport(#[from] transport::Error),
-    #[error("the profile names no user")]
+    #[error("the profile has no user")]
     NoUser,
-    #[error("{0} is no address of a PowerShell endpoint over HTTP")]
+    #[error("{0} is not an HTTP(S) URI")]
     NoEndpoint(Url),
-    #[error("the session can't be written down, and without that none is made: {0}")]
+    #[error("cannot write the session journal; no session was created: {0}")]
     Journal(std::io::Error),
 }
 
 impl SessionError {
-    /// As it is told to the person.
+    /// Returns the error as reported to the user.
     pub fn failure(&self) -> Failure {
         let help = |error: &dyn miette::Diagnostic| error.help().map(|help| help.to_string());
         let advice = match self {
@@ -65,12 +65,14 @@ impl SessionError {
             Self::Transport(error) => error.advice(),
             Self::NoUser => Some("Add it to the profile: user = \"NAME@DOMAIN\"".to_owned()),
             Self::NoEndpoint(_) => Some("Use a URI that begins with https://".to_owned()),
-            Self::Journal(_) => Some("Is the disk full, or the folder not yours?".to_owned()),
+            Self::Journal(_) => {
+                Some("Check the free disk space and the permissions of the state folder.".to_owned())
+            }
         };
         Failure { text: self.to_string(), advice }
     }
 
-    /// Whether the password was refused, so that another may do.
+    /// Returns whether the password was refused, so that another password may work.
     pub fn is_refusal(&self, authentication: Authentication) -> bool {
         match self {
             Self::Token(token::TokenError::Refused { .. }) => true,
@@ -82,8 +84,8 @@ impl SessionError {
         }
     }
 
-    /// Whether sessions that nobody needs may be the reason: the endpoint refuses for its quota, or
-    /// doesn't answer Create.
+    /// Returns whether removing unused sessions may help: the endpoint reports a reached session limit, or
+    /// does not answer Create.
     pub fn wants_slot(&self) -> bool {
         match self {
             Self::Transport(transport::Error::Timeout { operation, .. }) => {
@@ -100,7 +102,7 @@ impl EndpointResolver {
         Self { profile: Arc::new(profile), secret, presented: None }
     }
 
-    /// Whether the secret can be had without asking a person.
+    /// Returns whether the secret is available without a prompt.
     pub fn is_silent(&self) -> bool {
         self.secret.is_some() || !credential::needs_terminal(&self.profile)
     }
@@ -173,7 +175,7 @@ impl EndpointResolver {
         Ok(secret)
     }
 
-    /// Goes all the way to an endpoint that a session can be opened on.
+    /// Resolves an endpoint on which a session can be opened.
     pub async fn endpoint(&mut self, report: &Report) -> Result<Endpoint, SessionError> {
         let uri = discovery::endpoint(&self.profile, &trust(&self.profile).await?, report).await?;
         let configuration = self.profile.configuration.clone();
@@ -245,8 +247,8 @@ impl EndpointResolver {
             renew,
             ledger: None,
             trust,
-            // Without the keep-alive the person wants the endpoint's own rule. A session that is kept
-            // without a shell is idle for that long.
+            // Without keep-alive the endpoint's default applies. A session kept without a shell is idle for
+            // up to `keep`.
             idle_timeout: profile.idle_timeout.or(profile.keep_alive.then_some(SHORTEST_IDLE + profile.keep)),
             max_redirections: MAX_REDIRECTIONS,
             limits: profile.limits,
@@ -313,7 +315,7 @@ fn renewal(uri: &Url, user: &str, password: &SecretString, trust: &Trust, limit:
     })
 }
 
-/// Whom a profile has its endpoint's certificate from.
+/// Returns the CA certificates that a profile trusts.
 pub async fn trust(profile: &Profile) -> Result<Trust, TrustError> {
     match &profile.ca {
         Some(path) => Trust::read(path).await,

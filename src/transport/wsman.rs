@@ -1,5 +1,5 @@
-//! WSMan (MS-WSMV): a runspace pool as a shell on an HTTP endpoint. [`envelope`] and [`fault`] are
-//! pure; [`connect`] is the client.
+//! WSMan (MS-WSMV): a runspace pool as a shell on an HTTP endpoint. [`envelope`] and [`fault`] are pure;
+//! [`connect`] is the client.
 
 mod actor;
 mod connect;

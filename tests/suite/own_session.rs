@@ -166,7 +166,7 @@ async fn where_shell_and_guard_die_together_the_next_start_removes_the_session()
     }
     let (code, _, err) = own.world.run(&["list"]);
     assert_eq!(code, 0);
-    assert!(err.contains("removed the session of 'work'"), "{err}");
+    assert!(err.contains("removed an orphaned session of 'work'"), "{err}");
     own.wait_removed();
 }
 

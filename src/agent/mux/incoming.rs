@@ -1,4 +1,4 @@
-//! What clients say.
+//! Messages from clients.
 
 use tokio::time::Instant;
 
@@ -14,10 +14,10 @@ use crate::psrp::server::ServerEvent;
 use crate::screen::{Colour, clean};
 use crate::transport::stream::{Ack, Incoming};
 
-/// How much later than its capabilities a client hears of its pool. PowerShell drops what it is told of the pool
-/// before its own negotiation is over, on another thread, and may end the session then (7.6.9;
-/// ClientRemoteSessionDSHandlerStateMachine). A server that has to make the pool takes longer.
-const NEGOTIATES: std::time::Duration = std::time::Duration::from_millis(20);
+/// Delay between the capabilities and the pool state sent to a client. PowerShell drops a pool state that
+/// arrives before its negotiation, on another thread, has finished, and may end the session then (7.6.9;
+/// ClientRemoteSessionDSHandlerStateMachine). A server that has to create the pool takes longer.
+const NEGOTIATION_DELAY: std::time::Duration = std::time::Duration::from_millis(20);
 
 impl Core {
     pub fn incoming(&mut self, id: ClientId, incoming: Incoming) {
@@ -29,8 +29,8 @@ impl Core {
             Incoming::Command(_) => {}
             Incoming::Message { stream, message, ack } => {
                 if let Err(reason) = self.message(id, stream, message, ack) {
-                    tracing::warn!(client = id, reason, "a client broke the protocol");
-                    self.refuse_for(id, &format!("lyncsh can't go on with this client: {reason}"));
+                    tracing::warn!(client = id, reason, "a client violated the protocol");
+                    self.refuse_for(id, &format!("lyncsh cannot continue with this client: {reason}"));
                     self.detach(id);
                 }
             }
@@ -45,14 +45,14 @@ impl Core {
             }
             Incoming::End(error) => {
                 if let Some(error) = error {
-                    tracing::warn!(client = id, %error, "a client broke the protocol");
+                    tracing::warn!(client = id, %error, "a client violated the protocol");
                 }
                 self.detach(id);
             }
         }
     }
 
-    /// The error is what the client did wrong.
+    /// Handles a message. The error describes the client's protocol violation.
     fn message(&mut self, id: ClientId, stream: Stream, message: Message, ack: Ack) -> Result<(), String> {
         use MessageType as Kind;
         let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
@@ -64,7 +64,7 @@ impl Core {
             }
             (Phase::Negotiating, Kind::InitRunspacePool) => self.open_client(id, &message)?,
             (Phase::Negotiating, Kind::ConnectRunspacePool) => {
-                return Err("a disconnected runspace pool can't be taken up here".into());
+                return Err("cannot reconnect to a runspace pool: not supported".into());
             }
             (Phase::Open, Kind::PublicKey) => self.public_key(id, &message, ack)?,
             (
@@ -85,12 +85,12 @@ impl Core {
                 self.act(actions);
             }
             (Phase::Closed, _) => {}
-            (phase, kind) => return Err(format!("{kind:?} came while its runspace pool was {phase:?}")),
+            (phase, kind) => return Err(format!("unexpected {kind:?}: the runspace pool is {phase:?}")),
         }
         Ok(())
     }
 
-    /// Answers INIT_RUNSPACEPOOL from what the endpoint said.
+    /// Answers INIT_RUNSPACEPOOL from the endpoint's data.
     fn open_client(&mut self, id: ClientId, message: &Message) -> Result<(), String> {
         let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
         client.host = rewrite::host_of_pool(&message.body).map_err(|e| e.to_string())?;
@@ -98,13 +98,13 @@ impl Core {
         client.opened();
         let reports = self.reports.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(NEGOTIATES).await;
+            tokio::time::sleep(NEGOTIATION_DELAY).await;
             let _ = reports.send(Control::Answer(id)).await;
         });
         Ok(())
     }
 
-    /// Tells a client whether it has its pool.
+    /// Answers a client's request for its pool.
     pub fn answer_client(&mut self, id: ClientId) {
         let open = self.is_open();
         let Some(client) = self.clients.get_mut(&id) else { return };
@@ -114,7 +114,7 @@ impl Core {
         if open {
             client.server.opened();
             client.flush();
-            self.deliver_unheard(id);
+            self.deliver_stored(id);
         } else {
             self.refuse(id);
         }
@@ -129,7 +129,7 @@ impl Core {
     ) -> Result<(), String> {
         let pipeline = message.pipeline;
         if pipeline.is_nil() || self.scheduler.pipeline(pipeline).is_some() {
-            return Err("a pipeline's id is taken".into());
+            return Err("duplicate pipeline id".into());
         }
         let Some(client) = self.clients.get(&id) else { return Ok(()) };
         let body = std::mem::take(&mut message.body);
@@ -151,7 +151,7 @@ impl Core {
         Ok(())
     }
 
-    /// The client closes its pool; the remote one stays.
+    /// Closes a client's pool; the remote pool stays open.
     fn close_client(&mut self, id: ClientId) {
         tracing::debug!(client = id, "a shell closes its pool");
         let actions = self.scheduler.abandon_all(id, Instant::now());
@@ -168,13 +168,13 @@ impl Core {
         }
     }
 
-    /// Tells a client that the remote pool is gone.
+    /// Notifies a client that the remote pool has ended.
     pub fn refuse(&mut self, id: ClientId) {
         self.refuse_for(id, &self.end_reason());
     }
 
     pub fn refuse_for(&mut self, id: ClientId, reason: &str) {
-        // PowerShell writes it to the terminal as it is.
+        // PowerShell writes the reason to the terminal unfiltered.
         let reason = clean(reason, Colour::Drop).into_string();
         self.send_to(id, |client| {
             if client.phase != Phase::Closed {
@@ -185,7 +185,7 @@ impl Core {
         });
     }
 
-    /// A client's PUBLIC_KEY.
+    /// Handles a client's PUBLIC_KEY.
     fn public_key(&mut self, id: ClientId, message: &Message, ack: Ack) -> Result<(), String> {
         let public_key =
             rewrite::text_property(&message.body, "PublicKey").ok_or("PUBLIC_KEY lacks the key")?;
@@ -199,9 +199,9 @@ impl Core {
         Ok(())
     }
 
-    /// GET_AVAILABLE_RUNSPACES and its kin: answered here, for the client's own call id.
+    /// Answers GET_AVAILABLE_RUNSPACES and similar requests for the client's call id.
     fn pool_call(&mut self, id: ClientId, message: &Message) -> Result<(), String> {
-        // What runs in the background gives way.
+        // Background pipelines give way to a shell's pipeline.
         let yielding = self.scheduler.running().filter(|(_, pipeline)| pipeline.background).count();
         let free = self.scheduler.free_runspaces() + yielding;
         let most = self.scheduler.max_runspaces();
@@ -223,7 +223,7 @@ impl Core {
         Ok(())
     }
 
-    /// A client's answer to a host call of the pool: taken from the one that was asked.
+    /// Forwards a client's answer to a host call of the pool, if the call was routed to this client.
     fn pool_host_response(&mut self, id: ClientId, stream: Stream, message: Message, ack: Ack) {
         let Some(call_id) = rewrite::number_property(&message.body, "ci") else { return };
         if self.pool_calls.is_answered(id, call_id) {
@@ -231,10 +231,10 @@ impl Core {
         }
     }
 
-    /// Gives a shell what was written before it came.
-    fn deliver_unheard(&mut self, id: ClientId) {
+    /// Delivers to a shell the host output that was written before it attached.
+    fn deliver_stored(&mut self, id: ClientId) {
         if self.clients.get(&id).is_some_and(Client::is_open_shell) {
-            for call in self.pool_calls.take_unheard() {
+            for call in self.pool_calls.take_stored() {
                 self.deliver(id, call);
             }
         }

@@ -1,4 +1,4 @@
-//! One line of the framing, read and written.
+//! One line of the framing: parser and formatter.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::psrp::client::Stream;
 
-/// One line of the framing. The id is nil for the runspace pool, else a pipeline's.
+/// One line of the framing. The id is a pipeline's, or nil for the runspace pool.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Element {
     Data { stream: Stream, id: Uuid, bytes: Vec<u8> },
@@ -22,8 +22,7 @@ pub enum Element {
 }
 
 impl Element {
-    /// Reads one line, without its end. The error says what is wrong with it, and never quotes more
-    /// of it than a name.
+    /// Parses one line without its line end. Errors quote at most a name from the line.
     pub fn parse(line: &str) -> Result<Self, String> {
         let mut reader = Reader::from_str(line.trim());
         let (start, text) = match reader.read_event().map_err(|e| e.to_string())? {
@@ -32,19 +31,19 @@ impl Element {
                 let text = reader.read_text(start.name()).map_err(|e| e.to_string())?;
                 (start, Some(text))
             }
-            _ => return Err("a line holds no element".into()),
+            _ => return Err("the line contains no element".into()),
         };
         if !matches!(reader.read_event(), Ok(Event::Eof)) {
-            return Err("a line goes on after its element".into());
+            return Err("unexpected text after the line's element".into());
         }
-        let id = attribute(&start, "PSGuid")?.ok_or("an element has no PSGuid")?;
+        let id = attribute(&start, "PSGuid")?.ok_or("the element has no PSGuid")?;
         let id = Uuid::parse_str(&id).map_err(|_| "PSGuid is not a GUID")?;
         Ok(match start.name().as_ref() {
             "Data" => {
                 let stream = match attribute(&start, "Stream")?.as_deref() {
                     Some("Default") | None => Stream::Default,
                     Some("PromptResponse") => Stream::PromptResponse,
-                    Some(other) => return Err(format!("stream {} is not known", short(other))),
+                    Some(other) => return Err(format!("unknown stream {}", short(other))),
                 };
                 let text = text.as_deref().unwrap_or_default();
                 let bytes = STANDARD.decode(text.trim()).map_err(|_| "Data is not base64")?;
@@ -57,7 +56,7 @@ impl Element {
             "CloseAck" => Self::CloseAck(id),
             "Signal" => Self::Signal(id),
             "SignalAck" => Self::SignalAck(id),
-            other => return Err(format!("element {} is not known", short(other))),
+            other => return Err(format!("unknown element {}", short(other))),
         })
     }
 }
@@ -72,7 +71,7 @@ fn short(name: &str) -> String {
 }
 
 impl std::fmt::Display for Element {
-    /// The line as it is sent, without its end.
+    /// Writes the line without its line end.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (name, id) = match self {
             Self::Data { stream, id, bytes } => {

@@ -1,4 +1,4 @@
-//! The credential that goes with every request of one session, and how a refused one is renewed.
+//! The credential of one session's requests and its renewal after a refusal.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,7 +15,7 @@ pub(super) struct Credential {
 }
 
 impl Credential {
-    /// `None` where the credential has characters that no header can carry.
+    /// Returns `None` if a header cannot represent the credential.
     pub fn of(endpoint: &Endpoint) -> Option<Self> {
         let header = header(&endpoint.authentication)?;
         Some(Self { header: Mutex::new(header), renew: endpoint.renew.clone() })
@@ -25,8 +25,8 @@ impl Credential {
         self.header.lock().await.clone()
     }
 
-    /// Another header than the one that was refused. The first of several requests that were refused
-    /// fetches it, and the others wait for that.
+    /// Returns a header other than the refused one. The first of several refused requests fetches it, and the
+    /// others wait.
     pub async fn after(&self, refused: &HeaderValue) -> Option<HeaderValue> {
         let renew = self.renew.as_ref()?;
         let mut current = self.header.lock().await;

@@ -40,23 +40,23 @@ enum Channel {
     Header {
         wire: Wire,
         credential: Arc<Credential>,
-        /// A password at this endpoint, which may have been refused; tokens are told apart by their headers.
+        /// A password for this endpoint, which may have been refused; tokens are identified by their headers.
         password: Option<refusals::Credential>,
     },
     /// Each connection has a security context.
     Context { connections: Connections, negotiation: Arc<Negotiation> },
 }
 
-/// What came back.
+/// A server's answer.
 pub(super) enum Answer {
     Response(Box<Response>),
-    /// The request belongs somewhere else.
+    /// The request was redirected.
     Redirect(String),
 }
 
 impl Http {
-    /// A client with connections of its own. Sends nothing yet; refuses to send a credential where
-    /// anybody could read it.
+    /// Creates a client with its own connections. Sends nothing yet; refuses to send a credential in clear
+    /// text.
     pub fn new(endpoint: &Endpoint) -> Result<Self, Error> {
         let name = display(&endpoint.uri);
         let loopback = is_loopback(&endpoint.uri);
@@ -74,7 +74,7 @@ impl Http {
         let user = endpoint.authentication.user().to_owned();
         let connector = Connector::new(endpoint, loopback).map_err(|error| Error::Unreachable {
             endpoint: name.clone(),
-            reason: format!("TLS can't be set up: {error}"),
+            reason: format!("cannot set up TLS: {error}"),
         })?;
         let channel = match &endpoint.authentication {
             Authentication::Context(negotiation) => {
@@ -254,7 +254,7 @@ impl Http {
         }
     }
 
-    /// What an endpoint may have refused before.
+    /// Returns the credential of a request, for the record of refused ones.
     fn presented(&self, authorization: &HeaderValue) -> refusals::Credential {
         let token = SecretString::from(String::from_utf8_lossy(authorization.as_bytes()).into_owned());
         refusals::Credential::new(&self.uri, &self.user, &token)
@@ -268,7 +268,7 @@ impl Http {
         }
     }
 
-    /// What a failure of the HTTP client means.
+    /// Converts a failure of the HTTP client.
     fn failed(&self, error: Cause<'_>, operation: Operation) -> Error {
         let endpoint = self.name.clone();
         if let Some(problem) = refused_certificate(error) {
@@ -285,16 +285,16 @@ impl Http {
     }
 }
 
-/// Whether an answer is a page for people, whatever its status says.
+/// Returns whether an answer is an HTML page, whatever its status.
 fn is_page(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     kind.trim_start().to_ascii_lowercase().starts_with("text/html")
 }
 
-/// Who gave an answer, where that was something on the way.
+/// Returns the name of the intermediary that sent an answer.
 fn said_by(headers: &HeaderMap) -> Option<String> {
     let via = headers.get(VIA).or_else(|| headers.get(SERVER))?.to_str().ok()?;
-    Some(format!("said by {}", plain(via)?))
+    Some(format!("sent by {}", plain(via)?))
 }
 
 /// The title of a page.
@@ -310,7 +310,7 @@ fn title(body: &[u8]) -> Option<String> {
     plain(&head[start..end])
 }
 
-/// Somebody else's words on one line of bounded length; `None` where there are none.
+/// Returns foreign text on one line of limited length; `None` if it is empty.
 fn plain(text: &str) -> Option<String> {
     const LONGEST: usize = 100;
     let words: Vec<&str> = text.split(|letter: char| letter.is_whitespace() || letter.is_control()).collect();

@@ -31,7 +31,7 @@ use super::endpoint::Endpoint;
 use super::envelope::MEDIA_TYPE;
 use crate::net::{Cause, sources};
 
-/// How long a connection is kept that nobody uses: shorter than servers do (http.sys 120 s), so that
+/// How long an unused connection is kept: shorter than servers do (http.sys 120 s), so that
 /// a request is hardly ever sent into a connection that is being closed.
 pub(super) const KEEP_IDLE: Duration = Duration::from_mins(1);
 /// How soon a silent peer is asked whether it is there, how often, and how long it may take.
@@ -39,10 +39,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const KEEP_ALIVES: u32 = 3;
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
-/// Who asks.
+/// User agent.
 pub(super) const AGENT: HeaderValue = HeaderValue::from_static(concat!("lyncsh/", env!("CARGO_PKG_VERSION")));
 
-/// What goes wrong on a connection.
+/// Error of a connection.
 pub(super) type Failure = Box<dyn Error + Send + Sync>;
 
 /// An HTTP client whose connections go to one endpoint, or to the proxy before it.
@@ -78,12 +78,12 @@ impl Wire {
     }
 }
 
-/// Whether a connection could not be made: nothing was sent on it.
+/// Returns whether a connection could not be made: nothing was sent on it.
 pub(super) fn is_connect(failure: &(dyn Error + 'static)) -> bool {
     failure.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
 }
 
-/// Whether a connection was not made in time.
+/// Returns whether a connection was not made in time.
 pub(super) fn is_late(failure: &(dyn Error + 'static)) -> bool {
     let is_late = |cause: Cause<'_>| {
         let timed_out = |error: &std::io::Error| error.kind() == std::io::ErrorKind::TimedOut;
@@ -92,7 +92,7 @@ pub(super) fn is_late(failure: &(dyn Error + 'static)) -> bool {
     is_connect(failure) && sources(failure).any(is_late)
 }
 
-/// A connection was not made in time.
+/// A connection that was not established in time.
 #[derive(Debug, thiserror::Error)]
 #[error("no connection in time")]
 struct Late;

@@ -1,22 +1,22 @@
-//! An envelope as a tree of elements whose names are resolved. Bounded in depth; what has no place in
-//! an envelope (a document type, unknown entities) is an error.
+//! An envelope as a tree of elements with resolved names. Limited in depth; content not allowed in an
+//! envelope (document type, unknown entities) is an error.
 
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::ResolveResult;
 use quick_xml::reader::NsReader;
 
-/// Deeper than any envelope is.
+/// Deeper than any valid envelope.
 const MAX_DEPTH: usize = 64;
 
 /// One element.
 #[derive(Debug, Default)]
 pub(in crate::transport::wsman) struct Element {
-    /// Its namespace; empty where it has none.
+    /// The namespace; empty if none.
     pub ns: String,
     pub name: String,
     attributes: Vec<(String, String, String)>,
     pub children: Vec<Element>,
-    /// Its own text, without that of its children.
+    /// The element's text without that of its children.
     pub text: String,
 }
 
@@ -30,14 +30,14 @@ impl Element {
     pub fn children_named<'a>(&'a self, ns: &'a str, name: &'a str) -> impl Iterator<Item = &'a Element> {
         self.children.iter().filter(move |child| child.is(ns, name))
     }
-    /// A child's text without the white space around it; `None` where it is empty.
+    /// Returns a child's trimmed text; `None` if it is empty.
     pub fn child_text(&self, ns: &str, name: &str) -> Option<&str> {
         self.child(ns, name).map(Element::trimmed).filter(|text| !text.is_empty())
     }
     pub fn trimmed(&self) -> &str {
         self.text.trim()
     }
-    /// An attribute without a namespace, or with any.
+    /// Returns an attribute in any or no namespace.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(_, key, _)| key == name).map(|(_, _, value)| value.as_str())
     }
@@ -45,7 +45,7 @@ impl Element {
         let mut found = self.attributes.iter().filter(|(space, key, _)| space == ns && key == name);
         found.next().map(|(_, _, value)| value.as_str())
     }
-    /// The first element of that local name in any namespace, at any depth, itself included.
+    /// Returns the first element with that local name in any namespace, at any depth, including this one.
     pub fn find(&self, name: &str) -> Option<&Element> {
         if self.name == name {
             return Some(self);
@@ -54,7 +54,7 @@ impl Element {
     }
 }
 
-/// Reads a document's root element.
+/// Parses a document and returns its root element.
 pub(in crate::transport::wsman) fn parse(text: &str) -> Result<Element, String> {
     let text = text.trim_start_matches('\u{feff}');
     let mut reader = NsReader::from_str(text);
@@ -68,12 +68,12 @@ pub(in crate::transport::wsman) fn parse(text: &str) -> Result<Element, String> 
                     return Err(format!("elements are nested deeper than {MAX_DEPTH}"));
                 }
                 if root.is_some() {
-                    return Err("something follows the document's root".to_owned());
+                    return Err("unexpected content after the document's root".to_owned());
                 }
                 open.push(element(&reader, &start)?);
             }
             Event::End(_) => {
-                // The reader checks that ends match starts.
+                // The reader checks that end tags match start tags.
                 let Some(done) = open.pop() else { continue };
                 match open.last_mut() {
                     Some(parent) => parent.children.push(done),
@@ -94,22 +94,22 @@ pub(in crate::transport::wsman) fn parse(text: &str) -> Result<Element, String> 
                 let character = match reference.resolve_char_ref().map_err(|error| error.to_string())? {
                     Some(character) => character.to_string(),
                     None => quick_xml::escape::resolve_predefined_entity(&reference)
-                        .ok_or_else(|| format!("the entity {} is not known", &*reference))?
+                        .ok_or_else(|| format!("unknown entity {}", &*reference))?
                         .to_owned(),
                 };
                 if let Some(element) = open.last_mut() {
                     element.text.push_str(&character);
                 }
             }
-            Event::DocType(_) => return Err("a document type has no place in an envelope".to_owned()),
+            Event::DocType(_) => return Err("an envelope must not contain a document type".to_owned()),
             Event::Eof => break,
             Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
         }
     }
     if !open.is_empty() {
-        return Err("the document ends in the middle".to_owned());
+        return Err("unexpected end of the document".to_owned());
     }
-    root.ok_or_else(|| "there is no element".to_owned())
+    root.ok_or_else(|| "the document has no element".to_owned())
 }
 
 fn element(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, String> {
