@@ -137,7 +137,7 @@ impl Check {
         if !alone {
             self.script(command.at, &format!("'{}' in a pipeline or a value", command.name));
         } else if is_exit && !code {
-            self.wrong(command.at, "exit takes a number: exit 3");
+            self.wrong(command.at, "exit expects a number, as in: exit 3");
         }
         self.arguments(command);
     }

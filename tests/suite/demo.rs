@@ -58,7 +58,7 @@ fn stages_run_here_on_the_objects_of_the_endpoint() {
 fn a_question_without_a_terminal_is_an_error_and_does_not_wait() {
     let (out, err, code) = piped("Set-CsUser kenmyer -EnterpriseVoiceEnabled $true -Confirm\nexit 4\n");
     let said = out + &err;
-    assert!(said.contains("there is no terminal to answer it at"), "{said}");
+    assert!(said.contains("Cannot answer the command's prompt: no terminal"), "{said}");
     assert_eq!(code, Some(4));
 }
 

@@ -11,7 +11,7 @@ use crate::psrp::command_metadata::{CommandMetadata, ParameterMetadata};
 /// The parameter of each proxy that takes pipeline input.
 pub const INPUT: &str = "__";
 
-/// The parameter of each proxy that takes the arguments that no other takes.
+/// The parameter of each proxy that takes the remaining arguments.
 pub const REST: &str = "__rest";
 
 /// The common parameters, which every advanced function has, and their aliases (Cmdlet.CommonParameters).
@@ -42,14 +42,14 @@ const COMMON: [&str; 24] = [
     "pv",
 ];
 
-/// What becomes of an endpoint's commands.
+/// Proxies for an endpoint's commands.
 #[derive(Debug)]
 pub struct Proxies {
     pub functions: Vec<Function>,
     pub aliases: Vec<Alias>,
-    /// Commands that have no function here because of their names.
+    /// Commands without a proxy because of their names.
     pub left_out: Vec<String>,
-    /// Parameters that are not offered here, as `COMMAND -NAME`.
+    /// Parameters that the proxies leave out, as `COMMAND -NAME`.
     pub without: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ pub struct Proxies {
 pub struct Function {
     pub name: String,
     is_cmdlet: bool,
-    /// Whether the endpoint's command has no common parameters.
+    /// Set if the endpoint's command has no common parameters.
     is_simple: bool,
     parameters: Vec<Parameter>,
 }
@@ -74,9 +74,9 @@ pub struct Alias {
 struct Parameter {
     name: String,
     aliases: Vec<String>,
-    /// A PowerShell type, or nothing.
+    /// A PowerShell type, or empty.
     constraint: &'static str,
-    /// A type whose names complete the argument, where it is an enumeration here.
+    /// A type whose names complete the argument, if it is a local enumeration.
     completes: Option<String>,
 }
 
@@ -100,7 +100,8 @@ impl Proxies {
                 proxies.left_out.push(command.name.clone());
                 continue;
             }
-            // An alias comes with the parameters of its command, which may not have been asked for.
+            // Metadata of an alias has the parameters of its command, which the profile may not import
+            // itself.
             if seen.insert(fold(target)) {
                 let function = Function::of(target, command, &mut proxies.without);
                 proxies.functions.push(function);
@@ -109,7 +110,6 @@ impl Proxies {
                 proxies.aliases.push(Alias { name: command.name.clone(), target: target.clone() });
             }
         }
-        // Each is reported once.
         proxies.left_out.sort_unstable();
         proxies.left_out.dedup();
         proxies
@@ -151,7 +151,7 @@ impl Function {
             taken.insert(fold(&parameter.name));
             parameters.push(Parameter::of(parameter));
         }
-        // An alias that two parameters have, or that is another's name, fails every call.
+        // A duplicate alias, or an alias equal to a parameter name, makes every call fail.
         for parameter in &mut parameters {
             parameter.aliases.retain(|alias| is_plain(alias) && taken.insert(fold(alias)));
         }
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_that_is_no_plain_name_is_left_out_and_reported() {
+    fn a_parameter_without_a_plain_name_is_left_out_and_reported() {
         let hostile = command(
             "Get-Good",
             &[
