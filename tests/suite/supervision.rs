@@ -271,7 +271,10 @@ fn a_shell_that_is_missing_or_too_old_is_named_with_what_to_do() {
     std::fs::set_permissions(&old, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let (code, _, err) = world.run(&["work", "--shell", old.to_str().unwrap()]);
     assert_eq!(code, 2);
-    assert!(err.contains("7.2") && err.contains("7.4") && err.contains("install a newer PowerShell"), "{err}");
+    assert!(
+        err.contains("7.2") && err.contains("7.4") && err.contains("install a newer PowerShell"),
+        "{err}"
+    );
     assert!(world.agent().is_none() && world.shells() == 0);
 }
 
