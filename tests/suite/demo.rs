@@ -332,7 +332,7 @@ fn lists_that_can_not_be_read_are_told() {
     assert_eq!(out, "J\u{fc}rgen\n", "{err}");
     for said in [
         "line 2 is not UTF-8: save the file as UTF-8",
-        "or name its encoding, -Encoding ansi for example",
+        "or pass its encoding, such as -Encoding ansi",
         "two columns have this name",
         "Could not find file",
     ] {
@@ -341,8 +341,8 @@ fn lists_that_can_not_be_read_are_told() {
     let (out, err, code) = piped("Get-CsTenant | Import-Csv x\nforeach ($u of Get-CsTenant) { $u }\n");
     assert_eq!((out.as_str(), code), ("", Some(2)), "{err}");
     for said in [
-        "'Import-Csv' begins a pipeline: put it first.",
-        "foreach is written so: foreach ($user in Get-CsOnlineUser)",
+        "Cannot pipe into 'Import-Csv': put it first.",
+        "Invalid foreach; expected: foreach ($user in Get-CsOnlineUser)",
     ] {
         assert!(err.contains(said), "{said}\n{err}");
     }
