@@ -83,7 +83,7 @@ impl Decimal {
         Self { negative: number < 0, digits, scale: 0 }
     }
 
-    /// Formats as `-12.50`.
+    /// Parses `-12.50`.
     pub fn parse(text: &str) -> Option<Self> {
         let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));

@@ -141,7 +141,7 @@ impl Http {
         if !matches!(status.as_u16(), 407 | 502..=504) {
             pass.accepted();
         }
-        let by = said_by(response.headers());
+        let by = of_command(response.headers());
         let is_page = is_page(response.headers());
         let body = self.body(response, operation).await?;
         match ResponseEnvelope::read(&body) {
@@ -209,7 +209,7 @@ fn is_page(headers: &HeaderMap) -> bool {
 }
 
 /// Who gave an answer, where that was something on the way.
-fn said_by(headers: &HeaderMap) -> Option<String> {
+fn of_command(headers: &HeaderMap) -> Option<String> {
     let via = headers.get(VIA).or_else(|| headers.get(SERVER))?.to_str().ok()?;
     Some(format!("said by {}", plain(via)?))
 }
