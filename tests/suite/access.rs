@@ -1,5 +1,5 @@
-//! What a person gets from the program where connecting goes wrong: why, what to do, in time; and that
-//! nothing is left which slows down the next command.
+//! Failures of connecting: the user gets the reason and help in time, and nothing slows down the next
+//! command.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::wsman_client_http::{Answer, Asked, CUT, Server, http};
 const LIMITS: &str =
     "[timeouts]\nconnect = '3s'\ndiscovery = '3s'\ntoken = '3s'\nopen = '3s'\nclose = '1s'\n";
 
-/// How the profile of a test comes to its endpoint.
+/// How the profile of a test finds its endpoint.
 #[derive(Clone, Copy)]
 enum Way {
     Uri,
@@ -24,7 +24,7 @@ enum Way {
     Discovery,
 }
 
-/// A user whose profile `work` leads to `base`.
+/// Creates a user whose profile `work` uses `base`.
 fn user(way: Way, base: &str, credential: &str) -> World {
     let world = World::without_endpoint();
     let rest = match way {
@@ -41,12 +41,12 @@ fn user(way: Way, base: &str, credential: &str) -> World {
     world
 }
 
-/// Entries of the journal.
+/// Returns the number of journal entries.
 fn written_down(world: &World) -> usize {
     std::fs::read_dir(world.folders.state.join("sessions")).map_or(0, Iterator::count)
 }
 
-/// Waits until the removal of the one session in the journal has failed.
+/// Waits until the removal of the only session in the journal has failed.
 fn tried(world: &World) {
     let start = Instant::now();
     loop {
@@ -61,13 +61,13 @@ fn tried(world: &World) {
     }
 }
 
-/// Everything a person is told, without the lines' ends.
+/// Output for the user, without line ends.
 struct Told {
     text: String,
     after: Duration,
 }
 
-/// `lyncsh work`, which must fail.
+/// Runs `lyncsh work`, which must fail.
 fn fails(world: &World, variables: &[(&str, &str)]) -> Told {
     let start = Instant::now();
     let mut command = world.lyncsh(&["work"]);
@@ -84,7 +84,7 @@ fn page(status: &str, headers: &[(&str, &str)], title: &str) -> Answer {
     http(status, &headers, format!("<html><head><title>{title}</title></head>x</html>").as_bytes())
 }
 
-/// Runs `test` with the address of a server that answers so.
+/// Runs `test` with the address of a server that answers with `answer`.
 async fn with<F>(answer: fn(Asked) -> Answer, test: F)
 where
     F: FnOnce(String) + Send + 'static,
@@ -199,7 +199,7 @@ async fn a_session_that_is_lost_where_a_redirection_led_is_removed_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_there_is_told_at_every_step() {
+async fn a_missing_server_is_reported_at_every_step() {
     let nobody = || {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}", listener.local_addr().unwrap())
@@ -235,7 +235,7 @@ async fn a_connection_that_is_cut_is_told_with_its_step_and_does_not_slow_down_w
             assert!(
                 told.contains(&format!("the connection to {base}/wsman ended while creating the session"))
             );
-            // Nobody knows whether there is a session: it is tried again, but not by every command.
+            // The session may exist: its removal is tried again, but not by every command.
             tried(&world);
             world.wait_agent_gone();
             let (code, _, error) = world.run(&["list"]);
@@ -263,7 +263,8 @@ async fn silence_ends_within_each_steps_own_limit() {
                 let world = user(way, &base, "echo pw");
                 let told = fails(&world, &[]);
                 assert!(told.text.contains(said) && told.text.contains(key), "{}", told.text);
-                // Create's silence may be a quota's: who holds the sessions is asked for 2 s at most.
+                // An unanswered Create may be due to the session limit: the sessions are listed for at most 2
+                // s.
                 assert!(told.after < Duration::from_secs(10), "{said}: {:?}", told.after);
             }
         },
@@ -291,7 +292,7 @@ async fn ctrl_c_ends_every_step_at_once() {
         },
     )
     .await;
-    // The command that asks for a password, and what it has started, end as well.
+    // The credential command and its children are also ended.
     let folder = tempfile::tempdir().unwrap();
     let asked = folder.path().join("asked");
     let command = format!("sh -c 'echo $$ > {}; sleep 300'; echo pw", asked.display());
@@ -314,14 +315,14 @@ async fn ctrl_c_ends_every_step_at_once() {
     }
 }
 
-/// lyncsh with its words in a file.
+/// Starts lyncsh with its output in a file.
 fn begun(world: &World, arguments: &[&str]) -> Killed {
     let words = std::fs::File::create(world.root().join("words")).unwrap();
     let mut command: Command = world.lyncsh(arguments);
     Killed(command.stdout(Stdio::null()).stderr(words).spawn().unwrap())
 }
 
-/// Presses Ctrl-C when a step has begun.
+/// Sends Ctrl-C after a step has begun.
 fn interrupted(world: &World, arguments: &[&str], step: &str) {
     let mut child = begun(world, arguments);
     let start = Instant::now();

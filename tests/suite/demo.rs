@@ -1,4 +1,4 @@
-//! `lyncsh demo`, as a person sits before it and as a script pipes into it.
+//! `lyncsh demo` in a terminal and with piped input.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -116,7 +116,7 @@ fn values_come_from_pipelines_in_parentheses_and_output_goes_to_files() {
     assert!(out.contains("pilar: True\n"), "{out}\n{err}");
     assert!(out.contains("\"Who\"\n\"kenmyer@litwareinc.com\"\n"), "{out}");
     assert!(out.contains("Get-CsTenant\n"), "{out}");
-    // Drawn by the view of the endpoint's format data.
+    // Drawn with the view of the endpoint's format data.
     let drawn = std::fs::read_to_string(table).unwrap();
     assert!(drawn.contains("Ken Myer                 kenmyer@litwareinc.com"), "{drawn}");
     assert!(std::fs::read_to_string(errors).unwrap().contains("The term 'Get-CsNothing' is not recognized"));
@@ -132,7 +132,7 @@ fn prompts(terminal: &Terminal) {
     terminal.ends_with("[demo] PS>");
 }
 
-/// Types a line, sees its answer, and the prompt again.
+/// Types a line, waits for its output and the next prompt.
 fn run(terminal: &Terminal, line: &str, answer: &str) {
     terminal.line(line);
     terminal.sees(answer);
@@ -174,7 +174,7 @@ fn ctrl_c_drops_a_line_a_string_and_a_question_and_leaves_the_prompt() {
 }
 
 #[test]
-fn a_person_works_in_the_demo() {
+fn a_user_works_in_the_demo() {
     let mut terminal = demo();
     prompts(&terminal);
     run(&terminal, "Get-CsTenant", "DisplayName                : Litware");
@@ -199,7 +199,7 @@ fn a_person_works_in_the_demo() {
     assert_eq!(terminal.ended(), 0, "{}", terminal.text());
 }
 
-/// An endpoint of its own process, ended with it.
+/// An endpoint in a separate process, killed at the end of the test.
 struct Served(std::process::Child);
 
 impl Drop for Served {
@@ -209,7 +209,7 @@ impl Drop for Served {
     }
 }
 
-/// The cached names of the only profile in a folder.
+/// Returns the command cache of the only profile in a folder.
 fn cache_file(folder: &std::path::Path) -> Option<std::path::PathBuf> {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -227,7 +227,7 @@ fn cache_file(folder: &std::path::Path) -> Option<std::path::PathBuf> {
 
 #[cfg(unix)]
 #[test]
-fn a_cache_that_is_stale_or_broken_is_replaced_while_the_person_works() {
+fn a_stale_or_broken_cache_is_replaced_in_the_background() {
     let mut server = Served(
         Command::new(env!("CARGO_BIN_EXE_lyncsh"))
             .args(["demo", "--serve"])
@@ -313,7 +313,7 @@ fn a_list_of_users_is_worked_off_line_by_line() {
 }
 
 #[test]
-fn lists_that_can_not_be_read_are_told() {
+fn unreadable_lists_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let (narrow, twice) = (folder.path().join("ansi.csv"), folder.path().join("twice.csv"));
     std::fs::write(&narrow, b"Name\nJ\xfcrgen\n").unwrap();

@@ -1,4 +1,4 @@
-//! The simulator's endpoint, by an independent client and by lyncsh's own.
+//! The simulator with an independent client and with lyncsh's own.
 
 use std::process::Command;
 use std::time::Duration;
@@ -65,7 +65,7 @@ async fn pypsrp_opens_pools_runs_cmdlets_and_meets_the_quota() {
     no_shell_is_left(&server).await;
 }
 
-/// Anybody's HTTP client.
+/// Returns an HTTP client.
 pub fn http() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap()
@@ -94,7 +94,7 @@ pub fn pipeline(names: &[&str]) -> Pipeline {
     Pipeline::new(names.iter().map(command).collect())
 }
 
-/// A session of lyncsh's own client.
+/// Opens a session of lyncsh's client.
 async fn open(server: &Server) -> Session {
     let endpoint = Endpoint {
         uri: server.url.parse().unwrap(),

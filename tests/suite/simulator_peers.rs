@@ -1,4 +1,4 @@
-//! The simulator's endpoint, and a real PowerShell behind the same service, by clients that others wrote.
+//! The simulator, and a real PowerShell behind the same service, with independent clients.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::front::{self, Front};
 use crate::simulator::{no_shell_is_left, python};
 
-/// What a peer of `tests/peers` prints about an endpoint.
+/// Returns the output of a peer of `tests/peers` for an endpoint.
 async fn peer(script: &'static str, url: &str, more: &'static [&'static str]) -> Value {
     let told = json!({ "url": url, "user": USER, "password": PASSWORD }).to_string();
     let run = move || {
@@ -34,7 +34,7 @@ async fn pywinrm_asks_for_a_cmd_shell_and_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ansible_runs_script_text_and_is_told_that_there_is_none_here() {
+async fn ansible_runs_script_text_and_gets_the_refusal() {
     let server = start().await;
     let seen = peer("ansible_psrp.py", &server.url, &["Get-CsTenant"]).await;
     assert_eq!(seen[0][0], 1, "{seen}");

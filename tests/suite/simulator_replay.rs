@@ -1,8 +1,8 @@
-//! The recorded requests of a real WSMan client, sent to our endpoint as they stand: each gets a proper
-//! answer, and every pipeline ends as it did there.
+//! Replay of the recorded requests of a real WSMan client: each gets a proper answer, and every pipeline ends
+//! as recorded.
 //!
-//! The recorded server ran scripts, which a restricted endpoint refuses: where it has a command that
-//! does the same, that is put in the script's place, and elsewhere the refusal is the end.
+//! The recorded server ran scripts, which a restricted endpoint refuses. A script is replaced by an
+//! equivalent command if there is one; otherwise the refusal is expected.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -39,7 +39,7 @@ pub fn requests(recording: &str) -> Vec<String> {
     client.map(|row| row["body"].as_str().unwrap().to_owned()).collect()
 }
 
-/// What a pipeline said, and how it ended.
+/// Messages and outcome of a pipeline.
 #[derive(Clone, Debug, Default)]
 struct Said {
     output: Vec<Value>,
@@ -62,7 +62,7 @@ impl Said {
     }
 }
 
-/// What the recorded server said, by pipeline. It names none itself: the request does.
+/// Returns the recorded server's messages by pipeline, which only the request names.
 fn recorded(recording: &str) -> HashMap<Uuid, Said> {
     let mut joined = HashMap::<Uuid, Defragmenter>::new();
     let mut said = HashMap::<Uuid, Said>::new();
@@ -86,7 +86,7 @@ fn recorded(recording: &str) -> HashMap<Uuid, Said> {
     said
 }
 
-/// A command that does what the recorded script did.
+/// Returns a command that is equivalent to a recorded script.
 fn instead(script: &str) -> Option<PipelineCommand> {
     let command = |name: &str, argument: Option<i32>| {
         let arguments = argument.map(|value| Argument { name: None, value: Some(Value::I32(value)) });
@@ -102,7 +102,7 @@ fn instead(script: &str) -> Option<PipelineCommand> {
     }
 }
 
-/// The Command request with what the endpoint has in the script's place; and what it asks then.
+/// Returns the Command request with a command in place of the script, and the text of its pipeline.
 fn adapted(body: &str, arguments: &[u8]) -> (String, String) {
     let Some(message) = Defragmenter::default().push(arguments).unwrap().pop() else {
         return (body.to_owned(), String::new());
@@ -129,7 +129,7 @@ struct Client {
     http: reqwest::Client,
     url: String,
     said: watch::Sender<HashMap<Uuid, Said>>,
-    /// How often a Receive was answered that there was nothing in time.
+    /// Number of Receives that timed out without data.
     silences: Arc<Mutex<usize>>,
 }
 
@@ -150,7 +150,7 @@ impl Client {
         tokio::time::timeout(PATIENCE, request.send()).await.expect("an answer").unwrap()
     }
 
-    /// The answer, which names the request that it is for.
+    /// Sends a request and checks that the answer relates to it.
     async fn ask(&self, body: &str) -> Response {
         let answer = self.send(body, USER, PASSWORD).await;
         let status = answer.status();
@@ -182,7 +182,7 @@ impl Client {
                 Response::Fault(fault) if fault.code == Some(code::TIMED_OUT) => {
                     *self.silences.lock().unwrap() += 1;
                 }
-                // The shell went meanwhile.
+                // The shell was deleted meanwhile.
                 Response::Fault(fault) if fault.code == Some(code::INVALID_SELECTORS) => return,
                 other => panic!("{other:?}"),
             }
@@ -196,14 +196,14 @@ impl Client {
     }
 }
 
-/// How one recorded session went here.
+/// Result of a replayed session.
 struct Played {
-    /// By pipeline: what it asked, and what was said.
+    /// Command text and messages by pipeline.
     pipelines: HashMap<Uuid, (String, Said)>,
     silences: usize,
 }
 
-/// Sends every request of a recording; a Receive again whenever its answer has come.
+/// Sends every request of a recording; repeats a Receive after each answer.
 async fn play(recording: &str, change: impl Fn(String) -> String) -> Played {
     let server = Server::start(Options { fixtures: true, ..Options::default() }).await.unwrap();
     let client = Client::new(&server);
@@ -252,7 +252,7 @@ async fn play(recording: &str, change: impl Fn(String) -> String) -> Played {
     Played { pipelines: asked.into_iter().map(pipeline).collect(), silences }
 }
 
-/// Each pipeline's end is the recorded one, or the restricted endpoint's refusal.
+/// Checks that each pipeline ends as recorded, or with the restricted endpoint's refusal.
 fn assert_ends(recording: &str, played: &Played) {
     let recorded = recorded(recording);
     for (id, (name, said)) in &played.pipelines {
@@ -292,7 +292,7 @@ async fn a_recorded_stop_stops_and_the_session_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn recorded_receives_with_nothing_to_say_time_out_and_are_repeated() {
-    // Three minutes there.
+    // Three minutes in the recording.
     let played = play("client-timedout-fault", |body| body.replace("PT3M", "PT1S")).await;
     assert_ends("client-timedout-fault", &played);
     assert!(played.silences > 0);
@@ -310,7 +310,7 @@ async fn recorded_large_answers_and_inputs_pass_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_recorded_client_proves_itself_with_is_checked() {
+async fn the_credentials_of_a_recorded_client_are_checked() {
     let server = Server::start(Options::default()).await.unwrap();
     let client = Client::new(&server);
     let named = regex::Regex::new(r#"(Name="ShellId"[^>]*>)[^<]*<"#).unwrap();
@@ -330,7 +330,7 @@ async fn what_a_recorded_client_proves_itself_with_is_checked() {
     }
 }
 
-/// Sealed bodies need Negotiate, which is not offered: the client is told what is.
+/// Sealed bodies need Negotiate, which the simulator does not offer: the client gets the offered schemes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recorded_negotiation_is_answered_with_what_is_offered() {
     let server = Server::start(Options::default()).await.unwrap();

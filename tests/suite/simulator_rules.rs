@@ -1,4 +1,4 @@
-//! The simulator's rules, as somebody else's client meets them over HTTP.
+//! The simulator's rules, tested over HTTP with an independent client.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use crate::simulator_replay::requests;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// One administrator's client.
+/// Client of an administrator.
 pub struct Client {
     pub http: reqwest::Client,
     pub url: String,
@@ -40,7 +40,7 @@ impl Client {
         answer(request).await
     }
 
-    /// Creates a shell with an id of its own.
+    /// Creates a shell with a new id.
     pub async fn create(&self) -> (Uuid, Response) {
         let (id, body) = create();
         (id, self.ask(body).await)
@@ -51,7 +51,7 @@ impl Client {
     }
 }
 
-/// The recorded client's Create, with a shell id that is new.
+/// Returns the recorded client's Create with a new shell id.
 pub fn create() -> (Uuid, String) {
     let recorded = requests("open-close").remove(0);
     let id = Uuid::new_v4();
@@ -100,7 +100,7 @@ async fn an_administrator_has_three_sessions() {
         assert!(matches!(answer, Response::Created { .. }), "{answer:?}");
         open.push(id);
     }
-    // However the name is written.
+    // In any spelling of the name.
     for client in [&client, &Client::new(&server, &USER.to_uppercase())] {
         let refused = fault(client.create().await.1);
         assert_eq!((refused.code, refused.text), (Some(code::QUOTA_MAX_SHELLS), quota("user")));
@@ -173,7 +173,7 @@ async fn latency_delays_every_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_open_shells_are_told_as_json() {
+async fn the_open_shells_are_listed_as_json() {
     let server = Server::start(Options::default()).await.unwrap();
     let shells = async || {
         let url = format!("{}sim/shells", server.discovery);
@@ -205,7 +205,7 @@ async fn a_command_that_was_never_begun_is_refused_at_once() {
 }
 
 impl Client {
-    /// A Receive whose connection goes while it waits, until the server has noticed.
+    /// Sends a Receive and closes its connection; waits until the server has noticed.
     async fn broken(&self, shell: Uuid, request: WsmanRequest) {
         let body = envelope(shell, request);
         let url = url::Url::parse(&self.url).unwrap();
@@ -227,7 +227,7 @@ impl Client {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_broken_receive_waited_for_comes_with_the_next() {
+async fn output_for_a_broken_receive_comes_with_the_next_one() {
     let server = Server::start(Options { fixtures: true, ..Options::default() }).await.unwrap();
     let client = Client::new(&server, USER);
     let (shell, _) = client.create().await;
@@ -288,7 +288,7 @@ async fn an_endpoint_that_ends_ends_its_connections() {
     let (id, _) = client.create().await;
     let waiting = envelope(id, WsmanRequest::Receive { streams: vec!["stdout".into()], command: None });
     let request = client.http.post(&client.url).basic_auth(USER, Some(PASSWORD));
-    // The pool's first answers are there at once, the next is waited for.
+    // The pool's first answers are available at once; the next one has to be waited for.
     let polling = tokio::spawn(async move {
         loop {
             let request = request.try_clone().unwrap().body(waiting.clone());
@@ -376,7 +376,7 @@ async fn a_token_is_had_as_the_challenge_says_and_opens_the_token_flavour_only()
     assert_eq!(server.shells()[0].owner, USER);
 }
 
-/// The endpoint as a program of its own, with what it said when it was ready.
+/// Starts the endpoint as a separate process; returns it with its ready message.
 fn served(options: &[&str]) -> (crate::agent_world::Killed, serde_json::Value) {
     use std::io::BufRead as _;
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lyncsh"));
@@ -389,7 +389,7 @@ fn served(options: &[&str]) -> (crate::agent_world::Killed, serde_json::Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_lines_options_change_what_their_names_say() {
-    // A port that was free a moment ago; somebody else may have it by now.
+    // The port was free before, but another process may use it now.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let (port_text, options) = (port.to_string(), ["--idle-timeout", "400ms", "--latency", "200ms"]);
     let (_served, ready) = served(&[&["--port", &port_text], &options[..]].concat());
