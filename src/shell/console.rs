@@ -204,7 +204,7 @@ pub async fn run(console: &Console, attached: Vec<Attached>, input: Input) -> mi
     if terminal.interactive {
         for link in links.all() {
             if !link.catalogue.is_empty() {
-                here(terminal, link, link.catalogue.names().len());
+                report_available(terminal, link, link.catalogue.names().len());
             }
             // For completion: the cached names may be out of date.
             beside.spawn(beside::learn(link.clone()));
@@ -224,7 +224,7 @@ pub async fn run(console: &Console, attached: Vec<Attached>, input: Input) -> mi
     match input {
         Input::Script { script, arguments } => {
             let ended = executor.run_script(&script, &arguments).await;
-            left(terminal, &executor, ended)
+            exit_code(terminal, &executor, ended)
         }
         Input::Coming(reading) => {
             let read = tokio::select! {
@@ -236,20 +236,20 @@ pub async fn run(console: &Console, attached: Vec<Attached>, input: Input) -> mi
                 Err(refused) => return Ok(console.refuse(&refused).code()),
             };
             let ended = executor.run_script(&script, &[]).await;
-            left(terminal, &executor, ended)
+            exit_code(terminal, &executor, ended)
         }
-        Input::Typed if terminal.interactive => typed(console, links, &mut executor, &news).await,
-        Input::Typed => unseen(terminal, &mut executor).await,
+        Input::Typed if terminal.interactive => run_interactive(console, links, &mut executor, &news).await,
+        Input::Typed => run_lines(terminal, &mut executor).await,
     }
 }
 
 /// Reports the number of available commands, the last step of connecting.
-fn here(terminal: &Terminal, link: &Link, count: usize) {
+fn report_available(terminal: &Terminal, link: &Link, count: usize) {
     terminal.toned(Tone::Plain, &format!("{count} commands available from '{}'.", link.name));
 }
 
 /// Runs lines typed at a terminal.
-async fn typed(
+async fn run_interactive(
     console: &Console,
     links: Links,
     executor: &mut Executor,
@@ -291,7 +291,7 @@ async fn typed(
 pub struct Lost;
 
 /// Returns the program's exit code after a script.
-fn left(terminal: &Terminal, executor: &Executor, ended: Ended) -> miette::Result<u8> {
+fn exit_code(terminal: &Terminal, executor: &Executor, ended: Ended) -> miette::Result<u8> {
     match terminal.lost() {
         None => {}
         Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(Exit::Unread.code()),
@@ -304,7 +304,7 @@ fn left(terminal: &Terminal, executor: &Executor, ended: Ended) -> miette::Resul
 }
 
 /// Runs typed lines with redirected output. A statement may span several lines.
-async fn unseen(terminal: &Terminal, executor: &mut Executor) -> miette::Result<u8> {
+async fn run_lines(terminal: &Terminal, executor: &mut Executor) -> miette::Result<u8> {
     let mut text = String::new();
     loop {
         let reader = terminal.clone();
@@ -328,7 +328,7 @@ async fn unseen(terminal: &Terminal, executor: &mut Executor) -> miette::Result<
         text.clear();
         let goes_on = matches!(ended, Ended::Succeeded | Ended::Failed | Ended::Silenced | Ended::Stopped);
         if is_end || !goes_on || terminal.lost().is_some() {
-            return left(terminal, executor, ended);
+            return exit_code(terminal, executor, ended);
         }
     }
 }

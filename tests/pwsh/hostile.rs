@@ -110,10 +110,10 @@ fn check(hostile: &Hostile) {
             assert!(name == "deployment" || name.contains("-Cs"), "{name} is a command here: {out}\n{err}");
         }
         assert_eq!(lines[1..], ["stray: ", "good: <good><good>", "sip:kenmyer@litwareinc.com"], "{err}");
-        let told: Vec<_> = err.lines().filter(|line| line.contains("Left out")).collect();
-        assert_eq!(told.len(), 1, "one line: {err}");
+        let listed: Vec<_> = err.lines().filter(|line| line.contains("Left out")).collect();
+        assert_eq!(listed.len(), 1, "one line: {err}");
         for name in ["PSConsoleHostReadLine", "prompt", "ssh", "Out-Default"] {
-            assert!(told[0].contains(name), "{name}: {err}");
+            assert!(listed[0].contains(name), "{name}: {err}");
         }
         hostile.world.wait_removed();
         let manifest =
@@ -214,8 +214,8 @@ fn a_command_with_an_unrequested_name_is_not_run_and_not_imported() {
             hostile.world.import("work")
         ));
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        let said = err.contains("Left out") && err.contains("Get-CsLink");
-        assert!(said, "{name}: {out}{err}");
+        let printed = err.contains("Left out") && err.contains("Get-CsLink");
+        assert!(printed, "{name}: {out}{err}");
         assert_eq!(out.lines().last(), Some("<>"), "{name}: {out}{err}");
         hostile.untouched();
         hostile.world.wait_removed();

@@ -65,9 +65,9 @@ fn in_every_order_the_commands_belong_to_the_live_session_or_are_gone() {
     let output = world.output(&format!("$program = '{}'\n{ORDERS}", program.display()));
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     // PowerShell also writes warnings there.
-    let said: Vec<_> =
+    let printed: Vec<_> =
         out.lines().filter(|line| !line.trim_start_matches('\u{1b}').contains("WARNING: ")).collect();
-    assert_eq!(said, ["36 tried"], "{out}\n{err}");
+    assert_eq!(printed, ["36 tried"], "{out}\n{err}");
     world.wait_removed();
 }
 

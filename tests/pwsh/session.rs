@@ -271,7 +271,7 @@ fn an_agent_killed_before_the_attach_is_reported_at_once() {
         .args(["-NonInteractive", "-File"])
         .arg(script);
     let output = shell.output().unwrap();
-    let text = said(&output.stderr);
+    let text = unwrapped(&output.stderr);
     assert!(
         text.contains(&format!("the agent of 'work' (process {process}) is gone; import it again")),
         "{text}"
@@ -352,7 +352,7 @@ fn two_first_starts_at_once_both_have_the_cmdlets() {
 }
 
 #[test]
-fn a_profile_that_can_not_connect_says_why_in_the_exception() {
+fn a_failed_connection_gives_its_reason_in_the_exception() {
     let Some(world) = World::start("") else { return };
     let import = world.import("work");
     world.profile("work", "prefx = 1");
@@ -426,7 +426,7 @@ fn refresh_imports_again_at_once() {
 }
 
 /// Returns an error without the line breaks and the bar that PowerShell adds in a terminal.
-fn said(stderr: &[u8]) -> String {
+fn unwrapped(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     text.split_whitespace().filter(|word| *word != "|").collect::<Vec<_>>().join(" ")
 }
@@ -441,7 +441,7 @@ fn damaged_proxies_are_reported_with_the_command_that_repairs_them() {
     let whole = std::fs::read_to_string(&proxies).unwrap();
     std::fs::write(&proxies, whole.replacen("function Get-CsTenant{", "function Get-CsTenant(", 1)).unwrap();
     let output = world.output(&format!("{}\n'next'", world.import("work")));
-    let err = said(&output.stderr);
+    let err = unwrapped(&output.stderr);
     assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
     assert!(
         err.contains("the commands of 'work' can't be imported:") && err.contains("`lyncsh refresh work`"),
@@ -459,7 +459,7 @@ fn damaged_proxies_are_reported_with_the_command_that_repairs_them() {
 }
 
 #[test]
-fn a_powershell_without_the_full_language_gets_no_session_and_says_why() {
+fn a_powershell_without_the_full_language_gets_an_error_and_no_session() {
     let Some(world) = World::start("") else { return };
     let import = world.import("work");
     for mode in ["ConstrainedLanguage", "RestrictedLanguage"] {
@@ -468,7 +468,7 @@ fn a_powershell_without_the_full_language_gets_no_session_and_says_why() {
         let expected = format!(
             "lyncsh: this PowerShell runs in {mode} mode, in which no session can be made; use the console: set shell = \"console\" in the profile 'work'"
         );
-        assert!(!output.status.success() && said(&output.stderr).contains(&expected), "{output:?}");
+        assert!(!output.status.success() && unwrapped(&output.stderr).contains(&expected), "{output:?}");
         assert!(world.front.server.shells().is_empty() && world.agent("work").is_none(), "{mode}");
     }
 }

@@ -57,8 +57,8 @@ fn stages_run_here_on_the_objects_of_the_endpoint() {
 #[test]
 fn a_question_without_a_terminal_is_an_error_and_does_not_wait() {
     let (out, err, code) = piped("Set-CsUser kenmyer -EnterpriseVoiceEnabled $true -Confirm\nexit 4\n");
-    let said = out + &err;
-    assert!(said.contains("Cannot answer the command's prompt: no terminal"), "{said}");
+    let printed = out + &err;
+    assert!(printed.contains("Cannot answer the command's prompt: no terminal"), "{printed}");
     assert_eq!(code, Some(4));
 }
 
@@ -74,14 +74,14 @@ fn ctrl_c_ends_a_piped_session_that_waits_for_the_end_of_its_input() {
         .unwrap();
     let mut input = child.stdin.take().unwrap();
     input.write_all(b"'never'\n").unwrap();
-    let mut said = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut printed = std::io::BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     while !line.contains("Initializing remote session") {
         line.clear();
-        assert!(std::io::BufRead::read_line(&mut said, &mut line).unwrap() > 0);
+        assert!(std::io::BufRead::read_line(&mut printed, &mut line).unwrap() > 0);
     }
     Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    std::io::Read::read_to_string(&mut said, &mut line).unwrap();
+    std::io::Read::read_to_string(&mut printed, &mut line).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(130), &b""[..]), "{line}");
     drop(input);
@@ -236,8 +236,8 @@ fn a_stale_or_broken_cache_is_replaced_in_the_background() {
             .unwrap(),
     );
     let mut ready = String::new();
-    let mut said = std::io::BufReader::new(server.0.stdout.take().unwrap());
-    std::io::BufRead::read_line(&mut said, &mut ready).unwrap();
+    let mut printed = std::io::BufReader::new(server.0.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut printed, &mut ready).unwrap();
     let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
     let text = |name: &str| ready[name].as_str().unwrap().to_owned();
     let folder = tempfile::tempdir().unwrap();
@@ -330,21 +330,21 @@ fn unreadable_lists_are_reported() {
         folder.path().join("none.csv").display()
     ));
     assert_eq!(out, "J\u{fc}rgen\n", "{err}");
-    for said in [
+    for printed in [
         "line 2 is not UTF-8: save the file as UTF-8",
         "or pass its encoding, such as -Encoding ansi",
         "two columns have this name",
         "Could not find file",
     ] {
-        assert!(err.contains(said), "{said}\n{err}");
+        assert!(err.contains(printed), "{printed}\n{err}");
     }
     let (out, err, code) = piped("Get-CsTenant | Import-Csv x\nforeach ($u of Get-CsTenant) { $u }\n");
     assert_eq!((out.as_str(), code), ("", Some(2)), "{err}");
-    for said in [
+    for printed in [
         "Cannot pipe into 'Import-Csv': put it first.",
         "Invalid foreach; expected: foreach ($user in Get-CsOnlineUser)",
     ] {
-        assert!(err.contains(said), "{said}\n{err}");
+        assert!(err.contains(printed), "{printed}\n{err}");
     }
 }
 

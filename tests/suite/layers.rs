@@ -1,9 +1,9 @@
 //! Checks of the layers of ARCHITECTURE.md: no import points to a higher layer, and imports of files form no
 //! cycle.
 //!
-//! An import is a `use` that is not `pub use`, or a path from `crate`, `super` or a child module anywhere in the code,
-//! macro arguments included. It points to the file that defines the item, wherever it is re-exported. Test modules do
-//! not count.
+//! An import is a `use` that is not `pub use`, or a path from `crate`, `super` or a child module anywhere in
+//! the code, macro arguments included. It points to the file that defines the item, wherever it is
+//! re-exported. Test modules do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

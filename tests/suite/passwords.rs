@@ -259,7 +259,7 @@ async fn a_stored_password_that_is_wrong_is_entered_again_and_stored() {
 }
 
 #[test]
-fn login_says_where_else_a_password_comes_from() {
+fn login_reports_another_source_of_the_password() {
     let world = World::without_endpoint();
     std::fs::create_dir_all(world.folders.profiles()).unwrap();
     for (credential, said) in

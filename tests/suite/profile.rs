@@ -106,7 +106,7 @@ fn a_secret_in_a_profile_is_refused_and_not_shown() {
 }
 
 #[test]
-fn an_empty_profile_is_told_to_be_empty() {
+fn an_empty_profile_is_reported_as_empty() {
     let error = parse("work", Path::new("profiles/work.toml"), " \n").expect_err("it is empty");
     assert!(
         error.to_string().starts_with("the profile profiles/work.toml is empty: kind is missing"),

@@ -140,8 +140,9 @@ fn every_refusal_is_found_before_the_first_line_runs() {
             continue;
         }
         assert_eq!((code, out.as_str()), (2, ""), "{script}\n{err}");
-        let told = err.lines().filter(|line| line.starts_with("line ") || line.starts_with("cannot")).count();
-        assert_eq!(told, places.len(), "{script}\n{err}");
+        let listed =
+            err.lines().filter(|line| line.starts_with("line ") || line.starts_with("cannot")).count();
+        assert_eq!(listed, places.len(), "{script}\n{err}");
         for place in places {
             assert!(err.contains(place), "{script}\n{err}");
         }
@@ -328,8 +329,8 @@ fn an_error_action_is_the_endpoints_and_the_consoles() {
             "after\n",
         ),
     ] {
-        let (got, said, err) = demo(&format!("{lines}\n"));
-        assert_eq!((got, said.as_str()), (code, out), "{lines}\n{err}");
+        let (got, printed, err) = demo(&format!("{lines}\n"));
+        assert_eq!((got, printed.as_str()), (code, out), "{lines}\n{err}");
     }
 }
 

@@ -31,13 +31,13 @@ pub async fn no_shell_is_left(server: &Server) {
 #[tokio::test(flavor = "multi_thread")]
 async fn pypsrp_opens_pools_runs_cmdlets_and_meets_the_quota() {
     let server = Server::start(Options { fixtures: true, ..Options::default() }).await.unwrap();
-    let told = serde_json::json!({ "url": server.url, "user": USER, "password": PASSWORD }).to_string();
+    let arguments = serde_json::json!({ "url": server.url, "user": USER, "password": PASSWORD }).to_string();
     let output = tokio::task::spawn_blocking(move || {
-        Command::new(python()).args(["tests/peers/pypsrp_check.py", &told]).output()
+        Command::new(python()).args(["tests/peers/pypsrp_check.py", &arguments]).output()
     });
     let output = output.await.unwrap().expect("pypsrp is needed: run tests/run, which installs it");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}");
     let seen: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(seen["tenant"], "Litware");
     assert_eq!(seen["user"], "Ken Myer");

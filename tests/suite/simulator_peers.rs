@@ -10,10 +10,10 @@ use crate::simulator::{no_shell_is_left, python};
 
 /// Returns the output of a peer of `tests/peers` for an endpoint.
 async fn peer(script: &'static str, url: &str, more: &'static [&'static str]) -> Value {
-    let told = json!({ "url": url, "user": USER, "password": PASSWORD }).to_string();
+    let arguments = json!({ "url": url, "user": USER, "password": PASSWORD }).to_string();
     let run = move || {
         let mut command = Command::new(python());
-        command.arg(format!("tests/peers/{script}")).arg(told).args(more);
+        command.arg(format!("tests/peers/{script}")).arg(arguments).args(more);
         command.env_remove("HTTP_PROXY").env_remove("http_proxy").output()
     };
     let output = tokio::task::spawn_blocking(run).await.unwrap().expect("tests/run installs the peers");

@@ -41,12 +41,12 @@ pub fn requests(recording: &str) -> Vec<String> {
 
 /// Messages and outcome of a pipeline.
 #[derive(Clone, Debug, Default)]
-struct Said {
+struct Replies {
     output: Vec<Value>,
     end: Option<(PipelineState, String)>,
 }
 
-impl Said {
+impl Replies {
     fn add(&mut self, message: &Message) {
         match message.kind {
             MessageType::PipelineOutput => self.output.push(read(&message.body).unwrap()),
@@ -63,9 +63,9 @@ impl Said {
 }
 
 /// Returns the recorded server's messages by pipeline, which only the request names.
-fn recorded(recording: &str) -> HashMap<Uuid, Said> {
+fn recorded(recording: &str) -> HashMap<Uuid, Replies> {
     let mut joined = HashMap::<Uuid, Defragmenter>::new();
-    let mut said = HashMap::<Uuid, Said>::new();
+    let mut replies = HashMap::<Uuid, Replies>::new();
     let mut asking = HashMap::new();
     for row in rows(recording) {
         let (connection, body) = (row["conn"].as_u64(), row["body"].as_str().unwrap().as_bytes());
@@ -79,11 +79,11 @@ fn recorded(recording: &str) -> HashMap<Uuid, Said> {
         let id = asking[&connection];
         for part in received.streams {
             for message in joined.entry(id).or_default().push(&part.data).unwrap() {
-                said.entry(id).or_default().add(&Message::decode(&message).unwrap());
+                replies.entry(id).or_default().add(&Message::decode(&message).unwrap());
             }
         }
     }
-    said
+    replies
 }
 
 /// Returns a command that is equivalent to a recorded script.
@@ -128,7 +128,7 @@ fn adapted(body: &str, arguments: &[u8]) -> (String, String) {
 struct Client {
     http: reqwest::Client,
     url: String,
-    said: watch::Sender<HashMap<Uuid, Said>>,
+    replies: watch::Sender<HashMap<Uuid, Replies>>,
     /// Number of Receives that timed out without data.
     silences: Arc<Mutex<usize>>,
 }
@@ -136,7 +136,7 @@ struct Client {
 impl Client {
     fn new(server: &Server) -> Self {
         let url = format!("{}?PSVersion=7.6.5", server.url);
-        Self { http: http(), url, said: watch::Sender::new(HashMap::new()), silences: Arc::default() }
+        Self { http: http(), url, replies: watch::Sender::new(HashMap::new()), silences: Arc::default() }
     }
 
     async fn send(&self, body: &str, user: &str, password: &str) -> reqwest::Response {
@@ -172,7 +172,8 @@ impl Client {
                     for part in &received.streams {
                         for message in joined.push(&part.data).unwrap() {
                             let message = Message::decode(&message).unwrap();
-                            self.said.send_modify(|said| said.entry(target).or_default().add(&message));
+                            self.replies
+                                .send_modify(|replies| replies.entry(target).or_default().add(&message));
                         }
                     }
                     if received.state == Some(CommandState::Done) {
@@ -189,17 +190,17 @@ impl Client {
         }
     }
 
-    async fn until(&self, id: Uuid, condition: impl Fn(&Said) -> bool) {
-        let mut said = self.said.subscribe();
-        let met = said.wait_for(|said| said.get(&id).is_some_and(&condition));
-        tokio::time::timeout(PATIENCE, met).await.expect("it is never said").unwrap();
+    async fn until(&self, id: Uuid, condition: impl Fn(&Replies) -> bool) {
+        let mut replies = self.replies.subscribe();
+        let met = replies.wait_for(|replies| replies.get(&id).is_some_and(&condition));
+        tokio::time::timeout(PATIENCE, met).await.expect("the messages never arrive").unwrap();
     }
 }
 
 /// Result of a replayed session.
 struct Played {
     /// Command text and messages by pipeline.
-    pipelines: HashMap<Uuid, (String, Said)>,
+    pipelines: HashMap<Uuid, (String, Replies)>,
     silences: usize,
 }
 
@@ -232,8 +233,8 @@ async fn play(recording: &str, change: impl Fn(String) -> String) -> Played {
             WsmanRequest::Signal { command, code } => {
                 let id = command.unwrap();
                 match code {
-                    SignalCode::Stop => client.until(id, |said| said.output.len() > 2).await,
-                    _ => client.until(id, |said| said.end.is_some()).await,
+                    SignalCode::Stop => client.until(id, |replies| replies.output.len() > 2).await,
+                    _ => client.until(id, |replies| replies.end.is_some()).await,
                 }
                 assert_eq!(client.ask(&body).await, Response::Signaled);
             }
@@ -246,8 +247,8 @@ async fn play(recording: &str, change: impl Fn(String) -> String) -> Played {
         over.unwrap_or_else(|_| panic!("{target} is still received of")).unwrap();
     }
     assert_eq!(server.shells().len(), 0);
-    let said = client.said.borrow().clone();
-    let pipeline = |(id, name)| (id, (name, said.get(&id).cloned().unwrap_or_default()));
+    let replies = client.replies.borrow().clone();
+    let pipeline = |(id, name)| (id, (name, replies.get(&id).cloned().unwrap_or_default()));
     let silences = *client.silences.lock().unwrap();
     Played { pipelines: asked.into_iter().map(pipeline).collect(), silences }
 }
@@ -255,8 +256,8 @@ async fn play(recording: &str, change: impl Fn(String) -> String) -> Played {
 /// Checks that each pipeline ends as recorded, or with the restricted endpoint's refusal.
 fn assert_ends(recording: &str, played: &Played) {
     let recorded = recorded(recording);
-    for (id, (name, said)) in &played.pipelines {
-        let end = said.end.as_ref().unwrap_or_else(|| panic!("{recording}: {name} has no end"));
+    for (id, (name, replies)) in &played.pipelines {
+        let end = replies.end.as_ref().unwrap_or_else(|| panic!("{recording}: {name} has no end"));
         match name.as_str() {
             "script" => assert_eq!((end.0, end.1.as_str()), (PipelineState::Failed, "ScriptsNotAllowed")),
             "Read-Host" => assert_eq!(end, &(PipelineState::Failed, "CommandNotFoundException".into())),
@@ -268,7 +269,7 @@ fn assert_ends(recording: &str, played: &Played) {
     }
 }
 
-fn of<'a>(played: &'a Played, name: &str) -> &'a Said {
+fn of<'a>(played: &'a Played, name: &str) -> &'a Replies {
     &played.pipelines.values().find(|(asked, _)| asked == name).expect(name).1
 }
 

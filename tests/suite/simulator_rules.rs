@@ -146,8 +146,9 @@ async fn an_idle_session_ends_and_its_requests_are_refused() {
     no_shell_is_left(&server).await;
     let gone = fault(client.in_shell(id, WsmanRequest::Get).await);
     assert_eq!(gone.code, Some(code::INVALID_SELECTORS));
-    let said = format!("ShellId {} failed because the shell was not found", id.to_string().to_uppercase());
-    assert!(gone.text.contains(&said), "{}", gone.text);
+    let received =
+        format!("ShellId {} failed because the shell was not found", id.to_string().to_uppercase());
+    assert!(gone.text.contains(&received), "{}", gone.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,10 +184,10 @@ async fn the_open_shells_are_listed_as_json() {
     assert_eq!(shells().await, serde_json::json!([]));
     let client = Client::new(&server, USER);
     let (id, _) = client.create().await;
-    let told = shells().await;
-    assert_eq!(told[0]["id"], id.to_string().to_uppercase());
-    assert_eq!((&told[0]["owner"], &told[0]["commands"]), (&USER.into(), &0.into()));
-    assert!(told[0]["age_seconds"].is_u64() && told[0]["idle_seconds"].is_u64(), "{told}");
+    let listed = shells().await;
+    assert_eq!(listed[0]["id"], id.to_string().to_uppercase());
+    assert_eq!((&listed[0]["owner"], &listed[0]["commands"]), (&USER.into(), &0.into()));
+    assert!(listed[0]["age_seconds"].is_u64() && listed[0]["idle_seconds"].is_u64(), "{listed}");
     client.in_shell(id, WsmanRequest::Delete).await;
     assert_eq!(shells().await, serde_json::json!([]));
 }
@@ -220,9 +221,12 @@ impl Client {
         let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         stream.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
         stream.shutdown().await.unwrap();
-        let mut said = Vec::new();
-        tokio::time::timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("it is noticed").unwrap();
-        assert_eq!(said, b"", "there was nothing to say");
+        let mut received = Vec::new();
+        tokio::time::timeout(PATIENCE, stream.read_to_end(&mut received))
+            .await
+            .expect("it is noticed")
+            .unwrap();
+        assert_eq!(received, b"", "there was nothing to say");
     }
 }
 
@@ -244,7 +248,7 @@ async fn output_for_a_broken_receive_comes_with_the_next_one() {
     assert_eq!(client.in_shell(shell, begin).await, Response::Commanded { id: Some(id) });
 
     let mut joined = Defragmenter::default();
-    let mut said = Vec::new();
+    let mut received = Vec::new();
     let receive = WsmanRequest::Receive { streams: vec!["stdout".into()], command: Some(id) };
     for number in 1..=4 {
         client.broken(shell, receive.clone()).await;
@@ -259,12 +263,12 @@ async fn output_for_a_broken_receive_comes_with_the_next_one() {
             for message in joined.push(&part.data).expect("no fragment is missing") {
                 let message = Message::decode(&message).unwrap();
                 if message.kind == MessageType::PipelineOutput {
-                    said.push(read(&message.body).unwrap().display_text());
+                    received.push(read(&message.body).unwrap().display_text());
                 }
             }
         }
     }
-    assert_eq!(said, ["got 1", "got 2", "got 3", "total 3"]);
+    assert_eq!(received, ["got 1", "got 2", "got 3", "total 3"]);
 }
 
 #[test]
@@ -276,9 +280,9 @@ fn cmdlets_and_users_fill_up() {
     let mut demo = demo.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let lines = b"(Get-Command).Count\n(Get-CsOnlineUser).Count\n";
     demo.stdin.take().unwrap().write_all(lines).unwrap();
-    let said = demo.wait_with_output().unwrap();
-    let said = String::from_utf8(said.stdout).unwrap();
-    assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["613", "50"], "{said}");
+    let received = demo.wait_with_output().unwrap();
+    let received = String::from_utf8(received.stdout).unwrap();
+    assert_eq!(received.split_whitespace().collect::<Vec<_>>(), ["613", "50"], "{received}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -331,7 +335,7 @@ async fn discovery_leads_from_a_domain_to_its_endpoint() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_had_as_the_challenge_says_and_opens_the_token_flavour_only() {
+async fn a_token_is_issued_as_the_challenge_describes_and_opens_only_the_token_endpoint() {
     let server = Server::start(Options::default()).await.unwrap();
     let http = http();
     let oauth = server.url.replace("OcsPowershellLiveId", "OcsPowershellOAuth");
@@ -393,8 +397,8 @@ async fn the_command_lines_options_change_what_their_names_say() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let (port_text, options) = (port.to_string(), ["--idle-timeout", "400ms", "--latency", "200ms"]);
     let (_served, ready) = served(&[&["--port", &port_text], &options[..]].concat());
-    let said: Vec<_> = ready.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(said, ["discovery", "domain", "password", "url", "user"]);
+    let received: Vec<_> = ready.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(received, ["discovery", "domain", "password", "url", "user"]);
     assert_eq!(ready["url"], format!("http://127.0.0.1:{port}/OcsPowershellLiveId"));
     let text = |key: &str| ready[key].as_str().unwrap().to_owned();
     let client = Client { http: http(), url: text("url"), user: text("user"), password: text("password") };

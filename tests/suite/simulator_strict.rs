@@ -60,10 +60,10 @@ async fn a_resource_that_is_not_there_is_refused_and_makes_nothing() {
         (ns::CONFIG, WsmanRequest::Delete),
     ];
     for (uri, request) in refused {
-        let said = format!("{uri} {request:?}");
+        let printed = format!("{uri} {request:?}");
         let refused = fault(client.ask(to(uri, request)).await);
-        assert_eq!(refused.code, NO_SUCH_RESOURCE, "{said}");
-        assert_eq!(refused.subcode.as_deref(), Some("a:DestinationUnreachable"), "{said}");
+        assert_eq!(refused.code, NO_SUCH_RESOURCE, "{printed}");
+        assert_eq!(refused.subcode.as_deref(), Some("a:DestinationUnreachable"), "{printed}");
         assert!(refused.text.contains(&format!("({uri})")), "{}", refused.text);
     }
     assert_eq!(server.shells().len(), 0);

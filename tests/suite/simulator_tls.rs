@@ -118,8 +118,8 @@ fn the_demo_on_tls_is_the_same_and_names_its_authority() {
     let mut demo = world.lyncsh(&["demo", "--tls"]);
     let mut demo = demo.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     demo.stdin.take().unwrap().write_all(b"Get-CsTenant\nexit\n").unwrap();
-    let said = demo.wait_with_output().unwrap();
-    assert!(said.status.success() && String::from_utf8(said.stdout).unwrap().contains("Litware"));
+    let printed = demo.wait_with_output().unwrap();
+    assert!(printed.status.success() && String::from_utf8(printed.stdout).unwrap().contains("Litware"));
 
     let mut serve = world.lyncsh(&["demo", "--serve", "--tls"]);
     let serve = serve.stdout(Stdio::piped()).spawn().unwrap();

@@ -213,7 +213,7 @@ impl<'a> Opened<'a> {
             permissions.set_mode(permissions.mode() | 0o200);
         }
         #[cfg(not(unix))]
-        #[expect(clippy::permissions_set_readonly_false, reason = "it opens the file to nobody else here")]
+        #[expect(clippy::permissions_set_readonly_false, reason = "it only clears the read-only attribute")]
         permissions.set_readonly(false);
         std::fs::set_permissions(path, permissions).ok()?;
         Some(Self { path, before })

@@ -107,7 +107,7 @@ impl Executor {
         self.interrupts.forget();
         self.is_typed = self.terminal.interactive;
         match Script::read(text) {
-            Ok(script) => match self.lacks(&script).await {
+            Ok(script) => match self.unavailable(&script).await {
                 Err(ended) => ended,
                 Ok(Some(refused)) => self.refuse(&refused),
                 Ok(None) => self.steps(&script.steps).await,
@@ -138,7 +138,7 @@ impl Executor {
     pub async fn run_script(&mut self, script: &Script, arguments: &[String]) -> Ended {
         let arguments = arguments.iter().map(|word| Value::from(word.as_str())).collect();
         self.enter(script.path.as_deref(), arguments);
-        match self.lacks(script).await {
+        match self.unavailable(script).await {
             Err(ended) => ended,
             Ok(Some(refused)) => {
                 self.refuse(&refused);
@@ -274,7 +274,7 @@ impl Executor {
         if names.iter().all(|name| self.links.owner(name).is_some()) {
             return None;
         }
-        if let Some(ended) = self.find_out(statement).await {
+        if let Some(ended) = self.find_owners(statement).await {
             return Some(ended);
         }
         for name in names {
@@ -357,7 +357,7 @@ impl Executor {
             self.learn_names().await;
             statement.pipeline[0] = Element::Expression(self.modules());
         }
-        if let Some(ended) = self.find_out(&statement).await {
+        if let Some(ended) = self.find_owners(&statement).await {
             return (ended, false);
         }
         let commands = statement.pipeline.iter_mut().filter_map(|element| match element {

@@ -47,7 +47,7 @@ impl Executor {
     }
 
     /// Asks the sessions that may have a statement's commands, if their owner is unknown.
-    pub(super) async fn find_out(&self, statement: &Statement) -> Option<Ended> {
+    pub(super) async fn find_owners(&self, statement: &Statement) -> Option<Ended> {
         for element in &statement.pipeline {
             let Element::Command(command) = element else { continue };
             let name = line::remote_name(&command.name);
@@ -86,7 +86,7 @@ impl Executor {
     ///
     /// # Errors
     /// Ctrl-C; the script is not run.
-    pub(super) async fn lacks(&self, script: &Script) -> Result<Option<Refused>, Ended> {
+    pub(super) async fn unavailable(&self, script: &Script) -> Result<Option<Refused>, Ended> {
         let mut known: BTreeMap<String, bool> = BTreeMap::new();
         let mut missing = Vec::new();
         for (script, command) in script.commands() {

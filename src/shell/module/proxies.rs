@@ -160,8 +160,8 @@ impl Function {
         Self { name: name.to_owned(), is_cmdlet: command.is_cmdlet, is_simple, parameters }
     }
 
-    /// Returns the parameters that the function declares itself, for the template. A dynamic parameter loses to a
-    /// common one whose name begins with its own, such as `-Verb` to `-Verbose`.
+    /// Returns the parameters that the function declares itself, for the template. A dynamic parameter loses
+    /// to a common one whose name begins with its own, such as `-Verb` to `-Verbose`.
     fn own(&self) -> Vec<Value> {
         let untyped = self.parameters.iter().filter(|parameter| parameter.constraint.is_empty());
         let open = untyped.enumerate().map(|(position, parameter)| (Some(position), parameter));
@@ -179,9 +179,9 @@ impl Function {
             .collect()
     }
 
-    /// Formats the name and the parameters as one line of the template's table: those without a type, the one for
-    /// pipeline input, the typed ones, and the one for remaining arguments. Only values without a type are bound by
-    /// position: a conversion would change what the endpoint binds.
+    /// Formats the name and the parameters as one line of the template's table: those without a type, the one
+    /// for pipeline input, the typed ones, and the one for remaining arguments. Only values without a type
+    /// are bound by position: a conversion would change what the endpoint binds.
     fn declared(&self) -> String {
         let (open, typed): (Vec<_>, Vec<_>) =
             self.parameters.iter().partition(|parameter| parameter.constraint.is_empty());
@@ -223,7 +223,8 @@ impl Parameter {
         begins(&self.name) || self.aliases.iter().any(|alias| begins(alias))
     }
 
-    /// Formats as `NAME`, `NAME:TYPE` or `NAME:TYPE:ALIAS,ALIAS`. A type after `=` is used for completion only.
+    /// Formats as `NAME`, `NAME:TYPE` or `NAME:TYPE:ALIAS,ALIAS`. A type after `=` is used for completion
+    /// only.
     fn field(&self) -> String {
         let kind = match &self.completes {
             Some(kind) => format!("={kind}"),
@@ -234,9 +235,9 @@ impl Parameter {
     }
 }
 
-/// The constraint of a type whose conversion here is the endpoint's own. `$null` must arrive as such, which is why
-/// values are nullable, and why strings have no constraint: `[string]` makes `$null` an empty one. `[bool]` takes
-/// neither texts nor `$null`, as on the endpoint; a nullable one would take 'False' for true.
+/// The constraint of a type whose conversion here is the endpoint's own. `$null` must arrive as such, which
+/// is why values are nullable, and why strings have no constraint: `[string]` makes `$null` an empty one.
+/// `[bool]` takes neither texts nor `$null`, as on the endpoint; a nullable one would take 'False' for true.
 fn constraint(parameter: &ParameterMetadata) -> &'static str {
     if parameter.is_switch {
         return "switch";

@@ -1,6 +1,6 @@
-//! The endpoint's views for PowerShell's own formatter (`templates/powershell/views.ps1xml`). A column whose script
-//! only names a property becomes that property; other script columns are left out, since script of the endpoint is
-//! not run here and the column would be empty in every row.
+//! The endpoint's views for PowerShell's own formatter (`templates/powershell/views.ps1xml`). A column whose
+//! script only names a property becomes that property; other script columns are left out, since script of the
+//! endpoint is not run here and the column would be empty in every row.
 
 use minijinja::{Value, context};
 

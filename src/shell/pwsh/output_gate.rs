@@ -43,8 +43,8 @@ impl OutputGate {
         Ok(Self { path, file, left: Vec::new() })
     }
 
-    /// Writes the answer of `lyncsh attach` for the module in the shell to `PATH.PROFILE`. The module removes the file.
-    /// Without the file, the module runs `lyncsh attach`.
+    /// Writes the answer of `lyncsh attach` for the module in the shell to `PATH.PROFILE`. The module removes
+    /// the file. Without the file, the module runs `lyncsh attach`.
     pub fn leave(&mut self, profile: &str, facts: &str) {
         let mut path = self.path.clone().into_os_string();
         path.push(format!(".{profile}"));
