@@ -1,4 +1,4 @@
-//! HTTP, and HTTPS with a certificate made at the start, until the endpoint ends.
+//! HTTP server, with TLS by a certificate generated at start.
 
 use std::io::Write as _;
 use std::net::Ipv4Addr;
@@ -34,7 +34,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Makes an authority, and a certificate of it for this machine.
+    /// Generates a CA and a server certificate for this machine.
     pub fn new() -> std::io::Result<Self> {
         let issuer = authority().map_err(std::io::Error::other)?;
         let (certificate, key) = certificate(&issuer).map_err(std::io::Error::other)?;
@@ -76,7 +76,7 @@ fn authority() -> Result<CertifiedIssuer<'static, KeyPair>, rcgen::Error> {
     let mut root = CertificateParams::default();
     root.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    // A name of its own: another endpoint's authority is a stranger, not one whose signature is bad.
+    // A unique name, so that another endpoint's CA is unknown instead of having a bad signature.
     let name = format!("lyncsh demo {}", uuid::Uuid::new_v4().simple());
     root.distinguished_name.push(DnType::CommonName, name);
     CertifiedIssuer::self_signed(root, KeyPair::generate()?)
@@ -91,7 +91,7 @@ fn certificate(issuer: &CertifiedIssuer<'_, KeyPair>) -> Result<(rcgen::Certific
     Ok((own.signed_by(&key, issuer)?, key))
 }
 
-/// Takes connections until it is stopped; they end then too.
+/// Accepts connections until stopped, which also ends them.
 pub async fn serve(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>, stop: CancellationToken) {
     loop {
         let accepted = tokio::select! {
@@ -105,8 +105,8 @@ pub async fn serve(listener: TcpListener, router: Router, tls: Option<TlsAccepto
                 tokio::spawn(async move { stop.run_until_cancelled(connection).await });
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection was not taken");
-                // Too many open files last for a while.
+                tracing::warn!(%error, "cannot accept a connection");
+                // "Too many open files" lasts for a while.
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             }
         }
@@ -114,13 +114,13 @@ pub async fn serve(listener: TcpListener, router: Router, tls: Option<TlsAccepto
 }
 
 async fn connection(stream: TcpStream, router: Router, tls: Option<TlsAcceptor>) {
-    // A long poll's answer is not to wait for an acknowledgement.
+    // Nagle's algorithm would delay the answer of a long poll until an acknowledgement.
     let _ = stream.set_nodelay(true);
     match tls {
         None => requests(stream, router).await,
         Some(tls) => match tls.accept(stream).await {
             Ok(stream) => requests(stream, router).await,
-            Err(error) => tracing::debug!(%error, "a client broke off TLS"),
+            Err(error) => tracing::debug!(%error, "TLS handshake failed"),
         },
     }
 }
@@ -142,8 +142,7 @@ async fn requests(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, 
     }
 }
 
-/// A URI with its path in lower case and without a slash at its end: IIS and http.sys tell no such paths
-/// apart.
+/// Normalizes a URI: path in lower case, without trailing slash. IIS and http.sys treat such paths as equal.
 fn canonical(uri: &Uri) -> Uri {
     let path = uri.path().to_lowercase();
     let path = path.trim_end_matches('/');

@@ -1,4 +1,4 @@
-//! What the simulated endpoint is started with.
+//! Options of the simulated endpoint.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use super::acceptor::Kerberos;
 pub struct MadeUpCommand {
     pub name: String,
     pub parameters: Vec<Parameter>,
-    /// The command that it is an alias of.
+    /// Target of an alias.
     pub resolves: Option<String>,
-    /// The text that it returns.
+    /// Text that the command returns.
     pub answer: String,
 }
 
@@ -37,25 +37,25 @@ pub enum Authentication {
 /// What `lyncsh demo --serve` can change.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// 0: from the operating system.
+    /// Port; 0 for a free one.
     pub port: u16,
-    /// Added to every answer.
+    /// Delay added to every answer.
     pub latency: Duration,
-    /// How many cmdlets there are at least; made-up ones fill up.
+    /// Minimum number of cmdlets, filled up with made-up ones.
     pub cmdlets: Option<usize>,
-    /// How many users the tenant has at least.
+    /// Minimum number of users.
     pub users: Option<usize>,
     pub idle_timeout: Duration,
-    /// The commands of the recordings' endpoint as well.
+    /// Adds the commands of the recorded endpoint.
     pub fixtures: bool,
-    /// Commands besides, each with what it returns.
+    /// Additional commands.
     pub commands: Vec<MadeUpCommand>,
-    /// A session past the quota hangs instead of failing.
+    /// Lets a session above the quota hang instead of failing.
     pub hang: bool,
-    /// An answer to Receive holds one message and takes this long, as where a server sends object by object
-    /// and each waits for a delayed acknowledgement.
+    /// Answers a Receive with one message after this delay, like a server that sends objects one by one, each
+    /// waiting for a delayed acknowledgement.
     pub trickle: Option<Duration>,
-    /// HTTPS, with a certificate of an authority that is made at the start.
+    /// Enables HTTPS with a certificate of a CA generated at start.
     pub tls: bool,
     /// Behaves as the vendor's OMI server instead of WinRM.
     pub omi: bool,

@@ -1,4 +1,4 @@
-//! The endpoint: HTTP on loopback, discovery, tokens, and WSMan shells under the documented rules.
+//! Endpoint server: HTTP on loopback, discovery, tokens, and WSMan shells with the documented limits.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -24,23 +24,23 @@ use super::options::{Authentication, Options};
 use super::pool::Pool;
 use super::{discovery, wsman};
 
-/// Bytes of a request that are read although they are too many.
+/// Maximum number of bytes of an oversized request that are read and dropped.
 const MOST_DROPPED: usize = 64 << 20;
 
-/// A running endpoint; dropped, it ends.
+/// A running endpoint; ends when dropped.
 pub struct Server {
     /// The OcsPowershellLiveId URI.
     pub url: String,
-    /// What is asked instead of `lyncdiscover.DOMAIN`.
+    /// Discovery URI, in place of `lyncdiscover.DOMAIN`.
     pub discovery: String,
-    /// Whose certificate it shows, where it speaks TLS.
+    /// TLS configuration, if enabled.
     tls: Option<Tls>,
     endpoint: Arc<Endpoint>,
     stop: CancellationToken,
 }
 
 impl Server {
-    /// Listens on loopback.
+    /// Starts an endpoint on loopback.
     pub async fn start(options: Options) -> std::io::Result<Self> {
         let world = World::new(&options);
         let engine = world.clone();
@@ -51,7 +51,7 @@ impl Server {
         Self::before(options, world, backends).await
     }
 
-    /// Listens on loopback, with other PSRP servers behind its shells than the simulator's engine.
+    /// Starts an endpoint on loopback with other PSRP servers than the simulator's engine.
     pub async fn start_with(options: Options, backends: Backends) -> std::io::Result<Self> {
         let world = World::new(&options);
         Self::before(options, world, backends).await
@@ -82,17 +82,17 @@ impl Server {
         Ok(Self { url, discovery: format!("{base}/"), tls, endpoint, stop })
     }
 
-    /// A PEM file with the authority that the certificate is from, where the endpoint speaks TLS.
+    /// Returns the PEM file of the CA certificate, if TLS is enabled.
     pub fn ca(&self) -> Option<&Path> {
         self.tls.as_ref().map(Tls::ca)
     }
 
-    /// The shells that are open.
+    /// Returns the open shells.
     pub fn shells(&self) -> Vec<Open> {
         self.endpoint.open()
     }
 
-    /// How many WSMan requests have come.
+    /// Returns the number of WSMan requests.
     pub fn requests(&self) -> usize {
         self.endpoint.requests.load(Ordering::Relaxed)
     }
@@ -117,7 +117,7 @@ impl Drop for Server {
     }
 }
 
-/// The paths in lower case, as [`http`] gives them.
+/// Routes by paths in lower case, as normalized by [`http`].
 fn router(endpoint: Arc<Endpoint>) -> Router {
     let path = str::to_lowercase;
     Router::new()
@@ -230,8 +230,8 @@ async fn service(
     }
 }
 
-/// A request's body; `None` where it is larger than an envelope may be. The rest is read and dropped, within
-/// bounds: a client that is still sending would miss the answer.
+/// Reads a request's body; `None` if it exceeds the maximum envelope size. The rest is read and dropped up to
+/// a limit, since a client that is still sending would miss the answer.
 async fn whole(body: Body) -> Option<Bytes> {
     let mut pieces = body.into_data_stream();
     let mut whole = Vec::new();

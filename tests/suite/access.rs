@@ -46,7 +46,7 @@ fn written_down(world: &World) -> usize {
     std::fs::read_dir(world.folders.state.join("sessions")).map_or(0, Iterator::count)
 }
 
-/// Waits until the removal of the one session in the journal has failed.
+/// Waits until the removal of the only session in the journal has failed.
 fn tried(world: &World) {
     let start = Instant::now();
     loop {
@@ -95,7 +95,7 @@ where
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_none_is_told_with_who_gave_it_and_leaves_nothing() {
+async fn an_invalid_answer_is_reported_with_its_sender_and_leaves_nothing() {
     with(
         |_| page("200 OK", &[], "Please sign in"),
         |base| {
@@ -118,7 +118,7 @@ async fn an_answer_that_is_none_is_told_with_who_gave_it_and_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_in_trouble_is_told_from_a_proxy_in_trouble() {
+async fn a_failing_server_is_distinguished_from_a_failing_proxy() {
     with(
         |_| page("500 Internal Server Error", &[], "Server Error in '/' Application."),
         |base| {
@@ -199,7 +199,7 @@ async fn a_session_that_is_lost_where_a_redirection_led_is_removed_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_there_is_told_at_every_step() {
+async fn a_missing_server_is_reported_at_every_step() {
     let nobody = || {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}", listener.local_addr().unwrap())
@@ -226,7 +226,7 @@ async fn nobody_there_is_told_at_every_step() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_is_cut_is_told_with_its_step_and_does_not_slow_down_what_follows() {
+async fn a_cut_connection_is_reported_with_its_step_and_does_not_delay_later_commands() {
     with(
         |_| Some(CUT.to_vec()),
         |base| {
@@ -338,7 +338,7 @@ fn interrupted(world: &World, arguments: &[&str], step: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_is_not_good_is_told_with_what_to_do() {
+async fn an_invalid_certificate_is_reported_with_help() {
     let root_key = KeyPair::generate().unwrap();
     let mut root = CertificateParams::new(Vec::new()).unwrap();
     root.distinguished_name.push(DnType::CommonName, "a root that is trusted");

@@ -1,4 +1,4 @@
-//! Several connections in one profile: one session each, in one shell.
+//! Profiles with several connections: one session each, in one shell.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use crate::stand_in::{Terminal, stand_in};
 
 const PROMPT: &str = "[work] PS> ";
 
-/// A user whose profile `work` is `lync` and `other`, each on an endpoint of its own.
+/// A user whose profile `work` groups `lync` and `other`, each with its own endpoint.
 struct Two {
     world: World,
     lync: Server,
@@ -87,7 +87,7 @@ async fn one_shell_has_the_sessions_of_both_and_leaves_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_fails_leaves_the_other_usable_and_says_so_once() {
+async fn a_failed_connection_is_reported_once_and_the_other_is_usable() {
     let two = Two::start().await;
     two.profile("other", &two.other, "wrong", "prefix = \"Ot\"");
     let mut terminal = Terminal::several(&two.world, "lync other", "");
@@ -104,7 +104,7 @@ async fn one_that_fails_leaves_the_other_usable_and_says_so_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_all_fail_there_is_no_shell_and_each_is_named() {
+async fn if_all_connections_fail_there_is_no_shell_and_each_is_reported() {
     let two = Two::start().await;
     two.profile("lync", &two.lync, "wrong", "");
     two.profile("other", &two.other, "wrong", "prefix = \"Ot\"");
@@ -116,7 +116,7 @@ async fn where_all_fail_there_is_no_shell_and_each_is_named() {
     assert_eq!(two.sessions(), (0, 0));
 }
 
-/// Lines for the console, and what it answers.
+/// Runs lines in the console; returns exit code, standard output and error.
 fn console(two: &Two, lines: &str) -> (i32, String, String) {
     let mut command = two.world.lyncsh(&["work", "--shell", "console"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -128,7 +128,7 @@ fn console(two: &Two, lines: &str) -> (i32, String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_console_has_the_cmdlets_of_both_and_a_prefix_tells_whose() {
+async fn the_console_has_the_cmdlets_of_both_and_a_prefix_selects_the_connection() {
     let two = Two::start().await;
     let lines = "Set-OtCsUser kenmyer -EnterpriseVoiceEnabled $true\n\
                  (Get-CsOnlineUser kenmyer).EnterpriseVoiceEnabled\n\
@@ -145,7 +145,7 @@ async fn the_console_has_the_cmdlets_of_both_and_a_prefix_tells_whose() {
 
     let (code, _, err) = console(&two, "Get-CsOnlineUser | Set-OtCsUser -EnterpriseVoiceEnabled $true\n");
     assert_eq!(code, 1);
-    assert!(err.contains("'Set-OtCsUser' runs on 'other', and what comes before it on 'lync'"), "{err}");
+    assert!(err.contains("cannot pipe from 'lync' to 'Set-OtCsUser' on 'other'"), "{err}");
     let (code, _, err) = console(&two, "Get-NoSuchThing\n");
     assert!(code == 1 && err.contains("Get-NoSuchThing"), "{err}");
     two.wait_removed();
@@ -224,7 +224,7 @@ async fn a_mistake_in_the_list_is_shown_with_its_place() {
         two.write("work", text);
         let (code, _, err) = two.world.run(&["show", "work"]);
         assert_eq!(code, 2, "{err}");
-        // Drawn in a frame that breaks lines.
+        // The error's frame wraps lines.
         let plain = err.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
         for word in words {
             assert!(plain.contains(word), "{word}: {err}");

@@ -1,5 +1,5 @@
-//! Everything a user or a peer does, in one test program: one link, many files. It uses Unix's sockets,
-//! signals, terminals and modes; what Windows has in their place `tests/windows/run` tries.
+//! Tests of the whole program as users and peers see it, in one binary to link only once. Uses Unix sockets,
+//! signals, terminals and file modes; `tests/windows/run` tests the Windows counterparts.
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "nothing of an endpoint is shown")]
 #![cfg(unix)]
 

@@ -1,4 +1,4 @@
-//! Profiles as people write them.
+//! Profiles as users write them.
 
 use std::path::Path;
 
@@ -95,7 +95,7 @@ fn a_profile_is_not_named_like_a_command_or_a_path() {
 }
 
 #[test]
-fn a_secret_that_somebody_wrote_is_refused_and_not_shown() {
+fn a_secret_in_a_profile_is_refused_and_not_shown() {
     for key in ["password", "client_secret", "credential", "Passwort", "pasword", "passsword", "secrte"] {
         let text = format!("kind = \"lync-online\"\nuser = \"a@b.c\"\n{key} = \"h\u{fc}nter2\" # mine\n");
         let error = parse("work", Path::new("work.toml"), &text).expect_err(&text);
@@ -106,7 +106,7 @@ fn a_secret_that_somebody_wrote_is_refused_and_not_shown() {
 }
 
 #[test]
-fn an_empty_profile_is_told_to_be_empty() {
+fn an_empty_profile_is_reported_as_empty() {
     let error = parse("work", Path::new("profiles/work.toml"), " \n").expect_err("it is empty");
     assert!(
         error.to_string().starts_with("the profile profiles/work.toml is empty: kind is missing"),

@@ -1,4 +1,4 @@
-//! Profiles whose session a PowerShell module has: Teams, Exchange Online.
+//! Profiles whose session a PowerShell module opens: Teams, Exchange Online.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -62,7 +62,7 @@ fn every_service_s_module_is_powershell_that_signs_in_and_out() {
             let script = std::fs::read_to_string(&module.script).unwrap();
             let mut parser = tree_sitter::Parser::new();
             parser.set_language(&tree_sitter_powershell::LANGUAGE.into()).unwrap();
-            // The grammar knows no typographic quotes.
+            // The grammar does not know typographic quotes.
             let tree = parser.parse(script.trim_start_matches('\u{feff}').replace('’', "x"), None).unwrap();
             assert!(!tree.root_node().has_error(), "{script}\n{}", tree.root_node().to_sexp());
             assert_eq!(crate::pwsh_syntax::newer_than_5_1(&script), Vec::<String>::new());

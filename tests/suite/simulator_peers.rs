@@ -1,4 +1,4 @@
-//! The simulator's endpoint, and a real PowerShell behind the same service, by clients that others wrote.
+//! The simulator, and a real PowerShell behind the same service, with independent clients.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -15,12 +15,12 @@ use serde_json::{Value, json};
 use crate::front::{self, Front};
 use crate::simulator::{no_shell_is_left, python};
 
-/// What a peer of `tests/peers` prints about an endpoint.
+/// Returns the output of a peer of `tests/peers` for an endpoint.
 async fn peer(script: &'static str, url: &str, more: &'static [&'static str]) -> Value {
-    let told = json!({ "url": url, "user": USER, "password": PASSWORD }).to_string();
+    let arguments = json!({ "url": url, "user": USER, "password": PASSWORD }).to_string();
     let run = move || {
         let mut command = Command::new(python());
-        command.arg(format!("tests/peers/{script}")).arg(told).args(more);
+        command.arg(format!("tests/peers/{script}")).arg(arguments).args(more);
         command.env_remove("HTTP_PROXY").env_remove("http_proxy").output()
     };
     let output = tokio::task::spawn_blocking(run).await.unwrap().expect("tests/run installs the peers");
@@ -41,7 +41,7 @@ async fn pywinrm_asks_for_a_cmd_shell_and_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ansible_runs_script_text_and_is_told_that_there_is_none_here() {
+async fn ansible_runs_script_text_and_gets_the_refusal() {
     let server = start().await;
     let seen = peer("ansible_psrp.py", &server.url, &["Get-CsTenant"]).await;
     assert_eq!(seen[0][0], 1, "{seen}");

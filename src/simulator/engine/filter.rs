@@ -1,9 +1,9 @@
-//! `-Filter` of Get-CsOnlineUser: comparisons of properties joined by -and and -or, as documented.
+//! `-Filter` of Get-CsOnlineUser: property comparisons joined by -and and -or, as documented.
 
 use crate::psrp::clixml::Value;
 use crate::wildcard::like;
 
-/// A filter that was read.
+/// A parsed filter.
 #[derive(Debug, PartialEq)]
 pub enum Filter {
     Compare(String, Operator, String),
@@ -25,7 +25,7 @@ pub enum Operator {
 }
 
 impl Filter {
-    /// Reads `DisplayName -like "K*" -and Enabled -eq $true`, with or without braces around.
+    /// Parses `DisplayName -like "K*" -and Enabled -eq $true`, with or without enclosing braces.
     pub fn read(filter: &str) -> Result<Self, String> {
         let words = words(filter.trim().trim_start_matches('{').trim_end_matches('}'))?;
         let mut rest = &words[..];
@@ -133,7 +133,7 @@ fn one(rest: &mut &[Word]) -> Result<Filter, String> {
     }
     if is(rest.first(), "(") {
         *rest = &rest[1..];
-        // Each bracket is a word of input, so a bounded input bounds the depth; the wire bounds input.
+        // Each bracket is a token, so the bound on tokens also bounds the depth.
         if rest.len() > 1_000 {
             return Err("The filter is too long.".into());
         }
