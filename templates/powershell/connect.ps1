@@ -28,9 +28,9 @@
                 Microsoft.PowerShell.Core\Import-Module -Name ([System.Management.Automation.WildcardPattern]::Escape($module.Script)) -DisableNameChecking -Global
                 $module.Name
             } catch {
-                $said = $_.Exception.Message -replace '^lyncsh: '
-                # What `lyncsh attach` answers where the launcher has said why.
-                if ($said -ne "'$($module.Name -replace '^lyncsh-')' is not here") { [Console]::Error.WriteLine("lyncsh: $said") }
+                $text = $_.Exception.Message -replace '^lyncsh: '
+                # The launcher has already printed the reason of this error of `lyncsh attach`.
+                if ($text -ne "could not connect '$($module.Name -replace '^lyncsh-')'") { [Console]::Error.WriteLine("lyncsh: $text") }
             }
         }
     )

@@ -270,7 +270,7 @@ fn the_hook_is_shown_then_written_and_the_first_connection_made() {
     // No PowerShell is needed: the one on PATH refuses to run.
     let (said, good) = hook(&["install", "--yes"]);
     assert!(
-        good && said.contains("The cmdlets of 'work' are there in every PowerShell from now on.")
+        good && said.contains("The cmdlets of 'work' are now available in every new PowerShell.")
             && said.contains("work  72 cmdlets"),
         "{said}"
     );
@@ -284,10 +284,10 @@ fn the_hook_is_shown_then_written_and_the_first_connection_made() {
 
     let asked = world.requests();
     let (said, good) = hook(&["install", "--yes"]);
-    assert!(good && said.contains("has the hook already"), "{said}");
+    assert!(good && said.contains("already has the hook"), "{said}");
     assert_eq!(world.requests(), asked, "the names are known");
     let (said, good) = hook(&["install", "work", "--eager", "--yes"]);
-    assert!(good && said.contains("in place of the hook"), "{said}");
+    assert!(good && said.contains("in place of its current hook"), "{said}");
     assert!(home.read(SCRIPT).contains("\nImport-Module "), "{}", home.read(SCRIPT));
     let (said, good) = hook(&["remove"]);
     assert!(good && said.contains("The hook is removed from"), "{said}");

@@ -263,7 +263,7 @@ fn login_says_where_else_a_password_comes_from() {
     let world = World::without_endpoint();
     std::fs::create_dir_all(world.folders.profiles()).unwrap();
     for (credential, said) in
-        [("'prompt'", "is asked for each time"), ("{ command = 'x' }", "from a command")]
+        [("'prompt'", "credential = \"prompt\""), ("{ command = 'x' }", "from a command")]
     {
         let text = format!("kind = 'wsman'\nuri = 'https://a.b/c'\nuser = 'u'\ncredential = {credential}\n");
         std::fs::write(world.folders.profile("work"), text).unwrap();
@@ -323,9 +323,9 @@ fn add_force_keeps_what_it_was_not_told_to_change() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), before.replace("old@a.b", "new@a.b"));
     // What makes no profile, and what is not TOML, is refused and stays.
     for (text, arguments, said) in [
-        (before, &["--authentication", "kerberos"][..], "this makes no profile"),
+        (before, &["--authentication", "kerberos"][..], "invalid profile"),
         ("kind = [", &["--user", "x"], "is not TOML"),
-        ("connections = [\"a\"]\n", &["--kind", "wsman"], "this makes no profile"),
+        ("connections = [\"a\"]\n", &["--kind", "wsman"], "invalid profile"),
     ] {
         std::fs::write(&path, text).unwrap();
         let (code, _, err) = world.run(&[&["add", "work", "--force"], arguments].concat());
