@@ -203,7 +203,7 @@ fn a_read_only_script_and_one_saved_meanwhile_are_left_alone() {
     let change = startup::install(&path, BODY).unwrap();
     std::fs::write(&path, "mine, and more\n").unwrap();
     let error = change.write().unwrap_err().to_string();
-    assert!(error.contains("it has changed meanwhile"), "{error}");
+    assert!(error.contains("the file has changed meanwhile"), "{error}");
     let mut permissions = std::fs::metadata(&path).unwrap().permissions();
     permissions.set_readonly(true);
     std::fs::set_permissions(&path, permissions).unwrap();
@@ -342,10 +342,7 @@ fn a_hook_changed_by_hand_is_left_alone() {
     home.put(SCRIPT, &edited);
     for arguments in [&["install", "--yes"][..], &["remove"]] {
         let (said, good) = home.hook(arguments);
-        assert!(
-            !good && said.contains("was changed by hand") && said.contains("take what is left"),
-            "{said}"
-        );
+        assert!(!good && said.contains("was edited") && said.contains("remove the rest"), "{said}");
         assert_eq!(home.read(SCRIPT), edited);
     }
 }
