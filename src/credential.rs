@@ -32,7 +32,8 @@ pub fn source(profile: &Profile) -> String {
     }
 }
 
-/// Returns whether [`fetch`] needs a terminal. A process without a terminal must then get the secret from its parent.
+/// Returns whether [`fetch`] needs a terminal. A process without a terminal must then get the secret from its
+/// parent.
 pub fn needs_terminal(profile: &Profile) -> bool {
     profile.credential == CredentialSource::Prompt
 }

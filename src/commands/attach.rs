@@ -79,8 +79,8 @@ pub async fn run(context: &Context, name: &str, wanted: AttachOutput) -> miette:
     }
 }
 
-/// Rewrites a module that another version wrote, and returns the error for the shell that imported the old one: that
-/// module would import commands that this version leaves out.
+/// Rewrites a module that another version wrote, and returns the error for the shell that imported the old
+/// one: that module would import commands that this version leaves out.
 fn replaced(context: &Context, name: &str) -> miette::Report {
     let written = profile::load(&context.folders, name)
         .map_err(miette::Report::from)

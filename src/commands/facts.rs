@@ -51,8 +51,8 @@ pub fn error(text: &str) -> String {
     line("error", text)
 }
 
-/// Formats a line in ASCII, since the encoding of a program's output differs on Windows. All other characters and the
-/// backslash are escaped for `Regex.Unescape`.
+/// Formats a line in ASCII, since the encoding of a program's output differs on Windows. All other characters
+/// and the backslash are escaped for `Regex.Unescape`.
 fn line(key: &str, value: &str) -> String {
     format!("{key}={}\n", escape(value))
 }

@@ -43,8 +43,8 @@ fn sweep(folder: &std::path::Path) {
     }
 }
 
-/// Writes standard input that is not a terminal to a script file: PowerShell itself would run it line by line,
-/// and stop in the middle of a statement without an error. Returns `None` if the input is empty.
+/// Writes standard input that is not a terminal to a script file: PowerShell itself would run it line by
+/// line, and stop in the middle of a statement without an error. Returns `None` if the input is empty.
 async fn input(context: &Context) -> miette::Result<Option<tempfile::TempPath>> {
     let read = tokio::task::spawn_blocking(console::standard_input);
     let text = tokio::select! {
@@ -62,16 +62,16 @@ async fn input(context: &Context) -> miette::Result<Option<tempfile::TempPath>> 
         let mut file = tempfile::Builder::new().prefix(INPUT).suffix(".ps1").tempfile_in(folder)?;
         // Windows PowerShell needs the byte order mark.
         std::io::Write::write_all(&mut file, format!("\u{feff}{text}").as_bytes())?;
-        // Closed: PowerShell opens scripts with FileShare.Read, which fails on Windows while another handle can
-        // write (CommandDiscovery; docs/powershell.md).
+        // Closed: PowerShell opens scripts with FileShare.Read, which fails on Windows while another handle
+        // can write (CommandDiscovery; docs/powershell.md).
         Ok(file.into_temp_path())
     };
     let file: std::io::Result<_> = write();
     file.map(Some).into_diagnostic().wrap_err("cannot save the input for PowerShell")
 }
 
-/// Connects and opens a shell: the requested one, the profile's, or the first one found. A given secret is not
-/// asked for.
+/// Connects and opens a shell: the requested one, the profile's, or the first one found. A given secret is
+/// not asked for.
 pub async fn run(
     context: &Context,
     connections: Connections,

@@ -8,8 +8,8 @@ use crate::folders::Folders;
 use crate::screen;
 use crate::screen::format_seconds;
 
-/// Lists the sessions that count against the limit, and asks the user which to remove. Without a terminal, the
-/// list is part of the error.
+/// Lists the sessions that count against the limit, and asks the user which to remove. Without a terminal,
+/// the list is part of the error.
 pub async fn choose(
     folders: &Folders,
     failure: &Failure,

@@ -2,9 +2,9 @@
 //! not use the agent's session, and guards that session.
 //!
 //! Only the PowerShell has the other ends of this process's standard streams. This process writes one line of
-//! JSON with the credential. When the session is open, the PowerShell writes one line: the runspace pool's id,
-//! which is the WSMan shell's id, the URI, and the password as Base64 of UTF-8 if the PowerShell asked for it.
-//! The end of the input then means that the PowerShell ended, and the session is deleted by its id.
+//! JSON with the credential. When the session is open, the PowerShell writes one line: the runspace pool's
+//! id, which is the WSMan shell's id, the URI, and the password as Base64 of UTF-8 if the PowerShell asked
+//! for it. The end of the input then means that the PowerShell ended, and the session is deleted by its id.
 
 use std::io::BufRead as _;
 use std::process::ExitCode;

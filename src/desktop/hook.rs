@@ -6,7 +6,8 @@ use minijinja::context;
 use super::Templates;
 use crate::quote::powershell::ascii;
 
-/// Separator of the folders of PSModulePath. The .NET property for it is an error in constrained language mode.
+/// Separator of the folders of PSModulePath. The .NET property for it is an error in constrained language
+/// mode.
 const SEPARATOR: &str = if cfg!(windows) { "';'" } else { "':'" };
 
 /// Renders the lines, in ASCII. `root` is the modules' folder, `scripts` are the paths of modules to import.

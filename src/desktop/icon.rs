@@ -90,7 +90,8 @@ pub fn svg(templates: &Templates, name: &str) -> Result<String, minijinja::Error
     templates.render("icon.svg", context)
 }
 
-/// Renders the icon as ICO with images of 16, 32, 48 and 256 pixels. Letters without a glyph in the font are left out.
+/// Renders the icon as ICO with images of 16, 32, 48 and 256 pixels. Letters without a glyph in the font are
+/// left out.
 ///
 /// # Errors
 /// An image cannot be encoded.

@@ -39,8 +39,8 @@ const FOLDER: u16 = 0x10;
 const EXPANDABLE_TARGET: usize = 260;
 
 impl ShellLink {
-    /// Returns the file. It contains the target twice: as a list of shell items, and as text. A target without
-    /// a drive has only the text.
+    /// Returns the file. It contains the target twice: as a list of shell items, and as text. A target
+    /// without a drive has only the text.
     pub fn write(&self) -> Vec<u8> {
         let items = items(&self.target);
         let fits = self.target.encode_utf16().count() < EXPANDABLE_TARGET;
@@ -94,8 +94,8 @@ fn expandable(target: &str) -> Vec<u8> {
     [&0x314_u32.to_le_bytes()[..], &0xA000_0001_u32.to_le_bytes(), &narrow, &wide].concat()
 }
 
-/// Encodes a LinkTargetIDList (2.2): computer, drive, folders, file. Returns `None` for a path without a drive
-/// or a path that is too long for the list.
+/// Encodes a LinkTargetIDList (2.2): computer, drive, folders, file. Returns `None` for a path without a
+/// drive or a path that is too long for the list.
 fn items(target: &str) -> Option<Vec<u8>> {
     let (drive, path) = target.split_once(":\\")?;
     let letter = drive.bytes().next().filter(|one| drive.len() == 1 && one.is_ascii_alphabetic())?;
@@ -120,8 +120,8 @@ fn item(data: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Encodes a shell item for a file or folder. The layout is documented by the libfwsi project ("Windows Shell
-/// Item format"). The extension block 0xBEEF0004 contains the name as UTF-16, here in its first version (3, of
-/// Windows XP), which later versions of Windows read.
+/// Item format"). The extension block 0xBEEF0004 contains the name as UTF-16, here in its first version (3,
+/// of Windows XP), which later versions of Windows read.
 fn entry(name: &str, folder: bool) -> Vec<u8> {
     let attributes = if folder { FOLDER } else { FILE };
     let kind = if folder { 0x31 } else { 0x32 };

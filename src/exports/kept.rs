@@ -100,8 +100,8 @@ impl ExportedModule {
         Ok(folder)
     }
 
-    /// Replaces the proxies. The files are written to a new folder, which is then moved: a killed process leaves no
-    /// incomplete proxies, and other processes read either the old or the new ones.
+    /// Replaces the proxies. The files are written to a new folder, which is then moved: a killed process
+    /// leaves no incomplete proxies, and other processes read either the old or the new ones.
     pub fn put(&self, files: &[(&str, String)]) -> Result<(), ExportError> {
         let fresh = self.put_once(files)?;
         let old = fresh.with_extension("old");

@@ -9,9 +9,9 @@ use std::ffi::OsStr;
 use std::sync::LazyLock;
 
 /// Commands that are called by name: by the host, PSReadLine, formatting, tab completion, remoting, implicit
-/// remoting, the engine and its built-in functions, types and views (every unqualified `AddCommand`, `new Command`
-/// and script in the sources of PowerShell 7.6, and the functions of 5.1), at the start of a shell, or by lyncsh's
-/// scripts. Names that [`is_plain`] refuses, such as `cd..` and `A:`, need no entry.
+/// remoting, the engine and its built-in functions, types and views (every unqualified `AddCommand`, `new
+/// Command` and script in the sources of PowerShell 7.6, and the functions of 5.1), at the start of a shell,
+/// or by lyncsh's scripts. Names that [`is_plain`] refuses, such as `cd..` and `A:`, need no entry.
 const CALLED: &[&str] = &[
     // ConsoleHost.cs, ConsoleHostUserInterface.cs, Executor.cs, CommandCompletion.cs
     "PSConsoleHostReadLine",
@@ -205,8 +205,8 @@ const PROGRAMS: &[&str] = &[
     "zsh",
 ];
 
-/// Aliases of PowerShell 7 and of Windows PowerShell 5.1 on all systems (InitialSessionState.cs); other aliases are
-/// looked up during the import. PowerShell resolves aliases before functions.
+/// Aliases of PowerShell 7 and of Windows PowerShell 5.1 on all systems (InitialSessionState.cs); other
+/// aliases are looked up during the import. PowerShell resolves aliases before functions.
 const ALIASES: &[&str] = &[
     "ac", "asnp", "cat", "cd", "chdir", "clc", "clear", "clhy", "cli", "clp", "cls", "clv", "cnsn",
     "compare", "copy", "cp", "cpi", "cpp", "curl", "cvpa", "dbp", "del", "diff", "dir", "dnsn", "ebp",
@@ -235,8 +235,8 @@ pub const RESTRICTED: &[&str] = &[
     "Select-Object",
 ];
 
-/// Pattern of a plain name: words of letters, digits and `_`, joined by `-`. In other names, PowerShell parses
-/// scopes, drives, modules, wildcards and paths, and other dashes look like a hyphen.
+/// Pattern of a plain name: words of letters, digits and `_`, joined by `-`. In other names, PowerShell
+/// parses scopes, drives, modules, wildcards and paths, and other dashes look like a hyphen.
 pub const PLAIN: &str = r"^\p{L}[\p{L}\p{Nd}_]*(-[\p{L}\p{Nd}_]+)*\z";
 
 /// Returns a pattern for lines of plain names with a hyphen that are not longer than [`LONGEST`].
@@ -298,7 +298,8 @@ fn is_plain(name: &str) -> bool {
     name.chars().count() <= LONGEST && PATTERN.as_ref().is_some_and(|pattern| pattern.is_match(name))
 }
 
-/// Folds the case of a name. PowerShell compares with `OrdinalIgnoreCase`; this folding equates more names, never fewer.
+/// Folds the case of a name. PowerShell compares with `OrdinalIgnoreCase`; this folding equates more names,
+/// never fewer.
 pub fn fold(name: &str) -> String {
     name.to_uppercase().to_lowercase()
 }

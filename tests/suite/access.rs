@@ -347,15 +347,15 @@ async fn a_certificate_that_is_not_good_is_told_with_what_to_do() {
     let other = CertificateParams::new(vec!["x".into()]).unwrap().self_signed(&KeyPair::generate().unwrap());
     std::fs::write(&none, other.unwrap().pem()).unwrap();
     for (name, expired, roots, why, what) in [
-        ("localhost", true, &trusted, "it has expired", "has to be renewed there"),
+        ("localhost", true, &trusted, "not trusted: expired", "has to be renewed there"),
         (
             "other.example",
             false,
             &trusted,
-            "it is for another name",
+            "issued for another host name",
             "use the name that the certificate is for",
         ),
-        ("localhost", false, &none, "does not know its issuer", "trusted certificates"),
+        ("localhost", false, &none, "unknown issuer", "trusted certificates"),
     ] {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
