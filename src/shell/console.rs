@@ -1,5 +1,5 @@
-//! The built-in shell: lines go through [`crate::line`], what they leave to the endpoint through the
-//! session, and what comes back is shown.
+//! The built-in shell: [`crate::line`] parses the lines, commands of the endpoint run in the session, and the
+//! output is displayed.
 
 mod beside;
 mod catalogue;
@@ -42,7 +42,7 @@ use crate::profile::{Connections, Profile};
 use crate::psrp::host::HostInfo;
 use crate::shell::{Attached, Losses};
 
-/// What outlives one session: the terminal, the names that completion knows, the history's place.
+/// State of a console, which is independent of a session: terminal, completion data, path of the history.
 pub struct Console {
     title: String,
     terminal: Terminal,
@@ -50,7 +50,7 @@ pub struct Console {
     history: Option<PathBuf>,
 }
 
-/// What is known of one connection.
+/// Data of a connection.
 struct Part {
     profile: String,
     prefix: Option<String>,
@@ -82,8 +82,7 @@ impl Console {
         })
     }
 
-    /// Removes what is kept for a profile: its lines, and where the profile can be read the names for
-    /// completion.
+    /// Removes the history of a profile and, if the profile is valid, its completion data.
     pub fn discard(folders: &Folders, name: &str, profile: Option<&Profile>) -> std::io::Result<()> {
         for file in
             profile.map(|profile| cached(folders, profile)).into_iter().chain([history_file(folders, name)])
@@ -96,7 +95,7 @@ impl Console {
         Ok(())
     }
 
-    /// Says why a script is not run.
+    /// Prints why a script is refused.
     fn refuse(&self, refused: &Refused) -> Exit {
         for line in refused.lines(&self.title) {
             self.terminal.toned(Tone::Error, &line);
@@ -104,7 +103,7 @@ impl Console {
         Exit::Usage
     }
 
-    /// What becomes of a session that is lost under this console.
+    /// Returns how this console handles the loss of a session.
     pub fn losses(&self) -> Losses {
         match self.terminal.interactive {
             true => Losses::Mend,
@@ -112,7 +111,7 @@ impl Console {
         }
     }
 
-    /// The host data of this terminal as it is now.
+    /// Returns the current host data of this terminal.
     pub fn host(&self) -> HostInfo {
         host_info(&self.terminal)
     }
@@ -121,7 +120,7 @@ impl Console {
 fn host_info(terminal: &Terminal) -> HostInfo {
     let (columns, rows) = terminal.size();
     let size = (i32::from(columns), i32::from(rows));
-    // -1 is what PowerShell on Unix says of colours that it doesn't know.
+    // PowerShell on Unix uses -1 for unknown colours.
     HostInfo {
         window: size,
         buffer: size,
@@ -136,7 +135,7 @@ fn history_file(folders: &Folders, name: &str) -> PathBuf {
     folders.state.join("history").join(format!("{name}.txt"))
 }
 
-/// A file name for what an endpoint offers an account: readable, and the same for the same two.
+/// Returns a readable and stable file name for the commands of an endpoint and account.
 fn cached(folders: &Folders, profile: &Profile) -> PathBuf {
     folders.cache.join("commands").join(format!("{}.json", cache_key(profile)))
 }
@@ -158,23 +157,23 @@ fn cache_key(profile: &Profile) -> String {
     format!("{}-{}", profile.name, name.chars().take(120).collect::<String>())
 }
 
-/// What a console runs.
+/// Input of a console.
 pub enum Input {
-    /// Lines that are typed, at a terminal or where the output goes elsewhere: each by itself.
+    /// Separate lines, from a terminal or with redirected output.
     Typed,
-    /// A script, and its arguments.
+    /// A script and its arguments.
     Script { script: Script, arguments: Vec<String> },
     /// Standard input that has not ended yet.
     Coming(JoinHandle<Result<Script, Refused>>),
 }
 
-/// How long the end of the input is waited for before there is a session: what was written already is
-/// refused without one.
+/// Time to wait for the end of the input before the session opens: complete input is checked without a
+/// session.
 const INPUT_WAIT: Duration = Duration::from_millis(250);
 
 impl Input {
-    /// Reads all that is to be run: a script file with its arguments, or standard input where it is not
-    /// a terminal. `Err`: what the program ends with; why has been shown.
+    /// Reads the input: a script file with its arguments, or standard input that is not a terminal. `Err` is
+    /// the exit code; the error was already printed.
     pub async fn read(console: &Console, words: &[String]) -> Result<Self, Exit> {
         let read = match words {
             [] if std::io::stdin().is_terminal() => return Ok(Self::Typed),
@@ -196,7 +195,7 @@ impl Input {
     }
 }
 
-/// Runs lines until the user leaves, or a script to its end; gives the exit code.
+/// Runs lines until the user exits, or a script until its end. Returns the exit code.
 pub async fn run(console: &Console, attached: Vec<Attached>, input: Input) -> miette::Result<u8> {
     let terminal = &console.terminal;
     let links = attached.iter().filter_map(|one| console.link(one)).collect();
@@ -207,21 +206,21 @@ pub async fn run(console: &Console, attached: Vec<Attached>, input: Input) -> mi
             if !link.catalogue.is_empty() {
                 here(terminal, link, link.catalogue.names().len());
             }
-            // For completion. What the cache says may have changed since.
+            // Updates the completion data, because the cache may be out of date.
             beside.spawn(beside::learn(link.clone()));
         }
     }
     let news = SessionNotices::new(terminal.clone());
     let facts = Facts::default();
     for mut one in attached {
-        // What is known already stands before the first prompt.
+        // Known names are printed before the first prompt.
         while let Ok(text) = one.notices.try_recv() {
             news.show(Tone::Warning, &text);
         }
         beside.spawn(beside::watch(one, terminal.clone(), news.clone(), facts.clone()));
     }
     let mut executor = Executor::new(links.clone(), &console.title, terminal.clone(), facts);
-    // What still runs beside ends with the console.
+    // Background tasks end with the console.
     match input {
         Input::Script { script, arguments } => {
             let ended = executor.run_script(&script, &arguments).await;
@@ -244,12 +243,12 @@ pub async fn run(console: &Console, attached: Vec<Attached>, input: Input) -> mi
     }
 }
 
-/// The last step of connecting, as the person sees it.
+/// Prints the last step of connecting.
 fn here(terminal: &Terminal, link: &Link, count: usize) {
-    terminal.toned(Tone::Plain, &format!("{count} commands of '{}' are here.", link.name));
+    terminal.toned(Tone::Plain, &format!("{count} commands available from '{}'.", link.name));
 }
 
-/// A person at a terminal.
+/// Interactive lines from a terminal.
 async fn typed(
     console: &Console,
     links: Links,
@@ -258,21 +257,21 @@ async fn typed(
 ) -> miette::Result<u8> {
     let completer = completer(links, tokio::runtime::Handle::current());
     if let Some(folder) = console.history.as_deref().and_then(std::path::Path::parent) {
-        // Without it the history lasts as long as the console.
+        // Without a file, the history is only kept in memory.
         let _ = crate::platform::private_folder(folder);
     }
     let history = console.history.clone();
     let reader = Reader::new(&console.terminal, &console.title, history, completer, news.waker());
-    let mut reader = reader.map_err(|error| miette::miette!("the terminal can't be used: {error}"))?;
+    let mut reader = reader.map_err(|error| miette::miette!("cannot use the terminal: {error}"))?;
     loop {
         console.terminal.fresh_line();
         news.begin_typing();
         let turn = reader.read().await;
         news.end_typing(matches!(turn, Ok(EditorInput::Woken)));
-        match turn.map_err(|error| miette::miette!("the terminal can't be read: {error}"))? {
+        match turn.map_err(|error| miette::miette!("cannot read from the terminal: {error}"))? {
             EditorInput::Line(text) => match executor.run_typed(&text).await {
                 Ended::Exit(code) => return Ok(code),
-                // A session that was lost is made again, and the next line finds it.
+                // Opens a lost session again, for the next line.
                 Ended::Succeeded
                 | Ended::Failed
                 | Ended::Silenced
@@ -286,17 +285,17 @@ async fn typed(
     }
 }
 
-/// The session was lost under a script.
+/// The session was lost during a script.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("the session was lost: the last command may have run, and what follows it was not run")]
+#[error("session lost: the last command may have run; remaining input was not executed")]
 pub struct Lost;
 
-/// How a script ends the program.
+/// Returns the exit code after a script.
 fn left(terminal: &Terminal, executor: &Executor, ended: Ended) -> miette::Result<u8> {
     match terminal.lost() {
         None => {}
         Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(Exit::Unread.code()),
-        Some(error) => return Err(miette::miette!("standard output can't be written: {error}")),
+        Some(error) => return Err(miette::miette!("cannot write to standard output: {error}")),
     }
     match ended {
         Ended::Lost => Err(Lost.into()),
@@ -304,7 +303,7 @@ fn left(terminal: &Terminal, executor: &Executor, ended: Ended) -> miette::Resul
     }
 }
 
-/// Lines of a user whose output goes elsewhere: a statement may take several of them.
+/// Interactive lines with redirected output. A statement may have several lines.
 async fn unseen(terminal: &Terminal, executor: &mut Executor) -> miette::Result<u8> {
     let mut text = String::new();
     loop {
@@ -334,7 +333,7 @@ async fn unseen(terminal: &Terminal, executor: &mut Executor) -> miette::Result<
     }
 }
 
-/// Candidates for the editor, which asks from a thread of its own.
+/// Completion candidates for the editor, which runs on its own thread.
 fn completer(
     links: Links,
     runtime: tokio::runtime::Handle,
@@ -365,7 +364,7 @@ fn completer(
             },
             What::Nothing => Vec::new(),
         };
-        // A name that can't be typed would be drawn by the editor as it is.
+        // The editor would draw the control characters of such a name.
         candidates.retain(|name| crate::screen::is_plain(name));
         (found.span, candidates)
     }

@@ -1,5 +1,5 @@
-//! A PowerShell of the person's own, as a process beside lyncsh: which one it is, what it is called
-//! with, and how it waits until the launcher has stopped talking.
+//! The user's PowerShell as a child process: its program, its arguments, and the output gate at which it
+//! waits for the launcher.
 
 pub mod arguments;
 pub mod find;

@@ -1,16 +1,16 @@
-//! The foot of the terminal, where steps and progress are drawn.
+//! Status lines of the terminal for steps and progress.
 
 use crossterm::{cursor, terminal};
 use indicatif::{ProgressDrawTarget, TermLike};
 
 use crate::screen::{self, Colour, Stream, clean};
 
-/// Drawings a second at most.
+/// Maximum refresh rate, in Hz.
 const UPDATES: u8 = 20;
 /// Columns that `^C` takes.
 const INTERRUPT_ECHO: u16 = 2;
 
-/// Where bars are drawn: on standard error, where that is a terminal.
+/// Returns the draw target of bars: standard error, if it is a terminal.
 pub fn target() -> ProgressDrawTarget {
     match Stream::Error.is_terminal() && !screen::is_dumb() {
         true => ProgressDrawTarget::term_like_with_hz(Box::new(Foot), UPDATES),
@@ -18,8 +18,8 @@ pub fn target() -> ProgressDrawTarget {
     }
 }
 
-/// Standard error, a little narrower than it is: the `^C` that a terminal shows has room behind a bar,
-/// so that the cursor stays on the bar's line and the line can be cleared.
+/// Standard error with a reduced width: the `^C` that a terminal echoes fits after a bar, so that the cursor
+/// stays on the bar's line and the line can be cleared.
 #[derive(Debug)]
 struct Foot;
 
@@ -71,12 +71,12 @@ impl TermLike for Foot {
     }
 
     fn flush(&self) -> std::io::Result<()> {
-        // Every write is flushed.
+        // All writes are flushed.
         Ok(())
     }
 }
 
-/// Moving by nothing would move by one.
+/// Moving by 0 would move by 1.
 fn rows<C: crossterm::Command>(n: usize, command: impl Fn(u16) -> C) -> std::io::Result<()> {
     match u16::try_from(n) {
         Ok(0) => Ok(()),

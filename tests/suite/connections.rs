@@ -148,7 +148,10 @@ async fn the_console_has_the_cmdlets_of_both_and_a_prefix_tells_whose() {
 
     let (code, _, err) = console(&two, "Get-CsOnlineUser | Set-OtCsUser -EnterpriseVoiceEnabled $true\n");
     assert_eq!(code, 1);
-    assert!(err.contains("'Set-OtCsUser' runs on 'other', and what comes before it on 'lync'"), "{err}");
+    assert!(
+        err.contains("'Set-OtCsUser' runs on 'other', but the commands before it run on 'lync'"),
+        "{err}"
+    );
     let (code, _, err) = console(&two, "Get-NoSuchThing\n");
     assert!(code == 1 && err.contains("Get-NoSuchThing"), "{err}");
     two.wait_removed();

@@ -249,7 +249,7 @@ fn a_template_of_the_users_own_is_taken() {
     assert!(parsed(&user.module(&profile).script).contains("# mine for work"));
     std::fs::write(folder.join("attach.ps1"), "{{ nothing }}").unwrap();
     let error = Module::prepare(&user.folders, Path::new(PROGRAM), &profile).unwrap_err();
-    assert!(error.to_string().contains("can't be rendered"), "{error}");
+    assert!(error.to_string().contains("cannot render the template"), "{error}");
 }
 
 #[cfg(unix)]

@@ -265,7 +265,7 @@ fn a_shell_that_is_missing_or_too_old_is_named_with_what_to_do() {
     let world = World::with("shell = \"no-such-shell\"");
     let (code, _, err) = world.run(&["work"]);
     assert_eq!(code, 2);
-    assert!(err.contains("the shell 'no-such-shell' is not found") && err.contains("console"), "{err}");
+    assert!(err.contains("cannot find the shell 'no-such-shell'") && err.contains("console"), "{err}");
     let old = world.root().join("pwsh");
     std::fs::write(&old, "#!/bin/sh\necho PowerShell 7.2.1\n").unwrap();
     std::fs::set_permissions(&old, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();

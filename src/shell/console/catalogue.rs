@@ -1,5 +1,5 @@
-//! What the endpoint offers: the commands' names, found by one cheap pipeline, and a command's
-//! parameters, asked for when completion first needs them. Both are kept in the cache.
+//! Catalogue of the endpoint's commands: names, from one fast pipeline, and parameters, requested when
+//! completion needs them. Both are cached.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,9 +20,9 @@ use crate::psrp::record::{ErrorRecord, PipelineState, ProgressRecord};
 use crate::transport::Error;
 use crate::transport::session::{Running, Session};
 
-/// How long completion waits for a command's parameters before it offers none.
+/// Time limit of completion for a command's parameters.
 const METADATA_WAIT: Duration = Duration::from_secs(5);
-/// How long completion waits for names that nobody knows yet; the agent lists them when nothing has run for 2 s.
+/// Time limit of completion for unknown names; the agent lists them after 2 s without a command.
 const NAMES_WAIT: Duration = Duration::from_secs(4);
 
 /// The commands of one endpoint and account. Clones share it.
@@ -33,35 +33,35 @@ pub struct Catalogue {
     file: Option<PathBuf>,
     /// Whether the names are known.
     learned: watch::Sender<bool>,
-    /// What the endpoint was asked about single commands.
+    /// Answers of the endpoint about single commands.
     asked: Arc<Mutex<BTreeMap<String, bool>>>,
 }
 
-/// How a list of names came to its end.
+/// Result of listing the names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listed {
     All,
-    /// A command of some shell wanted the session.
+    /// Another command needed the session.
     Interrupted,
 }
 
-/// What the cache file holds.
+/// Content of the cache file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 struct Known {
     names: Vec<String>,
     /// Parameter names by command, in the endpoint's order.
     #[serde(default)]
     parameters: BTreeMap<String, Vec<String>>,
-    /// Its format data as CLIXML; `None` where it has not been asked for.
+    /// Format data as CLIXML; `None` if not requested yet.
     #[serde(default)]
     views: Option<Vec<String>>,
-    /// It was asked for, and the endpoint did not answer: later processes may ask again.
+    /// The format data was requested without an answer; later processes may request it again.
     #[serde(skip)]
     was_silent: bool,
 }
 
 impl Catalogue {
-    /// What the cache knows; an unreadable or missing file is an empty catalogue.
+    /// Reads the cache; an unreadable or missing file is an empty catalogue.
     pub fn load(file: Option<PathBuf>) -> Self {
         let read = file.as_ref().and_then(|path| std::fs::read(path).ok());
         let known: Known = read.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
@@ -73,13 +73,13 @@ impl Catalogue {
         Self { known: Arc::new(Mutex::new(known)), views, file, learned, asked: Arc::default() }
     }
 
-    /// How the endpoint's types are drawn, as far as that has been asked.
+    /// Returns the format data of the endpoint's types, if already requested.
     pub fn views(&self) -> Views {
         self.views.clone()
     }
 
-    /// Asks the endpoint how its types are drawn, the first time. Where it doesn't say in time, objects
-    /// are drawn as those without format data are. What the wait is for is told through `progress`.
+    /// Requests the endpoint's format data the first time. Without an answer in time, objects are formatted
+    /// without format data. `progress` displays the reason for the wait.
     pub async fn learn_views(&self, session: &Session, mut progress: impl FnMut(&ProgressRecord)) {
         let asked = self.known.lock().is_ok_and(|known| known.views.is_some() || known.was_silent);
         if asked || !(self.is_empty() || self.offers("Get-FormatData")) {
@@ -103,7 +103,7 @@ impl Catalogue {
         }
     }
 
-    /// The names, sorted; empty where they have not been asked for.
+    /// Returns the names, sorted; empty if not listed yet.
     pub fn names(&self) -> Vec<String> {
         self.known.lock().map(|known| known.names.clone()).unwrap_or_default()
     }
@@ -112,7 +112,7 @@ impl Catalogue {
         self.known.lock().map_or(true, |known| known.names.is_empty())
     }
 
-    /// Whether the endpoint is known to offer a command of this name.
+    /// Returns whether the endpoint is known to have a command of this name.
     pub fn offers(&self, name: &str) -> bool {
         let asked = self.asked.lock().is_ok_and(|asked| asked.get(&name.to_lowercase()) == Some(&true));
         asked
@@ -122,7 +122,7 @@ impl Catalogue {
                 .is_ok_and(|known| known.names.iter().any(|one| one.eq_ignore_ascii_case(name)))
     }
 
-    /// Asks the endpoint whether it offers one command, once.
+    /// Asks the endpoint once whether it has a command.
     pub async fn ask(&self, session: &Session, name: &str) -> Result<bool, Error> {
         let key = name.to_lowercase();
         if let Some(offers) = self.asked.lock().ok().and_then(|asked| asked.get(&key).copied()) {
@@ -151,14 +151,14 @@ impl Catalogue {
         }
     }
 
-    /// Waits until the names are known, but not for long.
+    /// Waits until the names are known, with a time limit.
     pub async fn learned_soon(&self) {
         let mut learned = self.learned.subscribe();
         let _ = tokio::time::timeout(NAMES_WAIT, learned.wait_for(|learned| *learned)).await;
     }
 
-    /// Asks the endpoint whether it has a command that its list does not name: an alias, a program. What
-    /// it says where it has none; `None` where it has one, or is asked in vain.
+    /// Asks the endpoint about a command that is not in its list, such as an alias or a program. Returns the
+    /// endpoint's error if the command does not exist; `None` if it exists, or without an answer.
     pub async fn find(&self, session: &Session, name: &str) -> Result<Option<ErrorRecord>, Error> {
         let mut running =
             session.invoke(&pipeline(vec![command("Get-Command", Some(("Name", name)))])).await?;
@@ -177,19 +177,19 @@ impl Catalogue {
         }
         let about = |record: &ErrorRecord| record.message.contains(&format!("'{name}'"));
         Ok(said.filter(|record| !found && about(record)).map(|mut record| {
-            // It is the command's own name that was not recognized.
+            // The unrecognized name must be the command itself.
             record.command = Some(name.to_owned());
             *record
         }))
     }
 
-    /// Asks the endpoint for the names: `Get-Command | Select-Object Name`, which costs a fraction of
-    /// the metadata, while no shell runs anything. Parameters of commands that are still there are kept.
+    /// Lists the names with `Get-Command | Select-Object Name`, which is much faster than metadata, while no
+    /// shell runs a command. Keeps the parameters of existing commands.
     pub async fn refresh(&self, session: &Session) -> Result<Listed, Error> {
         self.list(session, command_metadata::names().in_background()).await
     }
 
-    /// Asks for the names now, where they are not known.
+    /// Lists the names immediately, if they are not known.
     pub async fn learn(&self, session: &Session) -> Result<(), Error> {
         match self.is_empty() {
             true => self.list(session, command_metadata::names()).await.map(drop),
@@ -215,7 +215,7 @@ impl Catalogue {
             if changed {
                 known.parameters.retain(|name, _| names.contains(name));
                 if !known.names.is_empty() {
-                    // They may be of another version of the endpoint.
+                    // The parameters may be of another version of the endpoint.
                     known.views = None;
                 }
                 known.names = names;
@@ -232,8 +232,8 @@ impl Catalogue {
         Ok(Listed::All)
     }
 
-    /// A command's parameter names; asks the endpoint the first time. `None` where it doesn't say in
-    /// time.
+    /// Returns a command's parameter names, requested from the endpoint the first time. Returns `None`
+    /// without an answer in time.
     pub async fn parameters(&self, session: Option<&Session>, command: &str) -> Option<Vec<String>> {
         let name = {
             let known = self.known.lock().ok()?;
@@ -252,7 +252,7 @@ impl Catalogue {
         Some(parameters)
     }
 
-    /// Writes the cache. A cache that can't be written is asked for again next time.
+    /// Writes the cache. If that fails, the next process requests the data again.
     fn store(&self) {
         let Some(file) = &self.file else { return };
         let Some(folder) = file.parent() else { return };
@@ -260,7 +260,7 @@ impl Catalogue {
         let written = std::fs::create_dir_all(folder)
             .and_then(|()| replace(file, &serde_json::to_vec(&known)?, New::Private));
         if let Err(error) = written {
-            tracing::debug!(file = %file.display(), %error, "the catalogue was not cached");
+            tracing::debug!(file = %file.display(), %error, "cannot write the catalogue to the cache");
         }
     }
 }
@@ -300,11 +300,11 @@ async fn collect_with(
 }
 
 fn not_listed(error: Option<Box<ErrorRecord>>) -> Error {
-    let said = error.map_or_else(|| "it was stopped".to_owned(), |record| record.message.clone());
-    Error::Protocol(format!("the endpoint does not list its commands: {said}"))
+    let reason = error.map_or_else(|| "it was stopped".to_owned(), |record| record.message.clone());
+    Error::Protocol(format!("cannot list the endpoint's commands: {reason}"))
 }
 
-/// Whether there is one command; a name is no pattern.
+/// Returns whether the command exists; a name is not a pattern.
 fn one_name(name: &str) -> Pipeline {
     pipeline(vec![
         command("Get-Command", Some(("Name", name))),

@@ -1,14 +1,14 @@
-//! Warnings and their kin come twice: as a record, and as the host call that shows it
-//! (MshCommandRuntime.WriteWarning). The screen takes the host call, redirections and variables take the
-//! record; here the two are matched, so that nothing is shown twice, and nothing not at all where a
-//! server sends one of them alone.
+//! Matches records with host calls. Warnings and similar messages are sent twice: as a record and as a host
+//! call that displays it (MshCommandRuntime.WriteWarning). The screen uses the host call, redirections and
+//! variables use the record. Matching avoids showing a message twice, or not at all if a server sends only
+//! one of them.
 
 use std::collections::HashMap;
 
 use super::terminal::Tone;
 use crate::psrp::host::{HostCall, HostMethod};
 
-/// A line of one stream.
+/// A line of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Line {
     pub stream: Stream,
@@ -23,12 +23,12 @@ pub enum Stream {
     Information,
 }
 
-/// What one pipeline has sent of these streams.
+/// Unmatched messages of a pipeline.
 #[derive(Debug, Default)]
 pub struct Echoes {
-    /// Host calls less records, of the same line.
+    /// Number of host calls minus records, for each line.
     balance: HashMap<Line, i32>,
-    /// A record that is shown unless its host call is the next thing that comes.
+    /// A record that is displayed unless its host call follows immediately.
     pending: Option<Line>,
 }
 
@@ -44,7 +44,7 @@ impl Stream {
 }
 
 impl Line {
-    /// The line that a host call shows.
+    /// Returns the line that a host call displays.
     pub fn of(call: &HostCall) -> Option<Self> {
         let (stream, at) = match call.method {
             HostMethod::WriteWarningLine => (Stream::Warning, 0),
@@ -57,7 +57,7 @@ impl Line {
         Some(Self { stream, text: call.parameters.get(at)?.display_text() })
     }
 
-    /// As it stands on the screen.
+    /// Formats the line for the screen.
     pub fn shown(&self) -> String {
         match self.stream {
             Stream::Warning => format!("WARNING: {}", self.text),
@@ -69,8 +69,8 @@ impl Line {
 }
 
 impl Echoes {
-    /// Takes a record. `shown`: its stream is not redirected. What a host call shows of an information
-    /// record has a form of its own, so that one is never shown for it.
+    /// Adds a record. `shown`: its stream is not redirected. Information records are never displayed here,
+    /// because their host calls have another format.
     pub fn record(&mut self, line: Line, shown: bool) {
         if shown && line.stream == Stream::Information {
             return;
@@ -82,23 +82,23 @@ impl Echoes {
         }
     }
 
-    /// Whether a host call's line is to be shown; not where its record went elsewhere or was shown.
+    /// Returns whether to display a host call's line: not if its record was redirected or displayed.
     pub fn call(&mut self, line: &Line) -> bool {
         let is_echo = self.pending.take_if(|pending| pending == line).is_some();
         let balance = self.balance.get(line).copied().unwrap_or_default();
-        // Only a record that comes can match a line that any command may write.
+        // Any command may write such a line, so only a later record can match it.
         if line.stream != Stream::Information || balance < 0 {
             self.balance.insert(line.clone(), balance + 1);
         }
         is_echo || balance >= 0
     }
 
-    /// A record whose host call did not come: something else has.
+    /// Returns the pending record if its host call did not follow.
     pub fn alone(&mut self) -> Option<Line> {
         self.pending.take()
     }
 
-    /// Whether `line` is the host call of the record that waits for it.
+    /// Returns whether `line` is the host call of the pending record.
     pub fn waits_for(&self, line: &Line) -> bool {
         self.pending.as_ref() == Some(line)
     }

@@ -15,47 +15,47 @@ use super::history::CarefulHistory;
 use super::terminal::{Answer, Terminal};
 use crate::screen;
 
-/// The completion menu's name, between editor and key binding.
+/// Name of the completion menu in the key binding.
 const MENU: &str = "completion";
 
-/// What a person's turn came to.
+/// Result of reading from the editor.
 #[derive(Debug, PartialEq, Eq)]
 pub enum EditorInput {
     Line(String),
-    /// Ctrl-C: the line is dropped.
+    /// Ctrl-C: the line is discarded.
     Dropped,
     /// Ctrl-D.
     Leave,
-    /// Something is to be said; what was typed comes again with the next turn.
+    /// Woken to print a notice; the typed text is restored at the next prompt.
     Woken,
 }
 
-/// Where the user types.
+/// Line input of the user.
 pub enum Reader {
-    /// With an editor that draws on the terminal.
+    /// A line editor.
     Drawn(Arc<Mutex<Editor>>),
-    /// On a terminal that understands no escape sequences, and edits the line itself.
+    /// A terminal without escape sequences, which edits the line itself.
     Plain(PlainReader),
 }
 
-/// Reads lines that the terminal itself edits.
+/// Reads lines from a terminal that edits them itself.
 pub struct PlainReader {
     terminal: Terminal,
     prompt: ProfilePrompt,
     wake: Arc<AtomicBool>,
-    /// The lines of a statement that is not complete.
+    /// Lines of an incomplete statement.
     text: String,
 }
 
-/// A line editor. Reading blocks: it belongs on a thread for blocking work.
+/// A line editor. Reading blocks, and needs a thread for blocking work.
 pub struct Editor {
     line: Reedline,
     prompt: ProfilePrompt,
 }
 
 impl Reader {
-    /// `complete` gives candidates for a line and a cursor (in bytes): what is replaced, and by what.
-    /// Setting `wake` ends a turn from outside.
+    /// `complete` returns candidates for a line and a cursor (in bytes): the replaced range and the
+    /// replacements. Setting `wake` interrupts reading.
     pub fn new(
         terminal: &Terminal,
         profile: &str,
@@ -76,7 +76,7 @@ impl Reader {
         Ok(Self::Drawn(Arc::new(Mutex::new(editor))))
     }
 
-    /// Reads one line, or several that belong together.
+    /// Reads a statement of one or more lines.
     pub async fn read(&mut self) -> std::io::Result<EditorInput> {
         match self {
             Self::Plain(reader) => reader.read().await,
@@ -96,7 +96,7 @@ impl PlainReader {
                 true => self.prompt.render_prompt_left().into_owned() + "> ",
                 false => self.prompt.render_prompt_multiline_indicator().into_owned(),
             };
-            // A wake before the prompt is drawn counts as well.
+            // Also handles a wake before the prompt is drawn.
             let answer = self.terminal.ask_plainly(&prompt, self.wake.clone()).await;
             match answer.map_err(std::io::Error::other)? {
                 None => return Ok(EditorInput::Woken),
@@ -154,7 +154,7 @@ impl Editor {
             .with_partial_completions(true)
             .with_validator(Box::new(WholeStatements))
             .with_edit_mode(Box::new(Emacs::new(keys)))
-            // What is typed has the terminal's own colour, which is legible on any background.
+            // Typed text has the terminal's default colour, which is legible on any background.
             .with_highlighter(Box::new(SimpleMatchHighlighter::default()))
             .with_ansi_colors(screen::wants_colour())
             .use_bracketed_paste(true)
@@ -167,7 +167,7 @@ impl Editor {
         if matches!(read, Signal::Success(_))
             && let Err(error) = self.line.sync_history()
         {
-            tracing::debug!(%error, "the history was not written");
+            tracing::debug!(%error, "cannot write the history");
         }
         Ok(match read {
             Signal::Success(line) => EditorInput::Line(line),
@@ -178,7 +178,7 @@ impl Editor {
     }
 }
 
-/// `[work] PS> `, as PowerShell's own prompt with the profile before it.
+/// The prompt `[work] PS> `: PowerShell's prompt with the profile before it.
 struct ProfilePrompt(String);
 
 impl ProfilePrompt {
@@ -221,7 +221,7 @@ impl Prompt for ProfilePrompt {
     }
 }
 
-/// A line that is not whole asks for more; one that is wrong is whole, and is explained when it runs.
+/// Continues incomplete lines. An invalid line is complete, and its error is reported when it runs.
 struct WholeStatements;
 
 impl Validator for WholeStatements {

@@ -1,4 +1,4 @@
-//! Runs one line: each statement's leading commands on the endpoint, the rest here.
+//! Runs a line: the leading commands of each statement on the endpoint, the others locally.
 
 use std::path::Path;
 
@@ -15,29 +15,29 @@ use crate::line::{
 };
 use crate::psrp::clixml::Value;
 
-/// How a line ended.
+/// Result of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     Succeeded,
     Failed,
-    /// It failed, and nobody wanted to know: SilentlyContinue.
+    /// It failed, and the error was suppressed by SilentlyContinue.
     Silenced,
-    /// An error ended all that would have followed: Stop.
+    /// A terminating error (Stop): the remaining statements were not run.
     Stopped,
     /// Ctrl-C.
     Interrupted,
     /// `exit`, with its code.
     Exit(u8),
-    /// The session went away.
+    /// The session was lost.
     Lost,
 }
 
-/// One user's lines, on the sessions that they are for.
+/// Runs the user's lines on the sessions.
 pub struct Executor {
     pub(super) links: Links,
     /// The profile's name.
     title: String,
-    /// Whether the user types lines; a script ends with the code of what went wrong in it.
+    /// Whether lines are interactive; a script ends with the exit code of its errors.
     is_typed: bool,
     pub(super) terminal: Terminal,
     pub(super) variables: Variables,
@@ -46,26 +46,26 @@ pub struct Executor {
     facts: Facts,
 }
 
-/// Where a pipeline's objects go.
+/// Destination of a pipeline's objects.
 pub(super) enum Sink {
     Screen(Printer),
     Kept(Vec<Value>),
 }
 
 impl Ended {
-    /// Whether something may be missing of what it gave: no variable takes it for all.
+    /// Whether output may be missing, so that it must not be assigned to a variable.
     fn is_cut(self) -> bool {
         matches!(self, Self::Lost | Self::Interrupted)
     }
 
-    /// Whether nothing more of a line is run.
+    /// Returns whether the rest of the line is skipped.
     fn is_end(self) -> bool {
         matches!(self, Self::Exit(_) | Self::Lost | Self::Interrupted | Self::Stopped)
     }
 }
 
 impl Sink {
-    /// The objects that were kept, one by one.
+    /// Returns the collected objects.
     fn values(self) -> Vec<Value> {
         match self {
             Self::Screen(_) => Vec::new(),
@@ -73,7 +73,7 @@ impl Sink {
         }
     }
 
-    /// What was kept, as one value: nothing, the one object, or a list of them.
+    /// Returns the collected objects as one value: null, the single object, or a list.
     fn value(self) -> Value {
         match self {
             Self::Screen(_) => Value::Null,
@@ -101,9 +101,9 @@ impl Executor {
         }
     }
 
-    /// Runs what the user typed; what goes wrong has been shown when it returns.
+    /// Runs a line of the user. Errors are displayed before it returns.
     pub async fn run_typed(&mut self, text: &str) -> Ended {
-        // A Ctrl-C that the line before it no longer saw is not meant for this one.
+        // Discards a Ctrl-C that was meant for the previous line.
         self.interrupts.forget();
         self.is_typed = self.terminal.interactive;
         match Script::read(text) {
@@ -116,7 +116,7 @@ impl Executor {
         }
     }
 
-    /// Says why nothing of a text is run.
+    /// Prints why a text is refused.
     fn refuse(&mut self, refused: &Refused) -> Ended {
         self.troubles.written();
         for line in refused.lines(&self.title) {
@@ -126,7 +126,7 @@ impl Executor {
         Ended::Failed
     }
 
-    /// Sets what `$?` and `$Error` say of the statement that has ended.
+    /// Sets `$?` and `$Error` after a statement.
     fn note(&mut self, ended: Ended) {
         self.variables.set("?", Value::Bool(ended == Ended::Succeeded));
         if ended != Ended::Succeeded {
@@ -134,7 +134,7 @@ impl Executor {
         }
     }
 
-    /// Runs a script, and gives what the program ends with.
+    /// Runs a script and returns the exit code.
     pub async fn run_script(&mut self, script: &Script, arguments: &[String]) -> Ended {
         let arguments = arguments.iter().map(|word| Value::from(word.as_str())).collect();
         self.enter(script.path.as_deref(), arguments);
@@ -163,7 +163,7 @@ impl Executor {
         last
     }
 
-    /// Runs a script that a line names. Its variables stay where a `.` calls it.
+    /// Runs a script that a line calls. Its variables stay if it is called with `.`.
     async fn call(&mut self, call: &CommandLine, script: &Script) -> Ended {
         let arguments = match line::words(call, &self.variables) {
             Ok(arguments) => arguments,
@@ -181,14 +181,14 @@ impl Executor {
             self.variables.set("Error", self.troubles.value());
         }
         match ended {
-            // It ends the script alone.
+            // `exit` only ends the script.
             Ended::Exit(0) => Ended::Succeeded,
             Ended::Exit(_) => Ended::Failed,
             ended => ended,
         }
     }
 
-    /// Sets what a script is told of itself.
+    /// Sets the automatic variables of a script.
     fn enter(&mut self, path: Option<&Path>, arguments: Vec<Value>) {
         self.variables.set("args", Value::array(arguments));
         let whole = path.and_then(|path| std::path::absolute(path).ok());
@@ -199,12 +199,12 @@ impl Executor {
         self.variables.set("PSCommandPath", text(whole.as_deref()));
     }
 
-    /// Reports an error of this line, as far as `$ErrorActionPreference` lets it.
+    /// Reports an error of this line according to `$ErrorActionPreference`.
     pub(super) fn failed(&self, error: &LineError) -> Ended {
         self.failed_with(error, Action::preferred(&self.variables))
     }
 
-    /// The same where something else says what is done about it.
+    /// Reports an error according to another preference.
     pub(super) fn failed_with(&self, error: &LineError, action: Action) -> Ended {
         if action != Action::Ignore {
             self.troubles.add(trouble::record(&error.0), action.shows());
@@ -222,13 +222,13 @@ impl Executor {
         }
     }
 
-    /// Reports that the session does not go on, whatever the preference.
+    /// Reports the loss of the session, independent of the preference.
     pub(super) fn lost(&self, error: &impl std::fmt::Display) {
         self.troubles.written();
         self.terminal.toned(Tone::Error, &error.to_string());
     }
 
-    /// What a script ends the program with.
+    /// Returns the exit code after a script.
     pub fn exit(&self, ended: Ended) -> Exit {
         match ended {
             Ended::Exit(0) => Exit::Success,
@@ -256,7 +256,7 @@ impl Executor {
         self.assign(statement, sink, is_begun && !ended.is_cut()).unwrap_or(ended)
     }
 
-    /// Keeps what a statement gave, where it names a variable for it.
+    /// Assigns the output of a statement to its variable, if any.
     fn assign(&mut self, statement: &Statement, sink: Sink, is_begun: bool) -> Option<Ended> {
         let name = statement.assign.as_ref().filter(|_| is_begun)?;
         let value = sink.value();
@@ -267,8 +267,8 @@ impl Executor {
         None
     }
 
-    /// A pipeline whose parts run here and there has an unknown command: the endpoint would find out
-    /// when the part before it has run.
+    /// Checks for unknown commands in a pipeline with local and remote parts: the endpoint would only report
+    /// them after the previous part ran.
     async fn unknown(&mut self, statement: &Statement) -> Option<Ended> {
         let names = line::remote_commands(statement)?;
         if names.iter().all(|name| self.links.owner(name).is_some()) {
@@ -281,7 +281,7 @@ impl Executor {
             if self.links.owner(&name).is_some() {
                 continue;
             }
-            // One that answers in another way than expected is asked by running the pipeline.
+            // After an unexpected answer, the pipeline itself shows whether the command exists.
             let link = self.links.all().first()?.clone();
             let session = match self.session(&link).await {
                 Ok(session) => session,
@@ -315,9 +315,9 @@ impl Executor {
         usize::from(self.terminal.size().0)
     }
 
-    /// Runs a statement's pipeline, after those inside of its values, and says whether it was begun.
+    /// Runs a statement's pipeline after the pipelines in its values. Returns whether it was started.
     ///
-    /// `alone`: nothing else goes to this sink, so that the endpoint may draw on the screen itself.
+    /// `alone`: no other output goes to this sink, so the endpoint may draw on the screen itself.
     async fn pipeline(&mut self, statement: &Statement, sink: &mut Sink, alone: bool) -> (Ended, bool) {
         if let Some(repeated) = line::repeated(statement) {
             return Box::pin(self.repeat(repeated, sink)).await;
@@ -330,7 +330,7 @@ impl Executor {
             for one in &inner {
                 let mut sink = Sink::Kept(Vec::new());
                 let (ended, _) = Box::pin(self.pipeline(one, &mut sink, false)).await;
-                // A value that is not what was asked for must not be passed on.
+                // An incomplete value must not be passed on.
                 if !matches!(ended, Ended::Succeeded | Ended::Silenced) {
                     return (ended, false);
                 }
@@ -351,7 +351,7 @@ impl Executor {
         }
         if let Some(Element::Command(command)) = statement.pipeline.first()
             && line::is_here(&command.name)
-            // What could be loaded is the endpoint's to say, where it has the command.
+            // If the endpoint has the command, it lists its own modules.
             && (command.arguments.is_empty() || self.links.owner("Get-Module").is_none())
         {
             self.learn_names().await;
@@ -396,7 +396,7 @@ impl Executor {
             && !plan.is_drawn_there()
             && let Some(session) = session.clone().or_else(|| link.connection.current())
         {
-            // It waits for other shells as any command does, with the same words, and Ctrl-C ends it.
+            // Waits for other shells like any command, with the same messages; Ctrl-C ends the wait.
             let learned = tokio::select! {
                 () = link.catalogue.learn_views(&session, |record| self.terminal.progress.take(record)) => true,
                 () = self.interrupts.next() => false,
@@ -412,7 +412,7 @@ impl Executor {
         (self.carry_out(session.as_ref(), plan, sink).await, true)
     }
 
-    /// Runs statements for each object, each after the one before it.
+    /// Runs statements for each object, in sequence.
     async fn repeat(&mut self, repeated: Loop, sink: &mut Sink) -> (Ended, bool) {
         let Loop { before, repeat, after } = repeated;
         let mut objects = Sink::Kept(Vec::new());
@@ -468,7 +468,7 @@ impl Executor {
         self.assign(statement, kept, is_begun && !ended.is_cut()).unwrap_or(ended)
     }
 
-    /// What belongs to the console itself.
+    /// Runs the console's own commands.
     async fn own(&mut self, statement: &Statement) -> Option<Ended> {
         let [Element::Command(command)] = statement.pipeline.as_slice() else { return None };
         if !line::is_own(command) {
@@ -484,7 +484,7 @@ impl Executor {
         }
     }
 
-    /// The end without a code of its own.
+    /// Exits without an explicit code.
     fn leave(&self) -> Ended {
         Ended::Exit(if !self.is_typed && self.troubles.any() { Exit::Failed.code() } else { 0 })
     }
@@ -513,7 +513,7 @@ impl Executor {
         }
     }
 
-    /// The modules that a PowerShell would have, in Get-Module's place.
+    /// Returns the output of Get-Module: the modules of a PowerShell.
     fn modules(&self) -> Expr {
         let module = |link: &Link| {
             let commands: Vec<Value> = link.catalogue.names().into_iter().map(Value::String).collect();
@@ -528,10 +528,10 @@ impl Executor {
     }
 }
 
-/// The variable that each endpoint has its own of.
+/// Variable that differs for each endpoint.
 const VERSIONS: &str = "PSVersionTable";
 
-/// The variables that are there from the beginning.
+/// Returns the predefined variables.
 fn built_in() -> Variables {
     let mut variables = Variables::default();
     let path = |path: Option<std::path::PathBuf>| {

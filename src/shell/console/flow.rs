@@ -1,4 +1,4 @@
-//! A planned pipeline at work: its objects, its other streams, and what the endpoint asks meanwhile.
+//! Runs a planned pipeline: its objects, its other streams, and host calls of the endpoint.
 
 use super::echoes::{Echoes, Line, Stream};
 use super::execute::{Ended, Executor, Sink};
@@ -15,7 +15,7 @@ use crate::psrp::record::{ErrorRecord, PipelineState};
 use crate::transport::Error;
 use crate::transport::session::{Running, Session};
 
-/// Lines for files that streams were redirected to, in the order they came.
+/// Lines of redirected streams for files, in order.
 type Diverted = Vec<(line::File, Vec<String>)>;
 
 impl Executor {
@@ -66,7 +66,7 @@ impl Executor {
             };
             self.terminal.progress.clear();
         }
-        // What was lost in the middle is not passed on as if it were all.
+        // Incomplete output must not be passed on as complete output.
         if matches!(ended, Ended::Interrupted | Ended::Lost) {
             return ended;
         }
@@ -108,7 +108,7 @@ impl Executor {
         ended
     }
 
-    /// An error of a stage, or of what feeds it.
+    /// Reports an error of a stage or its input.
     fn failed_here(&self, plan: &mut Plan, error: &LineError) -> Ended {
         let common = plan.local.failure().unwrap_or_default();
         self.failed_at(plan, error, &common)
@@ -121,7 +121,7 @@ impl Executor {
         self.failed_with(error, common.error_action.unwrap_or(plan.preferred))
     }
 
-    /// Reports the objects that stages could not take.
+    /// Reports the objects that stages rejected.
     fn missed(&self, plan: &mut Plan) -> Ended {
         let mut ended = Ended::Succeeded;
         for (error, common) in plan.local.missed() {
@@ -133,7 +133,7 @@ impl Executor {
         ended
     }
 
-    /// An object through the stages; says whether one of them could not take it.
+    /// Passes an object through the stages. Returns whether a stage rejected it.
     fn push(&self, plan: &mut Plan, sink: &mut Sink, value: Value) -> Result<Ended, LineError> {
         let mut out = Vec::new();
         let pushed = plan.local.push(value, &mut out);
@@ -150,15 +150,15 @@ impl Executor {
         }
     }
 
-    /// Shows what a sink held back.
+    /// Displays the buffered output of a sink.
     pub(super) fn flush(&self, sink: &mut Sink) {
         if let Sink::Screen(printer) = sink {
             printer.finish().iter().for_each(|line| self.terminal.line(line));
         }
     }
 
-    /// Shows what a pipeline says until its end. Ctrl-C stops it, and only it. `stopping`: it has been
-    /// asked to stop.
+    /// Displays the output of a pipeline until its end. Ctrl-C stops only this pipeline. `stopping`: its stop
+    /// was already requested.
     async fn follow(
         &self,
         mut running: Running,
@@ -206,7 +206,7 @@ impl Executor {
                         ended = Ended::Failed;
                         self.troubles.written();
                     }
-                    // After Ctrl-C, nothing is asked or drawn over the next prompt.
+                    // After Ctrl-C, no question or output may appear over the next prompt.
                     if interrupted && call.method == HostMethod::WriteProgress {
                         continue;
                     }
@@ -226,14 +226,14 @@ impl Executor {
                 Some(Ok(event)) if !wrong => {
                     match self.shown(event, plan, sink, diverted, &mut echoes) {
                         Ok(Ended::Succeeded) => {}
-                        // No further error counts, and the endpoint is not to go on.
+                        // Further errors are ignored, and the endpoint must stop.
                         Ok(Ended::Stopped) => {
                             ended = Ended::Stopped;
                             wrong = true;
                         }
                         Ok(Ended::Silenced) if ended == Ended::Failed => {}
                         Ok(other) => ended = other,
-                        // A stage that can't go on ends what feeds it.
+                        // A stage that cannot continue stops its input.
                         Err(error) => {
                             ended = self.failed_here(plan, &error);
                             wrong = true;
@@ -275,7 +275,7 @@ impl Executor {
             PipelineEvent::Error(record) => return self.error(&record, plan, sink, diverted),
             PipelineEvent::State(PipelineState::Failed, Some(record)) => {
                 plan.was_ended = true;
-                // Whatever is to be done about errors of commands.
+                // Independent of the preference for errors of commands.
                 if record.fully_qualified_id == SESSION_FAILED {
                     self.lost(&record.message);
                     return Ok(Ended::Lost);
@@ -284,7 +284,7 @@ impl Executor {
             }
             PipelineEvent::State(PipelineState::Failed, None) => {
                 plan.was_ended = true;
-                let error = "the pipeline failed, and the endpoint does not say why";
+                let error = "the pipeline failed; the endpoint sent no error";
                 return Ok(self.failed(&LineError(error.into())));
             }
             PipelineEvent::State(PipelineState::Stopped, _) if !plan.local.is_done() => {
@@ -334,7 +334,7 @@ impl Executor {
         Ok(if action == Action::Stop { Ended::Stopped } else { Ended::Failed })
     }
 
-    /// One record of a stream other than the output, where that stream goes.
+    /// Writes a record of another stream than the output to its destination.
     fn divert(
         &self,
         fate: &StreamTarget,
@@ -355,7 +355,7 @@ impl Executor {
     }
 }
 
-/// Sends what goes into a pipeline, and its end.
+/// Sends the input of a pipeline, and its end.
 async fn feed(running: &Running, pipeline: &Pipeline, input: Vec<Value>) -> Result<(), Error> {
     if pipeline.no_input {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Host calls: what the endpoint asks of the person's host, answered as PowerShell's console does.
+//! Host calls of the endpoint, answered like PowerShell's console.
 
 use secrecy::SecretString;
 
@@ -10,19 +10,19 @@ use crate::psrp::record::ProgressRecord;
 const NO_TERMINAL: &str = "The command asks a question, and there is no terminal to answer it at. Give the value as \
     a parameter (-Confirm:$false for a confirmation), or run the line in a terminal.";
 
-/// What a host call came to.
+/// Result of a host call.
 #[derive(Debug)]
 pub enum Handled {
-    /// Nothing is to be sent back.
+    /// No response is expected.
     Done,
     Respond(HostResponse),
-    /// Ctrl-C at a question: the pipeline is to be stopped.
+    /// Ctrl-C at a question: the pipeline must be stopped.
     Interrupted,
     /// The endpoint ends the console: `exit 3`, Exit-PSSession.
     Exit(i32),
 }
 
-/// Why a question has no answer.
+/// Reason why a question has no answer.
 enum Unanswered {
     Interrupted,
     End,
@@ -30,7 +30,7 @@ enum Unanswered {
 
 type Asked<T> = Result<T, Unanswered>;
 
-/// Carries out one host call.
+/// Executes a host call.
 pub async fn handle(terminal: &Terminal, call: &HostCall) -> Handled {
     let parameters = Parameters(&call.parameters);
     match call.method {
@@ -46,7 +46,7 @@ pub async fn handle(terminal: &Terminal, call: &HostCall) -> Handled {
         _ => {}
     }
     if !terminal.interactive && asks(call.method) {
-        // The endpoint words the error that it makes of this itself, so what to do is said here.
+        // The endpoint replaces this error by its own text, so the advice is printed here.
         terminal.toned(Tone::Error, NO_TERMINAL);
         return respond(call, Err("the host has no terminal".into()));
     }
@@ -77,7 +77,7 @@ pub async fn handle(terminal: &Terminal, call: &HostCall) -> Handled {
     }
 }
 
-/// Whether a person has to answer.
+/// Returns whether the user must answer.
 fn asks(method: HostMethod) -> bool {
     matches!(
         method,
@@ -98,7 +98,7 @@ fn respond(call: &HostCall, result: Result<Value, String>) -> Handled {
     Handled::Respond(HostResponse { call_id: call.call_id, method: call.method, result: result.map(Some) })
 }
 
-/// What the host says of itself. Sizes and colours are answered from the host data by the endpoint.
+/// Answers questions about the host. The endpoint answers sizes and colours from the host data.
 fn known(method: HostMethod) -> Option<Value> {
     match method {
         HostMethod::GetName => Some(Value::String("lyncsh".into())),
@@ -108,7 +108,7 @@ fn known(method: HostMethod) -> Option<Value> {
     }
 }
 
-/// The calls that only write; `false` for all others.
+/// Executes calls that only write. Returns `false` for all other calls.
 fn write(terminal: &Terminal, method: HostMethod, parameters: &Parameters<'_>) -> bool {
     match method {
         HostMethod::Write1 => terminal.display(&parameters.text(0)),
@@ -124,7 +124,7 @@ fn write(terminal: &Terminal, method: HostMethod, parameters: &Parameters<'_>) -
         HostMethod::WriteWarningLine => {
             terminal.toned(Tone::Warning, &format!("WARNING: {}", parameters.text(0)));
         }
-        // What a window could do and this host leaves alone.
+        // Window functions that this host does not support.
         HostMethod::EnterNestedPrompt
         | HostMethod::ExitNestedPrompt
         | HostMethod::NotifyBeginApplication
@@ -146,7 +146,7 @@ fn write(terminal: &Terminal, method: HostMethod, parameters: &Parameters<'_>) -
     true
 }
 
-/// A host call's parameters by position.
+/// Access to a host call's parameters by position.
 struct Parameters<'a>(&'a [Value]);
 
 impl Parameters<'_> {
@@ -183,7 +183,7 @@ async fn secret(terminal: &Terminal, question: &str) -> Asked<SecretString> {
     }
 }
 
-/// Caption and message above a question, where there are any.
+/// Prints the caption and message of a question, if any.
 fn headings(terminal: &Terminal, parameters: &Parameters<'_>) {
     terminal.fresh_line();
     for index in 0..2 {
@@ -194,7 +194,7 @@ fn headings(terminal: &Terminal, parameters: &Parameters<'_>) {
     }
 }
 
-/// PSHostUserInterface.Prompt: one question a field, answers in a Hashtable by the field's name.
+/// PSHostUserInterface.Prompt: asks for each field, and returns a Hashtable by field names.
 async fn prompt(terminal: &Terminal, parameters: &Parameters<'_>) -> Asked<Value> {
     headings(terminal, parameters);
     let mut answers = Vec::new();
@@ -239,7 +239,7 @@ async fn ask_field(terminal: &Terminal, label: &str, kind: &str) -> Asked<Value>
     }
 }
 
-/// A typed field's value; what is no number where one is due is asked for again.
+/// Parses the value of a typed field. An invalid number is asked for again.
 fn typed(kind: &str, text: &str) -> Result<Value, String> {
     let wrong = |_| format!("Cannot recognize \"{text}\" as a {kind} due to a format error.");
     match kind {

@@ -1,5 +1,5 @@
-//! Ctrl-C, remembered until somebody asks for it: one that comes between two waits is not lost. The loss
-//! of the output is another.
+//! Interrupts of the console: Ctrl-C and the loss of the output. They are stored until they are handled, so
+//! that an interrupt between two waits is not lost.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::terminal::Terminal;
 
-/// The presses of Ctrl-C from here on, as long as it lives.
+/// Handler of Ctrl-C.
 pub struct Interrupts {
     pressed: Arc<Notify>,
     watch: JoinHandle<()>,
@@ -31,17 +31,17 @@ impl Interrupts {
         Self { pressed, watch }
     }
 
-    /// The next one, or the last one that nobody has taken. Safe to cancel.
+    /// Waits for an interrupt, or returns a stored one. Cancel safe.
     pub async fn next(&self) {
         self.pressed.notified().await;
     }
 
-    /// Whether there is one that nobody has taken; it is taken by this.
+    /// Takes a stored interrupt, if any.
     pub fn was_pressed(&self) -> bool {
         self.pressed.notified().now_or_never().is_some()
     }
 
-    /// Passes over what was pressed before.
+    /// Discards a stored interrupt.
     pub fn forget(&self) {
         self.was_pressed();
     }

@@ -1,29 +1,29 @@
-//! The sessions of one console: mostly one, or those of several connections, whose commands' names tell
-//! which of them is meant.
+//! The sessions of a console: usually one, or those of several connections, selected by the names of
+//! commands.
 
 use super::catalogue::Catalogue;
 use crate::line::{self, CommandLine};
 use crate::shell::connection::Connection;
 
-/// One session, and what it offers.
+/// A session and its commands.
 #[derive(Clone)]
 pub struct Link {
-    /// The profile's.
+    /// Name of the profile.
     pub name: String,
-    /// Before the noun of its commands here.
+    /// Prefix of the nouns of its commands.
     pub prefix: Option<String>,
     pub connection: Connection,
     pub catalogue: Catalogue,
 }
 
-/// All of a console's sessions, in the profile's order; never none.
+/// The sessions of a console, in the order of the profile; never empty.
 #[derive(Clone)]
 pub struct Links(Vec<Link>);
 
-/// Commands of one pipeline are of two sessions.
+/// A pipeline has commands of two sessions.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{second}' runs on '{there}', and what comes before it on '{here}': keep that in a variable first ($x = …; $x | {second} …)."
+    "'{second}' runs on '{there}', but the commands before it run on '{here}': assign their output to a variable ($x = …; $x | {second} …)."
 )]
 pub struct Apart {
     second: String,
@@ -32,7 +32,7 @@ pub struct Apart {
 }
 
 impl Links {
-    /// `None` where there are none.
+    /// Returns `None` if there are no sessions.
     pub fn new(links: Vec<Link>) -> Option<Self> {
         (!links.is_empty()).then_some(Self(links))
     }
@@ -41,8 +41,8 @@ impl Links {
         &self.0
     }
 
-    /// The session on which a pipeline runs; its commands get the names that they have there. Where
-    /// nobody offers the first command, the first session says so.
+    /// Returns the session of a pipeline, and renames its commands to their names on the endpoint. If no
+    /// session has the first command, the first session reports the error.
     pub fn route<'a>(&self, commands: impl IntoIterator<Item = &'a mut CommandLine>) -> Result<usize, Apart> {
         let mut chosen = None;
         for command in commands.into_iter().filter(|command| !line::is_local(&command.name)) {
@@ -69,8 +69,8 @@ impl Links {
         Ok(chosen.unwrap_or(0))
     }
 
-    /// Who has a command of this name, by the names that they have here, and its name there. A prefix
-    /// decides; without one it is the first that has it.
+    /// Returns the session with a command of this local name, and its name on the endpoint. A prefix selects
+    /// the session; without one, the first session with the command is used.
     pub fn owner(&self, name: &str) -> Option<(usize, String)> {
         let prefixed = (0..self.0.len()).find_map(|at| {
             let bare = without(name, self.prefix(at)?)?;
@@ -81,7 +81,7 @@ impl Links {
             let found = self.plain().find(|at| self.0[*at].catalogue.offers(real));
             found.map(|at| (at, name.to_owned()))
         });
-        // Where the names are not known yet, a prefix says enough.
+        // If the names are not known yet, the prefix is sufficient.
         known.or_else(|| {
             (0..self.0.len()).find_map(|at| {
                 let bare = without(name, self.prefix(at)?)?;
@@ -90,29 +90,29 @@ impl Links {
         })
     }
 
-    /// The sessions that may have a command, where it is not known which of them has it.
+    /// Returns the sessions that may have a command, if the session of the command is not known.
     pub fn candidates(&self, name: &str) -> Vec<usize> {
         let owner = self.owner(name).map(|(at, _)| at);
-        // A prefix decides, and one session alone needs no decision.
+        // A prefix or a single session is unambiguous.
         if owner.is_some_and(|at| self.prefix(at).is_some()) || self.plain().count() < 2 {
             return Vec::new();
         }
-        // The first that has it is meant: also where a later one is known to have it.
+        // The first session with the command is used, even if a later one is known to have it.
         let before = |at: &usize| owner.is_none_or(|owner| *at < owner);
         self.plain().filter(before).filter(|at| self.0[*at].catalogue.is_empty()).collect()
     }
 
-    /// The sessions whose commands need no prefix: one alone has no names to tell apart.
+    /// Returns the sessions whose commands need no prefix.
     fn plain(&self) -> impl Iterator<Item = usize> {
         (0..self.0.len()).filter(|at| self.prefix(*at).is_none() || self.0.len() == 1)
     }
 
-    /// Where a command runs that nobody is known to offer: its error says so.
+    /// Returns the session for a command that no session is known to have, which reports the error.
     fn first(&self) -> usize {
         self.plain().next().unwrap_or(0)
     }
 
-    /// A command of a session whose pipeline it is: there, names need no prefix.
+    /// Returns a command's name within a pipeline of its session, where names need no prefix.
     fn offered(&self, at: usize, name: &str) -> Option<(usize, String)> {
         let offers = |name: &str| self.0[at].catalogue.offers(line::remote_name(name));
         let bare = self.prefix(at).and_then(|prefix| without(name, prefix)).filter(|bare| offers(bare));
@@ -123,7 +123,7 @@ impl Links {
         self.0[at].prefix.as_deref()
     }
 
-    /// Every command by its name here; waits a moment for names that are about to be known.
+    /// Returns the local names of all commands; waits shortly for names that are being listed.
     pub async fn names_soon(&self) -> Vec<String> {
         for link in &self.0 {
             link.catalogue.learned_soon().await;
@@ -131,7 +131,7 @@ impl Links {
         self.names()
     }
 
-    /// Every command by its name here.
+    /// Returns the local names of all commands.
     fn names(&self) -> Vec<String> {
         let mut all = Vec::new();
         for (at, link) in self.0.iter().enumerate() {
@@ -145,7 +145,7 @@ impl Links {
     }
 }
 
-/// As `Import-Module -Prefix` names it.
+/// Adds a prefix like `Import-Module -Prefix`.
 fn with(name: &str, prefix: &str) -> String {
     match name.split_once('-') {
         Some((verb, noun)) => format!("{verb}-{prefix}{noun}"),
@@ -153,7 +153,7 @@ fn with(name: &str, prefix: &str) -> String {
     }
 }
 
-/// The name without its prefix, where it has it.
+/// Removes the prefix of a name, if it has the prefix.
 fn without(name: &str, prefix: &str) -> Option<String> {
     let cut = |text: &str| {
         let start = text.get(..prefix.len()).filter(|start| start.eq_ignore_ascii_case(prefix))?;

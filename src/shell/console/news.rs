@@ -1,6 +1,6 @@
-//! What is to be said beside the person's own commands: by the agent, or by the endpoint. The
-//! line editor draws its prompt anew from where it found the cursor, so nothing is written while it has
-//! the terminal: it is woken, and the news stands between its two prompts.
+//! Notices of the agent or the endpoint while the user types. The line editor redraws its prompt relative to
+//! the previous cursor position, so other output is not possible while it has the terminal: the editor is
+//! woken, and the notice is printed before the next prompt.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ pub struct SessionNotices {
     wake: Arc<AtomicBool>,
 }
 
-/// Who has the terminal.
+/// Owner of the terminal.
 #[derive(Default)]
 struct TerminalOwner {
     is_typing: bool,
@@ -26,7 +26,7 @@ impl SessionNotices {
         Self { terminal, desk: Arc::default(), wake: Arc::default() }
     }
 
-    /// Says a line now, or when the line editor has let go of the terminal, which it does at once.
+    /// Prints a line, immediately or as soon as the woken line editor has released the terminal.
     pub fn show(&self, tone: Tone, text: &str) {
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
         if desk.is_typing {
@@ -37,19 +37,19 @@ impl SessionNotices {
         }
     }
 
-    /// Whether the line editor has the terminal.
+    /// Returns whether the line editor has the terminal.
     pub fn is_typing(&self) -> bool {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner).is_typing
     }
 
-    /// The line editor has the terminal from now on; it leaves it when [`News::waker`] is set.
+    /// Gives the terminal to the line editor, which releases it when [`News::waker`] is set.
     pub fn begin_typing(&self) {
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
         desk.is_typing = true;
         self.wake.store(false, Ordering::SeqCst);
     }
 
-    /// The line editor has gone; says what has come meanwhile, below a line that it left open.
+    /// Takes the terminal from the line editor and prints the pending notices, below an open line.
     pub fn end_typing(&self, is_line_open: bool) {
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
         desk.is_typing = false;
@@ -61,7 +61,7 @@ impl SessionNotices {
         }
     }
 
-    /// Set when the line editor is to leave the terminal for a moment.
+    /// Returns the flag that makes the line editor release the terminal.
     pub fn waker(&self) -> Arc<AtomicBool> {
         self.wake.clone()
     }

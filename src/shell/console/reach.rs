@@ -1,4 +1,4 @@
-//! The sessions that a line needs: made again where they were lost, and asked which of them has a command.
+//! Sessions for a line: reconnects lost sessions, and finds the session of a command.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use crate::credential;
 use crate::line::{self, Element, Statement};
 use crate::transport::session::Session;
 
-/// How long connecting again takes before the person is told what is waited for.
+/// Delay before the message about reconnecting.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Executor {
-    /// The session of a connection; where it was lost, another is made now. Otherwise the line has ended,
-    /// and the person knows why.
+    /// Returns the session of a connection, and opens a new one if it was lost. After a failure, which is
+    /// reported, returns the result of the line.
     pub(super) async fn session(&self, link: &Link) -> Result<Session, Ended> {
         if let Some(session) = link.connection.current() {
             return Ok(session);
@@ -27,7 +27,7 @@ impl Executor {
                 return done;
             }
             if !credential::is_asking() {
-                let text = format!("Connecting to '{}' again; Ctrl-C stops waiting.", link.name);
+                let text = format!("Reconnecting to '{}'; press Ctrl-C to stop waiting.", link.name);
                 self.terminal.toned(Tone::Plain, &text);
             }
             session.await
@@ -46,7 +46,7 @@ impl Executor {
         })
     }
 
-    /// Asks the sessions that may have a line's commands, where it is not known which of them has.
+    /// Asks the sessions about a line's commands, if the sessions of the commands are not known.
     pub(super) async fn find_out(&self, statement: &Statement) -> Option<Ended> {
         for element in &statement.pipeline {
             let Element::Command(command) = element else { continue };
@@ -67,10 +67,10 @@ impl Executor {
                 match asked {
                     Ok(true) => break,
                     Ok(false) => {}
-                    // Another session must not get what may be meant for this one.
+                    // The command may belong to this session and must not run on another one.
                     Err(error) => {
                         self.lost(&format!(
-                            "'{}' does not say whether it has {name}: {error}; the line was not run",
+                            "cannot check whether '{}' has {name}: {error}; the line was not run",
                             link.name
                         ));
                         return Some(Ended::Lost);
@@ -81,11 +81,11 @@ impl Executor {
         None
     }
 
-    /// The commands of PowerShell's own in a script that neither the console nor a session has: nothing of the
-    /// script is run. Those of the endpoint are its own to refuse.
+    /// Returns the commands of PowerShell in a script that neither the console nor a session has: the script
+    /// is refused. The endpoint itself refuses other commands.
     ///
     /// # Errors
-    /// Ctrl-C: nothing of the script is run either.
+    /// Ctrl-C: the script is not run.
     pub(super) async fn lacks(&self, script: &Script) -> Result<Option<Refused>, Ended> {
         let mut known: BTreeMap<String, bool> = BTreeMap::new();
         let mut missing = Vec::new();
@@ -107,13 +107,13 @@ impl Executor {
         Ok((!missing.is_empty()).then(|| Refused::missing(&missing)))
     }
 
-    /// Whether a session has a command, or does not say.
+    /// Asks whether a session has a command.
     async fn has(&self, name: &str) -> Result<bool, Ended> {
         if line::is_here(name) || self.links.owner(name).is_some() {
             return Ok(true);
         }
         for link in self.links.all() {
-            // A line says it where there is no session.
+            // A missing session is reported when the line runs.
             let Some(session) = link.connection.current() else { return Ok(true) };
             let found = tokio::select! {
                 found = link.catalogue.find(&session, name) => found,
@@ -126,13 +126,13 @@ impl Executor {
         Ok(false)
     }
 
-    /// Asks for the names of all commands, where they are not known yet. Ctrl-C does without.
+    /// Lists the names of all commands, if they are not known yet. Ctrl-C skips the list.
     pub(super) async fn learn_names(&self) {
         for link in self.links.all() {
             let Some(session) = link.connection.current() else { continue };
             tokio::select! {
                 learned = link.catalogue.learn(&session) => if let Err(error) = learned {
-                    tracing::debug!(%error, "the names are not known");
+                    tracing::debug!(%error, "cannot list the command names");
                 },
                 () = self.interrupts.next() => return,
             }

@@ -1,4 +1,5 @@
-//! A text that is run as a whole or not at all: piped input, a script file, a line at the prompt.
+//! Scripts: piped input, script files, and lines at the prompt. A script is checked completely before it
+//! runs.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -7,47 +8,47 @@ use crate::files::text;
 use crate::line::{self, CommandLine, Element, Statement};
 use crate::shell::pwsh::find::Choice;
 
-/// Bytes that a script may be long.
+/// Maximum size of a script, in bytes.
 const LONGEST: u64 = 16 * 1024 * 1024;
-/// Scripts that call each other, from the first to the last.
+/// Maximum depth of scripts that call each other.
 const DEEPEST: usize = 16;
 
-/// A script of which everything can be run.
+/// A checked script.
 #[derive(Clone, Debug)]
 pub struct Script {
-    /// Its file; `None`: it has none.
+    /// File of the script; `None` without a file.
     pub path: Option<PathBuf>,
     pub steps: Vec<Step>,
     text: String,
 }
 
-/// One statement, or a script file that one calls.
+/// A statement, or a script file that a statement calls.
 #[derive(Clone, Debug)]
 pub enum Step {
     Statement(Statement),
     Call(CommandLine, Script),
 }
 
-/// Why a script is not run.
+/// Reasons why a script is refused.
 #[derive(Clone, Debug, Default)]
 pub struct Refused {
     problems: Vec<Problem>,
-    /// Whether there is more of it than the line that was typed.
+    /// Whether the text has more than one line.
     is_script: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Problem {
-    /// The script's file, line and column.
+    /// File, line and column.
     place: String,
     message: String,
-    /// The line, and a mark below the place.
+    /// The line, and a mark below the position.
     excerpt: Vec<String>,
     needs_engine: bool,
 }
 
 impl Script {
-    /// Reads what was typed, or piped.
+    /// Parses typed or piped text.
     pub fn read(text: &str) -> Result<Self, Refused> {
         Self::parse(text, None, &mut Vec::new())
     }
@@ -63,7 +64,7 @@ impl Script {
         Self::file(path, &mut Vec::new()).map_err(|refused| Refused { is_script: true, ..refused })
     }
 
-    /// `callers`: the scripts that are being read, the outermost first.
+    /// `callers`: the calling scripts, the outermost first.
     fn file(path: &Path, callers: &mut Vec<PathBuf>) -> Result<Self, Refused> {
         let shown = path.display().to_string();
         let whole =
@@ -102,7 +103,7 @@ impl Script {
 }
 
 impl Script {
-    /// Every command in it, and in the scripts that it calls, with the script in which it stands.
+    /// Returns all commands of the script and of the scripts that it calls, with their scripts.
     pub fn commands(&self) -> Vec<(&Self, &CommandLine)> {
         let mut commands = Vec::new();
         for step in &self.steps {
@@ -122,12 +123,12 @@ impl Script {
 /// Reads standard input to its end.
 ///
 /// # Errors
-/// It is no text, or too long.
+/// The input is not text or too long.
 pub fn standard_input() -> Result<String, String> {
     limited(std::io::stdin().lock())
 }
 
-/// Reads to the end, or to the limit.
+/// Reads until the end or the limit.
 fn limited(from: impl std::io::Read) -> Result<String, String> {
     let mut bytes = Vec::new();
     from.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
@@ -146,7 +147,7 @@ impl Problem {
     }
 }
 
-/// Whether a text is more than a line.
+/// Returns whether a text has more than one line.
 fn is_long(text: &str) -> bool {
     text.trim_end().contains('\n')
 }
@@ -165,7 +166,7 @@ impl Refused {
         Self { problems: errors.iter().map(problem).collect(), is_script: is_long(text) }
     }
 
-    /// Commands of PowerShell that nobody has here.
+    /// Reports commands of PowerShell that neither the console nor the endpoint has.
     pub fn missing(commands: &[(&Script, &CommandLine)]) -> Self {
         let problem = |(script, command): &(&Script, &CommandLine)| {
             let message = format!("Neither the console nor the endpoint has {}.", command.name);
@@ -175,7 +176,7 @@ impl Refused {
         Self { problems: commands.iter().map(problem).collect(), is_script }
     }
 
-    /// Each problem, and what to type instead. `title`: the profile's name.
+    /// Formats the problems, with an alternative. `title` is the profile's name.
     pub fn lines(&self, title: &str) -> Vec<String> {
         let mut lines = Vec::new();
         for problem in &self.problems {
@@ -194,7 +195,7 @@ impl Refused {
     }
 }
 
-/// What to type where only PowerShell can do it.
+/// Returns the advice for a script that needs PowerShell.
 pub fn instead(title: &str) -> String {
     let command = format!("lyncsh {title} --shell pwsh");
     match Choice::of(None) {
@@ -205,16 +206,16 @@ pub fn instead(title: &str) -> String {
     }
 }
 
-/// Line and column of a byte, from 1.
+/// Returns the line and column of a byte, starting at 1.
 fn place(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let begins = before.rfind('\n').map_or(0, |end| end + 1);
     (before.matches('\n').count() + 1, before[begins..].chars().count() + 1)
 }
 
-/// The line, and a mark below the column.
+/// Formats a line with a mark below a column.
 fn excerpt(text: &str, line: usize, column: usize) -> Vec<String> {
-    /// Columns of a line that are shown.
+    /// Maximum columns of the shown line.
     const WIDEST: usize = 100;
     let Some(shown) = text.lines().nth(line - 1) else { return Vec::new() };
     let from = column.saturating_sub(WIDEST * 3 / 4);

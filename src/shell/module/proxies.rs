@@ -8,13 +8,13 @@ use minijinja::{Value, context};
 use crate::exports::names::fold;
 use crate::psrp::command_metadata::{CommandMetadata, ParameterMetadata};
 
-/// The parameter of each proxy that takes pipeline input.
+/// Parameter of each proxy for pipeline input.
 pub const INPUT: &str = "__";
 
-/// The parameter of each proxy that takes the arguments that no other takes.
+/// Parameter of each proxy for remaining arguments.
 pub const REST: &str = "__rest";
 
-/// The common parameters, which every advanced function has, and their aliases (Cmdlet.CommonParameters).
+/// Common parameters of advanced functions, and their aliases (Cmdlet.CommonParameters).
 const COMMON: [&str; 24] = [
     "Verbose",
     "vb",
@@ -42,14 +42,14 @@ const COMMON: [&str; 24] = [
     "pv",
 ];
 
-/// What becomes of an endpoint's commands.
+/// Proxies of an endpoint's commands.
 #[derive(Debug)]
 pub struct Proxies {
     pub functions: Vec<Function>,
     pub aliases: Vec<Alias>,
-    /// Commands that have no function here because of their names.
+    /// Commands without a function because of their names.
     pub left_out: Vec<String>,
-    /// Parameters that are not offered here, as `COMMAND -NAME`.
+    /// Parameters that are left out, as `COMMAND -NAME`.
     pub without: Vec<String>,
 }
 
@@ -76,12 +76,13 @@ struct Parameter {
     aliases: Vec<String>,
     /// A PowerShell type, or nothing.
     constraint: &'static str,
-    /// A type whose names complete the argument, where it is an enumeration here.
+    /// A type whose names complete the argument, if it is an enumeration in this PowerShell.
     completes: Option<String>,
 }
 
 impl Proxies {
-    /// Chooses the commands that `allows` (by their names on the endpoint), in the order of `commands`.
+    /// Selects the commands that `allows` permits (by their names on the endpoint), in the order of
+    /// `commands`.
     pub fn of(commands: &[CommandMetadata], allows: impl Fn(&str) -> bool) -> Self {
         let mut proxies =
             Self { functions: Vec::new(), aliases: Vec::new(), left_out: Vec::new(), without: Vec::new() };
@@ -100,7 +101,7 @@ impl Proxies {
                 proxies.left_out.push(command.name.clone());
                 continue;
             }
-            // An alias comes with the parameters of its command, which may not have been asked for.
+            // An alias has the parameters of its command, which may not have been requested.
             if seen.insert(fold(target)) {
                 let function = Function::of(target, command, &mut proxies.without);
                 proxies.functions.push(function);
@@ -109,7 +110,7 @@ impl Proxies {
                 proxies.aliases.push(Alias { name: command.name.clone(), target: target.clone() });
             }
         }
-        // Each is reported once.
+        // Reports each parameter once.
         proxies.left_out.sort_unstable();
         proxies.left_out.dedup();
         proxies
@@ -151,7 +152,7 @@ impl Function {
             taken.insert(fold(&parameter.name));
             parameters.push(Parameter::of(parameter));
         }
-        // An alias that two parameters have, or that is another's name, fails every call.
+        // An alias of two parameters, or with another parameter's name, would fail every call.
         for parameter in &mut parameters {
             parameter.aliases.retain(|alias| is_plain(alias) && taken.insert(fold(alias)));
         }
@@ -160,8 +161,8 @@ impl Function {
         Self { name: name.to_owned(), is_cmdlet: command.is_cmdlet, is_simple, parameters }
     }
 
-    /// Returns the parameters that the function declares itself, for the template. A dynamic parameter loses to a
-    /// common one whose name begins with its own, such as `-Verb` to `-Verbose`.
+    /// Returns the parameters that the function declares itself, for the template. A dynamic parameter loses
+    /// to a common one whose name begins with its own, such as `-Verb` to `-Verbose`.
     fn own(&self) -> Vec<Value> {
         let untyped = self.parameters.iter().filter(|parameter| parameter.constraint.is_empty());
         let open = untyped.enumerate().map(|(position, parameter)| (Some(position), parameter));
@@ -179,9 +180,9 @@ impl Function {
             .collect()
     }
 
-    /// Formats the name and the parameters as one line of the template's table: those without a type, the one for
-    /// pipeline input, the typed ones, and the one for remaining arguments. Only values without a type are bound by
-    /// position: a conversion would change what the endpoint binds.
+    /// Formats the name and the parameters as one line of the template's table: those without a type, the one
+    /// for pipeline input, the typed ones, and the one for remaining arguments. Only values without a type
+    /// are bound by position: a conversion would change what the endpoint binds.
     fn declared(&self) -> String {
         let (open, typed): (Vec<_>, Vec<_>) =
             self.parameters.iter().partition(|parameter| parameter.constraint.is_empty());
@@ -223,7 +224,8 @@ impl Parameter {
         begins(&self.name) || self.aliases.iter().any(|alias| begins(alias))
     }
 
-    /// Formats as `NAME`, `NAME:TYPE` or `NAME:TYPE:ALIAS,ALIAS`. A type after `=` is used for completion only.
+    /// Formats as `NAME`, `NAME:TYPE` or `NAME:TYPE:ALIAS,ALIAS`. A type after `=` is used for completion
+    /// only.
     fn field(&self) -> String {
         let kind = match &self.completes {
             Some(kind) => format!("={kind}"),
@@ -234,9 +236,9 @@ impl Parameter {
     }
 }
 
-/// The constraint of a type whose conversion here is the endpoint's own. `$null` must arrive as such, which is why
-/// values are nullable, and why strings have no constraint: `[string]` makes `$null` an empty one. `[bool]` takes
-/// neither texts nor `$null`, as on the endpoint; a nullable one would take 'False' for true.
+/// Returns the constraint of a type with the same conversion as on the endpoint. `$null` must stay `$null`,
+/// so values are nullable, and strings have no constraint: `[string]` converts `$null` to an empty string.
+/// `[bool]` takes neither texts nor `$null`, as on the endpoint; a nullable one would take 'False' for true.
 fn constraint(parameter: &ParameterMetadata) -> &'static str {
     if parameter.is_switch {
         return "switch";

@@ -1,4 +1,4 @@
-//! The templates, each with what is put into it.
+//! Templates and their contexts.
 
 use std::path::PathBuf;
 
@@ -11,8 +11,8 @@ use crate::folders::Folders;
 use crate::profile::{Kind, Profile};
 use crate::quote::powershell::{ascii, quote};
 
-/// The names of the templates, and lyncsh's own text of each. A file of that name in the folder
-/// `templates` of the configuration folder is taken instead.
+/// Names and texts of the built-in templates. A file of the same name in the folder `templates` of the
+/// configuration folder replaces a template.
 const OWN: [(&str, &str); 23] = [
     (SCRIPT, include_str!("../../../templates/powershell/module.psm1")),
     ("powershell/attach.ps1", include_str!("../../../templates/powershell/attach.ps1")),
@@ -51,31 +51,31 @@ const IMPORT: &str = "powershell/import.ps1";
 const CONNECT: &str = "powershell/connect.ps1";
 const COMMAND: &str = "powershell/command.ps1";
 
-/// What a module needs to know.
+/// Context of the module template.
 pub struct Script<'a> {
     pub module: &'a str,
     pub program: &'a str,
-    /// Has the program tell where the session is.
+    /// Arguments that print the session facts.
     pub arguments: Vec<String>,
-    /// The same for a session of the PowerShell's own, as one command line.
+    /// Command line for a standalone session.
     pub own: String,
     pub profile: &'a Profile,
     pub version: &'a str,
 }
 
-/// What a module's manifest says.
+/// Context of the manifest template.
 pub struct Manifest<'a> {
-    /// The module's script, beside the manifest.
+    /// The module's script, next to the manifest.
     pub script: String,
     pub version: &'a str,
     pub description: String,
-    /// Of the cmdlets; `None` as long as they are not known.
+    /// Names of the cmdlets; `None` until they are known.
     pub names: Option<Vec<String>>,
-    /// Of the aliases, likewise.
+    /// Names of the aliases; `None` until they are known.
     pub aliases: Option<Vec<String>>,
 }
 
-/// What the first script of a shell needs to know.
+/// Context of the start script of a shell.
 pub struct Connect<'a> {
     pub title: &'a str,
     pub program: &'a str,
@@ -84,14 +84,14 @@ pub struct Connect<'a> {
     pub version: &'a str,
 }
 
-/// What is run when the first script of a shell has run.
+/// Command to run after the start script of a shell.
 #[derive(Clone, Copy, Debug)]
 pub enum ModuleCommand<'a> {
-    /// Nothing more: the person gets the prompt.
+    /// No command: the user gets the prompt.
     Prompt,
     /// PowerShell source.
     Text(&'a str),
-    /// A script, and its arguments as PowerShell source. The PowerShell ends with it, unless it `stays`.
+    /// A script and its arguments as PowerShell source. The PowerShell exits after it, unless it `stays`.
     Script { path: &'a str, arguments: &'a str, stays: bool },
 }
 
@@ -193,7 +193,7 @@ impl Templates {
         self.render(VIEWS, context! { views, version })
     }
 
-    /// The text of the templates that the proxies are written with.
+    /// Returns the text of the templates for the proxies.
     pub fn proxies_source(&self) -> Result<String, ModuleError> {
         let source = |name: &'static str| {
             let template = self.0.get_template(name);
@@ -243,7 +243,7 @@ impl Templates {
     }
 }
 
-/// A value as PowerShell source: text, a list of texts, a truth, or nothing.
+/// Formats a value as PowerShell source: text, list of texts, boolean or null.
 fn literal(value: &Value) -> Result<String, minijinja::Error> {
     use minijinja::value::ValueKind;
     Ok(match value.kind() {
@@ -255,7 +255,7 @@ fn literal(value: &Value) -> Result<String, minijinja::Error> {
             format!("@({})", all?.join(", "))
         }
         other => {
-            let text = format!("a {other} can't be written into a script");
+            let text = format!("cannot write a {other} into a script");
             return Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, text));
         }
     })

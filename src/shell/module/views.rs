@@ -1,12 +1,12 @@
-//! The endpoint's views for PowerShell's own formatter (`templates/powershell/views.ps1xml`). A column whose script
-//! only names a property becomes that property; other script columns are left out, since script of the endpoint is
-//! not run here and the column would be empty in every row.
+//! The endpoint's views for PowerShell's own formatter (`templates/powershell/views.ps1xml`). A column whose
+//! script only names a property becomes that property; other script columns are left out, since script of the
+//! endpoint is not run here and the column would be empty in every row.
 
 use minijinja::{Value, context};
 
 use crate::psrp::format_data::{Column, ColumnAlignment, FormatData, FormatView, Layout};
 
-/// The views that have something to show, as the template takes them.
+/// Returns the views with content, for the template.
 pub fn context(data: &[FormatData]) -> Value {
     data.iter().flat_map(|one| one.views.iter().filter_map(|view| self::view(one, view))).collect()
 }
@@ -48,7 +48,7 @@ fn column(column: &Column) -> Option<Value> {
     )
 }
 
-/// Text for an XML document: escaped, without the characters that XML 1.0 has no way to write.
+/// Escapes text for XML, without the characters that XML 1.0 does not permit.
 pub fn xml(text: &str) -> String {
     let legal = |one: &char| matches!(one, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
     let text: String = text.chars().filter(legal).collect();

@@ -1,5 +1,4 @@
-//! What a PowerShell is called with: the person's own arguments (`lyncsh work -- …`), and the script
-//! that connects before anything of theirs runs.
+//! Arguments of PowerShell: the user's arguments (`lyncsh work -- …`), and the script that connects first.
 
 use std::path::Path;
 
@@ -10,18 +9,17 @@ use crate::folders::Folders;
 use crate::quote::powershell::quote;
 use crate::shell::module::{self, ModuleCommand, ModuleError};
 
-/// The person's arguments, as PowerShell's own parser would part them
-/// (`CommandLineParameterParser.cs`).
+/// The user's arguments, split like PowerShell's own parser (`CommandLineParameterParser.cs`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arguments {
-    /// All before what is to be run.
+    /// Options before the command.
     options: Vec<String>,
     run: Run,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Run {
-    /// Nothing: the person gets the prompt.
+    /// No command: the user gets the prompt.
     Prompt,
     /// `-Command`, `-EncodedCommand`.
     Text(String),
@@ -31,25 +29,25 @@ enum Run {
     Script(String, Vec<String>),
 }
 
-/// Arguments that can't be brought together with a session.
+/// Error of arguments that cannot be combined with a session.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum ArgumentError {
-    #[error("{option} - reads from standard input, and that can't follow a script that connects first")]
-    #[diagnostic(help("give the commands themselves (-Command TEXT), or a script (-File PATH)"))]
+    #[error("cannot run {option} -: standard input is not available after the script that connects")]
+    #[diagnostic(help("pass the commands (-Command TEXT) or a script (-File PATH)"))]
     Input { option: String },
     #[error("there is no script {path}")]
-    #[diagnostic(help("commands are given with -Command"))]
+    #[diagnostic(help("pass commands with -Command"))]
     Missing { path: String },
-    #[error("{path} is to be run, and what follows `--` is as well")]
-    #[diagnostic(help("give one of them"))]
+    #[error("expected one command, got {path} and the command after `--`")]
+    #[diagnostic(help("pass only one of them"))]
     Two { path: String },
     #[error("{option} needs a value")]
     Value { option: String },
-    #[error("the value of {option} is not Base64 of UTF-16 text")]
+    #[error("expected Base64 of UTF-16 text as the value of {option}")]
     Encoding { option: String },
 }
 
-/// Options with a value: the name, how much of it is enough, another name.
+/// Options with a value: name, minimum abbreviation, another name.
 const VALUES: [(&str, &str, &str); 9] = [
     ("configurationfile", "configurationfile", ""),
     ("configurationname", "config", ""),
@@ -61,14 +59,14 @@ const VALUES: [(&str, &str, &str); 9] = [
     ("windowstyle", "w", ""),
     ("workingdirectory", "wo", "wd"),
 ];
-/// Options with a value in Windows PowerShell only.
+/// Options with a value only in Windows PowerShell.
 const VALUES_OF_5: [(&str, &str, &str); 2] = [("version", "v", ""), ("psconsolefile", "psc", "")];
 
 fn is((name, enough, other): (&str, &str, &str), word: &str) -> bool {
     (name.starts_with(word) && word.starts_with(enough)) || (!other.is_empty() && word == other)
 }
 
-/// An option's word: `-NoProfile`, `--noprofile`, on Windows `/noprofile`.
+/// Returns the name of an option: `-NoProfile`, `--noprofile`, on Windows `/noprofile`.
 fn option(word: &str) -> Option<String> {
     let rest = word.strip_prefix("--").or_else(|| word.strip_prefix('-'));
     let rest = rest.or_else(|| word.strip_prefix('/').filter(|_| cfg!(windows)))?;
@@ -83,7 +81,7 @@ impl Arguments {
             let left = rest.as_slice();
             let Some(name) = option(word) else {
                 let all: Vec<String> = std::iter::once(word).chain(left).cloned().collect();
-                // The first word that is no option (about_Pwsh, about_PowerShell_exe).
+                // The first word that is not an option (about_Pwsh, about_PowerShell_exe).
                 let run = match edition {
                     Edition::Core => script(word, left)?,
                     Edition::Windows => Run::Text(all.join(" ")),
@@ -121,8 +119,8 @@ impl Arguments {
         Ok(Self { options, run: Run::Prompt })
     }
 
-    /// Whether the PowerShell has nothing to run but what its standard input says. With `-NoExit` that is a
-    /// prompt all the same, for programs that talk with it through a pipe.
+    /// Returns whether PowerShell only runs its standard input. With `-NoExit`, it shows a prompt, for
+    /// programs that use it through a pipe.
     pub fn is_prompt(&self) -> bool {
         self.run == Run::Prompt && !self.stays()
     }
@@ -132,7 +130,7 @@ impl Arguments {
         self.options.iter().any(no_exit)
     }
 
-    /// The same with a script to run, and its arguments, where one is given.
+    /// Adds a script and its arguments, if given.
     pub fn then_script(self, words: &[String]) -> Result<Self, ArgumentError> {
         let Some((path, arguments)) = words.split_first() else { return Ok(self) };
         if self.run != Run::Prompt {
@@ -141,15 +139,15 @@ impl Arguments {
         Ok(Self { run: script(path, arguments)?, ..self })
     }
 
-    /// What the PowerShell is started with. `connect` is the script that connects; it ends the
-    /// PowerShell where it can't.
+    /// Returns the arguments for PowerShell. `connect` is the script that connects; it ends the PowerShell on
+    /// failure.
     pub fn with(self, folders: &Folders, connect: &Path) -> Result<Vec<String>, ModuleError> {
         self.on(cfg!(windows), folders, connect)
     }
 
     fn on(self, windows: bool, folders: &Folders, connect: &Path) -> Result<Vec<String>, ModuleError> {
         let stays = self.stays();
-        // Theirs first: -Login is heeded in the first place alone (IsLogin, Program.cs).
+        // The user's options are first: -Login is only recognized as the first one (IsLogin, Program.cs).
         let mut words = self.options;
         words.push("-NoLogo".to_owned());
         let text = |command| module::command_text(folders, connect, command, windows);
@@ -181,7 +179,7 @@ fn script(path: &str, arguments: &[String]) -> Result<Run, ArgumentError> {
         "-" => Err(ArgumentError::Input { option: "-File".to_owned() }),
         path => match std::path::absolute(path) {
             Ok(whole) if whole.is_file() => {
-                // By name alone, `&` would not find it in the current folder (about_Command_Precedence).
+                // `&` does not search the current folder for a plain name (about_Command_Precedence).
                 let whole = whole.to_str().unwrap_or(path).to_owned();
                 Ok(Run::Script(whole, arguments.to_vec()))
             }
@@ -197,7 +195,7 @@ fn decode(text: &str) -> Option<String> {
     String::from_utf16(&units).ok()
 }
 
-/// A word of a script's arguments, so that `-Name value` stays a parameter.
+/// Quotes an argument of a script, so that `-Name value` stays a parameter.
 fn argument(word: &str) -> String {
     let (name, value) = match word.split_once(':') {
         Some((name, value)) => (name, Some(value)),

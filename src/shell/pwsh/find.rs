@@ -1,4 +1,4 @@
-//! Which PowerShell a profile's shell is, and whether it is new enough.
+//! Finds the shell of a profile, and checks the version of PowerShell.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,21 +10,21 @@ use serde::{Deserialize, Serialize};
 use crate::files::replace::{New, replace};
 use crate::profile::CONSOLE;
 
-/// The first version whose named pipes and sessions are as the module needs them.
+/// Oldest version with the named pipes and sessions that the module needs.
 pub const OLDEST: Version = Version { major: 7, minor: 4 };
-/// What is looked for where the profile names nothing.
+/// Shells to look for if the profile has no shell.
 const USUAL: [&str; 2] = ["pwsh", "pwsh-preview"];
-/// How long a PowerShell may take to say its version; half a second is usual.
+/// Time limit for `--version`, which usually takes half a second.
 const SAYS_VERSION: Duration = Duration::from_secs(30);
 
-/// What the person types into.
+/// Shell of the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
     Console,
     PowerShell(PowerShell),
 }
 
-/// A PowerShell that is installed here.
+/// An installed PowerShell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PowerShell {
     pub path: PathBuf,
@@ -35,40 +35,38 @@ pub struct PowerShell {
 pub enum Edition {
     /// `pwsh`.
     Core,
-    /// `powershell.exe` 5.1, a part of Windows.
+    /// `powershell.exe` 5.1, which is part of Windows.
     Windows,
 }
 
-/// As far as it matters here.
+/// Version of PowerShell, without the patch level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Version {
     pub major: u32,
     pub minor: u32,
 }
 
-/// Why there is no shell.
+/// Error of finding a shell.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum FindError {
-    #[error("the shell '{wanted}' is not found: {reason}")]
-    #[diagnostic(help(
-        "write its path as `shell` in the profile, or shell = \"console\" for the built-in one"
-    ))]
+    #[error("cannot find the shell '{wanted}': {reason}")]
+    #[diagnostic(help("set `shell` in the profile to its path, or to \"console\" for the built-in console"))]
     Missing { wanted: String, reason: which::Error },
-    #[error("{} is PowerShell {version}, and {OLDEST} is the oldest that can attach to a session", .path.display())]
+    #[error("cannot use {}: expected PowerShell {OLDEST} or later, got {version}", .path.display())]
     #[diagnostic(help(
-        "install a newer one (https://aka.ms/powershell), or write shell = \"console\" in the profile for the built-in shell"
+        "install a newer one (https://aka.ms/powershell), or set shell = \"console\" in the profile for the built-in console"
     ))]
     TooOld { path: PathBuf, version: Version },
-    #[error("{} does not say which PowerShell it is: {reason}", .path.display())]
+    #[error("cannot get the PowerShell version of {}: {reason}", .path.display())]
     #[diagnostic(help(
-        "name a PowerShell as `shell` in the profile, or write shell = \"console\" for the built-in one"
+        "set `shell` in the profile to a PowerShell, or to \"console\" for the built-in console"
     ))]
     Unknown { path: PathBuf, reason: String },
 }
 
 impl Choice {
-    /// What `wanted` names: `console`, or a PowerShell by name or path. `None`: what is there. Starts
-    /// no program.
+    /// Finds `wanted`: `console`, or a PowerShell by name or path; `None` for the first shell found. Does not
+    /// start a program.
     pub fn of(wanted: Option<&str>) -> Result<Self, FindError> {
         match wanted {
             Some(CONSOLE) => Ok(Self::Console),
@@ -95,9 +93,9 @@ impl PowerShell {
         Self { path, edition }
     }
 
-    /// Its command. Windows PowerShell makes its own PSModulePath where it is given none; with PowerShell 7's
-    /// in it, which everything has that a PowerShell 7 started, it takes that one's modules for its own, and
-    /// can't load them (about_PSModulePath; docs/powershell.md).
+    /// Returns its command. PSModulePath is removed for Windows PowerShell, which then sets its own: with the
+    /// one of PowerShell 7, which all its child processes inherit, it would find modules that it cannot load
+    /// (about_PSModulePath; docs/powershell.md).
     pub fn command(&self) -> std::process::Command {
         let mut command = std::process::Command::new(&self.path);
         if self.edition == Edition::Windows {
@@ -106,8 +104,8 @@ impl PowerShell {
         command
     }
 
-    /// Checks that it is new enough. What it said once is kept in `cache` until its file changes.
-    /// Windows PowerShell is the one that every Windows has.
+    /// Checks the version, which is stored in `cache` until the program's file changes. Windows PowerShell
+    /// always has version 5.1.
     pub async fn check(&self, cache: &Path) -> Result<(), FindError> {
         if self.edition == Edition::Windows {
             return Ok(());
@@ -162,7 +160,7 @@ impl std::fmt::Display for Version {
     }
 }
 
-/// What tells one state of a program's file from another.
+/// Identity of a program's file, to detect changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     modified: SystemTime,
@@ -182,13 +180,13 @@ struct Seen {
     version: Version,
 }
 
-/// The PowerShells that were asked, by their paths.
+/// Known versions of PowerShells, by path.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Known(BTreeMap<String, Seen>);
 
 impl Known {
     fn read(file: &Path) -> Self {
-        // One that is not there or not right is made anew.
+        // A missing or invalid file is rewritten.
         std::fs::read(file).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
 
@@ -199,7 +197,7 @@ impl Known {
             replace(file, &serde_json::to_vec(self)?, New::Private)
         };
         if let Err(error) = written() {
-            tracing::debug!("the PowerShell's version is not kept: {error}");
+            tracing::debug!("cannot cache the PowerShell's version: {error}");
         }
     }
 }
@@ -223,7 +221,7 @@ mod tests {
     fn console_is_a_word_and_a_shell_that_is_not_there_is_an_error() {
         assert_eq!(Choice::of(Some("console")).unwrap(), Choice::Console);
         let error = Choice::of(Some("no-such-shell")).unwrap_err();
-        assert!(error.to_string().starts_with("the shell 'no-such-shell' is not found"), "{error}");
+        assert!(error.to_string().starts_with("cannot find the shell 'no-such-shell'"), "{error}");
     }
 
     #[cfg(unix)]
@@ -245,7 +243,7 @@ mod tests {
         assert_eq!(asked(), 1);
         write("7.3");
         let error = shell.check(temp.path()).await.unwrap_err();
-        assert!(error.to_string().contains("is PowerShell 7.3, and 7.4 is the oldest"), "{error}");
+        assert!(error.to_string().contains("expected PowerShell 7.4 or later, got 7.3"), "{error}");
         assert_eq!(asked(), 2);
         shell.check(temp.path()).await.unwrap_err();
         assert_eq!(asked(), 2);
