@@ -104,9 +104,9 @@ impl Keeper {
     pub fn attach(&mut self) -> Option<(Attached, KeptAgent<'_>)> {
         let (session, _) = self.session.as_ref()?;
         let (connection, keeping) = Connection::new(session.clone());
-        let (events, heard) = mpsc::unbounded_channel();
+        let (events, receiver) = mpsc::unbounded_channel();
         let notices = self.voice.listen();
-        let attached = Attached { name: self.profile.name.clone(), connection, events: heard, notices };
+        let attached = Attached { name: self.profile.name.clone(), connection, events: receiver, notices };
         Some((attached, KeptAgent { keeper: self, keeping, events }))
     }
 

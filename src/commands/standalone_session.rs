@@ -39,7 +39,7 @@ pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
     if output::is_terminal() {
         return Err(miette::miette!("refusing to print a password to a terminal"));
     }
-    // Inside of a shell that a launcher has started, the launcher speaks first.
+    // Inside a shell that a launcher started, the launcher writes to the terminal first.
     output_gate::wait(name).await;
     let profile = profile::load(&context.folders, name)?;
     if profile.service.is_some() {

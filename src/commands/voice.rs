@@ -171,7 +171,9 @@ mod tests {
     }
 
     fn lost() -> Option<AgentEvent> {
-        Some(AgentEvent::Event(ControlEvent::Lost { reason: "the server has it no more".to_owned() }))
+        Some(AgentEvent::Event(ControlEvent::Lost {
+            reason: "the shell no longer exists on the server".to_owned(),
+        }))
     }
 
     #[tokio::test]
@@ -185,7 +187,7 @@ mod tests {
             assert_eq!(
                 lines,
                 [
-                    "the session was lost (the server has it no more); connecting again",
+                    "the session was lost (the shell no longer exists on the server); connecting again",
                     "a new session is open"
                 ]
             );

@@ -34,14 +34,14 @@ const MAX_LINKS: usize = 40;
 /// The file cannot be written. A file that is replaced keeps its old content; a file that is written in place
 /// may lose it.
 pub fn replace(path: &Path, content: &[u8], new: New) -> io::Result<()> {
-    let there = match std::fs::metadata(path) {
-        Ok(there) => there,
+    let metadata = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return create(&followed(path)?, content, new);
         }
         Err(error) => return Err(error),
     };
-    if !there.is_file() {
+    if !metadata.is_file() {
         // Opening a folder fails.
         return OpenOptions::new().write(true).open(path)?.write_all(content);
     }
@@ -74,9 +74,9 @@ pub fn create_new(path: &Path, content: &[u8], new: New) -> io::Result<()> {
 /// The error that [`replace`] would return.
 pub fn check(path: &Path) -> io::Result<()> {
     match std::fs::metadata(path) {
-        Ok(there) if there.is_dir() => Err(ErrorKind::IsADirectory.into()),
+        Ok(metadata) if metadata.is_dir() => Err(ErrorKind::IsADirectory.into()),
         // Opening a pipe would wait for its reader.
-        Ok(there) if there.is_file() => OpenOptions::new().write(true).open(path).map(drop),
+        Ok(metadata) if metadata.is_file() => OpenOptions::new().write(true).open(path).map(drop),
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let file = followed(path)?;
@@ -113,21 +113,21 @@ fn create(path: &Path, content: &[u8], new: New) -> io::Result<()> {
 /// Replaces an existing file.
 fn over(path: &Path, content: &[u8]) -> io::Result<()> {
     // A file without write permission must not be replaced, even if its folder is writable.
-    let there = OpenOptions::new().write(true).open(path)?;
-    if platform::hard_links(&there)? > 1 {
-        return in_place(there, content);
+    let old = OpenOptions::new().write(true).open(path)?;
+    if platform::hard_links(&old)? > 1 {
+        return in_place(old, content);
     }
     let mut beside = match beside(path, New::Private) {
         Ok(beside) => beside,
-        Err(error) if is_refused(&error) => return in_place(there, content),
+        Err(error) if is_refused(&error) => return in_place(old, content),
         Err(error) => return Err(error),
     };
     beside.write_all(content)?;
-    if platform::take_after(&there, beside.as_file()).is_err() {
-        return in_place(there, content);
+    if platform::take_after(&old, beside.as_file()).is_err() {
+        return in_place(old, content);
     }
     beside.as_file().sync_all()?;
-    drop(there);
+    drop(old);
     match platform::exchange(beside.into_temp_path(), path) {
         Ok(()) => sync_folder(folder_of(path)),
         Err(error) if is_refused(&error) => in_place(OpenOptions::new().write(true).open(path)?, content),

@@ -24,12 +24,12 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         result => result?,
     }
-    let there = std::fs::symlink_metadata(path)?;
-    if !there.is_dir() || there.uid() != user() {
+    let metadata = std::fs::symlink_metadata(path)?;
+    if !metadata.is_dir() || metadata.uid() != user() {
         let text = format!("{} is not a folder of this user", path.display());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
     }
-    if there.mode() & 0o077 != 0 {
+    if metadata.mode() & 0o077 != 0 {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
     }
     Ok(())
@@ -38,7 +38,7 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
 /// Returns whether a folder exists and belongs to this user.
 pub fn is_own_folder(path: &Path) -> bool {
     std::fs::metadata(path)
-        .is_ok_and(|there| there.is_dir() && std::os::unix::fs::MetadataExt::uid(&there) == user())
+        .is_ok_and(|metadata| metadata.is_dir() && std::os::unix::fs::MetadataExt::uid(&metadata) == user())
 }
 
 /// Returns the effective user id.
@@ -236,7 +236,7 @@ impl ShutdownSignals {
 /// Returns whether an open file is the file at a path.
 pub fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
-    let id = |there: std::fs::Metadata| (there.dev(), there.ino());
+    let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
     file.metadata().map(id).ok() == std::fs::metadata(path).map(id).ok()
 }
 
@@ -252,11 +252,11 @@ pub fn hard_links(file: &File) -> io::Result<u64> {
 /// The user has no permission to set one of them.
 pub fn take_after(from: &File, to: &File) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt as _;
-    let (there, new) = (from.metadata()?, to.metadata()?);
-    if (there.uid(), there.gid()) != (new.uid(), new.gid()) {
-        std::os::unix::fs::fchown(to, Some(there.uid()), Some(there.gid()))?;
+    let (old, new) = (from.metadata()?, to.metadata()?);
+    if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+        std::os::unix::fs::fchown(to, Some(old.uid()), Some(old.gid()))?;
     }
-    to.set_permissions(there.permissions())?;
+    to.set_permissions(old.permissions())?;
     attributes(from, to)
 }
 

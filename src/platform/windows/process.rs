@@ -163,15 +163,15 @@ pub fn parent() -> Option<u32> {
     let snapshot = unsafe { OwnedHandle::from_raw_handle(snapshot) };
     let mut entry = PROCESSENTRY32W { dwSize: size_of::<PROCESSENTRY32W>() as u32, ..Default::default() };
     // SAFETY: the snapshot is open, and `entry` contains its size.
-    let mut there = unsafe { Process32FirstW(snapshot.as_raw_handle(), &mut entry) };
-    while there != 0 {
+    let mut more = unsafe { Process32FirstW(snapshot.as_raw_handle(), &mut entry) };
+    while more != 0 {
         if entry.th32ProcessID == std::process::id() {
             let parent = entry.th32ParentProcessID;
             // The id may belong to a new process by now: a parent is older than its child.
             return (start_time(parent)? <= start_time(std::process::id())?).then_some(parent);
         }
         // SAFETY: as above.
-        there = unsafe { Process32NextW(snapshot.as_raw_handle(), &mut entry) };
+        more = unsafe { Process32NextW(snapshot.as_raw_handle(), &mut entry) };
     }
     None
 }

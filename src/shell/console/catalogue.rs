@@ -162,12 +162,12 @@ impl Catalogue {
     pub async fn find(&self, session: &Session, name: &str) -> Result<Option<ErrorRecord>, Error> {
         let mut running =
             session.invoke(&pipeline(vec![command("Get-Command", Some(("Name", name)))])).await?;
-        let (mut found, mut said) = (false, None);
+        let (mut found, mut error) = (false, None);
         while let Some(event) = running.next().await {
             match event? {
                 PipelineEvent::Output(_) => found = true,
                 PipelineEvent::Error(record) | PipelineEvent::State(PipelineState::Failed, Some(record)) => {
-                    said = Some(record);
+                    error = Some(record);
                 }
                 _ => {}
             }
@@ -176,7 +176,7 @@ impl Catalogue {
             self.remember(name, true);
         }
         let about = |record: &ErrorRecord| record.message.contains(&format!("'{name}'"));
-        Ok(said.filter(|record| !found && about(record)).map(|mut record| {
+        Ok(error.filter(|record| !found && about(record)).map(|mut record| {
             // The unrecognized name must be the command itself.
             record.command = Some(name.to_owned());
             *record

@@ -13,7 +13,7 @@ const MARK: &str = "\u{feff}";
 /// Writes a private script for PowerShell, unless its content is the same.
 pub fn write(path: &Path, script: &str) -> Result<(), ModuleError> {
     let whole = format!("{MARK}{script}");
-    if std::fs::read(path).is_ok_and(|there| there == whole.as_bytes()) {
+    if std::fs::read(path).is_ok_and(|old| old == whole.as_bytes()) {
         return Ok(());
     }
     put(path, whole.as_bytes()).map_err(|error| ModuleError::Write { path: path.to_owned(), error })

@@ -65,11 +65,11 @@ pub async fn write(
     let state = if is_kept { kept.state() } else { State::Missing };
     let mut notes = Vec::new();
     let name = &profile.name;
-    let there = |notes| Written { folder: kept.folder().to_owned(), is_kept: true, notes };
+    let cached = |notes| Written { folder: kept.folder().to_owned(), is_kept: true, notes };
     let known = match state {
         State::Current => {
             kept.select().map_err(ModuleError::from)?;
-            return Ok(there(notes));
+            return Ok(cached(notes));
         }
         State::Missing if is_kept => remembered(&kept),
         State::Changed => {
@@ -87,7 +87,7 @@ pub async fn write(
         Ok(offered) => offered,
         Err(error) if is_kept && kept.is_there() => {
             notes.push(format!("cannot update the commands of '{name}': {error}"));
-            return Ok(there(notes));
+            return Ok(cached(notes));
         }
         Err(error) => return Err(WriteError::Ask { name: name.clone(), error }),
     };
@@ -104,7 +104,7 @@ pub async fn write(
     }
     if kept.state() == State::Current {
         // Another process wrote the proxies first.
-        return Ok(there(notes));
+        return Ok(cached(notes));
     }
     match serde_json::to_vec(&offered) {
         Ok(content) => kept.set_source(&content).map_err(ModuleError::from)?,
@@ -112,7 +112,7 @@ pub async fn write(
     }
     kept.put(&files).map_err(ModuleError::from)?;
     kept.select().map_err(ModuleError::from)?;
-    Ok(there(notes))
+    Ok(cached(notes))
 }
 
 /// Returns the cached answers of the endpoint, unless its commands changed.
