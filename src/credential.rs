@@ -1,5 +1,4 @@
-//! Where a secret comes from: the OS keyring, a command, a prompt. A secret is a [`SecretString`] from
-//! birth.
+//! Sources of a secret: the OS keyring, a command, a prompt. Secrets are always [`SecretString`]s.
 
 mod command;
 mod error;
@@ -11,7 +10,7 @@ use secrecy::SecretString;
 
 use crate::profile::{CredentialSource, Profile};
 
-/// The secret of a profile, from the source that it names.
+/// Fetches the secret of a profile from its source.
 pub async fn fetch(profile: &Profile) -> Result<SecretString, CredentialError> {
     match &profile.credential {
         CredentialSource::Keyring => keyring::read(&profile.name).await,
@@ -19,13 +18,13 @@ pub async fn fetch(profile: &Profile) -> Result<SecretString, CredentialError> {
         CredentialSource::System => Err(CredentialError::System { profile: profile.name.clone() }),
         CredentialSource::Prompt => {
             let user = profile.user.as_deref().unwrap_or(&profile.name);
-            // One shell can have the sessions of several profiles.
+            // A shell can have the sessions of several profiles.
             prompt::ask(&format!("Password for {user} (profile '{}'): ", profile.name)).await
         }
     }
 }
 
-/// Where [`fetch`] takes the secret from, as it is told to the person.
+/// Returns a description of the source that [`fetch`] uses, for progress messages.
 pub fn source(profile: &Profile) -> String {
     match &profile.credential {
         CredentialSource::Keyring => "the keyring".to_owned(),
@@ -35,7 +34,8 @@ pub fn source(profile: &Profile) -> String {
     }
 }
 
-/// Whether [`fetch`] needs a terminal, so that a process without one must be handed the secret.
+/// Returns whether [`fetch`] needs a terminal. A process without a terminal must then get the secret from its
+/// parent.
 pub fn needs_terminal(profile: &Profile) -> bool {
     profile.credential == CredentialSource::Prompt
 }

@@ -1,21 +1,22 @@
-//! Standard output of a command that is not a shell. A reader that stops early, as `head` does, is not an
-//! error; a full disk is, and is reported at the end.
+//! Standard output of commands that are not shells. A reader that stops early, such as `head`, is not an
+//! error. Other errors, such as a full disk, are reported at the end.
 
 use std::io;
 use std::sync::OnceLock;
 
 use crate::screen::{Stream, clean};
 
-/// Why output was lost.
+/// The first write error.
 static LOST: OnceLock<io::Error> = OnceLock::new();
 
-/// Writes a message; what goes wrong is kept for [`lost`]. Lines that are too long for the terminal go on
-/// below, indented by `hang` columns more than they began.
+/// Writes a message. An error is kept for [`lost`]. Lines that are too long for the terminal are wrapped,
+/// with
+/// `hang` columns of additional indentation.
 pub fn message(text: &str, hang: usize) {
     keep(Stream::Output.write(&Stream::Output.message(text, hang)));
 }
 
-/// Writes data for another program, as it is; a terminal only displays it.
+/// Writes data for another program unchanged. On a terminal, control characters are cleaned.
 pub fn data(text: &str) -> io::Result<()> {
     if Stream::Output.is_terminal() {
         return Stream::Output.write(&clean(text, Stream::Output.colour()));
@@ -23,29 +24,30 @@ pub fn data(text: &str) -> io::Result<()> {
     Stream::Output.write_raw(text.as_bytes())
 }
 
-/// Whether output is displayed instead of read by a program.
+/// Returns whether standard output is a terminal.
 pub fn is_terminal() -> bool {
     Stream::Output.is_terminal()
 }
 
-/// [`data`], where what goes wrong is kept for [`lost`].
+/// Calls [`data`], and keeps an error for [`lost`].
 pub fn print_data(text: &str) {
     keep(data(text));
 }
 
 fn keep(result: io::Result<()>) {
     if let Err(error) = result {
-        // The first one is reported.
+        // The first error is reported.
         let _ = LOST.set(error);
     }
 }
 
-/// Why output could not be written, unless its reader has stopped.
+/// Returns the first write error, unless the reader closed the pipe.
 pub fn lost() -> Option<&'static io::Error> {
     LOST.get().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
 }
 
-/// Formats JSON in ASCII: a PowerShell on Windows reads a program's output in whatever encoding it is set to.
+/// Formats JSON in ASCII, because PowerShell on Windows decodes a program's output with a configurable
+/// encoding.
 pub fn ascii_json(value: &serde_json::Value) -> String {
     let mut line = String::new();
     for one in value.to_string().chars() {
@@ -81,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_read_whatever_the_encoding() {
+    fn json_is_ascii() {
         let value = json!({ "user": "jörg@exämple.com", "cache": "C:\\🦀" });
         let line = ascii_json(&value);
         assert!(line.is_ascii());

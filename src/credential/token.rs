@@ -1,4 +1,4 @@
-//! An OAuth token for an endpoint: asked of the authority that the endpoint's 401 names.
+//! Requests an OAuth token from the authority in an endpoint's 401 response.
 
 use std::time::Duration;
 
@@ -8,36 +8,38 @@ use url::Url;
 
 use crate::net::{Trust, innermost, is_loopback, refused_certificate};
 
-/// Why there is no token.
+/// Error of requesting a token.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum TokenError {
-    #[error("{endpoint} names no authority to ask for a token")]
-    #[diagnostic(help("this endpoint may want a password: authentication = \"basic\" in the profile"))]
+    #[error("{endpoint} does not offer token authentication")]
+    #[diagnostic(help("set authentication = \"basic\" in the profile"))]
     NoChallenge { endpoint: String },
-    #[error("{endpoint} answered {status} where it should have named its token service")]
+    #[error("expected the address of the token service from {endpoint}, got {status}")]
     #[diagnostic(help(
-        "is this the endpoint's URI? A page, a proxy's error or a redirection is no PowerShell endpoint; try again in \
-         a while, or correct the uri in the profile"
+        "check the uri in the profile: the response is not from a PowerShell endpoint, but for example a web page, a \
+         proxy error or a redirect; or try again later"
     ))]
     Answered { endpoint: String, status: String },
-    #[error("{endpoint} can't be asked for its token service: {reason}")]
+    #[error("cannot get the token service from {endpoint}: {reason}")]
     #[diagnostic(help("check the endpoint's name and port, the network and the proxy, and try again"))]
     Endpoint { endpoint: String, reason: String },
     #[error("{of} did not answer within {}", humantime::format_duration(*.limit))]
-    #[diagnostic(help("try again; if it is only slow, raise `token` under [timeouts] in the profile"))]
+    #[diagnostic(help("try again; if the server is slow, raise `token` in [timeouts] in the profile"))]
     Timeout { of: String, limit: Duration },
     #[error("the token service {authority} refused {user}: {reason}")]
-    #[diagnostic(help("check the account, and store its new password with `lyncsh login`"))]
+    #[diagnostic(help("check the account, and store its password with `lyncsh login`"))]
     Refused { authority: String, user: String, reason: String },
-    #[error("the token service {authority} can't be asked: {reason}")]
+    #[error("cannot reach the token service {authority}: {reason}")]
     #[diagnostic(help("check the network and try again"))]
     Unreachable { authority: String, reason: String },
-    #[error("{uri} is no place for a password: it is not https")]
-    #[diagnostic(help("nothing was sent; ask whoever runs the endpoint why its authority is not https"))]
+    #[error("refusing to send the password to {uri}: not HTTPS")]
+    #[diagnostic(help(
+        "nothing was sent; ask the administrator of the endpoint to use an HTTPS token service"
+    ))]
     NotEncrypted { uri: String },
 }
 
-/// What an endpoint's `WWW-Authenticate: Bearer` says.
+/// The `WWW-Authenticate: Bearer` challenge of an endpoint.
 #[derive(Debug, PartialEq, Eq)]
 struct Challenge {
     client_id: String,
@@ -55,7 +57,7 @@ struct Denied {
     error_description: Option<String>,
 }
 
-/// Asks `endpoint` for its challenge and the authority for a token, by the password grant.
+/// Gets the challenge of `endpoint` and requests a token from its authority with the password grant.
 pub async fn acquire(
     endpoint: &Url,
     user: &str,
@@ -65,7 +67,7 @@ pub async fn acquire(
 ) -> Result<SecretString, TokenError> {
     let shown = format!("{}{}", endpoint.origin().ascii_serialization(), endpoint.path());
     let silent = |of: String| TokenError::Timeout { of, limit };
-    let nowhere = |error: reqwest::Error| match error.is_timeout() {
+    let failed = |error: reqwest::Error| match error.is_timeout() {
         true => silent(shown.clone()),
         false => TokenError::Endpoint { endpoint: shown.clone(), reason: reason(&error) },
     };
@@ -77,8 +79,8 @@ pub async fn acquire(
     if is_loopback(endpoint) {
         builder = builder.no_proxy();
     }
-    let client = builder.build().map_err(nowhere)?;
-    let answer = client.post(endpoint.clone()).send().await.map_err(nowhere)?;
+    let client = builder.build().map_err(failed)?;
+    let answer = client.post(endpoint.clone()).send().await.map_err(failed)?;
     let status = answer.status();
     let challenge = answer
         .headers()
@@ -120,7 +122,7 @@ pub async fn acquire(
         let read: Result<Granted, _> = serde_json::from_slice(&body);
         return read
             .map(|granted| granted.access_token)
-            .map_err(|_| refused("its answer holds no token".into()));
+            .map_err(|_| refused("its response has no token".into()));
     }
     let denied: Result<Denied, _> = serde_json::from_slice(&body);
     Err(refused(match denied {
@@ -136,7 +138,7 @@ fn reason(error: &reqwest::Error) -> String {
     }
 }
 
-/// Reads `Bearer client_id="…", authorization_uri="…"`, its parts in any order.
+/// Parses `Bearer client_id="…", authorization_uri="…"`, with the parts in any order.
 fn challenge(header: &str) -> Option<Challenge> {
     let rest = header.trim_start();
     let rest = rest.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("bearer ")).and(rest.get(7..))?;

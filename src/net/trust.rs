@@ -1,4 +1,4 @@
-//! Which authorities a server's certificate may come from.
+//! Trusted CA certificates.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,21 +10,21 @@ use rustls_platform_verifier::Verifier;
 
 use crate::files::text;
 
-/// The system's authorities, and those of a profile's `ca` beside them.
+/// The system's CA certificates and those of a profile's `ca`.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
     own: Vec<CertificateDer<'static>>,
 }
 
-/// A profile's `ca` is of no use.
+/// Error of reading a profile's `ca`.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum TrustError {
-    #[error("the authorities' certificates in {path} can't be read: {source}")]
-    #[diagnostic(help("correct ca in the profile: it names a file with certificates in PEM form"))]
+    #[error("cannot read the CA certificates in {path}: {source}")]
+    #[diagnostic(help("set ca in the profile to a PEM file of CA certificates"))]
     Unreadable { path: PathBuf, source: std::io::Error },
-    #[error("{path} is no file of authorities' certificates: {reason}")]
+    #[error("{path} is not a PEM file of CA certificates: {reason}")]
     #[diagnostic(help(
-        "ca in the profile names a file in PEM form, with one or more parts that begin with -----BEGIN CERTIFICATE-----"
+        "set ca in the profile to a PEM file with one or more -----BEGIN CERTIFICATE----- sections"
     ))]
     Wrong { path: PathBuf, reason: String },
 }
@@ -33,16 +33,16 @@ impl Trust {
     /// Reads the certificates in a PEM file.
     ///
     /// # Errors
-    /// It can't be read, or one in it is no certificate, or there is none.
+    /// The file cannot be read, has no certificate, or has an invalid one.
     pub async fn read(path: &Path) -> Result<Self, TrustError> {
         let bytes = tokio::fs::read(path)
             .await
             .map_err(|source| TrustError::Unreadable { path: path.to_owned(), source })?;
-        // Names of issuers beside the certificates may be in any encoding.
+        // The text between the certificates may be in any encoding.
         let text = text::decode(&bytes).map_or(bytes, String::into_bytes);
         let wrong = |reason: String| TrustError::Wrong { path: path.to_owned(), reason };
         let mut own = Vec::new();
-        // The client says only that it can't be built, and not why: each is looked at here.
+        // The error of the client builder has no reason, so each certificate is checked here.
         let mut store = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&text) {
             let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
@@ -50,25 +50,25 @@ impl Trust {
             own.push(certificate);
         }
         if own.is_empty() {
-            return Err(wrong("it has no certificate in it".into()));
+            return Err(wrong("it contains no certificate".into()));
         }
         Ok(Self { own })
     }
 
-    /// An HTTP client to be built, that trusts them.
+    /// Returns a builder of HTTP clients that trust these certificates.
     pub fn client(&self) -> reqwest::ClientBuilder {
-        // Another part of the program may have been first: it's the same provider.
+        // Fails if another part of the program already installed the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = reqwest::Client::builder();
         match self.own.is_empty() {
             true => builder,
-            // Each was looked at when it was read.
+            // The certificates were checked when they were read.
             false => builder
                 .tls_certs_merge(self.own.iter().filter_map(|own| reqwest::Certificate::from_der(own).ok())),
         }
     }
 
-    /// TLS for a client that trusts them.
+    /// Returns a TLS configuration of clients that trust these certificates.
     ///
     /// # Errors
     /// The system's certificates cannot be used.

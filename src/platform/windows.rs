@@ -18,7 +18,7 @@ pub use process::{
 };
 pub use shutdown_signals::ShutdownSignals;
 
-/// Text as the system takes it: UTF-16 with a zero at its end.
+/// Encodes text as UTF-16 with a terminating zero.
 fn wide(text: impl AsRef<std::ffi::OsStr>) -> Vec<u16> {
     use std::os::windows::ffi::OsStrExt as _;
     text.as_ref().encode_wide().chain([0]).collect()

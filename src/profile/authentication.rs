@@ -1,6 +1,6 @@
-//! How a credential is sent.
+//! Authentication methods.
 
-/// How the credential is proven to the endpoint.
+/// Authentication method of a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Authentication {
@@ -21,7 +21,7 @@ impl Authentication {
         matches!(self, Self::Kerberos | Self::Negotiate | Self::Ntlm)
     }
 
-    /// As it stands in a profile.
+    /// Returns the value in a profile.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Basic => "basic",

@@ -71,7 +71,7 @@ impl TermLike for StatusLine {
     }
 
     fn flush(&self) -> std::io::Result<()> {
-        // Every write is flushed.
+        // All writes are flushed.
         Ok(())
     }
 }

@@ -160,7 +160,7 @@ fn a_startup_script_that_constrains_the_language_is_reported_and_the_shell_stays
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("profile.ps1"), "$WarningPreference = 'SilentlyContinue'; $ExecutionContext.SessionState.LanguageMode = 'ConstrainedLanguage'\n").unwrap();
     let mut terminal = Terminal::run(&world, &["work"]);
-    terminal.sees("this PowerShell runs in ConstrainedLanguage mode, in which no session can be made");
+    terminal.sees("this PowerShell runs in ConstrainedLanguage mode, in which no session can be opened");
     terminal.prompts(PLAIN, ">");
     terminal.line("exit");
     terminal.ended();

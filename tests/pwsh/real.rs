@@ -171,7 +171,7 @@ fn exit_within_the_session_is_reported_and_removes_the_commands() {
         text.split_whitespace()
             .collect::<Vec<_>>()
             .join(" ")
-            .contains("the session of 'work' was closed by what ran in it")
+            .contains("the session of 'work' was closed by a command in it")
     });
     terminal.line("'<' + @(Get-PSSession).Count + @(Get-Module lyncsh*).Count + '>'");
     terminal.sees_line("<00>");

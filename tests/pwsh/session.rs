@@ -444,7 +444,7 @@ fn damaged_proxies_are_reported_with_the_command_that_repairs_them() {
     let err = unwrapped(&output.stderr);
     assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
     assert!(
-        err.contains("the commands of 'work' can't be imported:") && err.contains("`lyncsh refresh work`"),
+        err.contains("cannot import the commands of 'work':") && err.contains("`lyncsh refresh work`"),
         "{err}"
     );
     world.wait_removed();
@@ -466,7 +466,7 @@ fn a_powershell_without_the_full_language_gets_an_error_and_no_session() {
         let output =
             world.output(&format!("$ExecutionContext.SessionState.LanguageMode = '{mode}'\n{import}"));
         let expected = format!(
-            "lyncsh: this PowerShell runs in {mode} mode, in which no session can be made; use the console: set shell = \"console\" in the profile 'work'"
+            "lyncsh: this PowerShell runs in {mode} mode, in which no session can be opened; use the console: set shell = \"console\" in the profile 'work'"
         );
         assert!(!output.status.success() && unwrapped(&output.stderr).contains(&expected), "{output:?}");
         assert!(world.front.server.shells().is_empty() && world.agent("work").is_none(), "{mode}");

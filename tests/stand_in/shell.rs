@@ -89,8 +89,8 @@ async fn attach(profile: &str) -> Option<Session> {
     let fact = |key: &str| answer.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
     let Some(path) = fact("socket") else {
         let error = fact("error").unwrap_or("it ended without a word");
-        // Like connect.ps1: the launcher has reported the reason.
-        if error != format!("'{profile}' is not here") {
+        // As connect.ps1: the launcher has printed the reason.
+        if error != format!("could not connect '{profile}'") {
             say(&format!("lyncsh: {error}\n"));
         }
         return None;

@@ -106,12 +106,9 @@ async fn an_invalid_answer_is_reported_with_its_sender_and_leaves_nothing() {
             world.wait_agent_gone();
             assert_eq!(written_down(&world), 0);
             let token = fails(&user(Way::Token, &base, "echo pw"), &[]).text;
-            assert!(
-                token.contains("answered 200 OK where it should have named its token service"),
-                "{token}"
-            );
+            assert!(token.contains("expected the address of the token service from"), "{token}");
             let discovery = fails(&user(Way::Discovery, &base, "echo pw"), &[]).text;
-            assert!(discovery.contains("is no discovery document"), "{discovery}");
+            assert!(discovery.contains("an invalid discovery document"), "{discovery}");
         },
     )
     .await;
@@ -129,7 +126,7 @@ async fn a_failing_server_is_distinguished_from_a_failing_proxy() {
             assert!(printed.contains("answered 500 Internal Server Error"), "{printed}");
             assert!(!printed.contains("spelling"), "{printed}");
             let printed = fails(&user(Way::Token, &base, "echo pw"), &[]).text;
-            assert!(printed.contains("answered 500 Internal Server Error where it should have"), "{printed}");
+            assert!(printed.contains("got 500 Internal Server Error"), "{printed}");
         },
     )
     .await;
@@ -159,7 +156,7 @@ async fn redirections_end() {
             world.wait_agent_gone();
             assert_eq!(written_down(&world), 0);
             let printed = fails(&user(Way::Discovery, &base, "echo pw"), &[]).text;
-            assert!(printed.contains("was redirected again and again"), "{printed}");
+            assert!(printed.contains("too many redirects"), "{printed}");
         },
     )
     .await;
@@ -351,9 +348,9 @@ async fn an_invalid_certificate_is_reported_with_help() {
     let other = CertificateParams::new(vec!["x".into()]).unwrap().self_signed(&KeyPair::generate().unwrap());
     std::fs::write(&none, other.unwrap().pem()).unwrap();
     for (name, expired, roots, why, what) in [
-        ("localhost", true, &trusted, "it has expired", "renew the certificate"),
-        ("other.example", false, &trusted, "it is for another name", "use a name from the certificate"),
-        ("localhost", false, &none, "does not know its issuer", "trusted certificates"),
+        ("localhost", true, &trusted, "not trusted: expired", "renew the certificate"),
+        ("other.example", false, &trusted, "issued for another host name", "use a name from the certificate"),
+        ("localhost", false, &none, "unknown issuer", "trusted certificates"),
     ] {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();

@@ -386,7 +386,7 @@ fn an_orphan_whose_password_has_to_be_asked_for_is_told_of_and_kept() {
     let (code, out, err) = world.run(&["status"]);
     assert_eq!(code, 0);
     assert!(err.contains("run `lyncsh work` to enter it"), "{err}");
-    assert!(out.contains("a session was left"), "{out}");
+    assert!(out.contains("orphaned session on"), "{out}");
     assert_eq!(world.shells(), 1);
     std::fs::write(&path, silent).unwrap();
     world.run(&["status"]);

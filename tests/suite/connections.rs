@@ -94,8 +94,11 @@ async fn a_failed_connection_is_reported_once_and_the_other_is_usable() {
     terminal.ends_with(PROMPT);
     assert_eq!(two.sessions(), (1, 0));
     let text = terminal.text();
-    assert!(text.contains("'other' is not here: ") && text.contains("refused the credential"), "{text}");
-    assert_eq!(text.matches("is not here").count(), 1, "said once: {text}");
+    assert!(
+        text.contains("could not connect 'other': ") && text.contains("refused the credential"),
+        "{text}"
+    );
+    assert_eq!(text.matches("could not connect").count(), 1, "reported once: {text}");
     terminal.line("Get-CsTenant");
     terminal.sees("0: Completed, 1 objects");
     terminal.line("exit");
@@ -110,8 +113,8 @@ async fn if_all_connections_fail_there_is_no_shell_and_each_is_reported() {
     two.profile("other", &two.other, "wrong", "prefix = \"Ot\"");
     let mut terminal = Terminal::several(&two.world, "lync other", "");
     assert_eq!(terminal.ended(), 3);
-    terminal.waits("both", |text| text.contains("'lync' is not here") && text.contains("'other' is not"));
-    terminal.sees("none of the connections of 'work' is here");
+    terminal.waits("both", |text| text.contains("connect 'lync'") && text.contains("connect 'other'"));
+    terminal.sees("all connections of 'work' failed");
     assert!(!terminal.text().contains(PROMPT));
     assert_eq!(two.sessions(), (0, 0));
 }
@@ -157,11 +160,11 @@ async fn the_console_goes_on_with_the_connections_that_are_here() {
     two.profile("lync", &two.lync, "wrong", "");
     let (code, out, err) = console(&two, "(Get-OtCsTenant).DisplayName\n");
     assert_eq!(code, 0, "{err}");
-    assert!(err.contains("'lync' is not here: ") && out.contains("Litware"), "{out}{err}");
+    assert!(err.contains("could not connect 'lync': ") && out.contains("Litware"), "{out}{err}");
     two.profile("other", &two.other, "wrong", "prefix = \"Ot\"");
     let (code, out, err) = console(&two, "(Get-OtCsTenant).DisplayName\n");
     assert_eq!((code, out.as_str()), (3, ""));
-    assert!(err.contains("none of the connections of 'work' is here"), "{err}");
+    assert!(err.contains("all connections of 'work' failed"), "{err}");
     two.wait_removed();
 }
 
@@ -207,7 +210,7 @@ async fn every_command_knows_such_a_profile() {
     );
     two.profile("lync", &two.lync, PASSWORD, "");
     let (code, _, err) = two.world.run(&["attach", "work", "--socket"]);
-    assert!(code == 2 && err.contains("this is for one; name one of them"), "{err}");
+    assert!(code == 2 && err.contains("this command takes one; pass the name of one connection"), "{err}");
 
     let terminal = Terminal::several(&two.world, "lync other", "");
     terminal.ends_with(PROMPT);
@@ -232,10 +235,10 @@ async fn a_mistake_in_the_list_is_shown_with_its_place() {
     };
     wrong("connections = []", &["expected the names of profiles"]);
     wrong("connections = [\"lync\", \"ohter\"]", &["there is no profile 'ohter'", "did you mean 'other'?"]);
-    wrong("connections = [\"lync\", \"lync\"]", &["'lync' is named twice"]);
-    wrong("connections = [\"work\"]", &["'work' is several connections itself"]);
-    wrong("connections = [\"lync\"]\nuser = \"a@b\"", &["user belongs into the profile of each connection"]);
+    wrong("connections = [\"lync\", \"lync\"]", &["'lync' is listed twice"]);
+    wrong("connections = [\"work\"]", &["'work' is itself a group"]);
+    wrong("connections = [\"lync\"]\nuser = \"a@b\"", &["user is not valid in a group"]);
     wrong("connection = [\"lync\"]", &["did you mean connections?"]);
     two.profile("other", &two.other, PASSWORD, "");
-    wrong("connections = [\"lync\", \"other\"]", &["'lync' and 'other' have cmdlets of the same names"]);
+    wrong("connections = [\"lync\", \"other\"]", &["'lync' and 'other' have cmdlets with the same names"]);
 }

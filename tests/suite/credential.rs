@@ -107,7 +107,7 @@ fn without_a_keyring_the_other_sources_are_named() {
     let err = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{err}");
     assert!(
-        err.contains("the keyring can't be used") && err.contains("prompt") && err.contains("command"),
+        err.contains("the keyring is not usable") && err.contains("prompt") && err.contains("command"),
         "{err}"
     );
     assert!(!folder.path().join("profiles/work.toml").exists());

@@ -263,7 +263,7 @@ fn login_reports_another_source_of_the_password() {
     let world = World::without_endpoint();
     std::fs::create_dir_all(world.folders.profiles()).unwrap();
     for (credential, said) in
-        [("'prompt'", "is asked for each time"), ("{ command = 'x' }", "from a command")]
+        [("'prompt'", "credential = \"prompt\""), ("{ command = 'x' }", "from a command")]
     {
         let text = format!("kind = 'wsman'\nuri = 'https://a.b/c'\nuser = 'u'\ncredential = {credential}\n");
         std::fs::write(world.folders.profile("work"), text).unwrap();
@@ -323,9 +323,9 @@ fn add_force_keeps_settings_that_are_not_given() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), before.replace("old@a.b", "new@a.b"));
     // Invalid profiles and invalid TOML are refused and remain.
     for (text, arguments, said) in [
-        (before, &["--authentication", "kerberos"][..], "this makes no profile"),
+        (before, &["--authentication", "kerberos"][..], "invalid profile"),
         ("kind = [", &["--user", "x"], "is not TOML"),
-        ("connections = [\"a\"]\n", &["--kind", "wsman"], "this makes no profile"),
+        ("connections = [\"a\"]\n", &["--kind", "wsman"], "invalid profile"),
     ] {
         std::fs::write(&path, text).unwrap();
         let (code, _, err) = world.run(&[&["add", "work", "--force"], arguments].concat());

@@ -47,7 +47,7 @@ async fn output_that_cannot_be_written_is_a_failure() {
         let output = world.lyncsh(&["list"]).stdout(full()).stderr(Stdio::piped()).output().unwrap();
         let err = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1));
-        assert_eq!(err, "lyncsh: standard output can't be written: No space left on device (os error 28)\n");
+        assert_eq!(err, "lyncsh: cannot write to standard output: No space left on device (os error 28)\n");
     })
     .await
     .unwrap();

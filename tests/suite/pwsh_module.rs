@@ -110,7 +110,7 @@ fn a_session_of_the_shell_s_own_is_made_as_documented_and_falls_back_in_windows_
     let user = User::new();
     let script = |more: &str| whole(&user.module(&user.profile("work", more)));
     let shared = script("");
-    let fallback = shared.find("makes a session of its own").expect("5.1 may have to");
+    let fallback = shared.find("opening a standalone session").expect("5.1 may have to");
     assert!(shared[fallback..].contains(". $makeSession"), "said in one line, before");
     assert!(shared.contains("New-PSSession -ConnectionUri"));
     assert!(shared[..fallback].contains("if ($version.Major -ge 7)"), "7 attaches");

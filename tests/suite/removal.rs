@@ -106,7 +106,7 @@ impl Left {
     fn is_listed(&self) -> bool {
         let (code, out, err) = self.world.run(&["status"]);
         assert_eq!(code, 0, "{err}");
-        out.contains("work: a session was left on")
+        out.contains("work: orphaned session on")
     }
 
     async fn sweep(&self) -> String {

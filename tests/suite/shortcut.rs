@@ -371,7 +371,7 @@ fn a_template_of_the_user_s_own_makes_entry_icon_and_hook() {
     assert!(good && said.contains("# mine in '"), "{said}");
     std::fs::write(home.path("conf/templates/icon.svg"), "{{ nothing }}").unwrap();
     let (said, good) = home.lyncsh(&["shortcut", "work"]);
-    assert!(!good && said.contains("a template can't be rendered"), "{said}");
+    assert!(!good && said.contains("cannot render a template"), "{said}");
 }
 
 #[cfg(target_os = "linux")]

@@ -69,7 +69,7 @@ async fn without_it_the_certificate_is_refused_on_loopback_too() {
         let (code, _, err) = work(&user(&server, &more)).await;
         assert_eq!(code, Some(3), "{more}: {err}");
         assert!(err.contains("certificate"), "{more}: {err}");
-        assert!(err.contains("does not know its issuer"), "{more}: {err}");
+        assert!(err.contains("unknown issuer"), "{more}: {err}");
     }
     assert_eq!((server.requests(), server.shells().len()), (0, 0), "nothing was sent");
 }
@@ -86,10 +86,10 @@ async fn a_file_without_a_ca_certificate_is_reported_with_help() {
     let good = std::fs::read_to_string(server.ca().unwrap()).unwrap();
     let broken = good.replacen("MII", "AAA", 1);
     for (path, why) in [
-        (folder.path().join("none.pem"), "can't be read"),
-        (file("empty.pem", ""), "it has no certificate in it"),
-        (file("text.pem", "my authority"), "it has no certificate in it"),
-        (file("broken.pem", &broken), "is no file of authorities' certificates"),
+        (folder.path().join("none.pem"), "cannot read the CA certificates"),
+        (file("empty.pem", ""), "it contains no certificate"),
+        (file("text.pem", "my authority"), "it contains no certificate"),
+        (file("broken.pem", &broken), "is not a PEM file of CA certificates"),
     ] {
         let (code, _, err) = work(&user(&server, &trusting(&path))).await;
         assert_eq!(code, Some(3), "{why}: {err}");

@@ -157,7 +157,7 @@ fn a_shell_that_dies_before_the_session_is_open_ends_it_all() {
     let output = piped(&world, &[], "die-first").output().unwrap();
     assert_eq!(output.status.code(), Some(7));
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(err.contains("ended with 7 before there was a session"), "{err}");
+    assert!(err.contains("exited with code 7 before the session was open"), "{err}");
     world.wait_removed(PATIENCE);
 }
 

@@ -272,7 +272,7 @@ fn a_certificate_that_nobody_signed_or_that_expired_is_refused_before_the_creden
     let Some(expired) = trusting(test, true) else { return };
     let (certificate, key, _) = self_signed(false);
     tokio::runtime::Runtime::new().unwrap().block_on(async {
-        for (config, reason) in [(expired, "it has expired"), (server_config(certificate, key), "")] {
+        for (config, reason) in [(expired, "expired"), (server_config(certificate, key), "")] {
             let server = Server::start(Some(config), |asked| async move { plain(&asked) }).await;
             let error = refused(endpoint(&format!("https://127.0.0.1:{}/wsman", server.port))).await;
             let Error::Certificate { problem, .. } = &error else { panic!("{error}") };

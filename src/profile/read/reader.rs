@@ -1,4 +1,4 @@
-//! The keys of one profile, with every mistake in them.
+//! Parses the keys of a profile and collects the mistakes.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::profile::limits::Limits;
 use crate::profile::service::Service;
 use crate::profile::types::{CredentialSource, Profile};
 
-/// Every key that a profile may have.
+/// Valid keys of a profile.
 pub const KEYS: [&str; 25] = [
     "connections",
     "kind",
@@ -44,11 +44,11 @@ pub const KEYS: [&str; 25] = [
     "cache",
     "attach",
 ];
-/// A session that is kept alive more often than that would do nothing else.
+/// Minimum idle timeout: with a shorter one, keep-alive requests would be the only traffic.
 const SHORTEST_IDLE: Duration = Duration::from_secs(1);
 const TIMEOUTS: [&str; 6] = ["connect", "discovery", "token", "open", "operation", "close"];
 
-/// A profile's table, and the mistakes that were found so far.
+/// A profile's table and the mistakes found so far.
 pub(super) struct Reader<'a> {
     pub(super) table: &'a DeTable<'a>,
     pub(super) mistakes: Vec<Mistake>,
@@ -79,7 +79,7 @@ impl Reader<'_> {
             user,
             uri,
             discovery,
-            // Beside the profile, where it is no whole path.
+            // A relative path starts in the profile's folder.
             ca: self.text("ca").map(|ca| path.parent().unwrap_or(path).join(ca)),
             configuration: self.configuration(kind),
             authentication,
@@ -101,7 +101,7 @@ impl Reader<'_> {
         Some(profile)
     }
 
-    /// What each key says may be right, and together they can't be.
+    /// Checks combinations of keys.
     fn combinations(&mut self, profile: &Profile) {
         let traits = profile.kind.traits();
         let is_system = profile.credential == CredentialSource::System;
@@ -135,7 +135,7 @@ impl Reader<'_> {
             None if profile.domain.is_none() && profile.discovery.is_none() && profile.user.is_some() => {
                 self.mistake(
                     self.span("user"),
-                    "the domain to administer is not known: write user as name@domain, or add domain",
+                    "cannot find the domain to administer: write user as name@domain, or add domain",
                 );
             }
             None => {}
@@ -143,20 +143,20 @@ impl Reader<'_> {
         if profile.import.attach == Attach::Own && profile.authentication == Authentication::Token {
             self.mistake(
                 self.span("attach"),
-                "New-PSSession can't send a token: with attach = false authentication is \"basic\"",
+                "New-PSSession does not send tokens: set authentication = \"basic\" or remove attach",
             );
         }
         if profile.import.attach != Attach::Agent && profile.ca.is_some() {
             self.mistake(
                 self.span("ca"),
-                "New-PSSession trusts the system's authorities only: with attach as it is, add this one to them",
+                "New-PSSession trusts only the system's CA certificates: add this one to the system, or remove attach",
             );
         }
         for key in ["domain", "discovery"] {
             if !traits.discovers && self.table.get(key).is_some() {
                 self.mistake(
                     self.span(key),
-                    format!("{key} belongs to kind \"lync-online\", not to \"{}\"", profile.kind),
+                    format!("{key} is only valid for kind \"lync-online\", not for \"{}\"", profile.kind),
                 );
             }
         }
@@ -174,14 +174,14 @@ impl Reader<'_> {
         } else if uri.scheme() == "http" && !is_loopback(uri) && !profile.authentication.has_context() {
             self.mistake(
                 self.span("uri"),
-                "a credential is sent over https only (http is taken for this machine itself): write https://, or \
-                 use authentication = \"negotiate\", which encrypts over http",
+                "expected https:// (http:// is valid for this machine, and with authentication = \"kerberos\", \
+                 \"negotiate\" or \"ntlm\", which encrypt)",
             );
         }
         if !uri.username().is_empty() || uri.password().is_some() {
             self.mistake(
                 self.span("uri"),
-                "a URI with a user name or password in it is not taken: use user and credential",
+                "a URI must not contain a user name or password: use user and credential",
             );
         }
     }
@@ -189,7 +189,7 @@ impl Reader<'_> {
     fn kind(&mut self) -> Option<Kind> {
         let all: Vec<_> = Kind::ALL.iter().map(|kind| kind.traits().name).collect();
         if self.table.get("kind").is_none() {
-            self.missing(format!("kind is missing; one of {}", all.join(", ")));
+            self.missing(format!("kind is missing; expected one of {}", all.join(", ")));
             return None;
         }
         let word = self.text("kind")?;
@@ -236,13 +236,13 @@ impl Reader<'_> {
                 }
             }
             _ => {
-                self.mistake(value.span(), "expected \"keyring\", \"prompt\", \"system\" or { command = \"…\" }; a password is never written here");
+                self.mistake(value.span(), "expected \"keyring\", \"prompt\", \"system\" or { command = \"…\" }; a profile must not contain a secret");
                 CredentialSource::Prompt
             }
         }
     }
 
-    /// A configuration by its name, or whole as a resource URI.
+    /// Parses a configuration, which is a name or a resource URI.
     fn configuration(&mut self, kind: Kind) -> String {
         match self.text("configuration") {
             Some(whole) if whole.contains("://") => whole,
@@ -251,7 +251,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What a PowerShell imports, and how.
+    /// Parses the keys about the import.
     fn import(&mut self, kind: Kind) -> Import {
         let default = Import::of(&kind.traits());
         let attach = self.attach(kind);
@@ -261,7 +261,7 @@ impl Reader<'_> {
             prefix: self.checked("prefix", import::wrong_prefix),
             allow_clobber: self.boolean("allow_clobber").unwrap_or(default.allow_clobber),
             format_data: self.patterns("format_data").unwrap_or(default.format_data),
-            // A session of a shell's own is imported as documented: nothing is saved.
+            // A standalone session is imported as the vendor documents it, without a cache.
             cache: self.boolean("cache").unwrap_or(default.cache) && attach == Attach::Agent,
             attach,
         }
@@ -282,7 +282,7 @@ impl Reader<'_> {
                 };
                 self.mistake(
                     value.span(),
-                    format!("expected true (the agent's session), false (one of the shell's own){more}"),
+                    format!("expected true (the agent's session), false (a standalone session){more}"),
                 );
                 Attach::Agent
             }
@@ -297,7 +297,7 @@ impl Reader<'_> {
         Some(text)
     }
 
-    /// A list of patterns of names.
+    /// Parses a list of name patterns.
     fn patterns(&mut self, key: &str) -> Option<Vec<String>> {
         let value = self.table.get(key)?;
         let DeValue::Array(array) = value.get_ref() else {
@@ -331,7 +331,7 @@ impl Reader<'_> {
         if given < SHORTEST_IDLE {
             self.mistake(
                 self.span("idle_timeout"),
-                "an idle timeout has a second at least; most services grant a minute or more",
+                "expected an idle timeout of at least 1s; most services grant a minute or more",
             );
         }
         Some(given)
@@ -357,7 +357,7 @@ impl Reader<'_> {
                 if given.is_zero() {
                     self.mistake(
                         table.get(key).map_or(0..0, Spanned::span),
-                        "a limit of nothing lets nothing happen",
+                        "expected a timeout of more than zero",
                     );
                 }
                 *limit = given;
