@@ -535,13 +535,13 @@ impl Credential {
         if mech == Mech::Krb5 {
             return Ok(kerberos);
         }
-        let credential = acquire(Mech::Spnego).map_err(|status| match library.set_negotiable {
-            Some(_) => status,
-            // Heimdal 7.8 with a password: "No credentials were supplied", though the KDC has accepted it.
-            None => {
-                let text = format!("{} cannot use a password in SPNEGO", library.name);
-                Status { major: major::UNAVAILABLE, minor: 0, text }
+        let credential = acquire(Mech::Spnego).map_err(|status| {
+            if library.set_negotiable.is_some() {
+                return status;
             }
+            // Heimdal 7.8 with a password: "No credentials were supplied", though the KDC has accepted it.
+            let text = format!("{} cannot use a password in SPNEGO", library.name);
+            Status { major: major::UNAVAILABLE, minor: 0, text }
         })?;
         if let Some(restrict) = library.set_negotiable {
             let oid = Oid::of(Mech::Krb5.bytes());

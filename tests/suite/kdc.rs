@@ -16,7 +16,7 @@ pub const PASSWORD: &str = "correct horse";
 pub const SERVICE: &str = "HTTP/localhost";
 
 /// Longer than MIT krb5 waits for a KDC that is silent.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The KDC. `krb5kdc` ends with it.
 pub struct Kdc {
