@@ -71,7 +71,7 @@ impl TermLike for StatusLine {
     }
 
     fn flush(&self) -> std::io::Result<()> {
-        // All writes are flushed.
+        // Every write is flushed.
         Ok(())
     }
 }

@@ -122,7 +122,7 @@ impl Catalogue {
                 .is_ok_and(|known| known.names.iter().any(|one| one.eq_ignore_ascii_case(name)))
     }
 
-    /// Asks the endpoint once whether it has a command.
+    /// Asks the endpoint whether it offers one command, once.
     pub async fn ask(&self, session: &Session, name: &str) -> Result<bool, Error> {
         let key = name.to_lowercase();
         if let Some(offers) = self.asked.lock().ok().and_then(|asked| asked.get(&key).copied()) {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use super::terminal::Tone;
 use crate::psrp::host::{HostCall, HostMethod};
 
-/// A line of a stream.
+/// A line of one stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Line {
     pub stream: Stream,

@@ -15,14 +15,14 @@ use super::history::CarefulHistory;
 use super::terminal::{Answer, Terminal};
 use crate::screen;
 
-/// Name of the completion menu in the key binding.
+/// The completion menu's name, between editor and key binding.
 const MENU: &str = "completion";
 
 /// Outcome of one read of the editor.
 #[derive(Debug, PartialEq, Eq)]
 pub enum EditorInput {
     Line(String),
-    /// Ctrl-C: the line is discarded.
+    /// Ctrl-C: the line is dropped.
     Dropped,
     /// Ctrl-D.
     Leave,

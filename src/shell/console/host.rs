@@ -146,7 +146,7 @@ fn write(terminal: &Terminal, method: HostMethod, parameters: &Parameters<'_>) -
     true
 }
 
-/// Access to a host call's parameters by position.
+/// A host call's parameters by position.
 struct Parameters<'a>(&'a [Value]);
 
 impl Parameters<'_> {

@@ -13,7 +13,7 @@ const MARK: &str = "\u{feff}";
 /// Writes a PowerShell script with access for its owner only, unless it is unchanged.
 pub fn write(path: &Path, script: &str) -> Result<(), ModuleError> {
     let whole = format!("{MARK}{script}");
-    if std::fs::read(path).is_ok_and(|old| old == whole.as_bytes()) {
+    if std::fs::read(path).is_ok_and(|there| there == whole.as_bytes()) {
         return Ok(());
     }
     put(path, whole.as_bytes()).map_err(|error| ModuleError::Write { path: path.to_owned(), error })

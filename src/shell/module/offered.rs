@@ -15,7 +15,7 @@ use crate::transport::Error;
 use crate::transport::session::{Running, Session};
 use crate::wildcard::like;
 
-/// Maximum number of names in a request to a restricted endpoint (CommandMetadata.GetRestrictedGetCommand).
+/// A restricted endpoint takes up to 1000 names at once (CommandMetadata.GetRestrictedGetCommand).
 const MOST_NAMES: usize = 1000;
 
 /// Commands and views that an endpoint offers to a profile.

@@ -8,13 +8,13 @@ use minijinja::{Value, context};
 use crate::exports::names::fold;
 use crate::psrp::command_metadata::{CommandMetadata, ParameterMetadata};
 
-/// Parameter of each proxy for pipeline input.
+/// The parameter of each proxy that takes pipeline input.
 pub const INPUT: &str = "__";
 
 /// The parameter of each proxy that takes the remaining arguments.
 pub const REST: &str = "__rest";
 
-/// Common parameters of advanced functions, and their aliases (Cmdlet.CommonParameters).
+/// The common parameters, which every advanced function has, and their aliases (Cmdlet.CommonParameters).
 const COMMON: [&str; 24] = [
     "Verbose",
     "vb",
@@ -81,8 +81,7 @@ struct Parameter {
 }
 
 impl Proxies {
-    /// Selects the commands that `allows` permits (by their names on the endpoint), in the order of
-    /// `commands`.
+    /// Chooses the commands that `allows` (by their names on the endpoint), in the order of `commands`.
     pub fn of(commands: &[CommandMetadata], allows: impl Fn(&str) -> bool) -> Self {
         let mut proxies =
             Self { functions: Vec::new(), aliases: Vec::new(), left_out: Vec::new(), without: Vec::new() };

@@ -65,11 +65,11 @@ pub async fn write(
     let state = if is_kept { kept.state() } else { State::Missing };
     let mut notes = Vec::new();
     let name = &profile.name;
-    let cached = |notes| Written { folder: kept.folder().to_owned(), is_kept: true, notes };
+    let there = |notes| Written { folder: kept.folder().to_owned(), is_kept: true, notes };
     let known = match state {
         State::Current => {
             kept.select().map_err(ModuleError::from)?;
-            return Ok(cached(notes));
+            return Ok(there(notes));
         }
         State::Missing if is_kept => remembered(&kept),
         State::Changed => {
@@ -112,7 +112,7 @@ pub async fn write(
     }
     kept.put(&files).map_err(ModuleError::from)?;
     kept.select().map_err(ModuleError::from)?;
-    Ok(cached(notes))
+    Ok(there(notes))
 }
 
 /// Returns the cached answers of the endpoint, unless its commands have changed.

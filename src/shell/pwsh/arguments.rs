@@ -44,7 +44,7 @@ pub enum ArgumentError {
     Two { path: String },
     #[error("{option} needs a value")]
     Value { option: String },
-    #[error("expected Base64 of UTF-16 text as the value of {option}")]
+    #[error("the value of {option} is not Base64 of UTF-16 text")]
     Encoding { option: String },
 }
 
@@ -60,7 +60,7 @@ const VALUES: [(&str, &str, &str); 9] = [
     ("windowstyle", "w", ""),
     ("workingdirectory", "wo", "wd"),
 ];
-/// Options with a value only in Windows PowerShell.
+/// Options with a value in Windows PowerShell only.
 const VALUES_OF_5: [(&str, &str, &str); 2] = [("version", "v", ""), ("psconsolefile", "psc", "")];
 
 fn is((name, enough, other): (&str, &str, &str), word: &str) -> bool {
@@ -179,7 +179,7 @@ fn script(path: &str, arguments: &[String]) -> Result<Run, ArgumentError> {
         "-" => Err(ArgumentError::Input { option: "-File".to_owned() }),
         path => match std::path::absolute(path) {
             Ok(whole) if whole.is_file() => {
-                // `&` does not search the current folder for a plain name (about_Command_Precedence).
+                // By name alone, `&` would not find it in the current folder (about_Command_Precedence).
                 let whole = whole.to_str().unwrap_or(path).to_owned();
                 Ok(Run::Script(whole, arguments.to_vec()))
             }

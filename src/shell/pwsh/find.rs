@@ -35,7 +35,7 @@ pub struct PowerShell {
 pub enum Edition {
     /// `pwsh`.
     Core,
-    /// `powershell.exe` 5.1, which is part of Windows.
+    /// `powershell.exe` 5.1, a part of Windows.
     Windows,
 }
 
