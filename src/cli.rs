@@ -12,7 +12,8 @@ const HANG: usize = 4;
 /// A shell with a tenant's PowerShell cmdlets; its remote session is removed whatever happens.
 ///
 /// `lyncsh work` connects with the profile `work` and opens a shell in which the tenant's cmdlets
-/// already are. `lyncsh demo` shows it without a tenant.
+/// already are.
+#[cfg_attr(feature = "demo", doc = "`lyncsh demo` shows it without a tenant.")]
 #[derive(Debug, Parser)]
 #[command(
     name = "lyncsh",
@@ -117,6 +118,7 @@ pub enum Command {
         all: bool,
     },
     /// The whole of it on an embedded endpoint, without a tenant
+    #[cfg(feature = "demo")]
     Demo(Demo),
     /// Print a script that completes lyncsh's words in a shell
     Completions {
@@ -338,6 +340,7 @@ pub struct Json {
 }
 
 /// `lyncsh demo`.
+#[cfg(feature = "demo")]
 #[derive(Args, Debug)]
 pub struct Demo {
     /// A PowerShell by name or path; by default the built-in console
