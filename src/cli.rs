@@ -12,7 +12,7 @@ const HANG: usize = 4;
 /// Open a shell on a remote PowerShell endpoint; the remote session is always removed on exit.
 ///
 /// `lyncsh work` connects with the profile `work` and opens a shell with the cmdlets of the endpoint.
-/// `lyncsh demo` opens a shell on a simulated endpoint.
+#[cfg_attr(feature = "demo", doc = "`lyncsh demo` opens a shell on a simulated endpoint.")]
 #[derive(Debug, Parser)]
 #[command(
     name = "lyncsh",
@@ -117,6 +117,7 @@ pub enum Command {
         all: bool,
     },
     /// Try lyncsh against a built-in simulated endpoint
+    #[cfg(feature = "demo")]
     Demo(Demo),
     /// Generate shell completions
     Completions {
@@ -338,6 +339,7 @@ pub struct Json {
 }
 
 /// Options of `lyncsh demo`.
+#[cfg(feature = "demo")]
 #[derive(Args, Debug)]
 pub struct Demo {
     /// Open this PowerShell, by name or path, instead of the built-in console
@@ -385,6 +387,7 @@ pub struct Demo {
 }
 
 /// `lyncsh demo --authentication`.
+#[cfg(feature = "demo")]
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DemoAuthentication {
     /// Basic

@@ -3,6 +3,7 @@
 pub mod add;
 pub mod attach;
 pub mod connect;
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod edit;
 pub mod entries;
@@ -110,6 +111,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Shortcut(options) => shortcut::run(&context, config.as_deref(), &options).await,
         Command::Status(json) => status::run(folders, json.json).await,
         Command::Stop { profiles, all } => stop::run(folders, &profiles, all).await,
+        #[cfg(feature = "demo")]
         Command::Demo(demo) => demo::run(&context, &demo).await,
         Command::Agent => Ok(ExitCode::FAILURE),
         // `Cli::read` replaces it with `Work`.

@@ -26,6 +26,7 @@ pub mod quote;
 pub mod screen;
 pub mod security;
 pub mod shell;
+#[cfg(feature = "demo")]
 pub mod simulator;
 pub mod step;
 pub mod transport;

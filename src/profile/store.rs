@@ -114,7 +114,10 @@ fn missing(folders: &Folders, name: &str) -> StoreError {
     let add = format!("create it with `lyncsh add {name} --kind KIND --user USER@DOMAIN`");
     let advice = match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean '{near}'? Otherwise, {add}"),
-        None if known.is_empty() => format!("{add}; `lyncsh demo` needs no profile"),
+        None if known.is_empty() && cfg!(feature = "demo") => {
+            format!("{add}; `lyncsh demo` needs no profile")
+        }
+        None if known.is_empty() => add,
         None => {
             let more = known.len().saturating_sub(LISTED);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
