@@ -9,17 +9,25 @@ pub mod token;
 
 use secrecy::SecretString;
 
-use crate::profile::{CredentialSource, Profile};
+use crate::net;
+use crate::profile::{Authentication, CredentialSource, Profile};
 
 /// The secret of a profile, from the source that it names.
 pub async fn fetch(profile: &Profile) -> Result<SecretString, CredentialError> {
+    if !is_needed(profile) {
+        return Ok(SecretString::default());
+    }
     match &profile.credential {
         CredentialSource::Keyring => keyring::read(&profile.name).await,
         CredentialSource::Command(command) => command::run(&profile.name, command).await,
         CredentialSource::Prompt => {
             let user = profile.user.as_deref().unwrap_or(&profile.name);
+            let what = match (profile.authentication, profile.key.as_ref().or(profile.certificate.as_ref())) {
+                (Authentication::Certificate, Some(key)) => format!("Passphrase of {}", key.display()),
+                _ => format!("Password for {user}"),
+            };
             // One shell can have the sessions of several profiles.
-            prompt::ask(&format!("Password for {user} (profile '{}'): ", profile.name)).await
+            prompt::ask(&format!("{what} (profile '{}'): ", profile.name)).await
         }
     }
 }
@@ -35,7 +43,17 @@ pub fn source(profile: &Profile) -> String {
 
 /// Whether [`fetch`] needs a terminal, so that a process without one must be handed the secret.
 pub fn needs_terminal(profile: &Profile) -> bool {
-    profile.credential == CredentialSource::Prompt
+    profile.credential == CredentialSource::Prompt && is_needed(profile)
+}
+
+/// Whether a profile has a secret: the key of a client certificate may have no passphrase.
+pub fn is_needed(profile: &Profile) -> bool {
+    match (profile.authentication, &profile.certificate) {
+        (Authentication::Certificate, Some(certificate)) => {
+            net::needs_passphrase(certificate, profile.key.as_deref())
+        }
+        _ => true,
+    }
 }
 
 pub use error::CredentialError;

@@ -92,7 +92,7 @@ async fn discover(profile: &Profile, trust: &Trust) -> Result<Url, DiscoveryErro
         .map_err(|_| DiscoveryError::Timeout { domain: domain.to_owned(), limit })??;
     Ok(match profile.authentication {
         Authentication::Token => token_flavour(uri),
-        Authentication::Basic => uri,
+        Authentication::Basic | Authentication::Certificate => uri,
     })
 }
 

@@ -11,7 +11,7 @@ use super::control::Failure;
 use crate::credential::{self, CredentialError, token};
 use crate::discovery::{self, DiscoveryError};
 use crate::net::refusals::Credential;
-use crate::net::{Trust, TrustError};
+use crate::net::{ClientCertificate, IdentityError, Trust, TrustError};
 use crate::profile::{Authentication, Profile};
 use crate::step::{Report, Step};
 use crate::transport;
@@ -37,6 +37,8 @@ pub enum SessionError {
     #[error(transparent)]
     Trust(#[from] TrustError),
     #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
     Discovery(#[from] DiscoveryError),
     #[error(transparent)]
     Credential(#[from] CredentialError),
@@ -58,6 +60,7 @@ impl SessionError {
         let help = |error: &dyn miette::Diagnostic| error.help().map(|help| help.to_string());
         let advice = match self {
             Self::Trust(error) => help(error),
+            Self::Identity(error) => help(error),
             Self::Discovery(error) => help(error),
             Self::Credential(error) => help(error),
             Self::Token(error) => help(error),
@@ -185,9 +188,15 @@ impl EndpointResolver {
             return Err(SessionError::NoEndpoint(uri));
         }
         let profile = self.profile.clone();
-        let user = profile.user.clone().ok_or(SessionError::NoUser)?;
-        let trust = trust(&profile).await?;
-        if self.secret.is_none() {
+        let is_certificate = profile.authentication == Authentication::Certificate;
+        let user = match &profile.user {
+            Some(user) => user.clone(),
+            // The server finds the account by the certificate.
+            None if is_certificate => String::new(),
+            None => return Err(SessionError::NoUser),
+        };
+        let mut trust = trust(&profile).await?;
+        if self.secret.is_none() && credential::is_needed(&profile) {
             let from = credential::source(&profile);
             let _ = report.send(Step::FetchingPassword { from });
         }
@@ -211,6 +220,10 @@ impl EndpointResolver {
             // A password that was refused is not sent again.
             Authentication::Basic if credential.is_refused() => return Err(self.refusal()),
             Authentication::Basic => wsman::Authentication::Basic { user, password },
+            Authentication::Certificate => {
+                trust.certificate = client_certificate(&profile, password).await?;
+                wsman::Authentication::Certificate { user }
+            }
         };
         Ok(Endpoint {
             uri,
@@ -271,10 +284,28 @@ fn renewal(uri: &Url, user: &str, password: &SecretString, trust: &Trust, limit:
     })
 }
 
-/// Whom a profile has its endpoint's certificate from.
+/// Reads the client certificate of a profile.
+async fn client_certificate(
+    profile: &Profile,
+    passphrase: SecretString,
+) -> Result<Option<ClientCertificate>, SessionError> {
+    let Some(certificate) = profile.certificate.clone() else { return Ok(None) };
+    let key = profile.key.clone();
+    // Deriving a key from a passphrase takes long on purpose.
+    let read = move || ClientCertificate::read(&certificate, key.as_deref(), &passphrase);
+    let path = profile.certificate.clone().unwrap_or_default();
+    let read = tokio::task::spawn_blocking(read).await;
+    let failed = |error| IdentityError::Unreadable { path, source: std::io::Error::other(error) };
+    let read = read.map_err(failed)?;
+    Ok(Some(read?))
+}
+
+/// The certificates that a profile trusts, and how it connects.
 pub async fn trust(profile: &Profile) -> Result<Trust, TrustError> {
-    match &profile.ca {
-        Some(path) => Trust::read(path).await,
-        None => Ok(Trust::default()),
-    }
+    let mut trust = match &profile.ca {
+        Some(path) => Trust::read(path).await?,
+        None => Trust::default(),
+    };
+    (trust.pin, trust.library) = (profile.pin, profile.tls);
+    Ok(trust)
 }

@@ -41,6 +41,15 @@ pub fn is_own_folder(path: &Path) -> bool {
         .is_ok_and(|there| there.is_dir() && std::os::unix::fs::MetadataExt::uid(&there) == user())
 }
 
+/// Whether a file can be read by its owner only.
+///
+/// # Errors
+/// The file cannot be looked at.
+pub fn is_private(path: &Path) -> io::Result<bool> {
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path)?);
+    Ok(mode & 0o077 == 0)
+}
+
 /// The effective user's id.
 pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()

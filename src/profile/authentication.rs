@@ -7,6 +7,8 @@ pub enum Authentication {
     Basic,
     /// OAuth bearer token, from the authority that the endpoint's 401 names.
     Token,
+    /// A client certificate, in the TLS handshake.
+    Certificate,
 }
 
 impl Authentication {
@@ -15,6 +17,7 @@ impl Authentication {
         match self {
             Self::Basic => "basic",
             Self::Token => "token",
+            Self::Certificate => "certificate",
         }
     }
 }

@@ -47,7 +47,7 @@ impl Kind {
 
     /// The kind's data.
     pub const fn traits(self) -> Traits {
-        use Authentication::{Basic, Token};
+        use Authentication::{Basic, Certificate, Token};
         match self {
             Self::LyncOnline => Traits {
                 name: "lync-online",
@@ -63,7 +63,7 @@ impl Kind {
                 name: "skype-server",
                 summary: "Lync Server or Skype for Business Server: https://POOL/OcsPowershell",
                 default_authentication: Basic,
-                authentications: &[Basic, Token],
+                authentications: &[Basic, Token, Certificate],
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
                 discovers: false,
                 needs_user: true,
@@ -73,7 +73,7 @@ impl Kind {
                 name: "exchange-server",
                 summary: "Exchange Server: https://HOST/PowerShell/",
                 default_authentication: Basic,
-                authentications: &[Basic, Token],
+                authentications: &[Basic, Token, Certificate],
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.Exchange",
                 discovers: false,
                 needs_user: true,
@@ -83,7 +83,7 @@ impl Kind {
                 name: "wsman",
                 summary: "any PowerShell remoting endpoint or JEA configuration over WSMan",
                 default_authentication: Basic,
-                authentications: &[Basic, Token],
+                authentications: &[Basic, Token, Certificate],
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
                 discovers: false,
                 needs_user: true,

@@ -10,6 +10,7 @@ use super::import::Import;
 use super::kind::Kind;
 use super::limits::Limits;
 use super::service::Service;
+use crate::net::{Fingerprint, TlsLibrary};
 
 /// The word for lyncsh's own shell in `shell`.
 pub const CONSOLE: &str = "console";
@@ -33,6 +34,14 @@ pub struct Profile {
     pub discovery: Option<Url>,
     /// A PEM file of authorities that are trusted beside the system's.
     pub ca: Option<PathBuf>,
+    /// The only certificate that the endpoint may have.
+    pub pin: Option<Fingerprint>,
+    /// The library that speaks TLS with the endpoint.
+    pub tls: TlsLibrary,
+    /// The client's certificate, a PEM or PKCS#12 file.
+    pub certificate: Option<PathBuf>,
+    /// The PEM file of its key, where that is not `certificate`.
+    pub key: Option<PathBuf>,
     /// The configuration's name or resource URI.
     pub configuration: String,
     pub authentication: Authentication,

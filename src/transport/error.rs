@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::wsman::fault::Fault;
-use crate::net::CertificateProblem;
+use crate::net::{CertificateProblem, HandshakeProblem, RefusedCertificate, TlsSetupError};
 
 /// What was being done when an error occurred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,8 +85,12 @@ pub enum RedirectRefusal {
 pub enum Error {
     #[error("{endpoint} can't be reached: {reason}")]
     Unreachable { endpoint: String, reason: String },
-    #[error("the certificate of {endpoint} is not trusted: {problem}")]
-    Certificate { endpoint: String, problem: CertificateProblem },
+    #[error("the certificate of {endpoint} is not trusted: {}", .refused.problem)]
+    Certificate { endpoint: String, refused: RefusedCertificate },
+    #[error("cannot open a TLS connection to {endpoint}: {problem}")]
+    Handshake { endpoint: String, problem: HandshakeProblem },
+    #[error("{}", TlsSetupError::NotBuilt)]
+    TlsNotBuilt,
     #[error("the credential was not sent to {endpoint}: the connection would not be encrypted")]
     Insecure { endpoint: String },
     #[error("{endpoint} points to {target}, which was not followed: {refusal}")]
@@ -130,7 +134,9 @@ impl Error {
                 "Check the endpoint's name and port in the profile, and the network or proxy on the way."
                     .into()
             }
-            Self::Certificate { endpoint, problem } => certificate_advice(endpoint, problem),
+            Self::Certificate { endpoint, refused } => certificate_advice(endpoint, refused),
+            Self::Handshake { problem, .. } => problem.advice().into(),
+            Self::TlsNotBuilt => "Install a lyncsh with this feature, or remove tls from the profile.".into(),
             Self::Insecure { .. } => {
                 "Use an https URI for the endpoint: this kind of credential is sent over TLS only.".into()
             }
@@ -158,26 +164,58 @@ impl Error {
             Self::Ended(_) => "Check the network and start again.".into(),
             Self::Unconfirmed => "The next lyncsh command checks it.".into(),
             Self::Unsettled(_) => "Look at what it should have changed before it is run again.".into(),
-            Self::Cut { .. } => {
-                "Try again; if it stays so, check the endpoint's URI and port in the profile, \
-                                 and the proxy or firewall on the way."
-                    .into()
+            Self::Cut { endpoint, operation, .. } => {
+                let more = match operation {
+                    Operation::Create => renegotiation_advice(endpoint),
+                    _ => "",
+                };
+                format!(
+                    "Try again; if it stays so, check the endpoint's URI and port in the profile, \
+                     and the proxy or firewall on the way.{more}"
+                )
             }
         })
     }
 }
 
-fn certificate_advice(endpoint: &str, problem: &CertificateProblem) -> String {
-    let now = match problem {
-        CertificateProblem::OtherName => {
-            "use the name that the certificate is for, in the profile's URI; what names it has, a browser shows"
+fn certificate_advice(endpoint: &str, refused: &RefusedCertificate) -> String {
+    let now = match &refused.problem {
+        CertificateProblem::OtherName(_) => "use the name that the certificate is for, in the profile's URI",
+        CertificateProblem::NoName(_) => {
+            "its certificate has to be issued again with the name of the server as a subject alternative name"
         }
         CertificateProblem::UnknownIssuer => {
             "its issuer has to be added to this machine's trusted certificates, or its file named in the profile: ca = \"…\""
         }
+        CertificateProblem::SelfSigned => "name the file of its certificate in the profile: ca = \"…\"",
+        CertificateProblem::OtherFingerprint { .. } => {
+            "ask its administrator whether it has a new certificate, and compare the fingerprints"
+        }
         _ => "its certificate has to be renewed there",
     };
-    format!("Is {endpoint} the server that is meant? If so, {now}.")
+    let pin = match (&refused.problem, refused.fingerprint) {
+        (CertificateProblem::Revoked, _) | (_, None) => String::new(),
+        (CertificateProblem::OtherFingerprint { .. }, Some(found)) => {
+            format!(" Then write to the profile: pin = \"{found}\"")
+        }
+        (_, Some(found)) => format!(
+            " To trust this certificate alone, compare its fingerprint with the server's administrator, then add \
+             to the profile: pin = \"{found}\""
+        ),
+    };
+    format!("Is {endpoint} the server that is meant? If so, {now}.{pin}")
+}
+
+/// A server that asks for a client certificate only when it has read the request does so by TLS
+/// renegotiation, which rustls refuses (IIS with SslNegotiateCert, rustls/rustls#1999).
+fn renegotiation_advice(endpoint: &str) -> &'static str {
+    match endpoint.starts_with("https:") {
+        true => {
+            " If the server asks for a client certificate after the request, as IIS does for a directory with \
+             SslNegotiateCert: add tls = \"system\" to the profile."
+        }
+        false => "",
+    }
 }
 
 fn unauthorized_advice(offered: &[String]) -> String {

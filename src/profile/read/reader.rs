@@ -1,6 +1,6 @@
 //! The keys of one profile, with every mistake in them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use url::Url;
 
 use super::mistake::Mistake;
-use crate::net::is_loopback;
+use crate::net::{Fingerprint, TlsLibrary, is_loopback};
 use crate::profile::authentication::Authentication;
 use crate::profile::import::{self, Attach, Import};
 use crate::profile::kind::{CONFIGURATION_PREFIX, Kind};
@@ -17,7 +17,7 @@ use crate::profile::service::Service;
 use crate::profile::types::{CredentialSource, Profile};
 
 /// Every key that a profile may have.
-pub const KEYS: [&str; 23] = [
+pub const KEYS: [&str; 27] = [
     "connections",
     "kind",
     "user",
@@ -25,6 +25,10 @@ pub const KEYS: [&str; 23] = [
     "uri",
     "discovery",
     "ca",
+    "pin",
+    "tls",
+    "certificate",
+    "key",
     "configuration",
     "authentication",
     "credential",
@@ -77,8 +81,11 @@ impl Reader<'_> {
             user,
             uri,
             discovery,
-            // Beside the profile, where it is no whole path.
-            ca: self.text("ca").map(|ca| path.parent().unwrap_or(path).join(ca)),
+            ca: self.beside(path, "ca"),
+            pin: self.pin(),
+            tls: self.tls(),
+            certificate: self.beside(path, "certificate"),
+            key: self.beside(path, "key"),
             configuration: self.configuration(kind),
             authentication,
             credential,
@@ -100,7 +107,11 @@ impl Reader<'_> {
     /// What each key says may be right, and together they can't be.
     fn combinations(&mut self, profile: &Profile) {
         let traits = profile.kind.traits();
-        if traits.needs_user && profile.user.is_none() {
+        self.client_certificate(profile);
+        if traits.needs_user
+            && profile.user.is_none()
+            && profile.authentication != Authentication::Certificate
+        {
             self.missing(format!(
                 "kind \"{}\" needs user, for example user = \"admin@example.com\"",
                 profile.kind
@@ -131,6 +142,14 @@ impl Reader<'_> {
                 "New-PSSession trusts the system's authorities only: with attach as it is, add this one to them",
             );
         }
+        if profile.import.attach != Attach::Agent {
+            for key in ["pin", "tls", "certificate", "key"] {
+                if self.table.get(key).is_some() {
+                    let message = format!("New-PSSession does not support {key}: remove it, or attach");
+                    self.mistake(self.span(key), message);
+                }
+            }
+        }
         for key in ["domain", "discovery"] {
             if !traits.discovers && self.table.get(key).is_some() {
                 self.mistake(
@@ -139,6 +158,55 @@ impl Reader<'_> {
                 );
             }
         }
+    }
+
+    fn client_certificate(&mut self, profile: &Profile) {
+        let is_wanted = profile.authentication == Authentication::Certificate;
+        if is_wanted && profile.certificate.is_none() {
+            self.mistake(
+                self.span("authentication"),
+                "authentication \"certificate\" needs certificate, a PEM or PKCS#12 file",
+            );
+        }
+        if is_wanted && profile.uri.as_ref().is_some_and(|uri| uri.scheme() != "https") {
+            self.mistake(self.span("uri"), "a client certificate needs a URI that begins with https://");
+        }
+        if profile.key.is_some() && profile.certificate.is_none() {
+            self.mistake(self.span("key"), "key belongs to certificate, which is missing");
+        }
+        if profile.certificate.is_some() && !is_wanted {
+            self.mistake(
+                self.span("certificate"),
+                "a client certificate needs authentication = \"certificate\"",
+            );
+        }
+    }
+
+    /// A path, which begins at the folder of the profile where it is relative.
+    fn beside(&mut self, profile: &Path, key: &str) -> Option<PathBuf> {
+        self.text(key).map(|file| profile.parent().unwrap_or(profile).join(file))
+    }
+
+    fn pin(&mut self) -> Option<Fingerprint> {
+        match self.text("pin")?.parse() {
+            Ok(pin) => Some(pin),
+            Err(error) => {
+                self.mistake(
+                    self.span("pin"),
+                    format!("{error}, as `openssl x509 -noout -fingerprint -sha256 -in FILE` prints it"),
+                );
+                None
+            }
+        }
+    }
+
+    fn tls(&mut self) -> TlsLibrary {
+        let Some(word) = self.text("tls") else { return TlsLibrary::default() };
+        let found = TlsLibrary::ALL.into_iter().find(|library| library.name() == word);
+        if found.is_none() {
+            self.unknown_word("tls", &word, &TlsLibrary::ALL.map(TlsLibrary::name));
+        }
+        found.unwrap_or_default()
     }
 
     fn scheme(&mut self, profile: &Profile, uri: &Url) {

@@ -24,12 +24,16 @@ pub enum Authentication {
         user: String,
         token: SecretString,
     },
+    /// The client certificate of [`Trust`], in the handshake (DSP0226 C.3.3).
+    Certificate {
+        user: String,
+    },
 }
 
 impl Authentication {
     pub fn user(&self) -> &str {
         match self {
-            Self::Basic { user, .. } | Self::Bearer { user, .. } => user,
+            Self::Basic { user, .. } | Self::Bearer { user, .. } | Self::Certificate { user } => user,
         }
     }
 }

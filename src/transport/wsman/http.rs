@@ -15,7 +15,9 @@ use super::credential::Credential;
 use super::endpoint::{Authentication, Endpoint};
 use super::envelope::{Response, ResponseEnvelope};
 use super::wire::{self, Wire};
-use crate::net::{Cause, innermost, is_loopback, refusals, refused_certificate};
+use crate::net::{
+    Cause, TlsSetupError, handshake_problem, innermost, is_loopback, refusals, refused_certificate,
+};
 use crate::transport::error::{Error, Operation};
 
 /// No answer is read beyond this. What lyncsh asks for is 150 KB, but OMI gives more.
@@ -52,9 +54,11 @@ impl Http {
         if !encrypted && !plain_loopback {
             return Err(Error::Insecure { endpoint: name });
         }
-        let wire = Wire::new(endpoint, loopback).map_err(|error| Error::Unreachable {
-            endpoint: name.clone(),
-            reason: format!("TLS can't be set up: {error}"),
+        let wire = Wire::new(endpoint, loopback).map_err(|error| match error {
+            TlsSetupError::NotBuilt => Error::TlsNotBuilt,
+            error => {
+                Error::Unreachable { endpoint: name.clone(), reason: format!("TLS can't be set up: {error}") }
+            }
         })?;
         let user = endpoint.authentication.user().to_owned();
         let credential = Credential::of(endpoint).ok_or_else(|| Error::Unauthorized {
@@ -70,7 +74,7 @@ impl Http {
         let _ = uri.set_password(None);
         let password = match &endpoint.authentication {
             Authentication::Basic { password, .. } => Some(refusals::Credential::new(&uri, &user, password)),
-            Authentication::Bearer { .. } => None,
+            Authentication::Bearer { .. } | Authentication::Certificate { .. } => None,
         };
         Ok(Self { wire, uri, credential, password, user, name, connect: endpoint.limits.connect })
     }
@@ -188,8 +192,14 @@ impl Http {
     /// What a failure of the HTTP client means.
     fn failed(&self, error: Cause<'_>, operation: Operation) -> Error {
         let endpoint = self.name.clone();
-        if let Some(problem) = refused_certificate(error) {
-            return Error::Certificate { endpoint, problem };
+        if let Some(refused) = refused_certificate(error) {
+            return Error::Certificate { endpoint, refused };
+        }
+        let (asked, given) = self.wire.client_certificate();
+        if let Some(problem) = handshake_problem(error, asked, given)
+            && (wire::is_connect(error) || problem.is_late())
+        {
+            return Error::Handshake { endpoint, problem };
         }
         if wire::is_late(error) {
             return Error::Timeout { operation: Operation::Connect, limit: self.connect };

@@ -74,6 +74,9 @@ impl Error {
             Self::Unreachable { .. }
             | Self::Certificate { .. }
             | Self::Insecure { .. }
+            // A server reads no request before a handshake that asks for a certificate has ended.
+            | Self::Handshake { .. }
+            | Self::TlsNotBuilt
             | Self::Unauthorized { .. } => true,
             Self::Timeout { operation, .. } => *operation == Operation::Connect,
             Self::Fault(fault) => fault.is_refusal(),

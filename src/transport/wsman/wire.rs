@@ -22,14 +22,12 @@ use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
 use super::endpoint::Endpoint;
 use super::envelope::MEDIA_TYPE;
-use crate::net::{Cause, sources};
+use crate::net::{Cause, TlsConnector, TlsSetupError, sources};
 
 /// How long a connection is kept that nobody uses: shorter than servers do (http.sys 120 s), so that
 /// a request is hardly ever sent into a connection that is being closed.
@@ -47,20 +45,19 @@ pub(super) type Failure = Box<dyn Error + Send + Sync>;
 
 /// An HTTP client whose connections go to one endpoint, or to the proxy before it.
 #[derive(Clone)]
-pub(super) struct Wire(Client<Connector, Full<Bytes>>);
+pub(super) struct Wire {
+    client: Client<Connector, Full<Bytes>>,
+    tls: Option<TlsConnector>,
+}
 
 impl Wire {
     /// Makes no connection yet. No proxy stands before this machine itself.
     ///
     /// # Errors
     /// TLS cannot be set up.
-    pub fn new(endpoint: &Endpoint, loopback: bool) -> Result<Self, rustls::Error> {
+    pub fn new(endpoint: &Endpoint, loopback: bool) -> Result<Self, TlsSetupError> {
         let tls = match endpoint.uri.scheme() {
-            "https" => {
-                let mut config = endpoint.trust.tls()?;
-                config.alpn_protocols = vec![b"http/1.1".to_vec()];
-                Some(TlsConnector::from(Arc::new(config)))
-            }
+            "https" => Some(endpoint.trust.tls()?),
             // No certificate will be seen: this must work where the system has no roots.
             _ => None,
         };
@@ -74,7 +71,7 @@ impl Wire {
         #[cfg(target_os = "linux")]
         tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
         let proxies = (!loopback).then(|| Arc::new(Matcher::from_system()));
-        let connector = Connector { tcp, tls, proxies, limit: endpoint.limits.connect };
+        let connector = Connector { tcp, tls: tls.clone(), proxies, limit: endpoint.limits.connect };
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(KEEP_IDLE)
@@ -82,7 +79,12 @@ impl Wire {
             // sends again only what it was given back unwritten, when a kept connection had just ended.
             .retry_canceled_requests(true)
             .build(connector);
-        Ok(Self(client))
+        Ok(Self { client, tls })
+    }
+
+    /// Whether the server has asked for a client certificate, and whether there is one.
+    pub fn client_certificate(&self) -> (bool, bool) {
+        self.tls.as_ref().map(TlsConnector::client_certificate).unwrap_or_default()
     }
 
     /// Sends an envelope; head and body leave in one write.
@@ -98,7 +100,7 @@ impl Wire {
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         headers.insert(AUTHORIZATION, authorization);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        Ok(self.0.request(request).await?)
+        Ok(self.client.request(request).await?)
     }
 }
 
@@ -149,8 +151,7 @@ impl Connector {
         let tls = self.tls.filter(|_| to.scheme_str() == Some("https"));
         let Some(tls) = tls else { return Ok(Conn(stream)) };
         let host = to.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(host.to_owned())?;
-        let stream = tls.connect(name, TokioIo::new(stream)).await?;
+        let (stream, _certificate) = tls.connect(host, TokioIo::new(stream)).await?;
         Ok(Conn(Box::new(TokioIo::new(stream))))
     }
 }
