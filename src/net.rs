@@ -1,30 +1,21 @@
 //! Common parts of the HTTP clients: trusted CA certificates and error causes.
 
+mod certificate;
+mod handshake;
+mod identity;
 pub mod refusals;
+mod tls;
 mod trust;
 
 use url::Url;
 
+pub use certificate::{
+    CertificateProblem, Fingerprint, NotFingerprint, RefusedCertificate, tls_server_end_point,
+};
+pub use handshake::{HandshakeProblem, handshake_problem};
+pub use identity::{ClientCertificate, IdentityError, needs_passphrase};
+pub use tls::{Stream, TlsConnector, TlsLibrary, TlsSetupError};
 pub use trust::{Trust, TrustError};
-
-/// Reason why a server's certificate is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CertificateProblem {
-    #[error("expired")]
-    Expired,
-    #[error("not valid yet")]
-    NotYetValid,
-    #[error("issued for another host name")]
-    OtherName,
-    /// The issuer is not a trusted CA.
-    #[error("unknown issuer")]
-    UnknownIssuer,
-    #[error("revoked")]
-    Revoked,
-    /// Error text of rustls.
-    #[error("{0}")]
-    Other(String),
-}
 
 /// Returns whether a URI's host is a loopback address: only there a credential may be sent without TLS.
 pub fn is_loopback(uri: &Url) -> bool {
@@ -57,24 +48,23 @@ fn tls_error(cause: Cause<'_>) -> Option<&rustls::Error> {
     cause.downcast_ref().or_else(|| tls_error(held()?))
 }
 
-/// Returns why a certificate was refused, if that is the cause of `error`.
-pub fn refused_certificate(error: Cause<'_>) -> Option<CertificateProblem> {
-    use rustls::CertificateError as Refused;
-    let refused = sources(error).find_map(|cause| match tls_error(cause)? {
-        rustls::Error::InvalidCertificate(refused) => Some(refused.clone()),
-        _ => None,
-    })?;
-    Some(match refused {
-        Refused::Expired | Refused::ExpiredContext { .. } => CertificateProblem::Expired,
-        Refused::NotValidYet | Refused::NotValidYetContext { .. } => CertificateProblem::NotYetValid,
-        Refused::NotValidForName | Refused::NotValidForNameContext { .. } => CertificateProblem::OtherName,
-        Refused::UnknownIssuer => CertificateProblem::UnknownIssuer,
-        Refused::Revoked => CertificateProblem::Revoked,
-        other => CertificateProblem::Other(other.to_string()),
+/// What is wrong with the server's certificate, where that is why `error` came.
+pub fn refused_certificate(error: Cause<'_>) -> Option<RefusedCertificate> {
+    sources(error).find_map(|cause| {
+        let held = || cause.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref();
+        if let Some(refused) = cause.downcast_ref::<RefusedCertificate>().or_else(held) {
+            return Some(refused.clone());
+        }
+        match tls_error(cause)? {
+            rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) => {
+                let other: Cause<'_> = &*other.0;
+                other.downcast_ref::<RefusedCertificate>().cloned()
+            }
+            rustls::Error::InvalidCertificate(refused) => Some(RefusedCertificate {
+                problem: CertificateProblem::Other(refused.to_string()),
+                fingerprint: None,
+            }),
+            _ => None,
+        }
     })
-}
-
-/// The channel binding of a server's certificate.
-pub fn channel_binding(_certificate: &[u8]) -> Option<Vec<u8>> {
-    None
 }

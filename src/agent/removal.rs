@@ -84,6 +84,8 @@ fn may_pass(error: &Error) -> bool {
         | Error::Unreachable { .. }
         | Error::Certificate { .. }
         | Error::Insecure { .. }
+        | Error::Handshake { .. }
+        | Error::TlsNotBuilt
         | Error::Redirect { .. }
         | Error::Unauthorized { .. }
         | Error::Authentication { .. }

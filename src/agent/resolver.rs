@@ -11,7 +11,7 @@ use super::control::Failure;
 use crate::credential::{self, CredentialError, token};
 use crate::discovery::{self, DiscoveryError};
 use crate::net::refusals::Credential;
-use crate::net::{Trust, TrustError};
+use crate::net::{ClientCertificate, IdentityError, Trust, TrustError};
 use crate::profile::{Authentication, CredentialSource, Profile};
 use crate::security::{Account, ContextError, Mechanism};
 use crate::step::{Report, Step};
@@ -38,6 +38,8 @@ pub enum SessionError {
     #[error(transparent)]
     Trust(#[from] TrustError),
     #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
     Discovery(#[from] DiscoveryError),
     #[error(transparent)]
     Credential(#[from] CredentialError),
@@ -59,6 +61,7 @@ impl SessionError {
         let help = |error: &dyn miette::Diagnostic| error.help().map(|help| help.to_string());
         let advice = match self {
             Self::Trust(error) => help(error),
+            Self::Identity(error) => help(error),
             Self::Discovery(error) => help(error),
             Self::Credential(error) => help(error),
             Self::Token(error) => help(error),
@@ -193,14 +196,20 @@ impl EndpointResolver {
             return Err(SessionError::NoEndpoint(uri));
         }
         let profile = self.profile.clone();
-        let trust = trust(&profile).await?;
+        let mut trust = trust(&profile).await?;
         if profile.credential == CredentialSource::System {
             let user = profile.user.clone().unwrap_or_else(|| "the system's account".to_owned());
             let negotiation = negotiation(&profile, user, Account::System, report);
             return Ok(self.with(uri, configuration, negotiation, None, trust));
         }
-        let user = profile.user.clone().ok_or(SessionError::NoUser)?;
-        if self.secret.is_none() {
+        let is_certificate = profile.authentication == Authentication::Certificate;
+        let user = match &profile.user {
+            Some(user) => user.clone(),
+            // The server finds the account by the certificate.
+            None if is_certificate => String::new(),
+            None => return Err(SessionError::NoUser),
+        };
+        if self.secret.is_none() && credential::is_needed(&profile) {
             let from = credential::source(&profile);
             let _ = report.send(Step::FetchingPassword { from });
         }
@@ -226,6 +235,10 @@ impl EndpointResolver {
             Authentication::Basic => wsman::Authentication::Basic { user, password },
             Authentication::Kerberos | Authentication::Negotiate | Authentication::Ntlm => {
                 negotiation(&profile, user.clone(), Account::Password { user, password }, report)
+            }
+            Authentication::Certificate => {
+                trust.certificate = client_certificate(&profile, password).await?;
+                wsman::Authentication::Certificate { user }
             }
         };
         Ok(self.with(uri, configuration, authentication, renew, trust))
@@ -315,10 +328,28 @@ fn renewal(uri: &Url, user: &str, password: &SecretString, trust: &Trust, limit:
     })
 }
 
-/// Returns the CA certificates that a profile trusts.
+/// Reads the client certificate of a profile.
+async fn client_certificate(
+    profile: &Profile,
+    passphrase: SecretString,
+) -> Result<Option<ClientCertificate>, SessionError> {
+    let Some(certificate) = profile.certificate.clone() else { return Ok(None) };
+    let key = profile.key.clone();
+    // Deriving a key from a passphrase takes long on purpose.
+    let read = move || ClientCertificate::read(&certificate, key.as_deref(), &passphrase);
+    let path = profile.certificate.clone().unwrap_or_default();
+    let read = tokio::task::spawn_blocking(read).await;
+    let failed = |error| IdentityError::Unreadable { path, source: std::io::Error::other(error) };
+    let read = read.map_err(failed)?;
+    Ok(Some(read?))
+}
+
+/// Returns the certificates that a profile trusts, and its TLS library.
 pub async fn trust(profile: &Profile) -> Result<Trust, TrustError> {
-    match &profile.ca {
-        Some(path) => Trust::read(path).await,
-        None => Ok(Trust::default()),
-    }
+    let mut trust = match &profile.ca {
+        Some(path) => Trust::read(path).await?,
+        None => Trust::default(),
+    };
+    (trust.pin, trust.library) = (profile.pin, profile.tls);
+    Ok(trust)
 }

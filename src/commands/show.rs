@@ -50,6 +50,7 @@ async fn one(profile: Profile, name: &str) -> Vec<(&'static str, Value)> {
     let (kind, service) = (profile.kind, profile.service);
     let credential = match &profile.credential {
         _ if service.is_some_and(|service| service.sign_in == SignIn::DeviceCode) => "not needed".to_owned(),
+        _ if !credential::is_needed(&profile) => "not needed: the key has no passphrase".to_owned(),
         CredentialSource::Command(command) => format!("the command: {command}"),
         CredentialSource::Prompt => "asked for".to_owned(),
         CredentialSource::System => "the system's ticket or logon".to_owned(),
@@ -71,6 +72,10 @@ async fn one(profile: Profile, name: &str) -> Vec<(&'static str, Value)> {
         ("uri", profile.uri.map(String::from).into()),
         ("discovery", profile.discovery.map(String::from).into()),
         ("ca", profile.ca.map(|ca| ca.display().to_string()).into()),
+        ("pin", profile.pin.map(|pin| pin.to_string()).into()),
+        ("tls", profile.tls.name().into()),
+        ("certificate", profile.certificate.map(|file| file.display().to_string()).into()),
+        ("key", profile.key.map(|file| file.display().to_string()).into()),
         ("configuration", profile.configuration.into()),
         (
             "authentication",

@@ -75,11 +75,14 @@ pub async fn acquire(
         true => silent(format!("the token service {authority}")),
         false => TokenError::Unreachable { authority, reason: reason(&error) },
     };
-    let mut builder = trust.client().timeout(limit).redirect(reqwest::redirect::Policy::none());
-    if is_loopback(endpoint) {
-        builder = builder.no_proxy();
-    }
-    let client = builder.build().map_err(failed)?;
+    let build = |builder: reqwest::ClientBuilder| {
+        let builder = builder.timeout(limit).redirect(reqwest::redirect::Policy::none());
+        match is_loopback(endpoint) {
+            true => builder.no_proxy().build(),
+            false => builder.build(),
+        }
+    };
+    let client = build(trust.endpoint_client()).map_err(failed)?;
     let answer = client.post(endpoint.clone()).send().await.map_err(failed)?;
     let status = answer.status();
     let challenge = answer
@@ -93,6 +96,11 @@ pub async fn acquire(
             _ => TokenError::Answered { endpoint: shown.clone(), status: status.to_string() },
         })?;
     let authority = challenge.authority.to_string();
+    // The pin is for the endpoint's certificate; its own origin may be the authority as well.
+    let client = match challenge.authority.origin() == endpoint.origin() {
+        true => client,
+        false => build(trust.client()).map_err(|error| unreachable(authority.clone(), error))?,
+    };
     let local = is_loopback(endpoint) && is_loopback(&challenge.authority);
     if challenge.authority.scheme() != "https" && !local {
         return Err(TokenError::NotEncrypted { uri: authority });

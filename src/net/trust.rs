@@ -1,19 +1,26 @@
-//! Trusted CA certificates.
+//! Which certificates a profile accepts, and with which library and certificate it connects.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls_platform_verifier::Verifier;
 
+use super::certificate::Fingerprint;
+use super::identity::ClientCertificate;
+use super::tls::{self, TlsConnector, TlsLibrary, TlsSetupError};
 use crate::files::text;
 
-/// The system's CA certificates and those of a profile's `ca`.
+/// The system's CA certificates, those of a profile's `ca`, and what applies to the endpoint alone.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
-    own: Vec<CertificateDer<'static>>,
+    /// CA certificates, and server certificates that are trusted by themselves.
+    pub(super) own: Vec<CertificateDer<'static>>,
+    /// The only certificate that the endpoint may have, whatever its issuer, names and dates.
+    pub pin: Option<Fingerprint>,
+    pub library: TlsLibrary,
+    /// The client's certificate.
+    pub certificate: Option<ClientCertificate>,
 }
 
 /// Error of reading a profile's `ca`.
@@ -52,35 +59,35 @@ impl Trust {
         if own.is_empty() {
             return Err(wrong("it contains no certificate".into()));
         }
-        Ok(Self { own })
+        Ok(Self { own, ..Self::default() })
     }
 
-    /// Returns a builder of HTTP clients that trust these certificates.
+    /// An HTTP client to be built for discovery and token services, to which the pin does not apply.
     pub fn client(&self) -> reqwest::ClientBuilder {
-        // Fails if another part of the program already installed the same provider.
+        self.http(false)
+    }
+
+    /// An HTTP client to be built for the endpoint.
+    pub fn endpoint_client(&self) -> reqwest::ClientBuilder {
+        self.http(true)
+    }
+
+    fn http(&self, pinned: bool) -> reqwest::ClientBuilder {
+        // Another part of the program may have been first: it's the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = reqwest::Client::builder();
-        match self.own.is_empty() {
-            true => builder,
-            // The certificates were checked when they were read.
-            false => builder
-                .tls_certs_merge(self.own.iter().filter_map(|own| reqwest::Certificate::from_der(own).ok())),
+        match tls::config(self, pinned) {
+            Ok(config) => builder.tls_backend_preconfigured(config),
+            // Plain http must work where the system has no CA certificates; https then fails in the client.
+            Err(_) => builder,
         }
     }
 
-    /// Returns a TLS configuration of clients that trust these certificates.
+    /// TLS to the endpoint.
     ///
     /// # Errors
-    /// The system's certificates cannot be used.
-    pub fn tls(&self) -> Result<rustls::ClientConfig, rustls::Error> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let own = self.own.iter().cloned();
-        let verifier = Verifier::new_with_extra_roots(own, provider.clone())?;
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
-        Ok(config)
+    /// The system's certificates cannot be used, or the library is not part of this build.
+    pub fn tls(&self) -> Result<TlsConnector, TlsSetupError> {
+        TlsConnector::new(self)
     }
 }

@@ -41,6 +41,15 @@ pub fn is_own_folder(path: &Path) -> bool {
         .is_ok_and(|metadata| metadata.is_dir() && std::os::unix::fs::MetadataExt::uid(&metadata) == user())
 }
 
+/// Returns whether only its owner can read a file.
+///
+/// # Errors
+/// The file cannot be accessed.
+pub fn is_private(path: &Path) -> io::Result<bool> {
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path)?);
+    Ok(mode & 0o077 == 0)
+}
+
 /// Returns the effective user id.
 pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()

@@ -13,6 +13,8 @@ pub enum Authentication {
     Ntlm,
     /// OAuth bearer token, from the authority that the endpoint's 401 names.
     Token,
+    /// A client certificate, in the TLS handshake.
+    Certificate,
 }
 
 impl Authentication {
@@ -29,6 +31,7 @@ impl Authentication {
             Self::Negotiate => "negotiate",
             Self::Ntlm => "ntlm",
             Self::Token => "token",
+            Self::Certificate => "certificate",
         }
     }
 }

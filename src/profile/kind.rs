@@ -47,7 +47,7 @@ impl Kind {
 
     /// Returns the kind's data.
     pub const fn traits(self) -> Traits {
-        use Authentication::{Basic, Kerberos, Negotiate, Ntlm, Token};
+        use Authentication::{Basic, Certificate, Kerberos, Negotiate, Ntlm, Token};
         match self {
             Self::LyncOnline => Traits {
                 name: "lync-online",
@@ -63,7 +63,7 @@ impl Kind {
                 name: "skype-server",
                 summary: "Lync Server or Skype for Business Server: https://POOL/OcsPowershell",
                 default_authentication: Negotiate,
-                authentications: &[Kerberos, Negotiate, Ntlm, Basic, Token],
+                authentications: &[Kerberos, Negotiate, Ntlm, Basic, Token, Certificate],
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
                 discovers: false,
                 needs_user: true,
@@ -73,7 +73,7 @@ impl Kind {
                 name: "exchange-server",
                 summary: "Exchange Server: https://HOST/PowerShell/",
                 default_authentication: Kerberos,
-                authentications: &[Kerberos, Negotiate, Ntlm, Basic, Token],
+                authentications: &[Kerberos, Negotiate, Ntlm, Basic, Token, Certificate],
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.Exchange",
                 discovers: false,
                 needs_user: true,
@@ -83,7 +83,7 @@ impl Kind {
                 name: "wsman",
                 summary: "any PowerShell remoting endpoint or JEA configuration over WSMan",
                 default_authentication: Negotiate,
-                authentications: &[Kerberos, Negotiate, Ntlm, Basic, Token],
+                authentications: &[Kerberos, Negotiate, Ntlm, Basic, Token, Certificate],
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
                 discovers: false,
                 needs_user: true,

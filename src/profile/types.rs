@@ -10,6 +10,7 @@ use super::import::Import;
 use super::kind::Kind;
 use super::limits::Limits;
 use super::service::Service;
+use crate::net::{Fingerprint, TlsLibrary};
 
 /// Value of `shell` for the built-in console.
 pub const CONSOLE: &str = "console";
@@ -33,6 +34,14 @@ pub struct Profile {
     pub discovery: Option<Url>,
     /// PEM file of CA certificates that are trusted in addition to the system's.
     pub ca: Option<PathBuf>,
+    /// The only certificate that the endpoint may have.
+    pub pin: Option<Fingerprint>,
+    /// TLS library for the endpoint.
+    pub tls: TlsLibrary,
+    /// The client's certificate, a PEM or PKCS#12 file.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of its key; `None` if `certificate` contains it.
+    pub key: Option<PathBuf>,
     /// Resource URI of the session configuration.
     pub configuration: String,
     pub authentication: Authentication,

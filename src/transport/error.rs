@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::wsman::fault::Fault;
-use crate::net::CertificateProblem;
+use crate::net::{CertificateProblem, HandshakeProblem, RefusedCertificate, TlsSetupError};
 use crate::security::ContextError;
 use crate::security::advice::Symptom;
 
@@ -90,8 +90,12 @@ pub enum RedirectRefusal {
 pub enum Error {
     #[error("cannot reach {endpoint}: {reason}")]
     Unreachable { endpoint: String, reason: String },
-    #[error("the certificate of {endpoint} is not trusted: {problem}")]
-    Certificate { endpoint: String, problem: CertificateProblem },
+    #[error("the certificate of {endpoint} is not trusted: {}", .refused.problem)]
+    Certificate { endpoint: String, refused: RefusedCertificate },
+    #[error("cannot open a TLS connection to {endpoint}: {problem}")]
+    Handshake { endpoint: String, problem: HandshakeProblem },
+    #[error("{}", TlsSetupError::NotBuilt)]
+    TlsNotBuilt,
     #[error("the credential was not sent to {endpoint}: the connection would not be encrypted")]
     Insecure { endpoint: String },
     #[error("refused redirect from {endpoint} to {target}: {refusal}")]
@@ -154,7 +158,9 @@ impl Error {
             Self::Unreachable { .. } => {
                 "Check the endpoint's name and port in the profile, and the network or proxy.".into()
             }
-            Self::Certificate { endpoint, problem } => certificate_advice(endpoint, problem),
+            Self::Certificate { endpoint, refused } => certificate_advice(endpoint, refused),
+            Self::Handshake { problem, .. } => problem.advice().into(),
+            Self::TlsNotBuilt => "Install a lyncsh with this feature, or remove tls from the profile.".into(),
             Self::Insecure { .. } => {
                 "Use an https URI for the endpoint; this credential is sent over TLS only.".into()
             }
@@ -184,10 +190,15 @@ impl Error {
             Self::Ended(_) => "Check the network and start again.".into(),
             Self::Unconfirmed => "Run lyncsh again; it checks the session.".into(),
             Self::Unsettled(_) => "Check what the command has changed before you run it again.".into(),
-            Self::Cut { .. } => {
-                "Try again; if the error persists, check the endpoint's URI and port in the profile, \
-                                 and the proxy or firewall."
-                    .into()
+            Self::Cut { endpoint, operation, .. } => {
+                let more = match operation {
+                    Operation::Create => renegotiation_advice(endpoint),
+                    _ => "",
+                };
+                format!(
+                    "Try again; if the error persists, check the endpoint's URI and port in the profile, \
+                     and the proxy or firewall.{more}"
+                )
             }
         })
     }
@@ -223,17 +234,44 @@ fn not_offered_advice(offered: &[String]) -> String {
     format!("Set one of these in the profile: {}.", lines.join(", "))
 }
 
-fn certificate_advice(endpoint: &str, problem: &CertificateProblem) -> String {
-    let now = match problem {
-        CertificateProblem::OtherName => {
-            "use a name from the certificate in the profile's URI (a browser shows the names)"
+fn certificate_advice(endpoint: &str, refused: &RefusedCertificate) -> String {
+    let now = match &refused.problem {
+        CertificateProblem::OtherName(_) => "use a name from the certificate in the profile's URI",
+        CertificateProblem::NoName(_) => {
+            "ask its administrator for a certificate with the server's name as a subject alternative name"
         }
         CertificateProblem::UnknownIssuer => {
             "add its CA certificate to this machine's trusted certificates, or name the file in the profile: ca = \"…\""
         }
+        CertificateProblem::SelfSigned => "name the file of its certificate in the profile: ca = \"…\"",
+        CertificateProblem::OtherFingerprint { .. } => {
+            "ask its administrator whether it has a new certificate, and compare the fingerprints"
+        }
         _ => "ask its administrator to renew the certificate",
     };
-    format!("If {endpoint} is the intended server, {now}.")
+    let pin = match (&refused.problem, refused.fingerprint) {
+        (CertificateProblem::Revoked, _) | (_, None) => String::new(),
+        (CertificateProblem::OtherFingerprint { .. }, Some(found)) => {
+            format!(" Then write to the profile: pin = \"{found}\"")
+        }
+        (_, Some(found)) => format!(
+            " To trust this certificate alone, compare its fingerprint with the server's administrator, then add \
+             to the profile: pin = \"{found}\""
+        ),
+    };
+    format!("If {endpoint} is the intended server, {now}.{pin}")
+}
+
+/// Returns advice on TLS renegotiation: IIS with SslNegotiateCert asks for a client certificate when it has read the
+/// request, which rustls refuses (rustls/rustls#1999).
+fn renegotiation_advice(endpoint: &str) -> &'static str {
+    match endpoint.starts_with("https:") {
+        true => {
+            " If the server asks for a client certificate after the request, as IIS does for a directory with \
+             SslNegotiateCert: add tls = \"system\" to the profile."
+        }
+        false => "",
+    }
 }
 
 fn unauthorized_advice(offered: &[String]) -> String {

@@ -63,6 +63,7 @@ mod slots_terminal;
 mod stand_in;
 mod stream;
 mod supervision;
+mod tls;
 mod trouble;
 mod wsman_client_envelopes;
 mod wsman_client_faults;

@@ -275,8 +275,8 @@ fn a_certificate_that_nobody_signed_or_that_expired_is_refused_before_the_creden
         for (config, reason) in [(expired, "expired"), (server_config(certificate, key), "")] {
             let server = Server::start(Some(config), |asked| async move { plain(&asked) }).await;
             let error = refused(endpoint(&format!("https://127.0.0.1:{}/wsman", server.port))).await;
-            let Error::Certificate { problem, .. } = &error else { panic!("{error}") };
-            let shown = problem.to_string();
+            let Error::Certificate { refused, .. } = &error else { panic!("{error}") };
+            let shown = refused.to_string();
             assert!(shown.contains(reason), "{shown}");
             assert!(error.advice().unwrap().contains("127.0.0.1"));
             assert!(server.asked().is_empty());

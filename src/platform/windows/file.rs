@@ -59,6 +59,12 @@ pub fn is_own_folder(path: &Path) -> bool {
     path.is_dir()
 }
 
+/// Returns whether only its owner can read a file. Access lists are inherited from the folder, and a user's own
+/// folders admit the user, administrators and the system: they are not judged here.
+pub fn is_private(path: &Path) -> io::Result<bool> {
+    std::fs::metadata(path).map(|_| true)
+}
+
 /// Returns the SID of the owner.
 fn owner(name: &[u16]) -> io::Result<String> {
     let (mut owner, mut descriptor) = (null_mut(), null_mut());

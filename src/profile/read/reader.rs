@@ -1,6 +1,6 @@
 //! Parses the keys of a profile and collects the mistakes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use url::Url;
 
 use super::mistake::Mistake;
-use crate::net::is_loopback;
+use crate::net::{Fingerprint, TlsLibrary, is_loopback};
 use crate::profile::authentication::Authentication;
 use crate::profile::import::{self, Attach, Import};
 use crate::profile::kind::{CONFIGURATION_PREFIX, Kind};
@@ -17,7 +17,7 @@ use crate::profile::service::Service;
 use crate::profile::types::{CredentialSource, Profile};
 
 /// Valid keys of a profile.
-pub const KEYS: [&str; 25] = [
+pub const KEYS: [&str; 29] = [
     "connections",
     "kind",
     "user",
@@ -25,6 +25,10 @@ pub const KEYS: [&str; 25] = [
     "uri",
     "discovery",
     "ca",
+    "pin",
+    "tls",
+    "certificate",
+    "key",
     "configuration",
     "authentication",
     "service_principal",
@@ -79,8 +83,11 @@ impl Reader<'_> {
             user,
             uri,
             discovery,
-            // A relative path starts in the profile's folder.
-            ca: self.text("ca").map(|ca| path.parent().unwrap_or(path).join(ca)),
+            ca: self.beside(path, "ca"),
+            pin: self.pin(),
+            tls: self.tls(),
+            certificate: self.beside(path, "certificate"),
+            key: self.beside(path, "key"),
             configuration: self.configuration(kind),
             authentication,
             service_principal: self.text("service_principal"),
@@ -104,6 +111,7 @@ impl Reader<'_> {
     /// Checks combinations of keys.
     fn combinations(&mut self, profile: &Profile) {
         let traits = profile.kind.traits();
+        self.client_certificate(profile);
         let is_system = profile.credential == CredentialSource::System;
         if is_system
             && !matches!(profile.authentication, Authentication::Kerberos | Authentication::Negotiate)
@@ -121,7 +129,8 @@ impl Reader<'_> {
                 );
             }
         }
-        if traits.needs_user && profile.user.is_none() && !is_system {
+        let has_account = is_system || profile.authentication == Authentication::Certificate;
+        if traits.needs_user && profile.user.is_none() && !has_account {
             self.missing(format!(
                 "kind \"{}\" needs user, for example user = \"admin@example.com\"",
                 profile.kind
@@ -152,6 +161,14 @@ impl Reader<'_> {
                 "New-PSSession trusts only the system's CA certificates: add this one to the system, or remove attach",
             );
         }
+        if profile.import.attach != Attach::Agent {
+            for key in ["pin", "tls", "certificate", "key"] {
+                if self.table.get(key).is_some() {
+                    let message = format!("New-PSSession does not support {key}: remove it, or attach");
+                    self.mistake(self.span(key), message);
+                }
+            }
+        }
         for key in ["domain", "discovery"] {
             if !traits.discovers && self.table.get(key).is_some() {
                 self.mistake(
@@ -160,6 +177,55 @@ impl Reader<'_> {
                 );
             }
         }
+    }
+
+    fn client_certificate(&mut self, profile: &Profile) {
+        let is_wanted = profile.authentication == Authentication::Certificate;
+        if is_wanted && profile.certificate.is_none() {
+            self.mistake(
+                self.span("authentication"),
+                "authentication \"certificate\" needs certificate, a PEM or PKCS#12 file",
+            );
+        }
+        if is_wanted && profile.uri.as_ref().is_some_and(|uri| uri.scheme() != "https") {
+            self.mistake(self.span("uri"), "a client certificate needs a URI that begins with https://");
+        }
+        if profile.key.is_some() && profile.certificate.is_none() {
+            self.mistake(self.span("key"), "key belongs to certificate, which is missing");
+        }
+        if profile.certificate.is_some() && !is_wanted {
+            self.mistake(
+                self.span("certificate"),
+                "a client certificate needs authentication = \"certificate\"",
+            );
+        }
+    }
+
+    /// A path, which begins at the folder of the profile where it is relative.
+    fn beside(&mut self, profile: &Path, key: &str) -> Option<PathBuf> {
+        self.text(key).map(|file| profile.parent().unwrap_or(profile).join(file))
+    }
+
+    fn pin(&mut self) -> Option<Fingerprint> {
+        match self.text("pin")?.parse() {
+            Ok(pin) => Some(pin),
+            Err(error) => {
+                self.mistake(
+                    self.span("pin"),
+                    format!("{error}, as `openssl x509 -noout -fingerprint -sha256 -in FILE` prints it"),
+                );
+                None
+            }
+        }
+    }
+
+    fn tls(&mut self) -> TlsLibrary {
+        let Some(word) = self.text("tls") else { return TlsLibrary::default() };
+        let found = TlsLibrary::ALL.into_iter().find(|library| library.name() == word);
+        if found.is_none() {
+            self.unknown_word("tls", &word, &TlsLibrary::ALL.map(TlsLibrary::name));
+        }
+        found.unwrap_or_default()
     }
 
     fn scheme(&mut self, profile: &Profile, uri: &Url) {

@@ -41,6 +41,9 @@ impl Credential {
     }
 }
 
+/// The security profile for client certificates (DSP0226 C.3.3), which WinRM takes in this header.
+const MUTUAL: &str = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual";
+
 /// Returns the header that proves a credential; `None` where it holds what no header can.
 fn header(authentication: &Authentication) -> Option<HeaderValue> {
     let text = match authentication {
@@ -51,6 +54,7 @@ fn header(authentication: &Authentication) -> Option<HeaderValue> {
         Authentication::Bearer { token, .. } => format!("Bearer {}", token.expose_secret()),
         // A context's tokens belong to connections.
         Authentication::Context(_) => return None,
+        Authentication::Certificate { .. } => MUTUAL.to_owned(),
     };
     let mut header = HeaderValue::try_from(text).ok()?;
     header.set_sensitive(true);

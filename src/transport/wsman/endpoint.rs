@@ -27,12 +27,16 @@ pub enum Authentication {
     },
     /// By security contexts; over http they seal the bodies.
     Context(Arc<Negotiation>),
+    /// The client certificate of [`Trust`], in the handshake (DSP0226 C.3.3).
+    Certificate {
+        user: String,
+    },
 }
 
 impl Authentication {
     pub fn user(&self) -> &str {
         match self {
-            Self::Basic { user, .. } | Self::Bearer { user, .. } => user,
+            Self::Basic { user, .. } | Self::Bearer { user, .. } | Self::Certificate { user } => user,
             Self::Context(negotiation) => &negotiation.user,
         }
     }

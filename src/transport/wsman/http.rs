@@ -16,7 +16,10 @@ use super::endpoint::{Authentication, Endpoint};
 use super::envelope::{Response, ResponseEnvelope};
 use super::negotiation::Negotiation;
 use super::wire::{self, Connector, Wire};
-use crate::net::{Cause, innermost, is_loopback, refusals, refused_certificate};
+use crate::net::{
+    Cause, TlsConnector, TlsSetupError, handshake_problem, innermost, is_loopback, refusals,
+    refused_certificate,
+};
 use crate::security::Account;
 use crate::transport::error::{Error, Operation};
 
@@ -26,6 +29,8 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 #[derive(Clone)]
 pub(super) struct Http {
     channel: Channel,
+    /// For what a server has asked for in its handshakes.
+    tls: Option<TlsConnector>,
     uri: Url,
     user: String,
     /// The endpoint as errors name it.
@@ -72,10 +77,13 @@ impl Http {
         let _ = uri.set_username("");
         let _ = uri.set_password(None);
         let user = endpoint.authentication.user().to_owned();
-        let connector = Connector::new(endpoint, loopback).map_err(|error| Error::Unreachable {
-            endpoint: name.clone(),
-            reason: format!("cannot set up TLS: {error}"),
+        let connector = Connector::new(endpoint, loopback).map_err(|error| match error {
+            TlsSetupError::NotBuilt => Error::TlsNotBuilt,
+            error => {
+                Error::Unreachable { endpoint: name.clone(), reason: format!("cannot set up TLS: {error}") }
+            }
         })?;
+        let tls = connector.tls();
         let channel = match &endpoint.authentication {
             Authentication::Context(negotiation) => {
                 let negotiation = negotiation.clone();
@@ -91,7 +99,9 @@ impl Http {
                     Connections::new(connector, uri.clone(), shared, credential, limit, MAX_ANSWER);
                 Channel::Context { connections, negotiation }
             }
-            Authentication::Basic { .. } | Authentication::Bearer { .. } => {
+            Authentication::Basic { .. }
+            | Authentication::Bearer { .. }
+            | Authentication::Certificate { .. } => {
                 let credential = Credential::of(endpoint).ok_or_else(|| Error::Unauthorized {
                     endpoint: name.clone(),
                     user: user.clone(),
@@ -106,7 +116,7 @@ impl Http {
                 Channel::Header { wire: Wire::new(connector), credential: Arc::new(credential), password }
             }
         };
-        Ok(Self { channel, uri, user, name, connect: endpoint.limits.connect })
+        Ok(Self { channel, tls, uri, user, name, connect: endpoint.limits.connect })
     }
 
     pub fn uri(&self) -> &Url {
@@ -271,8 +281,14 @@ impl Http {
     /// Converts a failure of the HTTP client.
     fn failed(&self, error: Cause<'_>, operation: Operation) -> Error {
         let endpoint = self.name.clone();
-        if let Some(problem) = refused_certificate(error) {
-            return Error::Certificate { endpoint, problem };
+        if let Some(refused) = refused_certificate(error) {
+            return Error::Certificate { endpoint, refused };
+        }
+        let (asked, given) = self.tls.as_ref().map(TlsConnector::client_certificate).unwrap_or_default();
+        if let Some(problem) = handshake_problem(error, asked, given)
+            && (wire::is_connect(error) || problem.is_late())
+        {
+            return Error::Handshake { endpoint, problem };
         }
         if wire::is_late(error) {
             return Error::Timeout { operation: Operation::Connect, limit: self.connect };

@@ -73,6 +73,9 @@ impl Error {
             Self::Unreachable { .. }
             | Self::Certificate { .. }
             | Self::Insecure { .. }
+            // A server reads no request before a handshake that asks for a certificate has ended.
+            | Self::Handshake { .. }
+            | Self::TlsNotBuilt
             | Self::Unauthorized { .. }
             | Self::Authentication { .. }
             | Self::TicketRefused { .. }

@@ -22,14 +22,12 @@ use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
 use super::endpoint::Endpoint;
 use super::envelope::MEDIA_TYPE;
-use crate::net::{Cause, sources};
+use crate::net::{Cause, TlsConnector, TlsSetupError, sources, tls_server_end_point};
 
 /// How long an unused connection is kept: shorter than servers do (http.sys 120 s), so that
 /// a request is hardly ever sent into a connection that is being closed.
@@ -80,7 +78,8 @@ impl Wire {
 
 /// Returns whether a connection could not be made: nothing was sent on it.
 pub(super) fn is_connect(failure: &(dyn Error + 'static)) -> bool {
-    failure.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
+    failure.is::<NotConnected>()
+        || failure.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
 }
 
 /// Returns whether a connection was not made in time.
@@ -97,6 +96,11 @@ pub(super) fn is_late(failure: &(dyn Error + 'static)) -> bool {
 #[error("no connection in time")]
 struct Late;
 
+/// A connection that was not established.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot connect")]
+struct NotConnected(#[source] Failure);
+
 /// Makes connections.
 #[derive(Clone)]
 pub(super) struct Connector {
@@ -112,13 +116,9 @@ impl Connector {
     ///
     /// # Errors
     /// TLS cannot be set up.
-    pub fn new(endpoint: &Endpoint, loopback: bool) -> Result<Self, rustls::Error> {
+    pub fn new(endpoint: &Endpoint, loopback: bool) -> Result<Self, TlsSetupError> {
         let tls = match endpoint.uri.scheme() {
-            "https" => {
-                let mut config = endpoint.trust.tls()?;
-                config.alpn_protocols = vec![b"http/1.1".to_vec()];
-                Some(TlsConnector::from(Arc::new(config)))
-            }
+            "https" => Some(endpoint.trust.tls()?),
             // No certificate will be seen: this must work where the system has no roots.
             _ => None,
         };
@@ -138,9 +138,16 @@ impl Connector {
 
     /// Connects. Returns the channel binding of the server's certificate, too.
     pub async fn open(&self, to: &url::Url) -> Result<(Conn, Option<Vec<u8>>), Failure> {
-        let conn = self.clone().connect_in_time(to.as_str().parse()?).await?;
-        let binding = conn.certificate.as_deref().and_then(crate::net::channel_binding);
+        let connecting = self.clone().connect_in_time(to.as_str().parse()?);
+        let conn = connecting.await.map_err(NotConnected)?;
+        let binding = conn.certificate.as_deref().map(|certificate| {
+            [b"tls-server-end-point:".as_slice(), &tls_server_end_point(certificate)].concat()
+        });
         Ok((conn, binding))
+    }
+
+    pub fn tls(&self) -> Option<TlsConnector> {
+        self.tls.clone()
     }
 
     async fn connect_in_time(self, to: Uri) -> Result<Conn, Failure> {
@@ -168,11 +175,8 @@ impl Connector {
         let tls = self.tls.filter(|_| to.scheme_str() == Some("https"));
         let Some(tls) = tls else { return Ok(Conn { stream, certificate: None }) };
         let host = to.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(host.to_owned())?;
-        let stream = tls.connect(name, TokioIo::new(stream)).await?;
-        let certificate =
-            stream.get_ref().1.peer_certificates().and_then(|chain| Some(chain.first()?.to_vec()));
-        Ok(Conn { stream: Box::new(TokioIo::new(stream)), certificate })
+        let (stream, certificate) = tls.connect(host, TokioIo::new(stream)).await?;
+        Ok(Conn { stream: Box::new(TokioIo::new(stream)), certificate: Some(certificate) })
     }
 }
 
