@@ -150,6 +150,6 @@ mod tests {
         };
         assert_eq!(help("statsu"), "did you mean `lyncsh status`?");
         assert_eq!(help("Sotp"), "did you mean `lyncsh stop`?");
-        assert!(help("contoso").starts_with("`lyncsh add contoso"));
+        assert!(help("contoso").starts_with("create it with `lyncsh add contoso"));
     }
 }

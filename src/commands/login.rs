@@ -13,8 +13,7 @@ use crate::profile::{self, CredentialSource};
 /// Asks for the password, or reads it from standard input, and stores it.
 pub async fn run(folders: &Folders, name: &str, stdin: bool) -> miette::Result<()> {
     let profile = profile::load(folders, name)?;
-    let keyring_line = "to store it, write credential = \"keyring\" into the profile: ";
-    let help = format!("{keyring_line}`lyncsh edit {name}`");
+    let help = format!("to store it, set credential = \"keyring\" with `lyncsh edit {name}`");
     if profile.service.is_some_and(|service| service.sign_in == SignIn::DeviceCode) {
         return Err(usage!("'{name}' has no password: it signs in with a code in a browser"));
     }

@@ -20,10 +20,10 @@ fn a_service_takes_little_of_what_a_profile_can_say() {
             "kind = 'teams'\nuri = 'https://a/'",
             "2: uri is not valid for kind \"teams\": the module MicrosoftTeams opens the session",
         ),
-        ("kind = 'teams'\nprefix = 'T'", "2: prefix means nothing"),
+        ("kind = 'teams'\nprefix = 'T'", "2: prefix is not valid"),
         (
             "kind = 'teams'\nauthentication = 'basic'",
-            "2: authentication can't be \"basic\"; one of device-code, credential, token",
+            "2: invalid authentication \"basic\"; expected one of device-code, credential, token",
         ),
         ("kind = 'teams'\nauthentication = 'credential'", "1: authentication \"credential\" needs user"),
         ("kind = 'exchange-online'\nauthentication = 'token'", "1: authentication \"token\" needs user"),
