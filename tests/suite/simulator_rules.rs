@@ -248,7 +248,7 @@ async fn output_for_a_broken_receive_comes_with_the_next_one() {
     assert_eq!(client.in_shell(shell, begin).await, Response::Commanded { id: Some(id) });
 
     let mut joined = Defragmenter::default();
-    let mut received = Vec::new();
+    let mut texts = Vec::new();
     let receive = WsmanRequest::Receive { streams: vec!["stdout".into()], command: Some(id) };
     for number in 1..=4 {
         client.broken(shell, receive.clone()).await;
