@@ -248,7 +248,7 @@ async fn output_for_a_broken_receive_comes_with_the_next_one() {
     assert_eq!(client.in_shell(shell, begin).await, Response::Commanded { id: Some(id) });
 
     let mut joined = Defragmenter::default();
-    let mut received = Vec::new();
+    let mut texts = Vec::new();
     let receive = WsmanRequest::Receive { streams: vec!["stdout".into()], command: Some(id) };
     for number in 1..=4 {
         client.broken(shell, receive.clone()).await;
@@ -263,12 +263,12 @@ async fn output_for_a_broken_receive_comes_with_the_next_one() {
             for message in joined.push(&part.data).expect("no fragment is missing") {
                 let message = Message::decode(&message).unwrap();
                 if message.kind == MessageType::PipelineOutput {
-                    received.push(read(&message.body).unwrap().display_text());
+                    texts.push(read(&message.body).unwrap().display_text());
                 }
             }
         }
     }
-    assert_eq!(received, ["got 1", "got 2", "got 3", "total 3"]);
+    assert_eq!(texts, ["got 1", "got 2", "got 3", "total 3"]);
 }
 
 #[test]
