@@ -158,8 +158,10 @@ impl World {
 
     pub fn profile(&self, name: &str, more: &str) {
         std::fs::create_dir_all(self.folders.profiles()).unwrap();
+        // The endpoint of most tests offers Basic.
+        let basic = if more.contains("authentication") { "" } else { "authentication = \"basic\"\n" };
         let text = format!(
-            "kind = \"wsman\"\nuri = \"{}\"\nuser = \"{}\"\ncredential = {{ command = \"cat '{}'\" }}\n{more}\n",
+            "kind = \"wsman\"\nuri = \"{}\"\nuser = \"{}\"\ncredential = {{ command = \"cat '{}'\" }}\n{basic}{more}\n",
             self.uri,
             self.user,
             self.password_file().display()

@@ -102,16 +102,21 @@ impl Kdc {
     /// A program with the environment of this KDC: an empty cache of its own, no keytab of a client.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
+        command.envs(self.environment()).env_remove("LYNCSH_GSSAPI_LIBRARY");
         command
-            .env("KRB5_CONFIG", self.path("krb5.conf"))
-            .env("KRB5_KDC_PROFILE", self.path("kdc.conf"))
-            .env("KRB5CCNAME", format!("FILE:{}", self.path("cache").display()))
-            .env("KRB5_KTNAME", self.path("keytab"))
-            .env("KRB5_CLIENT_KTNAME", self.path("client-keytab"))
-            .env("KRB5RCACHENAME", format!("dfl:{}", self.path("replay").display()))
-            .env("KRB5RCACHEDIR", self.folder.path())
-            .env_remove("LYNCSH_GSSAPI_LIBRARY");
-        command
+    }
+
+    pub fn environment(&self) -> [(&'static str, String); 7] {
+        let path = |name: &str| self.path(name).display().to_string();
+        [
+            ("KRB5_CONFIG", path("krb5.conf")),
+            ("KRB5_KDC_PROFILE", path("kdc.conf")),
+            ("KRB5CCNAME", format!("FILE:{}", path("cache"))),
+            ("KRB5_KTNAME", path("keytab")),
+            ("KRB5_CLIENT_KTNAME", path("client-keytab")),
+            ("KRB5RCACHENAME", format!("dfl:{}", path("replay"))),
+            ("KRB5RCACHEDIR", self.folder.path().display().to_string()),
+        ]
     }
 
     fn tool(&self, program: &str, arguments: &[&str]) {

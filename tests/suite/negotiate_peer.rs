@@ -126,6 +126,10 @@ impl Setup {
         self
     }
 
+    pub fn environment(&mut self, name: &str, value: &Path) {
+        self.command.env(name, value);
+    }
+
     /// A plain endpoint behind it; several take turns, connection by connection.
     pub fn backend(mut self, url: &str, user: &str, password: &str) -> Self {
         self.command.args(["--backend", url]).env("BACKEND_USER", user).env("BACKEND_PASSWORD", password);

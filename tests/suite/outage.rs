@@ -32,7 +32,7 @@ fn port(server: &Server) -> u16 {
 fn profile(world: &World, name: &str, server: &Server, way: &Way, more: &str) {
     let uri = server.url.replace(&format!(":{}/", port(server)), &format!(":{}/", way.port()));
     let text = format!(
-        "kind = \"wsman\"\nuri = \"{uri}\"\nuser = \"{USER}\"\n\
+        "kind = \"wsman\"\nauthentication = \"basic\"\nuri = \"{uri}\"\nuser = \"{USER}\"\n\
          credential = {{ command = \"echo '{PASSWORD}'\" }}\n{more}\n"
     );
     std::fs::create_dir_all(world.folders.profiles()).unwrap();

@@ -130,8 +130,9 @@ fn work(uri: &str, more: &str) -> String {
         true => String::new(),
         false => format!("credential = {{ command = \"echo '{PASSPHRASE}'\" }}\n"),
     };
+    let basic = if more.contains("authentication") { "" } else { "authentication = \"basic\"\n" };
     let text = format!(
-        "kind = \"wsman\"\nuser = \"ken\"\nuri = \"{uri}\"\nshell = \"console\"\n{credential}{more}\n"
+        "kind = \"wsman\"\nuser = \"ken\"\nuri = \"{uri}\"\nshell = \"console\"\n{basic}{credential}{more}\n"
     );
     std::fs::write(world.folders.profile("work"), text).unwrap();
     let output = world.lyncsh(&["work"]).stdin(Stdio::null()).output().unwrap();
