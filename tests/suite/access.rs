@@ -211,7 +211,7 @@ async fn a_missing_server_is_reported_at_every_step() {
     }
     let world = user(Way::Uri, "https://no-such-host.invalid", "echo pw");
     let printed = fails(&world, &[]).text;
-    assert!(printed.contains("https://no-such-host.invalid/wsman can't be reached"), "{printed}");
+    assert!(printed.contains("cannot reach https://no-such-host.invalid/wsman"), "{printed}");
     std::fs::write(
         world.folders.profile("work"),
         "kind = 'lync-online'\nuser = 'a@no-such-domain.invalid'\nshell = 'console'\ncredential = { command = 'echo pw' }\n",
