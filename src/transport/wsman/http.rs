@@ -209,7 +209,9 @@ impl Http {
     /// Reads an answer.
     fn answer(&self, reply: Reply) -> Result<Answer, Error> {
         let Reply { status, headers, body, is_verified } = reply;
-        if status.is_redirection()
+        // Over http anyone on the way could send the credential elsewhere.
+        if is_verified
+            && status.is_redirection()
             && let Some(target) = headers.get(LOCATION)
         {
             let target = String::from_utf8_lossy(target.as_bytes()).into_owned();
