@@ -193,7 +193,7 @@ impl Http {
     fn failed(&self, error: Cause<'_>, operation: Operation) -> Error {
         let endpoint = self.name.clone();
         if let Some(refused) = refused_certificate(error) {
-            return Error::Certificate { endpoint, refused };
+            return Error::Certificate { endpoint, refused: refused.into() };
         }
         let (asked, given) = self.wire.client_certificate();
         if let Some(problem) = handshake_problem(error, asked, given)
