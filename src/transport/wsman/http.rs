@@ -284,7 +284,7 @@ impl Http {
     fn failed(&self, error: Cause<'_>, operation: Operation) -> Error {
         let endpoint = self.name.clone();
         if let Some(refused) = refused_certificate(error) {
-            return Error::Certificate { endpoint, refused };
+            return Error::Certificate { endpoint, refused: refused.into() };
         }
         let (asked, given) = self.tls.as_ref().map(TlsConnector::client_certificate).unwrap_or_default();
         if let Some(problem) = handshake_problem(error, asked, given)
