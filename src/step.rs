@@ -19,10 +19,6 @@ pub enum Step {
     FetchingPassword {
         from: String,
     },
-    /// Kerberos had no ticket for the reason given.
-    UsingNtlm {
-        reason: String,
-    },
     RequestingToken,
     TokenReceived,
     InitializingSession,

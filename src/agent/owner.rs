@@ -175,7 +175,10 @@ impl Owner {
                 | SessionError::NoEndpoint(_)
                 | SessionError::Credential(_)
                 | SessionError::Token(TokenError::Refused { .. })
-        ) || matches!(error, SessionError::Transport(error) if error.is_refused_credential())
+        ) || matches!(error, SessionError::Transport(error) if error.is_refused_credential() || matches!(
+            error,
+            transport::Error::TicketRefused { .. } | transport::Error::NotOffered { .. }
+        ))
     }
 
     /// Waits for pending removals, with a time limit. Returns why lost sessions may still exist.
@@ -247,13 +250,21 @@ impl Owner {
         news.publish(ControlEvent::Step(Step::InitializingSession));
         let endpoint = guard.endpoint().clone();
         let idle_timeout = endpoint.idle_timeout;
+        let authentication = endpoint.authentication.clone();
         let moved = |endpoint: &Endpoint| {
             guard.moved(endpoint.clone());
             if let Some(session) = guard.session() {
                 news.publish(ControlEvent::Guarded(session.clone()));
             }
         };
-        let (connection, endpoint) = match wsman::connect(endpoint, shell, opening, moved).await {
+        let connected = wsman::connect(endpoint, shell, opening, moved).await;
+        if let wsman::Authentication::Context(negotiation) = &authentication
+            && let Some(reason) = negotiation.fallback_reason()
+        {
+            let text = format!("using NTLM: cannot get a Kerberos ticket: {reason}");
+            news.publish(ControlEvent::Notice { text });
+        }
+        let (connection, endpoint) = match connected {
             Ok(connected) => connected,
             Err(error) => {
                 match has_made_nothing(&error) {

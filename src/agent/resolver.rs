@@ -13,7 +13,7 @@ use crate::discovery::{self, DiscoveryError};
 use crate::net::refusals::Credential;
 use crate::net::{ClientCertificate, IdentityError, Trust, TrustError};
 use crate::profile::{Authentication, CredentialSource, Profile};
-use crate::security::{Account, ContextError, Mechanism};
+use crate::security::{Account, Mechanism};
 use crate::step::{Report, Step};
 use crate::transport;
 use crate::transport::wsman::{self, Endpoint};
@@ -199,7 +199,7 @@ impl EndpointResolver {
         let mut trust = trust(&profile).await?;
         if profile.credential == CredentialSource::System {
             let user = profile.user.clone().unwrap_or_else(|| "the system's account".to_owned());
-            let negotiation = negotiation(&profile, user, Account::System, report);
+            let negotiation = negotiation(&profile, user, Account::System);
             return Ok(self.with(uri, configuration, negotiation, None, trust));
         }
         let is_certificate = profile.authentication == Authentication::Certificate;
@@ -234,7 +234,7 @@ impl EndpointResolver {
             _ if credential.is_refused() => return Err(self.refusal()),
             Authentication::Basic => wsman::Authentication::Basic { user, password },
             Authentication::Kerberos | Authentication::Negotiate | Authentication::Ntlm => {
-                negotiation(&profile, user.clone(), Account::Password { user, password }, report)
+                negotiation(&profile, user.clone(), Account::Password { user, password })
             }
             Authentication::Certificate => {
                 trust.certificate = client_certificate(&profile, password).await?;
@@ -270,18 +270,14 @@ impl EndpointResolver {
 }
 
 /// Prepares authentication by security contexts.
-fn negotiation(profile: &Profile, user: String, account: Account, report: &Report) -> wsman::Authentication {
+fn negotiation(profile: &Profile, user: String, account: Account) -> wsman::Authentication {
     let mechanisms = match profile.authentication {
         Authentication::Kerberos => (Mechanism::Kerberos, None),
         Authentication::Ntlm => (Mechanism::Ntlm, None),
         _ => (Mechanism::NegotiateKerberos, Some(Mechanism::Ntlm)),
     };
-    let report = report.clone();
-    let notice = move |reason: &ContextError| {
-        let _ = report.send(Step::UsingNtlm { reason: reason.to_string() });
-    };
     let service = profile.service_principal.clone();
-    let negotiation = wsman::Negotiation::new(user, account, service, profile.delegate, mechanisms, notice);
+    let negotiation = wsman::Negotiation::new(user, account, service, profile.delegate, mechanisms);
     wsman::Authentication::Context(Arc::new(negotiation))
 }
 

@@ -341,11 +341,6 @@ impl Drawn {
     }
 
     fn step(&mut self, step: &Step) {
-        if let Step::UsingNtlm { reason } = step {
-            // A weaker mechanism than the user may expect: the line stays.
-            self.show(&format!("Using NTLM: cannot get a Kerberos ticket: {reason}"));
-            return;
-        }
         if self.verbose {
             verbose(step).iter().for_each(|line| crate::tell!("{}{line}", self.label));
             return;
@@ -356,7 +351,6 @@ impl Drawn {
             Step::DiscoveringEndpoint => "Discovering PowerShell endpoint URI".to_owned(),
             Step::TargetUri { uri } => format!("Endpoint: {uri}"),
             Step::FetchingPassword { from } => format!("Waiting for {from}"),
-            Step::UsingNtlm { .. } => return,
             Step::RequestingToken => "Requesting authentication token".to_owned(),
             Step::TokenReceived => "Authentication token received".to_owned(),
             Step::InitializingSession => "Initializing remote session".to_owned(),
@@ -401,7 +395,7 @@ fn verbose(step: &Step) -> Vec<String> {
         Step::DiscoveringEndpoint => vec![line("Discovering PowerShell endpoint URI")],
         Step::TargetUri { uri } => vec![line(&format!("TargetUri = '{uri}'"))],
         // New-CsOnlineSession asks for the credential before its first step.
-        Step::FetchingPassword { .. } | Step::UsingNtlm { .. } => Vec::new(),
+        Step::FetchingPassword { .. } => Vec::new(),
         Step::RequestingToken => vec![line("Requesting authentication token")],
         Step::TokenReceived => vec![line("Success")],
         Step::InitializingSession => vec![line("Initializing remote session")],

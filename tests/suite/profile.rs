@@ -54,13 +54,21 @@ fn a_mistake_is_shown_with_its_line_and_what_was_meant() {
             4,
             "at most a week (\"7days\")",
         ),
-        ("kind = \"wsman\"\nuser = \"a@b.c\"\nuri = \"http://host/wsman\"", 3, "expected https://"),
+        (
+            "kind = \"wsman\"\nuser = \"a@b.c\"\nauthentication = \"basic\"\nuri = \"http://host/wsman\"",
+            4,
+            "expected https://",
+        ),
         (
             "kind = \"wsman\"\nuser = \"a@b.c\"\nuri = \"https://a:b@host/wsman\"",
             3,
             "must not contain a user name or password",
         ),
-        ("kind = \"lync-online\"\nuser = \"a@b.c\"\nauthentication = \"kerberos\"", 3, "is not supported"),
+        (
+            "kind = \"lync-online\"\nuser = \"a@b.c\"\nauthentication = \"kerberos\"",
+            3,
+            "expected one of basic, token",
+        ),
         (
             "kind = \"lync-online\"\nuser = \"a@b.c\"\ncredential = \"hunter2\"",
             3,

@@ -121,6 +121,14 @@ impl Reader<'_> {
                 "credential = \"system\" needs authentication = \"kerberos\" or \"negotiate\"",
             );
         }
+        // AuthenticationMechanism of .NET has no NTLM, and another word for the logon of Windows.
+        let is_ntlm = profile.authentication == Authentication::Ntlm;
+        if profile.import.attach == Attach::Own && (is_ntlm || is_system) {
+            self.mistake(
+                self.span("attach"),
+                "New-PSSession does not support authentication = \"ntlm\" or credential = \"system\": remove attach",
+            );
+        }
         for key in ["service_principal", "delegate"] {
             if !profile.authentication.has_context() && self.table.get(key).is_some() {
                 self.mistake(

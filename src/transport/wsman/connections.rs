@@ -17,7 +17,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT, WWW_AUTHENTICATE,
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT,
+    WWW_AUTHENTICATE,
 };
 use hyper::{Request, Response, StatusCode};
 use tokio::time::Instant;
@@ -303,10 +304,16 @@ impl Shared {
                         (context, step) = self.step(context, Some(token)).await?;
                         continue;
                     }
-                    // A Kerberos error or a SPNEGO rejection says why.
-                    Some(token) => {
-                        self.step(context, Some(token)).await?;
-                    }
+                    // A Kerberos error or a SPNEGO rejection says why. Anything else is one message too many.
+                    Some(token) => match self.step(context, Some(token)).await {
+                        Err(Failed::Context(ContextError::NotEstablished)) => {
+                            return Err(Failed::Context(ContextError::Malformed {
+                                what: "handshake",
+                                reason: "the server continued a complete handshake".to_owned(),
+                            }));
+                        }
+                        stepped => drop(stepped?),
+                    },
                     // The server has not read it: it knows the scheme or the form of the token not at all.
                     None if leg == 0 && !offers.is_empty() && (answer.is_none() || !kerberos_first) => {
                         return Err(Failed::NotOffered { offered: names(&offers) });

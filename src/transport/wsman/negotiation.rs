@@ -1,7 +1,7 @@
 //! The choice of mechanism and HTTP scheme for one endpoint, as far as the server and the KDC have made it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use url::Url;
 
@@ -35,8 +35,6 @@ impl Scheme {
     }
 }
 
-type Notice = Arc<dyn Fn(&ContextError) + Send + Sync>;
-
 /// Authentication by security contexts. Connections to one endpoint share it, and what they learn.
 pub struct Negotiation {
     /// The account as the profile names it.
@@ -48,8 +46,8 @@ pub struct Negotiation {
     mode: Mutex<Mode>,
     /// The mechanism after the first one, where the profile allows another.
     fallback: Option<Mechanism>,
-    /// Called when the fallback is taken.
-    notice: Notice,
+    /// The error for which the fallback was taken.
+    reason: Mutex<Option<ContextError>>,
 }
 
 #[derive(Clone, Copy)]
@@ -59,20 +57,18 @@ struct Mode {
 }
 
 impl Negotiation {
-    /// Starts with `mechanism`. `fallback` is taken where no ticket can be asked for and the account has a password;
-    /// `notice` is called with the reason.
+    /// Starts with `mechanism`. `fallback` is taken where no ticket can be asked for and the account has a password.
     pub fn new(
         user: String,
         account: Account,
         service: Option<String>,
         delegate: bool,
         (mechanism, fallback): (Mechanism, Option<Mechanism>),
-        notice: impl Fn(&ContextError) + Send + Sync + 'static,
     ) -> Self {
         let scheme = if mechanism == Mechanism::Kerberos { Scheme::Kerberos } else { Scheme::Negotiate };
         let fallback = fallback.filter(|_| cfg!(windows) || matches!(account, Account::Password { .. }));
         let mode = Mutex::new(Mode { mechanism, scheme });
-        Self { user, account, service, delegate, mode, fallback, notice: Arc::new(notice) }
+        Self { user, account, service, delegate, mode, fallback, reason: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Mode> {
@@ -118,9 +114,14 @@ impl Negotiation {
         }
         drop(mode);
         if is_first {
-            (self.notice)(error);
+            *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
         }
         true
+    }
+
+    /// Returns the error of Kerberos for which NTLM is used.
+    pub fn fallback_reason(&self) -> Option<ContextError> {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Adopts another form of the same mechanism that the server offers. Returns whether to try again; nothing was
