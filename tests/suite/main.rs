@@ -59,6 +59,7 @@ mod stand_in;
 mod stream;
 mod supervision;
 mod trouble;
+mod windows_check;
 mod wsman_client_envelopes;
 mod wsman_client_faults;
 mod wsman_client_http;
