@@ -81,8 +81,8 @@ async fn discover(profile: &Profile, trust: &Trust) -> Result<Url, DiscoveryErro
         for start in starts(profile.discovery.as_ref(), domain) {
             match walk(&client, domain, start).await {
                 Ok(found) => return Ok(found),
-                Err((error, true)) => last = Some(error),
-                Err((error, false)) => return Err(error),
+                Err(WalkError::NotStarted(error)) => last = Some(error),
+                Err(WalkError::Failed(error)) => return Err(error),
             }
         }
         Err(last.unwrap_or(DiscoveryError::NoDomain))
@@ -127,21 +127,31 @@ fn starts(base: Option<&Url>, domain: &str) -> Vec<Url> {
     urls
 }
 
-/// Follows the documents from one start. An error says whether another start may do better.
-async fn walk(client: &reqwest::Client, domain: &str, start: Url) -> Result<Url, (DiscoveryError, bool)> {
+/// Why following the documents from one start has failed.
+enum WalkError {
+    /// The start itself does not answer: another start may.
+    NotStarted(DiscoveryError),
+    /// The tenant's own documents are at fault: another start leads to the same.
+    Failed(DiscoveryError),
+}
+
+/// Follows the documents from one start.
+async fn walk(client: &reqwest::Client, domain: &str, start: Url) -> Result<Url, WalkError> {
     let mut seen = HashSet::new();
     let mut next = start.clone();
     for hop in 0..MAX_HOPS {
-        let failed = |reason: String| (DiscoveryError::Failed { uri: without_query(&next), reason }, false);
+        let error = |reason: String| DiscoveryError::Failed { uri: without_query(&next), reason };
+        let failed = |reason: String| WalkError::Failed(error(reason));
         if !seen.insert(next.clone()) {
             return Err(failed("goes round in a circle".into()));
         }
         let document = match fetch(client, &next).await {
             Ok(document) => document,
             Err(Missing::Name(reason)) if hop == 0 => {
-                return Err((DiscoveryError::NotFound { domain: domain.to_owned(), reason }, true));
+                let error = DiscoveryError::NotFound { domain: domain.to_owned(), reason };
+                return Err(WalkError::NotStarted(error));
             }
-            Err(Missing::Nobody(reason)) if hop == 0 => return Err((failed(reason).0, true)),
+            Err(Missing::Nobody(reason)) if hop == 0 => return Err(WalkError::NotStarted(error(reason))),
             Err(Missing::Name(reason) | Missing::Nobody(reason) | Missing::Answer(reason)) => {
                 return Err(failed(reason));
             }
@@ -167,7 +177,7 @@ async fn walk(client: &reqwest::Client, domain: &str, start: Url) -> Result<Url,
         next = target;
     }
     let reason = format!("needs more than {MAX_HOPS} hops");
-    Err((DiscoveryError::Failed { uri: without_query(&next), reason }, false))
+    Err(WalkError::Failed(DiscoveryError::Failed { uri: without_query(&next), reason }))
 }
 
 fn without_query(url: &Url) -> String {
@@ -215,13 +225,30 @@ fn missing(error: &reqwest::Error) -> Missing {
     }
 }
 
+/// A document that is not one of discovery.
+#[derive(Debug, thiserror::Error)]
+enum DocumentError {
+    /// The document is not well-formed.
+    #[error(transparent)]
+    Xml(#[from] quick_xml::Error),
+    /// An attribute is not well-formed.
+    #[error(transparent)]
+    Attribute(#[from] quick_xml::events::attributes::AttrError),
+    /// An attribute's value holds an invalid reference.
+    #[error(transparent)]
+    Value(#[from] quick_xml::escape::EscapeError),
+    /// Another XML document, such as an HTML page.
+    #[error("it has no AutodiscoverResponse")]
+    NoResponse,
+}
+
 /// Every `Link` of a document: its token and its href.
-fn links(document: &str) -> Result<Vec<(String, String)>, String> {
+fn links(document: &str) -> Result<Vec<(String, String)>, DocumentError> {
     let mut reader = Reader::from_str(document.trim_start_matches('\u{feff}'));
     let mut found = Vec::new();
     let mut rooted = false;
     loop {
-        match reader.read_event().map_err(|error| error.to_string())? {
+        match reader.read_event()? {
             Event::Start(element) | Event::Empty(element) => {
                 rooted |= element.local_name().as_ref() == "AutodiscoverResponse";
                 if element.local_name().as_ref() != "Link" {
@@ -229,11 +256,8 @@ fn links(document: &str) -> Result<Vec<(String, String)>, String> {
                 }
                 let mut link = (String::new(), String::new());
                 for attribute in element.attributes() {
-                    let attribute = attribute.map_err(|error| error.to_string())?;
-                    let value = attribute
-                        .normalized_value(quick_xml::XmlVersion::Implicit1_0)
-                        .map_err(|error| error.to_string())?
-                        .into_owned();
+                    let attribute = attribute?;
+                    let value = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0)?.into_owned();
                     match attribute.key.local_name().as_ref() {
                         "token" => link.0 = value,
                         "href" => link.1 = value,
@@ -243,7 +267,7 @@ fn links(document: &str) -> Result<Vec<(String, String)>, String> {
                 found.push(link);
             }
             Event::Eof if rooted => return Ok(found),
-            Event::Eof => return Err("it has no AutodiscoverResponse".into()),
+            Event::Eof => return Err(DocumentError::NoResponse),
             _ => {}
         }
     }

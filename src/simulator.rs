@@ -19,4 +19,5 @@ mod wsman;
 pub use backend::{Backend, Backends};
 pub use endpoint::{DOMAIN, Open, PASSWORD, USER};
 pub use options::{MadeUpCommand, Options, Parameter};
+pub use pool::{PoolSizeError, TakeError};
 pub use server::Server;

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::futures::Notified;
 use uuid::Uuid;
 
-use super::pool::Pool;
+use super::pool::{Pool, TakeError};
 use crate::psrp::client::Stream;
 use crate::psrp::message::Message;
 
@@ -15,7 +15,7 @@ use crate::psrp::message::Message;
 pub trait Backend: Send + Sync {
     /// Takes one whole message of the client. Completes when the message is safely in order, which is when
     /// its Command or Send is answered.
-    fn take(&self, stream: Stream, message: Message) -> BoxFuture<'_, Result<(), String>>;
+    fn take(&self, stream: Stream, message: Message) -> BoxFuture<'_, Result<(), TakeError>>;
     /// Stops a pipeline; its PIPELINE_STATE 3 follows.
     fn stop(&self, pipeline: Uuid);
     /// Ends a pipeline whose end the client has seen, or which the client gives up.
@@ -40,7 +40,7 @@ pub trait Backend: Send + Sync {
 pub type Backends = Box<dyn Fn(&str) -> std::io::Result<Arc<dyn Backend>> + Send + Sync>;
 
 impl Backend for Pool {
-    fn take(&self, _: Stream, message: Message) -> BoxFuture<'_, Result<(), String>> {
+    fn take(&self, _: Stream, message: Message) -> BoxFuture<'_, Result<(), TakeError>> {
         Box::pin(async move { Pool::take(self, &message) })
     }
     fn stop(&self, pipeline: Uuid) {

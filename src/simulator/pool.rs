@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::engine::{Context, Outcome, PipelineOutput, World, stopped_record};
+use crate::psrp::client::ProtocolError;
 use crate::psrp::clixml::Value;
 use crate::psrp::host::{HostInfo, HostResponse};
 use crate::psrp::message::Message;
@@ -21,6 +22,34 @@ use crate::psrp::server::{ServerEvent, ServerPool};
 const OUTBOX: usize = 64;
 /// What an engine is given ahead of its reading.
 const SAID: usize = 16;
+
+/// A client's message that a pool refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    /// The bytes or the message break the protocol.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// INIT_RUNSPACEPOOL asks for sizes that no pool can have.
+    #[error(transparent)]
+    Size(#[from] PoolSizeError),
+    /// The creationXml of a new shell completes no message.
+    #[error("creationXml holds no PSRP message")]
+    NoMessage,
+}
+
+/// Sizes of a pool that PowerShell refuses, in its words (RunspacePoolStrings.resx).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PoolSizeError {
+    /// The minimum is not positive.
+    #[error("The minimum pool size cannot be less than 1.")]
+    Minimum,
+    /// The maximum is not positive.
+    #[error("The maximum pool size cannot be less than 1.")]
+    Maximum,
+    /// The minimum exceeds the maximum.
+    #[error("The minimum pool size cannot be greater than the maximum pool size.")]
+    Range,
+}
 
 /// A pool. Clones share it.
 #[derive(Clone)]
@@ -82,12 +111,9 @@ impl Pool {
     }
 
     /// Takes one message of the client.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn take(&self, message: &Message) -> Result<(), String> {
+    pub fn take(&self, message: &Message) -> Result<(), TakeError> {
         let mut state = self.state();
-        for event in state.server.receive(message).map_err(|error| error.to_string())? {
+        for event in state.server.receive(message)? {
             self.event(&mut state, event)?;
         }
         state.flush();
@@ -179,7 +205,7 @@ impl Pool {
         self.0.changed.notified()
     }
 
-    fn event(&self, state: &mut State, event: ServerEvent) -> Result<(), String> {
+    fn event(&self, state: &mut State, event: ServerEvent) -> Result<(), TakeError> {
         match event {
             ServerEvent::Open { host, min_runspaces, max_runspaces, .. } => {
                 check_sizes(min_runspaces, max_runspaces)?;
@@ -342,14 +368,11 @@ impl Pool {
     }
 }
 
-/// What PowerShell says of a pool's sizes that it refuses (RunspacePoolStrings.resx).
-fn check_sizes(min: i32, max: i32) -> Result<(), String> {
+fn check_sizes(min: i32, max: i32) -> Result<(), PoolSizeError> {
     match (min, max) {
-        (..1, _) => Err("The minimum pool size cannot be less than 1.".into()),
-        (_, ..1) => Err("The maximum pool size cannot be less than 1.".into()),
-        (min, max) if min > max => {
-            Err("The minimum pool size cannot be greater than the maximum pool size.".into())
-        }
+        (..1, _) => Err(PoolSizeError::Minimum),
+        (_, ..1) => Err(PoolSizeError::Maximum),
+        (min, max) if min > max => Err(PoolSizeError::Range),
         _ => Ok(()),
     }
 }

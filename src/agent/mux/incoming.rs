@@ -7,7 +7,9 @@ use super::control::Control;
 use super::core::Core;
 use super::rewrite::{self, Start};
 use super::status::ClientId;
-use crate::psrp::clixml::Value;
+use crate::psrp::client::ProtocolError;
+use crate::psrp::clixml::{ReadError, Value};
+use crate::psrp::key::KeyError;
 use crate::psrp::message::{Message, MessageType, Stream};
 use crate::psrp::record::{ErrorRecord, PipelineState, PoolState};
 use crate::psrp::server::ServerEvent;
@@ -19,6 +21,42 @@ use crate::transport::stream::{Ack, Incoming};
 /// ClientRemoteSessionDSHandlerStateMachine). A server that has to make the pool takes longer.
 const NEGOTIATES: std::time::Duration = std::time::Duration::from_millis(20);
 
+/// A client's message that cannot be accepted.
+#[derive(Debug, thiserror::Error)]
+enum ClientError {
+    /// The PSRP server of this client refuses the message.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// The message's body is not CLIXML.
+    #[error(transparent)]
+    Clixml(#[from] ReadError),
+    /// The public key of the client cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// CONNECT_RUNSPACEPOOL: the agent keeps no disconnected pool of a client.
+    #[error("cannot connect to a disconnected runspace pool")]
+    Connect,
+    /// The message does not belong to this phase of the client's pool.
+    #[error("unexpected message {kind:?}: the runspace pool is {phase:?}")]
+    Unexpected { kind: MessageType, phase: Phase },
+    /// The id of a new pipeline is nil, or another pipeline has it.
+    #[error("the pipeline id is nil or already in use")]
+    PipelineId,
+    /// PUBLIC_KEY without the property PublicKey (MS-PSRP 2.2.2.3).
+    #[error("PUBLIC_KEY has no key")]
+    NoPublicKey,
+}
+
+impl ClientError {
+    /// The advice that the client shows its user.
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::Connect => "Open a new session instead.",
+            _ => "Start the shell again.",
+        }
+    }
+}
+
 impl Core {
     pub fn incoming(&mut self, id: ClientId, incoming: Incoming) {
         if !self.clients.contains_key(&id) {
@@ -29,8 +67,9 @@ impl Core {
             Incoming::Command(_) => {}
             Incoming::Message { stream, message, ack } => {
                 if let Err(reason) = self.message(id, stream, message, ack) {
-                    tracing::warn!(client = id, reason, "a client broke the protocol");
-                    self.refuse_for(id, &format!("lyncsh can't go on with this client: {reason}"));
+                    tracing::warn!(client = id, %reason, "a client broke the protocol");
+                    let advice = reason.advice();
+                    self.refuse_for(id, &format!("lyncsh can't go on with this client: {reason}. {advice}"));
                     self.detach(id);
                 }
             }
@@ -52,19 +91,24 @@ impl Core {
         }
     }
 
-    /// The error is what the client did wrong.
-    fn message(&mut self, id: ClientId, stream: Stream, message: Message, ack: Ack) -> Result<(), String> {
+    fn message(
+        &mut self,
+        id: ClientId,
+        stream: Stream,
+        message: Message,
+        ack: Ack,
+    ) -> Result<(), ClientError> {
         use MessageType as Kind;
         let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
         match (client.phase, message.kind) {
             (Phase::Negotiating, Kind::SessionCapability) => {
                 client.pool = message.pool;
-                client.server.receive(&message).map_err(|e| e.to_string())?;
+                client.server.receive(&message)?;
                 client.flush();
             }
             (Phase::Negotiating, Kind::InitRunspacePool) => self.open_client(id, &message)?,
             (Phase::Negotiating, Kind::ConnectRunspacePool) => {
-                return Err("a disconnected runspace pool can't be taken up here".into());
+                return Err(ClientError::Connect);
             }
             (Phase::Open, Kind::PublicKey) => self.public_key(id, &message, ack)?,
             (
@@ -85,16 +129,16 @@ impl Core {
                 self.act(actions);
             }
             (Phase::Closed, _) => {}
-            (phase, kind) => return Err(format!("{kind:?} came while its runspace pool was {phase:?}")),
+            (phase, kind) => return Err(ClientError::Unexpected { kind, phase }),
         }
         Ok(())
     }
 
     /// Answers INIT_RUNSPACEPOOL from what the endpoint said.
-    fn open_client(&mut self, id: ClientId, message: &Message) -> Result<(), String> {
+    fn open_client(&mut self, id: ClientId, message: &Message) -> Result<(), ClientError> {
         let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
-        client.host = rewrite::host_of_pool(&message.body).map_err(|e| e.to_string())?;
-        client.server.receive(message).map_err(|e| e.to_string())?;
+        client.host = rewrite::host_of_pool(&message.body)?;
+        client.server.receive(message)?;
         client.opened();
         let reports = self.reports.clone();
         tokio::spawn(async move {
@@ -126,15 +170,15 @@ impl Core {
         stream: Stream,
         mut message: Message,
         ack: Ack,
-    ) -> Result<(), String> {
+    ) -> Result<(), ClientError> {
         let pipeline = message.pipeline;
         if pipeline.is_nil() || self.scheduler.pipeline(pipeline).is_some() {
-            return Err("a pipeline's id is taken".into());
+            return Err(ClientError::PipelineId);
         }
         let Some(client) = self.clients.get(&id) else { return Ok(()) };
         let body = std::mem::take(&mut message.body);
         let start = if message.kind == MessageType::CreatePipeline {
-            rewrite::create_pipeline(body, &client.host).map_err(|e| e.to_string())?
+            rewrite::create_pipeline(body, &client.host)?
         } else {
             let command = "the list of commands".into();
             Start { body, command, nested: false, background: false }
@@ -186,28 +230,28 @@ impl Core {
     }
 
     /// A client's PUBLIC_KEY.
-    fn public_key(&mut self, id: ClientId, message: &Message, ack: Ack) -> Result<(), String> {
+    fn public_key(&mut self, id: ClientId, message: &Message, ack: Ack) -> Result<(), ClientError> {
         let public_key =
-            rewrite::text_property(&message.body, "PublicKey").ok_or("PUBLIC_KEY lacks the key")?;
+            rewrite::text_property(&message.body, "PublicKey").ok_or(ClientError::NoPublicKey)?;
         if let Some(client) = self.clients.get_mut(&id)
             && client.key == Key::None
         {
             client.key = Key::Asked;
         }
-        let actions = self.key.ask(id, public_key, ack).map_err(|error| error.to_string())?;
+        let actions = self.key.ask(id, public_key, ack)?;
         self.exchange(actions);
         Ok(())
     }
 
     /// GET_AVAILABLE_RUNSPACES and its kin: answered here, for the client's own call id.
-    fn pool_call(&mut self, id: ClientId, message: &Message) -> Result<(), String> {
+    fn pool_call(&mut self, id: ClientId, message: &Message) -> Result<(), ClientError> {
         // What runs in the background gives way.
         let yielding = self.scheduler.running().filter(|(_, pipeline)| pipeline.background).count();
         let free = self.scheduler.free_runspaces() + yielding;
         let most = self.scheduler.max_runspaces();
         let within = |runspaces: i32| usize::try_from(runspaces).is_ok_and(|n| (1..=most).contains(&n));
         let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
-        for event in client.server.receive(message).map_err(|e| e.to_string())? {
+        for event in client.server.receive(message)? {
             let (call_id, result) = match event {
                 ServerEvent::GetAvailableRunspaces { call_id } => {
                     (call_id, Value::I32(i32::try_from(free).unwrap_or(i32::MAX)))

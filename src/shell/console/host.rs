@@ -28,6 +28,28 @@ enum Unanswered {
     End,
 }
 
+/// A host call that fails; the endpoint makes an ErrorRecord of it.
+#[derive(Debug, thiserror::Error)]
+enum HostError {
+    /// The console does not implement this method.
+    #[error("{0:?} is not offered by this host.")]
+    NotOffered(HostMethod),
+    /// The call asks a question, and nobody can answer it ([`NO_TERMINAL`] has the advice).
+    #[error("the host has no terminal")]
+    NoTerminal,
+    /// Standard input ended at a question.
+    #[error("A command that prompts the user failed because there is no more input to answer it with.")]
+    NoInput,
+}
+
+/// An answer that does not have the type of its field; the question is repeated.
+#[derive(Debug, thiserror::Error)]
+#[error("Cannot recognize \"{text}\" as a {kind} due to a format error.")]
+struct FormatError {
+    text: String,
+    kind: String,
+}
+
 type Asked<T> = Result<T, Unanswered>;
 
 /// Carries out one host call.
@@ -48,7 +70,7 @@ pub async fn handle(terminal: &Terminal, call: &HostCall) -> Handled {
     if !terminal.interactive && asks(call.method) {
         // The endpoint words the error that it makes of this itself, so what to do is said here.
         terminal.toned(Tone::Error, NO_TERMINAL);
-        return respond(call, Err("the host has no terminal".into()));
+        return respond(call, Err(HostError::NoTerminal));
     }
     let answer = match call.method {
         HostMethod::ReadLine => ask_line(terminal, "").await.map(Value::String),
@@ -60,20 +82,13 @@ pub async fn handle(terminal: &Terminal, call: &HostCall) -> Handled {
         HostMethod::PromptForChoice => choice(terminal, &parameters).await,
         HostMethod::PromptForChoiceMultipleSelection => choices(terminal, &parameters).await,
         other => {
-            return respond(
-                call,
-                known(other).ok_or_else(|| format!("{other:?} is not offered by this host.")),
-            );
+            return respond(call, known(other).ok_or(HostError::NotOffered(other)));
         }
     };
     match answer {
         Ok(value) => respond(call, Ok(value)),
         Err(Unanswered::Interrupted) => Handled::Interrupted,
-        Err(Unanswered::End) => respond(
-            call,
-            Err("A command that prompts the user failed because there is no more input to answer it with."
-                .into()),
-        ),
+        Err(Unanswered::End) => respond(call, Err(HostError::NoInput)),
     }
 }
 
@@ -91,11 +106,12 @@ fn asks(method: HostMethod) -> bool {
     )
 }
 
-fn respond(call: &HostCall, result: Result<Value, String>) -> Handled {
+fn respond(call: &HostCall, result: Result<Value, HostError>) -> Handled {
     if !call.wants_answer() {
         return Handled::Done;
     }
-    Handled::Respond(HostResponse { call_id: call.call_id, method: call.method, result: result.map(Some) })
+    let result = result.map(Some).map_err(|error| error.to_string());
+    Handled::Respond(HostResponse { call_id: call.call_id, method: call.method, result })
 }
 
 /// What the host says of itself. Sizes and colours are answered from the host data by the endpoint.
@@ -218,7 +234,7 @@ async fn ask_field(terminal: &Terminal, label: &str, kind: &str) -> Asked<Value>
             }
             match typed(element, &text) {
                 Ok(value) => values.push(value),
-                Err(wrong) => terminal.toned(Tone::Error, &wrong),
+                Err(wrong) => terminal.toned(Tone::Error, &wrong.to_string()),
             }
         }
     }
@@ -234,14 +250,14 @@ async fn ask_field(terminal: &Terminal, label: &str, kind: &str) -> Asked<Value>
         let text = ask_line(terminal, &format!("{label}: ")).await?;
         match typed(kind, &text) {
             Ok(value) => return Ok(value),
-            Err(wrong) => terminal.toned(Tone::Error, &wrong),
+            Err(wrong) => terminal.toned(Tone::Error, &wrong.to_string()),
         }
     }
 }
 
 /// A typed field's value; what is no number where one is due is asked for again.
-fn typed(kind: &str, text: &str) -> Result<Value, String> {
-    let wrong = |_| format!("Cannot recognize \"{text}\" as a {kind} due to a format error.");
+fn typed(kind: &str, text: &str) -> Result<Value, FormatError> {
+    let wrong = |_| FormatError { text: text.to_owned(), kind: kind.to_owned() };
     match kind {
         "System.Int32" => {
             text.trim().parse().map(Value::I32).map_err(|error| wrong(error as std::num::ParseIntError))

@@ -54,7 +54,7 @@ impl Script {
 
     /// Reads standard input to its end.
     pub fn from_stdin() -> Result<Self, Refused> {
-        let text = standard_input().map_err(|error| Refused::unreadable("the input", &error))?;
+        let text = standard_input().map_err(|error| Refused::unreadable("the input", &error.to_string()))?;
         Self::read(&text).map_err(|refused| Refused { is_script: true, ..refused })
     }
 
@@ -71,8 +71,8 @@ impl Script {
         if callers.contains(&whole) || callers.len() >= DEEPEST {
             return Err(Refused::unreadable(&shown, "it calls itself"));
         }
-        let file = std::fs::File::open(&whole).map_err(|error| error.to_string());
-        let text = file.and_then(limited).map_err(|error| Refused::unreadable(&shown, &error))?;
+        let file = std::fs::File::open(&whole).map_err(InputError::from);
+        let text = file.and_then(limited).map_err(|error| Refused::unreadable(&shown, &error.to_string()))?;
         callers.push(whole);
         let script = Self::parse(&text, Some(path), callers);
         callers.pop();
@@ -120,21 +120,32 @@ impl Script {
 }
 
 /// Reads standard input to its end.
-///
-/// # Errors
-/// It is no text, or too long.
-pub fn standard_input() -> Result<String, String> {
+pub fn standard_input() -> Result<String, InputError> {
     limited(std::io::stdin().lock())
 }
 
 /// Reads to the end, or to the limit.
-fn limited(from: impl std::io::Read) -> Result<String, String> {
+fn limited(from: impl std::io::Read) -> Result<String, InputError> {
     let mut bytes = Vec::new();
-    from.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    from.take(LONGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LONGEST {
-        return Err("it is longer than 16 MiB".to_owned());
+        return Err(InputError::TooLong);
     }
-    text::decode(&bytes).map_err(|error| error.to_string())
+    Ok(text::decode(&bytes)?)
+}
+
+/// A script or standard input that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// The file or the stream cannot be read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// More than [`LONGEST`] bytes.
+    #[error("it is longer than 16 MiB")]
+    TooLong,
+    /// The bytes are not text; the message names the line, and the encoding to save the file in.
+    #[error(transparent)]
+    NotText(#[from] text::NotText),
 }
 
 impl Problem {

@@ -21,33 +21,64 @@ pub enum Element {
     SignalAck(Uuid),
 }
 
+/// A line that is not an element of the framing. Never quotes more of the line than a name.
+#[derive(Debug, thiserror::Error)]
+pub enum ElementError {
+    /// The line is not well-formed XML.
+    #[error(transparent)]
+    Xml(#[from] quick_xml::Error),
+    /// An attribute is not well-formed.
+    #[error(transparent)]
+    Attribute(#[from] quick_xml::events::attributes::AttrError),
+    /// Text, a comment or a declaration in place of an element.
+    #[error("a line holds no element")]
+    NoElement,
+    /// A second element or text on the same line.
+    #[error("a line goes on after its element")]
+    Trailing,
+    /// The attribute PSGuid is missing.
+    #[error("an element has no PSGuid")]
+    NoId,
+    /// PSGuid cannot be parsed.
+    #[error("PSGuid is not a GUID")]
+    Id,
+    /// A stream other than Default and PromptResponse.
+    #[error("stream {0} is not known")]
+    Stream(String),
+    /// The text of Data cannot be decoded.
+    #[error("Data is not base64")]
+    Base64,
+    /// An element that the framing does not have.
+    #[error("element {0} is not known")]
+    Unknown(String),
+}
+
 impl Element {
-    /// Reads one line, without its end. The error says what is wrong with it, and never quotes more
-    /// of it than a name.
-    pub fn parse(line: &str) -> Result<Self, String> {
+    /// Reads one line, without its end.
+    pub fn parse(line: &str) -> Result<Self, ElementError> {
         let mut reader = Reader::from_str(line.trim());
-        let (start, text) = match reader.read_event().map_err(|e| e.to_string())? {
+        let (start, text) = match reader.read_event()? {
             Event::Empty(start) => (start, None),
             Event::Start(start) => {
-                let text = reader.read_text(start.name()).map_err(|e| e.to_string())?;
+                let text = reader.read_text(start.name())?;
                 (start, Some(text))
             }
-            _ => return Err("a line holds no element".into()),
+            _ => return Err(ElementError::NoElement),
         };
         if !matches!(reader.read_event(), Ok(Event::Eof)) {
-            return Err("a line goes on after its element".into());
+            return Err(ElementError::Trailing);
         }
-        let id = attribute(&start, "PSGuid")?.ok_or("an element has no PSGuid")?;
-        let id = Uuid::parse_str(&id).map_err(|_| "PSGuid is not a GUID")?;
+        let id = attribute(&start, "PSGuid")?.ok_or(ElementError::NoId)?;
+        let id = Uuid::parse_str(&id).map_err(|_| ElementError::Id)?;
         Ok(match start.name().as_ref() {
             "Data" => {
                 let stream = match attribute(&start, "Stream")?.as_deref() {
                     Some("Default") | None => Stream::Default,
                     Some("PromptResponse") => Stream::PromptResponse,
-                    Some(other) => return Err(format!("stream {} is not known", short(other))),
+                    Some(other) => return Err(ElementError::Stream(short(other))),
                 };
                 let text = text.as_deref().unwrap_or_default();
-                let bytes = STANDARD.decode(text.trim()).map_err(|_| "Data is not base64")?;
+                let bytes = STANDARD.decode(text.trim()).map_err(|_| ElementError::Base64)?;
                 Self::Data { stream, id, bytes }
             }
             "DataAck" => Self::DataAck(id),
@@ -57,13 +88,13 @@ impl Element {
             "CloseAck" => Self::CloseAck(id),
             "Signal" => Self::Signal(id),
             "SignalAck" => Self::SignalAck(id),
-            other => return Err(format!("element {} is not known", short(other))),
+            other => return Err(ElementError::Unknown(short(other))),
         })
     }
 }
 
-fn attribute(start: &BytesStart<'_>, name: &str) -> Result<Option<String>, String> {
-    let attribute = start.try_get_attribute(name).map_err(|e| e.to_string())?;
+fn attribute(start: &BytesStart<'_>, name: &str) -> Result<Option<String>, ElementError> {
+    let attribute = start.try_get_attribute(name)?;
     Ok(attribute.map(|a| a.value.into_owned()))
 }
 
@@ -123,8 +154,8 @@ mod tests {
         let id = Uuid::from_u128(7);
         let line = format!(" <Data PSGuid=\"{id}\"  Stream=\"PromptResponse\" >aGk=</Data> ");
         let stream = Stream::PromptResponse;
-        assert_eq!(Element::parse(&line), Ok(Element::Data { stream, id, bytes: b"hi".into() }));
-        assert_eq!(Element::parse(&format!("<Close PSGuid='{id}'></Close>")), Ok(Element::Close(id)));
+        assert_eq!(Element::parse(&line).unwrap(), Element::Data { stream, id, bytes: b"hi".into() });
+        assert_eq!(Element::parse(&format!("<Close PSGuid='{id}'></Close>")).unwrap(), Element::Close(id));
     }
 
     #[test]
