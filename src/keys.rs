@@ -59,10 +59,14 @@ impl Drop for Raw {
     }
 }
 
+/// The room for a line that is typed or pasted.
+const ROOM: usize = 16 * 1024;
+
 /// Reads one line; what is shown of it goes to `out`. Blocks.
 pub fn read_line(echo: Echo, out: Stream) -> std::io::Result<Answer<SecretString>> {
     let _raw = Raw::on()?;
-    let mut text = Zeroizing::new(String::new());
+    // A buffer that grew would leave its content in the memory that it gives back; a token is a few thousand bytes.
+    let mut text = Zeroizing::new(String::with_capacity(ROOM));
     loop {
         match crossterm::event::read()? {
             Event::Paste(pasted) => {
@@ -75,11 +79,11 @@ pub fn read_line(echo: Echo, out: Stream) -> std::io::Result<Answer<SecretString
                 let control = key.modifiers.contains(KeyModifiers::CONTROL);
                 match key.code {
                     KeyCode::Enter => {
-                        return Ok(Answer::Given(SecretString::from(std::mem::take(&mut *text))));
+                        return Ok(Answer::Given(SecretString::from(text.as_str())));
                     }
                     // LF, which programs that type for a user send as the end of a line.
                     KeyCode::Char('j') if control => {
-                        return Ok(Answer::Given(SecretString::from(std::mem::take(&mut *text))));
+                        return Ok(Answer::Given(SecretString::from(text.as_str())));
                     }
                     KeyCode::Char('c') if control => return Ok(Answer::Interrupted),
                     KeyCode::Char('d') if control && text.is_empty() => return Ok(Answer::End),

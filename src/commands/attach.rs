@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use miette::IntoDiagnostic as _;
 use secrecy::ExposeSecret as _;
-use secrecy::zeroize::Zeroizing;
 use serde_json::json;
 
 use super::connect::{ConnectError, Context, GIVING_UP, connect, is_ending};
@@ -112,6 +111,12 @@ fn module(context: &Context, name: &str, wanted: AttachOutput) -> miette::Result
     Ok(ExitCode::SUCCESS)
 }
 
+/// The line in which a module gets a secret.
+#[derive(serde::Serialize)]
+struct HandedSecret<'a> {
+    secret: &'a str,
+}
+
 /// Hands the secret of a service's profile through the pipe to the PowerShell that has asked.
 async fn secret(context: &Context, name: &str) -> miette::Result<ExitCode> {
     // Inside of a shell that a launcher has started, the launcher speaks first.
@@ -123,8 +128,7 @@ async fn secret(context: &Context, name: &str) -> miette::Result<ExitCode> {
         ));
     }
     let secret = credential::fetch(&profile).await?;
-    let line = Zeroizing::new(output::ascii_json(&json!({ "secret": secret.expose_secret() })));
-    let line = Zeroizing::new(format!("{}\n", *line));
+    let line = output::secret_line(&HandedSecret { secret: secret.expose_secret() }).into_diagnostic()?;
     output::data(&line).into_diagnostic()?;
     Ok(ExitCode::SUCCESS)
 }

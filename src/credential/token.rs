@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use secrecy::zeroize::{Zeroize as _, Zeroizing};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
@@ -65,13 +67,19 @@ pub async fn acquire(
 ) -> Result<SecretString, TokenError> {
     let shown = format!("{}{}", endpoint.origin().ascii_serialization(), endpoint.path());
     let silent = |of: String| TokenError::Timeout { of, limit };
-    let nowhere = |error: reqwest::Error| match error.is_timeout() {
-        true => silent(shown.clone()),
-        false => TokenError::Endpoint { endpoint: shown.clone(), reason: reason(&error) },
+    let nowhere = |error: reqwest::Error| {
+        if error.is_timeout() {
+            silent(shown.clone())
+        } else {
+            TokenError::Endpoint { endpoint: shown.clone(), reason: reason(&error) }
+        }
     };
-    let unreachable = |authority: String, error: reqwest::Error| match error.is_timeout() {
-        true => silent(format!("the token service {authority}")),
-        false => TokenError::Unreachable { authority, reason: reason(&error) },
+    let unreachable = |authority: String, error: reqwest::Error| {
+        if error.is_timeout() {
+            silent(format!("the token service {authority}"))
+        } else {
+            TokenError::Unreachable { authority, reason: reason(&error) }
+        }
     };
     let mut builder = trust.client().timeout(limit).redirect(reqwest::redirect::Policy::none());
     if is_loopback(endpoint) {
@@ -95,25 +103,23 @@ pub async fn acquire(
     if challenge.authority.scheme() != "https" && !local {
         return Err(TokenError::NotEncrypted { uri: authority });
     }
-    let body = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("grant_type", "password")
-        .append_pair("client_id", &challenge.client_id)
-        .append_pair("resource", endpoint.origin().ascii_serialization().as_str())
-        .append_pair("username", user)
-        .append_pair("password", password.expose_secret())
-        .finish();
+    let body = form(&[
+        ("grant_type", "password"),
+        ("client_id", &challenge.client_id),
+        ("resource", endpoint.origin().ascii_serialization().as_str()),
+        ("username", user),
+        ("password", password.expose_secret()),
+    ]);
     let answer = client
         .post(challenge.authority.clone())
         .header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(body)
+        .body(Bytes::from_owner(body))
         .send()
         .await
         .map_err(|error| unreachable(authority.clone(), error))?;
     let granted = answer.status().is_success();
     let status = answer.status();
-    let body = secrecy::zeroize::Zeroizing::new(
-        answer.bytes().await.map_err(|error| unreachable(authority.clone(), error))?.to_vec(),
-    );
+    let body = wipeable(answer.bytes().await.map_err(|error| unreachable(authority.clone(), error))?);
     let refused =
         |reason| TokenError::Refused { authority: authority.clone(), user: user.to_owned(), reason };
     if granted {
@@ -127,6 +133,25 @@ pub async fn acquire(
         Ok(denied) => denied.error_description.unwrap_or(denied.error),
         Err(_) => format!("it answered {status}"),
     }))
+}
+
+/// The body of a form, wiped when the request no longer needs it.
+fn form(pairs: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
+    // A byte becomes three at most. A buffer that grew would leave the password in the memory that it gives back.
+    let size = pairs.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
+    let mut form = url::form_urlencoded::Serializer::new(String::with_capacity(size));
+    form.extend_pairs(pairs);
+    Zeroizing::new(form.finish().into_bytes())
+}
+
+/// Moves an answer into memory that is wiped. The buffer that the answer came in is wiped as well, unless the
+/// HTTP client still shares it.
+fn wipeable(answer: Bytes) -> Zeroizing<Vec<u8>> {
+    let copy = Zeroizing::new(answer.to_vec());
+    if let Ok(mut buffer) = answer.try_into_mut() {
+        buffer.as_mut().zeroize();
+    }
+    copy
 }
 
 fn reason(error: &reqwest::Error) -> String {
@@ -157,6 +182,17 @@ fn challenge(header: &str) -> Option<Challenge> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_form_fits_the_room_that_it_was_given() {
+        let password = "\u{e4}&=+ ".repeat(50);
+        let pairs = [("grant_type", "password"), ("password", password.as_str())];
+        let body = form(&pairs);
+        let read: Vec<_> = url::form_urlencoded::parse(&body).into_owned().collect();
+        assert_eq!(read, pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let room: usize = pairs.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
+        assert_eq!(body.capacity(), room);
+    }
 
     #[test]
     fn a_challenge_names_client_and_authority() {
