@@ -1,4 +1,7 @@
 //! A Windows shortcut (`.lnk`), byte by byte: MS-SHLLINK. Pure, so that it can be read back anywhere.
+//!
+//! The crate `lnk` (0.6.4) reads shortcuts, but `ShellLink::save` writes neither the LinkTargetIDList nor any
+//! ExtraData: its shortcuts would have no target.
 
 /// What a shortcut holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

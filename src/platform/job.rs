@@ -1,5 +1,8 @@
 //! A shell as a job of this process: it has the terminal while it is used, and this process has it back
 //! when the shell stops or is gone.
+//!
+//! The crate `process-wrap` (10.0.1) starts and kills process groups, but neither hands over the terminal
+//! (tcsetpgrp) nor reports that a child has stopped (WUNTRACED), which job control needs.
 
 use std::io;
 
