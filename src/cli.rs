@@ -152,7 +152,7 @@ pub struct Work {
     pub name: String,
     #[command(flatten)]
     pub common: Common,
-    /// `console`, or a PowerShell by name or path, instead of the profile's
+    /// `console`, or a PowerShell by name or path, instead of the profile's (5.1 is not verified)
     #[arg(long)]
     pub shell: Option<String>,
     /// What the PowerShell is called with, as in `-- -NoProfile -Command Get-CsTenant`
@@ -235,7 +235,7 @@ pub struct Add {
     /// The new profile's name
     #[arg(value_name = "PROFILE")]
     pub name: String,
-    /// lync-online, skype-server, exchange-server, wsman, teams or exchange-online
+    /// lync-online, skype-server, exchange-server, wsman, or (not verified) teams, exchange-online
     #[arg(long, required_unless_present = "force")]
     pub kind: Option<String>,
     /// Who signs in, as name@domain

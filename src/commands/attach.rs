@@ -8,7 +8,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::connect::{ConnectError, Context, GIVING_UP, connect, is_ending};
-use super::{facts, standalone_session};
+use super::{facts, standalone_session, unverified};
 use crate::agent::control::{ControlEvent, ControlRequest};
 use crate::agent::launch::{Agent, AgentEvent};
 use crate::credential;
@@ -101,6 +101,7 @@ fn module(context: &Context, name: &str, wanted: AttachOutput) -> miette::Result
     let profiles = profile::connections(&context.folders, name)?.profiles;
     let several = profiles.len() > 1;
     for profile in profiles {
+        unverified::notice(&context.folders, &profile, None);
         let module = Module::prepare(&context.folders, &context.program, &profile)?;
         let line = match wanted {
             AttachOutput::Import => module.import_line(&context.folders, several)?,
@@ -127,6 +128,7 @@ async fn secret(context: &Context, name: &str) -> miette::Result<ExitCode> {
             "a secret is handed to the module of a service's profile, and to nobody else"
         ));
     }
+    unverified::notice(&context.folders, &profile, None);
     let secret = credential::fetch(&profile).await?;
     let line = output::secret_line(&HandedSecret { secret: secret.expose_secret() }).into_diagnostic()?;
     output::data(&line).into_diagnostic()?;

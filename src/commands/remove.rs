@@ -5,7 +5,7 @@ use std::path::Path;
 use miette::{Context as _, IntoDiagnostic as _};
 
 use super::connect::Context;
-use super::shortcut;
+use super::{shortcut, unverified};
 use crate::agent::control_client::{self, Stopped};
 use crate::agent::journal::Journal;
 use crate::agent::paths::AgentPaths;
@@ -68,10 +68,7 @@ async fn end_session(folders: &Folders, name: &str) -> miette::Result<()> {
         Stopped::Left(reason) => return left(&reason),
         Stopped::Killed { lines, .. } => lines.iter().for_each(|line| crate::tell!("{line}")),
     }
-    match Journal::of(folders).has_orphan(name) {
-        true => left("its removal has failed before"),
-        false => Ok(()),
-    }
+    if Journal::of(folders).has_orphan(name) { left("its removal has failed before") } else { Ok(()) }
 }
 
 /// The module, what was exported, and the names that completion knows.
@@ -80,6 +77,7 @@ fn forget(folders: &Folders, name: &str, profile: Option<&Profile>) -> miette::R
         format!("the files of its agent in {} are still there", folders.runtime.display())
     })?;
     process::discard_log(folders, name).into_diagnostic().wrap_err("its agent's log is still there")?;
+    unverified::discard(folders, name).into_diagnostic().wrap_err("its notice is still marked as seen")?;
     Module::discard(folders, name)?;
     module::discard_connect_script(folders, name)?;
     Console::discard(folders, name, profile)
