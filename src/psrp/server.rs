@@ -93,13 +93,6 @@ impl ServerPool {
         self
     }
 
-    /// Gives the client this session key and not one of its own.
-    #[must_use]
-    pub fn with_session_key(mut self, key: SessionKey) -> Self {
-        self.key = Some(key);
-        self
-    }
-
     pub fn id(&self) -> Uuid {
         self.id
     }
@@ -230,6 +223,9 @@ impl ServerPool {
         self.push(MessageType::RunspaceAvailability, Uuid::nil(), &body);
     }
 
+    // The agent passes on the endpoint's events as they are and the simulator has none; the tests' endpoints send
+    // some, as a PowerShell with subscribers does (MS-PSRP 2.2.2.12).
+    /// Queues USER_EVENT.
     pub fn user_event(&mut self, value: &Value) {
         self.push(MessageType::UserEvent, Uuid::nil(), value);
     }
