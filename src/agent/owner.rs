@@ -258,9 +258,10 @@ impl Owner {
         let (connection, endpoint) = match wsman::connect(endpoint, shell, opening, moved).await {
             Ok(connected) => connected,
             Err(error) => {
-                match has_made_nothing(&error) {
-                    true => slot.take().into_iter().for_each(Guard::confirmed),
-                    false => guard.doubt(),
+                if has_made_nothing(&error) {
+                    slot.take().into_iter().for_each(Guard::confirmed);
+                } else {
+                    guard.doubt();
                 }
                 return Err(error.into());
             }

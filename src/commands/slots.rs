@@ -33,9 +33,10 @@ pub async fn choose(
     let advice = [failure.advice.clone(), advice].into_iter().flatten().collect::<Vec<_>>().join(" ");
     let advice = Some(advice).filter(|advice| !advice.is_empty());
     if holders.is_empty() || !std::io::stdin().is_terminal() || !screen::Stream::Error.is_terminal() {
-        let text = match list.is_empty() {
-            true => failure.text.clone(),
-            false => format!("{}\n\nThese sessions hold the slots:\n{list}", failure.text),
+        let text = if list.is_empty() {
+            failure.text.clone()
+        } else {
+            format!("{}\n\nThese sessions hold the slots:\n{list}", failure.text)
         };
         return Err(Failure { text, advice });
     }

@@ -60,12 +60,11 @@ impl Trust {
         // Another part of the program may have been first: it's the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = reqwest::Client::builder();
-        match self.own.is_empty() {
-            true => builder,
-            // Each was looked at when it was read.
-            false => builder
-                .tls_certs_merge(self.own.iter().filter_map(|own| reqwest::Certificate::from_der(own).ok())),
+        if self.own.is_empty() {
+            return builder;
         }
+        // Each was looked at when it was read.
+        builder.tls_certs_merge(self.own.iter().filter_map(|own| reqwest::Certificate::from_der(own).ok()))
     }
 
     /// TLS for a client that trusts them.

@@ -57,10 +57,7 @@ impl Settings<'_> {
         }
         let text = document.to_string();
         // The editor of the document ends its own lines in one way.
-        Ok(match before.contains("\r\n") {
-            true => text.replace("\r\n", "\n").replace('\n', "\r\n"),
-            false => text,
-        })
+        Ok(if before.contains("\r\n") { text.replace("\r\n", "\n").replace('\n', "\r\n") } else { text })
     }
 }
 

@@ -106,10 +106,7 @@ impl Console {
 
     /// What becomes of a session that is lost under this console.
     pub fn losses(&self) -> Losses {
-        match self.terminal.interactive {
-            true => Losses::Mend,
-            false => Losses::End,
-        }
+        if self.terminal.interactive { Losses::Mend } else { Losses::End }
     }
 
     /// The host data of this terminal as it is now.

@@ -12,9 +12,10 @@ const INTERRUPT_ECHO: u16 = 2;
 
 /// Where bars are drawn: on standard error, where that is a terminal.
 pub fn target() -> ProgressDrawTarget {
-    match Stream::Error.is_terminal() && !screen::is_dumb() {
-        true => ProgressDrawTarget::term_like_with_hz(Box::new(Foot), UPDATES),
-        false => ProgressDrawTarget::hidden(),
+    if Stream::Error.is_terminal() && !screen::is_dumb() {
+        ProgressDrawTarget::term_like_with_hz(Box::new(Foot), UPDATES)
+    } else {
+        ProgressDrawTarget::hidden()
     }
 }
 

@@ -198,13 +198,12 @@ impl World {
 
     /// What the endpoint says about itself: its shells' ids as `shells`, and what it was asked as `log`.
     pub fn endpoint_state(&self) -> serde_json::Value {
-        match self.simulated {
-            true => {
-                let shells = self.ask("/sim/shells");
-                let ids: Vec<_> = shells.as_array().unwrap().iter().map(|shell| &shell["id"]).collect();
-                serde_json::json!({ "shells": ids })
-            }
-            false => self.ask("/state"),
+        if self.simulated {
+            let shells = self.ask("/sim/shells");
+            let ids: Vec<_> = shells.as_array().unwrap().iter().map(|shell| &shell["id"]).collect();
+            serde_json::json!({ "shells": ids })
+        } else {
+            self.ask("/state")
         }
     }
 

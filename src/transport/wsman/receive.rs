@@ -209,10 +209,7 @@ async fn answer(
 /// gone with a connection. What the session has said since, to others or to the keep-alive, shows
 /// that.
 async fn is_awaited(sequence: &Sequence, command: Option<Uuid>, since: u64, cut: bool) -> Result<(), Error> {
-    match cut && command.is_some() {
-        true => complete(sequence.missing_since(since).await),
-        false => Ok(()),
-    }
+    if cut && command.is_some() { complete(sequence.missing_since(since).await) } else { Ok(()) }
 }
 
 fn complete(missing: u64) -> Result<(), Error> {
