@@ -1,10 +1,8 @@
 //! An endpoint that tries to take over the terminal, by every way that its text takes there
 //! (`tests/peers/hostile.py`): the bytes that reach the terminal are looked at.
 
-use std::io::Write as _;
-use std::process::Stdio;
-
 use crate::agent_world::World;
+use crate::program::{Lyncsh, Ran};
 use crate::stand_in::Terminal;
 
 /// What the endpoint sends and lyncsh itself never does. SGR and the line editor's own sequences are others.
@@ -146,13 +144,8 @@ fn without_colours_there_are_none() {
 
 /// Standard output and error of lines that are piped in.
 fn piped(world: &World, lines: &str) -> (String, String) {
-    let mut command = world.lyncsh(&["work"]);
-    command.env("NO_COLOR", "1").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (text(output.stdout), text(output.stderr))
+    let Ran { out, err, .. } = Lyncsh::new(world).args(["work"]).env("NO_COLOR", "1").stdin(lines).run();
+    (out, err)
 }
 
 #[test]

@@ -36,6 +36,7 @@ mod own_session;
 mod passwords;
 mod piped;
 mod profile;
+mod program;
 mod psrp_pools;
 mod psrp_psrpcore;
 mod psrp_recordings;

@@ -16,6 +16,7 @@ use lyncsh::transport::wsman::fault::{Fault, code};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use uuid::Uuid;
 
+use crate::program::Lyncsh;
 use crate::simulator::{http, no_shell_is_left};
 use crate::simulator_replay::requests;
 
@@ -269,15 +270,9 @@ async fn what_a_broken_receive_waited_for_comes_with_the_next() {
 
 #[test]
 fn cmdlets_and_users_fill_up() {
-    use std::io::Write as _;
-    use std::process::Stdio;
     let world = crate::agent_world::World::without_endpoint();
-    let mut demo = world.lyncsh(&["demo", "--cmdlets", "613", "--users", "50"]);
-    let mut demo = demo.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let lines = b"(Get-Command).Count\n(Get-CsOnlineUser).Count\n";
-    demo.stdin.take().unwrap().write_all(lines).unwrap();
-    let said = demo.wait_with_output().unwrap();
-    let said = String::from_utf8(said.stdout).unwrap();
+    let demo = Lyncsh::new(&world).args(["demo", "--cmdlets", "613", "--users", "50"]);
+    let said = demo.stdin("(Get-Command).Count\n(Get-CsOnlineUser).Count\n").run().out;
     assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["613", "50"], "{said}");
 }
 
