@@ -1,9 +1,9 @@
-# One measurement in a PowerShell of its own; prints milliseconds.
+# One measurement in a separate PowerShell; prints milliseconds.
 param([string]$What, [string]$Lyncsh, [string]$Folder, [string]$Module)
 $ErrorActionPreference = 'Stop'
 $clock = [System.Diagnostics.Stopwatch]::StartNew()
 
-# The session as Export-PSSession's module needs it, attached as lyncsh's module does it.
+# A session for Export-PSSession's module, attached as lyncsh's module does.
 function Open-Session {
     $socket = & $Lyncsh attach work --socket
     $link = [System.Management.Automation.Runspaces.NamedPipeConnectionInfo]::new($socket, 60000)
@@ -39,7 +39,7 @@ switch ($What) {
     }
     'parse' {
         $tokens = $mistakes = $null
-        # What the parser itself has to load comes first.
+        # Load the parser's own dependencies first.
         $null = [System.Management.Automation.Language.Parser]::ParseInput('function f { param([switch]$A) begin { } }', [ref]$tokens, [ref]$mistakes)
         $clock.Restart()
         $null = [System.Management.Automation.Language.Parser]::ParseFile($Module, [ref]$tokens, [ref]$mistakes)

@@ -1,6 +1,6 @@
-//! How long a PowerShell takes to get 605 cmdlets: `LYNCSH_TEST_PWSH=/path/to/pwsh cargo bench --bench import`.
-//! lyncsh's module stands beside Import-PSSession, beside the module that Export-PSSession writes, and beside a
-//! PowerShell that imports nothing. The ratios are those of one run; compared measurements take turns.
+//! Time to import 605 cmdlets into PowerShell: `LYNCSH_TEST_PWSH=/path/to/pwsh cargo bench --bench import`.
+//! Compares lyncsh's module with Import-PSSession, a module of Export-PSSession, and a PowerShell without
+//! imports. Ratios are of one run; compared measurements alternate.
 
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "nothing of an endpoint is shown")]
 
@@ -39,7 +39,7 @@ fn measure(user: &User) -> Result<(), Failure> {
     let bare = median(|| user.bare())?;
     show("pwsh -NoProfile -Command 1", bare, None);
 
-    // Each round begins without what lyncsh keeps of the endpoint's commands.
+    // Each round begins without cached commands.
     let (mut first, mut export, mut import) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS.min(3) {
         user.forget()?;
@@ -115,7 +115,7 @@ impl User {
         command
     }
 
-    /// What it printed.
+    /// Runs a command; returns its output and duration.
     fn run(&self, mut command: Command) -> Result<(String, Duration), Failure> {
         let begun = Instant::now();
         let output = command.output()?;
@@ -156,7 +156,7 @@ impl User {
         Ok(took.as_secs_f64() * 1e3)
     }
 
-    /// Removes what is kept of the endpoint's commands.
+    /// Removes the cached commands of the endpoint.
     fn forget(&self) -> Result<(), Failure> {
         match std::fs::remove_dir_all(self.folder.path().join("cache/exports")) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
@@ -164,7 +164,7 @@ impl User {
         }
     }
 
-    /// The proxies that lyncsh has written.
+    /// Returns the folder of the proxies.
     fn proxies(&self) -> Result<PathBuf, Failure> {
         let mut folders = vec![self.folder.path().join("cache/exports")];
         while let Some(folder) = folders.pop() {

@@ -1,6 +1,6 @@
-//! How long a person waits for the prompt, on an endpoint that is 50 ms away: `cargo build --release
-//! --example stand-in && cargo bench --bench launch`. The stand-in takes PowerShell's place: it starts at
-//! once, or as slowly as PowerShell does, and attaches as PowerShell does.
+//! Time until the prompt with a latency of 50 ms: `cargo build --release --example stand-in && cargo bench
+//! --bench launch`. The stand-in replaces PowerShell: it starts at once, or as slowly as PowerShell, and
+//! attaches in the same way.
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "nothing of an endpoint is shown")]
 
 mod common;
@@ -57,14 +57,14 @@ fn report(what: &str, mut round: impl FnMut() -> Result<Duration, Failure>) {
     }
 }
 
-/// A shell that is at its prompt.
+/// A shell at its prompt.
 struct Shell {
     child: Ended,
     took: Duration,
 }
 
 impl Shell {
-    /// Starts it, and waits for the prompt.
+    /// Starts a shell and waits for the prompt.
     fn start(mut command: Command) -> Result<Self, Failure> {
         let begun = Instant::now();
         let mut child = Ended(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
@@ -86,7 +86,7 @@ impl Shell {
         Ok(())
     }
 
-    /// How long it took.
+    /// Ends the shell; returns the time to its prompt.
     fn once(self) -> Result<Duration, Failure> {
         let took = self.took;
         self.leave()?;
@@ -126,7 +126,7 @@ impl User {
         if done.success() { Ok(took) } else { Err("lyncsh attach failed".into()) }
     }
 
-    /// Until a session is open that was not there.
+    /// Measures the time to open a new session.
     fn connect(&self) -> Result<Duration, Failure> {
         let took = self.attach()?;
         let mut stop = self.command(LYNCSH, &["stop", "work"], "");

@@ -1,4 +1,4 @@
-//! How fast recorded messages of real PowerShell are joined, read and written: `cargo bench --bench psrp`.
+//! Throughput of joining, reading and writing recorded PowerShell messages: `cargo bench --bench psrp`.
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "nothing of an endpoint is shown")]
 
 use std::hint::black_box;
@@ -27,7 +27,7 @@ fn main() {
     });
 }
 
-/// What the server said in a recording.
+/// Returns the server's messages of a recording.
 fn recorded(name: &str) -> Vec<Message> {
     let path = format!("{}/tests/transcripts/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap_or_default();

@@ -1,9 +1,9 @@
-//! The owner of one remote session, in a process of its own: [`mux`] lets any number of local shells
-//! share it, and whatever happens to them, to the launcher or to the agent, the session is removed.
+//! The agent: a process that owns one remote session. [`mux`] shares the session between any number of local
+//! shells. The session is removed whatever happens to the shells, the launcher or the agent.
 //!
-//! The agent ([`process`]) holds the session behind a [`guard`] that removes it; the launcher
-//! ([`launch`]) watches the agent and removes the session where the agent could not; the [`journal`]
-//! lets the next start of lyncsh do it ([`orphans`]) where both have died.
+//! [`process`] holds the session behind a [`guard`] that removes it. The launcher ([`launch`]) watches the
+//! agent and removes the session if the agent dies. If both have died, the next start of lyncsh removes it
+//! from the [`journal`] ([`orphans`]).
 
 pub mod command_check;
 pub mod control;

@@ -1,4 +1,4 @@
-//! The command line, and nothing else.
+//! Definition and parsing of the command line.
 
 use std::path::PathBuf;
 
@@ -6,14 +6,13 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::screen::{Colour, Stream};
 
-/// How far a line that goes on below is indented: a usage line, or an error.
+/// Indentation of continuation lines in usage and error messages.
 const HANG: usize = 4;
 
-/// A shell with a tenant's PowerShell cmdlets; its remote session is removed whatever happens.
+/// Open a shell on a remote PowerShell endpoint; the remote session is always removed on exit.
 ///
-/// `lyncsh work` connects with the profile `work` and opens a shell in which the tenant's cmdlets
-/// already are.
-#[cfg_attr(feature = "demo", doc = "`lyncsh demo` shows it without a tenant.")]
+/// `lyncsh work` connects with the profile `work` and opens a shell with the cmdlets of the endpoint.
+#[cfg_attr(feature = "demo", doc = "`lyncsh demo` opens a shell on a simulated endpoint.")]
 #[derive(Debug, Parser)]
 #[command(
     name = "lyncsh",
@@ -29,31 +28,31 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What every command takes.
+/// Options of every command.
 #[derive(Args, Debug)]
 pub struct Common {
-    /// Print the steps of connecting as they happen; twice and more for the log
+    /// Show connection progress; repeat for more detail (-vv, -vvv)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Keep profiles, cache, journal and sockets below this folder [env: LYNCSH_CONFIG_DIR]
+    /// Store profiles, cache, journal and sockets in this folder [env: LYNCSH_CONFIG_DIR]
     #[arg(long, global = true, value_name = "DIR")]
     pub config_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Write a profile and store its password
+    /// Create a profile and store its password
     Add(Add),
-    /// List the profiles
+    /// List profiles
     List(Json),
-    /// Show what a profile comes to, its defaults filled in
+    /// Show a profile's effective settings, including defaults
     Show {
         #[command(flatten)]
         profile: Name,
         #[command(flatten)]
         json: Json,
     },
-    /// Change a profile in an editor; it takes effect once it has no mistakes
+    /// Edit a profile; changes are saved only if valid
     Edit(Name),
     /// Store a new password for a profile
     Login {
@@ -67,84 +66,84 @@ pub enum Command {
     Remove {
         #[command(flatten)]
         profile: Name,
-        /// Don't ask
+        /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
     },
-    /// Have the cmdlets of a profile in a PowerShell that runs already
+    /// Import a profile's cmdlets into a running PowerShell
     ///
-    /// `lyncsh attach work | Invoke-Expression` imports them: it prints the line that does it.
+    /// Prints the import command for `Invoke-Expression`: `lyncsh attach work | Invoke-Expression`.
     Attach {
         #[command(flatten)]
         profile: Name,
-        /// Print the path of the profile's PowerShell module alone
+        /// Print only the path of the profile's PowerShell module
         #[arg(long, group = "wanted")]
         module: bool,
-        /// Start the agent, and print the path of its socket
+        /// Start the agent and print the path of its socket
         #[arg(long, group = "wanted")]
         socket: bool,
-        /// Start the agent, and print what the module needs to know
-        // Modules of earlier versions pass --json; the answer is that the module was replaced.
+        /// Start the agent and print the session facts for the module
+        // Modules of earlier versions pass --json, and get the error that the module was replaced.
         #[arg(long, alias = "json", group = "wanted", hide = true)]
         facts: bool,
-        /// Write the proxies of the endpoint's commands, and print where they are
+        /// Write the proxies of the endpoint's commands and print their folder
         #[arg(long, group = "wanted", hide = true)]
         proxies: bool,
-        /// Hand the profile's secret to the module that has asked for it
+        /// Print the profile's secret for the module
         #[arg(long, group = "wanted", hide = true)]
         secret: bool,
-        /// Hand over what a session of the shell's own takes, and remove it when the shell is gone
+        /// Print the settings of a standalone session and remove the session after the shell ends
         #[arg(long, group = "wanted", hide = true)]
         own: bool,
     },
-    /// Have the cmdlets in every PowerShell, from its start
+    /// Import cmdlets into every new PowerShell session
     Hook {
         #[command(subcommand)]
         action: HookAction,
     },
     /// Rebuild a profile's cached cmdlet proxies
     Refresh(Name),
-    /// Make a shortcut that opens a profile's shell in a terminal: on the desktop, or where you say
+    /// Create a desktop shortcut that opens a profile's shell in a terminal
     Shortcut(ShortcutOptions),
-    /// Show every agent, its shells, and who holds the slots of its endpoint
+    /// Show agents, their shells, and which sessions count against the endpoint's limit
     Status(Json),
-    /// End agents and remove their sessions
+    /// Stop agents and remove their sessions
     Stop {
-        /// The profiles whose agents end
+        /// Profiles whose agents to stop
         #[arg(required_unless_present = "all")]
         profiles: Vec<String>,
-        /// End every agent of this user
+        /// Stop all agents of this user
         #[arg(long)]
         all: bool,
     },
-    /// The whole of it on an embedded endpoint, without a tenant
+    /// Try lyncsh against a built-in simulated endpoint
     #[cfg(feature = "demo")]
     Demo(Demo),
-    /// Print a script that completes lyncsh's words in a shell
+    /// Generate shell completions
     Completions {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
-    /// The owner of one remote session; started by lyncsh itself
+    /// Run the agent, which owns one remote session; started by lyncsh itself
     #[command(hide = true)]
     Agent,
     /// Open a shell with the cmdlets of this profile
     #[command(external_subcommand)]
     Shell(Vec<String>),
-    /// What [`Cli::read`] makes of it
+    /// The parsed form of `Shell`, set by [`Cli::read`]
     #[command(skip)]
     Work(Work),
 }
 
-/// `lyncsh NAME`: a shell with the cmdlets of this profile.
+/// Arguments of `lyncsh NAME`.
 #[derive(Debug, Parser)]
 #[command(
     name = "lyncsh",
     no_binary_name = true,
     max_term_width = 100,
     override_usage = "lyncsh PROFILE [OPTIONS] [SCRIPT [ARGUMENTS]] [-- ARGUMENTS]",
-    after_help = "SCRIPT is a PowerShell script: the console runs it as a whole or not at all, a PowerShell as any\n\
-                  other script. What follows its name is its own ($args)."
+    after_help = "SCRIPT is a PowerShell script. The console checks the whole script before it runs the first line.\n\
+                  Words after the script's name are its arguments ($args)."
 )]
 pub struct Work {
     /// The profile's name
@@ -152,27 +151,27 @@ pub struct Work {
     pub name: String,
     #[command(flatten)]
     pub common: Common,
-    /// `console`, or a PowerShell by name or path, instead of the profile's (5.1 is not verified)
+    /// Use `console`, or a PowerShell by name or path, instead of the profile's shell (5.1 is not verified)
     #[arg(long)]
     pub shell: Option<String>,
-    /// What the PowerShell is called with, as in `-- -NoProfile -Command Get-CsTenant`
+    /// Arguments for PowerShell, as in `-- -NoProfile -Command Get-CsTenant`
     #[arg(last = true)]
     pub arguments: Vec<String>,
-    /// A script and its arguments: [`Work::script_of`]
+    /// The script and its arguments, from [`Work::script_of`]
     #[arg(skip)]
     pub script: Vec<String>,
 }
 
 impl Work {
-    /// Reads the words behind `lyncsh`; ends the program where they are wrong.
+    /// Parses the arguments after `lyncsh`; exits the program if they are invalid.
     fn read(words: &[String], refused: fn()) -> Self {
         let (words, script) = words.split_at(Self::script_of(words));
         let read = Self::try_parse_from(words).unwrap_or_else(|error| quit(&error, refused));
         Self { script: script.to_vec(), ..read }
     }
 
-    /// Where the script's name stands: the first word behind the profile's that is no option and no
-    /// option's value. All that follows it is the script's.
+    /// Returns the index of the script's name: the first word after the profile's name that is not an
+    /// option or an option's value. All words after it are the script's arguments.
     fn script_of(words: &[String]) -> usize {
         let mut at = 1;
         while let Some(word) = words.get(at) {
@@ -188,12 +187,12 @@ impl Work {
 }
 
 impl Cli {
-    /// The script that completes commands and options in a shell.
+    /// Writes the completion script for a shell.
     pub fn completions(shell: clap_complete::Shell, into: &mut dyn std::io::Write) {
         clap_complete::generate(shell, &mut Self::command(), "lyncsh", into);
     }
 
-    /// Parses the command line; ends the program where it is wrong, after `refused`.
+    /// Parses the command line. If it is invalid, calls `refused` and exits the program.
     pub fn read(refused: fn()) -> Self {
         let mut cli = Self::try_parse().unwrap_or_else(|error| quit(&error, refused));
         if let Command::Shell(words) = &cli.command {
@@ -207,7 +206,7 @@ impl Cli {
     }
 }
 
-/// Prints help, the version, or what is wrong with the command line, and ends the program.
+/// Prints help, the version, or the error of the command line, and exits the program.
 fn quit(error: &clap::Error, refused: fn()) -> ! {
     let stream = if error.use_stderr() { Stream::Error } else { Stream::Output };
     let styled = error.render();
@@ -215,7 +214,7 @@ fn quit(error: &clap::Error, refused: fn()) -> ! {
         Colour::Keep => styled.ansi().to_string(),
         Colour::Drop => styled.to_string(),
     };
-    // A reader that has stopped is not an error.
+    // A closed pipe is not an error.
     let _ = stream.write(&stream.message(&text, HANG));
     if error.use_stderr() {
         refused();
@@ -223,108 +222,108 @@ fn quit(error: &clap::Error, refused: fn()) -> ! {
     std::process::exit(error.exit_code());
 }
 
-/// The configuration directory that the environment names.
+/// Returns the configuration directory from the environment.
 pub fn config_dir() -> Option<PathBuf> {
-    // Not clap's: it would demand the option in every usage line, and forbid an empty variable.
+    // clap's `env` would list the option in every usage line, and reject an empty variable.
     std::env::var_os("LYNCSH_CONFIG_DIR").filter(|name| !name.is_empty()).map(PathBuf::from)
 }
 
-/// What a profile is made of.
+/// Arguments of `lyncsh add`.
 #[derive(Args, Debug)]
 pub struct Add {
     /// The new profile's name
     #[arg(value_name = "PROFILE")]
     pub name: String,
-    /// lync-online, skype-server, exchange-server, wsman, or (not verified) teams, exchange-online
+    /// Kind: lync-online, skype-server, exchange-server, wsman, or (not verified) teams, exchange-online
     #[arg(long, required_unless_present = "force")]
     pub kind: Option<String>,
-    /// Who signs in, as name@domain
+    /// Account to sign in with, as name@domain
     #[arg(long)]
     pub user: Option<String>,
-    /// The domain to administer, where it is not the user's
+    /// Domain to administer, if it is not the user's
     #[arg(long)]
     pub domain: Option<String>,
-    /// The endpoint's connection URI
+    /// Connection URI of the endpoint
     #[arg(long)]
     pub uri: Option<String>,
-    /// Ask this address instead of lyncdiscover.DOMAIN
+    /// Send the discovery request to this URI instead of lyncdiscover.DOMAIN
     #[arg(long, value_name = "URI")]
     pub discovery: Option<String>,
-    /// The configuration, by its name or as a resource URI
+    /// Session configuration, as a name or a resource URI
     #[arg(long)]
     pub configuration: Option<String>,
-    /// basic or token
+    /// Authentication: basic or token
     #[arg(long)]
     pub authentication: Option<String>,
-    /// Take the password from this command's first line of output
+    /// Read the password from the first line of this command's output
     #[arg(long, value_name = "COMMAND", conflicts_with_all = ["prompt", "password_stdin"])]
     pub credential_command: Option<String>,
-    /// Store no password, ask for it each time
+    /// Ask for the password each time instead of storing it
     #[arg(long, conflicts_with = "password_stdin")]
     pub prompt: bool,
     /// Read the password from standard input
     #[arg(long)]
     pub password_stdin: bool,
-    /// Change the settings that are given in a profile that exists; the others stay
+    /// Overwrite the given settings of an existing profile
     #[arg(long)]
     pub force: bool,
 }
 
-/// What is done with the hook.
+/// Subcommands of `lyncsh hook`.
 #[derive(Debug, Subcommand)]
 pub enum HookAction {
-    /// Put it into the startup script of each PowerShell, after showing it
+    /// Show the hook script, then add it to the startup script of each PowerShell
     Install {
         #[command(flatten)]
         of: HookOptions,
-        /// Don't ask
+        /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
     },
-    /// Take it out again; everything else in the scripts stays as it is
+    /// Remove the hook script from all startup scripts
     Remove,
-    /// Print its lines, for a place of your own
+    /// Print the hook script to install manually
     Print(HookOptions),
 }
 
-/// Whose cmdlets, and when.
+/// Options of `lyncsh hook`.
 #[derive(Args, Debug)]
 pub struct HookOptions {
-    /// The profiles; by default all
+    /// Profiles to import [default: all]
     #[arg(value_name = "PROFILE")]
     pub names: Vec<String>,
-    /// Connect at PowerShell's start, not when one of the cmdlets is first called
+    /// Connect when PowerShell starts instead of on the first call of a cmdlet
     #[arg(long)]
     pub eager: bool,
 }
 
-/// Which shortcut, and where.
+/// Arguments of `lyncsh shortcut`.
 #[derive(Args, Debug)]
 pub struct ShortcutOptions {
-    /// The profile that it opens
+    /// Profile to open
     #[arg(value_name = "PROFILE")]
     pub name: String,
-    /// In the menu of applications, instead of on the desktop
+    /// Create the shortcut in the application menu instead of on the desktop
     #[arg(long)]
     pub menu: bool,
-    /// Among what starts when you sign in
+    /// Start at login
     #[arg(long)]
     pub autostart: bool,
-    /// In this folder
+    /// Create the shortcut in this folder
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Remove it, from where the other flags say or from all places but --output
+    /// Remove the shortcut from the given location [default: desktop, menu and login]
     #[arg(long)]
     pub remove: bool,
-    /// Open the shell in a new terminal; what a shortcut does
+    /// Open the shell in a new terminal; used by shortcuts
     #[arg(long, hide = true, conflicts_with_all = ["menu", "autostart", "output", "remove", "here"])]
     pub open: bool,
-    /// Open the shell in this terminal, and keep it if that fails; what a shortcut does
+    /// Open the shell in this terminal, and keep the terminal open on failure; used by shortcuts
     #[arg(long, hide = true, conflicts_with_all = ["menu", "autostart", "output", "remove"])]
     pub here: bool,
 }
 
-/// A profile's name.
+/// Argument of commands that take one profile.
 #[derive(Args, Debug)]
 pub struct Name {
     /// The profile's name
@@ -339,29 +338,29 @@ pub struct Json {
     pub json: bool,
 }
 
-/// `lyncsh demo`.
+/// Options of `lyncsh demo`.
 #[cfg(feature = "demo")]
 #[derive(Args, Debug)]
 pub struct Demo {
-    /// A PowerShell by name or path; by default the built-in console
+    /// Open this PowerShell, by name or path, instead of the built-in console
     #[arg(long, default_value = "console", conflicts_with = "serve")]
     pub shell: String,
-    /// Run the endpoint alone, and print one line of JSON that says where it is
+    /// Run only the endpoint, and print its address as one line of JSON
     #[arg(long)]
     pub serve: bool,
-    /// Be a host's `powershell` subsystem: serve one client on standard input and output
+    /// Act as an SSH `powershell` subsystem: serve one client on standard input and output
     #[arg(long, hide = true, conflicts_with_all = ["serve", "shell"])]
     pub stdio: bool,
-    /// The endpoint's port; by default one that is free
+    /// Port of the endpoint; 0 selects a free port
     #[arg(long, default_value_t = 0)]
     pub port: u16,
-    /// Wait this long before every answer
+    /// Delay before every response
     #[arg(long, hide = true, default_value = "0s", value_parser = humantime::parse_duration, value_name = "DURATION")]
     pub latency: std::time::Duration,
-    /// Offer at least this many cmdlets
+    /// Minimum number of cmdlets
     #[arg(long, hide = true, value_name = "N")]
     pub cmdlets: Option<usize>,
-    /// Have at least this many users
+    /// Minimum number of users
     #[arg(long, hide = true, value_name = "N")]
     pub users: Option<usize>,
     /// Remove a session after this long without a request
@@ -370,21 +369,37 @@ pub struct Demo {
     /// Offer the commands of the recorded endpoint as well
     #[arg(long, hide = true)]
     pub fixtures: bool,
-    /// Leave a session past the quota without an answer, as the service did
+    /// Do not answer a session over the quota, as the service did
     #[arg(long, hide = true)]
     pub hang: bool,
-    /// Answer each Receive with one message, after this long
+    /// Answer each Receive with one message after this delay
     #[arg(long, hide = true, value_parser = humantime::parse_duration, value_name = "DURATION")]
     pub trickle: Option<std::time::Duration>,
-    /// Speak TLS, with a certificate whose authority's file the JSON line names as `ca`
+    /// Use TLS; the JSON line contains the path of the CA certificate as `ca`
     #[arg(long)]
     pub tls: bool,
-    /// Behave as the vendor's OMI server instead of WinRM
+    /// Require this authentication of clients
+    #[arg(long, value_enum, default_value_t, value_name = "NAME", requires = "serve")]
+    pub authentication: DemoAuthentication,
+    /// Behave like the vendor's OMI server instead of WinRM
     #[arg(long, hide = true)]
     pub omi: bool,
 }
 
-/// The words that are commands: no profile can be named so.
+/// `lyncsh demo --authentication`.
+#[cfg(feature = "demo")]
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DemoAuthentication {
+    /// Basic
+    #[default]
+    Basic,
+    /// NTLM with sealed messages
+    Ntlm,
+    /// NTLM or Kerberos with sealed messages
+    Negotiate,
+}
+
+/// Returns the command names, which cannot be profile names.
 pub fn taken() -> Vec<String> {
     let command = Cli::command();
     let names = command.get_subcommands().map(|one| one.get_name().to_owned());

@@ -1,4 +1,4 @@
-//! One file for each subcommand, and what all of them begin with.
+//! Subcommands, one file each, and their common start.
 
 pub mod add;
 pub mod attach;
@@ -44,7 +44,7 @@ use connect::Context;
 pub use exit_code::exit_code;
 use usage::Meant;
 
-/// Sends the log to standard error: warnings, or more with `-vv` and `-vvv`, or as `LYNCSH_LOG` says.
+/// Sends the log to standard error. `LYNCSH_LOG` overrides the level of `-vv` and `-vvv`.
 pub fn start_log(verbosity: u8) {
     use tracing_subscriber::EnvFilter;
     let level = match verbosity {
@@ -69,7 +69,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         crate::tell!("{line}");
     }
     let program =
-        std::env::current_exe().into_diagnostic().wrap_err("the program's own path is not known")?;
+        std::env::current_exe().into_diagnostic().wrap_err("cannot find the path of the lyncsh program")?;
     let config = cli.common.config_dir;
     let context = Context { folders, verbosity: cli.common.verbose, program };
     let folders = &context.folders;
@@ -115,7 +115,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         #[cfg(feature = "demo")]
         Command::Demo(demo) => demo::run(&context, &demo).await,
         Command::Agent => Ok(ExitCode::FAILURE),
-        // Parsed already: `Cli::read`.
+        // `Cli::read` replaces it with `Work`.
         Command::Shell(_) => Ok(ExitCode::FAILURE),
         Command::Work(work) => {
             let connections =
@@ -126,7 +126,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
     }
 }
 
-/// A word that is no profile's name may have been meant for a command.
+/// Suggests a command if the word is not the name of a profile, but is similar to a command.
 fn meant(word: &str, error: StoreError) -> miette::Report {
     let taken = cli::taken();
     match profile::nearest(word, taken.iter().map(String::as_str)) {
@@ -151,6 +151,6 @@ mod tests {
         };
         assert_eq!(help("statsu"), "did you mean `lyncsh status`?");
         assert_eq!(help("Sotp"), "did you mean `lyncsh stop`?");
-        assert!(help("contoso").starts_with("`lyncsh add contoso"));
+        assert!(help("contoso").starts_with("create it with `lyncsh add contoso"));
     }
 }

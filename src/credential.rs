@@ -1,5 +1,4 @@
-//! Where a secret comes from: the OS keyring, a command, a prompt. A secret is a [`SecretString`] from
-//! birth.
+//! Sources of a secret: the OS keyring, a command, a prompt. Secrets are always [`SecretString`]s.
 
 mod command;
 mod error;
@@ -9,33 +8,54 @@ pub mod token;
 
 use secrecy::SecretString;
 
-use crate::profile::{CredentialSource, Profile};
+use crate::net;
+use crate::profile::{Authentication, CredentialSource, Profile};
 
-/// The secret of a profile, from the source that it names.
+/// Fetches the secret of a profile from its source.
 pub async fn fetch(profile: &Profile) -> Result<SecretString, CredentialError> {
+    if !is_needed(profile) {
+        return Ok(SecretString::default());
+    }
     match &profile.credential {
         CredentialSource::Keyring => keyring::read(&profile.name).await,
         CredentialSource::Command(command) => command::run(&profile.name, command).await,
+        CredentialSource::System => Err(CredentialError::System { profile: profile.name.clone() }),
         CredentialSource::Prompt => {
             let user = profile.user.as_deref().unwrap_or(&profile.name);
-            // One shell can have the sessions of several profiles.
-            prompt::ask(&format!("Password for {user} (profile '{}'): ", profile.name)).await
+            let what = match (profile.authentication, profile.key.as_ref().or(profile.certificate.as_ref())) {
+                (Authentication::Certificate, Some(key)) => format!("Passphrase of {}", key.display()),
+                _ => format!("Password for {user}"),
+            };
+            // A shell can have the sessions of several profiles.
+            prompt::ask(&format!("{what} (profile '{}'): ", profile.name)).await
         }
     }
 }
 
-/// Where [`fetch`] takes the secret from, as it is told to the person.
+/// Returns a description of the source that [`fetch`] uses, for progress messages.
 pub fn source(profile: &Profile) -> String {
     match &profile.credential {
         CredentialSource::Keyring => "the keyring".to_owned(),
         CredentialSource::Command(_) => "the password command".to_owned(),
         CredentialSource::Prompt => "the password".to_owned(),
+        CredentialSource::System => "the system".to_owned(),
     }
 }
 
-/// Whether [`fetch`] needs a terminal, so that a process without one must be handed the secret.
+/// Returns whether [`fetch`] needs a terminal. A process without a terminal must then get the secret from its
+/// parent.
 pub fn needs_terminal(profile: &Profile) -> bool {
-    profile.credential == CredentialSource::Prompt
+    profile.credential == CredentialSource::Prompt && is_needed(profile)
+}
+
+/// Whether a profile has a secret: the key of a client certificate may have no passphrase.
+pub fn is_needed(profile: &Profile) -> bool {
+    match (profile.authentication, &profile.certificate) {
+        (Authentication::Certificate, Some(certificate)) => {
+            net::needs_passphrase(certificate, profile.key.as_deref())
+        }
+        _ => true,
+    }
 }
 
 pub use error::CredentialError;

@@ -1,4 +1,4 @@
-//! What is there before lyncsh is called: the block in PowerShell's startup script, and shortcuts.
+//! Integration into the system: the hook in PowerShell's startup scripts, and shortcuts.
 
 pub mod block;
 pub mod hook;
@@ -12,8 +12,8 @@ use std::path::PathBuf;
 
 use crate::folders::Folders;
 
-/// The texts for other programs, lyncsh's own. A file of that name in the folder `templates` of the
-/// configuration folder is taken instead.
+/// Built-in templates of files for other programs. A file of the same name in the folder `templates` of the
+/// configuration folder replaces a template.
 const OWN: [(&str, &str); 4] = [
     ("icon.svg", include_str!("../templates/icon.svg")),
     ("powershell/hook.ps1", include_str!("../templates/powershell/hook.ps1")),
@@ -32,14 +32,14 @@ impl Templates {
         Self { folder: folders.config.join("templates") }
     }
 
-    /// Renders one of [`OWN`]; values are quoted already.
+    /// Renders one of [`OWN`]. The values must be quoted.
     fn render(&self, name: &str, values: minijinja::Value) -> Result<String, minijinja::Error> {
         let mut environment = minijinja::Environment::new();
         environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
         for (name, own) in OWN {
             environment.add_template_owned(name, self.text(name, own)?)?;
         }
-        // The engine takes the template's last newline away.
+        // minijinja removes the last newline of a template.
         Ok(environment.get_template(name)?.render(values)? + "\n")
     }
 
@@ -49,7 +49,7 @@ impl Templates {
             Ok(text) => Ok(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(own.to_owned()),
             Err(error) => {
-                let text = format!("{} can't be read: {error}", theirs.display());
+                let text = format!("cannot read {}: {error}", theirs.display());
                 Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, text))
             }
         }

@@ -1,5 +1,5 @@
-//! From a user's domain to the PowerShell endpoint, as MS-OCDISCWS has it: `lyncdiscover.DOMAIN` names
-//! a document, which names the next one, until one names the endpoint.
+//! Discovery of the PowerShell endpoint of a domain (MS-OCDISCWS): `lyncdiscover.DOMAIN` returns a document
+//! that links to the next one, until a document contains the endpoint.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -12,51 +12,48 @@ use crate::net::{Trust, innermost, is_loopback, refused_certificate, sources};
 use crate::profile::{Authentication, Profile};
 use crate::step::{Report, Step};
 
-/// What a discovery document is asked for as.
+/// Media type of discovery documents.
 const MEDIA_TYPE: &str = "application/vnd.microsoft.rtc.autodiscover+xml;v=1";
-/// Redirect links that are followed.
+/// Maximum number of links to follow.
 const MAX_HOPS: usize = 10;
-/// A discovery document's bytes.
+/// Maximum size of a discovery document, in bytes.
 const MAX_SIZE: usize = 1 << 20;
 const REMOTE_POWERSHELL: &str = "External/RemotePowerShell";
-/// Where the endpoint takes a password, and where it takes a token, on one host.
+/// Path of the endpoint for tokens, on the host of the endpoint for passwords.
 const OAUTH_PATH: &str = "/OcsPowershellOAuth";
 
-/// Why there is no endpoint.
+/// Error of discovery.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum DiscoveryError {
     #[error("the domain {domain} has no discovery service: {reason}")]
     #[diagnostic(help(
-        "check the domain's spelling; where its endpoint is known, write it into the profile: uri = \"https://…\""
+        "check the domain's spelling, or write the endpoint into the profile: uri = \"https://…\""
     ))]
     NotFound { domain: String, reason: String },
     #[error("discovery at {uri} {reason}")]
     #[diagnostic(help(
-        "try again in a while; where the endpoint is known, write it into the profile: uri = \"https://…\"; an \
-         authority of your own for its certificate is ca = \"…\" there"
+        "try again later, or write the endpoint into the profile: uri = \"https://…\"; for a private CA, add ca = \"…\""
     ))]
     Failed { uri: String, reason: String },
     #[error("discovery of {domain} took longer than {}", humantime::format_duration(*.limit))]
-    #[diagnostic(help(
-        "try again; if the network is only slow, raise `discovery` under [timeouts] in the profile"
-    ))]
+    #[diagnostic(help("try again; if the network is slow, raise `discovery` in [timeouts] in the profile"))]
     Timeout { domain: String, limit: Duration },
-    #[error("the profile names neither a uri nor a domain to discover it from")]
-    #[diagnostic(help("add domain = \"…\" or uri = \"…\" to it"))]
+    #[error("cannot discover the endpoint: the profile has no domain and no uri")]
+    #[diagnostic(help("add domain = \"…\" or uri = \"…\" to the profile"))]
     NoDomain,
 }
 
-/// Why a document could not be had.
+/// Reason why a document is missing.
 enum Missing {
-    /// Nobody has this name, or it is not known there.
+    /// The host name or the document does not exist.
     Name(String),
-    /// Nobody answers there, or somebody else does: the next scheme may be better.
-    Nobody(String),
-    /// An answer, which is not the document.
+    /// The connection failed or the certificate is not trusted: the next scheme may work.
+    Unreachable(String),
+    /// The response is not the document.
     Answer(String),
 }
 
-/// The connection URI of a profile: the one it names, or the discovered one.
+/// Returns the connection URI of a profile: its `uri`, or the discovered URI.
 pub async fn endpoint(profile: &Profile, trust: &Trust, report: &Report) -> Result<Url, DiscoveryError> {
     let _ = report.send(Step::DeterminingDomain);
     if let Some(domain) = &profile.domain {
@@ -92,11 +89,11 @@ async fn discover(profile: &Profile, trust: &Trust) -> Result<Url, DiscoveryErro
         .map_err(|_| DiscoveryError::Timeout { domain: domain.to_owned(), limit })??;
     Ok(match profile.authentication {
         Authentication::Token => token_flavour(uri),
-        Authentication::Basic => uri,
+        _ => uri,
     })
 }
 
-/// The endpoint for tokens on the discovered host.
+/// Returns the endpoint for tokens on the discovered host.
 fn token_flavour(mut uri: Url) -> Url {
     uri.set_path(OAUTH_PATH);
     uri
@@ -113,8 +110,8 @@ fn client(profile: &Profile, trust: &Trust) -> reqwest::Result<reqwest::Client> 
     builder.build()
 }
 
-/// Where discovery begins. The lookup itself carries no secret: plain http is a documented way of it,
-/// and what it leads to must be https.
+/// Returns the first URIs of discovery. The request has no secret: plain HTTP is documented for it, and the
+/// endpoint must use HTTPS.
 fn starts(base: Option<&Url>, domain: &str) -> Vec<Url> {
     let bases = match base {
         Some(base) => vec![base.as_str().to_owned()],
@@ -127,15 +124,15 @@ fn starts(base: Option<&Url>, domain: &str) -> Vec<Url> {
     urls
 }
 
-/// Why following the documents from one start has failed.
+/// Error of following the links from a first URI.
 enum WalkError {
-    /// The start itself does not answer: another start may.
+    /// The first URI does not answer: the next one may.
     NotStarted(DiscoveryError),
-    /// The tenant's own documents are at fault: another start leads to the same.
+    /// The tenant's documents are invalid: another first URI leads to the same documents.
     Failed(DiscoveryError),
 }
 
-/// Follows the documents from one start.
+/// Follows the links from a first URI.
 async fn walk(client: &reqwest::Client, domain: &str, start: Url) -> Result<Url, WalkError> {
     let mut seen = HashSet::new();
     let mut next = start.clone();
@@ -143,7 +140,7 @@ async fn walk(client: &reqwest::Client, domain: &str, start: Url) -> Result<Url,
         let error = |reason: String| DiscoveryError::Failed { uri: without_query(&next), reason };
         let failed = |reason: String| WalkError::Failed(error(reason));
         if !seen.insert(next.clone()) {
-            return Err(failed("goes round in a circle".into()));
+            return Err(failed("failed: the links form a loop".into()));
         }
         let document = match fetch(client, &next).await {
             Ok(document) => document,
@@ -151,26 +148,27 @@ async fn walk(client: &reqwest::Client, domain: &str, start: Url) -> Result<Url,
                 let error = DiscoveryError::NotFound { domain: domain.to_owned(), reason };
                 return Err(WalkError::NotStarted(error));
             }
-            Err(Missing::Nobody(reason)) if hop == 0 => return Err(WalkError::NotStarted(error(reason))),
-            Err(Missing::Name(reason) | Missing::Nobody(reason) | Missing::Answer(reason)) => {
+            Err(Missing::Unreachable(reason)) if hop == 0 => {
+                return Err(WalkError::NotStarted(error(reason)));
+            }
+            Err(Missing::Name(reason) | Missing::Unreachable(reason) | Missing::Answer(reason)) => {
                 return Err(failed(reason));
             }
         };
-        let links = links(&document).map_err(|error| failed(format!("is no discovery document: {error}")))?;
+        let links = links(&document)
+            .map_err(|error| failed(format!("returned an invalid discovery document: {error}")))?;
         let link = |wanted: &str| links.iter().find(|(token, _)| token.eq_ignore_ascii_case(wanted));
         let (wanted, target) = [REMOTE_POWERSHELL, "Redirect", "Domain", "Hybrid"]
             .into_iter()
             .find_map(link)
-            .ok_or_else(|| failed(format!("names no way to PowerShell for {domain}")))?;
+            .ok_or_else(|| failed(format!("returned no link to PowerShell for {domain}")))?;
         let target = next
             .join(target)
-            .map_err(|error| failed(format!("links to {target}, which is no URI: {error}")))?;
+            .map_err(|error| failed(format!("returned the invalid link {target}: {error}")))?;
         let local = is_loopback(&start) && is_loopback(&target);
         if wanted == REMOTE_POWERSHELL {
             if target.scheme() != "https" && !local {
-                return Err(failed(format!(
-                    "names {target}, where a credential can't be sent: it is not https"
-                )));
+                return Err(failed(format!("returned the endpoint {target}, which is not HTTPS")));
             }
             return Ok(target);
         }
@@ -203,29 +201,29 @@ async fn fetch(client: &reqwest::Client, url: &Url) -> Result<String, Missing> {
             return Err(Missing::Answer(format!("answered with more than {MAX_SIZE} bytes")));
         }
     }
-    String::from_utf8(body).map_err(|_| Missing::Answer("answered with something that is not UTF-8".into()))
+    String::from_utf8(body).map_err(|_| Missing::Answer("answered with text that is not UTF-8".into()))
 }
 
 fn missing(error: &reqwest::Error) -> Missing {
     let reason = innermost(error);
-    // reqwest has no word for it.
+    // reqwest has no method for this.
     let unnamed = sources(error).any(|cause| cause.to_string().contains("dns error"));
     if let Some(why) = refused_certificate(error) {
-        Missing::Nobody(format!("has a certificate that is not trusted: {why}"))
+        Missing::Unreachable(format!("has a certificate that is not trusted: {why}"))
     } else if error.is_redirect() {
-        Missing::Answer("was redirected again and again".to_owned())
+        Missing::Answer("failed: too many redirects".to_owned())
     } else if unnamed {
         Missing::Name(reason)
     } else if error.is_connect() && error.is_timeout() {
-        Missing::Nobody("did not take the connection in time".to_owned())
+        Missing::Unreachable("did not accept the connection in time".to_owned())
     } else if error.is_connect() {
-        Missing::Nobody(format!("can't be reached: {reason}"))
+        Missing::Unreachable(format!("failed: cannot connect: {reason}"))
     } else {
-        Missing::Answer(format!("broke off: {reason}"))
+        Missing::Answer(format!("failed: {reason}"))
     }
 }
 
-/// A document that is not one of discovery.
+/// Error of parsing a discovery document.
 #[derive(Debug, thiserror::Error)]
 enum DocumentError {
     /// The document is not well-formed.
@@ -238,11 +236,11 @@ enum DocumentError {
     #[error(transparent)]
     Value(#[from] quick_xml::escape::EscapeError),
     /// Another XML document, such as an HTML page.
-    #[error("it has no AutodiscoverResponse")]
+    #[error("AutodiscoverResponse is missing")]
     NoResponse,
 }
 
-/// Every `Link` of a document: its token and its href.
+/// Returns the token and href of every `Link` in a document.
 fn links(document: &str) -> Result<Vec<(String, String)>, DocumentError> {
     let mut reader = Reader::from_str(document.trim_start_matches('\u{feff}'));
     let mut found = Vec::new();

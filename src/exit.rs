@@ -1,27 +1,26 @@
-//! How the program ends: one table for every command (docs/console.md has the same).
+//! Exit codes of all commands (documented in docs/console.md).
 
 use std::process::ExitCode;
 
-/// What an exit code says.
+/// Exit code of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Success,
-    /// A command wrote an error, in any line.
+    /// A command wrote an error.
     Failed,
-    /// lyncsh was called wrongly, a profile has a mistake, or a script has something that the console
-    /// cannot do.
+    /// The command line, a profile or a script is invalid.
     Usage,
     NotConnected,
-    /// The session was lost while something ran.
+    /// The session was lost during a command.
     Lost,
     Interrupted,
-    /// The reader of the output is gone.
+    /// The reader of the output ended.
     Unread,
     /// `exit N`
     Given(u8),
 }
 
-/// Every code that is lyncsh's own, and its meaning.
+/// lyncsh's exit codes and their meanings.
 pub const TABLE: [(Exit, &str); 7] = [
     (Exit::Success, "success"),
     (Exit::Failed, "a command wrote an error (in any line, not only the last), or `exit` after one"),
@@ -40,7 +39,7 @@ impl Exit {
             Self::Usage => 2,
             Self::NotConnected => 3,
             Self::Lost => 4,
-            // 128 and the signal's number, as shells have it.
+            // As in shells: 128 plus the signal's number.
             Self::Interrupted => 130,
             Self::Unread => 141,
             Self::Given(code) => code,

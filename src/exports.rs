@@ -1,6 +1,6 @@
-//! The proxies that are kept for a profile: one folder for each endpoint, account and choice of commands
-//! ([`kept`]), which a PowerShell imports (`templates/powershell/cached.ps1`).
-//! The modules' writer, the agent and the commands look into it.
+//! Cached proxies of a profile: one folder for each endpoint, account and selection of commands ([`kept`]).
+//! PowerShell imports them (`templates/powershell/cached.ps1`); the module writer, the agent and the commands
+//! use them.
 
 mod files;
 pub mod kept;
@@ -20,11 +20,11 @@ use crate::folders::Folders;
 use crate::platform;
 use crate::profile::Profile;
 
-/// An export that takes longer has been killed: real ones took 105 s.
+/// Age of an unfinished export that must have been killed: real exports took up to 105 s.
 const ABANDONED: Duration = Duration::from_hours(1);
 
-/// Ends the names of what this version exports: what others wrote was chosen by another list of names
-/// ([`names`]), and is never loaded.
+/// Version in the names of exports. Exports of other versions used another list of names ([`names`]), and are
+/// never loaded.
 pub const FORMAT: &str = "n3";
 
 /// The exports of one profile.
@@ -38,8 +38,8 @@ impl Exports {
         Self { folder: folders.cache.join("exports").join(profile) }
     }
 
-    /// Where an export's path begins: `-FORM` follows for the proxies ([`kept::Kept`]), `.metadata` for what they
-    /// were written from, and the agent writes `.commands`.
+    /// Returns the start of an export's paths: `-FORM` follows for the proxies ([`kept::ExportedModule`]),
+    /// `.metadata` for their source, and `.commands` for the commands that the agent saw.
     pub fn stem(&self, profile: &Profile, endpoint: &Url) -> PathBuf {
         let import = &profile.import;
         let key = format!(
@@ -54,7 +54,7 @@ impl Exports {
         self.folder.join(format!("{:016x}{FORMAT}", platform::hash(key.as_bytes())))
     }
 
-    /// Makes the folder, for the user alone, and removes what killed starts and other versions left in it.
+    /// Creates the private folder, and removes the files of killed exports and of other versions.
     pub fn prepare(&self) -> Result<(), ExportError> {
         let failed = |error| ExportError { path: self.folder.clone(), error };
         for folder in [self.folder.parent(), Some(self.folder.as_path())].into_iter().flatten() {
@@ -69,7 +69,7 @@ impl Exports {
         Ok(())
     }
 
-    /// The export that was used last, else the newest.
+    /// Returns the export that was used last, or the newest.
     fn current(&self) -> Option<PathBuf> {
         let named =
             std::fs::read_to_string(self.folder.join(CURRENT)).ok().map(|name| self.folder.join(name));
@@ -78,12 +78,12 @@ impl Exports {
             .or_else(|| self.whole().max_by_key(|path| written(&path.join("names"))))
     }
 
-    /// The names that the current export has, sorted, with their prefix.
+    /// Returns the command names of the current export, sorted, with their prefix.
     pub fn names(&self, prefix: Option<&str>) -> Option<Vec<String>> {
         self.list("names", prefix)
     }
 
-    /// The aliases that the current export has, likewise.
+    /// Returns the aliases of the current export, sorted, with their prefix.
     pub fn aliases(&self, prefix: Option<&str>) -> Option<Vec<String>> {
         self.list("aliases", prefix)
     }
@@ -101,7 +101,7 @@ impl Exports {
         Some(names)
     }
 
-    /// Whether a PowerShell has exported something that begins with this path.
+    /// Returns whether an export with this stem exists.
     pub fn has(&self, stem: &Path) -> bool {
         let named = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
         let Some(stem) = named(stem) else { return false };
@@ -110,20 +110,20 @@ impl Exports {
         })
     }
 
-    /// Writes down what the endpoint offers now: sorted, each once, as the module writes it.
+    /// Writes the endpoint's current commands, sorted and unique, in the module's format.
     pub fn saw(&self, stem: &Path, names: &[String]) -> Result<(), ExportError> {
         let path = PathBuf::from(format!("{}.commands", stem.display()));
         let text = format!("{}\n", names.join("\n"));
         replace(&path, text.as_bytes(), New::Private).map_err(|error| ExportError { path, error })
     }
 
-    /// Has the next start of each PowerShell export anew. What is there serves until that is done.
+    /// Marks the exports for replacement. They stay usable until they are replaced.
     pub fn expire(&self) -> Result<(), ExportError> {
         for folder in self.whole() {
             let path = folder.join(EXPIRED);
             replace(&path, b"", New::Private).map_err(|error| ExportError { path, error })?;
         }
-        // What they were written from serves no more, also where only that is left.
+        // The source is also out of date, even if only the source is left.
         for path in
             self.paths().into_iter().filter(|path| path.extension().is_some_and(|end| end == "metadata"))
         {
@@ -137,12 +137,12 @@ impl Exports {
         self.current().is_some_and(|folder| folder.join(EXPIRED).exists())
     }
 
-    /// Forgets all of them: the next start exports anew.
+    /// Removes all exports.
     pub fn discard(&self) -> Result<(), ExportError> {
         remove(&self.folder)
     }
 
-    /// The folders whose export is done.
+    /// Returns the folders of complete exports.
     fn whole(&self) -> impl Iterator<Item = PathBuf> {
         let whole = |path: &PathBuf| of_this_version(path) && !half(path) && path.join("names").is_file();
         self.paths().into_iter().filter(whole)
@@ -154,7 +154,7 @@ impl Exports {
     }
 }
 
-/// Whether this version has written it: the file that is being written, and all that begins as a stem does.
+/// Returns whether this version wrote a file: a temporary file, or a file with the name of an export.
 fn of_this_version(path: &Path) -> bool {
     let Some(name) = path.file_name().and_then(std::ffi::OsStr::to_str) else { return false };
     let hash = name.get(..16).is_some_and(|hash| hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
@@ -170,7 +170,7 @@ fn age(path: &Path) -> Option<Duration> {
     SystemTime::now().duration_since(written(path)?).ok()
 }
 
-/// A command's name as `Import-Module -Prefix` makes it (`ModuleCmdletBase.AddPrefixToCommandName`).
+/// Adds a prefix like `Import-Module -Prefix` (`ModuleCmdletBase.AddPrefixToCommandName`).
 pub fn prefixed(name: &str, prefix: Option<&str>) -> String {
     let Some(prefix) = prefix else { return name.to_owned() };
     match name.split_once('-') {
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_other_versions_wrote_is_not_of_this_one() {
+    fn files_of_other_versions_are_recognized() {
         for (name, own) in [
             ("0123456789abcdefn3-7.6.9", true),
             ("0123456789abcdefn3.commands", true),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_start_is_writing_stays_until_it_must_have_been_killed() {
+    fn unfinished_exports_are_removed_after_a_time() {
         let temp = tempfile::tempdir().unwrap();
         let folders = Folders::find(Some(temp.path())).unwrap();
         let exports = Exports::of(&folders, "work");

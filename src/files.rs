@@ -1,4 +1,4 @@
-//! Files of the user's and of lyncsh's own: how one is replaced, and how text is read.
+//! Replacing files and reading text files.
 
 pub mod replace;
 pub mod text;

@@ -1,29 +1,29 @@
-//! Where lyncsh keeps things: profiles, cache, journal, sockets.
+//! Folders of lyncsh: profiles, cache, journal, sockets.
 
 use std::path::{Path, PathBuf};
 
 use crate::platform;
 
-/// The folders of one user. Nothing here exists until it is needed.
+/// The folders of a user. They are created when needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folders {
-    /// Profiles (`profiles/NAME.toml`) and templates of the user's own.
+    /// Profiles (`profiles/NAME.toml`) and custom templates.
     pub config: PathBuf,
-    /// What can be asked for again: command names, exported modules.
+    /// Data that can be requested again: command names, exported modules.
     pub cache: PathBuf,
-    /// What must outlive a crash: the journal of live sessions, the history.
+    /// Data that must survive a crash: the journal of open sessions, the history.
     pub state: PathBuf,
-    /// Sockets and locks, for the owner alone (0700).
+    /// Sockets and locks, only for the owner (0700).
     pub runtime: PathBuf,
 }
 
-/// There is no home directory to put folders in.
+/// The home directory is not known.
 #[derive(Debug, thiserror::Error)]
-#[error("no home directory is known for this user; name a folder with --config-dir or LYNCSH_CONFIG_DIR")]
+#[error("cannot find the home directory of this user; pass --config-dir or set LYNCSH_CONFIG_DIR")]
 pub struct NoHome;
 
 impl Folders {
-    /// The user's folders; all of them below `config` where it is given.
+    /// Returns the user's folders. All of them are in `config`, if given.
     pub fn find(config: Option<&Path>) -> Result<Self, NoHome> {
         if let Some(config) = config {
             let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
@@ -39,7 +39,7 @@ impl Folders {
         Ok(Self {
             config: known.config_dir().to_owned(),
             state: known.state_dir().unwrap_or_else(|| known.data_local_dir()).to_owned(),
-            // After `su` the variable names the folder of another user.
+            // After `su`, the variable may contain the folder of another user.
             runtime: known
                 .runtime_dir()
                 .filter(|folder| folder.parent().is_some_and(platform::is_own_folder))
@@ -48,12 +48,12 @@ impl Folders {
         })
     }
 
-    /// The folder of the profiles.
+    /// Returns the folder of the profiles.
     pub fn profiles(&self) -> PathBuf {
         self.config.join("profiles")
     }
 
-    /// The file of one profile.
+    /// Returns the file of a profile.
     pub fn profile(&self, name: &str) -> PathBuf {
         self.profiles().join(format!("{name}.toml"))
     }

@@ -1,5 +1,4 @@
-//! One line from the person's terminal, key by key: Ctrl-C is an answer, and a secret never stands on
-//! the screen.
+//! Reads a line from the terminal in raw mode: Ctrl-C is an answer, and a secret is not displayed.
 
 use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers};
 use secrecy::SecretString;
@@ -7,7 +6,7 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::screen::{Colour, Stream, clean, width};
 
-/// What a question for the person came to.
+/// Answer of the user to a question.
 #[derive(Debug)]
 pub enum Answer<T> {
     Given(T),
@@ -17,7 +16,7 @@ pub enum Answer<T> {
     End,
 }
 
-/// What the person sees of what they type.
+/// Echo of the user's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Echo {
     Text,
@@ -43,7 +42,7 @@ impl Echo {
     }
 }
 
-/// Raw mode for as long as it lives.
+/// Guard that keeps the terminal in raw mode.
 struct Raw;
 
 impl Raw {
@@ -59,13 +58,13 @@ impl Drop for Raw {
     }
 }
 
-/// The room for a line that is typed or pasted.
+/// Capacity for a typed or pasted line.
 const ROOM: usize = 16 * 1024;
 
-/// Reads one line; what is shown of it goes to `out`. Blocks.
+/// Reads a line and echoes it to `out`. Blocks.
 pub fn read_line(echo: Echo, out: Stream) -> std::io::Result<Answer<SecretString>> {
     let _raw = Raw::on()?;
-    // A buffer that grew would leave its content in the memory that it gives back; a token is a few thousand bytes.
+    // A growing buffer would leave its content in the memory that it frees. A token has a few thousand bytes.
     let mut text = Zeroizing::new(String::with_capacity(ROOM));
     loop {
         match crossterm::event::read()? {
@@ -81,7 +80,7 @@ pub fn read_line(echo: Echo, out: Stream) -> std::io::Result<Answer<SecretString
                     KeyCode::Enter => {
                         return Ok(Answer::Given(SecretString::from(text.as_str())));
                     }
-                    // LF, which programs that type for a user send as the end of a line.
+                    // Programs that type for a user send LF as the end of a line.
                     KeyCode::Char('j') if control => {
                         return Ok(Answer::Given(SecretString::from(text.as_str())));
                     }

@@ -1,9 +1,9 @@
-//! A way into PowerShell-managed tenants: one agent owns the remote session, shells attach to it,
-//! and the session is removed whatever happens to either.
+//! Client for remote PowerShell endpoints: one agent owns the remote session, shells attach to it, and
+//! the session is removed even if the shell or the agent crashes.
 //!
 //! Dependencies point one way: `commands` -> `agent`, `shell`, `desktop` -> `line`, `transport`,
 //! `credential`, `discovery` -> `psrp`, `profile`. `simulator` uses `psrp`, `line::draw` and the
-//! pure envelopes of `transport::wsman`; nothing but `commands::demo` and tests uses it.
+//! envelopes of `transport::wsman`; only `commands::demo` and tests use it.
 
 pub mod agent;
 pub mod cli;

@@ -1,5 +1,5 @@
-//! A command line without PowerShell: parsed into statements, the leading commands run on the
-//! endpoint, the rest here on the objects as they come, drawn as table, list, JSON or CSV.
+//! Command lines without PowerShell: parsed into statements, whose leading commands run on the endpoint and
+//! the rest locally on the objects as they arrive, with output as table, list, JSON or CSV.
 
 mod bits;
 mod block;
@@ -45,7 +45,7 @@ pub use syntax::{Arg, CommandLine, Element, Expr, Statement, SyntaxError};
 pub use views::Views;
 pub use walk::reads;
 
-/// Whether more text is needed: an open quote or bracket, or a pipe at the end.
+/// Returns whether a statement is incomplete: an open quote or bracket, or a pipe at the end.
 pub fn is_incomplete(text: &str) -> bool {
     let continued = text.trim_end_matches([' ', '\t']).ends_with('`');
     continued || parse(text).is_err_and(|error| error.incomplete)

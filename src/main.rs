@@ -1,4 +1,4 @@
-//! Parses the command line, runs one command, maps an error to an exit code.
+//! Parses the command line, runs one command and maps its error to an exit code.
 
 use std::process::ExitCode;
 
@@ -6,16 +6,16 @@ use lyncsh::cli::{Cli, Command};
 use lyncsh::{commands, screen};
 
 fn main() -> ExitCode {
-    // A profile may be meant whose name has become a command's.
+    // The user may mean a profile whose name became a command of a later version.
     let cli = Cli::read(commands::names::report_before_parsing);
     if !matches!(cli.command, Command::Agent) {
-        // The agent logs to a file of its own.
+        // The agent logs to its own file.
         commands::start_log(cli.common.verbose);
     }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            lyncsh::tell!("lyncsh can't start: {error}");
+            lyncsh::tell!("lyncsh: cannot start the async runtime: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -24,10 +24,10 @@ fn main() -> ExitCode {
         commands::exit_code(&report)
     });
     if let Some(error) = lyncsh::output::lost() {
-        lyncsh::tell!("lyncsh: standard output can't be written: {error}");
+        lyncsh::tell!("lyncsh: cannot write to standard output: {error}");
         code = ExitCode::FAILURE;
     }
-    // A thread that waits for a key or for a keyring must not hold up the end.
+    // A thread that waits for a key or the keyring must not delay the exit.
     runtime.shutdown_background();
     code
 }

@@ -1,5 +1,5 @@
-//! Standard output of a command that is not a shell. A reader that stops early, as `head` does, is not an
-//! error; a full disk is, and is reported at the end.
+//! Standard output of commands that are not shells. A reader that stops early, such as `head`, is not an
+//! error. Other errors, such as a full disk, are reported at the end.
 
 use std::io;
 use std::sync::OnceLock;
@@ -8,16 +8,17 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::screen::{Stream, clean};
 
-/// Why output was lost.
+/// The first write error.
 static LOST: OnceLock<io::Error> = OnceLock::new();
 
-/// Writes a message; what goes wrong is kept for [`lost`]. Lines that are too long for the terminal go on
-/// below, indented by `hang` columns more than they began.
+/// Writes a message. An error is kept for [`lost`]. Lines that are too long for the terminal are wrapped,
+/// with
+/// `hang` columns of additional indentation.
 pub fn message(text: &str, hang: usize) {
     keep(Stream::Output.write(&Stream::Output.message(text, hang)));
 }
 
-/// Writes data for another program, as it is; a terminal only displays it.
+/// Writes data for another program unchanged. On a terminal, control characters are cleaned.
 pub fn data(text: &str) -> io::Result<()> {
     if Stream::Output.is_terminal() {
         return Stream::Output.write(&clean(text, Stream::Output.colour()));
@@ -25,48 +26,49 @@ pub fn data(text: &str) -> io::Result<()> {
     Stream::Output.write_raw(text.as_bytes())
 }
 
-/// Whether output is displayed instead of read by a program.
+/// Returns whether standard output is a terminal.
 pub fn is_terminal() -> bool {
     Stream::Output.is_terminal()
 }
 
-/// [`data`], where what goes wrong is kept for [`lost`].
+/// Calls [`data`], and keeps an error for [`lost`].
 pub fn print_data(text: &str) {
     keep(data(text));
 }
 
 fn keep(result: io::Result<()>) {
     if let Err(error) = result {
-        // The first one is reported.
+        // The first error is reported.
         let _ = LOST.set(error);
     }
 }
 
-/// Why output could not be written, unless its reader has stopped.
+/// Returns the first write error, unless the reader closed the pipe.
 pub fn lost() -> Option<&'static io::Error> {
     LOST.get().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
 }
 
-/// Formats JSON in ASCII: a PowerShell on Windows reads a program's output in whatever encoding it is set to.
+/// Formats JSON in ASCII, because PowerShell on Windows decodes a program's output with a configurable
+/// encoding.
 pub fn ascii_json(value: &serde_json::Value) -> String {
     let mut line = String::new();
     escape(&value.to_string(), &mut line);
     line
 }
 
-/// The same for a value with a secret, and a line end. Every copy of the secret in it is wiped.
+/// Formats a value with a secret as JSON in ASCII with a line end. Every copy of the secret is wiped.
 pub fn secret_line(value: &impl serde::Serialize) -> serde_json::Result<Zeroizing<String>> {
     let mut json = Wiped::default();
     serde_json::to_writer(&mut json, value)?;
     let json = String::from_utf8_lossy(&json.0);
-    // A character becomes `\uXXXX`, or two of them: the line does not grow.
+    // A character becomes one or two `\uXXXX`, so the line does not grow.
     let mut line = Zeroizing::new(String::with_capacity(6 * json.len() + 1));
     escape(&json, &mut line);
     line.push('\n');
     Ok(line)
 }
 
-/// Bytes of which no copy is left where they had to move.
+/// Growing buffer that wipes the memory that it frees.
 #[derive(Default)]
 struct Wiped(Zeroizing<Vec<u8>>);
 
@@ -120,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_read_whatever_the_encoding() {
+    fn json_is_ascii() {
         let value = json!({ "user": "jörg@exämple.com", "cache": "C:\\🦀" });
         let line = ascii_json(&value);
         assert!(line.is_ascii());

@@ -1,8 +1,10 @@
-//! What differs from one operating system to the next: users, private folders and files, local
-//! sockets, processes that live on their own, and how a process is asked to end.
+//! Functions that differ between operating systems: users, private folders and files, local sockets, detached
+//! processes, and shutdown signals.
 //!
-//! Both systems offer the same functions; the only `unsafe` of the crate is in here.
+//! All systems have the same functions. The only `unsafe` of the crate is here.
 
+#[cfg(unix)]
+pub mod gssapi;
 pub mod job;
 #[cfg(unix)]
 mod unix;
@@ -13,7 +15,7 @@ mod windows;
 #[cfg(windows)]
 pub use windows::*;
 
-/// FNV-1a: names need no secrecy, only to be the same every time.
+/// Returns the FNV-1a hash: names need a stable hash, not a secure one.
 pub fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
@@ -25,16 +27,16 @@ pub fn hash(bytes: &[u8]) -> u64 {
 pub enum Ending {
     /// Ctrl-C, SIGINT.
     Interrupt,
-    /// SIGTERM; on Windows the system shuts down.
+    /// SIGTERM; on Windows, the system shuts down.
     Terminate,
-    /// SIGHUP; on Windows the console was closed or the user logs off.
+    /// SIGHUP; on Windows, the console was closed or the user logs off.
     Hangup,
-    /// SIGQUIT; on Windows Ctrl-Break.
+    /// SIGQUIT; on Windows, Ctrl-Break.
     Quit,
 }
 
 impl Ending {
-    /// What a shell says of a program that ended by this signal.
+    /// Returns the exit code that shells use for a program that was ended by this signal.
     pub fn exit_code(self) -> u8 {
         128 + match self {
             Self::Hangup => 1,
@@ -46,7 +48,7 @@ impl Ending {
 }
 
 impl ShutdownSignals {
-    /// The next one but Ctrl-C, which belongs to whoever reads the terminal.
+    /// Waits for the next signal except Ctrl-C, which the reader of the terminal handles.
     pub async fn next_but_interrupt(&mut self) -> Ending {
         loop {
             match self.next().await {
@@ -57,11 +59,11 @@ impl ShutdownSignals {
     }
 }
 
-/// Options for a file that only its owner may read.
+/// Returns options for a file that only its owner may read.
 pub fn private_file() -> std::fs::OpenOptions {
     let mut options = std::fs::OpenOptions::new();
     options.read(true).write(true);
-    // On Windows it has its private folder's access list.
+    // On Windows, the file inherits the access list of its private folder.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options

@@ -1,4 +1,4 @@
-//! What a profile is: one TOML file `NAME.toml` in the profiles folder of the configuration directory.
+//! Profiles: one TOML file `NAME.toml` each, in the profiles folder of the configuration directory.
 
 mod authentication;
 mod connections;

@@ -1,10 +1,10 @@
-//! The PowerShell Remoting Protocol (MS-PSRP) with no I/O in it: bytes in, events out.
+//! The PowerShell Remoting Protocol (MS-PSRP) without I/O: bytes in, events out.
 //!
-//! Nothing here knows a clock, a socket or a runtime, and nothing is imported from the rest of the
-//! crate. The layers, from the bottom: [`fragment`] cuts messages into fragments and joins them,
-//! [`message`] is the 40-byte header with a body, [`clixml`] is the body's language, [`pool`], [`pipeline`],
-//! [`record`] and [`host`] are typed bodies, [`key`] is the session key of protocol 2.3, and
-//! [`client`] and [`server`] are the two ends of a runspace pool as state machines.
+//! This module uses no clock, socket or runtime, and nothing from the rest of the crate. Its layers from the
+//! bottom: [`fragment`] splits and joins messages, [`message`] is the 40-byte header with a body, [`clixml`]
+//! is the format of the body, [`pool`], [`pipeline`], [`record`] and [`host`] are typed bodies, [`key`] is
+//! the session key of protocol 2.3, and [`client`] and [`server`] are the two ends of a runspace pool as
+//! state machines.
 
 pub mod client;
 pub mod clixml;
@@ -21,7 +21,7 @@ pub mod record;
 mod secrets;
 pub mod server;
 
-/// A typed body's value lacks a part, or has another type of value there.
+/// A property of a typed body is missing or has the wrong type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is missing or of another type")]
+#[error("{0} is missing or has the wrong type")]
 pub struct Missing(pub &'static str);

@@ -1,5 +1,5 @@
-//! Text as a literal of another language: the only place where a value becomes part of a script, a command line or a
-//! desktop file.
+//! Quoting of values for other languages. Only this module inserts values into scripts, command lines and
+//! desktop files.
 
 pub mod desktop;
 pub mod powershell;

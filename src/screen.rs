@@ -1,9 +1,9 @@
-//! Everything that lyncsh writes for a user to read goes through here: cleaned of control characters, wrapped
-//! at words, and coloured only where the terminal and the user want it.
+//! Output for the user: control characters are cleaned, lines are wrapped at words, and colours are used only
+//! if the terminal and the user permit them.
 //!
-//! Text of an endpoint, of a profile or of another program may be in any message, so every message is cleaned,
-//! also on its way to a pipe or a file: terminals display those later. Data, which another program reads,
-//! is changed only where it goes to a terminal; [`crate::output`] tells the two apart.
+//! Any message may contain text of an endpoint, a profile or another program, so every message is cleaned,
+//! also on its way to a pipe or a file, which terminals display later. Data, which another program reads,
+//! is changed only if it goes to a terminal; see [`crate::output`].
 
 #![allow(clippy::disallowed_methods, reason = "this is the place")]
 
@@ -21,10 +21,10 @@ pub use report::{print_report, rendered};
 pub use sgr::RESET;
 pub use wrap::{cut, cut_start, width, wrap, wrapped};
 
-/// The columns of a terminal that does not tell.
+/// Columns of a terminal with an unknown size.
 const DEFAULT_COLUMNS: usize = 80;
 
-/// Where text is displayed.
+/// A standard stream for output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     Output,
@@ -39,12 +39,12 @@ impl Stream {
         }
     }
 
-    /// Whether colours are displayed there.
+    /// Returns whether the stream displays colours.
     pub fn colour(self) -> Colour {
         if self.is_terminal() && wants_colour() { Colour::Keep } else { Colour::Drop }
     }
 
-    /// The columns of the terminal; `None` where it is not a terminal, and lines have any length.
+    /// Returns the columns of the terminal, or `None` if the stream is not a terminal.
     pub fn columns(self) -> Option<usize> {
         if !self.is_terminal() {
             return None;
@@ -53,7 +53,7 @@ impl Stream {
         Some(known.filter(|columns| *columns > 0).unwrap_or(DEFAULT_COLUMNS))
     }
 
-    /// A message as it is displayed there.
+    /// Formats a message for the stream.
     pub fn message(self, text: &str, hang: usize) -> Shown {
         match self.columns() {
             Some(columns) => clean(&wrapped(text, columns, hang), self.colour()),
@@ -66,7 +66,7 @@ impl Stream {
         self.write_raw(text.as_str().as_bytes())
     }
 
-    /// Writes bytes as they are: data, or the terminal's own sequences.
+    /// Writes bytes unchanged: data, or escape sequences of lyncsh.
     pub(crate) fn write_raw(self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Output => {
@@ -86,12 +86,12 @@ pub fn format_seconds(duration: std::time::Duration) -> String {
     humantime::format_duration(std::time::Duration::from_secs(duration.as_secs())).to_string()
 }
 
-/// Whether the terminal understands no escape sequences, as in Emacs and under `expect`.
+/// Returns whether the terminal has no escape sequences, as in Emacs and under `expect`.
 pub fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-/// Whether the user wants colours (<https://no-color.org>) and the terminal has them.
+/// Returns whether the user permits colours (<https://no-color.org>) and the terminal has them.
 pub fn wants_colour() -> bool {
     #[cfg(windows)]
     if !crossterm::ansi_support::supports_ansi() {
@@ -100,13 +100,13 @@ pub fn wants_colour() -> bool {
     !is_dumb() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Writes a message of one or more lines to standard error. A terminal that was closed loses it.
+/// Writes a message of one or more lines to standard error. Errors, such as a closed terminal, are ignored.
 pub fn tell(text: &str) {
     let shown = Stream::Error.message(text, 0);
     let _ = Stream::Error.write_raw(format!("{shown}\n").as_bytes());
 }
 
-/// Writes a question to standard error; the cursor stays behind it.
+/// Writes a question to standard error, without a line end.
 pub fn question(text: &str) -> io::Result<()> {
     Stream::Error.write(&Stream::Error.message(text, 0))
 }

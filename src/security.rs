@@ -3,7 +3,24 @@
 //! A context belongs to one TCP connection. It has no I/O of its own: tokens go in and come out, and the
 //! transport carries them in HTTP headers (RFC 4559).
 
+pub mod advice;
+pub mod challenge;
+mod initiate;
+#[cfg(unix)]
+pub mod kerberos;
+pub mod ntlm;
+#[cfg(unix)]
+mod principal;
+mod problem;
+pub mod sealed;
+pub mod spnego;
+#[cfg(windows)]
+pub mod sspi;
+
 use secrecy::SecretString;
+
+pub use initiate::initiate;
+pub use problem::KerberosProblem;
 
 /// One side of a security context.
 pub trait Context: Send {
@@ -62,6 +79,21 @@ pub enum Mechanism {
     NegotiateNtlm,
 }
 
+impl Mechanism {
+    /// Whether the KDC checks the password, and not the server.
+    pub const fn is_kerberos(self) -> bool {
+        matches!(self, Self::Kerberos | Self::NegotiateKerberos)
+    }
+
+    /// The mechanism as users know it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kerberos | Self::NegotiateKerberos => "Kerberos",
+            Self::Ntlm | Self::NegotiateNtlm => "NTLM",
+        }
+    }
+}
+
 /// The account that an initiator acts for.
 #[derive(Clone, Debug)]
 pub enum Account {
@@ -91,6 +123,10 @@ pub enum ContextError {
     /// The Kerberos library is not installed.
     #[error("cannot load a Kerberos library: {reason}")]
     NoLibrary { reason: String },
+    /// Kerberos, or SSPI, has refused. `code` is the minor status of Kerberos, else GSSAPI's major status, or
+    /// SSPI's status.
+    #[error("{problem}: {text} ({})", display_code(*.code))]
+    Kerberos { problem: KerberosProblem, code: i64, text: String },
     /// The mechanism's library has refused. `code` is the minor status of Kerberos, or SSPI's status.
     #[error("{text} ({code})")]
     Mechanism { code: i64, text: String },
@@ -103,4 +139,27 @@ pub enum ContextError {
     /// A call that the context's state does not allow.
     #[error("the security context is not established")]
     NotEstablished,
+}
+
+impl ContextError {
+    /// Whether `negotiate` may go on to NTLM after this failure of Kerberos: there is no library, no KDC, no such
+    /// realm or service principal, or no ticket. Only a caller with a password has anything to go on with.
+    pub fn allows_ntlm(&self) -> bool {
+        match self {
+            Self::NoLibrary { .. } => true,
+            Self::Kerberos { problem, .. } => problem.allows_ntlm(),
+            _ => false,
+        }
+    }
+
+    /// Whether the account or its password was refused. A caller must not send the credential again: repeated
+    /// attempts lock the account.
+    pub fn is_refused_credential(&self) -> bool {
+        matches!(self, Self::Kerberos { problem, .. } if problem.is_refused_credential())
+    }
+}
+
+/// Codes of Kerberos and GSSAPI are known as decimal numbers, those of SSPI as hexadecimal ones.
+fn display_code(code: i64) -> String {
+    if code > i64::from(i32::MAX) { format!("0x{code:08X}") } else { code.to_string() }
 }

@@ -1,4 +1,4 @@
-//! What the person types into.
+//! Interactive shells: the built-in console and PowerShell with the profile's module.
 
 pub mod connection;
 pub mod console;
@@ -11,23 +11,23 @@ use tokio::sync::mpsc;
 use crate::psrp::client;
 use connection::Connection;
 
-/// What a shell works with.
+/// A shell's attachment to one session.
 pub struct Attached {
     /// The profile's name.
     pub name: String,
-    /// The way to its session.
+    /// The connection that holds the session.
     pub connection: Connection,
-    /// What is the session's own and no pipeline's.
+    /// Session events that belong to no pipeline.
     pub events: mpsc::UnboundedReceiver<client::ClientEvent>,
-    /// Lines for the person: the session was lost, a new one is open.
+    /// Notices for the user, such as a lost or reopened session.
     pub notices: mpsc::UnboundedReceiver<String>,
 }
 
-/// What becomes of a session that is lost under a shell.
+/// Handling of a session that is lost while a shell uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Losses {
-    /// A person sits there: another is made.
+    /// Interactive use: open a new session.
     Mend,
-    /// The shell ends: what it runs was meant for one session.
+    /// Script use: end the shell, since its commands rely on the state of one session.
     End,
 }

@@ -1,7 +1,9 @@
-//! An endpoint on loopback that behaves as Lync Online's did: what `lyncsh demo` and the tests
-//! connect to. [`engine`] is the tenant and its cmdlets. In front of it, [`Server`] is discovery, the
-//! token service and WSMan over HTTP; [`stream`] is out-of-process framing over any byte stream.
+//! Simulated Lync Online endpoint on loopback, for `lyncsh demo` and the tests. [`engine`] implements the
+//! tenant and its cmdlets. [`Server`] adds discovery, the token service and WSMan over HTTP; [`stream`] adds
+//! out-of-process framing over any byte stream.
 
+mod acceptor;
+mod authentication;
 mod backend;
 mod check;
 mod discovery;
@@ -16,8 +18,9 @@ mod shell;
 pub mod stream;
 mod wsman;
 
+pub use acceptor::{Acceptor, Kerberos, StartKerberos};
 pub use backend::{Backend, Backends};
 pub use endpoint::{DOMAIN, Open, PASSWORD, USER};
-pub use options::{MadeUpCommand, Options, Parameter};
+pub use options::{Authentication, MadeUpCommand, Options, Parameter};
 pub use pool::{PoolSizeError, TakeError};
 pub use server::Server;

@@ -1,9 +1,9 @@
-//! The steps of connecting, in the words of `New-CsOnlineSession -Verbose`. The owner of the session
-//! reports them, the launcher draws them.
+//! Steps of connecting, with the texts of `New-CsOnlineSession -Verbose`. The owner of the session reports
+//! them, and the launcher displays them.
 
 use serde::{Deserialize, Serialize};
 
-/// One step on the way to an open session.
+/// A step of opening a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub enum Step {
@@ -15,25 +15,29 @@ pub enum Step {
     TargetUri {
         uri: String,
     },
-    /// Where the password is taken from.
+    /// Source of the password.
     FetchingPassword {
         from: String,
+    },
+    /// Kerberos had no ticket for the reason given.
+    UsingNtlm {
+        reason: String,
     },
     RequestingToken,
     TokenReceived,
     InitializingSession,
-    /// The row that the person sees last.
+    /// The last row of the output.
     Session {
         id: u32,
         name: String,
         computer: String,
         configuration: String,
     },
-    /// Found by one cheap pipeline.
+    /// Number of commands, from one fast pipeline.
     Commands {
         count: usize,
     },
 }
 
-/// Where steps are reported to; a receiver that is gone is no error.
+/// Sender of steps; a dropped receiver is not an error.
 pub type Report = tokio::sync::mpsc::UnboundedSender<Step>;

@@ -1,6 +1,5 @@
-//! How PSRP messages travel: over WSMan ([`wsman`]) or over a byte stream in out-of-process framing
-//! ([`stream`]). Either way a [`Connection`] is what the rest of the crate sees, and [`session`] is a
-//! PSRP client on one.
+//! Transports for PSRP messages: WSMan ([`wsman`]) or out-of-process framing over a byte stream ([`stream`]).
+//! Both provide a [`Connection`]; [`session`] is a PSRP client on one.
 
 pub mod backpressure;
 mod connection;

@@ -5,7 +5,7 @@ pub fn like(pattern: &str, text: &str) -> bool {
     matches(pattern, text, Case::Ignored)
 }
 
-/// Whether the case of letters counts.
+/// Case sensitivity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Case {
     Ignored,
@@ -16,7 +16,7 @@ pub enum Case {
 pub fn matches(pattern: &str, text: &str, case: Case) -> bool {
     let parts = parts(pattern, case);
     let text: Vec<char> = fold(text, case);
-    // Where a star was last seen, and how much of the text it has taken since.
+    // Position of the last star, and the length of the text that it matches.
     let (mut at, mut taken, mut star) = (0, 0, None);
     while let Some(letter) = text.get(taken) {
         match parts.get(at) {
@@ -40,7 +40,7 @@ pub fn matches(pattern: &str, text: &str, case: Case) -> bool {
     parts[at..].iter().all(|part| matches!(part, Part::Any))
 }
 
-/// One part of a pattern.
+/// An element of a pattern.
 enum Part {
     /// `*`
     Any,

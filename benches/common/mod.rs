@@ -1,4 +1,4 @@
-//! What the benchmarks with processes have in common: an endpoint, and a user's folder with the profile `work`.
+//! Setup for benchmarks with processes: an endpoint, and a user's folder with the profile `work`.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -8,7 +8,7 @@ pub const LYNCSH: &str = env!("CARGO_BIN_EXE_lyncsh");
 
 pub type Failure = Box<dyn std::error::Error>;
 
-/// A process that ends with the benchmark.
+/// A process that is killed at the end of the benchmark.
 pub struct Ended(pub Child);
 
 impl Drop for Ended {
@@ -18,7 +18,7 @@ impl Drop for Ended {
     }
 }
 
-/// Starts a simulated endpoint. Returns it with what it reports of itself.
+/// Starts a simulated endpoint. Returns it with its status report.
 pub fn endpoint(options: &[&str]) -> Result<(Ended, serde_json::Value), Failure> {
     let mut command = Command::new(LYNCSH);
     command.args(["demo", "--serve"]).args(options).stdout(Stdio::piped());
@@ -28,7 +28,7 @@ pub fn endpoint(options: &[&str]) -> Result<(Ended, serde_json::Value), Failure>
     Ok((endpoint, serde_json::from_str(&line)?))
 }
 
-/// Makes a user's folder. `more` are further lines of the profile.
+/// Creates a user's folder. `more`: additional lines of the profile.
 pub fn folder(endpoint: &serde_json::Value, shell: &Path, more: &str) -> Result<tempfile::TempDir, Failure> {
     let folder = tempfile::tempdir()?;
     let text = |key: &str| endpoint[key].as_str().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! Any text is a value or an error, and a value is written as what reads back to the same.
+//! Any text parses to a value or an error; a value survives writing and reading.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -9,6 +9,6 @@ fuzz_target!(|text: &str| {
     let _ = value.display_text();
     let written = write(&value);
     let again = read(&written).expect("what was written is read");
-    // Not the values: NaN is not itself.
+    // Compare texts, not values: NaN is not equal to itself.
     assert_eq!(write(&again), written);
 });

@@ -1,4 +1,4 @@
-//! Any line of the out-of-process framing is an element or an error.
+//! Any line of the out-of-process framing parses to an element or an error.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

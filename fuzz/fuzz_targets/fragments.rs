@@ -1,4 +1,4 @@
-//! A stream of fragments gives the same messages, or the same failure, however it is cut.
+//! A stream of fragments gives the same messages or the same failure, independent of its chunks.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

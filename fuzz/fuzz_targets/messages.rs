@@ -1,4 +1,4 @@
-//! Any bytes are a message or an error, and both ends of a pool take any message without a panic.
+//! Any bytes parse to a message or an error; both ends of a pool process any message without a panic.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! Whether the endpoint still offers the commands that a PowerShell has exported: asked for by their names
-//! alone when nothing else is to be done, written down beside the export, and compared by the next start
+//! Checks whether the endpoint still offers the commands that a PowerShell session has exported. Lists their
+//! names while the session is idle and stores the list beside the export; the next start compares it
 //! (`templates/powershell/cached.ps1`).
 
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use crate::psrp::record::PipelineState;
 use crate::transport::session::Session;
 use crate::transport::{Error, stream};
 
-/// A shell that has just come has enough to ask.
+/// Delay after a session opens; a new shell sends enough requests of its own.
 const SETTLED: Duration = Duration::from_secs(10);
-/// How often it is looked whether a PowerShell has exported commands.
-const LOOK: Duration = Duration::from_secs(2);
+/// Interval for checking whether a PowerShell process has exported commands.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Asks once in each session, for ever. Nothing is asked where nothing was exported.
+/// Lists the commands once in each session, if commands were exported; never returns.
 pub async fn watch(mut opened: watch::Receiver<Option<Opened>>, profile: Arc<Profile>, folders: Folders) {
     loop {
         let current = match opened.wait_for(Option::is_some).await {
@@ -37,7 +37,7 @@ pub async fn watch(mut opened: watch::Receiver<Option<Opened>>, profile: Arc<Pro
             let stem = exports.stem(&profile, &current.endpoint.uri);
             tokio::time::sleep(SETTLED).await;
             while !exports.has(&stem) {
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
             match ask(&current.mux, &profile).await {
                 Ok(names) => exports.saw(&stem, &names).map_err(|error| error.to_string()),
@@ -47,7 +47,7 @@ pub async fn watch(mut opened: watch::Receiver<Option<Opened>>, profile: Arc<Pro
         tokio::select! {
             result = asking => {
                 if let Err(error) = result {
-                    tracing::info!("the endpoint's commands are not compared: {error}");
+                    tracing::info!("cannot compare the endpoint's commands: {error}");
                 }
                 if opened.changed().await.is_err() {
                     return;
@@ -58,19 +58,19 @@ pub async fn watch(mut opened: watch::Receiver<Option<Opened>>, profile: Arc<Pro
     }
 }
 
-/// The names of the endpoint's commands, as a client of the agent's own; sorted, each once.
+/// Returns the names of the endpoint's commands, sorted and unique, through a client of the agent itself.
 async fn ask(mux: &Mux, profile: &Profile) -> Result<Vec<String>, Error> {
     let (near, far) = tokio::io::duplex(64 * 1024);
     let asked = async {
         let connection = stream::connect(near, profile.limits);
         let (session, _events) = Session::open(connection, HostInfo::null()).await?;
         let names = loop {
-            // One that gives way to a shell's command is asked again.
+            // Repeated if a shell's command has preempted it.
             if let Some(names) = list(&session).await? {
                 break names;
             }
         };
-        // A pool that is gone already has nothing to close.
+        // Closing fails if the pool is gone already.
         let _ = session.close().await;
         Ok(names)
     };
@@ -85,7 +85,7 @@ async fn ask(mux: &Mux, profile: &Profile) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-/// `Get-Command | Select-Object Name`, while no shell runs anything. `None`: it was stopped.
+/// Runs `Get-Command | Select-Object Name` in the background. `None`: a shell's pipeline stopped it.
 async fn list(session: &Session) -> Result<Option<Vec<String>>, Error> {
     let mut running = session.invoke(&command_metadata::names().in_background()).await?;
     let mut names = Vec::new();

@@ -1,5 +1,5 @@
-//! What launcher and agent say to each other beside PSRP: one JSON object a line, over the agent's
-//! control socket. No secret is ever among it.
+//! Control protocol between launcher and agent, beside PSRP: one JSON object per line over the agent's
+//! control socket. No message contains a secret.
 
 use std::io;
 use std::time::Duration;
@@ -11,90 +11,88 @@ use uuid::Uuid;
 
 use crate::step::Step;
 
-/// The longest line that is read.
+/// Maximum length of a received line.
 const MAX_LINE: u64 = 1024 * 1024;
 
-/// What the agent is asked.
+/// Request to the agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case")]
 pub enum ControlRequest {
-    /// To be told everything that has happened and happens. As long as the connection is there, the
-    /// agent stays.
+    /// Subscribes to all past and future events. The agent stays while the connection is open.
     Watch,
-    /// The watcher goes. The connection stays until the agent, where it goes now, has removed its
-    /// session.
+    /// Ends the watch. If the agent ends because of it, the connection stays open until the session is
+    /// removed.
     Release,
-    /// A shell is about to come, this process or one that this process starts, and the watcher goes when it is
-    /// [`Event::Awaited`].
+    /// Announces a shell: this process or a process that it starts. The watcher disconnects after
+    /// [`ControlEvent::Awaited`].
     Announce {
         process: u32,
     },
-    /// The watcher goes on listening, and the agent does not stay for its sake any more: the shell that
-    /// it has started, this process, is about to come.
+    /// Keeps the watch, but the agent no longer stays for it: it waits for the announced shell, this process.
     Guard {
         process: u32,
     },
-    /// The endpoint had no room for a session. It may have some now: these are removed, and it is asked
-    /// again.
+    /// Answers [`ControlEvent::Refused`]: removes these sessions and connects again.
     Retry {
         remove: Vec<Uuid>,
     },
-    /// The watcher is a console at a terminal: as long as it watches, a session that is lost is made again,
-    /// whatever time that takes.
+    /// Marks the watcher as a console at a terminal: while it watches, the agent reconnects a lost session
+    /// without a time limit.
     Persist,
-    /// Connects again now, where the session was lost.
+    /// Reconnects a lost session immediately.
     Reconnect,
     Status,
-    /// Removes the session and ends.
+    /// Removes the session and ends the agent.
     Stop,
 }
 
-/// What the agent says.
+/// Event from the agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum ControlEvent {
     Step(Step),
-    /// From here on there may be a session: what its removal needs, but for the credential.
+    /// A session may exist from now on. Contains the data for its removal, except the credential.
     Guarded(Guarded),
-    /// The endpoint has created it.
+    /// The endpoint has created the session.
     Created,
-    /// The session is open, shells may attach. After [`Event::Lost`] it is a new one.
+    /// The session is open and shells may attach. After [`ControlEvent::Lost`] it is a new session.
     Open,
-    /// The session was lost, and is being made again.
+    /// The session was lost; the agent reconnects.
     Lost {
         reason: String,
     },
-    /// An attempt to make it again has failed; another follows.
+    /// An attempt to reconnect failed; another follows.
     Away(Failure),
-    /// The endpoint has no room for another session: who holds the slots. [`Request::Retry`] goes on.
+    /// The endpoint's session limit is reached; lists the sessions that count. [`ControlRequest::Retry`]
+    /// continues.
     Refused {
         failure: Failure,
         holders: Vec<Holder>,
     },
-    /// The endpoint has refused the password; what that comes to follows.
+    /// The endpoint has refused the password. The resulting event follows.
     PasswordRefused {
         endpoint: url::Url,
     },
-    /// There is no session, and the agent goes.
+    /// No session could be opened; the agent ends.
     Failed(Failure),
-    /// One line for the people at the shells.
+    /// One line for the users of the shells.
     Notice {
         text: String,
     },
-    /// The session is removed, and the agent goes. `left`: why it may still be there. `stopped`: it was
-    /// told to, and not only left by everybody.
+    /// The session is removed and the agent ends. `left`: reason why the session may still exist. `stopped`:
+    /// a request ended the agent, not the last client's exit.
     Removed {
         left: Option<String>,
         stopped: bool,
     },
-    /// The shell that was announced is waited for.
+    /// The agent waits for the announced shell.
     Awaited,
-    /// The watcher is let go, and the agent stays for others.
+    /// The watcher is released; the agent stays for other clients.
     Released,
     Status(Box<Status>),
 }
 
-/// A session that is to be removed some day.
+/// Identity of a session that must be removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guarded {
     /// The connection URI.
@@ -104,33 +102,33 @@ pub struct Guarded {
     pub shell: Uuid,
 }
 
-/// An error on its way to the person.
+/// An error to report to the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, miette::Diagnostic)]
 #[error("{text}")]
 pub struct Failure {
-    /// What lyncsh was doing and what went wrong.
+    /// The failed operation and the reason.
     pub text: String,
-    /// What to do now.
+    /// Instruction for the user.
     #[help]
     pub advice: Option<String>,
 }
 
-/// A session that holds a slot on the endpoint.
+/// A session that counts against the endpoint's limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     pub shell: Uuid,
     pub owner: Option<String>,
-    /// The address that it was opened from.
+    /// The address from which the session was opened.
     pub client: Option<String>,
     #[serde(with = "seconds")]
     pub age: Option<Duration>,
     #[serde(with = "seconds")]
     pub idle: Option<Duration>,
-    /// The profile that it belongs to, where this machine's journal knows it.
+    /// The profile of the session, if it is in this machine's journal.
     pub ours: Option<String>,
 }
 
-/// An agent as `lyncsh status` shows it.
+/// State of an agent for `lyncsh status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     pub profile: String,
@@ -139,18 +137,18 @@ pub struct Status {
     pub endpoint: Option<url::Url>,
     /// The session's id; `None` before it is open.
     pub session: Option<Uuid>,
-    /// How long it has been open.
+    /// Time since the session was opened.
     #[serde(with = "seconds")]
     pub open: Option<Duration>,
     pub shells: Vec<Attached>,
-    /// The account's sessions on the endpoint, this one included; `None` where it does not tell.
+    /// The account's sessions on the endpoint, including this one; `None` if the endpoint does not list them.
     pub used: Option<usize>,
-    /// How many it may have, where that is known.
+    /// The account's session limit, if known.
     pub allowed: Option<usize>,
     pub holders: Vec<Holder>,
 }
 
-/// A shell that is attached.
+/// An attached shell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attached {
     pub program: Option<String>,
@@ -188,7 +186,7 @@ pub async fn receive<T: DeserializeOwned>(from: &mut (impl AsyncBufRead + Unpin)
     let mut line = Vec::new();
     from.take(MAX_LINE).read_until(b'\n', &mut line).await?;
     if line.last() != Some(&b'\n') {
-        // A line that was cut is the end, too: who sent it is gone.
+        // An incomplete line: the sender is gone.
         return Ok(None);
     }
     serde_json::from_slice(&line).map(Some).map_err(io::Error::from)

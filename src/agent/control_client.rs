@@ -1,4 +1,4 @@
-//! Questions to an agent that runs, from `lyncsh status` and `lyncsh stop`: never starts one.
+//! Requests to a running agent for `lyncsh status` and `lyncsh stop`; never starts an agent.
 
 use std::io;
 use std::time::Duration;
@@ -14,27 +14,27 @@ use super::socket;
 use crate::folders::Folders;
 use crate::{platform, profile};
 
-/// How long an agent may take to answer; it asks the endpoint.
-const ANSWER: Duration = Duration::from_secs(15);
-/// How long it may take to remove its session.
+/// Time limit for the agent's status, for which it queries the endpoint.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time limit for the removal of the session.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How an agent was ended.
+/// Result of stopping an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stopped {
-    /// There was none.
+    /// No agent was running.
     NotRunning,
     Removed,
-    /// It is gone, and its session may still be there.
+    /// The agent has ended; its session may still exist.
     Left(String),
-    /// It did not answer and was killed; what was done about its session, a line each.
+    /// The agent did not answer and was killed; contains the results of removing its session, one per line.
     Killed {
         process: Option<u32>,
         lines: Vec<String>,
     },
 }
 
-/// Asks the agent of a profile about itself; `None` where there is none.
+/// Returns the status of a profile's agent; `None` if no agent is running.
 pub async fn status(folders: &Folders, profile: &str) -> io::Result<Option<Status>> {
     let paths = AgentPaths::of(folders, profile);
     let asking = async {
@@ -43,20 +43,20 @@ pub async fn status(folders: &Folders, profile: &str) -> io::Result<Option<Statu
         control::send(&mut writer, &ControlRequest::Status).await?;
         match control::receive(&mut BufReader::new(reader)).await? {
             Some(ControlEvent::Status(status)) => Ok(Some(*status)),
-            // It has ended meanwhile.
+            // The agent has ended in the meantime.
             _ => Ok(None),
         }
     };
-    tokio::time::timeout(ANSWER, asking).await?
+    tokio::time::timeout(STATUS_TIMEOUT, asking).await?
 }
 
-/// Ends the agent of a profile, and its session. One that does not answer is killed, and its session
-/// removed from here.
+/// Stops the agent of a profile and removes its session. An agent that does not answer is killed, and this
+/// process removes its session.
 pub async fn stop(folders: &Folders, profile: &str) -> io::Result<Stopped> {
     let paths = AgentPaths::of(folders, profile);
     let Ok(stream) = socket::connect(&paths.control).await else {
         return match paths.holder() {
-            // It has not begun to listen, or does not any more.
+            // The agent is not listening yet, or no longer.
             Some(process) => kill(folders, profile, process).await,
             None => Ok(Stopped::NotRunning),
         };
@@ -69,7 +69,7 @@ pub async fn stop(folders: &Folders, profile: &str) -> io::Result<Stopped> {
             match control::receive(&mut reader).await? {
                 Some(ControlEvent::Removed { left: Some(left), .. }) => return Ok(Stopped::Left(left)),
                 Some(ControlEvent::Failed(_)) if Journal::of(folders).has_orphan(profile) => {
-                    return Ok(Stopped::Left("its removal has failed".to_owned()));
+                    return Ok(Stopped::Left("the removal failed".to_owned()));
                 }
                 Some(ControlEvent::Removed { left: None, .. } | ControlEvent::Failed(_)) => {
                     return Ok(Stopped::Removed);
@@ -82,14 +82,14 @@ pub async fn stop(folders: &Folders, profile: &str) -> io::Result<Stopped> {
     match (tokio::time::timeout(STOP_TIMEOUT, asking).await, paths.holder()) {
         (Ok(Ok(stopped)), _) => Ok(stopped),
         (_, Some(process)) => kill(folders, profile, process).await,
-        // Its session, where it has left one, is in the journal.
+        // A session that the agent has left is in the journal.
         (_, None) => Ok(Stopped::Killed { process: None, lines: sweep(folders, profile).await }),
     }
 }
 
 async fn kill(folders: &Folders, profile: &str, process: u32) -> io::Result<Stopped> {
     platform::kill(process)?;
-    // Its lock is free when it is gone.
+    // The lock is free when the process has ended.
     let paths = AgentPaths::of(folders, profile);
     super::paths::lock(&paths.lock, STOP_TIMEOUT).await.map_err(io::Error::other)?;
     Ok(Stopped::Killed { process: Some(process), lines: sweep(folders, profile).await })

@@ -1,4 +1,4 @@
-//! The object that owns a session on the endpoint: dropped, it removes it.
+//! Guard of a remote session: dropping it removes the session.
 
 use std::io;
 use std::sync::Arc;
@@ -12,25 +12,26 @@ use crate::profile::Profile;
 use crate::transport::Error;
 use crate::transport::wsman::Endpoint;
 
-/// No endpoint works longer on a Create whose client has gone.
+/// Maximum time for which an endpoint works on a Create whose client has disconnected.
 const SETTLED: Duration = Duration::from_mins(1);
 
-/// A session that exists, or may exist, on the endpoint. It is in the journal before Create is sent.
+/// A session that exists or may exist on the endpoint. It is written to the journal before Create is sent.
 ///
-/// [`Guard::remove`] is the way it ends; its `Drop` does the same on every other way out (an error, a
-/// panic), and waits for it, at most twice the limit for Delete and a little more.
+/// [`Guard::remove`] is the regular end. `Drop` does the same on every other path (error, panic) and waits
+/// for it, at most twice the limit for Delete plus three seconds.
 #[derive(Debug)]
 pub struct Guard {
     endpoint: Endpoint,
-    /// `None`: it is removed.
+    /// `None`: the session is removed.
     kept: Option<JournalEntry>,
     notes: Arc<Notes>,
-    /// Its Create may still be on its way: sent a short while ago, and not waited for to its end.
+    /// Create was sent recently and may still be in progress.
     unsettled: bool,
 }
 
 impl Guard {
-    /// The session is to be opened on [`Guard::endpoint`], which takes note of what runs in it.
+    /// Creates the guard of a session that is about to be opened on `endpoint`, which records its running
+    /// commands.
     pub fn new(
         journal: &Journal,
         profile: &Profile,
@@ -45,14 +46,14 @@ impl Guard {
         Ok(Self { endpoint, kept: Some(kept), notes, unsettled: false })
     }
 
-    /// Takes over what a dead owner left.
+    /// Adopts an orphaned session.
     pub fn adopt(kept: JournalEntry, endpoint: Endpoint) -> Self {
         let young = kept.entry.written.elapsed().is_ok_and(|age| age < SETTLED);
         let notes = Arc::new(Notes::read(kept.notes().to_owned()));
         Self { endpoint, unsettled: young && !kept.entry.created, notes, kept: Some(kept) }
     }
 
-    /// What others need to remove it.
+    /// Returns the data for removing the session.
     pub fn session(&self) -> Option<&Guarded> {
         self.kept.as_ref().map(|kept| &kept.entry.session)
     }
@@ -61,7 +62,7 @@ impl Guard {
         &self.endpoint
     }
 
-    /// It is asked for at another place, where a redirection leads to.
+    /// Records the target of a redirect.
     pub fn moved(&mut self, endpoint: Endpoint) {
         if let Some(kept) = &mut self.kept {
             noted(kept.moved(endpoint.uri.clone()));
@@ -69,7 +70,7 @@ impl Guard {
         self.endpoint = endpoint;
     }
 
-    /// The session is there.
+    /// Records that Create succeeded.
     pub fn created(&mut self) {
         self.unsettled = false;
         if let Some(kept) = &mut self.kept {
@@ -77,24 +78,24 @@ impl Guard {
         }
     }
 
-    /// Create was not answered: the endpoint may still be at it.
+    /// Records that Create was not answered: the endpoint may still be creating the session.
     pub fn doubt(&mut self) {
         self.unsettled = true;
     }
 
-    /// The same where it is given up while nothing is known of it.
+    /// Does the same as [`Guard::doubt`] unless the session was created.
     pub fn doubt_unless_created(&mut self) {
         self.unsettled |= self.kept.as_ref().is_some_and(|kept| !kept.entry.created);
     }
 
-    /// No step of the removal takes longer than this.
+    /// Limits each step of the removal.
     pub fn hurry(&mut self, limit: Duration) {
         let limits = &mut self.endpoint.limits;
         limits.close = limits.close.min(limit);
         limits.connect = limits.connect.min(limit);
     }
 
-    /// The endpoint has confirmed that the session is gone.
+    /// Records that the endpoint has confirmed the removal.
     pub fn confirmed(mut self) {
         if let Some(kept) = self.kept.take() {
             kept.removed();
@@ -104,7 +105,7 @@ impl Guard {
     /// Removes the session.
     ///
     /// # Errors
-    /// It may still be there; the journal keeps it for the next start of lyncsh.
+    /// The session may still exist; the journal keeps it for the next start of lyncsh.
     pub async fn remove(mut self) -> Result<(), Error> {
         let Some(shell) = self.session().map(|session| session.shell) else { return Ok(()) };
         let result = removal::remove(&self.endpoint, shell, &self.notes, self.unsettled).await;
@@ -117,10 +118,10 @@ impl Guard {
     }
 }
 
-/// What the journal knew before is still in it.
+/// Logs a failed write; earlier journal lines stay valid.
 fn noted(written: io::Result<()>) {
     if let Err(error) = written {
-        tracing::warn!("the journal can't be written: {error}");
+        tracing::warn!("cannot write the journal: {error}");
     }
 }
 
@@ -130,7 +131,7 @@ impl Drop for Guard {
         let (endpoint, shell) = (self.endpoint.clone(), kept.entry.session.shell);
         let (notes, unsettled) = (self.notes.clone(), self.unsettled);
         let limit = endpoint.limits.close * 2 + Duration::from_secs(3);
-        // A thread and a runtime of its own: the one that drops may be ending, or in a panic.
+        // Uses a separate thread and runtime: the dropping runtime may be shutting down or panicking.
         let removing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {

@@ -1,5 +1,4 @@
-//! What a launcher gives the agent that it starts, through the agent's standard input: one line of
-//! JSON, then the secret where a person was asked for it.
+//! Data for a new agent on its standard input: one line of JSON, then the secret if the user entered one.
 
 use std::io::{self, BufRead as _, Read as _};
 use std::path::PathBuf;
@@ -12,23 +11,23 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use crate::folders::Folders;
 use crate::profile::{self, Profile, ProfileError};
 
-/// A secret longer than this is none.
+/// Maximum length of a secret.
 const MAX_SECRET: u64 = 64 * 1024;
 
-/// Everything but the secret.
+/// The handover data without the secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Handover {
     pub profile: String,
     pub path: PathBuf,
-    /// The profile's text, as the launcher read it.
+    /// The profile's text as read by the launcher.
     pub text: String,
     pub config: PathBuf,
     pub cache: PathBuf,
     pub state: PathBuf,
     pub runtime: PathBuf,
-    /// How many `-v` the launcher was given.
+    /// The launcher's number of `-v` options.
     pub verbosity: u8,
-    /// Whether the secret follows.
+    /// Whether a secret follows.
     pub secret: bool,
 }
 
@@ -46,7 +45,7 @@ impl Handover {
         profile::parse(&self.profile, &self.path, &self.text)
     }
 
-    /// Writes it down the pipe to the agent.
+    /// Writes the handover to the agent's standard input.
     pub async fn write(
         &self,
         secret: Option<&SecretString>,
@@ -61,14 +60,14 @@ impl Handover {
         to.flush().await
     }
 
-    /// Reads it from standard input, to its end.
+    /// Reads the handover from standard input, to its end.
     pub fn read() -> io::Result<(Self, Option<SecretString>)> {
         let mut input = io::stdin().lock();
         let mut line = Vec::new();
         input.read_until(b'\n', &mut line)?;
         let handover: Self = serde_json::from_slice(&line)?;
-        // A buffer that grew would leave the secret in the memory that it gives back. The buffer of `stdin` itself
-        // belongs to the standard library and cannot be wiped.
+        // A growing buffer would leave the secret in the memory that it frees. The buffer of `stdin` belongs to the
+        // standard library and cannot be wiped.
         let mut secret = Zeroizing::new(String::with_capacity(MAX_SECRET as usize + 1));
         input.take(MAX_SECRET).read_to_string(&mut secret)?;
         let secret = handover.secret.then(|| SecretString::from(secret.as_str()));

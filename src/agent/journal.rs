@@ -1,10 +1,8 @@
-//! What must be removed though everybody who knew of it has died: one small file for each live
-//! session, without a secret. It is on the disk before Create is sent, and goes when Delete is
-//! confirmed.
+//! On-disk journal of open sessions, for cleanup after a crash: one small file per session, without secrets.
+//! The file is on disk before Create is sent, and deleted when Delete is confirmed.
 //!
-//! Its owner keeps the file locked: one that can be locked belongs to nobody any more. What changes is
-//! written as another line behind, so that an owner who is killed in the middle of it leaves what was
-//! known before.
+//! The owner keeps the file locked: a file that can be locked is orphaned. Changes are appended as further
+//! lines, so that an owner killed while writing leaves the previous line intact.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -20,28 +18,27 @@ use crate::folders::Folders;
 use crate::platform;
 use crate::transport::Error;
 
-/// How soon a removal that failed is tried again, and how often this is doubled.
+/// Delay before a failed removal is retried, and how often the delay is doubled.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
-const MOST_DOUBLED: u32 = 5;
-/// No endpoint keeps a session that nobody uses for longer.
-const FORGOTTEN: Duration = Duration::from_hours(24);
-/// The same where it is not even known that there was one: WinRM keeps it for two hours where nothing
-/// shorter was asked for.
-const FORGOTTEN_UNMADE: Duration = Duration::from_hours(3);
+const MAX_DOUBLINGS: u32 = 5;
+/// Maximum time for which an endpoint keeps an unused session.
+const MAX_LIFETIME: Duration = Duration::from_hours(24);
+/// Maximum lifetime of a session whose Create was not answered: WinRM keeps an idle session for two hours
+/// unless a shorter timeout was requested.
+const MAX_LIFETIME_UNCREATED: Duration = Duration::from_hours(3);
 
-/// What an entry's file ends in.
+/// Extension of an entry's file.
 const ENTRY: &str = "json";
-/// What an entry's file ends in until it is whole, and how often it is begun.
-const BEGUN: &str = "new";
+/// Extension of an incomplete entry's file, and the number of attempts to create it.
+const INCOMPLETE: &str = "new";
 const ATTEMPTS: usize = 10;
-/// And what the file of an entry ends in that can't be read: a person can, and an earlier or later
-/// lyncsh.
+/// Extension of an entry's file that this version cannot read; the user or another version of lyncsh may.
 const UNREAD: &str = "unread";
 
-/// How long a process that was killed may take to close its files.
-const LETS_GO: Duration = Duration::from_secs(1);
+/// Time for the system to close the files of a killed process.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// One session.
+/// Journal entry of one session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     pub profile: String,
@@ -52,34 +49,33 @@ pub struct Entry {
     /// [`platform::start_time`] of that process.
     pub started: Option<u64>,
     pub written: SystemTime,
-    /// Create was answered: a Delete can't overtake it any more.
+    /// Create was answered: a Delete can no longer overtake it.
     pub created: bool,
-    /// When its removal failed last, and how often it has.
+    /// Time of the last failed removal; `tries` counts them.
     #[serde(default)]
     pub tried: Option<SystemTime>,
     #[serde(default)]
     pub tries: u32,
-    /// The endpoint refused the password with which it was to be removed: it is not tried again before
-    /// there is another.
+    /// The endpoint refused the password for the removal: it is not retried with the same password.
     #[serde(default)]
     pub refused: bool,
 }
 
 impl Entry {
-    /// Whether its removal should be tried now: at once, and after each failure a while later, so that
-    /// an endpoint out of reach does not slow down every start.
+    /// Returns whether the removal should be tried now. The delay grows with each failure, so that an
+    /// unreachable endpoint does not slow down every start.
     pub fn is_due(&self) -> bool {
         if self.refused {
             return false;
         }
-        let pause = FIRST_PAUSE * 2u32.pow(self.tries.saturating_sub(1).min(MOST_DOUBLED));
-        // A time that is still to come is a clock's that was set.
+        let pause = FIRST_PAUSE * 2u32.pow(self.tries.saturating_sub(1).min(MAX_DOUBLINGS));
+        // A time in the future: the clock was set back.
         self.tried.and_then(|tried| tried.elapsed().ok()).is_none_or(|ago| ago >= pause)
     }
 
-    /// Whether its endpoint has removed it by itself long ago.
+    /// Returns whether the endpoint must have removed the session by itself.
     pub fn is_forgotten(&self) -> bool {
-        let age = if self.created { FORGOTTEN } else { FORGOTTEN_UNMADE };
+        let age = if self.created { MAX_LIFETIME } else { MAX_LIFETIME_UNCREATED };
         self.written.elapsed().is_ok_and(|elapsed| elapsed > age)
     }
 }
@@ -88,12 +84,11 @@ impl Entry {
 #[derive(Clone, Debug)]
 pub struct Journal {
     folder: PathBuf,
-    /// Where the notes on the sessions are: [`super::notes`].
+    /// Folder of the notes on the sessions: [`super::notes`].
     notes: PathBuf,
 }
 
-/// An entry that this process answers for. Dropped without [`Kept::removed`], it stays for the next
-/// start of lyncsh.
+/// A locked entry. Dropped without [`JournalEntry::removed`], it stays for the next start of lyncsh.
 #[derive(Debug)]
 pub struct JournalEntry {
     pub entry: Entry,
@@ -107,7 +102,7 @@ impl Journal {
         Self { folder: folders.state.join("sessions"), notes: folders.state.join("notes") }
     }
 
-    /// Writes down a session that is about to be created.
+    /// Writes the entry of a session that is about to be created.
     pub fn write(&self, profile: &str, user: Option<&str>, session: Guarded) -> io::Result<JournalEntry> {
         platform::private_folder(&self.folder)?;
         platform::private_folder(&self.notes)?;
@@ -125,9 +120,9 @@ impl Journal {
             refused: false,
         };
         let path = self.path(entry.session.shell);
-        let beside = path.with_extension(BEGUN);
+        let beside = path.with_extension(INCOMPLETE);
         let notes = self.notes(entry.session.shell);
-        // One that tidies up may have come between its creation and its lock.
+        // Another process's cleanup may run between creation and locking.
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -147,11 +142,11 @@ impl Journal {
         }
     }
 
-    /// Writes an entry beside its place, and moves it there. [`crate::files::replace`] is not for it: the
-    /// file is locked from the start, and its owner goes on writing to it.
+    /// Writes an entry to a temporary file and renames it. [`crate::files::replace`] does not fit: the file
+    /// is locked from the start, and its owner keeps writing to it.
     fn begin(beside: &Path, path: &Path, notes: &Path, entry: &Entry) -> io::Result<JournalEntry> {
         let file = platform::private_file().create_new(true).open(beside)?;
-        // Locked before anybody can see it under its name.
+        // Locked before the rename makes it visible.
         if !platform::hold(&file)? {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -162,7 +157,7 @@ impl Journal {
         Ok(kept)
     }
 
-    /// Has the removals tried again that were refused for their password: there is another.
+    /// Schedules the removals again that were refused because of the password: the password has changed.
     pub fn forgive(&self, profile: &str) -> io::Result<()> {
         for mut kept in self.orphans() {
             if kept.entry.profile == profile && kept.entry.refused {
@@ -174,12 +169,12 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether a session of this profile was left behind, and may still be there.
+    /// Returns whether an orphaned session of this profile may still exist.
     pub fn has_orphan(&self, profile: &str) -> bool {
         self.orphans().iter().any(|kept| kept.entry.profile == profile && !kept.is_over())
     }
 
-    /// The sessions whose owners live.
+    /// Returns the sessions whose owners are running.
     pub fn live(&self) -> Vec<Entry> {
         let entries = self.paths().into_iter().filter_map(|path| {
             let file = File::open(&path).ok()?;
@@ -188,20 +183,20 @@ impl Journal {
         entries.collect()
     }
 
-    /// The sessions that dead owners left; they are this process's now.
+    /// Returns the orphaned sessions, locked by this process.
     pub fn orphans(&self) -> Vec<JournalEntry> {
         self.tidy();
         let entries = self.paths().into_iter().filter_map(|path| {
             let mut file = platform::private_file().open(&path).ok()?;
             if !platform::hold(&file).ok()? {
                 platform::has_ended(read(&file)?.process).then_some(())?;
-                // Killed just now, it is about to let go.
+                // The owner was killed just now and its lock is about to be released.
                 let since = Instant::now();
                 while !platform::hold(&file).ok()? {
-                    (since.elapsed() < LETS_GO).then_some(())?;
+                    (since.elapsed() < CLOSE_TIMEOUT).then_some(())?;
                     std::thread::sleep(Duration::from_millis(2));
                 }
-                // Who held it may have removed it at last.
+                // The previous owner may have removed the entry.
                 path.exists().then_some(())?;
             }
             file.rewind().ok()?;
@@ -212,7 +207,7 @@ impl Journal {
         entries.collect()
     }
 
-    /// Puts the entries of dead owners aside that can't be read, and says where they are now.
+    /// Renames orphaned entries that cannot be read, and returns their new paths.
     pub fn set_aside(&self) -> Vec<PathBuf> {
         let unread = self.paths().into_iter().filter_map(|path| {
             let file = platform::private_file().open(&path).ok()?;
@@ -224,37 +219,36 @@ impl Journal {
         unread.collect()
     }
 
-    /// The session of a dead owner is confirmed to be gone. Its file may still be locked: a process
-    /// that ends closes its files one after the other.
+    /// Deletes the entry of an orphaned session whose removal is confirmed. The file may still be locked: an
+    /// ending process closes its files one by one.
     pub fn forget(&self, shell: uuid::Uuid) {
         if let Err(error) = std::fs::remove_file(self.path(shell)) {
-            tracing::debug!("the journal knows nothing of {shell}: {error}");
+            tracing::debug!("cannot delete the journal entry of {shell}: {error}");
         }
-        // Mostly there are none.
+        // Most sessions have no notes.
         let _ = std::fs::remove_file(self.notes(shell));
     }
 
-    /// The removal of a dead owner's session has failed.
+    /// Records that the removal of an orphaned session failed.
     pub fn failed(&self, shell: uuid::Uuid, error: &Error) {
         let left = self.orphans().into_iter().find(|kept| kept.entry.session.shell == shell);
         left.into_iter().for_each(|kept| kept.failed_by(error));
     }
 
-    /// The file of the notes on a session.
+    /// Returns the path of a session's notes.
     pub fn notes(&self, shell: uuid::Uuid) -> PathBuf {
         self.notes.join(format!("{shell}.{ENTRY}"))
     }
 
-    /// Removes what was begun by those who died while they wrote it, and hold it no more: no Create was
-    /// sent for it.
+    /// Removes incomplete entries of dead owners: their Create was not sent.
     fn tidy(&self) {
-        for path in files(&self.folder, BEGUN).into_iter().chain(files(&self.notes, BEGUN)) {
+        for path in files(&self.folder, INCOMPLETE).into_iter().chain(files(&self.notes, INCOMPLETE)) {
             let Ok(file) = platform::private_file().open(&path) else { continue };
             if platform::hold(&file).is_ok_and(|held| held) {
                 let _ = std::fs::remove_file(&path);
             }
         }
-        // Notes that were written when their entry had just gone.
+        // Notes that were written after their entry was deleted.
         for path in files(&self.notes, ENTRY) {
             if path.file_name().is_some_and(|name| !self.folder.join(name).exists()) {
                 let _ = std::fs::remove_file(&path);
@@ -271,7 +265,7 @@ impl Journal {
     }
 }
 
-/// A folder's files with this ending.
+/// Returns a folder's files with this extension.
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
@@ -279,27 +273,27 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
 }
 
 impl JournalEntry {
-    /// It is asked for at another place.
+    /// Records the target of a redirect.
     pub fn moved(&mut self, endpoint: url::Url) -> io::Result<()> {
         self.entry.session.endpoint = endpoint;
         self.put()
     }
 
-    /// The session is there.
+    /// Records that Create succeeded.
     pub fn created(&mut self) -> io::Result<()> {
         self.entry.created = true;
         self.put()
     }
 
     fn put(&mut self) -> io::Result<()> {
-        // A line that was cut off is ended first.
+        // Ends a line that was cut off.
         let line = format!("\n{}\n", serde_json::to_string(&self.entry)?);
         self.file.seek(io::SeekFrom::End(0))?;
         self.file.write_all(line.as_bytes())?;
         self.file.sync_all()
     }
 
-    /// Its removal failed: it stays for a later start, but not for ever.
+    /// Records that the removal failed: the entry stays for a later start, unless it has expired.
     pub fn failed(mut self) {
         if self.is_over() {
             return self.removed();
@@ -307,46 +301,46 @@ impl JournalEntry {
         self.entry.tried = Some(SystemTime::now());
         self.entry.tries = self.entry.tries.saturating_add(1);
         if let Err(error) = self.put() {
-            tracing::warn!("the journal can't be written: {error}");
+            tracing::warn!("cannot write the journal: {error}");
         }
     }
 
-    /// Whether its endpoint has removed it by itself long ago.
+    /// Returns whether the endpoint must have removed the session by itself.
     pub fn is_over(&self) -> bool {
         self.entry.is_forgotten() || Notes::read(self.notes.clone()).is_over()
     }
 
-    /// The file of the notes on it.
+    /// Returns the path of the session's notes.
     pub fn notes(&self) -> &Path {
         &self.notes
     }
 
-    /// Its removal failed: as [`Kept::failed`], and where the password was refused, for as long as there is
-    /// no other.
+    /// Records that the removal failed: as [`JournalEntry::failed`], or as [`JournalEntry::refused`] if the
+    /// endpoint refused the password.
     pub fn failed_by(self, error: &Error) {
         match error {
-            Error::Unauthorized { .. } => self.refused(),
+            error if error.is_refused_credential() => self.refused(),
             _ => self.failed(),
         }
     }
 
-    /// The password for its removal was refused.
+    /// Records that the endpoint refused the password for the removal.
     pub fn refused(mut self) {
         self.entry.refused = true;
         self.failed();
     }
 
-    /// The session is confirmed to be gone.
+    /// Deletes the entry: the removal is confirmed.
     pub fn removed(self) {
-        // Mostly there are none.
+        // Most sessions have no notes.
         let _ = std::fs::remove_file(&self.notes);
         if let Err(error) = std::fs::remove_file(&self.path) {
-            tracing::warn!("{} can't be removed: {error}", self.path.display());
+            tracing::warn!("cannot delete {}: {error}", self.path.display());
         }
     }
 }
 
-/// The last line that is whole.
+/// Returns the last complete line.
 fn read(mut file: &File) -> Option<Entry> {
     let mut text = Vec::new();
     file.read_to_end(&mut text).ok()?;
@@ -377,7 +371,7 @@ mod tests {
         assert!(journal.live().is_empty());
         let orphans = journal.orphans();
         assert_eq!(orphans[0].entry, entry);
-        assert!(journal.orphans().is_empty(), "somebody is at it already");
+        assert!(journal.orphans().is_empty(), "the entry is locked already");
         orphans.into_iter().for_each(JournalEntry::removed);
         assert_eq!(std::fs::read_dir(&journal.folder).unwrap().count(), 0);
     }
@@ -402,7 +396,7 @@ mod tests {
         assert!(mine.entry.is_due(), "the clock was set");
         mine.entry.written = ago(4 * 3600).unwrap();
         mine.failed();
-        assert!(journal.orphans().is_empty(), "it is long gone");
+        assert!(journal.orphans().is_empty(), "the entry has expired");
     }
 
     #[test]

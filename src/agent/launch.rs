@@ -1,5 +1,5 @@
-//! The launcher's side: finds the agent of a profile, or starts one; watches it; and removes the
-//! session where the agent died before it could.
+//! The launcher's side: finds or starts the agent of a profile, watches it, and removes the session if the
+//! agent dies.
 
 use std::io;
 use std::path::PathBuf;
@@ -31,96 +31,99 @@ use crate::psrp::host::HostInfo;
 use crate::transport::session::Session;
 use crate::transport::{self, Limits, stream};
 
-/// How long another launcher may take to start the same agent.
-const ANOTHER: Duration = Duration::from_mins(1);
-/// How long an agent takes at most until it listens; it may wait for one that is ending.
+/// Time limit for another launcher that is starting the same agent.
+const STARTING_TIMEOUT: Duration = Duration::from_mins(1);
+/// Time limit for a new agent to listen; it may wait for its ending predecessor.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(45);
-/// How long an agent that listens may take to say its first word.
+/// Time limit for the first event from an agent.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a launcher that was to end stays to remove a dead agent's session.
+/// Additional time for removing the session of a dead agent before the launcher exits.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a launcher looks whether an agent is still there.
+/// Interval for checking whether an agent is still running.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
-/// Agents that end just when they are found, before it is given up.
+/// Maximum number of agents that end while the launcher connects.
 const ATTEMPTS: usize = 5;
-/// Everything that starting an agent takes.
+/// Parameters for starting an agent.
 #[derive(Clone, Debug)]
 pub struct Launch {
-    /// This program; it is run once more as the agent.
+    /// This program, which is also the agent.
     pub program: PathBuf,
     pub folders: Folders,
     pub access: EndpointResolver,
     pub verbosity: u8,
 }
 
-/// Why there is no agent.
+/// Error of starting or finding an agent.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum LaunchError {
-    #[error("the folder for the agent's sockets can't be used: {0}")]
+    #[error("cannot use the folder for the agent's sockets: {0}")]
     Folder(io::Error),
     #[error(transparent)]
     Lock(#[from] LockError),
-    #[error("the agent can't be started: {0}")]
+    #[error("cannot start the agent: {0}")]
     Start(io::Error),
     #[error("the agent of '{profile}'{} does not answer", paths::in_brackets(*.process))]
-    #[diagnostic(help("`lyncsh stop {profile}` ends it, and removes its session"))]
+    #[diagnostic(help("Run `lyncsh stop {profile}` to end the agent and remove its session"))]
     Silent { profile: String, process: Option<u32> },
     #[error(transparent)]
     #[diagnostic(transparent)]
     Failed(#[from] Failure),
-    /// The password was refused already, in this process.
+    /// This process knows that the password is refused.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Refused(Failure),
     #[error(transparent)]
     #[diagnostic(transparent)]
     Credential(#[from] CredentialError),
-    #[error("the profile can't be read again: {0}")]
+    #[error("cannot reread the profile: {0}")]
     Profile(io::Error),
 }
 
-/// A launcher's hold on the agent.
+/// A launcher's connection to the agent.
 #[derive(Debug)]
 pub struct Agent {
-    /// Where shells attach.
+    /// The sockets of the agent.
     pub paths: AgentPaths,
     requests: mpsc::Sender<ControlRequest>,
     events: mpsc::UnboundedReceiver<AgentEvent>,
     guarded: Option<Guarded>,
-    /// The agent has died, and its session is being removed from here.
+    /// The agent has died, and this process is removing its session.
     removing: Arc<AtomicBool>,
 }
 
-/// What a launcher hears.
+/// An event for the launcher.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AgentEvent {
     Event(ControlEvent),
-    /// The agent died, and the session was removed from here; or why it may still be there.
+    /// The agent died. `left`: reason why the session may still exist; `None`: this process removed it.
     Died {
         left: Option<String>,
     },
 }
 
 impl Launch {
-    /// Attaches to the agent of the profile; starts it where none runs. Two launchers at once end up
-    /// with one agent. Sessions that were left behind are told about through `say`.
+    /// Connects to the agent of the profile, or starts it. Two launchers at the same time share one agent.
+    /// Reports orphaned sessions through `report`.
     ///
-    /// Where the secret comes from a person, it is asked for only when an agent has to be started.
-    pub async fn agent(&mut self, mut say: impl FnMut(String)) -> Result<Agent, LaunchError> {
+    /// Prompts for the secret only if an agent has to be started.
+    pub async fn agent(&mut self, mut report: impl FnMut(String)) -> Result<Agent, LaunchError> {
         let paths = AgentPaths::of(&self.folders, &self.access.profile.name);
         paths.prepare().map_err(LaunchError::Folder)?;
         for _ in 0..ATTEMPTS {
             if let Some(agent) = self.watch(&paths).await? {
                 return Ok(agent);
             }
-            // One launcher looks and starts at a time.
-            let starting = paths::lock(&paths.starting, ANOTHER).await?;
+            // Only one launcher at a time looks for the agent and starts it.
+            let starting = paths::lock(&paths.starting, STARTING_TIMEOUT).await?;
             if let Some(agent) = self.watch(&paths).await? {
                 return Ok(agent);
             }
             if !self.access.is_silent() {
                 self.access.fetch().await?;
-                orphans::sweep_profile(&self.folders, &mut self.access).await.into_iter().for_each(&mut say);
+                orphans::sweep_profile(&self.folders, &mut self.access)
+                    .await
+                    .into_iter()
+                    .for_each(&mut report);
                 if self.access.is_refused() {
                     return Err(LaunchError::Refused(self.refused()));
                 }
@@ -135,12 +138,12 @@ impl Launch {
         Err(self.silent())
     }
 
-    /// Whether an agent of the profile runs.
+    /// Returns whether an agent of the profile is running.
     pub fn is_running(&self) -> bool {
         AgentPaths::of(&self.folders, &self.access.profile.name).holder().is_some()
     }
 
-    /// Waits until an agent that has failed is gone, for a while.
+    /// Waits until a failed agent has ended, with a time limit.
     pub async fn wait_ended(&self) {
         let gone = async {
             while self.is_running() {
@@ -150,19 +153,19 @@ impl Launch {
         let _ = tokio::time::timeout(ANSWER_TIMEOUT, gone).await;
     }
 
-    /// The refusal of a password that this process has been told of before.
+    /// Returns the refusal of a password that this process knows to be refused.
     pub fn refused(&self) -> Failure {
         self.access.refusal().failure()
     }
 
-    /// The error of an agent that says nothing.
+    /// Returns the error of an agent that does not answer.
     pub fn silent(&self) -> LaunchError {
         let profile = self.access.profile.name.clone();
         let process = AgentPaths::of(&self.folders, &profile).holder();
         LaunchError::Silent { profile, process }
     }
 
-    /// Watches an agent that is there. `None`: there is none, or it is about to end.
+    /// Watches a running agent. `None`: no agent is running, or it is ending.
     pub async fn watch(&self, paths: &AgentPaths) -> Result<Option<Agent>, LaunchError> {
         let Ok(stream) = socket::connect(&paths.control).await else { return Ok(None) };
         let (reader, mut writer) = tokio::io::split(stream);
@@ -177,14 +180,14 @@ impl Launch {
             Err(_) => return Err(self.silent()),
         };
         let (requests, asked) = mpsc::channel(4);
-        let (telling, events) = mpsc::unbounded_channel();
+        let (sender, events) = mpsc::unbounded_channel();
         let watcher = Watcher {
             access: self.access.clone(),
             folders: self.folders.clone(),
             guarded: None,
             created: false,
             refused: false,
-            telling,
+            sender,
             removing: Arc::default(),
         };
         let removing = watcher.removing.clone();
@@ -192,7 +195,7 @@ impl Launch {
         Ok(Some(Agent { paths: paths.clone(), requests, events, guarded: None, removing }))
     }
 
-    /// Starts an agent, and waits until it listens.
+    /// Starts an agent and waits until it listens.
     async fn start(&self) -> Result<(), LaunchError> {
         let profile = &self.access.profile;
         let text = text::read(&profile.path).map_err(LaunchError::Profile)?;
@@ -201,10 +204,10 @@ impl Launch {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = platform::spawn_detached(command).map_err(LaunchError::Start)?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
-        // It is waited for, so that it is no zombie, as long as this process lives.
+        // Reaps the process, so that it does not become a zombie while this process runs.
         tokio::spawn(async move { child.wait().await });
         let (Some(mut input), Some(output)) = (input, output) else {
-            return Err(LaunchError::Start(io::Error::other("it has no pipes")));
+            return Err(LaunchError::Start(io::Error::other("the process has no pipes")));
         };
         let secret = self.access.secret();
         let folders = self.folders.clone();
@@ -227,7 +230,7 @@ impl Launch {
         match tokio::time::timeout(LISTEN_TIMEOUT, output.read_line(&mut line)).await {
             Err(_) => Err(self.silent()),
             Ok(Err(error)) => Err(LaunchError::Start(error)),
-            Ok(Ok(0)) => Err(LaunchError::Start(io::Error::other("it ended at once"))),
+            Ok(Ok(0)) => Err(LaunchError::Start(io::Error::other("the process exited immediately"))),
             Ok(Ok(_)) => {
                 let ready: Ready = serde_json::from_str(&line).map_err(|e| LaunchError::Start(e.into()))?;
                 Ok(ready?)
@@ -237,27 +240,27 @@ impl Launch {
 }
 
 impl Agent {
-    /// The next thing that is to be known. `None`: the agent has ended, as it was asked or by itself.
+    /// Returns the next event. `None`: the agent has ended, on request or by itself.
     pub async fn next(&mut self) -> Option<AgentEvent> {
-        let told = self.events.recv().await;
-        if let Some(AgentEvent::Event(ControlEvent::Guarded(session))) = &told {
+        let event = self.events.recv().await;
+        if let Some(AgentEvent::Event(ControlEvent::Guarded(session))) = &event {
             self.guarded = Some(session.clone());
         }
-        told
+        event
     }
 
-    /// The session that the agent has, or is about to have, as far as it has been heard.
+    /// Returns the agent's session, if it has been announced.
     pub fn guarded(&self) -> Option<&Guarded> {
         self.guarded.as_ref()
     }
 
-    /// Asks the agent for something.
+    /// Sends a request to the agent.
     pub async fn ask(&self, request: ControlRequest) {
-        // One that has ended is told of by [`Agent::next`].
+        // [`Agent::next`] reports that the agent has ended.
         let _ = self.requests.send(request).await;
     }
 
-    /// Opens a runspace pool of this process's own on the agent's socket, as soon as the agent has a session.
+    /// Opens a runspace pool for this process on the agent's socket as soon as the agent has a session.
     pub fn session(
         &self,
         host: HostInfo,
@@ -274,14 +277,14 @@ impl Agent {
         }
     }
 
-    /// Lets go. Where nobody else needs the agent, it removes its session now, and that is waited for,
-    /// at most `limit`. Says why the session may still be there.
+    /// Releases the agent. If no other client needs the agent, waits at most `limit` for the removal of its
+    /// session. Returns the reason why the session may still exist.
     pub async fn release(mut self, limit: Duration) -> Option<String> {
         self.ask(ControlRequest::Release).await;
         let events = &mut self.events;
         let ended = async {
-            while let Some(told) = events.recv().await {
-                match told {
+            while let Some(event) = events.recv().await {
+                match event {
                     AgentEvent::Event(ControlEvent::Removed { left, .. }) | AgentEvent::Died { left } => {
                         return left;
                     }
@@ -293,7 +296,7 @@ impl Agent {
         let mut ended = pin!(ended);
         let mut end = tokio::time::timeout(limit, &mut ended).await;
         if end.is_err() && self.removing.load(Ordering::Relaxed) {
-            // Nobody else does it now.
+            // No other process removes the session.
             end = tokio::time::timeout(REMOVAL_TIMEOUT, ended).await;
         }
         match end {
@@ -303,16 +306,16 @@ impl Agent {
     }
 }
 
-/// Reads what the agent says, and takes its place when it dies.
+/// Receives the agent's events, and removes the session if the agent dies.
 struct Watcher {
     access: EndpointResolver,
     folders: Folders,
-    /// The session that the agent has, or is about to have.
+    /// The agent's session, if it has been announced.
     guarded: Option<Guarded>,
     created: bool,
-    /// The endpoint has refused the password since.
+    /// The endpoint has refused the password since then.
     refused: bool,
-    telling: mpsc::UnboundedSender<AgentEvent>,
+    sender: mpsc::UnboundedSender<AgentEvent>,
     removing: Arc<AtomicBool>,
 }
 
@@ -324,10 +327,10 @@ impl Watcher {
         mut writer: tokio::io::WriteHalf<Local>,
         mut asked: mpsc::Receiver<ControlRequest>,
     ) {
-        let (heard, mut events) = mpsc::channel(16);
-        let hearing = tokio::spawn(async move {
+        let (received, mut events) = mpsc::channel(16);
+        let reading = tokio::spawn(async move {
             while let Ok(Some(event)) = control::receive::<ControlEvent>(&mut reader).await {
-                if heard.send(event).await.is_err() {
+                if received.send(event).await.is_err() {
                     break;
                 }
             }
@@ -341,23 +344,23 @@ impl Watcher {
                     None => break,
                 },
                 request = asked.recv(), if asking => match request {
-                    // The stream's end is noticed where it is read.
+                    // Errors are noticed by the reader.
                     Some(request) => drop(control::send(&mut writer, &request).await),
                     None => asking = false,
                 },
-                // The launcher has let go without a word.
-                () = self.telling.closed() => over = true,
+                // The launcher dropped its handle.
+                () = self.sender.closed() => over = true,
             }
         }
-        hearing.abort();
+        reading.abort();
         if !over {
             self.removing.store(true, Ordering::Relaxed);
             let left = self.remove().await;
-            let _ = self.telling.send(AgentEvent::Died { left });
+            let _ = self.sender.send(AgentEvent::Died { left });
         }
     }
 
-    /// Passes on what the agent said; says whether it was its last word.
+    /// Forwards an event; returns whether it was the last one.
     fn deliver(&mut self, event: ControlEvent) -> bool {
         match &event {
             ControlEvent::Guarded(session) => {
@@ -370,20 +373,20 @@ impl Watcher {
         }
         let over =
             matches!(event, ControlEvent::Removed { .. } | ControlEvent::Failed(_) | ControlEvent::Released);
-        let _ = self.telling.send(AgentEvent::Event(event));
+        let _ = self.sender.send(AgentEvent::Event(event));
         over
     }
 
-    /// The agent has died: removes its session, and says why it may still be there.
+    /// Removes the session of a dead agent; returns the reason why the session may still exist.
     async fn remove(&mut self) -> Option<String> {
         let session = self.guarded.take()?;
         if !self.access.is_silent() {
-            // A question would come in the middle of what the person does; the launcher that was told the
-            // password removes it, or the next start does.
-            return Some("its password would have to be asked for".to_owned());
+            // Does not prompt in the middle of the user's work. The launcher that received the password
+            // removes the session, or the next start does.
+            return Some("removing it requires a password prompt".to_owned());
         }
         if self.refused {
-            return Some("the endpoint refused its password".to_owned());
+            return Some("the endpoint refused the password".to_owned());
         }
         let (report, _) = mpsc::unbounded_channel();
         let endpoint = match self.access.at(session.endpoint, session.configuration, &report).await {

@@ -1,27 +1,29 @@
 //! One remote runspace pool, shared by any number of local PSRP clients.
 //!
-//! The agent is a client of the endpoint and a server to every shell. It answers each shell's
-//! negotiation itself from what the endpoint said, with protocol 2.3 to both sides; puts its own pool
-//! id and the shell's host data into what the shell sends; and gives answers back under the shell's
-//! pool id. Pipelines keep their ids, so host calls, input and stop find their way by themselves.
+//! The agent is a client of the endpoint and a server to every shell. It answers each shell's negotiation
+//! itself from the endpoint's data, with protocol 2.3 on both sides; replaces the pool id and the host data
+//! in messages from the shell; and returns answers under the shell's pool id. Pipelines keep their ids, so
+//! host calls, input and stop need no translation.
 //!
-//! What is decided here and not passed on:
-//! - As many pipelines run on the endpoint as it has runspaces; the others wait here, first come,
-//!   first served. Who waits is told what for, by a progress record. A stop or the end of its shell
-//!   ends a wait at once, and the endpoint never hears of it.
-//! - lyncsh's own questions run while no shell wants the runspace; a shell's pipeline stops them.
-//! - Where the endpoint has no `prompt`, which PowerShell asks for in a session that it has entered, the agent
-//!   answers with the profile's name.
-//! - GET_AVAILABLE_RUNSPACES is answered from what is known here. SET_MAX_RUNSPACES and
-//!   SET_MIN_RUNSPACES succeed up to what the endpoint has; RESET_RUNSPACE_STATE fails, because the
-//!   runspace is everybody's. So no call id of a shell ever meets another's.
-//! - A host call of the pool (not of a pipeline) goes to the shell whose pipeline runs longest, else
-//!   to the one attached longest; its answer is taken from that shell only.
-//! - One session key is exchanged with the endpoint, when the first shell needs it, and handed to
-//!   each shell under that shell's public key. SecureStrings pass through unopened.
-//! - A shell that does not read holds back its own pipelines: first the endpoint is asked for no more
-//!   of them ([`HOLD`](crate::transport::backpressure::HOLD)), then, where the transport can't do that and nobody else waits, nothing more
-//!   is read ([`FULL`](crate::transport::backpressure::FULL)); past [`LOST`](crate::transport::backpressure::LOST) its pipelines fail.
+//! Handled by the agent and not passed on:
+//! - The endpoint runs as many pipelines as it has runspaces; the others are queued here, first in, first
+//!   out. A progress record shows the user the reason for the wait. A stop or the end of the shell removes a
+//!   queued pipeline immediately, without a request to the endpoint.
+//! - lyncsh's own pipelines run while no shell needs the runspace; a shell's pipeline stops them.
+//! - If the endpoint has no `prompt` command, which PowerShell calls in an entered session, the agent answers
+//!   with the profile's name.
+//! - The agent answers GET_AVAILABLE_RUNSPACES from its own state. SET_MAX_RUNSPACES and SET_MIN_RUNSPACES
+//!   succeed up to the endpoint's number; RESET_RUNSPACE_STATE fails, because all shells share the runspace.
+//!   So the call ids of two shells never collide.
+//! - A host call of the pool (not of a pipeline) goes to the shell whose pipeline has been running longest,
+//!   else to the shell attached longest; only this shell's answer is accepted.
+//! - The agent exchanges one session key with the endpoint, when the first shell needs it, and gives it to
+//!   each shell under that shell's public key. SecureStrings pass through encrypted.
+//! - A shell that does not read throttles only its own pipelines: first the agent stops requesting their
+//!   output ([`PAUSE_AT`](crate::transport::backpressure::PAUSE_AT)); then, if the transport can't do that
+//!   and no other client waits, it stops reading
+//!   ([`STOP_READING_AT`](crate::transport::backpressure::STOP_READING_AT)); beyond
+//!   [`ABORT_AT`](crate::transport::backpressure::ABORT_AT) its pipelines fail.
 
 mod client;
 mod control;
@@ -49,11 +51,11 @@ use self::control::Control;
 pub use options::{Options, QUIET};
 pub use status::{ClientInfo, ClientStatus, Count, State, Status};
 
-/// How long shells have time to end their streams.
-const PARTS: Duration = Duration::from_secs(2);
+/// Time limit for shells to end their streams.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The owner of one remote runspace pool. Clones share it; when the last is dropped, the pool is
-/// closed without waiting for it.
+/// Handle to the owner of one remote runspace pool. Clones share it; dropping the last one closes the pool
+/// without waiting.
 #[derive(Clone, Debug)]
 pub struct Mux {
     control: mpsc::Sender<Control>,
@@ -62,8 +64,8 @@ pub struct Mux {
 }
 
 impl Mux {
-    /// Waits until the endpoint's pool is open. `pool` is one whose [`ClientPool::open`] was called;
-    /// what it wants to send is sent, unless the transport had it already.
+    /// Waits until the endpoint's pool is open. [`ClientPool::open`] was called on `pool`; its pending
+    /// messages are sent, unless the transport has taken them already.
     pub async fn open(connection: Connection, pool: ClientPool, options: Options) -> Result<Self, Error> {
         let remote = open::open(connection, pool, options.open).await?;
         let (control, controls) = mpsc::channel(16);
@@ -73,7 +75,7 @@ impl Mux {
         Ok(Self { control, count, state })
     }
 
-    /// Serves a PSRP client on a byte stream until either side has enough.
+    /// Serves a PSRP client on a byte stream until either side closes it.
     pub async fn attach<S>(&self, stream: S, info: ClientInfo)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -81,7 +83,7 @@ impl Mux {
         self.serve(stream, info, Kind::Shell).await;
     }
 
-    /// Serves a client of the agent's own, which no person sits at: it counts as no shell.
+    /// Serves a client of the agent itself, which does not count as a shell.
     pub async fn attach_own<S>(&self, stream: S)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -94,40 +96,40 @@ impl Mux {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        // An owner that is gone has closed the pool; the stream's end says so to the client.
+        // If the owner has ended, the end of the stream reports that to the client.
         let _ = self.control.send(Control::Attach(stream::serve(stream), info, kind)).await;
     }
 
-    /// How many shells there are, now and at every change.
+    /// Returns the number of shells and its changes.
     pub fn clients(&self) -> watch::Receiver<Count> {
         self.count.clone()
     }
 
-    /// Whether the remote pool is there, now and at every change.
+    /// Returns the state of the remote pool and its changes.
     pub fn state(&self) -> watch::Receiver<State> {
         self.state.clone()
     }
 
-    /// Who is attached, what runs, and since when nothing has.
+    /// Returns the attached clients, their pipelines and the idle time.
     pub async fn status(&self) -> Option<Status> {
         let (reply, status) = oneshot::channel();
         self.control.send(Control::Status(reply)).await.ok()?;
         status.await.ok()
     }
 
-    /// Ends every pipeline, tells every shell, and closes the remote pool; waits for its answer. The shells' streams
-    /// end when the last owner goes.
+    /// Ends every pipeline, notifies every shell, closes the remote pool and waits for its answer. The
+    /// shells' streams end when the last owner is dropped.
     pub async fn close(&self) -> Result<(), Error> {
         let (reply, closed) = oneshot::channel();
         self.control.send(Control::Close(reply)).await.map_err(|_| Error::Closed)?;
         closed.await.map_err(|_| Error::Closed)?
     }
 
-    /// Waits, but not for long, until the shells that were told of the end have closed their pools and ended their
-    /// streams. A PowerShell reports the end of its session only when its Close is answered, and where that does not
-    /// come, after a minute (HandleStateInfoReceived, RemoteRunspacePoolInternal.cs; 7.6.9).
+    /// Waits, with a time limit, until the shells have closed their pools and ended their streams after the
+    /// session's end. PowerShell reports the end of its session only when its Close is answered, or after one
+    /// minute (HandleStateInfoReceived, RemoteRunspacePoolInternal.cs; 7.6.9).
     pub async fn parted(&self) {
         let mut count = self.count.clone();
-        let _ = tokio::time::timeout(PARTS, count.wait_for(|count| count.streams == 0)).await;
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, count.wait_for(|count| count.streams == 0)).await;
     }
 }

@@ -1,7 +1,7 @@
-//! What the removal of a session has to know beside the journal's entry, and only its owner can: the
-//! commands that may run in it, and whether a Delete went unanswered. It changes with each command, and
-//! so it has a small file of its own, which is replaced as a whole and not synced: a process that is
-//! killed leaves it, and a machine that fails has ended the commands' client in another way.
+//! Removal notes on a session, beside its journal entry: the commands that may run in it, and whether a
+//! Delete went unanswered. They change with each command and so have a small file of their own, which is
+//! replaced as a whole and not synced: it survives a killed process, and a machine that crashes has ended the
+//! commands' client anyway.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,21 +13,21 @@ use uuid::Uuid;
 use crate::platform;
 use crate::transport::wsman::{Ledger, Left};
 
-/// The idle timeout of an endpoint that does not say it: WinRM's default.
+/// Idle timeout of an endpoint that does not report one: WinRM's default.
 const USUAL_IDLE: Duration = Duration::from_hours(2);
-/// How much later than its idle timeout an endpoint may remove a session.
+/// Maximum delay between the idle timeout and the removal by the endpoint.
 const LATER: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Known {
     commands: Vec<Uuid>,
-    /// Since when "not found" does not prove that the session is gone.
+    /// The time since which "not found" does not prove that the session is gone.
     doubtful: Option<SystemTime>,
     idle_timeout: Option<Duration>,
 }
 
-/// The notes on one session.
+/// The removal notes on one session.
 #[derive(Debug)]
 pub struct Notes {
     path: PathBuf,
@@ -37,13 +37,13 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// Notes on a session that is about to be created, with the idle timeout that is asked for.
+    /// Creates the notes on a session that is about to be created with the requested idle timeout.
     pub fn new(path: PathBuf, idle_timeout: Option<Duration>) -> Self {
         let known = Mutex::new(Known { idle_timeout, ..Known::default() });
         Self { path, known, inherited_doubt: false }
     }
 
-    /// The notes that an earlier owner left; mostly there are none.
+    /// Reads the notes of an earlier owner; most sessions have none.
     pub fn read(path: PathBuf) -> Self {
         let read = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let known: Known = read.unwrap_or_default();
@@ -55,12 +55,12 @@ impl Notes {
         Left { commands: known.commands.clone(), doubtful: known.doubtful.is_some() }
     }
 
-    /// Whether an earlier owner left the session in doubt.
+    /// Returns whether an earlier owner left the session in doubt.
     pub fn inherits_doubt(&self) -> bool {
         self.inherited_doubt
     }
 
-    /// Whether a session in doubt has been idle for so long that its endpoint has removed it.
+    /// Returns whether a session in doubt has been idle for so long that its endpoint has removed it.
     pub fn is_over(&self) -> bool {
         let known = self.known();
         let idle = known.idle_timeout.unwrap_or(USUAL_IDLE);
@@ -79,7 +79,7 @@ impl Notes {
         if *known == before {
             return;
         }
-        // Nothing that has to be known: most sessions, most of the time.
+        // The usual state: no file is needed.
         let result = if known.commands.is_empty() && known.doubtful.is_none() {
             remove(&self.path)
         } else {
@@ -91,11 +91,11 @@ impl Notes {
     }
 
     fn write(&self, known: &Known) -> std::io::Result<()> {
-        // The journal tidies it away where its writer is killed.
+        // If the writer is killed, the journal removes this file.
         let beside = self.path.with_extension("new");
         let mut file = platform::private_file();
         let mut file = file.create(true).truncate(true).open(&beside)?;
-        // Held, it is not tidied away.
+        // The lock keeps the journal from removing the file.
         platform::hold(&file)?;
         std::io::Write::write_all(&mut file, &serde_json::to_vec(known)?)?;
         std::fs::rename(&beside, &self.path)

@@ -1,4 +1,4 @@
-//! Removes what dead owners left: the first thing that any start of lyncsh does.
+//! Removes orphaned sessions; runs first at every start of lyncsh.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,13 +10,12 @@ use super::resolver::EndpointResolver;
 use crate::folders::Folders;
 use crate::profile;
 
-/// How long a start of lyncsh may take longer because of sessions that were left.
+/// Maximum delay of a start of lyncsh because of orphaned sessions.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Removes every session that was left, as far as their secrets can be had without asking a person,
-/// all at the same time. What could not be removed a moment ago is left alone, except where
-/// `everything` is wanted. Says what was done, and what could not be, a line each; mostly there is
-/// nothing to say.
+/// Removes all orphaned sessions whose secrets are available without a prompt, in parallel. Removals that
+/// failed recently are retried only if `everything` is set. Returns one line for each session that was
+/// removed or could not be removed.
 pub async fn sweep(folders: &Folders, everything: bool) -> Vec<String> {
     let journal = Journal::of(folders);
     let unread = journal.set_aside();
@@ -33,12 +32,12 @@ pub async fn sweep(folders: &Folders, everything: bool) -> Vec<String> {
     let mut lines = join_all(removing).await;
     lines.extend(unread.iter().map(|path| {
         let path = path.display();
-        format!("a note of a session can't be read: {path}; the server may still have that session")
+        format!("cannot read the session journal entry {path}; its session may still be on the server")
     }));
     lines
 }
 
-/// The same for one profile, whose secret is known.
+/// Does the same for one profile whose secret is known.
 pub async fn sweep_profile(folders: &Folders, access: &mut EndpointResolver) -> Vec<String> {
     let mut lines = Vec::new();
     for kept in Journal::of(folders).orphans() {
@@ -52,14 +51,11 @@ pub async fn sweep_profile(folders: &Folders, access: &mut EndpointResolver) -> 
 async fn remove(kept: JournalEntry, access: &mut EndpointResolver) -> String {
     let name = kept.entry.profile.clone();
     if !access.is_silent() {
-        return leave(
-            kept,
-            &format!("its password has to be asked for: `lyncsh {name}` does, and removes it"),
-        );
+        return leave(kept, &format!("removing it requires the password; run `lyncsh {name}` to enter it"));
     }
     if kept.entry.user != access.profile.user {
-        // Its endpoint would take the one's password for the other's.
-        return leave(kept, "the profile has another user now");
+        // The endpoint would receive one user's password for another user's session.
+        return leave(kept, "the profile's user has changed");
     }
     let session = kept.entry.session.clone();
     let (report, _) = tokio::sync::mpsc::unbounded_channel();
@@ -75,20 +71,20 @@ async fn remove(kept: JournalEntry, access: &mut EndpointResolver) -> String {
             }
             return line;
         }
-        Err(_) => return leave(kept, "its password could not be had in time"),
+        Err(_) => return leave(kept, "fetching its password timed out"),
     };
     let since = age(&kept);
     let mut guard = Guard::adopt(kept, endpoint);
     guard.hurry(PATIENCE / 2);
     match guard.remove().await {
-        Ok(()) => format!("removed the session of '{name}' that was left {since}"),
+        Ok(()) => format!("removed an orphaned session of '{name}', opened {since}"),
         Err(error) => {
-            format!("a session of '{name}' that was left {since} may still be on the server: {error}")
+            format!("an orphaned session of '{name}', opened {since}, may still be on the server: {error}")
         }
     }
 }
 
-/// An entry that nothing can be done about now stays for a later start, but not for ever.
+/// Keeps an entry for a later start, unless it has expired.
 fn leave(kept: JournalEntry, reason: &str) -> String {
     let line = line(&kept, reason);
     kept.failed();
@@ -97,7 +93,7 @@ fn leave(kept: JournalEntry, reason: &str) -> String {
 
 fn line(kept: &JournalEntry, reason: &str) -> String {
     format!(
-        "a session of '{}' that was left {} may still be on the server: {reason}",
+        "an orphaned session of '{}', opened {}, may still be on the server: {reason}",
         kept.entry.profile,
         age(kept)
     )

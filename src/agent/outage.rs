@@ -1,26 +1,26 @@
-//! The time between a lost session and the next one: when the owner tries to connect again.
+//! Schedule of the attempts to reconnect a lost session.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use super::shared::Shared;
 
-/// The first pause between two attempts; each further one is twice as long, up to [`LONGEST`].
-const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_mins(1);
-/// How often it is looked whether this machine has slept.
-const LOOK: Duration = Duration::from_secs(1);
-/// The wall clock goes ahead of the other by more than this while a machine sleeps.
+/// The first delay between two attempts; the delay doubles up to [`MAX_DELAY`].
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+const MAX_DELAY: Duration = Duration::from_mins(1);
+/// Interval for checking whether this machine has slept.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Minimum difference between the clocks that counts as sleep.
 const SLEPT: Duration = Duration::from_secs(5);
 
-/// The pauses of one outage.
+/// The delays of one outage.
 #[derive(Debug, Default)]
 pub struct Outage {
     attempts: u32,
 }
 
 impl Outage {
-    /// Waits until the next attempt is due: after the pause, when a shell asks for it, or when the machine
-    /// wakes up; and no longer than somebody waits for a session.
+    /// Waits until the next attempt is due: after the delay, when a shell requests it, or when the machine
+    /// wakes up; no longer than any client waits for a session.
     pub async fn next_attempt(&mut self, shared: &Shared) {
         let pause = pause(self.attempts);
         self.attempts += 1;
@@ -34,16 +34,16 @@ impl Outage {
     }
 }
 
-/// The pause after this many attempts that have failed already.
+/// Returns the delay after this number of failed attempts.
 fn pause(attempts: u32) -> Duration {
-    LONGEST.min(FIRST * 2u32.pow(attempts.min(10)))
+    MAX_DELAY.min(FIRST_DELAY * 2u32.pow(attempts.min(10)))
 }
 
 /// Waits until this machine has slept and is awake again.
 async fn slept() {
     let mut clocks = Clocks::now();
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         let now = Clocks::now();
         if now.ahead_of(&clocks) > SLEPT {
             return;
@@ -52,7 +52,7 @@ async fn slept() {
     }
 }
 
-/// The same moment by the clock that stands still while the machine sleeps, and by the one on the wall.
+/// The same moment on the monotonic clock, which stops while the machine sleeps, and on the wall clock.
 struct Clocks {
     awake: Instant,
     wall: SystemTime,
@@ -63,9 +63,9 @@ impl Clocks {
         Self { awake: Instant::now(), wall: SystemTime::now() }
     }
 
-    /// How much further the wall clock has gone since.
+    /// Returns how much more time has passed on the wall clock.
     fn ahead_of(&self, earlier: &Self) -> Duration {
-        // One that was set back says nothing.
+        // The wall clock was set back.
         let wall = self.wall.duration_since(earlier.wall).unwrap_or_default();
         wall.saturating_sub(self.awake.duration_since(earlier.awake))
     }
@@ -79,7 +79,7 @@ mod tests {
     fn pauses_grow_up_to_a_minute() {
         let seconds: Vec<_> = (0..8).map(|attempts| pause(attempts).as_secs()).collect();
         assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60]);
-        assert_eq!(pause(u32::MAX), LONGEST);
+        assert_eq!(pause(u32::MAX), MAX_DELAY);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Owns the remote session: opens it, stays until nobody needs it, removes it. What it does meanwhile
-//! is told through [`News`].
+//! Owns the remote session: opens it, keeps it while any client needs it, removes it. Publishes its progress
+//! in the [`EventLog`](super::shared::EventLog).
 
 use std::time::{Duration, Instant};
 
@@ -21,17 +21,17 @@ use crate::step::Step;
 use crate::transport;
 use crate::transport::wsman::{self, Endpoint};
 
-/// A keep-alive goes this many times into the idle timeout.
-const KEEP_ALIVES: u32 = 3;
-/// The longest that keep-alives are apart: a third of the 15 minutes of Lync Online.
-const KEEP_ALIVE: Duration = Duration::from_mins(5);
-/// A session that is lost sooner after a reconnection is not made anew once more.
+/// Minimum number of keep-alives per idle timeout.
+const KEEP_ALIVES_PER_TIMEOUT: u32 = 3;
+/// Maximum keep-alive interval: a third of the 15 minutes of Lync Online.
+const MAX_KEEP_ALIVE: Duration = Duration::from_mins(5);
+/// Minimum lifetime of a reconnected session. A session lost sooner is not reconnected again.
 const STEADY: Duration = Duration::from_secs(10);
-/// How long the removal of a lost session holds up the next one.
+/// Maximum time for which the next connection waits for the removal of the lost session.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the end waits for the removal of sessions that were lost.
-const SETTLES: Duration = Duration::from_secs(5);
-/// How long the shells' pipelines may take to be ended before the session is removed under them.
+/// Time limit at the end for the removal of lost sessions.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time limit for ending the shells' pipelines before the session is removed.
 const CLOSE_SHELLS: Duration = Duration::from_secs(3);
 
 /// The owner of one profile's session.
@@ -42,31 +42,31 @@ pub struct Owner {
     pub retries: mpsc::Receiver<Vec<Uuid>>,
 }
 
-/// How an attempt to open a session went.
+/// Result of an attempt to open a session.
 enum Attempt {
     Opened(Box<Opened>),
     Failed(SessionError),
-    /// Nobody wants it any more.
+    /// No client needs the session any longer.
     Unwanted,
 }
 
-/// Why an open session is over.
+/// Reason why an open session has ended.
 enum Over {
     Asked,
     Lost(String),
 }
 
 impl Owner {
-    /// Lives the whole life of the session. The last thing that is told is [`Event::Failed`] or
-    /// [`Event::Removed`]. Gives back a session that could not be opened and may be there all the same:
-    /// nobody has to wait for its removal.
+    /// Runs the session until its end. The last published event is [`ControlEvent::Failed`] or
+    /// [`ControlEvent::Removed`]. Returns the guard of a session that failed to open but may exist, so that
+    /// no client waits for its removal.
     pub async fn run(mut self) -> Option<Guard> {
         let mut reconnecting = false;
         let mut outage = Outage::default();
-        // Of lost sessions, as far as they have not come to an end.
+        // Removals of lost sessions.
         let mut removals = JoinSet::new();
         loop {
-            // Outside of what may be cancelled, so that cancelling leaves it here.
+            // Declared outside of the cancellable future, so that cancelling it keeps the guard.
             let mut guard = None;
             let shared = self.shared.clone();
             let attempt = tokio::select! {
@@ -76,7 +76,7 @@ impl Owner {
             match (attempt, guard) {
                 (Attempt::Opened(opened), Some(guard)) => {
                     let (mux, since) = (opened.mux.clone(), opened.since);
-                    // Before they can come.
+                    // Before the shells can reconnect.
                     self.shared.presence.welcome();
                     self.shared.opened.send_replace(Some(*opened));
                     self.shared.news.publish(ControlEvent::Open);
@@ -99,8 +99,8 @@ impl Owner {
                         Over::Lost(reason)
                             if reconnecting && since.elapsed() < STEADY && !self.is_patient() =>
                         {
-                            let text = format!("the session was lost again at once: {reason}");
-                            let advice = Some("Check the network, and start again.".to_owned());
+                            let text = format!("the session was lost again immediately: {reason}");
+                            let advice = Some("Check the network and start again.".to_owned());
                             self.shared.news.publish(ControlEvent::Failed(Failure { text, advice }));
                             return Some(guard);
                         }
@@ -109,12 +109,12 @@ impl Owner {
                             tokio::spawn(async move { mux.parted().await });
                             let is_steady = since.elapsed() >= STEADY;
                             self.shared.presence.expect();
-                            // An endpoint out of reach is not waited for.
+                            // Do not wait for an unreachable endpoint.
                             while removals.try_join_next().is_some() {}
                             removals.spawn(async { drop(remove(Some(guard)).await) });
                             let _ = tokio::time::timeout(REMOVAL_TIMEOUT, removals.join_next()).await;
                             if reconnecting && !is_steady {
-                                // Where that goes on, it is an outage as any other.
+                                // A repeated loss is handled as an outage.
                                 outage.next_attempt(&shared).await;
                             } else {
                                 outage = Outage::default();
@@ -125,9 +125,9 @@ impl Owner {
                 }
                 (Attempt::Failed(error), guard) => {
                     if reconnecting && !self.is_final(&error) && self.is_patient() {
-                        // Shells that were attached do not wait for as long as this may take.
-                        self.shared.presence.expect_nobody();
-                        // The slots may be those of the sessions that were lost.
+                        // Attached shells do not wait that long.
+                        self.shared.presence.stop_expecting();
+                        // The lost sessions may still count against the session limit.
                         if error.wants_slot()
                             && self.remove_orphans().await.is_some_and(|(_, removed)| removed > 0)
                         {
@@ -136,13 +136,13 @@ impl Owner {
                         }
                         self.shared.news.publish(ControlEvent::Away(error.failure()));
                         removals.spawn(async { drop(remove(guard).await) });
-                        // Who leaves meanwhile is noticed by the next attempt.
+                        // The next attempt notices clients that leave in the meantime.
                         outage.next_attempt(&shared).await;
                         continue;
                     }
-                    // Held meanwhile: it is none of those that dead owners left.
+                    // The guard keeps this session from being treated as orphaned.
                     if !error.wants_slot() || !self.make_room(&error).await {
-                        self.tell_refusal(&error);
+                        self.publish_refusal(&error);
                         self.shared.news.publish(ControlEvent::Failed(error.failure()));
                         return guard;
                     }
@@ -160,13 +160,13 @@ impl Owner {
         }
     }
 
-    /// Whether somebody wants a lost session made again however long that takes.
+    /// Returns whether any client wants a lost session reconnected without a time limit.
     fn is_patient(&self) -> bool {
         *self.shared.patient.borrow() > 0
     }
 
-    /// Whether another attempt would only fail as this one: the password was refused, or the profile does
-    /// not say enough. All else may be the network's that this machine is in for the moment.
+    /// Returns whether another attempt would fail in the same way: the password was refused, or the profile
+    /// is incomplete. All other errors may be temporary network errors.
     fn is_final(&self, error: &SessionError) -> bool {
         use crate::credential::token::TokenError;
         matches!(
@@ -175,23 +175,21 @@ impl Owner {
                 | SessionError::NoEndpoint(_)
                 | SessionError::Credential(_)
                 | SessionError::Token(TokenError::Refused { .. })
-                | SessionError::Transport(transport::Error::Unauthorized { .. })
-        )
+        ) || matches!(error, SessionError::Transport(error) if error.is_refused_credential())
     }
 
-    /// Waits for removals that go on, but not for long; says of lost sessions that they may be there.
+    /// Waits for pending removals, with a time limit. Returns why lost sessions may still exist.
     async fn settle(&self, mut removals: JoinSet<()>, has_lost: bool) -> Option<String> {
         let all = async { while removals.join_next().await.is_some() {} };
-        let is_settled = tokio::time::timeout(SETTLES, all).await.is_ok();
+        let is_settled = tokio::time::timeout(SETTLE_TIMEOUT, all).await.is_ok();
         let name = &self.access.profile.name;
         let is_left = || self.journal.has_orphan(name);
-        (has_lost && (!is_settled || is_left())).then(|| {
-            "one that was lost could not be removed; the next start of lyncsh tries again".to_owned()
-        })
+        (has_lost && (!is_settled || is_left()))
+            .then(|| "a lost session could not be removed; the next start of lyncsh will retry".to_owned())
     }
 
-    /// Removes, beside everything else, the sessions that could not be removed during an outage. Those
-    /// whose removal goes on are waited for: they are nobody's only when it has failed.
+    /// Removes in the background the sessions that could not be removed during an outage. Waits for pending
+    /// removals first: a session is orphaned only when its removal has failed.
     fn remove_left(&self, mut before: JoinSet<()>, removals: &mut JoinSet<()>) {
         let (journal, profile) = (self.journal.clone(), self.access.profile.clone());
         let Some(endpoint) = self.shared.opened.borrow().as_ref().map(|opened| opened.endpoint.clone())
@@ -204,7 +202,7 @@ impl Owner {
         });
     }
 
-    /// Removes, beside everything else, what an earlier password could not.
+    /// Removes in the background the sessions whose removal was refused with the earlier password.
     fn remove_refused(&self) {
         let (journal, profile) = (self.journal.clone(), self.access.profile.clone());
         let Some(endpoint) = self.shared.opened.borrow().as_ref().map(|opened| opened.endpoint.clone())
@@ -214,8 +212,8 @@ impl Owner {
         tokio::spawn(async move { slots::remove_refused(&journal, &endpoint, &profile).await });
     }
 
-    /// Lets the launchers know that another password may do.
-    fn tell_refusal(&self, error: &SessionError) {
+    /// Reports to the launchers that another password may work.
+    fn publish_refusal(&self, error: &SessionError) {
         if error.is_refusal(self.access.profile.authentication)
             && let Some(endpoint) = self.access.presented_to()
         {
@@ -268,7 +266,8 @@ impl Owner {
         };
         guard.created();
         news.publish(ControlEvent::Created);
-        let keep_alive = idle_timeout.map_or(KEEP_ALIVE, |idle| KEEP_ALIVE.min(idle / KEEP_ALIVES));
+        let keep_alive =
+            idle_timeout.map_or(MAX_KEEP_ALIVE, |idle| MAX_KEEP_ALIVE.min(idle / KEEP_ALIVES_PER_TIMEOUT));
         let options = mux::Options {
             max_runspaces: profile.max_runspaces.max(1) as usize,
             keep_alive: profile.keep_alive.then_some(keep_alive),
@@ -286,13 +285,13 @@ impl Owner {
         Ok(Opened { mux, endpoint, shell, since: Instant::now() })
     }
 
-    /// Stays as long as the session is there and somebody needs it.
+    /// Waits until the session is lost or no client needs it.
     async fn stay(&self, mux: &Mux) -> Over {
         let mut state = mux.state();
         let lost = async {
             match state.wait_for(|state| *state != mux::State::Open).await.as_deref() {
                 Ok(mux::State::Broken(reason)) => reason.clone(),
-                _ => "its connection is gone".to_owned(),
+                _ => "its connection was lost".to_owned(),
             }
         };
         tokio::select! {
@@ -301,9 +300,9 @@ impl Owner {
         }
     }
 
-    /// Closes the session; says why it may still be there.
+    /// Closes the session; returns why it may still exist.
     async fn close(&self, mux: &Mux, guard: Guard) -> Option<String> {
-        // Whoever comes from now on is too late.
+        // Rejects new clients from now on.
         self.shared.leaving.cancel();
         let limit = guard.endpoint().limits.close * 2 + CLOSE_SHELLS;
         match tokio::time::timeout(limit, mux.close()).await {
@@ -319,8 +318,8 @@ impl Owner {
         ControlEvent::Removed { left, stopped: self.shared.stop.is_cancelled() }
     }
 
-    /// Removes the sessions that processes of this machine have left on the endpoint. Returns the endpoint and
-    /// the number of sessions; `None`: the endpoint or its credential is not available.
+    /// Removes the orphaned sessions of this machine on the endpoint. Returns the endpoint and the number of
+    /// sessions; `None`: the endpoint or its credential is not available.
     async fn remove_orphans(&mut self) -> Option<(Endpoint, usize)> {
         let (report, _) = mpsc::unbounded_channel();
         let endpoint = self.access.endpoint(&report).await.ok()?;
@@ -328,12 +327,12 @@ impl Owner {
         Some((endpoint, removed))
     }
 
-    /// The endpoint has no slot free: removes what dead owners of this machine left there; where that
-    /// was nothing, asks the launchers what else may go. Says whether to try again.
+    /// Handles a reached session limit: removes this machine's orphaned sessions; if there are none, asks the
+    /// launchers which sessions to remove. Returns whether to try again.
     async fn make_room(&mut self, error: &SessionError) -> bool {
         let Some((endpoint, removed)) = self.remove_orphans().await else { return false };
         if removed > 0 {
-            let text = format!("removed {removed} sessions that were left behind");
+            let text = format!("removed {removed} orphaned sessions");
             self.shared.news.publish(ControlEvent::Notice { text });
             return true;
         }
@@ -342,15 +341,15 @@ impl Owner {
             () = self.shared.ending() => return false,
         };
         let holders = holders.unwrap_or_else(|error| {
-            tracing::warn!("the endpoint's sessions can't be listed: {error}");
+            tracing::warn!("cannot list the endpoint's sessions: {error}");
             Vec::new()
         });
         if holders.is_empty() {
-            // Nothing that could be chosen.
+            // There are no sessions to choose from.
             return false;
         }
-        // Shells whose session was lost can't choose, and nobody else may come.
-        self.shared.presence.expect_nobody();
+        // Shells whose session was lost cannot choose, and no other client may come.
+        self.shared.presence.stop_expecting();
         let failure: Failure = error.failure();
         self.shared.news.publish(ControlEvent::Refused { failure, holders });
         let remove = tokio::select! {
@@ -362,7 +361,7 @@ impl Owner {
         };
         for shell in &remove {
             if let Err(error) = wsman::remove(&endpoint, *shell).await {
-                let text = format!("the session {shell} could not be removed: {error}");
+                let text = format!("cannot remove the session {shell}: {error}");
                 self.shared.news.publish(ControlEvent::Notice { text });
             }
         }
@@ -370,21 +369,21 @@ impl Owner {
     }
 }
 
-/// Removes what a guard holds; says why it may still be there.
+/// Removes the guard's session; returns why it may still exist.
 pub async fn remove(guard: Option<Guard>) -> Option<String> {
     let error = guard?.remove().await.err()?;
     tracing::warn!("the session may still be on the server: {error}");
     Some(error.to_string())
 }
 
-/// Whether a failed Create has certainly made nothing: it was refused, or something else than a WSMan
-/// service answered. A Delete would only be refused as well, and a wrong password counted twice.
+/// Returns whether a failed Create certainly created no session: it was refused, or the peer is not a WSMan
+/// service. A Delete would be refused as well and count a wrong password twice.
 fn has_made_nothing(error: &transport::Error) -> bool {
     use transport::Error::{Http, Redirect};
     error.is_refusal() || matches!(error, Redirect { .. } | Http { status: ..500, .. })
 }
 
-/// A host that is there, so that prompts work; each shell's pipelines carry its own.
+/// Host data that allows prompts; each shell's pipelines carry the shell's own.
 fn host() -> HostInfo {
     HostInfo {
         window: (120, 50),

@@ -1,4 +1,4 @@
-//! Where the agent of a profile is found: its sockets and locks, in the runtime folder.
+//! Paths of a profile's agent: its sockets and locks in the runtime folder.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -8,35 +8,35 @@ use std::time::Duration;
 use crate::folders::Folders;
 use crate::platform;
 
-/// The longest path of a Unix socket on every system that is supported: macOS has 104 bytes with the
+/// The longest path of a Unix socket on all supported systems: macOS allows 104 bytes including the
 /// terminating zero, Linux 108 (`sockaddr_un`).
 const MAX_SOCKET_PATH: usize = 103;
 
-/// Where Windows has its named pipes.
+/// Namespace of Windows named pipes.
 const PIPES: &str = r"\\.\pipe\";
 
 /// The files of one agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentPaths {
-    /// Where PSRP is spoken: what shells connect to.
+    /// PSRP socket for shells.
     pub socket: PathBuf,
-    /// Where launchers and `lyncsh status` speak to the agent itself.
+    /// Control socket for launchers and `lyncsh status`.
     pub control: PathBuf,
-    /// Locked by the agent as long as it lives.
+    /// Locked by the agent while it runs.
     pub lock: PathBuf,
-    /// The agent's process id. A file of its own: on Windows a locked one can't be read by others.
+    /// The agent's process id. A separate file: on Windows other processes cannot read a locked file.
     pub process: PathBuf,
-    /// Locked by a launcher while it looks for the agent and starts one.
+    /// Locked by a launcher while it looks for the agent and starts it.
     pub starting: PathBuf,
     folders: [PathBuf; 2],
 }
 
-/// A lock that was not had in time.
+/// Error of waiting for a lock.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    #[error("{} can't be locked: {error}", .path.display())]
+    #[error("cannot lock {}: {error}", .path.display())]
     Io { path: PathBuf, error: io::Error },
-    #[error("{} is still locked by another process after {}", .path.display(), humantime::format_duration(*.limit))]
+    #[error("cannot lock {}: another process has held the lock for {}", .path.display(), humantime::format_duration(*.limit))]
     Taken { path: PathBuf, limit: Duration },
 }
 
@@ -51,7 +51,7 @@ impl AgentPaths {
             if fits { profile.to_owned() } else { format!("{:016x}", platform::hash(profile.as_bytes())) };
         let socket = |ending: &str| {
             if cfg!(windows) {
-                // The pipes' namespace is the whole machine's.
+                // The namespace of pipes is shared by all users of the machine.
                 let whole = format!("{}\0{profile}", runtime.display());
                 PathBuf::from(format!("{PIPES}lyncsh-{:016x}-{ending}", platform::hash(whole.as_bytes())))
             } else {
@@ -68,33 +68,33 @@ impl AgentPaths {
         }
     }
 
-    /// The socket as a PowerShell takes it (`NamedPipeConnectionInfo`): the whole path on Unix, on
-    /// Windows the pipe's bare name.
+    /// Returns the socket in the form that PowerShell expects (`NamedPipeConnectionInfo`): the whole path on
+    /// Unix, the bare pipe name on Windows.
     pub fn socket_for_powershell(&self) -> String {
         let path = self.socket.display().to_string();
         path.strip_prefix(PIPES).map(str::to_owned).unwrap_or(path)
     }
 
-    /// Makes the folders, for the user alone.
+    /// Creates the folders, accessible to the user only.
     pub fn prepare(&self) -> io::Result<()> {
         self.folders.iter().try_for_each(|folder| platform::private_folder(folder))
     }
 
-    /// Removes the files of an agent that has ended. Those who wait for its locks notice that the files
-    /// are others' then.
+    /// Removes the files of an ended agent. Processes waiting for its locks notice that the files were
+    /// replaced.
     pub fn discard(&self) -> io::Result<()> {
         let held = [&self.starting, &self.lock].map(|path| {
             let file = platform::private_file().open(path).ok()?;
             platform::hold(&file).ok().filter(|held| *held).map(|_| file)
         });
-        // Pipes go with their process.
+        // Windows removes pipes with their process.
         let files: &[&PathBuf] =
             if cfg!(windows) { &[&self.process] } else { &[&self.process, &self.socket, &self.control] };
         for path in files {
             remove(path)?;
         }
         for (file, path) in held.into_iter().zip([&self.starting, &self.lock]) {
-            // Another has it: an agent that somebody started just now.
+            // A new agent holds the file.
             if file.is_some() || !path.exists() {
                 remove(path)?;
             }
@@ -102,7 +102,7 @@ impl AgentPaths {
         Ok(())
     }
 
-    /// The profiles that have an agent, or had one.
+    /// Returns the profiles that have or had an agent.
     pub fn known(folders: &Folders) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(&folders.runtime) else { return Vec::new() };
         let names = entries.filter_map(|entry| {
@@ -115,7 +115,7 @@ impl AgentPaths {
         names
     }
 
-    /// The agent's process id, where one holds the lock.
+    /// Returns the process id of the agent that holds the lock.
     pub fn holder(&self) -> Option<u32> {
         let file = File::open(&self.lock).ok()?;
         if !platform::is_held(&file) {
@@ -124,12 +124,12 @@ impl AgentPaths {
         let text = std::fs::read_to_string(&self.process).ok()?;
         let mut words = text.split_whitespace();
         let process = words.next()?.parse().ok()?;
-        // What an earlier agent has left there may be another's by now.
+        // The process id of an ended agent may belong to another process.
         let started: Option<u64> = words.next().and_then(|word| word.parse().ok());
         (platform::start_time(process) == started).then_some(process)
     }
 
-    /// Writes down which process the agent is: this one.
+    /// Writes this process's id as the agent's.
     pub fn name_process(&self) -> io::Result<()> {
         let mut file = platform::private_file().create(true).truncate(true).open(&self.process)?;
         let process = std::process::id();
@@ -145,15 +145,15 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A process id as it stands behind a name; nothing where it is not known.
+/// Formats a process id for display after a name; empty if unknown.
 pub fn in_brackets(process: Option<u32>) -> String {
     process.map(|process| format!(" (process {process})")).unwrap_or_default()
 }
 
-/// Locks a file for this process, and waits for it at most `limit`. The lock goes with the file.
+/// Locks a file for this process within `limit`. Closing the file releases the lock.
 pub async fn lock(path: &Path, limit: Duration) -> Result<File, LockError> {
     let failed = |error| LockError::Io { path: path.to_owned(), error };
-    // A thread of its own, and not the runtime's: it may wait for longer than anybody is interested.
+    // A separate thread outside the runtime: it may block longer than the caller waits.
     let (sender, locked) = tokio::sync::oneshot::channel();
     let file = path.to_owned();
     std::thread::spawn(move || {
@@ -161,12 +161,12 @@ pub async fn lock(path: &Path, limit: Duration) -> Result<File, LockError> {
     });
     match tokio::time::timeout(limit, locked).await {
         Ok(Ok(result)) => result.map_err(failed),
-        Ok(Err(_)) => Err(failed(io::Error::other("the thread that waited for it ended"))),
+        Ok(Err(_)) => Err(failed(io::Error::other("the waiting thread ended unexpectedly"))),
         Err(_) => Err(LockError::Taken { path: path.to_owned(), limit }),
     }
 }
 
-/// Opens a file and locks it. One that was removed meanwhile locks nothing: the file that is there is.
+/// Opens a file and locks it. Retries if the file was replaced in the meantime.
 fn hold(path: &Path) -> io::Result<File> {
     loop {
         let file = platform::private_file().create(true).truncate(false).open(path)?;
@@ -177,7 +177,7 @@ fn hold(path: &Path) -> io::Result<File> {
     }
 }
 
-/// A folder with a short path, for sockets whose own would be too long.
+/// Returns a folder with a short path, for sockets whose regular path would be too long.
 fn short_folder(runtime: &Path) -> PathBuf {
     #[cfg(unix)]
     let user = platform::user();

@@ -1,5 +1,5 @@
-//! Who needs the agent: shells that are attached, launchers that watch, shells that were announced. When
-//! the last one goes, the agent does.
+//! Counts the clients that need the agent: attached shells, watching launchers and announced shells. The
+//! agent ends after the last client.
 
 use std::time::Duration;
 
@@ -8,30 +8,30 @@ use tokio::time::Instant;
 
 use crate::platform;
 
-/// How long an agent waits for a shell that was announced, or for anybody at all after its start.
+/// Maximum wait for an announced shell, or for its first client.
 pub const ANNOUNCED: Duration = Duration::from_secs(30);
-/// How often it is looked whether a shell that was announced by its launcher still runs.
+/// Interval for checking whether an announced shell's process is still running.
 const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How the last one left.
+/// Departure of the last client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Last {
-    /// Nobody has come yet.
-    Nobody,
-    /// It announced a shell, the first one.
+    /// No client has connected yet.
+    NoClient,
+    /// The launcher announced its first shell and disconnected.
     Announced,
-    /// It went, or died.
+    /// The client disconnected or died.
     Gone,
 }
 
-/// A shell that is about to come.
+/// A shell that is expected to attach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExpectedShell {
-    /// The process that its launcher has started. When that has ended, nobody comes.
+    /// The process that its launcher has started. If the process has ended, no shell is expected.
     Launched(u32),
-    /// `lyncsh attach` was asked to announce it: by the shell itself, or by what is to start it.
+    /// Announced by `lyncsh attach`: by the shell itself, or by the process that starts it.
     AskedBy(u32),
-    /// One whose session was lost.
+    /// A shell whose session was lost.
     Again,
 }
 
@@ -43,7 +43,7 @@ impl ExpectedShell {
         }
     }
 
-    /// Whether it is known that it will not come.
+    /// Returns whether the shell is known not to attach.
     fn is_gone(self) -> bool {
         matches!(self, Self::Launched(process) if platform::has_ended(process))
     }
@@ -51,7 +51,7 @@ impl ExpectedShell {
 
 #[derive(Clone, Copy, Debug)]
 struct Announcement {
-    coming: ExpectedShell,
+    expected: ExpectedShell,
     until: Instant,
 }
 
@@ -60,31 +60,32 @@ struct Counts {
     here: usize,
     last: Last,
     announced: Vec<Announcement>,
-    /// The session was lost, and is made again for the shells that it had.
+    /// The session was lost; its shells are expected to attach again.
     expects: bool,
-    /// The processes of launchers that are here.
+    /// The process ids of connected launchers.
     watchers: Vec<u32>,
 }
 
 impl Counts {
-    /// A shell is announced anew, not twice.
-    fn announce(&mut self, coming: ExpectedShell) {
+    /// Announces a shell; a repeated announcement replaces the first.
+    fn announce(&mut self, expected: ExpectedShell) {
         let until = Instant::now() + ANNOUNCED;
-        let same =
-            |one: &&mut Announcement| coming.process().is_some() && one.coming.process() == coming.process();
+        let same = |one: &&mut Announcement| {
+            expected.process().is_some() && one.expected.process() == expected.process()
+        };
         match self.announced.iter_mut().find(same) {
             Some(one) => one.until = until,
-            None => self.announced.push(Announcement { coming, until }),
+            None => self.announced.push(Announcement { expected, until }),
         }
     }
 
-    /// A shell has come. Which one was meant by what somebody asked for is known only where that was
-    /// the shell itself; else it is the one that is waited for the longest. A launcher that is a shell as
-    /// well was not announced, but may have lost its session.
+    /// Removes the announcement of an attached shell. An announcement through `lyncsh attach` matches exactly
+    /// only if the shell itself made it; otherwise the oldest announcement is removed. A launcher that is
+    /// also a shell was not announced, but may have lost its session.
     fn arrived(&mut self, process: Option<u32>) {
-        let own = |one: &Announcement| process.is_some() && one.coming.process() == process;
+        let own = |one: &Announcement| process.is_some() && one.expected.process() == process;
         let watches = process.is_some_and(|process| self.watchers.contains(&process));
-        let loose = |one: &Announcement| match one.coming {
+        let loose = |one: &Announcement| match one.expected {
             ExpectedShell::Launched(_) => false,
             ExpectedShell::AskedBy(_) => !watches,
             ExpectedShell::Again => true,
@@ -98,11 +99,11 @@ impl Counts {
         self.here > 0 || self.expects
     }
 
-    /// Who has left is not waited for, though its session was lost.
+    /// The shells of a launcher that leaves are no longer expected after a lost session.
     fn released(&mut self) {
         if self.here == 0 {
             self.expects = false;
-            self.announced.retain(|one| one.coming != ExpectedShell::Again);
+            self.announced.retain(|one| one.expected != ExpectedShell::Again);
         }
     }
 
@@ -110,35 +111,35 @@ impl Counts {
         self.next_look().is_some()
     }
 
-    /// When it is to be looked again whether shells come that were announced; `None`: nobody comes.
+    /// Returns when to check the announced shells again; `None`: no shell is expected.
     fn next_look(&self) -> Option<Instant> {
         let now = Instant::now();
-        let coming = |one: &&Announcement| one.until > now && !one.coming.is_gone();
-        let until = self.announced.iter().filter(coming).map(|one| one.until).min();
+        let expected = |one: &&Announcement| one.until > now && !one.expected.is_gone();
+        let until = self.announced.iter().filter(expected).map(|one| one.until).min();
         until.map(|until| until.min(now + PRESENCE_INTERVAL))
     }
 }
 
-/// Counts those who are here.
+/// Counter of the agent's clients.
 #[derive(Clone, Debug)]
 pub struct Presence(watch::Sender<Counts>);
 
-/// Somebody who is here; dropped, they are gone.
+/// A counted client; dropping the guard removes it.
 #[derive(Debug)]
 pub struct PresenceGuard {
     presence: Presence,
     leaves: Leaves,
-    /// Whether it is a launcher, and the process of the launcher, if known.
+    /// Whether the client is a launcher, and its process id if known.
     watches: bool,
     process: Option<u32>,
 }
 
-/// How somebody will have left.
+/// Effect of a client's departure.
 #[derive(Clone, Copy, Debug)]
 enum Leaves {
-    /// As the last one, where nobody else is here.
+    /// Counts as the last client if no other is connected.
     Gone,
-    /// As if it had never come.
+    /// Has no effect, as if the client had never connected.
     Silent,
 }
 
@@ -146,7 +147,7 @@ impl Presence {
     pub fn new() -> Self {
         Self(watch::Sender::new(Counts {
             here: 0,
-            last: Last::Nobody,
+            last: Last::NoClient,
             announced: Vec::new(),
             expects: false,
             watchers: Vec::new(),
@@ -158,7 +159,7 @@ impl Presence {
         PresenceGuard { presence: self.clone(), leaves: Leaves::Gone, watches: false, process: None }
     }
 
-    /// A launcher, and its process where that is known.
+    /// Counts a launcher with its process id if known.
     pub fn arrive_watching(&self, process: Option<u32>) -> PresenceGuard {
         let mut stay = self.arrive();
         self.0.send_modify(|counts| counts.watchers.extend(process));
@@ -166,26 +167,27 @@ impl Presence {
         stay
     }
 
-    /// Somebody who has not said anything yet. Who goes so was not the shell that is waited for.
+    /// Counts a client that has sent nothing yet. If it leaves without sending, it was not the expected
+    /// shell.
     pub fn arrive_silent(&self) -> PresenceGuard {
         let mut stay = self.arrive();
         stay.leaves = Leaves::Silent;
         stay
     }
 
-    /// The shell that a launcher has announced does not come any more.
+    /// Cancels the announcement of a launcher's shell.
     pub fn call_off(&self, launched: u32) {
         self.0.send_modify(|counts| {
-            counts.announced.retain(|one| one.coming.process() != Some(launched));
+            counts.announced.retain(|one| one.expected.process() != Some(launched));
         });
     }
 
-    /// The session is lost: the shells that it had went with it, and may come again.
+    /// Records that the session is lost: its shells may attach again.
     pub fn expect(&self) {
         self.0.send_modify(|counts| counts.expects = true);
     }
 
-    /// The session that was lost is there again.
+    /// Records that the lost session is reconnected.
     pub fn welcome(&self) {
         self.0.send_modify(|counts| {
             if std::mem::take(&mut counts.expects) {
@@ -194,12 +196,12 @@ impl Presence {
         });
     }
 
-    /// The shells of the session that was lost are not waited for any longer.
-    pub fn expect_nobody(&self) {
+    /// Stops expecting the shells of a lost session.
+    pub fn stop_expecting(&self) {
         self.0.send_modify(|counts| counts.expects = false);
     }
 
-    /// A launcher is about to leave, and so are its shells.
+    /// Records that a launcher and its shells are about to leave.
     pub fn release(&self) {
         self.0.send_modify(|counts| {
             counts.last = Last::Gone;
@@ -207,20 +209,20 @@ impl Presence {
         });
     }
 
-    /// How the last one left, where nobody is here and nobody comes.
+    /// Returns how the last client left, if no client is connected or expected.
     pub fn deserted(&self) -> Option<Last> {
         let counts = self.0.borrow();
         (!counts.is_needed() && !counts.awaits()).then_some(counts.last)
     }
 
-    /// Waits until somebody is here, or has been.
+    /// Waits until a client is or was connected.
     pub async fn wait_visited(&self) {
         let mut changes = self.0.subscribe();
-        // The sender is here: it can't fail.
-        let _ = changes.wait_for(|counts| counts.here > 0 || counts.last != Last::Nobody).await;
+        // The sender is alive, so waiting cannot fail.
+        let _ = changes.wait_for(|counts| counts.here > 0 || counts.last != Last::NoClient).await;
     }
 
-    /// Waits until nobody has been here for as long as `linger` says, and nobody is announced.
+    /// Waits until no client has been connected for the time of `linger`, and none is expected.
     pub async fn wait_deserted(&self, linger: impl Fn(Last) -> Duration) {
         let mut changes = self.0.subscribe();
         loop {
@@ -229,7 +231,7 @@ impl Presence {
                 (counts.is_needed(), counts.last, counts.next_look())
             };
             if needed {
-                // The sender is here: a change can always come.
+                // The sender is alive, so another change is possible.
                 let _ = changes.changed().await;
                 continue;
             }
@@ -249,28 +251,28 @@ impl Default for Presence {
 }
 
 impl PresenceGuard {
-    /// Leaves, and announces a shell.
-    pub fn announce(mut self, coming: ExpectedShell) {
-        self.foretell(coming);
+    /// Leaves and announces a shell.
+    pub fn announce(mut self, expected: ExpectedShell) {
+        self.announce_other(expected);
     }
 
-    /// Announces a shell, and will not have been here itself.
-    pub fn foretell(&mut self, coming: ExpectedShell) {
+    /// Announces a shell; this client itself leaves silently.
+    pub fn announce_other(&mut self, expected: ExpectedShell) {
         self.leaves = Leaves::Silent;
         self.presence.0.send_modify(|counts| {
-            counts.announce(coming);
-            if counts.last == Last::Nobody {
+            counts.announce(expected);
+            if counts.last == Last::NoClient {
                 counts.last = Last::Announced;
             }
         });
     }
 
-    /// It leaves as the last one, whatever it was to announce.
+    /// Leaves as the last client, regardless of its announcements.
     pub fn leave(mut self) {
         self.leaves = Leaves::Gone;
     }
 
-    /// It has spoken as a shell does; `process`, where it is known whose.
+    /// Marks the client as a shell, with its process id if known.
     pub fn speak(&mut self, process: Option<u32>) {
         self.leaves = Leaves::Gone;
         self.presence.0.send_modify(|counts| counts.arrived(process));
@@ -307,7 +309,7 @@ mod tests {
     fn linger(last: Last) -> Duration {
         match last {
             Last::Gone | Last::Announced => Duration::ZERO,
-            Last::Nobody => SHORT,
+            Last::NoClient => SHORT,
         }
     }
 
@@ -339,7 +341,7 @@ mod tests {
         assert_eq!(presence.deserted(), None);
         let waiting = presence.wait_deserted(linger);
         assert!(tokio::time::timeout(SHORT, waiting).await.is_err());
-        // Its time is up soon.
+        // Expires soon.
         presence.0.send_modify(|counts| counts.announced[0].until = Instant::now() + SHORT);
         presence.wait_deserted(linger).await;
         assert_eq!(presence.deserted(), Some(Last::Announced));
@@ -406,7 +408,7 @@ mod tests {
         assert_eq!(presence.deserted(), None);
         drop(launcher);
         assert_eq!(presence.deserted(), Some(Last::Gone));
-        // Without a launcher they are, as those that were announced are.
+        // Without a launcher they are expected as announced shells are.
         drop(presence.arrive());
         presence.expect();
         assert_eq!(presence.deserted(), None);
@@ -419,7 +421,7 @@ mod tests {
         presence.welcome();
         presence.release();
         assert_eq!(presence.deserted(), Some(Last::Gone));
-        // And a launcher whose shell was announced lets go of it.
+        // A launcher whose shell was announced releases it.
         presence.expect();
         presence.release();
         assert_eq!(presence.deserted(), Some(Last::Gone));

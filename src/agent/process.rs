@@ -1,4 +1,4 @@
-//! The agent as a process of its own: what `lyncsh agent`, which only lyncsh itself starts, does.
+//! The agent process: runs `lyncsh agent`, which only lyncsh itself starts.
 
 use std::fs::File;
 use std::io;
@@ -27,27 +27,27 @@ use crate::folders::Folders;
 use crate::output;
 use crate::platform::{self, ShutdownSignals};
 
-/// How long an agent waits for another of the same profile, which is ending.
-const PREDECESSOR: Duration = Duration::from_secs(30);
-/// How long the launcher that started an agent may take to come, where the agent is over before.
-const HEARS: Duration = Duration::from_secs(10);
-/// How long the last news may take to reach those who watch.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// Maximum wait for an ending predecessor of the agent.
+const PREDECESSOR_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum wait of an agent that ends early for the launcher that started it.
+const LAUNCHER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time limit for sending the last events to the watchers.
+const LAST_EVENTS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What an agent says on its standard output, once, when it listens or can't.
+/// Message on the agent's standard output: the agent listens, or its start failed.
 pub type Ready = Result<(), Failure>;
 
-/// Runs the agent. Takes standard input for a [`Handover`], and says [`Ready`] on standard output.
+/// Runs the agent. Reads a [`Handover`] from standard input and writes [`Ready`] to standard output.
 pub async fn run() -> ExitCode {
-    // The launcher may have got a Ctrl-C meanwhile; it is no business of this process any more.
+    // Detaches from the terminal: the launcher's Ctrl-C must not end the agent.
     let left = platform::leave_terminal();
     let started = match left.and_then(|()| Handover::read()) {
         Ok((handover, secret)) => start(handover, secret).await,
-        Err(error) => Err(failure("the agent was not told what to do", &error)),
+        Err(error) => Err(failure("the agent cannot read its parameters", &error)),
     };
     let ready: Ready = started.as_ref().map(|_| ()).map_err(Clone::clone);
     if report(&ready).is_err() {
-        // Nobody is there to use it.
+        // The launcher has exited.
         return ExitCode::FAILURE;
     }
     match started {
@@ -67,30 +67,30 @@ fn failure(what: &str, error: &dyn std::error::Error) -> Failure {
 
 struct Agent {
     owner: Owner,
-    desk: Arc<ControlServer>,
+    server: Arc<ControlServer>,
     folders: Folders,
     shells: Vec<Listener>,
     launchers: Listener,
-    endings: ShutdownSignals,
-    /// Held as long as the process lives.
+    signals: ShutdownSignals,
+    /// Held while the process runs.
     lock: File,
 }
 
 async fn start(handover: Handover, secret: Option<secrecy::SecretString>) -> Result<Agent, Failure> {
     let folders = handover.folders();
     log(&handover);
-    let profile = handover.profile().map_err(|error| failure("the profile has changed", &error))?;
+    let profile = handover.profile().map_err(|error| failure("cannot read the profile", &error))?;
     let paths = AgentPaths::of(&folders, &profile.name);
     let prepared = paths.prepare();
-    prepared.map_err(|error| failure("there is no private folder for the agent's sockets", &error))?;
-    let lock = paths::lock(&paths.lock, PREDECESSOR)
+    prepared.map_err(|error| failure("cannot prepare the folder for the agent's sockets", &error))?;
+    let lock = paths::lock(&paths.lock, PREDECESSOR_TIMEOUT)
         .await
-        .map_err(|error| failure(&format!("the agent of '{}' can't start", profile.name), &error))?;
-    let listen = |error: io::Error| failure("the agent can't listen for shells", &error);
+        .map_err(|error| failure(&format!("cannot start the agent of '{}'", profile.name), &error))?;
+    let listen = |error: io::Error| failure("cannot listen for shells", &error);
     paths
         .name_process()
-        .map_err(|error| failure(&format!("{} can't be written", paths.process.display()), &error))?;
-    let endings = ShutdownSignals::catch().map_err(listen)?;
+        .map_err(|error| failure(&format!("cannot write {}", paths.process.display()), &error))?;
+    let signals = ShutdownSignals::catch().map_err(listen)?;
     let (retry, retries) = mpsc::channel(1);
     let shared = Shared {
         news: EventLog::new(),
@@ -105,48 +105,48 @@ async fn start(handover: Handover, secret: Option<secrecy::SecretString>) -> Res
     };
     let journal = Journal::of(&folders);
     let access = EndpointResolver::new(profile, secret);
-    let desk =
+    let server =
         ControlServer { profile: access.profile.clone(), journal: journal.clone(), shared: shared.clone() };
     Ok(Agent {
         owner: Owner { access, journal, shared, retries },
-        desk: Arc::new(desk),
+        server: Arc::new(server),
         folders,
         shells: shells(&paths).await.map_err(listen)?,
         launchers: Listener::bind(&paths.control).await.map_err(listen)?,
-        endings,
+        signals,
         lock,
     })
 }
 
 impl Agent {
     async fn live(self) {
-        let Self { owner, desk, folders, shells, launchers, mut endings, lock } = self;
+        let Self { owner, server, folders, shells, launchers, mut signals, lock } = self;
         let shared = owner.shared.clone();
         let (talk, mut talks) = mpsc::channel(1);
-        // A task of its own: a panic in it is an end of the session like any other, and its guard's
-        // drop has removed the session when the task is joined.
+        // A separate task, so that a panic ends the session like any other error: the guard's drop has
+        // removed the session when the task is joined.
         let mut owning = tokio::spawn(owner.run());
         let left = {
-            let profile = desk.profile.clone();
+            let profile = server.profile.clone();
             let leaving = async {
                 tokio::select! {
                     _ = join_all(shells.iter().map(|shells| serve::shells(shells, &shared))) => {}
-                    () = serve::launchers(&launchers, desk, &talk) => {}
+                    () = serve::launchers(&launchers, server, &talk) => {}
                 }
             };
             let signalled = async {
-                let ending = endings.next().await;
+                let ending = signals.next().await;
                 tracing::info!("ending: {ending:?}");
                 shared.stop.cancel();
-                // What comes now changes nothing: the session is being removed.
+                // Further signals have no effect: the session is being removed.
                 loop {
-                    endings.next().await;
+                    signals.next().await;
                 }
             };
             let over = async {
                 let left = (&mut owning).await.ok().flatten();
-                // Who started this agent may still be on the way to hear how it went.
-                let _ = tokio::time::timeout(HEARS, shared.presence.wait_visited()).await;
+                // The launcher that started this agent may not have connected yet.
+                let _ = tokio::time::timeout(LAUNCHER_TIMEOUT, shared.presence.wait_visited()).await;
                 left
             };
             let comparing = async {
@@ -161,22 +161,22 @@ impl Agent {
             }
         };
         shared.leaving.cancel();
-        // Whoever comes now starts an agent of their own, which waits for the lock.
+        // New clients start their own agent, which waits for the lock.
         drop((shells, launchers));
         drop(talk);
-        let _ = tokio::time::timeout(FAREWELL, talks.recv()).await;
+        let _ = tokio::time::timeout(LAST_EVENTS_TIMEOUT, talks.recv()).await;
         drop(lock);
         owner::remove(left).await;
     }
 }
 
-/// Listens where shells look for the agent.
+/// Listens on all paths on which shells look for the agent.
 async fn shells(paths: &AgentPaths) -> io::Result<Vec<Listener>> {
     let mut shells = vec![Listener::bind(&paths.socket).await?];
     for path in platform::process_sockets() {
         match Listener::bind(&path).await {
             Ok(listener) => shells.push(listener),
-            Err(error) => tracing::warn!("no shell will find {}: {error}", path.display()),
+            Err(error) => tracing::warn!("cannot listen for shells at {}: {error}", path.display()),
         }
     }
     Ok(shells)
@@ -194,8 +194,8 @@ fn log_file(state: &Path, profile: &str) -> PathBuf {
     state.join("log").join(format!("{profile}.log"))
 }
 
-/// Logs to a file of the state folder, as much as the launcher was asked for or as `LYNCSH_LOG` says:
-/// nobody sees this process's standard error.
+/// Logs to a file in the state folder, with the launcher's verbosity or as `LYNCSH_LOG` sets it: the agent's
+/// standard error is not visible.
 fn log(handover: &Handover) {
     let path = log_file(&handover.state, &handover.profile);
     let open = || {
@@ -210,7 +210,7 @@ fn log(handover: &Handover) {
     };
     let filter = EnvFilter::try_from_env("LYNCSH_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let log = tracing_subscriber::fmt().with_ansi(false).with_env_filter(filter);
-    // There is none yet in this process; where there is, it is kept.
+    // Keeps a logger that is set already.
     let _ = log.with_writer(std::sync::Mutex::new(file)).try_init();
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
 }

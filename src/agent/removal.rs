@@ -1,5 +1,5 @@
-//! Removing a session by its id: the one way of its guard, of the launcher of a dead agent, and of a
-//! later start that finds it in the journal.
+//! Removes a session by its id: for its guard, for the launcher of a dead agent, and for a later start that
+//! finds it in the journal.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use super::notes::Notes;
 use crate::transport::Error;
 use crate::transport::wsman::{self, Endpoint, Ledger as _, Removal};
 
-/// Pauses before a removal that failed, or of a session that may be about to be created, is tried again.
+/// Delays before retrying a failed removal, or the removal of a session that may be about to be created.
 const RETRY_INTERVALS: [Duration; 3] =
     [Duration::from_millis(300), Duration::from_millis(700), Duration::from_millis(1500)];
 
-/// Removes a session. `unsettled`: its Create may still be on its way, and a Delete can overtake it.
+/// Removes a session. `unsettled`: its Create may still be in progress, and a Delete can overtake it.
 ///
 /// # Errors
-/// The last Delete's: the session may still be there. [`Error::Unconfirmed`] also where the session was
-/// never there while its Create may still be on its way, and where the endpoint still lists it.
+/// The error of the last Delete: the session may still exist. [`Error::Unconfirmed`] also if the session was
+/// not found while its Create may still be in progress, or if the endpoint still lists it.
 pub async fn remove(endpoint: &Endpoint, shell: Uuid, notes: &Notes, unsettled: bool) -> Result<(), Error> {
     let mut result = attempt(endpoint, shell, notes).await;
     for pause in RETRY_INTERVALS {
@@ -37,7 +37,7 @@ pub async fn remove(endpoint: &Endpoint, shell: Uuid, notes: &Notes, unsettled: 
         Ok(Outcome::Gone) => Ok(()),
         Ok(Outcome::NotFound) if !unsettled => Ok(()),
         Ok(Outcome::NotFound | Outcome::Listed) => Err(Error::Unconfirmed),
-        // An earlier owner left the session in doubt, and the endpoint does not know it.
+        // An earlier owner left the session in doubt, and Delete did not find it.
         Err(Error::Unconfirmed) if notes.inherits_doubt() => match is_listed(endpoint, shell).await {
             Ok(false) => Ok(()),
             _ => Err(Error::Unconfirmed),
@@ -46,12 +46,12 @@ pub async fn remove(endpoint: &Endpoint, shell: Uuid, notes: &Notes, unsettled: 
     }
 }
 
-/// Result of one attempt that the endpoint answered.
+/// Result of an attempt that the endpoint answered.
 enum Outcome {
     Gone,
     NotFound,
-    /// Delete did not find the session, but the endpoint lists it. OMI answers so while another Delete, for example of
-    /// an agent that was killed, waits until the session's output is received.
+    /// Delete did not find the session, but the endpoint lists it. OMI does this while another Delete, for
+    /// example of a killed agent, waits until the session's output is received.
     Listed,
 }
 
@@ -62,7 +62,7 @@ async fn attempt(endpoint: &Endpoint, shell: Uuid, notes: &Notes) -> Result<Outc
     }
     Ok(match result? {
         Removal::Deleted => Outcome::Gone,
-        // An endpoint that lists nothing is taken at its word.
+        // If the endpoint cannot list sessions, its answer to Delete is accepted.
         Removal::NotFound => match is_listed(endpoint, shell).await {
             Ok(true) => Outcome::Listed,
             _ => Outcome::NotFound,
@@ -70,19 +70,27 @@ async fn attempt(endpoint: &Endpoint, shell: Uuid, notes: &Notes) -> Result<Outc
     })
 }
 
-/// Whether the next attempt may go better. An endpoint that does not answer is not asked for longer, and
-/// a password that was refused is not sent again.
+/// Returns whether a retry may succeed. An endpoint that does not answer is not tried again, and a refused
+/// password is not sent again.
 fn may_pass(error: &Error) -> bool {
     match error {
-        Error::Fault(_) | Error::Http { .. } | Error::Protocol(_) | Error::Cut { .. } | Error::Ended(_) => {
-            true
-        }
+        Error::Fault(_)
+        | Error::Http { .. }
+        | Error::Protocol(_)
+        | Error::Unreadable { .. }
+        | Error::Cut { .. }
+        | Error::Ended(_) => true,
         Error::Timeout { .. }
         | Error::Unreachable { .. }
         | Error::Certificate { .. }
         | Error::Insecure { .. }
+        | Error::Handshake { .. }
+        | Error::TlsNotBuilt
         | Error::Redirect { .. }
         | Error::Unauthorized { .. }
+        | Error::Authentication { .. }
+        | Error::TicketRefused { .. }
+        | Error::NotOffered { .. }
         | Error::Unsettled(_)
         | Error::Unconfirmed
         | Error::Closed => false,
@@ -94,7 +102,7 @@ async fn is_listed(endpoint: &Endpoint, shell: Uuid) -> Result<bool, Error> {
     let mut endpoint = endpoint.clone();
     endpoint.limits.operation = endpoint.limits.operation.min(endpoint.limits.close);
     let listed = wsman::enumerate(&endpoint).await.inspect_err(|error| {
-        tracing::debug!("the endpoint's sessions can't be listed: {error}");
+        tracing::debug!("cannot list the endpoint's sessions: {error}");
     })?;
     Ok(listed.iter().any(|one| one.shell_id.parse() == Ok(shell)))
 }

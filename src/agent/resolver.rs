@@ -1,5 +1,5 @@
-//! The way to an endpoint: discovery, credential, token. The owner of a session goes it, and whoever
-//! has to remove one.
+//! Resolves an endpoint: discovery, credential, token. Used by the owner of a session and for removing
+//! sessions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,9 @@ use super::control::Failure;
 use crate::credential::{self, CredentialError, token};
 use crate::discovery::{self, DiscoveryError};
 use crate::net::refusals::Credential;
-use crate::net::{Trust, TrustError};
-use crate::profile::{Authentication, Profile};
+use crate::net::{ClientCertificate, IdentityError, Trust, TrustError};
+use crate::profile::{Authentication, CredentialSource, Profile};
+use crate::security::{Account, ContextError, Mechanism};
 use crate::step::{Report, Step};
 use crate::transport;
 use crate::transport::wsman::{self, Endpoint};
@@ -27,15 +28,17 @@ const SHORTEST_IDLE: Duration = Duration::from_mins(1);
 pub struct EndpointResolver {
     pub profile: Arc<Profile>,
     secret: Option<SecretString>,
-    /// What was presented last, and to which endpoint.
+    /// The last presented credential and its endpoint.
     presented: Option<(Url, Credential)>,
 }
 
-/// Why there is no session.
+/// Error of opening a session.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     #[error(transparent)]
     Trust(#[from] TrustError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
     #[error(transparent)]
@@ -44,43 +47,48 @@ pub enum SessionError {
     Token(#[from] token::TokenError),
     #[error(transparent)]
     Transport(#[from] transport::Error),
-    #[error("the profile names no user")]
+    #[error("the profile has no user")]
     NoUser,
-    #[error("{0} is no address of a PowerShell endpoint over HTTP")]
+    #[error("{0} is not an HTTP(S) URI")]
     NoEndpoint(Url),
-    #[error("the session can't be written down, and without that none is made: {0}")]
+    #[error("cannot write the session journal; no session was created: {0}")]
     Journal(std::io::Error),
 }
 
 impl SessionError {
-    /// As it is told to the person.
+    /// Returns the error as reported to the user.
     pub fn failure(&self) -> Failure {
         let help = |error: &dyn miette::Diagnostic| error.help().map(|help| help.to_string());
         let advice = match self {
             Self::Trust(error) => help(error),
+            Self::Identity(error) => help(error),
             Self::Discovery(error) => help(error),
             Self::Credential(error) => help(error),
             Self::Token(error) => help(error),
             Self::Transport(error) => error.advice(),
             Self::NoUser => Some("Add it to the profile: user = \"NAME@DOMAIN\"".to_owned()),
             Self::NoEndpoint(_) => Some("Use a URI that begins with https://".to_owned()),
-            Self::Journal(_) => Some("Is the disk full, or the folder not yours?".to_owned()),
+            Self::Journal(_) => {
+                Some("Check the free disk space and the permissions of the state folder.".to_owned())
+            }
         };
         Failure { text: self.to_string(), advice }
     }
 
-    /// Whether the password was refused, so that another may do.
+    /// Returns whether the password was refused, so that another password may work.
     pub fn is_refusal(&self, authentication: Authentication) -> bool {
         match self {
             Self::Token(token::TokenError::Refused { .. }) => true,
             // A token that was granted is refused for another reason.
-            Self::Transport(transport::Error::Unauthorized { .. }) => authentication == Authentication::Basic,
+            Self::Transport(error) => {
+                error.is_refused_credential() && authentication != Authentication::Token
+            }
             _ => false,
         }
     }
 
-    /// Whether sessions that nobody needs may be the reason: the endpoint refuses for its quota, or
-    /// doesn't answer Create.
+    /// Returns whether removing unused sessions may help: the endpoint reports a reached session limit, or
+    /// does not answer Create.
     pub fn wants_slot(&self) -> bool {
         match self {
             Self::Transport(transport::Error::Timeout { operation, .. }) => {
@@ -97,7 +105,7 @@ impl EndpointResolver {
         Self { profile: Arc::new(profile), secret, presented: None }
     }
 
-    /// Whether the secret can be had without asking a person.
+    /// Returns whether the secret is available without a prompt.
     pub fn is_silent(&self) -> bool {
         self.secret.is_some() || !credential::needs_terminal(&self.profile)
     }
@@ -142,6 +150,9 @@ impl EndpointResolver {
         let (Some(uri), Some(user)) = (self.profile.uri.clone(), self.profile.user.clone()) else {
             return Ok(None);
         };
+        if self.profile.credential == CredentialSource::System {
+            return Ok(None);
+        }
         let secret = self.fetch().await?;
         let credential = Credential::new(&uri, &user, &secret);
         self.presented = Some((uri, credential));
@@ -167,7 +178,7 @@ impl EndpointResolver {
         Ok(secret)
     }
 
-    /// Goes all the way to an endpoint that a session can be opened on.
+    /// Resolves an endpoint on which a session can be opened.
     pub async fn endpoint(&mut self, report: &Report) -> Result<Endpoint, SessionError> {
         let uri = discovery::endpoint(&self.profile, &trust(&self.profile).await?, report).await?;
         let configuration = self.profile.configuration.clone();
@@ -185,9 +196,20 @@ impl EndpointResolver {
             return Err(SessionError::NoEndpoint(uri));
         }
         let profile = self.profile.clone();
-        let user = profile.user.clone().ok_or(SessionError::NoUser)?;
-        let trust = trust(&profile).await?;
-        if self.secret.is_none() {
+        let mut trust = trust(&profile).await?;
+        if profile.credential == CredentialSource::System {
+            let user = profile.user.clone().unwrap_or_else(|| "the system's account".to_owned());
+            let negotiation = negotiation(&profile, user, Account::System, report);
+            return Ok(self.with(uri, configuration, negotiation, None, trust));
+        }
+        let is_certificate = profile.authentication == Authentication::Certificate;
+        let user = match &profile.user {
+            Some(user) => user.clone(),
+            // The server finds the account by the certificate.
+            None if is_certificate => String::new(),
+            None => return Err(SessionError::NoUser),
+        };
+        if self.secret.is_none() && credential::is_needed(&profile) {
             let from = credential::source(&profile);
             let _ = report.send(Step::FetchingPassword { from });
         }
@@ -209,23 +231,58 @@ impl EndpointResolver {
                 wsman::Authentication::Bearer { user, token }
             }
             // A password that was refused is not sent again.
-            Authentication::Basic if credential.is_refused() => return Err(self.refusal()),
+            _ if credential.is_refused() => return Err(self.refusal()),
             Authentication::Basic => wsman::Authentication::Basic { user, password },
+            Authentication::Kerberos | Authentication::Negotiate | Authentication::Ntlm => {
+                negotiation(&profile, user.clone(), Account::Password { user, password }, report)
+            }
+            Authentication::Certificate => {
+                trust.certificate = client_certificate(&profile, password).await?;
+                wsman::Authentication::Certificate { user }
+            }
         };
-        Ok(Endpoint {
+        Ok(self.with(uri, configuration, authentication, renew, trust))
+    }
+
+    fn with(
+        &self,
+        uri: Url,
+        configuration: String,
+        authentication: wsman::Authentication,
+        renew: Option<wsman::Renew>,
+        trust: Trust,
+    ) -> Endpoint {
+        let profile = &self.profile;
+        Endpoint {
             uri,
             configuration,
             authentication,
             renew,
             ledger: None,
             trust,
-            // Without the keep-alive the person wants the endpoint's own rule. A session that is kept
-            // without a shell is idle for that long.
+            // Without keep-alive the endpoint's default applies. A session kept without a shell is idle for
+            // up to `keep`.
             idle_timeout: profile.idle_timeout.or(profile.keep_alive.then_some(SHORTEST_IDLE + profile.keep)),
             max_redirections: MAX_REDIRECTIONS,
             limits: profile.limits,
-        })
+        }
     }
+}
+
+/// Prepares authentication by security contexts.
+fn negotiation(profile: &Profile, user: String, account: Account, report: &Report) -> wsman::Authentication {
+    let mechanisms = match profile.authentication {
+        Authentication::Kerberos => (Mechanism::Kerberos, None),
+        Authentication::Ntlm => (Mechanism::Ntlm, None),
+        _ => (Mechanism::NegotiateKerberos, Some(Mechanism::Ntlm)),
+    };
+    let report = report.clone();
+    let notice = move |reason: &ContextError| {
+        let _ = report.send(Step::UsingNtlm { reason: reason.to_string() });
+    };
+    let service = profile.service_principal.clone();
+    let negotiation = wsman::Negotiation::new(user, account, service, profile.delegate, mechanisms, notice);
+    wsman::Authentication::Context(Arc::new(negotiation))
 }
 
 /// Asks for a token, unless the password was refused before.
@@ -271,10 +328,28 @@ fn renewal(uri: &Url, user: &str, password: &SecretString, trust: &Trust, limit:
     })
 }
 
-/// Whom a profile has its endpoint's certificate from.
+/// Reads the client certificate of a profile.
+async fn client_certificate(
+    profile: &Profile,
+    passphrase: SecretString,
+) -> Result<Option<ClientCertificate>, SessionError> {
+    let Some(certificate) = profile.certificate.clone() else { return Ok(None) };
+    let key = profile.key.clone();
+    // Deriving a key from a passphrase takes long on purpose.
+    let read = move || ClientCertificate::read(&certificate, key.as_deref(), &passphrase);
+    let path = profile.certificate.clone().unwrap_or_default();
+    let read = tokio::task::spawn_blocking(read).await;
+    let failed = |error| IdentityError::Unreadable { path, source: std::io::Error::other(error) };
+    let read = read.map_err(failed)?;
+    Ok(Some(read?))
+}
+
+/// Returns the certificates that a profile trusts, and its TLS library.
 pub async fn trust(profile: &Profile) -> Result<Trust, TrustError> {
-    match &profile.ca {
-        Some(path) => Trust::read(path).await,
-        None => Ok(Trust::default()),
-    }
+    let mut trust = match &profile.ca {
+        Some(path) => Trust::read(path).await?,
+        None => Trust::default(),
+    };
+    (trust.pin, trust.library) = (profile.pin, profile.tls);
+    Ok(trust)
 }

@@ -1,4 +1,4 @@
-//! Serves those who come to the agent: shells on one socket, launchers on the other.
+//! Accepts the agent's clients: shells on one socket, launchers on the other.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use super::slots;
 use super::socket::{Listener, Local};
 use crate::profile::Profile;
 
-/// A launcher's own shell goes just before it: its stream's end may be noticed a little later.
+/// Grace period for a launcher's own shell, whose end of stream may be noticed after the launcher's.
 const ATTACH_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// What a conversation with a launcher needs.
+/// Data for connections with launchers.
 #[derive(Debug)]
 pub struct ControlServer {
     pub profile: Arc<Profile>,
@@ -28,18 +28,18 @@ pub struct ControlServer {
     pub shared: Shared,
 }
 
-/// Lets shells attach, for ever. One that comes before the session is open waits for it.
+/// Accepts shell connections; never returns. A shell that connects before the session is open waits for it.
 pub async fn shells(listener: &Listener, shared: &Shared) {
     loop {
         match listener.accept().await {
             Ok((stream, info)) => {
-                let (stay, process) = (shared.presence.arrive_silent(), info.process_id);
-                let staying = TrackedStream { stream, said: Vec::new(), stay, process };
-                tokio::spawn(attach(staying, info, shared.clone()));
+                let (presence_guard, process) = (shared.presence.arrive_silent(), info.process_id);
+                let tracked = TrackedStream { stream, received: Vec::new(), presence_guard, process };
+                tokio::spawn(attach(tracked, info, shared.clone()));
             }
             Err(error) => {
-                tracing::warn!("no shell can attach: {error}");
-                // Out of file descriptors: it gets better when somebody leaves.
+                tracing::warn!("cannot accept a shell: {error}");
+                // Out of file descriptors: retry after a delay.
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
@@ -49,7 +49,7 @@ pub async fn shells(listener: &Listener, shared: &Shared) {
 async fn attach(stream: TrackedStream, info: ClientInfo, shared: Shared) {
     let mux = tokio::select! {
         mux = mux(&shared) => mux,
-        // Its end is how the shell hears that there will be no session.
+        // The end of its stream tells the shell that there is no session.
         () = shared.leaving.cancelled() => None,
     };
     if let Some(mux) = mux {
@@ -57,7 +57,7 @@ async fn attach(stream: TrackedStream, info: ClientInfo, shared: Shared) {
     }
 }
 
-/// The session, as soon as it is open.
+/// Returns the session as soon as it is open.
 async fn mux(shared: &Shared) -> Option<Mux> {
     let mut opened = shared.opened.subscribe();
     let is_open = |opened: &Option<Opened>| {
@@ -67,28 +67,28 @@ async fn mux(shared: &Shared) -> Option<Mux> {
     there.as_ref().map(|opened| opened.mux.clone())
 }
 
-/// What every shell's first words begin with, in out-of-process framing.
-const FIRST_WORDS: &[u8] = b"<Data ";
+/// First bytes of every shell in out-of-process framing.
+const FIRST_BYTES: &[u8] = b"<Data ";
 
-/// A shell's stream: as long as it is there, so is the shell. Who says nothing, or something else than a
-/// shell does, leaves as if they had never come.
+/// A shell's stream, which counts as a client while it is open. A peer that sends nothing, or something other
+/// than PSRP, leaves no trace in the count.
 struct TrackedStream {
     stream: Local,
-    /// The first bytes, as many as are needed to know.
-    said: Vec<u8>,
-    stay: PresenceGuard,
+    /// The first bytes, up to the length of [`FIRST_BYTES`].
+    received: Vec<u8>,
+    presence_guard: PresenceGuard,
     process: Option<u32>,
 }
 
 impl TrackedStream {
     fn receive(&mut self, bytes: &[u8]) {
-        if self.said.len() >= FIRST_WORDS.len() {
+        if self.received.len() >= FIRST_BYTES.len() {
             return;
         }
-        let missing = FIRST_WORDS.len() - self.said.len();
-        self.said.extend_from_slice(&bytes[..bytes.len().min(missing)]);
-        if self.said == FIRST_WORDS {
-            self.stay.speak(self.process);
+        let missing = FIRST_BYTES.len() - self.received.len();
+        self.received.extend_from_slice(&bytes[..bytes.len().min(missing)]);
+        if self.received == FIRST_BYTES {
+            self.presence_guard.speak(self.process);
         }
     }
 }
@@ -124,44 +124,44 @@ impl AsyncWrite for TrackedStream {
     }
 }
 
-/// Talks with launchers, for ever.
-pub async fn launchers(listener: &Listener, desk: Arc<ControlServer>, talks: &mpsc::Sender<()>) {
+/// Accepts launcher connections; never returns.
+pub async fn launchers(listener: &Listener, server: Arc<ControlServer>, connections: &mpsc::Sender<()>) {
     loop {
         match listener.accept().await {
             Ok((stream, info)) => {
-                // Its clone's end is how the agent knows that a talk is over.
-                let talk = talks.clone();
-                let desk = desk.clone();
+                // Its clone is dropped when the connection ends.
+                let connection = connections.clone();
+                let server = server.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = converse(stream, info.process_id, &desk).await {
-                        tracing::debug!("a launcher is gone: {error}");
+                    if let Err(error) = converse(stream, info.process_id, &server).await {
+                        tracing::debug!("a launcher disconnected: {error}");
                     }
-                    drop(talk);
+                    drop(connection);
                 });
             }
             Err(error) => {
-                tracing::warn!("no launcher can be heard: {error}");
+                tracing::warn!("cannot accept a launcher: {error}");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
 }
 
-async fn converse(stream: Local, process: Option<u32>, desk: &ControlServer) -> std::io::Result<()> {
+async fn converse(stream: Local, process: Option<u32>, server: &ControlServer) -> std::io::Result<()> {
     let (reader, mut writer) = tokio::io::split(stream);
-    let (heard, mut requests) = mpsc::channel(1);
+    let (received, mut requests) = mpsc::channel(1);
     let listening = tokio::spawn(async move {
         let mut reader = BufReader::new(reader);
         while let Ok(Some(request)) = control::receive::<ControlRequest>(&mut reader).await {
-            if heard.send(request).await.is_err() {
+            if received.send(request).await.is_err() {
                 break;
             }
         }
     });
     let _listening = AbortOnDrop(listening);
-    let mut news = desk.shared.news.subscribe();
-    let mut told = 0;
-    let mut stay: Option<PresenceGuard> = None;
+    let mut news = server.shared.news.subscribe();
+    let mut sent = 0;
+    let mut presence_guard: Option<PresenceGuard> = None;
     let (mut launched, mut asked) = (None, None);
     let mut watching = false;
     let mut patience = None;
@@ -169,19 +169,19 @@ async fn converse(stream: Local, process: Option<u32>, desk: &ControlServer) -> 
         tokio::select! {
             request = requests.recv() => match request {
                 None => {
-                    // It died, and so do its shell and its wishes.
+                    // The launcher died, and so did its shell; its requests are void.
                     if launched.is_some() {
-                        desk.shared.presence.release();
+                        server.shared.presence.release();
                     }
                     return Ok(());
                 }
-                // Too late: its end says so.
-                Some(ControlRequest::Watch) if desk.shared.leaving.is_cancelled() => return Ok(()),
+                // Too late: the end of the stream reports it.
+                Some(ControlRequest::Watch) if server.shared.leaving.is_cancelled() => return Ok(()),
                 Some(ControlRequest::Watch) => {
-                    stay.get_or_insert_with(|| desk.shared.presence.arrive_watching(process));
+                    presence_guard.get_or_insert_with(|| server.shared.presence.arrive_watching(process));
                     if !watching {
                         let past = history(&news.borrow());
-                        told = past.len();
+                        sent = past.len();
                         for event in past.into_iter().flatten() {
                             control::send(&mut writer, &event).await?;
                         }
@@ -189,53 +189,53 @@ async fn converse(stream: Local, process: Option<u32>, desk: &ControlServer) -> 
                     watching = true;
                 }
                 Some(ControlRequest::Persist) => {
-                    patience.get_or_insert_with(|| Patience::of(&desk.shared));
+                    patience.get_or_insert_with(|| Patience::of(&server.shared));
                 }
-                Some(ControlRequest::Reconnect) => desk.shared.hurry.notify_waiters(),
+                Some(ControlRequest::Reconnect) => server.shared.hurry.notify_waiters(),
                 Some(ControlRequest::Release) => {
                     patience = None;
-                    // The shell that it has started is not coming any more.
-                    launched.take().into_iter().chain(asked.take()).for_each(|process| desk.shared.presence.call_off(process));
-                    stay.take().into_iter().for_each(PresenceGuard::leave);
-                    desk.shared.presence.release();
-                    let deserted = desk.shared.presence.wait_deserted(|_| Duration::ZERO);
+                    // The launcher's announced shell will not attach.
+                    launched.take().into_iter().chain(asked.take()).for_each(|process| server.shared.presence.call_off(process));
+                    presence_guard.take().into_iter().for_each(PresenceGuard::leave);
+                    server.shared.presence.release();
+                    let deserted = server.shared.presence.wait_deserted(|_| Duration::ZERO);
                     let _ = tokio::time::timeout(ATTACH_TIMEOUT, deserted).await;
-                    if !desk.is_leaving() {
+                    if !server.is_leaving() {
                         return control::send(&mut writer, &ControlEvent::Released).await;
                     }
                 }
                 Some(ControlRequest::Announce { process }) => {
-                    if let Some(stay) = &mut stay {
-                        stay.foretell(ExpectedShell::AskedBy(process));
+                    if let Some(presence_guard) = &mut presence_guard {
+                        presence_guard.announce_other(ExpectedShell::AskedBy(process));
                         asked = Some(process);
                     }
-                    if !desk.is_leaving() {
+                    if !server.is_leaving() {
                         control::send(&mut writer, &ControlEvent::Awaited).await?;
                     }
                 }
                 Some(ControlRequest::Guard { process }) => {
-                    if let Some(stay) = stay.take() {
-                        stay.announce(ExpectedShell::Launched(process));
+                    if let Some(presence_guard) = presence_guard.take() {
+                        presence_guard.announce(ExpectedShell::Launched(process));
                         launched = Some(process);
                     }
                 }
                 Some(ControlRequest::Retry { remove }) => {
-                    // Nobody waits for it where the refusal is over already.
-                    let _ = desk.shared.retry.try_send(remove);
+                    // The refusal may have been resolved already.
+                    let _ = server.shared.retry.try_send(remove);
                 }
                 Some(ControlRequest::Status) => {
-                    let status = Box::new(desk.status().await);
+                    let status = Box::new(server.status().await);
                     control::send(&mut writer, &ControlEvent::Status(status)).await?;
                 }
                 Some(ControlRequest::Stop) => {
                     watching = true;
-                    told = news.borrow().len();
-                    desk.shared.stop.cancel();
+                    sent = news.borrow().len();
+                    server.shared.stop.cancel();
                 }
             },
-            event = next(&mut news, told), if watching => {
+            event = next(&mut news, sent), if watching => {
                 let Some(event) = event else { return Ok(()) };
-                told += 1;
+                sent += 1;
                 control::send(&mut writer, &event).await?;
                 if matches!(event, ControlEvent::Removed { .. } | ControlEvent::Failed(_)) {
                     return Ok(());
@@ -245,28 +245,29 @@ async fn converse(stream: Local, process: Option<u32>, desk: &ControlServer) -> 
     }
 }
 
-/// What a watcher who comes now is told of all that has happened: nothing of sessions that were lost, but
-/// that the last one was where there is none.
+/// Returns the past events for a new watcher: events of lost sessions are omitted, except the last loss if no
+/// session is open.
 fn history(events: &[ControlEvent]) -> Vec<Option<ControlEvent>> {
     let lost = events.iter().rposition(|event| matches!(event, ControlEvent::Lost { .. }));
     let open = events.iter().rposition(|event| matches!(event, ControlEvent::Open));
     let is_lost = lost > open;
-    let is_told = |(at, event): (usize, &ControlEvent)| {
-        let told = match lost {
+    let is_sent = |(at, event): (usize, &ControlEvent)| {
+        let sent = match lost {
             None => true,
-            // Of the attempts since, only the session that this one may have made, and what is asked now.
+            // Of the attempts since then only the session that the last attempt may have created, and an open
+            // question.
             Some(lost) if is_lost => {
                 let is_asked = at + 1 == events.len() && matches!(event, ControlEvent::Refused { .. });
                 at == lost || (at > lost && (is_asked || matches!(event, ControlEvent::Guarded(_))))
             }
             Some(lost) => at > lost && !matches!(event, ControlEvent::Away(_)),
         };
-        told.then(|| event.clone())
+        sent.then(|| event.clone())
     };
-    events.iter().enumerate().map(is_told).collect()
+    events.iter().enumerate().map(is_sent).collect()
 }
 
-/// A watcher for whom a lost session is made again whatever time that takes.
+/// A watcher that wants a lost session reconnected without a time limit.
 struct Patience(watch::Sender<usize>);
 
 impl Patience {
@@ -282,10 +283,10 @@ impl Drop for Patience {
     }
 }
 
-/// The next piece of news. Safe to cancel.
-async fn next(news: &mut watch::Receiver<Vec<ControlEvent>>, told: usize) -> Option<ControlEvent> {
-    let events = news.wait_for(|events| events.len() > told).await.ok()?;
-    events.get(told).cloned()
+/// Returns the next event. Safe to cancel.
+async fn next(news: &mut watch::Receiver<Vec<ControlEvent>>, sent: usize) -> Option<ControlEvent> {
+    let events = news.wait_for(|events| events.len() > sent).await.ok()?;
+    events.get(sent).cloned()
 }
 
 struct AbortOnDrop(tokio::task::JoinHandle<()>);
@@ -297,7 +298,7 @@ impl Drop for AbortOnDrop {
 }
 
 impl ControlServer {
-    /// Whether the agent ends now, because nobody needs it.
+    /// Returns whether the agent ends because no client needs it.
     fn is_leaving(&self) -> bool {
         match self.shared.presence.deserted() {
             Some(Last::Gone) => self.shared.linger(Last::Gone).is_zero(),
@@ -334,7 +335,7 @@ impl ControlServer {
                 status.used = Some(holders.len());
                 status.holders = holders;
             }
-            Err(error) => tracing::warn!("the endpoint's sessions can't be listed: {error}"),
+            Err(error) => tracing::warn!("cannot list the endpoint's sessions: {error}"),
         }
         status
     }

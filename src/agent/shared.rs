@@ -1,4 +1,4 @@
-//! What the owner of a session shares with those who serve shells and launchers.
+//! State shared by a session's owner and the servers of shells and launchers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use super::presence::{ANNOUNCED, Last, Presence};
 use crate::step::Report;
 use crate::transport::wsman::Endpoint;
 
-/// Everything that has happened, for whoever comes later, too.
+/// Log of all events, replayed to clients that connect later.
 #[derive(Clone, Debug)]
 pub struct EventLog(Arc<watch::Sender<Vec<ControlEvent>>>);
 
@@ -31,7 +31,7 @@ impl EventLog {
         self.0.subscribe()
     }
 
-    /// Tells the steps of some work, each before what comes after the work.
+    /// Publishes the steps of some work in order, before the events that follow it.
     pub(super) async fn steps_of<T>(&self, work: impl AsyncFnOnce(&Report) -> T) -> T {
         let (report, mut steps) = mpsc::unbounded_channel();
         let mut work = std::pin::pin!(work(&report));
@@ -56,7 +56,7 @@ impl Default for EventLog {
     }
 }
 
-/// The session that is open now.
+/// The open session.
 #[derive(Clone, Debug)]
 pub struct Opened {
     pub mux: Mux,
@@ -65,42 +65,42 @@ pub struct Opened {
     pub since: Instant,
 }
 
-/// What the owner shares with those who serve shells and launchers.
+/// State shared by a session's owner and the servers of shells and launchers.
 #[derive(Clone, Debug)]
 pub struct Shared {
     pub news: EventLog,
     pub presence: Presence,
-    /// Asks the owner to end.
+    /// Requests the owner to end.
     pub stop: CancellationToken,
-    /// From here on the agent ends, and whoever comes is too late.
+    /// The agent is ending; new clients are rejected.
     pub leaving: CancellationToken,
     pub opened: watch::Sender<Option<Opened>>,
     pub keep: Duration,
     /// Answers to a refusal: sessions to be removed before the next attempt.
     pub retry: mpsc::Sender<Vec<Uuid>>,
-    /// A lost session is made again at once.
+    /// Requests an immediate reconnection of a lost session.
     pub hurry: Arc<Notify>,
-    /// How many watch that want a lost session made again however long it takes.
+    /// Number of watchers that want a lost session reconnected without a time limit.
     pub patient: watch::Sender<usize>,
 }
 
 impl Shared {
-    /// How long the agent stays though nobody is here.
+    /// Returns how long the agent stays without clients.
     pub fn linger(&self, last: Last) -> Duration {
         match last {
-            Last::Nobody => ANNOUNCED,
+            Last::NoClient => ANNOUNCED,
             Last::Gone if self.opened.borrow().is_some() => self.keep,
             Last::Announced | Last::Gone => Duration::ZERO,
         }
     }
 
-    /// Waits until nobody wants a lost session made again whatever time that takes.
+    /// Waits until no watcher wants a lost session reconnected without a time limit.
     pub async fn impatient(&self) {
-        // The sender is here: it can't fail.
+        // The sender is alive, so waiting cannot fail.
         let _ = self.patient.subscribe().wait_for(|patient| *patient == 0).await;
     }
 
-    /// Waits until the agent is to end.
+    /// Waits until the agent must end.
     pub async fn ending(&self) {
         tokio::select! {
             () = self.stop.cancelled() => {}

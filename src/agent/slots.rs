@@ -1,4 +1,4 @@
-//! Who holds the sessions that an endpoint grants an account, and which of them nobody needs.
+//! The sessions that count against an account's limit on an endpoint, and removal of orphaned ones.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::profile::{Kind, Profile};
 use crate::transport::Error;
 use crate::transport::wsman::{self, Endpoint};
 
-/// How long one question may take while a person waits.
+/// Time limit for a request while the user waits.
 const QUICK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The account's sessions on the endpoint.
+/// Returns the account's sessions on the endpoint.
 pub async fn holders(journal: &Journal, endpoint: &Endpoint) -> Result<Vec<Holder>, Error> {
     let ours = journal.live();
     let shells = wsman::enumerate(endpoint).await?;
@@ -31,8 +31,7 @@ pub async fn holders(journal: &Journal, endpoint: &Endpoint) -> Result<Vec<Holde
     Ok(holders.collect())
 }
 
-/// [`holders`], for a person who waits to hear why there is no session: an endpoint that does not
-/// answer is not waited for.
+/// Returns [`holders`] with a short time limit, for a user who waits for the reason of a failure.
 pub async fn holders_soon(journal: &Journal, endpoint: &Endpoint) -> Result<Vec<Holder>, Error> {
     let mut endpoint = endpoint.clone();
     let limits = &mut endpoint.limits;
@@ -41,18 +40,19 @@ pub async fn holders_soon(journal: &Journal, endpoint: &Endpoint) -> Result<Vec<
     holders(journal, &endpoint).await
 }
 
-/// How many sessions an account of this kind of endpoint may have.
+/// Returns the session limit per account of this kind of endpoint.
 pub fn allowed(kind: Kind) -> Option<usize> {
-    // The limit that Lync Online's documentation gives.
+    // The limit in Lync Online's documentation.
     (kind == Kind::LyncOnline).then_some(3)
 }
 
-/// Removes the sessions of this endpoint and account that dead owners left; says how many.
+/// Removes the orphaned sessions of this endpoint and account; returns their number.
 pub async fn remove_orphans(journal: &Journal, endpoint: &Endpoint, profile: &Profile) -> usize {
     remove_those(journal, endpoint, profile, |_| true).await
 }
 
-/// Removes those whose removal was refused for their password: the endpoint has accepted this one.
+/// Removes the sessions whose removal was refused because of the password: the endpoint has accepted this
+/// one.
 pub async fn remove_refused(journal: &Journal, endpoint: &Endpoint, profile: &Profile) -> usize {
     remove_those(journal, endpoint, profile, |entry| entry.refused).await
 }
@@ -75,7 +75,7 @@ async fn remove_those(
         guard.hurry(QUICK_TIMEOUT);
         match guard.remove().await {
             Ok(()) => removed += 1,
-            Err(error) => tracing::warn!("a session that was left behind is still there: {error}"),
+            Err(error) => tracing::warn!("cannot remove an orphaned session: {error}"),
         }
     }
     removed

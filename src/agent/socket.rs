@@ -1,5 +1,5 @@
-//! The agent's local sockets: Unix domain sockets of mode 0600, named pipes whose ACL names only the
-//! owner. Nobody but the same user is let in, and nobody but the same user is spoken to.
+//! The agent's local sockets: Unix domain sockets with mode 0600, or named pipes whose ACL names only the
+//! owner. Both sides check that the peer is the same user.
 
 use std::io;
 
@@ -13,5 +13,5 @@ mod windows;
 pub use windows::{Listener, Local, connect};
 
 fn foreign() -> io::Error {
-    io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user")
+    io::Error::new(io::ErrorKind::PermissionDenied, "the socket belongs to another user")
 }

@@ -12,18 +12,18 @@ use crate::folders::Folders;
 use crate::profile::service::SignIn;
 use crate::profile::{self, CredentialSource, Profile, Settings};
 
-/// The profile as it was.
+/// An existing profile, before the change.
 struct Before {
     text: String,
-    /// `None`: it has mistakes.
+    /// `None` if the profile is invalid.
     profile: Option<Profile>,
 }
 
-/// Checks, stores the password, writes the file; whatever fails leaves no profile behind.
+/// Checks the settings, stores the password and writes the profile. A failure leaves no new profile.
 pub async fn run(folders: &Folders, add: &Add, taken: &[&str]) -> miette::Result<()> {
     let path = folders.profile(&add.name);
     let before = before(folders, add)?;
-    // One that exists may be named like a command of a later lyncsh.
+    // An existing profile may have the name of a command that a later version added.
     profile::check_name(&add.name, if before.is_some() { &[] } else { taken })?;
     let mut credential = match &add.credential_command {
         Some(command) => Some(CredentialSource::Command(command.clone())),
@@ -38,14 +38,14 @@ pub async fn run(folders: &Folders, add: &Add, taken: &[&str]) -> miette::Result
         }
         match store(&profile, add, before.as_ref()).await? {
             Stored::Yes => break (text, profile),
-            // Checked again with it: what was there before may not go with it.
+            // Checked again: the existing settings may conflict with the other source.
             Stored::Instead(other) => credential = Some(other),
         }
     };
     std::fs::create_dir_all(folders.profiles())
         .and_then(|()| replace(&path, text.as_bytes(), New::Private))
         .into_diagnostic()
-        .wrap_err_with(|| format!("the profile can't be written to {}", path.display()))?;
+        .wrap_err_with(|| format!("cannot write the profile to {}", path.display()))?;
     crate::outln!(
         "The profile '{0}' is written to {1}.\nOpen its shell with: lyncsh {0}",
         profile.name,
@@ -54,7 +54,7 @@ pub async fn run(folders: &Folders, add: &Add, taken: &[&str]) -> miette::Result
     Ok(())
 }
 
-/// The profile that exists, where it may be changed.
+/// Reads the existing profile; fails without `--force`.
 fn before(folders: &Folders, add: &Add) -> miette::Result<Option<Before>> {
     profile::check_name(&add.name, &[])?;
     let path = folders.profile(&add.name);
@@ -64,19 +64,19 @@ fn before(folders: &Folders, add: &Add) -> miette::Result<Option<Before>> {
     if !add.force {
         return Err(usage!(
             help = "choose another name, or change its settings with --force",
-            "there is a profile '{}' already: {}",
+            "profile '{}' already exists: {}",
             add.name,
             path.display()
         ));
     }
     let text = text::read(&path)
         .into_diagnostic()
-        .wrap_err_with(|| format!("the profile {} can't be read", path.display()))?;
+        .wrap_err_with(|| format!("cannot read the profile {}", path.display()))?;
     let profile = profile::parse(&add.name, &path, &text).ok();
     Ok(Some(Before { text, profile }))
 }
 
-/// The text of the profile, and what it comes to.
+/// Returns the text of the changed profile and its effective settings.
 fn written(
     folders: &Folders,
     add: &Add,
@@ -97,46 +97,46 @@ fn written(
     let text = settings.apply(before.map_or("", |before| &before.text)).map_err(|error| {
         usage!(
             help = format!("correct it with `lyncsh edit {}`; nothing was written", add.name),
-            "the profile {} can't be changed: it is not TOML\n{error}",
+            "cannot change the profile {}: it is not TOML\n{error}",
             path.display()
         )
     })?;
     let profile = profile::parse(&add.name, &path, &text).map_err(|error| {
-        // No file has these lines.
+        // The lines of these mistakes are not in a file yet.
         let wrong: Vec<&str> = error.mistakes.iter().map(|mistake| mistake.message.as_str()).collect();
         let help = match before {
-            None => "`lyncsh add --help` lists what can be given; nothing was written".to_owned(),
+            None => "see the options in `lyncsh add --help`; nothing was written".to_owned(),
             Some(_) => format!(
-                "with the settings that '{0}' has already; `lyncsh edit {0}` changes those. Nothing was written",
+                "change the existing settings of '{0}' with `lyncsh edit {0}`; nothing was written",
                 add.name
             ),
         };
-        usage!(help = help, "this makes no profile: {}", wrong.join("; "))
+        usage!(help = help, "invalid profile: {}", wrong.join("; "))
     })?;
     Ok((text, profile))
 }
 
-/// Whether a password has to be stored: one that is stored stays as long as the account does.
+/// Returns whether to store a password. A stored password stays valid as long as the account is the same.
 async fn needs_password(profile: &Profile, add: &Add, before: Option<&Before>) -> bool {
-    // A code in a browser needs no password here.
+    // The device code flow needs no password.
     let takes = profile.service.is_none_or(|service| service.sign_in != SignIn::DeviceCode);
     let was = before.and_then(|before| before.profile.as_ref());
     let stays = was.is_some_and(|was| was.credential == profile.credential && was.user == profile.user);
     if !takes || profile.credential != CredentialSource::Keyring {
         return false;
     }
-    // Where the keyring can't be used, the rest can be changed all the same.
+    // Without a usable keyring, the other settings can still be changed.
     add.password_stdin || !stays || credential::is_stored(&profile.name).await.is_ok_and(|stored| !stored)
 }
 
-/// What became of the password.
+/// Result of storing the password.
 enum Stored {
     Yes,
-    /// There is no keyring, and the user chose another source.
+    /// The keyring is not usable, and the user chose another source.
     Instead(CredentialSource),
 }
 
-/// Asks for the password and stores it, once the keyring is known to work.
+/// Asks for the password and stores it. Checks the keyring first.
 async fn store(profile: &Profile, add: &Add, before: Option<&Before>) -> miette::Result<Stored> {
     let asks = !add.password_stdin;
     if let Err(CredentialError::Keyring { reason }) = credential::is_stored(&profile.name).await {
@@ -148,9 +148,8 @@ async fn store(profile: &Profile, add: &Add, before: Option<&Before>) -> miette:
             Err(CredentialError::NoTerminal) => {
                 let unchanged = if before.is_some() { "; the profile is unchanged" } else { "" };
                 return Err(usage!(
-                    help = "pipe it in with --password-stdin, name a command with --credential-command, or have it \
-                            asked for each time with --prompt",
-                    "a password is to be stored, and there is no terminal to ask for it in{unchanged}"
+                    help = "pass --password-stdin, --credential-command COMMAND, or --prompt",
+                    "cannot prompt for the password to store: no terminal{unchanged}"
                 ));
             }
             password => password?,

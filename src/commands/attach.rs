@@ -1,4 +1,4 @@
-//! `lyncsh attach NAME`: how a PowerShell that runs already gets the session.
+//! `lyncsh attach NAME`: attaches a running PowerShell to the session of a profile.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -19,36 +19,36 @@ use crate::shell::module::{self, Module, Written};
 use crate::shell::pwsh::output_gate::{self, Passed};
 use crate::{output, screen};
 
-/// How often another agent is tried if one is shutting down.
+/// Maximum number of agents to try while agents are shutting down.
 const ATTEMPTS: u32 = 3;
 /// Time limit for an agent's answer to an announced shell.
 const AWAITS: Duration = Duration::from_secs(20);
 
-/// What is printed.
+/// Output of `lyncsh attach`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttachOutput {
-    /// A line for `Invoke-Expression`, which imports the module.
+    /// The import command for `Invoke-Expression`.
     Import,
     /// The path of the module.
     Module,
-    /// The path of the agent's socket, once its session is open.
+    /// The path of the agent's socket, after the session opened.
     Socket,
-    /// What the module needs to know ([`facts`]), once the session is open.
+    /// The session facts for the module ([`facts`]), after the session opened.
     Facts,
-    /// The folder of the proxies, once they are written.
+    /// The folder of the written proxies.
     Proxies,
     /// The password or token, for a module that signs in by itself.
     Secret,
-    /// What a session of the shell's own takes; and its guard from then on.
+    /// The settings of a standalone session; the process then guards that session.
     Own,
 }
 
-/// Prints what is wanted; for a socket it starts the agent where none runs, and leaves: the agent waits
-/// half a minute for the shell. A failure is one line: a PowerShell reads it.
+/// Prints the requested output. For a socket, starts the agent if it is not running, and exits: the agent
+/// waits half a minute for the shell. A failure is one line, for PowerShell to read.
 pub async fn run(context: &Context, name: &str, wanted: AttachOutput) -> miette::Result<ExitCode> {
     if matches!(wanted, AttachOutput::Facts | AttachOutput::Proxies | AttachOutput::Secret) {
-        // A PowerShell that loads the module by the first call of a command keeps this program's standard
-        // error to itself: the steps, and the question for a password, are for the person.
+        // A PowerShell that loads the module on the first call of a command captures this program's standard
+        // error: the progress and the password prompt must still reach the user.
         platform::speak_on_terminal().into_diagnostic()?;
     }
     let result = match wanted {
@@ -78,8 +78,8 @@ pub async fn run(context: &Context, name: &str, wanted: AttachOutput) -> miette:
     }
 }
 
-/// A module that another version wrote would import commands that this one leaves out: it is written again, and
-/// gets no session.
+/// Rewrites a module that another version wrote, and returns the error for the shell that imported the old
+/// one: that module would import commands that this version leaves out.
 fn replaced(context: &Context, name: &str) -> miette::Report {
     let written = profile::load(&context.folders, name)
         .map_err(miette::Report::from)
@@ -87,12 +87,12 @@ fn replaced(context: &Context, name: &str) -> miette::Report {
     match written {
         Err(error) => error,
         Ok(module) if module.is_outdated() => miette::miette!(
-            help = "remove `templates/powershell` from the configuration folder, or take over lyncsh's new templates",
-            "the templates of your own make a module of '{name}' that does not leave out dangerous commands"
+            help = "remove `templates/powershell` from the configuration folder, or update it from lyncsh's templates",
+            "the custom templates write a module for '{name}' that does not leave out dangerous commands"
         ),
         Ok(_) => miette::miette!(
-            help = "import it again, in a new PowerShell",
-            "another version of lyncsh wrote the module of '{name}'; it has been replaced"
+            help = "import the module again in a new PowerShell",
+            "another version of lyncsh wrote the module of '{name}'; the module was replaced"
         ),
     }
 }
@@ -112,21 +112,22 @@ fn module(context: &Context, name: &str, wanted: AttachOutput) -> miette::Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// The line in which a module gets a secret.
+/// JSON line with the secret for a module.
 #[derive(serde::Serialize)]
 struct HandedSecret<'a> {
     secret: &'a str,
 }
 
-/// Hands the secret of a service's profile through the pipe to the PowerShell that has asked.
+/// Writes the secret of a service's profile to the pipe of the PowerShell that requested it.
 async fn secret(context: &Context, name: &str) -> miette::Result<ExitCode> {
-    // Inside of a shell that a launcher has started, the launcher speaks first.
+    // Inside a shell that a launcher started, the launcher writes to the terminal first.
     output_gate::wait(name).await;
     let profile = profile::load(&context.folders, name)?;
-    if profile.service.is_none() || output::is_terminal() {
-        return Err(miette::miette!(
-            "a secret is handed to the module of a service's profile, and to nobody else"
-        ));
+    if output::is_terminal() {
+        return Err(miette::miette!("refusing to print a secret to a terminal"));
+    }
+    if profile.service.is_none() {
+        return Err(miette::miette!("'{name}' is not a profile of a service: its secret is not printed"));
     }
     unverified::notice(&context.folders, &profile, None);
     let secret = credential::fetch(&profile).await?;
@@ -136,9 +137,9 @@ async fn secret(context: &Context, name: &str) -> miette::Result<ExitCode> {
 }
 
 async fn attach(context: &Context, name: &str, wanted: AttachOutput) -> miette::Result<ExitCode> {
-    // Inside of a shell that a launcher has started, the launcher speaks first.
+    // Inside a shell that a launcher started, the launcher writes to the terminal first.
     if output_gate::wait(name).await == Passed::Failed {
-        return Err(miette::miette!("'{name}' is not here"));
+        return Err(miette::miette!("could not connect '{name}'"));
     }
     let mut endings = ShutdownSignals::catch().into_diagnostic()?;
     let profile = profile::load(&context.folders, name)?;
@@ -199,7 +200,7 @@ async fn awaits(agent: &mut Agent, process: u32) -> bool {
 
 /// Writes the proxies, and prints their folder.
 async fn proxies(context: &Context, name: &str) -> miette::Result<ExitCode> {
-    // Inside of a shell that a launcher has started, the launcher speaks first.
+    // Inside a shell that a launcher started, the launcher writes to the terminal first.
     output_gate::wait(name).await;
     let profile = profile::load(&context.folders, name)?;
     let written = match written(context, &profile).await {
@@ -219,7 +220,7 @@ pub fn notes(written: &Written) -> Vec<String> {
 /// Writes the proxies of a profile's endpoint if they are missing or out of date. Connects if no agent runs.
 ///
 /// # Errors
-/// There is no session, the endpoint does not answer and nothing is kept, or the files cannot be written;
+/// There is no session, the endpoint does not answer and nothing is cached, or the files cannot be written;
 /// [`ConnectError::Ended`] on a signal to end.
 pub async fn written(context: &Context, profile: &Profile) -> miette::Result<Written> {
     let mut endings = ShutdownSignals::catch().into_diagnostic()?;
@@ -237,18 +238,18 @@ pub async fn written(context: &Context, profile: &Profile) -> miette::Result<Wri
     };
     agent.ask(ControlRequest::Release).await;
     let written = written?;
-    // Its manifest names the commands from now on.
+    // Updates the command names in the module's manifest.
     Module::prepare(&context.folders, &context.program, profile)?;
     Ok(written)
 }
 
-/// An error with its advice, on one line.
+/// Formats an error and its help on one line.
 pub fn line(error: &miette::Report) -> String {
     let text = error.to_string();
     let advice = error.help().map(|help| help.to_string());
     let parts = text.lines().chain(advice.iter().flat_map(|advice| advice.lines()));
     let parts: Vec<_> = parts.map(str::trim).filter(|part| !part.is_empty()).collect();
-    // PowerShell writes it to the terminal as it is.
+    // PowerShell writes the text to the terminal unchanged.
     screen::clean_line(&parts.join("; ")).into_string()
 }
 

@@ -1,5 +1,4 @@
-//! From a profile to an agent whose session is open, with the steps drawn on the way: what every
-//! command that needs a session begins with.
+//! Connects a profile: starts or finds its agent, waits for the open session and draws the progress.
 
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
@@ -22,40 +21,40 @@ use crate::screen;
 use crate::shell::status_line;
 use crate::step::Step;
 
-/// How long a person who gives up waits until the session's removal is confirmed. The agent goes on
-/// with it in any case.
+/// Maximum wait for the confirmation that a session is removed, after the user gave up. The agent continues
+/// the removal in any case.
 pub const GIVING_UP: Duration = Duration::from_millis(500);
-/// Agents that end on the way, before it is given up.
+/// Maximum number of agents that end while connecting.
 const ATTEMPTS: usize = 3;
-/// What is done sooner, as the attachment to an agent that runs, is not drawn at all.
-const WORTH_A_LOOK: Duration = Duration::from_millis(150);
+/// Delay before progress is drawn: attaching to a running agent is faster.
+const DRAW_DELAY: Duration = Duration::from_millis(150);
 
-/// How a command was started.
+/// Start parameters of a command.
 #[derive(Clone, Debug)]
 pub struct Context {
     pub folders: Folders,
-    /// How many `-v`.
+    /// Number of `-v` options.
     pub verbosity: u8,
-    /// This program, to be run once more as the agent.
+    /// Path of this program, to start the agent.
     pub program: PathBuf,
 }
 
-/// A connection among several that are made at the same time.
+/// A connection among several connections that are opened at the same time.
 #[derive(Clone, Debug, Default)]
 pub struct Among<'a> {
-    /// Tells what is said of it from the others.
+    /// Name of the connection in messages, if there are several.
     label: Option<&'a str>,
-    /// Held while one connects, where several are to have the same account on the same endpoint.
+    /// Held while connecting, if several connections use the same account on the same endpoint.
     account: Option<Arc<tokio::sync::Mutex<()>>>,
 }
 
 impl<'a> Among<'a> {
-    /// One that is made by itself, and named where there is a label.
+    /// Returns a single connection, with an optional label.
     pub fn labelled(label: Option<&'a str>) -> Self {
         Self { label, account: None }
     }
 
-    /// One for each of the profiles.
+    /// Returns one connection for each profile.
     pub fn all(profiles: &'a [Profile]) -> Vec<Self> {
         let account = |profile: &Profile| {
             let place = profile.uri.as_ref().or(profile.discovery.as_ref());
@@ -75,7 +74,7 @@ impl<'a> Among<'a> {
     }
 }
 
-/// Why there is no session.
+/// Error of connecting a profile.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum ConnectError {
     #[error(transparent)]
@@ -89,33 +88,33 @@ pub enum ConnectError {
     #[diagnostic(transparent)]
     Refused(Failure),
     #[error("the agent ended before its session was open{}", .left.as_deref().map(|left| format!("; the session may still be on the server: {left}")).unwrap_or_default())]
-    #[diagnostic(help("its log is in the state folder; try again with -vvv to have more there"))]
+    #[diagnostic(help("read its log in the state folder; for a more detailed log, connect again with -vvv"))]
     Died { left: Option<String> },
     #[error("the agent was stopped while it was connecting")]
     Stopped,
-    #[error("'{name}' is a profile for PowerShell, where the module {module} has the session")]
+    #[error("'{name}' is a profile for PowerShell: the module {module} opens its session")]
     #[diagnostic(help(
-        "open it with `lyncsh {name}`, or import it where you are: lyncsh attach {name} | Invoke-Expression"
+        "open it with `lyncsh {name}`, or import it into a running PowerShell: lyncsh attach {name} | Invoke-Expression"
     ))]
     Service { name: String, module: &'static str },
-    /// The person, or the system, has had enough.
+    /// A signal of the user or the system.
     #[error("interrupted")]
     Ended(Ending),
 }
 
-/// Returns whether an error is a signal to end, which nothing more is told of.
+/// Returns whether an error is a signal to end, which is not reported.
 pub fn is_ending(error: &miette::Report) -> bool {
     matches!(error.downcast_ref(), Some(ConnectError::Ended(_)))
 }
 
-/// All of several connections failed; why has been told.
+/// All of several connections failed. The reasons were printed before.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("none of the connections of '{title}' is here")]
+#[error("all connections of '{title}' failed")]
 pub struct NoneConnected {
     title: String,
 }
 
-/// Attaches to the agent of a profile, starts it where none runs, and waits until its session is open.
+/// Attaches to the agent of a profile, or starts the agent, and waits until its session is open.
 pub async fn connect(
     context: &Context,
     profile: Profile,
@@ -125,9 +124,8 @@ pub async fn connect(
     connect_until(context, profile, secret, Among::default(), || {}, endings.next()).await
 }
 
-/// Connects until `over` says that it isn't wanted any more. `begun` is called when nothing is left to
-/// be asked of the person before connecting: something else can start beside it. A password that the
-/// endpoint refuses can be entered again.
+/// Connects a profile until `over` completes. Calls `begun` after the last question to the user: other work
+/// can start in parallel. The user can enter a refused password again.
 pub async fn connect_until(
     context: &Context,
     profile: Profile,
@@ -142,7 +140,7 @@ pub async fn connect_until(
     let mut over = std::pin::pin!(over);
     let mut begun = Some(begun);
     let mut drawn = Drawn::new(context.verbosity, among.label);
-    // The password that is refused for one is not sent for the others.
+    // A password refused for one connection is not sent for the others.
     let _turn = match among.account.clone() {
         Some(account) => Some(account.lock_owned().await),
         None => None,
@@ -205,16 +203,16 @@ pub async fn connect_until(
             return Err(ConnectError::Refused(entries.advised(&launch.access.profile, failure)));
         };
         launch.access.enter(secret);
-        // Its news are those of the password before.
+        // The old agent reports only about the previous password.
         launch.wait_ended().await;
     }
 }
 
-/// Starts the agent, or finds it. A password that is known to be refused is not handed to one.
+/// Starts or finds the agent. A password that is known to be refused is not passed to an agent.
 async fn start(launch: &mut Launch, among: &Among<'_>) -> Result<Agent, LaunchError> {
     let may_be_known = among.account.is_some() || Credential::any_refused();
     if may_be_known && launch.access.is_silent() && !launch.is_running() {
-        // Fetched here and not by the agent, so that this process knows what was refused.
+        // Fetched here instead of by the agent, so that this process knows the refused password.
         if let Some(refusal) = launch.access.known_refusal().await? {
             return Err(LaunchError::Refused(refusal.failure()));
         }
@@ -222,11 +220,11 @@ async fn start(launch: &mut Launch, among: &Among<'_>) -> Result<Agent, LaunchEr
     launch.agent(|line| drawing().suspend(|| crate::tell!("{line}"))).await
 }
 
-/// Several connections may be made at once: one of them asks the person at a time.
+/// Runs a question to the user while no other connection asks one.
 async fn one_at_a_time<T>(asking: impl Future<Output = T>) -> T {
     static ASKING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     let _asking = ASKING.lock().await;
-    // The others' steps would be drawn over the question.
+    // The progress of other connections would overwrite the question.
     let _ = drawing().clear();
     drawing().set_draw_target(ProgressDrawTarget::hidden());
     let answer = asking.await;
@@ -234,17 +232,17 @@ async fn one_at_a_time<T>(asking: impl Future<Output = T>) -> T {
     answer
 }
 
-/// Says which of several connections failed, and why.
+/// Prints the failed connections and their errors.
 pub fn tell_failures(failures: &[(String, ConnectError)]) {
     for (name, error) in failures {
-        crate::tell!("'{name}' is not here: {error}");
+        crate::tell!("could not connect '{name}': {error}");
         if let Some(advice) = miette::Diagnostic::help(error) {
             crate::tell!("{advice}");
         }
     }
 }
 
-/// Why there is no shell: the failure of the only connection; those of several are said.
+/// Returns the error if no connection opened. Prints the errors of several connections.
 pub fn none(title: &str, mut failures: Vec<(String, ConnectError)>) -> miette::Report {
     match failures.pop() {
         Some((_, error)) if failures.is_empty() => error.into(),
@@ -256,7 +254,7 @@ pub fn none(title: &str, mut failures: Vec<(String, ConnectError)>) -> miette::R
     }
 }
 
-/// Waits until the session is open. `false`: this agent was about to end, another may do.
+/// Waits until the session is open. Returns `false` if the agent is ending and another agent should be tried.
 async fn opened(agent: &mut Agent, launch: &mut Launch, drawn: &mut Drawn) -> Result<bool, ConnectError> {
     let mut is_refused = false;
     loop {
@@ -283,7 +281,7 @@ async fn opened(agent: &mut Agent, launch: &mut Launch, drawn: &mut Drawn) -> Re
                 let chosen = one_at_a_time(choose(folders, &failure, &holders)).await?;
                 let mut remove = Vec::new();
                 for holder in chosen {
-                    // Its agent would only make a new session where this one's is wanted.
+                    // If only its session was removed, its agent would open another one in this place.
                     match &holder.ours {
                         Some(profile) => drop(control_client::stop(folders, profile).await),
                         None => remove.push(holder.shell),
@@ -308,19 +306,18 @@ async fn opened(agent: &mut Agent, launch: &mut Launch, drawn: &mut Drawn) -> Re
     }
 }
 
-/// The steps as the person sees them: one line that changes, or with `-v` what `New-CsOnlineSession
-/// -Verbose` says.
+/// Progress display: one changing line, or with `-v` the lines of `New-CsOnlineSession -Verbose`.
 struct Drawn {
     bar: ProgressBar,
     verbose: bool,
-    /// Stands before each line, where there are other connections.
+    /// Prefix of each line, if there are several connections.
     label: String,
-    /// Shows the line when it has become worth a look.
+    /// Task that shows the line after [`DRAW_DELAY`].
     showing: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Drawn {
-    /// Nothing is drawn before [`Drawn::begin`].
+    /// Creates a hidden display; [`Drawn::begin`] shows it.
     fn new(verbosity: u8, label: Option<&str>) -> Self {
         let label = label.map(|label| format!("{label}: ")).unwrap_or_default();
         Self { bar: ProgressBar::hidden(), verbose: verbosity > 0, label, showing: None }
@@ -337,13 +334,18 @@ impl Drawn {
         }
         let bar = self.bar.clone();
         self.showing = Some(tokio::spawn(async move {
-            tokio::time::sleep(WORTH_A_LOOK).await;
+            tokio::time::sleep(DRAW_DELAY).await;
             let bar = drawing().add(bar);
             bar.enable_steady_tick(Duration::from_millis(100));
         }));
     }
 
     fn step(&mut self, step: &Step) {
+        if let Step::UsingNtlm { reason } = step {
+            // A weaker mechanism than the user may expect: the line stays.
+            self.show(&format!("Using NTLM: cannot get a Kerberos ticket: {reason}"));
+            return;
+        }
         if self.verbose {
             verbose(step).iter().for_each(|line| crate::tell!("{}{line}", self.label));
             return;
@@ -354,6 +356,7 @@ impl Drawn {
             Step::DiscoveringEndpoint => "Discovering PowerShell endpoint URI".to_owned(),
             Step::TargetUri { uri } => format!("Endpoint: {uri}"),
             Step::FetchingPassword { from } => format!("Waiting for {from}"),
+            Step::UsingNtlm { .. } => return,
             Step::RequestingToken => "Requesting authentication token".to_owned(),
             Step::TokenReceived => "Authentication token received".to_owned(),
             Step::InitializingSession => "Initializing remote session".to_owned(),
@@ -376,7 +379,7 @@ impl Drawn {
     }
 }
 
-/// The lines of all connections that are being made.
+/// Returns the progress lines of all connections.
 fn drawing() -> &'static MultiProgress {
     static DRAWING: LazyLock<MultiProgress> =
         LazyLock::new(|| MultiProgress::with_draw_target(status_line::target()));
@@ -389,19 +392,19 @@ impl Drop for Drawn {
     }
 }
 
-/// The lines of `New-CsOnlineSession -Verbose` that belong to a step.
+/// Returns the lines of `New-CsOnlineSession -Verbose` for a step.
 fn verbose(step: &Step) -> Vec<String> {
-    let said = |text: &str| format!("VERBOSE: {text}");
+    let line = |text: &str| format!("VERBOSE: {text}");
     match step {
-        Step::DeterminingDomain => vec![said("Determining domain to admin")],
-        Step::AdminDomain { domain } => vec![said(&format!("AdminDomain = '{domain}'"))],
-        Step::DiscoveringEndpoint => vec![said("Discovering PowerShell endpoint URI")],
-        Step::TargetUri { uri } => vec![said(&format!("TargetUri = '{uri}'"))],
-        // It asked for the credential before it began.
-        Step::FetchingPassword { .. } => Vec::new(),
-        Step::RequestingToken => vec![said("Requesting authentication token")],
-        Step::TokenReceived => vec![said("Success")],
-        Step::InitializingSession => vec![said("Initializing remote session")],
+        Step::DeterminingDomain => vec![line("Determining domain to admin")],
+        Step::AdminDomain { domain } => vec![line(&format!("AdminDomain = '{domain}'"))],
+        Step::DiscoveringEndpoint => vec![line("Discovering PowerShell endpoint URI")],
+        Step::TargetUri { uri } => vec![line(&format!("TargetUri = '{uri}'"))],
+        // New-CsOnlineSession asks for the credential before its first step.
+        Step::FetchingPassword { .. } | Step::UsingNtlm { .. } => Vec::new(),
+        Step::RequestingToken => vec![line("Requesting authentication token")],
+        Step::TokenReceived => vec![line("Success")],
+        Step::InitializingSession => vec![line("Initializing remote session")],
         Step::Session { id, name, computer, configuration } => {
             let (n, c, f) = (name.len().max(4), computer.len().max(12), configuration.len().max(17));
             let row = |cells: [&str; 6]| {
@@ -411,7 +414,7 @@ fn verbose(step: &Step) -> Vec<String> {
                 )
             };
             vec![
-                said("Success"),
+                line("Success"),
                 String::new(),
                 row(["Id", "Name", "ComputerName", "State", "ConfigurationName", "Availability"]),
                 row(["--", "----", "------------", "-----", "-----------------", "------------"]),
@@ -419,7 +422,7 @@ fn verbose(step: &Step) -> Vec<String> {
                 String::new(),
             ]
         }
-        Step::Commands { count } => vec![said(&format!("{count} commands"))],
+        Step::Commands { count } => vec![line(&format!("{count} commands"))],
     }
 }
 
@@ -428,7 +431,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn verbose_says_what_new_csonlinesession_says() {
+    fn verbose_lines_match_new_csonlinesession() {
         let step = Step::AdminDomain { domain: "litwareinc.com".into() };
         assert_eq!(verbose(&step), ["VERBOSE: AdminDomain = 'litwareinc.com'"]);
     }

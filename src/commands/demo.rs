@@ -1,4 +1,4 @@
-//! `lyncsh demo`: the whole of it on an embedded endpoint.
+//! `lyncsh demo`: a shell on a built-in simulated endpoint.
 
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::connect::Context;
 use super::shell;
-use crate::cli::Demo;
+use crate::cli::{Demo, DemoAuthentication};
 use crate::files::replace::{New, replace};
 use crate::folders::Folders;
 use crate::output;
@@ -17,9 +17,9 @@ use crate::platform::ShutdownSignals;
 use crate::profile;
 use crate::screen::Stream;
 use crate::simulator::engine::World;
-use crate::simulator::{DOMAIN, Options, PASSWORD, Server, USER, stream};
+use crate::simulator::{Authentication, DOMAIN, Options, PASSWORD, Server, USER, stream};
 
-/// The throw-away profile.
+/// Settings of the demo's temporary profile.
 #[derive(Serialize)]
 struct Written<'a> {
     kind: &'a str,
@@ -30,7 +30,7 @@ struct Written<'a> {
     credential: &'a str,
 }
 
-/// Starts the endpoint; with `--serve` or `--stdio` it is all there is, otherwise a shell on it follows.
+/// Starts the endpoint and, without `--serve` or `--stdio`, a shell on it.
 pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
     let options = Options {
         port: demo.port,
@@ -43,6 +43,11 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
         trickle: demo.trickle,
         tls: demo.tls,
         omi: demo.omi,
+        authentication: match demo.authentication {
+            DemoAuthentication::Basic => Authentication::Basic,
+            DemoAuthentication::Ntlm => Authentication::Ntlm,
+            DemoAuthentication::Negotiate => Authentication::Negotiate,
+        },
         ..Options::default()
     };
     if demo.stdio {
@@ -50,12 +55,13 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
         let served = stream::serve(streams, World::new(&options), USER).await;
         return served.map(|()| ExitCode::SUCCESS).into_diagnostic();
     }
-    let server = Server::start(options).await.into_diagnostic().wrap_err("the endpoint can't be started")?;
+    let server =
+        Server::start(options).await.into_diagnostic().wrap_err("cannot start the simulated endpoint")?;
     if demo.serve {
         return serve(&server).await;
     }
     let folder =
-        tempfile::tempdir().into_diagnostic().wrap_err("there is no folder for the demo's profile")?;
+        tempfile::tempdir().into_diagnostic().wrap_err("cannot create a folder for the demo's profile")?;
     let folders = Folders::find(Some(folder.path())).into_diagnostic()?;
     let written = Written {
         kind: "lync-online",
@@ -69,12 +75,12 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
     std::fs::create_dir_all(folders.profiles())
         .and_then(|()| replace(&folders.profile("demo"), text.as_bytes(), New::Private))
         .into_diagnostic()
-        .wrap_err("the demo's profile can't be written")?;
+        .wrap_err("cannot write the demo's profile")?;
     let profile = profile::load(&folders, "demo")?;
     if std::io::stdin().is_terminal() && Stream::Output.is_terminal() {
         crate::outln!(
-            "An endpoint as Lync Online's was runs on this machine for as long as this\n\
-             shell, with the tenant {DOMAIN}.\n\
+            "A simulated Lync Online endpoint with the tenant {DOMAIN} runs on this machine\n\
+             until this shell exits.\n\
              Try:  Get-CsTenant\n      \
              Get-CsOnlineUser | Select-Object DisplayName, SipAddress\n      \
              Set-CsUser kenmyer -EnterpriseVoiceEnabled $true\n      \
@@ -87,7 +93,7 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
     code
 }
 
-/// One line of JSON says where the endpoint is, and it serves until it is ended.
+/// Prints the address of the endpoint as one line of JSON, and serves until a signal.
 async fn serve(server: &Server) -> miette::Result<ExitCode> {
     let mut endings = ShutdownSignals::catch().into_diagnostic()?;
     let mut ready = serde_json::json!({

@@ -1,5 +1,4 @@
-//! `lyncsh edit`: a profile in the person's editor. What is saved there becomes the profile only when it
-//! has no mistakes.
+//! `lyncsh edit`: opens a profile in the user's editor. Changes are saved only if valid.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
@@ -15,43 +14,43 @@ use crate::folders::Folders;
 use crate::platform;
 use crate::profile::{self, StoreError};
 
-/// What is looked for where neither VISUAL nor EDITOR says anything.
+/// Editors to look for if VISUAL and EDITOR are not set.
 #[cfg(windows)]
 const EDITORS: [&str; 1] = ["notepad"];
 #[cfg(not(windows))]
 const EDITORS: [&str; 4] = ["editor", "nano", "vim", "vi"];
 
-/// Opens the editor on a copy, until it has no mistakes or the person gives up.
+/// Opens the editor on a copy until the copy is valid or the user gives up.
 pub fn run(folders: &Folders, name: &str) -> miette::Result<()> {
     let path = folders.profile(name);
     let text = match profile::connections(folders, name) {
-        // One with mistakes is what an editor is for.
+        // Invalid profiles can be edited.
         Ok(_) | Err(StoreError::Mistakes(_) | StoreError::Unreadable { .. }) => std::fs::read(&path)
             .into_diagnostic()
-            .wrap_err_with(|| format!("{} can't be read", path.display()))?,
+            .wrap_err_with(|| format!("cannot read {}", path.display()))?,
         Err(error) => return Err(error.into()),
     };
     if !std::io::stdin().is_terminal() || !crate::screen::Stream::Output.is_terminal() {
         return Err(usage!(
-            help = format!("change the file itself: {}", path.display()),
-            "there is no terminal for an editor"
+            help = format!("edit the file directly: {}", path.display()),
+            "cannot open an editor: no terminal"
         ));
     }
     let editor = editor()?;
     let draft = path.with_extension("draft");
-    let drafted = |what: &str| format!("{} can't be {what}", draft.display());
-    // A draft that was given up, or that outlived a crash, is gone on with.
+    let drafted = |what: &str| format!("cannot {what} {}", draft.display());
+    // Continues a draft that the user or a crash left.
     if draft.exists() {
-        crate::outln!("There is a draft of '{name}' that was not finished: going on with it.");
+        crate::outln!("Continuing with an unfinished draft of '{name}'.");
     } else {
-        write(&draft, &text).into_diagnostic().wrap_err_with(|| drafted("written"))?;
+        write(&draft, &text).into_diagnostic().wrap_err_with(|| drafted("write"))?;
     }
     let edited = loop {
         open(&editor, &draft)?;
         let edited = std::fs::read(&draft).into_diagnostic().wrap_err_with(|| drafted("read"))?;
         match read(name, &path, &edited) {
             Ok(()) if edited == text => {
-                std::fs::remove_file(&draft).into_diagnostic().wrap_err_with(|| drafted("removed"))?;
+                std::fs::remove_file(&draft).into_diagnostic().wrap_err_with(|| drafted("remove"))?;
                 crate::outln!("Nothing was changed.");
                 return Ok(());
             }
@@ -60,25 +59,25 @@ pub fn run(folders: &Folders, name: &str) -> miette::Result<()> {
         }
         if !agreed("Edit it again (y, or anything else to give up)? ")? {
             return Err(miette::miette!(
-                help = format!("`lyncsh edit {name}` goes on with the draft: {}", draft.display()),
-                "'{name}' stays as it was"
+                help = format!("continue the draft with `lyncsh edit {name}`: {}", draft.display()),
+                "'{name}' was not modified"
             ));
         }
     };
     replace(&path, &edited, New::Private)
         .into_diagnostic()
-        .wrap_err_with(|| format!("{} can't be replaced", path.display()))?;
-    std::fs::remove_file(&draft).into_diagnostic().wrap_err_with(|| drafted("removed"))?;
+        .wrap_err_with(|| format!("cannot replace {}", path.display()))?;
+    std::fs::remove_file(&draft).into_diagnostic().wrap_err_with(|| drafted("remove"))?;
     crate::outln!("'{name}' is changed.");
     if AgentPaths::of(folders, name).holder().is_some() {
-        crate::outln!("Its agent runs with what was there before: `lyncsh stop {name}` ends it.");
+        crate::outln!("Its agent still uses the previous settings: stop it with `lyncsh stop {name}`.");
     }
     Ok(())
 }
 
-/// Whether bytes are a profile without mistakes.
+/// Checks that bytes are a valid profile.
 fn read(name: &str, path: &Path, bytes: &[u8]) -> miette::Result<()> {
-    let text = text::decode(bytes).into_diagnostic().wrap_err("this is not the text of a profile")?;
+    let text = text::decode(bytes).into_diagnostic().wrap_err("invalid profile: not text")?;
     profile::read(name, path, &text)?;
     Ok(())
 }
@@ -89,25 +88,24 @@ fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// The editor's command line, as it is usual: it may have arguments.
+/// Returns the editor's command line, which may have arguments.
 fn editor() -> miette::Result<String> {
     let set = ["VISUAL", "EDITOR"].into_iter().find_map(|name| {
         let value = std::env::var(name).ok()?;
         (!value.trim().is_empty()).then_some(value)
     });
     let found = || EDITORS.into_iter().find(|name| which::which(name).is_ok()).map(str::to_owned);
-    set.or_else(found)
-        .ok_or_else(|| miette::miette!(help = "set EDITOR to one", "no editor was found on this machine"))
+    set.or_else(found).ok_or_else(|| miette::miette!(help = "set EDITOR to an editor", "no editor found"))
 }
 
 fn open(editor: &str, draft: &Path) -> miette::Result<()> {
     let status = command(editor, draft)
         .status()
         .into_diagnostic()
-        .wrap_err_with(|| format!("the editor `{editor}` can't be started"))?;
+        .wrap_err_with(|| format!("cannot start the editor `{editor}`"))?;
     if !status.success() {
         return Err(miette::miette!(
-            help = "set EDITOR to another one; what was written so far is kept as a draft",
+            help = "set EDITOR to another editor; your changes are saved as a draft",
             "the editor `{editor}` failed: {status}"
         ));
     }

@@ -12,7 +12,7 @@ use crate::shell::console::Lost;
 use crate::shell::pwsh::arguments::ArgumentError;
 use crate::shell::pwsh::find::FindError;
 
-/// What an error ends the program with.
+/// Returns the exit code for an error.
 pub fn exit_code(report: &miette::Report) -> ExitCode {
     match report.downcast_ref::<ConnectError>() {
         Some(ConnectError::Ended(ending)) => return ExitCode::from(ending.exit_code()),

@@ -24,13 +24,13 @@ pub fn facts(context: &Context, profile: &Profile, agent: &Agent) -> String {
     let connected = entry.as_ref().and_then(|entry| entry.written.duration_since(UNIX_EPOCH).ok());
     let process = entry.as_ref().map(|entry| entry.process).or_else(|| agent.paths.holder());
     let endpoint = endpoint(profile, agent);
-    // Writing the proxies reports the same error.
+    // An error is reported when the proxies are written.
     let kept = endpoint.and_then(|endpoint| module::kept(&context.folders, profile, endpoint).ok());
     let ready = profile.import.cache && kept.as_ref().is_some_and(|kept| kept.state() == State::Current);
-    // The manifest names these commands from now on.
+    // Updates the command names in the manifest.
     if ready && kept.as_ref().is_some_and(|kept| kept.select().is_ok_and(|others| others)) {
         let prepared = Module::prepare(&context.folders, &context.program, profile);
-        prepared.err().into_iter().for_each(|error| tracing::debug!(%error, "the manifest stays as it is"));
+        prepared.err().into_iter().for_each(|error| tracing::debug!(%error, "cannot update the manifest"));
     }
     let stem = endpoint.map(|endpoint| Exports::of(&context.folders, &profile.name).stem(profile, endpoint));
     let known = [
@@ -51,8 +51,8 @@ pub fn error(text: &str) -> String {
     line("error", text)
 }
 
-/// Formats a line in ASCII, since the encoding of a program's output differs on Windows. All other characters and the
-/// backslash are escaped for `Regex.Unescape`.
+/// Formats a line in ASCII, since the encoding of a program's output differs on Windows. All other characters
+/// and the backslash are escaped for `Regex.Unescape`.
 fn line(key: &str, value: &str) -> String {
     format!("{key}={}\n", escape(value))
 }

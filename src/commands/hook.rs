@@ -1,4 +1,4 @@
-//! `lyncsh hook`: a tenant's cmdlets in every PowerShell, from its start.
+//! `lyncsh hook`: imports cmdlets into every new PowerShell session.
 
 mod first;
 
@@ -20,7 +20,7 @@ use crate::profile::{self, Profile, same_names};
 use crate::shell::module::{self, Module};
 use crate::shell::pwsh::find::{Choice, PowerShell};
 
-/// Does it.
+/// Runs a subcommand of `lyncsh hook`.
 pub async fn run(context: &Context, action: &HookAction) -> miette::Result<()> {
     match action {
         HookAction::Install { of, yes } => install(context, of, *yes).await,
@@ -35,22 +35,22 @@ pub async fn run(context: &Context, action: &HookAction) -> miette::Result<()> {
     }
 }
 
-/// The hook's lines, and what they stand on.
+/// The hook script and its profiles.
 struct Lines {
     text: String,
     profiles: Vec<Profile>,
-    /// Profiles that are left out, and why.
+    /// Profiles that are left out, with their errors.
     left_out: Vec<(String, miette::Report)>,
 }
 
-/// Writes the profiles' modules, and makes the lines that lead to them.
+/// Writes the profiles' modules and renders the hook script that imports them.
 fn lines(context: &Context, of: &HookOptions) -> miette::Result<Lines> {
     let folders = &context.folders;
     let names = if of.names.is_empty() { profile::names(folders) } else { of.names.clone() };
     if names.is_empty() {
         return Err(usage!(
-            help = "`lyncsh add NAME --kind KIND --user USER@DOMAIN` makes one",
-            "there are no profiles for a hook to connect to"
+            help = "create a profile with `lyncsh add NAME --kind KIND --user USER@DOMAIN`",
+            "cannot create a hook: there are no profiles"
         ));
     }
     let (mut profiles, mut left_out) = (Vec::<Profile>::new(), Vec::new());
@@ -59,7 +59,7 @@ fn lines(context: &Context, of: &HookOptions) -> miette::Result<Lines> {
             // One profile can be among the connections of another.
             Ok(connections) => profiles.extend(connections.profiles),
             Err(error) if names.len() == 1 => return Err(error.into()),
-            // One with a mistake leaves the others.
+            // An invalid profile does not affect the others.
             Err(error) => left_out.push((name.clone(), error.into())),
         }
     }
@@ -79,7 +79,7 @@ fn lines(context: &Context, of: &HookOptions) -> miette::Result<Lines> {
     Ok(Lines { text, profiles, left_out })
 }
 
-/// Refuses two profiles with cmdlets of the same names: PowerShell would call one tenant's without a word.
+/// Refuses two profiles with cmdlets of the same names: PowerShell would call one of them without a warning.
 fn apart(folders: &Folders, profiles: &[Profile]) -> miette::Result<()> {
     let known: Vec<Vec<String>> = profiles.iter().map(|profile| names(folders, profile)).collect();
     for (index, one) in profiles.iter().enumerate() {
@@ -92,10 +92,10 @@ fn apart(folders: &Folders, profiles: &[Profile]) -> miette::Result<()> {
             let example = same.map(|name| format!(", such as {name}")).unwrap_or_default();
             return Err(usage!(
                 help = format!(
-                    "add `prefix = \"Lw\"` with `lyncsh edit {0}`, or install the hook for one of them: `lyncsh hook install {0}`",
+                    "add `prefix = \"Lw\"` with `lyncsh edit {0}`, or install the hook for one profile: `lyncsh hook install {0}`",
                     one.name
                 ),
-                "'{}' and '{}' have cmdlets of the same names{example}: give one of them a prefix",
+                "'{}' and '{}' have cmdlets with the same names{example}",
                 one.name,
                 other.name
             ));
@@ -104,14 +104,15 @@ fn apart(folders: &Folders, profiles: &[Profile]) -> miette::Result<()> {
     Ok(())
 }
 
-/// The names of a profile's cmdlets, as far as they are known.
+/// Returns the known names of a profile's cmdlets.
 fn names(folders: &Folders, profile: &Profile) -> Vec<String> {
     Exports::of(folders, &profile.name).names(profile.import.prefix.as_deref()).unwrap_or_default()
 }
 
 fn text(path: &Path) -> miette::Result<&str> {
-    path.to_str()
-        .ok_or_else(|| miette::miette!("{} is not Unicode, and can't stand in a script", path.display()))
+    path.to_str().ok_or_else(|| {
+        miette::miette!("cannot write the path {} into a script: it is not Unicode", path.display())
+    })
 }
 
 async fn install(context: &Context, of: &HookOptions, yes: bool) -> miette::Result<()> {
@@ -120,8 +121,8 @@ async fn install(context: &Context, of: &HookOptions, yes: bool) -> miette::Resu
         startup::scripts()?.into_iter().filter(|script| wanted(script, &found)).collect();
     if scripts.is_empty() {
         return Err(usage!(
-            help = "install PowerShell (https://aka.ms/powershell), or place the lines of `lyncsh hook print` yourself",
-            "no PowerShell is on PATH"
+            help = "install PowerShell (https://aka.ms/powershell), or install the output of `lyncsh hook print` manually",
+            "no PowerShell on PATH"
         ));
     }
     let lines = lines(context, of)?;
@@ -131,20 +132,20 @@ async fn install(context: &Context, of: &HookOptions, yes: bool) -> miette::Resu
         if change.changes() {
             changes.push(change);
         } else {
-            crate::outln!("{} has the hook already.", change.file().display());
+            crate::outln!("{} already has the hook.", change.file().display());
         }
     }
     if !changes.is_empty() {
         show(&changes);
         if !yes && !agreed("Write them (y/N)? ")? {
-            crate::outln!("Nothing is written.");
+            crate::outln!("Nothing was written.");
             return Ok(());
         }
     }
     let mut outcomes: Vec<(String, Outcome)> =
         lines.left_out.into_iter().map(|(name, error)| (name, Outcome::Invalid(error))).collect();
     outcomes.extend(first_connections(context, &lines.profiles, of.eager).await?);
-    // The names are known now.
+    // Checked again: the first connections added names.
     apart(&context.folders, &lines.profiles)?;
     for change in changes {
         let file = change.file().to_owned();
@@ -157,14 +158,14 @@ async fn install(context: &Context, of: &HookOptions, yes: bool) -> miette::Resu
     summary(&outcomes)
 }
 
-/// Writes the modules that are there once more: their manifests list cmdlets for the hook's profiles only.
+/// Rewrites the existing modules: their manifests list cmdlets for the hook's profiles only.
 fn prepare_all(context: &Context) {
     for name in profile::names(&context.folders) {
         let module = Module::of(&context.folders, &name);
         if !module.manifest.is_file() {
             continue;
         }
-        // A profile with a mistake has no cmdlets that could be called.
+        // An invalid profile has no cmdlets.
         if let Ok(profile) = profile::load(&context.folders, &name)
             && let Err(error) = Module::prepare(&context.folders, &context.program, &profile)
         {
@@ -184,20 +185,20 @@ fn summary(outcomes: &[(String, Outcome)]) -> miette::Result<()> {
     match failed.as_slice() {
         [] => Ok(()),
         failed => Err(miette::miette!(
-            help = "`lyncsh hook install` tries it again",
-            "the hook is there, but the first connection failed: {}",
+            help = "try again with `lyncsh hook install`",
+            "the hook is installed, but the first connection failed: {}",
             failed.join(", ")
         )),
     }
 }
 
-/// A startup script is written where its PowerShell is, or was before.
+/// Returns whether to write a startup script: its PowerShell or its folder must exist.
 fn wanted(script: &StartupScript, found: &[PowerShell]) -> bool {
     let folder = script.path.parent().is_some_and(Path::is_dir);
     folder || cfg!(unix) || found.iter().any(|shell| shell.edition == script.edition)
 }
 
-/// The PowerShells on PATH.
+/// Returns the PowerShells on PATH.
 fn found() -> Vec<PowerShell> {
     let names: &[&str] =
         if cfg!(windows) { &["pwsh", "pwsh-preview", "powershell"] } else { &["pwsh", "pwsh-preview"] };
@@ -211,9 +212,9 @@ fn found() -> Vec<PowerShell> {
 fn show(changes: &[Change]) {
     for change in changes {
         let how = match change.before() {
-            Before::Nothing => "does not exist yet, and is made with these lines",
-            Before::OtherLines => "gets these lines at its end",
-            Before::Block => "gets these lines in place of the hook that is there",
+            Before::Nothing => "does not exist yet and will be created with these lines",
+            Before::OtherLines => "will get these lines at its end",
+            Before::Block => "will get these lines in place of its current hook",
         };
         let block: String = change.block().lines().map(|line| format!("    {line}\n")).collect();
         crate::outln!("{} {how}:\n", change.file().display());

@@ -1,5 +1,5 @@
-//! Keeps one connection of a shell: passes on what its agent reports, and has a lost session made again,
-//! by the agent or, where that has ended, by a new one.
+//! Maintains one connection of a shell: forwards the agent's reports, and replaces a lost session through the
+//! agent or, if the agent ended, through a new agent.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -23,9 +23,9 @@ use crate::shell::connection::{Connection, Keeping, NoSession, Reply, State, Wis
 use crate::shell::{Attached, Losses};
 use crate::transport::session::Session;
 
-/// How long this process's own pool may take to close, and an agent to say why there is none.
+/// Time limit for closing this process's runspace pool, and for an agent's report of why it ended.
 const CLOSES: Duration = Duration::from_secs(2);
-/// The pause before the agent's socket is tried again, and before the agent is asked to hurry again.
+/// Pause before the next connection to the agent's socket, and before the next reconnect request.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// One connection of a shell.
@@ -35,28 +35,28 @@ pub struct Keeper {
     secret: Option<SecretString>,
     host: HostInfo,
     voice: Voice,
-    /// `None`: it has ended.
+    /// `None` if the agent ended.
     agent: Option<Agent>,
     session: Option<(Session, mpsc::Receiver<client::ClientEvent>)>,
-    /// Wishes of the shell that were not answered yet.
+    /// Unanswered session requests of the shell.
     wishes: Vec<Reply>,
 }
 
-/// A keeper at work, and its ends of what a shell has.
+/// A running keeper with its ends of the shell's channels.
 pub struct KeptAgent<'a> {
     keeper: &'a mut Keeper,
     keeping: Keeping,
     events: mpsc::UnboundedSender<client::ClientEvent>,
 }
 
-/// What all connections of a shell have in common.
+/// Common parameters of all connections of a shell.
 #[derive(Clone)]
 pub struct Keeps {
     pub context: Context,
     pub secret: Option<SecretString>,
     pub host: HostInfo,
     pub losses: Losses,
-    /// Whether there are other connections.
+    /// Whether the shell has several connections.
     pub several: bool,
 }
 
@@ -64,7 +64,7 @@ impl Keeper {
     /// Opens the first session on an agent.
     ///
     /// # Errors
-    /// Why there is none; the agent is let go.
+    /// The reason why there is no session; the agent is released.
     pub async fn open(keeps: Keeps, profile: Profile, mut agent: Agent) -> Result<Self, Failure> {
         let Keeps { context, secret, host, losses, several } = keeps;
         if losses == Losses::Mend {
@@ -100,20 +100,20 @@ impl Keeper {
         &self.profile.name
     }
 
-    /// What the shell is given, and what runs beside it.
+    /// Returns the shell's end of the connection, and the task that maintains it.
     pub fn attach(&mut self) -> Option<(Attached, KeptAgent<'_>)> {
         let (session, _) = self.session.as_ref()?;
         let (connection, keeping) = Connection::new(session.clone());
-        let (events, heard) = mpsc::unbounded_channel();
+        let (events, receiver) = mpsc::unbounded_channel();
         let notices = self.voice.listen();
-        let attached = Attached { name: self.profile.name.clone(), connection, events: heard, notices };
+        let attached = Attached { name: self.profile.name.clone(), connection, events: receiver, notices };
         Some((attached, KeptAgent { keeper: self, keeping, events }))
     }
 
-    /// Asks for another password than the one that was refused, which is not sent again by itself.
+    /// Asks for another password. The refused password is not sent again automatically.
     async fn has_other_password(&mut self, entries: &mut Entries, failure: &Failure) -> bool {
         if matches!(self.profile.credential, CredentialSource::Command(_)) {
-            // It may print another one by now.
+            // The command may print another password now.
             return entries.once_more(failure).await;
         }
         match entries.again(&self.profile, failure).await {
@@ -123,10 +123,10 @@ impl Keeper {
         true
     }
 
-    /// Closes the shell's session, and gives back the agent, where one runs.
+    /// Closes the shell's session and returns the agent, if it is running.
     pub async fn close(mut self) -> Option<Agent> {
         if let Some((session, _)) = self.session.take() {
-            // A pool that is gone already has nothing to close.
+            // Fails if the pool is already closed.
             let _ = tokio::time::timeout(CLOSES, session.close()).await;
         }
         self.agent
@@ -134,7 +134,7 @@ impl Keeper {
 }
 
 impl KeptAgent<'_> {
-    /// Runs as long as the shell does.
+    /// Maintains the connection; never returns.
     pub async fn run(mut self) -> Infallible {
         loop {
             if self.keeper.session.is_some() {
@@ -145,12 +145,12 @@ impl KeptAgent<'_> {
             match (self.keeper.voice.losses, self.keeper.agent.is_some()) {
                 (Losses::Mend, true) => self.reattach().await,
                 (Losses::Mend, false) => self.start().await,
-                (Losses::End, _) => self.last_words().await,
+                (Losses::End, _) => self.forward_reports().await,
             }
         }
     }
 
-    /// As long as the session is there.
+    /// Forwards events and reports until the session ends.
     async fn attached(&mut self) {
         let Self { keeper, keeping, events } = self;
         let Keeper { voice, agent, session: Some((session, pool)), .. } = &mut **keeper else { return };
@@ -158,10 +158,10 @@ impl KeptAgent<'_> {
             tokio::select! {
                 event = pool.recv() => match event {
                     None | Some(client::ClientEvent::PoolState(PoolState::Closed | PoolState::Broken, _)) => return,
-                    // A shell that does not listen is leaving.
+                    // Fails if the shell is exiting.
                     Some(event) => drop(events.send(event)),
                 },
-                told = next(agent) => match voice.handle(told) {
+                event = next(agent) => match voice.handle(event) {
                     Heard::Ended(failure) => {
                         voice.report(&failure);
                         *agent = None;
@@ -175,12 +175,12 @@ impl KeptAgent<'_> {
         }
     }
 
-    /// Waits until the agent has another session, and asks it to hurry where the shell does.
+    /// Waits for the agent's next session; requests an immediate reconnect while the shell waits.
     async fn reattach(&mut self) {
         let Self { keeper, keeping, .. } = self;
         let Keeper { voice, agent, wishes, host, profile, .. } = &mut **keeper;
-        let Some(there) = agent else { return };
-        let mut opening = pin!(there.session(host.clone(), profile.limits));
+        let Some(running) = agent else { return };
+        let mut opening = pin!(running.session(host.clone(), profile.limits));
         loop {
             let hurrying = !wishes.is_empty();
             tokio::select! {
@@ -196,13 +196,13 @@ impl KeptAgent<'_> {
                         return;
                     }
                     Err(error) => {
-                        tracing::debug!("the agent gives no session: {error}");
+                        tracing::debug!("cannot open a session on the agent: {error}");
                         tokio::time::sleep(RETRY_INTERVAL).await;
-                        let Some(there) = agent else { return };
-                        opening.set(there.session(host.clone(), profile.limits));
+                        let Some(running) = agent else { return };
+                        opening.set(running.session(host.clone(), profile.limits));
                     }
                 },
-                told = next(agent) => match voice.handle(told) {
+                event = next(agent) => match voice.handle(event) {
                     Heard::Away(failure) => refuse(wishes, &failure),
                     Heard::Ended(failure) => {
                         voice.report(&failure);
@@ -223,7 +223,7 @@ impl KeptAgent<'_> {
         }
     }
 
-    /// Starts another agent when the shell wants a session.
+    /// Starts another agent when the shell requests a session.
     async fn start(&mut self) {
         let Self { keeper, keeping, .. } = self;
         let mut reply = match keeper.wishes.pop() {
@@ -266,13 +266,13 @@ impl KeptAgent<'_> {
         }
     }
 
-    /// The shell ends by itself; what the agent still has to say of it is passed on.
-    async fn last_words(&mut self) {
+    /// Forwards the agent's remaining reports until the shell ends.
+    async fn forward_reports(&mut self) {
         let Self { keeper, keeping, .. } = self;
         let Keeper { voice, agent, .. } = &mut **keeper;
         loop {
             tokio::select! {
-                told = next(agent) => match voice.handle(told) {
+                event = next(agent) => match voice.handle(event) {
                     Heard::Ended(failure) => {
                         voice.report(&failure);
                         *agent = None;
@@ -288,7 +288,7 @@ impl KeptAgent<'_> {
     }
 }
 
-/// The agent's next report; never comes where there is no agent.
+/// Returns the agent's next report; waits forever without an agent.
 async fn next(agent: &mut Option<Agent>) -> Option<crate::agent::launch::AgentEvent> {
     match agent {
         Some(agent) => agent.next().await,

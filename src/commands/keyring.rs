@@ -1,4 +1,4 @@
-//! What is done where no keyring can be used: the other sources of a password.
+//! Choice of another password source if the keyring is not usable.
 
 use std::io::{BufRead as _, IsTerminal as _};
 
@@ -7,18 +7,18 @@ use miette::IntoDiagnostic as _;
 use crate::profile::CredentialSource;
 use crate::screen::{self, Stream};
 
-/// Lets the user choose another source of the password of a profile that is about to be written.
+/// Lets the user choose another password source for a profile before it is written.
 ///
 /// # Errors
-/// There is no terminal to ask in (`asks`: or nobody to be asked), or nothing was chosen. The error
-/// holds the lines for the profile.
+/// There is no terminal, `asks` is false, or the user chose nothing. The error contains the lines for the
+/// profile.
 pub fn instead(name: &str, reason: &str, asks: bool) -> miette::Result<CredentialSource> {
     if !asks || !std::io::stdin().is_terminal() || !Stream::Error.is_terminal() {
         return Err(unusable(name, reason));
     }
     crate::tell!(
-        "The keyring can't be used: {reason}\n\
-         Where is the password of '{name}' to come from instead?\n\
+        "The keyring is not usable: {reason}\n\
+         Choose another source for the password of '{name}':\n\
          \x20 p  ask for it each time (credential = \"prompt\")\n\
          \x20 c  a command that prints it (credential = {{ command = \"…\" }})"
     );
@@ -37,17 +37,17 @@ pub fn instead(name: &str, reason: &str, asks: bool) -> miette::Result<Credentia
     }
 }
 
-/// The error where a password is to be stored and no keyring works.
+/// Returns the error for a password that cannot be stored in the keyring.
 pub fn unusable(name: &str, reason: &str) -> miette::Report {
     miette::miette!(
         help = format!(
-            "on Linux a Secret Service (gnome-keyring, KWallet, KeePassXC) must run in this D-Bus session and be \
-             unlocked. Without a keyring, `lyncsh add {name}` takes --prompt or --credential-command COMMAND, and the \
-             profile has one of these lines:\n\
+            "on Linux, start and unlock a Secret Service (gnome-keyring, KWallet, KeePassXC) in this D-Bus session. \
+             Without a keyring, pass --prompt or --credential-command COMMAND to `lyncsh add {name}`, or write one of \
+             these lines into the profile:\n\
              \x20 credential = \"prompt\"\n\
              \x20 credential = {{ command = \"a command that prints the password\" }}"
         ),
-        "the password of '{name}' can't be stored, because the keyring can't be used: {reason}"
+        "cannot store the password of '{name}': the keyring is not usable: {reason}"
     )
 }
 

@@ -1,4 +1,4 @@
-//! `lyncsh login`: stores a new password for a profile, and changes nothing else.
+//! `lyncsh login`: stores a new password for a profile.
 
 use miette::IntoDiagnostic as _;
 
@@ -13,20 +13,25 @@ use crate::profile::{self, CredentialSource};
 /// Asks for the password, or reads it from standard input, and stores it.
 pub async fn run(folders: &Folders, name: &str, stdin: bool) -> miette::Result<()> {
     let profile = profile::load(folders, name)?;
-    let keyring_line = "to have it stored, write credential = \"keyring\" into the profile: ";
-    let help = format!("{keyring_line}`lyncsh edit {name}`");
+    let help = format!("to store it, set credential = \"keyring\" with `lyncsh edit {name}`");
     if profile.service.is_some_and(|service| service.sign_in == SignIn::DeviceCode) {
-        return Err(usage!("'{name}' signs in with a code in a browser: it has no password"));
+        return Err(usage!("'{name}' has no password: it signs in with a code in a browser"));
     }
     match &profile.credential {
         CredentialSource::Keyring => {}
         CredentialSource::Prompt => {
-            return Err(usage!(help = help, "the password of '{name}' is asked for each time"));
+            return Err(usage!(
+                help = help,
+                "cannot store the password of '{name}': its profile has credential = \"prompt\""
+            ));
+        }
+        CredentialSource::System => {
+            return Err(usage!(help = help, "'{name}' uses the system's ticket: it has no password"));
         }
         CredentialSource::Command(command) => {
             return Err(usage!(
                 help = help,
-                "the password of '{name}' comes from a command, and is changed where that has it: {command}"
+                "cannot store the password of '{name}': it comes from a command: {command}"
             ));
         }
     }
@@ -40,8 +45,8 @@ pub async fn run(folders: &Folders, name: &str, stdin: bool) -> miette::Result<(
         match credential::ask(&format!("New password for {user}: ")).await {
             Err(CredentialError::NoTerminal) => {
                 return Err(usage!(
-                    help = "pipe it in with --password-stdin",
-                    "there is no terminal to ask for the password in"
+                    help = "pass --password-stdin",
+                    "cannot prompt for the password: no terminal"
                 ));
             }
             password => password?,
@@ -51,7 +56,7 @@ pub async fn run(folders: &Folders, name: &str, stdin: bool) -> miette::Result<(
         CredentialError::Keyring { reason } => keyring::unusable(name, &reason),
         error => error.into(),
     })?;
-    // Sessions whose removal was refused are tried again with it.
+    // Retries the removals that the endpoint refused, with the new password.
     Journal::of(folders).forgive(name).into_diagnostic()?;
     crate::outln!("The password of '{name}' is stored.");
     Ok(())

@@ -1,4 +1,4 @@
-//! Profiles that have the name of a command: written by hand, or before lyncsh had the command.
+//! Profiles with the name of a command: written by hand, or before lyncsh had the command.
 
 use std::path::{Path, PathBuf};
 
@@ -8,14 +8,14 @@ use crate::profile::{self, CredentialSource};
 
 const OPTION: &str = "--config-dir";
 
-/// Says that the command which was called hides a profile of the same name.
+/// Warns if the called command hides a profile of the same name.
 pub fn report(folders: &Folders) {
     if let Some(line) = called().and_then(|word| hidden(folders, &word)) {
         crate::tell!("{line}");
     }
 }
 
-/// [`report`] where the command line can't be parsed, and may have been meant for the profile.
+/// Calls [`report`] for a command line that cannot be parsed and may be meant for the profile.
 pub fn report_before_parsing() {
     let words: Vec<String> = words().collect();
     let joined = words.iter().find_map(|word| word.strip_prefix(OPTION)?.strip_prefix('='));
@@ -29,12 +29,12 @@ pub fn report_before_parsing() {
     }
 }
 
-/// The words of the command line. One that is no text names no command.
+/// Returns the words of the command line. Words that are not Unicode do not match a command.
 fn words() -> impl Iterator<Item = String> {
     std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned())
 }
 
-/// The first word that is neither an option nor the value of one.
+/// Returns the first word that is not an option or an option's value.
 fn called() -> Option<String> {
     let mut words = words();
     while let Some(word) = words.next() {
@@ -47,7 +47,7 @@ fn called() -> Option<String> {
     None
 }
 
-/// Why a profile can't be opened by its name, and how its file is renamed; `None`: it can.
+/// Returns a warning with the rename command if a command hides the profile.
 pub fn hidden(folders: &Folders, name: &str) -> Option<String> {
     let path = folders.profile(name);
     if !cli::taken().iter().any(|taken| taken == name) || !path.is_file() {
@@ -61,7 +61,7 @@ pub fn hidden(folders: &Folders, name: &str) -> Option<String> {
     let login = if kept { format!("\n  lyncsh login {other}") } else { String::new() };
     let rename = if cfg!(windows) { "move" } else { "mv" };
     Some(format!(
-        "The profile '{name}' can't be opened: lyncsh has a command of that name. Rename its file:\n  \
+        "Cannot open the profile '{name}': lyncsh has a command of that name. Rename its file:\n  \
          {rename} {} {}{login}",
         quoted(&path),
         quoted(&folders.profile(&other))
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_profile_with_a_commands_name_is_told_with_the_way_to_rename_it() {
+    fn a_profile_with_a_commands_name_is_reported_with_the_rename_command() {
         let temp = tempfile::tempdir().unwrap();
         let folders = Folders::find(Some(temp.path())).unwrap();
         std::fs::create_dir_all(folders.profiles()).unwrap();

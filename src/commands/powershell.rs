@@ -1,5 +1,5 @@
-//! `lyncsh NAME` in a PowerShell of the person's own: it starts while the agent connects, has the
-//! terminal when there is a session, and is gone before the session is.
+//! `lyncsh NAME` with PowerShell: PowerShell starts while the agent connects, gets the terminal when the
+//! session is open, and ends before the session is removed.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,33 +24,33 @@ use crate::shell::pwsh::arguments::Arguments;
 use crate::shell::pwsh::find::PowerShell;
 use crate::shell::pwsh::output_gate::{self, OutputGate};
 
-/// How long a shell that was told to end may take.
+/// Time limit for a shell to exit after a signal.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The sessions that one shell has.
+/// The sessions of one shell.
 pub struct Sessions {
-    /// What the prompt shows.
+    /// Title in the prompt.
     pub title: String,
-    /// One, or several that are connected at once.
+    /// One profile, or several that are connected in parallel.
     pub profiles: Vec<Profile>,
-    /// Of a profile that is alone, where it is known already.
+    /// Secret of a single profile, if known.
     pub secret: Option<SecretString>,
 }
 
-/// How one of the profiles went.
-/// `None`: the shell itself connects it.
+/// Result of connecting a profile.
+/// `None` if the shell itself connects.
 type Connected = (String, Result<Option<Agent>, ConnectError>);
 
-/// A shell that runs.
+/// A running shell.
 struct Running {
     job: Job,
     end: oneshot::Receiver<Exit>,
 }
 
-/// Why the shell never had a session.
+/// Reason why the shell did not get a session.
 enum Stop {
     Error(miette::Report),
-    Told(Ending),
+    Signal(Ending),
     Left(Exit),
 }
 
@@ -58,13 +58,13 @@ impl Stop {
     fn result(self) -> miette::Result<u8> {
         match self {
             Self::Error(error) => Err(error),
-            Self::Told(ending) => Ok(ending.exit_code()),
+            Self::Signal(ending) => Ok(ending.exit_code()),
             Self::Left(exit) => Ok(exit.code),
         }
     }
 }
 
-/// Connects and starts the shell at once, and stays until it has ended. The exit code is the shell's.
+/// Connects and starts the shell in parallel, and waits for the shell. Returns the shell's exit code.
 pub async fn run(
     context: &Context,
     sessions: Sessions,
@@ -74,7 +74,7 @@ pub async fn run(
     let mut endings = ShutdownSignals::catch().into_diagnostic()?;
     let mut gate = OutputGate::close(&context.folders.runtime)
         .into_diagnostic()
-        .wrap_err("the shell can't be made to wait for the session")?;
+        .wrap_err("cannot create the output gate of the shell")?;
     let given_up = CancellationToken::new();
     let (connecting, begun) = connecting(context, &sessions, &given_up);
     let starting = start(context, &sessions, &shell, arguments, gate.path.clone(), begun);
@@ -87,7 +87,7 @@ pub async fn run(
                 Ok(started) => running = Some(started),
                 Err(error) => break Some(Stop::Error(error)),
             },
-            ending = endings.next() => break Some(Stop::Told(ending)),
+            ending = endings.next() => break Some(Stop::Signal(ending)),
             exit = ended(&mut running) => break Some(Stop::Left(exit)),
         }
         match &connected {
@@ -120,7 +120,7 @@ pub async fn run(
         (None, Some(running)) if own || !agents.is_empty() => {
             tell_failures(&failures);
             for (_, agent) in &agents {
-                // From here on the shell's own connection keeps the agent.
+                // From here on, the shell's own connection keeps the agent running.
                 agent.ask(ControlRequest::Guard { process: running.job.process() }).await;
             }
             running.job.hand_over();
@@ -130,7 +130,7 @@ pub async fn run(
                 }
             }
             let failed: Vec<String> = failures.into_iter().map(|(name, _)| name).collect();
-            gate.open(&failed).into_diagnostic().wrap_err("the shell can't be told to go on")?;
+            gate.open(&failed).into_diagnostic().wrap_err("cannot open the output gate of the shell")?;
             Ok(stay(running, &mut endings).await)
         }
         (None, running) => {
@@ -146,20 +146,20 @@ pub async fn run(
     result.map(ExitCode::from)
 }
 
-/// All connections at once, and the news of each that nothing is left to be asked before it.
+/// Connects all profiles in parallel. Returns a receiver for each that completes after its last question.
 fn connecting<'a>(
     context: &'a Context,
     sessions: &'a Sessions,
     given_up: &'a CancellationToken,
 ) -> (impl Future<Output = Vec<Connected>> + 'a, Vec<oneshot::Receiver<()>>) {
-    let mut heard = Vec::new();
+    let mut receivers = Vec::new();
     let all: Vec<_> = sessions
         .profiles
         .iter()
         .zip(Among::all(&sessions.profiles))
         .map(|(profile, among)| {
-            let (begun, hears) = oneshot::channel();
-            heard.push(hears);
+            let (begun, receiver) = oneshot::channel();
+            receivers.push(receiver);
             let over = async {
                 given_up.cancelled().await;
                 Ending::Terminate
@@ -176,10 +176,10 @@ fn connecting<'a>(
             }
         })
         .collect();
-    (join_all(all), heard)
+    (join_all(all), receivers)
 }
 
-/// Starts the shell when nothing is left to be asked. It finds the module, and waits at the gate.
+/// Starts the shell after the last question to the user. The shell imports the module and waits at the gate.
 async fn start(
     context: &Context,
     sessions: &Sessions,
@@ -189,7 +189,7 @@ async fn start(
     begun: Vec<oneshot::Receiver<()>>,
 ) -> miette::Result<Running> {
     let asked = async {
-        // One that has failed already asks nothing more.
+        // A failed connection drops its sender.
         join_all(begun).await;
         Ok(())
     };
@@ -203,30 +203,30 @@ async fn start(
     command.args(arguments.with(folders, &connect)?).env(output_gate::VARIABLE, gate);
     let (job, end) = Job::start(command)
         .into_diagnostic()
-        .wrap_err_with(|| format!("{} can't be started", shell.path.display()))?;
+        .wrap_err_with(|| format!("cannot start {}", shell.path.display()))?;
     Ok(Running { job, end })
 }
 
-/// Waits for the shell's end; for ever where none runs.
+/// Waits until the shell exits; waits forever without a shell.
 async fn ended(running: &mut Option<Running>) -> Exit {
     match running {
-        // Its watcher never goes without a word.
+        // The job always sends the exit.
         Some(running) => (&mut running.end).await.unwrap_or(Exit { code: 1, killed: true }),
         None => std::future::pending().await,
     }
 }
 
-/// The shell has ended before there was a session: what its own arguments may well be about.
+/// Reports a shell that exited before the session was open, for example because of its arguments.
 fn left_early(shell: &PowerShell, exit: Exit) -> u8 {
     if exit.code != 0 {
-        let how = if exit.killed { "was ended" } else { "ended" };
+        let how = if exit.killed { "was killed" } else { "exited" };
         let path = shell.path.display();
-        report(&format!("{path} {how} with {} before there was a session", exit.code));
+        report(&format!("{path} {how} with code {} before the session was open", exit.code));
     }
     exit.code
 }
 
-/// Ends a shell that has not begun to speak.
+/// Kills a shell that still waits at the gate.
 async fn discard(running: Option<Running>) {
     if let Some(running) = running {
         running.job.kill();
@@ -234,7 +234,7 @@ async fn discard(running: Option<Running>) {
     }
 }
 
-/// The shell has the terminal; what this process is told goes to the shell.
+/// Waits until the shell exits, and forwards signals to it.
 async fn stay(mut running: Running, endings: &mut ShutdownSignals) -> u8 {
     let mut patience = None;
     loop {
@@ -248,7 +248,7 @@ async fn stay(mut running: Running, endings: &mut ShutdownSignals) -> u8 {
             exit = &mut running.end => return exit.map_or(1, |exit| exit.code),
             ending = endings.next() => {
                 running.job.send(ending);
-                // Ctrl-C is the shell's to decide about.
+                // The shell handles Ctrl-C itself.
                 if ending != Ending::Interrupt {
                     patience.get_or_insert_with(|| tokio::time::Instant::now() + EXIT_TIMEOUT);
                 }
@@ -265,7 +265,7 @@ async fn released((name, agent): (String, Agent)) -> (String, Option<String>) {
     (name, agent.release(REMOVED).await)
 }
 
-/// To standard error, which a closed terminal may have taken away.
+/// Prints a line to standard error, which may be a closed terminal.
 fn report(line: &str) {
     crate::screen::tell(line);
 }

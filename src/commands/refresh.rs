@@ -8,8 +8,8 @@ use crate::exports::Exports;
 use crate::profile::{self, Profile};
 use crate::shell::module::Module;
 
-/// Requests the commands of each endpoint again, and rewrites the proxies. The old proxies stay usable until then. One
-/// connection that fails leaves the others.
+/// Requests the commands of each endpoint and rewrites the proxies. The old proxies stay usable until then. A
+/// failure does not affect the other connections.
 pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
     let profiles = profile::connections(&context.folders, name)?.profiles;
     let several = profiles.len() > 1;
@@ -31,27 +31,21 @@ pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
 async fn one(context: &Context, profile: &Profile) -> miette::Result<ExitCode> {
     let name = &profile.name;
     if let Some(service) = profile.service {
-        crate::outln!(
-            "'{name}' has the cmdlets of the module {}, of which nothing is exported",
-            service.module
-        );
+        crate::outln!("'{name}' uses the module {}: it has no cached proxies", service.module);
         return Ok(ExitCode::SUCCESS);
     }
     let exports = Exports::of(&context.folders, name);
     exports.expire()?;
     Module::prepare(&context.folders, &context.program, profile)?;
     if !profile.import.cache {
-        crate::outln!(
-            "every start imports the cmdlets of '{name}' anew: it has {}",
-            profile.import.why_uncached()
-        );
+        crate::outln!("'{name}' has no cached proxies, because it has {}", profile.import.why_uncached());
         return Ok(ExitCode::SUCCESS);
     }
     let written = attach::written(context, profile).await?;
     for note in attach::notes(&written) {
         crate::tell!("lyncsh: {note}");
     }
-    // The endpoint did not answer: the notes report it.
+    // The notes report that the endpoint did not answer.
     if exports.has_expired() {
         return Ok(ExitCode::FAILURE);
     }

@@ -1,4 +1,4 @@
-//! `lyncsh remove`: takes a profile away, and all that lyncsh has made of it.
+//! `lyncsh remove`: removes a profile and all files that lyncsh created for it.
 
 use std::path::Path;
 
@@ -17,12 +17,11 @@ use crate::profile::{self, CredentialSource, Profile, StoreError};
 use crate::shell::console::Console;
 use crate::shell::module::{self, Module};
 
-/// Removes the file and the secret, the shortcuts, and what is kept for the shells; asks first, unless
-/// `yes`.
+/// Removes the profile, its secret, its shortcuts and its cached files. Asks first, unless `yes`.
 pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool) -> miette::Result<()> {
     let folders = &context.folders;
     let path = folders.profile(name);
-    // One with mistakes in it can go as well.
+    // An invalid profile can be removed.
     let profile = match profile::load(folders, name) {
         Err(error @ (StoreError::Missing { .. } | StoreError::Name { .. })) => return Err(error.into()),
         result => result.ok(),
@@ -35,16 +34,16 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
     end_session(folders, name).await?;
     std::fs::remove_file(&path)
         .into_diagnostic()
-        .wrap_err_with(|| format!("{} can't be removed", path.display()))?;
+        .wrap_err_with(|| format!("cannot remove {}", path.display()))?;
     match credential::delete(name).await {
         Ok(true) => crate::outln!("The profile '{name}' and its password are removed."),
         Ok(false) => crate::outln!("The profile '{name}' is removed; no password was stored for it."),
         Err(_) if profile.as_ref().is_some_and(|profile| profile.credential != CredentialSource::Keyring) => {
-            crate::outln!("The profile '{name}' is removed; lyncsh kept no password for it.");
+            crate::outln!("The profile '{name}' is removed; lyncsh stored no password for it.");
         }
         Err(error) => {
             crate::outln!(
-                "The profile '{name}' is removed. Whether a password is stored is not known: {error}"
+                "The profile '{name}' is removed. Its password may still be in the keyring: {error}"
             );
         }
     }
@@ -54,11 +53,11 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
     Ok(())
 }
 
-/// Without its profile, nobody could remove the session later.
+/// Ends the session of the profile: without the profile, the session could not be removed later.
 async fn end_session(folders: &Folders, name: &str) -> miette::Result<()> {
     let left = |reason: &str| {
         Err(miette::miette!(
-            help = "remove the profile when the endpoint can be reached, or by its file",
+            help = "remove the profile when the endpoint is reachable, or delete its file",
             "the session of '{name}' may still be on the server: {reason}"
         ))
     };
@@ -68,24 +67,27 @@ async fn end_session(folders: &Folders, name: &str) -> miette::Result<()> {
         Stopped::Left(reason) => return left(&reason),
         Stopped::Killed { lines, .. } => lines.iter().for_each(|line| crate::tell!("{line}")),
     }
-    if Journal::of(folders).has_orphan(name) { left("its removal has failed before") } else { Ok(()) }
+    if Journal::of(folders).has_orphan(name) { left("an earlier removal failed") } else { Ok(()) }
 }
 
-/// The module, what was exported, and the names that completion knows.
+/// Removes the module, the proxies, the completion data and the history.
 fn forget(folders: &Folders, name: &str, profile: Option<&Profile>) -> miette::Result<()> {
-    AgentPaths::of(folders, name).discard().into_diagnostic().wrap_err_with(|| {
-        format!("the files of its agent in {} are still there", folders.runtime.display())
-    })?;
-    process::discard_log(folders, name).into_diagnostic().wrap_err("its agent's log is still there")?;
-    unverified::discard(folders, name).into_diagnostic().wrap_err("its notice is still marked as seen")?;
+    AgentPaths::of(folders, name)
+        .discard()
+        .into_diagnostic()
+        .wrap_err_with(|| format!("cannot remove the agent's files in {}", folders.runtime.display()))?;
+    process::discard_log(folders, name).into_diagnostic().wrap_err("cannot remove the agent's log")?;
+    unverified::discard(folders, name)
+        .into_diagnostic()
+        .wrap_err("cannot remove the record of the profile's notices")?;
     Module::discard(folders, name)?;
     module::discard_connect_script(folders, name)?;
     Console::discard(folders, name, profile)
         .into_diagnostic()
-        .wrap_err("its commands' names and the lines that were typed are still kept")
+        .wrap_err("cannot remove its command names and line history")
 }
 
-/// What still speaks of it, and is the person's own.
+/// Reports user files that still refer to the profile.
 fn report(folders: &Folders, name: &str) {
     for other in profile::names(folders) {
         if let Err(StoreError::Several { connections, .. }) = profile::load(folders, &other)
@@ -99,7 +101,7 @@ fn report(folders: &Folders, name: &str) {
         let text = std::fs::read(&script.path).unwrap_or_default();
         if String::from_utf8_lossy(&text).contains(&module) {
             crate::outln!(
-                "{} still imports it: `lyncsh hook install --eager` writes the hook anew, `lyncsh hook remove` takes it away.",
+                "{} still imports it: run `lyncsh hook install --eager` to update the hook, or `lyncsh hook remove`.",
                 script.path.display()
             );
         }

@@ -1,5 +1,5 @@
-//! One shell of this process on the agents of its connections, from connecting to leaving: what `lyncsh
-//! NAME` and `lyncsh demo` do around the shell itself.
+//! Lifetime of a console shell of `lyncsh NAME` and `lyncsh demo`: connects, runs the shell, releases the
+//! agents.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,12 +16,12 @@ use crate::profile::Connections;
 use crate::psrp::host::HostInfo;
 use crate::shell::{Attached, Losses};
 
-/// How long the agent may take to remove the session when the last shell has gone.
+/// Time limit for the agent to remove the session after the last shell ended.
 pub const REMOVED: Duration = Duration::from_secs(15);
 
-/// Connects all at once, runs `shell` on the sessions, and lets go: the last one to go has a session
-/// removed, and waits for that. A connection that fails is told, and leaves the others. Ctrl-C is the
-/// shell's own as long as it runs; the other signals end it.
+/// Connects all profiles in parallel, runs `shell` on the sessions and releases the agents. An agent's last
+/// client waits for the removal of the session. A failed connection is reported and does not affect the
+/// others. The running shell handles Ctrl-C; other signals end it.
 pub async fn run(
     context: &Context,
     connections: Connections,

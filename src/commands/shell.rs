@@ -1,4 +1,4 @@
-//! `lyncsh NAME`: the person's shell on the session of a profile.
+//! `lyncsh NAME`: opens a shell on the session of a profile.
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -18,19 +18,17 @@ use crate::shell::console::{self, Console, Input};
 use crate::shell::pwsh::arguments::Arguments;
 use crate::shell::pwsh::find::Choice;
 
-/// What only a PowerShell could do something with.
+/// Arguments after `--` without a PowerShell.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("the console takes no arguments, and '{extra}' is one")]
-#[diagnostic(help(
-    "arguments behind `--` are passed to a PowerShell: --shell pwsh; those of a script follow its name"
-))]
+#[error("the console takes no PowerShell arguments, got '{extra}'")]
+#[diagnostic(help("use --shell pwsh for arguments after `--`, or put a script's arguments after its name"))]
 pub struct Superfluous {
     extra: String,
 }
 
 /// Prefix of the names of input files.
 const INPUT: &str = ".input-";
-/// Age of an input file that a crashed lyncsh must have left.
+/// Minimum age of an input file that a crashed lyncsh left.
 const OLD: std::time::Duration = std::time::Duration::from_hours(24);
 
 /// Removes input files that a crashed lyncsh left.
@@ -46,15 +44,15 @@ fn sweep(folder: &std::path::Path) {
     }
 }
 
-/// Standard input that is not a terminal, as the file of a script: PowerShell itself would run it line by
-/// line, and stop in the middle of a statement without an error. `None`: there is nothing in it.
+/// Writes standard input that is not a terminal to a script file: PowerShell itself would run it line by
+/// line, and stop in the middle of a statement without an error. Returns `None` if the input is empty.
 async fn input(context: &Context) -> miette::Result<Option<tempfile::TempPath>> {
     let read = tokio::task::spawn_blocking(console::standard_input);
     let text = tokio::select! {
         text = read => text.into_diagnostic()?,
         _ = tokio::signal::ctrl_c() => return Err(ConnectError::Ended(Ending::Interrupt).into()),
     };
-    let text = text.map_err(|error| usage!("the input can't be read: {error}"))?;
+    let text = text.map_err(|error| usage!("cannot read the input: {error}"))?;
     if text.trim().is_empty() {
         return Ok(None);
     }
@@ -63,18 +61,18 @@ async fn input(context: &Context) -> miette::Result<Option<tempfile::TempPath>> 
         crate::platform::private_folder(folder)?;
         sweep(folder);
         let mut file = tempfile::Builder::new().prefix(INPUT).suffix(".ps1").tempfile_in(folder)?;
-        // With a mark, which Windows PowerShell needs.
+        // Windows PowerShell needs the byte order mark.
         std::io::Write::write_all(&mut file, format!("\u{feff}{text}").as_bytes())?;
-        // Closed: PowerShell opens scripts with FileShare.Read, which fails on Windows while another handle can
-        // write (CommandDiscovery; docs/powershell.md).
+        // Closed: PowerShell opens scripts with FileShare.Read, which fails on Windows while another handle
+        // can write (CommandDiscovery; docs/powershell.md).
         Ok(file.into_temp_path())
     };
     let file: std::io::Result<_> = write();
-    file.map(Some).into_diagnostic().wrap_err("the input can't be kept for PowerShell")
+    file.map(Some).into_diagnostic().wrap_err("cannot save the input for PowerShell")
 }
 
-/// Connects where no agent runs, and opens the shell that was asked for, or the profile's, or what is
-/// there. A secret that is given is not asked for.
+/// Connects and opens a shell: the requested one, the profile's, or the first one found. A given secret is
+/// not asked for.
 pub async fn run(
     context: &Context,
     connections: Connections,
@@ -116,7 +114,7 @@ pub async fn run(
                 return Err(Superfluous { extra: extra.clone() }.into());
             }
             let console = Console::new(&context.folders, &connections);
-            // All of it, before there is a session.
+            // Read and checked before the session opens.
             let input = match Input::read(&console, script).await {
                 Ok(input) => input,
                 Err(exit) => return Ok(exit.into()),

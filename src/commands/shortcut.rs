@@ -1,4 +1,4 @@
-//! `lyncsh shortcut`: opens a profile's shell from the desktop.
+//! `lyncsh shortcut`: creates, removes and runs shortcuts that open a profile's shell.
 
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::files::replace::{New, replace};
 use crate::folders::NoHome;
 use crate::profile;
 
-/// Makes or removes it, or is it.
+/// Creates, removes or runs a shortcut.
 pub async fn run(
     context: &Context,
     config: Option<&Path>,
@@ -57,7 +57,7 @@ pub fn discard(context: &Context, config: Option<&Path>, name: &str) -> miette::
     take(&shortcut, usual()).map(drop)
 }
 
-/// Where shortcuts are without `--output`.
+/// Returns the standard folders of shortcuts.
 fn usual() -> Vec<PathBuf> {
     ShortcutLocation::ALL.iter().filter_map(|place| place.folder().ok()).collect()
 }
@@ -69,9 +69,7 @@ fn make(shortcut: &Shortcut, options: &ShortcutOptions) -> miette::Result<()> {
         files.push(shortcut.file(desktop, &folder)?);
     }
     for file in shortcut.icon(desktop)?.iter().chain(&files) {
-        write(file)
-            .into_diagnostic()
-            .wrap_err_with(|| format!("{} can't be written", file.path.display()))?;
+        write(file).into_diagnostic().wrap_err_with(|| format!("cannot write {}", file.path.display()))?;
     }
     for file in &files {
         crate::outln!("{} opens the shell of '{}'.", file.path.display(), shortcut.name);
@@ -81,11 +79,14 @@ fn make(shortcut: &Shortcut, options: &ShortcutOptions) -> miette::Result<()> {
         let bytes = shortcut.terminal_profile()?.into_bytes();
         write(&File { path: path.clone(), bytes, executable: false })
             .into_diagnostic()
-            .wrap_err_with(|| format!("{} can't be written", path.display()))?;
-        crate::outln!("{} has it in Windows Terminal's list, once that starts anew.", path.display());
+            .wrap_err_with(|| format!("cannot write {}", path.display()))?;
+        crate::outln!("{} adds it to Windows Terminal's list at its next start.", path.display());
     }
     if desktop == Desktop::Free && terminal::found().next().is_none() {
-        crate::tell!("No terminal is on PATH for it to open: install one of {}.", terminal::names());
+        crate::tell!(
+            "No terminal is on PATH for the shortcut to open: install one of {}.",
+            terminal::names()
+        );
     }
     Ok(())
 }
@@ -99,7 +100,7 @@ fn remove(shortcut: &Shortcut, options: &ShortcutOptions) -> miette::Result<()> 
     Ok(())
 }
 
-/// Takes it from these folders, and what it needs where it was the last. Whether there was any.
+/// Removes the shortcut from folders, and its icon with the last one. Returns whether anything was removed.
 fn take(shortcut: &Shortcut, from: Vec<PathBuf>) -> miette::Result<bool> {
     let desktop = Desktop::here();
     let mut any = false;
@@ -116,7 +117,7 @@ fn take(shortcut: &Shortcut, from: Vec<PathBuf>) -> miette::Result<bool> {
     Ok(any)
 }
 
-/// Whether the file was there; says that it went.
+/// Removes a file and reports it. Returns whether the file existed.
 fn take_away(path: &Path) -> miette::Result<bool> {
     match std::fs::remove_file(path) {
         Ok(()) => {
@@ -125,12 +126,12 @@ fn take_away(path: &Path) -> miette::Result<bool> {
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(error) => {
-            Err(error).into_diagnostic().wrap_err_with(|| format!("{} can't be removed", path.display()))
+            Err(error).into_diagnostic().wrap_err_with(|| format!("cannot remove {}", path.display()))
         }
     }
 }
 
-/// The folders that the flags name.
+/// Returns the folders for the command's options.
 fn folders(options: &ShortcutOptions) -> miette::Result<Vec<PathBuf>> {
     let mut folders: Vec<PathBuf> = options.output.iter().cloned().collect();
     if options.menu {
@@ -145,7 +146,7 @@ fn folders(options: &ShortcutOptions) -> miette::Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-/// Where a desktop looks for shortcuts.
+/// Standard location of a shortcut.
 #[derive(Clone, Copy, Debug)]
 enum ShortcutLocation {
     Desk,
@@ -162,13 +163,13 @@ impl ShortcutLocation {
             (Self::Desk, _) => {
                 let user = directories::UserDirs::new();
                 let desk = user.as_ref().and_then(|user| user.desktop_dir().map(Path::to_owned));
-                // Without xdg-user-dirs there may be one all the same.
+                // The folder may exist without xdg-user-dirs.
                 let desk =
                     desk.or_else(|| Some(base.home_dir().join("Desktop")).filter(|path| path.is_dir()));
                 desk.ok_or_else(|| {
                     usage!(
-                        help = "say --menu for the menu of applications, or --output DIR",
-                        "this user has no folder for the desktop"
+                        help = "pass --menu or --output DIR",
+                        "cannot find the desktop folder of this user"
                     )
                 })
             }
@@ -178,17 +179,17 @@ impl ShortcutLocation {
             (Self::Autostart, Desktop::Free) => Ok(base.config_dir().join("autostart")),
             (Self::Autostart, Desktop::Windows) => Ok(base.data_dir().join(START_MENU).join("Startup")),
             (Self::Autostart, Desktop::Mac) => Err(usage!(
-                help = "make one without --autostart, and add it under System Settings, General, Login Items",
-                "macOS keeps a list of its own of what starts when you sign in"
+                help = "create the shortcut without --autostart, and add it in System Settings, General, Login Items",
+                "--autostart is not supported on macOS"
             )),
         }
     }
 }
 
-/// Below the roaming application data.
+/// Start menu folder, relative to the roaming application data.
 const START_MENU: &str = r"Microsoft\Windows\Start Menu\Programs";
 
-/// Where Windows Terminal reads a profile of an application's, if it is installed.
+/// Returns the path of the Windows Terminal profile fragment, if Windows Terminal is installed.
 fn terminal_profile(name: &str) -> Option<PathBuf> {
     if Desktop::here() != Desktop::Windows || which::which("wt").is_err() {
         return None;
@@ -198,15 +199,15 @@ fn terminal_profile(name: &str) -> Option<PathBuf> {
     Some(fragments.join(format!("{name}.json")))
 }
 
-/// Whole or not at all; over one that is there.
+/// Writes a file atomically, and replaces an existing one.
 fn write(file: &File) -> std::io::Result<()> {
     let folder = file.path.parent().unwrap_or_else(|| Path::new("."));
     std::fs::create_dir_all(folder)?;
     replace(&file.path, &file.bytes, if file.executable { New::Program } else { New::Shared })
 }
 
-/// Spares the person GNOME's question whether an entry on the desktop may be launched. Where there is
-/// no GNOME, there is nothing to be told.
+/// Marks a desktop entry as trusted, so that GNOME does not ask before it is launched. Does nothing without
+/// `gio`.
 fn trust(path: &Path) {
     if Desktop::here() == Desktop::Free
         && let Ok(gio) = which::which("gio")
@@ -220,14 +221,14 @@ fn trust(path: &Path) {
     }
 }
 
-/// Starts the first terminal that is there, with [`here`] in it.
+/// Starts the first available terminal and runs [`here`] in it.
 fn open(shortcut: &Shortcut) -> miette::Result<ExitCode> {
     let mut failed = Vec::new();
     for terminal in terminal::found() {
         let mut command = Command::new(&terminal.program);
         command.args(terminal.arguments).args(shortcut.words("--here")?);
         match command.status() {
-            // Some end with the shell's own code: that it ran is enough.
+            // Some terminals exit with the shell's code.
             Ok(_) => return Ok(ExitCode::SUCCESS),
             Err(error) => failed.push(format!("{}: {error}", terminal.program.display())),
         }
@@ -236,10 +237,10 @@ fn open(shortcut: &Shortcut) -> miette::Result<ExitCode> {
         [] => format!("install one of {}", terminal::names()),
         failed => failed.join("\n"),
     };
-    Err(miette::miette!(help = help, "no terminal could be opened for '{}'", shortcut.name))
+    Err(miette::miette!(help = help, "cannot open a terminal for '{}'", shortcut.name))
 }
 
-/// The shell in this terminal. A window that closes takes the reason with it, so it waits.
+/// Opens the shell in this terminal. After an error, waits for Enter so that the window shows the error.
 async fn here(context: &Context, name: &str) -> miette::Result<ExitCode> {
     let opened = async {
         let connections = profile::connections(&context.folders, name)?;

@@ -1,4 +1,4 @@
-//! `lyncsh show`: what a profile comes to, without its secret.
+//! `lyncsh show`: prints a profile's effective settings, without its secret.
 
 use miette::IntoDiagnostic as _;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::output;
 use crate::profile::service::SignIn;
 use crate::profile::{self, CredentialSource, Profile};
 
-/// The effective settings, defaults filled in.
+/// Prints the effective settings, including defaults.
 pub async fn run(folders: &Folders, name: &str, json: bool) -> miette::Result<()> {
     let rows = match profile::connections(folders, name)?.alone() {
         Ok(profile) => one(profile, name).await,
@@ -31,7 +31,7 @@ pub async fn run(folders: &Folders, name: &str, json: bool) -> miette::Result<()
     Ok(())
 }
 
-/// A setting as a person reads it.
+/// Formats a setting for display.
 fn text(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
@@ -49,14 +49,14 @@ fn text(value: &Value) -> String {
 async fn one(profile: Profile, name: &str) -> Vec<(&'static str, Value)> {
     let (kind, service) = (profile.kind, profile.service);
     let credential = match &profile.credential {
-        _ if service.is_some_and(|service| service.sign_in == SignIn::DeviceCode) => {
-            "none is needed".to_owned()
-        }
+        _ if service.is_some_and(|service| service.sign_in == SignIn::DeviceCode) => "not needed".to_owned(),
+        _ if !credential::is_needed(&profile) => "not needed: the key has no passphrase".to_owned(),
         CredentialSource::Command(command) => format!("the command: {command}"),
         CredentialSource::Prompt => "asked for".to_owned(),
+        CredentialSource::System => "the system's ticket or logon".to_owned(),
         CredentialSource::Keyring => match credential::is_stored(name).await {
             Ok(true) => "stored in the keyring".to_owned(),
-            Ok(false) => "the keyring, where none is stored".to_owned(),
+            Ok(false) => "not stored in the keyring".to_owned(),
             Err(error) => error.to_string(),
         },
     };
@@ -72,6 +72,10 @@ async fn one(profile: Profile, name: &str) -> Vec<(&'static str, Value)> {
         ("uri", profile.uri.map(String::from).into()),
         ("discovery", profile.discovery.map(String::from).into()),
         ("ca", profile.ca.map(|ca| ca.display().to_string()).into()),
+        ("pin", profile.pin.map(|pin| pin.to_string()).into()),
+        ("tls", profile.tls.name().into()),
+        ("certificate", profile.certificate.map(|file| file.display().to_string()).into()),
+        ("key", profile.key.map(|file| file.display().to_string()).into()),
         ("configuration", profile.configuration.into()),
         (
             "authentication",
@@ -102,7 +106,7 @@ async fn one(profile: Profile, name: &str) -> Vec<(&'static str, Value)> {
             }),
         ),
     ];
-    // The module has the session: the rest means nothing to it.
+    // A module kind uses only some of the keys: the module opens the session.
     let means = |key: &str| {
         service.is_none() || ["file", "password"].contains(&key) || kind.service_keys().contains(&key)
     };

@@ -1,4 +1,4 @@
-//! Who holds the slots of an endpoint, and which of them a person gives up.
+//! Sessions that count against an endpoint's limit, and the choice of sessions to remove.
 
 use std::io::{BufRead as _, IsTerminal as _};
 
@@ -8,8 +8,8 @@ use crate::folders::Folders;
 use crate::screen;
 use crate::screen::format_seconds;
 
-/// Lists who holds the slots, and asks the person which of them may go. Without a terminal the list is
-/// the error.
+/// Lists the sessions that count against the limit, and asks the user which to remove. Without a terminal,
+/// the list is part of the error.
 pub async fn choose(
     folders: &Folders,
     failure: &Failure,
@@ -22,33 +22,35 @@ pub async fn choose(
         let status = control_client::status(folders, profile).await.ok().flatten();
         match status.map_or(0, |status| status.shells.len()) {
             0 => {}
-            1 => list.push_str(&format!("\nA shell is attached to '{profile}', and would lose its session.")),
+            1 => {
+                list.push_str(&format!("\nOne shell is attached to '{profile}' and would lose its session."))
+            }
             more => list.push_str(&format!(
-                "\n{more} shells are attached to '{profile}', and would lose their session."
+                "\n{more} shells are attached to '{profile}' and would lose their session."
             )),
         }
     }
     let advice =
-        ours.first().map(|profile| format!("`lyncsh stop {profile}` frees the slot of '{profile}'."));
+        ours.first().map(|profile| format!("`lyncsh stop {profile}` removes the session of '{profile}'."));
     let advice = [failure.advice.clone(), advice].into_iter().flatten().collect::<Vec<_>>().join(" ");
     let advice = Some(advice).filter(|advice| !advice.is_empty());
     if holders.is_empty() || !std::io::stdin().is_terminal() || !screen::Stream::Error.is_terminal() {
         let text = if list.is_empty() {
             failure.text.clone()
         } else {
-            format!("{}\n\nThese sessions hold the slots:\n{list}", failure.text)
+            format!("{}\n\nThese sessions count against the limit:\n{list}", failure.text)
         };
         return Err(Failure { text, advice });
     }
-    crate::tell!("{failure}\n\nThese sessions hold the slots:\n{list}");
+    crate::tell!("{failure}\n\nThese sessions count against the limit:\n{list}");
     loop {
-        // A terminal that was closed gives no answer either.
-        let _ = screen::question("Remove which (a number, `all`, or nothing to give up)? ");
-        // A thread of its own: Ctrl-C ends the wait, and not only after an answer.
+        // Fails if the terminal was closed; then there is no answer either.
+        let _ = screen::question("Remove which (a number, `all`, or Enter to give up)? ");
+        // A separate thread, so that Ctrl-C ends the wait immediately.
         let (answering, answer) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || {
             let mut line = String::new();
-            // No answer is none of the sessions.
+            // An empty answer removes nothing.
             let _ = std::io::stdin().lock().read_line(&mut line);
             let _ = answering.send(line);
         });
@@ -56,12 +58,12 @@ pub async fn choose(
         match chosen(&answer, holders) {
             Ok(chosen) if chosen.is_empty() => return Err(Failure { text: failure.text.clone(), advice }),
             Ok(chosen) => return Ok(chosen),
-            Err(word) => crate::tell!("There is no '{word}' among them."),
+            Err(word) => crate::tell!("'{word}' is not a session in the list."),
         }
     }
 }
 
-/// Those that an answer names, or the word in it that names none.
+/// Returns the sessions that an answer names, or the first invalid word.
 fn chosen<'a>(answer: &'a str, holders: &[Holder]) -> Result<Vec<Holder>, &'a str> {
     if answer.trim().eq_ignore_ascii_case("all") {
         return Ok(holders.to_vec());
@@ -74,7 +76,7 @@ fn chosen<'a>(answer: &'a str, holders: &[Holder]) -> Result<Vec<Holder>, &'a st
     found.collect()
 }
 
-/// One line for each session.
+/// Formats sessions, one line each.
 pub fn listed(holders: &[Holder]) -> String {
     let lines = holders.iter().enumerate().map(|(index, holder)| {
         let from = holder.client.as_deref().unwrap_or("an unknown machine");
@@ -82,7 +84,7 @@ pub fn listed(holders: &[Holder]) -> String {
         let idle = holder.idle.map(|idle| format!(", idle for {}", format_seconds(idle))).unwrap_or_default();
         let whose = match &holder.ours {
             Some(profile) => format!("this machine's '{profile}'"),
-            None => holder.owner.clone().unwrap_or_else(|| "another's".to_owned()),
+            None => holder.owner.clone().unwrap_or_else(|| "another account".to_owned()),
         };
         format!("  {}. {whose}, from {from}{age}{idle}", index + 1)
     });
@@ -98,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sessions_that_hold_the_slots_are_told_apart() {
+    fn sessions_are_listed_with_owner_client_and_age() {
         let holder = |ours: Option<&str>| Holder {
             shell: Uuid::new_v4(),
             owner: Some("kenmyer@litwareinc.com".into()),

@@ -1,11 +1,10 @@
-//! `lyncsh attach NAME --own`: what a PowerShell that can't have the agent's session, or is not to have
-//! it, needs for one of its own; and the guard of that session.
+//! `lyncsh attach NAME --own`: sends the settings of a standalone session to a PowerShell that cannot or must
+//! not use the agent's session, and guards that session.
 //!
-//! The PowerShell has both ends of this process's standard streams, and nobody else has them. One line
-//! of JSON goes out, with the credential, and no second one. One line comes in when the session is
-//! there: the runspace pool's id, which is the WSMan shell's, the URI, and the password where the
-//! PowerShell has asked for it, as Base64 of UTF-8. After that the end of the input is the
-//! PowerShell's end, whatever that was, and the session is deleted by its id.
+//! Only the PowerShell has the other ends of this process's standard streams. This process writes one line of
+//! JSON with the credential. When the session is open, the PowerShell writes one line: the runspace pool's
+//! id, which is the WSMan shell's id, the URI, and the password as Base64 of UTF-8 if the PowerShell asked
+//! for it. The end of the input then means that the PowerShell ended, and the session is deleted by its id.
 
 use std::io::BufRead as _;
 use std::process::ExitCode;
@@ -28,44 +27,46 @@ use crate::profile::{self, Attach, Authentication, Profile};
 use crate::shell::pwsh::output_gate;
 use crate::{credential, discovery, output};
 
-/// What the PowerShell reports of its session.
+/// The PowerShell's report of its session.
 struct Made {
     shell: Uuid,
     uri: Url,
     secret: Option<SecretString>,
 }
 
-/// Hands over the credential, and guards the session that is made with it.
+/// Sends the credential, and guards the session that the PowerShell opens.
 pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
     if output::is_terminal() {
-        return Err(miette::miette!("a password is handed to a PowerShell that asks, and to nobody else"));
+        return Err(miette::miette!("refusing to print a password to a terminal"));
     }
-    // Inside of a shell that a launcher has started, the launcher speaks first.
+    // Inside a shell that a launcher started, the launcher writes to the terminal first.
     output_gate::wait(name).await;
     let profile = profile::load(&context.folders, name)?;
     if profile.service.is_some() {
-        return Err(miette::miette!("the session of '{name}' is its module's own"));
+        return Err(miette::miette!(
+            "'{name}' cannot have a standalone session: its module opens the session"
+        ));
     }
-    // The pipe is in the place of the terminal: the PowerShell asks.
+    // Standard input is a pipe, so the PowerShell asks for the password.
     let secret =
         if credential::needs_terminal(&profile) { None } else { Some(credential::fetch(&profile).await?) };
     send_credential(&profile, secret.as_ref()).await?;
     if let Err(error) = keep(context, profile, secret).await {
-        // Nobody reads the output any more.
+        // Standard output was closed in `keep`.
         crate::tell!("lyncsh: '{name}': {error:#}");
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Stays with the PowerShell until it has gone.
+/// Guards the session until the PowerShell ends.
 async fn keep(context: &Context, profile: Profile, secret: Option<SecretString>) -> miette::Result<()> {
     platform::leave_terminal().into_diagnostic()?;
     platform::end_output().into_diagnostic()?;
     let mut endings = ShutdownSignals::catch().into_diagnostic()?;
     let mut lines = lines();
     let Some(line) = lines.recv().await else { return Ok(()) };
-    let made = read(&line).wrap_err("the PowerShell reports no session")?;
+    let made = read(&line).wrap_err("expected the id and URI of a session from the PowerShell")?;
     let guard = guard(context, profile, secret, made).await?;
     tokio::select! {
         () = async { while lines.recv().await.is_some() {} } => {}
@@ -74,7 +75,7 @@ async fn keep(context: &Context, profile: Profile, secret: Option<SecretString>)
     guard.remove().await.into_diagnostic().wrap_err("the session may still be on the server")
 }
 
-/// What the module passes to `New-PSSession`, or `New-CsOnlineSession`.
+/// Parameters that the module passes to `New-PSSession` or `New-CsOnlineSession`.
 #[derive(serde::Serialize)]
 struct SessionArguments<'a> {
     uri: Option<Url>,
@@ -85,16 +86,16 @@ struct SessionArguments<'a> {
     secret: Option<&'a str>,
 }
 
-/// One line with all that `New-PSSession`, or `New-CsOnlineSession`, is given.
+/// Writes one line with the parameters of `New-PSSession` or `New-CsOnlineSession`.
 async fn send_credential(profile: &Profile, secret: Option<&SecretString>) -> miette::Result<()> {
     let (report, _) = mpsc::unbounded_channel();
     let uri = match profile.import.attach {
-        // It finds the endpoint by itself.
+        // New-CsOnlineSession discovers the endpoint itself.
         Attach::Connector => profile.uri.clone(),
         _ if profile.authentication == Authentication::Token => {
             return Err(miette::miette!(
-                help = "use the console, or a PowerShell 7: set shell in the profile",
-                "New-PSSession can't send the token that '{}' has for its endpoint",
+                help = "set `shell` in the profile to the console or to PowerShell 7",
+                "cannot open a standalone session for '{}': New-PSSession does not send tokens",
                 profile.name
             ));
         }
@@ -112,7 +113,7 @@ async fn send_credential(profile: &Profile, secret: Option<&SecretString>) -> mi
     output::data(&line).into_diagnostic()
 }
 
-/// The lines of standard input, until its end.
+/// Returns the lines of standard input.
 fn lines() -> mpsc::Receiver<Zeroizing<String>> {
     let (sending, lines) = mpsc::channel(1);
     std::thread::spawn(move || {
@@ -126,7 +127,7 @@ fn lines() -> mpsc::Receiver<Zeroizing<String>> {
 }
 
 fn read(line: &str) -> miette::Result<Made> {
-    // .NET writes a mark first where the console's encoding is UTF-8.
+    // .NET writes a byte order mark first if the console's encoding is UTF-8.
     let mut words = line.trim_start_matches('\u{feff}').split_whitespace();
     let (shell, uri) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let secret = words.next().map(decode).transpose()?;
@@ -139,7 +140,7 @@ fn decode(text: &str) -> miette::Result<SecretString> {
     Ok(SecretString::from(text))
 }
 
-/// Answers for the session from here on.
+/// Creates the guard of the session.
 async fn guard(
     context: &Context,
     profile: Profile,

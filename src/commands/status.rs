@@ -1,4 +1,4 @@
-//! `lyncsh status`: every agent, its shells, and how many sessions its account has.
+//! `lyncsh status`: shows agents, their shells, and the sessions of their accounts.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -16,18 +16,18 @@ use crate::profile::{self, CredentialSource};
 use crate::screen::format_seconds;
 use crate::{output, platform};
 
-/// How far a line that goes on below is indented.
+/// Indentation of continuation lines.
 const HANG: usize = 4;
 
-/// What `--json` prints.
+/// Output of `--json`.
 #[derive(Serialize)]
 struct Report {
     agents: Vec<Status>,
-    /// Agents that run and do not answer.
+    /// Agents that are running but do not answer.
     silent: Vec<Silent>,
-    /// Sessions of shells' own, which no agent has.
+    /// Standalone sessions, which have no agent.
     own: Vec<Entry>,
-    /// Sessions that dead owners have left.
+    /// Orphaned sessions.
     left: Vec<Entry>,
 }
 
@@ -56,7 +56,7 @@ pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {
     report.own = Journal::of(folders).live();
     report.own.retain(|entry| {
         let agent = report.agents.iter().any(|agent| agent.process == entry.process);
-        // One whose process has ended is held by somebody who is removing it.
+        // If the process has ended, another process holds the entry and is removing the session.
         let gone = platform::has_ended(entry.process);
         !agent && !gone && report.silent.iter().all(|silent| silent.profile != entry.profile)
     });
@@ -69,11 +69,11 @@ pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// How another password is stored, where that is lyncsh's to do.
+/// Returns a hint at `lyncsh login`, if the profile's password is in the keyring.
 fn stores(folders: &Folders, name: &str) -> String {
     match profile::load(folders, name) {
         Ok(profile) if profile.credential == CredentialSource::Keyring => {
-            format!(" (`lyncsh login {name}` stores another)")
+            format!(" (store another with `lyncsh login {name}`)")
         }
         _ => String::new(),
     }
@@ -83,7 +83,7 @@ fn text(folders: &Folders, report: &Report) -> String {
     let mut text = String::new();
     if report.agents.is_empty() && report.silent.is_empty() && report.own.is_empty() && report.left.is_empty()
     {
-        return "no session is open\n".to_owned();
+        return "no open sessions\n".to_owned();
     }
     for agent in &report.agents {
         // Writing into a String does not fail.
@@ -104,26 +104,26 @@ fn text(folders: &Folders, report: &Report) -> String {
         let process = in_brackets(*process);
         let _ = writeln!(
             text,
-            "{profile}: the agent{process} does not answer ({reason}); `lyncsh stop {profile}` ends it"
+            "{profile}: the agent{process} does not answer ({reason}); stop it with `lyncsh stop {profile}`"
         );
     }
     for Entry { profile, session, written, process, .. } in &report.own {
         let open = format_seconds(written.elapsed().unwrap_or_default());
         let endpoint = &session.endpoint;
         let _ =
-            writeln!(text, "{profile}: a shell's own session, open for {open}, {endpoint} (guard {process})");
+            writeln!(text, "{profile}: standalone session, open for {open}, {endpoint} (guard {process})");
     }
     for entry in &report.left {
         let (profile, endpoint) = (&entry.profile, &entry.session.endpoint);
         let _ = if entry.refused {
             writeln!(
                 text,
-                "{profile}: a session was left on {endpoint}, which refused the password for its removal. \
-                 Once the password is right{}, it is removed",
+                "{profile}: orphaned session on {endpoint}, which refused the password for its removal. \
+                 The session will be removed when the password is correct{}",
                 stores(folders, profile)
             )
         } else {
-            writeln!(text, "{profile}: a session was left on {endpoint} and is not removed yet")
+            writeln!(text, "{profile}: orphaned session on {endpoint}, not removed yet")
         };
     }
     text

@@ -1,4 +1,4 @@
-//! `lyncsh stop NAME` and `lyncsh stop --all`: removes sessions now, whoever is attached.
+//! `lyncsh stop NAME` and `lyncsh stop --all`: removes sessions immediately, even with attached shells.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use crate::agent::paths::{AgentPaths, in_brackets};
 use crate::folders::Folders;
 use crate::profile;
 
-/// Ends the agents of `names`, or all of them.
+/// Stops the agents of `names`, or all agents.
 pub async fn run(folders: &Folders, names: &[String], all: bool) -> miette::Result<ExitCode> {
     let names = if all { AgentPaths::known(folders) } else { named(folders, names) };
     let mut code = ExitCode::SUCCESS;
@@ -17,7 +17,7 @@ pub async fn run(folders: &Folders, names: &[String], all: bool) -> miette::Resu
             Ok(Stopped::Removed) => crate::outln!("'{name}': the session is removed"),
             Ok(Stopped::NotRunning) if all => {}
             Ok(Stopped::NotRunning) if is_own(folders, &name) => {
-                crate::outln!("'{name}': the session is a shell's own, and goes when that shell is left");
+                crate::outln!("'{name}': the session is standalone; it is removed when its shell exits");
             }
             Ok(Stopped::NotRunning) => match profile::connections(folders, &name) {
                 Ok(_) => crate::outln!("'{name}' has no session"),
@@ -33,7 +33,7 @@ pub async fn run(folders: &Folders, names: &[String], all: bool) -> miette::Resu
                 lines.iter().for_each(|line| crate::tell!("{line}"));
             }
             Err(error) => {
-                crate::tell!("'{name}': the agent can't be ended: {error}");
+                crate::tell!("'{name}': cannot stop the agent: {error}");
                 code = ExitCode::FAILURE;
             }
         }
@@ -41,12 +41,12 @@ pub async fn run(folders: &Folders, names: &[String], all: bool) -> miette::Resu
     Ok(code)
 }
 
-/// Whether a shell has a session of this profile that no agent has.
+/// Returns whether a shell has a standalone session of this profile.
 fn is_own(folders: &Folders, name: &str) -> bool {
     Journal::of(folders).live().iter().any(|entry| entry.profile == name)
 }
 
-/// The connections' own names, where a profile is several. One that can't be read may have an agent.
+/// Replaces group profiles by their connections. A profile that cannot be read may still have an agent.
 fn named(folders: &Folders, names: &[String]) -> Vec<String> {
     let mut all = Vec::new();
     for name in names {

@@ -1,4 +1,4 @@
-//! The notice that a profile uses what was never tried against the real thing: once for each profile and reason.
+//! Notice about unverified parts of a profile, shown once per profile and part.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ fn mark(folders: &Folders, name: &str) -> PathBuf {
     folders.state.join("unverified").join(name)
 }
 
-/// Returns what the profile uses that was not verified, as it stands in a profile.
+/// Returns the unverified parts of a profile, spelled as in a profile.
 fn reasons(profile: &Profile, edition: Option<Edition>) -> Vec<String> {
     let kind = (!profile.kind.traits().verified).then(|| format!("kind = \"{}\"", profile.kind));
     let attach = match profile.import.attach {
@@ -23,9 +23,9 @@ fn reasons(profile: &Profile, edition: Option<Edition>) -> Vec<String> {
     kind.into_iter().chain(attach).chain(shell).collect()
 }
 
-/// Writes one line to standard error, unless this profile's user has seen it.
+/// Writes one line to standard error, unless it was shown for this profile before.
 ///
-/// `edition`: the PowerShell that uses the profile, where it is known.
+/// `edition`: the PowerShell that uses the profile, if known.
 pub fn notice(folders: &Folders, profile: &Profile, edition: Option<Edition>) {
     let path = mark(folders, &profile.name);
     let seen = std::fs::read_to_string(&path).unwrap_or_default();
@@ -37,12 +37,12 @@ pub fn notice(folders: &Folders, profile: &Profile, edition: Option<Edition>) {
     }
     crate::tell!("'{}': {}: not verified against a real server", profile.name, new.join(", "));
     let text = seen.lines().chain(new).map(|line| format!("{line}\n")).collect::<String>();
-    // Without the mark the notice comes again, which does no harm.
+    // If this fails, the notice is shown again.
     let _ = path.parent().map_or(Ok(()), std::fs::create_dir_all);
     let _ = replace(&path, text.as_bytes(), New::Private);
 }
 
-/// Forgets what the user of a profile has seen.
+/// Removes the record of a profile's notices.
 pub fn discard(folders: &Folders, name: &str) -> std::io::Result<()> {
     match std::fs::remove_file(mark(folders, name)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),

@@ -1,13 +1,13 @@
-//! Errors of the command line, and the question before something is changed.
+//! Usage errors, and the confirmation before a change.
 
 use std::io::{BufRead as _, IsTerminal as _};
 
 use miette::IntoDiagnostic as _;
 
-/// Asks a question to be answered with y.
+/// Asks for a confirmation. Returns whether the answer is y.
 ///
 /// # Errors
-/// Asks for a confirmation.
+/// Standard input is not a terminal.
 pub fn agreed(question: &str) -> miette::Result<bool> {
     if !std::io::stdin().is_terminal() {
         return Err(usage!(help = "pass --yes", "cannot ask for confirmation: stdin is not a terminal"));
@@ -18,16 +18,16 @@ pub fn agreed(question: &str) -> miette::Result<bool> {
     Ok(answer.trim().eq_ignore_ascii_case("y"))
 }
 
-/// There is no profile of this name.
+/// The profile does not exist, and its name is similar to a command.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("there is no profile '{word}', and no command of that name")]
+#[error("there is no profile or command '{word}'")]
 #[diagnostic(help("did you mean `lyncsh {command}`?"))]
 pub struct Meant {
     pub word: String,
     pub command: String,
 }
 
-/// A usage error: the command line cannot work here, and nothing was changed.
+/// A usage error. Nothing was changed.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("{text}")]
 pub struct Usage {
@@ -36,7 +36,7 @@ pub struct Usage {
     pub help: Option<String>,
 }
 
-/// A [`Usage`] as a report, written as `miette!` is.
+/// Creates a report with a [`Usage`], with the syntax of `miette!`.
 macro_rules! usage {
     (help = $help:expr, $($text:tt)+) => {
         miette::Report::from($crate::commands::usage::Usage { text: format!($($text)+), help: Some($help.to_string()) })

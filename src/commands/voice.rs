@@ -1,4 +1,4 @@
-//! What a shell is told of its session: each loss once, and of the next session once.
+//! Messages to a shell about its session: each loss and each new session once.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use crate::agent::launch::{Agent, AgentEvent};
 use crate::shell::Losses;
 use crate::shell::connection::NoSession;
 
-/// How much later than a new session the report of the loss may come.
+/// Maximum delay of a loss report after the report of the new session.
 const LATE: Duration = Duration::from_secs(1);
 
-/// What an agent's report means for a session.
+/// Effect of an agent's report on a session.
 pub enum Heard {
     Nothing,
-    /// The session was lost; the agent makes another.
+    /// The session was lost; the agent opens another.
     Lost,
-    /// It could not be made yet.
+    /// The agent could not open the session yet.
     Away(Failure),
-    /// The agent has ended.
+    /// The agent ended.
     Ended(Failure),
 }
 
-/// Words the reports on one connection.
+/// Formats the reports of one connection.
 pub struct Voice {
     name: String,
     pub losses: Losses,
@@ -32,13 +32,13 @@ pub struct Voice {
     /// Whether the loss of the session was reported, and the next session was not.
     is_lost: bool,
     was_refused: bool,
-    /// The agent has ended because the endpoint refused the password.
+    /// The failure of an agent that ended because the endpoint refused the password.
     pub refused: Option<Failure>,
 }
 
 impl Voice {
     pub fn new(name: &str, losses: Losses, several: bool) -> Self {
-        // Until a shell listens.
+        // Replaced by `listen`.
         let (lines, _) = mpsc::unbounded_channel();
         Self {
             name: name.to_owned(),
@@ -57,7 +57,7 @@ impl Voice {
         listening
     }
 
-    /// The connection's name, where there are others.
+    /// Returns the connection's name, if there are several.
     pub fn label(&self) -> Option<&str> {
         self.several.then_some(self.name.as_str())
     }
@@ -68,13 +68,13 @@ impl Voice {
         } else {
             text.to_owned()
         };
-        // A shell that does not listen is leaving.
+        // Fails if the shell is exiting.
         let _ = self.lines.send(line);
     }
 
-    /// Takes a report; `None`: the agent has ended without a word.
-    pub fn handle(&mut self, told: Option<AgentEvent>) -> Heard {
-        match told {
+    /// Handles a report. `None` means that the agent ended without a report.
+    pub fn handle(&mut self, event: Option<AgentEvent>) -> Heard {
+        match event {
             Some(AgentEvent::Event(ControlEvent::Notice { text })) => self.show(&text),
             Some(AgentEvent::Event(ControlEvent::Lost { reason })) => {
                 if !std::mem::replace(&mut self.is_lost, true) {
@@ -102,7 +102,7 @@ impl Voice {
             Some(AgentEvent::Died { left: Some(left) }) => {
                 let name = &self.name;
                 let text =
-                    format!("the agent of '{name}' died, and its session may still be on the server: {left}");
+                    format!("the agent of '{name}' died; its session may still be on the server: {left}");
                 return Heard::Ended(self.end(text));
             }
             Some(AgentEvent::Event(_)) => {}
@@ -122,7 +122,7 @@ impl Voice {
         }
     }
 
-    /// Reports how the agent has ended.
+    /// Reports the end of the agent.
     pub fn report(&mut self, failure: &Failure) {
         self.is_lost = true;
         let mut parts = vec![failure.text.clone()];
@@ -144,12 +144,12 @@ impl Voice {
     }
 }
 
-/// A failure, as it answers a shell's wish for a session.
+/// Converts a failure into the answer to a shell's session request.
 pub fn no_session(failure: &Failure) -> NoSession {
     NoSession { text: failure.text.clone(), advice: failure.advice.clone() }
 }
 
-/// Sentences on one line, each with its full stop.
+/// Joins sentences on one line, each with a full stop.
 fn sentences(parts: &[String]) -> String {
     let mut line = String::new();
     for part in parts {
@@ -172,7 +172,9 @@ mod tests {
     }
 
     fn lost() -> Option<AgentEvent> {
-        Some(AgentEvent::Event(ControlEvent::Lost { reason: "the server has it no more".to_owned() }))
+        Some(AgentEvent::Event(ControlEvent::Lost {
+            reason: "the shell no longer exists on the server".to_owned(),
+        }))
     }
 
     #[tokio::test]
@@ -182,11 +184,11 @@ mod tests {
             assert!(matches!(voice.handle(lost()), Heard::Lost));
             assert!(matches!(voice.handle(lost()), Heard::Lost));
             voice.reopened(None).await;
-            let said: Vec<_> = std::iter::from_fn(|| lines.try_recv().ok()).collect();
+            let lines: Vec<_> = std::iter::from_fn(|| lines.try_recv().ok()).collect();
             assert_eq!(
-                said,
+                lines,
                 [
-                    "the session was lost (the server has it no more); connecting again",
+                    "the session was lost (the shell no longer exists on the server); connecting again",
                     "a new session is open"
                 ]
             );
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_says_what_to_do_and_whose_it_was() {
+    fn an_end_is_reported_with_its_cause_and_advice() {
         let (mut voice, mut lines) = voice(Losses::Mend, true);
         let Heard::Ended(failure) =
             voice.handle(Some(AgentEvent::Event(ControlEvent::Removed { left: None, stopped: true })))
@@ -207,7 +209,7 @@ mod tests {
             "the session of 'work' was ended, by `lyncsh stop`. The next line connects again."
         );
         assert!(matches!(voice.handle(lost()), Heard::Lost));
-        assert!(lines.try_recv().is_err(), "it is known already");
+        assert!(lines.try_recv().is_err(), "the loss was already reported");
         let failure = Failure { text: "x refused it".to_owned(), advice: Some("Check it.".to_owned()) };
         voice.report(&failure);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! A password from a command's first line of output.
+//! Reads a password from the first line of a command's output.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::files::text;
 use crate::platform::Family;
 use crate::screen::Stream;
 
-/// A password manager may ask the person for a fingerprint or a PIN.
+/// Time limit of the command: a password manager may ask the user for a fingerprint or a PIN.
 const WAIT: Duration = Duration::from_mins(1);
-/// How much of what a command complains about is shown, in characters.
+/// Maximum length of the shown line of a command's standard error, in characters.
 const MOST: usize = 300;
 
-/// Runs `command` with the platform's shell. Its standard error goes to the person: at once where there
-/// is a terminal, else the last of it with the error.
+/// Runs `command` with the platform's shell. Its standard error goes to the terminal. Without a terminal, the
+/// last line of it becomes part of the error.
 pub async fn run(profile: &str, command: &str) -> Result<SecretString, CredentialError> {
     let failed = |reason: String| CredentialError::Command {
         profile: profile.to_owned(),
@@ -30,14 +30,14 @@ pub async fn run(profile: &str, command: &str) -> Result<SecretString, Credentia
     let errors = if seen { Stdio::inherit() } else { Stdio::piped() };
     shell.stdin(Stdio::inherit()).stdout(Stdio::piped()).stderr(errors);
     let (child, family) =
-        Family::spawn(shell).map_err(|error| failed(format!("can't be started: {error}")))?;
+        Family::spawn(shell).map_err(|error| failed(format!("could not be started: {error}")))?;
     let output = match tokio::time::timeout(WAIT, child.wait_with_output()).await {
         Ok(Ok(output)) => output,
         Ok(Err(error)) => return Err(failed(format!("failed: {error}"))),
         Err(_) => return Err(failed(format!("did not end within {}", humantime::format_duration(WAIT)))),
     };
     family.ended();
-    let said = Zeroizing::new(output.stdout);
+    let stdout = Zeroizing::new(output.stdout);
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
         let last = words.lines().rfind(|line| !line.trim().is_empty());
@@ -45,7 +45,7 @@ pub async fn run(profile: &str, command: &str) -> Result<SecretString, Credentia
         return Err(failed(format!("failed ({}){}", output.status, last.unwrap_or_default())));
     }
     let text = Zeroizing::new(
-        text::decode(&said).map_err(|error| failed(format!("printed what is not text: {error}")))?,
+        text::decode(&stdout).map_err(|error| failed(format!("printed invalid text: {error}")))?,
     );
     match text.lines().next() {
         Some(line) if !line.is_empty() => Ok(SecretString::from(line)),

@@ -1,30 +1,35 @@
-//! What fails when a secret is fetched.
+//! Errors of fetching a secret.
 
-/// Why there is no secret.
+/// Error of fetching a secret.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum CredentialError {
     #[error("no password is stored for profile '{profile}'")]
     #[diagnostic(help(
-        "store it with `lyncsh login {profile}`, or have it asked for: credential = \"prompt\""
+        "store it with `lyncsh login {profile}`, or set credential = \"prompt\" in the profile"
     ))]
     NotStored { profile: String },
-    #[error("the keyring can't be used: {reason}")]
+    #[error("the keyring is not usable: {reason}")]
     #[diagnostic(help(
-        "on Linux a Secret Service (gnome-keyring, KWallet, KeePassXC) must run in this D-Bus session and be \
-         unlocked; the other sources of a password are credential = \"prompt\" and credential = {{ command = \"…\" }}"
+        "on Linux, start and unlock a Secret Service (gnome-keyring, KWallet, KeePassXC) in this D-Bus session; or set \
+         credential = \"prompt\" or credential = {{ command = \"…\" }} in the profile"
     ))]
     Keyring { reason: String },
     #[error("the password command of profile '{profile}' {reason}")]
-    #[diagnostic(help("run it by hand: its first line of output is taken as the password\n  {command}"))]
-    Command { profile: String, command: String, reason: String },
-    #[error("a password is to be asked for, and there is no terminal to ask in")]
     #[diagnostic(help(
-        "store it in the keyring (`lyncsh add`), or name a command: credential = {{ command = \"…\" }}"
+        "run the command by hand and check that its first line of output is the password\n  {command}"
+    ))]
+    Command { profile: String, command: String, reason: String },
+    #[error("cannot prompt for a password: no terminal")]
+    #[diagnostic(help(
+        "store it with `lyncsh login`, or set credential = {{ command = \"…\" }} in the profile"
     ))]
     NoTerminal,
-    #[error("no password was given")]
+    /// Asked for where the system authenticates.
+    #[error("profile '{profile}' has no password: it uses the system's ticket")]
+    System { profile: String },
+    #[error("no password was entered")]
     NotGiven,
-    #[error("standard input can't be read as a password: {reason}")]
-    #[diagnostic(help("pipe in one line of text, in UTF-8"))]
+    #[error("cannot read a password from standard input: {reason}")]
+    #[diagnostic(help("pass one line of UTF-8 text"))]
     Input { reason: String },
 }

@@ -7,9 +7,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::error::CredentialError;
 
-/// The service that every entry is filed under; the account is the profile's name.
+/// Service name of all entries; the account is the profile's name.
 const SERVICE: &str = "lyncsh";
-/// A locked keyring asks the person; longer than this nobody is there.
+/// Time limit of a call: a locked keyring asks the user.
 const WAIT: Duration = Duration::from_mins(1);
 
 pub async fn read(profile: &str) -> Result<SecretString, CredentialError> {
@@ -17,17 +17,17 @@ pub async fn read(profile: &str) -> Result<SecretString, CredentialError> {
     with_entry(profile, |entry| entry.get_password().map(SecretString::from)).await?.ok_or(missing)
 }
 
-/// Stores a secret under the profile's name, over one that is there.
+/// Stores or replaces a profile's secret.
 pub async fn store(profile: &str, secret: SecretString) -> Result<(), CredentialError> {
     with_entry(profile, move |entry| entry.set_password(secret.expose_secret())).await.map(|_| ())
 }
 
-/// Removes a profile's secret; `false` where none was stored.
+/// Removes a profile's secret. Returns `false` if none was stored.
 pub async fn delete(profile: &str) -> Result<bool, CredentialError> {
     Ok(with_entry(profile, Entry::delete_credential).await?.is_some())
 }
 
-/// Whether a secret is stored.
+/// Returns whether a secret is stored.
 pub async fn is_stored(profile: &str) -> Result<bool, CredentialError> {
     match read(profile).await {
         Ok(_) => Ok(true),
@@ -36,16 +36,16 @@ pub async fn is_stored(profile: &str) -> Result<bool, CredentialError> {
     }
 }
 
-/// Runs a blocking call of the keyring on a thread of its own, since a locked one may wait for a
-/// person. `None` where there is no entry.
+/// Runs a blocking keyring call on a separate thread, because a locked keyring waits for the user. Returns
+/// `None` if there is no entry.
 async fn with_entry<T: Send + 'static>(
     profile: &str,
     call: impl FnOnce(&Entry) -> keyring::Result<T> + Send + 'static,
 ) -> Result<Option<T>, CredentialError> {
     let account = profile.to_owned();
     let (answer, answered) = tokio::sync::oneshot::channel();
-    // No runtime thread: the Secret Service's client blocks on a runtime of its own, and a call that
-    // never ends must not hold up the end of the program.
+    // Not a runtime thread: the Secret Service's client blocks on its own runtime, and a call that never
+    // ends must not delay the exit of the program.
     std::thread::spawn(move || {
         let result = Entry::store_status().as_ref().map_err(ToString::to_string).and_then(|()| {
             match Entry::new(SERVICE, &account).and_then(|entry| call(&entry)) {
@@ -59,7 +59,7 @@ async fn with_entry<T: Send + 'static>(
     let reason = match tokio::time::timeout(WAIT, answered).await {
         Ok(Ok(Ok(value))) => return Ok(value),
         Ok(Ok(Err(reason))) => reason,
-        Ok(Err(_)) => "it broke off".to_owned(),
+        Ok(Err(_)) => "the keyring thread ended unexpectedly".to_owned(),
         Err(_) => format!("it did not answer within {}", humantime::format_duration(WAIT)),
     };
     Err(CredentialError::Keyring { reason })

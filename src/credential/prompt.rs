@@ -1,4 +1,4 @@
-//! A password from the person, without echo, or from standard input.
+//! Reads a password from the terminal, without echo, or from standard input.
 
 use std::io::{BufRead, IsTerminal, Read as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use crate::files::text;
 use crate::keys::{Answer, Echo};
 use crate::screen::{self, Stream};
 
-/// A password that is longer is none.
+/// Maximum length of the input.
 const MAX_INPUT: u64 = 64 * 1024;
 
 /// Number of questions on the terminal that are not answered yet.
@@ -22,7 +22,7 @@ pub fn is_asking() -> bool {
     OPEN.load(Ordering::SeqCst) > 0
 }
 
-/// Asks on the terminal; nothing is echoed.
+/// Asks for a password on the terminal, without echo.
 pub async fn ask(question: &str) -> Result<SecretString, CredentialError> {
     answer(question, Echo::Nothing).await
 }
@@ -54,7 +54,7 @@ async fn answer(question: &str, echo: Echo) -> Result<SecretString, CredentialEr
     }
 }
 
-/// The first line of standard input, for `--password-stdin`.
+/// Reads the first line of standard input, for `--password-stdin`.
 pub fn read_line() -> Result<SecretString, CredentialError> {
     first_line(&mut std::io::stdin().lock())
 }
@@ -64,7 +64,7 @@ fn first_line(input: &mut impl BufRead) -> Result<SecretString, CredentialError>
     let read = |error| CredentialError::Input { reason: error };
     input.take(MAX_INPUT).read_until(b'\n', &mut bytes).map_err(|error| read(error.to_string()))?;
     if text::is_utf16(&bytes) {
-        // Its line ends with the byte that follows, or before.
+        // The byte 0x0A may be the first half of the line feed, or a part of another character.
         input.take(MAX_INPUT).read_to_end(&mut bytes).map_err(|error| read(error.to_string()))?;
     }
     let text = Zeroizing::new(text::decode(&bytes).map_err(|error| read(error.to_string()))?);

@@ -1,4 +1,4 @@
-//! An OAuth token for an endpoint: asked of the authority that the endpoint's 401 names.
+//! Requests an OAuth token from the authority in an endpoint's 401 response.
 
 use std::time::Duration;
 
@@ -10,36 +10,38 @@ use url::Url;
 
 use crate::net::{Trust, innermost, is_loopback, refused_certificate};
 
-/// Why there is no token.
+/// Error of requesting a token.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum TokenError {
-    #[error("{endpoint} names no authority to ask for a token")]
-    #[diagnostic(help("this endpoint may want a password: authentication = \"basic\" in the profile"))]
+    #[error("{endpoint} does not offer token authentication")]
+    #[diagnostic(help("set authentication = \"basic\" in the profile"))]
     NoChallenge { endpoint: String },
-    #[error("{endpoint} answered {status} where it should have named its token service")]
+    #[error("expected the address of the token service from {endpoint}, got {status}")]
     #[diagnostic(help(
-        "is this the endpoint's URI? A page, a proxy's error or a redirection is no PowerShell endpoint; try again in \
-         a while, or correct the uri in the profile"
+        "check the uri in the profile: the response is not from a PowerShell endpoint, but for example a web page, a \
+         proxy error or a redirect; or try again later"
     ))]
     Answered { endpoint: String, status: String },
-    #[error("{endpoint} can't be asked for its token service: {reason}")]
+    #[error("cannot get the token service from {endpoint}: {reason}")]
     #[diagnostic(help("check the endpoint's name and port, the network and the proxy, and try again"))]
     Endpoint { endpoint: String, reason: String },
     #[error("{of} did not answer within {}", humantime::format_duration(*.limit))]
-    #[diagnostic(help("try again; if it is only slow, raise `token` under [timeouts] in the profile"))]
+    #[diagnostic(help("try again; if the server is slow, raise `token` in [timeouts] in the profile"))]
     Timeout { of: String, limit: Duration },
     #[error("the token service {authority} refused {user}: {reason}")]
-    #[diagnostic(help("check the account, and store its new password with `lyncsh login`"))]
+    #[diagnostic(help("check the account, and store its password with `lyncsh login`"))]
     Refused { authority: String, user: String, reason: String },
-    #[error("the token service {authority} can't be asked: {reason}")]
+    #[error("cannot reach the token service {authority}: {reason}")]
     #[diagnostic(help("check the network and try again"))]
     Unreachable { authority: String, reason: String },
-    #[error("{uri} is no place for a password: it is not https")]
-    #[diagnostic(help("nothing was sent; ask whoever runs the endpoint why its authority is not https"))]
+    #[error("refusing to send the password to {uri}: not HTTPS")]
+    #[diagnostic(help(
+        "nothing was sent; ask the administrator of the endpoint to use an HTTPS token service"
+    ))]
     NotEncrypted { uri: String },
 }
 
-/// What an endpoint's `WWW-Authenticate: Bearer` says.
+/// The `WWW-Authenticate: Bearer` challenge of an endpoint.
 #[derive(Debug, PartialEq, Eq)]
 struct Challenge {
     client_id: String,
@@ -57,7 +59,7 @@ struct Denied {
     error_description: Option<String>,
 }
 
-/// Asks `endpoint` for its challenge and the authority for a token, by the password grant.
+/// Gets the challenge of `endpoint` and requests a token from its authority with the password grant.
 pub async fn acquire(
     endpoint: &Url,
     user: &str,
@@ -67,7 +69,7 @@ pub async fn acquire(
 ) -> Result<SecretString, TokenError> {
     let shown = format!("{}{}", endpoint.origin().ascii_serialization(), endpoint.path());
     let silent = |of: String| TokenError::Timeout { of, limit };
-    let nowhere = |error: reqwest::Error| {
+    let failed = |error: reqwest::Error| {
         if error.is_timeout() {
             silent(shown.clone())
         } else {
@@ -81,12 +83,15 @@ pub async fn acquire(
             TokenError::Unreachable { authority, reason: reason(&error) }
         }
     };
-    let mut builder = trust.client().timeout(limit).redirect(reqwest::redirect::Policy::none());
-    if is_loopback(endpoint) {
-        builder = builder.no_proxy();
-    }
-    let client = builder.build().map_err(nowhere)?;
-    let answer = client.post(endpoint.clone()).send().await.map_err(nowhere)?;
+    let build = |builder: reqwest::ClientBuilder| {
+        let builder = builder.timeout(limit).redirect(reqwest::redirect::Policy::none());
+        match is_loopback(endpoint) {
+            true => builder.no_proxy().build(),
+            false => builder.build(),
+        }
+    };
+    let client = build(trust.endpoint_client()).map_err(failed)?;
+    let answer = client.post(endpoint.clone()).send().await.map_err(failed)?;
     let status = answer.status();
     let challenge = answer
         .headers()
@@ -99,6 +104,11 @@ pub async fn acquire(
             _ => TokenError::Answered { endpoint: shown.clone(), status: status.to_string() },
         })?;
     let authority = challenge.authority.to_string();
+    // The pin is for the endpoint's certificate; its own origin may be the authority as well.
+    let client = match challenge.authority.origin() == endpoint.origin() {
+        true => client,
+        false => build(trust.client()).map_err(|error| unreachable(authority.clone(), error))?,
+    };
     let local = is_loopback(endpoint) && is_loopback(&challenge.authority);
     if challenge.authority.scheme() != "https" && !local {
         return Err(TokenError::NotEncrypted { uri: authority });
@@ -126,7 +136,7 @@ pub async fn acquire(
         let read: Result<Granted, _> = serde_json::from_slice(&body);
         return read
             .map(|granted| granted.access_token)
-            .map_err(|_| refused("its answer holds no token".into()));
+            .map_err(|_| refused("its response has no token".into()));
     }
     let denied: Result<Denied, _> = serde_json::from_slice(&body);
     Err(refused(match denied {
@@ -135,20 +145,20 @@ pub async fn acquire(
     }))
 }
 
-/// The body of a form, wiped when the request no longer needs it.
+/// Returns the body of a form, which is wiped when the request no longer needs it.
 fn form(pairs: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
-    // A byte becomes three at most. A buffer that grew would leave the password in the memory that it gives back.
+    // A byte becomes at most three. A growing buffer would leave the password in the memory that it frees.
     let size = pairs.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
     let mut form = url::form_urlencoded::Serializer::new(String::with_capacity(size));
     form.extend_pairs(pairs);
     Zeroizing::new(form.finish().into_bytes())
 }
 
-/// Moves an answer into memory that is wiped. The buffer that the answer came in is wiped as well, unless the
-/// HTTP client still shares it.
-fn wipeable(answer: Bytes) -> Zeroizing<Vec<u8>> {
-    let copy = Zeroizing::new(answer.to_vec());
-    if let Ok(mut buffer) = answer.try_into_mut() {
+/// Moves a response into memory that is wiped. The response's own buffer is wiped as well, unless the HTTP
+/// client still shares it.
+fn wipeable(response: Bytes) -> Zeroizing<Vec<u8>> {
+    let copy = Zeroizing::new(response.to_vec());
+    if let Ok(mut buffer) = response.try_into_mut() {
         buffer.as_mut().zeroize();
     }
     copy
@@ -161,7 +171,7 @@ fn reason(error: &reqwest::Error) -> String {
     }
 }
 
-/// Reads `Bearer client_id="…", authorization_uri="…"`, its parts in any order.
+/// Parses `Bearer client_id="…", authorization_uri="…"`, with the parts in any order.
 fn challenge(header: &str) -> Option<Challenge> {
     let rest = header.trim_start();
     let rest = rest.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("bearer ")).and(rest.get(7..))?;
@@ -184,14 +194,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_fits_the_room_that_it_was_given() {
+    fn a_form_fits_its_buffer() {
         let password = "\u{e4}&=+ ".repeat(50);
         let pairs = [("grant_type", "password"), ("password", password.as_str())];
         let body = form(&pairs);
         let read: Vec<_> = url::form_urlencoded::parse(&body).into_owned().collect();
         assert_eq!(read, pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let room: usize = pairs.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
-        assert_eq!(body.capacity(), room);
+        let capacity: usize = pairs.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
+        assert_eq!(body.capacity(), capacity);
     }
 
     #[test]

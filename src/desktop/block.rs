@@ -1,9 +1,8 @@
-//! The marked block in a script that is somebody's own: put in, found in place, taken out, and every
-//! other byte stays as it was. Pure.
+//! The marked lyncsh block in a user's script: inserts, finds and removes it. All other bytes stay. Pure.
 //!
-//! The block is ASCII, so that it means the same whichever of its encodings PowerShell reads the file
-//! in. Whether the file ended with a newline is told by the block itself: one that ends the file
-//! without a newline has brought the newline before it, any other the one behind it.
+//! The block is ASCII, which has the same meaning in all encodings that PowerShell supports. If the file
+//! ended without a newline, the block was added with a newline before it and ends the file without one;
+//! otherwise it was added with a newline after it.
 
 use std::fmt::Write as _;
 
@@ -11,31 +10,31 @@ use crate::platform;
 
 const BEGIN: &str = "# >>> lyncsh hook";
 const END: &str = "# <<< lyncsh hook <<<";
-/// What a signed script ends with (about_Signing).
+/// Start of the signature of a script (about_Signing).
 const SIGNATURE: &str = "# SIG # Begin signature block";
 
-/// Why a script is left as it is.
+/// Reason why a script cannot be changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BlockError {
-    #[error("line {0} begins lyncsh's block, but its end is missing")]
+    #[error("line {0} starts a lyncsh block, but its end is missing")]
     Cut(usize),
-    #[error("line {0} ends lyncsh's block, but its beginning is missing")]
+    #[error("line {0} ends a lyncsh block, but its start is missing")]
     Headless(usize),
-    #[error("lyncsh's block is there twice: in line {0} and in line {1}")]
+    #[error("found two lyncsh blocks, on lines {0} and {1}")]
     Twice(usize, usize),
-    #[error("lyncsh's block in line {0} was changed by hand")]
+    #[error("the lyncsh block on line {0} was edited")]
     Edited(usize),
     #[error("the script is signed (line {0}), and any change breaks its signature")]
     Signed(usize),
-    #[error("the script is in UTF-32, which is not changed here")]
+    #[error("the script is in UTF-32, which is not supported")]
     Utf32,
-    #[error("the script is marked as UTF-16, but its last character is cut in half")]
+    #[error("the script is in UTF-16, but its last character is incomplete")]
     Torn,
-    #[error("the block's own text is not ASCII")]
+    #[error("the lines of the hook are not ASCII")]
     NotAscii,
 }
 
-/// How a script's lines end.
+/// Line ending of a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Newline {
     Lf,
@@ -51,11 +50,11 @@ impl Newline {
     }
 }
 
-/// The script with the block in it: at its end, or in place of the one that is there. The lines of a
-/// script that has none end with `newline`.
+/// Returns the script with the block: at its end, or in place of its current block. `newline` is used if the
+/// script has no lines.
 ///
 /// # Errors
-/// What is there can't be changed without guessing.
+/// The script cannot be changed safely.
 pub fn install(script: &[u8], body: &str, newline: Newline) -> Result<Vec<u8>, BlockError> {
     if !body.is_ascii() {
         return Err(BlockError::NotAscii);
@@ -80,10 +79,10 @@ pub fn install(script: &[u8], body: &str, newline: Newline) -> Result<Vec<u8>, B
     Ok(read.write())
 }
 
-/// The script without the block; `None` where it has none.
+/// Returns the script without the block, or `None` if it has no block.
 ///
 /// # Errors
-/// What is there can't be changed without guessing.
+/// The script cannot be changed safely.
 pub fn remove(script: &[u8]) -> Result<Option<Vec<u8>>, BlockError> {
     let mut read = Script::read(script)?;
     let Some(mut found) = find(&read.units)? else { return Ok(None) };
@@ -98,21 +97,21 @@ pub fn remove(script: &[u8]) -> Result<Option<Vec<u8>>, BlockError> {
     Ok(Some(read.write()))
 }
 
-/// The lines of the block in a script; `None` where it has none.
+/// Returns the lines of the block in a script, or `None` if it has no block.
 ///
 /// # Errors
-/// What is there is not a whole block.
+/// The block is not complete.
 pub fn body(script: &[u8]) -> Result<Option<String>, BlockError> {
     Ok(find(&Script::read(script)?.units)?.map(|found| found.body))
 }
 
-/// Whether nothing stands in the script but its byte order mark.
+/// Returns whether the script is empty, except for a byte order mark.
 pub fn is_empty(script: &[u8]) -> bool {
     Script::read(script).is_ok_and(|read| read.units.is_empty())
 }
 
-/// The whole block, from mark to mark, without a newline behind it. The sum tells later whether it
-/// was changed by hand.
+/// Renders the block with its markers, without a newline at the end. Its checksum shows later whether the
+/// block was edited.
 pub fn render(body: &str, newline: Newline) -> String {
     let mut text = format!("{BEGIN} {:016x} >>>{}", sum(body), newline.text());
     for line in body.lines() {
@@ -121,7 +120,7 @@ pub fn render(body: &str, newline: Newline) -> String {
     text + END
 }
 
-/// Over the lines, whatever ends them.
+/// Returns the checksum of the lines, which does not depend on their endings.
 fn sum(body: &str) -> u64 {
     let bytes: Vec<u8> = body.lines().flat_map(|line| line.bytes().chain([b'\n'])).collect();
     platform::hash(&bytes)
@@ -131,7 +130,7 @@ fn units(text: &str) -> Vec<u16> {
     text.bytes().map(u16::from).collect()
 }
 
-/// A script's code units behind its byte order mark: bytes, or those of UTF-16.
+/// A script's code units without the byte order mark: bytes, or UTF-16 units.
 struct Script {
     mark: &'static [u8],
     units: Vec<u16>,
@@ -166,13 +165,13 @@ impl Script {
         match self.mark {
             UTF16_LE => bytes.extend(self.units.into_iter().flat_map(u16::to_le_bytes)),
             UTF16_BE => bytes.extend(self.units.into_iter().flat_map(u16::to_be_bytes)),
-            // Each was one byte.
+            // Each unit was read from one byte.
             _ => bytes.extend(self.units.into_iter().map(|unit| unit.to_le_bytes()[0])),
         }
         bytes
     }
 
-    /// How the last line that ends does.
+    /// Returns the ending of the last terminated line.
     fn newline(&self) -> Option<Newline> {
         let at = self.units.iter().rposition(|unit| *unit == u16::from(b'\n'))?;
         Some(if self.units[..at].ends_with(&[u16::from(b'\r')]) { Newline::CrLf } else { Newline::Lf })
@@ -186,11 +185,11 @@ impl Script {
     }
 }
 
-/// One line without what ends it.
+/// A line without its ending.
 struct Line {
     start: usize,
     end: usize,
-    /// What is not ASCII is a question mark here.
+    /// Characters that are not ASCII are replaced by question marks.
     text: String,
 }
 
@@ -211,7 +210,7 @@ fn ascii(units: &[u16]) -> String {
     units.iter().map(|unit| char::from(byte(unit))).collect()
 }
 
-/// Where the block is: from its first mark to behind its last.
+/// A block in a script, with its markers.
 struct Found {
     start: usize,
     end: usize,
@@ -247,7 +246,7 @@ fn find(units: &[u16]) -> Result<Option<Found>, BlockError> {
     let body: String = text.split(newline.text()).map(|line| line.to_owned() + "\n").collect();
     let inner = body.split_once('\n').and_then(|(_, rest)| rest.strip_suffix(&format!("{END}\n")));
     let body = inner.ok_or(BlockError::Edited(number))?.to_owned();
-    // As it was written, and the line behind it ends as its own do.
+    // The block must be as it was rendered, and its last line must have the same ending as the others.
     let rest = &units[end..];
     let ends = rest.is_empty() || rest.starts_with(&self::units(newline.text()));
     if self::units(&render(&body, newline)) != units[start..end] || !ends {

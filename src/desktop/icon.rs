@@ -1,4 +1,4 @@
-//! A profile's icon: its name's initials on a colour that the name alone decides. Pure.
+//! A profile's icon: the initials of its name on a colour derived from the name. Pure.
 
 use font8x8::UnicodeFonts as _;
 use minijinja::context;
@@ -6,11 +6,11 @@ use minijinja::context;
 use super::Templates;
 use crate::platform;
 
-/// The sides of the pictures in an `.ico`, in pixels.
+/// Sizes of the images in an `.ico`, in pixels.
 const SIDES: [u32; 4] = [16, 32, 48, 256];
-/// How many samples a pixel takes along each side.
+/// Samples of a pixel in each direction.
 const SAMPLES: u32 = 4;
-/// The rounding of the corners, and the room for the letters, of the whole side.
+/// Corner radius and width of the letters, relative to the size.
 const CORNER: f32 = 0.18;
 const ROOM: f32 = 0.8;
 
@@ -23,9 +23,9 @@ pub struct Colour {
 }
 
 impl Colour {
-    /// The name's own, the same on every machine.
+    /// Returns the colour for a name.
     pub fn of(name: &str) -> Self {
-        // FNV-1a's upper bits depend on all of a short name.
+        // The upper bits of FNV-1a depend on all bytes of a short name.
         let hue = f32::from(u16::try_from(platform::hash(name.as_bytes()) >> 48).unwrap_or_default());
         let hue = hue / 65_536.0 * 6.0;
         let mut value = 0.85;
@@ -38,7 +38,7 @@ impl Colour {
         }
     }
 
-    /// From hue (0 to 6), saturation and value (0 to 1).
+    /// Converts hue (0 to 6), saturation and value (0 to 1).
     fn from_hue(hue: f32, saturation: f32, value: f32) -> Self {
         let part = |shift: f32| {
             let at = (hue + shift) % 6.0;
@@ -59,7 +59,7 @@ impl Colour {
 }
 
 impl std::fmt::Display for Colour {
-    /// As SVG and Windows Terminal write it.
+    /// Formats the colour for SVG and Windows Terminal.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "#{:02x}{:02x}{:02x}", self.red, self.green, self.blue)
     }
@@ -70,10 +70,10 @@ fn byte(part: f32) -> u8 {
     (part * 255.0).round().clamp(0.0, 255.0) as u8
 }
 
-/// The first letters of the name's first two words, in capitals.
+/// Returns the first letters of the name's first two words, in capitals.
 pub fn initials(name: &str) -> String {
     let words = name.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
-    // A letter whose capital is several (as the sharp s) stays as it is.
+    // A letter whose capital form has several letters, such as the sharp s, is not changed.
     let capital = |letter: char| {
         let mut upper = letter.to_uppercase();
         upper.next().filter(|_| upper.next().is_none()).unwrap_or(letter)
@@ -81,24 +81,25 @@ pub fn initials(name: &str) -> String {
     words.filter_map(|word| word.chars().next()).take(2).map(capital).collect()
 }
 
-/// The icon as SVG.
+/// Renders the icon as SVG.
 ///
 /// # Errors
-/// The template can't be rendered.
+/// The template cannot be rendered.
 pub fn svg(templates: &Templates, name: &str) -> Result<String, minijinja::Error> {
     let context = context! { initials => initials(name), colour => Colour::of(name).to_string() };
     templates.render("icon.svg", context)
 }
 
-/// The icon as ICO: pictures of 16, 32, 48 and 256 pixels. Letters that the small built-in font lacks are left out.
+/// Renders the icon as ICO with images of 16, 32, 48 and 256 pixels. Letters without a glyph in the font are
+/// left out.
 ///
 /// # Errors
-/// A picture can't be encoded.
+/// An image cannot be encoded.
 pub fn ico(name: &str) -> std::io::Result<Vec<u8>> {
     let mut folder = ico::IconDir::new(ico::ResourceType::Icon);
     for side in SIDES {
         let image = ico::IconImage::from_rgba_data(side, side, pixels(name, side));
-        // Bitmaps are what every reader knows; the large one would be 256 KiB.
+        // All readers support bitmaps; the large image would have 256 KiB as a bitmap.
         let entry = if side < 256 {
             ico::IconDirEntry::encode_as_bmp(&image)
         } else {
@@ -111,7 +112,7 @@ pub fn ico(name: &str) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Red, green, blue, alpha of every pixel, from the upper left.
+/// Returns red, green, blue and alpha of every pixel, from the upper left.
 fn pixels(name: &str, side: u32) -> Vec<u8> {
     let colour = Colour::of(name);
     let letters = Letters::new(&initials(name));
@@ -141,7 +142,7 @@ fn side_of(count: u32) -> f32 {
     f32::from(u16::try_from(count).unwrap_or(u16::MAX))
 }
 
-/// Whether a place (0 to 1) is within the rounded square.
+/// Returns whether a position (0 to 1) is within the rounded square.
 fn is_inside(x: f32, y: f32) -> bool {
     let beyond = |place: f32| (CORNER - place.min(1.0 - place)).max(0.0);
     beyond(x).hypot(beyond(y)) <= CORNER
@@ -157,7 +158,7 @@ impl Letters {
         Self(text.chars().filter_map(|letter| glyph(letter).or_else(|| more(letter))).collect())
     }
 
-    /// Whether a place (0 to 1) is on a letter.
+    /// Returns whether a position (0 to 1) is on a letter.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is within the cells")]
     fn cover(&self, x: f32, y: f32) -> bool {
         // The last column and row of a capital are empty.

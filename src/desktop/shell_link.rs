@@ -1,23 +1,23 @@
-//! A Windows shortcut (`.lnk`), byte by byte: MS-SHLLINK. Pure, so that it can be read back anywhere.
+//! Writer for Windows shortcuts (`.lnk`, MS-SHLLINK). Pure, so that it can be tested on every system.
 //!
 //! The crate `lnk` (0.6.4) reads shortcuts, but `ShellLink::save` writes neither the LinkTargetIDList nor any
 //! ExtraData: its shortcuts would have no target.
 
-/// What a shortcut holds.
+/// Contents of a shortcut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShellLink {
-    /// The program's whole path.
+    /// Absolute path of the program.
     pub target: String,
-    /// Its command line without the program's name.
+    /// Command line without the program's name.
     pub arguments: String,
-    /// Where it starts.
+    /// Working directory.
     pub folder: String,
     pub description: String,
-    /// An `.ico`, its whole path.
+    /// Absolute path of an `.ico`.
     pub icon: String,
 }
 
-/// MS-SHLLINK 2.1.1.
+/// Flags of the header (MS-SHLLINK 2.1.1).
 mod flag {
     pub const HAS_ID_LIST: u32 = 1;
     pub const HAS_NAME: u32 = 1 << 2;
@@ -28,7 +28,7 @@ mod flag {
     pub const HAS_EXPANDABLE_TARGET: u32 = 1 << 9;
 }
 
-/// `00021401-0000-0000-C000-000000000046` (2.1).
+/// Class id `00021401-0000-0000-C000-000000000046` (2.1).
 const CLASS: [u8; 16] = [1, 0x14, 2, 0, 0, 0, 0, 0, 0xC0, 0, 0, 0, 0, 0, 0, 0x46];
 /// "This PC", `20D04FE0-3AEA-1069-A2D8-08002B30309D`, as an item of the shell's namespace.
 const COMPUTER: [u8; 18] = [
@@ -42,8 +42,8 @@ const FOLDER: u16 = 0x10;
 const EXPANDABLE_TARGET: usize = 260;
 
 impl ShellLink {
-    /// The file. The target is there twice: item by item, as the shell walks to it, and as text, which
-    /// a target without a drive has alone.
+    /// Returns the file. It contains the target twice: as a list of shell items, and as text. A target
+    /// without a drive has only the text.
     pub fn write(&self) -> Vec<u8> {
         let items = items(&self.target);
         let fits = self.target.encode_utf16().count() < EXPANDABLE_TARGET;
@@ -56,9 +56,9 @@ impl ShellLink {
         file.extend(CLASS);
         file.extend(flags.to_le_bytes());
         file.extend(u32::from(FILE).to_le_bytes());
-        // Times, size, and the icon's index: unknown, or the first.
+        // Times and size are unknown; the icon's index is 0.
         file.extend([0; 24 + 4 + 4]);
-        // SW_SHOWNORMAL; no hot key, and what is reserved.
+        // SW_SHOWNORMAL, no hot key, reserved fields.
         file.extend(1_u32.to_le_bytes());
         file.extend([0; 2 + 2 + 4 + 4]);
         if let Some(items) = items {
@@ -76,7 +76,7 @@ impl ShellLink {
     }
 }
 
-/// A counted string (2.4).
+/// Encodes a counted string (2.4).
 fn string(text: &str) -> Vec<u8> {
     let units: Vec<u16> = text.encode_utf16().take(usize::from(u16::MAX)).collect();
     let count = u16::try_from(units.len()).unwrap_or(u16::MAX);
@@ -87,7 +87,7 @@ fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
 }
 
-/// EnvironmentVariableDataBlock (2.5.4): the target as text, in ASCII and in UTF-16.
+/// Encodes an EnvironmentVariableDataBlock (2.5.4): the target as text, in ASCII and in UTF-16.
 fn expandable(target: &str) -> Vec<u8> {
     let ascii = |letter: char| u8::try_from(letter).ok().filter(u8::is_ascii).unwrap_or(b'?');
     let mut narrow: Vec<u8> = target.chars().map(ascii).collect();
@@ -97,8 +97,8 @@ fn expandable(target: &str) -> Vec<u8> {
     [&0x314_u32.to_le_bytes()[..], &0xA000_0001_u32.to_le_bytes(), &narrow, &wide].concat()
 }
 
-/// LinkTargetIDList (2.2): the computer, the drive, then folder by folder. `None` for a path without a
-/// drive, and one too long for the list.
+/// Encodes a LinkTargetIDList (2.2): computer, drive, folders, file. Returns `None` for a path without a
+/// drive or a path that is too long for the list.
 fn items(target: &str) -> Option<Vec<u8>> {
     let (drive, path) = target.split_once(":\\")?;
     let letter = drive.bytes().next().filter(|one| drive.len() == 1 && one.is_ascii_alphabetic())?;
@@ -122,13 +122,13 @@ fn item(data: &[u8]) -> Option<Vec<u8>> {
     Some([&size.to_le_bytes(), data].concat())
 }
 
-/// A file or folder as the shell's namespace has it: the layout is the shell's own, and was written down
-/// by the libfwsi project ("Windows Shell Item format"). The name is there again, as UTF-16, in the
-/// extension block 0xBEEF0004, here in its first version (3, of Windows XP), which later ones read.
+/// Encodes a shell item for a file or folder. The layout is documented by the libfwsi project ("Windows Shell
+/// Item format"). The extension block 0xBEEF0004 contains the name as UTF-16, here in its first version (3,
+/// of Windows XP), which later versions of Windows read.
 fn entry(name: &str, folder: bool) -> Vec<u8> {
     let attributes = if folder { FOLDER } else { FILE };
     let kind = if folder { 0x31 } else { 0x32 };
-    // The name for those who know no Unicode; the extension's is the one that counts.
+    // The name for readers without Unicode; others use the name in the extension block.
     let narrow = |letter: char| u8::try_from(letter).ok().filter(u8::is_ascii).unwrap_or(b'_');
     let mut primary: Vec<u8> = name.chars().map(narrow).chain([0]).collect();
     if primary.len() % 2 == 1 {
@@ -136,7 +136,7 @@ fn entry(name: &str, folder: bool) -> Vec<u8> {
     }
     // Size and time of change: unknown.
     let mut entry = [&[kind, 0][..], &[0; 4 + 4], &attributes.to_le_bytes(), &primary].concat();
-    // From the item's beginning, whose size is two bytes.
+    // Offset from the start of the item, whose size field has two bytes.
     let extension = u16::try_from(entry.len() + 2).unwrap_or(u16::MAX);
     let long = utf16(name);
     let size = u16::try_from(2 + 2 + 4 + 4 + 4 + 2 + 2 + long.len() + 2).unwrap_or(u16::MAX);

@@ -1,5 +1,4 @@
-//! A profile's shortcut: what is written for each kind of desktop, and where. The files are made in
-//! memory, and the same on every system.
+//! Files of a profile's shortcut for each kind of desktop. They are created in memory, on every system alike.
 
 use std::path::{Path, PathBuf};
 
@@ -10,31 +9,31 @@ use super::icon::{self, Colour};
 use super::shell_link::ShellLink;
 use crate::quote::desktop as quote;
 
-/// What a shortcut opens.
+/// Parameters of a shortcut.
 #[derive(Clone, Debug)]
 pub struct Shortcut<'a> {
     /// The profile.
     pub name: &'a str,
-    /// lyncsh itself.
+    /// Path of lyncsh.
     pub program: &'a Path,
-    /// The configuration's folder, where it isn't the usual one.
+    /// Configuration folder, if it is not the default.
     pub config: Option<&'a Path>,
-    /// Where the icons are; they are written with the shortcut.
+    /// Folder of the icons.
     pub icons: &'a Path,
     pub templates: &'a Templates,
 }
 
-/// The desktops that shortcuts are made for.
+/// Supported desktops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Desktop {
-    /// Whatever follows freedesktop.org.
+    /// Desktops that follow freedesktop.org.
     Free,
     Windows,
     Mac,
 }
 
 impl Desktop {
-    /// This system's.
+    /// Returns the desktop of this system.
     pub const fn here() -> Self {
         match () {
             () if cfg!(windows) => Self::Windows,
@@ -43,7 +42,7 @@ impl Desktop {
         }
     }
 
-    /// The name of a profile's shortcut.
+    /// Returns the file name of a profile's shortcut.
     pub fn file_name(self, name: &str) -> String {
         match self {
             Self::Free => format!("lyncsh-{name}.desktop"),
@@ -53,34 +52,34 @@ impl Desktop {
     }
 }
 
-/// Why a shortcut can't be made.
+/// Error of creating a shortcut.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum ShortcutError {
-    #[error("{0} is not Unicode, and can't stand in a shortcut")]
+    #[error("cannot write the path {0} into a shortcut: it is not Unicode")]
     NotUnicode(PathBuf),
-    #[error("{0} has an equals sign in it, and can't be a desktop entry's program")]
+    #[error("cannot write the program {0} into a desktop entry: the path has an equals sign")]
     #[diagnostic(help("install lyncsh in another folder"))]
     Equals(PathBuf),
-    #[error("a template can't be rendered: {0}")]
+    #[error("cannot render a template: {0}")]
     Template(#[from] minijinja::Error),
-    #[error("the icon can't be drawn: {0}")]
+    #[error("cannot draw the icon: {0}")]
     Icon(std::io::Error),
 }
 
-/// A file to be written.
+/// A file to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
     pub path: PathBuf,
     pub bytes: Vec<u8>,
-    /// Whether it is started by itself.
+    /// Whether the file gets the permission to execute.
     pub executable: bool,
 }
 
 impl Shortcut<'_> {
-    /// The shortcut, to be written into a folder.
+    /// Returns the file of the shortcut in a folder.
     ///
     /// # Errors
-    /// A path is not one that a shortcut can hold.
+    /// A path cannot be written into a shortcut.
     pub fn file(&self, desktop: Desktop, folder: &Path) -> Result<File, ShortcutError> {
         let bytes = match desktop {
             Desktop::Free => self.entry()?.into_bytes(),
@@ -91,21 +90,21 @@ impl Shortcut<'_> {
         Ok(File { path, bytes, executable: desktop != Desktop::Windows })
     }
 
-    /// The icon that the shortcut shows.
+    /// Returns the file of the icon, if the shortcut has one.
     ///
     /// # Errors
-    /// It can't be drawn.
+    /// The icon cannot be drawn.
     pub fn icon(&self, desktop: Desktop) -> Result<Option<File>, ShortcutError> {
         let bytes = match desktop {
             Desktop::Free => icon::svg(self.templates, self.name)?.into_bytes(),
             Desktop::Windows => icon::ico(self.name).map_err(ShortcutError::Icon)?,
-            // Terminal's own icon is the only one that a .command has.
+            // A .command file always has the icon of Terminal.
             Desktop::Mac => return Ok(None),
         };
         Ok(Some(File { path: self.icon_path(desktop), bytes, executable: false }))
     }
 
-    /// A profile for Windows Terminal, as a fragment that it reads at its start.
+    /// Returns a profile fragment for Windows Terminal, which reads it at its start.
     ///
     /// # Errors
     /// A path is not Unicode.
@@ -119,7 +118,7 @@ impl Shortcut<'_> {
         Ok(format!("{fragment:#}\n"))
     }
 
-    /// Where its icon is, on a desktop that shows one.
+    /// Returns the path of the icon.
     pub fn icon_path(&self, desktop: Desktop) -> PathBuf {
         let end = if desktop == Desktop::Windows { "ico" } else { "svg" };
         self.icons.join(format!("{}.{end}", self.name))
@@ -133,7 +132,7 @@ impl Shortcut<'_> {
         format!("Opens the shell of the lyncsh profile '{}'", self.name)
     }
 
-    /// The command line that opens the shell in the terminal that is there (`--here`), or in a new one.
+    /// Returns the command line that opens the shell in the current terminal (`--here`) or in a new one.
     ///
     /// # Errors
     /// A path is not Unicode.

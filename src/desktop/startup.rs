@@ -1,4 +1,4 @@
-//! PowerShell's startup scripts on disk: where they are, and how one is changed without harm.
+//! PowerShell's startup scripts: their paths and safe changes.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,46 +7,46 @@ use super::block::{self, BlockError, Newline};
 use crate::files::replace::{New, replace};
 use crate::shell::pwsh::find::Edition;
 
-/// What the file of the current user for all hosts is called (about_Profiles).
+/// File name of the startup script of the current user for all hosts (about_Profiles).
 const FILE: &str = "profile.ps1";
 
-/// Why a startup script is left as it is.
+/// Error of changing a startup script.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum StartupError {
-    #[error("{path} is left as it is: {source}")]
+    #[error("{path} was not modified: {source}")]
     #[diagnostic(help("{}", help(source)))]
     Block { path: PathBuf, source: BlockError },
-    #[error("{path} is read-only, and is left as it is")]
-    #[diagnostic(help("make it writable, or script the lines of `lyncsh hook print` yourself"))]
+    #[error("{path} was not modified: it is read-only")]
+    #[diagnostic(help("make the file writable, or add the output of `lyncsh hook print` manually"))]
     ReadOnly { path: PathBuf },
-    #[error("{path} can't be {doing}: {source}")]
-    #[diagnostic(help("script the lines of `lyncsh hook print` yourself, or take them away"))]
+    #[error("cannot {doing} {path}: {source}")]
+    #[diagnostic(help("add the output of `lyncsh hook print` manually, or remove it manually"))]
     Io { path: PathBuf, doing: &'static str, source: io::Error },
-    #[error("no home directory is known for this user")]
+    #[error("cannot find the home directory of this user")]
     NoHome,
 }
 
 fn help(error: &BlockError) -> &'static str {
     match error {
-        BlockError::Signed(_) => "script the lines of `lyncsh hook print` yourself, and sign it again",
-        BlockError::Utf32 | BlockError::Torn => "save it as UTF-8 or UTF-16",
-        BlockError::NotAscii => "script the lines of `lyncsh hook print` yourself",
-        _ => "take what is left of the block away by hand, and try again",
+        BlockError::Signed(_) => "add the output of `lyncsh hook print` manually, and sign the script again",
+        BlockError::Utf32 | BlockError::Torn => "save the script as UTF-8 or UTF-16",
+        BlockError::NotAscii => "add the output of `lyncsh hook print` manually",
+        _ => "remove the rest of the block manually, and try again",
     }
 }
 
-/// One startup script, and what reads it.
+/// A startup script of an edition of PowerShell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartupScript {
-    /// What reads it.
+    /// The edition that reads the script.
     pub edition: Edition,
     pub path: PathBuf,
 }
 
-/// Where PowerShell has its startup scripts for this user, whether they are there or not.
+/// Returns PowerShell's startup scripts of this user, whether they exist or not.
 ///
 /// # Errors
-/// No home directory is known.
+/// The home directory is not known.
 #[cfg(unix)]
 pub fn scripts() -> Result<Vec<StartupScript>, StartupError> {
     // PowerShell follows the XDG base directories on macOS as well (`Platform.cs`).
@@ -58,14 +58,14 @@ pub fn scripts() -> Result<Vec<StartupScript>, StartupError> {
     Ok(vec![StartupScript { edition: Edition::Core, path: configuration.join("powershell").join(FILE) }])
 }
 
-/// Where PowerShell has its startup scripts for this user, whether they are there or not.
+/// Returns PowerShell's startup scripts of this user, whether they exist or not.
 ///
 /// # Errors
-/// No folder for documents is known.
+/// The documents folder is not known.
 #[cfg(windows)]
 pub fn scripts() -> Result<Vec<StartupScript>, StartupError> {
     let user = directories::UserDirs::new().ok_or(StartupError::NoHome)?;
-    // The known folder: a company or OneDrive may have moved it.
+    // The known folder, because a company or OneDrive may have moved it.
     let documents = user.document_dir().ok_or(StartupError::NoHome)?;
     Ok(vec![
         StartupScript { edition: Edition::Core, path: documents.join("PowerShell").join(FILE) },
@@ -73,27 +73,27 @@ pub fn scripts() -> Result<Vec<StartupScript>, StartupError> {
     ])
 }
 
-/// A change of one startup script, not made yet.
+/// A pending change of a startup script.
 #[derive(Debug)]
 pub struct Change {
-    /// The file itself, where the place is a link to it.
+    /// The target, if the path is a symbolic link.
     file: PathBuf,
     before: Option<Vec<u8>>,
     after: Vec<u8>,
 }
 
 impl Change {
-    /// Whether anything changes at all.
+    /// Returns whether the file changes.
     pub fn changes(&self) -> bool {
         self.before.as_ref() != Some(&self.after)
     }
 
-    /// The file that is written.
+    /// Returns the path of the file.
     pub fn file(&self) -> &Path {
         &self.file
     }
 
-    /// What the file has before.
+    /// Returns the kind of the file's current content.
     pub fn before(&self) -> Before {
         match self.before.as_deref().map(block::body) {
             None => Before::Nothing,
@@ -102,7 +102,7 @@ impl Change {
         }
     }
 
-    /// The block that the file has afterwards; nothing where it has none.
+    /// Returns the new block of the file, or an empty text.
     pub fn block(&self) -> String {
         match block::body(&self.after) {
             Ok(Some(body)) => block::render(&body, Newline::Lf),
@@ -110,53 +110,49 @@ impl Change {
         }
     }
 
-    /// Writes it: whole or not at all, with the permissions that the file had.
+    /// Writes the file atomically, with its current permissions.
     ///
     /// # Errors
-    /// It can't be written; it is as it was.
+    /// The file cannot be written; it was not changed.
     pub fn write(self) -> Result<(), StartupError> {
         if !self.changes() {
             return Ok(());
         }
-        self.replace().map_err(|source| StartupError::Io {
-            path: self.file.clone(),
-            doing: "written",
-            source,
-        })
+        self.replace().map_err(|source| StartupError::Io { path: self.file.clone(), doing: "write", source })
     }
 
     fn replace(&self) -> io::Result<()> {
         let folder = self.file.parent().unwrap_or_else(|| Path::new("."));
         std::fs::create_dir_all(folder)?;
-        // Somebody was asked meanwhile, and may have saved it in an editor.
+        // The user may have saved the file in an editor before answering the confirmation.
         let now = match std::fs::read(&self.file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             read => Some(read?),
         };
         if now != self.before {
-            return Err(io::Error::other("it has changed meanwhile"));
+            return Err(io::Error::other("the file has changed meanwhile"));
         }
         replace(&self.file, &self.after, New::Shared)
     }
 }
 
-/// What a script has before it is changed.
+/// Content of a script before the change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Before {
-    /// It is not there.
+    /// The script does not exist.
     Nothing,
     OtherLines,
-    /// A block, and maybe other lines.
+    /// A block, and possibly other lines.
     Block,
 }
 
-/// The comment by which a script that was made for the block is known.
+/// Comment that marks a script that lyncsh created for the block.
 const MADE: &str = "# This file was made for these lines, and goes with them.\n";
 
-/// Puts the block into the script at a place, in memory.
+/// Prepares the insertion of the block into a script.
 ///
 /// # Errors
-/// The script can't be read, or can't be changed without guessing.
+/// The script cannot be read, or cannot be changed safely.
 pub fn install(script: &Path, body: &str) -> Result<Change, StartupError> {
     let (file, before) = read(script)?;
     let of = |source| StartupError::Block { path: file.clone(), source };
@@ -170,10 +166,10 @@ pub fn install(script: &Path, body: &str) -> Result<Change, StartupError> {
     check_writable(Change { file, before, after })
 }
 
-/// Takes the block out of the script at a place, in memory; `None` where there is none.
+/// Prepares the removal of the block from a script. Returns `None` if there is no block.
 ///
 /// # Errors
-/// The script can't be read, or can't be changed without guessing.
+/// The script cannot be read, or cannot be changed safely.
 pub fn remove(script: &Path) -> Result<Option<Removal>, StartupError> {
     let (file, Some(before)) = read(script)? else { return Ok(None) };
     let of = |source| StartupError::Block { path: file.clone(), source };
@@ -184,17 +180,17 @@ pub fn remove(script: &Path) -> Result<Option<Removal>, StartupError> {
     Ok(Some(if whole { Removal::File(change.file) } else { Removal::Lines(change) }))
 }
 
-/// How a block goes.
+/// A pending removal of a block.
 #[derive(Debug)]
 pub enum Removal {
     /// The rest of the script stays.
     Lines(Change),
-    /// The script was made for the block, and nothing else is in it.
+    /// The script was created for the block, and has no other lines.
     File(PathBuf),
 }
 
 impl Removal {
-    /// The file that is changed.
+    /// Returns the path of the file.
     pub fn file(&self) -> &Path {
         match self {
             Self::Lines(change) => change.file(),
@@ -202,17 +198,17 @@ impl Removal {
         }
     }
 
-    /// Does it.
+    /// Performs the removal.
     ///
     /// # Errors
-    /// It can't be written; it is as it was.
+    /// The file cannot be written; it was not changed.
     pub fn write(self) -> Result<(), StartupError> {
         match self {
             Self::Lines(change) => change.write(),
             Self::File(path) => {
-                let failed = |source| StartupError::Io { path: path.clone(), doing: "removed", source };
+                let failed = |source| StartupError::Io { path: path.clone(), doing: "remove", source };
                 std::fs::remove_file(&path).map_err(failed)?;
-                // PowerShell's folder goes as well where nothing else is in it.
+                // Also removes PowerShell's folder if it is empty.
                 let _ = path.parent().map(std::fs::remove_dir);
                 Ok(())
             }
@@ -220,7 +216,7 @@ impl Removal {
     }
 }
 
-/// The file behind a place, and its bytes. A link that leads nowhere is read as such.
+/// Reads a script. Returns the target of a link, and its bytes. A dangling link is an error.
 fn read(script: &Path) -> Result<(PathBuf, Option<Vec<u8>>), StartupError> {
     let failed = |source| StartupError::Io { path: script.to_owned(), doing: "read", source };
     let file = match std::fs::canonicalize(script) {
@@ -236,7 +232,7 @@ fn read(script: &Path) -> Result<(PathBuf, Option<Vec<u8>>), StartupError> {
 }
 
 fn check_writable(change: Change) -> Result<Change, StartupError> {
-    let read_only = std::fs::metadata(&change.file).is_ok_and(|there| there.permissions().readonly());
+    let read_only = std::fs::metadata(&change.file).is_ok_and(|metadata| metadata.permissions().readonly());
     if read_only && change.changes() {
         return Err(StartupError::ReadOnly { path: change.file });
     }

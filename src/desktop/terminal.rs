@@ -1,8 +1,8 @@
-//! A terminal to open a window with.
+//! Terminal programs for opening a window.
 
 use std::path::PathBuf;
 
-/// Terminals, the person's own choice first, and what stands between each one's name and the command.
+/// Terminals, the user's preference first, with the arguments before the command.
 const TERMINALS: [(&str, &[&str]); 19] = [
     // The desktop's default, by freedesktop.org's proposal; then Debian's, whose policy (11.8.3) is `-e`.
     ("xdg-terminal-exec", &[]),
@@ -26,22 +26,22 @@ const TERMINALS: [(&str, &[&str]); 19] = [
     ("xterm", &["-e"]),
 ];
 
-/// A terminal that is there.
+/// An installed terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terminal {
     pub program: PathBuf,
-    /// What stands before the command.
+    /// Arguments before the command.
     pub arguments: &'static [&'static str],
 }
 
-/// The terminals on PATH, the one to try first at the front.
+/// Returns the terminals on PATH, in the order of preference.
 pub fn found() -> impl Iterator<Item = Terminal> {
     TERMINALS.into_iter().filter_map(|(name, arguments)| {
         which::which(name).ok().map(|program| Terminal { program, arguments })
     })
 }
 
-/// The names that are looked for.
+/// Returns the names of all known terminals.
 pub fn names() -> String {
     TERMINALS.map(|(name, _)| name).join(", ")
 }

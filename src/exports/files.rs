@@ -3,22 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Marks an export that the next start of a PowerShell replaces.
+/// Marker of an export that is to be replaced.
 pub(super) const EXPIRED: &str = "expired";
-/// The lengths of an export's files, one `LENGTH NAME` a line.
+/// Sizes of an export's files, as lines of `SIZE NAME`.
 pub(super) const SIZES: &str = "sizes";
-/// Holds the name of the export that was used last.
+/// File with the name of the export that was used last.
 pub(super) const CURRENT: &str = "current";
 
-/// What is kept can't be changed.
+/// Error of writing an export.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("the exported commands can't be written: {}: {error}", .path.display())]
+#[error("cannot write the exported commands: {}: {error}", .path.display())]
 pub struct ExportError {
     pub path: PathBuf,
     pub error: std::io::Error,
 }
 
-/// What an export that is at work, or was killed, has left.
+/// Returns whether a path belongs to an unfinished export.
 pub(super) fn half(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "new" || ending == "old")
 }
@@ -27,7 +27,7 @@ pub(super) fn written(path: &Path) -> Option<SystemTime> {
     path.metadata().ok()?.modified().ok()
 }
 
-/// Removes a file, or a folder with all that is in it. One that is not there is no error.
+/// Removes a file or a folder with its content. A missing file is not an error.
 pub(super) fn remove(folder: &Path) -> Result<(), ExportError> {
     let removed =
         if folder.is_file() { std::fs::remove_file(folder) } else { std::fs::remove_dir_all(folder) };

@@ -1,4 +1,4 @@
-//! The folder of one endpoint's proxies: whether it still serves, and how another takes its place.
+//! The folder of one endpoint's proxies: its state and its replacement.
 
 use std::path::{Path, PathBuf};
 
@@ -6,26 +6,26 @@ use super::files::{CURRENT, EXPIRED, ExportError, SIZES, half, remove, written};
 use crate::files::replace::{New, replace};
 use crate::platform;
 
-/// The proxies of one endpoint and account, in the form that this version writes.
+/// The proxies of one endpoint and account, in the format of this version.
 #[derive(Clone, Debug)]
 pub struct ExportedModule {
     stem: PathBuf,
     folder: PathBuf,
 }
 
-/// Whether proxies can be imported as they are.
+/// State of cached proxies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Current,
     Missing,
     /// `lyncsh refresh` marked them.
     Expired,
-    /// The agent has seen other commands on the endpoint.
+    /// The agent saw other commands on the endpoint.
     Changed,
 }
 
 impl ExportedModule {
-    /// `form` is the same for proxies that are written in the same way.
+    /// `form` identifies the format of the proxies.
     pub fn of(stem: &Path, form: &str) -> Self {
         Self { stem: stem.to_owned(), folder: PathBuf::from(format!("{}-{form}", stem.display())) }
     }
@@ -34,7 +34,7 @@ impl ExportedModule {
         &self.folder
     }
 
-    /// Whether there are proxies, current or not, whose files are as long as they were written.
+    /// Returns whether the proxies exist, current or not, and their files have the recorded sizes.
     pub fn is_there(&self) -> bool {
         let Ok(sizes) = std::fs::read_to_string(self.folder.join(SIZES)) else { return false };
         sizes.lines().all(|line| {
@@ -45,7 +45,7 @@ impl ExportedModule {
         })
     }
 
-    /// Makes these the proxies that the manifest of the profile's module lists. Returns whether others were.
+    /// Selects these proxies for the manifest of the profile's module. Returns whether the selection changed.
     pub fn select(&self) -> Result<bool, ExportError> {
         let (Some(parent), Some(name)) = (self.folder.parent(), self.folder.file_name()) else {
             return Ok(false);
@@ -71,7 +71,7 @@ impl ExportedModule {
         }
     }
 
-    /// Whether the agent has listed other commands than these since `file` was written.
+    /// Returns whether the agent saw other commands than these after `file` was written.
     pub fn has_changed(&self, file: &Path, commands: Option<&[u8]>) -> bool {
         let seen = PathBuf::from(format!("{}.commands", self.stem.display()));
         match (written(&seen), written(file)) {
@@ -82,36 +82,36 @@ impl ExportedModule {
         }
     }
 
-    /// What the proxies are written from.
+    /// Returns the path of the proxies' source.
     pub fn source(&self) -> PathBuf {
         PathBuf::from(format!("{}.metadata", self.stem.display()))
     }
 
-    /// Writes what the proxies are written from.
+    /// Writes the proxies' source.
     pub fn set_source(&self, content: &[u8]) -> Result<(), ExportError> {
         let path = self.source();
         replace(&path, content, New::Private).map_err(|error| ExportError { path, error })
     }
 
-    /// Writes the files into a folder that nothing else uses: the PowerShell that has asked removes it.
+    /// Writes the files into a new folder for one PowerShell, which removes the folder.
     pub fn put_once(&self, files: &[(&str, String)]) -> Result<PathBuf, ExportError> {
         let folder = PathBuf::from(format!("{}-{}.new", self.stem.display(), uuid::Uuid::new_v4().simple()));
         fill(&folder, files).inspect_err(|_| drop(remove(&folder)))?;
         Ok(folder)
     }
 
-    /// Puts the files in the place of what is there. They are written beside and moved: a start that is killed
-    /// leaves no half of them, and another start reads the old or the new ones.
+    /// Replaces the proxies. The files are written to a new folder, which is then moved: a killed process
+    /// leaves no incomplete proxies, and other processes read either the old or the new ones.
     pub fn put(&self, files: &[(&str, String)]) -> Result<(), ExportError> {
         let fresh = self.put_once(files)?;
         let old = fresh.with_extension("old");
         let failed = |error| ExportError { path: self.folder.clone(), error };
         let moved = match std::fs::rename(&self.folder, &old) {
-            // On Windows, another start that reads its own keeps them in their place.
+            // On Windows, the files cannot be moved while another process reads them.
             Err(_) if self.state() == State::Current => Ok(()),
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
             _ => match std::fs::rename(&fresh, &self.folder) {
-                // Another start was quicker: its proxies are as good.
+                // Another process wrote its proxies first, and they are equivalent.
                 Err(_) if self.is_there() => Ok(()),
                 Err(error) => {
                     let _ = std::fs::rename(&old, &self.folder);
@@ -120,20 +120,20 @@ impl ExportedModule {
                 Ok(()) => Ok(()),
             },
         };
-        // What another process still reads goes with a later start (`Exports::prepare`).
+        // Files that another process still reads are removed later (`Exports::prepare`).
         let mut left = vec![fresh, old];
         if moved.is_ok() {
             left.extend(self.beside().into_iter().filter(|folder| *folder != self.folder));
         }
         for folder in left {
             if let Err(error) = remove(&folder) {
-                tracing::debug!(%error, "old proxies stay for now");
+                tracing::debug!(%error, "cannot remove old proxies yet");
             }
         }
         moved
     }
 
-    /// The folders of the same endpoint and account, in any form, whose proxies are whole.
+    /// Returns the folders of complete proxies of the same endpoint and account, in any format.
     fn beside(&self) -> Vec<PathBuf> {
         let (Some(parent), Some(stem)) = (self.stem.parent(), self.stem.file_name()) else {
             return Vec::new();
@@ -147,7 +147,7 @@ impl ExportedModule {
     }
 }
 
-/// Makes a folder with these files, for the user alone.
+/// Creates a private folder with these files.
 fn fill(folder: &Path, files: &[(&str, String)]) -> Result<(), ExportError> {
     let failed = |path: &Path, error| ExportError { path: path.to_owned(), error };
     platform::private_folder(folder).map_err(|error| failed(folder, error))?;
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn proxies_serve_until_others_are_in_their_place() {
+    fn proxies_stay_usable_until_they_are_replaced() {
         let temp = tempfile::tempdir().unwrap();
         let stem = temp.path().join("0123456789abcdefn3");
         let kept = ExportedModule::of(&stem, "one");

@@ -1,17 +1,17 @@
-//! Which names an endpoint's commands may have in a PowerShell here: the one list, for the manifest, the
-//! export and the import (`templates/powershell/names.ps1`). `allow_clobber` does not change it.
+//! Permitted names of an endpoint's commands in PowerShell, for the manifest, the export and the import
+//! (`templates/powershell/names.ps1`). `allow_clobber` does not change the list.
 //!
-//! A command that PowerShell or its host calls by name would have the endpoint answer in its place: what
-//! `PSConsoleHostReadLine` returns is executed, and `Read-Host` or `Get-Credential` would send what is typed.
+//! The endpoint must not replace a command that PowerShell or its host calls by name: the result of
+//! `PSConsoleHostReadLine` is executed, and `Read-Host` or `Get-Credential` would send the user's input.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::sync::LazyLock;
 
-/// Called by name: by the host, PSReadLine, formatting, tab completion, remoting, implicit remoting, the engine
-/// and its built-in functions, types and views (every unqualified `AddCommand`, `new Command` and script in the
-/// sources of PowerShell 7.6, and the functions of 5.1), by the start of a shell, or by lyncsh's own scripts.
-/// Names that [`is_plain`] refuses, such as `cd..` and `A:`, need no entry.
+/// Commands that are called by name: by the host, PSReadLine, formatting, tab completion, remoting, implicit
+/// remoting, the engine and its built-in functions, types and views (every unqualified `AddCommand`, `new
+/// Command` and script in the sources of PowerShell 7.6, and the functions of 5.1), at the start of a shell,
+/// or by lyncsh's scripts. Names that [`is_plain`] refuses, such as `cd..` and `A:`, need no entry.
 const CALLED: &[&str] = &[
     // ConsoleHost.cs, ConsoleHostUserInterface.cs, Executor.cs, CommandCompletion.cs
     "PSConsoleHostReadLine",
@@ -24,12 +24,12 @@ const CALLED: &[&str] = &[
     "Out-Null",
     "Out-String",
     "Set-Location",
-    // What asks for secrets, and what is asked before something is done
+    // Prompts for secrets
     "Read-Host",
     "Get-Credential",
     "ConvertTo-SecureString",
     "ConvertFrom-SecureString",
-    // Built-in functions, and what they call (InitialSessionState.cs; 5.1 has more of them)
+    // Built-in functions, and commands that they call (InitialSessionState.cs; 5.1 has more of them)
     "Clear-Host",
     "Get-Verb",
     "ImportSystemModules",
@@ -43,7 +43,7 @@ const CALLED: &[&str] = &[
     "less",
     "oss",
     "pause",
-    // Microsoft.PowerShell.Core: the engine's own
+    // Microsoft.PowerShell.Core
     "Add-History",
     "Add-PSSnapin",
     "Clear-History",
@@ -182,7 +182,7 @@ const CALLED: &[&str] = &[
     "Register-ObjectEvent",
 ];
 
-/// Programs that are given passwords or run other programs: named even where they are not on PATH yet.
+/// Programs that receive passwords or run other programs, reserved even if they are not on PATH.
 const PROGRAMS: &[&str] = &[
     "bash",
     "cmd",
@@ -205,8 +205,8 @@ const PROGRAMS: &[&str] = &[
     "zsh",
 ];
 
-/// The aliases of PowerShell 7 and of Windows PowerShell 5.1 on all systems (InitialSessionState.cs); the other
-/// ones are looked up where the import runs. An alias goes before a function.
+/// Aliases of PowerShell 7 and of Windows PowerShell 5.1 on all systems (InitialSessionState.cs); other
+/// aliases are looked up during the import. PowerShell resolves aliases before functions.
 const ALIASES: &[&str] = &[
     "ac", "asnp", "cat", "cd", "chdir", "clc", "clear", "clhy", "cli", "clp", "cls", "clv", "cnsn",
     "compare", "copy", "cp", "cpi", "cpp", "curl", "cvpa", "dbp", "del", "diff", "dir", "dnsn", "ebp",
@@ -222,8 +222,8 @@ const ALIASES: &[&str] = &[
     "wget", "where", "wjb", "write",
 ];
 
-/// The commands of every restricted endpoint, which clients need and no user misses here
-/// (CommandMetadata.GetRestrictedCommands, and CommandSkipListFromServer in ImplicitRemotingCommands.cs).
+/// Commands of every restricted endpoint, which only clients need (CommandMetadata.GetRestrictedCommands, and
+/// CommandSkipListFromServer in ImplicitRemotingCommands.cs).
 pub const RESTRICTED: &[&str] = &[
     "Clear-Host",
     "Exit-PSSession",
@@ -235,24 +235,24 @@ pub const RESTRICTED: &[&str] = &[
     "Select-Object",
 ];
 
-/// A plain name: words of letters, digits and `_`, joined by `-`. PowerShell takes scopes, drives, modules,
-/// wildcards and paths out of other names, and other dashes look like its own.
+/// Pattern of a plain name: words of letters, digits and `_`, joined by `-`. In other names, PowerShell
+/// parses scopes, drives, modules, wildcards and paths, and other dashes look like a hyphen.
 pub const PLAIN: &str = r"^\p{L}[\p{L}\p{Nd}_]*(-[\p{L}\p{Nd}_]+)*\z";
 
-/// A pattern for lines of plain names that have a hyphen, and are no longer than [`LONGEST`].
+/// Returns a pattern for lines of plain names with a hyphen that are not longer than [`LONGEST`].
 pub fn hyphened() -> String {
     let word = r"[\p{L}\p{Nd}_]";
     format!(r"\A(?:(?=[^\n]{{1,{LONGEST}}}\n)\p{{L}}{word}*(?:-{word}+)+\n)+\z")
 }
 
-/// PowerShell itself refuses longer ones (CommandMetadata.isSafeNameOrIdentifierRegex).
+/// Maximum length of a name in PowerShell (CommandMetadata.isSafeNameOrIdentifierRegex).
 pub const LONGEST: usize = 100;
 
-/// What the names of the functions contain that an exported module has for itself: a command of such a name
-/// would take their place (HelperFunctionsGetImplicitRunspaceTemplate and its kin).
+/// Part of the names of an exported module's helper functions, which a command must not replace
+/// (HelperFunctionsGetImplicitRunspaceTemplate and similar templates).
 pub const HELPER: &str = "PSImplicitRemoting";
 
-/// All names that are never a command of an endpoint's.
+/// Returns all names that an endpoint's command must not have.
 pub fn reserved() -> Vec<&'static str> {
     let mut all: Vec<_> = [CALLED, PROGRAMS, ALIASES].concat();
     all.sort_unstable();
@@ -260,28 +260,28 @@ pub fn reserved() -> Vec<&'static str> {
     all
 }
 
-/// Refuses names: the list, and the programs of one PATH.
+/// Name check with the reserved names and the programs on a PATH.
 pub struct Refusal {
     reserved: HashSet<String>,
     programs: HashSet<String>,
 }
 
 impl Refusal {
-    /// With the programs in the folders of this PATH.
+    /// Creates a check with the programs in the folders of a PATH.
     pub fn on(path: Option<&OsStr>) -> Self {
         let folders = path.map(|path| std::env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
         let files = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
         let mut programs = HashSet::new();
         for file in files {
             let name = fold(&file.file_name().to_string_lossy());
-            // A script's or a Windows program's name is typed without its ending.
+            // Scripts and Windows programs are called without their extension.
             programs.extend(name.rsplit_once('.').map(|(stem, _)| stem.to_owned()));
             programs.insert(name);
         }
         Self { reserved: reserved().into_iter().map(fold).collect(), programs }
     }
 
-    /// Whether a command may have this name. `remote` is its name on the endpoint, without a prefix.
+    /// Returns whether a command may have this name. `remote` is its name on the endpoint, without a prefix.
     pub fn allows(&self, remote: &str, name: &str) -> bool {
         let (remote, folded) = (fold(remote), fold(name));
         is_plain(&remote)
@@ -292,13 +292,14 @@ impl Refusal {
     }
 }
 
-/// [`PLAIN`], and no longer than [`LONGEST`].
+/// Returns whether a name matches [`PLAIN`] and is not longer than [`LONGEST`].
 fn is_plain(name: &str) -> bool {
     static PATTERN: LazyLock<Option<regex::Regex>> = LazyLock::new(|| regex::Regex::new(PLAIN).ok());
     name.chars().count() <= LONGEST && PATTERN.as_ref().is_some_and(|pattern| pattern.is_match(name))
 }
 
-/// PowerShell compares names by `OrdinalIgnoreCase`; this makes more of them equal, never fewer.
+/// Folds the case of a name. PowerShell compares with `OrdinalIgnoreCase`; this folding equates more names,
+/// never fewer.
 pub fn fold(name: &str) -> String {
     name.to_uppercase().to_lowercase()
 }
@@ -308,7 +309,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plain_name_is_what_the_module_takes_for_one() {
+    fn plain_names_match_the_pattern_of_the_module() {
         for (name, expected) in [
             ("Get-CsÜser_1", true),
             ("Get-Cs-User", true),
@@ -324,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_host_calls_is_refused_in_any_spelling() {
+    fn names_that_a_host_calls_are_refused_in_any_case() {
         let refusal = Refusal::on(None);
         for name in
             ["PSConsoleHostReadLine", "psconsolehostreadline", "PROMPT", "Out-Default", "cd", "Ssh", "iex"]
@@ -337,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_names_are_names() {
+    fn names_that_are_not_plain_are_refused() {
         let refusal = Refusal::on(None);
         let long = "a".repeat(LONGEST + 1);
         for name in [

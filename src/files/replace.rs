@@ -1,4 +1,4 @@
-//! Replaces a file with new content, whole or not at all.
+//! Atomic replacement of files.
 //!
 //! The content is written to a temporary file in the same folder, which then takes the place of the old
 //! file with its owner, extended attributes and mode. A symbolic link stays: the file that it points to
@@ -14,40 +14,40 @@ use crate::platform;
 /// The mode of a file that does not exist yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum New {
-    /// For its owner alone (0600).
+    /// Readable only for the owner (0600).
     Private,
-    /// As any program creates a file (0666, less the umask).
+    /// Default mode (0666 without the umask).
     Shared,
-    /// The same, executable (0777, less the umask).
+    /// Executable (0777 without the umask).
     Program,
 }
 
 /// Prefix of the names of temporary files.
 pub const TEMPORARY: &str = ".lyncsh-";
 
-/// The number of links followed from one path before they are taken for a loop (Linux: 40).
+/// Maximum number of links to follow from a path (Linux: 40).
 const MAX_LINKS: usize = 40;
 
 /// Replaces the content of the file at `path`, or creates it. Devices and pipes are written to.
 ///
 /// # Errors
-/// The file cannot be written. A file that was replaced in whole has its old content then; one that had
-/// to be written in place may have lost it.
+/// The file cannot be written. A file that is replaced keeps its old content; a file that is written in place
+/// may lose it.
 pub fn replace(path: &Path, content: &[u8], new: New) -> io::Result<()> {
-    let there = match std::fs::metadata(path) {
-        Ok(there) => there,
+    let metadata = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return create(&followed(path)?, content, new);
         }
         Err(error) => return Err(error),
     };
-    if !there.is_file() {
-        // A folder refuses to be opened.
+    if !metadata.is_file() {
+        // Opening a folder fails.
         return OpenOptions::new().write(true).open(path)?.write_all(content);
     }
     match followed(path) {
         Ok(file) => over(&file, content),
-        // A link of the system's, as /dev/stdout, names no path.
+        // Links of the system, such as /dev/stdout, may not lead to a path.
         Err(_) => in_place(OpenOptions::new().write(true).open(path)?, content),
     }
 }
@@ -67,16 +67,16 @@ pub fn create_new(path: &Path, content: &[u8], new: New) -> io::Result<()> {
     sync_folder(folder_of(path))
 }
 
-/// Whether [`replace`] may write to a path: its folder exists, and it is not a folder or a file that is
-/// closed to this user. Changes nothing.
+/// Checks whether [`replace`] can write to a path: its folder exists, and the path is not a folder or a file
+/// without write permission. Changes nothing.
 ///
 /// # Errors
-/// The error that [`replace`] would give.
+/// The error that [`replace`] would return.
 pub fn check(path: &Path) -> io::Result<()> {
     match std::fs::metadata(path) {
-        Ok(there) if there.is_dir() => Err(ErrorKind::IsADirectory.into()),
-        // Opening a pipe waits for its reader.
-        Ok(there) if there.is_file() => OpenOptions::new().write(true).open(path).map(drop),
+        Ok(metadata) if metadata.is_dir() => Err(ErrorKind::IsADirectory.into()),
+        // Opening a pipe would wait for its reader.
+        Ok(metadata) if metadata.is_file() => OpenOptions::new().write(true).open(path).map(drop),
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let file = followed(path)?;
@@ -86,17 +86,17 @@ pub fn check(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes a folder's entries to the disk.
+/// Flushes a folder's entries to the disk.
 #[cfg(unix)]
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder).and_then(|folder| folder.sync_all()) {
-        // A folder that may be written to and not read, and file systems that know no such request.
+        // Fails for a folder without read permission, and on file systems without this request.
         Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput) => Ok(()),
         result => result,
     }
 }
 
-/// Windows has no such request for a folder.
+/// Does nothing: Windows has no such request for a folder.
 #[cfg(windows)]
 pub fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
@@ -110,24 +110,24 @@ fn create(path: &Path, content: &[u8], new: New) -> io::Result<()> {
     sync_folder(folder_of(path))
 }
 
-/// Puts a new file in the place of one that exists.
+/// Replaces an existing file.
 fn over(path: &Path, content: &[u8]) -> io::Result<()> {
-    // A file that is closed to this user stays closed, though its folder may be open.
-    let there = OpenOptions::new().write(true).open(path)?;
-    if platform::hard_links(&there)? > 1 {
-        return in_place(there, content);
+    // A file without write permission must not be replaced, even if its folder is writable.
+    let old = OpenOptions::new().write(true).open(path)?;
+    if platform::hard_links(&old)? > 1 {
+        return in_place(old, content);
     }
     let mut beside = match beside(path, New::Private) {
         Ok(beside) => beside,
-        Err(error) if is_refused(&error) => return in_place(there, content),
+        Err(error) if is_refused(&error) => return in_place(old, content),
         Err(error) => return Err(error),
     };
     beside.write_all(content)?;
-    if platform::take_after(&there, beside.as_file()).is_err() {
-        return in_place(there, content);
+    if platform::take_after(&old, beside.as_file()).is_err() {
+        return in_place(old, content);
     }
     beside.as_file().sync_all()?;
-    drop(there);
+    drop(old);
     match platform::exchange(beside.into_temp_path(), path) {
         Ok(()) => sync_folder(folder_of(path)),
         Err(error) if is_refused(&error) => in_place(OpenOptions::new().write(true).open(path)?, content),
@@ -141,8 +141,8 @@ fn in_place(mut file: File, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Whether the place is the obstacle: no permission in the folder, another's file in a folder of all
-/// users, a mount point.
+/// Returns whether the folder prevents the replacement: no permission, another user's file in a sticky
+/// folder, a mount point.
 fn is_refused(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -159,7 +159,7 @@ fn beside(path: &Path, new: New) -> io::Result<tempfile::NamedTempFile> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        // The umask is applied to it.
+        // The system applies the umask.
         builder.permissions(std::fs::Permissions::from_mode(match new {
             New::Private => 0o600,
             New::Shared => 0o666,
@@ -175,17 +175,17 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The path behind symbolic links, whether a file is there or not.
+/// Returns the target of symbolic links, whether it exists or not.
 fn followed(path: &Path) -> io::Result<PathBuf> {
     let mut at = path.to_owned();
     for _ in 0..MAX_LINKS {
         let Ok(target) = std::fs::read_link(&at) else { return Ok(at) };
         at = folder_of(&at).join(target);
         if at.starts_with("/proc") {
-            return Err(io::Error::new(ErrorKind::InvalidInput, "the link is the system's own"));
+            return Err(io::Error::new(ErrorKind::InvalidInput, "the link is a special link of the system"));
         }
     }
-    Err(io::Error::other("there are too many symbolic links"))
+    Err(io::Error::other("too many symbolic links"))
 }
 
 #[cfg(test)]

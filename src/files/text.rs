@@ -1,23 +1,23 @@
-//! Text as Windows writes it: UTF-8 with or without a byte order mark, UTF-16 with one.
+//! Decoding of text files: UTF-8 with or without a byte order mark, UTF-16 with a byte order mark.
 
 use std::io;
 use std::path::Path;
 
-/// Bytes that are not text in one of these encodings.
+/// Error of decoding text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotText {
     #[error("line {line} is not UTF-8: save the file as UTF-8, or as UTF-16 with a byte order mark")]
     Utf8 { line: usize },
-    #[error("line {line} is not UTF-16, although the file begins with its byte order mark")]
+    #[error("line {line} is not UTF-16, although the file starts with its byte order mark")]
     Utf16 { line: usize },
-    #[error("line {line} has a NUL in it: UTF-16 needs a byte order mark; save the file as UTF-8")]
+    #[error("line {line} contains a NUL: UTF-16 needs a byte order mark; save the file as UTF-8")]
     Nul { line: usize },
-    #[error("line 1 begins with the byte order mark of UTF-32: save the file as UTF-8")]
+    #[error("line 1 starts with the byte order mark of UTF-32: save the file as UTF-8")]
     Utf32,
 }
 
 impl NotText {
-    /// The first line that is not text, from 1.
+    /// Returns the first invalid line, starting at 1.
     pub fn line(&self) -> usize {
         match *self {
             Self::Utf8 { line } | Self::Utf16 { line } | Self::Nul { line } => line,
@@ -26,12 +26,12 @@ impl NotText {
     }
 }
 
-/// Whether bytes begin with the byte order mark of UTF-16, in which a line's end is two bytes.
+/// Returns whether bytes start with the byte order mark of UTF-16, in which a line feed has two bytes.
 pub fn is_utf16(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff])
 }
 
-/// Reads text without its byte order mark.
+/// Decodes text without its byte order mark.
 pub fn decode(bytes: &[u8]) -> Result<String, NotText> {
     match bytes {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Err(NotText::Utf32),
@@ -47,7 +47,7 @@ pub fn decode(bytes: &[u8]) -> Result<String, NotText> {
     }
 }
 
-/// Reads a file of text.
+/// Reads a text file.
 ///
 /// # Errors
 /// The file cannot be read, or is not text ([`io::ErrorKind::InvalidData`], with a [`NotText`]).
@@ -74,7 +74,7 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, NotText> {
     if rest.is_empty() { Ok(text) } else { Err(NotText::Utf16 { line: line_of(text.as_bytes()) }) }
 }
 
-/// The line that begins or goes on behind these bytes.
+/// Returns the number of the line after these bytes.
 fn line_of(before: &[u8]) -> usize {
     before.iter().filter(|byte| **byte == b'\n').count() + 1
 }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_windows_writes_is_the_same_text() {
+    fn all_encodings_decode_to_the_same_text() {
         let text = "kind = \"ä\u{1f980}\"\r\nuser\n";
         let marked = [b"\xef\xbb\xbf".as_slice(), text.as_bytes()].concat();
         for bytes in
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_is_refused_with_its_line() {
+    fn invalid_text_is_refused_with_its_line() {
         assert_eq!(decode(b"one\ntwo\nf\xfcnf\n"), Err(NotText::Utf8 { line: 3 }));
         assert_eq!(decode(b"o\0n\0e\0"), Err(NotText::Nul { line: 1 }));
         let mut half = utf16("one\ntwo", u16::to_le_bytes);

@@ -1,11 +1,11 @@
-//! `-band` and its kin, `-shl`, `-shr` and `-bnot`: whole numbers as their bits
+//! Bitwise operators on integers: `-band`, `-bor`, `-bxor`, `-shl`, `-shr` and `-bnot`
 //! (about_Arithmetic_Operators).
 
 use super::error::LineError;
 use super::syntax::Bits;
 use crate::psrp::clixml::Value;
 
-/// A whole number of one of the types that these operators work in.
+/// An integer of a type that these operators support.
 #[derive(Clone, Copy)]
 enum Whole {
     I32(i32),
@@ -37,7 +37,7 @@ pub fn not(value: &Value) -> Result<Value, LineError> {
     .value())
 }
 
-/// The wider of the two types is the result's.
+/// Combines two integers; the result has the wider type.
 fn combined(operator: Bits, a: Whole, b: Whole) -> Whole {
     let bits = |a: i64, b: i64| match operator {
         Bits::And => a & b,
@@ -45,7 +45,7 @@ fn combined(operator: Bits, a: Whole, b: Whole) -> Whole {
         _ => a ^ b,
     };
     match (a, b) {
-        // The bits of both fit, and so do those of the result.
+        // Both operands fit into 32 bits, and so does the result.
         (Whole::I32(a), Whole::I32(b)) => Whole::I32(bits(a.into(), b.into()) as i32),
         (Whole::U64(_), _) | (_, Whole::U64(_)) => Whole::U64(bits(a.bits(), b.bits()).cast_unsigned()),
         _ => Whole::I64(bits(a.bits(), b.bits())),
@@ -53,7 +53,7 @@ fn combined(operator: Bits, a: Whole, b: Whole) -> Whole {
 }
 
 impl Whole {
-    /// Rounded where it is no whole number; `operation` names what can't be done with others.
+    /// Converts a value, rounding fractions. `operation` is for the error message.
     fn read(value: &Value, operation: &str) -> Result<Self, LineError> {
         let floating = |number: f64| Self::rounded(number).ok_or_else(|| too_large(&value.display_text()));
         match value.primitive() {
@@ -93,9 +93,9 @@ impl Whole {
         })
     }
 
-    /// To the even one of two that are as near (Convert.ToInt32).
+    /// Rounds halves to even (Convert.ToInt32).
     fn rounded(number: f64) -> Option<Self> {
-        /// One more than the largest Int64 and UInt64.
+        /// Int64.MaxValue + 1 and UInt64.MaxValue + 1.
         const I64_END: f64 = 9_223_372_036_854_775_808.0;
         const U64_END: f64 = 18_446_744_073_709_551_616.0;
         let number = number.round_ties_even();
@@ -118,7 +118,7 @@ impl Whole {
         }
     }
 
-    /// By as many places as the lowest bits of `by` say, as .NET shifts.
+    /// Shifts by the lowest bits of `by`, as .NET does.
     fn shifted(self, left: bool, by: Self) -> Self {
         let places = |width: i64| (by.bits() & (width - 1)) as u32;
         match self {

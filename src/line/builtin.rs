@@ -1,10 +1,10 @@
-//! The commands that come with PowerShell: who types one where nobody has it means PowerShell's own.
+//! Names of PowerShell's built-in commands, to recognize lines that need PowerShell itself.
 
 use super::number::Number;
 use super::syntax::{Arg, CommandLine, Expr};
 
-/// Cmdlets of PowerShell's own modules and their most used aliases, in lower case and sorted. Those that
-/// run in the console are among them.
+/// Cmdlets of PowerShell's own modules and their most used aliases, in lower case and sorted, including those
+/// that run in the console.
 const NAMES: &[&str] = &[
     "ac",
     "add-content",
@@ -412,7 +412,7 @@ const NAMES: &[&str] = &[
     "write-warning",
 ];
 
-/// Whether a command of this name comes with PowerShell.
+/// Returns whether PowerShell has a built-in command of this name.
 pub fn is_builtin(name: &str) -> bool {
     NAMES.binary_search(&name.to_ascii_lowercase().as_str()).is_ok()
 }

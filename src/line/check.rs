@@ -1,4 +1,4 @@
-//! Everything in a text that the console can't do, found before its first line runs.
+//! Check for everything in a text that the console cannot run, before its first line runs.
 
 use super::common::{self, Action, ERROR_ACTION, Given, Kind};
 use super::error::LineError;
@@ -10,27 +10,27 @@ use super::views::Views;
 use super::walk::is_constant;
 use crate::psrp::clixml::Value;
 
-/// Columns of a screen for stages that are built and thrown away.
+/// Screen width for stages that are built only to check them.
 const SOME_WIDTH: usize = 80;
 
-/// Commands of the console itself, which stand alone.
+/// Commands of the console itself, which cannot be part of a pipeline.
 const OWN: [&str; 7] = ["exit", "exit-pssession", "quit", "logout", "clear-host", "cls", "clear"];
 
-/// Whether a command is one of a session's end or of the screen, which the console carries out itself.
+/// Returns whether a command ends the console or clears the screen, which the console does itself.
 pub fn is_own(command: &CommandLine) -> bool {
     OWN.iter().any(|name| name.eq_ignore_ascii_case(&command.name))
 }
 
-/// Whether a command runs a script file: `./name.ps1`.
+/// Returns whether a command runs a script file: `./name.ps1`.
 pub fn is_script_call(command: &CommandLine) -> bool {
     let name = command.name.to_lowercase();
     name.ends_with(".ps1") && name.contains(['/', '\\'])
 }
 
-/// Reads a text whose every statement can be run.
+/// Parses a text and checks that the console can run every statement.
 ///
 /// # Errors
-/// All that is wrong with it, in its order.
+/// All errors, in order of position.
 pub fn script(text: &str) -> Result<Vec<Statement>, Vec<SyntaxError>> {
     let (statements, errors) = parse_all(text);
     let mut check = Check { errors, end: text.len() };
@@ -46,22 +46,22 @@ pub fn script(text: &str) -> Result<Vec<Statement>, Vec<SyntaxError>> {
     Err(check.errors)
 }
 
-/// Errors that are told of one text. More of them help nobody.
+/// Maximum number of errors reported for one text.
 const MOST_ERRORS: usize = 50;
 
-/// Where a statement stands.
+/// Context of a statement.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Where {
     Top,
-    /// In a loop's body.
+    /// In the body of a loop.
     Loop,
-    /// Within a value: its output is wanted.
+    /// Within a value, which uses its output.
     Value,
 }
 
 struct Check {
     errors: Vec<SyntaxError>,
-    /// The text's length.
+    /// Length of the text.
     end: usize,
 }
 
@@ -100,7 +100,7 @@ impl Check {
                 Element::Command(command) if is_own(command) => self.own(command, alone),
                 Element::Command(command) if is_script_call(command) => {
                     if !alone || place != Where::Top {
-                        self.script(command.at, "A script whose output goes elsewhere, or in a loop,");
+                        self.script(command.at, "A script call with redirected output or in a loop");
                     }
                     self.arguments(command);
                 }
@@ -137,7 +137,7 @@ impl Check {
         if !alone {
             self.script(command.at, &format!("'{}' in a pipeline or a value", command.name));
         } else if is_exit && !code {
-            self.wrong(command.at, "exit takes a number: exit 3");
+            self.wrong(command.at, "exit expects a number, as in: exit 3");
         }
         self.arguments(command);
     }
@@ -150,7 +150,7 @@ impl Check {
         }
     }
 
-    /// Pipelines within a value. Script blocks are values here.
+    /// Checks pipelines within a value. Script blocks are values here.
     fn expression(&mut self, expr: &Expr) {
         match expr {
             Expr::Literal(_) | Expr::Variable(_) | Expr::Type(_) | Expr::Block(_) => {}
@@ -186,7 +186,7 @@ impl Check {
                 (Kind::Switch, _) => {}
                 (_, None) => self.line(one.at, one.missing()),
                 (Kind::ErrorAction | Kind::WarningAction, Some(Expr::Literal(value))) => {
-                    // The endpoint may know others, such as Inquire.
+                    // The endpoint may accept other actions, such as Inquire.
                     let known = !is_local || Action::read(value).is_some();
                     if known {
                         continue;
@@ -204,13 +204,13 @@ impl Check {
         let (command, given) = common::taken(command, &own);
         self.common(&given, true);
         if index > 0 && stage::begins_pipeline(name) {
-            return self.wrong(command.at, format!("'{name}' begins a pipeline: put it first."));
+            return self.wrong(command.at, format!("Cannot pipe into '{name}': put it first."));
         }
         let before = self.errors.len();
         let repeats = self.blocks(&command, place);
         if repeats || self.errors.len() > before {
             if repeats && given.iter().any(Given::is_a_variable) {
-                self.script(command.at, "A variable for what a loop gives");
+                self.script(command.at, "A variable for the output of a loop");
             }
             return;
         }
@@ -234,7 +234,7 @@ impl Check {
         }
     }
 
-    /// The blocks that a stage runs for each object; `true` where it runs commands for each.
+    /// Checks the blocks that a stage runs for each object; returns whether they contain commands.
     fn blocks(&mut self, command: &CommandLine, place: Where) -> bool {
         if let Some(repeat) = super::nested::for_each(command) {
             self.body(&repeat.body, place);
@@ -248,7 +248,7 @@ impl Check {
         false
     }
 
-    /// Blocks at any depth of a stage's argument: they must be expressions.
+    /// Checks that blocks at any depth of a stage's argument are expressions.
     fn computed(&mut self, expr: &Expr) {
         match expr {
             Expr::Block(Block { body: Err(errors), .. }) => self.errors.extend(errors.iter().cloned()),
@@ -278,7 +278,7 @@ fn has_commands(expr: &Expr) -> bool {
     found
 }
 
-/// The first command of statements.
+/// Returns the position of the first command of statements.
 fn place_of(statements: &[Statement]) -> Option<usize> {
     let mut at = None;
     for statement in statements {

@@ -1,5 +1,5 @@
-//! The scripts of a view's columns, as far as the console computes them: an expression, a conversion of
-//! it, or a choice between two (`[long]($_.NPM / 1024)`, `if ($_.Used) { … } else { … }`).
+//! Supported scripts of a view's columns: an expression, a conversion of it, or a choice between two
+//! (`[long]($_.NPM / 1024)`, `if ($_.Used) { … } else { … }`).
 
 use super::block::{block, computed};
 use super::error::LineError;
@@ -9,7 +9,7 @@ use super::syntax::Expr;
 use super::value::truth;
 use crate::psrp::clixml::Value;
 
-/// Choices within choices.
+/// Maximum nesting of choices.
 const MAX_DEPTH: usize = 8;
 
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub enum Script {
 }
 
 impl Script {
-    /// `None` where the console can't compute it.
+    /// Parses a script; `None` if the console cannot evaluate it.
     pub fn read(text: &str) -> Option<Self> {
         Self::at(text, 0)
     }
@@ -71,7 +71,7 @@ impl Script {
     }
 }
 
-/// Expressions, without the conversions to a float that a format follows.
+/// Parses expressions; drops a conversion to a float before a format.
 fn expressions(text: &str) -> Option<Vec<Expr>> {
     let mut text = text.to_owned();
     for kind in ["[float]", "[double]", "[single]"] {
@@ -80,14 +80,14 @@ fn expressions(text: &str) -> Option<Vec<Expr>> {
     block("Format-Table", &text).ok()
 }
 
-/// What follows a word.
+/// Strips a leading word.
 fn word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     let start = text.get(..word.len()).filter(|start| start.eq_ignore_ascii_case(word))?;
     let rest = &text[start.len()..];
     rest.starts_with(|next: char| next.is_whitespace() || matches!(next, '(' | '{')).then_some(rest)
 }
 
-/// What stands between brackets at the start of a text, and what follows them.
+/// Splits a text after its leading pair of brackets: the content and the rest.
 fn enclosed(text: &str, open: char, close: char) -> Option<(&str, &str)> {
     let text = text.trim_start();
     let inner = text.strip_prefix(open)?;

@@ -1,12 +1,12 @@
-//! The parameters that every command takes (about_CommonParameters), as far as the console has a part
-//! in them: what becomes of errors and warnings, and which variables take what a command gives.
+//! Common parameters (about_CommonParameters) that the console handles: error and warning actions, and the
+//! variables for a command's output, errors and warnings.
 
 use super::error::LineError;
 use super::evaluate::{Scope, Variables, evaluate};
 use super::syntax::{Arg, CommandLine, Expr};
 use crate::psrp::clixml::Value;
 
-/// What is done about an error (ActionPreference).
+/// Action on an error (ActionPreference).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Action {
     #[default]
@@ -16,15 +16,15 @@ pub enum Action {
     Stop,
 }
 
-/// The preference that errors follow where a command says nothing.
+/// Variable with the default error action.
 pub const ERROR_ACTION: &str = "ErrorActionPreference";
 
-/// One of the parameters.
+/// Kind of a common parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     ErrorAction,
     WarningAction,
-    /// Of streams that nothing here writes to.
+    /// Action of a stream that the console does not write to.
     OtherAction,
     Switch,
     OutBuffer,
@@ -50,27 +50,27 @@ const PARAMETERS: [(&str, &str, Kind); 12] = [
     ("PipelineVariable", "pv", Kind::PipelineVariable),
 ];
 
-/// Letters of a name that tell a common parameter from a command's own.
+/// Minimum letters of an abbreviation that distinguish a common parameter from the command's own.
 const ENOUGH: usize = 6;
 
-/// A common parameter of a command, its value not looked up yet.
+/// A common parameter with its unevaluated value.
 #[derive(Clone, Debug)]
 pub struct Given {
     pub kind: Kind,
     pub name: &'static str,
     pub value: Option<Expr>,
-    /// Where it stands in the text.
+    /// Position in the text.
     pub at: usize,
 }
 
-/// A variable that is filled, or with `+` before its name filled up.
+/// A target variable; `+` before its name appends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
     pub name: String,
     pub appends: bool,
 }
 
-/// What was given to one command.
+/// Common parameters of one command.
 #[derive(Clone, Debug, Default)]
 pub struct Common {
     pub error_action: Option<Action>,
@@ -81,12 +81,12 @@ pub struct Common {
     pub information: Option<Variable>,
 }
 
-/// What goes into variables when a pipeline has ended.
+/// Values to assign to variables at the end of a pipeline.
 #[derive(Debug, Default)]
 pub struct Gathered(Vec<(Variable, Vec<Value>)>);
 
 impl Action {
-    /// By its name or number. `None`: it is none of those that work here.
+    /// Parses a name or number; `None` if the action is not supported.
     pub fn read(value: &Value) -> Option<Self> {
         let text = value.display_text();
         let all = [
@@ -99,20 +99,20 @@ impl Action {
         all.iter().find(|(name, number, _)| is(name, number)).map(|(.., action)| *action)
     }
 
-    /// The one that holds where a command says nothing.
+    /// Returns the default action.
     pub fn preferred(variables: &Variables) -> Self {
         variables.get(ERROR_ACTION).and_then(Self::read).unwrap_or_default()
     }
 
-    /// Whether an error is shown.
+    /// Returns whether an error is shown.
     pub fn shows(self) -> bool {
         matches!(self, Self::Continue | Self::Stop)
     }
 
-    /// What is said of a value that is none.
+    /// Returns the error for an unsupported value.
     pub fn unknown(parameter: &str, value: &Value) -> LineError {
         LineError(format!(
-            "Cannot bind parameter '{parameter}': \"{}\" is none of SilentlyContinue, Stop, Continue, Ignore.",
+            "Cannot bind parameter '{parameter}': expected SilentlyContinue, Stop, Continue or Ignore, got \"{}\".",
             value.display_text()
         ))
     }
@@ -133,8 +133,7 @@ fn kind(written: &str, own: &[&str]) -> Option<(&'static str, Kind)> {
     exact.or_else(near).map(|(name, _, kind)| (*name, *kind))
 }
 
-/// Takes the common parameters out of a command: `own` names the parameters of the command itself, as
-/// far as they are known.
+/// Splits off the common parameters of a command. `own`: known parameters of the command itself.
 pub fn taken(command: &CommandLine, own: &[&str]) -> (CommandLine, Vec<Given>) {
     let mut rest = CommandLine { arguments: Vec::new(), places: Vec::new(), ..command.clone() };
     let mut given = Vec::new();
@@ -164,7 +163,7 @@ pub fn taken(command: &CommandLine, own: &[&str]) -> (CommandLine, Vec<Given>) {
 }
 
 impl Given {
-    /// Whether the console keeps it to itself where the command runs on the endpoint.
+    /// Returns whether the parameter names a variable, which is not sent to the endpoint.
     pub fn is_a_variable(&self) -> bool {
         matches!(
             self.kind,
@@ -183,7 +182,7 @@ impl Given {
         }
     }
 
-    /// What is said where the value is missing.
+    /// Returns the error for a missing value.
     pub fn missing(&self) -> LineError {
         LineError(format!(
             "Missing an argument for parameter '{}'. Specify a parameter and try again.",
@@ -193,7 +192,7 @@ impl Given {
 }
 
 impl Common {
-    /// Looks the values up.
+    /// Evaluates the values.
     pub fn read(given: &[Given], variables: &Variables) -> Result<Self, LineError> {
         let mut common = Self::default();
         for one in given {
@@ -212,7 +211,7 @@ impl Common {
         Ok(common)
     }
 
-    /// Every variable that is filled.
+    /// Returns every target variable.
     pub fn variables(&self) -> impl Iterator<Item = &Variable> {
         [&self.output, &self.errors, &self.warnings, &self.information].into_iter().flatten()
     }
@@ -228,7 +227,7 @@ impl Variable {
 }
 
 impl Gathered {
-    /// Has a variable be set, even where nothing comes for it.
+    /// Registers a variable, which is set even without values.
     pub fn begin(&mut self, variable: &Variable) {
         if !self.0.iter().any(|(known, _)| known == variable) {
             self.0.push((variable.clone(), Vec::new()));

@@ -1,5 +1,5 @@
-//! How values compare: for operators, which read the right one as what the left one is, and for sorting,
-//! which needs one order of everything (LanguagePrimitives.Equals and Compare).
+//! Comparison of values: for operators, which convert the right operand to the type of the left, and for
+//! sorting, which needs a total order (LanguagePrimitives.Equals and Compare).
 
 use std::cmp::Ordering;
 
@@ -11,14 +11,14 @@ use super::time::{date, ticks};
 use super::value::truth;
 use crate::psrp::clixml::Value;
 
-/// What a value is compared by.
+/// Comparison key of a value.
 #[derive(Debug, PartialEq)]
 enum Key {
     Nothing,
     Bool(bool),
     Number(Number),
     Date(NaiveDateTime),
-    /// A TimeSpan's.
+    /// Ticks of a TimeSpan.
     Ticks(i128),
     Version(Vec<i64>),
     Text,
@@ -38,7 +38,7 @@ impl Key {
         known.unwrap_or(Self::Text)
     }
 
-    /// A text as what this key is.
+    /// Parses a text as the type of this key.
     fn read(&self, text: &str) -> Option<Self> {
         let text = text.trim();
         match self {
@@ -74,7 +74,7 @@ impl Key {
     }
 }
 
-/// `1.10.3`; parts that are not there count as -1, as they do in .NET.
+/// Parses `1.10.3`; missing parts are -1, as in .NET.
 fn version(text: &str) -> Option<Vec<i64>> {
     let parts = text.split('.').map(|part| part.parse().ok()).collect::<Option<Vec<i64>>>()?;
     (2..=4).contains(&parts.len()).then_some(parts)
@@ -85,8 +85,8 @@ fn texts(a: &Value, b: &Value, sensitive: bool) -> Ordering {
     if sensitive { a.cmp(&b) } else { a.to_lowercase().cmp(&b.to_lowercase()) }
 }
 
-/// An order of all values, whatever their types: nothing, truths, numbers, times, versions, and the rest
-/// as text. Integers and decimals are exact.
+/// Total order of values of all types: null, Booleans, numbers, times, versions, then others as text.
+/// Integers and decimals are exact.
 pub fn order(a: &Value, b: &Value, sensitive: bool) -> Ordering {
     Key::of(a).cmp(&Key::of(b), || texts(a, b, sensitive))
 }
@@ -99,7 +99,7 @@ pub fn equal(a: &Value, b: &Value, sensitive: bool) -> bool {
     }
 }
 
-/// `"False"` and `"True"` as words of a command line: what `Enabled -eq True` means.
+/// Returns the Boolean of the bare words `False` and `True`, as in `Enabled -eq True`.
 fn truth_of_text(value: &Value) -> bool {
     match value {
         Value::String(text) if text.eq_ignore_ascii_case("false") => false,
@@ -107,18 +107,17 @@ fn truth_of_text(value: &Value) -> bool {
     }
 }
 
-/// How two values compare for an operator. `None` where the right one can't be read as what the left one
-/// is.
+/// Compares two values for an operator. `None` if the right one does not convert to the type of the left.
 pub fn compare(a: &Value, b: &Value, sensitive: bool) -> Option<Ordering> {
     let (x, y) = (Key::of(a), Key::of(b));
     let negative = |key: &Key| matches!(key, Key::Number(number) if number.as_f64() < 0.0);
     let named = |one: &Value, other: &Value| is_enum(one) && Number::convert(other).is_none();
     match (&x, &y) {
         (Key::Nothing, Key::Nothing) => Some(Ordering::Equal),
-        // Nothing is less than anything but a negative number.
+        // Null is less than everything except negative numbers.
         (Key::Nothing, one) => Some(if negative(one) { Ordering::Greater } else { Ordering::Less }),
         (one, Key::Nothing) => Some(if negative(one) { Ordering::Less } else { Ordering::Greater }),
-        // An enum's name is as good as its number.
+        // An enum compares by its name or its number.
         _ if named(a, b) || named(b, a) => Some(texts(a, b, sensitive)),
         (Key::Number(x), Key::Number(y)) => Some(x.compare(*y)),
         (Key::Number(x), Key::Bool(one)) => Some(x.compare(Number::Int32(i32::from(*one)))),

@@ -1,20 +1,20 @@
-//! What the word at the cursor may become.
+//! Completion of the word at the cursor.
 
 use std::ops::Range;
 
-/// A place in a line, and what may stand there.
+/// A span of a line and the kind of its candidates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Completion {
-    /// Bytes of the line that a candidate replaces.
+    /// Byte range that a candidate replaces.
     pub span: Range<usize>,
     pub what: What,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// A command that begins so.
+    /// A command with this prefix.
     Command(String),
-    /// A parameter of a command, without its dash.
+    /// A parameter of a command; the prefix is without the dash.
     Parameter {
         command: String,
         prefix: String,
@@ -22,7 +22,7 @@ pub enum What {
     Nothing,
 }
 
-/// Looks at the text before the cursor (in bytes).
+/// Analyses the text before the cursor (in bytes).
 pub fn complete(text: &str, cursor: usize) -> Completion {
     let before = text.get(..cursor).unwrap_or(text);
     let segment = before.rfind(['|', ';', '\n', '=', '(', '{']).map_or(before, |at| &before[at + 1..]);

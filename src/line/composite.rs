@@ -10,19 +10,19 @@ mod standard;
 use super::error::LineError;
 use crate::psrp::clixml::Value;
 
-/// Columns that an item may be wide (IndexLimit in StringBuilder.AppendFormat).
+/// Maximum width of an item (IndexLimit in StringBuilder.AppendFormat).
 const WIDEST: usize = 1_000_000;
 
-/// A format that a value does not have.
+/// Reason why a format is invalid for a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Invalid {
-    /// Of a number.
+    /// Invalid format of a number.
     Specifier,
-    /// Of a date or a time.
+    /// Invalid format of a date or time.
     Form,
 }
 
-/// Puts the arguments where the text has items for them.
+/// Replaces the items of a text with the arguments.
 pub fn format(form: &Value, arguments: &Value) -> Result<Value, LineError> {
     let letters: Vec<char> = form.display_text().chars().collect();
     let one = [arguments.clone()];
@@ -64,7 +64,7 @@ fn wrong(reason: &str) -> LineError {
     LineError(format!("Error formatting a string: {reason}."))
 }
 
-/// One item, from behind its `{` to behind its `}`.
+/// Formats one item; `at` moves from after its `{` to after its `}`.
 fn item(letters: &[char], at: &mut usize, arguments: &[Value], text: &mut String) -> Result<(), LineError> {
     let index = number_at(letters, at)?;
     let (mut wide, mut left) = (0, false);
@@ -135,10 +135,10 @@ fn number_at(letters: &[char], at: &mut usize) -> Result<usize, LineError> {
     Ok(number)
 }
 
-/// A value in a format; one that has no formats is its text.
+/// Formats a value; types without formats give their text.
 fn shown(value: &Value, form: &str) -> Result<String, Invalid> {
     if value.items().is_some() {
-        // Within an array, an array is an object as any other.
+        // A nested array is formatted as an object.
         return Ok(value
             .type_names()
             .first()
@@ -149,7 +149,7 @@ fn shown(value: &Value, form: &str) -> Result<String, Invalid> {
     }
     let is_named = matches!(value, Value::Object(object) if object.to_string.is_some());
     match value.primitive() {
-        // An enum's number, where that is what is asked for.
+        // Other formats show an enum's number.
         _ if is_named && matches!(form, "g" | "G" | "f" | "F") => Ok(value.display_text()),
         Value::DateTime(text) => date::format(text, form).ok_or(Invalid::Form),
         Value::Duration(_) => span::format(&value.display_text(), form).ok_or(Invalid::Form),

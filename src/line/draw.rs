@@ -1,5 +1,5 @@
-//! Tables and lists as PowerShell draws them. Pure: objects in, lines out. The console's local
-//! Format-Table and Format-List and the simulator's Out-Default use the same drawing.
+//! Tables and lists as PowerShell draws them, without I/O. Used by the console's local Format-Table and
+//! Format-List and by the simulator's Out-Default.
 
 mod cell;
 mod table;
@@ -13,9 +13,9 @@ use crate::line::inspect::property_names;
 use crate::psrp::clixml::Value;
 use crate::screen::width as columns_of;
 
-/// Columns of a table that nobody chose.
+/// Maximum number of columns of a default table.
 pub const MOST_COLUMNS: usize = 10;
-/// The columns that a list leaves for values, however long its labels are.
+/// Minimum width of values in a list, independent of its labels.
 const LEAST_VALUE: usize = 10;
 
 /// One line of a list.
@@ -25,7 +25,7 @@ pub struct Item {
     pub property: String,
 }
 
-/// How objects of a type are drawn.
+/// View of a type.
 #[derive(Clone, Debug, PartialEq)]
 pub enum View {
     Table {
@@ -33,12 +33,12 @@ pub enum View {
         form: Form,
     },
     List(Vec<Item>),
-    /// One property a line (Format-Wide is not offered).
+    /// One property per line (Format-Wide is not supported).
     Text,
 }
 
-/// The view PowerShell would choose for an object without format data: primitives as text, up to
-/// four properties as a table, more as a list.
+/// Returns PowerShell's view for an object without format data: primitives as text, up to four properties as
+/// a table, more as a list.
 pub fn default_view(object: &Value) -> View {
     let names = property_names(object);
     match names.len() {
@@ -56,8 +56,8 @@ pub fn default_view(object: &Value) -> View {
     }
 }
 
-/// Draws objects, blank lines before and after as PowerShell has them. No line is wider than `width`
-/// but for text that PowerShell would not cut either.
+/// Draws objects with PowerShell's blank lines before and after. Lines are at most `width` wide, except text
+/// that PowerShell does not cut either.
 pub fn draw(view: &View, objects: &[Value], width: usize) -> Vec<String> {
     if objects.is_empty() {
         return Vec::new();

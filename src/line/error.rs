@@ -1,8 +1,8 @@
-//! Errors as PowerShell words them.
+//! Errors in PowerShell's wording.
 
 use crate::psrp::record::ErrorRecord;
 
-/// Why a line can't be run, or can't go on. The text is what the person is shown.
+/// Error of parsing or running a line, with the text for the user.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct LineError(pub String);
@@ -10,18 +10,18 @@ pub struct LineError(pub String);
 const NEEDS_ENGINE: &str = "needs PowerShell's script engine, which the console does not have.";
 
 impl LineError {
-    /// What only a script engine can do.
+    /// Returns the error for a construct that needs a script engine.
     pub fn script(what: &str) -> Self {
         Self(format!("{what} {NEEDS_ENGINE}"))
     }
 
-    /// Whether PowerShell itself could run it.
+    /// Returns whether PowerShell itself could run it.
     pub fn needs_engine(&self) -> bool {
         self.0.ends_with(NEEDS_ENGINE)
     }
 }
 
-/// `Get-CsNothing: The term 'Get-CsNothing' is not recognized …`, as ConciseView has it.
+/// Formats an error record as ConciseView: `Get-CsNothing: The term 'Get-CsNothing' is not recognized …`.
 pub fn render(record: &ErrorRecord) -> String {
     let message = record.details.as_deref().filter(|text| !text.is_empty()).unwrap_or(&record.message);
     let command =
@@ -32,7 +32,7 @@ pub fn render(record: &ErrorRecord) -> String {
     }
 }
 
-/// What -ErrorAction Stop makes of an error, as the error that it was; another as it is.
+/// Returns the original error of a record that -ErrorAction Stop has wrapped; other records unchanged.
 pub fn unwrapped(record: &ErrorRecord) -> ErrorRecord {
     const MARK: &str = "common parameter is set to Stop: ";
     let bare = |text: &str| text.split_once(MARK).map(|(_, rest)| rest.to_owned());
@@ -40,7 +40,7 @@ pub fn unwrapped(record: &ErrorRecord) -> ErrorRecord {
     let mut record = record.clone();
     record.message = message;
     record.details = record.details.as_deref().map(|text| bare(text).unwrap_or_else(|| text.to_owned()));
-    // It is written anew.
+    // Serialize the changed fields instead of the original object.
     record.value = crate::psrp::clixml::Value::Null;
     record
 }

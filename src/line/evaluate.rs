@@ -1,4 +1,4 @@
-//! What an expression comes to.
+//! Evaluation of expressions.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::syntax::{Binary, Expr};
 use super::value::{access, item, truth};
 use crate::psrp::clixml::Value;
 
-/// `$x` and its kin, without regard to case. Clones are cheap and see no later change.
+/// Variables by case-insensitive name. Clones are cheap and independent.
 #[derive(Clone, Debug, Default)]
 pub struct Variables(Arc<HashMap<String, Value>>);
 
@@ -22,7 +22,7 @@ impl Variables {
         Arc::make_mut(&mut self.0).insert(name.to_lowercase(), value);
     }
 
-    /// Has a name mean what it meant before; `None`: nothing.
+    /// Restores an earlier value; `None` removes the variable.
     pub fn restore(&mut self, name: &str, before: Option<Value>) {
         match before {
             Some(value) => self.set(name, value),
@@ -33,7 +33,7 @@ impl Variables {
     }
 }
 
-/// What a name means where an expression stands.
+/// Scope of an expression.
 #[derive(Clone, Copy)]
 pub struct Scope<'a> {
     pub variables: &'a Variables,
@@ -42,13 +42,13 @@ pub struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    /// Outside every script block.
+    /// Returns the scope outside of script blocks.
     pub fn outer(variables: &'a Variables) -> Self {
         Self { variables, this: None }
     }
 }
 
-/// Computes an expression whose commands have run.
+/// Evaluates an expression whose nested commands have run.
 pub fn evaluate(expr: &Expr, scope: Scope<'_>) -> Result<Value, LineError> {
     let all = |parts: &[Expr]| parts.iter().map(|part| evaluate(part, scope)).collect::<Result<Vec<_>, _>>();
     Ok(match expr {
@@ -75,7 +75,7 @@ pub fn evaluate(expr: &Expr, scope: Scope<'_>) -> Result<Value, LineError> {
         Expr::Variable(name) if name == "_" => {
             scope.this.or_else(|| scope.variables.get(name)).cloned().ok_or_else(|| {
                 LineError(
-                    "The variable '$_' has a value in script blocks only: Where-Object { $_.Enabled }."
+                    "The variable '$_' has a value only in script blocks, as in: Where-Object { $_.Enabled }."
                         .into(),
                 )
             })?
@@ -95,7 +95,7 @@ pub fn evaluate(expr: &Expr, scope: Scope<'_>) -> Result<Value, LineError> {
     })
 }
 
-/// `$x[0]`, `$x[0,2]`, `$table['key']`.
+/// Evaluates `$x[0]`, `$x[0,2]` and `$table['key']`.
 fn indexed(of: &Value, index: &Value) -> Result<Value, LineError> {
     if of.entries().is_some() {
         return Ok(super::inspect::member(of, &index.display_text()).unwrap_or_default());
@@ -108,7 +108,7 @@ fn indexed(of: &Value, index: &Value) -> Result<Value, LineError> {
         return Err(LineError("Cannot index into a null array.".into()));
     }
     let at = super::value::as_number(index).ok_or_else(|| {
-        LineError(format!("\"{}\" is no index of a list: give a number.", index.display_text()))
+        LineError(format!("Cannot index a list with \"{}\": expected a number.", index.display_text()))
     })?;
     Ok(item(of, at.round() as i64))
 }

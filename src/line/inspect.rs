@@ -1,8 +1,8 @@
-//! What a value is, and which properties it has.
+//! Types and properties of values.
 
 use crate::psrp::clixml::{Content, Value};
 
-/// Whether a value is a number, an enum's not.
+/// Returns whether a value is a number, but not an enum.
 pub fn is_number(value: &Value) -> bool {
     matches!(
         value,
@@ -20,13 +20,13 @@ pub fn is_number(value: &Value) -> bool {
     )
 }
 
-/// An enum as it comes from the endpoint: a number with a name.
+/// Returns whether a value is an enum as the endpoint sends it: a number with a name.
 pub fn is_enum(value: &Value) -> bool {
     matches!(value, Value::Object(object) if matches!(&object.content, Content::Primitive(inner) if is_number(inner)))
         && value.is_type("System.Enum")
 }
 
-/// A property, or an entry of a dictionary.
+/// Returns a property, or an entry of a dictionary.
 pub fn member(value: &Value, name: &str) -> Option<Value> {
     value.property(name).cloned().or_else(|| {
         let entries = value.entries()?;
@@ -37,7 +37,7 @@ pub fn member(value: &Value, name: &str) -> Option<Value> {
     })
 }
 
-/// An object's property names, adapted ones first; none for primitives, lists and dictionaries.
+/// Returns an object's property names, adapted ones first; none for primitives, lists and dictionaries.
 pub fn property_names(object: &Value) -> Vec<String> {
     let Value::Object(object) = object else { return Vec::new() };
     if object.content != Content::None {

@@ -1,4 +1,4 @@
-//! Objects as tables and lists: chosen properties, groups, views.
+//! Layout of objects as tables and lists: properties, groups, views.
 
 use super::draw::{self, Column, Item, View};
 use super::evaluate::Variables;
@@ -7,8 +7,7 @@ use super::value::object;
 use super::views::Shape;
 use crate::psrp::clixml::Value;
 
-/// The columns or lines that are asked for, wildcards resolved by the first object, and objects that
-/// have just these.
+/// Resolves the requested properties, with wildcards by the first object, and reduces the objects to them.
 pub fn shaped(
     properties: &[Property],
     values: &[Value],
@@ -44,7 +43,7 @@ fn columns(properties: &[Property]) -> Vec<Column> {
     properties.iter().map(column).collect()
 }
 
-/// Draws objects as a table, by a type's own columns where none are asked for.
+/// Draws objects as a table, with their type's columns if none are requested.
 pub fn table_lines(properties: &[Property], values: &[Value], width: usize, form: Form) -> Vec<String> {
     let (resolved, rows) = shaped(properties, values, form.variables);
     let mut columns = columns(&resolved);
@@ -55,7 +54,7 @@ pub fn table_lines(properties: &[Property], values: &[Value], width: usize, form
     draw::draw(&view, &rows, width)
 }
 
-/// How a table is drawn.
+/// Layout options.
 #[derive(Clone, Copy)]
 pub struct Form<'a> {
     pub variables: &'a Variables,
@@ -74,7 +73,7 @@ pub fn list_lines(
     draw::draw(&View::List(items), &rows, width)
 }
 
-/// Draws objects by a view, each group of them below its title.
+/// Draws objects by a view, with a title for each group.
 pub fn shape_lines(shape: &Shape, values: &[Value], width: usize, form: Form) -> Vec<String> {
     let title = |value: &Value| {
         let group = shape.group.as_ref()?;
@@ -84,7 +83,7 @@ pub fn shape_lines(shape: &Shape, values: &[Value], width: usize, form: Form) ->
     let mut lines = Vec::new();
     for run in values.chunk_by(|a, b| title(a) == title(b)) {
         if let Some(title) = run.first().and_then(title) {
-            // Only below a list are there two blank lines.
+            // A list is followed by two blank lines.
             if lines.is_empty() || shape.is_list {
                 lines.push(String::new());
             }

@@ -1,5 +1,4 @@
-//! The members that .NET's own types have beside what travels: a date's year, a version's major number.
-//! A value arrives as its text alone.
+//! Members of .NET types that are not serialized, such as a date's year or a version's major number.
 
 use chrono::{Datelike as _, NaiveDateTime, Timelike as _};
 
@@ -9,7 +8,7 @@ use crate::psrp::clixml::Value;
 
 type Members = Vec<(&'static str, Value)>;
 
-/// A member of a value's type, in any case.
+/// Returns a member of a value's type, by its case-insensitive name.
 pub fn well_known(value: &Value, name: &str) -> Option<Value> {
     if is_enum(value) && name.eq_ignore_ascii_case("value__") {
         return Some(value.primitive().clone());
@@ -17,7 +16,7 @@ pub fn well_known(value: &Value, name: &str) -> Option<Value> {
     of_type(value).into_iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, one)| one)
 }
 
-/// Every property of a value with its value: those that travelled, and those of its type.
+/// Returns every property of a value, serialized or of its type, with its value.
 pub fn properties(value: &Value) -> Vec<(String, Value)> {
     let named = property_names(value);
     if !named.is_empty() {
@@ -31,7 +30,7 @@ pub fn properties(value: &Value) -> Vec<(String, Value)> {
     added.chain(of_type(value).into_iter().map(|(name, one)| (name.to_owned(), one))).collect()
 }
 
-/// The members of a value's type, in .NET's order.
+/// Returns the members of a value's type, in .NET's order.
 fn of_type(value: &Value) -> Members {
     if is_enum(value) {
         return vec![("Value", Value::String(value.display_text()))];
@@ -55,7 +54,7 @@ fn count(number: usize) -> Value {
     Value::I32(i32::try_from(number).unwrap_or(i32::MAX))
 }
 
-/// A number that its type's range bounds.
+/// Returns an Int32; the values are in its range.
 fn int(number: i128) -> Value {
     i32::try_from(number).map_or_else(|_| long(number), Value::I32)
 }
@@ -64,12 +63,12 @@ fn long(number: i128) -> Value {
     i64::try_from(number).map_or(Value::Double(number as f64), Value::I64)
 }
 
-/// The long form that a date alone is shown in, in the invariant culture.
+/// Formats a date in the long form for a single value, in the invariant culture.
 fn long_date(date: NaiveDateTime) -> String {
     date.format("%A, %d %B %Y %H:%M:%S").to_string()
 }
 
-/// A date as it is shown alone: its date, its time, or both, as its DisplayHint says.
+/// Formats a single date: its date, its time, or both, by its DisplayHint.
 pub fn date_text(value: &Value) -> String {
     let Value::DateTime(text) = value.primitive() else { return value.display_text() };
     let Some(date) = time::date(text) else { return text.clone() };
@@ -151,7 +150,7 @@ fn of_version(text: &str) -> Members {
 fn of_uri(text: &str) -> Members {
     let original = ("OriginalString", Value::from(text));
     let Ok(uri) = url::Url::parse(text) else {
-        // Of a relative one, .NET knows no more.
+        // A relative Uri has only these in .NET.
         return vec![original, ("IsAbsoluteUri", Value::Bool(false)), ("UserEscaped", Value::Bool(false))];
     };
     let host = uri.host_str().unwrap_or_default();

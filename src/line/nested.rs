@@ -1,22 +1,22 @@
-//! Pipelines inside of values, `(Get-CsTenant).DisplayName`, which run before their statement; and
-//! pipelines that are run once for each object.
+//! Nested pipelines, such as `(Get-CsTenant).DisplayName`, which run before their statement, and pipelines
+//! that run once for each object.
 
 use super::common;
 use super::parse::expressions;
 use super::stage::local_name;
 use super::syntax::{Arg, CommandLine, Element, Expr, Repeat, Statement, Target};
 
-/// A statement around what it repeats.
+/// A statement split at its repeated part.
 pub struct Loop {
-    /// What gives the objects.
+    /// The part that produces the objects.
     pub before: Statement,
     pub repeat: Repeat,
-    /// What is done with all that the repeated statements gave; `None` where nothing follows.
+    /// The part that processes the output of all repetitions, if any.
     pub after: Option<Statement>,
 }
 
-/// Takes a statement apart at the first of its commands that repeats other commands. A block of
-/// expressions is none of those: it is a stage like any other.
+/// Splits a statement at its first command that repeats other commands. A block of expressions is an
+/// ordinary stage.
 pub fn repeated(statement: &Statement) -> Option<Loop> {
     let found = |element: &Element| match element {
         Element::Repeat(repeat) => Some(repeat.clone()),
@@ -37,12 +37,12 @@ pub fn repeated(statement: &Statement) -> Option<Loop> {
     Some(Loop { before, repeat, after })
 }
 
-/// `ForEach-Object { … }` whose block has commands in it.
+/// Returns the loop of a `ForEach-Object { … }` with commands in its block.
 pub fn for_each(command: &CommandLine) -> Option<Repeat> {
     if local_name(&command.name) != Some("ForEach-Object") {
         return None;
     }
-    // What it may say of its own errors is none of its commands' business.
+    // Its own error parameters do not apply to the commands of its block.
     let (command, _) = common::taken(command, &["MemberName", "Process"]);
     let block = match command.arguments.as_slice() {
         [Arg::Value(Expr::Block(block))] => block,
@@ -59,20 +59,19 @@ pub fn for_each(command: &CommandLine) -> Option<Repeat> {
     has_commands.then(|| Repeat { variable: "_".into(), body: body.clone() })
 }
 
-/// Takes what comes before a part of a statement, and makes it a value of its own, which is sent on when
-/// it is whole: where the endpoint's commands follow stages that run here, and where a variable takes
-/// what one of several of the endpoint's commands gives.
+/// Turns the first part of a pipeline into a nested value, which is sent on when complete: if remote commands
+/// follow local stages, or if a variable takes the output of one of several remote commands.
 pub fn fold(statement: &mut Statement) {
     let Some(at) = seam(&statement.pipeline) else { return };
     let rest = statement.pipeline.split_off(at);
     let begun = std::mem::replace(&mut statement.pipeline, rest);
     let inner = Statement { assign: None, pipeline: begun, redirections: Vec::new(), at: statement.at };
     statement.pipeline.insert(0, Element::Expression(Expr::Nested(vec![inner])));
-    // What follows may go back and forth again.
+    // The rest may need folding again.
     fold(statement);
 }
 
-/// Where the first part of a pipeline ends that can't run together with what follows.
+/// Returns the end of the first part of a pipeline that cannot run together with the rest.
 fn seam(pipeline: &[Element]) -> Option<usize> {
     let runs_here = |element: &Element| match element {
         Element::Command(command) => local_name(&command.name).is_some(),
@@ -91,8 +90,7 @@ fn seam(pipeline: &[Element]) -> Option<usize> {
         .map(|at| at + 1)
 }
 
-/// The next value of a statement that is a pipeline, which is to be run and replaced by what it gave.
-/// What stands in script blocks is none of them.
+/// Returns the next nested pipeline of a statement, to be replaced by its output. Script blocks are skipped.
 pub fn nested(statement: &mut Statement) -> Option<&mut Expr> {
     for element in &mut statement.pipeline {
         let found = match element {

@@ -1,5 +1,5 @@
-//! Numbers as PowerShell computes with them: .NET's integers, `double` and `decimal`, each exact in its
-//! own range (ParserOps, LanguagePrimitives.Compare).
+//! PowerShell's numbers: .NET's integers, `double` and `decimal`, each exact in its range (ParserOps,
+//! LanguagePrimitives.Compare).
 
 mod read;
 
@@ -13,7 +13,7 @@ pub use read::read;
 use super::syntax::Binary;
 use crate::psrp::clixml::Value;
 
-/// A number of one of the types that arithmetic gives; smaller integers are `Int32` here.
+/// A number of a result type of arithmetic; smaller integers become `Int32`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Number {
     Int32(i32),
@@ -24,7 +24,7 @@ pub enum Number {
     Decimal(Decimal),
 }
 
-/// Why a computation has no result.
+/// Reason why a computation has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Impossible {
     DivisionByZero,
@@ -32,7 +32,7 @@ pub enum Impossible {
 }
 
 impl Number {
-    /// The number that a value is, an enum's too; text is none.
+    /// Returns the number of a numeric or enum value; `None` for text.
     pub fn of(value: &Value) -> Option<Self> {
         Some(match value.primitive() {
             Value::U8(n) => Self::Int32(i32::from(*n)),
@@ -52,7 +52,7 @@ impl Number {
         })
     }
 
-    /// The number that a value is or that its text reads as. An empty text is 0, as in PowerShell.
+    /// Converts a value or its text to a number. Empty text is 0, as in PowerShell.
     pub fn convert(value: &Value) -> Option<Self> {
         match value.primitive() {
             Value::String(text) if text.trim().is_empty() => Some(Self::Int32(0)),
@@ -61,7 +61,7 @@ impl Number {
         }
     }
 
-    /// A whole number, where it is one.
+    /// Returns the integer, if the number is one.
     pub fn whole(self) -> Option<i128> {
         match self {
             Self::Int32(n) => Some(n.into()),
@@ -80,7 +80,7 @@ impl Number {
         }
     }
 
-    /// The nearest whole number, halves to the even one, as .NET converts.
+    /// Rounds to the nearest integer, halves to even, as .NET converts.
     pub fn rounded(self) -> Option<i64> {
         match self {
             Self::Double(n) => n.is_finite().then(|| n.round_ties_even() as i64),
@@ -89,7 +89,7 @@ impl Number {
         }
     }
 
-    /// A decimal of the same value; a double's 15 digits. `None` where it is too large.
+    /// Converts to a decimal, a double by its 15 digits. `None` if out of range.
     pub fn as_decimal(self) -> Option<Decimal> {
         match self {
             Self::Decimal(n) => Some(n),
@@ -109,8 +109,7 @@ impl Number {
         }
     }
 
-    /// How two numbers compare by .NET's rules: integers exactly, with a decimal as decimals, with a
-    /// double as doubles.
+    /// Compares by .NET's rules: integers exactly, with a decimal as decimals, with a double as doubles.
     pub fn compare(self, other: Self) -> Ordering {
         if let (Some(a), Some(b)) = (self.whole(), other.whole()) {
             return a.cmp(&b);
@@ -124,7 +123,7 @@ impl Number {
         a.partial_cmp(&b).unwrap_or_else(|| a.total_cmp(&b))
     }
 
-    /// An order of all numbers whatever their types, which sorting needs: integers and decimals exactly.
+    /// Total order of numbers of all types for sorting: integers and decimals exactly.
     pub fn rank(self, other: Self) -> Ordering {
         let bound = |number: Self| {
             number.as_decimal().unwrap_or(if number.as_f64() > 0.0 { Decimal::MAX } else { Decimal::MIN })
@@ -133,7 +132,7 @@ impl Number {
         bound(self).cmp(&bound(other)).then_with(|| zero(self.as_f64()).total_cmp(&zero(other.as_f64())))
     }
 
-    /// `+`, `-`, `*`, `/` or `%`. Integers that overflow become doubles, as in PowerShell.
+    /// Computes `+`, `-`, `*`, `/` or `%`. Integers that overflow become doubles, as in PowerShell.
     pub fn compute(self, operator: Binary, other: Self) -> Result<Self, Impossible> {
         if matches!((self, other), (Self::Decimal(_), _) | (_, Self::Decimal(_))) {
             return self.compute_decimal(operator, other);
@@ -170,7 +169,7 @@ impl Number {
         result.map(Self::Decimal).ok_or(Impossible::Overflow)
     }
 
-    /// The type of two integers' result, as one of its numbers.
+    /// Returns the operand with the wider integer type, which is the result's.
     fn wider(self, other: Self) -> Self {
         let is_negative = |number: Self| number.whole().is_some_and(|n| n < 0);
         match (self, other) {
@@ -183,7 +182,7 @@ impl Number {
         }
     }
 
-    /// `exact` in this number's type, where it fits.
+    /// Converts `exact` to this number's type, if it fits.
     fn holding(self, exact: i128) -> Option<Self> {
         match self {
             Self::Int32(_) => i32::try_from(exact).ok().map(Self::Int32),
@@ -195,8 +194,8 @@ impl Number {
         }
     }
 
-    /// With so many places after its point (.NET's `F2`): a decimal's halves go away from zero, a double's
-    /// to the even one.
+    /// Formats with `places` digits after the point (.NET's `F2`): halves of a decimal go away from zero, of
+    /// a double to even.
     pub fn fixed(self, places: usize) -> String {
         let text = match self {
             Self::Double(n) if !n.is_finite() => return Value::Double(n).display_text(),
@@ -218,7 +217,7 @@ fn double(operator: Binary, a: f64, b: f64) -> f64 {
     }
 }
 
-/// Cuts a number's digits to so many places, and rounds the last of them.
+/// Rounds the digits of a number's text to `places`.
 fn round_text(text: &str, places: usize) -> String {
     let (sign, text) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));

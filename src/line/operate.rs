@@ -1,4 +1,4 @@
-//! Operators: the left value's type decides, as in PowerShell (about_Comparison_Operators).
+//! Operators. The left operand's type decides, as in PowerShell (about_Comparison_Operators).
 
 use super::compare::{compare, equal};
 use super::error::LineError;
@@ -10,7 +10,7 @@ use super::{bits, composite};
 use crate::psrp::clixml::Value;
 use crate::wildcard::{self, Case};
 
-/// Numbers that `..` may give.
+/// Maximum length of a `..` range.
 const LONGEST_RANGE: i64 = 100_000;
 
 pub fn unary(operator: Unary, value: &Value) -> Result<Value, LineError> {
@@ -47,7 +47,7 @@ fn texts(value: &Value) -> Vec<String> {
     }
 }
 
-/// A comparison of two values; of a list on the left, the items of which it is true.
+/// Compares two values; a list on the left gives its matching items.
 pub fn compared(word: Word, a: &Value, b: &Value) -> Result<Value, LineError> {
     let filters = !matches!(
         word.operator,
@@ -80,7 +80,7 @@ pub fn compared(word: Word, a: &Value, b: &Value) -> Result<Value, LineError> {
     }
 }
 
-/// Whether a comparison is true of two values.
+/// Returns whether a comparison of two values is true.
 fn holds(word: Word, a: &Value, b: &Value) -> Result<bool, LineError> {
     let sensitive = word.sensitive;
     let has = |list: &Value, one: &Value| match list.items() {
@@ -116,7 +116,7 @@ fn holds(word: Word, a: &Value, b: &Value) -> Result<bool, LineError> {
     })
 }
 
-/// `-is [type]`, by the type's name or a usual short one.
+/// Evaluates `-is [type]`, by the type's name or accelerator.
 fn is_a(value: &Value, name: &str) -> bool {
     let whole = match name.to_lowercase().as_str() {
         "string" => "System.String",
@@ -138,11 +138,11 @@ fn is_a(value: &Value, name: &str) -> bool {
 
 fn pattern(text: &str, sensitive: bool) -> Result<regex::Regex, LineError> {
     regex::RegexBuilder::new(text).case_insensitive(!sensitive).build().map_err(|_| {
-        LineError(format!("Invalid pattern '{text}': it is no regular expression (-like takes wildcards)."))
+        LineError(format!("Invalid pattern '{text}': expected a regular expression (-like takes wildcards)."))
     })
 }
 
-/// Something done to a text, or to each of a list of them.
+/// Applies a function to a text, or to each text of a list.
 fn each(value: &Value, of: impl Fn(&str) -> Result<String, LineError>) -> Result<Value, LineError> {
     match value.items() {
         Some(items) => {
@@ -160,7 +160,7 @@ fn replaced(word: Word, text: &str, with: &Value) -> Result<String, LineError> {
         Some([]) => return Ok(text.to_owned()),
         None => (with.display_text(), String::new()),
     };
-    // `$1x` is group 1 and an x in .NET; here it needs braces for that.
+    // In .NET `$1x` is group 1 followed by x; the regex crate needs braces.
     let groups = regex::Regex::new(r"\$(\d+)").map_err(|error| LineError(error.to_string()))?;
     let instead = groups.replace_all(&instead, "$${$1}");
     Ok(pattern(&wanted, word.sensitive)?.replace_all(text, instead.as_ref()).into_owned())
@@ -179,9 +179,7 @@ fn range(a: &Value, b: &Value) -> Result<Value, LineError> {
     };
     let (from, to) = (end(a)?, end(b)?);
     if from.abs_diff(to) >= LONGEST_RANGE.unsigned_abs() {
-        return Err(LineError(format!(
-            "A range of more than {LONGEST_RANGE} numbers is more than the console takes."
-        )));
+        return Err(LineError(format!("The console supports ranges of at most {LONGEST_RANGE} numbers.")));
     }
     let numbers: Vec<i64> = if from <= to { (from..=to).collect() } else { (to..=from).rev().collect() };
     Ok(Value::array(numbers.into_iter().map(integer)))

@@ -1,4 +1,4 @@
-//! From text to [`Statement`]s. PowerShell's command mode: what a person types at a prompt.
+//! Parser of [`Statement`]s in PowerShell's command mode, as typed at a prompt.
 
 mod command;
 mod expression;
@@ -9,16 +9,16 @@ mod text;
 
 use super::syntax::{Element, Expr, Statement, SyntaxError};
 
-/// Nesting of parentheses and braces.
+/// Maximum nesting of parentheses and braces.
 const MAX_DEPTH: usize = 32;
 
-/// Reads a text of one or more statements; the first error in it ends that.
+/// Parses statements up to the first error.
 pub fn parse(text: &str) -> Result<Vec<Statement>, SyntaxError> {
     let (statements, errors) = parse_all(text);
     errors.into_iter().next().map_or(Ok(statements), Err)
 }
 
-/// Reads a text of one or more statements, and goes on behind each error.
+/// Parses statements and continues after each error.
 pub fn parse_all(text: &str) -> (Vec<Statement>, Vec<SyntaxError>) {
     let mut parser = Parser {
         letters: text.char_indices().collect(),
@@ -39,7 +39,7 @@ pub fn parse_all(text: &str) -> (Vec<Statement>, Vec<SyntaxError>) {
             }
         }
         let Some(letter) = parser.peek() else { break };
-        let closed = parser.wrong::<()>(format!("Unexpected token '{letter}': nothing is open here."));
+        let closed = parser.wrong::<()>(format!("Unexpected token '{letter}': there is no opening bracket."));
         parser.errors.extend(closed.err());
         parser.at += 1;
     }
@@ -51,12 +51,12 @@ pub fn parse_all(text: &str) -> (Vec<Statement>, Vec<SyntaxError>) {
     (statements, parser.errors)
 }
 
-/// Reads what a script block computes: expressions only.
+/// Parses the content of a script block, which must be expressions.
 pub fn block(text: &str) -> Result<Vec<Expr>, SyntaxError> {
     expressions(parse(text)?, 0..text.len())
 }
 
-/// The statements of a script block as the expressions that they must be. `span`: the block's.
+/// Converts the statements of a script block to expressions. `span`: the block's.
 pub fn expressions(
     statements: Vec<Statement>,
     span: std::ops::Range<usize>,
@@ -91,11 +91,11 @@ struct Parser {
     at: usize,
     length: usize,
     depth: usize,
-    /// What was passed over.
+    /// Errors of skipped statements.
     errors: Vec<SyntaxError>,
-    /// Where a comment begins that does not end.
+    /// Start of an unterminated comment.
     open_comment: Option<usize>,
-    /// Whether `[string]` may stand here: behind -is.
+    /// Set after `-is`, where `[string]` is a type.
     takes_type: bool,
 }
 
@@ -111,7 +111,7 @@ fn is_double_quote(letter: char) -> bool {
     matches!(letter, '"' | '\u{201c}' | '\u{201d}' | '\u{201e}')
 }
 
-/// What is part of a variable's or a property's name.
+/// Returns whether a letter may be part of a variable or property name.
 fn is_name(letter: char) -> bool {
     letter.is_alphanumeric() || letter == '_'
 }
@@ -133,7 +133,7 @@ impl Parser {
         letter
     }
 
-    /// Goes past a letter, if it is the next one.
+    /// Consumes a letter if it is next.
     fn take(&mut self, wanted: char) -> bool {
         let there = self.peek() == Some(wanted);
         self.at += usize::from(there);
@@ -152,7 +152,7 @@ impl Parser {
         self.wrong_at(self.at, message)
     }
 
-    /// The same for what began at a letter.
+    /// The same for an error that begins at `at`.
     fn wrong_at<T>(&self, at: usize, message: impl Into<String>) -> Parsed<T> {
         let from = self.offset_of(at);
         Err(SyntaxError::wrong(message, from..self.length.max(from)))
@@ -163,7 +163,7 @@ impl Parser {
         Err(SyntaxError { incomplete: true, ..SyntaxError::wrong(message, at..at) })
     }
 
-    /// The same for what began at a letter, which is where the mistake is when no more text comes.
+    /// The same for an open construct, which is reported at its beginning.
     fn unfinished_since<T>(&self, at: usize, message: impl Into<String>) -> Parsed<T> {
         let from = self.offset_of(at);
         let wrong = SyntaxError::wrong(message, from..self.length.max(from));
@@ -174,7 +174,7 @@ impl Parser {
         self.script_at(self.at, what)
     }
 
-    /// The same for what began at a letter.
+    /// The same for an error that begins at `at`.
     fn script_at<T>(&self, at: usize, what: &str) -> Parsed<T> {
         let from = self.offset_of(at);
         Err(SyntaxError::script(what, from..self.length.max(from)))
@@ -183,7 +183,7 @@ impl Parser {
     /// Runs `inner` one level deeper.
     fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.depth >= MAX_DEPTH {
-            return self.wrong("This is nested too deeply.");
+            return self.wrong("The text is nested too deeply.");
         }
         self.depth += 1;
         let result = inner(self);
@@ -191,7 +191,7 @@ impl Parser {
         result
     }
 
-    /// White space, continued lines and comments; line ends too where `lines` is set.
+    /// Skips white space, continued lines and comments, and line ends if `lines` is set.
     fn blank(&mut self, lines: bool) {
         while let Some(letter) = self.peek() {
             match letter {
@@ -208,7 +208,7 @@ impl Parser {
         }
     }
 
-    /// A comment up to the end of its line. One that sets a condition for the whole script counts.
+    /// Skips a comment up to the end of its line. `#requires` is refused, except for -Version.
     fn comment(&mut self) {
         let start = self.at;
         let mut text = String::new();
@@ -224,7 +224,7 @@ impl Parser {
         }
     }
 
-    /// `<# … #>`
+    /// Skips `<# … #>`.
     fn block_comment(&mut self) {
         let start = self.at;
         self.at += 2;

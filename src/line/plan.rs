@@ -1,4 +1,4 @@
-//! Which part of a pipeline runs where.
+//! Division of a pipeline between the endpoint and the console.
 
 use super::common::{self, Action, Common, Gathered, Given};
 use super::error::LineError;
@@ -9,34 +9,34 @@ use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::Value;
 use crate::psrp::pipeline::{Argument, Merge, Pipeline, PipelineCommand};
 
-/// What is done with one statement.
+/// Execution plan of a statement.
 pub struct Plan {
-    /// Values of `$x | …`: they go to the leading commands, or in here where there are none.
+    /// Values of `$x | …`, for the leading commands, or for the local stages if there are none.
     pub input: Vec<Value>,
-    /// The leading commands, for the endpoint.
+    /// Leading commands, run on the endpoint.
     pub remote: Option<Pipeline>,
-    /// What follows them.
+    /// Local stages after them.
     pub local: Local,
-    /// What becomes of errors, warnings and their kin.
+    /// Targets of the streams other than output.
     pub streams: Streams,
-    /// The common parameters of each of the leading commands, by its name there.
+    /// Common parameters of each leading command, by its name on the endpoint.
     pub common: Vec<(String, Common)>,
-    /// The action that errors follow where no command says another.
+    /// Error action of commands without -ErrorAction.
     pub preferred: Action,
-    /// What goes into variables in the end.
+    /// Values to assign to variables at the end.
     pub gathered: Gathered,
-    /// An error has ended the pipeline.
+    /// Set if an error has ended the pipeline.
     pub was_ended: bool,
 }
 
 impl Plan {
-    /// Whether the endpoint draws the output itself.
+    /// Returns whether the endpoint formats the output.
     pub fn is_drawn_there(&self) -> bool {
         let last = self.remote.as_ref().and_then(|remote| remote.commands.last());
         last.is_some_and(|command| command.name == OUT_DEFAULT)
     }
 
-    /// What was given to the leading command that a record names; to the only one in any case.
+    /// Returns the common parameters of the leading command that a record names, or of the only one.
     pub fn common_of(&self, command: Option<&str>) -> Option<&Common> {
         match self.common.as_slice() {
             [(_, common)] => Some(common),
@@ -47,8 +47,8 @@ impl Plan {
         }
     }
 
-    /// Has the endpoint's commands stop at their first error as well, where that is preferred. `offers`:
-    /// whether the endpoint has a command that takes common parameters.
+    /// Makes remote commands stop at their first error if that is preferred. `offers`: whether the endpoint
+    /// has a command that takes common parameters.
     pub fn stop_there(&mut self, offers: impl Fn(&str) -> bool) {
         if self.preferred != Action::Stop {
             return;
@@ -61,7 +61,7 @@ impl Plan {
         }
     }
 
-    /// Puts a warning or an information record where a variable takes it.
+    /// Keeps a warning or information record for a variable.
     pub fn keep(&mut self, event: &PipelineEvent) {
         let (value, pick): (Value, fn(&Common) -> Option<&common::Variable>) = match event {
             PipelineEvent::Warning(record) => {
@@ -72,20 +72,20 @@ impl Plan {
             }
             _ => return,
         };
-        // Those that feed it have variables of their own (`fold`).
+        // Earlier commands with variables run separately (`fold`).
         let last = self.common.last().and_then(|(_, common)| pick(common)).cloned();
         if let Some(variable) = last {
             self.gathered.add(&variable, value);
         }
     }
 
-    /// What is done about an error of the leading command that a record names.
+    /// Returns the error action of the leading command that a record names.
     pub fn error_action(&self, command: Option<&str>) -> Action {
         self.common_of(command).and_then(|common| common.error_action).unwrap_or(self.preferred)
     }
 }
 
-/// What becomes of a stream other than the output.
+/// Target of a stream other than output.
 #[derive(Clone, Debug, Default)]
 pub enum StreamTarget {
     #[default]
@@ -98,7 +98,7 @@ pub enum StreamTarget {
     File(File),
 }
 
-/// The fate of each stream.
+/// Target of each stream.
 #[derive(Clone, Debug, Default)]
 pub struct Streams {
     pub error: StreamTarget,
@@ -108,24 +108,24 @@ pub struct Streams {
     pub information: StreamTarget,
 }
 
-/// The stages that run here.
+/// Local stages.
 #[derive(Default)]
 pub struct Local {
     stages: Vec<Placed>,
-    /// An object has come.
+    /// Set once an object has arrived.
     fed: bool,
-    /// What the stage that failed does about errors.
+    /// Common parameters of the stage that failed.
     failed: Option<Common>,
-    /// The errors of single objects, which did not end the pipeline.
+    /// Errors of single objects, which did not end the pipeline.
     missed: Vec<(LineError, Common)>,
     preferred: Action,
 }
 
-/// A stage, and what was given to it beside its own.
+/// A stage with its common parameters.
 struct Placed {
     stage: Box<dyn Stage>,
     common: Common,
-    /// Its output, as far as a variable takes it.
+    /// Output kept for a variable.
     output: Vec<Value>,
 }
 
@@ -142,19 +142,19 @@ impl Placed {
 }
 
 impl Local {
-    /// An object through all stages.
+    /// Passes an object through all stages.
     pub fn push(&mut self, value: Value, out: &mut Vec<Value>) -> Result<(), LineError> {
         self.fed = true;
         self.through(0, vec![value], out)
     }
 
-    /// The commands that feed the stages have failed: no file is emptied for that.
+    /// Notes the failure of the commands that feed the stages, so that no file is emptied.
     pub fn fail(&mut self) {
         let fed = self.fed;
         self.stages.iter_mut().for_each(|placed| placed.stage.fail(fed));
     }
 
-    /// The end of the input.
+    /// Ends the input.
     pub fn finish(&mut self, out: &mut Vec<Value>) -> Result<(), LineError> {
         for at in 0..self.stages.len() {
             let mut rest = Vec::new();
@@ -169,36 +169,35 @@ impl Local {
         Ok(())
     }
 
-    /// The end of a pipeline that an error has ended: it gives nothing that it had held back, and files
-    /// get what had come.
+    /// Ends a pipeline after an error: buffered output is dropped, files get the lines so far.
     pub fn close(&mut self) -> Result<(), LineError> {
         self.stages.iter_mut().try_for_each(|placed| {
             placed.stage.finish(&mut Vec::new()).inspect_err(|_| self.failed = Some(placed.common.clone()))
         })
     }
 
-    /// What the stages have to say beside their output, and what was given to each.
+    /// Returns the warnings of the stages with their common parameters.
     pub fn warnings(&mut self) -> Vec<(String, Common)> {
         let all = self.stages.iter_mut();
         all.filter_map(|placed| Some((placed.stage.warning()?, placed.common.clone()))).collect()
     }
 
-    /// Whether no further object changes anything (`Select-Object -First`).
+    /// Returns whether further objects have no effect (`Select-Object -First`).
     pub fn is_done(&self) -> bool {
         self.stages.iter().any(|placed| placed.stage.is_done())
     }
 
-    /// The errors of single objects since the last time.
+    /// Takes the errors of single objects since the last call.
     pub fn missed(&mut self) -> Vec<(LineError, Common)> {
         std::mem::take(&mut self.missed)
     }
 
-    /// What was given to the stage that failed.
+    /// Takes the common parameters of the stage that failed.
     pub fn failure(&mut self) -> Option<Common> {
         self.failed.take()
     }
 
-    /// Puts the stages' output where variables take it.
+    /// Moves the stages' output into `gathered` for variables.
     pub fn gather(&mut self, gathered: &mut Gathered) {
         for placed in &mut self.stages {
             if let Some(variable) = &placed.common.output {
@@ -231,7 +230,7 @@ impl Local {
     }
 }
 
-/// Divides a statement between the endpoint and here.
+/// Divides a statement between the endpoint and local stages.
 pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineError> {
     let mut input = Vec::new();
     let mut remote = Vec::new();
@@ -247,14 +246,14 @@ pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineE
                     None => input.push(value),
                 }
             }
-            // Taken apart before it is planned.
+            // Loops are split before planning.
             Element::Repeat(_) => return Err(LineError::script("A loop here")),
             Element::Command(command) => match stage::local_name(&command.name) {
                 Some(name) => {
                     let (command, common) = own(name, command, place)?;
                     match stage::source(name, &command, place.variables) {
                         Some(_) if at > 0 => {
-                            return Err(LineError(format!("'{name}' begins a pipeline: put it first.")));
+                            return Err(LineError(format!("Cannot pipe into '{name}': put it first.")));
                         }
                         Some(values) => {
                             input = values?;
@@ -268,7 +267,7 @@ pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineE
                 }
                 None if !local.stages.is_empty() => {
                     return Err(LineError(format!(
-                        "'{}' runs on the endpoint, and what comes before it runs here: put it first.",
+                        "Cannot pipe local output into '{}', which runs on the endpoint: put it first.",
                         command.name
                     )));
                 }
@@ -280,7 +279,7 @@ pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineE
             },
         }
     }
-    // What the last of the endpoint's commands gives is seen here, before the first stage.
+    // The output of the last remote command is collected before the first stage.
     if let Some((_, common)) = given.last_mut()
         && common.output.is_some()
     {
@@ -311,10 +310,10 @@ pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineE
                 (None, false) => {}
             }
         }
-        let fate = match (file, discards) {
-            // All streams into one file is all of them in the output, and that in the file.
+        let target = match (file, discards) {
+            // `*> file` merges all streams into the output, which goes to the file.
             (Some(_), _) if redirection.from == Stream::All => StreamTarget::Output,
-            // As well where the file is the output's: one would take the place of the other.
+            // The same file as the output's: separate writes would overwrite each other.
             (Some(file), _) if output.as_ref().is_some_and(|output| output.path == file.path) => {
                 StreamTarget::Output
             }
@@ -322,7 +321,7 @@ pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineE
             (None, true) => StreamTarget::Dropped,
             (None, false) => StreamTarget::Output,
         };
-        streams.set(redirection.from, &fate);
+        streams.set(redirection.from, &target);
     }
     let is_fed = matches!(statement.pipeline.first(), Some(Element::Expression(_)));
     let draws_itself = !remote.is_empty()
@@ -338,7 +337,7 @@ pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineE
         add_to_history: true,
         ..Pipeline::new(remote)
     });
-    // No command of the endpoint runs for a file that can't be written.
+    // Check that files can be written before remote commands run.
     local.stages.iter().try_for_each(|placed| placed.stage.begin())?;
     streams.files().iter().try_for_each(File::ready)?;
     let preferred = Action::preferred(place.variables);
@@ -347,11 +346,11 @@ pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineE
 }
 
 impl Streams {
-    /// The files that streams are redirected to, each once.
+    /// Returns the files that streams are redirected to, each once.
     pub fn files(&self) -> Vec<File> {
         let mut files: Vec<File> = Vec::new();
-        for fate in [&self.error, &self.warning, &self.verbose, &self.debug, &self.information] {
-            if let StreamTarget::File(file) = fate
+        for target in [&self.error, &self.warning, &self.verbose, &self.debug, &self.information] {
+            if let StreamTarget::File(file) = target
                 && files.iter().all(|known| known.path != file.path)
             {
                 files.push(file.clone());
@@ -360,19 +359,19 @@ impl Streams {
         files
     }
 
-    fn set(&mut self, stream: Stream, fate: &StreamTarget) {
+    fn set(&mut self, stream: Stream, target: &StreamTarget) {
         match stream {
             Stream::Output => {}
-            Stream::Error => self.error = fate.clone(),
-            Stream::Warning => self.warning = fate.clone(),
-            Stream::Verbose => self.verbose = fate.clone(),
-            Stream::Debug => self.debug = fate.clone(),
-            Stream::Information => self.information = fate.clone(),
+            Stream::Error => self.error = target.clone(),
+            Stream::Warning => self.warning = target.clone(),
+            Stream::Verbose => self.verbose = target.clone(),
+            Stream::Debug => self.debug = target.clone(),
+            Stream::Information => self.information = target.clone(),
             Stream::All => {
                 for one in
                     [Stream::Error, Stream::Warning, Stream::Verbose, Stream::Debug, Stream::Information]
                 {
-                    self.set(one, fate);
+                    self.set(one, target);
                 }
             }
         }
@@ -381,7 +380,7 @@ impl Streams {
 
 const OUT_DEFAULT: &str = "Out-Default";
 
-/// `Out-Default`: the endpoint draws. Errors come as records, so that they can be kept.
+/// Returns an `Out-Default`, which formats on the endpoint. Errors arrive as records, so they can be kept.
 fn out_default() -> PipelineCommand {
     PipelineCommand {
         name: OUT_DEFAULT.into(),
@@ -392,7 +391,7 @@ fn out_default() -> PipelineCommand {
     }
 }
 
-/// A stage's own arguments, and the others.
+/// Splits a stage's own arguments from the common ones.
 fn own(
     name: &'static str,
     command: &CommandLine,
@@ -404,8 +403,8 @@ fn own(
     Ok((command, Common::read(&given, place.variables)?))
 }
 
-/// The endpoint has no part in variables here. An error that goes into one must come, whatever becomes
-/// of it then.
+/// Converts a command for the endpoint, without parameters for local variables. With an error variable, the
+/// endpoint must send errors whatever the action.
 fn remote_command(
     command: &CommandLine,
     variables: &Variables,
@@ -420,7 +419,7 @@ fn remote_command(
     let mut rest = command.arguments.iter().zip(&command.places).peekable();
     while let Some((argument, at)) = rest.next() {
         if here.contains(at) {
-            // Its value goes with it.
+            // Drop the value with its parameter.
             if matches!(argument, Arg::Parameter { value: None, .. }) {
                 rest.next_if(|(next, _)| matches!(next, Arg::Value(_)));
             }
@@ -444,7 +443,7 @@ fn remote_command(
     Ok((command, common))
 }
 
-/// The words of a call as the script that it runs is told them (`$args`).
+/// Returns the arguments of a script call as its `$args`.
 pub fn words(command: &CommandLine, variables: &Variables) -> Result<Vec<Value>, LineError> {
     let scope = Scope::outer(variables);
     let mut words = Vec::new();
@@ -463,8 +462,8 @@ pub fn words(command: &CommandLine, variables: &Variables) -> Result<Vec<Value>,
     Ok(words)
 }
 
-/// The commands of the endpoint in a statement that is run in parts, one after the other; `None`: it
-/// runs at once, or has one of them only.
+/// Returns the remote commands of a statement that runs in several parts. `None` if it runs as one, or has
+/// only one remote command.
 pub fn remote_commands(statement: &Statement) -> Option<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
     let mut is_split = false;
@@ -485,7 +484,7 @@ pub fn remote_commands(statement: &Statement) -> Option<Vec<String>> {
     (is_split && names.len() > 1).then_some(names)
 }
 
-/// Whether the console answers a command itself.
+/// Returns whether the console answers a command itself.
 pub fn is_here(name: &str) -> bool {
     ["Get-Module", "gmo"].iter().any(|one| one.eq_ignore_ascii_case(name))
 }

@@ -1,4 +1,4 @@
-//! Objects on their way to the screen: of one type at a time, as tables and lists.
+//! Output of objects to the screen as tables and lists, in runs of one type.
 
 use super::draw::{self, View};
 use super::evaluate::Variables;
@@ -10,10 +10,10 @@ use super::views::{Shape, Views};
 use crate::psrp::clixml::Value;
 use crate::psrp::record::ErrorRecord;
 
-/// Objects that are held back before they are drawn, so that columns fit.
+/// Maximum number of objects buffered to fit column widths.
 const AT_ONCE: usize = 500;
 
-/// Draws what a line gives.
+/// Draws the output of a line.
 pub struct Printer {
     width: usize,
     views: Views,
@@ -21,17 +21,17 @@ pub struct Printer {
 }
 
 impl Printer {
-    /// `width`: columns that a line may fill.
+    /// `width`: maximum width of a line.
     pub fn new(width: usize, views: Views) -> Self {
         Self { width, views, held: Vec::new() }
     }
 
-    /// Has views known that came after it was made.
+    /// Replaces the views with newly fetched ones.
     pub fn learn(&mut self, views: Views) {
         self.views = views;
     }
 
-    /// The lines that can be shown now.
+    /// Adds an object; returns the lines that can be shown now.
     pub fn push(&mut self, value: &Value) -> Vec<String> {
         let mut lines = Vec::new();
         if value.is_type("System.Management.Automation.ErrorRecord") {
@@ -68,13 +68,13 @@ impl Printer {
         lines
     }
 
-    /// Whether a value is shown as its text, and not by its properties.
+    /// Returns whether a value is shown as text instead of its properties.
     fn is_text(&self, value: &Value) -> bool {
         let has_form = matches!(value.primitive(), Value::DateTime(_) | Value::Uri(_));
         !has_form && self.views.of(value).is_none() && draw::default_view(value) == View::Text
     }
 
-    /// The lines that were held back.
+    /// Returns the buffered lines.
     pub fn finish(&mut self) -> Vec<String> {
         let held = std::mem::take(&mut self.held);
         let Some(first) = held.first() else { return Vec::new() };
@@ -95,7 +95,7 @@ impl Printer {
     }
 }
 
-/// The types of a value, a primitive's too.
+/// Returns the type names of a value, also of a primitive.
 fn kind(value: &Value) -> Vec<&str> {
     match value.type_names() {
         names if names.is_empty() => value.primitive().type_names(),

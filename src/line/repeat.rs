@@ -1,12 +1,12 @@
-//! `'x' * 3` and `(1, 2) * 2`: texts and lists several times over.
+//! Repetition of texts and lists: `'x' * 3` and `(1, 2) * 2`.
 
 use super::error::LineError;
 use crate::psrp::clixml::Value;
 
-/// Letters of a text and items of a list that may come of it.
+/// Maximum number of letters or items of the result.
 const LONGEST: usize = 10_000_000;
 
-/// What a multiplication gives whose left side is a text or a list; `None`: it is neither.
+/// Multiplies a text or a list; `None` if the left operand is neither.
 pub fn repeated(what: &Value, times: &Value) -> Option<Result<Value, LineError>> {
     match (what, what.items()) {
         (Value::String(text), _) => {
@@ -41,7 +41,7 @@ fn count(times: &Value, length: usize) -> Result<usize, LineError> {
     let times = number as usize;
     if length.saturating_mul(times) > LONGEST {
         return Err(LineError(format!(
-            "{text} times would be more than {LONGEST} letters or items, and the console takes no more."
+            "Cannot repeat {text} times: the console supports at most {LONGEST} letters or items."
         )));
     }
     Ok(times)

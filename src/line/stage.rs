@@ -1,4 +1,4 @@
-//! The cmdlets that run here, on objects as they come.
+//! Local cmdlets, which process objects as they arrive.
 
 mod bind;
 mod csv;
@@ -24,7 +24,7 @@ use super::evaluate::Variables;
 use super::syntax::CommandLine;
 use super::views::Views;
 
-/// Every name and alias of what runs here.
+/// Names and aliases of the local cmdlets.
 const NAMES: [(&str, &str); 34] = [
     ("select-object", "Select-Object"),
     ("select", "Select-Object"),
@@ -62,7 +62,7 @@ const NAMES: [(&str, &str); 34] = [
     ("gm", "Get-Member"),
 ];
 
-/// Aliases of the endpoint's own commands that people type.
+/// Common aliases of commands that run on the endpoint.
 const ALIASES: [(&str, &str); 5] = [
     ("gcm", "Get-Command"),
     ("help", "Get-Help"),
@@ -71,38 +71,38 @@ const ALIASES: [(&str, &str); 5] = [
     ("clear", "Clear-Host"),
 ];
 
-/// The cmdlet that a name stands for, if it is one that runs here.
+/// Returns the local cmdlet of a name or alias.
 pub fn local_name(name: &str) -> Option<&'static str> {
     NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, name)| *name)
 }
 
-/// Whether a command of this name runs here.
+/// Returns whether a command of this name runs locally.
 pub fn is_local(name: &str) -> bool {
     local_name(name).is_some()
 }
 
-/// The cmdlets that run here, by their whole names.
+/// Returns the full names of the local cmdlets.
 pub fn local_cmdlets() -> impl Iterator<Item = &'static str> {
     NAMES.iter().filter(|(known, name)| known.eq_ignore_ascii_case(name)).map(|(_, name)| *name)
 }
 
-/// The endpoint's command that an alias stands for.
+/// Resolves an alias of a remote command.
 pub fn remote_name(name: &str) -> &str {
     ALIASES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or(name, |(_, name)| *name)
 }
 
-/// Where a stage runs.
+/// Environment of a stage.
 #[derive(Clone, Copy)]
 pub struct PlanContext<'a> {
     pub variables: &'a Variables,
     pub views: &'a Views,
     /// Columns of the screen.
     pub width: usize,
-    /// Whether the statement's objects are for the screen, and not for a value.
+    /// Set if the statement's objects go to the screen, not to a value.
     pub to_screen: bool,
 }
 
-/// What a cmdlet takes, and in which order what has no name; `None`: it reads its arguments itself.
+/// Returns the parameters of a cmdlet in positional order; `None` if it parses its arguments itself.
 pub fn parameters(name: &str) -> Option<Vec<Parameter>> {
     use Takes::{Named, Position, Switch};
     let own: &[Parameter] = match name {
@@ -172,17 +172,17 @@ pub fn parameters(name: &str) -> Option<Vec<Parameter>> {
     Some(own.to_vec())
 }
 
-/// Whether a cmdlet gives values and takes none.
+/// Returns whether a cmdlet produces values and takes no pipeline input.
 pub fn begins_pipeline(name: &str) -> bool {
     matches!(name, "Import-Csv" | "Get-Content")
 }
 
-/// Binds arguments without their values: the number of the one that can't be bound, and why.
+/// Checks the binding of arguments without their values. The error has the index of the argument.
 pub fn check(name: &str, command: &CommandLine, parameters: &[Parameter]) -> Result<(), (usize, LineError)> {
     bind::bindings(name, command, parameters).map(drop)
 }
 
-/// A stage with its arguments bound.
+/// Builds a stage and binds its arguments.
 pub fn build(
     name: &'static str,
     command: &CommandLine,
@@ -193,7 +193,7 @@ pub fn build(
         Bound::new(name, command, &parameters, place.variables)
     };
     let PlanContext { width, views, .. } = place;
-    // The last column stays free, so that no line goes on by itself.
+    // The last column stays free, so the terminal does not wrap.
     let screen = width.saturating_sub(1).max(1);
     Ok(match name {
         "Select-Object" => select::select(&bound()?)?,

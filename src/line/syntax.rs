@@ -1,18 +1,18 @@
-//! What a line is made of, once it is parsed.
+//! Syntax tree of a line.
 
 use std::ops::Range;
 
 use crate::psrp::clixml::Value;
 
-/// One statement: a pipeline, and where its objects go.
+/// A statement: a pipeline and the target of its output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statement {
     /// `$x = …`
     pub assign: Option<String>,
     pub pipeline: Vec<Element>,
-    /// `> file`, `2>&1` and their kin, in their order.
+    /// Redirections such as `> file` and `2>&1`, in order.
     pub redirections: Vec<Redirection>,
-    /// Where it begins in the text (in bytes).
+    /// Byte offset in the text.
     pub at: usize,
 }
 
@@ -20,28 +20,28 @@ pub struct Statement {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Element {
     Command(CommandLine),
-    /// A value; the first part only.
+    /// A value; only as the first part.
     Expression(Expr),
-    /// Statements that are run for each object of what comes before them.
+    /// Statements run for each object of the part before.
     Repeat(Repeat),
 }
 
-/// `ForEach-Object { Set-CsUser $_ … }`, and what `foreach ($x in …) { … }` comes to.
+/// `ForEach-Object { Set-CsUser $_ … }` or `foreach ($x in …) { … }`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Repeat {
-    /// The variable that holds the object.
+    /// Variable with the current object.
     pub variable: String,
     pub body: Vec<Statement>,
 }
 
-/// A command with its arguments, as they were written.
+/// A command with its unevaluated arguments.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CommandLine {
     pub name: String,
     pub arguments: Vec<Arg>,
-    /// Where the name stands in the text (in bytes).
+    /// Byte offset of the name in the text.
     pub at: usize,
-    /// Where each argument stands.
+    /// Byte offset of each argument.
     pub places: Vec<usize>,
     /// `. ./script.ps1`
     pub is_dotted: bool,
@@ -58,14 +58,14 @@ pub enum Arg {
     Value(Expr),
 }
 
-/// A value before its variables are looked up.
+/// An unevaluated expression.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expr {
     Literal(Value),
-    /// A string in double quotes, in its parts.
+    /// Parts of a string in double quotes.
     Parts(Vec<Expr>),
     Array(Vec<Expr>),
-    /// `@(…)`: a list in any case.
+    /// `@(…)`: always a list.
     List(Box<Expr>),
     Table(Vec<(Expr, Expr)>),
     /// `{ … }`
@@ -80,19 +80,19 @@ pub enum Expr {
     Type(String),
     Unary(Unary, Box<Expr>),
     Binary(Binary, Box<Expr>, Box<Expr>),
-    /// Pipelines with commands in `( )`, `$( )` or `@( )`, which run before the statement does.
+    /// Pipelines with commands in `( )`, `$( )` or `@( )`, run before the statement.
     Nested(Vec<Statement>),
 }
 
-/// A script block. The endpoint may be able to run what the console can't, so a block that was not
-/// understood is an error only where the console itself would have to run it.
+/// A script block. The endpoint may run code that the console cannot, so an unsupported block is an error
+/// only if the console has to run it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Block {
     pub text: String,
     pub body: Result<Vec<Statement>, Vec<SyntaxError>>,
 }
 
-/// What one value is asked.
+/// Unary operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unary {
     Not,
@@ -104,7 +104,7 @@ pub enum Unary {
     BitNot,
 }
 
-/// What two values are asked.
+/// Binary operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binary {
     And,
@@ -132,15 +132,15 @@ pub enum Bits {
     ShiftRight,
 }
 
-/// A comparison, or an operation on text, with its letter's case in mind or not.
+/// A comparison or text operator, case-sensitive or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word {
     pub operator: Operator,
-    /// `-ceq` and its kin.
+    /// Set for the case-sensitive form, such as `-ceq`.
     pub sensitive: bool,
 }
 
-/// What stands after a dash between two values.
+/// Word operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operator {
     Eq,
@@ -171,7 +171,7 @@ pub struct Redirection {
     pub to: Target,
 }
 
-/// What is redirected.
+/// Redirected stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     /// `1>`, or `>` alone.
@@ -190,7 +190,7 @@ pub enum Stream {
     All,
 }
 
-/// Where it goes.
+/// Target of a redirection.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
     /// `> path`, or `>> path` where `append` is set.
@@ -199,32 +199,32 @@ pub enum Target {
     Output,
 }
 
-/// Why a text is no line, and where (in bytes).
+/// Syntax error with its byte range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct SyntaxError {
     pub message: String,
     pub span: Range<usize>,
-    /// More text may make it right.
+    /// Set if more text may complete the statement.
     pub incomplete: bool,
-    /// PowerShell itself could run it.
+    /// Set if PowerShell itself could run the text.
     pub needs_engine: bool,
 }
 
 impl SyntaxError {
-    /// A text that only PowerShell's script engine can run.
+    /// Returns an error for text that needs PowerShell's script engine.
     pub fn script(what: &str, span: Range<usize>) -> Self {
         Self { message: super::LineError::script(what).0, span, incomplete: false, needs_engine: true }
     }
 
-    /// A text that is wrong, or that means something else.
+    /// Returns an error for invalid text.
     pub fn wrong(message: impl Into<String>, span: Range<usize>) -> Self {
         Self { message: message.into(), span, incomplete: false, needs_engine: false }
     }
 }
 
 impl Word {
-    /// The operator of a name without its dash: `eq`, `ieq`, `ceq`.
+    /// Parses an operator name without its dash: `eq`, `ieq`, `ceq`.
     pub fn read(name: &str) -> Option<Self> {
         let name = name.to_lowercase();
         let plain = |name: &str| {

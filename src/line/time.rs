@@ -1,4 +1,4 @@
-//! Dates and time spans as .NET's DateTime and TimeSpan have them.
+//! Dates and time spans with the semantics of .NET's DateTime and TimeSpan.
 
 use chrono::{NaiveDate, NaiveDateTime, Timelike as _};
 
@@ -6,8 +6,7 @@ use chrono::{NaiveDate, NaiveDateTime, Timelike as _};
 pub const SECOND: i128 = 10_000_000;
 pub const DAY: i128 = 86_400 * SECOND;
 
-/// A date and time, as the endpoint sends it or a person types it; its zone is passed over, as .NET
-/// does when it compares.
+/// Parses a date and time from the endpoint or the user. The zone is ignored, as in .NET's comparison.
 pub fn date(text: &str) -> Option<NaiveDateTime> {
     let text = text.trim();
     if let Ok(zoned) = chrono::DateTime::parse_from_rfc3339(text) {
@@ -26,7 +25,7 @@ pub fn date(text: &str) -> Option<NaiveDateTime> {
     })
 }
 
-/// A date's ticks since the year 1.
+/// Returns a date's ticks since the year 1.
 pub fn date_ticks(date: NaiveDateTime) -> i128 {
     let first = NaiveDate::from_ymd_opt(1, 1, 1).unwrap_or_default();
     let days = date.date().signed_duration_since(first).num_days();
@@ -34,7 +33,7 @@ pub fn date_ticks(date: NaiveDateTime) -> i128 {
     i128::from(days) * DAY + i128::from(seconds) * SECOND + i128::from(date.nanosecond() / 100)
 }
 
-/// A time span's ticks: from the wire (`P1DT2H3M4.5S`), or as it is typed (`1.02:03:04.5`).
+/// Parses a time span's ticks, from the wire (`P1DT2H3M4.5S`) or typed (`1.02:03:04.5`).
 pub fn ticks(text: &str) -> Option<i128> {
     let (sign, bare) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
     let ticks = match bare.strip_prefix('P') {
@@ -66,7 +65,7 @@ fn duration_ticks(text: &str) -> Option<i128> {
     number.is_empty().then_some(total)
 }
 
-/// A number with a fraction, times [`SECOND`].
+/// Parses a number with a fraction and multiplies it by [`SECOND`].
 fn fraction(text: &str) -> Option<i128> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let part = format!("{part:0<7}");
@@ -88,7 +87,7 @@ fn typed_ticks(text: &str) -> Option<i128> {
     Some(number(days)? * DAY + number(hours)? * 3600 * SECOND + minutes * 60 * SECOND + seconds)
 }
 
-/// A TimeSpan of so many ticks, as it travels.
+/// Returns a TimeSpan value of the given ticks.
 pub fn duration(ticks: i128) -> String {
     let (sign, rest) = if ticks < 0 { ("-", -ticks) } else { ("", ticks) };
     let (days, rest) = (rest / DAY, rest % DAY);

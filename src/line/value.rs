@@ -1,4 +1,4 @@
-//! What a value is to a line: its members, its number, its truth, its date; and new objects.
+//! Members and conversions of values, and new objects.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use super::members::well_known;
 use super::number::Number;
 use crate::psrp::clixml::{Content, Object, Value};
 
-/// What `.Name` gives: a property; Count and Length of anything; of a list, that of each of its items.
-/// What is not there is null, as in PowerShell.
+/// Evaluates `.Name`: a property, Count and Length of any value, or the property of each item of a list. A
+/// missing property is null, as in PowerShell.
 pub fn access(value: &Value, name: &str) -> Value {
     if let Some(there) = member(value, name).or_else(|| well_known(value, name)) {
         return there;
@@ -44,7 +44,7 @@ pub fn access(value: &Value, name: &str) -> Value {
     Value::Null
 }
 
-/// An item of a list, from its end where the index is negative; null past its ends.
+/// Returns an item of a list, counted from its end for a negative index; null out of range.
 pub fn item(value: &Value, index: i64) -> Value {
     if let Value::String(text) = value {
         let units: Vec<u16> = text.encode_utf16().collect();
@@ -59,12 +59,12 @@ fn at<T>(items: &[T], index: i64) -> Option<&T> {
     items.get(usize::try_from(from_start).ok()?)
 }
 
-/// A new object of these properties, as Select-Object makes it.
+/// Returns a new object with these properties, as Select-Object does.
 pub fn object(properties: Vec<(String, Value)>) -> Value {
     typed_object("Selected.System.Management.Automation.PSCustomObject", properties)
 }
 
-/// A new object of a type, which is a custom object.
+/// Returns a new custom object with a type name.
 pub fn typed_object(type_name: &str, properties: Vec<(String, Value)>) -> Value {
     Value::Object(Arc::new(Object {
         type_names: vec![
@@ -77,7 +77,7 @@ pub fn typed_object(type_name: &str, properties: Vec<(String, Value)>) -> Value 
     }))
 }
 
-/// A number with the text that stands for it, where that is not the number's own.
+/// Returns a number with its typed text, if that differs from the number's own.
 pub fn typed(text: &str, number: Value) -> Value {
     if number.display_text() == text {
         return number;
@@ -86,7 +86,7 @@ pub fn typed(text: &str, number: Value) -> Value {
         .into()
 }
 
-/// A number without the text that was typed for it; everything else as it is.
+/// Removes the typed text of a number; other values are unchanged.
 pub fn bare(value: Value) -> Value {
     match &value {
         Value::Object(object) if object.type_names.is_empty() && object.extended.is_empty() => {
@@ -99,7 +99,7 @@ pub fn bare(value: Value) -> Value {
     }
 }
 
-/// A number, where the value is one or its text is.
+/// Returns the number of a value or of its text.
 pub fn as_number(value: &Value) -> Option<f64> {
     match value {
         Value::String(text) if text.trim().is_empty() => None,
@@ -107,7 +107,7 @@ pub fn as_number(value: &Value) -> Option<f64> {
     }
 }
 
-/// What counts as true.
+/// Converts a value to a Boolean.
 pub fn truth(value: &Value) -> bool {
     match value {
         Value::Null => false,

@@ -1,4 +1,4 @@
-//! How the endpoint's types are drawn: what its Get-FormatData tells.
+//! Views of the endpoint's types, from its Get-FormatData.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -9,25 +9,25 @@ use super::stage::property::{Property, Source};
 use crate::psrp::clixml::Value;
 use crate::psrp::format_data::{Column, ColumnAlignment, ColumnSource, FormatData, FormatView};
 
-/// The columns or lines of a type.
+/// Columns of a table or lines of a list.
 #[derive(Clone, Debug)]
 pub struct Shape {
     pub is_list: bool,
     pub properties: Vec<Property>,
-    /// Objects with the same value of it stand together below its title.
+    /// Property by whose value objects are grouped.
     pub group: Option<Property>,
 }
 
-/// Views by type name, the one that counts first; clones share them.
+/// Views by type name, the preferred one first. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Views(Arc<Mutex<HashMap<String, Vec<Shape>>>>);
 
-/// A view that no endpoint tells about, since every PowerShell has it (PowerShellCore_format_ps1xml.cs,
+/// A view built into PowerShell, which endpoints do not send (PowerShellCore_format_ps1xml.cs,
 /// DotNetTypes_format_ps1xml.cs).
 struct Known {
     type_name: &'static str,
     is_list: bool,
-    /// Name, width or 0, whether it stands right.
+    /// Name, width or 0, right-aligned.
     columns: &'static [(&'static str, usize, bool)],
     group: Option<&'static str>,
 }
@@ -87,7 +87,7 @@ const KNOWN: [Known; 9] = [
     ),
 ];
 
-/// What Get-Member gives.
+/// Type of Get-Member's output.
 pub const MEMBER_DEFINITION: &str = "Microsoft.PowerShell.Commands.MemberDefinition";
 
 impl Default for Views {
@@ -113,8 +113,7 @@ impl Default for Views {
 }
 
 impl Views {
-    /// Takes an ExtendedTypeDefinition. Of several views of a type the first counts; what can't be
-    /// understood is passed over.
+    /// Adds an ExtendedTypeDefinition. The first view of a type is preferred; unsupported ones are skipped.
     pub fn learn(&self, definition: &Value) {
         let (Some(data), Ok(mut known)) = (FormatData::read(definition), self.0.lock()) else { return };
         let shapes: Vec<Shape> = data.views.iter().filter_map(shape).collect();
@@ -128,12 +127,12 @@ impl Views {
         }
     }
 
-    /// The view of an object, by the most derived of its types that has one.
+    /// Returns the view of an object, by its most derived type that has one.
     pub fn of(&self, value: &Value) -> Option<Shape> {
         self.find(value, |shapes| shapes.first().cloned())
     }
 
-    /// Its view as a list, or as a table.
+    /// Returns the list or table view of an object.
     pub fn in_form(&self, value: &Value, is_list: bool) -> Option<Shape> {
         self.find(value, |shapes| shapes.iter().find(|shape| shape.is_list == is_list).cloned())
     }
@@ -148,7 +147,7 @@ impl Views {
     }
 }
 
-/// Types are the same on both sides of the wire.
+/// Normalizes a type name: without the `Deserialized.` prefix, in lower case.
 fn plain(name: &str) -> String {
     name.strip_prefix("Deserialized.").unwrap_or(name).to_lowercase()
 }

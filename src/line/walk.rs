@@ -1,16 +1,16 @@
-//! Ways through a statement: its expressions and commands, at any depth.
+//! Traversal of the expressions and commands of a statement, at any depth.
 
 use super::stage;
 use super::syntax::{Arg, CommandLine, Element, Expr, Statement, Target};
 
-/// What is found on the way.
+/// A visited node.
 pub enum Found<'a> {
     Expression(&'a Expr),
     Command(&'a CommandLine),
 }
 
-/// Shows `visit` everything in a statement, what stands in the blocks of ForEach-Object and foreach
-/// with it. Other script blocks are values.
+/// Visits everything in a statement, including the blocks of ForEach-Object and foreach. Other script blocks
+/// are values.
 pub fn statement<'a>(statement: &'a Statement, visit: &mut impl FnMut(Found<'a>)) {
     for element in &statement.pipeline {
         match element {
@@ -43,7 +43,7 @@ pub fn statement<'a>(statement: &'a Statement, visit: &mut impl FnMut(Found<'a>)
     }
 }
 
-/// The same for an expression.
+/// Visits everything in an expression.
 pub fn expression<'a>(expr: &'a Expr, visit: &mut impl FnMut(Found<'a>)) {
     visit(Found::Expression(expr));
     match expr {
@@ -67,7 +67,7 @@ pub fn expression<'a>(expr: &'a Expr, visit: &mut impl FnMut(Found<'a>)) {
     }
 }
 
-/// Whether a statement reads a variable.
+/// Returns whether a statement reads a variable.
 pub fn reads(of: &Statement, name: &str) -> bool {
     let mut reads = false;
     statement(of, &mut |found| {
@@ -76,7 +76,7 @@ pub fn reads(of: &Statement, name: &str) -> bool {
     reads
 }
 
-/// Whether an expression comes to the same whatever was run before it.
+/// Returns whether the value of an expression is independent of earlier statements.
 pub fn is_constant(expr: &Expr) -> bool {
     let mut constant = true;
     expression(expr, &mut |found| {

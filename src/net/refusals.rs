@@ -1,9 +1,9 @@
-//! The passwords and tokens that endpoints have refused. A credential that was refused is not sent there
-//! again by this process: by no other request, connection or background attempt. Otherwise every one of
-//! them would count as another wrong password, and the account would be locked.
+//! Passwords and tokens that endpoints refused. This process does not send a refused credential again,
+//! neither in another request or connection nor in the background: each attempt would count as another wrong
+//! password, until the account is locked.
 //!
-//! An endpoint's first answer to a credential decides. One that was accepted before may be refused once
-//! by mistake, as servers behind a load balancer do: it is sent once more.
+//! The endpoint's first response to a credential decides. A credential that was accepted before is sent once
+//! more after a refusal, because servers behind a load balancer may refuse it by mistake.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -15,21 +15,22 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use url::Url;
 
-/// How long others wait for the answer to the request that decides. An endpoint that takes longer is at
-/// work, and does not refuse; one that answers Delete only while a Receive waits gets both.
+/// Time for which other requests wait for the response to the first one. An endpoint that takes longer is
+/// executing the request and did not refuse it; an endpoint that answers Delete only while a Receive waits
+/// gets both.
 const DECIDED: Duration = Duration::from_millis(750);
 
-/// A user's secret at an endpoint. Only a keyed hash of it is kept, whose key is this process's own.
+/// A user's secret at an endpoint. Only a keyed hash is kept, with a random key of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Credential(u64);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Accepted,
-    /// Refused after it had been accepted.
+    /// Refused after it was accepted.
     Doubtful,
     Refused,
-    /// A request whose answer decides was sent then.
+    /// Start time of the first request.
     Asking(Instant),
 }
 
@@ -47,29 +48,29 @@ impl Credential {
         Self(KEY.hash_one((origin, user, secret.expose_secret())))
     }
 
-    /// Whether the endpoint has refused it.
+    /// Returns whether the endpoint refused the credential.
     pub fn is_refused(self) -> bool {
         states().get(&self) == Some(&State::Refused)
     }
 
-    /// Notes a refusal that another process was given.
+    /// Records a refusal that another process received.
     pub fn note_refusal(self) {
         states().insert(self, State::Refused);
         CHANGED.notify_waiters();
     }
 
-    /// Whether this process has been refused anything.
+    /// Returns whether any credential of this process was refused.
     pub fn any_refused() -> bool {
         states().values().any(|state| *state == State::Refused)
     }
 
-    /// The user has entered it again, and wants it to be sent.
+    /// Permits the credential again, after the user entered it again.
     pub fn forgive(self) {
         states().remove(&self);
         CHANGED.notify_waiters();
     }
 
-    /// Leave to send it once; `None`: it was refused.
+    /// Returns the permission to send the credential once, or `None` if it was refused.
     pub async fn pass(self) -> Option<Pass> {
         loop {
             let changed = CHANGED.notified();
@@ -94,30 +95,30 @@ impl Credential {
     }
 }
 
-/// Leave to send a credential once. Dropped without an answer, it leaves the question open.
+/// Permission to send a credential once. Dropping it without a response restores the previous state.
 #[derive(Debug)]
 pub struct Pass {
     credential: Credential,
-    /// The state before, where the answer to this request decides.
+    /// The previous state, if the response to this request decides.
     before: Option<Option<State>>,
-    /// It was known to be good when this request was sent.
+    /// Whether the credential was already accepted when this request was sent.
     was_accepted: bool,
 }
 
 impl Pass {
-    /// The endpoint has answered, and has not refused it.
+    /// Records that the endpoint did not refuse the credential.
     pub fn accepted(mut self) {
         self.before = None;
         states().insert(self.credential, State::Accepted);
         CHANGED.notify_waiters();
     }
 
-    /// The endpoint has refused it.
+    /// Records that the endpoint refused the credential.
     pub fn refused(mut self) {
         let mut states = states();
         let state = match (self.before.take(), states.get(&self.credential).copied()) {
             (None, Some(State::Accepted)) => State::Doubtful,
-            // Another request that was sent at the same time was refused first: both count as one attempt.
+            // A concurrent request was refused first: both count as one attempt.
             (None, Some(state)) if self.was_accepted => state,
             _ => State::Refused,
         };
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_was_accepted_is_sent_once_more() {
+    async fn an_accepted_credential_is_sent_once_more() {
         let one = credential("twice");
         one.pass().await.unwrap().accepted();
         one.pass().await.unwrap().refused();
@@ -198,7 +199,7 @@ mod tests {
         slow.pass().await.unwrap().accepted();
         drop(asking);
         assert_eq!(states().get(&slow), Some(&State::Accepted));
-        // One without an answer decides nothing.
+        // A request without a response does not decide.
         let open = credential("open");
         drop(open.pass().await.unwrap());
         open.pass().await.unwrap().accepted();

@@ -1,30 +1,37 @@
-//! Which authorities a server's certificate may come from.
+//! Which certificates a profile accepts, and with which library and certificate it connects.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls_platform_verifier::Verifier;
 
+use super::certificate::Fingerprint;
+use super::identity::ClientCertificate;
+use super::tls::{self, TlsConnector, TlsLibrary, TlsSetupError};
 use crate::files::text;
 
-/// The system's authorities, and those of a profile's `ca` beside them.
+/// The system's CA certificates, those of a profile's `ca`, and what applies to the endpoint alone.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
-    own: Vec<CertificateDer<'static>>,
+    /// CA certificates, and server certificates that are trusted by themselves.
+    pub(super) own: Vec<CertificateDer<'static>>,
+    /// The only certificate that the endpoint may have, whatever its issuer, names and dates.
+    pub pin: Option<Fingerprint>,
+    pub library: TlsLibrary,
+    /// The client's certificate.
+    pub certificate: Option<ClientCertificate>,
 }
 
-/// A profile's `ca` is of no use.
+/// Error of reading a profile's `ca`.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum TrustError {
-    #[error("the authorities' certificates in {path} can't be read: {source}")]
-    #[diagnostic(help("correct ca in the profile: it names a file with certificates in PEM form"))]
+    #[error("cannot read the CA certificates in {path}: {source}")]
+    #[diagnostic(help("set ca in the profile to a PEM file of CA certificates"))]
     Unreadable { path: PathBuf, source: std::io::Error },
-    #[error("{path} is no file of authorities' certificates: {reason}")]
+    #[error("{path} is not a PEM file of CA certificates: {reason}")]
     #[diagnostic(help(
-        "ca in the profile names a file in PEM form, with one or more parts that begin with -----BEGIN CERTIFICATE-----"
+        "set ca in the profile to a PEM file with one or more -----BEGIN CERTIFICATE----- sections"
     ))]
     Wrong { path: PathBuf, reason: String },
 }
@@ -33,16 +40,16 @@ impl Trust {
     /// Reads the certificates in a PEM file.
     ///
     /// # Errors
-    /// It can't be read, or one in it is no certificate, or there is none.
+    /// The file cannot be read, has no certificate, or has an invalid one.
     pub async fn read(path: &Path) -> Result<Self, TrustError> {
         let bytes = tokio::fs::read(path)
             .await
             .map_err(|source| TrustError::Unreadable { path: path.to_owned(), source })?;
-        // Names of issuers beside the certificates may be in any encoding.
+        // The text between the certificates may be in any encoding.
         let text = text::decode(&bytes).map_or(bytes, String::into_bytes);
         let wrong = |reason: String| TrustError::Wrong { path: path.to_owned(), reason };
         let mut own = Vec::new();
-        // The client says only that it can't be built, and not why: each is looked at here.
+        // The error of the client builder has no reason, so each certificate is checked here.
         let mut store = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&text) {
             let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
@@ -50,36 +57,37 @@ impl Trust {
             own.push(certificate);
         }
         if own.is_empty() {
-            return Err(wrong("it has no certificate in it".into()));
+            return Err(wrong("it contains no certificate".into()));
         }
-        Ok(Self { own })
+        Ok(Self { own, ..Self::default() })
     }
 
-    /// An HTTP client to be built, that trusts them.
+    /// An HTTP client to be built for discovery and token services, to which the pin does not apply.
     pub fn client(&self) -> reqwest::ClientBuilder {
+        self.http(false)
+    }
+
+    /// An HTTP client to be built for the endpoint.
+    pub fn endpoint_client(&self) -> reqwest::ClientBuilder {
+        self.http(true)
+    }
+
+    fn http(&self, pinned: bool) -> reqwest::ClientBuilder {
         // Another part of the program may have been first: it's the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = reqwest::Client::builder();
-        if self.own.is_empty() {
-            return builder;
+        match tls::config(self, pinned) {
+            Ok(config) => builder.tls_backend_preconfigured(config),
+            // Plain http must work where the system has no CA certificates; https then fails in the client.
+            Err(_) => builder,
         }
-        // Each was looked at when it was read.
-        builder.tls_certs_merge(self.own.iter().filter_map(|own| reqwest::Certificate::from_der(own).ok()))
     }
 
-    /// TLS for a client that trusts them.
+    /// TLS to the endpoint.
     ///
     /// # Errors
-    /// The system's certificates cannot be used.
-    pub fn tls(&self) -> Result<rustls::ClientConfig, rustls::Error> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let own = self.own.iter().cloned();
-        let verifier = Verifier::new_with_extra_roots(own, provider.clone())?;
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
-        Ok(config)
+    /// The system's certificates cannot be used, or the library is not part of this build.
+    pub fn tls(&self) -> Result<TlsConnector, TlsSetupError> {
+        TlsConnector::new(self)
     }
 }

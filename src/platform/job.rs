@@ -1,5 +1,5 @@
-//! A shell as a job of this process: it has the terminal while it is used, and this process has it back
-//! when the shell stops or is gone.
+//! A shell as a job of this process: the shell has the terminal while it runs, and this process takes the
+//! terminal back when the shell stops or ends.
 //!
 //! The crate `process-wrap` (10.0.1) starts and kills process groups, but neither hands over the terminal
 //! (tcsetpgrp) nor reports that a child has stopped (WUNTRACED), which job control needs.
@@ -8,12 +8,12 @@ use std::io;
 
 use super::Ending;
 
-/// How a shell ended.
+/// Exit of a shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit {
-    /// The exit code; 128 and the signal's number where one ended it.
+    /// The exit code; 128 plus the signal's number after a signal.
     pub code: u8,
-    /// Whether a signal ended it: it has cleaned nothing up.
+    /// Whether a signal ended the shell, which then did not clean up.
     pub killed: bool,
 }
 
@@ -38,12 +38,12 @@ mod unix {
 
     use super::{Ending, Exit, io};
 
-    /// What a shell that was killed may have left switched on: a hidden cursor, application keys,
-    /// bracketed paste, colours.
+    /// Resets the modes that a killed shell may have left: hidden cursor, application keys, bracketed paste,
+    /// colours.
     const AS_USUAL: &[u8] = b"\x1b[?25h\x1b[?1l\x1b>\x1b[?2004l\x1b[0m";
 
-    /// A shell in a process group of its own. In the background it may start, and stops by itself
-    /// where it wants to read from the terminal, until [`Job::hand_over`].
+    /// A shell in its own process group. It starts in the background, and stops when it reads from the
+    /// terminal, until [`Job::hand_over`].
     #[derive(Debug)]
     pub struct Job(Arc<Shared>);
 
@@ -55,7 +55,7 @@ mod unix {
         terminal: Option<Terminal>,
     }
 
-    /// The terminal that controls this process.
+    /// The controlling terminal of this process.
     #[derive(Debug)]
     struct Terminal {
         file: File,
@@ -64,20 +64,20 @@ mod unix {
 
     #[derive(Debug)]
     struct Own {
-        /// As this process had them.
+        /// The terminal modes of this process.
         modes: Option<Termios>,
-        /// The shell has it, or what the shell has given it to.
+        /// The shell or one of its jobs has the terminal.
         lent: bool,
     }
 
     impl Job {
-        /// Starts a shell. The receiver hears how it ended; dropped, it is told of nobody.
+        /// Starts a shell. The receiver gets its exit.
         pub fn start(mut command: Command) -> io::Result<(Self, oneshot::Receiver<Exit>)> {
-            // Before the shell can change them.
+            // The modes before the shell changes them.
             let terminal = Terminal::open();
             let child = command.process_group(0).spawn()?;
             let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-            let group = group.ok_or_else(|| io::Error::other("the system gave it no process id"))?;
+            let group = group.ok_or_else(|| io::Error::other("the shell has no process id"))?;
             let shared = Arc::new(Shared {
                 group,
                 handed: AtomicBool::new(false),
@@ -93,18 +93,18 @@ mod unix {
             Ok((Self(shared), end))
         }
 
-        /// The shell's process.
+        /// Returns the shell's process id.
         pub fn process(&self) -> u32 {
             self.0.group.as_raw_nonzero().get().unsigned_abs()
         }
 
-        /// Gives the shell the terminal, and lets it go on where it waits for that.
+        /// Gives the shell the terminal, and continues a shell that waits for it.
         pub fn hand_over(&self) {
             self.0.handed.store(true, Ordering::SeqCst);
             self.0.go_on(None);
         }
 
-        /// Passes on what this process was told.
+        /// Forwards a signal of this process to the shell.
         pub fn send(&self, ending: Ending) {
             self.0.signal(match ending {
                 Ending::Interrupt => Signal::INT,
@@ -112,11 +112,11 @@ mod unix {
                 Ending::Hangup => Signal::HUP,
                 Ending::Quit => Signal::QUIT,
             });
-            // One that is stopped hears nothing.
+            // A stopped shell does not handle signals.
             self.0.signal(Signal::CONT);
         }
 
-        /// Ends the shell and what it has started in its group, at once.
+        /// Kills the shell and the processes in its group.
         pub fn kill(&self) {
             self.0.signal(Signal::KILL);
         }
@@ -125,18 +125,18 @@ mod unix {
     impl Shared {
         fn signal(&self, signal: Signal) {
             if !self.over.load(Ordering::SeqCst) {
-                // It may end just now.
+                // Fails if the shell just ended.
                 let _ = kill_process_group(self.group, signal);
             }
         }
 
-        /// Waits for the shell's end, and stops and goes on with it.
+        /// Waits for the shell's exit, and stops and continues this process with the shell.
         fn watch(&self) -> Exit {
             loop {
                 let status = match waitpid(Some(self.group), WaitOptions::UNTRACED) {
                     Ok(Some((_, status))) => status,
                     Err(rustix::io::Errno::INTR) | Ok(None) => continue,
-                    // Somebody else has waited for it.
+                    // Another thread waited for the shell.
                     Err(_) => return self.take_back(Exit { code: 1, killed: true }),
                 };
                 if status.stopped() {
@@ -146,32 +146,33 @@ mod unix {
                     let code = u8::try_from(128 + signal).unwrap_or(u8::MAX);
                     return self.take_back(Exit { code, killed: true });
                 } else if let Some(code) = status.exit_status() {
-                    // The system keeps eight bits of it.
+                    // The system keeps eight bits of the exit code.
                     let code = u8::try_from(code & 0xff).unwrap_or(u8::MAX);
                     return self.take_back(Exit { code, killed: false });
                 }
             }
         }
 
-        /// The shell has stopped. `reads`: because it wants the terminal.
+        /// Handles a stopped shell. `reads`: the shell stopped because it reads from the terminal.
         fn stopped(&self, reads: bool) {
-            // Before the terminal is handed over, it waits for that.
+            // The shell waits until the terminal is handed over.
             let Some(terminal) = self.terminal.as_ref().filter(|_| self.handed.load(Ordering::SeqCst)) else {
                 return;
             };
             if reads && (terminal.is_lent() || terminal.foreground() == Some(getpgrp())) {
-                // It stopped before it was handed over, or this process was brought to the front.
+                // The shell stopped before the terminal was handed over, or this process came to the
+                // foreground.
                 return self.go_on(None);
             }
             let modes = tcgetattr(&terminal.file).ok();
             terminal.take_back();
-            // Stops here as the shell has, for the shell that this one was called from; without one
-            // that could let it go on (an orphaned process group), the signal does nothing.
+            // Stops this process like the shell, for the calling shell. In an orphaned process group, where
+            // no shell could continue this process, the signal has no effect.
             let _ = raise(if reads { Raised::SIGTTIN } else { Raised::SIGTSTP });
             self.go_on(modes);
         }
 
-        /// Hands the terminal over where it is this process's to give, and lets the shell go on.
+        /// Hands the terminal over if this process has it, and continues the shell.
         fn go_on(&self, modes: Option<Termios>) {
             if let Some(terminal) = &self.terminal {
                 terminal.lend(self.group, modes);
@@ -210,7 +211,7 @@ mod unix {
             self.own().lent
         }
 
-        /// Lends the terminal, where it is this process's to lend.
+        /// Gives the shell the terminal, if this process has it.
         fn lend(&self, group: Pid, modes: Option<Termios>) {
             let mut own = self.own();
             if !own.lent {
@@ -223,8 +224,8 @@ mod unix {
             self.give(group, modes.as_ref());
         }
 
-        /// Takes the terminal from the shell, which may have ended or stopped in any mode. Says whether
-        /// this process has it now.
+        /// Takes the terminal from the shell, which may have ended or stopped in any mode. Returns whether
+        /// this process has the terminal.
         fn take_back(&self) -> bool {
             let mut own = self.own();
             let here = std::mem::take(&mut own.lent) || self.foreground() == Some(getpgrp());
@@ -234,11 +235,11 @@ mod unix {
             here
         }
 
-        /// The terminal may be gone altogether: nothing of this can fail in a way that matters.
+        /// Restores the terminal. Errors are ignored, because the terminal may be closed.
         fn give(&self, group: Pid, modes: Option<&Termios>) {
             let mut signals = SigSet::empty();
             signals.add(Raised::SIGTTOU);
-            // Blocked in this thread, it lets a background process do this (POSIX, tcsetpgrp).
+            // A background process may do this if SIGTTOU is blocked (POSIX, tcsetpgrp).
             let blocked = signals.thread_block().is_ok();
             if let Some(modes) = modes {
                 let _ = tcsetattr(&self.file, OptionalActions::Drain, modes);
@@ -259,39 +260,39 @@ mod windows {
 
     use super::{Ending, Exit, io};
 
-    /// A shell in this process's console, which both share.
+    /// A shell in the console of this process.
     #[derive(Debug)]
     pub struct Job {
         process: u32,
     }
 
     impl Job {
-        /// Starts a shell. The receiver hears how it ended; dropped, it is told of nobody.
+        /// Starts a shell. The receiver gets its exit.
         pub fn start(mut command: Command) -> io::Result<(Self, oneshot::Receiver<Exit>)> {
             let mut child = command.spawn()?;
             let process = child.id();
             let (ended, end) = oneshot::channel();
             std::thread::spawn(move || {
                 let code = child.wait().ok().and_then(|status| status.code()).unwrap_or(1);
-                // What doesn't fit is a status of the system's, such as 0xC000013A for Ctrl-C.
+                // Other values are system status codes, such as 0xC000013A for Ctrl-C.
                 let killed = u8::try_from(code).is_err();
                 let _ = ended.send(Exit { code: u8::try_from(code).unwrap_or(1), killed });
             });
             Ok((Self { process }, end))
         }
 
-        /// The shell's process.
+        /// Returns the shell's process id.
         pub fn process(&self) -> u32 {
             self.process
         }
 
-        /// The console is the shell's already.
+        /// Does nothing: the shell already has the console.
         pub fn hand_over(&self) {}
 
-        /// The console tells the shell by itself.
+        /// Does nothing: the console sends its events to the shell.
         pub fn send(&self, _ending: Ending) {}
 
-        /// Ends the shell at once.
+        /// Kills the shell.
         pub fn kill(&self) {
             let _ = crate::platform::kill(self.process);
         }

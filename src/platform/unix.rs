@@ -1,4 +1,4 @@
-//! Linux, macOS and their kin.
+//! Linux, macOS and other Unix systems.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -10,10 +10,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::Ending;
 use crate::screen::Stream;
 
-/// Makes a folder for its owner alone (0700), or checks that one that is there is such.
+/// Creates a private folder (0700), or checks that an existing folder is private.
 ///
 /// # Errors
-/// It can't be made, belongs to somebody else, or others may enter it.
+/// The folder cannot be created, belongs to another user, or is accessible to others.
 pub fn private_folder(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 
@@ -24,45 +24,54 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         result => result?,
     }
-    let there = std::fs::symlink_metadata(path)?;
-    if !there.is_dir() || there.uid() != user() {
+    let metadata = std::fs::symlink_metadata(path)?;
+    if !metadata.is_dir() || metadata.uid() != user() {
         let text = format!("{} is not a folder of this user", path.display());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
     }
-    if there.mode() & 0o077 != 0 {
+    if metadata.mode() & 0o077 != 0 {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
     }
     Ok(())
 }
 
-/// Whether a folder is there and belongs to this user.
+/// Returns whether a folder exists and belongs to this user.
 pub fn is_own_folder(path: &Path) -> bool {
     std::fs::metadata(path)
-        .is_ok_and(|there| there.is_dir() && std::os::unix::fs::MetadataExt::uid(&there) == user())
+        .is_ok_and(|metadata| metadata.is_dir() && std::os::unix::fs::MetadataExt::uid(&metadata) == user())
 }
 
-/// The effective user's id.
+/// Returns whether only its owner can read a file.
+///
+/// # Errors
+/// The file cannot be accessed.
+pub fn is_private(path: &Path) -> io::Result<bool> {
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path)?);
+    Ok(mode & 0o077 == 0)
+}
+
+/// Returns the effective user id.
 pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Leaves the terminal's session and process group: neither a closed terminal nor Ctrl-C at the shell
-/// reaches this process any more.
+/// Leaves the terminal's session and process group: a closed terminal and Ctrl-C no longer affect this
+/// process.
 pub fn leave_terminal() -> io::Result<()> {
     match rustix::process::setsid() {
-        // It leads a group already: a person has started it by hand.
+        // The process already leads a group: a user started it in a shell.
         Err(rustix::io::Errno::PERM) => Ok(()),
         result => Ok(result.map(|_| ())?),
     }
 }
 
-/// Whoever reads this process's output has it all.
+/// Closes standard output for its reader.
 pub fn end_output() -> io::Result<()> {
     let null = File::options().write(true).open("/dev/null")?;
     Ok(rustix::stdio::dup2_stdout(&null)?)
 }
 
-/// Waits until standard input can be read, at most this long.
+/// Waits until standard input is readable, with a time limit.
 pub fn input_is_ready(limit: std::time::Duration) -> io::Result<bool> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -76,8 +85,8 @@ pub fn input_is_ready(limit: std::time::Duration) -> io::Result<bool> {
     }
 }
 
-/// Standard error is the terminal, though whoever started this process reads it or has thrown it away.
-/// Without a terminal it stays what it is.
+/// Redirects standard error to the terminal, even if the parent process reads or discards it. Does nothing
+/// without a terminal.
 pub fn speak_on_terminal() -> io::Result<()> {
     if Stream::Error.is_terminal() {
         return Ok(());
@@ -88,19 +97,18 @@ pub fn speak_on_terminal() -> io::Result<()> {
     }
 }
 
-/// Starts a child that outlives this process; it leaves the terminal by itself ([`leave_terminal`]).
+/// Starts a child that outlives this process; the child leaves the terminal itself ([`leave_terminal`]).
 pub fn spawn_detached(mut command: Command) -> io::Result<Child> {
-    // No folder is kept from being removed or unmounted.
+    // The working directory must not block the removal or unmounting of a folder.
     command.current_dir("/").spawn()
 }
 
-/// Sockets on which shells look for this process by its id. None of this system's shells does: they
-/// are told the socket's path.
+/// Sockets on which shells find this process by its id. None on this system: shells get the socket's path.
 pub fn process_sockets() -> [PathBuf; 0] {
     []
 }
 
-/// Ends a process at once. One that is not there is no error.
+/// Kills a process. A missing process is not an error.
 pub fn kill(process: u32) -> io::Result<()> {
     let Some(id) = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw) else {
         return Ok(());
@@ -111,13 +119,13 @@ pub fn kill(process: u32) -> io::Result<()> {
     }
 }
 
-/// A child and all that it has started, in a group of their own; dropped, they end at once.
+/// A child and its descendants in a process group, which is killed on drop.
 #[derive(Debug)]
 pub struct Family(Option<rustix::process::Pid>);
 
 impl Family {
-    /// Where this process has no terminal that the child may want to ask the person on: there the
-    /// terminal's own group is where Ctrl-C reaches it.
+    /// Starts a command in a new process group. If this process has a terminal, the child stays in the
+    /// terminal's group: it may ask the user, and receives Ctrl-C only there.
     pub fn spawn(mut command: Command) -> io::Result<(Child, Self)> {
         let apart = !std::io::IsTerminal::is_terminal(&io::stdin());
         if apart {
@@ -128,7 +136,7 @@ impl Family {
         Ok((child, Self(id.and_then(rustix::process::Pid::from_raw))))
     }
 
-    /// The child has ended by itself: what it left running may go on.
+    /// Releases the group after the child ended: processes that it left may continue.
     pub fn ended(mut self) {
         self.0 = None;
     }
@@ -137,20 +145,20 @@ impl Family {
 impl Drop for Family {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // It is all gone already: so much the better.
+            // Fails if all processes already ended.
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
     }
 }
 
-/// A program's short name, where the system tells.
+/// Returns the short name of a process's program, if known.
 pub fn program_name(process: u32) -> Option<String> {
     let name = std::fs::read_to_string(format!("/proc/{process}/comm")).ok()?;
     Some(name.trim_end().to_owned())
 }
 
-/// When a process started, in the system's own count (`/proc/PID/stat`, field 22): together with its
-/// id it names one process only. `None` where the system doesn't tell.
+/// Returns the start time of a process in the system's unit (`/proc/PID/stat`, field 22), which together with
+/// the id identifies a process. Returns `None` if it is not known.
 pub fn start_time(process: u32) -> Option<u64> {
     stat(process, 22)
 }
@@ -158,13 +166,13 @@ pub fn start_time(process: u32) -> Option<u64> {
 /// Reads a field of `/proc/PID/stat`, numbered as in proc_pid_stat(5). `field` is at least 3.
 fn stat(process: u32, field: usize) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The second field is the program's name in brackets and may hold anything.
+    // The second field is the program's name in brackets, which may contain any character.
     let (_, rest) = stat.rsplit_once(')')?;
     rest.split_whitespace().nth(field.checked_sub(3)?)?.parse().ok()
 }
 
-/// Whether a process is there no more, or about to be: killed, it has no memory left while it closes its
-/// files.
+/// Returns whether a process has ended or is ending: a killed process has no memory while its files are
+/// closed.
 pub fn has_ended(process: u32) -> bool {
     let Some(id) = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw) else { return true };
     if rustix::process::test_kill_process(id) == Err(rustix::io::Errno::SRCH) {
@@ -174,13 +182,13 @@ pub fn has_ended(process: u32) -> bool {
     stat(process, 23) == Some(0)
 }
 
-/// The process that has started this one.
+/// Returns the id of the parent process.
 pub fn parent() -> Option<u32> {
     Some(std::os::unix::process::parent_id())
 }
 
-/// Locks a file for this process as long as it is open; `false`: another has it. Its content stays
-/// readable for everybody.
+/// Locks a file for this process until it is closed. Returns `false` if another process holds the lock. The
+/// content stays readable for other processes.
 pub fn hold(file: &File) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(true),
@@ -189,22 +197,22 @@ pub fn hold(file: &File) -> io::Result<bool> {
     }
 }
 
-/// [`hold`]s a file as soon as nobody else does. Blocks.
+/// Waits for the lock of a file ([`hold`]). Blocks.
 pub fn hold_when_free(file: &File) -> io::Result<()> {
     file.lock()
 }
 
-/// Lets another process [`hold`] the file.
+/// Releases the lock of a file.
 pub fn let_go(file: &File) -> io::Result<()> {
     file.unlock()
 }
 
-/// Whether another process [`hold`]s a file.
+/// Returns whether another process holds the lock of a file.
 pub fn is_held(file: &File) -> bool {
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
-/// The signals that end a process, caught from here on.
+/// Handler of the signals that end a process.
 #[derive(Debug)]
 pub struct ShutdownSignals {
     signals: [(Ending, Signal); 4],
@@ -222,7 +230,7 @@ impl ShutdownSignals {
         })
     }
 
-    /// The next one. Safe to cancel.
+    /// Waits for the next signal. Cancel safe.
     pub async fn next(&mut self) -> Ending {
         let [a, b, c, d] = &mut self.signals;
         tokio::select! {
@@ -234,45 +242,45 @@ impl ShutdownSignals {
     }
 }
 
-/// Whether an open file is the one at a path.
+/// Returns whether an open file is the file at a path.
 pub fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
-    let id = |there: std::fs::Metadata| (there.dev(), there.ino());
+    let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
     file.metadata().map(id).ok() == std::fs::metadata(path).map(id).ok()
 }
 
-/// How many names a file has.
+/// Returns the number of hard links of a file.
 pub fn hard_links(file: &File) -> io::Result<u64> {
     Ok(std::os::unix::fs::MetadataExt::nlink(&file.metadata()?))
 }
 
-/// Gives `to`, which is about to take the place of `from`, its owner, extended attributes (access lists
-/// are among them) and mode.
+/// Copies owner, extended attributes (including access lists) and mode of `from` to `to`, which will replace
+/// it.
 ///
 /// # Errors
-/// This user may not give it one of these.
+/// The user has no permission to set one of them.
 pub fn take_after(from: &File, to: &File) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt as _;
-    let (there, new) = (from.metadata()?, to.metadata()?);
-    if (there.uid(), there.gid()) != (new.uid(), new.gid()) {
-        std::os::unix::fs::fchown(to, Some(there.uid()), Some(there.gid()))?;
+    let (old, new) = (from.metadata()?, to.metadata()?);
+    if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+        std::os::unix::fs::fchown(to, Some(old.uid()), Some(old.gid()))?;
     }
-    to.set_permissions(there.permissions())?;
+    to.set_permissions(old.permissions())?;
     attributes(from, to)
 }
 
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 fn attributes(from: &File, to: &File) -> io::Result<()> {
-    /// The most that Linux has in one list, and in one attribute.
+    /// Maximum size of a list of attributes, and of an attribute, on Linux.
     const MAX: usize = 64 * 1024;
     let mut names = vec![0; MAX];
-    // A file system without attributes has none to keep.
+    // A file system without attributes.
     let Ok(length) = rustix::fs::flistxattr(from, &mut names[..]) else { return Ok(()) };
     let mut value = vec![0; MAX];
     for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         let Ok(length) = rustix::fs::fgetxattr(from, name, &mut value[..]) else { continue };
         let set = rustix::fs::fsetxattr(to, name, &value[..length], rustix::fs::XattrFlags::empty());
-        // Access lists decide who may read the file; the rest may be another program's, or the system's.
+        // Access lists must be copied. Other attributes may belong to another program or the system.
         if let Err(error) = set
             && name.starts_with(b"system.")
         {
@@ -288,7 +296,7 @@ fn attributes(_: &File, _: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts a new file in the place of another.
+/// Replaces a file by another.
 pub fn exchange(new: tempfile::TempPath, place: &Path) -> io::Result<()> {
     new.persist(place).map_err(|error| error.error)
 }
@@ -299,7 +307,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_process_that_starts_one_program_after_another_has_not_ended_until_it_is_killed() {
+    fn a_process_that_replaces_its_program_has_not_ended_until_it_is_killed() {
         // The same process runs a new program 300 times.
         let script = "[ $1 = 300 ] && exec sleep 60; exec sh -c \"$0\" \"$0\" $(($1 + 1))";
         let mut child = std::process::Command::new("sh").args(["-c", script, script, "0"]).spawn().unwrap();
@@ -311,7 +319,7 @@ mod tests {
         }
         let last = name();
         child.kill().unwrap();
-        // Nobody has waited for it: it is there, and has ended.
+        // A zombie process: it still exists, but has ended.
         while !has_ended(child.id()) && begun.elapsed().as_secs() < 60 {
             std::thread::yield_now();
         }

@@ -5,10 +5,11 @@ mod identity;
 mod pipe;
 mod process;
 mod shutdown_signals;
+pub mod sspi;
 
 pub use file::{
-    exchange, hard_links, hold, hold_when_free, is_at, is_held, is_own_folder, let_go, private_folder,
-    take_after,
+    exchange, hard_links, hold, hold_when_free, is_at, is_held, is_own_folder, is_private, let_go,
+    private_folder, take_after,
 };
 pub use pipe::{client_process, create_pipe, is_of_this_user, process_sockets};
 pub use process::{
@@ -17,7 +18,7 @@ pub use process::{
 };
 pub use shutdown_signals::ShutdownSignals;
 
-/// Text as the system takes it: UTF-16 with a zero at its end.
+/// Encodes text as UTF-16 with a terminating zero.
 fn wide(text: impl AsRef<std::ffi::OsStr>) -> Vec<u16> {
     use std::os::windows::ffi::OsStrExt as _;
     text.as_ref().encode_wide().chain([0]).collect()

@@ -1,4 +1,4 @@
-//! What one shell has: the connection of a profile, or several, where the profile names others.
+//! Connections of a profile: one, or several for a group profile.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -13,12 +13,12 @@ use crate::folders::Folders;
 /// The connections of one profile.
 #[derive(Clone, Debug)]
 pub struct Connections {
-    /// The profile that was asked for.
+    /// The requested profile.
     pub name: String,
     pub path: PathBuf,
-    /// `console`, or a PowerShell by name or path; `None`: what is found.
+    /// `console`, or a PowerShell by name or path; `None` for the first shell found.
     pub shell: Option<String>,
-    /// One, or several; never none.
+    /// Never empty.
     pub profiles: Vec<Profile>,
 }
 
@@ -34,7 +34,7 @@ impl From<Profile> for Connections {
 }
 
 impl Connections {
-    /// The profile, where it is the only one.
+    /// Returns the profile if it is the only one.
     pub fn alone(mut self) -> Result<Profile, Self> {
         match self.profiles.pop() {
             Some(profile) if self.profiles.is_empty() => Ok(profile),
@@ -45,13 +45,13 @@ impl Connections {
         }
     }
 
-    /// The profiles' names.
+    /// Returns the profiles' names.
     pub fn names(&self) -> Vec<&str> {
         self.profiles.iter().map(|profile| profile.name.as_str()).collect()
     }
 }
 
-/// Reads a profile, and those that it names.
+/// Reads a profile and its connections.
 pub fn connections(folders: &Folders, name: &str) -> Result<Connections, StoreError> {
     let (path, text, found) = read(folders, name)?;
     let list = match found {
@@ -65,7 +65,7 @@ pub fn connections(folders: &Folders, name: &str) -> Result<Connections, StoreEr
     Ok(Connections { name: name.to_owned(), path, shell: list.shell, profiles })
 }
 
-/// The profiles that are named, and what is wrong with naming them.
+/// Reads the profiles of a list. Returns them and the mistakes in the list.
 fn named(folders: &Folders, list: &List) -> Result<(Vec<Profile>, Vec<Mistake>), StoreError> {
     let (mut profiles, mut mistakes) = (Vec::new(), Vec::new());
     let mut owners: HashMap<(&str, Option<String>), String> = HashMap::new();
@@ -78,7 +78,7 @@ fn named(folders: &Folders, list: &List) -> Result<(Vec<Profile>, Vec<Mistake>),
                     let key = (family, profile.import.prefix.clone());
                     if let Some(other) = owners.insert(key, name.clone()) {
                         mistake(format!(
-                            "'{other}' and '{name}' have cmdlets of the same names: give one of them a prefix"
+                            "'{other}' and '{name}' have cmdlets with the same names: set prefix in one of them"
                         ));
                     }
                 }
@@ -90,9 +90,9 @@ fn named(folders: &Folders, list: &List) -> Result<(Vec<Profile>, Vec<Mistake>),
                 let end = near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
                 mistake(format!("there is no profile '{name}'{end}"));
             }
-            Err(StoreError::Name { reason, .. }) => mistake(format!("no profile can be named so: {reason}")),
+            Err(StoreError::Name { reason, .. }) => mistake(format!("invalid profile name: {reason}")),
             Err(StoreError::Several { .. }) => {
-                mistake(format!("'{name}' is several connections itself: name those"));
+                mistake(format!("'{name}' is itself a group; list its connections instead"));
             }
             Err(error) => return Err(error),
         }
@@ -100,7 +100,7 @@ fn named(folders: &Folders, list: &List) -> Result<(Vec<Profile>, Vec<Mistake>),
     Ok((profiles, mistakes))
 }
 
-/// Whether two profiles bring commands of the same names: the same kind of service, or the same endpoint.
+/// Returns whether two profiles have commands with the same names: the same kind of service or endpoint.
 pub fn same_names(one: &Profile, other: &Profile) -> bool {
     let of_a_family = family(one.kind).is_some_and(|family_of_one| Some(family_of_one) == family(other.kind));
     let of_an_endpoint =
@@ -108,7 +108,7 @@ pub fn same_names(one: &Profile, other: &Profile) -> bool {
     one.import.prefix == other.import.prefix && (of_a_family || of_an_endpoint)
 }
 
-/// What tells whose cmdlets have the same names.
+/// Returns a common noun of the kind's cmdlets: kinds with the same noun have the same cmdlets.
 fn family(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::LyncOnline | Kind::SkypeServer | Kind::Teams => Some("Cs"),

@@ -1,42 +1,42 @@
-//! What a PowerShell takes over from the session, and how: the profile's keys about the import.
+//! Profile keys about importing commands into PowerShell.
 
 use super::kind::Traits;
 
-/// The keys of a profile that only a PowerShell heeds; the console has no use for them.
+/// Profile keys that only apply to PowerShell, not to the console.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Import {
-    /// The variable that holds the session, without `$`.
+    /// Variable for the session, without `$`.
     pub session: String,
-    /// Patterns of the commands that are imported; empty: all.
+    /// Patterns of commands to import; empty for all.
     pub commands: Vec<String>,
-    /// Put before the noun of every command: `Lw` makes `Get-LwCsTenant`.
+    /// Prefix of the noun of every command: `Lw` gives `Get-LwCsTenant`.
     pub prefix: Option<String>,
-    /// Whether commands of the same name that this PowerShell has already are covered.
+    /// Whether imported commands replace existing commands of the same name.
     pub allow_clobber: bool,
-    /// Patterns of the type names whose views are imported; empty: none.
+    /// Patterns of type names whose views to import; empty for none.
     pub format_data: Vec<String>,
-    /// Whether the proxies are kept on the disk for the next start.
+    /// Whether the proxies are cached on disk.
     pub cache: bool,
     pub attach: Attach,
 }
 
-/// Whose session a PowerShell has.
+/// Session that a PowerShell uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Attach {
-    /// The agent's, which all shells share.
+    /// The agent's session, which all shells share.
     Agent,
-    /// One of its own, by `New-PSSession -ConnectionUri` as the endpoints' vendor documents it.
+    /// A standalone session from `New-PSSession -ConnectionUri`, as the endpoints' vendor documents it.
     Own,
-    /// One of its own, by the vendor's `New-CsOnlineSession`.
+    /// A standalone session from the vendor's `New-CsOnlineSession`.
     Connector,
 }
 
 impl Attach {
-    /// The cmdlet of [`Attach::Connector`], as it stands in a profile.
+    /// Value of [`Attach::Connector`] in a profile: the name of the cmdlet.
     pub const CONNECTOR: &'static str = "New-CsOnlineSession";
 
-    /// As it stands in a profile.
+    /// Returns the value in a profile.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Agent => "true",
@@ -47,7 +47,7 @@ impl Attach {
 }
 
 impl Import {
-    /// What a profile without any of the keys comes to.
+    /// Returns the defaults for a kind.
     pub fn of(traits: &Traits) -> Self {
         Self {
             session: "session".to_owned(),
@@ -62,7 +62,7 @@ impl Import {
 }
 
 impl Import {
-    /// The key because of which nothing is kept.
+    /// Returns the setting that disables the cache.
     pub const fn why_uncached(&self) -> &'static str {
         match self.attach {
             Attach::Agent => "cache = false",
@@ -72,8 +72,7 @@ impl Import {
     }
 }
 
-/// Variables of PowerShell's own that a session must not be put into (about_Automatic_Variables), and
-/// lyncsh's.
+/// Reserved variables of PowerShell (about_Automatic_Variables) and of lyncsh.
 const TAKEN: [&str; 16] = [
     "args",
     "error",
@@ -93,31 +92,31 @@ const TAKEN: [&str; 16] = [
     "true",
 ];
 
-/// What is wrong with a name for the session's variable, if anything is.
+/// Returns the error of an invalid name for the session's variable.
 pub fn wrong_variable(name: &str) -> Option<&'static str> {
     let word = |one: char| one.is_alphanumeric() || one == '_';
     if !name.chars().all(word) || name.chars().all(|one| one.is_ascii_digit()) {
         Some("expected a variable's name without $: letters, digits and _")
     } else if TAKEN.contains(&name.to_lowercase().as_str()) {
-        Some("PowerShell or lyncsh has a variable of that name already")
+        Some("PowerShell or lyncsh already uses this variable")
     } else {
         None
     }
 }
 
-/// What is wrong with a prefix, if anything is: it becomes a part of commands' names.
+/// Returns the error of a prefix that is invalid in command names.
 pub fn wrong_prefix(prefix: &str) -> Option<&'static str> {
     let fits = prefix.chars().all(|one| one.is_alphanumeric() || one == '_');
     (!fits).then_some("expected letters and digits, for example \"Lw\" for Get-LwCsTenant")
 }
 
-/// What is wrong with a pattern of names, if anything is.
+/// Returns the error of an invalid name pattern.
 pub fn wrong_pattern(pattern: &str) -> Option<&'static str> {
     if pattern.trim().is_empty() || pattern.chars().any(char::is_control) {
         return Some("expected a name or a pattern, for example \"Get-Cs*\"");
     }
     let opened = pattern.matches('[').count();
-    (opened != pattern.matches(']').count()).then_some("every [ of a pattern needs its ]")
+    (opened != pattern.matches(']').count()).then_some("expected a ] for every [ in a pattern")
 }
 
 #[cfg(test)]
@@ -125,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_powershell_could_not_use_are_refused() {
+    fn names_that_are_invalid_in_powershell_are_refused() {
         assert_eq!(wrong_variable("session"), None);
         assert_eq!(wrong_variable("büro_2"), None);
         for name in ["a b", "$x", "global:x", "Host", "LYNCSH", "1", "a'b"] {

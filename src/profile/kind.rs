@@ -1,8 +1,8 @@
-//! Kinds of connection: each is data here, an example in `profiles/`, and at most one template.
+//! Kinds of connection. Each kind has its data here, an example in `profiles/`, and at most one template.
 
 use super::authentication::Authentication;
 
-/// What a profile connects to.
+/// Kind of endpoint of a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -14,27 +14,27 @@ pub enum Kind {
     ExchangeOnline,
 }
 
-/// What a kind knows by itself.
+/// Data of a kind.
 #[derive(Clone, Copy, Debug)]
 pub struct Traits {
-    /// As it stands in a profile.
+    /// Value in a profile.
     pub name: &'static str,
     pub summary: &'static str,
-    /// Whether its protocol was tested, at least against another implementation.
+    /// Whether the protocol was tested, at least against another implementation.
     pub verified: bool,
     pub default_authentication: Authentication,
     pub authentications: &'static [Authentication],
-    /// The configuration's resource URI where the profile names none.
+    /// Default resource URI of the session configuration.
     pub configuration: &'static str,
-    /// Whether the endpoint can be found without `uri`.
+    /// Whether the endpoint is discovered if `uri` is not set.
     pub discovers: bool,
-    /// Whether `user` is needed.
+    /// Whether `user` is required.
     pub needs_user: bool,
-    /// Type names whose views are imported where the profile names none.
+    /// Default type names whose views to import.
     pub format_data: &'static [&'static str],
 }
 
-/// The resource URI's part before a configuration's name.
+/// Prefix of a configuration's resource URI.
 pub const CONFIGURATION_PREFIX: &str = "http://schemas.microsoft.com/powershell/";
 
 impl Kind {
@@ -47,9 +47,9 @@ impl Kind {
         Self::ExchangeOnline,
     ];
 
-    /// The kind's data.
+    /// Returns the kind's data.
     pub const fn traits(self) -> Traits {
-        use Authentication::{Basic, Token};
+        use Authentication::{Basic, Certificate, Kerberos, Negotiate, Ntlm, Token};
         match self {
             Self::LyncOnline => Traits {
                 name: "lync-online",
@@ -66,8 +66,8 @@ impl Kind {
                 name: "skype-server",
                 summary: "Lync Server or Skype for Business Server: https://POOL/OcsPowershell",
                 verified: true,
-                default_authentication: Basic,
-                authentications: &[Basic, Token],
+                default_authentication: Negotiate,
+                authentications: &[Kerberos, Negotiate, Ntlm, Basic, Token, Certificate],
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
                 discovers: false,
                 needs_user: true,
@@ -77,8 +77,8 @@ impl Kind {
                 name: "exchange-server",
                 summary: "Exchange Server: https://HOST/PowerShell/",
                 verified: true,
-                default_authentication: Basic,
-                authentications: &[Basic, Token],
+                default_authentication: Kerberos,
+                authentications: &[Kerberos, Negotiate, Ntlm, Basic, Token, Certificate],
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.Exchange",
                 discovers: false,
                 needs_user: true,
@@ -88,8 +88,8 @@ impl Kind {
                 name: "wsman",
                 summary: "any PowerShell remoting endpoint or JEA configuration over WSMan",
                 verified: true,
-                default_authentication: Basic,
-                authentications: &[Basic, Token],
+                default_authentication: Negotiate,
+                authentications: &[Kerberos, Negotiate, Ntlm, Basic, Token, Certificate],
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
                 discovers: false,
                 needs_user: true,
@@ -109,7 +109,7 @@ impl Kind {
     }
 }
 
-/// A module that has its session itself: nothing here is of its concern.
+/// Data of module kinds: the module opens the session and ignores these values.
 const SERVICE: Traits = Traits {
     name: "",
     summary: "",

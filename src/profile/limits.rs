@@ -1,21 +1,21 @@
-//! How long anything may take.
+//! Time limits.
 
 use std::time::Duration;
 
-/// How long each step may take; every one comes from the profile.
+/// Time limits of the steps, from `[timeouts]` in the profile.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// TCP and TLS.
     pub connect: Duration,
-    /// All of discovery.
+    /// The whole discovery.
     pub discovery: Duration,
-    /// Each of the two questions that a token takes.
+    /// Each of the two requests for a token.
     pub token: Duration,
-    /// Create until the pool is open.
+    /// From Create until the runspace pool is open.
     pub open: Duration,
     /// Command, Send, Signal.
     pub operation: Duration,
-    /// Delete, its retry not included.
+    /// Delete, without its retries.
     pub close: Duration,
 }
 

@@ -1,9 +1,9 @@
-//! Misspelt words.
+//! Suggestions for misspelt words.
 
-/// How alike (Jaro-Winkler) a word must be to be suggested.
+/// Minimum Jaro-Winkler similarity of a suggestion.
 const NEAR: f64 = 0.8;
 
-/// The word of `known` that `word` was meant to be, if one is near.
+/// Returns the word of `known` that is most similar to `word`, if it is similar enough.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     known

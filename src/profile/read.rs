@@ -1,4 +1,4 @@
-//! From a profile's text to a [`Profile`], or to every mistake in it with its place.
+//! Parsing of a profile's text. All mistakes are reported with their positions.
 
 mod mistake;
 mod reader;
@@ -18,27 +18,27 @@ pub use mistake::{Mistake, ProfileError};
 pub use reader::KEYS;
 pub use several::List;
 
-/// What a profile's text is.
+/// A parsed profile.
 #[derive(Clone, Debug)]
 pub enum Read {
     One(Box<Profile>),
-    /// The profiles of several connections.
+    /// A group profile.
     Several(List),
 }
 
-/// Reads the text of a profile that is one connection. `path` is only named in errors.
+/// Parses a profile with one connection. `path` is only used in errors.
 pub fn parse(name: &str, path: &Path, text: &str) -> Result<Profile, ProfileError> {
     match read(name, path, text)? {
         Read::One(profile) => Ok(*profile),
         Read::Several(list) => {
             let span = list.names.first().map_or(0..0, Spanned::span);
-            let message = "several connections, where one is wanted".to_owned();
+            let message = "expected one connection, got a group".to_owned();
             Err(failed(path, text, vec![Mistake { span, message }]))
         }
     }
 }
 
-/// Reads a profile's text. `path` is only named in errors.
+/// Parses a profile's text. `path` is only used in errors.
 pub fn read(name: &str, path: &Path, text: &str) -> Result<Read, ProfileError> {
     let table = DeTable::parse(text).map_err(|error| {
         let mistake = Mistake { span: error.span().unwrap_or(0..0), message: error.message().to_owned() };

@@ -1,8 +1,8 @@
-//! Kinds whose session a PowerShell module has and owns: lyncsh signs in, and has it sign out.
+//! Kinds whose session belongs to a PowerShell module: lyncsh calls its sign-in and sign-out commands.
 
 use super::kind::Kind;
 
-/// What a profile of such a kind says.
+/// Settings of a profile of a module kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Service {
     /// The module's name in the PowerShell Gallery.
@@ -10,24 +10,24 @@ pub struct Service {
     pub sign_in: SignIn,
 }
 
-/// How the person signs in; `authentication` in a profile.
+/// Sign-in method; `authentication` in a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignIn {
-    /// In a browser, anywhere, with a code that the module shows.
+    /// A code that the module shows, entered in a browser on any device.
     DeviceCode,
-    /// With user and password; not where a second factor is asked for.
+    /// User name and password; not for accounts with a second factor.
     Credential,
-    /// With an access token from the profile's credential.
+    /// An access token from the profile's credential.
     Token,
 }
 
 impl Service {
-    /// Whether signing in takes a user's name.
+    /// Returns whether the sign-in needs a user name.
     pub fn needs_user(self, kind: Kind) -> bool {
         match self.sign_in {
             SignIn::DeviceCode => false,
             SignIn::Credential => true,
-            // The other module reads it from the token.
+            // MicrosoftTeams reads the user name from the token.
             SignIn::Token => kind == Kind::ExchangeOnline,
         }
     }
@@ -36,7 +36,7 @@ impl Service {
 impl SignIn {
     pub const ALL: [Self; 3] = [Self::DeviceCode, Self::Credential, Self::Token];
 
-    /// As it stands in a profile.
+    /// Returns the value in a profile.
     pub const fn name(self) -> &'static str {
         match self {
             Self::DeviceCode => "device-code",
@@ -47,7 +47,7 @@ impl SignIn {
 }
 
 impl Kind {
-    /// The module that has the session of this kind.
+    /// Returns the module that opens the session of this kind.
     pub const fn module(self) -> Option<&'static str> {
         match self {
             Self::Teams => Some("MicrosoftTeams"),
@@ -56,10 +56,10 @@ impl Kind {
         }
     }
 
-    /// The keys that a profile of such a kind may have.
+    /// Returns the valid keys of a module kind.
     pub const fn service_keys(self) -> &'static [&'static str] {
         match self {
-            // Connect-ExchangeOnline has a prefix of its own.
+            // Connect-ExchangeOnline has its own prefix parameter.
             Self::ExchangeOnline => &["kind", "user", "authentication", "credential", "shell", "prefix"],
             _ => &["kind", "user", "authentication", "credential", "shell"],
         }

@@ -1,4 +1,4 @@
-//! Where profiles live: one file each, named after the profile.
+//! Profile files: one for each profile, named after the profile.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::types::Profile;
 use crate::files::text;
 use crate::folders::Folders;
 
-/// Why a profile can't be had.
+/// Error of loading a profile.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum StoreError {
     #[error("there is no profile '{name}'")]
@@ -17,30 +17,30 @@ pub enum StoreError {
         #[help]
         advice: String,
     },
-    #[error("'{name}' can't be a profile's name: {reason}")]
+    #[error("invalid profile name '{name}': {reason}")]
     Name { name: String, reason: String },
-    #[error("'{name}' is several connections ({}), and this is for one", .connections.join(", "))]
-    #[diagnostic(help("name one of them"))]
+    #[error("'{name}' groups several connections ({}); this command takes one", .connections.join(", "))]
+    #[diagnostic(help("pass the name of one connection"))]
     Several { name: String, connections: Vec<String> },
-    #[error("the profile {path} can't be read: {source}")]
+    #[error("cannot read the profile {path}: {source}")]
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     #[diagnostic(transparent)]
     Mistakes(#[from] ProfileError),
 }
 
-/// Whether a profile may have this name. `taken` are the words of the command line.
+/// Checks the name of a profile. `taken` are the names of commands.
 pub fn check_name(name: &str, taken: &[&str]) -> Result<(), StoreError> {
     let wrong = |reason: &str| Err(StoreError::Name { name: name.to_owned(), reason: reason.to_owned() });
     if name.is_empty() {
-        return wrong("it is empty");
+        return wrong("the name is empty");
     }
     if name.starts_with(['-', '.']) || name.chars().any(|one| one.is_control() || "/\\:*?\"<>|".contains(one))
     {
         return wrong("use letters, digits, spaces, '-', '_' and '.', and begin with a letter or digit");
     }
     if name.chars().count() > 64 {
-        return wrong("it is longer than 64 characters");
+        return wrong("the name is longer than 64 characters");
     }
     if taken.contains(&name) {
         return wrong("lyncsh has a command of that name");
@@ -48,7 +48,7 @@ pub fn check_name(name: &str, taken: &[&str]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The profiles' names, sorted, numbers by their value. A folder that is not there holds none.
+/// Returns the profiles' names, sorted, with numbers by value. Returns none if the folder does not exist.
 pub fn names(folders: &Folders) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(folders.profiles()) else { return Vec::new() };
     let mut names: Vec<String> = entries
@@ -62,9 +62,9 @@ pub fn names(folders: &Folders) -> Vec<String> {
     names
 }
 
-/// What a name is sorted by: `tenant-2` comes before `tenant-10`.
+/// Returns the sort key of a name: `tenant-2` comes before `tenant-10`.
 fn order(name: &str) -> (String, String) {
-    /// No name has more digits in a row.
+    /// Maximum number of digits: the maximum length of a name.
     const DIGITS: usize = 64;
     let (mut key, mut digits) = (String::new(), String::new());
     for one in name.to_lowercase().chars().map(Some).chain([None]) {
@@ -82,7 +82,7 @@ fn order(name: &str) -> (String, String) {
     (key, name.to_owned())
 }
 
-/// Reads a profile that is one connection, by its name.
+/// Loads a profile with one connection.
 pub fn load(folders: &Folders, name: &str) -> Result<Profile, StoreError> {
     match read(folders, name)?.2 {
         Read::One(profile) => Ok(*profile),
@@ -93,7 +93,7 @@ pub fn load(folders: &Folders, name: &str) -> Result<Profile, StoreError> {
     }
 }
 
-/// A profile's path, its text, and what that is.
+/// Returns a profile's path, its text and the parsed profile.
 pub(super) fn read(folders: &Folders, name: &str) -> Result<(PathBuf, String, Read), StoreError> {
     check_name(name, &[])?;
     let path = folders.profile(name);
@@ -106,21 +106,23 @@ pub(super) fn read(folders: &Folders, name: &str) -> Result<(PathBuf, String, Re
     Ok((path, text, read))
 }
 
-/// How many profiles an error lists.
+/// Maximum number of profiles that an error lists.
 const LISTED: usize = 10;
 
 fn missing(folders: &Folders, name: &str) -> StoreError {
     let known = names(folders);
-    let add = format!("`lyncsh add {name} --kind KIND --user USER@DOMAIN` makes it");
+    let add = format!("create it with `lyncsh add {name} --kind KIND --user USER@DOMAIN`");
     let advice = match nearest(name, known.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean '{near}'? Otherwise {add}"),
-        None if known.is_empty() && cfg!(feature = "demo") => format!("{add}; `lyncsh demo` needs none"),
+        Some(near) => format!("did you mean '{near}'? Otherwise, {add}"),
+        None if known.is_empty() && cfg!(feature = "demo") => {
+            format!("{add}; `lyncsh demo` needs no profile")
+        }
         None if known.is_empty() => add,
         None => {
             let more = known.len().saturating_sub(LISTED);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             let some: Vec<&str> = known.iter().take(LISTED).map(String::as_str).collect();
-            format!("the profiles are {}{more}; {add}", some.join(", "))
+            format!("existing profiles: {}{more}; {add}", some.join(", "))
         }
     };
     StoreError::Missing { name: name.to_owned(), advice }

@@ -1,4 +1,4 @@
-//! What a profile is made of.
+//! The profile type.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,51 +10,66 @@ use super::import::Import;
 use super::kind::Kind;
 use super::limits::Limits;
 use super::service::Service;
+use crate::net::{Fingerprint, TlsLibrary};
 
-/// The word for lyncsh's own shell in `shell`.
+/// Value of `shell` for the built-in console.
 pub const CONSOLE: &str = "console";
 
-/// A profile as it was read and found consistent; defaults are filled in by its kind.
+/// A valid profile, with the defaults of its kind.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// The file's name without `.toml`.
+    /// File name without `.toml`.
     pub name: String,
     pub path: PathBuf,
     pub kind: Kind,
-    /// The module that has the session; `None`: lyncsh has it.
+    /// The module that opens the session; `None` if lyncsh does.
     pub service: Option<Service>,
-    /// The account, `user@domain`; not every kind needs one.
+    /// Account, `user@domain`; not required for every kind.
     pub user: Option<String>,
-    /// `lync-online`: the domain to administer; by default the user's.
+    /// `lync-online`: domain to administer; by default the user's domain.
     pub domain: Option<String>,
-    /// The connection URI (`OverridePowershellUri` for `lync-online`: no discovery).
+    /// Connection URI (for `lync-online` like `OverridePowershellUri`: no discovery).
     pub uri: Option<Url>,
-    /// `lync-online`: asked instead of `lyncdiscover.DOMAIN`.
+    /// `lync-online`: discovery URI instead of `lyncdiscover.DOMAIN`.
     pub discovery: Option<Url>,
-    /// A PEM file of authorities that are trusted beside the system's.
+    /// PEM file of CA certificates that are trusted in addition to the system's.
     pub ca: Option<PathBuf>,
-    /// The configuration's name or resource URI.
+    /// The only certificate that the endpoint may have.
+    pub pin: Option<Fingerprint>,
+    /// TLS library for the endpoint.
+    pub tls: TlsLibrary,
+    /// The client's certificate, a PEM or PKCS#12 file.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of its key; `None` if `certificate` contains it.
+    pub key: Option<PathBuf>,
+    /// Resource URI of the session configuration.
     pub configuration: String,
     pub authentication: Authentication,
+    /// The service principal of a ticket; `None`: `HTTP/` and the URI's host.
+    pub service_principal: Option<String>,
+    /// Whether the endpoint may use the account towards other servers.
+    pub delegate: bool,
     pub credential: CredentialSource,
-    /// `console`, or a PowerShell by name or path; `None`: what is found.
+    /// `console`, or a PowerShell by name or path; `None` for the first shell found.
     pub shell: Option<String>,
     pub import: Import,
-    /// How long the session outlives its last shell.
+    /// Time for which the session stays open after its last shell ended.
     pub keep: Duration,
-    /// Whether an attached, idle shell is kept from the idle timeout.
+    /// Whether requests keep the session of an attached, idle shell open.
     pub keep_alive: bool,
     pub max_runspaces: u32,
     pub idle_timeout: Option<Duration>,
     pub limits: Limits,
 }
 
-/// Where the secret comes from.
+/// Source of the secret.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CredentialSource {
     Keyring,
     Prompt,
+    /// The system's own: a ticket cache or a keytab, on Windows the logon. There is no password.
+    System,
     /// A command whose first output line is the secret.
     Command(String),
 }

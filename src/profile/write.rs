@@ -1,11 +1,10 @@
-//! Changes settings in the text of a profile, and leaves everything else in it as it is: other settings,
-//! comments, order, the ends of its lines.
+//! Changes settings in the text of a profile. Other settings, comments, order and line endings stay.
 
 use toml_edit::{DocumentMut, InlineTable, Item, Value};
 
 use super::types::CredentialSource;
 
-/// The settings that are to be written; `None`: stays as it is.
+/// Settings to write; `None` leaves a setting unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Settings<'a> {
     pub kind: Option<&'a str>,
@@ -18,13 +17,13 @@ pub struct Settings<'a> {
     pub credential: Option<CredentialSource>,
 }
 
-/// Why a text cannot be changed: it is not TOML.
+/// Error of changing a text that is not TOML.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct NotToml(String);
 
 impl Settings<'_> {
-    /// The text of a profile with these settings; `before` is empty for a new one.
+    /// Returns the text of a profile with these settings; `before` is empty for a new profile.
     ///
     /// # Errors
     /// The text is not TOML.
@@ -49,6 +48,7 @@ impl Settings<'_> {
             None => {}
             Some(CredentialSource::Keyring) => set(&mut document, "credential", "keyring".into()),
             Some(CredentialSource::Prompt) => set(&mut document, "credential", "prompt".into()),
+            Some(CredentialSource::System) => set(&mut document, "credential", "system".into()),
             Some(CredentialSource::Command(command)) => {
                 let mut table = InlineTable::new();
                 table.insert("command", command.as_str().into());
@@ -56,18 +56,18 @@ impl Settings<'_> {
             }
         }
         let text = document.to_string();
-        // The editor of the document ends its own lines in one way.
+        // toml_edit ends new lines with \n.
         Ok(if before.contains("\r\n") { text.replace("\r\n", "\n").replace('\n', "\r\n") } else { text })
     }
 }
 
 fn set(document: &mut DocumentMut, key: &str, mut value: Value) {
     match document.get_mut(key) {
-        // As it is written there: the kind of quotes is the user's.
-        Some(Item::Value(there)) if there.as_str().is_some() && there.as_str() == value.as_str() => {}
-        Some(Item::Value(there)) => {
-            *value.decor_mut() = there.decor().clone();
-            *there = value;
+        // An equal value keeps its quotes.
+        Some(Item::Value(old)) if old.as_str().is_some() && old.as_str() == value.as_str() => {}
+        Some(Item::Value(old)) => {
+            *value.decor_mut() = old.decor().clone();
+            *old = value;
         }
         _ => {
             document.insert(key, Item::Value(value));
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_profile_has_what_was_said_and_nothing_else() {
+    fn a_new_profile_has_only_the_given_settings() {
         let settings = Settings {
             kind: Some("wsman"),
             user: Some("a\"b@c.d"),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_said_stays_with_its_comments() {
+    fn other_settings_and_comments_stay() {
         let before = "# The lab.\nkind = 'wsman' # quoted so\n\nuser = \"old@a.b\"   # who\n\
                       uri = \"https://a.b/wsman\"\nprefix = \"Lab\"\n\n[timeouts]\n# slow\nopen = \"90s\"\n";
         let settings = Settings { kind: Some("wsman"), user: Some("new@a.b"), ..Settings::default() };
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_in_a_table_of_its_own_is_replaced() {
+    fn a_credential_table_is_replaced() {
         let before = "kind = \"wsman\"\n\n[credential]\ncommand = \"old\"\n\n[timeouts]\nopen = \"9s\"\n";
         let settings = Settings { credential: Some(CredentialSource::Keyring), ..Settings::default() };
         let after: toml::Table = settings.apply(before).unwrap().parse().unwrap();
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_toml_is_not_changed() {
+    fn a_text_that_is_not_toml_is_an_error() {
         assert!(Settings::default().apply("kind = ").is_err());
     }
 }

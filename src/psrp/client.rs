@@ -18,7 +18,7 @@ use super::pool::{self, InitRunspacePool, Protocol, SessionCapability};
 use super::record::{ErrorRecord, InformationRecord, PipelineState, PoolState, ProgressRecord, TextRecord};
 use super::secrets::Seal;
 
-/// What the server said.
+/// Event from the server.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClientEvent {
     PoolState(PoolState, Option<Box<ErrorRecord>>),
@@ -29,7 +29,7 @@ pub enum ClientEvent {
     Pipeline(Uuid, PipelineEvent),
 }
 
-/// What the server said of one pipeline.
+/// Event of one pipeline from the server.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PipelineEvent {
     Output(Value),
@@ -43,7 +43,7 @@ pub enum PipelineEvent {
     State(PipelineState, Option<Box<ErrorRecord>>),
 }
 
-/// Why a message can't be taken.
+/// Error of processing a message.
 #[derive(Debug, thiserror::Error)]
 pub enum ProtocolError {
     #[error(transparent)]
@@ -56,9 +56,9 @@ pub enum ProtocolError {
     Key(#[from] super::key::KeyError),
     #[error("{kind:?} lacks {what}")]
     Missing { kind: MessageType, what: &'static str },
-    #[error("{kind:?} came while the runspace pool was {state:?}")]
+    #[error("unexpected {kind:?}: the runspace pool is {state:?}")]
     Unexpected { kind: MessageType, state: PoolState },
-    #[error("the peer speaks protocol {0}")]
+    #[error("unsupported protocol version {0}")]
     Version(String),
 }
 
@@ -74,21 +74,21 @@ pub struct ClientPool {
     host: HostInfo,
     runspaces: (i32, i32),
     application_arguments: Value,
-    /// What is said, and then what both ends speak.
+    /// The own protocol version, and after the negotiation the common one.
     protocol: Protocol,
     state: PoolState,
-    /// Pipelines that were made and not forgotten.
+    /// Pipelines that were started and not forgotten.
     pipelines: HashMap<Uuid, PipelineState>,
     outbox: Outbox,
     next_call: i64,
     pair: Option<KeyPair>,
     key: Option<SessionKey>,
-    /// Why no key pair could be made; told by the next [`ClientPool::receive`].
+    /// Error of generating the key pair; returned by the next [`ClientPool::receive`].
     key_error: Option<KeyError>,
 }
 
 impl ClientPool {
-    /// A pool that is not open yet. `runspaces` is (min, max).
+    /// Creates a pool that is not open yet. `runspaces` is (min, max).
     pub fn new(id: Uuid, host: HostInfo, runspaces: (i32, i32)) -> Self {
         Self {
             id,
@@ -106,7 +106,7 @@ impl ClientPool {
         }
     }
 
-    /// Says another protocol than 2.3 when it opens.
+    /// Negotiates another protocol than 2.3.
     #[must_use]
     pub fn speaking(mut self, protocol: Protocol) -> Self {
         self.protocol = protocol;
@@ -121,17 +121,17 @@ impl ClientPool {
         self.state
     }
 
-    /// What both ends speak, once the server has said its own.
+    /// Returns the common protocol version after the server's SESSION_CAPABILITY.
     pub fn protocol(&self) -> Protocol {
         self.protocol
     }
 
-    /// The session key, once it was exchanged.
+    /// Returns the session key after its exchange.
     pub fn session_key(&self) -> Option<&SessionKey> {
         self.key.as_ref()
     }
 
-    /// A pipeline's state as the server last told it; `None` where there is none of that id.
+    /// Returns a pipeline's last state from the server; `None` if the id is unknown.
     pub fn pipeline_state(&self, pipeline: Uuid) -> Option<PipelineState> {
         self.pipelines.get(&pipeline).copied()
     }
@@ -150,9 +150,9 @@ impl ClientPool {
         self.state = PoolState::NegotiationSent;
     }
 
-    /// What is to be sent now; nothing but the negotiation before the pool is open. A message with a
-    /// secret is held back, and what follows it on the same pipeline, until the session key is there; the
-    /// key exchange is started by that, which makes an RSA key pair: a good part of a second.
+    /// Returns the messages to send now; before the pool is open only the negotiation. A message with a
+    /// secret, and later ones of the same pipeline, wait for the session key. The first such message starts
+    /// the key exchange, which generates an RSA key pair: a considerable part of a second.
     pub fn take_outgoing(&mut self) -> Vec<Outgoing> {
         if self.state != PoolState::Opened {
             let urgent = self.outbox.take_urgent();
@@ -188,12 +188,12 @@ impl ClientPool {
         }
     }
 
-    /// Queues CREATE_PIPELINE; gives the pipeline's id.
+    /// Queues CREATE_PIPELINE; returns the pipeline's id.
     pub fn create_pipeline(&mut self, pipeline: &Pipeline) -> Uuid {
         self.start(MessageType::CreatePipeline, &pipeline.to_value())
     }
 
-    /// Queues GET_COMMAND_METADATA; gives the pipeline's id.
+    /// Queues GET_COMMAND_METADATA; returns the pipeline's id.
     pub fn command_metadata(&mut self, query: &MetadataQuery) -> Uuid {
         self.start(MessageType::GetCommandMetadata, &query.to_value())
     }
@@ -205,7 +205,7 @@ impl ClientPool {
         id
     }
 
-    /// Knows a pipeline that someone else has started in this pool.
+    /// Adds a pipeline that another client has started in this pool.
     pub fn adopt(&mut self, pipeline: Uuid) {
         self.pipelines.insert(pipeline, PipelineState::Running);
     }
@@ -227,7 +227,7 @@ impl ClientPool {
         self.outbox.push(Stream::PromptResponse, kind, pipeline, &response.to_value());
     }
 
-    /// Queues GET_AVAILABLE_RUNSPACES; the answer is [`Event::RunspaceAvailability`] with this call id.
+    /// Queues GET_AVAILABLE_RUNSPACES; the answer is [`ClientEvent::RunspaceAvailability`] with this call id.
     pub fn get_available_runspaces(&mut self) -> i64 {
         let id = self.next_call;
         self.next_call += 1;
@@ -236,15 +236,14 @@ impl ClientPool {
         id
     }
 
-    /// Forgets a pipeline whose end was seen; what it still had to say, and what the server still says
-    /// of it, is dropped.
+    /// Removes an ended pipeline; its queued messages, and later ones from the server, are dropped.
     pub fn forget(&mut self, pipeline: Uuid) {
         self.pipelines.remove(&pipeline);
         self.outbox.forget(pipeline);
     }
 }
 
-/// How secrets travel now, if they can.
+/// Returns how secrets are sent now, if they can be.
 pub(super) fn seal(protocol: Protocol, key: Option<&SessionKey>) -> Option<Seal<'_>> {
     if protocol.has_clear_secrets() { Some(Seal::Clear) } else { key.map(Seal::Key) }
 }

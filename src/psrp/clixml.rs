@@ -28,9 +28,9 @@ pub enum Value {
     Char(u16),
     /// `<B>`
     Bool(bool),
-    /// `<DT>`: the xs:dateTime text as it stood.
+    /// `<DT>`: the original xs:dateTime text.
     DateTime(String),
-    /// `<TS>`: the xs:duration text as it stood.
+    /// `<TS>`: the original xs:duration text.
     Duration(String),
     /// `<By>`
     U8(u8),
@@ -52,7 +52,7 @@ pub enum Value {
     Single(f32),
     /// `<Db>`
     Double(f64),
-    /// `<D>`: the decimal's text as it stood.
+    /// `<D>`: the decimal's original text.
     Decimal(String),
     /// `<BA>`
     Bytes(Vec<u8>),
@@ -68,16 +68,16 @@ pub enum Value {
     ScriptBlock(String),
     /// `<SS>`
     Secure(Secure),
-    /// `<Obj>`; the same `Arc` twice in one message is written as one `<Obj>` and a `<Ref>`.
+    /// `<Obj>`; an `Arc` used twice in one message is written as one `<Obj>` and a `<Ref>`.
     Object(Arc<Object>),
 }
 
-/// A SecureString: readable before it was sealed, or as it stands on the wire.
+/// A SecureString in clear text or in its wire form.
 #[derive(Clone)]
 pub enum Secure {
-    /// Readable. A state machine seals it on its way out; [`write`] refuses it.
+    /// Clear text. The state machine encrypts it before sending; [`write`] refuses it.
     Plain(SecretString),
-    /// As on the wire: AES-256-CBC under the session key (2.3), or UTF-16LE (2.4).
+    /// Wire form: AES-256-CBC under the session key (2.3), or UTF-16LE (2.4).
     Wire(Vec<u8>),
 }
 
@@ -101,7 +101,7 @@ impl PartialEq for Secure {
 /// properties in their order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Object {
-    /// Most derived first; empty where the object has no `<TN>`.
+    /// Most derived first; empty if the object has no `<TN>`.
     pub type_names: Vec<String>,
     pub to_string: Option<String>,
     pub content: Content,
@@ -109,12 +109,12 @@ pub struct Object {
     pub extended: Vec<(String, Value)>,
 }
 
-/// What an object is besides its properties.
+/// The content of an object besides its properties.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Content {
     #[default]
     None,
-    /// A primitive with type names or properties of its own; an enum is one around an [`Value::I32`].
+    /// A primitive with its own type names or properties; an enum wraps a [`Value::I32`].
     Primitive(Value),
     /// `<LST>`
     List(Vec<Value>),

@@ -1,5 +1,5 @@
-//! An endpoint's commands with their parameters: the answer to GET_COMMAND_METADATA
-//! (MS-PSRP 2.2.3.22, 2.2.3.23).
+//! An endpoint's commands with their parameters: the response to GET_COMMAND_METADATA (MS-PSRP 2.2.3.22,
+//! 2.2.3.23).
 
 use serde::{Deserialize, Serialize};
 
@@ -7,13 +7,13 @@ use super::clixml::Value;
 use super::pipeline::{Argument, MetadataQuery, Pipeline, PipelineCommand};
 
 /// One command. The endpoint reports names, types and aliases of the parameters, but neither parameter sets
-/// nor positions nor which parameters are mandatory (7.6.9, `types.ps1xml`).
+/// nor positions nor mandatory parameters (7.6.9, `types.ps1xml`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandMetadata {
     pub name: String,
-    /// The command that an alias stands for; `None` for every other command.
+    /// The target of an alias; `None` for every other command.
     pub alias_of: Option<String>,
-    /// Whether it is a cmdlet, and not a function: help asks for one of them.
+    /// Whether it is a cmdlet and not a function, for help.
     pub is_cmdlet: bool,
     pub parameters: Vec<ParameterMetadata>,
 }
@@ -22,7 +22,7 @@ pub struct CommandMetadata {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParameterMetadata {
     pub name: String,
-    /// The full name of its .NET type on the endpoint, as `System.Int32`.
+    /// The full name of its .NET type on the endpoint, such as `System.Int32`.
     pub type_name: String,
     pub aliases: Vec<String>,
     pub is_switch: bool,
@@ -47,7 +47,7 @@ pub fn name(value: &Value) -> Option<String> {
 }
 
 impl CommandMetadata {
-    /// The query that Import-PSSession sends: aliases, functions, filters, cmdlets and configurations.
+    /// Returns the query of Import-PSSession: aliases, functions, filters, cmdlets and configurations.
     pub fn query(names: impl IntoIterator<Item = String>) -> MetadataQuery {
         MetadataQuery {
             names: names.into_iter().collect(),
@@ -57,8 +57,8 @@ impl CommandMetadata {
         }
     }
 
-    /// Reads one output object of the answer. `None` for the count object that comes first, and for
-    /// anything else that names no command.
+    /// Reads one output object of the response. `None` for the count object that comes first, and for any
+    /// object without a command's name.
     pub fn read(value: &Value) -> Option<Self> {
         let name = name(value)?;
         let kind = value.property("CommandType").and_then(Value::as_i64);

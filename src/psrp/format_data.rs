@@ -1,4 +1,4 @@
-//! Format data of an endpoint: what Get-FormatData returns (ExtendedTypeDefinition and its parts,
+//! Format data of an endpoint: the output of Get-FormatData (ExtendedTypeDefinition and its parts,
 //! DisplayDatabase/FormatTable in PowerShell's source).
 
 use serde::{Deserialize, Serialize};
@@ -18,11 +18,11 @@ pub struct FormatData {
 pub struct FormatView {
     pub name: String,
     pub layout: Layout,
-    /// What its objects are grouped by.
+    /// The grouping column.
     pub group: Option<Column>,
 }
 
-/// How a view lays out an object. Wide and custom controls are left out: nothing here draws them.
+/// Layout of an object in a view. Wide and custom controls are omitted: lyncsh does not display them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Layout {
     Table { columns: Vec<Column>, auto_size: bool, hide_headers: bool, wrap: bool },
@@ -32,23 +32,23 @@ pub enum Layout {
 /// A column of a table or an item of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
-    /// The heading; `None` where it is the property's name.
+    /// The heading; `None`: the property's name.
     pub label: Option<String>,
     pub source: ColumnSource,
-    /// In characters; `None` where the view leaves it open.
+    /// In characters; `None` if the view does not specify it.
     pub width: Option<usize>,
     pub alignment: Option<ColumnAlignment>,
 }
 
-/// Where a column's value comes from.
+/// Source of a column's value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ColumnSource {
     Property(String),
-    /// Script text of the endpoint. It is never run here.
+    /// Script text of the endpoint, which is never executed locally.
     Script(String),
 }
 
-/// The alignment that a view names.
+/// The alignment specified in a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ColumnAlignment {
     Left,
@@ -143,7 +143,8 @@ impl Column {
         })
     }
 
-    /// The property that the column shows, also where its script only names one: `$_.Name`.
+    /// Returns the property that the column shows, even if it is a script that only names a property:
+    /// `$_.Name`.
     pub fn property(&self) -> Option<&str> {
         match &self.source {
             ColumnSource::Property(name) => Some(name),
@@ -152,7 +153,7 @@ impl Column {
     }
 }
 
-/// The name in `$_.Name`, `$PSItem.Name` or `$_.'Name'`.
+/// Returns the name in `$_.Name`, `$PSItem.Name` or `$_.'Name'`.
 fn named_property(script: &str) -> Option<&str> {
     let script = script.trim().trim_end_matches(';').trim_end();
     let (variable, member) = script.split_once('.')?;

@@ -1,4 +1,4 @@
-//! Fragments (MS-PSRP 2.2.4): what carries messages over a transport in pieces of bounded size.
+//! Fragments (MS-PSRP 2.2.4): messages in pieces of limited size.
 
 use std::collections::VecDeque;
 
@@ -7,11 +7,11 @@ pub const HEADER: usize = 21;
 const START: u8 = 1;
 const END: u8 = 2;
 
-/// The largest message that is joined: bad input is an error long before memory is short.
+/// The largest accepted message: bad input is an error long before memory runs out.
 const MAX_MESSAGE: usize = 256 << 20;
 
-/// Cuts messages into fragments. Object ids count up over the whole session, pool and pipelines
-/// together, in each direction: one fragmenter a direction.
+/// Splits messages into fragments. Object ids count up over the whole session, pool and pipelines together,
+/// in each direction: use one fragmenter per direction.
 #[derive(Debug)]
 pub struct Fragmenter {
     pub next_object_id: u64,
@@ -24,7 +24,8 @@ impl Default for Fragmenter {
 }
 
 impl Fragmenter {
-    /// The fragments of one encoded message, each with at most `max_payload` bytes of it (at least one).
+    /// Returns the fragments of one encoded message, each with a payload of at most `max_payload` bytes
+    /// (minimum one).
     pub fn cut(&mut self, message: &[u8], max_payload: usize) -> Vec<Vec<u8>> {
         let object = self.next_object_id;
         self.next_object_id += 1;
@@ -52,29 +53,28 @@ impl Fragmenter {
     }
 }
 
-/// Why a stream of fragments can't be joined.
+/// Error of joining fragments.
 #[derive(Debug, thiserror::Error)]
 pub enum FragmentError {
-    #[error("fragment {got} of object {object} came where {expected} was due")]
+    #[error("fragment {got} of object {object} is out of order: expected fragment {expected}")]
     OutOfOrder { object: u64, expected: u64, got: u64 },
-    #[error("a message is larger than {0} bytes")]
+    #[error("a received message is larger than {0} bytes")]
     TooLarge(usize),
 }
 
-/// Joins one direction's byte stream of one pool or pipeline into encoded messages. A fragment, its
-/// header even, may be cut anywhere; one piece may hold many. After an error the stream is of no more
-/// use, and every further push is an error too.
+/// Joins the byte stream of one pool or pipeline in one direction into encoded messages. Fragments and
+/// headers may be split anywhere; one piece may contain many. After an error every further push fails.
 #[derive(Debug)]
 pub struct Defragmenter {
-    /// Bytes of a fragment's header that is not whole yet.
+    /// Bytes of an incomplete fragment header.
     header: VecDeque<u8>,
-    /// The fragment being read: its end flag, and how many bytes are still to come.
+    /// The current fragment: its end flag, and the number of missing bytes.
     fragment: Option<(bool, usize)>,
     message: Option<Partial>,
     limit: usize,
 }
 
-/// A message that is not whole yet.
+/// An incomplete message.
 #[derive(Debug)]
 struct Partial {
     object: u64,
@@ -89,12 +89,12 @@ impl Default for Defragmenter {
 }
 
 impl Defragmenter {
-    /// One that refuses messages of more than `limit` bytes.
+    /// Creates a defragmenter that refuses messages of more than `limit` bytes.
     pub fn with_limit(limit: usize) -> Self {
         Self { header: VecDeque::with_capacity(HEADER), fragment: None, message: None, limit }
     }
 
-    /// Takes a piece of any size; gives every message that it completes.
+    /// Processes a piece of any size; returns every message that it completes.
     pub fn push(&mut self, piece: &[u8]) -> Result<Vec<Vec<u8>>, FragmentError> {
         let mut whole = Vec::new();
         let mut rest = piece;
@@ -106,7 +106,7 @@ impl Defragmenter {
                 if self.header.len() < HEADER {
                     return Ok(whole);
                 }
-                // Left in place on an error, so that the next push fails likewise.
+                // The header stays in place on an error, so that the next push fails in the same way.
                 self.begin()?;
                 self.header.clear();
                 continue;
@@ -127,12 +127,12 @@ impl Defragmenter {
         }
     }
 
-    /// Whether a message has begun and not ended.
+    /// Returns whether a message is incomplete.
     pub fn is_partial(&self) -> bool {
         self.message.is_some() || !self.header.is_empty()
     }
 
-    /// Reads the header that is now whole.
+    /// Reads the complete header.
     fn begin(&mut self) -> Result<(), FragmentError> {
         let number = |range: std::ops::Range<usize>| {
             self.header.range(range).fold(0u64, |number, byte| (number << 8) | u64::from(*byte))

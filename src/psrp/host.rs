@@ -1,11 +1,11 @@
-//! The client's host: what it is (HostInfo, MS-PSRP 2.2.3.14) and what the server asks of it
-//! (host calls, 2.2.3.17).
+//! The client's host: its description (HostInfo, MS-PSRP 2.2.3.14) and the server's calls on it (host calls,
+//! 2.2.3.17).
 
 use super::Missing;
 use super::clixml::{Content, Object, Value};
 use super::record::ErrorRecord;
 
-/// The host data that a client sends with its pool and pipelines.
+/// The host data of a client's pool and pipelines.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostInfo {
     /// Columns and rows of the window.
@@ -16,12 +16,12 @@ pub struct HostInfo {
     pub foreground: i32,
     pub background: i32,
     pub title: String,
-    /// No host at all (`_isHostNull`): every prompt fails.
+    /// The client has no host (`_isHostNull`): every prompt fails.
     pub is_null: bool,
 }
 
 impl Default for HostInfo {
-    /// A console of 80 columns and 24 rows whose colours are not known.
+    /// Returns a console of 80 columns and 24 rows with unknown colours.
     fn default() -> Self {
         Self {
             window: (80, 24),
@@ -49,12 +49,12 @@ mod key {
 }
 
 impl HostInfo {
-    /// No host at all.
+    /// Returns the data of a client without a host.
     pub fn null() -> Self {
         Self { is_null: true, ..Self::default() }
     }
 
-    /// The `HostInfo` of INIT_RUNSPACEPOOL and CREATE_PIPELINE.
+    /// Returns the `HostInfo` of INIT_RUNSPACEPOOL and CREATE_PIPELINE.
     pub fn to_value(&self) -> Value {
         let mut properties = flags(self.is_null, false);
         if !self.is_null {
@@ -75,13 +75,13 @@ impl HostInfo {
         Value::with_properties(properties)
     }
 
-    /// The `HostInfo` of a pipeline that has the pool's host.
+    /// Returns the `HostInfo` of a pipeline that uses the pool's host.
     pub fn of_the_pool() -> Value {
         Value::with_properties(flags(true, true))
     }
 
-    /// Reads a `HostInfo`; `None` where it says that the pool's host is used. What a client leaves out is
-    /// as in [`HostInfo::default`].
+    /// Reads a `HostInfo`; `None` if the pool's host is used. Omitted values are those of
+    /// [`HostInfo::default`].
     pub fn read(value: &Value) -> Result<Option<Self>, Missing> {
         let flag = |name| value.property(name).and_then(Value::as_bool);
         if flag("_useRunspaceHost") == Some(true) {
@@ -254,13 +254,13 @@ impl HostMethod {
         Self::PromptForChoiceMultipleSelection,
     ];
 
-    /// The method of a RemoteHostMethodId.
+    /// Returns the method of a RemoteHostMethodId.
     pub fn from_number(number: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|method| *method as i32 == number)
     }
 
-    /// Whether a server waits for the answer: methods that return something do, and prompts
-    /// (MS-PSRP 2.2.3.17; void methods are called with id -100).
+    /// Returns whether a server waits for the answer: for methods with a return value and prompts (MS-PSRP
+    /// 2.2.3.17; void methods are called with id -100).
     pub fn wants_answer(self) -> bool {
         !matches!(
             self,
@@ -306,22 +306,22 @@ impl HostMethod {
     }
 }
 
-/// One call of the server on the client's host.
+/// A server's call on the client's host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostCall {
-    /// `ci`; -100 where no answer is wanted.
+    /// `ci`; -100 if no answer is expected.
     pub call_id: i64,
     pub method: HostMethod,
     pub parameters: Vec<Value>,
 }
 
 impl HostCall {
-    /// Whether the server waits for an answer.
+    /// Returns whether the server waits for an answer.
     pub fn wants_answer(&self) -> bool {
         self.call_id != -100
     }
 
-    /// The body of PIPELINE_HOST_CALL and RUNSPACEPOOL_HOST_CALL.
+    /// Returns the body of PIPELINE_HOST_CALL and RUNSPACEPOOL_HOST_CALL.
     pub fn to_value(&self) -> Value {
         let parameters = Value::list(ARRAY_LIST, self.parameters.iter().cloned());
         Value::with_properties([
@@ -352,12 +352,12 @@ fn call_id(value: &Value) -> Result<i64, Missing> {
 pub struct HostResponse {
     pub call_id: i64,
     pub method: HostMethod,
-    /// The returned value, or the text of the exception that the host threw.
+    /// The return value, or the text of the host's exception.
     pub result: Result<Option<Value>, String>,
 }
 
 impl HostResponse {
-    /// The body of PIPELINE_HOST_RESPONSE and RUNSPACEPOOL_HOST_RESPONSE.
+    /// Returns the body of PIPELINE_HOST_RESPONSE and RUNSPACEPOOL_HOST_RESPONSE.
     pub fn to_value(&self) -> Value {
         let mut properties = Vec::with_capacity(3);
         match &self.result {
@@ -376,7 +376,7 @@ impl HostResponse {
         Value::with_properties(properties)
     }
 
-    /// Reads an answer.
+    /// Reads a host response.
     pub fn read(value: &Value) -> Result<Self, Missing> {
         let result = match value.property("me") {
             Some(exception) if !exception.is_null() => Err(ErrorRecord::read(exception).message),
@@ -386,7 +386,7 @@ impl HostResponse {
     }
 }
 
-/// A PSCredential as PowerShell writes it; the password is sealed on its way out.
+/// Returns a PSCredential in PowerShell's format; the password is encrypted before sending.
 pub fn credential(user: &str, password: secrecy::SecretString) -> Value {
     let type_name = "System.Management.Automation.PSCredential";
     Object {

@@ -1,7 +1,7 @@
-//! The session key of protocol 2.3 and below: PUBLIC_KEY, ENCRYPTED_SESSION_KEY (MS-PSRP 2.2.2.3 to
-//! 2.2.2.5), and SecureStrings under it (2.2.5.1.24): AES-256-CBC with a zero IV.
+//! The session key of protocol 2.3 and below: PUBLIC_KEY, ENCRYPTED_SESSION_KEY (MS-PSRP 2.2.2.3 to 2.2.2.5),
+//! and SecureStrings encrypted with it (2.2.5.1.24): AES-256-CBC with a zero IV.
 //!
-//! Both blobs travel in base64, as PowerShell has them (CryptoUtils.cs).
+//! Both blobs are base64, as in PowerShell (CryptoUtils.cs).
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use rsa::{BoxedUint, Pkcs1v15Encrypt, PrivateKey, PublicKey};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 
-/// Bits of the key pair; PowerShell's are 2048 too.
+/// Bits of the key pair, as in PowerShell.
 const BITS: usize = 2048;
-/// Larger keys of a peer are refused: their arithmetic costs time without bound.
+/// Larger keys of a peer are refused: their arithmetic takes unlimited time.
 const MAX_BITS: usize = 8192;
 /// PUBLICKEYBLOB: type 6, version 2, CALG_RSA_KEYX, "RSA1".
 const PUBLIC_HEADER: [u8; 12] = *b"\x06\x02\0\0\0\xA4\0\0RSA1";
 /// SIMPLEBLOB: type 1, version 2, CALG_AES_256, CALG_RSA_KEYX.
 const SESSION_HEADER: [u8; 12] = *b"\x01\x02\0\0\x10\x66\0\0\0\xA4\0\0";
 
-/// The AES key that both ends share. Clones share one copy in memory.
+/// The shared AES key. Clones share one copy in memory.
 #[derive(Clone)]
 pub struct SessionKey(Arc<SecretBox<[u8; 32]>>);
 
@@ -34,7 +34,7 @@ impl fmt::Debug for SessionKey {
     }
 }
 
-/// A client's RSA key pair, made when the first secret needs it. Clones share one copy in memory.
+/// A client's RSA key pair, generated for the first secret. Clones share one copy in memory.
 #[derive(Clone)]
 pub struct KeyPair(Arc<PrivateKey>);
 
@@ -44,7 +44,7 @@ impl fmt::Debug for KeyPair {
     }
 }
 
-/// Why a key or a secret can't be read.
+/// Error of reading a key or a secret.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct KeyError(pub String);
@@ -54,14 +54,14 @@ fn error(what: &str) -> KeyError {
 }
 
 impl KeyPair {
-    /// A new 2048-bit pair. Takes a good part of a second of computing.
+    /// Generates a 2048-bit pair, which takes a considerable part of a second.
     pub fn generate() -> Result<Self, KeyError> {
         PrivateKey::new(&mut rand::rng(), BITS)
             .map(|key| Self(Arc::new(key)))
-            .map_err(|e| KeyError(format!("an RSA key pair can't be made: {e}")))
+            .map_err(|e| KeyError(format!("cannot generate an RSA key pair: {e}")))
     }
 
-    /// The PUBLICKEYBLOB in base64 that PUBLIC_KEY carries.
+    /// Returns the PUBLICKEYBLOB of PUBLIC_KEY in base64.
     pub fn public_blob(&self) -> String {
         let mut blob = PUBLIC_HEADER.to_vec();
         blob.extend((BITS as u32).to_le_bytes());
@@ -74,7 +74,7 @@ impl KeyPair {
         STANDARD.encode(blob)
     }
 
-    /// Opens the SIMPLEBLOB in base64 of ENCRYPTED_SESSION_KEY.
+    /// Decrypts the SIMPLEBLOB of ENCRYPTED_SESSION_KEY from base64.
     pub fn open(&self, blob: &str) -> Result<SessionKey, KeyError> {
         let blob = decode(blob).ok_or_else(|| error("the session key is not base64"))?;
         let sealed = blob
@@ -85,13 +85,13 @@ impl KeyPair {
             .0
             .decrypt(Pkcs1v15Encrypt, &little_endian(sealed))
             .map(Zeroizing::new)
-            .map_err(|_| error("the session key is not sealed for this client's public key"))?;
+            .map_err(|_| error("the session key is not encrypted with this client's public key"))?;
         SessionKey::from_bytes(&key)
     }
 }
 
 impl SessionKey {
-    /// A new random key (the server's part).
+    /// Generates a random key (on the server).
     pub fn generate() -> Self {
         Self(Arc::new(SecretBox::init_with_mut(|key: &mut [u8; 32]| {
             rand::Rng::fill_bytes(&mut rand::rng(), key);
@@ -100,29 +100,29 @@ impl SessionKey {
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
         if bytes.len() != 32 {
-            return Err(error("the session key has not 256 bits"));
+            return Err(error("the session key does not have 256 bits"));
         }
         Ok(Self(Arc::new(SecretBox::init_with_mut(|key: &mut [u8; 32]| key.copy_from_slice(bytes)))))
     }
 
-    /// The SIMPLEBLOB in base64 under a client's public key.
+    /// Returns the SIMPLEBLOB, encrypted with a client's public key, in base64.
     pub fn sealed_for(&self, public_blob: &str) -> Result<String, KeyError> {
         let public = read_public(public_blob)?;
         let mut sealed = public
             .encrypt(&mut rand::rng(), Pkcs1v15Encrypt, self.0.expose_secret())
-            .map_err(|e| KeyError(format!("the client's public key can't seal: {e}")))?;
+            .map_err(|e| KeyError(format!("cannot encrypt with the client's public key: {e}")))?;
         sealed.reverse();
         Ok(STANDARD.encode([&SESSION_HEADER[..], &sealed].concat()))
     }
 
-    /// The wire's form of a secret.
+    /// Returns the wire form of a secret.
     pub fn encrypt(&self, secret: &SecretString) -> Vec<u8> {
         let clear = write_clear(secret);
         cbc::Encryptor::<aes::Aes256>::new(self.0.expose_secret().into(), &[0; 16].into())
             .encrypt_padded_vec::<Pkcs7>(&clear)
     }
 
-    /// Opens the wire's form of a secret.
+    /// Decrypts the wire form of a secret.
     pub fn decrypt(&self, wire: &[u8]) -> Result<SecretString, KeyError> {
         let clear = cbc::Decryptor::<aes::Aes256>::new(self.0.expose_secret().into(), &[0; 16].into())
             .decrypt_padded_vec::<Pkcs7>(wire)
@@ -132,24 +132,24 @@ impl SessionKey {
     }
 }
 
-/// Protocol 2.4's form of a SecureString: UTF-16LE in clear.
+/// Returns protocol 2.4's form of a SecureString: UTF-16LE in clear text.
 pub fn write_clear(secret: &SecretString) -> Zeroizing<Vec<u8>> {
     let secret = secret.expose_secret();
-    // A buffer that grew would leave the secret in the memory that it gives back.
+    // A growing buffer would leave the secret in the memory that it frees.
     let mut clear = Zeroizing::new(Vec::with_capacity(2 * secret.encode_utf16().count()));
     clear.extend(secret.encode_utf16().flat_map(u16::to_le_bytes));
     clear
 }
 
-/// Reads protocol 2.4's form of a SecureString: UTF-16LE in clear.
+/// Reads protocol 2.4's form of a SecureString: UTF-16LE in clear text.
 pub fn read_clear(wire: &[u8]) -> Result<SecretString, KeyError> {
     let (pairs, rest) = wire.as_chunks::<2>();
     if !rest.is_empty() {
-        return Err(error("a secret has half a character"));
+        return Err(error("a secret has an odd number of bytes"));
     }
     let units: Zeroizing<Vec<u16>> =
         Zeroizing::new(pairs.iter().map(|pair| u16::from_le_bytes(*pair)).collect());
-    // A unit is three bytes of UTF-8 at most: the text does not grow.
+    // A unit becomes at most three bytes of UTF-8, so the text does not grow.
     let mut text = Zeroizing::new(String::with_capacity(3 * units.len()));
     for character in char::decode_utf16(units.iter().copied()) {
         text.push(character.map_err(|_| error("a secret is not UTF-16"))?);
@@ -168,11 +168,11 @@ fn read_public(blob: &str) -> Result<PublicKey, KeyError> {
         return Err(error("the public key is not a PUBLICKEYBLOB of RSA"));
     };
     if bits as usize > MAX_BITS || modulus.len() != (bits as usize).div_ceil(8) {
-        return Err(error("the public key's modulus has another length than it says"));
+        return Err(error("the public key's modulus has the wrong length"));
     }
     let number = |bytes: &[u8]| BoxedUint::from_le_slice_vartime(bytes);
     PublicKey::new(number(modulus), number(exponent))
-        .map_err(|e| KeyError(format!("the public key is no good: {e}")))
+        .map_err(|e| KeyError(format!("invalid public key: {e}")))
 }
 
 fn decode(blob: &str) -> Option<Vec<u8>> {

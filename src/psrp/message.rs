@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-/// Who a message is for (MS-PSRP 2.2.1, Destination).
+/// The recipient of a message (MS-PSRP 2.2.1, Destination).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destination {
     Client,
@@ -46,7 +46,7 @@ pub enum MessageType {
     PipelineHostResponse = 0x0004_1101,
 }
 
-/// One whole message.
+/// One complete message.
 #[derive(Clone, PartialEq)]
 pub struct Message {
     pub destination: Destination,
@@ -59,7 +59,7 @@ pub struct Message {
     pub body: String,
 }
 
-/// Without the body's text: protocol 2.4 has secrets in clear there.
+/// Omits the body's text: with protocol 2.4 it may contain secrets in clear text.
 impl std::fmt::Debug for Message {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Message")
@@ -72,14 +72,14 @@ impl std::fmt::Debug for Message {
     }
 }
 
-/// Why bytes are not a message.
+/// Error of decoding a message.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
     #[error("a message of {0} bytes is shorter than its header")]
     Short(usize),
-    #[error("message type {0:#010x} is not known")]
+    #[error("unknown message type {0:#010x}")]
     UnknownType(u32),
-    #[error("destination {0} is not known")]
+    #[error("unknown destination {0}")]
     UnknownDestination(u32),
     #[error("a message's body is not UTF-8")]
     NotUtf8,
@@ -90,8 +90,8 @@ const HEADER: usize = 40;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 impl Message {
-    /// The bytes that fragments carry, with the byte order mark that PowerShell writes before a
-    /// body that is not empty.
+    /// Returns the payload of the fragments, with the byte order mark that PowerShell writes before a body
+    /// that is not empty.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER + BYTE_ORDER_MARK.len() + self.body.len());
         let destination: u32 = match self.destination {
@@ -109,7 +109,7 @@ impl Message {
         bytes
     }
 
-    /// Reads a whole message; the body's byte order mark is dropped where there is one.
+    /// Decodes a complete message; removes the body's byte order mark.
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         let Some((header, body)) = bytes.split_first_chunk::<HEADER>() else {
             return Err(MessageError::Short(bytes.len()));
@@ -181,14 +181,14 @@ impl MessageType {
     }
 }
 
-/// Which of a transport's streams a message goes out on: `Default`, or the answers to host calls.
+/// A transport's stream for a message: `Default`, or the responses to host calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     Default,
     PromptResponse,
 }
 
-/// A whole message on its way to the peer; the transport cuts it into fragments.
+/// A complete message to the peer; the transport splits it into fragments.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outgoing {
     pub stream: Stream,

@@ -1,5 +1,5 @@
-//! What a pool's end has to say and can't say yet: secrets wait for the session key, and what comes after
-//! them on the same pipeline waits with them.
+//! Send queue of one end of a pool: secrets wait for the session key, and later messages of the same pipeline
+//! wait with them.
 
 use std::collections::HashSet;
 
@@ -9,12 +9,12 @@ use super::clixml::{Value, write};
 use super::message::{MessageType, Stream};
 use super::secrets::{self, Seal};
 
-/// One message but for its addresses.
+/// A message without its ids.
 #[derive(Debug)]
 pub(super) struct Queued {
     pub stream: Stream,
     pub kind: MessageType,
-    /// Nil: the pool's.
+    /// Nil for the pool.
     pub pipeline: Uuid,
     pub body: Body,
 }
@@ -22,13 +22,13 @@ pub(super) struct Queued {
 #[derive(Debug)]
 pub(super) enum Body {
     Text(String),
-    /// Holds a readable secret.
+    /// Contains a secret in clear text.
     Secret(Value),
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    /// What waits for nothing: negotiation and keys.
+    /// Messages that never wait: negotiation and keys.
     urgent: Vec<Queued>,
     queue: Vec<Queued>,
 }
@@ -45,28 +45,29 @@ impl Outbox {
         self.queue.push(Queued { stream: Stream::Default, kind, pipeline, body });
     }
 
-    /// Queues a message of the pool that goes before all others.
+    /// Queues a message of the pool before all others.
     pub fn push_urgent(&mut self, kind: MessageType, value: &Value) {
         let body = Body::Text(write(value));
         self.urgent.push(Queued { stream: Stream::Default, kind, pipeline: Uuid::nil(), body });
     }
 
-    /// Whether something waits for a key.
+    /// Returns whether a message waits for a key.
     pub fn has_secret(&self) -> bool {
         self.queue.iter().any(|queued| matches!(queued.body, Body::Secret(_)))
     }
 
-    /// Drops what a pipeline still has to say.
+    /// Drops a pipeline's queued messages.
     pub fn forget(&mut self, pipeline: Uuid) {
         self.queue.retain(|queued| queued.pipeline != pipeline);
     }
 
-    /// What goes before all others.
+    /// Returns the messages that precede all others.
     pub fn take_urgent(&mut self) -> Vec<Queued> {
         std::mem::take(&mut self.urgent)
     }
 
-    /// What can go now, in order; without a seal, secrets and what follows them stay.
+    /// Returns the messages that can be sent now, in order; without a seal, secrets and later messages of
+    /// their pipelines stay.
     pub fn take(&mut self, seal: Option<&Seal<'_>>) -> Vec<Queued> {
         let mut going = self.take_urgent();
         let mut held = HashSet::new();
@@ -89,7 +90,7 @@ impl Outbox {
 }
 
 impl Queued {
-    /// The body's text; a secret's is empty, but none is taken out of an [`Outbox`] unsealed.
+    /// Returns the body's text; empty for a secret, but an [`Outbox`] returns no unencrypted secrets.
     pub fn text(self) -> String {
         match self.body {
             Body::Text(text) => text,

@@ -5,25 +5,25 @@ use super::clixml::{Content, Object, Value};
 use super::host::HostInfo;
 use super::pool::unknown_apartment;
 
-/// A pipeline to run.
+/// A pipeline to be run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pipeline {
     /// The commands of the first statement.
     pub commands: Vec<PipelineCommand>,
-    /// The statements that follow it (`AddStatement`), each with its commands.
+    /// The following statements (`AddStatement`), each with its commands.
     pub following: Vec<Vec<PipelineCommand>>,
-    /// Whether no input follows; otherwise PIPELINE_INPUT messages and END_OF_PIPELINE_INPUT do.
+    /// Whether there is no input; otherwise PIPELINE_INPUT messages and END_OF_PIPELINE_INPUT follow.
     pub no_input: bool,
-    /// `None`: the pool's host is used (`_useRunspaceHost`).
+    /// `None`: the pool's host (`_useRunspaceHost`).
     pub host: Option<HostInfo>,
     pub add_to_history: bool,
     pub is_nested: bool,
-    /// Whether lyncsh's agent runs it only while no other pipeline wants the runspace, and stops it for one
-    /// that does. The agent keeps this mark to itself ([`BACKGROUND`]).
+    /// Whether lyncsh's agent runs the pipeline only while no other pipeline needs the runspace, and stops it
+    /// for one. The agent does not forward this mark ([`BACKGROUND`]).
     pub background: bool,
 }
 
-/// The property of CREATE_PIPELINE that marks a pipeline as [`Pipeline::background`]; not of MS-PSRP.
+/// The property of CREATE_PIPELINE that marks a pipeline as [`Pipeline::background`]; not part of MS-PSRP.
 pub const BACKGROUND: &str = "LyncshBackground";
 
 /// One command of a pipeline.
@@ -36,16 +36,15 @@ pub struct PipelineCommand {
     pub merge: Merge,
 }
 
-/// One argument: a parameter's name (without its dash and colon), a value, or both.
+/// One argument: a parameter's name (without dash and colon), a value, or both.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Argument {
     pub name: Option<String>,
-    /// `None`: a name alone. It is a switch, or the next argument without a name is its value, as on a
-    /// command line.
+    /// `None`: a switch, or the next argument without a name is its value, as on a command line.
     pub value: Option<Value>,
 }
 
-/// Where a command's other streams go (PipelineResultTypes).
+/// Targets of a command's other streams (PipelineResultTypes).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Merge {
     pub my_result: i32,
@@ -58,7 +57,7 @@ pub struct Merge {
     pub information: i32,
 }
 
-/// GET_COMMAND_METADATA's question.
+/// Parameters of GET_COMMAND_METADATA.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MetadataQuery {
     pub names: Vec<String>,
@@ -69,7 +68,7 @@ pub struct MetadataQuery {
 }
 
 impl Pipeline {
-    /// A pipeline of these commands without input, on the pool's host.
+    /// Returns a pipeline of these commands without input, on the pool's host.
     pub fn new(commands: Vec<PipelineCommand>) -> Self {
         Self {
             commands,
@@ -82,13 +81,13 @@ impl Pipeline {
         }
     }
 
-    /// The same pipeline, for the time in which nothing else runs.
+    /// Returns the same pipeline marked as background.
     #[must_use]
     pub fn in_background(self) -> Self {
         Self { background: true, ..self }
     }
 
-    /// The body of CREATE_PIPELINE.
+    /// Returns the body of CREATE_PIPELINE.
     pub fn to_value(&self) -> Value {
         let commands = |statement: &[PipelineCommand]| {
             Value::list(OBJECT_LIST, statement.iter().map(PipelineCommand::to_value))
@@ -100,7 +99,7 @@ impl Pipeline {
             ("RedirectShellErrorOutputPipe", (!self.is_interactive()).into()),
         ];
         if !self.following.is_empty() {
-            // All statements, the first among them (PowerShell.cs, ToPSObjectForRemoting).
+            // All statements, including the first (PowerShell.cs, ToPSObjectForRemoting).
             let statements = std::iter::once(&self.commands).chain(&self.following);
             let statements =
                 statements.map(|statement| Value::with_properties([("Cmds", commands(statement))]));
@@ -123,8 +122,8 @@ impl Pipeline {
         Value::with_properties(properties.into_iter().chain(mark))
     }
 
-    /// Whether the errors belong on the host and not in the error stream, as PowerShell has it for lines
-    /// that a person typed: their last command takes the others' errors.
+    /// Returns whether errors go to the host and not to the error stream, as in PowerShell for lines that the
+    /// user typed: the last command receives the others' errors.
     fn is_interactive(&self) -> bool {
         self.commands.last().is_some_and(|last| last.merge.previous_results != 0)
     }
@@ -156,7 +155,7 @@ impl Pipeline {
     }
 }
 
-/// A CREATE_PIPELINE's value with another host, and all else as it stands.
+/// Returns a CREATE_PIPELINE value with another host, otherwise unchanged.
 pub fn with_host(create_pipeline: &Value, host: &HostInfo) -> Value {
     let Value::Object(object) = create_pipeline else { return create_pipeline.clone() };
     let mut object = Object::clone(object);
@@ -175,7 +174,7 @@ const OBJECT_LIST: [&str; 2] = [
 ];
 
 impl PipelineCommand {
-    /// A command by its name, with no arguments.
+    /// Returns a command without arguments.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
     }
@@ -235,8 +234,8 @@ impl Argument {
         Self { name: None, value: Some(value.into()) }
     }
 
-    /// As PowerShell writes what it has parsed: `-Name:` with a value, as its proxies have it, and
-    /// `-Name` alone, with a null that is none.
+    /// Returns PowerShell's form of parsed arguments: `-Name:` with a value, as its proxies send it, or
+    /// `-Name` alone with a null that does not count as a value.
     fn to_value(&self) -> Value {
         let name = match (&self.name, &self.value) {
             (Some(name), Some(_)) => format!("-{name}:").into(),
@@ -246,14 +245,14 @@ impl Argument {
         Value::with_properties([("N", name), ("V", self.value.clone().unwrap_or_default())])
     }
 
-    /// Reads `Name`, `-Name` and `-Name:` (hostifaces/Parameter.cs, ToCommandParameterInternal): a null is a
+    /// Reads `Name`, `-Name` and `-Name:` (hostifaces/Parameter.cs, ToCommandParameterInternal): null is a
     /// value only after a colon or without a name.
     fn read(value: &Value) -> Result<Self, Missing> {
         let argument = value.property("V").ok_or(Missing("V"))?;
         let Some(written) = value.property("N").ok_or(Missing("N"))?.as_str() else {
             return Ok(Self { name: None, value: Some(argument.clone()) });
         };
-        // PowerShell takes en dash, em dash and horizontal bar for a dash.
+        // PowerShell accepts en dash, em dash and horizontal bar as a dash.
         let dashed = written.strip_prefix(['-', '\u{2013}', '\u{2014}', '\u{2015}']);
         let bare = dashed.map_or(written, str::trim_end);
         let (name, colon) = match dashed.and(bare.strip_suffix(':')) {
@@ -265,7 +264,7 @@ impl Argument {
     }
 }
 
-/// A PipelineResultTypes value.
+/// Returns a PipelineResultTypes value.
 fn result_types(number: i32) -> Value {
     let names = ["None", "Output", "Error", "Warning", "Verbose", "Debug", "Information", "All", "Null"];
     let name = usize::try_from(number).ok().and_then(|index| names.get(index));
@@ -274,7 +273,7 @@ fn result_types(number: i32) -> Value {
 }
 
 impl MetadataQuery {
-    /// The body of GET_COMMAND_METADATA.
+    /// Returns the body of GET_COMMAND_METADATA.
     pub fn to_value(&self) -> Value {
         let arguments = if self.arguments.is_empty() {
             Value::Null
@@ -307,7 +306,7 @@ impl MetadataQuery {
     }
 }
 
-/// A CommandTypes value, named as .NET names a set of flags.
+/// Returns a CommandTypes value with .NET's text for a set of flags.
 fn command_types(bits: i32) -> Value {
     const NAMES: [(i32, &str); 8] = [
         (1, "Alias"),
@@ -324,7 +323,7 @@ fn command_types(bits: i32) -> Value {
     Value::enumeration("System.Management.Automation.CommandTypes", &name, bits)
 }
 
-/// A switch parameter's value as PowerShell's proxies send it.
+/// Returns a switch parameter's value in the form of PowerShell's proxies.
 pub fn switch_value(on: bool) -> Value {
     let type_names = ["System.Management.Automation.SwitchParameter", "System.ValueType", "System.Object"];
     Object {

@@ -8,7 +8,7 @@ use super::Missing;
 use super::clixml::{Content, Object, Value};
 use super::host::HostInfo;
 
-/// A version of the protocol; the major number is 2 in all there are.
+/// A protocol version; the major number is 2 in all existing versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Protocol {
     pub major: u32,
@@ -16,18 +16,18 @@ pub struct Protocol {
 }
 
 impl Protocol {
-    /// What lyncsh says unless told otherwise: the newest with a session key.
+    /// lyncsh's default: the latest version with a session key.
     pub const V2_3: Self = Self { major: 2, minor: 3 };
-    /// SecureStrings in clear.
+    /// Sends SecureStrings in clear text.
     pub const V2_4: Self = Self { major: 2, minor: 4 };
 
-    /// What two peers speak: the lower version, where the major numbers are the same
-    /// (MS-PSRP 3.1.5.4.1, 3.2.5.4.1).
+    /// Returns the common version of two peers: the lower one if the major numbers are equal (MS-PSRP
+    /// 3.1.5.4.1, 3.2.5.4.1).
     pub fn shared_with(self, peer: Self) -> Option<Self> {
         (self.major == peer.major).then(|| self.min(peer))
     }
 
-    /// Whether SecureStrings travel in clear.
+    /// Returns whether SecureStrings are sent in clear text.
     pub fn has_clear_secrets(self) -> bool {
         self >= Self::V2_4
     }
@@ -42,7 +42,7 @@ impl fmt::Display for Protocol {
 impl FromStr for Protocol {
     type Err = Missing;
 
-    /// Reads `2.3`; further parts are passed over.
+    /// Parses `2.3`; ignores further parts.
     fn from_str(text: &str) -> Result<Self, Missing> {
         let mut parts = text.split('.').map(|part| part.parse().ok());
         match (parts.next().flatten(), parts.next().flatten()) {
@@ -52,14 +52,14 @@ impl FromStr for Protocol {
     }
 }
 
-/// SESSION_CAPABILITY: what each end says first.
+/// SESSION_CAPABILITY, the first message of each end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionCapability {
     pub protocol: Protocol,
 }
 
 impl SessionCapability {
-    /// The body; PSVersion is 2.0 whatever the PowerShell, as PowerShell itself has it.
+    /// Returns the body; PSVersion is 2.0 for every PowerShell, as in PowerShell itself.
     pub fn to_value(&self) -> Value {
         Value::with_properties([
             ("protocolversion", Value::Version(self.protocol.to_string())),
@@ -74,7 +74,7 @@ impl SessionCapability {
     }
 }
 
-/// INIT_RUNSPACEPOOL: what a client wants to open.
+/// INIT_RUNSPACEPOOL, a client's request to open a pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InitRunspacePool {
     pub min_runspaces: i32,
@@ -105,14 +105,14 @@ impl InitRunspacePool {
         Ok(Self {
             min_runspaces: number("MinRunspaces").ok_or(Missing("MinRunspaces"))?,
             max_runspaces: number("MaxRunspaces").ok_or(Missing("MaxRunspaces"))?,
-            // A pool has no other's host to use: such a one has none.
+            // A pool cannot use another pool's host: treated as no host.
             host: HostInfo::read(host)?.unwrap_or_else(HostInfo::null),
             application_arguments: value.property("ApplicationArguments").cloned().unwrap_or_default(),
         })
     }
 }
 
-/// The ApartmentState that a client on any system can ask for.
+/// Returns the ApartmentState for clients on any system.
 pub(super) fn unknown_apartment() -> Value {
     enumeration("System.Threading.ApartmentState", "Unknown", 2)
 }
@@ -121,17 +121,17 @@ fn enumeration(type_name: &str, name: &str, number: i32) -> Value {
     Value::enumeration(type_name, name, number)
 }
 
-/// The body of APPLICATION_PRIVATE_DATA.
+/// Returns the body of APPLICATION_PRIVATE_DATA.
 pub fn application_private_data(data: Value) -> Value {
     Value::with_properties([("ApplicationPrivateData", data)])
 }
 
-/// What application private data offers that makes PowerShell's client run pipelines of its own, for
-/// the debugger, when it opens a pool and before each command.
+/// Entries of application private data that make PowerShell's client run its own pipelines for the debugger,
+/// when it opens a pool and before each command.
 const DEBUGGER_KEYS: [&str; 5] =
     ["DebugMode", "DebugStop", "DebugBreakpointCount", "UnhandledBreakpointMode", "BreakAll"];
 
-/// Application private data (the dictionary) without what offers the debugger.
+/// Returns application private data (the dictionary) without the debugger entries.
 pub fn without_debugger(data: &Value) -> Value {
     let Value::Object(object) = data else { return data.clone() };
     let Content::Dictionary(entries) = &object.content else { return data.clone() };
@@ -140,7 +140,7 @@ pub fn without_debugger(data: &Value) -> Value {
     Object { content: Content::Dictionary(entries), ..Object::clone(object) }.into()
 }
 
-/// A dictionary with the PSVersionTable, as application arguments and private data hold it.
+/// Returns a dictionary with the PSVersionTable, as in application arguments and private data.
 pub fn version_table(powershell: &str, edition: &str, protocol: Protocol) -> Value {
     let version = |text: &str| Value::Version(text.to_owned());
     let compatible = ["1.0", "2.0", "3.0", "4.0", "5.0", "5.1"].map(version);

@@ -1,4 +1,4 @@
-//! The records of the other streams, and the states of pools and pipelines.
+//! Records of the other streams, and states of pools and pipelines.
 
 mod error;
 
@@ -8,10 +8,10 @@ use super::Missing;
 use super::clixml::{Object, Value};
 use super::message::MessageType;
 
-/// An ErrorRecord (MS-PSRP 2.2.3.15), with what a person is shown.
+/// An ErrorRecord (MS-PSRP 2.2.3.15) with its text for the user.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ErrorRecord {
-    /// The exception's message; [`ErrorRecord::display_text`] is what a person is shown.
+    /// The exception's message; [`ErrorRecord::display_text`] is the text for the user.
     pub message: String,
     pub exception_type: String,
     pub fully_qualified_id: String,
@@ -25,11 +25,11 @@ pub struct ErrorRecord {
     pub target: Option<Value>,
     pub details: Option<String>,
     pub recommended_action: Option<String>,
-    /// The command that was running, where the record names it (InvocationInfo.MyCommand).
+    /// The running command, if the record contains it (InvocationInfo.MyCommand).
     pub command: Option<String>,
     /// InvocationInfo.PositionMessage.
     pub position: Option<String>,
-    /// The whole record as it came, for those who need more; null in a record that was made here.
+    /// The whole original record; null in a locally created record.
     pub value: Value,
 }
 
@@ -47,13 +47,13 @@ pub struct ProgressRecord {
     pub parent_id: i32,
     pub status: String,
     pub current_operation: Option<String>,
-    /// 0 to 100, or negative where it is not known.
+    /// 0 to 100, or negative if unknown.
     pub percent: i32,
     pub seconds_remaining: i32,
     pub completed: bool,
 }
 
-/// An INFORMATION record; Write-Host's carries HostInformationMessage.
+/// An INFORMATION record; Write-Host's contains a HostInformationMessage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InformationRecord {
     pub message: Value,
@@ -107,7 +107,7 @@ impl PoolState {
         })
     }
 
-    /// The body of RUNSPACEPOOL_STATE.
+    /// Returns the body of RUNSPACEPOOL_STATE.
     pub fn to_value(self, error: Option<&ErrorRecord>) -> Value {
         state("RunspaceState", self as i32, error)
     }
@@ -120,7 +120,7 @@ impl PoolState {
     }
 }
 
-/// The body of a state message.
+/// Returns the body of a state message.
 fn state(name: &str, number: i32, error: Option<&ErrorRecord>) -> Value {
     let mut properties = vec![(name, Value::I32(number))];
     properties.extend(error.map(|error| ("ExceptionAsErrorRecord", error.to_value())));
@@ -146,7 +146,7 @@ impl PipelineState {
         })
     }
 
-    /// The body of PIPELINE_STATE.
+    /// Returns the body of PIPELINE_STATE.
     pub fn to_value(self, error: Option<&ErrorRecord>) -> Value {
         state("PipelineState", self as i32, error)
     }
@@ -158,14 +158,14 @@ impl PipelineState {
         Ok((state, state_error(value)))
     }
 
-    /// Whether nothing follows.
+    /// Returns whether the state is final.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Stopped | Self::Completed | Self::Failed)
     }
 }
 
 impl TextRecord {
-    /// The body of WARNING_RECORD, VERBOSE_RECORD or DEBUG_RECORD.
+    /// Returns the body of WARNING_RECORD, VERBOSE_RECORD or DEBUG_RECORD.
     pub fn to_value(&self, kind: MessageType) -> Value {
         let name = match kind {
             MessageType::WarningRecord => "WarningRecord",
@@ -187,7 +187,7 @@ impl TextRecord {
         .into()
     }
 
-    /// Reads one; a bare string, as some servers send it, is its message.
+    /// Reads a text record; a bare string, which some servers send, is its message.
     pub fn read(value: &Value) -> Self {
         let message = value.property("InformationalRecord_Message").unwrap_or(value);
         Self { message: message.display_text() }
@@ -195,7 +195,7 @@ impl TextRecord {
 }
 
 impl ProgressRecord {
-    /// The body of PROGRESS_RECORD, and the record of a WriteProgress host call.
+    /// Returns the body of PROGRESS_RECORD, and the record of a WriteProgress host call.
     pub fn to_value(&self) -> Value {
         let (name, number) = if self.completed { ("Completed", 1) } else { ("Processing", 0) };
         Value::with_properties([
@@ -210,7 +210,7 @@ impl ProgressRecord {
         ])
     }
 
-    /// Reads one; what is missing is as in a record that says nothing of it.
+    /// Reads a progress record with defaults for missing properties.
     pub fn read(value: &Value) -> Self {
         let number = |name, missing| value.property(name).and_then(Value::as_i32).unwrap_or(missing);
         let text = |name| value.property(name).filter(|value| !value.is_null()).map(Value::display_text);
@@ -228,8 +228,8 @@ impl ProgressRecord {
 }
 
 impl InformationRecord {
-    /// The body of INFORMATION_RECORD. Nobody here knows the time, the process or its user: the time is
-    /// .NET's smallest, the others are empty.
+    /// Returns the body of INFORMATION_RECORD. Time, process and user are unknown here: the time is .NET's
+    /// minimum, the others are empty.
     pub fn to_value(&self) -> Value {
         let list = "System.Collections.Generic.List`1[[System.String, mscorlib, Version=4.0.0.0, \
                     Culture=neutral, PublicKeyToken=b77a5c561934e089]]";
@@ -246,7 +246,7 @@ impl InformationRecord {
         ])
     }
 
-    /// Reads one.
+    /// Reads an information record.
     pub fn read(value: &Value) -> Self {
         let tags = value.property("Tags").and_then(Value::items).unwrap_or_default();
         Self {

@@ -1,4 +1,4 @@
-//! SecureStrings within values: found, sealed before they go, opened when they come.
+//! SecureStrings within values: found, encrypted before sending, decrypted after receiving.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::clixml::{Content, Object, Secure, Value};
 use super::key::{KeyError, SessionKey, read_clear, write_clear};
 
-/// How secrets travel.
+/// Wire form of secrets.
 pub(super) enum Seal<'a> {
     /// Protocol 2.4.
     Clear,
@@ -15,7 +15,7 @@ pub(super) enum Seal<'a> {
 }
 
 impl Seal<'_> {
-    /// The value with every readable secret in the wire's form.
+    /// Returns the value with all secrets in the wire form.
     pub fn seal(&self, value: &Value) -> Value {
         let change = |secure: &Secure| {
             Ok(match (secure, self) {
@@ -24,11 +24,11 @@ impl Seal<'_> {
                 (wire @ Secure::Wire(_), _) => wire.clone(),
             })
         };
-        // Sealing can't fail; were it to, nothing would be sent in its place.
+        // Sealing cannot fail; if it did, nothing would be sent instead.
         changed(value, &change).unwrap_or_default()
     }
 
-    /// The value with every secret readable.
+    /// Returns the value with all secrets in clear text.
     pub fn open(&self, value: &Value) -> Result<Value, KeyError> {
         changed(value, &|secure| {
             Ok(match (secure, self) {
@@ -40,17 +40,17 @@ impl Seal<'_> {
     }
 }
 
-/// Whether a readable secret is in the value.
+/// Returns whether the value contains a secret in clear text.
 pub(super) fn has_plain(value: &Value) -> bool {
     contains(value, &|secure| matches!(secure, Secure::Plain(_)), &mut HashSet::new())
 }
 
-/// Whether a secret in the wire's form is in the value.
+/// Returns whether the value contains a secret in the wire form.
 pub(super) fn has_sealed(value: &Value) -> bool {
     contains(value, &|secure| matches!(secure, Secure::Wire(_)), &mut HashSet::new())
 }
 
-/// `seen` holds shared objects that were looked into.
+/// `seen` contains the shared objects visited so far.
 fn contains(value: &Value, wanted: &dyn Fn(&Secure) -> bool, seen: &mut HashSet<*const Object>) -> bool {
     let object = match value {
         Value::Secure(secure) => return wanted(secure),
@@ -63,7 +63,7 @@ fn contains(value: &Value, wanted: &dyn Fn(&Secure) -> bool, seen: &mut HashSet<
     parts(object).any(|part| contains(part, wanted, seen))
 }
 
-/// All values directly within an object.
+/// Returns all direct members of an object.
 fn parts(object: &Object) -> impl Iterator<Item = &Value> {
     let (items, entries, one): (&[Value], &[(Value, Value)], Option<&Value>) = match &object.content {
         Content::None => (&[], &[], None),
@@ -80,7 +80,7 @@ fn parts(object: &Object) -> impl Iterator<Item = &Value> {
 
 type Change<'a> = &'a dyn Fn(&Secure) -> Result<Secure, KeyError>;
 
-/// The value with its secrets changed; what has none stays shared, and what was shared stays so.
+/// Returns the value with its secrets changed; parts without secrets stay shared, and sharing is kept.
 fn changed(value: &Value, change: Change<'_>) -> Result<Value, KeyError> {
     if contains(value, &|_| true, &mut HashSet::new()) {
         rebuilt(value, change, &mut HashMap::new())

@@ -16,10 +16,10 @@ use super::pipeline::{MetadataQuery, Pipeline};
 use super::pool::{Protocol, application_private_data};
 use super::record::{ErrorRecord, InformationRecord, PipelineState, PoolState, ProgressRecord, TextRecord};
 
-/// What the client asked for.
+/// Request of the client.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ServerEvent {
-    /// INIT_RUNSPACEPOOL was taken; the pool is open once [`ServerPool::opened`] is called.
+    /// INIT_RUNSPACEPOOL was received; the pool is open after [`ServerPool::opened`].
     Open {
         host: HostInfo,
         min_runspaces: i32,
@@ -30,7 +30,7 @@ pub enum ServerEvent {
     CommandMetadata(Uuid, MetadataQuery),
     Input(Uuid, Value),
     EndInput(Uuid),
-    /// An answer to [`ServerPool::host_call`]; `None`: of the pool's host.
+    /// An answer to [`ServerPool::host_call`]; `None`: from the pool's host.
     HostResponse(Option<Uuid>, HostResponse),
     GetAvailableRunspaces {
         call_id: i64,
@@ -49,20 +49,20 @@ pub enum ServerEvent {
     Connect,
 }
 
-/// The server's end of one runspace pool. Everything queued is taken by [`ServerPool::take_outgoing`].
+/// The server's end of one runspace pool. [`ServerPool::take_outgoing`] returns all queued messages.
 pub struct ServerPool {
     /// Nil until the client's first message.
     id: Uuid,
     application_private_data: Value,
-    /// What is said, and then what both ends speak.
+    /// The own protocol version, and after the negotiation the common one.
     protocol: Protocol,
     state: PoolState,
     /// Pipelines that have not ended.
     pipelines: HashMap<Uuid, PipelineState>,
-    /// The last host call's id, by pipeline; nil is the pool's.
+    /// The last host call id by pipeline; nil is the pool's.
     calls: HashMap<Uuid, i64>,
     outbox: Outbox,
-    /// The key that clients are given, once one is there or was set.
+    /// The session key, after it was generated or set.
     key: Option<SessionKey>,
     /// Whether the client has the key.
     key_given: bool,
@@ -70,7 +70,7 @@ pub struct ServerPool {
 }
 
 impl ServerPool {
-    /// `application_private_data`: the dictionary that APPLICATION_PRIVATE_DATA carries.
+    /// `application_private_data`: the dictionary of APPLICATION_PRIVATE_DATA.
     pub fn new(application_private_data: Value) -> Self {
         Self {
             id: Uuid::nil(),
@@ -86,7 +86,7 @@ impl ServerPool {
         }
     }
 
-    /// Says another protocol than 2.3.
+    /// Negotiates another protocol than 2.3.
     #[must_use]
     pub fn speaking(mut self, protocol: Protocol) -> Self {
         self.protocol = protocol;
@@ -101,23 +101,23 @@ impl ServerPool {
         self.state
     }
 
-    /// What both ends speak, once the client has said its own.
+    /// Returns the common protocol version after the client's SESSION_CAPABILITY.
     pub fn protocol(&self) -> Protocol {
         self.protocol
     }
 
-    /// Pipelines that were created and have not ended.
+    /// Returns the pipelines that have not ended.
     pub fn pipelines(&self) -> impl Iterator<Item = Uuid> {
         self.pipelines.keys().copied()
     }
 
-    /// What is to be sent now. A message with a secret is held back, and what follows it on the same
-    /// pipeline, until the client has the session key; it is asked for its public key by that.
+    /// Returns the messages to send now. A message with a secret, and later ones of the same pipeline, wait
+    /// until the client has the session key; the client's public key is requested.
     pub fn take_outgoing(&mut self) -> Vec<Message> {
         let wants_key = !self.key_given && !self.protocol.has_clear_secrets() && self.outbox.has_secret();
         if wants_key && !self.key_requested {
             self.key_requested = true;
-            // Not an empty body: PowerShell's client breaks on one.
+            // PowerShell's client fails on an empty body.
             self.outbox.push_urgent(MessageType::PublicKeyRequest, &Value::string(""));
         }
         let seal = seal(self.protocol, self.key.as_ref().filter(|_| self.key_given));
@@ -126,7 +126,7 @@ impl ServerPool {
             .into_iter()
             .map(|queued| {
                 let (kind, pipeline) = (queued.kind, queued.pipeline);
-                // As PowerShell has it: the pool has no id yet where versions are told.
+                // As in PowerShell: SESSION_CAPABILITY has no pool id.
                 let pool = if kind == MessageType::SessionCapability { Uuid::nil() } else { self.id };
                 let body = queued.text();
                 Message { destination: Destination::Client, kind, pool, pipeline, body }
@@ -147,15 +147,15 @@ impl ServerPool {
         self.push(MessageType::RunspacePoolState, Uuid::nil(), &state.to_value(error));
     }
 
-    /// Queues PIPELINE_OUTPUT. A secret in it starts the key exchange by PUBLIC_KEY_REQUEST where the
-    /// client has sent no key yet, and holds this pipeline's messages back until it is there.
+    /// Queues PIPELINE_OUTPUT. A secret in it starts the key exchange with PUBLIC_KEY_REQUEST if the client
+    /// has not sent its key, and delays this pipeline's messages until the exchange is complete.
     pub fn output(&mut self, pipeline: Uuid, value: &Value) {
         self.push(MessageType::PipelineOutput, pipeline, value);
     }
 
     pub fn error(&mut self, pipeline: Uuid, record: &ErrorRecord) {
         let mut value = record.to_value();
-        // Records of the error stream carry it, those of a state don't.
+        // Only records of the error stream contain it, not those of a state.
         if let Value::Object(object) = &value
             && object.property("PSMessageDetails").is_none()
         {
@@ -166,7 +166,7 @@ impl ServerPool {
         self.push(MessageType::ErrorRecord, pipeline, &value);
     }
 
-    /// A WARNING, VERBOSE or DEBUG record.
+    /// Queues a WARNING, VERBOSE or DEBUG record.
     pub fn text(&mut self, pipeline: Uuid, kind: MessageType, message: &str) {
         let record = TextRecord { message: message.to_owned() };
         self.push(kind, pipeline, &record.to_value(kind));
@@ -191,8 +191,8 @@ impl ServerPool {
         }
     }
 
-    /// Queues a host call; gives its id (-100 for methods that want no answer). Ids count from 1 in each
-    /// pipeline, as PowerShell's do.
+    /// Queues a host call; returns its id (-100 for methods without an answer). Ids count from 1 in each
+    /// pipeline, as in PowerShell.
     pub fn host_call(&mut self, pipeline: Option<Uuid>, method: HostMethod, parameters: Vec<Value>) -> i64 {
         let kind = match pipeline {
             Some(_) => MessageType::PipelineHostCall,
@@ -211,8 +211,8 @@ impl ServerPool {
         call_id
     }
 
-    /// Answers GET_AVAILABLE_RUNSPACES and SET_MAX/MIN_RUNSPACES: a number of runspaces (as Int64, as
-    /// PowerShell has it), or whether it was done.
+    /// Answers GET_AVAILABLE_RUNSPACES with a number of runspaces (an Int64, as in PowerShell), or
+    /// SET_MAX/MIN_RUNSPACES with the success.
     pub fn runspace_availability(&mut self, call_id: i64, result: Value) {
         let result = match result {
             Value::I32(n) => Value::I64(n.into()),
@@ -223,8 +223,8 @@ impl ServerPool {
         self.push(MessageType::RunspaceAvailability, Uuid::nil(), &body);
     }
 
-    // The agent passes on the endpoint's events as they are and the simulator has none; the tests' endpoints send
-    // some, as a PowerShell with subscribers does (MS-PSRP 2.2.2.12).
+    // The agent forwards the endpoint's events unchanged and the simulator has none; the tests' endpoints send
+    // events, as a PowerShell with subscribers does (MS-PSRP 2.2.2.12).
     /// Queues USER_EVENT.
     pub fn user_event(&mut self, value: &Value) {
         self.push(MessageType::UserEvent, Uuid::nil(), value);

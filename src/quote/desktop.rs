@@ -1,9 +1,9 @@
-//! Command lines as desktops and shells read them: one function for each reader. Pure.
+//! Quoting of command lines for desktops and shells. Pure.
 
-/// A command line as a desktop entry's `Exec` has it (Desktop Entry Specification 1.5, "The Exec key"):
-/// arguments quoted, percent signs doubled, and the whole escaped as any string value.
+/// Quotes a command line for a desktop entry's `Exec` (Desktop Entry Specification 1.5, "The Exec key"):
+/// arguments are quoted, percent signs doubled, and the result is escaped as a string value.
 pub fn exec(words: &[String]) -> String {
-    /// What can't stand outside of quotes.
+    /// Characters that need quotes.
     const RESERVED: &str = " \t\n\"'\\><~|&;$*?#()`";
     let word = |word: &String| {
         let doubled = word.replace('%', "%%");
@@ -22,7 +22,7 @@ pub fn exec(words: &[String]) -> String {
     entry_value(&words.iter().map(word).collect::<Vec<_>>().join(" "))
 }
 
-/// A string value of a desktop entry ("Possible value types").
+/// Escapes a string value of a desktop entry ("Possible value types").
 pub fn entry_value(text: &str) -> String {
     let mut value = String::new();
     for letter in text.chars() {
@@ -31,7 +31,7 @@ pub fn entry_value(text: &str) -> String {
             '\n' => value.push_str("\\n"),
             '\t' => value.push_str("\\t"),
             '\r' => value.push_str("\\r"),
-            // A value's first spaces would be taken for the assignment's.
+            // Leading spaces would be skipped after the equals sign.
             ' ' if value.is_empty() => value.push_str("\\s"),
             letter => value.push(letter),
         }
@@ -39,13 +39,13 @@ pub fn entry_value(text: &str) -> String {
     value
 }
 
-/// A command line for a POSIX shell.
+/// Quotes a command line for a POSIX shell.
 pub fn posix(words: &[String]) -> String {
     let quoted = words.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''")));
     quoted.collect::<Vec<_>>().join(" ")
 }
 
-/// A command line as a Windows program takes it apart (`CommandLineToArgvW`).
+/// Quotes a command line for Windows programs (`CommandLineToArgvW`).
 pub fn windows(words: &[String]) -> String {
     let word = |word: &String| {
         if !word.is_empty() && !word.contains([' ', '\t', '"']) {
@@ -57,7 +57,7 @@ pub fn windows(words: &[String]) -> String {
             match letter {
                 '\\' => backslashes += 1,
                 '"' => {
-                    // Those before a quote are doubled, and the quote has one of its own.
+                    // Backslashes before a quote are doubled, and one more escapes the quote.
                     quoted.push_str(&"\\".repeat(backslashes + 1));
                     backslashes = 0;
                 }

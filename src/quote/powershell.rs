@@ -1,12 +1,12 @@
-//! A value as PowerShell source: the one place where anything gets into a script.
+//! Quoting of values for PowerShell scripts.
 
 use std::fmt::Write as _;
 
-/// A single-quoted literal that means exactly `value`.
+/// Quotes a value as a single-quoted literal.
 ///
-/// PowerShell takes four typographic quotes for `'` (`CharTraits.IsSingleQuote` in its tokenizer); two
-/// of any of them in a row stand for the second one. Nothing else is special, line breaks included;
-/// but a NUL may be taken for the end of the script, so that it is put together.
+/// PowerShell treats four typographic quotes like `'` (`CharTraits.IsSingleQuote` in its tokenizer); two of
+/// them in a row stand for the second one. No other characters are special, including line breaks. A NUL may
+/// end the script, so it is inserted with an expression.
 pub fn quote(value: &str) -> String {
     let literal = |part: &str| {
         let mut quoted = String::with_capacity(part.len() + 2);
@@ -27,9 +27,9 @@ pub fn quote(value: &str) -> String {
     format!("({})", parts.join(" + [char]0 + "))
 }
 
-/// An expression that means `text` in any encoding: a startup script has whichever its owner chose, and a
-/// line that PowerShell reads from lyncsh is taken to be in `[Console]::OutputEncoding`, which is an OEM code
-/// page on Windows. What is not ASCII is escaped, and .NET puts it back (`Regex.Unescape`; tried in 7.6.9).
+/// Returns an ASCII expression for `text`, because the encoding is not known: a startup script has any
+/// encoding, and PowerShell decodes a line from lyncsh with `[Console]::OutputEncoding`, which is an OEM code
+/// page on Windows. Other characters are escaped for .NET's `Regex.Unescape` (tried in 7.6.9).
 pub fn ascii(text: &str) -> String {
     if text.chars().all(|letter| (' '..='~').contains(&letter)) {
         return quote(text);
@@ -37,14 +37,14 @@ pub fn ascii(text: &str) -> String {
     format!("([regex]::Unescape({}))", quote(&escape(text)))
 }
 
-/// Escapes all that is not printable ASCII, and the backslash, for .NET's `Regex.Unescape`.
+/// Escapes the backslash and all characters except printable ASCII for .NET's `Regex.Unescape`.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::new();
     for unit in text.encode_utf16() {
         match u8::try_from(unit) {
             Ok(b'\\') => escaped.push_str(r"\\"),
             Ok(letter @ b' '..=b'~') => escaped.push(char::from(letter)),
-            // Writing to a string doesn't fail.
+            // Writing to a string does not fail.
             _ => drop(write!(escaped, "\\u{unit:04x}")),
         }
     }
@@ -61,7 +61,7 @@ mod tests {
 
     use super::*;
 
-    /// What PowerShell reads back: `ScanStringLiteral` of its tokenizer, and `+`.
+    /// Evaluates a literal like PowerShell: `ScanStringLiteral` of its tokenizer, and `+`.
     fn read(source: &str) -> Option<String> {
         let mut chars = source.strip_prefix('(').unwrap_or(source).chars().peekable();
         let mut value = String::new();
@@ -90,7 +90,7 @@ mod tests {
         read(rest.strip_prefix(" + [char]0 + ")?).map(|end| value + &end)
     }
 
-    /// The literal as the grammar sees it: one string and nothing else.
+    /// Returns whether the grammar parses the literal as one string.
     fn is_one_literal(source: &str) -> bool {
         let mut parser = tree_sitter::Parser::new();
         parser.set_language(&tree_sitter_powershell::LANGUAGE.into()).unwrap();
@@ -101,19 +101,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_quoted_is_read_back(value in "([ -~]|['\u{2018}-\u{201f}`$\"\r\n\t\0äß🦀{}()@#&;|])*") {
+        fn quoted_values_are_read_back(value in "([ -~]|['\u{2018}-\u{201f}`$\"\r\n\t\0äß🦀{}()@#&;|])*") {
             prop_assert_eq!(read(&quote(&value)), Some(value));
         }
 
         #[test]
-        fn what_meets_any_encoding_is_ascii_and_one_literal(value in "([ -~]|['\u{2018}-\u{201f}\täß🦀{}\\\\])*") {
+        fn expressions_are_ascii_and_one_literal(value in "([ -~]|['\u{2018}-\u{201f}\täß🦀{}\\\\])*") {
             prop_assert!(ascii(&value).is_ascii());
             prop_assert!(is_one_literal(&ascii(&value)));
         }
 
-        /// The grammar knows `'` alone for a quote, so that typographic ones mean nothing to it.
+        /// The grammar only supports `'` as a quote, not typographic quotes.
         #[test]
-        fn what_is_quoted_is_one_literal(value in "([ -~]|['`$\"\n\tä{}()@#&;|])*") {
+        fn quoted_values_are_one_literal(value in "([ -~]|['`$\"\n\tä{}()@#&;|])*") {
             prop_assert!(is_one_literal(&quote(&value)));
         }
     }

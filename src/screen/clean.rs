@@ -1,26 +1,26 @@
-//! Turns text of any origin into text that a terminal only displays.
+//! Cleans text of any origin so that it is safe to display on a terminal.
 //!
 //! An escape sequence in text from an endpoint can write the clipboard, change the title, or answer for the
-//! user. Text, tabs, line feeds and SGR (colours and text attributes) pass; every other control character is
-//! written as a user can see it. The `vte` parser decides what an escape sequence is.
+//! user. Text, tabs, line feeds and SGR (colours and text attributes) pass; all other control characters are
+//! made visible. The `vte` parser finds the escape sequences.
 
 use std::fmt;
 
 use super::sgr::{self, Sgr};
 
-/// The longest SGR sequence that is recognised, in bytes.
+/// Maximum length of a recognised SGR sequence, in bytes.
 const LONGEST_SGR: usize = 256;
-/// The attributes that are carried into the next line, at most.
+/// Maximum number of attributes that are continued on the next line.
 const MOST_CARRIED: usize = 16;
 
-/// Whether SGR sequences stay in the text.
+/// Handling of SGR sequences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colour {
     Keep,
     Drop,
 }
 
-/// Text that is safe to write to a terminal. [`clean`] and [`clean_line`] are the only ways to make it.
+/// Text that is safe to write to a terminal. Only [`clean`] and [`clean_line`] create it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shown(String);
 
@@ -40,7 +40,7 @@ impl fmt::Display for Shown {
     }
 }
 
-/// A piece of text, by what a terminal would do with it.
+/// A part of a text, by its effect on a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part<'a> {
     Text(&'a str),
@@ -48,12 +48,12 @@ pub(super) enum Part<'a> {
     LineEnd(&'a str),
     Tab,
     Sgr(&'a str, Sgr),
-    /// A control character that is displayed instead of being obeyed.
+    /// A control character, which is displayed instead of executed.
     Control(char),
 }
 
 impl Part<'_> {
-    /// The bytes that it takes in the source.
+    /// Returns its length in the source, in bytes.
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Text(text) | Self::LineEnd(text) | Self::Sgr(text, _) => text.len(),
@@ -63,7 +63,7 @@ impl Part<'_> {
     }
 }
 
-/// The parts of a text, in order; together they are the whole text.
+/// Splits a text into parts, which together are the whole text.
 pub(super) struct Parts<'a>(pub &'a str);
 
 impl<'a> Iterator for Parts<'a> {
@@ -87,7 +87,7 @@ impl<'a> Iterator for Parts<'a> {
     }
 }
 
-/// Whether a terminal would obey the character, or reorder text by it.
+/// Returns whether a terminal would execute the character, or reorder text by it.
 fn is_control(letter: char) -> bool {
     letter.is_control()
         || matches!(
@@ -101,12 +101,12 @@ fn is_control(letter: char) -> bool {
         )
 }
 
-/// The SGR sequence at the beginning of `text`, and its length.
+/// Returns the SGR sequence at the start of `text`, and its length.
 fn sgr(text: &str) -> Option<(usize, Sgr)> {
     let mut parser = vte::Parser::new();
     let mut found = sgr::Listener::default();
     for (at, byte) in text.bytes().enumerate().take(LONGEST_SGR) {
-        // A terminal executes a control character inside of a sequence and goes on with the sequence.
+        // A terminal executes a control character inside a sequence, then continues the sequence.
         if at > 0 && !(b' '..=b'~').contains(&byte) {
             return None;
         }
@@ -118,7 +118,7 @@ fn sgr(text: &str) -> Option<(usize, Sgr)> {
     None
 }
 
-/// How a control character is displayed: as `cat -v` and `less` do.
+/// Formats a control character like `cat -v` and `less`.
 pub(super) fn visible(letter: char) -> String {
     match letter {
         '\0'..='\u{1f}' => format!("^{}", char::from(b'@' + u8::try_from(letter).unwrap_or_default())),
@@ -127,7 +127,7 @@ pub(super) fn visible(letter: char) -> String {
     }
 }
 
-/// Text as a terminal may get it. Colours end with each line and with the text.
+/// Cleans a text. Colours end with each line and with the text.
 pub fn clean(text: &str, colour: Colour) -> Shown {
     let mut out = String::with_capacity(text.len());
     // SGR sequences since the last reset, and whether they are in effect in `out`.
@@ -175,7 +175,7 @@ pub fn clean(text: &str, colour: Colour) -> Shown {
     Shown(out)
 }
 
-/// Whether a colour of the text is still in effect at its end.
+/// Returns whether a colour of the text is still in effect at its end.
 pub fn is_open(text: &str) -> bool {
     Parts(text).fold(false, |open, part| match part {
         Part::Sgr(_, sgr) => sgr.sets || (open && !sgr.resets),
@@ -183,7 +183,7 @@ pub fn is_open(text: &str) -> bool {
     })
 }
 
-/// Text without its colours, and otherwise as it is.
+/// Removes the colours of a text.
 pub fn without_colours(text: &str) -> String {
     let mut rest = text;
     let mut out = String::with_capacity(text.len());
@@ -197,13 +197,13 @@ pub fn without_colours(text: &str) -> String {
     out
 }
 
-/// Text without colours in one line: line ends and tabs become spaces.
+/// Cleans a text and removes its colours; line ends and tabs become spaces.
 pub fn clean_line(text: &str) -> Shown {
     let shown = clean(text.trim_end_matches(['\r', '\n']), Colour::Drop);
     Shown(shown.0.replace(['\n', '\t'], " "))
 }
 
-/// Whether text is displayed as it is: no control character, no colour, one line.
+/// Returns whether a text is displayed unchanged: one line without control characters and colours.
 pub fn is_plain(text: &str) -> bool {
     !text.contains(is_control)
 }
@@ -261,7 +261,7 @@ mod tests {
             ("x\u{1b}", "x^["),
             ("\u{1b}[", "^[["),
             ("\u{1b}[31", "^[[31"),
-            // Terminals execute what is in between and finish the sequence.
+            // Terminals execute the character and finish the sequence.
             ("\u{1b}[3\n1m", "^[[3\n1m"),
             ("\u{1b}\u{1b}[2J", "^[^[[2J"),
             ("\u{1b}[3\u{7f}1m", "^[[3^?1m"),
@@ -270,7 +270,7 @@ mod tests {
             assert_eq!(kept(text), shown);
         }
         assert_eq!(kept(&format!("\u{1b}[{}m", "1;".repeat(200))), format!("^[[{}m", "1;".repeat(200)));
-        // A sequence that was cut in two is not put together.
+        // A sequence that is split over two texts is not joined.
         assert_eq!(kept("\u{1b}[") + &kept("2J"), "^[[2J");
     }
 
@@ -299,7 +299,7 @@ mod tests {
         );
     }
 
-    /// What a terminal would do.
+    /// Models a terminal.
     #[derive(Default)]
     struct Obeyed(Vec<String>);
 
@@ -335,7 +335,7 @@ mod tests {
         }
     }
 
-    /// Hostile text: sequences of all kinds, whole and broken, between ordinary words.
+    /// Hostile text: sequences of all kinds, complete and broken, between words.
     fn hostile() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
             "\\PC{0,4}",
@@ -354,7 +354,7 @@ mod tests {
             for colour in [Colour::Keep, Colour::Drop] {
                 let shown = clean(&text, colour).into_string();
                 let mut obeyed = Obeyed::default();
-                // A letter behind it is displayed: nothing is left open.
+                // A letter after it is displayed: no sequence is left open.
                 vte::Parser::new().advance(&mut obeyed, (shown.clone() + &after).as_bytes());
                 prop_assert_eq!(obeyed.0, Vec::<String>::new());
                 let escapes = shown.contains(char::from(0x1b));

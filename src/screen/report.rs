@@ -1,4 +1,4 @@
-//! Errors as `miette` draws them.
+//! Error reports, drawn by `miette`.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ impl fmt::Debug for Drawn<'_> {
     }
 }
 
-/// A report as it is displayed on a stream.
+/// Formats a report for a stream.
 pub fn rendered(report: &miette::Report, stream: Stream) -> Shown {
     let colour = stream.colour();
     let mut options = MietteHandlerOpts::new()

@@ -5,16 +5,16 @@ use vte::{Params, Perform};
 /// Ends every colour and attribute.
 pub const RESET: &str = "\u{1b}[0m";
 
-/// What a sequence does.
+/// Effect of a sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sgr {
     /// It contains a reset.
     pub resets: bool,
-    /// It sets something behind its last reset.
+    /// It sets an attribute after its last reset.
     pub sets: bool,
 }
 
-/// Takes the first escape sequence that the parser dispatches.
+/// Collects the first escape sequence that the parser dispatches.
 #[derive(Default)]
 pub struct Listener {
     /// `Some(None)`: a sequence that is not SGR.
@@ -48,7 +48,7 @@ impl Perform for Listener {
     }
 }
 
-/// `None` where a parameter is unknown, or conceals text.
+/// Returns `None` if a parameter is unknown or conceals text.
 fn read(parameters: &Params) -> Option<Sgr> {
     let mut sgr = Sgr::default();
     let mut parameters = parameters.iter();
@@ -83,7 +83,7 @@ fn read(parameters: &Params) -> Option<Sgr> {
     Some(sgr)
 }
 
-/// The sequence with every omitted parameter written out.
+/// Returns the sequence with all omitted parameters.
 pub fn canonical(sequence: &str) -> String {
     let parameters = sequence.strip_prefix("\u{1b}[").and_then(|rest| rest.strip_suffix('m')).unwrap_or("0");
     let number = |text: &str| match text.trim_start_matches('0') {

@@ -1,13 +1,13 @@
-//! Columns of the screen: width, cutting, and wrapping of text as it will be displayed.
+//! Display width, truncation and wrapping of text.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::clean::{Part, Parts, visible};
 
-/// The narrowest terminal for which text is laid out.
+/// Minimum width of a terminal for the layout of text.
 const NARROWEST: usize = 20;
 
-/// The columns that a text takes when [`super::clean`] has made it safe to display.
+/// Returns the columns of a text after [`super::clean`].
 pub fn width(text: &str) -> usize {
     Parts(text)
         .map(|part| match part {
@@ -19,16 +19,16 @@ pub fn width(text: &str) -> usize {
         .sum()
 }
 
-/// The longest beginning of `text` that fits in `columns`, and the rest. An escape sequence is not cut.
+/// Splits `text` after the longest start that fits in `columns`. Escape sequences are not split.
 pub fn cut(text: &str, columns: usize) -> (&str, &str) {
-    // A long text is not read to its end for each of its lines.
+    // Avoids reading the whole text for each of its lines.
     let window = &text[..text.floor_char_boundary(columns.saturating_mul(4).saturating_add(64))];
     let at =
         exceeds(window, columns).or_else(|| (window.len() < text.len()).then(|| exceeds(text, columns))?);
     text.split_at(at.unwrap_or(text.len()))
 }
 
-/// Where a text begins to be wider than `columns`.
+/// Returns the index at which a text becomes wider than `columns`.
 fn exceeds(text: &str, columns: usize) -> Option<usize> {
     let (mut used, mut at) = (0, 0);
     for part in Parts(text) {
@@ -53,15 +53,15 @@ fn exceeds(text: &str, columns: usize) -> Option<usize> {
     None
 }
 
-/// The longest end of `text` that fits in `columns`.
+/// Returns the longest end of `text` that fits in `columns`.
 pub fn cut_start(text: &str, columns: usize) -> &str {
     let Some(over) = width(text).checked_sub(columns) else { return text };
-    // The narrowest beginning that is at least as wide as what is too much.
+    // The shortest start that is at least as wide as the excess.
     let (before, after) = cut(text, over);
     if width(before) < over { &after[first(after).len()..] } else { after }
 }
 
-/// The first character, or escape sequence, of a text.
+/// Returns the first character or escape sequence of a text.
 fn first(text: &str) -> &str {
     let length = Parts(text).next().map_or(0, |part| match part {
         Part::Text(run) => run.chars().next().map_or(0, char::len_utf8),
@@ -70,14 +70,14 @@ fn first(text: &str) -> &str {
     &text[..length]
 }
 
-/// The lines of a text, each at most `columns` wide. Words are cut only where they do not fit in a line of
-/// their own. A line that continues is indented as its beginning is, and by `hang` more.
+/// Wraps a text into lines of at most `columns`. A word is split only if it does not fit in a line.
+/// Continuation lines have the indentation of the line and `hang` more columns.
 pub fn wrap(text: &str, columns: usize, hang: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for line in text.split('\n') {
         let line = line.strip_suffix('\r').unwrap_or(line);
         let widest = line.split(' ').map(width).max().unwrap_or(0);
-        // No indentation is worth the cut of a word that has room without it.
+        // A word that only fits without indentation is not indented.
         let most = if widest <= columns { (columns - widest).min(columns / 2) } else { columns / 2 };
         let indent = (line.len() - line.trim_start_matches(' ').len() + hang).min(most);
         let mut rest = line;
@@ -95,7 +95,7 @@ pub fn wrap(text: &str, columns: usize, hang: usize) -> Vec<String> {
     lines
 }
 
-/// What of `text` stands in a line of this width, and what follows; `None` where the whole text does.
+/// Splits `text` into a line of this width and the rest. Returns `None` if the whole text fits.
 fn first_line(text: &str, columns: usize) -> Option<(&str, &str)> {
     let (fits, over) = cut(text, columns);
     if over.is_empty() {
@@ -106,14 +106,14 @@ fn first_line(text: &str, columns: usize) -> Option<(&str, &str)> {
     }
     let words = fits.len() - fits.trim_start_matches(' ').len();
     Some(match fits.rfind(' ') {
-        // Leading spaces are the line's indentation.
+        // Leading spaces are the indentation of the line.
         Some(at) if at > words => (fits[..at].trim_end_matches(' '), &text[at + 1..]),
         _ if fits.is_empty() => text.split_at(first(text).len()),
         _ => (fits, over),
     })
 }
 
-/// A message as it is displayed on a terminal of this many columns.
+/// Formats a message for a terminal with this many columns.
 pub fn wrapped(text: &str, columns: usize, hang: usize) -> String {
     wrap(text, columns.max(NARROWEST), hang).join("\n")
 }
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn width_is_that_of_what_is_displayed() {
+    fn width_is_the_displayed_width() {
         assert_eq!(width("\u{1b}[31mKen\u{1b}[0m"), 3);
         assert_eq!(width("\u{1b}]0;t\u{7}"), "^[]0;t^G".len());
         assert_eq!(width("\u{202e}日本"), "<U+202E>".len() + 4);

@@ -8,23 +8,23 @@ use crate::transport::session::Session;
 #[derive(Clone)]
 pub enum State {
     Open(Session),
-    /// It was lost.
+    /// The session was lost.
     Lost,
 }
 
-/// Why there is no session now.
+/// Reason why no session is available.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct NoSession {
     pub text: String,
-    /// What to do now.
+    /// Help text for the user.
     pub advice: Option<String>,
 }
 
-/// Answers a [`Wish`]. It is closed when the shell waits no longer.
+/// Reply channel of a [`Wish`]; closed when the shell stops waiting.
 pub type Reply = oneshot::Sender<Result<Session, NoSession>>;
 
-/// The shell wants a session now.
+/// Request of the shell for a session.
 pub struct Wish(pub Reply);
 
 /// The shell's end of the connection. Clones share it.
@@ -34,7 +34,7 @@ pub struct Connection {
     wishes: mpsc::Sender<Wish>,
 }
 
-/// The other end, of whoever opens its sessions.
+/// The other end of the connection, held by the code that opens sessions.
 pub struct Keeping {
     pub state: watch::Sender<State>,
     pub wishes: mpsc::Receiver<Wish>,
@@ -47,7 +47,7 @@ impl Connection {
         (Self { state, wishes }, Keeping { state: state_given, wishes: wished })
     }
 
-    /// The session, where there is one.
+    /// Returns the current session, if one is open.
     pub fn current(&self) -> Option<Session> {
         match &*self.state.borrow() {
             State::Open(session) => Some(session.clone()),
@@ -55,10 +55,10 @@ impl Connection {
         }
     }
 
-    /// The session; where it was lost, it is made again now. Safe to cancel, which ends the attempt.
+    /// Returns the session, or requests a new one if it was lost. Cancelling ends the attempt.
     ///
     /// # Errors
-    /// There is none now.
+    /// No session can be opened now.
     pub async fn session(&self) -> Result<Session, NoSession> {
         if let Some(session) = self.current() {
             return Ok(session);
@@ -69,7 +69,7 @@ impl Connection {
         answer.await.map_err(|_| over())?
     }
 
-    /// Waits for a session, without asking for one. `None`: none comes any more.
+    /// Waits for a session without requesting one. Returns `None` if no session will be opened any more.
     pub async fn opened(&self) -> Option<Session> {
         let mut state = self.state.clone();
         match &*state.wait_for(|state| matches!(state, State::Open(_))).await.ok()? {
@@ -78,7 +78,7 @@ impl Connection {
         }
     }
 
-    /// Waits until there is no session.
+    /// Waits until the session is lost.
     pub async fn lost(&self) {
         let mut state = self.state.clone();
         let _ = state.wait_for(|state| matches!(state, State::Lost)).await;

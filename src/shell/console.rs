@@ -1,5 +1,5 @@
-//! The built-in shell: lines go through [`crate::line`], what they leave to the endpoint through the
-//! session, and what comes back is shown.
+//! The built-in shell. It plans input lines with [`crate::line`], runs the remote part in the session and
+//! displays the results.
 
 mod beside;
 mod catalogue;
@@ -42,7 +42,7 @@ use crate::profile::{Connections, Profile};
 use crate::psrp::host::HostInfo;
 use crate::shell::{Attached, Losses};
 
-/// What outlives one session: the terminal, the names that completion knows, the history's place.
+/// Console state that outlives a session: terminal, completion names, history file.
 pub struct Console {
     title: String,
     terminal: Terminal,
@@ -50,7 +50,7 @@ pub struct Console {
     history: Option<PathBuf>,
 }
 
-/// What is known of one connection.
+/// Cached data of one connection.
 struct Part {
     profile: String,
     prefix: Option<String>,
@@ -82,8 +82,7 @@ impl Console {
         })
     }
 
-    /// Removes what is kept for a profile: its lines, and where the profile can be read the names for
-    /// completion.
+    /// Removes a profile's history and, if the profile can be read, its cached completion names.
     pub fn discard(folders: &Folders, name: &str, profile: Option<&Profile>) -> std::io::Result<()> {
         for file in
             profile.map(|profile| cached(folders, profile)).into_iter().chain([history_file(folders, name)])
@@ -96,7 +95,7 @@ impl Console {
         Ok(())
     }
 
-    /// Says why a script is not run.
+    /// Reports why a script was refused.
     fn refuse(&self, refused: &Refused) -> Exit {
         for line in refused.lines(&self.title) {
             self.terminal.toned(Tone::Error, &line);
@@ -104,12 +103,12 @@ impl Console {
         Exit::Usage
     }
 
-    /// What becomes of a session that is lost under this console.
+    /// Returns how a lost session is handled in this console.
     pub fn losses(&self) -> Losses {
         if self.terminal.interactive { Losses::Mend } else { Losses::End }
     }
 
-    /// The host data of this terminal as it is now.
+    /// Returns the current host data of this terminal.
     pub fn host(&self) -> HostInfo {
         host_info(&self.terminal)
     }
@@ -118,7 +117,7 @@ impl Console {
 fn host_info(terminal: &Terminal) -> HostInfo {
     let (columns, rows) = terminal.size();
     let size = (i32::from(columns), i32::from(rows));
-    // -1 is what PowerShell on Unix says of colours that it doesn't know.
+    // PowerShell on Unix reports unknown colours as -1.
     HostInfo {
         window: size,
         buffer: size,
@@ -133,7 +132,7 @@ fn history_file(folders: &Folders, name: &str) -> PathBuf {
     folders.state.join("history").join(format!("{name}.txt"))
 }
 
-/// A file name for what an endpoint offers an account: readable, and the same for the same two.
+/// Returns the cache file for the commands that an endpoint offers to an account.
 fn cached(folders: &Folders, profile: &Profile) -> PathBuf {
     folders.cache.join("commands").join(format!("{}.json", cache_key(profile)))
 }
@@ -155,23 +154,23 @@ fn cache_key(profile: &Profile) -> String {
     format!("{}-{}", profile.name, name.chars().take(120).collect::<String>())
 }
 
-/// What a console runs.
+/// Input of a console.
 pub enum Input {
-    /// Lines that are typed, at a terminal or where the output goes elsewhere: each by itself.
+    /// Lines run one by one, typed at a terminal or with redirected output.
     Typed,
-    /// A script, and its arguments.
+    /// A script and its arguments.
     Script { script: Script, arguments: Vec<String> },
-    /// Standard input that has not ended yet.
+    /// Standard input that is still being read.
     Coming(JoinHandle<Result<Script, Refused>>),
 }
 
-/// How long the end of the input is waited for before there is a session: what was written already is
-/// refused without one.
+/// How long to wait for the end of standard input before connecting, so that an invalid script is refused
+/// without a session.
 const INPUT_WAIT: Duration = Duration::from_millis(250);
 
 impl Input {
-    /// Reads all that is to be run: a script file with its arguments, or standard input where it is not
-    /// a terminal. `Err`: what the program ends with; why has been shown.
+    /// Reads a script file with its arguments, or standard input unless it is a terminal. On `Err`, the
+    /// reason has been shown; the value is the exit code.
     pub async fn read(console: &Console, words: &[String]) -> Result<Self, Exit> {
         let read = match words {
             [] if std::io::stdin().is_terminal() => return Ok(Self::Typed),
@@ -193,7 +192,7 @@ impl Input {
     }
 }
 
-/// Runs lines until the user leaves, or a script to its end; gives the exit code.
+/// Runs lines until the user leaves, or a script to its end. Returns the exit code.
 pub async fn run(console: &Console, attached: Vec<Attached>, input: Input) -> miette::Result<u8> {
     let terminal = &console.terminal;
     let links = attached.iter().filter_map(|one| console.link(one)).collect();
@@ -202,27 +201,27 @@ pub async fn run(console: &Console, attached: Vec<Attached>, input: Input) -> mi
     if terminal.interactive {
         for link in links.all() {
             if !link.catalogue.is_empty() {
-                here(terminal, link, link.catalogue.names().len());
+                report_available(terminal, link, link.catalogue.names().len());
             }
-            // For completion. What the cache says may have changed since.
+            // For completion: the cached names may be out of date.
             beside.spawn(beside::learn(link.clone()));
         }
     }
     let news = SessionNotices::new(terminal.clone());
     let facts = Facts::default();
     for mut one in attached {
-        // What is known already stands before the first prompt.
+        // Show pending notices before the first prompt.
         while let Ok(text) = one.notices.try_recv() {
             news.show(Tone::Warning, &text);
         }
         beside.spawn(beside::watch(one, terminal.clone(), news.clone(), facts.clone()));
     }
     let mut executor = Executor::new(links.clone(), &console.title, terminal.clone(), facts);
-    // What still runs beside ends with the console.
+    // Dropping `beside` ends the remaining background tasks.
     match input {
         Input::Script { script, arguments } => {
             let ended = executor.run_script(&script, &arguments).await;
-            left(terminal, &executor, ended)
+            exit_code(terminal, &executor, ended)
         }
         Input::Coming(reading) => {
             let read = tokio::select! {
@@ -234,20 +233,20 @@ pub async fn run(console: &Console, attached: Vec<Attached>, input: Input) -> mi
                 Err(refused) => return Ok(console.refuse(&refused).code()),
             };
             let ended = executor.run_script(&script, &[]).await;
-            left(terminal, &executor, ended)
+            exit_code(terminal, &executor, ended)
         }
-        Input::Typed if terminal.interactive => typed(console, links, &mut executor, &news).await,
-        Input::Typed => unseen(terminal, &mut executor).await,
+        Input::Typed if terminal.interactive => run_interactive(console, links, &mut executor, &news).await,
+        Input::Typed => run_lines(terminal, &mut executor).await,
     }
 }
 
-/// The last step of connecting, as the person sees it.
-fn here(terminal: &Terminal, link: &Link, count: usize) {
-    terminal.toned(Tone::Plain, &format!("{count} commands of '{}' are here.", link.name));
+/// Reports the number of available commands, the last step of connecting.
+fn report_available(terminal: &Terminal, link: &Link, count: usize) {
+    terminal.toned(Tone::Plain, &format!("{count} commands available from '{}'.", link.name));
 }
 
-/// A person at a terminal.
-async fn typed(
+/// Runs lines typed at a terminal.
+async fn run_interactive(
     console: &Console,
     links: Links,
     executor: &mut Executor,
@@ -255,21 +254,21 @@ async fn typed(
 ) -> miette::Result<u8> {
     let completer = completer(links, tokio::runtime::Handle::current());
     if let Some(folder) = console.history.as_deref().and_then(std::path::Path::parent) {
-        // Without it the history lasts as long as the console.
+        // Without the folder, the history is kept in memory only.
         let _ = crate::platform::private_folder(folder);
     }
     let history = console.history.clone();
     let reader = Reader::new(&console.terminal, &console.title, history, completer, news.waker());
-    let mut reader = reader.map_err(|error| miette::miette!("the terminal can't be used: {error}"))?;
+    let mut reader = reader.map_err(|error| miette::miette!("cannot use the terminal: {error}"))?;
     loop {
         console.terminal.fresh_line();
         news.begin_typing();
         let turn = reader.read().await;
         news.end_typing(matches!(turn, Ok(EditorInput::Woken)));
-        match turn.map_err(|error| miette::miette!("the terminal can't be read: {error}"))? {
+        match turn.map_err(|error| miette::miette!("cannot read from the terminal: {error}"))? {
             EditorInput::Line(text) => match executor.run_typed(&text).await {
                 Ended::Exit(code) => return Ok(code),
-                // A session that was lost is made again, and the next line finds it.
+                // The next line uses the reopened session.
                 Ended::Succeeded
                 | Ended::Failed
                 | Ended::Silenced
@@ -283,17 +282,17 @@ async fn typed(
     }
 }
 
-/// The session was lost under a script.
+/// Loss of the session while a script ran.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("the session was lost: the last command may have run, and what follows it was not run")]
+#[error("session lost; the last command may have run, the commands after it were not run")]
 pub struct Lost;
 
-/// How a script ends the program.
-fn left(terminal: &Terminal, executor: &Executor, ended: Ended) -> miette::Result<u8> {
+/// Returns the program's exit code after a script.
+fn exit_code(terminal: &Terminal, executor: &Executor, ended: Ended) -> miette::Result<u8> {
     match terminal.lost() {
         None => {}
         Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(Exit::Unread.code()),
-        Some(error) => return Err(miette::miette!("standard output can't be written: {error}")),
+        Some(error) => return Err(miette::miette!("cannot write to standard output: {error}")),
     }
     match ended {
         Ended::Lost => Err(Lost.into()),
@@ -301,8 +300,8 @@ fn left(terminal: &Terminal, executor: &Executor, ended: Ended) -> miette::Resul
     }
 }
 
-/// Lines of a user whose output goes elsewhere: a statement may take several of them.
-async fn unseen(terminal: &Terminal, executor: &mut Executor) -> miette::Result<u8> {
+/// Runs typed lines with redirected output. A statement may span several lines.
+async fn run_lines(terminal: &Terminal, executor: &mut Executor) -> miette::Result<u8> {
     let mut text = String::new();
     loop {
         let reader = terminal.clone();
@@ -326,12 +325,12 @@ async fn unseen(terminal: &Terminal, executor: &mut Executor) -> miette::Result<
         text.clear();
         let goes_on = matches!(ended, Ended::Succeeded | Ended::Failed | Ended::Silenced | Ended::Stopped);
         if is_end || !goes_on || terminal.lost().is_some() {
-            return left(terminal, executor, ended);
+            return exit_code(terminal, executor, ended);
         }
     }
 }
 
-/// Candidates for the editor, which asks from a thread of its own.
+/// Returns the completion callback of the editor, which calls it on its own thread.
 fn completer(
     links: Links,
     runtime: tokio::runtime::Handle,
@@ -362,7 +361,7 @@ fn completer(
             },
             What::Nothing => Vec::new(),
         };
-        // A name that can't be typed would be drawn by the editor as it is.
+        // The editor draws candidates unescaped, so names with control characters are dropped.
         candidates.retain(|name| crate::screen::is_plain(name));
         (found.span, candidates)
     }

@@ -1,5 +1,5 @@
-//! The PowerShell module of a profile, and the script that a launched PowerShell begins with: rendered
-//! from `templates/powershell` into the cache, and only written where something has changed.
+//! The PowerShell module of a profile and the startup script of a launched PowerShell, rendered from
+//! `templates/powershell` into the cache and written only if changed.
 
 mod error;
 mod files;
@@ -21,26 +21,26 @@ use crate::folders::Folders;
 use crate::profile::Profile;
 use crate::quote::powershell::quote;
 
-/// One module, on the disk and ready to be imported.
+/// Paths of a profile's module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Module {
-    /// The folder that goes on `PSModulePath`; it holds the modules of all profiles.
+    /// Folder for `PSModulePath`; holds the modules of all profiles.
     pub root: PathBuf,
     /// `lyncsh-NAME`.
     pub name: String,
-    /// Found by PowerShell on `PSModulePath`: it lists the cmdlets' names.
+    /// Manifest with the cmdlet names, found by PowerShell through `PSModulePath`.
     pub manifest: PathBuf,
-    /// Imported by its path.
+    /// Script module, imported by its path.
     pub script: PathBuf,
 }
 
-/// The folder of all modules.
+/// Returns the folder of all modules.
 pub fn root(folders: &Folders) -> PathBuf {
     folders.cache.join("modules")
 }
 
 impl Module {
-    /// Where the module of a profile is, whether or not it has been written.
+    /// Returns the module of a profile, written or not.
     pub fn of(folders: &Folders, profile: &str) -> Self {
         let root = root(folders);
         let name = format!("lyncsh-{profile}");
@@ -49,8 +49,8 @@ impl Module {
         Self { manifest: file("psd1"), script: file("psm1"), root, name }
     }
 
-    /// Writes the module where it is missing, or where the program's path, its version, the profile, a
-    /// template or the cmdlets' names have changed.
+    /// Writes the module if it is missing or if the program's path or version, the profile, a template or the
+    /// cmdlet names have changed.
     pub fn prepare(folders: &Folders, program: &Path, profile: &Profile) -> Result<Self, ModuleError> {
         let module = Self::of(folders, &profile.name);
         let templates = Templates::of(folders)?;
@@ -60,7 +60,7 @@ impl Module {
             module: &module.name,
             program: text(program)?,
             arguments,
-            // .NET takes it apart as Windows does, on every system.
+            // .NET parses a command line by the Windows rules on every system.
             own: crate::quote::desktop::windows(&own),
             profile,
             version: env!("CARGO_PKG_VERSION"),
@@ -68,7 +68,7 @@ impl Module {
         let exports = Exports::of(folders, &profile.name);
         exports.prepare()?;
         let prefix = profile.import.prefix.as_deref();
-        // Two tenants' cmdlets have the same names: PowerShell finds those of the hook's profiles alone.
+        // Cmdlets of two tenants have the same names, so autoloading is limited to the hook's profiles.
         let found = hooked(folders).is_none_or(|names| names.contains(&profile.name));
         let listed = |names: Option<Vec<String>>| if found { names } else { Some(Vec::new()) };
         let manifest = templates.manifest(&Manifest {
@@ -86,8 +86,8 @@ impl Module {
         Ok(module)
     }
 
-    /// The line that imports the module into a PowerShell that runs. One of `several` that fails leaves
-    /// the lines after it to be run.
+    /// Returns the line that imports the module into a running PowerShell. With `several`, a failing line
+    /// does not stop the lines after it.
     pub fn import_line(&self, folders: &Folders, several: bool) -> Result<String, ModuleError> {
         Ok(Templates::of(folders)?
             .import(text(&self.script)?, self.name.strip_prefix("lyncsh-").unwrap_or(&self.name), several)?
@@ -95,8 +95,8 @@ impl Module {
             .to_owned())
     }
 
-    /// Whether the script on the disk was written by a version that chose the names of commands in another way,
-    /// or from a user's template of such a version.
+    /// Returns whether the script on disk comes from a version, or a user's template for a version, with
+    /// another naming scheme for commands.
     pub fn is_outdated(&self) -> bool {
         let current = format!("$format = {}", quote(FORMAT));
         let attaches = |script: &str| {
@@ -106,7 +106,7 @@ impl Module {
             .is_ok_and(|script| attaches(&script) && !script.contains(&current))
     }
 
-    /// Removes what is kept for a profile: its module and its exported commands.
+    /// Removes a profile's module and its exported commands.
     pub fn discard(folders: &Folders, profile: &str) -> Result<(), ModuleError> {
         let module = Self::of(folders, profile);
         files::remove(&module.root.join(&module.name))?;
@@ -114,13 +114,13 @@ impl Module {
     }
 }
 
-/// The profiles of the startup hook; `None` where it was not installed by lyncsh.
+/// Returns the profiles of the startup hook; `None` if lyncsh did not install it.
 fn hooked(folders: &Folders) -> Option<Vec<String>> {
     let text = std::fs::read_to_string(hooked_path(folders)).ok()?;
     Some(text.trim_start_matches('\u{feff}').lines().map(str::to_owned).collect())
 }
 
-/// Notes the profiles of the startup hook, or that there is none.
+/// Records the profiles of the startup hook; `None` removes the record.
 pub fn set_hooked(folders: &Folders, names: Option<&[&str]>) -> Result<(), ModuleError> {
     let path = hooked_path(folders);
     match names {
@@ -138,9 +138,9 @@ fn hooked_path(folders: &Folders) -> PathBuf {
     folders.cache.join("hook").join("profiles")
 }
 
-/// Writes the script for `pwsh -NoLogo -NoExit -File`: it imports the modules by their paths, and puts
-/// `title` before the prompt. A module that fails leaves the others usable; where all fail, the
-/// PowerShell ends with 1.
+/// Writes the script for `pwsh -NoLogo -NoExit -File`, which imports the modules by their paths and puts
+/// `title` before the prompt. If all modules fail, PowerShell exits with code 1; otherwise the others remain
+/// usable.
 pub fn connect_script(
     folders: &Folders,
     program: &Path,
@@ -166,7 +166,7 @@ fn connect_path(folders: &Folders, title: &str) -> PathBuf {
     folders.cache.join("connect").join(format!("{title}.ps1"))
 }
 
-/// Removes the script that [`connect_script`] wrote, if it did.
+/// Removes the script of [`connect_script`], if it exists.
 pub fn discard_connect_script(folders: &Folders, title: &str) -> Result<(), ModuleError> {
     let path = connect_path(folders, title);
     match std::fs::remove_file(&path) {
@@ -175,8 +175,8 @@ pub fn discard_connect_script(folders: &Folders, title: &str) -> Result<(), Modu
     }
 }
 
-/// What `-Command` is to run: the script that connects, and then what the person wants run. On Windows
-/// an execution policy may have to be dealt with before.
+/// Returns the text for `-Command`: the connect script, then the user's command. On Windows it first sets
+/// the execution policy if necessary.
 pub fn command_text(
     folders: &Folders,
     connect: &Path,
@@ -187,7 +187,7 @@ pub fn command_text(
     Ok(rendered.trim_end().to_owned())
 }
 
-/// What lyncsh is called with, so that it finds the same folders as this process.
+/// Returns lyncsh's arguments for the module, with the folders of this process.
 fn arguments(folders: &Folders, profile: &str) -> Result<Vec<String>, ModuleError> {
     let mut arguments = Vec::new();
     if Folders::find(None).ok().as_ref() != Some(folders) {

@@ -1,5 +1,5 @@
-//! A PowerShell of the person's own, as a process beside lyncsh: which one it is, what it is called
-//! with, and how it waits until the launcher has stopped talking.
+//! Launching of an installed PowerShell: discovery, arguments, and the gate that holds its output back until
+//! the launcher has finished.
 
 pub mod arguments;
 pub mod find;

@@ -1,30 +1,30 @@
-//! The foot of the terminal, where steps and progress are drawn.
+//! The status line at the bottom of the terminal, which shows steps and progress.
 
 use crossterm::{cursor, terminal};
 use indicatif::{ProgressDrawTarget, TermLike};
 
 use crate::screen::{self, Colour, Stream, clean};
 
-/// Drawings a second at most.
+/// Maximum redraws per second.
 const UPDATES: u8 = 20;
 /// Columns that `^C` takes.
 const INTERRUPT_ECHO: u16 = 2;
 
-/// Where bars are drawn: on standard error, where that is a terminal.
+/// Returns the draw target for bars: standard error if it is a terminal, otherwise hidden.
 pub fn target() -> ProgressDrawTarget {
     if Stream::Error.is_terminal() && !screen::is_dumb() {
-        ProgressDrawTarget::term_like_with_hz(Box::new(Foot), UPDATES)
+        ProgressDrawTarget::term_like_with_hz(Box::new(StatusLine), UPDATES)
     } else {
         ProgressDrawTarget::hidden()
     }
 }
 
-/// Standard error, a little narrower than it is: the `^C` that a terminal shows has room behind a bar,
-/// so that the cursor stays on the bar's line and the line can be cleared.
+/// Standard error with reduced width. The `^C` that a terminal echoes fits behind a bar, so the cursor stays
+/// on the bar's line and the line can be cleared.
 #[derive(Debug)]
-struct Foot;
+struct StatusLine;
 
-impl Foot {
+impl StatusLine {
     fn queue(command: impl crossterm::Command) -> std::io::Result<()> {
         let mut sequence = String::new();
         command.write_ansi(&mut sequence).map_err(std::io::Error::other)?;
@@ -32,7 +32,7 @@ impl Foot {
     }
 }
 
-impl TermLike for Foot {
+impl TermLike for StatusLine {
     fn width(&self) -> u16 {
         let columns = crossterm::terminal::size().map_or(80, |(columns, _)| columns);
         columns.saturating_sub(INTERRUPT_ECHO + 1).max(1)
@@ -77,11 +77,11 @@ impl TermLike for Foot {
     }
 }
 
-/// Moving by nothing would move by one.
+/// Moves by `n` rows; skips 0, which terminals treat as 1.
 fn rows<C: crossterm::Command>(n: usize, command: impl Fn(u16) -> C) -> std::io::Result<()> {
     match u16::try_from(n) {
         Ok(0) => Ok(()),
-        Ok(n) => Foot::queue(command(n)),
+        Ok(n) => StatusLine::queue(command(n)),
         Err(_) => Ok(()),
     }
 }

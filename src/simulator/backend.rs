@@ -1,5 +1,5 @@
-//! The PSRP server behind a WSMan shell. The simulator's own is [`Pool`], before the tenant's engine; a test
-//! puts another in its place ([`super::Server::start_with`]).
+//! PSRP server behind a WSMan shell. The simulator uses [`Pool`] with the tenant's engine; tests may replace
+//! it ([`super::Server::start_with`]).
 
 use std::sync::Arc;
 
@@ -11,24 +11,24 @@ use super::pool::{Pool, TakeError};
 use crate::psrp::client::Stream;
 use crate::psrp::message::Message;
 
-/// One runspace pool with its pipelines, whose messages a WSMan shell carries.
+/// A runspace pool with its pipelines, whose messages a WSMan shell carries.
 pub trait Backend: Send + Sync {
-    /// Takes one whole message of the client. Completes when the message is safely in order, which is when
-    /// its Command or Send is answered.
+    /// Accepts a message of the client. Completes when the message is queued in order; its Command or Send is
+    /// answered then.
     fn take(&self, stream: Stream, message: Message) -> BoxFuture<'_, Result<(), TakeError>>;
     /// Stops a pipeline; its PIPELINE_STATE 3 follows.
     fn stop(&self, pipeline: Uuid);
-    /// Ends a pipeline whose end the client has seen, or which the client gives up.
+    /// Removes a pipeline whose end the client has received or that the client abandons.
     fn forget(&self, pipeline: Uuid);
-    /// Ends everything.
+    /// Stops all pipelines and closes the pool.
     fn close(&self);
     /// Returns the pipelines that run or wait for a runspace.
     fn running(&self) -> Vec<Uuid>;
     /// Takes the oldest message for a pipeline, or for the pool (nil).
     fn next(&self, target: Uuid) -> Option<Message>;
-    /// Completes when something has changed since the call.
+    /// Completes at the next change after the call.
     fn changed(&self) -> Notified<'_>;
-    /// Completes every [`Backend::changed`] that waits.
+    /// Completes every pending [`Backend::changed`].
     fn wake(&self);
     /// Returns whether the server has ended by itself.
     fn is_gone(&self) -> bool {

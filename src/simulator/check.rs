@@ -1,4 +1,4 @@
-//! What WinRM refuses before it does anything: resources that it does not have, values out of range.
+//! Request checks of WinRM: unknown resources, values out of range.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use super::options::Options;
 use crate::transport::wsman::envelope::{COMMAND_RESOURCE, SHELL_RESOURCE, WsmanRequest, ns};
 use crate::transport::wsman::fault::{Fault, code};
 
-/// The one configuration that there is.
+/// The only session configuration.
 const CONFIGURATION: &str = "http://schemas.microsoft.com/powershell/Microsoft.PowerShell";
-/// The shortest idle timeout that is granted.
+/// Minimum idle timeout.
 const SHORTEST_IDLE: Duration = Duration::from_mins(1);
 /// `ERROR_WSMAN_INVALID_RESOURCE_URI`
 const INVALID_RESOURCE_URI: u32 = 2_150_858_811;
 
-/// Refuses a request to a resource that is not there, or that has no such action.
+/// Refuses a request to an unknown resource, or with an action that the resource does not support.
 pub fn resource(uri: &str, request: &WsmanRequest) -> Result<(), Fault> {
     let all: &[&str] = match request {
         WsmanRequest::Get => &[CONFIGURATION, SHELL_RESOURCE, ns::CONFIG],
@@ -31,7 +31,7 @@ pub fn resource(uri: &str, request: &WsmanRequest) -> Result<(), Fault> {
     Err(Fault::new(INVALID_RESOURCE_URI, "a:DestinationUnreachable", text))
 }
 
-/// Returns the idle timeout that a shell is granted: what is asked for, or the endpoint's own.
+/// Returns the idle timeout of a shell: the requested one, or the endpoint's default.
 pub fn idle_timeout(options: &Options, asked: Option<Duration>) -> Result<Duration, Fault> {
     let longest = options.idle_timeout;
     let Some(asked) = asked else { return Ok(longest) };

@@ -1,4 +1,4 @@
-//! lyncdiscover's documents and the token service.
+//! Lyncdiscover documents and the token service.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
@@ -12,12 +12,12 @@ use uuid::Uuid;
 use super::endpoint::{Account, AskedDomain, Endpoint};
 use super::wsman;
 
-/// Where a token is taken.
+/// Path of the endpoint with token authentication.
 pub const OAUTH: &str = "/OcsPowershellOAuth";
 pub const TOKEN: &str = "/oauth2/token";
-/// The document that the redirection leads to.
+/// Path of the pool's document, the target of the redirection.
 pub const POOL_DOCUMENT: &str = "/autodiscover/root";
-/// The document that this one leads to.
+/// Path of the domain's document, named by the pool's.
 pub const DOMAIN_DOCUMENT: &str = "/autodiscover/domain";
 const CLIENT_ID: &str = "00000004-0000-0ff1-ce00-000000000000";
 const MEDIA_TYPE: &str = "application/vnd.microsoft.rtc.autodiscover+xml; v=1";
@@ -29,7 +29,7 @@ fn known(asked: &AskedDomain) -> Option<&str> {
     domains.into_iter().find(|one| one.eq_ignore_ascii_case(domain))
 }
 
-/// A document of one link; an unknown domain has none.
+/// Returns a document with one link; not found for an unknown domain.
 async fn link(
     endpoint: &Endpoint,
     asked: &AskedDomain,
@@ -46,22 +46,22 @@ async fn link(
     ([(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response()
 }
 
-/// The first document: a redirection to the pool that has the domain.
+/// Returns the first document: a redirection to the domain's pool.
 pub async fn start(State(endpoint): State<Arc<Endpoint>>, asked: AskedDomain) -> Response {
     link(&endpoint, &asked, "Root", "Redirect", |domain| format!("{POOL_DOCUMENT}?Domain={domain}")).await
 }
 
-/// The pool's document, which names the domain's.
+/// Returns the pool's document, which links the domain's.
 pub async fn pool(State(endpoint): State<Arc<Endpoint>>, asked: AskedDomain) -> Response {
     link(&endpoint, &asked, "Root", "Domain", |domain| format!("{DOMAIN_DOCUMENT}?Domain={domain}")).await
 }
 
-/// The domain's document, and in it the endpoint.
+/// Returns the domain's document, which links the endpoint.
 pub async fn domain(State(endpoint): State<Arc<Endpoint>>, asked: AskedDomain) -> Response {
     link(&endpoint, &asked, "Domain", "External/RemotePowerShell", |_| wsman::LIVE_ID.to_owned()).await
 }
 
-/// What an unauthenticated request to the token flavour is told.
+/// Returns the challenge for an unauthenticated request with token authentication.
 pub fn challenge(endpoint: &Endpoint) -> String {
     let base = &endpoint.base;
     format!(
@@ -69,7 +69,7 @@ pub fn challenge(endpoint: &Endpoint) -> String {
     )
 }
 
-/// The token service: the password grant of OAuth 2.0 (RFC 6749, 4.3).
+/// Token service: the password grant of OAuth 2.0 (RFC 6749, 4.3).
 pub async fn token(
     State(endpoint): State<Arc<Endpoint>>,
     Form(form): Form<HashMap<String, String>>,
@@ -81,7 +81,7 @@ pub async fn token(
         (StatusCode::BAD_REQUEST, axum::Json(body)).into_response()
     };
     if field("grant_type") != "password" {
-        return denied("unsupported_grant_type", "Only the password grant is offered.");
+        return denied("unsupported_grant_type", "Only the password grant is supported.");
     }
     let Some(domain) = endpoint.world.sign_in(field("username"), field("password")) else {
         return denied("invalid_grant", "The user name or password is incorrect.");

@@ -1,4 +1,4 @@
-//! What all requests to the endpoint share: its shells, accounts and tokens.
+//! Shared state of the endpoint: shells, accounts, tokens.
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;
@@ -13,12 +13,13 @@ use super::backend::Backends;
 use super::engine::World;
 use super::options::Options;
 use super::shell::Shell;
+use crate::security::ntlm::Binding;
 
-/// The account that `lyncsh demo` signs in with.
+/// Account of `lyncsh demo`.
 pub const USER: &str = "admin@litwareinc.com";
 pub const PASSWORD: &str = "L1tware!";
 pub const DOMAIN: &str = "litwareinc.com";
-/// What all requests share.
+/// State shared by all requests.
 pub struct Endpoint {
     pub base: String,
     pub options: Options,
@@ -26,25 +27,29 @@ pub struct Endpoint {
     pub backends: Backends,
     pub(super) shells: Mutex<HashMap<String, Arc<Shell>>>,
     pub(super) requests: AtomicUsize,
+    /// Attempts to authenticate that have failed.
+    pub(super) refusals: AtomicUsize,
+    /// The channel binding that NTLM clients should send.
+    pub(super) binding: Binding,
     /// The tokens that were given out, with their accounts and domains.
     pub tokens: Mutex<HashMap<String, Account>>,
 }
 
-/// Who signed in, in lower case, and to which tenant.
+/// A signed-in user, in lower case, and the tenant.
 #[derive(Clone, Debug)]
 pub struct Account {
     pub user: String,
     pub domain: String,
 }
 
-/// A shell as `GET /sim/shells` shows it.
+/// A shell in the answer of `GET /sim/shells`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Open {
     pub id: String,
     pub owner: String,
     pub age_seconds: u64,
     pub idle_seconds: u64,
-    /// Pipelines that run.
+    /// Number of running pipelines.
     pub commands: usize,
 }
 
@@ -73,7 +78,7 @@ impl Endpoint {
         open
     }
 
-    /// The account that an Authorization header proves.
+    /// Returns the account of the Authorization header.
     pub fn account(&self, headers: &HeaderMap, basic: bool) -> Option<Account> {
         let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
         let (scheme, proof) = value.split_once(' ')?;
@@ -91,7 +96,7 @@ impl Endpoint {
     }
 }
 
-/// The query of discovery.
+/// Query of a discovery request.
 #[derive(serde::Deserialize)]
 pub struct Asked {
     #[serde(rename = "Domain", alias = "domain")]

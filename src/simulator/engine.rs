@@ -1,8 +1,8 @@
-//! The tenant and its cmdlets: a pipeline of commands in, what they say out. No transport here.
+//! The tenant and its cmdlets. Runs pipelines and sends their output, without any transport.
 //!
-//! [`spec`] says what a command is, [`cmdlet`] has the commands, [`bind`] and [`convert`] bind their
-//! parameters, [`stage`] runs a pipeline of them, [`state`] and [`family`] hold what they read and
-//! change, [`metadata`], [`help`] and [`format`] tell about commands and draw objects.
+//! [`spec`] describes commands, [`cmdlet`] implements them, [`bind`] and [`convert`] bind their parameters,
+//! [`stage`] runs pipelines, [`state`] and [`family`] hold the data, [`metadata`], [`help`] and [`format`]
+//! describe commands and draw objects.
 
 mod bind;
 mod cmdlet;
@@ -13,7 +13,7 @@ mod filter;
 mod format;
 mod help;
 mod metadata;
-mod said;
+mod output;
 mod spec;
 mod stage;
 mod state;
@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use said::{Outcome, PipelineOutput};
+pub use output::{Outcome, PipelineOutput};
 pub use stage::World;
 
 use self::fault::Fault;
@@ -39,16 +39,16 @@ use crate::psrp::host::HostInfo;
 use crate::psrp::pipeline::{MetadataQuery, Pipeline, PipelineCommand};
 use crate::psrp::record::ErrorRecord;
 
-/// What a pipeline is run with.
+/// Context of a pipeline.
 pub struct Context {
-    /// The account that signed in.
+    /// Signed-in account.
     pub user: String,
-    /// The host of the pool, or the pipeline's own.
+    /// Host of the pool or of the pipeline.
     pub host: HostInfo,
-    /// Pipeline input; closed at its end. Empty and closed where there is none.
+    /// Pipeline input; closed at its end. Empty and closed without input.
     pub input: mpsc::Receiver<Value>,
-    /// What it says; a full channel slows the pipeline.
-    pub said: mpsc::Sender<PipelineOutput>,
+    /// Events of the pipeline; a full channel slows it.
+    pub output: mpsc::Sender<PipelineOutput>,
     pub stop: CancellationToken,
 }
 
@@ -61,26 +61,42 @@ impl World {
         })
     }
 
-    /// Who may sign in, with which password, to which tenant domain.
+    /// Returns the tenant domain of an account if the password is correct.
     pub fn sign_in(&self, user: &str, password: &str) -> Option<String> {
         self.with_tenants(|tenants| tenants.sign_in(user, password))
     }
 
+    /// Returns an account's password, for mechanisms that do not send it.
+    pub fn password(&self, user: &str) -> Option<secrecy::SecretString> {
+        self.with_tenants(|tenants| tenants.password(user)).map(Into::into)
+    }
+
+    /// Returns the domain that an account may administer.
+    pub fn domain(&self, user: &str) -> Option<String> {
+        let password = self.with_tenants(|tenants| tenants.password(user))?;
+        self.sign_in(user, password)
+    }
+
     /// Runs a pipeline to its end.
     pub async fn run(self: &Arc<Self>, pipeline: Pipeline, context: Context) -> Outcome {
-        let Context { user, host, input, said, stop } = context;
+        let Context { user, host, input, output, stop } = context;
         let mut input = (!pipeline.no_input).then_some(input);
         let mut outcome = Outcome::Completed;
         let mut statements = pipeline.following;
         statements.insert(0, pipeline.commands);
         let count = statements.len();
         for (index, commands) in statements.into_iter().enumerate() {
-            // The input is the first statement's.
+            // The first statement gets the input.
             let input = input.take();
             outcome = match self.plan(&commands, input.is_none()) {
                 Ok(plan) => {
-                    let mut engine =
-                        Engine::new(Arc::clone(self), user.clone(), host.clone(), said.clone(), stop.clone());
+                    let mut engine = Engine::new(
+                        Arc::clone(self),
+                        user.clone(),
+                        host.clone(),
+                        output.clone(),
+                        stop.clone(),
+                    );
                     engine.run(plan, input).await
                 }
                 Err(fault) => Outcome::Failed(Box::new(fault.record())),
@@ -89,7 +105,7 @@ impl World {
             // that fails is the pipeline's end.
             match outcome {
                 Outcome::Failed(record) if index == 0 && count > 1 => {
-                    if said.send(PipelineOutput::Error(record)).await.is_err() {
+                    if output.send(PipelineOutput::Error(record)).await.is_err() {
                         return Outcome::Stopped;
                     }
                     outcome = Outcome::Completed;
@@ -101,7 +117,7 @@ impl World {
         outcome
     }
 
-    /// Finds and binds the commands, in their order; the first fault ends it.
+    /// Finds and binds the commands in order, up to the first fault.
     fn plan(&self, commands: &[PipelineCommand], no_input: bool) -> Result<Vec<Planned>, Fault> {
         let mut found = Vec::new();
         for command in commands {
@@ -124,7 +140,7 @@ impl World {
         found.into_iter().zip(commands).enumerate().map(bind).collect()
     }
 
-    /// GET_COMMAND_METADATA's answer: the count object, then one object a command.
+    /// Returns the answer to GET_COMMAND_METADATA: the count object, then one object for each command.
     pub fn metadata(&self, query: &MetadataQuery) -> Vec<Value> {
         let found: Vec<_> = metadata::matching(&self.commands, &query.names, query.command_type)
             .into_iter()
@@ -139,7 +155,7 @@ impl World {
     }
 }
 
-/// The record that PIPELINE_STATE 3 carries (PipelineStoppedException).
+/// Returns the record of PIPELINE_STATE 3 (PipelineStoppedException).
 pub fn stopped_record() -> ErrorRecord {
     Fault::stopped().record()
 }

@@ -1,4 +1,4 @@
-//! HTTP, and HTTPS with a certificate made at the start, until the endpoint ends.
+//! HTTP server, with TLS by a certificate generated at start.
 
 use std::io::Write as _;
 use std::net::Ipv4Addr;
@@ -22,15 +22,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::authentication::Connection;
+
 /// TLS as the endpoint speaks it.
 pub struct Tls {
     acceptor: TlsAcceptor,
+    /// The certificate in DER.
+    certificate: Vec<u8>,
     /// The authority that its certificate is from, in PEM form, for as long as the endpoint runs.
     ca: NamedTempFile,
 }
 
 impl Tls {
-    /// Makes an authority, and a certificate of it for this machine.
+    /// Generates a CA and a server certificate for this machine.
     pub fn new() -> std::io::Result<Self> {
         let issuer = authority().map_err(std::io::Error::other)?;
         let (certificate, key) = certificate(&issuer).map_err(std::io::Error::other)?;
@@ -48,11 +52,19 @@ impl Tls {
         let mut ca = tempfile::Builder::new().prefix("lyncsh-demo-ca-").suffix(".pem").tempfile()?;
         ca.write_all(issuer.pem().as_bytes())?;
         ca.flush()?;
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), ca })
+        Ok(Self {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            certificate: certificate.der().to_vec(),
+            ca,
+        })
     }
 
     pub fn ca(&self) -> &Path {
         self.ca.path()
+    }
+
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
     }
 
     pub fn acceptor(&self) -> TlsAcceptor {
@@ -64,7 +76,7 @@ fn authority() -> Result<CertifiedIssuer<'static, KeyPair>, rcgen::Error> {
     let mut root = CertificateParams::default();
     root.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    // A name of its own: another endpoint's authority is a stranger, not one whose signature is bad.
+    // A unique name, so that another endpoint's CA is unknown instead of having a bad signature.
     let name = format!("lyncsh demo {}", uuid::Uuid::new_v4().simple());
     root.distinguished_name.push(DnType::CommonName, name);
     CertifiedIssuer::self_signed(root, KeyPair::generate()?)
@@ -79,7 +91,7 @@ fn certificate(issuer: &CertifiedIssuer<'_, KeyPair>) -> Result<(rcgen::Certific
     Ok((own.signed_by(&key, issuer)?, key))
 }
 
-/// Takes connections until it is stopped; they end then too.
+/// Accepts connections until stopped, which also ends them.
 pub async fn serve(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>, stop: CancellationToken) {
     loop {
         let accepted = tokio::select! {
@@ -93,8 +105,8 @@ pub async fn serve(listener: TcpListener, router: Router, tls: Option<TlsAccepto
                 tokio::spawn(async move { stop.run_until_cancelled(connection).await });
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection was not taken");
-                // Too many open files last for a while.
+                tracing::warn!(%error, "cannot accept a connection");
+                // "Too many open files" lasts for a while.
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             }
         }
@@ -102,21 +114,23 @@ pub async fn serve(listener: TcpListener, router: Router, tls: Option<TlsAccepto
 }
 
 async fn connection(stream: TcpStream, router: Router, tls: Option<TlsAcceptor>) {
-    // A long poll's answer is not to wait for an acknowledgement.
+    // Nagle's algorithm would delay the answer of a long poll until an acknowledgement.
     let _ = stream.set_nodelay(true);
     match tls {
         None => requests(stream, router).await,
         Some(tls) => match tls.accept(stream).await {
             Ok(stream) => requests(stream, router).await,
-            Err(error) => tracing::debug!(%error, "a client broke off TLS"),
+            Err(error) => tracing::debug!(%error, "TLS handshake failed"),
         },
     }
 }
 
 async fn requests(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
     let router = TowerToHyperService::new(router);
+    let authenticated = Connection::default();
     let service = service_fn(move |mut request| {
         *request.uri_mut() = canonical(request.uri());
+        request.extensions_mut().insert(authenticated.clone());
         router.call(request)
     });
     let served = hyper::server::conn::http1::Builder::new()
@@ -128,8 +142,7 @@ async fn requests(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, 
     }
 }
 
-/// A URI with its path in lower case and without a slash at its end: IIS and http.sys tell no such paths
-/// apart.
+/// Normalizes a URI: path in lower case, without trailing slash. IIS and http.sys treat such paths as equal.
 fn canonical(uri: &Uri) -> Uri {
     let path = uri.path().to_lowercase();
     let path = path.trim_end_matches('/');

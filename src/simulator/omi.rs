@@ -1,8 +1,7 @@
-//! What the vendor's OMI server with PowerShell behind it does otherwise than WinRM, as far as it was seen:
-//! a Receive with nothing to say is answered empty, an answer holds one fragment, and neither Signal nor
-//! Delete is answered while no Receive is pending. A Delete is held back, though its client is long gone,
-//! until Receives have taken all that the session's pipelines have to say; the session stays until then,
-//! and a second Delete does not find it.
+//! Observed differences of the vendor's OMI server with PowerShell from WinRM: a Receive without data is
+//! answered empty, an answer holds one fragment, and Signal and Delete are not answered while no Receive is
+//! pending. A Delete waits, even without its client, until Receives have fetched all output of the session's
+//! pipelines; the session remains until then, and a second Delete does not find it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +13,16 @@ use super::shell::Shell;
 use crate::transport::wsman::envelope::Response;
 use crate::transport::wsman::fault::Fault;
 
-/// How often it is looked whether all was taken, beside every change.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often to check whether all output was fetched, besides every change.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Stops what runs in a session and removes it when everything was taken.
+/// Stops the pipelines of a session and removes it when all output was fetched.
 pub async fn delete(endpoint: &Arc<Endpoint>, shell: Arc<Shell>) -> Result<Response, Fault> {
     if !shell.begin_deletion() {
         return Err(not_found());
     }
     let endpoint = endpoint.clone();
-    // Goes on without its client.
+    // Continues without its client.
     let deleting = tokio::spawn(async move {
         shell.pool.running().into_iter().for_each(|pipeline| shell.pool.stop(pipeline));
         until(&shell, || shell.is_receiving(Uuid::nil()) && shell.is_taken()).await;
@@ -50,13 +49,13 @@ async fn until(shell: &Shell, condition: impl Fn() -> bool) {
         }
         tokio::select! {
             () = changed => {}
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(CHECK_INTERVAL) => {}
             () = shell.closed.cancelled() => return,
         }
     }
 }
 
-/// MI_RESULT_NOT_FOUND, as OMI says it.
+/// Returns OMI's fault for MI_RESULT_NOT_FOUND.
 fn not_found() -> Fault {
     Fault {
         subcode: Some("a:DestinationUnreachable".to_owned()),

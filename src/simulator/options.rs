@@ -1,15 +1,17 @@
-//! What the simulated endpoint is started with.
+//! Options of the simulated endpoint.
 
 use std::time::Duration;
+
+use super::acceptor::Kerberos;
 
 /// A command under any name, as an endpoint may have it that means harm.
 #[derive(Clone, Debug, Default)]
 pub struct MadeUpCommand {
     pub name: String,
     pub parameters: Vec<Parameter>,
-    /// The command that it is an alias of.
+    /// Target of an alias.
     pub resolves: Option<String>,
-    /// The text that it returns.
+    /// Text that the command returns.
     pub answer: String,
 }
 
@@ -21,31 +23,45 @@ pub struct Parameter {
     pub aliases: &'static [&'static str],
 }
 
+/// How clients of the Basic path authenticate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Authentication {
+    #[default]
+    Basic,
+    /// NTLM under `Negotiate`, with SPNEGO or without; bodies are sealed, over HTTPS they need not be.
+    Ntlm,
+    /// As [`Authentication::Ntlm`], and Kerberos where the endpoint has a key.
+    Negotiate,
+}
+
 /// What `lyncsh demo --serve` can change.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// 0: from the operating system.
+    /// Port; 0 for a free one.
     pub port: u16,
-    /// Added to every answer.
+    /// Delay added to every answer.
     pub latency: Duration,
-    /// How many cmdlets there are at least; made-up ones fill up.
+    /// Minimum number of cmdlets, filled up with made-up ones.
     pub cmdlets: Option<usize>,
-    /// How many users the tenant has at least.
+    /// Minimum number of users.
     pub users: Option<usize>,
     pub idle_timeout: Duration,
-    /// The commands of the recordings' endpoint as well.
+    /// Adds the commands of the recorded endpoint.
     pub fixtures: bool,
-    /// Commands besides, each with what it returns.
+    /// Additional commands.
     pub commands: Vec<MadeUpCommand>,
-    /// A session past the quota hangs instead of failing.
+    /// Lets a session above the quota hang instead of failing.
     pub hang: bool,
-    /// An answer to Receive holds one message and takes this long, as where a server sends object by object
-    /// and each waits for a delayed acknowledgement.
+    /// Answers a Receive with one message after this delay, like a server that sends objects one by one, each
+    /// waiting for a delayed acknowledgement.
     pub trickle: Option<Duration>,
-    /// HTTPS, with a certificate of an authority that is made at the start.
+    /// Enables HTTPS with a certificate of a CA generated at start.
     pub tls: bool,
     /// Behaves as the vendor's OMI server instead of WinRM.
     pub omi: bool,
+    pub authentication: Authentication,
+    /// The acceptor of Kerberos for [`Authentication::Negotiate`].
+    pub kerberos: Option<Kerberos>,
     pub sessions_per_user: usize,
     pub sessions_per_tenant: usize,
 }
@@ -64,6 +80,8 @@ impl Default for Options {
             trickle: None,
             tls: false,
             omi: false,
+            authentication: Authentication::Basic,
+            kerberos: None,
             sessions_per_user: 3,
             sessions_per_tenant: 9,
         }

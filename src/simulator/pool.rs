@@ -1,5 +1,5 @@
-//! One runspace pool of the simulator: the protocol's server side before the tenant's engine, whatever
-//! the transport. What it has to say waits in outboxes, one for the pool and one for each pipeline.
+//! Runspace pool of the simulator: PSRP server in front of the tenant's engine, independent of the transport.
+//! Messages wait in outboxes, one for the pool and one for each pipeline.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,26 +18,26 @@ use crate::psrp::pool::{Protocol, version_table};
 use crate::psrp::record::{PipelineState, PoolState};
 use crate::psrp::server::{ServerEvent, ServerPool};
 
-/// Messages of one pipeline that wait to be fetched before the pipeline itself waits.
+/// Maximum number of unfetched messages before a pipeline is paused.
 const OUTBOX: usize = 64;
-/// What an engine is given ahead of its reading.
-const SAID: usize = 16;
+/// Capacity of the channel for an engine's events.
+const EVENTS: usize = 16;
 
-/// A client's message that a pool refuses.
+/// Error of accepting a client's message.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeError {
-    /// The bytes or the message break the protocol.
+    /// The bytes or the message violate the protocol.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
-    /// INIT_RUNSPACEPOOL asks for sizes that no pool can have.
+    /// INIT_RUNSPACEPOOL has invalid sizes.
     #[error(transparent)]
     Size(#[from] PoolSizeError),
-    /// The creationXml of a new shell completes no message.
-    #[error("creationXml holds no PSRP message")]
+    /// The creationXml of a new shell contains no complete message.
+    #[error("creationXml does not contain a PSRP message")]
     NoMessage,
 }
 
-/// Sizes of a pool that PowerShell refuses, in its words (RunspacePoolStrings.resx).
+/// Invalid sizes of a pool, with PowerShell's error texts (RunspacePoolStrings.resx).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PoolSizeError {
     /// The minimum is not positive.
@@ -59,7 +59,7 @@ struct Shared {
     world: Arc<World>,
     user: String,
     state: Mutex<State>,
-    /// Something new waits in an outbox, or room came up in one.
+    /// Notified for a new message in an outbox, or for free space in one.
     changed: Notify,
     runspaces: Semaphore,
 }
@@ -68,16 +68,16 @@ struct State {
     server: ServerPool,
     host: Option<HostInfo>,
     running: HashMap<Uuid, Run>,
-    /// By pipeline; the pool's own under nil.
+    /// By pipeline; nil for the pool.
     outboxes: HashMap<Uuid, VecDeque<Message>>,
     runspaces: Range,
 }
 
-/// How many runspaces there may be.
+/// Limits on the number of runspaces.
 struct Range {
     min: i32,
     max: i32,
-    /// Runspaces in use that are too many: each goes when its pipeline ends.
+    /// Runspaces in use above the maximum; each is closed at the end of its pipeline.
     surplus: usize,
 }
 
@@ -110,7 +110,10 @@ impl Pool {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes one message of the client.
+    /// Accepts a message of the client.
+    ///
+    /// # Errors
+    /// The message is invalid.
     pub fn take(&self, message: &Message) -> Result<(), TakeError> {
         let mut state = self.state();
         for event in state.server.receive(message)? {
@@ -129,7 +132,7 @@ impl Pool {
         }
     }
 
-    /// The client has seen a pipeline's end, or gives it up.
+    /// Removes a pipeline whose end the client has received or that the client abandons.
     pub fn forget(&self, pipeline: Uuid) {
         let mut state = self.state();
         if let Some(run) = state.running.remove(&pipeline) {
@@ -141,7 +144,7 @@ impl Pool {
         self.0.changed.notify_waiters();
     }
 
-    /// Ends everything.
+    /// Stops all pipelines and closes the pool.
     pub fn close(&self) {
         let mut state = self.state();
         for (_, run) in state.running.drain() {
@@ -152,12 +155,12 @@ impl Pool {
         self.0.changed.notify_waiters();
     }
 
-    /// The pipelines that run or wait for a runspace.
+    /// Returns the pipelines that run or wait for a runspace.
     pub fn running(&self) -> Vec<Uuid> {
         self.state().running.keys().copied().collect()
     }
 
-    /// The oldest message for a pipeline, or for the pool (nil).
+    /// Takes the oldest message for a pipeline, or for the pool (nil).
     pub fn next(&self, target: Uuid) -> Option<Message> {
         let mut state = self.state();
         let message = state.outboxes.get_mut(&target).and_then(VecDeque::pop_front);
@@ -168,12 +171,12 @@ impl Pool {
         message
     }
 
-    /// Has everybody look anew who waits for a change.
+    /// Completes every pending wait for a change.
     pub fn wake(&self) {
         self.0.changed.notify_waiters();
     }
 
-    /// A message that waits, for whichever pipeline or for the pool; each one's in their order.
+    /// Takes a message of any pipeline or of the pool, each in order.
     pub fn next_of_any(&self) -> Option<Message> {
         let mut state = self.state();
         let message = state.outboxes.values_mut().find_map(VecDeque::pop_front);
@@ -184,14 +187,14 @@ impl Pool {
         message
     }
 
-    /// Whether a pipeline runs, waits for a runspace, or has yet to say its end.
+    /// Returns whether a pipeline runs, waits for a runspace, or has an unsent final state.
     pub fn is_running(&self, pipeline: Uuid) -> bool {
         let state = self.state();
         state.running.contains_key(&pipeline)
             || state.outboxes.get(&pipeline).is_some_and(|outbox| !outbox.is_empty())
     }
 
-    /// Tells the client that the pool is closed.
+    /// Reports the closed state of the pool to the client.
     pub fn closed(&self) {
         let mut state = self.state();
         state.server.pool_state(PoolState::Closed, None);
@@ -200,7 +203,7 @@ impl Pool {
         self.0.changed.notify_waiters();
     }
 
-    /// Ends when something has changed since it was made.
+    /// Completes at the next change after the call.
     pub fn changed(&self) -> tokio::sync::futures::Notified<'_> {
         self.0.changed.notified()
     }
@@ -223,7 +226,7 @@ impl Pool {
             }
             ServerEvent::Input(id, value) => {
                 if let Some(input) = state.running.get(&id).and_then(|run| run.input.as_ref()) {
-                    // A pipeline that has ended takes no more input.
+                    // Input for a pipeline that has ended is dropped.
                     let _ = input.send(value);
                 }
             }
@@ -256,7 +259,8 @@ impl Pool {
                 }
                 state.server.runspace_availability(call_id, Value::Bool(fits));
             }
-            // A pool of one runspace in which nothing runs; what a runspace keeps here is nothing.
+            // Only a pool of one idle runspace can be reset; the simulator's runspaces have no state to
+            // reset.
             ServerEvent::ResetRunspaceState { call_id } => {
                 let can = state.runspaces.max == 1 && state.running.is_empty();
                 state.server.runspace_availability(call_id, Value::Bool(can));
@@ -266,7 +270,7 @@ impl Pool {
         Ok(())
     }
 
-    /// Changes how many runspaces there may be; those in use stay until their pipelines end.
+    /// Changes the maximum number of runspaces; those in use remain until their pipelines end.
     fn resize(&self, state: &mut State, max: i32) {
         let size = |count: i32| usize::try_from(count).unwrap_or_default();
         let range = &mut state.runspaces;
@@ -286,13 +290,13 @@ impl Pool {
             return;
         };
         let (input_given, mut input_taken) = mpsc::unbounded_channel();
-        let (feed, input) = mpsc::channel(SAID);
-        let (said, says) = mpsc::channel(SAID);
+        let (feed, input) = mpsc::channel(EVENTS);
+        let (output, events) = mpsc::channel(EVENTS);
         let stop = CancellationToken::new();
         let input_given = (!pipeline.no_input).then_some(input_given);
         state.running.insert(id, Run { input: input_given, stop: stop.clone(), answers: HashMap::new() });
-        // Input waits apart from the engine's own channel, so that a pipeline that reads none holds up
-        // nothing else of the session.
+        // Input is queued apart from the engine's channel, so that a pipeline that reads no input does not
+        // block the session.
         tokio::spawn(async move {
             while let Some(value) = input_taken.recv().await {
                 if feed.send(value).await.is_err() {
@@ -300,17 +304,17 @@ impl Pool {
                 }
             }
         });
-        let context = Context { user: self.0.user.clone(), host, input, said, stop: stop.clone() };
-        tokio::spawn(self.clone().drive(id, pipeline, context, says, stop));
+        let context = Context { user: self.0.user.clone(), host, input, output, stop: stop.clone() };
+        tokio::spawn(self.clone().drive(id, pipeline, context, events, stop));
     }
 
-    /// Runs a pipeline as soon as a runspace is free, and says what it says.
+    /// Runs a pipeline as soon as a runspace is free, and sends its events.
     async fn drive(
         self,
         id: Uuid,
         pipeline: Pipeline,
         context: Context,
-        mut says: mpsc::Receiver<PipelineOutput>,
+        mut events: mpsc::Receiver<PipelineOutput>,
         stop: CancellationToken,
     ) {
         let runspace = tokio::select! {
@@ -320,10 +324,10 @@ impl Pool {
         let outcome = if runspace.is_some() {
             let world = self.0.world.clone();
             let engine = tokio::spawn(async move { world.run(pipeline, context).await });
-            while let Some(said) = says.recv().await {
+            while let Some(event) = events.recv().await {
                 self.room(id, &stop).await;
                 let mut state = self.state();
-                state.send(id, said);
+                state.send(id, event);
                 state.flush();
                 drop(state);
                 self.0.changed.notify_waiters();
@@ -352,7 +356,7 @@ impl Pool {
         self.0.changed.notify_waiters();
     }
 
-    /// Waits until a pipeline's outbox has room, or it is stopped.
+    /// Waits until a pipeline's outbox has space or the pipeline is stopped.
     async fn room(&self, id: Uuid, stop: &CancellationToken) {
         loop {
             let mut changed = std::pin::pin!(self.changed());
@@ -368,6 +372,7 @@ impl Pool {
     }
 }
 
+/// Checks the sizes of a pool, with PowerShell's error texts (RunspacePoolStrings.resx).
 fn check_sizes(min: i32, max: i32) -> Result<(), PoolSizeError> {
     match (min, max) {
         (..1, _) => Err(PoolSizeError::Minimum),
@@ -384,8 +389,8 @@ impl State {
         }
     }
 
-    fn send(&mut self, id: Uuid, said: PipelineOutput) {
-        match said {
+    fn send(&mut self, id: Uuid, event: PipelineOutput) {
+        match event {
             PipelineOutput::Output(value) => self.server.output(id, &value),
             PipelineOutput::Error(record) => self.server.error(id, &record),
             PipelineOutput::Text(kind, text) => self.server.text(id, kind, &text),

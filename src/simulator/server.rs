@@ -1,4 +1,4 @@
-//! The endpoint: HTTP on loopback, discovery, tokens, and WSMan shells under the documented rules.
+//! Endpoint server: HTTP on loopback, discovery, tokens, and WSMan shells with the documented limits.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -8,38 +8,39 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
+use super::authentication::{self, Connection, Outcome};
 use super::backend::{Backend, Backends};
 use super::endpoint::{Account, Endpoint, Open};
 use super::engine::World;
 use super::http::{self, Tls};
-use super::options::Options;
+use super::options::{Authentication, Options};
 use super::pool::Pool;
 use super::{discovery, wsman};
 
-/// Bytes of a request that are read although they are too many.
+/// Maximum number of bytes of an oversized request that are read and dropped.
 const MOST_DROPPED: usize = 64 << 20;
 
-/// A running endpoint; dropped, it ends.
+/// A running endpoint; ends when dropped.
 pub struct Server {
     /// The OcsPowershellLiveId URI.
     pub url: String,
-    /// What is asked instead of `lyncdiscover.DOMAIN`.
+    /// Discovery URI, in place of `lyncdiscover.DOMAIN`.
     pub discovery: String,
-    /// Whose certificate it shows, where it speaks TLS.
+    /// TLS configuration, if enabled.
     tls: Option<Tls>,
     endpoint: Arc<Endpoint>,
     stop: CancellationToken,
 }
 
 impl Server {
-    /// Listens on loopback.
+    /// Starts an endpoint on loopback.
     pub async fn start(options: Options) -> std::io::Result<Self> {
         let world = World::new(&options);
         let engine = world.clone();
@@ -50,7 +51,7 @@ impl Server {
         Self::before(options, world, backends).await
     }
 
-    /// Listens on loopback, with other PSRP servers behind its shells than the simulator's engine.
+    /// Starts an endpoint on loopback with other PSRP servers than the simulator's engine.
     pub async fn start_with(options: Options, backends: Backends) -> std::io::Result<Self> {
         let world = World::new(&options);
         Self::before(options, world, backends).await
@@ -69,6 +70,8 @@ impl Server {
             options,
             shells: Mutex::default(),
             requests: AtomicUsize::new(0),
+            refusals: AtomicUsize::new(0),
+            binding: authentication::binding(tls.as_ref().map(Tls::certificate)),
             tokens: Mutex::default(),
         });
         let stop = CancellationToken::new();
@@ -79,19 +82,24 @@ impl Server {
         Ok(Self { url, discovery: format!("{base}/"), tls, endpoint, stop })
     }
 
-    /// A PEM file with the authority that the certificate is from, where the endpoint speaks TLS.
+    /// Returns the PEM file of the CA certificate, if TLS is enabled.
     pub fn ca(&self) -> Option<&Path> {
         self.tls.as_ref().map(Tls::ca)
     }
 
-    /// The shells that are open.
+    /// Returns the open shells.
     pub fn shells(&self) -> Vec<Open> {
         self.endpoint.open()
     }
 
-    /// How many WSMan requests have come.
+    /// Returns the number of WSMan requests.
     pub fn requests(&self) -> usize {
         self.endpoint.requests.load(Ordering::Relaxed)
+    }
+
+    /// The number of attempts to authenticate that have failed.
+    pub fn refusals(&self) -> usize {
+        self.endpoint.refusals.load(Ordering::Relaxed)
     }
 
     /// Ends the endpoint, every shell of it and every connection.
@@ -109,7 +117,7 @@ impl Drop for Server {
     }
 }
 
-/// The paths in lower case, as [`http`] gives them.
+/// Routes by paths in lower case, as normalized by [`http`].
 fn router(endpoint: Arc<Endpoint>) -> Router {
     let path = str::to_lowercase;
     Router::new()
@@ -121,11 +129,16 @@ fn router(endpoint: Arc<Endpoint>) -> Router {
         .route(&path(discovery::DOMAIN_DOCUMENT), get(discovery::domain))
         .route("/sim/shells", get(async |State(endpoint): State<Arc<Endpoint>>| axum::Json(endpoint.open())))
         .route("/sim/requests", get(async |State(endpoint): State<Arc<Endpoint>>| requests(&endpoint)))
+        .route("/sim/refusals", get(async |State(endpoint): State<Arc<Endpoint>>| refusals(&endpoint)))
         .with_state(endpoint)
 }
 
 fn requests(endpoint: &Endpoint) -> String {
     endpoint.requests.load(Ordering::Relaxed).to_string()
+}
+
+fn refusals(endpoint: &Endpoint) -> String {
+    endpoint.refusals.load(Ordering::Relaxed).to_string()
 }
 
 /// Removes shells that were idle for too long.
@@ -146,9 +159,56 @@ async fn reap(endpoint: Arc<Endpoint>, stop: CancellationToken) {
     }
 }
 
-async fn live_id(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Body) -> Response {
-    let account = |endpoint: &Endpoint| endpoint.account(&headers, true);
+async fn live_id(
+    State(endpoint): State<Arc<Endpoint>>,
+    Extension(connection): Extension<Connection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    if endpoint.options.authentication != Authentication::Basic {
+        return negotiated(endpoint, connection, headers, body).await;
+    }
+    let account = |endpoint: &Endpoint| {
+        let account = endpoint.account(&headers, true);
+        if account.is_none() && headers.contains_key(header::AUTHORIZATION) {
+            endpoint.refusals.fetch_add(1, Ordering::Relaxed);
+        }
+        account
+    };
     service(endpoint, body, account, |_| "Basic realm=\"OcsPowershellLiveId\"".to_owned()).await
+}
+
+/// A request of a client that authenticates its connection.
+async fn negotiated(
+    endpoint: Arc<Endpoint>,
+    connection: Connection,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    endpoint.requests.fetch_add(1, Ordering::Relaxed);
+    tokio::time::sleep(endpoint.options.latency).await;
+    let (account, token) = match connection.authenticate(&endpoint, &headers) {
+        Outcome::Allowed(account, token) => (account, token),
+        Outcome::Answered(response) => {
+            // A client that is still sending would miss the answer.
+            whole(body).await;
+            return response;
+        }
+    };
+    let mut response = match whole(body).await {
+        None => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        Some(body) => match connection.unseal(&endpoint, &headers, body) {
+            Err(status) => status.into_response(),
+            // A request that only ends the handshake.
+            Ok((body, _)) if body.is_empty() => StatusCode::OK.into_response(),
+            Ok((body, false)) => wsman::answer(&endpoint, &account, &body).await,
+            Ok((body, true)) => connection.seal(wsman::answer(&endpoint, &account, &body).await).await,
+        },
+    };
+    if let Some(token) = token {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, token);
+    }
+    response
 }
 
 async fn oauth(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Body) -> Response {
@@ -170,8 +230,8 @@ async fn service(
     }
 }
 
-/// A request's body; `None` where it is larger than an envelope may be. The rest is read and dropped, within
-/// bounds: a client that is still sending would miss the answer.
+/// Reads a request's body; `None` if it exceeds the maximum envelope size. The rest is read and dropped up to
+/// a limit, since a client that is still sending would miss the answer.
 async fn whole(body: Body) -> Option<Bytes> {
     let mut pieces = body.into_data_stream();
     let mut whole = Vec::new();

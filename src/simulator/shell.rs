@@ -1,4 +1,4 @@
-//! One WSMan shell: fragments in, fragments out, around a [`Backend`].
+//! WSMan shell: carries the fragments of a [`Backend`].
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,16 +14,16 @@ use crate::psrp::fragment::{self, Defragmenter, Fragmenter};
 use crate::psrp::message::Message;
 use crate::transport::wsman::envelope::{CommandState, Received, StreamPart};
 
-/// How long a Receive waits, whatever the client says, where the endpoint behaves as OMI ([`super::omi`]).
+/// Timeout of a Receive in OMI mode, independent of the client ([`super::omi`]).
 const OMI_RECEIVE: Duration = Duration::from_secs(30);
-/// The most of a message in a fragment that no answer has asked for yet.
+/// Maximum fragment size before the size of an answer is known.
 const FRAGMENT: usize = 32_768;
-/// What an answer's envelope takes besides its fragments.
+/// Size of an answer's envelope without its fragments.
 const ENVELOPE: usize = 4_096;
-/// How long a Receive waits where the client does not say.
+/// Default timeout of a Receive.
 const RECEIVE: Duration = Duration::from_secs(20);
 
-/// A shell that is open.
+/// An open shell.
 pub struct Shell {
     pub made: Opening,
     pub created: Instant,
@@ -34,51 +34,51 @@ pub struct Shell {
 
 struct Inner {
     last_used: Instant,
-    /// By pipeline (nil: the pool) and whether the stream is `pr`.
+    /// By pipeline (nil for the pool) and whether the stream is `pr`.
     incoming: HashMap<(Uuid, bool), Defragmenter>,
     fragmenter: Fragmenter,
-    /// Fragments that were cut and did not fit the last answer.
+    /// Fragments that did not fit into the last answer.
     cut: HashMap<Uuid, VecDeque<Vec<u8>>>,
-    /// Pipelines that the client has begun.
+    /// Pipelines begun by the client.
     begun: HashSet<Uuid>,
-    /// Those of them that it has ended.
+    /// Pipelines ended by the client.
     ended: HashSet<Uuid>,
-    /// Pipelines (nil: the pool) that are disconnected.
+    /// Disconnected pipelines (nil for the pool).
     disconnected: HashSet<Uuid>,
-    /// How many Receives are pending for each (nil: the pool).
+    /// Number of pending Receives by pipeline (nil for the pool).
     pending: HashMap<Uuid, usize>,
-    /// A Delete has been taken, which is not finished at once everywhere.
+    /// Set after a Delete, which OMI may complete later.
     deleting: bool,
-    /// How long it may be idle.
+    /// Idle timeout.
     idle_timeout: Duration,
 }
 
-/// What a Receive comes to.
+/// Outcome of a Receive.
 pub enum Polled {
     Said(Received),
-    /// Nothing was to be said in time.
+    /// No data within the timeout.
     Silent,
     /// The shell was disconnected meanwhile.
     Disconnected,
-    /// What stands behind the shell has ended by itself.
+    /// The backend has ended.
     Gone,
 }
 
-/// What a shell is made as.
+/// Parameters of a new shell.
 pub struct Opening {
-    /// As the client chose it, in capitals.
+    /// Shell id chosen by the client, in upper case.
     pub id: String,
     pub owner: String,
     pub domain: String,
     pub resource_uri: String,
     pub name: Option<String>,
-    /// The client that made it (`p:SessionId`): the one that may reconnect.
+    /// Client that created the shell (`p:SessionId`); only this client may reconnect.
     pub client: Option<String>,
-    /// Behaves as OMI: see [`super::omi`].
+    /// Enables OMI mode: see [`super::omi`].
     pub omi: bool,
 }
 
-/// A Receive that is pending.
+/// A pending Receive.
 struct Pending<'a>(&'a Shell, Uuid);
 
 impl<'a> Pending<'a> {
@@ -121,12 +121,12 @@ impl Shell {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request other than Receive has come: the shell is not idle.
+    /// Resets the idle time, for a request other than Receive.
     pub fn touch(&self) {
         self.inner().last_used = Instant::now();
     }
 
-    /// For how long nothing has been asked and nothing has run.
+    /// Returns the time without requests and running pipelines.
     pub fn idle(&self) -> Duration {
         if !self.pool.running().is_empty() {
             self.touch();
@@ -142,7 +142,7 @@ impl Shell {
         self.inner().idle_timeout = timeout;
     }
 
-    /// Takes the id of a new command; returns false where a command that has not ended has it.
+    /// Reserves the id of a new command; returns `false` if a running command has the id.
     pub fn claim(&self, pipeline: Uuid) -> bool {
         let mut inner = self.inner();
         // An id whose pipeline has ended is free again.
@@ -153,12 +153,12 @@ impl Shell {
         }
     }
 
-    /// Whether the pool (nil), or a pipeline that was begun, even if it has ended since.
+    /// Returns whether the target is the pool (nil) or a pipeline begun before, even if ended.
     pub fn knows(&self, target: Uuid) -> bool {
         target.is_nil() || self.inner().begun.contains(&target)
     }
 
-    /// Nobody can ask anything of it or of what runs in it until it is reconnected; what runs goes on.
+    /// Disconnects the shell: requests are refused until it is reconnected; pipelines continue.
     pub fn disconnect(&self) {
         let running = self.pool.running();
         self.inner().disconnected.extend(running.into_iter().chain([Uuid::nil()]));
@@ -175,17 +175,17 @@ impl Shell {
         inner.disconnected.contains(&Uuid::nil()) || inner.disconnected.contains(&target)
     }
 
-    /// Takes a Delete; says whether it is the first.
+    /// Begins a Delete; returns whether it is the first.
     pub fn begin_deletion(&self) -> bool {
         !std::mem::replace(&mut self.inner().deleting, true)
     }
 
-    /// Whether a Receive is pending for a pipeline, or for the pool (nil).
+    /// Returns whether a Receive is pending for a pipeline, or for the pool (nil).
     pub fn is_receiving(&self, target: Uuid) -> bool {
         self.inner().pending.get(&target).is_some_and(|pending| *pending > 0)
     }
 
-    /// Whether no pipeline runs, and Receives have taken all that they have said.
+    /// Returns whether no pipeline runs and Receives have fetched all output.
     pub fn is_taken(&self) -> bool {
         let running = self.pool.running();
         let mut inner = self.inner();
@@ -195,7 +195,7 @@ impl Shell {
         })
     }
 
-    /// Takes bytes of a stream; the messages that they complete, whose number is returned, are in order then.
+    /// Accepts bytes of a stream. Returns the number of messages completed, which are then queued in order.
     pub async fn take(&self, target: Uuid, prompt_response: bool, bytes: &[u8]) -> Result<usize, TakeError> {
         let whole = {
             let mut inner = self.inner();
@@ -211,7 +211,7 @@ impl Shell {
         Ok(count)
     }
 
-    /// The client has ended a pipeline: its pending Receive ends with Done.
+    /// Ends a pipeline for the client: its pending Receive ends with Done.
     pub fn end(&self, pipeline: Uuid) {
         let mut inner = self.inner();
         inner.ended.insert(pipeline);
@@ -221,14 +221,14 @@ impl Shell {
         self.pool.forget(pipeline);
     }
 
-    /// Ends everything.
+    /// Closes the shell and its backend.
     pub fn close(&self) {
         self.closed.cancel();
         self.pool.close();
     }
 
-    /// A long poll: answers when there is something to say, or at the end.
-    /// `trickle`: an answer holds one message, and takes this long.
+    /// Long poll: answers when data is available, or at the timeout. `trickle`: an answer holds one message
+    /// and takes this long.
     pub async fn receive(
         &self,
         target: Uuid,
@@ -236,7 +236,7 @@ impl Shell {
         envelope: u32,
         trickle: Option<Duration>,
     ) -> Polled {
-        // A client that is gone already is noticed meanwhile: what it took would be lost.
+        // Detects a client that has disconnected; data fetched for it would be lost.
         tokio::task::yield_now().await;
         let limit = if self.made.omi { OMI_RECEIVE } else { limit.unwrap_or(RECEIVE) };
         let deadline = tokio::time::Instant::now() + limit;
@@ -276,7 +276,7 @@ impl Shell {
         }
     }
 
-    /// As many fragments as fit in `room` bytes, or one.
+    /// Takes as many fragments as fit in `room` bytes, or one.
     fn fragments(&self, target: Uuid, room: usize, one: bool) -> Vec<u8> {
         let mut data = Vec::new();
         let mut inner = self.inner();
@@ -294,7 +294,7 @@ impl Shell {
         data
     }
 
-    /// Whether a fragment waits; cuts the next message where none does.
+    /// Returns whether a fragment waits; fragments the next message if none does.
     fn has_fragment(&self, inner: &mut Inner, target: Uuid, size: usize) -> bool {
         if inner.cut.get(&target).is_some_and(|waiting| !waiting.is_empty()) {
             return true;

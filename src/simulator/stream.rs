@@ -1,5 +1,4 @@
-//! The tenant behind a byte stream: out-of-process framing, as the `powershell` subsystem of an SSH
-//! server speaks it.
+//! Out-of-process framing over a byte stream, as used by the `powershell` subsystem of an SSH server.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,13 +11,13 @@ use super::pool::Pool;
 use crate::transport::Error;
 use crate::transport::stream::{self, Incoming, Sender};
 
-/// Bytes that wait for a client to read before its pipelines wait.
+/// Maximum number of unsent bytes before pipelines are paused.
 const QUEUED: usize = 1024 * 1024;
 
-/// Serves one client, signed in as `user`, until it is gone. Everything it ran is stopped then.
+/// Serves one client, signed in as `user`, until it disconnects; then stops its pipelines.
 ///
 /// # Errors
-/// What the client did wrong.
+/// The client violated the protocol.
 pub async fn serve<S>(stream: S, world: Arc<World>, user: &str) -> Result<(), Error>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -47,7 +46,7 @@ where
 struct Client {
     pool: Pool,
     sender: Sender,
-    /// Pipelines whose Signal is acknowledged when their end has been said.
+    /// Pipelines whose Signal is acknowledged after their final state.
     stopping: HashSet<Uuid>,
 }
 
@@ -78,7 +77,7 @@ impl Client {
         Ok(())
     }
 
-    /// Queues what waits to be said, as far as the client reads. Says whether more waits.
+    /// Queues messages as far as the client reads. Returns whether more wait.
     fn send(&mut self) -> bool {
         while self.sender.queued() < QUEUED {
             if let Some(message) = self.pool.next_of_any() {

@@ -1,4 +1,4 @@
-//! WSMan requests and their answers, in WinRM's manner.
+//! WSMan requests and answers as WinRM handles them.
 
 use std::sync::Arc;
 
@@ -18,13 +18,13 @@ use crate::transport::wsman::envelope::{
 };
 use crate::transport::wsman::fault::{Fault, MUST_UNDERSTAND, Manner, code};
 
-/// Where a password is taken.
+/// Path of the endpoint with password authentication.
 pub const LIVE_ID: &str = "/OcsPowershellLiveId";
-/// The largest envelope that is taken, in kilobytes: WinRM's default.
+/// Maximum envelope size in kilobytes, WinRM's default.
 const MAX_ENVELOPE_SIZE: u32 = 500;
-/// The same in bytes.
+/// Maximum envelope size in bytes.
 pub const MAX_ENVELOPE: usize = 1024 * MAX_ENVELOPE_SIZE as usize;
-/// The computer that faults name.
+/// Computer name in faults.
 const MACHINE: &str = "localhost";
 /// WSManFault codes (`wsmerror.h`).
 const INVALID_PARAMETER: u32 = 2_150_858_810;
@@ -33,13 +33,13 @@ const SCHEMA: u32 = 2_150_858_817;
 const INVALID_XML: u32 = 2_150_858_819;
 const UNSUPPORTED: u32 = 2_150_858_818;
 const ALREADY_EXISTS: u32 = 2_150_858_803;
-/// The provider's process has ended (ERROR_OPERATION_ABORTED, as WinRM says it).
+/// The provider's process has ended (ERROR_OPERATION_ABORTED).
 const PROVIDER_GONE: u32 = 995;
 
 /// Answers one request.
 pub async fn answer(endpoint: &Arc<Endpoint>, account: &Account, body: &[u8]) -> HttpResponse {
     if is_identify(body) {
-        // As Windows says it.
+        // Identification of Windows Server 2019.
         let (vendor, version) = ("Microsoft Corporation", "OS: 10.0.17763 SP: 0.0 Stack: 3.0");
         let identity = Identity { vendor: vendor.into(), version: version.into() };
         return (StatusCode::OK, [(header::CONTENT_TYPE, MEDIA_TYPE)], identity.write()).into_response();
@@ -62,7 +62,7 @@ pub async fn answer(endpoint: &Arc<Endpoint>, account: &Account, body: &[u8]) ->
     (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response()
 }
 
-/// The fault for what is no request.
+/// Returns the fault for an invalid request.
 fn unreadable(reason: &Reason) -> Fault {
     let text = reason.to_string();
     match reason {
@@ -94,7 +94,7 @@ async fn carry_out(
         WsmanRequest::Connect { command: None, .. } => Err(Fault::new(
             UNSUPPORTED,
             "w:UnsupportedFeature",
-            "This endpoint lets nobody connect to the session of another client.",
+            "This endpoint does not support connecting to the session of another client.",
         )),
         request => {
             let shell = shell(endpoint, account, &header)?;
@@ -145,7 +145,7 @@ async fn open(
         let mine = shells.values().filter(|shell| shell.made.owner == account.user).count();
         let ours = shells.values().filter(|shell| shell.made.domain == account.domain).count();
         if shells.contains_key(&id) {
-            let text = format!("A shell with ShellId {id} is there already.");
+            let text = format!("A shell with ShellId {id} already exists.");
             return Err(Fault::new(ALREADY_EXISTS, "w:AlreadyExists", text));
         }
         if mine >= endpoint.options.sessions_per_user {
@@ -211,7 +211,7 @@ async fn in_shell(
         WsmanRequest::Command { id, arguments, .. } => {
             let id = id.unwrap_or_else(Uuid::new_v4);
             if !shell.claim(id) {
-                let text = format!("The shell has a command {} already.", id.to_string().to_uppercase());
+                let text = format!("The shell already has a command {}.", id.to_string().to_uppercase());
                 return Err(Fault::new(ALREADY_EXISTS, "w:AlreadyExists", text));
             }
             if let Err(reason) = shell.take(id, false, &arguments).await {
@@ -262,7 +262,7 @@ async fn in_shell(
             Err(Fault::new(
                 code::OTHER_CLIENT,
                 "w:InternalError",
-                "The shell was made by another client, which alone can reconnect to it.",
+                "Only the client that created the shell can reconnect to it.",
             ))
         }
         WsmanRequest::Reconnect { command } => {
@@ -277,8 +277,8 @@ async fn in_shell(
             if endpoint.options.omi {
                 omi::receiving(shell, target).await;
             }
-            // As PowerShell's plug-in does (WSManPlugin.cs, PerformWSManPluginSignal): any other code closes a
-            // command, and none does anything to a shell.
+            // As in PowerShell's plug-in (WSManPlugin.cs, PerformWSManPluginSignal): any other code closes a
+            // command, and no code affects a shell.
             match code {
                 SignalCode::Stop => shell.pool.stop(target),
                 _ if target.is_nil() => {}
@@ -292,11 +292,11 @@ async fn in_shell(
             Ok(Response::Deleted)
         }
         WsmanRequest::Get => Ok(Response::Got(described(shell))),
-        _ => Err(Fault::new(UNSUPPORTED, "w:UnsupportedFeature", "This is not to be asked of a shell.")),
+        _ => Err(Fault::new(UNSUPPORTED, "w:UnsupportedFeature", "The shell does not support this request.")),
     }
 }
 
-/// The pool, or a pipeline that the shell knows.
+/// Returns the pool, or a pipeline that the shell knows.
 fn known(shell: &Shell, command: Option<Uuid>) -> Result<Uuid, Fault> {
     let target = command.unwrap_or_default();
     if shell.knows(target) {
@@ -335,7 +335,7 @@ fn connection(shell: &Shell, target: Uuid) -> String {
     state.to_owned()
 }
 
-/// The account's own shells, or the commands that run in one of them or in all.
+/// Returns the account's shells, or the commands running in one or all of them.
 fn listed(endpoint: &Endpoint, account: &Account, resource: &str, asked: &Enumerate) -> Items {
     let mine: Vec<_> =
         endpoint.shells().values().filter(|shell| shell.made.owner == account.user).cloned().collect();

@@ -1,37 +1,37 @@
-//! How far the reader of a pipeline, or of a client's pipelines, may fall behind its output.
+//! Limits for the unread output of a pipeline, or of a client's pipelines.
 //!
-//! At [`HOLD`] bytes the other side is asked for no more of it. A transport that can't hold back one pipeline alone
-//! goes on until [`FULL`]: then nothing more is read at all, unless another reader would have to wait for it. At
-//! [`LOST`] the reader is given up.
+//! At [`PAUSE_AT`] bytes the peer is asked to pause this output. A transport that cannot pause a single
+//! pipeline continues to [`STOP_READING_AT`]; then reading stops unless another reader would be blocked. At
+//! [`ABORT_AT`] the reader's pipelines are aborted.
 
-/// Bytes that wait when no more is asked for.
+/// Unread bytes at which output is paused.
 pub const PAUSE_AT: usize = 1024 * 1024;
-/// Bytes that wait when nothing more is read, if nobody else waits for anything.
+/// Unread bytes at which reading stops, unless another reader waits for output.
 pub const STOP_READING_AT: usize = 4 * PAUSE_AT;
-/// Bytes that wait when a reader is given up.
+/// Unread bytes at which the reader's pipelines are aborted.
 pub const ABORT_AT: usize = 64 * PAUSE_AT;
-/// Bytes that wait when more is asked for again.
+/// Unread bytes at which output is resumed.
 pub const RESUME: usize = PAUSE_AT / 2;
 
-/// What follows from the bytes that wait.
+/// Action required by the number of unread bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pressure {
-    /// Nothing, or nothing new.
+    /// No action.
     Unchanged,
-    /// The other side is asked for no more.
+    /// Pause the output.
     Hold,
-    /// The reader is given up.
+    /// Abort the reader's pipelines.
     Lost,
 }
 
-/// Whether one reader is held back.
+/// Backlog state of one reader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
     is_held: bool,
 }
 
 impl Backlog {
-    /// Takes note of what waits after more has come.
+    /// Updates the state after output has arrived.
     pub fn note(&mut self, waiting: usize) -> Pressure {
         if waiting >= ABORT_AT {
             Pressure::Lost
@@ -47,7 +47,8 @@ impl Backlog {
         self.is_held
     }
 
-    /// The reader has caught up. Returns whether it was held back, so that more has to be asked for.
+    /// Resets the state after the reader has caught up. Returns whether the output was paused and must be
+    /// resumed.
     pub const fn release(&mut self) -> bool {
         let was_held = self.is_held;
         self.is_held = false;
@@ -55,12 +56,12 @@ impl Backlog {
     }
 }
 
-/// Returns whether a read that left `after` bytes of `before` is the one by which a reader has caught up.
+/// Returns whether a read that left `after` of `before` bytes has made the reader catch up.
 pub const fn has_caught_up(before: usize, after: usize) -> bool {
     before >= RESUME && after < RESUME
 }
 
-/// Returns whether more is read at all. `others_wait`: a reader that is not held back waits for output.
+/// Returns whether to read at all. `others_wait`: a reader that is not paused waits for output.
 pub fn reads(waiting: impl IntoIterator<Item = usize>, others_wait: impl FnOnce() -> bool) -> bool {
     waiting.into_iter().all(|bytes| bytes < STOP_READING_AT) || others_wait()
 }

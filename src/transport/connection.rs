@@ -1,4 +1,4 @@
-//! What the rest of the crate sees of a transport: requests in, events out.
+//! Interface of a transport: requests in, events out.
 
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -7,47 +7,46 @@ use super::error::Error;
 use crate::psrp::client::Outgoing;
 use crate::psrp::message::Message;
 
-/// What the owner of a runspace pool asks of its connection. Dropping the sender closes the pool.
+/// Request of a runspace pool's owner to its connection. Dropping the sender closes the pool.
 #[derive(Debug)]
 pub enum ConnectionRequest {
-    /// Sends a whole message. A pipeline's first message starts it. `ordered` is answered when the
-    /// other side has the message safely in order (DataAck, CommandResponse, SendResponse).
+    /// Sends a complete message. A pipeline's first message starts it. `ordered` is answered when the peer
+    /// has the message in order (DataAck, CommandResponse, SendResponse).
     Send { outgoing: Outgoing, ordered: Option<oneshot::Sender<()>> },
-    /// Stops a pipeline: Signal. Its PIPELINE_STATE 3 and [`Event::StopAcknowledged`] follow.
+    /// Stops a pipeline: Signal. PIPELINE_STATE 3 and [`ConnectionEvent::StopAcknowledged`] follow.
     Stop(Uuid),
-    /// The owner has seen a pipeline's end: Signal terminate, or Close.
+    /// Releases an ended pipeline: Signal terminate, or Close.
     ClosePipeline(Uuid),
-    /// Whether more of a pipeline is wanted; at first it is. While it is not, nothing more is fetched
-    /// for that pipeline, what is on its way still comes, and all others go on. A byte stream can't
-    /// hold back one pipeline alone and passes over this.
+    /// Resumes or pauses a pipeline's output; initially resumed. While paused, output is not fetched for that
+    /// pipeline, output in transit still arrives, and other pipelines continue. A byte stream cannot pause a
+    /// single pipeline and ignores this.
     Flow { pipeline: Uuid, wanted: bool },
-    /// Closes the runspace pool and removes the session; answered when the server confirmed or the
-    /// limit ran out.
+    /// Closes the runspace pool and removes the session; answered when the server has confirmed or the limit
+    /// has expired.
     Close(oneshot::Sender<Result<(), Error>>),
 }
 
-/// What a connection says.
+/// Event of a connection.
 #[derive(Debug)]
 pub enum ConnectionEvent {
     Message(Message),
     StopAcknowledged(Uuid),
     PipelineClosed(Uuid),
-    /// A pipeline could not be started or went on without its end; nobody else is touched.
+    /// A pipeline could not be started, or ended without a final state; other pipelines are not affected.
     PipelineFailed(Uuid, Error),
-    /// The server, or the connection for good, is gone. The last event.
+    /// The server or the connection is permanently lost. The last event.
     Broken(Error),
-    /// Closed as was asked. The last event.
+    /// Closed on request. The last event.
     Closed,
 }
 
-/// An open way to a runspace pool on some endpoint.
+/// An open connection to a runspace pool.
 ///
-/// `events` is bounded and shared by all pipelines: an owner that does not read is waited for, by all
-/// of them. An owner with several consumers therefore always reads, keeps a queue for each pipeline,
-/// and says by [`Request::Flow`] when one of them is full and when it has room again; what still
-/// comes for a pipeline after that is bounded by the channel and by one answer of the server. In the
-/// other direction requests are taken at once, and `ordered` is what an owner waits for before it
-/// sends more on the same pipeline.
+/// `events` is bounded and shared by all pipelines: an owner that does not read blocks all of them. An owner
+/// with several consumers therefore always reads, keeps a queue per pipeline, and sends
+/// [`ConnectionRequest::Flow`] when a queue is full and when it has room again; later output of the paused
+/// pipeline is bounded by the channel and one server response. In the other direction requests are accepted
+/// immediately; an owner waits for `ordered` before it sends more on the same pipeline.
 #[derive(Debug)]
 pub struct Connection {
     pub requests: mpsc::Sender<ConnectionRequest>,

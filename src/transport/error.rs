@@ -1,19 +1,23 @@
-//! What fails between lyncsh and an endpoint, and what to do about it.
+//! Errors of the communication with an endpoint, and advice for the user.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::wsman::fault::Fault;
-use crate::net::CertificateProblem;
+use crate::net::{CertificateProblem, HandshakeProblem, RefusedCertificate, TlsSetupError};
+use crate::security::ContextError;
+use crate::security::advice::Symptom;
 
-/// What was being done when an error occurred.
+/// The operation during which an error occurred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Making the connection: nothing was sent yet.
+    /// Connecting: no request was sent yet.
     Connect,
+    /// Establishing a security context: no envelope was sent yet.
+    Authenticate,
     /// Create.
     Create,
-    /// Opening a runspace pool, once there is a shell or a stream.
+    /// Opening a runspace pool on an existing shell or stream.
     Open,
     /// Command, or a pipeline's first message.
     Command,
@@ -21,7 +25,7 @@ pub enum Operation {
     Receive,
     /// Stopping a pipeline.
     Stop,
-    /// Taking note of a pipeline's end.
+    /// Releasing an ended pipeline.
     Terminate,
     Enumerate,
     Reconnect,
@@ -30,10 +34,10 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// The key under `[timeouts]` that limits it.
+    /// Returns the key of the operation's limit under `[timeouts]`.
     pub const fn limit(self) -> &'static str {
         match self {
-            Self::Connect => "connect",
+            Self::Connect | Self::Authenticate => "connect",
             Self::Create | Self::Open => "open",
             Self::Delete => "close",
             Self::Command
@@ -51,6 +55,7 @@ impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connect => "connecting",
+            Self::Authenticate => "authenticating",
             Self::Create => "creating the session",
             Self::Open => "opening the session",
             Self::Command => "starting the command",
@@ -65,83 +70,110 @@ impl fmt::Display for Operation {
     }
 }
 
-/// Why a redirection is not followed.
+/// Reason for refusing a redirect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RedirectRefusal {
-    #[error("there were more redirections than are followed")]
+    #[error("too many redirects")]
     TooMany,
-    #[error("it is not a URI")]
+    #[error("the target is not a URI")]
     NotUri,
-    /// The credential goes over TLS only.
-    #[error("it is not an https URI")]
+    /// Credentials are sent over TLS only.
+    #[error("the target is not an https URI")]
     NotHttps,
-    #[error("only the opening of a session is redirected")]
+    #[error("redirects are followed only while opening a session")]
     NotAtOpening,
 }
 
-/// What went wrong on the way. Each says what was being done; what to do now is said by
-/// [`Error::advice`].
+/// Error of the communication with an endpoint. The text names the operation; [`Error::advice`] returns the
+/// instruction for the user.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{endpoint} can't be reached: {reason}")]
+    #[error("cannot reach {endpoint}: {reason}")]
     Unreachable { endpoint: String, reason: String },
-    #[error("the certificate of {endpoint} is not trusted: {problem}")]
-    Certificate { endpoint: String, problem: CertificateProblem },
+    #[error("the certificate of {endpoint} is not trusted: {}", .refused.problem)]
+    Certificate { endpoint: String, refused: RefusedCertificate },
+    #[error("cannot open a TLS connection to {endpoint}: {problem}")]
+    Handshake { endpoint: String, problem: HandshakeProblem },
+    #[error("{}", TlsSetupError::NotBuilt)]
+    TlsNotBuilt,
     #[error("the credential was not sent to {endpoint}: the connection would not be encrypted")]
     Insecure { endpoint: String },
-    #[error("{endpoint} points to {target}, which was not followed: {refusal}")]
+    #[error("refused redirect from {endpoint} to {target}: {refusal}")]
     Redirect { endpoint: String, target: String, refusal: RedirectRefusal },
     #[error("{endpoint} refused the credential of {user}")]
     Unauthorized { endpoint: String, user: String, offered: Vec<String> },
-    /// `said`: what the answer holds beside the status, and who on the way gave it.
+    /// A security context failed before the endpoint had an envelope.
+    #[error("cannot authenticate {user} to {endpoint}: {error}")]
+    Authentication { endpoint: String, user: String, error: ContextError },
+    /// The answer to a request cannot be verified or unsealed.
+    #[error("cannot read the answer of {endpoint} while {operation}: {error}")]
+    Unreadable { endpoint: String, operation: Operation, error: ContextError },
+    /// A 401 to a ticket that the KDC granted for this service.
+    #[error("{endpoint} refused the Kerberos ticket of {user} for {service} (HTTP 401)")]
+    TicketRefused { endpoint: String, user: String, service: String },
+    #[error("{endpoint} does not offer {wanted} (HTTP 401); it offers {}", list(.offered))]
+    NotOffered { endpoint: String, wanted: &'static str, offered: Vec<String> },
+    /// `said`: content of the answer besides the status, and the intermediary that sent it.
     #[error("{endpoint} answered {status} {reason}{}", .said.as_deref().map(|said| format!(": {said}")).unwrap_or_default())]
     Http { endpoint: String, status: u16, reason: String, said: Option<String> },
     #[error("{}", .0.text)]
     Fault(Fault),
     #[error("{operation} took longer than {}", humantime::format_duration(*.limit))]
     Timeout { operation: Operation, limit: Duration },
-    #[error("the endpoint broke the protocol: {0}")]
+    #[error("the endpoint violated the protocol: {0}")]
     Protocol(String),
     #[error("the connection ended: {0}")]
     Ended(String),
     #[error("the connection to {endpoint} ended while {operation}: {reason}")]
     Cut { endpoint: String, operation: Operation, reason: String },
-    /// The command was sent, and what became of it was lost with a connection.
+    /// The command was sent, and its result was lost with the connection.
     #[error("{0}; the command may have run")]
     Unsettled(Box<Error>),
-    /// The endpoint does not know the session, but had not answered its Delete: some servers answer so
-    /// while the session is still there.
-    #[error("the endpoint did not confirm that the session is removed")]
+    /// The endpoint does not know the session, but an earlier Delete was not answered: some servers report
+    /// "not found" while the session still exists.
+    #[error("the endpoint did not confirm the removal of the session")]
     Unconfirmed,
     #[error("the session was closed")]
     Closed,
 }
 
 impl Error {
-    /// Whether the endpoint refuses because a limit on sessions, operations or users is reached.
+    /// Returns whether a limit on sessions, operations or users is reached.
     pub fn is_quota(&self) -> bool {
         matches!(self, Self::Fault(fault) if fault.is_quota())
     }
 
-    /// What a person does now; `None` where the error says it all.
+    /// Whether the password or token was refused: sending it again counts towards a lockout.
+    pub fn is_refused_credential(&self) -> bool {
+        match self {
+            Self::Unauthorized { .. } => true,
+            Self::Authentication { error, .. } => error.is_refused_credential(),
+            _ => false,
+        }
+    }
+
+    /// Returns the instruction for the user; `None` if the error text suffices.
     pub fn advice(&self) -> Option<String> {
         Some(match self {
             Self::Unreachable { .. } => {
-                "Check the endpoint's name and port in the profile, and the network or proxy on the way."
-                    .into()
+                "Check the endpoint's name and port in the profile, and the network or proxy.".into()
             }
-            Self::Certificate { endpoint, problem } => certificate_advice(endpoint, problem),
+            Self::Certificate { endpoint, refused } => certificate_advice(endpoint, refused),
+            Self::Handshake { problem, .. } => problem.advice().into(),
+            Self::TlsNotBuilt => "Install a lyncsh with this feature, or remove tls from the profile.".into(),
             Self::Insecure { .. } => {
-                "Use an https URI for the endpoint: this kind of credential is sent over TLS only.".into()
+                "Use an https URI for the endpoint; this credential is sent over TLS only.".into()
             }
             Self::Redirect { refusal: RedirectRefusal::TooMany, .. } => {
-                "The endpoint's own settings send the session round: whoever runs it has to correct that."
-                    .into()
+                "Ask the endpoint's administrator to correct the redirect loop.".into()
             }
             Self::Redirect { target, .. } => {
-                format!("If {target} is to be trusted, put its https URI into the profile.")
+                format!("If you trust {target}, put its https URI into the profile.")
             }
             Self::Unauthorized { offered, .. } => unauthorized_advice(offered),
+            Self::Authentication { error, .. } | Self::Unreadable { error, .. } => lines(error.advice())?,
+            Self::TicketRefused { .. } => lines(Symptom::TicketRefused.advice())?,
+            Self::NotOffered { offered, .. } => not_offered_advice(offered),
             Self::Http { status, .. } => http_advice(*status)?,
             Self::Fault(fault) if fault.is_quota() => {
                 "Close a session that is no longer needed, or wait until an idle one ends, and try again."
@@ -153,31 +185,93 @@ impl Error {
                 operation.limit()
             ),
             Self::Protocol(_) => {
-                "Is this a PowerShell remoting endpoint? Check its URI in the profile.".into()
+                "Check in the profile that the URI is a PowerShell remoting endpoint.".into()
             }
             Self::Ended(_) => "Check the network and start again.".into(),
-            Self::Unconfirmed => "The next lyncsh command checks it.".into(),
-            Self::Unsettled(_) => "Look at what it should have changed before it is run again.".into(),
-            Self::Cut { .. } => {
-                "Try again; if it stays so, check the endpoint's URI and port in the profile, \
-                                 and the proxy or firewall on the way."
-                    .into()
+            Self::Unconfirmed => "Run lyncsh again; it checks the session.".into(),
+            Self::Unsettled(_) => "Check what the command has changed before you run it again.".into(),
+            Self::Cut { endpoint, operation, .. } => {
+                let more = match operation {
+                    Operation::Create => renegotiation_advice(endpoint),
+                    _ => "",
+                };
+                format!(
+                    "Try again; if the error persists, check the endpoint's URI and port in the profile, \
+                     and the proxy or firewall.{more}"
+                )
             }
         })
     }
 }
 
-fn certificate_advice(endpoint: &str, problem: &CertificateProblem) -> String {
-    let now = match problem {
-        CertificateProblem::OtherName => {
-            "use the name that the certificate is for, in the profile's URI; what names it has, a browser shows"
+/// One line for each cause.
+fn lines(advice: &[&str]) -> Option<String> {
+    (!advice.is_empty()).then(|| advice.join("\n"))
+}
+
+fn list(offered: &[String]) -> String {
+    if offered.is_empty() { "nothing".to_owned() } else { offered.join(", ") }
+}
+
+/// Names those of the offers that a profile can use.
+fn not_offered_advice(offered: &[String]) -> String {
+    let has = |name: &str| offered.iter().any(|one| one.eq_ignore_ascii_case(name));
+    let usable = [
+        ("Kerberos", "kerberos"),
+        ("Negotiate", "negotiate"),
+        ("NTLM", "ntlm"),
+        ("Basic", "basic"),
+        ("Bearer", "token"),
+    ];
+    let lines: Vec<String> = usable
+        .iter()
+        .filter(|(scheme, _)| has(scheme))
+        .map(|(_, word)| format!("authentication = \"{word}\""))
+        .collect();
+    if lines.is_empty() {
+        return "Check the URI in the profile: lyncsh cannot use what the endpoint offers.".to_owned();
+    }
+    format!("Set one of these in the profile: {}.", lines.join(", "))
+}
+
+fn certificate_advice(endpoint: &str, refused: &RefusedCertificate) -> String {
+    let now = match &refused.problem {
+        CertificateProblem::OtherName(_) => "use a name from the certificate in the profile's URI",
+        CertificateProblem::NoName(_) => {
+            "ask its administrator for a certificate with the server's name as a subject alternative name"
         }
         CertificateProblem::UnknownIssuer => {
-            "its issuer has to be added to this machine's trusted certificates, or its file named in the profile: ca = \"…\""
+            "add its CA certificate to this machine's trusted certificates, or name the file in the profile: ca = \"…\""
         }
-        _ => "its certificate has to be renewed there",
+        CertificateProblem::SelfSigned => "name the file of its certificate in the profile: ca = \"…\"",
+        CertificateProblem::OtherFingerprint { .. } => {
+            "ask its administrator whether it has a new certificate, and compare the fingerprints"
+        }
+        _ => "ask its administrator to renew the certificate",
     };
-    format!("Is {endpoint} the server that is meant? If so, {now}.")
+    let pin = match (&refused.problem, refused.fingerprint) {
+        (CertificateProblem::Revoked, _) | (_, None) => String::new(),
+        (CertificateProblem::OtherFingerprint { .. }, Some(found)) => {
+            format!(" Then write to the profile: pin = \"{found}\"")
+        }
+        (_, Some(found)) => format!(
+            " To trust this certificate alone, compare its fingerprint with the server's administrator, then add \
+             to the profile: pin = \"{found}\""
+        ),
+    };
+    format!("If {endpoint} is the intended server, {now}.{pin}")
+}
+
+/// Returns advice on TLS renegotiation: IIS with SslNegotiateCert asks for a client certificate when it has read the
+/// request, which rustls refuses (rustls/rustls#1999).
+fn renegotiation_advice(endpoint: &str) -> &'static str {
+    match endpoint.starts_with("https:") {
+        true => {
+            " If the server asks for a client certificate after the request, as IIS does for a directory with \
+             SslNegotiateCert: add tls = \"system\" to the profile."
+        }
+        false => "",
+    }
 }
 
 fn unauthorized_advice(offered: &[String]) -> String {
@@ -187,7 +281,7 @@ fn unauthorized_advice(offered: &[String]) -> String {
         return "Check the user name and the password.".into();
     }
     format!(
-        "Check the user name and the password; the endpoint takes these kinds of authentication: {}.",
+        "Check the user name and the password; the endpoint supports these authentication schemes: {}.",
         schemes.join(", ")
     )
 }
@@ -195,22 +289,21 @@ fn unauthorized_advice(offered: &[String]) -> String {
 fn http_advice(status: u16) -> Option<String> {
     Some(match status {
         403 => {
-            "The credential was read, but its owner may not use this endpoint: ask for the right to.".into()
+            "Ask for permission to use this endpoint; the user is authenticated but not authorized.".into()
         }
-        404 => "There is nothing at this path: check the endpoint's URI in the profile.".into(),
+        404 => "Check the endpoint's URI in the profile; the path does not exist.".into(),
         200..=299 => {
-            "That is no PowerShell endpoint's answer; a sign-in page or a proxy gives such. Check the \
-                      endpoint's URI in the profile, in a browser too."
+            "Check the endpoint's URI in the profile and in a browser; a sign-in page or a proxy answered, \
+                      not a PowerShell endpoint."
                 .into()
         }
-        407 => "A proxy on the way wants a credential: put it into HTTPS_PROXY, or go around it by NO_PROXY."
-            .into(),
+        407 => "Put the proxy's credential into HTTPS_PROXY, or bypass the proxy with NO_PROXY.".into(),
         502..=504 => {
-            "A proxy or load balancer before the endpoint could not reach it: try again in a while, and \
-                      tell whoever runs it."
+            "Try again later; if the error persists, tell the endpoint's administrator. A proxy or load \
+                      balancer could not reach the endpoint."
                 .into()
         }
-        500..=599 => "The server is in trouble: try again in a while.".into(),
+        500..=599 => "Try again later; the server has an internal error.".into(),
         _ => return None,
     })
 }

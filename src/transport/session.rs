@@ -1,10 +1,10 @@
-//! A PSRP client on any [`Connection`]: opens the pool, runs pipelines side by side. The console,
-//! `exec` and tests are its callers.
+//! A PSRP client on any [`Connection`]: opens the pool and runs pipelines in parallel. Used by the console,
+//! `exec` and tests.
 //!
-//! What a pipeline says waits for its reader. When [`HOLD`](super::backpressure::HOLD) bytes wait, the connection is asked to
-//! fetch no more of that pipeline. Where it can't hold back one pipeline alone and [`FULL`](super::backpressure::FULL) bytes
-//! wait, nothing more is read from the connection, unless another pipeline would starve; then the
-//! slow one may fall behind by [`LOST`](super::backpressure::LOST) bytes, and past that it is stopped and ends with an error.
+//! A pipeline's output is queued for its reader. At [`PAUSE_AT`](super::backpressure::PAUSE_AT) bytes the
+//! connection is asked to pause the pipeline. If it cannot pause a single pipeline, reading stops at
+//! [`STOP_READING_AT`](super::backpressure::STOP_READING_AT) bytes, unless another pipeline would be blocked;
+//! beyond [`ABORT_AT`](super::backpressure::ABORT_AT) the slow pipeline is stopped and ends with an error.
 
 mod driver;
 
@@ -23,27 +23,27 @@ use crate::psrp::host::{HostInfo, HostResponse};
 use crate::psrp::pipeline::{MetadataQuery, Pipeline};
 use driver::{DriverCommand, QueuedEvent};
 
-/// A runspace pool that is open. Clones share it; the last one dropped, its [`Running`] included,
-/// closes it.
+/// An open runspace pool. Clones share it; dropping the last one, including its [`Running`] pipelines, closes
+/// it.
 #[derive(Clone)]
 pub struct Session {
     commands: mpsc::UnboundedSender<DriverCommand>,
 }
 
-/// A pipeline that runs. Dropped before its end, it is stopped.
+/// A running pipeline. Dropping it before its end stops it.
 pub struct Running {
     pub id: Uuid,
     commands: mpsc::UnboundedSender<DriverCommand>,
-    said: mpsc::UnboundedReceiver<QueuedEvent>,
-    /// Bytes in `said`.
+    output: mpsc::UnboundedReceiver<QueuedEvent>,
+    /// Bytes in `output`.
     waiting: Arc<AtomicUsize>,
     ended: bool,
 }
 
 impl Session {
-    /// Opens a pool on `connection`. What is the pool's own, and not a pipeline's, comes from the
-    /// second value: host calls of the pool, state changes, user events. Who does not take them loses
-    /// the latest. Its end says that the session is gone.
+    /// Opens a pool on `connection`. The second value receives the pool's own events: host calls, state
+    /// changes, user events. If it is not read, the latest events are dropped. Its end means that the session
+    /// is gone.
     pub async fn open(
         connection: Connection,
         host: HostInfo,
@@ -53,8 +53,7 @@ impl Session {
         Self::open_pool(connection, pool).await
     }
 
-    /// As [`Session::open`], with a pool whose opening messages are queued, or were sent already on
-    /// the way to `connection`.
+    /// Does the same with a pool whose opening messages are queued or were already sent while connecting.
     pub async fn open_pool(
         connection: Connection,
         pool: ClientPool,
@@ -80,15 +79,15 @@ impl Session {
     ) -> Result<Running, Error> {
         let (reply, started) = oneshot::channel();
         self.commands.send(command(reply)).map_err(|_| Error::Closed)?;
-        let driver::Started { id, said, waiting } = started.await.map_err(|_| Error::Closed)??;
-        Ok(Running { id, commands: self.commands.clone(), said, waiting, ended: false })
+        let driver::Started { id, output, waiting } = started.await.map_err(|_| Error::Closed)??;
+        Ok(Running { id, commands: self.commands.clone(), output, waiting, ended: false })
     }
 
     pub async fn respond_pool(&self, response: &HostResponse) -> Result<(), Error> {
         self.commands.send(DriverCommand::Respond(None, response.clone())).map_err(|_| Error::Closed)
     }
 
-    /// Closes the pool and waits until the other side confirmed.
+    /// Closes the pool and waits for the peer's confirmation.
     pub async fn close(&self) -> Result<(), Error> {
         let (reply, closed) = oneshot::channel();
         self.commands.send(DriverCommand::Close(reply)).map_err(|_| Error::Closed)?;
@@ -97,10 +96,9 @@ impl Session {
 }
 
 impl Running {
-    /// The next thing the pipeline says; `None` after its final state, or after the error that ended
-    /// it. Safe to cancel.
+    /// Returns the next event of the pipeline; `None` after its final state or final error. Safe to cancel.
     pub async fn next(&mut self) -> Option<Result<PipelineEvent, Error>> {
-        let Some(QueuedEvent { size, event }) = self.said.recv().await else {
+        let Some(QueuedEvent { size, event }) = self.output.recv().await else {
             self.ended = true;
             return None;
         };
@@ -111,8 +109,8 @@ impl Running {
         Some(event)
     }
 
-    /// Sends one object of input, and waits until the other side has it in order, or until the
-    /// pipeline has ended: how is what [`Running::next`] says.
+    /// Sends one input object, and waits until the peer has it in order or the pipeline has ended;
+    /// [`Running::next`] returns the result.
     pub async fn input(&self, value: &Value) -> Result<(), Error> {
         self.send_input(Some(value.clone())).await
     }
@@ -124,7 +122,7 @@ impl Running {
     async fn send_input(&self, value: Option<Value>) -> Result<(), Error> {
         let (ordered, done) = oneshot::channel();
         self.command(DriverCommand::Input(self.id, value, ordered))?;
-        // Dropped unanswered where the pipeline ended first.
+        // Dropped without an answer if the pipeline ended first.
         let _ = done.await;
         Ok(())
     }
@@ -133,7 +131,7 @@ impl Running {
         self.command(DriverCommand::Respond(Some(self.id), response.clone()))
     }
 
-    /// Asks the server to stop it; [`Running::next`] goes on until the state says so.
+    /// Requests a stop; [`Running::next`] continues until the final state.
     pub async fn stop(&self) -> Result<(), Error> {
         self.command(DriverCommand::Stop(self.id))
     }

@@ -1,11 +1,10 @@
-//! Out-of-process framing: line-based XML elements over any byte stream (OutOfProcTransportManager.cs
-//! in PowerShell's source). [`Element`] is pure and serves both sides; [`connect`] is the client's,
-//! [`serve`] the server's.
+//! Out-of-process framing: line-based XML elements over any byte stream (OutOfProcTransportManager.cs in
+//! PowerShell's source). [`Element`] is pure and serves both sides; [`connect`] is the client, [`serve`] the
+//! server.
 //!
-//! Only a client's Data are acknowledged, and a client waits for each DataAck before its next Data
-//! with that id. The Data of one id, stream and direction are one byte stream of fragments: the
-//! client cuts it every [`MAX_DATA`] bytes wherever that falls, the server puts one fragment into
-//! each Data.
+//! Only a client's Data is acknowledged, and a client waits for each DataAck before its next Data with that
+//! id. The Data elements of one id, stream and direction form one byte stream of fragments: the client splits
+//! it every [`MAX_DATA`] bytes, regardless of fragments; the server puts one fragment into each Data.
 
 mod client;
 pub mod element;

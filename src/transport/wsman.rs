@@ -1,14 +1,16 @@
-//! WSMan (MS-WSMV): a runspace pool as a shell on an HTTP endpoint. [`envelope`] and [`fault`] are
-//! pure; [`connect`] is the client.
+//! WSMan (MS-WSMV): a runspace pool as a shell on an HTTP endpoint. [`envelope`] and [`fault`] are pure;
+//! [`connect`] is the client.
 
 mod actor;
 mod connect;
+mod connections;
 mod creates;
 mod credential;
 mod endpoint;
 pub mod envelope;
 pub mod fault;
 mod http;
+mod negotiation;
 mod opening;
 mod outcome;
 mod outgoing;
@@ -24,5 +26,6 @@ mod wire;
 pub use connect::{connect, enumerate};
 pub use endpoint::{Authentication, Endpoint, Ledger, Renew};
 pub use envelope::ShellInfo;
+pub use negotiation::Negotiation;
 pub use removing::{Left, remove, try_remove};
 pub use shell::Removal;

@@ -1,8 +1,8 @@
-# Imports the proxies that Export-PSSession has written.
+# Imports the proxies that Export-PSSession wrote.
 . $choose
 if ($chosen.Count) {
-    # With the live session as its argument, no metadata travels. Without -Force, PowerShell takes a module that it has
-    # had before from its own memory, with the session of that time (tried).
+    # With the open session as its argument, no metadata is requested. Without -Force, PowerShell reuses a module that it
+    # imported before, with the old session (tried).
     $bind = @{ Name = (& $escape "$kept/proxies/proxies.psm1"); ArgumentList = $session; DisableNameChecking = $true; Force = $true }
     if ($prefix) { $bind.Prefix = $prefix }
     if ($chosen.Count -lt $made.Count -or $links.Count -lt $linked.Count) {

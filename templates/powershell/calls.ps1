@@ -1,4 +1,4 @@
-# Code that the proxies share: $__d declares the parameters of a function, $__c builds the arguments of a call, $__i
+# Shared code of the proxies: $__d declares the parameters of a function, $__c builds the arguments of a call, $__i
 # calls.
 $invoke = $ExecutionContext.InvokeCommand.GetCmdlet('Invoke-Command')
 # Invoke-Command sends this form as a command with parameters, not as script text: an endpoint without a language
@@ -36,7 +36,7 @@ $__d = {
     $position = 0
     foreach ($field in $fields) {
         $name, $type, $aliases, $completer = $field
-        # The function declares it itself.
+        # The function declares this parameter itself.
         if ($name -eq '~') { $position++; continue }
         $parameter = [System.Management.Automation.ParameterAttribute]::new()
         if ($name -eq '{{ input }}') { $parameter.ValueFromPipeline = $parameter.DontShow = $true }
@@ -55,7 +55,7 @@ $__d = {
 $__c = {
     param($Name, $Cmdlet)
     if ($session.State -ne 'Opened') {
-        # `throw` would not end the function where $ErrorActionPreference is SilentlyContinue.
+        # `throw` would not end the function if $ErrorActionPreference is SilentlyContinue.
         $gone = [System.InvalidOperationException]::new("lyncsh: the session of '$($session.Name)' is $($session.State); import it again")
         $Cmdlet.ThrowTerminatingError([System.Management.Automation.ErrorRecord]::new($gone, 'SessionNotOpen', 'ConnectionError', $session))
     }
@@ -63,13 +63,13 @@ $__c = {
     $call = @{ Session = $session; HideComputerName = $true; ScriptBlock = $run }
     $named = @{}
     $positional = [System.Collections.ArrayList]::new()
-    # The endpoint binds positions: its metadata does not tell them.
+    # The endpoint binds positions, which its metadata does not contain.
     foreach ($key in $bound.BoundPositionally) { $null = $positional.Add($bound[$key]) }
     $rest = $bound['{{ rest }}']
-    # One array among the remaining arguments is not in a list of its own (tried).
+    # A single array as the remaining arguments is not wrapped in a list (tried).
     if ($rest -is [System.Collections.Generic.List[object]]) {
         foreach ($one in $rest) {
-            # PowerShell does not tell a name that the function lacks from a text like it.
+            # PowerShell does not distinguish an unknown parameter name from a text like it.
             if ($one -is [string] -and $one -match '^-(\p{L}\w*):?$') {
                 $unknown = [System.Management.Automation.ParameterBindingException]::new("A parameter cannot be found that matches parameter name '$($Matches[1])'.")
                 $Cmdlet.ThrowTerminatingError([System.Management.Automation.ErrorRecord]::new($unknown, 'NamedParameterNotFound', 'InvalidArgument', $null))
@@ -86,8 +86,8 @@ $__c = {
         elseif ($ofTheCall.Contains($key)) { $call[$key] = $bound[$key] }
         else { $named[$key] = $bound[$key] }
     }
-    # `$PSDefaultParameterValues['*:Credential']` was not meant for an endpoint. A script block gives another object for
-    # each call, which can't be told from a given one.
+    # `$PSDefaultParameterValues['*:Credential']` is not for the endpoint. A script block returns another object for
+    # each call, which cannot be distinguished from a given value.
     foreach ($key in $named.Keys) {
         $value = $named[$key]
         if ($value -isnot [securestring] -and $value -isnot [pscredential]) { continue }
@@ -97,7 +97,7 @@ $__c = {
             if ($command -notmatch '[*?[]') { continue }
             $default = $defaults[$pattern]
             if ([object]::ReferenceEquals($default, $value) -or ($default -is [scriptblock] -and $key -like $parameter)) {
-                $secret = [System.InvalidOperationException]::new("lyncsh: the default value '$pattern' would send a secret to the endpoint; to have it sent, name the command in place of '$command'")
+                $secret = [System.InvalidOperationException]::new("lyncsh: the default value '$pattern' would send a secret to the endpoint; to send it, use the name of the command instead of '$command'")
                 $Cmdlet.ThrowTerminatingError([System.Management.Automation.ErrorRecord]::new($secret, 'SecretByDefault', 'SecurityError', $pattern))
             }
         }

@@ -1,20 +1,19 @@
 # Written by lyncsh {{ version }}, for the start of a shell
 & {
-    # The person's own preferences stay outside of this block. Modules don't heed the global strict mode by
-    # themselves (ExecutionContext.IsStrictVersion).
+    # The user's preferences do not apply in this block. Modules ignore the global strict mode
+    # (ExecutionContext.IsStrictVersion).
     Set-StrictMode -Off
     $ErrorActionPreference = 'Stop'
     $WarningPreference = 'Continue'
     if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
-        # No methods of .NET there, and no assignment to $PSDefaultParameterValues: not even the shell can be ended from
-        # here; cmdlets work (tried).
-        # Write-Warning's module may not load by itself.
+        # This mode permits neither .NET methods nor assignments to $PSDefaultParameterValues, so the script cannot end
+        # the shell; cmdlets work (tried). The module of Write-Warning may not load automatically.
         Microsoft.PowerShell.Core\Import-Module -Name Microsoft.PowerShell.Utility
-        Write-Warning -Message "lyncsh: this PowerShell runs in $($ExecutionContext.SessionState.LanguageMode) mode, in which no session can be made; leave it with 'exit', and set shell = 'console' in the profile"
+        Write-Warning -Message "lyncsh: this PowerShell runs in $($ExecutionContext.SessionState.LanguageMode) mode, in which no session can be opened; leave it with 'exit', and set shell = 'console' in the profile"
         return
     }
     $PSDefaultParameterValues = @{}
-    # As it was before the modules: theirs is not wrapped once more.
+    # The prompt before the modules, so that their prompt is not wrapped again.
     $theirs = $function:prompt
     $loaded = @(
         foreach ($module in @(
@@ -24,19 +23,19 @@
         )) {
             try {
                 # A path is a pattern: [ in it would match nothing (ResolveRootedFilePath).
-                # By its module's name: what the module before has imported may cover it.
+                # Module-qualified, because the previous module may have imported a command of this name.
                 Microsoft.PowerShell.Core\Import-Module -Name ([System.Management.Automation.WildcardPattern]::Escape($module.Script)) -DisableNameChecking -Global
                 $module.Name
             } catch {
-                $said = $_.Exception.Message -replace '^lyncsh: '
-                # What `lyncsh attach` answers where the launcher has said why.
-                if ($said -ne "'$($module.Name -replace '^lyncsh-')' is not here") { [Console]::Error.WriteLine("lyncsh: $said") }
+                $text = $_.Exception.Message -replace '^lyncsh: '
+                # The launcher has already printed the reason of this error of `lyncsh attach`.
+                if ($text -ne "could not connect '$($module.Name -replace '^lyncsh-')'") { [Console]::Error.WriteLine("lyncsh: $text") }
             }
         }
     )
     if ($loaded.Count -eq 0) {
-        # `exit` would leave the script only, because of -NoExit; this ends the loop before its first
-        # prompt, and its number is the exit code (DoRunspaceLoop and RunNewInputLoop, ConsoleHost.cs).
+        # With -NoExit, `exit` would only end the script; this ends the loop before its first prompt, and its number is
+        # the exit code (DoRunspaceLoop and RunNewInputLoop, ConsoleHost.cs).
         $Host.SetShouldExit(1)
         return
     }

@@ -1,11 +1,11 @@
-# Written by lyncsh {{ version }}. Signs in to Exchange Online with its own module, and out again.
+# Written by lyncsh {{ version }}. Signs in to Exchange Online with its module, and signs out.
 {% include "powershell/signin.ps1" %}
 $how = @{ ShowBanner = $false }
 {% if prefix %}
 $how.Prefix = {{ prefix|ps }}
 {% endif %}
 {% if sign_in == "device-code" %}
-# The module has this in PowerShell 7 alone.
+# The module supports this only in PowerShell 7.
 $how.Device = $true
 {% elif sign_in == "credential" %}
 $how.Credential = $credential

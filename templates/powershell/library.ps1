@@ -1,25 +1,25 @@
-# Written by lyncsh {{ version }}: the parts of the module that an import from the cache usually does not need.
+# Written by lyncsh {{ version }}: parts of the module that an import from the cache usually does not need.
 
 $patterns = {% if commands %}{{ commands|ps }}{% else %}@('*'){% endif %}
 
 $formats = {{ formats|ps }}
-# As Import-Module -Prefix names them (AddPrefixToCommandName).
+# Adds a prefix like Import-Module -Prefix (AddPrefixToCommandName).
 $prefixed = {
     param($Name)
     if (-not $prefix) { $Name }
     elseif ($Name -match '^([^-]+)-(.+)$') { "$($Matches[1])-$prefix$($Matches[2])" }
     else { "$prefix$Name" }
 }
-# What is imported does not cover what is here already, where only loaded modules are looked at (ExistingCommands,
-# ImplicitRemotingCommands.cs): an endpoint with all of PowerShell's commands would cover Get-Item and its kin.
+# Imported commands must not replace existing ones. PowerShell only checks loaded modules (ExistingCommands,
+# ImplicitRemotingCommands.cs): an endpoint with all of PowerShell's commands would replace Get-Item, for example.
 $load = { Microsoft.PowerShell.Core\Import-Module -Name Microsoft.PowerShell.Management, Microsoft.PowerShell.Security, Microsoft.PowerShell.Utility -Global -ErrorAction Ignore }
 
 {% include "powershell/names.ps1" %}
 
-# Each of these runs in the module's scope.
+# These scripts run in the module's scope.
 
-# From the functions in $made and the aliases in $linked (each with the name of its function), chooses those that are
-# imported: by their names on the endpoint in $chosen and $links, by their names here in $functions and $aliases.
+# Selects the functions in $made and the aliases in $linked (each with the name of its function) for the import:
+# $chosen and $links have their names on the endpoint, $functions and $aliases their local names.
 $choose = {
     $chosen = @(& $select $made)
     # An alias without its function could name any command of this PowerShell.
@@ -35,18 +35,18 @@ $makeSession = {
 $attachTo51 = {
     $runspace = $session = $null
     try {
-        # 5.1 finds a process's own pipe by the process's id, and the agent listens there, too (tried in
-        # 7.6.5, not in 5.1).
+        # 5.1 finds the pipe of a process by the process id, and the agent also listens there (tried in 7.6.5, not in
+        # 5.1).
         $link = New-Object -TypeName System.Management.Automation.Runspaces.NamedPipeConnectionInfo -ArgumentList ([int]$answer.agent)
         $runspace = [System.Management.Automation.Runspaces.RunspaceFactory]::CreateRunspace($link, $Host, $types)
         $runspace.Open()
-        # 5.1 has no Create: the constructor that New-PSSession uses (tried in 7.6.5, not in 5.1).
+        # 5.1 has no Create method: this is the constructor that New-PSSession uses (tried in 7.6.5, not in 5.1).
         $made = [System.Management.Automation.Runspaces.PSSession].GetConstructors('NonPublic,Instance') | Where-Object { $_.GetParameters().Count -eq 1 }
         $session = $made.Invoke(@($runspace))
     } catch {
-        # Another build, or a policy: the agent's session can't be had here.
+        # Another build or a policy prevents the use of the agent's session.
         if ($runspace) { $runspace.Dispose() }
-        $Host.UI.WriteWarningLine("lyncsh: this PowerShell can't attach to the agent of '$name', and makes a session of its own: $($_.Exception.GetBaseException().Message)")
+        $Host.UI.WriteWarningLine("lyncsh: cannot attach to the agent of '$name', opening a standalone session: $($_.Exception.GetBaseException().Message)")
     }
     if ($null -eq $session) {
         $own = $true
@@ -61,10 +61,10 @@ $bindExported = {
 {% include "powershell/bind.ps1" %}
 }
 $importCommands = {
-    # What PowerShell skips, such as an alias of nothing, is an error that need not end it (ImplicitRemotingCommands.cs).
+    # Items that PowerShell skips, such as a dangling alias, are non-terminating errors (ImplicitRemotingCommands.cs).
     $skipped = @()
 {% if attach == "true" %}
-    # There is no folder where the agent does not know the endpoint any more.
+    # The folder is not known if the agent no longer knows the endpoint.
     if ($own -or -not $answer.proxies) {
 {% include "powershell/uncached.ps1" %}
     } else {

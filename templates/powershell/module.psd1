@@ -1,5 +1,5 @@
-# Written by lyncsh {{ version }}. The list of names alone makes the commands complete, and load this
-# module on first use, wherever its folder's parent is on PSModulePath (tried).
+# Written by lyncsh {{ version }}. The list of names is sufficient for completion and for loading this module on first
+# use, if the parent of its folder is on PSModulePath (tried).
 @{
     RootModule = {{ script|ps }}
     ModuleVersion = {{ version|ps }}
@@ -7,11 +7,11 @@
     Description = {{ description|ps }}
     PowerShellVersion = '5.1'
 {% if names is none %}
-    # They are not known before the first connection.
+    # The names are not known before the first connection.
     FunctionsToExport = '*'
     AliasesToExport = '*'
 {% else %}
-    # A pattern among them would have PowerShell read the whole module first (AnalysisCache.cs).
+    # With a pattern, PowerShell would read the whole module first (AnalysisCache.cs).
     FunctionsToExport = {{ names|ps }}
     AliasesToExport = {{ aliases|ps }}
 {% endif %}

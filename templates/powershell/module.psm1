@@ -1,14 +1,14 @@
-# Written by lyncsh {{ version }}. Binds this PowerShell to the session of one profile: attaches to its
-# agent, and has the endpoint's commands here as functions. For Windows PowerShell 5.1 and PowerShell 7.4
-# and later: syntax and cmdlets of 5.1 only. What is marked "tried" ran in PowerShell 7.6.5 or 7.6.9.
+# Written by lyncsh {{ version }}. Binds this PowerShell to the session of a profile: attaches to its agent, and imports
+# the endpoint's commands as functions. For Windows PowerShell 5.1 and PowerShell 7.4 or later: only syntax and cmdlets
+# of 5.1. Statements marked "tried" were tested in PowerShell 7.6.5 or 7.6.9.
 
 $name = {{ profile|ps }}
-# First of all: even some of the assignments below fail there (tried).
+# Checked first, because even some of the assignments below fail in this mode (tried).
 if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
-    throw "lyncsh: this PowerShell runs in $($ExecutionContext.SessionState.LanguageMode) mode, in which no session can be made; use the console: set shell = ""console"" in the profile '$name'"
+    throw "lyncsh: this PowerShell runs in $($ExecutionContext.SessionState.LanguageMode) mode, in which no session can be opened; use the console: set shell = ""console"" in the profile '$name'"
 }
 
-# The person's own settings must not change what happens here.
+# The user's settings must not affect this module.
 $ErrorActionPreference = 'Stop'
 $PSDefaultParameterValues = @{}
 $PSNativeCommandUseErrorActionPreference = $false
@@ -16,7 +16,7 @@ $WhatIfPreference = $false
 $ConfirmPreference = 'None'
 $WarningPreference = 'Continue'
 $DebugPreference = 'SilentlyContinue'
-# The program changes it.
+# The program changes $LASTEXITCODE.
 $lastExit = $global:LASTEXITCODE
 {% include "powershell/autoload.ps1" %}
 
@@ -25,27 +25,27 @@ $arguments = {{ arguments|ps }}
 $clobber = {{ allow_clobber|ps }}
 # The session's variable.
 $variable = {{ session|ps }}
-# By this, lyncsh knows a module that another version wrote (exports.rs).
+# lyncsh detects modules of other versions by this value (exports.rs).
 $format = {{ format|ps }}
 $restricted = [string[]]{{ restricted|ps }}
 $prefix = {{ prefix|ps }}
 $escape = { param($Path) [System.Management.Automation.WildcardPattern]::Escape($Path) }
 $module = $ExecutionContext.SessionState.Module
-# Parts that an import from the cache usually does not need. Parsing them takes 0.06 s (tried).
+# Parts that an import from the cache usually does not need, since parsing them takes 0.06 s (tried).
 $library = { [scriptblock]::Create([System.IO.File]::ReadAllText("$PSScriptRoot/{{ library }}")) }
 # Finds a cmdlet without loading Microsoft.PowerShell.Utility, which takes 0.04 s (tried).
 $utility = { param($Type) $ExecutionContext.InvokeCommand.GetCmdletByTypeName("Microsoft.PowerShell.Commands.$Type, Microsoft.PowerShell.Commands.Utility") }
-# The endpoint's views: after PowerShell's own, as Import-PSSession's.
+# The endpoint's views, after PowerShell's own views, like Import-PSSession.
 $views = $null
 $keep = $true
 $addViews = {
     $views = "$kept/proxies/proxies.format.ps1xml"
     if ([System.IO.File]::Exists($views)) { & (& $utility UpdateFormatDataCommand) -AppendPath (& $escape $views) -ErrorAction SilentlyContinue }
-    # PowerShell reads all files again for each module that has views, and such an import fails where one is missing.
-    # These views go then.
+    # PowerShell reads all files again for each module with views, and such an import fails if a file is missing. Then
+    # these views are removed.
     if ($keep -eq $false) { & $forgetViews }
 }
-# Takes the views from the files that PowerShell reads. What it has read stays until it reads them again.
+# Removes the views from the files that PowerShell reads. They stay in memory until it reads the files again.
 $forgetViews = {
     $formats = [runspace]::DefaultRunspace.InitialSessionState.Formats
     for ($index = $formats.Count - 1; $index -ge 0; $index--) {
@@ -56,28 +56,28 @@ $forgetViews = {
 
 {% include "powershell/calls.ps1" %}
 
-# Defines the proxies in the folder $kept as functions and aliases of this module. In a nested module, PowerShell would
-# import each name twice (0.08 s for 605, tried).
+# Defines the proxies in the folder $kept as functions and aliases of this module. With a nested module, PowerShell
+# would import each name twice (0.08 s for 605 names, tried).
 $bindProxies = {
     . ([scriptblock]::Create([System.IO.File]::ReadAllText("$kept/proxies/proxies.ps1")))
-    # A function of the same name outside of this module stays.
+    # A function of the same name outside this module stays.
     foreach ($one in $skip) { $ExecutionContext.InvokeProvider.Item.Remove("function:$one", $false) }
     foreach ($one in $skipAliases) { $ExecutionContext.InvokeProvider.Item.Remove("alias:$one", $false) }
     . $addViews
 }
 {% endif %}
 
-# Whether the session is this PowerShell's own, and not the agent's.
+# Whether the session is standalone instead of the agent's.
 $own = {{ (attach != "true")|ps }}
 $guard = $opening = $null
 {% if attach == "true" %}
-# Before the program is asked, which would make a session for nothing.
+# Checked before the program is started, which would open a session in vain.
 $version = $PSVersionTable.PSVersion
 if ($version.Major -eq 6 -or ($version.Major -eq 7 -and $version.Minor -lt 4)) {
-    throw "lyncsh: this is PowerShell $version, and 7.4 is the oldest that can attach to a session; install a newer one (https://aka.ms/powershell), or set shell = 'console' in the profile '$name'"
+    throw "lyncsh: cannot attach to a session: expected PowerShell 7.4 or later, got $version; install a newer version (https://aka.ms/powershell), or set shell = 'console' in the profile '$name'"
 }
-# Where the session is: from the launcher's file for this shell, or from the program. Lines of KEY=VALUE in ASCII,
-# because the encoding of a program's output differs on Windows.
+# The session facts, from the launcher's file for this shell or from the program: lines of KEY=VALUE in ASCII, because
+# the encoding of a program's output differs on Windows.
 $given = "$env:{{ gate }}.$name"
 $answer = @{}
 $read = {
@@ -92,14 +92,14 @@ if ($env:{{ gate }} -and [System.IO.File]::Exists($given)) {
     # Used once: a later import may find another session.
     [System.IO.File]::Delete($given)
 }
-# The agent may have ended since.
+# The agent may have ended meanwhile.
 if (-not $answer.socket -or ($answer.socket.StartsWith('/') -and -not [System.IO.File]::Exists($answer.socket))) {
     $answer.Clear()
     & $read @(& $program @arguments --facts)
 }
-# Standard error is swallowed where a module is loaded by first use (tried): the exception says it.
+# Standard error is discarded while a module is loaded on first use (tried), so the exception has the message.
 if ($answer.error) { throw "lyncsh: $($answer.error)" }
-if (-not $answer.socket) { throw "lyncsh: no session for '$name': $program ended with $LASTEXITCODE and without a word" }
+if (-not $answer.socket) { throw "lyncsh: no session for '$name': $program exited with code $LASTEXITCODE without a message" }
 $cache = $answer.cache
 
 $types = [System.Management.Automation.Runspaces.TypeTable]::LoadDefaultTypeFiles()
@@ -119,12 +119,12 @@ try {
     . $importCommands
 {% endif %}
 
-# From here on commands go by their modules' names: with allow_clobber the endpoint's own may cover them.
-# The session can end without this shell: its commands go with it.
+# From here on, commands are module-qualified: with allow_clobber, the endpoint's commands may replace them.
+# The session can end before this shell: then its commands are removed.
 $null = $ExecutionContext.Events.SubscribeEvent($session.Runspace, 'StateChanged', $null, $module, {
     $info = $EventArgs.RunspaceStateInfo
     if ($info.State -eq 'Closed' -or $info.State -eq 'Broken') {
-        # Not one that was removed meanwhile, or imported again.
+        # Skips a session that was removed meanwhile, or imported again.
         foreach ($one in @(Microsoft.PowerShell.Core\Get-Module -All)) {
             if (-not [object]::ReferenceEquals($one, $Event.MessageData)) { continue }
             $title = $one.Name -replace '^lyncsh-'
@@ -132,23 +132,23 @@ $null = $ExecutionContext.Events.SubscribeEvent($session.Runspace, 'StateChanged
                 $reason = if ($info.Reason) { ": $($info.Reason.Message)" } else { '' }
                 $Host.UI.WriteWarningLine("lyncsh: the session of '$title' is gone$reason")
             } elseif ([runspace]::DefaultRunspace.RunspaceStateInfo.State -eq 'Opened' -and @(Microsoft.PowerShell.Core\Get-PSSession -InstanceId (& $one { $session }).InstanceId -ErrorAction Ignore).Count) {
-                # Remove-PSSession would have taken it from the list; `exit` in Invoke-Command does not, nor does the end
-                # of this PowerShell (tried).
-                $Host.UI.WriteWarningLine("lyncsh: the session of '$title' was closed by what ran in it, such as ``exit`` in Invoke-Command; its commands are gone, and ``lyncsh $title`` opens another")
+                # Remove-PSSession would have removed it from the list; neither `exit` in Invoke-Command nor the end of
+                # this PowerShell does (tried).
+                $Host.UI.WriteWarningLine("lyncsh: the session of '$title' was closed by a command in it, such as ``exit`` in Invoke-Command; its commands were removed; open another session with ``lyncsh $title``")
             }
             Microsoft.PowerShell.Core\Remove-Module -ModuleInfo $one -Force -WhatIf:$false -Confirm:$false -ErrorAction Ignore
         }
     }
 }, $true, $false)
 
-# It may have ended before anybody listened.
+# The session may have ended before the event was registered.
 $state = $session.State
 if ($state -ne 'Opened') {
     $reason = $session.Runspace.RunspaceStateInfo.Reason
     throw "lyncsh: the session of '$name' ended while its commands were imported$(if ($reason) { " ($($reason.Message))" } else { " (it is $state)" }); import it again"
 }
 
-# $lyncsh holds one object for each session that this PowerShell has.
+# $lyncsh has one object for each session of this PowerShell.
 $since = $null
 if ($answer.connected) {
     $since = [datetime]::new(1970, 1, 1, 0, 0, 0, [System.DateTimeKind]::Utc).AddSeconds([double]$answer.connected).ToLocalTime()
@@ -168,12 +168,12 @@ foreach ($one in $others) {
     $mine = [System.Collections.Generic.HashSet[string]]::new($facts.Commands, [System.StringComparer]::OrdinalIgnoreCase)
     $both = @(foreach ($command in $one.Commands) { if ($mine.Contains($command)) { $command } })
     if ($both.Count) {
-        Microsoft.PowerShell.Utility\Write-Warning -Message "lyncsh: these commands are those of '$name' from now on, and no longer those of '$($one.Profile)': $(& $listed $both 5). Set ``prefix`` in one of the two profiles to have both"
-        # Gone for good: PowerShell does not bring them back when '$name' ends.
+        Microsoft.PowerShell.Utility\Write-Warning -Message "lyncsh: '$name' replaces these commands of '$($one.Profile)': $(& $listed $both 5). Set ``prefix`` in one of the two profiles to use both"
+        # Permanent: PowerShell does not restore them when '$name' ends.
         $one.Commands = [string[]]@(foreach ($command in $one.Commands) { if (-not $mine.Contains($command)) { $command } })
     }
 }
-# Two tenants in one PowerShell: its prompt tells which ones. Where lyncsh has opened it, it does already.
+# With two tenants in one PowerShell, the prompt lists them. In a shell of lyncsh, it already does.
 if ($others.Count -and "$function:prompt" -notlike '*# lyncsh: *') {
     $title = $null
     $loaded = @()
@@ -186,8 +186,8 @@ if ($others.Count -and "$function:prompt" -notlike '*# lyncsh: *') {
 # The agent detects the end of this PowerShell by the end of the stream. Remove-PSSession would delay `exit`.
 if ($own) {
 {% endif %}
-# `exit` removes it (the event comes on `exit` alone: tried). The action has neither this module's variables nor
-# $Event.MessageData (tried): the global variable has the sessions.
+# `exit` removes it (the event only occurs on `exit`: tried). The action has neither this module's variables nor
+# $Event.MessageData (tried), so it uses the global variable.
 $null = $ExecutionContext.Events.SubscribeEvent($null, $null, 'PowerShell.Exiting', $null, {
     foreach ($one in $global:lyncsh) {
         if ($one.Session.State -eq 'Opened') { Microsoft.PowerShell.Core\Remove-PSSession -Session $one.Session -WhatIf:$false -Confirm:$false -ErrorAction Ignore }
@@ -198,7 +198,7 @@ $null = $ExecutionContext.Events.SubscribeEvent($null, $null, 'PowerShell.Exitin
 {% endif %}
 
 $module.OnRemove = {
-    # One that is closed or broken, too: Get-PSSession would list it for ever. No error may keep the module.
+    # Also a closed or broken session: Get-PSSession would still list it. An error must not prevent the removal.
     try {
         Microsoft.PowerShell.Core\Remove-PSSession -Session $session -WhatIf:$false -Confirm:$false -ErrorAction Ignore
     } catch { Microsoft.PowerShell.Utility\Write-Verbose -Message "lyncsh: $($_.Exception.Message)" }
@@ -208,15 +208,15 @@ $module.OnRemove = {
             & (& $utility UpdateFormatDataCommand) -WhatIf:$false -Confirm:$false -ErrorAction SilentlyContinue
         } catch { Microsoft.PowerShell.Utility\Write-Verbose -Message "lyncsh: $($_.Exception.Message)" }
     }
-    # The end of its input: the guard of a session of this PowerShell's own has nothing more to do.
+    # The end of its input ends the guard of a standalone session.
     if ($guard) { $guard.StandardInput.Close() }
-    # Their variables, unless they hold something else by now.
+    # Removes the variables, unless they have another value now.
     $held = Microsoft.PowerShell.Utility\Get-Variable -Name $variable -Scope Global -ErrorAction Ignore
     if ($held -and [object]::ReferenceEquals($held.Value, $session)) {
         Microsoft.PowerShell.Utility\Remove-Variable -Name $variable -Scope Global -WhatIf:$false -Confirm:$false -ErrorAction Ignore
     }
     $left = @(foreach ($one in $global:lyncsh) { if (-not [object]::ReferenceEquals($one.Session, $session)) { $one } })
-    # Another session of the same variable, if there is one.
+    # Restores another session with the same variable, if any.
     if (-not $ExecutionContext.SessionState.PSVariable.Get("global:$variable")) {
         foreach ($one in $left) { if ($one.Variable -eq $variable) { $ExecutionContext.SessionState.PSVariable.Set("global:$variable", $one.Session) } }
     }
@@ -225,7 +225,7 @@ $module.OnRemove = {
     else { Microsoft.PowerShell.Utility\Remove-Variable -Name lyncsh -Scope Global -WhatIf:$false -Confirm:$false -ErrorAction Ignore }
 }.GetNewClosure()
 
-# It compares each name with each pattern: all functions of this module are the endpoint's.
+# PowerShell compares each name with each pattern: all functions of this module are the endpoint's.
 Microsoft.PowerShell.Core\Export-ModuleMember -Function * -Alias $aliases
 
 $global:lyncsh = if ($others.Count) { $others + $facts } else { $facts }
@@ -233,15 +233,15 @@ $ExecutionContext.SessionState.PSVariable.Set("global:$variable", $session)
     $imported = $true
 } catch {
     if ($_.Exception.Message.StartsWith('lyncsh: ')) { throw }
-    if ($opening -and $opening.IsFaulted) { throw "lyncsh: this PowerShell can't attach to the session of '$name': $($opening.Exception.GetBaseException().Message)" }
-    # Files that are damaged would fail every import.
-    $anew = if ($answer.ready -eq 'true') { "; ``lyncsh refresh $name`` writes them anew" } else { '' }
-    throw "lyncsh: the commands of '$name' can't be imported: $($_.Exception.Message)$anew"
+    if ($opening -and $opening.IsFaulted) { throw "lyncsh: cannot attach to the session of '$name': $($opening.Exception.GetBaseException().Message)" }
+    # Damaged files would fail each import.
+    $hint = if ($answer.ready -eq 'true') { "; rebuild them with ``lyncsh refresh $name``" } else { '' }
+    throw "lyncsh: cannot import the commands of '$name': $($_.Exception.Message)$hint"
 } finally {
-    # Ctrl-C runs this, and no `catch` (about_Try_Catch_Finally). The session has no other end here: the module
-    # does not load.
+    # Ctrl-C runs `finally`, but not `catch` (about_Try_Catch_Finally). The module does not load, so the session must be
+    # closed here.
     if (-not $imported) {
-        # Remove-PSSession would wait until it is open, or for a minute.
+        # Remove-PSSession would wait until the session is open, or for a minute.
         if ($opening -and -not $opening.IsCompleted) { $runspace.CloseAsync() }
         else { Microsoft.PowerShell.Core\Remove-PSSession -Session $session -WhatIf:$false -Confirm:$false -ErrorAction Ignore }
         if ($guard) { $guard.StandardInput.Close() }

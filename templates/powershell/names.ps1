@@ -1,28 +1,28 @@
-# Which of the endpoint's names become commands here (src/exports/names.rs has the list, and the reasons). What a
-# command of these names returns would be used by PowerShell itself, or what is meant for a program or an alias
-# would reach the endpoint: these are left out whatever allow_clobber says.
+# Selects the names of the endpoint that become commands (src/exports/names.rs has the list and the reasons). PowerShell
+# itself would use the results of commands with reserved names, or the endpoint would receive calls of a program or an
+# alias: such commands are left out even with allow_clobber.
 $reserved = [System.Collections.Generic.HashSet[string]]::new([string[]]{{ reserved|ps }}, [System.StringComparer]::OrdinalIgnoreCase)
-# Commands of PowerShell's own modules that are not loaded yet, where that is known.
+# Commands of PowerShell's own modules that are not loaded yet, if known.
 $builtin = @()
 $plain = [regex]::new({{ plain|ps }}, [System.Text.RegularExpressions.RegexOptions]::CultureInvariant)
 # Lines with such names, each with a hyphen.
 $hyphened = [regex]::new({{ hyphened|ps }}, [System.Text.RegularExpressions.RegexOptions]::CultureInvariant)
 $isPlain = { param([string]$Name) $Name.Length -le {{ longest }} -and $plain.IsMatch($Name) }
-# What was left out: always, and because a command of that name exists here.
+# Commands that are left out: always, and because a command of that name exists.
 $refused = [System.Collections.Generic.SortedSet[string]]::new([System.StringComparer]::OrdinalIgnoreCase)
 $hidden = [System.Collections.Generic.SortedSet[string]]::new([System.StringComparer]::OrdinalIgnoreCase)
-# The names of those that are left, as the endpoint has them. No module may load by itself meanwhile, such as the one
-# that this is: only what is loaded is looked at, as Import-PSSession does.
+# The remaining names on the endpoint. No module may load automatically meanwhile, including this one: like
+# Import-PSSession, this only checks loaded modules.
 $select = {
     param([string[]]$Names)
     $taken = [System.Collections.Generic.HashSet[string]]::new([System.StringComparer]::OrdinalIgnoreCase)
-    # As Get-Command -ListImported, in a fraction of the time.
+    # Like Get-Command -ListImported, but faster.
     foreach ($one in $ExecutionContext.InvokeCommand.GetCommands('*', [System.Management.Automation.CommandTypes]'Alias, Function, Filter, Cmdlet', $true)) { $null = $taken.Add($one.Name) }
     foreach ($one in $builtin) { $null = $taken.Add($one) }
-    # What other profiles have brought is replaced, and that is said.
+    # Commands of other profiles are replaced with a warning.
     foreach ($one in $global:lyncsh) { foreach ($name in $one.Commands) { $null = $taken.Remove($name) } }
     if (-not $prefix -and $Names.Count) {
-        # Mostly nothing is left out, which one look at all names tells: Verb-Noun, none of them known here.
+        # Usually nothing is left out, which one match of all names shows: Verb-Noun, and none of them exists here.
         $all = [System.Collections.Generic.HashSet[string]]::new($Names, [System.StringComparer]::OrdinalIgnoreCase)
         $text = [string]::Join("`n", $Names) + "`n"
         if (-not $all.Overlaps($reserved) -and ($clobber -or -not $all.Overlaps($taken)) -and $hyphened.IsMatch($text) -and
@@ -37,7 +37,7 @@ $select = {
         }
         $hyphen = $here.IndexOf([char]'-') -ge 0
         if (-not $hyphen -and $null -eq $programs) {
-            # Whatever the case of the letters: a function's name is the same in all of them.
+            # Names of functions are not case-sensitive.
             $programs = [System.Collections.Generic.HashSet[string]]::new([System.StringComparer]::OrdinalIgnoreCase)
             foreach ($folder in "$env:PATH".Split([System.IO.Path]::PathSeparator)) {
                 try {
@@ -53,7 +53,7 @@ $select = {
         else { $one }
     }
 }
-# Names in a line of text: whatever the endpoint has put into one, it stays on the line and moves nothing.
+# Names in a line of text, without control characters of the endpoint.
 $listed = {
     param([string[]]$Names, [int]$Most)
     $shown = foreach ($one in $Names | Microsoft.PowerShell.Utility\Select-Object -First $Most) {
@@ -63,13 +63,13 @@ $listed = {
     $more = if ($Names.Count -gt $Most) { " and $($Names.Count - $Most) more" } else { '' }
     ($shown -join ', ') + $more
 }
-# One line, where there is something that a user could miss.
+# A line about commands that are left out.
 $report = {
     param([int]$Left)
     $odd = @($refused | Microsoft.PowerShell.Core\Where-Object { $restricted -notcontains $_ })
     $parts = @(
-        if ($odd.Count) { "$(& $listed @($odd + @($refused | Microsoft.PowerShell.Core\Where-Object { $restricted -contains $_ })) 50) (names that PowerShell, a program or an alias has here, or that are no plain names)" }
-        if ($hidden.Count) { "$(& $listed @($hidden) 10) (commands that exist here: set ``prefix`` or ``allow_clobber = true`` in the profile to have them)" }
+        if ($odd.Count) { "$(& $listed @($odd + @($refused | Microsoft.PowerShell.Core\Where-Object { $restricted -contains $_ })) 50) (names of PowerShell, of a program or an alias, or names that are not plain)" }
+        if ($hidden.Count) { "$(& $listed @($hidden) 10) (commands that already exist: set ``prefix`` or ``allow_clobber = true`` in the profile to import them)" }
     )
     if ($parts.Count) {
         $none = if ($Left) { '' } else { "no command is imported; `$$variable is the session. " }

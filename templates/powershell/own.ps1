@@ -1,24 +1,24 @@
-# A session of this PowerShell's own, in the way that the endpoints' vendor documents. Nothing in here was
-# tried: PowerShell has no WSMan client where there was one to try it with.
-# The program hands the credential over through a pipe that these two alone have, once; and as long as the
-# other pipe is open, this PowerShell lives (PSSession's id is the runspace pool's: RemoteRunspace.cs).
+# A standalone session, opened as the endpoints' vendor documents it. Not tested: the PowerShells that were available
+# have no WSMan client.
+# The program sends the credential once, through a private pipe. It detects the end of this PowerShell by the end of
+# the other pipe (the id of a PSSession is the runspace pool's id: RemoteRunspace.cs).
 $start = New-Object -TypeName System.Diagnostics.ProcessStartInfo -ArgumentList $program, {{ own|ps }}
 $start.UseShellExecute = $false
 $start.CreateNoWindow = $true
 $start.RedirectStandardInput = $true
 $start.RedirectStandardOutput = $true
-# The variable stays as long as this module does: without it the pipe would be closed some time.
+# The variable keeps the pipe open as long as this module is loaded.
 $guard = [System.Diagnostics.Process]::Start($start)
-# A person may have a $session that this one would stand for, if it were not set.
+# Set first, because the user may have a variable $session.
 $given = $session = $null
-# Nothing is kept, and a variable of the user's own must not name a folder.
+# Nothing is cached, and a variable of the user must not be used as a folder.
 $cache = $null
 $told = $false
 try {
     $line = $guard.StandardOutput.ReadLine()
     $guard.StandardOutput.Close()
     if ($line) { $given = ConvertFrom-Json -InputObject $line }
-    if ($null -eq $given) { throw "lyncsh: no session for '$name': $program ended without a word" }
+    if ($null -eq $given) { throw "lyncsh: no session for '$name': $program ended without a message" }
     if ($given.error) { throw "lyncsh: $($given.error)" }
     $asked = ''
     if ($given.secret) {
@@ -31,23 +31,23 @@ try {
     }
 {% if attach == "New-CsOnlineSession" %}
     if (-not (Microsoft.PowerShell.Core\Get-Command -Name New-CsOnlineSession -ErrorAction Ignore)) {
-        throw "lyncsh: PowerShell has no New-CsOnlineSession for '$name': install the module that has it, or take attach out of the profile"
+        throw "lyncsh: PowerShell has no New-CsOnlineSession for '$name'; install its module, or remove attach from the profile"
     }
     $how = @{ Credential = $credential }
     if ($given.domain) { $how.OverrideAdminDomain = $given.domain }
     if ($given.uri) { $how.OverridePowershellUri = $given.uri }
-    # A function of another module, whose errors need not end it: it does not see $ErrorActionPreference here.
+    # Errors of this function of another module may not end it: it ignores $ErrorActionPreference of this module.
     $session = New-CsOnlineSession @how | Microsoft.PowerShell.Utility\Select-Object -Last 1
-    if ($null -eq $session) { throw "lyncsh: New-CsOnlineSession has made no session for '$name'" }
+    if ($null -eq $session) { throw "lyncsh: New-CsOnlineSession returned no session for '$name'" }
 {% else %}
     $session = New-PSSession -ConnectionUri $given.uri -ConfigurationName $given.configuration -Credential $credential -Authentication $given.authentication -AllowRedirection
 {% endif %}
-    # Where a redirection may have led to.
+    # The URI after redirects.
     $guard.StandardInput.WriteLine("$($session.InstanceId) $($session.Runspace.ConnectionInfo.ConnectionUri.AbsoluteUri)$asked")
     $guard.StandardInput.Flush()
     $told = $true
 } finally {
-    # Ctrl-C runs this, and no `catch` (about_Try_Catch_Finally). The end of its input ends the guard.
+    # Ctrl-C runs `finally`, but not `catch` (about_Try_Catch_Finally). The end of its input ends the guard.
     if (-not $told) {
         $guard.StandardInput.Close()
         if ($session) { Microsoft.PowerShell.Core\Remove-PSSession -Session $session -WhatIf:$false -Confirm:$false -ErrorAction Ignore }

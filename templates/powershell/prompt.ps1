@@ -1,10 +1,9 @@
-# $ours becomes a prompt that lists the tenants before the one that PowerShell or the user has, $theirs: $title, while
-# one of the modules in $loaded is there, and the profiles that were attached besides; nothing where there are not
-# more than $few.
+# Sets $ours to a prompt that lists the tenants before the existing prompt $theirs: $title, while one of the modules in
+# $loaded is imported, and the other attached profiles; nothing if there are not more than $few.
 if (-not $theirs) { $theirs = { 'PS>' } }
 $ours = {
     # lyncsh: the user's prompt comes first, so that it finds $? as it was. PowerShell shows the first object of
-    # what a prompt gives (Executor.cs).
+    # the output of a prompt (Executor.cs).
     $text = @(& $theirs)
     $first = if ($text.Count) { $text[0] } else { "PS $($ExecutionContext.SessionState.Path.CurrentLocation)> " }
     $tenants = @(
@@ -13,5 +12,5 @@ $ours = {
     )
     if ($tenants.Count -gt $few) { "[$($tenants -join ', ')] $first" } else { $first }
 }.GetNewClosure()
-# Set-Item would load the module that it is in; `$global:function:prompt = ...` does nothing (tried).
+# Set-Item would load its module; `$global:function:prompt = ...` has no effect (tried).
 $null = $ExecutionContext.InvokeProvider.Item.Set('function:global:prompt', $ours)

@@ -1,7 +1,7 @@
     $kept = $answer.proxies
-    # The short way, where there is nothing to choose, rename or report. lyncsh checked the names when it wrote the
+    # The fast path, if there is nothing to choose, rename or report. lyncsh checked the names when it wrote the
     # proxies; an empty $known means that PowerShell's own modules have none of them.
-    # It may have been removed since.
+    # The folder may have been removed meanwhile.
     if (-not [System.IO.File]::Exists("$kept/names")) { $answer.ready = 'false' }
     $quick = $opening -and $answer.ready -eq 'true' -and -not $prefix -and -not $global:lyncsh
     if ($quick) {
@@ -9,7 +9,7 @@
         $aliases = @()
         $known = [System.IO.FileInfo]"$kept/here-$version"
         $quick = $functions.Length -and ([System.IO.FileInfo]"$kept/targets").Length -eq 0 -and ($clobber -or ($known.Exists -and $known.Length -eq 0))
-        # A name without a hyphen may be a program or an alias of the user, which allow_clobber does not cover.
+        # A name without a hyphen may be a program or an alias of the user, which allow_clobber does not replace.
         foreach ($one in $functions) { if ($one.IndexOf([char]'-') -lt 0) { $quick = $false; break } }
         foreach ($one in [System.IO.File]::ReadAllLines("$kept/refused")) { if ($restricted -notcontains $one) { $quick = $false; break } }
     }
@@ -19,11 +19,11 @@
             if ($all.Contains($one.Name)) { $quick = $false; break }
         }
     }
-    # The session opens at the same time.
+    # The session opens in parallel.
     $skip = $skipAliases = @()
     if ($quick) { . $bindProxies }
     if ($opening) {
-        # In small steps, since a wait in .NET ignores Ctrl-C; and not for the socket of an agent that was killed.
+        # Waits in small steps, because a wait in .NET ignores Ctrl-C. Does not wait for an agent that was killed.
         while (-not $opening.Wait(100)) {
             try { $null = [System.Diagnostics.Process]::GetProcessById([int]$answer.agent) } catch {
                 throw "lyncsh: the agent of '$name' (process $($answer.agent)) is gone; import it again"

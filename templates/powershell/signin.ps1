@@ -1,16 +1,16 @@
-# What both modules of a service begin with. Nothing below was tried: there was no tenant to try it with.
+# Common start of both service modules. Not tested, because no tenant was available.
 $ErrorActionPreference = 'Stop'
 $PSDefaultParameterValues = @{}
 {% include "powershell/autoload.ps1" %}
 $name = {{ profile|ps }}
 $user = {{ user|ps }}
 if (-not (Get-Module -ListAvailable -Name {{ service|ps }})) {
-    throw "lyncsh: PowerShell has no module {{ service }} for '$name'; this installs it: Install-Module -Name {{ service }} -Scope CurrentUser"
+    throw "lyncsh: PowerShell has no module {{ service }} for '$name'; install it: Install-Module -Name {{ service }} -Scope CurrentUser"
 }
 Import-Module -Name {{ service|ps }} -Global -DisableNameChecking
 {% if sign_in != "device-code" %}
-# The secret comes through the pipe between the program and this PowerShell, and is nowhere else: in JSON in
-# ASCII, because a program's output is read as [Console]::OutputEncoding says, on Windows in an OEM code page.
+# The secret is sent only through the pipe between the program and this PowerShell, as ASCII JSON: PowerShell decodes a
+# program's output with [Console]::OutputEncoding, which is an OEM code page on Windows.
 $program = {{ program|ps }}
 $arguments = {{ arguments|ps }}
 $secret = & $program @arguments --secret | Select-Object -Last 1

@@ -1,4 +1,4 @@
-# Written by lyncsh {{ version }}. Signs in to Microsoft Teams with its own module, and out again.
+# Written by lyncsh {{ version }}. Signs in to Microsoft Teams with its module, and signs out.
 {% include "powershell/signin.ps1" %}
 $how = @{}
 {% if sign_in == "device-code" %}
@@ -6,7 +6,7 @@ $how.UseDeviceAuthentication = $true
 {% elif sign_in == "credential" %}
 $how.Credential = $credential
 {% else %}
-# Microsoft Graph's and Teams' own, in this order.
+# The tokens of Microsoft Graph and Teams, in this order.
 $how.AccessTokens = @($secret -split '[, ]+')
 {% endif %}
 try {

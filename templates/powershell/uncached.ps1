@@ -1,4 +1,4 @@
-# Nothing is kept: the proxies are in a folder of their own until they are loaded.
+# Nothing is cached: the proxies are in a temporary folder until they are loaded.
 $kept = $fresh = if ($cache) { "$cache-$PID.new" } else { [System.IO.Path]::Combine([System.IO.Path]::GetTempPath(), "lyncsh-$PID-" + [System.IO.Path]::GetRandomFileName()) }
 try {
     $null = [System.IO.Directory]::CreateDirectory($fresh)

@@ -1,10 +1,10 @@
 //! A real PowerShell behind a WSMan front.
 //!
-//! [`Front::start`] listens on loopback as the simulator does: the same WSMan service, discovery, accounts,
-//! limits and options, and the same `/sim/shells`. Behind each shell there is a process of its own,
-//! `pwsh -s -NoLogo -NoProfile [-ConfigurationFile FILE.pssc]`, which receives that shell's PSRP messages in
-//! out-of-process framing and whose answers the client's Receives take. A process ends when its shell is
-//! deleted or idle for too long, when the front is dropped or killed, and when its standard input ends.
+//! [`Front::start`] listens on loopback like the simulator: the same WSMan service, discovery, accounts,
+//! limits and options, and the same `/sim/shells`. Behind each shell runs its own process, `pwsh -s -NoLogo
+//! -NoProfile [-ConfigurationFile FILE.pssc]`, which receives that shell's PSRP messages in out-of-process
+//! framing; its output is returned by the client's Receives. A process ends when its shell is deleted or idle
+//! for too long, when the front is dropped or killed, and when its standard input ends.
 //!
 //! ```ignore
 //! let Some(pwsh) = front::powershell() else { return };          // says SKIPPED where there is none
@@ -13,8 +13,8 @@
 //! front.processes()                                              // ids of the PowerShells that live
 //! ```
 //!
-//! By hand: `cargo run --example front -- --pwsh PATH [--configuration FILE.pssc]` prints one line of JSON as
-//! `lyncsh demo --serve` does, and serves until its standard input ends.
+//! By hand: `cargo run --example front -- --pwsh PATH [--configuration FILE.pssc]` prints one line of JSON
+//! like `lyncsh demo --serve`, and serves until its standard input ends.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 mod process;
@@ -27,38 +27,38 @@ use lyncsh::simulator::{self, Backend, Backends, PASSWORD, Server, USER};
 
 use process::{Process, Processes};
 
-/// Within this a shell must be gone when its owner is, and its PowerShell.
+/// Time limit for the end of a shell and its PowerShell process after the end of its owner.
 pub const GONE: Duration = Duration::from_secs(15);
 
-/// What a front is started with.
+/// Options of a front.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub pwsh: PathBuf,
     /// A session configuration file (`.pssc`); without one the endpoint is unrestricted.
     pub configuration: Option<PathBuf>,
-    /// Further environment of each PowerShell.
+    /// Additional environment of each PowerShell process.
     pub environment: Vec<(String, String)>,
-    /// How the WSMan service behaves.
+    /// Options of the WSMan service.
     pub wsman: simulator::Options,
 }
 
 impl Options {
-    /// An unrestricted endpoint.
+    /// Returns the options of an unrestricted endpoint.
     pub fn new(pwsh: impl Into<PathBuf>) -> Self {
         let wsman = simulator::Options::default();
         Self { pwsh: pwsh.into(), configuration: None, environment: Vec::new(), wsman }
     }
 
-    /// An endpoint with a session configuration file.
+    /// Returns the options of an endpoint with a session configuration file.
     pub fn configured(pwsh: impl Into<PathBuf>, file: impl Into<PathBuf>) -> Self {
         Self { configuration: Some(file.into()), ..Self::new(pwsh) }
     }
 }
 
-/// A front that serves. Dropped, it ends, and every PowerShell behind it.
+/// A running front. Dropping it ends it and all its PowerShell processes.
 pub struct Front {
     pub uri: String,
-    /// What is asked instead of `lyncdiscover.DOMAIN`.
+    /// Replacement for `lyncdiscover.DOMAIN`.
     pub discovery: String,
     pub user: String,
     pub password: String,
@@ -80,7 +80,7 @@ impl Front {
         Ok(Self::of(server, processes))
     }
 
-    /// The simulator alone, with no PowerShell behind it.
+    /// Starts the simulator alone, without PowerShell processes.
     pub async fn simulated(options: simulator::Options) -> std::io::Result<Self> {
         Ok(Self::of(Server::start(options).await?, Arc::default()))
     }
@@ -96,12 +96,12 @@ impl Front {
         }
     }
 
-    /// The ids of the PowerShells that live.
+    /// Returns the ids of the running PowerShell processes.
     pub fn processes(&self) -> Vec<u32> {
         self.processes.ids()
     }
 
-    /// Waits until no shell is open and no PowerShell lives.
+    /// Waits until no shell is open and no PowerShell process is running.
     pub async fn wait_empty(&self) {
         let start = std::time::Instant::now();
         while !self.server.shells().is_empty() || !self.processes().is_empty() {
@@ -112,17 +112,17 @@ impl Front {
     }
 }
 
-/// Starts a front for a test that has no runtime; the runtime has to live as long.
+/// Starts a front for a test without a runtime; the returned runtime must outlive the front.
 pub fn blocking(options: Options) -> (tokio::runtime::Runtime, Front) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let front = runtime.block_on(Front::start(options)).unwrap();
     (runtime, front)
 }
 
-/// The PowerShell to test with: `LYNCSH_TEST_PWSH`, else `pwsh` on PATH. Where there is none, that is
-/// printed, and the test has to return.
+/// Returns the PowerShell for the tests: `LYNCSH_TEST_PWSH`, else `pwsh` on PATH. Prints a message if there
+/// is none; the test must return then.
 pub fn powershell() -> Option<PathBuf> {
-    // A wrong name must not pass for a missing PowerShell.
+    // A wrong path must not pass for a missing PowerShell.
     let named = std::env::var_os("LYNCSH_TEST_PWSH").map(|named| {
         which::which(&named)
             .unwrap_or_else(|error| panic!("LYNCSH_TEST_PWSH names {}: {error}", named.display()))

@@ -1,4 +1,4 @@
-//! One `pwsh -s` as the PSRP server behind a WSMan shell.
+//! One `pwsh -s` process as the PSRP server of a WSMan shell.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::process::Stdio;
@@ -19,10 +19,10 @@ use uuid::Uuid;
 
 use super::Options;
 
-/// How long a PowerShell has to close its pool before it is killed.
+/// Time limit for closing the pool before the process is killed.
 const CLOSE: Duration = Duration::from_secs(2);
 
-/// The PowerShells of a front that live.
+/// The running PowerShell processes of a front.
 #[derive(Debug, Default)]
 pub struct Processes(Mutex<BTreeSet<u32>>);
 
@@ -36,9 +36,9 @@ impl Processes {
     }
 }
 
-/// A PowerShell and what it has said.
+/// A PowerShell process and its output.
 pub struct Process {
-    /// In order: what is to be sent, stopped and closed.
+    /// Requests to the process in order.
     requests: mpsc::UnboundedSender<ConnectionRequest>,
     shared: Arc<Shared>,
 }
@@ -47,17 +47,17 @@ pub struct Process {
 struct Shared {
     state: Mutex<State>,
     changed: Notify,
-    /// The pool is closed, or had its time for it: the process has to go.
+    /// The pool is closed or the time limit has expired: the process must end.
     closing: Notify,
     gone: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
-    /// By pipeline; the pool's own under nil.
+    /// By pipeline; nil for the pool.
     outboxes: HashMap<Uuid, VecDeque<Message>>,
     running: HashSet<Uuid>,
-    /// Pipelines that the client has begun and not ended. What still comes from others is dropped.
+    /// Pipelines that the client has started and not ended. Messages of others are dropped.
     known: HashSet<Uuid>,
 }
 
@@ -86,7 +86,7 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true);
-        // A Ctrl-C at the front's own terminal is not the endpoint's.
+        // Ctrl-C at the front's terminal must not reach the endpoint.
         #[cfg(unix)]
         command.process_group(0);
         let mut child = command.spawn()?;
@@ -103,7 +103,7 @@ impl Process {
     }
 
     fn ask(&self, request: ConnectionRequest) {
-        // A PowerShell that is gone takes nothing.
+        // Ignored if the PowerShell process has ended.
         let _ = self.requests.send(request);
     }
 }
@@ -119,7 +119,7 @@ async fn forward(
     }
 }
 
-/// Keeps what a PowerShell says until it ends, and its process until then and no longer.
+/// Stores the output of a PowerShell process until it ends.
 async fn live(
     mut child: Child,
     mut events: mpsc::Receiver<ConnectionEvent>,
@@ -154,7 +154,7 @@ async fn live(
         drop(state);
         shared.changed.notify_waiters();
     }
-    // Its connection has ended, and it with that.
+    // The connection has ended, and so has the process.
     let _ = child.start_kill();
     let _ = child.wait().await;
     if let Some(id) = id {
@@ -184,7 +184,8 @@ impl Backend for Process {
         self.ask(ConnectionRequest::Send { outgoing: Outgoing { stream, message }, ordered: Some(ordered) });
         Box::pin(async move {
             if waits {
-                // Dropped unanswered for a pipeline that was closed meanwhile, or with the connection.
+                // Dropped without an answer if the pipeline was closed in the meantime or the connection has
+                // ended.
                 let _ = done.await;
             }
             Ok(())
@@ -205,9 +206,9 @@ impl Backend for Process {
         self.shared.changed.notify_waiters();
     }
 
-    /// Closes the pool; a PowerShell that does not close it in time is killed.
+    /// Closes the pool; kills the PowerShell process after the time limit.
     fn close(&self) {
-        // A Close of the pool is not answered while a pipeline is open.
+        // PowerShell does not answer a Close of the pool while a pipeline is open.
         let known = std::mem::take(&mut self.shared.state().known);
         for pipeline in known {
             self.ask(ConnectionRequest::ClosePipeline(pipeline));

@@ -1,4 +1,4 @@
-//! The front as a program of its own: see `mod.rs`.
+//! The front as a separate program: see `mod.rs`.
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "nothing of an endpoint is shown")]
 
 #[path = "mod.rs"]
@@ -23,13 +23,13 @@ struct Arguments {
     port: u16,
     #[arg(long, value_parser = humantime::parse_duration, default_value = "0s")]
     latency: Duration,
-    /// An answer to Receive holds one message and takes this long.
+    /// Each response to Receive contains one message and takes this long.
     #[arg(long, value_parser = humantime::parse_duration)]
     trickle: Option<Duration>,
-    /// Behaves as the vendor's OMI server instead of WinRM.
+    /// Behave like the OMI server instead of WinRM.
     #[arg(long)]
     omi: bool,
-    /// HTTPS, with a certificate made at the start.
+    /// Serve HTTPS with a certificate generated at the start.
     #[arg(long)]
     tls: bool,
 }

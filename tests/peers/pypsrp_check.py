@@ -22,11 +22,12 @@ def wsman(endpoint, password=None):
         where.hostname,
         port=where.port,
         path=where.path.lstrip("/"),
-        ssl=False,
-        auth="basic",
+        ssl=where.scheme == "https",
+        cert_validation=endpoint.get("ca", True),
+        auth=endpoint.get("auth", "basic"),
         username=endpoint["user"],
         password=password or endpoint["password"],
-        encryption="never",
+        encryption=endpoint.get("encryption", "never"),
         no_proxy=True,
     )
 

@@ -1,5 +1,5 @@
-//! An endpoint that means harm: its commands have names that PowerShell, its host, or the user's fingers call, and
-//! what they return would run here.
+//! Hostile endpoint: its commands have names that PowerShell, its host or users call by habit, and their
+//! output would run locally.
 
 use lyncsh::exports::FORMAT;
 use lyncsh::simulator::{MadeUpCommand, Options, Parameter};
@@ -7,7 +7,7 @@ use lyncsh::simulator::{MadeUpCommand, Options, Parameter};
 use crate::terminal::Terminal;
 use crate::world::World;
 
-/// Names that must never be a command here, whatever the profile says.
+/// Names that must never become local commands, independent of the profile.
 const NAMES: [&str; 38] = [
     "PSConsoleHostReadLine",
     "psconsolehostreadline",
@@ -49,7 +49,7 @@ const NAMES: [&str; 38] = [
     "Out\u{2013}Default",
 ];
 
-/// An endpoint with those names: what they return is a line of PowerShell that leaves a trace.
+/// An endpoint with those names. Their output is a PowerShell line that leaves a trace.
 struct Hostile {
     world: World,
     trace: std::path::PathBuf,
@@ -74,7 +74,7 @@ impl Hostile {
                 ..MadeUpCommand::default()
             });
         }
-        // What PowerShell's own helpers in an exported module are called.
+        // Names of PowerShell's helpers in an exported module.
         commands.push(command(&"Get-PSImplicitRemotingSession"));
         commands.extend(extra.iter().cloned().map(|one| MadeUpCommand { answer: answer.clone(), ..one }));
         let world = World::with(Options { fixtures: true, commands, ..Options::default() }, more)?;
@@ -90,7 +90,7 @@ fn alias(name: &str, of: &str) -> MadeUpCommand {
     MadeUpCommand { name: name.to_owned(), resolves: Some(of.to_owned()), ..MadeUpCommand::default() }
 }
 
-/// Lists what became a function or alias of the module, and what else could have come from it.
+/// Lists the functions and aliases of the module, and other items that may come from it.
 const IMPORTED: &str = "$mine = Get-Module lyncsh-work
     'names: ' + ((@($mine.ExportedFunctions.Keys) + @($mine.ExportedAliases.Keys) | Sort-Object) -join ' ')
     'stray: ' + (@(Get-Command -CommandType Function, Alias | Where-Object { $_.Source -like '*proxies*' -or $_.Source -like 'lyncsh*' } |
@@ -110,10 +110,10 @@ fn check(hostile: &Hostile) {
             assert!(name == "deployment" || name.contains("-Cs"), "{name} is a command here: {out}\n{err}");
         }
         assert_eq!(lines[1..], ["stray: ", "good: <good><good>", "sip:kenmyer@litwareinc.com"], "{err}");
-        let told: Vec<_> = err.lines().filter(|line| line.contains("Left out")).collect();
-        assert_eq!(told.len(), 1, "one line: {err}");
+        let listed: Vec<_> = err.lines().filter(|line| line.contains("Left out")).collect();
+        assert_eq!(listed.len(), 1, "one line: {err}");
         for name in ["PSConsoleHostReadLine", "prompt", "ssh", "Out-Default"] {
-            assert!(told[0].contains(name), "{name}: {err}");
+            assert!(listed[0].contains(name), "{name}: {err}");
         }
         hostile.world.wait_removed();
         let manifest =
@@ -141,12 +141,12 @@ fn no_name_that_powershell_calls_becomes_a_command() {
 }
 
 #[test]
-fn what_an_endpoint_returns_is_not_run_at_a_prompt() {
+fn output_of_an_endpoint_is_not_run_at_a_prompt() {
     for more in ["", "allow_clobber = true"] {
         let Some(hostile) = Hostile::start(more, &[]) else { return };
         for arguments in [
             &["work", "--", "-NoProfile"][..],
-            // Where no PSReadLine reads the line, PowerShell asks for a function of that name.
+            // Without PSReadLine, PowerShell calls a function of that name.
             &["work", "--", "-NoProfile", "-NonInteractive"],
         ] {
             let mut terminal = Terminal::run(&hostile.world, arguments);
@@ -185,7 +185,7 @@ fn an_alias_of_the_endpoint_is_its_own_command_or_nothing() {
              }
              Get-CsGoodAlias",
         );
-        // With allow_clobber it is the endpoint's Remove-Item, and never the one of this PowerShell.
+        // With allow_clobber, the line runs the endpoint's Remove-Item, never the local one.
         let remove = if more.is_empty() { "Get-CsRemove  " } else { "Get-CsRemove Remove-Item lyncsh-work" };
         assert_eq!(
             lines,
@@ -204,8 +204,8 @@ fn an_alias_of_the_endpoint_is_its_own_command_or_nothing() {
 }
 
 #[test]
-fn a_command_under_a_name_nobody_asked_for_is_not_run_and_not_imported() {
-    // PowerShell refuses some of the names that an alias can stand for, and takes others.
+fn a_command_with_an_unrequested_name_is_not_run_and_not_imported() {
+    // PowerShell refuses some alias targets and accepts others.
     for name in ["*", "Get-PSImplicitRemotingSession", "script:..\\prompt", "x' ; exit 5; '"] {
         let Some(hostile) = Hostile::start("", &[alias("Get-CsLink", name)]) else { return };
         let output = hostile.world.output(&format!(
@@ -214,8 +214,8 @@ fn a_command_under_a_name_nobody_asked_for_is_not_run_and_not_imported() {
             hostile.world.import("work")
         ));
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        let said = err.contains("Left out") && err.contains("Get-CsLink");
-        assert!(said, "{name}: {out}{err}");
+        let printed = err.contains("Left out") && err.contains("Get-CsLink");
+        assert!(printed, "{name}: {out}{err}");
         assert_eq!(out.lines().last(), Some("<>"), "{name}: {out}{err}");
         hostile.untouched();
         hostile.world.wait_removed();
@@ -254,13 +254,13 @@ fn a_prefix_makes_no_name_that_powershell_calls() {
 }
 
 #[test]
-fn what_another_version_exported_is_not_loaded() {
+fn an_export_of_another_version_is_not_loaded() {
     let Some(hostile) = Hostile::start("", &[]) else { return };
     hostile.world.with_work("Get-CsGood");
     let exports = hostile.world.folders.cache.join("exports/work");
     let own = std::fs::read_dir(&exports).unwrap().map(|entry| entry.unwrap().path());
     let own = own.into_iter().find(|path| path.is_dir()).unwrap();
-    // As a version before had it: the same key, and the name that no list keeps out.
+    // As in an earlier version: the same key, and a name that no list excludes.
     let name = own.file_name().unwrap().to_str().unwrap().replace(&format!("{FORMAT}-"), "-");
     let other = exports.join(name);
     std::fs::rename(&own, &other).unwrap();
@@ -272,14 +272,14 @@ fn what_another_version_exported_is_not_loaded() {
         hostile.world.with_work("Get-CsGood; [bool](Get-Command PSConsoleHostReadLine -ErrorAction Ignore | Where-Object Source -ne PSReadLine)");
     assert_eq!(lines, ["<good>", "False"]);
     assert!(!other.exists());
-    // Nor is a name that came into this version's export.
+    // The same for a name added to this version's export.
     let own = std::fs::read_dir(&exports).unwrap().map(|entry| entry.unwrap().path());
     let own = own.into_iter().find(|path| path.is_dir()).unwrap();
     for file in ["names", "proxies/proxies.ps1"] {
         let text = std::fs::read_to_string(own.join(file)).unwrap();
         std::fs::write(own.join(file), text.replace("Get-CsGood", "PSConsoleHostReadLine")).unwrap();
     }
-    // Whoever changes the files changes what is known of them, too.
+    // Whoever changes the files can also change their recorded state.
     let sizes = std::fs::read_to_string(own.join("sizes")).unwrap();
     let sizes = sizes.lines().map(|line| {
         let name = line.split_once(' ').unwrap().1;
@@ -293,7 +293,7 @@ fn what_another_version_exported_is_not_loaded() {
     assert_eq!(lines, ["False", "False"]);
 }
 
-/// Texts that end a string, a block or a line, or that are no name at all. `TRACE` becomes the path of a file.
+/// Texts that end a string, a block or a line, or are not names. `TRACE` is replaced by the path of a file.
 const PARAMETERS: [&str; 12] = [
     "x'; [IO.File]::WriteAllText('TRACE', ''); '",
     "x’; [IO.File]::WriteAllText('TRACE', ''); ’",
@@ -386,8 +386,8 @@ fn a_module_of_another_version_gets_no_session() {
 }
 
 #[test]
-fn where_everything_has_a_namesake_the_session_stays_and_the_way_out_is_said() {
-    // Everything that this endpoint offers exists here.
+fn if_all_commands_exist_locally_the_session_stays_and_help_is_shown() {
+    // All commands of this endpoint exist locally.
     let extra = ["Get-Item", "Get-Process", "Get-Date"].map(|name| MadeUpCommand {
         name: name.to_owned(),
         answer: "<there>".to_owned(),

@@ -1,5 +1,5 @@
-//! A person at a PowerShell in a terminal: prompts, questions, Ctrl-C, and the prompt's prefix. What is
-//! waited for is never what was typed.
+//! Interactive PowerShell in a terminal: prompts, questions, Ctrl-C, and the prompt's prefix. Tests never
+//! wait for text that they have typed.
 
 use crate::terminal::Terminal;
 use crate::world::{GONE, PATIENCE, World};
@@ -8,7 +8,7 @@ use crate::world::{GONE, PATIENCE, World};
 const OURS: &str = "[work] PS />";
 const PLAIN: &str = "PS />";
 
-/// The shell of `work`, at its prompt.
+/// Opens the shell of `work` and waits for its prompt.
 fn work(world: &World) -> Terminal {
     let terminal = Terminal::open(world, "work");
     terminal.prompts(OURS, ">");
@@ -50,10 +50,10 @@ fn a_session_that_is_removed_by_hand_takes_the_prefix_and_the_cmdlets_with_it() 
     world.wait_removed();
 }
 
-/// The prompt is drawn anew by a line, and an event may be late by one.
+/// Waits for the prompt without prefix. Each line redraws the prompt, and an event may be one line late.
 fn plain(terminal: &Terminal) {
     let since = std::time::Instant::now();
-    // Clear-Host would need a program that is not everywhere.
+    // Clear-Host needs a program that may be missing.
     for drawn in 101.. {
         terminal.line(&format!("'drawn ' + ({drawn} + 100)"));
         terminal.sees(&format!("drawn {}", drawn + 100));
@@ -67,7 +67,7 @@ fn plain(terminal: &Terminal) {
 }
 
 #[test]
-fn an_agent_that_is_killed_is_told_about_and_the_prompt_is_plain_again() {
+fn a_killed_agent_is_reported_and_the_prompt_is_plain_again() {
     let Some(world) = World::start("") else { return };
     let terminal = work(&world);
     let agent = world.agent("work").unwrap();
@@ -114,7 +114,7 @@ fn confirm_asks_and_heeds_the_answer() {
     let ask = "@(Set-CsUser kenmyer -EnterpriseVoiceEnabled $true -PassThru -Confirm).Count.ToString('<0>')";
     for (asked, (answer, count)) in [("n", "<0>"), ("y", "<1>")].into_iter().enumerate() {
         terminal.line(ask);
-        // Not before it is asked: the line editor reads ahead, and would keep the answer for the next line.
+        // Wait for the question: the line editor reads ahead and would keep the answer for the next line.
         terminal.waits("the question", |text| text.matches("[Y] Yes").count() == asked + 1);
         terminal.line(answer);
         terminal.sees_line(count);
@@ -123,11 +123,11 @@ fn confirm_asks_and_heeds_the_answer() {
 }
 
 #[test]
-fn a_person_enters_the_session_and_leaves_it_again() {
+fn a_user_enters_the_session_and_leaves_it_again() {
     let Some(world) = World::start("") else { return };
     let terminal = work(&world);
     terminal.line("Enter-PSSession $session");
-    // Over a pipe, PowerShell puts no name before the prompt of the endpoint, which has none here.
+    // Over a pipe, PowerShell adds no computer name to the endpoint's prompt.
     terminal.prompts("[work]: PS>", "");
     terminal.line("Get-CsOnlineUser -Identity pilarackerman");
     terminal.sees("Pilar Ackerman");
@@ -154,18 +154,18 @@ fn ctrl_c_stops_the_cmdlet_and_nothing_else() {
 }
 
 #[test]
-fn a_startup_script_that_constrains_the_language_is_told_and_the_shell_stays_usable() {
+fn a_startup_script_that_constrains_the_language_is_reported_and_the_shell_stays_usable() {
     let Some(world) = World::start("") else { return };
     let folder = world.temp.path().join("XDG_CONFIG_HOME/powershell");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("profile.ps1"), "$WarningPreference = 'SilentlyContinue'; $ExecutionContext.SessionState.LanguageMode = 'ConstrainedLanguage'\n").unwrap();
     let mut terminal = Terminal::run(&world, &["work"]);
-    terminal.sees("this PowerShell runs in ConstrainedLanguage mode, in which no session can be made");
+    terminal.sees("this PowerShell runs in ConstrainedLanguage mode, in which no session can be opened");
     terminal.prompts(PLAIN, ">");
     terminal.line("exit");
     terminal.ended();
     world.wait_removed();
-    // There is nobody to read a warning, and the text needs the cmdlets.
+    // A noninteractive shell fails, since the command needs the cmdlets.
     let mut terminal = Terminal::run(&world, &["work", "--", "-Command", "'<' + 1 + '>'"]);
     assert_eq!(terminal.ended(), 1, "{}", terminal.text());
     assert!(!terminal.text().contains("<1>"), "{}", terminal.text());

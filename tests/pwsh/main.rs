@@ -1,5 +1,5 @@
-//! The PowerShell module in a real PowerShell, on the simulator. Skipped, and said so, where there is no
-//! PowerShell; it is made to run elsewhere, from a `cargo nextest archive`.
+//! Tests of the module in a real PowerShell with the simulator. Skipped with a message without a PowerShell;
+//! can run on another machine from a `cargo nextest archive`.
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "nothing of an endpoint is shown")]
 
 #[path = "../front/mod.rs"]

@@ -1,10 +1,10 @@
-//! In one PowerShell, in every order of attaching, refreshing, removal and death, and with two profiles: the
-//! commands belong to the live session, or are gone.
+//! Every order of attach, refresh, removal and agent death in one PowerShell, with two profiles: commands
+//! belong to the live session or are removed.
 
 use crate::world::{World, lyncsh};
 
-/// Does each two things after an attach, one after the other, and attaches again; one line for each that ends
-/// otherwise than wanted, then the number of what was tried.
+/// Runs every pair of actions after an attach, and attaches again. Prints a line for each wrong outcome, then
+/// the number of pairs.
 const ORDERS: &str = r#"
 function Invoke-Lyncsh { & $program @args 2>&1 | ForEach-Object { "$_" } }
 $things = [ordered]@{
@@ -64,10 +64,10 @@ fn in_every_order_the_commands_belong_to_the_live_session_or_are_gone() {
     let program = lyncsh();
     let output = world.output(&format!("$program = '{}'\n{ORDERS}", program.display()));
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    // PowerShell writes warnings there, too.
-    let said: Vec<_> =
+    // PowerShell also writes warnings there.
+    let printed: Vec<_> =
         out.lines().filter(|line| !line.trim_start_matches('\u{1b}').contains("WARNING: ")).collect();
-    assert_eq!(said, ["36 tried"], "{out}\n{err}");
+    assert_eq!(printed, ["36 tried"], "{out}\n{err}");
     world.wait_removed();
 }
 

@@ -1,4 +1,4 @@
-//! The proxies that lyncsh writes beside those that Export-PSSession writes: the same lines must do the same.
+//! Comparison of lyncsh's proxies with those of Export-PSSession: the same lines must have the same effect.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::world::{World, lyncsh};
 
 const RUN: &str = include_str!("lines.ps1");
 
-/// What both must do alike.
+/// Lines with the same effect in both.
 const LINES: &[&str] = &[
     "Get-CsTenant",
     "Get-CsOnlineUser -Identity kenmyer",
@@ -45,7 +45,7 @@ const LINES: &[&str] = &[
     "Test-CsStreams -WarningAction SilentlyContinue",
     "Test-CsStreams -WarningAction Stop",
     "Test-CsStreams -InformationAction Continue",
-    // Output and errors of a remote command are two streams: which comes first is not certain.
+    // Output and errors of a remote command are two streams without a defined order.
     "$ErrorActionPreference = 'Stop'; Test-CsStreams | Out-Null; 'next'",
     "Get-CsTenant | Select-Object DisplayName, Domains | Out-String",
     "Test-CsTerminating; 'next'",
@@ -66,8 +66,9 @@ const LINES: &[&str] = &[
     "& { param($Name) Get-CsOnlineUser -Identity:$Name } kenmyer",
 ];
 
-/// What only lyncsh's do, with what is seen first: the exported ones leave these variables empty, don't heed the
-/// user's default values, and have no types, so that a value that does not fit is an error of the endpoint's.
+/// Lines that only lyncsh's proxies support, with the expected result: the exported ones leave these
+/// variables empty, ignore the user's default values, and have no types, so a wrong value is an error of the
+/// endpoint.
 const ONLY_OURS: &[(&str, &str)] = &[
     (
         "Get-CsOnlineUser nobody -ErrorVariable kept 2>$null; \"$kept\"",
@@ -82,7 +83,7 @@ const ONLY_OURS: &[(&str, &str)] = &[
     ("Get-CsBig -Count 1 -OutVariable kept | Out-Null; $kept.Count", "Int32 1\nok: True\n"),
 ];
 
-/// The same on a real PowerShell whose endpoint is restricted; what streams give is compared in any order.
+/// The same on a restricted endpoint of a real PowerShell; streams are compared in any order.
 #[cfg(unix)]
 const REAL: &[&str] = &[
     "Get-FrontSample | ForEach-Object { $_.Whole, $_.Large, $_.Price, $_.Day, $_.List, $_.Table.One }",
@@ -125,11 +126,11 @@ const REAL: &[&str] = &[
     "(Get-Command Get-FrontNames).Parameters.Keys -contains 'Verb'",
 ];
 
-/// A function without [CmdletBinding()] takes any name; lyncsh's proxies have only the names that it lists.
+/// A function without [CmdletBinding()] accepts any parameter name; lyncsh's proxies only the listed ones.
 #[cfg(unix)]
 const UNKNOWN: &str = "Get-FrontText -Nothing 1; 'next'";
 
-/// Such a function has no common parameters: the exported ones pass them on as arguments, lyncsh's do not.
+/// Such a function has no common parameters: exported proxies pass them on as arguments, lyncsh's do not.
 #[cfg(unix)]
 const COMMON: &str = "Get-FrontSimple 1 2 -ErrorAction SilentlyContinue";
 
@@ -148,7 +149,7 @@ fn run(world: &World, start: &str, lines: &[&str]) -> BTreeMap<String, String> {
     all
 }
 
-/// What lines do with lyncsh's proxies, and with those that Export-PSSession writes of the commands of a pattern.
+/// Returns the results of lines with lyncsh's proxies and with those of Export-PSSession for a pattern.
 fn both(world: &World, pattern: &str, lines: &[&str]) -> [BTreeMap<String, String>; 2] {
     let ours = run(world, &world.import("work"), lines);
     let exported = format!(
@@ -167,7 +168,7 @@ fn both(world: &World, pattern: &str, lines: &[&str]) -> [BTreeMap<String, Strin
     [ours, run(world, &exported, lines)]
 }
 
-/// The lines that do something else.
+/// Returns the lines with different results.
 fn differences([ours, theirs]: &[BTreeMap<String, String>; 2], lines: &[&str]) -> Vec<String> {
     let differ = lines.iter().filter(|line| ours.get(**line) != theirs.get(**line));
     let seen = |of: &BTreeMap<String, String>, line: &str| of.get(line).cloned().unwrap_or_default();
@@ -197,7 +198,7 @@ fn they_do_so_on_a_real_powershell_too() {
     let lines: Vec<_> = REAL.iter().copied().chain([UNKNOWN, COMMON]).collect();
     let seen = both(&world, "*-Front*", &lines).map(|all| {
         let sorted = all.into_iter().map(|(line, seen)| {
-            // What goes straight to the host stands anywhere.
+            // Host output may be at any position.
             let is_host = |part: &&str| {
                 part.contains("WARNING: ") || part.contains("VERBOSE: ") || *part == "information"
             };

@@ -1,5 +1,5 @@
-//! A PowerShell of the user's, lyncsh between, and a real PowerShell as the endpoint: a restricted one as JEA
-//! has it (`real.pssc`), and one that may do everything.
+//! Tests with a real PowerShell as endpoint: a restricted one as with JEA (`real.pssc`), and an unrestricted
+//! one.
 
 use std::path::Path;
 
@@ -27,7 +27,7 @@ fn work(world: &World) -> Terminal {
     terminal
 }
 
-/// No shell is left, and no PowerShell behind one.
+/// Waits until no shell and no PowerShell of the endpoint is left.
 fn empty(world: &World) {
     world.wait(GONE, "the endpoint's PowerShells end", || {
         world.front.server.shells().is_empty() && world.front.processes().is_empty()
@@ -54,8 +54,8 @@ Get-CsTenant"#,
         lines,
         [
             "Int32 9007199254740993 Decimal 2021-05-03T10:20:30 2 1",
-            // A warning and a line of information are calls of the host; PowerShell 7.6.9 makes no record of the
-            // warning here, without lyncsh neither.
+            // A warning and an information line are host calls; PowerShell 7.6.9 sends no record of the
+            // warning here, also without lyncsh.
             "RemotingErrorRecord: an error",
             "WARNING: a warning",
             "InformationRecord: information",
@@ -149,7 +149,7 @@ fn a_user_enters_the_endpoint_and_leaves_it_again() {
     let Some(world) = World::real(unrestricted, "") else { return };
     let mut terminal = work(&world);
     terminal.line("Enter-PSSession $session");
-    // The endpoint's own prompt, in the folder that it began in.
+    // The endpoint's prompt with its initial folder.
     terminal.waits("the endpoint's prompt", |text| {
         text.trim_end().lines().last().is_some_and(|last| last.starts_with("PS /") && last.ends_with('>'))
     });
@@ -163,7 +163,7 @@ fn a_user_enters_the_endpoint_and_leaves_it_again() {
 }
 
 #[test]
-fn exit_within_the_session_is_told_and_takes_the_commands_with_it() {
+fn exit_within_the_session_is_reported_and_removes_the_commands() {
     let Some(world) = World::real(unrestricted, "") else { return };
     let mut terminal = work(&world);
     terminal.line("Invoke-Command $session { exit 3 }");
@@ -171,7 +171,7 @@ fn exit_within_the_session_is_told_and_takes_the_commands_with_it() {
         text.split_whitespace()
             .collect::<Vec<_>>()
             .join(" ")
-            .contains("the session of 'work' was closed by what ran in it")
+            .contains("the session of 'work' was closed by a command in it")
     });
     terminal.line("'<' + @(Get-PSSession).Count + @(Get-Module lyncsh*).Count + '>'");
     terminal.sees_line("<00>");
@@ -181,7 +181,7 @@ fn exit_within_the_session_is_told_and_takes_the_commands_with_it() {
 }
 
 #[test]
-fn whoever_is_killed_no_powershell_of_the_endpoint_stays() {
+fn after_any_kill_no_powershell_of_the_endpoint_remains() {
     for victim in ["shell", "launcher", "agent"] {
         let Some(world) = World::real(restricted, "") else { return };
         let terminal = work(&world);
@@ -200,7 +200,7 @@ fn whoever_is_killed_no_powershell_of_the_endpoint_stays() {
     }
 }
 
-/// The id that a line of the screen gives.
+/// Returns the process id on a line of the screen.
 fn process(text: &str) -> Option<u32> {
     text.lines().find_map(|line| line.trim_end().strip_prefix('<')?.strip_suffix('>')?.parse().ok())
 }

@@ -1,4 +1,4 @@
-//! One PowerShell on one session, by scripts; and what becomes of the session.
+//! Scripts in one PowerShell with one session, and the end of the session.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -9,14 +9,14 @@ use lyncsh::quote::powershell::{ascii, quote};
 
 use crate::world::{Killed, PATIENCE, World, lyncsh};
 
-/// The texts that the endpoint's command for `name` gives.
+/// Expression with the output of the endpoint's command.
 const NAMES: &str = "(Get-CsOnlineUser).DisplayName -join ';'";
 const KEN: &str = "Ken Myer;Pilar Ackerman;Mr. Ümit <Öz> & \"Söhne\"";
 
-/// Umlauts come through a pipe as UTF-8.
+/// Statement that sets UTF-8 for output to a pipe.
 const UTF8: &str = "[Console]::OutputEncoding = [Text.Encoding]::UTF8";
 
-/// The folder of the proxies that `work` used last.
+/// Returns the folder of the proxies that `work` used last.
 fn kept(world: &World) -> std::path::PathBuf {
     let exports = world.folders.cache.join("exports/work");
     exports.join(std::fs::read_to_string(exports.join("current")).unwrap())
@@ -39,7 +39,7 @@ fn the_first_start_exports_and_the_next_ones_load_it() {
 }
 
 #[test]
-fn nothing_is_kept_where_the_profile_says_so() {
+fn nothing_is_cached_if_the_profile_disables_it() {
     let Some(world) = World::start("cache = false") else { return };
     assert_eq!(world.with_work(&format!("{UTF8}\n{NAMES}")), [KEN]);
     let kept = std::fs::read_dir(world.folders.cache.join("exports/work")).unwrap().count();
@@ -67,9 +67,9 @@ fn parameters_input_and_objects_go_both_ways() {
 #[test]
 fn every_stream_arrives_as_what_it_is() {
     let Some(world) = World::start("") else { return };
-    // The records of warnings and their kin are for -WarningVariable; what is seen of them are the endpoint's
-    // calls of the host, which no redirection takes. An error is a RemotingErrorRecord, which is one of them
-    // (HandleWarningAdded, HandleErrorReady, Job.cs; PSStreamObject.WriteStreamObject).
+    // Warning records and the like only fill -WarningVariable; the screen shows the endpoint's host calls,
+    // which no redirection affects. An error is a RemotingErrorRecord (HandleWarningAdded, HandleErrorReady,
+    // Job.cs; PSStreamObject.WriteStreamObject).
     let lines = world.with_work(
         "$ErrorActionPreference = 'Continue'
          $all = Test-CsStreams -Verbose *>&1
@@ -89,8 +89,8 @@ fn every_stream_arrives_as_what_it_is() {
         "InformationRecord True",
         "ErrorRecord True",
         "<last>",
-        // With Continue, a cmdlet's terminating error is written, as any error of another process is; with Stop it
-        // is caught.
+        // With Continue, a terminating error of a cmdlet is written like any remote error; with Stop it is
+        // caught.
         "next",
         "Access to the tenant is denied.",
     ] {
@@ -165,7 +165,7 @@ fn a_session_that_is_removed_by_hand_takes_its_cmdlets_with_it() {
 }
 
 #[test]
-fn an_agent_that_dies_is_told_about_and_comes_back_by_attach() {
+fn a_dead_agent_is_reported_and_attach_starts_another() {
     let Some(world) = World::start("") else { return };
     let import = world.import("work");
     let lines = world.with_work(&format!(
@@ -240,11 +240,11 @@ fn an_import_is_not_changed_by_preferences_for_confirmation() {
 
 #[cfg(unix)]
 #[test]
-fn an_agent_that_was_killed_before_the_attach_is_told_at_once() {
+fn an_agent_killed_before_the_attach_is_reported_at_once() {
     let Some(world) = World::start("") else { return };
     world.with_work("(Get-CsTenant).DisplayName");
     world.wait_removed();
-    // As a PowerShell that lyncsh starts: the answer is in a file, and the agent is gone when it is read.
+    // As in a launched PowerShell: the answer is in a file, and the agent has ended when it is read.
     let import = world.import("work");
     let folder = world.temp.path().join("dead");
     std::fs::create_dir(&folder).unwrap();
@@ -271,7 +271,7 @@ fn an_agent_that_was_killed_before_the_attach_is_told_at_once() {
         .args(["-NonInteractive", "-File"])
         .arg(script);
     let output = shell.output().unwrap();
-    let text = said(&output.stderr);
+    let text = unwrapped(&output.stderr);
     assert!(
         text.contains(&format!("the agent of 'work' (process {process}) is gone; import it again")),
         "{text}"
@@ -280,7 +280,7 @@ fn an_agent_that_was_killed_before_the_attach_is_told_at_once() {
 }
 
 #[test]
-fn damaged_proxies_are_written_anew() {
+fn damaged_proxies_are_rewritten() {
     let Some(world) = World::start("") else { return };
     world.with_work("(Get-CsTenant).DisplayName");
     let kept = kept(&world);
@@ -352,7 +352,7 @@ fn two_first_starts_at_once_both_have_the_cmdlets() {
 }
 
 #[test]
-fn a_profile_that_can_not_connect_says_why_in_the_exception() {
+fn a_failed_connection_gives_its_reason_in_the_exception() {
     let Some(world) = World::start("") else { return };
     let import = world.import("work");
     world.profile("work", "prefx = 1");
@@ -361,7 +361,7 @@ fn a_profile_that_can_not_connect_says_why_in_the_exception() {
     assert!(out.contains("lyncsh: ") && out.contains("has a mistake"), "{out}");
 }
 
-/// Starts a shell that stays; returns when its cmdlets are there.
+/// Starts a shell that stays open; returns when its cmdlets are imported.
 fn staying(world: &World) -> Killed {
     let body = format!("{}\n(Get-CsTenant).DisplayName\nStart-Sleep -Seconds 600", world.import("work"));
     let script = world.script(&body);
@@ -379,9 +379,9 @@ fn staying(world: &World) -> Killed {
 fn a_shell_that_is_killed_by_any_signal_leaves_no_session() {
     use rustix::process::{Pid, Signal, kill_process};
     let asked = [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT];
-    // Not SIGABRT, which .NET takes for a crash of its own and lives on with for long (tried).
+    // Not SIGABRT, which .NET handles as its own crash and survives for long (tested).
     let none_is_expected = [Signal::KILL, Signal::ALARM, Signal::USR1, Signal::USR2];
-    // .NET has USR1 for itself where there are no real-time signals, and lives on.
+    // Without real-time signals, .NET uses USR1 itself and survives it.
     let ends = |signal: &Signal| !(cfg!(target_vendor = "apple") && *signal == Signal::USR1);
     for signal in asked.into_iter().chain(none_is_expected).filter(ends) {
         let Some(world) = World::start("") else { return };
@@ -405,7 +405,7 @@ fn a_second_shell_shares_the_session() {
 }
 
 #[test]
-fn refresh_imports_anew_at_once() {
+fn refresh_imports_again_at_once() {
     let Some(world) = World::start("") else { return };
     world.with_work("(Get-CsTenant).DisplayName");
     let output = std::process::Command::new(lyncsh())
@@ -425,26 +425,26 @@ fn refresh_imports_anew_at_once() {
     world.wait_removed();
 }
 
-/// An error as PowerShell shows it in a terminal, without the line breaks and the bar beside it.
-fn said(stderr: &[u8]) -> String {
+/// Returns an error without the line breaks and the bar that PowerShell adds in a terminal.
+fn unwrapped(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     text.split_whitespace().filter(|word| *word != "|").collect::<Vec<_>>().join(" ")
 }
 
 #[test]
-fn damaged_proxies_are_told_with_the_command_that_mends_them() {
+fn damaged_proxies_are_reported_with_the_command_that_repairs_them() {
     let Some(world) = World::start("") else { return };
     world.with_work("(Get-CsTenant).DisplayName");
     world.wait_removed();
     let proxies = kept(&world).join("proxies/proxies.ps1");
-    // As long as before: the damage is not seen before PowerShell reads it.
+    // The same length as before, so only PowerShell detects the damage.
     let whole = std::fs::read_to_string(&proxies).unwrap();
     std::fs::write(&proxies, whole.replacen("function Get-CsTenant{", "function Get-CsTenant(", 1)).unwrap();
     let output = world.output(&format!("{}\n'next'", world.import("work")));
-    let err = said(&output.stderr);
+    let err = unwrapped(&output.stderr);
     assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
     assert!(
-        err.contains("the commands of 'work' can't be imported:") && err.contains("`lyncsh refresh work`"),
+        err.contains("cannot import the commands of 'work':") && err.contains("`lyncsh refresh work`"),
         "{err}"
     );
     world.wait_removed();
@@ -459,22 +459,22 @@ fn damaged_proxies_are_told_with_the_command_that_mends_them() {
 }
 
 #[test]
-fn a_powershell_without_the_full_language_gets_no_session_and_says_why() {
+fn a_powershell_without_the_full_language_gets_an_error_and_no_session() {
     let Some(world) = World::start("") else { return };
     let import = world.import("work");
     for mode in ["ConstrainedLanguage", "RestrictedLanguage"] {
         let output =
             world.output(&format!("$ExecutionContext.SessionState.LanguageMode = '{mode}'\n{import}"));
         let expected = format!(
-            "lyncsh: this PowerShell runs in {mode} mode, in which no session can be made; use the console: set shell = \"console\" in the profile 'work'"
+            "lyncsh: this PowerShell runs in {mode} mode, in which no session can be opened; use the console: set shell = \"console\" in the profile 'work'"
         );
-        assert!(!output.status.success() && said(&output.stderr).contains(&expected), "{output:?}");
+        assert!(!output.status.success() && unwrapped(&output.stderr).contains(&expected), "{output:?}");
         assert!(world.front.server.shells().is_empty() && world.agent("work").is_none(), "{mode}");
     }
 }
 
 #[test]
-fn a_command_set_that_has_changed_is_told_in_one_line_and_imported_anew() {
+fn a_changed_command_set_is_reported_in_one_line_and_imported_again() {
     let Some(world) = World::start("") else { return };
     world.with_work("(Get-CsTenant).DisplayName");
     world.wait_removed();
@@ -482,7 +482,7 @@ fn a_command_set_that_has_changed_is_told_in_one_line_and_imported_anew() {
     let folders = std::fs::read_dir(&exports).unwrap().map(|entry| entry.unwrap().path());
     let folder = folders.into_iter().find(|path| path.is_dir()).unwrap();
     let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
-    // What the agent writes when it has looked, and the endpoint offers something else by now.
+    // As the agent writes after its check, when the endpoint offers other commands.
     let stem = name.split_once('-').unwrap().0;
     std::fs::write(exports.join(format!("{stem}.commands")), "Get-CsOther\n").unwrap();
     let output = world.output(&format!("{}\n(Get-CsTenant).DisplayName", world.import("work")));
@@ -493,7 +493,7 @@ fn a_command_set_that_has_changed_is_told_in_one_line_and_imported_anew() {
 }
 
 #[test]
-fn input_that_is_no_terminal_runs_as_a_whole_and_ends_with_its_code() {
+fn piped_input_runs_as_a_whole_and_ends_with_its_code() {
     let Some(world) = World::start("") else { return };
     let run = |text: &str| {
         let mut command = std::process::Command::new(crate::world::lyncsh());

@@ -1,4 +1,4 @@
-//! A person's terminal with `lyncsh` in it, which answers what a line editor asks of a terminal.
+//! Pseudo-terminal with `lyncsh`, which answers the queries of a line editor.
 
 use std::io::{Read as _, Write as _};
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// `lyncsh NAME`; the PowerShell has a home of its own, and no profile of the person's.
+    /// Starts `lyncsh NAME`. The PowerShell has a separate home without the user's profile.
     pub fn open(world: &World, name: &str) -> Self {
         Self::run(world, &[name, "--", "-NoProfile"])
     }
@@ -28,11 +28,11 @@ impl Terminal {
         let pair = native_pty_system().openpty(SIZE).unwrap();
         let mut command = CommandBuilder::new(lyncsh());
         command.args(arguments);
-        // A prompt that names the folder stays short.
+        // Keeps a prompt with the folder short.
         command.cwd("/");
         command.env("TERM", "xterm-256color");
         command.env("NO_COLOR", "1");
-        // English, and UTF-8 from the keys to the screen.
+        // English, and UTF-8 for input and output.
         command.env("LC_ALL", "C.UTF-8");
         command.env("HOME", world.temp.path());
         for name in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"] {
@@ -50,7 +50,7 @@ impl Terminal {
         std::thread::spawn(move || {
             let _master = pair.master;
             let mut piece = [0; 4096];
-            // A question may be cut by the end of a piece.
+            // A query may be split between two reads.
             let mut before = Vec::new();
             while let Ok(length @ 1..) = output.read(&mut piece) {
                 before.extend_from_slice(&piece[..length]);
@@ -99,12 +99,12 @@ impl Terminal {
         self.waits(wanted, |text| text.contains(wanted));
     }
 
-    /// A line of the screen is this, and nothing else.
+    /// Waits for a line of the screen with exactly this text.
     pub fn sees_line(&self, wanted: &str) {
         self.waits(wanted, |text| text.lines().any(|line| line.trim_end() == wanted));
     }
 
-    /// The last line begins and ends so: something waits to be typed.
+    /// Waits for a prompt: the last line begins and ends with these texts.
     pub fn prompts(&self, begin: &str, end: &str) {
         self.waits(&format!("the prompt {begin}…{end}"), |text| {
             let last = text.trim_end().lines().last().unwrap_or_default();
@@ -112,12 +112,12 @@ impl Terminal {
         });
     }
 
-    /// The id of lyncsh.
+    /// Returns the process id of lyncsh.
     pub fn process(&self) -> Option<u32> {
         self.child.process_id()
     }
 
-    /// The exit code.
+    /// Waits for the end; returns the exit code.
     pub fn ended(&mut self) -> u32 {
         let since = Instant::now();
         loop {
@@ -130,14 +130,14 @@ impl Terminal {
     }
 }
 
-/// Where is the cursor, is all well, what are you.
+/// Queries for cursor position, status and type of the terminal.
 const QUESTIONS: [&[u8]; 4] = [b"\x1b[6n", b"\x1b[5n", b"\x1b[c", b"\x1b[0c"];
 
 fn is_begun(question: &[u8], by: &[u8]) -> bool {
     by.len() < question.len() && question.starts_with(by)
 }
 
-/// What a terminal answers: where the cursor is, that all is well, and what it is.
+/// Returns the answers to the queries: cursor position, status, type.
 fn answered(asked: &[u8], (row, column): (u16, u16)) -> Vec<String> {
     let count = |question: &[u8]| asked.windows(question.len()).filter(|part| *part == question).count();
     let place = format!("\x1b[{};{}R", row + 1, column + 1);

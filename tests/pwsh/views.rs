@@ -1,4 +1,4 @@
-//! Views of the endpoint, and its objects that go back to it.
+//! Views of the endpoint, and objects sent back to the endpoint.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,7 +14,7 @@ fn endpoint(pwsh: &Path, folder: &Path) -> Options {
     Options::configured(pwsh, file)
 }
 
-/// Writes each column of a table or list that is empty in every row, and how many columns there are.
+/// Prints the columns that are empty in every row, and the number of columns.
 const COLUMNS: &str = r#"
 function Find-Empty {
     param($Name, $Objects, $Formatted)
@@ -32,7 +32,7 @@ function Find-Empty {
         }
     }
     foreach ($key in $values.Keys) {
-        # A property that is empty on the endpoint is none of ours.
+        # Ignore properties that are empty on the endpoint.
         $is_empty = @($Objects | Where-Object { $_.PSObject.Properties[$key] -and -not "$($_.$key)".Trim() }).Count -eq @($Objects).Count
         if (-not $values[$key] -and -not $is_empty) { "$Name has nothing in $key" }
     }
@@ -63,7 +63,7 @@ foreach ($command in Get-Command -Module lyncsh-work -Name Get-Cs*) {{
         .filter(|line| !line.contains(" has nothing in ") || line.contains("| ft"))
         .collect();
     assert_eq!(lines.first().map(String::as_str), Some("True True"), "{lines:#?}");
-    // The third is computed.
+    // The third column is computed.
     assert_eq!(lines.last().unwrap().split_whitespace().collect::<Vec<_>>(), ["Name", "EV"]);
 }
 
@@ -94,12 +94,12 @@ Find-Empty computed (Get-FrontComputed) (Get-FrontComputed | Format-Table)
     );
 }
 
-/// What the endpoint sees of an object that came from it.
+/// Lines that send an object back to the endpoint.
 const BACK: [&str; 2] = [
     "Deserialized.Front.User Alias,Address,Quota,Days,Odd,SerializationData",
     "Byte[] 0,1,2,254,255 5 1,2 True",
 ];
-/// What Invoke-Command adds.
+/// Properties added by Invoke-Command.
 const ADDED: &str = ",PSComputerName,RunspaceId,PSShowComputerName";
 
 #[test]
@@ -111,7 +111,7 @@ fn an_object_that_goes_back_keeps_every_property() {
     );
     let back = [format!("{}{ADDED}", BACK[0]), BACK[1].to_owned()];
     assert_eq!(lines, [back.clone(), back].concat());
-    // In the console too.
+    // The same in the console.
     let mut command = Command::new(lyncsh());
     command.args(["work", "--shell", "console"]).env("LYNCSH_CONFIG_DIR", world.temp.path());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

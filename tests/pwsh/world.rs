@@ -1,5 +1,5 @@
-//! What the tests with a real PowerShell stand on. Nothing of the source tree is needed where they run,
-//! no registry and no keyring: only lyncsh itself, this program, and a PowerShell.
+//! Environment of the tests with a real PowerShell. They need only lyncsh, this program and a PowerShell: not
+//! the source tree, a package registry or a keyring.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -11,18 +11,18 @@ use lyncsh::simulator::{Options, PASSWORD, USER};
 
 use crate::front::{self, Front};
 
-/// No test waits longer for anything.
+/// Maximum wait of a test.
 pub const PATIENCE: Duration = Duration::from_mins(2);
-/// Within this a session must be gone when its owner was killed.
+/// Maximum time to remove a session after its owner was killed.
 pub const GONE: Duration = Duration::from_secs(10);
 
-/// lyncsh as it was built with these tests; from an archive, where the runner has put it.
+/// Returns the path of lyncsh as built with these tests, or as extracted from an archive.
 pub fn lyncsh() -> PathBuf {
     let run_time = ["NEXTEST_BIN_EXE_lyncsh", "CARGO_BIN_EXE_lyncsh"].into_iter().find_map(std::env::var_os);
     run_time.map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_lyncsh")), PathBuf::from)
 }
 
-/// A child that is killed when the test is over.
+/// A child process that is killed at the end of the test.
 pub struct Killed(pub Child);
 
 impl Drop for Killed {
@@ -42,18 +42,18 @@ pub struct World {
 }
 
 impl World {
-    /// `None`: there is no PowerShell here.
+    /// Starts an endpoint; `None` without a PowerShell.
     pub fn start(more: &str) -> Option<Self> {
         Self::with(Options { fixtures: true, ..Options::default() }, more)
     }
 
-    /// The same on an endpoint of this kind.
+    /// The same with endpoint options.
     pub fn with(options: Options, more: &str) -> Option<Self> {
         let pwsh = front::powershell()?;
         Some(Self::on(tempfile::tempdir().unwrap(), pwsh, more, Front::simulated(options)))
     }
 
-    /// The same on a real PowerShell; `options` are given it, and a folder.
+    /// The same with a real PowerShell as endpoint; `options` gets its path and a folder.
     pub fn real(options: impl FnOnce(&Path, &Path) -> front::Options, more: &str) -> Option<Self> {
         let (pwsh, temp) = (front::powershell()?, tempfile::tempdir().unwrap());
         let options = options(&pwsh, temp.path());
@@ -77,7 +77,7 @@ impl World {
 
     pub fn profile(&self, name: &str, more: &str) {
         std::fs::create_dir_all(self.folders.profiles()).unwrap();
-        // Windows' `echo` would print the quotes.
+        // `echo` on Windows prints the quotes.
         let quote = if cfg!(windows) { "" } else { "'" };
         let text = format!(
             "kind = \"lync-online\"\nuser = \"{USER}\"\ndiscovery = \"{}\"\n\
@@ -88,7 +88,7 @@ impl World {
         std::fs::write(self.folders.profile(name), text).unwrap();
     }
 
-    /// The line that imports the cmdlets of a profile.
+    /// Returns the line that imports the cmdlets of a profile.
     pub fn import(&self, name: &str) -> String {
         let output = Command::new(lyncsh())
             .args(["attach", name])
@@ -99,7 +99,7 @@ impl World {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// A PowerShell without the person's own profile.
+    /// Returns a PowerShell command without the user's profile.
     pub fn shell(&self) -> Command {
         let mut command = Command::new(&self.pwsh);
         command
@@ -112,7 +112,7 @@ impl World {
         command
     }
 
-    /// The script in a file, its errors terminating unless it says otherwise.
+    /// Writes a script file; errors are terminating by default.
     pub fn script(&self, body: &str) -> PathBuf {
         let path = self.temp.path().join("test.ps1");
         let text = format!("\u{feff}$ErrorActionPreference = 'Stop'\n{body}\n");
@@ -126,7 +126,7 @@ impl World {
         self.shell().args(["-NonInteractive", "-File"]).arg(script).output().unwrap()
     }
 
-    /// Runs a script with the cmdlets of `work`; what it wrote, line by line.
+    /// Runs a script with the cmdlets of `work`; returns its output lines.
     pub fn with_work(&self, body: &str) -> Vec<String> {
         let output = self.output(&format!("{}\n{body}", self.import("work")));
         let out = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -147,14 +147,14 @@ impl World {
         }
     }
 
-    /// The endpoint has no session any more.
+    /// Waits until the endpoint has no session.
     pub fn wait_removed(&self) {
         self.wait(GONE, "no session on the endpoint", || self.front.server.shells().is_empty());
     }
 }
 
 impl Drop for World {
-    /// The agents end as soon as the last shell has gone; one that a failed test left is ended here.
+    /// Ends an agent that a failed test left; normally agents end after the last shell.
     fn drop(&mut self) {
         let mut stop = Command::new(lyncsh());
         stop.args(["stop", "--all"]).env("LYNCSH_CONFIG_DIR", self.temp.path());

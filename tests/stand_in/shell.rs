@@ -1,8 +1,8 @@
-//! A shell for the tests that is to its launcher what `pwsh` is: called as `pwsh` is, with the script
-//! that connects; it asks `lyncsh attach` for the socket, and attaches as a PSRP client. What it is
-//! told to do wrong stands in `STAND_IN`, a list of words.
+//! A replacement for `pwsh` in tests: started like `pwsh` with the connecting script; it requests the socket
+//! from `lyncsh attach` and attaches as a PSRP client. The misbehaviour for a test is listed in `STAND_IN`,
+//! as words.
 //!
-//! It finds profile and program where the module would: in `STAND_IN_PROFILES` and `STAND_IN_LYNCSH`.
+//! It finds profile and program in `STAND_IN_PROFILES` and `STAND_IN_LYNCSH`.
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "nothing of an endpoint is shown")]
 
 use std::io::{BufRead as _, Read as _, Write as _};
@@ -19,7 +19,7 @@ use lyncsh::transport::session::Session;
 use lyncsh::transport::wsman::{self, Authentication, Endpoint};
 use lyncsh::transport::{Limits, stream};
 
-/// Words of `STAND_IN`.
+/// Returns whether `STAND_IN` contains a word.
 fn does(word: &str) -> bool {
     std::env::var("STAND_IN").is_ok_and(|words| words.split(' ').any(|one| one == word))
 }
@@ -43,11 +43,11 @@ async fn main() {
         std::process::exit(7);
     }
     if does("slow") {
-        // As PowerShell's own start.
+        // Same output as PowerShell's startup.
         std::thread::sleep(std::time::Duration::from_millis(500));
     }
     if does("ask-first") {
-        // As a startup script that reads from the terminal.
+        // Like a startup script that reads from the terminal.
         say("[a question]");
         let mut answer = [0];
         let _ = std::io::stdin().read(&mut answer);
@@ -67,7 +67,7 @@ async fn main() {
         }
     }
     if let Some(at) = arguments.iter().position(|word| word == "-Command") {
-        // The first lines are about the script that connects.
+        // The first lines are part of the connecting script.
         for line in arguments[at + 1].lines().skip(2).filter(|line| !line.trim().is_empty()) {
             run(line, &sessions).await;
         }
@@ -76,7 +76,7 @@ async fn main() {
     prompt(&sessions).await;
 }
 
-/// What the module does.
+/// Attaches as the module does.
 async fn attach(profile: &str) -> Option<Session> {
     let program = std::env::var_os("STAND_IN_LYNCSH").expect("STAND_IN_LYNCSH");
     let output = Command::new(program)
@@ -89,8 +89,8 @@ async fn attach(profile: &str) -> Option<Session> {
     let fact = |key: &str| answer.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
     let Some(path) = fact("socket") else {
         let error = fact("error").unwrap_or("it ended without a word");
-        // As connect.ps1: the launcher has said why.
-        if error != format!("'{profile}' is not here") {
+        // As connect.ps1: the launcher has printed the reason.
+        if error != format!("could not connect '{profile}'") {
             say(&format!("lyncsh: {error}\n"));
         }
         return None;
@@ -113,8 +113,7 @@ fn host() -> HostInfo {
     }
 }
 
-/// What the module does where the session is to be the PowerShell's own: `New-PSSession` is a WSMan
-/// client here as there.
+/// Opens a standalone session as the module does, with a WSMan client instead of `New-PSSession`.
 async fn own(profile: &str) -> Option<Session> {
     let program = std::env::var_os("STAND_IN_LYNCSH").expect("STAND_IN_LYNCSH");
     let mut guard = Command::new(program)
@@ -164,7 +163,7 @@ async fn own(profile: &str) -> Option<Session> {
     let mut input = guard.stdin.take().expect("its input");
     let asked = asked.map(|password| format!(" {}", STANDARD.encode(password))).unwrap_or_default();
     writeln!(input, "{} {}{asked}", id.to_string().to_uppercase(), endpoint.uri).expect("the guard");
-    // Open as long as this process lives, as the module's is.
+    // Open until this process ends, like the module's pipe.
     std::mem::forget(input);
     std::thread::spawn(move || guard.wait());
     Some(session)
@@ -172,9 +171,9 @@ async fn own(profile: &str) -> Option<Session> {
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Lines from standard input, until its end.
+/// Reads lines from standard input until its end.
 async fn prompt(sessions: &[Session]) {
-    // PowerShell takes Ctrl-C as the end of a command, never as its own.
+    // PowerShell handles Ctrl-C as the end of a command, not of the process.
     let mut interrupts =
         tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).expect("SIGINT");
     tokio::spawn(async move {
@@ -209,13 +208,13 @@ async fn prompt(sessions: &[Session]) {
     }
 }
 
-/// One command.
+/// Runs one command.
 async fn run(line: &str, sessions: &[Session]) {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     match word {
         "exit" => leave(rest.parse().unwrap_or(0), sessions).await,
         "crash" => std::process::abort(),
-        // By hand: the shell stays.
+        // Detached manually: the shell stays.
         "Remove-PSSession" => {
             for session in sessions {
                 session.close().await.expect("its end");
@@ -237,7 +236,7 @@ async fn run(line: &str, sessions: &[Session]) {
             say("\x1b[?25lraw\r\n");
         }
         "close" => {
-            // Nobody types here any more, and it goes on living.
+            // The terminal is closed while the shell keeps running.
             let null = std::fs::File::options().read(true).write(true).open("/dev/null").expect("/dev/null");
             rustix::stdio::dup2_stdin(&null).expect("stdin");
             rustix::stdio::dup2_stdout(&null).expect("stdout");

@@ -1,4 +1,4 @@
-//! What an agent's process is held to: its memory, its stay without anybody, its end.
+//! Limits of the agent process: its memory, its lifetime without clients, its end.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,11 @@ use lyncsh::simulator::Options;
 use crate::agent_simulator::{empty, online, run};
 use crate::agent_world::{PATIENCE, World, open, output};
 
-/// How much an agent may grow because of a shell that does not read: what it holds for one shell, as
-/// text and as what it was read from, and what is on its way.
+/// Maximum growth of an agent because of a shell that does not read: the queue for one shell, as text and as
+/// its source, and messages in transit.
 const GROWTH: u64 = 48 * 1024;
 
-/// What a process has in memory, in KiB.
+/// Returns the resident memory of a process in KiB.
 fn resident(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -56,7 +56,7 @@ fn an_agent_that_nobody_attaches_to_goes_after_half_a_minute() {
     let start = Instant::now();
     world.attach();
     while world.shells() > 0 {
-        assert!(start.elapsed() < Duration::from_secs(45), "it stays");
+        assert!(start.elapsed() < Duration::from_secs(45), "the agent does not end");
         std::thread::sleep(Duration::from_millis(50));
     }
     assert!(start.elapsed() >= Duration::from_secs(30), "{:?}", start.elapsed());
@@ -71,7 +71,7 @@ async fn a_session_that_is_kept_for_a_while_goes_after_it() {
     drop(shell);
     let start = Instant::now();
     while world.shells() > 0 {
-        assert!(start.elapsed() < PATIENCE, "it stays");
+        assert!(start.elapsed() < PATIENCE, "the agent does not end");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());

@@ -1,5 +1,5 @@
-//! The connection ends between a request and its answer: whether it was done can't be known, and that
-//! is said; nothing is done twice, and nothing is lost in silence.
+//! The connection ends between a request and its response, so its result is unknown: the error reports that,
+//! nothing is executed twice, and no output is lost silently.
 
 use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::clixml::Value;
@@ -10,7 +10,7 @@ use lyncsh::transport::session::Running;
 use crate::agent_way::Way;
 use crate::agent_world::{GONE, PATIENCE, World, measuring, open, output};
 
-/// How a pipeline ended: what it gave, and what was wrong.
+/// Returns a pipeline's output and its error.
 async fn end(mut running: Running) -> (Vec<Value>, Option<String>) {
     let (mut objects, mut wrong) = (Vec::new(), None);
     while let Some(event) = tokio::time::timeout(PATIENCE, running.next()).await.expect("an end") {
@@ -26,7 +26,8 @@ async fn end(mut running: Running) -> (Vec<Value>, Option<String>) {
     (objects, wrong)
 }
 
-/// A shell that attaches now has a session that works, the only one there; and none is left after it.
+/// Checks that a new shell gets a working session, the only one on the endpoint, and that it is removed
+/// afterwards.
 async fn goes_on(world: &World) {
     let again = open(world.attach().as_ref()).await;
     let events = output(again.invoke(&measuring("again")).await.unwrap()).await;
@@ -35,7 +36,7 @@ async fn goes_on(world: &World) {
     drop(again);
 }
 
-/// How often a command was asked for.
+/// Returns how often the endpoint received an action.
 fn asked(world: &World, action: &str) -> usize {
     let state = world.endpoint_state();
     state["log"].as_array().unwrap().iter().filter(|asked| asked[0] == action).count()

@@ -1,4 +1,4 @@
-//! One remote pool, many shells: what each of them sees, and what the endpoint does.
+//! One remote pool with many shells: events of each shell and requests to the endpoint.
 
 mod background;
 mod endpoint;
@@ -78,7 +78,7 @@ async fn open(options: Options) -> (Mux, Endpoint) {
     (Mux::open(connection, pool, options).await.unwrap(), endpoint)
 }
 
-/// A shell with a window of `width` columns, by which it is known too.
+/// Attaches a shell whose window of `width` columns identifies it.
 async fn attach(mux: &Mux, width: i32) -> (Session, mpsc::Receiver<ClientEvent>) {
     let (here, there) = tokio::io::duplex(64 * 1024);
     let info = ClientInfo { program: Some("pwsh".into()), process_id: Some(width as u32) };
@@ -90,7 +90,7 @@ async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(LIMIT, future).await.expect("this takes too long")
 }
 
-/// Waits until there was a shell and none is left.
+/// Waits until there was a shell and the last one has detached.
 async fn abandoned(mux: &Mux) {
     let _ = mux.clients().wait_for(|count| count.connected == 0 && count.ever_opened > 0).await;
 }
@@ -103,7 +103,7 @@ async fn next(running: &mut Running) -> PipelineEvent {
     within(running.next()).await.expect("one more event").unwrap()
 }
 
-/// Everything that a pipeline says, and how it ends.
+/// Returns a pipeline's output and final state.
 async fn finish(running: &mut Running) -> (Vec<Value>, PipelineState) {
     let mut output = Vec::new();
     loop {
@@ -214,7 +214,7 @@ async fn who_waits_for_another_shell_is_told_so_and_goes_on_when_its_turn_comes(
     assert!(!notice.completed);
     let status = mux.status().await.unwrap();
     assert_eq!((status.running, status.queued), (1, 1));
-    assert_eq!(created(&endpoint.seen(|_| true).await), 1, "the endpoint has not heard of it");
+    assert_eq!(created(&endpoint.seen(|_| true).await), 1, "the endpoint received no request");
 
     wait.stop().await.unwrap();
     let PipelineEvent::Progress(done) = next(&mut queued).await else { panic!() };
@@ -236,7 +236,7 @@ async fn ctrl_c_ends_a_wait_at_once() {
         panic!()
     };
     assert_eq!(record.message, "The pipeline has been stopped.");
-    assert_eq!(endpoint.seen(|_| true).await.len(), 1, "nothing of it reached the endpoint");
+    assert_eq!(endpoint.seen(|_| true).await.len(), 1, "the endpoint received none of it");
 }
 
 #[tokio::test]
@@ -258,7 +258,7 @@ async fn a_killed_shell_stops_its_own_commands_and_nobody_elses() {
     let (mux, endpoint) = open(Options { max_runspaces: 2, ..Options::default() }).await;
     let (other, _events) = attach(&mux, 120).await;
     let mut others = invoke(&other, "Wait-Cs", None).await;
-    // A shell whose stream ends in the middle of an output, without a word.
+    // A shell whose stream ends in the middle of an output.
     let (here, mut near) = tokio::io::duplex(4096);
     let (mut far, there) = tokio::io::duplex(4096);
     let wire = tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
@@ -345,7 +345,7 @@ async fn a_shell_that_does_not_read_holds_up_only_itself() {
     let (mux, _endpoint) = open(Options { max_runspaces: 2, ..Options::default() }).await;
     let (slow, _events) = attach(&mux, 100).await;
     let (quick, _events) = attach(&mux, 120).await;
-    // 30 MB: more than may wait, so that a reader who never comes would be noticed.
+    // 30 MB: more than the queue limit, so that a client that never reads would be noticed.
     let mut big = invoke(&slow, "Get-CsBig", Some(Value::I32(300))).await;
     assert!(matches!(next(&mut big).await, PipelineEvent::Output(_)));
     for round in 0..20 {
@@ -364,7 +364,7 @@ async fn what_waits_for_a_shell_that_does_not_read_is_bounded() {
     assert!(matches!(next(&mut big).await, PipelineEvent::Output(_)));
     let mut most = 0;
     let mut settled = 0;
-    // It has settled when nothing was added for a while.
+    // The state is stable when nothing was added for a while.
     while settled < 100 {
         let unread = mux.status().await.unwrap().clients[0].unread;
         settled = if unread > most || unread < PAUSE_AT { 0 } else { settled + 1 };

@@ -1,4 +1,4 @@
-//! One agent for a profile, any number of shells: as its users and their processes see it.
+//! One agent per profile and any number of shells, from the view of users and processes.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
@@ -171,12 +171,12 @@ fn a_wrong_password_is_one_clear_error_and_leaves_nothing() {
 fn a_refused_connection_is_one_clear_error() {
     let world = World::start();
     let text = std::fs::read_to_string(world.folders.profile("work")).unwrap();
-    // Nothing listens on port 1.
+    // No process listens on port 1.
     let text = text.replace(&world.uri, "http://127.0.0.1:1/wsman");
     std::fs::write(world.folders.profile("work"), text).unwrap();
     let (code, _, err) = world.run(&["attach", "work", "--socket"]);
     assert_ne!(code, 0);
-    assert!(err.contains("can't be reached"), "{err}");
+    assert!(err.contains("cannot reach"), "{err}");
     world.wait(PATIENCE, "no agent", |world| world.agent().is_none());
 }
 
@@ -219,10 +219,10 @@ fn a_killed_agent_s_session_is_removed_by_the_next_command() {
     world.attach();
     lyncsh::platform::kill(world.agent().unwrap()).unwrap();
     world.wait(PATIENCE, "no agent", |world| world.agent().is_none());
-    assert_eq!(world.shells(), 1, "nobody was there to remove it");
+    assert_eq!(world.shells(), 1, "no process was left to remove it");
     let (code, _, err) = world.run(&["status"]);
     assert_eq!(code, 0);
-    assert!(err.contains("removed the session of 'work' that was left"), "{err}");
+    assert!(err.contains("removed an orphaned session of 'work', opened"), "{err}");
     assert_eq!(world.shells(), 0);
 }
 
@@ -277,7 +277,7 @@ fn another_user_cannot_attach() {
     }
     let world = World::start();
     let socket = world.attach();
-    // Even where the folder would let them in.
+    // Even if the folder's permissions allowed it.
     for folder in [world.root(), world.folders.runtime.as_path()] {
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -318,7 +318,7 @@ async fn a_shell_that_is_killed_while_its_command_runs_does_not_disturb_the_othe
     until_output(&mut running).await;
     drop(running);
     assert_eq!(world.shells(), 1);
-    // A shell may take a while to be seen as gone, but the session stays for the other.
+    // The end of a shell may be noticed late, but the other shell keeps the session.
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(world.shells(), 1);
 }
@@ -363,7 +363,7 @@ async fn a_visitor_who_is_no_shell_does_not_send_a_waiting_agent_away() {
         let mut visitor = tokio::net::UnixStream::connect(&socket).await.unwrap();
         tokio::io::AsyncWriteExt::write_all(&mut visitor, said.as_bytes()).await.unwrap();
         drop(visitor);
-        // Asked after the visit: the agent has seen it end.
+        // Queried after the visit: the agent has noticed its end.
         assert_eq!(world.run(&["status"]).0, 0);
     }
     assert_eq!(world.agent(), agent);
@@ -385,8 +385,8 @@ fn an_orphan_whose_password_has_to_be_asked_for_is_told_of_and_kept() {
     std::fs::write(&path, format!("{}\ncredential = \"prompt\"\n", lines.join("\n"))).unwrap();
     let (code, out, err) = world.run(&["status"]);
     assert_eq!(code, 0);
-    assert!(err.contains("`lyncsh work` does, and removes it"), "{err}");
-    assert!(out.contains("a session was left"), "{out}");
+    assert!(err.contains("run `lyncsh work` to enter it"), "{err}");
+    assert!(out.contains("orphaned session on"), "{out}");
     assert_eq!(world.shells(), 1);
     std::fs::write(&path, silent).unwrap();
     world.run(&["status"]);
@@ -402,7 +402,7 @@ fn an_agent_that_does_not_answer_is_named_and_killed_by_stop_and_its_session_rem
     let process = world.agent().unwrap();
     let agent = rustix::process::Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
     rustix::process::kill_process(agent, Signal::STOP).unwrap();
-    // All at once: each waits for the agent for a while.
+    // All at the same time: each waits for the agent.
     let ran = std::thread::scope(|scope| {
         let commands: [&[&str]; 4] =
             [&["status"], &["status", "--json"], &["attach", "work", "--socket"], &["work"]];

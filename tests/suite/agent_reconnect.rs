@@ -1,4 +1,4 @@
-//! The way to the endpoint is cut, closed for a while, or leads to a server that was restarted.
+//! The connection to the endpoint is cut, closed for a while, or redirected to a restarted server.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn an_agent_that_only_shells_keep_opens_a_new_session_when_the_server_has_
     let way = Way::of(&world).await;
     let shell = open(world.attach().as_ref()).await;
     let agent = world.agent();
-    // The server was restarted: it knows nothing of the session.
+    // The server was restarted: the session is unknown to it.
     let restarted = World::start();
     let there: url::Url = restarted.uri.parse().unwrap();
     way.to.store(there.port().unwrap(), std::sync::atomic::Ordering::Relaxed);
@@ -64,10 +64,10 @@ async fn an_output_that_is_cut_is_complete_or_says_so_and_the_next_shell_has_a_s
     }
     let mut running = shell.invoke(&lyncsh::psrp::pipeline::Pipeline::new(vec![command])).await.unwrap();
     until_output(&mut running).await;
-    // Another watches, as a launcher does.
+    // A second watcher, like a launcher.
     let first = world.endpoint_state()["shells"][0].clone();
     way.cut();
-    // One object has come.
+    // One object has been received.
     let (mut objects, mut cut) = (1, None);
     while let Some(event) = tokio::time::timeout(PATIENCE, running.next()).await.unwrap() {
         match event {

@@ -1,5 +1,5 @@
-//! What real PowerShell sent, at the socket of a real agent in front of an endpoint that behaves as the
-//! recorded one did.
+//! Recorded input of real PowerShell, sent to the socket of a real agent in front of an endpoint that behaves
+//! like the recorded one.
 
 use lyncsh::psrp::record::PipelineState;
 use lyncsh::simulator::Options;
@@ -15,7 +15,7 @@ async fn assert_ends_as_recorded(socket: &str, recording: &str) {
     let ends = Replay::new(recording, stream).run().await;
     let mut recorded = recorded_ends(recording);
     if recording == "enter-pssession" {
-        // `prompt` failed there, which that endpoint lacks and the agent answers.
+        // `prompt` failed in the recording, because the endpoint lacks it; the agent answers it.
         let (failed, answered) = (Some(PipelineState::Failed as i64), Some(PipelineState::Completed as i64));
         let mut prompts = 0;
         for ((_, now), (_, then)) in ends.iter().zip(&mut recorded) {

@@ -1,4 +1,4 @@
-//! The agent in front of an endpoint that behaves as Lync Online did: discovery, tokens, quotas.
+//! The agent in front of an endpoint that behaves like Lync Online: discovery, tokens, session limits.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use lyncsh::transport::wsman::envelope::{RequestEnvelope, RequestHeader, WsmanRe
 use crate::agent_world::{GONE, Killed, PATIENCE, World, open, output};
 use crate::stand_in::Terminal;
 
-/// A user with the profile `work` at Lync Online.
+/// Creates a user with the profile `work` on Lync Online.
 pub async fn online(options: Options, more: &str) -> (World, Server) {
     let server = Server::start(options).await.unwrap();
     let world = World::without_endpoint();
@@ -84,9 +84,9 @@ async fn ten_shells_need_one_of_three_sessions() {
     let requests = server.requests();
     let (_, again, _) = run(&world, &["attach", "work", "--socket"]).await;
     assert_eq!(again, out);
-    assert_eq!(server.requests(), requests, "attaching needs nothing of the endpoint");
+    assert_eq!(server.requests(), requests, "attaching sends no requests to the endpoint");
     shells.push(open(again.trim().as_ref()).await);
-    // The first one leaves, the others go on.
+    // The first shell detaches; the others keep working.
     let first = shells.remove(0);
     first.close().await.unwrap();
     drop(first);
@@ -146,7 +146,7 @@ async fn a_wrong_password_and_an_unknown_domain_are_clear_errors() {
     assert!(server.shells().is_empty());
 }
 
-/// The program itself, its input kept open.
+/// Starts the program with its input kept open.
 fn work(world: &World) -> (Killed, std::process::ChildStdin) {
     let mut command = world.lyncsh(&["work", "--shell", "console"]);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -168,7 +168,7 @@ async fn lyncsh_work_leaves_no_shell_behind_whatever_signal_ends_it_and_when() {
     use rustix::process::{Pid, Signal, kill_process};
     for signal in [Signal::TERM, Signal::HUP, Signal::QUIT, Signal::INT, Signal::KILL] {
         for stage in ["connecting", "idle", "running"] {
-            // Ctrl-C stops the command, and not the shell.
+            // Ctrl-C stops the command, not the shell.
             if signal == Signal::INT && stage != "connecting" {
                 continue;
             }
@@ -209,7 +209,7 @@ async fn lyncsh_work_leaves_no_shell_behind_whatever_signal_ends_it_and_when() {
     }
 }
 
-/// Has the server disconnect every shell, as it does when a client was away for long.
+/// Makes the server disconnect every shell, as after a long absence of a client.
 async fn disconnect(server: &Server) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     for shell in server.shells() {
@@ -245,10 +245,10 @@ async fn a_session_that_the_server_has_disconnected_goes_on_with_what_runs_in_it
     let completed = |events: &[PipelineEvent]| {
         matches!(events.last(), Some(PipelineEvent::State(PipelineState::Completed, None)))
     };
-    // Nothing runs.
+    // No command is running.
     disconnect(&server).await;
     assert!(completed(&tenant().await));
-    // A command runs, and gives its output after that.
+    // A command is running and returns its output afterwards.
     let mut wait = PipelineCommand::new("Wait-Cs");
     wait.arguments.push(lyncsh::psrp::pipeline::Argument::named("Seconds", 1));
     let running = shell.invoke(&Pipeline::new(vec![wait])).await.unwrap();
@@ -298,7 +298,7 @@ async fn an_idle_shell_outlives_the_idle_timeout_unless_the_profile_says_otherwi
         let ids = || server.shells().into_iter().map(|shell| shell.id).collect::<Vec<_>>();
         let first = ids();
         let start = std::time::Instant::now();
-        // Where nothing keeps it, the server removes it in this time; a new one may follow.
+        // Without keep-alive the server removes the session within this time; a new one may follow.
         while start.elapsed() < idle_timeout * 3 && (keep_alive || ids() == first) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -321,7 +321,7 @@ async fn who_waits_for_another_console_sees_for_whom_and_ctrl_c_ends_the_wait() 
     while !run(&world, &["status"]).await.1.contains("Wait-Cs") {
         assert!(start.elapsed() < GONE, "the command does not run");
     }
-    // The first time the endpoint is asked how its objects are drawn, and that waits as well.
+    // The first command also waits for the endpoint's format data.
     for _ in 0..2 {
         second.line("Get-CsTenant | Format-List DisplayName");
         second.sees("Waiting for the session: Wait-Cs of lyncsh (process");

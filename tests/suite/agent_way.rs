@@ -1,4 +1,4 @@
-//! A way to the endpoint that can be cut, closed for a while, or turned to another server.
+//! A connection to the endpoint that can be cut, closed for a while, or redirected to another server.
 
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,22 +9,22 @@ use tokio::sync::watch;
 
 use crate::agent_world::World;
 
-/// What happens to requests on the way, beside being passed on.
+/// Modifications of forwarded requests.
 #[derive(Default)]
 struct Troubles {
-    /// The action whose next request arrives, and whose answer is lost with its connection.
+    /// The action whose next request is forwarded and whose response is lost with its connection.
     lost: Mutex<Option<Vec<u8>>>,
-    /// Whether Delete is answered by HTTP 500, and how often it was.
+    /// Whether Delete is answered with HTTP 500, and how often it was.
     refuses: AtomicBool,
     refused: AtomicUsize,
 }
 
 const REFUSAL: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n";
 
-/// A way to the endpoint that can be cut.
+/// A TCP forwarder to the endpoint that can be cut.
 pub struct Way {
     port: u16,
-    /// Where it leads.
+    /// The target port.
     pub to: Arc<AtomicU16>,
     listening: Option<tokio::task::JoinHandle<()>>,
     cut: watch::Sender<u32>,
@@ -44,7 +44,7 @@ impl Way {
         way
     }
 
-    /// Where it begins.
+    /// Returns the listening port.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -69,32 +69,32 @@ impl Way {
         }));
     }
 
-    /// Every connection ends.
+    /// Ends every connection.
     pub fn cut(&self) {
         self.cut.send_modify(|cuts| *cuts += 1);
     }
 
-    /// The answer to the next request with this action is lost: the request has arrived.
+    /// Drops the response to the next request with this action; the request is forwarded.
     pub fn lose_answer(&self, action: &str) {
         *self.troubles.lost.lock().unwrap() = Some(format!("/shell/{action}</").into_bytes());
     }
 
-    /// Whether it was.
+    /// Returns whether a response was dropped.
     pub fn has_lost(&self) -> bool {
         self.troubles.lost.lock().unwrap().is_none()
     }
 
-    /// From here on, or no more, Delete does not arrive and is answered by HTTP 500.
+    /// Answers Delete with HTTP 500 without forwarding it, or stops doing so.
     pub fn refuse_delete(&self, refuses: bool) {
         self.troubles.refuses.store(refuses, Ordering::Relaxed);
     }
 
-    /// How often it was.
+    /// Returns how often Delete was refused.
     pub fn refused(&self) -> usize {
         self.troubles.refused.load(Ordering::Relaxed)
     }
 
-    /// Every connection ends, and no new one can be made.
+    /// Ends every connection and refuses new ones.
     pub async fn close(&mut self) {
         if let Some(listening) = self.listening.take() {
             listening.abort();
@@ -103,7 +103,7 @@ impl Way {
         self.cut();
     }
 
-    /// The way to a world's endpoint, which its profile takes from here on.
+    /// Creates a forwarder to a world's endpoint and puts it into the world's profile.
     pub async fn of(world: &World) -> Self {
         let endpoint: url::Url = world.uri.parse().unwrap();
         let way = Self::to(endpoint.port().unwrap()).await;
@@ -114,7 +114,7 @@ impl Way {
     }
 }
 
-/// Passes on what both say, until one of them ends or an answer is to be lost.
+/// Forwards both directions until one side ends or a response must be dropped.
 async fn pass(near: &mut TcpStream, far: &mut TcpStream, troubles: &Troubles) -> std::io::Result<()> {
     let mut losing = false;
     let (mut asked, mut answered) = (vec![0; 65_536], vec![0; 65_536]);

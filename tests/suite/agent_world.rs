@@ -1,5 +1,5 @@
-//! What the agent's tests stand on: an endpoint, a user's folders with a profile, the real program,
-//! and shells that are processes of their own. Everything ends with the test.
+//! Common setup of the agent's tests: an endpoint, a user's folders with a profile, the real program, and
+//! shells in separate processes. Everything ends with the test.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -19,15 +19,15 @@ use lyncsh::shell::Losses;
 use lyncsh::transport::session::{Running, Session};
 use lyncsh::transport::{Limits, stream};
 
-/// No test waits longer for anything.
+/// Maximum wait of a test.
 pub const PATIENCE: Duration = Duration::from_mins(1);
-/// Within this a session must be gone when its owner was killed.
+/// Time limit for the removal of a session after its owner was killed.
 pub const GONE: Duration = Duration::from_secs(5);
 
 pub const USER: &str = "kenmyer@litwareinc.com";
 pub const PASSWORD: &str = "P@ssw0rd-åß";
 
-/// A child that is killed when the test is over.
+/// A child process that is killed at the end of the test.
 pub struct Killed(pub Child);
 
 impl Killed {
@@ -50,8 +50,8 @@ impl Drop for Killed {
     }
 }
 
-/// A PATH on which what is called `pwsh` refuses to be: a test that names no shell must not open the
-/// PowerShell of the machine that it runs on.
+/// Returns a PATH with a `pwsh` that always fails: a test that specifies no shell must not open the
+/// PowerShell of the machine.
 pub fn path_without_powershell() -> std::ffi::OsString {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-powershell");
     std::fs::create_dir_all(&folder).unwrap();
@@ -75,7 +75,7 @@ pub struct World {
     pub folders: Folders,
     pub uri: String,
     user: String,
-    /// The endpoint is the simulator, and not psrpcore's.
+    /// Whether the endpoint is the simulator instead of psrpcore's server.
     simulated: bool,
     endpoint: Option<Killed>,
     temp: tempfile::TempDir,
@@ -86,12 +86,12 @@ impl World {
         Self::with("")
     }
 
-    /// With more lines in the profile.
+    /// Creates a world with additional lines in the profile.
     pub fn with(more: &str) -> Self {
         Self::on(&[], more)
     }
 
-    /// On an endpoint that was started with these options.
+    /// Creates a world on an endpoint that was started with these options.
     pub fn on(options: &[&str], more: &str) -> Self {
         let root = env!("CARGO_MANIFEST_DIR");
         let python =
@@ -117,8 +117,8 @@ impl World {
         world
     }
 
-    /// On the simulator in a process of its own, with the recordings' commands and these options of
-    /// `lyncsh demo`.
+    /// Creates a world on the simulator in a separate process, with the recordings' commands and these
+    /// options of `lyncsh demo`.
     pub fn simulated(options: &[&str], more: &str) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
             .args(["demo", "--serve", "--fixtures"])
@@ -140,7 +140,7 @@ impl World {
         world
     }
 
-    /// A user without a profile.
+    /// Creates a user without a profile.
     pub fn without_endpoint() -> Self {
         let temp = tempfile::tempdir().unwrap();
         let folders = Folders::find(Some(temp.path())).unwrap();
@@ -158,8 +158,10 @@ impl World {
 
     pub fn profile(&self, name: &str, more: &str) {
         std::fs::create_dir_all(self.folders.profiles()).unwrap();
+        // The endpoint of most tests offers Basic.
+        let basic = if more.contains("authentication") { "" } else { "authentication = \"basic\"\n" };
         let text = format!(
-            "kind = \"wsman\"\nuri = \"{}\"\nuser = \"{}\"\ncredential = {{ command = \"cat '{}'\" }}\n{more}\n",
+            "kind = \"wsman\"\nuri = \"{}\"\nuser = \"{}\"\ncredential = {{ command = \"cat '{}'\" }}\n{basic}{more}\n",
             self.uri,
             self.user,
             self.password_file().display()
@@ -167,7 +169,7 @@ impl World {
         std::fs::write(self.folders.profile(name), text).unwrap();
     }
 
-    /// The real program, as this user would run it.
+    /// Returns the command that runs the real program as this user.
     pub fn lyncsh(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lyncsh"));
         command.env("LYNCSH_CONFIG_DIR", self.temp.path()).args(arguments).stdin(Stdio::null());
@@ -175,7 +177,7 @@ impl World {
         command
     }
 
-    /// Runs it to its end; gives exit code, standard output and error.
+    /// Runs the program to its end; returns exit code, standard output and standard error.
     pub fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let output = self.lyncsh(arguments).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -186,17 +188,17 @@ impl World {
         AgentPaths::of(&self.folders, "work")
     }
 
-    /// The agent's process id.
+    /// Returns the agent's process id.
     pub fn agent(&self) -> Option<u32> {
         self.place().holder()
     }
 
-    /// The endpoint's process id.
+    /// Returns the endpoint's process id.
     pub fn endpoint_process(&self) -> u32 {
         self.endpoint.as_ref().expect("a world with an endpoint").0.id()
     }
 
-    /// What the endpoint says about itself: its shells' ids as `shells`, and what it was asked as `log`.
+    /// Returns the endpoint's state: its shells' ids as `shells`, and the received requests as `log`.
     pub fn endpoint_state(&self) -> serde_json::Value {
         if self.simulated {
             let shells = self.ask("/sim/shells");
@@ -216,18 +218,19 @@ impl World {
         serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
     }
 
-    /// The shells that are open on the endpoint.
+    /// Returns the number of open shells on the endpoint.
     pub fn shells(&self) -> usize {
         self.endpoint_state()["shells"].as_array().unwrap().len()
     }
 
-    /// The pipelines that run on the simulator.
+    /// Returns the number of running pipelines on the simulator.
     pub fn running(&self) -> u64 {
         let shells = self.ask("/sim/shells");
         shells.as_array().unwrap().iter().map(|shell| shell["commands"].as_u64().unwrap()).sum()
     }
 
-    /// How many requests the endpoint had; Receive left out where it is known: it is repeated all the time.
+    /// Returns the number of requests to the endpoint, without Receive (which is repeated constantly) if
+    /// possible.
     pub fn requests(&self) -> usize {
         if self.simulated {
             return usize::try_from(self.ask("/sim/requests").as_u64().unwrap()).unwrap();
@@ -237,7 +240,7 @@ impl World {
         log.iter().filter(|asked| asked[0] != "Receive").count()
     }
 
-    /// Waits for something, at most `limit`.
+    /// Waits for a condition, at most `limit`.
     pub fn wait(&self, limit: Duration, what: &str, mut condition: impl FnMut(&Self) -> bool) {
         let start = Instant::now();
         while !condition(self) {
@@ -247,7 +250,7 @@ impl World {
         }
     }
 
-    /// No shell is left on the endpoint, and no agent runs.
+    /// Waits until no shell is left on the endpoint and no agent is running.
     pub fn wait_removed(&self, limit: Duration) {
         self.wait(limit, "no shell on the endpoint", |world| world.shells() == 0);
         self.wait_agent_gone();
@@ -256,7 +259,7 @@ impl World {
     pub fn wait_agent_gone(&self) {
         let start = Instant::now();
         while self.agent().is_some() {
-            assert!(start.elapsed() < PATIENCE, "the agent stays\n{}", self.log());
+            assert!(start.elapsed() < PATIENCE, "the agent does not end\n{}", self.log());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -265,14 +268,14 @@ impl World {
         std::fs::read_to_string(self.folders.state.join("log/work.log")).unwrap_or_default()
     }
 
-    /// The agent's socket, by `lyncsh attach`.
+    /// Returns the agent's socket from `lyncsh attach`.
     pub fn attach(&self) -> String {
         let (code, out, err) = self.run(&["attach", "work", "--socket"]);
         assert_eq!(code, 0, "{err}");
         out.trim_end().to_owned()
     }
 
-    /// A process that does as `role` says: see [`child`].
+    /// Starts a process with a role: see [`child`].
     pub fn child(&self, role: &str) -> Role {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
@@ -300,7 +303,7 @@ impl Drop for World {
     }
 }
 
-/// A child that plays a role.
+/// A child process with a role.
 pub struct Role {
     pub process: Killed,
     stdin: Option<ChildStdin>,
@@ -308,7 +311,7 @@ pub struct Role {
 }
 
 impl Role {
-    /// Waits until it says `word` at a line's end: the test program says things, too.
+    /// Waits until it prints `word` at the end of a line: the test program prints other text as well.
     pub fn wait_for(&mut self, word: &str) {
         let mut line = String::new();
         while self.said.read_line(&mut line).unwrap() > 0 {
@@ -317,10 +320,10 @@ impl Role {
             }
             line.clear();
         }
-        panic!("it ended and did not say {word}");
+        panic!("it ended without printing {word}");
     }
 
-    /// Tells it to leave.
+    /// Requests it to leave.
     pub fn tell(&mut self) {
         self.stdin = None;
     }
@@ -330,9 +333,10 @@ impl Role {
     }
 }
 
-/// Not a test: what [`World::child`] runs. `idle`: a shell that attaches and runs nothing; `running`:
-/// one with a command that does not end; `launcher`: what starts the agent and stays; `work-idle` and
-/// `work-running`: launcher and shell in one, as `lyncsh work` is. They say when they
+/// Not a test: the program of [`World::child`]. `idle`: a shell that attaches and runs nothing; `running`:
+/// one with an endless command; `launcher`: starts the agent and stays; `work-idle` and `work-running`:
+/// launcher and shell in one, like `lyncsh work`. They print when they are ready, and leave when standard
+/// input ends.
 /// are ready, and leave when standard input ends.
 #[test]
 #[ignore = "a child of other tests"]
@@ -346,8 +350,8 @@ fn child() {
             "work-idle" | "work-running" => std::process::exit(work(role == "work-running").await),
             _ => {}
         }
-        // The agent is about to listen; a killed one has left its socket. A connection is a shell to
-        // the agent, and one that goes again would let it go as well: the first that opens is used.
+        // The agent is about to listen; a killed one has left its socket. Each connection counts as a shell,
+        // and closing it could end the agent: the first one that opens is used.
         let session = loop {
             match lyncsh::agent::socket::connect(Path::new(&socket)).await {
                 Ok(stream) => break opened(stream).await,
@@ -367,7 +371,7 @@ fn child() {
     });
 }
 
-/// Until standard input ends.
+/// Waits until standard input ends.
 async fn until_told() {
     let (ended, end) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
@@ -377,7 +381,7 @@ async fn until_told() {
     end.await.unwrap();
 }
 
-/// What `lyncsh work` does before and after its shell.
+/// Does what `lyncsh work` does before and after its shell.
 async fn launch() {
     let config = std::env::var_os("LYNCSH_CONFIG_DIR").unwrap();
     let folders = Folders::find(Some(Path::new(&config))).unwrap();
@@ -394,7 +398,7 @@ async fn launch() {
     agent.release(PATIENCE).await;
 }
 
-/// `lyncsh work` with a shell that needs no terminal; gives its exit code.
+/// Runs `lyncsh work` with a shell that needs no terminal; returns its exit code.
 async fn work(runs: bool) -> i32 {
     let config = std::env::var_os("LYNCSH_CONFIG_DIR").unwrap();
     let folders = Folders::find(Some(Path::new(&config))).unwrap();
@@ -443,7 +447,7 @@ pub fn host() -> HostInfo {
     }
 }
 
-/// A shell in this process.
+/// Opens a shell in this process.
 pub async fn open(socket: &Path) -> Session {
     opened(lyncsh::agent::socket::connect(socket).await.unwrap()).await
 }
@@ -456,24 +460,24 @@ async fn opened(
     tokio::time::timeout(PATIENCE, opening).await.unwrap().unwrap().0
 }
 
-/// A command that says something and does not end.
+/// Returns a command that writes output and does not end.
 pub fn waiting() -> Pipeline {
     Pipeline::new(vec![PsCommand::new("Wait-Forever")])
 }
 
-/// A command that answers with the length of its parameter.
+/// Returns a command that outputs the length of its parameter.
 pub fn measuring(text: &str) -> Pipeline {
     let mut command = PsCommand::new("Get-Length");
     command.arguments.push(Argument::named("Text", text));
     Pipeline::new(vec![command])
 }
 
-/// Until a pipeline has said something.
+/// Waits until a pipeline has written output.
 pub async fn until_output(running: &mut Running) {
     while !matches!(running.next().await.unwrap().unwrap(), PipelineEvent::Output(_)) {}
 }
 
-/// What a pipeline says until its end.
+/// Returns a pipeline's events until its end.
 pub async fn output(mut running: Running) -> Vec<PipelineEvent> {
     let mut events = Vec::new();
     while let Some(event) = tokio::time::timeout(PATIENCE, running.next()).await.unwrap() {

@@ -13,7 +13,7 @@ use crate::front;
 use crate::omi::endpoint;
 use crate::psrp_psrpcore::{object, same, values};
 
-/// What PowerShell makes of a value: its type, its text in the invariant culture, and the value itself.
+/// Returns a value's type in PowerShell, its text in the invariant culture, and the value itself.
 const SCRIPT: &str = "param($value)
 if ($null -eq $value) { 'null' } else { $value.GetType().FullName }
 if ($value -is [securestring]) { [pscredential]::new('x', $value).GetNetworkCredential().Password }
@@ -62,7 +62,7 @@ const EXPECTED: &[&str] = &[
     "System.String 220000",
     "null ",
     "System.String ",
-    // Half of a pair is no text.
+    // A lone surrogate is not valid text.
     "System.Char \u{fffd}",
     "System.Double NaN",
     "System.Double -Infinity",
@@ -133,8 +133,8 @@ async fn powershell_reads_what_lyncsh_writes_and_the_other_way() {
     front.wait_empty().await;
 }
 
-/// Whether a value came back as PowerShell is documented to send it (MS-PSRP 2.2.5): moments in its own zone, script
-/// as text, XML as it writes it.
+/// Returns whether a value came back as documented (MS-PSRP 2.2.5): times in PowerShell's zone, scripts as
+/// text, XML in PowerShell's form.
 fn is_same(sent: &Value, back: &Value) -> bool {
     let moment = |text: &str| chrono::DateTime::parse_from_rfc3339(text).ok();
     match (sent, back.primitive()) {

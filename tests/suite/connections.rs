@@ -1,4 +1,4 @@
-//! Several connections in one profile: one session each, in one shell.
+//! Profiles with several connections: one session each, in one shell.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::stand_in::{Terminal, stand_in};
 
 const PROMPT: &str = "[work] PS> ";
 
-/// A user whose profile `work` is `lync` and `other`, each on an endpoint of its own.
+/// A user whose profile `work` groups `lync` and `other`, each with its own endpoint.
 struct Two {
     world: World,
     lync: Server,
@@ -86,15 +86,18 @@ async fn one_shell_has_the_sessions_of_both_and_leaves_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_fails_leaves_the_other_usable_and_says_so_once() {
+async fn a_failed_connection_is_reported_once_and_the_other_is_usable() {
     let two = Two::start().await;
     two.profile("other", &two.other, "wrong", "prefix = \"Ot\"");
     let mut terminal = Terminal::several(&two.world, "lync other", "");
     terminal.ends_with(PROMPT);
     assert_eq!(two.sessions(), (1, 0));
     let text = terminal.text();
-    assert!(text.contains("'other' is not here: ") && text.contains("refused the credential"), "{text}");
-    assert_eq!(text.matches("is not here").count(), 1, "said once: {text}");
+    assert!(
+        text.contains("could not connect 'other': ") && text.contains("refused the credential"),
+        "{text}"
+    );
+    assert_eq!(text.matches("could not connect").count(), 1, "reported once: {text}");
     terminal.line("Get-CsTenant");
     terminal.sees("0: Completed, 1 objects");
     terminal.line("exit");
@@ -103,25 +106,25 @@ async fn one_that_fails_leaves_the_other_usable_and_says_so_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_all_fail_there_is_no_shell_and_each_is_named() {
+async fn if_all_connections_fail_there_is_no_shell_and_each_is_reported() {
     let two = Two::start().await;
     two.profile("lync", &two.lync, "wrong", "");
     two.profile("other", &two.other, "wrong", "prefix = \"Ot\"");
     let mut terminal = Terminal::several(&two.world, "lync other", "");
     assert_eq!(terminal.ended(), 3);
-    terminal.waits("both", |text| text.contains("'lync' is not here") && text.contains("'other' is not"));
-    terminal.sees("none of the connections of 'work' is here");
+    terminal.waits("both", |text| text.contains("connect 'lync'") && text.contains("connect 'other'"));
+    terminal.sees("all connections of 'work' failed");
     assert!(!terminal.text().contains(PROMPT));
     assert_eq!(two.sessions(), (0, 0));
 }
 
-/// Lines for the console, and what it answers.
+/// Runs lines in the console; returns exit code, standard output and error.
 fn console(two: &Two, lines: &str) -> (i32, String, String) {
     Lyncsh::new(&two.world).args(["work", "--shell", "console"]).stdin(lines).run().parts()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_console_has_the_cmdlets_of_both_and_a_prefix_tells_whose() {
+async fn the_console_has_the_cmdlets_of_both_and_a_prefix_selects_the_connection() {
     let two = Two::start().await;
     let lines = "Set-OtCsUser kenmyer -EnterpriseVoiceEnabled $true\n\
                  (Get-CsOnlineUser kenmyer).EnterpriseVoiceEnabled\n\
@@ -138,7 +141,7 @@ async fn the_console_has_the_cmdlets_of_both_and_a_prefix_tells_whose() {
 
     let (code, _, err) = console(&two, "Get-CsOnlineUser | Set-OtCsUser -EnterpriseVoiceEnabled $true\n");
     assert_eq!(code, 1);
-    assert!(err.contains("'Set-OtCsUser' runs on 'other', and what comes before it on 'lync'"), "{err}");
+    assert!(err.contains("cannot pipe from 'lync' to 'Set-OtCsUser' on 'other'"), "{err}");
     let (code, _, err) = console(&two, "Get-NoSuchThing\n");
     assert!(code == 1 && err.contains("Get-NoSuchThing"), "{err}");
     two.wait_removed();
@@ -150,11 +153,11 @@ async fn the_console_goes_on_with_the_connections_that_are_here() {
     two.profile("lync", &two.lync, "wrong", "");
     let (code, out, err) = console(&two, "(Get-OtCsTenant).DisplayName\n");
     assert_eq!(code, 0, "{err}");
-    assert!(err.contains("'lync' is not here: ") && out.contains("Litware"), "{out}{err}");
+    assert!(err.contains("could not connect 'lync': ") && out.contains("Litware"), "{out}{err}");
     two.profile("other", &two.other, "wrong", "prefix = \"Ot\"");
     let (code, out, err) = console(&two, "(Get-OtCsTenant).DisplayName\n");
     assert_eq!((code, out.as_str()), (3, ""));
-    assert!(err.contains("none of the connections of 'work' is here"), "{err}");
+    assert!(err.contains("all connections of 'work' failed"), "{err}");
     two.wait_removed();
 }
 
@@ -200,7 +203,7 @@ async fn every_command_knows_such_a_profile() {
     );
     two.profile("lync", &two.lync, PASSWORD, "");
     let (code, _, err) = two.world.run(&["attach", "work", "--socket"]);
-    assert!(code == 2 && err.contains("this is for one; name one of them"), "{err}");
+    assert!(code == 2 && err.contains("this command takes one; pass the name of one connection"), "{err}");
 
     let terminal = Terminal::several(&two.world, "lync other", "");
     terminal.ends_with(PROMPT);
@@ -217,7 +220,7 @@ async fn a_mistake_in_the_list_is_shown_with_its_place() {
         two.write("work", text);
         let (code, _, err) = two.world.run(&["show", "work"]);
         assert_eq!(code, 2, "{err}");
-        // Drawn in a frame that breaks lines.
+        // The error's frame wraps lines.
         let plain = err.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
         for word in words {
             assert!(plain.contains(word), "{word}: {err}");
@@ -225,10 +228,10 @@ async fn a_mistake_in_the_list_is_shown_with_its_place() {
     };
     wrong("connections = []", &["expected the names of profiles"]);
     wrong("connections = [\"lync\", \"ohter\"]", &["there is no profile 'ohter'", "did you mean 'other'?"]);
-    wrong("connections = [\"lync\", \"lync\"]", &["'lync' is named twice"]);
-    wrong("connections = [\"work\"]", &["'work' is several connections itself"]);
-    wrong("connections = [\"lync\"]\nuser = \"a@b\"", &["user belongs into the profile of each connection"]);
+    wrong("connections = [\"lync\", \"lync\"]", &["'lync' is listed twice"]);
+    wrong("connections = [\"work\"]", &["'work' is itself a group"]);
+    wrong("connections = [\"lync\"]\nuser = \"a@b\"", &["user is not valid in a group"]);
     wrong("connection = [\"lync\"]", &["did you mean connections?"]);
     two.profile("other", &two.other, PASSWORD, "");
-    wrong("connections = [\"lync\", \"other\"]", &["'lync' and 'other' have cmdlets of the same names"]);
+    wrong("connections = [\"lync\", \"other\"]", &["'lync' and 'other' have cmdlets with the same names"]);
 }

@@ -1,4 +1,4 @@
-//! Profiles and their passwords, in a real keyring: gnome-keyring in a D-Bus session of the test's own.
+//! Profiles and their passwords in a real keyring: gnome-keyring in a D-Bus session of the test.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -33,7 +33,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Every file below a folder that has `wanted` in it.
+/// Returns every file below a folder that contains `wanted`.
 fn files_with(folder: &Path, wanted: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -48,7 +48,7 @@ fn files_with(folder: &Path, wanted: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_adds_a_profile_and_works_with_it() {
+async fn a_user_adds_a_profile_and_works_with_it() {
     let server = Server::start(Options::default()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let script = format!(
@@ -101,7 +101,7 @@ fn without_a_keyring_the_other_sources_are_named() {
         run.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent").stdin("x\n").run();
     assert_eq!(code, Some(1), "{err}");
     assert!(
-        err.contains("the keyring can't be used") && err.contains("prompt") && err.contains("command"),
+        err.contains("the keyring is not usable") && err.contains("prompt") && err.contains("command"),
         "{err}"
     );
     assert!(!folder.path().join("profiles/work.toml").exists());

@@ -1,4 +1,4 @@
-//! `lyncsh demo`, as a person sits before it and as a script pipes into it.
+//! `lyncsh demo` in a terminal and with piped input.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -49,8 +49,8 @@ fn stages_run_here_on_the_objects_of_the_endpoint() {
 #[test]
 fn a_question_without_a_terminal_is_an_error_and_does_not_wait() {
     let (out, err, code) = piped("Set-CsUser kenmyer -EnterpriseVoiceEnabled $true -Confirm\nexit 4\n");
-    let said = out + &err;
-    assert!(said.contains("there is no terminal to answer it at"), "{said}");
+    let printed = out + &err;
+    assert!(printed.contains("Cannot answer the command's prompt: no terminal"), "{printed}");
     assert_eq!(code, Some(4));
 }
 
@@ -66,14 +66,14 @@ fn ctrl_c_ends_a_piped_session_that_waits_for_the_end_of_its_input() {
         .unwrap();
     let mut input = child.stdin.take().unwrap();
     input.write_all(b"'never'\n").unwrap();
-    let mut said = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut printed = std::io::BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     while !line.contains("Initializing remote session") {
         line.clear();
-        assert!(std::io::BufRead::read_line(&mut said, &mut line).unwrap() > 0);
+        assert!(std::io::BufRead::read_line(&mut printed, &mut line).unwrap() > 0);
     }
     Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    std::io::Read::read_to_string(&mut said, &mut line).unwrap();
+    std::io::Read::read_to_string(&mut printed, &mut line).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(130), &b""[..]), "{line}");
     drop(input);
@@ -108,7 +108,7 @@ fn values_come_from_pipelines_in_parentheses_and_output_goes_to_files() {
     assert!(out.contains("pilar: True\n"), "{out}\n{err}");
     assert!(out.contains("\"Who\"\n\"kenmyer@litwareinc.com\"\n"), "{out}");
     assert!(out.contains("Get-CsTenant\n"), "{out}");
-    // Drawn by the view of the endpoint's format data.
+    // Drawn with the view of the endpoint's format data.
     let drawn = std::fs::read_to_string(table).unwrap();
     assert!(drawn.contains("Ken Myer                 kenmyer@litwareinc.com"), "{drawn}");
     assert!(std::fs::read_to_string(errors).unwrap().contains("The term 'Get-CsNothing' is not recognized"));
@@ -124,7 +124,7 @@ fn prompts(terminal: &Terminal) {
     terminal.ends_with("[demo] PS>");
 }
 
-/// Types a line, sees its answer, and the prompt again.
+/// Types a line, waits for its output and the next prompt.
 fn run(terminal: &Terminal, line: &str, answer: &str) {
     terminal.line(line);
     terminal.sees(answer);
@@ -166,7 +166,7 @@ fn ctrl_c_drops_a_line_a_string_and_a_question_and_leaves_the_prompt() {
 }
 
 #[test]
-fn a_person_works_in_the_demo() {
+fn a_user_works_in_the_demo() {
     let mut terminal = demo();
     prompts(&terminal);
     run(&terminal, "Get-CsTenant", "DisplayName                : Litware");
@@ -191,7 +191,7 @@ fn a_person_works_in_the_demo() {
     assert_eq!(terminal.ended(), 0, "{}", terminal.text());
 }
 
-/// An endpoint of its own process, ended with it.
+/// An endpoint in a separate process, killed at the end of the test.
 struct Served(std::process::Child);
 
 impl Drop for Served {
@@ -201,7 +201,7 @@ impl Drop for Served {
     }
 }
 
-/// The cached names of the only profile in a folder.
+/// Returns the command cache of the only profile in a folder.
 fn cache_file(folder: &std::path::Path) -> Option<std::path::PathBuf> {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -219,7 +219,7 @@ fn cache_file(folder: &std::path::Path) -> Option<std::path::PathBuf> {
 
 #[cfg(unix)]
 #[test]
-fn a_cache_that_is_stale_or_broken_is_replaced_while_the_person_works() {
+fn a_stale_or_broken_cache_is_replaced_in_the_background() {
     let mut server = Served(
         Command::new(env!("CARGO_BIN_EXE_lyncsh"))
             .args(["demo", "--serve"])
@@ -228,8 +228,8 @@ fn a_cache_that_is_stale_or_broken_is_replaced_while_the_person_works() {
             .unwrap(),
     );
     let mut ready = String::new();
-    let mut said = std::io::BufReader::new(server.0.stdout.take().unwrap());
-    std::io::BufRead::read_line(&mut said, &mut ready).unwrap();
+    let mut printed = std::io::BufReader::new(server.0.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut printed, &mut ready).unwrap();
     let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
     let text = |name: &str| ready[name].as_str().unwrap().to_owned();
     let folder = tempfile::tempdir().unwrap();
@@ -305,7 +305,7 @@ fn a_list_of_users_is_worked_off_line_by_line() {
 }
 
 #[test]
-fn lists_that_can_not_be_read_are_told() {
+fn unreadable_lists_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let (narrow, twice) = (folder.path().join("ansi.csv"), folder.path().join("twice.csv"));
     std::fs::write(&narrow, b"Name\nJ\xfcrgen\n").unwrap();
@@ -322,21 +322,21 @@ fn lists_that_can_not_be_read_are_told() {
         folder.path().join("none.csv").display()
     ));
     assert_eq!(out, "J\u{fc}rgen\n", "{err}");
-    for said in [
+    for printed in [
         "line 2 is not UTF-8: save the file as UTF-8",
-        "or name its encoding, -Encoding ansi for example",
+        "or pass its encoding, such as -Encoding ansi",
         "two columns have this name",
         "Could not find file",
     ] {
-        assert!(err.contains(said), "{said}\n{err}");
+        assert!(err.contains(printed), "{printed}\n{err}");
     }
     let (out, err, code) = piped("Get-CsTenant | Import-Csv x\nforeach ($u of Get-CsTenant) { $u }\n");
     assert_eq!((out.as_str(), code), ("", Some(2)), "{err}");
-    for said in [
-        "'Import-Csv' begins a pipeline: put it first.",
-        "foreach is written so: foreach ($user in Get-CsOnlineUser)",
+    for printed in [
+        "Cannot pipe into 'Import-Csv': put it first.",
+        "Invalid foreach; expected: foreach ($user in Get-CsOnlineUser)",
     ] {
-        assert!(err.contains(said), "{said}\n{err}");
+        assert!(err.contains(printed), "{printed}\n{err}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The documentation: complete, without dead links, and with commands that the program takes.
+//! Checks of the documentation: complete, without dead links, and with valid commands.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser as _;
 use lyncsh::cli::Cli;
 
-/// Every page, with its text.
+/// Returns every page with its text.
 fn pages() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let files = [root.to_owned(), root.join("docs")]
@@ -21,7 +21,7 @@ fn pages() -> Vec<(PathBuf, String)> {
     pages
 }
 
-/// The text without its code.
+/// Returns the text without code.
 fn prose(text: &str) -> String {
     let mut code = false;
     let lines = text.lines().filter(|line| {
@@ -30,11 +30,11 @@ fn prose(text: &str) -> String {
         !code && !fence
     });
     let text: String = lines.map(|line| format!("{line}\n")).collect();
-    // What stands in backticks is no link.
+    // Text in backticks is not a link.
     text.split('`').step_by(2).collect::<Vec<_>>().join("``")
 }
 
-/// A heading's anchor as GitHub makes it.
+/// Returns a heading's anchor as GitHub generates it.
 fn anchor(heading: &str) -> String {
     let plain = heading.trim_start_matches('#').trim().to_lowercase();
     let kept = plain.chars().filter(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_'));
@@ -87,7 +87,7 @@ fn every_link_leads_somewhere() {
     assert!(dead.is_empty() && count > 30, "{count}\n{}", dead.join("\n"));
 }
 
-/// The words of a shown line, without redirections and comments.
+/// Returns the words of a command line, without redirections and comments.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quote = None;

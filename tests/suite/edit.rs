@@ -1,4 +1,4 @@
-//! `lyncsh edit` in a terminal, with editors that do what people do.
+//! `lyncsh edit` in a terminal, with scripted editors.
 
 use crate::agent_world::World;
 use crate::stand_in::Terminal;
@@ -12,8 +12,8 @@ fn world() -> World {
     world
 }
 
-/// Runs `lyncsh edit work` in a terminal with this editor; answers are typed when their question comes,
-/// and `last` is said. Gives the exit code.
+/// Runs `lyncsh edit work` in a terminal with this editor, answers each question and waits for the text
+/// `last`. Returns the exit code.
 fn edited(world: &World, editor: &str, answers: &[(&str, &str)], last: &str) -> u32 {
     let variables = [("VISUAL", String::new()), ("EDITOR", editor.to_owned())];
     let mut terminal = Terminal::open_with(world, env!("CARGO_BIN_EXE_lyncsh"), &["edit", "work"], variables);
@@ -43,15 +43,15 @@ fn a_mistake_is_shown_and_nothing_that_was_typed_is_lost() {
     let world = world();
     let again = "Edit it again";
     let answers = [("did you mean user?", ""), (again, "n\r")];
-    assert_eq!(edited(&world, "sed -i 's/^user/usr/'", &answers, "'work' stays as it was"), 1);
+    assert_eq!(edited(&world, "sed -i 's/^user/usr/'", &answers, "'work' was not modified"), 1);
     assert_eq!(text(&world), GOOD);
-    // The next time goes on with the draft.
+    // The next edit continues with the draft.
     assert_eq!(
         edited(&world, "sed -i 's/^usr/user/; s/a@b/c@d/'", &[("draft of 'work'", "")], "is changed"),
         0
     );
     assert_eq!(text(&world), GOOD.replace("a@b", "c@d"));
-    // Edited again at once, and right at last.
+    // Edited again at once, and finally valid.
     let editor = "sed -i 's/^user/usr/; s/^usrr*/usr/; /^usr/{s/$/ # x/}; s/^usr\\(.* # x # x\\)$/user\\1/'";
     assert_eq!(edited(&world, editor, &[(again, "y\r")], "is changed"), 0);
     assert!(text(&world).contains("# x # x"), "{}", text(&world));
@@ -63,7 +63,7 @@ fn an_editor_that_fails_or_is_missing_changes_nothing() {
     assert_eq!(edited(&world, "false", &[], "the editor `false` failed"), 1);
     assert_eq!(text(&world), GOOD);
     let (code, _, error) = world.run(&["edit", "work"]);
-    assert!(code == 2 && error.contains("no terminal for an editor"), "{error}");
+    assert!(code == 2 && error.contains("cannot open an editor: no terminal"), "{error}");
     let (code, _, error) = world.run(&["edit", "wrok"]);
     assert!(code == 2 && error.contains("did you mean 'work'?"), "{error}");
 }

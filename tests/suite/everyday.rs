@@ -1,6 +1,6 @@
-//! Everyday lines in the console and in a real PowerShell, both attached to the same agent: what they print
-//! and how they end is compared. A difference that is meant stands with its reason beside its line; one that
-//! is not, and a reason that is no longer needed, fail.
+//! Comparison of everyday lines in the console and in a real PowerShell, both attached to the same agent:
+//! output and outcome. Intended differences have a reason beside their line; unexplained differences and
+//! obsolete reasons fail.
 
 mod lines;
 
@@ -14,19 +14,19 @@ use lyncsh::simulator::{self, PASSWORD, Server, USER};
 use crate::front;
 use lines::{Case, REMOTE, SIMULATED};
 
-/// Columns that both draw in: the console leaves the last of its 120 free.
+/// Width in both shells: the console leaves the last of its 120 columns free.
 const WIDTH: usize = 119;
 
-/// What a line came to.
+/// Outcome of a line.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     output: Vec<String>,
-    /// Errors and warnings, which go elsewhere.
+    /// Errors and warnings, on standard error.
     messages: Vec<String>,
     failed: bool,
 }
 
-/// A profile `work` on an endpoint, whose agent stays between the lines.
+/// A profile `work` on an endpoint, whose agent keeps running between the lines.
 struct Desk {
     folder: tempfile::TempDir,
 }
@@ -54,7 +54,7 @@ impl Desk {
         command
     }
 
-    /// The line in the console, as a script of one line.
+    /// Runs a line in the console as a script.
     fn in_console(&self, line: &str) -> Outcome {
         let mut child = self
             .lyncsh(&["work"])
@@ -70,7 +70,7 @@ impl Desk {
         outcome(&printed, errors.lines(), !output.status.success())
     }
 
-    /// All lines in one PowerShell, after it has attached.
+    /// Runs all lines in one attached PowerShell.
     fn in_powershell(&self, pwsh: &Path, lines: &[Case]) -> Vec<Outcome> {
         let attach = self.lyncsh(&["attach", "work"]).output().unwrap();
         assert!(attach.status.success(), "{attach:?}");
@@ -98,7 +98,7 @@ impl Drop for Desk {
 const BEGIN: &str = "<<<begin>>>";
 const ENDED: &str = "<<<ended>>>";
 
-/// Runs each line in a scope of its own, and prints what it wrote, its errors, and whether there were any.
+/// Returns a script that runs each line in a separate scope and prints its output, errors and status.
 fn powershell_script(attach: &str, lines: &[Case]) -> String {
     let mut script = format!(
         "{attach}\n\
@@ -132,11 +132,11 @@ fn read_part(part: &str) -> Outcome {
     outcome(printed, errors.into_iter(), failed)
 }
 
-/// Blank lines around an output say nothing, nor does white space at a line's end.
+/// Returns an outcome without blank lines around the output and trailing white space.
 fn outcome<'a>(printed: &str, errors: impl Iterator<Item = &'a str>, failed: bool) -> Outcome {
     let is_message =
         |line: &str| ["WARNING: ", "VERBOSE: ", "DEBUG: "].iter().any(|word| line.starts_with(word));
-    // What an imported command adds to its objects (`$_.RunspaceId`), where it is a line of its own.
+    // A line with the property that an imported command adds to its objects (`$_.RunspaceId`).
     let own = |line: &&str| !line.starts_with("RunspaceId ");
     let trimmed: Vec<String> = printed.lines().filter(own).map(|line| line.trim_end().to_owned()).collect();
     let (messages, output): (Vec<_>, Vec<_>) = trimmed.into_iter().partition(|line| is_message(line));
@@ -148,7 +148,7 @@ fn outcome<'a>(printed: &str, errors: impl Iterator<Item = &'a str>, failed: boo
     Outcome { output, messages, failed }
 }
 
-/// The console names the command before an error's text.
+/// Compares messages; the console puts the command's name before an error.
 fn same_messages(console: &[String], powershell: &[String]) -> bool {
     console.len() == powershell.len()
         && console.iter().zip(powershell).all(|(here, there)| here.ends_with(there.as_str()))
@@ -172,7 +172,7 @@ fn shown(outcome: &Outcome) -> String {
     text
 }
 
-/// Compares all lines, lists the differences, and fails for those that nobody has explained.
+/// Compares all lines, lists the differences, and fails for unexplained ones.
 fn compare(desk: &Desk, pwsh: &Path, lines: &[Case]) {
     let powershell = desk.in_powershell(pwsh, lines);
     let (mut wrong, mut explained) = (String::new(), 0);

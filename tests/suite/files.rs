@@ -1,4 +1,4 @@
-//! The user's files: what the console writes and reads, and what lyncsh's own commands replace.
+//! User files that the console reads and writes, and that lyncsh's commands replace.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::agent_world::World;
 use crate::program::Lyncsh;
 use crate::stand_in::Terminal;
 
-/// Runs `script`, in which `@` is a folder, in the console; gives exit code and standard error.
+/// Runs `script` in the console, with `@` replaced by a folder; returns exit code and standard error.
 fn console(world: &World, folder: &Path, script: &str) -> (i32, String) {
     let script = script.replace('@', folder.to_str().unwrap());
     let (code, _, err) = Lyncsh::new(world).args(["work", "--shell", "console"]).stdin(script).run().parts();
@@ -22,7 +22,7 @@ fn read(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(path.as_ref()).unwrap_or_else(|error| format!("{error}"))
 }
 
-/// A folder with a file `keep`, and a user with an endpoint; `test` runs beside it.
+/// Runs `test` with a user, an endpoint, and a folder with a file `keep`.
 async fn tried(test: impl FnOnce(&World, &Path) + Send + 'static) {
     let (world, server) = online(Options::default(), "").await;
     tokio::task::spawn_blocking(move || {
@@ -35,7 +35,7 @@ async fn tried(test: impl FnOnce(&World, &Path) + Send + 'static) {
     empty(&server).await;
 }
 
-/// Every way to write a file.
+/// All commands that write a file.
 const WRITERS: [&str; 6] = [
     "> '@/keep'",
     "| Export-Csv '@/keep'",
@@ -53,7 +53,7 @@ async fn a_pipeline_that_fails_leaves_the_file_as_it_was() {
                 let (_, err) = console(world, folder, &format!("{fails} {writer}\n"));
                 assert!(!err.is_empty(), "{fails} {writer}");
                 assert_eq!(read(folder.join("keep")), "old\n", "{fails} {writer}");
-                // Nor is one made.
+                // No file is created.
                 let other = writer.replace("/keep", "/new");
                 console(world, folder, &format!("{fails} {other}\n"));
                 assert!(!folder.join("new").exists(), "{fails} {other}");
@@ -135,7 +135,7 @@ async fn links_modes_devices_and_pipes_stay_what_they_are() {
         assert!(at("link").is_symlink());
         assert_eq!((read(at("keep")).as_str(), after.mode()), ("new\n", before.mode()));
         assert_ne!(before.ino(), after.ino(), "it was replaced as a whole");
-        // Appended to in place.
+        // Appending writes in place.
         console(world, folder, "'more' >> '@/link'\n");
         assert_eq!(read(at("keep")), "new\nmore\n");
         assert_eq!(at("keep").metadata().unwrap().ino(), after.ino());
@@ -144,7 +144,7 @@ async fn links_modes_devices_and_pipes_stay_what_they_are() {
         let reader = std::thread::spawn(move || read(pipe));
         console(world, folder, "'through' > '@/pipe'\n");
         assert_eq!(reader.join().unwrap(), "through\n");
-        // A read-only file, with -Force, is read-only afterwards.
+        // With -Force, a read-only file is read-only again afterwards.
         std::fs::set_permissions(at("keep"), std::fs::Permissions::from_mode(0o440)).unwrap();
         let (code, err) = console(world, folder, "'forced' | Out-File -Force '@/keep'\n");
         assert_eq!((code, read(at("keep")).as_str()), (0, "forced\n"), "{err}");
@@ -201,7 +201,7 @@ async fn profiles_may_be_saved_as_windows_does() {
 const PROFILE: &str =
     "kind = \"wsman\"\nuser = \"a@b.c\"\nuri = \"https://a.b/c\"\ncredential = \"prompt\"\n";
 
-/// A user whose profile is a link into a folder of dotfiles; gives that file, too.
+/// Creates a user whose profile is a link into a folder of dotfiles; also returns the link's target.
 fn linked() -> (World, PathBuf) {
     let world = World::without_endpoint();
     let dotfiles = world.root().join("dotfiles");
@@ -241,7 +241,7 @@ fn a_profile_in_a_folder_that_is_closed_is_written_in_place() {
     let (world, file) = linked();
     let open =
         |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-    // Everything but the profile's folders is closed to the other user, who may write the file itself.
+    // The other user may write the file itself, but has access to the profile's folders only.
     open(world.root(), 0o777);
     open(&file, 0o666);
     let mut command = Command::new("setpriv");
@@ -249,7 +249,7 @@ fn a_profile_in_a_folder_that_is_closed_is_written_in_place() {
     command.env("LYNCSH_CONFIG_DIR", world.root());
     let output = command.args(["add", "work", "--force", "--user", "c@d.e"]).output().unwrap();
     if output.status.code() == Some(127) || output.status.code() == Some(126) {
-        // The program is where this user can't reach it.
+        // This user cannot access the program's folder.
         return;
     }
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -284,7 +284,7 @@ async fn a_removed_profile_leaves_no_file_of_its_agent() {
 }
 
 #[test]
-fn what_a_killed_writer_of_the_journal_left_is_removed() {
+fn leftovers_of_a_killed_journal_writer_are_removed() {
     let world = World::without_endpoint();
     let sessions = world.folders.state.join("sessions");
     std::fs::create_dir_all(&sessions).unwrap();

@@ -1,4 +1,4 @@
-//! `lyncsh work` is ended by every signal, at every stage: no shell is left on the endpoint.
+//! Every signal at every stage ends `lyncsh work`: no shell is left on the endpoint.
 
 use lyncsh::agent::guard::Guard;
 use lyncsh::agent::journal::Journal;
@@ -19,7 +19,7 @@ fn ended_by(signal: Signal) {
             work.wait_for("ready");
         }
         kill_process(Pid::from_child(&work.process.0), signal).unwrap();
-        // Ctrl-C is the shell's own once there is one.
+        // Ctrl-C is handled by the shell once it is running.
         if signal == Signal::INT && stage != "connecting" {
             work.tell();
             assert_eq!(work.process.wait().code(), Some(7), "{stage}");
@@ -28,7 +28,7 @@ fn ended_by(signal: Signal) {
             match signal {
                 Signal::INT => assert_eq!(code, Some(130), "{stage}"),
                 Signal::TERM => assert_eq!(code, Some(143), "{stage}"),
-                _ => assert_ne!(code, None, "it ended by itself: {stage}"),
+                _ => assert_ne!(code, None, "ended without a signal: {stage}"),
             }
         }
         world.wait_removed(GONE);
@@ -81,12 +81,12 @@ fn a_killed_agents_session_is_removed_by_the_launcher() {
 
 #[test]
 fn an_error_between_create_and_the_first_prompt_leaves_nothing() {
-    // The pool is not open in time.
+    // The pool does not open in time.
     let world = World::on(&["--create", "1"], "[timeouts]\nopen = \"500ms\"");
     let (code, _, err) = world.run(&["attach", "work", "--socket"]);
     assert_ne!(code, 0);
     assert!(err.contains("took longer than 500ms"), "{err}");
-    // Also when Create is finished at last.
+    // Also when Create completes at last.
     world.wait_removed(GONE);
     std::thread::sleep(std::time::Duration::from_millis(1500));
     assert_eq!(world.shells(), 0);

@@ -1,4 +1,4 @@
-//! The startup hook in scripts that hold other things.
+//! The startup hook in scripts with other content.
 
 use std::process::{Command, Stdio};
 
@@ -17,7 +17,7 @@ fn utf16(text: &str, big: bool) -> Vec<u8> {
     std::iter::once(0xFEFF).chain(text.encode_utf16()).flat_map(bytes).collect()
 }
 
-/// Scripts as people, editors and PowerShells of all ages leave them.
+/// Returns scripts as users, editors and PowerShells of all versions write them.
 fn scripts() -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     for text in [
@@ -43,7 +43,7 @@ fn scripts() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn what_else_stands_in_a_script_stays_byte_for_byte() {
+fn the_other_content_of_a_script_is_unchanged() {
     for script in scripts() {
         for newline in [Newline::Lf, Newline::CrLf] {
             let once = block::install(&script, BODY, newline).unwrap();
@@ -144,7 +144,7 @@ proptest! {
             Ok(once) => {
                 prop_assert_eq!(block::install(&once, OTHER, newline), Ok(once.clone()));
                 let removed = block::remove(&once).unwrap();
-                // The block that was there went.
+                // The existing block was removed.
                 let expected =
                     if had.unwrap().is_some() { block::remove(&script).unwrap() } else { Some(script) };
                 prop_assert_eq!(removed, expected);
@@ -203,7 +203,7 @@ fn a_read_only_script_and_one_saved_meanwhile_are_left_alone() {
     let change = startup::install(&path, BODY).unwrap();
     std::fs::write(&path, "mine, and more\n").unwrap();
     let error = change.write().unwrap_err().to_string();
-    assert!(error.contains("it has changed meanwhile"), "{error}");
+    assert!(error.contains("the file has changed meanwhile"), "{error}");
     let mut permissions = std::fs::metadata(&path).unwrap().permissions();
     permissions.set_readonly(true);
     std::fs::set_permissions(&path, permissions).unwrap();
@@ -211,7 +211,7 @@ fn a_read_only_script_and_one_saved_meanwhile_are_left_alone() {
     assert_eq!(std::fs::read(&path).unwrap(), b"mine, and more\n");
 }
 
-/// A home folder with a profile of a tenant.
+/// A home folder with a profile.
 struct Home(tempfile::TempDir);
 
 impl Home {
@@ -234,7 +234,7 @@ impl Home {
         std::fs::read_to_string(self.0.path().join(name)).unwrap_or_default()
     }
 
-    /// What it says, and whether it went well.
+    /// Runs `lyncsh hook`; returns its output and whether it succeeded.
     fn hook(&self, arguments: &[&str]) -> (String, bool) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lyncsh"));
         command.env("LYNCSH_CONFIG_DIR", self.0.path().join("conf")).env("PATH", self.0.path().join("bin"));
@@ -267,10 +267,10 @@ fn the_hook_is_shown_then_written_and_the_first_connection_made() {
     assert!(!good && said.contains("PSModulePath") && said.contains("pass --yes"), "{said}");
     assert_eq!(home.read(SCRIPT), "Set-Alias ll Get-ChildItem");
 
-    // No PowerShell is needed: the one on PATH refuses to run.
+    // PowerShell is not needed: the one on PATH fails.
     let (said, good) = hook(&["install", "--yes"]);
     assert!(
-        good && said.contains("The cmdlets of 'work' are there in every PowerShell from now on.")
+        good && said.contains("The cmdlets of 'work' are now available in every new PowerShell.")
             && said.contains("work  72 cmdlets"),
         "{said}"
     );
@@ -284,10 +284,10 @@ fn the_hook_is_shown_then_written_and_the_first_connection_made() {
 
     let asked = world.requests();
     let (said, good) = hook(&["install", "--yes"]);
-    assert!(good && said.contains("has the hook already"), "{said}");
+    assert!(good && said.contains("already has the hook"), "{said}");
     assert_eq!(world.requests(), asked, "the names are known");
     let (said, good) = hook(&["install", "work", "--eager", "--yes"]);
-    assert!(good && said.contains("in place of the hook"), "{said}");
+    assert!(good && said.contains("in place of its current hook"), "{said}");
     assert!(home.read(SCRIPT).contains("\nImport-Module "), "{}", home.read(SCRIPT));
     let (said, good) = hook(&["remove"]);
     assert!(good && said.contains("The hook is removed from"), "{said}");
@@ -298,8 +298,8 @@ fn the_hook_is_shown_then_written_and_the_first_connection_made() {
 
 #[cfg(unix)]
 #[test]
-fn a_first_connection_that_fails_is_said_and_the_hook_stays() {
-    // Nobody can be asked for the password.
+fn a_failed_first_connection_is_reported_and_the_hook_stays() {
+    // The password cannot be prompted for.
     let home = Home::new();
     let (said, good) = home.hook(&["install", "--yes"]);
     assert!(
@@ -342,10 +342,7 @@ fn a_hook_changed_by_hand_is_left_alone() {
     home.put(SCRIPT, &edited);
     for arguments in [&["install", "--yes"][..], &["remove"]] {
         let (said, good) = home.hook(arguments);
-        assert!(
-            !good && said.contains("was changed by hand") && said.contains("take what is left"),
-            "{said}"
-        );
+        assert!(!good && said.contains("was edited") && said.contains("remove the rest"), "{said}");
         assert_eq!(home.read(SCRIPT), edited);
     }
 }

@@ -1,11 +1,11 @@
-//! An endpoint that tries to take over the terminal, by every way that its text takes there
-//! (`tests/peers/hostile.py`): the bytes that reach the terminal are looked at.
+//! Hostile endpoint that sends terminal sequences in every text that is displayed (`tests/peers/hostile.py`).
+//! Checks the bytes that reach the terminal.
 
 use crate::agent_world::World;
 use crate::program::{Lyncsh, Ran};
 use crate::stand_in::Terminal;
 
-/// What the endpoint sends and lyncsh itself never does. SGR and the line editor's own sequences are others.
+/// Sequences that only the endpoint sends. SGR and the line editor's sequences are not among them.
 const FORBIDDEN: [&str; 14] = [
     "\u{1b}]",
     "\u{7}",
@@ -24,7 +24,7 @@ const FORBIDDEN: [&str; 14] = [
 ];
 
 fn assert_harmless(bytes: &[u8]) {
-    // A byte of its own is C1 to a terminal that is not set to UTF-8.
+    // A single byte is a C1 control for a terminal without UTF-8.
     let text = std::str::from_utf8(bytes).unwrap_or_else(|_| panic!("{bytes:?}"));
     for one in FORBIDDEN {
         let at = text.find(one).map(|at| text[..at].chars().rev().take(60).collect::<Vec<_>>());
@@ -37,7 +37,7 @@ fn world(mode: &str, more: &str) -> World {
     World::on(&["--hostile", mode], more)
 }
 
-/// A console on the hostile endpoint.
+/// Opens a console on the hostile endpoint.
 fn console(columns: u16, environment: &[(&'static str, &str)]) -> (World, Terminal) {
     let world = world("session", "shell = \"console\"");
     let terminal = terminal(&world, columns, &["work"], environment);
@@ -56,7 +56,7 @@ fn terminal(
     Terminal::sized((columns, 200), env!("CARGO_BIN_EXE_lyncsh"), arguments, own.into_iter().chain(more))
 }
 
-/// Types a line and sees both ends of what it shows, in the bytes.
+/// Types a line and waits for both ends of its output.
 fn shows(terminal: &Terminal, line: &str, tags: &[&str]) {
     let before = terminal.raw().len();
     terminal.line(line);
@@ -69,7 +69,7 @@ fn shows(terminal: &Terminal, line: &str, tags: &[&str]) {
 }
 
 #[test]
-fn what_commands_return_and_report_is_only_displayed() {
+fn output_and_messages_of_commands_are_only_displayed() {
     let (_world, mut terminal) = console(200, &[]);
     shows(&terminal, "Show-String", &["string"]);
     shows(&terminal, "$x = Show-String; \"in text $x\"", &["string"]);
@@ -112,7 +112,7 @@ fn questions_and_progress_are_only_displayed() {
     terminal.line("x");
     terminal.sees("answered x");
     terminal.waits("the next prompt", |text| text.trim_end().ends_with("[work] PS>"));
-    // The peer names its commands in lower case.
+    // The peer's commands have names in lower case.
     terminal.press("Show-\t");
     terminal.sees("show-streams");
     terminal.press("\u{3}");
@@ -142,7 +142,7 @@ fn without_colours_there_are_none() {
     }
 }
 
-/// Standard output and error of lines that are piped in.
+/// Returns standard output and error of piped lines.
 fn piped(world: &World, lines: &str) -> (String, String) {
     let Ran { out, err, .. } = Lyncsh::new(world).args(["work"]).env("NO_COLOR", "1").stdin(lines).run();
     (out, err)
@@ -239,7 +239,7 @@ fn a_dumb_terminal_gets_no_escape_sequence() {
 }
 
 #[test]
-fn what_is_typed_has_the_terminals_own_colour() {
+fn typed_text_has_the_terminals_default_colour() {
     let (_world, terminal) = console(80, &[]);
     terminal.press("Show-String -Nothing 'x' 1");
     terminal.sees("'x' 1");
@@ -250,7 +250,7 @@ fn what_is_typed_has_the_terminals_own_colour() {
     }
 }
 
-/// The lines of what a command displays in a narrow terminal.
+/// Returns the lines that a command displays in a narrow terminal.
 fn narrow(world: &World, arguments: &[&str]) -> String {
     let mut terminal = terminal(world, 40, arguments, &[]);
     terminal.ended();
@@ -284,11 +284,11 @@ fn forty_columns_break_no_word() {
     ] {
         let wide = words(arguments);
         let shown = narrow(&world, arguments);
-        // The terminal itself would break a line that is too long anywhere.
+        // The terminal would break a long line anywhere.
         let known: std::collections::HashSet<&str> = wide.split_whitespace().collect();
         for word in shown.split_whitespace().filter(|word| word.chars().all(|one| one.is_ascii_alphabetic()))
         {
-            // A word that has no room in a line, as a path, is cut.
+            // A word longer than a line, such as a path, is cut.
             let is_known = known.iter().any(|one| {
                 one.trim_matches(|one: char| !one.is_alphanumeric()) == word
                     || (one.len() > 36 && one.contains(word))

@@ -1,7 +1,8 @@
-//! SIGKILL to shell, launcher (`lyncsh work`) and agent, all of them real processes, alone and in pairs, at every stage: no session may be left.
+//! SIGKILL to shell, launcher (`lyncsh work`) and agent, all of them real processes, alone and in pairs, at
+//! every stage: no session may be left.
 //!
-//! `LYNCSH_KILL_ROUNDS=200` makes more rounds than the 20 of each cell; the moments are drawn from a
-//! fixed seed, which `LYNCSH_KILL_SEED` changes.
+//! `LYNCSH_KILL_ROUNDS=200` runs more rounds than the default 20 per cell; the times are random with a fixed
+//! seed, which `LYNCSH_KILL_SEED` changes.
 
 use std::io::{Read as _, Write as _};
 use std::process::{ChildStdin, ChildStdout, Stdio};
@@ -54,7 +55,7 @@ impl Work {
         Self { launcher, input, out, shell: None }
     }
 
-    /// Waits for the shell's process, which starts beside the connection.
+    /// Waits for the shell's process, which starts in parallel to the connection.
     fn wait_for_shell(&mut self, world: &World) {
         world.wait(PATIENCE, "a shell", |_| {
             self.shell = children(self.launcher.0.id(), "stand-in").first().copied();
@@ -76,33 +77,32 @@ impl Work {
         writeln!(self.input.as_mut().unwrap(), "{text}").unwrap();
     }
 
-    /// Whoever was not killed leaves, as people do: they close the window.
+    /// Ends the processes that were not killed as if the user closed the window.
     fn leave(&mut self) {
         self.input = None;
         if let Some(shell) = self.shell.and_then(|shell| Pid::from_raw(shell.cast_signed())) {
-            // It may have gone already.
+            // The process may have ended already.
             let _ = kill_process(shell, Signal::HUP);
         }
         self.launcher.wait();
     }
 }
 
-/// The endpoint: in WinRM's manner, or in OMI's, which holds Delete back until a session's output was
-/// taken.
+/// The endpoint's behaviour: WinRM's, or OMI's, which delays Delete until a session's output was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Server {
     WinRm,
     Omi,
 }
 
-/// Whether an entry's Create was cut off and its Delete found nothing: a later Delete makes sure.
+/// Returns whether an entry's Create was cut off and its Delete found nothing: a later Delete verifies it.
 fn is_waited_for(path: &std::path::Path) -> bool {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let last = text.lines().rev().find_map(|line| serde_json::from_str(line).ok());
     last.is_some_and(|entry: serde_json::Value| entry["created"] == false && entry["tries"] != 0)
 }
 
-/// All rounds of one cell.
+/// Runs all rounds of one cell.
 fn cell(server: Server, stage: Stage, victims: &[Victim]) {
     let rounds = number("LYNCSH_KILL_ROUNDS", 20);
     let mut random = rand::rngs::StdRng::seed_from_u64(number("LYNCSH_KILL_SEED", 2021));
@@ -144,7 +144,7 @@ fn cell(server: Server, stage: Stage, victims: &[Victim]) {
         for victim in victims {
             match victim {
                 Shell => work.shell.into_iter().for_each(|shell| lyncsh::platform::kill(shell).unwrap()),
-                // One that has ended can't be killed.
+                // An ended process cannot be killed.
                 Launcher => drop(work.launcher.0.kill()),
                 Agent => agent.into_iter().for_each(|agent| lyncsh::platform::kill(agent).unwrap()),
             }
@@ -157,12 +157,12 @@ fn cell(server: Server, stage: Stage, victims: &[Victim]) {
             assert_eq!(code, 0, "{err}");
             told = format!("{out}{err}");
         }
-        // The shell that was left behind may have started another agent, which ends by itself.
+        // The surviving shell may have started another agent, which ends by itself.
         world.wait(GONE, &format!("{victims:?} while {stage:?}, round {round}: {told}"), |world| {
             world.shells() == 0 && world.agent().is_none()
         });
-        // Beside whole entries there may be one that was begun: no Create was sent for that. A shell that
-        // was connecting may be at the entry just now.
+        // There may be an incomplete entry: its Create was not sent. A shell that was connecting may be
+        // writing one.
         let left = |world: &World| {
             std::fs::read_dir(world.folders.state.join("sessions")).map_or(0, |files| {
                 let paths = files.map(|file| file.unwrap().path());
@@ -180,7 +180,7 @@ macro_rules! cells {
     ($($name:ident: $stage:ident, $victims:expr;)*) => {
         $(#[test] fn $name() { cell(Server::WinRm, $stage, &$victims); })*
 
-        /// The same on a server in OMI's manner.
+        /// The same on a server with OMI's behaviour.
         mod omi {
             use super::*;
             $(#[test] fn $name() { cell(Server::Omi, $stage, &$victims); })*

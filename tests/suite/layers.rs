@@ -1,9 +1,9 @@
-//! The structure of the program as ARCHITECTURE.md states it: no import points to a higher layer, and no imports of
-//! files form a cycle.
+//! Checks of the layers of ARCHITECTURE.md: no import points to a higher layer, and imports of files form no
+//! cycle.
 //!
-//! An import is a `use` that is not `pub use`, or a path from `crate`, `super` or a child module anywhere in the code,
-//! macro arguments included. It points to the file that defines the item, wherever it is re-exported. Test modules do
-//! not count.
+//! An import is a `use` that is not `pub use`, or a path from `crate`, `super` or a child module anywhere in
+//! the code, macro arguments included. It points to the file that defines the item, wherever it is
+//! re-exported. Test modules do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,12 +15,12 @@ use syn::{Item, UseTree, Visibility};
 /// A path from the root of the crate.
 type Names = Vec<String>;
 
-/// One file.
+/// A source file.
 #[derive(Default)]
 struct File {
-    /// Items that it defines.
+    /// Items defined in the file.
     defines: BTreeSet<String>,
-    /// `pub use`: by name, what it stands for.
+    /// Targets of `pub use` by name.
     exports: BTreeMap<String, Names>,
     imports: BTreeSet<Names>,
 }
@@ -57,7 +57,7 @@ impl Program {
         Self { files: sources.into_iter().map(read).collect() }
     }
 
-    /// The file that a path leads to.
+    /// Returns the file that a path refers to.
     fn target(&self, path: &[String], depth: usize) -> Option<Names> {
         let length = (1..=path.len()).rev().find(|length| self.files.contains_key(&path[..*length]))?;
         let module = path[..length].to_vec();
@@ -71,7 +71,7 @@ impl Program {
         }
     }
 
-    /// The files that each file imports from.
+    /// Returns the files that each file imports from.
     fn edges(&self) -> BTreeMap<Names, BTreeSet<Names>> {
         let targets = |module: &Names, file: &File| {
             let all = file.imports.iter().filter_map(|path| self.target(path, 0));
@@ -108,7 +108,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// A path from the root; `None` where it leads out of the crate, or to a local name.
+    /// Returns a path from the root; `None` for other crates and local names.
     fn whole(&self, path: &[String]) -> Option<Names> {
         let (first, rest) = path.split_first()?;
         match first.as_str() {
@@ -177,7 +177,7 @@ fn is_test(attributes: &[syn::Attribute]) -> bool {
     })
 }
 
-/// The paths of a `use`, each with the name that it has here.
+/// Collects the paths of a `use` with their local names.
 fn paths(tree: &UseTree, before: &Names, into: &mut Vec<(String, Names)>) {
     let with = |name: &syn::Ident| [before.as_slice(), &[name.to_string()]].concat();
     match tree {
@@ -250,7 +250,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }
 
-/// The layers of ARCHITECTURE.md from the bottom up: the modules in the rows of its table.
+/// Returns the layers of ARCHITECTURE.md from the bottom up: the modules in the rows of its table.
 fn layers() -> Vec<BTreeSet<String>> {
     let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let (_, table) = text.split_once("<!-- layers -->").expect("the table of layers");
@@ -260,7 +260,7 @@ fn layers() -> Vec<BTreeSet<String>> {
         .skip(2)
         .map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2).map(str::to_owned).collect())
         .collect();
-    // The table has the highest first, as a picture would.
+    // The table begins with the highest layer.
     layers.reverse();
     layers
 }
@@ -290,7 +290,7 @@ fn no_import_points_to_a_higher_layer() {
 #[test]
 fn no_imports_form_a_cycle() {
     let edges = Program::read(&root().join("src")).edges();
-    // Files that import from nothing that is left are taken away until none is left, or a cycle.
+    // Files that import from none of the remaining files are removed until only cycles remain.
     let mut left: BTreeSet<&Names> = edges.keys().collect();
     loop {
         let free: Vec<_> = left
@@ -303,7 +303,7 @@ fn no_imports_form_a_cycle() {
         }
         left.retain(|module| !free.contains(module));
     }
-    // Those that a cycle only leads to are no part of it.
+    // Files that are only imported by a cycle are not part of it.
     loop {
         let last: Vec<_> = left
             .iter()
@@ -334,7 +334,7 @@ fn imports_are_found_where_they_are() {
     let program = Program::read(&root().join("src"));
     let edges = program.edges();
     let names = |text: &str| text.split("::").map(str::to_owned).collect::<Names>();
-    // By `use`, through a re-export, and by a path in a macro's arguments.
+    // Imports by `use`, through a re-export, and by a path in a macro's arguments.
     assert!(edges[&names("transport::session")].contains(&names("transport::connection")));
     assert!(edges[&names("discovery")].contains(&names("profile::types")));
     assert!(edges[&names("commands::refresh")].contains(&names("commands::attach")));

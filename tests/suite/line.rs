@@ -1,4 +1,4 @@
-//! Lines as people type them: what they are parsed to, where they run, what is refused.
+//! Parsing, planning and refusal of lines as users type them.
 
 use lyncsh::line::{self, PlanContext, Variables, Views};
 use lyncsh::psrp::clixml::Value;
@@ -8,7 +8,7 @@ fn place<'a>(variables: &'a Variables, views: &'a Views) -> PlanContext<'a> {
     PlanContext { variables, views, width: 80, to_screen: true }
 }
 
-/// The remote commands with their arguments, and what the local stages make of `objects`.
+/// Returns the remote commands with their arguments, and the local stages' output for `objects`.
 fn planned(text: &str) -> Result<Vec<String>, String> {
     let statements = line::parse(text).map_err(|error| error.to_string())?;
     let [statement] = statements.as_slice() else { return Err(format!("{} statements", statements.len())) };
@@ -29,7 +29,7 @@ fn planned(text: &str) -> Result<Vec<String>, String> {
         .collect())
 }
 
-/// A number with the text that was typed for it as `text:number`.
+/// Formats a value; a number with its typed text as `text:number`.
 fn shown(value: &Value) -> String {
     if let Some(text) = value.as_object().and_then(|object| object.to_string.as_ref()) {
         return format!("{text}:{:?}", value.primitive());
@@ -40,7 +40,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// What comes out of a line that needs no endpoint.
+/// Returns the output of a line that needs no endpoint.
 fn local(text: &str) -> Vec<String> {
     try_local(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
@@ -59,7 +59,7 @@ fn try_local(text: &str) -> Result<Vec<String>, String> {
 }
 
 #[test]
-fn what_the_endpoint_offers_runs_there_and_the_rest_here() {
+fn the_endpoints_commands_run_there_and_the_rest_locally() {
     for (text, remote) in [
         ("Get-CsTenant", vec!["Get-CsTenant", "Out-Default"]),
         ("Get-CsTenant | Get-CsOnlineUser", vec!["Get-CsTenant", "Get-CsOnlineUser", "Out-Default"]),
@@ -82,7 +82,7 @@ fn what_the_endpoint_offers_runs_there_and_the_rest_here() {
     }
 }
 
-/// A parameter of type string gets the text, one of a number's type the number, as from PowerShell.
+/// A parameter of type string gets the text, a numeric one the number, as from PowerShell.
 #[test]
 fn a_number_travels_with_the_text_that_was_typed() {
     for (typed, sent) in [
@@ -112,7 +112,7 @@ fn a_number_travels_with_the_text_that_was_typed() {
     }
 }
 
-/// Each seen in PowerShell 7.6.9.
+/// Results observed in PowerShell 7.6.9.
 #[test]
 fn numbers_are_computed_and_compared_as_powershell_does() {
     for (text, out) in [
@@ -159,7 +159,7 @@ fn numbers_are_computed_and_compared_as_powershell_does() {
 }
 
 #[test]
-fn what_needs_a_script_engine_says_so() {
+fn constructs_that_need_a_script_engine_are_refused() {
     for text in [
         "if ($true) { Get-CsTenant }",
         "& { Get-CsTenant }",
@@ -207,7 +207,7 @@ fn values_go_through_the_stages() {
 #[test]
 fn expressions_have_powershells_precedence() {
     for (text, out) in [
-        // -and and -or are equals, from left to right.
+        // -and and -or have the same precedence, from left to right.
         ("$true -or $true -and $false", vec!["False"]),
         ("$true -or ($true -and $false)", vec!["True"]),
         ("-not $false -eq $true", vec!["True"]),
@@ -367,7 +367,7 @@ fn pipelines_in_parentheses_run_first() {
     assert!(line::nested(&mut block).is_none());
 }
 
-/// Every sign that PowerShell takes for a single quote ends a string unless it is doubled.
+/// Quotes a text. Every sign that PowerShell reads as a single quote ends a string unless doubled.
 fn in_quotes(text: &str) -> String {
     let doubled = |letter: char| if "'\u{2018}\u{2019}\u{201a}\u{201b}".contains(letter) { 2 } else { 1 };
     let inner: String =
@@ -414,7 +414,7 @@ fn a_question_mark_asks_for_help_and_runs_nothing() {
     assert_ne!(planned("Set-CsUser '-?'").unwrap(), planned("Get-Help Set-CsUser").unwrap());
 }
 
-/// What PowerShell 7.6.9 gives in the invariant culture.
+/// Results observed in PowerShell 7.6.9 with the invariant culture.
 #[test]
 fn formats_are_those_of_the_invariant_culture() {
     for (form, value, text) in [
@@ -504,7 +504,7 @@ fn formats_are_those_of_the_invariant_culture() {
     assert!(try_local("'{0:D3}' -f 7.5").unwrap_err().contains("Format specifier was invalid"));
 }
 
-/// What PowerShell 7.6.9 gives.
+/// Results observed in PowerShell 7.6.9.
 #[test]
 fn dates_and_times_are_formatted_as_dotnet_does() {
     let date = Value::DateTime("2024-01-02T15:04:05.1234567".into());
@@ -549,7 +549,7 @@ fn dates_and_times_are_formatted_as_dotnet_does() {
     }
 }
 
-/// What PowerShell 7.6.9 gives.
+/// Results observed in PowerShell 7.6.9.
 #[test]
 fn bits_and_repetitions_are_computed_as_in_powershell() {
     for (text, out) in [
@@ -585,7 +585,7 @@ fn bits_and_repetitions_are_computed_as_in_powershell() {
         ("1, 2 -band 3", "op_BitwiseAnd"),
         ("'x' * -1", "must be a non-negative value"),
         ("5 * 'x'", "Cannot convert value \"x\""),
-        ("'x' * 100000000", "the console takes no more"),
+        ("'x' * 100000000", "the console supports at most"),
     ] {
         assert!(try_local(text).expect_err(text).contains(said), "{text}");
     }

@@ -1,4 +1,4 @@
-//! An endpoint that gives its list of commands object by object, slowly: nobody waits for it.
+//! An endpoint that slowly sends its list of commands object by object, without delaying the user.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::agent_simulator::{empty, online, run};
 use crate::agent_world::{World, open, output, until_output};
 use crate::stand_in::Terminal;
 
-/// As a server behind a delayed acknowledgement.
+/// Delay of an answer, as with a delayed acknowledgement.
 const TRICKLE: Duration = Duration::from_millis(44);
 
 async fn slow(cmdlets: usize, more: &str) -> (World, Server) {
@@ -35,7 +35,7 @@ async fn the_console_answers_its_first_line_while_the_commands_are_listed() {
         let listing = TRICKLE * u32::try_from(cmdlets).unwrap();
         assert!(answer < listing / 2, "{answer:?}: it did not wait for {listing:?}");
         terminal.ends_with("[work] PS>");
-        // The list comes when nothing else runs, and completion knows it then.
+        // The list is fetched while the session is idle; completion uses it then.
         let folder = world.folders.cache.join("commands");
         let is_listed = || {
             let files = std::fs::read_dir(&folder).ok()?;
@@ -67,7 +67,7 @@ async fn a_shell_s_commands_stop_another_s_listing() {
     let listing = Pipeline::new(vec![PipelineCommand::new("Get-Command"), select]).in_background();
     let exit = Pipeline::new(vec![PipelineCommand::new("Get-CsTenant")]);
     let mut slowest = Duration::ZERO;
-    // Each begins after the pause of those before it.
+    // Each begins after the pause of the previous ones.
     for round in 0..8 {
         let mut list = lister.invoke(&listing).await.unwrap();
         until_output(&mut list).await;

@@ -1,5 +1,5 @@
-//! Everything a user or a peer does, in one test program: one link, many files. It uses Unix's sockets,
-//! signals, terminals and modes; what Windows has in their place `tests/windows/run` tries.
+//! Tests of the whole program as users and peers see it, in one binary to link only once. Uses Unix sockets,
+//! signals, terminals and file modes; `tests/windows/run` tests the Windows counterparts.
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "nothing of an endpoint is shown")]
 #![cfg(unix)]
 
@@ -26,10 +26,15 @@ mod front;
 mod guard;
 mod hook;
 mod hostile;
+mod kdc;
+mod kerberos;
 mod kill_matrix;
 mod layers;
 mod line;
 mod listing;
+mod negotiate;
+mod negotiate_peer;
+mod negotiate_peer_check;
 mod omi;
 mod outage;
 mod own_session;
@@ -46,6 +51,7 @@ mod pwsh_module;
 mod pwsh_syntax;
 mod removal;
 mod script;
+mod security;
 mod service;
 mod shortcut;
 mod simulator;
@@ -59,6 +65,7 @@ mod slots_terminal;
 mod stand_in;
 mod stream;
 mod supervision;
+mod tls;
 mod trouble;
 mod windows_check;
 mod wsman_client_envelopes;

@@ -1,4 +1,4 @@
-//! Sessions on a server that holds Delete back until a pipeline's output was taken, as OMI does.
+//! Sessions on a server that delays Delete until a pipeline's output was fetched, as OMI does.
 
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,7 @@ fn command(name: &str) -> Pipeline {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_closed_at_once_while_a_pipeline_has_output() {
-    // One that says something all the time, and one with more to say than anybody reads.
+    // One pipeline with constant output, and one with more output than is read.
     for name in ["Wait-Cs", "Get-CsBig"] {
         let (server, endpoint) = server().await;
         let (_, session) = session(&endpoint).await;
@@ -63,7 +63,7 @@ async fn a_session_is_closed_at_once_while_a_pipeline_has_output() {
     }
 }
 
-/// A session whose owner is gone and has taken its connections with it, with a pipeline that has output.
+/// Creates a session with a pipeline with output, whose owner has ended with its connections.
 async fn orphan(endpoint: &Endpoint) -> (Uuid, Uuid) {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let endpoint = endpoint.clone();
@@ -75,7 +75,7 @@ async fn orphan(endpoint: &Endpoint) -> (Uuid, Uuid) {
             until_output(&mut running).await;
             ((id, running.id), session, running)
         });
-        // Its tasks end with it before they could remove anything.
+        // Its tasks end with the runtime, before they can remove anything.
         drop(runtime);
         drop((session, running));
         sender.send(ids).unwrap();
@@ -84,7 +84,7 @@ async fn orphan(endpoint: &Endpoint) -> (Uuid, Uuid) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_without_its_owner_is_removed_by_those_who_know_what_runs() {
+async fn a_session_without_its_owner_is_removed_if_its_pipelines_are_known() {
     let (server, endpoint) = server().await;
     let (id, running) = orphan(&endpoint).await;
     assert_eq!(server.shells().len(), 1);
@@ -97,18 +97,18 @@ async fn a_session_without_its_owner_is_removed_by_those_who_know_what_runs() {
 async fn not_found_after_a_delete_without_an_answer_is_not_removed() {
     let (server, endpoint) = server().await;
     let (id, running) = orphan(&endpoint).await;
-    // Nothing is known of what runs: nobody takes its output.
+    // The pipelines are unknown, so their output is not fetched.
     let error = timeout(PATIENCE, wsman::try_remove(&endpoint, id, &Left::default())).await.unwrap();
     assert!(matches!(error, Err(Error::Timeout { .. })), "{error:?}");
     let left = Left { doubtful: true, ..Left::default() };
     let error = timeout(PATIENCE, wsman::try_remove(&endpoint, id, &left)).await.unwrap();
     assert!(matches!(error, Err(Error::Unconfirmed)), "{error:?}");
     assert_eq!(server.shells().len(), 1, "it is still there");
-    // The whole removal comes to the same.
+    // The complete removal has the same result.
     let error = timeout(PATIENCE, wsman::remove(&endpoint, id)).await.unwrap();
     assert!(error.is_ok(), "without a doubt it is gone: {error:?}");
     assert_eq!(server.shells().len(), 1);
-    // As soon as the output is taken, the first Delete is done.
+    // The first Delete completes once the output is fetched.
     let left = Left { commands: vec![running], doubtful: true };
     let _ = timeout(PATIENCE, wsman::try_remove(&endpoint, id, &left)).await.unwrap();
     no_shell_is_left(&server).await;
@@ -125,7 +125,7 @@ async fn objects_that_come_one_by_one_cost_no_delayed_acknowledgement() {
     until_output(&mut running).await;
     let start = Instant::now();
     while timeout(PATIENCE, running.next()).await.unwrap().is_some() {}
-    // Each waits for 40 ms where one is delayed.
+    // With delayed acknowledgements, each would wait 40 ms.
     assert!(start.elapsed() < Duration::from_millis(20) * OBJECTS, "{:?}", start.elapsed());
 }
 
@@ -172,7 +172,7 @@ async fn a_real_powershell_ends_with_its_session_while_it_has_output() {
         assert_eq!(front.processes().len(), 1);
         let start = Instant::now();
         if abandoned {
-            // As the launcher of a dead agent does, which has the agent's notes.
+            // As the launcher of a dead agent does, with the agent's notes.
             let left = Left { commands: vec![running.id], doubtful: false };
             timeout(PATIENCE, wsman::try_remove(&endpoint, id, &left)).await.unwrap().unwrap();
         } else {

@@ -1,5 +1,5 @@
-//! A console at a terminal outlives its sessions: the endpoint is out of reach, the server has lost the
-//! session, the agent is killed or stopped. A script does not.
+//! A console at a terminal survives the loss of its session: the endpoint is unreachable, the server has lost
+//! the session, the agent is killed or stopped. A script does not survive it.
 
 use std::io::{Read as _, Write as _};
 use std::process::Stdio;
@@ -28,18 +28,18 @@ fn port(server: &Server) -> u16 {
     server.url.parse::<url::Url>().unwrap().port().unwrap()
 }
 
-/// A profile for a server, by a way to it.
+/// Writes a profile for a server behind a forwarder.
 fn profile(world: &World, name: &str, server: &Server, way: &Way, more: &str) {
     let uri = server.url.replace(&format!(":{}/", port(server)), &format!(":{}/", way.port()));
     let text = format!(
-        "kind = \"wsman\"\nuri = \"{uri}\"\nuser = \"{USER}\"\n\
+        "kind = \"wsman\"\nauthentication = \"basic\"\nuri = \"{uri}\"\nuser = \"{USER}\"\n\
          credential = {{ command = \"echo '{PASSWORD}'\" }}\n{more}\n"
     );
     std::fs::create_dir_all(world.folders.profiles()).unwrap();
     std::fs::write(world.folders.profile(name), text).unwrap();
 }
 
-/// A user with the profile `work`, its server, and the way there.
+/// Creates a user with the profile `work`, its server, and the forwarder.
 async fn away() -> (World, Server, Way) {
     let (world, server) = (World::without_endpoint(), server().await);
     let way = Way::to(port(&server)).await;
@@ -47,7 +47,7 @@ async fn away() -> (World, Server, Way) {
     (world, server, way)
 }
 
-/// A console at its prompt, with `$x` in it.
+/// Opens a console at its prompt, with `$x` set.
 fn console(world: &World) -> Terminal {
     let terminal = Terminal::work(world, "");
     terminal.ends_with(PROMPT);
@@ -55,7 +55,7 @@ fn console(world: &World) -> Terminal {
     terminal
 }
 
-/// Types a line, sees its answer, and the prompt again.
+/// Types a line, and waits for its answer and the prompt.
 fn answers(terminal: &Terminal, line: &str, answer: &str) {
     let before = count(terminal, answer);
     terminal.line(line);
@@ -63,7 +63,7 @@ fn answers(terminal: &Terminal, line: &str, answer: &str) {
     terminal.ends_with(PROMPT);
 }
 
-/// What the terminal shows, as if it were as wide as its lines.
+/// Returns the terminal's text without line wraps.
 fn unwrapped(terminal: &Terminal) -> String {
     terminal.text().split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -76,13 +76,13 @@ fn reads(terminal: &Terminal, text: &str) {
     terminal.waits(text, |_| count(terminal, text) > 0);
 }
 
-/// Nothing of what was before is on the screen.
+/// Checks that the screen is empty except for the prompt.
 fn clears(terminal: &Terminal) {
     terminal.line("cls");
     terminal.waits("an empty screen", |text| text.trim() == PROMPT);
 }
 
-/// The variable, the history and the prompt are there, and the endpoint answers.
+/// Checks that the variable, the history and the prompt are kept, and that the endpoint answers.
 fn goes_on(terminal: &Terminal) {
     answers(terminal, "\"still $x\"", "still Litware");
     answers(terminal, "(Get-CsOnlineUser kenmyer).SipAddress", "sip:kenmyer");
@@ -106,13 +106,13 @@ async fn an_endpoint_that_is_out_of_reach_for_long_costs_the_session_and_nothing
     way.close().await;
     reads(&terminal, LOST);
     terminal.ends_with(PROMPT);
-    // Without the endpoint the console goes on with what it has.
+    // Without the endpoint the console keeps its local functions.
     answers(&terminal, "\"$x without it\"", "Litware without it");
     terminal.line("Get-CsTenant");
     terminal.sees("the line was not run");
     terminal.ends_with(PROMPT);
     way.open().await;
-    // The next line does not wait for the pause.
+    // The next line does not wait for the delay.
     let start = Instant::now();
     goes_on(&terminal);
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
@@ -126,7 +126,8 @@ async fn a_session_that_the_server_has_lost_is_made_again_without_a_line() {
     let (world, first, way) = away().await;
     let terminal = console(&world);
     clears(&terminal);
-    // The server is restarted while nothing runs, while a command runs, and while a line is half typed.
+    // The server is restarted while the console is idle, while a command runs, and while a line is half
+    // typed.
     let mut before = first;
     for how in ["idle", "running", "typing"] {
         match how {
@@ -192,7 +193,7 @@ async fn an_agent_that_is_killed_is_replaced_at_the_next_line() {
     terminal.ends_with(PROMPT);
     empty(&server).await;
     answers(&terminal, "\"$x meanwhile\"", "Litware meanwhile");
-    assert!(world.agent().is_none(), "what needs no endpoint starts nothing");
+    assert!(world.agent().is_none(), "a local line starts no agent");
     goes_on(&terminal);
     assert!(world.agent().is_some_and(|another| another != agent));
     assert_eq!((count(&terminal, "died"), count(&terminal, REOPENED)), (1, 1), "{}", terminal.text());
@@ -226,7 +227,7 @@ async fn a_console_that_leaves_during_an_outage_takes_the_agent_with_it() {
     world.wait_agent_gone();
 }
 
-/// Answers every request by 401, and counts them.
+/// Answers every request with 401, and counts them.
 async fn refusing() -> (u16, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -260,10 +261,10 @@ async fn a_refused_password_stops_the_attempts() {
     terminal.ends_with(PROMPT);
     world.wait_agent_gone();
     let asked = requests.load(Ordering::Relaxed);
-    // Longer than the first pauses together.
+    // Longer than the first delays together.
     tokio::time::sleep(Duration::from_secs(4)).await;
-    assert_eq!(requests.load(Ordering::Relaxed), asked, "nothing is sent by itself any more");
-    // A line asks before the command's password is sent once more.
+    assert_eq!(requests.load(Ordering::Relaxed), asked, "no request is sent without user input");
+    // A line asks before the command's password is sent again.
     terminal.line("(Get-CsTenant).DisplayName");
     terminal.sees("or Enter to give up)?");
     assert_eq!(requests.load(Ordering::Relaxed), asked);
@@ -346,7 +347,7 @@ async fn what_a_real_powershell_writes_is_whole_or_reported_when_the_connection_
     for piece in [1, 2, 4, 8] {
         let mut child = listing();
         let mut out = child.stdout.take().unwrap();
-        // So much of it has come when the connection is cut.
+        // Number of bytes received when the connection is cut.
         let mut seen = vec![0; whole.stdout.len() / 16 * piece];
         let (read, mut seen) = tokio::task::block_in_place(|| (out.read_exact(&mut seen), seen));
         read.unwrap();

@@ -87,10 +87,10 @@ async fn the_shell_makes_its_session_with_a_credential_that_can_be_read_once() {
     terminal.sees("[a second read gives 0 bytes]");
     assert!(own.world.agent().is_none(), "no agent has it");
     let (_, out, _) = own.world.run(&["status"]);
-    assert!(out.starts_with("work: a shell's own session, open for ") && out.contains("(guard "), "{out}");
+    assert!(out.starts_with("work: standalone session, open for ") && out.contains("(guard "), "{out}");
     let (code, out, _) = own.world.run(&["stop", "work"]);
     assert_eq!(code, 0);
-    assert!(out.contains("goes when that shell is left"), "{out}");
+    assert!(out.contains("is removed when its shell exits"), "{out}");
     terminal.line("Get-CsTenant");
     terminal.sees("0: Completed, 1 objects");
     let shell = own.shell(&terminal);
@@ -183,7 +183,7 @@ async fn where_shell_and_guard_die_together_the_next_start_removes_the_session()
     }
     let (code, _, err) = own.world.run(&["list"]);
     assert_eq!(code, 0);
-    assert!(err.contains("removed the session of 'work'"), "{err}");
+    assert!(err.contains("removed an orphaned session of 'work'"), "{err}");
     own.wait_removed();
 }
 

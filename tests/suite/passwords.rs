@@ -1,4 +1,4 @@
-//! Passwords that an endpoint refuses: entered again, and not sent again by anything else.
+//! Passwords that an endpoint refuses: prompted for again, and not resent otherwise.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -13,7 +13,7 @@ use crate::agent_world::{PATIENCE, World, path_without_powershell};
 use crate::stand_in::Terminal;
 use crate::wsman_client_http::{Answer, Asked, Server, http};
 
-/// An endpoint that may stop to take the password, and counts what it refuses.
+/// An endpoint that can begin to refuse the password, and counts refusals.
 struct Guarded {
     world: World,
     simulator: Simulator,
@@ -22,7 +22,7 @@ struct Guarded {
     uri: String,
 }
 
-/// A user with the profile `work` there.
+/// Creates a user with the profile `work`.
 async fn guarded(credential: &str) -> Guarded {
     let simulator = Simulator::start(Options::default()).await.unwrap();
     let origin = url::Url::parse(&simulator.url).unwrap().origin().ascii_serialization();
@@ -52,7 +52,7 @@ async fn guarded(credential: &str) -> Guarded {
     guarded
 }
 
-/// As the simulator answers.
+/// Forwards a request to the simulator.
 async fn forwarded(client: &reqwest::Client, url: &str, asked: &Asked) -> Answer {
     let header = |wanted: &str| {
         let line = asked.head.lines().find_map(|line| {
@@ -87,7 +87,7 @@ impl Guarded {
         self.refused.load(Ordering::SeqCst)
     }
 
-    /// `lyncsh attach work --socket` in a terminal.
+    /// Runs `lyncsh attach work --socket` in a terminal.
     fn attach(&self) -> Terminal {
         let arguments = ["attach", "work", "--socket"];
         Terminal::open_with(&self.world, env!("CARGO_BIN_EXE_lyncsh"), &arguments, [])
@@ -197,7 +197,7 @@ async fn a_password_that_is_changed_under_a_session_is_sent_once_more_at_most() 
         shell.wait_for("ready");
         assert_eq!(guarded.simulator.shells().len(), 1);
         guarded.refuses.store(true, Ordering::SeqCst);
-        // The keep-alive, or the end of the long poll, meets it; a shell that goes ends the session.
+        // The keep-alive or the end of the long poll gets the refusal; leaving the shell ends the session.
         shell.tell();
         wait("the journal's word", || guarded.journal().contains("\"refused\":true"));
         assert!((1..=2).contains(&guarded.refused()), "{}", guarded.refused());
@@ -208,7 +208,7 @@ async fn a_password_that_is_changed_under_a_session_is_sent_once_more_at_most() 
         assert!(guarded.world.run(&["list"]).0 == 0 && guarded.world.run(&["status"]).0 == 0);
         assert_eq!(guarded.refused(), before, "no command sends it again by itself");
         assert_eq!(guarded.simulator.shells().len(), 1);
-        // The password is right again: what it could not remove goes.
+        // With the correct password, the remaining session is removed.
         guarded.refuses.store(false, Ordering::SeqCst);
         guarded.world.wait_agent_gone();
         guarded.world.attach();
@@ -218,7 +218,7 @@ async fn a_password_that_is_changed_under_a_session_is_sent_once_more_at_most() 
     .await;
 }
 
-/// A terminal in a session with an unlocked, empty keyring, where a script runs.
+/// Runs a script in a terminal with an unlocked, empty keyring.
 fn in_session(world: &World, script: &str) -> Terminal {
     let start = "printf 'session\\n' | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1\n";
     let root = world.root().to_str().unwrap().to_owned();
@@ -246,7 +246,7 @@ async fn a_stored_password_that_is_wrong_is_entered_again_and_stored() {
         terminal.sees("The new password of 'work' is stored in the keyring.");
         terminal.sees("SECOND");
         assert_eq!(guarded.refused(), 1);
-        // Another one that is wrong, typed this time.
+        // Another wrong password, typed this time.
         terminal.sees("New password for");
         terminal.line("wrong too");
         terminal.waits("the question", |text| text.matches("or Enter to give up:").count() == 2);
@@ -260,11 +260,11 @@ async fn a_stored_password_that_is_wrong_is_entered_again_and_stored() {
 }
 
 #[test]
-fn login_says_where_else_a_password_comes_from() {
+fn login_reports_another_source_of_the_password() {
     let world = World::without_endpoint();
     std::fs::create_dir_all(world.folders.profiles()).unwrap();
     for (credential, said) in
-        [("'prompt'", "is asked for each time"), ("{ command = 'x' }", "from a command")]
+        [("'prompt'", "credential = \"prompt\""), ("{ command = 'x' }", "from a command")]
     {
         let text = format!("kind = 'wsman'\nuri = 'https://a.b/c'\nuser = 'u'\ncredential = {credential}\n");
         std::fs::write(world.folders.profile("work"), text).unwrap();
@@ -275,7 +275,7 @@ fn login_says_where_else_a_password_comes_from() {
     assert!(code == 2 && err.contains("there is no profile 'none'"), "{err}");
 }
 
-/// `lyncsh add` where no keyring can be had.
+/// Runs `lyncsh add` without a keyring.
 fn without_keyring(world: &World, arguments: &[&str]) -> Terminal {
     let nowhere = ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent".to_owned());
     Terminal::open_with(world, env!("CARGO_BIN_EXE_lyncsh"), arguments, [nowhere])
@@ -312,7 +312,7 @@ fn add_offers_another_source_before_it_asks_for_a_password() {
 }
 
 #[test]
-fn add_force_keeps_what_it_was_not_told_to_change() {
+fn add_force_keeps_settings_that_are_not_given() {
     let world = World::without_endpoint();
     std::fs::create_dir_all(world.folders.profiles()).unwrap();
     let path = world.folders.profile("work");
@@ -322,11 +322,11 @@ fn add_force_keeps_what_it_was_not_told_to_change() {
     let (code, _, err) = world.run(&["add", "work", "--force", "--user", "new@a.b"]);
     assert_eq!(code, 0, "{err}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), before.replace("old@a.b", "new@a.b"));
-    // What makes no profile, and what is not TOML, is refused and stays.
+    // Invalid profiles and invalid TOML are refused and remain.
     for (text, arguments, said) in [
-        (before, &["--authentication", "kerberos"][..], "this makes no profile"),
+        (before, &["--authentication", "kerberos"][..], "invalid profile"),
         ("kind = [", &["--user", "x"], "is not TOML"),
-        ("connections = [\"a\"]\n", &["--kind", "wsman"], "this makes no profile"),
+        ("connections = [\"a\"]\n", &["--kind", "wsman"], "invalid profile"),
     ] {
         std::fs::write(&path, text).unwrap();
         let (code, _, err) = world.run(&[&["add", "work", "--force"], arguments].concat());
@@ -379,7 +379,7 @@ async fn a_password_command_may_print_what_windows_writes() {
         std::fs::write(&file, b"f\xfcnf\n").unwrap();
         let (code, _, err) = guarded.world.run(&["attach", "work", "--socket"]);
         assert!(code != 0 && err.contains("line 1 is not UTF-8"), "{err}");
-        // One that is piped in, likewise, with the mark of a Windows PowerShell.
+        // The same for piped input, with the byte order mark of Windows PowerShell.
         let mut command = guarded.world.lyncsh(&["add", "x", "--kind", "wsman", "--password-stdin"]);
         command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent").args([
             "--uri",

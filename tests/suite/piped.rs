@@ -1,5 +1,4 @@
-//! What is piped into the console and out of it, where that goes wrong: scripts as editors save them,
-//! readers that go early, full disks.
+//! Failures of piped input and output: encodings of scripts, readers that close early, full disks.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
@@ -10,13 +9,13 @@ use crate::agent_simulator::{empty, online};
 use crate::agent_world::{Killed, World};
 use crate::program::Lyncsh;
 
-/// Runs the console on a script; gives exit code, standard output and error.
+/// Runs the console on a script; returns exit code, standard output and error.
 fn script(world: &World, text: &[u8], output: Stdio) -> (i32, String, String) {
     Lyncsh::new(world).args(["work", "--shell", "console"]).stdin(text).stdout(output).run().parts()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_script_is_utf_8_with_or_without_a_mark_and_what_is_not_is_told() {
+async fn a_script_is_utf_8_with_or_without_a_byte_order_mark_and_other_encodings_are_refused() {
     let (world, server) = online(Options::default(), "").await;
     tokio::task::spawn_blocking(move || {
         let (code, out, err) =
@@ -39,11 +38,11 @@ async fn output_that_cannot_be_written_is_a_failure() {
         let full = || Stdio::from(std::fs::File::options().write(true).open("/dev/full").unwrap());
         let (code, _, err) = script(&world, b"Get-CsTenant\nGet-CsTenant\n", full());
         assert_eq!(code, 1);
-        assert!(err.contains("standard output can't be written: No space left on device"), "{err}");
+        assert!(err.contains("cannot write to standard output: No space left on device"), "{err}");
         let output = world.lyncsh(&["list"]).stdout(full()).stderr(Stdio::piped()).output().unwrap();
         let err = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1));
-        assert_eq!(err, "lyncsh: standard output can't be written: No space left on device (os error 28)\n");
+        assert_eq!(err, "lyncsh: cannot write to standard output: No space left on device (os error 28)\n");
     })
     .await
     .unwrap();
@@ -58,13 +57,13 @@ async fn a_reader_that_goes_early_ends_the_pipeline_and_the_session() {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut console = Killed(command.spawn().unwrap());
         let mut input = console.0.stdin.take().unwrap();
-        // More than could be read while the test waits.
+        // More than can be read while the test waits.
         input.write_all(b"Get-CsBig -Count 10000000\n").unwrap();
         drop(input);
         let mut lines = BufReader::new(console.0.stdout.take().unwrap()).lines();
         while !lines.next().unwrap().unwrap().starts_with("  3 ") {}
         drop(lines);
-        // As a shell says of a program that SIGPIPE has ended.
+        // The exit code that a shell returns for a program ended by SIGPIPE.
         assert_eq!(console.wait().code(), Some(141));
     })
     .await

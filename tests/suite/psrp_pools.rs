@@ -14,13 +14,13 @@ use uuid::Uuid;
 
 use crate::psrp_recordings::messages;
 
-/// A client and a server of ours, joined; every message goes through fragments.
+/// A client and a server of ours, connected; every message is sent in fragments.
 struct Pair {
     client: ClientPool,
     server: ServerPool,
     client_events: Vec<client::ClientEvent>,
     server_events: Vec<server::ServerEvent>,
-    /// Types of the messages that went, in order.
+    /// Types of the sent messages in order.
     went: Vec<MessageType>,
 }
 
@@ -49,7 +49,7 @@ impl Pair {
         Message::decode(&defragmenter.push(&fragments).unwrap()[0]).unwrap()
     }
 
-    /// Until neither has more to say.
+    /// Exchanges messages until both queues are empty.
     fn exchange(&mut self) {
         loop {
             let (asked, answered) = (self.client.take_outgoing(), self.server.take_outgoing());
@@ -108,7 +108,7 @@ fn a_secret_waits_for_the_key_and_nothing_passes_it() {
         .collect();
     assert_eq!(inputs, [1.into(), Value::array([secret("hunter2")]), 3.into(), Value::Null]);
 
-    // A second secret needs no second key, and the server's own way back is there too.
+    // A second secret needs no second key exchange, and the server can encrypt as well.
     pair.went.clear();
     let call = pair.server.host_call(Some(id), HostMethod::ReadLineAsSecureString, vec![]);
     assert_eq!(call, 1);
@@ -193,9 +193,9 @@ fn runspaces_can_be_counted_and_asked_for() {
         [("PSEventArgs.EventIdentifier", 1)].map(|(n, v)| (n, Value::I32(v))),
     ));
     pair.exchange();
-    let heard: Vec<_> = pair.client_events.iter().rev().take(3).rev().cloned().collect();
+    let received: Vec<_> = pair.client_events.iter().rev().take(3).rev().cloned().collect();
     assert!(matches!(
-        &heard[..],
+        &received[..],
         [
             client::ClientEvent::RunspaceAvailability { result: Value::I64(1), .. },
             client::ClientEvent::RunspaceAvailability { result: Value::Bool(true), .. },
@@ -218,7 +218,7 @@ fn a_peer_out_of_turn_or_of_another_age_is_refused_with_a_reason() {
     assert!(matches!(server.receive(&early), Err(ProtocolError::Unexpected { .. })));
     let future = SessionCapability { protocol: Protocol { major: 3, minor: 0 } };
     let refused = server.receive(&message(MessageType::SessionCapability, &future.to_value())).unwrap_err();
-    assert_eq!(refused.to_string(), "the peer speaks protocol 3.0");
+    assert_eq!(refused.to_string(), "unsupported protocol version 3.0");
     let none = message(MessageType::SessionCapability, &Value::with_properties::<String>([]));
     assert!(matches!(server.receive(&none), Err(ProtocolError::Missing { .. })));
     let broken = Message { body: "<Obj>".into(), ..message(MessageType::SessionCapability, &Value::Null) };

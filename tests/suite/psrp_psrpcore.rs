@@ -1,5 +1,5 @@
 //! Values, fragments and the session key against an independent implementation: psrpcore's client, which
-//! sends back whatever it is told.
+//! echoes all values.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -15,7 +15,7 @@ use lyncsh::psrp::server::{ServerEvent, ServerPool};
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
-/// The peer's process; ends with the test, and its output ends with it.
+/// The peer's process; it and its output end with the test.
 struct Peer(Child);
 
 impl Drop for Peer {
@@ -38,7 +38,7 @@ fn start() -> Peer {
     Peer(child)
 }
 
-/// What goes there and back.
+/// Returns the values to be echoed.
 pub fn values() -> Vec<Value> {
     let secret = || Value::secure("hunter2 \u{1f511}".to_owned().into());
     vec![
@@ -93,7 +93,7 @@ pub fn object(content: Content, type_name: &str) -> Value {
     .into()
 }
 
-/// Whether two values are the same but for type names, `ToString`, and how their properties are filed.
+/// Returns whether two values are equal except for type names, `ToString`, and the kind of their properties.
 pub fn same(a: &Value, b: &Value) -> bool {
     if let (Value::Secure(Secure::Plain(a)), Value::Secure(Secure::Plain(b))) = (a, b) {
         return a.expose_secret() == b.expose_secret();
@@ -110,7 +110,7 @@ pub fn same(a: &Value, b: &Value) -> bool {
             left.properties().count() == right.properties().count()
                 && left.properties().all(|(name, value)| right.property(name).is_some_and(|v| same(v, value)))
         }
-        // The same moment, with the zone written in another way.
+        // The same time with a different notation of the zone.
         (Value::DateTime(a), Value::DateTime(b)) => {
             a.replace('Z', "+00:00").replace(".0000000", "")
                 == b.replace('Z', "+00:00").replace(".0000000", "")
@@ -163,7 +163,7 @@ fn psrpcore_reads_what_lyncsh_writes_and_the_other_way() {
                         assert_eq!((command.name.as_str(), pipeline.no_input), ("Read-Back", false));
                         assert_eq!(command.arguments[0].name.as_deref(), Some("Secret"));
                         let secret = Value::secure("correct horse \u{1f40e}".to_owned().into());
-                        assert!(command.arguments[0].value == Some(secret), "the secret is another");
+                        assert!(command.arguments[0].value == Some(secret), "the secret differs");
                         values().iter().for_each(|value| pool.output(id, value));
                         pool.output(id, &"that was all".into());
                     }

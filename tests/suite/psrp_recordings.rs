@@ -31,7 +31,7 @@ pub struct Said {
     pub message: Message,
 }
 
-/// The messages of a recording, in the order in which their last byte came.
+/// Returns the messages of a recording, in the order of their last bytes.
 pub fn messages(recording: &str) -> Vec<Said> {
     let path = format!("{}/tests/transcripts/{recording}.jsonl", env!("CARGO_MANIFEST_DIR"));
     let element =
@@ -55,7 +55,7 @@ pub fn messages(recording: &str) -> Vec<Said> {
     said
 }
 
-/// Every message of every recording, read once.
+/// Returns every message of every recording, which are read once.
 pub fn all() -> impl Iterator<Item = (&'static str, &'static Said)> {
     static ALL: LazyLock<Vec<(&str, Said)>> = LazyLock::new(|| {
         RECORDINGS

@@ -15,10 +15,10 @@ use uuid::Uuid;
 
 use crate::psrp_recordings::{RECORDINGS, Said, messages};
 
-/// What a pool's end was told of a recording.
+/// Events of one end of a pool in a recording.
 #[derive(Debug, Default, PartialEq)]
-struct Told {
-    /// How often each type of message came.
+struct Observed {
+    /// Number of messages by type.
     counts: HashMap<&'static str, usize>,
     ends: HashMap<Uuid, PipelineState>,
     pool: Option<PoolState>,
@@ -26,12 +26,12 @@ struct Told {
     errors: Vec<String>,
 }
 
-impl Told {
+impl Observed {
     fn count(&mut self, what: &'static str) {
         *self.counts.entry(what).or_default() += 1;
     }
 
-    /// Readable secrets anywhere in a value.
+    /// Stores the clear-text secrets in a value.
     fn keep_secrets(&mut self, value: &Value) {
         match value {
             Value::Secure(Secure::Plain(secret)) => self.secrets.push(secret.expose_secret().to_owned()),
@@ -45,15 +45,15 @@ impl Told {
     }
 }
 
-/// The server's half of a recording, told to a client of ours.
-fn client_hears(recording: &str) -> Told {
+/// Replays the server's half of a recording to our client.
+fn replay_to_client(recording: &str) -> Observed {
     let said = messages(recording);
     let pool_id = said[0].message.pool;
     let mut pool = ClientPool::new(pool_id, HostInfo::default(), (1, 1)).speaking(Protocol::V2_4);
     pool.open();
     let opening: Vec<_> = pool.take_outgoing().into_iter().map(|out| out.message.kind).collect();
     assert_eq!(opening, [MessageType::SessionCapability, MessageType::InitRunspacePool]);
-    let mut told = Told::default();
+    let mut observed = Observed::default();
     for Said { by_client, message, .. } in said {
         if by_client {
             if [MessageType::CreatePipeline, MessageType::GetCommandMetadata].contains(&message.kind) {
@@ -64,21 +64,21 @@ fn client_hears(recording: &str) -> Told {
         let events = match pool.receive(&message) {
             Ok(events) => events,
             Err(error) => {
-                told.errors.push(error.to_string());
+                observed.errors.push(error.to_string());
                 continue;
             }
         };
         for event in events {
             match event {
-                client::ClientEvent::PoolState(state, _) => told.pool = Some(state),
+                client::ClientEvent::PoolState(state, _) => observed.pool = Some(state),
                 client::ClientEvent::ApplicationPrivateData(data) => {
                     assert!(data.get("PSVersionTable").unwrap().get("PSVersion").is_some());
-                    told.count("private data");
+                    observed.count("private data");
                 }
                 client::ClientEvent::Pipeline(id, event) => {
                     let what = match &event {
                         PipelineEvent::Output(value) => {
-                            told.keep_secrets(value);
+                            observed.keep_secrets(value);
                             "output"
                         }
                         PipelineEvent::Error(_) => "error",
@@ -89,24 +89,24 @@ fn client_hears(recording: &str) -> Told {
                         PipelineEvent::Information(_) => "information",
                         PipelineEvent::HostCall(_) => "host call",
                         PipelineEvent::State(state, _) => {
-                            told.ends.insert(id, *state);
+                            observed.ends.insert(id, *state);
                             "state"
                         }
                     };
-                    told.count(what);
+                    observed.count(what);
                 }
                 other => panic!("{other:?}"),
             }
         }
     }
-    assert_eq!(told.pool, Some(pool.state()));
-    told
+    assert_eq!(observed.pool, Some(pool.state()));
+    observed
 }
 
 #[test]
 fn a_client_hears_what_a_real_server_says_to_the_end() {
     for recording in RECORDINGS {
-        let told = client_hears(recording);
+        let observed = replay_to_client(recording);
         let said = messages(recording);
         let sent = |kind| said.iter().filter(|said| !said.by_client && said.message.kind == kind).count();
         for (what, kind) in [
@@ -120,40 +120,44 @@ fn a_client_hears_what_a_real_server_says_to_the_end() {
             ("host call", MessageType::PipelineHostCall),
             ("state", MessageType::PipelineState),
         ] {
-            assert_eq!(told.counts.get(what).copied().unwrap_or_default(), sent(kind), "{recording}: {what}");
+            assert_eq!(
+                observed.counts.get(what).copied().unwrap_or_default(),
+                sent(kind),
+                "{recording}: {what}"
+            );
         }
         let created = said.iter().filter(|said| {
             [MessageType::CreatePipeline, MessageType::GetCommandMetadata].contains(&said.message.kind)
         });
         let killed = recording == "client-killed";
-        assert_eq!(told.ends.len(), created.count() - usize::from(killed), "{recording}");
-        assert!(told.ends.values().all(|state| state.is_final()), "{recording}");
+        assert_eq!(observed.ends.len(), created.count() - usize::from(killed), "{recording}");
+        assert!(observed.ends.values().all(|state| state.is_final()), "{recording}");
         assert_eq!(
-            told.pool,
+            observed.pool,
             Some(if killed { PoolState::Closing } else { PoolState::Closed }),
             "{recording}"
         );
-        // The one key that can't be known: the pair that opens it was PowerShell's.
+        // The one unknown key: its key pair was PowerShell's.
         let unknown = usize::from(recording == "securestring-2.3");
-        assert_eq!(told.errors.len(), unknown, "{recording}: {:?}", told.errors);
+        assert_eq!(observed.errors.len(), unknown, "{recording}: {:?}", observed.errors);
     }
-    let stopped = client_hears("stop").ends;
+    let stopped = replay_to_client("stop").ends;
     assert_eq!(stopped.values().filter(|state| **state == PipelineState::Stopped).count(), 1);
-    let failed = client_hears("streams").ends;
+    let failed = replay_to_client("streams").ends;
     assert_eq!(failed.values().filter(|state| **state == PipelineState::Failed).count(), 1);
-    assert!(!client_hears("securestring-2.4").secrets.is_empty());
+    assert!(!replay_to_client("securestring-2.4").secrets.is_empty());
 }
 
-/// The client's half of a recording, told to a server of ours, whose pipelines end when the real ones did.
-fn server_hears(recording: &str) -> Told {
+/// Replays the client's half of a recording to our server, whose pipelines end when the recorded ones did.
+fn replay_to_server(recording: &str) -> Observed {
     let private_data = Value::primitive_dictionary([]);
     let mut pool = ServerPool::new(private_data).speaking(Protocol::V2_4);
-    let mut told = Told::default();
+    let mut observed = Observed::default();
     for Said { by_client, message, .. } in messages(recording) {
         if !by_client {
             if message.kind == MessageType::PipelineState {
                 let (state, error) = PipelineState::read(&clixml::read(&message.body).unwrap()).unwrap();
-                told.ends.insert(message.pipeline, state);
+                observed.ends.insert(message.pipeline, state);
                 pool.pipeline_state(message.pipeline, state, error.as_deref());
             }
             continue;
@@ -161,7 +165,7 @@ fn server_hears(recording: &str) -> Told {
         let events = match pool.receive(&message) {
             Ok(events) => events,
             Err(error) => {
-                told.errors.push(error.to_string());
+                observed.errors.push(error.to_string());
                 continue;
             }
         };
@@ -180,39 +184,39 @@ fn server_hears(recording: &str) -> Told {
                             MessageType::RunspacePoolState
                         ]
                     );
-                    told.count("open");
+                    observed.count("open");
                 }
                 server::ServerEvent::CreatePipeline(_, pipeline) => {
                     let arguments = pipeline.commands.iter().flat_map(|command| &command.arguments);
                     arguments
                         .filter_map(|argument| argument.value.as_ref())
-                        .for_each(|value| told.keep_secrets(value));
-                    told.count("pipeline");
+                        .for_each(|value| observed.keep_secrets(value));
+                    observed.count("pipeline");
                 }
-                server::ServerEvent::CommandMetadata(..) => told.count("metadata"),
-                server::ServerEvent::Input(..) => told.count("input"),
-                server::ServerEvent::EndInput(_) => told.count("end of input"),
+                server::ServerEvent::CommandMetadata(..) => observed.count("metadata"),
+                server::ServerEvent::Input(..) => observed.count("input"),
+                server::ServerEvent::EndInput(_) => observed.count("end of input"),
                 server::ServerEvent::HostResponse(Some(_), response) => {
                     if let Ok(Some(value)) = &response.result {
-                        told.keep_secrets(value);
+                        observed.keep_secrets(value);
                     }
-                    told.count("host response");
+                    observed.count("host response");
                 }
                 other => panic!("{other:?}"),
             }
         }
     }
     assert_eq!(pool.pipelines().count(), usize::from(recording == "client-killed"), "{recording}");
-    told
+    observed
 }
 
 #[test]
 fn a_server_hears_what_a_real_client_says_to_the_end() {
     for recording in RECORDINGS {
-        let told = server_hears(recording);
+        let observed = replay_to_server(recording);
         let said = messages(recording);
         let sent = |kind| said.iter().filter(|said| said.by_client && said.message.kind == kind).count();
-        // What was sealed under a key that only PowerShell knew.
+        // Secrets encrypted under PowerShell's unknown key.
         let unknown = usize::from(recording == "securestring-2.3");
         for (what, kind) in [
             ("open", MessageType::InitRunspacePool),
@@ -221,16 +225,20 @@ fn a_server_hears_what_a_real_client_says_to_the_end() {
             ("end of input", MessageType::EndOfPipelineInput),
             ("host response", MessageType::PipelineHostResponse),
         ] {
-            assert_eq!(told.counts.get(what).copied().unwrap_or_default(), sent(kind), "{recording}: {what}");
+            assert_eq!(
+                observed.counts.get(what).copied().unwrap_or_default(),
+                sent(kind),
+                "{recording}: {what}"
+            );
         }
-        let pipelines = told.counts.get("pipeline").copied().unwrap_or_default();
+        let pipelines = observed.counts.get("pipeline").copied().unwrap_or_default();
         assert_eq!(pipelines, sent(MessageType::CreatePipeline) - unknown, "{recording}");
-        assert_eq!(told.errors.len(), unknown, "{recording}: {:?}", told.errors);
+        assert_eq!(observed.errors.len(), unknown, "{recording}: {:?}", observed.errors);
     }
-    let secrets = server_hears("securestring-2.4").secrets;
+    let secrets = replay_to_server("securestring-2.4").secrets;
     assert!(secrets.iter().all(|secret| secret == "correct horse"), "{}", secrets.len());
     assert_eq!(secrets.len(), 2);
-    let mut typed = server_hears("prompts").secrets;
+    let mut typed = replay_to_server("prompts").secrets;
     typed.sort();
     typed.dedup();
     assert_eq!(typed, ["pw", "secret"]);

@@ -1,4 +1,4 @@
-//! Recordings of real PowerShell, read and written by the protocol's types.
+//! Recordings of real PowerShell, read and written with the protocol's types.
 
 use lyncsh::psrp::clixml::{self, Value};
 use lyncsh::psrp::fragment::{Defragmenter, Fragmenter};
@@ -25,7 +25,7 @@ fn every_message_of_powershell_reads_and_is_written_as_it_was() {
         let written = clixml::write(&value);
         assert_eq!(clixml::read(&written).unwrap(), value, "{recording} {:?}", message.kind);
         if written != message.body {
-            // Exceptions that hold the record that holds them: a cycle, which is cut with a null.
+            // Exceptions that contain their own record: the cycle is replaced with null.
             let cut =
                 message.body.replacen("<Ref N=\"Exception\" RefId=\"1\" />", "<Nil N=\"Exception\" />", 1);
             assert_eq!(written, cut, "{recording} {:?}", message.kind);
@@ -77,7 +77,7 @@ fn what_powershell_opens_and_asks_is_understood_and_written_in_its_shape() {
     }
 }
 
-/// The names of a CREATE_PIPELINE's properties, and of its commands'.
+/// Returns the names of a CREATE_PIPELINE's properties and of its commands' properties.
 fn shape(value: &Value) -> Vec<String> {
     let names = |value: &Value| -> Vec<String> {
         value.as_object().unwrap().properties().map(|(name, _)| name.to_owned()).collect()
@@ -138,7 +138,7 @@ fn records_are_read_and_written_in_powershells_shape() {
         for body in bodies(kind) {
             let record = TextRecord::read(&body);
             assert!(["careful", "wordy", "deep"].contains(&record.message.as_str()));
-            // A record that carries its invocation says so.
+            // A record with its invocation sets the flag.
             if body.property("InformationalRecord_SerializeInvocationInfo") == Some(&false.into()) {
                 assert_eq!(record.to_value(kind), body);
             }
@@ -173,9 +173,9 @@ fn error_records_are_read_in_full_and_made_in_powershells_shape() {
             _ => None,
         };
         let Some(record) = record else { continue };
-        assert_eq!(record.to_value(), record.value, "what was read is passed on as it came");
+        assert_eq!(record.to_value(), record.value, "a received record is returned unchanged");
 
-        // The same record made here has every property that PowerShell's has, but for traces of scripts.
+        // The same record created locally has all of PowerShell's properties except traces of scripts.
         let mut made = ErrorRecord { value: Value::Null, ..(*record).clone() };
         let written = made.to_value();
         let theirs: Vec<_> = names(&record.value)

@@ -1,5 +1,5 @@
-//! The PowerShell module of a profile, without a PowerShell: what is rendered parses, is written once,
-//! and belongs to its owner.
+//! The PowerShell module of a profile, tested without PowerShell: the rendered scripts parse, are written
+//! once, and are accessible only to their owner.
 
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,7 @@ impl User {
         Module::prepare(&self.folders, Path::new(PROGRAM), profile).unwrap()
     }
 
-    /// As if a PowerShell had exported these commands.
+    /// Writes an export of these commands, as a PowerShell does.
     fn exported(&self, profile: &Profile, names: &[&str]) -> PathBuf {
         let stem = Exports::of(&self.folders, &profile.name).stem(profile, profile.uri.as_ref().unwrap());
         let folder = PathBuf::from(format!("{}-7.6.5", stem.display()));
@@ -44,11 +44,11 @@ impl User {
     }
 }
 
-/// The text of a script, which must have no mistake in it.
+/// Returns the text of a script, which must parse without errors.
 fn parsed(path: &Path) -> String {
     let text = std::fs::read_to_string(path).unwrap();
     let text = text.strip_prefix('\u{feff}').expect("Windows PowerShell needs the mark").to_owned();
-    // The grammar knows `'` alone for a quote; a typographic pair is what it would be in PowerShell.
+    // The grammar knows only `'` as a quote; PowerShell also accepts typographic quotes.
     let plain = ['\u{2018}', '\u{2019}', '\u{201a}', '\u{201b}']
         .iter()
         .fold(text.clone(), |text, one| text.replace(&format!("{one}{one}"), "''"));
@@ -62,7 +62,7 @@ fn parsed(path: &Path) -> String {
     text
 }
 
-/// The module, and what it reads where it needs it.
+/// Returns the module with its library.
 fn whole(module: &Module) -> String {
     parsed(&module.script) + &parsed(&module.script.with_file_name("library.ps1"))
 }
@@ -81,7 +81,7 @@ fn mistakes(node: tree_sitter::Node<'_>, wrong: &mut Vec<String>) {
 const NAMES: [&str; 5] = ["work", "O'Brien", "Jürgen’s Büro", "a [b] `c`", "$(exit 3); & {}"];
 
 #[test]
-fn every_module_parses_whatever_the_profile_says() {
+fn every_module_parses_with_any_profile() {
     let user = User::new();
     let keys: [&[&str]; 7] = [
         &["", "attach = false\n"],
@@ -110,7 +110,7 @@ fn a_session_of_the_shell_s_own_is_made_as_documented_and_falls_back_in_windows_
     let user = User::new();
     let script = |more: &str| whole(&user.module(&user.profile("work", more)));
     let shared = script("");
-    let fallback = shared.find("makes a session of its own").expect("5.1 may have to");
+    let fallback = shared.find("opening a standalone session").expect("5.1 may have to");
     assert!(shared[fallback..].contains(". $makeSession"), "said in one line, before");
     assert!(shared.contains("New-PSSession -ConnectionUri"));
     assert!(shared[..fallback].contains("if ($version.Major -ge 7)"), "7 attaches");
@@ -119,11 +119,11 @@ fn a_session_of_the_shell_s_own_is_made_as_documented_and_falls_back_in_windows_
     assert!(own.contains("[System.IO.Directory]::Delete($fresh, $true)"), "nothing is saved");
     assert!(!own.contains("$kept/names"), "nothing is saved: {own}");
     assert!(!own.contains("--facts") && !own.contains("NamedPipeConnectionInfo"), "at once: {own}");
-    // One command line, in which the program's folders have their quotes.
+    // One command line with quoted paths.
     assert!(own.contains("[config]\" attach work --own'"), "{own}");
     for script in [shared, own] {
         assert!(script.contains("'PowerShell.Exiting'"), "`exit` removes the session");
-        // Windows PowerShell has no such operators.
+        // Windows PowerShell lacks these operators.
         for word in [" ?? ", "?.", " && ", " || ", "ForEach-Object -Parallel", "-AsHashtable"] {
             assert!(!script.contains(word), "{word}: {script}");
         }
@@ -146,7 +146,7 @@ fn an_import_that_is_stopped_leaves_no_session() {
         let blocks: Vec<_> = script.split("} finally {").collect();
         assert!(blocks.iter().any(|block| block.contains("$imported) {")), "{script}");
         assert!(!script.contains("} catch {\n    # The end of its input"), "{script}");
-        // What PowerShell skips must not end the import.
+        // Commands that PowerShell skips must not end the import.
         assert_eq!(script.matches("ErrorAction = 'SilentlyContinue'; ErrorVariable = 'skipped'").count(), {
             script.matches("CommandName = $wanted").count()
         });
@@ -175,7 +175,7 @@ fn the_first_script_of_a_shell_parses_for_one_and_several_modules() {
 }
 
 #[test]
-fn what_a_shell_begins_with_parses_and_on_windows_meets_the_execution_policy() {
+fn the_connect_script_parses_and_on_windows_sets_the_execution_policy() {
     let user = User::new();
     let connect = Path::new(PROGRAM);
     let line = user.folders.cache.join("line.ps1");
@@ -204,7 +204,7 @@ fn a_manifest_names_the_cmdlets_that_were_exported_last() {
     user.exported(&profile, &["Get-CsTenant", "Get-CsOnlineUser"]);
     let manifest = parsed(&user.module(&profile).manifest);
     assert!(manifest.contains("FunctionsToExport = @('Get-CsOnlineUser', 'Get-CsTenant')"), "{manifest}");
-    // A pattern would cost PowerShell's quick way to the names.
+    // A pattern would disable PowerShell's fast path for the names.
     assert!(manifest.contains("AliasesToExport = @('gcst')"), "{manifest}");
     let prefixed = user.profile("work", "prefix = \"Lw\"\n");
     let manifest = parsed(&user.module(&prefixed).manifest);
@@ -249,12 +249,12 @@ fn a_template_of_the_users_own_is_taken() {
     assert!(parsed(&user.module(&profile).script).contains("# mine for work"));
     std::fs::write(folder.join("attach.ps1"), "{{ nothing }}").unwrap();
     let error = Module::prepare(&user.folders, Path::new(PROGRAM), &profile).unwrap_err();
-    assert!(error.to_string().contains("can't be rendered"), "{error}");
+    assert!(error.to_string().contains("cannot render the template"), "{error}");
 }
 
 #[cfg(unix)]
 #[test]
-fn what_is_rendered_belongs_to_its_owner_alone() {
+fn rendered_files_are_accessible_only_to_their_owner() {
     use std::os::unix::fs::PermissionsExt as _;
     let user = User::new();
     let module = user.module(&user.profile("work", ""));
@@ -265,7 +265,7 @@ fn what_is_rendered_belongs_to_its_owner_alone() {
 }
 
 #[test]
-fn what_a_killed_first_start_left_is_removed_and_never_used() {
+fn leftovers_of_a_killed_first_start_are_removed_and_never_used() {
     let user = User::new();
     let profile = user.profile("work", "");
     let whole = user.exported(&profile, &["Get-CsTenant"]);
@@ -307,7 +307,7 @@ mod attach {
     }
 
     #[test]
-    fn the_module_is_told_where_the_session_is_or_why_there_is_none() {
+    fn the_module_gets_the_address_of_the_session_or_an_error() {
         let world = World::start();
         let (code, out, err) = world.run(&["attach", "work", "--facts"]);
         assert_eq!(code, 0, "{err}");
@@ -327,7 +327,7 @@ mod attach {
         assert!(self::facts(&out)["error"].contains("has a mistake"), "{out}");
     }
 
-    /// PowerShell reads a program's standard error where a module loads by itself.
+    /// PowerShell reads a program's standard error while it autoloads a module.
     #[test]
     fn the_first_call_of_a_cmdlet_can_ask_for_the_password_on_the_terminal() {
         let world = World::start();

@@ -1,4 +1,5 @@
-//! Whether a script has only what Windows PowerShell 5.1 has, by an independent grammar and a list.
+//! Check that scripts use only syntax and commands of Windows PowerShell 5.1, by an independent grammar and a
+//! list.
 
 /// Every command and parameter that the scripts use, all of which Windows PowerShell 5.1 has.
 const OF_5_1: [(&str, &str); 33] = [
@@ -37,7 +38,7 @@ const OF_5_1: [(&str, &str); 33] = [
     ("write-warning", "message"),
 ];
 
-/// What Windows PowerShell 5.1 would not understand: commands, parameters and syntax of later ones.
+/// Returns commands, parameters and syntax that Windows PowerShell 5.1 does not support.
 pub fn newer_than_5_1(text: &str) -> Vec<String> {
     let plain = text.replace(['\u{2018}', '\u{2019}', '\u{201a}', '\u{201b}'], "'");
     let mut parser = tree_sitter::Parser::new();
@@ -51,7 +52,8 @@ pub fn newer_than_5_1(text: &str) -> Vec<String> {
         let words = &plain[node.byte_range()];
         match node.kind() {
             "command" => newer_command(node, &plain, &mut wrong),
-            // `?.`, `?[`, `??`, `a ? b : c`, `&&`, `||`, `&` at an end; `clean` blocks; `$IsWindows` and its kin.
+            // `?.`, `?[`, `??`, `a ? b : c`, `&&`, `||`, a final `&`; `clean` blocks; `$IsWindows` and
+            // similar variables.
             "??" | "??=" | "?." | "?[" | "&&" | "||" | "ternary_expression" => wrong.push(words.to_owned()),
             "variable" => {
                 let name = words.to_lowercase();
@@ -89,7 +91,7 @@ fn newer_command(command: tree_sitter::Node<'_>, text: &str, wrong: &mut Vec<Str
 }
 
 #[test]
-fn what_windows_powershell_does_not_have_is_found() {
+fn constructs_unknown_to_windows_powershell_are_found() {
     for newer in [
         "$a ?? 1",
         "$a ? 1 : 2",

@@ -1,5 +1,5 @@
-//! A Delete that fails is tried again, the session is listed until it is confirmed to be gone, and it is
-//! never counted as removed before.
+//! A failed Delete is retried, the session is listed until its removal is confirmed, and it is never reported
+//! as removed earlier.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ use crate::agent_world::{PATIENCE, World};
 use crate::wsman_client_faults::{actions, soap, soap_in};
 use crate::wsman_client_http::{Answer, Server, http};
 
-/// How Delete is answered, each in its turn; the last one from then on.
+/// Answer to Delete. A test has a list of them; the last one is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Delete {
     Done,
@@ -28,7 +28,7 @@ enum Delete {
     Http(&'static str),
 }
 
-/// What an endpoint lists of the session.
+/// The endpoint's list of sessions, with or without the test's session.
 #[derive(Clone, Copy, Debug)]
 enum List {
     Refused,
@@ -36,7 +36,7 @@ enum List {
     WithoutIt,
 }
 
-/// A user with a session on an endpoint that answers so.
+/// A user with a session on an endpoint with scripted answers.
 struct Left {
     world: World,
     journal: Journal,
@@ -68,7 +68,7 @@ impl Left {
         let mut world = World::without_endpoint();
         world.uri = format!("http://127.0.0.1:{}/wsman", server.port);
         std::fs::write(world.root().join("password"), "secret").unwrap();
-        // Only where the time is to run out.
+        // Only if the limit is meant to expire.
         let is_slow = deletes.contains(&Delete::Silent)
             || matches!(deletes.last(), Some(Delete::Fault | Delete::Http(_)));
         let close = if is_slow { "1500ms" } else { "20s" };
@@ -83,7 +83,7 @@ impl Left {
         guard
     }
 
-    /// The guard of a session whose Create was not answered.
+    /// Returns the guard of a session whose Create was not answered.
     async fn connecting(&self) -> Guard {
         let profile = lyncsh::profile::load(&self.world.folders, "work").unwrap();
         let (report, _steps) = tokio::sync::mpsc::unbounded_channel();
@@ -102,11 +102,11 @@ impl Left {
         actions(&self.server).iter().filter(|action| *action == "Delete").count()
     }
 
-    /// Whether `lyncsh status` lists it. The entry is not due again so soon.
+    /// Returns whether `lyncsh status` lists the session. The removal is not due again so soon.
     fn is_listed(&self) -> bool {
         let (code, out, err) = self.world.run(&["status"]);
         assert_eq!(code, 0, "{err}");
-        out.contains("work: a session was left on")
+        out.contains("work: orphaned session on")
     }
 
     async fn sweep(&self) -> String {
@@ -168,8 +168,8 @@ async fn a_delete_that_always_fails_leaves_an_entry_that_is_listed_and_removed_l
         let error = left.guard().await.remove().await.unwrap_err();
         assert!(!matches!(error, Error::Unconfirmed), "{how:?}: {error}");
         assert!(left.is_listed(), "{how:?}");
-        let said = left.sweep().await;
-        assert!(said.contains("may still be on the server"), "{how:?}: {said}");
+        let lines = left.sweep().await;
+        assert!(lines.contains("may still be on the server"), "{how:?}: {lines}");
         assert!(left.is_listed(), "{how:?}");
     }
 }
@@ -179,16 +179,16 @@ async fn a_session_that_is_not_found_after_a_silent_delete_is_kept_and_checked_b
     let left = Left::on(&[Delete::Silent, Delete::Gone]).await;
     left.guard().await.remove().await.unwrap_err();
     assert!(left.is_listed());
-    // An endpoint that lists nothing proves nothing, and one that lists the session has it.
+    // An endpoint without a list proves nothing, and one that lists the session still has it.
     for list in [List::Refused, List::WithIt] {
         left.lists(list);
-        let said = left.sweep().await;
-        assert!(said.contains("did not confirm that the session is removed"), "{list:?}: {said}");
+        let lines = left.sweep().await;
+        assert!(lines.contains("did not confirm the removal of the session"), "{list:?}: {lines}");
         assert!(left.is_listed(), "{list:?}");
     }
     left.lists(List::WithoutIt);
-    let said = left.sweep().await;
-    assert!(said.contains("removed the session of 'work'"), "{said}");
+    let lines = left.sweep().await;
+    assert!(lines.contains("removed an orphaned session of 'work'"), "{lines}");
     assert!(!left.is_listed());
     assert_eq!(left.files(), 0);
 }
@@ -202,7 +202,7 @@ async fn a_session_that_is_not_found_at_the_first_delete_is_gone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_is_not_found_but_listed_is_removed_again() {
-    // The Delete of an agent that was killed is still waiting.
+    // The Delete of a killed agent is still pending.
     let left = Left::on(&[Delete::Gone, Delete::Done]).await;
     left.lists(List::WithIt);
     left.guard().await.remove().await.unwrap();
@@ -214,8 +214,8 @@ async fn a_session_that_is_not_found_but_listed_is_removed_again() {
     assert_eq!(left.deletes(), 4);
     assert!(left.is_listed(), "the next command tries again");
     left.lists(List::WithoutIt);
-    let said = left.sweep().await;
-    assert!(said.contains("removed the session of 'work'"), "{said}");
+    let lines = left.sweep().await;
+    assert!(lines.contains("removed an orphaned session of 'work'"), "{lines}");
     assert_eq!(left.files(), 0);
 }
 
@@ -224,7 +224,7 @@ async fn a_session_in_doubt_is_not_listed_for_longer_than_its_endpoint_keeps_it(
     let left = Left::on(&[Delete::Silent, Delete::Gone]).await;
     left.guard().await.remove().await.unwrap_err();
     assert!(left.is_listed());
-    // Its idle timeout, which the profile asks to be a minute, has passed meanwhile.
+    // Its idle timeout, one minute in the profile, has expired in the meantime.
     let notes = left.journal.notes(left.shell);
     let mut known: serde_json::Value = serde_json::from_slice(&std::fs::read(&notes).unwrap()).unwrap();
     let since = known["doubtful"]["secs_since_epoch"].as_u64().unwrap();
@@ -236,25 +236,25 @@ async fn a_session_in_doubt_is_not_listed_for_longer_than_its_endpoint_keeps_it(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_whose_create_comes_late_is_removed_when_it_comes_and_only_then_given_up() {
-    // A Delete that was before it; its Create is done meanwhile.
+    // Delete overtakes Create, which completes in the meantime.
     let left = Left::on(&[Delete::Gone, Delete::Done]).await;
     left.connecting().await.remove().await.unwrap();
     assert_eq!((left.deletes(), left.files()), (2, 0));
-    // Its Create may still come.
+    // Its Create may still be pending.
     let left = Left::on(&[Delete::Gone]).await;
     let error = left.connecting().await.remove().await.unwrap_err();
     assert!(matches!(error, Error::Unconfirmed), "{error}");
     assert!(left.is_listed());
-    let said = left.sweep().await;
-    assert!(said.contains("did not confirm that the session is removed"), "{said}");
-    // No endpoint works on it after a minute.
+    let lines = left.sweep().await;
+    assert!(lines.contains("did not confirm the removal of the session"), "{lines}");
+    // No endpoint works on Create for longer than a minute.
     let path = left.world.folders.state.join("sessions").join(format!("{}.json", left.shell));
     let text = std::fs::read_to_string(&path).unwrap();
     let mut entry: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     let written = entry["written"]["secs_since_epoch"].as_u64().unwrap();
     entry["written"]["secs_since_epoch"] = (written - 61).into();
     std::fs::write(&path, entry.to_string()).unwrap();
-    let said = left.sweep().await;
-    assert!(said.contains("removed the session of 'work'"), "{said}");
+    let lines = left.sweep().await;
+    assert!(lines.contains("removed an orphaned session of 'work'"), "{lines}");
     assert_eq!(left.files(), 0);
 }

@@ -1,4 +1,4 @@
-//! Scripts: run as a whole or not at all, what ends them, and what they end with.
+//! Scripts: run as a whole or not at all, their end and exit code.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ fn demo(lines: &str) -> (i32, String, String) {
     Lyncsh::alone().args(["demo"]).stdin(lines).run().parts()
 }
 
-/// `lyncsh work` with these words, in a folder.
+/// Runs `lyncsh work` with arguments in a folder.
 fn work(world: &World, folder: &Path, words: &[&str], input: &str) -> (i32, String, String) {
     let run = Lyncsh::new(world).args(["work", "--shell", "console"]).args(words.iter().copied());
     run.folder(folder).stdin(input).run().parts()
@@ -41,7 +41,7 @@ async fn a_script_that_is_refused_in_part_runs_not_at_all() {
             assert_eq!((code, out.as_str()), (2, ""), "{err}");
             assert!(err.starts_with("guard.ps1: line 2, column 1: 'if'"), "{err}");
         }
-        // Nobody was connected for that.
+        // No connection was made for that.
         assert_eq!(server.requests(), 0);
         let lines = "Get-CsOnlineUser | % EnterpriseVoiceEnabled";
         assert_eq!(work(&world, folder.path(), &[], lines).1, "False\nFalse\n");
@@ -53,7 +53,7 @@ async fn a_script_that_is_refused_in_part_runs_not_at_all() {
 
 #[test]
 fn every_refusal_is_found_before_the_first_line_runs() {
-    // The script, and where it is refused.
+    // Script and position of the error.
     for (script, places) in [
         ("while ($true) { }", &["2, column 1"][..]),
         ("for ($i = 0; $i -lt 3; $i++) {\n $i }", &["2, column 1"]),
@@ -121,8 +121,9 @@ fn every_refusal_is_found_before_the_first_line_runs() {
             continue;
         }
         assert_eq!((code, out.as_str()), (2, ""), "{script}\n{err}");
-        let told = err.lines().filter(|line| line.starts_with("line ") || line.starts_with("cannot")).count();
-        assert_eq!(told, places.len(), "{script}\n{err}");
+        let listed =
+            err.lines().filter(|line| line.starts_with("line ") || line.starts_with("cannot")).count();
+        assert_eq!(listed, places.len(), "{script}\n{err}");
         for place in places {
             assert!(err.contains(place), "{script}\n{err}");
         }
@@ -130,7 +131,7 @@ fn every_refusal_is_found_before_the_first_line_runs() {
 }
 
 #[test]
-fn what_a_script_is_written_in_is_read_as_it_was_meant() {
+fn a_script_is_decoded_by_its_encoding() {
     let script = concat!(
         "# a comment; if (1) { }\n",
         "<# more\n   of it: while #>\n",
@@ -309,8 +310,8 @@ fn an_error_action_is_the_endpoints_and_the_consoles() {
             "after\n",
         ),
     ] {
-        let (got, said, err) = demo(&format!("{lines}\n"));
-        assert_eq!((got, said.as_str()), (code, out), "{lines}\n{err}");
+        let (got, printed, err) = demo(&format!("{lines}\n"));
+        assert_eq!((got, printed.as_str()), (code, out), "{lines}\n{err}");
     }
 }
 
@@ -372,13 +373,13 @@ fn a_pipeline_with_an_unknown_command_runs_none_of_its_commands() {
         assert_eq!((code, out.as_str()), (1, "False\nFalse\n"), "{line}\n{err}");
         assert!(err.contains("The term 'Get-CsNothing' is not recognized"), "{line}\n{err}");
     }
-    // An error that does not end it leaves the rest its say.
+    // After a non-terminating error, the rest runs.
     let (_, out, _) = demo("'nobody', 'kenmyer' | Get-CsOnlineUser | measure | % Count\n");
     assert_eq!(out, "1\n");
 }
 
 #[test]
-fn a_command_of_powershell_that_nobody_has_refuses_the_whole_script() {
+fn an_unavailable_powershell_command_refuses_the_whole_script() {
     let script = "'begun'\nSet-CsUser kenmyer -EnterpriseVoiceEnabled $true\nif-not\n1,2 | % { Start-Sleep 1 }\nread-host x\n";
     let (code, out, err) = demo(script);
     assert_eq!((code, out.as_str()), (2, ""), "{err}");
@@ -388,10 +389,10 @@ fn a_command_of_powershell_that_nobody_has_refuses_the_whole_script() {
         assert!(err.contains(place), "{place}: {err}");
     }
     assert!(!err.contains("if-not"), "{err}");
-    // One that nobody knows at all is an error of its line, as in PowerShell.
+    // An unknown command is an error of its line, as in PowerShell.
     let (code, out, err) = demo("'begun'\nGet-CsNothing\n'after'\n");
     assert_eq!((code, out.as_str()), (1, "begun\nafter\n"), "{err}");
-    // What the endpoint has is its own.
+    // Commands of the endpoint run there.
     let (code, out, err) = demo("Get-Command Get-CsTenant | select Name\n'after'\n");
     assert!(code == 0 && out.contains("after"), "{out}{err}");
     let terminal = Terminal::sized((100, 30), env!("CARGO_BIN_EXE_lyncsh"), &["demo"], []);

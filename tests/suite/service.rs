@@ -1,4 +1,4 @@
-//! Profiles whose session a PowerShell module has: Teams, Exchange Online.
+//! Profiles whose session a PowerShell module opens: Teams, Exchange Online.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -18,18 +18,18 @@ fn a_service_takes_little_of_what_a_profile_can_say() {
     for (text, expected) in [
         (
             "kind = 'teams'\nuri = 'https://a/'",
-            "2: uri means nothing for kind \"teams\": the module MicrosoftTeams has the session",
+            "2: uri is not valid for kind \"teams\": the module MicrosoftTeams opens the session",
         ),
-        ("kind = 'teams'\nprefix = 'T'", "2: prefix means nothing"),
+        ("kind = 'teams'\nprefix = 'T'", "2: prefix is not valid"),
         (
             "kind = 'teams'\nauthentication = 'basic'",
-            "2: authentication can't be \"basic\"; one of device-code, credential, token",
+            "2: invalid authentication \"basic\"; expected one of device-code, credential, token",
         ),
         ("kind = 'teams'\nauthentication = 'credential'", "1: authentication \"credential\" needs user"),
         ("kind = 'exchange-online'\nauthentication = 'token'", "1: authentication \"token\" needs user"),
         (
             "kind = 'exchange-online'\nshell = 'console'",
-            "2: kind \"exchange-online\" is a PowerShell module, which the console can't load",
+            "2: kind \"exchange-online\" needs PowerShell: the console cannot load its module",
         ),
     ] {
         let said = mistakes(text);
@@ -62,7 +62,7 @@ fn every_service_s_module_is_powershell_that_signs_in_and_out() {
             let script = std::fs::read_to_string(&module.script).unwrap();
             let mut parser = tree_sitter::Parser::new();
             parser.set_language(&tree_sitter_powershell::LANGUAGE.into()).unwrap();
-            // The grammar knows no typographic quotes.
+            // The grammar does not know typographic quotes.
             let tree = parser.parse(script.trim_start_matches('\u{feff}').replace('’', "x"), None).unwrap();
             assert!(!tree.root_node().has_error(), "{script}\n{}", tree.root_node().to_sexp());
             assert_eq!(crate::pwsh_syntax::newer_than_5_1(&script), Vec::<String>::new());
@@ -120,13 +120,16 @@ fn the_shell_of_a_service_gets_the_secret_through_a_pipe_and_its_exit_code_is_pa
     );
     assert!(!out.lines().next().unwrap().contains("cret"), "never an argument: {out}");
     let (out, err, code) = run(&["attach", "work", "--secret"]);
-    assert!(code == Some(1) && out.is_empty() && err.contains("to nobody else"), "{out}{err}");
+    assert!(code == Some(1) && out.is_empty() && err.contains("secret is not printed"), "{out}{err}");
     let (_, err, code) = run(&["attach", "mail", "--socket"]);
-    assert!(code == Some(2) && err.contains("the module ExchangeOnlineManagement has the session"), "{err}");
+    assert!(
+        code == Some(2) && err.contains("the module ExchangeOnlineManagement opens its session"),
+        "{err}"
+    );
 }
 
 #[test]
-fn a_service_s_profile_is_shown_without_what_means_nothing_to_it() {
+fn a_service_s_profile_is_shown_with_its_valid_keys_only() {
     let home = tempfile::tempdir().unwrap();
     std::fs::create_dir(home.path().join("profiles")).unwrap();
     std::fs::write(home.path().join("profiles/meet.toml"), "kind = 'teams'\n").unwrap();
@@ -135,5 +138,5 @@ fn a_service_s_profile_is_shown_without_what_means_nothing_to_it() {
     let out = String::from_utf8(output.stdout).unwrap();
     let keys: Vec<&str> = out.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(keys, ["file", "kind", "user", "authentication", "password", "shell"], "{out}");
-    assert!(out.contains("device-code") && out.contains("none is needed"), "{out}");
+    assert!(out.contains("device-code") && out.contains("not needed"), "{out}");
 }

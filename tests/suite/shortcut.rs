@@ -1,4 +1,4 @@
-//! Shortcuts, as those read them who are to open them.
+//! Shortcuts, checked with parsers of the programs that open them.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -22,12 +22,12 @@ fn shortcut<'a>(name: &'a str, program: &'a str, config: Option<&'a Path>) -> Sh
     Shortcut { name, program: Path::new(program), config, icons, templates: &OWN }
 }
 
-/// The templates of a user who has none.
+/// Returns the built-in templates.
 fn own() -> Templates {
     Templates::of(&Folders::find(Some(Path::new("/nonexistent"))).unwrap())
 }
 
-/// What `tests/peers/shortcut.py` says.
+/// Returns the output of `tests/peers/shortcut.py`.
 fn peer(arguments: &[&str]) -> Value {
     let root = env!("CARGO_MANIFEST_DIR");
     let python =
@@ -132,8 +132,7 @@ fn windows_terminal_gets_a_profile_in_the_tenants_colour() {
     assert_eq!(profile["tabColor"], Colour::of("my work").to_string());
 }
 
-/// Undoes the escapes of a string value, then takes the command line apart, as the Desktop Entry
-/// Specification says.
+/// Unescapes a string value, then splits the command line, as in the Desktop Entry Specification.
 fn exec_words(value: &str) -> Vec<String> {
     let mut line = String::new();
     let mut letters = value.chars();
@@ -208,13 +207,13 @@ fn windows_and_a_posix_shell_take_a_command_line_apart_into_what_it_was() {
     assert_eq!(String::from_utf8(output.stdout).unwrap(), words.join("|") + "|");
 }
 
-/// A person's home with a profile, and the endpoint that it leads to.
+/// A home folder with a profile and its endpoint.
 struct Home {
     folder: tempfile::TempDir,
     endpoint: Ended,
 }
 
-/// A process that ends with the test.
+/// A process that is killed at the end of the test.
 struct Ended(Child);
 
 impl Drop for Ended {
@@ -225,7 +224,7 @@ impl Drop for Ended {
 }
 
 impl Ended {
-    /// Its first line.
+    /// Returns the first line of its output.
     fn line(&mut self) -> String {
         let mut line = String::new();
         BufReader::new(self.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -256,7 +255,7 @@ impl Home {
         self.folder.path().join(name)
     }
 
-    /// Runs lyncsh, and gives what it printed and whether it went well.
+    /// Runs lyncsh; returns its output and whether it succeeded.
     fn lyncsh(&self, arguments: &[&str]) -> (String, bool) {
         self.lyncsh_on(crate::agent_world::path_without_powershell(), arguments)
     }
@@ -317,12 +316,12 @@ fn a_profile_that_is_removed_takes_shortcuts_modules_caches_and_its_session_with
     for arguments in [&["shortcut", "work", "--menu"][..], &["shortcut", "work"]] {
         assert!(home.lyncsh(arguments).1);
     }
-    // The console keeps the commands' names, and the agent stays for whoever comes next.
+    // The console caches the command names, and the agent keeps running for the next shell.
     let profile = home.path("conf/profiles/work.toml");
     let text = std::fs::read_to_string(&profile).unwrap();
     std::fs::write(&profile, format!("{text}keep = \"10m\"\n")).unwrap();
     std::fs::write(home.path("conf/profiles/both.toml"), "connections = [\"work\"]\n").unwrap();
-    // No PowerShell is there to be imported into.
+    // There is no PowerShell to import into.
     let (said, good) =
         home.lyncsh_on(home.path("nothing").into(), &["hook", "install", "work", "--eager", "--yes"]);
     assert!(good, "{said}");
@@ -342,7 +341,7 @@ fn a_profile_that_is_removed_takes_shortcuts_modules_caches_and_its_session_with
     assert!(good, "{said}");
     assert!(said.contains("Its session is removed."), "{said}");
     assert!(said.contains("The profile 'both' still has it among its connections."), "{said}");
-    assert!(said.contains("still imports it: `lyncsh hook install --eager`"), "{said}");
+    assert!(said.contains("still imports it: run `lyncsh hook install --eager`"), "{said}");
     assert_eq!((below("modules"), below("exports"), below("commands")), (0, 0, 0));
     for path in ["Desktop", ".local/share/applications", "conf/state/icons"] {
         assert_eq!(std::fs::read_dir(home.path(path)).unwrap().count(), 0, "{path}");
@@ -372,7 +371,7 @@ fn a_template_of_the_user_s_own_makes_entry_icon_and_hook() {
     assert!(good && said.contains("# mine in '"), "{said}");
     std::fs::write(home.path("conf/templates/icon.svg"), "{{ nothing }}").unwrap();
     let (said, good) = home.lyncsh(&["shortcut", "work"]);
-    assert!(!good && said.contains("a template can't be rendered"), "{said}");
+    assert!(!good && said.contains("cannot render a template"), "{said}");
 }
 
 #[cfg(target_os = "linux")]
@@ -390,8 +389,7 @@ fn a_desktop_entry_opens_a_terminal_that_shows_the_prompt_and_a_closed_window_en
         .expect("Xvfb: Debian's xvfb has it, and `tests/run` installs it");
     let mut display = Ended(child);
     let number = display.line();
-    // The terminal that Debian's alternatives name, whichever it would be here, is xterm, which writes
-    // down what it shows.
+    // Debian's alternative for the terminal is set to xterm, which logs its output.
     let bin = home.path("bin");
     std::fs::create_dir(&bin).unwrap();
     let xterm = which::which("xterm").expect("xterm: `tests/run` installs it");
@@ -420,7 +418,7 @@ fn a_desktop_entry_opens_a_terminal_that_shows_the_prompt_and_a_closed_window_en
     wait(PATIENCE, || shown().contains("[my work] PS>"), shown);
     let status = || home.lyncsh(&["status", "--json"]).0;
     assert!(status().contains("my work"), "{}", status());
-    // Every window is gone with its display.
+    // All windows close with their display.
     drop(display);
     wait(PATIENCE, || !status().contains("my work"), status);
 }

@@ -1,4 +1,4 @@
-//! The simulator's endpoint, by an independent client and by lyncsh's own.
+//! The simulator with an independent client and with lyncsh's own.
 
 use std::process::Command;
 use std::time::Duration;
@@ -31,13 +31,13 @@ pub async fn no_shell_is_left(server: &Server) {
 #[tokio::test(flavor = "multi_thread")]
 async fn pypsrp_opens_pools_runs_cmdlets_and_meets_the_quota() {
     let server = Server::start(Options { fixtures: true, ..Options::default() }).await.unwrap();
-    let told = serde_json::json!({ "url": server.url, "user": USER, "password": PASSWORD }).to_string();
+    let arguments = serde_json::json!({ "url": server.url, "user": USER, "password": PASSWORD }).to_string();
     let output = tokio::task::spawn_blocking(move || {
-        Command::new(python()).args(["tests/peers/pypsrp_check.py", &told]).output()
+        Command::new(python()).args(["tests/peers/pypsrp_check.py", &arguments]).output()
     });
     let output = output.await.unwrap().expect("pypsrp is needed: run tests/run, which installs it");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}");
     let seen: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(seen["tenant"], "Litware");
     assert_eq!(seen["user"], "Ken Myer");
@@ -65,7 +65,7 @@ async fn pypsrp_opens_pools_runs_cmdlets_and_meets_the_quota() {
     no_shell_is_left(&server).await;
 }
 
-/// Anybody's HTTP client.
+/// Returns an HTTP client.
 pub fn http() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap()
@@ -94,7 +94,7 @@ pub fn pipeline(names: &[&str]) -> Pipeline {
     Pipeline::new(names.iter().map(command).collect())
 }
 
-/// A session of lyncsh's own client.
+/// Opens a session of lyncsh's client.
 async fn open(server: &Server) -> Session {
     let endpoint = Endpoint {
         uri: server.url.parse().unwrap(),

@@ -1,19 +1,26 @@
-//! The simulator's endpoint, and a real PowerShell behind the same service, by clients that others wrote.
+//! The simulator, and a real PowerShell behind the same service, with independent clients.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Command;
+use std::time::Duration;
 
-use lyncsh::simulator::{Options, PASSWORD, Server, USER};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lyncsh::security::sealed::{self, Protocol};
+use lyncsh::security::{Account, Context, Initiator, Mechanism, challenge, initiate};
+use lyncsh::simulator::{Authentication, Options, PASSWORD, Server, USER};
 use serde_json::{Value, json};
 
 use crate::front::{self, Front};
 use crate::simulator::{no_shell_is_left, python};
 
-/// What a peer of `tests/peers` prints about an endpoint.
+/// Returns the output of a peer of `tests/peers` for an endpoint.
 async fn peer(script: &'static str, url: &str, more: &'static [&'static str]) -> Value {
-    let told = json!({ "url": url, "user": USER, "password": PASSWORD }).to_string();
+    let arguments = json!({ "url": url, "user": USER, "password": PASSWORD }).to_string();
     let run = move || {
         let mut command = Command::new(python());
-        command.arg(format!("tests/peers/{script}")).arg(told).args(more);
+        command.arg(format!("tests/peers/{script}")).arg(arguments).args(more);
         command.env_remove("HTTP_PROXY").env_remove("http_proxy").output()
     };
     let output = tokio::task::spawn_blocking(run).await.unwrap().expect("tests/run installs the peers");
@@ -34,7 +41,7 @@ async fn pywinrm_asks_for_a_cmd_shell_and_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ansible_runs_script_text_and_is_told_that_there_is_none_here() {
+async fn ansible_runs_script_text_and_gets_the_refusal() {
     let server = start().await;
     let seen = peer("ansible_psrp.py", &server.url, &["Get-CsTenant"]).await;
     assert_eq!(seen[0][0], 1, "{seen}");
@@ -72,4 +79,166 @@ async fn pypsrp_changes_a_pool_s_size_runs_statements_and_has_no_host() {
     let Some(pwsh) = front::powershell() else { return };
     let front = Front::start(front::Options::new(pwsh)).await.unwrap();
     assert_eq!(peer("pypsrp_pools.py", &front.uri, &["PowerShell"]).await, wanted, "a real PowerShell");
+}
+
+async fn start_negotiated(authentication: Authentication, tls: bool) -> Server {
+    Server::start(Options { fixtures: true, authentication, tls, ..Options::default() }).await.unwrap()
+}
+
+/// Over HTTPS pypsrp also sends the channel binding, which the endpoint verifies.
+#[tokio::test(flavor = "multi_thread")]
+async fn pypsrp_authenticates_by_ntlm_and_negotiate_with_sealed_messages() {
+    for (authentication, auth, tls, encryption) in [
+        (Authentication::Ntlm, "ntlm", false, "always"),
+        (Authentication::Negotiate, "negotiate", false, "always"),
+        (Authentication::Negotiate, "ntlm", true, "always"),
+        (Authentication::Ntlm, "negotiate", true, "auto"),
+    ] {
+        let server = start_negotiated(authentication, tls).await;
+        let mut endpoint = json!({
+            "url": server.url, "user": USER, "password": PASSWORD, "auth": auth, "encryption": encryption,
+        });
+        if let Some(ca) = server.ca() {
+            endpoint["ca"] = ca.to_str().unwrap().into();
+        }
+        let run = move || {
+            let mut command = Command::new(python());
+            command.args(["tests/peers/pypsrp_check.py", &endpoint.to_string()]).output()
+        };
+        let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
+        assert!(output.status.success(), "{auth}: {}", String::from_utf8_lossy(&output.stderr));
+        let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&seen["tenant"], &seen["again"]), (&json!("Litware"), &json!("Litware")), "{seen}");
+        assert_eq!(seen["wrong"], "AuthenticationError");
+        assert_eq!(server.refusals(), 1);
+        no_shell_is_left(&server).await;
+    }
+}
+
+/// One HTTP connection, whose requests the test writes.
+struct Connection(BufReader<TcpStream>);
+
+struct Answer {
+    status: u16,
+    challenges: Vec<challenge::Offer>,
+    content_type: String,
+    body: Vec<u8>,
+}
+
+impl Connection {
+    fn open(server: &Server) -> Self {
+        let address = server.discovery.trim_start_matches("http://").trim_end_matches('/');
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    fn post(&mut self, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let length = body.len();
+        let head = format!(
+            "POST /OcsPowershellLiveId HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n{headers}\r\n"
+        );
+        self.0.get_mut().write_all(&[head.as_bytes(), body].concat()).unwrap();
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        let status = line.split(' ').nth(1).unwrap().parse().unwrap();
+        let (mut challenges, mut content_type, mut length) = (Vec::new(), String::new(), 0);
+        loop {
+            line.clear();
+            self.0.read_line(&mut line).unwrap();
+            let Some((name, value)) = line.trim().split_once(": ") else { break };
+            match name {
+                "www-authenticate" => challenges.push(value.to_owned()),
+                "content-type" => content_type = value.to_owned(),
+                "content-length" => length = value.parse().unwrap(),
+                _ => {}
+            }
+        }
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).unwrap();
+        Answer { status, challenges: challenge::offers(challenges).unwrap(), content_type, body }
+    }
+
+    fn authenticate(&mut self, context: &mut dyn Context) -> Answer {
+        let mut token = context.step(None).unwrap().token;
+        loop {
+            let header = format!("Negotiate {}", STANDARD.encode(token.unwrap()));
+            let answer = self.post(&[("Authorization", &header)], b"");
+            let Some(reply) = answer.challenges.first().and_then(|offer| offer.token.as_deref()) else {
+                return answer;
+            };
+            token = context.step(Some(reply)).unwrap().token;
+            if token.is_none() {
+                return answer;
+            }
+        }
+    }
+}
+
+fn initiator(mechanism: Mechanism, password: &str) -> Box<dyn Context> {
+    initiate(&Initiator {
+        mechanism,
+        account: Account::Password {
+            user: "LITWAREINC\\admin".to_owned(),
+            password: password.to_owned().into(),
+        },
+        service: "HTTP/localhost".to_owned(),
+        delegate: false,
+        channel_binding: None,
+    })
+    .unwrap()
+}
+
+const IDENTIFY: &[u8] = br#"<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Header/><s:Body><i:Identify xmlns:i="http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd"/></s:Body></s:Envelope>"#;
+
+fn one_connection(server: &Server) {
+    let scheme = |answer: &Answer| {
+        let offers = answer.challenges.iter().map(|offer| (offer.scheme.clone(), offer.token.is_some()));
+        offers.collect::<Vec<_>>()
+    };
+    let bare = vec![("Negotiate".to_owned(), false)];
+    for mechanism in [Mechanism::Ntlm, Mechanism::NegotiateNtlm] {
+        let before = server.refusals();
+        let mut connection = Connection::open(server);
+        let answer = connection.post(&[], IDENTIFY);
+        assert_eq!((answer.status, scheme(&answer), answer.body.len()), (401, bare.clone(), 0));
+        assert_eq!(server.refusals(), before, "no attempt was made");
+        for wrong in ["Negotiate", "Negotiate !", "Negotiate AAAA", "Basic YTpi"] {
+            let answer = connection.post(&[("Authorization", wrong)], b"");
+            assert_eq!((answer.status, scheme(&answer)), (401, bare.clone()), "{wrong}");
+        }
+        let answer = connection.authenticate(initiator(mechanism, "wrong").as_mut());
+        assert_eq!((answer.status, scheme(&answer)), (401, bare.clone()));
+        assert_eq!(server.refusals(), before + 5);
+
+        let mut context = initiator(mechanism, PASSWORD);
+        let answer = connection.authenticate(context.as_mut());
+        assert_eq!((answer.status, answer.body.len()), (200, 0));
+        let answer = connection.post(&[("Content-Type", "application/soap+xml")], IDENTIFY);
+        assert_eq!(answer.status, 500, "a message that is not sealed");
+        for _ in 0..3 {
+            let content = "application/soap+xml;charset=UTF-8";
+            let (head, body) = sealed::seal(context.as_mut(), Protocol::Spnego, content, IDENTIFY).unwrap();
+            let answer = connection.post(&[("Content-Type", &head)], &body);
+            assert_eq!(answer.status, 200);
+            assert!(!String::from_utf8_lossy(&answer.body).contains("Microsoft Corporation"));
+            let plain = sealed::unseal(context.as_mut(), &answer.content_type, &answer.body).unwrap();
+            assert!(String::from_utf8(plain).unwrap().contains("Microsoft Corporation"));
+        }
+        // The context is this connection's only.
+        let (head, body) = sealed::seal(context.as_mut(), Protocol::Spnego, "text/xml", IDENTIFY).unwrap();
+        assert_eq!(Connection::open(server).post(&[("Content-Type", &head)], &body).status, 401);
+        // A message that is repeated ends it.
+        assert_eq!(connection.post(&[("Content-Type", &head)], &body).status, 200);
+        assert_eq!(connection.post(&[("Content-Type", &head)], &body).status, 400);
+        assert_eq!(connection.post(&[("Content-Type", &head)], &body).status, 401);
+        assert_eq!(server.refusals(), before + 5);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authenticated_connection_needs_sealed_messages() {
+    let server = start_negotiated(Authentication::Negotiate, false).await;
+    tokio::task::spawn_blocking(move || one_connection(&server)).await.unwrap();
 }

@@ -1,8 +1,8 @@
-//! The recorded requests of a real WSMan client, sent to our endpoint as they stand: each gets a proper
-//! answer, and every pipeline ends as it did there.
+//! Replay of the recorded requests of a real WSMan client: each gets a proper answer, and every pipeline ends
+//! as recorded.
 //!
-//! The recorded server ran scripts, which a restricted endpoint refuses: where it has a command that
-//! does the same, that is put in the script's place, and elsewhere the refusal is the end.
+//! The recorded server ran scripts, which a restricted endpoint refuses. A script is replaced by an
+//! equivalent command if there is one; otherwise the refusal is expected.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -39,14 +39,14 @@ pub fn requests(recording: &str) -> Vec<String> {
     client.map(|row| row["body"].as_str().unwrap().to_owned()).collect()
 }
 
-/// What a pipeline said, and how it ended.
+/// Messages and outcome of a pipeline.
 #[derive(Clone, Debug, Default)]
-struct Said {
+struct Replies {
     output: Vec<Value>,
     end: Option<(PipelineState, String)>,
 }
 
-impl Said {
+impl Replies {
     fn add(&mut self, message: &Message) {
         match message.kind {
             MessageType::PipelineOutput => self.output.push(read(&message.body).unwrap()),
@@ -62,10 +62,10 @@ impl Said {
     }
 }
 
-/// What the recorded server said, by pipeline. It names none itself: the request does.
-fn recorded(recording: &str) -> HashMap<Uuid, Said> {
+/// Returns the recorded server's messages by pipeline, which only the request names.
+fn recorded(recording: &str) -> HashMap<Uuid, Replies> {
     let mut joined = HashMap::<Uuid, Defragmenter>::new();
-    let mut said = HashMap::<Uuid, Said>::new();
+    let mut replies = HashMap::<Uuid, Replies>::new();
     let mut asking = HashMap::new();
     for row in rows(recording) {
         let (connection, body) = (row["conn"].as_u64(), row["body"].as_str().unwrap().as_bytes());
@@ -79,14 +79,14 @@ fn recorded(recording: &str) -> HashMap<Uuid, Said> {
         let id = asking[&connection];
         for part in received.streams {
             for message in joined.entry(id).or_default().push(&part.data).unwrap() {
-                said.entry(id).or_default().add(&Message::decode(&message).unwrap());
+                replies.entry(id).or_default().add(&Message::decode(&message).unwrap());
             }
         }
     }
-    said
+    replies
 }
 
-/// A command that does what the recorded script did.
+/// Returns a command that is equivalent to a recorded script.
 fn instead(script: &str) -> Option<PipelineCommand> {
     let command = |name: &str, argument: Option<i32>| {
         let arguments = argument.map(|value| Argument { name: None, value: Some(Value::I32(value)) });
@@ -102,7 +102,7 @@ fn instead(script: &str) -> Option<PipelineCommand> {
     }
 }
 
-/// The Command request with what the endpoint has in the script's place; and what it asks then.
+/// Returns the Command request with a command in place of the script, and the text of its pipeline.
 fn adapted(body: &str, arguments: &[u8]) -> (String, String) {
     let Some(message) = Defragmenter::default().push(arguments).unwrap().pop() else {
         return (body.to_owned(), String::new());
@@ -128,15 +128,15 @@ fn adapted(body: &str, arguments: &[u8]) -> (String, String) {
 struct Client {
     http: reqwest::Client,
     url: String,
-    said: watch::Sender<HashMap<Uuid, Said>>,
-    /// How often a Receive was answered that there was nothing in time.
+    replies: watch::Sender<HashMap<Uuid, Replies>>,
+    /// Number of Receives that timed out without data.
     silences: Arc<Mutex<usize>>,
 }
 
 impl Client {
     fn new(server: &Server) -> Self {
         let url = format!("{}?PSVersion=7.6.5", server.url);
-        Self { http: http(), url, said: watch::Sender::new(HashMap::new()), silences: Arc::default() }
+        Self { http: http(), url, replies: watch::Sender::new(HashMap::new()), silences: Arc::default() }
     }
 
     async fn send(&self, body: &str, user: &str, password: &str) -> reqwest::Response {
@@ -150,7 +150,7 @@ impl Client {
         tokio::time::timeout(PATIENCE, request.send()).await.expect("an answer").unwrap()
     }
 
-    /// The answer, which names the request that it is for.
+    /// Sends a request and checks that the answer relates to it.
     async fn ask(&self, body: &str) -> Response {
         let answer = self.send(body, USER, PASSWORD).await;
         let status = answer.status();
@@ -172,7 +172,8 @@ impl Client {
                     for part in &received.streams {
                         for message in joined.push(&part.data).unwrap() {
                             let message = Message::decode(&message).unwrap();
-                            self.said.send_modify(|said| said.entry(target).or_default().add(&message));
+                            self.replies
+                                .send_modify(|replies| replies.entry(target).or_default().add(&message));
                         }
                     }
                     if received.state == Some(CommandState::Done) {
@@ -182,28 +183,28 @@ impl Client {
                 Response::Fault(fault) if fault.code == Some(code::TIMED_OUT) => {
                     *self.silences.lock().unwrap() += 1;
                 }
-                // The shell went meanwhile.
+                // The shell was deleted meanwhile.
                 Response::Fault(fault) if fault.code == Some(code::INVALID_SELECTORS) => return,
                 other => panic!("{other:?}"),
             }
         }
     }
 
-    async fn until(&self, id: Uuid, condition: impl Fn(&Said) -> bool) {
-        let mut said = self.said.subscribe();
-        let met = said.wait_for(|said| said.get(&id).is_some_and(&condition));
-        tokio::time::timeout(PATIENCE, met).await.expect("it is never said").unwrap();
+    async fn until(&self, id: Uuid, condition: impl Fn(&Replies) -> bool) {
+        let mut replies = self.replies.subscribe();
+        let met = replies.wait_for(|replies| replies.get(&id).is_some_and(&condition));
+        tokio::time::timeout(PATIENCE, met).await.expect("the messages never arrive").unwrap();
     }
 }
 
-/// How one recorded session went here.
+/// Result of a replayed session.
 struct Played {
-    /// By pipeline: what it asked, and what was said.
-    pipelines: HashMap<Uuid, (String, Said)>,
+    /// Command text and messages by pipeline.
+    pipelines: HashMap<Uuid, (String, Replies)>,
     silences: usize,
 }
 
-/// Sends every request of a recording; a Receive again whenever its answer has come.
+/// Sends every request of a recording; repeats a Receive after each answer.
 async fn play(recording: &str, change: impl Fn(String) -> String) -> Played {
     let server = Server::start(Options { fixtures: true, ..Options::default() }).await.unwrap();
     let client = Client::new(&server);
@@ -232,8 +233,8 @@ async fn play(recording: &str, change: impl Fn(String) -> String) -> Played {
             WsmanRequest::Signal { command, code } => {
                 let id = command.unwrap();
                 match code {
-                    SignalCode::Stop => client.until(id, |said| said.output.len() > 2).await,
-                    _ => client.until(id, |said| said.end.is_some()).await,
+                    SignalCode::Stop => client.until(id, |replies| replies.output.len() > 2).await,
+                    _ => client.until(id, |replies| replies.end.is_some()).await,
                 }
                 assert_eq!(client.ask(&body).await, Response::Signaled);
             }
@@ -246,17 +247,17 @@ async fn play(recording: &str, change: impl Fn(String) -> String) -> Played {
         over.unwrap_or_else(|_| panic!("{target} is still received of")).unwrap();
     }
     assert_eq!(server.shells().len(), 0);
-    let said = client.said.borrow().clone();
-    let pipeline = |(id, name)| (id, (name, said.get(&id).cloned().unwrap_or_default()));
+    let replies = client.replies.borrow().clone();
+    let pipeline = |(id, name)| (id, (name, replies.get(&id).cloned().unwrap_or_default()));
     let silences = *client.silences.lock().unwrap();
     Played { pipelines: asked.into_iter().map(pipeline).collect(), silences }
 }
 
-/// Each pipeline's end is the recorded one, or the restricted endpoint's refusal.
+/// Checks that each pipeline ends as recorded, or with the restricted endpoint's refusal.
 fn assert_ends(recording: &str, played: &Played) {
     let recorded = recorded(recording);
-    for (id, (name, said)) in &played.pipelines {
-        let end = said.end.as_ref().unwrap_or_else(|| panic!("{recording}: {name} has no end"));
+    for (id, (name, replies)) in &played.pipelines {
+        let end = replies.end.as_ref().unwrap_or_else(|| panic!("{recording}: {name} has no end"));
         match name.as_str() {
             "script" => assert_eq!((end.0, end.1.as_str()), (PipelineState::Failed, "ScriptsNotAllowed")),
             "Read-Host" => assert_eq!(end, &(PipelineState::Failed, "CommandNotFoundException".into())),
@@ -268,7 +269,7 @@ fn assert_ends(recording: &str, played: &Played) {
     }
 }
 
-fn of<'a>(played: &'a Played, name: &str) -> &'a Said {
+fn of<'a>(played: &'a Played, name: &str) -> &'a Replies {
     &played.pipelines.values().find(|(asked, _)| asked == name).expect(name).1
 }
 
@@ -292,7 +293,7 @@ async fn a_recorded_stop_stops_and_the_session_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn recorded_receives_with_nothing_to_say_time_out_and_are_repeated() {
-    // Three minutes there.
+    // Three minutes in the recording.
     let played = play("client-timedout-fault", |body| body.replace("PT3M", "PT1S")).await;
     assert_ends("client-timedout-fault", &played);
     assert!(played.silences > 0);
@@ -310,7 +311,7 @@ async fn recorded_large_answers_and_inputs_pass_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_recorded_client_proves_itself_with_is_checked() {
+async fn the_credentials_of_a_recorded_client_are_checked() {
     let server = Server::start(Options::default()).await.unwrap();
     let client = Client::new(&server);
     let named = regex::Regex::new(r#"(Name="ShellId"[^>]*>)[^<]*<"#).unwrap();
@@ -330,7 +331,7 @@ async fn what_a_recorded_client_proves_itself_with_is_checked() {
     }
 }
 
-/// Sealed bodies need Negotiate, which is not offered: the client is told what is.
+/// Sealed bodies need Negotiate, which the simulator does not offer: the client gets the offered schemes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recorded_negotiation_is_answered_with_what_is_offered() {
     let server = Server::start(Options::default()).await.unwrap();

@@ -1,4 +1,4 @@
-//! The simulator's rules, as somebody else's client meets them over HTTP.
+//! The simulator's rules, tested over HTTP with an independent client.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use crate::simulator_replay::requests;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// One administrator's client.
+/// Client of an administrator.
 pub struct Client {
     pub http: reqwest::Client,
     pub url: String,
@@ -41,7 +41,7 @@ impl Client {
         answer(request).await
     }
 
-    /// Creates a shell with an id of its own.
+    /// Creates a shell with a new id.
     pub async fn create(&self) -> (Uuid, Response) {
         let (id, body) = create();
         (id, self.ask(body).await)
@@ -52,7 +52,7 @@ impl Client {
     }
 }
 
-/// The recorded client's Create, with a shell id that is new.
+/// Returns the recorded client's Create with a new shell id.
 pub fn create() -> (Uuid, String) {
     let recorded = requests("open-close").remove(0);
     let id = Uuid::new_v4();
@@ -101,7 +101,7 @@ async fn an_administrator_has_three_sessions() {
         assert!(matches!(answer, Response::Created { .. }), "{answer:?}");
         open.push(id);
     }
-    // However the name is written.
+    // In any spelling of the name.
     for client in [&client, &Client::new(&server, &USER.to_uppercase())] {
         let refused = fault(client.create().await.1);
         assert_eq!((refused.code, refused.text), (Some(code::QUOTA_MAX_SHELLS), quota("user")));
@@ -147,8 +147,9 @@ async fn an_idle_session_ends_and_its_requests_are_refused() {
     no_shell_is_left(&server).await;
     let gone = fault(client.in_shell(id, WsmanRequest::Get).await);
     assert_eq!(gone.code, Some(code::INVALID_SELECTORS));
-    let said = format!("ShellId {} failed because the shell was not found", id.to_string().to_uppercase());
-    assert!(gone.text.contains(&said), "{}", gone.text);
+    let received =
+        format!("ShellId {} failed because the shell was not found", id.to_string().to_uppercase());
+    assert!(gone.text.contains(&received), "{}", gone.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,7 +175,7 @@ async fn latency_delays_every_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_open_shells_are_told_as_json() {
+async fn the_open_shells_are_listed_as_json() {
     let server = Server::start(Options::default()).await.unwrap();
     let shells = async || {
         let url = format!("{}sim/shells", server.discovery);
@@ -184,10 +185,10 @@ async fn the_open_shells_are_told_as_json() {
     assert_eq!(shells().await, serde_json::json!([]));
     let client = Client::new(&server, USER);
     let (id, _) = client.create().await;
-    let told = shells().await;
-    assert_eq!(told[0]["id"], id.to_string().to_uppercase());
-    assert_eq!((&told[0]["owner"], &told[0]["commands"]), (&USER.into(), &0.into()));
-    assert!(told[0]["age_seconds"].is_u64() && told[0]["idle_seconds"].is_u64(), "{told}");
+    let listed = shells().await;
+    assert_eq!(listed[0]["id"], id.to_string().to_uppercase());
+    assert_eq!((&listed[0]["owner"], &listed[0]["commands"]), (&USER.into(), &0.into()));
+    assert!(listed[0]["age_seconds"].is_u64() && listed[0]["idle_seconds"].is_u64(), "{listed}");
     client.in_shell(id, WsmanRequest::Delete).await;
     assert_eq!(shells().await, serde_json::json!([]));
 }
@@ -206,7 +207,7 @@ async fn a_command_that_was_never_begun_is_refused_at_once() {
 }
 
 impl Client {
-    /// A Receive whose connection goes while it waits, until the server has noticed.
+    /// Sends a Receive and closes its connection; waits until the server has noticed.
     async fn broken(&self, shell: Uuid, request: WsmanRequest) {
         let body = envelope(shell, request);
         let url = url::Url::parse(&self.url).unwrap();
@@ -221,14 +222,17 @@ impl Client {
         let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         stream.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
         stream.shutdown().await.unwrap();
-        let mut said = Vec::new();
-        tokio::time::timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("it is noticed").unwrap();
-        assert_eq!(said, b"", "there was nothing to say");
+        let mut received = Vec::new();
+        tokio::time::timeout(PATIENCE, stream.read_to_end(&mut received))
+            .await
+            .expect("it is noticed")
+            .unwrap();
+        assert_eq!(received, b"", "there was nothing to say");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_broken_receive_waited_for_comes_with_the_next() {
+async fn output_for_a_broken_receive_comes_with_the_next_one() {
     let server = Server::start(Options { fixtures: true, ..Options::default() }).await.unwrap();
     let client = Client::new(&server, USER);
     let (shell, _) = client.create().await;
@@ -245,7 +249,7 @@ async fn what_a_broken_receive_waited_for_comes_with_the_next() {
     assert_eq!(client.in_shell(shell, begin).await, Response::Commanded { id: Some(id) });
 
     let mut joined = Defragmenter::default();
-    let mut said = Vec::new();
+    let mut texts = Vec::new();
     let receive = WsmanRequest::Receive { streams: vec!["stdout".into()], command: Some(id) };
     for number in 1..=4 {
         client.broken(shell, receive.clone()).await;
@@ -260,20 +264,20 @@ async fn what_a_broken_receive_waited_for_comes_with_the_next() {
             for message in joined.push(&part.data).expect("no fragment is missing") {
                 let message = Message::decode(&message).unwrap();
                 if message.kind == MessageType::PipelineOutput {
-                    said.push(read(&message.body).unwrap().display_text());
+                    texts.push(read(&message.body).unwrap().display_text());
                 }
             }
         }
     }
-    assert_eq!(said, ["got 1", "got 2", "got 3", "total 3"]);
+    assert_eq!(texts, ["got 1", "got 2", "got 3", "total 3"]);
 }
 
 #[test]
 fn cmdlets_and_users_fill_up() {
     let world = crate::agent_world::World::without_endpoint();
     let demo = Lyncsh::new(&world).args(["demo", "--cmdlets", "613", "--users", "50"]);
-    let said = demo.stdin("(Get-Command).Count\n(Get-CsOnlineUser).Count\n").run().out;
-    assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["613", "50"], "{said}");
+    let received = demo.stdin("(Get-Command).Count\n(Get-CsOnlineUser).Count\n").run().out;
+    assert_eq!(received.split_whitespace().collect::<Vec<_>>(), ["613", "50"], "{received}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -283,7 +287,7 @@ async fn an_endpoint_that_ends_ends_its_connections() {
     let (id, _) = client.create().await;
     let waiting = envelope(id, WsmanRequest::Receive { streams: vec!["stdout".into()], command: None });
     let request = client.http.post(&client.url).basic_auth(USER, Some(PASSWORD));
-    // The pool's first answers are there at once, the next is waited for.
+    // The pool's first answers are available at once; the next one has to be waited for.
     let polling = tokio::spawn(async move {
         loop {
             let request = request.try_clone().unwrap().body(waiting.clone());
@@ -326,7 +330,7 @@ async fn discovery_leads_from_a_domain_to_its_endpoint() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_had_as_the_challenge_says_and_opens_the_token_flavour_only() {
+async fn a_token_is_issued_as_the_challenge_describes_and_opens_only_the_token_endpoint() {
     let server = Server::start(Options::default()).await.unwrap();
     let http = http();
     let oauth = server.url.replace("OcsPowershellLiveId", "OcsPowershellOAuth");
@@ -371,7 +375,7 @@ async fn a_token_is_had_as_the_challenge_says_and_opens_the_token_flavour_only()
     assert_eq!(server.shells()[0].owner, USER);
 }
 
-/// The endpoint as a program of its own, with what it said when it was ready.
+/// Starts the endpoint as a separate process; returns it with its ready message.
 fn served(options: &[&str]) -> (crate::agent_world::Killed, serde_json::Value) {
     use std::io::BufRead as _;
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lyncsh"));
@@ -384,12 +388,12 @@ fn served(options: &[&str]) -> (crate::agent_world::Killed, serde_json::Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_lines_options_change_what_their_names_say() {
-    // A port that was free a moment ago; somebody else may have it by now.
+    // The port was free before, but another process may use it now.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let (port_text, options) = (port.to_string(), ["--idle-timeout", "400ms", "--latency", "200ms"]);
     let (_served, ready) = served(&[&["--port", &port_text], &options[..]].concat());
-    let said: Vec<_> = ready.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(said, ["discovery", "domain", "password", "url", "user"]);
+    let received: Vec<_> = ready.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(received, ["discovery", "domain", "password", "url", "user"]);
     assert_eq!(ready["url"], format!("http://127.0.0.1:{port}/OcsPowershellLiveId"));
     let text = |key: &str| ready[key].as_str().unwrap().to_owned();
     let client = Client { http: http(), url: text("url"), user: text("user"), password: text("password") };

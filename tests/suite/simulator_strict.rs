@@ -1,4 +1,4 @@
-//! What a Windows server refuses, the simulator refuses as well: a client's mistakes show.
+//! The simulator refuses requests that a Windows server refuses, so that client mistakes are found.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ fn enumerate() -> WsmanRequest {
     WsmanRequest::Enumerate(Enumerate { optimize: true, max_elements: Some(10), filter: Vec::new() })
 }
 
-/// HTTP status and body of what is sent as it stands.
+/// Sends a body unchanged; returns HTTP status and body.
 async fn posted(url: &str, body: impl Into<reqwest::Body>) -> (u16, String) {
     let request = http().post(url).basic_auth(USER, Some(PASSWORD)).body(body);
     let answer = request.send().await.unwrap();
@@ -60,17 +60,17 @@ async fn a_resource_that_is_not_there_is_refused_and_makes_nothing() {
         (ns::CONFIG, WsmanRequest::Delete),
     ];
     for (uri, request) in refused {
-        let said = format!("{uri} {request:?}");
+        let printed = format!("{uri} {request:?}");
         let refused = fault(client.ask(to(uri, request)).await);
-        assert_eq!(refused.code, NO_SUCH_RESOURCE, "{said}");
-        assert_eq!(refused.subcode.as_deref(), Some("a:DestinationUnreachable"), "{said}");
+        assert_eq!(refused.code, NO_SUCH_RESOURCE, "{printed}");
+        assert_eq!(refused.subcode.as_deref(), Some("a:DestinationUnreachable"), "{printed}");
         assert!(refused.text.contains(&format!("({uri})")), "{}", refused.text);
     }
     assert_eq!(server.shells().len(), 0);
     for uri in [SHELL_RESOURCE, COMMAND_RESOURCE, &SHELL_RESOURCE.to_uppercase()] {
         assert!(matches!(client.ask(to(uri, enumerate())).await, Response::Enumerated(_)), "{uri}");
     }
-    // A shell is removed by its own configuration, or as a shell; URIs are the same in any case.
+    // A shell is removed by its configuration's URI or the generic shell URI; URIs are case-insensitive.
     for uri in [SHELL_RESOURCE.to_owned(), CONFIGURATION.to_uppercase()] {
         let (id, _) = client.create().await;
         let mut delete = RequestEnvelope::read(&envelope(id, WsmanRequest::Delete)).unwrap();
@@ -161,7 +161,7 @@ async fn an_idle_timeout_out_of_range_is_refused_and_disconnect_changes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_request_gets_the_code_that_says_so() {
+async fn an_invalid_request_gets_its_fault_code() {
     let (server, client) = start().await;
     let plain = String::from_utf8(to(ns::CONFIG, WsmanRequest::Get)).unwrap();
     let read = async |body: String| fault(client.ask(body).await);

@@ -1,4 +1,4 @@
-//! An endpoint whose certificate is from an authority that only the profile trusts.
+//! An endpoint whose CA only the profile trusts.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ async fn endpoint() -> Server {
     Server::start(Options { tls: true, ..Options::default() }).await.unwrap()
 }
 
-/// A user with the profile `work`: discovered or named, by password or by token.
+/// Creates a user with the profile `work`, with discovery or a URI, password or token.
 fn user(server: &Server, more: &str) -> World {
     let world = World::without_endpoint();
     std::fs::create_dir_all(world.folders.profiles()).unwrap();
@@ -27,7 +27,7 @@ fn trusting(ca: &Path) -> String {
     format!("ca = \"{}\"\n", ca.display())
 }
 
-/// `lyncsh work` with a line on its standard input.
+/// Runs `lyncsh work` with a line on standard input.
 async fn work(world: &World) -> (Option<i32>, String, String) {
     let mut command = world.lyncsh(&["work"]);
     let run = move || {
@@ -35,7 +35,7 @@ async fn work(world: &World) -> (Option<i32>, String, String) {
         use std::process::Stdio;
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().unwrap();
-        // One that has failed to connect reads nothing.
+        // After a failed connection, nothing is read.
         let _ = child.stdin.take().unwrap().write_all(b"Get-CsTenant\n");
         child.wait_with_output().unwrap()
     };
@@ -69,13 +69,13 @@ async fn without_it_the_certificate_is_refused_on_loopback_too() {
         let (code, _, err) = work(&user(&server, &more)).await;
         assert_eq!(code, Some(3), "{more}: {err}");
         assert!(err.contains("certificate"), "{more}: {err}");
-        assert!(err.contains("does not know its issuer"), "{more}: {err}");
+        assert!(err.contains("unknown issuer"), "{more}: {err}");
     }
     assert_eq!((server.requests(), server.shells().len()), (0, 0), "nothing was sent");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_holds_no_authority_is_told_with_what_to_do() {
+async fn a_file_without_a_ca_certificate_is_reported_with_help() {
     let server = endpoint().await;
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
@@ -86,10 +86,10 @@ async fn a_file_that_holds_no_authority_is_told_with_what_to_do() {
     let good = std::fs::read_to_string(server.ca().unwrap()).unwrap();
     let broken = good.replacen("MII", "AAA", 1);
     for (path, why) in [
-        (folder.path().join("none.pem"), "can't be read"),
-        (file("empty.pem", ""), "it has no certificate in it"),
-        (file("text.pem", "my authority"), "it has no certificate in it"),
-        (file("broken.pem", &broken), "is no file of authorities' certificates"),
+        (folder.path().join("none.pem"), "cannot read the CA certificates"),
+        (file("empty.pem", ""), "it contains no certificate"),
+        (file("text.pem", "my authority"), "it contains no certificate"),
+        (file("broken.pem", &broken), "is not a PEM file of CA certificates"),
     ] {
         let (code, _, err) = work(&user(&server, &trusting(&path))).await;
         assert_eq!(code, Some(3), "{why}: {err}");
@@ -118,8 +118,8 @@ fn the_demo_on_tls_is_the_same_and_names_its_authority() {
     let mut demo = world.lyncsh(&["demo", "--tls"]);
     let mut demo = demo.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     demo.stdin.take().unwrap().write_all(b"Get-CsTenant\nexit\n").unwrap();
-    let said = demo.wait_with_output().unwrap();
-    assert!(said.status.success() && String::from_utf8(said.stdout).unwrap().contains("Litware"));
+    let printed = demo.wait_with_output().unwrap();
+    assert!(printed.status.success() && String::from_utf8(printed.stdout).unwrap().contains("Litware"));
 
     let mut serve = world.lyncsh(&["demo", "--serve", "--tls"]);
     let serve = serve.stdout(Stdio::piped()).spawn().unwrap();

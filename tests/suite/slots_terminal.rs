@@ -1,4 +1,4 @@
-//! The sessions that hold the slots are offered for removal in a terminal.
+//! In a terminal the user can choose sessions to remove when the session limit is reached.
 
 use crate::agent_world::World;
 use crate::stand_in::Terminal;
@@ -18,7 +18,7 @@ fn ctrl_c_at_the_question_ends_it_at_once() {
     assert!(world.agent().is_some(), "the other session stays");
 }
 
-/// One session holds the only slot; another is tried in a terminal, `keys` answer, and `text` comes.
+/// Opens a second session at a limit of one in a terminal, types `keys`, and waits for `text`.
 fn asked(keys: &str, text: &str) -> (World, Terminal) {
     let world = World::on(&["--most", "1"], "");
     world.profile("second", "");

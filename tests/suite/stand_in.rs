@@ -1,5 +1,4 @@
-//! A shell beside lyncsh, as a person sits before it: `tests/stand_in/shell.rs` takes PowerShell's
-//! place.
+//! A shell beside lyncsh in the user's terminal: `tests/stand_in/shell.rs` replaces PowerShell.
 
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
@@ -11,19 +10,19 @@ use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 use crate::agent_world::{PATIENCE, World, path_without_powershell};
 
-/// The stand-in's path.
+/// Returns the path of the stand-in.
 pub fn stand_in() -> PathBuf {
     let beside = PathBuf::from(env!("CARGO_BIN_EXE_lyncsh")).with_file_name("examples").join("stand-in");
     assert!(beside.exists(), "{} is missing: cargo build --example stand-in", beside.display());
     beside
 }
 
-/// A world whose profile `work` has the stand-in as its shell.
+/// Creates a world whose profile `work` has the stand-in as its shell.
 pub fn world() -> World {
     World::with(&format!("shell = \"{}\"", stand_in().display()))
 }
 
-/// What the stand-in is told, as the environment.
+/// Returns the stand-in's environment.
 pub fn environment(profiles: &str, does: &str) -> [(&'static str, String); 3] {
     [
         ("STAND_IN_LYNCSH", env!("CARGO_BIN_EXE_lyncsh").to_owned()),
@@ -32,7 +31,7 @@ pub fn environment(profiles: &str, does: &str) -> [(&'static str, String); 3] {
     ]
 }
 
-/// A person's terminal with a program in it.
+/// A terminal running a program.
 pub struct Terminal {
     screen: Arc<Mutex<vt100::Parser>>,
     raw: Arc<Mutex<Vec<u8>>>,
@@ -46,7 +45,7 @@ impl Terminal {
         Self::open_with(world, program, arguments, environment("work", does))
     }
 
-    /// With these words in its environment.
+    /// Opens a terminal with additional environment variables.
     pub fn open_with(
         world: &World,
         program: &str,
@@ -60,7 +59,7 @@ impl Terminal {
         Self::sized((100, 30), program, arguments, own.into_iter().chain(environment))
     }
 
-    /// Of this many columns and rows.
+    /// Opens a terminal of this many columns and rows.
     pub fn sized(
         (cols, rows): (u16, u16),
         program: &str,
@@ -94,7 +93,7 @@ impl Terminal {
                     screen.process(&piece[..length]);
                     screen.screen().cursor_position()
                 };
-                // The line editor asks where the cursor is.
+                // The line editor queries the cursor position.
                 for _ in 0..asked {
                     let _ = write!(answers.lock().unwrap(), "\x1b[{};{}R", row + 1, column + 1);
                 }
@@ -103,17 +102,17 @@ impl Terminal {
         Self { screen, raw, keys, child, master: Some(pair.master) }
     }
 
-    /// `lyncsh work`.
+    /// Runs `lyncsh work`.
     pub fn work(world: &World, does: &str) -> Self {
         Self::open(world, env!("CARGO_BIN_EXE_lyncsh"), &["work"], does)
     }
 
-    /// `lyncsh work`, where that is these profiles.
+    /// Runs `lyncsh work`, a group of these profiles.
     pub fn several(world: &World, profiles: &str, does: &str) -> Self {
         Self::open_with(world, env!("CARGO_BIN_EXE_lyncsh"), &["work"], environment(profiles, does))
     }
 
-    /// A shell with job control, and `lyncsh` in it.
+    /// Runs a shell with job control, and `lyncsh` in it.
     pub fn bash(world: &World, does: &str) -> Self {
         let terminal = Self::open(world, "bash", &["--norc", "--noprofile", "-i"], does);
         terminal.line("PS1='$?> '");
@@ -137,12 +136,12 @@ impl Terminal {
         self.screen.lock().unwrap().screen().contents()
     }
 
-    /// Every byte that the terminal got.
+    /// Returns every byte that the terminal received.
     pub fn raw(&self) -> Vec<u8> {
         self.raw.lock().unwrap().clone()
     }
 
-    /// Waits until the terminal has got all that a program that ended has written.
+    /// Waits until the terminal has received the whole output of an ended program.
     pub fn settled(&self) {
         let mut before = 0;
         loop {
@@ -163,7 +162,7 @@ impl Terminal {
         self.waits(wanted, |text| text.contains(wanted));
     }
 
-    /// The last line, where the person types.
+    /// Waits for the last line, where the user types.
     pub fn ends_with(&self, wanted: &str) {
         self.waits(wanted, |text| text.trim_end().ends_with(wanted.trim_end()));
     }
@@ -181,22 +180,22 @@ impl Terminal {
         self.master.as_ref().unwrap().resize(size).unwrap();
     }
 
-    /// The window is closed.
+    /// Closes the window.
     pub fn close(&mut self) {
         self.master = None;
         *self.keys.lock().unwrap() = Box::new(std::io::sink());
-        // The thread that reads has a copy: only its end closes the terminal for good.
+        // The reading thread has a copy: only its end closes the terminal.
         let _ = self.child.kill();
     }
 
-    /// The exit code.
+    /// Returns the exit code.
     pub fn ended(&mut self) -> u32 {
         let since = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.exit_code();
             }
-            assert!(since.elapsed() < PATIENCE, "it does not end:\n{}", self.text());
+            assert!(since.elapsed() < PATIENCE, "the program does not end:\n{}", self.text());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -209,12 +208,12 @@ impl Drop for Terminal {
     }
 }
 
-/// The processes that were started by this one, of this program.
+/// Returns the child processes of a process that run this program.
 pub fn children(parent: u32, program: &str) -> Vec<u32> {
     let found = Command::new("ps").args(["-e", "-o", "pid=,ppid=,args="]).output().expect("ps");
     let text = String::from_utf8_lossy(&found.stdout).into_owned();
-    // One that is only asked which PowerShell it is, or has been, is none that anybody works in; one
-    // that is about to end has its name in brackets.
+    // A process that only queries the PowerShell version does not count; an ending process has its name in
+    // brackets.
     let lives = |line: &&str| !line.ends_with("--version") && !line.contains("<defunct>");
     let rows = text.lines().filter(lives).filter_map(|line| {
         let mut words = line.split_whitespace();

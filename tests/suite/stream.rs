@@ -1,5 +1,4 @@
-//! Out-of-process framing: our client against a peer that is written out line by line, and our server
-//! against our client.
+//! Out-of-process framing: our client against a scripted peer, and our server against our client.
 
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use uuid::Uuid;
 
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// A server of which every line is the test's own.
+/// A server whose every line is sent by the test.
 struct Peer {
     lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
     writer: WriteHalf<DuplexStream>,
@@ -40,7 +39,7 @@ impl Peer {
         self.writer.write_all(format!("{element}\n").as_bytes()).await.unwrap();
     }
 
-    /// Whether the client stays silent until it is asked to close a pipeline that nobody knows.
+    /// Checks that the client sends nothing until it is asked to close an unknown pipeline.
     async fn expect_nothing_before(&mut self, connection: &Connection, pipeline: Uuid) {
         connection.requests.send(ConnectionRequest::ClosePipeline(pipeline)).await.unwrap();
         assert_eq!(self.read().await, Element::Close(pipeline));
@@ -172,7 +171,7 @@ async fn what_is_no_framing_is_a_broken_session() {
     }
     let (mut peer, mut connection) = Peer::new();
     tokio::spawn(async move {
-        // The reader gives up before all of it is written.
+        // The reader stops before all of it is written.
         let _ = peer.writer.write_all("x".repeat(1 << 20).as_bytes()).await;
     });
     assert!(matches!(next(&mut connection).await, ConnectionEvent::Broken(Error::Protocol(_))));
@@ -230,7 +229,7 @@ async fn a_server_takes_messages_and_its_client_waits_for_its_acknowledgement() 
     drop(ack);
     tokio::time::timeout(LIMIT, ordered).await.unwrap().unwrap();
 
-    // A large answer, while nothing else is queued, and a stop.
+    // A large host response while nothing else is queued, and a stop.
     server.sender.send(message(MessageType::PipelineOutput, id, &body)).await;
     assert!(matches!(next(&mut connection).await, ConnectionEvent::Message(said) if said.body == body));
     connection.requests.send(ConnectionRequest::Stop(id)).await.unwrap();

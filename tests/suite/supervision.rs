@@ -1,5 +1,4 @@
-//! What lyncsh does around a shell of the person's own: the terminal, signals, exit codes, and ends of
-//! every kind.
+//! Supervision of the user's shell: terminal, signals, exit codes, and every kind of end.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
@@ -15,14 +14,14 @@ fn kill(process: u32, signal: &str) {
     assert!(done.success());
 }
 
-/// The shell below `lyncsh work`.
+/// Returns the shell started by `lyncsh work`.
 fn shell_of(launcher: u32) -> u32 {
     let all = children(launcher, "stand-in");
     assert_eq!(all.len(), 1, "one shell");
     all[0]
 }
 
-/// `lyncsh work` without a terminal.
+/// Returns the command `lyncsh work` without a terminal.
 fn piped(world: &World, arguments: &[&str], does: &str) -> Command {
     let mut command = world.lyncsh(&[&["work"], arguments].concat());
     command.envs(environment("work", does)).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -40,7 +39,7 @@ fn the_shell_has_the_session_and_its_exit_code_is_passed_on() {
     terminal.line("exit 5");
     assert_eq!(terminal.ended(), 5);
     world.wait_removed(PATIENCE);
-    // Nothing but the shell has written to the screen.
+    // Only the shell has written to the screen.
     assert!(terminal.text().starts_with(PROMPT), "{}", terminal.text());
 }
 
@@ -124,7 +123,7 @@ fn a_shell_that_asks_at_its_start_waits_until_it_has_the_terminal() {
 }
 
 #[test]
-fn a_session_that_cannot_be_had_is_said_once_and_the_shell_is_gone() {
+fn a_session_that_cannot_be_opened_is_reported_once_and_the_shell_ends() {
     let world = world();
     std::fs::write(world.root().join("password"), "wrong").unwrap();
     let mut terminal = Terminal::work(&world, "");
@@ -158,16 +157,16 @@ fn a_shell_that_dies_before_the_session_is_open_ends_it_all() {
     let output = piped(&world, &[], "die-first").output().unwrap();
     assert_eq!(output.status.code(), Some(7));
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(err.contains("ended with 7 before there was a session"), "{err}");
+    assert!(err.contains("exited with code 7 before the session was open"), "{err}");
     world.wait_removed(PATIENCE);
 }
 
 #[test]
-fn a_shell_that_never_attaches_is_left_alone_and_its_session_goes() {
+fn a_shell_that_never_attaches_keeps_running_and_its_session_is_removed() {
     let world = world();
     let mut terminal = Terminal::work(&world, "never-attach");
     terminal.ends_with(PROMPT);
-    // The agent's grace is half a minute.
+    // The agent waits half a minute.
     world.wait(PATIENCE, "a session", |world| world.shells() == 1);
     world.wait(PATIENCE, "no session", |world| world.shells() == 0 && world.agent().is_none());
     terminal.line("exit 6");
@@ -175,7 +174,7 @@ fn a_shell_that_never_attaches_is_left_alone_and_its_session_goes() {
 }
 
 #[test]
-fn what_lyncsh_is_told_the_shell_is_told_and_one_that_hangs_is_killed() {
+fn signals_are_passed_to_the_shell_and_a_hanging_one_is_killed() {
     for (signal, code) in [("-TERM", 143), ("-HUP", 129), ("-QUIT", 131)] {
         let world = world();
         let mut terminal = Terminal::work(&world, "");
@@ -265,13 +264,16 @@ fn a_shell_that_is_missing_or_too_old_is_named_with_what_to_do() {
     let world = World::with("shell = \"no-such-shell\"");
     let (code, _, err) = world.run(&["work"]);
     assert_eq!(code, 2);
-    assert!(err.contains("the shell 'no-such-shell' is not found") && err.contains("console"), "{err}");
+    assert!(err.contains("cannot find the shell 'no-such-shell'") && err.contains("console"), "{err}");
     let old = world.root().join("pwsh");
     std::fs::write(&old, "#!/bin/sh\necho PowerShell 7.2.1\n").unwrap();
     std::fs::set_permissions(&old, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let (code, _, err) = world.run(&["work", "--shell", old.to_str().unwrap()]);
     assert_eq!(code, 2);
-    assert!(err.contains("7.2") && err.contains("7.4") && err.contains("install a newer one"), "{err}");
+    assert!(
+        err.contains("7.2") && err.contains("7.4") && err.contains("install a newer PowerShell"),
+        "{err}"
+    );
     assert!(world.agent().is_none() && world.shells() == 0);
 }
 
@@ -297,7 +299,7 @@ fn a_session_that_is_removed_by_hand_in_the_last_shell_is_gone_from_the_server()
     assert_eq!(world.shells(), 1, "another shell has it");
     second.line("Remove-PSSession");
     world.wait_removed(PATIENCE);
-    // Both go on as shells without one.
+    // Both continue as shells without a session.
     terminal.line("Get-Length -Text abc");
     terminal.sees("0: ");
     terminal.line("exit 3");

@@ -26,7 +26,7 @@ fn without_a_place_for_the_journal_no_session_is_asked_for() {
     std::fs::write(world.folders.state.join("sessions"), "in the way").unwrap();
     let (code, out, err) = world.run(&["attach", "work", "--socket"]);
     assert_eq!((code, out.as_str()), (3, ""), "{err}");
-    assert!(words(&err).contains("can't be written down") && err.contains("sessions"), "{err}");
+    assert!(words(&err).contains("cannot write the session journal") && err.contains("sessions"), "{err}");
     assert_eq!(world.requests(), 0);
 }
 
@@ -115,7 +115,7 @@ fn an_endpoint_that_hangs_at_the_end_is_told_of_and_its_session_removed_later() 
     assert_eq!(written_down(&world), 1);
     kill_process(endpoint, Signal::CONT).unwrap();
     let (_, _, told) = world.run(&["status"]);
-    assert!(told.contains("removed the session of 'work'"), "{told}");
+    assert!(told.contains("removed an orphaned session of 'work'"), "{told}");
     assert_eq!((world.shells(), written_down(&world)), (0, 0));
 }
 
@@ -135,6 +135,6 @@ async fn an_endpoint_that_fails_at_the_end_is_asked_with_pauses_told_of_and_its_
     assert_eq!((world.shells(), written_down(&world)), (1, 1));
     way.refuse_delete(false);
     let (_, _, told) = world.run(&["status"]);
-    assert!(told.contains("removed the session of 'work'"), "{told}");
+    assert!(told.contains("removed an orphaned session of 'work'"), "{told}");
     assert_eq!((world.shells(), written_down(&world)), (0, 0));
 }

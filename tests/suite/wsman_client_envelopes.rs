@@ -1,5 +1,5 @@
-//! The recorded envelopes of a real WSMan client and server are understood, and what is written is
-//! read back as it was.
+//! Envelopes recorded from a real WSMan client and server are understood, and writing and reading returns the
+//! same envelope.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,9 +9,8 @@ use lyncsh::transport::wsman::envelope::*;
 use lyncsh::transport::wsman::fault::{Fault, Manner, code};
 use uuid::Uuid;
 
-/// The bodies of one recording that hold an envelope, as (who, HTTP status line, body). Sealed bodies
-/// (`negotiate-http`: `multipart/encrypted` under a key that only the recorded ends knew) and empty
-/// ones (401, 302) hold none.
+/// Returns the bodies of one recording that contain an envelope, as (sender, HTTP status line, body). Omits
+/// encrypted bodies (`negotiate-http`: `multipart/encrypted` under an unknown key) and empty ones (401, 302).
 pub fn envelopes(name: &str) -> Vec<(String, String, String)> {
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "wsman", name].iter().collect();
     let text = std::fs::read_to_string(&path).unwrap();
@@ -118,7 +117,7 @@ fn faults_of_winrm_and_of_omi_say_what_happened() {
     assert_eq!(fault.text, "Failed to find command");
     assert!(fault.is_gone());
 
-    // Lync Online's own words, and WinRM's code, either of which is a quota.
+    // Lync Online's text or WinRM's code: either is a quota error.
     let tenant = "The maximum number of concurrent shells for this tenant has been exceeded.";
     assert!(Fault::new(0, "w:AccessDenied", tenant).is_quota());
     assert!(Fault::new(code::QUOTA_MAX_SHELLS, "w:QuotaLimit", "zu viele").is_quota());
@@ -265,7 +264,7 @@ fn bytes_that_are_no_envelope_are_refused_with_a_reason() {
 
 #[test]
 fn mangled_envelopes_are_errors_at_worst() {
-    // The same mangling each time: a linear congruential generator.
+    // Reproducible mutations: a linear congruential generator.
     let mut state = 1_u64;
     let mut random = move |below: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

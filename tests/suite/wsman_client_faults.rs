@@ -1,4 +1,4 @@
-//! What a person gets when an endpoint refuses, is silent, is somebody else, or sends us elsewhere.
+//! Errors when an endpoint refuses, does not answer, is a different service, or redirects.
 
 use std::time::{Duration, Instant};
 
@@ -87,7 +87,7 @@ async fn a_wrong_password_is_named_with_what_the_endpoint_offers() {
     assert!(error.advice().unwrap().contains("Negotiate, Basic"), "{:?}", error.advice());
     let asked = server.asked();
     assert_eq!(asked.len(), 1);
-    // The URI is used as it was given, and the credential is sent at once.
+    // The URI is used unchanged, and the credential is sent with the first request.
     assert_eq!(asked[0].path, "/OcsPowershellLiveId?a=1");
     assert!(asked[0].head.to_lowercase().contains("authorization: basic "));
 }
@@ -219,7 +219,7 @@ async fn a_quota_is_recognised_in_every_manner() {
     }
 }
 
-/// A certificate for 127.0.0.1 that nobody signed but itself, its key, and its text.
+/// Returns a self-signed certificate for 127.0.0.1, its key, and its PEM text.
 fn self_signed(expired: bool) -> (Vec<u8>, Vec<u8>, String) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
@@ -241,8 +241,8 @@ pub fn server_config(certificate: Vec<u8>, key: Vec<u8>) -> rustls::ServerConfig
         .unwrap()
 }
 
-/// Runs a test's second half in a process of its own that trusts `trusted`, as a system's own roots
-/// are trusted: the first half waits for it. `None` in the first half.
+/// Runs a test's second half in a separate process that trusts `trusted` like the system's root certificates:
+/// the first half waits for it. `None` in the first half.
 fn trusting(test: &str, expired: bool) -> Option<rustls::ServerConfig> {
     const FOLDER: &str = "LYNCSH_TEST_TLS";
     if let Some(folder) = std::env::var_os(FOLDER) {
@@ -267,16 +267,16 @@ fn trusting(test: &str, expired: bool) -> Option<rustls::ServerConfig> {
 
 #[test]
 fn a_certificate_that_nobody_signed_or_that_expired_is_refused_before_the_credential_is_sent() {
-    // Trusted, so that its date is what is wrong with it.
+    // Trusted, so that only its date is invalid.
     let test = "a_certificate_that_nobody_signed_or_that_expired_is_refused_before_the_credential_is_sent";
     let Some(expired) = trusting(test, true) else { return };
     let (certificate, key, _) = self_signed(false);
     tokio::runtime::Runtime::new().unwrap().block_on(async {
-        for (config, reason) in [(expired, "it has expired"), (server_config(certificate, key), "")] {
+        for (config, reason) in [(expired, "expired"), (server_config(certificate, key), "")] {
             let server = Server::start(Some(config), |asked| async move { plain(&asked) }).await;
             let error = refused(endpoint(&format!("https://127.0.0.1:{}/wsman", server.port))).await;
-            let Error::Certificate { problem, .. } = &error else { panic!("{error}") };
-            let shown = problem.to_string();
+            let Error::Certificate { refused, .. } = &error else { panic!("{error}") };
+            let shown = refused.to_string();
             assert!(shown.contains(reason), "{shown}");
             assert!(error.advice().unwrap().contains("127.0.0.1"));
             assert!(server.asked().is_empty());
@@ -302,7 +302,7 @@ fn a_redirection_to_https_is_followed_and_the_new_place_is_kept() {
         assert_eq!(there.asked()[0].path, "/Redirected/OcsPowershellLiveId?x=y");
         drop(connection);
 
-        // The same by a fault.
+        // The same with a fault.
         let to = target.clone();
         let here = Server::start(None, move |asked| {
             let mut fault = Fault::new(code::REDIRECT_REQUESTED, "w:Redirect", "go elsewhere");
@@ -336,7 +336,7 @@ async fn redirections_without_end_are_given_up() {
     let server = Server::start(None, |_| async { http("302 Moved", &[("Location", "/again")], b"") }).await;
     let error = refused(local(&server)).await;
     assert!(matches!(error, Error::Redirect { .. }), "{error}");
-    // The first, and as many as the profile allows.
+    // The first request, and as many redirects as the profile allows.
     assert_eq!(server.asked().len(), 4);
     assert_eq!(server.asked()[1].path, "/again");
 }
@@ -353,6 +353,6 @@ async fn a_request_is_one_write_and_connections_are_used_again() {
     }
     let asked = server.asked();
     assert!(asked.iter().all(|asked| asked.at_once), "{asked:?}");
-    // Create, then the pending Receive and Delete: no more than two at once.
+    // Create, then the pending Receive and Delete: at most two connections at once.
     assert!(asked.iter().all(|asked| asked.connection < 3 * 2), "{asked:?}");
 }

@@ -1,4 +1,4 @@
-//! An HTTP server for tests that shows what was asked, byte by byte, and answers as it is told.
+//! An HTTP server for tests that records requests byte by byte and sends the test's answers.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use lyncsh::transport::wsman::{Authentication, Endpoint};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-/// No test waits longer for anything.
+/// Maximum wait of a test.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One request.
@@ -21,14 +21,14 @@ pub struct Asked {
     pub body: Vec<u8>,
     /// Counted from 0.
     pub connection: usize,
-    /// Whether head and body came by one read: the client wrote them at once.
+    /// Whether head and body arrived in one read, i.e. the client wrote them in one piece.
     pub at_once: bool,
 }
 
-/// What is answered; `None` is silence until the client goes.
+/// An answer; `None`: no answer until the client disconnects.
 pub type Answer = Option<Vec<u8>>;
 
-/// An answer that ends so is followed by the connection's end.
+/// End mark of an answer after which the connection is cut.
 pub const CUT: &[u8] = b"<cut";
 
 pub fn http(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
@@ -56,7 +56,7 @@ impl Server {
         Self::listen(tls, false, answer).await
     }
 
-    /// One that writes each answer in two pieces.
+    /// Starts a server that writes each answer in two pieces.
     pub async fn in_two<F, A>(tls: Option<rustls::ServerConfig>, answer: F) -> Self
     where
         F: Fn(Asked) -> A + Clone + Send + 'static,
@@ -132,7 +132,7 @@ async fn converse<S, F, A>(
         };
         log.lock().unwrap().push(asked.clone());
         if let Some(answer) = answer(asked).await {
-            // OMI writes head and body one after the other, and waits for an acknowledgement between.
+            // Like OMI: writes head and body separately, and waits for an acknowledgement between.
             let head = answer.windows(4).position(|window| window == b"\r\n\r\n").filter(|_| in_two);
             let (head, body) = answer.split_at(head.map_or(answer.len(), |at| at + 4));
             stream.write_all(head).await.unwrap_or_default();
@@ -147,7 +147,7 @@ async fn converse<S, F, A>(
     }
 }
 
-/// An endpoint with Ken Myer's password, short limits, and no idle timeout.
+/// Returns an endpoint with Ken Myer's password, short limits, and no idle timeout.
 pub fn endpoint(url: &str) -> Endpoint {
     Endpoint {
         uri: url.parse().unwrap(),

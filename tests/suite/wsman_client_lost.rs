@@ -1,4 +1,4 @@
-//! Connections that are lost, and shells that are removed whatever happens.
+//! Lost connections, and shells that are always removed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -42,7 +42,7 @@ async fn a_create_that_nobody_waits_for_is_undone() {
     .await;
     let endpoint = local(&server);
     let pool = Uuid::new_v4();
-    // Cancelled while Create is on its way.
+    // Cancelled while Create is pending.
     let opening = connect(endpoint.clone(), pool, opening(pool), |_| ());
     assert!(timeout(Duration::from_millis(500), opening).await.is_err());
     wait_until(|| !server.asked().is_empty()).await;
@@ -61,7 +61,7 @@ async fn removal_has_a_receive_pending_and_a_shell_that_is_gone_is_removed() {
         async move {
             let request = RequestEnvelope::read(&asked.body).unwrap();
             if request.request == Asks::Delete {
-                // As OMI does.
+                // Like OMI.
                 received.acquire().await.unwrap().forget();
                 let gone = Fault::new(code::INVALID_SELECTORS, "w:InvalidSelectors", "gone");
                 soap(&request, Response::Fault(gone))
@@ -102,7 +102,7 @@ async fn lists_that_never_end_are_given_up() {
     assert_eq!(timeout(PATIENCE, enumerate(&local(&server))).await.unwrap().unwrap(), []);
 }
 
-/// An answer that ends in the middle, and its connection with it.
+/// Returns an incomplete answer, after which the connection is cut.
 fn cut() -> Answer {
     Some([b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", CUT].concat())
 }
@@ -113,11 +113,11 @@ async fn a_session_whose_receives_fail_for_good_is_broken_and_says_so() {
     let (mut connection, _) = open(local(&server)).await.unwrap();
     match timeout(PATIENCE, connection.events.recv()).await.unwrap() {
         Some(ConnectionEvent::Broken(error)) => {
-            assert!(error.to_string().contains("did not answer again"), "{error}");
+            assert!(error.to_string().contains("retries failed"), "{error}");
         }
         other => panic!("{other:?}"),
     }
-    // Still there, as far as anybody knows: the owner's going removes it.
+    // The shell may still exist: dropping the owner removes it.
     drop(connection);
     wait_until(|| actions(&server).contains(&"Delete".to_owned())).await;
 }
@@ -149,8 +149,7 @@ async fn a_receive_whose_connection_was_lost_is_repeated() {
     }
 }
 
-/// An answer to Receive with some of the messages that `messages` holds, the first of which has the
-/// object id 1.
+/// Returns a response to Receive with some of `messages`, the first of which has the object id 1.
 fn receives(asked: &Asked, messages: &[Message], which: std::ops::Range<usize>) -> Answer {
     let mut fragmenter = Fragmenter::default();
     let cut: Vec<_> =
@@ -200,7 +199,7 @@ async fn output_that_a_cut_connection_took_with_it_is_missed() {
                     },
                     Asks::Receive { .. } => match step.fetch_add(1, Ordering::Relaxed) {
                         0 => receives(&asked, &said, 1..2),
-                        // The second message was in this answer, or it still waits.
+                        // The second message was in this response, or it is still pending.
                         1 => cut(),
                         2 => receives(&asked, &said, if lost { 3..4 } else { 2..4 }),
                         _ => None,
@@ -235,7 +234,7 @@ async fn output_that_a_cut_connection_took_with_it_is_missed() {
             }
             ConnectionEvent::PipelineFailed(id, error) if lost => {
                 assert_eq!((id, outputs), (pipeline, 1));
-                assert!(error.to_string().contains("a message of it is lost"), "{error}");
+                assert!(error.to_string().contains("1 message is missing"), "{error}");
             }
             other => panic!("{other:?}"),
         }
@@ -267,7 +266,7 @@ async fn an_end_that_a_cut_connection_took_with_it_is_missed_when_the_session_sa
                 },
                 Asks::Receive { .. } => match has_lost.fetch_add(1, Ordering::Relaxed) {
                     0 => receives(&asked, &said, 1..2),
-                    // The third message was in this answer.
+                    // The third message was in this response.
                     1 => cut(),
                     _ => {
                         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -294,7 +293,7 @@ async fn an_end_that_a_cut_connection_took_with_it_is_missed_when_the_session_sa
             other => panic!("{other:?}"),
         }
     };
-    assert!(error.to_string().contains("a message of it is lost"), "{error}");
+    assert!(error.to_string().contains("1 message is missing"), "{error}");
 }
 
 #[tokio::test]
@@ -307,7 +306,7 @@ async fn a_command_whose_answer_a_cut_connection_took_with_it_is_not_run_twice()
             async move {
                 let request = RequestEnvelope::read(&asked.body).unwrap();
                 match request.request {
-                    // The server has it, and its answer does not arrive.
+                    // The server has received it, and its response is lost.
                     Asks::Command { id, .. } if id == Some(first) && !large => cut(),
                     Asks::Send(_) if large => cut(),
                     Asks::Command { id, .. } => soap(&request, Response::Commanded { id }),
@@ -344,8 +343,8 @@ async fn a_command_whose_answer_a_cut_connection_took_with_it_is_not_run_twice()
             }
         };
         assert!(error.to_string().ends_with("the command may have run"), "{error}");
-        assert!(error.advice().unwrap().starts_with("Look at what it should have changed"));
-        // What may run there is ended, and the next one has the session.
+        assert!(error.advice().unwrap().starts_with("Check what the command has changed"));
+        // A command that may be running is ended, and the next command can use the session.
         connection.requests.send(start(second, 10)).await.unwrap();
         let asked = |what: &str| actions(&server).iter().filter(|action| *action == what).count();
         wait_until(|| asked("Signal") == 1 && asked("Command") == 2).await;
@@ -359,5 +358,5 @@ async fn wait_until(condition: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, waiting).await.expect("it must come to be");
+    timeout(PATIENCE, waiting).await.expect("not within the time limit");
 }

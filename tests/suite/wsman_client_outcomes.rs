@@ -1,4 +1,4 @@
-//! Every way in which a Command, a Send or a Receive can end, and how often it is sent.
+//! All outcomes of a Command, a Send or a Receive, and how often each is sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ use crate::wsman_client_http::{Answer, Asked, CUT, PATIENCE, Server, http};
 const OPENED: &str = "<Obj RefId=\"0\"><MS><I32 N=\"RunspaceState\">2</I32></MS></Obj>";
 const COMPLETED: &str = "<Obj RefId=\"0\"><MS><I32 N=\"PipelineState\">4</I32></MS></Obj>";
 
-/// How a server answers a request in a test's way: by a fault, by HTTP, or as it is.
+/// A server's answer in a test: a fault, an HTTP status, or a valid response.
 #[derive(Clone, Debug)]
 enum Says {
     Fault(u32, &'static str),
@@ -47,7 +47,7 @@ impl Says {
     }
 }
 
-/// After any of these the request may have been carried out.
+/// After any of these the request may have been executed.
 const UNCLEAR: [Says; 17] = [
     Says::Fault(code::STREAM_DISCONNECTED, "w:InternalError"),
     Says::Fault(code::DISCONNECTED, "w:InternalError"),
@@ -68,7 +68,7 @@ const UNCLEAR: [Says; 17] = [
     Says::Wrong,
 ];
 
-/// After any of these it certainly was not.
+/// After any of these the request was certainly not executed.
 const REFUSED: [Says; 8] = [
     Says::Fault(2_150_859_174, "w:QuotaLimit"),
     Says::Fault(2_150_859_175, "w:InternalError"),
@@ -88,7 +88,7 @@ fn message(kind: MessageType, pipeline: Uuid, body: &str) -> Message {
     Message { destination, kind, pool: Uuid::nil(), pipeline, body: body.to_owned() }
 }
 
-/// An answer to Receive with whole messages, numbered from `first`.
+/// Returns a response to Receive with complete messages, numbered from `first`.
 fn receives(asked: &Asked, first: u64, messages: &[Message]) -> Answer {
     let mut fragmenter = Fragmenter { next_object_id: first };
     let cut = messages.iter().flat_map(|message| fragmenter.cut(&message.encode(), 10_000));
@@ -98,7 +98,7 @@ fn receives(asked: &Asked, first: u64, messages: &[Message]) -> Answer {
     soap(&RequestEnvelope::read(&asked.body).unwrap(), Response::Received(received))
 }
 
-/// A server whose pool opens and whose commands start, except where `special` answers.
+/// Starts a server whose pool opens and whose commands start, except where `special` answers.
 async fn server(special: impl Fn(&Asked, &Asks) -> Option<Answer> + Send + Sync + 'static) -> Server {
     server_that_writes(false, special).await
 }
@@ -143,7 +143,7 @@ async fn send(connection: &Connection, message: Message) {
     connection.requests.send(ConnectionRequest::Send { outgoing, ordered: None }).await.unwrap();
 }
 
-/// How a pipeline fails.
+/// Returns the error with which a pipeline fails.
 async fn failure(connection: &mut Connection, id: Uuid) -> Error {
     loop {
         match timeout(PATIENCE, connection.events.recv()).await.unwrap().unwrap() {
@@ -164,7 +164,7 @@ async fn until(condition: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, waiting).await.expect("it must come to be");
+    timeout(PATIENCE, waiting).await.expect("not within the time limit");
 }
 
 #[tokio::test]
@@ -186,11 +186,11 @@ async fn a_command_is_sent_once_and_may_have_run_unless_it_was_refused() {
         assert_eq!(text.ends_with("; the command may have run"), unclear, "{says:?}: {text}");
         assert_eq!(text.matches("may have run").count(), usize::from(unclear), "{text}");
         if unclear {
-            assert!(error.advice().unwrap().starts_with("Look at what it should have changed"), "{says:?}");
-            // What may run there is ended.
+            assert!(error.advice().unwrap().starts_with("Check what the command has changed"), "{says:?}");
+            // A command that may be running is ended.
             until(|| count(&server, "Signal") == 1).await;
         }
-        // The session goes on, and the command was not sent again meanwhile.
+        // The session continues, and the command was not sent again.
         run(&connection, Uuid::new_v4(), 10).await;
         until(|| count(&server, "Command") == 2).await;
         assert_eq!(count(&server, "Create"), 1, "{says:?}");
@@ -200,7 +200,7 @@ async fn a_command_is_sent_once_and_may_have_run_unless_it_was_refused() {
 #[tokio::test]
 async fn input_is_sent_once_and_the_command_may_have_run_whatever_it_was_answered() {
     for says in UNCLEAR.iter().chain(&REFUSED) {
-        // Input for a pipeline that is gone is not missed: its end says what was wrong.
+        // Lost input of an ended pipeline is not reported: the pipeline's end has reported the error.
         if matches!(says, Says::Fault(code::INVALID_SELECTORS, _)) {
             continue;
         }
@@ -260,7 +260,7 @@ fn bearer(number: usize) -> Authentication {
 #[tokio::test]
 async fn a_request_with_an_expired_token_is_sent_once_more_with_a_new_one() {
     let fetched = Arc::new(AtomicUsize::new(0));
-    // The first token is good for Create and the opening of the pool.
+    // The first token is valid for Create and the opening of the pool.
     let server = server(|asked, request| {
         let old = asked.head.contains("Bearer token-0");
         let refuses = old && !matches!(request, Asks::Create(_) | Asks::Receive { .. });
@@ -388,7 +388,7 @@ async fn the_next_receive_is_sent_before_an_answers_messages_are_taken() {
     let server = server(move |asked, request| {
         let Asks::Receive { command: Some(_), .. } = request else { return None };
         let output = message(MessageType::PipelineOutput, pipeline, "<S>one</S>");
-        // More than the connection keeps for an owner that does not read.
+        // More than the connection queues for an owner that does not read.
         let first = answered.fetch_add(1, Ordering::Relaxed) == 0;
         Some(if first { receives(asked, 2, &vec![output; 500]) } else { None })
     })
@@ -403,7 +403,7 @@ async fn the_next_receive_is_sent_before_an_answers_messages_are_taken() {
         asked.count()
     };
     until(|| asked() == 2).await;
-    // No more than that: a slow owner is not overrun.
+    // No more than that: a slow owner does not receive more.
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(asked(), 2);
 }
@@ -432,7 +432,7 @@ async fn answers_in_two_pieces_cost_no_delayed_acknowledgement() {
             other => panic!("{other:?}"),
         }
     }
-    // Each waits for 40 ms where one is delayed.
+    // Each delayed request takes 40 ms.
     assert!(start.elapsed() < Duration::from_millis(20) * ANSWERS, "{:?}", start.elapsed());
     let connections = server.asked().iter().map(|asked| asked.connection).max();
     assert!(connections < Some(4), "connections are used again: {connections:?}");

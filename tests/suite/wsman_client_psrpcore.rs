@@ -1,5 +1,5 @@
-//! lyncsh's client against an independent implementation of the server's side: psrpcore, behind
-//! `tests/peers/psrpcore_server.py`, in WinRM's manner and in OMI's.
+//! lyncsh's client against an independent implementation of the server: psrpcore, behind
+//! `tests/peers/psrpcore_server.py`, with the behaviour of WinRM and of OMI.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -47,8 +47,12 @@ impl Peer {
         Self { child, port }
     }
 
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/wsman", self.port)
+    }
+
     pub fn endpoint(&self) -> lyncsh::transport::wsman::Endpoint {
-        let mut endpoint = endpoint(&format!("http://127.0.0.1:{}/wsman", self.port));
+        let mut endpoint = endpoint(&self.url());
         endpoint.limits.operation = PATIENCE;
         endpoint.limits.open = PATIENCE;
         endpoint
@@ -109,7 +113,7 @@ fn command(name: &str, arguments: &[(&str, Value)], no_input: bool) -> Pipeline 
     Pipeline { no_input, ..Pipeline::new(vec![command]) }
 }
 
-/// All that a pipeline says, and its final state.
+/// Returns a pipeline's events and its final state.
 async fn ends(running: &mut Running) -> (Vec<PipelineEvent>, PipelineState) {
     let mut events = Vec::new();
     while let Some(event) = timeout(PATIENCE, running.next()).await.expect("the pipeline must go on") {
@@ -154,7 +158,7 @@ async fn a_pool_opens_runs_pipelines_with_all_streams_and_closes() {
         let peer = Peer::start(manner);
         let (session, _events) = peer.open().await;
         assert_eq!(peer.shells(), 1);
-        // The Receives of an idle pool end and are repeated.
+        // The Receives of an idle pool time out and are repeated.
         until("Receives are repeated", || peer.logged("Receive").len() >= 6).await;
         let mut running = session.invoke(&command("Write-All", &[], true)).await.unwrap();
         let (events, state) = ends(&mut running).await;
@@ -199,7 +203,7 @@ async fn a_pool_opens_runs_pipelines_with_all_streams_and_closes() {
 
         timeout(PATIENCE, session.close()).await.unwrap().unwrap();
         assert_eq!(peer.shells(), 0);
-        // Names stand in clear for the server's logs, and every pipeline was ended.
+        // Names are in clear text for the server's logs, and every pipeline was ended.
         assert_eq!(peer.logged("name"), ["Write-All", "Get-Command"]);
         assert_eq!(peer.logged("Delete").len(), 1);
     }
@@ -229,7 +233,7 @@ async fn a_prompt_is_answered_and_input_is_counted() {
         for number in 0..50 {
             running.input(&Value::string(format!("{number:0>1000}"))).await.unwrap();
         }
-        // One that needs several envelopes.
+        // A message that needs several envelopes.
         running.input(&Value::string("x".repeat(400_000))).await.unwrap();
         running.end_input().await.unwrap();
         let (events, _) = ends(&mut running).await;
@@ -291,7 +295,7 @@ async fn a_running_pipeline_is_stopped_and_the_pool_is_used_again() {
         ) {}
         running.stop().await.unwrap();
         assert_eq!(ends(&mut running).await.1, PipelineState::Stopped);
-        // PowerShell's own spelling: anything else would close the command.
+        // PowerShell's own spelling: any other code would close the command.
         assert_eq!(peer.logged("code")[0], "powershell/signal/crtl_c");
         let text = Value::string("abc");
         assert_eq!(numbers(&outputs(&session, command("Get-Length", &[("Text", text)], true)).await), [3]);
@@ -306,7 +310,7 @@ async fn a_reader_that_stalls_holds_back_its_own_pipeline_only() {
     let (session, _events) = peer.open().await;
     let big = [("Size", Value::I32(200_000)), ("Count", Value::I32(60))];
     let mut stalled = session.invoke(&command("Get-Big", &big, true)).await.unwrap();
-    // Nobody reads it: most of its 12 MB stay on the server.
+    // Output is not read: most of its 12 MB stay on the server.
     let waiting = || peer.state()["waiting"].as_u64().unwrap();
     until("output waits on the server", || waiting() >= 6_000_000).await;
     for _ in 0..3 {
@@ -335,7 +339,7 @@ async fn sessions_are_listed_and_removed_by_id() {
         assert_eq!(shell.running_time, Some(Duration::from_secs(63)));
         assert_eq!(shell.inactivity, Some(Duration::from_secs(7)));
 
-        // By somebody who knows no more than the id, twice.
+        // Removed by id only, twice.
         let id: Uuid = shell.shell_id.parse().unwrap();
         timeout(PATIENCE, remove(&peer.endpoint(), id)).await.unwrap().unwrap();
         assert_eq!(peer.shells(), 2);
@@ -356,11 +360,11 @@ async fn a_session_that_somebody_removed_is_noticed() {
         match timeout(PATIENCE, running.next()).await.unwrap() {
             Some(Ok(_)) => {}
             Some(Err(error)) => break error,
-            None => panic!("it ended without a word"),
+            None => panic!("the connection ended without an event"),
         }
     };
     assert!(!error.to_string().is_empty());
-    // And the pool with it: nothing can run any more.
+    // The pool as well: nothing can run any more.
     let refused = async {
         loop {
             match session.invoke(&command("Wait-Forever", &[], true)).await {

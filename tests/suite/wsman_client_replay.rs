@@ -1,5 +1,5 @@
-//! The recorded answers of a real server, served to our client in the recorded order: the pool opens,
-//! pipelines end, every message arrives, and the shell is deleted.
+//! Recorded responses of a real server, sent to our client in the recorded order: the pool opens, pipelines
+//! end, every message arrives, and the shell is deleted.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -19,12 +19,12 @@ use uuid::Uuid;
 
 use crate::wsman_client_http::{Answer, PATIENCE, Server, endpoint, http};
 
-/// Joins the client's fragments into messages, stream by stream.
+/// Joins the client's fragments into messages, per stream.
 #[derive(Default)]
 struct Joiner(HashMap<(Option<Uuid>, String), Defragmenter>);
 
 impl Joiner {
-    /// The messages that a request completes.
+    /// Returns the messages that a request completes.
     fn push(&mut self, request: &Asks) -> Vec<Outgoing> {
         match request {
             Asks::Create(create) => self.part(None, "stdin", &create.data),
@@ -45,7 +45,7 @@ impl Joiner {
     }
 }
 
-/// How far a client has come: what an answer has to wait for.
+/// Progress of a client, which a response has to wait for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Progress {
     commands: usize,
@@ -72,13 +72,13 @@ impl Progress {
     }
 }
 
-/// An answer, and how far the recorded client had come when it was given.
+/// A response, and the recorded client's progress at that time.
 struct Kept {
     after: Progress,
     answer: Vec<u8>,
 }
 
-/// Which of the recorded requests a request corresponds to.
+/// The recorded request that corresponds to a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     Create,
@@ -107,10 +107,10 @@ impl Kind {
 struct Recording {
     pool: Uuid,
     opening: Vec<Outgoing>,
-    /// What the recorded client did after Create, and how many messages it had received before.
+    /// The recorded client's steps after Create, each with the number of messages received before.
     steps: Vec<(usize, Step)>,
     answers: HashMap<Kind, VecDeque<Kept>>,
-    /// All that the server said.
+    /// Types of all messages from the server.
     said: Vec<MessageType>,
 }
 
@@ -178,7 +178,7 @@ fn load(name: &str) -> Recording {
     recording
 }
 
-/// What the replaying server knows while it runs.
+/// State of the replaying server.
 struct Replay {
     state: Mutex<(Progress, Joiner, HashMap<Kind, VecDeque<Kept>>)>,
     moved: Notify,
@@ -196,7 +196,7 @@ impl Replay {
         }
         self.moved.notify_waiters();
         if kind == Kind::Send {
-            // Our client cuts by its own measure: how many there are is its own affair.
+            // Our client splits messages differently, so the number of requests may differ.
             let answer = ResponseEnvelope {
                 message_id: "uuid:1".to_owned(),
                 relates_to: Some(request.header.message_id),
@@ -284,7 +284,7 @@ async fn replayed(name: &str) {
         counts
     };
     assert_eq!(count(&said), count(&recording.said), "{name}");
-    // A real server's shell takes less than the vendor's client needs: connections are used again.
+    // A real server's shell accepts fewer connections than the vendor's client uses: connections are reused.
     let asked = server.asked();
     let connections = asked.iter().map(|asked| asked.connection).max().unwrap() + 1;
     assert!(connections <= 8, "{name}: {connections} connections for {} requests", asked.len());

@@ -1,4 +1,4 @@
-//! One attached shell: its negotiation, its queue, and the session key as it has it.
+//! One attached client: negotiation, queue and session key state.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,34 +16,34 @@ use crate::psrp::server::ServerPool;
 use crate::transport::backpressure::{Backlog, RESUME};
 use crate::transport::stream::{Incoming, Sender, Server};
 
-/// How long a client may take to open its pool after it has connected, and to go after closing it.
-const LIMIT: Duration = Duration::from_secs(30);
+/// Time limit for a client to open its pool after connecting, and to disconnect after closing it.
+const PHASE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What is between a client's stream and the rest.
+/// Server side of one client's stream.
 pub struct Client {
     pub info: ClientInfo,
     pub kind: Kind,
     pub since: Instant,
-    /// When it has to have opened its pool, or to have gone after closing it.
+    /// Deadline for opening the pool, or for disconnecting after closing it.
     pub until: Option<Instant>,
     pub phase: Phase,
-    /// What the agent says for itself is composed here.
+    /// Composes the agent's own messages to this client.
     pub server: ServerPool,
-    /// The client's runspace pool; nil before it has named it.
+    /// The client's runspace pool id; nil until the client has sent it.
     pub pool: Uuid,
     /// The host data of its INIT_RUNSPACEPOOL.
     pub host: Value,
     pub key: Key,
-    /// What waits for the client's key.
+    /// Messages withheld until the client has the session key.
     withheld: VecDeque<Message>,
     withheld_bytes: usize,
     sender: Sender,
-    /// Whether it has more to read than is good; its pipelines are held back.
+    /// Unread output; beyond a limit the client's pipelines are throttled.
     pub backlog: Backlog,
     pump: JoinHandle<()>,
 }
 
-/// Who sits at a client.
+/// Kind of client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Shell,
@@ -53,35 +53,35 @@ pub enum Kind {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// INIT_RUNSPACEPOOL has not come yet.
+    /// INIT_RUNSPACEPOOL has not arrived yet.
     Negotiating,
     Open,
-    /// It has closed its pool; its end of the stream follows.
+    /// The client has closed its pool; the end of its stream follows.
     Closed,
 }
 
-/// Whether the client has the session key.
+/// State of the client's session key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     None,
-    /// PUBLIC_KEY_REQUEST was sent, or its PUBLIC_KEY is being answered.
+    /// PUBLIC_KEY_REQUEST was sent, or the client's PUBLIC_KEY is being answered.
     Asked,
     Given,
 }
 
 impl Client {
-    /// Starts reading what the client says.
+    /// Starts reading from the client.
     pub fn new(
         id: ClientId,
         server: Server,
         (info, kind): (ClientInfo, Kind),
         private_data: Value,
-        said: mpsc::Sender<(ClientId, Incoming)>,
+        from_clients: mpsc::Sender<(ClientId, Incoming)>,
     ) -> Self {
         let Server { mut incoming, sender } = server;
         let pump = tokio::spawn(async move {
             while let Some(next) = incoming.recv().await {
-                if said.send((id, next)).await.is_err() {
+                if from_clients.send((id, next)).await.is_err() {
                     return;
                 }
             }
@@ -90,7 +90,7 @@ impl Client {
             info,
             kind,
             since: Instant::now(),
-            until: Some(Instant::now() + LIMIT),
+            until: Some(Instant::now() + PHASE_TIMEOUT),
             phase: Phase::Negotiating,
             server: ServerPool::new(private_data),
             pool: Uuid::nil(),
@@ -104,8 +104,8 @@ impl Client {
         }
     }
 
-    /// Queues a message for the client, under its own pool id. One with a SecureString, and all that
-    /// follow it, wait until the client has the key; it is asked for its own.
+    /// Queues a message for the client under the client's pool id. A message with a SecureString, and all
+    /// that follow it, wait until the client has the session key; the client's public key is requested.
     pub fn deliver(&mut self, mut message: Message) {
         message.pool = self.pool;
         message.destination = Destination::Client;
@@ -114,7 +114,7 @@ impl Client {
         }
         if self.key == Key::None {
             self.key = Key::Asked;
-            // An empty body breaks PowerShell's client.
+            // PowerShell's client fails on an empty body.
             let body = "<S></S>".to_owned();
             self.sender.push(self.pool_message(MessageType::PublicKeyRequest, body));
         }
@@ -122,7 +122,7 @@ impl Client {
         self.withheld.push_back(message);
     }
 
-    /// Sends ENCRYPTED_SESSION_KEY, and what waited for it.
+    /// Sends ENCRYPTED_SESSION_KEY and the withheld messages.
     pub fn give_key(&mut self, sealed: String) {
         let body = rewrite::body_of(vec![("EncryptedSessionKey", Value::String(sealed))]);
         self.sender.push(self.pool_message(MessageType::EncryptedSessionKey, body));
@@ -133,10 +133,10 @@ impl Client {
         }
     }
 
-    /// Sends what the agent has composed for this client in [`Client::server`].
+    /// Sends the messages composed in [`Client::server`].
     pub fn flush(&mut self) {
         for message in self.server.take_outgoing() {
-            // The server's SESSION_CAPABILITY names no pool.
+            // SESSION_CAPABILITY from the server has no pool id.
             if message.kind == MessageType::SessionCapability {
                 self.sender.push(message);
             } else {
@@ -145,7 +145,7 @@ impl Client {
         }
     }
 
-    /// A message of the pool, from the agent.
+    /// Returns a message of the pool from the agent.
     pub fn pool_message(&self, kind: MessageType, body: String) -> Message {
         let destination = Destination::Client;
         Message { destination, kind, pool: self.pool, pipeline: Uuid::nil(), body }
@@ -159,34 +159,34 @@ impl Client {
         self.sender.close_ack(id);
     }
 
-    /// Bytes of answers that the client has not read.
+    /// Returns the bytes of answers that the client has not read.
     pub fn unread(&self) -> usize {
         self.sender.queued() + self.withheld_bytes
     }
 
-    /// Whether messages wait for its key.
+    /// Returns whether messages are withheld until the client has the key.
     pub fn withholds(&self) -> bool {
         !self.withheld.is_empty()
     }
 
-    /// Whether it is a shell with an open pool.
+    /// Returns whether the client is a shell with an open pool.
     pub fn is_open_shell(&self) -> bool {
         self.kind == Kind::Shell && self.phase == Phase::Open
     }
 
-    /// INIT_RUNSPACEPOOL was answered.
+    /// Records that INIT_RUNSPACEPOOL was answered.
     pub fn opened(&mut self) {
         self.phase = Phase::Open;
         self.until = None;
     }
 
-    /// Close was answered.
+    /// Records that Close was answered.
     pub fn closed(&mut self) {
         self.phase = Phase::Closed;
-        self.until = Some(Instant::now() + LIMIT);
+        self.until = Some(Instant::now() + PHASE_TIMEOUT);
     }
 
-    /// Calls back when the client has caught up.
+    /// Calls back when the client has read its backlog.
     pub fn watch<F>(&self, caught_up: impl FnOnce() -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send,

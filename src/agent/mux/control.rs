@@ -1,4 +1,4 @@
-//! What the task of a session is asked.
+//! Requests to a session's task.
 
 use tokio::sync::oneshot;
 
@@ -8,16 +8,16 @@ use crate::psrp::key::{KeyError, KeyPair};
 use crate::transport::Error;
 use crate::transport::stream::Server;
 
-/// What the agent asks of the task, or a part of the task of another.
+/// Request to a session's task from the agent or from a subtask.
 #[derive(Debug)]
 pub enum Control {
     Attach(Server, ClientInfo, Kind),
     Status(oneshot::Sender<Status>),
     Close(oneshot::Sender<Result<(), Error>>),
-    /// A client has read most of what waited for it.
+    /// A client has read most of its backlog.
     Drained(ClientId),
-    /// A client that has asked for its pool gets its answer now.
+    /// Answers a client's request for its pool.
     Answer(ClientId),
-    /// The key pair for the exchange with the endpoint was made.
+    /// The key pair for the exchange with the endpoint is ready.
     Pair(Result<KeyPair, KeyError>),
 }

@@ -1,5 +1,5 @@
-//! The task that owns everything: the remote connection, the clients, and what runs for whom. It
-//! never waits for one of them alone.
+//! The task of one session. Owns the remote connection, the clients and the scheduler; never blocks on one of
+//! them.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -27,18 +27,18 @@ use crate::transport::{Connection, ConnectionEvent, ConnectionRequest};
 
 /// The task of one session: it owns the clients and the connection, and dispatches.
 ///
-/// [`Scheduler`] decides which pipelines run, [`KeyExchange`] who has the session key, and [`PoolCalls`] who answers
-/// the pool's host calls; they return what is to be done, and the core does it. It is driven by [`spawn`]'s loop
-/// alone, one event at a time, and never waits for a client: what a client does not read is queued within the bounds
-/// of [`backpressure`].
+/// [`Scheduler`] decides which pipelines run, [`KeyExchange`] distributes the session key, and [`PoolCalls`]
+/// routes the pool's host calls; they return actions for the core to execute. Only [`spawn`]'s loop drives
+/// the core, one event at a time. The core never waits for a client: unread output is queued within the
+/// limits of [`backpressure`].
 pub struct Core {
     pub(super) options: Options,
     pub(super) pool: ClientPool,
     pub(super) private_data: Value,
     connection: Connection,
-    /// Whether the connection has given its last event.
+    /// Whether the connection has delivered its last event.
     ended: bool,
-    /// Requests that the connection has not taken yet.
+    /// Requests that the connection has not accepted yet.
     outbox: VecDeque<ConnectionRequest>,
     pub(super) clients: BTreeMap<ClientId, Client>,
     pub(super) scheduler: Scheduler<Ack>,
@@ -47,23 +47,23 @@ pub struct Core {
     /// When the session was last kept alive.
     kept_alive: Instant,
     next_client: ClientId,
-    said: mpsc::Sender<(ClientId, Incoming)>,
-    /// Where what this task has started reports back to.
+    from_clients: mpsc::Sender<(ClientId, Incoming)>,
+    /// Sender for the results of subtasks.
     pub(super) reports: mpsc::Sender<Control>,
     count: watch::Sender<Count>,
     state: watch::Sender<State>,
 }
 
-/// What a step of the task is about.
+/// Input of one step of the task.
 enum CoreInput {
     Writable(Option<mpsc::OwnedPermit<ConnectionRequest>>),
     Remote(Option<ConnectionEvent>),
-    Said(ClientId, Incoming),
+    Client(ClientId, Incoming),
     Control(Option<Control>),
     Time,
 }
 
-/// Starts the task. It ends, and closes the remote pool, when no owner is left.
+/// Starts the task. It closes the remote pool and ends when the last owner is dropped.
 pub fn spawn(
     remote: Remote,
     options: Options,
@@ -71,7 +71,7 @@ pub fn spawn(
     count: watch::Sender<Count>,
     state: watch::Sender<State>,
 ) {
-    let (said, mut incoming) = mpsc::channel(16);
+    let (from_clients, mut incoming) = mpsc::channel(16);
     let (reports, mut reported) = mpsc::channel(16);
     let now = Instant::now();
     let mut core = Core {
@@ -86,7 +86,7 @@ pub fn spawn(
         pool_calls: PoolCalls::default(),
         kept_alive: now,
         next_client: 0,
-        said,
+        from_clients,
         reports,
         count,
         state,
@@ -97,7 +97,7 @@ pub fn spawn(
 }
 
 impl Core {
-    /// Does the next thing there is to do. `false` when no owner is left.
+    /// Handles the next input. Returns `false` when the last owner is dropped.
     async fn step(
         &mut self,
         incoming: &mut mpsc::Receiver<(ClientId, Incoming)>,
@@ -111,7 +111,7 @@ impl Core {
             permit = self.connection.requests.clone().reserve_owned(), if writes =>
                 CoreInput::Writable(permit.ok()),
             event = self.connection.events.recv(), if reads && !self.ended => CoreInput::Remote(event),
-            Some((client, next)) = incoming.recv() => CoreInput::Said(client, next),
+            Some((client, next)) = incoming.recv() => CoreInput::Client(client, next),
             control = controls.recv() => CoreInput::Control(control),
             Some(report) = reported.recv() => CoreInput::Control(Some(report)),
             () = sleep_until(deadline) => CoreInput::Time,
@@ -122,14 +122,14 @@ impl Core {
                     permit.send(request);
                 }
             }
-            // The connection says why in its last event.
+            // The connection's last event contains the reason.
             CoreInput::Writable(None) => self.outbox.clear(),
             CoreInput::Remote(Some(event)) => self.remote(event),
             CoreInput::Remote(None) => {
                 self.ended = true;
-                self.broken("the connection to the endpoint is gone");
+                self.broken("the connection to the endpoint was lost");
             }
-            CoreInput::Said(client, next) => self.incoming(client, next),
+            CoreInput::Client(client, next) => self.incoming(client, next),
             CoreInput::Control(Some(control)) => self.control(control),
             CoreInput::Control(None) => return false,
             CoreInput::Time => self.time(Instant::now()),
@@ -138,8 +138,8 @@ impl Core {
         true
     }
 
-    /// Whether more is read from the endpoint: not while a client is far behind, unless another one's
-    /// pipeline, or everybody's key, would have to wait for it.
+    /// Returns whether to read from the endpoint: not while a client's backlog is too long, unless a pipeline
+    /// of another client, or the key exchange, would be blocked.
     fn reads(&self) -> bool {
         !self.is_open()
             || backpressure::reads(self.clients.values().map(Client::unread), || {
@@ -151,7 +151,7 @@ impl Core {
         *self.state.borrow() == State::Open
     }
 
-    /// Why nothing runs any more.
+    /// Returns why the session has ended.
     pub fn end_reason(&self) -> String {
         match &*self.state.borrow() {
             State::Broken(reason) => reason.clone(),
@@ -182,12 +182,13 @@ impl Core {
         let id = self.next_client;
         self.next_client += 1;
         tracing::debug!(client = id, ?info, "a shell attaches");
-        let client = Client::new(id, server, (info, kind), self.private_data.clone(), self.said.clone());
+        let client =
+            Client::new(id, server, (info, kind), self.private_data.clone(), self.from_clients.clone());
         self.scheduler.attach(id, client.info.to_string());
         self.clients.insert(id, client);
     }
 
-    /// Does what the scheduler asks for.
+    /// Executes the scheduler's actions.
     pub fn act(&mut self, actions: Vec<SchedulerAction<Ack>>) {
         for action in actions {
             match action {
@@ -217,7 +218,7 @@ impl Core {
         }
     }
 
-    /// Does what the key exchange asks for.
+    /// Executes the key exchange's actions.
     pub fn exchange(&mut self, actions: Vec<KeyAction<Ack>>) {
         for action in actions {
             match action {
@@ -253,7 +254,7 @@ impl Core {
         }
     }
 
-    /// Has the task told when a client has caught up.
+    /// Notifies the task when a client has read its backlog.
     fn watch(&self, id: ClientId) {
         let Some(client) = self.clients.get(&id) else { return };
         let reports = self.reports.clone();
@@ -262,8 +263,8 @@ impl Core {
         });
     }
 
-    /// Sends a message to the endpoint under its own pool id; the client's Data is acknowledged when
-    /// the endpoint has it in order.
+    /// Sends a message to the endpoint under the remote pool id; the client's Data is acknowledged when the
+    /// endpoint has it in order.
     pub fn forward(&mut self, stream: Stream, mut message: Message, ack: Option<Ack>) {
         message.pool = self.pool.id();
         message.destination = Destination::Server;
@@ -271,8 +272,8 @@ impl Core {
         let ordered = ack.map(|ack| {
             let (ordered, done) = oneshot::channel();
             tokio::spawn(async move {
-                // Dropped instead of answered: the pipeline or the session is gone, and its end is
-                // on its way to the client. Either way the client need not wait any more.
+                // Dropped without an answer: the pipeline or the session has ended, and the client is about
+                // to be notified. In both cases the client need not wait.
                 let _ = done.await;
                 drop(ack);
             });
@@ -281,14 +282,14 @@ impl Core {
         self.outbox.push_back(ConnectionRequest::Send { outgoing, ordered });
     }
 
-    /// Queues a message for a client, and holds back its pipelines when it has enough to read.
+    /// Queues a message for a client, and throttles its pipelines if its backlog is too long.
     pub fn deliver(&mut self, id: ClientId, message: Message) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         client.deliver(message);
         self.measure(id);
     }
 
-    /// Sends what the agent itself says to a client.
+    /// Sends the agent's own messages to a client.
     pub fn send_to(&mut self, id: ClientId, compose: impl FnOnce(&mut Client)) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         compose(client);
@@ -323,7 +324,7 @@ impl Core {
         }
     }
 
-    /// A client is done: its pipelines are ended, here and on the endpoint, and nobody else's.
+    /// Detaches a client: ends its pipelines, here and on the endpoint.
     pub fn detach(&mut self, id: ClientId) {
         if self.clients.remove(&id).is_some() {
             tracing::debug!(client = id, "a shell is gone");
@@ -334,11 +335,11 @@ impl Core {
         }
     }
 
-    /// The remote pool is gone: every client is told, with its pipelines first.
+    /// Ends all clients' pipelines and pools: the remote pool is gone.
     pub fn broken(&mut self, reason: &str) {
         if self.is_open() {
             tracing::warn!(reason, "the session is broken");
-            // Shells write it to their terminals as it is.
+            // Shells write the reason to their terminals unfiltered.
             self.end(State::Broken(clean(reason, Colour::Drop).into_string()));
         }
     }
@@ -393,7 +394,7 @@ impl Core {
         }
     }
 
-    /// When there is something to do by the clock.
+    /// Returns when the next timed action is due.
     fn deadline(&self) -> Option<Instant> {
         let limited = self.clients.values().filter_map(|client| client.until).min();
         let due = [limited, self.scheduler.deadline(), self.keep_alive_due()];
@@ -413,7 +414,7 @@ impl Core {
         }
     }
 
-    /// Only a session that a shell is attached to, and that nothing runs in, has to be kept alive.
+    /// Only a session that is idle and has an attached shell must be kept alive.
     fn keep_alive_due(&self) -> Option<Instant> {
         let interval = self.options.keep_alive?;
         let idle = self.scheduler.running().next().is_none();
@@ -421,7 +422,7 @@ impl Core {
             .then(|| self.scheduler.active().max(self.kept_alive) + interval)
     }
 
-    /// Sends what the agent has composed for the endpoint.
+    /// Sends the agent's own messages to the endpoint.
     pub fn send_own(&mut self) {
         for outgoing in self.pool.take_outgoing() {
             self.outbox.push_back(ConnectionRequest::Send { outgoing, ordered: None });

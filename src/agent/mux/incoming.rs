@@ -1,4 +1,4 @@
-//! What clients say.
+//! Messages from clients.
 
 use tokio::time::Instant;
 
@@ -16,39 +16,39 @@ use crate::psrp::server::ServerEvent;
 use crate::screen::{Colour, clean};
 use crate::transport::stream::{Ack, Incoming};
 
-/// How much later than its capabilities a client hears of its pool. PowerShell drops what it is told of the pool
-/// before its own negotiation is over, on another thread, and may end the session then (7.6.9;
-/// ClientRemoteSessionDSHandlerStateMachine). A server that has to make the pool takes longer.
-const NEGOTIATES: std::time::Duration = std::time::Duration::from_millis(20);
+/// Delay between the capabilities and the pool state sent to a client. PowerShell drops a pool state that
+/// arrives before its negotiation, on another thread, has finished, and may end the session then (7.6.9;
+/// ClientRemoteSessionDSHandlerStateMachine). A server that has to create the pool takes longer.
+const NEGOTIATION_DELAY: std::time::Duration = std::time::Duration::from_millis(20);
 
-/// A client's message that cannot be accepted.
+/// A client's protocol violation.
 #[derive(Debug, thiserror::Error)]
 enum ClientError {
-    /// The PSRP server of this client refuses the message.
+    /// The client's PSRP server refused the message.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
     /// The message's body is not CLIXML.
     #[error(transparent)]
     Clixml(#[from] ReadError),
-    /// The public key of the client cannot be used.
+    /// The client's public key is invalid.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// CONNECT_RUNSPACEPOOL: the agent keeps no disconnected pool of a client.
-    #[error("cannot connect to a disconnected runspace pool")]
+    /// CONNECT_RUNSPACEPOOL: the agent does not keep a client's disconnected pool.
+    #[error("cannot reconnect to a runspace pool: not supported")]
     Connect,
     /// The message does not belong to this phase of the client's pool.
-    #[error("unexpected message {kind:?}: the runspace pool is {phase:?}")]
+    #[error("unexpected {kind:?}: the runspace pool is {phase:?}")]
     Unexpected { kind: MessageType, phase: Phase },
-    /// The id of a new pipeline is nil, or another pipeline has it.
-    #[error("the pipeline id is nil or already in use")]
+    /// The id of a new pipeline is nil or that of another pipeline.
+    #[error("the pipeline id is nil or a duplicate")]
     PipelineId,
     /// PUBLIC_KEY without the property PublicKey (MS-PSRP 2.2.2.3).
-    #[error("PUBLIC_KEY has no key")]
+    #[error("PUBLIC_KEY lacks the key")]
     NoPublicKey,
 }
 
 impl ClientError {
-    /// The advice that the client shows its user.
+    /// Returns the help text for the client's user.
     fn advice(&self) -> &'static str {
         match self {
             Self::Connect => "Open a new session instead.",
@@ -67,9 +67,12 @@ impl Core {
             Incoming::Command(_) => {}
             Incoming::Message { stream, message, ack } => {
                 if let Err(reason) = self.message(id, stream, message, ack) {
-                    tracing::warn!(client = id, %reason, "a client broke the protocol");
+                    tracing::warn!(client = id, %reason, "a client violated the protocol");
                     let advice = reason.advice();
-                    self.refuse_for(id, &format!("lyncsh can't go on with this client: {reason}. {advice}"));
+                    self.refuse_for(
+                        id,
+                        &format!("lyncsh cannot continue with this client: {reason}. {advice}"),
+                    );
                     self.detach(id);
                 }
             }
@@ -84,13 +87,14 @@ impl Core {
             }
             Incoming::End(error) => {
                 if let Some(error) = error {
-                    tracing::warn!(client = id, %error, "a client broke the protocol");
+                    tracing::warn!(client = id, %error, "a client violated the protocol");
                 }
                 self.detach(id);
             }
         }
     }
 
+    /// Handles a message. The error describes the client's protocol violation.
     fn message(
         &mut self,
         id: ClientId,
@@ -134,7 +138,7 @@ impl Core {
         Ok(())
     }
 
-    /// Answers INIT_RUNSPACEPOOL from what the endpoint said.
+    /// Answers INIT_RUNSPACEPOOL from the endpoint's data.
     fn open_client(&mut self, id: ClientId, message: &Message) -> Result<(), ClientError> {
         let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
         client.host = rewrite::host_of_pool(&message.body)?;
@@ -142,13 +146,13 @@ impl Core {
         client.opened();
         let reports = self.reports.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(NEGOTIATES).await;
+            tokio::time::sleep(NEGOTIATION_DELAY).await;
             let _ = reports.send(Control::Answer(id)).await;
         });
         Ok(())
     }
 
-    /// Tells a client whether it has its pool.
+    /// Answers a client's request for its pool.
     pub fn answer_client(&mut self, id: ClientId) {
         let open = self.is_open();
         let Some(client) = self.clients.get_mut(&id) else { return };
@@ -158,7 +162,7 @@ impl Core {
         if open {
             client.server.opened();
             client.flush();
-            self.deliver_unheard(id);
+            self.deliver_stored(id);
         } else {
             self.refuse(id);
         }
@@ -195,7 +199,7 @@ impl Core {
         Ok(())
     }
 
-    /// The client closes its pool; the remote one stays.
+    /// Closes a client's pool; the remote pool stays open.
     fn close_client(&mut self, id: ClientId) {
         tracing::debug!(client = id, "a shell closes its pool");
         let actions = self.scheduler.abandon_all(id, Instant::now());
@@ -212,13 +216,13 @@ impl Core {
         }
     }
 
-    /// Tells a client that the remote pool is gone.
+    /// Notifies a client that the remote pool has ended.
     pub fn refuse(&mut self, id: ClientId) {
         self.refuse_for(id, &self.end_reason());
     }
 
     pub fn refuse_for(&mut self, id: ClientId, reason: &str) {
-        // PowerShell writes it to the terminal as it is.
+        // PowerShell writes the reason to the terminal unfiltered.
         let reason = clean(reason, Colour::Drop).into_string();
         self.send_to(id, |client| {
             if client.phase != Phase::Closed {
@@ -229,7 +233,7 @@ impl Core {
         });
     }
 
-    /// A client's PUBLIC_KEY.
+    /// Handles a client's PUBLIC_KEY.
     fn public_key(&mut self, id: ClientId, message: &Message, ack: Ack) -> Result<(), ClientError> {
         let public_key =
             rewrite::text_property(&message.body, "PublicKey").ok_or(ClientError::NoPublicKey)?;
@@ -243,9 +247,9 @@ impl Core {
         Ok(())
     }
 
-    /// GET_AVAILABLE_RUNSPACES and its kin: answered here, for the client's own call id.
+    /// Answers GET_AVAILABLE_RUNSPACES and similar requests for the client's call id.
     fn pool_call(&mut self, id: ClientId, message: &Message) -> Result<(), ClientError> {
-        // What runs in the background gives way.
+        // Background pipelines give way to a shell's pipeline.
         let yielding = self.scheduler.running().filter(|(_, pipeline)| pipeline.background).count();
         let free = self.scheduler.free_runspaces() + yielding;
         let most = self.scheduler.max_runspaces();
@@ -267,7 +271,7 @@ impl Core {
         Ok(())
     }
 
-    /// A client's answer to a host call of the pool: taken from the one that was asked.
+    /// Forwards a client's answer to a host call of the pool, if the call was routed to this client.
     fn pool_host_response(&mut self, id: ClientId, stream: Stream, message: Message, ack: Ack) {
         let Some(call_id) = rewrite::number_property(&message.body, "ci") else { return };
         if self.pool_calls.is_answered(id, call_id) {
@@ -275,10 +279,10 @@ impl Core {
         }
     }
 
-    /// Gives a shell what was written before it came.
-    fn deliver_unheard(&mut self, id: ClientId) {
+    /// Delivers to a shell the host output that was written before it attached.
+    fn deliver_stored(&mut self, id: ClientId) {
         if self.clients.get(&id).is_some_and(Client::is_open_shell) {
-            for call in self.pool_calls.take_unheard() {
+            for call in self.pool_calls.take_stored() {
                 self.deliver(id, call);
             }
         }

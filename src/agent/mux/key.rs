@@ -1,33 +1,34 @@
-//! One session key for the endpoint and every client. It is never written anywhere but into
-//! ENCRYPTED_SESSION_KEY, under a client's public key.
+//! One session key for the endpoint and every client. It leaves the process only in ENCRYPTED_SESSION_KEY,
+//! under a client's public key.
 
 use super::status::ClientId;
 use crate::psrp::key::{KeyError, KeyPair, SessionKey};
 
-/// What an exchange asks its owner to do. A client's Data is acknowledged when it has its answer: clients take the
-/// acknowledgement for the end of the exchange.
+/// An action for the owner of a key exchange. A client's Data is acknowledged together with its answer:
+/// clients take the acknowledgement as the end of the exchange.
 #[derive(Debug)]
 pub enum KeyAction<A> {
-    /// Make a key pair, and hand it to [`KeyExchange::pair_made`].
+    /// Generate a key pair and pass it to [`KeyExchange::pair_made`].
     MakePair,
-    /// Send PUBLIC_KEY with this to the endpoint.
+    /// Send PUBLIC_KEY with this key to the endpoint.
     SendPublicKey(String),
-    /// Give a client the session key, sealed under its own.
+    /// Send the session key, encrypted under the client's public key, to the client.
     Give { client: ClientId, sealed: String, ack: A },
-    /// A client can't have the key.
+    /// Refuse the key to a client.
     Refuse { client: ClientId, reason: String, ack: A },
 }
 
-/// The exchange of the session key with the endpoint, once, and its distribution to the clients. `A` is a client's
-/// acknowledgement.
+/// Exchange of the session key with the endpoint, once, and its distribution to the clients. `A` is a
+/// client's acknowledgement.
 ///
-/// Guarantees: one exchange at a time; each client that has asked gets the key or a refusal, and none that is gone.
+/// Guarantees: one exchange at a time; each attached client that has requested the key gets the key or a
+/// refusal.
 #[derive(Debug)]
 pub struct KeyExchange<A>(State<A>);
 
 enum State<A> {
     None,
-    /// The agent's key pair is being made, or its public half was sent.
+    /// The agent's key pair is being generated, or its public key was sent.
     Exchanging {
         pair: Option<KeyPair>,
         waiting: Vec<Waiting<A>>,
@@ -45,7 +46,7 @@ impl<A> std::fmt::Debug for State<A> {
     }
 }
 
-/// A client that waits for the key.
+/// A client waiting for the key.
 struct Waiting<A> {
     client: ClientId,
     public_key: String,
@@ -63,17 +64,17 @@ impl<A> KeyExchange<A> {
         matches!(self.0, State::Exchanging { .. })
     }
 
-    /// A client is gone.
+    /// Removes a detached client.
     pub fn forget(&mut self, id: ClientId) {
         if let State::Exchanging { waiting, .. } = &mut self.0 {
             waiting.retain(|waiting| waiting.client != id);
         }
     }
 
-    /// A client's PUBLIC_KEY.
+    /// Handles a client's PUBLIC_KEY.
     ///
     /// # Errors
-    /// What is wrong with the client's key, where that is known at once.
+    /// The client's public key is invalid.
     pub fn ask(
         &mut self,
         client: ClientId,
@@ -91,7 +92,7 @@ impl<A> KeyExchange<A> {
         Ok(actions)
     }
 
-    /// Begins the exchange with the endpoint, where it has not begun.
+    /// Begins the exchange with the endpoint unless it has begun.
     pub fn begin(&mut self) -> Vec<KeyAction<A>> {
         match self.0 {
             State::None => {
@@ -102,7 +103,7 @@ impl<A> KeyExchange<A> {
         }
     }
 
-    /// The key pair for the exchange was made.
+    /// Handles the generated key pair.
     pub fn pair_made(&mut self, made: Result<KeyPair, KeyError>) -> Vec<KeyAction<A>> {
         let State::Exchanging { pair, .. } = &mut self.0 else { return Vec::new() };
         match made {
@@ -115,7 +116,7 @@ impl<A> KeyExchange<A> {
         }
     }
 
-    /// The endpoint's ENCRYPTED_SESSION_KEY; `None`: it has no key in it.
+    /// Handles the endpoint's ENCRYPTED_SESSION_KEY; `None`: the message contains no key.
     pub fn session_key(&mut self, sealed: Option<&str>) -> Vec<KeyAction<A>> {
         let State::Exchanging { pair: Some(pair), .. } = &self.0 else { return Vec::new() };
         let opened = sealed.ok_or_else(|| KeyError("the endpoint sent no session key".into()));
@@ -136,7 +137,7 @@ impl<A> KeyExchange<A> {
     }
 
     fn fail(&mut self, error: &KeyError) -> Vec<KeyAction<A>> {
-        let reason = format!("secrets can't be exchanged with the endpoint: {error}");
+        let reason = format!("cannot exchange the session key with the endpoint: {error}");
         let State::Exchanging { waiting, .. } = std::mem::replace(&mut self.0, State::None) else {
             return Vec::new();
         };

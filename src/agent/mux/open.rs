@@ -1,4 +1,4 @@
-//! Opening the remote pool.
+//! Opens the remote pool.
 
 use std::time::Duration;
 
@@ -10,13 +10,14 @@ use crate::transport::{Connection, ConnectionEvent, ConnectionRequest, Error, Op
 
 use super::rewrite;
 
-/// A remote pool that is open.
+/// An open remote pool.
 pub struct Remote {
     pub connection: Connection,
     pub pool: ClientPool,
-    /// What clients are told of APPLICATION_PRIVATE_DATA.
+    /// APPLICATION_PRIVATE_DATA for the clients.
     pub private_data: Value,
-    /// Calls of the pool's host that came before any shell did, such as a warning of the session's start.
+    /// Host calls of the pool before the first shell attached, such as warnings of the session's startup
+    /// script.
     pub calls: Vec<Message>,
 }
 
@@ -31,7 +32,7 @@ async fn negotiate(mut connection: Connection, mut pool: ClientPool) -> Result<R
     loop {
         for outgoing in pool.take_outgoing() {
             let request = ConnectionRequest::Send { outgoing, ordered: None };
-            // A connection that takes nothing any more says why in its last event.
+            // A connection that no longer accepts requests reports the reason in its last event.
             let _ = connection.requests.send(request).await;
         }
         if pool.state() == PoolState::Opened {

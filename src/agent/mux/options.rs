@@ -1,24 +1,24 @@
-//! What the profile says about sharing a session.
+//! The profile's options for sharing a session.
 
 use std::time::Duration;
 
-/// What the profile says about sharing.
+/// The profile's options for sharing a session.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How many pipelines the endpoint runs at once: what INIT_RUNSPACEPOOL asked for.
+    /// Number of pipelines that the endpoint runs at once: the number requested in INIT_RUNSPACEPOOL.
     pub max_runspaces: usize,
-    /// How often an attached, idle shell's session is kept alive by a cheap request; `None`: never.
+    /// Interval for keeping an idle session with attached shells alive; `None`: never.
     pub keep_alive: Option<Duration>,
-    /// How long the endpoint may take to open the pool.
+    /// Time limit for opening the pool on the endpoint.
     pub open: Duration,
-    /// What `prompt` gives where the endpoint has no such command, as a restricted one (JEA) hasn't; `None`:
-    /// its own error. A shell that has entered the session would show `PS>` then.
+    /// Result of `prompt` if the endpoint does not have the command, like a restricted endpoint (JEA);
+    /// `None`: the endpoint's error. A shell that has entered the session would show `PS>` then.
     pub prompt: Option<String>,
-    /// How long no shell has run anything before lyncsh's own questions are asked.
+    /// Idle time of all shells before lyncsh's own pipelines start.
     pub quiet: Duration,
 }
 
-/// [`Options::quiet`], where nothing else is wanted.
+/// Default of [`Options::quiet`].
 pub const QUIET: Duration = Duration::from_secs(2);
 
 impl Default for Options {

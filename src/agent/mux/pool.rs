@@ -1,4 +1,4 @@
-//! Host calls of the runspace pool, which belong to no pipeline: who answers them.
+//! Routing of the runspace pool's host calls, which belong to no pipeline.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -6,33 +6,34 @@ use super::status::ClientId;
 use crate::psrp::host::{HostCall, HostMethod};
 use crate::psrp::message::Message;
 
-/// Lines of the pool's host that are kept for a shell that is still to come.
-const UNHEARD: usize = 64;
+/// Maximum number of lines of the pool's host output stored until a shell attaches.
+const MAX_STORED: usize = 64;
 
-/// What becomes of a host call of the pool.
+/// Target of a host call of the pool.
 #[derive(Debug, PartialEq)]
 pub enum Routed {
     /// Deliver it to this client.
     To(ClientId),
-    /// Nobody is there to answer.
+    /// No shell is attached to answer.
     Unanswered,
-    /// It is kept for the next shell.
-    Kept,
+    /// The call is stored for the next shell.
+    Stored,
 }
 
-/// The pool's host calls whose answers are outstanding, and those that nobody has heard.
+/// The pool's host calls: those waiting for an answer, and those stored for the next shell.
 ///
-/// Guarantees: an answer is taken from the client that was asked, once; what is kept is bounded.
+/// Guarantees: only the client that received the call can answer it, once; the number of stored calls is
+/// limited.
 #[derive(Debug, Default)]
 pub struct PoolCalls {
     /// By call id.
     outstanding: HashMap<i64, (ClientId, HostMethod)>,
-    /// What the pool's host was to write while no shell was there.
-    unheard: VecDeque<Message>,
+    /// Host output of the pool while no shell was attached.
+    stored: VecDeque<Message>,
 }
 
 impl PoolCalls {
-    /// Routes a call of the endpoint's pool. `host`: the client that stands for the pool's host now.
+    /// Routes a call of the endpoint's pool. `host`: the client that currently acts as the pool's host.
     pub fn route(&mut self, call: &HostCall, message: &Message, host: Option<ClientId>) -> Routed {
         match host {
             Some(client) => {
@@ -43,29 +44,29 @@ impl PoolCalls {
             }
             None if call.wants_answer() => Routed::Unanswered,
             None => {
-                self.unheard.push_back(message.clone());
-                if self.unheard.len() > UNHEARD {
-                    self.unheard.pop_front();
+                self.stored.push_back(message.clone());
+                if self.stored.len() > MAX_STORED {
+                    self.stored.pop_front();
                 }
-                Routed::Kept
+                Routed::Stored
             }
         }
     }
 
-    /// Returns whether a client's answer is to be passed on.
+    /// Returns whether to forward a client's answer.
     pub fn is_answered(&mut self, client: ClientId, call_id: i64) -> bool {
         let is_own = self.outstanding.get(&call_id).is_some_and(|(asked, _)| *asked == client);
         is_own && self.outstanding.remove(&call_id).is_some()
     }
 
-    /// A client is gone. Returns the calls that the endpoint need not wait for any more.
+    /// Removes a detached client. Returns the calls that the endpoint must not wait for any longer.
     pub fn abandon(&mut self, client: ClientId) -> Vec<(i64, HostMethod)> {
         let own = self.outstanding.extract_if(|_, (asked, _)| *asked == client);
         own.map(|(call_id, (_, method))| (call_id, method)).collect()
     }
 
-    /// Returns what no shell has heard, for the one that comes now.
-    pub fn take_unheard(&mut self) -> VecDeque<Message> {
-        std::mem::take(&mut self.unheard)
+    /// Returns the stored host output for a newly attached shell.
+    pub fn take_stored(&mut self) -> VecDeque<Message> {
+        std::mem::take(&mut self.stored)
     }
 }

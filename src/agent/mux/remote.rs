@@ -1,4 +1,4 @@
-//! What the endpoint says.
+//! Messages from the endpoint.
 
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use crate::psrp::record::{ErrorRecord, PipelineState, PoolState, TextRecord};
 use crate::screen::{Colour, clean};
 use crate::transport::{ConnectionEvent, Error};
 
-/// How PowerShell identifies the error of an unknown command.
+/// PowerShell's error id for an unknown command.
 const NO_COMMAND: &str = "CommandNotFoundException";
 
 impl Core {
@@ -31,12 +31,12 @@ impl Core {
                 self.act(actions);
             }
             ConnectionEvent::PipelineClosed(id) => {
-                self.pipeline_lost(id, "the endpoint closed the command before it said how it ended");
+                self.pipeline_lost(id, "the endpoint closed the command before reporting its final state");
             }
             ConnectionEvent::PipelineFailed(id, error) => self.pipeline_lost(id, &error.to_string()),
-            // The server's own words for it fill the screen.
+            // The server's fault text fills the screen.
             ConnectionEvent::Broken(Error::Fault(fault)) if fault.is_gone() => {
-                self.broken("the server has it no more");
+                self.broken("the shell no longer exists on the server");
             }
             ConnectionEvent::Broken(error) => self.broken(&error.to_string()),
             ConnectionEvent::Closed => self.broken("the endpoint closed the session"),
@@ -62,7 +62,7 @@ impl Core {
                 }
             }
             Kind::RunspacePoolState | Kind::ApplicationPrivateData => self.pool_news(&message),
-            // The answer to the request that keeps the session alive.
+            // Answer to the keep-alive request.
             Kind::RunspaceAvailability => {}
             _ if message.pipeline.is_nil() => self.line_of_pool(&message),
             _ => self.pipeline_message(message),
@@ -96,14 +96,14 @@ impl Core {
     }
 
     fn pipeline_lost(&mut self, id: Uuid, reason: &str) {
-        // PowerShell writes it to the terminal as it is.
+        // PowerShell writes the reason to the terminal unfiltered.
         let reason = clean(reason, Colour::Drop);
         let actions = self.scheduler.lost(id, reason.as_str(), Instant::now());
         self.act(actions);
     }
 
-    /// A host call of the endpoint's pool: for the client whose pipeline runs longest, else for the one attached
-    /// longest.
+    /// Routes a host call of the endpoint's pool to the client whose pipeline has been running longest, else
+    /// to the client attached longest.
     pub fn pool_host_call(&mut self, message: &Message) {
         let Ok(events) = self.pool.receive(message) else { return };
         for event in events {
@@ -111,7 +111,7 @@ impl Core {
             match self.pool_calls.route(&call, message, self.host_of_pool()) {
                 Routed::To(id) => self.deliver(id, message.clone()),
                 Routed::Unanswered => self.no_host(call.call_id, call.method),
-                Routed::Kept => {}
+                Routed::Stored => {}
             }
         }
     }
@@ -124,7 +124,8 @@ impl Core {
         longest.or_else(|| self.clients.keys().copied().find(|id| open(id)))
     }
 
-    /// A client is gone: the endpoint need not wait for its answers.
+    /// Answers outstanding host calls of a detached client with an error, so that the endpoint does not wait
+    /// for them.
     pub fn abandon_pool_calls(&mut self, id: ClientId) {
         for (call_id, method) in self.pool_calls.abandon(id) {
             self.no_host(call_id, method);
@@ -132,12 +133,12 @@ impl Core {
     }
 
     fn no_host(&mut self, call_id: i64, method: HostMethod) {
-        let result = Err("no shell is there to answer".to_owned());
+        let result = Err("no shell is attached to answer".to_owned());
         self.pool.respond(None, &HostResponse { call_id, method, result });
         self.send_own();
     }
 
-    /// A warning, or another line, that belongs to no pipeline: the pool's host writes it, as it does those
+    /// Writes a warning, or another line, that belongs to no pipeline through the pool's host, like the lines
     /// of pipelines.
     fn line_of_pool(&mut self, message: &Message) {
         let method = match message.kind {
@@ -152,7 +153,7 @@ impl Core {
             HostMethod::WriteErrorLine => ErrorRecord::read(&record).message,
             _ => TextRecord::read(&record).message,
         };
-        // -100: no answer is wanted.
+        // -100: no answer is expected.
         let call = HostCall { call_id: -100, method, parameters: vec![text.into()] };
         let body = write(&call.to_value());
         self.pool_host_call(&Message { kind: MessageType::RunspacePoolHostCall, body, ..message.clone() });
@@ -161,7 +162,7 @@ impl Core {
     fn pool_news(&mut self, message: &Message) {
         let events = match self.pool.receive(message) {
             Ok(events) => events,
-            Err(error) => return self.broken(&format!("the endpoint broke the protocol: {error}")),
+            Err(error) => return self.broken(&format!("the endpoint violated the protocol: {error}")),
         };
         for event in events {
             match event {
@@ -187,7 +188,7 @@ fn is_final(pipeline_state: &str) -> bool {
     })
 }
 
-/// Whether a pipeline has failed because there is no command of that name.
+/// Returns whether a pipeline failed because its command does not exist.
 fn lacks_command(pipeline_state: &str) -> bool {
     let Ok(value) = read(pipeline_state) else { return false };
     let record = value.property("ExceptionAsErrorRecord").map(ErrorRecord::read);

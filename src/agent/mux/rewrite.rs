@@ -1,5 +1,5 @@
-//! What the agent reads and changes in the bodies of messages that pass through it. Everything else
-//! goes through as it came.
+//! Reads and rewrites the bodies of certain messages that pass through the agent. All other bodies are passed
+//! unchanged.
 
 use std::sync::Arc;
 
@@ -7,25 +7,25 @@ use crate::psrp::clixml::{Content, Object, ReadError, Value, read, write};
 use crate::psrp::pipeline::BACKGROUND;
 use crate::screen::clean_line;
 
-/// What APPLICATION_PRIVATE_DATA says about the debugger. A client that sees them runs
-/// `__Set-PSDebugMode` and its kin on the endpoint before the person does anything.
+/// Debugger entries of APPLICATION_PRIVATE_DATA. A client that receives them runs `__Set-PSDebugMode` and
+/// similar commands on the endpoint before the user does anything.
 const DEBUGGER_KEYS: [&str; 5] =
     ["DebugMode", "DebugStop", "DebugBreakpointCount", "UnhandledBreakpointMode", "BreakAll"];
 
-/// A pipeline that a client starts.
+/// A client's new pipeline.
 pub struct Start {
-    /// The body to send on.
+    /// The body to forward.
     pub body: String,
-    /// The commands' names, as a person would say what runs.
+    /// The commands' names for display.
     pub command: String,
-    /// Whether it runs inside another pipeline, and so needs no runspace of its own.
+    /// Whether the pipeline is nested in another pipeline and needs no runspace.
     pub nested: bool,
-    /// Whether it runs only while nothing else does.
+    /// Whether the pipeline runs only while the session is idle.
     pub background: bool,
 }
 
-/// Reads CREATE_PIPELINE. Where the pool's host is to be used, the client's own host data takes its
-/// place: the remote pool's host is the agent's.
+/// Reads CREATE_PIPELINE. If the pipeline uses the pool's host, inserts the client's own host data: the
+/// remote pool's host is the agent's.
 pub fn create_pipeline(body: String, host: &Value) -> Result<Start, ReadError> {
     let value = read(&body)?;
     let command = command_names(&value);
@@ -37,7 +37,7 @@ pub fn create_pipeline(body: String, host: &Value) -> Result<Start, ReadError> {
     let body = match value {
         Value::Object(object) if uses_pool_host || background => {
             let mut object = Object::clone(&object);
-            // A mark between lyncsh and its agent.
+            // Private property between lyncsh and its agent.
             object.extended.retain(|(name, _)| name != BACKGROUND);
             write(&if uses_pool_host { with_host(object, host) } else { object.into() })
         }
@@ -58,7 +58,7 @@ fn with_host(mut object: Object, host: &Value) -> Value {
 fn command_names(create_pipeline: &Value) -> String {
     let name = |command: &Value| match command.property("IsScript").and_then(Value::as_bool) {
         Some(true) => Some("a script".to_owned()),
-        // A name is a name, however long a peer makes it.
+        // A peer may send a name of any length.
         _ => Some(
             clean_line(&command.property("Cmd")?.as_str()?.chars().take(80).collect::<String>())
                 .into_string(),
@@ -67,7 +67,7 @@ fn command_names(create_pipeline: &Value) -> String {
     let commands = create_pipeline.property("PowerShell").and_then(|shell| shell.property("Cmds"));
     let commands = commands.and_then(Value::items).unwrap_or_default();
     let names: Vec<String> = commands.iter().take(4).filter_map(name).collect();
-    // What a shell has added for the screen is no part of what the person knows.
+    // Hides the formatting commands that a shell adds.
     let shown = match names.as_slice() {
         [first @ .., last] if !first.is_empty() && last.eq_ignore_ascii_case("Out-Default") => first,
         all => all,
@@ -75,13 +75,13 @@ fn command_names(create_pipeline: &Value) -> String {
     if shown.is_empty() { "a command".into() } else { shown.join(" | ") }
 }
 
-/// The host data that a client sent with INIT_RUNSPACEPOOL.
+/// Returns the host data of a client's INIT_RUNSPACEPOOL.
 pub fn host_of_pool(init_runspace_pool: &str) -> Result<Value, ReadError> {
     let value = read(init_runspace_pool)?;
     Ok(value.property("HostInfo").cloned().unwrap_or(Value::Null))
 }
 
-/// The remote side's private data as clients are told it.
+/// Returns the endpoint's private data without the debugger entries.
 pub fn without_debugger(private_data: &Value) -> Value {
     let Value::Object(object) = private_data else { return private_data.clone() };
     let mut object = Object::clone(object);
@@ -92,22 +92,22 @@ pub fn without_debugger(private_data: &Value) -> Value {
     Value::Object(Arc::new(object))
 }
 
-/// Whether a body holds a SecureString. `<` stands for itself nowhere else in CLIXML.
+/// Returns whether a body contains a SecureString. A literal `<` cannot occur elsewhere in CLIXML.
 pub fn has_secret(body: &str) -> bool {
     body.contains("<SS")
 }
 
-/// One text property of a body: PUBLIC_KEY's and ENCRYPTED_SESSION_KEY's.
+/// Returns one text property of a body: of PUBLIC_KEY or ENCRYPTED_SESSION_KEY.
 pub fn text_property(body: &str, name: &str) -> Option<String> {
     Some(read(body).ok()?.property(name)?.as_str()?.to_owned())
 }
 
-/// One whole-number property of a body: a state, or a call's id.
+/// Returns one integer property of a body: a state or a call id.
 pub fn number_property(body: &str, name: &str) -> Option<i64> {
     read(body).ok()?.property(name)?.as_i64()
 }
 
-/// A body with properties and nothing else.
+/// Returns a body that contains only properties.
 pub fn body_of(properties: Vec<(&str, Value)>) -> String {
     write(&Value::with_properties(properties))
 }
@@ -120,7 +120,7 @@ mod tests {
     use crate::psrp::message::{Message, MessageType};
     use crate::transport::stream::Element;
 
-    /// Every message that the client of a recording sent on `Default`.
+    /// Returns every message that the client of a recording sent on `Default`.
     fn client_messages(recording: &str) -> Vec<Message> {
         let path = format!("{}/tests/transcripts/{recording}.jsonl", env!("CARGO_MANIFEST_DIR"));
         let mut streams = std::collections::HashMap::<_, Defragmenter>::new();

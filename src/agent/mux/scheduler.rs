@@ -1,7 +1,7 @@
-//! Which pipelines run on the endpoint, which wait for a runspace, and what those who wait are told.
+//! Pipeline scheduling, queueing and wait notices.
 //!
-//! Pure: every method that can change what runs takes the time as `now` and returns [`Action`]s in the order in which
-//! they have to be done. The caller owns clients and connection.
+//! Pure: every method that can change the running pipelines takes the time as `now` and returns
+//! [`SchedulerAction`]s in the order of execution. The caller owns clients and connection.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -14,28 +14,28 @@ use super::status::ClientId;
 use crate::psrp::message::{Message, Stream};
 use crate::psrp::record::{ErrorRecord, PipelineState, ProgressRecord};
 
-/// How long a pipeline waits before its shell is told what for.
+/// Delay before a queued pipeline's shell shows the reason for the wait.
 const NOTICE: Duration = Duration::from_millis(500);
-/// How long a pipeline whose shell is gone may take to stop before it is closed as it is.
+/// Time limit for a pipeline of a detached shell to stop before it is closed.
 const STOP: Duration = Duration::from_secs(5);
-/// The progress record's id: far from those that cmdlets choose.
+/// The progress record's id, outside the range that cmdlets use.
 const NOTICE_ID: i32 = 0x6C79_6E63;
 
-/// What the scheduler asks its owner to do. `A` is a client's acknowledgement, which is given when the message is
-/// in order.
+/// An action for the owner of the scheduler. `A` is a client's acknowledgement, given when the message is in
+/// order.
 #[derive(Debug)]
 pub enum SchedulerAction<A> {
-    /// Pass a client's message on to the endpoint.
+    /// Forward a client's message to the endpoint.
     Forward { stream: Stream, message: Message, ack: Option<A> },
-    /// Ask the endpoint for more of a pipeline's output, or for no more.
+    /// Resume or pause a pipeline's output.
     Flow { pipeline: Uuid, wanted: bool },
     /// Ask the endpoint to stop a pipeline.
     Stop(Uuid),
-    /// Tell the endpoint that a pipeline is done with.
+    /// Close a pipeline on the endpoint.
     Close(Uuid),
-    /// Tell a client what its pipeline waits for.
+    /// Send the client the reason why its pipeline waits.
     Progress { client: ClientId, pipeline: Uuid, record: ProgressRecord },
-    /// Tell a client how its pipeline has ended.
+    /// Send the client the final state of its pipeline.
     End { client: ClientId, pipeline: Uuid, state: PipelineState, error: Box<ErrorRecord> },
     /// Acknowledge a client's stop.
     AcknowledgeStop { client: ClientId, pipeline: Uuid },
@@ -43,52 +43,52 @@ pub enum SchedulerAction<A> {
     AcknowledgeClose { client: ClientId, pipeline: Uuid },
 }
 
-/// Owns every pipeline of one session from its CREATE_PIPELINE to its end.
+/// Owner of every pipeline of one session from its CREATE_PIPELINE to its end.
 ///
-/// Guarantees: no more pipelines run than the endpoint has runspaces, nested ones aside; those that wait start in the
-/// order in which they came; background pipelines run only while nothing else does, and give way at once; every
-/// pipeline of a client that is there gets one final state and, if it was stopped, one acknowledgement after it; after
-/// [`Scheduler::end`] nothing is asked of the endpoint any more.
+/// Guarantees: at most as many pipelines run as the endpoint has runspaces, not counting nested ones; queued
+/// pipelines start in the order of arrival; background pipelines run only while no other pipeline runs, and
+/// give way immediately; every pipeline of an attached client gets one final state and, if it was stopped,
+/// one acknowledgement after it; after [`Scheduler::end`] there are no further requests to the endpoint.
 #[derive(Debug)]
 pub struct Scheduler<A> {
     max_runspaces: usize,
-    /// How long no shell has run anything before a background pipeline starts.
+    /// Idle time of all shells before a background pipeline starts.
     quiet: Duration,
     pipelines: HashMap<Uuid, ScheduledPipeline<A>>,
-    /// Pipelines that wait for a runspace, the first of them first.
+    /// Pipelines waiting for a runspace, in the order of arrival.
     queue: VecDeque<Uuid>,
-    /// Those that run while nothing else does, the first of them first.
+    /// Background pipelines that have not started, in the order of arrival.
     background: VecDeque<Uuid>,
-    /// The clients, as other clients are told of them.
+    /// The clients' names in wait notices.
     names: HashMap<ClientId, String>,
-    /// Clients whose output is held back.
+    /// Clients whose output is paused.
     held: HashSet<ClientId>,
     opened: Instant,
-    /// When a shell's pipeline came or ended last.
+    /// When a shell's pipeline last arrived or ended.
     used: Option<Instant>,
-    /// Since when nothing has run, and nobody has asked for anything.
+    /// Start of the current idle time.
     active: Instant,
     is_over: bool,
     actions: Vec<SchedulerAction<A>>,
 }
 
-/// A pipeline of some client.
+/// A client's pipeline.
 #[derive(Debug)]
 pub struct ScheduledPipeline<A> {
-    /// `None`: its client is gone, or done with it; its output is dropped.
+    /// `None`: the client has detached or closed the pipeline; its output is dropped.
     pub client: Option<ClientId>,
-    /// What it runs, as a person would say.
+    /// The command for display.
     pub command: String,
     nested: bool,
-    /// Whether it gives way to every other.
+    /// Whether the pipeline gives way to every other.
     pub background: bool,
-    /// Whether it asks for the prompt, as PowerShell does in a session that it has entered.
+    /// Whether the pipeline requests the prompt, as PowerShell does in an entered session.
     pub asks_prompt: bool,
     stop: Stop,
     phase: Phase<A>,
 }
 
-/// A stop that the client has asked of the endpoint. It is answered after the final state.
+/// State of a stop requested by the client. It is answered after the final state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
     None,
@@ -100,17 +100,17 @@ enum Stop {
 enum Phase<A> {
     Queued {
         since: Instant,
-        /// CREATE_PIPELINE, and what came after it.
+        /// CREATE_PIPELINE and the messages after it.
         messages: VecDeque<(Stream, Message, Option<A>)>,
-        /// What its shell was told last.
+        /// The last wait notice.
         notice: Option<String>,
     },
     Running {
         since: Instant,
-        /// When it is closed though it has not ended.
+        /// When the pipeline is closed even if it has not ended.
         close_at: Option<Instant>,
     },
-    /// Its final state was passed on; its client's Close is outstanding.
+    /// The final state was forwarded; the client has not sent Close yet.
     Ended,
 }
 
@@ -119,7 +119,7 @@ impl<A> ScheduledPipeline<A> {
         matches!(self.phase, Phase::Ended)
     }
 
-    /// Since when it has run on the endpoint.
+    /// Returns when the pipeline started on the endpoint.
     pub fn since(&self) -> Option<Instant> {
         match self.phase {
             Phase::Running { since, .. } => Some(since),
@@ -162,45 +162,45 @@ impl<A> Scheduler<A> {
         self.pipelines.values()
     }
 
-    /// Pipelines on the endpoint that have not ended.
+    /// Returns the running pipelines.
     pub fn running(&self) -> impl Iterator<Item = (&Uuid, &ScheduledPipeline<A>)> {
         self.pipelines.iter().filter(|(_, pipeline)| pipeline.is_running())
     }
 
-    /// How many pipelines wait for a runspace.
+    /// Returns the number of pipelines waiting for a runspace.
     pub fn queued(&self) -> usize {
         self.queue.len()
     }
 
-    /// Since when nothing has run, and nobody has asked for anything.
+    /// Returns the start of the current idle time.
     pub const fn active(&self) -> Instant {
         self.active
     }
 
-    /// Runspaces that nothing runs in.
+    /// Returns the number of free runspaces.
     pub fn free_runspaces(&self) -> usize {
         let taken = self.running().filter(|(_, pipeline)| !pipeline.nested).count();
         self.max_runspaces.saturating_sub(taken)
     }
 
-    /// Returns whether a pipeline runs whose client takes output.
+    /// Returns whether any running pipeline's client accepts output.
     pub fn has_reader(&self) -> bool {
         self.running().any(|(_, pipeline)| pipeline.client.is_none_or(|client| !self.held.contains(&client)))
     }
 
-    /// A client has come; `name` is what others are told of it.
+    /// Adds a client; `name` appears in other clients' wait notices.
     pub fn attach(&mut self, client: ClientId, name: String) {
         self.names.insert(client, name);
     }
 
-    /// A client is gone: what it runs is stopped and closed, what it waits for is forgotten.
+    /// Removes a detached client: stops and closes its running pipelines and drops its queued ones.
     pub fn detach(&mut self, client: ClientId, now: Instant) -> Vec<SchedulerAction<A>> {
         self.names.remove(&client);
         self.held.remove(&client);
         self.abandon_all(client, now)
     }
 
-    /// A client has closed its pool: its pipelines end as if it were gone.
+    /// Ends all pipelines of a client that has closed its pool.
     pub fn abandon_all(&mut self, client: ClientId, now: Instant) -> Vec<SchedulerAction<A>> {
         self.active = now;
         for id in self.of(client, |_| true) {
@@ -209,7 +209,7 @@ impl<A> Scheduler<A> {
         self.take()
     }
 
-    /// Holds back the output of a client's pipelines, or lets it come again.
+    /// Pauses or resumes the output of a client's pipelines.
     pub fn flow(&mut self, client: ClientId, wanted: bool) -> Vec<SchedulerAction<A>> {
         let changed = if wanted { self.held.remove(&client) } else { self.held.insert(client) };
         if changed {
@@ -234,7 +234,7 @@ impl<A> Scheduler<A> {
         let at_once =
             start.nested || (!start.background && self.queue.is_empty() && self.free_runspaces() > 0);
         let message = Message { body: start.body, ..message };
-        // A pipeline that waits is in order here, and its client may go on to its input.
+        // A queued pipeline is acknowledged now, so that its client can send the input.
         let messages = VecDeque::from([(stream, message, at_once.then_some(ack))]);
         let phase = Phase::Queued { since: now, messages, notice: None };
         let pipeline = ScheduledPipeline {
@@ -263,7 +263,7 @@ impl<A> Scheduler<A> {
         self.take()
     }
 
-    /// Input, or an answer to a host call.
+    /// Passes on input, or an answer to a host call.
     pub fn pass(
         &mut self,
         client: ClientId,
@@ -277,20 +277,20 @@ impl<A> Scheduler<A> {
             Some(Phase::Running { .. }) => {
                 self.actions.push(SchedulerAction::Forward { stream, message, ack: Some(ack) });
             }
-            // Its pipeline has ended meanwhile: nothing waits for it any more.
+            // The pipeline has ended in the meantime.
             Some(Phase::Ended) | None => {}
         }
         self.take()
     }
 
-    /// Stop: at once where the pipeline waits, else the endpoint is asked.
+    /// Stops a pipeline: immediately if it is queued, else through the endpoint.
     pub fn stop(&mut self, client: ClientId, id: Uuid) -> Vec<SchedulerAction<A>> {
         let pipeline = self.pipelines.get_mut(&id).filter(|pipeline| pipeline.client == Some(client));
         if let Some(pipeline) = pipeline {
             match pipeline.phase {
                 Phase::Queued { .. } => {
                     self.leave_queue(id);
-                    self.say_stopped(client, id);
+                    self.send_stopped(client, id);
                 }
                 Phase::Running { .. } => {
                     pipeline.stop = Stop::Asked;
@@ -305,14 +305,14 @@ impl<A> Scheduler<A> {
         self.take()
     }
 
-    /// The endpoint has acknowledged a stop.
+    /// Handles the endpoint's acknowledgement of a stop.
     pub fn stop_acknowledged(&mut self, id: Uuid) -> Vec<SchedulerAction<A>> {
         if let Some(pipeline) = self.pipelines.get_mut(&id) {
             if pipeline.stop == Stop::Asked {
                 pipeline.stop = Stop::Acknowledged;
             }
-            // What a background pipeline has written already is not waited for, since an endpoint that answers object
-            // by object takes seconds for it.
+            // Does not wait for the remaining output of a background pipeline: an endpoint that answers
+            // object by object takes seconds for it.
             if pipeline.background && pipeline.client.is_none() {
                 self.actions.push(SchedulerAction::Close(id));
             }
@@ -321,7 +321,7 @@ impl<A> Scheduler<A> {
         self.take()
     }
 
-    /// A client is done with a pipeline, whatever that does.
+    /// Closes a pipeline for a client, in any state.
     pub fn close(&mut self, client: ClientId, id: Uuid) -> Vec<SchedulerAction<A>> {
         if let Some(pipeline) = self.pipelines.get_mut(&id).filter(|p| p.client == Some(client)) {
             match pipeline.phase {
@@ -340,22 +340,22 @@ impl<A> Scheduler<A> {
         self.take()
     }
 
-    /// The final state was passed on: the runspace is free.
+    /// Handles a forwarded final state: the runspace is free.
     pub fn ended(&mut self, id: Uuid, now: Instant) -> Vec<SchedulerAction<A>> {
         self.end_of(id, now);
         self.take()
     }
 
-    /// The endpoint has closed a pipeline, or it could not go on. One that had not ended has failed.
+    /// Handles a pipeline that the endpoint has closed or aborted. If it had not ended, it has failed.
     pub fn lost(&mut self, id: Uuid, reason: &str, now: Instant) -> Vec<SchedulerAction<A>> {
         if let Some(pipeline) = self.pipelines.get_mut(&id) {
-            // No answer to a stop comes any more.
+            // The endpoint will not acknowledge the stop.
             if pipeline.stop == Stop::Asked {
                 pipeline.stop = Stop::Acknowledged;
             }
             match (pipeline.client, pipeline.is_running()) {
                 (Some(client), true) => {
-                    self.say_failed(client, id, reason);
+                    self.send_failed(client, id, reason);
                     self.end_of(id, now);
                 }
                 (Some(_), false) => self.answer_stop(id),
@@ -368,17 +368,16 @@ impl<A> Scheduler<A> {
         self.take()
     }
 
-    /// A client has too much to read: what it runs is given up.
+    /// Stops the pipelines of a client whose backlog is too long.
     pub fn give_up(&mut self, client: ClientId, now: Instant) -> Vec<SchedulerAction<A>> {
         for id in self.of(client, ScheduledPipeline::is_running) {
             self.abandon(id, now);
-            self.say_failed(client, id, "the shell did not read what this command said, and it was stopped");
+            self.send_failed(client, id, "the command was stopped: the shell did not read its output");
         }
         self.take()
     }
 
-    /// The remote pool is gone: everything that ran or waited has failed. Whether it was done is said where it is
-    /// known.
+    /// Fails all pipelines: the remote pool is gone. The error states whether the command may have run.
     pub fn end(&mut self, reason: &str) -> Vec<SchedulerAction<A>> {
         self.is_over = true;
         self.queue.clear();
@@ -389,13 +388,13 @@ impl<A> Scheduler<A> {
                     Phase::Queued { .. } => "this command was not run",
                     Phase::Running { .. } | Phase::Ended => "the command may have run",
                 };
-                self.say_failed(client, id, &format!("{reason}; {done}"));
+                self.send_failed(client, id, &format!("{reason}; {done}"));
             }
         }
         self.take()
     }
 
-    /// When there is something to do by the clock.
+    /// Returns when the next timed action is due.
     pub fn deadline(&self) -> Option<Instant> {
         let due = |pipeline: &ScheduledPipeline<A>| match &pipeline.phase {
             Phase::Queued { since, notice: None, .. } if !pipeline.background => Some(*since + NOTICE),
@@ -405,7 +404,7 @@ impl<A> Scheduler<A> {
         self.pipelines.values().filter_map(due).chain(self.background_due()).min()
     }
 
-    /// Does what is due.
+    /// Executes the timed actions that are due.
     pub fn time(&mut self, now: Instant) -> Vec<SchedulerAction<A>> {
         for (id, pipeline) in &mut self.pipelines {
             if let Phase::Running { close_at, .. } = &mut pipeline.phase
@@ -450,7 +449,7 @@ impl<A> Scheduler<A> {
         }
     }
 
-    /// Tells the client that its stop is done, once the endpoint and the final state have said so.
+    /// Acknowledges the client's stop after the endpoint's acknowledgement and the final state.
     fn answer_stop(&mut self, id: Uuid) {
         let done = |p: &&mut ScheduledPipeline<A>| p.stop == Stop::Acknowledged && p.is_ended();
         let Some(pipeline) = self.pipelines.get_mut(&id).filter(done) else { return };
@@ -476,12 +475,12 @@ impl<A> Scheduler<A> {
         self.advance(now);
     }
 
-    fn say_failed(&mut self, client: ClientId, pipeline: Uuid, reason: &str) {
+    fn send_failed(&mut self, client: ClientId, pipeline: Uuid, reason: &str) {
         let error = Box::new(ErrorRecord::session_failed(reason));
         self.actions.push(SchedulerAction::End { client, pipeline, state: PipelineState::Failed, error });
     }
 
-    fn say_stopped(&mut self, client: ClientId, pipeline: Uuid) {
+    fn send_stopped(&mut self, client: ClientId, pipeline: Uuid) {
         let error = Box::new(ErrorRecord::pipeline_stopped());
         self.actions.push(SchedulerAction::End { client, pipeline, state: PipelineState::Stopped, error });
     }
@@ -509,7 +508,7 @@ impl<A> Scheduler<A> {
         self.background.retain(|queued| *queued != id);
     }
 
-    /// Starts what has waited longest where a runspace is free.
+    /// Starts the queued pipelines for which a runspace is free.
     fn advance(&mut self, now: Instant) {
         while !self.is_over && self.free_runspaces() > 0 {
             let Some(id) = self.queue.pop_front() else { break };
@@ -519,7 +518,7 @@ impl<A> Scheduler<A> {
         self.notify(now);
     }
 
-    /// Starts the background pipeline that has waited longest, where nothing else runs or waits.
+    /// Starts the first background pipeline if no other pipeline runs or waits.
     fn start_background(&mut self, now: Instant) {
         if self.background_due().is_some_and(|due| due <= now)
             && let Some(id) = self.background.pop_front()
@@ -528,26 +527,26 @@ impl<A> Scheduler<A> {
         }
     }
 
-    /// When the next background pipeline may start.
+    /// Returns when the next background pipeline may start.
     fn background_due(&self) -> Option<Instant> {
         let free = !self.background.is_empty() && self.queue.is_empty() && self.free_runspaces() > 0;
         let idle = self.running().all(|(_, pipeline)| pipeline.background);
         (!self.is_over && free && idle).then(|| self.used.map_or(self.opened, |used| used + self.quiet))
     }
 
-    /// Stops what runs in the background: a shell's pipeline waits for its runspace. Whoever asked for it is told at
-    /// once.
+    /// Stops the running background pipelines: a shell's pipeline needs the runspace. Their clients are
+    /// notified immediately.
     fn give_way(&mut self, now: Instant) {
         let running = self.running().filter(|(_, pipeline)| pipeline.background);
         let running: Vec<_> = running.filter_map(|(id, pipeline)| Some((*id, pipeline.client?))).collect();
         for (id, client) in running {
             tracing::debug!(%id, "a background pipeline gives way");
-            self.say_stopped(client, id);
+            self.send_stopped(client, id);
             self.abandon(id, now);
         }
     }
 
-    /// Tells every pipeline that has waited for a while what it waits for, where that has changed.
+    /// Sends the wait notice of every queued pipeline whose notice is due or has changed.
     fn notify(&mut self, now: Instant) {
         for id in self.queue.iter().copied().collect::<Vec<_>>() {
             let Some(client) = self.pipelines.get(&id).and_then(|pipeline| pipeline.client) else {
@@ -567,7 +566,7 @@ impl<A> Scheduler<A> {
         }
     }
 
-    /// What runs longest, as `client` is told.
+    /// Returns the pipeline that has been running longest, as text for `client`.
     fn obstacle(&self, client: ClientId) -> String {
         let running = self.pipelines.values().filter(|pipeline| !pipeline.nested);
         let running = running.filter_map(|pipeline| Some((pipeline.since()?, pipeline)));
@@ -578,7 +577,7 @@ impl<A> Scheduler<A> {
         match pipeline.client.and_then(|id| Some((id, self.names.get(&id)?))) {
             Some((id, _)) if id == client => format!("{command} of this shell is running"),
             Some((_, other)) => format!("{command} of {other} is running"),
-            None => format!("{command} of a shell that has gone is being stopped"),
+            None => format!("{command} of a detached shell is being stopped"),
         }
     }
 }

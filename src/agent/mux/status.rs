@@ -1,11 +1,11 @@
-//! What an agent says about itself.
+//! Status of an agent's clients and pipelines.
 
 use std::time::Duration;
 
 /// Clients are numbered in the order in which they attached.
 pub type ClientId = u64;
 
-/// Who a client is, as far as the socket tells.
+/// Client process, as far as the socket identifies it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientInfo {
     /// The program's name, for example `pwsh`.
@@ -14,7 +14,7 @@ pub struct ClientInfo {
 }
 
 impl std::fmt::Display for ClientInfo {
-    /// As other shells' users are told: `pwsh (process 1234)`.
+    /// Writes the client's name for other shells' users: `pwsh (process 1234)`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.program.as_deref().unwrap_or("another shell"))?;
         match self.process_id {
@@ -24,38 +24,38 @@ impl std::fmt::Display for ClientInfo {
     }
 }
 
-/// How many clients there are.
+/// Number of clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// Streams that are attached, whatever they have said.
+    /// Attached streams whose runspace pool is not closed, including those that have sent nothing.
     pub connected: usize,
-    /// Those, and the ones that have closed their runspace pool.
+    /// `connected`, and the streams whose runspace pool is closed.
     pub streams: usize,
-    /// Those that have an open runspace pool.
+    /// Streams with an open runspace pool.
     pub opened: usize,
-    /// Runspace pools that were ever opened.
+    /// Runspace pools opened since the start.
     pub ever_opened: u64,
 }
 
-/// What the remote pool is.
+/// State of the remote pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     Open,
-    /// Closed as was asked.
+    /// Closed on request.
     Closed,
-    /// Lost, and why.
+    /// Lost, with the reason.
     Broken(String),
 }
 
-/// What runs, and for whom.
+/// Running pipelines and their clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     pub clients: Vec<ClientStatus>,
-    /// Since when nothing has run; zero while something runs.
+    /// Idle time; zero while a pipeline runs.
     pub idle: Duration,
-    /// Pipelines on the endpoint, those of shells that have gone included.
+    /// Pipelines on the endpoint, including those of detached shells.
     pub running: usize,
-    /// Pipelines that wait for a runspace.
+    /// Pipelines waiting for a runspace.
     pub queued: usize,
 }
 
@@ -63,10 +63,10 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientStatus {
     pub info: ClientInfo,
-    /// How long it has been attached.
+    /// Time since the client attached.
     pub attached: Duration,
-    /// What it runs or waits to run.
+    /// Commands of the client's running and queued pipelines.
     pub commands: Vec<String>,
-    /// Bytes of answers that it has not read yet.
+    /// Bytes of answers that the client has not read.
     pub unread: usize,
 }

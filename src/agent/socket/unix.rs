@@ -13,32 +13,32 @@ use crate::platform;
 /// A connection to or from an agent.
 pub type Local = UnixStream;
 
-/// A socket that listens; its file goes with it.
+/// A listening socket; dropping it removes its file.
 pub struct Listener {
     incoming: UnixListener,
     path: PathBuf,
 }
 
 impl Listener {
-    /// Listens. A file that is left from before is replaced: the caller holds the agent's lock.
+    /// Listens. Replaces an existing file: the caller holds the agent's lock.
     pub async fn bind(path: &Path) -> io::Result<Self> {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        // Until it has its mode, its folder keeps others away.
+        // Until the mode is set, the folder's permissions protect the socket.
         let incoming = UnixListener::bind(path)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         Ok(Self { incoming, path: path.to_owned() })
     }
 
-    /// The next client of the same user. Others are turned away.
+    /// Accepts the next client of the same user; rejects others.
     pub async fn accept(&self) -> io::Result<(Local, ClientInfo)> {
         loop {
             let (stream, _) = self.incoming.accept().await?;
             match check(&stream) {
                 Ok(info) => return Ok((stream, info)),
-                Err(error) => tracing::warn!("a connection was turned away: {error}"),
+                Err(error) => tracing::warn!("rejected a connection: {error}"),
             }
         }
     }
@@ -53,12 +53,12 @@ impl Drop for Listener {
 /// Connects to an agent's socket.
 pub async fn connect(path: &Path) -> io::Result<Local> {
     let stream = UnixStream::connect(path).await?;
-    // Whoever answers is about to be told things.
+    // Checked before anything is sent.
     check(&stream)?;
     Ok(stream)
 }
 
-/// Whether the other side is the same user, and who it is.
+/// Checks that the peer is the same user, and identifies it.
 fn check(stream: &UnixStream) -> io::Result<ClientInfo> {
     let peer = stream.peer_cred()?;
     if peer.uid() != platform::user() {

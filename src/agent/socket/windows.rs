@@ -17,33 +17,34 @@ use super::super::mux::ClientInfo;
 use super::foreign;
 use crate::platform;
 
-/// Instances that wait for clients: so many may come at the same moment and find the pipe free.
+/// Number of waiting pipe instances: so many clients may connect at the same moment.
 const WAITING: usize = 4;
-/// How long the pipe of an agent that has died may stay, since a client has not let go yet.
-const PREDECESSOR: Duration = Duration::from_secs(10);
-/// How long a pipe may be busy with other clients before it is given up.
-const BUSY: Duration = Duration::from_secs(10);
-/// Between two looks.
-const AGAIN: Duration = Duration::from_millis(20);
+/// Maximum time for which the pipe of a dead agent may persist because a client still has it open.
+const PREDECESSOR_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum wait for a pipe that is busy with other clients.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Interval between attempts.
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 /// winerror.h.
 const ERROR_PIPE_BUSY: i32 = 231;
 
-/// A pipe that listens.
+/// A listening pipe.
 pub struct Listener {
     waiting: Mutex<Vec<NamedPipeServer>>,
     path: PathBuf,
 }
 
 impl Listener {
-    /// Listens. No other process can have a pipe of this name.
+    /// Listens. No other process can own a pipe of this name.
     pub async fn bind(path: &Path) -> io::Result<Self> {
         let start = Instant::now();
         let first = loop {
             match platform::create_pipe(path, true) {
                 Err(error)
-                    if error.kind() == io::ErrorKind::PermissionDenied && start.elapsed() < PREDECESSOR =>
+                    if error.kind() == io::ErrorKind::PermissionDenied
+                        && start.elapsed() < PREDECESSOR_TIMEOUT =>
                 {
-                    tokio::time::sleep(AGAIN).await;
+                    tokio::time::sleep(RETRY_INTERVAL).await;
                 }
                 result => break result?,
             }
@@ -55,17 +56,17 @@ impl Listener {
         Ok(Self { waiting: Mutex::new(waiting), path: path.to_owned() })
     }
 
-    /// The next client; the pipe lets no other user in. Safe to cancel.
+    /// Accepts the next client; the pipe's ACL rejects other users. Safe to cancel.
     pub async fn accept(&self) -> io::Result<(Local, ClientInfo)> {
         let mut waiting = self.waiting.lock().await;
         let (result, index) = {
-            let coming = waiting.iter().map(|pipe| Box::pin(pipe.connect()));
-            let (result, index, _) = select_all(coming).await;
+            let connecting = waiting.iter().map(|pipe| Box::pin(pipe.connect()));
+            let (result, index, _) = select_all(connecting).await;
             (result, index)
         };
         let pipe = match platform::create_pipe(&self.path, false) {
             Ok(next) => std::mem::replace(&mut waiting[index], next),
-            // The client can't be let in without leaving nobody to wait for the next one.
+            // Without a replacement instance no pipe would wait for the next client.
             Err(error) => {
                 let _ = waiting[index].disconnect();
                 return Err(error);
@@ -82,24 +83,24 @@ impl Listener {
 pub async fn connect(path: &Path) -> io::Result<Local> {
     let start = Instant::now();
     loop {
-        // The agent is let know who this is, but can't act as this user ([`ClientOptions`]' default).
+        // The agent may identify this user, but not impersonate ([`ClientOptions`]' default).
         match ClientOptions::new().open(path) {
             Ok(pipe) if platform::is_of_this_user(&pipe)? => return Ok(Local::new(Either::Right(pipe))),
             Ok(_) => return Err(foreign()),
-            Err(error) if error.raw_os_error() == Some(ERROR_PIPE_BUSY) && start.elapsed() < BUSY => {
-                tokio::time::sleep(AGAIN).await;
+            Err(error) if error.raw_os_error() == Some(ERROR_PIPE_BUSY) && start.elapsed() < BUSY_TIMEOUT => {
+                tokio::time::sleep(RETRY_INTERVAL).await;
             }
             Err(error) => return Err(error),
         }
     }
 }
 
-/// A connection to or from an agent. A pipe can't be shut down one way only: its end is the end of
-/// both, and the other side still reads what was written.
+/// A connection to or from an agent. A pipe cannot be shut down in one direction: closing it ends both, and
+/// the peer still reads what was written.
 #[derive(Debug)]
 pub struct Local {
     pipe: Option<Either<NamedPipeServer, NamedPipeClient>>,
-    /// Who waits for what the other side says.
+    /// The task waiting to read.
     reader: Option<Waker>,
 }
 

@@ -1,5 +1,5 @@
-//! The first connection of each profile of a hook: without its cmdlets' names there is nothing for PowerShell
-//! to complete, and nothing whose first call would connect.
+//! The first connection of each profile of a hook: PowerShell needs the names of the cmdlets to complete them
+//! and to connect on the first call.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ use crate::exports::Exports;
 use crate::folders::Folders;
 use crate::profile::Profile;
 
-/// How one profile went.
+/// Result of one profile.
 pub enum Outcome {
-    /// So many cmdlets are known.
+    /// Number of known cmdlets.
     Known(usize),
-    /// The names are not kept: why, and when the cmdlets are there.
+    /// The names are not cached: when the cmdlets become available.
     Later(String),
     Failed(String),
-    /// The profile has a mistake.
+    /// The profile is invalid.
     Invalid(miette::Report),
 }
 
@@ -38,7 +38,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Connects to each profile whose cmdlets' names are not known yet. One that fails leaves the others.
+/// Connects each profile whose cmdlet names are not known yet. A failure does not affect the other profiles.
 ///
 /// # Errors
 /// The user interrupts.
@@ -73,7 +73,7 @@ async fn first_connection(context: &Context, profile: &Profile, eager: bool) -> 
             return Ok(Outcome::Later("signs in at the start of PowerShell".to_owned()));
         }
         crate::outln!(
-            "'{name}' signs in when its module is imported: with --eager, `lyncsh {name}`, or `lyncsh attach {name} | Invoke-Expression`."
+            "'{name}' signs in when its module is imported: use --eager, `lyncsh {name}`, or `lyncsh attach {name} | Invoke-Expression`."
         );
         return Ok(Outcome::Later("signs in when its module is imported".to_owned()));
     }
@@ -82,20 +82,20 @@ async fn first_connection(context: &Context, profile: &Profile, eager: bool) -> 
             return Ok(Outcome::Later("connects at the start of PowerShell".to_owned()));
         }
         crate::outln!(
-            "'{name}' keeps no cmdlets' names ({}): they are not known before it is imported, with --eager or `lyncsh {name}`.",
+            "'{name}' does not cache cmdlet names ({}): import it with --eager or `lyncsh {name}`.",
             profile.import.why_uncached()
         );
-        return Ok(Outcome::Later("keeps no cmdlets' names".to_owned()));
+        return Ok(Outcome::Later("does not cache cmdlet names".to_owned()));
     }
-    crate::outln!("Connecting to '{name}' for the first time, for the names of its cmdlets.");
+    crate::outln!("Connecting to '{name}' for the first time to get the names of its cmdlets.");
     let written = attach::written(context, profile).await?;
     for note in attach::notes(&written) {
         crate::tell!("lyncsh: {note}");
     }
     let Some(count) = known(folders, profile) else {
-        return Ok(Outcome::Failed("the endpoint's commands could not be kept".to_owned()));
+        return Ok(Outcome::Failed("cannot cache the endpoint's commands".to_owned()));
     };
-    crate::outln!("The cmdlets of '{name}' are there in every PowerShell from now on.");
+    crate::outln!("The cmdlets of '{name}' are now available in every new PowerShell.");
     Ok(Outcome::Known(count))
 }
 

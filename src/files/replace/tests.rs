@@ -16,7 +16,7 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// The folder's entries: no temporary file stays.
+/// Returns the folder's entries, which must not include temporary files.
 fn entries(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -67,7 +67,7 @@ fn links_stay_links_however_many() {
     replace(&temp.path().join("two"), b"new", New::Private).unwrap();
     assert!(temp.path().join("two").is_symlink() && temp.path().join("one").is_symlink());
     assert_eq!(read(&folder.join("file")), "new");
-    // A link that leads nowhere yet.
+    // A dangling link.
     symlink("repository/later", temp.path().join("three")).unwrap();
     replace(&temp.path().join("three"), b"there", New::Private).unwrap();
     assert!(temp.path().join("three").is_symlink());
@@ -135,7 +135,7 @@ fn extended_attributes_go_with_the_file() {
     std::fs::write(&file, "old").unwrap();
     let set = rustix::fs::setxattr(&file, "user.lyncsh", b"kept", rustix::fs::XattrFlags::empty());
     if set.is_err() {
-        // This file system has none.
+        // This file system has no extended attributes.
         return;
     }
     replace(&file, b"new", New::Private).unwrap();
@@ -145,9 +145,9 @@ fn extended_attributes_go_with_the_file() {
 }
 
 #[test]
-fn a_folder_that_is_closed_has_its_file_written_in_place() {
+fn a_file_in_a_read_only_folder_is_written_in_place() {
     if platform::user() == 0 {
-        // Root may write everywhere; `tests/suite/files.rs` has this for another user.
+        // Root can write everywhere; `tests/suite/files.rs` tests this as another user.
         return;
     }
     let temp = tempfile::tempdir().unwrap();

@@ -10,21 +10,21 @@ enum Part {
     Digit,
     Point,
     Text(String),
-    /// `E+00`: its letter, whether a plus is shown, digits.
+    /// `E+00`: letter, plus shown, digits.
     Exponent(char, bool, usize),
 }
 
-/// A section, read.
+/// A parsed section.
 #[derive(Debug, Default)]
 struct Section {
     parts: Vec<Part>,
-    /// Places for digits before and behind the point.
+    /// Digit placeholders before and after the decimal point.
     before: usize,
     behind: usize,
     grouped: bool,
-    /// Commas right before the point: each divides by a thousand.
+    /// Commas right before the decimal point; each divides by a thousand.
     thousands: i32,
-    /// Signs for percent and per mille.
+    /// Power of ten of percent and per mille signs.
     power: i32,
     is_scientific: bool,
 }
@@ -43,7 +43,7 @@ pub fn format(number: &Number, form: &str) -> String {
     };
     let mut section = Section::read(chosen);
     let mut rounded = section.rounded(&all);
-    // What has become zero is shown as zero is.
+    // A number that rounds to zero uses the section for zero.
     if rounded.is_zero() && !all.is_zero() && sections.len() > 2 {
         section = Section::read(pick(2).map_or(first, String::as_str));
         rounded = section.rounded(&all);
@@ -52,7 +52,7 @@ pub fn format(number: &Number, form: &str) -> String {
     if all.negative && !hides_sign { format!("-{shown}") } else { shown }
 }
 
-/// The text between semicolons, those in quotes aside.
+/// Splits a format at semicolons outside of quotes.
 fn sections(form: &str) -> Vec<String> {
     let mut all = vec![String::new()];
     let mut letters = form.chars();
@@ -145,7 +145,7 @@ impl Section {
         }
     }
 
-    /// The number as it is shown, exponent aside.
+    /// Returns the number rounded for this section, without exponent.
     fn rounded(&self, number: &Decimal) -> Decimal {
         if self.is_scientific {
             return number.clone();
@@ -171,7 +171,7 @@ impl Section {
         let mut behind: Vec<Part> = Vec::new();
         let mut text = String::new();
         let (mut place, mut at_fraction) = (0, false);
-        // Digits beyond the places stand at the first of them.
+        // Digits beyond the placeholders are written at the first placeholder.
         let lead = whole.len().saturating_sub(self.before);
         let grouped = in_groups(&whole);
         let mut before = String::new();
@@ -225,7 +225,7 @@ impl Section {
         text
     }
 
-    /// The digits behind the point; zeros at the end where `#` stands are left out.
+    /// Formats the digits after the point, without trailing zeros at `#`.
     fn fraction(&self, digits: &str) -> String {
         let places = self.parts.iter().skip_while(|part| **part != Part::Point);
         let places: Vec<&Part> = places.filter(|part| matches!(part, Part::Zero | Part::Digit)).collect();
@@ -235,7 +235,7 @@ impl Section {
     }
 }
 
-/// Where so many digits of a grouped number end, in bytes.
+/// Returns the byte offset after the given number of digits of a grouped number.
 fn end_of(grouped: &str, digits: usize) -> usize {
     let mut seen = 0;
     for (at, letter) in grouped.char_indices() {
@@ -247,7 +247,7 @@ fn end_of(grouped: &str, digits: usize) -> usize {
     grouped.len()
 }
 
-/// So many digits before the point, and the power of ten that they are to be taken times.
+/// Scales a number to `before` digits before the point; returns it with its power of ten.
 fn mantissa(number: &Decimal, before: usize, behind: usize) -> (Decimal, i32) {
     let (whole, fraction) = number.parts();
     let digits = format!("{whole}{fraction}");
@@ -263,7 +263,7 @@ fn mantissa(number: &Decimal, before: usize, behind: usize) -> (Decimal, i32) {
     if whole.len() > before { (scaled.scaled(-1).at(behind), power + 1) } else { (scaled, power) }
 }
 
-/// `+00` behind an E: whether a plus is shown, digits, and its length.
+/// Parses `+00` after an E: plus shown, digits, length.
 fn exponent(letters: &[char]) -> Option<(bool, usize, usize)> {
     let sign = letters.first().filter(|letter| matches!(letter, '+' | '-'));
     let skip = usize::from(sign.is_some());

@@ -3,15 +3,15 @@
 
 use chrono::{Datelike as _, NaiveDateTime, Timelike as _};
 
-/// A date as it came: the wall time that stands there, and its zone.
+/// A date in its transmitted form: wall time and zone.
 struct Date {
     at: NaiveDateTime,
-    /// `Z`, `+02:00`, or nothing.
+    /// `Z`, `+02:00`, or empty.
     zone: String,
 }
 
 impl Date {
-    /// An xs:dateTime.
+    /// Parses an xs:dateTime.
     fn read(text: &str) -> Option<Self> {
         let time = text.find('T')?;
         let end = text[time..].find(['Z', '+', '-']).map_or(text.len(), |at| time + at);
@@ -19,7 +19,7 @@ impl Date {
         Some(Self { at, zone: text[end..].to_owned() })
     }
 
-    /// Hundreds of nanoseconds.
+    /// Returns the fraction in units of 100 ns.
     fn ticks(&self) -> u32 {
         self.at.nanosecond() / 100
     }
@@ -32,7 +32,7 @@ impl Date {
     }
 }
 
-/// `None`: there is no such format.
+/// Formats a date; `None` if the format does not exist.
 pub fn format(text: &str, form: &str) -> Option<String> {
     let date = Date::read(text)?;
     let mut letters = form.chars();
@@ -86,7 +86,7 @@ fn custom(date: &Date, form: &str) -> Option<String> {
     Some(text)
 }
 
-/// One letter that stands `count` times.
+/// Formats one letter that is repeated `count` times.
 fn part(date: &Date, letter: char, count: usize, text: &mut String) -> Option<()> {
     let number = |number: u32, wide: usize| format!("{number:0>wide$}");
     let at = &date.at;
@@ -108,7 +108,7 @@ fn part(date: &Date, letter: char, count: usize, text: &mut String) -> Option<()
         ('f', 1..=7) => format!("{:07}", date.ticks()).get(..count)?.to_owned(),
         ('F', 1..=7) => {
             let digits = format!("{:07}", date.ticks()).get(..count)?.trim_end_matches('0').to_owned();
-            // A point before nothing is left out.
+            // A point without digits is left out.
             if digits.is_empty() && text.ends_with('.') {
                 text.pop();
             }

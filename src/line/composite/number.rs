@@ -1,11 +1,11 @@
-//! A number as its formats see it.
+//! Numbers for formatting.
 
 use crate::psrp::clixml::Value;
 
-/// A number as far as its formats tell types apart.
+/// A number by the types that formats distinguish.
 #[derive(Clone, Debug)]
 pub enum Number {
-    /// With its width in bits.
+    /// An integer and its width in bits.
     Whole(i128, u32),
     Exact(Decimal),
     Floating(f64),
@@ -37,8 +37,8 @@ impl Number {
         })
     }
 
-    /// With so many digits behind the point. Halves of floating numbers go to the even digit, those of
-    /// exact ones away from zero.
+    /// Rounds to `places` digits after the point. Floating-point halves go to even, exact ones away from
+    /// zero.
     pub fn fixed(&self, places: usize) -> Decimal {
         match self {
             Self::Whole(number, _) => Decimal::of(*number).at(places),
@@ -47,7 +47,7 @@ impl Number {
         }
     }
 
-    /// One digit before the point, `places` behind it, and the exponent.
+    /// Returns one digit before the point, `places` after it, and the exponent.
     pub fn scientific(&self, places: usize) -> (Decimal, i32) {
         let text = match self {
             Self::Floating(number) => format!("{number:.places$e}"),
@@ -58,7 +58,7 @@ impl Number {
         (Decimal::parse(mantissa).unwrap_or_default(), exponent.parse().unwrap_or(0))
     }
 
-    /// All its digits: of a floating number the 15 that count in a custom format.
+    /// Returns all digits; of a floating-point number the 15 that custom formats use.
     pub fn digits(&self) -> Decimal {
         match self {
             Self::Whole(number, _) => Decimal::of(*number),
@@ -83,7 +83,7 @@ impl Decimal {
         Self { negative: number < 0, digits, scale: 0 }
     }
 
-    /// `-12.50`
+    /// Parses `-12.50`.
     pub fn parse(text: &str) -> Option<Self> {
         let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -100,7 +100,7 @@ impl Decimal {
         self.digits.iter().all(|digit| *digit == 0)
     }
 
-    /// Times a power of ten.
+    /// Multiplies by a power of ten.
     pub fn scaled(mut self, power: i32) -> Self {
         let steps = power.unsigned_abs() as usize;
         if power < 0 {
@@ -114,7 +114,7 @@ impl Decimal {
         self
     }
 
-    /// With so many digits behind the point, halves away from zero.
+    /// Rounds to `places` digits after the point, halves away from zero.
     pub fn at(&self, places: usize) -> Self {
         let mut number = self.clone();
         if number.scale <= places {
@@ -154,14 +154,14 @@ impl Decimal {
         let exponent = before - i32::try_from(self.scale).unwrap_or(i32::MAX);
         let scale = digits.len() - 1;
         let mantissa = Self { negative: self.negative, digits, scale }.at(places);
-        // 9.99 has become 10.0.
+        // Rounding carried, as from 9.99 to 10.0.
         if mantissa.digits.len() - mantissa.scale > 1 {
             return (mantissa.scaled(-1).at(places), exponent + 1);
         }
         (mantissa, exponent)
     }
 
-    /// The digits before the point, none where they are all zero, and those behind it.
+    /// Returns the digits before the point, empty if all are zero, and those after it.
     pub fn parts(&self) -> (String, String) {
         let mut digits = self.digits.clone();
         while digits.len() < self.scale {
@@ -180,7 +180,7 @@ impl Decimal {
     }
 }
 
-/// `1,234,567`
+/// Groups digits: `1,234,567`.
 pub fn in_groups(digits: &str) -> String {
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

@@ -1,19 +1,19 @@
 //! Formats of a TimeSpan
 //! (<https://learn.microsoft.com/dotnet/standard/base-types/custom-timespan-format-strings>).
 
-/// A TimeSpan in its parts.
+/// Parts of a TimeSpan.
 struct Span {
     negative: bool,
     days: u64,
     hours: u64,
     minutes: u64,
     seconds: u64,
-    /// Seven digits behind the second's point.
+    /// Fraction of the second, seven digits.
     ticks: u64,
 }
 
 impl Span {
-    /// The constant format: `-1.02:03:04.5000000`.
+    /// Parses the constant format: `-1.02:03:04.5000000`.
     fn read(text: &str) -> Option<Self> {
         let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
         let (first, rest) = text.split_once(':')?;
@@ -31,7 +31,7 @@ impl Span {
     }
 }
 
-/// `text`: the constant format. `None`: there is no such format.
+/// Formats a TimeSpan given in the constant format; `None` if the format does not exist.
 pub fn format(text: &str, form: &str) -> Option<String> {
     let span = Span::read(text)?;
     let sign = if span.negative { "-" } else { "" };

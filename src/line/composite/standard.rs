@@ -1,14 +1,14 @@
-//! Standard formats of numbers: a letter, and how many digits
+//! Standard formats of numbers: a letter and a number of digits
 //! (<https://learn.microsoft.com/dotnet/standard/base-types/standard-numeric-format-strings>).
 
 use super::custom;
 use super::number::{Decimal, Number};
 use crate::psrp::clixml::Value;
 
-/// Digits that a format may ask for. .NET takes 999,999,999.
+/// Maximum number of digits of a format. .NET allows 999,999,999.
 const MOST_DIGITS: usize = 1000;
 
-/// `None`: numbers of this type have no such format.
+/// Formats a number; `None` if its type does not have the format.
 pub fn format(number: &Number, form: &str) -> Option<String> {
     if let Number::Floating(one) = number
         && !one.is_finite()
@@ -73,13 +73,13 @@ pub fn format(number: &Number, form: &str) -> Option<String> {
     }
 }
 
-/// With its sign, which a zero of a floating number keeps.
+/// Adds the sign, which a floating-point zero keeps.
 fn signed(number: &Decimal, text: impl FnOnce(&Decimal) -> String) -> String {
     let shown = text(number);
     if number.negative { format!("-{shown}") } else { shown }
 }
 
-/// The shorter of fixed and scientific notation, with so many significant digits.
+/// Formats in the shorter of fixed and scientific notation with `precision` significant digits.
 fn general(number: &Number, precision: Option<usize>, letter: char) -> String {
     let Some(precision) = precision.filter(|digits| *digits > 0) else {
         return match number {

@@ -6,7 +6,7 @@ use crate::psrp::clixml::Value;
 /// `$FormatEnumerationLimit`.
 const ENUMERATION_LIMIT: usize = 4;
 
-/// Where a column stands in its width.
+/// Alignment of a column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Alignment {
     /// Numbers right, everything else left.
@@ -21,14 +21,14 @@ pub enum Alignment {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
     pub label: String,
-    /// Columns of the screen; `None`: as wide as the values need.
+    /// Width on the screen; `None`: as wide as the values.
     pub width: Option<usize>,
     pub alignment: Alignment,
-    /// The property that is shown.
+    /// Property shown.
     pub property: String,
 }
 
-/// A value's text in a cell: `{a, b}` for lists, `True`, dates in the invariant culture.
+/// Formats a value for a cell: `{a, b}` for lists, `True`, dates in the invariant culture.
 pub fn cell(value: &Value) -> String {
     if let Value::Bytes(bytes) = value {
         return braced(bytes.iter().map(ToString::to_string), bytes.len());
@@ -44,7 +44,7 @@ pub fn cell(value: &Value) -> String {
     }
 }
 
-/// At most [`ENUMERATION_LIMIT`] of a list's items.
+/// Formats at most [`ENUMERATION_LIMIT`] items of a list.
 fn braced(items: impl Iterator<Item = String>, count: usize) -> String {
     let shown: Vec<String> = items.take(ENUMERATION_LIMIT).collect();
     let more = if count > ENUMERATION_LIMIT { ELLIPSIS } else { "" };

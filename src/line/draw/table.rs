@@ -1,5 +1,4 @@
-//! Tables: columns as wide as they need or as they are told, cells cut or gone on below
-//! (TableWriter.cs, ColumnWidthManager.cs).
+//! Tables: columns of automatic or given width, cells cut or wrapped (TableWriter.cs, ColumnWidthManager.cs).
 
 use super::cell::{Alignment, Column, cell};
 use super::text::{fit, one_line, wrap_text};
@@ -8,17 +7,17 @@ use crate::line::number::Number;
 use crate::psrp::clixml::Value;
 use crate::screen::width as columns_of;
 
-/// Places after the point of a number with a fraction, in a column that has no format of its own.
+/// Digits after the point of a fraction in a column without a format.
 const PLACES: usize = 2;
 
-/// How a table is drawn.
+/// Layout options of a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Form {
     pub hide_headers: bool,
     pub wrap: bool,
 }
 
-/// A value's text in a column.
+/// Formats a value for a column.
 fn column_cell(object: &Value, name: &str) -> String {
     let Some(value) = object.property(name) else { return String::new() };
     match value.primitive() {
@@ -64,7 +63,7 @@ pub fn table(columns: &[Column], objects: &[Value], width: usize, form: Form) ->
     lines
 }
 
-/// A row whose cells go on in further lines.
+/// Formats a row with wrapped cells.
 fn wrapped_row(texts: &[String], widths: &[usize], row: impl Fn(&[String]) -> String) -> Vec<String> {
     let cells: Vec<Vec<String>> =
         texts.iter().zip(widths).map(|(text, width)| wrap_text(text, *width)).collect();
@@ -76,7 +75,7 @@ fn wrapped_row(texts: &[String], widths: &[usize], row: impl Fn(&[String]) -> St
         .collect()
 }
 
-/// Numbers, truths and single letters stand right. An enum that has travelled is its name.
+/// Returns whether a column is right-aligned: numbers, Booleans and chars. Deserialized enums count as text.
 fn is_right(column: &Column, objects: &[Value]) -> bool {
     match column.alignment {
         Alignment::Right => true,
@@ -88,9 +87,9 @@ fn is_right(column: &Column, objects: &[Value]) -> bool {
     }
 }
 
-/// How wide each column is; columns past the last of these do not fit, and the last is cut to fit.
+/// Returns the widths of the columns that fit; the last one is cut to fit.
 fn widths(columns: &[Column], cells: &[Vec<String>], width: usize) -> Vec<usize> {
-    // The first column decides whether the others' widths count.
+    // Declared widths count only if the first column has one.
     let declared = columns.first().is_some_and(|column| column.width.is_some());
     let mut widths: Vec<usize> = if declared { shared(columns, width) } else { needed(columns, cells) };
     loop {
@@ -104,7 +103,7 @@ fn widths(columns: &[Column], cells: &[Vec<String>], width: usize) -> Vec<usize>
     }
 }
 
-/// Columns without a width share what the others leave of the line.
+/// Divides the rest of the line among the columns without a width.
 fn shared(columns: &[Column], width: usize) -> Vec<usize> {
     let taken: usize = columns.iter().filter_map(|column| column.width).sum();
     let free = width.saturating_sub(taken + columns.len().saturating_sub(1));

@@ -1,11 +1,11 @@
-//! Texts in columns of the screen: cut, filled up, broken into lines.
+//! Text measured in screen columns: cutting, padding, wrapping.
 
 use crate::screen::{RESET, cut, cut_start, is_open, width as columns, wrap};
 
-/// What stands for what was cut.
+/// Mark of cut text.
 pub const ELLIPSIS: &str = "…";
 
-/// A table's cell is one line; what follows is cut.
+/// Cuts a text to its first line for a table cell.
 pub fn one_line(text: &str) -> String {
     match text.split_once(['\r', '\n']) {
         Some((first, _)) => format!("{first}{ELLIPSIS}"),
@@ -13,12 +13,12 @@ pub fn one_line(text: &str) -> String {
     }
 }
 
-/// A text in exactly `width` columns, cut with an ellipsis where it is wider: at its end, or at its
-/// beginning where it stands right.
+/// Fits a text to exactly `width` columns. Wider text is cut with an ellipsis, at its end, or at its
+/// beginning if `right` is set.
 pub fn fit(text: &str, width: usize, right: bool) -> String {
     let mut shown = text.to_owned();
     let is_cut = columns(text) > width;
-    // No room is left for the ellipsis.
+    // There is no space for the ellipsis.
     if is_cut && width == 1 {
         shown = cut(text, 1).0.to_owned();
     } else if is_cut && right {
@@ -27,7 +27,7 @@ pub fn fit(text: &str, width: usize, right: bool) -> String {
         shown = cut(text, width.saturating_sub(1)).0.to_owned();
         shown.push_str(ELLIPSIS);
     }
-    // The colour of a cell ends with it.
+    // Colours end with their cell.
     if is_open(&shown) {
         shown.push_str(RESET);
     }
@@ -35,7 +35,7 @@ pub fn fit(text: &str, width: usize, right: bool) -> String {
     if right { format!("{pad}{shown}") } else { format!("{shown}{pad}") }
 }
 
-/// A text in lines of at most `width` columns, broken at spaces where there are any.
+/// Wraps a text to lines of at most `width` columns, at spaces where possible.
 pub fn wrap_text(text: &str, width: usize) -> Vec<String> {
     wrap(text, width, 0)
 }

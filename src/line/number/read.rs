@@ -1,4 +1,4 @@
-//! Numbers as they are written: `12`, `1.5e3`, `0x1F`, `0b101`, `10mb`, `5l`, `1.10d`, `7us`
+//! Number literals: `12`, `1.5e3`, `0x1F`, `0b101`, `10mb`, `5l`, `1.10d`, `7us`
 //! (about_Numeric_Literals; Tokenizer.TryGetNumberValue).
 
 use rust_decimal::Decimal;
@@ -6,14 +6,14 @@ use rust_decimal::prelude::ToPrimitive as _;
 
 use crate::psrp::clixml::{Content, Object, Value};
 
-/// What a literal's multiplier stands for.
+/// Multipliers of literals.
 const UNITS: [(&str, i64); 5] =
     [("kb", 1 << 10), ("mb", 1 << 20), ("gb", 1 << 30), ("tb", 1 << 40), ("pb", 1 << 50)];
 
-/// The type that a literal's last letters ask for.
+/// Type suffixes of literals.
 const SUFFIXES: [&str; 9] = ["ul", "us", "uy", "u", "l", "s", "y", "d", "n"];
 
-/// A whole text that is a number, with a sign or without one.
+/// Parses a text that is one number, with or without a sign.
 pub fn read(text: &str) -> Option<Value> {
     let (negative, bare) = match text.strip_prefix(['-', '\u{2013}', '\u{2014}', '\u{2015}']) {
         Some(rest) => (true, rest),
@@ -47,8 +47,8 @@ fn suffixed(digits: &str, allowed: impl Fn(&str) -> bool) -> (&str, &'static str
     found.into_iter().find_map(|one| Some((digits.strip_suffix(one)?, one))).unwrap_or((digits, ""))
 }
 
-/// Digits of base 16 or 2. As many as an integer type has are that type's bits: `0xFFFFFFFF` is -1. Says
-/// too whether they are a negative Int64's.
+/// Parses digits of base 16 or 2. Full-width digits are the bits of their type: `0xFFFFFFFF` is -1. Also
+/// returns whether they form a negative Int64.
 fn of_base(digits: &str, radix: u32, bits: usize) -> Option<(i128, bool)> {
     if digits.is_empty() {
         return Some((0, false));
@@ -60,7 +60,7 @@ fn of_base(digits: &str, radix: u32, bits: usize) -> Option<(i128, bool)> {
     Some(if is_negative { (value - (1 << width), width == 64) } else { (value, false) })
 }
 
-/// A whole number in the type that its suffix asks for; without one, in the first that holds it.
+/// Returns an integer in the type of its suffix, or in the first type that holds it.
 fn whole_of(whole: i128, suffix: &str) -> Option<Value> {
     let decimal = || Decimal::try_from_i128_with_scale(whole, 0).ok().map(|n| Value::Decimal(n.to_string()));
     match suffix {
@@ -82,7 +82,7 @@ fn whole_of(whole: i128, suffix: &str) -> Option<Value> {
     }
 }
 
-/// A BigInteger, which has no primitive on the wire.
+/// Returns a BigInteger, which has no CLIXML primitive.
 fn big(whole: i128) -> Value {
     Object {
         type_names: ["System.Numerics.BigInteger", "System.ValueType", "System.Object"]
@@ -95,7 +95,7 @@ fn big(whole: i128) -> Value {
     .into()
 }
 
-/// A number with a point or an exponent, or one beyond the integers.
+/// Parses a number with a point or an exponent, or outside of the integer range.
 fn real(digits: &str, times: i64, negative: bool, suffix: &str) -> Option<Value> {
     let (mantissa, exponent) = digits.split_once('e').map_or((digits, None), |(a, b)| (a, Some(b)));
     let (before, after) = mantissa.split_once('.').unwrap_or((mantissa, ""));

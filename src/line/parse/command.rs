@@ -1,11 +1,11 @@
-//! Commands, their arguments, and where their output goes.
+//! Parser of commands, arguments and redirections.
 
 use super::number;
 use super::{Parsed, Parser, is_dash, is_double_quote, is_name, is_single_quote};
 use crate::line::syntax::{Arg, CommandLine, Expr, Redirection, Stream, Target};
 use crate::psrp::clixml::Value;
 
-/// Words that begin what only a script engine can run.
+/// Keywords that need a script engine.
 const KEYWORDS: &[&str] = &[
     "if",
     "else",
@@ -85,12 +85,12 @@ impl Parser {
             places.push(place);
         }
         if is_help {
-            // Whatever else is given, the command does not run.
+            // With -?, the command does not run, whatever else is given.
             let about = Arg::Value(Expr::Literal(Value::String(name)));
             let (arguments, places) = (vec![about], vec![at]);
             return Ok(CommandLine { name: "Get-Help".to_owned(), arguments, at, places, is_dotted: false });
         }
-        // `foreach` is the cmdlet in a pipeline, and a statement where it stands first.
+        // `foreach` is the cmdlet within a pipeline, and a statement at its beginning.
         if name.eq_ignore_ascii_case("foreach")
             && matches!(arguments.as_slice(), [Arg::Value(_), Arg::Value(_)])
         {
@@ -99,7 +99,7 @@ impl Parser {
         Ok(CommandLine { name, arguments, at, places, is_dotted })
     }
 
-    /// The command's name, and whether a `.` calls it: a word, or behind `&` or `.` a string as well.
+    /// Parses a command name and whether it is dot-sourced: a word, or a string after `&` or `.`.
     fn command_name(&mut self) -> Parsed<(String, bool)> {
         let start = self.at;
         let is_called = self.peek() == Some('&')
@@ -141,7 +141,7 @@ impl Parser {
         Ok(Arg::Parameter { name, value: Some(self.arguments()?) })
     }
 
-    /// One value, or several with commas between them.
+    /// Parses one value, or several separated by commas.
     fn arguments(&mut self) -> Parsed<Expr> {
         self.separated(Self::argument)
     }
@@ -162,7 +162,7 @@ impl Parser {
         if computed {
             let start = self.at;
             let value = self.primary()?;
-            // `$home/x` is one word, whose variable is looked up in it.
+            // `$home/x` is one word with a variable.
             let goes_on =
                 first == Some('$') && second != Some('(') && self.peek().is_some_and(|next| !ends_word(next));
             if !goes_on {
@@ -182,7 +182,7 @@ impl Parser {
         }
     }
 
-    /// A bare word, as a command's name or an argument is: with quotes and variables in it, perhaps.
+    /// Parses a bare word, which may contain quotes and variables.
     pub(super) fn word(&mut self) -> Parsed<Option<Expr>> {
         let start = self.at;
         let mut parts = Vec::new();
@@ -199,7 +199,7 @@ impl Parser {
         Ok((self.at > start).then(|| super::text::joined(parts, text)))
     }
 
-    /// `> file`, `2>&1` and their kin, as many as there are.
+    /// Parses redirections such as `> file` and `2>&1`.
     pub(super) fn redirections(&mut self, all: &mut Vec<Redirection>) -> Parsed<()> {
         loop {
             self.blank(false);
@@ -217,12 +217,12 @@ impl Parser {
             };
             self.at += if first == Some('>') { 1 } else { 2 };
             if all.iter().any(|one| one.from == from) {
-                return self.wrong("One stream can't be redirected twice.");
+                return self.wrong("A stream cannot be redirected twice.");
             }
             let append = self.take('>');
             let to = if !append && self.peek() == Some('&') {
                 if self.peek_at(1) != Some('1') || from == Stream::Output {
-                    return self.wrong("A stream can be merged into the output only: 2>&1, 3>&1, *>&1.");
+                    return self.wrong("Streams can only be merged into the output: 2>&1, 3>&1, *>&1.");
                 }
                 self.at += 2;
                 Target::Output

@@ -1,11 +1,11 @@
-//! Expressions: operators by PowerShell's precedence (about_Operator_Precedence), members, indexes.
+//! Parser of expressions: operators by PowerShell's precedence (about_Operator_Precedence), members, indexes.
 
 use super::number::number;
 use super::{MAX_DEPTH, Parsed, Parser, is_dash, is_double_quote, is_name, is_single_quote};
 use crate::line::syntax::{Binary, Bits, Element, Expr, Operator, Statement, Unary, Word};
 use crate::psrp::clixml::Value;
 
-/// How tightly operators of two values bind, the loosest first. `-and` and `-or` are equals.
+/// Precedence of binary operators, lowest first. `-and` and `-or` have the same.
 const LOGICAL: u8 = 0;
 const BITWISE: u8 = 1;
 const COMPARING: u8 = 2;
@@ -15,7 +15,7 @@ const FORMATTING: u8 = 5;
 const RANGE: u8 = 6;
 
 impl Parser {
-    /// Whether a value stands here, and not a command's name.
+    /// Returns whether a value begins here instead of a command name.
     pub(super) fn begins_expression(&self) -> bool {
         let Some(letter) = self.peek() else { return false };
         let next = self.peek_at(1);
@@ -52,7 +52,7 @@ impl Parser {
             }
             long += 1;
             if long > 8 * MAX_DEPTH {
-                return self.wrong("This is too long for one expression.");
+                return self.wrong("The expression is too long.");
             }
             let written: String =
                 self.letters[self.at..self.at + length].iter().map(|(_, letter)| *letter).collect();
@@ -82,7 +82,7 @@ impl Parser {
         }
     }
 
-    /// The operator of two values that stands here, its length in letters, and its level.
+    /// Parses a binary operator; returns it with its length in letters and its precedence.
     fn operator(&self) -> Parsed<Option<(Binary, usize, u8)>> {
         let Some(letter) = self.peek() else { return Ok(None) };
         let doubled = self.peek_at(1) == Some(letter);
@@ -150,7 +150,7 @@ impl Parser {
         self.separated(Self::unary)
     }
 
-    /// One of them, or several with commas between them: an array.
+    /// Parses one value, or several separated by commas as an array.
     pub(super) fn separated(&mut self, one: impl Fn(&mut Self) -> Parsed<Expr>) -> Parsed<Expr> {
         let mut all = vec![one(self)?];
         loop {
@@ -190,7 +190,7 @@ impl Parser {
         Ok(Expr::Unary(unary, Box::new(of)))
     }
 
-    /// One value and what is asked of it.
+    /// Parses a value with its members and indexes.
     pub(super) fn primary(&mut self) -> Parsed<Expr> {
         let value = match (self.peek(), self.peek_at(1)) {
             (Some('@' | '$'), Some('(')) => self.group(2)?,
@@ -245,7 +245,7 @@ impl Parser {
         }
     }
 
-    /// `(…)`, `$(…)` and `@(…)`.
+    /// Parses `(…)`, `$(…)` and `@(…)`.
     pub(super) fn group(&mut self, opening: usize) -> Parsed<Expr> {
         let sign = self.peek();
         self.at += opening;
@@ -253,7 +253,9 @@ impl Parser {
         match self.next() {
             Some(')') => {}
             None => return self.unfinished("Missing closing ')' in expression."),
-            Some(letter) => return self.wrong(format!("Unexpected token '{letter}': nothing is open here.")),
+            Some(letter) => {
+                return self.wrong(format!("Unexpected token '{letter}': there is no opening bracket."));
+            }
         }
         let inner = match computed(statements) {
             Ok(expression) => expression,
@@ -368,7 +370,7 @@ impl Parser {
         loop {
             long += 1;
             if long > MAX_DEPTH {
-                return self.wrong("This is nested too deeply.");
+                return self.wrong("The text is nested too deeply.");
             }
             value = match (self.peek(), self.peek_at(1)) {
                 (Some('.'), Some(next))
@@ -407,7 +409,7 @@ impl Parser {
     }
 }
 
-/// What statements come to without a command: one expression that is all there is.
+/// Returns the only expression of statements without commands.
 fn computed(mut statements: Vec<Statement>) -> Result<Expr, Vec<Statement>> {
     let alone = matches!(
         statements.as_slice(),

@@ -1,16 +1,16 @@
-//! A word that is a number, in an argument or in an expression.
+//! Numbers in arguments and expressions.
 
 use crate::line::number::read;
 use crate::line::syntax::Expr;
 use crate::line::value::typed;
 
-/// A number in an expression: its value is all that is left of it.
+/// Parses a number in an expression, which keeps only its value.
 pub fn number(word: &str) -> Option<Expr> {
     read(word).map(Expr::Literal)
 }
 
-/// A number as an argument keeps the text that was typed, which a parameter of type string gets
-/// (`0049301234`, `1.10`); with a sign it is text (Compiler.GetCommandArgumentExpression).
+/// Parses a number as an argument, which keeps its text for parameters of type string (`0049301234`, `1.10`);
+/// with a sign it is text (Compiler.GetCommandArgumentExpression).
 pub fn argument(word: &str) -> Option<Expr> {
     let is_plain = word.starts_with(|letter: char| letter.is_ascii_digit() || letter == '.');
     is_plain.then(|| read(word)).flatten().map(|number| Expr::Literal(typed(word, number)))

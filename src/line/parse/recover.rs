@@ -1,13 +1,13 @@
-//! The way past a statement that was not understood, so that what follows it can be read too.
+//! Error recovery: skipping of an invalid statement, so that the next ones are parsed too.
 
 use super::{MAX_DEPTH, Parser, is_double_quote, is_single_quote};
 
-/// Words that go on with a statement on another line.
+/// Keywords that continue a statement on another line.
 const CONTINUED: [&str; 5] = ["else", "elseif", "catch", "finally", "until"];
 
 impl Parser {
-    /// Goes from the statement's beginning to its end: a line's end or `;` outside of all brackets, or a
-    /// bracket that was opened before it.
+    /// Skips from a statement's beginning to its end: a line end or `;` outside of brackets, or a closing
+    /// bracket of an outer block.
     pub(super) fn pass_over(&mut self, start: usize) {
         self.at = start;
         while self.pass_rest() {
@@ -25,7 +25,7 @@ impl Parser {
         }
     }
 
-    /// Goes to the statement's end; `false`: nothing of its block follows.
+    /// Skips to the statement's end; returns `false` at the end of its block.
     fn pass_rest(&mut self) -> bool {
         let mut open = 0_usize;
         while let Some(letter) = self.peek() {
@@ -41,8 +41,8 @@ impl Parser {
         false
     }
 
-    /// Goes past a closing brace, brackets, quotes and comments on the way counted. `false`: there is
-    /// none.
+    /// Skips past the matching closing brace, over nested brackets, quotes and comments. Returns `false` if
+    /// there is none.
     pub(super) fn pass_block(&mut self) -> bool {
         let mut open = 1_usize;
         while let Some(letter) = self.peek() {
@@ -59,7 +59,7 @@ impl Parser {
         false
     }
 
-    /// Goes past a letter, or past a string or comment that begins here.
+    /// Skips a letter, string or comment.
     fn pass_token(&mut self, depth: usize) {
         let Some(letter) = self.next() else { return };
         let before = self.at.checked_sub(2).and_then(|at| self.letters.get(at)).map(|(_, letter)| *letter);
@@ -69,7 +69,7 @@ impl Parser {
                 self.at -= 1;
                 self.block_comment();
             }
-            // Within a word it is a letter as any other.
+            // `#` within a word is an ordinary letter.
             ('#', _) if before.is_none_or(|one| one.is_whitespace() || "(){};|,=".contains(one)) => {
                 while self.peek().is_some_and(|letter| letter != '\n') {
                     self.at += 1;
@@ -87,8 +87,7 @@ impl Parser {
         }
     }
 
-    /// Strings in `$( )` in strings are passed over with them; so deep that nothing would run, they end
-    /// with the first quote.
+    /// Skips a string with the strings of its `$( )`. Beyond the maximum nesting, it ends at the first quote.
     fn pass_double_quoted(&mut self, depth: usize) {
         while let Some(letter) = self.next() {
             match letter {

@@ -1,10 +1,10 @@
-//! Statements: pipelines, assignments, foreach.
+//! Parser of statements: pipelines, assignments, foreach.
 
 use super::{Parsed, Parser, is_name};
 use crate::line::syntax::{Element, Expr, Redirection, Repeat, Statement, Stream};
 
-/// Variables that PowerShell sets, or whose value changes what PowerShell does; the console has none
-/// of them, and a value that changed nothing would mislead.
+/// Automatic and preference variables of PowerShell that the console does not support. Assigning them without
+/// effect would be misleading.
 const REFUSED: [&str; 36] = [
     "WhatIfPreference",
     "ConfirmPreference",
@@ -66,7 +66,7 @@ fn has(names: &[&str], name: &str) -> bool {
 }
 
 impl Parser {
-    /// Statements up to the end, or to a closing bracket. One that is wrong is passed over.
+    /// Parses statements up to the end or a closing bracket. Invalid statements are skipped.
     pub(super) fn statements(&mut self) -> Parsed<Vec<Statement>> {
         let mut statements = Vec::new();
         loop {
@@ -138,16 +138,15 @@ impl Parser {
                     };
                 }
             }
-            // Only what leaves the last command can go elsewhere.
+            // Only the output of the last command can be redirected.
             if redirections.iter().any(|one| one.from == Stream::Output) {
-                return self.wrong(
-                    "The output is redirected, and nothing is left for the pipe: put the redirection last.",
-                );
+                return self
+                    .wrong("The output is redirected, so the pipe gets none: put the redirection last.");
             }
         }
     }
 
-    /// Goes past the pipe that the next line begins with, as PowerShell 7 has it.
+    /// Consumes a pipe at the beginning of the next line, as PowerShell 7 does.
     fn goes_on_below(&mut self) -> bool {
         let start = self.at;
         self.blank(true);
@@ -159,7 +158,7 @@ impl Parser {
         false
     }
 
-    /// `foreach ($x in …) { … }`, if that is what comes.
+    /// Parses `foreach ($x in …) { … }`, if present.
     fn foreach(&mut self) -> Parsed<Option<Vec<Element>>> {
         const KEYWORD: &str = "foreach";
         let start = self.at;
@@ -176,9 +175,9 @@ impl Parser {
         Ok(None)
     }
 
-    /// What follows `foreach (`.
+    /// Parses the rest after `foreach (`.
     fn each(&mut self) -> Parsed<Vec<Element>> {
-        let wrong = "foreach is written so: foreach ($user in Get-CsOnlineUser) { … }.";
+        let wrong = "Invalid foreach; expected: foreach ($user in Get-CsOnlineUser) { … }.";
         self.blank(true);
         let start = self.at;
         let variable = if self.take('$') { self.name() } else { String::new() };
@@ -220,7 +219,7 @@ impl Parser {
         }
     }
 
-    /// `$x = ` or `${x} = `, if that is what comes.
+    /// Parses `$x = ` or `${x} = `, if present.
     fn assignment(&mut self) -> Parsed<Option<String>> {
         let start = self.at;
         if self.take('$') {
@@ -238,7 +237,7 @@ impl Parser {
         Ok(None)
     }
 
-    /// Refuses a variable that nothing can be assigned to.
+    /// Refuses assignment to a read-only variable.
     fn writable(&self, at: usize, name: &str) -> Parsed<()> {
         if has(&READ_ONLY, name) {
             return self.wrong_at(
@@ -249,7 +248,7 @@ impl Parser {
         self.known(at, name)
     }
 
-    /// Refuses a variable of PowerShell's own that the console does not have.
+    /// Refuses a PowerShell variable that the console does not support.
     pub(super) fn known(&self, at: usize, name: &str) -> Parsed<()> {
         if has(&REFUSED, name) {
             return self.script_at(at, &format!("The variable '${name}'"));
@@ -257,7 +256,7 @@ impl Parser {
         Ok(())
     }
 
-    /// The variables of one sign: `$?`.
+    /// Returns whether `next` is the name of a one-sign variable: `$?`.
     pub(super) fn is_variable_sign(&self, next: char) -> bool {
         next == '?' && !self.peek_at(2).is_some_and(is_name)
     }

@@ -1,10 +1,10 @@
-//! Strings in quotes, here-strings and script blocks.
+//! Parser of quoted strings, here-strings and script blocks.
 
 use super::{Parsed, Parser, is_double_quote, is_name, is_single_quote};
 use crate::line::syntax::{Block, Expr};
 use crate::psrp::clixml::Value;
 
-/// A text of parts, some of which are computed.
+/// Joins literal and computed parts of a string.
 pub fn joined(mut parts: Vec<Expr>, text: String) -> Expr {
     if parts.is_empty() {
         return Expr::text(text);
@@ -16,7 +16,7 @@ pub fn joined(mut parts: Vec<Expr>, text: String) -> Expr {
 }
 
 impl Parser {
-    /// `{ … }`. What is not understood in it is kept with it, and passed over.
+    /// Parses `{ … }`. Errors in the block are kept with it.
     pub(super) fn block(&mut self) -> Parsed<Expr> {
         self.at += 1;
         let start = self.at;
@@ -33,7 +33,7 @@ impl Parser {
             }
             Ok(_) if self.peek().is_none() => return self.open_block(),
             Ok(_) => {
-                errors.extend(self.wrong::<()>("Unexpected token ')': nothing is open here.").err());
+                errors.extend(self.wrong::<()>("Unexpected token ')': there is no opening bracket.").err());
                 Err(errors)
             }
             Err(error) => {
@@ -57,7 +57,7 @@ impl Parser {
         self.unfinished("Missing closing '}' in statement block or type definition.")
     }
 
-    /// A string in quotes of either kind.
+    /// Parses a string in single or double quotes.
     pub(super) fn quoted(&mut self) -> Parsed<Expr> {
         let (mut parts, mut text) = (Vec::new(), String::new());
         if self.peek().is_some_and(is_single_quote) {
@@ -102,7 +102,7 @@ impl Parser {
         self.unfinished_since(start, "The string is missing the terminator: \".")
     }
 
-    /// One letter of a string in double quotes, or what stands for it.
+    /// Parses a letter, escape sequence or variable of a string in double quotes.
     pub(super) fn expandable(&mut self, parts: &mut Vec<Expr>, text: &mut String) -> Parsed<()> {
         match (self.peek(), self.peek_at(1)) {
             (Some('`'), Some(escaped)) => {
@@ -127,10 +127,10 @@ impl Parser {
                     parts.push(Expr::text(std::mem::take(text)));
                 }
                 if parts.is_empty() {
-                    // The whole is a string, even where the variable is all there is of it.
+                    // The result is a string even if it consists of one variable.
                     parts.push(Expr::Literal(Value::String(String::new())));
                 }
-                // In a string, `.Property` is text.
+                // Within a string, `.Property` is text.
                 parts.push(if next == '(' { self.group(2)? } else { self.variable()? });
             }
             _ => text.extend(self.next()),

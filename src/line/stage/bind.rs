@@ -1,4 +1,4 @@
-//! A local cmdlet's arguments by parameter.
+//! Parameter binding of local cmdlets.
 
 use crate::line::error::LineError;
 use crate::line::evaluate::{Scope, Variables, evaluate};
@@ -6,12 +6,12 @@ use crate::line::number::Number;
 use crate::line::syntax::{Arg, CommandLine, Expr};
 use crate::psrp::clixml::Value;
 
-/// What a parameter takes.
+/// Kind of a parameter.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Takes {
-    /// A value, without the parameter's name too, in the order of the parameters.
+    /// A value, also positional in the order of the parameters.
     Position,
-    /// A value, with the parameter's name only.
+    /// A value, only with the parameter's name.
     Named,
     Switch,
 }
@@ -19,20 +19,20 @@ pub enum Takes {
 /// One parameter of a local cmdlet.
 pub type Parameter = (&'static str, Takes);
 
-/// What was given to a local cmdlet.
+/// Bound arguments of a local cmdlet.
 pub struct Bound {
     pub name: &'static str,
     pub variables: Variables,
     given: Vec<(&'static str, Value)>,
 }
 
-/// Which parameter each argument is for: its own number, and that of its value where one follows it.
+/// The parameter of each argument, with the index of its value if it follows.
 type Bindings = Vec<(Parameter, Option<usize>)>;
 
-/// An argument that can't be bound, by its number, and why.
+/// Index of an argument that cannot be bound, and the error.
 type Unbound = (usize, LineError);
 
-/// Binds arguments to parameters without looking at their values.
+/// Binds arguments to parameters without evaluating them.
 pub fn bindings(name: &str, command: &CommandLine, parameters: &[Parameter]) -> Result<Bindings, Unbound> {
     let mut given = Bindings::new();
     let mut arguments = command.arguments.iter().enumerate().peekable();
@@ -120,7 +120,7 @@ impl Bound {
         self.get(parameter).map(Value::display_text)
     }
 
-    /// A list's items, or the one value.
+    /// Returns the items of a list, or the single value.
     pub fn values(&self, parameter: &str) -> Vec<Value> {
         match self.get(parameter) {
             None => Vec::new(),
@@ -128,7 +128,7 @@ impl Bound {
         }
     }
 
-    /// A list of names.
+    /// Returns a list of names.
     pub fn names(&self, parameter: &str) -> Vec<String> {
         self.values(parameter).iter().map(Value::display_text).collect()
     }
@@ -138,7 +138,7 @@ impl Bound {
         let number = Number::convert(given).and_then(Number::rounded);
         number.and_then(|number| usize::try_from(number).ok()).map(Some).ok_or_else(|| {
             self.wrong(&format!(
-                "Cannot bind parameter '{parameter}': \"{}\" is no number that it takes.",
+                "Cannot bind parameter '{parameter}': invalid number \"{}\".",
                 given.display_text()
             ))
         })
@@ -148,7 +148,7 @@ impl Bound {
         LineError(format!("{}: {message}", self.name))
     }
 
-    /// A value that must be one of `known`.
+    /// Returns a value that must be one of `known`.
     pub fn one_of<T: Copy>(
         &self,
         parameter: &str,
@@ -160,7 +160,7 @@ impl Bound {
             || {
                 let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
                 self.wrong(&format!(
-                    "Cannot bind parameter '{parameter}': \"{text}\" is none of {}.",
+                    "Cannot bind parameter '{parameter}': \"{text}\" is not one of {}.",
                     names.join(", ")
                 ))
             },

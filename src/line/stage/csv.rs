@@ -8,7 +8,7 @@ use crate::line::members::properties;
 use crate::line::value::access;
 use crate::psrp::clixml::Value;
 
-/// What both cmdlets take beside their own.
+/// Parameters of both cmdlets.
 pub const COMMON: [Parameter; 7] = [
     ("Delimiter", Takes::Named),
     ("UseQuotes", Takes::Named),
@@ -39,7 +39,7 @@ impl Form {
         let quotes = [("Always", Quotes::Always), ("AsNeeded", Quotes::AsNeeded), ("Never", Quotes::Never)];
         let delimiter = bound.text("Delimiter").unwrap_or_else(|| ",".to_owned());
         if delimiter.chars().count() != 1 {
-            return Err(bound.wrong(&format!("\"{delimiter}\" is no delimiter: give one character.")));
+            return Err(bound.wrong(&format!("Invalid delimiter \"{delimiter}\": expected one character.")));
         }
         Ok(Self {
             delimiter,
@@ -91,7 +91,7 @@ impl Form {
     }
 }
 
-/// A value's text in a file: .NET's own.
+/// Formats a value as .NET's ToString.
 fn field_text(value: &Value) -> String {
     match value {
         Value::Bytes(_) => "System.Byte[]".to_owned(),
@@ -99,7 +99,7 @@ fn field_text(value: &Value) -> String {
     }
 }
 
-/// The first object's properties; a string has its length.
+/// Returns the columns: the first object's properties, Length for a string.
 fn columns(values: &[Value]) -> Vec<String> {
     match values.first() {
         Some(first) if first.entries().is_some() => {
@@ -138,7 +138,7 @@ pub fn export(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
     }))
 }
 
-/// The columns of a header line.
+/// Splits a header line into columns.
 fn fields(line: &str, delimiter: &str) -> Vec<String> {
     let mut fields = vec![String::new()];
     let mut quoted = false;

@@ -1,11 +1,11 @@
-//! What a stage is, and the forms that most of them have.
+//! The stage trait and common kinds of stages.
 
 use crate::line::error::LineError;
 use crate::psrp::clixml::Value;
 
-/// One cmdlet at work.
+/// A running cmdlet.
 pub trait Stage: Send {
-    /// Before anything runs.
+    /// Checks that the stage can run; called before anything runs.
     fn begin(&self) -> Result<(), LineError> {
         Ok(())
     }
@@ -17,12 +17,12 @@ pub trait Stage: Send {
         Ok(())
     }
 
-    /// The commands before it have failed, and no more objects come. `fed`: some had come.
+    /// Notes that the commands before it have failed. `fed`: objects had arrived.
     fn fail(&mut self, fed: bool) {
         let _ = fed;
     }
 
-    /// What is to be said beside the output, once.
+    /// Takes a warning.
     fn warning(&mut self) -> Option<String> {
         None
     }
@@ -31,13 +31,13 @@ pub trait Stage: Send {
         false
     }
 
-    /// Whether an object that it can't take leaves the others: it is an error that does not end the pipeline.
+    /// Returns whether an error of one object does not end the pipeline.
     fn goes_on(&self) -> bool {
         false
     }
 }
 
-/// A stage that answers each object by itself.
+/// A stage that processes each object on its own.
 pub struct Each<F>(pub F);
 
 impl<F: FnMut(Value, &mut Vec<Value>) -> Result<(), LineError> + Send> Stage for Each<F> {
@@ -50,7 +50,7 @@ impl<F: FnMut(Value, &mut Vec<Value>) -> Result<(), LineError> + Send> Stage for
     }
 }
 
-/// A stage that answers when all have come.
+/// A stage that processes all objects at the end.
 struct All<F> {
     held: Vec<Value>,
     answer: Option<F>,
@@ -70,7 +70,7 @@ impl<F: FnOnce(Vec<Value>) -> Result<Vec<Value>, LineError> + Send> Stage for Al
     }
 }
 
-/// A stage that answers by `answer` when all objects have come.
+/// Returns a stage that applies `answer` to all objects at the end.
 pub fn all<F>(answer: F) -> Box<dyn Stage>
 where
     F: FnOnce(Vec<Value>) -> Result<Vec<Value>, LineError> + Send + 'static,
@@ -78,12 +78,12 @@ where
     Box::new(All { held: Vec::new(), answer: Some(answer) })
 }
 
-/// What gives nothing on: Out-Null, `> $null`.
+/// Returns a stage that drops everything: Out-Null, `> $null`.
 pub fn nothing() -> Box<dyn Stage> {
     Box::new(Each(|_: Value, _: &mut Vec<Value>| Ok(())))
 }
 
-/// What gives on all that comes.
+/// Returns a stage that passes everything on.
 pub fn everything() -> Box<dyn Stage> {
     Box::new(Each(|value: Value, out: &mut Vec<Value>| {
         out.push(value);

@@ -1,4 +1,4 @@
-//! Out-File, `>` and `>>`: lines in a file, UTF-8 without a mark as PowerShell 7 has it.
+//! Out-File, `>` and `>>`: lines in a file, UTF-8 without a byte order mark as in PowerShell 7.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::line::printer::Printer;
 use crate::line::views::Views;
 use crate::psrp::clixml::Value;
 
-/// What every cmdlet that writes a file takes.
+/// Parameters of every cmdlet that writes a file.
 pub const COMMON: [Parameter; 4] = [
     ("Append", Takes::Switch),
     ("Force", Takes::Switch),
@@ -20,7 +20,7 @@ pub const COMMON: [Parameter; 4] = [
     ("Encoding", Takes::Named),
 ];
 
-/// The header of a CSV file is not read beyond this.
+/// Maximum length of a CSV header line.
 const LONGEST_LINE: u64 = 1024 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ enum Encoding {
     Utf16BigEndian,
 }
 
-/// A file that lines go to.
+/// An output file.
 #[derive(Clone, Debug)]
 pub struct File {
     cmdlet: &'static str,
@@ -46,7 +46,7 @@ pub struct File {
 }
 
 impl File {
-    /// The file of a redirection.
+    /// Returns the file of a redirection.
     pub fn redirected(path: &str, append: bool) -> Self {
         Self {
             cmdlet: "Out-File",
@@ -59,7 +59,7 @@ impl File {
         }
     }
 
-    /// The file that a cmdlet's arguments name.
+    /// Returns the file that a cmdlet's arguments name.
     pub fn read(bound: &Bound, parameter: &str) -> Result<Self, LineError> {
         let path =
             bound.text(parameter).or_else(|| bound.text("LiteralPath")).filter(|path| !path.is_empty());
@@ -84,10 +84,10 @@ impl File {
         })
     }
 
-    /// Whether it can be written, before anything is run for it; it is not changed.
+    /// Checks that the file can be written, without changing it.
     ///
     /// # Errors
-    /// It exists and may not be overwritten, or cannot be written.
+    /// The file exists and may not be overwritten, or cannot be written.
     pub fn ready(&self) -> Result<(), LineError> {
         if self.no_clobber && !self.append && self.path.symlink_metadata().is_ok() {
             return Err(self.wrong(&ErrorKind::AlreadyExists.into()));
@@ -99,8 +99,7 @@ impl File {
         }
     }
 
-    /// The first line of a file that exists and is not empty. What is appended has its encoding from then
-    /// on.
+    /// Reads the first line of an existing non-empty file, and uses the file's encoding for appending.
     pub fn first_line(&mut self) -> Option<String> {
         let mut head = Vec::new();
         std::fs::File::open(&self.path).ok()?.take(LONGEST_LINE).read_to_end(&mut head).ok()?;
@@ -120,8 +119,8 @@ impl File {
         (!line.is_empty()).then(|| line.to_owned())
     }
 
-    /// Writes lines: a file is replaced as a whole; a device, a pipe and what is appended to are written
-    /// to. What goes wrong names the file.
+    /// Writes lines. A file is replaced as a whole; devices, pipes and appended files are written in place.
+    /// Errors name the file.
     pub fn write(&self, lines: &[String]) -> Result<(), LineError> {
         let end = match (self.line_ends, cfg!(windows)) {
             (false, _) => "",
@@ -146,7 +145,7 @@ impl File {
         file.flush()
     }
 
-    /// An error as PowerShell words it.
+    /// Returns an error in PowerShell's wording.
     fn wrong(&self, error: &io::Error) -> LineError {
         let path = self.path.display();
         LineError(match error.kind() {
@@ -163,7 +162,7 @@ impl File {
 }
 
 impl Encoding {
-    /// The text's bytes, after a byte order mark where the file is fresh and the encoding has one.
+    /// Encodes a text, with a byte order mark if the file is new and the encoding has one.
     fn bytes(self, text: &str, fresh: bool) -> Vec<u8> {
         let marked = if fresh && matches!(self, Self::Utf8Mark | Self::Utf16 | Self::Utf16BigEndian) {
             format!("\u{feff}{text}")
@@ -185,7 +184,7 @@ impl Encoding {
     }
 }
 
-/// `~/x` is in the person's own folder.
+/// Resolves `~/x` to the home folder.
 pub fn located(path: &str) -> PathBuf {
     let home = || directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
     match path.strip_prefix("~/").or_else(|| path.strip_prefix("~\\")) {
@@ -194,14 +193,14 @@ pub fn located(path: &str) -> PathBuf {
     }
 }
 
-/// A read-only file that -Force has opened; it is read-only again afterwards.
+/// A read-only file made writable for -Force; read-only again when dropped.
 struct Opened<'a> {
     path: &'a Path,
     before: std::fs::Permissions,
 }
 
 impl<'a> Opened<'a> {
-    /// Where it can't be opened, writing to it says so.
+    /// Makes the file writable. A failure is reported by the write.
     fn new(path: &'a Path) -> Option<Self> {
         let before = std::fs::metadata(path).ok()?.permissions();
         let mut permissions = before.clone();
@@ -214,7 +213,7 @@ impl<'a> Opened<'a> {
             permissions.set_mode(permissions.mode() | 0o200);
         }
         #[cfg(not(unix))]
-        #[expect(clippy::permissions_set_readonly_false, reason = "it opens the file to nobody else here")]
+        #[expect(clippy::permissions_set_readonly_false, reason = "it only clears the read-only attribute")]
         permissions.set_readonly(false);
         std::fs::set_permissions(path, permissions).ok()?;
         Some(Self { path, before })
@@ -233,7 +232,7 @@ pub fn out_file(bound: &Bound, width: usize, views: &Views) -> Result<Box<dyn St
     Ok(drawn(file, width, views.clone()))
 }
 
-/// Objects drawn as on the screen, in a file.
+/// Returns a stage that writes objects to a file as drawn on the screen.
 pub fn drawn(file: File, width: usize, views: Views) -> Box<dyn Stage> {
     written(file, move |_, values| {
         let mut printer = Printer::new(width, views);
@@ -243,8 +242,8 @@ pub fn drawn(file: File, width: usize, views: Views) -> Box<dyn Stage> {
     })
 }
 
-/// A stage that writes the lines of all objects to a file. A pipeline that fails before any object
-/// leaves the file as it was.
+/// Returns a stage that writes the lines of all objects to a file. A pipeline that fails before the first
+/// object leaves the file unchanged.
 pub fn written<F>(file: File, lines: F) -> Box<dyn Stage>
 where
     F: FnOnce(&mut File, &[Value]) -> Result<Vec<String>, LineError> + Send + 'static,
@@ -255,7 +254,7 @@ where
 struct Written<F> {
     file: File,
     held: Vec<Value>,
-    /// The pipeline failed; whether objects had come before.
+    /// Set if the pipeline failed, to whether objects had arrived.
     failed: Option<bool>,
     lines: Option<F>,
 }
@@ -278,7 +277,7 @@ where
     }
 
     fn finish(&mut self, _: &mut Vec<Value>) -> Result<(), LineError> {
-        // Other stages give something though nothing came, as Measure-Object does.
+        // Some stages produce output without input, such as Measure-Object.
         let nothing = self.failed.is_some_and(|fed| !fed || self.held.is_empty());
         match self.lines.take().filter(|_| !nothing) {
             Some(lines) => {

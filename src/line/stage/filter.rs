@@ -40,7 +40,7 @@ pub fn filter(command: &CommandLine, variables: &Variables) -> Result<Box<dyn St
     })))
 }
 
-/// The simple form: a property, and what it is compared with.
+/// The simple form: a property and its comparison.
 struct Test {
     property: String,
     with: Option<(Word, Value)>,
@@ -51,7 +51,7 @@ impl Test {
     fn read(arguments: &[Arg], variables: &Variables) -> Result<Self, LineError> {
         let usage = || {
             LineError(
-                "Where-Object takes PROPERTY -eq VALUE (or -ne, -gt, -like, -match, -in, …), or a block: \
+                "Where-Object expects PROPERTY -eq VALUE (or -ne, -gt, -like, -match, -in, …), or a block: \
                  { $_.PROPERTY -eq VALUE -and … }."
                     .into(),
             )

@@ -17,14 +17,14 @@ fn texts(lines: Vec<String>) -> Vec<Value> {
     lines.into_iter().map(Value::String).collect()
 }
 
-/// Objects of one kind at a time: each has its own columns.
+/// Splits objects into runs of one type, which have their own columns.
 fn in_runs(values: &[Value]) -> Vec<&[Value]> {
     values
         .chunk_by(|a, b| a.type_names() == b.type_names() && property_names(a) == property_names(b))
         .collect()
 }
 
-/// Objects drawn by what is asked for, else by their types' own view, else with all that they have.
+/// Draws objects by the requested properties, else by their type's view, else with all properties.
 fn drawn(
     bound: &Bound,
     values: &[Value],
@@ -72,10 +72,10 @@ fn drawn(
     Ok(lines)
 }
 
-/// All of an object's properties; of a table that nobody chose the columns of, the first few.
+/// Returns all properties of an object, or the first few for a default table.
 fn everything(first: &Value, is_list: bool) -> Vec<Property> {
     let mut names: Vec<String> = members::properties(first).into_iter().map(|(name, _)| name).collect();
-    // A date's long form stands below its parts.
+    // The list of a date ends with its long form.
     if is_list && matches!(first.primitive(), Value::DateTime(_)) {
         names.sort_by_key(|name| name == "DateTime");
         return names.iter().map(|name| Property::everything().named(name)).collect();
@@ -94,7 +94,7 @@ pub fn list(bound: Bound, width: usize, views: Views) -> Result<Box<dyn Stage>, 
     Ok(all(move |values: Vec<Value>| drawn(&bound, &values, true, &views, width).map(texts)))
 }
 
-/// Out-String: what the screen would show, as one text, or a text a line.
+/// Out-String: the screen output as one text, or one text per line.
 pub fn out_string(bound: &Bound, width: usize, views: &Views) -> Result<Box<dyn Stage>, LineError> {
     let width = bound.count("Width")?.unwrap_or(width);
     let (stream, views) = (bound.switch("Stream"), views.clone());

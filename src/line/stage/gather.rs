@@ -1,4 +1,4 @@
-//! Sort-Object, Group-Object and Measure-Object: what needs all objects before it answers.
+//! Sort-Object, Group-Object and Measure-Object, which need all objects.
 
 use std::cmp::Ordering;
 
@@ -14,7 +14,7 @@ use crate::line::number::Number;
 use crate::line::value::typed_object;
 use crate::psrp::clixml::Value;
 
-/// An object's values that it is sorted or grouped by; its own value where no property is named.
+/// Returns the values by which an object is sorted or grouped; the object itself if no property is named.
 fn keys(properties: &[Property], value: &Value, variables: &Variables) -> Vec<Value> {
     if properties.is_empty() {
         return vec![value.clone()];
@@ -127,7 +127,7 @@ fn measured(bound: &Bound, property: Option<String>, values: Vec<Value>) -> Resu
     let some = |switch: &str, value: Value| {
         if asked(switch) && !(values.is_empty() && switch != "Sum") { value } else { Value::Null }
     };
-    // The largest and the smallest may be texts and dates.
+    // Maximum and minimum may be texts or dates.
     let end = |switch: &str, wanted: Ordering| {
         let best =
             values.iter().reduce(|best, one| if order(one, best, false) == wanted { one } else { best });
@@ -159,7 +159,7 @@ fn numeric(value: &Value) -> Option<Number> {
     }
 }
 
-/// A sum that stays exact as long as a decimal can hold it.
+/// Adds exactly as long as a decimal can hold the sum.
 fn plus(sum: Number, one: Number) -> Number {
     let exact = match (sum, one) {
         (Number::Double(_), _) | (_, Number::Double(_)) => None,
@@ -168,7 +168,8 @@ fn plus(sum: Number, one: Number) -> Number {
     exact.map_or_else(|| Number::Double(sum.as_f64() + one.as_f64()), Number::Decimal)
 }
 
-/// The double that PowerShell's statistics are; where its 15 digits do not hold it, the exact number.
+/// Converts to a double, as PowerShell's statistics are, or keeps the exact number if 15 digits lose
+/// precision.
 fn statistic(number: Number) -> Value {
     const LARGEST: u128 = 999_999_999_999_999;
     let exact = match number {

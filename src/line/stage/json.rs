@@ -7,7 +7,7 @@ use crate::line::inspect::{is_enum, is_number, property_names};
 use crate::line::members::properties;
 use crate::psrp::clixml::Value;
 
-/// Levels that PowerShell takes at most.
+/// PowerShell's maximum depth.
 const DEEPEST: usize = 100;
 
 struct Json {
@@ -61,7 +61,7 @@ impl Stage for Json {
 
 struct Writer {
     text: String,
-    /// Levels that are written; what is deeper is its text.
+    /// Depth; deeper values are written as text.
     deepest: usize,
     compress: bool,
     enums_as_text: bool,
@@ -119,7 +119,7 @@ impl Writer {
         self.nested(level, |writer| writer.members(&entries, level), value);
     }
 
-    /// What has a level of its own, or its text where that is too deep.
+    /// Writes a nested value, or its text if it is too deep.
     fn nested(&mut self, level: usize, write: impl FnOnce(&mut Self), value: &Value) {
         if level > self.deepest {
             self.truncated = true;
@@ -173,7 +173,7 @@ impl Writer {
         self.text.push_str(&serde_json::Value::from(text).to_string());
     }
 
-    /// A whole double keeps its point: it is a double when it is read again.
+    /// Writes a double. Whole numbers keep their point, so they are read as doubles again.
     fn floating(&mut self, number: f64, value: &Value) {
         let text = value.primitive().exact_text();
         if !number.is_finite() {
@@ -186,7 +186,7 @@ impl Writer {
     }
 }
 
-/// A date without the zeros at the end of its fraction.
+/// Removes trailing zeros of a date's fraction.
 fn shorter(date: &str) -> String {
     let Some((seconds, rest)) = date.split_once('.') else { return date.to_owned() };
     let end = rest.find(|one: char| !one.is_ascii_digit()).unwrap_or(rest.len());

@@ -1,4 +1,4 @@
-//! Get-Member: what objects have.
+//! Get-Member.
 
 use super::bind::Bound;
 use super::each::{Stage, all};
@@ -9,7 +9,7 @@ use crate::line::views::MEMBER_DEFINITION;
 use crate::psrp::clixml::Value;
 use crate::wildcard::like;
 
-/// The methods of every object, and those that a custom object has beside them.
+/// Methods of every object, and additional methods of a custom object.
 const METHODS: [(&str, &str); 2] = [
     ("GetType", "type GetType()"),
     ("ToString", "string ToString(), string ToString(string format, System.IFormatProvider formatProvider)"),
@@ -52,7 +52,7 @@ pub fn members(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
     }))
 }
 
-/// The kinds that a -MemberType names: one, or a group of them.
+/// Returns the member types of a -MemberType, which may name a group.
 fn of_kind(name: &str) -> Vec<String> {
     let kinds: &[&str] = match name.to_lowercase().as_str() {
         "all" => &[],
@@ -68,7 +68,7 @@ fn type_name(value: &Value) -> String {
     name.or_else(|| value.primitive().type_names().first().map(|name| (*name).to_owned())).unwrap_or_default()
 }
 
-/// Members by their kind, then by their name, as PowerShell lists them.
+/// Returns members ordered by type, then by name, as in PowerShell.
 fn members_of(value: &Value) -> Vec<Member> {
     let own = value.as_object().filter(|object| object.content == crate::psrp::clixml::Content::None);
     let methods: &[(&str, &str)] = match own {
@@ -99,7 +99,7 @@ fn members_of(value: &Value) -> Vec<Member> {
     all
 }
 
-/// What stands for the value of a NoteProperty.
+/// Formats the value of a NoteProperty.
 fn noted(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
@@ -113,7 +113,7 @@ fn type_or_object(value: &Value) -> String {
     if name.is_empty() { " ".to_owned() } else { name }
 }
 
-/// A type's name as PowerShell shortens it.
+/// Returns a type's name as PowerShell shortens it.
 fn short(value: &Value) -> String {
     let name = type_name(value);
     let known = match name.as_str() {

@@ -1,4 +1,4 @@
-//! What a -Property names: properties, wildcards, script blocks, and calculated properties
+//! Entries of -Property: properties, wildcards, script blocks, and calculated properties
 //! (about_Calculated_Properties).
 
 use super::bind::Bound;
@@ -14,7 +14,7 @@ use crate::line::value::{access, truth};
 use crate::psrp::clixml::Value;
 use crate::wildcard::like;
 
-/// Where a property's value is from.
+/// Source of a property's value.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// A property, or a wildcard.
@@ -28,7 +28,7 @@ pub enum Source {
 /// One entry of a -Property.
 #[derive(Clone, Debug)]
 pub struct Property {
-    /// Its name, where it is not that of the property: one that was given, or a script block's text.
+    /// Label other than the property's name: a given name, or a script block's text.
     pub label: Option<String>,
     pub source: Source,
     /// Sort-Object's `descending` or `ascending`.
@@ -39,7 +39,7 @@ pub struct Property {
 }
 
 impl Property {
-    /// Every entry of a parameter.
+    /// Reads every entry of a parameter.
     pub fn all(bound: &Bound, parameter: &str) -> Result<Vec<Self>, LineError> {
         bound.values(parameter).iter().map(|value| Self::read(bound.name, value)).collect()
     }
@@ -59,7 +59,7 @@ impl Property {
             })
         };
         let Some(entries) = value.entries() else {
-            // A script block is called by its text.
+            // A script block is labelled with its text.
             let label =
                 if let Value::ScriptBlock(text) = value { Some(text.trim().to_owned()) } else { None };
             return Ok(Self { label, ..plain(source(value)?) });
@@ -87,7 +87,7 @@ impl Property {
                     "right" => Alignment::Right,
                     other => {
                         return Err(LineError(format!(
-                            "{cmdlet}: \"{other}\" is none of left, center, right."
+                            "{cmdlet}: \"{other}\" is not one of left, center, right."
                         )));
                     }
                 };
@@ -105,7 +105,7 @@ impl Property {
         Ok(read)
     }
 
-    /// Every property of an object.
+    /// Returns the wildcard for every property of an object.
     pub fn everything() -> Self {
         Self {
             label: None,
@@ -116,7 +116,7 @@ impl Property {
         }
     }
 
-    /// This one, where its wildcard stands for the property `name`.
+    /// Returns this entry for the property `name` that its wildcard matches.
     pub fn named(&self, name: &str) -> Self {
         let source = match &self.source {
             Source::Named(_) if self.label.is_none() => Source::Named(name.to_owned()),
@@ -125,7 +125,7 @@ impl Property {
         Self { source, ..self.clone() }
     }
 
-    /// What the property is called.
+    /// Returns the property's label.
     pub fn title(&self) -> String {
         match (&self.label, &self.source) {
             (Some(label), _) | (None, Source::Named(label)) => label.clone(),
@@ -133,7 +133,7 @@ impl Property {
         }
     }
 
-    /// Whether an object has it; what is computed, every object has.
+    /// Returns whether an object has the property; every object has computed ones.
     pub fn is_of(&self, value: &Value) -> bool {
         match &self.source {
             Source::Named(name) => member(value, name).or_else(|| well_known(value, name)).is_some(),
@@ -141,7 +141,7 @@ impl Property {
         }
     }
 
-    /// Its value for an object; a missing property is null.
+    /// Returns the value for an object; null for a missing property.
     pub fn of(&self, value: &Value, variables: &Variables) -> Result<Value, LineError> {
         match &self.source {
             Source::Named(name) => Ok(access(value, name)),
@@ -150,8 +150,8 @@ impl Property {
         }
     }
 
-    /// The properties of an object that this names, with their values. What a script can't compute for
-    /// an object is null there, as in PowerShell.
+    /// Returns the matching properties of an object with their values. A script that fails gives null, as in
+    /// PowerShell.
     pub fn pairs(&self, value: &Value, variables: &Variables) -> Vec<(String, Value)> {
         if let Source::Named(pattern) = &self.source
             && self.label.is_none()

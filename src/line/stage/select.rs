@@ -1,4 +1,4 @@
-//! Select-Object and ForEach-Object: objects made of others, one by one.
+//! Select-Object and ForEach-Object.
 
 use std::collections::VecDeque;
 
@@ -121,7 +121,7 @@ impl Stage for Select {
     }
 }
 
-/// A member's name, or a block of expressions.
+/// Builds ForEach-Object with a member's name or a block of expressions.
 pub fn for_each(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
     let variables = bound.variables.clone();
     let give = |value: Value, out: &mut Vec<Value>| match value.items() {
@@ -146,7 +146,7 @@ pub fn for_each(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
             }))
         }
         None => {
-            return Err(bound.wrong("name a member, or give a block: ForEach-Object { $_.DisplayName }."));
+            return Err(bound.wrong("expected a member name or a block: ForEach-Object { $_.DisplayName }."));
         }
     })
 }

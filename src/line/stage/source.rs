@@ -1,4 +1,4 @@
-//! Import-Csv and Get-Content: what a pipeline begins with on this machine.
+//! Import-Csv and Get-Content: local sources of a pipeline.
 
 use std::collections::HashSet;
 
@@ -12,10 +12,10 @@ use crate::line::evaluate::Variables;
 use crate::line::syntax::CommandLine;
 use crate::psrp::clixml::Value;
 
-/// What is read at most. A file beyond is none that anyone pipes at a prompt.
+/// Maximum size of a file.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
-/// The values that a cmdlet gives without any input; `None`: it is none of those.
+/// Returns the values of a source cmdlet; `None` for other cmdlets.
 pub fn read(
     name: &'static str,
     command: &CommandLine,
@@ -32,7 +32,7 @@ pub fn read(
     })
 }
 
-/// Lines, or the whole text with -Raw.
+/// Returns lines, or the whole text with -Raw.
 fn content(bound: &Bound) -> Result<Vec<Value>, LineError> {
     let text = text(bound)?;
     if bound.switch("Raw") {
@@ -41,16 +41,16 @@ fn content(bound: &Bound) -> Result<Vec<Value>, LineError> {
     Ok(text.lines().map(Value::from).collect())
 }
 
-/// A row is an object whose properties are text, under the names of the first row (or of -Header).
+/// Returns an object for each row. Its properties are text, named by the first row or -Header.
 fn table(bound: &Bound) -> Result<Vec<Value>, LineError> {
     let delimiter = bound.text("Delimiter").unwrap_or_else(|| ",".to_owned());
     let [delimiter] = *delimiter.as_bytes() else {
         return Err(bound.wrong(&format!(
-            "\"{delimiter}\" is no delimiter: give one character, ';' or \"`t\" for example."
+            "Invalid delimiter \"{delimiter}\": expected one character, such as ';' or \"`t\"."
         )));
     };
     let text = text(bound)?;
-    // Windows PowerShell writes the objects' type into a line above the names.
+    // Windows PowerShell writes the type into a line above the names.
     let text = match text.strip_prefix("#TYPE ") {
         Some(rest) => rest.split_once('\n').map_or("", |(_, rest)| rest),
         None => &text,
@@ -86,7 +86,7 @@ fn table(bound: &Bound) -> Result<Vec<Value>, LineError> {
     .collect()
 }
 
-/// The text of the file that is named: by its byte order mark, by -Encoding, else UTF-8.
+/// Reads the file, decoded by its byte order mark, -Encoding, or as UTF-8.
 fn text(bound: &Bound) -> Result<String, LineError> {
     let known: [(&str, &Encoding); 9] = [
         ("utf8", UTF_8),
@@ -113,7 +113,7 @@ fn text(bound: &Bound) -> Result<String, LineError> {
             std::io::ErrorKind::PermissionDenied => {
                 format!("Access to the path '{}' is denied.", path.display())
             }
-            _ => format!("'{}' could not be read: {error}", path.display()),
+            _ => format!("Cannot read '{}': {error}", path.display()),
         })
     };
     if std::fs::metadata(&path).map_err(wrong)?.len() > MAX_BYTES {
@@ -123,7 +123,7 @@ fn text(bound: &Bound) -> Result<String, LineError> {
     if encoding == UTF_8 {
         return text::decode(&bytes).map_err(|error| {
             bound.wrong(&format!(
-                "'{}': {error}, or name its encoding, -Encoding ansi for example.",
+                "'{}': {error}, or pass its encoding, such as -Encoding ansi.",
                 path.display()
             ))
         });
@@ -131,7 +131,7 @@ fn text(bound: &Bound) -> Result<String, LineError> {
     let (text, _, has_wrong) = encoding.decode(&bytes);
     if has_wrong {
         return Err(bound.wrong(&format!(
-            "'{}' is not in the encoding {}: name the encoding that it has.",
+            "'{}' is not in the encoding {}: pass the encoding of the file.",
             path.display(),
             encoding.name()
         )));

@@ -1,4 +1,4 @@
-//! Folders for one user, and locks that leave a file readable.
+//! Private folders, and locks that leave a file readable.
 
 use std::fs::File;
 use std::io;
@@ -19,17 +19,17 @@ use windows_sys::Win32::System::IO::OVERLAPPED;
 use super::identity::{User, sid_text};
 use super::wide;
 
-/// The group of administrators and the system: what a process run as administrator makes may be
-/// theirs, and nothing is closed to them.
+/// The administrators and the system: they may own the files of an elevated process, and can access
+/// everything.
 const POWERS: [&str; 2] = ["S-1-5-32-544", "S-1-5-18"];
 
-/// Where files are locked, in units of 4 GiB.
+/// Offset of the locked byte, in units of 4 GiB.
 const FAR: u32 = 0x4000_0000;
 
-/// Makes a folder for its user alone, or checks that one that is there is the user's own.
+/// Creates a private folder, or checks that an existing folder belongs to the user.
 ///
 /// # Errors
-/// It can't be made, is no folder, or belongs to somebody else.
+/// The folder cannot be created, is not a folder, or belongs to another user.
 pub fn private_folder(path: &Path) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
@@ -54,12 +54,18 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
 }
 
-/// Whether a folder is there: nobody else's is ever named on this system.
+/// Returns whether a folder exists: on Windows, lyncsh only uses folders of the user.
 pub fn is_own_folder(path: &Path) -> bool {
     path.is_dir()
 }
 
-/// The SID of whom something belongs to.
+/// Returns whether only its owner can read a file. Access lists are inherited from the folder, and a user's own
+/// folders admit the user, administrators and the system: they are not judged here.
+pub fn is_private(path: &Path) -> io::Result<bool> {
+    std::fs::metadata(path).map(|_| true)
+}
+
+/// Returns the SID of the owner.
 fn owner(name: &[u16]) -> io::Result<String> {
     let (mut owner, mut descriptor) = (null_mut(), null_mut());
     // SAFETY: the name ends with a zero; `owner` points into `descriptor`, which is freed after its
@@ -84,13 +90,13 @@ fn owner(name: &[u16]) -> io::Result<String> {
     }
 }
 
-/// Whether an open file is the one at a path: one that was removed has no name any more, and no other
-/// can have it as long as the file is open.
+/// Returns whether an open file is the file at a path: a removed file has no name, and no other file can get
+/// its name while it is open.
 pub fn is_at(_: &File, path: &Path) -> bool {
     path.exists()
 }
 
-/// How many names a file has.
+/// Returns the number of hard links of a file.
 pub fn hard_links(file: &File) -> io::Result<u64> {
     let mut information = BY_HANDLE_FILE_INFORMATION::default();
     // SAFETY: the handle is open as long as `file` is borrowed; the call fills the structure.
@@ -98,12 +104,12 @@ pub fn hard_links(file: &File) -> io::Result<u64> {
     if done == 0 { Err(io::Error::last_os_error()) } else { Ok(information.nNumberOfLinks.into()) }
 }
 
-/// [`exchange`] keeps everything.
+/// Does nothing: [`exchange`] keeps all metadata.
 pub fn take_after(_: &File, _: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts a new file in the place of another, whose access list, attributes and streams it takes over.
+/// Replaces a file by another, and keeps the access list, attributes and streams.
 pub fn exchange(new: tempfile::TempPath, place: &Path) -> io::Result<()> {
     let (from, to) = (wide(&new), wide(place));
     // SAFETY: both names end with a zero and outlive the call; the rest may be null.
@@ -120,30 +126,30 @@ pub fn exchange(new: tempfile::TempPath, place: &Path) -> io::Result<()> {
     if done == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Locks a file for this process as long as it is open; `false`: another has it. The content stays
-/// readable for everybody, which an ordinary lock of this system would prevent.
+/// Locks a file for this process until it is closed. Returns `false` if another process holds the lock. The
+/// content stays readable for other processes, which an ordinary lock on Windows would prevent.
 pub fn hold(file: &File) -> io::Result<bool> {
     lock(file, LOCKFILE_EXCLUSIVE_LOCK | LOCKFILE_FAIL_IMMEDIATELY)
 }
 
-/// [`hold`]s a file as soon as nobody else does. Blocks.
+/// Waits for the lock of a file ([`hold`]). Blocks.
 pub fn hold_when_free(file: &File) -> io::Result<()> {
     lock(file, LOCKFILE_EXCLUSIVE_LOCK).map(|_| ())
 }
 
-/// Lets another process [`hold`] the file.
+/// Releases the lock of a file.
 pub fn let_go(file: &File) -> io::Result<()> {
     // SAFETY: the handle is open as long as `file` is borrowed.
     let done = unsafe { UnlockFile(file.as_raw_handle(), 0, FAR, 1, 0) };
     if done == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Whether another process [`hold`]s a file.
+/// Returns whether another process holds the lock of a file.
 pub fn is_held(file: &File) -> bool {
     matches!(lock(file, LOCKFILE_FAIL_IMMEDIATELY), Ok(false))
 }
 
-/// Locks one byte far behind the end.
+/// Locks one byte far after the end of the file.
 fn lock(file: &File, how: LOCK_FILE_FLAGS) -> io::Result<bool> {
     let mut place = OVERLAPPED::default();
     place.Anonymous.Anonymous.OffsetHigh = FAR;

@@ -1,4 +1,4 @@
-//! Who the user is, and security descriptors that name nobody else.
+//! The user's identity, and private security descriptors.
 
 use std::io;
 use std::os::windows::io::{AsRawHandle as _, FromRawHandle as _, OwnedHandle};
@@ -18,9 +18,9 @@ use super::wide;
 
 /// The user of this process.
 pub struct User {
-    /// The SID as text, `S-1-5-…`.
+    /// SID as text, `S-1-5-…`.
     pub sid: String,
-    /// Whether the process was started "as administrator".
+    /// Whether the process is elevated ("Run as administrator").
     elevated: bool,
 }
 
@@ -38,7 +38,7 @@ impl User {
         let mut user = [0_u64; 16];
         let mut elevation = TOKEN_ELEVATION { TokenIsElevated: 0 };
         let mut length = 0;
-        // SAFETY: both buffers are as long as is said and aligned for what is written to them; the SID
+        // SAFETY: both buffers have the given length and the alignment of their content; the SID
         // lies within `user`, which outlives its use.
         unsafe {
             let (at, size) = (user.as_mut_ptr().cast(), size_of_val(&user) as u32);
@@ -54,32 +54,32 @@ impl User {
         }
     }
 
-    /// Everything for the user, nothing for anybody else. The user is named rather than "the owner",
-    /// which for a process run as administrator may be the whole group.
+    /// Returns a descriptor with full access for the user only. It names the user instead of the owner, which
+    /// may be the administrators' group for an elevated process.
     pub fn pipe(&self) -> io::Result<Descriptor> {
         let sid = &self.sid;
-        // What an administrator makes is closed to the same user's ordinary programs by its integrity
-        // level; the session is the user's, whichever window they work in.
+        // The integrity level would deny access to the same user's processes that are not elevated, which
+        // must also reach the session.
         let label = if self.elevated { "S:(ML;;NW;;;ME)" } else { "" };
         Descriptor::parse(&format!("O:{sid}G:{sid}D:P(A;;GA;;;{sid}){label}"))
     }
 
-    /// The same for a folder and all that will be in it. The system is let in, as into every user's
-    /// folder: backups and virus scanners run as it.
+    /// Returns the descriptor for a folder and its content. The system has access, as in all folders of
+    /// users: backups and virus scanners run as the system.
     pub fn folder(&self) -> io::Result<Descriptor> {
         let sid = &self.sid;
         Descriptor::parse(&format!("O:{sid}G:{sid}D:P(A;OICI;FA;;;{sid})(A;OICI;FA;;;SY)"))
     }
 }
 
-/// A SID as text.
+/// Formats a SID.
 ///
 /// # Safety
-/// It points to a valid SID.
+/// `sid` must point to a valid SID.
 pub unsafe fn sid_text(sid: PSID) -> io::Result<String> {
     let mut text = null_mut();
-    // SAFETY: the caller vouches for `sid`; what is written to `text` is a string with a zero at its
-    // end, which is copied before it is freed.
+    // SAFETY: the caller guarantees that `sid` is valid; what is written to `text` is a string with a zero at
+    // its end, which is copied before it is freed.
     unsafe {
         if ConvertSidToStringSidW(sid, &mut text) == 0 {
             return Err(io::Error::last_os_error());
@@ -110,7 +110,7 @@ impl Descriptor {
         if done == 0 { Err(io::Error::last_os_error()) } else { Ok(Self(descriptor)) }
     }
 
-    /// For a call that makes something with this descriptor. Valid as long as this is.
+    /// Returns security attributes with this descriptor, which are valid as long as `self`.
     pub fn attributes(&self) -> SECURITY_ATTRIBUTES {
         SECURITY_ATTRIBUTES {
             nLength: size_of::<SECURITY_ATTRIBUTES>() as u32,
@@ -122,7 +122,7 @@ impl Descriptor {
 
 impl Drop for Descriptor {
     fn drop(&mut self) {
-        // SAFETY: the system allocated it with LocalAlloc, and nobody else frees it.
+        // SAFETY: the system allocated it with LocalAlloc, and no other code frees it.
         unsafe { LocalFree(self.0) };
     }
 }

@@ -14,8 +14,7 @@ use windows_sys::Win32::System::Pipes::GetNamedPipeClientProcessId;
 use super::identity::{User, sid_text};
 use super::process::{program_name, start_time};
 
-/// Makes an instance of a pipe for the user alone, on this machine alone. `first`: fails where the
-/// pipe is there already, whoever made it.
+/// Creates a private, local instance of a pipe. With `first`, fails if the pipe already exists.
 pub fn create_pipe(path: &Path, first: bool) -> io::Result<NamedPipeServer> {
     let descriptor = User::of_this_process()?.pipe()?;
     let mut attributes = descriptor.attributes();
@@ -25,7 +24,7 @@ pub fn create_pipe(path: &Path, first: bool) -> io::Result<NamedPipeServer> {
     unsafe { options.create_with_security_attributes_raw(path, (&raw mut attributes).cast()) }
 }
 
-/// The process that has connected to a pipe.
+/// Returns the id of the client process of a pipe.
 pub fn client_process(pipe: &NamedPipeServer) -> Option<u32> {
     let mut process = 0;
     // SAFETY: the handle is open as long as `pipe` is borrowed.
@@ -33,7 +32,7 @@ pub fn client_process(pipe: &NamedPipeServer) -> Option<u32> {
     (done != 0).then_some(process)
 }
 
-/// Whether a pipe was made by the same user: its owner can't be anybody who may not act as them.
+/// Returns whether a pipe was created by the same user: other users cannot create it with this owner.
 pub fn is_of_this_user(pipe: &impl AsRawHandle) -> io::Result<bool> {
     let (mut owner, mut descriptor) = (null_mut(), null_mut());
     // SAFETY: the handle is open as long as `pipe` is borrowed; `owner` points into `descriptor`, which
@@ -59,8 +58,8 @@ pub fn is_of_this_user(pipe: &impl AsRawHandle) -> io::Result<bool> {
     Ok(owner == User::of_this_process()?.sid)
 }
 
-/// The pipe on which Windows PowerShell, which can't be told a pipe's name, looks for this process by
-/// its id (RemoteSessionNamedPipe.cs, `NamedPipeUtils.CreateProcessPipeName`).
+/// Returns the name of the pipe on which Windows PowerShell, which does not accept a pipe's name, finds this
+/// process by its id (RemoteSessionNamedPipe.cs, `NamedPipeUtils.CreateProcessPipeName`).
 pub fn process_sockets() -> Vec<PathBuf> {
     let process = std::process::id();
     let (Some(started), Some(name)) = (start_time(process), program_name(process)) else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! Processes: starting one that lives on its own, looking at others.
+//! Detached processes, and information about other processes.
 
 use std::io;
 use std::os::windows::io::{AsRawHandle as _, FromRawHandle as _, IntoRawHandle as _, OwnedHandle};
@@ -19,49 +19,49 @@ use windows_sys::Win32::System::Threading::{
     PROCESS_TERMINATE, QueryFullProcessImageNameW, TerminateProcess, WaitForSingleObject,
 };
 
-/// The process was started without a console: [`spawn_detached`].
+/// Does nothing: [`spawn_detached`] starts the process without a console.
 pub fn leave_terminal() -> io::Result<()> {
     Ok(())
 }
 
-/// Whoever reads this process's output has it all. The standard library keeps the handle, and its
-/// reader, who holds the only other end, closes that.
+/// Does nothing: the standard library keeps the handle of standard output open, and the reader closes its
+/// end.
 pub fn end_output() -> io::Result<()> {
     Ok(())
 }
 
-/// Waiting for a line of the console is reading it.
+/// Does nothing: on Windows, waiting for a line of the console reads it.
 pub fn input_is_ready(_: std::time::Duration) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Standard error is the console, though whoever started this process reads it or has thrown it away.
-/// Without a console it stays what it is.
+/// Redirects standard error to the console, even if the parent process reads or discards it. Does nothing
+/// without a console.
 pub fn speak_on_terminal() -> io::Result<()> {
     if crate::screen::Stream::Error.is_terminal() {
         return Ok(());
     }
     let Ok(console) = std::fs::File::options().read(true).write(true).open("CONOUT$") else { return Ok(()) };
-    // SAFETY: the handle is open, and stays so: nobody closes it from here on.
+    // SAFETY: the handle is open, and stays so: no code closes it from here on.
     match unsafe { SetStdHandle(STD_ERROR_HANDLE, console.into_raw_handle()) } {
         0 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
 }
 
-/// Starts a child that outlives this process: without a console, and outside of the job that this
-/// process may be in, where the job allows it.
+/// Starts a child that outlives this process: without a console, and outside the job of this process, if the
+/// job permits it.
 pub fn spawn_detached(mut command: Command) -> io::Result<Child> {
-    // Where somebody reads this process's output to its end, that must not be the child's end: of the
-    // handles that this process has got from its own parent, the child gets none.
+    // A reader of this process's output must not wait for the end of the child: the child does not inherit
+    // the handles that this process got from its parent.
     #[allow(clippy::disallowed_methods, reason = "nothing is written")]
     let standard = [io::stdin().as_raw_handle(), io::stdout().as_raw_handle(), io::stderr().as_raw_handle()];
     for handle in standard {
-        // SAFETY: a handle that is not open, or none, is refused. What a later child is to have of them
-        // the standard library duplicates.
+        // SAFETY: the call fails for an invalid handle. The standard library duplicates the handles that a
+        // later child inherits.
         unsafe { SetHandleInformation(handle, HANDLE_FLAG_INHERIT, 0) };
     }
-    // No folder is kept from being removed.
+    // The working directory must not block the removal of a folder.
     if let Some(root) = std::env::var_os("SystemRoot") {
         command.current_dir(root);
     }
@@ -74,7 +74,7 @@ pub fn spawn_detached(mut command: Command) -> io::Result<Child> {
     }
 }
 
-/// A child; dropped with its [`Child`], it ends at once.
+/// A child that is killed when its [`Child`] is dropped.
 #[derive(Debug)]
 pub struct Family(());
 
@@ -83,7 +83,7 @@ impl Family {
         Ok((command.kill_on_drop(true).spawn()?, Self(())))
     }
 
-    /// The child has ended by itself.
+    /// Does nothing: the child has ended.
     pub fn ended(self) {}
 }
 
@@ -93,11 +93,11 @@ fn open(process: u32, rights: PROCESS_ACCESS_RIGHTS) -> io::Result<OwnedHandle> 
     if handle.is_null() {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: it was opened just now, and nobody else closes it.
+    // SAFETY: it was opened just now, and no other code closes it.
     Ok(unsafe { OwnedHandle::from_raw_handle(handle) })
 }
 
-/// Ends a process at once. One that is not there is no error.
+/// Kills a process. A missing process is not an error.
 pub fn kill(process: u32) -> io::Result<()> {
     let handle = match open(process, PROCESS_TERMINATE) {
         Err(error) if error.raw_os_error() == Some(ERROR_INVALID_PARAMETER.cast_signed()) => return Ok(()),
@@ -109,18 +109,18 @@ pub fn kill(process: u32) -> io::Result<()> {
         return Ok(());
     }
     match io::Error::last_os_error() {
-        // It has ended, and somebody still looks at it.
+        // The process has ended, but a handle to it is open.
         error if error.raw_os_error() == Some(ERROR_ACCESS_DENIED.cast_signed()) => Ok(()),
         error => Err(error),
     }
 }
 
-/// A program's short name, without `.exe`.
+/// Returns the name of a process's program, without `.exe`.
 pub fn program_name(process: u32) -> Option<String> {
     let handle = open(process, PROCESS_QUERY_LIMITED_INFORMATION).ok()?;
     let mut path = [0_u16; 1024];
     let mut length = path.len() as u32;
-    // SAFETY: the handle is open, and `path` is as long as `length` says; the length that is written
+    // SAFETY: the handle is open, and `path` is as long as `length` says; the returned length
     // back is within it.
     let done = unsafe {
         QueryFullProcessImageNameW(handle.as_raw_handle(), PROCESS_NAME_WIN32, path.as_mut_ptr(), &mut length)
@@ -130,8 +130,8 @@ pub fn program_name(process: u32) -> Option<String> {
     Some(Path::new(&path).file_stem()?.to_string_lossy().into_owned())
 }
 
-/// When a process started, in tenths of a microsecond since 1601 (FILETIME): together with its id it
-/// names one process only. `None` where it is not there.
+/// Returns the start time of a process in tenths of a microsecond since 1601 (FILETIME), which together with
+/// the id identifies a process. Returns `None` if the process does not exist.
 pub fn start_time(process: u32) -> Option<u64> {
     let handle = open(process, PROCESS_QUERY_LIMITED_INFORMATION).ok()?;
     let zero = FILETIME { dwLowDateTime: 0, dwHighDateTime: 0 };
@@ -143,7 +143,7 @@ pub fn start_time(process: u32) -> Option<u64> {
     (done != 0).then_some(time)
 }
 
-/// Whether a process is there no more, or only for those who still look at it.
+/// Returns whether the process has exited, even if handles to it remain open.
 pub fn has_ended(process: u32) -> bool {
     match open(process, PROCESS_SYNCHRONIZE) {
         // SAFETY: the handle is open.
@@ -152,26 +152,26 @@ pub fn has_ended(process: u32) -> bool {
     }
 }
 
-/// The process that has started this one, where it is still there.
+/// Returns the id of the parent process, if it still exists.
 pub fn parent() -> Option<u32> {
     // SAFETY: takes no pointers.
     let snapshot = unsafe { CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0) };
     if snapshot == INVALID_HANDLE_VALUE {
         return None;
     }
-    // SAFETY: it was made just now, and nobody else closes it.
+    // SAFETY: it was made just now, and no other code closes it.
     let snapshot = unsafe { OwnedHandle::from_raw_handle(snapshot) };
     let mut entry = PROCESSENTRY32W { dwSize: size_of::<PROCESSENTRY32W>() as u32, ..Default::default() };
-    // SAFETY: the snapshot is open, and `entry` says how large it is.
-    let mut there = unsafe { Process32FirstW(snapshot.as_raw_handle(), &mut entry) };
-    while there != 0 {
+    // SAFETY: the snapshot is open, and `entry` contains its size.
+    let mut more = unsafe { Process32FirstW(snapshot.as_raw_handle(), &mut entry) };
+    while more != 0 {
         if entry.th32ProcessID == std::process::id() {
             let parent = entry.th32ParentProcessID;
-            // Its id may be another's by now: a parent is older than its child.
+            // The id may belong to a new process by now: a parent is older than its child.
             return (start_time(parent)? <= start_time(std::process::id())?).then_some(parent);
         }
         // SAFETY: as above.
-        there = unsafe { Process32NextW(snapshot.as_raw_handle(), &mut entry) };
+        more = unsafe { Process32NextW(snapshot.as_raw_handle(), &mut entry) };
     }
     None
 }

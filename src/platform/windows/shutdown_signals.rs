@@ -1,5 +1,4 @@
-//! How the system asks a process to end: the console's events, and the end of the user's session,
-//! which only windows are told of.
+//! Shutdown signals: console events, and the end of the user's session, which is only sent to windows.
 
 use std::io;
 use std::ptr::null_mut;
@@ -17,10 +16,10 @@ use windows_sys::Win32::UI::WindowsAndMessaging::{
 use super::super::Ending;
 use super::wide;
 
-/// The end of the user's session, as soon as it has come.
+/// Receiver for the end of the user's session.
 static SESSION: OnceLock<watch::Sender<Option<Ending>>> = OnceLock::new();
 
-/// The events that end a process, caught from here on.
+/// Handler of the events that end a process.
 #[derive(Debug)]
 pub struct ShutdownSignals {
     quit: windows::CtrlBreak,
@@ -47,7 +46,7 @@ impl ShutdownSignals {
         })
     }
 
-    /// The next one. Safe to cancel.
+    /// Waits for the next event. Cancel safe.
     pub async fn next(&mut self) -> Ending {
         tokio::select! {
             _ = self.quit.recv() => Ending::Quit,
@@ -72,13 +71,12 @@ async fn session_end(session: &mut watch::Receiver<Option<Ending>>) -> Ending {
     }
 }
 
-/// How often a window is tried to be made, and how long is waited between.
+/// Number of attempts to create the window, and the pause between them.
 const DESKTOP_TRIES: u32 = 60;
 const DESKTOP_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// Waits for the end of the session in a window that nobody sees, as the documentation of
-/// SetConsoleCtrlHandler advises: a process that has no console, or that has loaded user32, gets no
-/// event of the console for it.
+/// Waits for the end of the session with a hidden window, as the documentation of SetConsoleCtrlHandler
+/// recommends: a process without a console, or with user32 loaded, gets no console event for it.
 fn watch_session() {
     let class = wide("lyncsh");
     // SAFETY: the class's name lives as long as the thread does; everything that is null may be; the
@@ -91,13 +89,13 @@ fn watch_session() {
         let make = || {
             CreateWindowExW(0, class.as_ptr(), class.as_ptr(), 0, 0, 0, 0, 0, none, none, none, none.cast())
         };
-        // The desktop may be there a little later than this process.
+        // The desktop may be created after this process.
         let mut tries = 0;
         while make().is_null() {
             tries += 1;
             if tries == DESKTOP_TRIES {
-                // A session without a desktop: there the console's events are all there is.
-                tracing::debug!("the session's end is not watched: {}", io::Error::last_os_error());
+                // In a session without a desktop, only console events are available.
+                tracing::debug!("cannot watch the end of the user's session: {}", io::Error::last_os_error());
                 return;
             }
             std::thread::sleep(DESKTOP_PAUSE);
@@ -111,7 +109,7 @@ fn watch_session() {
 
 unsafe extern "system" fn message(window: HWND, kind: u32, what: WPARAM, how: LPARAM) -> LRESULT {
     match kind {
-        // Later it is too late to ask for time.
+        // More time must be requested before the answer.
         WM_QUERYENDSESSION => {
             let reason = wide("The remote session is being removed.");
             // SAFETY: the window is this one, and the reason ends with a zero and is copied.
@@ -124,7 +122,7 @@ unsafe extern "system" fn message(window: HWND, kind: u32, what: WPARAM, how: LP
             if let Some(session) = SESSION.get() {
                 session.send_replace(Some(ending));
             }
-            // After the answer the process may be ended at any time; it ends by itself.
+            // The system may end the process at any time after the answer.
             loop {
                 std::thread::park();
             }

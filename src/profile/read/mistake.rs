@@ -1,27 +1,27 @@
-//! What is wrong with a profile's text, and where.
+//! Mistakes in a profile's text, with their positions.
 
 use std::ops::Range;
 
-/// One mistake: where it is (bytes of the file), and what was expected.
+/// A mistake: its byte range in the file and its message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     pub span: Range<usize>,
     pub message: String,
 }
 
-/// A profile's text is not a profile.
+/// Error of an invalid profile.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the profile {path} {}", verdict(.source_text, .mistakes))]
 pub struct ProfileError {
     pub path: String,
     pub source_text: String,
-    /// In the order of their places; never empty.
+    /// Sorted by position; never empty.
     pub mistakes: Vec<Mistake>,
 }
 
 fn verdict(text: &str, mistakes: &[Mistake]) -> String {
     match mistakes {
-        // There is no line to show it at.
+        // miette cannot label an empty text.
         [mistake] if text.trim().is_empty() => format!("is empty: {}", mistake.message),
         [_] => "has a mistake".to_owned(),
         _ => format!("has {} mistakes", mistakes.len()),
@@ -29,7 +29,7 @@ fn verdict(text: &str, mistakes: &[Mistake]) -> String {
 }
 
 impl ProfileError {
-    /// The line of a mistake, from 1.
+    /// Returns the line of a mistake, starting at 1.
     pub fn line(&self, mistake: &Mistake) -> usize {
         let before = self.source_text.get(..mistake.span.start).unwrap_or(&self.source_text);
         before.matches('\n').count() + 1

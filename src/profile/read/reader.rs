@@ -1,6 +1,6 @@
-//! The keys of one profile, with every mistake in them.
+//! Parses the keys of a profile and collects the mistakes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use url::Url;
 
 use super::mistake::Mistake;
-use crate::net::is_loopback;
+use crate::net::{Fingerprint, TlsLibrary, is_loopback};
 use crate::profile::authentication::Authentication;
 use crate::profile::import::{self, Attach, Import};
 use crate::profile::kind::{CONFIGURATION_PREFIX, Kind};
@@ -16,8 +16,8 @@ use crate::profile::limits::Limits;
 use crate::profile::service::Service;
 use crate::profile::types::{CredentialSource, Profile};
 
-/// Every key that a profile may have.
-pub const KEYS: [&str; 23] = [
+/// Valid keys of a profile.
+pub const KEYS: [&str; 29] = [
     "connections",
     "kind",
     "user",
@@ -25,8 +25,14 @@ pub const KEYS: [&str; 23] = [
     "uri",
     "discovery",
     "ca",
+    "pin",
+    "tls",
+    "certificate",
+    "key",
     "configuration",
     "authentication",
+    "service_principal",
+    "delegate",
     "credential",
     "shell",
     "keep",
@@ -42,11 +48,11 @@ pub const KEYS: [&str; 23] = [
     "cache",
     "attach",
 ];
-/// A session that is kept alive more often than that would do nothing else.
+/// Minimum idle timeout: with a shorter one, keep-alive requests would be the only traffic.
 const SHORTEST_IDLE: Duration = Duration::from_secs(1);
 const TIMEOUTS: [&str; 6] = ["connect", "discovery", "token", "open", "operation", "close"];
 
-/// A profile's table, and the mistakes that were found so far.
+/// A profile's table and the mistakes found so far.
 pub(super) struct Reader<'a> {
     pub(super) table: &'a DeTable<'a>,
     pub(super) mistakes: Vec<Mistake>,
@@ -77,10 +83,15 @@ impl Reader<'_> {
             user,
             uri,
             discovery,
-            // Beside the profile, where it is no whole path.
-            ca: self.text("ca").map(|ca| path.parent().unwrap_or(path).join(ca)),
+            ca: self.beside(path, "ca"),
+            pin: self.pin(),
+            tls: self.tls(),
+            certificate: self.beside(path, "certificate"),
+            key: self.beside(path, "key"),
             configuration: self.configuration(kind),
             authentication,
+            service_principal: self.text("service_principal"),
+            delegate: self.boolean("delegate").unwrap_or(false),
             credential,
             shell: self.text("shell"),
             import: self.import(kind),
@@ -97,10 +108,29 @@ impl Reader<'_> {
         Some(profile)
     }
 
-    /// What each key says may be right, and together they can't be.
+    /// Checks combinations of keys.
     fn combinations(&mut self, profile: &Profile) {
         let traits = profile.kind.traits();
-        if traits.needs_user && profile.user.is_none() {
+        self.client_certificate(profile);
+        let is_system = profile.credential == CredentialSource::System;
+        if is_system
+            && !matches!(profile.authentication, Authentication::Kerberos | Authentication::Negotiate)
+        {
+            self.mistake(
+                self.span("credential"),
+                "credential = \"system\" needs authentication = \"kerberos\" or \"negotiate\"",
+            );
+        }
+        for key in ["service_principal", "delegate"] {
+            if !profile.authentication.has_context() && self.table.get(key).is_some() {
+                self.mistake(
+                    self.span(key),
+                    format!("{key} needs authentication = \"kerberos\" or \"negotiate\""),
+                );
+            }
+        }
+        let has_account = is_system || profile.authentication == Authentication::Certificate;
+        if traits.needs_user && profile.user.is_none() && !has_account {
             self.missing(format!(
                 "kind \"{}\" needs user, for example user = \"admin@example.com\"",
                 profile.kind
@@ -114,7 +144,7 @@ impl Reader<'_> {
             None if profile.domain.is_none() && profile.discovery.is_none() && profile.user.is_some() => {
                 self.mistake(
                     self.span("user"),
-                    "the domain to administer is not known: write user as name@domain, or add domain",
+                    "cannot find the domain to administer: write user as name@domain, or add domain",
                 );
             }
             None => {}
@@ -122,23 +152,80 @@ impl Reader<'_> {
         if profile.import.attach == Attach::Own && profile.authentication == Authentication::Token {
             self.mistake(
                 self.span("attach"),
-                "New-PSSession can't send a token: with attach = false authentication is \"basic\"",
+                "New-PSSession does not send tokens: set authentication = \"basic\" or remove attach",
             );
         }
         if profile.import.attach != Attach::Agent && profile.ca.is_some() {
             self.mistake(
                 self.span("ca"),
-                "New-PSSession trusts the system's authorities only: with attach as it is, add this one to them",
+                "New-PSSession trusts only the system's CA certificates: add this one to the system, or remove attach",
             );
+        }
+        if profile.import.attach != Attach::Agent {
+            for key in ["pin", "tls", "certificate", "key"] {
+                if self.table.get(key).is_some() {
+                    let message = format!("New-PSSession does not support {key}: remove it, or attach");
+                    self.mistake(self.span(key), message);
+                }
+            }
         }
         for key in ["domain", "discovery"] {
             if !traits.discovers && self.table.get(key).is_some() {
                 self.mistake(
                     self.span(key),
-                    format!("{key} belongs to kind \"lync-online\", not to \"{}\"", profile.kind),
+                    format!("{key} is only valid for kind \"lync-online\", not for \"{}\"", profile.kind),
                 );
             }
         }
+    }
+
+    fn client_certificate(&mut self, profile: &Profile) {
+        let is_wanted = profile.authentication == Authentication::Certificate;
+        if is_wanted && profile.certificate.is_none() {
+            self.mistake(
+                self.span("authentication"),
+                "authentication \"certificate\" needs certificate, a PEM or PKCS#12 file",
+            );
+        }
+        if is_wanted && profile.uri.as_ref().is_some_and(|uri| uri.scheme() != "https") {
+            self.mistake(self.span("uri"), "a client certificate needs a URI that begins with https://");
+        }
+        if profile.key.is_some() && profile.certificate.is_none() {
+            self.mistake(self.span("key"), "key belongs to certificate, which is missing");
+        }
+        if profile.certificate.is_some() && !is_wanted {
+            self.mistake(
+                self.span("certificate"),
+                "a client certificate needs authentication = \"certificate\"",
+            );
+        }
+    }
+
+    /// A path, which begins at the folder of the profile where it is relative.
+    fn beside(&mut self, profile: &Path, key: &str) -> Option<PathBuf> {
+        self.text(key).map(|file| profile.parent().unwrap_or(profile).join(file))
+    }
+
+    fn pin(&mut self) -> Option<Fingerprint> {
+        match self.text("pin")?.parse() {
+            Ok(pin) => Some(pin),
+            Err(error) => {
+                self.mistake(
+                    self.span("pin"),
+                    format!("{error}, as `openssl x509 -noout -fingerprint -sha256 -in FILE` prints it"),
+                );
+                None
+            }
+        }
+    }
+
+    fn tls(&mut self) -> TlsLibrary {
+        let Some(word) = self.text("tls") else { return TlsLibrary::default() };
+        let found = TlsLibrary::ALL.into_iter().find(|library| library.name() == word);
+        if found.is_none() {
+            self.unknown_word("tls", &word, &TlsLibrary::ALL.map(TlsLibrary::name));
+        }
+        found.unwrap_or_default()
     }
 
     fn scheme(&mut self, profile: &Profile, uri: &Url) {
@@ -150,16 +237,17 @@ impl Reader<'_> {
                 wanted.join(":// or ")
             );
             self.mistake(self.span("uri"), message);
-        } else if uri.scheme() == "http" && !is_loopback(uri) {
+        } else if uri.scheme() == "http" && !is_loopback(uri) && !profile.authentication.has_context() {
             self.mistake(
                 self.span("uri"),
-                "a credential is sent over https only (http is taken for this machine itself): write https://",
+                "expected https:// (http:// is valid for this machine, and with authentication = \"kerberos\", \
+                 \"negotiate\" or \"ntlm\", which encrypt)",
             );
         }
         if !uri.username().is_empty() || uri.password().is_some() {
             self.mistake(
                 self.span("uri"),
-                "a URI with a user name or password in it is not taken: use user and credential",
+                "a URI must not contain a user name or password: use user and credential",
             );
         }
     }
@@ -167,7 +255,7 @@ impl Reader<'_> {
     fn kind(&mut self) -> Option<Kind> {
         let all: Vec<_> = Kind::ALL.iter().map(|kind| kind.traits().name).collect();
         if self.table.get("kind").is_none() {
-            self.missing(format!("kind is missing; one of {}", all.join(", ")));
+            self.missing(format!("kind is missing; expected one of {}", all.join(", ")));
             return None;
         }
         let word = self.text("kind")?;
@@ -187,10 +275,6 @@ impl Reader<'_> {
         let words: Vec<_> = traits.authentications.iter().map(|one| one.name()).collect();
         match traits.authentications.iter().find(|one| one.name() == word) {
             Some(found) => return *found,
-            None if ["negotiate", "kerberos", "ntlm"].contains(&word.as_str()) => self.mistake(
-                self.span("authentication"),
-                format!("{word} is not offered by this version; kind \"{kind}\" takes {}", words.join(", ")),
-            ),
             None => self.unknown_word("authentication", &word, &words),
         }
         traits.default_authentication
@@ -201,6 +285,7 @@ impl Reader<'_> {
         match value.get_ref() {
             DeValue::String(word) if word == "keyring" => CredentialSource::Keyring,
             DeValue::String(word) if word == "prompt" => CredentialSource::Prompt,
+            DeValue::String(word) if word == "system" => CredentialSource::System,
             DeValue::Table(table) => {
                 self.unknown_keys(table, &["command"], "credential");
                 match table.get("command").map(Spanned::get_ref) {
@@ -217,13 +302,13 @@ impl Reader<'_> {
                 }
             }
             _ => {
-                self.mistake(value.span(), "expected \"keyring\", \"prompt\" or { command = \"…\" }; a password is never written here");
+                self.mistake(value.span(), "expected \"keyring\", \"prompt\", \"system\" or { command = \"…\" }; a profile must not contain a secret");
                 CredentialSource::Prompt
             }
         }
     }
 
-    /// A configuration by its name, or whole as a resource URI.
+    /// Parses a configuration, which is a name or a resource URI.
     fn configuration(&mut self, kind: Kind) -> String {
         match self.text("configuration") {
             Some(whole) if whole.contains("://") => whole,
@@ -232,7 +317,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What a PowerShell imports, and how.
+    /// Parses the keys about the import.
     fn import(&mut self, kind: Kind) -> Import {
         let default = Import::of(&kind.traits());
         let attach = self.attach(kind);
@@ -242,7 +327,7 @@ impl Reader<'_> {
             prefix: self.checked("prefix", import::wrong_prefix),
             allow_clobber: self.boolean("allow_clobber").unwrap_or(default.allow_clobber),
             format_data: self.patterns("format_data").unwrap_or(default.format_data),
-            // A session of a shell's own is imported as documented: nothing is saved.
+            // A standalone session is imported as the vendor documents it, without a cache.
             cache: self.boolean("cache").unwrap_or(default.cache) && attach == Attach::Agent,
             attach,
         }
@@ -263,7 +348,7 @@ impl Reader<'_> {
                 };
                 self.mistake(
                     value.span(),
-                    format!("expected true (the agent's session), false (one of the shell's own){more}"),
+                    format!("expected true (the agent's session), false (a standalone session){more}"),
                 );
                 Attach::Agent
             }
@@ -278,7 +363,7 @@ impl Reader<'_> {
         Some(text)
     }
 
-    /// A list of patterns of names.
+    /// Parses a list of name patterns.
     fn patterns(&mut self, key: &str) -> Option<Vec<String>> {
         let value = self.table.get(key)?;
         let DeValue::Array(array) = value.get_ref() else {
@@ -312,7 +397,7 @@ impl Reader<'_> {
         if given < SHORTEST_IDLE {
             self.mistake(
                 self.span("idle_timeout"),
-                "an idle timeout has a second at least; most services grant a minute or more",
+                "expected an idle timeout of at least 1s; most services grant a minute or more",
             );
         }
         Some(given)
@@ -338,7 +423,7 @@ impl Reader<'_> {
                 if given.is_zero() {
                     self.mistake(
                         table.get(key).map_or(0..0, Spanned::span),
-                        "a limit of nothing lets nothing happen",
+                        "expected a timeout of more than zero",
                     );
                 }
                 *limit = given;

@@ -1,17 +1,17 @@
-//! Secrets that somebody wrote into a profile, where they have no place: they are not shown.
+//! Masks secrets in a profile's text when mistakes are shown.
 
 use super::mistake::Mistake;
 use crate::profile::nearest::nearest;
 
-/// The words of keys that somebody would write a secret to, which has no place in a profile.
+/// Words in the names of keys that may contain a secret.
 const SECRETS: [&str; 7] = ["password", "passwort", "passwd", "pwd", "secret", "token", "credential"];
 
 pub(super) fn is_secret(key: &str) -> bool {
-    // A misspelt one, too.
+    // Includes misspelt words.
     SECRETS.iter().any(|word| key.to_lowercase().contains(word)) || nearest(key.trim(), SECRETS).is_some()
 }
 
-/// The text as it may be shown: what stands wrongly where a secret would be is covered, at its length.
+/// Returns the text for display: the values of invalid keys that may contain a secret are masked.
 pub(super) fn veiled(text: &str, mistakes: &[Mistake]) -> String {
     let mut at = 0;
     let lines = text.split_inclusive('\n').map(|line| {

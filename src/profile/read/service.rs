@@ -1,18 +1,18 @@
-//! What a profile says about a service whose session a module has.
+//! Parses the keys of module kinds.
 
 use super::reader::{KEYS, Reader};
 use crate::profile::service::{Service, SignIn};
 use crate::profile::types::{CONSOLE, Profile};
 
 impl Reader<'_> {
-    /// A module takes little of what a profile can say.
+    /// Checks the keys of a module kind.
     pub(super) fn service(&mut self, profile: &Profile, service: Service) {
         let kind = profile.kind;
         let keys: Vec<String> = self.table.keys().map(|key| key.get_ref().to_string()).collect();
         for key in keys.iter().filter(|key| KEYS.contains(&key.as_str())) {
             if !kind.service_keys().contains(&key.as_str()) {
                 let message = format!(
-                    "{key} means nothing for kind \"{kind}\": the module {} has the session",
+                    "{key} is not valid for kind \"{kind}\": the module {} opens the session",
                     service.module
                 );
                 self.mistake(self.span(key), message);
@@ -25,7 +25,7 @@ impl Reader<'_> {
             ));
         }
         if profile.shell.as_deref() == Some(CONSOLE) {
-            let message = format!("kind \"{kind}\" is a PowerShell module, which the console can't load");
+            let message = format!("kind \"{kind}\" needs PowerShell: the console cannot load its module");
             self.mistake(self.span("shell"), message);
         }
     }

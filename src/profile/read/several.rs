@@ -1,18 +1,18 @@
-//! What a profile says that is several connections at once.
+//! Parses group profiles.
 
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::reader::{self, Reader};
 
-/// Every key that such a profile may have; all others are known and belong elsewhere.
+/// Valid keys of a group profile. All other keys belong into the profiles of its connections.
 const KEYS: [&str; 2] = ["connections", "shell"];
 
-/// The profiles that it names, in their order, and where each of them is named.
+/// The profiles of a group, in their order, with their positions in the text.
 #[derive(Clone, Debug)]
 pub struct List {
     pub names: Vec<Spanned<String>>,
-    /// As in every profile.
+    /// Shell of the group.
     pub shell: Option<String>,
 }
 
@@ -20,7 +20,10 @@ impl Reader<'_> {
     pub(super) fn several(&mut self) -> List {
         for key in self.table.keys().filter(|key| reader::KEYS.contains(&key.get_ref().as_ref())) {
             if !KEYS.contains(&key.get_ref().as_ref()) {
-                let message = format!("{} belongs into the profile of each connection", key.get_ref());
+                let message = format!(
+                    "{} is not valid in a group: set it in the profile of each connection",
+                    key.get_ref()
+                );
                 self.mistake(key.span(), message);
             }
         }
@@ -43,7 +46,7 @@ impl Reader<'_> {
             match one.get_ref().as_str() {
                 None => self.mistake(one.span(), expected),
                 Some(name) if names.iter().any(|known| known.get_ref() == name) => {
-                    self.mistake(one.span(), format!("'{name}' is named twice"));
+                    self.mistake(one.span(), format!("'{name}' is listed twice"));
                 }
                 Some(name) => names.push(Spanned::new(one.span(), name.to_owned())),
             }

@@ -1,4 +1,4 @@
-//! One key's value, or the mistake in it.
+//! Parses the value of a key.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::reader::Reader;
 use super::secret::is_secret;
 use crate::profile::nearest::nearest;
 
-/// The longest time that a profile can name.
+/// Maximum duration in a profile.
 const LONGEST: Duration = Duration::from_hours(168);
 
 impl Reader<'_> {
@@ -26,7 +26,7 @@ impl Reader<'_> {
             );
         }
         if read.is_some_and(|duration| duration > LONGEST) {
-            self.mistake(value.span(), "no session lives that long; a week (\"7days\") is the longest");
+            self.mistake(value.span(), "expected at most a week (\"7days\")");
             return None;
         }
         read
@@ -52,7 +52,7 @@ impl Reader<'_> {
             None => {
                 self.mistake(
                     value.span(),
-                    format!("expected text in quotes, this is a {}", value.get_ref().type_str()),
+                    format!("expected text in quotes, got a {}", value.get_ref().type_str()),
                 );
                 None
             }
@@ -76,16 +76,15 @@ impl Reader<'_> {
             if !known.contains(&word) {
                 let meant = nearest(word, known.iter().copied());
                 if is_secret(word) && !meant.is_some_and(is_secret) {
-                    let keyring =
-                        "the keyring has it (`lyncsh add`), or `credential` names where it comes from";
-                    self.mistake(key.span(), format!("a secret is not written here: {keyring}"));
+                    let source = "store it in the keyring with `lyncsh add`, or set credential";
+                    self.mistake(key.span(), format!("a profile must not contain a secret: {source}"));
                     continue;
                 }
                 let end = meant.map_or_else(
-                    || format!("it has {}", known.join(", ")),
+                    || format!("expected one of {}", known.join(", ")),
                     |near| format!("did you mean {near}?"),
                 );
-                self.mistake(key.span(), format!("{place} has no key {word}; {end}"));
+                self.mistake(key.span(), format!("unknown key {word} in {place}; {end}"));
             }
         }
     }
@@ -95,7 +94,7 @@ impl Reader<'_> {
         let all = known.join(", ");
         self.mistake(
             self.span(key),
-            format!("{key} can't be \"{word}\"; {}one of {all}", meant.unwrap_or_default()),
+            format!("invalid {key} \"{word}\"; {}expected one of {all}", meant.unwrap_or_default()),
         );
     }
 
@@ -103,7 +102,7 @@ impl Reader<'_> {
         self.table.get(key).map_or(0..0, Spanned::span)
     }
 
-    /// A key that is not there: shown at `kind`, or at the top.
+    /// Reports a missing key, at `kind` or at the start of the file.
     pub(super) fn missing(&mut self, message: String) {
         self.mistake(self.span("kind"), message);
     }

@@ -1,4 +1,4 @@
-//! What the server says, taken in.
+//! Processing of the server's messages.
 
 use super::{ClientEvent, ClientPool, PipelineEvent, ProtocolError, seal};
 use crate::psrp::Missing;
@@ -12,8 +12,8 @@ use crate::psrp::record::{
 use crate::psrp::secrets;
 
 impl ClientPool {
-    /// Takes one message of the server. SecureStrings in what comes out are [`clixml::Secure::Plain`]
-    /// where a key is there.
+    /// Processes one message of the server. SecureStrings in the events are [`clixml::Secure::Plain`] if the
+    /// key is known.
     pub fn receive(&mut self, message: &Message) -> Result<Vec<ClientEvent>, ProtocolError> {
         if let Some(error) = self.key_error.take() {
             return Err(error.into());
@@ -31,7 +31,9 @@ impl ClientPool {
             MessageType::ApplicationPrivateData => {
                 let body = self.body(message)?;
                 let data = body.property("ApplicationPrivateData").cloned();
-                vec![ClientEvent::ApplicationPrivateData(data.ok_or_else(|| missing(Missing("its data")))?)]
+                vec![ClientEvent::ApplicationPrivateData(
+                    data.ok_or_else(|| missing(Missing("ApplicationPrivateData")))?,
+                )]
             }
             MessageType::RunspacePoolState => {
                 let (state, error) = PoolState::read(&self.body(message)?).map_err(missing)?;
@@ -59,14 +61,14 @@ impl ClientPool {
                 self.take_key(message)?;
                 Vec::new()
             }
-            // What a reconnected pool is told; the numbers are what it asked for itself.
+            // Sent to a reconnected pool; contains the numbers that the client has requested.
             MessageType::RunspacePoolInitData => Vec::new(),
             _ => return Err(ProtocolError::Unexpected { kind, state: self.state }),
         })
     }
 
-    /// What the server says of a pipeline that is not known any more, its last words after a stop, means
-    /// nothing.
+    /// Processes a message of a pipeline. Messages of a forgotten pipeline, such as its final state after a
+    /// stop, are ignored.
     fn receive_of_pipeline(&mut self, message: &Message) -> Result<Vec<ClientEvent>, ProtocolError> {
         let (kind, pipeline) = (message.kind, message.pipeline);
         let missing = ProtocolError::missing(kind);
@@ -101,7 +103,7 @@ impl ClientPool {
     }
 
     fn body(&self, message: &Message) -> Result<Value, ProtocolError> {
-        // How .NET's serializer of messages writes null (RemotingDataObject.cs).
+        // .NET's message serializer writes null as an empty body (RemotingDataObject.cs).
         if message.body.is_empty() {
             return Ok(Value::Null);
         }
@@ -139,7 +141,7 @@ impl ClientPool {
 }
 
 impl MessageType {
-    /// Whether the message belongs to a pipeline, by its type.
+    /// Returns whether messages of this type belong to a pipeline.
     pub(in crate::psrp) fn is_of_a_pipeline(self) -> bool {
         self as u32 & 0xF_0000 == 0x4_0000
     }

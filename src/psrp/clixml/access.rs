@@ -1,4 +1,4 @@
-//! Ways to make values and to look into them.
+//! Constructors and accessors of values.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ impl Value {
         Self::String(text.into())
     }
 
-    /// A readable SecureString, to be sealed on its way out.
+    /// Returns a clear-text SecureString, which is encrypted before sending.
     pub fn secure(secret: secrecy::SecretString) -> Self {
         Self::Secure(Secure::Plain(secret))
     }
 
-    /// An array or collection (`<LST>`), most derived type name first.
+    /// Returns an array or collection (`<LST>`), most derived type name first.
     pub fn list<T: Into<String>>(
         type_names: impl IntoIterator<Item = T>,
         items: impl IntoIterator<Item = Value>,
@@ -27,22 +27,22 @@ impl Value {
         .into()
     }
 
-    /// An `Object[]`, what PowerShell makes of `@(…)`.
+    /// Returns an `Object[]`, PowerShell's `@(…)`.
     pub fn array(items: impl IntoIterator<Item = Value>) -> Self {
         Self::list(["System.Object[]", "System.Array", "System.Object"], items)
     }
 
-    /// A `String[]`.
+    /// Returns a `String[]`.
     pub fn strings<T: Into<String>>(items: impl IntoIterator<Item = T>) -> Self {
         Self::list(["System.String[]", "System.Array", "System.Object"], items.into_iter().map(Value::string))
     }
 
-    /// A Hashtable.
+    /// Returns a Hashtable.
     pub fn dictionary(entries: impl IntoIterator<Item = (Value, Value)>) -> Self {
         Self::typed_dictionary(["System.Collections.Hashtable", "System.Object"], entries)
     }
 
-    /// A PSPrimitiveDictionary: what application arguments and private data are.
+    /// Returns a PSPrimitiveDictionary, the type of application arguments and private data.
     pub fn primitive_dictionary(entries: impl IntoIterator<Item = (Value, Value)>) -> Self {
         Self::typed_dictionary(
             [
@@ -54,7 +54,7 @@ impl Value {
         )
     }
 
-    /// A dictionary (`<DCT>`) with type names of its own.
+    /// Returns a dictionary (`<DCT>`) with the given type names.
     pub fn typed_dictionary<T: Into<String>>(
         type_names: impl IntoIterator<Item = T>,
         entries: impl IntoIterator<Item = (Value, Value)>,
@@ -67,7 +67,7 @@ impl Value {
         .into()
     }
 
-    /// A value of an enum over Int32: `name` is what PowerShell shows.
+    /// Returns a value of an enum over Int32: `name` is PowerShell's text for it.
     pub fn enumeration(type_name: &str, name: &str, number: i32) -> Self {
         Object {
             type_names: vec![
@@ -83,12 +83,12 @@ impl Value {
         .into()
     }
 
-    /// An object with nothing but extended properties.
+    /// Returns an object that has only extended properties.
     pub fn with_properties<N: Into<String>>(properties: impl IntoIterator<Item = (N, Value)>) -> Self {
         Object::with_properties(properties).into()
     }
 
-    /// A `PSCustomObject` with these properties.
+    /// Returns a `PSCustomObject` with these properties.
     pub fn custom_object<N: Into<String>>(properties: impl IntoIterator<Item = (N, Value)>) -> Self {
         Object {
             type_names: vec![
@@ -111,7 +111,7 @@ impl Value {
         }
     }
 
-    /// The value itself, or the primitive that an `<Obj>` is wrapped around.
+    /// Returns the value itself, or the primitive that an `<Obj>` wraps.
     pub fn primitive(&self) -> &Value {
         let mut value = self;
         while let Self::Object(object) = value
@@ -122,12 +122,12 @@ impl Value {
         value
     }
 
-    /// A property by its name in any case: an extended one, else an adapted one.
+    /// Returns a property by its case-insensitive name: an extended one, else an adapted one.
     pub fn property(&self, name: &str) -> Option<&Value> {
         self.as_object()?.property(name)
     }
 
-    /// An entry of a dictionary whose key is this text in any case.
+    /// Returns a dictionary's entry by its case-insensitive key.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.entries()?
             .iter()
@@ -138,7 +138,7 @@ impl Value {
             .map(|(_, value)| value)
     }
 
-    /// Text of a string, script block, URI, version or XML document.
+    /// Returns the text of a string, script block, URI, version or XML document.
     pub fn as_str(&self) -> Option<&str> {
         match self.primitive() {
             Self::String(text)
@@ -150,7 +150,7 @@ impl Value {
         }
     }
 
-    /// Any integer (an enum's too) that fits.
+    /// Returns any integer (including an enum's) that fits.
     pub fn as_i64(&self) -> Option<i64> {
         match self.primitive() {
             Self::U8(n) => Some(i64::from(*n)),
@@ -165,12 +165,12 @@ impl Value {
         }
     }
 
-    /// Any integer (an enum's too) that fits.
+    /// Returns any integer (including an enum's) that fits.
     pub fn as_i32(&self) -> Option<i32> {
         self.as_i64().and_then(|n| i32::try_from(n).ok())
     }
 
-    /// A boolean, or a SwitchParameter as it looks after its journey (`IsPresent`).
+    /// Returns a boolean, or that of a deserialized SwitchParameter (`IsPresent`).
     pub fn as_bool(&self) -> Option<bool> {
         match self.primitive() {
             Self::Bool(b) => Some(*b),
@@ -181,7 +181,7 @@ impl Value {
         }
     }
 
-    /// The members of anything list-like: list, enumerable, stack, queue. A stack's first is its top.
+    /// Returns the members of a list, enumerable, stack or queue. A stack's first member is its top.
     pub fn items(&self) -> Option<&[Value]> {
         match &self.as_object()?.content {
             Content::List(items)
@@ -192,7 +192,7 @@ impl Value {
         }
     }
 
-    /// A dictionary's entries.
+    /// Returns a dictionary's entries.
     pub fn entries(&self) -> Option<&[(Value, Value)]> {
         match &self.as_object()?.content {
             Content::Dictionary(entries) => Some(entries),
@@ -200,7 +200,7 @@ impl Value {
         }
     }
 
-    /// Type names, most derived first; a bare primitive's is its .NET name.
+    /// Returns the type names, most derived first; for a bare primitive its .NET name.
     pub fn type_names(&self) -> Vec<&str> {
         match self {
             Self::Object(object) => object.type_names.iter().map(String::as_str).collect(),
@@ -208,15 +208,14 @@ impl Value {
         }
     }
 
-    /// Whether a type name is among the value's, in any case, before or after deserialization
-    /// (`Deserialized.` is passed over).
+    /// Returns whether the value has a type name, case-insensitive and without the prefix `Deserialized.`.
     pub fn is_type(&self, name: &str) -> bool {
         self.type_names()
             .into_iter()
             .any(|own| own.strip_prefix("Deserialized.").unwrap_or(own).eq_ignore_ascii_case(name))
     }
 
-    /// The .NET type of a bare primitive.
+    /// Returns the .NET type of a bare primitive.
     fn primitive_type(&self) -> Option<&'static str> {
         Some(match self {
             Self::Null | Self::Object(_) => return None,
@@ -291,7 +290,7 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 }
 
 impl Object {
-    /// An object with nothing but extended properties.
+    /// Returns an object that has only extended properties.
     pub fn with_properties<N: Into<String>>(properties: impl IntoIterator<Item = (N, Value)>) -> Self {
         Self {
             extended: properties.into_iter().map(|(name, value)| (name.into(), value)).collect(),
@@ -299,12 +298,12 @@ impl Object {
         }
     }
 
-    /// A property by its name in any case: an extended one, else an adapted one.
+    /// Returns a property by its case-insensitive name: an extended one, else an adapted one.
     pub fn property(&self, name: &str) -> Option<&Value> {
         self.properties().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// All properties, extended ones first.
+    /// Returns all properties, extended ones first.
     pub fn properties(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.extended.iter().chain(&self.adapted).map(|(name, value)| (name.as_str(), value))
     }

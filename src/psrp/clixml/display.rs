@@ -1,12 +1,12 @@
-//! Values as PowerShell's `ToString` shows them, in the invariant culture.
+//! Values as text, as PowerShell's `ToString` formats them in the invariant culture.
 
 use std::fmt::Write as _;
 
 use super::{Content, Object, Value};
 
 impl Value {
-    /// What `"$value"` gives in PowerShell: a primitive's text, an object's `ToString`, the members of
-    /// a list with a space between, and `@{Name=Value; …}` for a custom object.
+    /// Returns PowerShell's `"$value"`: a primitive's text, an object's `ToString`, the members of a list
+    /// separated by spaces, or `@{Name=Value; …}` for a custom object.
     pub fn display_text(&self) -> String {
         match self {
             Self::Null => String::new(),
@@ -41,8 +41,8 @@ impl Value {
         }
     }
 
-    /// [`Value::display_text`], with all digits of a floating-point number: what .NET's own `ToString`
-    /// gives, and what reads back as the same number.
+    /// Returns [`Value::display_text`] with all digits of a floating-point number, as .NET's `ToString` does,
+    /// so that parsing returns the same number.
     pub fn exact_text(&self) -> String {
         match self {
             Self::Single(n) if n.is_finite() => floating(&format!("{n:e}"), 7),
@@ -52,7 +52,7 @@ impl Value {
     }
 }
 
-/// `1.500e3` without the zeros that say nothing.
+/// Removes insignificant zeros: `1.500e3`.
 fn shortened(scientific: &str) -> String {
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
     let mantissa =
@@ -79,7 +79,7 @@ fn object_text(object: &Object) -> String {
     }
 }
 
-/// Whether PowerShell shows the object by its properties: it has no type but PSCustomObject's.
+/// Returns whether PowerShell shows the object by its properties: its only type is PSCustomObject.
 fn is_custom(object: &Object) -> bool {
     object.type_names.is_empty()
         || object.type_names.iter().any(|name| {
@@ -96,8 +96,8 @@ fn joined(texts: impl Iterator<Item = String>) -> String {
     texts.collect::<Vec<_>>().join(" ")
 }
 
-/// `2021-05-03T10:00:00.5+02:00` as `05/03/2021 10:00:00`: the wall time that stands there, since no
-/// time zone is known here.
+/// Formats `2021-05-03T10:00:00.5+02:00` as `05/03/2021 10:00:00`: the written wall time, since the time zone
+/// is unknown.
 fn date_time(text: &str) -> Option<String> {
     let (date, time) = text.split_once('T')?;
     let mut parts = date.splitn(3, '-');
@@ -105,7 +105,7 @@ fn date_time(text: &str) -> Option<String> {
     Some(format!("{month}/{day}/{year} {}", time.get(..8)?))
 }
 
-/// `P1DT2H3M4.5S` as `1.02:03:04.5000000` (a TimeSpan's constant format).
+/// Formats `P1DT2H3M4.5S` as `1.02:03:04.5000000` (a TimeSpan's constant format).
 fn duration(text: &str) -> Option<String> {
     let (sign, text) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
     let (days_part, time_part) =
@@ -150,8 +150,8 @@ fn duration(text: &str) -> Option<String> {
     Some(out)
 }
 
-/// A finite number from its shortest round-trip digits (`d.dde±x`) in .NET's general format: scientific
-/// where the exponent is past the precision that .NET counts with, or below -5.
+/// Formats a finite number from its shortest round-trip digits (`d.dde±x`) in .NET's general format:
+/// scientific if the exponent exceeds .NET's precision or is below -5.
 fn floating(shortest: &str, precision: usize) -> String {
     let (mantissa, exponent) = shortest.split_once('e').unwrap_or((shortest, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);

@@ -1,14 +1,14 @@
-//! `_xHHHH_`, CLIXML's escape for what XML can't hold (MS-PSRP 2.2.5.3.2).
+//! `_xHHHH_`, CLIXML's escape for characters that XML cannot represent (MS-PSRP 2.2.5.3.2).
 
 use std::borrow::Cow;
 
-/// Whether PowerShell writes this character as an escape: control characters, and everything outside the
-/// Basic Multilingual Plane, surrogate by surrogate. U+FFFE and U+FFFF are not XML's either.
+/// Returns whether PowerShell escapes this character: control characters, and everything outside the Basic
+/// Multilingual Plane, surrogate by surrogate. U+FFFE and U+FFFF are not valid in XML either.
 fn is_escaped(c: char) -> bool {
     matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{fffe}' | '\u{ffff}') || u32::from(c) > 0xffff
 }
 
-/// Text with `_xHHHH_` escapes; `_` before an `x` is escaped itself, so that a literal `_x000A_` stays.
+/// Returns text with `_xHHHH_` escapes; `_` before an `x` is escaped as well, to keep a literal `_x000A_`.
 pub(super) fn encode(text: &str) -> Cow<'_, str> {
     if !text.contains(is_escaped) && !text.contains("_x") && !text.contains("_X") {
         return Cow::Borrowed(text);
@@ -27,8 +27,8 @@ pub(super) fn encode(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Text without escapes. Two escaped surrogates that belong together are one character; a lone one,
-/// which no Rust string can hold, is U+FFFD as .NET's own UTF-8 encoder would write it.
+/// Returns text without escapes. An escaped surrogate pair is one character; a lone surrogate, which no Rust
+/// string can contain, is U+FFFD, as in .NET's UTF-8 encoder.
 pub(super) fn decode(text: &str) -> Cow<'_, str> {
     if !text.contains("_x") && !text.contains("_X") {
         return Cow::Borrowed(text);
@@ -56,7 +56,7 @@ pub(super) fn decode(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The code unit of an escape that `text` begins with.
+/// Returns the code unit of an escape at the start of `text`.
 fn escape_at(text: &str) -> Option<u16> {
     let bytes = text.as_bytes().get(..7)?;
     let [b'_', b'x' | b'X', digits @ .., b'_'] = bytes else { return None };

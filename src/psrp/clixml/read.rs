@@ -1,4 +1,4 @@
-//! CLIXML text into values.
+//! Parser of CLIXML.
 
 mod limits;
 mod object;
@@ -9,13 +9,13 @@ pub use limits::{Limits, ReadError};
 
 use super::Value;
 
-/// Reads one value with the default [`Limits`]. A leading byte order mark is passed over.
+/// Reads one value with the default [`Limits`]. Ignores a leading byte order mark.
 pub fn read(text: &str) -> Result<Value, ReadError> {
     read_with(text, Limits::default())
 }
 
-/// Reads one value within `limits`. The `<Objs>` envelope of files and of error streams is passed
-/// through where it holds one value.
+/// Reads one value within `limits`. Accepts the `<Objs>` envelope of files and error streams if it contains
+/// one value.
 pub fn read_with(text: &str, limits: Limits) -> Result<Value, ReadError> {
     if text.len() > limits.size {
         return Err(ReadError::TooLarge(limits.size));

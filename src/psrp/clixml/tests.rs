@@ -135,7 +135,7 @@ fn depth_is_bounded_and_references_count_as_depth() {
     assert!(matches!(read(&nested(100)), Err(ReadError::TooDeep(100))));
     assert!(matches!(read(&nested(1_000_000)), Err(ReadError::TooDeep(100))));
 
-    // A chain by references is as deep to walk as one by nesting.
+    // A chain of references is as deep as nested elements.
     let links: String =
         (1..200).map(|n| format!("<Obj RefId=\"{n}\"><LST><Ref RefId=\"{}\"/></LST></Obj>", n - 1)).collect();
     let chain = format!("<Obj><LST><Obj RefId=\"0\"><LST/></Obj>{links}</LST></Obj>");
@@ -178,7 +178,7 @@ fn debug_output_shows_no_secret() {
     assert!(!shown.contains("hunter2") && !shown.contains("104"), "{shown}");
 }
 
-/// Strings that have what CLIXML must escape more often than chance would.
+/// Strings with many characters that CLIXML must escape.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![any::<String>(), "[_xX0-9A-F<>&\"'\r\n \u{1f600}\u{ffff}]{0,12}"]
 }

@@ -1,4 +1,4 @@
-//! Values into CLIXML text, as PowerShell writes it.
+//! Writer of CLIXML in PowerShell's format.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -9,12 +9,12 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{Content, Object, Secure, Value, escape};
 
-/// What is nested deeper is written as its text, as PowerShell does past its own depth: no value, however
-/// it was made, can exhaust the stack. Deeper than what [`super::read`] takes.
+/// Values nested deeper are written as text, as PowerShell does beyond its own depth, so that no value can
+/// exhaust the stack. Deeper than [`super::read`] accepts.
 const MAX_DEPTH: usize = 200;
 
-/// Writes one value. A [`super::Secure::Plain`] is written as an empty `<SS>`: the state machines seal
-/// secrets before they write.
+/// Writes one value. A [`super::Secure::Plain`] is written as an empty `<SS>`: the state machines encrypt
+/// secrets before writing.
 pub fn write(value: &Value) -> String {
     let mut writer = Writer::default();
     writer.value(value, None, 0);
@@ -24,7 +24,7 @@ pub fn write(value: &Value) -> String {
 #[derive(Default)]
 struct Writer<'a> {
     out: String,
-    /// Objects that were written, by address: they live as long as the value that is being written.
+    /// Objects written so far, by address: they live as long as the value being written.
     objects: HashMap<*const Object, usize>,
     type_names: HashMap<&'a [String], usize>,
 }
@@ -146,7 +146,7 @@ impl<'a> Writer<'a> {
         self.close(tag);
     }
 
-    /// `<tag N="name"` and what ends it.
+    /// Writes `<tag N="name"` and `end`.
     fn tag(&mut self, tag: &str, name: Option<&str>, end: &str) {
         self.out.push('<');
         self.out.push_str(tag);
@@ -174,7 +174,7 @@ impl<'a> Writer<'a> {
         self.close(tag);
     }
 
-    /// XML Schema's words for infinity; a finite number in the shortest digits that read back.
+    /// Writes XML Schema's text for infinity, or a finite number in its shortest round-trip digits.
     fn floating(&mut self, tag: &str, name: Option<&str>, value: &Value, infinite: bool, negative: bool) {
         match (infinite, negative) {
             (true, true) => self.shown(tag, name, "-INF"),

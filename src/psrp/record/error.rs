@@ -1,4 +1,4 @@
-//! ErrorRecords between their type and what PowerShell sends (MS-PSRP 2.2.3.15).
+//! Conversion of ErrorRecords to and from PowerShell's form (MS-PSRP 2.2.3.15).
 
 use super::ErrorRecord;
 use crate::psrp::clixml::{Content, Object, Value};
@@ -39,12 +39,11 @@ const CATEGORIES: [&str; 32] = [
     "NotEnabled",
 ];
 
-/// The id of the error that a pipeline of an agent's shell ends with where its session, or the way to it, has
-/// failed.
+/// Error id of an agent's pipeline whose session, or the connection to it, has failed.
 pub const SESSION_FAILED: &str = "LyncshSessionFailed";
 
 impl ErrorRecord {
-    /// The end of a pipeline whose session, or the way to it, has failed.
+    /// Returns the error of a pipeline whose session, or the connection to it, has failed.
     pub fn session_failed(message: impl Into<String>) -> Self {
         Self::of(
             message.into(),
@@ -55,7 +54,7 @@ impl ErrorRecord {
         )
     }
 
-    /// The end of a pipeline that was stopped, in PowerShell's words.
+    /// Returns the error of a stopped pipeline with PowerShell's text.
     pub fn pipeline_stopped() -> Self {
         Self::of(
             "The pipeline has been stopped.".to_owned(),
@@ -77,7 +76,7 @@ impl ErrorRecord {
         }
     }
 
-    /// A record of an exception with nothing else known of it; its category is NotSpecified.
+    /// Returns a record of an exception without further data; its category is NotSpecified.
     pub fn new(
         message: impl Into<String>,
         exception_type: impl Into<String>,
@@ -93,7 +92,7 @@ impl ErrorRecord {
         record
     }
 
-    /// Sets the category, with its reason and message as PowerShell derives them from the record.
+    /// Sets the category, with the reason and message that PowerShell derives from the record.
     pub fn set_category(&mut self, category: i32) {
         let reason = self.exception_type.rsplit('.').next().unwrap_or_default();
         self.category = category;
@@ -107,17 +106,17 @@ impl ErrorRecord {
         );
     }
 
-    /// The category's name, such as `ObjectNotFound`.
+    /// Returns the category's name, such as `ObjectNotFound`.
     pub fn category_name(&self) -> &'static str {
         usize::try_from(self.category).ok().and_then(|index| CATEGORIES.get(index)).unwrap_or(&CATEGORIES[0])
     }
 
-    /// What a person is shown: the details' message where there is one, else the exception's.
+    /// Returns the text for the user: the details' message if present, else the exception's.
     pub fn display_text(&self) -> &str {
         self.details.as_deref().unwrap_or(&self.message)
     }
 
-    /// Reads an ErrorRecord. Whatever a server leaves out stays empty: an error is shown in any case.
+    /// Reads an ErrorRecord. Missing properties stay empty: an error is shown in any case.
     pub fn read(value: &Value) -> Self {
         let text =
             |name: &str| value.property(name).filter(|value| !value.is_null()).map(Value::display_text);
@@ -153,7 +152,7 @@ impl ErrorRecord {
         }
     }
 
-    /// The record as PowerShell sends it; one that was read is written as it came.
+    /// Returns the record in PowerShell's form; a received record is returned unchanged.
     pub fn to_value(&self) -> Value {
         if !self.value.is_null() {
             return self.value.clone();
@@ -201,7 +200,7 @@ impl ErrorRecord {
             ("InnerException", Value::Null),
             ("HelpLink", Value::Null),
             ("Source", Value::Null),
-            // COR_E_SYSTEM, which PowerShell's own exceptions have.
+            // COR_E_SYSTEM, as in PowerShell's own exceptions.
             ("HResult", Value::I32(-2_146_233_087)),
             ("StackTrace", Value::Null),
         ]);
@@ -215,7 +214,7 @@ impl ErrorRecord {
         .into()
     }
 
-    /// InvocationInfo, where the command or its position is known.
+    /// Returns InvocationInfo if the command or its position is known.
     fn invocation(&self) -> Value {
         if self.command.is_none() && self.position.is_none() {
             return Value::Null;
@@ -265,8 +264,8 @@ fn owned(properties: Vec<(&str, Value)>) -> Vec<(String, Value)> {
     properties.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// An exception's type and its base types. PowerShell's own are RuntimeExceptions but for the one that
-/// Write-Error makes.
+/// Returns an exception's type and base types. PowerShell's own types are RuntimeExceptions except
+/// Write-Error's.
 fn exception_types(name: &str) -> Vec<String> {
     let name = if name.is_empty() { "System.Exception" } else { name };
     let mut chain = vec![name];

@@ -1,4 +1,4 @@
-//! What the client says, taken in.
+//! Processing of the client's messages.
 
 use uuid::Uuid;
 
@@ -15,12 +15,12 @@ use crate::psrp::record::{PipelineState, PoolState};
 use crate::psrp::secrets;
 
 impl ServerPool {
-    /// Takes one message of the client. Secrets come out as [`clixml::Secure::Plain`].
+    /// Processes one message of the client. Secrets in the events are [`clixml::Secure::Plain`].
     pub fn receive(&mut self, message: &Message) -> Result<Vec<ServerEvent>, ProtocolError> {
         let (kind, pipeline) = (message.kind, message.pipeline);
         let missing = ProtocolError::missing(kind);
         let open = self.state == PoolState::Opened;
-        // A client may speak of a pipeline before it has heard that the pool is open.
+        // A client may send pipeline messages before it has received the pool's state.
         let opening = open || matches!(self.state, PoolState::Opening | PoolState::Connecting);
         let event = match kind {
             MessageType::SessionCapability if self.state == PoolState::BeforeOpen => {
@@ -54,7 +54,7 @@ impl ServerPool {
             | MessageType::PipelineHostResponse
                 if !self.pipelines.contains_key(&pipeline) =>
             {
-                // The pipeline has ended; its client has not heard yet.
+                // The pipeline has ended; its client has not received the state yet.
                 return Ok(Vec::new());
             }
             MessageType::PipelineInput => ServerEvent::Input(pipeline, self.body(message)?),
@@ -88,7 +88,7 @@ impl ServerPool {
     }
 
     fn body(&self, message: &Message) -> Result<Value, ProtocolError> {
-        // How .NET's serializer of messages writes null (RemotingDataObject.cs).
+        // .NET's message serializer writes null as an empty body (RemotingDataObject.cs).
         if message.body.is_empty() {
             return Ok(Value::Null);
         }
@@ -98,7 +98,7 @@ impl ServerPool {
         }
         match seal(self.protocol, self.key.as_ref().filter(|_| self.key_given)) {
             Some(seal) => Ok(seal.open(&value)?),
-            None => Err(KeyError("a secret came before the session key".to_owned()).into()),
+            None => Err(KeyError("received a secret before the session key".to_owned()).into()),
         }
     }
 
@@ -139,7 +139,7 @@ impl ServerPool {
         Ok(())
     }
 
-    /// Forgets a pipeline whose client is gone; what it still had to say is dropped.
+    /// Removes a detached client's pipeline; its queued messages are dropped.
     pub fn forget(&mut self, pipeline: Uuid) {
         self.pipelines.remove(&pipeline);
         self.calls.remove(&pipeline);

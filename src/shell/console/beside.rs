@@ -1,5 +1,5 @@
-//! What happens beside the person's own lines: news, calls of the host that belong to no pipeline, and the
-//! list of the endpoint's commands.
+//! Background tasks of the console: session notices, host calls that belong to no pipeline, and the list of
+//! the endpoint's commands.
 
 use super::catalogue::Listed;
 use super::echoes;
@@ -13,7 +13,7 @@ use crate::psrp::clixml::Value;
 use crate::psrp::host::{HostCall, HostMethod, HostResponse};
 use crate::shell::Attached;
 
-/// Shows what comes while the person types or a pipeline runs.
+/// Shows session notices and pool events while the user types or a pipeline runs.
 pub async fn watch(attached: Attached, terminal: Terminal, news: SessionNotices, facts: Facts) {
     let Attached { name, connection, mut events, mut notices, .. } = attached;
     loop {
@@ -26,7 +26,7 @@ pub async fn watch(attached: Attached, terminal: Terminal, news: SessionNotices,
                 Some(ClientEvent::PoolHostCall(call)) => {
                     let answer = call_of_pool(&terminal, &news, &call).await;
                     if let (Some(answer), Some(session)) = (answer, connection.current()) {
-                        // A session that is gone wants no answer.
+                        // A session that has ended needs no response.
                         let _ = session.respond_pool(&answer).await;
                     }
                 }
@@ -38,7 +38,7 @@ pub async fn watch(attached: Attached, terminal: Terminal, news: SessionNotices,
     }
 }
 
-/// Carries out a call of the host that belongs to no pipeline, such as a warning of the session itself.
+/// Handles a host call that belongs to no pipeline, such as a warning of the session itself.
 async fn call_of_pool(terminal: &Terminal, news: &SessionNotices, call: &HostCall) -> Option<HostResponse> {
     if let Some(line) = echoes::Line::of(call) {
         news.show(line.stream.tone(), &line.shown());
@@ -50,7 +50,7 @@ async fn call_of_pool(terminal: &Terminal, news: &SessionNotices, call: &HostCal
         return None;
     }
     if news.is_typing() {
-        // The terminal is the line editor's.
+        // The line editor is using the terminal.
         let result = Err("the host is waiting for a line".to_owned());
         return call.wants_answer().then(|| HostResponse {
             call_id: call.call_id,
@@ -64,14 +64,14 @@ async fn call_of_pool(terminal: &Terminal, news: &SessionNotices, call: &HostCal
     }
 }
 
-/// Learns the names of a connection's commands, in each of its sessions, while nothing else runs there.
+/// Fetches the command names of a connection in each of its sessions, while the session is idle.
 pub async fn learn(link: Link) {
     while let Some(session) = link.connection.opened().await {
         match link.catalogue.refresh(&session).await {
-            // A command of some shell wanted the session.
+            // A shell's command took precedence.
             Ok(Listed::Interrupted) => continue,
             Ok(Listed::All) => {}
-            Err(error) => tracing::debug!(%error, "the names were not compared"),
+            Err(error) => tracing::debug!(%error, "cannot refresh the command names"),
         }
         link.connection.lost().await;
     }

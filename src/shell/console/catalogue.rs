@@ -1,5 +1,5 @@
-//! What the endpoint offers: the commands' names, found by one cheap pipeline, and a command's
-//! parameters, asked for when completion first needs them. Both are kept in the cache.
+//! Catalogue of the endpoint's commands: names, fetched with one cheap pipeline, and parameters, fetched when
+//! completion first needs them. Both are cached on disk.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,9 +20,9 @@ use crate::psrp::record::{ErrorRecord, PipelineState, ProgressRecord};
 use crate::transport::Error;
 use crate::transport::session::{Running, Session};
 
-/// How long completion waits for a command's parameters before it offers none.
+/// How long completion waits for a command's parameters.
 const METADATA_WAIT: Duration = Duration::from_secs(5);
-/// How long completion waits for names that nobody knows yet; the agent lists them when nothing has run for 2 s.
+/// How long completion waits for unknown names; the agent lists them after the session was idle for 2 s.
 const NAMES_WAIT: Duration = Duration::from_secs(4);
 
 /// The commands of one endpoint and account. Clones share it.
@@ -31,37 +31,37 @@ pub struct Catalogue {
     known: Arc<Mutex<Known>>,
     views: Views,
     file: Option<PathBuf>,
-    /// Whether the names are known.
+    /// Set once the names are known.
     learned: watch::Sender<bool>,
-    /// What the endpoint was asked about single commands.
+    /// Answers of the endpoint about single commands.
     asked: Arc<Mutex<BTreeMap<String, bool>>>,
 }
 
-/// How a list of names came to its end.
+/// Outcome of listing the names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listed {
     All,
-    /// A command of some shell wanted the session.
+    /// A shell's command took precedence.
     Interrupted,
 }
 
-/// What the cache file holds.
+/// Content of the cache file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 struct Known {
     names: Vec<String>,
     /// Parameter names by command, in the endpoint's order.
     #[serde(default)]
     parameters: BTreeMap<String, Vec<String>>,
-    /// Its format data as CLIXML; `None` where it has not been asked for.
+    /// Format data as CLIXML; `None` if it was not requested yet.
     #[serde(default)]
     views: Option<Vec<String>>,
-    /// It was asked for, and the endpoint did not answer: later processes may ask again.
+    /// The endpoint did not answer the request for format data; later processes may ask again.
     #[serde(skip)]
     was_silent: bool,
 }
 
 impl Catalogue {
-    /// What the cache knows; an unreadable or missing file is an empty catalogue.
+    /// Loads the cache; an unreadable or missing file gives an empty catalogue.
     pub fn load(file: Option<PathBuf>) -> Self {
         let read = file.as_ref().and_then(|path| std::fs::read(path).ok());
         let known: Known = read.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
@@ -73,13 +73,13 @@ impl Catalogue {
         Self { known: Arc::new(Mutex::new(known)), views, file, learned, asked: Arc::default() }
     }
 
-    /// How the endpoint's types are drawn, as far as that has been asked.
+    /// Returns the views of the endpoint's types, as far as they were fetched.
     pub fn views(&self) -> Views {
         self.views.clone()
     }
 
-    /// Asks the endpoint how its types are drawn, the first time. Where it doesn't say in time, objects
-    /// are drawn as those without format data are. What the wait is for is told through `progress`.
+    /// Fetches the endpoint's format data once. If the endpoint does not answer in time, objects are drawn as
+    /// those without format data. Progress records of the wait go to `progress`.
     pub async fn learn_views(&self, session: &Session, mut progress: impl FnMut(&ProgressRecord)) {
         let asked = self.known.lock().is_ok_and(|known| known.views.is_some() || known.was_silent);
         if asked || !(self.is_empty() || self.offers("Get-FormatData")) {
@@ -104,7 +104,7 @@ impl Catalogue {
         }
     }
 
-    /// The names, sorted; empty where they have not been asked for.
+    /// Returns the sorted names; empty until they are fetched.
     pub fn names(&self) -> Vec<String> {
         self.known.lock().map(|known| known.names.clone()).unwrap_or_default()
     }
@@ -113,7 +113,7 @@ impl Catalogue {
         self.known.lock().map_or(true, |known| known.names.is_empty())
     }
 
-    /// Whether the endpoint is known to offer a command of this name.
+    /// Returns whether the endpoint is known to offer a command of this name.
     pub fn offers(&self, name: &str) -> bool {
         let asked = self.asked.lock().is_ok_and(|asked| asked.get(&name.to_lowercase()) == Some(&true));
         asked
@@ -152,23 +152,23 @@ impl Catalogue {
         }
     }
 
-    /// Waits until the names are known, but not for long.
+    /// Waits up to [`NAMES_WAIT`] for the names.
     pub async fn learned_soon(&self) {
         let mut learned = self.learned.subscribe();
         let _ = tokio::time::timeout(NAMES_WAIT, learned.wait_for(|learned| *learned)).await;
     }
 
-    /// Asks the endpoint whether it has a command that its list does not name: an alias, a program. What
-    /// it says where it has none; `None` where it has one, or is asked in vain.
+    /// Asks the endpoint for a command that its list does not name, such as an alias or a program. Returns
+    /// the endpoint's error if the command does not exist; `None` if it exists or the answer is unclear.
     pub async fn find(&self, session: &Session, name: &str) -> Result<Option<ErrorRecord>, Error> {
         let mut running =
             session.invoke(&pipeline(vec![command("Get-Command", Some(("Name", name)))])).await?;
-        let (mut found, mut said) = (false, None);
+        let (mut found, mut failure) = (false, None);
         while let Some(event) = running.next().await {
             match event? {
                 PipelineEvent::Output(_) => found = true,
                 PipelineEvent::Error(record) | PipelineEvent::State(PipelineState::Failed, Some(record)) => {
-                    said = Some(record);
+                    failure = Some(record);
                 }
                 _ => {}
             }
@@ -177,20 +177,20 @@ impl Catalogue {
             self.remember(name, true);
         }
         let about = |record: &ErrorRecord| record.message.contains(&format!("'{name}'"));
-        Ok(said.filter(|record| !found && about(record)).map(|mut record| {
-            // It is the command's own name that was not recognized.
+        Ok(failure.filter(|record| !found && about(record)).map(|mut record| {
+            // The error is about the command itself, not about Get-Command.
             record.command = Some(name.to_owned());
             *record
         }))
     }
 
-    /// Asks the endpoint for the names: `Get-Command | Select-Object Name`, which costs a fraction of
-    /// the metadata, while no shell runs anything. Parameters of commands that are still there are kept.
+    /// Fetches the names with `Get-Command | Select-Object Name`, which costs a fraction of the metadata,
+    /// while no shell runs anything. Parameters of commands that still exist are kept.
     pub async fn refresh(&self, session: &Session) -> Result<Listed, Error> {
         self.list(session, command_metadata::names().in_background()).await
     }
 
-    /// Asks for the names now, where they are not known.
+    /// Fetches the names now unless they are known.
     pub async fn learn(&self, session: &Session) -> Result<(), Error> {
         if self.is_empty() { self.list(session, command_metadata::names()).await.map(drop) } else { Ok(()) }
     }
@@ -213,7 +213,7 @@ impl Catalogue {
             if changed {
                 known.parameters.retain(|name, _| names.contains(name));
                 if !known.names.is_empty() {
-                    // They may be of another version of the endpoint.
+                    // The views may be of an older version of the endpoint.
                     known.views = None;
                 }
                 known.names = names;
@@ -230,7 +230,7 @@ impl Catalogue {
         Ok(Listed::All)
     }
 
-    /// A command's parameter names; asks the endpoint the first time. `None` where it doesn't say in
+    /// Returns a command's parameter names, fetched on first use. `None` if the endpoint does not answer in
     /// time.
     pub async fn parameters(&self, session: Option<&Session>, command: &str) -> Option<Vec<String>> {
         let name = {
@@ -250,7 +250,7 @@ impl Catalogue {
         Some(parameters)
     }
 
-    /// Writes the cache. A cache that can't be written is asked for again next time.
+    /// Writes the cache. Data that cannot be cached is fetched again next time.
     fn store(&self) {
         let Some(file) = &self.file else { return };
         let Some(folder) = file.parent() else { return };
@@ -258,7 +258,7 @@ impl Catalogue {
         let written = std::fs::create_dir_all(folder)
             .and_then(|()| replace(file, &serde_json::to_vec(&known)?, New::Private));
         if let Err(error) = written {
-            tracing::debug!(file = %file.display(), %error, "the catalogue was not cached");
+            tracing::debug!(file = %file.display(), %error, "cannot write the catalogue cache");
         }
     }
 }
@@ -298,11 +298,11 @@ async fn collect_with(
 }
 
 fn not_listed(error: Option<Box<ErrorRecord>>) -> Error {
-    let said = error.map_or_else(|| "it was stopped".to_owned(), |record| record.message.clone());
-    Error::Protocol(format!("the endpoint does not list its commands: {said}"))
+    let reason = error.map_or_else(|| "it was stopped".to_owned(), |record| record.message.clone());
+    Error::Protocol(format!("the endpoint does not list its commands: {reason}"))
 }
 
-/// Whether there is one command; a name is no pattern.
+/// Returns a pipeline that looks up one command by its literal name.
 fn one_name(name: &str) -> Pipeline {
     pipeline(vec![
         command("Get-Command", Some(("Name", name))),

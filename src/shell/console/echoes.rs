@@ -1,7 +1,6 @@
-//! Warnings and their kin come twice: as a record, and as the host call that shows it
-//! (MshCommandRuntime.WriteWarning). The screen takes the host call, redirections and variables take the
-//! record; here the two are matched, so that nothing is shown twice, and nothing not at all where a
-//! server sends one of them alone.
+//! Matching of records and host calls. A warning arrives twice: as a record and as the host call that shows
+//! it (MshCommandRuntime.WriteWarning). The screen uses the host call, redirections and variables use the
+//! record. Matching them shows each line once, also if a server sends only one of the two.
 
 use std::collections::HashMap;
 
@@ -23,12 +22,12 @@ pub enum Stream {
     Information,
 }
 
-/// What one pipeline has sent of these streams.
+/// Lines of these streams that one pipeline has sent.
 #[derive(Debug, Default)]
 pub struct Echoes {
-    /// Host calls less records, of the same line.
+    /// Number of host calls minus number of records, by line.
     balance: HashMap<Line, i32>,
-    /// A record that is shown unless its host call is the next thing that comes.
+    /// A record that is shown unless its host call is the next event.
     pending: Option<Line>,
 }
 
@@ -44,7 +43,7 @@ impl Stream {
 }
 
 impl Line {
-    /// The line that a host call shows.
+    /// Returns the line that a host call shows.
     pub fn of(call: &HostCall) -> Option<Self> {
         let (stream, at) = match call.method {
             HostMethod::WriteWarningLine => (Stream::Warning, 0),
@@ -57,7 +56,7 @@ impl Line {
         Some(Self { stream, text: call.parameters.get(at)?.display_text() })
     }
 
-    /// As it stands on the screen.
+    /// Formats the line for the screen.
     pub fn shown(&self) -> String {
         match self.stream {
             Stream::Warning => format!("WARNING: {}", self.text),
@@ -69,8 +68,8 @@ impl Line {
 }
 
 impl Echoes {
-    /// Takes a record. `shown`: its stream is not redirected. What a host call shows of an information
-    /// record has a form of its own, so that one is never shown for it.
+    /// Adds a record. `shown`: its stream is not redirected. An information record is never shown, because
+    /// its host call formats it differently.
     pub fn record(&mut self, line: Line, shown: bool) {
         if shown && line.stream == Stream::Information {
             return;
@@ -82,23 +81,23 @@ impl Echoes {
         }
     }
 
-    /// Whether a host call's line is to be shown; not where its record went elsewhere or was shown.
+    /// Returns whether to show a host call's line: not if its record was redirected or shown.
     pub fn call(&mut self, line: &Line) -> bool {
         let is_echo = self.pending.take_if(|pending| pending == line).is_some();
         let balance = self.balance.get(line).copied().unwrap_or_default();
-        // Only a record that comes can match a line that any command may write.
+        // Any command may write such lines, so only a record that came before can match.
         if line.stream != Stream::Information || balance < 0 {
             self.balance.insert(line.clone(), balance + 1);
         }
         is_echo || balance >= 0
     }
 
-    /// A record whose host call did not come: something else has.
+    /// Takes the pending record when another event came instead of its host call.
     pub fn alone(&mut self) -> Option<Line> {
         self.pending.take()
     }
 
-    /// Whether `line` is the host call of the record that waits for it.
+    /// Returns whether `line` is the host call of the pending record.
     pub fn waits_for(&self, line: &Line) -> bool {
         self.pending.as_ref() == Some(line)
     }
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_shown_once_however_it_comes() {
+    fn a_line_is_shown_once_in_any_order_of_record_and_host_call() {
         let mut both = Echoes::default();
         for _ in 0..2 {
             both.record(line("a"), true);
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_redirected_is_not_shown() {
+    fn a_redirected_line_is_not_shown() {
         let mut echoes = Echoes::default();
         echoes.record(line("a"), false);
         assert_eq!(echoes.alone(), None);

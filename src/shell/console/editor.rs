@@ -1,4 +1,4 @@
-//! The line editor: history, several lines, completion, and a prompt that names the profile.
+//! The line editor: history, multi-line input, completion, and a prompt with the profile's name.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::screen;
 /// The completion menu's name, between editor and key binding.
 const MENU: &str = "completion";
 
-/// What a person's turn came to.
+/// Outcome of one read of the editor.
 #[derive(Debug, PartialEq, Eq)]
 pub enum EditorInput {
     Line(String),
@@ -26,36 +26,36 @@ pub enum EditorInput {
     Dropped,
     /// Ctrl-D.
     Leave,
-    /// Something is to be said; what was typed comes again with the next turn.
+    /// Interrupted to show a notice; the typed text is restored at the next read.
     Woken,
 }
 
-/// Where the user types.
+/// Source of typed lines.
 pub enum Reader {
-    /// With an editor that draws on the terminal.
+    /// A line editor that draws on the terminal.
     Drawn(Arc<Mutex<Editor>>),
-    /// On a terminal that understands no escape sequences, and edits the line itself.
+    /// A terminal without escape sequences, which edits the line itself.
     Plain(PlainReader),
 }
 
-/// Reads lines that the terminal itself edits.
+/// Reader of lines that the terminal itself edits.
 pub struct PlainReader {
     terminal: Terminal,
     prompt: ProfilePrompt,
     wake: Arc<AtomicBool>,
-    /// The lines of a statement that is not complete.
+    /// Lines of an incomplete statement.
     text: String,
 }
 
-/// A line editor. Reading blocks: it belongs on a thread for blocking work.
+/// A line editor. Reading blocks the thread.
 pub struct Editor {
     line: Reedline,
     prompt: ProfilePrompt,
 }
 
 impl Reader {
-    /// `complete` gives candidates for a line and a cursor (in bytes): what is replaced, and by what.
-    /// Setting `wake` ends a turn from outside.
+    /// Opens the reader. `complete` takes a line and a cursor (in bytes) and returns the range to replace and
+    /// the candidates. Setting `wake` ends a read.
     pub fn new(
         terminal: &Terminal,
         profile: &str,
@@ -76,7 +76,7 @@ impl Reader {
         Ok(Self::Drawn(Arc::new(Mutex::new(editor))))
     }
 
-    /// Reads one line, or several that belong together.
+    /// Reads one complete statement, which may span lines.
     pub async fn read(&mut self) -> std::io::Result<EditorInput> {
         match self {
             Self::Plain(reader) => reader.read().await,
@@ -97,7 +97,7 @@ impl PlainReader {
             } else {
                 self.prompt.render_prompt_multiline_indicator().into_owned()
             };
-            // A wake before the prompt is drawn counts as well.
+            // A wake set before the prompt is drawn also ends the read.
             let answer = self.terminal.ask_plainly(&prompt, self.wake.clone()).await;
             match answer.map_err(std::io::Error::other)? {
                 None => return Ok(EditorInput::Woken),
@@ -155,7 +155,7 @@ impl Editor {
             .with_partial_completions(true)
             .with_validator(Box::new(WholeStatements))
             .with_edit_mode(Box::new(Emacs::new(keys)))
-            // What is typed has the terminal's own colour, which is legible on any background.
+            // Typed text keeps the terminal's default colour, which is legible on any background.
             .with_highlighter(Box::new(SimpleMatchHighlighter::default()))
             .with_ansi_colors(screen::wants_colour())
             .use_bracketed_paste(true)
@@ -168,7 +168,7 @@ impl Editor {
         if matches!(read, Signal::Success(_))
             && let Err(error) = self.line.sync_history()
         {
-            tracing::debug!(%error, "the history was not written");
+            tracing::debug!(%error, "cannot write the history");
         }
         Ok(match read {
             Signal::Success(line) => EditorInput::Line(line),
@@ -179,7 +179,7 @@ impl Editor {
     }
 }
 
-/// `[work] PS> `, as PowerShell's own prompt with the profile before it.
+/// The prompt `[work] PS> `: PowerShell's own prompt with the profile before it.
 struct ProfilePrompt(String);
 
 impl ProfilePrompt {
@@ -222,7 +222,8 @@ impl Prompt for ProfilePrompt {
     }
 }
 
-/// A line that is not whole asks for more; one that is wrong is whole, and is explained when it runs.
+/// Asks for more lines while a statement is incomplete. An invalid line is complete; its error is shown when
+/// it runs.
 struct WholeStatements;
 
 impl Validator for WholeStatements {

@@ -1,4 +1,4 @@
-//! Runs one line: each statement's leading commands on the endpoint, the rest here.
+//! Runs lines: each statement's leading commands on the endpoint, the rest locally.
 
 use std::path::Path;
 
@@ -15,29 +15,29 @@ use crate::line::{
 };
 use crate::psrp::clixml::Value;
 
-/// How a line ended.
+/// Outcome of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     Succeeded,
     Failed,
-    /// It failed, and nobody wanted to know: SilentlyContinue.
+    /// Failed under SilentlyContinue or Ignore: no error was shown.
     Silenced,
-    /// An error ended all that would have followed: Stop.
+    /// Failed under Stop: nothing after the error is run.
     Stopped,
     /// Ctrl-C.
     Interrupted,
     /// `exit`, with its code.
     Exit(u8),
-    /// The session went away.
+    /// The session was lost.
     Lost,
 }
 
-/// One user's lines, on the sessions that they are for.
+/// Runs the lines of one console on its sessions.
 pub struct Executor {
     pub(super) links: Links,
     /// The profile's name.
     title: String,
-    /// Whether the user types lines; a script ends with the code of what went wrong in it.
+    /// Set for typed lines; a script exits with a code for its errors.
     is_typed: bool,
     pub(super) terminal: Terminal,
     pub(super) variables: Variables,
@@ -46,28 +46,28 @@ pub struct Executor {
     facts: Facts,
 }
 
-/// Where a pipeline's objects go.
+/// Destination of a pipeline's objects.
 pub(super) enum Sink {
     Screen(Printer),
     Kept(Vec<Value>),
 }
 
 impl Ended {
-    /// Whether something may be missing of what it gave: no variable takes it for all.
+    /// Returns whether the output may be incomplete and must not be assigned to a variable.
     fn is_cut(self) -> bool {
         matches!(self, Self::Lost | Self::Interrupted)
     }
 
-    /// Whether nothing more of a line is run.
+    /// Returns whether the rest of the line is skipped.
     fn is_end(self) -> bool {
         matches!(self, Self::Exit(_) | Self::Lost | Self::Interrupted | Self::Stopped)
     }
 }
 
-/// A statement's pipeline that has ended.
+/// Outcome of a statement's pipeline.
 #[derive(Clone, Copy)]
 enum Run {
-    /// It ended before its first command ran.
+    /// The pipeline ended before its first command ran.
     NotBegun(Ended),
     Begun(Ended),
 }
@@ -79,14 +79,14 @@ impl Run {
         }
     }
 
-    /// Returns whether its output is complete.
+    /// Returns whether the output is complete.
     fn is_whole(self) -> bool {
         matches!(self, Self::Begun(ended) if !ended.is_cut())
     }
 }
 
 impl Sink {
-    /// The objects that were kept, one by one.
+    /// Returns the kept objects.
     fn values(self) -> Vec<Value> {
         match self {
             Self::Screen(_) => Vec::new(),
@@ -94,7 +94,7 @@ impl Sink {
         }
     }
 
-    /// What was kept, as one value: nothing, the one object, or a list of them.
+    /// Returns the kept objects as one value: null, the only object, or an array.
     fn value(self) -> Value {
         match self {
             Self::Screen(_) => Value::Null,
@@ -122,13 +122,13 @@ impl Executor {
         }
     }
 
-    /// Runs what the user typed; what goes wrong has been shown when it returns.
+    /// Runs typed text. Errors have been shown when it returns.
     pub async fn run_typed(&mut self, text: &str) -> Ended {
-        // A Ctrl-C that the line before it no longer saw is not meant for this one.
+        // A Ctrl-C that the previous line did not take is not meant for this one.
         self.interrupts.forget();
         self.is_typed = self.terminal.interactive;
         match Script::read(text) {
-            Ok(script) => match self.lacks(&script).await {
+            Ok(script) => match self.unavailable(&script).await {
                 Err(ended) => ended,
                 Ok(Some(refused)) => self.refuse(&refused),
                 Ok(None) => self.steps(&script.steps).await,
@@ -137,7 +137,7 @@ impl Executor {
         }
     }
 
-    /// Says why nothing of a text is run.
+    /// Reports why a text was refused.
     fn refuse(&mut self, refused: &Refused) -> Ended {
         self.troubles.written();
         for line in refused.lines(&self.title) {
@@ -147,7 +147,7 @@ impl Executor {
         Ended::Failed
     }
 
-    /// Sets what `$?` and `$Error` say of the statement that has ended.
+    /// Sets `$?` and `$Error` after a statement.
     fn note(&mut self, ended: Ended) {
         self.variables.set("?", Value::Bool(ended == Ended::Succeeded));
         if ended != Ended::Succeeded {
@@ -155,11 +155,11 @@ impl Executor {
         }
     }
 
-    /// Runs a script, and gives what the program ends with.
+    /// Runs a script and returns its outcome.
     pub async fn run_script(&mut self, script: &Script, arguments: &[String]) -> Ended {
         let arguments = arguments.iter().map(|word| Value::from(word.as_str())).collect();
         self.enter(script.path.as_deref(), arguments);
-        match self.lacks(script).await {
+        match self.unavailable(script).await {
             Err(ended) => ended,
             Ok(Some(refused)) => {
                 self.refuse(&refused);
@@ -184,7 +184,7 @@ impl Executor {
         last
     }
 
-    /// Runs a script that a line names. Its variables stay where a `.` calls it.
+    /// Runs a called script. Its variables remain if it is dot-sourced.
     async fn call(&mut self, call: &CommandLine, script: &Script) -> Ended {
         let arguments = match line::words(call, &self.variables) {
             Ok(arguments) => arguments,
@@ -202,14 +202,14 @@ impl Executor {
             self.variables.set("Error", self.troubles.value());
         }
         match ended {
-            // It ends the script alone.
+            // `exit` ends only the called script.
             Ended::Exit(0) => Ended::Succeeded,
             Ended::Exit(_) => Ended::Failed,
             ended => ended,
         }
     }
 
-    /// Sets what a script is told of itself.
+    /// Sets `$args`, `$PSScriptRoot` and `$PSCommandPath` for a script.
     fn enter(&mut self, path: Option<&Path>, arguments: Vec<Value>) {
         self.variables.set("args", Value::array(arguments));
         let whole = path.and_then(|path| std::path::absolute(path).ok());
@@ -220,12 +220,12 @@ impl Executor {
         self.variables.set("PSCommandPath", text(whole.as_deref()));
     }
 
-    /// Reports an error of this line, as far as `$ErrorActionPreference` lets it.
+    /// Reports an error of this line as `$ErrorActionPreference` requires.
     pub(super) fn failed(&self, error: &LineError) -> Ended {
         self.failed_with(error, Action::preferred(&self.variables))
     }
 
-    /// The same where something else says what is done about it.
+    /// Reports an error of this line as `action` requires.
     pub(super) fn failed_with(&self, error: &LineError, action: Action) -> Ended {
         if action != Action::Ignore {
             self.troubles.add(trouble::record(&error.0), action.shows());
@@ -243,13 +243,13 @@ impl Executor {
         }
     }
 
-    /// Reports that the session does not go on, whatever the preference.
+    /// Reports the loss of the session, independent of the error preference.
     pub(super) fn lost(&self, error: &impl std::fmt::Display) {
         self.troubles.written();
         self.terminal.toned(Tone::Error, &error.to_string());
     }
 
-    /// What a script ends the program with.
+    /// Returns the program's exit code for the outcome of a script.
     pub fn exit(&self, ended: Ended) -> Exit {
         match ended {
             Ended::Exit(0) => Exit::Success,
@@ -277,7 +277,7 @@ impl Executor {
         self.assign(statement, sink, run).unwrap_or(run.ended())
     }
 
-    /// Keeps what a statement gave, where it names a variable for it.
+    /// Assigns a statement's output to its variable, if it names one.
     fn assign(&mut self, statement: &Statement, sink: Sink, run: Run) -> Option<Ended> {
         let name = statement.assign.as_ref().filter(|_| run.is_whole())?;
         let value = sink.value();
@@ -288,21 +288,21 @@ impl Executor {
         None
     }
 
-    /// A pipeline whose parts run here and there has an unknown command: the endpoint would find out
-    /// when the part before it has run.
+    /// Looks for unknown remote commands in a pipeline with local parts, which the endpoint would only report
+    /// after the earlier parts have run.
     async fn unknown(&mut self, statement: &Statement) -> Option<Ended> {
         let names = line::remote_commands(statement)?;
         if names.iter().all(|name| self.links.owner(name).is_some()) {
             return None;
         }
-        if let Some(ended) = self.find_out(statement).await {
+        if let Some(ended) = self.find_owners(statement).await {
             return Some(ended);
         }
         for name in names {
             if self.links.owner(&name).is_some() {
                 continue;
             }
-            // One that answers in another way than expected is asked by running the pipeline.
+            // If the answer is unclear, running the pipeline shows whether the command exists.
             let link = self.links.all().first()?.clone();
             let session = match self.session(&link).await {
                 Ok(session) => session,
@@ -336,9 +336,9 @@ impl Executor {
         usize::from(self.terminal.size().0)
     }
 
-    /// Runs a statement's pipeline, after those inside of its values.
+    /// Runs the nested pipelines of a statement, then its own. Returns the outcome and whether it was begun.
     ///
-    /// `alone`: nothing else goes to this sink, so that the endpoint may draw on the screen itself.
+    /// `alone`: nothing else goes to this sink, so the endpoint may format the output for the screen.
     async fn pipeline(&mut self, statement: &Statement, sink: &mut Sink, alone: bool) -> Run {
         if let Some(repeated) = line::repeated(statement) {
             return Box::pin(self.repeat(repeated, sink)).await;
@@ -351,7 +351,7 @@ impl Executor {
             for one in &inner {
                 let mut sink = Sink::Kept(Vec::new());
                 let ended = Box::pin(self.pipeline(one, &mut sink, false)).await.ended();
-                // A value that is not what was asked for must not be passed on.
+                // An incomplete value must not be passed on.
                 if !matches!(ended, Ended::Succeeded | Ended::Silenced) {
                     return Run::NotBegun(ended);
                 }
@@ -372,13 +372,13 @@ impl Executor {
         }
         if let Some(Element::Command(command)) = statement.pipeline.first()
             && line::is_here(&command.name)
-            // What could be loaded is the endpoint's to say, where it has the command.
+            // With arguments such as -ListAvailable, the endpoint answers if it has the command.
             && (command.arguments.is_empty() || self.links.owner("Get-Module").is_none())
         {
             self.learn_names().await;
             statement.pipeline[0] = Element::Expression(self.modules());
         }
-        if let Some(ended) = self.find_out(&statement).await {
+        if let Some(ended) = self.find_owners(&statement).await {
             return Run::NotBegun(ended);
         }
         let commands = statement.pipeline.iter_mut().filter_map(|element| match element {
@@ -417,7 +417,7 @@ impl Executor {
             && !plan.is_drawn_there()
             && let Some(session) = session.clone().or_else(|| link.connection.current())
         {
-            // It waits for other shells as any command does, with the same words, and Ctrl-C ends it.
+            // Fetching views waits for other shells as any command does; Ctrl-C cancels it.
             let learned = tokio::select! {
                 () = link.catalogue.learn_views(&session, |record| self.terminal.progress.take(record)) => true,
                 () = self.interrupts.next() => false,
@@ -433,7 +433,7 @@ impl Executor {
         Run::Begun(self.carry_out(session.as_ref(), plan, sink).await)
     }
 
-    /// Runs statements for each object, each after the one before it.
+    /// Runs statements for each object, in order.
     async fn repeat(&mut self, repeated: Loop, sink: &mut Sink) -> Run {
         let Loop { before, repeat, after } = repeated;
         let mut objects = Sink::Kept(Vec::new());
@@ -493,7 +493,7 @@ impl Executor {
         self.assign(statement, kept, run).unwrap_or(run.ended())
     }
 
-    /// What belongs to the console itself.
+    /// Runs a statement that is a command of the console itself.
     async fn own(&mut self, statement: &Statement) -> Option<Ended> {
         let [Element::Command(command)] = statement.pipeline.as_slice() else { return None };
         if !line::is_own(command) {
@@ -509,7 +509,7 @@ impl Executor {
         }
     }
 
-    /// The end without a code of its own.
+    /// Ends the console without an explicit exit code.
     fn leave(&self) -> Ended {
         Ended::Exit(if !self.is_typed && self.troubles.any() { Exit::Failed.code() } else { 0 })
     }
@@ -535,11 +535,11 @@ impl Executor {
         };
         match code {
             Some(code) => Ended::Exit(code),
-            None => self.failed(&LineError("exit takes a number: exit 3".into())),
+            None => self.failed(&LineError("exit expects a number, as in: exit 3".into())),
         }
     }
 
-    /// The modules that a PowerShell would have, in Get-Module's place.
+    /// Returns the output of a local Get-Module: one module for each session.
     fn modules(&self) -> Expr {
         let module = |link: &Link| {
             let commands: Vec<Value> = link.catalogue.names().into_iter().map(Value::String).collect();
@@ -554,10 +554,10 @@ impl Executor {
     }
 }
 
-/// The variable that each endpoint has its own of.
+/// Variable whose value depends on the endpoint.
 const VERSIONS: &str = "PSVersionTable";
 
-/// The variables that are there from the beginning.
+/// Returns the predefined variables.
 fn built_in() -> Variables {
     let mut variables = Variables::default();
     let path = |path: Option<std::path::PathBuf>| {

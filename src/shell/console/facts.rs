@@ -1,4 +1,4 @@
-//! What the sessions' endpoints are: `$PSVersionTable`, which they send when a session begins.
+//! Version tables of the endpoints: `$PSVersionTable`, sent when a session begins.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use tokio::sync::watch;
 
 use crate::psrp::clixml::Value;
 
-/// How long a line that asks waits for what should have come with the session.
+/// How long a line that reads the table waits for it.
 const WAIT: Duration = Duration::from_secs(3);
 
-/// The tables by profile. Clones share them.
+/// Version tables by profile. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Facts(Arc<watch::Sender<HashMap<String, Value>>>);
 
@@ -22,7 +22,7 @@ impl Default for Facts {
 }
 
 impl Facts {
-    /// Takes the private data of a profile's session (MS-PSRP 2.2.2.13).
+    /// Stores the table from the private data of a profile's session (MS-PSRP 2.2.2.13).
     pub fn learn(&self, profile: &str, private_data: &Value) {
         let table = crate::line::member(private_data, "PSVersionTable").filter(|table| !table.is_null());
         if let Some(table) = table {
@@ -30,7 +30,7 @@ impl Facts {
         }
     }
 
-    /// The table of a profile's endpoint; null where it sent none.
+    /// Returns the table of a profile's endpoint; null if the endpoint sent none.
     pub async fn versions(&self, profile: &str) -> Value {
         let mut changes = self.0.subscribe();
         let known = changes.wait_for(|known| known.contains_key(profile));

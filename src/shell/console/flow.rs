@@ -1,4 +1,4 @@
-//! A planned pipeline at work: its objects, its other streams, and what the endpoint asks meanwhile.
+//! Execution of a planned pipeline: its objects, its other streams and its host calls.
 
 use super::echoes::{Echoes, Line, Stream};
 use super::execute::{Ended, Executor, Sink};
@@ -15,7 +15,7 @@ use crate::psrp::record::{ErrorRecord, PipelineState};
 use crate::transport::Error;
 use crate::transport::session::{Running, Session};
 
-/// Lines for files that streams were redirected to, in the order they came.
+/// Lines of streams redirected to files, in order of arrival.
 type Diverted = Vec<(line::File, Vec<String>)>;
 
 impl Executor {
@@ -66,7 +66,7 @@ impl Executor {
             };
             self.terminal.progress.clear();
         }
-        // What was lost in the middle is not passed on as if it were all.
+        // Incomplete output is not passed on as if it were complete.
         if matches!(ended, Ended::Interrupted | Ended::Lost) {
             return ended;
         }
@@ -109,7 +109,7 @@ impl Executor {
         ended
     }
 
-    /// An error of a stage, or of what feeds it.
+    /// Reports an error of a stage or of its input.
     fn failed_here(&self, plan: &mut Plan, error: &LineError) -> Ended {
         let common = plan.local.failure().unwrap_or_default();
         self.failed_at(plan, error, &common)
@@ -122,7 +122,7 @@ impl Executor {
         self.failed_with(error, common.error_action.unwrap_or(plan.preferred))
     }
 
-    /// Reports the objects that stages could not take.
+    /// Reports the objects that stages rejected.
     fn missed(&self, plan: &mut Plan) -> Ended {
         let mut ended = Ended::Succeeded;
         for (error, common) in plan.local.missed() {
@@ -134,7 +134,7 @@ impl Executor {
         ended
     }
 
-    /// An object through the stages; says whether one of them could not take it.
+    /// Passes an object through the stages. Returns whether a stage rejected it.
     fn push(&self, plan: &mut Plan, sink: &mut Sink, value: Value) -> Result<Ended, LineError> {
         let mut out = Vec::new();
         let pushed = plan.local.push(value, &mut out);
@@ -151,15 +151,15 @@ impl Executor {
         }
     }
 
-    /// Shows what a sink held back.
+    /// Shows the buffered output of a sink.
     pub(super) fn flush(&self, sink: &mut Sink) {
         if let Sink::Screen(printer) = sink {
             printer.finish().iter().for_each(|line| self.terminal.line(line));
         }
     }
 
-    /// Shows what a pipeline says until its end. Ctrl-C stops it, and only it. `stopping`: it has been
-    /// asked to stop.
+    /// Shows a pipeline's events until it ends. Ctrl-C stops only this pipeline. `stopping`: a stop was
+    /// already requested.
     async fn follow(
         &self,
         mut running: Running,
@@ -207,7 +207,7 @@ impl Executor {
                         ended = Ended::Failed;
                         self.troubles.written();
                     }
-                    // After Ctrl-C, nothing is asked or drawn over the next prompt.
+                    // After Ctrl-C, nothing is drawn over the next prompt.
                     if interrupted && call.method == HostMethod::WriteProgress {
                         continue;
                     }
@@ -227,14 +227,14 @@ impl Executor {
                 Some(Ok(event)) if !wrong => {
                     match self.shown(event, plan, sink, diverted, &mut echoes) {
                         Ok(Ended::Succeeded) => {}
-                        // No further error counts, and the endpoint is not to go on.
+                        // Ignore further errors and stop the pipeline.
                         Ok(Ended::Stopped) => {
                             ended = Ended::Stopped;
                             wrong = true;
                         }
                         Ok(Ended::Silenced) if ended == Ended::Failed => {}
                         Ok(other) => ended = other,
-                        // A stage that can't go on ends what feeds it.
+                        // A failed stage ends its input.
                         Err(error) => {
                             ended = self.failed_here(plan, &error);
                             wrong = true;
@@ -265,7 +265,7 @@ impl Executor {
     ) -> Result<Ended, LineError> {
         let streams = plan.streams.clone();
         plan.keep(&event);
-        let (fate, stream, value) = match event {
+        let (target, stream, value) = match event {
             PipelineEvent::Output(value) => {
                 return self.push(plan, sink, value);
             }
@@ -276,7 +276,7 @@ impl Executor {
             PipelineEvent::Error(record) => return self.error(&record, plan, sink, diverted),
             PipelineEvent::State(PipelineState::Failed, Some(record)) => {
                 plan.was_ended = true;
-                // Whatever is to be done about errors of commands.
+                // Independent of the error preference.
                 if record.fully_qualified_id == SESSION_FAILED {
                     self.lost(&record.message);
                     return Ok(Ended::Lost);
@@ -285,7 +285,7 @@ impl Executor {
             }
             PipelineEvent::State(PipelineState::Failed, None) => {
                 plan.was_ended = true;
-                let error = "the pipeline failed, and the endpoint does not say why";
+                let error = "the pipeline failed; the endpoint returned no error record";
                 return Ok(self.failed(&LineError(error.into())));
             }
             PipelineEvent::State(PipelineState::Stopped, _) if !plan.local.is_done() => {
@@ -299,12 +299,12 @@ impl Executor {
         };
         let line = Line { stream, text: value.display_text() };
         let text = line.shown();
-        let is_shown = matches!(fate, StreamTarget::Shown);
+        let is_shown = matches!(target, StreamTarget::Shown);
         echoes.record(line, is_shown);
         if is_shown {
             return Ok(Ended::Succeeded);
         }
-        self.divert(&fate, (stream.tone(), &text), value, (plan, sink, diverted))?;
+        self.divert(&target, (stream.tone(), &text), value, (plan, sink, diverted))?;
         Ok(Ended::Succeeded)
     }
 
@@ -330,20 +330,20 @@ impl Executor {
             return Ok(Ended::Silenced);
         }
         let text = line::error::render(&record);
-        let fate = plan.streams.error.clone();
-        self.divert(&fate, (Tone::Error, &text), record.to_value(), (plan, sink, diverted))?;
+        let target = plan.streams.error.clone();
+        self.divert(&target, (Tone::Error, &text), record.to_value(), (plan, sink, diverted))?;
         Ok(if action == Action::Stop { Ended::Stopped } else { Ended::Failed })
     }
 
-    /// One record of a stream other than the output, where that stream goes.
+    /// Sends a record of a stream other than output to the stream's target.
     fn divert(
         &self,
-        fate: &StreamTarget,
+        target: &StreamTarget,
         (tone, text): (Tone, &str),
         value: Value,
         (plan, sink, diverted): (&mut Plan, &mut Sink, &mut Diverted),
     ) -> Result<(), LineError> {
-        match fate {
+        match target {
             StreamTarget::Shown => self.terminal.toned(tone, text),
             StreamTarget::Dropped => {}
             StreamTarget::Output => drop(self.push(plan, sink, value)?),
@@ -356,7 +356,7 @@ impl Executor {
     }
 }
 
-/// Sends what goes into a pipeline, and its end.
+/// Sends a pipeline's input and its end.
 async fn feed(running: &Running, pipeline: &Pipeline, input: Vec<Value>) -> Result<(), Error> {
     if pipeline.no_input {
         return Ok(());

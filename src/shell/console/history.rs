@@ -1,27 +1,26 @@
-//! The console's history: a file of lines, without those that may hold a secret.
+//! The console's history file. Lines that may hold a secret are not saved.
 
 use reedline::{
     FileBackedHistory, History, HistoryItem, HistoryItemId, HistorySessionId, Result, SearchQuery,
 };
 
-/// Lines that are kept.
+/// Maximum number of lines.
 const CAPACITY: usize = 5_000;
 
-/// A history file that lines with a likely secret in them never reach.
+/// A history that drops lines that may hold a secret.
 pub struct CarefulHistory {
-    /// In memory where there is no file.
+    /// In memory if there is no file.
     inner: FileBackedHistory,
 }
 
 impl CarefulHistory {
-    /// Opens the file, made where missing; without one, or where it can't be used, the history lasts
-    /// as long as the console.
+    /// Opens or creates the file. Without a usable file, the history is kept in memory.
     pub fn open(file: Option<std::path::PathBuf>) -> Result<Self> {
         let inner = match file {
             Some(file) => match FileBackedHistory::with_file(CAPACITY, file) {
                 Ok(history) => history,
                 Err(error) => {
-                    tracing::debug!(%error, "the history is kept in memory");
+                    tracing::debug!(%error, "cannot open the history file; keeping the history in memory");
                     FileBackedHistory::new(CAPACITY)?
                 }
             },
@@ -31,7 +30,7 @@ impl CarefulHistory {
     }
 }
 
-/// Whether a line may hold a secret: the words that PSReadLine looks for.
+/// Returns whether a line may hold a secret, by the words that PSReadLine looks for.
 pub fn is_sensitive(line: &str) -> bool {
     let line = line.to_lowercase();
     ["password", "asplaintext", "token", "apikey", "secret", "pin "].iter().any(|word| line.contains(word))

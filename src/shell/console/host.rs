@@ -1,4 +1,4 @@
-//! Host calls: what the endpoint asks of the person's host, answered as PowerShell's console does.
+//! Host calls of the endpoint, handled as PowerShell's console host does.
 
 use secrecy::SecretString;
 
@@ -7,34 +7,34 @@ use crate::psrp::clixml::{Secure, Value};
 use crate::psrp::host::{HostCall, HostMethod, HostResponse};
 use crate::psrp::record::ProgressRecord;
 
-const NO_TERMINAL: &str = "The command asks a question, and there is no terminal to answer it at. Give the value as \
-    a parameter (-Confirm:$false for a confirmation), or run the line in a terminal.";
+const NO_TERMINAL: &str = "Cannot answer the command's prompt: no terminal. Pass the value as a parameter \
+    (-Confirm:$false for a confirmation), or run the line in a terminal.";
 
-/// What a host call came to.
+/// Outcome of a host call.
 #[derive(Debug)]
 pub enum Handled {
-    /// Nothing is to be sent back.
+    /// No response is sent.
     Done,
     Respond(HostResponse),
-    /// Ctrl-C at a question: the pipeline is to be stopped.
+    /// Ctrl-C at a prompt: stop the pipeline.
     Interrupted,
     /// The endpoint ends the console: `exit 3`, Exit-PSSession.
     Exit(i32),
 }
 
-/// Why a question has no answer.
+/// Reason why a prompt has no answer.
 enum Unanswered {
     Interrupted,
     End,
 }
 
-/// A host call that fails; the endpoint makes an ErrorRecord of it.
+/// Error of a host call, from which the endpoint makes an ErrorRecord.
 #[derive(Debug, thiserror::Error)]
 enum HostError {
     /// The console does not implement this method.
-    #[error("{0:?} is not offered by this host.")]
+    #[error("This host does not implement {0:?}.")]
     NotOffered(HostMethod),
-    /// The call asks a question, and nobody can answer it ([`NO_TERMINAL`] has the advice).
+    /// The call needs an answer from the user ([`NO_TERMINAL`] is the help).
     #[error("the host has no terminal")]
     NoTerminal,
     /// Standard input ended at a question.
@@ -42,7 +42,7 @@ enum HostError {
     NoInput,
 }
 
-/// An answer that does not have the type of its field; the question is repeated.
+/// Error of parsing the value of a typed field, which is then asked again.
 #[derive(Debug, thiserror::Error)]
 #[error("Cannot recognize \"{text}\" as a {kind} due to a format error.")]
 struct FormatError {
@@ -52,7 +52,7 @@ struct FormatError {
 
 type Asked<T> = Result<T, Unanswered>;
 
-/// Carries out one host call.
+/// Handles one host call.
 pub async fn handle(terminal: &Terminal, call: &HostCall) -> Handled {
     let parameters = Parameters(&call.parameters);
     match call.method {
@@ -68,7 +68,7 @@ pub async fn handle(terminal: &Terminal, call: &HostCall) -> Handled {
         _ => {}
     }
     if !terminal.interactive && asks(call.method) {
-        // The endpoint words the error that it makes of this itself, so what to do is said here.
+        // The endpoint words its own error, so the help is shown here.
         terminal.toned(Tone::Error, NO_TERMINAL);
         return respond(call, Err(HostError::NoTerminal));
     }
@@ -92,7 +92,7 @@ pub async fn handle(terminal: &Terminal, call: &HostCall) -> Handled {
     }
 }
 
-/// Whether a person has to answer.
+/// Returns whether the user has to answer.
 fn asks(method: HostMethod) -> bool {
     matches!(
         method,
@@ -114,7 +114,7 @@ fn respond(call: &HostCall, result: Result<Value, HostError>) -> Handled {
     Handled::Respond(HostResponse { call_id: call.call_id, method: call.method, result })
 }
 
-/// What the host says of itself. Sizes and colours are answered from the host data by the endpoint.
+/// Returns a property of the host. The endpoint answers sizes and colours from the host data.
 fn known(method: HostMethod) -> Option<Value> {
     match method {
         HostMethod::GetName => Some(Value::String("lyncsh".into())),
@@ -124,7 +124,7 @@ fn known(method: HostMethod) -> Option<Value> {
     }
 }
 
-/// The calls that only write; `false` for all others.
+/// Handles the calls that only write; returns `false` for all others.
 fn write(terminal: &Terminal, method: HostMethod, parameters: &Parameters<'_>) -> bool {
     match method {
         HostMethod::Write1 => terminal.display(&parameters.text(0)),
@@ -140,7 +140,7 @@ fn write(terminal: &Terminal, method: HostMethod, parameters: &Parameters<'_>) -
         HostMethod::WriteWarningLine => {
             terminal.toned(Tone::Warning, &format!("WARNING: {}", parameters.text(0)));
         }
-        // What a window could do and this host leaves alone.
+        // Window functions that this host ignores.
         HostMethod::EnterNestedPrompt
         | HostMethod::ExitNestedPrompt
         | HostMethod::NotifyBeginApplication
@@ -199,7 +199,7 @@ async fn secret(terminal: &Terminal, question: &str) -> Asked<SecretString> {
     }
 }
 
-/// Caption and message above a question, where there are any.
+/// Shows the caption and message of a prompt, if any.
 fn headings(terminal: &Terminal, parameters: &Parameters<'_>) {
     terminal.fresh_line();
     for index in 0..2 {
@@ -210,7 +210,7 @@ fn headings(terminal: &Terminal, parameters: &Parameters<'_>) {
     }
 }
 
-/// PSHostUserInterface.Prompt: one question a field, answers in a Hashtable by the field's name.
+/// PSHostUserInterface.Prompt: one question for each field; answers in a Hashtable by field name.
 async fn prompt(terminal: &Terminal, parameters: &Parameters<'_>) -> Asked<Value> {
     headings(terminal, parameters);
     let mut answers = Vec::new();
@@ -255,7 +255,7 @@ async fn ask_field(terminal: &Terminal, label: &str, kind: &str) -> Asked<Value>
     }
 }
 
-/// A typed field's value; what is no number where one is due is asked for again.
+/// Parses the value of a typed field. On `Err`, the field is asked again.
 fn typed(kind: &str, text: &str) -> Result<Value, FormatError> {
     let wrong = |_| FormatError { text: text.to_owned(), kind: kind.to_owned() };
     match kind {

@@ -1,5 +1,5 @@
-//! Ctrl-C, remembered until somebody asks for it: one that comes between two waits is not lost. The loss
-//! of the output is another.
+//! Ctrl-C and loss of the output, remembered until they are taken: an interrupt between two waits is not
+//! lost.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::terminal::Terminal;
 
-/// The presses of Ctrl-C from here on, as long as it lives.
+/// Watch for interrupts; ends when dropped.
 pub struct Interrupts {
     pressed: Arc<Notify>,
     watch: JoinHandle<()>,
@@ -18,30 +18,30 @@ pub struct Interrupts {
 impl Interrupts {
     pub fn catch(terminal: Terminal) -> Self {
         let pressed = Arc::new(Notify::new());
-        let tell = pressed.clone();
+        let notify = pressed.clone();
         let watch = tokio::spawn(async move {
             loop {
                 tokio::select! {
                     pressed = tokio::signal::ctrl_c() => if pressed.is_err() { return },
                     () = terminal.loses() => {}
                 }
-                tell.notify_one();
+                notify.notify_one();
             }
         });
         Self { pressed, watch }
     }
 
-    /// The next one, or the last one that nobody has taken. Safe to cancel.
+    /// Waits for the next interrupt, or takes a pending one. Safe to cancel.
     pub async fn next(&self) {
         self.pressed.notified().await;
     }
 
-    /// Whether there is one that nobody has taken; it is taken by this.
+    /// Takes a pending interrupt; returns whether there was one.
     pub fn was_pressed(&self) -> bool {
         self.pressed.notified().now_or_never().is_some()
     }
 
-    /// Passes over what was pressed before.
+    /// Discards a pending interrupt.
     pub fn forget(&self) {
         self.was_pressed();
     }

@@ -1,29 +1,29 @@
-//! The sessions of one console: mostly one, or those of several connections, whose commands' names tell
-//! which of them is meant.
+//! The sessions of one console: usually one, or one for each connection of a group. A command's name selects
+//! the session.
 
 use super::catalogue::Catalogue;
 use crate::line::{self, CommandLine};
 use crate::shell::connection::Connection;
 
-/// One session, and what it offers.
+/// One session and its command catalogue.
 #[derive(Clone)]
 pub struct Link {
-    /// The profile's.
+    /// Name of the profile.
     pub name: String,
-    /// Before the noun of its commands here.
+    /// Local prefix before the noun of its commands.
     pub prefix: Option<String>,
     pub connection: Connection,
     pub catalogue: Catalogue,
 }
 
-/// All of a console's sessions, in the profile's order; never none.
+/// All sessions of a console, in the profile's order; never empty.
 #[derive(Clone)]
 pub struct Links(Vec<Link>);
 
-/// Commands of one pipeline are of two sessions.
+/// A pipeline with commands of two sessions.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{second}' runs on '{there}', and what comes before it on '{here}': keep that in a variable first ($x = …; $x | {second} …)."
+    "cannot pipe from '{here}' to '{second}' on '{there}': a pipeline runs on one connection. Store the first part in a variable ($x = …; $x | {second} …)."
 )]
 pub struct Apart {
     second: String,
@@ -32,7 +32,7 @@ pub struct Apart {
 }
 
 impl Links {
-    /// `None` where there are none.
+    /// Returns `None` if `links` is empty.
     pub fn new(links: Vec<Link>) -> Option<Self> {
         (!links.is_empty()).then_some(Self(links))
     }
@@ -41,8 +41,8 @@ impl Links {
         &self.0
     }
 
-    /// The session on which a pipeline runs; its commands get the names that they have there. Where
-    /// nobody offers the first command, the first session says so.
+    /// Returns the session for a pipeline and changes its commands' names to those of that session. If no
+    /// session offers the first command, the first session reports the error.
     pub fn route<'a>(&self, commands: impl IntoIterator<Item = &'a mut CommandLine>) -> Result<usize, Apart> {
         let mut chosen = None;
         for command in commands.into_iter().filter(|command| !line::is_local(&command.name)) {
@@ -69,8 +69,8 @@ impl Links {
         Ok(chosen.unwrap_or(0))
     }
 
-    /// Who has a command of this name, by the names that they have here, and its name there. A prefix
-    /// decides; without one it is the first that has it.
+    /// Returns the session that offers a command by its local name, and the command's name there. A prefix
+    /// decides; otherwise the first session that offers the command.
     pub fn owner(&self, name: &str) -> Option<(usize, String)> {
         let prefixed = (0..self.0.len()).find_map(|at| {
             let bare = without(name, self.prefix(at)?)?;
@@ -81,7 +81,7 @@ impl Links {
             let found = self.plain().find(|at| self.0[*at].catalogue.offers(real));
             found.map(|at| (at, name.to_owned()))
         });
-        // Where the names are not known yet, a prefix says enough.
+        // While the names are unknown, the prefix decides.
         known.or_else(|| {
             (0..self.0.len()).find_map(|at| {
                 let bare = without(name, self.prefix(at)?)?;
@@ -90,29 +90,29 @@ impl Links {
         })
     }
 
-    /// The sessions that may have a command, where it is not known which of them has it.
+    /// Returns the sessions that may have a command, if its owner is unknown.
     pub fn candidates(&self, name: &str) -> Vec<usize> {
         let owner = self.owner(name).map(|(at, _)| at);
-        // A prefix decides, and one session alone needs no decision.
+        // A prefix or a single session leaves no choice.
         if owner.is_some_and(|at| self.prefix(at).is_some()) || self.plain().count() < 2 {
             return Vec::new();
         }
-        // The first that has it is meant: also where a later one is known to have it.
+        // The first session with the command is meant, even if a later one is known to have it.
         let before = |at: &usize| owner.is_none_or(|owner| *at < owner);
         self.plain().filter(before).filter(|at| self.0[*at].catalogue.is_empty()).collect()
     }
 
-    /// The sessions whose commands need no prefix: one alone has no names to tell apart.
+    /// Returns the sessions whose commands need no prefix. A single session never needs one.
     fn plain(&self) -> impl Iterator<Item = usize> {
         (0..self.0.len()).filter(|at| self.prefix(*at).is_none() || self.0.len() == 1)
     }
 
-    /// Where a command runs that nobody is known to offer: its error says so.
+    /// Returns the session that runs unknown commands; its error reports them.
     fn first(&self) -> usize {
         self.plain().next().unwrap_or(0)
     }
 
-    /// A command of a session whose pipeline it is: there, names need no prefix.
+    /// Returns a command of the pipeline's own session, where names need no prefix.
     fn offered(&self, at: usize, name: &str) -> Option<(usize, String)> {
         let offers = |name: &str| self.0[at].catalogue.offers(line::remote_name(name));
         let bare = self.prefix(at).and_then(|prefix| without(name, prefix)).filter(|bare| offers(bare));
@@ -123,7 +123,7 @@ impl Links {
         self.0[at].prefix.as_deref()
     }
 
-    /// Every command by its name here; waits a moment for names that are about to be known.
+    /// Returns the local names of all commands; waits briefly for names that are being fetched.
     pub async fn names_soon(&self) -> Vec<String> {
         for link in &self.0 {
             link.catalogue.learned_soon().await;
@@ -131,7 +131,7 @@ impl Links {
         self.names()
     }
 
-    /// Every command by its name here.
+    /// Returns the local names of all commands.
     fn names(&self) -> Vec<String> {
         let mut all = Vec::new();
         for (at, link) in self.0.iter().enumerate() {
@@ -145,7 +145,7 @@ impl Links {
     }
 }
 
-/// As `Import-Module -Prefix` names it.
+/// Adds a prefix as `Import-Module -Prefix` does.
 fn with(name: &str, prefix: &str) -> String {
     match name.split_once('-') {
         Some((verb, noun)) => format!("{verb}-{prefix}{noun}"),
@@ -153,7 +153,7 @@ fn with(name: &str, prefix: &str) -> String {
     }
 }
 
-/// The name without its prefix, where it has it.
+/// Returns the name without its prefix, or `None` if it does not have the prefix.
 fn without(name: &str, prefix: &str) -> Option<String> {
     let cut = |text: &str| {
         let start = text.get(..prefix.len()).filter(|start| start.eq_ignore_ascii_case(prefix))?;
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_comes_and_goes() {
+    fn a_prefix_is_added_and_removed() {
         assert_eq!(with("Get-CsTenant", "Lw"), "Get-LwCsTenant");
         assert_eq!(without("get-lwCsTenant", "Lw").as_deref(), Some("get-CsTenant"));
         assert_eq!(without("Get-CsTenant", "Lw"), None);

@@ -1,6 +1,6 @@
-//! What is to be said beside the person's own commands: by the agent, or by the endpoint. The
-//! line editor draws its prompt anew from where it found the cursor, so nothing is written while it has
-//! the terminal: it is woken, and the news stands between its two prompts.
+//! Notices of the agent and the endpoint outside of the user's commands. The line editor redraws its prompt
+//! from the cursor position that it found, so nothing may be written while it owns the terminal. Instead, it
+//! is woken, and the notice is written between two prompts.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,11 +10,11 @@ use super::terminal::{Terminal, Tone};
 #[derive(Clone)]
 pub struct SessionNotices {
     terminal: Terminal,
-    desk: Arc<Mutex<TerminalOwner>>,
+    owner: Arc<Mutex<TerminalOwner>>,
     wake: Arc<AtomicBool>,
 }
 
-/// Who has the terminal.
+/// Owner of the terminal, with notices waiting for the line editor.
 #[derive(Default)]
 struct TerminalOwner {
     is_typing: bool,
@@ -23,45 +23,45 @@ struct TerminalOwner {
 
 impl SessionNotices {
     pub fn new(terminal: Terminal) -> Self {
-        Self { terminal, desk: Arc::default(), wake: Arc::default() }
+        Self { terminal, owner: Arc::default(), wake: Arc::default() }
     }
 
-    /// Says a line now, or when the line editor has let go of the terminal, which it does at once.
+    /// Shows a line now, or after waking the line editor if it owns the terminal.
     pub fn show(&self, tone: Tone, text: &str) {
-        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-        if desk.is_typing {
-            desk.waiting.push((tone, text.to_owned()));
+        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        if owner.is_typing {
+            owner.waiting.push((tone, text.to_owned()));
             self.wake.store(true, Ordering::SeqCst);
         } else {
             self.terminal.toned(tone, text);
         }
     }
 
-    /// Whether the line editor has the terminal.
+    /// Returns whether the line editor owns the terminal.
     pub fn is_typing(&self) -> bool {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner).is_typing
+        self.owner.lock().unwrap_or_else(PoisonError::into_inner).is_typing
     }
 
-    /// The line editor has the terminal from now on; it leaves it when [`News::waker`] is set.
+    /// Gives the terminal to the line editor, until [`Self::waker`] is set.
     pub fn begin_typing(&self) {
-        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-        desk.is_typing = true;
+        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        owner.is_typing = true;
         self.wake.store(false, Ordering::SeqCst);
     }
 
-    /// The line editor has gone; says what has come meanwhile, below a line that it left open.
+    /// Takes the terminal back and shows the waiting notices, below a line that the editor left open.
     pub fn end_typing(&self, is_line_open: bool) {
-        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-        desk.is_typing = false;
+        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        owner.is_typing = false;
         if is_line_open {
             self.terminal.write("\n");
         }
-        for (tone, text) in desk.waiting.drain(..) {
+        for (tone, text) in owner.waiting.drain(..) {
             self.terminal.toned(tone, &text);
         }
     }
 
-    /// Set when the line editor is to leave the terminal for a moment.
+    /// Returns the flag that makes the line editor release the terminal.
     pub fn waker(&self) -> Arc<AtomicBool> {
         self.wake.clone()
     }

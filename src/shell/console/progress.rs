@@ -1,4 +1,4 @@
-//! Progress records as a bar at the foot of the terminal.
+//! Progress records as bars in the status line.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -9,12 +9,12 @@ use crate::psrp::record::ProgressRecord;
 use crate::screen::{Stream, clean_line, cut};
 use crate::shell::status_line;
 
-/// The columns for the name of an activity: a narrow terminal has room for its state as well.
+/// Returns the columns for an activity's name, which leave room for its state on a narrow terminal.
 fn activity_columns() -> usize {
     Stream::Error.columns().map_or(30, |columns| (columns / 3).clamp(10, 30))
 }
 
-/// The bars of the running pipeline, one an activity. Clones share them.
+/// Progress bars of the running pipeline, one for each activity. Clones share them.
 #[derive(Clone)]
 pub struct Progress {
     bars: MultiProgress,
@@ -23,18 +23,18 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Draws on standard error where `shown`, nothing otherwise.
+    /// Draws on standard error if `shown`, otherwise nothing.
     pub fn new(shown: bool) -> Self {
         let target = if shown { status_line::target() } else { ProgressDrawTarget::hidden() };
         Self { bars: MultiProgress::with_draw_target(target), activities: Arc::default(), shown }
     }
 
-    /// Runs `write` with the bars out of its way.
+    /// Runs `write` with the bars hidden.
     pub fn suspended<T>(&self, write: impl FnOnce() -> T) -> T {
         if self.shown { self.bars.suspend(write) } else { write() }
     }
 
-    /// Takes a record: a new activity, another state of it, or its end.
+    /// Shows a record: a new activity, a new state, or its end.
     pub fn take(&self, record: &ProgressRecord) {
         if !self.shown {
             return;
@@ -64,7 +64,7 @@ impl Progress {
         }
     }
 
-    /// Takes every bar away: the pipeline has ended.
+    /// Removes all bars at the end of the pipeline.
     pub fn clear(&self) {
         let Ok(mut activities) = self.activities.lock() else { return };
         for (_, bar) in activities.drain() {
@@ -73,7 +73,7 @@ impl Progress {
     }
 }
 
-/// Text of the endpoint in one line of at most this many columns.
+/// Cleans and cuts text of the endpoint to one line of at most `columns`.
 fn one_line(text: &str, columns: usize) -> String {
     let shown = clean_line(text).into_string();
     match cut(&shown, columns) {

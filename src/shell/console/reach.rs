@@ -1,4 +1,4 @@
-//! The sessions that a line needs: made again where they were lost, and asked which of them has a command.
+//! Session lookup for a line: reopening lost sessions and finding the session that has a command.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,23 +11,23 @@ use crate::credential;
 use crate::line::{self, Element, Statement};
 use crate::transport::session::Session;
 
-/// How long connecting again takes before the person is told what is waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Delay before a notice that the session is being reopened.
+const NOTICE_DELAY: Duration = Duration::from_secs(1);
 
 impl Executor {
-    /// The session of a connection; where it was lost, another is made now. Otherwise the line has ended,
-    /// and the person knows why.
+    /// Returns the session of a connection and reopens it if it was lost. On `Err`, the line has ended and
+    /// the reason has been shown.
     pub(super) async fn session(&self, link: &Link) -> Result<Session, Ended> {
         if let Some(session) = link.connection.current() {
             return Ok(session);
         }
         let connecting = async {
             let mut session = std::pin::pin!(link.connection.session());
-            if let Ok(done) = tokio::time::timeout(PATIENCE, &mut session).await {
+            if let Ok(done) = tokio::time::timeout(NOTICE_DELAY, &mut session).await {
                 return done;
             }
             if !credential::is_asking() {
-                let text = format!("Connecting to '{}' again; Ctrl-C stops waiting.", link.name);
+                let text = format!("Reconnecting to '{}'. Press Ctrl-C to cancel.", link.name);
                 self.terminal.toned(Tone::Plain, &text);
             }
             session.await
@@ -39,15 +39,15 @@ impl Executor {
         connected.map_err(|error| {
             let advice = error.advice.map(|advice| format!("\n{advice}")).unwrap_or_default();
             self.lost(&format!(
-                "'{}' has no session: {}; the line was not run{advice}",
+                "cannot open a session for '{}': {}; the line was not run{advice}",
                 link.name, error.text
             ));
             Ended::Lost
         })
     }
 
-    /// Asks the sessions that may have a line's commands, where it is not known which of them has.
-    pub(super) async fn find_out(&self, statement: &Statement) -> Option<Ended> {
+    /// Asks the sessions that may have a statement's commands, if their owner is unknown.
+    pub(super) async fn find_owners(&self, statement: &Statement) -> Option<Ended> {
         for element in &statement.pipeline {
             let Element::Command(command) = element else { continue };
             let name = line::remote_name(&command.name);
@@ -67,10 +67,10 @@ impl Executor {
                 match asked {
                     Ok(true) => break,
                     Ok(false) => {}
-                    // Another session must not get what may be meant for this one.
+                    // A command that may be meant for this session must not run on another one.
                     Err(error) => {
                         self.lost(&format!(
-                            "'{}' does not say whether it has {name}: {error}; the line was not run",
+                            "cannot look up {name} on '{}': {error}; the line was not run",
                             link.name
                         ));
                         return Some(Ended::Lost);
@@ -81,12 +81,12 @@ impl Executor {
         None
     }
 
-    /// The commands of PowerShell's own in a script that neither the console nor a session has: nothing of the
-    /// script is run. Those of the endpoint are its own to refuse.
+    /// Returns a refusal if a script uses built-in PowerShell commands that neither the console nor a session
+    /// has. Other unknown commands are left to the endpoint to refuse.
     ///
     /// # Errors
-    /// Ctrl-C: nothing of the script is run either.
-    pub(super) async fn lacks(&self, script: &Script) -> Result<Option<Refused>, Ended> {
+    /// Ctrl-C; the script is not run.
+    pub(super) async fn unavailable(&self, script: &Script) -> Result<Option<Refused>, Ended> {
         let mut known: BTreeMap<String, bool> = BTreeMap::new();
         let mut missing = Vec::new();
         for (script, command) in script.commands() {
@@ -107,13 +107,13 @@ impl Executor {
         Ok((!missing.is_empty()).then(|| Refused::missing(&missing)))
     }
 
-    /// Whether a session has a command, or does not say.
+    /// Returns whether a session has a command or its answer is unclear.
     async fn has(&self, name: &str) -> Result<bool, Ended> {
         if line::is_here(name) || self.links.owner(name).is_some() {
             return Ok(true);
         }
         for link in self.links.all() {
-            // A line says it where there is no session.
+            // Running the line reports the missing session.
             let Some(session) = link.connection.current() else { return Ok(true) };
             let found = tokio::select! {
                 found = link.catalogue.find(&session, name) => found,
@@ -126,13 +126,13 @@ impl Executor {
         Ok(false)
     }
 
-    /// Asks for the names of all commands, where they are not known yet. Ctrl-C does without.
+    /// Fetches the names of all commands unless they are known. Ctrl-C skips it.
     pub(super) async fn learn_names(&self) {
         for link in self.links.all() {
             let Some(session) = link.connection.current() else { continue };
             tokio::select! {
                 learned = link.catalogue.learn(&session) => if let Err(error) = learned {
-                    tracing::debug!(%error, "the names are not known");
+                    tracing::debug!(%error, "cannot list the command names");
                 },
                 () = self.interrupts.next() => return,
             }

@@ -1,4 +1,4 @@
-//! A text that is run as a whole or not at all: piped input, a script file, a line at the prompt.
+//! Scripts, run as a whole or not at all: piped input, a script file, a line at the prompt.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -7,47 +7,47 @@ use crate::files::text;
 use crate::line::{self, CommandLine, Element, Statement};
 use crate::shell::pwsh::find::Choice;
 
-/// Bytes that a script may be long.
+/// Maximum length of a script in bytes.
 const LONGEST: u64 = 16 * 1024 * 1024;
-/// Scripts that call each other, from the first to the last.
+/// Maximum depth of script calls.
 const DEEPEST: usize = 16;
 
-/// A script of which everything can be run.
+/// A script that the console can run completely.
 #[derive(Clone, Debug)]
 pub struct Script {
-    /// Its file; `None`: it has none.
+    /// The script's file, if any.
     pub path: Option<PathBuf>,
     pub steps: Vec<Step>,
     text: String,
 }
 
-/// One statement, or a script file that one calls.
+/// A statement, or a call of a script file.
 #[derive(Clone, Debug)]
 pub enum Step {
     Statement(Statement),
     Call(CommandLine, Script),
 }
 
-/// Why a script is not run.
+/// Reasons why a script was refused.
 #[derive(Clone, Debug, Default)]
 pub struct Refused {
     problems: Vec<Problem>,
-    /// Whether there is more of it than the line that was typed.
+    /// Set for a script, not for a single typed line.
     is_script: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Problem {
-    /// The script's file, line and column.
+    /// File, line and column.
     place: String,
     message: String,
-    /// The line, and a mark below the place.
+    /// The line with a mark below the column.
     excerpt: Vec<String>,
     needs_engine: bool,
 }
 
 impl Script {
-    /// Reads what was typed, or piped.
+    /// Parses typed or piped text.
     pub fn read(text: &str) -> Result<Self, Refused> {
         Self::parse(text, None, &mut Vec::new())
     }
@@ -58,18 +58,21 @@ impl Script {
         Self::read(&text).map_err(|refused| Refused { is_script: true, ..refused })
     }
 
-    /// Reads a file.
+    /// Reads a script file and the scripts that it calls.
     pub fn from_file(path: &Path) -> Result<Self, Refused> {
         Self::file(path, &mut Vec::new()).map_err(|refused| Refused { is_script: true, ..refused })
     }
 
-    /// `callers`: the scripts that are being read, the outermost first.
+    /// Reads a script file. `callers`: the scripts being read, outermost first.
     fn file(path: &Path, callers: &mut Vec<PathBuf>) -> Result<Self, Refused> {
         let shown = path.display().to_string();
         let whole =
             std::fs::canonicalize(path).map_err(|error| Refused::unreadable(&shown, &error.to_string()))?;
         if callers.contains(&whole) || callers.len() >= DEEPEST {
-            return Err(Refused::unreadable(&shown, "it calls itself"));
+            return Err(Refused::unreadable(
+                &shown,
+                "the script calls itself, or calls are nested too deeply",
+            ));
         }
         let file = std::fs::File::open(&whole).map_err(InputError::from);
         let text = file.and_then(limited).map_err(|error| Refused::unreadable(&shown, &error.to_string()))?;
@@ -102,7 +105,7 @@ impl Script {
 }
 
 impl Script {
-    /// Every command in it, and in the scripts that it calls, with the script in which it stands.
+    /// Returns every command of this script and of the scripts that it calls, with its script.
     pub fn commands(&self) -> Vec<(&Self, &CommandLine)> {
         let mut commands = Vec::new();
         for step in &self.steps {
@@ -120,11 +123,14 @@ impl Script {
 }
 
 /// Reads standard input to its end.
+///
+/// # Errors
+/// The input is not text or too long.
 pub fn standard_input() -> Result<String, InputError> {
     limited(std::io::stdin().lock())
 }
 
-/// Reads to the end, or to the limit.
+/// Reads text of at most [`LONGEST`] bytes.
 fn limited(from: impl std::io::Read) -> Result<String, InputError> {
     let mut bytes = Vec::new();
     from.take(LONGEST + 1).read_to_end(&mut bytes)?;
@@ -134,16 +140,16 @@ fn limited(from: impl std::io::Read) -> Result<String, InputError> {
     Ok(text::decode(&bytes)?)
 }
 
-/// A script or standard input that cannot be read.
+/// Error of reading a script or standard input.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
     /// The file or the stream cannot be read.
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// More than [`LONGEST`] bytes.
-    #[error("it is longer than 16 MiB")]
+    #[error("longer than 16 MiB")]
     TooLong,
-    /// The bytes are not text; the message names the line, and the encoding to save the file in.
+    /// The bytes are not text. The message names the line and the encoding to use.
     #[error(transparent)]
     NotText(#[from] text::NotText),
 }
@@ -157,7 +163,7 @@ impl Problem {
     }
 }
 
-/// Whether a text is more than a line.
+/// Returns whether a text has more than one line.
 fn is_long(text: &str) -> bool {
     text.trim_end().contains('\n')
 }
@@ -176,7 +182,7 @@ impl Refused {
         Self { problems: errors.iter().map(problem).collect(), is_script: is_long(text) }
     }
 
-    /// Commands of PowerShell that nobody has here.
+    /// Returns a refusal for commands that neither the console nor a session has.
     pub fn missing(commands: &[(&Script, &CommandLine)]) -> Self {
         let problem = |(script, command): &(&Script, &CommandLine)| {
             let message = format!("Neither the console nor the endpoint has {}.", command.name);
@@ -186,7 +192,7 @@ impl Refused {
         Self { problems: commands.iter().map(problem).collect(), is_script }
     }
 
-    /// Each problem, and what to type instead. `title`: the profile's name.
+    /// Returns each problem, then the command for PowerShell. `title`: the profile's name.
     pub fn lines(&self, title: &str) -> Vec<String> {
         let mut lines = Vec::new();
         for problem in &self.problems {
@@ -205,27 +211,27 @@ impl Refused {
     }
 }
 
-/// What to type where only PowerShell can do it.
+/// Returns the command that runs the script in PowerShell.
 pub fn instead(title: &str) -> String {
     let command = format!("lyncsh {title} --shell pwsh");
     match Choice::of(None) {
         Ok(Choice::PowerShell(_)) => format!("PowerShell can run it: {command}"),
         _ => format!(
-            "PowerShell can run it, but is not installed here. Install it (https://aka.ms/powershell), then: {command}"
+            "PowerShell can run it, but is not installed. Install it (https://aka.ms/powershell), then run: {command}"
         ),
     }
 }
 
-/// Line and column of a byte, from 1.
+/// Returns the line and column of a byte, from 1.
 fn place(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let begins = before.rfind('\n').map_or(0, |end| end + 1);
     (before.matches('\n').count() + 1, before[begins..].chars().count() + 1)
 }
 
-/// The line, and a mark below the column.
+/// Returns the line with a mark below the column.
 fn excerpt(text: &str, line: usize, column: usize) -> Vec<String> {
-    /// Columns of a line that are shown.
+    /// Maximum number of columns shown.
     const WIDEST: usize = 100;
     let Some(shown) = text.lines().nth(line - 1) else { return Vec::new() };
     let from = column.saturating_sub(WIDEST * 3 / 4);
@@ -247,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_is_told_with_line_and_column() {
+    fn each_refusal_has_line_and_column() {
         let lines = refused("$u = Get-CsOnlineUser\r\nif ($u) { 'x' }\r\n  $u.Name.ToUpper()\n");
         let wanted = [
             "line 2, column 1: 'if' needs PowerShell's script engine, which the console does not have.",
@@ -276,7 +282,7 @@ mod tests {
         assert!(matches!(script.steps.as_slice(), [Step::Call(..), Step::Statement(_)]));
         write("two.ps1", &at("one.ps1"));
         let lines = Script::from_file(Path::new(&at("one.ps1"))).unwrap_err().lines("work");
-        assert!(lines[0].contains("it calls itself"), "{lines:?}");
+        assert!(lines[0].contains("calls itself"), "{lines:?}");
         assert!(Script::read("./none.ps1").unwrap_err().lines("x")[0].contains("cannot read ./none.ps1"));
     }
 }

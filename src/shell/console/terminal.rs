@@ -1,5 +1,4 @@
-//! The person's terminal, or the pipes in its place: where output goes, in which colours, and where
-//! answers come from.
+//! The user's terminal, or the pipes in its place: destination and colours of output, source of answers.
 
 use std::io::{BufRead, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,50 +14,50 @@ use crate::keys::{self, Echo};
 use crate::platform;
 use crate::screen::{self, RESET, Shown, Stream, clean, without_colours};
 
-/// How often a read of a whole line looks whether it is still wanted.
+/// How often a blocking read of a line checks its stop flag.
 const STOP_INTERVAL: Duration = Duration::from_millis(50);
-/// Columns where the terminal doesn't say.
+/// Columns and rows of a terminal of unknown size.
 const DEFAULT_SIZE: (u16, u16) = (120, 50);
 
 /// Standard input, output and error of the console. Clones share them.
 #[derive(Clone)]
 pub struct Terminal {
-    /// Whether a person sits there: input and output are a terminal.
+    /// Set if input and output are a terminal.
     pub interactive: bool,
-    /// Whether output goes to a terminal; otherwise it is data for another program.
+    /// Set if output goes to a terminal; otherwise output is data for another program.
     is_displayed: bool,
     piped: Arc<Mutex<Piped>>,
-    /// Whether the last [`Terminal::write`] left the cursor behind text.
+    /// Set if the last [`Terminal::write`] left a line open.
     column: Arc<Mutex<bool>>,
     lost: Arc<Lost>,
     pub progress: Progress,
 }
 
-/// Standard input where it is not a terminal.
+/// Standard input that is not a terminal.
 struct Piped {
     reader: std::io::BufReader<std::io::Stdin>,
-    /// Those that were read.
+    /// Number of lines read.
     lines: usize,
 }
 
-/// Output that nobody gets any more.
+/// First write error of standard output.
 #[derive(Default)]
 struct Lost {
     reason: OnceLock<std::io::Error>,
     noticed: Notify,
 }
 
-/// Piped input that is no text.
+/// Error of reading piped input.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Unreadable {
-    #[error("line {line} of the input is not UTF-8")]
-    #[diagnostic(help("Save it as UTF-8; what stands before that line was run."))]
+    #[error("line {line} of the input is not UTF-8; the lines before it were run")]
+    #[diagnostic(help("save the input as UTF-8"))]
     Encoding { line: usize },
-    #[error("the input can't be read")]
+    #[error("cannot read the input")]
     Io(#[from] std::io::Error),
 }
 
-/// What a line is, for its colour; the colours are PowerShell's.
+/// Kind of a line, for its colour; the colours are PowerShell's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
     Plain,
@@ -69,7 +68,7 @@ pub enum Tone {
 }
 
 impl Tone {
-    /// The SGR sequence that begins a text in this tone.
+    /// Returns the SGR sequence of this tone.
     fn sequence(self) -> &'static str {
         match self {
             Self::Plain => "",
@@ -96,18 +95,18 @@ impl Terminal {
         }
     }
 
-    /// Columns and rows.
+    /// Returns columns and rows.
     pub fn size(&self) -> (u16, u16) {
         let known = if self.is_displayed { crossterm::terminal::size().ok() } else { None };
         known.filter(|(columns, rows)| *columns > 0 && *rows > 0).unwrap_or(DEFAULT_SIZE)
     }
 
-    /// One line of output.
+    /// Writes one line of output.
     pub fn line(&self, text: &str) {
         self.write(&format!("{text}\n"));
     }
 
-    /// Output without an end of line of its own: cleaned for a terminal, unchanged for a file or a pipe.
+    /// Writes output without adding a newline: cleaned for a terminal, unchanged for a file or a pipe.
     pub fn write(&self, text: &str) {
         if self.is_displayed {
             self.show(&clean(text, Stream::Output.colour()));
@@ -116,7 +115,7 @@ impl Terminal {
         }
     }
 
-    /// What the endpoint has drawn for a terminal. In a file or a pipe, it has no colours.
+    /// Writes text that the endpoint has formatted for a terminal; without colours to a file or a pipe.
     pub fn display(&self, text: &str) {
         if self.is_displayed { self.write(text) } else { self.put(&without_colours(text)) }
     }
@@ -125,7 +124,7 @@ impl Terminal {
         self.put(text.as_str());
     }
 
-    /// Writes text as it is.
+    /// Writes text unchanged.
     fn put(&self, text: &str) {
         self.progress.suspended(|| {
             if let Err(error) = Stream::Output.write_raw(text.as_bytes())
@@ -141,7 +140,7 @@ impl Terminal {
         }
     }
 
-    /// A message in a tone: errors and their kin on standard error where output is not a terminal.
+    /// Writes a message in a tone. Tones other than plain go to standard error if output is not a terminal.
     pub fn toned(&self, tone: Tone, text: &str) {
         let text = match tone {
             Tone::Plain => text.to_owned(),
@@ -154,14 +153,14 @@ impl Terminal {
         }
     }
 
-    /// Clears the screen, and what has scrolled out of it.
+    /// Clears the screen and the scrollback.
     pub fn clear(&self) {
         if self.interactive && !screen::is_dumb() {
             self.put("\u{1b}[H\u{1b}[2J\u{1b}[3J");
         }
     }
 
-    /// Ends a line that [`Terminal::write`] left open, so that a prompt begins at the margin.
+    /// Ends an open line, so that a prompt begins in the first column.
     pub fn fresh_line(&self) {
         let open = self.column.lock().is_ok_and(|behind| *behind);
         if open {
@@ -169,17 +168,17 @@ impl Terminal {
         }
     }
 
-    /// Why output is lost, where it is.
+    /// Returns the error that closed standard output, if any.
     pub fn lost(&self) -> Option<&std::io::Error> {
         self.lost.reason.get()
     }
 
-    /// Waits until output is lost.
+    /// Waits for a write error of standard output.
     pub async fn loses(&self) {
         self.lost.noticed.notified().await;
     }
 
-    /// The next line of piped input, without its end; `None` at the end of all.
+    /// Returns the next line of piped input without its newline; `None` at the end of input.
     pub fn next_piped(&self) -> Result<Option<String>, Unreadable> {
         let Ok(mut piped) = self.piped.lock() else { return Ok(None) };
         let mut bytes = Vec::new();
@@ -189,12 +188,12 @@ impl Terminal {
         piped.lines += 1;
         let line = piped.lines;
         let text = String::from_utf8(bytes).map_err(|_| Unreadable::Encoding { line })?;
-        // Editors on Windows begin a file with a mark.
+        // Windows editors begin a file with a byte order mark.
         let text = if line == 1 { text.trim_start_matches('\u{feff}') } else { &text };
         Ok(Some(text.trim_end_matches('\n').trim_end_matches('\r').to_owned()))
     }
 
-    /// Reads one line of a terminal that edits the line itself, until `stop` is set. `None`: it was set.
+    /// Reads one line of a terminal that edits the line itself. Returns `None` once `stop` is set.
     fn whole_line(&self, stop: &AtomicBool) -> Result<Option<Answer<String>>, Unreadable> {
         loop {
             let has_rest = self.piped.lock().is_ok_and(|piped| !piped.reader.buffer().is_empty());
@@ -207,8 +206,8 @@ impl Terminal {
         }
     }
 
-    /// Asks for a line without an escape sequence: the terminal shows what is typed. `None`: `stop` was
-    /// set meanwhile.
+    /// Asks for a line without escape sequences; the terminal echoes the input. Returns `None` once `stop` is
+    /// set.
     pub async fn ask_plainly(
         &self,
         question: &str,
@@ -226,14 +225,14 @@ impl Terminal {
                 return Ok(Some(Answer::Interrupted));
             }
         };
-        // The terminal has shown the end of the line.
+        // The terminal has echoed the newline.
         if let Ok(mut behind) = self.column.lock() {
             *behind = !matches!(answer, Ok(Ok(Some(Answer::Given(_)))));
         }
         answer.unwrap_or(Ok(Some(Answer::End)))
     }
 
-    /// Asks for one line, shown as it is typed, or as stars where `mask` is set.
+    /// Asks for one line, echoed as typed, or as stars if `mask` is set.
     pub async fn ask(&self, question: &str, mask: bool) -> Answer<SecretString> {
         if self.interactive && screen::is_dumb() && !mask {
             return match self.ask_plainly(question, Arc::default()).await {
@@ -261,7 +260,7 @@ impl Terminal {
         answer
     }
 
-    /// [`Terminal::ask`] for what is no secret.
+    /// Asks for one line that is not a secret.
     pub async fn ask_line(&self, question: &str) -> Answer<String> {
         match self.ask(question, false).await {
             Answer::Given(text) => Answer::Given(text.expose_secret().to_owned()),

@@ -1,4 +1,4 @@
-//! What went wrong in a console: `$Error`, and whether anything did.
+//! Errors of a console: `$Error` and the error flag for the exit code.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -7,19 +7,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::psrp::clixml::Value;
 use crate::psrp::record::ErrorRecord;
 
-/// Errors that are kept ($MaximumErrorCount in Windows PowerShell).
+/// Maximum number of errors kept ($MaximumErrorCount in Windows PowerShell).
 const KEPT: usize = 256;
 
 #[derive(Debug, Default)]
 pub struct Troubles {
-    /// The newest first.
+    /// Newest first.
     records: Mutex<VecDeque<Value>>,
-    /// Whether one was written.
+    /// Set once an error was written.
     any: AtomicBool,
 }
 
 impl Troubles {
-    /// Keeps an error; `is_written`: it was shown, or went where the error stream was redirected to.
+    /// Keeps an error. `is_written`: the error was shown or redirected.
     pub fn add(&self, record: Value, is_written: bool) {
         if let Ok(mut records) = self.records.lock() {
             records.push_front(record);
@@ -30,17 +30,17 @@ impl Troubles {
         }
     }
 
-    /// An error was written of which no record is known.
+    /// Notes an error without a record.
     pub fn written(&self) {
         self.any.store(true, Ordering::Relaxed);
     }
 
-    /// Whether an error was written.
+    /// Returns whether an error was written.
     pub fn any(&self) -> bool {
         self.any.load(Ordering::Relaxed)
     }
 
-    /// `$Error`
+    /// Returns the value of `$Error`.
     pub fn value(&self) -> Value {
         Value::array(
             self.records
@@ -51,7 +51,7 @@ impl Troubles {
     }
 }
 
-/// The record of an error that was made here.
+/// Returns an error record for an error of the console itself.
 pub fn record(text: &str) -> Value {
     ErrorRecord::new(text, "System.Management.Automation.RuntimeException", "Console").to_value()
 }

@@ -1,19 +1,19 @@
-//! What fails when a module is written.
+//! Errors of writing a module.
 
 use std::path::PathBuf;
 
 use crate::exports::ExportError;
 
-/// Why there is no module.
+/// Error of writing a module.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum ModuleError {
-    #[error("the PowerShell module can't be written: {}: {error}", .path.display())]
+    #[error("cannot write the PowerShell module: {}: {error}", .path.display())]
     Write { path: PathBuf, error: std::io::Error },
-    #[error("the path {} can't be written into a script: it is not Unicode", .path.display())]
+    #[error("cannot use the path {} in a script: not Unicode", .path.display())]
     NotUnicode { path: PathBuf },
-    #[error("the template {name} can't be rendered: {error}")]
+    #[error("cannot render the template {name}: {error}")]
     #[diagnostic(help(
-        "a template of your own is in the folder `templates/powershell` of the configuration folder; remove it to have lyncsh's"
+        "correct or remove your own template in `templates/powershell` of the configuration folder"
     ))]
     Template { name: &'static str, error: minijinja::Error },
     #[error(transparent)]

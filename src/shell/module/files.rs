@@ -1,4 +1,4 @@
-//! Files that another process may be reading: written beside, moved into place.
+//! Files that another process may be reading, replaced atomically.
 
 use std::io;
 use std::path::Path;
@@ -7,10 +7,10 @@ use super::error::ModuleError;
 use crate::files::replace::{New, replace};
 use crate::platform;
 
-/// Windows PowerShell 5.1 takes a script without it for one in the system's code page.
+/// Byte order mark: Windows PowerShell 5.1 reads a script without it in the system's code page.
 const MARK: &str = "\u{feff}";
 
-/// Writes a script for PowerShell, for its owner alone, unless it is there as it is.
+/// Writes a PowerShell script with access for its owner only, unless it is unchanged.
 pub fn write(path: &Path, script: &str) -> Result<(), ModuleError> {
     let whole = format!("{MARK}{script}");
     if std::fs::read(path).is_ok_and(|there| there == whole.as_bytes()) {
@@ -28,7 +28,7 @@ fn put(path: &Path, content: &[u8]) -> io::Result<()> {
     replace(path, content, New::Private)
 }
 
-/// Removes a folder with all that is in it. One that is not there is no error.
+/// Removes a folder and its content, if it exists.
 pub fn remove(folder: &Path) -> Result<(), ModuleError> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

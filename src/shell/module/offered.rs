@@ -1,5 +1,4 @@
-//! The questions to an endpoint whose commands become proxies: their names, their metadata, and the views of their
-//! types.
+//! Queries for the commands of an endpoint: names, metadata and views of their types.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,17 +18,17 @@ use crate::wildcard::like;
 /// A restricted endpoint takes up to 1000 names at once (CommandMetadata.GetRestrictedGetCommand).
 const MOST_NAMES: usize = 1000;
 
-/// What an endpoint offers to one profile.
+/// Commands and views that an endpoint offers to a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offered {
-    /// The names of all commands, sorted, each once; empty where the endpoint does not list them.
+    /// Sorted unique names of all commands; empty if the endpoint does not list them.
     pub names: Vec<String>,
     /// The commands that the profile imports.
     pub commands: Vec<CommandMetadata>,
     pub views: Vec<FormatData>,
 }
 
-/// Asks the endpoint.
+/// Queries the endpoint.
 pub async fn ask(session: &Session, import: &Import, refusal: &Refusal) -> Result<Offered, Error> {
     let names = names(session).await?;
     let patterns = if import.commands.is_empty() { vec!["*".to_owned()] } else { import.commands.clone() };
@@ -42,7 +41,7 @@ pub async fn ask(session: &Session, import: &Import, refusal: &Refusal) -> Resul
     if !names.is_empty() && chosen.is_empty() {
         return Ok(Offered { names, ..Offered::default() });
     }
-    // Patterns are quicker than names where nothing is left out.
+    // Patterns are faster than names if no command is left out.
     let by_name = chosen.len() < asked.len() && (1..=MOST_NAMES).contains(&chosen.len());
     let query = CommandMetadata::query(if by_name { chosen } else { patterns });
     let mut commands = Vec::new();
@@ -53,7 +52,7 @@ pub async fn ask(session: &Session, import: &Import, refusal: &Refusal) -> Resul
     if let Some(reason) = ended {
         return Err(Error::Ended(format!("the endpoint did not describe its commands: {reason}")));
     }
-    // What it sent is not always what it was asked for.
+    // The endpoint may return commands that were not requested.
     commands.retain(|command| is_wanted(import, &command.name));
     let mut views = Vec::new();
     if !import.format_data.is_empty() && !commands.is_empty() {
@@ -70,20 +69,20 @@ pub async fn ask(session: &Session, import: &Import, refusal: &Refusal) -> Resul
     Ok(Offered { names, commands, views })
 }
 
-/// Whether the profile's patterns cover a command.
+/// Returns whether the profile's patterns cover a command.
 pub fn is_covered(import: &Import, name: &str) -> bool {
     import.commands.is_empty() || import.commands.iter().any(|pattern| like(pattern, name))
 }
 
-/// Whether the profile asks for a command. What every restricted endpoint has for its clients must be asked for by
-/// its name, as with Import-PSSession.
+/// Returns whether the profile imports a command. As with Import-PSSession, the standard commands of
+/// restricted endpoints must be listed by name.
 pub fn is_wanted(import: &Import, name: &str) -> bool {
     let by_name = import.commands.iter().any(|pattern| pattern.eq_ignore_ascii_case(name));
     let restricted = RESTRICTED.iter().any(|one| one.eq_ignore_ascii_case(name));
     by_name || !restricted && is_covered(import, name)
 }
 
-/// `Get-Command | Select-Object Name`, as the agent asks later; empty where the endpoint does not answer it.
+/// Runs `Get-Command | Select-Object Name`, as the agent does later. Returns no names if the pipeline fails.
 async fn names(session: &Session) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
     let mut running = session.invoke(&command_metadata::names()).await?;
@@ -96,7 +95,7 @@ async fn names(session: &Session) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-/// Reads the output to its end. `Some`: why it did not complete.
+/// Reads the output to its end. Returns the reason if the pipeline did not complete.
 async fn read(running: &mut Running, mut take: impl FnMut(Value)) -> Result<Option<String>, Error> {
     while let Some(event) = running.next().await {
         match event? {

@@ -11,7 +11,7 @@ use crate::psrp::command_metadata::{CommandMetadata, ParameterMetadata};
 /// The parameter of each proxy that takes pipeline input.
 pub const INPUT: &str = "__";
 
-/// The parameter of each proxy that takes the arguments that no other takes.
+/// The parameter of each proxy that takes the remaining arguments.
 pub const REST: &str = "__rest";
 
 /// The common parameters, which every advanced function has, and their aliases (Cmdlet.CommonParameters).
@@ -42,14 +42,14 @@ const COMMON: [&str; 24] = [
     "pv",
 ];
 
-/// What becomes of an endpoint's commands.
+/// Proxies for an endpoint's commands.
 #[derive(Debug)]
 pub struct Proxies {
     pub functions: Vec<Function>,
     pub aliases: Vec<Alias>,
-    /// Commands that have no function here because of their names.
+    /// Commands without a proxy because of their names.
     pub left_out: Vec<String>,
-    /// Parameters that are not offered here, as `COMMAND -NAME`.
+    /// Parameters that the proxies leave out, as `COMMAND -NAME`.
     pub without: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ pub struct Proxies {
 pub struct Function {
     pub name: String,
     is_cmdlet: bool,
-    /// Whether the endpoint's command has no common parameters.
+    /// Set if the endpoint's command has no common parameters.
     is_simple: bool,
     parameters: Vec<Parameter>,
 }
@@ -74,9 +74,9 @@ pub struct Alias {
 struct Parameter {
     name: String,
     aliases: Vec<String>,
-    /// A PowerShell type, or nothing.
+    /// A PowerShell type, or empty.
     constraint: &'static str,
-    /// A type whose names complete the argument, where it is an enumeration here.
+    /// A type whose names complete the argument, if it is a local enumeration.
     completes: Option<String>,
 }
 
@@ -100,7 +100,8 @@ impl Proxies {
                 proxies.left_out.push(command.name.clone());
                 continue;
             }
-            // An alias comes with the parameters of its command, which may not have been asked for.
+            // Metadata of an alias has the parameters of its command, which the profile may not import
+            // itself.
             if seen.insert(fold(target)) {
                 let function = Function::of(target, command, &mut proxies.without);
                 proxies.functions.push(function);
@@ -109,7 +110,6 @@ impl Proxies {
                 proxies.aliases.push(Alias { name: command.name.clone(), target: target.clone() });
             }
         }
-        // Each is reported once.
         proxies.left_out.sort_unstable();
         proxies.left_out.dedup();
         proxies
@@ -151,7 +151,7 @@ impl Function {
             taken.insert(fold(&parameter.name));
             parameters.push(Parameter::of(parameter));
         }
-        // An alias that two parameters have, or that is another's name, fails every call.
+        // A duplicate alias, or an alias equal to a parameter name, makes every call fail.
         for parameter in &mut parameters {
             parameter.aliases.retain(|alias| is_plain(alias) && taken.insert(fold(alias)));
         }
@@ -160,8 +160,8 @@ impl Function {
         Self { name: name.to_owned(), is_cmdlet: command.is_cmdlet, is_simple, parameters }
     }
 
-    /// Returns the parameters that the function declares itself, for the template. A dynamic parameter loses to a
-    /// common one whose name begins with its own, such as `-Verb` to `-Verbose`.
+    /// Returns the parameters that the function declares itself, for the template. A dynamic parameter loses
+    /// to a common one whose name begins with its own, such as `-Verb` to `-Verbose`.
     fn own(&self) -> Vec<Value> {
         let untyped = self.parameters.iter().filter(|parameter| parameter.constraint.is_empty());
         let open = untyped.enumerate().map(|(position, parameter)| (Some(position), parameter));
@@ -179,9 +179,9 @@ impl Function {
             .collect()
     }
 
-    /// Formats the name and the parameters as one line of the template's table: those without a type, the one for
-    /// pipeline input, the typed ones, and the one for remaining arguments. Only values without a type are bound by
-    /// position: a conversion would change what the endpoint binds.
+    /// Formats the name and the parameters as one line of the template's table: those without a type, the one
+    /// for pipeline input, the typed ones, and the one for remaining arguments. Only values without a type
+    /// are bound by position: a conversion would change what the endpoint binds.
     fn declared(&self) -> String {
         let (open, typed): (Vec<_>, Vec<_>) =
             self.parameters.iter().partition(|parameter| parameter.constraint.is_empty());
@@ -222,7 +222,8 @@ impl Parameter {
         begins(&self.name) || self.aliases.iter().any(|alias| begins(alias))
     }
 
-    /// Formats as `NAME`, `NAME:TYPE` or `NAME:TYPE:ALIAS,ALIAS`. A type after `=` is used for completion only.
+    /// Formats as `NAME`, `NAME:TYPE` or `NAME:TYPE:ALIAS,ALIAS`. A type after `=` is used for completion
+    /// only.
     fn field(&self) -> String {
         let kind = match &self.completes {
             Some(kind) => format!("={kind}"),
@@ -233,9 +234,9 @@ impl Parameter {
     }
 }
 
-/// The constraint of a type whose conversion here is the endpoint's own. `$null` must arrive as such, which is why
-/// values are nullable, and why strings have no constraint: `[string]` makes `$null` an empty one. `[bool]` takes
-/// neither texts nor `$null`, as on the endpoint; a nullable one would take 'False' for true.
+/// The constraint of a type whose conversion here is the endpoint's own. `$null` must arrive as such, which
+/// is why values are nullable, and why strings have no constraint: `[string]` makes `$null` an empty one.
+/// `[bool]` takes neither texts nor `$null`, as on the endpoint; a nullable one would take 'False' for true.
 fn constraint(parameter: &ParameterMetadata) -> &'static str {
     if parameter.is_switch {
         return "switch";
@@ -305,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_that_is_no_plain_name_is_left_out_and_reported() {
+    fn a_parameter_without_a_plain_name_is_left_out_and_reported() {
         let hostile = command(
             "Get-Good",
             &[

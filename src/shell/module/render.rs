@@ -1,4 +1,4 @@
-//! The templates, each with what is put into it.
+//! The templates and the values that they are rendered with.
 
 use std::path::PathBuf;
 
@@ -11,8 +11,8 @@ use crate::folders::Folders;
 use crate::profile::{Kind, Profile};
 use crate::quote::powershell::{ascii, quote};
 
-/// The names of the templates, and lyncsh's own text of each. A file of that name in the folder
-/// `templates` of the configuration folder is taken instead.
+/// Names and built-in texts of the templates. A file of that name in the folder `templates` of the
+/// configuration folder overrides the built-in text.
 const OWN: [(&str, &str); 23] = [
     (SCRIPT, include_str!("../../../templates/powershell/module.psm1")),
     ("powershell/attach.ps1", include_str!("../../../templates/powershell/attach.ps1")),
@@ -51,51 +51,51 @@ const IMPORT: &str = "powershell/import.ps1";
 const CONNECT: &str = "powershell/connect.ps1";
 const COMMAND: &str = "powershell/command.ps1";
 
-/// What a module needs to know.
+/// Values for a module.
 pub struct Script<'a> {
     pub module: &'a str,
     pub program: &'a str,
-    /// Has the program tell where the session is.
+    /// Arguments that make the program report the session's address.
     pub arguments: Vec<String>,
-    /// The same for a session of the PowerShell's own, as one command line.
+    /// Arguments for a session owned by the PowerShell, as one command line.
     pub own: String,
     pub profile: &'a Profile,
     pub version: &'a str,
 }
 
-/// What a module's manifest says.
+/// Values for a module's manifest.
 pub struct Manifest<'a> {
-    /// The module's script, beside the manifest.
+    /// File name of the module's script.
     pub script: String,
     pub version: &'a str,
     pub description: String,
-    /// Of the cmdlets; `None` as long as they are not known.
+    /// Cmdlet names; `None` while unknown.
     pub names: Option<Vec<String>>,
-    /// Of the aliases, likewise.
+    /// Alias names; `None` while unknown.
     pub aliases: Option<Vec<String>>,
 }
 
-/// What the first script of a shell needs to know.
+/// Values for the startup script of a shell.
 pub struct Connect<'a> {
     pub title: &'a str,
     pub program: &'a str,
-    /// Names, and paths of the scripts.
+    /// Module names and script paths.
     pub modules: Vec<(&'a str, &'a str)>,
     pub version: &'a str,
 }
 
-/// What is run when the first script of a shell has run.
+/// Command to run after the startup script of a shell.
 #[derive(Clone, Copy, Debug)]
 pub enum ModuleCommand<'a> {
-    /// Nothing more: the person gets the prompt.
+    /// No command; the user gets the prompt.
     Prompt,
     /// PowerShell source.
     Text(&'a str),
-    /// A script, and its arguments as PowerShell source. The PowerShell ends with it, unless it `stays`.
+    /// A script and its arguments as PowerShell source. PowerShell exits after it unless `stays` is set.
     Script { path: &'a str, arguments: &'a str, stays: bool },
 }
 
-/// The templates of one user.
+/// Built-in templates with the user's overrides.
 pub struct Templates(Environment<'static>);
 
 impl Templates {
@@ -183,17 +183,17 @@ impl Templates {
         )
     }
 
-    /// The proxies ([`super::proxies::Proxies::context`]).
+    /// Renders the proxies ([`super::proxies::Proxies::context`]).
     pub fn proxies(&self, functions: Value, aliases: Value, version: &str) -> Result<String, ModuleError> {
         self.render(PROXIES, context! { functions, aliases, version })
     }
 
-    /// The endpoint's views ([`super::views::context`]).
+    /// Renders the endpoint's views ([`super::views::context`]).
     pub fn views(&self, views: Value, version: &str) -> Result<String, ModuleError> {
         self.render(VIEWS, context! { views, version })
     }
 
-    /// The text of the templates that the proxies are written with.
+    /// Returns the source of the templates for the proxies.
     pub fn proxies_source(&self) -> Result<String, ModuleError> {
         let source = |name: &'static str| {
             let template = self.0.get_template(name);
@@ -243,7 +243,7 @@ impl Templates {
     }
 }
 
-/// A value as PowerShell source: text, a list of texts, a truth, or nothing.
+/// Formats a string, list of strings, Boolean or null as PowerShell source.
 fn literal(value: &Value) -> Result<String, minijinja::Error> {
     use minijinja::value::ValueKind;
     Ok(match value.kind() {
@@ -255,7 +255,7 @@ fn literal(value: &Value) -> Result<String, minijinja::Error> {
             format!("@({})", all?.join(", "))
         }
         other => {
-            let text = format!("a {other} can't be written into a script");
+            let text = format!("cannot write a {other} into a script");
             return Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, text));
         }
     })

@@ -1,18 +1,18 @@
-//! The endpoint's views for PowerShell's own formatter (`templates/powershell/views.ps1xml`). A column whose script
-//! only names a property becomes that property; other script columns are left out, since script of the endpoint is
-//! not run here and the column would be empty in every row.
+//! The endpoint's views for PowerShell's own formatter (`templates/powershell/views.ps1xml`). A column whose
+//! script only names a property becomes that property; other script columns are left out, since script of the
+//! endpoint is not run here and the column would be empty in every row.
 
 use minijinja::{Value, context};
 
 use crate::psrp::format_data::{Column, ColumnAlignment, FormatData, FormatView, Layout};
 
-/// The views that have something to show, as the template takes them.
+/// Returns the non-empty views for the template.
 pub fn context(data: &[FormatData]) -> Value {
     data.iter().flat_map(|one| one.views.iter().filter_map(|view| self::view(one, view))).collect()
 }
 
 fn view(data: &FormatData, view: &FormatView) -> Option<Value> {
-    // Objects of this PowerShell that are of the same types keep their own views.
+    // Local objects of the same types keep their own views.
     let types: Vec<_> =
         data.type_names
             .iter()
@@ -48,7 +48,7 @@ fn column(column: &Column) -> Option<Value> {
     )
 }
 
-/// Text for an XML document: escaped, without the characters that XML 1.0 has no way to write.
+/// Escapes text for XML and drops the characters that XML 1.0 cannot represent.
 pub fn xml(text: &str) -> String {
     let legal = |one: &char| matches!(one, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
     let text: String = text.chars().filter(legal).collect();

@@ -1,4 +1,4 @@
-//! The proxies of an endpoint's commands, from the answers of the endpoint to the files that a PowerShell imports.
+//! Writing of the proxy files that PowerShell imports, from the endpoint's answers.
 
 use super::error::ModuleError;
 use super::offered::{self, Offered};
@@ -15,44 +15,44 @@ use crate::screen;
 use crate::transport;
 use crate::transport::session::Session;
 
-/// Columns of a name that is too long for a note.
-const MOST_OF_A_NAME: usize = 60;
+/// Maximum columns of a name in a note.
+const MAX_NAME_COLUMNS: usize = 60;
 
-/// Proxies on the disk.
+/// Proxies on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
     pub folder: std::path::PathBuf,
-    /// Whether the folder stays for the next start; otherwise the PowerShell removes it.
+    /// Set if the folder is kept for the next start; otherwise PowerShell removes it.
     pub is_kept: bool,
-    /// What the user should know, a line each.
+    /// Notes for the user, one line each.
     pub notes: Vec<String>,
 }
 
-/// The proxies cannot be written.
+/// Error of writing the proxies.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum WriteError {
-    #[error("the commands of '{name}' can't be imported: {error}")]
+    #[error("cannot import the commands of '{name}': {error}")]
     Ask { name: String, error: transport::Error },
     #[error(transparent)]
     #[diagnostic(transparent)]
     Module(#[from] ModuleError),
 }
 
-/// The proxies of a profile on the endpoint that it is connected to, whether or not they have been written.
+/// Returns the proxies of a profile for the endpoint that it is connected to, written or not.
 pub fn kept(
     folders: &Folders,
     profile: &Profile,
     endpoint: &url::Url,
 ) -> Result<ExportedModule, ModuleError> {
     let stem = Exports::of(folders, &profile.name).stem(profile, endpoint);
-    // Another version, template or prefix writes others.
+    // The files depend on version, templates and prefix.
     let source = Templates::of(folders)?.proxies_source()?;
     let form = format!("{}\0{:?}\0{source}", env!("CARGO_PKG_VERSION"), profile.import.prefix);
     Ok(ExportedModule::of(&stem, &format!("{:08x}", platform::hash(form.as_bytes()) >> 32)))
 }
 
-/// Writes the proxies where they are missing or out of date. The endpoint is only asked where its answers are not
-/// known; where it does not answer, the proxies that are there serve once more.
+/// Writes the proxies if they are missing or out of date. The endpoint is queried only if its answers are not
+/// cached; if the query fails, the existing proxies are used.
 pub async fn write(
     folders: &Folders,
     profile: &Profile,
@@ -86,14 +86,14 @@ pub async fn write(
     let offered = match asked {
         Ok(offered) => offered,
         Err(error) if is_kept && kept.is_there() => {
-            notes.push(format!("the commands of '{name}' stay as they were: {error}"));
+            notes.push(format!("cannot update the commands of '{name}'; using the cached ones: {error}"));
             return Ok(there(notes));
         }
         Err(error) => return Err(WriteError::Ask { name: name.clone(), error }),
     };
     let (files, without) = files(folders, profile, &offered, &refusal)?;
     if !without.is_empty() {
-        let shown = without.iter().take(5).map(|one| screen::cut(one, MOST_OF_A_NAME).0.to_owned());
+        let shown = without.iter().take(5).map(|one| screen::cut(one, MAX_NAME_COLUMNS).0.to_owned());
         let shown = shown.collect::<Vec<_>>().join(", ");
         let more = if without.len() > 5 { format!(" and {} more", without.len() - 5) } else { String::new() };
         notes.push(format!("'{name}': parameters without a plain name are left out: {shown}{more}"));
@@ -103,19 +103,19 @@ pub async fn write(
         return Ok(Written { folder, is_kept, notes });
     }
     if kept.state() == State::Current {
-        // Another start was quicker.
+        // Another process has written them meanwhile.
         return Ok(there(notes));
     }
     match serde_json::to_vec(&offered) {
         Ok(content) => kept.set_source(&content).map_err(ModuleError::from)?,
-        Err(error) => tracing::debug!(%error, "the endpoint's answers are not kept"),
+        Err(error) => tracing::debug!(%error, "cannot cache the endpoint's answers"),
     }
     kept.put(&files).map_err(ModuleError::from)?;
     kept.select().map_err(ModuleError::from)?;
     Ok(there(notes))
 }
 
-/// What the endpoint answered before, unless its commands have changed.
+/// Returns the cached answers of the endpoint, unless its commands have changed.
 fn remembered(kept: &ExportedModule) -> Option<Offered> {
     let offered: Offered = serde_json::from_slice(&std::fs::read(kept.source()).ok()?).ok()?;
     (!kept.has_changed(&kept.source(), Some(lines(&offered.names).as_bytes()))).then_some(offered)
@@ -128,12 +128,12 @@ async fn ask(
 ) -> Result<Offered, transport::Error> {
     let session = session().await?;
     let offered = offered::ask(&session, &profile.import, refusal).await;
-    // A pool that is gone already has nothing to close.
+    // Closing fails only if the pool has already ended.
     let _ = session.close().await;
     offered
 }
 
-/// The files of the folder, by name; and the parameters that are not offered.
+/// The files of the folder by name, and the parameters left out.
 type Files = (Vec<(&'static str, String)>, Vec<String>);
 
 fn files(
@@ -154,7 +154,7 @@ fn files(
         .chain(&proxies.left_out)
         .map(|name| here(name))
         .collect();
-    // A file has one a line.
+    // The file has one name per line.
     refused.iter_mut().for_each(|name| *name = name.replace(['\r', '\n'], "?"));
     refused.sort_unstable();
     refused.dedup();
@@ -240,7 +240,7 @@ mod tests {
         }
     }
 
-    /// The text of one file.
+    /// Returns the text of one file.
     fn written(name: &str) -> String {
         let temp = tempfile::tempdir().unwrap();
         let folders = Folders::find(Some(temp.path())).unwrap();

@@ -1,5 +1,5 @@
-//! What a PowerShell is called with: the person's own arguments (`lyncsh work -- …`), and the script
-//! that connects before anything of theirs runs.
+//! Arguments of a launched PowerShell: the user's own (`lyncsh work -- …`), and the connect script that runs
+//! before them.
 
 use std::path::Path;
 
@@ -10,18 +10,17 @@ use crate::folders::Folders;
 use crate::quote::powershell::quote;
 use crate::shell::module::{self, ModuleCommand, ModuleError};
 
-/// The person's arguments, as PowerShell's own parser would part them
-/// (`CommandLineParameterParser.cs`).
+/// The user's arguments, split as PowerShell does (`CommandLineParameterParser.cs`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arguments {
-    /// All before what is to be run.
+    /// Options before the command or script.
     options: Vec<String>,
     run: Run,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Run {
-    /// Nothing: the person gets the prompt.
+    /// No command; the user gets the prompt.
     Prompt,
     /// `-Command`, `-EncodedCommand`.
     Text(String),
@@ -31,17 +30,17 @@ enum Run {
     Script(String, Vec<String>),
 }
 
-/// Arguments that can't be brought together with a session.
+/// Arguments that cannot be combined with a session.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum ArgumentError {
-    #[error("{option} - reads from standard input, and that can't follow a script that connects first")]
-    #[diagnostic(help("give the commands themselves (-Command TEXT), or a script (-File PATH)"))]
+    #[error("cannot use {option} -: commands on standard input cannot follow the connect script")]
+    #[diagnostic(help("pass the commands (-Command TEXT) or a script (-File PATH)"))]
     Input { option: String },
-    #[error("there is no script {path}")]
-    #[diagnostic(help("commands are given with -Command"))]
+    #[error("cannot find the script {path}")]
+    #[diagnostic(help("pass commands with -Command"))]
     Missing { path: String },
-    #[error("{path} is to be run, and what follows `--` is as well")]
-    #[diagnostic(help("give one of them"))]
+    #[error("cannot run both {path} and the command after `--`")]
+    #[diagnostic(help("pass only one of them"))]
     Two { path: String },
     #[error("{option} needs a value")]
     Value { option: String },
@@ -49,7 +48,7 @@ pub enum ArgumentError {
     Encoding { option: String },
 }
 
-/// Options with a value: the name, how much of it is enough, another name.
+/// Options with a value: name, shortest abbreviation, alias.
 const VALUES: [(&str, &str, &str); 9] = [
     ("configurationfile", "configurationfile", ""),
     ("configurationname", "config", ""),
@@ -68,7 +67,7 @@ fn is((name, enough, other): (&str, &str, &str), word: &str) -> bool {
     (name.starts_with(word) && word.starts_with(enough)) || (!other.is_empty() && word == other)
 }
 
-/// An option's word: `-NoProfile`, `--noprofile`, on Windows `/noprofile`.
+/// Returns an option's name in lower case: `-NoProfile`, `--noprofile`, on Windows `/noprofile`.
 fn option(word: &str) -> Option<String> {
     let rest = word.strip_prefix("--").or_else(|| word.strip_prefix('-'));
     let rest = rest.or_else(|| word.strip_prefix('/').filter(|_| cfg!(windows)))?;
@@ -83,7 +82,7 @@ impl Arguments {
             let left = rest.as_slice();
             let Some(name) = option(word) else {
                 let all: Vec<String> = std::iter::once(word).chain(left).cloned().collect();
-                // The first word that is no option (about_Pwsh, about_PowerShell_exe).
+                // The first word that is not an option (about_Pwsh, about_PowerShell_exe).
                 let run = match edition {
                     Edition::Core => script(word, left)?,
                     Edition::Windows => Run::Text(all.join(" ")),
@@ -121,8 +120,8 @@ impl Arguments {
         Ok(Self { options, run: Run::Prompt })
     }
 
-    /// Whether the PowerShell has nothing to run but what its standard input says. With `-NoExit` that is a
-    /// prompt all the same, for programs that talk with it through a pipe.
+    /// Returns whether PowerShell only runs its standard input. `-NoExit` keeps a prompt, for programs that
+    /// control PowerShell through a pipe.
     pub fn is_prompt(&self) -> bool {
         self.run == Run::Prompt && !self.stays()
     }
@@ -132,7 +131,7 @@ impl Arguments {
         self.options.iter().any(no_exit)
     }
 
-    /// The same with a script to run, and its arguments, where one is given.
+    /// Adds a script to run and its arguments, if any.
     pub fn then_script(self, words: &[String]) -> Result<Self, ArgumentError> {
         let Some((path, arguments)) = words.split_first() else { return Ok(self) };
         if self.run != Run::Prompt {
@@ -141,15 +140,14 @@ impl Arguments {
         Ok(Self { run: script(path, arguments)?, ..self })
     }
 
-    /// What the PowerShell is started with. `connect` is the script that connects; it ends the
-    /// PowerShell where it can't.
+    /// Returns PowerShell's arguments. `connect` is the connect script, which exits PowerShell if it fails.
     pub fn with(self, folders: &Folders, connect: &Path) -> Result<Vec<String>, ModuleError> {
         self.on(cfg!(windows), folders, connect)
     }
 
     fn on(self, windows: bool, folders: &Folders, connect: &Path) -> Result<Vec<String>, ModuleError> {
         let stays = self.stays();
-        // Theirs first: -Login is heeded in the first place alone (IsLogin, Program.cs).
+        // The user's options come first: -Login works only as the first argument (IsLogin, Program.cs).
         let mut words = self.options;
         words.push("-NoLogo".to_owned());
         let text = |command| module::command_text(folders, connect, command, windows);
@@ -197,7 +195,7 @@ fn decode(text: &str) -> Option<String> {
     String::from_utf16(&units).ok()
 }
 
-/// A word of a script's arguments, so that `-Name value` stays a parameter.
+/// Quotes a script argument; `-Name value` remains a parameter.
 fn argument(word: &str) -> String {
     let (name, value) = match word.split_once(':') {
         Some((name, value)) => (name, Some(value)),
@@ -234,7 +232,7 @@ mod tests {
         ". '/c/o''n.ps1'\nif (-not (Microsoft.PowerShell.Core\\Get-Module -Name 'lyncsh-*')) { exit 1 }\n";
 
     #[test]
-    fn a_person_s_options_come_before_the_script_that_connects() {
+    fn the_user_s_options_come_before_the_connect_script() {
         assert_eq!(given(&[]), ["-NoLogo", "-NoExit", "-File", "/c/o'n.ps1"]);
         assert_eq!(
             given(&["-Login", "-NoProfile", "-wd", "/tmp", "-Interactive"]),
@@ -253,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn on_windows_the_script_comes_by_a_command_that_minds_the_execution_policy() {
+    fn on_windows_the_connect_script_runs_by_a_command_that_sets_the_execution_policy() {
         let words = given_on(true, &["-NoProfile"]);
         assert_eq!(words[..4], ["-NoProfile", "-NoLogo", "-NoExit", "-Command"]);
         assert!(
@@ -264,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_runs_when_the_cmdlets_are_there() {
+    fn a_command_runs_after_the_connect_script() {
         let ends = ["-Command", &format!("{FIRST}Get-CsTenant | fl Name")];
         assert_eq!(given(&["-nop", "-c", "Get-CsTenant", "| fl", "Name"])[2..], ends);
         let encoded = base64::engine::general_purpose::STANDARD
@@ -291,14 +289,14 @@ mod tests {
     }
 
     #[test]
-    fn a_script_leaves_its_functions_to_the_person_who_wants_a_prompt_after_it() {
+    fn a_script_with_no_exit_is_dot_sourced() {
         let here = quote(std::path::absolute("Cargo.toml").unwrap().to_str().unwrap());
         let words = given(&["-NoExit", "-File", "Cargo.toml", "-User", "a b"]);
         assert_eq!(words, ["-NoExit", "-NoLogo", "-Command", &format!("{FIRST}. {here} -User 'a b'")]);
     }
 
     #[test]
-    fn what_reads_from_standard_input_is_refused() {
+    fn commands_on_standard_input_are_refused() {
         for words in [["-Command", "-"], ["-File", "-"]] {
             let words = words.map(str::to_owned);
             let error = Arguments::parse(&words, Edition::Core).unwrap_err();
@@ -306,7 +304,7 @@ mod tests {
         }
         assert!(Arguments::parse(&["-Command".to_owned()], Edition::Core).is_err());
         let missing = Arguments::parse(&["Get-CsTenant".to_owned()], Edition::Core).unwrap_err();
-        assert_eq!(missing.to_string(), "there is no script Get-CsTenant");
+        assert_eq!(missing.to_string(), "cannot find the script Get-CsTenant");
         assert!(Arguments::parse(&["-e".to_owned(), "?".to_owned()], Edition::Core).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Which PowerShell a profile's shell is, and whether it is new enough.
+//! Discovery and version check of a profile's PowerShell.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,21 +10,21 @@ use serde::{Deserialize, Serialize};
 use crate::files::replace::{New, replace};
 use crate::profile::CONSOLE;
 
-/// The first version whose named pipes and sessions are as the module needs them.
+/// Oldest version with the named pipes and sessions that the module needs.
 pub const OLDEST: Version = Version { major: 7, minor: 4 };
-/// What is looked for where the profile names nothing.
+/// Programs to look for if the profile names none.
 const USUAL: [&str; 2] = ["pwsh", "pwsh-preview"];
-/// How long a PowerShell may take to say its version; half a second is usual.
-const SAYS_VERSION: Duration = Duration::from_secs(30);
+/// Maximum time for `--version`, which usually takes half a second.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the person types into.
+/// The shell to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
     Console,
     PowerShell(PowerShell),
 }
 
-/// A PowerShell that is installed here.
+/// An installed PowerShell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PowerShell {
     pub path: PathBuf,
@@ -39,36 +39,36 @@ pub enum Edition {
     Windows,
 }
 
-/// As far as it matters here.
+/// Major and minor version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Version {
     pub major: u32,
     pub minor: u32,
 }
 
-/// Why there is no shell.
+/// Error of finding a shell.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum FindError {
-    #[error("the shell '{wanted}' is not found: {reason}")]
+    #[error("cannot find the shell '{wanted}': {reason}")]
     #[diagnostic(help(
-        "write its path as `shell` in the profile, or shell = \"console\" for the built-in one"
+        "set `shell` to its path in the profile, or set shell = \"console\" for the built-in shell"
     ))]
     Missing { wanted: String, reason: which::Error },
-    #[error("{} is PowerShell {version}, and {OLDEST} is the oldest that can attach to a session", .path.display())]
+    #[error("expected PowerShell {OLDEST} or later, got {version} at {}", .path.display())]
     #[diagnostic(help(
-        "install a newer one (https://aka.ms/powershell), or write shell = \"console\" in the profile for the built-in shell"
+        "install a newer PowerShell (https://aka.ms/powershell), or set shell = \"console\" in the profile"
     ))]
     TooOld { path: PathBuf, version: Version },
-    #[error("{} does not say which PowerShell it is: {reason}", .path.display())]
+    #[error("cannot determine the PowerShell version of {}: {reason}", .path.display())]
     #[diagnostic(help(
-        "name a PowerShell as `shell` in the profile, or write shell = \"console\" for the built-in one"
+        "set `shell` to a PowerShell in the profile, or set shell = \"console\" for the built-in shell"
     ))]
     Unknown { path: PathBuf, reason: String },
 }
 
 impl Choice {
-    /// What `wanted` names: `console`, or a PowerShell by name or path. `None`: what is there. Starts
-    /// no program.
+    /// Returns the shell that `wanted` names: `console`, or a PowerShell by name or path. `None` selects an
+    /// installed PowerShell, else the console. Starts no program.
     pub fn of(wanted: Option<&str>) -> Result<Self, FindError> {
         match wanted {
             Some(CONSOLE) => Ok(Self::Console),
@@ -96,9 +96,9 @@ impl PowerShell {
         Self { path, edition }
     }
 
-    /// Its command. Windows PowerShell makes its own PSModulePath where it is given none; with PowerShell 7's
-    /// in it, which everything has that a PowerShell 7 started, it takes that one's modules for its own, and
-    /// can't load them (about_PSModulePath; docs/powershell.md).
+    /// Returns the command that starts it. Windows PowerShell cannot load the modules of PowerShell 7, whose
+    /// PSModulePath is inherited by every process that a PowerShell 7 starts; without the variable it sets
+    /// its own (about_PSModulePath; docs/powershell.md).
     pub fn command(&self) -> std::process::Command {
         let mut command = std::process::Command::new(&self.path);
         if self.edition == Edition::Windows {
@@ -107,8 +107,8 @@ impl PowerShell {
         command
     }
 
-    /// Checks that it is new enough. What it said once is kept in `cache` until its file changes.
-    /// Windows PowerShell is the one that every Windows has.
+    /// Checks that the version is supported. The version is kept in `cache` until the program file changes.
+    /// Windows PowerShell is always 5.1.
     pub async fn check(&self, cache: &Path) -> Result<(), FindError> {
         if self.edition == Edition::Windows {
             return Ok(());
@@ -135,13 +135,13 @@ impl PowerShell {
         let unknown = |reason: String| FindError::Unknown { path: self.path.clone(), reason };
         let mut command = tokio::process::Command::new(&self.path);
         command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
-        let output = match tokio::time::timeout(SAYS_VERSION, command.output()).await {
+        let output = match tokio::time::timeout(VERSION_TIMEOUT, command.output()).await {
             Ok(output) => output.map_err(|error| unknown(error.to_string()))?,
-            Err(_) => return Err(unknown("it does not answer".to_owned())),
+            Err(_) => return Err(unknown("it did not answer in time".to_owned())),
         };
         let text = String::from_utf8_lossy(&output.stdout);
         let text = text.trim();
-        Version::parse(text).ok_or_else(|| unknown(format!("it answers '{text}' to --version")))
+        Version::parse(text).ok_or_else(|| unknown(format!("--version printed '{text}'")))
     }
 }
 
@@ -160,7 +160,7 @@ impl std::fmt::Display for Version {
     }
 }
 
-/// What tells one state of a program's file from another.
+/// Identity of a state of the program file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     modified: SystemTime,
@@ -180,13 +180,13 @@ struct Seen {
     version: Version,
 }
 
-/// The PowerShells that were asked, by their paths.
+/// Known versions by path.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Known(BTreeMap<String, Seen>);
 
 impl Known {
     fn read(file: &Path) -> Self {
-        // One that is not there or not right is made anew.
+        // A missing or invalid file is replaced.
         std::fs::read(file).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
 
@@ -197,7 +197,7 @@ impl Known {
             replace(file, &serde_json::to_vec(self)?, New::Private)
         };
         if let Err(error) = written() {
-            tracing::debug!("the PowerShell's version is not kept: {error}");
+            tracing::debug!("cannot cache the PowerShell version: {error}");
         }
     }
 }
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_read_as_pwsh_says_them() {
+    fn versions_are_parsed_from_the_output_of_pwsh() {
         let read = |text| Version::parse(text).map(|version| version.to_string());
         assert_eq!(read("PowerShell 7.4.2").as_deref(), Some("7.4"));
         assert_eq!(read("PowerShell 7.6.0-preview.1").as_deref(), Some("7.6"));
@@ -218,15 +218,15 @@ mod tests {
     }
 
     #[test]
-    fn console_is_a_word_and_a_shell_that_is_not_there_is_an_error() {
+    fn console_is_a_keyword_and_a_missing_shell_is_an_error() {
         assert_eq!(Choice::of(Some("console")).unwrap(), Choice::Console);
         let error = Choice::of(Some("no-such-shell")).unwrap_err();
-        assert!(error.to_string().starts_with("the shell 'no-such-shell' is not found"), "{error}");
+        assert!(error.to_string().starts_with("cannot find the shell 'no-such-shell'"), "{error}");
     }
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn a_version_is_asked_once_and_again_when_the_program_changes() {
+    async fn a_version_is_queried_once_and_again_when_the_program_changes() {
         use std::os::unix::fs::PermissionsExt as _;
         let temp = tempfile::tempdir().unwrap();
         let (path, calls) = (temp.path().join("pwsh"), temp.path().join("calls"));
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(asked(), 1);
         write("7.3");
         let error = shell.check(temp.path()).await.unwrap_err();
-        assert!(error.to_string().contains("is PowerShell 7.3, and 7.4 is the oldest"), "{error}");
+        assert!(error.to_string().contains("expected PowerShell 7.4 or later, got 7.3"), "{error}");
         assert_eq!(asked(), 2);
         shell.check(temp.path()).await.unwrap_err();
         assert_eq!(asked(), 2);

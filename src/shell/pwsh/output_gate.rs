@@ -1,8 +1,7 @@
-//! One mouth at a time: as long as the launcher draws the steps and speaks of errors, `lyncsh attach`
-//! inside of the shell waits at a gate, and so does the shell.
+//! Output gate between launcher and shell: while the launcher draws steps and reports errors, `lyncsh attach`
+//! inside of the shell waits, and so does the shell.
 //!
-//! The gate is a file that the launcher has locked. It opens when the launcher opens it, and by itself
-//! when the launcher dies.
+//! The gate is a file locked by the launcher. It opens when the launcher opens it or dies.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -13,12 +12,12 @@ use crate::agent::paths;
 use crate::files::replace::{New, replace};
 use crate::platform;
 
-/// Where the shell's environment names the gate.
+/// Environment variable with the path of the gate.
 pub const VARIABLE: &str = "LYNCSH_GATE";
-/// How long a person may take to answer what the launcher asks.
+/// Maximum wait, in which the user may answer the launcher's prompts.
 const LONGEST: Duration = Duration::from_hours(1);
 
-/// A gate that is closed.
+/// A closed gate.
 #[derive(Debug)]
 pub struct OutputGate {
     pub path: PathBuf,
@@ -26,16 +25,16 @@ pub struct OutputGate {
     left: Vec<PathBuf>,
 }
 
-/// What is said at the gate.
+/// Result of waiting at the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passed {
     Go,
-    /// The launcher could not connect, and has said so.
+    /// The launcher could not connect and has reported it.
     Failed,
 }
 
 impl OutputGate {
-    /// Makes a gate in this folder, closed.
+    /// Creates a closed gate in this folder.
     pub fn close(folder: &Path) -> io::Result<Self> {
         platform::private_folder(folder)?;
         let path = folder.join(format!("{}.gate", std::process::id()));
@@ -44,8 +43,8 @@ impl OutputGate {
         Ok(Self { path, file, left: Vec::new() })
     }
 
-    /// Writes the answer of `lyncsh attach` for the module in the shell to `PATH.PROFILE`. The module removes the file.
-    /// Without the file, the module runs `lyncsh attach`.
+    /// Writes the answer of `lyncsh attach` for the module in the shell to `PATH.PROFILE`. The module removes
+    /// the file. Without the file, the module runs `lyncsh attach`.
     pub fn leave(&mut self, profile: &str, facts: &str) {
         let mut path = self.path.clone().into_os_string();
         path.push(format!(".{profile}"));
@@ -56,7 +55,7 @@ impl OutputGate {
         }
     }
 
-    /// Opens it. Whoever attaches to one of the `failed` profiles is told so, once.
+    /// Opens the gate. The next attach to each of the `failed` profiles gets [`Passed::Failed`], once.
     pub fn open(&mut self, failed: &[String]) -> io::Result<()> {
         self.file.write_all(failed.join("\n").as_bytes())?;
         platform::let_go(&self.file)
@@ -71,7 +70,7 @@ impl Drop for OutputGate {
     }
 }
 
-/// Waits at the gate that the environment names, if it names one.
+/// Waits at the gate that the environment names, if any.
 pub async fn wait(profile: &str) -> Passed {
     match std::env::var_os(VARIABLE).map(PathBuf::from) {
         Some(path) if path.exists() => wait_at(&path, profile).await,
@@ -80,12 +79,12 @@ pub async fn wait(profile: &str) -> Passed {
 }
 
 async fn wait_at(path: &Path, profile: &str) -> Passed {
-    // A gate that can't be watched keeps nobody out.
+    // A gate that cannot be locked does not block.
     let Ok(mut file) = paths::lock(path, LONGEST).await else { return Passed::Go };
     take(&mut file, profile).unwrap_or(Passed::Go)
 }
 
-/// Takes a profile from the list of those that failed.
+/// Removes a profile from the list of failed profiles.
 fn take(file: &mut File, profile: &str) -> io::Result<Passed> {
     let mut list = String::new();
     file.read_to_string(&mut list)?;
@@ -104,7 +103,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn nobody_passes_before_the_launcher_opens_and_a_failure_is_told_once() {
+    async fn the_gate_blocks_until_opened_and_reports_a_failure_once() {
         let temp = tempfile::tempdir().unwrap();
         let mut gate = OutputGate::close(temp.path()).unwrap();
         let path = gate.path.clone();

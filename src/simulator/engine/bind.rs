@@ -1,5 +1,5 @@
-//! Binds arguments to parameters as PowerShell's CmdletParameterBinderController does: by name and
-//! unambiguous prefix, position, parameter sets, and from pipeline objects.
+//! Parameter binding as in PowerShell's CmdletParameterBinderController: by name and unambiguous prefix, by
+//! position, by parameter set, and from pipeline objects.
 
 use super::convert::{convert, fits};
 use super::fault::Fault;
@@ -8,13 +8,13 @@ use super::value::{items, text};
 use crate::psrp::clixml::Value;
 use crate::psrp::pipeline::Argument;
 
-/// What is bound so far.
+/// Parameters bound so far.
 #[derive(Clone, Debug, Default)]
 pub struct Bound {
     values: Vec<(String, Value)>,
-    /// The parameter set; empty where the command has none, or it is open still.
+    /// Parameter set; empty if the command has none or it is not decided yet.
     pub set: String,
-    /// Mandatory parameters without a value, which the person can be asked for.
+    /// Mandatory parameters without a value, for a prompt to the user.
     pub missing: Vec<ParameterSpec>,
 }
 
@@ -34,7 +34,7 @@ impl Bound {
             _ => None,
         }
     }
-    /// The texts of a list.
+    /// Returns the texts of a list.
     pub fn texts(&self, name: &str) -> Vec<String> {
         self.get(name).map(|value| items(value).iter().map(Value::display_text).collect()).unwrap_or_default()
     }
@@ -58,16 +58,16 @@ impl Bound {
 }
 
 fn named(spec: &CommandSpec, fault: Fault) -> Fault {
-    fault.said_by(&spec.name, &spec.error_source())
+    fault.of_command(&spec.name, &spec.error_source())
 }
 
-/// An argument as the client meant it.
+/// A parsed argument.
 enum Given {
     Named(String, Option<Value>),
     Positional(Value),
 }
 
-/// Reads the arguments of a command: `-Name:` and `Name` carry their value, `-Name` takes the next
+/// Parses the arguments of a command: `-Name:` and `Name` carry their value, `-Name` takes the next
 /// positional one unless it is a switch (CommandParameter.ToCommandParameterInternal).
 fn given(spec: &CommandSpec, all: &[ParameterSpec], arguments: &[Argument]) -> Result<Vec<Given>, Fault> {
     let mut given = Vec::new();
@@ -78,7 +78,7 @@ fn given(spec: &CommandSpec, all: &[ParameterSpec], arguments: &[Argument]) -> R
             given.push(Given::Positional(value.unwrap_or(Value::Null)));
             continue;
         };
-        // Without its dash a name alone has no value at all; with a null it has that.
+        // A name without dash has no value if the value is absent, and null if it is null.
         let bare = match (name.strip_prefix(['-', '–', '—', '―']), &value) {
             (Some(bare), _) => bare,
             (None, None) => name,
@@ -103,7 +103,8 @@ fn given(spec: &CommandSpec, all: &[ParameterSpec], arguments: &[Argument]) -> R
     Ok(given)
 }
 
-/// The parameter of that name, alias or unambiguous prefix; a command's own go before common ones.
+/// Returns the parameter by name, alias or unambiguous prefix; the command's own take precedence over common
+/// ones.
 fn find<'a>(spec: &CommandSpec, all: &'a [ParameterSpec], name: &str) -> Result<&'a ParameterSpec, Fault> {
     fn matching(all: &[ParameterSpec], wanted: impl Fn(&&str) -> bool) -> Vec<&ParameterSpec> {
         all.iter()
@@ -153,7 +154,7 @@ fn ambiguous_set(spec: &CommandSpec) -> Fault {
     )
 }
 
-/// Binds what the client gave. `piped`: whether objects will come in.
+/// Binds the client's arguments. `piped`: whether pipeline input follows.
 pub fn bind(spec: &CommandSpec, arguments: &[Argument], piped: bool) -> Result<Bound, Fault> {
     let all = spec.all_parameters();
     let mut bound = Bound::default();
@@ -227,7 +228,7 @@ pub fn bind(spec: &CommandSpec, arguments: &[Argument], piped: bool) -> Result<B
     Ok(bound)
 }
 
-/// The unbound parameter with the lowest position, in the default set if that is possible still.
+/// Returns the unbound parameter with the lowest position, in the default set if that is still possible.
 fn next_position<'a>(spec: &'a CommandSpec, bound: &Bound, sets: &[&str]) -> Option<&'a ParameterSpec> {
     let in_sets = |sets: &[&str]| {
         spec.parameters
@@ -242,7 +243,7 @@ fn next_position<'a>(spec: &'a CommandSpec, bound: &Bound, sets: &[&str]) -> Opt
     if sets.contains(&spec.default_set) { in_sets(&default).or_else(|| in_sets(sets)) } else { in_sets(sets) }
 }
 
-/// Chooses the parameter set and finds what is missing in it.
+/// Chooses the parameter set and finds its missing parameters.
 fn settle(spec: &CommandSpec, bound: &mut Bound, sets: &[&'static str], piped: bool) -> Result<(), Fault> {
     let missing_in = |set: &str| -> Vec<ParameterSpec> {
         spec.parameters
@@ -284,7 +285,7 @@ pub fn bind_input(spec: &CommandSpec, bound: &Bound, input: &Value) -> Result<Bo
             if !parameter.by_value || with_input.get(&parameter.name).is_some() {
                 continue;
             }
-            // A custom object is no identity by itself: its property of that name is.
+            // Not a custom object itself, but its property of that name is the identity.
             if !exact && parameter.by_property && input.property(&parameter.name).is_some() {
                 continue;
             }
@@ -332,7 +333,7 @@ fn not_bound(input: &Value) -> Fault {
     .about(text(input.display_text()))
 }
 
-/// Mandatory parameters are missing, and nobody can be asked.
+/// Returns the fault for missing mandatory parameters without a host to prompt.
 pub fn missing_mandatory(spec: &CommandSpec, missing: &[ParameterSpec]) -> Fault {
     let names: Vec<_> = missing.iter().map(|parameter| parameter.name.as_str()).collect();
     named(

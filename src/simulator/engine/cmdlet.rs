@@ -1,4 +1,4 @@
-//! The commands: their tables, and the functions behind them.
+//! Tables and implementations of the commands.
 
 mod acp;
 mod edge;
@@ -16,7 +16,7 @@ use super::stage::Executable;
 use super::value::text;
 use crate::simulator::{MadeUpCommand, Options};
 
-/// Every command of the endpoint, functions before cmdlets and each in order of name.
+/// Returns every command of the endpoint, functions before cmdlets, each in order of name.
 pub fn commands(options: &Options) -> Vec<Arc<Executable>> {
     let mut all = endpoint::commands();
     all.extend(user::commands());

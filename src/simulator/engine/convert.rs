@@ -1,5 +1,5 @@
-//! Type conversion of parameter values, and its error texts (LanguagePrimitives and
-//! ParameterBinderBase of PowerShell).
+//! Type conversion of parameter values with PowerShell's error texts (LanguagePrimitives,
+//! ParameterBinderBase).
 
 use uuid::Uuid;
 
@@ -8,7 +8,7 @@ use super::spec::{CommandKind, Kind, ParameterSpec, Validate};
 use super::value::{is_list, items, list, text, type_name};
 use crate::psrp::clixml::Value;
 
-/// Makes the value one of the parameter's type, and checks it.
+/// Converts a value to the parameter's type and validates it.
 pub fn convert(value: &Value, parameter: &ParameterSpec, command: CommandKind) -> Result<Value, Fault> {
     if parameter.mandatory {
         refuse_nothing(value, parameter)?;
@@ -29,7 +29,7 @@ pub fn convert(value: &Value, parameter: &ParameterSpec, command: CommandKind) -
     Ok(converted)
 }
 
-/// Whether the value needs no conversion.
+/// Returns whether the value needs no conversion.
 pub fn fits(value: &Value, kind: Kind) -> bool {
     match (kind, value.primitive()) {
         (Kind::Object | Kind::Objects, _)
@@ -70,7 +70,7 @@ fn single(
                 "Cannot convert 'System.Object[]' to the type 'System.String' required by the parameter. Specified method is not supported."
                     .into(),
             )),
-            // A number that was typed has its text beside it.
+            // A typed number carries its text.
             plain if is_number(plain) => Ok(text(value.display_text())),
             plain => Ok(text(plain.display_text())),
         },
@@ -146,7 +146,7 @@ fn single(
     }
 }
 
-/// A value of an enum, by name, unambiguous prefix of one, or number.
+/// Returns an enum value by name, unambiguous prefix or number.
 fn enum_value(value: &Value, name: &str, values: &[&str]) -> Option<Value> {
     let shown = value.display_text();
     let index = match number(value.primitive()) {
@@ -163,7 +163,7 @@ fn enum_value(value: &Value, name: &str, values: &[&str]) -> Option<Value> {
     Some(Value::enumeration(name, values[index], i32::try_from(index).ok()?))
 }
 
-/// The words around a failed conversion: a function's parameters are transformed, a cmdlet's bound.
+/// Returns the fault of a failed conversion: functions transform parameters, cmdlets bind them.
 fn refusal(parameter: &ParameterSpec, command: CommandKind, reason: &str) -> Fault {
     let name = &parameter.name;
     match command {
@@ -178,7 +178,7 @@ fn refusal(parameter: &ParameterSpec, command: CommandKind, reason: &str) -> Fau
     }
 }
 
-/// What a mandatory parameter refuses.
+/// Refuses null and empty values of a mandatory parameter.
 fn refuse_nothing(value: &Value, parameter: &ParameterSpec) -> Result<(), Fault> {
     let name = &parameter.name;
     let (id, what) = match value.primitive() {
@@ -235,7 +235,7 @@ fn is_number(value: &Value) -> bool {
     !matches!(value, Value::String(_)) && number(value).is_some()
 }
 
-/// A number, or a string that is one.
+/// Returns the number of a value or string.
 fn number(value: &Value) -> Option<i64> {
     Some(match value {
         Value::U8(value) => i64::from(*value),
@@ -259,10 +259,10 @@ fn number(value: &Value) -> Option<i64> {
     })
 }
 
-/// To the nearest, halves to even, as .NET converts.
+/// Rounds halves to even, as .NET converts.
 fn rounded(value: f64) -> Option<i64> {
     let nearest = value.round_ties_even();
-    // Beyond 2^53 a double is no exact number any more.
+    // Above 2^53 a double is not exact.
     #[expect(clippy::cast_possible_truncation, reason = "bounded just before")]
     (nearest.abs() < 9_007_199_254_740_992.0).then_some(nearest as i64)
 }
@@ -271,7 +271,7 @@ fn is_switch(value: &Value) -> bool {
     type_name(value).ends_with("SwitchParameter")
 }
 
-/// `IsPresent` of a SwitchParameter object.
+/// Returns `IsPresent` of a SwitchParameter object.
 fn switch_value(value: &Value) -> bool {
     match value.property("IsPresent") {
         Some(Value::Bool(present)) => *present,
@@ -279,7 +279,7 @@ fn switch_value(value: &Value) -> bool {
     }
 }
 
-/// `[d.]hh:mm[:ss]` or a number of days as an xs:duration.
+/// Converts `[d.]hh:mm[:ss]` or a number of days to an xs:duration.
 fn time_span(text: &str) -> Option<String> {
     if let Ok(days) = text.parse::<u32>() {
         return Some(format!("P{days}D"));

@@ -1,4 +1,4 @@
-//! The kinds of policies and configurations: what each holds, and which verbs it has.
+//! Kinds of policies and configurations with their properties and verbs.
 
 mod table;
 
@@ -8,15 +8,15 @@ use super::spec::{Kind, ParameterSpec, parameter};
 use super::value::{Properties, strings, text};
 use crate::psrp::clixml::Value;
 
-/// One kind of policy or configuration.
+/// A kind of policy or configuration.
 #[derive(Debug)]
 pub struct Family {
     /// `CsClientPolicy`.
     pub noun: &'static str,
     pub type_name: &'static str,
-    /// Get, Set, New, Remove, Grant: which of them exist.
+    /// Available verbs among Get, Set, New, Remove and Grant.
     pub verbs: &'static [Verb],
-    /// What there is at the beginning.
+    /// Initial instances.
     pub instances: &'static [&'static str],
     pub properties: &'static [(&'static str, Initial)],
 }
@@ -30,20 +30,20 @@ pub enum Verb {
     Grant,
 }
 
-/// A property's first value, which tells its type too.
+/// Default value of a property, which also defines its type.
 #[derive(Clone, Copy, Debug)]
 pub enum Initial {
     Bool(bool),
     Int(i32),
     Text(&'static str),
-    /// A text without a value.
+    /// A null string.
     Unset,
-    /// A number without a value.
+    /// A null number.
     NoInt,
     Span(&'static str),
-    /// Any objects, shown by their text.
+    /// Any objects, shown as text.
     Objects,
-    /// Type name, values, the first value.
+    /// An enum: type name, values, index of the default.
     One(&'static str, &'static [&'static str], usize),
 }
 
@@ -83,11 +83,11 @@ impl Family {
     pub fn grants(&self) -> bool {
         self.has(Verb::Grant)
     }
-    /// The user's property that a grant sets.
+    /// Returns the user property that a grant sets.
     pub fn granted_as(&self) -> &'static str {
         self.noun.strip_prefix("Cs").unwrap_or(self.noun)
     }
-    /// The first values of one instance.
+    /// Returns the default values of an instance.
     pub fn defaults(&self, identity: &str) -> Properties {
         let unrestricted = identity == "Tag:NoFederationAndPIC";
         self.properties

@@ -1,5 +1,5 @@
-//! Errors as PowerShell words them, and the ErrorRecord that carries one (MS-PSRP 2.2.3.15; its
-//! properties as PowerShell 7.6 sends them).
+//! Errors in PowerShell's wording and their ErrorRecords (MS-PSRP 2.2.3.15; properties as sent by PowerShell
+//! 7.6).
 
 use super::value::{self, CORE, adapted, properties, text};
 use crate::psrp::clixml::{Content, Object, Value};
@@ -24,25 +24,25 @@ const RUNTIME: [&str; 3] =
     ["System.Management.Automation.RuntimeException", "System.SystemException", "System.Exception"];
 const BINDING: &str = "System.Management.Automation.ParameterBindingException";
 
-/// An error before it is a record.
+/// An error, convertible to an ErrorRecord.
 #[derive(Clone, Debug)]
 pub struct Fault(Box<Parts>);
 
 #[derive(Clone, Debug)]
 struct Parts {
     message: String,
-    /// The exception's type, then its base types but for System.Object.
+    /// The exception's type, then its base types without System.Object.
     exception: Vec<&'static str>,
     id: String,
     category: Category,
     activity: String,
     target: Value,
-    /// What the person may do about it.
+    /// Recommended action.
     action: Option<String>,
     /// InvocationInfo.MyCommand; `None`: the record has no InvocationInfo.
     command: Option<String>,
     hresult: i32,
-    /// Whether the cmdlet wrote it by Write-Error, which leaves its text in ErrorDetails as well.
+    /// Script stack trace of an error from Write-Error, which also puts its text into ErrorDetails.
     trace: Option<String>,
 }
 
@@ -66,7 +66,8 @@ impl Fault {
         Self::new([&[exception][..], &RUNTIME].concat(), id, category, message)
     }
 
-    /// The command is unknown, or not visible. The words are Windows PowerShell's, which Lync Online ran.
+    /// Returns the error for an unknown or invisible command, in the wording of Windows PowerShell, which
+    /// Lync Online ran.
     pub fn command_not_found(name: &str) -> Self {
         let message = format!(
             "The term '{name}' is not recognized as the name of a cmdlet, function, script file, or operable program. \
@@ -81,7 +82,7 @@ impl Fault {
         .about(text(name))
     }
 
-    /// Script text where none is allowed.
+    /// Returns the error for script text in a no-language runspace.
     pub fn script(script: &str) -> Self {
         Self::runtime(
             "System.Management.Automation.ParseException",
@@ -102,19 +103,19 @@ impl Fault {
         )
     }
 
-    /// A parameter can't be bound.
+    /// Returns the error for a parameter that cannot be bound.
     pub fn binding(id: &str, message: String) -> Self {
         Self::runtime(BINDING, id, Category::InvalidArgument, message)
     }
 
-    /// A parameter's value is of the wrong type.
+    /// Returns the error for a value of the wrong type.
     pub fn conversion(id: &str, message: String) -> Self {
         let mut fault = Self::binding(id, message);
         fault.0.category = Category::InvalidData;
         fault
     }
 
-    /// A parameter's value is not allowed.
+    /// Returns the error for a value that is not allowed.
     pub fn validation(id: &str, message: String) -> Self {
         let mut fault = Self::binding(id, message);
         fault.0.exception.insert(0, "System.Management.Automation.ParameterBindingValidationException");
@@ -122,8 +123,8 @@ impl Fault {
         fault
     }
 
-    /// The client has no host that could answer `message`; `None`: one that reads a line. The words of a line
-    /// are Windows PowerShell's, all else was seen with 7.6.
+    /// Returns the error for a prompt with `message`, or for reading a line (`None`), without a host. The
+    /// wording for a line is Windows PowerShell's, the rest was seen with 7.6.
     pub fn no_host(message: Option<&str>) -> Self {
         let about = match message {
             Some(message) => {
@@ -146,7 +147,7 @@ impl Fault {
         )
     }
 
-    /// A cmdlet's own error.
+    /// Returns an error of a cmdlet.
     pub fn management(id: &str, category: Category, message: String) -> Self {
         Self::new(
             [&["Microsoft.Rtc.Management.Hosted.ManagementException"][..], &EXCEPTION].concat(),
@@ -156,7 +157,7 @@ impl Fault {
         )
     }
 
-    /// What Write-Error writes in a function.
+    /// Returns an error of Write-Error in a function.
     pub fn written(id: &str, category: Category, message: &str, trace: &str) -> Self {
         let mut fault = Self::new(
             [&["Microsoft.PowerShell.Commands.WriteErrorException"][..], &EXCEPTION].concat(),
@@ -169,7 +170,7 @@ impl Fault {
         fault
     }
 
-    /// An error around an exception of .NET's.
+    /// Returns an error with a .NET exception.
     pub fn exception(
         exception: &'static str,
         hresult: i32,
@@ -182,7 +183,7 @@ impl Fault {
         fault
     }
 
-    /// `-ErrorAction Stop` turned an error into the end.
+    /// Wraps an error that `-ErrorAction Stop` made terminating.
     pub fn preference_stop(mut self) -> Self {
         self.0.message = format!(
             "The running command stopped because the preference variable \"ErrorActionPreference\" or common parameter is set to Stop: {}",
@@ -213,8 +214,8 @@ impl Fault {
         self
     }
 
-    /// Names the command whose error this is; `source` is what follows the comma of the id.
-    pub fn said_by(mut self, command: &str, source: &str) -> Self {
+    /// Sets the command of the error; `source` is the part after the comma of the id.
+    pub fn of_command(mut self, command: &str, source: &str) -> Self {
         if self.0.activity.is_empty() {
             self.0.activity = command.into();
         }
@@ -320,7 +321,7 @@ impl Parts {
     }
 }
 
-/// InvocationInfo of a command that the client named.
+/// Returns the InvocationInfo of a command named by the client.
 fn invocation(command: &str) -> Value {
     let dictionary =
         format!("System.Collections.Generic.Dictionary`2[[System.String, {CORE}],[System.Object, {CORE}]]");

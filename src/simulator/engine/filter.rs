@@ -1,9 +1,9 @@
-//! `-Filter` of Get-CsOnlineUser: comparisons of properties joined by -and and -or, as documented.
+//! `-Filter` of Get-CsOnlineUser: property comparisons joined by -and and -or, as documented.
 
 use crate::psrp::clixml::Value;
 use crate::wildcard::like;
 
-/// A filter that was read.
+/// A parsed filter.
 #[derive(Debug, PartialEq)]
 pub enum Filter {
     Compare(String, Operator, String),
@@ -24,19 +24,19 @@ pub enum Operator {
     Le,
 }
 
-/// A filter that cannot be parsed.
+/// Error of parsing a filter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
     /// A word follows a complete filter.
     #[error("Unexpected \"{0}\" in the filter.")]
     Unexpected(String),
-    /// A quoted value has no end.
+    /// A quoted value has no closing quotation mark.
     #[error("The filter's quotation marks do not match.")]
     Quotes,
     /// The filter could nest deeper than the stack allows.
     #[error("The filter is too long.")]
     TooLong,
-    /// An opening bracket has no counterpart.
+    /// An opening bracket has no closing bracket.
     #[error("A closing bracket is missing in the filter.")]
     Bracket,
     /// A comparison lacks a name, an operator or a value.
@@ -48,7 +48,7 @@ pub enum FilterError {
 }
 
 impl Filter {
-    /// Reads `DisplayName -like "K*" -and Enabled -eq $true`, with or without braces around.
+    /// Parses `DisplayName -like "K*" -and Enabled -eq $true`, with or without enclosing braces.
     pub fn read(filter: &str) -> Result<Self, FilterError> {
         let words = words(filter.trim().trim_start_matches('{').trim_end_matches('}'))?;
         let mut rest = &words[..];
@@ -152,7 +152,7 @@ fn one(rest: &mut &[Word]) -> Result<Filter, FilterError> {
     }
     if is(rest.first(), "(") {
         *rest = &rest[1..];
-        // Each bracket is a word of input, so a bounded input bounds the depth; the wire bounds input.
+        // Each bracket is a token, so the bound on tokens also bounds the depth.
         if rest.len() > 1_000 {
             return Err(FilterError::TooLong);
         }

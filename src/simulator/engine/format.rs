@@ -1,4 +1,4 @@
-//! Views of the endpoint's types: what Get-FormatData tells about them, and how Out-Default draws.
+//! Views of the endpoint's types, for Get-FormatData and Out-Default.
 
 use super::help;
 use super::stage::{Call, StopReason};
@@ -15,7 +15,7 @@ struct Shown {
     width: usize,
     right: bool,
     property: &'static str,
-    /// The script that a restricted endpoint's view has in its place.
+    /// Script of the column, which replaces the property.
     script: Option<&'static str>,
 }
 
@@ -24,7 +24,7 @@ struct TypeView {
     type_name: &'static str,
     name: &'static str,
     columns: &'static [Shown],
-    /// Whether Get-FormatData tells about it; PowerShell has the others itself.
+    /// Set if Get-FormatData returns the view; the others are built into PowerShell.
     own: bool,
 }
 
@@ -66,7 +66,7 @@ const VIEWS: &[TypeView] = &[
     },
 ];
 
-/// What Get-FormatData gives for type names with wildcards.
+/// Returns the output of Get-FormatData for type names with wildcards.
 pub fn format_data(patterns: &[String], fixtures: bool) -> Vec<Value> {
     VIEWS
         .iter()
@@ -83,7 +83,7 @@ fn generic_list(item: &str, items: Vec<Value>) -> Value {
     list(&[&format!("System.Collections.Generic.List`1[[{item}, {assembly}]]")], items)
 }
 
-/// ExtendedTypeDefinition of a view, as recorded.
+/// Returns the ExtendedTypeDefinition of a view, as recorded.
 fn definition(view: &TypeView) -> Value {
     let object = |name: &str, shown: &str, all| adapted(&[&format!("{AUTOMATION}.{name}")], shown, all);
     let plain = |name: &str, all| object(name, &format!("{AUTOMATION}.{name}"), all);
@@ -183,10 +183,10 @@ fn view_of(value: &Value) -> Option<&'static TypeView> {
     })
 }
 
-/// Objects that are held back are drawn when so many have come, so that a long answer shows early.
+/// Maximum number of buffered objects, so that long output begins early.
 const AT_ONCE: usize = 200;
 
-/// One object for Out-Default: texts and errors are drawn at once, others with their like.
+/// Draws an object with Out-Default: texts and errors at once, others in runs of their type.
 pub async fn out_default(call: &mut Call<'_>, value: Value) -> Result<(), StopReason> {
     if is_error(&value) {
         flush(call).await?;
@@ -215,26 +215,26 @@ pub async fn out_default(call: &mut Call<'_>, value: Value) -> Result<(), StopRe
     if call.memory.values.len() >= AT_ONCE { draw_held(call, false).await } else { Ok(()) }
 }
 
-/// Draws what is held back.
+/// Draws the buffered objects.
 pub async fn flush(call: &mut Call<'_>) -> Result<(), StopReason> {
     draw_held(call, true).await?;
     call.memory.count = 0;
     Ok(())
 }
 
-/// Draws the objects held back; a table goes on under the header that stands already.
+/// Draws the buffered objects; a table continues below a header that was drawn already.
 async fn draw_held(call: &mut Call<'_>, last: bool) -> Result<(), StopReason> {
     let held = std::mem::take(&mut call.memory.values);
     let width = usize::try_from(call.engine.host.buffer.0).ok().filter(|width| *width > 0).unwrap_or(80);
     let Some(first) = held.first() else {
-        // The blank line that ends a table whose last rows were drawn before.
+        // The blank line after a table whose last rows were drawn already.
         return if last && call.memory.count > 0 { call.engine.write_line("").await } else { Ok(()) };
     };
     let (view, objects) = match view_of(first) {
         Some(view) => (table(view), held.iter().map(with_computed).collect()),
         None => (draw::default_view(first), held),
     };
-    // The last column of a screen stays free, so that no line goes on by itself.
+    // The last column stays free, so the terminal does not wrap.
     let lines = draw::draw(&view, &objects, width.saturating_sub(1).max(1));
     let begun = call.memory.count > 0;
     call.memory.count += 1;
@@ -247,7 +247,7 @@ async fn draw_held(call: &mut Call<'_>, last: bool) -> Result<(), StopReason> {
     Ok(())
 }
 
-/// How many lines of a drawing stand before its first object.
+/// Returns the number of lines before the first object.
 fn header_lines(view: &View, lines: &[String]) -> usize {
     let is_rule = |line: &String| line.contains('-') && line.chars().all(|one| matches!(one, '-' | ' '));
     match view {
@@ -274,7 +274,7 @@ fn table(view: &TypeView) -> View {
     }
 }
 
-/// The object with what its view's script would give.
+/// Adds the values of the view's scripts to an object.
 fn with_computed(value: &Value) -> Value {
     let Some(address) = value.property("SipAddress") else { return value.clone() };
     let address = address.display_text();
@@ -300,7 +300,7 @@ fn is_error(value: &Value) -> bool {
         .any(|name| name.trim_start_matches("Deserialized.") == "System.Management.Automation.ErrorRecord"))
 }
 
-/// ConciseView: `Command: message`, or `Error: message` where no command is named.
+/// Draws an error as ConciseView: `Command: message`, or `Error: message` without a command.
 async fn draw_error(call: &mut Call<'_>, value: &Value) -> Result<(), StopReason> {
     let command = value
         .property("InvocationInfo")
@@ -312,7 +312,7 @@ async fn draw_error(call: &mut Call<'_>, value: &Value) -> Result<(), StopReason
     let merged = value.property("writeErrorStream").is_some();
     for line in shown.split('\n') {
         if merged {
-            call.engine.tell_host(HostMethod::WriteErrorLine, vec![text(line)]).await?;
+            call.engine.notify_host(HostMethod::WriteErrorLine, vec![text(line)]).await?;
         } else {
             call.engine.write_line(line).await?;
         }
@@ -320,7 +320,7 @@ async fn draw_error(call: &mut Call<'_>, value: &Value) -> Result<(), StopReason
     Ok(())
 }
 
-/// The text of a value that is drawn as one; `None`: it is drawn by its properties.
+/// Returns the text of a value that is drawn as text; `None` if it is drawn by its properties.
 fn as_text(value: &Value) -> Option<String> {
     match value {
         Value::Object(object) => match &object.content {

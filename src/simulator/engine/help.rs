@@ -1,5 +1,4 @@
-//! Get-Help: the help object that PowerShell makes from a command's parameters, in the recorded
-//! shape.
+//! Get-Help: help objects that PowerShell generates from a command's parameters, in the recorded form.
 
 use super::metadata::{in_syntax_order, syntax_text, syntaxes};
 use super::spec::{CommandSpec, Kind, ParameterSpec};
@@ -13,7 +12,7 @@ fn part(name: &str, all: super::value::Properties) -> Value {
     extended(&[&format!("{INFO}#{name}")], all)
 }
 
-/// A parameter's entry; `set` is the syntax that it stands in.
+/// Returns the help entry of a parameter.
 fn parameter(parameter: &ParameterSpec) -> Value {
     let input = match (parameter.by_value, parameter.by_property) {
         (true, true) => "true (ByValue, ByPropertyName)",
@@ -55,7 +54,7 @@ fn parameter(parameter: &ParameterSpec) -> Value {
     part("parameter", all)
 }
 
-/// The help of a command.
+/// Returns the help object of a command.
 pub fn help(spec: &CommandSpec) -> Value {
     let syntax_items = spec
         .parameter_sets()
@@ -142,12 +141,12 @@ pub fn help(spec: &CommandSpec) -> Value {
     extended(&[INFO, "CmdletHelpInfo", "HelpInfo"], all)
 }
 
-/// Whether an object is help, which is drawn as a text of its own.
+/// Returns whether an object is a help object, which is drawn as text.
 pub fn is_help(value: &Value) -> bool {
     matches!(value, Value::Object(object) if object.type_names.iter().any(|name| name.ends_with("HelpInfo")))
 }
 
-/// The help as a person reads it.
+/// Formats a help object as text.
 pub fn lines(spec: &CommandSpec, shown: &Value) -> Vec<String> {
     let mut lines = vec![String::new(), "NAME".into(), format!("    {}", spec.name), "    ".into()];
     if !spec.synopsis.is_empty() {

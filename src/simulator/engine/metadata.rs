@@ -1,4 +1,4 @@
-//! Commands as objects: what GET_COMMAND_METADATA and Get-Command answer with.
+//! Command objects in the answers of GET_COMMAND_METADATA and Get-Command.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::value::{CORE, SMA, adapted, dictionary, extended, list, properties, t
 use crate::psrp::clixml::{Object, Value};
 use crate::wildcard::like;
 
-/// The commands with those names (all of them where there are none) and CommandTypes bits.
+/// Returns the commands with the given names (all without names) and CommandTypes bits.
 pub fn matching<'a>(
     commands: &'a [Arc<Executable>],
     names: &[String],
@@ -28,7 +28,7 @@ pub fn matching<'a>(
     found
 }
 
-/// The first object of GET_COMMAND_METADATA's answer.
+/// Returns the count object, the first of GET_COMMAND_METADATA's answer.
 pub fn count(count: usize) -> Value {
     extended(
         &[
@@ -52,7 +52,7 @@ fn command_type(kind: CommandKind) -> Value {
     Value::enumeration("System.Management.Automation.CommandTypes", kind.name(), kind.bit())
 }
 
-/// One command of GET_COMMAND_METADATA's answer.
+/// Returns a command object of GET_COMMAND_METADATA's answer.
 pub fn command(spec: &CommandSpec) -> Value {
     let parameters = spec
         .all_parameters()
@@ -106,7 +106,7 @@ fn parameter_metadata(parameter: &ParameterSpec) -> Value {
     )
 }
 
-/// The command as Get-Command gives it: FunctionInfo or CmdletInfo.
+/// Returns the FunctionInfo or CmdletInfo of Get-Command.
 pub fn info(spec: &CommandSpec) -> Value {
     let (specific, described) = match spec.kind {
         CommandKind::Alias | CommandKind::Function => (
@@ -171,8 +171,8 @@ pub fn info(spec: &CommandSpec) -> Value {
     }))
 }
 
-/// The parameters of a set as its syntax line lists them: by position, then the others, common ones
-/// left out.
+/// Returns the parameters of a set in the order of its syntax line: positional, then the others, without
+/// common ones.
 pub fn in_syntax_order(spec: &CommandSpec, set: &str) -> Vec<ParameterSpec> {
     let mut positional: Vec<_> = spec
         .parameters
@@ -186,7 +186,7 @@ pub fn in_syntax_order(spec: &CommandSpec, set: &str) -> Vec<ParameterSpec> {
     positional.into_iter().chain(mandatory).chain(optional).cloned().collect()
 }
 
-/// One syntax line a parameter set, without the command's name.
+/// Returns one syntax line for each parameter set, without the command's name.
 pub fn syntaxes(spec: &CommandSpec) -> Vec<String> {
     let mut sets = spec.parameter_sets();
     sets.sort_by_key(|set| *set != spec.default_set);
@@ -217,7 +217,7 @@ fn syntax_of(parameter: &ParameterSpec) -> String {
     }
 }
 
-/// The whole syntax of a command, as Get-Help and Definition show it.
+/// Returns the syntax text of a command for Get-Help and Definition.
 pub fn syntax_text(spec: &CommandSpec) -> String {
     syntaxes(spec).iter().map(|syntax| format!("\n{} {syntax}\n", spec.name)).collect()
 }

@@ -1,6 +1,6 @@
-//! What a command is: its name and its parameters.
+//! Descriptions of commands: names and parameters.
 
-/// A command's kind, with its CommandTypes bit.
+/// Kind of a command, with its CommandTypes bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandKind {
     Alias,
@@ -25,7 +25,7 @@ impl CommandKind {
     }
 }
 
-/// One command.
+/// A command.
 #[derive(Clone, Debug)]
 pub struct CommandSpec {
     pub name: String,
@@ -37,16 +37,16 @@ pub struct CommandSpec {
     pub should_process: bool,
     pub parameters: Vec<ParameterSpec>,
     pub output_types: &'static [&'static str],
-    /// The command that an alias stands for.
+    /// Target of an alias.
     pub resolves: Option<String>,
-    /// The text that a made-up command returns.
+    /// Text that a made-up command returns.
     pub answer: String,
-    /// One sentence for Get-Help; empty where the command has no help of its own.
+    /// One sentence for Get-Help; empty if the command has no help.
     pub synopsis: String,
 }
 
 impl CommandSpec {
-    /// A cmdlet of Lync Online.
+    /// Returns a cmdlet of Lync Online.
     pub fn cmdlet(name: String, synopsis: String) -> Self {
         Self {
             name,
@@ -71,7 +71,7 @@ impl CommandSpec {
         self.name.split_once('-').map_or("", |(_, noun)| noun)
     }
 
-    /// What follows the comma of an error's id: a cmdlet's class, or a function's name.
+    /// Returns the part after the comma of an error's id: a cmdlet's class, or a function's name.
     pub fn error_source(&self) -> String {
         match self.kind {
             CommandKind::Alias | CommandKind::Function => self.name.clone(),
@@ -81,7 +81,7 @@ impl CommandSpec {
         }
     }
 
-    /// Own parameters, then the common ones, in the order that PowerShell lists them.
+    /// Returns the command's own parameters, then the common ones, in PowerShell's order.
     pub fn all_parameters(&self) -> Vec<ParameterSpec> {
         let mut all = self.parameters.clone();
         all.extend(common_parameters());
@@ -92,7 +92,7 @@ impl CommandSpec {
         all
     }
 
-    /// The names of the parameter sets; one without a name where there are none.
+    /// Returns the names of the parameter sets; one empty name if there are none.
     pub fn parameter_sets(&self) -> Vec<&'static str> {
         let mut sets: Vec<&'static str> = Vec::new();
         for set in self.parameters.iter().flat_map(|parameter| &parameter.sets) {
@@ -104,7 +104,7 @@ impl CommandSpec {
     }
 }
 
-/// The type of a parameter.
+/// Type of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     String,
@@ -119,12 +119,12 @@ pub enum Kind {
     Objects,
     SecureString,
     Credential,
-    /// An enum of the vendor's or of PowerShell's: type name and value names.
+    /// An enum of the vendor or PowerShell: type name and value names.
     Enum(&'static str, &'static [&'static str]),
 }
 
 impl Kind {
-    /// The .NET name.
+    /// Returns the .NET name.
     pub fn full_name(self) -> String {
         match self {
             Self::String => "System.String".into(),
@@ -143,7 +143,7 @@ impl Kind {
         }
     }
 
-    /// The name in a syntax line.
+    /// Returns the name in a syntax line.
     pub fn short_name(self) -> String {
         match self {
             Self::String => "string".into(),
@@ -167,14 +167,14 @@ impl Kind {
     }
 }
 
-/// What a value has to be besides its type.
+/// Validation of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Validate {
     Set(&'static [&'static str]),
     Range(i64, i64),
 }
 
-/// One parameter.
+/// A parameter.
 #[derive(Clone, Debug)]
 pub struct ParameterSpec {
     pub name: String,
@@ -187,7 +187,7 @@ pub struct ParameterSpec {
     /// Empty: all.
     pub sets: Vec<&'static str>,
     pub validate: Option<Validate>,
-    /// One of the parameters that every advanced command has.
+    /// Set for common parameters.
     pub common: bool,
 }
 
@@ -200,7 +200,7 @@ impl ParameterSpec {
         self.mandatory = true;
         self
     }
-    /// Takes pipeline input, as a value and by property name.
+    /// Accepts pipeline input by value and by property name.
     pub fn piped(mut self) -> Self {
         self.by_value = true;
         self.by_property = true;
@@ -264,7 +264,7 @@ pub const ACTION: Kind = Kind::Enum(
     &["SilentlyContinue", "Stop", "Continue", "Inquire", "Ignore", "Suspend", "Break"],
 );
 
-/// about_CommonParameters, in PowerShell 7's order.
+/// Returns the common parameters (about_CommonParameters) in PowerShell 7's order.
 fn common_parameters() -> Vec<ParameterSpec> {
     let table: [(&str, Kind, &'static [&'static str]); 12] = [
         ("Verbose", Kind::Switch, &["vb"]),

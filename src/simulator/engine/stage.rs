@@ -1,5 +1,4 @@
-//! A pipeline that runs: commands in a row, each object going on to the next command at once, every
-//! step ended by the stop token.
+//! Execution of a pipeline: each object goes on to the next command at once; the stop token ends every step.
 
 mod call;
 
@@ -11,14 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::bind::{self, Bound};
 use super::fault::Fault;
-use super::said::{Outcome, PipelineOutput};
+use super::output::{Outcome, PipelineOutput};
 use super::spec::{CommandKind, CommandSpec, ParameterSpec};
 use super::state::Tenants;
 use super::value::{self, extended, properties, text};
 use crate::psrp::clixml::{Content, Value};
 use crate::psrp::host::{HostInfo, HostMethod, HostResponse};
 
-/// Tenants, users, policies: one world a simulator, shared by all its sessions.
+/// Tenants, users and policies of a simulator, shared by all its sessions.
 pub struct World {
     pub(super) tenants: Mutex<Tenants>,
     pub(super) commands: Vec<Arc<Executable>>,
@@ -39,12 +38,12 @@ impl World {
     }
 
     pub(super) fn with_tenants<T>(&self, act: impl FnOnce(&mut Tenants) -> T) -> T {
-        // A panic elsewhere left whole values behind: each change is one assignment.
+        // After a panic elsewhere the values are consistent: each change is one assignment.
         act(&mut self.tenants.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Why a pipeline ends early.
+/// Reason for the early end of a pipeline.
 #[derive(Debug)]
 pub enum StopReason {
     Stopped,
@@ -58,16 +57,16 @@ impl From<Fault> for StopReason {
 }
 
 pub type Running<'a> = BoxFuture<'a, Result<(), StopReason>>;
-/// A command's work on one object, or at the end of its input.
+/// Function of a command for one object, or for the end of its input.
 pub type Run = for<'a, 'b> fn(&'a mut Call<'b>) -> Running<'a>;
 
-/// A command, and what it does.
+/// A command with its implementation.
 #[derive(Clone, Debug)]
 pub struct Executable {
     pub spec: CommandSpec,
-    /// Runs for each object that comes in; once where there is no input.
+    /// Runs for each input object, or once without input.
     run: Run,
-    /// Runs when the input has ended.
+    /// Runs at the end of the input.
     end: Option<Run>,
 }
 
@@ -80,12 +79,12 @@ impl std::ops::Deref for Executable {
 }
 
 impl Executable {
-    /// A cmdlet of Lync Online.
+    /// Returns a cmdlet of Lync Online.
     pub fn cmdlet(name: impl Into<String>, synopsis: impl Into<String>, run: Run) -> Self {
         Self { spec: CommandSpec::cmdlet(name.into(), synopsis.into()), run, end: None }
     }
 
-    /// A function of a restricted endpoint, or of the recordings' module.
+    /// Returns a function of a restricted endpoint or of the recorded module.
     pub fn function(name: &str, module: &'static str, run: Run) -> Self {
         let mut command = Self::cmdlet(name, "", run);
         command.spec.kind = CommandKind::Function;
@@ -103,13 +102,13 @@ impl Executable {
         self
     }
 
-    /// Has -WhatIf and -Confirm.
+    /// Adds -WhatIf and -Confirm.
     pub fn changes(mut self) -> Self {
         self.spec.should_process = true;
         self
     }
 
-    /// Does more when the input has ended.
+    /// Adds a function for the end of the input.
     pub fn ends(mut self, end: Run) -> Self {
         self.end = Some(end);
         self
@@ -121,37 +120,37 @@ impl Executable {
     }
 }
 
-/// What a command keeps from one object to the next.
+/// State of a command between objects.
 #[derive(Debug, Default)]
 pub struct Memory {
     pub count: i32,
     pub values: Vec<Value>,
-    /// "Yes to All" or "No to All".
+    /// Answer "Yes to All" or "No to All".
     answered: Option<bool>,
 }
 
-/// One command of the running pipeline.
+/// A command of the running pipeline.
 struct Stage {
     spec: Arc<Executable>,
     bound: Bound,
     memory: Memory,
-    /// Its errors go to its output.
+    /// Set if errors go to the output.
     merged: bool,
     piped: bool,
 }
 
-/// A pipeline that runs.
+/// A running pipeline.
 pub struct Engine {
     pub world: Arc<World>,
-    /// Who runs it.
+    /// User that runs the pipeline.
     pub user: String,
     pub host: HostInfo,
-    said: mpsc::Sender<PipelineOutput>,
+    output: mpsc::Sender<PipelineOutput>,
     stop: CancellationToken,
     stages: Vec<Option<Stage>>,
 }
 
-/// A command at work on one object.
+/// A call of a command for one object.
 pub struct Call<'b> {
     pub engine: &'b mut Engine,
     pub spec: Arc<Executable>,
@@ -161,7 +160,7 @@ pub struct Call<'b> {
     merged: bool,
 }
 
-/// A command of the pipeline before it runs.
+/// A bound command of a pipeline.
 pub struct Planned {
     pub spec: Arc<Executable>,
     pub bound: Bound,
@@ -174,10 +173,10 @@ impl Engine {
         world: Arc<World>,
         user: String,
         host: HostInfo,
-        said: mpsc::Sender<PipelineOutput>,
+        output: mpsc::Sender<PipelineOutput>,
         stop: CancellationToken,
     ) -> Self {
-        Self { world, user, host, said, stop, stages: Vec::new() }
+        Self { world, user, host, output, stop, stages: Vec::new() }
     }
 
     /// Runs the commands on the input.
@@ -213,7 +212,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Gives an object to a command.
+    /// Passes an object to a command.
     fn feed(&mut self, index: usize, input: Option<Value>) -> Running<'_> {
         Box::pin(self.at(index, input, false))
     }
@@ -250,7 +249,7 @@ impl Engine {
         result
     }
 
-    /// Asks the person for mandatory parameters, as PowerShell does before a command starts.
+    /// Prompts the user for mandatory parameters, as PowerShell does before a command starts.
     async fn ask_for_missing(
         &mut self,
         spec: &CommandSpec,
@@ -281,7 +280,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Waits for something, or for the stop.
+    /// Waits for a future or the stop token.
     pub async fn or_stopped<T>(&self, what: impl Future<Output = T>) -> Result<T, StopReason> {
         tokio::select! {
             biased;
@@ -290,12 +289,12 @@ impl Engine {
         }
     }
 
-    async fn send(&self, said: PipelineOutput) -> Result<(), StopReason> {
-        self.or_stopped(self.said.send(said)).await?.map_err(|_| StopReason::Stopped)
+    async fn send(&self, event: PipelineOutput) -> Result<(), StopReason> {
+        self.or_stopped(self.output.send(event)).await?.map_err(|_| StopReason::Stopped)
     }
 
-    /// A host call that wants no answer; nothing where there is no host.
-    pub async fn tell_host(&self, method: HostMethod, parameters: Vec<Value>) -> Result<(), StopReason> {
+    /// Sends a host call without an answer, if there is a host.
+    pub async fn notify_host(&self, method: HostMethod, parameters: Vec<Value>) -> Result<(), StopReason> {
         if self.host.is_null {
             return Ok(());
         }
@@ -303,10 +302,10 @@ impl Engine {
     }
 
     pub async fn write_line(&self, line: &str) -> Result<(), StopReason> {
-        self.tell_host(HostMethod::WriteLine2, vec![text(line)]).await
+        self.notify_host(HostMethod::WriteLine2, vec![text(line)]).await
     }
 
-    /// A host call and its answer.
+    /// Sends a host call and returns its answer.
     pub async fn ask(
         &self,
         method: HostMethod,
@@ -322,24 +321,24 @@ impl Engine {
     }
 }
 
-/// What a question comes to where there is no host.
+/// Returns the error for a prompt without a host.
 fn no_host(method: HostMethod, parameters: &[Value]) -> Fault {
     let asks = |command, source| {
         let source = format!("Microsoft.PowerShell.Commands.{source}Command");
-        Fault::no_host(None).said_by(command, &source)
+        Fault::no_host(None).of_command(command, &source)
     };
     let message = parameters.get(1).map(Value::display_text).unwrap_or_default();
     match method {
         HostMethod::ReadLine | HostMethod::ReadLineAsSecureString => asks("Read-Host", "ReadHost"),
-        // What Read-Host with a prompt asks has no title and no message.
+        // Read-Host with a prompt has no title and no message.
         HostMethod::Prompt if message.is_empty() => asks("Read-Host", "ReadHost"),
         HostMethod::PromptForCredential1 | HostMethod::PromptForCredential2 => Fault::no_host(Some(&message))
-            .said_by("Get-Credential", "Microsoft.PowerShell.Commands.GetCredentialCommand"),
+            .of_command("Get-Credential", "Microsoft.PowerShell.Commands.GetCredentialCommand"),
         _ => Fault::no_host(Some(&message)),
     }
 }
 
-/// A FieldDescription, as PowerShell sends one to the client's host.
+/// Returns a FieldDescription, as PowerShell sends it to the client's host.
 pub fn field(name: &str, type_name: &str) -> Value {
     let short = type_name.rsplit('.').next().unwrap_or(type_name);
     extended(
@@ -359,12 +358,12 @@ pub fn field(name: &str, type_name: &str) -> Value {
     )
 }
 
-/// An ArrayList, as lists in host calls' parameters are.
+/// Returns an ArrayList, the type of lists in host call parameters.
 pub fn array_list(items: Vec<Value>) -> Value {
     value::list(&["System.Collections.ArrayList"], items)
 }
 
-/// The value of a name in the dictionary that a Prompt gives back.
+/// Returns a value of the dictionary that answers a Prompt.
 pub fn answer_of(answers: &Value, name: &str) -> Option<Value> {
     let Value::Object(object) = answers else { return None };
     let Content::Dictionary(entries) = &object.content else { return None };

@@ -1,4 +1,4 @@
-//! Tenants, their users and settings: what the cmdlets read and change.
+//! Tenants with their users and settings.
 
 use std::collections::BTreeMap;
 
@@ -14,22 +14,22 @@ pub struct Tenants {
     all: Vec<Tenant>,
 }
 
-/// One tenant.
+/// A tenant.
 #[derive(Debug)]
 pub struct Tenant {
     pub domain: &'static str,
     pub name: &'static str,
     pub id: Uuid,
-    /// Who may sign in, with which password.
+    /// Administrators and their passwords.
     admins: &'static [(&'static str, &'static str)],
     pub users: Vec<User>,
     /// Policies and configurations by noun.
     settings: BTreeMap<&'static str, Vec<Setting>>,
-    /// When each user's meetings were migrated last, by user number.
+    /// Time of the last meeting migration by user number.
     pub migrated: BTreeMap<usize, String>,
 }
 
-/// One policy or configuration.
+/// A policy or configuration.
 #[derive(Clone, Debug)]
 pub struct Setting {
     /// `Global` or `Tag:NAME`.
@@ -37,7 +37,7 @@ pub struct Setting {
     pub values: Properties,
 }
 
-/// One user, or meeting room.
+/// A user or meeting room.
 #[derive(Clone, Debug)]
 pub struct User {
     pub alias: String,
@@ -45,7 +45,7 @@ pub struct User {
     pub last_name: String,
     pub is_room: bool,
     pub number: usize,
-    /// What was changed, over what every user has.
+    /// Changed properties, which override the defaults.
     pub changed: Properties,
 }
 
@@ -53,7 +53,7 @@ const LITWARE: Uuid = Uuid::from_u128(0x38aa_d667_af54_4397_aaa7_e94c_79ec_2308)
 const CONTOSO: Uuid = Uuid::from_u128(0x7c1b_26d4_90e3_4f58_8a35_1d6f_02b9_c4ae);
 
 impl Tenants {
-    /// Litware with at least so many users, and Contoso beside it.
+    /// Creates Litware with at least `users` users, and Contoso.
     pub fn new(users: usize) -> Self {
         let mut litware = Tenant::new(
             "litwareinc.com",
@@ -78,7 +78,7 @@ impl Tenants {
         Self { all: vec![litware, contoso] }
     }
 
-    /// The domain that the account may administer with this password.
+    /// Returns the domain of an administrator if the password is correct.
     pub fn sign_in(&self, user: &str, password: &str) -> Option<String> {
         self.all
             .iter()
@@ -89,6 +89,12 @@ impl Tenants {
                     .any(|(name, secret)| name.eq_ignore_ascii_case(user) && *secret == password)
             })
             .map(|tenant| tenant.domain.to_owned())
+    }
+
+    /// The password of an account.
+    pub fn password(&self, user: &str) -> Option<&'static str> {
+        let mut admins = self.all.iter().flat_map(|tenant| tenant.admins);
+        admins.find(|(name, _)| name.eq_ignore_ascii_case(user)).map(|(_, password)| *password)
     }
 
     /// The tenant of an account; the first one for an account of none.
@@ -130,13 +136,13 @@ impl Tenant {
         });
     }
 
-    /// Policies or configurations of one kind.
+    /// Returns the policies or configurations of one kind.
     pub fn settings(&mut self, family: &Family) -> &mut Vec<Setting> {
         self.settings.entry(family.noun).or_default()
     }
 
-    /// Where the user with that identity is: a SIP address, user principal name, display name, alias,
-    /// distinguished name or object id.
+    /// Returns the index of a user by SIP address, user principal name, display name, alias, distinguished
+    /// name or object id.
     pub fn find(&self, identity: &str, rooms: bool) -> Option<usize> {
         let wanted = identity.strip_prefix("sip:").unwrap_or(identity);
         self.users.iter().position(|user| {
@@ -195,12 +201,12 @@ impl User {
         format!("CN={},OU={},OU=OCS Tenants,DC=online,DC=lync,DC=com", self.object_id(tenant), tenant.id)
     }
 
-    /// Made from the tenant's id and the user's number.
+    /// Derives the object id from the tenant's id and the user's number.
     fn object_id(&self, tenant: &Tenant) -> Uuid {
         Uuid::from_u128(tenant.id.as_u128() ^ ((self.number as u128) << 32))
     }
 
-    /// Sets a property over what every user has.
+    /// Overrides a property.
     pub fn change(&mut self, name: &str, value: Value) {
         match self.changed.iter_mut().find(|(changed, _)| changed == name) {
             Some((_, old)) => *old = value,
@@ -212,12 +218,12 @@ impl User {
         self.changed.retain(|(changed, _)| changed != name);
     }
 
-    /// What was set under that name.
+    /// Returns an overridden property.
     pub fn changed(&self, name: &str) -> Option<&Value> {
         self.changed.iter().find(|(changed, _)| changed == name).map(|(_, value)| value)
     }
 
-    /// The user as Get-CsOnlineUser and Get-CsMeetingRoom give it.
+    /// Returns the object of Get-CsOnlineUser and Get-CsMeetingRoom.
     pub fn object(&self, tenant: &Tenant) -> Value {
         let address = self.address(tenant.domain);
         let mut all = properties([

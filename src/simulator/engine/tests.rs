@@ -1,4 +1,4 @@
-//! The endpoint by what a person or a client sends to it.
+//! Tests of the engine with pipelines as a client sends them.
 
 mod binding;
 mod changes;
@@ -15,20 +15,20 @@ use crate::psrp::pipeline::{Argument, Merge, Pipeline, PipelineCommand};
 use crate::simulator::Options;
 use std::sync::Arc;
 
-/// What a pipeline said, and how it ended.
+/// Events and outcome of a pipeline.
 pub struct Run {
-    pub said: Vec<PipelineOutput>,
+    pub events: Vec<PipelineOutput>,
     pub outcome: Outcome,
 }
 
 impl Run {
     pub fn output(&self) -> Vec<&Value> {
-        self.said
+        self.events
             .iter()
-            .filter_map(|said| if let PipelineOutput::Output(value) = said { Some(value) } else { None })
+            .filter_map(|event| if let PipelineOutput::Output(value) = event { Some(value) } else { None })
             .collect()
     }
-    /// One property of each object.
+    /// Returns one property of each object.
     pub fn all(&self, name: &str) -> Vec<String> {
         self.output()
             .iter()
@@ -36,9 +36,9 @@ impl Run {
             .collect()
     }
     pub fn errors(&self) -> Vec<(&str, &str)> {
-        self.said
+        self.events
             .iter()
-            .filter_map(|said| match said {
+            .filter_map(|event| match event {
                 PipelineOutput::Error(record) => {
                     Some((record.message.as_str(), record.fully_qualified_id.as_str()))
                 }
@@ -52,11 +52,11 @@ impl Run {
             other => panic!("it ended {other:?}"),
         }
     }
-    /// What the host was told and asked: the method and its texts.
+    /// Returns the host calls: method and texts.
     pub fn host_calls(&self) -> Vec<(HostMethod, String)> {
-        self.said
+        self.events
             .iter()
-            .filter_map(|said| match said {
+            .filter_map(|event| match event {
                 PipelineOutput::HostCall { method, parameters, .. } => {
                     Some((*method, parameters.iter().map(Value::display_text).collect::<Vec<_>>().join("|")))
                 }
@@ -81,7 +81,7 @@ pub fn host(width: i32) -> HostInfo {
     }
 }
 
-/// `Name -Parameter value …` with words in the place of a parser: `-Name:` takes what follows.
+/// Splits `Name -Parameter value …` at spaces; `-Name:` takes the next word.
 pub fn command(line: &str) -> PipelineCommand {
     let mut words = line.split(' ');
     let name = words.next().unwrap_or_default().to_owned();
@@ -110,7 +110,7 @@ pub fn pipeline(line: &str) -> Pipeline {
     Pipeline::new(line.split(" | ").map(command).collect())
 }
 
-/// Runs a pipeline; each question of the host is answered in turn.
+/// Runs a pipeline; prompts are answered in order.
 pub async fn run_with(
     world: &Arc<World>,
     pipeline: Pipeline,
@@ -118,7 +118,7 @@ pub async fn run_with(
     mut answers: Vec<Result<Option<Value>, String>>,
     host: HostInfo,
 ) -> Run {
-    let (say, mut said) = mpsc::channel(4);
+    let (sender, mut receiver) = mpsc::channel(4);
     let (give, taken) = mpsc::channel(input.len().max(1));
     for value in input {
         give.send(value).await.unwrap();
@@ -128,14 +128,14 @@ pub async fn run_with(
         user: "admin@litwareinc.com".into(),
         host,
         input: taken,
-        said: say,
+        output: sender,
         stop: CancellationToken::new(),
     };
     let world = Arc::clone(world);
     let running = tokio::spawn(async move { world.run(pipeline, context).await });
     let mut all = Vec::new();
     answers.reverse();
-    while let Some(one) = said.recv().await {
+    while let Some(one) = receiver.recv().await {
         let one = match one {
             PipelineOutput::HostCall { method, parameters, answer: Some(answer) } => {
                 let result = answers.pop().expect("an answer to each question");
@@ -146,10 +146,10 @@ pub async fn run_with(
         };
         all.push(one);
     }
-    Run { said: all, outcome: running.await.unwrap() }
+    Run { events: all, outcome: running.await.unwrap() }
 }
 
-/// What a person types.
+/// Runs a line.
 pub async fn run(world: &Arc<World>, line: &str) -> Run {
     run_with(world, pipeline(line), Vec::new(), Vec::new(), host(80)).await
 }

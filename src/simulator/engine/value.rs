@@ -1,24 +1,24 @@
-//! Making objects as PowerShell serializes them, and reading what a caller sent.
+//! Construction of objects as PowerShell serializes them, and access to arguments.
 
 use std::sync::Arc;
 
 use crate::psrp::clixml::{Content, Object, Value};
 
-/// Where .NET's own types live, as PowerShell 7.6 names it in generic type names.
+/// Assembly name of .NET's types in generic type names of PowerShell 7.6.
 pub const CORE: &str =
     "System.Private.CoreLib, Version=10.0.0.0, Culture=neutral, PublicKeyToken=7cec85d7bea7798e";
-/// The same for PowerShell's types.
+/// Assembly name of PowerShell's types.
 pub const SMA: &str =
     "System.Management.Automation, Version=7.6.5.0, Culture=neutral, PublicKeyToken=31bf3856ad364e35";
 
-/// Properties in their order.
+/// Properties in order.
 pub type Properties = Vec<(String, Value)>;
 
 pub fn text(value: impl Into<String>) -> Value {
     Value::String(value.into())
 }
 
-/// Names with values, as properties.
+/// Converts name and value pairs to properties.
 pub fn properties<const N: usize>(pairs: [(&str, Value); N]) -> Properties {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
@@ -27,7 +27,7 @@ fn type_names(names: &[&str]) -> Vec<String> {
     names.iter().copied().chain(["System.Object"]).map(str::to_owned).collect()
 }
 
-/// A custom object (`[pscustomobject]`) with extended properties.
+/// Returns a custom object (`[pscustomobject]`) with extended properties.
 pub fn custom(type_name: &str, extended: Properties) -> Value {
     let names = if type_name.is_empty() {
         type_names(&["System.Management.Automation.PSCustomObject"])
@@ -37,7 +37,7 @@ pub fn custom(type_name: &str, extended: Properties) -> Value {
     Value::Object(Arc::new(Object { type_names: names, extended, ..Object::default() }))
 }
 
-/// A .NET object with adapted properties.
+/// Returns a .NET object with adapted properties.
 pub fn adapted(types: &[&str], to_string: &str, properties: Properties) -> Value {
     Value::Object(Arc::new(Object {
         type_names: type_names(types),
@@ -47,7 +47,7 @@ pub fn adapted(types: &[&str], to_string: &str, properties: Properties) -> Value
     }))
 }
 
-/// An object with extended properties only, and type names that are no .NET types.
+/// Returns an object with only extended properties and type names that are not .NET types.
 pub fn extended(types: &[&str], extended: Properties) -> Value {
     Value::Object(Arc::new(Object {
         type_names: types.iter().map(|&name| name.to_owned()).collect(),
@@ -56,7 +56,7 @@ pub fn extended(types: &[&str], extended: Properties) -> Value {
     }))
 }
 
-/// A list of a .NET collection type.
+/// Returns a list of a .NET collection type.
 pub fn list(types: &[&str], items: Vec<Value>) -> Value {
     Value::Object(Arc::new(Object {
         type_names: type_names(types),
@@ -65,12 +65,12 @@ pub fn list(types: &[&str], items: Vec<Value>) -> Value {
     }))
 }
 
-/// `object[]`
+/// Returns an `object[]`.
 pub fn array(items: Vec<Value>) -> Value {
     list(&["System.Object[]", "System.Array"], items)
 }
 
-/// `object[]` of strings.
+/// Returns an `object[]` of strings.
 pub fn strings<I: IntoIterator<Item = S>, S: Into<String>>(items: I) -> Value {
     array(items.into_iter().map(text).collect())
 }
@@ -83,13 +83,13 @@ pub fn dictionary(types: &[&str], entries: Vec<(Value, Value)>) -> Value {
     }))
 }
 
-/// Every property in its order, adapted ones first.
+/// Returns every property in order, adapted ones first.
 pub fn all_properties(value: &Value) -> Vec<(&str, &Value)> {
     let Value::Object(object) = value else { return Vec::new() };
     object.adapted.iter().chain(&object.extended).map(|(name, value)| (name.as_str(), value)).collect()
 }
 
-/// What is in a list, or the value alone; nothing for null.
+/// Returns the items of a list, or the single value; nothing for null.
 pub fn items(value: &Value) -> Vec<Value> {
     match value {
         Value::Null => Vec::new(),
@@ -97,12 +97,12 @@ pub fn items(value: &Value) -> Vec<Value> {
     }
 }
 
-/// Whether it is a list of any kind.
+/// Returns whether a value is a list.
 pub fn is_list(value: &Value) -> bool {
     value.items().is_some()
 }
 
-/// The first type name, as `GetType()` would say it.
+/// Returns the first type name, as `GetType()` does.
 pub fn type_name(value: &Value) -> String {
     let known = match value {
         Value::Object(object) if object.type_names.is_empty() => value.primitive().type_names(),

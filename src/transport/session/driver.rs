@@ -1,4 +1,4 @@
-//! The task behind a session: owns the connection and the pool's state machine.
+//! The task of a session: owns the connection and the pool's state machine.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::transport::backpressure::{self, ABORT_AT, Backlog, Pressure};
 use crate::transport::connection::{self, Connection, ConnectionRequest};
 use crate::transport::error::Error;
 
-/// Events of the pool that wait for an owner; more are dropped.
+/// Maximum number of queued events of the pool; further ones are dropped.
 const POOL_EVENTS: usize = 256;
 
-/// What the session's owners ask.
+/// Request of a session's owners.
 pub enum DriverCommand {
     Invoke(Box<Pipeline>, oneshot::Sender<Result<Started, Error>>),
     Metadata(MetadataQuery, oneshot::Sender<Result<Started, Error>>),
@@ -28,33 +28,33 @@ pub enum DriverCommand {
     Input(Uuid, Option<Value>, oneshot::Sender<()>),
     Respond(Option<Uuid>, HostResponse),
     Stop(Uuid),
-    /// Nobody reads the pipeline any more.
+    /// The pipeline's reader was dropped.
     Dropped(Uuid),
     /// A slow reader has caught up.
     Drained(Uuid),
     Close(oneshot::Sender<Result<(), Error>>),
 }
 
-/// A pipeline's reading end.
+/// The reading end of a pipeline.
 pub struct Started {
     pub id: Uuid,
-    pub said: mpsc::UnboundedReceiver<QueuedEvent>,
+    pub output: mpsc::UnboundedReceiver<QueuedEvent>,
     pub waiting: Arc<AtomicUsize>,
 }
 
-/// One thing for a pipeline's reader, and what it counts in the queue.
+/// An event for a pipeline's reader, and its size in the queue.
 pub struct QueuedEvent {
     pub size: usize,
     pub event: Result<PipelineEvent, Error>,
 }
 
 struct Entry {
-    said: mpsc::UnboundedSender<QueuedEvent>,
+    output: mpsc::UnboundedSender<QueuedEvent>,
     waiting: Arc<AtomicUsize>,
     backlog: Backlog,
-    /// Its reader is gone or was given up: what comes is passed over until its end.
+    /// The reader was dropped or is too slow: output is discarded until the end.
     ignored: bool,
-    /// Who waits for input to be in order, oldest first.
+    /// Senders of input waiting for its acknowledgement, oldest first.
     inputs: VecDeque<oneshot::Sender<()>>,
 }
 
@@ -64,11 +64,11 @@ struct Driver {
     outbox: VecDeque<ConnectionRequest>,
     pipelines: HashMap<Uuid, Entry>,
     events: mpsc::Sender<ClientEvent>,
-    /// Why nothing can run any more.
+    /// Reason why the session has ended.
     ended: Option<Error>,
 }
 
-/// What a step of the task is about.
+/// Input of one step of the task.
 enum DriverInput {
     Writable(Option<mpsc::OwnedPermit<ConnectionRequest>>),
     Event(Option<connection::ConnectionEvent>),
@@ -96,12 +96,12 @@ pub async fn open(
 }
 
 impl Driver {
-    /// Runs until no owner is left. The connection is dropped then, which closes the pool.
+    /// Runs until the last owner is dropped. Dropping the connection closes the pool.
     async fn run(mut self, mut commands: mpsc::UnboundedReceiver<DriverCommand>) {
         while self.step(Some(&mut commands)).await {}
     }
 
-    /// Does the next thing there is to do. `false` when no owner is left.
+    /// Handles the next input. Returns `false` when the last owner is dropped.
     async fn step(&mut self, commands: Option<&mut mpsc::UnboundedReceiver<DriverCommand>>) -> bool {
         let command = async {
             match commands {
@@ -122,10 +122,10 @@ impl Driver {
                     permit.send(request);
                 }
             }
-            // The connection says why in its last event.
+            // The connection's last event contains the reason.
             DriverInput::Writable(None) => self.outbox.clear(),
             DriverInput::Event(Some(event)) => self.event(event),
-            DriverInput::Event(None) => self.end(Error::Ended("the other side is gone".into())),
+            DriverInput::Event(None) => self.end(Error::Ended("the peer has disconnected".into())),
             DriverInput::Command(Some(command)) => self.command(command),
             DriverInput::Command(None) => return false,
         }
@@ -133,8 +133,8 @@ impl Driver {
         true
     }
 
-    /// Whether more is read from the connection. Not while a reader is far behind, unless that would
-    /// starve another pipeline.
+    /// Returns whether to read from the connection: not while a reader's backlog is too long, unless another
+    /// pipeline would be blocked.
     fn reads(&self) -> bool {
         let entries = || self.pipelines.values();
         self.ended.is_none()
@@ -150,7 +150,7 @@ impl Driver {
             }
             DriverCommand::Metadata(query, reply) => self.start(reply, |pool| pool.command_metadata(&query)),
             DriverCommand::Input(id, value, ordered) => {
-                // Input for a pipeline that has ended is dropped, as the server would.
+                // Input for an ended pipeline is dropped, like on a server.
                 let Some(entry) = self.pipelines.get_mut(&id) else {
                     let _ = ordered.send(());
                     return;
@@ -193,22 +193,22 @@ impl Driver {
             return drop(reply.send(Err(error.clone())));
         }
         let id = create(&mut self.pool);
-        let (given, said) = mpsc::unbounded_channel();
+        let (given, output) = mpsc::unbounded_channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let entry = Entry {
-            said: given,
+            output: given,
             waiting: waiting.clone(),
             backlog: Backlog::default(),
             ignored: false,
             inputs: VecDeque::new(),
         };
         self.pipelines.insert(id, entry);
-        if reply.send(Ok(Started { id, said, waiting })).is_err() {
+        if reply.send(Ok(Started { id, output, waiting })).is_err() {
             self.ignore(id);
         }
     }
 
-    /// Stops a pipeline that nobody reads.
+    /// Stops a pipeline that has no reader.
     fn ignore(&mut self, id: Uuid) {
         if let Some(entry) = self.pipelines.get_mut(&id).filter(|e| !e.ignored) {
             entry.ignored = true;
@@ -223,7 +223,7 @@ impl Driver {
             connection::ConnectionEvent::Message(message) => self.message(&message),
             connection::ConnectionEvent::StopAcknowledged(_) => {}
             connection::ConnectionEvent::PipelineClosed(id) => {
-                let error = Error::Ended("the pipeline was closed before it said how it ended".into());
+                let error = Error::Ended("the pipeline was closed before its final state".into());
                 self.fail(id, error.unsettled());
             }
             connection::ConnectionEvent::PipelineFailed(id, error) => self.fail(id, error),
@@ -255,7 +255,7 @@ impl Driver {
         if !entry.ignored {
             let size = size + size_of::<QueuedEvent>();
             let waiting = entry.waiting.fetch_add(size, Ordering::Relaxed) + size;
-            let _ = entry.said.send(QueuedEvent { size, event: Ok(event) });
+            let _ = entry.output.send(QueuedEvent { size, event: Ok(event) });
             let pressure = if is_final { Pressure::Unchanged } else { entry.backlog.note(waiting) };
             match pressure {
                 Pressure::Unchanged => {}
@@ -263,8 +263,9 @@ impl Driver {
                     self.outbox.push_back(ConnectionRequest::Flow { pipeline: id, wanted: false });
                 }
                 Pressure::Lost => {
-                    let text = format!("its output was not read; {} MiB waited", ABORT_AT >> 20);
-                    let _ = entry.said.send(QueuedEvent { size: 0, event: Err(Error::Ended(text)) });
+                    let text =
+                        format!("the pipeline's output was not read; {} MiB were queued", ABORT_AT >> 20);
+                    let _ = entry.output.send(QueuedEvent { size: 0, event: Err(Error::Ended(text)) });
                     self.ignore(id);
                 }
             }
@@ -294,22 +295,22 @@ impl Driver {
     fn fail(&mut self, id: Uuid, error: Error) {
         if let Some(entry) = self.pipelines.remove(&id) {
             self.pool.forget(id);
-            let _ = entry.said.send(QueuedEvent { size: 0, event: Err(error) });
+            let _ = entry.output.send(QueuedEvent { size: 0, event: Err(error) });
         }
     }
 
-    /// Nothing runs any more: every pipeline ends with the reason.
+    /// Ends every pipeline with the reason.
     fn end(&mut self, error: Error) {
         for id in self.pipelines.keys().copied().collect::<Vec<_>>() {
             let ended = if self.is_unsent(id) { error.clone() } else { error.clone().unsettled() };
             self.fail(id, ended);
         }
         self.ended.get_or_insert(error);
-        // The channel's end is how the owner hears of it while nothing runs.
+        // Closing the channel informs an idle owner.
         self.events = mpsc::channel(1).0;
     }
 
-    /// Whether a pipeline's first message is still here.
+    /// Returns whether a pipeline's first message has not been sent.
     fn is_unsent(&self, id: Uuid) -> bool {
         use MessageType::{CreatePipeline, GetCommandMetadata};
         self.outbox.iter().any(|request| match request {
@@ -320,7 +321,7 @@ impl Driver {
         })
     }
 
-    /// Takes what the state machine wants to send.
+    /// Takes the state machine's outgoing messages.
     fn collect(&mut self) {
         for outgoing in self.pool.take_outgoing() {
             let kind = outgoing.message.kind;

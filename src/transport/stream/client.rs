@@ -1,4 +1,4 @@
-//! The client's side: a task that reads, a task that writes, and [`Outbound`] between them.
+//! The client's side: a reading task, a writing task, and [`Outbound`] between them.
 
 use std::collections::HashMap;
 
@@ -16,18 +16,18 @@ use crate::psrp::fragment::Defragmenter;
 use crate::psrp::message::Message;
 use crate::transport::{Connection, ConnectionEvent, ConnectionRequest, Error, Limits};
 
-/// Messages that wait for an owner that does not read, before the peer is waited for as well.
+/// Messages queued for the owner before reading stops.
 const QUEUE: usize = 64;
-/// Messages that may have begun and not ended at one time; a peer with more is no PowerShell.
+/// Maximum number of incomplete messages; PowerShell never has more.
 const MAX_PARTIAL: usize = 64;
 
 /// A client's connection over a byte stream: the agent's socket, or an ssh subsystem.
 ///
-/// Sends nothing on a stream before the last Data on it was acknowledged, and queues what it is
-/// asked to send meanwhile: whoever has much to send waits for `ordered`. An owner that does not
-/// take its events makes the peer wait, all pipelines together ([`Request::Flow`] changes nothing
-/// here). A missing answer to Command, Signal or Close fails its pipeline after the limit; a missing
-/// DataAck is waited for, because a server may hold it back while its pipeline takes no input.
+/// Sends on a stream only after its last Data was acknowledged, and queues further messages: an owner with
+/// much data waits for `ordered`. An owner that does not read its events blocks the peer, all pipelines
+/// together ([`ConnectionRequest::Flow`] has no effect). A missing answer to Command, Signal or Close fails
+/// its pipeline after the limit; a missing DataAck has no limit, because a server may delay it while its
+/// pipeline takes no input.
 pub fn connect<S>(stream: S, limits: Limits) -> Connection
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -58,7 +58,7 @@ where
 
 struct Reader<S> {
     lines: Lines<ReadHalf<S>>,
-    /// Messages that have begun and not ended, by id and stream.
+    /// Incomplete messages by id and stream.
     partial: HashMap<(Uuid, bool), Defragmenter>,
     events: mpsc::Sender<ConnectionEvent>,
     notes: mpsc::Sender<Element>,
@@ -66,7 +66,7 @@ struct Reader<S> {
 }
 
 impl<S: AsyncRead> Reader<S> {
-    /// Reads until the pool is closed or broken, and says which.
+    /// Reads until the pool is closed or broken, and reports it.
     async fn run(mut self, failed: oneshot::Receiver<Error>) {
         let last = tokio::select! {
             result = self.read() => match result {
@@ -81,7 +81,7 @@ impl<S: AsyncRead> Reader<S> {
     async fn read(&mut self) -> Result<(), Error> {
         loop {
             let Some(element) = self.lines.next().await? else {
-                return Err(Error::Ended("the other side closed it".into()));
+                return Err(Error::Ended("the peer closed the connection".into()));
             };
             match element {
                 Element::Data { stream, id, bytes } => {
@@ -103,7 +103,7 @@ impl<S: AsyncRead> Reader<S> {
                     self.deliver(ConnectionEvent::PipelineClosed(id)).await;
                 }
                 Element::Command(_) | Element::Close(_) | Element::Signal(_) => {
-                    return Err(Error::Protocol("a server sent what only clients send".into()));
+                    return Err(Error::Protocol("the server sent an element that only clients send".into()));
                 }
             }
         }
@@ -118,18 +118,18 @@ impl<S: AsyncRead> Reader<S> {
             self.partial.remove(&key);
         }
         if self.partial.len() > MAX_PARTIAL {
-            return Err(protocol(format!("more than {MAX_PARTIAL} messages have begun and not ended")));
+            return Err(protocol(format!("more than {MAX_PARTIAL} incomplete messages")));
         }
         whole.iter().map(|m| Message::decode(m).map_err(|e| protocol(e.to_string()))).collect()
     }
 
-    /// Tells the writer of an acknowledgement.
+    /// Passes an acknowledgement to the writer.
     async fn note(&mut self, note: Element) {
-        // The writer ends before the reader only on its own error, which ends the reader.
+        // The writer ends before the reader only with an error, which ends the reader.
         let _ = self.notes.send(note).await;
     }
 
-    /// Waits for the owner, unless it has asked for the end: then it need not read any more.
+    /// Waits for the owner to read the event, unless the owner is closing.
     async fn deliver(&mut self, event: ConnectionEvent) {
         tokio::select! {
             biased;
@@ -146,7 +146,7 @@ impl<S: AsyncRead> Reader<S> {
 async fn writer_failed(failed: oneshot::Receiver<Error>) -> Error {
     match failed.await {
         Ok(error) => error,
-        // The writer came to its end in order; the reader will by itself.
+        // The writer ended normally; so will the reader.
         Err(_) => std::future::pending().await,
     }
 }
@@ -156,7 +156,7 @@ struct Writer<S> {
     outbound: Outbound,
     events: mpsc::Sender<ConnectionEvent>,
     closing: CancellationToken,
-    /// Who waits for the pool to be closed.
+    /// Requests waiting for the pool to be closed.
     closed: Vec<oneshot::Sender<Result<(), Error>>>,
 }
 
@@ -181,8 +181,8 @@ impl<S: AsyncWrite> Writer<S> {
                         let _ = self.writer.shutdown().await;
                         return Ok(());
                     }
-                    Some(note) => self.heed(note),
-                    // The reader has said why.
+                    Some(note) => self.acknowledged(note),
+                    // The reader has reported the reason.
                     None => return Ok(()),
                 },
                 () = sleep_until(deadline) => self.expire()?,
@@ -212,7 +212,7 @@ impl<S: AsyncWrite> Writer<S> {
         self.outbound.close(Uuid::nil());
     }
 
-    fn heed(&mut self, note: Element) {
+    fn acknowledged(&mut self, note: Element) {
         match note {
             Element::DataAck(id) => self.outbound.data_acknowledged(id),
             Element::CommandAck(id) => self.outbound.command_acknowledged(id),
@@ -222,7 +222,7 @@ impl<S: AsyncWrite> Writer<S> {
         }
     }
 
-    /// Fails what waited too long: a pipeline, or the whole pool.
+    /// Fails a pipeline, or the whole pool, whose answer is overdue.
     fn expire(&mut self) -> Result<(), Error> {
         while let Some((id, wait)) = self.outbound.expired(tokio::time::Instant::now()) {
             let timeout = || Error::Timeout { operation: wait.operation, limit: wait.limit };
@@ -231,13 +231,13 @@ impl<S: AsyncWrite> Writer<S> {
                 return Err(timeout());
             }
             self.outbound.close(id);
-            // What was written may have been read.
+            // Written data may have been read.
             self.publish(ConnectionEvent::PipelineFailed(id, timeout().unsettled()));
         }
         Ok(())
     }
 
-    /// An event of the writer's own: never waits, so that what is to be written can go on.
+    /// Publishes an event of the writer without blocking the writing.
     fn publish(&self, event: ConnectionEvent) {
         let events = self.events.clone();
         tokio::spawn(async move { drop(events.send(event).await) });

@@ -1,4 +1,4 @@
-//! One line of the framing, read and written.
+//! One line of the framing: parser and formatter.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::psrp::client::Stream;
 
-/// One line of the framing. The id is nil for the runspace pool, else a pipeline's.
+/// One line of the framing. The id is a pipeline's, or nil for the runspace pool.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Element {
     Data { stream: Stream, id: Uuid, bytes: Vec<u8> },
@@ -21,7 +21,7 @@ pub enum Element {
     SignalAck(Uuid),
 }
 
-/// A line that is not an element of the framing. Never quotes more of the line than a name.
+/// Error of parsing a line. Quotes at most a name from the line.
 #[derive(Debug, thiserror::Error)]
 pub enum ElementError {
     /// The line is not well-formed XML.
@@ -30,31 +30,31 @@ pub enum ElementError {
     /// An attribute is not well-formed.
     #[error(transparent)]
     Attribute(#[from] quick_xml::events::attributes::AttrError),
-    /// Text, a comment or a declaration in place of an element.
-    #[error("a line holds no element")]
+    /// Text, a comment or a declaration instead of an element.
+    #[error("the line contains no element")]
     NoElement,
     /// A second element or text on the same line.
-    #[error("a line goes on after its element")]
+    #[error("unexpected text after the line's element")]
     Trailing,
     /// The attribute PSGuid is missing.
-    #[error("an element has no PSGuid")]
+    #[error("the element has no PSGuid")]
     NoId,
     /// PSGuid cannot be parsed.
     #[error("PSGuid is not a GUID")]
     Id,
     /// A stream other than Default and PromptResponse.
-    #[error("stream {0} is not known")]
+    #[error("unknown stream {0}")]
     Stream(String),
     /// The text of Data cannot be decoded.
     #[error("Data is not base64")]
     Base64,
-    /// An element that the framing does not have.
-    #[error("element {0} is not known")]
+    /// An element that is not part of the framing.
+    #[error("unknown element {0}")]
     Unknown(String),
 }
 
 impl Element {
-    /// Reads one line, without its end.
+    /// Parses one line without its line end. Errors quote at most a name from the line.
     pub fn parse(line: &str) -> Result<Self, ElementError> {
         let mut reader = Reader::from_str(line.trim());
         let (start, text) = match reader.read_event()? {
@@ -103,7 +103,7 @@ fn short(name: &str) -> String {
 }
 
 impl std::fmt::Display for Element {
-    /// The line as it is sent, without its end.
+    /// Writes the line without its line end.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (name, id) = match self {
             Self::Data { stream, id, bytes } => {

@@ -1,9 +1,9 @@
-//! The sizes of out-of-process framing (OutOfProcTransportManager.cs).
+//! Sizes in out-of-process framing (OutOfProcTransportManager.cs).
 
-/// The largest piece of a stream that goes into one Data.
+/// Maximum number of bytes in one Data.
 pub const MAX_DATA: usize = 32_768;
-/// The largest part of a message in one fragment (32,768 less the fragment's header).
+/// Maximum payload of one fragment (32,768 less the fragment's header).
 pub const MAX_FRAGMENT_PAYLOAD: usize = 32_747;
-/// The longest line that is read, in bytes. The longest that either side writes is a Data of
-/// [`MAX_DATA`] bytes in base64, a sixth of this.
+/// Maximum length of a received line in bytes. The longest line of either side is a Data of [`MAX_DATA`]
+/// bytes in base64, a sixth of this.
 pub const MAX_LINE: usize = 256 * 1024;

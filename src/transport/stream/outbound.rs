@@ -1,5 +1,5 @@
-//! What a client has still to send, and when each piece may go: the rules of the framing as a state
-//! machine. Elements come out of [`Outbound::next`] in the order in which they are to be written.
+//! Outgoing elements of a client and the rules for their order, as a state machine. [`Outbound::next`]
+//! returns the elements in the order of writing.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -15,7 +15,7 @@ use crate::psrp::fragment::Fragmenter;
 use crate::psrp::message::MessageType;
 use crate::transport::error::Operation;
 
-/// Everything queued, by pipeline (nil: the pool).
+/// All queued elements, by pipeline (nil: the pool).
 pub struct Outbound {
     limits: Limits,
     fragmenter: Fragmenter,
@@ -23,7 +23,7 @@ pub struct Outbound {
     ready: VecDeque<Element>,
 }
 
-/// A wait of the peer's answer that has a limit.
+/// A wait for the peer's answer with a limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Wait {
     pub operation: Operation,
@@ -31,16 +31,16 @@ pub struct Wait {
     until: Instant,
 }
 
-/// The pool or one pipeline.
+/// Queue of the pool or of one pipeline.
 #[derive(Default)]
 struct Lane {
     default: Queue,
     prompt_response: Queue,
-    /// The stream of the one Data that is not acknowledged, and its length.
+    /// Stream and length of the one unacknowledged Data.
     unacknowledged: Option<(Stream, usize)>,
     phase: Phase,
-    /// The length of the pipeline's first message in fragments: a Signal before the server has all
-    /// of it would stop nothing.
+    /// Length of the pipeline's first message in fragments: a Signal before the server has received all of it
+    /// would have no effect.
     first: u64,
     stop: bool,
     wait: Option<Wait>,
@@ -60,10 +60,10 @@ enum Phase {
 #[derive(Default)]
 struct Queue {
     unsent: VecDeque<u8>,
-    /// Bytes that were ever queued, and acknowledged.
+    /// Bytes queued and acknowledged in total.
     queued: u64,
     acknowledged: u64,
-    /// Who waits until how many bytes are acknowledged.
+    /// Senders to notify when this number of bytes is acknowledged.
     marks: VecDeque<(u64, oneshot::Sender<()>)>,
 }
 
@@ -81,7 +81,7 @@ impl Queue {
         self.acknowledged += bytes as u64;
         while self.marks.front().is_some_and(|(end, _)| *end <= self.acknowledged) {
             if let Some((_, ordered)) = self.marks.pop_front() {
-                // Who asked may have gone meanwhile.
+                // The receiver may have been dropped.
                 let _ = ordered.send(());
             }
         }
@@ -99,7 +99,7 @@ impl Outbound {
         }
     }
 
-    /// Queues a message. One for a pipeline that is closed already is dropped, and `ordered` with it.
+    /// Queues a message. For a closed pipeline, drops the message and `ordered`.
     pub fn send(&mut self, outgoing: &Outgoing, ordered: Option<oneshot::Sender<()>>) {
         let Outgoing { stream, message } = outgoing;
         let id = message.pipeline;
@@ -118,7 +118,7 @@ impl Outbound {
         if lane.first == 0 {
             lane.first = end;
         }
-        // The pool's first two messages share a Data, as every client was seen to send them.
+        // The pool's first two messages share one Data, as all observed clients send them.
         if message.kind == MessageType::SessionCapability {
             return;
         }
@@ -128,7 +128,7 @@ impl Outbound {
         self.advance(id);
     }
 
-    /// Signal, past everything that is queued but the pipeline's own first message.
+    /// Sends Signal, ahead of all queued data except the pipeline's first message.
     pub fn stop(&mut self, id: Uuid) {
         if let Some(lane) = self.lanes.get_mut(&id).filter(|l| l.phase != Phase::Closing) {
             lane.stop = true;
@@ -136,7 +136,7 @@ impl Outbound {
         }
     }
 
-    /// Close. What is queued for the pipeline is dropped. Says whether the pipeline was there.
+    /// Sends Close and drops the pipeline's queued data. Returns whether the pipeline existed.
     pub fn close(&mut self, id: Uuid) -> bool {
         let limit = if id.is_nil() { self.limits.close } else { self.limits.operation };
         let Some(lane) = self.lanes.get_mut(&id) else { return false };
@@ -156,7 +156,7 @@ impl Outbound {
         }
     }
 
-    /// DataAck. One that nothing waits for (its pipeline was closed meanwhile) means nothing.
+    /// Handles a DataAck. Ignored if the pipeline was closed in the meantime.
     pub fn data_acknowledged(&mut self, id: Uuid) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         if let Some((stream, length)) = lane.unacknowledged.take() {
@@ -174,22 +174,22 @@ impl Outbound {
         }
     }
 
-    /// CloseAck: the pipeline is forgotten.
+    /// Handles a CloseAck: removes the pipeline.
     pub fn close_acknowledged(&mut self, id: Uuid) {
         self.lanes.remove(&id);
     }
 
-    /// The next element to write.
+    /// Returns the next element to write.
     pub fn next(&mut self) -> Option<Element> {
         self.ready.pop_front()
     }
 
-    /// The earliest moment at which a wait ends without its answer.
+    /// Returns the earliest expiry of a wait.
     pub fn deadline(&self) -> Option<Instant> {
         self.lanes.values().filter_map(|lane| lane.wait).map(|wait| wait.until).min()
     }
 
-    /// Takes one wait that ended without its answer.
+    /// Removes one expired wait.
     pub fn expired(&mut self, now: Instant) -> Option<(Uuid, Wait)> {
         let late = |lane: &Lane| lane.wait.filter(|wait| wait.until <= now);
         let (id, wait) = self.lanes.iter().find_map(|(id, lane)| Some((*id, late(lane)?)))?;
@@ -197,7 +197,7 @@ impl Outbound {
         Some((id, wait))
     }
 
-    /// Puts what the pool or pipeline may send now among what is ready.
+    /// Marks the next data of the pool or pipeline as ready to send.
     fn advance(&mut self, id: Uuid) {
         let Some(lane) = self.lanes.get_mut(&id).filter(|l| l.phase == Phase::Open) else { return };
         if lane.stop && lane.default.acknowledged >= lane.first {
@@ -208,7 +208,7 @@ impl Outbound {
         if lane.unacknowledged.is_some() {
             return;
         }
-        // An answer to a prompt goes past input: the pipeline waits for it.
+        // Prompt responses precede input: the pipeline waits for them.
         let stream = match (lane.prompt_response.unsent.is_empty(), lane.default.unsent.is_empty()) {
             (false, _) if lane.default.acknowledged >= lane.first => Stream::PromptResponse,
             (_, false) => Stream::Default,

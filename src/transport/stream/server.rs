@@ -1,5 +1,4 @@
-//! The server's side: elements in, whole messages out, with the acknowledgement left to whoever
-//! takes them.
+//! The server's side: elements in, complete messages out; the consumer acknowledges them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,28 +15,27 @@ use crate::psrp::fragment::{Defragmenter, Fragmenter};
 use crate::psrp::message::Message;
 use crate::transport::Error;
 
-/// Messages that wait for a server that does not take them, before the client is waited for.
+/// Messages queued for the server's consumer before reading stops.
 const QUEUE: usize = 64;
-/// Messages that may have begun and not ended at one time.
+/// Maximum number of incomplete messages.
 const MAX_PARTIAL: usize = 64;
-/// The largest message that a client may send, in bytes.
+/// Maximum size of a client's message in bytes.
 const MAX_MESSAGE: usize = 64 << 20;
-/// Data that may be unacknowledged at one time; a client that keeps to the rules has one a pipeline.
+/// Maximum number of unacknowledged Data; a conforming client has one per pipeline.
 const MAX_UNACKNOWLEDGED: usize = 64;
-/// Bytes that [`Sender::send`] lets queue up before it waits for the client to read.
+/// Bytes that [`Sender::send`] queues before it waits for the client to read.
 const MAX_QUEUED: usize = 1024 * 1024;
 
-/// A client that is connected.
+/// A connected client.
 #[derive(Debug)]
 pub struct Server {
-    /// What the client asks, in its order. [`Incoming::End`] is the last.
+    /// The client's requests in order. [`Incoming::End`] is the last.
     pub incoming: mpsc::Receiver<Incoming>,
-    /// The way to the client. When the last clone is dropped, what is queued is written out and the
-    /// stream is closed.
+    /// Sender to the client. When the last clone is dropped, the queue is written and the stream is closed.
     pub sender: Sender,
 }
 
-/// What the client asks. Command is acknowledged already.
+/// Request of a client. Command is already acknowledged.
 #[derive(Debug)]
 pub enum Incoming {
     Command(Uuid),
@@ -46,16 +44,16 @@ pub enum Incoming {
         message: Message,
         ack: Ack,
     },
-    /// Stop: to be answered by [`Sender::signal_ack`] after the pipeline's final state.
+    /// Stop: answered with [`Sender::signal_ack`] after the pipeline's final state.
     Signal(Uuid),
-    /// The client is done with a pipeline, or with the pool (nil): answered by [`Sender::close_ack`].
+    /// Close of a pipeline, or of the pool (nil): answered with [`Sender::close_ack`].
     Close(Uuid),
-    /// The client is gone: end of file without an error, or what it did wrong.
+    /// The client has disconnected, or the error of its protocol violation.
     End(Option<Error>),
 }
 
-/// Acknowledges a client's Data when it is dropped: at once, or when the message is safely in order
-/// somewhere else. A Data that ended several messages is acknowledged with the last of them.
+/// Acknowledges a client's Data on drop: immediately, or when the message is in order at its destination. A
+/// Data that completes several messages is acknowledged with the last of them.
 #[derive(Clone, Debug)]
 pub struct Ack {
     _on_drop: Arc<AckOnDrop>,
@@ -64,7 +62,7 @@ pub struct Ack {
 #[derive(Debug)]
 struct AckOnDrop {
     id: Uuid,
-    /// What hangs elsewhere does not keep a stream open whose client is gone.
+    /// Weak: a pending acknowledgement does not keep the stream of a disconnected client open.
     out: mpsc::WeakUnboundedSender<Out>,
     _permit: OwnedSemaphorePermit,
 }
@@ -77,7 +75,7 @@ impl Drop for AckOnDrop {
     }
 }
 
-/// The way to one client. What is queued is written in its order.
+/// Sender to one client. Queued elements are written in order.
 #[derive(Clone, Debug)]
 pub struct Sender {
     out: mpsc::UnboundedSender<Out>,
@@ -113,14 +111,13 @@ where
 }
 
 impl Sender {
-    /// Queues a message, after waiting until the client has read most of what was queued before. A
-    /// client that is gone takes everything.
+    /// Queues a message after the client has read most of the queue. Never blocks for a disconnected client.
     pub async fn send(&self, message: Message) {
         self.room(MAX_QUEUED).await;
         self.push(message);
     }
 
-    /// Queues a message without waiting: for who watches [`Sender::queued`] itself.
+    /// Queues a message without waiting, for callers that check [`Sender::queued`].
     pub fn push(&self, message: Message) {
         let size = size(&message);
         self.queued.send_modify(|queued| *queued += size);
@@ -129,12 +126,12 @@ impl Sender {
         }
     }
 
-    /// Bytes of messages that the client has not taken yet.
+    /// Returns the bytes of messages that the client has not read.
     pub fn queued(&self) -> usize {
         *self.queued.borrow()
     }
 
-    /// Waits until fewer than `limit` bytes are queued, or the client is gone.
+    /// Waits until fewer than `limit` bytes are queued or the client has disconnected.
     pub async fn room(&self, limit: usize) {
         let mut watch = self.queued.subscribe();
         tokio::select! {
@@ -161,7 +158,7 @@ struct Reader<S> {
     lines: Lines<ReadHalf<S>>,
     partial: HashMap<(Uuid, bool), Defragmenter>,
     incoming: mpsc::Sender<Incoming>,
-    /// Weak: a reader that waits for its client does not keep the way to it open.
+    /// Weak: a waiting reader does not keep the stream open.
     out: mpsc::WeakUnboundedSender<Out>,
     unacknowledged: Arc<Semaphore>,
 }
@@ -171,7 +168,7 @@ impl<S: AsyncRead> Reader<S> {
         let incoming = self.incoming.clone();
         let end = tokio::select! {
             result = self.read() => result.err(),
-            // Nobody takes what the client says any more.
+            // The consumer has been dropped.
             () = incoming.closed() => return,
         };
         let _ = incoming.send(Incoming::End(end)).await;
@@ -197,7 +194,7 @@ impl<S: AsyncRead> Reader<S> {
                 | Element::CommandAck(_)
                 | Element::CloseAck(_)
                 | Element::SignalAck(_) => {
-                    return Err(Error::Protocol("a client sent an acknowledgement".into()));
+                    return Err(Error::Protocol("the client sent an acknowledgement".into()));
                 }
             }
         }
@@ -216,13 +213,13 @@ impl<S: AsyncRead> Reader<S> {
             self.partial.remove(&key);
         }
         if self.partial.len() > MAX_PARTIAL {
-            let text = format!("more than {MAX_PARTIAL} messages have begun and not ended");
+            let text = format!("more than {MAX_PARTIAL} incomplete messages");
             return Err(Error::Protocol(text));
         }
         for message in whole {
             let message = Message::decode(&message).map_err(|e| Error::Protocol(e.to_string()))?;
             if message.pipeline != id {
-                return Err(Error::Protocol("a message names another pipeline than its Data".into()));
+                return Err(Error::Protocol("a message's pipeline id differs from that of its Data".into()));
             }
             self.deliver(Incoming::Message { stream, message, ack: ack.clone() }).await;
         }
@@ -234,7 +231,7 @@ impl<S: AsyncRead> Reader<S> {
     }
 }
 
-/// Writes until nobody can queue anything any more, or the client is gone.
+/// Writes until the last sender is dropped or the client has disconnected.
 async fn write<S: AsyncWrite>(
     mut writer: WriteHalf<S>,
     mut out: mpsc::UnboundedReceiver<Out>,
@@ -262,7 +259,7 @@ async fn write<S: AsyncWrite>(
     let _ = writer.shutdown().await;
 }
 
-/// Appends the lines of one item; gives the bytes that it counted as queued.
+/// Appends the lines of one item; returns its size in the queue.
 fn render(item: &Out, fragmenter: &mut Fragmenter, text: &mut String) -> usize {
     match item {
         Out::Element(element) => {

@@ -1,5 +1,5 @@
-//! The connection's own task: takes the owner's requests at once, keeps the pool's Receive pending,
-//! runs a task for each pipeline, and removes the shell at the end.
+//! The connection's task: accepts the owner's requests without blocking, keeps the pool's Receive pending,
+//! runs a task per pipeline, and removes the shell at the end.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -27,19 +27,19 @@ use crate::psrp::fragment::{self, Fragmenter};
 use crate::transport::connection::{Connection, ConnectionEvent, ConnectionRequest};
 use crate::transport::error::{Error, Operation};
 
-/// Requests and events that may wait in their channels.
+/// Capacities of the channels for requests and events.
 const REQUESTS: usize = 64;
 const EVENTS: usize = 64;
 
-/// What the actor starts with: a shell that was just created.
+/// Parameters of the actor: a shell that was just created.
 pub(super) struct Created {
     pub endpoint: Endpoint,
     pub pool: Uuid,
     pub shell: Shell,
     pub fragmenter: Fragmenter,
-    /// What of the opening did not fit into Create.
+    /// Fragments of the opening messages that did not fit into Create.
     pub rest: Vec<Vec<u8>>,
-    /// When the pool must be open.
+    /// Deadline for opening the pool.
     pub open_by: Instant,
 }
 
@@ -53,7 +53,7 @@ pub(super) fn start(created: Created) -> Connection {
     let (input, input_queue) = Queue::new(capacity);
     let (answers, answers_queue) = Queue::new(capacity);
     if !created.rest.is_empty() {
-        // The queue's other end is in this function.
+        // The receiving end is in this function.
         let _ = input.send(Cut { fragments: created.rest, ordered: None });
     }
     let actor = Actor {
@@ -86,13 +86,13 @@ struct Actor {
     input: mpsc::UnboundedSender<Cut>,
     answers: mpsc::UnboundedSender<Cut>,
     pipelines: HashMap<Uuid, Handle>,
-    /// The pipelines' tasks; they end with this one.
+    /// The pipelines' tasks; aborted with this task.
     tasks: JoinSet<Uuid>,
 }
 
-/// Why the conversation is over.
+/// Reason for the end of the connection.
 enum End {
-    /// The owner closes, or is gone.
+    /// The owner closes the connection or was dropped.
     Asked(Option<oneshot::Sender<Result<(), Error>>>),
     Failed(Error),
 }
@@ -136,7 +136,7 @@ impl Actor {
         };
         match end {
             End::Asked(reply) => {
-                // From here on nobody has to read events, and every Receive stays pending.
+                // From now on events need not be read, and every Receive stays pending.
                 self.closing.send_replace(true);
                 let deleted = {
                     let mut leaving = pin!(self.leave());
@@ -158,13 +158,13 @@ impl Actor {
         }
     }
 
-    /// Stops what runs, waits until the server has said all of it, and deletes the shell. A server may
-    /// hold Delete back until a Receive has taken a pipeline's output, and so they go on until then.
+    /// Stops running pipelines, waits for their output, and deletes the shell. A server may delay Delete
+    /// until a Receive has fetched a pipeline's output, so receiving continues until then.
     async fn leave(&mut self) -> Result<(), Error> {
         self.pipelines.values().for_each(|pipeline| pipeline.control(Control::Leave));
         let ended = join_all(self.pipelines.values().map(Handle::ended));
         if tokio::time::timeout(DRAIN, ended).await.is_err() {
-            tracing::debug!("what runs in the session {} does not end", self.pool);
+            tracing::debug!("the pipelines of session {} do not end", self.pool);
             self.doubts();
         }
         let deleting = async {
@@ -177,10 +177,10 @@ impl Actor {
         turn::removing(self.pool, deleting).await.map(drop)
     }
 
-    /// The first Delete has failed: tries once more on fresh connections.
+    /// Retries a failed Delete once on new connections.
     async fn remove_again(&mut self, error: Error) -> Result<(), Error> {
-        tracing::debug!("removing the session is tried once more: {error}");
-        // Their Receives are replaced by others.
+        tracing::debug!("retrying the removal of the session: {error}");
+        // New Receives replace theirs.
         self.tasks.abort_all();
         let commands = self.pipelines.keys().copied().collect();
         let left = Left { commands, doubtful: !error.is_refusal() };
@@ -193,30 +193,30 @@ impl Actor {
         }
     }
 
-    /// A pipeline's task has ended.
+    /// Removes an ended pipeline.
     fn over(&mut self, id: Uuid) {
         self.pipelines.remove(&id);
         self.runs();
     }
 
-    /// Has it noted what may run.
+    /// Records the commands that may be running.
     fn runs(&self) {
         if let Some(ledger) = &self.endpoint.ledger {
             ledger.runs(self.pipelines.keys().copied().collect());
         }
     }
 
-    /// Tells the owner that it is broken, and removes the shell when the owner goes: a connection
-    /// that ended says nothing about the shell.
+    /// Reports the broken connection to the owner, and removes the shell when the owner is dropped: the end
+    /// of a connection does not mean the end of the shell.
     async fn broken(self, error: Error, mut requests: mpsc::Receiver<ConnectionRequest>) {
         let gone = error.is_gone();
         let commands: Vec<_> = self.pipelines.keys().copied().collect();
         let events = self.events.clone();
-        let mut telling = pin!(events.emit(ConnectionEvent::Broken(error)));
-        let mut told = false;
+        let mut emitting = pin!(events.emit(ConnectionEvent::Broken(error)));
+        let mut emitted = false;
         let reply = loop {
             tokio::select! {
-                () = &mut telling, if !told => told = true,
+                () = &mut emitting, if !emitted => emitted = true,
                 request = requests.recv() => match request {
                     None => break None,
                     Some(ConnectionRequest::Close(reply)) => break Some(reply),
@@ -249,11 +249,11 @@ impl Actor {
         if let Some(reply) = reply {
             let _ = reply.send(result);
         }
-        // An owner that doesn't read sees the channel's end instead.
+        // An owner that does not read sees the end of the channel instead.
         let _ = self.events.sender.send_timeout(ConnectionEvent::Closed, Duration::from_secs(1)).await;
     }
 
-    /// Takes a request without waiting for anything.
+    /// Handles a request without blocking.
     fn take(&mut self, request: ConnectionRequest) {
         match request {
             ConnectionRequest::Send { outgoing, ordered } => self.send(outgoing, ordered),
@@ -274,7 +274,7 @@ impl Actor {
         }
     }
 
-    /// Answers for a pipeline that is not there any more, without waiting for the owner to read it.
+    /// Sends the event of an ended pipeline without waiting for the owner to read it.
     fn answer(&mut self, id: Uuid, event: ConnectionEvent) {
         let events = self.events.clone();
         self.tasks.spawn(async move {
@@ -307,7 +307,7 @@ impl Actor {
         let queues = match self.pipelines.get(&id) {
             _ if id.is_nil() => (&self.input, &self.answers),
             Some(pipeline) => (&pipeline.input, &pipeline.answers),
-            // It has ended in the meantime; `ordered` is dropped, which says so.
+            // The pipeline has ended in the meantime; dropping `ordered` reports it.
             None => return,
         };
         let queue = match stream {
@@ -318,7 +318,7 @@ impl Actor {
     }
 }
 
-/// Receives for the pool; ends with what went wrong.
+/// Receives for the pool; returns the error that ended it.
 async fn receive_pool(mut receiver: Receiver, events: &Events, opened: &watch::Sender<bool>) -> Error {
     loop {
         let (messages, state) = match receiver.next(|| true).await {

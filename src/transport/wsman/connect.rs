@@ -1,4 +1,4 @@
-//! From an endpoint to an open connection.
+//! Opens a connection to an endpoint.
 
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -12,12 +12,11 @@ use crate::psrp::fragment::{self, Fragmenter};
 use crate::transport::connection::Connection;
 use crate::transport::error::Error;
 
-/// Creates a shell whose id is `pool` and whose creationXml carries `opening` (SESSION_CAPABILITY and
-/// INIT_RUNSPACEPOOL), and keeps a Receive pending. Gives the connection, and the endpoint as it is
-/// after redirections.
+/// Creates a shell with the id `pool` whose creationXml contains `opening` (SESSION_CAPABILITY and
+/// INIT_RUNSPACEPOOL), and keeps a Receive pending. Returns the connection, and the endpoint after redirects.
 ///
-/// A caller that stops waiting removes the shell by [`remove`]: `pool` is its id from the start, and
-/// `redirected` hears where it will be before it is asked for there.
+/// A caller that stops waiting removes the shell with [`remove`]: `pool` is its id from the start, and
+/// `redirected` receives each redirect target before Create is sent there.
 pub async fn connect(
     mut endpoint: Endpoint,
     pool: Uuid,
@@ -39,10 +38,10 @@ pub async fn connect(
             return Ok((actor::start(created), there));
         }
     }
-    Err(Error::Protocol("the endpoint redirects without end".to_owned()))
+    Err(Error::Protocol("too many redirects".to_owned()))
 }
 
-/// The fragments that go into Create, and those that don't fit any more.
+/// Returns the fragments for Create and those that do not fit.
 fn opening_fragments(
     opening: &[Outgoing],
     fragmenter: &mut Fragmenter,
@@ -61,7 +60,7 @@ fn opening_fragments(
     (data, rest)
 }
 
-/// The caller's shells on the endpoint.
+/// Returns the caller's shells on the endpoint.
 pub async fn enumerate(endpoint: &Endpoint) -> Result<Vec<ShellInfo>, Error> {
     Shell::new(endpoint, Uuid::new_v4())?.enumerate().await
 }

@@ -1,4 +1,4 @@
-//! The Creates of this process that are on their way.
+//! Pending Creates of this process.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-/// How long the removal of a shell waits for a Create of the same shell that is still on its way.
-const SETTLE: Duration = Duration::from_secs(2);
+/// Maximum wait of the removal of a shell for its pending Create.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The Creates of this process that were sent and not answered. Whoever removes a shell has to know:
-/// a Delete that overtakes its Create finds no shell, and the shell stays.
+/// The Creates of this process that are not answered yet. A Delete that overtakes its Create finds no shell,
+/// and the shell is leaked; so a removal waits for them.
 static CREATING: Mutex<Vec<(Uuid, watch::Receiver<()>)>> = Mutex::new(Vec::new());
 
-/// A Create that was sent and not answered.
+/// A Create that is not answered yet.
 pub(super) struct Pending(Option<watch::Sender<()>>);
 
 impl Pending {
@@ -31,12 +31,12 @@ impl Drop for Pending {
     }
 }
 
-/// Waits, for a short time, until no Create of this shell is on its way. Says whether there was one.
+/// Waits briefly until no Create of this shell is pending. Returns whether one was pending.
 pub(super) async fn settle(pool: Uuid) -> bool {
     let settling = creating().iter().find(|(id, _)| *id == pool).map(|(_, settling)| settling.clone());
     let Some(mut settling) = settling else { return false };
-    // `changed` fails when the sender is dropped: that is the sign.
-    let _ = tokio::time::timeout(SETTLE, async { while settling.changed().await.is_ok() {} }).await;
+    // `changed` fails when the sender is dropped, which signals the end.
+    let _ = tokio::time::timeout(SETTLE_TIMEOUT, async { while settling.changed().await.is_ok() {} }).await;
     true
 }
 

@@ -1,4 +1,4 @@
-//! The credential that goes with every request of one session, and how a refused one is renewed.
+//! The credential of one session's requests and its renewal after a refusal.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +17,7 @@ pub(super) struct Credential {
 }
 
 impl Credential {
-    /// `None` where the credential has characters that no header can carry.
+    /// Returns `None` if a header cannot represent the credential.
     pub fn of(endpoint: &Endpoint) -> Option<Self> {
         let header = header(&endpoint.authentication)?;
         Some(Self { header: Mutex::new(header), renew: endpoint.renew.clone() })
@@ -27,8 +27,8 @@ impl Credential {
         self.header.lock().await.clone()
     }
 
-    /// Another header than the one that was refused. The first of several requests that were refused
-    /// fetches it, and the others wait for that.
+    /// Returns a header other than the refused one. The first of several refused requests fetches it, and the
+    /// others wait.
     pub async fn after(&self, refused: &HeaderValue) -> Option<HeaderValue> {
         let renew = self.renew.as_ref()?;
         let mut current = self.header.lock().await;
@@ -43,32 +43,38 @@ impl Credential {
     }
 }
 
+/// The security profile for client certificates (DSP0226 C.3.3), which WinRM takes in this header.
+const MUTUAL: &str = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual";
+
 /// Returns the header that proves a credential; `None` where it holds what no header can.
 ///
-/// Every buffer here is wiped: the header's own bytes when its last clone is dropped, as `HeaderValue` shares
-/// them and copies nothing. The copies that hyper and rustls make of a request in their write buffers cannot be
-/// wiped: neither offers a hook for it.
+/// Every buffer here is wiped: the header's bytes when its last clone is dropped, as `HeaderValue` shares them.
+/// The copies of a request in the write buffers of hyper and rustls cannot be wiped: neither crate has a hook
+/// for it.
 fn header(authentication: &Authentication) -> Option<HeaderValue> {
     let text = match authentication {
         Authentication::Basic { user, password } => basic(user, password.expose_secret()),
         Authentication::Bearer { token, .. } => {
             Zeroizing::new([b"Bearer ", token.expose_secret().as_bytes()].concat())
         }
+        // A context's tokens belong to connections.
+        Authentication::Context(_) => return None,
+        Authentication::Certificate { .. } => Zeroizing::new(MUTUAL.as_bytes().to_vec()),
     };
     let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(text)).ok()?;
     header.set_sensitive(true);
     Some(header)
 }
 
-/// The text of a Basic credential (RFC 7617, 2). Buffers have their final size from the start: one that grows
-/// leaves its content in the memory that it gives back.
+/// Returns the text of a Basic credential (RFC 7617, 2). Buffers are allocated in their final size: a growing
+/// buffer would leave its content in the memory that it frees.
 fn basic(user: &str, password: &str) -> Zeroizing<Vec<u8>> {
     const SCHEME: &[u8] = b"Basic ";
     let pair = Zeroizing::new([user, ":", password].concat());
     let size = base64::encoded_len(pair.len(), true).unwrap_or_default();
     let mut text = Zeroizing::new(vec![0; SCHEME.len() + size]);
     text[..SCHEME.len()].copy_from_slice(SCHEME);
-    // `encode_slice` writes in place; `encode` goes through a buffer of its own. The room suffices.
+    // `encode_slice` writes in place; `encode` uses another buffer. The size suffices.
     let _ = STANDARD.encode_slice(pair.as_bytes(), &mut text[SCHEME.len()..]);
     text
 }

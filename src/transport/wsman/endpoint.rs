@@ -1,4 +1,4 @@
-//! Where a shell is created, and with which credential.
+//! Endpoint of a shell, with its credential.
 
 use std::fmt;
 use std::future::Future;
@@ -9,10 +9,11 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
+use super::negotiation::Negotiation;
 use crate::net::Trust;
 use crate::profile::Limits;
 
-/// Who asks, and how it is proven.
+/// Credential and its kind.
 #[derive(Clone, Debug)]
 pub enum Authentication {
     /// Over TLS, or to loopback.
@@ -24,17 +25,24 @@ pub enum Authentication {
         user: String,
         token: SecretString,
     },
+    /// By security contexts; over http they seal the bodies.
+    Context(Arc<Negotiation>),
+    /// The client certificate of [`Trust`], in the handshake (DSP0226 C.3.3).
+    Certificate {
+        user: String,
+    },
 }
 
 impl Authentication {
     pub fn user(&self) -> &str {
         match self {
-            Self::Basic { user, .. } | Self::Bearer { user, .. } => user,
+            Self::Basic { user, .. } | Self::Bearer { user, .. } | Self::Certificate { user } => user,
+            Self::Context(negotiation) => &negotiation.user,
         }
     }
 }
 
-/// Where a shell is made.
+/// Endpoint of a shell.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     /// The connection URI, whole, as discovered or configured.
@@ -43,33 +51,33 @@ pub struct Endpoint {
     /// `http://schemas.microsoft.com/powershell/Microsoft.PowerShell`.
     pub configuration: String,
     pub authentication: Authentication,
-    /// Where another credential comes from when the endpoint refuses this one.
+    /// Source of another credential if the endpoint refuses this one.
     pub renew: Option<Renew>,
-    /// Whom the endpoint has its certificate from.
+    /// CA certificates that the endpoint's certificate must chain to.
     pub trust: Trust,
-    /// What Create asks for (`IdleTimeOut`).
+    /// Idle timeout requested in Create (`IdleTimeOut`).
     pub idle_timeout: Option<std::time::Duration>,
-    /// Who takes note of what the session's removal has to know.
+    /// Recorder of the data for the session's removal.
     pub ledger: Option<Arc<dyn Ledger>>,
-    /// Redirections are followed to https only, at most this many.
+    /// Maximum number of redirects; only https targets are followed.
     pub max_redirections: u8,
     pub limits: Limits,
 }
 
-/// Takes note of what the removal of a session has to know when its owner is dead.
+/// Records the data for removing a session whose owner is dead.
 pub trait Ledger: std::fmt::Debug + Send + Sync {
-    /// The commands that may run from now on. Called before the first of them is sent.
+    /// Records the commands that may run from now on. Called before the first of them is sent.
     fn runs(&self, commands: Vec<Uuid>);
-    /// The idle timeout that the server has granted.
+    /// Records the idle timeout granted by the server.
     fn granted(&self, idle_timeout: std::time::Duration);
-    /// From now on the server's "not found" does not prove that the session is gone.
+    /// Records that "not found" no longer proves that the session is gone.
     fn doubts(&self);
 }
 
 type Renewing = Pin<Box<dyn Future<Output = Option<Authentication>> + Send>>;
 
-/// Fetches another credential when the endpoint has refused the one in use, such as a token that has
-/// expired. `None` where there is no other.
+/// Fetches another credential after the endpoint has refused the current one, such as an expired token.
+/// `None` if there is no other.
 #[derive(Clone)]
 pub struct Renew(Arc<dyn Fn() -> Renewing + Send + Sync>);
 

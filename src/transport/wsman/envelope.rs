@@ -1,9 +1,9 @@
-//! SOAP envelopes of both sides, pure: the client writes requests and reads answers, the simulator
-//! reads requests and writes answers (MS-WSMV 2.2.4, DSP0226).
+//! SOAP envelopes of both sides, pure: the client writes requests and reads responses, the simulator reads
+//! requests and writes responses (MS-WSMV 2.2.4, DSP0226).
 //!
-//! [`Request`] and [`Response`] are what an envelope says, [`RequestEnvelope`] and
-//! [`ResponseEnvelope`] add the headers. Reading goes by namespaces, not prefixes, and passes over
-//! what it does not know.
+//! [`WsmanRequest`] and [`Response`] are the contents of an envelope; [`RequestEnvelope`] and
+//! [`ResponseEnvelope`] add the headers. The reader resolves namespaces, not prefixes, and ignores unknown
+//! elements.
 
 mod duration;
 pub mod identify;
@@ -19,14 +19,14 @@ pub use read::{ReadError, Reason};
 
 use super::fault::Fault;
 
-/// The namespaces of WSMan's envelopes.
+/// The namespaces of WSMan envelopes.
 pub mod ns {
     pub const SOAP: &str = "http://www.w3.org/2003/05/soap-envelope";
     pub const ADDRESSING: &str = "http://schemas.xmlsoap.org/ws/2004/08/addressing";
     pub const ENUMERATION: &str = "http://schemas.xmlsoap.org/ws/2004/09/enumeration";
     pub const TRANSFER: &str = "http://schemas.xmlsoap.org/ws/2004/09/transfer";
     pub const WSMAN: &str = "http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd";
-    /// Microsoft's additions to WSMan's headers.
+    /// Microsoft's extensions of the WSMan headers.
     pub const WSMV: &str = "http://schemas.microsoft.com/wbem/wsman/1/wsman.xsd";
     pub const SHELL: &str = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell";
     pub const POWERSHELL: &str = "http://schemas.microsoft.com/powershell";
@@ -36,13 +36,13 @@ pub mod ns {
     pub const SCHEMA_INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
 }
 
-/// The address of whoever waits on the HTTP connection itself.
+/// Reply address of a client that waits on the HTTP connection itself.
 pub const ANONYMOUS: &str = "http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous";
-/// The resource that lists shells, whatever their configuration.
+/// The resource that lists shells of any configuration.
 pub const SHELL_RESOURCE: &str = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell";
 /// The resource that lists the commands of a shell.
 pub const COMMAND_RESOURCE: &str = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell/Command";
-/// What every server accepts as an envelope's size, in bytes (150 KB of 1,024; WSManNativeAPI.cs).
+/// Envelope size that every server accepts, in bytes (150 KB of 1,024; WSManNativeAPI.cs).
 pub const DEFAULT_MAX_ENVELOPE_SIZE: u32 = 153_600;
 
 /// The Content-Type of envelopes over HTTP.
@@ -55,20 +55,20 @@ pub struct RequestEnvelope {
     pub request: WsmanRequest,
 }
 
-/// What a request's header says besides its action.
+/// A request's headers besides the action.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestHeader {
-    /// As it is on the wire, `uuid:` and all: an answer's RelatesTo repeats it.
+    /// As on the wire, including `uuid:`: a response's RelatesTo repeats it.
     pub message_id: String,
     pub to: String,
     /// The configuration's resource URI.
     pub resource_uri: String,
-    /// Bytes.
+    /// In bytes.
     pub max_envelope_size: Option<u32>,
     pub operation_timeout: Option<Duration>,
     pub locale: Option<String>,
     pub data_locale: Option<String>,
-    /// One id for all requests of a client (`p:SessionId`): what Reconnect goes by.
+    /// One id for all requests of a client (`p:SessionId`), which Reconnect checks.
     pub session_id: Option<String>,
     pub selectors: Vec<(String, String)>,
     pub options: Vec<(String, String)>,
@@ -78,7 +78,7 @@ impl RequestHeader {
     pub fn selector(&self, name: &str) -> Option<&str> {
         find(&self.selectors, name)
     }
-    /// The shell that is meant, as it is on the wire.
+    /// The ShellId selector, as on the wire.
     pub fn shell_id(&self) -> Option<&str> {
         self.selector("ShellId")
     }
@@ -91,24 +91,24 @@ fn find<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     pairs.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
-/// What a client asks.
+/// Request of a client.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WsmanRequest {
     Create(Create),
     /// Starts a pipeline.
     Command {
-        /// The client's choice: the pipeline's id.
+        /// The pipeline's id, chosen by the client.
         id: Option<Uuid>,
-        /// The first command's name in clear.
+        /// The first command's name in clear text.
         name: String,
         /// The first fragments.
         arguments: Vec<u8>,
     },
     Send(Vec<StreamPart>),
     Receive {
-        /// The streams that are wanted, for PSRP `stdout`.
+        /// The requested streams, for PSRP `stdout`.
         streams: Vec<String>,
-        /// A pipeline's, or the pool's.
+        /// The pipeline; `None`: the pool.
         command: Option<Uuid>,
     },
     Signal {
@@ -116,7 +116,7 @@ pub enum WsmanRequest {
         code: SignalCode,
     },
     Delete,
-    /// Asks for one shell's [`ShellInfo`].
+    /// Requests one shell's [`ShellInfo`].
     Get,
     Enumerate(Enumerate),
     Pull {
@@ -128,13 +128,13 @@ pub enum WsmanRequest {
         /// `Block` or `Drop`.
         buffer_mode: Option<String>,
     },
-    /// A shell's, or with a command that command's: the shell's alone does not bring them back
+    /// Reconnects a shell, or one of its commands: reconnecting the shell does not reconnect its commands
     /// (MS-PSRP 3.1.5.3.18).
     Reconnect {
         command: Option<Uuid>,
     },
     Connect {
-        /// A pipeline's, or the pool's.
+        /// The pipeline; `None`: the pool.
         command: Option<Uuid>,
         /// SESSION_CAPABILITY and CONNECT_RUNSPACEPOOL.
         data: Vec<u8>,
@@ -144,7 +144,7 @@ pub enum WsmanRequest {
 /// The body of Create.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Create {
-    /// The client's choice, in capitals: the runspace pool's id.
+    /// The runspace pool's id in capitals, chosen by the client.
     pub shell_id: Option<String>,
     pub name: Option<String>,
     pub input_streams: String,
@@ -164,10 +164,10 @@ pub struct StreamPart {
     pub end: bool,
 }
 
-/// What a signal asks for.
+/// Code of a signal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignalCode {
-    /// The end of a pipeline.
+    /// Ends a pipeline.
     Terminate,
     /// Stops a pipeline. Written as PowerShell spells it, `crtl_c`; read in both spellings.
     Stop,
@@ -177,14 +177,14 @@ pub enum SignalCode {
 /// The body of Enumerate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Enumerate {
-    /// Asks for items in the answer itself, without a Pull.
+    /// Requests items in the response itself, without a Pull.
     pub optimize: bool,
     pub max_elements: Option<u32>,
     /// The selectors of a selector filter: the shell whose commands are listed.
     pub filter: Vec<(String, String)>,
 }
 
-/// An answer with its headers.
+/// A response with its headers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResponseEnvelope {
     pub message_id: String,
@@ -193,7 +193,7 @@ pub struct ResponseEnvelope {
     pub response: Response,
 }
 
-/// What a server answers.
+/// Response of a server.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Response {
     Created {
@@ -210,9 +210,9 @@ pub enum Response {
     Signaled,
     Deleted,
     Got(ShellInfo),
-    /// The service's configuration, of which clients ask how large an envelope may be.
+    /// The service's configuration, from which clients read the maximum envelope size.
     Configured {
-        /// Kilobytes of 1,024 bytes.
+        /// In kilobytes of 1,024 bytes.
         max_envelope_size: u32,
     },
     Enumerated(Items),
@@ -231,12 +231,12 @@ pub enum Response {
 pub struct Received {
     pub streams: Vec<StreamPart>,
     pub state: Option<CommandState>,
-    /// Whose state it is; OMI leaves it out.
+    /// The command of the state; OMI omits it.
     pub command: Option<Uuid>,
     pub exit_code: Option<i32>,
 }
 
-/// How a command, or a shell, is.
+/// State of a command or a shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandState {
     Pending,
@@ -244,18 +244,18 @@ pub enum CommandState {
     Done,
 }
 
-/// A piece of a list.
+/// One part of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Items {
     pub shells: Vec<ShellInfo>,
     pub commands: Vec<CommandInfo>,
-    /// Where to go on with Pull; `None` at the end.
+    /// Context for the next Pull; `None` at the end.
     pub context: Option<String>,
-    /// Nothing follows.
+    /// Whether this is the last part.
     pub end: bool,
 }
 
-/// A command of a shell as Enumerate shows it.
+/// A command of a shell in the response to Enumerate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandInfo {
     pub shell_id: Option<String>,
@@ -263,7 +263,7 @@ pub struct CommandInfo {
     pub state: Option<String>,
 }
 
-/// A shell as Enumerate shows it (MS-WSMV 2.2.4.37).
+/// A shell in the response to Enumerate (MS-WSMV 2.2.4.37).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShellInfo {
     pub shell_id: String,

@@ -4,18 +4,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SERVER, VIA, WWW_AUTHENTICATE};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SERVER, VIA};
 use hyper::{Response as HttpResponse, StatusCode};
 use secrecy::SecretString;
 use url::Url;
 
+use super::connections::{self, Connections, Failed, Reply, offered};
 use super::credential::Credential;
 use super::endpoint::{Authentication, Endpoint};
 use super::envelope::{Response, ResponseEnvelope};
-use super::wire::{self, Wire};
-use crate::net::{Cause, innermost, is_loopback, refusals, refused_certificate};
+use super::negotiation::Negotiation;
+use super::wire::{self, Connector, Wire};
+use crate::net::{
+    Cause, TlsConnector, TlsSetupError, handshake_problem, innermost, is_loopback, refusals,
+    refused_certificate,
+};
+use crate::security::Account;
 use crate::transport::error::{Error, Operation};
 
 /// No answer is read beyond this. What lyncsh asks for is 150 KB, but OMI gives more.
@@ -23,56 +28,95 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 /// An HTTP client for one endpoint, with the credential.
 #[derive(Clone)]
 pub(super) struct Http {
-    wire: Wire,
+    channel: Channel,
+    /// For what a server has asked for in its handshakes.
+    tls: Option<TlsConnector>,
     uri: Url,
-    credential: Arc<Credential>,
-    /// A password at this endpoint, which may have been refused; tokens are told apart by their headers.
-    password: Option<refusals::Credential>,
     user: String,
     /// The endpoint as errors name it.
     name: String,
     connect: Duration,
 }
 
-/// What came back.
+/// The way in which requests are authenticated.
+#[derive(Clone)]
+enum Channel {
+    /// Each request has the credential in its header.
+    Header {
+        wire: Wire,
+        credential: Arc<Credential>,
+        /// A password for this endpoint, which may have been refused; tokens are identified by their headers.
+        password: Option<refusals::Credential>,
+    },
+    /// Each connection has a security context.
+    Context { connections: Connections, negotiation: Arc<Negotiation> },
+}
+
+/// A server's answer.
 pub(super) enum Answer {
     Response(Box<Response>),
-    /// The request belongs somewhere else.
+    /// The request was redirected.
     Redirect(String),
 }
 
 impl Http {
-    /// A client with connections of its own. Sends nothing yet; refuses to send a credential where
-    /// anybody could read it.
+    /// Creates a client with its own connections. Sends nothing yet; refuses to send a credential in clear
+    /// text.
     pub fn new(endpoint: &Endpoint) -> Result<Self, Error> {
         let name = display(&endpoint.uri);
         let loopback = is_loopback(&endpoint.uri);
         let encrypted = endpoint.uri.scheme() == "https";
         let plain_loopback = loopback && endpoint.uri.scheme() == "http";
-        if !encrypted && !plain_loopback {
+        let seals = matches!(endpoint.authentication, Authentication::Context(_));
+        if !encrypted && !plain_loopback && !seals {
             return Err(Error::Insecure { endpoint: name });
         }
-        let wire = Wire::new(endpoint, loopback).map_err(|error| Error::Unreachable {
-            endpoint: name.clone(),
-            reason: format!("TLS can't be set up: {error}"),
-        })?;
-        let user = endpoint.authentication.user().to_owned();
-        let credential = Credential::of(endpoint).ok_or_else(|| Error::Unauthorized {
-            endpoint: name.clone(),
-            user: user.clone(),
-            offered: Vec::new(),
-        })?;
-        let credential = Arc::new(credential);
         let mut uri = endpoint.uri.clone();
         uri.set_fragment(None);
         // The credential is the profile's: one in the URI would end up in errors and in `a:To`.
         let _ = uri.set_username("");
         let _ = uri.set_password(None);
-        let password = match &endpoint.authentication {
-            Authentication::Basic { password, .. } => Some(refusals::Credential::new(&uri, &user, password)),
-            Authentication::Bearer { .. } => None,
+        let user = endpoint.authentication.user().to_owned();
+        let connector = Connector::new(endpoint, loopback).map_err(|error| match error {
+            TlsSetupError::NotBuilt => Error::TlsNotBuilt,
+            error => {
+                Error::Unreachable { endpoint: name.clone(), reason: format!("cannot set up TLS: {error}") }
+            }
+        })?;
+        let tls = connector.tls();
+        let channel = match &endpoint.authentication {
+            Authentication::Context(negotiation) => {
+                let negotiation = negotiation.clone();
+                let credential = match &negotiation.account {
+                    Account::Password { password, .. } => {
+                        Some(refusals::Credential::new(&uri, &user, password))
+                    }
+                    Account::System => None,
+                };
+                let limit = endpoint.limits.connect;
+                let shared = negotiation.clone();
+                let connections =
+                    Connections::new(connector, uri.clone(), shared, credential, limit, MAX_ANSWER);
+                Channel::Context { connections, negotiation }
+            }
+            Authentication::Basic { .. }
+            | Authentication::Bearer { .. }
+            | Authentication::Certificate { .. } => {
+                let credential = Credential::of(endpoint).ok_or_else(|| Error::Unauthorized {
+                    endpoint: name.clone(),
+                    user: user.clone(),
+                    offered: Vec::new(),
+                })?;
+                let password = match &endpoint.authentication {
+                    Authentication::Basic { password, .. } => {
+                        Some(refusals::Credential::new(&uri, &user, password))
+                    }
+                    _ => None,
+                };
+                Channel::Header { wire: Wire::new(connector), credential: Arc::new(credential), password }
+            }
         };
-        Ok(Self { wire, uri, credential, password, user, name, connect: endpoint.limits.connect })
+        Ok(Self { channel, tls, uri, user, name, connect: endpoint.limits.connect })
     }
 
     pub fn uri(&self) -> &Url {
@@ -96,13 +140,41 @@ impl Http {
         }
     }
 
+    async fn exchange(&self, envelope: Vec<u8>, operation: Operation) -> Result<Answer, Error> {
+        match &self.channel {
+            Channel::Header { wire, credential, password } => {
+                self.exchange_with_header((wire, credential, *password), envelope, operation).await
+            }
+            Channel::Context { connections, negotiation } => {
+                let repeats = matches!(
+                    operation,
+                    Operation::Receive | Operation::Stop | Operation::Terminate | Operation::Enumerate
+                );
+                // A handshake is deep; in a future of its own it leaves the others small.
+                let reply = Box::pin(connections.exchange(&envelope.into(), repeats)).await;
+                let reply = reply.map_err(|failed| self.not_answered(failed, negotiation, operation))?;
+                if operation == Operation::Create && reply.status.is_success() {
+                    // Receive waits on this connection, and the first command shall not wait for another one.
+                    let connections = connections.clone();
+                    tokio::spawn(async move { connections.prepare().await });
+                }
+                self.answer(reply)
+            }
+        }
+    }
+
     /// A 401 is a plain refusal: any request may be sent once more, with a fresh credential where there
     /// is one.
-    async fn exchange(&self, envelope: Vec<u8>, operation: Operation) -> Result<Answer, Error> {
-        let header = self.credential.current().await;
-        match self.exchange_as(header.clone(), envelope.clone(), operation).await {
-            Err(refused @ Error::Unauthorized { .. }) => match self.credential.after(&header).await {
-                Some(fresh) => self.exchange_as(fresh, envelope, operation).await,
+    async fn exchange_with_header(
+        &self,
+        (wire, credential, password): (&Wire, &Credential, Option<refusals::Credential>),
+        envelope: Vec<u8>,
+        operation: Operation,
+    ) -> Result<Answer, Error> {
+        let header = credential.current().await;
+        match self.exchange_as(wire, password, header.clone(), envelope.clone(), operation).await {
+            Err(refused @ Error::Unauthorized { .. }) => match credential.after(&header).await {
+                Some(fresh) => self.exchange_as(wire, password, fresh, envelope, operation).await,
                 None => Err(refused),
             },
             result => result,
@@ -111,48 +183,52 @@ impl Http {
 
     async fn exchange_as(
         &self,
+        wire: &Wire,
+        password: Option<refusals::Credential>,
         authorization: HeaderValue,
         envelope: Vec<u8>,
         operation: Operation,
     ) -> Result<Answer, Error> {
-        let unauthorized = |offered| {
-            let (endpoint, user) = (self.name.clone(), self.user.clone());
-            Error::Unauthorized { endpoint, user, offered }
-        };
-        let presented = self.presented(&authorization);
-        let Some(pass) = presented.pass().await else { return Err(unauthorized(Vec::new())) };
-        let response = self.wire.post(&self.uri, authorization, envelope).await;
+        let presented = password.unwrap_or_else(|| self.presented(&authorization));
+        let Some(pass) = presented.pass().await else { return Err(self.unauthorized(Vec::new())) };
+        let response = wire.post(&self.uri, authorization, envelope).await;
         let response = response.map_err(|error| self.failed(&*error, operation))?;
-        let status = response.status();
+        let (status, headers) = (response.status(), response.headers().clone());
+        if status == StatusCode::UNAUTHORIZED {
+            pass.refused();
+            return Err(self.unauthorized(offered(&headers)));
+        }
+        // What stands before the endpoint has not looked at it.
+        if !status.is_redirection() && !matches!(status.as_u16(), 407 | 502..=504) {
+            pass.accepted();
+        }
+        let body = self.body(response, operation).await?;
+        self.answer(Reply { status, headers, body, is_verified: true })
+    }
+
+    /// Reads an answer.
+    fn answer(&self, reply: Reply) -> Result<Answer, Error> {
+        let Reply { status, headers, body, is_verified } = reply;
         if status.is_redirection()
-            && let Some(target) = response.headers().get(LOCATION)
+            && let Some(target) = headers.get(LOCATION)
         {
             let target = String::from_utf8_lossy(target.as_bytes()).into_owned();
             return Ok(Answer::Redirect(target));
         }
-        if status == StatusCode::UNAUTHORIZED {
-            let challenges = response.headers().get_all(WWW_AUTHENTICATE).iter();
-            let offered =
-                challenges.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
-            pass.refused();
-            return Err(unauthorized(offered));
-        }
-        // What stands before the endpoint has not looked at it.
-        if !matches!(status.as_u16(), 407 | 502..=504) {
-            pass.accepted();
-        }
-        let by = said_by(response.headers());
-        let is_page = is_page(response.headers());
-        let body = self.body(response, operation).await?;
-        match ResponseEnvelope::read(&body) {
-            Ok(ResponseEnvelope { response: Response::Fault(fault), .. }) if fault.redirect.is_some() => {
+        let read = is_verified.then(|| ResponseEnvelope::read(&body));
+        match read {
+            Some(Ok(ResponseEnvelope { response: Response::Fault(fault), .. }))
+                if fault.redirect.is_some() =>
+            {
                 Ok(Answer::Redirect(fault.redirect.unwrap_or_default()))
             }
-            Ok(ResponseEnvelope { response, .. }) => Ok(Answer::Response(Box::new(response))),
-            Err(error) if status.is_success() && !is_page => Err(Error::Protocol(error.to_string())),
-            Err(_) => {
+            Some(Ok(ResponseEnvelope { response, .. })) => Ok(Answer::Response(Box::new(response))),
+            Some(Err(error)) if status.is_success() && !is_page(&headers) => {
+                Err(Error::Protocol(error.to_string()))
+            }
+            _ => {
                 let title = title(&body).map(|title| format!("a page, \"{title}\""));
-                let said: Vec<String> = [title, by].into_iter().flatten().collect();
+                let said: Vec<String> = [title, said_by(&headers)].into_iter().flatten().collect();
                 Err(Error::Http {
                     endpoint: self.name.clone(),
                     status: status.as_u16(),
@@ -163,33 +239,56 @@ impl Http {
         }
     }
 
-    /// What an endpoint may have refused before.
+    fn unauthorized(&self, offered: Vec<String>) -> Error {
+        Error::Unauthorized { endpoint: self.name.clone(), user: self.user.clone(), offered }
+    }
+
+    /// The error of a request on an authenticated connection.
+    fn not_answered(&self, failed: Failed, negotiation: &Negotiation, operation: Operation) -> Error {
+        let (mechanism, _) = negotiation.mode();
+        let (endpoint, user) = (self.name.clone(), self.user.clone());
+        match failed {
+            Failed::Connection(failure) => self.failed(&*failure, operation),
+            Failed::TooLarge(limit) => Error::Protocol(format!("an answer is larger than {limit} bytes")),
+            Failed::Late => Error::Timeout { operation: Operation::Authenticate, limit: self.connect },
+            Failed::KnownRefusal => self.unauthorized(Vec::new()),
+            Failed::Refused { offered } if !mechanism.is_kerberos() => self.unauthorized(offered),
+            Failed::Refused { .. } => {
+                Error::TicketRefused { endpoint, user, service: negotiation.service(&self.uri) }
+            }
+            Failed::NotOffered { offered } => {
+                Error::NotOffered { endpoint, wanted: mechanism.name(), offered }
+            }
+            Failed::Context(error) => Error::Authentication { endpoint, user, error },
+            Failed::Answer(error) => Error::Unreadable { endpoint, operation, error },
+        }
+    }
+
+    /// Returns the credential of a request, for the record of refused ones.
     fn presented(&self, authorization: &HeaderValue) -> refusals::Credential {
-        self.password.unwrap_or_else(|| {
-            let token = SecretString::from(String::from_utf8_lossy(authorization.as_bytes()).into_owned());
-            refusals::Credential::new(&self.uri, &self.user, &token)
-        })
+        let token = SecretString::from(String::from_utf8_lossy(authorization.as_bytes()).into_owned());
+        refusals::Credential::new(&self.uri, &self.user, &token)
     }
 
     async fn body(&self, response: HttpResponse<Incoming>, operation: Operation) -> Result<Vec<u8>, Error> {
-        let (mut body, mut rest) = (Vec::new(), response.into_body());
-        while let Some(frame) = rest.frame().await {
-            let frame = frame.map_err(|error| self.failed(&error, operation))?;
-            // Trailers say nothing here.
-            let Ok(chunk) = frame.into_data() else { continue };
-            if body.len() + chunk.len() > MAX_ANSWER {
-                return Err(Error::Protocol(format!("an answer is larger than {MAX_ANSWER} bytes")));
-            }
-            body.extend_from_slice(&chunk);
+        match connections::read(response.into_body(), MAX_ANSWER).await {
+            Ok(body) => Ok(body),
+            Err(Failed::Connection(failure)) => Err(self.failed(&*failure, operation)),
+            Err(_) => Err(Error::Protocol(format!("an answer is larger than {MAX_ANSWER} bytes"))),
         }
-        Ok(body)
     }
 
-    /// What a failure of the HTTP client means.
+    /// Converts a failure of the HTTP client.
     fn failed(&self, error: Cause<'_>, operation: Operation) -> Error {
         let endpoint = self.name.clone();
-        if let Some(problem) = refused_certificate(error) {
-            return Error::Certificate { endpoint, problem };
+        if let Some(refused) = refused_certificate(error) {
+            return Error::Certificate { endpoint, refused };
+        }
+        let (asked, given) = self.tls.as_ref().map(TlsConnector::client_certificate).unwrap_or_default();
+        if let Some(problem) = handshake_problem(error, asked, given)
+            && (wire::is_connect(error) || problem.is_late())
+        {
+            return Error::Handshake { endpoint, problem };
         }
         if wire::is_late(error) {
             return Error::Timeout { operation: Operation::Connect, limit: self.connect };
@@ -202,16 +301,16 @@ impl Http {
     }
 }
 
-/// Whether an answer is a page for people, whatever its status says.
+/// Returns whether an answer is an HTML page, whatever its status.
 fn is_page(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     kind.trim_start().to_ascii_lowercase().starts_with("text/html")
 }
 
-/// Who gave an answer, where that was something on the way.
+/// Returns the name of the intermediary that sent an answer.
 fn said_by(headers: &HeaderMap) -> Option<String> {
     let via = headers.get(VIA).or_else(|| headers.get(SERVER))?.to_str().ok()?;
-    Some(format!("said by {}", plain(via)?))
+    Some(format!("sent by {}", plain(via)?))
 }
 
 /// The title of a page.
@@ -227,7 +326,7 @@ fn title(body: &[u8]) -> Option<String> {
     plain(&head[start..end])
 }
 
-/// Somebody else's words on one line of bounded length; `None` where there are none.
+/// Returns foreign text on one line of limited length; `None` if it is empty.
 fn plain(text: &str) -> Option<String> {
     const LONGEST: usize = 100;
     let words: Vec<&str> = text.split(|letter: char| letter.is_whitespace() || letter.is_control()).collect();

@@ -1,4 +1,4 @@
-//! Creating a shell: redirections, and a Create that nobody waits for any more.
+//! Creates a shell: redirects, and Creates whose caller has stopped waiting.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use super::shell::{Creation, Shell};
 use crate::net::is_loopback;
 use crate::transport::error::{Error, RedirectRefusal};
 
-/// Sends Create and waits for its answer; gives the URI to go to, where the server points elsewhere. When the caller stops waiting, Create goes on, and what it
-/// makes is removed.
+/// Sends Create and waits for its answer; returns the target of a redirect. If the caller stops waiting,
+/// Create continues, and its shell is removed.
 pub(super) async fn create(
     shell: &Shell,
     endpoint: &Endpoint,
@@ -45,11 +45,12 @@ pub(super) async fn create(
             tracing::warn!("the session {pool} may still be on the server: {error}");
         }
     });
-    // The task always answers; only a runtime that ends takes it away before.
+    // The task always answers, unless the runtime ends first.
     answer.await.unwrap_or(Err(Error::Closed))
 }
 
-/// Sends Create. An endpoint that grants no such idle timeout has made nothing, and is asked for its own.
+/// Sends Create. If the endpoint rejects the idle timeout, it has created nothing; Create is repeated without
+/// one.
 async fn granted(
     shell: &Shell,
     endpoint: &Endpoint,
@@ -59,19 +60,19 @@ async fn granted(
     let result = shell.create(data.clone(), endpoint.idle_timeout, limit).await;
     match result {
         Err(Error::Fault(fault)) if fault.code == Some(code::IDLE_TIMEOUT_OUT_OF_BOUNDS) => {
-            tracing::info!("the endpoint grants no idle timeout of {:?}", endpoint.idle_timeout);
+            tracing::info!("the endpoint rejected the idle timeout {:?}", endpoint.idle_timeout);
             shell.create(data, None, limit).await
         }
         result => result,
     }
 }
 
-/// The endpoint that a redirection leads to. Only to where the credential may go: https, or loopback
-/// from loopback.
+/// Returns the endpoint of a redirect. Follows only targets that may receive the credential: https, or
+/// loopback from loopback.
 pub(super) fn redirected(endpoint: Endpoint, target: &str, followed: u8) -> Result<Endpoint, Error> {
     let refused = |refusal| {
         let from = display(&endpoint.uri);
-        // Without its query: that is where services put tickets.
+        // Without its query, which may contain tickets.
         let target = target.split(['?', '#']).next().unwrap_or_default().to_owned();
         Error::Redirect { endpoint: from, target, refusal }
     };

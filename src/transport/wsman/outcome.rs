@@ -1,19 +1,19 @@
-//! The outcome of a request that got no proper answer: certainly refused, or possibly carried out.
+//! Outcome of a failed request: certainly refused, or possibly executed.
 //!
-//! Only Receive, Signal and Delete may be repeated after an unclear outcome. A Command or Send that was
-//! not plainly refused may have run.
+//! Only Receive, Signal and Delete may be repeated after an unclear outcome. A Command or Send that was not
+//! clearly refused may have been executed.
 
 use super::fault::Fault;
 #[cfg(doc)]
 use super::fault::code;
 use crate::transport::error::{Error, Operation};
 
-/// WSManFault codes of requests that the service rejected before it carried them out. The names are
-/// those of `wsmerror.h`; the quota codes are in [`code::QUOTAS`].
+/// WSManFault codes of requests that the service rejected before executing them. The names are those of
+/// `wsmerror.h`; the quota codes are in [`code::QUOTAS`].
 ///
-/// Not here, because the server may have acted: the shell was disconnected or is gone
-/// ([`code::DISCONNECTED`], [`code::STREAM_DISCONNECTED`], [`code::INVALID_SELECTORS`]), an operation
-/// timed out, an answer did not fit its envelope (2150858824, 2150858825), and every unknown code.
+/// Not included, because the server may have acted: the shell was disconnected or does not exist
+/// ([`code::DISCONNECTED`], [`code::STREAM_DISCONNECTED`], [`code::INVALID_SELECTORS`]), an operation timed
+/// out, a response exceeded its envelope size (2150858824, 2150858825), and every unknown code.
 const REFUSED: [u32; 19] = [
     5,             // ERROR_ACCESS_DENIED
     2_150_858_765, // ERROR_WSMAN_SOAP_VERSION_MISMATCH
@@ -36,8 +36,8 @@ const REFUSED: [u32; 19] = [
     2_150_859_250, // ERROR_WINRS_IDLETIMEOUT_OUTOFBOUNDS
 ];
 
-/// The same for servers that send no code: SOAP subcodes whose definition says that the request was not
-/// processed (DSP0226 14.6, WS-Addressing, WS-Security).
+/// The same for servers that send no code: SOAP subcodes that are defined as "request not processed" (DSP0226
+/// 14.6, WS-Addressing, WS-Security).
 const REFUSED_SUBCODES: [&str; 6] = [
     "AccessDenied",
     "ActionNotSupported",
@@ -47,16 +47,15 @@ const REFUSED_SUBCODES: [&str; 6] = [
     "UnsupportedFeature",
 ];
 
-/// HTTP statuses by which a server or proxy rejects a request without processing it (RFC 9110 15.5,
-/// RFC 6585). 400, 408 and 5xx are not here: a gateway also sends them for a request that it has passed
-/// on.
+/// HTTP statuses with which a server or proxy rejects a request without processing it (RFC 9110 15.5, RFC
+/// 6585). 400, 408 and 5xx are not included: a gateway also sends them for a forwarded request.
 const REFUSED_STATUSES: [u16; 13] = [401, 403, 404, 405, 407, 411, 413, 414, 415, 417, 421, 429, 431];
 
-/// HTTP statuses of a server or gateway in trouble: what they answer says nothing about the request.
+/// HTTP statuses of a failing server or gateway, which do not indicate whether the request was executed.
 const TROUBLED_STATUSES: std::ops::RangeInclusive<u16> = 500..=599;
 
 impl Fault {
-    /// Whether the server certainly did not carry out the request.
+    /// Returns whether the server certainly did not execute the request.
     pub fn is_refusal(&self) -> bool {
         match self.code {
             Some(code) => REFUSED.contains(&code) || self.is_quota(),
@@ -68,19 +67,28 @@ impl Fault {
 }
 
 impl Error {
-    /// Whether the request was certainly not carried out: it was refused, or it was never sent.
+    /// Returns whether the request was certainly not executed: it was refused or never sent.
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Unreachable { .. }
             | Self::Certificate { .. }
             | Self::Insecure { .. }
-            | Self::Unauthorized { .. } => true,
-            Self::Timeout { operation, .. } => *operation == Operation::Connect,
+            // A server reads no request before a handshake that asks for a certificate has ended.
+            | Self::Handshake { .. }
+            | Self::TlsNotBuilt
+            | Self::Unauthorized { .. }
+            | Self::Authentication { .. }
+            | Self::TicketRefused { .. }
+            | Self::NotOffered { .. } => true,
+            Self::Timeout { operation, .. } => {
+                matches!(operation, Operation::Connect | Operation::Authenticate)
+            }
             Self::Fault(fault) => fault.is_refusal(),
             Self::Http { status, .. } => REFUSED_STATUSES.contains(status),
-            // The redirected request had its body with it.
+            // The redirected request was sent with its body.
             Self::Redirect { .. }
             | Self::Protocol(_)
+            | Self::Unreadable { .. }
             | Self::Ended(_)
             | Self::Cut { .. }
             | Self::Unsettled(_)
@@ -89,8 +97,8 @@ impl Error {
         }
     }
 
-    /// The error of a Command, or of a Send that belongs to it: says that the command may have run unless
-    /// the request was refused.
+    /// Returns the error of a Command, or of its Send: adds that the command may have run unless the request
+    /// was refused.
     pub(super) fn of_command(self) -> Self {
         match self {
             refused if refused.is_refusal() => refused,
@@ -98,7 +106,7 @@ impl Error {
         }
     }
 
-    /// The error of a command that had been started.
+    /// Returns the error of a command that had been started.
     pub(crate) fn unsettled(self) -> Self {
         match self {
             said @ Self::Unsettled(_) => said,
@@ -106,7 +114,7 @@ impl Error {
         }
     }
 
-    /// Whether a Receive or Signal that ended so is repeated: the session may well be there.
+    /// Returns whether to repeat a Receive or Signal with this error: the session may still exist.
     pub(super) fn is_lost(&self) -> bool {
         match self {
             Self::Ended(_)
@@ -121,13 +129,13 @@ impl Error {
         }
     }
 
-    /// Whether the other side was there until it gave the request up: a gateway or firewall that ends a
-    /// silent request, and no outage.
+    /// Returns whether the peer was reachable until the request ended: a gateway or firewall that ends idle
+    /// requests, not an outage.
     pub(super) fn is_given_up(&self) -> bool {
         matches!(self, Self::Cut { .. } | Self::Http { status: 408 | 502..=504, .. })
     }
 
-    /// Whether the server's own word is that the shell or command is not there.
+    /// Returns whether the server reports that the shell or command does not exist.
     pub(super) fn is_gone(&self) -> bool {
         matches!(self, Self::Fault(fault) if fault.is_gone())
     }

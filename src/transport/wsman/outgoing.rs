@@ -1,5 +1,5 @@
-//! What waits to be sent on one stream of one pipeline, or of the pool: whole messages go in, pieces
-//! of one envelope's size come out, in order.
+//! Send queue of one stream of a pipeline or the pool: complete messages in, envelope-sized batches out, in
+//! order.
 
 use std::collections::VecDeque;
 
@@ -11,29 +11,29 @@ pub(super) struct Cut {
     pub ordered: Option<oneshot::Sender<()>>,
 }
 
-/// Fragments for one envelope, and who is told when the server has them.
+/// Fragments for one envelope, and the senders to notify of its delivery.
 #[derive(Default)]
 pub(super) struct Batch {
     pub data: Vec<u8>,
-    /// A message ends in it.
+    /// Whether a message ends in this batch.
     pub ends: bool,
     ordered: Vec<oneshot::Sender<()>>,
 }
 
 impl Batch {
-    /// The server has it all.
+    /// Reports the delivery of the batch.
     pub fn done(self) {
         for ordered in self.ordered {
-            // Whoever asked may have gone.
+            // The receiver may have been dropped.
             let _ = ordered.send(());
         }
     }
 }
 
-/// A fragment that waits.
+/// A queued fragment.
 struct Piece {
     fragment: Vec<u8>,
-    /// The last of its message.
+    /// Whether it is the last of its message.
     last: bool,
     ordered: Option<oneshot::Sender<()>>,
 }
@@ -44,7 +44,7 @@ pub(super) struct Queue {
     fragments: VecDeque<Piece>,
     /// Bytes that fit into one envelope; no fragment is larger.
     capacity: usize,
-    /// Whether the other side has a whole message of it.
+    /// Whether the server has received a complete message.
     pub whole: bool,
 }
 
@@ -54,7 +54,7 @@ impl Queue {
         (sender, Self { incoming, fragments: VecDeque::new(), capacity, whole: false })
     }
 
-    /// As much as is there and fits, or the first that comes; `None` when nothing can come any more.
+    /// Returns the queued fragments that fit, or waits for the first; `None` when the senders are dropped.
     ///
     /// Safe to cancel.
     pub async fn next(&mut self) -> Option<Batch> {
@@ -103,10 +103,10 @@ mod tests {
             fragments: sizes.iter().map(|size| vec![*size as u8; *size]).collect(),
             ordered,
         };
-        let (told, mut large) = oneshot::channel();
+        let (ordered, mut large) = oneshot::channel();
         sender.send(cut(&[3], None)).unwrap();
         sender.send(cut(&[3], None)).unwrap();
-        sender.send(cut(&[10, 9], Some(told))).unwrap();
+        sender.send(cut(&[10, 9], Some(ordered))).unwrap();
         sender.send(cut(&[1, 1], None)).unwrap();
         drop(sender);
         let mut sizes = Vec::new();

@@ -1,5 +1,5 @@
-//! What the transport itself has to know of a message: a state, a command's name. Bodies are not read
-//! as CLIXML for that, since every message passes here.
+//! Reads the parts of a message that the transport needs: a state, a command's name. Bodies are not parsed as
+//! CLIXML, for speed: every message passes here.
 
 use quick_xml::events::Event;
 use quick_xml::reader::Reader;
@@ -10,12 +10,12 @@ use crate::psrp::record::PipelineState;
 /// RunspacePoolState `Opened` (MS-PSRP 2.2.3.4).
 const OPENED: i32 = 2;
 
-/// Whether a message says that the pool is open.
+/// Returns whether a message reports that the pool is open.
 pub(super) fn is_opened(message: &Message) -> bool {
     message.kind == MessageType::RunspacePoolState && state(&message.body, "RunspaceState") == Some(OPENED)
 }
 
-/// Whether a message is its pipeline's last word.
+/// Returns whether a message is its pipeline's final state.
 pub(super) fn is_final(message: &Message) -> bool {
     const FINAL: [PipelineState; 3] =
         [PipelineState::Stopped, PipelineState::Completed, PipelineState::Failed];
@@ -24,7 +24,7 @@ pub(super) fn is_final(message: &Message) -> bool {
             .is_some_and(|state| FINAL.iter().any(|last| *last as i32 == state))
 }
 
-/// The first command's name of a pipeline's first message, for people to read in the server's logs.
+/// Returns the first command's name of a pipeline's first message, for the server's logs.
 pub(super) fn command_name(message: &Message) -> String {
     match message.kind {
         MessageType::GetCommandMetadata => "Get-Command".to_owned(),
@@ -32,17 +32,17 @@ pub(super) fn command_name(message: &Message) -> String {
     }
 }
 
-/// Whether a message starts its pipeline.
+/// Returns whether a message starts its pipeline.
 pub(super) fn starts_pipeline(message: &Message) -> bool {
     matches!(message.kind, MessageType::CreatePipeline | MessageType::GetCommandMetadata)
 }
 
-/// A state is a property of the message's object itself: `Obj/MS/I32`.
+/// Returns a state, which is a property of the message's object itself: `Obj/MS/I32`.
 fn state(body: &str, name: &str) -> Option<i32> {
     property(body, name, Some(3))?.trim().parse().ok()
 }
 
-/// The text of the first element whose attribute `N` is `name`, at a given depth or any.
+/// Returns the text of the first element whose attribute `N` is `name`, at a given depth or any.
 fn property(body: &str, name: &str, at: Option<usize>) -> Option<String> {
     let mut reader = Reader::from_str(body);
     let mut depth = 0_usize;

@@ -1,5 +1,5 @@
-//! One pipeline on the server: Command, then its streams, its Receive and its signals side by side,
-//! each on a connection of its own.
+//! One pipeline on the server: Command, then its streams, its Receive and its signals in parallel, each on
+//! its own connection.
 
 use std::future::pending;
 use std::pin::pin;
@@ -21,19 +21,19 @@ use super::shell::Shell;
 use crate::psrp::client::Stream;
 use crate::transport::{ConnectionEvent, Error};
 
-/// How long a pipeline's last Receive, which crosses the Signal that ends it, is waited for.
+/// Maximum wait for a pipeline's last Receive, which crosses the final Signal.
 const CROSSING: Duration = Duration::from_secs(2);
 
-/// What the connection's owner does to a pipeline.
+/// Control request of the connection's owner to a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Control {
     Stop,
     Close,
-    /// The session is about to be removed: stop what runs, start nothing, and keep receiving.
+    /// The session is about to be removed: stop the command, start nothing, and keep receiving.
     Leave,
 }
 
-/// The connection's end of a pipeline.
+/// The connection's handle to a pipeline.
 pub(super) struct Handle {
     pub input: mpsc::UnboundedSender<Cut>,
     pub answers: mpsc::UnboundedSender<Cut>,
@@ -43,17 +43,17 @@ pub(super) struct Handle {
 }
 
 impl Handle {
-    /// Waits until the server has nothing more to say of it.
+    /// Waits until the pipeline's output has ended.
     pub fn ended(&self) -> impl Future<Output = ()> + use<> {
         let mut ended = self.ended.clone();
-        // Its task is gone, or it is over: either is the end.
+        // The end of the task also counts.
         async move { drop(ended.wait_for(|ended| *ended).await) }
     }
 
-    /// A Receive is pending whenever a Signal is sent, however little is wanted.
+    /// Sends a control request. Resumes the output, because a Receive must be pending when a Signal is sent.
     pub fn control(&self, control: Control) {
         self.wanted(true);
-        // A pipeline that has ended needs no signal.
+        // An ended pipeline needs no signal.
         let _ = self.control.send(control);
     }
 
@@ -62,7 +62,7 @@ impl Handle {
     }
 }
 
-/// A pipeline that is to run.
+/// Task of a pipeline.
 pub(super) struct PipelineTask {
     pub id: Uuid,
     /// The first command's name.
@@ -75,11 +75,11 @@ pub(super) struct PipelineTask {
     input: Queue,
     answers: Queue,
     control: mpsc::UnboundedReceiver<Control>,
-    /// The owner wants no more of it.
+    /// The owner has closed the pipeline.
     closing: AtomicBool,
-    /// The last message that had arrived before Command was sent.
+    /// The last message received before Command was sent.
     since: u64,
-    /// The final state has arrived.
+    /// Whether the final state has been received.
     ended: watch::Sender<bool>,
 }
 
@@ -95,7 +95,7 @@ impl PipelineTask {
         let capacity = shell.capacity();
         let (input, input_queue) = Queue::new(capacity);
         let (answers, mut answers_queue) = Queue::new(capacity);
-        // Only a command that runs asks for an answer.
+        // Only a running command sends host calls.
         answers_queue.whole = true;
         let (control, controls) = mpsc::unbounded_channel();
         let (wanted, wanted_now) = watch::channel(true);
@@ -119,7 +119,7 @@ impl PipelineTask {
         (handle, pipeline)
     }
 
-    /// Runs it until the owner has closed it or it has failed.
+    /// Runs the pipeline until the owner has closed it or it has failed.
     pub async fn run(mut self) {
         let (id, events) = (self.id, self.events.clone());
         let (error, refused) = match self.start().await {
@@ -135,19 +135,19 @@ impl PipelineTask {
         };
         events.emit(ConnectionEvent::PipelineFailed(id, error)).await;
         if !refused {
-            // It may still run there.
+            // The command may still be running.
             let _ = self.shell.signal(id, SignalCode::Terminate).await;
         }
     }
 
-    /// Sends Command as soon as the pool is open: before that, it hangs the session on real servers.
+    /// Sends Command as soon as the pool is open: real servers hang the session if it is sent earlier.
     async fn start(&mut self) -> Result<Started, Error> {
         let mut stop = false;
         let batch = {
             let (input, opened) = (&mut self.input, &mut self.opened);
             let ready = async {
                 let batch = input.next().await;
-                // The sender goes when the connection ends, and this task with it.
+                // The sender is dropped when the connection ends, together with this task.
                 if opened.wait_for(|opened| *opened).await.is_err() {
                     pending::<()>().await;
                 }
@@ -158,7 +158,7 @@ impl PipelineTask {
                 tokio::select! {
                     batch = &mut ready => break batch,
                     control = self.control.recv() => match control {
-                        // A Signal for what the server doesn't know yet would be lost.
+                        // The server ignores a Signal for a command that it does not know yet.
                         Some(Control::Stop) => stop = true,
                         Some(Control::Close | Control::Leave) | None => return Ok(Started::Closed),
                     },
@@ -174,8 +174,8 @@ impl PipelineTask {
         Ok(Started::Running { stop })
     }
 
-    /// Everything between CommandResponse and the end. The command may have run whatever fails here,
-    /// except where its first message could not be sent.
+    /// Handles everything between CommandResponse and the end. If it fails, the command may have run, unless
+    /// its first message could not be sent.
     async fn converse(&mut self, stop: bool) -> Result<(), Error> {
         let Self {
             id, shell, sequence, events, wanted, input, answers, control, closing, since, ended, ..
@@ -200,22 +200,22 @@ impl PipelineTask {
         }
         events.emit(ConnectionEvent::PipelineClosed(id)).await;
         if !received {
-            // Let it end: its connection serves the next pipeline.
+            // Lets it complete, so that its connection is reused by the next pipeline.
             let _ = tokio::time::timeout(CROSSING, receiving).await;
         }
         Ok(())
     }
 }
 
-/// How a pipeline's start went.
+/// Result of starting a pipeline.
 enum Started {
-    /// `stop`: it is to be stopped at once.
+    /// `stop`: the pipeline must be stopped immediately.
     Running { stop: bool },
-    /// The owner closed it before there was anything to start.
+    /// The owner closed the pipeline before it was started.
     Closed,
 }
 
-/// Sends what comes for a pipeline, or for the pool, in order; ends with what went wrong.
+/// Sends the queued data of a pipeline or the pool in order; ends with an error.
 pub(super) async fn send_all(
     shell: &Shell,
     command: Option<Uuid>,
@@ -229,7 +229,7 @@ pub(super) async fn send_all(
                 queue.whole |= batch.ends;
                 batch.done();
             }
-            // Input for a pipeline that has just ended: nothing will come before it.
+            // Input for a pipeline that has just ended: there is no later data.
             Err(error) if command.is_some() && error.is_gone() => batch.done(),
             Err(error) if command.is_none() => return error,
             Err(error) if queue.whole => return error.unsettled(),
@@ -239,7 +239,7 @@ pub(super) async fn send_all(
     pending().await
 }
 
-/// Sends the owner's signals; ends when the pipeline is closed.
+/// Sends the owner's signals; returns when the pipeline is closed.
 async fn signal_until_closed(
     shell: &Shell,
     id: Uuid,
@@ -275,7 +275,7 @@ async fn signal_until_closed(
     crossing(shell.signal(id, SignalCode::Terminate).await)
 }
 
-/// A Signal and the end of what it is for cross: a fault to it means nothing.
+/// Ignores a fault to a Signal that crossed the end of its pipeline.
 fn crossing(result: Result<(), Error>) -> Result<(), Error> {
     match result {
         Err(Error::Fault(fault)) => {
@@ -286,8 +286,8 @@ fn crossing(result: Result<(), Error>) -> Result<(), Error> {
     }
 }
 
-/// Receives until the server has nothing more of this pipeline. Goes on after the final state: the
-/// Signal that ends the pipeline, and the Delete of its session, want a Receive to be pending.
+/// Receives until the pipeline's output has ended. Continues after the final state: a Receive must be pending
+/// for the final Signal and for the Delete of the session.
 async fn receive_all(
     mut receiver: Receiver,
     events: &Events,
@@ -298,7 +298,7 @@ async fn receive_all(
     let result = async {
         let mut finished = false;
         loop {
-            // No sender: nobody is there to say that it is not wanted.
+            // The sender was dropped: nothing can pause the output.
             let _ = wanted.wait_for(|wanted| *wanted).await;
             let over = |finished| finished || closing.load(Ordering::Relaxed);
             let (messages, state) = match receiver.next(|| *wanted.borrow()).await {

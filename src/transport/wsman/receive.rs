@@ -1,5 +1,5 @@
-//! The long poll: Receive after Receive for one pipeline, or for the pool, and messages out of what
-//! comes. The next Receive is sent as soon as an answer has come, before its messages are processed.
+//! Long polling: sends Receives for one pipeline or the pool, and joins the messages. The next Receive is
+//! sent as soon as a response has arrived, before its messages are processed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,23 +16,22 @@ use crate::psrp::fragment::Defragmenter;
 use crate::psrp::message::{Message, MessageError};
 use crate::transport::{ConnectionEvent, Error};
 
-/// How long a Receive whose connection was lost is tried anew: the session is still on the server, and
-/// a network's hiccup is shorter.
+/// Maximum time for which a Receive with a lost connection is retried: the session still exists on the
+/// server, and most network failures are shorter.
 const LOST_LIMIT: Duration = Duration::from_secs(15);
-/// The wait before the first new try; each further one waits three times as long, up to
-/// [`LAST_WAIT`].
+/// Delay before the first retry; each further delay is three times as long, up to [`LAST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LAST_WAIT: Duration = Duration::from_secs(1);
-/// A Receive that was pending for longer than this had reached the endpoint. Gateways and firewalls end
-/// such silent requests (HAProxy, nginx: 50 to 60 s), which is no outage.
+/// A Receive that was pending longer had reached the endpoint. Gateways and firewalls end such idle requests
+/// (HAProxy, nginx: 50 to 60 s); this is not an outage.
 const PENDING: Duration = Duration::from_secs(1);
-/// An empty answer that comes sooner is one of a server that does not wait.
+/// An empty response that arrives sooner is from a server that does not wait.
 const HASTY: Duration = Duration::from_millis(20);
-/// Hasty answers in a row that are not slowed down, and by how much the others are.
+/// Number of consecutive hasty responses without a delay, and the delay of further ones.
 const HASTY_ANSWERS: u32 = 10;
 const SLOWED: Duration = Duration::from_millis(200);
 
-/// Where events go. Once the connection is being closed nobody has to read them any more.
+/// Sender of events. While the connection is closing, events need not be read.
 #[derive(Clone)]
 pub(super) struct Events {
     pub sender: mpsc::Sender<ConnectionEvent>,
@@ -43,41 +42,41 @@ impl Events {
     pub async fn emit(&self, event: ConnectionEvent) {
         let mut closing = self.closing.clone();
         tokio::select! {
-            // A receiver that is gone wants nothing.
+            // The receiver may have been dropped.
             _ = self.sender.send(event) => {}
             _ = closing.wait_for(|closing| *closing) => {}
         }
     }
 }
 
-/// The reading end of one pipeline, or of the pool.
+/// Receiver of one pipeline or the pool.
 pub(super) struct Receiver {
     shell: Arc<Shell>,
     sequence: Arc<Sequence>,
     command: Option<Uuid>,
-    /// The Receive that is pending; it ends with this receiver.
+    /// The pending Receive; aborted with this receiver.
     asked: JoinSet<Answered>,
     defragmenter: Defragmenter,
-    /// Answers in a row that were empty and came at once.
+    /// Number of consecutive empty responses that arrived immediately.
     hasty: u32,
-    /// A connection was lost with a Receive pending.
+    /// Whether a connection was lost with a Receive pending.
     cut: bool,
-    /// The latest message that came whole.
+    /// The latest complete message.
     latest: u64,
-    /// What was lost up to this one is another's.
+    /// Messages lost up to this one belong to other pipelines.
     since: u64,
 }
 
-/// The answer to a Receive, after silence was waited out and lost connections were replaced.
+/// The response to a Receive after timeouts and reconnections.
 struct Answered {
     result: Result<Received, Error>,
     cut: bool,
-    /// How long the last request was pending.
+    /// Duration of the last request.
     took: Duration,
 }
 
 impl Receiver {
-    /// `since`: the last message that had arrived before the command was sent.
+    /// `since`: the last message received before the command was sent.
     pub fn new(shell: Arc<Shell>, sequence: Arc<Sequence>, command: Option<Uuid>, since: u64) -> Self {
         Self {
             shell,
@@ -92,8 +91,8 @@ impl Receiver {
         }
     }
 
-    /// Whether all that the server sent before this pipeline's last message has arrived. Only a lost
-    /// connection raises the question.
+    /// Checks that all messages before this pipeline's last message have arrived. They are complete unless a
+    /// connection was lost.
     pub async fn is_complete(&self) -> Result<(), Error> {
         if !self.cut {
             return Ok(());
@@ -101,8 +100,8 @@ impl Receiver {
         complete(self.sequence.missing_between(self.since, self.latest).await)
     }
 
-    /// The next answer's messages, which may be none, and the state that came with them. Where
-    /// `wanted` says so, the Receive after that is sent before the messages are read. Safe to cancel.
+    /// Returns the next response's messages, if any, and its state. If `wanted` returns true, the next
+    /// Receive is sent before the messages are read. Safe to cancel.
     pub async fn next(
         &mut self,
         wanted: impl FnOnce() -> bool,
@@ -111,7 +110,7 @@ impl Receiver {
             self.ask();
         }
         let Some(Ok(Answered { result, cut, took })) = self.asked.join_next().await else {
-            // The runtime ends.
+            // The runtime is shutting down.
             return Err(Error::Closed);
         };
         self.cut = cut;
@@ -119,7 +118,7 @@ impl Receiver {
         let hasty = received.streams.is_empty() && took < HASTY;
         self.hasty = if hasty { self.hasty + 1 } else { 0 };
         if self.hasty > HASTY_ANSWERS {
-            // A server that doesn't wait must not make this machine hot.
+            // A server that does not wait must not cause a busy loop.
             tokio::time::sleep(SLOWED).await;
         }
         if received.state != Some(CommandState::Done) && wanted() {
@@ -140,7 +139,7 @@ impl Receiver {
     fn read(&mut self, parts: impl Iterator<Item = Vec<u8>>) -> Result<Vec<Message>, Error> {
         let mut messages = Vec::new();
         for data in parts {
-            // A Receive that was repeated may be answered twice.
+            // A repeated Receive may be answered twice.
             let data = self.sequence.fresh(data);
             self.latest = self.latest.max(self.sequence.note(&data).unwrap_or(0));
             let whole = self.defragmenter.push(&data);
@@ -148,7 +147,7 @@ impl Receiver {
                 match Message::decode(&bytes) {
                     Ok(message) => messages.push(message),
                     Err(MessageError::UnknownType(kind)) => {
-                        tracing::warn!("a message of the unknown type {kind:#010x} is passed over");
+                        tracing::warn!("skipping a message of unknown type {kind:#010x}");
                     }
                     Err(error) => return Err(Error::Protocol(error.to_string())),
                 }
@@ -158,7 +157,7 @@ impl Receiver {
     }
 }
 
-/// One answer: silence is waited out, a lost connection is replaced.
+/// Returns one response: repeats the Receive after timeouts and lost connections.
 async fn answer(
     shell: Arc<Shell>,
     sequence: Arc<Sequence>,
@@ -171,7 +170,7 @@ async fn answer(
         let (asked, before) = (Instant::now(), shell.reconnections());
         let received = shell.receive(command).await;
         let took = asked.elapsed();
-        // What was on its way to the connection before may be lost.
+        // Data in transit on the previous connection may be lost.
         cut |= shell.reconnections() != before;
         let silent = match &received {
             Err(Error::Fault(fault)) => fault.is_timed_out(),
@@ -196,7 +195,7 @@ async fn answer(
                     lost = Some((since, LAST_WAIT.min(wait * 3)));
                     continue;
                 }
-                let text = format!("{error}; it did not answer again, and the session may still be there");
+                let text = format!("{error}; retries failed, and the session may still exist");
                 Err(Error::Ended(text))
             }
             other => other,
@@ -205,9 +204,8 @@ async fn answer(
     }
 }
 
-/// Whether anything is still to come, where the server had nothing to say: the last message may have
-/// gone with a connection. What the session has said since, to others or to the keep-alive, shows
-/// that.
+/// Checks after a timeout whether messages are missing: the last message may have been lost with a
+/// connection. Later messages of the session, to other pipelines or to the keep-alive, show that.
 async fn is_awaited(sequence: &Sequence, command: Option<Uuid>, since: u64, cut: bool) -> Result<(), Error> {
     if cut && command.is_some() { complete(sequence.missing_since(since).await) } else { Ok(()) }
 }
@@ -215,9 +213,12 @@ async fn is_awaited(sequence: &Sequence, command: Option<Uuid>, since: u64, cut:
 fn complete(missing: u64) -> Result<(), Error> {
     match missing {
         0 => Ok(()),
-        1 => Err(Error::Ended("it was cut while output came, and a message of it is lost".to_owned())),
+        1 => Err(Error::Ended(
+            "the connection was lost while receiving output; 1 message is missing".to_owned(),
+        )),
         missing => {
-            let text = format!("it was cut while output came, and {missing} messages of it are lost");
+            let text =
+                format!("the connection was lost while receiving output; {missing} messages are missing");
             Err(Error::Ended(text))
         }
     }

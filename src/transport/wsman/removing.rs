@@ -1,8 +1,8 @@
-//! Removing a shell by its id: what its owner's last step, the guard, the journal and the launcher do.
+//! Removes a shell by its id: for its owner, the guard, the journal and the launcher.
 //!
-//! Some servers (OMI with PowerShell behind it) answer Delete only when a Receive has taken what the
-//! pipelines have to say and one of the pool is pending. So what runs is stopped, everything is received
-//! until that is answered, and only then comes Delete.
+//! Some servers (OMI with PowerShell) answer Delete only after a Receive has fetched the pipelines' output
+//! and while a Receive of the pool is pending. So pipelines are stopped and their output is received until
+//! they end; only then Delete is sent.
 
 use std::future::pending;
 use std::pin::pin;
@@ -23,46 +23,44 @@ use super::shell::{Removal, Shell};
 use super::{creates, peek, turn};
 use crate::transport::Error;
 
-/// How long what runs in a session may take to end before the session is deleted under it.
+/// Time limit for a session's pipelines to end before the session is deleted.
 pub(super) const DRAIN: Duration = Duration::from_secs(2);
-/// The wait before a Receive that was refused is sent again: the one of the session's dead owner may be
-/// pending.
+/// Delay before a refused Receive is repeated: the Receive of the session's dead owner may be pending.
 const REFUSED: Duration = Duration::from_millis(200);
 
-/// What is known of a shell that is to be removed.
+/// Removal data of a shell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Left {
-    /// Commands that may still run in it, or have output.
+    /// Commands that may still be running or have output.
     pub commands: Vec<Uuid>,
-    /// It is not the first Delete: that the shell is not found does not prove that it is gone.
+    /// An earlier Delete was sent: "not found" does not prove that the shell is gone.
     pub doubtful: bool,
 }
 
-/// Removes a shell by its id, on connections of its own. A shell that is not there is a success. Tries
-/// once more on fresh connections.
+/// Removes a shell by its id, on new connections. Succeeds if the shell does not exist. Retries once on new
+/// connections.
 ///
-/// A Create of the same shell that this process has still on its way is waited for, for a moment:
-/// otherwise the removal could overtake it.
+/// Waits briefly for a pending Create of the same shell in this process, which the removal could overtake.
 pub async fn remove(endpoint: &Endpoint, pool: Uuid) -> Result<(), Error> {
     remove_left(endpoint, pool, &Left::default()).await.map(drop)
 }
 
-/// As [`remove`], for a shell of which more is known; one attempt. Says whether the shell was there.
+/// Does the same with more data on the shell, in one attempt. Returns whether the shell existed.
 ///
 /// # Errors
-/// [`Error::Unconfirmed`] where the shell was not found after a Delete without an answer.
+/// [`Error::Unconfirmed`] if the shell was not found after an unanswered Delete.
 pub async fn try_remove(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<Removal, Error> {
     creates::settle(pool).await;
     remove_once(endpoint, pool, left).await
 }
 
-/// As [`try_remove`], with a second attempt.
+/// Does the same as [`try_remove`] with a second attempt.
 pub(super) async fn remove_left(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<Removal, Error> {
     creates::settle(pool).await;
     let mut left = left.clone();
     match remove_once(endpoint, pool, &left).await {
         Err(error) if !matches!(error, Error::Unconfirmed) => {
-            tracing::debug!("removing the session is tried once more: {error}");
+            tracing::debug!("retrying the removal of the session: {error}");
             left.doubtful |= !error.is_refusal();
             remove_once(endpoint, pool, &left).await
         }
@@ -70,7 +68,7 @@ pub(super) async fn remove_left(endpoint: &Endpoint, pool: Uuid, left: &Left) ->
     }
 }
 
-/// One attempt, or the success of one that is under way in this process.
+/// Makes one attempt, or waits for a pending one of this process.
 pub(super) async fn remove_once(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<Removal, Error> {
     turn::removing(pool, remove_alone(endpoint, pool, left)).await
 }
@@ -98,7 +96,7 @@ async fn remove_alone(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<Re
             }
         };
         if tokio::time::timeout(DRAIN, drained).await.is_err() {
-            tracing::debug!("what runs in the session {pool} does not end");
+            tracing::debug!("the pipelines of session {pool} do not end");
         }
         shell.delete().await
     };
@@ -113,13 +111,13 @@ async fn remove_alone(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<Re
     }
 }
 
-/// Waits until a flag is set, or nobody can set it any more.
+/// Waits until a flag is set or its sender is dropped.
 async fn until(mut flag: watch::Receiver<bool>) {
     let _ = flag.wait_for(|flag| *flag).await;
 }
 
-/// Takes and drops what the pool or a command has to say, until the server does not know it. `end`
-/// hears of the command's end.
+/// Receives and drops the output of the pool or a command until the server reports its end. Sets `end` when
+/// the command has ended.
 async fn receive(
     shell: Arc<Shell>,
     sequence: Arc<Sequence>,

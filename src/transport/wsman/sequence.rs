@@ -1,7 +1,6 @@
-//! Which of the server's messages have arrived. A Receive whose connection is cut may take messages
-//! with it that the server believes delivered; their object ids, which count up over the whole
-//! session, then are missing. In the other direction a Receive that is repeated may bring fragments
-//! again.
+//! Tracks the server's messages that have arrived. A Receive whose connection is cut may lose messages that
+//! the server considers delivered; their object ids, which count up over the whole session, are then missing.
+//! Conversely, a repeated Receive may return fragments again.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hasher as _};
@@ -14,31 +13,31 @@ use crate::psrp::fragment;
 
 /// The flag of a message's last fragment (MS-PSRP 2.2.4).
 const END: u8 = 2;
-/// How long messages that are missing may still be on their way to another pipeline.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Maximum time for which missing messages may be in transit to another pipeline.
+const TRANSIT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How many messages behind one that is missing are remembered.
-const LONG_AGO: usize = 1 << 16;
+/// Maximum number of out-of-order object ids kept while waiting for a gap.
+const MAX_OUT_OF_ORDER: usize = 1 << 16;
 
-/// How many fragments are remembered to recognise them when they come again.
-const RECENT: usize = 1 << 13;
+/// Number of fragments remembered for recognising repeated ones.
+const MAX_RECENT: usize = 1 << 13;
 
-/// The object ids that have arrived on one connection.
+/// The object ids received on one connection.
 #[derive(Debug, Default)]
 pub(super) struct Sequence(Mutex<Arrived>);
 
 #[derive(Debug)]
 struct Arrived {
-    /// Everything below has arrived.
+    /// All ids below have arrived.
     next: u64,
-    /// What has arrived beyond it.
+    /// Ids above `next` that have arrived.
     beyond: BTreeSet<u64>,
-    /// What has arrived in part.
+    /// Ids that have arrived in part.
     begun: BTreeSet<u64>,
     recent: Recent,
 }
 
-/// The fragments that arrived last, header included.
+/// The last received fragments, including their headers.
 #[derive(Debug, Default)]
 struct Recent {
     known: HashSet<u64>,
@@ -46,7 +45,7 @@ struct Recent {
 }
 
 impl Recent {
-    /// Takes note of a fragment; says whether it is new.
+    /// Records a fragment; returns whether it is new.
     fn take(&mut self, fragment: &[u8]) -> bool {
         let mut hasher = DefaultHasher::new();
         hasher.write(fragment);
@@ -55,7 +54,7 @@ impl Recent {
             return false;
         }
         self.order.push_back(hash);
-        if self.order.len() > RECENT
+        if self.order.len() > MAX_RECENT
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);
@@ -72,8 +71,8 @@ impl Default for Arrived {
 }
 
 impl Sequence {
-    /// Leaves out the fragments that have arrived before. Each has the ids of its object and of itself in
-    /// its header (MS-PSRP 2.2.4), so that no two are equal.
+    /// Removes the fragments that have arrived before. Each contains the ids of its object and of itself in
+    /// its header (MS-PSRP 2.2.4), so no two are equal.
     pub fn fresh(&self, mut data: Vec<u8>) -> Vec<u8> {
         let mut arrived = self.arrived();
         let (mut read, mut kept) = (0, 0);
@@ -84,13 +83,13 @@ impl Sequence {
             }
             read += length;
         }
-        // Less than a whole fragment, or none at all: whoever joins them judges it.
+        // Incomplete data is left to the defragmenter.
         data.copy_within(read.., kept);
         data.truncate(kept + (data.len() - read));
         data
     }
 
-    /// Takes note of whole fragments; gives the latest message that ends in them.
+    /// Records complete fragments; returns the latest message that ends in them.
     pub fn note(&self, mut data: &[u8]) -> Option<u64> {
         let mut arrived = self.arrived();
         let mut latest = None;
@@ -113,19 +112,19 @@ impl Sequence {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last message of all that have arrived.
+    /// Returns the last message that has arrived.
     pub fn last(&self) -> u64 {
         let arrived = self.arrived();
         arrived.beyond.last().copied().unwrap_or(arrived.next.saturating_sub(1))
     }
 
-    /// How many messages between these two are missing, after what may still be on its way has come.
+    /// Returns the number of missing messages between these two, after a delay for messages in transit.
     pub async fn missing_between(&self, since: u64, id: u64) -> u64 {
         self.settled(|arrived| arrived.missing_between(since, id)).await
     }
 
-    /// How many are missing between this one and the last one of all that have arrived, without those
-    /// that are arriving.
+    /// Returns the number of missing messages between this one and the last received one, not counting those
+    /// in progress.
     pub async fn missing_since(&self, since: u64) -> u64 {
         let missing = |arrived: &Arrived| {
             let Some(&last) = arrived.beyond.last().filter(|last| **last > since) else { return 0 };
@@ -136,7 +135,7 @@ impl Sequence {
     }
 
     async fn settled(&self, missing: impl Fn(&Arrived) -> u64) -> u64 {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TRANSIT_TIMEOUT;
         loop {
             let missing = missing(&self.arrived());
             if missing == 0 || Instant::now() >= until {
@@ -147,7 +146,7 @@ impl Sequence {
     }
 }
 
-/// The length of the first fragment with its header, where it is whole.
+/// Returns the length of the first fragment including its header, if it is complete.
 fn fragment_length(data: &[u8]) -> Option<usize> {
     let header = data.first_chunk::<{ fragment::HEADER }>()?;
     let [.., l0, l1, l2, l3] = *header;
@@ -170,8 +169,8 @@ impl Arrived {
             return;
         }
         self.beyond.insert(id);
-        if self.beyond.len() > LONG_AGO {
-            // What is missing since then was missed already.
+        if self.beyond.len() > MAX_OUT_OF_ORDER {
+            // Earlier gaps have been reported already.
             self.next = self.beyond.first().copied().unwrap_or(self.next);
         }
         while self.beyond.remove(&self.next) {
@@ -211,19 +210,19 @@ mod tests {
         let (one, two) = (fragmenter.cut(&[1; 250], 100), fragmenter.cut(&[1; 250], 100));
         let sequence = Sequence::default();
         assert_eq!(sequence.fresh(one[..2].concat()), one[..2].concat());
-        // The answer again, and then more of it.
+        // The response again, and then more of it.
         assert!(sequence.fresh(one[..2].concat()).is_empty());
         assert_eq!(sequence.fresh(one.concat()), one[2]);
         assert_eq!(sequence.fresh([&one[2][..], &two[0]].concat()), two[0]);
-        // What is no whole fragment is left as it is, each time.
+        // Incomplete fragments are passed unchanged, each time.
         for _ in 0..2 {
             assert_eq!(sequence.fresh(b"short".to_vec()), b"short");
             assert_eq!(sequence.fresh(two[1][..30].to_vec()), two[1][..30]);
         }
-        for _ in 0..RECENT {
+        for _ in 0..MAX_RECENT {
             assert!(!sequence.fresh(fragmenter.cut(&[1; 10], 100).concat()).is_empty());
         }
-        assert!(sequence.arrived().recent.known.len() <= RECENT);
+        assert!(sequence.arrived().recent.known.len() <= MAX_RECENT);
     }
 
     #[test]
@@ -232,7 +231,7 @@ mod tests {
         for id in 2..200_000 {
             arrived.take(id);
         }
-        assert!(arrived.beyond.len() <= LONG_AGO);
+        assert!(arrived.beyond.len() <= MAX_OUT_OF_ORDER);
         arrived.take(200_001);
         assert_eq!(arrived.missing_between(0, 200_002), 1);
     }

@@ -1,4 +1,4 @@
-//! The operations on one shell, each a request and the answer that belongs to it.
+//! The operations on one shell, each a request with its response.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,31 +17,31 @@ use crate::profile::Limits;
 use crate::psrp::client::Stream;
 use crate::transport::error::{Error, Operation, RedirectRefusal};
 
-/// How long a server may keep a Receive before it says that there is nothing to say.
+/// Maximum time for which a server may hold a Receive without output.
 const RECEIVE_TIMEOUT: Duration = Duration::from_mins(1);
-/// How much later than that the answer may arrive.
+/// Additional time for the response to arrive.
 const RECEIVE_GRACE: Duration = Duration::from_secs(30);
-/// How long an endpoint may be out of reach before what a running session has to send is given up.
+/// Maximum outage during which requests of a running session are retried.
 const OUTAGE: Duration = Duration::from_secs(15);
-/// The wait before such a request is tried anew.
+/// Delay before such a request is retried.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
-/// How often one request may find the session disconnected: a Receive waits for a minute, in which
-/// that can happen more than once.
+/// Maximum number of reconnections per request: during the minute of a Receive the shell may be disconnected
+/// more than once.
 const RECONNECTIONS: u32 = 5;
-/// Room in an envelope for what varies from request to request: the command's name, numbers.
+/// Reserve in an envelope for varying parts: the command's name, numbers.
 const MARGIN: usize = 2_048;
-/// The most of a command's name that is sent in clear.
+/// Maximum length of a command's name sent in clear text.
 const MAX_NAME: usize = 256;
 
-/// How a Create that was answered ended.
+/// Result of a Create that was answered.
 pub(super) enum Creation {
-    /// The shell is there, with the idle timeout that was granted where the server says it.
+    /// The shell was created; contains the granted idle timeout if the server returns it.
     Done { idle_timeout: Option<Duration> },
-    /// The server points to this URI.
+    /// The server redirects to this URI.
     Elsewhere(String),
 }
 
-/// How a Delete that was answered ended.
+/// Result of a Delete that was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removal {
     Deleted,
@@ -49,17 +49,17 @@ pub enum Removal {
     NotFound,
 }
 
-/// One shell on an endpoint, there or not yet.
+/// One shell on an endpoint, created or not.
 #[derive(Clone)]
 pub(super) struct Shell {
     http: Http,
     configuration: String,
-    /// The runspace pool's id in capitals: what clients choose for a shell's.
+    /// The runspace pool's id in capitals, which clients use as the shell's id.
     id: String,
     session: String,
     pub limits: Limits,
     capacity: usize,
-    /// How often it was reconnected.
+    /// Number of reconnections.
     reconnections: Arc<AtomicUsize>,
 }
 
@@ -82,22 +82,22 @@ impl Shell {
         self.http.endpoint_name()
     }
 
-    /// How often the server had it disconnected and it was brought back.
+    /// Returns how often the shell was disconnected and reconnected.
     pub fn reconnections(&self) -> usize {
         self.reconnections.load(Ordering::Relaxed)
     }
 
-    /// How many bytes of fragments fit into one envelope.
+    /// Returns how many bytes of fragments fit into one envelope.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// What is left of an envelope beside its headers, whose base64 is a third longer.
+    /// Returns the size of an envelope less its headers; base64 is a third longer.
     fn measure(&self) -> usize {
         let command =
             WsmanRequest::Command { id: Some(Uuid::nil()), name: String::new(), arguments: Vec::new() };
         let around = self.envelope(command, self.limits.operation).write().len() + MARGIN;
-        // A URI of 100 KB is no endpoint's; it must not make the capacity nothing.
+        // Even with an absurdly long URI the capacity must not be zero.
         let room = (DEFAULT_MAX_ENVELOPE_SIZE as usize).saturating_sub(around).max(16 * 1024);
         room / 4 * 3
     }
@@ -143,7 +143,7 @@ impl Shell {
         }
     }
 
-    /// Sends fragments of a pipeline, or of the pool.
+    /// Sends fragments of a pipeline or the pool.
     pub async fn send(&self, command: Option<Uuid>, stream: Stream, data: Vec<u8>) -> Result<(), Error> {
         let name = match stream {
             Stream::Default => "stdin",
@@ -157,12 +157,12 @@ impl Shell {
         }
     }
 
-    /// Waits for what a pipeline, or the pool, has to say. A server with nothing to say answers empty
-    /// or with a fault, as its kind has it: [`super::fault::Fault::is_timed_out`].
+    /// Waits for output of a pipeline or the pool. A server without output returns an empty response or a
+    /// fault, depending on its kind: [`super::fault::Fault::is_timed_out`].
     pub async fn receive(&self, command: Option<Uuid>) -> Result<Received, Error> {
         let request = WsmanRequest::Receive { streams: vec!["stdout".to_owned()], command };
         let mut envelope = self.envelope(request, RECEIVE_TIMEOUT);
-        // What WinRM's own client asks for; other servers pass over it.
+        // Sent by WinRM's own client; other servers ignore it.
         let keep_alive = ("WSMAN_CMDSHELL_OPTION_KEEPALIVE".to_owned(), "TRUE".to_owned());
         envelope.header.options.push(keep_alive);
         let limit = RECEIVE_TIMEOUT + RECEIVE_GRACE;
@@ -172,7 +172,7 @@ impl Shell {
         }
     }
 
-    /// Signals a pipeline; repeated after an unclear outcome, which does no harm.
+    /// Signals a pipeline; repeated after an unclear outcome, which is harmless.
     pub async fn signal(&self, command: Uuid, code: SignalCode) -> Result<(), Error> {
         let operation = match code {
             SignalCode::Stop => Operation::Stop,
@@ -183,7 +183,7 @@ impl Shell {
         loop {
             match self.operate(request.clone(), operation, self.limits.operation).await {
                 Err(error) if error.is_lost() && since.elapsed() < OUTAGE => {
-                    tracing::debug!("{operation} is tried again: {error}");
+                    tracing::debug!("retrying {operation}: {error}");
                     tokio::time::sleep(RETRY_INTERVAL).await;
                 }
                 Ok(Response::Signaled) => return Ok(()),
@@ -203,7 +203,7 @@ impl Shell {
         }
     }
 
-    /// The caller's shells on the endpoint, whatever their configuration.
+    /// Returns the caller's shells of any configuration on the endpoint.
     pub async fn enumerate(&self) -> Result<Vec<ShellInfo>, Error> {
         let most = Some(1_000);
         let first =
@@ -218,7 +218,7 @@ impl Shell {
             let pull = WsmanRequest::Pull { context, max_elements: most };
             items = self.list(pull).await?;
             if none && items.shells.is_empty() {
-                // A server that gives nothing and never ends is believed to be at its end.
+                // A server that returns no items and no end is treated as finished.
                 return Ok(shells);
             }
         }
@@ -235,9 +235,9 @@ impl Shell {
         }
     }
 
-    /// As [`Self::operate`], through an outage: a request for which no connection could be made has
-    /// certainly not arrived, and is sent again. One whose answer was lost may have, and is not: a server
-    /// would take its bytes twice.
+    /// Does the same as [`Self::operate`] with retries: a request without a connection has certainly not
+    /// arrived, and is sent again. A request whose answer was lost may have arrived, and is not: a server
+    /// would process its bytes twice.
     async fn operate_when_reachable(
         &self,
         request: WsmanRequest,
@@ -250,7 +250,7 @@ impl Shell {
                     error
                     @ (Error::Unreachable { .. } | Error::Timeout { operation: Operation::Connect, .. }),
                 ) if since.elapsed() < OUTAGE => {
-                    tracing::debug!("{operation} is tried again: {error}");
+                    tracing::debug!("retrying {operation}: {error}");
                     tokio::time::sleep(RETRY_INTERVAL).await;
                 }
                 result => return result,
@@ -267,11 +267,11 @@ impl Shell {
         self.answered(self.envelope(request, limit), operation, limit).await
     }
 
-    /// Sends an envelope; a fault is an error, and so is being sent elsewhere.
+    /// Sends an envelope; faults and redirects are errors.
     ///
-    /// Where the server has disconnected the shell, after a network's failure or for another client, the
-    /// shell is reconnected, and a request that may be repeated is. A Command or Send is not: the fault
-    /// does not say whether it was carried out before.
+    /// If the server has disconnected the shell, after a network failure or for another client, reconnects it
+    /// and repeats the request. A Command or Send is not repeated: the fault does not tell whether it was
+    /// executed.
     async fn answered(
         &self,
         mut envelope: RequestEnvelope,
@@ -289,30 +289,30 @@ impl Shell {
                 return result;
             }
             let repeats = !matches!(envelope.request, WsmanRequest::Command { .. } | WsmanRequest::Send(_));
-            tracing::debug!("the session is reconnected: {}", fault.text);
+            tracing::debug!("reconnecting the session: {}", fault.text);
             if let Err(error) = self.reconnect(command_of(&envelope.request)).await {
-                tracing::debug!("the session can't be reconnected: {error}");
+                tracing::debug!("cannot reconnect the session: {error}");
                 return result;
             }
             self.reconnections.fetch_add(1, Ordering::Relaxed);
             if !repeats {
                 return result;
             }
-            // One that does not stay is not worth a busy loop.
+            // Avoids a busy loop if the shell is disconnected repeatedly.
             tokio::time::sleep(RETRY_INTERVAL * tries).await;
             tries += 1;
             envelope.header.message_id = format!("uuid:{}", capitals(Uuid::new_v4()));
         }
     }
 
-    /// Brings back the shell, which is no error where it is there, and then the command.
+    /// Reconnects the shell (not an error if it is connected), and then the command.
     async fn reconnect(&self, command: Option<Uuid>) -> Result<(), Error> {
         self.bring_back(WsmanRequest::Reconnect { command: None }).await?;
         if command.is_none() {
             return Ok(());
         }
         match self.bring_back(WsmanRequest::Reconnect { command }).await {
-            // MS-PSRP has Reconnect for commands, and clients are known that use Connect.
+            // MS-PSRP specifies Reconnect for commands; some clients use Connect.
             Err(Error::Fault(_)) => {
                 self.bring_back(WsmanRequest::Connect { command, data: Vec::new() }).await
             }
@@ -369,7 +369,7 @@ impl Shell {
     }
 }
 
-/// The command that has to be there for a request.
+/// Returns the command that must be connected for a request.
 fn command_of(request: &WsmanRequest) -> Option<Uuid> {
     match request {
         WsmanRequest::Receive { command, .. } | WsmanRequest::Signal { command, .. } => *command,
@@ -385,6 +385,6 @@ fn capitals(id: Uuid) -> String {
 fn unexpected(response: Response) -> Error {
     match response {
         Response::Fault(fault) => Error::Fault(fault),
-        other => Error::Protocol(format!("{} came as an answer to something else", other.name())),
+        other => Error::Protocol(format!("unexpected response {}", other.name())),
     }
 }

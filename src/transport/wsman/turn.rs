@@ -1,5 +1,5 @@
-//! One removal of a shell at a time in this process: of two at once the second would be told that there
-//! is no such shell while the first is still under way, and may end the process over it.
+//! Serializes removals of a shell in this process: of two parallel removals the second would be told "not
+//! found" while the first is still pending, and might end the process.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,12 +9,12 @@ use uuid::Uuid;
 use super::shell::Removal;
 use crate::transport::Error;
 
-/// How the shell was removed, held by whoever is at it.
+/// Result of the removal, locked during an attempt.
 type RemovalTurn = Arc<tokio::sync::Mutex<Option<Removal>>>;
 
 static TURNS: Mutex<Vec<(Uuid, RemovalTurn)>> = Mutex::new(Vec::new());
 
-/// Removes a shell, or waits for a removal that is under way and takes its success.
+/// Removes a shell, or waits for a pending removal and returns its success.
 pub(super) async fn removing(
     pool: Uuid,
     remove: impl Future<Output = Result<Removal, Error>>,
@@ -31,7 +31,7 @@ pub(super) async fn removing(
 
 fn turn(pool: Uuid) -> RemovalTurn {
     let mut turns = turns();
-    // Those that nobody is at any more.
+    // Removals that have ended.
     turns.retain(|(_, turn)| Arc::strong_count(turn) > 1);
     if let Some((_, turn)) = turns.iter().find(|(id, _)| *id == pool) {
         return turn.clone();
@@ -63,7 +63,7 @@ mod tests {
             let (one, two) = tokio::join!(removing(pool, remove()), removing(pool, remove()));
             assert_eq!((one.is_err(), two.is_ok()), (fails, true));
             assert_eq!(count.load(Ordering::Relaxed), asked);
-            // One that comes later asks anew.
+            // A later removal is a new attempt.
             removing(pool, remove()).await.unwrap();
             assert_eq!(count.load(Ordering::Relaxed), asked + 1);
         }

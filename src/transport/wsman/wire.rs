@@ -22,27 +22,25 @@ use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
 use super::endpoint::Endpoint;
 use super::envelope::MEDIA_TYPE;
-use crate::net::{Cause, sources};
+use crate::net::{Cause, TlsConnector, TlsSetupError, sources, tls_server_end_point};
 
-/// How long a connection is kept that nobody uses: shorter than servers do (http.sys 120 s), so that
+/// How long an unused connection is kept: shorter than servers do (http.sys 120 s), so that
 /// a request is hardly ever sent into a connection that is being closed.
-const KEEP_IDLE: Duration = Duration::from_mins(1);
+pub(super) const KEEP_IDLE: Duration = Duration::from_mins(1);
 /// How soon a silent peer is asked whether it is there, how often, and how long it may take.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const KEEP_ALIVES: u32 = 3;
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
-/// Who asks.
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("lyncsh/", env!("CARGO_PKG_VERSION")));
+/// User agent.
+pub(super) const AGENT: HeaderValue = HeaderValue::from_static(concat!("lyncsh/", env!("CARGO_PKG_VERSION")));
 
-/// What goes wrong on a connection.
+/// Error of a connection.
 pub(super) type Failure = Box<dyn Error + Send + Sync>;
 
 /// An HTTP client whose connections go to one endpoint, or to the proxy before it.
@@ -50,31 +48,7 @@ pub(super) type Failure = Box<dyn Error + Send + Sync>;
 pub(super) struct Wire(Client<Connector, Full<Bytes>>);
 
 impl Wire {
-    /// Makes no connection yet. No proxy stands before this machine itself.
-    ///
-    /// # Errors
-    /// TLS cannot be set up.
-    pub fn new(endpoint: &Endpoint, loopback: bool) -> Result<Self, rustls::Error> {
-        let tls = match endpoint.uri.scheme() {
-            "https" => {
-                let mut config = endpoint.trust.tls()?;
-                config.alpn_protocols = vec![b"http/1.1".to_vec()];
-                Some(TlsConnector::from(Arc::new(config)))
-            }
-            // No certificate will be seen: this must work where the system has no roots.
-            _ => None,
-        };
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(endpoint.limits.connect));
-        tcp.set_keepalive(Some(KEEP_ALIVE));
-        tcp.set_keepalive_interval(Some(KEEP_ALIVE));
-        tcp.set_keepalive_retries(Some(KEEP_ALIVES));
-        #[cfg(target_os = "linux")]
-        tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-        let proxies = (!loopback).then(|| Arc::new(Matcher::from_system()));
-        let connector = Connector { tcp, tls, proxies, limit: endpoint.limits.connect };
+    pub fn new(connector: Connector) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(KEEP_IDLE)
@@ -82,7 +56,7 @@ impl Wire {
             // sends again only what it was given back unwritten, when a kept connection had just ended.
             .retry_canceled_requests(true)
             .build(connector);
-        Ok(Self(client))
+        Self(client)
     }
 
     /// Sends an envelope; head and body leave in one write.
@@ -102,12 +76,13 @@ impl Wire {
     }
 }
 
-/// Whether a connection could not be made: nothing was sent on it.
+/// Returns whether a connection could not be made: nothing was sent on it.
 pub(super) fn is_connect(failure: &(dyn Error + 'static)) -> bool {
-    failure.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
+    failure.is::<NotConnected>()
+        || failure.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
 }
 
-/// Whether a connection was not made in time.
+/// Returns whether a connection was not made in time.
 pub(super) fn is_late(failure: &(dyn Error + 'static)) -> bool {
     let is_late = |cause: Cause<'_>| {
         let timed_out = |error: &std::io::Error| error.kind() == std::io::ErrorKind::TimedOut;
@@ -116,14 +91,19 @@ pub(super) fn is_late(failure: &(dyn Error + 'static)) -> bool {
     is_connect(failure) && sources(failure).any(is_late)
 }
 
-/// A connection was not made in time.
+/// A connection that was not established in time.
 #[derive(Debug, thiserror::Error)]
 #[error("no connection in time")]
 struct Late;
 
+/// A connection that was not established.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot connect")]
+struct NotConnected(#[source] Failure);
+
 /// Makes connections.
 #[derive(Clone)]
-struct Connector {
+pub(super) struct Connector {
     tcp: HttpConnector,
     tls: Option<TlsConnector>,
     /// `None`: no proxy.
@@ -132,6 +112,52 @@ struct Connector {
 }
 
 impl Connector {
+    /// Makes no connection yet. No proxy stands before this machine itself.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn new(endpoint: &Endpoint, loopback: bool) -> Result<Self, TlsSetupError> {
+        let tls = match endpoint.uri.scheme() {
+            "https" => Some(endpoint.trust.tls()?),
+            // No certificate will be seen: this must work where the system has no roots.
+            _ => None,
+        };
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(endpoint.limits.connect));
+        tcp.set_keepalive(Some(KEEP_ALIVE));
+        tcp.set_keepalive_interval(Some(KEEP_ALIVE));
+        tcp.set_keepalive_retries(Some(KEEP_ALIVES));
+        #[cfg(target_os = "linux")]
+        tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+        let proxies = (!loopback).then(|| Arc::new(Matcher::from_system()));
+        let connector = Self { tcp, tls, proxies, limit: endpoint.limits.connect };
+        Ok(connector)
+    }
+
+    /// Connects. Returns the channel binding of the server's certificate, too.
+    pub async fn open(&self, to: &url::Url) -> Result<(Conn, Option<Vec<u8>>), Failure> {
+        let connecting = self.clone().connect_in_time(to.as_str().parse()?);
+        let conn = connecting.await.map_err(NotConnected)?;
+        let binding = conn.certificate.as_deref().map(|certificate| {
+            [b"tls-server-end-point:".as_slice(), &tls_server_end_point(certificate)].concat()
+        });
+        Ok((conn, binding))
+    }
+
+    pub fn tls(&self) -> Option<TlsConnector> {
+        self.tls.clone()
+    }
+
+    async fn connect_in_time(self, to: Uri) -> Result<Conn, Failure> {
+        let limit = self.limit;
+        match tokio::time::timeout(limit, self.connect(to)).await {
+            Ok(result) => result,
+            Err(_) => Err(Late.into()),
+        }
+    }
+
     async fn connect(mut self, to: Uri) -> Result<Conn, Failure> {
         let proxy = self.proxies.take().and_then(|proxies| proxies.intercept(&to));
         let stream: Box<dyn Io> = match proxy {
@@ -147,11 +173,10 @@ impl Connector {
             }
         };
         let tls = self.tls.filter(|_| to.scheme_str() == Some("https"));
-        let Some(tls) = tls else { return Ok(Conn(stream)) };
+        let Some(tls) = tls else { return Ok(Conn { stream, certificate: None }) };
         let host = to.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(host.to_owned())?;
-        let stream = tls.connect(name, TokioIo::new(stream)).await?;
-        Ok(Conn(Box::new(TokioIo::new(stream))))
+        let (stream, certificate) = tls.connect(host, TokioIo::new(stream)).await?;
+        Ok(Conn { stream: Box::new(TokioIo::new(stream)), certificate: Some(certificate) })
     }
 }
 
@@ -165,13 +190,8 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, to: Uri) -> Self::Future {
-        let (connector, limit) = (self.clone(), self.limit);
-        Box::pin(async move {
-            match tokio::time::timeout(limit, connector.connect(to)).await {
-                Ok(result) => result,
-                Err(_) => Err(Late.into()),
-            }
-        })
+        let connector = self.clone();
+        Box::pin(connector.connect_in_time(to))
     }
 }
 
@@ -179,7 +199,11 @@ trait Io: Read + Write + Send + Unpin {}
 impl<T: Read + Write + Send + Unpin> Io for T {}
 
 /// A connection, whatever it is made of.
-struct Conn(Box<dyn Io>);
+pub(super) struct Conn {
+    stream: Box<dyn Io>,
+    /// The server's own certificate, over TLS.
+    certificate: Option<Vec<u8>>,
+}
 
 impl Connection for Conn {
     fn connected(&self) -> Connected {
@@ -208,29 +232,29 @@ impl Read for Acknowledged {
 
 /// Passes writing on to the inner stream.
 macro_rules! writes {
-    ($name:ty) => {
+    ($name:ty, $inner:tt) => {
         impl Write for $name {
             fn poll_write(
                 mut self: Pin<&mut Self>,
                 cx: &mut Context<'_>,
                 bytes: &[u8],
             ) -> Poll<std::io::Result<usize>> {
-                Pin::new(&mut self.0).poll_write(cx, bytes)
+                Pin::new(&mut self.$inner).poll_write(cx, bytes)
             }
 
             fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-                Pin::new(&mut self.0).poll_flush(cx)
+                Pin::new(&mut self.$inner).poll_flush(cx)
             }
 
             fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-                Pin::new(&mut self.0).poll_shutdown(cx)
+                Pin::new(&mut self.$inner).poll_shutdown(cx)
             }
         }
     };
 }
 
-writes!(Acknowledged);
-writes!(Conn);
+writes!(Acknowledged, 0);
+writes!(Conn, stream);
 
 impl Read for Conn {
     fn poll_read(
@@ -238,6 +262,6 @@ impl Read for Conn {
         cx: &mut Context<'_>,
         buf: ReadBufCursor<'_>,
     ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

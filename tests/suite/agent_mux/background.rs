@@ -1,4 +1,4 @@
-//! lyncsh's own questions run while no shell wants the session; and lines that belong to no pipeline.
+//! lyncsh's own pipelines run while no shell needs the session; and output that belongs to no pipeline.
 
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ async fn a_command_of_any_shell_stops_the_listing_at_once() {
         assert_eq!(finish(&mut list).await, (vec![], PipelineState::Stopped));
         let seen = endpoint.seen(|seen| seen.contains(&Seen::Closed(id))).await;
         assert!(seen.contains(&Seen::Stopped(id)), "{seen:?}");
-        // No shell is shown with what it did not ask for.
+        // Shells do not see commands that they did not run.
         assert!(mux.status().await.unwrap().clients.iter().all(|one| one.commands.is_empty()));
     }
 }
@@ -54,7 +54,7 @@ async fn fifty_commands_on_fifty_listings_all_come_to_their_end() {
     let (shell, _events) = attach(&mux, 100).await;
     let (lists, _events) = attach(&mux, 120).await;
     for round in 0..50 {
-        // Sooner than it starts, while it starts, and while it runs.
+        // Before it starts, while it starts, and while it runs.
         let mut list = lists.invoke(&listing("Wait-Cs", None)).await.unwrap();
         if round % 3 > 0 {
             mux.status().await;
@@ -76,7 +76,7 @@ async fn what_belongs_to_no_pipeline_is_given_to_a_shell_even_if_none_was_there(
     let (mux, endpoint) = open(Options::default()).await;
     endpoint.pool_host_call(HostMethod::WriteWarningLine, vec!["early".into()]);
     endpoint.pool_warning("as a record");
-    // Both have arrived: what is asked after them is answered.
+    // Both have arrived: later requests are answered.
     let (shell, mut events) = attach(&mux, 100).await;
     assert_eq!(run(&shell, "Get-Cs", None).await.1, PipelineState::Completed);
     endpoint.pool_host_call(HostMethod::WriteWarningLine, vec!["late".into()]);

@@ -1,4 +1,4 @@
-//! A remote endpoint for the mux: a PSRP server on a byte stream whose few commands do one thing each.
+//! A remote endpoint for the multiplexer: a PSRP server on a byte stream with a few simple commands.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-/// What the endpoint has seen, in its order.
+/// Events of the endpoint in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
     /// A pipeline's commands, and the width of its host.
@@ -46,7 +46,7 @@ impl Drop for Endpoint {
 }
 
 impl Endpoint {
-    /// An endpoint, and the way to it.
+    /// Starts an endpoint and returns a connection to it.
     pub fn start() -> (Self, Connection) {
         let (here, there) = tokio::io::duplex(64 * 1024);
         (Self::serve(here), connect(there, lyncsh::transport::Limits::default()))
@@ -73,7 +73,7 @@ impl Endpoint {
         Self { shared, seen, task }
     }
 
-    /// Everything seen until `enough` is true of it.
+    /// Returns all events as soon as `enough` is true for them.
     pub async fn seen(&self, enough: impl FnMut(&Vec<Seen>) -> bool) -> Vec<Seen> {
         let mut seen = self.seen.clone();
         let limit = std::time::Duration::from_mins(1);
@@ -83,13 +83,13 @@ impl Endpoint {
         }
     }
 
-    /// A host call of the pool itself.
+    /// Sends a host call of the pool.
     pub fn pool_host_call(&self, method: HostMethod, parameters: Vec<Value>) {
         self.shared.pool().host_call(None, method, parameters);
         self.shared.flush();
     }
 
-    /// A warning that names no pipeline.
+    /// Sends a warning that belongs to no pipeline.
     pub fn pool_warning(&self, text: &str) {
         self.shared.pool().text(Uuid::nil(), MessageType::WarningRecord, text);
         self.shared.flush();
@@ -131,7 +131,7 @@ impl Shared {
 
 struct Work {
     shared: Arc<Shared>,
-    /// What runs, and the input that it got.
+    /// Running pipelines with their input.
     running: HashMap<Uuid, (String, Vec<Value>)>,
     host: Option<HostInfo>,
 }
@@ -223,7 +223,7 @@ impl Work {
         self.shared.saw(Seen::Created(id, command.name.clone(), width));
         self.running.insert(id, (command.name.clone(), Vec::new()));
         match command.name.as_str() {
-            // Runs until it is stopped, or its input ends.
+            // Runs until it is stopped or its input ends.
             "Wait-Cs" | "Measure-CsInput" => {}
             "Read-Cs" => {
                 self.shared.pool().host_call(Some(id), HostMethod::ReadLine, Vec::new());
@@ -264,7 +264,7 @@ impl Work {
                 self.shared.end(id, PipelineState::Completed, None);
             }
             "Stop-Cs" => self.shared.end(id, PipelineState::Failed, Some(&super::record())),
-            // Gives back what it got, a SecureString among it.
+            // Echoes its input, including SecureStrings.
             _ => {
                 self.output(id, &value.unwrap_or(Value::Null));
                 self.shared.end(id, PipelineState::Completed, None);

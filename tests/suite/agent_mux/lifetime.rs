@@ -1,5 +1,5 @@
-//! What becomes of shells when the session is lost, of the session when shells are idle, and of what
-//! belongs to the pool and to no pipeline.
+//! Shells after the loss of the session, the session while shells are idle, and messages of the pool that
+//! belong to no pipeline.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ async fn a_lost_session_is_told_to_every_shell_with_its_reason() {
         }
     }
     assert_eq!(*mux.state().borrow(), State::Broken("the server is going down".into()));
-    // A shell that comes now is told the same.
+    // A shell that attaches now gets the same error.
     let (here, there) = tokio::io::duplex(4096);
     mux.attach(here, ClientInfo::default()).await;
     let late = within(Session::open(stream::connect(there, Limits::default()), host(90))).await;
@@ -79,7 +79,7 @@ async fn a_pools_own_host_call_goes_to_one_shell_and_its_answer_back() {
     let result = Ok(Some(Value::string("typed")));
     let response = HostResponse { call_id: call.call_id, method: call.method, result };
     first.respond_pool(&response).await.unwrap();
-    // The endpoint tells everybody what it was answered.
+    // The endpoint sends the received answer to all shells.
     loop {
         match within(of_second.recv()).await.unwrap() {
             ClientEvent::UserEvent(value) => {
@@ -105,8 +105,8 @@ async fn a_pools_host_call_without_a_shell_fails_at_once() {
     }
 }
 
-/// What a client hears after it has sent these lines, until its stream ends.
-async fn hears(mux: &Mux, lines: &[Element]) -> Vec<Element> {
+/// Returns the elements that a client receives after sending these lines, until its stream ends.
+async fn received_after(mux: &Mux, lines: &[Element]) -> Vec<Element> {
     let (here, there) = tokio::io::duplex(64 * 1024);
     mux.attach(here, ClientInfo::default()).await;
     let (reader, mut writer) = tokio::io::split(there);
@@ -126,24 +126,24 @@ async fn a_client_that_breaks_the_protocol_loses_its_own_session_only() {
     endpoint.seen(|seen| created(seen) == 1).await;
 
     // An acknowledgement, which only servers send.
-    assert_eq!(hears(&mux, &[Element::DataAck(Uuid::nil())]).await, []);
-    // A pipeline before there is a pool.
+    assert_eq!(received_after(&mux, &[Element::DataAck(Uuid::nil())]).await, []);
+    // A pipeline before the pool is open.
     let id = Uuid::new_v4();
     let destination = Destination::Server;
     let (kind, pool) = (MessageType::CreatePipeline, Uuid::new_v4());
     let message = Message { destination, kind, pool, pipeline: id, body: "<S>no</S>".into() };
     let bytes = Fragmenter::default().cut(&message.encode(), 1000).remove(0);
     let stream = lyncsh::psrp::client::Stream::Default;
-    let heard = hears(&mux, &[Element::Command(id), Element::Data { stream, id, bytes }]).await;
-    assert!(heard.contains(&Element::CommandAck(id)), "{heard:?}");
+    let received = received_after(&mux, &[Element::Command(id), Element::Data { stream, id, bytes }]).await;
+    assert!(received.contains(&Element::CommandAck(id)), "{received:?}");
     let data = |element: &Element| match element {
         Element::Data { bytes, .. } => Some(bytes.clone()),
         _ => None,
     };
-    let bytes = heard.iter().find_map(data).unwrap();
+    let bytes = received.iter().find_map(data).unwrap();
     let told = Message::decode(&bytes[21..]).unwrap();
     assert_eq!(told.kind, MessageType::RunspacePoolState);
-    assert!(told.body.contains("lyncsh can't go on with this client"), "{}", told.body);
+    assert!(told.body.contains("lyncsh cannot continue with this client"), "{}", told.body);
 
     wait.stop().await.unwrap();
     assert_eq!(finish(&mut wait).await.1, PipelineState::Stopped);

@@ -1,11 +1,10 @@
-//! The client's half of a recording of real PowerShell, sent as it stands. It waits for whatever its
-//! PowerShell waited for: each acknowledgement, the final state before Close, a prompt before its
-//! answer.
+//! The client's half of a recording of real PowerShell, sent unchanged. The replay waits for everything that
+//! PowerShell waited for: each acknowledgement, the final state before Close, a prompt before its answer.
 //!
-//! The recorded client spoke protocol 2.4, where SecureStrings travel in clear. The agent says 2.3, and
-//! there that client exchanges a key and seals them; so does the replay, before the first it sends. Where
-//! the recorded client did so itself, its key and its secrets give way to the replay's own: nobody has
-//! the private half any more.
+//! The recorded client used protocol 2.4, which sends SecureStrings in clear text. The agent uses 2.3, with
+//! which that client exchanges a key and encrypts them; so does the replay, before the first one it sends. If
+//! the recorded client exchanged a key itself, the replay replaces its key and its secrets: the private key
+//! is unknown.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -23,7 +22,7 @@ use tokio::io::{
 };
 use uuid::Uuid;
 
-/// How each pipeline ended, in the order in which they began: its state, and how many objects it gave.
+/// Final states of the pipelines in the order of creation, each with its number of objects.
 pub type Ends = Vec<(Uuid, Option<i64>)>;
 
 pub struct Replay<S> {
@@ -31,13 +30,13 @@ pub struct Replay<S> {
     lines: Lines<BufReader<ReadHalf<S>>>,
     writer: WriteHalf<S>,
     joined: HashMap<Uuid, Defragmenter>,
-    /// Acknowledgements that have come and were not waited for yet.
+    /// Acknowledgements that were received before they were waited for.
     acknowledged: BTreeMap<String, usize>,
     /// Messages by pipeline.
     pub messages: HashMap<Uuid, Vec<Message>>,
     calls: HashMap<Uuid, VecDeque<i64>>,
     sent: HashMap<Uuid, Defragmenter>,
-    /// What the session key is asked for with; `true`: in the place of the recorded client's.
+    /// Key pair for the session key; `true`: replaces the recorded client's.
     pair: Option<(KeyPair, bool)>,
     key: Option<SessionKey>,
 }
@@ -58,7 +57,7 @@ fn state(message: &Message) -> Option<i64> {
         .filter(|state| (3..=5).contains(state))
 }
 
-/// How each pipeline of a recording ended there.
+/// Returns the final states of a recording's pipelines.
 pub fn recorded_ends(recording: &str) -> Ends {
     let mut joined = HashMap::<Uuid, Defragmenter>::new();
     let mut ends = Ends::new();
@@ -95,14 +94,14 @@ impl<S: AsyncRead + AsyncWrite> Replay<S> {
         }
     }
 
-    /// Plays only what comes before the first of the client's lines that `ends` says so of.
+    /// Ends the replay before the first of the client's lines for which `ends` is true.
     pub fn until(mut self, ends: impl Fn(&str) -> bool) -> Self {
         let rest = self.rows.iter().position(|(from_client, line)| *from_client && ends(line));
         self.rows.truncate(rest.unwrap_or(usize::MAX));
         self
     }
 
-    /// Plays it to its end; gives how each pipeline ended.
+    /// Replays the recording to its end; returns the pipelines' final states.
     pub async fn run(&mut self) -> Ends {
         let mut ends = Ends::new();
         while let Some((from_client, line)) = self.rows.pop_front() {
@@ -162,8 +161,8 @@ impl<S: AsyncRead + AsyncWrite> Replay<S> {
         }
     }
 
-    /// Sends a Data as it stands, but for what belongs to this session and not to the recorded one: the
-    /// id of the prompt that is answered, and the key that a secret is under.
+    /// Sends a Data unchanged except for values of this session: the id of the answered prompt, and the key
+    /// of a secret.
     async fn data(&mut self, stream: Stream, id: Uuid, bytes: &[u8], line: &str) {
         let mut changed = Vec::new();
         for message in self.sent.entry(id).or_default().push(bytes).unwrap() {
@@ -199,7 +198,7 @@ impl<S: AsyncRead + AsyncWrite> Replay<S> {
         }
     }
 
-    /// The answer to the oldest prompt of this session.
+    /// Returns the answer to the oldest prompt of this session.
     async fn renumbered(&mut self, id: Uuid, body: &str) -> String {
         let call = loop {
             if let Some(call) = self.calls.get_mut(&id).and_then(VecDeque::pop_front) {
@@ -212,7 +211,7 @@ impl<S: AsyncRead + AsyncWrite> Replay<S> {
         body.replace(&ci(then), &ci(call))
     }
 
-    /// The body with its secrets under the session key, which is asked for where it is not there yet.
+    /// Returns the body with its secrets encrypted under the session key, which is requested if necessary.
     async fn sealed(&mut self, message: &Message) -> String {
         if self.key.is_none() {
             let pipeline = Uuid::nil();

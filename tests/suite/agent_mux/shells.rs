@@ -1,4 +1,4 @@
-//! Real PowerShell's recordings, and a client from elsewhere, on the agent in front of the tenant.
+//! Real PowerShell's recordings and an independent client, on the agent in front of the simulated tenant.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use tokio::net::UnixListener;
 use tokio::process::Command;
 use uuid::Uuid;
 
-/// The recordings whose client's half can be said again. In `securestring-2.3` the secrets are under a
-/// key that nobody has any more.
+/// The recordings whose client half can be replayed. In `securestring-2.3` the secrets are encrypted under an
+/// unknown key.
 const RECORDINGS: [&str; 8] =
     ["open-close", "import", "streams", "stop", "large", "large-input", "help", "securestring-2.4"];
 
-/// Those in which the endpoint draws what comes out.
+/// The recordings in which the endpoint formats the output.
 const DRAWN: [&str; 3] = ["prompts", "enter-pssession", "console-style"];
 
 async fn mux() -> Mux {
@@ -89,7 +89,7 @@ async fn a_recorded_shell_that_was_killed_leaves_the_session_to_the_others() {
     assert_eq!(finish(&mut tenant).await.1, PipelineState::Completed);
 }
 
-/// An agent's socket for a peer of another make.
+/// An agent's socket for an independent client.
 struct Socket {
     _folder: tempfile::TempDir,
     path: std::path::PathBuf,
@@ -111,7 +111,7 @@ impl Socket {
         Self { _folder: folder, path, _mux: mux }
     }
 
-    /// Runs psrpcore's client; gives what each step said.
+    /// Runs psrpcore's client; returns the results of its steps.
     async fn psrpcore(&self, steps: &[&str]) -> Vec<serde_json::Value> {
         let root = env!("CARGO_MANIFEST_DIR");
         let python =

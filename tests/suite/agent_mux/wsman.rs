@@ -1,5 +1,5 @@
-//! Shells on the agent, the agent on WSMan, and psrpcore's server behind that: nothing of lyncsh's own
-//! at the far end.
+//! Shells on the agent, the agent on WSMan, and psrpcore's server at the far end, which shares no code with
+//! lyncsh.
 
 use std::time::Duration;
 
@@ -121,7 +121,7 @@ async fn a_shell_that_does_not_read_is_no_longer_fetched_for_on_wsman() {
         let mut length = start(&quick, "Get-Length", &[("Text", Value::string("four"))]).await;
         assert_eq!(finish(&mut length).await.1, PipelineState::Completed);
     }
-    assert!(unread().await < 3 * PAUSE_AT, "what was on its way came, and no more");
+    assert!(unread().await < 3 * PAUSE_AT, "only output in transit arrived");
     let (rest, state) = finish(&mut big).await;
     assert_eq!((rest.len(), state), (199, PipelineState::Completed));
 }

@@ -1,10 +1,10 @@
-//! The lines, and why some of them differ.
+//! Compared lines, with the reasons of differences.
 
-/// One line.
+/// A line.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
     pub line: &'static str,
-    /// Why its output or end is another in the console.
+    /// Reason for another output or outcome in the console.
     pub reason: Option<&'static str>,
 }
 
@@ -33,7 +33,7 @@ const fn same(line: &'static str) -> Case {
     Case { line, reason: None }
 }
 
-/// On an administration endpoint, and lines that need none.
+/// Lines for an administration endpoint, or without an endpoint.
 pub const SIMULATED: &[Case] = &[
     same(r"Get-CsTenant"),
     same(r"Get-CsTenant | Select-Object DisplayName, City"),
@@ -174,7 +174,7 @@ pub const SIMULATED: &[Case] = &[
     same(r"1e3"),
 ];
 
-/// On a PowerShell endpoint with the commands of `everyday.pssc`, whose names have the prefix R here.
+/// Lines for a PowerShell endpoint with the commands of `everyday.pssc`, with the local prefix R.
 pub const REMOTE: &[Case] = &[
     same(r"Get-RSample"),
     same(r"Get-RSample | Format-Table"),

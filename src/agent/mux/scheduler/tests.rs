@@ -1,4 +1,4 @@
-//! The scheduler and the key exchange in simulated time: many clients, in random order.
+//! Tests of the scheduler and the key exchange in simulated time: many clients, in random order.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
@@ -12,7 +12,7 @@ use crate::psrp::message::{Destination, MessageType};
 
 const CLIENTS: u64 = 4;
 
-/// What happens next. Pipelines are meant by their number in the order of creation.
+/// An input. Pipelines are numbered in the order of creation.
 #[derive(Clone, Debug)]
 enum Step {
     Create {
@@ -57,20 +57,20 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A pipeline as its client and the endpoint see it.
+/// State of a pipeline as observed by its client and the endpoint.
 #[derive(Debug, Default)]
 struct Seen {
     client: ClientId,
     nested: bool,
     background: bool,
-    /// Whether it was forwarded, and whether the endpoint has ended it.
+    /// `started`: the pipeline was forwarded; `over`: the endpoint has ended it.
     started: bool,
     over: bool,
-    /// Final states that its client was told.
+    /// Number of final states sent to the client.
     finals: usize,
     stops: usize,
     acknowledged: usize,
-    /// Its client has closed it, or is gone.
+    /// The client has closed the pipeline or has detached.
     left: bool,
 }
 
@@ -82,14 +82,14 @@ struct Simulation {
     attached: BTreeMap<ClientId, bool>,
     ids: Vec<Uuid>,
     seen: HashMap<Uuid, Seen>,
-    /// Shell pipelines that wait, in the order in which they came.
+    /// Queued shell pipelines in the order of arrival.
     waiting: VecDeque<Uuid>,
     asked_keys: HashMap<ClientId, usize>,
-    /// The pair that the endpoint has the public half of.
+    /// Set when the endpoint has the public key.
     pair: Option<()>,
 }
 
-/// RSA keys take long to make.
+/// Shared, because generating RSA keys is slow.
 fn pair() -> &'static (KeyPair, SessionKey, String) {
     static PAIR: OnceLock<(KeyPair, SessionKey, String)> = OnceLock::new();
     PAIR.get_or_init(|| {
@@ -191,7 +191,7 @@ impl Simulation {
             Step::Ended(number) => match self.running(number) {
                 Some(id) => {
                     self.seen.get_mut(&id).unwrap().over = true;
-                    // The final state itself goes to a client that is there and has had none.
+                    // Final states go only to attached clients that have not received one.
                     let takes = self
                         .scheduler
                         .pipeline(id)
@@ -238,7 +238,7 @@ impl Simulation {
         self.act(actions);
     }
 
-    /// A pipeline that the endpoint runs.
+    /// Returns the id of a running pipeline.
     fn running(&self, number: usize) -> Option<Uuid> {
         self.id(number).filter(|id| self.seen[id].started && !self.seen[id].over)
     }
@@ -247,8 +247,8 @@ impl Simulation {
         for action in actions {
             match action {
                 KeyAction::Give { client, .. } | KeyAction::Refuse { client, .. } => {
-                    let asked = self.asked_keys.get_mut(&client).expect("nobody who has gone gets a key");
-                    *asked = asked.checked_sub(1).expect("an answer for each question");
+                    let asked = self.asked_keys.get_mut(&client).expect("a detached client gets no key");
+                    *asked = asked.checked_sub(1).expect("one answer per request");
                 }
                 KeyAction::MakePair => self.pair = None,
                 KeyAction::SendPublicKey(_) => {}
@@ -266,7 +266,10 @@ impl Simulation {
                     if message.kind == MessageType::CreatePipeline {
                         assert!(!seen.started, "started twice");
                         seen.started = true;
-                        assert!(!seen.background || (!others_run && self.waiting.is_empty()), "it gives way");
+                        assert!(
+                            !seen.background || (!others_run && self.waiting.is_empty()),
+                            "background pipelines give way"
+                        );
                         if !seen.background && !seen.nested {
                             assert_eq!(
                                 self.waiting.pop_front(),
@@ -288,7 +291,7 @@ impl Simulation {
                     assert!(self.is_there(client) && !self.seen[&pipeline].left);
                 }
                 SchedulerAction::End { client, pipeline, state, .. } => {
-                    assert!(self.is_there(client), "nobody is told who has gone");
+                    assert!(self.is_there(client), "detached clients get no messages");
                     let seen = self.seen.get_mut(&pipeline).unwrap();
                     seen.finals += 1;
                     if state == PipelineState::Stopped {
@@ -312,7 +315,7 @@ impl Simulation {
         }
     }
 
-    /// The endpoint ends everything, and time passes: nothing waits for ever.
+    /// Ends all pipelines and advances the time: no pipeline waits indefinitely.
     fn settle(&mut self) {
         for _ in 0..self.ids.len() * 2 + 2 {
             for number in 0..self.ids.len() {

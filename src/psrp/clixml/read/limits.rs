@@ -1,15 +1,15 @@
-//! What is read at most, and what is wrong with what is not read.
+//! Limits and errors of reading CLIXML.
 
-/// Bounds of what is read, so that bad input is an error and never a crash.
+/// Limits of the reader, so that bad input is an error and never a crash.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Nested values, counted through references too: what walks a value recursively is safe.
-    /// PowerShell's own reader stops at 50.
+    /// Nesting of values, including references, so that recursive functions on values are safe. PowerShell's
+    /// own reader stops at 50.
     pub depth: usize,
-    /// Bytes of text, and of type names that references repeat.
+    /// Bytes of text, including type names repeated by references.
     pub size: usize,
-    /// Values, each reference counted as all that it stands for: few bytes can't stand for a value that
-    /// takes years to walk.
+    /// Number of values, with each reference counted as its whole target: a short text cannot represent a
+    /// value that takes years to process.
     pub references: usize,
 }
 
@@ -19,7 +19,7 @@ impl Default for Limits {
     }
 }
 
-/// Why a text is not CLIXML.
+/// Error of reading CLIXML.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error("CLIXML is nested deeper than {0} values")]

@@ -8,7 +8,7 @@ use super::primitive;
 use super::source::{Node, Source, Tag};
 use crate::psrp::clixml::{Content, Object, Value};
 
-/// A value that was read, and how large it is when every reference in it is followed.
+/// A value, and its size with all references followed.
 struct Measured {
     value: Value,
     extent: Extent,
@@ -16,7 +16,7 @@ struct Measured {
 
 #[derive(Clone, Copy)]
 struct Extent {
-    /// Nested values, itself included.
+    /// Nesting depth, including the value itself.
     height: usize,
     values: usize,
 }
@@ -24,14 +24,14 @@ struct Extent {
 impl Extent {
     const ONE: Self = Self { height: 1, values: 1 };
 
-    /// Takes in a value that lies within.
+    /// Adds the extent of an inner value.
     fn hold(&mut self, inner: Self) {
         self.height = self.height.max(inner.height.saturating_add(1));
         self.values = self.values.saturating_add(inner.values);
     }
 }
 
-/// What a RefId stands for.
+/// Target of a RefId.
 enum Referred {
     Open,
     Whole(Arc<Object>, Extent),
@@ -51,10 +51,10 @@ impl<'a> Reader<'a> {
         Self { source, limits, objects: HashMap::new(), type_names: HashMap::new(), repeatable: limits.size }
     }
 
-    /// The one value of the text.
+    /// Reads the text's single value.
     pub fn document(&mut self) -> Result<Value, ReadError> {
         let Node::Open(mut tag) = self.source.node()? else {
-            return Err(ReadError::malformed("it is empty"));
+            return Err(ReadError::malformed("the text is empty"));
         };
         let enveloped = tag.name == "Objs" && !tag.empty;
         if enveloped {
@@ -65,11 +65,11 @@ impl<'a> Reader<'a> {
         }
         let value = self.value(&tag, 1)?.value;
         if enveloped && !matches!(self.source.node()?, Node::Close) {
-            return Err(ReadError::malformed("<Objs> holds more than one value"));
+            return Err(ReadError::malformed("<Objs> contains more than one value"));
         }
         match self.source.node()? {
             Node::End => Ok(value),
-            _ => Err(ReadError::malformed("more than one value stands there")),
+            _ => Err(ReadError::malformed("the text contains more than one value")),
         }
     }
 
@@ -82,14 +82,14 @@ impl<'a> Reader<'a> {
             "Ref" => self.reference(tag, depth),
             _ => match primitive::read(&mut self.source, tag)? {
                 Some(value) => Ok(Measured { value, extent: Extent::ONE }),
-                None => Err(ReadError::Malformed(format!("<{}> is no value", tag.name))),
+                None => Err(ReadError::Malformed(format!("<{}> is not a value", tag.name))),
             },
         }
     }
 
-    /// A `<Ref>` to an object that is still open, a cycle, is read as null. PowerShell writes such for an
-    /// object that holds itself (a child's `Parent`): the rest of it is of use, and a value of shared,
-    /// immutable parts can't hold itself.
+    /// A `<Ref>` to an object that is still open, a cycle, is read as null. PowerShell writes cycles for
+    /// objects that contain themselves (a child's `Parent`): the rest of the object is useful, and a value of
+    /// shared, immutable parts cannot contain itself.
     fn reference(&mut self, tag: &Tag, depth: usize) -> Result<Measured, ReadError> {
         self.source.skip(tag)?;
         let id = tag.ref_id.as_deref().ok_or_else(|| ReadError::malformed("<Ref> has no RefId"))?;
@@ -100,7 +100,7 @@ impl<'a> Reader<'a> {
                 Ok(measured)
             }
             Some(Referred::Open) => Ok(Measured { value: Value::Null, extent: Extent::ONE }),
-            None => Err(ReadError::Malformed(format!("<Ref> to {id:?}, which is not there"))),
+            None => Err(ReadError::Malformed(format!("<Ref> to unknown object {id:?}"))),
         }
     }
 
@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
         Ok(Measured { value: Value::Object(object), extent })
     }
 
-    /// One child of an `<Obj>`.
+    /// Reads one child of an `<Obj>`.
     fn part(
         &mut self,
         tag: &Tag,
@@ -179,7 +179,7 @@ impl<'a> Reader<'a> {
         if !tag.empty {
             while let Some(child) = self.child()? {
                 if child.name != "T" {
-                    return Err(ReadError::Malformed(format!("<TN> holds <{}>", child.name)));
+                    return Err(ReadError::Malformed(format!("<TN> contains <{}>", child.name)));
                 }
                 names.push(self.source.text(&child)?);
             }
@@ -196,7 +196,7 @@ impl<'a> Reader<'a> {
             .ref_id
             .as_ref()
             .and_then(|id| self.type_names.get(id))
-            .ok_or_else(|| ReadError::malformed("<TNRef> to type names that are not there"))?;
+            .ok_or_else(|| ReadError::malformed("<TNRef> to unknown type names"))?;
         let bytes: usize = names.iter().map(|name| name.len() + size_of::<String>()).sum();
         self.repeatable = self.repeatable.checked_sub(bytes).ok_or(ReadError::TooLarge(self.limits.size))?;
         Ok(names.clone())
@@ -245,14 +245,14 @@ impl<'a> Reader<'a> {
         }
         while let Some(entry) = self.child()? {
             if entry.name != "En" || entry.empty {
-                return Err(ReadError::malformed("<DCT> holds something that is no entry"));
+                return Err(ReadError::malformed("<DCT> contains an element other than <En>"));
             }
             let (mut key, mut value) = (None, None);
             while let Some(child) = self.child()? {
                 let slot = match child.property.as_deref() {
                     Some("Key") => &mut key,
                     Some("Value") => &mut value,
-                    _ => return Err(ReadError::malformed("<En> holds neither Key nor Value")),
+                    _ => return Err(ReadError::malformed("<En> contains neither Key nor Value")),
                 };
                 let inner = self.value(&child, depth + 1)?;
                 extent.hold(inner.extent);
@@ -266,12 +266,12 @@ impl<'a> Reader<'a> {
         Ok(entries)
     }
 
-    /// The next child of the element that is open, or `None` at its end.
+    /// Returns the next child of the open element, or `None` at its end.
     fn child(&mut self) -> Result<Option<Tag>, ReadError> {
         match self.source.node()? {
             Node::Open(tag) => Ok(Some(tag)),
             Node::Close => Ok(None),
-            Node::End => Err(ReadError::malformed("it ends within an element")),
+            Node::End => Err(ReadError::malformed("the text ends within an element")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The text of a primitive's element into a value (MS-PSRP 2.2.5.1).
+//! Reads a primitive's element (MS-PSRP 2.2.5.1).
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use super::limits::ReadError;
 use super::source::{Source, Tag};
 use crate::psrp::clixml::{Secure, Value};
 
-/// Reads a primitive; `None` where the element is not one's.
+/// Reads a primitive; `None` if the element is not a primitive.
 pub(super) fn read(source: &mut Source<'_>, tag: &Tag) -> Result<Option<Value>, ReadError> {
     Ok(Some(match tag.name.as_str() {
         "Nil" => {
@@ -56,7 +56,7 @@ fn trimmed(source: &mut Source<'_>, tag: &Tag) -> Result<String, ReadError> {
     Ok(source.text(tag)?.trim_ascii().to_owned())
 }
 
-/// Rust's parsers know what XML Schema's numbers look like, `INF` and `NaN` among them.
+/// Rust's parsers accept XML Schema's numbers, including `INF` and `NaN`.
 fn number<T: FromStr>(source: &mut Source<'_>, tag: &Tag) -> Result<T, ReadError> {
     let text = trimmed(source, tag)?;
     text.parse().map_err(|_| bad(tag, &text))
@@ -75,11 +75,11 @@ fn decimal(text: String) -> Result<String, ReadError> {
 fn bytes(source: &mut Source<'_>, tag: &Tag) -> Result<Vec<u8>, ReadError> {
     let mut text = source.raw_text(tag)?;
     text.retain(|c| !c.is_ascii_whitespace());
-    // Not what stands there: it could be a secret.
+    // The text is omitted from the error, because it may be a secret.
     STANDARD.decode(text).map_err(|_| ReadError::Malformed(format!("<{}> is not base64", tag.name)))
 }
 
 fn bad(tag: &Tag, text: impl Display) -> ReadError {
     let shown: String = text.to_string().chars().take(40).collect();
-    ReadError::Malformed(format!("<{}> can't be {shown:?}", tag.name))
+    ReadError::Malformed(format!("invalid <{}>: {shown:?}", tag.name))
 }

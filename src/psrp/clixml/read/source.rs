@@ -1,4 +1,4 @@
-//! XML events, reduced to what CLIXML has: elements with attributes, and text.
+//! XML events reduced to CLIXML's: elements with attributes, and text.
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
@@ -9,19 +9,19 @@ use crate::psrp::clixml::escape;
 /// An opening tag.
 pub(super) struct Tag {
     pub name: String,
-    /// Attribute `N`, its escapes undone.
+    /// Attribute `N` without escapes.
     pub property: Option<String>,
     pub ref_id: Option<String>,
     /// `<x/>`: no closing tag follows.
     pub empty: bool,
 }
 
-/// What stands inside an element.
+/// Child node of an element.
 pub(super) enum Node {
     Open(Tag),
     /// The element's closing tag.
     Close,
-    /// The text's end; only outside of all elements.
+    /// End of the text, outside of all elements.
     End,
 }
 
@@ -34,7 +34,7 @@ impl<'a> Source<'a> {
         Self { reader: Reader::from_str(text) }
     }
 
-    /// The next tag; text between tags must be blank.
+    /// Returns the next tag; text between tags must be blank.
     pub fn node(&mut self) -> Result<Node, ReadError> {
         loop {
             match self.event()? {
@@ -45,16 +45,16 @@ impl<'a> Source<'a> {
                 Event::Text(text) if text.trim_ascii().is_empty() => {}
                 Event::Decl(_) | Event::Comment(_) | Event::PI(_) => {}
                 // A document type could define entities; CLIXML has none.
-                Event::DocType(_) => return Err(ReadError::malformed("it has a document type")),
+                Event::DocType(_) => return Err(ReadError::malformed("the text has a document type")),
                 Event::Text(_) | Event::CData(_) | Event::GeneralRef(_) => {
-                    return Err(ReadError::malformed("text stands between elements"));
+                    return Err(ReadError::malformed("text between elements"));
                 }
             }
         }
     }
 
-    /// The text up to the closing tag of `tag`, with XML's entities undone and CLIXML's escapes as they
-    /// stand.
+    /// Returns the text up to the closing tag of `tag`, with XML entities resolved and CLIXML escapes
+    /// unchanged.
     pub fn raw_text(&mut self, tag: &Tag) -> Result<String, ReadError> {
         let mut out = String::new();
         if tag.empty {
@@ -70,18 +70,18 @@ impl<'a> Source<'a> {
                     } else {
                         out.push_str(
                             quick_xml::escape::resolve_predefined_entity(&reference)
-                                .ok_or_else(|| ReadError::malformed("an entity is not XML's own"))?,
+                                .ok_or_else(|| ReadError::malformed("unknown entity"))?,
                         );
                     }
                 }
                 Event::Comment(_) | Event::PI(_) => {}
                 Event::End(_) => return Ok(out),
-                _ => return Err(ReadError::malformed(format!("<{}> holds more than text", tag.name))),
+                _ => return Err(ReadError::malformed(format!("<{}> contains more than text", tag.name))),
             }
         }
     }
 
-    /// The text up to the closing tag of `tag`, with all escapes undone.
+    /// Returns the text up to the closing tag of `tag`, with all escapes resolved.
     pub fn text(&mut self, tag: &Tag) -> Result<String, ReadError> {
         let raw = self.raw_text(tag)?;
         Ok(match escape::decode(&raw) {
@@ -90,14 +90,14 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// Passes over the rest of `tag`, which must hold nothing but elements and text that mean nothing here.
+    /// Skips the rest of `tag`, with all elements and text in it.
     pub fn skip(&mut self, tag: &Tag) -> Result<(), ReadError> {
         let mut open = usize::from(!tag.empty);
         while open > 0 {
             match self.event()? {
                 Event::Start(_) => open += 1,
                 Event::End(_) => open -= 1,
-                Event::Eof => return Err(ReadError::malformed("it ends within an element")),
+                Event::Eof => return Err(ReadError::malformed("the text ends within an element")),
                 _ => {}
             }
         }

@@ -1,4 +1,4 @@
-//! Audio conferencing providers, and what a user has from one.
+//! Audio conferencing providers and their settings of a user.
 
 use super::super::fault::{Category, Fault};
 use super::super::spec::{Kind, parameter, string, switch};
@@ -7,7 +7,7 @@ use super::super::value::{custom, properties, strings, text};
 use super::user::not_found;
 use crate::psrp::clixml::Value;
 
-/// Providers on the vendor's documented list, with a documentation example's number.
+/// Providers of the vendor's documented list, with the number of a documentation example.
 const PROVIDERS: [(&str, &str, &str); 2] =
     [("Intercall", "intercall.com", "14255551298"), ("PGi", "pgi.com", "14255551299")];
 
@@ -39,7 +39,7 @@ pub fn commands() -> Vec<Executable> {
                 string("DomainController"),
                 switch("PassThru"),
             ]),
-        Executable::cmdlet("Remove-CsUserAcp", "Takes a user's audio conferencing provider away.", remove)
+        Executable::cmdlet("Remove-CsUserAcp", "Removes a user's audio conferencing provider.", remove)
             .changes()
             .with(vec![
                 identity(),

@@ -1,4 +1,4 @@
-//! What federation is set with: lists and patterns of domains, and the public providers.
+//! Federation settings: lists and patterns of domains, public providers.
 
 use super::super::family::FAMILIES;
 use super::super::fault::{Category, Fault};
@@ -14,24 +14,20 @@ pub fn commands() -> Vec<Executable> {
     vec![
         Executable::cmdlet(
             "New-CsEdgeAllowAllKnownDomains",
-            "Makes the value that allows every domain but the blocked.",
+            "Creates the value that allows every domain except blocked ones.",
             allow_all,
         ),
-        Executable::cmdlet(
-            "New-CsEdgeAllowList",
-            "Makes a list of the domains that are allowed.",
-            allow_list,
-        )
-        .with(vec![parameter("AllowedDomain", Kind::Objects).at(0).mandatory().by_value()]),
+        Executable::cmdlet("New-CsEdgeAllowList", "Creates a list of allowed domains.", allow_list)
+            .with(vec![parameter("AllowedDomain", Kind::Objects).at(0).mandatory().by_value()]),
         Executable::cmdlet(
             "New-CsEdgeDomainPattern",
-            "Makes a domain for a list of allowed or blocked ones.",
+            "Creates a domain for a list of allowed or blocked domains.",
             pattern,
         )
         .with(vec![string("Domain").at(0).mandatory().piped()]),
         Executable::cmdlet(
             "Set-CsTenantPublicProvider",
-            "Chooses the public providers that users may talk to.",
+            "Sets the public providers that users may communicate with.",
             set_provider,
         )
         .changes()

@@ -1,4 +1,4 @@
-//! What every restricted endpoint has, and no more (InitialSessionState.CreateRestricted and
+//! Standard commands of every restricted endpoint (InitialSessionState.CreateRestricted and
 //! CommandMetadata.GetRestrictedCommands of PowerShell).
 
 use super::super::fault::Fault;
@@ -89,20 +89,20 @@ pub fn commands() -> Vec<Executable> {
 
 fn clear_host<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     Box::pin(async move {
-        // A cell of blanks over the whole buffer, then the cursor home (RawUI.SetBufferContents).
+        // Fill the whole buffer with blanks, then move the cursor home (RawUI.SetBufferContents).
         let place = |x: i32, y: i32| {
             super::super::value::extended(&[], properties([("x", Value::I32(x)), ("y", Value::I32(y))]))
         };
-        call.engine.tell_host(HostMethod::SetCursorPosition, vec![place(0, 0)]).await?;
-        call.engine.tell_host(HostMethod::Write1, vec![text("\u{1b}[H\u{1b}[2J\u{1b}[3J")]).await
+        call.engine.notify_host(HostMethod::SetCursorPosition, vec![place(0, 0)]).await?;
+        call.engine.notify_host(HostMethod::Write1, vec![text("\u{1b}[H\u{1b}[2J\u{1b}[3J")]).await
     })
 }
 
 fn exit<'a>(call: &'a mut Call<'_>) -> Running<'a> {
-    Box::pin(call.engine.tell_host(HostMethod::PopRunspace, Vec::new()))
+    Box::pin(call.engine.notify_host(HostMethod::PopRunspace, Vec::new()))
 }
 
-/// CommandTypes bits of a number or of names; everything where it is not given.
+/// Returns the CommandTypes bits of a number or of names; all by default.
 fn type_bits(value: Option<&Value>) -> i32 {
     let Some(value) = value else { return !0 };
     if let Value::I32(bits) = value.primitive() {
@@ -138,7 +138,7 @@ fn get_command<'a>(call: &'a mut Call<'_>) -> Running<'a> {
             if !found.iter().any(|spec| spec.name.eq_ignore_ascii_case(name)) {
                 let fault = Fault::command_not_found(name)
                     .of_activity("Get-Command")
-                    .said_by("Get-Command", "Microsoft.PowerShell.Commands.GetCommandCommand");
+                    .of_command("Get-Command", "Microsoft.PowerShell.Commands.GetCommandCommand");
                 call.write(fault).await?;
             }
         }
@@ -185,7 +185,7 @@ fn get_help<'a>(call: &'a mut Call<'_>) -> Running<'a> {
                 super::super::fault::Category::ObjectNotFound,
                 &message,
             )
-            .said_by("Get-Help", "Microsoft.PowerShell.Commands.GetHelpCommand");
+            .of_command("Get-Help", "Microsoft.PowerShell.Commands.GetHelpCommand");
             call.write(fault).await?;
         }
         for spec in found {

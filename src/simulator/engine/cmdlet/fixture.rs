@@ -1,6 +1,5 @@
-//! The commands of the recordings' endpoint, doing what they did there (`tests/transcripts/`): the
-//! module `CsAdmin` of a restricted configuration. Four of them stand in the place of the real
-//! cmdlets of those names.
+//! Commands of the recorded endpoint with their recorded behaviour (`tests/transcripts/`): the module
+//! `CsAdmin` of a restricted configuration. Four of them replace the cmdlets of those names.
 
 use std::time::Duration;
 
@@ -159,8 +158,8 @@ fn set_user<'a>(call: &'a mut Call<'_>) -> Running<'a> {
 fn grant<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     Box::pin(async move {
         let given = |name: &str| call.bound.text(name).unwrap_or_default();
-        let said = format!("granted '{}' to {}", given("PolicyName"), given("Identity"));
-        call.output(text(said)).await
+        let reply = format!("granted '{}' to {}", given("PolicyName"), given("Identity"));
+        call.output(text(reply)).await
     })
 }
 
@@ -251,7 +250,7 @@ fn terminating<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     })
 }
 
-/// The readable text of a secret; the state machine opened it.
+/// Returns the text of a secret, which the state machine has decrypted.
 fn readable(value: Option<&Value>) -> Option<SecretString> {
     match value {
         Some(Value::Secure(Secure::Plain(secret))) => Some(secret.clone()),
@@ -268,13 +267,13 @@ fn secret<'a>(call: &'a mut Call<'_>) -> Running<'a> {
         let password = readable(credential.and_then(|credential| credential.property("Password")));
         let name = credential.and_then(|credential| credential.property("UserName")).map(Value::display_text);
         let echo = pin.clone().map_or(Value::Null, |pin| Value::Secure(Secure::Plain(pin)));
-        let told = properties([
+        let reply = properties([
             ("Pin", shown(pin.as_ref())),
             ("User", name.map_or(Value::Null, text)),
             ("Password", shown(password.as_ref())),
             ("Echo", echo),
         ]);
-        call.output(custom("", told)).await
+        call.output(custom("", reply)).await
     })
 }
 
@@ -311,7 +310,7 @@ fn one_big<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     })
 }
 
-/// Asks the host, and takes what it throws as the end.
+/// Asks the host; an exception of the host ends the command.
 async fn ask(call: &mut Call<'_>, method: HostMethod, parameters: Vec<Value>) -> Result<Value, StopReason> {
     let answer = call.engine.ask(method, parameters).await?;
     answer.map(|answer| answer.unwrap_or(Value::Null)).map_err(|message| {
@@ -352,21 +351,21 @@ fn read<'a>(call: &'a mut Call<'_>) -> Running<'a> {
         let age = prompt(call, ("cap", "msg"), "Age", Kind::Int).await?;
         let length = readable(Some(&pin)).map_or(0, |pin| pin.expose_secret().encode_utf16().count());
         let age = age.display_text().trim().parse().map_or(Value::Null, Value::I32);
-        let told = properties([
+        let reply = properties([
             ("Name", text(name.display_text())),
             ("PinLength", Value::I32(i32::try_from(length).unwrap_or(i32::MAX))),
             ("Choice", choice),
             ("User", credential.property("UserName").cloned().unwrap_or(Value::Null)),
             ("Age", age),
         ]);
-        call.output(custom("", told)).await
+        call.output(custom("", reply)).await
     })
 }
 
 fn host<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     Box::pin(async move {
         let host = &call.engine.host;
-        let told = properties([
+        let reply = properties([
             ("Name", text("ServerRemoteHost")),
             ("Width", Value::I32(host.buffer.0)),
             ("Win", text(format!("{},{}", host.window.0, host.window.1))),
@@ -375,7 +374,7 @@ fn host<'a>(call: &'a mut Call<'_>) -> Running<'a> {
             ("PSV", text("7.6.5")),
             ("Lang", text("FullLanguage")),
         ]);
-        call.output(custom("", told)).await
+        call.output(custom("", reply)).await
     })
 }
 
@@ -383,8 +382,8 @@ fn measure<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     Box::pin(async move {
         if let Some(value) = call.bound.get("InputObject") {
             call.memory.count += 1;
-            let said = format!("got {}", value.display_text());
-            return call.output(text(said)).await;
+            let reply = format!("got {}", value.display_text());
+            return call.output(text(reply)).await;
         }
         Ok(())
     })
@@ -392,7 +391,7 @@ fn measure<'a>(call: &'a mut Call<'_>) -> Running<'a> {
 
 fn measure_end<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     Box::pin(async move {
-        let said = format!("total {}", call.memory.count);
-        call.output(text(said)).await
+        let reply = format!("total {}", call.memory.count);
+        call.output(text(reply)).await
     })
 }

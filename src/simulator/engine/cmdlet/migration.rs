@@ -1,5 +1,4 @@
-//! The meeting migration service: the one cmdlet of the endpoint that takes its time, so that there
-//! is something to watch and to stop.
+//! Meeting migration service: the only slow cmdlet of the endpoint, to show progress and stopping.
 
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use super::user::not_found;
 use crate::psrp::clixml::Value;
 use crate::psrp::record::ProgressRecord;
 
-/// How many meetings a user has, and how long one takes.
+/// Number of meetings of a user, and time for each.
 const MEETINGS: i32 = 60;
 const EACH: Duration = Duration::from_millis(500);
 
@@ -21,7 +20,7 @@ pub fn commands() -> Vec<Executable> {
     vec![
         Executable::cmdlet(
             "Start-CsExMeetingMigration",
-            "Updates a user's meetings, one after the other; this takes about half a minute.",
+            "Updates a user's meetings one by one, which takes about half a minute.",
             start,
         )
         .changes()
@@ -32,7 +31,7 @@ pub fn commands() -> Vec<Executable> {
         ]),
         Executable::cmdlet(
             "Get-CsMeetingMigrationStatus",
-            "Returns how far users' meetings were migrated.",
+            "Returns the migration status of users' meetings.",
             status,
         )
         .default_set("Identity")

@@ -1,4 +1,4 @@
-//! Meeting rooms: accounts of their own kind among the users.
+//! Meeting rooms, a kind of user account.
 
 use super::super::spec::{Kind, boolean, int, parameter, string, switch};
 use super::super::stage::{Call, Executable, Running};
@@ -9,7 +9,7 @@ use crate::psrp::clixml::Value;
 pub fn commands() -> Vec<Executable> {
     let identity = || string("Identity").at(0).mandatory().piped();
     vec![
-        Executable::cmdlet("Get-CsMeetingRoom", "Returns the meeting rooms that were enabled.", get)
+        Executable::cmdlet("Get-CsMeetingRoom", "Returns the enabled meeting rooms.", get)
             .default_set("Identity")
             .with(vec![
                 string("Identity").at(0).piped().in_set("Identity"),
@@ -48,17 +48,13 @@ pub fn commands() -> Vec<Executable> {
                 string("DomainController"),
                 switch("PassThru"),
             ]),
-        Executable::cmdlet(
-            "Disable-CsMeetingRoom",
-            "Takes the meeting room away from a room account.",
-            disable,
-        )
-        .changes()
-        .with(vec![identity(), string("DomainController"), switch("PassThru")]),
+        Executable::cmdlet("Disable-CsMeetingRoom", "Disables the meeting room of a room account.", disable)
+            .changes()
+            .with(vec![identity(), string("DomainController"), switch("PassThru")]),
     ]
 }
 
-/// Whether a room is enabled for meetings; rooms are from the beginning.
+/// Returns whether a room is enabled for meetings, which is the default.
 fn is_enabled(changed: Option<&Value>) -> bool {
     changed != Some(&Value::Bool(false))
 }
@@ -110,7 +106,7 @@ fn enable<'a>(call: &'a mut Call<'_>) -> Running<'a> {
         let identity = call.bound.text("Identity").unwrap_or_default();
         let known = call.tenant(|tenant| tenant.find(&identity, true).is_some());
         if !known {
-            // A user's account becomes a room's.
+            // Convert a user account to a room.
             let became = call.tenant(|tenant| {
                 let at = tenant.find(&identity, false)?;
                 Some((at, tenant.users[at].display_name()))

@@ -11,7 +11,7 @@ use super::user::not_found;
 use crate::psrp::clixml::Value;
 use crate::wildcard::like;
 
-/// What a Get- of a setting takes.
+/// Returns the parameters of a Get- command.
 pub fn identity_parameters() -> Vec<ParameterSpec> {
     vec![
         string("Identity").at(0).piped().in_set("Identity"),
@@ -89,7 +89,7 @@ fn family(call: &Call<'_>) -> Option<&'static Family> {
     FAMILIES.iter().find(|family| family.noun.eq_ignore_ascii_case(call.spec.noun()))
 }
 
-/// `Name` and `Tag:Name` are the same policy; `Global` has no tag.
+/// Normalizes an identity: `Name` and `Tag:Name` are the same policy; `Global` has no tag.
 fn tagged(identity: &str) -> String {
     if identity.eq_ignore_ascii_case("global") {
         "Global".into()
@@ -140,7 +140,7 @@ fn get<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     })
 }
 
-/// The properties of the family that the caller gave.
+/// Returns the given properties of the family.
 fn given(call: &Call<'_>, family: &Family) -> Properties {
     let known = |name: &str| family.properties.iter().any(|(known, _)| *known == name);
     let bound = call.bound.values().iter().filter(|(name, _)| known(name)).cloned();
@@ -211,7 +211,7 @@ fn new<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     })
 }
 
-/// The whole identity of one that is there and may be changed. Says so where there is none.
+/// Returns the full identity of an existing setting that may be changed, or reports an error.
 async fn to_change(
     call: &mut Call<'_>,
     family: &'static Family,
@@ -236,7 +236,7 @@ fn remove<'a>(call: &'a mut Call<'_>) -> Running<'a> {
         call.tenant(|tenant| {
             let settings = tenant.settings(family);
             if wanted == "Global" {
-                // Documented: the global one can't be removed, only set back to its defaults.
+                // Documented: the global one cannot be removed, only reset to its defaults.
                 for setting in settings.iter_mut().filter(|setting| setting.identity == wanted) {
                     setting.values = family.defaults(&wanted);
                 }
@@ -277,7 +277,7 @@ fn grant<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     })
 }
 
-/// Only a per-user policy that exists can be granted.
+/// Checks that a policy exists and can be granted to users.
 fn check_policy(call: &Call<'_>, family: &Family, policy: &str) -> Result<(), StopReason> {
     let wanted = tagged(policy);
     let exists = call.tenant(|tenant| {
@@ -291,6 +291,6 @@ fn check_policy(call: &Call<'_>, family: &Family, policy: &str) -> Result<(), St
     );
     Err(Fault::management("PolicyNotFound", Category::InvalidArgument, message)
         .about(text(policy))
-        .said_by(&call.spec.name, &call.spec.error_source())
+        .of_command(&call.spec.name, &call.spec.error_source())
         .into())
 }

@@ -1,4 +1,4 @@
-//! Get-CsTenant, Get-CsOnlineUser, Set-CsUser and the users' telephone settings.
+//! Get-CsTenant, Get-CsOnlineUser, Set-CsUser and the PSTN settings of users.
 
 use super::super::fault::{Category, Fault};
 use super::super::filter::Filter;
@@ -74,7 +74,7 @@ pub fn commands() -> Vec<Executable> {
     ]
 }
 
-/// There is no such user, room or setting.
+/// Returns the fault for an unknown user, room or setting.
 pub fn not_found(identity: &str) -> Fault {
     Fault::management(
         "ManagementObjectNotFound",
@@ -84,7 +84,7 @@ pub fn not_found(identity: &str) -> Fault {
     .about(text(identity))
 }
 
-/// How many objects at most: `-ResultSize 0` gives none, as documented.
+/// Returns the maximum number of objects; `-ResultSize 0` returns none, as documented.
 fn limit(call: &Call<'_>) -> usize {
     call.bound.int("ResultSize").map_or(usize::MAX, |size| usize::try_from(size).unwrap_or_default())
 }
@@ -107,7 +107,7 @@ fn get_tenant<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     })
 }
 
-/// Whether `-Filter` lets the object through.
+/// Returns whether an object matches `-Filter`.
 fn accepts(call: &Call<'_>, object: &Value) -> Result<bool, StopReason> {
     Ok(filter(call)?.is_none_or(|filter| filter.accepts(object)))
 }
@@ -117,7 +117,7 @@ fn filter(call: &Call<'_>) -> Result<Option<Filter>, StopReason> {
     Filter::read(&filter).map(Some).map_err(|reason| {
         let message = format!("Cannot parse the filter \"{filter}\". {reason}");
         Fault::management("InvalidFilter", Category::InvalidArgument, message)
-            .said_by(&call.spec.name, &call.spec.error_source())
+            .of_command(&call.spec.name, &call.spec.error_source())
             .into()
     })
 }
@@ -136,7 +136,7 @@ fn get_user<'a>(call: &'a mut Call<'_>) -> Running<'a> {
         }
         let limit = limit(call);
         let (mut at, mut given) = (0, 0);
-        // One user at a time, so that a slow reader holds nothing but this place in the row.
+        // One user at a time, so that a slow reader holds no lock.
         while given < limit {
             let next = call.tenant(|tenant| {
                 let found = tenant.users.iter().skip(at).position(|user| !user.is_room)?;
@@ -153,7 +153,7 @@ fn get_user<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     })
 }
 
-/// Sets what was given on the user or room, with ShouldProcess; `-PassThru` gives it back.
+/// Sets the given properties of a user or room, with ShouldProcess; `-PassThru` returns the object.
 pub async fn change_user(call: &mut Call<'_>, rooms: bool, names: &[&str]) -> Result<(), StopReason> {
     let identity = call.bound.text("Identity").unwrap_or_default();
     let found =

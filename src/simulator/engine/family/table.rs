@@ -1,5 +1,5 @@
-//! The documented policies and configurations of Lync Online as one table. Names, types and defaults
-//! are the vendor's documentation's.
+//! Table of the documented policies and configurations of Lync Online. Names, types and defaults are from the
+//! vendor's documentation.
 
 use super::Initial::{Bool, Int, NoInt, Objects, One, Span, Text, Unset};
 use super::Verb::{Get, Grant, New, Remove, Set};

@@ -1,9 +1,9 @@
-//! What a command does while it runs: it puts objects out, writes to the other streams, and asks.
+//! Actions of a running command: output, other streams, prompts.
 
 use std::sync::Arc;
 
 use super::super::fault::Fault;
-use super::super::said::PipelineOutput;
+use super::super::output::PipelineOutput;
 use super::super::state::Tenant;
 use super::super::value::{extended, properties, text};
 use super::{Call, StopReason, array_list};
@@ -13,7 +13,7 @@ use crate::psrp::message::MessageType;
 use crate::psrp::record::{ErrorRecord, InformationRecord, ProgressRecord};
 
 impl Call<'_> {
-    /// Puts an object out, to the next command or the client.
+    /// Outputs an object to the next command or the client.
     pub async fn output(&mut self, value: Value) -> Result<(), StopReason> {
         let next = self.index + 1;
         if next < self.engine.stages.len() {
@@ -27,13 +27,13 @@ impl Call<'_> {
         self.bound.text(parameter).unwrap_or_else(|| "Continue".into())
     }
 
-    /// Reports an error of this command and goes on, as far as `-ErrorAction` lets it.
+    /// Reports a non-terminating error of this command, subject to `-ErrorAction`.
     pub async fn error(&mut self, fault: Fault) -> Result<(), StopReason> {
-        let fault = fault.said_by(&self.spec.name, &self.spec.error_source());
+        let fault = fault.of_command(&self.spec.name, &self.spec.error_source());
         self.write(fault).await
     }
 
-    /// The same for an error that names its command already.
+    /// Reports an error that already names its command.
     pub async fn write(&mut self, fault: Fault) -> Result<(), StopReason> {
         match self.preference("ErrorAction").as_str() {
             "SilentlyContinue" | "Ignore" => Ok(()),
@@ -43,7 +43,7 @@ impl Call<'_> {
         }
     }
 
-    /// An error that goes to the output is marked, so that Out-Default draws it as one.
+    /// Outputs an error merged into the output, marked so that Out-Default draws it as an error.
     async fn output_error(&mut self, record: ErrorRecord) -> Result<(), StopReason> {
         let Value::Object(object) = &record.value else { return Ok(()) };
         let mut object = object.as_ref().clone();
@@ -55,7 +55,7 @@ impl Call<'_> {
 
     async fn record(&self, kind: MessageType, method: HostMethod, message: &str) -> Result<(), StopReason> {
         self.engine.send(PipelineOutput::Text(kind, message.to_owned())).await?;
-        self.engine.tell_host(method, vec![text(message)]).await
+        self.engine.notify_host(method, vec![text(message)]).await
     }
 
     pub async fn warning(&self, message: &str) -> Result<(), StopReason> {
@@ -65,22 +65,22 @@ impl Call<'_> {
         }
     }
 
-    /// Said with -Verbose only.
+    /// Writes a verbose message if -Verbose is set.
     pub async fn verbose(&self, message: &str) -> Result<(), StopReason> {
         if self.bound.flag("Verbose") { self.verbose_always(message).await } else { Ok(()) }
     }
 
-    /// Said whatever the caller's preference, as `Write-Verbose -Verbose` in a function does.
+    /// Writes a verbose message always, as `Write-Verbose -Verbose` in a function does.
     pub async fn verbose_always(&self, message: &str) -> Result<(), StopReason> {
         self.record(MessageType::VerboseRecord, HostMethod::WriteVerboseLine, message).await
     }
 
-    /// The same on the debug stream.
+    /// Writes a debug message always.
     pub async fn debug_always(&self, message: &str) -> Result<(), StopReason> {
         self.record(MessageType::DebugRecord, HostMethod::WriteDebugLine, message).await
     }
 
-    /// An information record; the host sees it with `-InformationAction Continue`.
+    /// Writes an information record; the host shows it with `-InformationAction Continue`.
     pub async fn information(&self, record: InformationRecord) -> Result<(), StopReason> {
         let line = record.message.display_text();
         let shown = self.bound.text("InformationAction").is_some_and(|action| action == "Continue");
@@ -88,7 +88,7 @@ impl Call<'_> {
         if shown { self.engine.write_line(&line).await } else { Ok(()) }
     }
 
-    /// What Write-Host does: a record, and a coloured line for the host.
+    /// Acts as Write-Host: sends a record, and a coloured line to the host.
     pub async fn write_host(
         &self,
         record: InformationRecord,
@@ -97,20 +97,20 @@ impl Call<'_> {
     ) -> Result<(), StopReason> {
         self.engine.send(PipelineOutput::Information(record)).await?;
         let parameters = vec![Value::I32(foreground), Value::I32(-1), text(line)];
-        self.engine.tell_host(HostMethod::WriteLine3, parameters).await
+        self.engine.notify_host(HostMethod::WriteLine3, parameters).await
     }
 
-    /// Progress goes out twice: as a record and as a host call (MS-PSRP 2.2.3.17).
+    /// Sends progress twice: as a record and as a host call (MS-PSRP 2.2.3.17).
     pub async fn progress(&self, source: i64, record: ProgressRecord) -> Result<(), StopReason> {
         if self.preference("ProgressAction") == "SilentlyContinue" {
             return Ok(());
         }
         let shown = progress_value(&record);
         self.engine.send(PipelineOutput::Progress(record)).await?;
-        self.engine.tell_host(HostMethod::WriteProgress, vec![Value::I64(source), shown]).await
+        self.engine.notify_host(HostMethod::WriteProgress, vec![Value::I64(source), shown]).await
     }
 
-    /// ShouldProcess: whether to go on, after -WhatIf and -Confirm had their say.
+    /// ShouldProcess: returns whether to proceed, after -WhatIf and -Confirm.
     pub async fn should_process(&mut self, target: &str) -> Result<bool, StopReason> {
         let deed = format!("Performing the operation \"{}\" on target \"{target}\".", self.spec.name);
         if self.bound.flag("WhatIf") {
@@ -127,7 +127,7 @@ impl Call<'_> {
         let question = format!("Are you sure you want to perform this action?\n{deed}");
         if self.engine.host.is_null {
             let fault = Fault::no_host(Some(&question));
-            return Err(fault.said_by(&self.spec.name, &self.spec.error_source()).into());
+            return Err(fault.of_command(&self.spec.name, &self.spec.error_source()).into());
         }
         let asked = vec![text("Confirm"), text(&question), array_list(confirm_choices()), Value::I32(0)];
         let answer = self.engine.ask(HostMethod::PromptForChoice, asked).await?;
@@ -138,11 +138,11 @@ impl Call<'_> {
             Ok(choice < 2)
         } else {
             let fault = Fault::no_host(Some(&question));
-            Err(fault.said_by(&self.spec.name, &self.spec.error_source()).into())
+            Err(fault.of_command(&self.spec.name, &self.spec.error_source()).into())
         }
     }
 
-    /// Reads or changes the tenant of the person who signed in.
+    /// Reads or changes the tenant of the signed-in user.
     pub fn tenant<T>(&self, act: impl FnOnce(&mut Tenant) -> T) -> T {
         self.engine.world.with_tenants(|tenants| act(tenants.of(&self.engine.user)))
     }

@@ -1,8 +1,8 @@
-//! Parameter binding, by what a person types.
+//! Tests of parameter binding.
 
 use super::*;
 
-/// The message and id of what a line is refused with.
+/// Returns the message and id of the error of a line.
 async fn refused(line: &str) -> (String, String) {
     let run = run(&world(true), line).await;
     let (message, id) = run.failure();
@@ -126,8 +126,8 @@ async fn names_bind_by_prefix_alias_and_whatever_case() {
 #[tokio::test]
 async fn a_switch_is_taken_back_by_false() {
     let world = world(false);
-    let told = run(&world, "Set-CsUser kenmyer -Enabled $false -WhatIf:$false -PassThru:$true").await;
-    assert_eq!(told.all("Enabled"), ["False"]);
+    let changed = run(&world, "Set-CsUser kenmyer -Enabled $false -WhatIf:$false -PassThru:$true").await;
+    assert_eq!(changed.all("Enabled"), ["False"]);
 }
 
 #[tokio::test]

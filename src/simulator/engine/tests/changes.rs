@@ -1,4 +1,4 @@
-//! State: changed, and read back.
+//! Tests of changes to the tenant's state.
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -95,7 +95,7 @@ async fn a_filter_and_a_size_bound_the_answer() {
 }
 
 #[tokio::test]
-async fn what_if_says_it_and_does_nothing() {
+async fn what_if_reports_the_change_without_making_it() {
     let world = world(false);
     let would = run(&world, "Set-CsUser kenmyer -EnterpriseVoiceEnabled $true -WhatIf").await;
     assert_eq!(
@@ -132,16 +132,21 @@ async fn confirm_asks_and_yes_to_all_asks_once() {
 #[tokio::test]
 async fn a_migration_shows_progress_and_can_be_stopped() {
     let world = world(false);
-    let (say, mut said) = mpsc::channel(1);
+    let (sender, mut receiver) = mpsc::channel(1);
     let (_, input) = mpsc::channel(1);
     let stop = CancellationToken::new();
-    let context =
-        Context { user: "admin@litwareinc.com".into(), host: host(80), input, said: say, stop: stop.clone() };
+    let context = Context {
+        user: "admin@litwareinc.com".into(),
+        host: host(80),
+        input,
+        output: sender,
+        stop: stop.clone(),
+    };
     let running = {
         let world = Arc::clone(&world);
         tokio::spawn(async move { world.run(pipeline("Start-CsExMeetingMigration kenmyer"), context).await })
     };
-    let Some(PipelineOutput::Progress(progress)) = said.recv().await else { panic!("no progress") };
+    let Some(PipelineOutput::Progress(progress)) = receiver.recv().await else { panic!("no progress") };
     assert_eq!(progress.activity, "Migrating the meetings of Ken Myer");
     stop.cancel();
     assert!(matches!(running.await.unwrap(), Outcome::Stopped));
@@ -152,18 +157,18 @@ async fn a_migration_shows_progress_and_can_be_stopped() {
 #[tokio::test]
 async fn a_reader_that_is_gone_ends_the_pipeline() {
     let world = World::new(&Options { users: Some(1000), ..Options::default() });
-    let (say, mut said) = mpsc::channel(1);
+    let (sender, mut receiver) = mpsc::channel(1);
     let (_, input) = mpsc::channel(1);
     let context = Context {
         user: "admin@litwareinc.com".into(),
         host: host(80),
         input,
-        said: say,
+        output: sender,
         stop: CancellationToken::new(),
     };
     let running = tokio::spawn(async move { world.run(pipeline("Get-CsOnlineUser"), context).await });
-    assert!(said.recv().await.is_some());
-    drop(said);
+    assert!(receiver.recv().await.is_some());
+    drop(receiver);
     assert!(matches!(running.await.unwrap(), Outcome::Stopped));
 }
 
@@ -171,12 +176,12 @@ async fn a_reader_that_is_gone_ends_the_pipeline() {
 async fn error_action_decides_what_an_error_does() {
     let world = world(false);
     let id = "ManagementObjectNotFound,Microsoft.Rtc.Management.Cmdlets.GetCsOnlineUserCmdlet";
-    let told = "Management object not found for identity \"nobody\".";
+    let message = "Management object not found for identity \"nobody\".";
     let on = run(&world, "Get-CsOnlineUser nobody").await;
-    assert_eq!(on.errors(), [(told, id)]);
+    assert_eq!(on.errors(), [(message, id)]);
     assert!(matches!(on.outcome, Outcome::Completed));
     let silent = run(&world, "Get-CsOnlineUser nobody -ea SilentlyContinue").await;
-    assert!(silent.said.is_empty());
+    assert!(silent.events.is_empty());
     let stop = run(&world, "Get-CsOnlineUser nobody -ErrorAction Stop").await;
     assert_eq!(
         stop.failure(),
@@ -191,9 +196,9 @@ async fn error_action_decides_what_an_error_does() {
 async fn verbose_speaks_only_when_asked() {
     let world = world(false);
     let quiet = run(&world, "Set-CsUser kenmyer -Enabled $true").await;
-    assert!(quiet.said.is_empty());
+    assert!(quiet.events.is_empty());
     let wordy = run(&world, "Set-CsUser kenmyer -Enabled $true -Verbose").await;
-    assert!(matches!(&wordy.said[0], PipelineOutput::Text(MessageType::VerboseRecord, message)
+    assert!(matches!(&wordy.events[0], PipelineOutput::Text(MessageType::VerboseRecord, message)
         if message == "Performing the operation \"Set-CsUser\" on target \"Ken Myer\"."));
 }
 

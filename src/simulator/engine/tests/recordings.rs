@@ -1,5 +1,4 @@
-//! The recordings of a real restricted endpoint: what the client sent goes to ours, and what ours
-//! says is held against what was recorded.
+//! Replays of recordings of a real restricted endpoint: runs the recorded requests and compares the answers.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,14 +17,14 @@ use crate::psrp::pool::Protocol;
 use crate::psrp::record::{ErrorRecord, PipelineState};
 use crate::psrp::server::{ServerEvent, ServerPool};
 
-/// One pipeline of a recording.
+/// A recorded pipeline.
 #[derive(Default)]
 struct Recorded {
     pipeline: Option<Pipeline>,
     metadata: Option<MetadataQuery>,
     input: Vec<Value>,
     answers: Vec<Result<Option<Value>, String>>,
-    said: Vec<(MessageType, Value)>,
+    messages: Vec<(MessageType, Value)>,
 }
 
 struct Recording {
@@ -62,7 +61,7 @@ fn recording(name: &str) -> Recording {
         if !client {
             if !message.pipeline.is_nil() {
                 let value = clixml::read(&message.body).unwrap();
-                all.entry(message.pipeline).or_default().said.push((message.kind, value));
+                all.entry(message.pipeline).or_default().messages.push((message.kind, value));
             }
             continue;
         }
@@ -93,7 +92,7 @@ fn recording(name: &str) -> Recording {
     Recording { host: pool_host.unwrap(), pipelines }
 }
 
-/// What is compared of a message, as a line of text: a difference names itself.
+/// Formats the compared parts of a message as one line.
 fn shown(kind: MessageType, value: &Value) -> String {
     match kind {
         MessageType::PipelineOutput => format!("output {:?}", plain(value)),
@@ -114,7 +113,8 @@ fn shown(kind: MessageType, value: &Value) -> String {
     }
 }
 
-/// WriteProgress begins with a number that counts the runspace's sources of progress.
+/// Formats a host call. WriteProgress begins with a counter of the runspace's progress sources, left out
+/// here.
 fn shown_call(method: HostMethod, parameters: &[Value]) -> String {
     let counted = usize::from(method == HostMethod::WriteProgress);
     let parameters: Vec<_> = parameters.iter().skip(counted).map(plain).collect();
@@ -134,7 +134,7 @@ fn shown_error(error: &ErrorRecord) -> String {
     )
 }
 
-/// Without what differs from run to run.
+/// Removes values that differ between runs.
 fn plain(value: &Value) -> Value {
     let Value::Object(object) = value else { return value.clone() };
     let keep = |(name, value): &(String, Value)| match name.as_str() {
@@ -159,9 +159,9 @@ fn plain(value: &Value) -> Value {
 
 fn ours(run: &Run) -> Vec<String> {
     let mut all: Vec<_> = run
-        .said
+        .events
         .iter()
-        .map(|said| match said {
+        .map(|event| match event {
             PipelineOutput::Output(value) => shown(MessageType::PipelineOutput, value),
             PipelineOutput::Error(record) => format!("error {}", shown_error(record)),
             PipelineOutput::Text(kind, message) => format!("{kind:?} {message}"),
@@ -178,22 +178,22 @@ fn ours(run: &Run) -> Vec<String> {
     all
 }
 
-/// Two texts from where they part.
+/// Shows two texts from their first difference.
 fn difference(ours: &str, expected: &str) -> String {
     let same = ours.chars().zip(expected.chars()).take_while(|(one, other)| one == other).count();
     let from = |text: &str| text.chars().skip(same.saturating_sub(60)).take(400).collect::<String>();
     format!("\nours:     {}\nrecorded: {}", from(ours), from(expected))
 }
 
-/// Runs every pipeline of a recording and compares, but for those named.
+/// Runs every pipeline of a recording, except the named ones, and compares.
 async fn replay(name: &str, except: &[&str]) {
     let world = world(true);
     let recording = recording(name);
     let mut compared = 0;
     for recorded in recording.pipelines {
-        let expected: Vec<_> = recorded.said.iter().map(|(kind, value)| shown(*kind, value)).collect();
+        let expected: Vec<_> = recorded.messages.iter().map(|(kind, value)| shown(*kind, value)).collect();
         if let Some(query) = recorded.metadata {
-            compare_metadata(&world.metadata(&query), &recorded.said);
+            compare_metadata(&world.metadata(&query), &recorded.messages);
             continue;
         }
         let pipeline = recorded.pipeline.unwrap();
@@ -203,18 +203,18 @@ async fn replay(name: &str, except: &[&str]) {
         }
         let host = pipeline.host.clone().unwrap_or_else(|| recording.host.clone());
         let run = run_with(&world, pipeline, recorded.input, recorded.answers, host).await;
-        let said = ours(&run);
-        for (ours, expected) in said.iter().zip(&expected) {
+        let actual = ours(&run);
+        for (ours, expected) in actual.iter().zip(&expected) {
             assert!(ours == expected, "{name}: {names:?}{}", difference(ours, expected));
         }
-        assert_eq!(said.len(), expected.len(), "{name}: {names:?}: {said:#?}\n{expected:#?}");
+        assert_eq!(actual.len(), expected.len(), "{name}: {names:?}: {actual:#?}\n{expected:#?}");
         compared += 1;
     }
     assert!(compared > 0, "{name} has pipelines");
 }
 
-/// The recorded endpoint's own commands are ours, property by property. It had others beside them:
-/// the Csv cmdlets, which no Lync Online endpoint offers.
+/// Compares command metadata by property. The recorded endpoint also had Csv cmdlets, which Lync Online does
+/// not offer.
 fn compare_metadata(ours: &[Value], recorded: &[(MessageType, Value)]) {
     let outputs: Vec<_> = recorded
         .iter()
@@ -235,11 +235,11 @@ fn compare_metadata(ours: &[Value], recorded: &[(MessageType, Value)]) {
     }
 }
 
-/// What an object is made of, whatever it holds: type names, properties, and the same of each.
+/// Formats the structure of an object without values: type names and properties, recursively.
 fn shape(value: &Value) -> String {
     let Value::Object(object) = value else {
         return match value {
-            // A command without help has none, and no one is hurt.
+            // A command without help has a null in place of a text.
             Value::Null => "text".into(),
             Value::String(_) => "text".into(),
             other => format!("{:?}", std::mem::discriminant(other)),
@@ -257,12 +257,12 @@ fn shape(value: &Value) -> String {
     format!("{:?} [{}] {{{content}}}", object.type_names, properties.join(", "))
 }
 
-/// The recorded endpoint's cmdlets are others than ours: what each is made of has to be the same.
+/// The recorded cmdlets are not simulated, so only the structure is compared.
 #[test]
-fn a_cmdlets_metadata_is_made_as_real_powershell_makes_it() {
+fn a_cmdlets_metadata_has_the_recorded_structure() {
     let recorded = recording("import").pipelines.into_iter().find(|one| one.metadata.is_some()).unwrap();
     let is_cmdlet = |value: &&Value| value.type_names()[0].ends_with(".CmdletInfo");
-    let theirs = recorded.said.iter().map(|(_, value)| value).find(is_cmdlet).expect("a recorded cmdlet");
+    let theirs = recorded.messages.iter().map(|(_, value)| value).find(is_cmdlet).expect("a recorded cmdlet");
     let ours = world(false).metadata(&recorded.metadata.unwrap());
     let cmdlets: Vec<_> = ours.iter().filter(is_cmdlet).collect();
     assert!(cmdlets.len() > 30);
@@ -316,7 +316,7 @@ async fn the_recorded_command_object_is_ours() {
         })
         .unwrap();
     let run = run(&world, "Get-Command Get-CsTenant").await;
-    assert_eq!(plain(run.output()[0]), plain(&recorded.said[0].1));
+    assert_eq!(plain(run.output()[0]), plain(&recorded.messages[0].1));
     let listed = super::run(&world, "Get-Command -Name *-Cs* | Select-Object -Property Name").await;
     for name in ["Get-CsBig", "Get-CsTenant", "Wait-Cs"] {
         assert!(listed.all("Name").iter().any(|listed| listed == name));
@@ -327,22 +327,27 @@ async fn the_recorded_command_object_is_ours() {
 #[tokio::test]
 async fn a_running_command_is_stopped() {
     let recorded = recording("stop").pipelines.remove(0);
-    let (say, mut said) = mpsc::channel(1);
+    let (sender, mut receiver) = mpsc::channel(1);
     let (_, input) = mpsc::channel(1);
     let stop = CancellationToken::new();
     let world = world(true);
-    let context =
-        Context { user: "admin@litwareinc.com".into(), host: host(80), input, said: say, stop: stop.clone() };
+    let context = Context {
+        user: "admin@litwareinc.com".into(),
+        host: host(80),
+        input,
+        output: sender,
+        stop: stop.clone(),
+    };
     let running = tokio::spawn(async move { world.run(recorded.pipeline.unwrap(), context).await });
     let mut all = Vec::new();
-    while let Some(one) = said.recv().await {
+    while let Some(one) = receiver.recv().await {
         all.push(one);
-        if all.len() == recorded.said.len() - 1 {
+        if all.len() == recorded.messages.len() - 1 {
             stop.cancel();
             break;
         }
     }
-    let run = Run { said: all, outcome: running.await.unwrap() };
-    let expected: Vec<_> = recorded.said.iter().map(|(kind, value)| shown(*kind, value)).collect();
+    let run = Run { events: all, outcome: running.await.unwrap() };
+    let expected: Vec<_> = recorded.messages.iter().map(|(kind, value)| shown(*kind, value)).collect();
     assert_eq!(ours(&run), expected);
 }

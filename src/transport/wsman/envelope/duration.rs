@@ -1,9 +1,8 @@
-//! Durations in the manner of XML Schema (`xs:duration`), without months and years, whose length no
-//! clock can tell.
+//! XML Schema durations (`xs:duration`), without months and years, whose length is not fixed.
 
 use std::time::Duration;
 
-/// Reads `PT180.000S`, `PT3M`, `P0DT1H2M3S`.
+/// Parses `PT180.000S`, `PT3M`, `P0DT1H2M3S`.
 pub(super) fn parse(text: &str) -> Option<Duration> {
     let rest = text.trim().strip_prefix('P')?;
     let (days, time) = rest.split_once('T').unwrap_or((rest, ""));
@@ -15,7 +14,7 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(days + time).ok()
 }
 
-/// The sum of `text`'s numbers, each followed by a unit; units come in order, each at most once.
+/// Returns the sum of `text`'s numbers, each followed by a unit; units are in order, each at most once.
 fn components(mut text: &str, units: &[(char, f64)]) -> Option<f64> {
     let mut sum = 0.0;
     for &(unit, seconds) in units {
@@ -30,7 +29,7 @@ fn components(mut text: &str, units: &[(char, f64)]) -> Option<f64> {
     text.is_empty().then_some(sum)
 }
 
-/// Seconds with thousandths, as WinRM writes them.
+/// Formats seconds with three decimals, as WinRM does.
 pub(super) fn format(duration: Duration) -> String {
     format!("PT{}.{:03}S", duration.as_secs(), duration.subsec_millis())
 }

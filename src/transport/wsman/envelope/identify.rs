@@ -1,4 +1,4 @@
-//! Identify (DSP0226 11): the one request without headers, by which a client learns who serves.
+//! Identify (DSP0226 11): the one request without headers, which returns the server's identity.
 
 use super::write::Xml;
 use super::*;
@@ -6,14 +6,14 @@ use super::*;
 const NAMESPACE: &str = "http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd";
 const PROTOCOL: &str = "http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd";
 
-/// Who serves.
+/// Identity of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub vendor: String,
     pub version: String,
 }
 
-/// Returns whether an envelope asks for the [`Identity`].
+/// Returns whether an envelope is an Identify request.
 pub fn is_identify(bytes: &[u8]) -> bool {
     let root = std::str::from_utf8(bytes).ok().and_then(|text| tree::parse(text).ok());
     let body = root.as_ref().and_then(|root| root.child(ns::SOAP, "Body"));
@@ -21,7 +21,7 @@ pub fn is_identify(bytes: &[u8]) -> bool {
 }
 
 impl Identity {
-    /// The bytes that a server answers to Identify.
+    /// Returns the response to Identify.
     pub fn write(&self) -> Vec<u8> {
         let mut xml = Xml::new();
         xml.empty("s:Header", &[]);

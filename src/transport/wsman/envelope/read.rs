@@ -1,4 +1,4 @@
-//! Reading envelopes of either side.
+//! Reads envelopes of both sides.
 
 mod parts;
 mod request;
@@ -11,7 +11,7 @@ use super::ns;
 use super::{RequestEnvelope, ResponseEnvelope};
 
 impl RequestEnvelope {
-    /// Reads what a client sent.
+    /// Reads a client's request.
     pub fn read(bytes: &[u8]) -> Result<Self, ReadError> {
         let envelope = Envelope::read(bytes)?;
         request::read_request(&envelope)
@@ -20,8 +20,7 @@ impl RequestEnvelope {
 }
 
 impl ResponseEnvelope {
-    /// Reads what a server answered. The answer is told by its body; the action decides only where
-    /// the body is empty.
+    /// Reads a server's response. The body determines its kind; the action is used only if the body is empty.
     pub fn read(bytes: &[u8]) -> Result<Self, ReadError> {
         let envelope = Envelope::read(bytes)?;
         let relates_to = text(&envelope.header, ns::ADDRESSING, "RelatesTo");

@@ -1,14 +1,14 @@
-//! An envelope as a tree of elements whose names are resolved. Bounded in depth; what has no place in
-//! an envelope (a document type, unknown entities) is an error.
+//! An envelope as a tree of elements with resolved names. Limited in depth; content not allowed in an
+//! envelope (document type, unknown entities) is an error.
 
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::ResolveResult;
 use quick_xml::reader::NsReader;
 
-/// Deeper than any envelope is.
+/// Deeper than any valid envelope.
 const MAX_DEPTH: usize = 64;
 
-/// A document that is not an envelope's XML.
+/// Error of parsing an envelope's XML.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::transport::wsman) enum TreeError {
     /// The document is not well-formed.
@@ -20,25 +20,25 @@ pub(in crate::transport::wsman) enum TreeError {
     /// A character reference or an encoding is invalid.
     #[error(transparent)]
     Reference(#[from] quick_xml::escape::EscapeError),
-    /// The nesting would exhaust the stack of what reads the tree.
+    /// Deeper nesting could exhaust the stack of the tree's readers.
     #[error("elements are nested deeper than {MAX_DEPTH}")]
     Depth,
     /// A second root element.
-    #[error("something follows the document's root")]
+    #[error("unexpected content after the document's root")]
     AfterRoot,
-    /// An entity other than the five of XML: SOAP allows no document type to declare it.
-    #[error("the entity {0} is not known")]
+    /// An entity that XML does not predefine: SOAP forbids the document type that would declare it.
+    #[error("unknown entity {0}")]
     Entity(String),
     /// A document type (SOAP 1.2 part 1, 5).
-    #[error("a document type has no place in an envelope")]
+    #[error("an envelope must not contain a document type")]
     DocumentType,
-    /// The end of the document within an element.
-    #[error("the document ends in the middle")]
+    /// The document ends inside an element.
+    #[error("unexpected end of the document")]
     Truncated,
     /// A document without an element.
-    #[error("there is no element")]
+    #[error("the document has no element")]
     Empty,
-    /// A namespace prefix without a declaration.
+    /// An undeclared namespace prefix.
     #[error("the prefix {0} is not declared")]
     Prefix(String),
 }
@@ -46,12 +46,12 @@ pub(in crate::transport::wsman) enum TreeError {
 /// One element.
 #[derive(Debug, Default)]
 pub(in crate::transport::wsman) struct Element {
-    /// Its namespace; empty where it has none.
+    /// The namespace; empty if none.
     pub ns: String,
     pub name: String,
     attributes: Vec<(String, String, String)>,
     pub children: Vec<Element>,
-    /// Its own text, without that of its children.
+    /// The element's text without that of its children.
     pub text: String,
 }
 
@@ -65,14 +65,14 @@ impl Element {
     pub fn children_named<'a>(&'a self, ns: &'a str, name: &'a str) -> impl Iterator<Item = &'a Element> {
         self.children.iter().filter(move |child| child.is(ns, name))
     }
-    /// A child's text without the white space around it; `None` where it is empty.
+    /// Returns a child's trimmed text; `None` if it is empty.
     pub fn child_text(&self, ns: &str, name: &str) -> Option<&str> {
         self.child(ns, name).map(Element::trimmed).filter(|text| !text.is_empty())
     }
     pub fn trimmed(&self) -> &str {
         self.text.trim()
     }
-    /// An attribute without a namespace, or with any.
+    /// Returns an attribute in any or no namespace.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(_, key, _)| key == name).map(|(_, _, value)| value.as_str())
     }
@@ -80,7 +80,7 @@ impl Element {
         let mut found = self.attributes.iter().filter(|(space, key, _)| space == ns && key == name);
         found.next().map(|(_, _, value)| value.as_str())
     }
-    /// The first element of that local name in any namespace, at any depth, itself included.
+    /// Returns the first element with that local name in any namespace, at any depth, including this one.
     pub fn find(&self, name: &str) -> Option<&Element> {
         if self.name == name {
             return Some(self);
@@ -89,7 +89,7 @@ impl Element {
     }
 }
 
-/// Reads a document's root element.
+/// Parses a document and returns its root element.
 pub(in crate::transport::wsman) fn parse(text: &str) -> Result<Element, TreeError> {
     let text = text.trim_start_matches('\u{feff}');
     let mut reader = NsReader::from_str(text);
@@ -108,7 +108,7 @@ pub(in crate::transport::wsman) fn parse(text: &str) -> Result<Element, TreeErro
                 open.push(element(&reader, &start)?);
             }
             Event::End(_) => {
-                // The reader checks that ends match starts.
+                // The reader checks that end tags match start tags.
                 let Some(done) = open.pop() else { continue };
                 match open.last_mut() {
                     Some(parent) => parent.children.push(done),

@@ -1,5 +1,5 @@
-//! Writing envelopes of either side: what both have in common. The prefixes and the order of headers
-//! are those of PowerShell's client and of WinRM's answers.
+//! Writes envelopes of both sides: the common parts. The prefixes and the order of headers are those of
+//! PowerShell's client and of WinRM's responses.
 
 mod request;
 mod response;
@@ -25,7 +25,7 @@ const PREFIXES: [(&str, &str); 9] = [
 
 pub(super) type Attributes<'a> = &'a [(&'a str, &'a str)];
 
-/// A document as it grows.
+/// A document being written.
 pub(super) struct Xml(quick_xml::Writer<Vec<u8>>);
 
 impl Xml {
@@ -35,7 +35,7 @@ impl Xml {
         xml
     }
     fn event(&mut self, event: Event<'_>) {
-        // Writing to memory can't fail.
+        // Writing to memory cannot fail.
         let _ = self.0.write_event(event);
     }
     pub(super) fn open(&mut self, name: &str, attributes: Attributes<'_>) {
@@ -59,7 +59,7 @@ impl Xml {
     }
     fn bytes(&mut self, name: &str, attributes: Attributes<'_>, bytes: &[u8]) {
         self.open(name, attributes);
-        // The alphabet of base64 needs no escapes.
+        // The base64 alphabet needs no escapes.
         self.event(Event::Text(BytesText::from_escaped(STANDARD.encode(bytes))));
         self.close(name);
     }
@@ -83,7 +83,7 @@ fn start<'a>(name: &'a str, attributes: Attributes<'_>) -> BytesStart<'a> {
     BytesStart::new(name).with_attributes(attributes.iter().copied())
 }
 
-/// XML has no way to write most control characters, escaped or not.
+/// Replaces control characters: XML cannot represent most of them, escaped or not.
 fn allowed(text: &str) -> std::borrow::Cow<'_, str> {
     let refused =
         |c: char| (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}');

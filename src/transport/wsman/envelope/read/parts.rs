@@ -1,4 +1,4 @@
-//! What the envelopes of both directions have in common.
+//! Common parts of requests and responses.
 
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
@@ -8,27 +8,27 @@ use uuid::Uuid;
 use super::super::tree::{self, Element};
 use super::super::*;
 
-/// Why bytes are not an envelope that can be answered.
+/// Error of reading an envelope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct ReadError {
-    /// What a fault's RelatesTo has to repeat, as far as it could be read.
+    /// The message id for a fault's RelatesTo, if it could be read.
     pub message_id: Option<String>,
     pub reason: Reason,
 }
 
-/// What is wrong with an envelope.
+/// Reason why an envelope is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    #[error("this is no SOAP envelope: {0}")]
+    #[error("not a SOAP envelope: {0}")]
     NotSoap(String),
-    #[error("the action {0} is not known")]
+    #[error("unknown action {0}")]
     Action(String),
     #[error("the envelope lacks {0}")]
     Missing(&'static str),
-    #[error("{what} can't be {value:?}")]
+    #[error("invalid {what}: {value:?}")]
     Value { what: &'static str, value: String },
-    #[error("the header {0} must be understood, and is not")]
+    #[error("unsupported header with mustUnderstand: {0}")]
     NotUnderstood(String),
 }
 
@@ -38,7 +38,7 @@ impl From<Reason> for ReadError {
     }
 }
 
-/// An envelope's parts that both directions have.
+/// The parts of an envelope.
 pub(super) struct Envelope {
     pub(super) header: Element,
     pub(super) body: Element,
@@ -50,7 +50,7 @@ impl Envelope {
         let text = decode(bytes)?;
         let mut root = tree::parse(&text).map_err(|error| Reason::NotSoap(error.to_string()))?;
         if !root.is(ns::SOAP, "Envelope") {
-            return Err(Reason::NotSoap(format!("its root is {}", root.name)));
+            return Err(Reason::NotSoap(format!("the root element is {}", root.name)));
         }
         let mut take = |name| {
             let at = root.children.iter().position(|child| child.is(ns::SOAP, name));
@@ -66,7 +66,7 @@ impl Envelope {
         text(&self.header, ns::ADDRESSING, "MessageID")
     }
 
-    /// The body's element, where there is one.
+    /// Returns the body's element.
     pub(super) fn content(&self, ns: &str, name: &'static str) -> Result<&Element, Reason> {
         self.body.child(ns, name).ok_or(Reason::Missing(name))
     }
@@ -75,7 +75,7 @@ impl Envelope {
 impl SignalCode {
     pub(in super::super) const TERMINATE: &'static str =
         "http://schemas.microsoft.com/wbem/wsman/1/windows/shell/signal/terminate";
-    /// PowerShell's own misspelling, which its servers compare with.
+    /// PowerShell's misspelling, which its servers require.
     pub(in super::super) const STOP: &'static str = "powershell/signal/crtl_c";
 
     pub(super) fn from_uri(uri: &str) -> Self {
@@ -96,7 +96,7 @@ impl CommandState {
             "Pending" => Ok(Self::Pending),
             "Running" => Ok(Self::Running),
             "Done" => Ok(Self::Done),
-            _ => Err(Reason::Value { what: "a command's state", value: uri.to_owned() }),
+            _ => Err(Reason::Value { what: "command state", value: uri.to_owned() }),
         }
     }
 }
@@ -147,10 +147,10 @@ pub(super) fn id(element: &Element) -> Result<Option<Uuid>, Reason> {
 
 pub(super) fn uuid(text: &str) -> Result<Uuid, Reason> {
     let bare = text.strip_prefix("uuid:").unwrap_or(text);
-    Uuid::try_parse(bare).map_err(|_| Reason::Value { what: "a CommandId", value: text.to_owned() })
+    Uuid::try_parse(bare).map_err(|_| Reason::Value { what: "CommandId", value: text.to_owned() })
 }
 
-/// Servers differ in how they end base64; white space may stand in it.
+/// Servers differ in the padding of base64; it may contain white space.
 pub(in super::super) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -166,7 +166,7 @@ pub(super) fn bytes(element: &Element) -> Result<Vec<u8>, Reason> {
     STANDARD.decode(text).or_else(|_| BASE64.decode(text)).map_err(refused)
 }
 
-/// WSMan allows UTF-8, and UTF-16 with its mark (DSP0226 R13.1).
+/// Decodes UTF-8, or UTF-16 with its byte order mark; WSMan allows both (DSP0226 R13.1).
 pub(super) fn decode(bytes: &[u8]) -> Result<std::borrow::Cow<'_, str>, Reason> {
     let from_pair: fn([u8; 2]) -> u16 = match bytes {
         [0xff, 0xfe, ..] => u16::from_le_bytes,

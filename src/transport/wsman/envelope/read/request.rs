@@ -1,4 +1,4 @@
-//! What a client asks, out of the tree of its envelope.
+//! Reads a client's request from the tree of its envelope.
 
 use super::super::tree::Element;
 use super::super::*;
@@ -77,7 +77,7 @@ pub(super) fn read_request(envelope: &Envelope) -> Result<RequestEnvelope, Reaso
             }
         }
         (ns::SHELL, "Reconnect") => {
-            // The client of Windows sends a shell's without a body.
+            // The Windows client sends the shell's Reconnect without a body.
             let command = envelope.content(ns::SHELL, "Reconnect").ok().map(id).transpose()?.flatten();
             WsmanRequest::Reconnect { command }
         }
@@ -91,7 +91,7 @@ pub(super) fn read_request(envelope: &Envelope) -> Result<RequestEnvelope, Reaso
     Ok(RequestEnvelope { header, request })
 }
 
-/// The headers that requests have (DSP0226 5.4, 6, 7; MS-WSMV 2.2.4).
+/// The headers of requests (DSP0226 5.4, 6, 7; MS-WSMV 2.2.4).
 const HEADERS: [(&str, &[&str]); 3] = [
     (ns::ADDRESSING, &["Action", "MessageID", "To", "ReplyTo", "FaultTo", "From", "RelatesTo"]),
     (
@@ -110,7 +110,7 @@ const HEADERS: [(&str, &[&str]); 3] = [
     (ns::WSMV, &["DataLocale", "SessionId", "OperationID", "SequenceId", "ActivityId"]),
 ];
 
-/// Returns whether a header is one that may be acted upon, or may be passed over.
+/// Returns whether a header is supported or may be ignored.
 fn is_understood(header: &Element) -> bool {
     let must = header.attribute_ns(ns::SOAP, "mustUnderstand");
     let known =
@@ -129,9 +129,7 @@ fn create(shell: &Element) -> Result<Create, Reason> {
         name: given("Name"),
         input_streams: text(shell, ns::SHELL, "InputStreams").unwrap_or_default(),
         output_streams: text(shell, ns::SHELL, "OutputStreams").unwrap_or_default(),
-        idle_timeout: given("IdleTimeOut")
-            .map(|value| parse_duration("an IdleTimeOut", &value))
-            .transpose()?,
+        idle_timeout: given("IdleTimeOut").map(|value| parse_duration("IdleTimeOut", &value)).transpose()?,
         data: data.unwrap_or_default(),
     })
 }

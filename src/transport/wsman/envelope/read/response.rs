@@ -1,4 +1,4 @@
-//! What a server answers, out of the tree of its envelope.
+//! Reads a server's response from the tree of its envelope.
 
 use super::super::tree::Element;
 use super::super::*;
@@ -12,7 +12,7 @@ pub(super) fn read_response(envelope: &Envelope) -> Result<Response, Reason> {
     }
     let (base, name) = envelope.action.rsplit_once('/').unwrap_or(("", &envelope.action));
     if base == fault::ACTION_BASES[0] || base == fault::ACTION_BASES[1] {
-        // OMI says so much and no more of a request that it doesn't like.
+        // OMI returns an empty fault for a request that it rejects.
         return Ok(Response::Fault(Fault::empty()));
     }
     Ok(match (base, name) {
@@ -67,7 +67,7 @@ fn received(body: &Element) -> Result<Response, Reason> {
         let uri = state.attribute("State").ok_or(Reason::Missing("a command's state"))?;
         received.state = Some(CommandState::from_uri(uri)?);
         received.command = id(state)?;
-        // A Windows exit code may be beyond an i32, written without a sign.
+        // A Windows exit code may exceed an i32, written without a sign.
         received.exit_code = state
             .child_text(ns::SHELL, "ExitCode")
             .and_then(|code| code.parse::<i64>().ok())
@@ -76,8 +76,8 @@ fn received(body: &Element) -> Result<Response, Reason> {
     Ok(Response::Received(received))
 }
 
-/// Items stand in `w:Items` of an optimised EnumerateResponse, in `n:Items` of a PullResponse; the
-/// end is marked in either namespace.
+/// Items are in `w:Items` of an optimised EnumerateResponse or in `n:Items` of a PullResponse; the end is
+/// marked in either namespace.
 fn configured(config: &Element) -> Result<Response, Reason> {
     let size = config.child_text(ns::CONFIG, "MaxEnvelopeSizekb").and_then(|size| size.parse().ok());
     let missing = || Reason::Missing("MaxEnvelopeSizekb");
@@ -110,7 +110,7 @@ fn items(body: &Element) -> Result<Items, Reason> {
     Ok(items)
 }
 
-/// Everything in it is for people to read: what can't be understood is left out.
+/// All fields are informational: invalid values are omitted.
 fn shell(element: &Element) -> ShellInfo {
     let given = |name| text(element, ns::SHELL, name);
     let length = |name| given(name).and_then(|text| super::super::duration::parse(&text));
@@ -135,7 +135,7 @@ fn read_fault(fault: &Element) -> Fault {
     let reason = fault.child(ns::SOAP, "Reason").and_then(|reason| reason.child_text(ns::SOAP, "Text"));
     let detail = fault.child(ns::SOAP, "Detail");
     let wsman = detail.and_then(|detail| detail.find("WSManFault"));
-    // A provider's own words stand in the message's ProviderFault, deeper than the message's text.
+    // A provider's own text is in the message's ProviderFault, deeper than the message's text.
     let message = wsman.and_then(|wsman| wsman.child(ns::FAULT, "Message"));
     let message = message.and_then(deepest_text);
     let omi = detail.and_then(|detail| detail.find("OMI_Error"));

@@ -1,10 +1,10 @@
-//! Writing what a client asks.
+//! Writes a client's request.
 
 use super::super::duration::format;
 use super::*;
 
 impl RequestEnvelope {
-    /// The bytes that a client sends.
+    /// Returns the envelope as bytes.
     pub fn write(&self) -> Vec<u8> {
         let header = &self.header;
         let must = &[("s:mustUnderstand", "true")];
@@ -46,7 +46,7 @@ impl RequestEnvelope {
 }
 
 impl WsmanRequest {
-    /// The action's URI.
+    /// Returns the action's URI.
     pub fn action(&self) -> String {
         let (base, name) = match self {
             Self::Create(_) => (ns::TRANSFER, "Create"),

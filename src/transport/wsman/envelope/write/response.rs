@@ -1,16 +1,16 @@
-//! Writing what a server answers.
+//! Writes a server's response.
 
 use super::super::super::fault::{self, Manner};
 use super::super::duration::format;
 use super::*;
 
 impl ResponseEnvelope {
-    /// The bytes that a server answers; faults in WinRM's manner.
+    /// Returns the envelope as bytes; faults in WinRM's format.
     pub fn write(&self) -> Vec<u8> {
         self.write_as(Manner::WinRm)
     }
 
-    /// The bytes that a server answers, faults in the manner of one or the other server.
+    /// Returns the envelope as bytes, with faults in the given server's format.
     pub fn write_as(&self, manner: Manner) -> Vec<u8> {
         let mut xml = Xml::new();
         xml.open("s:Header", &[]);
@@ -32,7 +32,7 @@ impl Response {
         format!("{base}/{name}")
     }
 
-    /// The action's last part, for example `CreateResponse`.
+    /// Returns the action's last part, for example `CreateResponse`.
     pub fn name(&self) -> &'static str {
         self.parts(Manner::WinRm).1
     }
@@ -122,7 +122,7 @@ impl Received {
 }
 
 impl Items {
-    /// `prefix` is the namespace in which this kind of answer has its items and its end.
+    /// `prefix` is the namespace of the items and the end mark in this kind of response.
     fn write(&self, xml: &mut Xml, name: &str, prefix: &str) {
         xml.open(name, &[]);
         if !self.end {

@@ -1,4 +1,4 @@
-//! What a pipeline says, and how it ends.
+//! Events and outcome of a pipeline.
 
 use tokio::sync::oneshot;
 
@@ -7,7 +7,7 @@ use crate::psrp::host::{HostMethod, HostResponse};
 use crate::psrp::message::MessageType;
 use crate::psrp::record::{ErrorRecord, InformationRecord, ProgressRecord};
 
-/// One thing that a pipeline says.
+/// An event of a pipeline.
 #[derive(Debug)]
 pub enum PipelineOutput {
     Output(Value),
@@ -16,7 +16,7 @@ pub enum PipelineOutput {
     Text(MessageType, String),
     Progress(ProgressRecord),
     Information(InformationRecord),
-    /// `answer` is `None` for methods that want none.
+    /// `answer` is `None` for methods without an answer.
     HostCall {
         method: HostMethod,
         parameters: Vec<Value>,
@@ -24,7 +24,7 @@ pub enum PipelineOutput {
     },
 }
 
-/// How a pipeline ended.
+/// Outcome of a pipeline.
 #[derive(Debug)]
 pub enum Outcome {
     Completed,

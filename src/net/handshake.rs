@@ -1,0 +1,122 @@
+//! TLS handshakes that fail for a reason other than the server's certificate.
+
+use super::{Cause, sources, tls_error};
+
+/// Why a TLS connection could not be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HandshakeProblem {
+    /// Alert handshake_failure or insufficient_security.
+    #[error("no common cipher suite")]
+    NoCommonCipher,
+    /// The server asked for a certificate in the handshake, did not get one, and refused.
+    #[error("the server asks for a client certificate")]
+    NoClientCertificate,
+    #[error("the server refused the client certificate")]
+    ClientCertificateRefused,
+    #[error("the server does not speak TLS 1.2 or 1.3")]
+    OldVersion,
+    #[error("the Diffie-Hellman key of the server is too small")]
+    SmallKey,
+    #[error("the server does not speak TLS on this port")]
+    NotTls,
+}
+
+impl HandshakeProblem {
+    /// Whether the problem can show when the client has ended the handshake: in TLS 1.3 the server verifies
+    /// the client's certificate after that (RFC 8446 2).
+    pub const fn is_late(self) -> bool {
+        matches!(self, Self::NoClientCertificate | Self::ClientCertificateRefused)
+    }
+
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::NoCommonCipher => {
+                "Windows Server 2012 R2 often offers only suites that rustls does not have: add tls = \"system\" to \
+                 the profile, or enable an ECDHE suite with AES-GCM on the server. A server can also refuse this way \
+                 because it wants a client certificate: authentication = \"certificate\"."
+            }
+            Self::NoClientCertificate => {
+                "Add authentication = \"certificate\" and the file of the certificate to the profile: \
+                 certificate = \"…\"."
+            }
+            Self::ClientCertificateRefused => {
+                "Check that the certificate in the profile has not expired, that it is for client authentication, \
+                 and that the server trusts its issuer."
+            }
+            Self::OldVersion => {
+                "Enable TLS 1.2 on the server: Windows Server 2008 R2 needs the update KB3080079 and a setting in \
+                 its registry."
+            }
+            Self::SmallKey => {
+                "Enable an ECDHE cipher suite on the server, or a Diffie-Hellman key of 2048 bits."
+            }
+            Self::NotTls => {
+                "Check the port and the scheme of uri in the profile: WinRM has HTTPS on port 5986."
+            }
+        }
+    }
+}
+
+/// Finds the reason in an error's chain. `asked`: the server has asked for a client certificate; `given`:
+/// the client has one.
+pub fn handshake_problem(error: Cause<'_>, asked: bool, given: bool) -> Option<HandshakeProblem> {
+    sources(error).find_map(|cause| match tls_error(cause) {
+        Some(error) => of_rustls(error, asked, given),
+        None => of_text(&cause.to_string(), given),
+    })
+}
+
+fn of_rustls(error: &rustls::Error, asked: bool, given: bool) -> Option<HandshakeProblem> {
+    use HandshakeProblem::*;
+    use rustls::AlertDescription as Alert;
+    use rustls::{Error, InvalidMessage, PeerIncompatible};
+    Some(match error {
+        Error::AlertReceived(Alert::HandshakeFailure | Alert::CertificateRequired) if asked && !given => {
+            NoClientCertificate
+        }
+        Error::AlertReceived(Alert::CertificateRequired) => NoClientCertificate,
+        Error::AlertReceived(
+            Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::HandshakeFailure
+            | Alert::DecryptError,
+        ) if given && asked => ClientCertificateRefused,
+        Error::AlertReceived(Alert::HandshakeFailure | Alert::InsufficientSecurity) => NoCommonCipher,
+        Error::AlertReceived(Alert::ProtocolVersion)
+        | Error::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        ) => OldVersion,
+        Error::InvalidMessage(
+            InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+        ) => NotTls,
+        _ => return None,
+    })
+}
+
+/// Reads the messages of OpenSSL 1.1 and 3, which name its reason codes.
+fn of_text(text: &str, given: bool) -> Option<HandshakeProblem> {
+    use HandshakeProblem::*;
+    const TEXTS: [(&str, HandshakeProblem); 9] = [
+        ("dh key too small", SmallKey),
+        ("alert certificate required", NoClientCertificate),
+        ("alert unknown ca", ClientCertificateRefused),
+        ("alert bad certificate", ClientCertificateRefused),
+        ("alert certificate expired", ClientCertificateRefused),
+        ("alert protocol version", OldVersion),
+        ("unsupported protocol", OldVersion),
+        ("wrong version number", NotTls),
+        ("alert handshake failure", NoCommonCipher),
+    ];
+    let small = text.to_ascii_lowercase();
+    let found = TEXTS.into_iter().find(|(words, _)| small.contains(words)).map(|(_, problem)| problem);
+    match found {
+        Some(NoCommonCipher) if given => Some(ClientCertificateRefused),
+        found => found,
+    }
+}

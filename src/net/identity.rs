@@ -1,0 +1,218 @@
+//! Client certificates: PEM or PKCS#12 files, with or without a passphrase.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use p12_keystore::Pkcs12Archive;
+use pkcs8::EncryptedPrivateKeyInfoRef;
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::CertifiedKey;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::platform;
+
+/// A file of the client certificate that is of no use.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum IdentityError {
+    #[error("cannot read {path}: {source}")]
+    #[diagnostic(help("correct certificate or key in the profile"))]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{path} has no certificate in it")]
+    #[diagnostic(help("certificate in the profile names a PEM file or a PKCS#12 file"))]
+    NoCertificate { path: PathBuf },
+    #[error("{path} has no private key in it")]
+    #[diagnostic(help("add key = \"…\" with the PEM file of the private key to the profile"))]
+    NoKey { path: PathBuf },
+    #[error(
+        "{path} holds the certificate and the private key (PKCS#12), but the profile has key = \"…\" too"
+    )]
+    #[diagnostic(help("remove key from the profile"))]
+    TwoKeys { path: PathBuf },
+    #[error("{path} has a private key without a passphrase, and other users can read it")]
+    #[diagnostic(help("run: chmod 600 '{}'", path.display()))]
+    Exposed { path: PathBuf },
+    #[error("{path} is encrypted in the traditional PEM form, which has a weak key derivation")]
+    #[diagnostic(help(
+        "convert it, and use the new file in the profile: openssl pkcs8 -topk8 -v2 aes-256-cbc -in '{}' -out \
+         '{}'",
+        path.display(),
+        path.with_extension("p8").display()
+    ))]
+    Traditional { path: PathBuf },
+    #[error("the passphrase does not open {path}")]
+    #[diagnostic(help(
+        "the passphrase is the profile's credential: store the right one with `lyncsh login`, or correct credential"
+    ))]
+    Passphrase { path: PathBuf },
+    #[error("cannot use the private key in {path}: {reason}")]
+    #[diagnostic(help("convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in OLD -out NEW"))]
+    Unusable { path: PathBuf, reason: String },
+    #[error("the private key in {key} does not belong to a certificate in {certificate}")]
+    #[diagnostic(help("correct certificate or key in the profile"))]
+    Mismatch { certificate: PathBuf, key: PathBuf },
+}
+
+/// A certificate and its key, with which the client proves its identity.
+#[derive(Clone)]
+pub struct ClientCertificate {
+    certified: Arc<CertifiedKey>,
+    key: Arc<Zeroizing<PrivateKeyDer<'static>>>,
+}
+
+impl fmt::Debug for ClientCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientCertificate")
+    }
+}
+
+impl ClientCertificate {
+    /// Reads the files of a profile. Blocks: the derivation of a key takes up to a second.
+    ///
+    /// # Errors
+    /// A file cannot be read or used, or the passphrase is wrong.
+    pub fn read(
+        certificate: &Path,
+        key: Option<&Path>,
+        passphrase: &SecretString,
+    ) -> Result<Self, IdentityError> {
+        let bytes = contents(certificate)?;
+        let (certificates, private, key) = match is_pem(&bytes) {
+            true => {
+                let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+                let none = |_| IdentityError::NoCertificate { path: certificate.to_owned() };
+                let certificates = certificates.map_err(none)?;
+                let key = key.unwrap_or(certificate);
+                (certificates, pem_key(key, passphrase)?, key)
+            }
+            false if key.is_some() => {
+                return Err(IdentityError::TwoKeys { path: certificate.to_owned() });
+            }
+            false => {
+                let (certificates, private) = pkcs12(certificate, &bytes, passphrase)?;
+                (certificates, private, certificate)
+            }
+        };
+        if certificates.is_empty() {
+            return Err(IdentityError::NoCertificate { path: certificate.to_owned() });
+        }
+        let unusable = |error: rustls::Error| IdentityError::Unusable {
+            path: key.to_owned(),
+            reason: error.to_string(),
+        };
+        let signing = any_supported_type(&private).map_err(unusable)?;
+        // PKCS#12 has no order, and in PEM files the issuer often comes first.
+        let belongs = |one: &CertificateDer<'static>| {
+            CertifiedKey::new(vec![one.clone()], signing.clone()).keys_match().is_ok()
+        };
+        let Some(own) = certificates.iter().position(belongs) else {
+            let (certificate, key) = (certificate.to_owned(), key.to_owned());
+            return Err(IdentityError::Mismatch { certificate, key });
+        };
+        let mut chain = certificates;
+        chain[..=own].rotate_right(1);
+        Ok(Self { certified: Arc::new(CertifiedKey::new(chain, signing)), key: Arc::new(private) })
+    }
+
+    /// The certificate and the key as rustls presents them.
+    pub(super) fn certified(&self) -> Arc<CertifiedKey> {
+        self.certified.clone()
+    }
+
+    /// The private key.
+    #[cfg_attr(not(any(windows, target_os = "macos", feature = "system-tls")), allow(dead_code))]
+    pub(super) fn key(&self) -> &PrivateKeyDer<'static> {
+        &self.key
+    }
+}
+
+/// Whether the key needs a passphrase. A file that cannot be read needs none: [`ClientCertificate::read`]
+/// reports it.
+pub fn needs_passphrase(certificate: &Path, key: Option<&Path>) -> bool {
+    let Ok(bytes) = contents(certificate) else { return false };
+    match is_pem(&bytes) {
+        false => Pkcs12Archive::from_pkcs12(&bytes, "").is_err(),
+        true => contents(key.unwrap_or(certificate)).is_ok_and(|key| holds(&key, ENCRYPTED)),
+    }
+}
+
+const ENCRYPTED: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
+/// RFC 1421 4.6.1.1, as OpenSSL writes it before PKCS#8.
+const TRADITIONAL: &str = "Proc-Type: 4,ENCRYPTED";
+
+fn contents(path: &Path) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
+    let unreadable = |source| IdentityError::Unreadable { path: path.to_owned(), source };
+    std::fs::read(path).map(Zeroizing::new).map_err(unreadable)
+}
+
+fn is_pem(bytes: &[u8]) -> bool {
+    holds(bytes, "-----BEGIN ")
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// A key without a passphrase must be as private as a password.
+fn private(path: &Path) -> Result<(), IdentityError> {
+    match platform::is_private(path) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(IdentityError::Exposed { path: path.to_owned() }),
+        Err(source) => Err(IdentityError::Unreadable { path: path.to_owned(), source }),
+    }
+}
+
+fn pem_key(
+    path: &Path,
+    passphrase: &SecretString,
+) -> Result<Zeroizing<PrivateKeyDer<'static>>, IdentityError> {
+    let bytes = contents(path)?;
+    if holds(&bytes, TRADITIONAL) {
+        return Err(IdentityError::Traditional { path: path.to_owned() });
+    }
+    if !holds(&bytes, ENCRYPTED) {
+        let key = PrivateKeyDer::from_pem_slice(&bytes);
+        let key = key.map_err(|_| IdentityError::NoKey { path: path.to_owned() })?;
+        private(path)?;
+        return Ok(Zeroizing::new(key));
+    }
+    let unusable = |reason: String| IdentityError::Unusable { path: path.to_owned(), reason };
+    let text = std::str::from_utf8(&bytes).map_err(|error| unusable(error.to_string()))?;
+    // The file may have certificates before or after the key.
+    let from = text.find(ENCRYPTED).unwrap_or_default();
+    let end = "-----END ENCRYPTED PRIVATE KEY-----";
+    let to = text[from..].find(end).map_or(text.len(), |at| from + at + end.len());
+    let (_, document) = pkcs8::Document::from_pem(&text[from..to])
+        .map_err(|error| unusable(format!("it is malformed: {error}")))?;
+    let encrypted = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes())
+        .map_err(|error| unusable(format!("its encryption is not supported: {error}")))?;
+    let opened = encrypted
+        .decrypt(passphrase.expose_secret())
+        .map_err(|_| IdentityError::Passphrase { path: path.to_owned() })?;
+    Ok(Zeroizing::new(PrivatePkcs8KeyDer::from(opened.as_bytes().to_vec()).into()))
+}
+
+type CertificatesAndKey = (Vec<CertificateDer<'static>>, Zeroizing<PrivateKeyDer<'static>>);
+
+fn pkcs12(path: &Path, bytes: &[u8], passphrase: &SecretString) -> Result<CertificatesAndKey, IdentityError> {
+    use p12_keystore::error::Error;
+    let unencrypted = Pkcs12Archive::from_pkcs12(bytes, "");
+    if unencrypted.is_ok() {
+        private(path)?;
+    }
+    let opened = unencrypted.or_else(|_| Pkcs12Archive::from_pkcs12(bytes, passphrase.expose_secret()));
+    let archive = opened.map_err(|error| match error {
+        Error::MacError(_) | Error::UnpadError | Error::Pkcs5Error(_) => {
+            IdentityError::Passphrase { path: path.to_owned() }
+        }
+        Error::DerError(_) => IdentityError::NoCertificate { path: path.to_owned() },
+        other => IdentityError::Unusable { path: path.to_owned(), reason: other.to_string() },
+    })?;
+    let key = archive.keys.first().ok_or_else(|| IdentityError::NoKey { path: path.to_owned() })?;
+    let key = PrivatePkcs8KeyDer::from(key.key.as_der().to_vec());
+    let certificates = archive.certs.iter().map(|bag| CertificateDer::from(bag.cert.as_der().to_vec()));
+    Ok((certificates.collect(), Zeroizing::new(key.into())))
+}

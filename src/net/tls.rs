@@ -1,0 +1,150 @@
+//! TLS to the endpoint of a profile: rustls, or the system's library where the profile says so.
+
+mod system;
+mod verifier;
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustls::client::ResolvesClientCert;
+use rustls::pki_types::ServerName;
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use self::system::SystemConnector;
+use self::verifier::ProfileVerifier;
+use super::identity::ClientCertificate;
+use super::trust::Trust;
+
+/// The library that speaks TLS; `tls` in a profile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsLibrary {
+    #[default]
+    Rustls,
+    /// SChannel, Secure Transport or OpenSSL.
+    System,
+}
+
+impl TlsLibrary {
+    pub const ALL: [Self; 2] = [Self::Rustls, Self::System];
+
+    /// As it stands in a profile.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rustls => "rustls",
+            Self::System => "system",
+        }
+    }
+}
+
+/// TLS cannot be set up.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum TlsSetupError {
+    #[error(transparent)]
+    Rustls(#[from] rustls::Error),
+    #[error("tls = \"system\" needs a lyncsh that was built with OpenSSL: cargo build --features system-tls")]
+    NotBuilt,
+    #[error("{0}")]
+    System(String),
+}
+
+/// A stream inside TLS.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Opens TLS connections to one endpoint.
+#[derive(Clone)]
+pub struct TlsConnector {
+    library: Library,
+    /// The server has asked for a client certificate in a handshake.
+    asked: Arc<AtomicBool>,
+    has_certificate: bool,
+}
+
+#[derive(Clone)]
+enum Library {
+    Rustls(tokio_rustls::TlsConnector),
+    System(SystemConnector),
+}
+
+impl TlsConnector {
+    /// A connector for the endpoint of a profile, with its pin and its client certificate.
+    ///
+    /// # Errors
+    /// The system's certificates cannot be read, or the library is not part of this build.
+    pub fn new(trust: &Trust) -> Result<Self, TlsSetupError> {
+        let asked = Arc::new(AtomicBool::new(false));
+        let has_certificate = trust.certificate.is_some();
+        let library = match trust.library {
+            TlsLibrary::System => Library::System(SystemConnector::new(trust)?),
+            TlsLibrary::Rustls => {
+                let mut config = config(trust, true)?;
+                config.alpn_protocols = vec![b"http/1.1".to_vec()];
+                let certificate = trust.certificate.as_ref().map(ClientCertificate::certified);
+                config.client_auth_cert_resolver = Arc::new(Presented { certificate, asked: asked.clone() });
+                Library::Rustls(Arc::new(config).into())
+            }
+        };
+        Ok(Self { library, asked, has_certificate })
+    }
+
+    /// Opens TLS on a connected stream. Returns the stream inside TLS, and the server's certificate in DER
+    /// form, which channel binding needs ([`super::tls_server_end_point`]).
+    ///
+    /// # Errors
+    /// The handshake fails, or the certificate is refused ([`super::refused_certificate`]).
+    pub async fn connect<S: Stream + 'static>(
+        &self,
+        host: &str,
+        stream: S,
+    ) -> Result<(Box<dyn Stream>, Vec<u8>), Box<dyn Error + Send + Sync>> {
+        match &self.library {
+            Library::System(library) => library.connect(host, stream).await,
+            Library::Rustls(library) => {
+                let name = ServerName::try_from(host.to_owned())?;
+                let stream = library.connect(name, stream).await?;
+                let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+                let certificate =
+                    certificates.first().ok_or(rustls::Error::NoCertificatesPresented)?.to_vec();
+                Ok((Box::new(stream), certificate))
+            }
+        }
+    }
+
+    /// Whether the server has asked for a client certificate, and whether there is one.
+    pub fn client_certificate(&self) -> (bool, bool) {
+        (self.asked.load(Ordering::Relaxed), self.has_certificate)
+    }
+}
+
+/// A configuration of rustls that verifies by `trust`. `pinned`: with its pin, which is the endpoint's.
+pub(super) fn config(trust: &Trust, pinned: bool) -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = ProfileVerifier::new(&trust.own, trust.pin.filter(|_| pinned), &provider)?;
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth())
+}
+
+/// Presents the client certificate, and notes that it was asked for.
+#[derive(Debug)]
+struct Presented {
+    certificate: Option<Arc<CertifiedKey>>,
+    asked: Arc<AtomicBool>,
+}
+
+impl ResolvesClientCert for Presented {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.asked.store(true, Ordering::Relaxed);
+        self.certificate.clone()
+    }
+
+    fn has_certs(&self) -> bool {
+        // Otherwise rustls does not call `resolve`, and an error could not tell that the server asked.
+        true
+    }
+}

@@ -1,0 +1,256 @@
+//! Kerberos (RFC 4121), raw or in SPNEGO (RFC 4178), by the system's GSSAPI library.
+//!
+//! The library asks the KDC: the first [`Context::step`] may block, for 27 seconds where a KDC does not answer
+//! (MIT krb5 1.20). Call it on a thread that may wait (`spawn_blocking`) and give up by a deadline of the caller.
+
+use secrecy::ExposeSecret as _;
+
+use super::{Account, Context, ContextError, Initiator, KerberosProblem, Mechanism, Sealed, Step, principal};
+use crate::platform::gssapi::{
+    self, Credential, Library, Mech, Missing, Name, NameForm, Progress, State, Status, flag,
+};
+
+/// What a context has to offer: without one of these a message could be read, altered or repeated, or the peer
+/// be another.
+const REQUIRED: u32 = flag::MUTUAL | flag::REPLAY | flag::SEQUENCE | flag::CONFIDENTIALITY | flag::INTEGRITY;
+
+impl From<Missing> for ContextError {
+    fn from(missing: Missing) -> Self {
+        Self::NoLibrary { reason: missing.to_string() }
+    }
+}
+
+impl From<Status> for ContextError {
+    fn from(status: Status) -> Self {
+        let minor = i64::from(status.minor);
+        let known = KerberosProblem::of_krb5(minor);
+        // A wrong channel binding, for one, is known by its major status alone.
+        let problem = known.unwrap_or_else(|| KerberosProblem::of_gss(status.major));
+        let code = if minor != 0 { minor } else { i64::from(status.major) };
+        Self::Kerberos { problem, code, text: status.text }
+    }
+}
+
+/// The state of a context that seals messages.
+struct Sealing {
+    context: gssapi::Context,
+    established: bool,
+}
+
+impl Sealing {
+    fn wrap(&mut self, message: &[u8]) -> Result<Sealed, ContextError> {
+        if !self.established {
+            return Err(ContextError::NotEstablished);
+        }
+        let gssapi::Wrapped { header, data, padding } = self.context.wrap(message)?;
+        Ok(Sealed { header, data, padding })
+    }
+
+    fn unwrap(&mut self, header: &[u8], data: &[u8]) -> Result<Vec<u8>, ContextError> {
+        if !self.established {
+            return Err(ContextError::NotEstablished);
+        }
+        Ok(self.context.unwrap(header, data)?)
+    }
+
+    fn advance(&mut self, state: State, token: Vec<u8>) -> Result<Step, ContextError> {
+        if state.established && state.flags & REQUIRED != REQUIRED {
+            let missing = REQUIRED & !state.flags;
+            return Err(ContextError::Unverified(format!("the context lacks flags {missing:#x}")));
+        }
+        self.established = state.established;
+        Ok(Step { token: (!token.is_empty()).then_some(token), established: state.established })
+    }
+}
+
+/// The initiator.
+pub struct Client {
+    library: &'static Library,
+    initiator: Initiator,
+    sealing: Sealing,
+    /// Acquired with the first token.
+    session: Option<(Credential, Name)>,
+}
+
+impl Client {
+    /// Prepares a context; nothing is asked of a KDC yet.
+    ///
+    /// # Errors
+    /// There is no Kerberos library.
+    pub fn new(initiator: &Initiator) -> Result<Self, ContextError> {
+        let library = Library::get()?;
+        let context = gssapi::Context::new(library, mech(initiator.mechanism));
+        let sealing = Sealing { context, established: false };
+        Ok(Self { library, initiator: initiator.clone(), sealing, session: None })
+    }
+
+    fn acquire(&self, mech: Mech) -> Result<(Credential, Name), ContextError> {
+        let service = &self.initiator.service;
+        // `HTTP@host` asks for the canonicalisation of krb5.conf. `HTTP/host` is the name as the user wrote it: a name
+        // from DNS, above all from a reverse lookup, would let whoever answers DNS choose the server.
+        let target = if service.contains('/') {
+            Name::import(self.library, &principal::service(service), NameForm::Principal)?
+        } else {
+            Name::import(self.library, service, NameForm::Hostbased)?
+        };
+        let credential = match &self.initiator.account {
+            Account::System => Credential::system(self.library, mech)?,
+            Account::Password { user, password } => {
+                let realm = if user.contains('\\') { default_realm(self.library) } else { None };
+                let user = principal::account(user, realm.as_deref());
+                let name = Name::import(self.library, &user, NameForm::User)?;
+                Credential::password(&name, password.expose_secret().as_bytes(), mech)?
+            }
+        };
+        Ok((credential, target))
+    }
+
+    /// Learns the reason for which SPNEGO has no first token: its own codes do not tell. Kerberos without SPNEGO
+    /// fails for the same reason, before anything is sent to the server.
+    fn reason(&self, status: Status) -> ContextError {
+        let known = KerberosProblem::of_krb5(status.minor.into()).is_some();
+        if known || self.initiator.mechanism == Mechanism::Kerberos {
+            return status.into();
+        }
+        let raw = self.acquire(Mech::Krb5).and_then(|(credential, target)| {
+            let mut context = gssapi::Context::new(self.library, Mech::Krb5);
+            Ok(context.initiate(&credential, &target, self.flags(), self.binding(), &[]).result?)
+        });
+        raw.err().unwrap_or_else(|| status.into())
+    }
+
+    fn flags(&self) -> u32 {
+        if self.initiator.delegate { REQUIRED | flag::DELEGATE } else { REQUIRED }
+    }
+
+    fn binding(&self) -> Option<&[u8]> {
+        self.initiator.channel_binding.as_deref()
+    }
+}
+
+impl Context for Client {
+    fn step(&mut self, token: Option<&[u8]>) -> Result<Step, ContextError> {
+        if self.sealing.established {
+            return Err(ContextError::Malformed {
+                what: "token",
+                reason: "the context is established".to_owned(),
+            });
+        }
+        match (&self.session, token) {
+            (None, None) => self.session = Some(self.acquire(mech(self.initiator.mechanism))?),
+            (Some(_), Some(_)) => {}
+            (None, Some(_)) => return Err(ContextError::NotEstablished),
+            (Some(_), None) => {
+                let reason = "the server sent none".to_owned();
+                return Err(ContextError::Malformed { what: "token", reason });
+            }
+        }
+        let (flags, binding) = (self.flags(), self.initiator.channel_binding.as_deref());
+        let Some((credential, target)) = &self.session else { return Err(ContextError::NotEstablished) };
+        let Progress { token: next, result } =
+            self.sealing.context.initiate(credential, target, flags, binding, token.unwrap_or_default());
+        // A library that cannot be told what to offer: NTLM is not sent in the place of Kerberos.
+        if next.windows(8).any(|part| part == b"NTLMSSP\0") {
+            let text = "the library offers NTLM in the place of Kerberos".to_owned();
+            return Err(ContextError::Kerberos { problem: KerberosProblem::Downgrade, code: 0, text });
+        }
+        match result {
+            Ok(state) => self.sealing.advance(state, next),
+            Err(status) if token.is_none() => Err(self.reason(status)),
+            Err(status) => Err(status.into()),
+        }
+    }
+
+    fn wrap(&mut self, message: &[u8]) -> Result<Sealed, ContextError> {
+        self.sealing.wrap(message)
+    }
+
+    fn unwrap(&mut self, header: &[u8], data: &[u8]) -> Result<Vec<u8>, ContextError> {
+        self.sealing.unwrap(header, data)
+    }
+}
+
+/// Returns the default realm: the realm that Kerberos gives to a name without one.
+fn default_realm(library: &'static Library) -> Option<String> {
+    let name = Name::import(library, "user", NameForm::User).ok()?.principal().ok()?;
+    name.split_once('@').map(|(_, realm)| realm.to_owned())
+}
+
+fn mech(mechanism: Mechanism) -> Mech {
+    match mechanism {
+        Mechanism::Kerberos => Mech::Krb5,
+        _ => Mech::Spnego,
+    }
+}
+
+/// The acceptor, with the keys of the keytab that KRB5_KTNAME names.
+pub struct Server {
+    sealing: Sealing,
+    credential: Credential,
+    channel_binding: Option<Vec<u8>>,
+    peer: Option<String>,
+    refusal: Option<Vec<u8>>,
+}
+
+impl Server {
+    /// Opens the keytab.
+    ///
+    /// # Errors
+    /// There is no Kerberos library, or no keytab with a key.
+    pub fn new(mechanism: Mechanism, channel_binding: Option<Vec<u8>>) -> Result<Self, ContextError> {
+        let library = Library::get()?;
+        // A missing keytab has the major status of a missing ticket, and an error number of the system.
+        let credential = Credential::keytab(library, mech(mechanism)).map_err(|status| {
+            match ContextError::from(status) {
+                ContextError::Kerberos { problem: KerberosProblem::NoTicket, code, text } => {
+                    ContextError::Kerberos { problem: KerberosProblem::NoKey, code, text }
+                }
+                other => other,
+            }
+        })?;
+        let sealing = Sealing { context: gssapi::Context::new(library, mech(mechanism)), established: false };
+        Ok(Self { sealing, credential, channel_binding, peer: None, refusal: None })
+    }
+
+    /// The initiator's principal, once the context is established.
+    pub fn peer(&self) -> Option<&str> {
+        self.peer.as_deref()
+    }
+
+    /// The token that tells the initiator the reason of a failed step (KRB-ERROR), which only some reasons have.
+    pub fn refusal(&self) -> Option<&[u8]> {
+        self.refusal.as_deref()
+    }
+}
+
+impl Context for Server {
+    fn step(&mut self, token: Option<&[u8]>) -> Result<Step, ContextError> {
+        let Some(token) = token.filter(|_| !self.sealing.established) else {
+            let reason = "expected one from the client before the context is established".to_owned();
+            return Err(ContextError::Malformed { what: "token", reason });
+        };
+        let binding = self.channel_binding.as_deref();
+        let (Progress { token: next, result }, peer) =
+            self.sealing.context.accept(&self.credential, binding, token);
+        match result {
+            Ok(state) => {
+                if let Some(name) = peer {
+                    self.peer = Some(name.display()?);
+                }
+                self.sealing.advance(state, next)
+            }
+            Err(status) => {
+                self.refusal = (!next.is_empty()).then_some(next);
+                Err(status.into())
+            }
+        }
+    }
+
+    fn wrap(&mut self, message: &[u8]) -> Result<Sealed, ContextError> {
+        self.sealing.wrap(message)
+    }
+
+    fn unwrap(&mut self, header: &[u8], data: &[u8]) -> Result<Vec<u8>, ContextError> {
+        self.sealing.unwrap(header, data)
+    }
+}

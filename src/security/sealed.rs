@@ -1,0 +1,242 @@
+//! Sealed HTTP bodies: `multipart/encrypted` (MS-WSMV 2.2.9.1).
+
+use super::{Context, ContextError};
+
+/// The protocol that a sealed body names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// Under the scheme `Negotiate`, NTLM without SPNEGO included.
+    Spnego,
+    /// Under the scheme `Kerberos`.
+    Kerberos,
+}
+
+impl Protocol {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Spnego => "application/HTTP-SPNEGO-session-encrypted",
+            Self::Kerberos => "application/HTTP-Kerberos-session-encrypted",
+        }
+    }
+
+    fn read(name: &[u8]) -> Option<Self> {
+        [Self::Spnego, Self::Kerberos]
+            .into_iter()
+            .find(|protocol| protocol.name().as_bytes().eq_ignore_ascii_case(name))
+    }
+}
+
+/// The boundary that Windows' client writes; its service looks for no other.
+const BOUNDARY: &str = "Encrypted Boundary";
+/// Bytes that a mechanism may add to the data: RC4 keys of Kerberos add one (RFC 4757 7.3), DES up to eight.
+const MAX_PADDING: usize = 16;
+
+fn malformed(reason: impl Into<String>) -> ContextError {
+    ContextError::Malformed { what: "sealed body", reason: reason.into() }
+}
+
+/// Whether a `Content-Type` header announces a sealed body.
+pub fn is_sealed(content_type: &str) -> bool {
+    let media = content_type.split(';').next().unwrap_or_default().trim();
+    ["multipart/encrypted", "multipart/x-multi-encrypted"]
+        .iter()
+        .any(|sealed| media.eq_ignore_ascii_case(sealed))
+}
+
+/// Seals a body. Returns the value of its `Content-Type` header, and the body.
+///
+/// # Errors
+/// The context is not established.
+pub fn seal(
+    context: &mut dyn Context,
+    protocol: Protocol,
+    content_type: &str,
+    body: &[u8],
+) -> Result<(String, Vec<u8>), ContextError> {
+    let sealed = context.wrap(body)?;
+    let name = protocol.name();
+    let length = body.len() + sealed.padding;
+    let header_length =
+        u32::try_from(sealed.header.len()).map_err(|_| malformed("its header is too long"))?;
+    let head = format!(
+        "--{BOUNDARY}\r\n\tContent-Type: {name}\r\n\tOriginalContent: type={content_type};Length={length}\r\n\
+         --{BOUNDARY}\r\n\tContent-Type: application/octet-stream\r\n"
+    );
+    let end = format!("--{BOUNDARY}--\r\n");
+    let bytes = [head.as_bytes(), &header_length.to_le_bytes(), &sealed.header, &sealed.data, end.as_bytes()];
+    Ok((format!("multipart/encrypted;protocol=\"{name}\";boundary=\"{BOUNDARY}\""), bytes.concat()))
+}
+
+/// Reads and decrypts a sealed body.
+///
+/// The body may have several parts; each is one message of the context.
+///
+/// # Errors
+/// The form, a length, a signature or a sequence number is wrong.
+pub fn unseal(context: &mut dyn Context, content_type: &str, body: &[u8]) -> Result<Vec<u8>, ContextError> {
+    if !is_sealed(content_type) {
+        return Err(malformed("its content type is not multipart/encrypted"));
+    }
+    let boundary =
+        parameter(content_type, "boundary").ok_or_else(|| malformed("its content type has no boundary"))?;
+    if boundary.is_empty() {
+        return Err(malformed("its boundary is empty"));
+    }
+    let protocol = parameter(content_type, "protocol");
+    let protocol = protocol.map(|name| known(name.as_bytes())).transpose()?;
+    let mut rest = Body { rest: body, boundary };
+    if !rest.begins() {
+        return Err(malformed("it does not begin with its boundary"));
+    }
+    let mut plain = Vec::new();
+    loop {
+        let part = rest.part(protocol)?;
+        let mut message = context.unwrap(part.header, part.data)?;
+        // `Length` counts the padding (MS-WSMV 2.2.9.1.2.2), which the mechanism takes away.
+        if message.len() > part.length
+            || part.data.len() < part.length
+            || part.length - message.len() > MAX_PADDING
+        {
+            let (found, expected) = (message.len(), part.length);
+            return Err(malformed(format!("a part of {expected} bytes has {found}")));
+        }
+        match plain.is_empty() {
+            true => plain = message,
+            false => plain.append(&mut message),
+        }
+        if rest.ends()? {
+            return Ok(plain);
+        }
+    }
+}
+
+fn known(name: &[u8]) -> Result<Protocol, ContextError> {
+    Protocol::read(name).ok_or_else(|| {
+        malformed(format!("unknown protocol {:?}", String::from_utf8_lossy(&name[..name.len().min(80)])))
+    })
+}
+
+/// A parameter of a content type, without its quotes.
+fn parameter<'a>(content_type: &'a str, name: &str) -> Option<&'a str> {
+    let (_, mut rest) = content_type.split_once(';')?;
+    loop {
+        let (key, after) = rest.split_once('=')?;
+        let after = after.trim_start();
+        let (value, next) = if let Some(quoted) = after.strip_prefix('"') {
+            quoted.split_once('"')?
+        } else {
+            let (value, next) = after.split_at(after.find(';').unwrap_or(after.len()));
+            (value.trim_end(), next)
+        };
+        if key.trim_matches(|c: char| c == ';' || c.is_ascii_whitespace()).eq_ignore_ascii_case(name) {
+            return Some(value);
+        }
+        rest = next;
+    }
+}
+
+/// What is left of a body.
+struct Body<'a> {
+    rest: &'a [u8],
+    boundary: &'a str,
+}
+
+struct Part<'a> {
+    /// Bytes of the plaintext and the padding, as the part states them.
+    length: usize,
+    header: &'a [u8],
+    data: &'a [u8],
+}
+
+/// The bytes behind a boundary. Exchange writes a space after the hyphens.
+fn after_boundary<'a>(bytes: &'a [u8], boundary: &str) -> Option<&'a [u8]> {
+    let name = bytes.strip_prefix(b"--")?;
+    name.strip_prefix(b" ").unwrap_or(name).strip_prefix(boundary.as_bytes())
+}
+
+impl<'a> Body<'a> {
+    fn begins(&mut self) -> bool {
+        let after = after_boundary(self.rest, self.boundary);
+        self.rest = after.unwrap_or(self.rest);
+        after.is_some()
+    }
+
+    /// Takes one line with its end, without the white space around it.
+    fn line(&mut self) -> Result<&'a [u8], ContextError> {
+        let end = self.rest.windows(2).position(|two| two == b"\r\n");
+        let end = end.ok_or_else(|| malformed("it ends within the lines before the data"))?;
+        let line = &self.rest[..end];
+        self.rest = &self.rest[end + 2..];
+        Ok(line.trim_ascii())
+    }
+
+    /// Takes a boundary that stands on a line of its own.
+    fn boundary(&mut self) -> Result<(), ContextError> {
+        match self.begins() && self.line()?.is_empty() {
+            true => Ok(()),
+            false => Err(malformed("a boundary is missing before the data")),
+        }
+    }
+
+    /// Takes a part behind its first boundary.
+    fn part(&mut self, protocol: Option<Protocol>) -> Result<Part<'a>, ContextError> {
+        if !self.line()?.is_empty() {
+            return Err(malformed("a boundary has text behind it"));
+        }
+        let named = field(self.line()?, "Content-Type")?;
+        let named = known(named)?;
+        if protocol.is_some_and(|protocol| protocol != named) {
+            return Err(malformed("a part has another protocol than the body"));
+        }
+        let length = length(field(self.line()?, "OriginalContent")?)?;
+        self.boundary()?;
+        if !field(self.line()?, "Content-Type")?.eq_ignore_ascii_case(b"application/octet-stream") {
+            return Err(malformed("the data are not application/octet-stream"));
+        }
+        let truncated = || malformed("the data are truncated");
+        let (header_length, after) = self.rest.split_first_chunk().ok_or_else(truncated)?;
+        let header_length = u32::from_le_bytes(*header_length);
+        let header_length = usize::try_from(header_length).map_err(|_| truncated())?;
+        let (header, after) = after
+            .split_at_checked(header_length)
+            .ok_or_else(|| malformed(format!("its signature of {header_length} bytes is truncated")))?;
+        // Encrypted bytes may look like a boundary: the length tells where to look for it.
+        let end = (length..=length.saturating_add(MAX_PADDING)).map_while(|end| after.split_at_checked(end));
+        let found = end.into_iter().find(|(_, rest)| after_boundary(rest, self.boundary).is_some());
+        let (data, rest) =
+            found.ok_or_else(|| malformed(format!("no boundary follows the {length} bytes of a part")))?;
+        self.rest = rest;
+        self.begins();
+        Ok(Part { length, header, data })
+    }
+
+    /// Whether the last boundary was the end of the body.
+    fn ends(&self) -> Result<bool, ContextError> {
+        match self.rest.strip_prefix(b"--") {
+            Some(rest) if rest.trim_ascii().is_empty() => Ok(true),
+            Some(_) => Err(malformed("it goes on behind its end")),
+            None => Ok(false),
+        }
+    }
+}
+
+/// The value of a header line.
+fn field<'a>(line: &'a [u8], name: &'static str) -> Result<&'a [u8], ContextError> {
+    line.split_at_checked(name.len())
+        .filter(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()))
+        .and_then(|(_, rest)| rest.trim_ascii_start().strip_prefix(b":"))
+        .map(<[u8]>::trim_ascii)
+        .ok_or_else(|| malformed(format!("expected the line {name}")))
+}
+
+/// The parameter `Length` of the original content.
+fn length(content: &[u8]) -> Result<usize, ContextError> {
+    content
+        .split(|byte| *byte == b';')
+        .filter_map(|part| part.trim_ascii().split_at_checked(7))
+        .find(|(name, _)| name.eq_ignore_ascii_case(b"Length="))
+        .and_then(|(_, value)| str::from_utf8(value).ok())
+        .filter(|value| value.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|value| value.parse().ok())
+        .ok_or_else(|| malformed("the original content has no length"))
+}

@@ -1,0 +1,161 @@
+//! The choice of mechanism and HTTP scheme for one endpoint, as far as the server and the KDC have made it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use url::Url;
+
+use crate::security::sealed::Protocol;
+use crate::security::{Account, ContextError, Initiator, Mechanism};
+
+/// The scheme of the `Authorization` header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scheme {
+    Negotiate,
+    Kerberos,
+    /// Some servers offer NTLM under its own name alone.
+    Ntlm,
+}
+
+impl Scheme {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Negotiate => "Negotiate",
+            Self::Kerberos => "Kerberos",
+            Self::Ntlm => "NTLM",
+        }
+    }
+
+    /// The protocol that sealed bodies name.
+    pub const fn protocol(self) -> Protocol {
+        match self {
+            Self::Kerberos => Protocol::Kerberos,
+            Self::Negotiate | Self::Ntlm => Protocol::Spnego,
+        }
+    }
+}
+
+type Notice = Arc<dyn Fn(&ContextError) + Send + Sync>;
+
+/// Authentication by security contexts. Connections to one endpoint share it, and what they learn.
+pub struct Negotiation {
+    /// The account as the profile names it.
+    pub user: String,
+    pub account: Account,
+    /// The service principal; `None`: `HTTP/` and the host of the URI.
+    service: Option<String>,
+    delegate: bool,
+    mode: Mutex<Mode>,
+    /// The mechanism after the first one, where the profile allows another.
+    fallback: Option<Mechanism>,
+    /// Called when the fallback is taken.
+    notice: Notice,
+}
+
+#[derive(Clone, Copy)]
+struct Mode {
+    mechanism: Mechanism,
+    scheme: Scheme,
+}
+
+impl Negotiation {
+    /// Starts with `mechanism`. `fallback` is taken where no ticket can be asked for and the account has a password;
+    /// `notice` is called with the reason.
+    pub fn new(
+        user: String,
+        account: Account,
+        service: Option<String>,
+        delegate: bool,
+        (mechanism, fallback): (Mechanism, Option<Mechanism>),
+        notice: impl Fn(&ContextError) + Send + Sync + 'static,
+    ) -> Self {
+        let scheme = if mechanism == Mechanism::Kerberos { Scheme::Kerberos } else { Scheme::Negotiate };
+        let fallback = fallback.filter(|_| cfg!(windows) || matches!(account, Account::Password { .. }));
+        let mode = Mutex::new(Mode { mechanism, scheme });
+        Self { user, account, service, delegate, mode, fallback, notice: Arc::new(notice) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Mode> {
+        self.mode.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn mode(&self) -> (Mechanism, Scheme) {
+        let Mode { mechanism, scheme } = *self.lock();
+        (mechanism, scheme)
+    }
+
+    /// The service principal of an endpoint. It has the name that the user wrote, and no port: a name from a reverse
+    /// lookup would let DNS choose the server.
+    pub(super) fn service(&self, uri: &Url) -> String {
+        let host = uri.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        self.service.clone().unwrap_or_else(|| format!("HTTP/{}", host.trim_end_matches('.')))
+    }
+
+    pub(super) fn initiator(
+        &self,
+        mechanism: Mechanism,
+        uri: &Url,
+        channel_binding: Option<Vec<u8>>,
+    ) -> Initiator {
+        Initiator {
+            mechanism,
+            account: self.account.clone(),
+            service: self.service(uri),
+            delegate: self.delegate,
+            channel_binding,
+        }
+    }
+
+    /// Takes the fallback where `mechanism` failed for want of a ticket. Returns whether to try again.
+    pub(super) fn falls_back(&self, mechanism: Mechanism, error: &ContextError) -> bool {
+        let Some(fallback) = self.fallback.filter(|_| mechanism.is_kerberos() && error.allows_ntlm()) else {
+            return false;
+        };
+        let mut mode = self.lock();
+        let is_first = mode.mechanism.is_kerberos();
+        if is_first {
+            *mode = Mode { mechanism: fallback, scheme: Scheme::Negotiate };
+        }
+        drop(mode);
+        if is_first {
+            (self.notice)(error);
+        }
+        true
+    }
+
+    /// Adopts another form of the same mechanism that the server offers. Returns whether to try again; nothing was
+    /// refused yet, since the server read no token.
+    pub(super) fn adopts(&self, used: (Mechanism, Scheme), offered: &[String]) -> bool {
+        let offers = |scheme: Scheme| offered.iter().any(|one| one.eq_ignore_ascii_case(scheme.name()));
+        let next = match used {
+            (Mechanism::Kerberos, Scheme::Kerberos) if offers(Scheme::Negotiate) => {
+                Mode { mechanism: Mechanism::NegotiateKerberos, scheme: Scheme::Negotiate }
+            }
+            (Mechanism::NegotiateKerberos, Scheme::Negotiate) if offers(Scheme::Kerberos) => {
+                Mode { mechanism: Mechanism::Kerberos, scheme: Scheme::Kerberos }
+            }
+            // It takes NTLM in SPNEGO alone.
+            (Mechanism::Ntlm, Scheme::Negotiate) if offers(Scheme::Negotiate) => {
+                Mode { mechanism: Mechanism::NegotiateNtlm, scheme: Scheme::Negotiate }
+            }
+            (Mechanism::Ntlm | Mechanism::NegotiateNtlm, Scheme::Negotiate) if offers(Scheme::Ntlm) => {
+                Mode { mechanism: Mechanism::Ntlm, scheme: Scheme::Ntlm }
+            }
+            _ => return false,
+        };
+        let mut mode = self.lock();
+        if (mode.mechanism, mode.scheme) == used {
+            *mode = next;
+        }
+        true
+    }
+}
+
+impl fmt::Debug for Negotiation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Negotiation")
+            .field("user", &self.user)
+            .field("service", &self.service)
+            .finish_non_exhaustive()
+    }
+}

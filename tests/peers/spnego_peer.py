@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""One side of a security context by pyspnego, and sealed bodies by pypsrp, on standard input and output, one
+JSON object a line. Bytes are base64. The first line configures the side; an acceptor reads its accounts from
+the file that NTLM_USER_FILE names. Every answer is {"error": TEXT} or holds the results.
+"""
+import base64, json, sys
+
+import spnego
+from spnego.channel_bindings import GssChannelBindings
+from pypsrp.encryption import WinRMEncryption
+
+
+def encode(data):
+    return None if data is None else base64.b64encode(data).decode()
+
+
+def decode(text):
+    return None if text is None else base64.b64decode(text)
+
+
+def configure(row):
+    binding = decode(row["binding"])
+    common = {
+        "channel_bindings": binding and GssChannelBindings(application_data=binding),
+        "protocol": row["protocol"],
+        # pyspnego's own SPNEGO and NTLM, whatever libraries the system has.
+        "options": spnego.NegotiateOptions.use_negotiate if row["protocol"] == "negotiate" else 0,
+    }
+    if row["role"] == "accept":
+        return spnego.server(**common)
+    return spnego.client(row["user"], row["password"], hostname="server.litware.example", service="HTTP", **common)
+
+
+def answer(context, row):
+    data = decode(row.get("data"))
+    if row["call"] == "step":
+        return {"token": encode(context.step(data)), "established": context.complete}
+    if row["call"] == "wrap":
+        sealed = context.wrap_winrm(data)
+        return {"header": encode(sealed.header), "data": encode(sealed.data), "padding": sealed.padding_length}
+    if row["call"] == "unwrap":
+        return {"data": encode(context.unwrap_winrm(decode(row["header"]), data))}
+    if row["call"] == "principal":
+        return {"principal": context.client_principal}
+    encryption = WinRMEncryption(context, WinRMEncryption.SPNEGO)
+    if row["call"] == "seal":
+        content_type, body = encryption.wrap_message(data)
+        protocol = encryption.protocol
+        return {"type": f'{content_type};protocol="{protocol}";boundary="Encrypted Boundary"', "data": encode(body)}
+    if row["call"] == "unseal":
+        return {"data": encode(encryption.unwrap_message(data, "Encrypted Boundary"))}
+    raise ValueError(row["call"])
+
+
+def main():
+    context = configure(json.loads(sys.stdin.readline()))
+    for line in sys.stdin:
+        try:
+            result = answer(context, json.loads(line))
+        except Exception as error:
+            result = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(result), flush=True)
+
+
+main()

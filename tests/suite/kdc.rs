@@ -1,0 +1,252 @@
+//! A KDC of MIT krb5 on this machine, for one test: its own folder, database, realm and port. And the processes that
+//! are the two sides of a context, with the KDC's environment.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+pub const REALM: &str = "LITWARE.EXAMPLE";
+pub const PASSWORD: &str = "correct horse";
+pub const SERVICE: &str = "HTTP/localhost";
+
+/// Longer than MIT krb5 waits for a KDC that is silent.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The KDC. `krb5kdc` ends with it.
+pub struct Kdc {
+    folder: tempfile::TempDir,
+    process: Option<Child>,
+    port: u16,
+}
+
+impl Kdc {
+    /// Starts a KDC that knows `alice` (with pre-authentication, as Active Directory has it) and [`SERVICE`], whose key
+    /// is in the keytab.
+    pub fn start() -> Self {
+        let mut kdc = Self { folder: tempfile::tempdir().unwrap(), process: None, port: free_port() };
+        kdc.configure();
+        kdc.tool("/usr/sbin/kdb5_util", &["create", "-s", "-P", "master", "-r", REALM]);
+        kdc.kadmin(&format!("addprinc +requires_preauth -pw \"{PASSWORD}\" alice"));
+        kdc.kadmin(&format!("addprinc -randkey {SERVICE}"));
+        kdc.kadmin(&format!("ktadd -k {} {SERVICE}", kdc.path("keytab").display()));
+        // Another process can take a port before the KDC does.
+        for _ in 0..5 {
+            if kdc.serve() {
+                return kdc;
+            }
+            kdc.port = free_port();
+            kdc.configure();
+        }
+        panic!("krb5kdc does not start: {}", kdc.log());
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn configure(&self) {
+        let (folder, port) = (self.folder.path().display(), self.port);
+        let client = format!(
+            "[libdefaults]\n default_realm = {REALM}\n dns_lookup_kdc = false\n dns_lookup_realm = false\n \
+             dns_canonicalize_hostname = false\n rdns = false\n\
+             [realms]\n {REALM} = {{\n  kdc = 127.0.0.1:{port}\n }}\n"
+        );
+        let server = format!(
+            "[kdcdefaults]\n kdc_listen = 127.0.0.1:{port}\n kdc_tcp_listen = 127.0.0.1:{port}\n\
+             [realms]\n {REALM} = {{\n  database_name = {folder}/principal\n  key_stash_file = {folder}/stash\n  \
+             acl_file = {folder}/acl\n  max_life = 1h\n }}\n\
+             [logging]\n kdc = FILE:{folder}/kdc.log\n"
+        );
+        std::fs::write(self.path("krb5.conf"), client).unwrap();
+        std::fs::write(self.path("kdc.conf"), server).unwrap();
+    }
+
+    fn serve(&mut self) -> bool {
+        let child =
+            self.command("/usr/sbin/krb5kdc").arg("-n").stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let mut child = child.unwrap_or_else(|error| panic!("krb5kdc: {error}; `tests/run` installs it"));
+        let bound = Instant::now() + PATIENCE;
+        while Instant::now() < bound {
+            if self.log().contains("commencing operation") {
+                self.process = Some(child);
+                return true;
+            }
+            if child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        false
+    }
+
+    /// Ends the KDC; nothing listens on its port any more.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.process.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("kdc.log")).unwrap_or_default()
+    }
+
+    /// A program with the environment of this KDC: an empty cache of its own, no keytab of a client.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.envs(self.environment()).env_remove("LYNCSH_GSSAPI_LIBRARY");
+        command
+    }
+
+    pub fn environment(&self) -> [(&'static str, String); 7] {
+        let path = |name: &str| self.path(name).display().to_string();
+        [
+            ("KRB5_CONFIG", path("krb5.conf")),
+            ("KRB5_KDC_PROFILE", path("kdc.conf")),
+            ("KRB5CCNAME", format!("FILE:{}", path("cache"))),
+            ("KRB5_KTNAME", path("keytab")),
+            ("KRB5_CLIENT_KTNAME", path("client-keytab")),
+            ("KRB5RCACHENAME", format!("dfl:{}", path("replay"))),
+            ("KRB5RCACHEDIR", self.folder.path().display().to_string()),
+        ]
+    }
+
+    fn tool(&self, program: &str, arguments: &[&str]) {
+        let output = self.command(program).args(arguments).stdin(Stdio::null()).output();
+        let output = output.unwrap_or_else(|error| panic!("{program}: {error}; `tests/run` installs it"));
+        assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
+    }
+
+    /// Runs one request of `kadmin`.
+    pub fn kadmin(&self, query: &str) {
+        self.tool("/usr/sbin/kadmin.local", &["-r", REALM, "-q", query]);
+    }
+
+    /// Fills the cache with a ticket of `alice`.
+    pub fn kinit(&self, options: &[&str]) {
+        let mut child = self
+            .command("kinit")
+            .args(options)
+            .arg(format!("alice@{REALM}"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("kinit: {error}; `tests/run` installs it"));
+        writeln!(child.stdin.take().unwrap(), "{PASSWORD}").unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+
+    /// lyncsh as one side of a context.
+    pub fn side(&self) -> Side {
+        self.side_with(|_| {})
+    }
+
+    /// lyncsh with another environment.
+    pub fn side_with(&self, change: impl FnOnce(&mut Command)) -> Side {
+        let mut command = self.command(program().to_str().unwrap());
+        change(&mut command);
+        Side::start(command)
+    }
+
+    /// lyncsh with another clock.
+    pub fn side_at(&self, offset: &str) -> Side {
+        let mut command = self.command("faketime");
+        command.arg("-f").arg(offset).arg(program());
+        Side::start(command)
+    }
+
+    /// pyspnego as the acceptor.
+    pub fn pyspnego(&self) -> Side {
+        let root = env!("CARGO_MANIFEST_DIR");
+        let python =
+            std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| format!("{root}/target/venv/bin/python"));
+        let mut command = self.command(&python);
+        command.arg(format!("{root}/tests/peers/pyspnego_kerberos.py"));
+        Side::start(command)
+    }
+}
+
+impl Drop for Kdc {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The path of the program that is one side.
+fn program() -> PathBuf {
+    let beside = PathBuf::from(env!("CARGO_BIN_EXE_lyncsh")).with_file_name("examples").join("kerberos");
+    assert!(beside.exists(), "{} is missing: cargo build --example kerberos", beside.display());
+    beside
+}
+
+/// A port that is free for both TCP and UDP.
+fn free_port() -> u16 {
+    for _ in 0..20 {
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = tcp.local_addr().unwrap().port();
+        if std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free for both TCP and UDP");
+}
+
+/// A process that is one side of a context: JSON rows in and out.
+pub struct Side {
+    process: Child,
+    input: ChildStdin,
+    answers: Receiver<String>,
+}
+
+impl Side {
+    fn start(mut command: Command) -> Self {
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut process =
+            child.unwrap_or_else(|error| panic!("{command:?}: {error}; `tests/run` installs it"));
+        let (sender, answers) = channel();
+        let output = BufReader::new(process.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        let input = process.stdin.take().unwrap();
+        Self { process, input, answers }
+    }
+
+    /// Sends a row and returns the answer.
+    pub fn ask(&mut self, row: Value) -> Value {
+        writeln!(self.input, "{row}").unwrap();
+        let answer = self.answers.recv_timeout(PATIENCE).expect("an answer in time");
+        serde_json::from_str(&answer).unwrap()
+    }
+
+    /// Seals a message: header, data, padding.
+    pub fn wrap(&mut self, message: &[u8]) -> Value {
+        let sealed = self.ask(json!({ "do": "wrap", "data": STANDARD.encode(message) }));
+        assert!(sealed["error"].is_null(), "{sealed}");
+        sealed
+    }
+
+    pub fn unwrap(&mut self, sealed: &Value) -> Result<Vec<u8>, Value> {
+        let row = json!({ "do": "unwrap", "header": sealed["header"], "data": sealed["data"] });
+        let opened = self.ask(row);
+        match opened["data"].as_str() {
+            Some(text) => Ok(STANDARD.decode(text).unwrap()),
+            None => Err(opened["error"].clone()),
+        }
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,241 @@
+//! Sessions on authenticated connections: the program against `negotiate_server.py` with the simulator behind it.
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::agent_world::World;
+use crate::kdc::{self, Kdc};
+use crate::negotiate_peer::{DOMAIN_USER, PASSWORD, Server, Setup};
+
+/// The time in which a handshake that fails has to end the program.
+const SOON: Duration = Duration::from_secs(40);
+
+/// A user whose profile `work` leads to the server, the server, and the simulator behind it.
+struct Site {
+    world: World,
+    server: Server,
+    kdc: Option<Kdc>,
+}
+
+impl Site {
+    fn new(setup: Setup, more: &str) -> Self {
+        let world = World::simulated(&[], "");
+        let (user, password) = (lyncsh::simulator::USER, lyncsh::simulator::PASSWORD);
+        let server = setup.backend(&world.uri, user, password).start();
+        let site = Self { world, server, kdc: None };
+        site.profile(DOMAIN_USER, more);
+        site
+    }
+
+    fn ntlm(arguments: &[&str], more: &str) -> Self {
+        Self::new(Setup::new(arguments), &format!("authentication = \"ntlm\"\n{more}"))
+    }
+
+    /// A server of the KDC's realm.
+    fn kerberos(arguments: &[&str], more: &str) -> Self {
+        let kdc = Kdc::start();
+        let mut setup = Setup::new(arguments);
+        setup.environment("KRB5_CONFIG", &kdc.path("krb5.conf"));
+        setup.environment("KRB5_KTNAME", &kdc.path("keytab"));
+        let mut site = Self::new(setup, more);
+        site.profile(&format!("alice@{}", kdc::REALM), more);
+        site.kdc = Some(kdc);
+        site
+    }
+
+    fn profile(&self, user: &str, more: &str) {
+        let credential = match more.contains("credential") {
+            true => String::new(),
+            false => {
+                let password = if user.contains("alice") { kdc::PASSWORD } else { PASSWORD };
+                format!("credential = {{ command = \"printf %s '{password}'\" }}\n")
+            }
+        };
+        let text = format!(
+            "kind = \"wsman\"\nuri = \"{}\"\nuser = '{user}'\nshell = \"console\"\n{credential}{more}\n",
+            self.server.url
+        );
+        std::fs::write(self.world.folders.profile("work"), text).unwrap();
+    }
+
+    fn command(&self) -> Command {
+        let mut command = self.world.lyncsh(&["work"]);
+        match &self.kdc {
+            Some(kdc) => command.envs(kdc.environment()),
+            // A machine without a realm.
+            None => command.env("KRB5_CONFIG", "/dev/null").env("KRB5CCNAME", "FILE:/nonexistent/cache"),
+        };
+        command
+    }
+
+    /// Runs lines in the console; returns standard output and standard error.
+    fn run(&self, lines: &str) -> (bool, String, String) {
+        let mut child = self
+            .command()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let _ = child.stdin.take().unwrap().write_all(lines.as_bytes());
+        let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        // Without the frame of the error's help, whose lines are wrapped.
+        let error = text(stderr).replace('\u{2502}', " ");
+        let error = error.split_whitespace().collect::<Vec<_>>().join(" ");
+        (status.success(), text(stdout), error)
+    }
+
+    fn works(&self) {
+        let (ok, out, err) = self.run("(Get-CsTenant).DisplayName\n'x' * 20\n");
+        assert!(ok && out.contains("Litware"), "{out}\n{err}\n{:#?}", self.server.log());
+        self.is_left_clean();
+    }
+
+    /// Runs a line that fails; returns the error.
+    fn fails(&self) -> String {
+        let start = Instant::now();
+        let (ok, out, err) = self.run("(Get-CsTenant).DisplayName\n");
+        assert!(!ok && !out.contains("Litware"), "{out}\n{err}");
+        assert!(start.elapsed() < SOON, "{:?}: {err}", start.elapsed());
+        err
+    }
+
+    fn is_left_clean(&self) {
+        self.world.wait(Duration::from_secs(20), "the session is removed", |world| world.shells() == 0);
+    }
+
+    /// Whether every request with a body was sealed.
+    fn all_sealed(&self) -> bool {
+        let requests = self.server.requests();
+        requests.iter().filter(|row| !row["operation"].is_null()).all(|row| row["sealed"] == true)
+    }
+}
+
+#[test]
+fn ntlm_seals_over_http_on_few_connections() {
+    let site = Site::ntlm(&[], "");
+    site.works();
+    assert!(site.all_sealed(), "{:#?}", site.server.requests());
+    assert_eq!(site.server.failed_logons(), 0);
+    assert!(site.server.count("connection") <= 4, "{:#?}", site.server.log());
+    // 500 KB in one answer, and the sequence numbers of many requests.
+    let lines = "1..30 | ForEach-Object { (Get-CsTenant).DisplayName }\n";
+    let (ok, out, err) = site.run(lines);
+    assert!(ok && out.matches("Litware").count() == 30, "{out}\n{err}");
+}
+
+#[test]
+fn ntlm_binds_to_the_certificate_over_https() {
+    let site =
+        Site::new(Setup::new(&["--cbt", "strict"]).tls(), "authentication = \"ntlm\"\nca = \"ca.pem\"");
+    std::fs::copy(site.server.ca(), site.world.folders.profiles().join("ca.pem")).unwrap();
+    site.works();
+    assert!(site.server.events("logon").iter().all(|row| row["ok"] == true), "{:#?}", site.server.log());
+}
+
+#[test]
+fn a_wrong_password_is_one_failed_logon() {
+    let site = Site::ntlm(&[], "credential = { command = \"echo wrong\" }");
+    let err = site.fails();
+    assert!(err.contains("refused the credential of"), "{err}");
+    assert_eq!(site.server.failed_logons(), 1);
+    assert!(site.server.operations().is_empty(), "{:?}", site.server.operations());
+}
+
+#[test]
+fn negotiate_goes_on_to_ntlm_where_there_is_no_ticket_and_says_so() {
+    let site = Site::new(Setup::new(&["--mechanisms", "ntlm"]), "authentication = \"negotiate\"");
+    let (ok, out, err) = site.run("(Get-CsTenant).DisplayName\n");
+    assert!(ok && out.contains("Litware"), "{out}\n{err}\n{:#?}", site.server.log());
+    assert_eq!(err.matches("Using NTLM: cannot get a Kerberos ticket").count(), 1, "{err}");
+    site.is_left_clean();
+}
+
+#[test]
+fn a_server_without_the_scheme_is_not_a_wrong_password() {
+    let site = Site::ntlm(&["--offer", "Basic"], "");
+    let err = site.fails();
+    assert!(err.contains("does not offer NTLM") && err.contains("authentication = \"basic\""), "{err}");
+    assert_eq!(site.server.failed_logons(), 0);
+}
+
+#[test]
+fn kerberos_with_a_password_and_with_a_ticket() {
+    let site = Site::kerberos(&[], "authentication = \"kerberos\"");
+    site.works();
+    assert!(site.all_sealed(), "{:#?}", site.server.requests());
+    site.kdc.as_ref().unwrap().kinit(&[]);
+    for word in ["kerberos", "negotiate"] {
+        site.profile("alice", &format!("authentication = \"{word}\"\ncredential = \"system\""));
+        site.works();
+    }
+}
+
+#[test]
+fn a_wrong_password_is_one_failed_attempt_at_the_kdc() {
+    for word in ["kerberos", "negotiate"] {
+        let more = format!("authentication = \"{word}\"\ncredential = {{ command = \"echo wrong\" }}");
+        let site = Site::kerberos(&[], &more);
+        let err = site.fails();
+        assert!(err.contains("the KDC refused the password") && err.contains("-1765328360"), "{err}");
+        let log = site.kdc.as_ref().unwrap().log();
+        assert_eq!(log.matches("PREAUTH_FAILED").count(), 1, "{log}");
+        assert_eq!(site.server.count("logon"), 0);
+    }
+}
+
+#[test]
+fn a_lost_login_or_connection_is_replaced_and_nothing_is_lost() {
+    let site = Site::ntlm(&[], "");
+    for fault in [
+        "reauthenticate@Command",
+        "reauthenticate@Send",
+        "reauthenticate@Receive:2",
+        "context-gone@Receive:2",
+        "close-after@Create",
+        "close-after@Receive:2",
+        "close-after@Command",
+    ] {
+        site.server.no_faults();
+        site.server.fault(fault);
+        let (ok, out, err) = site.run("(Get-CsTenant).DisplayName\n");
+        assert!(ok && out.contains("Litware"), "{fault}: {out}\n{err}\n{:#?}", site.server.log());
+        site.is_left_clean();
+    }
+    assert_eq!(site.server.failed_logons(), 0);
+}
+
+#[test]
+fn a_command_without_an_answer_may_have_run() {
+    let site = Site::ntlm(&[], "");
+    site.server.fault("close-executed@Command:2");
+    let (_, out, err) = site.run("(Get-CsTenant).DisplayName\n(Get-CsTenant).DisplayName\n");
+    assert!(err.contains("may have run"), "{out}\n{err}\n{:#?}", site.server.log());
+    site.is_left_clean();
+}
+
+#[test]
+fn invalid_handshakes_and_sealed_answers_are_errors_that_name_the_step() {
+    let site = Site::ntlm(&[], "");
+    for (fault, word) in [
+        ("endless", "handshake"),
+        ("absurd-challenge=length", "invalid NTLM challenge"),
+        ("absurd-challenge=offset", "invalid NTLM challenge"),
+        ("big-token", "WWW-Authenticate"),
+        ("unsealed@Create", "not sealed"),
+        ("bad-signature@Create", "signature"),
+        ("bad-sequence@Create", "sequence"),
+        ("bad-length@Create", "invalid sealed body"),
+    ] {
+        site.server.no_faults();
+        site.server.fault(fault);
+        let err = site.fails();
+        assert!(err.contains(word), "{fault}: {err}");
+        site.server.no_faults();
+        // What Create made is removed by the next command at the latest.
+        let _ = site.run("");
+        site.is_left_clean();
+    }
+}

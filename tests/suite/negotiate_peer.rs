@@ -1,0 +1,279 @@
+//! `tests/peers/negotiate_server.py`: Windows' authentication in front of a WSMan endpoint, and `tests/peers/kdc.py`.
+//!
+//! ```ignore
+//! let server = Server::start(&["--offer", "Negotiate"]);              // bodies are echoed
+//! let server = Server::before(&psrpcore.url(), USER, PASSWORD, &[]);   // any plain WSMan endpoint
+//! let server = Server::tls(&["--cbt", "strict"]);                     // server.folder: ca.pem, client.pem, …
+//! let kdc = Kdc::start(&[]);
+//! let server = Setup::new(&[]).kerberos(&kdc).backend(url, user, password).start();
+//! server.url, server.log(), server.requests(), server.count("connection"), server.failed_logons(),
+//! server.fault("status=503@Receive"), server.close_idle()
+//! ```
+#![allow(dead_code, reason = "tests of other areas use a part of it")]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+
+use serde_json::Value;
+
+use crate::wsman_client_http::PATIENCE;
+
+/// A user principal name that the NTLM accounts hold, and Basic.
+pub const USER: &str = "kenmyer@litwareinc.com";
+/// The same account as DOMAIN\user.
+pub const DOMAIN_USER: &str = "LITWAREINC\\kenmyer";
+/// The account of [`Kdc`].
+pub const PRINCIPAL: &str = "kenmyer@LITWAREINC.COM";
+pub const PASSWORD: &str = "P@ssw0rd-åß";
+
+fn peer(name: &str) -> Command {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let python =
+        std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| format!("{root}/target/venv/bin/python"));
+    let mut command = Command::new(python);
+    command.arg(format!("{root}/tests/peers/{name}"));
+    command
+}
+
+/// Starts a peer that prints a line of JSON and ends with its standard input.
+fn start(mut command: Command) -> (Child, ChildStdin, BufReader<ChildStdout>, Value) {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    let ready =
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("{command:?}: `tests/run` installs it"));
+    let stdin = child.stdin.take().unwrap();
+    (child, stdin, out, ready)
+}
+
+/// An MIT KDC with [`PRINCIPAL`]; ends with the test.
+pub struct Kdc {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    /// Databases, `krb5.conf` and the services' keytab.
+    pub folder: tempfile::TempDir,
+    /// For `KRB5_CONFIG`.
+    pub config: PathBuf,
+    /// For `KRB5_KTNAME`.
+    pub keytab: String,
+    pub port: u16,
+}
+
+impl Kdc {
+    pub fn start(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = peer("kdc.py");
+        command.arg(folder.path()).args(arguments);
+        let (child, stdin, _, ready) = start(command);
+        Self {
+            child,
+            stdin: Some(stdin),
+            folder,
+            config: ready["KRB5_CONFIG"].as_str().unwrap().into(),
+            keytab: ready["KRB5_KTNAME"].as_str().unwrap().to_owned(),
+            port: u16::try_from(ready["port"].as_u64().unwrap()).unwrap(),
+        }
+    }
+
+    /// What the KDC logged, such as each AS-REQ and TGS-REQ.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("kdc.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Kdc {
+    fn drop(&mut self) {
+        // It ends krb5kdc when its input ends.
+        self.stdin.take();
+        let _ = self.child.wait();
+    }
+}
+
+/// How a [`Server`] is started.
+pub struct Setup {
+    command: Command,
+    folder: tempfile::TempDir,
+}
+
+impl Setup {
+    pub fn new(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let users = folder.path().join("users");
+        let accounts = format!(":{USER}:{PASSWORD}\nLITWAREINC:kenmyer:{PASSWORD}\n:kenmyer:{PASSWORD}\n");
+        std::fs::write(&users, accounts).unwrap();
+        let mut command = peer("negotiate_server.py");
+        command.args(arguments).env("NTLM_USER_FILE", users);
+        Self { command, folder }
+    }
+
+    /// Https with certificates of an own CA in the server's folder.
+    pub fn tls(mut self) -> Self {
+        self.command.arg("--certificates").arg(self.folder.path());
+        self
+    }
+
+    /// Client certificates log on; needs [`Setup::tls`].
+    pub fn client_certificates(mut self, arguments: &[&str]) -> Self {
+        self.command.arg("--client-ca").arg(self.folder.path().join("ca.pem")).args(arguments);
+        self
+    }
+
+    pub fn kerberos(mut self, kdc: &Kdc) -> Self {
+        self.command.env("KRB5_CONFIG", &kdc.config).env("KRB5_KTNAME", &kdc.keytab);
+        self
+    }
+
+    pub fn environment(&mut self, name: &str, value: &Path) {
+        self.command.env(name, value);
+    }
+
+    /// A plain endpoint behind it; several take turns, connection by connection.
+    pub fn backend(mut self, url: &str, user: &str, password: &str) -> Self {
+        self.command.args(["--backend", url]).env("BACKEND_USER", user).env("BACKEND_PASSWORD", password);
+        self
+    }
+
+    pub fn start(self) -> Server {
+        let (child, stdin, out, ready) = start(self.command);
+        let log: Arc<(Mutex<Vec<Value>>, Condvar)> = Arc::default();
+        let lines = log.clone();
+        std::thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok) {
+                lines.0.lock().unwrap().push(serde_json::from_str(&line).unwrap());
+                lines.1.notify_all();
+            }
+        });
+        Server {
+            child,
+            stdin: Mutex::new((stdin, 0)),
+            log,
+            url: ready["url"].as_str().unwrap().to_owned(),
+            port: u16::try_from(ready["port"].as_u64().unwrap()).unwrap(),
+            folder: self.folder,
+        }
+    }
+}
+
+/// The server's process; ends with the test.
+pub struct Server {
+    child: Child,
+    /// With the number of orders so far.
+    stdin: Mutex<(ChildStdin, usize)>,
+    log: Arc<(Mutex<Vec<Value>>, Condvar)>,
+    pub url: String,
+    pub port: u16,
+    /// Accounts and certificates.
+    pub folder: tempfile::TempDir,
+}
+
+impl Server {
+    /// Answers with each request's body.
+    pub fn start(arguments: &[&str]) -> Self {
+        Setup::new(arguments).start()
+    }
+
+    /// The same over https.
+    pub fn tls(arguments: &[&str]) -> Self {
+        Setup::new(arguments).tls().start()
+    }
+
+    /// In front of a plain WSMan endpoint.
+    pub fn before(url: &str, user: &str, password: &str, arguments: &[&str]) -> Self {
+        Setup::new(arguments).backend(url, user, password).start()
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn ca(&self) -> PathBuf {
+        self.file("ca.pem")
+    }
+
+    /// Sends an order and returns when it is carried out.
+    fn order(&self, order: &str) {
+        let number = {
+            let mut stdin = self.stdin.lock().unwrap();
+            stdin.1 += 1;
+            let number = stdin.1;
+            writeln!(stdin.0, "{order}").unwrap();
+            stdin.0.flush().unwrap();
+            number
+        };
+        let carried_out =
+            |log: &mut Vec<Value>| log.iter().filter(|row| row["event"] == "sync").count() < number;
+        let log = self.log.0.lock().unwrap();
+        let late = self.log.1.wait_timeout_while(log, PATIENCE, carried_out).unwrap().1;
+        assert!(!late.timed_out(), "the server did not carry out: {order}");
+    }
+
+    /// Arms a fault; its events are counted from now on.
+    pub fn fault(&self, spec: &str) {
+        self.order(&format!("fault {spec}"));
+    }
+
+    /// Drops all faults, those of the command line included.
+    pub fn no_faults(&self) {
+        self.order("no-faults");
+    }
+
+    /// Closes all connections that wait for a request.
+    pub fn close_idle(&self) {
+        self.order("close-idle");
+    }
+
+    /// All events so far.
+    pub fn log(&self) -> Vec<Value> {
+        self.order("sync");
+        let log = self.log.0.lock().unwrap();
+        log.iter().filter(|row| row["event"] != "sync").cloned().collect()
+    }
+
+    pub fn events(&self, event: &str) -> Vec<Value> {
+        self.log().into_iter().filter(|row| row["event"] == event).collect()
+    }
+
+    pub fn count(&self, event: &str) -> usize {
+        self.events(event).len()
+    }
+
+    pub fn requests(&self) -> Vec<Value> {
+        self.events("request")
+    }
+
+    /// The requests that were operations of WSMan, by name.
+    pub fn operations(&self) -> Vec<String> {
+        let name = |row: &Value| row["operation"].as_str().map(str::to_owned);
+        self.requests().iter().filter_map(name).collect()
+    }
+
+    pub fn failed_logons(&self) -> usize {
+        self.events("logon").iter().filter(|row| row["ok"] == false).count()
+    }
+
+    pub fn logons(&self) -> usize {
+        self.events("logon").iter().filter(|row| row["ok"] == true).count()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The output of a Python client of `tests/peers`, which takes one argument of JSON.
+pub fn client(script: &str, given: &Value, environment: &[(&str, &Path)]) -> Value {
+    let mut command = peer(script);
+    command.arg(given.to_string()).envs(environment.iter().copied());
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "REQUESTS_CA_BUNDLE"] {
+        command.env_remove(name);
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{given}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
