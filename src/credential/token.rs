@@ -85,10 +85,7 @@ pub async fn acquire(
     };
     let build = |builder: reqwest::ClientBuilder| {
         let builder = builder.timeout(limit).redirect(reqwest::redirect::Policy::none());
-        match is_loopback(endpoint) {
-            true => builder.no_proxy().build(),
-            false => builder.build(),
-        }
+        if is_loopback(endpoint) { builder.no_proxy().build() } else { builder.build() }
     };
     let client = build(trust.endpoint_client()).map_err(failed)?;
     let answer = client.post(endpoint.clone()).send().await.map_err(failed)?;
@@ -105,9 +102,10 @@ pub async fn acquire(
         })?;
     let authority = challenge.authority.to_string();
     // The pin is for the endpoint's certificate; its own origin may be the authority as well.
-    let client = match challenge.authority.origin() == endpoint.origin() {
-        true => client,
-        false => build(trust.client()).map_err(|error| unreachable(authority.clone(), error))?,
+    let client = if challenge.authority.origin() == endpoint.origin() {
+        client
+    } else {
+        build(trust.client()).map_err(|error| unreachable(authority.clone(), error))?
     };
     let local = is_loopback(endpoint) && is_loopback(&challenge.authority);
     if challenge.authority.scheme() != "https" && !local {
