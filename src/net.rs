@@ -14,8 +14,8 @@ pub use certificate::{
 };
 pub use handshake::{HandshakeProblem, handshake_problem};
 pub use identity::{ClientCertificate, IdentityError, needs_passphrase};
-pub use tls::{Stream, TlsConnector, TlsLibrary, TlsSetupError};
-pub use trust::{Trust, TrustError};
+pub use tls::{Stream, TlsConnector, TlsSetupError};
+pub use trust::{TlsLibrary, Trust, TrustError};
 
 /// Returns whether a URI's host is a loopback address: only there a credential may be sent without TLS.
 pub fn is_loopback(uri: &Url) -> bool {

@@ -22,6 +22,12 @@ impl Fingerprint {
     pub fn of(certificate: &[u8]) -> Self {
         Self(Sha256::digest(certificate).into())
     }
+
+    /// The digits alone. With `sha256:` before them, the text is longer than a line of help, and its break
+    /// would be copied.
+    pub fn digits(self) -> String {
+        self.to_string().split_off("sha256:".len())
+    }
 }
 
 impl fmt::Display for Fingerprint {

@@ -67,7 +67,9 @@ pub fn handshake_problem(error: Cause<'_>, asked: bool, given: bool) -> Option<H
 }
 
 fn of_rustls(error: &rustls::Error, asked: bool, given: bool) -> Option<HandshakeProblem> {
-    use HandshakeProblem::*;
+    use HandshakeProblem::{
+        ClientCertificateRefused, NoClientCertificate, NoCommonCipher, NotTls, OldVersion,
+    };
     use rustls::AlertDescription as Alert;
     use rustls::{Error, InvalidMessage, PeerIncompatible};
     Some(match error {
@@ -101,7 +103,9 @@ fn of_rustls(error: &rustls::Error, asked: bool, given: bool) -> Option<Handshak
 
 /// Reads the messages of OpenSSL 1.1 and 3, which name its reason codes.
 fn of_text(text: &str, given: bool) -> Option<HandshakeProblem> {
-    use HandshakeProblem::*;
+    use HandshakeProblem::{
+        ClientCertificateRefused, NoClientCertificate, NoCommonCipher, NotTls, OldVersion, SmallKey,
+    };
     const TEXTS: [(&str, HandshakeProblem); 9] = [
         ("dh key too small", SmallKey),
         ("alert certificate required", NoClientCertificate),

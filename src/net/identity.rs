@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
+use x509_cert::der::{Decode as _, Encode as _};
 
 use crate::platform;
 
@@ -101,8 +102,12 @@ impl ClientCertificate {
         };
         let signing = any_supported_type(&private).map_err(unusable)?;
         // PKCS#12 has no order, and in PEM files the issuer often comes first.
+        // rustls compares too, but not with certificates of X.509 version 1, which openssl makes.
+        let public = signing.public_key();
         let belongs = |one: &CertificateDer<'static>| {
-            CertifiedKey::new(vec![one.clone()], signing.clone()).keys_match().is_ok()
+            let read = x509_cert::Certificate::from_der(one);
+            let own = read.and_then(|read| read.tbs_certificate().subject_public_key_info().to_der());
+            own.is_ok_and(|own| public.as_ref().is_some_and(|public| own == public.as_ref()))
         };
         let Some(own) = certificates.iter().position(belongs) else {
             let (certificate, key) = (certificate.to_owned(), key.to_owned());

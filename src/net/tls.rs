@@ -1,5 +1,6 @@
 //! TLS to the endpoint of a profile: rustls, or the system's library where the profile says so.
 
+mod stream;
 mod system;
 mod verifier;
 
@@ -11,48 +12,12 @@ use rustls::client::ResolvesClientCert;
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, SignatureScheme};
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::system::SystemConnector;
 use self::verifier::ProfileVerifier;
 use super::identity::ClientCertificate;
-use super::trust::Trust;
-
-/// The library that speaks TLS; `tls` in a profile.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TlsLibrary {
-    #[default]
-    Rustls,
-    /// SChannel, Secure Transport or OpenSSL.
-    System,
-}
-
-impl TlsLibrary {
-    pub const ALL: [Self; 2] = [Self::Rustls, Self::System];
-
-    /// As it stands in a profile.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Rustls => "rustls",
-            Self::System => "system",
-        }
-    }
-}
-
-/// TLS cannot be set up.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum TlsSetupError {
-    #[error(transparent)]
-    Rustls(#[from] rustls::Error),
-    #[error("tls = \"system\" needs a lyncsh that was built with OpenSSL: cargo build --features system-tls")]
-    NotBuilt,
-    #[error("{0}")]
-    System(String),
-}
-
-/// A stream inside TLS.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+use super::trust::{TlsLibrary, Trust};
+pub use stream::{Stream, TlsSetupError};
 
 /// Opens TLS connections to one endpoint.
 #[derive(Clone)]
@@ -119,8 +84,39 @@ impl TlsConnector {
     }
 }
 
+impl Trust {
+    /// An HTTP client to be built for discovery and token services, to which the pin does not apply.
+    pub fn client(&self) -> reqwest::ClientBuilder {
+        self.http(false)
+    }
+
+    /// An HTTP client to be built for the endpoint.
+    pub fn endpoint_client(&self) -> reqwest::ClientBuilder {
+        self.http(true)
+    }
+
+    fn http(&self, pinned: bool) -> reqwest::ClientBuilder {
+        // Another part of the program may have been first: it's the same provider.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = reqwest::Client::builder();
+        match config(self, pinned) {
+            Ok(config) => builder.tls_backend_preconfigured(config),
+            // Plain http must work where the system has no CA certificates; https then fails in the client.
+            Err(_) => builder,
+        }
+    }
+
+    /// TLS to the endpoint.
+    ///
+    /// # Errors
+    /// The system's certificates cannot be used, or the library is not part of this build.
+    pub fn tls(&self) -> Result<TlsConnector, TlsSetupError> {
+        TlsConnector::new(self)
+    }
+}
+
 /// A configuration of rustls that verifies by `trust`. `pinned`: with its pin, which is the endpoint's.
-pub(super) fn config(trust: &Trust, pinned: bool) -> Result<ClientConfig, rustls::Error> {
+fn config(trust: &Trust, pinned: bool) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = ProfileVerifier::new(&trust.own, trust.pin.filter(|_| pinned), &provider)?;
     Ok(ClientConfig::builder_with_provider(provider)

@@ -8,8 +8,28 @@ use rustls::pki_types::pem::PemObject as _;
 
 use super::certificate::Fingerprint;
 use super::identity::ClientCertificate;
-use super::tls::{self, TlsConnector, TlsLibrary, TlsSetupError};
 use crate::files::text;
+
+/// The library that speaks TLS; `tls` in a profile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsLibrary {
+    #[default]
+    Rustls,
+    /// SChannel, Secure Transport or OpenSSL.
+    System,
+}
+
+impl TlsLibrary {
+    pub const ALL: [Self; 2] = [Self::Rustls, Self::System];
+
+    /// As it stands in a profile.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rustls => "rustls",
+            Self::System => "system",
+        }
+    }
+}
 
 /// The system's CA certificates, those of a profile's `ca`, and what applies to the endpoint alone.
 #[derive(Clone, Debug, Default)]
@@ -60,34 +80,5 @@ impl Trust {
             return Err(wrong("it contains no certificate".into()));
         }
         Ok(Self { own, ..Self::default() })
-    }
-
-    /// An HTTP client to be built for discovery and token services, to which the pin does not apply.
-    pub fn client(&self) -> reqwest::ClientBuilder {
-        self.http(false)
-    }
-
-    /// An HTTP client to be built for the endpoint.
-    pub fn endpoint_client(&self) -> reqwest::ClientBuilder {
-        self.http(true)
-    }
-
-    fn http(&self, pinned: bool) -> reqwest::ClientBuilder {
-        // Another part of the program may have been first: it's the same provider.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = reqwest::Client::builder();
-        match tls::config(self, pinned) {
-            Ok(config) => builder.tls_backend_preconfigured(config),
-            // Plain http must work where the system has no CA certificates; https then fails in the client.
-            Err(_) => builder,
-        }
-    }
-
-    /// TLS to the endpoint.
-    ///
-    /// # Errors
-    /// The system's certificates cannot be used, or the library is not part of this build.
-    pub fn tls(&self) -> Result<TlsConnector, TlsSetupError> {
-        TlsConnector::new(self)
     }
 }

@@ -47,7 +47,8 @@ pub fn is_own_folder(path: &Path) -> bool {
 /// The file cannot be accessed.
 pub fn is_private(path: &Path) -> io::Result<bool> {
     let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path)?);
-    Ok(mode & 0o077 == 0)
+    let others = mode & 0o077;
+    Ok(others == 0)
 }
 
 /// Returns the effective user id.

@@ -91,7 +91,7 @@ pub enum Error {
     #[error("cannot reach {endpoint}: {reason}")]
     Unreachable { endpoint: String, reason: String },
     #[error("the certificate of {endpoint} is not trusted: {}", .refused.problem)]
-    Certificate { endpoint: String, refused: RefusedCertificate },
+    Certificate { endpoint: String, refused: Box<RefusedCertificate> },
     #[error("cannot open a TLS connection to {endpoint}: {problem}")]
     Handshake { endpoint: String, problem: HandshakeProblem },
     #[error("{}", TlsSetupError::NotBuilt)]
@@ -252,11 +252,12 @@ fn certificate_advice(endpoint: &str, refused: &RefusedCertificate) -> String {
     let pin = match (&refused.problem, refused.fingerprint) {
         (CertificateProblem::Revoked, _) | (_, None) => String::new(),
         (CertificateProblem::OtherFingerprint { .. }, Some(found)) => {
-            format!(" Then write to the profile: pin = \"{found}\"")
+            format!(" Then write to the profile: pin = \"{}\"", found.digits())
         }
         (_, Some(found)) => format!(
             " To trust this certificate alone, compare its fingerprint with the server's administrator, then add \
-             to the profile: pin = \"{found}\""
+             to the profile: pin = \"{}\"",
+            found.digits()
         ),
     };
     format!("If {endpoint} is the intended server, {now}.{pin}")

@@ -11,7 +11,7 @@ mod absent {
     use std::convert::Infallible;
     use std::error::Error;
 
-    use crate::net::tls::{Stream, TlsSetupError};
+    use crate::net::tls::stream::{Stream, TlsSetupError};
     use crate::net::trust::Trust;
 
     /// This build has no connector of the system's library.
@@ -48,7 +48,7 @@ mod present {
 
     use crate::net::certificate::{CertificateProblem, Fingerprint, RefusedCertificate};
     use crate::net::identity::ClientCertificate;
-    use crate::net::tls::{Stream, TlsSetupError};
+    use crate::net::tls::stream::{Stream, TlsSetupError};
     use crate::net::trust::Trust;
 
     #[derive(Clone)]

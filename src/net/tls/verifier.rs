@@ -35,12 +35,11 @@ impl ProfileVerifier {
         pin: Option<Fingerprint>,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, Error> {
-        let rule = match pin {
-            Some(pin) => Rule::Pin(pin),
-            None => {
-                let verifier = Verifier::new_with_extra_roots(own.iter().cloned(), provider.clone())?;
-                Rule::Chain { own: own.to_vec(), verifier }
-            }
+        let rule = if let Some(pin) = pin {
+            Rule::Pin(pin)
+        } else {
+            let verifier = Verifier::new_with_extra_roots(own.iter().cloned(), provider.clone())?;
+            Rule::Chain { own: own.to_vec(), verifier }
         };
         Ok(Self { rule, algorithms: provider.signature_verification_algorithms })
     }
@@ -84,10 +83,8 @@ fn problem(certificate: &[u8], error: CertificateError) -> CertificateProblem {
         Refused::Revoked => CertificateProblem::Revoked,
         Refused::UnknownIssuer if facts.is_self_issued => CertificateProblem::SelfSigned,
         Refused::UnknownIssuer => CertificateProblem::UnknownIssuer,
-        // webpki's CaUsedAsEndEntity has no name of its own in rustls.
-        other if facts.is_self_issued && other.to_string().contains("CaUsedAsEndEntity") => {
-            CertificateProblem::SelfSigned
-        }
+        // Such as webpki's CaUsedAsEndEntity, or a CA certificate of the same name with another key.
+        _ if facts.is_self_issued => CertificateProblem::SelfSigned,
         other => CertificateProblem::Other(other.to_string()),
     }
 }

@@ -17,7 +17,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT, WWW_AUTHENTICATE,
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT, WWW_AUTHENTICATE,
 };
 use hyper::{Request, Response, StatusCode};
 use tokio::time::Instant;
@@ -28,13 +28,15 @@ use super::negotiation::{Negotiation, Scheme};
 use super::wire::{AGENT, Connector, Failure, KEEP_IDLE};
 use crate::net::refusals;
 use crate::security::challenge::{self, Offer};
-use crate::security::{Context, ContextError, initiate, sealed};
+use crate::security::{Context, ContextError, KerberosProblem, initiate, sealed};
 
 /// How long a connection may have been idle that Command and Send use. Longer ones are closed, and the handshake of
 /// another one precedes the request: it cannot be sent again where its answer is lost.
 const FRESH: Duration = Duration::from_secs(20);
 /// Handshakes end by then: NTLM in SPNEGO takes three messages of the client.
 const MAX_LEGS: usize = 6;
+/// KRB5_KDC_UNREACH.
+const KDC_UNREACHABLE: i64 = -1_765_328_228;
 /// Kerberos in two forms, then NTLM in three.
 const MAX_MODES: usize = 5;
 /// A longer answer to a handshake's message is not read.
@@ -133,15 +135,16 @@ impl Connections {
     /// Sends an envelope and returns the answer. `repeats` says that it may be sent again where a kept connection
     /// ended without an answer.
     ///
-    /// A 401 ran nothing: the request is sent once more on another connection, with another handshake. So is one
-    /// that a kept connection answers with an empty 400: the server may have forgotten the connection's keys.
+    /// A 401 ran nothing: the request is sent once more on another connection, with another handshake. So is a
+    /// request that may run twice and that a kept connection answers with an empty 400: the server may have
+    /// forgotten the connection's keys.
     pub async fn exchange(&self, envelope: &Bytes, repeats: bool) -> Result<Reply, Failed> {
         while let Some(mut connection) = self.kept(repeats) {
             match self.0.request(&mut connection, envelope).await {
                 Ok(reply) if reply.status == StatusCode::UNAUTHORIZED => {
                     tracing::debug!("a kept connection is no longer authenticated");
                 }
-                Ok(reply) if reply.status == StatusCode::BAD_REQUEST && reply.body.is_empty() => {
+                Ok(reply) if repeats && reply.status == StatusCode::BAD_REQUEST && reply.body.is_empty() => {
                     tracing::debug!("a kept connection answers with an empty 400: its keys may be gone");
                 }
                 Ok(reply) => {
@@ -359,6 +362,7 @@ impl Shared {
         mut context: Box<dyn Context>,
         token: Option<Vec<u8>>,
     ) -> Result<(Box<dyn Context>, crate::security::Step), Failed> {
+        let asks_kdc = token.is_none();
         let stepping = tokio::task::spawn_blocking(move || {
             let step = context.step(token.as_deref());
             (context, step)
@@ -367,6 +371,15 @@ impl Shared {
             Ok(Ok((context, step))) => Ok((context, step?)),
             // The runtime ends.
             Ok(Err(error)) => Err(Failed::Connection(error.into())),
+            // The library goes on waiting (27 s in MIT krb5); a KDC that is silent for so long is not there.
+            Err(_) if asks_kdc => {
+                let text = format!("no KDC answered within {}", humantime::format_duration(self.limit));
+                Err(Failed::Context(ContextError::Kerberos {
+                    problem: KerberosProblem::KdcUnreachable,
+                    code: KDC_UNREACHABLE,
+                    text,
+                }))
+            }
             Err(_) => Err(Failed::Late),
         }
     }
@@ -395,6 +408,8 @@ impl Shared {
     ) -> Result<Response<Incoming>, Failed> {
         let path = &self.uri[url::Position::BeforePath..url::Position::AfterQuery];
         let host = &self.uri[url::Position::BeforeHost..url::Position::AfterPort];
+        // hyper leaves the length of an empty body out, and http.sys answers such a request with 411.
+        let length = request.body.len();
         let mut http = Request::post(path)
             .body(Full::from(request.body))
             .map_err(|error| Failed::Connection(error.into()))?;
@@ -402,6 +417,7 @@ impl Shared {
         let value =
             |text: &str| HeaderValue::from_str(text).map_err(|error| Failed::Connection(error.into()));
         headers.insert(HOST, value(host)?);
+        headers.insert(CONTENT_LENGTH, length.into());
         headers.insert(USER_AGENT, AGENT);
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         headers.insert(CONTENT_TYPE, value(&request.content_type)?);

@@ -209,7 +209,9 @@ impl Http {
     /// Reads an answer.
     fn answer(&self, reply: Reply) -> Result<Answer, Error> {
         let Reply { status, headers, body, is_verified } = reply;
-        if status.is_redirection()
+        // Over http anyone on the way could send the credential elsewhere.
+        if is_verified
+            && status.is_redirection()
             && let Some(target) = headers.get(LOCATION)
         {
             let target = String::from_utf8_lossy(target.as_bytes()).into_owned();
@@ -282,7 +284,7 @@ impl Http {
     fn failed(&self, error: Cause<'_>, operation: Operation) -> Error {
         let endpoint = self.name.clone();
         if let Some(refused) = refused_certificate(error) {
-            return Error::Certificate { endpoint, refused };
+            return Error::Certificate { endpoint, refused: refused.into() };
         }
         let (asked, given) = self.tls.as_ref().map(TlsConnector::client_certificate).unwrap_or_default();
         if let Some(problem) = handshake_problem(error, asked, given)
