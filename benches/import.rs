@@ -121,9 +121,10 @@ impl User {
         let output = command.output()?;
         let took = begun.elapsed();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        match output.status.success() {
-            true => Ok((text(&output.stdout), took)),
-            false => Err(format!("{command:?}: {}\n{}", text(&output.stdout), text(&output.stderr)).into()),
+        if output.status.success() {
+            Ok((text(&output.stdout), took))
+        } else {
+            Err(format!("{command:?}: {}\n{}", text(&output.stdout), text(&output.stderr)).into())
         }
     }
 

@@ -151,7 +151,7 @@ pub struct Work {
     pub name: String,
     #[command(flatten)]
     pub common: Common,
-    /// Use `console`, or a PowerShell by name or path, instead of the profile's shell
+    /// Use `console`, or a PowerShell by name or path, instead of the profile's shell (5.1 is not verified)
     #[arg(long)]
     pub shell: Option<String>,
     /// Arguments for PowerShell, as in `-- -NoProfile -Command Get-CsTenant`
@@ -234,7 +234,7 @@ pub struct Add {
     /// The new profile's name
     #[arg(value_name = "PROFILE")]
     pub name: String,
-    /// Kind: lync-online, skype-server, exchange-server, wsman, teams or exchange-online
+    /// Kind: lync-online, skype-server, exchange-server, wsman, or (not verified) teams, exchange-online
     #[arg(long, required_unless_present = "force")]
     pub kind: Option<String>,
     /// Account to sign in with, as name@domain

@@ -26,6 +26,7 @@ pub mod slots;
 pub mod standalone_session;
 pub mod status;
 pub mod stop;
+mod unverified;
 mod usage;
 mod voice;
 

@@ -78,8 +78,8 @@ async fn discover(profile: &Profile, trust: &Trust) -> Result<Url, DiscoveryErro
         for start in starts(profile.discovery.as_ref(), domain) {
             match walk(&client, domain, start).await {
                 Ok(found) => return Ok(found),
-                Err((error, true)) => last = Some(error),
-                Err((error, false)) => return Err(error),
+                Err(WalkError::NotStarted(error)) => last = Some(error),
+                Err(WalkError::Failed(error)) => return Err(error),
             }
         }
         Err(last.unwrap_or(DiscoveryError::NoDomain))
@@ -124,21 +124,33 @@ fn starts(base: Option<&Url>, domain: &str) -> Vec<Url> {
     urls
 }
 
-/// Follows the links from a first URI. The flag of an error tells whether to try the next one.
-async fn walk(client: &reqwest::Client, domain: &str, start: Url) -> Result<Url, (DiscoveryError, bool)> {
+/// Error of following the links from a first URI.
+enum WalkError {
+    /// The first URI does not answer: the next one may.
+    NotStarted(DiscoveryError),
+    /// The tenant's documents are invalid: another first URI leads to the same documents.
+    Failed(DiscoveryError),
+}
+
+/// Follows the links from a first URI.
+async fn walk(client: &reqwest::Client, domain: &str, start: Url) -> Result<Url, WalkError> {
     let mut seen = HashSet::new();
     let mut next = start.clone();
     for hop in 0..MAX_HOPS {
-        let failed = |reason: String| (DiscoveryError::Failed { uri: without_query(&next), reason }, false);
+        let error = |reason: String| DiscoveryError::Failed { uri: without_query(&next), reason };
+        let failed = |reason: String| WalkError::Failed(error(reason));
         if !seen.insert(next.clone()) {
             return Err(failed("failed: the links form a loop".into()));
         }
         let document = match fetch(client, &next).await {
             Ok(document) => document,
             Err(Missing::Name(reason)) if hop == 0 => {
-                return Err((DiscoveryError::NotFound { domain: domain.to_owned(), reason }, true));
+                let error = DiscoveryError::NotFound { domain: domain.to_owned(), reason };
+                return Err(WalkError::NotStarted(error));
             }
-            Err(Missing::Unreachable(reason)) if hop == 0 => return Err((failed(reason).0, true)),
+            Err(Missing::Unreachable(reason)) if hop == 0 => {
+                return Err(WalkError::NotStarted(error(reason)));
+            }
             Err(Missing::Name(reason) | Missing::Unreachable(reason) | Missing::Answer(reason)) => {
                 return Err(failed(reason));
             }
@@ -163,7 +175,7 @@ async fn walk(client: &reqwest::Client, domain: &str, start: Url) -> Result<Url,
         next = target;
     }
     let reason = format!("needs more than {MAX_HOPS} hops");
-    Err((DiscoveryError::Failed { uri: without_query(&next), reason }, false))
+    Err(WalkError::Failed(DiscoveryError::Failed { uri: without_query(&next), reason }))
 }
 
 fn without_query(url: &Url) -> String {
@@ -211,13 +223,30 @@ fn missing(error: &reqwest::Error) -> Missing {
     }
 }
 
+/// Error of parsing a discovery document.
+#[derive(Debug, thiserror::Error)]
+enum DocumentError {
+    /// The document is not well-formed.
+    #[error(transparent)]
+    Xml(#[from] quick_xml::Error),
+    /// An attribute is not well-formed.
+    #[error(transparent)]
+    Attribute(#[from] quick_xml::events::attributes::AttrError),
+    /// An attribute's value holds an invalid reference.
+    #[error(transparent)]
+    Value(#[from] quick_xml::escape::EscapeError),
+    /// Another XML document, such as an HTML page.
+    #[error("AutodiscoverResponse is missing")]
+    NoResponse,
+}
+
 /// Returns the token and href of every `Link` in a document.
-fn links(document: &str) -> Result<Vec<(String, String)>, String> {
+fn links(document: &str) -> Result<Vec<(String, String)>, DocumentError> {
     let mut reader = Reader::from_str(document.trim_start_matches('\u{feff}'));
     let mut found = Vec::new();
     let mut rooted = false;
     loop {
-        match reader.read_event().map_err(|error| error.to_string())? {
+        match reader.read_event()? {
             Event::Start(element) | Event::Empty(element) => {
                 rooted |= element.local_name().as_ref() == "AutodiscoverResponse";
                 if element.local_name().as_ref() != "Link" {
@@ -225,11 +254,8 @@ fn links(document: &str) -> Result<Vec<(String, String)>, String> {
                 }
                 let mut link = (String::new(), String::new());
                 for attribute in element.attributes() {
-                    let attribute = attribute.map_err(|error| error.to_string())?;
-                    let value = attribute
-                        .normalized_value(quick_xml::XmlVersion::Implicit1_0)
-                        .map_err(|error| error.to_string())?
-                        .into_owned();
+                    let attribute = attribute?;
+                    let value = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0)?.into_owned();
                     match attribute.key.local_name().as_ref() {
                         "token" => link.0 = value,
                         "href" => link.1 = value,
@@ -239,7 +265,7 @@ fn links(document: &str) -> Result<Vec<(String, String)>, String> {
                 found.push(link);
             }
             Event::Eof if rooted => return Ok(found),
-            Event::Eof => return Err("AutodiscoverResponse is missing".into()),
+            Event::Eof => return Err(DocumentError::NoResponse),
             _ => {}
         }
     }

@@ -58,10 +58,14 @@ impl Drop for Raw {
     }
 }
 
+/// Capacity for a typed or pasted line.
+const ROOM: usize = 16 * 1024;
+
 /// Reads a line and echoes it to `out`. Blocks.
 pub fn read_line(echo: Echo, out: Stream) -> std::io::Result<Answer<SecretString>> {
     let _raw = Raw::on()?;
-    let mut text = Zeroizing::new(String::new());
+    // A growing buffer would leave its content in the memory that it frees. A token has a few thousand bytes.
+    let mut text = Zeroizing::new(String::with_capacity(ROOM));
     loop {
         match crossterm::event::read()? {
             Event::Paste(pasted) => {
@@ -74,11 +78,11 @@ pub fn read_line(echo: Echo, out: Stream) -> std::io::Result<Answer<SecretString
                 let control = key.modifiers.contains(KeyModifiers::CONTROL);
                 match key.code {
                     KeyCode::Enter => {
-                        return Ok(Answer::Given(SecretString::from(std::mem::take(&mut *text))));
+                        return Ok(Answer::Given(SecretString::from(text.as_str())));
                     }
                     // Programs that type for a user send LF as the end of a line.
                     KeyCode::Char('j') if control => {
-                        return Ok(Answer::Given(SecretString::from(std::mem::take(&mut *text))));
+                        return Ok(Answer::Given(SecretString::from(text.as_str())));
                     }
                     KeyCode::Char('c') if control => return Ok(Answer::Interrupted),
                     KeyCode::Char('d') if control && text.is_empty() => return Ok(Answer::End),

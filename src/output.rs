@@ -4,6 +4,8 @@
 use std::io;
 use std::sync::OnceLock;
 
+use secrecy::zeroize::Zeroizing;
+
 use crate::screen::{Stream, clean};
 
 /// The first write error.
@@ -50,7 +52,45 @@ pub fn lost() -> Option<&'static io::Error> {
 /// encoding.
 pub fn ascii_json(value: &serde_json::Value) -> String {
     let mut line = String::new();
-    for one in value.to_string().chars() {
+    escape(&value.to_string(), &mut line);
+    line
+}
+
+/// Formats a value with a secret as JSON in ASCII with a line end. Every copy of the secret is wiped.
+pub fn secret_line(value: &impl serde::Serialize) -> serde_json::Result<Zeroizing<String>> {
+    let mut json = Wiped::default();
+    serde_json::to_writer(&mut json, value)?;
+    let json = String::from_utf8_lossy(&json.0);
+    // A character becomes one or two `\uXXXX`, so the line does not grow.
+    let mut line = Zeroizing::new(String::with_capacity(6 * json.len() + 1));
+    escape(&json, &mut line);
+    line.push('\n');
+    Ok(line)
+}
+
+/// Growing buffer that wipes the memory that it frees.
+#[derive(Default)]
+struct Wiped(Zeroizing<Vec<u8>>);
+
+impl std::io::Write for Wiped {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let size = self.0.len() + bytes.len();
+        if size > self.0.capacity() {
+            let mut larger = Zeroizing::new(Vec::with_capacity(2 * size));
+            larger.extend_from_slice(&self.0);
+            self.0 = larger;
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn escape(json: &str, line: &mut String) {
+    for one in json.chars() {
         if one.is_ascii() {
             line.push(one);
         } else {
@@ -60,7 +100,6 @@ pub fn ascii_json(value: &serde_json::Value) -> String {
             }
         }
     }
-    line
 }
 
 /// Writes a message to standard output, in place of `print!`.
@@ -88,5 +127,14 @@ mod tests {
         let line = ascii_json(&value);
         assert!(line.is_ascii());
         assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap(), value);
+    }
+
+    #[test]
+    fn a_line_with_a_secret_fits_its_buffer() {
+        let value = json!({ "secret": "\u{1f511}\u{1}\"\u{e4}".repeat(500) });
+        let line = secret_line(&value).unwrap();
+        assert_eq!(*line, ascii_json(&value) + "\n");
+        let json = serde_json::to_string(&value).unwrap();
+        assert_eq!(line.capacity(), 6 * json.len() + 1);
     }
 }

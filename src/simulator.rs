@@ -22,4 +22,5 @@ pub use acceptor::{Acceptor, Kerberos, StartKerberos};
 pub use backend::{Backend, Backends};
 pub use endpoint::{DOMAIN, Open, PASSWORD, USER};
 pub use options::{Authentication, MadeUpCommand, Options, Parameter};
+pub use pool::{PoolSizeError, TakeError};
 pub use server::Server;

@@ -66,7 +66,9 @@ impl Handover {
         let mut line = Vec::new();
         input.read_until(b'\n', &mut line)?;
         let handover: Self = serde_json::from_slice(&line)?;
-        let mut secret = Zeroizing::new(String::with_capacity(1024));
+        // A growing buffer would leave the secret in the memory that it frees. The buffer of `stdin` belongs to the
+        // standard library and cannot be wiped.
+        let mut secret = Zeroizing::new(String::with_capacity(MAX_SECRET as usize + 1));
         input.take(MAX_SECRET).read_to_string(&mut secret)?;
         let secret = handover.secret.then(|| SecretString::from(secret.as_str()));
         Ok((handover, secret))

@@ -80,9 +80,10 @@ impl Notes {
             return;
         }
         // The usual state: no file is needed.
-        let result = match known.commands.is_empty() && known.doubtful.is_none() {
-            true => remove(&self.path),
-            false => self.write(&known),
+        let result = if known.commands.is_empty() && known.doubtful.is_none() {
+            remove(&self.path)
+        } else {
+            self.write(&known)
         };
         if let Err(error) = result {
             tracing::warn!("cannot write the notes on a session: {error}");

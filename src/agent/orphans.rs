@@ -64,9 +64,10 @@ async fn remove(kept: JournalEntry, access: &mut EndpointResolver) -> String {
         Ok(Ok(endpoint)) => endpoint,
         Ok(Err(error)) => {
             let line = line(&kept, &error.to_string());
-            match error.is_refusal(access.profile.authentication) {
-                true => kept.refused(),
-                false => kept.failed(),
+            if error.is_refusal(access.profile.authentication) {
+                kept.refused();
+            } else {
+                kept.failed();
             }
             return line;
         }

@@ -267,9 +267,10 @@ impl Owner {
         let (connection, endpoint) = match connected {
             Ok(connected) => connected,
             Err(error) => {
-                match has_made_nothing(&error) {
-                    true => slot.take().into_iter().for_each(Guard::confirmed),
-                    false => guard.doubt(),
+                if has_made_nothing(&error) {
+                    slot.take().into_iter().for_each(Guard::confirmed);
+                } else {
+                    guard.doubt();
                 }
                 return Err(error.into());
             }

@@ -87,11 +87,9 @@ impl AgentPaths {
             let file = platform::private_file().open(path).ok()?;
             platform::hold(&file).ok().filter(|held| *held).map(|_| file)
         });
-        let files: &[&PathBuf] = match cfg!(windows) {
-            // Windows removes pipes with their process.
-            true => &[&self.process],
-            false => &[&self.process, &self.socket, &self.control],
-        };
+        // Windows removes pipes with their process.
+        let files: &[&PathBuf] =
+            if cfg!(windows) { &[&self.process] } else { &[&self.process, &self.socket, &self.control] };
         for path in files {
             remove(path)?;
         }

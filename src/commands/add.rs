@@ -143,9 +143,8 @@ async fn store(profile: &Profile, add: &Add, before: Option<&Before>) -> miette:
         return keyring::instead(&profile.name, &reason, asks).map(Stored::Instead);
     }
     let user = profile.user.as_deref().unwrap_or(&profile.name);
-    let password = match asks {
-        false => credential::read_line()?,
-        true => match credential::ask(&format!("Password for {user}: ")).await {
+    let password = if asks {
+        match credential::ask(&format!("Password for {user}: ")).await {
             Err(CredentialError::NoTerminal) => {
                 let unchanged = if before.is_some() { "; the profile is unchanged" } else { "" };
                 return Err(usage!(
@@ -154,7 +153,9 @@ async fn store(profile: &Profile, add: &Add, before: Option<&Before>) -> miette:
                 ));
             }
             password => password?,
-        },
+        }
+    } else {
+        credential::read_line()?
     };
     match credential::store(&profile.name, password).await {
         Ok(()) => Ok(Stored::Yes),

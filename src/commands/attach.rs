@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use miette::IntoDiagnostic as _;
 use secrecy::ExposeSecret as _;
-use secrecy::zeroize::Zeroizing;
 use serde_json::json;
 
 use super::connect::{ConnectError, Context, GIVING_UP, connect, is_ending};
-use super::{facts, standalone_session};
+use super::{facts, standalone_session, unverified};
 use crate::agent::control::{ControlEvent, ControlRequest};
 use crate::agent::launch::{Agent, AgentEvent};
 use crate::credential;
@@ -102,6 +101,7 @@ fn module(context: &Context, name: &str, wanted: AttachOutput) -> miette::Result
     let profiles = profile::connections(&context.folders, name)?.profiles;
     let several = profiles.len() > 1;
     for profile in profiles {
+        unverified::notice(&context.folders, &profile, None);
         let module = Module::prepare(&context.folders, &context.program, &profile)?;
         let line = match wanted {
             AttachOutput::Import => module.import_line(&context.folders, several)?,
@@ -110,6 +110,12 @@ fn module(context: &Context, name: &str, wanted: AttachOutput) -> miette::Result
         output::data(&format!("{line}\n")).into_diagnostic()?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// JSON line with the secret for a module.
+#[derive(serde::Serialize)]
+struct HandedSecret<'a> {
+    secret: &'a str,
 }
 
 /// Writes the secret of a service's profile to the pipe of the PowerShell that requested it.
@@ -123,9 +129,9 @@ async fn secret(context: &Context, name: &str) -> miette::Result<ExitCode> {
     if profile.service.is_none() {
         return Err(miette::miette!("'{name}' is not a profile of a service: its secret is not printed"));
     }
+    unverified::notice(&context.folders, &profile, None);
     let secret = credential::fetch(&profile).await?;
-    let line = Zeroizing::new(output::ascii_json(&json!({ "secret": secret.expose_secret() })));
-    let line = Zeroizing::new(format!("{}\n", *line));
+    let line = output::secret_line(&HandedSecret { secret: secret.expose_secret() }).into_diagnostic()?;
     output::data(&line).into_diagnostic()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -39,9 +39,10 @@ pub async fn run(folders: &Folders, name: &str, stdin: bool) -> miette::Result<(
         return Err(keyring::unusable(name, &reason));
     }
     let user = profile.user.as_deref().unwrap_or(name);
-    let password = match stdin {
-        true => credential::read_line()?,
-        false => match credential::ask(&format!("New password for {user}: ")).await {
+    let password = if stdin {
+        credential::read_line()?
+    } else {
+        match credential::ask(&format!("New password for {user}: ")).await {
             Err(CredentialError::NoTerminal) => {
                 return Err(usage!(
                     help = "pass --password-stdin",
@@ -49,7 +50,7 @@ pub async fn run(folders: &Folders, name: &str, stdin: bool) -> miette::Result<(
                 ));
             }
             password => password?,
-        },
+        }
     };
     credential::store(name, password).await.map_err(|error| match error {
         CredentialError::Keyring { reason } => keyring::unusable(name, &reason),

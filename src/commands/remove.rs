@@ -5,7 +5,7 @@ use std::path::Path;
 use miette::{Context as _, IntoDiagnostic as _};
 
 use super::connect::Context;
-use super::shortcut;
+use super::{shortcut, unverified};
 use crate::agent::control_client::{self, Stopped};
 use crate::agent::journal::Journal;
 use crate::agent::paths::AgentPaths;
@@ -67,10 +67,7 @@ async fn end_session(folders: &Folders, name: &str) -> miette::Result<()> {
         Stopped::Left(reason) => return left(&reason),
         Stopped::Killed { lines, .. } => lines.iter().for_each(|line| crate::tell!("{line}")),
     }
-    match Journal::of(folders).has_orphan(name) {
-        true => left("an earlier removal failed"),
-        false => Ok(()),
-    }
+    if Journal::of(folders).has_orphan(name) { left("an earlier removal failed") } else { Ok(()) }
 }
 
 /// Removes the module, the proxies, the completion data and the history.
@@ -80,6 +77,9 @@ fn forget(folders: &Folders, name: &str, profile: Option<&Profile>) -> miette::R
         .into_diagnostic()
         .wrap_err_with(|| format!("cannot remove the agent's files in {}", folders.runtime.display()))?;
     process::discard_log(folders, name).into_diagnostic().wrap_err("cannot remove the agent's log")?;
+    unverified::discard(folders, name)
+        .into_diagnostic()
+        .wrap_err("cannot remove the record of the profile's notices")?;
     Module::discard(folders, name)?;
     module::discard_connect_script(folders, name)?;
     Console::discard(folders, name, profile)

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use super::connect::{ConnectError, Context};
 use super::powershell::{self, Sessions};
 use super::session;
+use super::unverified;
 use super::usage::usage;
 use crate::platform::Ending;
 use crate::profile::Connections;
@@ -83,9 +84,13 @@ pub async fn run(
     match Choice::of(shell.or(connections.shell.as_deref()))? {
         Choice::PowerShell(shell) => {
             let arguments = Arguments::parse(arguments, shell.edition)?;
-            let input = match script.is_empty() && arguments.is_prompt() && !std::io::stdin().is_terminal() {
-                true => input(context).await?,
-                false => None,
+            for profile in &connections.profiles {
+                unverified::notice(&context.folders, profile, Some(shell.edition));
+            }
+            let input = if script.is_empty() && arguments.is_prompt() && !std::io::stdin().is_terminal() {
+                input(context).await?
+            } else {
+                None
             };
             let arguments = match &input {
                 Some(input) => arguments.then_script(&[input.display().to_string()])?,

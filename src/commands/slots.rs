@@ -35,9 +35,10 @@ pub async fn choose(
     let advice = [failure.advice.clone(), advice].into_iter().flatten().collect::<Vec<_>>().join(" ");
     let advice = Some(advice).filter(|advice| !advice.is_empty());
     if holders.is_empty() || !std::io::stdin().is_terminal() || !screen::Stream::Error.is_terminal() {
-        let text = match list.is_empty() {
-            true => failure.text.clone(),
-            false => format!("{}\n\nThese sessions count against the limit:\n{list}", failure.text),
+        let text = if list.is_empty() {
+            failure.text.clone()
+        } else {
+            format!("{}\n\nThese sessions count against the limit:\n{list}", failure.text)
         };
         return Err(Failure { text, advice });
     }

@@ -47,11 +47,9 @@ pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
             "'{name}' cannot have a standalone session: its module opens the session"
         ));
     }
-    let secret = match credential::needs_terminal(&profile) {
-        // Standard input is a pipe, so the PowerShell asks for the password.
-        true => None,
-        false => Some(credential::fetch(&profile).await?),
-    };
+    // Standard input is a pipe, so the PowerShell asks for the password.
+    let secret =
+        if credential::needs_terminal(&profile) { None } else { Some(credential::fetch(&profile).await?) };
     send_credential(&profile, secret.as_ref()).await?;
     if let Err(error) = keep(context, profile, secret).await {
         // Standard output was closed in `keep`.
@@ -77,6 +75,17 @@ async fn keep(context: &Context, profile: Profile, secret: Option<SecretString>)
     guard.remove().await.into_diagnostic().wrap_err("the session may still be on the server")
 }
 
+/// Parameters that the module passes to `New-PSSession` or `New-CsOnlineSession`.
+#[derive(serde::Serialize)]
+struct SessionArguments<'a> {
+    uri: Option<Url>,
+    user: Option<&'a str>,
+    domain: Option<&'a str>,
+    configuration: &'a str,
+    authentication: &'a str,
+    secret: Option<&'a str>,
+}
+
 /// Writes one line with the parameters of `New-PSSession` or `New-CsOnlineSession`.
 async fn send_credential(profile: &Profile, secret: Option<&SecretString>) -> miette::Result<()> {
     let (report, _) = mpsc::unbounded_channel();
@@ -92,15 +101,15 @@ async fn send_credential(profile: &Profile, secret: Option<&SecretString>) -> mi
         }
         _ => Some(discovery::endpoint(profile, &Trust::default(), &report).await?),
     };
-    let line = Zeroizing::new(output::ascii_json(&serde_json::json!({
-        "uri": uri,
-        "user": profile.user,
-        "domain": profile.domain,
-        "configuration": profile.configuration,
-        "authentication": profile.authentication.name(),
-        "secret": secret.map(ExposeSecret::expose_secret),
-    })));
-    let line = Zeroizing::new(format!("{}\n", *line));
+    let line = output::secret_line(&SessionArguments {
+        uri,
+        user: profile.user.as_deref(),
+        domain: profile.domain.as_deref(),
+        configuration: &profile.configuration,
+        authentication: profile.authentication.name(),
+        secret: secret.map(ExposeSecret::expose_secret),
+    })
+    .into_diagnostic()?;
     output::data(&line).into_diagnostic()
 }
 

@@ -115,14 +115,15 @@ fn text(folders: &Folders, report: &Report) -> String {
     }
     for entry in &report.left {
         let (profile, endpoint) = (&entry.profile, &entry.session.endpoint);
-        let _ = match entry.refused {
-            false => writeln!(text, "{profile}: orphaned session on {endpoint}, not removed yet"),
-            true => writeln!(
+        let _ = if entry.refused {
+            writeln!(
                 text,
                 "{profile}: orphaned session on {endpoint}, which refused the password for its removal. \
                  The session will be removed when the password is correct{}",
                 stores(folders, profile)
-            ),
+            )
+        } else {
+            writeln!(text, "{profile}: orphaned session on {endpoint}, not removed yet")
         };
     }
     text
@@ -139,10 +140,7 @@ fn describe(text: &mut String, agent: &Status) -> std::fmt::Result {
         let program = shell.program.as_deref().unwrap_or("a shell");
         let process = in_brackets(shell.process);
         let since = shell.attached.map(format_seconds).unwrap_or_default();
-        let runs = match shell.commands.is_empty() {
-            true => "idle".to_owned(),
-            false => shell.commands.join(", "),
-        };
+        let runs = if shell.commands.is_empty() { "idle".to_owned() } else { shell.commands.join(", ") };
         writeln!(text, "  {program}{process}, attached for {since}, {runs}")?;
     }
     Ok(())

@@ -63,9 +63,10 @@ impl Voice {
     }
 
     pub fn show(&self, text: &str) {
-        let line = match self.several && !text.contains(&format!("'{}'", self.name)) {
-            true => format!("'{}': {text}", self.name),
-            false => text.to_owned(),
+        let line = if self.several && !text.contains(&format!("'{}'", self.name)) {
+            format!("'{}': {text}", self.name)
+        } else {
+            text.to_owned()
         };
         // Fails if the shell is exiting.
         let _ = self.lines.send(line);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use secrecy::zeroize::{Zeroize as _, Zeroizing};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
@@ -67,20 +69,23 @@ pub async fn acquire(
 ) -> Result<SecretString, TokenError> {
     let shown = format!("{}{}", endpoint.origin().ascii_serialization(), endpoint.path());
     let silent = |of: String| TokenError::Timeout { of, limit };
-    let failed = |error: reqwest::Error| match error.is_timeout() {
-        true => silent(shown.clone()),
-        false => TokenError::Endpoint { endpoint: shown.clone(), reason: reason(&error) },
+    let failed = |error: reqwest::Error| {
+        if error.is_timeout() {
+            silent(shown.clone())
+        } else {
+            TokenError::Endpoint { endpoint: shown.clone(), reason: reason(&error) }
+        }
     };
-    let unreachable = |authority: String, error: reqwest::Error| match error.is_timeout() {
-        true => silent(format!("the token service {authority}")),
-        false => TokenError::Unreachable { authority, reason: reason(&error) },
+    let unreachable = |authority: String, error: reqwest::Error| {
+        if error.is_timeout() {
+            silent(format!("the token service {authority}"))
+        } else {
+            TokenError::Unreachable { authority, reason: reason(&error) }
+        }
     };
     let build = |builder: reqwest::ClientBuilder| {
         let builder = builder.timeout(limit).redirect(reqwest::redirect::Policy::none());
-        match is_loopback(endpoint) {
-            true => builder.no_proxy().build(),
-            false => builder.build(),
-        }
+        if is_loopback(endpoint) { builder.no_proxy().build() } else { builder.build() }
     };
     let client = build(trust.endpoint_client()).map_err(failed)?;
     let answer = client.post(endpoint.clone()).send().await.map_err(failed)?;
@@ -97,33 +102,32 @@ pub async fn acquire(
         })?;
     let authority = challenge.authority.to_string();
     // The pin is for the endpoint's certificate; its own origin may be the authority as well.
-    let client = match challenge.authority.origin() == endpoint.origin() {
-        true => client,
-        false => build(trust.client()).map_err(|error| unreachable(authority.clone(), error))?,
+    let client = if challenge.authority.origin() == endpoint.origin() {
+        client
+    } else {
+        build(trust.client()).map_err(|error| unreachable(authority.clone(), error))?
     };
     let local = is_loopback(endpoint) && is_loopback(&challenge.authority);
     if challenge.authority.scheme() != "https" && !local {
         return Err(TokenError::NotEncrypted { uri: authority });
     }
-    let body = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("grant_type", "password")
-        .append_pair("client_id", &challenge.client_id)
-        .append_pair("resource", endpoint.origin().ascii_serialization().as_str())
-        .append_pair("username", user)
-        .append_pair("password", password.expose_secret())
-        .finish();
+    let body = form(&[
+        ("grant_type", "password"),
+        ("client_id", &challenge.client_id),
+        ("resource", endpoint.origin().ascii_serialization().as_str()),
+        ("username", user),
+        ("password", password.expose_secret()),
+    ]);
     let answer = client
         .post(challenge.authority.clone())
         .header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(body)
+        .body(Bytes::from_owner(body))
         .send()
         .await
         .map_err(|error| unreachable(authority.clone(), error))?;
     let granted = answer.status().is_success();
     let status = answer.status();
-    let body = secrecy::zeroize::Zeroizing::new(
-        answer.bytes().await.map_err(|error| unreachable(authority.clone(), error))?.to_vec(),
-    );
+    let body = wipeable(answer.bytes().await.map_err(|error| unreachable(authority.clone(), error))?);
     let refused =
         |reason| TokenError::Refused { authority: authority.clone(), user: user.to_owned(), reason };
     if granted {
@@ -137,6 +141,25 @@ pub async fn acquire(
         Ok(denied) => denied.error_description.unwrap_or(denied.error),
         Err(_) => format!("it answered {status}"),
     }))
+}
+
+/// Returns the body of a form, which is wiped when the request no longer needs it.
+fn form(pairs: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
+    // A byte becomes at most three. A growing buffer would leave the password in the memory that it frees.
+    let size = pairs.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
+    let mut form = url::form_urlencoded::Serializer::new(String::with_capacity(size));
+    form.extend_pairs(pairs);
+    Zeroizing::new(form.finish().into_bytes())
+}
+
+/// Moves a response into memory that is wiped. The response's own buffer is wiped as well, unless the HTTP
+/// client still shares it.
+fn wipeable(response: Bytes) -> Zeroizing<Vec<u8>> {
+    let copy = Zeroizing::new(response.to_vec());
+    if let Ok(mut buffer) = response.try_into_mut() {
+        buffer.as_mut().zeroize();
+    }
+    copy
 }
 
 fn reason(error: &reqwest::Error) -> String {
@@ -167,6 +190,17 @@ fn challenge(header: &str) -> Option<Challenge> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_form_fits_its_buffer() {
+        let password = "\u{e4}&=+ ".repeat(50);
+        let pairs = [("grant_type", "password"), ("password", password.as_str())];
+        let body = form(&pairs);
+        let read: Vec<_> = url::form_urlencoded::parse(&body).into_owned().collect();
+        assert_eq!(read, pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let capacity: usize = pairs.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
+        assert_eq!(body.capacity(), capacity);
+    }
 
     #[test]
     fn a_challenge_names_client_and_authority() {

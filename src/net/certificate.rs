@@ -177,9 +177,10 @@ impl Facts {
     }
 
     pub fn wrong_name(&self) -> CertificateProblem {
-        match self.names.is_empty() {
-            true => CertificateProblem::NoName(self.common_name.clone()),
-            false => CertificateProblem::OtherName(self.names.clone()),
+        if self.names.is_empty() {
+            CertificateProblem::NoName(self.common_name.clone())
+        } else {
+            CertificateProblem::OtherName(self.names.clone())
         }
     }
 }

@@ -81,21 +81,17 @@ impl ClientCertificate {
         passphrase: &SecretString,
     ) -> Result<Self, IdentityError> {
         let bytes = contents(certificate)?;
-        let (certificates, private, key) = match is_pem(&bytes) {
-            true => {
-                let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-                let none = |_| IdentityError::NoCertificate { path: certificate.to_owned() };
-                let certificates = certificates.map_err(none)?;
-                let key = key.unwrap_or(certificate);
-                (certificates, pem_key(key, passphrase)?, key)
-            }
-            false if key.is_some() => {
-                return Err(IdentityError::TwoKeys { path: certificate.to_owned() });
-            }
-            false => {
-                let (certificates, private) = pkcs12(certificate, &bytes, passphrase)?;
-                (certificates, private, certificate)
-            }
+        let (certificates, private, key) = if is_pem(&bytes) {
+            let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+            let none = |_| IdentityError::NoCertificate { path: certificate.to_owned() };
+            let certificates = certificates.map_err(none)?;
+            let key = key.unwrap_or(certificate);
+            (certificates, pem_key(key, passphrase)?, key)
+        } else if key.is_some() {
+            return Err(IdentityError::TwoKeys { path: certificate.to_owned() });
+        } else {
+            let (certificates, private) = pkcs12(certificate, &bytes, passphrase)?;
+            (certificates, private, certificate)
         };
         if certificates.is_empty() {
             return Err(IdentityError::NoCertificate { path: certificate.to_owned() });
@@ -138,9 +134,10 @@ impl ClientCertificate {
 /// reports it.
 pub fn needs_passphrase(certificate: &Path, key: Option<&Path>) -> bool {
     let Ok(bytes) = contents(certificate) else { return false };
-    match is_pem(&bytes) {
-        false => Pkcs12Archive::from_pkcs12(&bytes, "").is_err(),
-        true => contents(key.unwrap_or(certificate)).is_ok_and(|key| holds(&key, ENCRYPTED)),
+    if is_pem(&bytes) {
+        contents(key.unwrap_or(certificate)).is_ok_and(|key| holds(&key, ENCRYPTED))
+    } else {
+        Pkcs12Archive::from_pkcs12(&bytes, "").is_err()
     }
 }
 

@@ -1,5 +1,8 @@
 //! A shell as a job of this process: the shell has the terminal while it runs, and this process takes the
 //! terminal back when the shell stops or ends.
+//!
+//! The crate `process-wrap` (10.0.1) starts and kills process groups, but neither hands over the terminal
+//! (tcsetpgrp) nor reports that a child has stopped (WUNTRACED), which job control needs.
 
 use std::io;
 

@@ -20,6 +20,8 @@ pub struct Traits {
     /// Value in a profile.
     pub name: &'static str,
     pub summary: &'static str,
+    /// Whether the protocol was tested, at least against another implementation.
+    pub verified: bool,
     pub default_authentication: Authentication,
     pub authentications: &'static [Authentication],
     /// Default resource URI of the session configuration.
@@ -52,6 +54,7 @@ impl Kind {
             Self::LyncOnline => Traits {
                 name: "lync-online",
                 summary: "Lync Online's protocol: discovery, then OcsPowershellLiveId or OcsPowershellOAuth",
+                verified: true,
                 default_authentication: Basic,
                 authentications: &[Basic, Token],
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
@@ -62,6 +65,7 @@ impl Kind {
             Self::SkypeServer => Traits {
                 name: "skype-server",
                 summary: "Lync Server or Skype for Business Server: https://POOL/OcsPowershell",
+                verified: true,
                 default_authentication: Negotiate,
                 authentications: &[Kerberos, Negotiate, Ntlm, Basic, Token, Certificate],
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
@@ -72,6 +76,7 @@ impl Kind {
             Self::ExchangeServer => Traits {
                 name: "exchange-server",
                 summary: "Exchange Server: https://HOST/PowerShell/",
+                verified: true,
                 default_authentication: Kerberos,
                 authentications: &[Kerberos, Negotiate, Ntlm, Basic, Token, Certificate],
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.Exchange",
@@ -82,6 +87,7 @@ impl Kind {
             Self::Wsman => Traits {
                 name: "wsman",
                 summary: "any PowerShell remoting endpoint or JEA configuration over WSMan",
+                verified: true,
                 default_authentication: Negotiate,
                 authentications: &[Kerberos, Negotiate, Ntlm, Basic, Token, Certificate],
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
@@ -89,12 +95,14 @@ impl Kind {
                 needs_user: true,
                 format_data: &["*"],
             },
-            Self::Teams => {
-                Traits { name: "teams", summary: "Microsoft Teams, through its PowerShell module", ..SERVICE }
-            }
+            Self::Teams => Traits {
+                name: "teams",
+                summary: "Microsoft Teams, through its PowerShell module (not verified)",
+                ..SERVICE
+            },
             Self::ExchangeOnline => Traits {
                 name: "exchange-online",
-                summary: "Exchange Online, through its PowerShell module",
+                summary: "Exchange Online, through its PowerShell module (not verified)",
                 ..SERVICE
             },
         }
@@ -105,6 +113,7 @@ impl Kind {
 const SERVICE: Traits = Traits {
     name: "",
     summary: "",
+    verified: false,
     default_authentication: Authentication::Basic,
     authentications: &[],
     configuration: "",

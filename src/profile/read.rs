@@ -45,9 +45,10 @@ pub fn read(name: &str, path: &Path, text: &str) -> Result<Read, ProfileError> {
         failed(path, text, vec![mistake])
     })?;
     let mut reader = Reader { table: table.get_ref(), mistakes: Vec::new() };
-    let read = match reader.table.contains_key("connections") {
-        true => Some(Read::Several(reader.several())),
-        false => reader.profile(name, path).map(|profile| Read::One(Box::new(profile))),
+    let read = if reader.table.contains_key("connections") {
+        Some(Read::Several(reader.several()))
+    } else {
+        reader.profile(name, path).map(|profile| Read::One(Box::new(profile)))
     };
     match read {
         Some(read) if reader.mistakes.is_empty() => Ok(read),

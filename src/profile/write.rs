@@ -57,10 +57,7 @@ impl Settings<'_> {
         }
         let text = document.to_string();
         // toml_edit ends new lines with \n.
-        Ok(match before.contains("\r\n") {
-            true => text.replace("\r\n", "\n").replace('\n', "\r\n"),
-            false => text,
-        })
+        Ok(if before.contains("\r\n") { text.replace("\r\n", "\n").replace('\n', "\r\n") } else { text })
     }
 }
 

@@ -229,19 +229,10 @@ impl ClientPool {
 
     /// Queues GET_AVAILABLE_RUNSPACES; the answer is [`ClientEvent::RunspaceAvailability`] with this call id.
     pub fn get_available_runspaces(&mut self) -> i64 {
-        self.call(MessageType::GetAvailableRunspaces, Vec::new())
-    }
-
-    /// Queues SET_MAX_RUNSPACES; the answer is [`ClientEvent::RunspaceAvailability`] with this call id.
-    pub fn set_max_runspaces(&mut self, max: i32) -> i64 {
-        self.call(MessageType::SetMaxRunspaces, vec![("MaxRunspaces", Value::I32(max))])
-    }
-
-    fn call(&mut self, kind: MessageType, mut properties: Vec<(&str, Value)>) -> i64 {
         let id = self.next_call;
         self.next_call += 1;
-        properties.push(("ci", Value::I64(id)));
-        self.outbox.push(Stream::Default, kind, Uuid::nil(), &Value::with_properties(properties));
+        let body = Value::with_properties([("ci", Value::I64(id))]);
+        self.outbox.push(Stream::Default, MessageType::GetAvailableRunspaces, Uuid::nil(), &body);
         id
     }
 

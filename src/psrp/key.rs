@@ -117,7 +117,7 @@ impl SessionKey {
 
     /// Returns the wire form of a secret.
     pub fn encrypt(&self, secret: &SecretString) -> Vec<u8> {
-        let clear = Zeroizing::new(write_clear(secret));
+        let clear = write_clear(secret);
         cbc::Encryptor::<aes::Aes256>::new(self.0.expose_secret().into(), &[0; 16].into())
             .encrypt_padded_vec::<Pkcs7>(&clear)
     }
@@ -133,8 +133,12 @@ impl SessionKey {
 }
 
 /// Returns protocol 2.4's form of a SecureString: UTF-16LE in clear text.
-pub fn write_clear(secret: &SecretString) -> Vec<u8> {
-    secret.expose_secret().encode_utf16().flat_map(u16::to_le_bytes).collect()
+pub fn write_clear(secret: &SecretString) -> Zeroizing<Vec<u8>> {
+    let secret = secret.expose_secret();
+    // A growing buffer would leave the secret in the memory that it frees.
+    let mut clear = Zeroizing::new(Vec::with_capacity(2 * secret.encode_utf16().count()));
+    clear.extend(secret.encode_utf16().flat_map(u16::to_le_bytes));
+    clear
 }
 
 /// Reads protocol 2.4's form of a SecureString: UTF-16LE in clear text.
@@ -145,7 +149,12 @@ pub fn read_clear(wire: &[u8]) -> Result<SecretString, KeyError> {
     }
     let units: Zeroizing<Vec<u16>> =
         Zeroizing::new(pairs.iter().map(|pair| u16::from_le_bytes(*pair)).collect());
-    String::from_utf16(&units).map(Into::into).map_err(|_| error("a secret is not UTF-16"))
+    // A unit becomes at most three bytes of UTF-8, so the text does not grow.
+    let mut text = Zeroizing::new(String::with_capacity(3 * units.len()));
+    for character in char::decode_utf16(units.iter().copied()) {
+        text.push(character.map_err(|_| error("a secret is not UTF-16"))?);
+    }
+    Ok(SecretString::from(text.as_str()))
 }
 
 /// Reads a PUBLICKEYBLOB in base64.

@@ -19,7 +19,7 @@ impl Seal<'_> {
     pub fn seal(&self, value: &Value) -> Value {
         let change = |secure: &Secure| {
             Ok(match (secure, self) {
-                (Secure::Plain(secret), Self::Clear) => Secure::Wire(write_clear(secret)),
+                (Secure::Plain(secret), Self::Clear) => Secure::Wire(write_clear(secret).to_vec()),
                 (Secure::Plain(secret), Self::Key(key)) => Secure::Wire(key.encrypt(secret)),
                 (wire @ Secure::Wire(_), _) => wire.clone(),
             })

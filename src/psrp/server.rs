@@ -93,13 +93,6 @@ impl ServerPool {
         self
     }
 
-    /// Uses this session key instead of generating one.
-    #[must_use]
-    pub fn with_session_key(mut self, key: SessionKey) -> Self {
-        self.key = Some(key);
-        self
-    }
-
     pub fn id(&self) -> Uuid {
         self.id
     }
@@ -230,6 +223,9 @@ impl ServerPool {
         self.push(MessageType::RunspaceAvailability, Uuid::nil(), &body);
     }
 
+    // The agent forwards the endpoint's events unchanged and the simulator has none; the tests' endpoints send
+    // events, as a PowerShell with subscribers does (MS-PSRP 2.2.2.12).
+    /// Queues USER_EVENT.
     pub fn user_event(&mut self, value: &Value) {
         self.push(MessageType::UserEvent, Uuid::nil(), value);
     }

@@ -100,9 +100,10 @@ pub fn unseal(context: &mut dyn Context, content_type: &str, body: &[u8]) -> Res
             let (found, expected) = (message.len(), part.length);
             return Err(malformed(format!("a part of {expected} bytes has {found}")));
         }
-        match plain.is_empty() {
-            true => plain = message,
-            false => plain.append(&mut message),
+        if plain.is_empty() {
+            plain = message;
+        } else {
+            plain.append(&mut message);
         }
         if rest.ends()? {
             return Ok(plain);
@@ -172,9 +173,10 @@ impl<'a> Body<'a> {
 
     /// Takes a boundary that stands on a line of its own.
     fn boundary(&mut self) -> Result<(), ContextError> {
-        match self.begins() && self.line()?.is_empty() {
-            true => Ok(()),
-            false => Err(malformed("a boundary is missing before the data")),
+        if self.begins() && self.line()?.is_empty() {
+            Ok(())
+        } else {
+            Err(malformed("a boundary is missing before the data"))
         }
     }
 

@@ -134,10 +134,7 @@ impl<I: Inner> Client<I> {
             return Err(malformed("it has no token of NTLM"));
         };
         let step = self.inner.step(Some(challenge))?;
-        let mic = match step.established {
-            true => Some(self.inner.sign_list(&self.list)?),
-            false => None,
-        };
+        let mic = if step.established { Some(self.inner.sign_list(&self.list)?) } else { None };
         let token = Response {
             state: Some(State::AcceptIncomplete),
             mechanism: None,

@@ -105,10 +105,7 @@ impl Console {
 
     /// Returns how a lost session is handled in this console.
     pub fn losses(&self) -> Losses {
-        match self.terminal.interactive {
-            true => Losses::Mend,
-            false => Losses::End,
-        }
+        if self.terminal.interactive { Losses::Mend } else { Losses::End }
     }
 
     /// Returns the current host data of this terminal.

@@ -12,9 +12,10 @@ const INTERRUPT_ECHO: u16 = 2;
 
 /// Returns the draw target for bars: standard error if it is a terminal, otherwise hidden.
 pub fn target() -> ProgressDrawTarget {
-    match Stream::Error.is_terminal() && !screen::is_dumb() {
-        true => ProgressDrawTarget::term_like_with_hz(Box::new(StatusLine), UPDATES),
-        false => ProgressDrawTarget::hidden(),
+    if Stream::Error.is_terminal() && !screen::is_dumb() {
+        ProgressDrawTarget::term_like_with_hz(Box::new(StatusLine), UPDATES)
+    } else {
+        ProgressDrawTarget::hidden()
     }
 }
 

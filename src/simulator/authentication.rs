@@ -77,10 +77,7 @@ fn start(endpoint: &Arc<Endpoint>, token: &[u8]) -> Result<Box<dyn Acceptor>, Co
         Arc::new(move |domain, user| accounts.world.password(&account_name(domain, user))),
         endpoint.binding.clone(),
     );
-    match offer.spnego {
-        true => Ok(Box::new(spnego::Acceptor::new(ntlm))),
-        false => Ok(Box::new(ntlm)),
-    }
+    if offer.spnego { Ok(Box::new(spnego::Acceptor::new(ntlm))) } else { Ok(Box::new(ntlm)) }
 }
 
 impl Connection {
@@ -115,11 +112,9 @@ impl Connection {
     ) -> Result<(Bytes, bool), StatusCode> {
         let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let Some(content_type) = content_type.filter(|value| sealed::is_sealed(value)) else {
-            return match endpoint.options.tls || body.is_empty() {
-                true => Ok((body, false)),
-                // AllowUnencrypted=false: accounts of Windows differ between 401 and 500.
-                false => Err(StatusCode::INTERNAL_SERVER_ERROR),
-            };
+            // AllowUnencrypted=false: accounts of Windows differ between 401 and 500.
+            let accepted = endpoint.options.tls || body.is_empty();
+            return if accepted { Ok((body, false)) } else { Err(StatusCode::INTERNAL_SERVER_ERROR) };
         };
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let State::Authenticated { acceptor, .. } = &mut *state else {

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::futures::Notified;
 use uuid::Uuid;
 
-use super::pool::Pool;
+use super::pool::{Pool, TakeError};
 use crate::psrp::client::Stream;
 use crate::psrp::message::Message;
 
@@ -15,7 +15,7 @@ use crate::psrp::message::Message;
 pub trait Backend: Send + Sync {
     /// Accepts a message of the client. Completes when the message is queued in order; its Command or Send is
     /// answered then.
-    fn take(&self, stream: Stream, message: Message) -> BoxFuture<'_, Result<(), String>>;
+    fn take(&self, stream: Stream, message: Message) -> BoxFuture<'_, Result<(), TakeError>>;
     /// Stops a pipeline; its PIPELINE_STATE 3 follows.
     fn stop(&self, pipeline: Uuid);
     /// Removes a pipeline whose end the client has received or that the client abandons.
@@ -40,7 +40,7 @@ pub trait Backend: Send + Sync {
 pub type Backends = Box<dyn Fn(&str) -> std::io::Result<Arc<dyn Backend>> + Send + Sync>;
 
 impl Backend for Pool {
-    fn take(&self, _: Stream, message: Message) -> BoxFuture<'_, Result<(), String>> {
+    fn take(&self, _: Stream, message: Message) -> BoxFuture<'_, Result<(), TakeError>> {
         Box::pin(async move { Pool::take(self, &message) })
     }
     fn stop(&self, pipeline: Uuid) {

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::engine::{Context, Outcome, PipelineOutput, World, stopped_record};
+use crate::psrp::client::ProtocolError;
 use crate::psrp::clixml::Value;
 use crate::psrp::host::{HostInfo, HostResponse};
 use crate::psrp::message::Message;
@@ -21,6 +22,34 @@ use crate::psrp::server::{ServerEvent, ServerPool};
 const OUTBOX: usize = 64;
 /// Capacity of the channel for an engine's events.
 const EVENTS: usize = 16;
+
+/// Error of accepting a client's message.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    /// The bytes or the message violate the protocol.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// INIT_RUNSPACEPOOL has invalid sizes.
+    #[error(transparent)]
+    Size(#[from] PoolSizeError),
+    /// The creationXml of a new shell contains no complete message.
+    #[error("creationXml does not contain a PSRP message")]
+    NoMessage,
+}
+
+/// Invalid sizes of a pool, with PowerShell's error texts (RunspacePoolStrings.resx).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PoolSizeError {
+    /// The minimum is not positive.
+    #[error("The minimum pool size cannot be less than 1.")]
+    Minimum,
+    /// The maximum is not positive.
+    #[error("The maximum pool size cannot be less than 1.")]
+    Maximum,
+    /// The minimum exceeds the maximum.
+    #[error("The minimum pool size cannot be greater than the maximum pool size.")]
+    Range,
+}
 
 /// A pool. Clones share it.
 #[derive(Clone)]
@@ -85,9 +114,9 @@ impl Pool {
     ///
     /// # Errors
     /// The message is invalid.
-    pub fn take(&self, message: &Message) -> Result<(), String> {
+    pub fn take(&self, message: &Message) -> Result<(), TakeError> {
         let mut state = self.state();
-        for event in state.server.receive(message).map_err(|error| error.to_string())? {
+        for event in state.server.receive(message)? {
             self.event(&mut state, event)?;
         }
         state.flush();
@@ -179,7 +208,7 @@ impl Pool {
         self.0.changed.notified()
     }
 
-    fn event(&self, state: &mut State, event: ServerEvent) -> Result<(), String> {
+    fn event(&self, state: &mut State, event: ServerEvent) -> Result<(), TakeError> {
         match event {
             ServerEvent::Open { host, min_runspaces, max_runspaces, .. } => {
                 check_sizes(min_runspaces, max_runspaces)?;
@@ -344,13 +373,11 @@ impl Pool {
 }
 
 /// Checks the sizes of a pool, with PowerShell's error texts (RunspacePoolStrings.resx).
-fn check_sizes(min: i32, max: i32) -> Result<(), String> {
+fn check_sizes(min: i32, max: i32) -> Result<(), PoolSizeError> {
     match (min, max) {
-        (..1, _) => Err("The minimum pool size cannot be less than 1.".into()),
-        (_, ..1) => Err("The maximum pool size cannot be less than 1.".into()),
-        (min, max) if min > max => {
-            Err("The minimum pool size cannot be greater than the maximum pool size.".into())
-        }
+        (..1, _) => Err(PoolSizeError::Minimum),
+        (_, ..1) => Err(PoolSizeError::Maximum),
+        (min, max) if min > max => Err(PoolSizeError::Range),
         _ => Ok(()),
     }
 }

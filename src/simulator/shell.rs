@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::backend::Backend;
-use crate::psrp::client::Stream;
+use super::pool::TakeError;
+use crate::psrp::client::{ProtocolError, Stream};
 use crate::psrp::fragment::{self, Defragmenter, Fragmenter};
 use crate::psrp::message::Message;
 use crate::transport::wsman::envelope::{CommandState, Received, StreamPart};
@@ -195,16 +196,16 @@ impl Shell {
     }
 
     /// Accepts bytes of a stream. Returns the number of messages completed, which are then queued in order.
-    pub async fn take(&self, target: Uuid, prompt_response: bool, bytes: &[u8]) -> Result<usize, String> {
+    pub async fn take(&self, target: Uuid, prompt_response: bool, bytes: &[u8]) -> Result<usize, TakeError> {
         let whole = {
             let mut inner = self.inner();
             let defragmenter = inner.incoming.entry((target, prompt_response)).or_default();
-            defragmenter.push(bytes).map_err(|error| error.to_string())?
+            defragmenter.push(bytes).map_err(ProtocolError::from)?
         };
         let stream = if prompt_response { Stream::PromptResponse } else { Stream::Default };
         let count = whole.len();
         for bytes in whole {
-            let message = Message::decode(&bytes).map_err(|error| error.to_string())?;
+            let message = Message::decode(&bytes).map_err(ProtocolError::from)?;
             self.pool.take(stream, message).await?;
         }
         Ok(count)

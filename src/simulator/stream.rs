@@ -56,7 +56,7 @@ impl Client {
             Incoming::Message { message, ack, .. } => {
                 let taken = self.pool.take(&message);
                 drop(ack);
-                return taken.map_err(Error::Protocol);
+                return taken.map_err(|error| Error::Protocol(error.to_string()));
             }
             Incoming::Signal(id) => {
                 self.pool.stop(id);

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response as HttpResponse};
 use uuid::Uuid;
 
 use super::endpoint::{Account, Endpoint};
+use super::pool::TakeError;
 use super::shell::{Opening, Polled, Shell};
 use super::{check, omi};
 use crate::transport::wsman::envelope::identify::{Identity, is_identify};
@@ -167,13 +168,13 @@ async fn open(
         return Err(Fault::new(code::QUOTA_MAX_SHELLS, "w:QuotaLimit", text));
     }
     let opened = match made.take(Uuid::nil(), false, &create.data).await {
-        Ok(0) => Err("creationXml does not contain a PSRP message".to_owned()),
+        Ok(0) => Err(TakeError::NoMessage),
         taken => taken,
     };
     if let Err(reason) = opened {
         endpoint.shells().remove(&id);
         made.close();
-        return Err(Fault::new(INVALID_PARAMETER, "w:InvalidParameter", reason));
+        return Err(Fault::new(INVALID_PARAMETER, "w:InvalidParameter", reason.to_string()));
     }
     let shell = (!endpoint.options.omi).then(|| described(&made));
     Ok(Response::Created { shell_id: id, resource_uri: Some(header.resource_uri.clone()), shell })
@@ -205,7 +206,7 @@ async fn in_shell(
     if needs_connection && shell.is_disconnected(target) {
         return Err(disconnected(code::DISCONNECTED));
     }
-    let wrong = |reason: String| Fault::new(INVALID_PARAMETER, "w:InvalidParameter", reason);
+    let wrong = |reason: TakeError| Fault::new(INVALID_PARAMETER, "w:InvalidParameter", reason.to_string());
     match request {
         WsmanRequest::Command { id, arguments, .. } => {
             let id = id.unwrap_or_else(Uuid::new_v4);

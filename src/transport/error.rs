@@ -266,12 +266,11 @@ fn certificate_advice(endpoint: &str, refused: &RefusedCertificate) -> String {
 /// Returns advice on TLS renegotiation: IIS with SslNegotiateCert asks for a client certificate when it has read the
 /// request, which rustls refuses (rustls/rustls#1999).
 fn renegotiation_advice(endpoint: &str) -> &'static str {
-    match endpoint.starts_with("https:") {
-        true => {
-            " If the server asks for a client certificate after the request, as IIS does for a directory with \
+    if endpoint.starts_with("https:") {
+        " If the server asks for a client certificate after the request, as IIS does for a directory with \
              SslNegotiateCert: add tls = \"system\" to the profile."
-        }
-        false => "",
+    } else {
+        ""
     }
 }
 

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use lyncsh::psrp::client::{Outgoing, Stream};
 use lyncsh::psrp::clixml;
 use lyncsh::psrp::message::{Message, MessageType};
-use lyncsh::simulator::Backend;
+use lyncsh::simulator::{Backend, TakeError};
 use lyncsh::transport::{ConnectionEvent, ConnectionRequest, Limits, stream};
 use tokio::process::{Child, Command};
 use tokio::sync::futures::Notified;
@@ -171,7 +171,7 @@ fn is_final(message: &Message) -> bool {
 }
 
 impl Backend for Process {
-    fn take(&self, stream: Stream, message: Message) -> BoxFuture<'_, Result<(), String>> {
+    fn take(&self, stream: Stream, message: Message) -> BoxFuture<'_, Result<(), TakeError>> {
         let starts = matches!(message.kind, MessageType::CreatePipeline | MessageType::GetCommandMetadata);
         if starts {
             let mut state = self.shared.state();

@@ -200,13 +200,12 @@ impl World {
 
     /// Returns the endpoint's state: its shells' ids as `shells`, and the received requests as `log`.
     pub fn endpoint_state(&self) -> serde_json::Value {
-        match self.simulated {
-            true => {
-                let shells = self.ask("/sim/shells");
-                let ids: Vec<_> = shells.as_array().unwrap().iter().map(|shell| &shell["id"]).collect();
-                serde_json::json!({ "shells": ids })
-            }
-            false => self.ask("/state"),
+        if self.simulated {
+            let shells = self.ask("/sim/shells");
+            let ids: Vec<_> = shells.as_array().unwrap().iter().map(|shell| &shell["id"]).collect();
+            serde_json::json!({ "shells": ids })
+        } else {
+            self.ask("/state")
         }
     }
 

@@ -1,12 +1,11 @@
 //! Profiles with several connections: one session each, in one shell.
 
-use std::io::Write as _;
-use std::process::Stdio;
 use std::time::Instant;
 
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 
 use crate::agent_world::{PATIENCE, World};
+use crate::program::Lyncsh;
 use crate::stand_in::{Terminal, stand_in};
 
 const PROMPT: &str = "[work] PS> ";
@@ -121,13 +120,7 @@ async fn if_all_connections_fail_there_is_no_shell_and_each_is_reported() {
 
 /// Runs lines in the console; returns exit code, standard output and error.
 fn console(two: &Two, lines: &str) -> (i32, String, String) {
-    let mut command = two.world.lyncsh(&["work", "--shell", "console"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    Lyncsh::new(&two.world).args(["work", "--shell", "console"]).stdin(lines).run().parts()
 }
 
 #[tokio::test(flavor = "multi_thread")]

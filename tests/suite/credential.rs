@@ -6,6 +6,8 @@ use std::process::{Command, Output, Stdio};
 
 use lyncsh::simulator::{Options, PASSWORD, Server};
 
+use crate::program::{Lyncsh, Ran};
+
 /// Runs `script` with `$LYNCSH` in a session with an unlocked, empty keyring.
 fn in_session(folder: &Path, script: &str, input: &str) -> Output {
     let start = "printf 'session\\n' | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1\n";
@@ -93,19 +95,11 @@ async fn a_wrong_password_is_a_clear_error_and_leaves_no_shell() {
 #[test]
 fn without_a_keyring_the_other_sources_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
-        .args(["add", "work", "--kind", "lync-online", "--user", "a@litwareinc.com", "--password-stdin"])
-        .env("LYNCSH_CONFIG_DIR", folder.path())
-        .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(b"x\n").unwrap();
-    let output = child.wait_with_output().unwrap();
-    let err = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{err}");
+    let add = ["add", "work", "--kind", "lync-online", "--user", "a@litwareinc.com", "--password-stdin"];
+    let run = Lyncsh::alone().args(add).env("LYNCSH_CONFIG_DIR", folder.path());
+    let Ran { code, err, .. } =
+        run.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent").stdin("x\n").run();
+    assert_eq!(code, Some(1), "{err}");
     assert!(
         err.contains("the keyring is not usable") && err.contains("prompt") && err.contains("command"),
         "{err}"

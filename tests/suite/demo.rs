@@ -3,20 +3,12 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use crate::program::{Lyncsh, Ran};
 use crate::stand_in::Terminal;
 
 fn piped(lines: &str) -> (String, String, Option<i32>) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
-        .arg("demo")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (text(&output.stdout), text(&output.stderr), output.status.code())
+    let Ran { code, out, err } = Lyncsh::alone().args(["demo"]).stdin(lines).run();
+    (out, err, code)
 }
 
 #[test]

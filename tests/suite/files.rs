@@ -1,25 +1,21 @@
 //! User files that the console reads and writes, and that lyncsh's commands replace.
 
-use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use lyncsh::simulator::{Options, PASSWORD, USER};
 
 use crate::agent_simulator::{empty, online};
 use crate::agent_world::World;
+use crate::program::Lyncsh;
 use crate::stand_in::Terminal;
 
 /// Runs `script` in the console, with `@` replaced by a folder; returns exit code and standard error.
 fn console(world: &World, folder: &Path, script: &str) -> (i32, String) {
-    let mut command = world.lyncsh(&["work", "--shell", "console"]);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let script = script.replace('@', folder.to_str().unwrap());
-    child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
+    let (code, _, err) = Lyncsh::new(world).args(["work", "--shell", "console"]).stdin(script).run().parts();
+    (code, err)
 }
 
 fn read(path: impl AsRef<Path>) -> String {

@@ -1,10 +1,8 @@
 //! Hostile endpoint that sends terminal sequences in every text that is displayed (`tests/peers/hostile.py`).
 //! Checks the bytes that reach the terminal.
 
-use std::io::Write as _;
-use std::process::Stdio;
-
 use crate::agent_world::World;
+use crate::program::{Lyncsh, Ran};
 use crate::stand_in::Terminal;
 
 /// Sequences that only the endpoint sends. SGR and the line editor's sequences are not among them.
@@ -146,13 +144,8 @@ fn without_colours_there_are_none() {
 
 /// Returns standard output and error of piped lines.
 fn piped(world: &World, lines: &str) -> (String, String) {
-    let mut command = world.lyncsh(&["work"]);
-    command.env("NO_COLOR", "1").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (text(output.stdout), text(output.stderr))
+    let Ran { out, err, .. } = Lyncsh::new(world).args(["work"]).env("NO_COLOR", "1").stdin(lines).run();
+    (out, err)
 }
 
 #[test]

@@ -45,12 +45,11 @@ impl Site {
     }
 
     fn profile(&self, user: &str, more: &str) {
-        let credential = match more.contains("credential") {
-            true => String::new(),
-            false => {
-                let password = if user.contains("alice") { kdc::PASSWORD } else { PASSWORD };
-                format!("credential = {{ command = \"printf %s '{password}'\" }}\n")
-            }
+        let credential = if more.contains("credential") {
+            String::new()
+        } else {
+            let password = if user.contains("alice") { kdc::PASSWORD } else { PASSWORD };
+            format!("credential = {{ command = \"printf %s '{password}'\" }}\n")
         };
         let text = format!(
             "kind = \"wsman\"\nuri = \"{}\"\nuser = '{user}'\nshell = \"console\"\n{credential}{more}\n",

@@ -148,6 +148,23 @@ async fn ctrl_c_is_the_shell_s_and_the_guard_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_first_use_says_once_that_this_is_not_verified() {
+    let own = Own::silent().await;
+    for is_first in [true, false] {
+        let mut terminal = own.work();
+        let text = terminal.text();
+        assert_eq!(
+            text.contains("'work': attach = false: not verified against a real server"),
+            is_first,
+            "{text}"
+        );
+        kill(own.shell(&terminal));
+        own.wait_removed();
+        terminal.ended();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_shell_and_guard_die_together_the_next_start_removes_the_session() {
     let own = Own::silent().await;
     let terminal = own.work();

@@ -33,9 +33,10 @@ async fn guarded(credential: &str) -> Guarded {
         let (client, url) = (client.clone(), format!("{origin}{}", asked.path));
         let (refusing, counted) = (refusing.clone(), counted.clone());
         async move {
-            let answer = match refusing.load(Ordering::SeqCst) {
-                true => http("401 Unauthorized", &[("WWW-Authenticate", "Basic realm=\"WSMAN\"")], b""),
-                false => forwarded(&client, &url, &asked).await,
+            let answer = if refusing.load(Ordering::SeqCst) {
+                http("401 Unauthorized", &[("WWW-Authenticate", "Basic realm=\"WSMAN\"")], b"")
+            } else {
+                forwarded(&client, &url, &asked).await
             };
             if answer.as_ref().is_some_and(|answer| answer.starts_with(b"HTTP/1.1 401")) {
                 counted.fetch_add(1, Ordering::SeqCst);

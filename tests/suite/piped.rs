@@ -7,16 +7,11 @@ use lyncsh::simulator::Options;
 
 use crate::agent_simulator::{empty, online};
 use crate::agent_world::{Killed, World};
+use crate::program::Lyncsh;
 
 /// Runs the console on a script; returns exit code, standard output and error.
 fn script(world: &World, text: &[u8], output: Stdio) -> (i32, String, String) {
-    let mut command = world.lyncsh(&["work", "--shell", "console"]);
-    let command = command.stdin(Stdio::piped()).stdout(output).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(text).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+    Lyncsh::new(world).args(["work", "--shell", "console"]).stdin(text).stdout(output).run().parts()
 }
 
 #[tokio::test(flavor = "multi_thread")]

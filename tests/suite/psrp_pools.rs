@@ -172,15 +172,21 @@ fn a_server_with_a_secret_to_say_asks_for_the_clients_key() {
 #[test]
 fn runspaces_can_be_counted_and_asked_for() {
     let mut pair = Pair::open();
-    let (available, max) = (pair.client.get_available_runspaces(), pair.client.set_max_runspaces(5));
+    let available = pair.client.get_available_runspaces();
     pair.exchange();
-    assert_eq!(
-        pair.server_events[1..],
-        [
-            server::ServerEvent::GetAvailableRunspaces { call_id: available },
-            server::ServerEvent::SetMaxRunspaces { call_id: max, max: 5 }
-        ]
-    );
+    assert_eq!(pair.server_events[1..], [server::ServerEvent::GetAvailableRunspaces { call_id: available }]);
+    // A call that this client has no use for.
+    let max = available + 1;
+    let body = Value::with_properties([("MaxRunspaces", Value::I32(5)), ("ci", Value::I64(max))]);
+    let message = Message {
+        destination: Destination::Server,
+        kind: MessageType::SetMaxRunspaces,
+        pool: pair.client.id(),
+        pipeline: Uuid::nil(),
+        body: clixml::write(&body),
+    };
+    let events = pair.server.receive(&Pair::carry(&message)).unwrap();
+    assert_eq!(events, [server::ServerEvent::SetMaxRunspaces { call_id: max, max: 5 }]);
     pair.server.runspace_availability(available, Value::I32(1));
     pair.server.runspace_availability(max, true.into());
     pair.server.user_event(&Value::with_properties(

@@ -1,43 +1,24 @@
 //! Scripts: run as a whole or not at all, their end and exit code.
 
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use lyncsh::exit::TABLE;
 use lyncsh::simulator::Options;
 
 use crate::agent_simulator::{empty, online};
 use crate::agent_world::World;
+use crate::program::Lyncsh;
 use crate::stand_in::Terminal;
 
 /// Pipes lines into the console of a demo.
 fn demo(lines: &str) -> (i32, String, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
-        .arg("demo")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-    answer(child.wait_with_output().unwrap())
-}
-
-fn answer(output: std::process::Output) -> (i32, String, String) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+    Lyncsh::alone().args(["demo"]).stdin(lines).run().parts()
 }
 
 /// Runs `lyncsh work` with arguments in a folder.
 fn work(world: &World, folder: &Path, words: &[&str], input: &str) -> (i32, String, String) {
-    let mut all = vec!["work", "--shell", "console"];
-    all.extend(words);
-    let mut command = world.lyncsh(&all);
-    command.current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    answer(child.wait_with_output().unwrap())
+    let run = Lyncsh::new(world).args(["work", "--shell", "console"]).args(words.iter().copied());
+    run.folder(folder).stdin(input).run().parts()
 }
 
 const GUARD: [&str; 2] = [
@@ -260,7 +241,7 @@ fn exit_codes_say_what_went_wrong_in_any_line() {
 #[test]
 fn every_command_follows_the_table_of_exit_codes() {
     let world = World::without_endpoint();
-    let run = |words: &[&str]| answer(world.lyncsh(words).stdin(Stdio::null()).output().unwrap());
+    let run = |words: &[&str]| Lyncsh::new(&world).args(words.iter().copied()).run().parts();
     std::fs::create_dir_all(world.folders.profiles()).unwrap();
     let profile = "kind = \"wsman\"\nuri = \"http://127.0.0.1:1/wsman\"\nuser = \"u\"\nauthentication = \"basic\"\n\
                    credential = { command = \"echo x\" }\n";

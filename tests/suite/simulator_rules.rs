@@ -16,6 +16,7 @@ use lyncsh::transport::wsman::fault::{Fault, code};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use uuid::Uuid;
 
+use crate::program::Lyncsh;
 use crate::simulator::{http, no_shell_is_left};
 use crate::simulator_replay::requests;
 
@@ -273,15 +274,9 @@ async fn output_for_a_broken_receive_comes_with_the_next_one() {
 
 #[test]
 fn cmdlets_and_users_fill_up() {
-    use std::io::Write as _;
-    use std::process::Stdio;
     let world = crate::agent_world::World::without_endpoint();
-    let mut demo = world.lyncsh(&["demo", "--cmdlets", "613", "--users", "50"]);
-    let mut demo = demo.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let lines = b"(Get-Command).Count\n(Get-CsOnlineUser).Count\n";
-    demo.stdin.take().unwrap().write_all(lines).unwrap();
-    let received = demo.wait_with_output().unwrap();
-    let received = String::from_utf8(received.stdout).unwrap();
+    let demo = Lyncsh::new(&world).args(["demo", "--cmdlets", "613", "--users", "50"]);
+    let received = demo.stdin("(Get-Command).Count\n(Get-CsOnlineUser).Count\n").run().out;
     assert_eq!(received.split_whitespace().collect::<Vec<_>>(), ["613", "50"], "{received}");
 }
 

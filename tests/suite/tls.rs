@@ -126,9 +126,10 @@ impl Server {
 fn work(uri: &str, more: &str) -> String {
     let world = World::without_endpoint();
     std::fs::create_dir_all(world.folders.profiles()).unwrap();
-    let credential = match more.contains("credential") {
-        true => String::new(),
-        false => format!("credential = {{ command = \"echo '{PASSPHRASE}'\" }}\n"),
+    let credential = if more.contains("credential") {
+        String::new()
+    } else {
+        format!("credential = {{ command = \"echo '{PASSPHRASE}'\" }}\n")
     };
     let basic = if more.contains("authentication") { "" } else { "authentication = \"basic\"\n" };
     let text = format!(
@@ -252,9 +253,10 @@ fn a_refused_certificate_is_shown_with_the_line_that_trusts_it() {
         ("nameless", true, "it has no subject alternative name, only the common name localhost"),
     ] {
         let server = Server::start(&certificates, name, serde_json::json!({}));
-        let ca = match is_ca {
-            true => format!("ca = {}", quoted(&certificates.path(&format!("{name}.pem")))),
-            false => String::new(),
+        let ca = if is_ca {
+            format!("ca = {}", quoted(&certificates.path(&format!("{name}.pem"))))
+        } else {
+            String::new()
         };
         let told = work(&server.uri, &ca);
         assert!(told.contains(why), "{name}: {told}");
@@ -332,10 +334,7 @@ fn a_client_certificate_is_presented_in_each_form() {
 
 /// The libraries of this build.
 fn libraries() -> Vec<&'static str> {
-    match cfg!(feature = "system-tls") {
-        true => vec!["rustls", "system"],
-        false => vec!["rustls"],
-    }
+    if cfg!(feature = "system-tls") { vec!["rustls", "system"] } else { vec!["rustls"] }
 }
 
 #[test]

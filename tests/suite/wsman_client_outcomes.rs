@@ -129,10 +129,7 @@ async fn server_that_writes(
             }
         }
     };
-    match in_two {
-        true => Server::in_two(None, answer).await,
-        false => Server::start(None, answer).await,
-    }
+    if in_two { Server::in_two(None, answer).await } else { Server::start(None, answer).await }
 }
 
 async fn run(connection: &Connection, id: Uuid, size: usize) {

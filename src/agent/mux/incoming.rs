@@ -7,7 +7,9 @@ use super::control::Control;
 use super::core::Core;
 use super::rewrite::{self, Start};
 use super::status::ClientId;
-use crate::psrp::clixml::Value;
+use crate::psrp::client::ProtocolError;
+use crate::psrp::clixml::{ReadError, Value};
+use crate::psrp::key::KeyError;
 use crate::psrp::message::{Message, MessageType, Stream};
 use crate::psrp::record::{ErrorRecord, PipelineState, PoolState};
 use crate::psrp::server::ServerEvent;
@@ -19,6 +21,42 @@ use crate::transport::stream::{Ack, Incoming};
 /// ClientRemoteSessionDSHandlerStateMachine). A server that has to create the pool takes longer.
 const NEGOTIATION_DELAY: std::time::Duration = std::time::Duration::from_millis(20);
 
+/// A client's protocol violation.
+#[derive(Debug, thiserror::Error)]
+enum ClientError {
+    /// The client's PSRP server refused the message.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// The message's body is not CLIXML.
+    #[error(transparent)]
+    Clixml(#[from] ReadError),
+    /// The client's public key is invalid.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// CONNECT_RUNSPACEPOOL: the agent does not keep a client's disconnected pool.
+    #[error("cannot reconnect to a runspace pool: not supported")]
+    Connect,
+    /// The message does not belong to this phase of the client's pool.
+    #[error("unexpected {kind:?}: the runspace pool is {phase:?}")]
+    Unexpected { kind: MessageType, phase: Phase },
+    /// The id of a new pipeline is nil or that of another pipeline.
+    #[error("the pipeline id is nil or a duplicate")]
+    PipelineId,
+    /// PUBLIC_KEY without the property PublicKey (MS-PSRP 2.2.2.3).
+    #[error("PUBLIC_KEY lacks the key")]
+    NoPublicKey,
+}
+
+impl ClientError {
+    /// Returns the help text for the client's user.
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::Connect => "Open a new session instead.",
+            _ => "Start the shell again.",
+        }
+    }
+}
+
 impl Core {
     pub fn incoming(&mut self, id: ClientId, incoming: Incoming) {
         if !self.clients.contains_key(&id) {
@@ -29,8 +67,12 @@ impl Core {
             Incoming::Command(_) => {}
             Incoming::Message { stream, message, ack } => {
                 if let Err(reason) = self.message(id, stream, message, ack) {
-                    tracing::warn!(client = id, reason, "a client violated the protocol");
-                    self.refuse_for(id, &format!("lyncsh cannot continue with this client: {reason}"));
+                    tracing::warn!(client = id, %reason, "a client violated the protocol");
+                    let advice = reason.advice();
+                    self.refuse_for(
+                        id,
+                        &format!("lyncsh cannot continue with this client: {reason}. {advice}"),
+                    );
                     self.detach(id);
                 }
             }
@@ -53,18 +95,24 @@ impl Core {
     }
 
     /// Handles a message. The error describes the client's protocol violation.
-    fn message(&mut self, id: ClientId, stream: Stream, message: Message, ack: Ack) -> Result<(), String> {
+    fn message(
+        &mut self,
+        id: ClientId,
+        stream: Stream,
+        message: Message,
+        ack: Ack,
+    ) -> Result<(), ClientError> {
         use MessageType as Kind;
         let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
         match (client.phase, message.kind) {
             (Phase::Negotiating, Kind::SessionCapability) => {
                 client.pool = message.pool;
-                client.server.receive(&message).map_err(|e| e.to_string())?;
+                client.server.receive(&message)?;
                 client.flush();
             }
             (Phase::Negotiating, Kind::InitRunspacePool) => self.open_client(id, &message)?,
             (Phase::Negotiating, Kind::ConnectRunspacePool) => {
-                return Err("cannot reconnect to a runspace pool: not supported".into());
+                return Err(ClientError::Connect);
             }
             (Phase::Open, Kind::PublicKey) => self.public_key(id, &message, ack)?,
             (
@@ -85,16 +133,16 @@ impl Core {
                 self.act(actions);
             }
             (Phase::Closed, _) => {}
-            (phase, kind) => return Err(format!("unexpected {kind:?}: the runspace pool is {phase:?}")),
+            (phase, kind) => return Err(ClientError::Unexpected { kind, phase }),
         }
         Ok(())
     }
 
     /// Answers INIT_RUNSPACEPOOL from the endpoint's data.
-    fn open_client(&mut self, id: ClientId, message: &Message) -> Result<(), String> {
+    fn open_client(&mut self, id: ClientId, message: &Message) -> Result<(), ClientError> {
         let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
-        client.host = rewrite::host_of_pool(&message.body).map_err(|e| e.to_string())?;
-        client.server.receive(message).map_err(|e| e.to_string())?;
+        client.host = rewrite::host_of_pool(&message.body)?;
+        client.server.receive(message)?;
         client.opened();
         let reports = self.reports.clone();
         tokio::spawn(async move {
@@ -126,15 +174,15 @@ impl Core {
         stream: Stream,
         mut message: Message,
         ack: Ack,
-    ) -> Result<(), String> {
+    ) -> Result<(), ClientError> {
         let pipeline = message.pipeline;
         if pipeline.is_nil() || self.scheduler.pipeline(pipeline).is_some() {
-            return Err("duplicate pipeline id".into());
+            return Err(ClientError::PipelineId);
         }
         let Some(client) = self.clients.get(&id) else { return Ok(()) };
         let body = std::mem::take(&mut message.body);
         let start = if message.kind == MessageType::CreatePipeline {
-            rewrite::create_pipeline(body, &client.host).map_err(|e| e.to_string())?
+            rewrite::create_pipeline(body, &client.host)?
         } else {
             let command = "the list of commands".into();
             Start { body, command, nested: false, background: false }
@@ -186,28 +234,28 @@ impl Core {
     }
 
     /// Handles a client's PUBLIC_KEY.
-    fn public_key(&mut self, id: ClientId, message: &Message, ack: Ack) -> Result<(), String> {
+    fn public_key(&mut self, id: ClientId, message: &Message, ack: Ack) -> Result<(), ClientError> {
         let public_key =
-            rewrite::text_property(&message.body, "PublicKey").ok_or("PUBLIC_KEY lacks the key")?;
+            rewrite::text_property(&message.body, "PublicKey").ok_or(ClientError::NoPublicKey)?;
         if let Some(client) = self.clients.get_mut(&id)
             && client.key == Key::None
         {
             client.key = Key::Asked;
         }
-        let actions = self.key.ask(id, public_key, ack).map_err(|error| error.to_string())?;
+        let actions = self.key.ask(id, public_key, ack)?;
         self.exchange(actions);
         Ok(())
     }
 
     /// Answers GET_AVAILABLE_RUNSPACES and similar requests for the client's call id.
-    fn pool_call(&mut self, id: ClientId, message: &Message) -> Result<(), String> {
+    fn pool_call(&mut self, id: ClientId, message: &Message) -> Result<(), ClientError> {
         // Background pipelines give way to a shell's pipeline.
         let yielding = self.scheduler.running().filter(|(_, pipeline)| pipeline.background).count();
         let free = self.scheduler.free_runspaces() + yielding;
         let most = self.scheduler.max_runspaces();
         let within = |runspaces: i32| usize::try_from(runspaces).is_ok_and(|n| (1..=most).contains(&n));
         let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
-        for event in client.server.receive(message).map_err(|e| e.to_string())? {
+        for event in client.server.receive(message)? {
             let (call_id, result) = match event {
                 ServerEvent::GetAvailableRunspaces { call_id } => {
                     (call_id, Value::I32(i32::try_from(free).unwrap_or(i32::MAX)))

@@ -101,9 +101,10 @@ impl ServerCertVerifier for ProfileVerifier {
         let verified = match &self.rule {
             Rule::Pin(expected) => {
                 let (expected, found) = (*expected, Fingerprint::of(certificate));
-                match found == expected {
-                    true => Ok(()),
-                    false => Err(CertificateProblem::OtherFingerprint { expected, found }),
+                if found == expected {
+                    Ok(())
+                } else {
+                    Err(CertificateProblem::OtherFingerprint { expected, found })
                 }
             }
             Rule::Chain { own, .. } if own.iter().any(|own| own == certificate) => {

@@ -205,9 +205,10 @@ impl Answer {
         with_lm: bool,
     ) -> Self {
         let proof = keys::hmac_md5(key, &[&server_nonce, blob]);
-        let lm = match with_lm {
-            true => [keys::hmac_md5(key, &[&server_nonce, &nonce]).as_slice(), &nonce].concat(),
-            false => vec![0; 24],
+        let lm = if with_lm {
+            [keys::hmac_md5(key, &[&server_nonce, &nonce]).as_slice(), &nonce].concat()
+        } else {
+            vec![0; 24]
         };
         let session_base_key = keys::hmac_md5(key, &[proof.as_slice()]);
         Self { lm, nt: [proof.as_slice(), blob].concat(), session_base_key }

@@ -291,9 +291,10 @@ impl<'a> Challenge<'a> {
         // Checked though it is not used: a message that is wrong in one place is not trusted in another.
         reader.field(12, HEAD)?;
         let description = reader.field(40, HEAD)?;
-        let target = match flags & flags::TARGET_INFO != 0 && !description.is_empty() {
-            true => Pairs::read(CHALLENGE, description)?,
-            false => Pairs::default(),
+        let target = if flags & flags::TARGET_INFO != 0 && !description.is_empty() {
+            Pairs::read(CHALLENGE, description)?
+        } else {
+            Pairs::default()
         };
         Ok(Self { flags, nonce: reader.array(24)?, target })
     }

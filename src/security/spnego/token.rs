@@ -161,10 +161,7 @@ impl<'a> Init<'a> {
             }
             Ok(())
         })?;
-        match init.mechanisms.is_empty() {
-            true => Err(malformed("it offers no mechanism")),
-            false => Ok(init),
-        }
+        if init.mechanisms.is_empty() { Err(malformed("it offers no mechanism")) } else { Ok(init) }
     }
 }
 

@@ -93,9 +93,10 @@ impl Catalogue {
         let answered = matches!(tokio::time::timeout(METADATA_WAIT, asking).await, Ok(Ok(())));
         definitions.iter().for_each(|definition| self.views.learn(definition));
         if let Ok(mut known) = self.known.lock() {
-            match answered {
-                true => known.views = Some(definitions.iter().map(clixml::write).collect()),
-                false => known.was_silent = true,
+            if answered {
+                known.views = Some(definitions.iter().map(clixml::write).collect());
+            } else {
+                known.was_silent = true;
             }
         }
         if answered {
@@ -191,10 +192,7 @@ impl Catalogue {
 
     /// Fetches the names now unless they are known.
     pub async fn learn(&self, session: &Session) -> Result<(), Error> {
-        match self.is_empty() {
-            true => self.list(session, command_metadata::names()).await.map(drop),
-            false => Ok(()),
-        }
+        if self.is_empty() { self.list(session, command_metadata::names()).await.map(drop) } else { Ok(()) }
     }
 
     async fn list(&self, session: &Session, pipeline: Pipeline) -> Result<Listed, Error> {

@@ -92,9 +92,10 @@ impl Reader {
 impl PlainReader {
     async fn read(&mut self) -> std::io::Result<EditorInput> {
         loop {
-            let prompt = match self.text.is_empty() {
-                true => self.prompt.render_prompt_left().into_owned() + "> ",
-                false => self.prompt.render_prompt_multiline_indicator().into_owned(),
+            let prompt = if self.text.is_empty() {
+                self.prompt.render_prompt_left().into_owned() + "> "
+            } else {
+                self.prompt.render_prompt_multiline_indicator().into_owned()
             };
             // A wake set before the prompt is drawn also ends the read.
             let answer = self.terminal.ask_plainly(&prompt, self.wake.clone()).await;

@@ -64,6 +64,27 @@ impl Ended {
     }
 }
 
+/// Outcome of a statement's pipeline.
+#[derive(Clone, Copy)]
+enum Run {
+    /// The pipeline ended before its first command ran.
+    NotBegun(Ended),
+    Begun(Ended),
+}
+
+impl Run {
+    fn ended(self) -> Ended {
+        match self {
+            Self::NotBegun(ended) | Self::Begun(ended) => ended,
+        }
+    }
+
+    /// Returns whether the output is complete.
+    fn is_whole(self) -> bool {
+        matches!(self, Self::Begun(ended) if !ended.is_cut())
+    }
+}
+
 impl Sink {
     /// Returns the kept objects.
     fn values(self) -> Vec<Value> {
@@ -251,14 +272,14 @@ impl Executor {
             None => self.screen(),
             Some(_) => Sink::Kept(Vec::new()),
         };
-        let (ended, is_begun) = self.pipeline(statement, &mut sink, true).await;
+        let run = self.pipeline(statement, &mut sink, true).await;
         self.flush(&mut sink);
-        self.assign(statement, sink, is_begun && !ended.is_cut()).unwrap_or(ended)
+        self.assign(statement, sink, run).unwrap_or(run.ended())
     }
 
     /// Assigns a statement's output to its variable, if it names one.
-    fn assign(&mut self, statement: &Statement, sink: Sink, is_begun: bool) -> Option<Ended> {
-        let name = statement.assign.as_ref().filter(|_| is_begun)?;
+    fn assign(&mut self, statement: &Statement, sink: Sink, run: Run) -> Option<Ended> {
+        let name = statement.assign.as_ref().filter(|_| run.is_whole())?;
         let value = sink.value();
         if name.eq_ignore_ascii_case(line::ERROR_ACTION) && Action::read(&value).is_none() {
             return Some(self.failed(&Action::unknown(line::ERROR_ACTION, &value)));
@@ -318,7 +339,7 @@ impl Executor {
     /// Runs the nested pipelines of a statement, then its own. Returns the outcome and whether it was begun.
     ///
     /// `alone`: nothing else goes to this sink, so the endpoint may format the output for the screen.
-    async fn pipeline(&mut self, statement: &Statement, sink: &mut Sink, alone: bool) -> (Ended, bool) {
+    async fn pipeline(&mut self, statement: &Statement, sink: &mut Sink, alone: bool) -> Run {
         if let Some(repeated) = line::repeated(statement) {
             return Box::pin(self.repeat(repeated, sink)).await;
         }
@@ -329,10 +350,10 @@ impl Executor {
             let mut kept = Vec::new();
             for one in &inner {
                 let mut sink = Sink::Kept(Vec::new());
-                let (ended, _) = Box::pin(self.pipeline(one, &mut sink, false)).await;
+                let ended = Box::pin(self.pipeline(one, &mut sink, false)).await.ended();
                 // An incomplete value must not be passed on.
                 if !matches!(ended, Ended::Succeeded | Ended::Silenced) {
-                    return (ended, false);
+                    return Run::NotBegun(ended);
                 }
                 match (sink.value(), &one.assign) {
                     (value, Some(name)) => self.variables.set(name, value),
@@ -358,7 +379,7 @@ impl Executor {
             statement.pipeline[0] = Element::Expression(self.modules());
         }
         if let Some(ended) = self.find_owners(&statement).await {
-            return (ended, false);
+            return Run::NotBegun(ended);
         }
         let commands = statement.pipeline.iter_mut().filter_map(|element| match element {
             Element::Command(command) => Some(command),
@@ -366,7 +387,7 @@ impl Executor {
         });
         let link = match self.links.route(commands) {
             Ok(at) => self.links.all()[at].clone(),
-            Err(error) => return (self.failed(&LineError(error.to_string())), false),
+            Err(error) => return Run::NotBegun(self.failed(&LineError(error.to_string()))),
         };
         if line::reads(&statement, VERSIONS) {
             let table = self.facts.versions(&link.name).await;
@@ -382,13 +403,13 @@ impl Executor {
         };
         let mut plan = match line::plan(&statement, place) {
             Ok(plan) => plan,
-            Err(error) => return (self.failed(&error), false),
+            Err(error) => return Run::NotBegun(self.failed(&error)),
         };
         plan.stop_there(|name| link.catalogue.offers(name));
         let session = match plan.remote {
             Some(_) => match self.session(&link).await {
                 Ok(session) => Some(session),
-                Err(ended) => return (ended, false),
+                Err(ended) => return Run::NotBegun(ended),
             },
             None => None,
         };
@@ -403,22 +424,23 @@ impl Executor {
             };
             self.terminal.progress.clear();
             if !learned {
-                return (Ended::Interrupted, false);
+                return Run::NotBegun(Ended::Interrupted);
             }
             if let Sink::Screen(printer) = sink {
                 printer.learn(link.catalogue.views());
             }
         }
-        (self.carry_out(session.as_ref(), plan, sink).await, true)
+        Run::Begun(self.carry_out(session.as_ref(), plan, sink).await)
     }
 
     /// Runs statements for each object, in order.
-    async fn repeat(&mut self, repeated: Loop, sink: &mut Sink) -> (Ended, bool) {
+    async fn repeat(&mut self, repeated: Loop, sink: &mut Sink) -> Run {
         let Loop { before, repeat, after } = repeated;
         let mut objects = Sink::Kept(Vec::new());
-        let (mut ended, is_begun) = self.pipeline(&before, &mut objects, false).await;
-        if !is_begun || ended.is_end() {
-            return (ended, is_begun);
+        let run = self.pipeline(&before, &mut objects, false).await;
+        let mut ended = run.ended();
+        if matches!(run, Run::NotBegun(_)) || ended.is_end() {
+            return run;
         }
         let outer = self.variables.get(&repeat.variable).cloned();
         let mut given = Sink::Kept(Vec::new());
@@ -440,10 +462,13 @@ impl Executor {
             Some(mut after) if !ended.is_end() => {
                 let given = Expr::Literal(Value::array(given.values()));
                 after.pipeline.insert(0, Element::Expression(given));
-                let (last, is_begun) = self.pipeline(&after, sink, false).await;
-                (if last == Ended::Succeeded { ended } else { last }, is_begun)
+                match self.pipeline(&after, sink, false).await {
+                    Run::Begun(Ended::Succeeded) => Run::Begun(ended),
+                    Run::NotBegun(Ended::Succeeded) => Run::NotBegun(ended),
+                    last => last,
+                }
             }
-            _ => (ended, true),
+            _ => Run::Begun(ended),
         }
     }
 
@@ -461,11 +486,11 @@ impl Executor {
             return ended;
         }
         if statement.assign.is_none() {
-            return self.pipeline(statement, sink, false).await.0;
+            return self.pipeline(statement, sink, false).await.ended();
         }
         let mut kept = Sink::Kept(Vec::new());
-        let (ended, is_begun) = self.pipeline(statement, &mut kept, false).await;
-        self.assign(statement, kept, is_begun && !ended.is_cut()).unwrap_or(ended)
+        let run = self.pipeline(statement, &mut kept, false).await;
+        self.assign(statement, kept, run).unwrap_or(run.ended())
     }
 
     /// Runs a statement that is a command of the console itself.
@@ -498,8 +523,9 @@ impl Executor {
                 let statement =
                     Statement { assign: None, pipeline, redirections: Vec::new(), at: command.at };
                 let mut kept = Sink::Kept(Vec::new());
-                let (ended, is_begun) = Box::pin(self.pipeline(&statement, &mut kept, false)).await;
-                if !is_begun {
+                let run = Box::pin(self.pipeline(&statement, &mut kept, false)).await;
+                let ended = run.ended();
+                if matches!(run, Run::NotBegun(_)) {
                     return ended;
                 }
                 CommandLine { arguments: vec![Arg::Value(Expr::Literal(kept.value()))], ..command.clone() }

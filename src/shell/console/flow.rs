@@ -75,9 +75,10 @@ impl Executor {
             plan.local.fail();
         }
         let mut rest = Vec::new();
-        let finished = match plan.was_ended || ended == Ended::Stopped {
-            true => plan.local.close(),
-            false => plan.local.finish(&mut rest),
+        let finished = if plan.was_ended || ended == Ended::Stopped {
+            plan.local.close()
+        } else {
+            plan.local.finish(&mut rest)
         };
         match self.missed(&mut plan) {
             Ended::Failed if ended == Ended::Succeeded => ended = Ended::Failed,

@@ -28,6 +28,28 @@ enum Unanswered {
     End,
 }
 
+/// Error of a host call, from which the endpoint makes an ErrorRecord.
+#[derive(Debug, thiserror::Error)]
+enum HostError {
+    /// The console does not implement this method.
+    #[error("This host does not implement {0:?}.")]
+    NotOffered(HostMethod),
+    /// The call needs an answer from the user ([`NO_TERMINAL`] is the help).
+    #[error("the host has no terminal")]
+    NoTerminal,
+    /// Standard input ended at a question.
+    #[error("A command that prompts the user failed because there is no more input to answer it with.")]
+    NoInput,
+}
+
+/// Error of parsing the value of a typed field, which is then asked again.
+#[derive(Debug, thiserror::Error)]
+#[error("Cannot recognize \"{text}\" as a {kind} due to a format error.")]
+struct FormatError {
+    text: String,
+    kind: String,
+}
+
 type Asked<T> = Result<T, Unanswered>;
 
 /// Handles one host call.
@@ -48,7 +70,7 @@ pub async fn handle(terminal: &Terminal, call: &HostCall) -> Handled {
     if !terminal.interactive && asks(call.method) {
         // The endpoint words its own error, so the help is shown here.
         terminal.toned(Tone::Error, NO_TERMINAL);
-        return respond(call, Err("the host has no terminal".into()));
+        return respond(call, Err(HostError::NoTerminal));
     }
     let answer = match call.method {
         HostMethod::ReadLine => ask_line(terminal, "").await.map(Value::String),
@@ -60,20 +82,13 @@ pub async fn handle(terminal: &Terminal, call: &HostCall) -> Handled {
         HostMethod::PromptForChoice => choice(terminal, &parameters).await,
         HostMethod::PromptForChoiceMultipleSelection => choices(terminal, &parameters).await,
         other => {
-            return respond(
-                call,
-                known(other).ok_or_else(|| format!("This host does not implement {other:?}.")),
-            );
+            return respond(call, known(other).ok_or(HostError::NotOffered(other)));
         }
     };
     match answer {
         Ok(value) => respond(call, Ok(value)),
         Err(Unanswered::Interrupted) => Handled::Interrupted,
-        Err(Unanswered::End) => respond(
-            call,
-            Err("A command that prompts the user failed because there is no more input to answer it with."
-                .into()),
-        ),
+        Err(Unanswered::End) => respond(call, Err(HostError::NoInput)),
     }
 }
 
@@ -91,11 +106,12 @@ fn asks(method: HostMethod) -> bool {
     )
 }
 
-fn respond(call: &HostCall, result: Result<Value, String>) -> Handled {
+fn respond(call: &HostCall, result: Result<Value, HostError>) -> Handled {
     if !call.wants_answer() {
         return Handled::Done;
     }
-    Handled::Respond(HostResponse { call_id: call.call_id, method: call.method, result: result.map(Some) })
+    let result = result.map(Some).map_err(|error| error.to_string());
+    Handled::Respond(HostResponse { call_id: call.call_id, method: call.method, result })
 }
 
 /// Returns a property of the host. The endpoint answers sizes and colours from the host data.
@@ -218,7 +234,7 @@ async fn ask_field(terminal: &Terminal, label: &str, kind: &str) -> Asked<Value>
             }
             match typed(element, &text) {
                 Ok(value) => values.push(value),
-                Err(wrong) => terminal.toned(Tone::Error, &wrong),
+                Err(wrong) => terminal.toned(Tone::Error, &wrong.to_string()),
             }
         }
     }
@@ -234,14 +250,14 @@ async fn ask_field(terminal: &Terminal, label: &str, kind: &str) -> Asked<Value>
         let text = ask_line(terminal, &format!("{label}: ")).await?;
         match typed(kind, &text) {
             Ok(value) => return Ok(value),
-            Err(wrong) => terminal.toned(Tone::Error, &wrong),
+            Err(wrong) => terminal.toned(Tone::Error, &wrong.to_string()),
         }
     }
 }
 
 /// Parses the value of a typed field. On `Err`, the field is asked again.
-fn typed(kind: &str, text: &str) -> Result<Value, String> {
-    let wrong = |_| format!("Cannot recognize \"{text}\" as a {kind} due to a format error.");
+fn typed(kind: &str, text: &str) -> Result<Value, FormatError> {
+    let wrong = |_| FormatError { text: text.to_owned(), kind: kind.to_owned() };
     match kind {
         "System.Int32" => {
             text.trim().parse().map(Value::I32).map_err(|error| wrong(error as std::num::ParseIntError))

@@ -54,7 +54,7 @@ impl Script {
 
     /// Reads standard input to its end.
     pub fn from_stdin() -> Result<Self, Refused> {
-        let text = standard_input().map_err(|error| Refused::unreadable("the input", &error))?;
+        let text = standard_input().map_err(|error| Refused::unreadable("the input", &error.to_string()))?;
         Self::read(&text).map_err(|refused| Refused { is_script: true, ..refused })
     }
 
@@ -74,8 +74,8 @@ impl Script {
                 "the script calls itself, or calls are nested too deeply",
             ));
         }
-        let file = std::fs::File::open(&whole).map_err(|error| error.to_string());
-        let text = file.and_then(limited).map_err(|error| Refused::unreadable(&shown, &error))?;
+        let file = std::fs::File::open(&whole).map_err(InputError::from);
+        let text = file.and_then(limited).map_err(|error| Refused::unreadable(&shown, &error.to_string()))?;
         callers.push(whole);
         let script = Self::parse(&text, Some(path), callers);
         callers.pop();
@@ -126,18 +126,32 @@ impl Script {
 ///
 /// # Errors
 /// The input is not text or too long.
-pub fn standard_input() -> Result<String, String> {
+pub fn standard_input() -> Result<String, InputError> {
     limited(std::io::stdin().lock())
 }
 
 /// Reads text of at most [`LONGEST`] bytes.
-fn limited(from: impl std::io::Read) -> Result<String, String> {
+fn limited(from: impl std::io::Read) -> Result<String, InputError> {
     let mut bytes = Vec::new();
-    from.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    from.take(LONGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LONGEST {
-        return Err("longer than 16 MiB".to_owned());
+        return Err(InputError::TooLong);
     }
-    text::decode(&bytes).map_err(|error| error.to_string())
+    Ok(text::decode(&bytes)?)
+}
+
+/// Error of reading a script or standard input.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// The file or the stream cannot be read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// More than [`LONGEST`] bytes.
+    #[error("longer than 16 MiB")]
+    TooLong,
+    /// The bytes are not text. The message names the line and the encoding to use.
+    #[error(transparent)]
+    NotText(#[from] text::NotText),
 }
 
 impl Problem {

@@ -187,9 +187,8 @@ impl Function {
             self.parameters.iter().partition(|parameter| parameter.constraint.is_empty());
         let simple = self.is_simple.then(|| "!".to_owned());
         let fields = [self.name.clone()].into_iter().chain(simple);
-        let fields = fields.chain(open.into_iter().map(|parameter| match parameter.is_hidden_by_common() {
-            true => "~".to_owned(),
-            false => parameter.field(),
+        let fields = fields.chain(open.into_iter().map(|parameter| {
+            if parameter.is_hidden_by_common() { "~".to_owned() } else { parameter.field() }
         }));
         let typed = typed.into_iter().filter(|parameter| !parameter.is_hidden_by_common());
         let fields = fields.chain([INPUT.to_owned()]).chain(typed.map(Parameter::field));

@@ -88,9 +88,10 @@ impl Choice {
 impl PowerShell {
     fn at(path: PathBuf) -> Self {
         let stem = path.file_stem().unwrap_or_default();
-        let edition = match cfg!(windows) && stem.eq_ignore_ascii_case("powershell") {
-            true => Edition::Windows,
-            false => Edition::Core,
+        let edition = if cfg!(windows) && stem.eq_ignore_ascii_case("powershell") {
+            Edition::Windows
+        } else {
+            Edition::Core
         };
         Self { path, edition }
     }
@@ -127,10 +128,7 @@ impl PowerShell {
             }
             version
         };
-        match version < OLDEST {
-            true => Err(FindError::TooOld { path: self.path.clone(), version }),
-            false => Ok(()),
-        }
+        if version < OLDEST { Err(FindError::TooOld { path: self.path.clone(), version }) } else { Ok(()) }
     }
 
     async fn ask(&self) -> Result<Version, FindError> {

@@ -24,17 +24,36 @@ pub enum Operator {
     Le,
 }
 
+/// Error of parsing a filter.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FilterError {
+    /// A word follows a complete filter.
+    #[error("Unexpected \"{0}\" in the filter.")]
+    Unexpected(String),
+    /// A quoted value has no closing quotation mark.
+    #[error("The filter's quotation marks do not match.")]
+    Quotes,
+    /// The filter could nest deeper than the stack allows.
+    #[error("The filter is too long.")]
+    TooLong,
+    /// An opening bracket has no closing bracket.
+    #[error("A closing bracket is missing in the filter.")]
+    Bracket,
+    /// A comparison lacks a name, an operator or a value.
+    #[error("A comparison in the filter is not complete.")]
+    Incomplete,
+    /// The second word of a comparison is not an operator.
+    #[error("\"{0}\" is not a filter operator.")]
+    Operator(String),
+}
+
 impl Filter {
     /// Parses `DisplayName -like "K*" -and Enabled -eq $true`, with or without enclosing braces.
-    pub fn read(filter: &str) -> Result<Self, String> {
+    pub fn read(filter: &str) -> Result<Self, FilterError> {
         let words = words(filter.trim().trim_start_matches('{').trim_end_matches('}'))?;
         let mut rest = &words[..];
         let read = any(&mut rest)?;
-        if rest.is_empty() {
-            Ok(read)
-        } else {
-            Err(format!("Unexpected \"{}\" in the filter.", rest[0].text))
-        }
+        if rest.is_empty() { Ok(read) } else { Err(FilterError::Unexpected(rest[0].text.clone())) }
     }
 
     pub fn accepts(&self, object: &Value) -> bool {
@@ -73,7 +92,7 @@ struct Word {
     quoted: bool,
 }
 
-fn words(filter: &str) -> Result<Vec<Word>, String> {
+fn words(filter: &str) -> Result<Vec<Word>, FilterError> {
     let mut words = Vec::new();
     let mut rest = filter.chars().peekable();
     while let Some(&c) = rest.peek() {
@@ -89,7 +108,7 @@ fn words(filter: &str) -> Result<Vec<Word>, String> {
                 match rest.next() {
                     Some(next) if next == c => break,
                     Some(next) => text.push(next),
-                    None => return Err("The filter's quotation marks do not match.".into()),
+                    None => return Err(FilterError::Quotes),
                 }
             }
             words.push(Word { text, quoted: true });
@@ -108,7 +127,7 @@ fn is(word: Option<&Word>, text: &str) -> bool {
     word.is_some_and(|word| !word.quoted && word.text.eq_ignore_ascii_case(text))
 }
 
-fn any(rest: &mut &[Word]) -> Result<Filter, String> {
+fn any(rest: &mut &[Word]) -> Result<Filter, FilterError> {
     let mut left = all(rest)?;
     while is(rest.first(), "-or") {
         *rest = &rest[1..];
@@ -117,7 +136,7 @@ fn any(rest: &mut &[Word]) -> Result<Filter, String> {
     Ok(left)
 }
 
-fn all(rest: &mut &[Word]) -> Result<Filter, String> {
+fn all(rest: &mut &[Word]) -> Result<Filter, FilterError> {
     let mut left = one(rest)?;
     while is(rest.first(), "-and") {
         *rest = &rest[1..];
@@ -126,7 +145,7 @@ fn all(rest: &mut &[Word]) -> Result<Filter, String> {
     Ok(left)
 }
 
-fn one(rest: &mut &[Word]) -> Result<Filter, String> {
+fn one(rest: &mut &[Word]) -> Result<Filter, FilterError> {
     if is(rest.first(), "-not") || is(rest.first(), "!") {
         *rest = &rest[1..];
         return Ok(Filter::Not(Box::new(one(rest)?)));
@@ -135,17 +154,17 @@ fn one(rest: &mut &[Word]) -> Result<Filter, String> {
         *rest = &rest[1..];
         // Each bracket is a token, so the bound on tokens also bounds the depth.
         if rest.len() > 1_000 {
-            return Err("The filter is too long.".into());
+            return Err(FilterError::TooLong);
         }
         let inner = any(rest)?;
         if !is(rest.first(), ")") {
-            return Err("A closing bracket is missing in the filter.".into());
+            return Err(FilterError::Bracket);
         }
         *rest = &rest[1..];
         return Ok(inner);
     }
     let [name, operator, wanted, ..] = rest else {
-        return Err("A comparison in the filter is not complete.".into());
+        return Err(FilterError::Incomplete);
     };
     let operator = match operator.text.to_lowercase().as_str() {
         "-eq" => Operator::Eq,
@@ -156,7 +175,7 @@ fn one(rest: &mut &[Word]) -> Result<Filter, String> {
         "-lt" => Operator::Lt,
         "-ge" => Operator::Ge,
         "-le" => Operator::Le,
-        other => return Err(format!("\"{other}\" is not a filter operator.")),
+        other => return Err(FilterError::Operator(other.to_owned())),
     };
     let wanted = match wanted.text.to_lowercase().as_str() {
         _ if wanted.quoted => wanted.text.clone(),

@@ -302,10 +302,7 @@ impl Driver {
     /// Ends every pipeline with the reason.
     fn end(&mut self, error: Error) {
         for id in self.pipelines.keys().copied().collect::<Vec<_>>() {
-            let ended = match self.is_unsent(id) {
-                true => error.clone(),
-                false => error.clone().unsettled(),
-            };
+            let ended = if self.is_unsent(id) { error.clone() } else { error.clone().unsettled() };
             self.fail(id, ended);
         }
         self.ended.get_or_insert(error);

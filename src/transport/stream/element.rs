@@ -21,32 +21,64 @@ pub enum Element {
     SignalAck(Uuid),
 }
 
+/// Error of parsing a line. Quotes at most a name from the line.
+#[derive(Debug, thiserror::Error)]
+pub enum ElementError {
+    /// The line is not well-formed XML.
+    #[error(transparent)]
+    Xml(#[from] quick_xml::Error),
+    /// An attribute is not well-formed.
+    #[error(transparent)]
+    Attribute(#[from] quick_xml::events::attributes::AttrError),
+    /// Text, a comment or a declaration instead of an element.
+    #[error("the line contains no element")]
+    NoElement,
+    /// A second element or text on the same line.
+    #[error("unexpected text after the line's element")]
+    Trailing,
+    /// The attribute PSGuid is missing.
+    #[error("the element has no PSGuid")]
+    NoId,
+    /// PSGuid cannot be parsed.
+    #[error("PSGuid is not a GUID")]
+    Id,
+    /// A stream other than Default and PromptResponse.
+    #[error("unknown stream {0}")]
+    Stream(String),
+    /// The text of Data cannot be decoded.
+    #[error("Data is not base64")]
+    Base64,
+    /// An element that is not part of the framing.
+    #[error("unknown element {0}")]
+    Unknown(String),
+}
+
 impl Element {
     /// Parses one line without its line end. Errors quote at most a name from the line.
-    pub fn parse(line: &str) -> Result<Self, String> {
+    pub fn parse(line: &str) -> Result<Self, ElementError> {
         let mut reader = Reader::from_str(line.trim());
-        let (start, text) = match reader.read_event().map_err(|e| e.to_string())? {
+        let (start, text) = match reader.read_event()? {
             Event::Empty(start) => (start, None),
             Event::Start(start) => {
-                let text = reader.read_text(start.name()).map_err(|e| e.to_string())?;
+                let text = reader.read_text(start.name())?;
                 (start, Some(text))
             }
-            _ => return Err("the line contains no element".into()),
+            _ => return Err(ElementError::NoElement),
         };
         if !matches!(reader.read_event(), Ok(Event::Eof)) {
-            return Err("unexpected text after the line's element".into());
+            return Err(ElementError::Trailing);
         }
-        let id = attribute(&start, "PSGuid")?.ok_or("the element has no PSGuid")?;
-        let id = Uuid::parse_str(&id).map_err(|_| "PSGuid is not a GUID")?;
+        let id = attribute(&start, "PSGuid")?.ok_or(ElementError::NoId)?;
+        let id = Uuid::parse_str(&id).map_err(|_| ElementError::Id)?;
         Ok(match start.name().as_ref() {
             "Data" => {
                 let stream = match attribute(&start, "Stream")?.as_deref() {
                     Some("Default") | None => Stream::Default,
                     Some("PromptResponse") => Stream::PromptResponse,
-                    Some(other) => return Err(format!("unknown stream {}", short(other))),
+                    Some(other) => return Err(ElementError::Stream(short(other))),
                 };
                 let text = text.as_deref().unwrap_or_default();
-                let bytes = STANDARD.decode(text.trim()).map_err(|_| "Data is not base64")?;
+                let bytes = STANDARD.decode(text.trim()).map_err(|_| ElementError::Base64)?;
                 Self::Data { stream, id, bytes }
             }
             "DataAck" => Self::DataAck(id),
@@ -56,13 +88,13 @@ impl Element {
             "CloseAck" => Self::CloseAck(id),
             "Signal" => Self::Signal(id),
             "SignalAck" => Self::SignalAck(id),
-            other => return Err(format!("unknown element {}", short(other))),
+            other => return Err(ElementError::Unknown(short(other))),
         })
     }
 }
 
-fn attribute(start: &BytesStart<'_>, name: &str) -> Result<Option<String>, String> {
-    let attribute = start.try_get_attribute(name).map_err(|e| e.to_string())?;
+fn attribute(start: &BytesStart<'_>, name: &str) -> Result<Option<String>, ElementError> {
+    let attribute = start.try_get_attribute(name)?;
     Ok(attribute.map(|a| a.value.into_owned()))
 }
 
@@ -122,8 +154,8 @@ mod tests {
         let id = Uuid::from_u128(7);
         let line = format!(" <Data PSGuid=\"{id}\"  Stream=\"PromptResponse\" >aGk=</Data> ");
         let stream = Stream::PromptResponse;
-        assert_eq!(Element::parse(&line), Ok(Element::Data { stream, id, bytes: b"hi".into() }));
-        assert_eq!(Element::parse(&format!("<Close PSGuid='{id}'></Close>")), Ok(Element::Close(id)));
+        assert_eq!(Element::parse(&line).unwrap(), Element::Data { stream, id, bytes: b"hi".into() });
+        assert_eq!(Element::parse(&format!("<Close PSGuid='{id}'></Close>")).unwrap(), Element::Close(id));
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             // Windows servers end lines with CR LF, and .NET may send a byte order mark first.
             let line = line.trim().trim_start_matches('\u{feff}');
             if !line.is_empty() {
-                return Element::parse(line).map(Some).map_err(Error::Protocol);
+                return Element::parse(line).map(Some).map_err(|error| Error::Protocol(error.to_string()));
             }
         }
     }

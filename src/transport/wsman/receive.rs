@@ -207,10 +207,7 @@ async fn answer(
 /// Checks after a timeout whether messages are missing: the last message may have been lost with a
 /// connection. Later messages of the session, to other pipelines or to the keep-alive, show that.
 async fn is_awaited(sequence: &Sequence, command: Option<Uuid>, since: u64, cut: bool) -> Result<(), Error> {
-    match cut && command.is_some() {
-        true => complete(sequence.missing_since(since).await),
-        false => Ok(()),
-    }
+    if cut && command.is_some() { complete(sequence.missing_since(since).await) } else { Ok(()) }
 }
 
 fn complete(missing: u64) -> Result<(), Error> {

@@ -238,9 +238,10 @@ impl<S: AsyncRead + AsyncWrite> Replay<S> {
         let key = self.key.as_ref().unwrap();
         let secret = regex::Regex::new("(<SS[^>]*>)([^<]*)</SS>").unwrap();
         let seal = |found: &regex::Captures<'_>| {
-            let clear = match replaced {
-                true => "some secret".to_owned().into(),
-                false => read_clear(&STANDARD.decode(&found[2]).unwrap()).unwrap(),
+            let clear = if replaced {
+                "some secret".to_owned().into()
+            } else {
+                read_clear(&STANDARD.decode(&found[2]).unwrap()).unwrap()
             };
             format!("{}{}</SS>", &found[1], STANDARD.encode(key.encrypt(&clear)))
         };

@@ -48,7 +48,7 @@ pub(super) struct Envelope {
 impl Envelope {
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Reason> {
         let text = decode(bytes)?;
-        let mut root = tree::parse(&text).map_err(Reason::NotSoap)?;
+        let mut root = tree::parse(&text).map_err(|error| Reason::NotSoap(error.to_string()))?;
         if !root.is(ns::SOAP, "Envelope") {
             return Err(Reason::NotSoap(format!("the root element is {}", root.name)));
         }
