@@ -23,7 +23,7 @@ pub async fn choose(
         match status.map_or(0, |status| status.shells.len()) {
             0 => {}
             1 => {
-                list.push_str(&format!("\nOne shell is attached to '{profile}' and would lose its session."))
+                list.push_str(&format!("\nOne shell is attached to '{profile}' and would lose its session."));
             }
             more => list.push_str(&format!(
                 "\n{more} shells are attached to '{profile}' and would lose their session."
