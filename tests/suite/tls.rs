@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, date_time_ymd};
+use rustls::pki_types::pem::PemObject as _;
 
 use crate::agent_world::{Killed, PATIENCE, World};
 
@@ -184,7 +185,6 @@ fn a_pin_does_not_replace_the_proof_of_the_key() {
     certificates.own("good", |_| {});
     certificates.own("thief", |_| {});
     let pem = |name: &str| std::fs::read(certificates.path(name)).unwrap();
-    use rustls::pki_types::pem::PemObject as _;
     let certificate = rustls::pki_types::CertificateDer::from_pem_slice(&pem("good.pem")).unwrap();
     let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(&pem("thief.key")).unwrap();
     let key = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
@@ -494,7 +494,9 @@ mod system {
         );
         certificates.client("client");
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new("openssl")
+        // The certificates that were verified are shown on standard error.
+        let child = Command::new("sh")
+            .args(["-c", "exec openssl \"$@\" 2>&1", "sh"])
             .args(["s_server", "-accept", &port.to_string(), "-cert", "server.pem", "-key", "server.key"])
             .args(["-CAfile", "clients.pem", "-tls1_2"])
             .current_dir(certificates.0.path())

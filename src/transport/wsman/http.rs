@@ -16,7 +16,8 @@ use super::endpoint::{Authentication, Endpoint};
 use super::envelope::{Response, ResponseEnvelope};
 use super::wire::{self, Wire};
 use crate::net::{
-    Cause, TlsSetupError, handshake_problem, innermost, is_loopback, refusals, refused_certificate,
+    Cause, TlsSetupError, cut_handshake, handshake_problem, innermost, is_loopback, refusals,
+    refused_certificate,
 };
 use crate::transport::error::{Error, Operation};
 
@@ -196,9 +197,11 @@ impl Http {
             return Error::Certificate { endpoint, refused: refused.into() };
         }
         let (asked, given) = self.wire.client_certificate();
-        if let Some(problem) = handshake_problem(error, asked, given)
-            && (wire::is_connect(error) || problem.is_late())
-        {
+        let found = match wire::is_connect(error) {
+            true => handshake_problem(error, asked, given).or_else(|| cut_handshake(error, asked, given)),
+            false => handshake_problem(error, asked, given).filter(|problem| problem.is_late()),
+        };
+        if let Some(problem) = found {
             return Error::Handshake { endpoint, problem };
         }
         if wire::is_late(error) {
