@@ -12,7 +12,7 @@ use url::Url;
 pub use certificate::{
     CertificateProblem, Fingerprint, NotFingerprint, RefusedCertificate, tls_server_end_point,
 };
-pub use handshake::{HandshakeProblem, handshake_problem};
+pub use handshake::{HandshakeProblem, cut_handshake, handshake_problem};
 pub use identity::{ClientCertificate, IdentityError, needs_passphrase};
 pub use tls::{Stream, TlsConnector, TlsSetupError};
 pub use trust::{TlsLibrary, Trust, TrustError};

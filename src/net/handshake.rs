@@ -66,6 +66,20 @@ pub fn handshake_problem(error: Cause<'_>, asked: bool, given: bool) -> Option<H
     })
 }
 
+/// The reason of a connection that ended in its handshake after the server had asked for a client
+/// certificate: a server that closes at once lets the client fail to write before it can read the alert.
+pub fn cut_handshake(error: Cause<'_>, asked: bool, given: bool) -> Option<HandshakeProblem> {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let is_cut = |error: &std::io::Error| {
+        matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+    };
+    let is_cut = asked && sources(error).any(|cause| cause.downcast_ref().is_some_and(is_cut));
+    is_cut.then_some(match given {
+        true => HandshakeProblem::ClientCertificateRefused,
+        false => HandshakeProblem::NoClientCertificate,
+    })
+}
+
 fn of_rustls(error: &rustls::Error, asked: bool, given: bool) -> Option<HandshakeProblem> {
     use HandshakeProblem::{
         ClientCertificateRefused, NoClientCertificate, NoCommonCipher, NotTls, OldVersion,

@@ -37,6 +37,9 @@ def subject(certificate):
 
 def serve(connection):
     connection.settimeout(30)
+    # Keeps the connection when the handshake has failed, so that the client can read the alert.
+    kept = connection.dup()
+    kept.settimeout(30)
     try:
         with context.wrap_socket(connection, server_side=True) as tls:
             data = b""
@@ -62,6 +65,13 @@ def serve(connection):
                 tls.recv(65536)
     except OSError as error:
         report(failed=str(error))
+        try:
+            while kept.recv(65536):
+                pass
+        except OSError:
+            pass
+    finally:
+        kept.close()
 
 
 listener = socket.create_server(("127.0.0.1", 0))

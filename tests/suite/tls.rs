@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, date_time_ymd};
+use rustls::pki_types::pem::PemObject as _;
 
 use crate::agent_world::{Killed, PATIENCE, World};
 
@@ -186,7 +187,6 @@ fn a_pin_does_not_replace_the_proof_of_the_key() {
     certificates.own("good", |_| {});
     certificates.own("thief", |_| {});
     let pem = |name: &str| std::fs::read(certificates.path(name)).unwrap();
-    use rustls::pki_types::pem::PemObject as _;
     let certificate = rustls::pki_types::CertificateDer::from_pem_slice(&pem("good.pem")).unwrap();
     let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(&pem("thief.key")).unwrap();
     let key = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
@@ -496,7 +496,7 @@ mod system {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = Command::new("openssl")
             .args(["s_server", "-accept", &port.to_string(), "-cert", "server.pem", "-key", "server.key"])
-            .args(["-CAfile", "clients.pem", "-tls1_2"])
+            .args(["-CAfile", "clients.pem", "-tls1_2", "-msg", "-no_resumption_on_reneg"])
             .current_dir(certificates.0.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -522,7 +522,8 @@ mod system {
             };
             until("content-length:");
             input.write_all(b"R\n").unwrap();
-            until("CN = client\n");
+            // Only a client that has presented a certificate sends it (RFC 5246 7.4.8).
+            until("CertificateVerify");
             input.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").unwrap();
             let _ = std::io::copy(&mut output, &mut std::io::sink());
         });

@@ -17,7 +17,7 @@ use super::envelope::{Response, ResponseEnvelope};
 use super::negotiation::Negotiation;
 use super::wire::{self, Connector, Wire};
 use crate::net::{
-    Cause, TlsConnector, TlsSetupError, handshake_problem, innermost, is_loopback, refusals,
+    Cause, TlsConnector, TlsSetupError, cut_handshake, handshake_problem, innermost, is_loopback, refusals,
     refused_certificate,
 };
 use crate::security::Account;
@@ -287,9 +287,12 @@ impl Http {
             return Error::Certificate { endpoint, refused: refused.into() };
         }
         let (asked, given) = self.tls.as_ref().map(TlsConnector::client_certificate).unwrap_or_default();
-        if let Some(problem) = handshake_problem(error, asked, given)
-            && (wire::is_connect(error) || problem.is_late())
-        {
+        let found = if wire::is_connect(error) {
+            handshake_problem(error, asked, given).or_else(|| cut_handshake(error, asked, given))
+        } else {
+            handshake_problem(error, asked, given).filter(|problem| problem.is_late())
+        };
+        if let Some(problem) = found {
             return Error::Handshake { endpoint, problem };
         }
         if wire::is_late(error) {
