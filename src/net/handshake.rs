@@ -74,9 +74,10 @@ pub fn cut_handshake(error: Cause<'_>, asked: bool, given: bool) -> Option<Hands
         matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
     };
     let is_cut = asked && sources(error).any(|cause| cause.downcast_ref().is_some_and(is_cut));
-    is_cut.then_some(match given {
-        true => HandshakeProblem::ClientCertificateRefused,
-        false => HandshakeProblem::NoClientCertificate,
+    is_cut.then_some(if given {
+        HandshakeProblem::ClientCertificateRefused
+    } else {
+        HandshakeProblem::NoClientCertificate
     })
 }
 

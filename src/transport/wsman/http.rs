@@ -43,7 +43,7 @@ pub(super) struct Http {
 enum Channel {
     /// Each request has the credential in its header.
     Header {
-        wire: Wire,
+        wire: Box<Wire>,
         credential: Arc<Credential>,
         /// A password for this endpoint, which may have been refused; tokens are identified by their headers.
         password: Option<refusals::Credential>,
@@ -113,7 +113,11 @@ impl Http {
                     }
                     _ => None,
                 };
-                Channel::Header { wire: Wire::new(connector), credential: Arc::new(credential), password }
+                Channel::Header {
+                    wire: Box::new(Wire::new(connector)),
+                    credential: Arc::new(credential),
+                    password,
+                }
             }
         };
         Ok(Self { channel, tls, uri, user, name, connect: endpoint.limits.connect })
