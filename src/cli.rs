@@ -252,7 +252,7 @@ pub struct Add {
     /// Session configuration, as a name or a resource URI
     #[arg(long)]
     pub configuration: Option<String>,
-    /// Authentication: basic or token
+    /// Authentication: kerberos, negotiate, ntlm, basic, token or certificate
     #[arg(long)]
     pub authentication: Option<String>,
     /// Read the password from the first line of this command's output
@@ -261,6 +261,9 @@ pub struct Add {
     /// Ask for the password each time instead of storing it
     #[arg(long, conflicts_with = "password_stdin")]
     pub prompt: bool,
+    /// Store no password: use the Kerberos ticket or the Windows logon
+    #[arg(long, conflicts_with_all = ["prompt", "password_stdin", "credential_command"])]
+    pub system: bool,
     /// Read the password from standard input
     #[arg(long)]
     pub password_stdin: bool,

@@ -28,6 +28,7 @@ pub async fn run(folders: &Folders, add: &Add, taken: &[&str]) -> miette::Result
     let mut credential = match &add.credential_command {
         Some(command) => Some(CredentialSource::Command(command.clone())),
         None if add.prompt => Some(CredentialSource::Prompt),
+        None if add.system => Some(CredentialSource::System),
         None if add.password_stdin || before.is_none() => Some(CredentialSource::Keyring),
         None => None,
     };
@@ -148,7 +149,7 @@ async fn store(profile: &Profile, add: &Add, before: Option<&Before>) -> miette:
             Err(CredentialError::NoTerminal) => {
                 let unchanged = if before.is_some() { "; the profile is unchanged" } else { "" };
                 return Err(usage!(
-                    help = "pass --password-stdin, --credential-command COMMAND, or --prompt",
+                    help = "pass --password-stdin, --credential-command COMMAND, --prompt, or --system",
                     "cannot prompt for the password to store: no terminal{unchanged}"
                 ));
             }

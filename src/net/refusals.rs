@@ -128,6 +128,15 @@ impl Pass {
     }
 }
 
+impl Pass {
+    /// A KDC has refused the password. Unlike servers behind a load balancer, it is not asked again.
+    pub fn refused_for_good(mut self) {
+        self.before = None;
+        states().insert(self.credential, State::Refused);
+        CHANGED.notify_waiters();
+    }
+}
+
 impl Drop for Pass {
     fn drop(&mut self) {
         let Some(before) = self.before.take() else { return };

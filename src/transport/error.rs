@@ -288,6 +288,7 @@ fn unauthorized_advice(offered: &[String]) -> String {
 
 fn http_advice(status: u16) -> Option<String> {
     Some(match status {
+        400 => lines(Symptom::RequestTooLong.advice())?,
         403 => {
             "Ask for permission to use this endpoint; the user is authenticated but not authorized.".into()
         }

@@ -224,7 +224,7 @@ fn a_command_without_an_answer_may_have_run() {
 fn invalid_handshakes_and_sealed_answers_are_errors_that_name_the_step() {
     let site = Site::ntlm(&[], "");
     for (fault, word) in [
-        ("endless", "handshake"),
+        ("endless", "refused the credential"),
         ("absurd-challenge=length", "invalid NTLM challenge"),
         ("absurd-challenge=offset", "invalid NTLM challenge"),
         ("big-token", "WWW-Authenticate"),

@@ -26,18 +26,19 @@ use url::Url;
 
 use super::envelope::MEDIA_TYPE;
 use super::negotiation::{Negotiation, Scheme};
-use super::wire::{AGENT, Connector, Failure, KEEP_IDLE};
+use super::wire::{self, AGENT, Connector, Failure, KEEP_IDLE};
 use crate::net::refusals;
 use crate::security::challenge::{self, Offer};
-use crate::security::{Context, ContextError, KerberosProblem, initiate, sealed};
+use crate::security::{Context, ContextError, Mechanism, Step, initiate, sealed};
+use crate::transport::error::Operation;
 
 /// How long a connection may have been idle that Command and Send use. Longer ones are closed, and the handshake of
 /// another one precedes the request: it cannot be sent again where its answer is lost.
 const FRESH: Duration = Duration::from_secs(20);
 /// Handshakes end by then: NTLM in SPNEGO takes three messages of the client.
 const MAX_LEGS: usize = 6;
-/// KRB5_KDC_UNREACH.
-const KDC_UNREACHABLE: i64 = -1_765_328_228;
+/// The longest that a library may ask a KDC: MIT krb5 gives up after 27 s.
+const KDC_PATIENCE: Duration = Duration::from_secs(35);
 /// Kerberos in two forms, then NTLM in three.
 const MAX_MODES: usize = 5;
 /// A longer answer to a handshake's message is not read.
@@ -50,6 +51,8 @@ pub(super) struct Reply {
     pub body: Vec<u8>,
     /// Whether the body is the server's: sealed where that is required.
     pub is_verified: bool,
+    /// Whether status and headers are the server's: over TLS. Sealing protects a body alone.
+    pub has_verified_head: bool,
 }
 
 /// The reason why a request has no answer.
@@ -63,9 +66,9 @@ pub(super) enum Failed {
     /// The answer to the envelope cannot be unsealed.
     Answer(ContextError),
     /// The server refused the last token.
-    Refused { offered: Vec<String> },
-    /// The server offers no scheme that the profile can use.
-    NotOffered { offered: Vec<String> },
+    Refused { mechanism: Mechanism, offered: Vec<String> },
+    /// The server has read no token: it does not offer the mechanism.
+    NotOffered { mechanism: Mechanism, offered: Vec<String> },
     /// This credential was refused before and is not sent again.
     KnownRefusal,
     /// The handshake took too long.
@@ -99,6 +102,8 @@ struct Shared {
     /// The longest that a security context may ask a KDC.
     limit: Duration,
     max_answer: usize,
+    /// Held until a server or KDC has judged the credential: one wrong password is one attempt.
+    judging: tokio::sync::Mutex<()>,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -129,24 +134,34 @@ impl Connections {
         max_answer: usize,
     ) -> Self {
         let seals = uri.scheme() != "https";
-        let idle = Mutex::default();
-        Self(Arc::new(Shared { connector, uri, negotiation, credential, seals, limit, max_answer, idle }))
+        Self(Arc::new(Shared {
+            connector,
+            uri,
+            negotiation,
+            credential,
+            seals,
+            limit,
+            max_answer,
+            judging: tokio::sync::Mutex::default(),
+            idle: Mutex::default(),
+        }))
     }
 
-    /// Sends an envelope and returns the answer. `repeats` says that it may be sent again where a kept connection
-    /// ended without an answer.
+    /// Sends an envelope and returns the answer.
     ///
-    /// A 401 ran nothing: the request is sent once more on another connection, with another handshake. So is a
-    /// request that may run twice and that a kept connection answers with an empty 400: the server may have
-    /// forgotten the connection's keys.
-    pub async fn exchange(&self, envelope: &Bytes, repeats: bool) -> Result<Reply, Failed> {
-        while let Some(mut connection) = self.kept(repeats) {
+    /// A 401 ran nothing: the request is sent once more on another connection, with another handshake. A kept
+    /// connection that answers with an empty 400 is not used again: the server may have forgotten its keys.
+    pub async fn exchange(&self, envelope: &Bytes, operation: Operation) -> Result<Reply, Failed> {
+        let repeats = operation == Operation::Enumerate;
+        let fresh = if matches!(operation, Operation::Command | Operation::Send) { FRESH } else { KEEP_IDLE };
+        while let Some(mut connection) = self.kept(fresh) {
             match self.0.request(&mut connection, envelope).await {
                 Ok(reply) if reply.status == StatusCode::UNAUTHORIZED => {
                     tracing::debug!("a kept connection is no longer authenticated");
                 }
-                Ok(reply) if repeats && reply.status == StatusCode::BAD_REQUEST && reply.body.is_empty() => {
+                Ok(reply) if reply.status == StatusCode::BAD_REQUEST && reply.body.is_empty() => {
                     tracing::debug!("a kept connection answers with an empty 400: its keys may be gone");
+                    return Ok(reply);
                 }
                 Ok(reply) => {
                     self.keep(connection);
@@ -158,16 +173,24 @@ impl Connections {
                 Err(failed) => return Err(failed),
             }
         }
-        match self.open(Some(envelope)).await? {
+        // Receive waits for long, and the judgement of the credential would wait with it.
+        let carried = (operation != Operation::Receive).then_some(envelope);
+        match self.open(carried).await? {
             Opened::Answered(connection, reply) => {
                 self.keep(connection);
                 Ok(reply)
             }
             Opened::Elsewhere(reply) => Ok(reply),
             Opened::Ready(mut connection) => {
-                let reply = self.0.request(&mut connection, envelope).await?;
+                let reply = match self.0.request(&mut connection, envelope).await {
+                    Err(Failed::Connection(failure)) if was_not_sent(&*failure) => {
+                        return Err(Failed::Connection(wire::not_connected(failure)));
+                    }
+                    reply => reply?,
+                };
                 if reply.status == StatusCode::UNAUTHORIZED {
-                    return Err(Failed::Refused { offered: offered(&reply.headers) });
+                    let (mechanism, _) = self.0.negotiation.mode();
+                    return Err(Failed::Refused { mechanism, offered: offered(&reply.headers) });
                 }
                 self.keep(connection);
                 Ok(reply)
@@ -180,10 +203,10 @@ impl Connections {
         if self.idle().len() > 1 {
             return;
         }
-        match self.open(None).await {
-            Ok(Opened::Ready(connection)) => self.keep(connection),
-            Ok(_) => {}
-            Err(_) => tracing::debug!("no second connection could be opened ahead"),
+        match tokio::time::timeout(KDC_PATIENCE, self.open(None)).await {
+            Ok(Ok(Opened::Ready(connection))) => self.keep(connection),
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) | Err(_) => tracing::debug!("no second connection could be opened ahead"),
         }
     }
 
@@ -192,10 +215,9 @@ impl Connections {
     }
 
     /// Takes the kept connection that was used last, and closes those that are too old.
-    fn kept(&self, repeats: bool) -> Option<Connection> {
-        let most = if repeats { KEEP_IDLE } else { FRESH };
+    fn kept(&self, fresh: Duration) -> Option<Connection> {
         let mut idle = self.idle();
-        idle.retain(|one| !one.sender.is_closed() && one.used.elapsed() < most);
+        idle.retain(|one| !one.sender.is_closed() && one.used.elapsed() < fresh);
         idle.pop()
     }
 
@@ -210,39 +232,31 @@ impl Connections {
     /// KDC that has refused it.
     async fn open(&self, envelope: Option<&Bytes>) -> Result<Opened, Failed> {
         for _ in 0..MAX_MODES {
-            let pass = match self.0.credential {
+            let judging = self.0.judging.lock().await;
+            let mut pass = match self.0.credential {
                 Some(credential) => Some(credential.pass().await.ok_or(Failed::KnownRefusal)?),
                 None => None,
             };
             let (mechanism, scheme) = self.0.negotiation.mode();
-            match self.0.handshake(mechanism, scheme, envelope).await {
+            let result = self.0.handshake((mechanism, scheme), envelope, (judging, &mut pass)).await;
+            match result {
                 Ok(opened) => {
-                    if let (Some(pass), Opened::Answered(..) | Opened::Ready(_)) = (pass, &opened) {
-                        pass.accepted();
+                    if matches!(opened, Opened::Answered(..) | Opened::Ready(_)) {
+                        self.0.negotiation.settle();
+                        pass.into_iter().for_each(refusals::Pass::accepted);
                     }
                     return Ok(opened);
                 }
-                Err(Failed::Context(error)) => {
-                    if let Some(pass) = pass.filter(|_| error.is_refused_credential()) {
-                        pass.refused();
-                    } else if self.0.negotiation.falls_back(mechanism, &error) {
-                        continue;
-                    }
-                    return Err(Failed::Context(error));
-                }
-                Err(Failed::NotOffered { offered }) => {
+                Err(Failed::Context(error)) if self.0.negotiation.falls_back(mechanism, &error) => {}
+                Err(Failed::NotOffered { mechanism, offered }) => {
                     if !self.0.negotiation.adopts((mechanism, scheme), &offered) {
-                        return Err(Failed::NotOffered { offered });
+                        return Err(Failed::NotOffered { mechanism, offered });
                     }
                 }
-                Err(Failed::Refused { offered }) => {
-                    // The KDC has accepted a password that Kerberos was used with.
-                    match pass {
-                        Some(pass) if !mechanism.is_kerberos() => pass.refused(),
-                        Some(pass) => pass.accepted(),
-                        None => {}
-                    }
-                    return Err(Failed::Refused { offered });
+                Err(refused @ Failed::Refused { .. }) => {
+                    // The pass is there only where the server has judged the password, and not a KDC.
+                    pass.into_iter().for_each(refusals::Pass::refused);
+                    return Err(refused);
                 }
                 Err(failed) => return Err(failed),
             }
@@ -258,17 +272,22 @@ impl Shared {
     /// Connects and establishes a security context.
     async fn handshake(
         &self,
-        mechanism: crate::security::Mechanism,
-        scheme: Scheme,
+        (mechanism, scheme): (Mechanism, Scheme),
         envelope: Option<&Bytes>,
+        (judging, pass): (tokio::sync::MutexGuard<'_, ()>, &mut Option<refusals::Pass>),
     ) -> Result<Opened, Failed> {
-        let kerberos_first = mechanism.is_kerberos();
+        let is_kerberos = mechanism.is_kerberos();
+        let mut judging = Some(judging);
         let (conn, binding) = self.connector.open(&self.uri).await.map_err(Failed::Connection)?;
-        let initiator = self.negotiation.initiator(mechanism, &self.uri, binding);
-        let mut context = initiate(&initiator)?;
-        let mut step;
-        (context, step) = self.step(context, None).await?;
-        let (mut sender, driver) = http1::handshake(conn).await?;
+        let context = initiate(&self.negotiation.initiator(mechanism, &self.uri, binding))?;
+        let (mut context, mut step) = if is_kerberos {
+            let first = self.first_step(context, pass.take()).await?;
+            judging.take();
+            first
+        } else {
+            self.step(context, None).await?
+        };
+        let (mut sender, driver) = http1::handshake(conn).await.map_err(not_connected)?;
         tokio::spawn(async move {
             if let Err(error) = driver.await {
                 tracing::trace!("a connection ended: {error}");
@@ -282,7 +301,7 @@ impl Shared {
                 }));
             };
             // NTLM's first message never authenticates. A body that is to be sealed waits for the keys.
-            let may_carry = step.established || (kerberos_first && !self.seals);
+            let may_carry = step.established || (is_kerberos && !self.seals);
             let carried = envelope.filter(|_| may_carry);
             let protocol = scheme.protocol();
             let mut request = Prepared::plain(carried.cloned().unwrap_or_default());
@@ -290,42 +309,64 @@ impl Shared {
                 let (content_type, body) = sealed::seal(&mut *context, protocol, MEDIA_TYPE, envelope)?;
                 request = Prepared { content_type, body: body.into() };
             }
-            let response = self.send(&mut sender, request, Some(scheme.header(&token)?)).await?;
-            let offers = challenge::offers(response.headers().get_all(WWW_AUTHENTICATE))?;
+            let sending = self.send(&mut sender, request, Some(scheme.header(&token)?));
+            let (status, headers, body) = if carried.is_some() {
+                let response = sending.await?;
+                let (status, headers) = (response.status(), response.headers().clone());
+                (status, headers, read(response.into_body(), self.max_answer).await?)
+            } else {
+                let answering = async {
+                    let response = sending.await?;
+                    let (status, headers) = (response.status(), response.headers().clone());
+                    Ok((status, headers, read(response.into_body(), MAX_HANDSHAKE_ANSWER).await?))
+                };
+                // No envelope was sent: a failure is one of connecting.
+                match tokio::time::timeout(self.limit, answering).await {
+                    Ok(Err(Failed::Connection(failure))) => {
+                        return Err(Failed::Connection(wire::not_connected(failure)));
+                    }
+                    Ok(answer) => answer?,
+                    Err(_) => return Err(Failed::Late),
+                }
+            };
+            let offers = challenge::offers(headers.get_all(WWW_AUTHENTICATE))?;
             let answer = offers.iter().find(|offer| offer.is(scheme.name()));
             let token = answer.and_then(|offer| offer.token.clone());
-            let status = response.status();
-            let headers = response.headers().clone();
-            let limit = if carried.is_some() { self.max_answer } else { MAX_HANDSHAKE_ANSWER };
-            let body = read(response.into_body(), limit).await?;
             if status == StatusCode::UNAUTHORIZED {
+                let offered = names(&offers);
+                // NTLM's second message proves the password: whatever the server adds to its 401, it is refused.
+                if !is_kerberos && leg > 0 {
+                    return Err(Failed::Refused { mechanism, offered });
+                }
                 match token {
-                    Some(token) if !step.established => {
-                        (context, step) = self.step(context, Some(token)).await?;
+                    Some(token) => {
+                        let stepped = self.step(context, Some(token)).await;
+                        if step.established {
+                            // Only a KRB-ERROR was of use.
+                            stepped?;
+                            return Err(Failed::Refused { mechanism, offered });
+                        }
+                        (context, step) = stepped?;
                         continue;
                     }
-                    // A Kerberos error or a SPNEGO rejection says why. Anything else is one message too many.
-                    Some(token) => match self.step(context, Some(token)).await {
-                        Err(Failed::Context(ContextError::NotEstablished)) => {
-                            return Err(Failed::Context(ContextError::Malformed {
-                                what: "handshake",
-                                reason: "the server continued a complete handshake".to_owned(),
-                            }));
-                        }
-                        stepped => drop(stepped?),
-                    },
-                    // The server has not read it: it knows the scheme or the form of the token not at all.
-                    None if leg == 0 && !offers.is_empty() && (answer.is_none() || !kerberos_first) => {
-                        return Err(Failed::NotOffered { offered: names(&offers) });
+                    // The server has not read the token: it does not know the scheme, or the form of the token.
+                    None if !is_kerberos || (answer.is_none() && !offers.is_empty()) => {
+                        return Err(Failed::NotOffered { mechanism, offered });
                     }
-                    None => {}
+                    None => return Err(Failed::Refused { mechanism, offered }),
                 }
-                return Err(Failed::Refused { offered: names(&offers) });
             }
+            let elsewhere = |body| Reply {
+                status,
+                headers: headers.clone(),
+                body,
+                is_verified: !self.seals,
+                has_verified_head: !self.seals,
+            };
             if !step.established {
                 let Some(token) = token else {
-                    if carried.is_none() && !status.is_success() {
-                        return Ok(Opened::Elsewhere(Reply { status, headers, body, is_verified: false }));
+                    if !status.is_success() {
+                        return Ok(Opened::Elsewhere(elsewhere(body)));
                     }
                     let reason = "it accepted the request without a token of its own".to_owned();
                     let unverified = ContextError::Unverified(reason);
@@ -346,6 +387,7 @@ impl Shared {
                     }));
                 }
             }
+            drop(judging);
             let mut connection = Connection { sender, context, protocol, used: Instant::now() };
             if carried.is_some() {
                 let reply = self.unseal(&mut connection, status, headers, body)?;
@@ -354,7 +396,7 @@ impl Shared {
             // An authenticated empty request may be answered with an error for its missing envelope.
             return Ok(match status.as_u16() {
                 200..=299 | 400 | 411 | 500 => Opened::Ready(connection),
-                _ => Opened::Elsewhere(Reply { status, headers, body, is_verified: false }),
+                _ => Opened::Elsewhere(elsewhere(body)),
             });
         }
         Err(Failed::Context(ContextError::Malformed {
@@ -363,13 +405,40 @@ impl Shared {
         }))
     }
 
-    /// Takes one step of a context on a thread that may block: Kerberos asks a KDC.
+    /// Takes Kerberos' first step, in which the KDC judges a password. The judgement is recorded even where nobody
+    /// waits for it any more: the library goes on after a deadline.
+    async fn first_step(
+        &self,
+        mut context: Box<dyn Context>,
+        pass: Option<refusals::Pass>,
+    ) -> Result<(Box<dyn Context>, Step), Failed> {
+        let judged = tokio::spawn(async move {
+            let stepping = tokio::task::spawn_blocking(move || {
+                let step = context.step(None);
+                (context, step)
+            });
+            let stepped = stepping.await;
+            match (&stepped, pass) {
+                (Ok((_, Ok(_))), Some(pass)) => pass.accepted(),
+                (Ok((_, Err(error))), Some(pass)) if error.is_refused_credential() => pass.refused_for_good(),
+                _ => {}
+            }
+            stepped
+        });
+        match tokio::time::timeout(KDC_PATIENCE, judged).await {
+            Ok(Ok(Ok((context, step)))) => Ok((context, step?)),
+            // The runtime ends.
+            Ok(Ok(Err(error)) | Err(error)) => Err(Failed::Connection(error.into())),
+            Err(_) => Err(Failed::Late),
+        }
+    }
+
+    /// Takes a later step, on a thread that may block.
     async fn step(
         &self,
         mut context: Box<dyn Context>,
         token: Option<Vec<u8>>,
-    ) -> Result<(Box<dyn Context>, crate::security::Step), Failed> {
-        let asks_kdc = token.is_none();
+    ) -> Result<(Box<dyn Context>, Step), Failed> {
         let stepping = tokio::task::spawn_blocking(move || {
             let step = context.step(token.as_deref());
             (context, step)
@@ -378,15 +447,6 @@ impl Shared {
             Ok(Ok((context, step))) => Ok((context, step?)),
             // The runtime ends.
             Ok(Err(error)) => Err(Failed::Connection(error.into())),
-            // The library goes on waiting (27 s in MIT krb5); a KDC that is silent for so long is not there.
-            Err(_) if asks_kdc => {
-                let text = format!("no KDC answered within {}", humantime::format_duration(self.limit));
-                Err(Failed::Context(ContextError::Kerberos {
-                    problem: KerberosProblem::KdcUnreachable,
-                    code: KDC_UNREACHABLE,
-                    text,
-                }))
-            }
             Err(_) => Err(Failed::Late),
         }
     }
@@ -444,12 +504,12 @@ impl Shared {
         body: Vec<u8>,
     ) -> Result<Reply, Failed> {
         if !self.seals {
-            return Ok(Reply { status, headers, body, is_verified: true });
+            return Ok(Reply { status, headers, body, is_verified: true, has_verified_head: true });
         }
         let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if sealed::is_sealed(kind) {
             let body = sealed::unseal(&mut *connection.context, kind, &body).map_err(Failed::Answer)?;
-            return Ok(Reply { status, headers, body, is_verified: true });
+            return Ok(Reply { status, headers, body, is_verified: true, has_verified_head: false });
         }
         if status.is_success() {
             return Err(Failed::Answer(ContextError::Malformed {
@@ -457,7 +517,7 @@ impl Shared {
                 reason: "it is not sealed, and over http every answer has to be".to_owned(),
             }));
         }
-        Ok(Reply { status, headers, body, is_verified: false })
+        Ok(Reply { status, headers, body, is_verified: false, has_verified_head: false })
     }
 }
 
@@ -480,6 +540,11 @@ impl Scheme {
         header.set_sensitive(true);
         Ok(header)
     }
+}
+
+/// A failure before an envelope was sent.
+fn not_connected(error: hyper::Error) -> Failed {
+    Failed::Connection(wire::not_connected(error.into()))
 }
 
 /// Whether a request was certainly not sent: the connection had ended before.

@@ -150,12 +150,8 @@ impl Http {
                 self.exchange_with_header((wire, credential, *password), envelope, operation).await
             }
             Channel::Context { connections, negotiation } => {
-                let repeats = matches!(
-                    operation,
-                    Operation::Receive | Operation::Stop | Operation::Terminate | Operation::Enumerate
-                );
                 // A handshake is deep; in a future of its own it leaves the others small.
-                let reply = Box::pin(connections.exchange(&envelope.into(), repeats)).await;
+                let reply = Box::pin(connections.exchange(&envelope.into(), operation)).await;
                 let reply = reply.map_err(|failed| self.not_answered(failed, negotiation, operation))?;
                 if operation == Operation::Create && reply.status.is_success() {
                     // Receive waits on this connection, and the first command shall not wait for another one.
@@ -207,14 +203,14 @@ impl Http {
             pass.accepted();
         }
         let body = self.body(response, operation).await?;
-        self.answer(Reply { status, headers, body, is_verified: true })
+        self.answer(Reply { status, headers, body, is_verified: true, has_verified_head: true })
     }
 
     /// Reads an answer.
     fn answer(&self, reply: Reply) -> Result<Answer, Error> {
-        let Reply { status, headers, body, is_verified } = reply;
+        let Reply { status, headers, body, is_verified, has_verified_head } = reply;
         // Over http anyone on the way could send the credential elsewhere.
-        if is_verified
+        if has_verified_head
             && status.is_redirection()
             && let Some(target) = headers.get(LOCATION)
         {
@@ -251,18 +247,17 @@ impl Http {
 
     /// The error of a request on an authenticated connection.
     fn not_answered(&self, failed: Failed, negotiation: &Negotiation, operation: Operation) -> Error {
-        let (mechanism, _) = negotiation.mode();
         let (endpoint, user) = (self.name.clone(), self.user.clone());
         match failed {
             Failed::Connection(failure) => self.failed(&*failure, operation),
             Failed::TooLarge(limit) => Error::Protocol(format!("an answer is larger than {limit} bytes")),
             Failed::Late => Error::Timeout { operation: Operation::Authenticate, limit: self.connect },
             Failed::KnownRefusal => self.unauthorized(Vec::new()),
-            Failed::Refused { offered } if !mechanism.is_kerberos() => self.unauthorized(offered),
+            Failed::Refused { mechanism, offered } if !mechanism.is_kerberos() => self.unauthorized(offered),
             Failed::Refused { .. } => {
                 Error::TicketRefused { endpoint, user, service: negotiation.service(&self.uri) }
             }
-            Failed::NotOffered { offered } => {
+            Failed::NotOffered { mechanism, offered } => {
                 Error::NotOffered { endpoint, wanted: mechanism.name(), offered }
             }
             Failed::Context(error) => Error::Authentication { endpoint, user, error },

@@ -1,6 +1,7 @@
 //! The choice of mechanism and HTTP scheme for one endpoint, as far as the server and the KDC have made it.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use url::Url;
@@ -46,6 +47,8 @@ pub struct Negotiation {
     mode: Mutex<Mode>,
     /// The mechanism after the first one, where the profile allows another.
     fallback: Option<Mechanism>,
+    /// Whether a connection was authenticated: from then on the mechanism stays.
+    is_settled: AtomicBool,
     /// The error for which the fallback was taken.
     reason: Mutex<Option<ContextError>>,
 }
@@ -68,7 +71,16 @@ impl Negotiation {
         let scheme = if mechanism == Mechanism::Kerberos { Scheme::Kerberos } else { Scheme::Negotiate };
         let fallback = fallback.filter(|_| cfg!(windows) || matches!(account, Account::Password { .. }));
         let mode = Mutex::new(Mode { mechanism, scheme });
-        Self { user, account, service, delegate, mode, fallback, reason: Mutex::default() }
+        Self {
+            user,
+            account,
+            service,
+            delegate,
+            mode,
+            fallback,
+            is_settled: AtomicBool::new(false),
+            reason: Mutex::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Mode> {
@@ -107,6 +119,10 @@ impl Negotiation {
         let Some(fallback) = self.fallback.filter(|_| mechanism.is_kerberos() && error.allows_ntlm()) else {
             return false;
         };
+        // A KDC that is blocked for a moment must not weaken a session that Kerberos has opened.
+        if self.is_settled.load(Ordering::Relaxed) && self.lock().mechanism.is_kerberos() {
+            return false;
+        }
         let mut mode = self.lock();
         let is_first = mode.mechanism.is_kerberos();
         if is_first {
@@ -117,6 +133,11 @@ impl Negotiation {
             *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
         }
         true
+    }
+
+    /// Keeps the mechanism from now on.
+    pub(super) fn settle(&self) {
+        self.is_settled.store(true, Ordering::Relaxed);
     }
 
     /// Returns the error of Kerberos for which NTLM is used.

@@ -96,6 +96,11 @@ pub(super) fn is_late(failure: &(dyn Error + 'static)) -> bool {
 #[error("no connection in time")]
 struct Late;
 
+/// Marks a failure before which no envelope was sent.
+pub(super) fn not_connected(failure: Failure) -> Failure {
+    NotConnected(failure).into()
+}
+
 /// A connection that was not established.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot connect")]
@@ -169,7 +174,16 @@ impl Connector {
                 if let Some(authorization) = proxy.basic_auth() {
                     tunnel = tunnel.with_auth(authorization.clone());
                 }
-                Box::new(tunnel.with_headers(headers).call(to.clone()).await?)
+                // Without a port the tunnel leads to 443, over http too.
+                let target = match to.port_u16() {
+                    Some(_) => to.clone(),
+                    None => {
+                        let port = if to.scheme_str() == Some("https") { 443 } else { 80 };
+                        let host = to.host().unwrap_or_default();
+                        format!("{}://{host}:{port}/", to.scheme_str().unwrap_or("https")).parse()?
+                    }
+                };
+                Box::new(tunnel.with_headers(headers).call(target).await?)
             }
         };
         let tls = self.tls.filter(|_| to.scheme_str() == Some("https"));
