@@ -28,7 +28,7 @@ enum Way {
 fn user(way: Way, base: &str, credential: &str) -> World {
     let world = World::without_endpoint();
     let rest = match way {
-        Way::Uri => format!("kind = 'wsman'\nuri = '{base}/wsman'\n"),
+        Way::Uri => format!("kind = 'wsman'\nauthentication = 'basic'\nuri = '{base}/wsman'\n"),
         Way::Token => {
             format!("kind = 'wsman'\nauthentication = 'token'\nuri = '{base}/OcsPowershellOAuth'\n")
         }

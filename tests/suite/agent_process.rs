@@ -413,7 +413,7 @@ fn an_agent_that_does_not_answer_is_named_and_killed_by_stop_and_its_session_rem
         panic!("{ran:?}")
     };
     assert!(status.contains(&format!("work: the agent (process {process}) does not answer")), "{status}");
-    assert!(status.contains("`lyncsh stop work` ends it"), "{status}");
+    assert!(status.contains("stop it with `lyncsh stop work`"), "{status}");
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["silent"][0]["process"], process, "{json}");
     assert_eq!((attached.as_str(), worked.as_str()), ("", ""));

@@ -280,7 +280,7 @@ fn forty_columns_break_no_word() {
         &["statsu"],
         &["attach"],
         &["--nonsense-that-does-not-exist"],
-        &["show", "nothing-of-that-name"],
+        &["show", "nothing_of_that_name"],
     ] {
         let wide = words(arguments);
         let shown = narrow(&world, arguments);

@@ -175,13 +175,11 @@ impl Connector {
                     tunnel = tunnel.with_auth(authorization.clone());
                 }
                 // Without a port the tunnel leads to 443, over http too.
-                let target = match to.port_u16() {
-                    Some(_) => to.clone(),
-                    None => {
-                        let port = if to.scheme_str() == Some("https") { 443 } else { 80 };
-                        let host = to.host().unwrap_or_default();
-                        format!("{}://{host}:{port}/", to.scheme_str().unwrap_or("https")).parse()?
-                    }
+                let target = if to.port().is_some() {
+                    to.clone()
+                } else {
+                    let port = if to.scheme_str() == Some("https") { 443 } else { 80 };
+                    format!("http://{}:{port}/", to.host().unwrap_or_default()).parse()?
                 };
                 Box::new(tunnel.with_headers(headers).call(target).await?)
             }
