@@ -231,7 +231,7 @@ fn invalid_handshakes_and_sealed_answers_are_errors_that_name_the_step() {
         ("big-token", "too large"),
         ("unsealed@Create", "not sealed"),
         ("bad-signature@Create", "signature"),
-        ("bad-sequence@Create", "sequence"),
+        ("bad-sequence@Create", "expected the sealed message 0, got 1"),
         ("bad-length@Create", "sealed body"),
     ] {
         site.server.no_faults();

@@ -324,7 +324,7 @@ fn add_force_keeps_settings_that_are_not_given() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), before.replace("old@a.b", "new@a.b"));
     // Invalid profiles and invalid TOML are refused and remain.
     for (text, arguments, said) in [
-        (before, &["--authentication", "kerberos"][..], "invalid profile"),
+        (before, &["--authentication", "digest"][..], "invalid profile"),
         ("kind = [", &["--user", "x"], "is not TOML"),
         ("connections = [\"a\"]\n", &["--kind", "wsman"], "invalid profile"),
     ] {

@@ -229,7 +229,7 @@ fn a_certificate_that_ca_names_is_accepted_by_itself() {
         assert!(told.contains(ANSWERED), "{name}: {told}");
         // The name is still compared.
         let told = work(&server.uri.replace("localhost", "127.0.0.1"), &ca);
-        assert!(told.contains("it is for another name: localhost"), "{name}: {told}");
+        assert!(told.contains("issued for another host name: localhost"), "{name}: {told}");
     }
 }
 
@@ -246,11 +246,11 @@ fn a_refused_certificate_is_shown_with_the_line_that_trusts_it() {
     });
     certificates.own("nameless", |params| params.subject_alt_names.clear());
     for (name, is_ca, why) in [
-        ("self", false, "does not know its issuer: it is self-signed"),
-        ("authority", false, "does not know its issuer: it is self-signed"),
-        ("expired", true, "it has expired on 2020-01-01"),
-        ("early", true, "it is not valid yet: only from 2090-01-01"),
-        ("nameless", true, "it has no subject alternative name, only the common name localhost"),
+        ("self", false, "unknown issuer: the certificate is self-signed"),
+        ("authority", false, "unknown issuer: the certificate is self-signed"),
+        ("expired", true, "expired on 2020-01-01"),
+        ("early", true, "not valid yet: only from 2090-01-01"),
+        ("nameless", true, "no subject alternative name, only the common name localhost"),
     ] {
         let server = Server::start(&certificates, name, serde_json::json!({}));
         let ca = if is_ca {
@@ -465,10 +465,10 @@ mod system {
         });
         let server = Server::start(&certificates, "server", serde_json::json!({}));
         let told = work(&server.uri, "tls = \"system\"");
-        assert!(told.contains("does not know its issuer: it is self-signed"), "{told}");
+        assert!(told.contains("unknown issuer: the certificate is self-signed"), "{told}");
         let ca = format!("ca = {}", quoted(&certificates.path("server.pem")));
         let told = work(&server.uri.replace("localhost", "127.0.0.1"), &format!("tls = \"system\"\n{ca}"));
-        assert!(told.contains("it is for another name"), "{told}");
+        assert!(told.contains("issued for another host name"), "{told}");
         server.was_sent_nothing();
         for (name, pin, works) in
             [("server", "server", true), ("expired", "expired", true), ("server", "other", false)]
