@@ -278,15 +278,16 @@ async fn a_request_with_an_expired_token_is_sent_once_more_with_a_new_one() {
     for _ in 0..2 {
         run(&connection, Uuid::new_v4(), 10).await;
     }
-    until(|| count(&server, "Command") >= 3).await;
-    let commands: Vec<_> = server
-        .asked()
-        .into_iter()
-        .filter(|asked| matches!(RequestEnvelope::read(&asked.body).unwrap().request, Asks::Command { .. }))
-        .map(|asked| asked.head.contains("token-1"))
-        .collect();
-    assert_eq!(fetched.load(Ordering::Relaxed), 1);
-    assert_eq!(commands.iter().filter(|renewed| **renewed).count(), 2, "{commands:?}");
+    // One or both commands are refused, depending on when the first refusal arrives.
+    let renewed = || {
+        let asked = server.asked().into_iter();
+        let commands = asked.filter(|asked| {
+            matches!(RequestEnvelope::read(&asked.body).unwrap().request, Asks::Command { .. })
+        });
+        commands.filter(|asked| asked.head.contains("token-1")).count()
+    };
+    until(|| renewed() >= 2).await;
+    assert_eq!((fetched.load(Ordering::Relaxed), renewed()), (1, 2));
 }
 
 #[tokio::test]
