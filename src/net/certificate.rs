@@ -257,7 +257,8 @@ fn pss_hash(parameters: AnyRef<'_>) -> Option<String> {
     Some(hash.ok()??.value.oid.to_string())
 }
 
-#[cfg(test)]
+// They run the program `openssl`, which Windows does not have.
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use std::path::Path;

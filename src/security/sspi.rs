@@ -118,7 +118,14 @@ mod tests {
             channel_binding: None,
         };
         let mut client = Client::new(&initiator);
-        let step = client.step(None).unwrap();
+        let step = match client.step(None) {
+            Ok(step) => step,
+            // Wine has no NTLM without Samba.
+            Err(ContextError::Kerberos { problem, .. }) => {
+                return assert_eq!(problem, KerberosProblem::Unsupported);
+            }
+            Err(error) => panic!("{error}"),
+        };
         assert!(step.token.unwrap().starts_with(b"NTLMSSP\0"));
         assert!(!step.established);
         assert_eq!(client.wrap(b"text"), Err(ContextError::NotEstablished));
