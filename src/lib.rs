@@ -1,9 +1,7 @@
 //! Client for remote PowerShell endpoints: one agent owns the remote session, shells attach to it, and
 //! the session is removed even if the shell or the agent crashes.
 //!
-//! Dependencies point one way: `commands` -> `agent`, `shell`, `desktop` -> `line`, `transport`,
-//! `credential`, `discovery` -> `psrp`, `profile`. `simulator` uses `psrp`, `line::draw` and the
-//! envelopes of `transport::wsman`; only `commands::demo` and tests use it.
+//! Imports point to lower layers only; ARCHITECTURE.md lists the layers, and a test checks them.
 
 pub mod agent;
 pub mod cli;

@@ -31,7 +31,7 @@ impl Symptom {
                 "Over HTTPS, check whether a proxy decrypts TLS: the channel binding is wrong then.",
             ],
             Self::RequestTooLong => &[
-                "Count the groups of the account: a ticket of many groups exceeds the limit of HTTP.sys. Raise \
+                "With Kerberos, count the groups of the account: a ticket of many groups exceeds the limit of HTTP.sys. Raise \
                  MaxFieldLength and MaxRequestBytes on the server and restart it, or use an account in fewer groups.",
                 "Check that the endpoint expects WSMan at this path and port.",
             ],

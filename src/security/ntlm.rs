@@ -11,6 +11,7 @@ mod session;
 
 pub use acceptor::{Acceptor, Accounts, Binding, Identity};
 pub use client::Client;
+pub use session::Session;
 
 /// SEC_E_UNSUPPORTED_FUNCTION: the peer lacks a feature that is required here.
 pub const UNSUPPORTED: i64 = 0x8009_0302_u32 as i32 as i64;

@@ -7,39 +7,13 @@ use token::{Init, Response, State, malformed};
 
 pub use token::Offered;
 
-/// A mechanism whose keys sign the list of mechanisms.
+/// A mechanism whose session signs the list of mechanisms (RFC 4178 4.2.2).
 pub trait Inner: Context {
-    /// Signs the list of mechanisms.
+    /// Returns the keys.
     ///
     /// # Errors
     /// The context is not established.
-    fn sign_list(&mut self, list: &[u8]) -> Result<Vec<u8>, ContextError>;
-
-    /// Verifies the peer's signature of the list of mechanisms.
-    ///
-    /// # Errors
-    /// The context is not established, or the signature is wrong.
-    fn verify_list(&mut self, list: &[u8], signature: &[u8]) -> Result<(), ContextError>;
-}
-
-impl Inner for ntlm::Client {
-    fn sign_list(&mut self, list: &[u8]) -> Result<Vec<u8>, ContextError> {
-        self.sign_list(list)
-    }
-
-    fn verify_list(&mut self, list: &[u8], signature: &[u8]) -> Result<(), ContextError> {
-        self.verify_list(list, signature)
-    }
-}
-
-impl Inner for ntlm::Acceptor {
-    fn sign_list(&mut self, list: &[u8]) -> Result<Vec<u8>, ContextError> {
-        self.sign_list(list)
-    }
-
-    fn verify_list(&mut self, list: &[u8], signature: &[u8]) -> Result<(), ContextError> {
-        self.verify_list(list, signature)
-    }
+    fn session(&mut self) -> Result<&mut ntlm::Session, ContextError>;
 }
 
 /// The first token of a client, as far as a server needs it to choose.
@@ -113,7 +87,7 @@ impl<I: Inner> Client<I> {
                         "it did not sign the list of mechanisms (mechListMIC)".to_owned(),
                     ));
                 };
-                self.inner.verify_list(&self.list, mic)?;
+                self.inner.session()?.verify_list(&self.list, mic)?;
                 Ok((Step { token: None, established: true }, ClientState::Established))
             }
             (ClientState::Offered | ClientState::Signed, None) => Err(malformed("the server sent none")),
@@ -134,7 +108,7 @@ impl<I: Inner> Client<I> {
             return Err(malformed("it has no token of NTLM"));
         };
         let step = self.inner.step(Some(challenge))?;
-        let mic = if step.established { Some(self.inner.sign_list(&self.list)?) } else { None };
+        let mic = if step.established { Some(self.inner.session()?.sign_list(&self.list)?) } else { None };
         let token = Response {
             state: Some(State::AcceptIncomplete),
             mechanism: None,
@@ -260,8 +234,8 @@ impl<I: Inner> Acceptor<I> {
         }
         let mic = match response.mic {
             Some(mic) => {
-                self.inner.verify_list(&self.list, mic)?;
-                Some(self.inner.sign_list(&self.list)?)
+                self.inner.session()?.verify_list(&self.list, mic)?;
+                Some(self.inner.session()?.sign_list(&self.list)?)
             }
             None if self.needs_mic => {
                 return Err(ContextError::Unverified(

@@ -41,7 +41,7 @@ impl Client {
     }
 
     fn wanted(&self) -> Wanted<'_> {
-        let kerberos = matches!(self.initiator.mechanism, Mechanism::Kerberos | Mechanism::NegotiateKerberos);
+        let kerberos = self.initiator.mechanism.is_kerberos();
         Wanted {
             mutual: kerberos,
             delegate: kerberos && self.initiator.delegate,

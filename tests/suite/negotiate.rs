@@ -35,10 +35,7 @@ impl Site {
     /// A server of the KDC's realm.
     fn kerberos(arguments: &[&str], more: &str) -> Self {
         let kdc = Kdc::start();
-        let mut setup = Setup::new(arguments);
-        setup.environment("KRB5_CONFIG", &kdc.path("krb5.conf"));
-        setup.environment("KRB5_KTNAME", &kdc.path("keytab"));
-        let mut site = Self::new(setup, more);
+        let mut site = Self::new(Setup::new(arguments).kerberos(&kdc), more);
         site.profile(&format!("alice@{}", kdc::REALM), more);
         site.kdc = Some(kdc);
         site

@@ -1,10 +1,10 @@
-//! `tests/peers/negotiate_server.py`: Windows' authentication in front of a WSMan endpoint, and `tests/peers/kdc.py`.
+//! `tests/peers/negotiate_server.py`: Windows' authentication in front of a WSMan endpoint.
 //!
 //! ```ignore
 //! let server = Server::start(&["--offer", "Negotiate"]);              // bodies are echoed
 //! let server = Server::before(&psrpcore.url(), USER, PASSWORD, &[]);   // any plain WSMan endpoint
 //! let server = Server::tls(&["--cbt", "strict"]);                     // server.folder: ca.pem, client.pem, …
-//! let kdc = Kdc::start(&[]);
+//! let kdc = Kdc::start();
 //! let server = Setup::new(&[]).kerberos(&kdc).backend(url, user, password).start();
 //! server.url, server.log(), server.requests(), server.count("connection"), server.failed_logons(),
 //! server.fault("status=503@Receive"), server.close_idle()
@@ -18,14 +18,13 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use serde_json::Value;
 
+use crate::kdc::Kdc;
 use crate::wsman_client_http::PATIENCE;
 
 /// A user principal name that the NTLM accounts hold, and Basic.
 pub const USER: &str = "kenmyer@litwareinc.com";
 /// The same account as DOMAIN\user.
 pub const DOMAIN_USER: &str = "LITWAREINC\\kenmyer";
-/// The account of [`Kdc`].
-pub const PRINCIPAL: &str = "kenmyer@LITWAREINC.COM";
 pub const PASSWORD: &str = "P@ssw0rd-åß";
 
 fn peer(name: &str) -> Command {
@@ -47,49 +46,6 @@ fn start(mut command: Command) -> (Child, ChildStdin, BufReader<ChildStdout>, Va
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("{command:?}: `tests/run` installs it"));
     let stdin = child.stdin.take().unwrap();
     (child, stdin, out, ready)
-}
-
-/// An MIT KDC with [`PRINCIPAL`]; ends with the test.
-pub struct Kdc {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    /// Databases, `krb5.conf` and the services' keytab.
-    pub folder: tempfile::TempDir,
-    /// For `KRB5_CONFIG`.
-    pub config: PathBuf,
-    /// For `KRB5_KTNAME`.
-    pub keytab: String,
-    pub port: u16,
-}
-
-impl Kdc {
-    pub fn start(arguments: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut command = peer("kdc.py");
-        command.arg(folder.path()).args(arguments);
-        let (child, stdin, _, ready) = start(command);
-        Self {
-            child,
-            stdin: Some(stdin),
-            folder,
-            config: ready["KRB5_CONFIG"].as_str().unwrap().into(),
-            keytab: ready["KRB5_KTNAME"].as_str().unwrap().to_owned(),
-            port: u16::try_from(ready["port"].as_u64().unwrap()).unwrap(),
-        }
-    }
-
-    /// What the KDC logged, such as each AS-REQ and TGS-REQ.
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("kdc.log")).unwrap_or_default()
-    }
-}
-
-impl Drop for Kdc {
-    fn drop(&mut self) {
-        // It ends krb5kdc when its input ends.
-        self.stdin.take();
-        let _ = self.child.wait();
-    }
 }
 
 /// How a [`Server`] is started.
@@ -122,12 +78,8 @@ impl Setup {
     }
 
     pub fn kerberos(mut self, kdc: &Kdc) -> Self {
-        self.command.env("KRB5_CONFIG", &kdc.config).env("KRB5_KTNAME", &kdc.keytab);
+        self.command.envs(kdc.environment());
         self
-    }
-
-    pub fn environment(&mut self, name: &str, value: &Path) {
-        self.command.env(name, value);
     }
 
     /// A plain endpoint behind it; several take turns, connection by connection.

@@ -5,7 +5,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::front::{self, Front};
-use crate::negotiate_peer::{DOMAIN_USER, Kdc, PASSWORD, PRINCIPAL, Server, Setup, USER, client};
+use crate::kdc::{self, Kdc};
+use crate::negotiate_peer::{DOMAIN_USER, PASSWORD, Server, Setup, USER, client};
 use crate::wsman_client_psrpcore::Peer;
 
 /// Runs the steps on a connection to the server, once for each of the `ways`.
@@ -91,15 +92,21 @@ fn channel_bindings_are_judged_as_http_sys_judges_them() {
 
 #[test]
 fn kerberos_seals_binds_and_fails_as_ordered() {
-    let kdc = Kdc::start(&[]);
-    let environment = &[("KRB5_CONFIG", &*kdc.config)][..];
+    let kdc = Kdc::start();
+    let (config, principal) = (kdc.path("krb5.conf"), format!("alice@{}", kdc::REALM));
+    let environment = &[("KRB5_CONFIG", &*config)][..];
     for (scheme, protocol) in [("Kerberos", "kerberos"), ("Negotiate", "negotiate")] {
-        let way = |binding| json!({ "user": PRINCIPAL, "scheme": scheme, "protocol": protocol, "binding": binding });
+        let way = |binding| {
+            json!({
+                "user": principal, "password": kdc::PASSWORD, "scheme": scheme, "protocol": protocol,
+                "binding": binding,
+            })
+        };
         let server = Setup::new(&[]).kerberos(&kdc).start();
         let seen = runs(&server, &["logon", "send", "plain", "send"], &[way("none")], environment);
         assert_eq!(seen, json!([[200, "200 sealed", 500, "200 sealed"]]), "{scheme}");
         let logons = server.events("logon");
-        assert_eq!((&logons[0]["protocol"], &logons[0]["user"]), (&json!("kerberos"), &json!(PRINCIPAL)));
+        assert_eq!((&logons[0]["protocol"], &logons[0]["user"]), (&json!("kerberos"), &json!(principal)));
         for (level, none, wrong) in [("relaxed", 200, 401), ("strict", 401, 401)] {
             let server = Setup::new(&["--cbt", level]).tls().kerberos(&kdc).start();
             let seen = runs(&server, &["logon"], &["none", "wrong", "right"].map(way), environment);
@@ -107,7 +114,9 @@ fn kerberos_seals_binds_and_fails_as_ordered() {
         }
     }
     let server = Setup::new(&[]).kerberos(&kdc).start();
-    let way = [json!({ "user": PRINCIPAL, "scheme": "Kerberos", "protocol": "kerberos" })];
+    let way = [json!({
+        "user": principal, "password": kdc::PASSWORD, "scheme": "Kerberos", "protocol": "kerberos",
+    })];
     for (fault, order, seen) in [
         (
             "other-token@2",

@@ -9,6 +9,7 @@ use super::client::now;
 use super::keys::{self, Key, Sender};
 use super::message::{self, AUTHENTICATE, Authenticate, Challenge, Pairs, Response, flags, pair};
 use super::session::Session;
+use crate::security::spnego::Inner;
 use crate::security::{Context, ContextError, Sealed, Step};
 
 /// Returns the password of an account, by its domain and its name; a UPN comes as name, with an empty domain.
@@ -73,38 +74,6 @@ impl Acceptor {
     /// The client, once it has proved its identity.
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
-    }
-
-    /// Signs SPNEGO's list of mechanisms (RFC 4178 4.2.2).
-    ///
-    /// # Errors
-    /// The context is not established.
-    pub fn sign_list(&mut self, list: &[u8]) -> Result<Vec<u8>, ContextError> {
-        self.session()?.sign_list(list)
-    }
-
-    /// Verifies the client's signature of SPNEGO's list of mechanisms.
-    ///
-    /// # Errors
-    /// The context is not established, or the signature is wrong.
-    pub fn verify_list(&mut self, list: &[u8], signature: &[u8]) -> Result<(), ContextError> {
-        let verified = self.session()?.verify_list(list, signature);
-        self.unless_failed(verified)
-    }
-
-    fn session(&mut self) -> Result<&mut Session, ContextError> {
-        match &mut self.state {
-            State::Established(session) => Ok(session),
-            _ => Err(ContextError::NotEstablished),
-        }
-    }
-
-    fn unless_failed<T>(&mut self, result: Result<T, ContextError>) -> Result<T, ContextError> {
-        if result.is_err() {
-            self.state = State::Failed;
-            self.identity = None;
-        }
-        result
     }
 
     fn challenge(&self, negotiate: &[u8], nonce: [u8; 8]) -> Result<Vec<u8>, ContextError> {
@@ -195,6 +164,15 @@ impl Acceptor {
     }
 }
 
+impl Inner for Acceptor {
+    fn session(&mut self) -> Result<&mut Session, ContextError> {
+        match &mut self.state {
+            State::Established(session) => Ok(session),
+            _ => Err(ContextError::NotEstablished),
+        }
+    }
+}
+
 impl Context for Acceptor {
     fn step(&mut self, token: Option<&[u8]>) -> Result<Step, ContextError> {
         let Some(token) = token else { return Err(ContextError::NotEstablished) };
@@ -221,7 +199,6 @@ impl Context for Acceptor {
     }
 
     fn unwrap(&mut self, header: &[u8], data: &[u8]) -> Result<Vec<u8>, ContextError> {
-        let message = self.session()?.unwrap(header, data);
-        self.unless_failed(message)
+        self.session()?.unwrap(header, data)
     }
 }

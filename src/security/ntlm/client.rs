@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use super::keys::{self, Key, Sender};
 use super::message::{self, Authenticate, CHALLENGE, Challenge, flags, pair};
 use super::session::Session;
+use crate::security::spnego::Inner;
 use crate::security::{Context, ContextError, Sealed, Step};
 
 /// An initiator that speaks NTLMv2 only.
@@ -63,37 +64,14 @@ impl Client {
             binding: channel_binding.map(keys::binding_hash),
         })))
     }
+}
 
-    /// Signs SPNEGO's list of mechanisms (RFC 4178 4.2.2).
-    ///
-    /// # Errors
-    /// The context is not established.
-    pub fn sign_list(&mut self, list: &[u8]) -> Result<Vec<u8>, ContextError> {
-        self.session()?.sign_list(list)
-    }
-
-    /// Verifies the server's signature of SPNEGO's list of mechanisms.
-    ///
-    /// # Errors
-    /// The context is not established, or the signature is wrong.
-    pub fn verify_list(&mut self, list: &[u8], signature: &[u8]) -> Result<(), ContextError> {
-        let verified = self.session()?.verify_list(list, signature);
-        self.unless_failed(verified)
-    }
-
+impl Inner for Client {
     fn session(&mut self) -> Result<&mut Session, ContextError> {
         match &mut self.0 {
             State::Established(session) => Ok(session),
             _ => Err(ContextError::NotEstablished),
         }
-    }
-
-    /// Keys that no longer agree with the peer's are not used again.
-    fn unless_failed<T>(&mut self, result: Result<T, ContextError>) -> Result<T, ContextError> {
-        if result.is_err() {
-            self.0 = State::Failed;
-        }
-        result
     }
 }
 
@@ -124,8 +102,7 @@ impl Context for Client {
     }
 
     fn unwrap(&mut self, header: &[u8], data: &[u8]) -> Result<Vec<u8>, ContextError> {
-        let message = self.session()?.unwrap(header, data);
-        self.unless_failed(message)
+        self.session()?.unwrap(header, data)
     }
 }
 

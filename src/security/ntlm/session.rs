@@ -66,10 +66,12 @@ impl Direction {
     }
 }
 
-/// The keys of an established context.
+/// The keys of an established context. After a failed verification they no longer agree with the peer's, and every
+/// operation fails.
 pub struct Session {
     sending: Direction,
     receiving: Direction,
+    is_broken: bool,
 }
 
 impl Session {
@@ -78,11 +80,31 @@ impl Session {
             Sender::Client => Sender::Server,
             Sender::Server => Sender::Client,
         };
-        Self { sending: Direction::new(session, own), receiving: Direction::new(session, peer) }
+        Self {
+            sending: Direction::new(session, own),
+            receiving: Direction::new(session, peer),
+            is_broken: false,
+        }
+    }
+
+    fn sending(&mut self) -> Result<&mut Direction, ContextError> {
+        if self.is_broken { Err(ContextError::NotEstablished) } else { Ok(&mut self.sending) }
+    }
+
+    fn verified<T>(
+        &mut self,
+        verify: impl FnOnce(&mut Direction) -> Result<T, ContextError>,
+    ) -> Result<T, ContextError> {
+        if self.is_broken {
+            return Err(ContextError::NotEstablished);
+        }
+        let result = verify(&mut self.receiving);
+        self.is_broken = result.is_err();
+        result
     }
 
     pub fn wrap(&mut self, message: &[u8]) -> Result<Sealed, ContextError> {
-        let own = &mut self.sending;
+        let own = self.sending()?;
         let mut data = message.to_vec();
         let mut checksum = own.checksum(message);
         // One key stream: first the message, then the checksum.
@@ -94,20 +116,21 @@ impl Session {
     }
 
     pub fn unwrap(&mut self, header: &[u8], data: &[u8]) -> Result<Vec<u8>, ContextError> {
-        let peer = &mut self.receiving;
-        let mut checksum = peer.open(header)?;
-        let mut message = data.to_vec();
-        peer.stream.apply_keystream(&mut message);
-        peer.stream.apply_keystream(&mut checksum);
-        peer.verify(&message, checksum)?;
-        peer.advance()?;
-        Ok(message)
+        self.verified(|peer| {
+            let mut checksum = peer.open(header)?;
+            let mut message = data.to_vec();
+            peer.stream.apply_keystream(&mut message);
+            peer.stream.apply_keystream(&mut checksum);
+            peer.verify(&message, checksum)?;
+            peer.advance()?;
+            Ok(message)
+        })
     }
 
     /// Signs SPNEGO's list of mechanisms. Afterwards the cipher starts again, and the sequence number goes on
     /// (MS-SPNG 3.2.5.1, 3.3.5.1): the signature takes a cipher of its own.
     pub fn sign_list(&mut self, list: &[u8]) -> Result<Vec<u8>, ContextError> {
-        let own = &mut self.sending;
+        let own = self.sending()?;
         let mut checksum = own.checksum(list);
         keys::rc4(&own.seal).apply_keystream(&mut checksum);
         let signature = own.signature(checksum);
@@ -117,10 +140,11 @@ impl Session {
 
     /// Verifies the peer's signature of SPNEGO's list of mechanisms.
     pub fn verify_list(&mut self, list: &[u8], signature: &[u8]) -> Result<(), ContextError> {
-        let peer = &mut self.receiving;
-        let mut checksum = peer.open(signature)?;
-        keys::rc4(&peer.seal).apply_keystream(&mut checksum);
-        peer.verify(list, checksum)?;
-        peer.advance()
+        self.verified(|peer| {
+            let mut checksum = peer.open(signature)?;
+            keys::rc4(&peer.seal).apply_keystream(&mut checksum);
+            peer.verify(list, checksum)?;
+            peer.advance()
+        })
     }
 }

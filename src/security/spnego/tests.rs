@@ -56,7 +56,7 @@ fn a_client_that_prefers_kerberos_must_sign_its_list() {
         let challenge = Response::read(&reply).unwrap().token.unwrap();
         let last = client.step(Some(challenge)).unwrap().token;
         let list = Init::read(&first).unwrap().list;
-        let mic = client.sign_list(list).unwrap();
+        let mic = client.session().unwrap().sign_list(list).unwrap();
         let last =
             Response { token: last.as_deref(), mic: signs.then_some(mic.as_slice()), ..Response::default() };
         let result = server.step(Some(&last.write().unwrap()));
@@ -69,7 +69,7 @@ fn a_client_that_prefers_kerberos_must_sign_its_list() {
         let reply = step.token.unwrap();
         let reply = Response::read(&reply).unwrap();
         assert_eq!(reply.state, Some(State::AcceptCompleted));
-        client.verify_list(list, reply.mic.unwrap()).unwrap();
+        client.session().unwrap().verify_list(list, reply.mic.unwrap()).unwrap();
         let sealed = client.wrap(b"text").unwrap();
         assert_eq!(server.unwrap(&sealed.header, &sealed.data).unwrap(), b"text");
     }

@@ -20,7 +20,8 @@ use hyper::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT,
     WWW_AUTHENTICATE,
 };
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, StatusCode};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use url::Url;
 
@@ -99,7 +100,7 @@ struct Shared {
     credential: Option<refusals::Credential>,
     /// Whether bodies are sealed: over http.
     seals: bool,
-    /// The longest that a security context may ask a KDC.
+    /// The longest that one message of a handshake may take.
     limit: Duration,
     max_answer: usize,
     /// Held until a server or KDC has judged the credential: one wrong password is one attempt.
@@ -158,13 +159,14 @@ impl Connections {
             match self.0.request(&mut connection, envelope).await {
                 Ok(reply) if reply.status == StatusCode::UNAUTHORIZED => {
                     tracing::debug!("a kept connection is no longer authenticated");
-                }
-                Ok(reply) if reply.status == StatusCode::BAD_REQUEST && reply.body.is_empty() => {
-                    tracing::debug!("a kept connection answers with an empty 400: its keys may be gone");
-                    return Ok(reply);
+                    break;
                 }
                 Ok(reply) => {
-                    self.keep(connection);
+                    if reply.status == StatusCode::BAD_REQUEST && reply.body.is_empty() {
+                        tracing::debug!("a kept connection answers with an empty 400: its keys may be gone");
+                    } else {
+                        self.keep(connection);
+                    }
                     return Ok(reply);
                 }
                 Err(Failed::Connection(failure)) if repeats || was_not_sent(&*failure) => {
@@ -304,24 +306,15 @@ impl Shared {
             let may_carry = step.established || (is_kerberos && !self.seals);
             let carried = envelope.filter(|_| may_carry);
             let protocol = scheme.protocol();
-            let mut request = Prepared::plain(carried.cloned().unwrap_or_default());
-            if let Some(envelope) = carried.filter(|_| self.seals) {
-                let (content_type, body) = sealed::seal(&mut *context, protocol, MEDIA_TYPE, envelope)?;
-                request = Prepared { content_type, body: body.into() };
-            }
-            let sending = self.send(&mut sender, request, Some(scheme.header(&token)?));
-            let (status, headers, body) = if carried.is_some() {
-                let response = sending.await?;
-                let (status, headers) = (response.status(), response.headers().clone());
-                (status, headers, read(response.into_body(), self.max_answer).await?)
+            let authorization = Some(scheme.header(&token)?);
+            let answer = if let Some(envelope) = carried {
+                let request = self.prepared(&mut *context, protocol, envelope)?;
+                self.send(&mut sender, request, authorization, self.max_answer).await?
             } else {
-                let answering = async {
-                    let response = sending.await?;
-                    let (status, headers) = (response.status(), response.headers().clone());
-                    Ok((status, headers, read(response.into_body(), MAX_HANDSHAKE_ANSWER).await?))
-                };
+                let request = Prepared::plain(Bytes::new());
+                let sending = self.send(&mut sender, request, authorization, MAX_HANDSHAKE_ANSWER);
                 // No envelope was sent: a failure is one of connecting.
-                match tokio::time::timeout(self.limit, answering).await {
+                match tokio::time::timeout(self.limit, sending).await {
                     Ok(Err(Failed::Connection(failure))) => {
                         return Err(Failed::Connection(wire::not_connected(failure)));
                     }
@@ -329,9 +322,10 @@ impl Shared {
                     Err(_) => return Err(Failed::Late),
                 }
             };
+            let Answer { status, headers, body } = answer;
             let offers = challenge::offers(headers.get_all(WWW_AUTHENTICATE))?;
-            let answer = offers.iter().find(|offer| offer.is(scheme.name()));
-            let token = answer.and_then(|offer| offer.token.clone());
+            let offer = offers.iter().find(|offer| offer.is(scheme.name()));
+            let token = offer.and_then(|offer| offer.token.clone());
             if status == StatusCode::UNAUTHORIZED {
                 let offered = names(&offers);
                 // NTLM's second message proves the password: whatever the server adds to its 401, it is refused.
@@ -350,7 +344,7 @@ impl Shared {
                         continue;
                     }
                     // The server has not read the token: it does not know the scheme, or the form of the token.
-                    None if !is_kerberos || (answer.is_none() && !offers.is_empty()) => {
+                    None if !is_kerberos || (offer.is_none() && !offers.is_empty()) => {
                         return Err(Failed::NotOffered { mechanism, offered });
                     }
                     None => return Err(Failed::Refused { mechanism, offered }),
@@ -390,7 +384,7 @@ impl Shared {
             drop(judging);
             let mut connection = Connection { sender, context, protocol, used: Instant::now() };
             if carried.is_some() {
-                let reply = self.unseal(&mut connection, status, headers, body)?;
+                let reply = self.unseal(&mut connection, Answer { status, headers, body })?;
                 return Ok(Opened::Answered(connection, reply));
             }
             // An authenticated empty request may be answered with an error for its missing envelope.
@@ -409,15 +403,11 @@ impl Shared {
     /// waits for it any more: the library goes on after a deadline.
     async fn first_step(
         &self,
-        mut context: Box<dyn Context>,
+        context: Box<dyn Context>,
         pass: Option<refusals::Pass>,
     ) -> Result<(Box<dyn Context>, Step), Failed> {
         let judged = tokio::spawn(async move {
-            let stepping = tokio::task::spawn_blocking(move || {
-                let step = context.step(None);
-                (context, step)
-            });
-            let stepped = stepping.await;
+            let stepped = stepping(context, None).await;
             match (&stepped, pass) {
                 (Ok((_, Ok(_))), Some(pass)) => pass.accepted(),
                 (Ok((_, Err(error))), Some(pass)) if error.is_refused_credential() => pass.refused_for_good(),
@@ -433,17 +423,13 @@ impl Shared {
         }
     }
 
-    /// Takes a later step, on a thread that may block.
+    /// Takes a later step.
     async fn step(
         &self,
-        mut context: Box<dyn Context>,
+        context: Box<dyn Context>,
         token: Option<Vec<u8>>,
     ) -> Result<(Box<dyn Context>, Step), Failed> {
-        let stepping = tokio::task::spawn_blocking(move || {
-            let step = context.step(token.as_deref());
-            (context, step)
-        });
-        match tokio::time::timeout(self.limit, stepping).await {
+        match tokio::time::timeout(self.limit, stepping(context, token)).await {
             Ok(Ok((context, step))) => Ok((context, step?)),
             // The runtime ends.
             Ok(Err(error)) => Err(Failed::Connection(error.into())),
@@ -453,26 +439,33 @@ impl Shared {
 
     /// Sends an envelope on an authenticated connection.
     async fn request(&self, connection: &mut Connection, envelope: &Bytes) -> Result<Reply, Failed> {
-        let request = if self.seals {
-            let context = &mut *connection.context;
-            let (content_type, body) = sealed::seal(context, connection.protocol, MEDIA_TYPE, envelope)?;
-            Prepared { content_type, body: body.into() }
-        } else {
-            Prepared::plain(envelope.clone())
-        };
-        let response = self.send(&mut connection.sender, request, None).await?;
-        let status = response.status();
-        let headers = response.headers().clone();
-        let body = read(response.into_body(), self.max_answer).await?;
-        self.unseal(connection, status, headers, body)
+        let request = self.prepared(&mut *connection.context, connection.protocol, envelope)?;
+        let answer = self.send(&mut connection.sender, request, None, self.max_answer).await?;
+        self.unseal(connection, answer)
     }
 
+    /// Returns an envelope as the body of a request, sealed over http.
+    fn prepared(
+        &self,
+        context: &mut dyn Context,
+        protocol: sealed::Protocol,
+        envelope: &Bytes,
+    ) -> Result<Prepared, ContextError> {
+        if !self.seals {
+            return Ok(Prepared::plain(envelope.clone()));
+        }
+        let (content_type, body) = sealed::seal(context, protocol, MEDIA_TYPE, envelope)?;
+        Ok(Prepared { content_type, body: body.into() })
+    }
+
+    /// Sends a request and reads its answer, whose body has at most `limit` bytes.
     async fn send(
         &self,
         sender: &mut SendRequest<Full<Bytes>>,
         request: Prepared,
         authorization: Option<HeaderValue>,
-    ) -> Result<Response<Incoming>, Failed> {
+        limit: usize,
+    ) -> Result<Answer, Failed> {
         let path = &self.uri[url::Position::BeforePath..url::Position::AfterQuery];
         let host = &self.uri[url::Position::BeforeHost..url::Position::AfterPort];
         // hyper leaves the length of an empty body out, and http.sys answers such a request with 411.
@@ -492,17 +485,13 @@ impl Shared {
             headers.insert(AUTHORIZATION, authorization);
         }
         sender.ready().await?;
-        Ok(sender.send_request(http).await?)
+        let (head, body) = sender.send_request(http).await?.into_parts();
+        Ok(Answer { status: head.status, headers: head.headers, body: read(body, limit).await? })
     }
 
-    /// Unseals an answer. An answer in plain is taken for what its status says, and its body for nothing.
-    fn unseal(
-        &self,
-        connection: &mut Connection,
-        status: StatusCode,
-        headers: HeaderMap,
-        body: Vec<u8>,
-    ) -> Result<Reply, Failed> {
+    /// Unseals an answer. Of an answer in plain only the status is used, and its body for an error's text.
+    fn unseal(&self, connection: &mut Connection, answer: Answer) -> Result<Reply, Failed> {
+        let Answer { status, headers, body } = answer;
         if !self.seals {
             return Ok(Reply { status, headers, body, is_verified: true, has_verified_head: true });
         }
@@ -519,6 +508,24 @@ impl Shared {
         }
         Ok(Reply { status, headers, body, is_verified: false, has_verified_head: false })
     }
+}
+
+/// Takes a step of a context on a thread that may block: Kerberos asks a KDC.
+fn stepping(
+    mut context: Box<dyn Context>,
+    token: Option<Vec<u8>>,
+) -> JoinHandle<(Box<dyn Context>, Result<Step, ContextError>)> {
+    tokio::task::spawn_blocking(move || {
+        let step = context.step(token.as_deref());
+        (context, step)
+    })
+}
+
+/// An answer as it was received.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
 }
 
 /// A request's body and its type.

@@ -1,7 +1,6 @@
 //! The choice of mechanism and HTTP scheme for one endpoint, as far as the server and the KDC have made it.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use url::Url;
@@ -47,16 +46,15 @@ pub struct Negotiation {
     mode: Mutex<Mode>,
     /// The mechanism after the first one, where the profile allows another.
     fallback: Option<Mechanism>,
-    /// Whether a connection was authenticated: from then on the mechanism stays.
-    is_settled: AtomicBool,
-    /// The error for which the fallback was taken.
-    reason: Mutex<Option<ContextError>>,
 }
 
-#[derive(Clone, Copy)]
 struct Mode {
     mechanism: Mechanism,
     scheme: Scheme,
+    /// Whether a connection was authenticated: from then on the mechanism stays.
+    is_settled: bool,
+    /// The error for which the fallback was taken.
+    reason: Option<ContextError>,
 }
 
 impl Negotiation {
@@ -70,17 +68,8 @@ impl Negotiation {
     ) -> Self {
         let scheme = if mechanism == Mechanism::Kerberos { Scheme::Kerberos } else { Scheme::Negotiate };
         let fallback = fallback.filter(|_| cfg!(windows) || matches!(account, Account::Password { .. }));
-        let mode = Mutex::new(Mode { mechanism, scheme });
-        Self {
-            user,
-            account,
-            service,
-            delegate,
-            mode,
-            fallback,
-            is_settled: AtomicBool::new(false),
-            reason: Mutex::default(),
-        }
+        let mode = Mutex::new(Mode { mechanism, scheme, is_settled: false, reason: None });
+        Self { user, account, service, delegate, mode, fallback }
     }
 
     fn lock(&self) -> MutexGuard<'_, Mode> {
@@ -88,8 +77,8 @@ impl Negotiation {
     }
 
     pub(super) fn mode(&self) -> (Mechanism, Scheme) {
-        let Mode { mechanism, scheme } = *self.lock();
-        (mechanism, scheme)
+        let mode = self.lock();
+        (mode.mechanism, mode.scheme)
     }
 
     /// The service principal of an endpoint. It has the name that the user wrote, and no port: a name from a reverse
@@ -119,30 +108,26 @@ impl Negotiation {
         let Some(fallback) = self.fallback.filter(|_| mechanism.is_kerberos() && error.allows_ntlm()) else {
             return false;
         };
-        // A KDC that is blocked for a moment must not weaken a session that Kerberos has opened.
-        if self.is_settled.load(Ordering::Relaxed) && self.lock().mechanism.is_kerberos() {
-            return false;
-        }
         let mut mode = self.lock();
-        let is_first = mode.mechanism.is_kerberos();
-        if is_first {
-            *mode = Mode { mechanism: fallback, scheme: Scheme::Negotiate };
-        }
-        drop(mode);
-        if is_first {
-            *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+        if mode.mechanism.is_kerberos() {
+            // A KDC that is blocked for a moment must not weaken a session that Kerberos has opened.
+            if mode.is_settled {
+                return false;
+            }
+            (mode.mechanism, mode.scheme) = (fallback, Scheme::Negotiate);
+            mode.reason = Some(error.clone());
         }
         true
     }
 
     /// Keeps the mechanism from now on.
     pub(super) fn settle(&self) {
-        self.is_settled.store(true, Ordering::Relaxed);
+        self.lock().is_settled = true;
     }
 
     /// Returns the error of Kerberos for which NTLM is used.
     pub fn fallback_reason(&self) -> Option<ContextError> {
-        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().reason.clone()
     }
 
     /// Adopts another form of the same mechanism that the server offers. Returns whether to try again; nothing was
@@ -151,23 +136,23 @@ impl Negotiation {
         let offers = |scheme: Scheme| offered.iter().any(|one| one.eq_ignore_ascii_case(scheme.name()));
         let next = match used {
             (Mechanism::Kerberos, Scheme::Kerberos) if offers(Scheme::Negotiate) => {
-                Mode { mechanism: Mechanism::NegotiateKerberos, scheme: Scheme::Negotiate }
+                (Mechanism::NegotiateKerberos, Scheme::Negotiate)
             }
             (Mechanism::NegotiateKerberos, Scheme::Negotiate) if offers(Scheme::Kerberos) => {
-                Mode { mechanism: Mechanism::Kerberos, scheme: Scheme::Kerberos }
+                (Mechanism::Kerberos, Scheme::Kerberos)
             }
             // It takes NTLM in SPNEGO alone.
             (Mechanism::Ntlm, Scheme::Negotiate) if offers(Scheme::Negotiate) => {
-                Mode { mechanism: Mechanism::NegotiateNtlm, scheme: Scheme::Negotiate }
+                (Mechanism::NegotiateNtlm, Scheme::Negotiate)
             }
             (Mechanism::Ntlm | Mechanism::NegotiateNtlm, Scheme::Negotiate) if offers(Scheme::Ntlm) => {
-                Mode { mechanism: Mechanism::Ntlm, scheme: Scheme::Ntlm }
+                (Mechanism::Ntlm, Scheme::Ntlm)
             }
             _ => return false,
         };
         let mut mode = self.lock();
         if (mode.mechanism, mode.scheme) == used {
-            *mode = next;
+            (mode.mechanism, mode.scheme) = next;
         }
         true
     }
