@@ -252,7 +252,7 @@ pub struct Add {
     /// Session configuration, as a name or a resource URI
     #[arg(long)]
     pub configuration: Option<String>,
-    /// Authentication: kerberos, negotiate, ntlm, basic, token or certificate
+    /// Authentication of the kind, such as kerberos, negotiate, ntlm, basic or token
     #[arg(long)]
     pub authentication: Option<String>,
     /// Read the password from the first line of this command's output

@@ -20,15 +20,19 @@ pub async fn fetch(profile: &Profile) -> Result<SecretString, CredentialError> {
         CredentialSource::Keyring => keyring::read(&profile.name).await,
         CredentialSource::Command(command) => command::run(&profile.name, command).await,
         CredentialSource::System => Err(CredentialError::System { profile: profile.name.clone() }),
+        // A shell can have the sessions of several profiles.
         CredentialSource::Prompt => {
-            let user = profile.user.as_deref().unwrap_or(&profile.name);
-            let what = match (profile.authentication, profile.key.as_ref().or(profile.certificate.as_ref())) {
-                (Authentication::Certificate, Some(key)) => format!("Passphrase of {}", key.display()),
-                _ => format!("Password for {user}"),
-            };
-            // A shell can have the sessions of several profiles.
-            prompt::ask(&format!("{what} (profile '{}'): ", profile.name)).await
+            prompt::ask(&format!("{} (profile '{}'): ", question(profile), profile.name)).await
         }
+    }
+}
+
+/// Returns the name of the secret at the start of a prompt: the password of the user, or the passphrase of the key.
+pub fn question(profile: &Profile) -> String {
+    let key = profile.key.as_ref().or(profile.certificate.as_ref());
+    match (profile.authentication, key) {
+        (Authentication::Certificate, Some(key)) => format!("Passphrase of {}", key.display()),
+        _ => format!("Password for {}", profile.user.as_deref().unwrap_or(&profile.name)),
     }
 }
 
@@ -48,7 +52,7 @@ pub fn needs_terminal(profile: &Profile) -> bool {
     profile.credential == CredentialSource::Prompt && is_needed(profile)
 }
 
-/// Whether a profile has a secret: the key of a client certificate may have no passphrase.
+/// Returns whether a profile has a secret: the key of a client certificate may have no passphrase.
 pub fn is_needed(profile: &Profile) -> bool {
     match (profile.authentication, &profile.certificate) {
         (Authentication::Certificate, Some(certificate)) => {

@@ -85,7 +85,7 @@ fn may_pass(error: &Error) -> bool {
         | Error::Certificate { .. }
         | Error::Insecure { .. }
         | Error::Handshake { .. }
-        | Error::TlsNotBuilt
+        | Error::Tls(_)
         | Error::Redirect { .. }
         | Error::Unauthorized { .. }
         | Error::Authentication { .. }

@@ -79,9 +79,10 @@ impl SessionError {
     pub fn is_refusal(&self, authentication: Authentication) -> bool {
         match self {
             Self::Token(token::TokenError::Refused { .. }) => true,
-            // A token that was granted is refused for another reason.
+            // A token that was granted, or a certificate, is refused for another reason than a password.
             Self::Transport(error) => {
-                error.is_refused_credential() && authentication != Authentication::Token
+                error.is_refused_credential()
+                    && !matches!(authentication, Authentication::Token | Authentication::Certificate)
             }
             _ => false,
         }

@@ -120,7 +120,8 @@ fn written(
 /// Returns whether to store a password. A stored password stays valid as long as the account is the same.
 async fn needs_password(profile: &Profile, add: &Add, before: Option<&Before>) -> bool {
     // The device code flow needs no password.
-    let takes = profile.service.is_none_or(|service| service.sign_in != SignIn::DeviceCode);
+    let takes = credential::is_needed(profile)
+        && profile.service.is_none_or(|service| service.sign_in != SignIn::DeviceCode);
     let was = before.and_then(|before| before.profile.as_ref());
     let stays = was.is_some_and(|was| was.credential == profile.credential && was.user == profile.user);
     if !takes || profile.credential != CredentialSource::Keyring {
@@ -143,9 +144,8 @@ async fn store(profile: &Profile, add: &Add, before: Option<&Before>) -> miette:
     if let Err(CredentialError::Keyring { reason }) = credential::is_stored(&profile.name).await {
         return keyring::instead(&profile.name, &reason, asks).map(Stored::Instead);
     }
-    let user = profile.user.as_deref().unwrap_or(&profile.name);
     let password = if asks {
-        match credential::ask(&format!("Password for {user}: ")).await {
+        match credential::ask(&format!("{}: ", credential::question(profile))).await {
             Err(CredentialError::NoTerminal) => {
                 let unchanged = if before.is_some() { "; the profile is unchanged" } else { "" };
                 return Err(usage!(

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use crate::agent::control::Failure;
 use crate::agent::resolver::EndpointResolver;
 use crate::credential;
-use crate::profile::{CredentialSource, Profile};
+use crate::profile::{Authentication, CredentialSource, Profile};
 use crate::screen::Stream;
 
 /// Maximum number of password prompts.
@@ -42,8 +42,8 @@ impl Entries {
         self.asked += 1;
         self.again = true;
         crate::tell!("{failure}.");
-        let user = profile.user.as_deref().unwrap_or(&profile.name);
-        let question = format!("Password for {user} (profile '{}'), or Enter to give up: ", profile.name);
+        let what = credential::question(profile);
+        let question = format!("{what} (profile '{}'), or Enter to give up: ", profile.name);
         let secret = credential::ask(&question).await.ok()?;
         (!secret.expose_secret().is_empty()).then_some(secret)
     }
@@ -69,6 +69,9 @@ impl Entries {
 
     /// Adds advice about the stored password to a failure.
     pub fn advised(&self, profile: &Profile, failure: Failure) -> Failure {
+        if profile.authentication == Authentication::Certificate {
+            return failure;
+        }
         let more = match &profile.credential {
             CredentialSource::Keyring => {
                 format!("Store a new password with `lyncsh login {}`.", profile.name)

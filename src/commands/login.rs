@@ -17,6 +17,9 @@ pub async fn run(folders: &Folders, name: &str, stdin: bool) -> miette::Result<(
     if profile.service.is_some_and(|service| service.sign_in == SignIn::DeviceCode) {
         return Err(usage!("'{name}' has no password: it signs in with a code in a browser"));
     }
+    if !credential::is_needed(&profile) {
+        return Err(usage!("'{name}' has no password: the key of its certificate has no passphrase"));
+    }
     match &profile.credential {
         CredentialSource::Keyring => {}
         CredentialSource::Prompt => {
@@ -38,11 +41,12 @@ pub async fn run(folders: &Folders, name: &str, stdin: bool) -> miette::Result<(
     if let Err(CredentialError::Keyring { reason }) = credential::is_stored(name).await {
         return Err(keyring::unusable(name, &reason));
     }
-    let user = profile.user.as_deref().unwrap_or(name);
     let password = if stdin {
         credential::read_line()?
     } else {
-        match credential::ask(&format!("New password for {user}: ")).await {
+        match credential::ask(&format!("New {}: ", credential::question(&profile).replacen('P', "p", 1)))
+            .await
+        {
             Err(CredentialError::NoTerminal) => {
                 return Err(usage!(
                     help = "pass --password-stdin",

@@ -32,8 +32,8 @@ impl HandshakeProblem {
         match self {
             Self::NoCommonCipher => {
                 "Windows Server 2012 R2 often offers only suites that rustls does not have: add tls = \"system\" to \
-                 the profile, or enable an ECDHE suite with AES-GCM on the server. A server can also refuse this way \
-                 because it wants a client certificate: authentication = \"certificate\"."
+                 the profile if it is not there, or enable an ECDHE suite with AES-GCM on the server. A server can \
+                 also refuse this way because it wants a client certificate: authentication = \"certificate\"."
             }
             Self::NoClientCertificate => {
                 "Add authentication = \"certificate\" and the file of the certificate to the profile: \

@@ -94,8 +94,8 @@ pub enum Error {
     Certificate { endpoint: String, refused: Box<RefusedCertificate> },
     #[error("cannot open a TLS connection to {endpoint}: {problem}")]
     Handshake { endpoint: String, problem: HandshakeProblem },
-    #[error("{}", TlsSetupError::NotBuilt)]
-    TlsNotBuilt,
+    #[error("cannot set up TLS: {0}")]
+    Tls(TlsSetupError),
     #[error("the credential was not sent to {endpoint}: the connection would not be encrypted")]
     Insecure { endpoint: String },
     #[error("refused redirect from {endpoint} to {target}: {refusal}")]
@@ -160,7 +160,13 @@ impl Error {
             }
             Self::Certificate { endpoint, refused } => certificate_advice(endpoint, refused),
             Self::Handshake { problem, .. } => problem.advice().into(),
-            Self::TlsNotBuilt => "Install a lyncsh with this feature, or remove tls from the profile.".into(),
+            Self::Tls(TlsSetupError::NotBuilt) => {
+                "Install a lyncsh with this feature, or remove tls from the profile.".into()
+            }
+            Self::Tls(TlsSetupError::Rustls(_)) => "Install the CA certificates of the system.".into(),
+            Self::Tls(TlsSetupError::System(_)) => {
+                "Check the certificates that the profile names in ca and certificate.".into()
+            }
             Self::Insecure { .. } => {
                 "Use an https URI for the endpoint; this credential is sent over TLS only.".into()
             }
@@ -275,14 +281,12 @@ fn renegotiation_advice(endpoint: &str) -> &'static str {
 }
 
 fn unauthorized_advice(offered: &[String]) -> String {
-    let schemes: Vec<_> =
-        offered.iter().filter_map(|challenge| challenge.split_whitespace().next()).collect();
-    if schemes.is_empty() {
+    if offered.is_empty() {
         return "Check the user name and the password.".into();
     }
     format!(
         "Check the user name and the password; the endpoint supports these authentication schemes: {}.",
-        schemes.join(", ")
+        offered.join(", ")
     )
 }
 

@@ -107,6 +107,17 @@ fn a_secret_in_a_profile_is_refused_and_not_shown() {
         assert!(!report.contains("nter2") && report.contains("must not contain a secret"), "{report}");
         assert_eq!(error.source_text.len(), text.len());
     }
+    // On lines beside the mistake, and over several lines.
+    for text in [
+        "kind = \"wsman\"\npassword = \"hunter2\"\nuser = ken\n",
+        "kind = \"wsman\"\npassword = \"\"\"\nhunter2\n\"\"\"\nuser = ken\n",
+        "kind = \"wsman\"\ncredential = \"hunter2\"\nuser = ken\n",
+        "kind = \"wsman\"\nsecret = [\n  \"hunter2\",\n]\nuser = \"a@b.c\"\n",
+    ] {
+        let error = parse("work", Path::new("work.toml"), text).expect_err(text);
+        let report = format!("{error:?} {:?}", miette::Report::new(error.clone()));
+        assert!(!report.contains("hunter2") && error.source_text.len() == text.len(), "{report}");
+    }
 }
 
 #[test]

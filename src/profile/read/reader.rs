@@ -133,7 +133,7 @@ impl Reader<'_> {
             if !profile.authentication.has_context() && self.table.get(key).is_some() {
                 self.mistake(
                     self.span(key),
-                    format!("{key} needs authentication = \"kerberos\" or \"negotiate\""),
+                    format!("{key} needs authentication = \"kerberos\", \"negotiate\" or \"ntlm\""),
                 );
             }
         }
@@ -170,7 +170,7 @@ impl Reader<'_> {
             );
         }
         if profile.import.attach != Attach::Agent {
-            for key in ["pin", "tls", "certificate", "key"] {
+            for key in ["pin", "tls", "certificate", "key", "service_principal", "delegate"] {
                 if self.table.get(key).is_some() {
                     let message = format!("New-PSSession does not support {key}: remove it, or attach");
                     self.mistake(self.span(key), message);

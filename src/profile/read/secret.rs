@@ -11,25 +11,46 @@ pub(super) fn is_secret(key: &str) -> bool {
     SECRETS.iter().any(|word| key.to_lowercase().contains(word)) || nearest(key.trim(), SECRETS).is_some()
 }
 
-/// Returns the text for display: the values of invalid keys that may contain a secret are masked.
+/// Values of `credential` that name a source.
+const SOURCES: [&str; 3] = ["\"keyring\"", "\"prompt\"", "\"system\""];
+
+/// Returns the text for display: values that may be a secret are masked, also on lines that surround a mistake.
 pub(super) fn veiled(text: &str, mistakes: &[Mistake]) -> String {
     let mut at = 0;
+    // The end of a value that goes on over several lines.
+    let mut until: Option<&str> = None;
     let lines = text.split_inclusive('\n').map(|line| {
         let range = at..at + line.len();
         at = range.end;
+        if let Some(end) = until {
+            if line.contains(end) {
+                until = None;
+            }
+            return masked(line);
+        }
         let Some((key, value)) = line.split_once('=') else { return line.to_owned() };
         let is_wrong = mistakes.iter().any(|mistake| range.contains(&mistake.span.start));
-        if !is_wrong || !is_secret(key) {
+        let value_text = value.split('#').next().unwrap_or_default().trim();
+        let is_source =
+            key.trim() == "credential" && (SOURCES.contains(&value_text) || value_text.starts_with('{'));
+        if !is_secret(key) || (is_source && !is_wrong) {
             return line.to_owned();
         }
-        let veil = |one: char| {
-            if one.is_ascii_graphic() || !one.is_ascii() {
-                "*".repeat(one.len_utf8())
-            } else {
-                one.to_string()
-            }
-        };
-        format!("{key}={}", value.chars().map(veil).collect::<String>())
+        until = [("\"\"\"", "\"\"\""), ("'''", "'''"), ("[", "]"), ("{", "}")].into_iter().find_map(
+            |(start, end)| {
+                let rest = value.trim_start().strip_prefix(start)?;
+                (!rest.contains(end)).then_some(end)
+            },
+        );
+        format!("{key}={}", masked(value))
     });
     lines.collect()
+}
+
+/// Returns a text of the same length in bytes.
+fn masked(text: &str) -> String {
+    let mask = |one: char| {
+        if one.is_ascii_graphic() || !one.is_ascii() { "*".repeat(one.len_utf8()) } else { one.to_string() }
+    };
+    text.chars().map(mask).collect()
 }

@@ -17,7 +17,7 @@ use super::envelope::{Response, ResponseEnvelope};
 use super::negotiation::Negotiation;
 use super::wire::{self, Connector, Wire};
 use crate::net::{
-    Cause, TlsConnector, TlsSetupError, cut_handshake, handshake_problem, innermost, is_loopback, refusals,
+    Cause, TlsConnector, cut_handshake, handshake_problem, innermost, is_loopback, refusals,
     refused_certificate,
 };
 use crate::security::Account;
@@ -77,12 +77,7 @@ impl Http {
         let _ = uri.set_username("");
         let _ = uri.set_password(None);
         let user = endpoint.authentication.user().to_owned();
-        let connector = Connector::new(endpoint, loopback).map_err(|error| match error {
-            TlsSetupError::NotBuilt => Error::TlsNotBuilt,
-            error => {
-                Error::Unreachable { endpoint: name.clone(), reason: format!("cannot set up TLS: {error}") }
-            }
-        })?;
+        let connector = Connector::new(endpoint, loopback).map_err(Error::Tls)?;
         let tls = connector.tls();
         let channel = match &endpoint.authentication {
             Authentication::Context(negotiation) => {

@@ -75,7 +75,7 @@ impl Error {
             | Self::Insecure { .. }
             // A server reads no request before a handshake that asks for a certificate has ended.
             | Self::Handshake { .. }
-            | Self::TlsNotBuilt
+            | Self::Tls(_)
             | Self::Unauthorized { .. }
             | Self::Authentication { .. }
             | Self::TicketRefused { .. }
