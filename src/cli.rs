@@ -398,7 +398,7 @@ pub enum DemoAuthentication {
     Basic,
     /// NTLM with sealed messages
     Ntlm,
-    /// NTLM or Kerberos with sealed messages
+    /// NTLM, or Kerberos if there is a keytab, with sealed messages
     Negotiate,
 }
 

@@ -48,7 +48,7 @@ fn tls_error(cause: Cause<'_>) -> Option<&rustls::Error> {
     cause.downcast_ref().or_else(|| tls_error(held()?))
 }
 
-/// What is wrong with the server's certificate, where that is why `error` came.
+/// Returns the certificate problem that caused `error`.
 pub fn refused_certificate(error: Cause<'_>) -> Option<RefusedCertificate> {
     sources(error).find_map(|cause| {
         let held = || cause.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref();

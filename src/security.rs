@@ -17,6 +17,8 @@ pub mod spnego;
 #[cfg(windows)]
 pub mod sspi;
 
+use std::fmt;
+
 use secrecy::SecretString;
 
 pub use initiate::initiate;
@@ -47,12 +49,20 @@ pub trait Context: Send {
 }
 
 /// The result of [`Context::step`].
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct Step {
     /// The token for the peer.
     pub token: Option<Vec<u8>>,
     /// Whether this side needs nothing more from the peer.
     pub established: bool,
+}
+
+// A token proves a password, and can be used to guess it.
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let token = self.token.as_ref().map(Vec::len);
+        f.debug_struct("Step").field("token", &token).field("established", &self.established).finish()
+    }
 }
 
 /// A sealed message.
@@ -85,7 +95,7 @@ impl Mechanism {
         matches!(self, Self::Kerberos | Self::NegotiateKerberos)
     }
 
-    /// The mechanism as users know it.
+    /// Returns the mechanism's name for users.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Kerberos | Self::NegotiateKerberos => "Kerberos",
@@ -127,14 +137,14 @@ pub enum ContextError {
     /// SSPI's status.
     #[error("{problem}: {text} ({})", display_code(*.code))]
     Kerberos { problem: KerberosProblem, code: i64, text: String },
-    /// The mechanism's library has refused. `code` is the minor status of Kerberos, or SSPI's status.
-    #[error("{text} ({code})")]
+    /// lyncsh's own NTLM or SPNEGO has failed. `code` is the corresponding status of SSPI.
+    #[error("{text} ({})", display_code(*.code))]
     Mechanism { code: i64, text: String },
     /// The peer's token or sealed message cannot be read.
     #[error("invalid {what}: {reason}")]
     Malformed { what: &'static str, reason: String },
     /// The peer's proof of identity or a signature is wrong.
-    #[error("the server could not prove its identity: {0}")]
+    #[error("cannot verify the peer: {0}")]
     Unverified(String),
     /// A call that the context's state does not allow.
     #[error("the security context is not established")]

@@ -18,7 +18,6 @@ mod shell;
 pub mod stream;
 mod wsman;
 
-pub use acceptor::{Acceptor, Kerberos, StartKerberos};
 pub use backend::{Backend, Backends};
 pub use endpoint::{DOMAIN, Open, PASSWORD, USER};
 pub use options::{Authentication, MadeUpCommand, Options, Parameter};

@@ -115,7 +115,7 @@ impl EndpointResolver {
         self.secret.as_ref()
     }
 
-    /// Another secret, which the user has entered.
+    /// Replaces the secret by one that the user entered.
     pub fn enter(&mut self, secret: SecretString) {
         let endpoint = self.presented_to().or(self.profile.uri.as_ref());
         if let (Some(endpoint), Some(user)) = (endpoint, &self.profile.user) {
@@ -216,7 +216,7 @@ impl EndpointResolver {
         }
         let mut password = self.fetch().await?;
         if Credential::new(&uri, &user, &password).is_refused() && !credential::needs_terminal(&profile) {
-            // It may have another by now.
+            // The source may return another secret now.
             self.secret = None;
             password = self.fetch().await?;
         }

@@ -22,18 +22,16 @@ pub enum IdentityError {
     #[error("cannot read {path}: {source}")]
     #[diagnostic(help("correct certificate or key in the profile"))]
     Unreadable { path: PathBuf, source: std::io::Error },
-    #[error("{path} has no certificate in it")]
-    #[diagnostic(help("certificate in the profile names a PEM file or a PKCS#12 file"))]
+    #[error("{path} contains no certificate")]
+    #[diagnostic(help("set certificate in the profile to a PEM file or a PKCS#12 file"))]
     NoCertificate { path: PathBuf },
-    #[error("{path} has no private key in it")]
+    #[error("{path} contains no private key")]
     #[diagnostic(help("add key = \"…\" with the PEM file of the private key to the profile"))]
     NoKey { path: PathBuf },
-    #[error(
-        "{path} holds the certificate and the private key (PKCS#12), but the profile has key = \"…\" too"
-    )]
+    #[error("{path} contains certificate and key (PKCS#12), but the profile has key")]
     #[diagnostic(help("remove key from the profile"))]
     TwoKeys { path: PathBuf },
-    #[error("{path} has a private key without a passphrase, and other users can read it")]
+    #[error("other users can read {path}, a private key without a passphrase")]
     #[diagnostic(help("run: chmod 600 '{}'", path.display()))]
     Exposed { path: PathBuf },
     #[error("{path} is encrypted in the traditional PEM form, which has a weak key derivation")]
@@ -44,10 +42,8 @@ pub enum IdentityError {
         path.with_extension("p8").display()
     ))]
     Traditional { path: PathBuf },
-    #[error("the passphrase does not open {path}")]
-    #[diagnostic(help(
-        "the passphrase is the profile's credential: store the right one with `lyncsh login`, or correct credential"
-    ))]
+    #[error("the passphrase does not decrypt {path}")]
+    #[diagnostic(help("store the passphrase with `lyncsh login`, or correct credential in the profile"))]
     Passphrase { path: PathBuf },
     #[error("cannot use the private key in {path}: {reason}")]
     #[diagnostic(help("convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in OLD -out NEW"))]

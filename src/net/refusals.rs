@@ -129,7 +129,7 @@ impl Pass {
 }
 
 impl Pass {
-    /// A KDC has refused the password. Unlike servers behind a load balancer, it is not asked again.
+    /// Records that a KDC refused the password. Unlike a server behind a load balancer, a KDC is not asked again.
     pub fn refused_for_good(mut self) {
         self.before = None;
         states().insert(self.credential, State::Refused);

@@ -1,4 +1,4 @@
-//! Which certificates a profile accepts, and with which library and certificate it connects.
+//! Trusted certificates, TLS library and client certificate of a profile.
 
 use std::path::{Path, PathBuf};
 

@@ -6,19 +6,21 @@
 //! Calls may block: the library resolves names, reads caches and asks KDCs. MIT krb5 1.20 waits 27 seconds
 //! for a KDC that does not answer. No call has a deadline of its own.
 
+use std::env::VarError;
 use std::ffi::{c_int, c_void};
+use std::path::Path;
 use std::ptr::{null, null_mut};
 use std::sync::OnceLock;
 
 /// Names an environment variable with the path of a GSSAPI library, for a library outside of the loader's paths.
-pub const LIBRARY_VARIABLE: &str = "LYNCSH_GSSAPI_LIBRARY";
+const LIBRARY_VARIABLE: &str = "LYNCSH_GSSAPI_LIBRARY";
 
 /// Libraries in the order in which they are tried: MIT krb5, then Heimdal.
 #[cfg(not(target_vendor = "apple"))]
-pub const LIBRARIES: &[&str] = &["libgssapi_krb5.so.2", "libgssapi.so.3"];
+const LIBRARIES: &[&str] = &["libgssapi_krb5.so.2", "libgssapi.so.3"];
 /// The system's framework (Heimdal). It is in the shared cache of dyld; the file does not have to exist.
 #[cfg(target_vendor = "apple")]
-pub const LIBRARIES: &[&str] = &["/System/Library/Frameworks/GSS.framework/GSS"];
+const LIBRARIES: &[&str] = &["/System/Library/Frameworks/GSS.framework/GSS"];
 
 /// The reason why no library could be loaded, one line for each attempt.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,16 +40,8 @@ pub struct Status {
 }
 
 /// RFC 2744 §3.9.1.
-pub mod major {
-    pub const BAD_MECH: u32 = 1 << 16;
-    pub const BAD_NAME: u32 = 2 << 16;
-    pub const BAD_BINDINGS: u32 = 4 << 16;
-    pub const BAD_MIC: u32 = 6 << 16;
-    pub const NO_CRED: u32 = 7 << 16;
+mod major {
     pub const DEFECTIVE_TOKEN: u32 = 9 << 16;
-    pub const DEFECTIVE_CREDENTIAL: u32 = 10 << 16;
-    pub const CREDENTIALS_EXPIRED: u32 = 11 << 16;
-    pub const CONTEXT_EXPIRED: u32 = 12 << 16;
     pub const UNAVAILABLE: u32 = 16 << 16;
     pub const CONTINUE_NEEDED: u32 = 1;
     pub const DUPLICATE_TOKEN: u32 = 2;
@@ -268,8 +262,10 @@ impl Library {
     pub fn get() -> Result<&'static Self, Missing> {
         static LOADED: OnceLock<Result<Library, Missing>> = OnceLock::new();
         let loaded = LOADED.get_or_init(|| match std::env::var(LIBRARY_VARIABLE) {
-            Ok(path) if !path.is_empty() => Self::load(&[&path]),
-            _ => Self::load(LIBRARIES),
+            Err(VarError::NotPresent) => Self::load(LIBRARIES),
+            Ok(path) if path.is_empty() => Self::load(LIBRARIES),
+            Ok(path) if Path::new(&path).is_absolute() => Self::load(&[&path]),
+            _ => Err(Missing(vec![format!("{LIBRARY_VARIABLE} is not an absolute path")])),
         });
         loaded.as_ref().map_err(Missing::clone)
     }
@@ -333,11 +329,6 @@ impl Library {
         // The functions are used until the process ends.
         std::mem::forget(library);
         Ok(loaded)
-    }
-
-    /// The name or path by which the library was loaded.
-    pub fn name(&self) -> &str {
-        &self.name
     }
 
     fn check(&self, major: u32, minor: u32, mech: Mech) -> Result<u32, Status> {
@@ -867,6 +858,7 @@ mod tests {
         assert!(missing.to_string().contains("liblyncsh-none.so.1"), "{missing}");
     }
 
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[test]
     fn a_library_without_the_functions_is_not_taken() {
         let missing = Library::load(&["libc.so.6"]).err().unwrap();

@@ -1,4 +1,4 @@
-//! What to do about a failed authentication: each problem's advice, in one place.
+//! Advice for failed authentication: each problem's advice, in one place.
 //!
 //! A problem with several causes has a line for each, the most frequent first. The cases come from issue reports of
 //! other WinRM clients and from Microsoft's articles; the codes are in [`problem`](super::problem).
@@ -12,12 +12,11 @@ pub enum Symptom {
     TicketRefused,
     /// A 400 to a request with a token.
     RequestTooLong,
-    /// Access denied to a resource beyond the endpoint.
-    SecondHop,
 }
 
 impl Symptom {
-    pub const ALL: [Self; 3] = [Self::TicketRefused, Self::RequestTooLong, Self::SecondHop];
+    #[cfg(test)]
+    const ALL: [Self; 2] = [Self::TicketRefused, Self::RequestTooLong];
 
     /// Returns the advice, one line for each cause.
     pub fn advice(self) -> &'static [&'static str] {
@@ -31,14 +30,9 @@ impl Symptom {
                 "Over HTTPS, check whether a proxy decrypts TLS: the channel binding is wrong then.",
             ],
             Self::RequestTooLong => &[
-                "With Kerberos, count the groups of the account: a ticket of many groups exceeds the limit of HTTP.sys. Raise \
-                 MaxFieldLength and MaxRequestBytes on the server and restart it, or use an account in fewer groups.",
+                "Count the groups of an account that uses Kerberos: a ticket of many groups exceeds the limit of HTTP.sys. \
+                 Raise MaxFieldLength and MaxRequestBytes on the server and restart it, or use an account in fewer groups.",
                 "Check that the endpoint expects WSMan at this path and port.",
-            ],
-            Self::SecondHop => &[
-                "Connect to the other server directly: the endpoint cannot use the account there without delegation.",
-                "Ask the administrator for resource-based constrained delegation, or for a session configuration that \
-                 runs as another account.",
             ],
         }
     }

@@ -5,13 +5,14 @@
 
 use secrecy::ExposeSecret as _;
 
-use super::{Account, Context, ContextError, Initiator, KerberosProblem, Mechanism, Sealed, Step, principal};
+use super::{
+    Account, Context, ContextError, Initiator, KerberosProblem, Mechanism, Sealed, Step, ntlm, principal,
+};
 use crate::platform::gssapi::{
     self, Credential, Library, Mech, Missing, Name, NameForm, Progress, State, Status, flag,
 };
 
-/// What a context has to offer: without one of these a message could be read, altered or repeated, or the peer
-/// be another.
+/// Required features of a context; without one, messages could be read, altered, replayed or forged.
 const REQUIRED: u32 = flag::MUTUAL | flag::REPLAY | flag::SEQUENCE | flag::CONFIDENTIALITY | flag::INTEGRITY;
 
 impl From<Missing> for ContextError {
@@ -87,7 +88,7 @@ impl Client {
     fn acquire(&self, mech: Mech) -> Result<(Credential, Name), ContextError> {
         let service = &self.initiator.service;
         // `HTTP@host` asks for the canonicalisation of krb5.conf. `HTTP/host` is the name as the user wrote it: a name
-        // from DNS, above all from a reverse lookup, would let whoever answers DNS choose the server.
+        // from DNS, above all from a reverse lookup, would let a DNS server choose the endpoint.
         let target = if service.contains('/') {
             Name::import(self.library, &principal::service(service), NameForm::Principal)?
         } else {
@@ -150,7 +151,7 @@ impl Context for Client {
         let Progress { token: next, result } =
             self.sealing.context.initiate(credential, target, flags, binding, token.unwrap_or_default());
         // A library that cannot be told what to offer: NTLM is not sent in the place of Kerberos.
-        if next.windows(8).any(|part| part == b"NTLMSSP\0") {
+        if ntlm::is_in(&next) {
             let text = "the library offers NTLM in the place of Kerberos".to_owned();
             return Err(ContextError::Kerberos { problem: KerberosProblem::Downgrade, code: 0, text });
         }

@@ -23,7 +23,7 @@ pub enum KerberosProblem {
     PasswordExpired,
     #[error("the service's account is disabled or has expired")]
     ServiceDisabled,
-    #[error("a policy of the KDC forbids this")]
+    #[error("a KDC policy forbids the request")]
     Policy,
     #[error("the KDC cannot grant the requested option")]
     Option,
@@ -38,7 +38,7 @@ pub enum KerberosProblem {
     WrongServiceKey,
     /// RFC 4120 KRB_AP_ERR_BAD_INTEGRITY: from a KDC without pre-authentication a wrong password, from a service
     /// another key.
-    #[error("a key does not fit")]
+    #[error("the keys do not match")]
     KeyMismatch,
     #[error("no KDC answers")]
     KdcUnreachable,
@@ -78,7 +78,8 @@ pub enum KerberosProblem {
 
 impl KerberosProblem {
     /// Every problem, for tables and tests.
-    pub const ALL: [Self; 32] = [
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 32] = [
         Self::WrongPassword,
         Self::LogonDenied,
         Self::UnknownClient,
@@ -128,7 +129,7 @@ impl KerberosProblem {
             12 => Self::Policy,
             13 => Self::Option,
             14 | 15 => Self::EncryptionType,
-            // 17: the transited path; 16: no such pre-authentication data, as where a smart card is required.
+            // KDC_ERR_PADATA_TYPE_NOSUPP, as where a smart card is required.
             16 => Self::Preauthentication,
             18 => Self::AccountRevoked,
             20 | 32 => Self::TicketExpired,

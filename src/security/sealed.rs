@@ -136,7 +136,7 @@ fn parameter<'a>(content_type: &'a str, name: &str) -> Option<&'a str> {
     }
 }
 
-/// What is left of a body.
+/// The unread rest of a body.
 struct Body<'a> {
     rest: &'a [u8],
     boundary: &'a str,

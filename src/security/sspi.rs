@@ -4,7 +4,7 @@
 
 use secrecy::ExposeSecret as _;
 
-use super::{Account, Context, ContextError, Initiator, KerberosProblem, Mechanism, Sealed, Step};
+use super::{Account, Context, ContextError, Initiator, KerberosProblem, Mechanism, Sealed, Step, ntlm};
 use crate::platform::sspi::{self, Credential, Identity, Package, Status, Wanted};
 
 impl From<Status> for ContextError {
@@ -78,9 +78,8 @@ impl Context for Client {
         }
         let mut context = self.context.take().ok_or(ContextError::NotEstablished)?;
         let (next, established) = context.initiate(token.unwrap_or_default(), self.wanted())?;
-        let ntlm = matches!(self.initiator.mechanism, Mechanism::Ntlm | Mechanism::NegotiateNtlm);
         // Whatever the package was told: NTLM is not sent in the place of Kerberos.
-        if !ntlm && next.windows(8).any(|part| part == b"NTLMSSP\0") {
+        if self.initiator.mechanism.is_kerberos() && ntlm::is_in(&next) {
             let text = "the system offers NTLM in the place of Kerberos".to_owned();
             return Err(ContextError::Kerberos { problem: KerberosProblem::Downgrade, code: 0, text });
         }

@@ -1,11 +1,10 @@
 //! Acceptors of security contexts, and the accounts that they authenticate.
 
-use std::fmt;
-use std::sync::Arc;
+#[cfg(unix)]
+use crate::security::kerberos;
+use crate::security::{Context, ntlm, spnego};
 
-use crate::security::{Context, ContextError, ntlm, spnego};
-
-/// A server's side of a security context that says whom it has authenticated.
+/// A server's side of a security context, with the name of the authenticated account.
 pub trait Acceptor: Context {
     /// The account as `user@domain`, once the context is established.
     fn account(&self) -> Option<String>;
@@ -23,16 +22,10 @@ impl Acceptor for spnego::Acceptor {
     }
 }
 
-/// Starts an acceptor of Kerberos for a connection, with or without SPNEGO.
-pub type StartKerberos = Arc<dyn Fn() -> Result<Box<dyn Acceptor>, ContextError> + Send + Sync>;
-
-/// An acceptor of Kerberos, which needs a library and a key.
-#[derive(Clone)]
-pub struct Kerberos(pub StartKerberos);
-
-impl fmt::Debug for Kerberos {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Kerberos")
+#[cfg(unix)]
+impl Acceptor for kerberos::Server {
+    fn account(&self) -> Option<String> {
+        self.peer().map(str::to_lowercase)
     }
 }
 

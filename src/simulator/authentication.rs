@@ -10,13 +10,15 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::acceptor::{Acceptor, Kerberos, account_name};
+use super::acceptor::{Acceptor, account_name};
 use super::endpoint::{Account, Endpoint};
 use super::options::Authentication;
 use crate::security::ContextError;
 use crate::security::ntlm::{self, Binding};
 use crate::security::sealed::{self, Protocol};
-use crate::security::spnego::{self, Offered};
+use crate::security::spnego;
+#[cfg(unix)]
+use crate::security::spnego::Offered;
 
 /// The largest answer that is sealed: an envelope and what surrounds it.
 const MAX_ANSWER: usize = 4 << 20;
@@ -39,18 +41,31 @@ enum State {
 
 /// The outcome of a request's credentials.
 pub enum Outcome {
-    /// The request is the account's. The token goes back with the answer.
+    /// The request is authenticated; the token is returned in the response.
     Allowed(Account, Option<HeaderValue>),
     /// The answer to a request without valid credentials.
     Answered(Response),
 }
 
-/// The schemes that an endpoint offers besides Basic.
-fn offers(endpoint: &Endpoint) -> Vec<&'static str> {
-    match (endpoint.options.authentication, &endpoint.options.kerberos) {
-        (Authentication::Negotiate, Some(_)) => vec!["Negotiate", "Kerberos"],
-        _ => vec!["Negotiate"],
-    }
+/// The schemes that an endpoint offers instead of Basic.
+fn offers(endpoint: &Endpoint) -> &'static [&'static str] {
+    if endpoint.has_kerberos { &["Negotiate", "Kerberos"] } else { &["Negotiate"] }
+}
+
+/// Returns whether Kerberos can be accepted: there are a library and a key.
+#[cfg(unix)]
+pub fn has_kerberos(authentication: Authentication) -> bool {
+    use crate::security::Mechanism;
+    authentication == Authentication::Negotiate
+        && crate::security::kerberos::Server::new(Mechanism::Kerberos, None)
+            .inspect_err(|error| tracing::info!("the endpoint does not offer Kerberos: {error}"))
+            .is_ok()
+}
+
+/// Accepting by SSPI is not supported.
+#[cfg(windows)]
+pub fn has_kerberos(_authentication: Authentication) -> bool {
+    false
 }
 
 fn offer(endpoint: &Endpoint) -> Response {
@@ -63,13 +78,15 @@ fn offer(endpoint: &Endpoint) -> Response {
 
 fn start(endpoint: &Arc<Endpoint>, token: &[u8]) -> Result<Box<dyn Acceptor>, ContextError> {
     let offer = spnego::offer(token)?;
-    let kerberos = endpoint
-        .options
-        .kerberos
-        .as_ref()
-        .filter(|_| endpoint.options.authentication == Authentication::Negotiate);
-    if let Some(Kerberos(start)) = kerberos.filter(|_| offer.mechanisms.first() == Some(&Offered::Kerberos)) {
-        return start();
+    #[cfg(unix)]
+    if endpoint.has_kerberos && offer.mechanisms.first() == Some(&Offered::Kerberos) {
+        use crate::security::{Mechanism, kerberos};
+        let mechanism = if offer.spnego { Mechanism::NegotiateKerberos } else { Mechanism::Kerberos };
+        let binding = match &endpoint.binding {
+            Binding::Ignored => None,
+            Binding::Optional(data) | Binding::Required(data) => Some(data.clone()),
+        };
+        return Ok(Box::new(kerberos::Server::new(mechanism, binding)?));
     }
     let accounts = endpoint.clone();
     let ntlm = ntlm::Acceptor::new(
@@ -112,7 +129,7 @@ impl Connection {
     ) -> Result<(Bytes, bool), StatusCode> {
         let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let Some(content_type) = content_type.filter(|value| sealed::is_sealed(value)) else {
-            // AllowUnencrypted=false: accounts of Windows differ between 401 and 500.
+            // AllowUnencrypted=false: reports differ on whether Windows answers 401 or 500.
             let accepted = endpoint.options.tls || body.is_empty();
             return if accepted { Ok((body, false)) } else { Err(StatusCode::INTERNAL_SERVER_ERROR) };
         };
@@ -163,7 +180,8 @@ impl State {
         let value = value.to_str().map_err(|_| malformed("it is not text"))?;
         let (scheme, token) = value.split_once(' ').ok_or_else(|| malformed("it has no token"))?;
         let scheme = offers(endpoint)
-            .into_iter()
+            .iter()
+            .copied()
             .find(|offered| offered.eq_ignore_ascii_case(scheme))
             .ok_or_else(|| malformed("its scheme is not offered"))?;
         let token = STANDARD.decode(token.trim()).map_err(|_| malformed("its token is not base64"))?;

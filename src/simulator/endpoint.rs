@@ -29,7 +29,8 @@ pub struct Endpoint {
     pub(super) requests: AtomicUsize,
     /// Attempts to authenticate that have failed.
     pub(super) refusals: AtomicUsize,
-    /// The channel binding that NTLM clients should send.
+    pub(super) has_kerberos: bool,
+    /// The channel binding that clients should send.
     pub(super) binding: Binding,
     /// The tokens that were given out, with their accounts and domains.
     pub tokens: Mutex<HashMap<String, Account>>,

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use super::acceptor::Kerberos;
-
-/// A command under any name, as an endpoint may have it that means harm.
+/// A command with an arbitrary name, as a hostile endpoint may offer.
 #[derive(Clone, Debug, Default)]
 pub struct MadeUpCommand {
     pub name: String,
@@ -30,11 +28,11 @@ pub enum Authentication {
     Basic,
     /// NTLM under `Negotiate`, with SPNEGO or without; bodies are sealed, over HTTPS they need not be.
     Ntlm,
-    /// As [`Authentication::Ntlm`], and Kerberos where the endpoint has a key.
+    /// As [`Authentication::Ntlm`], and Kerberos if the system has a keytab with a key of the service (KRB5_KTNAME).
     Negotiate,
 }
 
-/// What `lyncsh demo --serve` can change.
+/// Options of `lyncsh demo --serve`.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Port; 0 for a free one.
@@ -60,8 +58,6 @@ pub struct Options {
     /// Behaves as the vendor's OMI server instead of WinRM.
     pub omi: bool,
     pub authentication: Authentication,
-    /// The acceptor of Kerberos for [`Authentication::Negotiate`].
-    pub kerberos: Option<Kerberos>,
     pub sessions_per_user: usize,
     pub sessions_per_tenant: usize,
 }
@@ -81,7 +77,6 @@ impl Default for Options {
             tls: false,
             omi: false,
             authentication: Authentication::Basic,
-            kerberos: None,
             sessions_per_user: 3,
             sessions_per_tenant: 9,
         }

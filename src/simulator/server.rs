@@ -63,6 +63,7 @@ impl Server {
         let tls = options.tls.then(Tls::new).transpose()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let base = format!("{scheme}://{}", listener.local_addr()?);
+        let has_kerberos = authentication::has_kerberos(options.authentication);
         let endpoint = Arc::new(Endpoint {
             base: base.clone(),
             world,
@@ -71,6 +72,7 @@ impl Server {
             shells: Mutex::default(),
             requests: AtomicUsize::new(0),
             refusals: AtomicUsize::new(0),
+            has_kerberos,
             binding: authentication::binding(tls.as_ref().map(Tls::certificate)),
             tokens: Mutex::default(),
         });
@@ -128,17 +130,13 @@ fn router(endpoint: Arc<Endpoint>) -> Router {
         .route(&path(discovery::POOL_DOCUMENT), get(discovery::pool))
         .route(&path(discovery::DOMAIN_DOCUMENT), get(discovery::domain))
         .route("/sim/shells", get(async |State(endpoint): State<Arc<Endpoint>>| axum::Json(endpoint.open())))
-        .route("/sim/requests", get(async |State(endpoint): State<Arc<Endpoint>>| requests(&endpoint)))
-        .route("/sim/refusals", get(async |State(endpoint): State<Arc<Endpoint>>| refusals(&endpoint)))
+        .route("/sim/requests", get(async |State(endpoint): State<Arc<Endpoint>>| count(&endpoint.requests)))
+        .route("/sim/refusals", get(async |State(endpoint): State<Arc<Endpoint>>| count(&endpoint.refusals)))
         .with_state(endpoint)
 }
 
-fn requests(endpoint: &Endpoint) -> String {
-    endpoint.requests.load(Ordering::Relaxed).to_string()
-}
-
-fn refusals(endpoint: &Endpoint) -> String {
-    endpoint.refusals.load(Ordering::Relaxed).to_string()
+fn count(counter: &AtomicUsize) -> String {
+    counter.load(Ordering::Relaxed).to_string()
 }
 
 /// Removes shells that were idle for too long.

@@ -28,6 +28,7 @@ def wsman(endpoint, password=None):
         username=endpoint["user"],
         password=password or endpoint["password"],
         encryption=endpoint.get("encryption", "never"),
+        negotiate_service="HTTP",
         no_proxy=True,
     )
 

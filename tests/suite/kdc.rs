@@ -11,7 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-pub const REALM: &str = "LITWARE.EXAMPLE";
+/// The realm of the simulator's first tenant.
+pub const REALM: &str = "LITWAREINC.COM";
 pub const PASSWORD: &str = "correct horse";
 pub const SERVICE: &str = "HTTP/localhost";
 
@@ -166,8 +167,7 @@ impl Kdc {
     /// pyspnego as the acceptor.
     pub fn pyspnego(&self) -> Side {
         let root = env!("CARGO_MANIFEST_DIR");
-        let python =
-            std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| format!("{root}/target/venv/bin/python"));
+        let python = crate::program::python();
         let mut command = self.command(&python);
         command.arg(format!("{root}/tests/peers/pyspnego_kerberos.py"));
         Side::start(command)

@@ -111,10 +111,10 @@ fn expect(error: &Value, problem: &str, code: i64, ntlm: bool, refused: bool) {
 fn a_password_opens_sealed_conversations_in_both_forms() {
     let kdc = Kdc::start();
     for mechanism in MECHANISMS {
-        for user in ["alice@litware.example", r"LITWARE\alice", "alice"] {
+        for user in ["alice@litwareinc.com", r"LITWAREINC\alice", "alice"] {
             succeed(&mut kdc.side(), &mut kdc.pyspnego(), mechanism, Some(user));
         }
-        succeed(&mut kdc.side(), &mut kdc.side(), mechanism, Some(r"litware.example\alice"));
+        succeed(&mut kdc.side(), &mut kdc.side(), mechanism, Some(r"litwareinc.com\alice"));
     }
 }
 
@@ -265,7 +265,7 @@ fn refusals_of_the_kdc_have_errors_of_their_own() {
     for mechanism in MECHANISMS {
         let service = |service: &str| with(initiator(mechanism, Some("alice")), "service", service);
         for name in
-            ["HTTP/unknown.litware.example", "HTTP/unknown", "HTTP/10.0.0.1", "HTTP/unknown@litware.example"]
+            ["HTTP/unknown.litwareinc.com", "HTTP/unknown", "HTTP/10.0.0.1", "HTTP/unknown@litwareinc.com"]
         {
             let error = first_error(&mut kdc.side(), service(name));
             expect(&error, "UnknownService", -1_765_328_377, true, false);
@@ -371,7 +371,7 @@ fn a_service_with_another_key_is_reported() {
 fn a_missing_library_is_reported() {
     let kdc = Kdc::start();
     let mut client = kdc.side_with(|command| {
-        command.env("LYNCSH_GSSAPI_LIBRARY", "liblyncsh-none.so.1");
+        command.env("LYNCSH_GSSAPI_LIBRARY", "/nonexistent/liblyncsh-none.so.1");
     });
     let answer = client.ask(initiator("kerberos", Some("alice")));
     expect(&answer["error"], "NoLibrary", 0, true, false);

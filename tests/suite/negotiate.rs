@@ -116,7 +116,7 @@ fn ntlm_seals_over_http_on_few_connections() {
     assert!(site.all_sealed(), "{:#?}", site.server.requests());
     assert_eq!(site.server.failed_logons(), 0);
     assert!(site.server.count("connection") <= 4, "{:#?}", site.server.log());
-    // 500 KB in one answer, and the sequence numbers of many requests.
+    // The sequence numbers of many requests.
     let lines = "1..30 | ForEach-Object { (Get-CsTenant).DisplayName }\n";
     let (ok, out, err) = site.run(lines);
     assert!(ok && out.matches("Litware").count() == 30, "{out}\n{err}");

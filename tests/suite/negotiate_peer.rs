@@ -29,8 +29,7 @@ pub const PASSWORD: &str = "P@ssw0rd-åß";
 
 fn peer(name: &str) -> Command {
     let root = env!("CARGO_MANIFEST_DIR");
-    let python =
-        std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| format!("{root}/target/venv/bin/python"));
+    let python = crate::program::python();
     let mut command = Command::new(python);
     command.arg(format!("{root}/tests/peers/{name}"));
     command

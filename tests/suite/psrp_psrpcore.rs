@@ -27,8 +27,7 @@ impl Drop for Peer {
 
 fn start() -> Peer {
     let root = env!("CARGO_MANIFEST_DIR");
-    let python =
-        std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| format!("{root}/target/venv/bin/python"));
+    let python = crate::program::python();
     let child = Command::new(&python)
         .arg(format!("{root}/tests/peers/psrpcore_echo.py"))
         .stdin(Stdio::piped())

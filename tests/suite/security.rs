@@ -72,8 +72,7 @@ impl Drop for Peer {
 impl Peer {
     fn start(role: &str, mechanism: Mechanism, user: &str, password: &str, binding: Option<Vec<u8>>) -> Self {
         let root = env!("CARGO_MANIFEST_DIR");
-        let python =
-            std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| format!("{root}/target/venv/bin/python"));
+        let python = crate::program::python();
         let mut accounts = NamedTempFile::new().unwrap();
         writeln!(accounts, "LITWARE:ken:{PASSWORD}\n:ken@litware.example:{PASSWORD}\n:ken:{PASSWORD}")
             .unwrap();
@@ -470,14 +469,15 @@ fn servers_without_128_bit_sealing_are_refused() {
         let mut client = client(Mechanism::Ntlm, "ken", PASSWORD, None);
         client.step(None).unwrap();
         let error = client.step(Some(&weak)).unwrap_err();
-        assert_eq!(error.to_string(), format!("the server's NTLM lacks {name} ({})", ntlm::UNSUPPORTED));
+        assert_eq!(error.to_string(), format!("the server's NTLM lacks {name} (0x80090302)"));
         assert_eq!(client.wrap(b"x"), Err(ContextError::NotEstablished));
     }
 }
 
 #[test]
 fn changed_handshakes_are_refused() {
-    // Each bit of the messages is covered by the MIC: what a third party changes does not pass.
+    // Every third bit of the NEGOTIATE message: the MIC covers it.
+    let mut judged = 0;
     for bit in (0..8 * 40).step_by(3) {
         let mut client = client(Mechanism::Ntlm, "ken", PASSWORD, None);
         let mut server = ntlm_acceptor(Binding::Ignored);
@@ -487,7 +487,9 @@ fn changed_handshakes_are_refused() {
         let Ok(step) = server.step(Some(&changed)) else { continue };
         let Ok(step) = client.step(step.token.as_deref()) else { continue };
         assert!(server.step(step.token.as_deref()).is_err(), "{bit}");
+        judged += 1;
     }
+    assert!(judged > 0);
 }
 
 #[test]
@@ -610,27 +612,24 @@ proptest! {
 
     #[test]
     fn mutated_tokens_never_authenticate(changes in proptest::collection::vec((0..400_usize, any::<u8>()), 1..6)) {
-        for mechanism in BOTH {
-            let mut client = client(mechanism, "ken", PASSWORD, None);
-            let mut server = acceptor(mechanism, Binding::Ignored);
-            let negotiate = client.step(None).unwrap().token.unwrap();
-            let challenge = server.step(Some(&negotiate)).unwrap().token.unwrap();
-            let changed = mutate(&challenge, &changes);
-            if let Ok(step) = client.step(Some(&changed)) {
-                let result = server.step(step.token.as_deref());
-                // A changed negState or another unsigned byte of SPNEGO's frame may pass; NTLM's may not.
-                let same = changed == challenge || mechanism == Mechanism::NegotiateNtlm;
-                prop_assert!(result.is_err() || same);
-            }
-            let mut client = self::client(mechanism, "ken", PASSWORD, None);
-            let mut server = acceptor(mechanism, Binding::Ignored);
-            let challenge = server.step(client.step(None).unwrap().token.as_deref()).unwrap().token.unwrap();
-            let last = client.step(Some(&challenge)).unwrap().token.unwrap();
-            let changed = mutate(&last, &changes);
-            let result = server.step(Some(&changed));
-            let same = changed == last || mechanism == Mechanism::NegotiateNtlm;
-            prop_assert!(result.is_err() || same);
+        // Bytes of SPNEGO's frame are not signed; those of NTLM are.
+        let mechanism = Mechanism::Ntlm;
+        let mut client = client(mechanism, "ken", PASSWORD, None);
+        let mut server = acceptor(mechanism, Binding::Ignored);
+        let negotiate = client.step(None).unwrap().token.unwrap();
+        let challenge = server.step(Some(&negotiate)).unwrap().token.unwrap();
+        let changed = mutate(&challenge, &changes);
+        if let Ok(step) = client.step(Some(&changed)) {
+            let result = server.step(step.token.as_deref());
+            prop_assert!(result.is_err() || changed == challenge);
         }
+        let mut client = self::client(mechanism, "ken", PASSWORD, None);
+        let mut server = acceptor(mechanism, Binding::Ignored);
+        let challenge = server.step(client.step(None).unwrap().token.as_deref()).unwrap().token.unwrap();
+        let last = client.step(Some(&challenge)).unwrap().token.unwrap();
+        let changed = mutate(&last, &changes);
+        let result = server.step(Some(&changed));
+        prop_assert!(result.is_err() || changed == last);
     }
 
     #[test]

@@ -30,8 +30,7 @@ fn own() -> Templates {
 /// Returns the output of `tests/peers/shortcut.py`.
 fn peer(arguments: &[&str]) -> Value {
     let root = env!("CARGO_MANIFEST_DIR");
-    let python =
-        std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| format!("{root}/target/venv/bin/python"));
+    let python = crate::program::python();
     let output = Command::new(&python)
         .arg(format!("{root}/tests/peers/shortcut.py"))
         .args(arguments)

@@ -14,10 +14,6 @@ use lyncsh::transport::Limits;
 use lyncsh::transport::session::Session;
 use lyncsh::transport::wsman::{self, Authentication, Endpoint};
 
-pub fn python() -> String {
-    std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| "target/venv/bin/python".into())
-}
-
 pub async fn no_shell_is_left(server: &Server) {
     for _ in 0..300 {
         if server.shells().is_empty() {
@@ -33,7 +29,7 @@ async fn pypsrp_opens_pools_runs_cmdlets_and_meets_the_quota() {
     let server = Server::start(Options { fixtures: true, ..Options::default() }).await.unwrap();
     let arguments = serde_json::json!({ "url": server.url, "user": USER, "password": PASSWORD }).to_string();
     let output = tokio::task::spawn_blocking(move || {
-        Command::new(python()).args(["tests/peers/pypsrp_check.py", &arguments]).output()
+        Command::new(crate::program::python()).args(["tests/peers/pypsrp_check.py", &arguments]).output()
     });
     let output = output.await.unwrap().expect("pypsrp is needed: run tests/run, which installs it");
     let printed = String::from_utf8_lossy(&output.stderr);

@@ -86,8 +86,7 @@ impl Server {
         options["certificate"] = certificates.path(&format!("{name}.pem")).display().to_string().into();
         options["key"] = certificates.path(&format!("{name}.key")).display().to_string().into();
         let root = env!("CARGO_MANIFEST_DIR");
-        let python =
-            std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| format!("{root}/target/venv/bin/python"));
+        let python = crate::program::python();
         let child = Command::new(python)
             .arg(format!("{root}/tests/peers/tls_server.py"))
             .arg(options.to_string())
@@ -360,14 +359,14 @@ fn a_client_certificate_that_is_of_no_use_is_told_with_what_to_do() {
     let options = serde_json::json!({ "clients": certificates.path("clients.pem") });
     let server = Server::start(&certificates, "server", options);
     for (certificate, key, why, what) in [
-        ("client.pem", Some("open.key"), "other users can read it", "chmod 600"),
+        ("client.pem", Some("open.key"), "other users can read", "chmod 600"),
         ("client.pem", Some("old.key"), "traditional PEM form", "openssl pkcs8 -topk8"),
-        ("client.pem", Some("encrypted.p8"), "the passphrase does not open", "lyncsh login"),
-        ("encrypted.p12", None, "the passphrase does not open", "lyncsh login"),
+        ("client.pem", Some("encrypted.p8"), "the passphrase does not decrypt", "lyncsh login"),
+        ("encrypted.p12", None, "the passphrase does not decrypt", "lyncsh login"),
         ("client.pem", Some("other.key"), "does not belong to a certificate", "correct certificate or key"),
-        ("client.pem", None, "has no private key in it", "key = "),
-        ("client.key", Some("client.key"), "has no certificate in it", "PEM file"),
-        ("text.pem", None, "has no certificate in it", "PEM file"),
+        ("client.pem", None, "contains no private key", "key = "),
+        ("client.key", Some("client.key"), "contains no certificate", "PEM file"),
+        ("text.pem", None, "contains no certificate", "PEM file"),
         ("none.pem", None, "cannot read", "correct certificate or key"),
         ("encrypted.p12", Some("client.key"), "the profile has key", "remove key"),
         ("stranger.pem", Some("stranger.key"), "refused the client certificate", "trusts its issuer"),

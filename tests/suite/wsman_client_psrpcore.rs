@@ -30,8 +30,7 @@ pub struct Peer {
 impl Peer {
     pub fn start(arguments: &[&str]) -> Self {
         let root = env!("CARGO_MANIFEST_DIR");
-        let python =
-            std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| format!("{root}/target/venv/bin/python"));
+        let python = crate::program::python();
         let mut child = Command::new(&python)
             .arg(format!("{root}/tests/peers/psrpcore_server.py"))
             .args(arguments)

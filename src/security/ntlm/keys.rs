@@ -78,8 +78,8 @@ pub fn response_key(domain: &str, user: &str, password: &SecretString) -> Key {
     hmac_md5(&password_hash(password), &[&utf16(&upper_case(user)), &utf16(domain)])
 }
 
-/// What the first field of MsvAvChannelBindings is: the MD5 of a gss_channel_bindings_struct with empty
-/// addresses (MS-NLMP 2.2.2.1, RFC 2744 3.11).
+/// Returns the value of MsvAvChannelBindings: the MD5 of a gss_channel_bindings_struct with empty addresses
+/// (MS-NLMP 2.2.2.1, RFC 2744 3.11).
 pub fn binding_hash(application_data: &[u8]) -> [u8; 16] {
     let length = u32::try_from(application_data.len()).unwrap_or(u32::MAX);
     *md5(&[&[0; 16], &length.to_le_bytes(), application_data])

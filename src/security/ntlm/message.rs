@@ -26,7 +26,7 @@ pub mod flags {
     pub const KEY_EXCHANGE: u32 = 0x4000_0000;
     pub const KEY_56: u32 = 0x8000_0000;
 
-    /// What a client asks for.
+    /// Flags that the client sends.
     pub const CLIENT: u32 = REQUIRED | REQUEST_TARGET | NTLM | ALWAYS_SIGN | TARGET_INFO | VERSION | KEY_56;
     /// What both sides must have, with the name of each.
     pub const REQUIRED: u32 = UNICODE | SIGN | SEAL | EXTENDED_SESSION_SECURITY | KEY_128 | KEY_EXCHANGE;

@@ -97,7 +97,7 @@ impl Tenants {
         admins.find(|(name, _)| name.eq_ignore_ascii_case(user)).map(|(_, password)| *password)
     }
 
-    /// The tenant of an account; the first one for an account of none.
+    /// Returns an account's tenant; the first tenant for an unknown account.
     pub fn of(&mut self, user: &str) -> &mut Tenant {
         let domain = user.rsplit('@').next().unwrap_or_default().to_lowercase();
         let at = self.all.iter().position(|tenant| tenant.domain == domain).unwrap_or(0);

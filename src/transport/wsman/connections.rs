@@ -33,16 +33,15 @@ use crate::security::challenge::{self, Offer};
 use crate::security::{Context, ContextError, Mechanism, Step, initiate, sealed};
 use crate::transport::error::Operation;
 
-/// How long a connection may have been idle that Command and Send use. Longer ones are closed, and the handshake of
-/// another one precedes the request: it cannot be sent again where its answer is lost.
+/// Maximum idle time of a connection that Command and Send use: these requests cannot be repeated.
 const FRESH: Duration = Duration::from_secs(20);
-/// Handshakes end by then: NTLM in SPNEGO takes three messages of the client.
+/// Maximum number of handshake messages; NTLM in SPNEGO takes three.
 const MAX_LEGS: usize = 6;
-/// The longest that a library may ask a KDC: MIT krb5 gives up after 27 s.
+/// Time limit of a KDC request (MIT krb5 gives up after 27 s).
 const KDC_PATIENCE: Duration = Duration::from_secs(35);
-/// Kerberos in two forms, then NTLM in three.
+/// Maximum number of mechanisms to try: Kerberos in two forms, then NTLM in three.
 const MAX_MODES: usize = 5;
-/// A longer answer to a handshake's message is not read.
+/// Maximum size of the answer to a handshake message.
 const MAX_HANDSHAKE_ANSWER: usize = 1024 * 1024;
 
 /// An answer, its body unsealed.
@@ -50,9 +49,9 @@ pub(super) struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
-    /// Whether the body is the server's: sealed where that is required.
+    /// Whether the body is authenticated: by TLS or by sealing.
     pub is_verified: bool,
-    /// Whether status and headers are the server's: over TLS. Sealing protects a body alone.
+    /// Whether status and headers are authenticated: by TLS. Sealing protects only the body.
     pub has_verified_head: bool,
 }
 
@@ -399,8 +398,8 @@ impl Shared {
         }))
     }
 
-    /// Takes Kerberos' first step, in which the KDC judges a password. The judgement is recorded even where nobody
-    /// waits for it any more: the library goes on after a deadline.
+    /// Takes Kerberos' first step, in which the KDC judges a password. The result is recorded even
+    /// after the caller's deadline, since the library goes on.
     async fn first_step(
         &self,
         context: Box<dyn Context>,
@@ -489,7 +488,7 @@ impl Shared {
         Ok(Answer { status: head.status, headers: head.headers, body: read(body, limit).await? })
     }
 
-    /// Unseals an answer. Of an answer in plain only the status is used, and its body for an error's text.
+    /// Unseals an answer. Of an unsealed error response, the status is used, and the body for the error's text.
     fn unseal(&self, connection: &mut Connection, answer: Answer) -> Result<Reply, Failed> {
         let Answer { status, headers, body } = answer;
         if !self.seals {
@@ -554,7 +553,7 @@ fn not_connected(error: hyper::Error) -> Failed {
     Failed::Connection(wire::not_connected(error.into()))
 }
 
-/// Whether a request was certainly not sent: the connection had ended before.
+/// Returns whether a request was not sent because the connection was already closed.
 fn was_not_sent(failure: &(dyn std::error::Error + 'static)) -> bool {
     failure.downcast_ref::<hyper::Error>().is_some_and(|error| error.is_canceled() || error.is_closed())
 }

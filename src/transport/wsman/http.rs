@@ -29,7 +29,7 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 #[derive(Clone)]
 pub(super) struct Http {
     channel: Channel,
-    /// For what a server has asked for in its handshakes.
+    /// Used to explain failed handshakes.
     tls: Option<TlsConnector>,
     uri: Url,
     user: String,

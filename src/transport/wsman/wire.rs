@@ -29,10 +29,9 @@ use super::endpoint::Endpoint;
 use super::envelope::MEDIA_TYPE;
 use crate::net::{Cause, TlsConnector, TlsSetupError, sources, tls_server_end_point};
 
-/// How long an unused connection is kept: shorter than servers do (http.sys 120 s), so that
-/// a request is hardly ever sent into a connection that is being closed.
+/// Time for which an idle connection is kept; shorter than the server's limit (http.sys: 120 s).
 pub(super) const KEEP_IDLE: Duration = Duration::from_mins(1);
-/// How soon a silent peer is asked whether it is there, how often, and how long it may take.
+/// Interval of TCP keep-alive probes, their number, and the time limit for an acknowledgement.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const KEEP_ALIVES: u32 = 3;
 #[cfg(target_os = "linux")]
@@ -210,7 +209,7 @@ impl Service<Uri> for Connector {
 trait Io: Read + Write + Send + Unpin {}
 impl<T: Read + Write + Send + Unpin> Io for T {}
 
-/// A connection, whatever it is made of.
+/// An open connection to the endpoint.
 pub(super) struct Conn {
     stream: Box<dyn Io>,
     /// The server's own certificate, over TLS.
