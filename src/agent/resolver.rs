@@ -8,10 +8,11 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::control::Failure;
-use crate::credential::{self, CredentialError, token};
+use crate::credential::token::{self, TokenRequest};
+use crate::credential::{self, CredentialError};
 use crate::discovery::{self, DiscoveryError};
 use crate::net::refusals::Credential;
-use crate::net::{ClientCertificate, IdentityError, Trust, TrustError};
+use crate::net::{ClientCertificate, IdentityError, Trust, TrustError, display};
 use crate::profile::{Authentication, CredentialSource, Profile};
 use crate::security::{Account, Mechanism};
 use crate::step::{Report, Step};
@@ -226,9 +227,17 @@ impl EndpointResolver {
         let authentication = match profile.authentication {
             Authentication::Token => {
                 let _ = report.send(Step::RequestingToken);
-                let token = token(&uri, &user, &password, &trust, profile.limits.token).await?;
+                let request = TokenRequest {
+                    endpoint: uri.clone(),
+                    user: user.clone(),
+                    password,
+                    trust: trust.clone(),
+                    authority: profile.authority.clone(),
+                    limit: profile.limits.token,
+                };
+                let token = token(&request).await?;
                 let _ = report.send(Step::TokenReceived);
-                renew = Some(renewal(&uri, &user, &password, &trust, profile.limits.token));
+                renew = Some(renewal(request));
                 wsman::Authentication::Bearer { user, token }
             }
             // A password that was refused is not sent again.
@@ -265,6 +274,7 @@ impl EndpointResolver {
             // up to `keep`.
             idle_timeout: profile.idle_timeout.or(profile.keep_alive.then_some(SHORTEST_IDLE + profile.keep)),
             max_redirections: MAX_REDIRECTIONS,
+            hosts: profile.hosts(),
             limits: profile.limits,
         }
     }
@@ -283,17 +293,11 @@ fn negotiation(profile: &Profile, user: String, account: Account) -> wsman::Auth
 }
 
 /// Asks for a token, unless the password was refused before.
-async fn token(
-    uri: &Url,
-    user: &str,
-    password: &SecretString,
-    trust: &Trust,
-    limit: Duration,
-) -> Result<SecretString, SessionError> {
-    let Some(pass) = Credential::new(uri, user, password).pass().await else {
-        return Err(refusal(uri, user.to_owned()));
+async fn token(request: &TokenRequest) -> Result<SecretString, SessionError> {
+    let Some(pass) = Credential::new(&request.endpoint, &request.user, &request.password).pass().await else {
+        return Err(refusal(&request.endpoint, request.user.clone()));
     };
-    let acquired = token::acquire(uri, user, password, trust, limit).await;
+    let acquired = token::acquire(request).await;
     match &acquired {
         Ok(_) => pass.accepted(),
         Err(token::TokenError::Refused { .. }) => pass.refused(),
@@ -304,18 +308,17 @@ async fn token(
 
 /// The refusal of a credential that is not sent again.
 fn refusal(endpoint: &Url, user: String) -> SessionError {
-    let endpoint = endpoint.origin().ascii_serialization();
-    transport::Error::Unauthorized { endpoint, user, offered: Vec::new() }.into()
+    transport::Error::Unauthorized { endpoint: display(endpoint), user, offered: Vec::new() }.into()
 }
 
 /// Fetches another token when the endpoint refuses one that has expired.
-fn renewal(uri: &Url, user: &str, password: &SecretString, trust: &Trust, limit: Duration) -> wsman::Renew {
-    let (uri, user, password, trust) = (uri.clone(), user.to_owned(), password.clone(), trust.clone());
+fn renewal(request: TokenRequest) -> wsman::Renew {
+    let request = Arc::new(request);
     wsman::Renew::new(move || {
-        let (uri, user, password, trust) = (uri.clone(), user.clone(), password.clone(), trust.clone());
+        let request = request.clone();
         async move {
-            match token(&uri, &user, &password, &trust, limit).await {
-                Ok(token) => Some(wsman::Authentication::Bearer { user, token }),
+            match token(&request).await {
+                Ok(token) => Some(wsman::Authentication::Bearer { user: request.user.clone(), token }),
                 Err(error) => {
                     tracing::warn!("cannot renew the token: {error}");
                     None

@@ -10,7 +10,7 @@ use super::import::Import;
 use super::kind::Kind;
 use super::limits::Limits;
 use super::service::Service;
-use crate::net::{Fingerprint, TlsLibrary};
+use crate::net::{Fingerprint, HostPattern, Hosts, TlsLibrary};
 
 /// Value of `shell` for the built-in console.
 pub const CONSOLE: &str = "console";
@@ -32,6 +32,10 @@ pub struct Profile {
     pub uri: Option<Url>,
     /// `lync-online`: discovery URI instead of `lyncdiscover.DOMAIN`.
     pub discovery: Option<Url>,
+    /// Additional hosts that may receive the credential.
+    pub redirects: Vec<HostPattern>,
+    /// OAuth authority that may receive the credential besides Microsoft's.
+    pub authority: Option<Url>,
     /// PEM file of CA certificates that are trusted in addition to the system's.
     pub ca: Option<PathBuf>,
     /// The only certificate that the endpoint may have.
@@ -60,6 +64,18 @@ pub struct Profile {
     pub max_runspaces: u32,
     pub idle_timeout: Option<Duration>,
     pub limits: Limits,
+}
+
+impl Profile {
+    /// Returns the hosts that may receive the credential besides the one that `uri` or `discovery` names: those of the
+    /// kind's vendor, those of the profile, and hosts below the domain of `domain` or `user`.
+    pub fn hosts(&self) -> Hosts {
+        let of_user = self.user.as_deref().and_then(|user| user.rsplit_once('@')).map(|(_, domain)| domain);
+        let own = self.domain.as_deref().or(of_user).and_then(|domain| format!("*.{domain}").parse().ok());
+        let mut hosts = Hosts::of(self.kind.traits().redirects);
+        hosts.extend(self.redirects.iter().cloned().chain(own));
+        hosts
+    }
 }
 
 /// Source of the secret.

@@ -54,10 +54,16 @@ impl Sealing {
         Ok(self.context.unwrap(header, data)?)
     }
 
-    fn advance(&mut self, state: State, token: Vec<u8>) -> Result<Step, ContextError> {
+    /// `wanted`: the flags that were asked for.
+    fn advance(&mut self, state: State, token: Vec<u8>, wanted: u32) -> Result<Step, ContextError> {
         if state.established && state.flags & REQUIRED != REQUIRED {
             let missing = REQUIRED & !state.flags;
             return Err(ContextError::Unverified(format!("the context lacks flags {missing:#x}")));
+        }
+        if state.established && wanted & flag::DELEGATE & !state.flags != 0 {
+            tracing::warn!(
+                "the ticket was not delegated: the KDC does not allow it for this account or service"
+            );
         }
         self.established = state.established;
         Ok(Step { token: (!token.is_empty()).then_some(token), established: state.established })
@@ -156,7 +162,7 @@ impl Context for Client {
             return Err(ContextError::Kerberos { problem: KerberosProblem::Downgrade, code: 0, text });
         }
         match result {
-            Ok(state) => self.sealing.advance(state, next),
+            Ok(state) => self.sealing.advance(state, next, flags),
             Err(status) if token.is_none() => Err(self.reason(status)),
             Err(status) => Err(status.into()),
         }
@@ -238,7 +244,7 @@ impl Context for Server {
                 if let Some(name) = peer {
                     self.peer = Some(name.display()?);
                 }
-                self.sealing.advance(state, next)
+                self.sealing.advance(state, next, REQUIRED)
             }
             Err(status) => {
                 self.refusal = (!next.is_empty()).then_some(next);

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use url::Url;
+
 use super::wsman::fault::Fault;
-use crate::net::{CertificateProblem, HandshakeProblem, RefusedCertificate, TlsSetupError};
+use crate::net::{CertificateProblem, HandshakeProblem, RefusedCertificate, TlsSetupError, permit};
 use crate::security::ContextError;
 use crate::security::advice::Symptom;
 
@@ -80,6 +82,9 @@ pub enum RedirectRefusal {
     /// Credentials are sent over TLS only.
     #[error("the target is not an https URI")]
     NotHttps,
+    /// The profile does not permit the host.
+    #[error("the credential may not be sent to that host")]
+    Foreign,
     #[error("redirects are followed only while opening a session")]
     NotAtOpening,
 }
@@ -173,6 +178,7 @@ impl Error {
             Self::Redirect { refusal: RedirectRefusal::TooMany, .. } => {
                 "Ask the endpoint's administrator to correct the redirect loop.".into()
             }
+            Self::Redirect { target, refusal: RedirectRefusal::Foreign, .. } => foreign_host_advice(target),
             Self::Redirect { target, .. } => {
                 format!("If you trust {target}, put its https URI into the profile.")
             }
@@ -288,6 +294,11 @@ fn unauthorized_advice(offered: &[String]) -> String {
         "Check the user name and the password; the endpoint supports these authentication schemes: {}.",
         offered.join(", ")
     )
+}
+
+fn foreign_host_advice(target: &str) -> String {
+    let host = Url::parse(target).ok().and_then(|uri| uri.host_str().map(str::to_owned));
+    permit(host.as_deref().unwrap_or(target))
 }
 
 fn http_advice(status: u16) -> Option<String> {

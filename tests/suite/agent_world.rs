@@ -94,7 +94,7 @@ impl World {
     /// Creates a world on an endpoint that was started with these options.
     pub fn on(options: &[&str], more: &str) -> Self {
         let root = env!("CARGO_MANIFEST_DIR");
-        let python = crate::program::python();
+        let python = crate::python::python();
         let child = Command::new(&python)
             .arg(format!("{root}/tests/peers/psrpcore_server.py"))
             .args(options)

@@ -7,12 +7,6 @@ use std::time::{Duration, Instant};
 
 use crate::agent_world::{Killed, PATIENCE, World};
 
-/// Returns the Python that has the peers' packages.
-pub fn python() -> String {
-    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/target/venv/bin/python");
-    std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| own.to_owned())
-}
-
 /// A run that is being prepared.
 pub struct Lyncsh {
     command: Command,

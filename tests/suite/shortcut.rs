@@ -30,7 +30,7 @@ fn own() -> Templates {
 /// Returns the output of `tests/peers/shortcut.py`.
 fn peer(arguments: &[&str]) -> Value {
     let root = env!("CARGO_MANIFEST_DIR");
-    let python = crate::program::python();
+    let python = crate::python::python();
     let output = Command::new(&python)
         .arg(format!("{root}/tests/peers/shortcut.py"))
         .args(arguments)

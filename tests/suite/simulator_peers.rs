@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::agent_world::Killed;
 use crate::front::{self, Front};
 use crate::kdc::{Kdc, REALM};
-use crate::program::python;
+use crate::python::python;
 use crate::simulator::no_shell_is_left;
 
 /// Returns the output of a peer of `tests/peers` for an endpoint.

@@ -317,16 +317,21 @@ fn a_redirection_to_https_is_followed_and_the_new_place_is_kept() {
 
 #[tokio::test]
 async fn a_redirection_to_where_the_credential_may_not_go_is_refused() {
-    for target in
-        ["http://192.0.2.1/wsman", "http://evil.example/wsman?ticket=1", "ftp://127.0.0.1/", "https://["]
-    {
+    for (target, advice) in [
+        ("http://192.0.2.1/wsman", "https URI"),
+        ("http://evil.example/wsman?ticket=1", "https URI"),
+        ("https://evil.example/wsman?ticket=1", "redirects = [\"evil.example\"]"),
+        ("http://localhost/wsman", "https URI"),
+        ("ftp://127.0.0.1/", "https URI"),
+        ("https://[", "https URI"),
+    ] {
         let server =
             Server::start(None, move |_| async move { http("307 Moved", &[("Location", target)], b"") })
                 .await;
         let error = refused(local(&server)).await;
         let Error::Redirect { target: shown, .. } = &error else { panic!("{target}: {error}") };
         assert!(!shown.contains("ticket"), "{shown}");
-        assert!(error.advice().is_some());
+        assert!(error.advice().unwrap().contains(advice), "{:?}", error.advice());
         assert_eq!(server.asked().len(), 1);
     }
 }

@@ -161,6 +161,7 @@ pub fn endpoint(url: &str) -> Endpoint {
         idle_timeout: None,
         trust: Trust::default(),
         max_redirections: 3,
+        hosts: lyncsh::net::Hosts::default(),
         limits: Limits {
             connect: Duration::from_secs(20),
             open: Duration::from_secs(20),

@@ -10,7 +10,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::negotiation::Negotiation;
-use crate::net::Trust;
+use crate::net::{Hosts, Trust};
 use crate::profile::Limits;
 
 /// Credential and its kind.
@@ -61,6 +61,8 @@ pub struct Endpoint {
     pub ledger: Option<Arc<dyn Ledger>>,
     /// Maximum number of redirects; only https targets are followed.
     pub max_redirections: u8,
+    /// The hosts to which a redirect may lead.
+    pub hosts: Hosts,
     pub limits: Limits,
 }
 

@@ -17,7 +17,7 @@ use super::envelope::{Response, ResponseEnvelope};
 use super::negotiation::Negotiation;
 use super::wire::{self, Connector, Wire};
 use crate::net::{
-    Cause, TlsConnector, cut_handshake, handshake_problem, innermost, is_loopback, refusals,
+    Cause, TlsConnector, cut_handshake, display, handshake_problem, innermost, is_loopback, refusals,
     refused_certificate,
 };
 use crate::security::Account;
@@ -332,11 +332,4 @@ fn plain(text: &str) -> Option<String> {
     let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
     let line: String = words.join(" ").chars().take(LONGEST).collect();
     (!line.is_empty()).then_some(line)
-}
-
-/// A URI as errors name it: without query, fragment and credential.
-pub(super) fn display(uri: &Url) -> String {
-    let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
-    let host = uri.host_str().unwrap_or_default();
-    format!("{}://{host}{port}{}", uri.scheme(), uri.path())
 }
