@@ -24,7 +24,7 @@ pub enum CredentialError {
         "store it with `lyncsh login`, or set credential = {{ command = \"…\" }} in the profile"
     ))]
     NoTerminal,
-    /// Asked for where the system authenticates.
+    /// A password was requested although the system authenticates.
     #[error("profile '{profile}' has no password: it uses the system's ticket")]
     System { profile: String },
     #[error("no password was entered")]

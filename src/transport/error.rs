@@ -102,7 +102,7 @@ pub enum Error {
     Redirect { endpoint: String, target: String, refusal: RedirectRefusal },
     #[error("{endpoint} refused the credential of {user}")]
     Unauthorized { endpoint: String, user: String, offered: Vec<String> },
-    /// A security context failed before the endpoint had an envelope.
+    /// A security context failed before an envelope was sent.
     #[error("cannot authenticate {user} to {endpoint}: {error}")]
     Authentication { endpoint: String, user: String, error: ContextError },
     /// The answer to a request cannot be verified or unsealed.
@@ -143,7 +143,7 @@ impl Error {
         matches!(self, Self::Fault(fault) if fault.is_quota())
     }
 
-    /// Whether the password or token was refused: sending it again counts towards a lockout.
+    /// Returns whether the password or token was refused: sending it again counts towards a lockout.
     pub fn is_refused_credential(&self) -> bool {
         match self {
             Self::Unauthorized { .. } => true,
@@ -210,7 +210,7 @@ impl Error {
     }
 }
 
-/// One line for each cause.
+/// Joins the lines of advice.
 fn lines(advice: &[&str]) -> Option<String> {
     (!advice.is_empty()).then(|| advice.join("\n"))
 }
@@ -219,7 +219,7 @@ fn list(offered: &[String]) -> String {
     if offered.is_empty() { "nothing".to_owned() } else { offered.join(", ") }
 }
 
-/// Names those of the offers that a profile can use.
+/// Returns advice that names the offered schemes that a profile can use.
 fn not_offered_advice(offered: &[String]) -> String {
     let has = |name: &str| offered.iter().any(|one| one.eq_ignore_ascii_case(name));
     let usable = [
@@ -269,8 +269,8 @@ fn certificate_advice(endpoint: &str, refused: &RefusedCertificate) -> String {
     format!("If {endpoint} is the intended server, {now}.{pin}")
 }
 
-/// Returns advice on TLS renegotiation: IIS with SslNegotiateCert asks for a client certificate when it has read the
-/// request, which rustls refuses (rustls/rustls#1999).
+/// Returns advice on TLS renegotiation: IIS with SslNegotiateCert requests a client certificate after reading
+/// the request, which rustls does not support (rustls/rustls#1999).
 fn renegotiation_advice(endpoint: &str) -> &'static str {
     if endpoint.starts_with("https:") {
         " If the server asks for a client certificate after the request, as IIS does for a directory with \
