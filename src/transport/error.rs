@@ -182,12 +182,11 @@ impl Error {
             Self::NotOffered { offered, .. } => not_offered_advice(offered),
             Self::Http { status, .. } => http_advice(*status)?,
             Self::Fault(fault) if fault.is_quota() => {
-                "Close a session that is no longer needed, or wait until an idle one ends, and try again."
-                    .into()
+                "Close an unneeded session, or wait until an idle session ends, and try again.".into()
             }
             Self::Fault(_) | Self::Closed => return None,
             Self::Timeout { operation, .. } => format!(
-                "Try again; if the endpoint is only slow, raise `{}` under [timeouts] in the profile.",
+                "Try again; if the endpoint is slow, raise `{}` under [timeouts] in the profile.",
                 operation.limit()
             ),
             Self::Protocol(_) => {
@@ -261,7 +260,7 @@ fn certificate_advice(endpoint: &str, refused: &RefusedCertificate) -> String {
             format!(" Then write to the profile: pin = \"{}\"", found.digits())
         }
         (_, Some(found)) => format!(
-            " To trust this certificate alone, compare its fingerprint with the server's administrator, then add \
+            " To trust only this certificate, compare its fingerprint with the server's administrator, then add \
              to the profile: pin = \"{}\"",
             found.digits()
         ),
@@ -304,7 +303,7 @@ fn http_advice(status: u16) -> Option<String> {
         }
         407 => "Put the proxy's credential into HTTPS_PROXY, or bypass the proxy with NO_PROXY.".into(),
         502..=504 => {
-            "Try again later; if the error persists, tell the endpoint's administrator. A proxy or load \
+            "Try again later; if the error persists, inform the endpoint's administrator. A proxy or load \
                       balancer could not reach the endpoint."
                 .into()
         }

@@ -13,7 +13,7 @@ pub enum ModuleError {
     NotUnicode { path: PathBuf },
     #[error("cannot render the template {name}: {error}")]
     #[diagnostic(help(
-        "correct or remove your own template in `templates/powershell` of the configuration folder"
+        "correct or remove the custom template in `templates/powershell` of the configuration folder"
     ))]
     Template { name: &'static str, error: minijinja::Error },
     #[error(transparent)]
