@@ -1,6 +1,5 @@
 //! Errors of fetching a secret.
 
-/// Error of fetching a secret.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum CredentialError {
     #[error("no password is stored for profile '{profile}'")]

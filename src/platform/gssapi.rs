@@ -455,8 +455,7 @@ impl Drop for Name {
 /// default credential, possibly of another account, and Heimdal 7.8 finds no credential. So a credential for
 /// SPNEGO is acquired for SPNEGO, but only after Kerberos has succeeded: Kerberos returns precise errors, and a
 /// wrong password is sent once. SPNEGO is restricted to Kerberos, because gss-ntlmssp, if installed, would also
-/// offer NTLM. Heimdal
-/// 7.8 has no `gss_set_neg_mechs`: the caller must check the tokens.
+/// offer NTLM. Heimdal 7.8 has no `gss_set_neg_mechs`: the caller must check the tokens.
 pub struct Credential {
     library: &'static Library,
     handle: Handle,

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use crate::exports::ExportError;
 
-/// Error of writing a module.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum ModuleError {
     #[error("cannot write the PowerShell module: {}: {error}", .path.display())]
