@@ -1,7 +1,7 @@
-//! Removal notes on a session, beside its journal entry: the commands that may run in it, and whether a
-//! Delete went unanswered. They change with each command and so have a small file of their own, which is
-//! replaced as a whole and not synced: it survives a killed process, and a machine that crashes has ended the
-//! commands' client anyway.
+//! Removal notes on a session, beside its journal entry: the commands that may run in it, and whether a Delete was
+//! not answered. They change with each command, so they have a separate small file, which is replaced as a whole.
+//! It is not synced: it must survive a killed process, not a crash of the machine, which disconnects the commands'
+//! client anyway.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -19,12 +19,12 @@ use crate::step::{Report, Step};
 use crate::transport;
 use crate::transport::wsman::{self, Endpoint};
 
-/// Redirections that are followed on the way to a session.
+/// Maximum number of redirects followed.
 const MAX_REDIRECTIONS: u8 = 5;
 /// The shortest idle timeout that endpoints usually grant.
 const SHORTEST_IDLE: Duration = Duration::from_mins(1);
 
-/// A profile, and its secret where that was handed over.
+/// A profile and, if known, its secret.
 #[derive(Clone, Debug)]
 pub struct EndpointResolver {
     pub profile: Arc<Profile>,
@@ -80,7 +80,7 @@ impl SessionError {
     pub fn is_refusal(&self, authentication: Authentication) -> bool {
         match self {
             Self::Token(token::TokenError::Refused { .. }) => true,
-            // A token that was granted, or a certificate, is refused for another reason than a password.
+            // A refused token or certificate does not mean that a password is wrong.
             Self::Transport(error) => {
                 error.is_refused_credential()
                     && !matches!(authentication, Authentication::Token | Authentication::Certificate)
@@ -116,7 +116,7 @@ impl EndpointResolver {
         self.secret.as_ref()
     }
 
-    /// Replaces the secret by one that the user entered.
+    /// Replaces the secret with the one that the user entered.
     pub fn enter(&mut self, secret: SecretString) {
         let endpoint = self.presented_to().or(self.profile.uri.as_ref());
         if let (Some(endpoint), Some(user)) = (endpoint, &self.profile.user) {
@@ -125,17 +125,17 @@ impl EndpointResolver {
         self.secret = Some(secret);
     }
 
-    /// Whether an endpoint has refused what was presented last.
+    /// Returns whether an endpoint refused the last presented credential.
     pub fn is_refused(&self) -> bool {
         self.presented.as_ref().is_some_and(|(_, credential)| credential.is_refused())
     }
 
-    /// The endpoint that the secret was for last.
+    /// Returns the endpoint of the last presented credential.
     pub fn presented_to(&self) -> Option<&Url> {
         self.presented.as_ref().map(|(endpoint, _)| endpoint)
     }
 
-    /// Notes that this endpoint has refused the secret, where it is known here.
+    /// Records that this endpoint refused the secret, if the secret is known.
     pub fn note_refusal(&mut self, endpoint: &Url) {
         if let (Some(user), Some(secret)) = (&self.profile.user, &self.secret) {
             let credential = Credential::new(endpoint, user, secret);
@@ -144,7 +144,7 @@ impl EndpointResolver {
         }
     }
 
-    /// The refusal of a secret that this process knows to be refused already: it is not sent again.
+    /// Returns the refusal of a secret that was refused before, which must not be sent again.
     ///
     /// # Errors
     /// The secret cannot be fetched.
@@ -161,7 +161,7 @@ impl EndpointResolver {
         Ok(credential.is_refused().then(|| self.refusal()))
     }
 
-    /// The refusal of what was presented last.
+    /// Returns the refusal of the last presented credential.
     pub fn refusal(&self) -> SessionError {
         let user = self.profile.user.clone().unwrap_or_default();
         match self.presented_to().or(self.profile.uri.as_ref()) {
@@ -187,7 +187,7 @@ impl EndpointResolver {
         self.at(uri, configuration, report).await
     }
 
-    /// The endpoint at a known address.
+    /// Resolves the endpoint at a known address.
     pub async fn at(
         &mut self,
         uri: Url,
@@ -207,7 +207,7 @@ impl EndpointResolver {
         let is_certificate = profile.authentication == Authentication::Certificate;
         let user = match &profile.user {
             Some(user) => user.clone(),
-            // The server finds the account by the certificate.
+            // The server maps the certificate to an account.
             None if is_certificate => String::new(),
             None => return Err(SessionError::NoUser),
         };
@@ -240,7 +240,7 @@ impl EndpointResolver {
                 renew = Some(renewal(request));
                 wsman::Authentication::Bearer { user, token }
             }
-            // A password that was refused is not sent again.
+            // A refused password is not sent again.
             _ if credential.is_refused() => return Err(self.refusal()),
             Authentication::Basic => wsman::Authentication::Basic { user, password },
             Authentication::Kerberos | Authentication::Negotiate | Authentication::Ntlm => {
@@ -292,7 +292,7 @@ fn negotiation(profile: &Profile, user: String, account: Account) -> wsman::Auth
     wsman::Authentication::Context(Arc::new(negotiation))
 }
 
-/// Asks for a token, unless the password was refused before.
+/// Requests a token, unless the password was refused before.
 async fn token(request: &TokenRequest) -> Result<SecretString, SessionError> {
     let Some(pass) = Credential::new(&request.endpoint, &request.user, &request.password).pass().await else {
         return Err(refusal(&request.endpoint, request.user.clone()));
@@ -306,12 +306,12 @@ async fn token(request: &TokenRequest) -> Result<SecretString, SessionError> {
     Ok(acquired?)
 }
 
-/// The refusal of a credential that is not sent again.
+/// Returns the refusal of a credential that is not sent again.
 fn refusal(endpoint: &Url, user: String) -> SessionError {
     transport::Error::Unauthorized { endpoint: display(endpoint), user, offered: Vec::new() }.into()
 }
 
-/// Fetches another token when the endpoint refuses one that has expired.
+/// Returns the request for a new token, for when the endpoint refuses an expired one.
 fn renewal(request: TokenRequest) -> wsman::Renew {
     let request = Arc::new(request);
     wsman::Renew::new(move || {
@@ -335,7 +335,7 @@ async fn client_certificate(
 ) -> Result<Option<ClientCertificate>, SessionError> {
     let Some(certificate) = profile.certificate.clone() else { return Ok(None) };
     let key = profile.key.clone();
-    // Deriving a key from a passphrase takes long on purpose.
+    // Key derivation from a passphrase is slow by design.
     let read = move || ClientCertificate::read(&certificate, key.as_deref(), &passphrase);
     let path = profile.certificate.clone().unwrap_or_default();
     let read = tokio::task::spawn_blocking(read).await;

@@ -38,7 +38,7 @@ pub struct Profile {
     pub authority: Option<Url>,
     /// PEM file of CA certificates that are trusted in addition to the system's.
     pub ca: Option<PathBuf>,
-    /// The only certificate that the endpoint may have.
+    /// Fingerprint of the only accepted certificate of the endpoint.
     pub pin: Option<Fingerprint>,
     /// TLS library for the endpoint.
     pub tls: TlsLibrary,
@@ -51,7 +51,7 @@ pub struct Profile {
     pub authentication: Authentication,
     /// The service principal of a ticket; `None`: `HTTP/` and the URI's host.
     pub service_principal: Option<String>,
-    /// Whether the endpoint may use the account towards other servers.
+    /// Whether the endpoint may act as the account towards other servers.
     pub delegate: bool,
     pub credential: CredentialSource,
     /// `console`, or a PowerShell by name or path; `None` for the first shell found.
@@ -84,7 +84,7 @@ impl Profile {
 pub enum CredentialSource {
     Keyring,
     Prompt,
-    /// The system's own: a ticket cache or a keytab, on Windows the logon. There is no password.
+    /// The system's credential: a ticket cache or a keytab, on Windows the logon. There is no password.
     System,
     /// A command whose first output line is the secret.
     Command(String),

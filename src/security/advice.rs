@@ -1,14 +1,14 @@
-//! Advice for failed authentication: each problem's advice, in one place.
+//! Advice for failed authentication.
 //!
-//! A problem with several causes has a line for each, the most frequent first. The cases come from issue reports of
-//! other WinRM clients and from Microsoft's articles; the codes are in [`problem`](super::problem).
+//! A problem has one line for each cause, the most frequent first. Sources are issue reports of other WinRM clients
+//! and Microsoft's articles; [`problem`](super::problem) has the codes.
 
 use super::{ContextError, KerberosProblem as Problem};
 
-/// What a client can observe of a failed authentication beside an error code.
+/// A sign of failed authentication that has no error code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Symptom {
-    /// A 401 to a token that the KDC's ticket went into, without a Kerberos error in the answer.
+    /// A 401 to a token with a ticket, without a Kerberos error in the answer.
     TicketRefused,
     /// A 400 to a request with a token.
     RequestTooLong,
@@ -39,7 +39,7 @@ impl Symptom {
 }
 
 impl Problem {
-    /// Returns the advice, one line for each cause. [`Problem::Other`] has the text of the library alone.
+    /// Returns the advice, one line for each cause; none for [`Problem::Other`], which has only the library's text.
     pub fn advice(self) -> &'static [&'static str] {
         match self {
             Self::WrongPassword => &[

@@ -107,7 +107,7 @@ pub enum Error {
     Redirect { endpoint: String, target: String, refusal: RedirectRefusal },
     #[error("{endpoint} refused the credential of {user}")]
     Unauthorized { endpoint: String, user: String, offered: Vec<String> },
-    /// A security context failed before the endpoint had an envelope.
+    /// A security context failed before an envelope was sent.
     #[error("cannot authenticate {user} to {endpoint}: {error}")]
     Authentication { endpoint: String, user: String, error: ContextError },
     /// The answer to a request cannot be verified or unsealed.
@@ -148,7 +148,7 @@ impl Error {
         matches!(self, Self::Fault(fault) if fault.is_quota())
     }
 
-    /// Whether the password or token was refused: sending it again counts towards a lockout.
+    /// Returns whether the password or token was refused: sending it again counts towards a lockout.
     pub fn is_refused_credential(&self) -> bool {
         match self {
             Self::Unauthorized { .. } => true,
@@ -188,12 +188,11 @@ impl Error {
             Self::NotOffered { offered, .. } => not_offered_advice(offered),
             Self::Http { status, .. } => http_advice(*status)?,
             Self::Fault(fault) if fault.is_quota() => {
-                "Close a session that is no longer needed, or wait until an idle one ends, and try again."
-                    .into()
+                "Close an unneeded session, or wait until an idle session ends, and try again.".into()
             }
             Self::Fault(_) | Self::Closed => return None,
             Self::Timeout { operation, .. } => format!(
-                "Try again; if the endpoint is only slow, raise `{}` under [timeouts] in the profile.",
+                "Try again; if the endpoint is slow, raise `{}` under [timeouts] in the profile.",
                 operation.limit()
             ),
             Self::Protocol(_) => {
@@ -216,7 +215,7 @@ impl Error {
     }
 }
 
-/// One line for each cause.
+/// Joins the lines of advice.
 fn lines(advice: &[&str]) -> Option<String> {
     (!advice.is_empty()).then(|| advice.join("\n"))
 }
@@ -225,7 +224,7 @@ fn list(offered: &[String]) -> String {
     if offered.is_empty() { "nothing".to_owned() } else { offered.join(", ") }
 }
 
-/// Names those of the offers that a profile can use.
+/// Returns advice that names the offered schemes that a profile can use.
 fn not_offered_advice(offered: &[String]) -> String {
     let has = |name: &str| offered.iter().any(|one| one.eq_ignore_ascii_case(name));
     let usable = [
@@ -267,7 +266,7 @@ fn certificate_advice(endpoint: &str, refused: &RefusedCertificate) -> String {
             format!(" Then write to the profile: pin = \"{}\"", found.digits())
         }
         (_, Some(found)) => format!(
-            " To trust this certificate alone, compare its fingerprint with the server's administrator, then add \
+            " To trust only this certificate, compare its fingerprint with the server's administrator, then add \
              to the profile: pin = \"{}\"",
             found.digits()
         ),
@@ -275,8 +274,8 @@ fn certificate_advice(endpoint: &str, refused: &RefusedCertificate) -> String {
     format!("If {endpoint} is the intended server, {now}.{pin}")
 }
 
-/// Returns advice on TLS renegotiation: IIS with SslNegotiateCert asks for a client certificate when it has read the
-/// request, which rustls refuses (rustls/rustls#1999).
+/// Returns advice on TLS renegotiation: IIS with SslNegotiateCert requests a client certificate after reading
+/// the request, which rustls does not support (rustls/rustls#1999).
 fn renegotiation_advice(endpoint: &str) -> &'static str {
     if endpoint.starts_with("https:") {
         " If the server asks for a client certificate after the request, as IIS does for a directory with \
@@ -315,7 +314,7 @@ fn http_advice(status: u16) -> Option<String> {
         }
         407 => "Put the proxy's credential into HTTPS_PROXY, or bypass the proxy with NO_PROXY.".into(),
         502..=504 => {
-            "Try again later; if the error persists, tell the endpoint's administrator. A proxy or load \
+            "Try again later; if the error persists, inform the endpoint's administrator. A proxy or load \
                       balancer could not reach the endpoint."
                 .into()
         }

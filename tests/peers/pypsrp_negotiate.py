@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""pypsrp with Windows' authentication: pools of their own, in parallel, each runs one command.
+"""pypsrp with Windows authentication: parallel pools, each of which runs one command.
 
 usage: pypsrp_negotiate.py JSON, an object with url, user, password, auth (ntlm, negotiate, kerberos), pools, and
 optionally ca (a file), cmdlet and parameters, or script. Prints, for each pool, the output or the error; with

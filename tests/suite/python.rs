@@ -1,4 +1,4 @@
-//! The Python that has the packages of `tests/peers`.
+//! The Python with the packages of `tests/peers`.
 
 /// Returns its path.
 pub fn python() -> String {

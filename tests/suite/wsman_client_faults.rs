@@ -358,6 +358,6 @@ async fn a_request_is_one_write_and_connections_are_used_again() {
     }
     let asked = server.asked();
     assert!(asked.iter().all(|asked| asked.at_once), "{asked:?}");
-    // Create, then the pending Receive and Delete: at most two connections at once.
+    // Create, then the pending Receive and Delete: at most two connections at the same time.
     assert!(asked.iter().all(|asked| asked.connection < 3 * 2), "{asked:?}");
 }

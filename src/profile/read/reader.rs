@@ -125,7 +125,7 @@ impl Reader<'_> {
                 "credential = \"system\" needs authentication = \"kerberos\" or \"negotiate\"",
             );
         }
-        // AuthenticationMechanism of .NET has no NTLM, and another word for the logon of Windows.
+        // .NET's AuthenticationMechanism has no value for NTLM or for the system's ticket.
         let is_ntlm = profile.authentication == Authentication::Ntlm;
         if profile.import.attach == Attach::Own && (is_ntlm || is_system) {
             self.mistake(
@@ -213,7 +213,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A path, which begins at the folder of the profile where it is relative.
+    /// Parses a path. A relative path starts at the profile's folder.
     fn beside(&mut self, profile: &Path, key: &str) -> Option<PathBuf> {
         self.text(key).map(|file| profile.parent().unwrap_or(profile).join(file))
     }

@@ -1,11 +1,12 @@
-//! Connections that a security context authenticates.
+//! Connections authenticated by security contexts.
 //!
-//! Negotiate belongs to a TCP connection (RFC 4559 §6): each connection has a context of its own, and carries one
-//! request at a time. Receive waits while Send and Signal go, so that a session has two connections or more.
+//! Negotiate authenticates a TCP connection (RFC 4559 §6): each connection has its own context and carries one
+//! request at a time. A session has at least two connections, because Send and Signal are sent while a Receive
+//! is pending.
 //!
-//! Round trips before the first envelope is answered, without TCP and TLS: Kerberos over https 1 (the token goes
-//! with the envelope), over http 2 (a body is sealed with the key that the first answer confirms), NTLM 2 (the
-//! envelope goes with the second token), NTLM in SPNEGO 2 over https and 3 over http.
+//! Round trips until the first envelope is answered, without TCP and TLS: 1 for Kerberos over https (token and
+//! envelope in one request), 2 for Kerberos over http (the first answer confirms the key that seals the body), 2
+//! for NTLM (the envelope is sent with the second token), for NTLM in SPNEGO 2 over https and 3 over http.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,7 +34,7 @@ use crate::security::challenge::{self, Offer};
 use crate::security::{Context, ContextError, Mechanism, Step, initiate, sealed};
 use crate::transport::error::Operation;
 
-/// Maximum idle time of a connection that Command and Send use: these requests cannot be repeated.
+/// Maximum idle time of a connection for Command and Send, which cannot be repeated.
 const FRESH: Duration = Duration::from_secs(20);
 /// Maximum number of handshake messages; NTLM in SPNEGO takes three.
 const MAX_LEGS: usize = 6;
@@ -44,7 +45,7 @@ const MAX_MODES: usize = 5;
 /// Maximum size of the answer to a handshake message.
 const MAX_HANDSHAKE_ANSWER: usize = 1024 * 1024;
 
-/// An answer, its body unsealed.
+/// An answer with its unsealed body.
 pub(super) struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -61,13 +62,13 @@ pub(super) enum Failed {
     Connection(Failure),
     /// The body exceeded a limit.
     TooLarge(usize),
-    /// The security context failed before the envelope was taken.
+    /// The security context failed before the envelope was accepted.
     Context(ContextError),
     /// The answer to the envelope cannot be unsealed.
     Answer(ContextError),
     /// The server refused the last token.
     Refused { mechanism: Mechanism, offered: Vec<String> },
-    /// The server has read no token: it does not offer the mechanism.
+    /// The server did not read the token: it does not offer the mechanism.
     NotOffered { mechanism: Mechanism, offered: Vec<String> },
     /// This credential was refused before and is not sent again.
     KnownRefusal,
@@ -95,14 +96,14 @@ struct Shared {
     connector: Connector,
     uri: Url,
     negotiation: Arc<Negotiation>,
-    /// The password at this endpoint; `None` where the system has the credential.
+    /// The password for this endpoint; `None` for the system's credential.
     credential: Option<refusals::Credential>,
-    /// Whether bodies are sealed: over http.
+    /// Whether bodies are sealed: only over http.
     seals: bool,
-    /// The longest that one message of a handshake may take.
+    /// Time limit for one message of a handshake.
     limit: Duration,
     max_answer: usize,
-    /// Held until a server or KDC has judged the credential: one wrong password is one attempt.
+    /// Held until a server or KDC has accepted or refused the credential: a wrong password is sent only once.
     judging: tokio::sync::Mutex<()>,
     idle: Mutex<Vec<Connection>>,
 }
@@ -117,10 +118,10 @@ struct Connection {
 
 /// The end of a handshake.
 enum Opened {
-    /// The envelope went with the last message of it.
+    /// The envelope was sent with the last message.
     Answered(Connection, Reply),
     Ready(Connection),
-    /// The server answered the handshake with another status than 200 and 401, such as a redirection.
+    /// The server answered the handshake with another status, such as a redirect.
     Elsewhere(Reply),
 }
 
@@ -149,8 +150,8 @@ impl Connections {
 
     /// Sends an envelope and returns the answer.
     ///
-    /// A 401 ran nothing: the request is sent once more on another connection, with another handshake. A kept
-    /// connection that answers with an empty 400 is not used again: the server may have forgotten its keys.
+    /// A request refused with 401 was not executed: it is sent once more on a new connection. An idle connection
+    /// that answers with an empty 400 is not used again: the server may have lost its keys.
     pub async fn exchange(&self, envelope: &Bytes, operation: Operation) -> Result<Reply, Failed> {
         let repeats = operation == Operation::Enumerate;
         let fresh = if matches!(operation, Operation::Command | Operation::Send) { FRESH } else { KEEP_IDLE };
@@ -174,7 +175,7 @@ impl Connections {
                 Err(failed) => return Err(failed),
             }
         }
-        // Receive waits for long, and the judgement of the credential would wait with it.
+        // The answer to Receive takes long, and would delay the verdict on the credential.
         let carried = (operation != Operation::Receive).then_some(envelope);
         match self.open(carried).await? {
             Opened::Answered(connection, reply) => {
@@ -199,7 +200,7 @@ impl Connections {
         }
     }
 
-    /// Opens a connection before it is needed, so that a request need not wait for its handshake.
+    /// Opens a connection in advance, so that a request need not wait for the handshake.
     pub async fn prepare(&self) {
         if self.idle().len() > 1 {
             return;
@@ -215,7 +216,7 @@ impl Connections {
         self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the kept connection that was used last, and closes those that are too old.
+    /// Takes the most recently used idle connection, and closes those that are too old.
     fn kept(&self, fresh: Duration) -> Option<Connection> {
         let mut idle = self.idle();
         idle.retain(|one| !one.sender.is_closed() && one.used.elapsed() < fresh);
@@ -229,8 +230,7 @@ impl Connections {
         }
     }
 
-    /// Opens a connection by the first mechanism that works. The credential is sent at most once to a server or
-    /// KDC that has refused it.
+    /// Opens a connection with the first mechanism that works. A refused credential is not sent again.
     async fn open(&self, envelope: Option<&Bytes>) -> Result<Opened, Failed> {
         for _ in 0..MAX_MODES {
             let judging = self.0.judging.lock().await;
@@ -255,7 +255,7 @@ impl Connections {
                     }
                 }
                 Err(refused @ Failed::Refused { .. }) => {
-                    // The pass is there only where the server has judged the password, and not a KDC.
+                    // There is a pass only if the server, not a KDC, checks the password.
                     pass.into_iter().for_each(refusals::Pass::refused);
                     return Err(refused);
                 }
@@ -301,7 +301,7 @@ impl Shared {
                     reason: "the security context has nothing to send".to_owned(),
                 }));
             };
-            // NTLM's first message never authenticates. A body that is to be sealed waits for the keys.
+            // NTLM's first message never authenticates, and a body can be sealed only with the keys.
             let may_carry = step.established || (is_kerberos && !self.seals);
             let carried = envelope.filter(|_| may_carry);
             let protocol = scheme.protocol();
@@ -312,7 +312,7 @@ impl Shared {
             } else {
                 let request = Prepared::plain(Bytes::new());
                 let sending = self.send(&mut sender, request, authorization, MAX_HANDSHAKE_ANSWER);
-                // No envelope was sent: a failure is one of connecting.
+                // No envelope was sent: a failure counts as a failure to connect.
                 match tokio::time::timeout(self.limit, sending).await {
                     Ok(Err(Failed::Connection(failure))) => {
                         return Err(Failed::Connection(wire::not_connected(failure)));
@@ -327,7 +327,7 @@ impl Shared {
             let token = offer.and_then(|offer| offer.token.clone());
             if status == StatusCode::UNAUTHORIZED {
                 let offered = names(&offers);
-                // NTLM's second message proves the password: whatever the server adds to its 401, it is refused.
+                // A 401 to NTLM's second message, which proves the password, is always a refusal.
                 if !is_kerberos && leg > 0 {
                     return Err(Failed::Refused { mechanism, offered });
                 }
@@ -335,14 +335,14 @@ impl Shared {
                     Some(token) => {
                         let stepped = self.step(context, Some(token)).await;
                         if step.established {
-                            // Only a KRB-ERROR was of use.
+                            // A KRB-ERROR has the reason; any other token is ignored.
                             stepped?;
                             return Err(Failed::Refused { mechanism, offered });
                         }
                         (context, step) = stepped?;
                         continue;
                     }
-                    // The server has not read the token: it does not know the scheme, or the form of the token.
+                    // The server did not read the token: it does not support the scheme or the token's format.
                     None if !is_kerberos || (offer.is_none() && !offers.is_empty()) => {
                         return Err(Failed::NotOffered { mechanism, offered });
                     }
@@ -386,7 +386,7 @@ impl Shared {
                 let reply = self.unseal(&mut connection, Answer { status, headers, body })?;
                 return Ok(Opened::Answered(connection, reply));
             }
-            // An authenticated empty request may be answered with an error for its missing envelope.
+            // An authenticated request without an envelope may be answered with an error.
             return Ok(match status.as_u16() {
                 200..=299 | 400 | 411 | 500 => Opened::Ready(connection),
                 _ => Opened::Elsewhere(elsewhere(body)),
@@ -398,8 +398,8 @@ impl Shared {
         }))
     }
 
-    /// Takes Kerberos' first step, in which the KDC judges a password. The result is recorded even
-    /// after the caller's deadline, since the library goes on.
+    /// Takes Kerberos' first step, in which the KDC checks the password. The result is recorded even after the
+    /// time limit, because the library continues.
     async fn first_step(
         &self,
         context: Box<dyn Context>,
@@ -443,7 +443,7 @@ impl Shared {
         self.unseal(connection, answer)
     }
 
-    /// Returns an envelope as the body of a request, sealed over http.
+    /// Returns an envelope as the body of a request; over http, sealed.
     fn prepared(
         &self,
         context: &mut dyn Context,
@@ -467,7 +467,7 @@ impl Shared {
     ) -> Result<Answer, Failed> {
         let path = &self.uri[url::Position::BeforePath..url::Position::AfterQuery];
         let host = &self.uri[url::Position::BeforeHost..url::Position::AfterPort];
-        // hyper leaves the length of an empty body out, and http.sys answers such a request with 411.
+        // hyper omits the length of an empty body, and http.sys then answers with 411.
         let length = request.body.len();
         let mut http = Request::post(path)
             .body(Full::from(request.body))
@@ -488,7 +488,7 @@ impl Shared {
         Ok(Answer { status: head.status, headers: head.headers, body: read(body, limit).await? })
     }
 
-    /// Unseals an answer. Of an unsealed error response, the status is used, and the body for the error's text.
+    /// Unseals an answer. An unsealed error response only provides the status and the text of an error.
     fn unseal(&self, connection: &mut Connection, answer: Answer) -> Result<Reply, Failed> {
         let Answer { status, headers, body } = answer;
         if !self.seals {
@@ -509,7 +509,7 @@ impl Shared {
     }
 }
 
-/// Takes a step of a context on a thread that may block: Kerberos asks a KDC.
+/// Takes a step of a context on a blocking thread: Kerberos queries a KDC.
 fn stepping(
     mut context: Box<dyn Context>,
     token: Option<Vec<u8>>,
@@ -548,7 +548,7 @@ impl Scheme {
     }
 }
 
-/// A failure before an envelope was sent.
+/// Returns a failure before an envelope was sent.
 fn not_connected(error: hyper::Error) -> Failed {
     Failed::Connection(wire::not_connected(error.into()))
 }
@@ -562,7 +562,7 @@ fn was_not_sent(failure: &(dyn std::error::Error + 'static)) -> bool {
 pub(super) async fn read(mut rest: Incoming, limit: usize) -> Result<Vec<u8>, Failed> {
     let mut body = Vec::new();
     while let Some(frame) = rest.frame().await {
-        // Trailers mean nothing here.
+        // Trailers are ignored.
         let Ok(chunk) = frame?.into_data() else { continue };
         if body.len() + chunk.len() > limit {
             return Err(Failed::TooLarge(limit));
@@ -576,7 +576,7 @@ fn names(offers: &[Offer]) -> Vec<String> {
     offers.iter().map(|offer| offer.scheme.clone()).collect()
 }
 
-/// The schemes that an answer offers.
+/// Returns the schemes that an answer offers.
 pub(super) fn offered(headers: &HeaderMap) -> Vec<String> {
     match challenge::offers(headers.get_all(WWW_AUTHENTICATE)) {
         Ok(offers) => names(&offers),

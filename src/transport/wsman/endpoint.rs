@@ -25,7 +25,7 @@ pub enum Authentication {
         user: String,
         token: SecretString,
     },
-    /// By security contexts; over http they seal the bodies.
+    /// Security contexts, which also seal the bodies over http.
     Context(Arc<Negotiation>),
     /// The client certificate of [`Trust`], in the handshake (DSP0226 C.3.3).
     Certificate {
@@ -45,7 +45,7 @@ impl Authentication {
 /// Endpoint of a shell.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// The connection URI, whole, as discovered or configured.
+    /// The complete connection URI, as discovered or configured.
     pub uri: Url,
     /// The configuration's resource URI, for example
     /// `http://schemas.microsoft.com/powershell/Microsoft.PowerShell`.
@@ -53,7 +53,7 @@ pub struct Endpoint {
     pub authentication: Authentication,
     /// Source of another credential if the endpoint refuses this one.
     pub renew: Option<Renew>,
-    /// CA certificates that the endpoint's certificate must chain to.
+    /// TLS settings for the endpoint.
     pub trust: Trust,
     /// Idle timeout requested in Create (`IdleTimeOut`).
     pub idle_timeout: Option<std::time::Duration>,

@@ -1,5 +1,5 @@
-//! Envelopes over HTTP: one POST each, on connections that are kept; what HTTP, TLS and the network
-//! have to say becomes an [`Error`].
+//! Envelopes over HTTP: one POST each, on reused connections. Failures of HTTP, TLS and the network become an
+//! [`Error`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::net::{
 use crate::security::Account;
 use crate::transport::error::{Error, Operation};
 
-/// No answer is read beyond this. What lyncsh asks for is 150 KB, but OMI gives more.
+/// Maximum size of an answer. lyncsh requests 150 KB, but OMI sends more.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 /// An HTTP client for one endpoint, with the credential.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ pub(super) struct Http {
     tls: Option<TlsConnector>,
     uri: Url,
     user: String,
-    /// The endpoint as errors name it.
+    /// The endpoint's name in errors.
     name: String,
     connect: Duration,
 }
@@ -126,7 +126,7 @@ impl Http {
         &self.name
     }
 
-    /// Sends one envelope and waits for its answer, both within `limit`. `operation` names it in an error.
+    /// Sends one envelope and waits for its answer, both within `limit`. Errors name `operation`.
     pub async fn post(
         &self,
         envelope: Vec<u8>,
@@ -145,11 +145,11 @@ impl Http {
                 self.exchange_with_header((wire, credential, *password), envelope, operation).await
             }
             Channel::Context { connections, negotiation } => {
-                // A handshake is deep; in a future of its own it leaves the others small.
+                // A handshake's future is large; boxed, it does not enlarge the others.
                 let reply = Box::pin(connections.exchange(&envelope.into(), operation)).await;
                 let reply = reply.map_err(|failed| self.not_answered(failed, negotiation, operation))?;
                 if operation == Operation::Create && reply.status.is_success() {
-                    // Receive waits on this connection, and the first command shall not wait for another one.
+                    // Receive occupies this connection; the first command should find another one open.
                     let connections = connections.clone();
                     tokio::spawn(async move { connections.prepare().await });
                 }
@@ -158,8 +158,7 @@ impl Http {
         }
     }
 
-    /// A 401 is a plain refusal: any request may be sent once more, with a fresh credential where there
-    /// is one.
+    /// A request refused with 401 was not executed: it is sent once more if there is a fresh credential.
     async fn exchange_with_header(
         &self,
         (wire, credential, password): (&Wire, &Credential, Option<refusals::Credential>),
@@ -193,7 +192,7 @@ impl Http {
             pass.refused();
             return Err(self.unauthorized(offered(&headers)));
         }
-        // What stands before the endpoint has not looked at it.
+        // A redirecting server or a proxy has not checked the credential.
         if !status.is_redirection() && !matches!(status.as_u16(), 407 | 502..=504) {
             pass.accepted();
         }
@@ -204,7 +203,7 @@ impl Http {
     /// Reads an answer.
     fn answer(&self, reply: Reply) -> Result<Answer, Error> {
         let Reply { status, headers, body, is_verified, has_verified_head } = reply;
-        // Over http anyone on the way could send the credential elsewhere.
+        // Over http, an attacker on the network could redirect the credential to another server.
         if has_verified_head
             && status.is_redirection()
             && let Some(target) = headers.get(LOCATION)
@@ -240,7 +239,7 @@ impl Http {
         Error::Unauthorized { endpoint: self.name.clone(), user: self.user.clone(), offered }
     }
 
-    /// The error of a request on an authenticated connection.
+    /// Converts a failure on an authenticated connection.
     fn not_answered(&self, failed: Failed, negotiation: &Negotiation, operation: Operation) -> Error {
         let (endpoint, user) = (self.name.clone(), self.user.clone());
         match failed {
@@ -306,18 +305,18 @@ fn is_page(headers: &HeaderMap) -> bool {
     kind.trim_start().to_ascii_lowercase().starts_with("text/html")
 }
 
-/// Returns the name of the intermediary that sent an answer.
+/// Returns the intermediary or server that sent an answer.
 fn said_by(headers: &HeaderMap) -> Option<String> {
     let via = headers.get(VIA).or_else(|| headers.get(SERVER))?.to_str().ok()?;
     Some(format!("sent by {}", plain(via)?))
 }
 
-/// The title of a page.
+/// Returns the title of an HTML page.
 fn title(body: &[u8]) -> Option<String> {
-    /// Titles stand near the beginning.
+    /// Bytes searched for the title.
     const HEAD: usize = 16 * 1024;
     let head = String::from_utf8_lossy(&body[..body.len().min(HEAD)]);
-    // Lengths stay: only ASCII letters change.
+    // The offsets stay valid: only ASCII letters change.
     let small = head.to_ascii_lowercase();
     let start = small.find("<title")?;
     let start = start + small[start..].find('>')? + 1;
@@ -325,7 +324,7 @@ fn title(body: &[u8]) -> Option<String> {
     plain(&head[start..end])
 }
 
-/// Returns foreign text on one line of limited length; `None` if it is empty.
+/// Returns a server's text on one line of limited length; `None` if it is empty.
 fn plain(text: &str) -> Option<String> {
     const LONGEST: usize = 100;
     let words: Vec<&str> = text.split(|letter: char| letter.is_whitespace() || letter.is_control()).collect();

@@ -1,8 +1,8 @@
-//! Connections to one endpoint: TCP, through a proxy where one is set, and TLS.
+//! Connections to one endpoint: TCP, directly or through a proxy, and TLS.
 //!
-//! Not reqwest's, because of the sockets: a server that writes the head and the body of an answer in two
-//! pieces (OMI does) sends the second only when the first was acknowledged, and an operating system may
-//! wait 40 ms with that. Here each piece is acknowledged when it is read.
+//! reqwest does not fit, because it hides the sockets. A server that writes the head and the body of an answer
+//! separately (as OMI does) sends the body only after the head was acknowledged, and the operating system may
+//! delay the acknowledgement by 40 ms. Here everything is acknowledged as soon as it is read.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -51,8 +51,8 @@ impl Wire {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(KEEP_IDLE)
-            // A request that may have arrived is sent again in [`super::outcome`]'s way or not at all. This
-            // sends again only what it was given back unwritten, when a kept connection had just ended.
+            // Retries only requests that were not written because an idle connection had just ended. For all
+            // others, [`super::outcome`] decides.
             .retry_canceled_requests(true)
             .build(connector);
         Self(client)
@@ -75,13 +75,13 @@ impl Wire {
     }
 }
 
-/// Returns whether a connection could not be made: nothing was sent on it.
+/// Returns whether a connection was not established: nothing was sent on it.
 pub(super) fn is_connect(failure: &(dyn Error + 'static)) -> bool {
     failure.is::<NotConnected>()
         || failure.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
 }
 
-/// Returns whether a connection was not made in time.
+/// Returns whether a connection was not established in time.
 pub(super) fn is_late(failure: &(dyn Error + 'static)) -> bool {
     let is_late = |cause: Cause<'_>| {
         let timed_out = |error: &std::io::Error| error.kind() == std::io::ErrorKind::TimedOut;
@@ -105,7 +105,7 @@ pub(super) fn not_connected(failure: Failure) -> Failure {
 #[error("cannot connect")]
 struct NotConnected(#[source] Failure);
 
-/// Makes connections.
+/// Opens connections.
 #[derive(Clone)]
 pub(super) struct Connector {
     tcp: HttpConnector,
@@ -116,14 +116,14 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// Makes no connection yet. No proxy stands before this machine itself.
+    /// Opens no connection yet. Connections to this machine itself use no proxy.
     ///
     /// # Errors
     /// TLS cannot be set up.
     pub fn new(endpoint: &Endpoint, loopback: bool) -> Result<Self, TlsSetupError> {
         let tls = match endpoint.uri.scheme() {
             "https" => Some(endpoint.trust.tls()?),
-            // No certificate will be seen: this must work where the system has no roots.
+            // Plain http must also work if the system has no CA certificates.
             _ => None,
         };
         let mut tcp = HttpConnector::new();
@@ -140,7 +140,7 @@ impl Connector {
         Ok(connector)
     }
 
-    /// Connects. Returns the channel binding of the server's certificate, too.
+    /// Connects; also returns the channel binding of the server's certificate.
     pub async fn open(&self, to: &url::Url) -> Result<(Conn, Option<Vec<u8>>), Failure> {
         let connecting = self.clone().connect_in_time(to.as_str().parse()?);
         let conn = connecting.await.map_err(NotConnected)?;
@@ -173,7 +173,7 @@ impl Connector {
                 if let Some(authorization) = proxy.basic_auth() {
                     tunnel = tunnel.with_auth(authorization.clone());
                 }
-                // Without a port the tunnel leads to 443, over http too.
+                // Without a port, the tunnel would use 443, even for http.
                 let target = if to.port().is_some() {
                     to.clone()
                 } else {
@@ -222,7 +222,7 @@ impl Connection for Conn {
     }
 }
 
-/// A TCP connection that acknowledges at once what is read.
+/// A TCP connection that acknowledges data immediately when it is read.
 struct Acknowledged(TokioIo<TcpStream>);
 
 impl Read for Acknowledged {
@@ -234,14 +234,14 @@ impl Read for Acknowledged {
         let read = Pin::new(&mut self.0).poll_read(cx, buf);
         #[cfg(target_os = "linux")]
         if read.is_ready() {
-            // It holds until the next request is sent. Without it the connection is only slower.
+            // Lasts until the next request is sent. If it fails, the connection is only slower.
             let _ = rustix::net::sockopt::set_tcp_quickack(self.0.inner(), true);
         }
         read
     }
 }
 
-/// Passes writing on to the inner stream.
+/// Forwards writes to the inner stream.
 macro_rules! writes {
     ($name:ty, $inner:tt) => {
         impl Write for $name {
