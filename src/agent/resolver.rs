@@ -268,6 +268,7 @@ impl EndpointResolver {
             configuration,
             authentication,
             renew,
+            affinity: wsman::Affinity::default(),
             ledger: None,
             trust,
             // Without keep-alive the endpoint's default applies. A session kept without a shell is idle for

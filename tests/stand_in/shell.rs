@@ -152,6 +152,7 @@ async fn own(profile: &str) -> Option<Session> {
         trust: Trust::default(),
         max_redirections: 5,
         hosts: lyncsh::net::Hosts::default(),
+        affinity: lyncsh::transport::wsman::Affinity::default(),
         limits: Limits::default(),
     };
     let id = uuid::Uuid::new_v4();

@@ -192,6 +192,11 @@ impl World {
         self.place().holder()
     }
 
+    /// Ends the endpoint.
+    pub fn stop_endpoint(&mut self) {
+        self.endpoint = None;
+    }
+
     /// Returns the endpoint's process id.
     pub fn endpoint_process(&self) -> u32 {
         self.endpoint.as_ref().expect("a world with an endpoint").0.id()

@@ -32,6 +32,7 @@ mod kill_matrix;
 mod layers;
 mod line;
 mod listing;
+mod load_balancer;
 mod negotiate;
 mod negotiate_peer;
 mod negotiate_peer_check;

@@ -33,6 +33,7 @@ pub fn endpoint(uri: url::Url) -> Endpoint {
         trust: Trust::default(),
         max_redirections: 3,
         hosts: lyncsh::net::Hosts::default(),
+        affinity: lyncsh::transport::wsman::Affinity::default(),
         limits: Limits { close: Duration::from_millis(800), ..Limits::default() },
     }
 }

@@ -102,6 +102,7 @@ async fn open(server: &Server) -> Session {
         trust: Trust::default(),
         max_redirections: 3,
         hosts: lyncsh::net::Hosts::default(),
+        affinity: lyncsh::transport::wsman::Affinity::default(),
         limits: Limits::default(),
     };
     let mut pool = lyncsh::psrp::client::ClientPool::new(uuid::Uuid::new_v4(), host(), (1, 1));

@@ -162,6 +162,7 @@ pub fn endpoint(url: &str) -> Endpoint {
         trust: Trust::default(),
         max_redirections: 3,
         hosts: lyncsh::net::Hosts::default(),
+        affinity: lyncsh::transport::wsman::Affinity::default(),
         limits: Limits {
             connect: Duration::from_secs(20),
             open: Duration::from_secs(20),

@@ -14,21 +14,21 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT,
-    WWW_AUTHENTICATE,
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, WWW_AUTHENTICATE,
 };
 use hyper::{Request, StatusCode};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use url::Url;
 
+use super::affinity::Affinity;
+use super::body::{self, Unread};
 use super::envelope::MEDIA_TYPE;
 use super::negotiation::{Negotiation, Scheme};
-use super::wire::{self, AGENT, Connector, Failure, KEEP_IDLE};
+use super::wire::{self, Connector, Failure, KEEP_IDLE};
 use crate::net::refusals;
 use crate::security::challenge::{self, Offer};
 use crate::security::{Context, ContextError, Mechanism, Step, initiate, sealed};
@@ -60,8 +60,8 @@ pub(super) struct Reply {
 pub(super) enum Failed {
     /// The connection failed.
     Connection(Failure),
-    /// The body exceeded a limit.
-    TooLarge(usize),
+    /// The body is too large or not readable.
+    Body(Unread),
     /// The security context failed before the envelope was accepted.
     Context(ContextError),
     /// The answer to the envelope cannot be unsealed.
@@ -82,6 +82,15 @@ impl From<ContextError> for Failed {
     }
 }
 
+impl From<Unread> for Failed {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Connection(error) => error.into(),
+            unread => Self::Body(unread),
+        }
+    }
+}
+
 impl From<hyper::Error> for Failed {
     fn from(error: hyper::Error) -> Self {
         Self::Connection(error.into())
@@ -95,6 +104,7 @@ pub(super) struct Connections(Arc<Shared>);
 struct Shared {
     connector: Connector,
     uri: Url,
+    affinity: Affinity,
     negotiation: Arc<Negotiation>,
     /// The password for this endpoint; `None` for the system's credential.
     credential: Option<refusals::Credential>,
@@ -128,7 +138,7 @@ enum Opened {
 impl Connections {
     pub fn new(
         connector: Connector,
-        uri: Url,
+        (uri, affinity): (Url, Affinity),
         negotiation: Arc<Negotiation>,
         credential: Option<refusals::Credential>,
         limit: Duration,
@@ -138,6 +148,7 @@ impl Connections {
         Self(Arc::new(Shared {
             connector,
             uri,
+            affinity,
             negotiation,
             credential,
             seals,
@@ -477,15 +488,16 @@ impl Shared {
             |text: &str| HeaderValue::from_str(text).map_err(|error| Failed::Connection(error.into()));
         headers.insert(HOST, value(host)?);
         headers.insert(CONTENT_LENGTH, length.into());
-        headers.insert(USER_AGENT, AGENT);
-        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        headers.insert(CONTENT_TYPE, value(&request.content_type)?);
+        wire::add_common(headers, value(&request.content_type)?);
+        self.affinity.apply(&self.uri, headers);
         if let Some(authorization) = authorization {
             headers.insert(AUTHORIZATION, authorization);
         }
         sender.ready().await?;
         let (head, body) = sender.send_request(http).await?.into_parts();
-        Ok(Answer { status: head.status, headers: head.headers, body: read(body, limit).await? })
+        self.affinity.receive(&self.uri, &head.headers);
+        let body = body::read(&head.headers, body, limit).await?;
+        Ok(Answer { status: head.status, headers: head.headers, body })
     }
 
     /// Unseals an answer. An unsealed error response only provides the status and the text of an error.
@@ -556,20 +568,6 @@ fn not_connected(error: hyper::Error) -> Failed {
 /// Returns whether a request was not sent because the connection was already closed.
 fn was_not_sent(failure: &(dyn std::error::Error + 'static)) -> bool {
     failure.downcast_ref::<hyper::Error>().is_some_and(|error| error.is_canceled() || error.is_closed())
-}
-
-/// Reads a body up to a limit.
-pub(super) async fn read(mut rest: Incoming, limit: usize) -> Result<Vec<u8>, Failed> {
-    let mut body = Vec::new();
-    while let Some(frame) = rest.frame().await {
-        // Trailers are ignored.
-        let Ok(chunk) = frame?.into_data() else { continue };
-        if body.len() + chunk.len() > limit {
-            return Err(Failed::TooLarge(limit));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 fn names(offers: &[Offer]) -> Vec<String> {

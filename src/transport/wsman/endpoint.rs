@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
+use super::affinity::{Affinity, StoredCookie};
 use super::negotiation::Negotiation;
 use crate::net::{Hosts, Trust};
 use crate::profile::Limits;
@@ -57,6 +58,8 @@ pub struct Endpoint {
     pub trust: Trust,
     /// Idle timeout requested in Create (`IdleTimeOut`).
     pub idle_timeout: Option<std::time::Duration>,
+    /// Cookies of the session.
+    pub affinity: Affinity,
     /// Recorder of the data for the session's removal.
     pub ledger: Option<Arc<dyn Ledger>>,
     /// Maximum number of redirects; only https targets are followed.
@@ -72,6 +75,8 @@ pub trait Ledger: std::fmt::Debug + Send + Sync {
     fn runs(&self, commands: Vec<Uuid>);
     /// Records the idle timeout granted by the server.
     fn granted(&self, idle_timeout: std::time::Duration);
+    /// Records the cookies with which the session is found.
+    fn affinity(&self, cookies: Vec<StoredCookie>);
     /// Records that "not found" no longer proves that the session is gone.
     fn doubts(&self);
 }

@@ -4,16 +4,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::StatusCode;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SERVER, VIA};
-use hyper::{Response as HttpResponse, StatusCode};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SERVER, VIA};
 use secrecy::SecretString;
 use url::Url;
 
-use super::connections::{self, Connections, Failed, Reply, offered};
+use super::affinity::Affinity;
+use super::body;
+use super::connections::{Connections, Failed, Reply, offered};
 use super::credential::Credential;
-use super::endpoint::{Authentication, Endpoint};
+use super::endpoint::{Authentication, Endpoint, Ledger};
 use super::envelope::{Response, ResponseEnvelope};
+use super::fault::Fault;
 use super::negotiation::Negotiation;
 use super::wire::{self, Connector, Wire};
 use crate::net::{
@@ -32,6 +35,8 @@ pub(super) struct Http {
     /// Used to explain failed handshakes.
     tls: Option<TlsConnector>,
     uri: Url,
+    affinity: Affinity,
+    ledger: Option<Arc<dyn Ledger>>,
     user: String,
     /// The endpoint's name in errors.
     name: String,
@@ -57,6 +62,13 @@ pub(super) enum Answer {
     Response(Box<Response>),
     /// The request was redirected.
     Redirect(String),
+}
+
+impl Answer {
+    /// Returns whether the shell or command does not exist.
+    fn is_gone(&self) -> bool {
+        matches!(self, Self::Response(response) if matches!(&**response, Response::Fault(fault) if fault.is_gone()))
+    }
 }
 
 impl Http {
@@ -90,8 +102,8 @@ impl Http {
                 };
                 let limit = endpoint.limits.connect;
                 let shared = negotiation.clone();
-                let connections =
-                    Connections::new(connector, uri.clone(), shared, credential, limit, MAX_ANSWER);
+                let address = (uri.clone(), endpoint.affinity.clone());
+                let connections = Connections::new(connector, address, shared, credential, limit, MAX_ANSWER);
                 Channel::Context { connections, negotiation }
             }
             Authentication::Basic { .. }
@@ -115,7 +127,8 @@ impl Http {
                 }
             }
         };
-        Ok(Self { channel, tls, uri, user, name, connect: endpoint.limits.connect })
+        let (affinity, ledger) = (endpoint.affinity.clone(), endpoint.ledger.clone());
+        Ok(Self { channel, tls, uri, affinity, ledger, user, name, connect: endpoint.limits.connect })
     }
 
     pub fn uri(&self) -> &Url {
@@ -133,10 +146,29 @@ impl Http {
         operation: Operation,
         limit: Duration,
     ) -> Result<Answer, Error> {
-        match tokio::time::timeout(limit, self.exchange(envelope, operation)).await {
-            Ok(result) => result,
-            Err(_) => Err(Error::Timeout { operation, limit }),
+        let cookies = self.affinity.cookies();
+        let sending = async {
+            match self.exchange(envelope.clone(), operation).await {
+                // The answer of another pool member, which also sets the cookie anew: the shell is looked for once
+                // more at the member that has it.
+                Ok(answer)
+                    if answer.is_gone() && !cookies.is_empty() && self.affinity.cookies() != cookies =>
+                {
+                    tracing::debug!(
+                        "the load balancer has chosen another pool member; trying with the earlier cookie"
+                    );
+                    self.affinity.restore(cookies.clone());
+                    self.exchange(envelope, operation).await
+                }
+                result => result,
+            }
+        };
+        let result = tokio::time::timeout(limit, sending).await;
+        let now = self.affinity.cookies();
+        if let Some(ledger) = self.ledger.as_ref().filter(|_| now != cookies) {
+            ledger.affinity(now);
         }
+        result.unwrap_or(Err(Error::Timeout { operation, limit }))
     }
 
     async fn exchange(&self, envelope: Vec<u8>, operation: Operation) -> Result<Answer, Error> {
@@ -149,6 +181,7 @@ impl Http {
                 let reply = Box::pin(connections.exchange(&envelope.into(), operation)).await;
                 let reply = reply.map_err(|failed| self.not_answered(failed, negotiation, operation))?;
                 if operation == Operation::Create && reply.status.is_success() {
+                    self.affinity.settle(&reply.headers);
                     // Receive occupies this connection; the first command should find another one open.
                     let connections = connections.clone();
                     tokio::spawn(async move { connections.prepare().await });
@@ -185,9 +218,16 @@ impl Http {
     ) -> Result<Answer, Error> {
         let presented = password.unwrap_or_else(|| self.presented(&authorization));
         let Some(pass) = presented.pass().await else { return Err(self.unauthorized(Vec::new())) };
-        let response = wire.post(&self.uri, authorization, envelope).await;
+        let mut head = HeaderMap::new();
+        self.affinity.apply(&self.uri, &mut head);
+        head.insert(AUTHORIZATION, authorization);
+        let response = wire.post(&self.uri, head, envelope).await;
         let response = response.map_err(|error| self.failed(&*error, operation))?;
         let (status, headers) = (response.status(), response.headers().clone());
+        self.affinity.receive(&self.uri, &headers);
+        if operation == Operation::Create && status.is_success() {
+            self.affinity.settle(&headers);
+        }
         if status == StatusCode::UNAUTHORIZED {
             pass.refused();
             return Err(self.unauthorized(offered(&headers)));
@@ -196,7 +236,7 @@ impl Http {
         if !status.is_redirection() && !matches!(status.as_u16(), 407 | 502..=504) {
             pass.accepted();
         }
-        let body = self.body(response, operation).await?;
+        let body = self.body(&headers, response.into_body(), operation).await?;
         self.answer(Reply { status, headers, body, is_verified: true, has_verified_head: true })
     }
 
@@ -218,6 +258,9 @@ impl Http {
             {
                 Ok(Answer::Redirect(fault.redirect.unwrap_or_default()))
             }
+            Some(Ok(ResponseEnvelope { response: Response::Fault(fault), .. })) if fault.is_gone() => {
+                Ok(Answer::Response(Box::new(Response::Fault(self.stray(fault, &headers)))))
+            }
             Some(Ok(ResponseEnvelope { response, .. })) => Ok(Answer::Response(Box::new(response))),
             Some(Err(error)) if status.is_success() && !is_page(&headers) => {
                 Err(Error::Protocol(error.to_string()))
@@ -235,6 +278,18 @@ impl Http {
         }
     }
 
+    /// Adds the reason to a fault of a pool member that does not have the shell.
+    fn stray(&self, mut fault: Fault, headers: &HeaderMap) -> Fault {
+        if let Some((answering, home)) = self.affinity.strayed(headers) {
+            fault.text = format!(
+                "{} (the front end {answering} answered, and the session is on {home}: the load balancer has lost the \
+                 affinity)",
+                fault.text
+            );
+        }
+        fault
+    }
+
     fn unauthorized(&self, offered: Vec<String>) -> Error {
         Error::Unauthorized { endpoint: self.name.clone(), user: self.user.clone(), offered }
     }
@@ -244,7 +299,7 @@ impl Http {
         let (endpoint, user) = (self.name.clone(), self.user.clone());
         match failed {
             Failed::Connection(failure) => self.failed(&*failure, operation),
-            Failed::TooLarge(limit) => Error::Protocol(format!("an answer is larger than {limit} bytes")),
+            Failed::Body(unread) => Error::Protocol(unread.to_string()),
             Failed::Late => Error::Timeout { operation: Operation::Authenticate, limit: self.connect },
             Failed::KnownRefusal => self.unauthorized(Vec::new()),
             Failed::Refused { mechanism, offered } if !mechanism.is_kerberos() => self.unauthorized(offered),
@@ -265,11 +320,16 @@ impl Http {
         refusals::Credential::new(&self.uri, &self.user, &token)
     }
 
-    async fn body(&self, response: HttpResponse<Incoming>, operation: Operation) -> Result<Vec<u8>, Error> {
-        match connections::read(response.into_body(), MAX_ANSWER).await {
+    async fn body(
+        &self,
+        headers: &HeaderMap,
+        body: Incoming,
+        operation: Operation,
+    ) -> Result<Vec<u8>, Error> {
+        match body::read(headers, body, MAX_ANSWER).await {
             Ok(body) => Ok(body),
-            Err(Failed::Connection(failure)) => Err(self.failed(&*failure, operation)),
-            Err(_) => Err(Error::Protocol(format!("an answer is larger than {MAX_ANSWER} bytes"))),
+            Err(body::Unread::Connection(failure)) => Err(self.failed(&failure, operation)),
+            Err(unread) => Err(Error::Protocol(unread.to_string())),
         }
     }
 

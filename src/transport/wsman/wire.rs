@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::{Request, Response, Uri};
 use hyper_util::client::legacy::Client;
@@ -37,7 +37,7 @@ const KEEP_ALIVES: u32 = 3;
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// User agent.
-pub(super) const AGENT: HeaderValue = HeaderValue::from_static(concat!("lyncsh/", env!("CARGO_PKG_VERSION")));
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("lyncsh/", env!("CARGO_PKG_VERSION")));
 
 /// Error of a connection.
 pub(super) type Failure = Box<dyn Error + Send + Sync>;
@@ -58,21 +58,27 @@ impl Wire {
         Self(client)
     }
 
-    /// Sends an envelope; head and body leave in one write.
+    /// Sends an envelope with these headers; head and body leave in one write.
     pub async fn post(
         &self,
         uri: &url::Url,
-        authorization: HeaderValue,
+        headers: HeaderMap,
         envelope: Vec<u8>,
     ) -> Result<Response<Incoming>, Failure> {
         let mut request = Request::post(uri.as_str()).body(Full::from(envelope))?;
-        let headers: &mut HeaderMap = request.headers_mut();
-        headers.insert(USER_AGENT, AGENT);
-        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        headers.insert(AUTHORIZATION, authorization);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        *request.headers_mut() = headers;
+        add_common(request.headers_mut(), HeaderValue::from_static(MEDIA_TYPE));
         Ok(self.0.request(request).await?)
     }
+}
+
+/// Adds the headers of every request.
+pub(super) fn add_common(headers: &mut HeaderMap, content_type: HeaderValue) {
+    headers.insert(USER_AGENT, AGENT);
+    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    // A compressed answer saves little on a local network, and delays the first byte.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(CONTENT_TYPE, content_type);
 }
 
 /// Returns whether a connection was not established: nothing was sent on it.
