@@ -170,6 +170,20 @@ fn kerberos_with_a_password_and_with_a_ticket() {
 }
 
 #[test]
+fn the_connections_of_a_session_share_a_ticket() {
+    // For SPNEGO a ticket is acquired by itself.
+    for (word, tickets) in [("kerberos", 1), ("negotiate", 2)] {
+        let site = Site::kerberos(&[], &format!("authentication = \"{word}\""));
+        site.works();
+        assert!(site.server.count("connection") > 1, "{:#?}", site.server.log());
+        let log = site.kdc.as_ref().unwrap().log();
+        let issued =
+            |of: &str| log.lines().filter(|line| line.contains(of) && line.contains("ISSUE")).count();
+        assert_eq!((issued("AS_REQ"), issued("TGS_REQ")), (tickets, 1), "{log}");
+    }
+}
+
+#[test]
 fn a_wrong_password_is_one_failed_attempt_at_the_kdc() {
     for word in ["kerberos", "negotiate"] {
         let more = format!("authentication = \"{word}\"\ncredential = {{ command = \"echo wrong\" }}");

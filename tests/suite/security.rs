@@ -32,6 +32,7 @@ fn client(mechanism: Mechanism, user: &str, password: &str, binding: Option<Vec<
         service: SERVICE.to_owned(),
         delegate: false,
         channel_binding: binding,
+        tickets: lyncsh::security::Tickets::default(),
     })
     .unwrap()
 }
@@ -249,6 +250,7 @@ fn accounts_that_ntlm_cannot_use_are_refused_at_once() {
         service: SERVICE.to_owned(),
         delegate: false,
         channel_binding: None,
+        tickets: lyncsh::security::Tickets::default(),
     };
     let nobody = Account::Password { user: "LITWARE\\".to_owned(), password: "x".to_owned().into() };
     for account in [Account::System, nobody] {

@@ -217,6 +217,7 @@ fn initiator(mechanism: Mechanism, password: &str) -> Box<dyn Context> {
         service: "HTTP/localhost".to_owned(),
         delegate: false,
         channel_binding: None,
+        tickets: lyncsh::security::Tickets::default(),
     })
     .unwrap()
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use url::Url;
 
 use crate::security::sealed::Protocol;
-use crate::security::{Account, ContextError, Initiator, Mechanism};
+use crate::security::{Account, ContextError, Initiator, Mechanism, Tickets};
 
 /// The scheme of the `Authorization` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,7 @@ pub struct Negotiation {
     /// The service principal; `None`: `HTTP/` and the host of the URI.
     service: Option<String>,
     delegate: bool,
+    tickets: Tickets,
     mode: Mutex<Mode>,
     /// The mechanism to use if the first one gets no ticket, if the profile allows another.
     fallback: Option<Mechanism>,
@@ -69,7 +70,7 @@ impl Negotiation {
         let scheme = if mechanism == Mechanism::Kerberos { Scheme::Kerberos } else { Scheme::Negotiate };
         let fallback = fallback.filter(|_| cfg!(windows) || matches!(account, Account::Password { .. }));
         let mode = Mutex::new(Mode { mechanism, scheme, is_settled: false, reason: None });
-        Self { user, account, service, delegate, mode, fallback }
+        Self { user, account, service, delegate, tickets: Tickets::default(), mode, fallback }
     }
 
     fn lock(&self) -> MutexGuard<'_, Mode> {
@@ -100,6 +101,7 @@ impl Negotiation {
             service: self.service(uri),
             delegate: self.delegate,
             channel_binding,
+            tickets: self.tickets.clone(),
         }
     }
 
