@@ -305,7 +305,8 @@ async fn token(
 /// The refusal of a credential that is not sent again.
 fn refusal(endpoint: &Url, user: String) -> SessionError {
     let endpoint = endpoint.origin().ascii_serialization();
-    transport::Error::Unauthorized { endpoint, user, offered: Vec::new() }.into()
+    let scheme = transport::AuthScheme::Basic;
+    transport::Error::Unauthorized { endpoint, user, scheme, offered: Vec::new() }.into()
 }
 
 /// Fetches another token when the endpoint refuses one that has expired.

@@ -49,6 +49,7 @@ mod psrp_replay;
 mod psrp_transcripts;
 mod pwsh_module;
 mod pwsh_syntax;
+mod refused;
 mod removal;
 mod script;
 mod security;

@@ -70,6 +70,21 @@ impl Setup {
         self
     }
 
+    /// The server behind a proxy that ends TLS with another certificate; needs [`Setup::tls`].
+    pub fn behind_tls_proxy(mut self) -> Self {
+        self.command.arg("--cbt-certificate").arg(self.folder.path().join("client.pem"));
+        self
+    }
+
+    /// The server with another clock.
+    pub fn clock(mut self, offset: &str) -> Self {
+        let mut command = Command::new("faketime");
+        command.args(["-f", offset]).arg(self.command.get_program()).args(self.command.get_args());
+        command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        self.command = command;
+        self
+    }
+
     /// Client certificates log on; needs [`Setup::tls`].
     pub fn client_certificates(mut self, arguments: &[&str]) -> Self {
         self.command.arg("--client-ca").arg(self.folder.path().join("ca.pem")).args(arguments);

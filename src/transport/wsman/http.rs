@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SERVER, VIA};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, SERVER, VIA};
 use hyper::{Response as HttpResponse, StatusCode};
 use secrecy::SecretString;
 use url::Url;
@@ -21,7 +21,7 @@ use crate::net::{
     refused_certificate,
 };
 use crate::security::Account;
-use crate::transport::error::{Error, Operation};
+use crate::transport::error::{AuthScheme, Error, Operation};
 
 /// No answer is read beyond this. What lyncsh asks for is 150 KB, but OMI gives more.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
@@ -33,6 +33,8 @@ pub(super) struct Http {
     tls: Option<TlsConnector>,
     uri: Url,
     user: String,
+    /// The method of the credential; that of Kerberos does not matter, whose tickets have their own error.
+    scheme: AuthScheme,
     /// The endpoint as errors name it.
     name: String,
     connect: Duration,
@@ -77,6 +79,7 @@ impl Http {
         let _ = uri.set_username("");
         let _ = uri.set_password(None);
         let user = endpoint.authentication.user().to_owned();
+        let scheme = scheme(&endpoint.authentication);
         let connector = Connector::new(endpoint, loopback).map_err(Error::Tls)?;
         let tls = connector.tls();
         let channel = match &endpoint.authentication {
@@ -100,6 +103,7 @@ impl Http {
                 let credential = Credential::of(endpoint).ok_or_else(|| Error::Unauthorized {
                     endpoint: name.clone(),
                     user: user.clone(),
+                    scheme,
                     offered: Vec::new(),
                 })?;
                 let password = match &endpoint.authentication {
@@ -115,7 +119,7 @@ impl Http {
                 }
             }
         };
-        Ok(Self { channel, tls, uri, user, name, connect: endpoint.limits.connect })
+        Ok(Self { channel, tls, uri, user, scheme, name, connect: endpoint.limits.connect })
     }
 
     pub fn uri(&self) -> &Url {
@@ -186,24 +190,25 @@ impl Http {
     ) -> Result<Answer, Error> {
         let presented = password.unwrap_or_else(|| self.presented(&authorization));
         let Some(pass) = presented.pass().await else { return Err(self.unauthorized(Vec::new())) };
+        let sent = envelope.len();
         let response = wire.post(&self.uri, authorization, envelope).await;
         let response = response.map_err(|error| self.failed(&*error, operation))?;
         let (status, headers) = (response.status(), response.headers().clone());
         if status == StatusCode::UNAUTHORIZED {
             pass.refused();
-            return Err(self.unauthorized(offered(&headers)));
+            return Err(self.refused(offered(&headers)));
         }
         // What stands before the endpoint has not looked at it.
         if !status.is_redirection() && !matches!(status.as_u16(), 407 | 502..=504) {
             pass.accepted();
         }
         let body = self.body(response, operation).await?;
-        self.answer(Reply { status, headers, body, is_verified: true, has_verified_head: true })
+        self.answer(Reply { status, headers, body, sent, is_verified: true, has_verified_head: true })
     }
 
     /// Reads an answer.
     fn answer(&self, reply: Reply) -> Result<Answer, Error> {
-        let Reply { status, headers, body, is_verified, has_verified_head } = reply;
+        let Reply { status, headers, body, sent, is_verified, has_verified_head } = reply;
         // Over http anyone on the way could send the credential elsewhere.
         if has_verified_head
             && status.is_redirection()
@@ -220,24 +225,31 @@ impl Http {
                 Ok(Answer::Redirect(fault.redirect.unwrap_or_default()))
             }
             Some(Ok(ResponseEnvelope { response, .. })) => Ok(Answer::Response(Box::new(response))),
-            Some(Err(error)) if status.is_success() && !is_page(&headers) => {
+            Some(Err(error)) if status.is_success() && kind(&headers).is_some_and(|kind| !is_page(kind)) => {
                 Err(Error::Protocol(error.to_string()))
             }
-            _ => {
-                let title = title(&body).map(|title| format!("a page, \"{title}\""));
-                let said: Vec<String> = [title, said_by(&headers)].into_iter().flatten().collect();
-                Err(Error::Http {
-                    endpoint: self.name.clone(),
-                    status: status.as_u16(),
-                    reason: status.canonical_reason().unwrap_or("without a reason").to_owned(),
-                    said: (!said.is_empty()).then(|| said.join(", ")),
-                })
-            }
+            _ => Err(Error::Http {
+                endpoint: self.name.clone(),
+                status: status.as_u16(),
+                reason: status.canonical_reason().unwrap_or("without a reason").to_owned(),
+                said: said(&headers, &body, sent),
+            }),
         }
     }
 
     fn unauthorized(&self, offered: Vec<String>) -> Error {
-        Error::Unauthorized { endpoint: self.name.clone(), user: self.user.clone(), offered }
+        let (endpoint, user) = (self.name.clone(), self.user.clone());
+        Error::Unauthorized { endpoint, user, scheme: self.scheme, offered }
+    }
+
+    /// Returns the error of a 401 to a header. A server that offers other schemes only has read no password
+    /// (hashicorp/terraform#2918).
+    fn refused(&self, offered: Vec<String>) -> Error {
+        let is_basic = self.scheme == AuthScheme::Basic;
+        if is_basic && !offered.is_empty() && !offered.iter().any(|offer| self.scheme.is(offer)) {
+            return Error::NotOffered { endpoint: self.name.clone(), wanted: "Basic", offered };
+        }
+        self.unauthorized(offered)
     }
 
     /// The error of a request on an authenticated connection.
@@ -293,6 +305,9 @@ impl Http {
             return Error::Timeout { operation: Operation::Connect, limit: self.connect };
         }
         let reason = innermost(error);
+        if wire::is_handshake(error) {
+            return Error::Cut { endpoint, operation: Operation::Authenticate, reason };
+        }
         if wire::is_connect(error) {
             return Error::Unreachable { endpoint, reason };
         }
@@ -300,16 +315,51 @@ impl Http {
     }
 }
 
-/// Returns whether an answer is an HTML page, whatever its status.
-fn is_page(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+/// Returns the method that a credential is sent by.
+fn scheme(authentication: &Authentication) -> AuthScheme {
+    match authentication {
+        Authentication::Basic { .. } => AuthScheme::Basic,
+        Authentication::Bearer { .. } => AuthScheme::Bearer,
+        Authentication::Certificate { .. } => AuthScheme::Certificate,
+        Authentication::Context(_) => AuthScheme::Ntlm,
+    }
+}
+
+fn kind(headers: &HeaderMap) -> Option<&str> {
+    headers.get(CONTENT_TYPE)?.to_str().ok()
+}
+
+/// Returns whether a content type is that of an HTML page.
+fn is_page(kind: &str) -> bool {
     kind.trim_start().to_ascii_lowercase().starts_with("text/html")
+}
+
+/// Returns the content of an answer without an envelope, and the servers that sent it.
+fn said(headers: &HeaderMap, body: &[u8], sent: usize) -> Option<String> {
+    let content = match kind(headers) {
+        _ if body.is_empty() => Some(format!("an empty answer to {sent} bytes")),
+        None => Some("an answer without a content type".to_owned()),
+        // Exchange Online gives its reason so.
+        Some(kind) if kind.trim_start().to_ascii_lowercase().starts_with("text/plain") => {
+            plain(&String::from_utf8_lossy(body))
+        }
+        Some(_) => title(body).map(|title| format!("a page, \"{title}\"")),
+    };
+    let parts: Vec<String> = [content, said_by(headers), front_end(headers)].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// Returns the name of the intermediary that sent an answer.
 fn said_by(headers: &HeaderMap) -> Option<String> {
     let via = headers.get(VIA).or_else(|| headers.get(SERVER))?.to_str().ok()?;
     Some(format!("sent by {}", plain(via)?))
+}
+
+/// Returns the front-end server of Exchange: changes of it show that a load balancer does not keep clients on one.
+fn front_end(headers: &HeaderMap) -> Option<String> {
+    const FRONT_END: HeaderName = HeaderName::from_static("x-feserver");
+    let name = headers.get(FRONT_END)?.to_str().ok()?;
+    Some(format!("front end {}", plain(name)?))
 }
 
 /// The title of a page.
