@@ -21,7 +21,7 @@ Lines on standard input: `fault SPEC` arms a fault, `no-faults` drops all, `clos
 `sync TEXT` is echoed as the event `sync`. The server ends with its standard input.
 
 A fault is KIND[=VALUE][@WHEN]. WHEN counts the events that KIND applies to: `N` the N-th, `all`, `connection:N`
-the N-th of every connection, `OPERATION` or `OPERATION:N` as in Receive:2. An armed fault counts from then on.
+the N-th of every connection, `OPERATION`, `OPERATION:N` or `OPERATION:all` as in Receive:2. An armed fault counts from then on.
 To every request, before authentication (all):
   front=STATUS[,LOCATION]     407, 503, 302 and the like
   answer=STATUS|TYPE|BODY[|HEADER]   any answer, without a content type where TYPE is empty
@@ -88,7 +88,7 @@ class Fault:
             self.number = int(when)
         elif when:
             name, _, number = when.partition(":")
-            self.number = int(number or 1)
+            self.number = None if number == "all" else int(number or 1)
             self.of_connection = name == "connection"
             self.operation = None if self.of_connection else name
 

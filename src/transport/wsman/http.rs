@@ -293,11 +293,11 @@ impl Http {
             return Error::Certificate { endpoint, refused: refused.into() };
         }
         let (asked, given) = self.tls.as_ref().map(TlsConnector::client_certificate).unwrap_or_default();
-        let found = if wire::is_connect(error) {
-            handshake_problem(error, asked, given).or_else(|| cut_handshake(error, asked, given))
-        } else {
-            handshake_problem(error, asked, given).filter(|problem| problem.is_late())
-        };
+        let is_tls_open = wire::is_handshake(error) || !wire::is_connect(error);
+        let found =
+            handshake_problem(error, asked, given).filter(|problem| !is_tls_open || problem.is_late());
+        let found =
+            found.or_else(|| wire::is_connect(error).then(|| cut_handshake(error, asked, given)).flatten());
         if let Some(problem) = found {
             return Error::Handshake { endpoint, problem };
         }
