@@ -7,35 +7,15 @@
 pub mod fault;
 mod http;
 mod kerberos;
+mod lines;
 mod tls;
+
+use lines::owned;
+
+pub use lines::Lines;
 
 use crate::net::TlsSetupError;
 use crate::transport::{Error, Operation, RedirectRefusal};
-
-/// The advice for one symptom: a line for each cause.
-pub type Lines = &'static [&'static str];
-
-/// The kind of an endpoint, as its path shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Service {
-    /// `/PowerShell/` of Exchange Server.
-    Exchange,
-    /// `/OcsPowershell` of Lync Server and Skype for Business Server.
-    Lync,
-    Other,
-}
-
-impl Service {
-    fn of(endpoint: &str) -> Self {
-        let after_scheme = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
-        let path = after_scheme.split_once('/').map_or("", |(_, path)| path).to_ascii_lowercase();
-        match path.as_str() {
-            path if path.starts_with("powershell") => Self::Exchange,
-            path if path.starts_with("ocspowershell") => Self::Lync,
-            _ => Self::Other,
-        }
-    }
-}
 
 impl Error {
     /// Returns the instructions for the user; `None` if the error text suffices.
@@ -73,10 +53,6 @@ impl Error {
         };
         (!lines.is_empty()).then(|| lines.join("\n"))
     }
-}
-
-fn owned(lines: &[&str]) -> Vec<String> {
-    lines.iter().map(|line| (*line).to_owned()).collect()
 }
 
 fn tls_setup(error: &TlsSetupError) -> &'static str {

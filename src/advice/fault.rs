@@ -1,6 +1,6 @@
 //! Advice for WSMan faults, by their codes (`wsmerror.h`) and texts.
 
-use super::Lines;
+use super::lines::Lines;
 use crate::transport::wsman::fault::{Fault, code};
 
 /// A row of the table: the faults of one symptom, and its causes.

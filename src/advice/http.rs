@@ -1,29 +1,7 @@
 //! Advice for refusals by HTTP status.
 
-use super::{Lines, Service};
+use super::lines::{Causes, Lines, Service, owned};
 use crate::transport::AuthScheme;
-
-/// The causes of one status: at any endpoint, at Exchange and at Lync.
-struct Causes {
-    any: Lines,
-    exchange: Lines,
-    lync: Lines,
-}
-
-impl Causes {
-    const fn any(any: Lines) -> Self {
-        Self { any, exchange: &[], lync: &[] }
-    }
-
-    fn at(&self, endpoint: &str) -> Vec<&'static str> {
-        let more = match Service::of(endpoint) {
-            Service::Exchange => self.exchange,
-            Service::Lync => self.lync,
-            Service::Other => &[],
-        };
-        [self.any, more].concat()
-    }
-}
 
 /// RemotePowerShellEnabled has three symptoms: ODS bad-request-error-when-…, winrm-not-process-request-ems-emc.md and
 /// fail-to-start-exchange-management-shell-console.md.
@@ -147,28 +125,29 @@ pub(super) fn ticket_refused(endpoint: &str) -> Vec<&'static str> {
 }
 
 /// Returns the advice for a refused credential.
-pub(super) fn unauthorized(endpoint: &str, scheme: AuthScheme, offered: &[String]) -> Vec<String> {
-    let mut lines = super::owned(match scheme {
-        AuthScheme::Basic => &["Check the user name and the password."],
-        AuthScheme::Bearer => &[
+pub(super) fn unauthorized(endpoint: &str, scheme: Option<AuthScheme>, offered: &[String]) -> Vec<String> {
+    let mut lines = owned(match scheme {
+        None | Some(AuthScheme::Basic) => &["Check the user name and the password."],
+        Some(AuthScheme::Bearer) => &[
             "Check the user name and the password.",
             "Check that the account may use the endpoint, and that the token is for this endpoint.",
         ],
-        AuthScheme::Certificate => &[
+        Some(AuthScheme::Certificate) => &[
             "Check on the server that the certificate is mapped to an account, and that the mapping has the account's \
              present password.",
         ],
-        AuthScheme::Ntlm => NTLM_REFUSED,
+        Some(AuthScheme::Ntlm) => NTLM_REFUSED,
     });
-    let is_exchange = Service::of(endpoint) == Service::Exchange;
-    if scheme == AuthScheme::Ntlm && is_exchange {
+    let is_ntlm = scheme == Some(AuthScheme::Ntlm);
+    if is_ntlm && Service::of(endpoint) == Service::Exchange {
         // jborean93/pypsrp#187.
         lines.push("Set authentication = \"kerberos\" and write the account as user@REALM.".to_owned());
     }
-    if scheme == AuthScheme::Ntlm && endpoint.starts_with("https:") {
+    if is_ntlm && endpoint.starts_with("https:") {
         lines.push(TLS_ENDS_BEFORE.to_owned());
     }
-    let others: Vec<String> = offered.iter().filter(|offer| !scheme.is(offer)).cloned().collect();
+    let is_used = |offer: &String| scheme.is_some_and(|scheme| scheme.is(offer));
+    let others: Vec<String> = offered.iter().filter(|offer| !is_used(offer)).cloned().collect();
     lines.extend(settings(endpoint, &others));
     lines
 }

@@ -1,6 +1,6 @@
 //! Advice for problems of Kerberos, NTLM, SPNEGO and SSPI.
 
-use super::Lines;
+use super::lines::Lines;
 use crate::security::{ContextError, KerberosProblem as Problem, ntlm};
 
 impl Problem {

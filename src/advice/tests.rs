@@ -137,7 +137,9 @@ fn exchange_is_not_told_to_use_basic() {
     assert!(advice("wsman").contains("basic") && !advice("PowerShell/").contains("basic"));
     let refused = |scheme| {
         let (endpoint, user) = ("http://mail1.litwareinc.com/powershell".to_owned(), "ken".to_owned());
-        Error::Unauthorized { endpoint, user, scheme, offered: offered.clone() }.advice().unwrap()
+        Error::Unauthorized { endpoint, user, scheme: Some(scheme), offered: offered.clone() }
+            .advice()
+            .unwrap()
     };
     assert!(!refused(AuthScheme::Ntlm).contains("basic"));
     assert!(refused(AuthScheme::Ntlm).contains("user@REALM"));

@@ -305,8 +305,7 @@ async fn token(
 /// The refusal of a credential that is not sent again.
 fn refusal(endpoint: &Url, user: String) -> SessionError {
     let endpoint = endpoint.origin().ascii_serialization();
-    let scheme = transport::AuthScheme::Basic;
-    transport::Error::Unauthorized { endpoint, user, scheme, offered: Vec::new() }.into()
+    transport::Error::Unauthorized { endpoint, user, scheme: None, offered: Vec::new() }.into()
 }
 
 /// Fetches another token when the endpoint refuses one that has expired.

@@ -121,8 +121,9 @@ pub enum Error {
     Insecure { endpoint: String },
     #[error("refused redirect from {endpoint} to {target}: {refusal}")]
     Redirect { endpoint: String, target: String, refusal: RedirectRefusal },
-    #[error("{endpoint} refused the credential of {user} (HTTP 401){}", offers(.offered))]
-    Unauthorized { endpoint: String, user: String, scheme: AuthScheme, offered: Vec<String> },
+    /// `scheme`: the method, `None` for a credential that was refused before and was not sent again.
+    #[error("{endpoint} refused the credential of {user}{}{}", answered(*.scheme), offers(.offered))]
+    Unauthorized { endpoint: String, user: String, scheme: Option<AuthScheme>, offered: Vec<String> },
     /// A security context failed before the endpoint had an envelope.
     #[error("cannot authenticate {user} to {endpoint}: {error}")]
     Authentication { endpoint: String, user: String, error: ContextError },
@@ -172,6 +173,10 @@ impl Error {
             _ => false,
         }
     }
+}
+
+fn answered(scheme: Option<AuthScheme>) -> &'static str {
+    if scheme.is_some() { " (HTTP 401)" } else { "" }
 }
 
 fn offers(offered: &[String]) -> String {

@@ -156,7 +156,7 @@ fn refused_ntlm_has_its_causes() {
 
     let site = Site::ntlm(&["--mechanisms", "kerberos"], "");
     let err = site.fails();
-    assert!(err.contains("(HTTP 401)") && err.contains("authentication = \"kerberos\""), "{err}");
+    assert_eq!(lacks(&err, &["(HTTP 401)", "authentication = \"kerberos\""]), None);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_tls_proxy_breaks_the_channel_binding() {
     std::fs::copy(site.server.ca(), site.world.folders.profiles().join("ca.pem")).unwrap();
     site.profile(DOMAIN_USER, &format!("{NTLM}\nca = \"ca.pem\""));
     let err = site.fails();
-    assert!(err.contains("refused the credential") && err.contains("CbtHardeningLevel"), "{err}");
+    assert_eq!(lacks(&err, &["refused the credential", "CbtHardeningLevel", "Extended Protection"]), None);
     // Once, although the binding is to blame: the server counts a failed logon.
     assert_eq!(site.server.failed_logons(), 1);
 }
@@ -188,7 +188,7 @@ fn a_scheme_that_is_off_is_no_wrong_password() {
         site.path = "/PowerShell/";
         site.profile(&format!("alice@{}", kdc::REALM), more);
         let err = site.fails();
-        assert!(err.contains(expected), "{err}");
+        assert_eq!(lacks(&err, &[expected]), None);
         // Basic is not supported on the directory of Exchange.
         assert!(!err.contains("\"basic\""), "{err}");
         assert!(site.server.events("logon").iter().all(|row| row["reason"] == "not offered"));
@@ -272,7 +272,7 @@ fn a_ticket_that_the_server_refuses_has_its_causes() {
     // The keytab has the key before this one.
     let kdc = site.kdc.as_ref().unwrap();
     kdc.kadmin(&format!("cpw -randkey {}", kdc::SERVICE));
-    wrong.extend(site.wrong(&[("front=503@99", &["refused the Kerberos ticket"])]));
+    wrong.extend(lacks(&site.fails(), &["refused the Kerberos ticket", "another account"]));
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
@@ -285,7 +285,7 @@ fn a_ticket_that_the_proxys_certificate_is_bound_to_is_refused() {
     site.profile("alice@LITWAREINC.COM", &format!("{KERBEROS}\nca = \"ca.pem\""));
     site.kdc = Some(kdc);
     let err = site.fails();
-    assert!(err.contains("CbtHardeningLevel") && err.contains("MIT krb5 to 1.19"), "{err}");
+    assert_eq!(lacks(&err, &["refused the Kerberos ticket", "CbtHardeningLevel", "MIT krb5 to 1.19"]), None);
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn a_clock_that_differs_has_a_message() {
     site.profile("alice@LITWAREINC.COM", KERBEROS);
     site.kdc = Some(kdc);
     let err = site.fails();
-    assert!(err.contains("clock"), "{err}");
+    assert_eq!(lacks(&err, &["refused the Kerberos ticket", "Compare the clock"]), None);
 }
 
 #[test]
@@ -341,15 +341,75 @@ fn a_server_that_asks_for_a_certificate_after_the_request_is_named() {
         let more = format!("{NTLM}\nca = \"ca.pem\"\n[timeouts]\nconnect = \"5s\"\nopen = \"8s\"");
         site.profile(DOMAIN_USER, &more);
         let err = site.fails();
-        for part in ["authenticating", "SslNegotiateCert", "tls = \"system\"", "limit the server to TLS 1.2"]
-        {
-            assert!(err.contains(part), "{version}: {part}: {err}");
-        }
+        assert_eq!(
+            lacks(&err, &["authenticating", "SslNegotiateCert", "tls = \"system\"", "to TLS 1.2"]),
+            None
+        );
         if cfg!(feature = "system-tls") && version == "1.2" {
             site.profile(DOMAIN_USER, &format!("{NTLM}\nca = \"ca.pem\"\ntls = \"system\""));
             site.works();
         }
     }
+}
+
+/// The same with a client certificate alone, which no library presents after the handshake of TLS 1.3.
+#[test]
+fn a_client_certificate_that_is_asked_for_after_the_request_is_named() {
+    for (version, library, works) in [
+        ("1.2", "rustls", false),
+        ("1.3", "rustls", false),
+        ("1.3", "system", false),
+        ("1.2", "system", true),
+    ] {
+        if library == "system" && !cfg!(feature = "system-tls") {
+            continue;
+        }
+        let setup = Setup::new(&["--tls-max", version]).tls();
+        let site = Site::new(setup.client_certificates(&["--client-certificate", "later"]), "");
+        let file = |name: &str| site.server.file(name).display().to_string();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(site.server.file("client.key"), mode).unwrap();
+        let more = format!(
+            "authentication = \"certificate\"\ntls = \"{library}\"\nca = '{}'\ncertificate = '{}'\nkey = '{}'\n\
+             [timeouts]\nopen = \"8s\"",
+            file("ca.pem"),
+            file("client.pem"),
+            file("client.key")
+        );
+        site.profile(DOMAIN_USER, &more);
+        if works {
+            site.works();
+        } else {
+            let err = site.fails();
+            assert_eq!(lacks(&err, &["creating the session", "SslNegotiateCert", "to TLS 1.2"]), None);
+        }
+    }
+}
+
+/// The class of the service principal is the profile's.
+#[test]
+fn a_ticket_for_another_class_of_the_service_is_accepted() {
+    let site = Site::kerberos(&[], KERBEROS);
+    let kdc = site.kdc.as_ref().unwrap();
+    for service in ["host/localhost", "WSMAN/localhost"] {
+        kdc.kadmin(&format!("addprinc -randkey {service}"));
+        kdc.kadmin(&format!("ktadd -k {} {service}", kdc.path("keytab").display()));
+        site.profile("alice@LITWAREINC.COM", &format!("{KERBEROS}\nservice_principal = \"{service}\""));
+        site.works();
+        assert!(kdc.log().contains(&format!("for {service}@")), "{}", kdc.log());
+    }
+}
+
+/// A shell that is gone although the connection is authenticated again.
+#[test]
+fn an_empty_400_to_each_receive_loses_the_session() {
+    let site = Site::ntlm(&[], "");
+    site.server.fault("context-gone@Receive:all");
+    let err = site.fails();
+    assert_eq!(lacks(&err, &["400 Bad Request: an empty answer", "retries failed"]), None);
+    site.server.no_faults();
+    let _ = site.run("");
+    site.is_left_clean();
 }
 
 /// Tokens and sealed answers that are cut, forged or of another session: the error names the step.
@@ -362,12 +422,17 @@ fn invalid_tokens_and_sealed_answers_of_kerberos_name_the_step() {
         ("final=wrong", &["cannot authenticate alice@LITWAREINC.COM"]),
         ("final=missing", &["cannot authenticate alice@LITWAREINC.COM"]),
         ("big-token", &["ended while authenticating", "too large"]),
+        ("endless", &["cannot authenticate alice@LITWAREINC.COM"]),
     ];
     let sealed: &[(&str, &[&str])] = &[
         ("unsealed@Create", &["while creating the session", "not sealed"]),
         ("bad-signature@Create", &["while creating the session"]),
         ("bad-sequence@Create", &["while creating the session"]),
         ("bad-length@Create", &["while creating the session", "sealed body"]),
+        ("unsealed@Receive", &["while waiting for the session", "not sealed"]),
+        ("bad-signature@Receive", &["while waiting for the session"]),
+        ("bad-sequence@Receive", &["while waiting for the session"]),
+        ("bad-length@Receive", &["while waiting for the session", "sealed body"]),
     ];
     for word in ["kerberos", "negotiate"] {
         let site = Site::kerberos(&[], &format!("authentication = \"{word}\""));

@@ -103,7 +103,7 @@ impl Http {
                 let credential = Credential::of(endpoint).ok_or_else(|| Error::Unauthorized {
                     endpoint: name.clone(),
                     user: user.clone(),
-                    scheme,
+                    scheme: None,
                     offered: Vec::new(),
                 })?;
                 let password = match &endpoint.authentication {
@@ -189,7 +189,7 @@ impl Http {
         operation: Operation,
     ) -> Result<Answer, Error> {
         let presented = password.unwrap_or_else(|| self.presented(&authorization));
-        let Some(pass) = presented.pass().await else { return Err(self.unauthorized(Vec::new())) };
+        let Some(pass) = presented.pass().await else { return Err(self.known_refusal()) };
         let sent = envelope.len();
         let response = wire.post(&self.uri, authorization, envelope).await;
         let response = response.map_err(|error| self.failed(&*error, operation))?;
@@ -239,7 +239,13 @@ impl Http {
 
     fn unauthorized(&self, offered: Vec<String>) -> Error {
         let (endpoint, user) = (self.name.clone(), self.user.clone());
-        Error::Unauthorized { endpoint, user, scheme: self.scheme, offered }
+        Error::Unauthorized { endpoint, user, scheme: Some(self.scheme), offered }
+    }
+
+    /// Returns the error of a credential that is not sent, because it was refused before.
+    fn known_refusal(&self) -> Error {
+        let (endpoint, user) = (self.name.clone(), self.user.clone());
+        Error::Unauthorized { endpoint, user, scheme: None, offered: Vec::new() }
     }
 
     /// Returns the error of a 401 to a header. A server that offers other schemes only has read no password
@@ -259,7 +265,7 @@ impl Http {
             Failed::Connection(failure) => self.failed(&*failure, operation),
             Failed::TooLarge(limit) => Error::Protocol(format!("an answer is larger than {limit} bytes")),
             Failed::Late => Error::Timeout { operation: Operation::Authenticate, limit: self.connect },
-            Failed::KnownRefusal => self.unauthorized(Vec::new()),
+            Failed::KnownRefusal => self.known_refusal(),
             Failed::Refused { mechanism, offered } if !mechanism.is_kerberos() => self.unauthorized(offered),
             Failed::Refused { .. } => {
                 Error::TicketRefused { endpoint, user, service: negotiation.service(&self.uri) }
