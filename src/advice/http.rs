@@ -76,7 +76,7 @@ fn causes(status: u16) -> Causes {
             "Check whether a proxy or IIS limits the size of a request.",
         ]),
         500 => Causes {
-            any: &["Read the event log of the server: it has an internal error.", "Try again later."],
+            any: &["Read the event log of the server; the server has an internal error.", "Try again later."],
             // ODS http-error-500-start-ems-emc.md.
             exchange: &[
                 "Check the variable ExchangeInstallPath and the path of the PowerShell directory on the server where \

@@ -246,7 +246,7 @@ async fn a_command_that_runs_may_have_run_when_its_receive_is_refused() {
     let id = Uuid::new_v4();
     run(&connection, id, 10).await;
     let text = failure(&mut connection, id).await.to_string();
-    assert_eq!(text, "It went wrong.; the command may have run");
+    assert_eq!(text, "It went wrong. (WSManFault 5); the command may have run");
     assert_eq!(count(&server, "Command"), 1);
 }
 
