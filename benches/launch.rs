@@ -1,5 +1,5 @@
 //! Time until the prompt with a latency of 50 ms: `cargo build --release --example stand-in && cargo bench
-//! --bench launch`. The stand-in replaces PowerShell: it starts at once, or as slowly as PowerShell, and
+//! --bench launch`. The stand-in replaces PowerShell: it starts immediately, or as slowly as PowerShell, and
 //! attaches in the same way.
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "nothing of an endpoint is shown")]
 

@@ -14,7 +14,9 @@ use lines::owned;
 
 pub use lines::Lines;
 
-use crate::net::TlsSetupError;
+use url::Url;
+
+use crate::net::{TlsSetupError, permit};
 use crate::transport::{Error, Operation, RedirectRefusal};
 
 impl Error {
@@ -65,7 +67,7 @@ fn tls_setup(error: &TlsSetupError) -> &'static str {
 
 fn timeout(operation: Operation) -> Vec<String> {
     let mut lines = vec![format!(
-        "Try again; if the endpoint is only slow, raise `{}` under [timeouts] in the profile.",
+        "Try again; if the endpoint is slow, raise `{}` under [timeouts] in the profile.",
         operation.limit()
     )];
     if operation == Operation::Authenticate {
@@ -94,6 +96,10 @@ fn redirect(target: &str, refusal: RedirectRefusal) -> String {
     match refusal {
         RedirectRefusal::TooMany => {
             "Ask the endpoint's administrator to correct the redirect loop.".to_owned()
+        }
+        RedirectRefusal::Foreign => {
+            let host = Url::parse(target).ok().and_then(|uri| uri.host_str().map(str::to_owned));
+            permit(host.as_deref().unwrap_or(target))
         }
         _ => format!("If you trust {target}, put its https URI into the profile."),
     }

@@ -8,7 +8,9 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 use url::Url;
 
-use crate::net::{Trust, innermost, is_loopback, refused_certificate, sources};
+use crate::net::{
+    HostRefusal, Hosts, Trust, display, innermost, is_loopback, permit, refused_certificate, sources,
+};
 use crate::profile::{Authentication, Profile};
 use crate::step::{Report, Step};
 
@@ -36,6 +38,9 @@ pub enum DiscoveryError {
         "try again later, or write the endpoint into the profile: uri = \"https://…\"; for a private CA, add ca = \"…\""
     ))]
     Failed { uri: String, reason: String },
+    #[error("discovery at {uri} returned the endpoint {target}; the credential may not be sent to that host")]
+    #[diagnostic(help("{}", permit(host)))]
+    Foreign { uri: String, target: String, host: String },
     #[error("discovery of {domain} took longer than {}", humantime::format_duration(*.limit))]
     #[diagnostic(help("try again; if the network is slow, raise `discovery` in [timeouts] in the profile"))]
     Timeout { domain: String, limit: Duration },
@@ -77,7 +82,7 @@ async fn discover(profile: &Profile, trust: &Trust) -> Result<Url, DiscoveryErro
     let walk = async {
         let mut last = None;
         for start in starts(profile.discovery.as_ref(), domain) {
-            match walk(&client, domain, start).await {
+            match walk(&client, domain, start, &profile.hosts()).await {
                 Ok(found) => return Ok(found),
                 Err(WalkError::NotStarted(error)) => last = Some(error),
                 Err(WalkError::Failed(error)) => return Err(error),
@@ -134,11 +139,11 @@ enum WalkError {
 }
 
 /// Follows the links from a first URI.
-async fn walk(client: &reqwest::Client, domain: &str, start: Url) -> Result<Url, WalkError> {
+async fn walk(client: &reqwest::Client, domain: &str, start: Url, hosts: &Hosts) -> Result<Url, WalkError> {
     let mut seen = HashSet::new();
     let mut next = start.clone();
     for hop in 0..MAX_HOPS {
-        let error = |reason: String| DiscoveryError::Failed { uri: without_query(&next), reason };
+        let error = |reason: String| DiscoveryError::Failed { uri: display(&next), reason };
         let failed = |reason: String| WalkError::Failed(error(reason));
         if !seen.insert(next.clone()) {
             return Err(failed("failed: the links form a loop".into()));
@@ -166,23 +171,23 @@ async fn walk(client: &reqwest::Client, domain: &str, start: Url) -> Result<Url,
         let target = next
             .join(target)
             .map_err(|error| failed(format!("returned the invalid link {target}: {error}")))?;
-        let local = is_loopback(&start) && is_loopback(&target);
         if wanted == REMOTE_POWERSHELL {
-            if target.scheme() != "https" && !local {
-                return Err(failed(format!("returned the endpoint {target}, which is not HTTPS")));
-            }
-            return Ok(target);
+            return match hosts.check(&start, &target) {
+                Ok(()) => Ok(target),
+                Err(HostRefusal::NotHttps) => {
+                    Err(failed(format!("returned the endpoint {target}, which is not HTTPS")))
+                }
+                Err(HostRefusal::Foreign) => Err(WalkError::Failed(DiscoveryError::Foreign {
+                    uri: display(&next),
+                    host: target.host_str().unwrap_or_default().to_owned(),
+                    target: display(&target),
+                })),
+            };
         }
         next = target;
     }
     let reason = format!("needs more than {MAX_HOPS} hops");
-    Err(WalkError::Failed(DiscoveryError::Failed { uri: without_query(&next), reason }))
-}
-
-fn without_query(url: &Url) -> String {
-    let mut shown = url.clone();
-    shown.set_query(None);
-    shown.to_string()
+    Err(WalkError::Failed(DiscoveryError::Failed { uri: display(&next), reason }))
 }
 
 async fn fetch(client: &reqwest::Client, url: &Url) -> Result<String, Missing> {
@@ -191,7 +196,7 @@ async fn fetch(client: &reqwest::Client, url: &Url) -> Result<String, Missing> {
     match response.status() {
         status if status.is_success() => {}
         status @ reqwest::StatusCode::NOT_FOUND => {
-            return Err(Missing::Name(format!("{} answered {status}", without_query(url))));
+            return Err(Missing::Name(format!("{} answered {status}", display(url))));
         }
         status => return Err(Missing::Answer(format!("answered {status}"))),
     }

@@ -24,7 +24,7 @@ pub enum Exit {
 pub const TABLE: [(Exit, &str); 7] = [
     (Exit::Success, "success"),
     (Exit::Failed, "a command wrote an error (in any line, not only the last), or `exit` after one"),
-    (Exit::Usage, "wrong usage, a mistake in a profile, or a script that was refused: nothing was run"),
+    (Exit::Usage, "wrong usage, a mistake in a profile, or a refused script: nothing was run"),
     (Exit::NotConnected, "could not connect"),
     (Exit::Lost, "the session was lost while a script ran: the last command may have run"),
     (Exit::Interrupted, "interrupted (Ctrl-C)"),

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod handshake;
+mod hosts;
 mod identity;
 pub mod refusals;
 mod tls;
@@ -13,6 +14,7 @@ pub use certificate::{
     CertificateProblem, Fingerprint, NotFingerprint, RefusedCertificate, tls_server_end_point,
 };
 pub use handshake::{HandshakeProblem, cut_handshake, handshake_problem};
+pub use hosts::{HostPattern, HostRefusal, Hosts, NotHosts, permit};
 pub use identity::{ClientCertificate, IdentityError, needs_passphrase};
 pub use tls::{Stream, TlsConnector, TlsSetupError};
 pub use trust::{TlsLibrary, Trust, TrustError};
@@ -25,6 +27,16 @@ pub fn is_loopback(uri: &Url) -> bool {
         Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
         None => false,
     }
+}
+
+/// Returns a URI for messages: without its user, query and fragment.
+pub fn display(uri: &Url) -> String {
+    let mut shown = uri.clone();
+    shown.set_query(None);
+    shown.set_fragment(None);
+    // Both fail only for a URI without a host, which has neither.
+    let _ = (shown.set_username(""), shown.set_password(None));
+    shown.to_string()
 }
 
 /// An error in a chain of errors.

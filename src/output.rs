@@ -11,8 +11,7 @@ use crate::screen::{Stream, clean};
 /// The first write error.
 static LOST: OnceLock<io::Error> = OnceLock::new();
 
-/// Writes a message. An error is kept for [`lost`]. Lines that are too long for the terminal are wrapped,
-/// with
+/// Writes a message. An error is kept for [`lost`]. Lines that are too long for the terminal are wrapped, with
 /// `hang` columns of additional indentation.
 pub fn message(text: &str, hang: usize) {
     keep(Stream::Output.write(&Stream::Output.message(text, hang)));

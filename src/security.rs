@@ -25,15 +25,15 @@ pub use problem::KerberosProblem;
 
 /// One side of a security context.
 pub trait Context: Send {
-    /// Takes the peer's token and returns the next one. An initiator starts with `None`.
+    /// Processes the peer's token and returns the next one. An initiator starts with `None`.
     ///
-    /// May block while a Kerberos library asks a KDC: call it on a thread that may wait.
+    /// May block while a Kerberos library queries a KDC: call it on a thread that may block.
     ///
     /// # Errors
-    /// The mechanism refuses, or the peer's token is malformed, or the peer failed to prove its identity.
+    /// The mechanism refuses, the peer's token is malformed, or the peer did not prove its identity.
     fn step(&mut self, token: Option<&[u8]>) -> Result<Step, ContextError>;
 
-    /// Encrypts and signs a message. Only an established context can.
+    /// Encrypts and signs a message.
     ///
     /// # Errors
     /// The context is not established or the mechanism cannot seal.
@@ -52,7 +52,7 @@ pub trait Context: Send {
 pub struct Step {
     /// The token for the peer.
     pub token: Option<Vec<u8>>,
-    /// Whether this side needs nothing more from the peer.
+    /// Whether this side needs no further token from the peer.
     pub established: bool,
 }
 
@@ -89,7 +89,7 @@ pub enum Mechanism {
 }
 
 impl Mechanism {
-    /// Whether the KDC checks the password, and not the server.
+    /// Returns whether the KDC, not the server, checks the password.
     pub const fn is_kerberos(self) -> bool {
         matches!(self, Self::Kerberos | Self::NegotiateKerberos)
     }
@@ -103,16 +103,16 @@ impl Mechanism {
     }
 }
 
-/// The account that an initiator acts for.
+/// The account of an initiator.
 #[derive(Clone, Debug)]
 pub enum Account {
-    /// The account that the system has a ticket or a logon for.
+    /// The account of the system's ticket or logon.
     System,
     /// `DOMAIN\user`, `user@REALM` or a local account's name.
     Password { user: String, password: SecretString },
 }
 
-/// What an initiator needs to know.
+/// Parameters of an initiator.
 #[derive(Clone, Debug)]
 pub struct Initiator {
     pub mechanism: Mechanism,
@@ -122,7 +122,7 @@ pub struct Initiator {
     /// Whether the server may act as this account towards other servers (Kerberos only).
     pub delegate: bool,
     /// The channel binding over TLS: `tls-server-end-point:` and the hash of the server's certificate
-    /// (RFC 5929 §4). `None` without TLS: an absent binding may be forgiven, a wrong one is not.
+    /// (RFC 5929 §4). `None` without TLS: servers may accept an absent binding, but never a wrong one.
     pub channel_binding: Option<Vec<u8>>,
 }
 
@@ -132,11 +132,11 @@ pub enum ContextError {
     /// The Kerberos library is not installed.
     #[error("cannot load a Kerberos library: {reason}")]
     NoLibrary { reason: String },
-    /// Kerberos, or SSPI, has refused. `code` is the minor status of Kerberos, else GSSAPI's major status, or
-    /// SSPI's status.
+    /// Kerberos or SSPI refused. `code` is the minor status of Kerberos, else GSSAPI's major status, or SSPI's
+    /// status.
     #[error("{problem}: {text} ({})", display_code(*.code))]
     Kerberos { problem: KerberosProblem, code: i64, text: String },
-    /// lyncsh's own NTLM or SPNEGO has failed. `code` is the corresponding status of SSPI.
+    /// lyncsh's own NTLM or SPNEGO failed. `code` is the corresponding status of SSPI.
     #[error("{text} ({})", display_code(*.code))]
     Mechanism { code: i64, text: String },
     /// The peer's token or sealed message cannot be read.
@@ -151,8 +151,8 @@ pub enum ContextError {
 }
 
 impl ContextError {
-    /// Whether `negotiate` may go on to NTLM after this failure of Kerberos: there is no library, no KDC, no such
-    /// realm or service principal, or no ticket. Only a caller with a password has anything to go on with.
+    /// Returns whether `negotiate` may fall back to NTLM after this failure of Kerberos: no library, KDC or ticket,
+    /// or an unknown realm or service principal. The fallback also needs a password.
     pub fn allows_ntlm(&self) -> bool {
         match self {
             Self::NoLibrary { .. } => true,
@@ -161,14 +161,14 @@ impl ContextError {
         }
     }
 
-    /// Whether the account or its password was refused. A caller must not send the credential again: repeated
+    /// Returns whether the account or its password was refused. The credential must not be sent again: repeated
     /// attempts lock the account.
     pub fn is_refused_credential(&self) -> bool {
         matches!(self, Self::Kerberos { problem, .. } if problem.is_refused_credential())
     }
 }
 
-/// Codes of Kerberos and GSSAPI are known as decimal numbers, those of SSPI as hexadecimal ones.
+/// Formats a code as documentation lists it: decimal for Kerberos and GSSAPI, hexadecimal for SSPI.
 fn display_code(code: i64) -> String {
     if code > i64::from(i32::MAX) { format!("0x{code:08X}") } else { code.to_string() }
 }

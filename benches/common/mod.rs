@@ -20,8 +20,16 @@ impl Drop for Ended {
 
 /// Starts a simulated endpoint. Returns it with its status report.
 pub fn endpoint(options: &[&str]) -> Result<(Ended, serde_json::Value), Failure> {
+    endpoint_in(&[], options)
+}
+
+/// The same with variables in its environment.
+pub fn endpoint_in(
+    variables: &[(&str, String)],
+    options: &[&str],
+) -> Result<(Ended, serde_json::Value), Failure> {
     let mut command = Command::new(LYNCSH);
-    command.args(["demo", "--serve"]).args(options).stdout(Stdio::piped());
+    command.envs(variables.iter().cloned()).args(["demo", "--serve"]).args(options).stdout(Stdio::piped());
     let mut endpoint = command.spawn().map(Ended)?;
     let mut line = String::new();
     BufReader::new(endpoint.0.stdout.take().ok_or("no output")?).read_line(&mut line)?;

@@ -8,7 +8,7 @@ fuzz_target!(|text: &str| {
     let Ok(value) = read(text) else { return };
     let _ = value.display_text();
     let written = write(&value);
-    let again = read(&written).expect("what was written is read");
+    let again = read(&written).expect("written text can be read");
     // Compare texts, not values: NaN is not equal to itself.
     assert_eq!(write(&again), written);
 });

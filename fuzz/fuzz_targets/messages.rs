@@ -25,7 +25,7 @@ fuzz_target!(|inputs: Vec<&[u8]>| {
     assert_eq!(client.protocol(), Protocol::V2_4);
     for input in inputs {
         let Ok(message) = Message::decode(input) else { continue };
-        assert_eq!(Message::decode(&message.encode()).expect("what was written is read"), message);
+        assert_eq!(Message::decode(&message.encode()).expect("a written message can be read"), message);
         client.adopt(message.pipeline);
         let _ = (client.receive(&message), server.receive(&message));
         let _ = (client.take_outgoing(), server.take_outgoing());

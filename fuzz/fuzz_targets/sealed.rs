@@ -1,11 +1,11 @@
-//! Any sealed body is read or an error, and what is read needs no more than its input.
+//! Any sealed body is read or rejected, and its content is not larger than the input.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use lyncsh::security::sealed::unseal;
 use lyncsh::security::{Context, ContextError, Sealed, Step};
 
-/// Takes every message as it is: the form of the body is under test.
+/// Returns every message unchanged: only the format of the body is tested.
 struct Open;
 
 impl Context for Open {

@@ -1,4 +1,4 @@
-//! Any token of a security context is a step or an error, on each side and at each step.
+//! A security context accepts or rejects any token without a crash, on each side and at each step.
 #![no_main]
 
 use std::sync::Arc;

@@ -16,8 +16,7 @@ const ACCESS_DENIED: u32 = 5;
 const DESTINATION_UNREACHABLE: u32 = 2_150_858_811;
 const SCHEMA_VALIDATION: u32 = 2_150_858_817;
 const OPEN_AGAIN: &str = "Open the session again.";
-const CLOSE_SESSION: &str =
-    "Close a session that is no longer needed, or wait until an idle one ends, and try again.";
+const CLOSE_SESSION: &str = "Close an unneeded session, or wait until an idle session ends, and try again.";
 const MAY_HAVE_RUN: &str = "Check what the last command has changed: it may have run.";
 const REPORT: &str = "Report the error with a log (-vvv): lyncsh sent a request that the server cannot read.";
 

@@ -87,7 +87,7 @@ fn causes(status: u16) -> Causes {
         // WinRb/WinRM#42.
         502..=504 => Causes {
             any: &[
-                "Try again later; if the error persists, tell the endpoint's administrator. A proxy or load \
+                "Try again later; if the error persists, inform the endpoint's administrator. A proxy or load \
                  balancer could not reach the endpoint.",
                 "Check the port of uri in the profile; the message names the server that answered.",
             ],

@@ -60,7 +60,7 @@ pub(super) fn certificate(endpoint: &str, refused: &RefusedCertificate) -> Strin
             format!(" Then write to the profile: pin = \"{}\"", found.digits())
         }
         (_, Some(found)) => format!(
-            " To trust this certificate alone, compare its fingerprint with the server's administrator, then add \
+            " To trust only this certificate, compare its fingerprint with the server's administrator, then add \
              to the profile: pin = \"{}\"",
             found.digits()
         ),

@@ -1,7 +1,7 @@
-//! Removal notes on a session, beside its journal entry: the commands that may run in it, and whether a
-//! Delete went unanswered. They change with each command and so have a small file of their own, which is
-//! replaced as a whole and not synced: it survives a killed process, and a machine that crashes has ended the
-//! commands' client anyway.
+//! Removal notes on a session, beside its journal entry: the commands that may run in it, and whether a Delete was
+//! not answered. They change with each command, so they have a separate small file, which is replaced as a whole.
+//! It is not synced: it must survive a killed process, not a crash of the machine, which disconnects the commands'
+//! client anyway.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::platform;
-use crate::transport::wsman::{Ledger, Left};
+use crate::transport::wsman::{Affinity, Ledger, Left, StoredCookie};
 
 /// Idle timeout of an endpoint that does not report one: WinRM's default.
 const USUAL_IDLE: Duration = Duration::from_hours(2);
@@ -25,6 +25,9 @@ struct Known {
     /// The time since which "not found" does not prove that the session is gone.
     doubtful: Option<SystemTime>,
     idle_timeout: Option<Duration>,
+    /// Without these, a load balancer sends Delete to another pool member.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cookies: Vec<StoredCookie>,
 }
 
 /// The removal notes on one session.
@@ -55,6 +58,11 @@ impl Notes {
         Left { commands: known.commands.clone(), doubtful: known.doubtful.is_some() }
     }
 
+    /// Returns the cookies of the session.
+    pub fn affinity(&self) -> Affinity {
+        Affinity::of(self.known().cookies.clone())
+    }
+
     /// Returns whether an earlier owner left the session in doubt.
     pub fn inherits_doubt(&self) -> bool {
         self.inherited_doubt
@@ -80,11 +88,8 @@ impl Notes {
             return;
         }
         // The usual state: no file is needed.
-        let result = if known.commands.is_empty() && known.doubtful.is_none() {
-            remove(&self.path)
-        } else {
-            self.write(&known)
-        };
+        let says_nothing = known.commands.is_empty() && known.doubtful.is_none() && known.cookies.is_empty();
+        let result = if says_nothing { remove(&self.path) } else { self.write(&known) };
         if let Err(error) = result {
             tracing::warn!("cannot write the notes on a session: {error}");
         }
@@ -116,6 +121,10 @@ impl Ledger for Notes {
 
     fn granted(&self, idle_timeout: Duration) {
         self.change(|known| known.idle_timeout = Some(idle_timeout));
+    }
+
+    fn affinity(&self, cookies: Vec<StoredCookie>) {
+        self.change(|known| known.cookies = cookies);
     }
 
     fn doubts(&self) {
@@ -153,7 +162,7 @@ mod tests {
             [(Some(60), 100, false), (Some(60), 130, true), (None, 7_000, false), (None, 7_400, true)]
         {
             let idle_timeout = idle.map(Duration::from_secs);
-            let known = Known { commands: Vec::new(), doubtful: ago(since), idle_timeout };
+            let known = Known { doubtful: ago(since), idle_timeout, ..Known::default() };
             std::fs::write(&path, serde_json::to_vec(&known).unwrap()).unwrap();
             assert_eq!(Notes::read(path.clone()).is_over(), over, "{idle:?} {since}");
         }

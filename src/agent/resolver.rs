@@ -8,22 +8,23 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::control::Failure;
-use crate::credential::{self, CredentialError, token};
+use crate::credential::token::{self, TokenRequest};
+use crate::credential::{self, CredentialError};
 use crate::discovery::{self, DiscoveryError};
 use crate::net::refusals::Credential;
-use crate::net::{ClientCertificate, IdentityError, Trust, TrustError};
+use crate::net::{ClientCertificate, IdentityError, Trust, TrustError, display};
 use crate::profile::{Authentication, CredentialSource, Profile};
 use crate::security::{Account, Mechanism};
 use crate::step::{Report, Step};
 use crate::transport;
 use crate::transport::wsman::{self, Endpoint};
 
-/// Redirections that are followed on the way to a session.
+/// Maximum number of redirects followed.
 const MAX_REDIRECTIONS: u8 = 5;
 /// The shortest idle timeout that endpoints usually grant.
 const SHORTEST_IDLE: Duration = Duration::from_mins(1);
 
-/// A profile, and its secret where that was handed over.
+/// A profile and, if known, its secret.
 #[derive(Clone, Debug)]
 pub struct EndpointResolver {
     pub profile: Arc<Profile>,
@@ -79,7 +80,7 @@ impl SessionError {
     pub fn is_refusal(&self, authentication: Authentication) -> bool {
         match self {
             Self::Token(token::TokenError::Refused { .. }) => true,
-            // A token that was granted, or a certificate, is refused for another reason than a password.
+            // A refused token or certificate does not mean that a password is wrong.
             Self::Transport(error) => {
                 error.is_refused_credential()
                     && !matches!(authentication, Authentication::Token | Authentication::Certificate)
@@ -115,7 +116,7 @@ impl EndpointResolver {
         self.secret.as_ref()
     }
 
-    /// Replaces the secret by one that the user entered.
+    /// Replaces the secret with the one that the user entered.
     pub fn enter(&mut self, secret: SecretString) {
         let endpoint = self.presented_to().or(self.profile.uri.as_ref());
         if let (Some(endpoint), Some(user)) = (endpoint, &self.profile.user) {
@@ -124,17 +125,17 @@ impl EndpointResolver {
         self.secret = Some(secret);
     }
 
-    /// Whether an endpoint has refused what was presented last.
+    /// Returns whether an endpoint refused the last presented credential.
     pub fn is_refused(&self) -> bool {
         self.presented.as_ref().is_some_and(|(_, credential)| credential.is_refused())
     }
 
-    /// The endpoint that the secret was for last.
+    /// Returns the endpoint of the last presented credential.
     pub fn presented_to(&self) -> Option<&Url> {
         self.presented.as_ref().map(|(endpoint, _)| endpoint)
     }
 
-    /// Notes that this endpoint has refused the secret, where it is known here.
+    /// Records that this endpoint refused the secret, if the secret is known.
     pub fn note_refusal(&mut self, endpoint: &Url) {
         if let (Some(user), Some(secret)) = (&self.profile.user, &self.secret) {
             let credential = Credential::new(endpoint, user, secret);
@@ -143,7 +144,7 @@ impl EndpointResolver {
         }
     }
 
-    /// The refusal of a secret that this process knows to be refused already: it is not sent again.
+    /// Returns the refusal of a secret that was refused before, which must not be sent again.
     ///
     /// # Errors
     /// The secret cannot be fetched.
@@ -160,7 +161,7 @@ impl EndpointResolver {
         Ok(credential.is_refused().then(|| self.refusal()))
     }
 
-    /// The refusal of what was presented last.
+    /// Returns the refusal of the last presented credential.
     pub fn refusal(&self) -> SessionError {
         let user = self.profile.user.clone().unwrap_or_default();
         match self.presented_to().or(self.profile.uri.as_ref()) {
@@ -186,7 +187,7 @@ impl EndpointResolver {
         self.at(uri, configuration, report).await
     }
 
-    /// The endpoint at a known address.
+    /// Resolves the endpoint at a known address.
     pub async fn at(
         &mut self,
         uri: Url,
@@ -206,7 +207,7 @@ impl EndpointResolver {
         let is_certificate = profile.authentication == Authentication::Certificate;
         let user = match &profile.user {
             Some(user) => user.clone(),
-            // The server finds the account by the certificate.
+            // The server maps the certificate to an account.
             None if is_certificate => String::new(),
             None => return Err(SessionError::NoUser),
         };
@@ -226,12 +227,20 @@ impl EndpointResolver {
         let authentication = match profile.authentication {
             Authentication::Token => {
                 let _ = report.send(Step::RequestingToken);
-                let token = token(&uri, &user, &password, &trust, profile.limits.token).await?;
+                let request = TokenRequest {
+                    endpoint: uri.clone(),
+                    user: user.clone(),
+                    password,
+                    trust: trust.clone(),
+                    authority: profile.authority.clone(),
+                    limit: profile.limits.token,
+                };
+                let token = token(&request).await?;
                 let _ = report.send(Step::TokenReceived);
-                renew = Some(renewal(&uri, &user, &password, &trust, profile.limits.token));
+                renew = Some(renewal(request));
                 wsman::Authentication::Bearer { user, token }
             }
-            // A password that was refused is not sent again.
+            // A refused password is not sent again.
             _ if credential.is_refused() => return Err(self.refusal()),
             Authentication::Basic => wsman::Authentication::Basic { user, password },
             Authentication::Kerberos | Authentication::Negotiate | Authentication::Ntlm => {
@@ -259,12 +268,14 @@ impl EndpointResolver {
             configuration,
             authentication,
             renew,
+            affinity: wsman::Affinity::default(),
             ledger: None,
             trust,
             // Without keep-alive the endpoint's default applies. A session kept without a shell is idle for
             // up to `keep`.
             idle_timeout: profile.idle_timeout.or(profile.keep_alive.then_some(SHORTEST_IDLE + profile.keep)),
             max_redirections: MAX_REDIRECTIONS,
+            hosts: profile.hosts(),
             limits: profile.limits,
         }
     }
@@ -282,18 +293,12 @@ fn negotiation(profile: &Profile, user: String, account: Account) -> wsman::Auth
     wsman::Authentication::Context(Arc::new(negotiation))
 }
 
-/// Asks for a token, unless the password was refused before.
-async fn token(
-    uri: &Url,
-    user: &str,
-    password: &SecretString,
-    trust: &Trust,
-    limit: Duration,
-) -> Result<SecretString, SessionError> {
-    let Some(pass) = Credential::new(uri, user, password).pass().await else {
-        return Err(refusal(uri, user.to_owned()));
+/// Requests a token, unless the password was refused before.
+async fn token(request: &TokenRequest) -> Result<SecretString, SessionError> {
+    let Some(pass) = Credential::new(&request.endpoint, &request.user, &request.password).pass().await else {
+        return Err(refusal(&request.endpoint, request.user.clone()));
     };
-    let acquired = token::acquire(uri, user, password, trust, limit).await;
+    let acquired = token::acquire(request).await;
     match &acquired {
         Ok(_) => pass.accepted(),
         Err(token::TokenError::Refused { .. }) => pass.refused(),
@@ -302,20 +307,20 @@ async fn token(
     Ok(acquired?)
 }
 
-/// The refusal of a credential that is not sent again.
+/// Returns the refusal of a credential that is not sent again.
 fn refusal(endpoint: &Url, user: String) -> SessionError {
-    let endpoint = endpoint.origin().ascii_serialization();
-    transport::Error::Unauthorized { endpoint, user, scheme: None, offered: Vec::new() }.into()
+    transport::Error::Unauthorized { endpoint: display(endpoint), user, scheme: None, offered: Vec::new() }
+        .into()
 }
 
-/// Fetches another token when the endpoint refuses one that has expired.
-fn renewal(uri: &Url, user: &str, password: &SecretString, trust: &Trust, limit: Duration) -> wsman::Renew {
-    let (uri, user, password, trust) = (uri.clone(), user.to_owned(), password.clone(), trust.clone());
+/// Returns the request for a new token, for when the endpoint refuses an expired one.
+fn renewal(request: TokenRequest) -> wsman::Renew {
+    let request = Arc::new(request);
     wsman::Renew::new(move || {
-        let (uri, user, password, trust) = (uri.clone(), user.clone(), password.clone(), trust.clone());
+        let request = request.clone();
         async move {
-            match token(&uri, &user, &password, &trust, limit).await {
-                Ok(token) => Some(wsman::Authentication::Bearer { user, token }),
+            match token(&request).await {
+                Ok(token) => Some(wsman::Authentication::Bearer { user: request.user.clone(), token }),
                 Err(error) => {
                     tracing::warn!("cannot renew the token: {error}");
                     None
@@ -332,7 +337,7 @@ async fn client_certificate(
 ) -> Result<Option<ClientCertificate>, SessionError> {
     let Some(certificate) = profile.certificate.clone() else { return Ok(None) };
     let key = profile.key.clone();
-    // Deriving a key from a passphrase takes long on purpose.
+    // Key derivation from a passphrase is slow by design.
     let read = move || ClientCertificate::read(&certificate, key.as_deref(), &passphrase);
     let path = profile.certificate.clone().unwrap_or_default();
     let read = tokio::task::spawn_blocking(read).await;

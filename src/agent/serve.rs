@@ -49,7 +49,7 @@ pub async fn shells(listener: &Listener, shared: &Shared) {
 async fn attach(stream: TrackedStream, info: ClientInfo, shared: Shared) {
     let mux = tokio::select! {
         mux = mux(&shared) => mux,
-        // The end of its stream tells the shell that there is no session.
+        // The end of the stream means that there is no session.
         () = shared.leaving.cancelled() => None,
     };
     if let Some(mux) = mux {
@@ -169,13 +169,13 @@ async fn converse(stream: Local, process: Option<u32>, server: &ControlServer) -
         tokio::select! {
             request = requests.recv() => match request {
                 None => {
-                    // The launcher died, and so did its shell; its requests are void.
+                    // The launcher died, and so did its shell; its requests are ignored.
                     if launched.is_some() {
                         server.shared.presence.release();
                     }
                     return Ok(());
                 }
-                // Too late: the end of the stream reports it.
+                // The agent is ending: the end of the stream reports it.
                 Some(ControlRequest::Watch) if server.shared.leaving.is_cancelled() => return Ok(()),
                 Some(ControlRequest::Watch) => {
                     presence_guard.get_or_insert_with(|| server.shared.presence.arrive_watching(process));
@@ -254,8 +254,8 @@ fn history(events: &[ControlEvent]) -> Vec<Option<ControlEvent>> {
     let is_sent = |(at, event): (usize, &ControlEvent)| {
         let sent = match lost {
             None => true,
-            // Of the attempts since then only the session that the last attempt may have created, and an open
-            // question.
+            // Of the attempts since the loss, keep only the session that the last attempt may have created, and an
+            // open question.
             Some(lost) if is_lost => {
                 let is_asked = at + 1 == events.len() && matches!(event, ControlEvent::Refused { .. });
                 at == lost || (at > lost && (is_asked || matches!(event, ControlEvent::Guarded(_))))

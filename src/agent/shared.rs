@@ -65,7 +65,6 @@ pub struct Opened {
     pub since: Instant,
 }
 
-/// State shared by a session's owner and the servers of shells and launchers.
 #[derive(Clone, Debug)]
 pub struct Shared {
     pub news: EventLog,

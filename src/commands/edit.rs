@@ -57,7 +57,7 @@ pub fn run(folders: &Folders, name: &str) -> miette::Result<()> {
             Ok(()) => break edited,
             Err(mistakes) => crate::screen::print_report(&mistakes),
         }
-        if !agreed("Edit it again (y, or anything else to give up)? ")? {
+        if !agreed("Edit it again (y/N)? ")? {
             return Err(miette::miette!(
                 help = format!("continue the draft with `lyncsh edit {name}`: {}", draft.display()),
                 "'{name}' was not modified"

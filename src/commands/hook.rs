@@ -110,9 +110,8 @@ fn names(folders: &Folders, profile: &Profile) -> Vec<String> {
 }
 
 fn text(path: &Path) -> miette::Result<&str> {
-    path.to_str().ok_or_else(|| {
-        miette::miette!("cannot write the path {} into a script: it is not Unicode", path.display())
-    })
+    path.to_str()
+        .ok_or_else(|| miette::miette!("cannot use the path {} in a script: not Unicode", path.display()))
 }
 
 async fn install(context: &Context, of: &HookOptions, yes: bool) -> miette::Result<()> {
@@ -137,7 +136,7 @@ async fn install(context: &Context, of: &HookOptions, yes: bool) -> miette::Resu
     }
     if !changes.is_empty() {
         show(&changes);
-        if !yes && !agreed("Write them (y/N)? ")? {
+        if !yes && !agreed("Write these lines (y/N)? ")? {
             crate::outln!("Nothing was written.");
             return Ok(());
         }

@@ -37,8 +37,7 @@ pub struct Sessions {
     pub secret: Option<SecretString>,
 }
 
-/// Result of connecting a profile.
-/// `None` if the shell itself connects.
+/// Result of connecting a profile; `None` if the shell itself connects.
 type Connected = (String, Result<Option<Agent>, ConnectError>);
 
 /// A running shell.

@@ -28,7 +28,7 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
     };
     let question = format!("Remove the profile '{name}', its password and its shortcuts (y/N)? ");
     if !yes && !super::usage::agreed(&question)? {
-        crate::outln!("'{name}' is kept.");
+        crate::outln!("'{name}' was not removed.");
         return Ok(());
     }
     end_session(folders, name).await?;
@@ -93,7 +93,7 @@ fn report(folders: &Folders, name: &str) {
         if let Err(StoreError::Several { connections, .. }) = profile::load(folders, &other)
             && connections.iter().any(|one| one == name)
         {
-            crate::outln!("The profile '{other}' still has it among its connections.");
+            crate::outln!("The profile '{other}' still lists it in connections.");
         }
     }
     let module = format!("lyncsh-{name}.psm1");

@@ -77,7 +77,7 @@ pub async fn run(
             let keeping = join_all(kept.into_iter().map(KeptAgent::run));
             tokio::select! {
                 result = shell(attached) => result.map(ExitCode::from),
-                // None of them ends.
+                // Unreachable: a kept agent runs without end.
                 _ = keeping => Ok(ExitCode::FAILURE),
                 ending = endings.next_but_interrupt() => Ok(ExitCode::from(ending.exit_code())),
             }

@@ -80,7 +80,7 @@ fn make(shortcut: &Shortcut, options: &ShortcutOptions) -> miette::Result<()> {
         write(&File { path: path.clone(), bytes, executable: false })
             .into_diagnostic()
             .wrap_err_with(|| format!("cannot write {}", path.display()))?;
-        crate::outln!("{} adds it to Windows Terminal's list at its next start.", path.display());
+        crate::outln!("{} adds the shell to the list of Windows Terminal at its next start.", path.display());
     }
     if desktop == Desktop::Free && terminal::found().next().is_none() {
         crate::tell!(

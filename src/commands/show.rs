@@ -26,7 +26,7 @@ pub async fn run(folders: &Folders, name: &str, json: bool) -> miette::Result<()
         return Ok(());
     }
     for (key, value) in rows {
-        output::message(&format!("{key:14}  {}\n", text(&value)), 16);
+        output::message(&format!("{key:17}  {}\n", text(&value)), 19);
     }
     Ok(())
 }
@@ -71,6 +71,8 @@ async fn one(profile: Profile, name: &str) -> Vec<(&'static str, Value)> {
         ("domain", profile.domain.into()),
         ("uri", profile.uri.map(String::from).into()),
         ("discovery", profile.discovery.map(String::from).into()),
+        ("redirects", profile.redirects.iter().map(ToString::to_string).collect::<Vec<_>>().into()),
+        ("authority", profile.authority.map(String::from).into()),
         ("ca", profile.ca.map(|ca| ca.display().to_string()).into()),
         ("pin", profile.pin.map(|pin| pin.to_string()).into()),
         ("tls", profile.tls.name().into()),
@@ -81,6 +83,8 @@ async fn one(profile: Profile, name: &str) -> Vec<(&'static str, Value)> {
             "authentication",
             service.map_or(profile.authentication.name(), |service| service.sign_in.name()).into(),
         ),
+        ("service_principal", profile.service_principal.into()),
+        ("delegate", profile.delegate.into()),
         ("password", credential.into()),
         ("shell", profile.shell.into()),
         ("session", format!("${}", import.session).into()),

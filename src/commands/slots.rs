@@ -45,7 +45,7 @@ pub async fn choose(
     crate::tell!("{failure}\n\nThese sessions count against the limit:\n{list}");
     loop {
         // Fails if the terminal was closed; then there is no answer either.
-        let _ = screen::question("Remove which (a number, `all`, or Enter to give up)? ");
+        let _ = screen::question("Sessions to remove (numbers, `all`, or Enter to cancel): ");
         // A separate thread, so that Ctrl-C ends the wait immediately.
         let (answering, answer) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || {

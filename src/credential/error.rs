@@ -1,6 +1,5 @@
 //! Errors of fetching a secret.
 
-/// Error of fetching a secret.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum CredentialError {
     #[error("no password is stored for profile '{profile}'")]
@@ -24,7 +23,7 @@ pub enum CredentialError {
         "store it with `lyncsh login`, or set credential = {{ command = \"…\" }} in the profile"
     ))]
     NoTerminal,
-    /// Asked for where the system authenticates.
+    /// A password was requested although the system authenticates.
     #[error("profile '{profile}' has no password: it uses the system's ticket")]
     System { profile: String },
     #[error("no password was entered")]

@@ -1,5 +1,6 @@
 //! Requests an OAuth token from the authority in an endpoint's 401 response.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +9,20 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use crate::net::{Trust, innermost, is_loopback, refused_certificate};
+use crate::net::{Hosts, Trust, display, innermost, is_loopback, refused_certificate};
+
+/// Authorities of Microsoft's clouds (public, US Government, China, the former Germany).
+static AUTHORITIES: LazyLock<Hosts> = LazyLock::new(|| {
+    Hosts::of(&[
+        "login.microsoftonline.com",
+        "login.windows.net",
+        "login.microsoftonline.us",
+        "login-us.microsoftonline.com",
+        "login.partner.microsoftonline.cn",
+        "login.chinacloudapi.cn",
+        "login.microsoftonline.de",
+    ])
+});
 
 /// Error of requesting a token.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -34,6 +48,9 @@ pub enum TokenError {
     #[error("cannot reach the token service {authority}: {reason}")]
     #[diagnostic(help("check the network and try again"))]
     Unreachable { authority: String, reason: String },
+    #[error("refusing to send the password to the token service {authority}, which {endpoint} names")]
+    #[diagnostic(help("nothing was sent; if you trust it, add to the profile: authority = \"{authority}\""))]
+    Foreign { endpoint: String, authority: String },
     #[error("refusing to send the password to {uri}: not HTTPS")]
     #[diagnostic(help(
         "nothing was sent; ask the administrator of the endpoint to use an HTTPS token service"
@@ -59,15 +76,23 @@ struct Denied {
     error_description: Option<String>,
 }
 
-/// Gets the challenge of `endpoint` and requests a token from its authority with the password grant.
-pub async fn acquire(
-    endpoint: &Url,
-    user: &str,
-    password: &SecretString,
-    trust: &Trust,
-    limit: Duration,
-) -> Result<SecretString, TokenError> {
-    let shown = format!("{}{}", endpoint.origin().ascii_serialization(), endpoint.path());
+/// A request for a token.
+#[derive(Clone, Debug)]
+pub struct TokenRequest {
+    pub endpoint: Url,
+    pub user: String,
+    pub password: SecretString,
+    pub trust: Trust,
+    /// An authority that may receive the password besides Microsoft's.
+    pub authority: Option<Url>,
+    pub limit: Duration,
+}
+
+/// Gets the challenge of the endpoint and requests a token from its authority with the password grant.
+pub async fn acquire(request: &TokenRequest) -> Result<SecretString, TokenError> {
+    let TokenRequest { endpoint, user, password, trust, authority: permitted, limit } = request;
+    let limit = *limit;
+    let shown = display(endpoint);
     let silent = |of: String| TokenError::Timeout { of, limit };
     let failed = |error: reqwest::Error| {
         if error.is_timeout() {
@@ -107,10 +132,7 @@ pub async fn acquire(
     } else {
         build(trust.client()).map_err(|error| unreachable(authority.clone(), error))?
     };
-    let local = is_loopback(endpoint) && is_loopback(&challenge.authority);
-    if challenge.authority.scheme() != "https" && !local {
-        return Err(TokenError::NotEncrypted { uri: authority });
-    }
+    check(endpoint, &challenge.authority, permitted.as_ref())?;
     let body = form(&[
         ("grant_type", "password"),
         ("client_id", &challenge.client_id),
@@ -141,6 +163,23 @@ pub async fn acquire(
         Ok(denied) => denied.error_description.unwrap_or(denied.error),
         Err(_) => format!("it answered {status}"),
     }))
+}
+
+/// Checks whether an authority may receive the password: Microsoft's, the profile's, or one on the endpoint's own
+/// loopback address.
+fn check(endpoint: &Url, authority: &Url, permitted: Option<&Url>) -> Result<(), TokenError> {
+    let is_own = is_loopback(endpoint) && authority.host() == endpoint.host();
+    if is_own || permitted.is_some_and(|permitted| permitted.origin() == authority.origin()) {
+        return Ok(());
+    }
+    if authority.scheme() != "https" {
+        return Err(TokenError::NotEncrypted { uri: authority.to_string() });
+    }
+    if AUTHORITIES.contains(authority) {
+        return Ok(());
+    }
+    let authority = authority.origin().ascii_serialization();
+    Err(TokenError::Foreign { endpoint: display(endpoint), authority })
 }
 
 /// Returns the body of a form, which is wiped when the request no longer needs it.

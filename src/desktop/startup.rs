@@ -147,7 +147,7 @@ pub enum Before {
 }
 
 /// Comment that marks a script that lyncsh created for the block.
-const MADE: &str = "# This file was made for these lines, and goes with them.\n";
+const MADE: &str = "# lyncsh created this file, and removes it together with these lines.\n";
 
 /// Prepares the insertion of the block into a script.
 ///

@@ -13,7 +13,7 @@ use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::spki::AlgorithmIdentifierRef;
 
-/// The SHA-256 hash of a whole certificate, as `openssl x509 -fingerprint -sha256` prints it.
+/// The SHA-256 hash of a certificate, as printed by `openssl x509 -fingerprint -sha256`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
@@ -23,8 +23,7 @@ impl Fingerprint {
         Self(Sha256::digest(certificate).into())
     }
 
-    /// The digits alone. With `sha256:` before them, the text is longer than a line of help, and its break
-    /// would be copied.
+    /// Returns the digits without the prefix `sha256:`, which would make the text too long for one line of help.
     pub fn digits(self) -> String {
         self.to_string().split_off("sha256:".len())
     }
@@ -43,7 +42,7 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// Not a SHA-256 fingerprint.
+/// Error of parsing a fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotFingerprint {
     #[error("expected a SHA-256 fingerprint of 64 hexadecimal digits, got a SHA-1 thumbprint")]
@@ -87,7 +86,7 @@ pub enum CertificateProblem {
     Expired(Option<String>),
     #[error("not valid yet{}", .0.as_deref().map(|at| format!(": only from {at}")).unwrap_or_default())]
     NotYetValid(Option<String>),
-    /// The names that it is for.
+    /// The names of the certificate.
     #[error("issued for another host name{}", listed(.0))]
     OtherName(Vec<String>),
     /// Names are compared with subjectAltName only (RFC 6125 6.4.4, RFC 9110 4.3.4).
@@ -120,7 +119,7 @@ fn listed(names: &[String]) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedCertificate {
     pub problem: CertificateProblem,
-    /// `None` where the system's TLS library does not show the certificate.
+    /// `None` if the system's TLS library does not provide the certificate.
     pub fingerprint: Option<Fingerprint>,
 }
 
@@ -165,7 +164,7 @@ impl Facts {
         }
     }
 
-    /// The problem with the dates of a certificate, if any.
+    /// Returns the problem with the dates of a certificate, if any.
     pub fn dates(&self, now: SystemTime) -> Option<CertificateProblem> {
         if self.not_after.is_none_or(|after| now > after) {
             return Some(CertificateProblem::Expired(self.not_after.map(day)));
@@ -202,9 +201,10 @@ fn name(name: &GeneralName) -> Option<String> {
     }
 }
 
-/// Returns the channel binding `tls-server-end-point` of a server's certificate (RFC 5929 4.1): its hash
-/// by the hash of its signature, with SHA-256 in place of MD5 and SHA-1. The RFC leaves signatures without
-/// a hash of their own (Ed25519) undefined; SHA-256 is customary, also for what is not a certificate.
+/// Returns the channel binding `tls-server-end-point` of a server's certificate (RFC 5929 4.1): the certificate's
+/// hash with the hash function of its signature, or with SHA-256 for MD5 and SHA-1. For signatures without a
+/// separate hash function (Ed25519), which the RFC leaves undefined, and malformed certificates, SHA-256 is
+/// customary.
 pub fn tls_server_end_point(certificate: &[u8]) -> Vec<u8> {
     match signature_hash(certificate).as_deref() {
         Some("2.16.840.1.101.3.4.2.2") => Sha384::digest(certificate).to_vec(),
@@ -216,7 +216,7 @@ pub fn tls_server_end_point(certificate: &[u8]) -> Vec<u8> {
 
 /// Reads the object identifier of the hash that a certificate's signature uses.
 fn signature_hash(certificate: &[u8]) -> Option<String> {
-    // Only the outer structure: channel binding must work with certificates that break RFC 5280's rules.
+    // Parses only the outer structure: channel binding must work with certificates that violate RFC 5280.
     let whole = AnyRef::from_der(certificate).ok()?;
     let algorithm = whole.sequence(|reader| {
         use x509_cert::der::Reader as _;
@@ -248,7 +248,7 @@ fn pss_hash(parameters: AnyRef<'_>) -> Option<String> {
     let hash = parameters.sequence(|reader| {
         use x509_cert::der::Reader as _;
         let hash = ContextSpecific::<AlgorithmIdentifierRef<'_>>::decode_explicit(reader, TagNumber(0))?;
-        // The other fields decide nothing here.
+        // The other fields are not needed.
         while !reader.is_finished() {
             let _: AnyRef<'_> = reader.decode()?;
         }
@@ -257,7 +257,7 @@ fn pss_hash(parameters: AnyRef<'_>) -> Option<String> {
     Some(hash.ok()??.value.oid.to_string())
 }
 
-// They run the program `openssl`, which Windows does not have.
+// The tests run `openssl`, which Windows does not have.
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
@@ -326,7 +326,7 @@ mod tests {
             let certificate = std::fs::read(folder.join("c.der")).unwrap();
             assert_eq!(tls_server_end_point(&certificate), expected, "{key} {digest}");
         }
-        // Example of a certificate that cannot be parsed.
+        // A certificate that cannot be parsed.
         assert_eq!(tls_server_end_point(b"no certificate"), Sha256::digest(b"no certificate").to_vec());
     }
 }

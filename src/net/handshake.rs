@@ -1,14 +1,14 @@
-//! TLS handshakes that fail for a reason other than the server's certificate.
+//! Reasons of failed TLS handshakes, except the server's certificate.
 
 use super::{Cause, sources, tls_error};
 
-/// Why a TLS connection could not be opened.
+/// Reason why a TLS connection could not be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeProblem {
     /// Alert handshake_failure or insufficient_security.
     #[error("no common cipher suite")]
     NoCommonCipher,
-    /// The server asked for a certificate in the handshake, did not get one, and refused.
+    /// The server requires a client certificate, and the client presented none.
     #[error("the server asks for a client certificate")]
     NoClientCertificate,
     #[error("the server refused the client certificate")]
@@ -22,15 +22,15 @@ pub enum HandshakeProblem {
 }
 
 impl HandshakeProblem {
-    /// Whether the problem can show when the client has ended the handshake: in TLS 1.3 the server verifies
-    /// the client's certificate after that (RFC 8446 2).
+    /// Returns whether the problem can appear after the client has completed the handshake: in TLS 1.3, the server
+    /// verifies the client's certificate after that (RFC 8446 2).
     pub const fn is_late(self) -> bool {
         matches!(self, Self::NoClientCertificate | Self::ClientCertificateRefused)
     }
 }
 
-/// Finds the reason in an error's chain. `asked`: the server has asked for a client certificate; `given`:
-/// the client has one.
+/// Finds the reason in an error's chain. `asked`: the server requested a client certificate; `given`: the client
+/// has one.
 pub fn handshake_problem(error: Cause<'_>, asked: bool, given: bool) -> Option<HandshakeProblem> {
     sources(error).find_map(|cause| match tls_error(cause) {
         Some(error) => of_rustls(error, asked, given),
@@ -38,8 +38,8 @@ pub fn handshake_problem(error: Cause<'_>, asked: bool, given: bool) -> Option<H
     })
 }
 
-/// The reason of a connection that ended in its handshake after the server had asked for a client
-/// certificate: a server that closes at once lets the client fail to write before it can read the alert.
+/// Returns the reason if the connection ended in its handshake after the server requested a client certificate:
+/// if the server closes immediately, the client's write fails before it can read the alert.
 pub fn cut_handshake(error: Cause<'_>, asked: bool, given: bool) -> Option<HandshakeProblem> {
     use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     let is_cut = |error: &std::io::Error| {
@@ -88,7 +88,7 @@ fn of_rustls(error: &rustls::Error, asked: bool, given: bool) -> Option<Handshak
     })
 }
 
-/// Reads the messages of OpenSSL 1.1 and 3, which name its reason codes.
+/// Finds the reason in a message of OpenSSL 1.1 or 3, which contains the name of a reason code.
 fn of_text(text: &str, given: bool) -> Option<HandshakeProblem> {
     use HandshakeProblem::{
         ClientCertificateRefused, NoClientCertificate, NoCommonCipher, NotTls, OldVersion, SmallKey,

@@ -16,7 +16,7 @@ use x509_cert::der::{Decode as _, Encode as _};
 
 use crate::platform;
 
-/// A file of the client certificate that is of no use.
+/// Error of reading a client certificate.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum IdentityError {
     #[error("cannot read {path}: {source}")]
@@ -53,7 +53,7 @@ pub enum IdentityError {
     Mismatch { certificate: PathBuf, key: PathBuf },
 }
 
-/// A certificate and its key, with which the client proves its identity.
+/// A client certificate and its key.
 #[derive(Clone)]
 pub struct ClientCertificate {
     certified: Arc<CertifiedKey>,
@@ -97,8 +97,8 @@ impl ClientCertificate {
             reason: error.to_string(),
         };
         let signing = any_supported_type(&private).map_err(unusable)?;
-        // PKCS#12 has no order, and in PEM files the issuer often comes first.
-        // rustls compares too, but not with certificates of X.509 version 1, which openssl makes.
+        // Finds the key's certificate: PKCS#12 has no order, and in PEM files the issuer often comes first.
+        // rustls does not support the certificates of X.509 version 1 that openssl creates.
         let public = signing.public_key();
         let belongs = |one: &CertificateDer<'static>| {
             let read = x509_cert::Certificate::from_der(one);
@@ -114,20 +114,20 @@ impl ClientCertificate {
         Ok(Self { certified: Arc::new(CertifiedKey::new(chain, signing)), key: Arc::new(private) })
     }
 
-    /// The certificate and the key as rustls presents them.
+    /// Returns the certificate and the key for rustls.
     pub(super) fn certified(&self) -> Arc<CertifiedKey> {
         self.certified.clone()
     }
 
-    /// The private key.
+    /// Returns the private key.
     #[cfg_attr(not(any(windows, target_os = "macos", feature = "system-tls")), allow(dead_code))]
     pub(super) fn key(&self) -> &PrivateKeyDer<'static> {
         &self.key
     }
 }
 
-/// Whether the key needs a passphrase. A file that cannot be read needs none: [`ClientCertificate::read`]
-/// reports it.
+/// Returns whether the key needs a passphrase; `false` for an unreadable file, which [`ClientCertificate::read`]
+/// reports.
 pub fn needs_passphrase(certificate: &Path, key: Option<&Path>) -> bool {
     let Ok(bytes) = contents(certificate) else { return false };
     if is_pem(&bytes) {
@@ -154,7 +154,7 @@ fn holds(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
-/// A key without a passphrase must be as private as a password.
+/// Checks that other users cannot read a key without a passphrase.
 fn private(path: &Path) -> Result<(), IdentityError> {
     match platform::is_private(path) {
         Ok(true) => Ok(()),

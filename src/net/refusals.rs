@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use url::Url;
 
 /// Time for which other requests wait for the response to the first one. An endpoint that takes longer is
-/// executing the request and did not refuse it; an endpoint that answers Delete only while a Receive waits
-/// gets both.
+/// executing the request and did not refuse it. The limit also lets Delete pass a pending Receive: some
+/// endpoints answer Delete only while a Receive is pending.
 const DECIDED: Duration = Duration::from_millis(750);
 
 /// A user's secret at an endpoint. Only a keyed hash is kept, with a random key of this process.
@@ -129,7 +129,7 @@ impl Pass {
 }
 
 impl Pass {
-    /// Records that a KDC refused the password. Unlike a server behind a load balancer, a KDC is not asked again.
+    /// Records that a KDC refused the password. The password is not sent once more: a KDC has no load balancer.
     pub fn refused_for_good(mut self) {
         self.before = None;
         states().insert(self.credential, State::Refused);

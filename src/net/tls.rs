@@ -1,4 +1,4 @@
-//! TLS to the endpoint of a profile: rustls, or the system's library where the profile says so.
+//! TLS to the endpoint of a profile, with rustls or the system's library.
 
 mod stream;
 mod system;
@@ -23,7 +23,7 @@ pub use stream::{Stream, TlsSetupError};
 #[derive(Clone)]
 pub struct TlsConnector {
     library: Library,
-    /// The server has asked for a client certificate in a handshake.
+    /// Set if the server requested a client certificate in a handshake.
     asked: Arc<AtomicBool>,
     has_certificate: bool,
 }
@@ -35,7 +35,7 @@ enum Library {
 }
 
 impl TlsConnector {
-    /// A connector for the endpoint of a profile, with its pin and its client certificate.
+    /// Returns a connector for the endpoint of a profile, with its pin and client certificate.
     ///
     /// # Errors
     /// The system's certificates cannot be read, or the library is not part of this build.
@@ -78,35 +78,35 @@ impl TlsConnector {
         }
     }
 
-    /// Whether the server has asked for a client certificate, and whether there is one.
+    /// Returns whether the server requested a client certificate, and whether the profile has one.
     pub fn client_certificate(&self) -> (bool, bool) {
         (self.asked.load(Ordering::Relaxed), self.has_certificate)
     }
 }
 
 impl Trust {
-    /// An HTTP client to be built for discovery and token services, to which the pin does not apply.
+    /// Returns the builder of an HTTP client for discovery and token services, to which the pin does not apply.
     pub fn client(&self) -> reqwest::ClientBuilder {
         self.http(false)
     }
 
-    /// An HTTP client to be built for the endpoint.
+    /// Returns the builder of an HTTP client for the endpoint.
     pub fn endpoint_client(&self) -> reqwest::ClientBuilder {
         self.http(true)
     }
 
     fn http(&self, pinned: bool) -> reqwest::ClientBuilder {
-        // Another part of the program may have been first: it's the same provider.
+        // Fails if the provider is already installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = reqwest::Client::builder();
         match config(self, pinned) {
             Ok(config) => builder.tls_backend_preconfigured(config),
-            // Plain http must work where the system has no CA certificates; https then fails in the client.
+            // Plain http must work without CA certificates of the system; https then fails in the client.
             Err(_) => builder,
         }
     }
 
-    /// TLS to the endpoint.
+    /// Returns a TLS connector for the endpoint.
     ///
     /// # Errors
     /// The system's certificates cannot be used, or the library is not part of this build.
@@ -115,7 +115,7 @@ impl Trust {
     }
 }
 
-/// A configuration of rustls that verifies by `trust`. `pinned`: with its pin, which is the endpoint's.
+/// Returns rustls's configuration for `trust`. `pinned`: the pin applies, as for the endpoint.
 fn config(trust: &Trust, pinned: bool) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = ProfileVerifier::new(&trust.own, trust.pin.filter(|_| pinned), &provider)?;
@@ -126,7 +126,7 @@ fn config(trust: &Trust, pinned: bool) -> Result<ClientConfig, rustls::Error> {
         .with_no_client_auth())
 }
 
-/// Presents the client certificate, and notes that it was asked for.
+/// Presents the client certificate, and records that the server requested it.
 #[derive(Debug)]
 struct Presented {
     certificate: Option<Arc<CertifiedKey>>,
@@ -140,7 +140,7 @@ impl ResolvesClientCert for Presented {
     }
 
     fn has_certs(&self) -> bool {
-        // Otherwise rustls does not call `resolve`, and an error could not tell that the server asked.
+        // Otherwise rustls does not call `resolve`, and the server's request is not recorded.
         true
     }
 }

@@ -10,7 +10,7 @@ use super::certificate::Fingerprint;
 use super::identity::ClientCertificate;
 use crate::files::text;
 
-/// The library that speaks TLS; `tls` in a profile.
+/// The TLS library; `tls` in a profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TlsLibrary {
     #[default]
@@ -22,7 +22,7 @@ pub enum TlsLibrary {
 impl TlsLibrary {
     pub const ALL: [Self; 2] = [Self::Rustls, Self::System];
 
-    /// As it stands in a profile.
+    /// Returns the value in a profile.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Rustls => "rustls",
@@ -31,12 +31,12 @@ impl TlsLibrary {
     }
 }
 
-/// The system's CA certificates, those of a profile's `ca`, and what applies to the endpoint alone.
+/// TLS settings of a profile: additional CA certificates, pinned certificate, library and client certificate.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
-    /// CA certificates, and server certificates that are trusted by themselves.
+    /// CA certificates, and server certificates that are trusted directly.
     pub(super) own: Vec<CertificateDer<'static>>,
-    /// The only certificate that the endpoint may have, whatever its issuer, names and dates.
+    /// The only accepted server certificate, regardless of its issuer, names and dates.
     pub pin: Option<Fingerprint>,
     pub library: TlsLibrary,
     /// The client's certificate.

@@ -1,10 +1,10 @@
-//! GSSAPI (RFC 2743, RFC 2744) from the system's Kerberos library, loaded at its first use.
+//! GSSAPI (RFC 2743, RFC 2744) from the system's Kerberos library, loaded on first use.
 //!
-//! lyncsh does not link against the library: a system without Kerberos starts lyncsh and reports the missing
-//! library only where Kerberos is asked for.
+//! lyncsh does not link against the library: it also starts on a system without Kerberos, and reports the missing
+//! library only if Kerberos is requested.
 //!
-//! Calls may block: the library resolves names, reads caches and asks KDCs. MIT krb5 1.20 waits 27 seconds
-//! for a KDC that does not answer. No call has a deadline of its own.
+//! Calls may block, and have no time limit: the library resolves names, reads caches and queries KDCs. MIT krb5
+//! 1.20 waits 27 seconds for a KDC that does not answer.
 
 use std::env::VarError;
 use std::ffi::{c_int, c_void};
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::ptr::{null, null_mut};
 use std::sync::OnceLock;
 
-/// Names an environment variable with the path of a GSSAPI library, for a library outside of the loader's paths.
+/// Environment variable with the path of a GSSAPI library that is not in the loader's paths.
 const LIBRARY_VARIABLE: &str = "LYNCSH_GSSAPI_LIBRARY";
 
 /// Libraries in the order in which they are tried: MIT krb5, then Heimdal.
@@ -22,7 +22,7 @@ const LIBRARIES: &[&str] = &["libgssapi_krb5.so.2", "libgssapi.so.3"];
 #[cfg(target_vendor = "apple")]
 const LIBRARIES: &[&str] = &["/System/Library/Frameworks/GSS.framework/GSS"];
 
-/// The reason why no library could be loaded, one line for each attempt.
+/// Reasons why no library could be loaded, one for each attempt.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("; "))]
 pub struct Missing(pub Vec<String>);
@@ -35,7 +35,7 @@ pub struct Status {
     pub major: u32,
     /// Minor status of the mechanism. A Kerberos error code is negative.
     pub minor: i32,
-    /// Text of the minor status, or of the major status where the mechanism has no text.
+    /// Text of the minor status, or of the major status if the mechanism has no text.
     pub text: String,
 }
 
@@ -64,12 +64,12 @@ pub mod flag {
     pub const INTEGRITY: u32 = 32;
 }
 
-/// The two mechanisms that are used.
+/// A mechanism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mech {
     /// RFC 4121.
     Krb5,
-    /// RFC 4178. Its minor codes are its own, in place of the codes of Kerberos.
+    /// RFC 4178. Returns its own minor codes instead of those of Kerberos.
     Spnego,
 }
 
@@ -84,13 +84,13 @@ impl Mech {
     }
 }
 
-/// How a text becomes a name.
+/// Form of a name's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameForm {
-    /// A Kerberos principal, `HTTP/host@REALM`, as it is written.
+    /// A Kerberos principal, `HTTP/host@REALM`, used unchanged.
     Principal,
-    /// `HTTP@host`. The library may replace the host by the name that DNS reports (`dns_canonicalize_hostname` and
-    /// `rdns` of krb5.conf), and takes the realm from `domain_realm`.
+    /// `HTTP@host`. The library may replace the host with its name in DNS (`dns_canonicalize_hostname` and
+    /// `rdns` in krb5.conf), and takes the realm from `domain_realm`.
     Hostbased,
     /// An account, `user@REALM` or `user` of the default realm.
     User,
@@ -109,7 +109,7 @@ impl NameForm {
     }
 }
 
-// The structures of RFC 2744. Apple's headers pack them to two bytes on Intel, and nowhere else.
+// The structures of RFC 2744. Apple's headers pack them to two bytes, on Intel only.
 
 #[derive(Clone, Copy)]
 #[cfg_attr(not(all(target_vendor = "apple", target_arch = "x86_64")), repr(C))]
@@ -175,7 +175,7 @@ impl Oid {
 
 const INITIATE: c_int = 1;
 const ACCEPT: c_int = 2;
-/// GSS_C_INDEFINITE: as long as the ticket.
+/// GSS_C_INDEFINITE: the lifetime of the ticket.
 const INDEFINITE: u32 = u32::MAX;
 
 type Handle = *mut c_void;
@@ -248,14 +248,14 @@ pub struct Library {
     delete_context: unsafe extern "C" fn(*mut u32, *mut Handle, *mut Buffer) -> u32,
     wrap: unsafe extern "C" fn(*mut u32, Handle, c_int, u32, *const Buffer, *mut c_int, *mut Buffer) -> u32,
     unwrap: unsafe extern "C" fn(*mut u32, Handle, *const Buffer, *mut Buffer, *mut c_int, *mut u32) -> u32,
-    /// Extensions, absent in some libraries.
+    /// Extensions that some libraries do not have.
     set_negotiable: Option<SetNegotiable>,
     acquire_with_password: Option<AcquireWithPassword>,
     by_iov: Option<(WrapIov, UnwrapIov, ReleaseIov)>,
 }
 
 impl Library {
-    /// Returns the system's library, which is loaded once in a process and never unloaded.
+    /// Returns the system's library, which is loaded once per process and never unloaded.
     ///
     /// # Errors
     /// No library is installed.
@@ -282,15 +282,15 @@ impl Library {
     }
 
     fn open(name: &str) -> Result<Self, String> {
-        // libloading's own text leaves out what the system reports.
+        // libloading's own text omits the system's reason.
         let reason = |error: libloading::Error| match std::error::Error::source(&error) {
             Some(source) => source.to_string(),
             None => error.to_string(),
         };
-        // SAFETY: the initialisers of a Kerberos library prepare locks and error tables, and have no requirements.
+        // SAFETY: the initialisers of a Kerberos library set up locks and error tables, and have no preconditions.
         let library = unsafe { libloading::Library::new(name) }.map_err(reason)?;
         macro_rules! symbol {
-            // SAFETY: the name is one of RFC 2744 or of `gssapi_ext.h`, and the field's type is its signature there.
+            // SAFETY: RFC 2744 or `gssapi_ext.h` declares the name with the signature of the field's type.
             ($name:literal) => {
                 *unsafe { library.get(concat!($name, "\0").as_bytes()) }.map_err(reason)?
             };
@@ -326,7 +326,7 @@ impl Library {
                 _ => None,
             },
         };
-        // The functions are used until the process ends.
+        // The library must stay loaded: its functions are used until the process ends.
         std::mem::forget(library);
         Ok(loaded)
     }
@@ -339,7 +339,7 @@ impl Library {
         /// GSS_C_GSS_CODE and GSS_C_MECH_CODE.
         const OF_GSS: c_int = 1;
         const OF_MECHANISM: c_int = 2;
-        // A minor status of 0 has the text "Success" or "Unknown error".
+        // The text of a minor status of 0 is "Success" or "Unknown error".
         let specific = if minor == 0 { String::new() } else { self.text(minor, OF_MECHANISM, mech) };
         let text = if specific.is_empty() { self.text(major, OF_GSS, mech) } else { specific };
         Status { major, minor: minor as i32, text }
@@ -351,10 +351,10 @@ impl Library {
         let end = |one: char| one == '\0' || one.is_whitespace();
         let mut more = 0;
         let mut lines = Vec::new();
-        // A major status has a text for each of its three parts; libraries never have more than a few.
+        // A major status has one text for each of its three parts; the limit only prevents an endless loop.
         for _ in 0..8 {
             let (mut minor, mut buffer) = (0, Buffer::EMPTY);
-            // SAFETY: every pointer is to a live local; the buffer is the library's and is released by `take`.
+            // SAFETY: every pointer is to a live local; the library allocates the buffer, and `take` releases it.
             let major =
                 unsafe { (self.display_status)(&mut minor, code, kind, &oid, &mut more, &mut buffer) };
             if major & major::ERRORS != 0 {
@@ -375,7 +375,7 @@ impl Library {
     fn take(&self, mut buffer: Buffer) -> Vec<u8> {
         let bytes = copy(&buffer);
         let mut minor = 0;
-        // SAFETY: the library has allocated the buffer, and this is its only release.
+        // SAFETY: the library has allocated the buffer, which is released only here.
         unsafe { (self.release_buffer)(&mut minor, &mut buffer) };
         bytes
     }
@@ -397,8 +397,8 @@ pub struct Name {
     handle: Handle,
 }
 
-// SAFETY: a handle belongs to one value and is used through it alone; the libraries keep no state for each thread
-// but texts of errors, which are read in the call's own thread.
+// SAFETY: a handle is only used through the value that owns it. The libraries' only per-thread state is the texts
+// of errors, which are read on the thread of the call.
 unsafe impl Send for Name {}
 
 impl Name {
@@ -415,10 +415,10 @@ impl Name {
         Ok(Self { library, handle })
     }
 
-    /// Returns the name as Kerberos uses it, with its realm.
+    /// Returns the name as a Kerberos principal, with its realm.
     ///
     /// # Errors
-    /// Kerberos has no such name, or no default realm.
+    /// Kerberos cannot represent the name, or there is no default realm.
     pub fn principal(&self) -> Result<String, Status> {
         let oid = Oid::of(Mech::Krb5.bytes());
         let (mut minor, mut handle) = (0, null_mut());
@@ -449,13 +449,13 @@ impl Drop for Name {
     }
 }
 
-/// A Kerberos credential, for one of the two mechanisms.
+/// A Kerberos credential for one of the two mechanisms.
 ///
-/// A credential has an element for each mechanism. For a mechanism without one MIT krb5 uses the default credential of
-/// the system in its place, which can be that of another account; Heimdal 7.8 finds no credential. So a credential for SPNEGO is acquired
-/// for SPNEGO too, after Kerberos alone has succeeded, which reports its own errors and tries a wrong password once.
-/// SPNEGO offers Kerberos only: gss-ntlmssp, where it is installed, would offer NTLM as well. Heimdal 7.8 has no
-/// `gss_set_neg_mechs`; the caller has to look at the tokens.
+/// A credential has an element for each mechanism. If a mechanism has no element, MIT krb5 uses the system's
+/// default credential, possibly of another account, and Heimdal 7.8 finds no credential. So a credential for
+/// SPNEGO is acquired for SPNEGO, but only after Kerberos has succeeded: Kerberos returns precise errors, and a
+/// wrong password is sent once. SPNEGO is restricted to Kerberos, because gss-ntlmssp, if installed, would also
+/// offer NTLM. Heimdal 7.8 has no `gss_set_neg_mechs`: the caller must check the tokens.
 pub struct Credential {
     library: &'static Library,
     handle: Handle,
@@ -465,16 +465,16 @@ pub struct Credential {
 unsafe impl Send for Credential {}
 
 impl Credential {
-    /// Acquires the system's credential to initiate: the ticket cache (KRB5CCNAME), else with MIT krb5 a ticket by the
-    /// client keytab (KRB5_CLIENT_KTNAME).
+    /// Acquires the system's credential for an initiator: the ticket cache (KRB5CCNAME), else, with MIT krb5, a
+    /// ticket for the client keytab (KRB5_CLIENT_KTNAME).
     ///
     /// # Errors
-    /// There is no ticket. A library may report this not before the first token.
+    /// There is no ticket; some libraries report this only with the first token.
     pub fn system(library: &'static Library, mech: Mech) -> Result<Self, Status> {
         Self::suited(library, mech, |mech| Self::acquire(library, INITIATE, mech))
     }
 
-    /// Acquires the credential of the keytab (KRB5_KTNAME) to accept; any of its keys serves.
+    /// Acquires the credential for an acceptor: any key of the keytab (KRB5_KTNAME).
     ///
     /// # Errors
     /// There is no keytab, or it has no key.
@@ -482,10 +482,10 @@ impl Credential {
         Self::suited(library, mech, |mech| Self::acquire(library, ACCEPT, mech))
     }
 
-    /// Asks a KDC for a ticket by a password. The ticket is kept in memory, apart from the system's cache.
+    /// Requests a ticket from a KDC with a password. The ticket is kept in memory, not in the system's cache.
     ///
     /// # Errors
-    /// The KDC refuses or is not found, or the library cannot do this.
+    /// The KDC refuses or is not found, or the library does not support passwords.
     pub fn password(name: &Name, password: &[u8], mech: Mech) -> Result<Self, Status> {
         let library = name.library;
         let Some(acquire) = library.acquire_with_password else {
@@ -495,7 +495,7 @@ impl Credential {
         Self::suited(library, mech, |mech| {
             let oid = Oid::of(mech.bytes());
             let set = OidSet { count: 1, elements: &oid };
-            // The library reads the password where it is, and wipes its own copy.
+            // The library does not keep the buffer, and wipes its own copy.
             let secret = Buffer::of(password);
             let (mut minor, mut handle) = (0, null_mut());
             // SAFETY: the name is live, the password outlives the call; `handle` is written on success only.
@@ -530,7 +530,7 @@ impl Credential {
             if library.set_negotiable.is_some() {
                 return status;
             }
-            // Heimdal 7.8 with a password: "No credentials were supplied", though the KDC has accepted it.
+            // Heimdal 7.8 returns "No credentials were supplied" although the KDC accepted the password.
             let text = format!("{} cannot use a password in SPNEGO", library.name);
             Status { major: major::UNAVAILABLE, minor: 0, text }
         })?;
@@ -549,7 +549,7 @@ impl Credential {
         let oid = Oid::of(mech.bytes());
         let set = OidSet { count: 1, elements: &oid };
         let (mut minor, mut handle) = (0, null_mut());
-        // SAFETY: no name means the default one; results that may be null are; `handle` is written on success only.
+        // SAFETY: null stands for the default name and for unused results; `handle` is written on success only.
         let major = unsafe {
             (library.acquire)(
                 &mut minor,
@@ -577,7 +577,7 @@ impl Drop for Credential {
 
 /// A token for the peer, and the state of the context after it.
 pub struct Progress {
-    /// The token. A failed step can have one too: the error that the peer is to be sent.
+    /// The token; after a failed step, the error for the peer, if any.
     pub token: Vec<u8>,
     pub result: Result<State, Status>,
 }
@@ -586,7 +586,7 @@ pub struct Progress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State {
     pub established: bool,
-    /// What the context offers ([`flag`]); final when it is established.
+    /// The features of the context ([`flag`]); final when it is established.
     pub flags: u32,
 }
 
@@ -605,7 +605,7 @@ pub struct Context {
     handle: Handle,
 }
 
-// SAFETY: as for `Name`; the methods take `&mut self`, so that two threads never use one context at once.
+// SAFETY: as for `Name`; the methods take `&mut self`, so only one thread uses a context at a time.
 unsafe impl Send for Context {}
 
 impl Context {
@@ -613,7 +613,7 @@ impl Context {
         Self { library, mech, handle: null_mut() }
     }
 
-    /// Takes the acceptor's token, none at first, and makes the next one.
+    /// Processes the acceptor's token (empty at first) and returns the next token.
     pub fn initiate(
         &mut self,
         credential: &Credential,
@@ -625,8 +625,8 @@ impl Context {
         let (oid, input) = (Oid::of(self.mech.bytes()), Buffer::of(token));
         let bindings = binding.map(bind);
         let (mut minor, mut output, mut granted) = (0, Buffer::EMPTY, 0);
-        // SAFETY: name, credential and bindings outlive the call; the library replaces the handle of the context, or
-        // leaves it as it is; the output is released by `take`.
+        // SAFETY: name, credential and bindings outlive the call; the library replaces the handle of the context or
+        // leaves it unchanged; `take` releases the output.
         let major = unsafe {
             (self.library.initiate)(
                 &mut minor,
@@ -647,7 +647,7 @@ impl Context {
         self.progress(major, minor, output, granted)
     }
 
-    /// Takes the initiator's token and makes the answer. Returns the initiator's name with the last step.
+    /// Processes the initiator's token and returns the answer, and the initiator's name after the last step.
     pub fn accept(
         &mut self,
         credential: &Credential,
@@ -657,7 +657,7 @@ impl Context {
         let input = Buffer::of(token);
         let bindings = binding.map(bind);
         let (mut minor, mut output, mut granted, mut peer) = (0, Buffer::EMPTY, 0, null_mut());
-        // SAFETY: as for `initiate`; no delegated credential is taken, and the peer's name becomes a `Name`.
+        // SAFETY: as for `initiate`; no delegated credential is requested, and `Name` owns the peer's name.
         let major = unsafe {
             (self.library.accept)(
                 &mut minor,
@@ -685,33 +685,33 @@ impl Context {
         Progress { token, result: ordered.map(state) }
     }
 
-    /// Treats the bits for an old, repeated, missing or reordered token as errors; RFC 2743 §1.2.3 leaves that to the
-    /// caller.
+    /// Converts the bits for an old, repeated, missing or reordered token to an error, which RFC 2743 §1.2.3
+    /// leaves to the caller.
     fn ordered(&self, major: u32) -> Result<u32, Status> {
         if major & major::ORDER == 0 { Ok(major) } else { Err(self.library.status(major, 0, self.mech)) }
     }
 
-    /// Encrypts a message. Without `gss_wrap_iov` it does so by [`Context::wrap_whole`].
+    /// Encrypts a message; without `gss_wrap_iov`, with [`Context::wrap_whole`].
     ///
     /// # Errors
-    /// The context is not established, or the library cannot encrypt in this form.
+    /// The context is not established, or the library does not support this format.
     pub fn wrap(&mut self, message: &[u8]) -> Result<Wrapped, Status> {
         let Some((wrap, _, release)) = self.library.by_iov else {
             return self.wrap_whole(message);
         };
         let mut data = message.to_vec();
-        // The library encrypts the data where they are and allocates the other two.
+        // The library encrypts the data in place and allocates the other two parts.
         let mut parts = [
             Iov { kind: iov::HEADER | iov::ALLOCATE, buffer: Buffer::EMPTY },
             Iov { kind: iov::DATA, buffer: Buffer { length: data.len(), value: data.as_mut_ptr().cast() } },
             Iov { kind: iov::PADDING | iov::ALLOCATE, buffer: Buffer::EMPTY },
         ];
         let (mut minor, mut encrypted) = (0, 0);
-        // SAFETY: three parts; `data` is not touched by anything else during the call.
+        // SAFETY: there are three parts, and `data` is not used elsewhere during the call.
         let major = unsafe { wrap(&mut minor, self.handle, 1, 0, &mut encrypted, parts.as_mut_ptr(), 3) };
         let (header, padding) = (copy(&parts[0].buffer), copy(&parts[2].buffer));
         let mut ignored = 0;
-        // SAFETY: releases the parts that the library marked as its own allocations, and no others.
+        // SAFETY: releases only the parts that the library has marked as its allocations.
         unsafe { release(&mut ignored, parts.as_mut_ptr(), 3) };
         self.library.check(major, minor, self.mech)?;
         self.encrypted(encrypted)?;
@@ -719,19 +719,19 @@ impl Context {
         Ok(Wrapped { header, data, padding: padding.len() })
     }
 
-    /// Encrypts a message by `gss_wrap`, and splits the token in two as `gss_wrap_iov` does.
+    /// Encrypts a message with `gss_wrap`, and splits the token in two like `gss_wrap_iov`.
     ///
-    /// A token of RFC 4121 §4.2.6.2 is a header of 16 bytes and a ciphertext, which its sender may rotate to the right
-    /// by any count that stands in the header (RRC, §4.2.5). `gss_wrap_iov` rotates by the encrypted header and
-    /// the checksum, so that all but the message stands in front. The copy of the header in the ciphertext has an RRC
-    /// of 0 in any case, so that this can be done to a finished token. Tokens of RC4 (RFC 4757) have no RRC.
+    /// A token of RFC 4121 §4.2.6.2 is a header of 16 bytes and a ciphertext, which the sender may rotate to
+    /// the right by any count (RRC in the header, §4.2.5). `gss_wrap_iov` rotates by the length of the
+    /// encrypted header and the checksum, so that the message is at the end. A finished token can be rotated,
+    /// because the encrypted copy of the header always has an RRC of 0. Tokens of RC4 (RFC 4757) have no RRC.
     ///
     /// # Errors
-    /// The context is not established, or its tokens are not those of RFC 4121.
+    /// The context is not established, or does not use tokens of RFC 4121.
     pub fn wrap_whole(&mut self, message: &[u8]) -> Result<Wrapped, Status> {
         let (input, mut output) = (Buffer::of(message), Buffer::EMPTY);
         let (mut minor, mut encrypted) = (0, 0);
-        // SAFETY: the message outlives the call; the output is released by `take`.
+        // SAFETY: the message outlives the call; `take` releases the output.
         let major = unsafe {
             (self.library.wrap)(&mut minor, self.handle, 1, 0, &input, &mut encrypted, &mut output)
         };
@@ -756,14 +756,15 @@ impl Context {
         };
         let (mut header, mut data) = (header.to_vec(), data.to_vec());
         let part = |bytes: &mut Vec<u8>| Buffer { length: bytes.len(), value: bytes.as_mut_ptr().cast() };
-        // The empty part stands for a padding of unknown length within the data.
+        // The empty part is for the padding, whose length within the data is unknown.
         let mut parts = [
             Iov { kind: iov::HEADER, buffer: part(&mut header) },
             Iov { kind: iov::DATA, buffer: part(&mut data) },
             Iov { kind: iov::DATA, buffer: Buffer::EMPTY },
         ];
         let (mut minor, mut encrypted, mut quality) = (0, 0, 0);
-        // SAFETY: three parts, of which the library allocates none; both vectors are left alone during the call.
+        // SAFETY: there are three parts, none of which the library allocates; both vectors are not used elsewhere
+        // during the call.
         let major =
             unsafe { unwrap(&mut minor, self.handle, &mut encrypted, &mut quality, parts.as_mut_ptr(), 3) };
         self.ordered(self.library.check(major, minor, self.mech)?)?;
@@ -780,7 +781,7 @@ impl Context {
     pub fn unwrap_whole(&mut self, token: &[u8]) -> Result<Vec<u8>, Status> {
         let (input, mut output) = (Buffer::of(token), Buffer::EMPTY);
         let (mut minor, mut encrypted, mut quality) = (0, 0, 0);
-        // SAFETY: the token outlives the call; the output is released by `take`.
+        // SAFETY: the token outlives the call; `take` releases the output.
         let major = unsafe {
             (self.library.unwrap)(&mut minor, self.handle, &input, &mut output, &mut encrypted, &mut quality)
         };
@@ -790,7 +791,7 @@ impl Context {
         Ok(message)
     }
 
-    /// Refuses a message that is signed only.
+    /// Refuses a message that is only signed.
     fn encrypted(&self, encrypted: c_int) -> Result<(), Status> {
         if encrypted != 0 {
             return Ok(());
@@ -809,12 +810,12 @@ impl Drop for Context {
             return;
         }
         let mut minor = 0;
-        // SAFETY: the handle is this value's own, and this is its only release; no last token is asked for.
+        // SAFETY: this value owns the handle, and releases it only here; no final token is requested.
         unsafe { (self.library.delete_context)(&mut minor, &mut self.handle, null_mut()) };
     }
 }
 
-/// The bindings with application data alone: RFC 5056 §2.1 leaves both addresses out.
+/// Returns bindings with only application data; RFC 5056 §2.1 omits both addresses.
 fn bind(data: &[u8]) -> Bindings {
     Bindings {
         initiator_type: 0,
@@ -825,10 +826,10 @@ fn bind(data: &[u8]) -> Bindings {
     }
 }
 
-/// Rotates the ciphertext of a sealed RFC 4121 token so that the message stands at its end. Returns the length in front
-/// of the message, or `None` for another token. Heimdal's `gss_wrap` has rotated its tokens already.
+/// Rotates the ciphertext of a sealed RFC 4121 token so that the message is at its end. Returns the length
+/// before the message, or `None` for another token. Heimdal's `gss_wrap` already rotates its tokens.
 fn rotate(token: &mut [u8], message: usize) -> Option<usize> {
-    /// The header, and the confounder of an AES block, which stays behind what is rotated.
+    /// Lengths of the header and of the confounder, an AES block, which is not rotated.
     const HEADER: usize = 16;
     const CONFOUNDER: usize = 16;
     let front = token.len().checked_sub(message)?;
@@ -875,10 +876,10 @@ mod tests {
         let mut sealed = token(6, 0);
         assert_eq!(rotate(&mut sealed, 16), Some(60));
         assert_eq!(sealed[6..8], [0, 28]);
-        // The last 28 bytes of the ciphertext come first.
+        // The last 28 bytes of the ciphertext are first.
         assert_eq!(sealed[16..20], [48, 49, 50, 51]);
         assert_eq!(rotate(&mut token(4, 0), 16), None);
-        // The same of a token that is rotated already.
+        // The same for a token that is already rotated.
         let mut rotated = token(6, 28);
         rotated[16..].rotate_right(28);
         assert_eq!(rotate(&mut rotated, 16), Some(60));

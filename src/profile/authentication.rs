@@ -6,9 +6,9 @@
 pub enum Authentication {
     /// The user name and the password in each request.
     Basic,
-    /// Kerberos alone.
+    /// Only Kerberos.
     Kerberos,
-    /// Kerberos, or NTLM where no ticket can be asked for.
+    /// Kerberos, or NTLM if no ticket can be requested.
     Negotiate,
     Ntlm,
     /// OAuth bearer token, from the authority that the endpoint's 401 names.
@@ -18,7 +18,7 @@ pub enum Authentication {
 }
 
 impl Authentication {
-    /// Whether a security context authenticates each connection. It seals the bodies over http.
+    /// Returns whether a security context authenticates each connection and, over http, seals the bodies.
     pub const fn has_context(self) -> bool {
         matches!(self, Self::Kerberos | Self::Negotiate | Self::Ntlm)
     }

@@ -32,7 +32,28 @@ pub struct Traits {
     pub needs_user: bool,
     /// Default type names whose views to import.
     pub format_data: &'static [&'static str],
+    /// Hosts of the vendor that may receive the credential.
+    pub redirects: &'static [&'static str],
 }
+
+/// Lync Online and its national clouds.
+const LYNC_ONLINE: &[&str] = &[
+    "*.online.lync.com",
+    "*.online.partner.lync.cn",
+    "*.online.gov.skypeforbusiness.us",
+    "*.online.dod.skypeforbusiness.us",
+];
+/// Exchange Online and its national clouds.
+const EXCHANGE_ONLINE: &[&str] = &[
+    "*.outlook.com",
+    "outlook.office365.com",
+    "outlook.office.de",
+    "partner.outlook.cn",
+    "*.partner.outlook.cn",
+    "outlook.office365.us",
+    "*.office365.us",
+    "webmail.apps.mil",
+];
 
 /// Prefix of a configuration's resource URI.
 pub const CONFIGURATION_PREFIX: &str = "http://schemas.microsoft.com/powershell/";
@@ -61,6 +82,7 @@ impl Kind {
                 discovers: true,
                 needs_user: true,
                 format_data: &["Microsoft.Rtc*"],
+                redirects: LYNC_ONLINE,
             },
             Self::SkypeServer => Traits {
                 name: "skype-server",
@@ -72,6 +94,7 @@ impl Kind {
                 discovers: false,
                 needs_user: true,
                 format_data: &["Microsoft.Rtc*"],
+                redirects: &[],
             },
             Self::ExchangeServer => Traits {
                 name: "exchange-server",
@@ -83,6 +106,7 @@ impl Kind {
                 discovers: false,
                 needs_user: true,
                 format_data: &["Microsoft.Exchange*"],
+                redirects: EXCHANGE_ONLINE,
             },
             Self::Wsman => Traits {
                 name: "wsman",
@@ -94,6 +118,7 @@ impl Kind {
                 discovers: false,
                 needs_user: true,
                 format_data: &["*"],
+                redirects: &[],
             },
             Self::Teams => Traits {
                 name: "teams",
@@ -120,6 +145,7 @@ const SERVICE: Traits = Traits {
     discovers: false,
     needs_user: false,
     format_data: &[],
+    redirects: &[],
 };
 
 impl std::fmt::Display for Kind {

@@ -10,7 +10,7 @@ use super::import::Import;
 use super::kind::Kind;
 use super::limits::Limits;
 use super::service::Service;
-use crate::net::{Fingerprint, TlsLibrary};
+use crate::net::{Fingerprint, HostPattern, Hosts, TlsLibrary};
 
 /// Value of `shell` for the built-in console.
 pub const CONSOLE: &str = "console";
@@ -32,9 +32,13 @@ pub struct Profile {
     pub uri: Option<Url>,
     /// `lync-online`: discovery URI instead of `lyncdiscover.DOMAIN`.
     pub discovery: Option<Url>,
+    /// Additional hosts that may receive the credential.
+    pub redirects: Vec<HostPattern>,
+    /// OAuth authority that may receive the credential besides Microsoft's.
+    pub authority: Option<Url>,
     /// PEM file of CA certificates that are trusted in addition to the system's.
     pub ca: Option<PathBuf>,
-    /// The only certificate that the endpoint may have.
+    /// Fingerprint of the only accepted certificate of the endpoint.
     pub pin: Option<Fingerprint>,
     /// TLS library for the endpoint.
     pub tls: TlsLibrary,
@@ -47,7 +51,7 @@ pub struct Profile {
     pub authentication: Authentication,
     /// The service principal of a ticket; `None`: `HTTP/` and the URI's host.
     pub service_principal: Option<String>,
-    /// Whether the endpoint may use the account towards other servers.
+    /// Whether the endpoint may act as the account towards other servers.
     pub delegate: bool,
     pub credential: CredentialSource,
     /// `console`, or a PowerShell by name or path; `None` for the first shell found.
@@ -62,13 +66,25 @@ pub struct Profile {
     pub limits: Limits,
 }
 
+impl Profile {
+    /// Returns the hosts that may receive the credential besides the one that `uri` or `discovery` names: those of the
+    /// kind's vendor, those of the profile, and hosts below the domain of `domain` or `user`.
+    pub fn hosts(&self) -> Hosts {
+        let of_user = self.user.as_deref().and_then(|user| user.rsplit_once('@')).map(|(_, domain)| domain);
+        let own = self.domain.as_deref().or(of_user).and_then(|domain| format!("*.{domain}").parse().ok());
+        let mut hosts = Hosts::of(self.kind.traits().redirects);
+        hosts.extend(self.redirects.iter().cloned().chain(own));
+        hosts
+    }
+}
+
 /// Source of the secret.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CredentialSource {
     Keyring,
     Prompt,
-    /// The system's own: a ticket cache or a keytab, on Windows the logon. There is no password.
+    /// The system's credential: a ticket cache or a keytab, on Windows the logon. There is no password.
     System,
     /// A command whose first output line is the secret.
     Command(String),

@@ -13,7 +13,7 @@ pub struct CommandMetadata {
     pub name: String,
     /// The target of an alias; `None` for every other command.
     pub alias_of: Option<String>,
-    /// Whether it is a cmdlet and not a function, for help.
+    /// Whether the command is a cmdlet, not a function; used for help.
     pub is_cmdlet: bool,
     pub parameters: Vec<ParameterMetadata>,
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{Stream, clean};
 
-/// Standard error for the log. Each event is written at once, and may contain text of an endpoint.
+/// Standard error for the log. Each event is written in one call, and may contain text of an endpoint.
 pub struct Log;
 
 impl Write for Log {

@@ -1,19 +1,19 @@
-//! The offers of `WWW-Authenticate` headers (RFC 9110 11.6.1, RFC 4559).
+//! Challenges in `WWW-Authenticate` headers (RFC 9110 11.6.1, RFC 4559).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::ContextError;
 
-/// Longer tokens are refused: http.sys takes 64 KB in all headers.
+/// Maximum length of a token; http.sys accepts only 64 KB in all headers.
 const MAX_TOKEN: usize = 1 << 20;
-/// More challenges are not read.
+/// Maximum number of challenges; further ones are ignored.
 const MAX_OFFERS: usize = 64;
 
 /// One challenge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// The scheme as the server wrote it; its case means nothing.
+    /// The scheme as the server wrote it; case-insensitive.
     pub scheme: String,
     /// The token of a security context, for `Negotiate`, `Kerberos` and `NTLM`.
     pub token: Option<Vec<u8>>,
@@ -37,7 +37,7 @@ pub fn offers<V: AsRef<[u8]>>(headers: impl IntoIterator<Item = V>) -> Result<Ve
     let mut offers: Vec<Offer> = Vec::new();
     for header in headers {
         let mut rest = Cursor(header.as_ref());
-        // The challenge that parameters belong to begins in the same header.
+        // Parameters belong to a challenge that begins in the same header.
         let first = offers.len();
         while offers.len() < MAX_OFFERS {
             rest.skip(|byte| matches!(byte, b' ' | b'\t' | b','));
@@ -46,7 +46,7 @@ pub fn offers<V: AsRef<[u8]>>(headers: impl IntoIterator<Item = V>) -> Result<Ve
             }
             let name = rest.take(is_token);
             if name.is_empty() {
-                // Nothing that a challenge has: go on behind the next comma.
+                // Invalid syntax: continue after the next comma.
                 rest.skip_element();
                 continue;
             }
@@ -111,7 +111,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Takes `token68` if it is all that follows up to the next comma.
+    /// Parses a `token68` that ends at the next comma.
     fn token68(&mut self) -> Option<&'a [u8]> {
         let mut ahead = *self;
         let start = ahead.0;

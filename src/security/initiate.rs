@@ -1,11 +1,11 @@
-//! The choice of an initiator's implementation.
+//! Choice of the implementation of an initiator.
 
 use super::{Account, Context, ContextError, Initiator, Mechanism, ntlm, spnego};
 
 /// Returns an initiator's context for a mechanism.
 ///
 /// # Errors
-/// The mechanism is not available here, or the account does not suit it.
+/// The mechanism is not available, or does not support the account.
 pub fn initiate(initiator: &Initiator) -> Result<Box<dyn Context>, ContextError> {
     match initiator.mechanism {
         #[cfg(windows)]
@@ -25,8 +25,8 @@ pub fn initiate(initiator: &Initiator) -> Result<Box<dyn Context>, ContextError>
     }
 }
 
-/// NTLM with a password is lyncsh's own on every system, so that one implementation is tested on all of them. The
-/// logon of Windows is SSPI's.
+/// Returns lyncsh's own NTLM client, which all systems use for passwords, so that one implementation is tested on
+/// all of them. The Windows logon uses SSPI.
 fn ntlm_client(initiator: &Initiator) -> Result<ntlm::Client, ContextError> {
     match &initiator.account {
         Account::Password { user, password } => {

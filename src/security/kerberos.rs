@@ -1,7 +1,7 @@
 //! Kerberos (RFC 4121), raw or in SPNEGO (RFC 4178), by the system's GSSAPI library.
 //!
-//! The library asks the KDC: the first [`Context::step`] may block, for 27 seconds where a KDC does not answer
-//! (MIT krb5 1.20). Call it on a thread that may wait (`spawn_blocking`) and give up by a deadline of the caller.
+//! The first [`Context::step`] may block while the library queries the KDC: up to 27 seconds if the KDC does not
+//! answer (MIT krb5 1.20). Call it with `spawn_blocking` and a time limit.
 
 use secrecy::ExposeSecret as _;
 
@@ -25,7 +25,7 @@ impl From<Status> for ContextError {
     fn from(status: Status) -> Self {
         let minor = i64::from(status.minor);
         let known = KerberosProblem::of_krb5(minor);
-        // A wrong channel binding, for one, is known by its major status alone.
+        // Some problems, such as a wrong channel binding, have only a major status.
         let problem = known.unwrap_or_else(|| KerberosProblem::of_gss(status.major));
         let code = if minor != 0 { minor } else { i64::from(status.major) };
         Self::Kerberos { problem, code, text: status.text }
@@ -54,10 +54,16 @@ impl Sealing {
         Ok(self.context.unwrap(header, data)?)
     }
 
-    fn advance(&mut self, state: State, token: Vec<u8>) -> Result<Step, ContextError> {
+    /// `wanted`: the flags that were asked for.
+    fn advance(&mut self, state: State, token: Vec<u8>, wanted: u32) -> Result<Step, ContextError> {
         if state.established && state.flags & REQUIRED != REQUIRED {
             let missing = REQUIRED & !state.flags;
             return Err(ContextError::Unverified(format!("the context lacks flags {missing:#x}")));
+        }
+        if state.established && wanted & flag::DELEGATE & !state.flags != 0 {
+            tracing::warn!(
+                "the ticket was not delegated: the KDC does not allow it for this account or service"
+            );
         }
         self.established = state.established;
         Ok(Step { token: (!token.is_empty()).then_some(token), established: state.established })
@@ -74,7 +80,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Prepares a context; nothing is asked of a KDC yet.
+    /// Prepares a context, without a request to the KDC.
     ///
     /// # Errors
     /// There is no Kerberos library.
@@ -87,8 +93,8 @@ impl Client {
 
     fn acquire(&self, mech: Mech) -> Result<(Credential, Name), ContextError> {
         let service = &self.initiator.service;
-        // `HTTP@host` asks for the canonicalisation of krb5.conf. `HTTP/host` is the name as the user wrote it: a name
-        // from DNS, above all from a reverse lookup, would let a DNS server choose the endpoint.
+        // `HTTP@host` is canonicalised according to krb5.conf, `HTTP/host` is not: a name from DNS, especially
+        // from a reverse lookup, would let a DNS server choose the endpoint.
         let target = if service.contains('/') {
             Name::import(self.library, &principal::service(service), NameForm::Principal)?
         } else {
@@ -106,8 +112,8 @@ impl Client {
         Ok((credential, target))
     }
 
-    /// Learns the reason for which SPNEGO has no first token: its own codes do not tell. Kerberos without SPNEGO
-    /// fails for the same reason, before anything is sent to the server.
+    /// Returns the reason why SPNEGO has no first token. SPNEGO's own codes do not contain it, so this repeats the
+    /// step with Kerberos alone, which fails with the reason. Nothing is sent to the server.
     fn reason(&self, status: Status) -> ContextError {
         let known = KerberosProblem::of_krb5(status.minor.into()).is_some();
         if known || self.initiator.mechanism == Mechanism::Kerberos {
@@ -150,13 +156,13 @@ impl Context for Client {
         let Some((credential, target)) = &self.session else { return Err(ContextError::NotEstablished) };
         let Progress { token: next, result } =
             self.sealing.context.initiate(credential, target, flags, binding, token.unwrap_or_default());
-        // A library that cannot be told what to offer: NTLM is not sent in the place of Kerberos.
+        // Some libraries ignore the requested mechanism. NTLM must not replace Kerberos.
         if ntlm::is_in(&next) {
             let text = "the library offers NTLM in the place of Kerberos".to_owned();
             return Err(ContextError::Kerberos { problem: KerberosProblem::Downgrade, code: 0, text });
         }
         match result {
-            Ok(state) => self.sealing.advance(state, next),
+            Ok(state) => self.sealing.advance(state, next, flags),
             Err(status) if token.is_none() => Err(self.reason(status)),
             Err(status) => Err(status.into()),
         }
@@ -171,7 +177,7 @@ impl Context for Client {
     }
 }
 
-/// Returns the default realm: the realm that Kerberos gives to a name without one.
+/// Returns the default realm, which Kerberos adds to a name without a realm.
 fn default_realm(library: &'static Library) -> Option<String> {
     let name = Name::import(library, "user", NameForm::User).ok()?.principal().ok()?;
     name.split_once('@').map(|(_, realm)| realm.to_owned())
@@ -200,7 +206,7 @@ impl Server {
     /// There is no Kerberos library, or no keytab with a key.
     pub fn new(mechanism: Mechanism, channel_binding: Option<Vec<u8>>) -> Result<Self, ContextError> {
         let library = Library::get()?;
-        // A missing keytab has the major status of a missing ticket, and an error number of the system.
+        // A missing keytab has the same major status as a missing ticket, and a system error as minor status.
         let credential = Credential::keytab(library, mech(mechanism)).map_err(|status| {
             match ContextError::from(status) {
                 ContextError::Kerberos { problem: KerberosProblem::NoTicket, code, text } => {
@@ -213,12 +219,12 @@ impl Server {
         Ok(Self { sealing, credential, channel_binding, peer: None, refusal: None })
     }
 
-    /// The initiator's principal, once the context is established.
+    /// Returns the initiator's principal; `None` until the context is established.
     pub fn peer(&self) -> Option<&str> {
         self.peer.as_deref()
     }
 
-    /// The token that tells the initiator the reason of a failed step (KRB-ERROR), which only some reasons have.
+    /// Returns the token that reports the reason of a failed step to the initiator (KRB-ERROR), if there is one.
     pub fn refusal(&self) -> Option<&[u8]> {
         self.refusal.as_deref()
     }
@@ -238,7 +244,7 @@ impl Context for Server {
                 if let Some(name) = peer {
                     self.peer = Some(name.display()?);
                 }
-                self.sealing.advance(state, next)
+                self.sealing.advance(state, next, REQUIRED)
             }
             Err(status) => {
                 self.refusal = (!next.is_empty()).then_some(next);

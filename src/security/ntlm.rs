@@ -1,7 +1,7 @@
 //! NTLMv2 in connection-oriented mode (MS-NLMP): client and acceptor, without I/O.
 //!
-//! Only the strongest form is spoken: Unicode, NTLMv2, extended session security, key exchange and 128-bit
-//! sealing, with a MIC over the three messages. NTLMv1, LM and 56-bit keys do not exist here.
+//! Only the strongest options are supported: Unicode, NTLMv2, extended session security, key exchange and 128-bit
+//! sealing, with a MIC over the three messages. NTLMv1, LM and 56-bit keys are not implemented.
 
 mod acceptor;
 mod client;

@@ -1,11 +1,11 @@
-//! Accounts and services as Kerberos names them.
+//! Kerberos principals of accounts and services.
 
-/// Returns an account's principal. A realm is upper-cased: realms are case-sensitive (RFC 4120 §6.1) and Active
-/// Directory's are the DNS name of the domain in upper case.
+/// Returns an account's principal. The realm is converted to upper case: realms are case-sensitive (RFC 4120
+/// §6.1), and Active Directory uses the DNS name of the domain in upper case.
 ///
-/// `DOMAIN\user` becomes `user@DOMAIN`. Where the domain is the first label of the default realm (`CORP` and
-/// `CORP.EXAMPLE.COM`), it is the domain's short name, and the realm is the default realm: no KDC is found by
-/// a short name. `user` stays as it is, for the default realm.
+/// `DOMAIN\user` becomes `user@DOMAIN`. If the domain is the first label of the default realm (`CORP` and
+/// `CORP.EXAMPLE.COM`), it is the domain's short name, by which no KDC is found; the default realm replaces it.
+/// `user` without a domain is unchanged: the library adds the default realm.
 pub fn account(user: &str, default_realm: Option<&str>) -> String {
     if let Some((domain, name)) = user.split_once('\\') {
         let domain = domain.to_uppercase();
@@ -19,14 +19,14 @@ pub fn account(user: &str, default_realm: Option<&str>) -> String {
     }
 }
 
-/// Escapes what separates a principal's name from its realm.
+/// Escapes the separators of a principal.
 fn escape(name: &str) -> String {
     name.replace('\\', "\\\\").replace('@', "\\@")
 }
 
-/// Returns a service's principal. Without a realm it ends with `@`: the empty realm leaves the choice to the KDC of
-/// the account's realm, which refers to another realm (RFC 6806 §8), as Windows does it. The default realm of
-/// krb5.conf would be wrong for an account of another one.
+/// Returns a service's principal. Without a realm it ends with `@`: as on Windows, the KDC of the account's realm
+/// then refers the client to the service's realm (RFC 6806 §8). The default realm of krb5.conf would be wrong for
+/// an account of another realm.
 pub fn service(service: &str) -> String {
     match service.rsplit_once('@') {
         Some((name, realm)) => format!("{name}@{}", realm.to_uppercase()),

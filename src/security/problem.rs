@@ -1,14 +1,12 @@
-//! What Kerberos and Windows' SSPI report, as one set of problems.
+//! Error codes of Kerberos and Windows' SSPI as one set of problems.
 
-/// The reason for which Kerberos, or SSPI, refuses to authenticate.
-///
-/// Codes of different libraries with the same meaning are one problem. The advice for each is in
-/// [`advice`](super::advice).
+/// Reason why Kerberos or SSPI refuses to authenticate. Codes of different libraries with the same meaning are one
+/// problem. [`advice`](super::advice) has the advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum KerberosProblem {
     #[error("the KDC refused the password")]
     WrongPassword,
-    /// SSPI merges a wrong password with an unknown, disabled or locked account.
+    /// SSPI's code for a wrong password and for an unknown, disabled or locked account.
     #[error("the logon was denied")]
     LogonDenied,
     #[error("the KDC does not know the account")]
@@ -36,8 +34,8 @@ pub enum KerberosProblem {
     /// The service cannot read the ticket.
     #[error("the service does not have the key of the ticket")]
     WrongServiceKey,
-    /// RFC 4120 KRB_AP_ERR_BAD_INTEGRITY: from a KDC without pre-authentication a wrong password, from a service
-    /// another key.
+    /// KRB_AP_ERR_BAD_INTEGRITY (RFC 4120): from a KDC without pre-authentication, the password is wrong; from a
+    /// service, the keys differ.
     #[error("the keys do not match")]
     KeyMismatch,
     #[error("no KDC answers")]
@@ -114,10 +112,10 @@ impl KerberosProblem {
         Self::Other,
     ];
 
-    /// Returns the meaning of an error code of krb5 (MIT's `krb5_err.et` and `gssapi_err_krb5.et`; Heimdal has
-    /// the same numbers in the first), `None` for a code that is in neither.
+    /// Returns the problem of a krb5 error code from MIT's `krb5_err.et` (the same in Heimdal) or
+    /// `gssapi_err_krb5.et`; `None` for other codes.
     ///
-    /// The first 128 codes are those of RFC 4120 §7.5.9 above -1765328384.
+    /// The first 128 codes are those of RFC 4120 §7.5.9, counted from -1765328384.
     pub fn of_krb5(code: i64) -> Option<Self> {
         /// ERROR_TABLE_BASE_krb5.
         const PROTOCOL: i64 = -1_765_328_384;
@@ -129,7 +127,7 @@ impl KerberosProblem {
             12 => Self::Policy,
             13 => Self::Option,
             14 | 15 => Self::EncryptionType,
-            // KDC_ERR_PADATA_TYPE_NOSUPP, as where a smart card is required.
+            // KDC_ERR_PADATA_TYPE_NOSUPP, for example if a smart card is required.
             16 => Self::Preauthentication,
             18 => Self::AccountRevoked,
             20 | 32 => Self::TicketExpired,
@@ -140,7 +138,7 @@ impl KerberosProblem {
             31 => Self::KeyMismatch,
             33 => Self::TicketNotYetValid,
             34 => Self::Replay,
-            // Not for us; modified; key version; no key.
+            // Ticket for another service; modified message; key version; no key.
             35 | 41 | 44 | 45 => Self::WrongServiceKey,
             37 => Self::ClockSkew,
             39 | 40 => Self::InvalidToken,
@@ -166,7 +164,7 @@ impl KerberosProblem {
                 -1_765_328_203 | -1_765_328_154 | 39_756_033 => Self::NoKey,
                 // KRB5_PROG_ETYPE_NOSUPP, KRB5_BAD_ENCTYPE, KRB5_CONFIG_ETYPE_NOSUPP.
                 -1_765_328_234 | -1_765_328_196 | -1_765_328_147 => Self::EncryptionType,
-                // KRB5_PREAUTH_BAD_TYPE, KRB5_PREAUTH_FAILED: no kind that both sides know.
+                // KRB5_PREAUTH_BAD_TYPE, KRB5_PREAUTH_FAILED: no type that both sides support.
                 -1_765_328_176 | -1_765_328_174 => Self::Preauthentication,
                 // KRB5_MUTUAL_FAILED.
                 -1_765_328_226 => Self::MutualAuthentication,
@@ -179,10 +177,10 @@ impl KerberosProblem {
         })
     }
 
-    /// Returns the meaning of a major status of GSSAPI (RFC 2744 §3.9.1), for a minor status without one.
+    /// Returns the problem of a GSSAPI major status (RFC 2744 §3.9.1), if the minor status is unknown.
     pub fn of_gss(major: u32) -> Self {
         if major >> 16 == 0 {
-            // The low bits are of RFC 2743 §1.2.3: duplicate, old, unsequenced, gap.
+            // The low bits (RFC 2743 §1.2.3): duplicate, old, unsequenced, gap.
             return if major & 0b1_1110 != 0 { Self::Sequence } else { Self::Other };
         }
         match major >> 16 & 0xff {
@@ -198,7 +196,7 @@ impl KerberosProblem {
         }
     }
 
-    /// Returns the meaning of a status of SSPI (winerror.h), `None` for a code that is not listed.
+    /// Returns the problem of an SSPI status (winerror.h); `None` for other codes.
     pub fn of_sspi(code: u32) -> Option<Self> {
         Some(match code {
             // SEC_E_LOGON_DENIED.
@@ -237,9 +235,8 @@ impl KerberosProblem {
         })
     }
 
-    /// Whether the account or its password was refused, so that the same again can lock the account.
-    ///
-    /// [`Self::KeyMismatch`] counts: without pre-authentication a wrong password has no other sign.
+    /// Returns whether the account or its password was refused, so that another attempt may lock the account.
+    /// Includes [`Self::KeyMismatch`], the only sign of a wrong password without pre-authentication.
     pub fn is_refused_credential(self) -> bool {
         matches!(
             self,
@@ -253,10 +250,10 @@ impl KerberosProblem {
         )
     }
 
-    /// Whether `negotiate` may go on to NTLM, which needs no KDC, no realm and no service principal.
+    /// Returns whether `negotiate` may fall back to NTLM, which needs no KDC, realm or service principal.
     ///
-    /// Never after a refused credential: the second attempt would count against the account's lockout. Never after
-    /// a failed proof of the peer's identity.
+    /// Never after a refused credential, because a second attempt would count towards a lockout, and never after a
+    /// failed proof of the peer's identity.
     pub fn allows_ntlm(self) -> bool {
         matches!(
             self,
@@ -292,7 +289,7 @@ mod tests {
         ] {
             assert_eq!(Problem::of_krb5(code), Some(problem), "{code}");
         }
-        // SPNEGO's own numbers, a system's error, and success.
+        // A code of SPNEGO, a system error, and success.
         for code in [100_001, 2, 0] {
             assert_eq!(Problem::of_krb5(code), None, "{code}");
         }

@@ -2,12 +2,12 @@
 
 use super::{Context, ContextError};
 
-/// The protocol that a sealed body names.
+/// The protocol named in a sealed body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
-    /// Under the scheme `Negotiate`, NTLM without SPNEGO included.
+    /// For the scheme `Negotiate`, including NTLM without SPNEGO.
     Spnego,
-    /// Under the scheme `Kerberos`.
+    /// For the scheme `Kerberos`.
     Kerberos,
 }
 
@@ -26,7 +26,7 @@ impl Protocol {
     }
 }
 
-/// The boundary that Windows' client writes; its service looks for no other.
+/// The boundary of Windows' client, the only one that its service accepts.
 const BOUNDARY: &str = "Encrypted Boundary";
 /// Bytes that a mechanism may add to the data: RC4 keys of Kerberos add one (RFC 4757 7.3), DES up to eight.
 const MAX_PADDING: usize = 16;
@@ -35,7 +35,7 @@ fn malformed(reason: impl Into<String>) -> ContextError {
     ContextError::Malformed { what: "sealed body", reason: reason.into() }
 }
 
-/// Whether a `Content-Type` header announces a sealed body.
+/// Returns whether a `Content-Type` header announces a sealed body.
 pub fn is_sealed(content_type: &str) -> bool {
     let media = content_type.split(';').next().unwrap_or_default().trim();
     ["multipart/encrypted", "multipart/x-multi-encrypted"]
@@ -67,12 +67,10 @@ pub fn seal(
     Ok((format!("multipart/encrypted;protocol=\"{name}\";boundary=\"{BOUNDARY}\""), bytes.concat()))
 }
 
-/// Reads and decrypts a sealed body.
-///
-/// The body may have several parts; each is one message of the context.
+/// Reads and decrypts a sealed body. The body may have several parts, each a message of the context.
 ///
 /// # Errors
-/// The form, a length, a signature or a sequence number is wrong.
+/// The format, a length, a signature or a sequence number is wrong.
 pub fn unseal(context: &mut dyn Context, content_type: &str, body: &[u8]) -> Result<Vec<u8>, ContextError> {
     if !is_sealed(content_type) {
         return Err(malformed("its content type is not multipart/encrypted"));
@@ -92,7 +90,7 @@ pub fn unseal(context: &mut dyn Context, content_type: &str, body: &[u8]) -> Res
     loop {
         let part = rest.part(protocol)?;
         let mut message = context.unwrap(part.header, part.data)?;
-        // `Length` counts the padding (MS-WSMV 2.2.9.1.2.2), which the mechanism takes away.
+        // `Length` includes the padding (MS-WSMV 2.2.9.1.2.2), which the mechanism removes.
         if message.len() > part.length
             || part.data.len() < part.length
             || part.length - message.len() > MAX_PADDING
@@ -117,7 +115,7 @@ fn known(name: &[u8]) -> Result<Protocol, ContextError> {
     })
 }
 
-/// A parameter of a content type, without its quotes.
+/// Returns a parameter of a content type, without quotes.
 fn parameter<'a>(content_type: &'a str, name: &str) -> Option<&'a str> {
     let (_, mut rest) = content_type.split_once(';')?;
     loop {
@@ -143,13 +141,13 @@ struct Body<'a> {
 }
 
 struct Part<'a> {
-    /// Bytes of the plaintext and the padding, as the part states them.
+    /// Declared length of the plaintext with its padding.
     length: usize,
     header: &'a [u8],
     data: &'a [u8],
 }
 
-/// The bytes behind a boundary. Exchange writes a space after the hyphens.
+/// Returns the bytes after a boundary. Exchange writes a space after the hyphens.
 fn after_boundary<'a>(bytes: &'a [u8], boundary: &str) -> Option<&'a [u8]> {
     let name = bytes.strip_prefix(b"--")?;
     name.strip_prefix(b" ").unwrap_or(name).strip_prefix(boundary.as_bytes())
@@ -162,7 +160,7 @@ impl<'a> Body<'a> {
         after.is_some()
     }
 
-    /// Takes one line with its end, without the white space around it.
+    /// Consumes one line; returns it without surrounding white space.
     fn line(&mut self) -> Result<&'a [u8], ContextError> {
         let end = self.rest.windows(2).position(|two| two == b"\r\n");
         let end = end.ok_or_else(|| malformed("it ends within the lines before the data"))?;
@@ -171,7 +169,7 @@ impl<'a> Body<'a> {
         Ok(line.trim_ascii())
     }
 
-    /// Takes a boundary that stands on a line of its own.
+    /// Consumes a boundary on a line of its own.
     fn boundary(&mut self) -> Result<(), ContextError> {
         if self.begins() && self.line()?.is_empty() {
             Ok(())
@@ -180,7 +178,7 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// Takes a part behind its first boundary.
+    /// Reads a part after its first boundary.
     fn part(&mut self, protocol: Option<Protocol>) -> Result<Part<'a>, ContextError> {
         if !self.line()?.is_empty() {
             return Err(malformed("a boundary has text behind it"));
@@ -202,7 +200,7 @@ impl<'a> Body<'a> {
         let (header, after) = after
             .split_at_checked(header_length)
             .ok_or_else(|| malformed(format!("its signature of {header_length} bytes is truncated")))?;
-        // Encrypted bytes may look like a boundary: the length tells where to look for it.
+        // Encrypted bytes may look like a boundary, so only the positions that the length allows are checked.
         let end = (length..=length.saturating_add(MAX_PADDING)).map_while(|end| after.split_at_checked(end));
         let found = end.into_iter().find(|(_, rest)| after_boundary(rest, self.boundary).is_some());
         let (data, rest) =
@@ -212,7 +210,7 @@ impl<'a> Body<'a> {
         Ok(Part { length, header, data })
     }
 
-    /// Whether the last boundary was the end of the body.
+    /// Returns whether the last boundary ended the body.
     fn ends(&self) -> Result<bool, ContextError> {
         match self.rest.strip_prefix(b"--") {
             Some(rest) if rest.trim_ascii().is_empty() => Ok(true),
@@ -222,7 +220,7 @@ impl<'a> Body<'a> {
     }
 }
 
-/// The value of a header line.
+/// Returns the value of a header line.
 fn field<'a>(line: &'a [u8], name: &'static str) -> Result<&'a [u8], ContextError> {
     line.split_at_checked(name.len())
         .filter(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()))
@@ -231,7 +229,7 @@ fn field<'a>(line: &'a [u8], name: &'static str) -> Result<&'a [u8], ContextErro
         .ok_or_else(|| malformed(format!("expected the line {name}")))
 }
 
-/// The parameter `Length` of the original content.
+/// Returns the parameter `Length` of the original content.
 fn length(content: &[u8]) -> Result<usize, ContextError> {
     content
         .split(|byte| *byte == b';')

@@ -1,4 +1,4 @@
-//! SPNEGO (RFC 4178, MS-SPNG) around NTLM. Kerberos libraries have SPNEGO themselves.
+//! SPNEGO (RFC 4178, MS-SPNG) with NTLM. Kerberos libraries have their own SPNEGO.
 
 mod token;
 
@@ -16,16 +16,16 @@ pub trait Inner: Context {
     fn session(&mut self) -> Result<&mut ntlm::Session, ContextError>;
 }
 
-/// The first token of a client, as far as a server needs it to choose.
+/// The mechanisms offered in a client's first token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// Whether the token is SPNEGO's, or that of the mechanism itself.
+    /// Whether the token is SPNEGO's, not that of a mechanism.
     pub spnego: bool,
     /// The mechanisms, the preferred one first.
     pub mechanisms: Vec<Offered>,
 }
 
-/// Reads which mechanisms a client's first token offers.
+/// Reads the mechanisms offered in a client's first token.
 ///
 /// # Errors
 /// The token is neither SPNEGO's nor that of a mechanism.
@@ -58,7 +58,7 @@ enum ClientState {
 }
 
 impl<I: Inner> Client<I> {
-    /// Returns a client around a context that has not begun.
+    /// Returns a client with a mechanism's context that has not started.
     pub fn new(inner: I) -> Self {
         Self { inner, list: Vec::new(), state: ClientState::Start }
     }
@@ -81,7 +81,7 @@ impl<I: Inner> Client<I> {
                 if response.token.is_some_and(|token| !token.is_empty()) {
                     return Err(malformed("the server goes on with a mechanism that has ended"));
                 }
-                // The server's only proof so far that it knows the session key.
+                // Until now, the server has not proved that it knows the session key.
                 let Some(mic) = response.mic else {
                     return Err(ContextError::Unverified(
                         "it did not sign the list of mechanisms (mechListMIC)".to_owned(),
@@ -156,11 +156,11 @@ impl<I: Inner> Context for Client<I> {
     }
 }
 
-/// A server's side that takes NTLM of what a client offers.
+/// An acceptor that chooses NTLM from the client's offer.
 pub struct Acceptor<I = ntlm::Acceptor> {
     inner: I,
     list: Vec<u8>,
-    /// The client prefers another mechanism: only mechListMIC shows that its list is genuine.
+    /// The client prefers another mechanism: mechListMIC must prove that its list was not altered.
     needs_mic: bool,
     state: AcceptorState,
 }
@@ -174,12 +174,12 @@ enum AcceptorState {
 }
 
 impl<I: Inner> Acceptor<I> {
-    /// Returns an acceptor around a context that has not begun.
+    /// Returns an acceptor with a mechanism's context that has not started.
     pub fn new(inner: I) -> Self {
         Self { inner, list: Vec::new(), needs_mic: false, state: AcceptorState::Start }
     }
 
-    /// The context of the mechanism.
+    /// Returns the context of the mechanism.
     pub fn inner(&self) -> &I {
         &self.inner
     }

@@ -1,6 +1,6 @@
-//! Every mechanism by Windows' SSPI: Kerberos and NTLM, raw or in SPNEGO.
+//! All mechanisms with Windows' SSPI: Kerberos and NTLM, raw or in SPNEGO.
 //!
-//! The first [`Context::step`] may block while the system asks a domain controller.
+//! The first [`Context::step`] may block while the system queries a domain controller.
 
 use secrecy::ExposeSecret as _;
 
@@ -22,7 +22,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Prepares a context; nothing is asked of the system yet.
+    /// Prepares a context, without a call to the system.
     pub fn new(initiator: &Initiator) -> Self {
         Self { initiator: initiator.clone(), context: None, established: false }
     }
@@ -31,7 +31,7 @@ impl Client {
         let credential = match &self.initiator.account {
             Account::System => Credential::acquire(package, None)?,
             Account::Password { user, password } => {
-                // A UPN stays whole: its suffix can differ from the domain's name, which the system finds.
+                // A UPN is not split: its suffix can differ from the domain's name; the system resolves it.
                 let (domain, user) = user.split_once('\\').unwrap_or(("", user));
                 let identity = Identity { user, domain, password: password.expose_secret() };
                 Credential::acquire(package, Some(identity))?
@@ -55,8 +55,8 @@ impl Client {
             Mechanism::Ntlm => self.open(Package::Ntlm),
             Mechanism::NegotiateNtlm => self.open(Package::NegotiateNtlm),
             Mechanism::NegotiateKerberos => {
-                // Where Kerberos cannot be had the package Negotiate does not tell why. Kerberos alone does, and its
-                // ticket is in the system's cache afterwards.
+                // If Kerberos fails, the package Negotiate does not return the reason, but the package Kerberos
+                // does. If it succeeds, its ticket is in the system's cache.
                 self.open(Package::Kerberos)?.initiate(&[], self.wanted())?;
                 self.open(Package::NegotiateKerberos)
             }
@@ -78,7 +78,7 @@ impl Context for Client {
         }
         let mut context = self.context.take().ok_or(ContextError::NotEstablished)?;
         let (next, established) = context.initiate(token.unwrap_or_default(), self.wanted())?;
-        // Whatever the package was told: NTLM is not sent in the place of Kerberos.
+        // The package may ignore the requested mechanism. NTLM must not replace Kerberos.
         if self.initiator.mechanism.is_kerberos() && ntlm::is_in(&next) {
             let text = "the system offers NTLM in the place of Kerberos".to_owned();
             return Err(ContextError::Kerberos { problem: KerberosProblem::Downgrade, code: 0, text });

@@ -1,4 +1,4 @@
-//! Acceptors of security contexts, and the accounts that they authenticate.
+//! Acceptors of security contexts, and the accounts of their clients.
 
 #[cfg(unix)]
 use crate::security::kerberos;
@@ -6,7 +6,7 @@ use crate::security::{Context, ntlm, spnego};
 
 /// A server's side of a security context, with the name of the authenticated account.
 pub trait Acceptor: Context {
-    /// The account as `user@domain`, once the context is established.
+    /// Returns the account as `user@domain`; `None` until the context is established.
     fn account(&self) -> Option<String>;
 }
 
@@ -29,7 +29,7 @@ impl Acceptor for kerberos::Server {
     }
 }
 
-/// The account that an NTLM client means: `admin@litwareinc.com` or `LITWAREINC\admin`.
+/// Returns the account of an NTLM client, given as `admin@litwareinc.com` or `LITWAREINC\admin`.
 pub fn account_name(domain: &str, user: &str) -> String {
     match domain {
         "" => user.to_lowercase(),

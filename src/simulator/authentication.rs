@@ -20,7 +20,7 @@ use crate::security::spnego;
 #[cfg(unix)]
 use crate::security::spnego::Offered;
 
-/// The largest answer that is sealed: an envelope and what surrounds it.
+/// Maximum size of a sealed answer.
 const MAX_ANSWER: usize = 4 << 20;
 
 /// A connection's state. Clones share it.
@@ -98,7 +98,7 @@ fn start(endpoint: &Arc<Endpoint>, token: &[u8]) -> Result<Box<dyn Acceptor>, Co
 }
 
 impl Connection {
-    /// Takes a step of the handshake, or finds that the connection is authenticated.
+    /// Takes a step of the handshake, or returns the account of an authenticated connection.
     pub fn authenticate(&self, endpoint: &Arc<Endpoint>, headers: &HeaderMap) -> Outcome {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(value) = headers.get(header::AUTHORIZATION) else {
@@ -112,15 +112,15 @@ impl Connection {
             tracing::debug!(%error, "a handshake failed");
             endpoint.refusals.fetch_add(1, Ordering::Relaxed);
             *state = State::Fresh;
-            // As Windows does: the offers alone.
+            // Like Windows, sends only the offers, without a reason.
             Outcome::Answered(offer(endpoint))
         })
     }
 
-    /// Decrypts a request's body where it is sealed. Over HTTP it must be, unless it is empty.
+    /// Decrypts a sealed body. Over HTTP, a body must be sealed unless it is empty.
     ///
     /// # Errors
-    /// The status of the answer to a body that is not acceptable.
+    /// The status of the answer to an invalid body.
     pub fn unseal(
         &self,
         endpoint: &Endpoint,
@@ -187,7 +187,7 @@ impl State {
         let token = STANDARD.decode(token.trim()).map_err(|_| malformed("its token is not base64"))?;
         let mut acceptor = match std::mem::take(self) {
             Self::Negotiating(acceptor) => acceptor,
-            // A client may authenticate its connection again.
+            // A client may authenticate a connection again.
             Self::Fresh | Self::Authenticated { .. } => start(endpoint, &token)?,
         };
         let step = acceptor.step(Some(&token))?;
@@ -216,7 +216,7 @@ impl State {
     }
 }
 
-/// The channel binding of a certificate that is signed with SHA-256 (RFC 5929 4.1).
+/// Returns the channel binding of a certificate signed with SHA-256 (RFC 5929 4.1).
 pub fn binding(certificate: Option<&[u8]>) -> Binding {
     use sha2::Digest as _;
     certificate.map_or(Binding::Ignored, |der| {

@@ -15,7 +15,7 @@ use super::wsman;
 /// Path of the endpoint with token authentication.
 pub const OAUTH: &str = "/OcsPowershellOAuth";
 pub const TOKEN: &str = "/oauth2/token";
-/// Path of the pool's document, the target of the redirection.
+/// Path of the pool's document, the target of the redirect.
 pub const POOL_DOCUMENT: &str = "/autodiscover/root";
 /// Path of the domain's document, named by the pool's.
 pub const DOMAIN_DOCUMENT: &str = "/autodiscover/domain";
@@ -46,7 +46,7 @@ async fn link(
     ([(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response()
 }
 
-/// Returns the first document: a redirection to the domain's pool.
+/// Returns the first document: a redirect to the domain's pool.
 pub async fn start(State(endpoint): State<Arc<Endpoint>>, asked: AskedDomain) -> Response {
     link(&endpoint, &asked, "Root", "Redirect", |domain| format!("{POOL_DOCUMENT}?Domain={domain}")).await
 }

@@ -27,12 +27,12 @@ pub struct Endpoint {
     pub backends: Backends,
     pub(super) shells: Mutex<HashMap<String, Arc<Shell>>>,
     pub(super) requests: AtomicUsize,
-    /// Attempts to authenticate that have failed.
+    /// Number of failed authentication attempts.
     pub(super) refusals: AtomicUsize,
     pub(super) has_kerberos: bool,
     /// The channel binding that clients should send.
     pub(super) binding: Binding,
-    /// The tokens that were given out, with their accounts and domains.
+    /// Issued tokens with their accounts.
     pub tokens: Mutex<HashMap<String, Account>>,
 }
 

@@ -101,8 +101,8 @@ impl World {
                 }
                 Err(fault) => Outcome::Failed(Box::new(fault.record())),
             };
-            // As PowerShell 7.6 does: a first statement that fails is an error and the next runs, any other
-            // that fails is the pipeline's end.
+            // Like PowerShell 7.6: after a failed first statement, the next statement runs; any other failed
+            // statement ends the pipeline.
             match outcome {
                 Outcome::Failed(record) if index == 0 && count > 1 => {
                     if output.send(PipelineOutput::Error(record)).await.is_err() {

@@ -1,4 +1,4 @@
-//! HTTP server, with TLS by a certificate generated at start.
+//! HTTP server, optionally with TLS and a certificate generated at start.
 
 use std::io::Write as _;
 use std::net::Ipv4Addr;
@@ -24,12 +24,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::authentication::Connection;
 
-/// TLS as the endpoint speaks it.
+/// TLS configuration of the endpoint.
 pub struct Tls {
     acceptor: TlsAcceptor,
     /// The certificate in DER.
     certificate: Vec<u8>,
-    /// The authority that its certificate is from, in PEM form, for as long as the endpoint runs.
+    /// PEM file of the CA certificate, removed when the endpoint ends.
     ca: NamedTempFile,
 }
 
@@ -106,7 +106,7 @@ pub async fn serve(listener: TcpListener, router: Router, tls: Option<TlsAccepto
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
-                // "Too many open files" lasts for a while.
+                // Out of file descriptors: retry after a delay.
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             }
         }

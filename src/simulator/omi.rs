@@ -22,7 +22,7 @@ pub async fn delete(endpoint: &Arc<Endpoint>, shell: Arc<Shell>) -> Result<Respo
         return Err(not_found());
     }
     let endpoint = endpoint.clone();
-    // Continues without its client.
+    // Continues even if the client disconnects.
     let deleting = tokio::spawn(async move {
         shell.pool.running().into_iter().for_each(|pipeline| shell.pool.stop(pipeline));
         until(&shell, || shell.is_receiving(Uuid::nil()) && shell.is_taken()).await;

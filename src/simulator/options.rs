@@ -21,14 +21,14 @@ pub struct Parameter {
     pub aliases: &'static [&'static str],
 }
 
-/// How clients of the Basic path authenticate.
+/// Authentication on the Basic path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Authentication {
     #[default]
     Basic,
-    /// NTLM under `Negotiate`, with SPNEGO or without; bodies are sealed, over HTTPS they need not be.
+    /// NTLM under `Negotiate`, with or without SPNEGO. Bodies must be sealed, except over HTTPS.
     Ntlm,
-    /// As [`Authentication::Ntlm`], and Kerberos if the system has a keytab with a key of the service (KRB5_KTNAME).
+    /// The same, and Kerberos if the keytab (KRB5_KTNAME) has a key of the service.
     Negotiate,
 }
 

@@ -99,12 +99,12 @@ impl Server {
         self.endpoint.requests.load(Ordering::Relaxed)
     }
 
-    /// The number of attempts to authenticate that have failed.
+    /// Returns the number of failed authentication attempts.
     pub fn refusals(&self) -> usize {
         self.endpoint.refusals.load(Ordering::Relaxed)
     }
 
-    /// Ends the endpoint, every shell of it and every connection.
+    /// Ends the endpoint with its shells and connections.
     pub fn shutdown(&self) {
         self.stop.cancel();
         for (_, shell) in self.endpoint.shells().drain() {
@@ -176,7 +176,7 @@ async fn live_id(
     service(endpoint, body, account, |_| "Basic realm=\"OcsPowershellLiveId\"".to_owned()).await
 }
 
-/// A request of a client that authenticates its connection.
+/// Answers a request on a connection that is authenticated by NTLM or Kerberos.
 async fn negotiated(
     endpoint: Arc<Endpoint>,
     connection: Connection,
@@ -197,7 +197,7 @@ async fn negotiated(
         None => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
         Some(body) => match connection.unseal(&endpoint, &headers, body) {
             Err(status) => status.into_response(),
-            // A request that only ends the handshake.
+            // An empty request completes the handshake.
             Ok((body, _)) if body.is_empty() => StatusCode::OK.into_response(),
             Ok((body, false)) => wsman::answer(&endpoint, &account, &body).await,
             Ok((body, true)) => connection.seal(wsman::answer(&endpoint, &account, &body).await).await,

@@ -79,6 +79,9 @@ pub enum RedirectRefusal {
     /// Credentials are sent over TLS only.
     #[error("the target is not an https URI")]
     NotHttps,
+    /// The profile does not permit the host.
+    #[error("the credential may not be sent to that host")]
+    Foreign,
     #[error("redirects are followed only while opening a session")]
     NotAtOpening,
 }
@@ -165,7 +168,7 @@ impl Error {
         matches!(self, Self::Fault(fault) if fault.is_quota())
     }
 
-    /// Whether the password or token was refused: sending it again counts towards a lockout.
+    /// Returns whether the password or token was refused: sending it again counts towards a lockout.
     pub fn is_refused_credential(&self) -> bool {
         match self {
             Self::Unauthorized { .. } => true,

@@ -1,5 +1,4 @@
-//! A PSRP client on any [`Connection`]: opens the pool and runs pipelines in parallel. Used by the console,
-//! `exec` and tests.
+//! A PSRP client on any [`Connection`]: opens the pool and runs pipelines in parallel.
 //!
 //! A pipeline's output is queued for its reader. At [`PAUSE_AT`](super::backpressure::PAUSE_AT) bytes the
 //! connection is asked to pause the pipeline. If it cannot pause a single pipeline, reading stops at

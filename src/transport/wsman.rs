@@ -2,6 +2,8 @@
 //! [`connect`] is the client.
 
 mod actor;
+mod affinity;
+mod body;
 mod connect;
 mod connections;
 mod creates;
@@ -23,6 +25,7 @@ mod shell;
 mod turn;
 mod wire;
 
+pub use affinity::{Affinity, StoredCookie};
 pub use connect::{connect, enumerate};
 pub use endpoint::{Authentication, Endpoint, Ledger, Renew};
 pub use envelope::ShellInfo;

@@ -2,7 +2,7 @@
 # calls.
 $invoke = $ExecutionContext.InvokeCommand.GetCmdlet('Invoke-Command')
 # Invoke-Command sends this form as a command with parameters, not as script text: an endpoint without a language
-# takes it (tried; ScriptBlockToPowerShellConverter).
+# accepts it (tried; ScriptBlockToPowerShellConverter).
 $run = { param($name, $boundParams, $unboundParams) & $name @boundParams @unboundParams }
 # Parameters that only the local function uses, that both sides use, and that only Invoke-Command uses. All others are
 # sent to the endpoint.

@@ -40,9 +40,8 @@ try {
     $session = New-CsOnlineSession @how | Microsoft.PowerShell.Utility\Select-Object -Last 1
     if ($null -eq $session) { throw "lyncsh: New-CsOnlineSession returned no session for '$name'" }
 {% else %}
-    $session = New-PSSession -ConnectionUri $given.uri -ConfigurationName $given.configuration -Credential $credential -Authentication $given.authentication -AllowRedirection
+    $session = New-PSSession -ConnectionUri $given.uri -ConfigurationName $given.configuration -Credential $credential -Authentication $given.authentication
 {% endif %}
-    # The URI after redirects.
     $guard.StandardInput.WriteLine("$($session.InstanceId) $($session.Runspace.ConnectionInfo.ConnectionUri.AbsoluteUri)$asked")
     $guard.StandardInput.Flush()
     $told = $true

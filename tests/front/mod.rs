@@ -7,10 +7,10 @@
 //! for too long, when the front is dropped or killed, and when its standard input ends.
 //!
 //! ```ignore
-//! let Some(pwsh) = front::powershell() else { return };          // says SKIPPED where there is none
+//! let Some(pwsh) = front::powershell() else { return };          // prints SKIPPED if there is none
 //! let front = Front::start(Options::new(pwsh)).await.unwrap();   // or front::blocking(…), without tokio
 //! front.uri, front.discovery, front.user, front.password         // kind = "wsman" and kind = "lync-online"
-//! front.processes()                                              // ids of the PowerShells that live
+//! front.processes()                                              // ids of the running PowerShells
 //! ```
 //!
 //! By hand: `cargo run --example front -- --pwsh PATH [--configuration FILE.pssc]` prints one line of JSON

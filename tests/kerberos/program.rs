@@ -1,8 +1,8 @@
-//! One side of a Kerberos context on standard input and output, one JSON object a line: the environment (KRB5_CONFIG,
-//! KRB5CCNAME, KRB5_KTNAME) belongs to a process, and so does the clock that `faketime` sets.
+//! One side of a Kerberos context on standard input and output, one JSON object per line. It is a separate process
+//! because the environment (KRB5_CONFIG, KRB5CCNAME, KRB5_KTNAME) and the clock of `faketime` belong to a process.
 //!
-//! `initiate` and `accept` make a context; `step`, `wrap` and `unwrap` are its calls. `whole` makes an initiator that
-//! seals by `gss_wrap` alone, as with a library without `gss_wrap_iov`.
+//! `initiate` and `accept` create a context; `step`, `wrap` and `unwrap` are its calls. With `whole`, the initiator
+//! seals with `gss_wrap`, as with a library without `gss_wrap_iov`.
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "nothing of an endpoint is shown")]
 #![cfg(unix)]
 

@@ -1,23 +1,23 @@
-"""What an endpoint can send to take over the terminal of its client: `psrpcore_server.py --hostile MODE`.
+"""Text with which an endpoint can attack its client's terminal: `psrpcore_server.py --hostile MODE`.
 
-session: every command below shows hostile text in its own way.
-fault, bearer, redirect, page, text: every Create is answered so.
+session: each command below shows hostile text in a different way.
+fault, bearer, redirect, page, text: the answer to every Create.
 """
 import psrpcore
 from psrpcore.types import (
     ChoiceDescription, ConsoleColor, FieldDescription, HostMethodIdentifier as Call, NETException, PSCustomObject)
 
-# psrpcore does not know -1, by which a host on Unix says that it does not know its colours.
+# psrpcore does not know -1, the value of a Unix host for unknown colours.
 ConsoleColor._missing_ = classmethod(lambda cls, _: cls.White)
 
-# Writes the clipboard, sets the title, clears the screen, asks for an answer, reverses the text.
+# Writes the clipboard, sets the title, clears the screen, queries the terminal, reverses the text.
 EVIL = ("\x1b]52;c;aGk=\x07\x1b]0;owned\x1b\\\x1b[2J\x1b[5n\x1bP$qm\x1b\\\x1b_apc\x1b\\\x1bc\x9b2J\x9d0;c1\x9c"
         "\u202egpj\u2066\u200f")
 COLOUR = "\x1b[35m"
 
 
 def evil(tag):
-    """Hostile text with a word that a test can look for at both of its ends, and a colour left on."""
+    """Returns hostile text between two words for a test, with an unterminated colour."""
     return f"{tag}-begin{EVIL}{COLOUR}{tag}-end"
 
 
@@ -129,7 +129,7 @@ def endpoint(base, refusal, mode):
             known = base.describe(shell_id)
             escaped = evil("owner").replace("\x1b", "&#x1B;").replace("\x07", "&#x7;")
             known = known.replace("<rsp:ClientIP>127.0.0.1", f"<rsp:ClientIP>{escaped.replace('owner', 'client')}")
-            # Somebody else's, beside the user's own.
+            # Another user's shell beside the user's own.
             other = known.replace(shell_id, "99999999-1111-4222-8333-444455556666")
             start, rest = other.split("<rsp:Owner>", 1)
             return known + start + "<rsp:Owner>" + escaped + "</rsp:Owner>" + rest.split("</rsp:Owner>", 1)[1]

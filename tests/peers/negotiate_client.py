@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""A client of negotiate_server.py, by pyspnego: one connection, a step at a time.
+"""A pyspnego client of negotiate_server.py: runs steps on one connection.
 
 usage: negotiate_client.py JSON, a list of runs, each an object with url, user, password, steps, and optionally
   scheme (Negotiate, Kerberos, NTLM), protocol (ntlm, negotiate, kerberos), binding (none, right, empty, wrong),
   ca, certificate, key, tls_max, ciphers, later (answers a request for a certificate after the handshake)
 Steps: connect (a new connection; the first is implied), logon, mutual (by certificate), basic, send (sealed over
-http), plain, wait (until the server closes). Prints one JSON list, for each run a list with a status or a failure for each step.
+http), plain, wait (until the server closes). Prints a JSON list with a list for each run, with a status or a failure
+for each step.
 """
 import base64, http.client, json, re, socket, ssl, struct, sys
 from urllib.parse import urlsplit
@@ -148,7 +149,7 @@ class Client:
 
 
 class Empty(GssChannelBindings):
-    """Its hash in NTLM is all zero."""
+    """Bindings whose hash in NTLM is all zeros."""
 
     def pack(self):
         return b""
@@ -171,7 +172,7 @@ def run(given):
 
 def main():
     md5 = spnego._ntlm.md5
-    # The hash of Empty.
+    # Returns zeros as the hash of Empty.
     spnego._ntlm.md5 = lambda data: md5(data) if data else bytes(16)
     print(json.dumps([run(given) for given in json.loads(sys.argv[1])]))
 

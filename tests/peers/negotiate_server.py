@@ -1,43 +1,43 @@
 #!/usr/bin/env python3
-"""Windows' authentication in front of a plain WSMan endpoint: NTLM, SPNEGO, Kerberos, Basic and client
-certificates, bodies sealed over http and bound to the channel over https, by pyspnego and MIT Kerberos.
+"""Windows authentication in front of a plain WSMan endpoint: NTLM, SPNEGO, Kerberos, Basic and client
+certificates, with sealed bodies over http and channel binding over https, by pyspnego and MIT Kerberos.
 
-It is a reverse proxy and nothing else: psrpcore_server.py, the simulator and the front with a real PowerShell
-serve the PSRP behind it, so each of them is reached in the same way. Without --backend a request's body is
-its answer, which suffices for tests of authentication and sealing.
+A reverse proxy: psrpcore_server.py, the simulator or the front with a real PowerShell serves PSRP behind it. Without
+--backend, it echoes a request's body, which suffices for tests of authentication and sealing.
 
 Accounts: NTLM and Basic from the file NTLM_USER_FILE (lines DOMAIN:USER:PASSWORD), Kerberos from KRB5_KTNAME.
 The backend's account: BACKEND_USER and BACKEND_PASSWORD in the environment.
 
-The first line of standard output is {"url": ..., "port": ...}. Then come events, one JSON object a line, each
-written before its answer is sent:
+The first line of standard output is {"url": ..., "port": ...}. Events follow, one JSON object per line, each
+written before the answer is sent:
   connection  connection
   tls         connection, version, cipher, certificate (the client's), error
   logon       connection, scheme, protocol, ok, user, reason, binding (absent, empty, present, matched)
   request     connection, request (of the server), of_connection, method, path, scheme, user, protocol, sealed,
               operation, bytes, status (null: closed without an answer), fault, reason
   closed      connection
-Lines on standard input: `fault SPEC` arms a fault, `no-faults` drops all, `close-idle` closes all connections that wait for a request,
-`sync TEXT` is echoed as the event `sync`. The server ends with its standard input.
+Lines on standard input: `fault SPEC` arms a fault, `no-faults` drops all faults, `close-idle` closes all idle
+connections, `sync TEXT` is echoed as the event `sync`. The server ends with its standard input.
 
-A fault is KIND[=VALUE][@WHEN]. WHEN counts the events that KIND applies to: `N` the N-th, `all`, `connection:N`
-the N-th of every connection, `OPERATION`, `OPERATION:N` or `OPERATION:all` as in Receive:2. An armed fault counts from then on.
-To every request, before authentication (all):
-  front=STATUS[,LOCATION]     407, 503, 302 and the like
-  answer=STATUS|TYPE|BODY[|HEADER]   any answer, without a content type where TYPE is empty
-To each token of a logon (all):
+A fault is KIND[=VALUE][@WHEN]. WHEN selects the events to which KIND applies, counted from the time of arming: `N`
+(the N-th), `all`, `connection:N` (the N-th of every connection), `OPERATION`, `OPERATION:N` or `OPERATION:all` as in
+Receive:2.
+For every request, before authentication (default: all):
+  front=STATUS[,LOCATION]     407, 503, 302 and similar
+  answer=STATUS|TYPE|BODY[|HEADER]   any answer, without a content type if TYPE is empty
+For each token of a logon (default: all):
   locked                      401 without a token, although the password is right
-  endless                     every token is answered by another challenge
+  endless                     another challenge for every token
   truncated-token             half of the token
   not-ntlm                    a token of no mechanism
   absurd-challenge=WHERE      NTLM target info with an impossible length, offset or pair
   other-token                 the last token of an earlier logon: the AP-REP of another session
-  big-token                   1 MB more
-  final=missing|wrong         the last token is left out, or its last byte is changed
-To each authenticated request with a body (the first):
+  big-token                   1 MB longer
+  final=missing|wrong         the last token is omitted, or its last byte is changed
+For each authenticated request with a body (default: the first):
   status=STATUS[,LOCATION]    413, 403, 503, 302
-  fault=CODE|SUBCODE|TEXT     a WSMan fault, without f:WSManFault where CODE is empty, and empty without all
-  reauthenticate              401, and the connection's logon is gone
+  fault=CODE|SUBCODE|TEXT     a WSMan fault, without f:WSManFault if CODE is empty; an empty fault if all are empty
+  reauthenticate              401, and the connection must log on again
   context-gone                400 without a body, until the client logs on again
   close-unanswered[=reset]    closed before the backend has seen the request
   close-executed[=reset]      closed after the backend has answered
@@ -63,9 +63,9 @@ MUTUAL = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual"
 SEALED = {"kerberos": "application/HTTP-Kerberos-session-encrypted"}
 SPNEGO_SEALED = "application/HTTP-SPNEGO-session-encrypted"
 SOAP = "application/soap+xml;charset=UTF-8"
-# GSS_C_CHANNEL_BOUND_FLAG of MIT krb5 1.19: the initiator's bindings were there, and were right.
+# GSS_C_CHANNEL_BOUND_FLAG of MIT krb5 1.19: the initiator sent the correct bindings.
 CHANNEL_BOUND = 0x800
-# A logon that is refused for its syntax must not depend on NTLMv1 (LAN Manager authentication level 5).
+# The refusal of a malformed logon must not depend on NTLMv1 (LAN Manager authentication level 5).
 os.environ["LM_COMPAT_LEVEL"] = "5"
 
 FRONT = {"front", "answer"}
@@ -100,7 +100,7 @@ class Fault:
 
 
 class Shared:
-    """What the connections share. `lock` guards all of it."""
+    """State shared by the connections, guarded by `lock`."""
     lock = threading.Lock()
     faults, idle, finals, sealed = [], set(), {}, {}
     connections, requests = itertools.count(1), itertools.count(1)
@@ -118,8 +118,8 @@ class Shared:
 
 
 class Acceptor(NegotiateProxy):
-    """SPNEGO with the mechanisms of --mechanisms, and without the token that an initiator sent in advance for a
-    mechanism that was not chosen (RFC 4178, 4.2.1)."""
+    """SPNEGO with the mechanisms of --mechanisms. Ignores the optimistic token if another mechanism was chosen
+    (RFC 4178, 4.2.1)."""
     mechanisms = ["kerberos", "ntlm"]
 
     @classmethod
@@ -139,7 +139,7 @@ class Refused(Exception):
 
 
 class Gone(Exception):
-    """The connection ends without an answer."""
+    """Ends the connection without an answer."""
 
 
 class Login:
@@ -164,7 +164,7 @@ def acceptor(scheme):
 
 
 def accounts():
-    """Names of the accounts, each with its password."""
+    """Returns the passwords by account name."""
     known = {}
     with open(os.environ["NTLM_USER_FILE"], encoding="utf-8") as file:
         for line in file.read().splitlines():
@@ -175,7 +175,7 @@ def accounts():
 
 
 def bindings_of(certificate):
-    """tls-server-end-point, RFC 5929 section 4.1."""
+    """Returns tls-server-end-point (RFC 5929, 4.1)."""
     with open(certificate, "rb") as file:
         parsed = x509.load_pem_x509_certificate(file.read())
     algorithm = parsed.signature_hash_algorithm
@@ -185,7 +185,7 @@ def bindings_of(certificate):
 
 
 def ntlm_binding(token):
-    """The binding in an AUTHENTICATE message, raw or in SPNEGO: absent, empty (all zero) or present."""
+    """Returns the state of the binding in an AUTHENTICATE message, raw or in SPNEGO: absent, empty (all zero), present."""
     at = token.find(b"NTLMSSP\0\3\0\0\0")
     if at < 0:
         return None
@@ -197,7 +197,7 @@ def ntlm_binding(token):
 
 
 def absurd(token, where):
-    """A CHALLENGE_MESSAGE whose target info cannot be (MS-NLMP 2.2.1.2: fields at 40)."""
+    """Returns a CHALLENGE_MESSAGE with invalid target info (MS-NLMP 2.2.1.2: fields at 40)."""
     at = token.find(b"NTLMSSP\0\2\0\0\0")
     if at < 0:
         return token
@@ -213,7 +213,7 @@ def absurd(token, where):
 
 
 def make_certificates(folder, signature):
-    """PEM files in the folder: ca; server (localhost) and client (kenmyer@litwareinc.com), each with its key."""
+    """Writes PEM files: ca, and server (localhost) and client (kenmyer@litwareinc.com) with their keys."""
     now, algorithm = datetime.datetime.now(datetime.timezone.utc), getattr(hashes, signature.upper())()
 
     def make(name, issuer, signer, extensions):
@@ -313,8 +313,8 @@ class Handler(BaseHTTPRequestHandler):
             self.certificate = names[0].value if names else parsed.subject.rfc4514_string()
 
     def ask_for_certificate(self):
-        """As IIS does with SslNegotiateCert: renegotiates in TLS 1.2, and asks after the handshake in TLS 1.3."""
-        # Python's ssl cannot renegotiate. In its object the SSL* follows the head and the socket.
+        """Like IIS with SslNegotiateCert, renegotiates in TLS 1.2, and requests it after the handshake in TLS 1.3."""
+        # Python's ssl cannot renegotiate, so the SSL* is read from its object, after the head and the socket.
         connection = ctypes.c_void_p.from_address(id(self.request._sslobj) + 24)
         library = ctypes.CDLL(sys.modules["_ssl"].__file__)
         try:
@@ -326,8 +326,8 @@ class Handler(BaseHTTPRequestHandler):
                 if library.SSL_renegotiate(connection) != 1:
                     raise OSError("the client cannot renegotiate")
             self.request.do_handshake()
-            # A read of no bytes takes in the client's part, as in Apache's mod_ssl. With SSL_MODE_AUTO_RETRY (4;
-            # cleared by SSL_CTRL_CLEAR_MODE, set by SSL_CTRL_MODE) it would wait for the next request.
+            # Peeking processes the client's handshake messages, as in Apache's mod_ssl. With SSL_MODE_AUTO_RETRY (4;
+            # cleared with SSL_CTRL_CLEAR_MODE, set with SSL_CTRL_MODE) it would wait for the next request.
             library.SSL_ctrl(connection, 78, ctypes.c_long(4), None)
             library.SSL_peek(connection, ctypes.create_string_buffer(1), 0)
             library.SSL_ctrl(connection, 33, ctypes.c_long(4), None)
@@ -350,7 +350,7 @@ class Handler(BaseHTTPRequestHandler):
                 Shared.idle.discard(self.request)
 
     def reset_connection(self):
-        # Closed with nothing to linger for, the peer sees a reset.
+        # With a linger time of 0, closing sends a reset.
         self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def log_message(self, *_):
@@ -472,7 +472,7 @@ class Handler(BaseHTTPRequestHandler):
     # --- authentication ---------------------------------------------------------------------------------
 
     def authorize(self, value):
-        """Whether the request may go on; if not, it is answered."""
+        """Returns whether the request is authorized; answers it if not."""
         scheme, _, rest = value.partition(" ")
         self.row["scheme"] = "Certificate" if value == MUTUAL else scheme
         fault = Shared.fault(LOGON, None, self.of_connection)
@@ -513,7 +513,7 @@ class Handler(BaseHTTPRequestHandler):
                 Shared.finals[self.login.protocol] = self.token
         self.login.scheme, self.login.gone = self.row["scheme"], False
         self.logon(True, binding, None)
-        # An empty token means: logged on by this request.
+        # An empty token: this request has logged on.
         self.token = self.token or b""
         return True
 
@@ -546,7 +546,7 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused("a token without its handshake")
         bindings = self.server.bindings
         if bindings and binding:
-            # http.sys: Relaxed forgives an absent binding, but neither a wrong nor an empty one.
+            # http.sys with Relaxed accepts an absent binding, but no wrong or empty one.
             if binding == "empty" or binding == "absent" and given.cbt == "strict":
                 raise Refused(f"channel binding is {binding}")
             if binding == "absent":
@@ -618,7 +618,7 @@ class Handler(BaseHTTPRequestHandler):
                 sealer.wrap_winrm(b"dropped")
             header, data, padding = sealer.wrap_winrm(part)
             if fault == "bad-sequence" and ntlm:
-                # The number alone: a message left out would also leave the keys' stream.
+                # Changes only the number: omitting a message would also shift the key stream.
                 header = flipped(header, 12)
             if fault == "bad-signature":
                 header = flipped(header, 5 if ntlm else -1)
@@ -641,7 +641,7 @@ class Handler(BaseHTTPRequestHandler):
         return f'multipart/encrypted;protocol="{self.media()}";boundary="Encrypted Boundary"', message
 
     def stranger(self):
-        """An NTLM context that this connection's client has no part in."""
+        """Returns an NTLM context with another client."""
         if self.login.protocol != "ntlm":
             return self.login.context
         user, password = next(iter(accounts().items()))
@@ -669,10 +669,10 @@ class Handler(BaseHTTPRequestHandler):
             backend.close()
 
     def wait_for(self, backend):
-        """A client that goes while its request is pending takes the request with it, as in http.sys."""
+        """Waits for the backend. Like http.sys, drops the request if the client disconnects."""
         watched = [backend.sock, self.request]
         while backend.sock not in select.select(watched, [], [])[0]:
-            # In TLS 1.3 the end is announced by a record like any other.
+            # In TLS 1.3, a record announces the end.
             if self.server.tls or not socket.socket.recv(self.request, 1, socket.MSG_PEEK):
                 self.row["reason"] = "the client has gone"
                 Shared.log("request", **self.row)
@@ -685,7 +685,7 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 64
 
     def shutdown_request(self, request):
-        # The handler has closed it; with TLS this object is no longer the connection.
+        # The handler has closed the connection; with TLS, this object no longer owns it.
         request.close()
 
     def handle_error(self, request, address):
@@ -708,7 +708,7 @@ def tls(arguments):
         elif arguments.tls_max != "1.2":
             context.post_handshake_auth = True
             context.verify_mode = ssl.CERT_OPTIONAL
-        # SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION: a resumed session asks for no certificate.
+        # SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION: a resumed session requests no certificate.
         context.options |= 1 << 16
     return context
 

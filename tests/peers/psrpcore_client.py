@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""A PSRP client that lyncsh had no hand in: psrpcore, in out-of-process framing on a Unix socket.
+"""An independent PSRP client: psrpcore, in out-of-process framing on a Unix socket.
 
 usage: psrpcore_client.py SOCKET STEP...
 
-Opens a runspace pool, does each step, closes, and prints one line of JSON a step. It keeps to the
-framing's rules as PowerShell does, and fails where the server breaks one.
+Opens a runspace pool, runs each step, closes the pool, and prints one line of JSON per step. Follows the rules of the
+framing like PowerShell, and fails if the server violates them.
 """
 import base64
 import collections
@@ -25,7 +25,7 @@ CUT = 32768
 
 
 class Peer:
-    """The framing: one line an element, each Data of ours acknowledged before the next."""
+    """The framing: one element per line; waits for the acknowledgement of each Data."""
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -40,7 +40,7 @@ class Peer:
         self.socket.sendall(f"<{element} PSGuid='{pipeline}' />\n".encode())
 
     def read(self):
-        """Takes one element; gives its name and id. What a Data holds becomes events."""
+        """Reads one element; returns its name and id. The content of a Data becomes events."""
         line = self.lines.readline()
         assert line.endswith("\n"), "the server is gone"
         match = LINE.match(line[:-1])
@@ -68,7 +68,7 @@ class Peer:
             self.read()
 
     def flush(self):
-        """Sends what psrpcore has queued, in pieces cut anywhere, and waits for every acknowledgement."""
+        """Sends psrpcore's queue in pieces that may split fragments, and waits for every acknowledgement."""
         parts = collections.OrderedDict()
         while (payload := self.pool.data_to_send()) is not None:
             stream = "PromptResponse" if payload.stream_type == psrpcore.StreamType.prompt_response else "Default"
@@ -81,7 +81,7 @@ class Peer:
                 self.wait_for("DataAck", pipeline)
 
     def event(self, kind, pipeline=None):
-        """The next event of a kind; others of the same pipeline are passed over."""
+        """Returns the next event of a kind; drops other events."""
         while True:
             while self.events:
                 event = self.events.popleft()
@@ -202,7 +202,7 @@ def secret(peer):
 
 
 def runspaces(peer):
-    """What a client may ask of a pool that it shares."""
+    """Sends the requests that a client of a shared pool may send."""
     pool, answers = peer.pool, []
     for ask in (pool.get_available_runspaces, lambda: pool.set_max_runspaces(5), pool.reset_runspace_state):
         call = ask()

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""psrpcore's client on standard input and output, one JSON object a line: {"pipeline": ID or null,
-"data": base64 of fragments}. It opens a runspace pool, exchanges the session key, starts one pipeline with a
-secret as its parameter, and sends every object of its output back as input: what the server reads then was
-read and written by an implementation that is not lyncsh's. The string "that was all" ends the input.
+"""psrpcore's client on standard input and output, one JSON object per line: {"pipeline": ID or null,
+"data": base64 of fragments}. Opens a runspace pool, exchanges the session key, starts one pipeline with a secret as
+parameter, and sends every output object back as input, read and written by an independent implementation. The
+string "that was all" ends the input.
 """
 import base64, json, sys, uuid
 

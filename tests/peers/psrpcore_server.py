@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 """A WSMan endpoint on loopback whose PowerShell side is psrpcore's server: an independent peer for
-lyncsh's client. One line of JSON on standard output says where it is; it ends with its standard input.
+lyncsh's client. Prints its address as one line of JSON, and ends with its standard input.
 
   POST /wsman      the endpoint (Basic: kenmyer@litwareinc.com / P@ssw0rd-åß)
-  GET  /state      open shells, what was asked for so far, how many bytes wait for a Receive, as JSON
+  GET  /state      open shells, received requests, number of bytes waiting for a Receive, as JSON
 
---manner winrm: an idle Receive ends with the fault w:TimedOut, answers hold all there is.
---manner omi:   an idle Receive ends empty, an answer holds one fragment and no CommandId, and neither
-                Delete nor Signal is answered while no Receive is pending.
---receive S     how long an idle Receive lasts.
---create S      how long Create takes; it is finished even when its client has gone.
---most N        how many shells there may be; one more is refused by the quota's fault.
---hostile MODE  text that would take over a terminal: hostile.py.
+--manner winrm: an idle Receive ends with the fault w:TimedOut; an answer contains all queued fragments.
+--manner omi:   an idle Receive ends empty; an answer contains one fragment and no CommandId; neither Delete nor
+                Signal is answered while no Receive is pending.
+--receive S     duration of an idle Receive.
+--create S      duration of Create, which completes even if its client disconnects.
+--most N        maximum number of shells; a further one gets the quota fault.
+--hostile MODE  sends text that attacks a terminal: hostile.py.
 """
 import argparse, base64, json, sys, threading, time, uuid
 import xml.etree.ElementTree as ET
@@ -47,7 +47,7 @@ def gone(what):
 
 
 class Shell:
-    """One runspace pool. `out` holds fragments that wait to be received, by pipeline (None: the pool)."""
+    """One runspace pool. `out` contains the unfetched fragments by pipeline (None: the pool)."""
 
     def __init__(self, shell_id, data):
         self.id = shell_id
@@ -80,7 +80,7 @@ class Shell:
     def command(self, command, data):
         with self.lock:
             if self.pool.state != psrpcore.types.RunspacePoolState.Opened:
-                # What real servers do: the session hangs.
+                # Like real servers, hangs the session.
                 self.lock.wait_for(lambda: False, 3600)
             pipeline = psrpcore.ServerPipeline(self.pool, command)
             self.out[command] = []
@@ -139,7 +139,7 @@ class Shell:
 
 
 class Run:
-    """One pipeline: the commands that this peer has, each with its own way of using the protocol."""
+    """One pipeline, with the commands of this peer; each uses the protocol differently."""
 
     def __init__(self, shell, pipeline):
         self.shell, self.pipeline = shell, pipeline
@@ -275,7 +275,7 @@ class Endpoint(BaseHTTPRequestHandler):
                 raise Fault(2150858999, "w:EncodingLimit", "The envelope is too large.")
             content = getattr(self, "on_" + name.lower())(root)
             if content is None:
-                # The shell went while its Receive was pending, or the like.
+                # The shell was removed while its Receive was pending, for example.
                 raise gone("The shell")
             status, response = 200, action + "Response"
         except Fault as fault:
@@ -372,7 +372,7 @@ class Endpoint(BaseHTTPRequestHandler):
         return ""
 
     def on_enumerate(self, root):
-        """One shell in the answer itself where the client allows that, the others by Pull."""
+        """Returns one shell in the answer if the client allows it; Pull returns the others."""
         optimised = root.find("s:Body/n:Enumerate/w:OptimizeEnumeration", NS) is not None
         shells = [self.describe(shell) for shell in self.shells]
         first, rest = (shells[:1], shells[1:]) if optimised else ([], shells)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""An independent client against the simulator: opens pools, runs cmdlets, leaves nothing behind.
+"""An independent client against the simulator: opens pools, runs cmdlets, and removes everything.
 
 usage: pypsrp_check.py JSON-LINE-OF-THE-ENDPOINT
-Prints one line of JSON with what was seen.
+Prints the observations as one line of JSON.
 """
 import json
 import sys
@@ -82,7 +82,7 @@ def main(endpoint):
         seen["running"] = [one.upper() for one in listed] == [slow.id.upper()]
         slow.stop()
         seen["stopped"] = slow.state == PSInvocationState.STOPPED
-        # Away, and back again, with a command that goes on meanwhile.
+        # Disconnect and reconnect while a command is running.
         slow = PowerShell(pool)
         slow.add_cmdlet("Wait-Cs").add_parameter("Seconds", 1)
         slow.begin_invoke()

@@ -2,8 +2,8 @@
 """Sizes of a runspace pool, statements, and prompts without a host.
 
 usage: pypsrp_pools.py JSON-LINE-OF-THE-ENDPOINT simulator|PowerShell
-Prints one line of JSON, which is the same for both endpoints. They have other commands: what stands for a command
-with one object, for one that fails and for one that asks is chosen by the second argument.
+Prints one line of JSON, which is the same for both endpoints. The second argument selects the commands, which differ
+between the endpoints.
 """
 import json
 import sys
@@ -14,7 +14,7 @@ from pypsrp.powershell import PowerShell, RunspacePool
 from pypsrp_check import CONFIGURATION, wsman
 
 COMMANDS = {
-    # One object; a terminating error; a prompt; something that takes a while.
+    # One object; a terminating error; a prompt; a slow command.
     "simulator": ("Get-CsTenant", "Get-CsNothing", "Read-CsInput", ("Wait-Cs", {"Seconds": 60})),
     "PowerShell": ("Get-Date", "Get-CsNothing", "Read-Host", ("Start-Sleep", {"Seconds": 60})),
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""pyspnego as the acceptor of a Kerberos context, on standard input and output, one JSON object a line: `accept` makes
-the context, `step`, `wrap` and `unwrap` are its calls. Its library is python-gssapi.
+"""pyspnego as the acceptor of a Kerberos context, on standard input and output, one JSON object per line: `accept`
+creates the context; `step`, `wrap` and `unwrap` are its calls. Uses python-gssapi.
 """
 import base64, json, sys
 
@@ -8,7 +8,7 @@ import gssapi
 import spnego
 from spnego.channel_bindings import GssChannelBindings
 
-# An error is raised at once, not after the token for the peer.
+# Raises an error immediately, not after sending the token to the peer.
 gssapi.SecurityContext.__DEFER_STEP_ERRORS__ = False
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""pywinrm, which knows cmd shells only, against an endpoint that has none.
+"""pywinrm, which only supports cmd shells, against an endpoint without them.
 
 usage: pywinrm_check.py JSON-LINE-OF-THE-ENDPOINT
-Prints one line of JSON: what became of the shell, and of a command in it.
+Prints one line of JSON with the results for the shell and for a command.
 """
 import json
 import sys

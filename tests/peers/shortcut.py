@@ -1,4 +1,4 @@
-"""Reads what a shortcut is made of, and prints it as JSON: shortcut.py lnk|ico|svg FILE, or argv WORD…"""
+"""Parses a file of a shortcut, and prints its content as JSON: shortcut.py lnk|ico|svg FILE, or argv WORD…"""
 import json
 import subprocess
 import sys

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""One side of a security context by pyspnego, and sealed bodies by pypsrp, on standard input and output, one
-JSON object a line. Bytes are base64. The first line configures the side; an acceptor reads its accounts from
-the file that NTLM_USER_FILE names. Every answer is {"error": TEXT} or holds the results.
+"""One side of a security context in pyspnego, with pypsrp's sealed bodies, on standard input and output, one JSON
+object per line. Bytes are base64. The first line configures the side; an acceptor reads its accounts from the file
+NTLM_USER_FILE. Every answer is {"error": TEXT} or contains the results.
 """
 import base64, json, sys
 
@@ -23,7 +23,7 @@ def configure(row):
     common = {
         "channel_bindings": binding and GssChannelBindings(application_data=binding),
         "protocol": row["protocol"],
-        # pyspnego's own SPNEGO and NTLM, whatever libraries the system has.
+        # Uses pyspnego's own SPNEGO and NTLM instead of the system's libraries.
         "options": spnego.NegotiateOptions.use_negotiate if row["protocol"] == "negotiate" else 0,
     }
     if row["role"] == "accept":

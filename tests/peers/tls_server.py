@@ -1,7 +1,7 @@
 """An HTTPS server with chosen certificates, cipher suites and versions of TLS.
 
 Argument: a JSON object with `certificate` and `key` (PEM files), and optionally `ciphers`, `minimum`,
-`maximum` (names of ssl.TLSVersion), `clients` (PEM file of the issuer of client certificates; one is then
+`maximum` (names of ssl.TLSVersion), `clients` (PEM file of the issuer of client certificates, which are then
 required), `dh` (PEM file of parameters) and `cut` (end the connection after the request). Prints the port,
 then a JSON object for each request or failed handshake. Answers 404.
 """
@@ -14,7 +14,7 @@ import threading
 
 options = json.loads(sys.argv[1])
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-# Security levels of the system would forbid what old servers offer.
+# The system's security level would forbid the cipher suites of old servers.
 context.set_ciphers(options.get("ciphers", "DEFAULT") + ":@SECLEVEL=0")
 context.minimum_version = getattr(ssl.TLSVersion, options.get("minimum", "TLSv1_2"))
 context.maximum_version = getattr(ssl.TLSVersion, options.get("maximum", "TLSv1_3"))
@@ -37,7 +37,7 @@ def subject(certificate):
 
 def serve(connection):
     connection.settimeout(30)
-    # Keeps the connection when the handshake has failed, so that the client can read the alert.
+    # Keeps the connection open after a failed handshake, so that the client can read the alert.
     kept = connection.dup()
     kept.settimeout(30)
     try:

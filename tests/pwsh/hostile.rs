@@ -279,7 +279,7 @@ fn an_export_of_another_version_is_not_loaded() {
         let text = std::fs::read_to_string(own.join(file)).unwrap();
         std::fs::write(own.join(file), text.replace("Get-CsGood", "PSConsoleHostReadLine")).unwrap();
     }
-    // Whoever changes the files can also change their recorded state.
+    // A process that changes the files can also change the recorded sizes.
     let sizes = std::fs::read_to_string(own.join("sizes")).unwrap();
     let sizes = sizes.lines().map(|line| {
         let name = line.split_once(' ').unwrap().1;

@@ -1,4 +1,4 @@
-# Runs each line, and writes down what a user or a script could see of it.
+# Runs each line, and prints its effects that a user or a script can observe.
 $ErrorActionPreference = 'Continue'
 $describe = {
     param($One)

@@ -151,6 +151,8 @@ async fn own(profile: &str) -> Option<Session> {
         idle_timeout: None,
         trust: Trust::default(),
         max_redirections: 5,
+        hosts: lyncsh::net::Hosts::default(),
+        affinity: lyncsh::transport::wsman::Affinity::default(),
         limits: Limits::default(),
     };
     let id = uuid::Uuid::new_v4();

@@ -376,3 +376,45 @@ async fn an_invalid_certificate_is_reported_with_help() {
         assert!(server.asked().is_empty(), "a credential was sent");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_goes_to_no_host_that_the_profile_does_not_permit() {
+    with(
+        |asked| {
+            if asked.path.contains("OcsPowershellOAuth") {
+                let authority = "https://login.evil.example/token";
+                let challenge = format!(r#"Bearer client_id="1", authorization_uri="{authority}""#);
+                return http("401 Unauthorized", &[("WWW-Authenticate", &challenge)], b"");
+            }
+            let link = "https://ps.evil.example/OcsPowershellLiveId";
+            let document = format!(
+                r#"<AutodiscoverResponse><Domain><Link token="External/RemotePowerShell" href="{link}"/></Domain></AutodiscoverResponse>"#
+            );
+            http("200 OK", &[("Content-Type", "application/xml")], document.as_bytes())
+        },
+        |base| {
+            let world = user(Way::Discovery, &base, "echo pw");
+            let printed = fails(&world, &[]).text;
+            assert!(printed.contains("; the credential may not be sent to that host"), "{printed}");
+            assert!(printed.contains("add to the profile: redirects = [\"ps.evil.example\"]"), "{printed}");
+            // With the line it is asked, and is not found.
+            let path = world.folders.profile("work");
+            let permitted = format!("redirects = ['*.evil.example']\n{}", std::fs::read_to_string(&path).unwrap());
+            std::fs::write(path, permitted).unwrap();
+            let printed = fails(&world, &[]).text;
+            assert!(printed.contains("cannot reach https:"), "{printed}");
+
+            let world = user(Way::Token, &base, "echo pw");
+            let printed = fails(&world, &[]).text;
+            assert!(printed.contains("refusing to send the password to the token service"), "{printed}");
+            assert!(printed.contains("add to the profile: authority = \"https://login.evil.example\""), "{printed}");
+            let path = world.folders.profile("work");
+            let permitted =
+                format!("authority = 'https://login.evil.example'\n{}", std::fs::read_to_string(&path).unwrap());
+            std::fs::write(path, permitted).unwrap();
+            let printed = fails(&world, &[]).text;
+            assert!(printed.contains("cannot reach the token service"), "{printed}");
+        },
+    )
+    .await;
+}

@@ -46,7 +46,7 @@ async fn an_agent_that_only_shells_keep_opens_a_new_session_when_the_server_has_
     restarted.wait(PATIENCE, "a new session", |restarted| restarted.shells() == 1);
     drop(shell);
     let again = open(world.attach().as_ref()).await;
-    assert_eq!(world.agent(), agent, "the agent went on");
+    assert_eq!(world.agent(), agent, "the agent continues");
     assert!(completed(&output(again.invoke(&measuring("again")).await.unwrap()).await));
     drop(again);
     restarted.wait(PATIENCE, "no session", |restarted| restarted.shells() == 0);
@@ -64,7 +64,6 @@ async fn an_output_that_is_cut_is_complete_or_says_so_and_the_next_shell_has_a_s
     }
     let mut running = shell.invoke(&lyncsh::psrp::pipeline::Pipeline::new(vec![command])).await.unwrap();
     until_output(&mut running).await;
-    // A second watcher, like a launcher.
     let first = world.endpoint_state()["shells"][0].clone();
     way.cut();
     // One object has been received.
@@ -83,7 +82,7 @@ async fn an_output_that_is_cut_is_complete_or_says_so_and_the_next_shell_has_a_s
     assert!(objects == 300 || cut.as_ref().is_some_and(|text| !text.is_empty()), "{objects}: {cut:?}");
     let again = open(world.attach().as_ref()).await;
     assert!(completed(&output(again.invoke(&measuring("again")).await.unwrap()).await));
-    world.wait(GONE, "one session, a new one only where the other was cut", |world| {
+    world.wait(GONE, "one session, a new session only if the output was cut", |world| {
         let is_new = world.endpoint_state()["shells"][0] != first;
         world.shells() == 1 && (cut.is_some() || !is_new)
     });

@@ -94,7 +94,7 @@ impl World {
     /// Creates a world on an endpoint that was started with these options.
     pub fn on(options: &[&str], more: &str) -> Self {
         let root = env!("CARGO_MANIFEST_DIR");
-        let python = crate::program::python();
+        let python = crate::python::python();
         let child = Command::new(&python)
             .arg(format!("{root}/tests/peers/psrpcore_server.py"))
             .args(options)
@@ -190,6 +190,11 @@ impl World {
     /// Returns the agent's process id.
     pub fn agent(&self) -> Option<u32> {
         self.place().holder()
+    }
+
+    /// Ends the endpoint.
+    pub fn stop_endpoint(&mut self) {
+        self.endpoint = None;
     }
 
     /// Returns the endpoint's process id.
@@ -310,7 +315,7 @@ pub struct Role {
 }
 
 impl Role {
-    /// Waits until it prints `word` at the end of a line: the test program prints other text as well.
+    /// Waits until the process prints `word` at the end of a line: the test program prints other text as well.
     pub fn wait_for(&mut self, word: &str) {
         let mut line = String::new();
         while self.said.read_line(&mut line).unwrap() > 0 {
@@ -322,7 +327,7 @@ impl Role {
         panic!("it ended without printing {word}");
     }
 
-    /// Requests it to leave.
+    /// Asks the process to leave.
     pub fn tell(&mut self) {
         self.stdin = None;
     }
@@ -332,11 +337,9 @@ impl Role {
     }
 }
 
-/// Not a test: the program of [`World::child`]. `idle`: a shell that attaches and runs nothing; `running`:
-/// one with an endless command; `launcher`: starts the agent and stays; `work-idle` and `work-running`:
-/// launcher and shell in one, like `lyncsh work`. They print when they are ready, and leave when standard
-/// input ends.
-/// are ready, and leave when standard input ends.
+/// Not a test: the program of [`World::child`]. `idle` is a shell that runs nothing, `running` a shell with an
+/// endless command, `launcher` starts the agent and stays, `work-idle` and `work-running` are launcher and shell
+/// in one process, like `lyncsh work`. They print `ready`, and leave when standard input ends.
 #[test]
 #[ignore = "a child of other tests"]
 fn child() {
@@ -349,8 +352,8 @@ fn child() {
             "work-idle" | "work-running" => std::process::exit(work(role == "work-running").await),
             _ => {}
         }
-        // The agent is about to listen; a killed one has left its socket. Each connection counts as a shell,
-        // and closing it could end the agent: the first one that opens is used.
+        // The agent may not listen yet, and a killed agent leaves its socket. Each connection counts as a
+        // shell, and closing a connection could end the agent: the first open connection is used.
         let session = loop {
             match lyncsh::agent::socket::connect(Path::new(&socket)).await {
                 Ok(stream) => break opened(stream).await,

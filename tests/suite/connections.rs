@@ -186,7 +186,7 @@ async fn every_command_knows_such_a_profile() {
     let (_, out, _) = two.world.run(&["list"]);
     assert!(out.contains("work   connections      lync, other"), "{out}");
     let (_, out, _) = two.world.run(&["show", "work"]);
-    assert!(out.contains("connections     lync, other"), "{out}");
+    assert!(out.contains("connections        lync, other"), "{out}");
     let (code, out, _) = two.world.run(&["hook", "print", "work", "--eager"]);
     assert_eq!((code, out.matches("Import-Module").count()), (0, 2), "{out}");
     let desk = two.world.root().join("desk");

@@ -51,7 +51,7 @@ fn a_mistake_is_shown_and_nothing_that_was_typed_is_lost() {
         0
     );
     assert_eq!(text(&world), GOOD.replace("a@b", "c@d"));
-    // Edited again at once, and finally valid.
+    // Edited again immediately, and finally valid.
     let editor = "sed -i 's/^user/usr/; s/^usrr*/usr/; /^usr/{s/$/ # x/}; s/^usr\\(.* # x # x\\)$/user\\1/'";
     assert_eq!(edited(&world, editor, &[(again, "y\r")], "is changed"), 0);
     assert!(text(&world).contains("# x # x"), "{}", text(&world));

@@ -1,5 +1,5 @@
-//! A KDC of MIT krb5 on this machine, for one test: its own folder, database, realm and port. And the processes that
-//! are the two sides of a context, with the KDC's environment.
+//! A local MIT krb5 KDC for one test, with its own folder, database, realm and port; and processes for both sides
+//! of a context.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
@@ -16,10 +16,10 @@ pub const REALM: &str = "LITWAREINC.COM";
 pub const PASSWORD: &str = "correct horse";
 pub const SERVICE: &str = "HTTP/localhost";
 
-/// Longer than MIT krb5 waits for a KDC that is silent.
+/// Longer than MIT krb5 waits for a KDC that does not answer.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The KDC. `krb5kdc` ends with it.
+/// A running KDC; dropping it ends `krb5kdc`.
 pub struct Kdc {
     folder: tempfile::TempDir,
     process: Option<Child>,
@@ -27,8 +27,8 @@ pub struct Kdc {
 }
 
 impl Kdc {
-    /// Starts a KDC that knows `alice` (with pre-authentication, as Active Directory has it) and [`SERVICE`], whose key
-    /// is in the keytab.
+    /// Starts a KDC with the principals `alice` (with pre-authentication, as in Active Directory) and [`SERVICE`],
+    /// whose key is in the keytab.
     pub fn start() -> Self {
         let mut kdc = Self { folder: tempfile::tempdir().unwrap(), process: None, port: free_port() };
         kdc.configure();
@@ -36,7 +36,7 @@ impl Kdc {
         kdc.kadmin(&format!("addprinc +requires_preauth -pw \"{PASSWORD}\" alice"));
         kdc.kadmin(&format!("addprinc -randkey {SERVICE}"));
         kdc.kadmin(&format!("ktadd -k {} {SERVICE}", kdc.path("keytab").display()));
-        // Another process can take a port before the KDC does.
+        // Another process may take the port before the KDC.
         for _ in 0..5 {
             if kdc.serve() {
                 return kdc;
@@ -88,7 +88,7 @@ impl Kdc {
         false
     }
 
-    /// Ends the KDC; nothing listens on its port any more.
+    /// Ends the KDC and frees its port.
     pub fn stop(&mut self) {
         if let Some(mut child) = self.process.take() {
             let _ = child.kill();
@@ -100,7 +100,7 @@ impl Kdc {
         std::fs::read_to_string(self.path("kdc.log")).unwrap_or_default()
     }
 
-    /// A program with the environment of this KDC: an empty cache of its own, no keytab of a client.
+    /// Returns a program with this KDC's environment: an empty ticket cache, no client keytab.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.envs(self.environment()).env_remove("LYNCSH_GSSAPI_LIBRARY");
@@ -126,12 +126,12 @@ impl Kdc {
         assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
     }
 
-    /// Runs one request of `kadmin`.
+    /// Runs one `kadmin` query.
     pub fn kadmin(&self, query: &str) {
         self.tool("/usr/sbin/kadmin.local", &["-r", REALM, "-q", query]);
     }
 
-    /// Fills the cache with a ticket of `alice`.
+    /// Requests a ticket for `alice`.
     pub fn kinit(&self, options: &[&str]) {
         let mut child = self
             .command("kinit")
@@ -145,29 +145,29 @@ impl Kdc {
         assert!(child.wait().unwrap().success());
     }
 
-    /// lyncsh as one side of a context.
+    /// Starts lyncsh as one side of a context.
     pub fn side(&self) -> Side {
         self.side_with(|_| {})
     }
 
-    /// lyncsh with another environment.
+    /// Starts lyncsh with a changed environment.
     pub fn side_with(&self, change: impl FnOnce(&mut Command)) -> Side {
         let mut command = self.command(program().to_str().unwrap());
         change(&mut command);
         Side::start(command)
     }
 
-    /// lyncsh with another clock.
+    /// Starts lyncsh with a shifted clock.
     pub fn side_at(&self, offset: &str) -> Side {
         let mut command = self.command("faketime");
         command.arg("-f").arg(offset).arg(program());
         Side::start(command)
     }
 
-    /// pyspnego as the acceptor.
+    /// Starts pyspnego as the acceptor.
     pub fn pyspnego(&self) -> Side {
         let root = env!("CARGO_MANIFEST_DIR");
-        let python = crate::program::python();
+        let python = crate::python::python();
         let mut command = self.command(&python);
         command.arg(format!("{root}/tests/peers/pyspnego_kerberos.py"));
         Side::start(command)
@@ -180,14 +180,14 @@ impl Drop for Kdc {
     }
 }
 
-/// The path of the program that is one side.
+/// Returns the path of lyncsh's program for one side.
 fn program() -> PathBuf {
     let beside = PathBuf::from(env!("CARGO_BIN_EXE_lyncsh")).with_file_name("examples").join("kerberos");
     assert!(beside.exists(), "{} is missing: cargo build --example kerberos", beside.display());
     beside
 }
 
-/// A port that is free for both TCP and UDP.
+/// Returns a port that is free for both TCP and UDP.
 fn free_port() -> u16 {
     for _ in 0..20 {
         let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -9,7 +9,7 @@ use crate::kdc::{Kdc, PASSWORD, REALM, SERVICE, Side};
 /// Both forms of tokens.
 const MECHANISMS: [&str; 2] = ["kerberos", "negotiate"];
 
-/// An initiator's row: the system's ticket where there is no user.
+/// Returns an initiator's row. Without a user, it uses the system's ticket.
 fn initiator(mechanism: &str, user: Option<&str>) -> Value {
     let password = user.map(|_| PASSWORD);
     json!({ "do": "initiate", "mechanism": mechanism, "service": SERVICE, "user": user, "password": password })
@@ -19,7 +19,7 @@ fn acceptor(mechanism: &str) -> Value {
     json!({ "do": "accept", "mechanism": mechanism })
 }
 
-/// A row with one more field.
+/// Adds a field to a row.
 fn with(mut row: Value, key: &str, value: impl Into<Value>) -> Value {
     row[key] = value.into();
     row
@@ -43,7 +43,7 @@ fn handshake(client: &mut Side, server: &mut Side, initiate: Value, accept: Valu
         };
         let answer = server.ask(json!({ "do": "step", "token": next }));
         if let error @ Value::Object(_) = &answer["error"] {
-            // The initiator learns the reason where there is a token for it.
+            // If there is a token with the reason, the initiator reports it.
             let told = match &answer["token"] {
                 Value::String(refusal) => {
                     client.ask(json!({ "do": "step", "token": refusal }))["error"].clone()
@@ -69,7 +69,7 @@ fn handshake(client: &mut Side, server: &mut Side, initiate: Value, accept: Valu
     panic!("the handshake does not end");
 }
 
-/// Twenty sealed messages both ways, then one of 500 KB.
+/// Exchanges twenty sealed messages in each direction, then one of 500 KB.
 fn converse(client: &mut Side, server: &mut Side) {
     for number in 0..20_u8 {
         let text = vec![number; usize::from(number) * 7];
@@ -91,7 +91,7 @@ fn succeed(client: &mut Side, server: &mut Side, mechanism: &str, user: Option<&
     converse(client, server);
 }
 
-/// The initiator's error at its first token.
+/// Returns the initiator's error for its first token.
 fn first_error(client: &mut Side, initiate: Value) -> Value {
     let made = client.ask(initiate);
     assert!(made["error"].is_null(), "{made}");
@@ -164,7 +164,7 @@ fn a_library_without_iov_seals_in_the_same_form() {
         converse(&mut client, &mut server);
         let sealed = client.wrap(b"one more");
         let header = sealed["header"].as_str().unwrap();
-        // 60 bytes; the rotation is 28.
+        // 60 bytes in base64, as with `gss_wrap_iov`.
         assert_eq!(header.len(), 80);
         assert!(header.starts_with("BQQ"), "{header}");
     }
@@ -194,7 +194,7 @@ fn sealed_messages_are_refused_if_altered_repeated_or_missing() {
     let altered = with(sealed, "data", data.into_iter().collect::<String>());
     let error = client.unwrap(&altered).unwrap_err();
     assert!(["Signature", "KeyMismatch"].contains(&error["problem"].as_str().unwrap()), "{error}");
-    // A short one is an error, not a crash.
+    // A truncated message is an error, not a crash.
     let short = json!({ "header": "BQQ=", "data": "" });
     assert!(client.unwrap(&short).is_err());
 }
@@ -214,7 +214,7 @@ fn an_unestablished_context_does_not_seal() {
 fn a_channel_binding_has_to_be_right_or_absent() {
     let kdc = Kdc::start();
     kdc.kinit(&[]);
-    // "tls-server-end-point:" and a hash; another hash.
+    // Base64 of "tls-server-end-point:" and two different hashes.
     let (right, wrong) = ("dGxzLXNlcnZlci1lbmQtcG9pbnQ6AAAA", "dGxzLXNlcnZlci1lbmQtcG9pbnQ6////");
     for mechanism in MECHANISMS {
         let try_with = |mut server: Side, binding: Value| {
@@ -247,11 +247,11 @@ fn a_server_that_does_not_prove_its_identity_is_refused() {
         let token = first.ask(json!({ "do": "step", "token": null }))["token"].clone();
         second.ask(json!({ "do": "step", "token": null }));
         let answer = server.ask(json!({ "do": "step", "token": token }))["token"].clone();
-        // The proof of another context.
+        // A proof from another context.
         let step = second.ask(json!({ "do": "step", "token": answer }));
         assert!(step["error"].is_object(), "{step}");
         assert_eq!(step["error"]["ntlm"], false, "{step}");
-        // No proof at all.
+        // No proof.
         let step = first.ask(json!({ "do": "step", "token": "" }));
         assert!(step["error"].is_object(), "{step}");
         let sealed = first.ask(json!({ "do": "wrap", "data": "AAAA" }));

@@ -67,7 +67,7 @@ async fn a_shell_s_commands_stop_another_s_listing() {
     let listing = Pipeline::new(vec![PipelineCommand::new("Get-Command"), select]).in_background();
     let exit = Pipeline::new(vec![PipelineCommand::new("Get-CsTenant")]);
     let mut slowest = Duration::ZERO;
-    // Each begins after the pause of the previous ones.
+    // Each round begins after the pause of the previous rounds.
     for round in 0..8 {
         let mut list = lister.invoke(&listing).await.unwrap();
         until_output(&mut list).await;

@@ -8,7 +8,7 @@ use crate::agent_world::World;
 use crate::kdc::{self, Kdc};
 use crate::negotiate_peer::{DOMAIN_USER, PASSWORD, Server, Setup};
 
-/// The time in which a handshake that fails has to end the program.
+/// Time limit for the program to end after a failed handshake.
 const SOON: Duration = Duration::from_secs(40);
 
 /// A user whose profile `work` leads to the server, the server, and the simulator behind it.
@@ -84,7 +84,7 @@ impl Site {
         let _ = child.stdin.take().unwrap().write_all(lines.as_bytes());
         let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        // Without the frame of the error's help, whose lines are wrapped.
+        // Removes the frame around the error's help.
         let error = text(stderr).replace('\u{2502}', " ");
         let error = error.split_whitespace().collect::<Vec<_>>().join(" ");
         (status.success(), text(stdout), error)
@@ -125,7 +125,7 @@ impl Site {
         self.world.wait(Duration::from_secs(20), "the session is removed", |world| world.shells() == 0);
     }
 
-    /// Whether every request with a body was sealed.
+    /// Returns whether every request with a body was sealed.
     fn all_sealed(&self) -> bool {
         let requests = self.server.requests();
         requests.iter().filter(|row| !row["operation"].is_null()).all(|row| row["sealed"] == true)
@@ -146,7 +146,7 @@ fn ntlm_seals_over_http_on_few_connections() {
     assert!(site.all_sealed(), "{:#?}", site.server.requests());
     assert_eq!(site.server.failed_logons(), 0);
     assert!(site.server.count("connection") <= 4, "{:#?}", site.server.log());
-    // The sequence numbers of many requests.
+    // The sequence numbers must stay correct over many requests.
     let lines = "1..30 | ForEach-Object { (Get-CsTenant).DisplayName }\n";
     let (ok, out, err) = site.run(lines);
     assert!(ok && out.matches("Litware").count() == 30, "{out}\n{err}");
@@ -236,7 +236,7 @@ fn a_lost_login_or_connection_is_replaced_and_nothing_is_lost() {
 #[test]
 fn a_command_without_an_answer_may_have_run() {
     let site = Site::ntlm(&[], "");
-    // The console asks for the names of the commands beside the lines.
+    // One Command is the console's own query for the command names.
     for number in 1..=3 {
         site.server.fault(&format!("close-executed@Command:{number}"));
     }
@@ -268,7 +268,7 @@ fn invalid_handshakes_and_sealed_answers_are_errors_that_name_the_step() {
             wrong.push(format!("{fault}: {err}"));
         }
         site.server.no_faults();
-        // What Create made is removed by the next command at the latest.
+        // The next start of lyncsh removes a session that Create left.
         let _ = site.run("");
         site.is_left_clean();
     }

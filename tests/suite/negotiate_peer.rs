@@ -1,4 +1,4 @@
-//! `tests/peers/negotiate_server.py`: Windows' authentication in front of a WSMan endpoint.
+//! Client of `tests/peers/negotiate_server.py`: Windows authentication in front of a WSMan endpoint.
 //!
 //! ```ignore
 //! let server = Server::start(&["--offer", "Negotiate"]);              // bodies are echoed
@@ -21,21 +21,21 @@ use serde_json::Value;
 use crate::kdc::Kdc;
 use crate::wsman_client_http::PATIENCE;
 
-/// A user principal name that the NTLM accounts hold, and Basic.
+/// The account for NTLM and Basic, as a user principal name.
 pub const USER: &str = "kenmyer@litwareinc.com";
-/// The same account as DOMAIN\user.
+/// The same account as `DOMAIN\user`.
 pub const DOMAIN_USER: &str = "LITWAREINC\\kenmyer";
 pub const PASSWORD: &str = "P@ssw0rd-åß";
 
 fn peer(name: &str) -> Command {
     let root = env!("CARGO_MANIFEST_DIR");
-    let python = crate::program::python();
+    let python = crate::python::python();
     let mut command = Command::new(python);
     command.arg(format!("{root}/tests/peers/{name}"));
     command
 }
 
-/// Starts a peer that prints a line of JSON and ends with its standard input.
+/// Starts a peer, which prints a line of JSON and ends with its standard input.
 fn start(mut command: Command) -> (Child, ChildStdin, BufReader<ChildStdout>, Value) {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
@@ -47,7 +47,7 @@ fn start(mut command: Command) -> (Child, ChildStdin, BufReader<ChildStdout>, Va
     (child, stdin, out, ready)
 }
 
-/// How a [`Server`] is started.
+/// Options of a [`Server`].
 pub struct Setup {
     command: Command,
     folder: tempfile::TempDir,
@@ -64,7 +64,7 @@ impl Setup {
         Self { command, folder }
     }
 
-    /// Https with certificates of an own CA in the server's folder.
+    /// Serves https with certificates of a separate CA in the server's folder.
     pub fn tls(mut self) -> Self {
         self.command.arg("--certificates").arg(self.folder.path());
         self
@@ -97,7 +97,7 @@ impl Setup {
         self
     }
 
-    /// A plain endpoint behind it; several take turns, connection by connection.
+    /// Adds a plain endpoint behind the server. Connections are distributed over several endpoints in turn.
     pub fn backend(mut self, url: &str, user: &str, password: &str) -> Self {
         self.command.args(["--backend", url]).env("BACKEND_USER", user).env("BACKEND_PASSWORD", password);
         self
@@ -127,17 +127,17 @@ impl Setup {
 /// The server's process; ends with the test.
 pub struct Server {
     child: Child,
-    /// With the number of orders so far.
+    /// Standard input, and the number of orders sent.
     stdin: Mutex<(ChildStdin, usize)>,
     log: Arc<(Mutex<Vec<Value>>, Condvar)>,
     pub url: String,
     pub port: u16,
-    /// Accounts and certificates.
+    /// Folder of accounts and certificates.
     pub folder: tempfile::TempDir,
 }
 
 impl Server {
-    /// Answers with each request's body.
+    /// Starts a server that echoes each request's body.
     pub fn start(arguments: &[&str]) -> Self {
         Setup::new(arguments).start()
     }
@@ -147,7 +147,7 @@ impl Server {
         Setup::new(arguments).tls().start()
     }
 
-    /// In front of a plain WSMan endpoint.
+    /// Starts a server in front of a plain WSMan endpoint.
     pub fn before(url: &str, user: &str, password: &str, arguments: &[&str]) -> Self {
         Setup::new(arguments).backend(url, user, password).start()
     }
@@ -160,7 +160,7 @@ impl Server {
         self.file("ca.pem")
     }
 
-    /// Sends an order and returns when it is carried out.
+    /// Sends an order and waits until it is executed.
     fn order(&self, order: &str) {
         let number = {
             let mut stdin = self.stdin.lock().unwrap();
@@ -177,12 +177,12 @@ impl Server {
         assert!(!late.timed_out(), "the server did not carry out: {order}");
     }
 
-    /// Arms a fault; its events are counted from now on.
+    /// Arms a fault; its events are counted from 1 again.
     pub fn fault(&self, spec: &str) {
         self.order(&format!("fault {spec}"));
     }
 
-    /// Drops all faults, those of the command line included.
+    /// Drops all faults, including those of the command line.
     pub fn no_faults(&self) {
         self.order("no-faults");
     }
@@ -192,7 +192,7 @@ impl Server {
         self.order("close-idle");
     }
 
-    /// All events so far.
+    /// Returns all events so far.
     pub fn log(&self) -> Vec<Value> {
         self.order("sync");
         let log = self.log.0.lock().unwrap();
@@ -211,7 +211,7 @@ impl Server {
         self.events("request")
     }
 
-    /// The requests that were operations of WSMan, by name.
+    /// Returns the names of the received WSMan operations.
     pub fn operations(&self) -> Vec<String> {
         let name = |row: &Value| row["operation"].as_str().map(str::to_owned);
         self.requests().iter().filter_map(name).collect()
@@ -233,7 +233,7 @@ impl Drop for Server {
     }
 }
 
-/// The output of a Python client of `tests/peers`, which takes one argument of JSON.
+/// Runs a Python client of `tests/peers` with one JSON argument; returns its output.
 pub fn client(script: &str, given: &Value, environment: &[(&str, &Path)]) -> Value {
     let mut command = peer(script);
     command.arg(given.to_string()).envs(environment.iter().copied());

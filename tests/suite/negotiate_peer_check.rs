@@ -1,4 +1,5 @@
-//! The server of `negotiate_peer` by clients that others wrote: what it accepts, refuses and does wrong on purpose.
+//! The server of `negotiate_peer` against independent clients: what it accepts and refuses, and its deliberate
+//! faults.
 
 use std::path::Path;
 
@@ -187,7 +188,7 @@ fn each_fault_of_a_request_is_as_its_name_says() {
     }
     let unanswered = server.requests().iter().filter(|row| row["status"].is_null()).count();
     assert_eq!(unanswered, 3, "those that close-unanswered and close-executed closed");
-    // Of NTLM the streams have parted for good.
+    // The key streams of NTLM no longer match.
     let server = Server::start(&["--fault", "other-context"]);
     assert_eq!(steps(&server, &["logon", "send"], &json!({})), json!([200, "200 not to be unsealed"]));
 }

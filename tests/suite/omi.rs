@@ -32,6 +32,8 @@ pub fn endpoint(uri: url::Url) -> Endpoint {
         idle_timeout: None,
         trust: Trust::default(),
         max_redirections: 3,
+        hosts: lyncsh::net::Hosts::default(),
+        affinity: lyncsh::transport::wsman::Affinity::default(),
         limits: Limits { close: Duration::from_millis(800), ..Limits::default() },
     }
 }

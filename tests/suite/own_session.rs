@@ -1,5 +1,5 @@
-//! Shells with a session of their own, as Windows PowerShell has it where it can't attach: no agent has
-//! it, and it is removed all the same. The stand-in is its own WSMan client, as a PowerShell is.
+//! Shells with a standalone session, as Windows PowerShell uses if it cannot attach: it has no agent, but is also
+//! removed. The stand-in is a WSMan client, like PowerShell.
 
 use std::process::Command;
 use std::time::Instant;
@@ -34,7 +34,7 @@ impl Own {
         own
     }
 
-    /// With a credential that a command gives.
+    /// Uses a credential from a command.
     async fn silent() -> Self {
         Self::start(&format!("{{ command = \"echo '{PASSWORD}'\" }}")).await
     }
@@ -42,7 +42,7 @@ impl Own {
     fn work(&self) -> Terminal {
         let terminal = Terminal::work(&self.world, "own");
         terminal.ends_with(PROMPT);
-        // Until the guard has the id.
+        // Wait until the guard has the id.
         let start = Instant::now();
         while self.journal() != 1 {
             assert!(start.elapsed() < PATIENCE, "no guard:\n{}", terminal.text());
@@ -52,7 +52,7 @@ impl Own {
         terminal
     }
 
-    /// The sessions that are written down.
+    /// Returns the number of sessions in the journal.
     fn journal(&self) -> usize {
         let folder = self.world.folders.state.join("sessions");
         std::fs::read_dir(folder).map_or(0, |entries| {
@@ -127,7 +127,7 @@ async fn a_crash_a_closed_terminal_and_a_killed_launcher_leave_no_session_either
     own.wait_removed();
 
     let mut terminal = own.work();
-    // The terminal goes with its first process, and the shell with the terminal.
+    // The terminal closes with its first process, and the shell ends with the terminal.
     terminal.child.kill().unwrap();
     terminal.child.wait().unwrap();
     own.wait_removed();
@@ -175,7 +175,7 @@ async fn where_shell_and_guard_die_together_the_next_start_removes_the_session()
     kill(shell);
     drop(terminal);
     assert_eq!(own.server.shells().len(), 1);
-    // A killed process may be dying for a moment.
+    // A killed process may take a moment to end.
     let start = Instant::now();
     while !Journal::of(&own.world.folders).live().is_empty() {
         assert!(start.elapsed() < PATIENCE, "the guard lives");

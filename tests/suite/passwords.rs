@@ -357,7 +357,7 @@ fn a_profile_with_a_commands_name_is_reported_wherever_it_is_meant() {
         world.lyncsh(&["--config-dir", folder, "login"]).env_remove("LYNCSH_CONFIG_DIR").output().unwrap();
     let err = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(2) && err.contains("login-profile.toml"), "{err}");
-    // Renamed as it says, it opens.
+    // The renamed profile opens.
     std::fs::rename(world.folders.profile("login"), world.folders.profile("login-profile")).unwrap();
     assert_eq!(world.run(&["show", "login-profile"]).0, 0);
     assert!(!world.run(&["login", "x"]).2.contains("login-profile.toml"));

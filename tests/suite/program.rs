@@ -1,4 +1,4 @@
-//! One run of the program: its words, what it reads, and what it answers.
+//! One run of the program: its arguments, input and output.
 
 use std::io::{Read, Write as _};
 use std::path::Path;
@@ -6,12 +6,6 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::agent_world::{Killed, PATIENCE, World};
-
-/// Returns the Python that has the peers' packages.
-pub fn python() -> String {
-    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/target/venv/bin/python");
-    std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| own.to_owned())
-}
 
 /// A run that is being prepared.
 pub struct Lyncsh {
@@ -22,26 +16,26 @@ pub struct Lyncsh {
 /// A run that has ended.
 #[derive(Debug)]
 pub struct Ran {
-    /// The exit code; `None` where a signal ended it.
+    /// The exit code; `None` if a signal ended the program.
     pub code: Option<i32>,
     pub out: String,
     pub err: String,
 }
 
 impl Ran {
-    /// Exit code (-1 where a signal ended it), standard output and error.
+    /// Returns exit code (-1 if a signal ended the program), standard output and error.
     pub fn parts(self) -> (i32, String, String) {
         (self.code.unwrap_or(-1), self.out, self.err)
     }
 }
 
 impl Lyncsh {
-    /// In the folders of a world.
+    /// Prepares a run in the folders of a world.
     pub fn new(world: &World) -> Self {
         Self::of(world.lyncsh(&[]))
     }
 
-    /// In the folders of this user.
+    /// Prepares a run in the folders of this user.
     pub fn alone() -> Self {
         Self::of(Command::new(env!("CARGO_BIN_EXE_lyncsh")))
     }
@@ -76,13 +70,13 @@ impl Lyncsh {
         self
     }
 
-    /// Runs it to its end. A run that takes longer than [`PATIENCE`] is killed, and fails the test.
+    /// Runs the program to its end. A run that takes longer than [`PATIENCE`] is killed, and fails the test.
     pub fn run(mut self) -> Ran {
         let command = self.command.stdin(Stdio::piped()).stderr(Stdio::piped());
         let mut child = Killed(command.spawn().unwrap());
         let mut stdin = child.0.stdin.take().unwrap();
         let input = std::mem::take(&mut self.input);
-        // A program that ends early reads no more.
+        // Fails if the program ends before it has read everything.
         std::thread::spawn(move || stdin.write_all(&input));
         let out = child.0.stdout.take().map(read);
         let err = child.0.stderr.take().map(read).unwrap();

@@ -27,7 +27,7 @@ impl Drop for Peer {
 
 fn start() -> Peer {
     let root = env!("CARGO_MANIFEST_DIR");
-    let python = crate::program::python();
+    let python = crate::python::python();
     let child = Command::new(&python)
         .arg(format!("{root}/tests/peers/psrpcore_echo.py"))
         .stdin(Stdio::piped())

@@ -87,7 +87,7 @@ fn each_fault_of_create_has_a_message_with_its_code() {
         ),
         (
             "fault=2150859173|w:QuotaLimit|The maximum number of 5 concurrent shells@Create:all",
-            &["5 concurrent shells (WSManFault 2150859173, 0x803381A5)", "Close a session", "MaxShellsPerUser"],
+            &["5 concurrent shells (WSManFault 2150859173, 0x803381A5)", "Close an unneeded session", "MaxShellsPerUser"],
         ),
         (
             "fault=2150859174|w:QuotaLimit|1500 concurrent operations@Create:all",
@@ -99,13 +99,13 @@ fn each_fault_of_create_has_a_message_with_its_code() {
         ),
         (
             "fault=2150859236|w:QuotaLimit|The plugin quota@Create:all",
-            &["(WSManFault 2150859236, 0x803381E4)", "Close a session"],
+            &["(WSManFault 2150859236, 0x803381E4)", "Close an unneeded session"],
         ),
         (
             "fault=2150858999|w:InternalError|[FailureCategory=AuthZ-AuthorizationException] Fail to create a \
              runspace because you have exceeded the maximum number of connections allowed : 3 for the policy party : \
              MaxConcurrency ActiveRunspaces 3/3@Create:all",
-            &["ActiveRunspaces 3/3 (WSManFault 2150858999", "Close a session", "throttling policy"],
+            &["ActiveRunspaces 3/3 (WSManFault 2150858999", "Close an unneeded session", "throttling policy"],
         ),
         (
             "fault=2150858999|w:InternalError|The maximum number of concurrent shells for this tenant has been \

@@ -179,7 +179,7 @@ async fn a_session_that_is_not_found_after_a_silent_delete_is_kept_and_checked_b
     let left = Left::on(&[Delete::Silent, Delete::Gone]).await;
     left.guard().await.remove().await.unwrap_err();
     assert!(left.is_listed());
-    // An endpoint without a list proves nothing, and one that lists the session still has it.
+    // An endpoint without a list is no proof, and an endpoint that lists the session still has it.
     for list in [List::Refused, List::WithIt] {
         left.lists(list);
         let lines = left.sweep().await;

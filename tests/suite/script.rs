@@ -41,7 +41,7 @@ async fn a_script_that_is_refused_in_part_runs_not_at_all() {
             assert_eq!((code, out.as_str()), (2, ""), "{err}");
             assert!(err.starts_with("guard.ps1: line 2, column 1: 'if'"), "{err}");
         }
-        // No connection was made for that.
+        // A refused script does not connect.
         assert_eq!(server.requests(), 0);
         let lines = "Get-CsOnlineUser | % EnterpriseVoiceEnabled";
         assert_eq!(work(&world, folder.path(), &[], lines).1, "False\nFalse\n");

@@ -1,5 +1,5 @@
-//! Security contexts: our client and acceptor against each other and against pyspnego, which is independent of
-//! lyncsh, and both against hostile peers.
+//! Security contexts: our client and acceptor with each other, with the independent pyspnego, and with hostile
+//! peers.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -18,7 +18,7 @@ use tempfile::NamedTempFile;
 const SERVICE: &str = "HTTP/server.litware.example";
 const PASSWORD: &str = "correct horse \u{1f40e}";
 const CONTENT_TYPE: &str = "application/soap+xml;charset=UTF-8";
-/// Accounts as a client writes them.
+/// The account in a client's notations.
 const USERS: [&str; 3] = ["LITWARE\\ken", "ken@litware.example", "ken"];
 
 fn binding(name: &str) -> Vec<u8> {
@@ -54,7 +54,7 @@ fn acceptor(mechanism: Mechanism, binding: Binding) -> Box<dyn Context> {
     }
 }
 
-/// A side in pyspnego; ends with the test.
+/// One side of a context in pyspnego; ends with the test.
 struct Peer {
     child: Child,
     to: ChildStdin,
@@ -72,7 +72,7 @@ impl Drop for Peer {
 impl Peer {
     fn start(role: &str, mechanism: Mechanism, user: &str, password: &str, binding: Option<Vec<u8>>) -> Self {
         let root = env!("CARGO_MANIFEST_DIR");
-        let python = crate::program::python();
+        let python = crate::python::python();
         let mut accounts = NamedTempFile::new().unwrap();
         writeln!(accounts, "LITWARE:ken:{PASSWORD}\n:ken@litware.example:{PASSWORD}\n:ken:{PASSWORD}")
             .unwrap();
@@ -146,7 +146,7 @@ impl Context for Peer {
     }
 }
 
-/// Lets two sides authenticate. Returns how many tokens the client sent.
+/// Runs a handshake; returns the number of tokens that the client sent.
 fn handshake(client: &mut dyn Context, server: &mut dyn Context) -> Result<usize, ContextError> {
     let mut token = None;
     let mut server_established = false;
@@ -167,7 +167,7 @@ fn handshake(client: &mut dyn Context, server: &mut dyn Context) -> Result<usize
     panic!("the handshake has no end");
 }
 
-/// Twenty messages each way, and half a megabyte.
+/// Exchanges twenty messages, an empty one and one of half a megabyte in each direction.
 fn exchange(client: &mut dyn Context, server: &mut dyn Context) {
     let large = vec![b'x'; 500_000];
     let small: Vec<Vec<u8>> = (0..20).map(|n| format!("message {n} \u{e9}").into_bytes()).collect();
@@ -217,7 +217,7 @@ fn wrong_accounts_and_bindings_are_refused() {
             let mut client = client(mechanism, user, password, own.map(binding));
             let mut server = acceptor(mechanism, expected);
             let result = handshake(client.as_mut(), server.as_mut()).map(drop).map_err(code);
-            // What failed stays failed.
+            // A failed context stays failed.
             if result.is_err() {
                 assert_eq!(server.wrap(b"x"), Err(ContextError::NotEstablished));
                 assert!(server.step(Some(b"NTLMSSP\0")).is_err());
@@ -284,7 +284,7 @@ fn pyspnego_refuses_what_is_wrong() {
         assert!(error.contains("Invalid NTLM response"), "{error}");
         let error = attempt(PASSWORD, Some("wrong"), Some("right")).unwrap_err();
         assert!(error.contains("bindings do not match"), "{error}");
-        // The pair is absent, not zero.
+        // The error reports a missing pair, not a wrong one.
         let error = attempt(PASSWORD, None, Some("right")).unwrap_err();
         assert!(error.contains("not present"), "{error}");
         assert_eq!(attempt(PASSWORD, Some("any"), None), Ok(2));
@@ -409,7 +409,7 @@ fn wrong_sealed_bodies_name_the_step() {
     ] {
         assert!(error.contains(expected), "{error}, not {expected}");
     }
-    // The last byte before the end is one of the message's.
+    // The last byte before the final boundary belongs to the message.
     let error = body(&|all| {
         let mut all = all.to_vec();
         let last = all.len() - b"--Encrypted Boundary--\r\n".len() - 1;
@@ -441,7 +441,7 @@ fn every_truncation_is_an_error() {
             client.step(None).unwrap();
             assert!(client.step(Some(&challenge[..length])).is_err(), "{length}");
         }
-        // The head alone is enough of NTLM's first message: the rest of it is not read.
+        // Only the head of NTLM's first message is read.
         let least = if mechanism == Mechanism::Ntlm { 16 } else { negotiate.len() };
         for length in 0..least {
             assert!(
@@ -476,7 +476,7 @@ fn servers_without_128_bit_sealing_are_refused() {
 
 #[test]
 fn changed_handshakes_are_refused() {
-    // Every third bit of the NEGOTIATE message: the MIC covers it.
+    // Change every third bit of the NEGOTIATE message, which the MIC covers.
     let mut judged = 0;
     for bit in (0..8 * 40).step_by(3) {
         let mut client = client(Mechanism::Ntlm, "ken", PASSWORD, None);
@@ -514,7 +514,7 @@ fn a_server_must_sign_the_list_of_mechanisms() {
         let step = server.step(client.step(None).unwrap().token.as_deref()).unwrap();
         let last = client.step(step.token.as_deref()).unwrap();
         let mut reply = server.step(last.token.as_deref()).unwrap().token.unwrap();
-        // 29 bytes with the signature, as Windows sends them; 9 without.
+        // 29 bytes with the signature, as Windows sends; 9 without.
         assert_eq!(reply.len(), 29);
         match change {
             0 => *reply.last_mut().unwrap() ^= 1,
@@ -534,7 +534,7 @@ fn a_rejection_is_an_error_with_words() {
     let error = client.step(Some(&[0xa1, 7, 0x30, 5, 0xa0, 3, 0x0a, 1, 2])).unwrap_err();
     assert!(error.to_string().contains("rejected the SPNEGO negotiation"), "{error}");
     for reply in [
-        // accept-completed at once; another mechanism; no token.
+        // Completed too early; another mechanism; no token; an unknown state.
         [0xa1, 7, 0x30, 5, 0xa0, 3, 0x0a, 1, 0].as_slice(),
         &[0xa1, 9, 0x30, 7, 0xa1, 5, 0x06, 3, 1, 2, 3],
         &[0xa1, 7, 0x30, 5, 0xa0, 3, 0x0a, 1, 3],
@@ -558,7 +558,7 @@ fn offers_are_read() {
     let token = Peer::start("initiate", Mechanism::NegotiateNtlm, "ken", PASSWORD, None).step(None).unwrap();
     let offer = spnego::offer(&token.token.unwrap()).unwrap();
     assert!(offer.spnego && offer.mechanisms.contains(&Offered::Ntlm));
-    // The beginning of an AP-REQ: Kerberos's identifier and a token id.
+    // The beginning of an AP-REQ: the object identifier of Kerberos and a token id.
     let kerberos = b"\x60\x0f\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02\x01\x00\x6e\x00";
     let offer = spnego::offer(kerberos).unwrap();
     assert_eq!((offer.spnego, offer.mechanisms), (false, vec![Offered::Kerberos]));
@@ -566,7 +566,7 @@ fn offers_are_read() {
     assert!(spnego::offer(b"\x60\x84\xff\xff\xff\xff").is_err());
 }
 
-/// Megabytes, and lengths that exceed what is there.
+/// Tokens of a megabyte, and lengths that exceed the token.
 #[test]
 fn large_tokens_are_errors() {
     let mut ntlm = b"NTLMSSP\0\x02\0\0\0".to_vec();
@@ -583,7 +583,7 @@ fn large_tokens_are_errors() {
     }
 }
 
-/// A token with some bytes changed.
+/// Returns a token with some bytes changed.
 fn mutate(token: &[u8], changes: &[(usize, u8)]) -> Vec<u8> {
     let mut token = token.to_vec();
     for (at, byte) in changes {
@@ -612,7 +612,7 @@ proptest! {
 
     #[test]
     fn mutated_tokens_never_authenticate(changes in proptest::collection::vec((0..400_usize, any::<u8>()), 1..6)) {
-        // Bytes of SPNEGO's frame are not signed; those of NTLM are.
+        // The bytes of SPNEGO's own structures are not signed, those of NTLM are.
         let mechanism = Mechanism::Ntlm;
         let mut client = client(mechanism, "ken", PASSWORD, None);
         let mut server = acceptor(mechanism, Binding::Ignored);

@@ -30,7 +30,7 @@ fn own() -> Templates {
 /// Returns the output of `tests/peers/shortcut.py`.
 fn peer(arguments: &[&str]) -> Value {
     let root = env!("CARGO_MANIFEST_DIR");
-    let python = crate::program::python();
+    let python = crate::python::python();
     let output = Command::new(&python)
         .arg(format!("{root}/tests/peers/shortcut.py"))
         .args(arguments)
@@ -339,7 +339,7 @@ fn a_profile_that_is_removed_takes_shortcuts_modules_caches_and_its_session_with
     let (said, good) = home.lyncsh(&["remove", "work", "--yes"]);
     assert!(good, "{said}");
     assert!(said.contains("Its session is removed."), "{said}");
-    assert!(said.contains("The profile 'both' still has it among its connections."), "{said}");
+    assert!(said.contains("The profile 'both' still lists it in connections."), "{said}");
     assert!(said.contains("still imports it: run `lyncsh hook install --eager`"), "{said}");
     assert_eq!((below("modules"), below("exports"), below("commands")), (0, 0, 0));
     for path in ["Desktop", ".local/share/applications", "conf/state/icons"] {

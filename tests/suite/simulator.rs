@@ -29,7 +29,7 @@ async fn pypsrp_opens_pools_runs_cmdlets_and_meets_the_quota() {
     let server = Server::start(Options { fixtures: true, ..Options::default() }).await.unwrap();
     let arguments = serde_json::json!({ "url": server.url, "user": USER, "password": PASSWORD }).to_string();
     let output = tokio::task::spawn_blocking(move || {
-        Command::new(crate::program::python()).args(["tests/peers/pypsrp_check.py", &arguments]).output()
+        Command::new(crate::python::python()).args(["tests/peers/pypsrp_check.py", &arguments]).output()
     });
     let output = output.await.unwrap().expect("pypsrp is needed: run tests/run, which installs it");
     let printed = String::from_utf8_lossy(&output.stderr);
@@ -101,6 +101,8 @@ async fn open(server: &Server) -> Session {
         idle_timeout: None,
         trust: Trust::default(),
         max_redirections: 3,
+        hosts: lyncsh::net::Hosts::default(),
+        affinity: lyncsh::transport::wsman::Affinity::default(),
         limits: Limits::default(),
     };
     let mut pool = lyncsh::psrp::client::ClientPool::new(uuid::Uuid::new_v4(), host(), (1, 1));

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::agent_world::Killed;
 use crate::front::{self, Front};
 use crate::kdc::{Kdc, REALM};
-use crate::program::python;
+use crate::python::python;
 use crate::simulator::no_shell_is_left;
 
 /// Returns the output of a peer of `tests/peers` for an endpoint.
@@ -118,7 +118,7 @@ async fn pypsrp_authenticates_by_ntlm_and_negotiate_with_sealed_messages() {
     }
 }
 
-/// A process of its own, since the keytab is named in the environment.
+/// Uses a separate process, because the environment names the keytab.
 #[test]
 fn pypsrp_authenticates_by_kerberos_with_sealed_messages() {
     let kdc = Kdc::start();
@@ -146,7 +146,7 @@ fn pypsrp_authenticates_by_kerberos_with_sealed_messages() {
     assert!(kdc.log().contains("for HTTP/localhost"), "{}", kdc.log());
 }
 
-/// One HTTP connection, whose requests the test writes.
+/// One HTTP connection for raw requests.
 struct Connection(BufReader<TcpStream>);
 
 struct Answer {
@@ -257,10 +257,10 @@ fn one_connection(server: &Server) {
             let plain = sealed::unseal(context.as_mut(), &answer.content_type, &answer.body).unwrap();
             assert!(String::from_utf8(plain).unwrap().contains("Microsoft Corporation"));
         }
-        // The context is this connection's only.
+        // The context is not valid on another connection.
         let (head, body) = sealed::seal(context.as_mut(), Protocol::Spnego, "text/xml", IDENTIFY).unwrap();
         assert_eq!(Connection::open(server).post(&[("Content-Type", &head)], &body).status, 401);
-        // A message that is repeated ends it.
+        // A repeated message ends the context.
         assert_eq!(connection.post(&[("Content-Type", &head)], &body).status, 200);
         assert_eq!(connection.post(&[("Content-Type", &head)], &body).status, 400);
         assert_eq!(connection.post(&[("Content-Type", &head)], &body).status, 401);

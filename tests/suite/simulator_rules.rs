@@ -101,7 +101,7 @@ async fn an_administrator_has_three_sessions() {
         assert!(matches!(answer, Response::Created { .. }), "{answer:?}");
         open.push(id);
     }
-    // In any spelling of the name.
+    // The case of the name does not matter.
     for client in [&client, &Client::new(&server, &USER.to_uppercase())] {
         let refused = fault(client.create().await.1);
         assert_eq!((refused.code, refused.text), (Some(code::QUOTA_MAX_SHELLS), quota("user")));
@@ -287,7 +287,7 @@ async fn an_endpoint_that_ends_ends_its_connections() {
     let (id, _) = client.create().await;
     let waiting = envelope(id, WsmanRequest::Receive { streams: vec!["stdout".into()], command: None });
     let request = client.http.post(&client.url).basic_auth(USER, Some(PASSWORD));
-    // The pool's first answers are available at once; the next one has to be waited for.
+    // The pool's first answers are available immediately; the next Receive waits.
     let polling = tokio::spawn(async move {
         loop {
             let request = request.try_clone().unwrap().body(waiting.clone());

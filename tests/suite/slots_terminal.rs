@@ -26,7 +26,7 @@ fn asked(keys: &str, text: &str) -> (World, Terminal) {
     let arguments = ["attach", "second", "--socket"];
     let terminal = Terminal::open(&world, env!("CARGO_BIN_EXE_lyncsh"), &arguments, "");
     terminal.sees("1. this machine's 'work', from 127.0.0.1");
-    terminal.sees("Remove which");
+    terminal.sees("Sessions to remove");
     terminal.press(keys);
     terminal.sees(text);
     (world, terminal)

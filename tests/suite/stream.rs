@@ -32,7 +32,7 @@ impl Peer {
 
     async fn read(&mut self) -> Element {
         let line = tokio::time::timeout(LIMIT, self.lines.next_line()).await.unwrap().unwrap();
-        Element::parse(&line.expect("the client goes on")).unwrap()
+        Element::parse(&line.expect("the client continues")).unwrap()
     }
 
     async fn say(&mut self, element: Element) {

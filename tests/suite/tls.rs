@@ -13,7 +13,7 @@ use crate::agent_world::{Killed, PATIENCE, World};
 
 const PASSPHRASE: &str = "a Pässphrase";
 
-/// Files of certificates and keys.
+/// A folder of certificates and keys.
 struct Certificates(tempfile::TempDir);
 
 impl Certificates {
@@ -25,7 +25,7 @@ impl Certificates {
         self.0.path().join(name)
     }
 
-    /// Runs openssl with words that are separated by spaces; `PASS` is the passphrase.
+    /// Runs openssl; spaces separate arguments, and `PASS` stands for the passphrase.
     fn openssl(&self, arguments: &str) -> String {
         let words = arguments.split(' ').map(|word| word.replace("PASS", PASSPHRASE));
         let run = Command::new("openssl").args(words).current_dir(self.0.path()).output().unwrap();
@@ -33,7 +33,7 @@ impl Certificates {
         String::from_utf8(run.stdout).unwrap()
     }
 
-    /// Makes `NAME.pem` and `NAME.key` of a self-signed certificate, changed by `change`.
+    /// Creates `NAME.pem` and `NAME.key`, a self-signed certificate with the parameters that `change` sets.
     fn own(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
@@ -44,7 +44,7 @@ impl Certificates {
         std::fs::write(self.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
     }
 
-    /// Makes a self-signed certificate as openssl does by default: with an RSA key, and as a CA.
+    /// Creates a self-signed certificate with openssl's defaults: an RSA key, and a CA.
     fn rsa(&self, name: &str) {
         self.openssl(&format!(
             "req -x509 -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.pem -subj /CN=localhost -addext \
@@ -57,7 +57,7 @@ impl Certificates {
         printed.trim().to_owned()
     }
 
-    /// Makes `NAME.pem` and `NAME.key` that `clients.pem` has issued.
+    /// Creates `NAME.pem` and `NAME.key`, a certificate issued by `clients.pem`.
     fn client(&self, name: &str) {
         self.openssl(&format!(
             "req -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}"
@@ -86,7 +86,7 @@ impl Server {
         options["certificate"] = certificates.path(&format!("{name}.pem")).display().to_string().into();
         options["key"] = certificates.path(&format!("{name}.key")).display().to_string().into();
         let root = env!("CARGO_MANIFEST_DIR");
-        let python = crate::program::python();
+        let python = crate::python::python();
         let child = Command::new(python)
             .arg(format!("{root}/tests/peers/tls_server.py"))
             .arg(options.to_string())
@@ -108,12 +108,12 @@ impl Server {
         Self { uri, reports, process }
     }
 
-    /// The next request or failed handshake.
+    /// Returns the next request or failed handshake.
     fn report(&self) -> serde_json::Value {
         self.reports.recv_timeout(PATIENCE).unwrap()
     }
 
-    /// Ends the server and asserts that no request had arrived.
+    /// Ends the server and asserts that it received no request.
     fn was_sent_nothing(self) {
         // The channel closes when the last report is read.
         drop(self.process);
@@ -123,8 +123,7 @@ impl Server {
     }
 }
 
-/// Runs `lyncsh work` with these lines in the profile; returns what it writes to standard error, without
-/// line breaks.
+/// Runs `lyncsh work` with these lines in the profile; returns its standard error without line breaks.
 fn work(uri: &str, more: &str) -> String {
     let world = World::without_endpoint();
     std::fs::create_dir_all(world.folders.profiles()).unwrap();
@@ -169,7 +168,7 @@ fn a_pinned_certificate_is_accepted_whatever_its_names_and_dates() {
         let told = work(&server.uri, &format!("pin = \"{pin}\""));
         assert!(told.contains(ANSWERED), "{name}: {told}");
         assert_eq!(server.report()["version"], "TLSv1.3");
-        // The certificate of another server: both fingerprints are shown, and no credential is sent.
+        // The pin of another certificate: both fingerprints are shown, and no credential is sent.
         let hex = |pin: &str| pin.split_once('=').unwrap().1.replace(':', "").to_lowercase();
         let other = certificates.fingerprint("other");
         let told = work(&server.uri, &format!("pin = \"{other}\""));
@@ -182,8 +181,8 @@ fn a_pinned_certificate_is_accepted_whatever_its_names_and_dates() {
 
 #[test]
 fn a_pin_does_not_replace_the_proof_of_the_key() {
-    // A server that has a certificate without its key cannot finish a handshake. Python's module refuses to
-    // start with such a pair, so a server is made of rustls.
+    // A server without the certificate's key cannot complete a handshake. Python's ssl module refuses to start
+    // with such a pair, so the server uses rustls.
     let certificates = Certificates::new();
     certificates.own("good", |_| {});
     certificates.own("thief", |_| {});
@@ -228,7 +227,7 @@ fn a_certificate_that_ca_names_is_accepted_by_itself() {
         let ca = format!("ca = {}", quoted(&certificates.path(&format!("{name}.pem"))));
         let told = work(&server.uri, &ca);
         assert!(told.contains(ANSWERED), "{name}: {told}");
-        // The name is still compared.
+        // The name must still match.
         let told = work(&server.uri.replace("localhost", "127.0.0.1"), &ca);
         assert!(told.contains("issued for another host name: localhost"), "{name}: {told}");
     }
@@ -293,7 +292,7 @@ fn a_client_certificate_is_presented_in_each_form() {
     for name in ["ec.key", "pkcs1.key"] {
         certificates.private(name, 0o600);
     }
-    // The issuer first, and the key in the same file.
+    // The issuer comes first, and the key is in the same file.
     let text = |name: &str| std::fs::read_to_string(certificates.path(name)).unwrap();
     std::fs::write(certificates.path("all.pem"), text("clients.pem") + &text("plain.pem") + &text("aes.p8"))
         .unwrap();
@@ -388,7 +387,7 @@ fn a_handshake_that_fails_is_told_with_its_cause() {
     let certificates = Certificates::new();
     certificates.rsa("server");
     let ca = format!("ca = {}", quoted(&certificates.path("server.pem")));
-    // What Windows Server 2012 R2 offers beside ECDHE with ECDSA certificates.
+    // Cipher suites of Windows Server 2012 R2 without an ECDSA certificate.
     let old = "ECDHE-RSA-AES256-SHA384:AES256-GCM-SHA384";
     for (options, why, what) in [
         (
@@ -479,7 +478,7 @@ mod system {
         }
     }
 
-    /// IIS asks for a client certificate when it has read the request, by renegotiation.
+    /// IIS requests a client certificate by renegotiation, after reading the request.
     #[test]
     fn the_systems_library_renegotiates_for_a_client_certificate() {
         let certificates = Certificates::new();
@@ -517,7 +516,7 @@ mod system {
             };
             until("content-length:");
             input.write_all(b"R\n").unwrap();
-            // Only a client that has presented a certificate sends it (RFC 5246 7.4.8).
+            // Only a client that presented a certificate sends CertificateVerify (RFC 5246 7.4.8).
             until("CertificateVerify");
             input.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").unwrap();
             let _ = std::io::copy(&mut output, &mut std::io::sink());

@@ -1,5 +1,5 @@
-//! A machine and an endpoint in trouble: what can't be written down is not begun, and what can't be
-//! removed now is told, written down, and removed later.
+//! Full disks and failing endpoints: without a journal no session is created; a session that cannot be removed
+//! is reported, recorded, and removed later.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::agent_way::Way;
 use crate::agent_world::{GONE, Killed, PATIENCE, World};
 
-/// The error's words, without the marks at its margin.
+/// Returns an error's text on one line, without the frame.
 fn words(error: &str) -> String {
     error.replace('\u{2502}', " ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -33,7 +33,7 @@ fn without_a_place_for_the_journal_no_session_is_asked_for() {
 #[test]
 fn on_a_full_disk_no_session_is_asked_for() {
     let world = World::start();
-    // No file may grow: as on a full disk, for this process and those that it starts.
+    // No file may grow, as on a full disk, in this process and its children.
     let mut shell = Command::new("sh");
     shell.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\" 2>&1 | cat", "sh"]);
     let lyncsh = world.lyncsh(&["attach", "work", "--socket"]);
@@ -85,11 +85,11 @@ fn without_a_runtime_directory_the_sockets_are_the_owners_alone() {
 #[test]
 fn an_endpoint_that_hangs_at_the_end_is_told_of_and_its_session_removed_later() {
     let world = World::with("shell = \"console\"\n[timeouts]\nclose = \"1s\"");
-    // So that the next one has the names of the commands.
+    // Caches the command names for the next console.
     let first = world.lyncsh(&["work"]).stdin(Stdio::null()).output().unwrap();
     assert!(first.status.success(), "{first:?}");
     world.wait_agent_gone();
-    // The script runs when its input has ended, and needs nothing of the endpoint but a session.
+    // The script starts at the end of its input, and needs only a session.
     let mut console = world.lyncsh(&["work"]);
     console.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut console = Killed(console.spawn().unwrap());
@@ -130,7 +130,7 @@ async fn an_endpoint_that_fails_at_the_end_is_asked_with_pauses_told_of_and_its_
     assert!(told.contains("'work': the session may still be on the server"), "{told}");
     assert!(told.contains("500 Internal Server Error"), "{told}");
     world.wait_agent_gone();
-    // By the session, once more on a fresh connection, and then by its guard with pauses; that is all.
+    // Deletes: one by the session, one on a new connection, and those of its guard, with pauses.
     assert!((4..=8).contains(&way.refused()), "{}", way.refused());
     assert_eq!((world.shells(), written_down(&world)), (1, 1));
     way.refuse_delete(false);

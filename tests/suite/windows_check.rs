@@ -1,9 +1,9 @@
-//! `tests/windows/run` where Windows cannot be checked.
+//! `tests/windows/run` on a machine that cannot check Windows.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-/// The exit code of `tests/windows/run` on a machine with neither the standard library for Windows nor rustup.
+/// Returns the exit code of `tests/windows/run` without rustup and the standard library for Windows.
 fn exit_code(arguments: &[&str], ci: Option<&str>) -> i32 {
     let tools = tempfile::tempdir().unwrap();
     let rustc = tools.path().join("rustc");

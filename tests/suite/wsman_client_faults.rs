@@ -218,7 +218,7 @@ async fn a_quota_is_recognised_in_every_manner() {
         let error = refused(local(&server)).await;
         assert!(error.is_quota(), "{error:?}");
         assert!(error.to_string().starts_with(&format!("{told} (")), "{error}");
-        assert!(error.advice().unwrap().contains("Close a session"));
+        assert!(error.advice().unwrap().contains("Close an unneeded session"));
     }
 }
 
@@ -320,16 +320,21 @@ fn a_redirection_to_https_is_followed_and_the_new_place_is_kept() {
 
 #[tokio::test]
 async fn a_redirection_to_where_the_credential_may_not_go_is_refused() {
-    for target in
-        ["http://192.0.2.1/wsman", "http://evil.example/wsman?ticket=1", "ftp://127.0.0.1/", "https://["]
-    {
+    for (target, advice) in [
+        ("http://192.0.2.1/wsman", "https URI"),
+        ("http://evil.example/wsman?ticket=1", "https URI"),
+        ("https://evil.example/wsman?ticket=1", "redirects = [\"evil.example\"]"),
+        ("http://localhost/wsman", "https URI"),
+        ("ftp://127.0.0.1/", "https URI"),
+        ("https://[", "https URI"),
+    ] {
         let server =
             Server::start(None, move |_| async move { http("307 Moved", &[("Location", target)], b"") })
                 .await;
         let error = refused(local(&server)).await;
         let Error::Redirect { target: shown, .. } = &error else { panic!("{target}: {error}") };
         assert!(!shown.contains("ticket"), "{shown}");
-        assert!(error.advice().is_some());
+        assert!(error.advice().unwrap().contains(advice), "{:?}", error.advice());
         assert_eq!(server.asked().len(), 1);
     }
 }
@@ -356,6 +361,6 @@ async fn a_request_is_one_write_and_connections_are_used_again() {
     }
     let asked = server.asked();
     assert!(asked.iter().all(|asked| asked.at_once), "{asked:?}");
-    // Create, then the pending Receive and Delete: at most two connections at once.
+    // Create, then the pending Receive and Delete: at most two connections at the same time.
     assert!(asked.iter().all(|asked| asked.connection < 3 * 2), "{asked:?}");
 }

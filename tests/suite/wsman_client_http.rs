@@ -161,6 +161,8 @@ pub fn endpoint(url: &str) -> Endpoint {
         idle_timeout: None,
         trust: Trust::default(),
         max_redirections: 3,
+        hosts: lyncsh::net::Hosts::default(),
+        affinity: lyncsh::transport::wsman::Affinity::default(),
         limits: Limits {
             connect: Duration::from_secs(20),
             open: Duration::from_secs(20),

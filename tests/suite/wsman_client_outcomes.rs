@@ -404,7 +404,7 @@ async fn the_next_receive_is_sent_before_an_answers_messages_are_taken() {
         asked.count()
     };
     until(|| asked() == 2).await;
-    // No more than that: a slow owner does not receive more.
+    // A slow owner does not receive further messages.
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(asked(), 2);
 }

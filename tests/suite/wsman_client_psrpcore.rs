@@ -30,7 +30,7 @@ pub struct Peer {
 impl Peer {
     pub fn start(arguments: &[&str]) -> Self {
         let root = env!("CARGO_MANIFEST_DIR");
-        let python = crate::program::python();
+        let python = crate::python::python();
         let mut child = Command::new(&python)
             .arg(format!("{root}/tests/peers/psrpcore_server.py"))
             .args(arguments)

@@ -1,5 +1,5 @@
-/* The one function of Windows' bcryptprimitives.dll that Rust's standard library needs; Wine has the
-   library since version 9 only. For the tests alone: the program never ships with it. */
+/* The only function of bcryptprimitives.dll that Rust's standard library needs; Wine has had the library since
+   version 9. Used only by tests, not part of the program. */
 #include <windows.h>
 
 BOOLEAN NTAPI SystemFunction036(PVOID buffer, ULONG length); /* RtlGenRandom */

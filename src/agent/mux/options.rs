@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-/// The profile's options for sharing a session.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Number of pipelines that the endpoint runs at once: the number requested in INIT_RUNSPACEPOOL.

@@ -17,7 +17,7 @@ use super::super::mux::ClientInfo;
 use super::foreign;
 use crate::platform;
 
-/// Number of waiting pipe instances: so many clients may connect at the same moment.
+/// Number of waiting pipe instances: the maximum number of clients that connect at the same moment.
 const WAITING: usize = 4;
 /// Maximum time for which the pipe of a dead agent may persist because a client still has it open.
 const PREDECESSOR_TIMEOUT: Duration = Duration::from_secs(10);

@@ -141,7 +141,7 @@ impl Parser {
             // Only the output of the last command can be redirected.
             if redirections.iter().any(|one| one.from == Stream::Output) {
                 return self
-                    .wrong("The output is redirected, so the pipe gets none: put the redirection last.");
+                    .wrong("The next command gets no input, because the output is redirected: put the redirection last.");
             }
         }
     }

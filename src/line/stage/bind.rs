@@ -179,8 +179,8 @@ fn find(cmdlet: &str, written: &str, parameters: &[Parameter]) -> Result<Paramet
             "{cmdlet}: Parameter cannot be processed because the parameter name '{written}' is ambiguous."
         ))),
         (None, None, _) => Err(LineError(format!(
-            "{cmdlet}: A parameter cannot be found that matches parameter name '{written}'. The console's own {cmdlet} \
-             takes {}; PowerShell has the whole one.",
+            "{cmdlet}: A parameter cannot be found that matches parameter name '{written}'. The console's {cmdlet} \
+             supports {}; PowerShell supports all parameters.",
             parameters.iter().map(|(name, _)| format!("-{name}")).collect::<Vec<_>>().join(", ")
         ))),
     }

@@ -22,7 +22,7 @@ pub trait Stage: Send {
         let _ = fed;
     }
 
-    /// Takes a warning.
+    /// Returns the next warning.
     fn warning(&mut self) -> Option<String> {
         None
     }

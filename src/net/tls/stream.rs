@@ -1,8 +1,8 @@
-//! Streams inside TLS, and why there can be none.
+//! Streams inside TLS, and errors of setting up TLS.
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// TLS cannot be set up.
+/// Error of setting up TLS.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum TlsSetupError {
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! The system's TLS library: SChannel, Secure Transport, or OpenSSL where the build has it.
+//! The system's TLS library: SChannel, Secure Transport, or OpenSSL if the build includes it.
 
 #[cfg(any(windows, target_os = "macos", feature = "system-tls"))]
 pub(super) use present::SystemConnector;
@@ -14,7 +14,7 @@ mod absent {
     use crate::net::tls::stream::{Stream, TlsSetupError};
     use crate::net::trust::Trust;
 
-    /// This build has no connector of the system's library.
+    /// A connector that this build cannot create.
     #[derive(Clone)]
     pub struct SystemConnector(Infallible);
 
@@ -69,7 +69,7 @@ mod present {
                 builder.identity(identity(certificate)?);
             }
             if trust.pin.is_some() {
-                // The library cannot verify a fingerprint: `connect` does, before the stream is used. The
+                // The library cannot verify a fingerprint; `connect` does so before the stream is used. The
                 // handshake still proves that the server has the certificate's key.
                 builder.danger_accept_invalid_certs(true).danger_accept_invalid_hostnames(true);
             }
@@ -101,7 +101,7 @@ mod present {
         }
     }
 
-    /// Reads why OpenSSL refuses a certificate: the text of the verification result ends its message.
+    /// Parses OpenSSL's reason for refusing a certificate: its message ends with the verification result.
     fn problem(text: &str) -> Option<CertificateProblem> {
         if !text.contains("certificate verify failed") {
             return None;
@@ -121,7 +121,7 @@ mod present {
         })
     }
 
-    /// The client certificate in the form that all three libraries take.
+    /// Converts the client certificate to the format that all three libraries accept.
     fn identity(certificate: &ClientCertificate) -> Result<Identity, TlsSetupError> {
         let failed = |reason: String| TlsSetupError::System(format!("the client certificate: {reason}"));
         let key = pkcs8(certificate.key()).map_err(|error| failed(error.to_string()))?;
@@ -143,7 +143,7 @@ mod present {
         pem
     }
 
-    /// A key as PKCS#8; PKCS#1 (RFC 8017 A.1.2) and SEC 1 (RFC 5915) are what it holds inside.
+    /// Converts a key to PKCS#8, which wraps keys in PKCS#1 (RFC 8017 A.1.2) and SEC 1 (RFC 5915).
     fn pkcs8(key: &PrivateKeyDer<'_>) -> pkcs8::der::Result<Zeroizing<Vec<u8>>> {
         let wrap = |algorithm: AlgorithmIdentifierRef<'_>, key: &[u8]| {
             let inner = OctetStringRef::new(key)?;

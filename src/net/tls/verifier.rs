@@ -23,7 +23,7 @@ pub(super) struct ProfileVerifier {
 
 #[derive(Debug)]
 enum Rule {
-    /// This certificate, without CA certificates, which may be missing.
+    /// Only this certificate; needs no CA certificates.
     Pin(Fingerprint),
     /// A certificate of the profile's `ca`, or one that a CA certificate has issued.
     Chain { own: Vec<CertificateDer<'static>>, verifier: Verifier },
@@ -44,8 +44,8 @@ impl ProfileVerifier {
         Ok(Self { rule, algorithms: provider.signature_verification_algorithms })
     }
 
-    /// Verifies a certificate that `ca` itself names. As its own issuer it is trusted, but webpki refuses a
-    /// CA certificate as a server's (`CaUsedAsEndEntity`), which is what most tools make by default.
+    /// Verifies a server certificate that is itself in `ca`. As its own issuer it is trusted, but webpki refuses a
+    /// CA certificate as a server's (`CaUsedAsEndEntity`), and most tools create self-signed ones as CAs.
     fn named(
         certificate: &CertificateDer<'_>,
         name: &ServerName<'_>,
@@ -62,7 +62,7 @@ impl ProfileVerifier {
     }
 }
 
-/// An error of rustls that keeps the problem and the fingerprint.
+/// Returns a rustls error with the problem and the fingerprint.
 fn refused(certificate: &[u8], problem: CertificateProblem) -> Error {
     let fingerprint = Some(Fingerprint::of(certificate));
     let refused = RefusedCertificate { problem, fingerprint };

@@ -59,8 +59,8 @@ pub fn is_own_folder(path: &Path) -> bool {
     path.is_dir()
 }
 
-/// Returns whether only its owner can read a file. Access lists are inherited from the folder, and a user's own
-/// folders admit the user, administrators and the system: they are not judged here.
+/// Always returns true: a file inherits the access list of its folder, and a user's own folders only admit the
+/// user, administrators and the system.
 pub fn is_private(path: &Path) -> io::Result<bool> {
     std::fs::metadata(path).map(|_| true)
 }
@@ -153,8 +153,8 @@ pub fn is_held(file: &File) -> bool {
 fn lock(file: &File, how: LOCK_FILE_FLAGS) -> io::Result<bool> {
     let mut place = OVERLAPPED::default();
     place.Anonymous.Anonymous.OffsetHigh = FAR;
-    // SAFETY: the handle is open as long as `file` is borrowed, and it was not opened for overlapped
-    // calls, so that `place` is not used after this one.
+    // SAFETY: the handle is open as long as `file` is borrowed. It was not opened for overlapped calls, so
+    // `place` is not used after this call.
     let done = unsafe { LockFileEx(file.as_raw_handle(), how, 0, 1, 0, &mut place) };
     if done != 0 {
         return Ok(true);

@@ -78,8 +78,8 @@ impl User {
 /// `sid` must point to a valid SID.
 pub unsafe fn sid_text(sid: PSID) -> io::Result<String> {
     let mut text = null_mut();
-    // SAFETY: the caller guarantees that `sid` is valid; what is written to `text` is a string with a zero at
-    // its end, which is copied before it is freed.
+    // SAFETY: the caller guarantees that `sid` is valid; `text` becomes a string with a terminating zero, which
+    // is copied before it is freed.
     unsafe {
         if ConvertSidToStringSidW(sid, &mut text) == 0 {
             return Err(io::Error::last_os_error());
@@ -98,7 +98,7 @@ impl Descriptor {
     fn parse(sddl: &str) -> io::Result<Self> {
         let mut descriptor = null_mut();
         let text = wide(sddl);
-        // SAFETY: `text` ends with a zero; what is written to `descriptor` is freed in [`Drop`].
+        // SAFETY: `text` ends with a zero; [`Drop`] frees `descriptor`.
         let done = unsafe {
             ConvertStringSecurityDescriptorToSecurityDescriptorW(
                 text.as_ptr(),

@@ -120,8 +120,7 @@ pub fn program_name(process: u32) -> Option<String> {
     let handle = open(process, PROCESS_QUERY_LIMITED_INFORMATION).ok()?;
     let mut path = [0_u16; 1024];
     let mut length = path.len() as u32;
-    // SAFETY: the handle is open, and `path` is as long as `length` says; the returned length
-    // back is within it.
+    // SAFETY: the handle is open, `path` has the given length, and the returned length is within it.
     let done = unsafe {
         QueryFullProcessImageNameW(handle.as_raw_handle(), PROCESS_NAME_WIN32, path.as_mut_ptr(), &mut length)
     };
@@ -137,7 +136,7 @@ pub fn start_time(process: u32) -> Option<u64> {
     let zero = FILETIME { dwLowDateTime: 0, dwHighDateTime: 0 };
     let (mut started, mut other) = (zero, [zero; 3]);
     let [exited, kernel, user] = &mut other;
-    // SAFETY: the handle is open, and each time is written to a place of its own.
+    // SAFETY: the handle is open, and the four times are separate variables.
     let done = unsafe { GetProcessTimes(handle.as_raw_handle(), &mut started, exited, kernel, user) };
     let time = u64::from(started.dwHighDateTime) << 32 | u64::from(started.dwLowDateTime);
     (done != 0).then_some(time)
@@ -159,7 +158,7 @@ pub fn parent() -> Option<u32> {
     if snapshot == INVALID_HANDLE_VALUE {
         return None;
     }
-    // SAFETY: it was made just now, and no other code closes it.
+    // SAFETY: it was created just now, and no other code closes it.
     let snapshot = unsafe { OwnedHandle::from_raw_handle(snapshot) };
     let mut entry = PROCESSENTRY32W { dwSize: size_of::<PROCESSENTRY32W>() as u32, ..Default::default() };
     // SAFETY: the snapshot is open, and `entry` contains its size.

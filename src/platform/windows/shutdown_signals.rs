@@ -79,8 +79,8 @@ const DESKTOP_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 /// recommends: a process without a console, or with user32 loaded, gets no console event for it.
 fn watch_session() {
     let class = wide("lyncsh");
-    // SAFETY: the class's name lives as long as the thread does; everything that is null may be; the
-    // window belongs to this thread, which is the one that dispatches its messages.
+    // SAFETY: the class's name lives as long as the thread; null is valid for all null arguments; the
+    // window belongs to this thread, which dispatches its messages.
     unsafe {
         let window =
             WNDCLASSW { lpfnWndProc: Some(message), lpszClassName: class.as_ptr(), ..WNDCLASSW::default() };
@@ -112,7 +112,7 @@ unsafe extern "system" fn message(window: HWND, kind: u32, what: WPARAM, how: LP
         // More time must be requested before the answer.
         WM_QUERYENDSESSION => {
             let reason = wide("The remote session is being removed.");
-            // SAFETY: the window is this one, and the reason ends with a zero and is copied.
+            // SAFETY: `window` is this window; the reason ends with a zero and is copied.
             unsafe { ShutdownBlockReasonCreate(window, reason.as_ptr()) };
             1
         }
@@ -127,7 +127,7 @@ unsafe extern "system" fn message(window: HWND, kind: u32, what: WPARAM, how: LP
                 std::thread::park();
             }
         }
-        // SAFETY: passed on as it came.
+        // SAFETY: all arguments are passed on unchanged.
         _ => unsafe { DefWindowProcW(window, kind, what, how) },
     }
 }

@@ -1,6 +1,6 @@
 //! SSPI: the system's security packages (secur32.dll).
 //!
-//! Calls may block while the system asks a domain controller.
+//! Calls may block while the system queries a domain controller.
 
 use std::ffi::c_void;
 use std::ptr::{null, null_mut};
@@ -66,7 +66,7 @@ impl Package {
         }
     }
 
-    /// What SPNEGO must not offer: PackageList of SEC_WINNT_AUTH_IDENTITY_EX.
+    /// Returns the mechanism that SPNEGO must not offer, for PackageList of SEC_WINNT_AUTH_IDENTITY_EX.
     fn excludes(self) -> Option<&'static str> {
         match self {
             Self::NegotiateKerberos => Some("!ntlm"),
@@ -80,7 +80,7 @@ impl Package {
 #[derive(Clone, Copy)]
 pub struct Identity<'a> {
     pub user: &'a str,
-    /// Empty where `user` is a UPN or a local account.
+    /// Empty if `user` is a UPN or a local account.
     pub domain: &'a str,
     pub password: &'a str,
 }
@@ -91,16 +91,15 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// Acquires a credential; without an identity that of the user who is logged on.
-    ///
-    /// The system does not check a password here.
+    /// Acquires a credential; without an identity, that of the logged-on user. Does not check the password.
     ///
     /// # Errors
     /// The package is missing, or there is no logon.
     pub fn acquire(package: Package, identity: Option<Identity<'_>>) -> Result<Self, Status> {
-        // Without its zero: lengths are given apart.
+        // Needs no terminating zero: the lengths are passed separately.
         let text = |text: &str| {
-            // As many units as bytes at most: nothing is moved while it is filled, so no copy stays behind.
+            // UTF-16 has at most as many units as UTF-8 has bytes: the vector does not grow, which would leave
+            // a copy.
             let mut units = Zeroizing::new(Vec::with_capacity(text.len() + 1));
             units.extend(text.encode_utf16());
             units
@@ -110,7 +109,7 @@ impl Credential {
         let (mut user, mut domain) = (text(given.user), text(given.domain));
         let mut password = text(given.password);
         let mut list = text(package.excludes().unwrap_or_default());
-        // A pointer for a text that was given; an empty password is one, an empty domain is none.
+        // Null for a missing text. An empty password is valid; an empty domain counts as missing.
         let place = |units: &mut Vec<u16>, there: bool| if there { units.as_mut_ptr() } else { null_mut() };
         let there = identity.is_some();
         let plain = SEC_WINNT_AUTH_IDENTITY_W {
@@ -141,7 +140,8 @@ impl Credential {
             (None, None) => null(),
         };
         let (name, mut handle, mut expiry) = (wide(package.name()), SecHandle::default(), 0);
-        // SAFETY: the texts and structures outlive the call, which copies them; `handle` is written on success only.
+        // SAFETY: the texts and structures outlive the call, which copies them; `handle` is written on success
+        // only.
         let code = unsafe {
             AcquireCredentialsHandleW(
                 null(),
@@ -162,12 +162,12 @@ impl Credential {
 
 impl Drop for Credential {
     fn drop(&mut self) {
-        // SAFETY: the handle is this value's own, and this is its only release.
+        // SAFETY: this value owns the handle, and releases it only here.
         unsafe { FreeCredentialsHandle(&self.handle) };
     }
 }
 
-/// What an initiator asks for.
+/// Features that an initiator requests.
 #[derive(Clone, Copy, Default)]
 pub struct Wanted<'a> {
     /// Mutual authentication, which NTLM does not have.
@@ -197,10 +197,11 @@ impl Context {
         Self { credential, handle: None, target: wide(target) }
     }
 
-    /// Takes the server's token, none at first. Returns the next token, and whether the context is established.
+    /// Processes the server's token (empty at first). Returns the next token, and whether the context is
+    /// established.
     ///
     /// # Errors
-    /// The package refuses, or offers less than was asked for.
+    /// The package refuses, or does not grant a requested feature.
     pub fn initiate(&mut self, token: &[u8], wanted: Wanted<'_>) -> Result<(Vec<u8>, bool), Status> {
         let base =
             ISC_REQ_CONFIDENTIALITY | ISC_REQ_INTEGRITY | ISC_REQ_REPLAY_DETECT | ISC_REQ_SEQUENCE_DETECT;
@@ -209,7 +210,7 @@ impl Context {
         let mut bindings = wanted.binding.map(bind);
         let mut input = Vec::new();
         if !token.is_empty() {
-            // The package only reads a token that comes in.
+            // The package only reads an input token.
             input.push(buffer(SECBUFFER_TOKEN, token.as_ptr().cast_mut(), token.len()));
         }
         if let Some(bytes) = &mut bindings {
@@ -220,8 +221,8 @@ impl Context {
         let mut outgoing = describe(&mut output);
         let (mut fresh, mut granted, mut expiry) = (SecHandle::default(), 0, 0);
         let old = self.handle.as_ref().map_or(null(), |handle| handle);
-        // SAFETY: the buffers and the name outlive the call; with ALLOCATE_MEMORY the package allocates the token, which
-        // is released below; the new handle replaces the old one, which is the same context.
+        // SAFETY: the buffers and the name outlive the call; with ALLOCATE_MEMORY the package allocates the token,
+        // which is released below; the new handle is the same context and replaces the old one.
         let code = unsafe {
             InitializeSecurityContextW(
                 &self.credential.handle,
@@ -245,7 +246,7 @@ impl Context {
         let more = matches!(code, Ok(SEC_I_CONTINUE_NEEDED | SEC_I_COMPLETE_AND_CONTINUE));
         let completed = match code {
             Ok(SEC_I_COMPLETE_NEEDED | SEC_I_COMPLETE_AND_CONTINUE) => {
-                // SAFETY: the context of this call and the token that it made.
+                // SAFETY: both were written by the call above.
                 check(unsafe { CompleteAuthToken(&fresh, &outgoing) })
             }
             other => other,
@@ -260,7 +261,7 @@ impl Context {
             }
         }
         completed?;
-        // The flags that are granted have the values of those that are asked for.
+        // Granted flags (ISC_RET) have the same values as requested flags (ISC_REQ).
         if !more && granted & (base | mutual) != base | mutual {
             let text = format!("the context lacks flags {:#x}", (base | mutual) & !granted);
             return Err(Status { code: MUTUAL_AUTH_FAILED, text });
@@ -270,7 +271,7 @@ impl Context {
 
     fn sizes(&self) -> Result<SecPkgContext_Sizes, Status> {
         let mut sizes = SecPkgContext_Sizes::default();
-        // SAFETY: the structure is that of the attribute.
+        // SAFETY: the structure matches the attribute.
         let code = unsafe {
             QueryContextAttributesW(self.established()?, SECPKG_ATTR_SIZES, (&raw mut sizes).cast())
         };
@@ -282,7 +283,7 @@ impl Context {
         self.handle.as_ref().ok_or_else(|| Status::of(INVALID_HANDLE as i32))
     }
 
-    /// Encrypts a message in the form of a token, the data and a padding.
+    /// Encrypts a message; returns the token, the data and the padding.
     ///
     /// # Errors
     /// The context is not established, or has expired.
@@ -297,7 +298,7 @@ impl Context {
             buffer(SECBUFFER_PADDING, padding.as_mut_ptr(), padding.len()),
         ];
         let description = describe(&mut parts);
-        // SAFETY: the three buffers are as long as they say, and the package writes within them.
+        // SAFETY: the three buffers have the given lengths, and the package writes within them.
         check(unsafe { EncryptMessage(self.established()?, 0, &description, 0) })?;
         header.truncate(parts[0].cbBuffer as usize);
         padding.truncate(parts[2].cbBuffer as usize);
@@ -316,7 +317,7 @@ impl Context {
             buffer(SECBUFFER_DATA, data.as_mut_ptr(), data.len()),
         ];
         let (description, mut quality) = (describe(&mut parts), 0);
-        // SAFETY: both buffers are as long as they say, and the package decrypts the data where they are.
+        // SAFETY: both buffers have the given lengths, and the package decrypts the data in place.
         check(unsafe { DecryptMessage(self.established()?, &description, 0, &mut quality) })?;
         if quality & SECQOP_WRAP_NO_ENCRYPT == SECQOP_WRAP_NO_ENCRYPT {
             return Err(Status { code: MESSAGE_ALTERED, text: "the message is not encrypted".to_owned() });
@@ -329,7 +330,7 @@ impl Context {
 impl Drop for Context {
     fn drop(&mut self) {
         if let Some(handle) = &self.handle {
-            // SAFETY: the handle is this value's own, and this is its only release.
+            // SAFETY: this value owns the handle, and releases it only here.
             unsafe { DeleteSecurityContext(handle) };
         }
     }
@@ -344,7 +345,7 @@ fn buffer(kind: u32, place: *mut u8, length: usize) -> SecBuffer {
     SecBuffer { cbBuffer: length as u32, BufferType: kind, pvBuffer: place.cast() }
 }
 
-/// Borrows the buffers; the result is used while they live.
+/// Returns a description of the buffers, which must outlive it.
 fn describe(buffers: &mut [SecBuffer]) -> SecBufferDesc {
     SecBufferDesc {
         ulVersion: SECBUFFER_VERSION,
@@ -353,7 +354,7 @@ fn describe(buffers: &mut [SecBuffer]) -> SecBufferDesc {
     }
 }
 
-/// SEC_CHANNEL_BINDINGS with application data alone, which follow the structure.
+/// Returns SEC_CHANNEL_BINDINGS followed by the application data; the addresses are empty.
 fn bind(data: &[u8]) -> Vec<u8> {
     let offset = size_of::<SEC_CHANNEL_BINDINGS>() as u32;
     // Eight numbers: type, length and offset of two addresses, then length and offset of the data.

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use url::Url;
 
 use super::mistake::Mistake;
-use crate::net::{Fingerprint, TlsLibrary, is_loopback};
+use crate::net::{Fingerprint, HostPattern, NotHosts, TlsLibrary, is_loopback};
 use crate::profile::authentication::Authentication;
 use crate::profile::import::{self, Attach, Import};
 use crate::profile::kind::{CONFIGURATION_PREFIX, Kind};
@@ -17,13 +17,15 @@ use crate::profile::service::Service;
 use crate::profile::types::{CredentialSource, Profile};
 
 /// Valid keys of a profile.
-pub const KEYS: [&str; 29] = [
+pub const KEYS: [&str; 31] = [
     "connections",
     "kind",
     "user",
     "domain",
     "uri",
     "discovery",
+    "redirects",
+    "authority",
     "ca",
     "pin",
     "tls",
@@ -83,6 +85,8 @@ impl Reader<'_> {
             user,
             uri,
             discovery,
+            redirects: self.redirects(),
+            authority: self.authority(),
             ca: self.beside(path, "ca"),
             pin: self.pin(),
             tls: self.tls(),
@@ -121,7 +125,7 @@ impl Reader<'_> {
                 "credential = \"system\" needs authentication = \"kerberos\" or \"negotiate\"",
             );
         }
-        // AuthenticationMechanism of .NET has no NTLM, and another word for the logon of Windows.
+        // .NET's AuthenticationMechanism has no value for NTLM or for the system's ticket.
         let is_ntlm = profile.authentication == Authentication::Ntlm;
         if profile.import.attach == Attach::Own && (is_ntlm || is_system) {
             self.mistake(
@@ -209,9 +213,33 @@ impl Reader<'_> {
         }
     }
 
-    /// A path, which begins at the folder of the profile where it is relative.
+    /// Parses a path. A relative path starts at the profile's folder.
     fn beside(&mut self, profile: &Path, key: &str) -> Option<PathBuf> {
         self.text(key).map(|file| profile.parent().unwrap_or(profile).join(file))
+    }
+
+    fn redirects(&mut self) -> Vec<HostPattern> {
+        let Some(value) = self.table.get("redirects") else { return Vec::new() };
+        let DeValue::Array(array) = value.get_ref() else {
+            self.mistake(value.span(), "expected a list, for example redirects = [\"*.example.com\"]");
+            return Vec::new();
+        };
+        let mut hosts = Vec::new();
+        for one in array {
+            match one.get_ref().as_str().ok_or(NotHosts).and_then(str::parse) {
+                Ok(host) => hosts.push(host),
+                Err(error) => self.mistake(one.span(), format!("{error}, for example \"*.example.com\"")),
+            }
+        }
+        hosts
+    }
+
+    fn authority(&mut self) -> Option<Url> {
+        let authority = self.url("authority")?;
+        if authority.scheme() != "https" && !is_loopback(&authority) {
+            self.mistake(self.span("authority"), "expected an authority that begins with https://");
+        }
+        Some(authority)
     }
 
     fn pin(&mut self) -> Option<Fingerprint> {

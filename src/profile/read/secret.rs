@@ -17,7 +17,7 @@ const SOURCES: [&str; 3] = ["\"keyring\"", "\"prompt\"", "\"system\""];
 /// Returns the text for display: values that may be a secret are masked, also on lines that surround a mistake.
 pub(super) fn veiled(text: &str, mistakes: &[Mistake]) -> String {
     let mut at = 0;
-    // The end of a value that goes on over several lines.
+    // The end of a multi-line value.
     let mut until: Option<&str> = None;
     let lines = text.split_inclusive('\n').map(|line| {
         let range = at..at + line.len();
@@ -47,7 +47,7 @@ pub(super) fn veiled(text: &str, mistakes: &[Mistake]) -> String {
     lines.collect()
 }
 
-/// Returns a text of the same length in bytes.
+/// Masks a text, keeping its length in bytes.
 fn masked(text: &str) -> String {
     let mask = |one: char| {
         if one.is_ascii_graphic() || !one.is_ascii() { "*".repeat(one.len_utf8()) } else { one.to_string() }

@@ -12,13 +12,13 @@ use super::session::Session;
 use crate::security::spnego::Inner;
 use crate::security::{Context, ContextError, Sealed, Step};
 
-/// Returns the password of an account, by its domain and its name; a UPN comes as name, with an empty domain.
+/// Returns the password of an account by domain and name. For a UPN, the domain is empty.
 pub type Accounts = Arc<dyn Fn(&str, &str) -> Option<SecretString> + Send + Sync>;
 
-/// What an acceptor expects of the channel binding.
+/// An acceptor's requirement for the channel binding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Binding {
-    /// There is no TLS, or its certificate is not known.
+    /// Not checked: there is no TLS, or its certificate is unknown.
     Ignored,
     /// A wrong binding is refused, an absent one is not: Windows' CbtHardeningLevel Relaxed.
     Optional(Vec<u8>),
@@ -31,7 +31,7 @@ pub enum Binding {
 pub struct Identity {
     pub domain: String,
     pub user: String,
-    /// The service principal that the client wanted to reach.
+    /// The service principal that the client requested.
     pub service: String,
 }
 
@@ -66,12 +66,12 @@ fn require(flags: u32) -> Result<(), ContextError> {
 }
 
 impl Acceptor {
-    /// Returns an acceptor that calls itself `computer`.
+    /// Returns an acceptor with the computer name `computer`.
     pub fn new(computer: &str, accounts: Accounts, binding: Binding) -> Self {
         Self { computer: computer.to_owned(), accounts, binding, state: State::Start, identity: None }
     }
 
-    /// The client, once it has proved its identity.
+    /// Returns the client's identity; `None` until it is proved.
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
     }
@@ -100,7 +100,7 @@ impl Acceptor {
         require(message.flags)?;
         let response = Response::read(message.nt)?;
         let password = (self.accounts)(&message.domain, &message.user);
-        // An unknown account takes the time of a known one.
+        // An unknown account must take the same time as a known one.
         let known = password.is_some();
         let key = keys::response_key(&message.domain, &message.user, &password.unwrap_or_default());
         let proof = keys::hmac(&key, &[&nonce, response.blob]);
@@ -126,7 +126,7 @@ impl Acceptor {
         Ok((Session::new(&session_key, Sender::Server), identity))
     }
 
-    /// The challenge has a timestamp, so that a client must send a MIC (MS-NLMP 3.1.5.1.2).
+    /// Verifies the MIC, which a client must send because the challenge has a timestamp (MS-NLMP 3.1.5.1.2).
     fn verify_mic(
         &self,
         [negotiate, challenge, token]: [&[u8]; 3],
@@ -155,7 +155,7 @@ impl Acceptor {
         };
         let text = match response.target.get(pair::CHANNEL_BINDINGS) {
             Some(found) if found == keys::binding_hash(expected) => return Ok(()),
-            // Zeros are a wrong binding, not an absent one.
+            // A binding of zeros is wrong, not absent.
             Some(_) => "the channel binding is wrong",
             None if required => "the channel binding is missing",
             None => return Ok(()),

@@ -10,7 +10,7 @@ use super::session::Session;
 use crate::security::spnego::Inner;
 use crate::security::{Context, ContextError, Sealed, Step};
 
-/// An initiator that speaks NTLMv2 only.
+/// An initiator of NTLMv2.
 pub struct Client(State);
 
 enum State {
@@ -37,7 +37,7 @@ pub(super) struct Random {
 impl Client {
     /// Returns a client for `DOMAIN\user`, `user@REALM` or a local account's name.
     ///
-    /// `service` goes into MsvAvTargetName, `channel_binding` is the application data of
+    /// `service` becomes MsvAvTargetName; `channel_binding` is the application data of
     /// [`Initiator::channel_binding`](crate::security::Initiator::channel_binding).
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl Client {
         service: &str,
         channel_binding: Option<&[u8]>,
     ) -> Result<Self, ContextError> {
-        // A UPN goes out whole, with an empty domain (MS-NLMP 3.1.5.1.2, MS-ADTS 5.1.1.1.1).
+        // A UPN is sent as the user name, with an empty domain (MS-NLMP 3.1.5.1.2, MS-ADTS 5.1.1.1.1).
         let (domain, user) = user.split_once('\\').unwrap_or(("", user));
         if user.is_empty() {
             return Err(ContextError::Mechanism {
@@ -169,7 +169,7 @@ impl Answer {
         target.push(pair::TARGET, &service);
         let target = target.write(CHALLENGE)?;
         let blob = message::write_blob(timestamp.unwrap_or(now), nonce, &target);
-        // A server with a clock in its challenge reads no LMv2 response (MS-NLMP 3.1.5.1.2).
+        // A server that sends a timestamp ignores the LMv2 response (MS-NLMP 3.1.5.1.2).
         let with_lm = timestamp.is_none();
         Ok(Self::compute(&setup.response_key, challenge.nonce, nonce, &blob, with_lm))
     }
@@ -192,7 +192,7 @@ impl Answer {
     }
 }
 
-/// The time as a FILETIME: units of 100 ns since 1601.
+/// Returns the time as a FILETIME: units of 100 ns since 1601.
 pub(super) fn now() -> [u8; 8] {
     const UNIX_EPOCH_AS_FILETIME: u64 = 116_444_736_000_000_000;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

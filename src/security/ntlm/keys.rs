@@ -39,7 +39,7 @@ pub fn rc4(key: &[u8; 16]) -> Rc4 {
     Rc4::new((&*twice).into())
 }
 
-/// RC4K: one value under a key of its own.
+/// RC4K: encrypts one value with its own key.
 pub fn rc4_key(key: &[u8; 16], value: &[u8; 16]) -> Key {
     let mut out = Zeroizing::new(*value);
     rc4(key).apply_keystream(out.as_mut_slice());
@@ -50,7 +50,7 @@ pub fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
-/// Converts to upper case as Windows does: each UTF-16 unit by itself, and only to one other unit.
+/// Converts to upper case as Windows does: each UTF-16 unit on its own, to one unit.
 fn upper_case(text: &str) -> String {
     let upper = |character: char| {
         let mut all = character.to_uppercase();
@@ -62,10 +62,10 @@ fn upper_case(text: &str) -> String {
     text.chars().map(upper).collect()
 }
 
-/// NTOWFv1: the hash of the password alone.
+/// NTOWFv1: the hash of the password.
 fn password_hash(password: &SecretString) -> Key {
     let password = password.expose_secret();
-    // UTF-16 has at most twice the bytes of UTF-8: the vector does not move and leaves no copy behind.
+    // UTF-16 has at most twice the bytes of UTF-8: the vector does not grow, which would leave a copy.
     let mut bytes = Zeroizing::new(Vec::with_capacity(password.len() * 2));
     for unit in password.encode_utf16() {
         bytes.extend_from_slice(&unit.to_le_bytes());

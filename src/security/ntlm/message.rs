@@ -3,9 +3,9 @@
 use crate::security::ContextError;
 
 pub const SIGNATURE: [u8; 8] = *b"NTLMSSP\0";
-/// Where the MIC of an AUTHENTICATE_MESSAGE is when it has a version.
+/// Offset of the MIC in an AUTHENTICATE_MESSAGE with a version.
 pub const MIC: usize = 72;
-/// Where the payload begins after that MIC.
+/// Offset of the payload after that MIC.
 const PAYLOAD: usize = 88;
 /// VERSION: Windows 10, NTLMSSP_REVISION_W2K3. For debugging only (MS-NLMP 2.2.2.10).
 const VERSION: [u8; 8] = [10, 0, 0, 0, 0, 0, 0, 15];
@@ -28,10 +28,10 @@ pub mod flags {
 
     /// Flags that the client sends.
     pub const CLIENT: u32 = REQUIRED | REQUEST_TARGET | NTLM | ALWAYS_SIGN | TARGET_INFO | VERSION | KEY_56;
-    /// What both sides must have, with the name of each.
+    /// Flags that both sides must set.
     pub const REQUIRED: u32 = UNICODE | SIGN | SEAL | EXTENDED_SESSION_SECURITY | KEY_128 | KEY_EXCHANGE;
 
-    /// The names of the required flags that are missing.
+    /// Returns the names of the required flags that are missing.
     pub fn missing(flags: u32) -> Vec<&'static str> {
         let names = [
             (UNICODE, "Unicode"),
@@ -57,7 +57,7 @@ pub mod pair {
     pub const TARGET: u16 = 9;
     pub const CHANNEL_BINDINGS: u16 = 10;
 
-    /// The flag that says that the message has a MIC.
+    /// Flag of a message with a MIC.
     pub const HAS_MIC: u32 = 2;
 }
 
@@ -65,7 +65,7 @@ fn malformed(what: &'static str, reason: impl Into<String>) -> ContextError {
     ContextError::Malformed { what, reason: reason.into() }
 }
 
-/// A message that begins as it must; its fields are read within its bounds.
+/// A message with a valid signature and type. Reads fields with checked bounds.
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
     what: &'static str,
@@ -97,13 +97,13 @@ impl<'a> Reader<'a> {
         self.array(at).map(u32::from_le_bytes)
     }
 
-    /// The length and the offset of a field in the payload.
+    /// Returns the length and the offset of a field in the payload.
     fn place(&self, at: usize) -> Result<(usize, usize), ContextError> {
         let length = u16::from_le_bytes(self.array(at)?);
         Ok((usize::from(length), self.number(at + 4)? as usize))
     }
 
-    /// A field in the payload, whose length and offset are in the message's head.
+    /// Returns a field in the payload, whose length and offset are in the message's head.
     pub fn field(&self, at: usize, head: usize) -> Result<&'a [u8], ContextError> {
         let (length, offset) = self.place(at)?;
         if length == 0 {
@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
         String::from_utf16(&units).map_err(|_| malformed(self.what, "a name is not UTF-16"))
     }
 
-    /// Where the payload begins: at the first field that is not empty.
+    /// Returns the offset of the payload: that of the first field that is not empty.
     fn payload(&self, fields: &[usize]) -> Result<usize, ContextError> {
         let mut least = self.bytes.len();
         for at in fields {
@@ -150,7 +150,7 @@ impl<'a> Reader<'a> {
 pub struct Pairs<'a>(Vec<(u16, &'a [u8])>);
 
 impl<'a> Pairs<'a> {
-    /// Reads pairs up to MsvAvEOL; a description ends with it.
+    /// Reads pairs up to MsvAvEOL, which must end the description.
     pub fn read(what: &'static str, bytes: &'a [u8]) -> Result<Self, ContextError> {
         let mut pairs = Vec::new();
         let mut rest = bytes;
@@ -181,7 +181,7 @@ impl<'a> Pairs<'a> {
         self.0.iter().find(|(found, _)| *found == id).map(|(_, value)| *value)
     }
 
-    /// A pair's value where it has a fixed size.
+    /// Returns a pair's value of a fixed size.
     pub fn fixed<const N: usize>(
         &self,
         what: &'static str,
@@ -223,7 +223,7 @@ struct Writer {
     what: &'static str,
     head: Vec<u8>,
     payload: Vec<u8>,
-    /// Where the payload begins.
+    /// Offset of the payload.
     base: usize,
 }
 
@@ -288,7 +288,7 @@ impl<'a> Challenge<'a> {
         const HEAD: usize = 48;
         let reader = Reader::new(CHALLENGE, 2, bytes)?;
         let flags = reader.number(20)?;
-        // Checked though it is not used: a message that is wrong in one place is not trusted in another.
+        // Unused, but an invalid field makes the whole message invalid.
         reader.field(12, HEAD)?;
         let description = reader.field(40, HEAD)?;
         let target = if flags & flags::TARGET_INFO != 0 && !description.is_empty() {
@@ -321,7 +321,7 @@ pub struct Authenticate<'a> {
     pub nt: &'a [u8],
     pub session_key: &'a [u8],
     pub flags: u32,
-    /// Where a MIC would be: the head has room for it.
+    /// Offset of the MIC, if the head has room for one.
     pub mic_at: Option<usize>,
 }
 
@@ -331,7 +331,7 @@ impl<'a> Authenticate<'a> {
         const HEAD: usize = 64;
         const FIELDS: [usize; 6] = [12, 20, 28, 36, 44, 52];
         let reader = Reader::new(AUTHENTICATE, 3, bytes)?;
-        // The head has no length of its own: its end is where the payload begins.
+        // The message has no length of the head; the head ends at the payload.
         let mic_at = match reader.payload(&FIELDS)? {
             PAYLOAD.. => Some(MIC),
             80.. => Some(HEAD),
@@ -356,7 +356,7 @@ impl<'a> Authenticate<'a> {
         message.field(self.nt)?;
         message.field(&super::keys::utf16(&self.domain))?;
         message.field(&super::keys::utf16(&self.user))?;
-        // A workstation's name is for the server's log; this machine's is not told.
+        // The workstation's name is only used for the server's log, and is omitted.
         message.field(&[])?;
         message.field(self.session_key)?;
         message.raw(&self.flags.to_le_bytes());
@@ -366,7 +366,7 @@ impl<'a> Authenticate<'a> {
     }
 }
 
-/// What an NT response proves and holds (MS-NLMP 2.2.2.7, 2.2.2.8).
+/// An NTLMv2 response (MS-NLMP 2.2.2.7, 2.2.2.8).
 pub struct Response<'a> {
     pub proof: [u8; 16],
     /// The part that the proof covers: `NTLMv2_CLIENT_CHALLENGE` and four zeros.
@@ -385,7 +385,7 @@ impl<'a> Response<'a> {
             Some(pairs) if blob.starts_with(&[1, 1]) => {
                 Ok(Self { proof: *proof, blob, target: Pairs::read(AUTHENTICATE, pairs)? })
             }
-            // NTLMv1 has 24 bytes altogether.
+            // An NTLMv1 response has 24 bytes in total.
             _ => Err(malformed(AUTHENTICATE, "its response is not NTLMv2")),
         }
     }

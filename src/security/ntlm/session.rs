@@ -8,7 +8,7 @@ use crate::security::{ContextError, Sealed};
 
 /// Bytes of NTLMSSP_MESSAGE_SIGNATURE (MS-NLMP 2.2.2.9.2).
 const SIGNATURE: usize = 16;
-/// Its version.
+/// The signature's version field.
 const VERSION: [u8; 4] = [1, 0, 0, 0];
 
 struct Direction {
@@ -39,7 +39,7 @@ impl Direction {
         [VERSION.as_slice(), &checksum, &self.sequence.to_le_bytes()].concat()
     }
 
-    /// Checks what needs no decryption, and returns the encrypted checksum.
+    /// Checks version and sequence number, and returns the encrypted checksum.
     fn open(&self, signature: &[u8]) -> Result<[u8; 8], ContextError> {
         let malformed = |reason: String| ContextError::Malformed { what: "NTLM signature", reason };
         let Ok(signature) = <&[u8; SIGNATURE]>::try_from(signature) else {
@@ -127,8 +127,8 @@ impl Session {
         })
     }
 
-    /// Signs SPNEGO's list of mechanisms. Afterwards the cipher starts again, and the sequence number goes on
-    /// (MS-SPNG 3.2.5.1, 3.3.5.1): the signature takes a cipher of its own.
+    /// Signs SPNEGO's list of mechanisms with a separate cipher: after the signature, the cipher is reset and the
+    /// sequence number continues (MS-SPNG 3.2.5.1, 3.3.5.1).
     pub fn sign_list(&mut self, list: &[u8]) -> Result<Vec<u8>, ContextError> {
         let own = self.sending()?;
         let mut checksum = own.checksum(list);

@@ -64,7 +64,7 @@ fn the_challenge_is_read_and_written() {
     assert_eq!(challenge.target.write("test").unwrap(), target());
     let own = Challenge { flags: challenge.flags, nonce: SERVER_NONCE, target: challenge.target.clone() };
     let mut own = own.write(&keys::utf16("Server")).unwrap();
-    // All but the version.
+    // Compare all fields except the version.
     own[48..56].copy_from_slice(&bytes[48..56]);
     assert_eq!(own, bytes);
 }
@@ -135,7 +135,7 @@ fn repeated_reordered_and_changed_messages_are_refused() {
     let first = client.wrap(b"one").unwrap();
     assert_eq!(server.unwrap(&first.header, &first.data).unwrap(), b"one");
     assert!(matches!(server.unwrap(&first.header, &first.data), Err(ContextError::Unverified(_))));
-    // Every single bit counts.
+    // A change of any bit must be detected.
     for bit in 0..(16 + 3) * 8_usize {
         let (mut client, mut server) = pair();
         let mut sealed = client.wrap(b"one").unwrap();
@@ -146,7 +146,7 @@ fn repeated_reordered_and_changed_messages_are_refused() {
         }
         assert!(server.unwrap(&sealed.header, &sealed.data).is_err(), "{bit}");
     }
-    // A client does not take its own messages back.
+    // A client must not accept its own messages.
     let (mut client, _) = pair();
     let own = client.wrap(b"one").unwrap();
     assert!(client.unwrap(&own.header, &own.data).is_err());
@@ -156,7 +156,7 @@ fn repeated_reordered_and_changed_messages_are_refused() {
 fn names_are_converted_unit_by_unit() {
     let key = |user: &str| keys::response_key("", user, &"x".to_owned().into());
     assert_eq!(key("josé"), key("JOSÉ"));
-    // Windows keeps ß, which Unicode would write as SS.
+    // Windows keeps ß, which Unicode converts to SS.
     assert_ne!(key("groß"), key("GROSS"));
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::token::{self, Init, Response, State};
 use super::*;
 
-/// A first token that offers both names of Kerberos, then NTLM, with a token of Kerberos.
+/// Returns a first token that offers both object identifiers of Kerberos, then NTLM, with a Kerberos token.
 fn kerberos_first(with_hints: bool) -> Vec<u8> {
     let kerberos =
         b"\x06\x09\x2a\x86\x48\x82\xf7\x12\x01\x02\x02\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02";
@@ -93,7 +93,7 @@ fn fields_come_once_and_in_order() {
         (b"\xa1\x0c\x30\x0a\xa0\x03\x0a\x01\x01\xa2\x03\x04\x01x".as_slice(), true),
         (b"\xa1\x0c\x30\x0a\xa2\x03\x04\x01x\xa0\x03\x0a\x01\x01", false),
         (b"\xa1\x0c\x30\x0a\xa2\x03\x04\x01x\xa2\x03\x04\x01x", false),
-        // Bytes behind the end; a length in more bytes than needed.
+        // Trailing bytes; a length that is not minimal.
         (b"\xa1\x02\x30\x00\x00", false),
         (b"\xa1\x81\x02\x30\x00", false),
     ] {

@@ -1,7 +1,7 @@
-//! The tokens of SPNEGO (RFC 4178 4.2, MS-SPNG 2.2.1), in DER.
+//! SPNEGO's tokens in DER (RFC 4178 4.2, MS-SPNG 2.2.1).
 //!
-//! The TLVs come from the crate `der`, which RSA's keys need anyway. Its derived structures would refuse the
-//! two meanings that MS-SPNG gives to the field [3] of the first token.
+//! The crate `der`, which RSA keys need anyway, reads the TLVs. Its derived structures do not support the two
+//! meanings of field [3] of the first token (MS-SPNG).
 
 use der::asn1::{AnyRef, ObjectIdentifier};
 use der::{Decode as _, Encode as _, Reader as _, SliceReader, Tag, TagNumber};
@@ -11,15 +11,15 @@ use crate::security::ContextError;
 const SPNEGO: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.2");
 pub const NTLM: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.2.2.10");
 const KERBEROS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113554.1.2.2");
-/// Kerberos as Windows offers it first, for a mistake of Windows 2000 (MS-SPNG 3.1.5.2).
+/// Kerberos with a bit lost, an error of Windows 2000 that Windows still offers first (MS-SPNG 3.1.5.2).
 const MS_KERBEROS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.48018.1.2.2");
 
-/// A mechanism that a token names.
+/// A mechanism in a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Offered {
     Kerberos,
     Ntlm,
-    /// NegoEx, and what else there may be.
+    /// NegoEx or an unknown mechanism.
     Other,
 }
 
@@ -45,7 +45,7 @@ pub enum State {
 /// NegTokenInit.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Init<'a> {
-    /// The list of mechanisms in DER: mechListMIC signs it as it was sent.
+    /// The list of mechanisms in DER, unchanged, because mechListMIC signs it.
     pub list: &'a [u8],
     pub mechanisms: Vec<Offered>,
     pub token: Option<&'a [u8]>,
@@ -79,14 +79,14 @@ const fn context(number: u32) -> Tag {
     Tag::ContextSpecific { constructed: true, number: TagNumber(number) }
 }
 
-/// Reads one TLV that is all of the bytes.
+/// Reads a single TLV without trailing bytes.
 fn only(bytes: &[u8], tag: Tag) -> Result<&[u8], ContextError> {
     let any = AnyRef::from_der(bytes).map_err(invalid)?;
     any.header().tag().assert_eq(tag).map_err(|error| malformed(error.to_string()))?;
     Ok(any.value())
 }
 
-/// Reads TLVs that follow each other.
+/// Reads a sequence of TLVs.
 fn each<'a>(
     bytes: &'a [u8],
     mut take: impl FnMut(Tag, &'a [u8]) -> Result<(), ContextError>,
@@ -117,7 +117,7 @@ fn fields<'a>(
 /// Reads the object identifier in front of a mechanism's first token.
 pub fn initial(bytes: &[u8]) -> Result<(&[u8], &[u8]), ContextError> {
     let content = only(bytes, INITIAL)?;
-    // Kerberos tokens go on in a form that is not DER (RFC 4121 4.1).
+    // The rest of a Kerberos token is not DER (RFC 4121 4.1).
     let mut reader = SliceReader::new(content).map_err(invalid)?;
     let mechanism = AnyRef::decode(&mut reader).map_err(invalid)?;
     mechanism
@@ -216,7 +216,7 @@ fn tlv(tag: Tag, value: &[u8]) -> Result<Vec<u8>, ContextError> {
     AnyRef::new(tag, value).and_then(|any| any.to_der()).map_err(invalid)
 }
 
-/// The list of mechanisms of a client that speaks NTLM only.
+/// Returns the list of mechanisms of a client that supports only NTLM.
 pub fn ntlm_list() -> Result<Vec<u8>, ContextError> {
     tlv(Tag::Sequence, &tlv(Tag::ObjectIdentifier, NTLM.as_bytes())?)
 }

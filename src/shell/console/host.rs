@@ -68,7 +68,7 @@ pub async fn handle(terminal: &Terminal, call: &HostCall) -> Handled {
         _ => {}
     }
     if !terminal.interactive && asks(call.method) {
-        // The endpoint words its own error, so the help is shown here.
+        // The endpoint writes its own error text, so the help is shown here.
         terminal.toned(Tone::Error, NO_TERMINAL);
         return respond(call, Err(HostError::NoTerminal));
     }

@@ -93,7 +93,7 @@ impl Links {
     /// Returns the sessions that may have a command, if its owner is unknown.
     pub fn candidates(&self, name: &str) -> Vec<usize> {
         let owner = self.owner(name).map(|(at, _)| at);
-        // A prefix or a single session leaves no choice.
+        // With a prefix or a single session there is only one candidate.
         if owner.is_some_and(|at| self.prefix(at).is_some()) || self.plain().count() < 2 {
             return Vec::new();
         }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use crate::exports::ExportError;
 
-/// Error of writing a module.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum ModuleError {
     #[error("cannot write the PowerShell module: {}: {error}", .path.display())]
@@ -13,7 +12,7 @@ pub enum ModuleError {
     NotUnicode { path: PathBuf },
     #[error("cannot render the template {name}: {error}")]
     #[diagnostic(help(
-        "correct or remove your own template in `templates/powershell` of the configuration folder"
+        "correct or remove the custom template in `templates/powershell` of the configuration folder"
     ))]
     Template { name: &'static str, error: minijinja::Error },
     #[error(transparent)]

@@ -213,7 +213,7 @@ impl Parameter {
         Self { name: read.name.clone(), aliases: read.aliases.clone(), constraint, completes }
     }
 
-    /// Returns whether a common parameter would be meant by its name or one of its aliases.
+    /// Returns whether its name or one of its aliases would select a common parameter.
     fn is_hidden_by_common(&self) -> bool {
         let begins = |name: &str| {
             let name = fold(name);
@@ -234,9 +234,9 @@ impl Parameter {
     }
 }
 
-/// The constraint of a type whose conversion here is the endpoint's own. `$null` must arrive as such, which
-/// is why values are nullable, and why strings have no constraint: `[string]` makes `$null` an empty one.
-/// `[bool]` takes neither texts nor `$null`, as on the endpoint; a nullable one would take 'False' for true.
+/// Returns the constraint of a type that converts here as on the endpoint. `$null` must not be converted, so value
+/// types are nullable and strings have no constraint (`[string]` converts `$null` to an empty string). `[bool]`
+/// accepts neither texts nor `$null`, as on the endpoint; a nullable Boolean would convert 'False' to true.
 fn constraint(parameter: &ParameterMetadata) -> &'static str {
     if parameter.is_switch {
         return "switch";

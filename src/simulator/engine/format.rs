@@ -186,7 +186,7 @@ fn view_of(value: &Value) -> Option<&'static TypeView> {
 /// Maximum number of buffered objects, so that long output begins early.
 const AT_ONCE: usize = 200;
 
-/// Draws an object with Out-Default: texts and errors at once, others in runs of their type.
+/// Draws an object with Out-Default: texts and errors immediately, others in runs of one type.
 pub async fn out_default(call: &mut Call<'_>, value: Value) -> Result<(), StopReason> {
     if is_error(&value) {
         flush(call).await?;

@@ -1,4 +1,4 @@
-//! Execution of a pipeline: each object goes on to the next command at once; the stop token ends every step.
+//! Execution of a pipeline: each object is passed to the next command immediately; the stop token ends every step.
 
 mod call;
 

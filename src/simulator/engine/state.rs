@@ -91,7 +91,7 @@ impl Tenants {
             .map(|tenant| tenant.domain.to_owned())
     }
 
-    /// The password of an account.
+    /// Returns the password of an account.
     pub fn password(&self, user: &str) -> Option<&'static str> {
         let mut admins = self.all.iter().flat_map(|tenant| tenant.admins);
         admins.find(|(name, _)| name.eq_ignore_ascii_case(user)).map(|(_, password)| *password)

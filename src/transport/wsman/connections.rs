@@ -1,11 +1,12 @@
-//! Connections that a security context authenticates.
+//! Connections authenticated by security contexts.
 //!
-//! Negotiate belongs to a TCP connection (RFC 4559 §6): each connection has a context of its own, and carries one
-//! request at a time. Receive waits while Send and Signal go, so that a session has two connections or more.
+//! Negotiate authenticates a TCP connection (RFC 4559 §6): each connection has its own context and carries one
+//! request at a time. A session has at least two connections, because Send and Signal are sent while a Receive
+//! is pending.
 //!
-//! Round trips before the first envelope is answered, without TCP and TLS: Kerberos over https 1 (the token goes
-//! with the envelope), over http 2 (a body is sealed with the key that the first answer confirms), NTLM 2 (the
-//! envelope goes with the second token), NTLM in SPNEGO 2 over https and 3 over http.
+//! Round trips until the first envelope is answered, without TCP and TLS: 1 for Kerberos over https (token and
+//! envelope in one request), 2 for Kerberos over http (the first answer confirms the key that seals the body), 2
+//! for NTLM (the envelope is sent with the second token), for NTLM in SPNEGO 2 over https and 3 over http.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,27 +14,27 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT,
-    WWW_AUTHENTICATE,
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, WWW_AUTHENTICATE,
 };
 use hyper::{Request, StatusCode};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use url::Url;
 
+use super::affinity::Affinity;
+use super::body::{self, Unread};
 use super::envelope::MEDIA_TYPE;
 use super::negotiation::{Negotiation, Scheme};
-use super::wire::{self, AGENT, Connector, Failure, KEEP_IDLE};
+use super::wire::{self, Connector, Failure, KEEP_IDLE};
 use crate::net::refusals;
 use crate::security::challenge::{self, Offer};
 use crate::security::{Context, ContextError, Mechanism, Step, initiate, sealed};
 use crate::transport::error::Operation;
 
-/// Maximum idle time of a connection that Command and Send use: these requests cannot be repeated.
+/// Maximum idle time of a connection for Command and Send, which cannot be repeated.
 const FRESH: Duration = Duration::from_secs(20);
 /// Maximum number of handshake messages; NTLM in SPNEGO takes three.
 const MAX_LEGS: usize = 6;
@@ -44,7 +45,7 @@ const MAX_MODES: usize = 5;
 /// Maximum size of the answer to a handshake message.
 const MAX_HANDSHAKE_ANSWER: usize = 1024 * 1024;
 
-/// An answer, its body unsealed.
+/// An answer with its unsealed body.
 pub(super) struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -61,15 +62,15 @@ pub(super) struct Reply {
 pub(super) enum Failed {
     /// The connection failed.
     Connection(Failure),
-    /// The body exceeded a limit.
-    TooLarge(usize),
-    /// The security context failed before the envelope was taken.
+    /// The body is too large or not readable.
+    Body(Unread),
+    /// The security context failed before the envelope was accepted.
     Context(ContextError),
     /// The answer to the envelope cannot be unsealed.
     Answer(ContextError),
     /// The server refused the last token.
     Refused { mechanism: Mechanism, offered: Vec<String> },
-    /// The server has read no token: it does not offer the mechanism.
+    /// The server did not read the token: it does not offer the mechanism.
     NotOffered { mechanism: Mechanism, offered: Vec<String> },
     /// This credential was refused before and is not sent again.
     KnownRefusal,
@@ -80,6 +81,15 @@ pub(super) enum Failed {
 impl From<ContextError> for Failed {
     fn from(error: ContextError) -> Self {
         Self::Context(error)
+    }
+}
+
+impl From<Unread> for Failed {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Connection(error) => error.into(),
+            unread => Self::Body(unread),
+        }
     }
 }
 
@@ -96,15 +106,16 @@ pub(super) struct Connections(Arc<Shared>);
 struct Shared {
     connector: Connector,
     uri: Url,
+    affinity: Affinity,
     negotiation: Arc<Negotiation>,
-    /// The password at this endpoint; `None` where the system has the credential.
+    /// The password for this endpoint; `None` for the system's credential.
     credential: Option<refusals::Credential>,
-    /// Whether bodies are sealed: over http.
+    /// Whether bodies are sealed: only over http.
     seals: bool,
-    /// The longest that one message of a handshake may take.
+    /// Time limit for one message of a handshake.
     limit: Duration,
     max_answer: usize,
-    /// Held until a server or KDC has judged the credential: one wrong password is one attempt.
+    /// Held until a server or KDC has accepted or refused the credential: a wrong password is sent only once.
     judging: tokio::sync::Mutex<()>,
     idle: Mutex<Vec<Connection>>,
 }
@@ -119,17 +130,17 @@ struct Connection {
 
 /// The end of a handshake.
 enum Opened {
-    /// The envelope went with the last message of it.
+    /// The envelope was sent with the last message.
     Answered(Connection, Reply),
     Ready(Connection),
-    /// The server answered the handshake with another status than 200 and 401, such as a redirection.
+    /// The server answered the handshake with another status, such as a redirect.
     Elsewhere(Reply),
 }
 
 impl Connections {
     pub fn new(
         connector: Connector,
-        uri: Url,
+        (uri, affinity): (Url, Affinity),
         negotiation: Arc<Negotiation>,
         credential: Option<refusals::Credential>,
         limit: Duration,
@@ -139,6 +150,7 @@ impl Connections {
         Self(Arc::new(Shared {
             connector,
             uri,
+            affinity,
             negotiation,
             credential,
             seals,
@@ -151,8 +163,8 @@ impl Connections {
 
     /// Sends an envelope and returns the answer.
     ///
-    /// A 401 ran nothing: the request is sent once more on another connection, with another handshake. A kept
-    /// connection that answers with an empty 400 is not used again: the server may have forgotten its keys.
+    /// A request refused with 401 was not executed: it is sent once more on a new connection. An idle connection
+    /// that answers with an empty 400 is not used again: the server may have lost its keys.
     pub async fn exchange(&self, envelope: &Bytes, operation: Operation) -> Result<Reply, Failed> {
         let repeats = operation == Operation::Enumerate;
         let fresh = if matches!(operation, Operation::Command | Operation::Send) { FRESH } else { KEEP_IDLE };
@@ -176,7 +188,7 @@ impl Connections {
                 Err(failed) => return Err(failed),
             }
         }
-        // Receive waits for long, and the judgement of the credential would wait with it.
+        // The answer to Receive takes long, and would delay the verdict on the credential.
         let carried = (operation != Operation::Receive).then_some(envelope);
         match self.open(carried).await? {
             Opened::Answered(connection, reply) => {
@@ -201,7 +213,7 @@ impl Connections {
         }
     }
 
-    /// Opens a connection before it is needed, so that a request need not wait for its handshake.
+    /// Opens a connection in advance, so that a request need not wait for the handshake.
     pub async fn prepare(&self) {
         if self.idle().len() > 1 {
             return;
@@ -217,7 +229,7 @@ impl Connections {
         self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the kept connection that was used last, and closes those that are too old.
+    /// Takes the most recently used idle connection, and closes those that are too old.
     fn kept(&self, fresh: Duration) -> Option<Connection> {
         let mut idle = self.idle();
         idle.retain(|one| !one.sender.is_closed() && one.used.elapsed() < fresh);
@@ -231,8 +243,7 @@ impl Connections {
         }
     }
 
-    /// Opens a connection by the first mechanism that works. The credential is sent at most once to a server or
-    /// KDC that has refused it.
+    /// Opens a connection with the first mechanism that works. A refused credential is not sent again.
     async fn open(&self, envelope: Option<&Bytes>) -> Result<Opened, Failed> {
         for _ in 0..MAX_MODES {
             let judging = self.0.judging.lock().await;
@@ -257,7 +268,7 @@ impl Connections {
                     }
                 }
                 Err(refused @ Failed::Refused { .. }) => {
-                    // The pass is there only where the server has judged the password, and not a KDC.
+                    // There is a pass only if the server, not a KDC, checks the password.
                     pass.into_iter().for_each(refusals::Pass::refused);
                     return Err(refused);
                 }
@@ -303,7 +314,7 @@ impl Shared {
                     reason: "the security context has nothing to send".to_owned(),
                 }));
             };
-            // NTLM's first message never authenticates. A body that is to be sealed waits for the keys.
+            // NTLM's first message never authenticates, and a body can be sealed only with the keys.
             let may_carry = step.established || (is_kerberos && !self.seals);
             let carried = envelope.filter(|_| may_carry);
             let protocol = scheme.protocol();
@@ -328,7 +339,7 @@ impl Shared {
             let token = offer.and_then(|offer| offer.token.clone());
             if status == StatusCode::UNAUTHORIZED {
                 let offered = names(&offers);
-                // NTLM's second message proves the password: whatever the server adds to its 401, it is refused.
+                // A 401 to NTLM's second message, which proves the password, is always a refusal.
                 if !is_kerberos && leg > 0 {
                     return Err(Failed::Refused { mechanism, offered });
                 }
@@ -336,14 +347,14 @@ impl Shared {
                     Some(token) => {
                         let stepped = self.step(context, Some(token)).await;
                         if step.established {
-                            // Only a KRB-ERROR was of use.
+                            // A KRB-ERROR has the reason; any other token is ignored.
                             stepped?;
                             return Err(Failed::Refused { mechanism, offered });
                         }
                         (context, step) = stepped?;
                         continue;
                     }
-                    // The server has not read the token: it does not know the scheme, or the form of the token.
+                    // The server did not read the token: it does not support the scheme or the token's format.
                     None if !is_kerberos || (offer.is_none() && !offers.is_empty()) => {
                         return Err(Failed::NotOffered { mechanism, offered });
                     }
@@ -388,7 +399,7 @@ impl Shared {
                 let reply = self.unseal(&mut connection, Answer { status, headers, body, sent })?;
                 return Ok(Opened::Answered(connection, reply));
             }
-            // An authenticated empty request may be answered with an error for its missing envelope.
+            // An authenticated request without an envelope may be answered with an error.
             return Ok(match status.as_u16() {
                 200..=299 | 400 | 411 | 500 => Opened::Ready(connection),
                 _ => Opened::Elsewhere(elsewhere(body)),
@@ -400,8 +411,8 @@ impl Shared {
         }))
     }
 
-    /// Takes Kerberos' first step, in which the KDC judges a password. The result is recorded even
-    /// after the caller's deadline, since the library goes on.
+    /// Takes Kerberos' first step, in which the KDC checks the password. The result is recorded even after the
+    /// time limit, because the library continues.
     async fn first_step(
         &self,
         context: Box<dyn Context>,
@@ -445,7 +456,7 @@ impl Shared {
         self.unseal(connection, answer)
     }
 
-    /// Returns an envelope as the body of a request, sealed over http.
+    /// Returns an envelope as the body of a request; over http, sealed.
     fn prepared(
         &self,
         context: &mut dyn Context,
@@ -469,7 +480,7 @@ impl Shared {
     ) -> Result<Answer, Failed> {
         let path = &self.uri[url::Position::BeforePath..url::Position::AfterQuery];
         let host = &self.uri[url::Position::BeforeHost..url::Position::AfterPort];
-        // hyper leaves the length of an empty body out, and http.sys answers such a request with 411.
+        // hyper omits the length of an empty body, and http.sys then answers with 411.
         let length = request.body.len();
         let mut http = Request::post(path)
             .body(Full::from(request.body))
@@ -479,23 +490,19 @@ impl Shared {
             |text: &str| HeaderValue::from_str(text).map_err(|error| Failed::Connection(error.into()));
         headers.insert(HOST, value(host)?);
         headers.insert(CONTENT_LENGTH, length.into());
-        headers.insert(USER_AGENT, AGENT);
-        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        headers.insert(CONTENT_TYPE, value(&request.content_type)?);
+        wire::add_common(headers, value(&request.content_type)?);
+        self.affinity.apply(&self.uri, headers);
         if let Some(authorization) = authorization {
             headers.insert(AUTHORIZATION, authorization);
         }
         sender.ready().await?;
         let (head, body) = sender.send_request(http).await?.into_parts();
-        Ok(Answer {
-            status: head.status,
-            headers: head.headers,
-            body: read(body, limit).await?,
-            sent: length,
-        })
+        self.affinity.receive(&self.uri, &head.headers);
+        let body = body::read(&head.headers, body, limit).await?;
+        Ok(Answer { status: head.status, headers: head.headers, body, sent: length })
     }
 
-    /// Unseals an answer. Of an unsealed error response, the status is used, and the body for the error's text.
+    /// Unseals an answer. An unsealed error response only provides the status and the text of an error.
     fn unseal(&self, connection: &mut Connection, answer: Answer) -> Result<Reply, Failed> {
         let Answer { status, headers, body, sent } = answer;
         if !self.seals {
@@ -516,7 +523,7 @@ impl Shared {
     }
 }
 
-/// Takes a step of a context on a thread that may block: Kerberos asks a KDC.
+/// Takes a step of a context on a blocking thread: Kerberos queries a KDC.
 fn stepping(
     mut context: Box<dyn Context>,
     token: Option<Vec<u8>>,
@@ -557,7 +564,7 @@ impl Scheme {
     }
 }
 
-/// A failure before an envelope was sent.
+/// Returns a failure before an envelope was sent.
 fn not_connected(error: hyper::Error) -> Failed {
     Failed::Connection(wire::not_connected(error.into()))
 }
@@ -567,25 +574,11 @@ fn was_not_sent(failure: &(dyn std::error::Error + 'static)) -> bool {
     failure.downcast_ref::<hyper::Error>().is_some_and(|error| error.is_canceled() || error.is_closed())
 }
 
-/// Reads a body up to a limit.
-pub(super) async fn read(mut rest: Incoming, limit: usize) -> Result<Vec<u8>, Failed> {
-    let mut body = Vec::new();
-    while let Some(frame) = rest.frame().await {
-        // Trailers mean nothing here.
-        let Ok(chunk) = frame?.into_data() else { continue };
-        if body.len() + chunk.len() > limit {
-            return Err(Failed::TooLarge(limit));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
 fn names(offers: &[Offer]) -> Vec<String> {
     offers.iter().map(|offer| offer.scheme.clone()).collect()
 }
 
-/// The schemes that an answer offers.
+/// Returns the schemes that an answer offers.
 pub(super) fn offered(headers: &HeaderMap) -> Vec<String> {
     match challenge::offers(headers.get_all(WWW_AUTHENTICATE)) {
         Ok(offers) => names(&offers),

@@ -43,21 +43,20 @@ impl Credential {
     }
 }
 
-/// The security profile for client certificates (DSP0226 C.3.3), which WinRM takes in this header.
+/// The security profile for client certificates (DSP0226 C.3.3), which WinRM expects in this header.
 const MUTUAL: &str = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual";
 
-/// Returns the header that proves a credential; `None` where it holds what no header can.
+/// Returns the header that proves a credential; `None` if a header cannot represent the credential.
 ///
-/// Every buffer here is wiped: the header's bytes when its last clone is dropped, as `HeaderValue` shares them.
-/// The copies of a request in the write buffers of hyper and rustls cannot be wiped: neither crate has a hook
-/// for it.
+/// Every buffer here is wiped; the header's bytes when its last clone is dropped, since `HeaderValue` shares them.
+/// Copies in the write buffers of hyper and rustls cannot be wiped: neither crate has a hook for it.
 fn header(authentication: &Authentication) -> Option<HeaderValue> {
     let text = match authentication {
         Authentication::Basic { user, password } => basic(user, password.expose_secret()),
         Authentication::Bearer { token, .. } => {
             Zeroizing::new([b"Bearer ", token.expose_secret().as_bytes()].concat())
         }
-        // A context's tokens belong to connections.
+        // The tokens of a context belong to connections.
         Authentication::Context(_) => return None,
         Authentication::Certificate { .. } => Zeroizing::new(MUTUAL.as_bytes().to_vec()),
     };

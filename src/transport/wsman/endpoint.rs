@@ -9,8 +9,9 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
+use super::affinity::{Affinity, StoredCookie};
 use super::negotiation::Negotiation;
-use crate::net::Trust;
+use crate::net::{Hosts, Trust};
 use crate::profile::Limits;
 
 /// Credential and its kind.
@@ -25,7 +26,7 @@ pub enum Authentication {
         user: String,
         token: SecretString,
     },
-    /// By security contexts; over http they seal the bodies.
+    /// Security contexts, which also seal the bodies over http.
     Context(Arc<Negotiation>),
     /// The client certificate of [`Trust`], in the handshake (DSP0226 C.3.3).
     Certificate {
@@ -45,7 +46,7 @@ impl Authentication {
 /// Endpoint of a shell.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// The connection URI, whole, as discovered or configured.
+    /// The complete connection URI, as discovered or configured.
     pub uri: Url,
     /// The configuration's resource URI, for example
     /// `http://schemas.microsoft.com/powershell/Microsoft.PowerShell`.
@@ -53,14 +54,18 @@ pub struct Endpoint {
     pub authentication: Authentication,
     /// Source of another credential if the endpoint refuses this one.
     pub renew: Option<Renew>,
-    /// CA certificates that the endpoint's certificate must chain to.
+    /// TLS settings for the endpoint.
     pub trust: Trust,
     /// Idle timeout requested in Create (`IdleTimeOut`).
     pub idle_timeout: Option<std::time::Duration>,
+    /// Cookies of the session.
+    pub affinity: Affinity,
     /// Recorder of the data for the session's removal.
     pub ledger: Option<Arc<dyn Ledger>>,
     /// Maximum number of redirects; only https targets are followed.
     pub max_redirections: u8,
+    /// The hosts to which a redirect may lead.
+    pub hosts: Hosts,
     pub limits: Limits,
 }
 
@@ -70,6 +75,8 @@ pub trait Ledger: std::fmt::Debug + Send + Sync {
     fn runs(&self, commands: Vec<Uuid>);
     /// Records the idle timeout granted by the server.
     fn granted(&self, idle_timeout: std::time::Duration);
+    /// Records the cookies with which the session is found.
+    fn affinity(&self, cookies: Vec<StoredCookie>);
     /// Records that "not found" no longer proves that the session is gone.
     fn doubts(&self);
 }

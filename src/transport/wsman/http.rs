@@ -1,29 +1,32 @@
-//! Envelopes over HTTP: one POST each, on connections that are kept; what HTTP, TLS and the network
-//! have to say becomes an [`Error`].
+//! Envelopes over HTTP: one POST each, on reused connections. Failures of HTTP, TLS and the network become an
+//! [`Error`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::StatusCode;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, SERVER, VIA};
-use hyper::{Response as HttpResponse, StatusCode};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, SERVER, VIA};
 use secrecy::SecretString;
 use url::Url;
 
-use super::connections::{self, Connections, Failed, Reply, offered};
+use super::affinity::Affinity;
+use super::body;
+use super::connections::{Connections, Failed, Reply, offered};
 use super::credential::Credential;
-use super::endpoint::{Authentication, Endpoint};
+use super::endpoint::{Authentication, Endpoint, Ledger};
 use super::envelope::{Response, ResponseEnvelope};
+use super::fault::Fault;
 use super::negotiation::Negotiation;
 use super::wire::{self, Connector, Wire};
 use crate::net::{
-    Cause, TlsConnector, cut_handshake, handshake_problem, innermost, is_loopback, refusals,
+    Cause, TlsConnector, cut_handshake, display, handshake_problem, innermost, is_loopback, refusals,
     refused_certificate,
 };
 use crate::security::Account;
 use crate::transport::error::{AuthScheme, Error, Operation};
 
-/// No answer is read beyond this. What lyncsh asks for is 150 KB, but OMI gives more.
+/// Maximum size of an answer. lyncsh requests 150 KB, but OMI sends more.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 /// An HTTP client for one endpoint, with the credential.
 #[derive(Clone)]
@@ -32,10 +35,12 @@ pub(super) struct Http {
     /// Used to explain failed handshakes.
     tls: Option<TlsConnector>,
     uri: Url,
+    affinity: Affinity,
+    ledger: Option<Arc<dyn Ledger>>,
     user: String,
     /// The method of the credential; that of Kerberos does not matter, whose tickets have their own error.
     scheme: AuthScheme,
-    /// The endpoint as errors name it.
+    /// The endpoint's name in errors.
     name: String,
     connect: Duration,
 }
@@ -59,6 +64,13 @@ pub(super) enum Answer {
     Response(Box<Response>),
     /// The request was redirected.
     Redirect(String),
+}
+
+impl Answer {
+    /// Returns whether the shell or command does not exist.
+    fn is_gone(&self) -> bool {
+        matches!(self, Self::Response(response) if matches!(&**response, Response::Fault(fault) if fault.is_gone()))
+    }
 }
 
 impl Http {
@@ -93,8 +105,8 @@ impl Http {
                 };
                 let limit = endpoint.limits.connect;
                 let shared = negotiation.clone();
-                let connections =
-                    Connections::new(connector, uri.clone(), shared, credential, limit, MAX_ANSWER);
+                let address = (uri.clone(), endpoint.affinity.clone());
+                let connections = Connections::new(connector, address, shared, credential, limit, MAX_ANSWER);
                 Channel::Context { connections, negotiation }
             }
             Authentication::Basic { .. }
@@ -119,7 +131,8 @@ impl Http {
                 }
             }
         };
-        Ok(Self { channel, tls, uri, user, scheme, name, connect: endpoint.limits.connect })
+        let (affinity, ledger) = (endpoint.affinity.clone(), endpoint.ledger.clone());
+        Ok(Self { channel, tls, uri, affinity, ledger, user, scheme, name, connect: endpoint.limits.connect })
     }
 
     pub fn uri(&self) -> &Url {
@@ -130,17 +143,36 @@ impl Http {
         &self.name
     }
 
-    /// Sends one envelope and waits for its answer, both within `limit`. `operation` names it in an error.
+    /// Sends one envelope and waits for its answer, both within `limit`. Errors name `operation`.
     pub async fn post(
         &self,
         envelope: Vec<u8>,
         operation: Operation,
         limit: Duration,
     ) -> Result<Answer, Error> {
-        match tokio::time::timeout(limit, self.exchange(envelope, operation)).await {
-            Ok(result) => result,
-            Err(_) => Err(Error::Timeout { operation, limit }),
+        let cookies = self.affinity.cookies();
+        let sending = async {
+            match self.exchange(envelope.clone(), operation).await {
+                // The answer of another pool member, which also sets the cookie anew: the shell is looked for once
+                // more at the member that has it.
+                Ok(answer)
+                    if answer.is_gone() && !cookies.is_empty() && self.affinity.cookies() != cookies =>
+                {
+                    tracing::debug!(
+                        "the load balancer has chosen another pool member; trying with the earlier cookie"
+                    );
+                    self.affinity.restore(cookies.clone());
+                    self.exchange(envelope, operation).await
+                }
+                result => result,
+            }
+        };
+        let result = tokio::time::timeout(limit, sending).await;
+        let now = self.affinity.cookies();
+        if let Some(ledger) = self.ledger.as_ref().filter(|_| now != cookies) {
+            ledger.affinity(now);
         }
+        result.unwrap_or(Err(Error::Timeout { operation, limit }))
     }
 
     async fn exchange(&self, envelope: Vec<u8>, operation: Operation) -> Result<Answer, Error> {
@@ -149,11 +181,12 @@ impl Http {
                 self.exchange_with_header((wire, credential, *password), envelope, operation).await
             }
             Channel::Context { connections, negotiation } => {
-                // A handshake is deep; in a future of its own it leaves the others small.
+                // A handshake's future is large; boxed, it does not enlarge the others.
                 let reply = Box::pin(connections.exchange(&envelope.into(), operation)).await;
                 let reply = reply.map_err(|failed| self.not_answered(failed, negotiation, operation))?;
                 if operation == Operation::Create && reply.status.is_success() {
-                    // Receive waits on this connection, and the first command shall not wait for another one.
+                    self.affinity.settle(&reply.headers);
+                    // Receive occupies this connection; the first command should find another one open.
                     let connections = connections.clone();
                     tokio::spawn(async move { connections.prepare().await });
                 }
@@ -162,8 +195,7 @@ impl Http {
         }
     }
 
-    /// A 401 is a plain refusal: any request may be sent once more, with a fresh credential where there
-    /// is one.
+    /// A request refused with 401 was not executed: it is sent once more if there is a fresh credential.
     async fn exchange_with_header(
         &self,
         (wire, credential, password): (&Wire, &Credential, Option<refusals::Credential>),
@@ -191,25 +223,32 @@ impl Http {
         let presented = password.unwrap_or_else(|| self.presented(&authorization));
         let Some(pass) = presented.pass().await else { return Err(self.known_refusal()) };
         let sent = envelope.len();
-        let response = wire.post(&self.uri, authorization, envelope).await;
+        let mut head = HeaderMap::new();
+        self.affinity.apply(&self.uri, &mut head);
+        head.insert(AUTHORIZATION, authorization);
+        let response = wire.post(&self.uri, head, envelope).await;
         let response = response.map_err(|error| self.failed(&*error, operation))?;
         let (status, headers) = (response.status(), response.headers().clone());
+        self.affinity.receive(&self.uri, &headers);
+        if operation == Operation::Create && status.is_success() {
+            self.affinity.settle(&headers);
+        }
         if status == StatusCode::UNAUTHORIZED {
             pass.refused();
             return Err(self.refused(offered(&headers)));
         }
-        // What stands before the endpoint has not looked at it.
+        // A redirecting server or a proxy has not checked the credential.
         if !status.is_redirection() && !matches!(status.as_u16(), 407 | 502..=504) {
             pass.accepted();
         }
-        let body = self.body(response, operation).await?;
+        let body = self.body(&headers, response.into_body(), operation).await?;
         self.answer(Reply { status, headers, body, sent, is_verified: true, has_verified_head: true })
     }
 
     /// Reads an answer.
     fn answer(&self, reply: Reply) -> Result<Answer, Error> {
         let Reply { status, headers, body, sent, is_verified, has_verified_head } = reply;
-        // Over http anyone on the way could send the credential elsewhere.
+        // Over http, an attacker on the network could redirect the credential to another server.
         if has_verified_head
             && status.is_redirection()
             && let Some(target) = headers.get(LOCATION)
@@ -224,6 +263,9 @@ impl Http {
             {
                 Ok(Answer::Redirect(fault.redirect.unwrap_or_default()))
             }
+            Some(Ok(ResponseEnvelope { response: Response::Fault(fault), .. })) if fault.is_gone() => {
+                Ok(Answer::Response(Box::new(Response::Fault(self.stray(fault, &headers)))))
+            }
             Some(Ok(ResponseEnvelope { response, .. })) => Ok(Answer::Response(Box::new(response))),
             Some(Err(error)) if status.is_success() && kind(&headers).is_some_and(|kind| !is_page(kind)) => {
                 Err(Error::Protocol(error.to_string()))
@@ -235,6 +277,18 @@ impl Http {
                 said: said(&headers, &body, sent),
             }),
         }
+    }
+
+    /// Adds the reason to a fault of a pool member that does not have the shell.
+    fn stray(&self, mut fault: Fault, headers: &HeaderMap) -> Fault {
+        if let Some((answering, home)) = self.affinity.strayed(headers) {
+            fault.text = format!(
+                "{} (the front end {answering} answered, and the session is on {home}: the load balancer has lost the \
+                 affinity)",
+                fault.text
+            );
+        }
+        fault
     }
 
     fn unauthorized(&self, offered: Vec<String>) -> Error {
@@ -258,12 +312,12 @@ impl Http {
         self.unauthorized(offered)
     }
 
-    /// The error of a request on an authenticated connection.
+    /// Converts a failure on an authenticated connection.
     fn not_answered(&self, failed: Failed, negotiation: &Negotiation, operation: Operation) -> Error {
         let (endpoint, user) = (self.name.clone(), self.user.clone());
         match failed {
             Failed::Connection(failure) => self.failed(&*failure, operation),
-            Failed::TooLarge(limit) => Error::Protocol(format!("an answer is larger than {limit} bytes")),
+            Failed::Body(unread) => Error::Protocol(unread.to_string()),
             Failed::Late => Error::Timeout { operation: Operation::Authenticate, limit: self.connect },
             Failed::KnownRefusal => self.known_refusal(),
             Failed::Refused { mechanism, offered } if !mechanism.is_kerberos() => self.unauthorized(offered),
@@ -284,11 +338,16 @@ impl Http {
         refusals::Credential::new(&self.uri, &self.user, &token)
     }
 
-    async fn body(&self, response: HttpResponse<Incoming>, operation: Operation) -> Result<Vec<u8>, Error> {
-        match connections::read(response.into_body(), MAX_ANSWER).await {
+    async fn body(
+        &self,
+        headers: &HeaderMap,
+        body: Incoming,
+        operation: Operation,
+    ) -> Result<Vec<u8>, Error> {
+        match body::read(headers, body, MAX_ANSWER).await {
             Ok(body) => Ok(body),
-            Err(Failed::Connection(failure)) => Err(self.failed(&*failure, operation)),
-            Err(_) => Err(Error::Protocol(format!("an answer is larger than {MAX_ANSWER} bytes"))),
+            Err(body::Unread::Connection(failure)) => Err(self.failed(&failure, operation)),
+            Err(unread) => Err(Error::Protocol(unread.to_string())),
         }
     }
 
@@ -370,10 +429,10 @@ fn front_end(headers: &HeaderMap) -> Option<String> {
 
 /// The title of a page.
 fn title(body: &[u8]) -> Option<String> {
-    /// Titles stand near the beginning.
+    /// Bytes searched for the title.
     const HEAD: usize = 16 * 1024;
     let head = String::from_utf8_lossy(&body[..body.len().min(HEAD)]);
-    // Lengths stay: only ASCII letters change.
+    // The offsets stay valid: only ASCII letters change.
     let small = head.to_ascii_lowercase();
     let start = small.find("<title")?;
     let start = start + small[start..].find('>')? + 1;
@@ -381,18 +440,11 @@ fn title(body: &[u8]) -> Option<String> {
     plain(&head[start..end])
 }
 
-/// Returns foreign text on one line of limited length; `None` if it is empty.
+/// Returns a server's text on one line of limited length; `None` if it is empty.
 fn plain(text: &str) -> Option<String> {
     const LONGEST: usize = 100;
     let words: Vec<&str> = text.split(|letter: char| letter.is_whitespace() || letter.is_control()).collect();
     let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
     let line: String = words.join(" ").chars().take(LONGEST).collect();
     (!line.is_empty()).then_some(line)
-}
-
-/// A URI as errors name it: without query, fragment and credential.
-pub(super) fn display(uri: &Url) -> String {
-    let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
-    let host = uri.host_str().unwrap_or_default();
-    format!("{}://{host}{port}{}", uri.scheme(), uri.path())
 }

@@ -1,4 +1,4 @@
-//! The choice of mechanism and HTTP scheme for one endpoint, as far as the server and the KDC have made it.
+//! Choice of mechanism and HTTP scheme for one endpoint, by profile, server and KDC.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use crate::security::{Account, ContextError, Initiator, Mechanism};
 pub(super) enum Scheme {
     Negotiate,
     Kerberos,
-    /// Some servers offer NTLM under its own name alone.
+    /// Some servers offer NTLM only under its own name.
     Ntlm,
 }
 
@@ -26,7 +26,7 @@ impl Scheme {
         }
     }
 
-    /// The protocol that sealed bodies name.
+    /// Returns the protocol named in sealed bodies.
     pub const fn protocol(self) -> Protocol {
         match self {
             Self::Kerberos => Protocol::Kerberos,
@@ -35,7 +35,7 @@ impl Scheme {
     }
 }
 
-/// Authentication by security contexts. Connections to one endpoint share it, and what they learn.
+/// Authentication by security contexts, shared by all connections to one endpoint.
 pub struct Negotiation {
     /// The account as the profile names it.
     pub user: String,
@@ -44,21 +44,21 @@ pub struct Negotiation {
     service: Option<String>,
     delegate: bool,
     mode: Mutex<Mode>,
-    /// The mechanism after the first one, where the profile allows another.
+    /// The mechanism to use if the first one gets no ticket, if the profile allows another.
     fallback: Option<Mechanism>,
 }
 
 struct Mode {
     mechanism: Mechanism,
     scheme: Scheme,
-    /// Whether a connection was authenticated: from then on the mechanism stays.
+    /// Set once a connection is authenticated: the mechanism no longer changes.
     is_settled: bool,
-    /// The error for which the fallback was taken.
+    /// The error that caused the fallback.
     reason: Option<ContextError>,
 }
 
 impl Negotiation {
-    /// Starts with `mechanism`. `fallback` is taken where no ticket can be asked for and the account has a password.
+    /// Starts with `mechanism`; uses `fallback` if no ticket can be requested and the account has a password.
     pub fn new(
         user: String,
         account: Account,
@@ -81,8 +81,8 @@ impl Negotiation {
         (mode.mechanism, mode.scheme)
     }
 
-    /// The service principal of an endpoint. It has the name that the user wrote, and no port: a name from a reverse
-    /// lookup would let DNS choose the server.
+    /// Returns the service principal of an endpoint: the host as the user wrote it, without a port. A name from a
+    /// reverse lookup would let DNS choose the server.
     pub(super) fn service(&self, uri: &Url) -> String {
         let host = uri.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         self.service.clone().unwrap_or_else(|| format!("HTTP/{}", host.trim_end_matches('.')))
@@ -103,14 +103,14 @@ impl Negotiation {
         }
     }
 
-    /// Takes the fallback where `mechanism` failed for want of a ticket. Returns whether to try again.
+    /// Switches to the fallback if `mechanism` could not get a ticket. Returns whether to try again.
     pub(super) fn falls_back(&self, mechanism: Mechanism, error: &ContextError) -> bool {
         let Some(fallback) = self.fallback.filter(|_| mechanism.is_kerberos() && error.allows_ntlm()) else {
             return false;
         };
         let mut mode = self.lock();
         if mode.mechanism.is_kerberos() {
-            // A KDC that is blocked for a moment must not weaken a session that Kerberos has opened.
+            // A temporarily unreachable KDC must not weaken a session that was opened with Kerberos.
             if mode.is_settled {
                 return false;
             }
@@ -120,18 +120,18 @@ impl Negotiation {
         true
     }
 
-    /// Keeps the mechanism from now on.
+    /// Makes the current mechanism final.
     pub(super) fn settle(&self) {
         self.lock().is_settled = true;
     }
 
-    /// Returns the error of Kerberos for which NTLM is used.
+    /// Returns the Kerberos error that caused the fallback to NTLM.
     pub fn fallback_reason(&self) -> Option<ContextError> {
         self.lock().reason.clone()
     }
 
-    /// Adopts another form of the same mechanism that the server offers. Returns whether to try again; nothing was
-    /// refused yet, since the server read no token.
+    /// Switches to another form of the same mechanism, if the server offers it. Returns whether to try again: the
+    /// server has not read the token, so it has not refused the credential.
     pub(super) fn adopts(&self, used: (Mechanism, Scheme), offered: &[String]) -> bool {
         let offers = |scheme: Scheme| offered.iter().any(|one| one.eq_ignore_ascii_case(scheme.name()));
         let next = match used {
@@ -141,7 +141,7 @@ impl Negotiation {
             (Mechanism::NegotiateKerberos, Scheme::Negotiate) if offers(Scheme::Kerberos) => {
                 (Mechanism::Kerberos, Scheme::Kerberos)
             }
-            // It takes NTLM in SPNEGO alone.
+            // The server accepts NTLM only in SPNEGO.
             (Mechanism::Ntlm, Scheme::Negotiate) if offers(Scheme::Negotiate) => {
                 (Mechanism::NegotiateNtlm, Scheme::Negotiate)
             }

@@ -9,10 +9,9 @@ use uuid::Uuid;
 use super::creates;
 use super::endpoint::Endpoint;
 use super::fault::code;
-use super::http::display;
 use super::removing::{Left, remove_left};
 use super::shell::{Creation, Shell};
-use crate::net::is_loopback;
+use crate::net::{HostRefusal, display};
 use crate::transport::error::{Error, RedirectRefusal};
 
 /// Sends Create and waits for its answer; returns the target of a redirect. If the caller stops waiting,
@@ -67,8 +66,7 @@ async fn granted(
     }
 }
 
-/// Returns the endpoint of a redirect. Follows only targets that may receive the credential: https, or
-/// loopback from loopback.
+/// Returns the endpoint of a redirect, if it may receive the credential.
 pub(super) fn redirected(endpoint: Endpoint, target: &str, followed: u8) -> Result<Endpoint, Error> {
     let refused = |refusal| {
         let from = display(&endpoint.uri);
@@ -83,9 +81,9 @@ pub(super) fn redirected(endpoint: Endpoint, target: &str, followed: u8) -> Resu
         Ok(uri) => uri,
         Err(_) => return Err(refused(RedirectRefusal::NotUri)),
     };
-    let on_loopback = is_loopback(&endpoint.uri) && is_loopback(&uri) && uri.scheme() == "http";
-    if uri.scheme() != "https" && !(on_loopback && endpoint.uri.scheme() == "http") {
-        return Err(refused(RedirectRefusal::NotHttps));
+    match endpoint.hosts.check(&endpoint.uri, &uri) {
+        Ok(()) => Ok(Endpoint { uri, ..endpoint }),
+        Err(HostRefusal::NotHttps) => Err(refused(RedirectRefusal::NotHttps)),
+        Err(HostRefusal::Foreign) => Err(refused(RedirectRefusal::Foreign)),
     }
-    Ok(Endpoint { uri, ..endpoint })
 }

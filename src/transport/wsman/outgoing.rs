@@ -38,7 +38,7 @@ struct Piece {
     ordered: Option<oneshot::Sender<()>>,
 }
 
-/// The queue's reading end.
+/// The queue's receiving end.
 pub(super) struct Queue {
     incoming: mpsc::UnboundedReceiver<Cut>,
     fragments: VecDeque<Piece>,

@@ -271,7 +271,7 @@ impl Shell {
     /// Sends an envelope; faults and redirects are errors.
     ///
     /// If the server has disconnected the shell, after a network failure or for another client, reconnects it
-    /// and repeats the request. A Command or Send is not repeated: the fault does not tell whether it was
+    /// and repeats the request. A Command or Send is not repeated: the fault does not show whether it was
     /// executed.
     async fn answered(
         &self,

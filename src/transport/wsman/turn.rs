@@ -1,5 +1,5 @@
-//! Serializes removals of a shell in this process: of two parallel removals the second would be told "not
-//! found" while the first is still pending, and might end the process.
+//! Serializes removals of a shell in this process: the second of two parallel removals would get "not found" while
+//! the first is still pending, and the process might end too early.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,8 @@
-//! Connections to one endpoint: TCP, through a proxy where one is set, and TLS.
+//! Connections to one endpoint: TCP, directly or through a proxy, and TLS.
 //!
-//! Not reqwest's, because of the sockets: a server that writes the head and the body of an answer in two
-//! pieces (OMI does) sends the second only when the first was acknowledged, and an operating system may
-//! wait 40 ms with that. Here each piece is acknowledged when it is read.
+//! reqwest does not fit, because it hides the sockets. A server that writes the head and the body of an answer
+//! separately (as OMI does) sends the body only after the head was acknowledged, and the operating system may
+//! delay the acknowledgement by 40 ms. Here everything is acknowledged as soon as it is read.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::{Request, Response, Uri};
 use hyper_util::client::legacy::Client;
@@ -37,7 +37,7 @@ const KEEP_ALIVES: u32 = 3;
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// User agent.
-pub(super) const AGENT: HeaderValue = HeaderValue::from_static(concat!("lyncsh/", env!("CARGO_PKG_VERSION")));
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("lyncsh/", env!("CARGO_PKG_VERSION")));
 
 /// Error of a connection.
 pub(super) type Failure = Box<dyn Error + Send + Sync>;
@@ -51,31 +51,37 @@ impl Wire {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(KEEP_IDLE)
-            // A request that may have arrived is sent again in [`super::outcome`]'s way or not at all. This
-            // sends again only what it was given back unwritten, when a kept connection had just ended.
+            // Retries only requests that were not written because an idle connection had just ended. For all
+            // others, [`super::outcome`] decides.
             .retry_canceled_requests(true)
             .build(connector);
         Self(client)
     }
 
-    /// Sends an envelope; head and body leave in one write.
+    /// Sends an envelope with these headers; head and body leave in one write.
     pub async fn post(
         &self,
         uri: &url::Url,
-        authorization: HeaderValue,
+        headers: HeaderMap,
         envelope: Vec<u8>,
     ) -> Result<Response<Incoming>, Failure> {
         let mut request = Request::post(uri.as_str()).body(Full::from(envelope))?;
-        let headers: &mut HeaderMap = request.headers_mut();
-        headers.insert(USER_AGENT, AGENT);
-        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        headers.insert(AUTHORIZATION, authorization);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        *request.headers_mut() = headers;
+        add_common(request.headers_mut(), HeaderValue::from_static(MEDIA_TYPE));
         Ok(self.0.request(request).await?)
     }
 }
 
-/// Returns whether a connection could not be made or authenticated: no envelope was sent on it.
+/// Adds the headers of every request.
+pub(super) fn add_common(headers: &mut HeaderMap, content_type: HeaderValue) {
+    headers.insert(USER_AGENT, AGENT);
+    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    // A compressed answer saves little on a local network, and delays the first byte.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(CONTENT_TYPE, content_type);
+}
+
+/// Returns whether a connection was not established or authenticated: no envelope was sent on it.
 pub(super) fn is_connect(failure: &(dyn Error + 'static)) -> bool {
     failure.is::<NotConnected>()
         || is_handshake(failure)
@@ -87,7 +93,7 @@ pub(super) fn is_handshake(failure: &(dyn Error + 'static)) -> bool {
     failure.is::<NotAuthenticated>()
 }
 
-/// Returns whether a connection was not made in time.
+/// Returns whether a connection was not established in time.
 pub(super) fn is_late(failure: &(dyn Error + 'static)) -> bool {
     let is_late = |cause: Cause<'_>| {
         let timed_out = |error: &std::io::Error| error.kind() == std::io::ErrorKind::TimedOut;
@@ -121,7 +127,7 @@ pub(super) fn not_authenticated(failure: Failure) -> Failure {
 #[error("cannot authenticate")]
 struct NotAuthenticated(#[source] Failure);
 
-/// Makes connections.
+/// Opens connections.
 #[derive(Clone)]
 pub(super) struct Connector {
     tcp: HttpConnector,
@@ -132,14 +138,14 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// Makes no connection yet. No proxy stands before this machine itself.
+    /// Opens no connection yet. Connections to this machine itself use no proxy.
     ///
     /// # Errors
     /// TLS cannot be set up.
     pub fn new(endpoint: &Endpoint, loopback: bool) -> Result<Self, TlsSetupError> {
         let tls = match endpoint.uri.scheme() {
             "https" => Some(endpoint.trust.tls()?),
-            // No certificate will be seen: this must work where the system has no roots.
+            // Plain http must also work if the system has no CA certificates.
             _ => None,
         };
         let mut tcp = HttpConnector::new();
@@ -156,7 +162,7 @@ impl Connector {
         Ok(connector)
     }
 
-    /// Connects. Returns the channel binding of the server's certificate, too.
+    /// Connects; also returns the channel binding of the server's certificate.
     pub async fn open(&self, to: &url::Url) -> Result<(Conn, Option<Vec<u8>>), Failure> {
         let connecting = self.clone().connect_in_time(to.as_str().parse()?);
         let conn = connecting.await.map_err(NotConnected)?;
@@ -189,7 +195,7 @@ impl Connector {
                 if let Some(authorization) = proxy.basic_auth() {
                     tunnel = tunnel.with_auth(authorization.clone());
                 }
-                // Without a port the tunnel leads to 443, over http too.
+                // Without a port, the tunnel would use 443, even for http.
                 let target = if to.port().is_some() {
                     to.clone()
                 } else {
@@ -238,7 +244,7 @@ impl Connection for Conn {
     }
 }
 
-/// A TCP connection that acknowledges at once what is read.
+/// A TCP connection that acknowledges data immediately when it is read.
 struct Acknowledged(TokioIo<TcpStream>);
 
 impl Read for Acknowledged {
@@ -250,14 +256,14 @@ impl Read for Acknowledged {
         let read = Pin::new(&mut self.0).poll_read(cx, buf);
         #[cfg(target_os = "linux")]
         if read.is_ready() {
-            // It holds until the next request is sent. Without it the connection is only slower.
+            // Lasts until the next request is sent. If it fails, the connection is only slower.
             let _ = rustix::net::sockopt::set_tcp_quickack(self.0.inner(), true);
         }
         read
     }
 }
 
-/// Passes writing on to the inner stream.
+/// Forwards writes to the inner stream.
 macro_rules! writes {
     ($name:ty, $inner:tt) => {
         impl Write for $name {

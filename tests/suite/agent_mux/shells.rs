@@ -114,7 +114,7 @@ impl Socket {
     /// Runs psrpcore's client; returns the results of its steps.
     async fn psrpcore(&self, steps: &[&str]) -> Vec<serde_json::Value> {
         let root = env!("CARGO_MANIFEST_DIR");
-        let python = crate::program::python();
+        let python = crate::python::python();
         let mut command = Command::new(&python);
         command.arg(format!("{root}/tests/peers/psrpcore_client.py")).arg(&self.path).args(steps);
         let output = tokio::time::timeout(Duration::from_mins(2), command.kill_on_drop(true).output());

@@ -236,7 +236,7 @@ fn remove<'a>(call: &'a mut Call<'_>) -> Running<'a> {
         call.tenant(|tenant| {
             let settings = tenant.settings(family);
             if wanted == "Global" {
-                // Documented: the global one cannot be removed, only reset to its defaults.
+                // Documented: the global instance cannot be removed, only reset to its defaults.
                 for setting in settings.iter_mut().filter(|setting| setting.identity == wanted) {
                     setting.values = family.defaults(&wanted);
                 }
