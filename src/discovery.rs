@@ -29,7 +29,8 @@ const OAUTH_PATH: &str = "/OcsPowershellOAuth";
 pub enum DiscoveryError {
     #[error("the domain {domain} has no discovery service: {reason}")]
     #[diagnostic(help(
-        "check the domain's spelling, or write the endpoint into the profile: uri = \"https://…\""
+        "check the domain's spelling, try the tenant's domain NAME.onmicrosoft.com, or write the endpoint into the \
+         profile: uri = \"https://…\""
     ))]
     NotFound { domain: String, reason: String },
     #[error("discovery at {uri} {reason}")]

@@ -3,7 +3,6 @@
 //! A context belongs to one TCP connection. It has no I/O of its own: tokens go in and come out, and the
 //! transport carries them in HTTP headers (RFC 4559).
 
-pub mod advice;
 pub mod challenge;
 mod initiate;
 #[cfg(unix)]

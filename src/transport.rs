@@ -9,6 +9,6 @@ pub mod stream;
 pub mod wsman;
 
 pub use connection::{Connection, ConnectionEvent, ConnectionRequest};
-pub use error::{Error, Operation, RedirectRefusal};
+pub use error::{AuthScheme, Error, Operation, RedirectRefusal};
 
 pub use crate::profile::Limits;

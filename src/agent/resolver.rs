@@ -309,7 +309,8 @@ async fn token(request: &TokenRequest) -> Result<SecretString, SessionError> {
 
 /// Returns the refusal of a credential that is not sent again.
 fn refusal(endpoint: &Url, user: String) -> SessionError {
-    transport::Error::Unauthorized { endpoint: display(endpoint), user, offered: Vec::new() }.into()
+    transport::Error::Unauthorized { endpoint: display(endpoint), user, scheme: None, offered: Vec::new() }
+        .into()
 }
 
 /// Returns the request for a new token, for when the endpoint refuses an expired one.

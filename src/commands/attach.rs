@@ -247,10 +247,13 @@ pub async fn written(context: &Context, profile: &Profile) -> miette::Result<Wri
 pub fn line(error: &miette::Report) -> String {
     let text = error.to_string();
     let advice = error.help().map(|help| help.to_string());
-    let parts = text.lines().chain(advice.iter().flat_map(|advice| advice.lines()));
-    let parts: Vec<_> = parts.map(str::trim).filter(|part| !part.is_empty()).collect();
+    let joined = |text: &str, between: &str| {
+        text.lines().map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(between)
+    };
+    let parts = [joined(&text, "; "), joined(&advice.unwrap_or_default(), " ")];
     // PowerShell writes the text to the terminal unchanged.
-    screen::clean_line(&parts.join("; ")).into_string()
+    screen::clean_line(&parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; "))
+        .into_string()
 }
 
 #[cfg(test)]
@@ -262,8 +265,8 @@ mod tests {
     fn a_failure_is_one_line_that_says_what_and_what_to_do() {
         let failure = Failure {
             text: "no room\n\nThese hold it:\n  1. x".to_owned(),
-            advice: Some("Close one.".to_owned()),
+            advice: Some("Close one.\nOr wait.".to_owned()),
         };
-        assert_eq!(line(&failure.into()), "no room; These hold it:; 1. x; Close one.");
+        assert_eq!(line(&failure.into()), "no room; These hold it:; 1. x; Close one. Or wait.");
     }
 }

@@ -77,7 +77,7 @@ pub enum KerberosProblem {
 impl KerberosProblem {
     /// Every problem, for tables and tests.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 32] = [
+    pub(crate) const ALL: [Self; 32] = [
         Self::WrongPassword,
         Self::LogonDenied,
         Self::UnknownClient,

@@ -116,7 +116,7 @@ fn shell(endpoint: &Endpoint, account: &Account, header: &RequestHeader) -> Resu
         );
         let subcode =
             if endpoint.options.omi { "a:DestinationUnreachable" } else { "w:InvalidSelectors" };
-        Fault::new(code::INVALID_SELECTORS, subcode, text)
+        Fault::new(code::UNEXPECTED_SELECTORS, subcode, text)
     })
 }
 
@@ -308,7 +308,7 @@ fn known(shell: &Shell, command: Option<Uuid>) -> Result<Uuid, Fault> {
         shell.made.id,
         target.to_string().to_uppercase()
     );
-    Err(Fault::new(code::INVALID_SELECTORS, "w:InvalidSelectors", text))
+    Err(Fault::new(code::UNEXPECTED_SELECTORS, "w:InvalidSelectors", text))
 }
 
 fn disconnected(code: u32) -> Fault {

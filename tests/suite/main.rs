@@ -51,6 +51,7 @@ mod psrp_transcripts;
 mod pwsh_module;
 mod pwsh_syntax;
 mod python;
+mod refused;
 mod removal;
 mod script;
 mod security;

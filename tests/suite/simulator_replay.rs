@@ -184,7 +184,7 @@ impl Client {
                     *self.silences.lock().unwrap() += 1;
                 }
                 // The shell was deleted meanwhile.
-                Response::Fault(fault) if fault.code == Some(code::INVALID_SELECTORS) => return,
+                Response::Fault(fault) if fault.code == Some(code::UNEXPECTED_SELECTORS) => return,
                 other => panic!("{other:?}"),
             }
         }

@@ -146,7 +146,7 @@ async fn an_idle_session_ends_and_its_requests_are_refused() {
     let (id, _) = client.create().await;
     no_shell_is_left(&server).await;
     let gone = fault(client.in_shell(id, WsmanRequest::Get).await);
-    assert_eq!(gone.code, Some(code::INVALID_SELECTORS));
+    assert_eq!(gone.code, Some(code::UNEXPECTED_SELECTORS));
     let received =
         format!("ShellId {} failed because the shell was not found", id.to_string().to_uppercase());
     assert!(gone.text.contains(&received), "{}", gone.text);
@@ -157,7 +157,7 @@ async fn another_administrators_session_is_out_of_reach() {
     let server = Server::start(Options::default()).await.unwrap();
     let (id, _) = Client::new(&server, USER).create().await;
     let other = Client::new(&server, "admin2@litwareinc.com");
-    assert_eq!(fault(other.in_shell(id, WsmanRequest::Delete).await).code, Some(code::INVALID_SELECTORS));
+    assert_eq!(fault(other.in_shell(id, WsmanRequest::Delete).await).code, Some(code::UNEXPECTED_SELECTORS));
     assert_eq!(server.shells().len(), 1);
 }
 
@@ -202,7 +202,7 @@ async fn a_command_that_was_never_begun_is_refused_at_once() {
     let start = Instant::now();
     let receive = WsmanRequest::Receive { streams: vec!["stdout".into()], command };
     let refused = fault(client.in_shell(id, receive).await);
-    assert_eq!(refused.code, Some(code::INVALID_SELECTORS), "{refused:?}");
+    assert_eq!(refused.code, Some(code::UNEXPECTED_SELECTORS), "{refused:?}");
     assert!(start.elapsed() < Duration::from_secs(15), "it is no long poll");
 }
 

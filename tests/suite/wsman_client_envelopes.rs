@@ -106,7 +106,7 @@ fn recorded_faults(name: &str) -> Vec<Fault> {
 fn faults_of_winrm_and_of_omi_say_what_happened() {
     let fault = &recorded_faults("client-fault.jsonl")[0];
     assert_eq!(fault.text, "The WSMan message text (test).");
-    assert_eq!(fault.code, Some(code::INVALID_SELECTORS));
+    assert_eq!(fault.code, Some(code::UNEXPECTED_SELECTORS));
     assert_eq!(fault.subcode.as_deref(), Some("w:InvalidParameter"));
     assert_eq!(fault.machine.as_deref(), Some("server.contoso.com"));
 

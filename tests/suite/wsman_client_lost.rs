@@ -63,7 +63,7 @@ async fn removal_has_a_receive_pending_and_a_shell_that_is_gone_is_removed() {
             if request.request == Asks::Delete {
                 // Like OMI.
                 received.acquire().await.unwrap().forget();
-                let gone = Fault::new(code::INVALID_SELECTORS, "w:InvalidSelectors", "gone");
+                let gone = Fault::new(code::UNEXPECTED_SELECTORS, "w:InvalidSelectors", "gone");
                 soap(&request, Response::Fault(gone))
             } else {
                 received.add_permits(1);

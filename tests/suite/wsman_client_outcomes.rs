@@ -51,7 +51,7 @@ impl Says {
 const UNCLEAR: [Says; 17] = [
     Says::Fault(code::STREAM_DISCONNECTED, "w:InternalError"),
     Says::Fault(code::DISCONNECTED, "w:InternalError"),
-    Says::Fault(code::INVALID_SELECTORS, "w:InvalidSelectors"),
+    Says::Fault(code::UNEXPECTED_SELECTORS, "w:InvalidSelectors"),
     Says::Fault(code::TIMED_OUT, "w:TimedOut"),
     Says::Fault(2_150_858_999, "w:InternalError"),
     Says::Fault(995, "w:InternalError"),
@@ -201,7 +201,7 @@ async fn a_command_is_sent_once_and_may_have_run_unless_it_was_refused() {
 async fn input_is_sent_once_and_the_command_may_have_run_whatever_it_was_answered() {
     for says in UNCLEAR.iter().chain(&REFUSED) {
         // Lost input of an ended pipeline is not reported: the pipeline's end has reported the error.
-        if matches!(says, Says::Fault(code::INVALID_SELECTORS, _)) {
+        if matches!(says, Says::Fault(code::UNEXPECTED_SELECTORS, _)) {
             continue;
         }
         let answer = says.clone();
@@ -246,7 +246,7 @@ async fn a_command_that_runs_may_have_run_when_its_receive_is_refused() {
     let id = Uuid::new_v4();
     run(&connection, id, 10).await;
     let text = failure(&mut connection, id).await.to_string();
-    assert_eq!(text, "It went wrong.; the command may have run");
+    assert_eq!(text, "It went wrong. (WSManFault 5); the command may have run");
     assert_eq!(count(&server, "Command"), 1);
 }
 

@@ -50,6 +50,8 @@ pub(super) struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
+    /// Bytes of the request.
+    pub sent: usize,
     /// Whether the body is authenticated: by TLS or by sealing.
     pub is_verified: bool,
     /// Whether status and headers are authenticated: by TLS. Sealing protects only the body.
@@ -323,16 +325,15 @@ impl Shared {
             } else {
                 let request = Prepared::plain(Bytes::new());
                 let sending = self.send(&mut sender, request, authorization, MAX_HANDSHAKE_ANSWER);
-                // No envelope was sent: a failure counts as a failure to connect.
                 match tokio::time::timeout(self.limit, sending).await {
                     Ok(Err(Failed::Connection(failure))) => {
-                        return Err(Failed::Connection(wire::not_connected(failure)));
+                        return Err(Failed::Connection(wire::not_authenticated(failure)));
                     }
                     Ok(answer) => answer?,
                     Err(_) => return Err(Failed::Late),
                 }
             };
-            let Answer { status, headers, body } = answer;
+            let Answer { status, headers, body, sent } = answer;
             let offers = challenge::offers(headers.get_all(WWW_AUTHENTICATE))?;
             let offer = offers.iter().find(|offer| offer.is(scheme.name()));
             let token = offer.and_then(|offer| offer.token.clone());
@@ -364,6 +365,7 @@ impl Shared {
                 status,
                 headers: headers.clone(),
                 body,
+                sent,
                 is_verified: !self.seals,
                 has_verified_head: !self.seals,
             };
@@ -394,7 +396,7 @@ impl Shared {
             drop(judging);
             let mut connection = Connection { sender, context, protocol, used: Instant::now() };
             if carried.is_some() {
-                let reply = self.unseal(&mut connection, Answer { status, headers, body })?;
+                let reply = self.unseal(&mut connection, Answer { status, headers, body, sent })?;
                 return Ok(Opened::Answered(connection, reply));
             }
             // An authenticated request without an envelope may be answered with an error.
@@ -497,19 +499,19 @@ impl Shared {
         let (head, body) = sender.send_request(http).await?.into_parts();
         self.affinity.receive(&self.uri, &head.headers);
         let body = body::read(&head.headers, body, limit).await?;
-        Ok(Answer { status: head.status, headers: head.headers, body })
+        Ok(Answer { status: head.status, headers: head.headers, body, sent: length })
     }
 
     /// Unseals an answer. An unsealed error response only provides the status and the text of an error.
     fn unseal(&self, connection: &mut Connection, answer: Answer) -> Result<Reply, Failed> {
-        let Answer { status, headers, body } = answer;
+        let Answer { status, headers, body, sent } = answer;
         if !self.seals {
-            return Ok(Reply { status, headers, body, is_verified: true, has_verified_head: true });
+            return Ok(Reply { status, headers, body, sent, is_verified: true, has_verified_head: true });
         }
         let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if sealed::is_sealed(kind) {
             let body = sealed::unseal(&mut *connection.context, kind, &body).map_err(Failed::Answer)?;
-            return Ok(Reply { status, headers, body, is_verified: true, has_verified_head: false });
+            return Ok(Reply { status, headers, body, sent, is_verified: true, has_verified_head: false });
         }
         if status.is_success() {
             return Err(Failed::Answer(ContextError::Malformed {
@@ -517,7 +519,7 @@ impl Shared {
                 reason: "it is not sealed, and over http every answer has to be".to_owned(),
             }));
         }
-        Ok(Reply { status, headers, body, is_verified: false, has_verified_head: false })
+        Ok(Reply { status, headers, body, sent, is_verified: false, has_verified_head: false })
     }
 }
 
@@ -537,6 +539,8 @@ struct Answer {
     status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
+    /// Bytes of the request.
+    sent: usize,
 }
 
 /// A request's body and its type.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SERVER, VIA};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, SERVER, VIA};
 use secrecy::SecretString;
 use url::Url;
 
@@ -24,7 +24,7 @@ use crate::net::{
     refused_certificate,
 };
 use crate::security::Account;
-use crate::transport::error::{Error, Operation};
+use crate::transport::error::{AuthScheme, Error, Operation};
 
 /// Maximum size of an answer. lyncsh requests 150 KB, but OMI sends more.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
@@ -38,6 +38,8 @@ pub(super) struct Http {
     affinity: Affinity,
     ledger: Option<Arc<dyn Ledger>>,
     user: String,
+    /// The method of the credential; that of Kerberos does not matter, whose tickets have their own error.
+    scheme: AuthScheme,
     /// The endpoint's name in errors.
     name: String,
     connect: Duration,
@@ -89,6 +91,7 @@ impl Http {
         let _ = uri.set_username("");
         let _ = uri.set_password(None);
         let user = endpoint.authentication.user().to_owned();
+        let scheme = scheme(&endpoint.authentication);
         let connector = Connector::new(endpoint, loopback).map_err(Error::Tls)?;
         let tls = connector.tls();
         let channel = match &endpoint.authentication {
@@ -112,6 +115,7 @@ impl Http {
                 let credential = Credential::of(endpoint).ok_or_else(|| Error::Unauthorized {
                     endpoint: name.clone(),
                     user: user.clone(),
+                    scheme: None,
                     offered: Vec::new(),
                 })?;
                 let password = match &endpoint.authentication {
@@ -128,7 +132,7 @@ impl Http {
             }
         };
         let (affinity, ledger) = (endpoint.affinity.clone(), endpoint.ledger.clone());
-        Ok(Self { channel, tls, uri, affinity, ledger, user, name, connect: endpoint.limits.connect })
+        Ok(Self { channel, tls, uri, affinity, ledger, user, scheme, name, connect: endpoint.limits.connect })
     }
 
     pub fn uri(&self) -> &Url {
@@ -217,7 +221,8 @@ impl Http {
         operation: Operation,
     ) -> Result<Answer, Error> {
         let presented = password.unwrap_or_else(|| self.presented(&authorization));
-        let Some(pass) = presented.pass().await else { return Err(self.unauthorized(Vec::new())) };
+        let Some(pass) = presented.pass().await else { return Err(self.known_refusal()) };
+        let sent = envelope.len();
         let mut head = HeaderMap::new();
         self.affinity.apply(&self.uri, &mut head);
         head.insert(AUTHORIZATION, authorization);
@@ -230,19 +235,19 @@ impl Http {
         }
         if status == StatusCode::UNAUTHORIZED {
             pass.refused();
-            return Err(self.unauthorized(offered(&headers)));
+            return Err(self.refused(offered(&headers)));
         }
         // A redirecting server or a proxy has not checked the credential.
         if !status.is_redirection() && !matches!(status.as_u16(), 407 | 502..=504) {
             pass.accepted();
         }
         let body = self.body(&headers, response.into_body(), operation).await?;
-        self.answer(Reply { status, headers, body, is_verified: true, has_verified_head: true })
+        self.answer(Reply { status, headers, body, sent, is_verified: true, has_verified_head: true })
     }
 
     /// Reads an answer.
     fn answer(&self, reply: Reply) -> Result<Answer, Error> {
-        let Reply { status, headers, body, is_verified, has_verified_head } = reply;
+        let Reply { status, headers, body, sent, is_verified, has_verified_head } = reply;
         // Over http, an attacker on the network could redirect the credential to another server.
         if has_verified_head
             && status.is_redirection()
@@ -262,19 +267,15 @@ impl Http {
                 Ok(Answer::Response(Box::new(Response::Fault(self.stray(fault, &headers)))))
             }
             Some(Ok(ResponseEnvelope { response, .. })) => Ok(Answer::Response(Box::new(response))),
-            Some(Err(error)) if status.is_success() && !is_page(&headers) => {
+            Some(Err(error)) if status.is_success() && kind(&headers).is_some_and(|kind| !is_page(kind)) => {
                 Err(Error::Protocol(error.to_string()))
             }
-            _ => {
-                let title = title(&body).map(|title| format!("a page, \"{title}\""));
-                let said: Vec<String> = [title, said_by(&headers)].into_iter().flatten().collect();
-                Err(Error::Http {
-                    endpoint: self.name.clone(),
-                    status: status.as_u16(),
-                    reason: status.canonical_reason().unwrap_or("without a reason").to_owned(),
-                    said: (!said.is_empty()).then(|| said.join(", ")),
-                })
-            }
+            _ => Err(Error::Http {
+                endpoint: self.name.clone(),
+                status: status.as_u16(),
+                reason: status.canonical_reason().unwrap_or("without a reason").to_owned(),
+                said: said(&headers, &body, sent),
+            }),
         }
     }
 
@@ -291,7 +292,24 @@ impl Http {
     }
 
     fn unauthorized(&self, offered: Vec<String>) -> Error {
-        Error::Unauthorized { endpoint: self.name.clone(), user: self.user.clone(), offered }
+        let (endpoint, user) = (self.name.clone(), self.user.clone());
+        Error::Unauthorized { endpoint, user, scheme: Some(self.scheme), offered }
+    }
+
+    /// Returns the error of a credential that is not sent, because it was refused before.
+    fn known_refusal(&self) -> Error {
+        let (endpoint, user) = (self.name.clone(), self.user.clone());
+        Error::Unauthorized { endpoint, user, scheme: None, offered: Vec::new() }
+    }
+
+    /// Returns the error of a 401 to a header. A server that offers other schemes only has read no password
+    /// (hashicorp/terraform#2918).
+    fn refused(&self, offered: Vec<String>) -> Error {
+        let is_basic = self.scheme == AuthScheme::Basic;
+        if is_basic && !offered.is_empty() && !offered.iter().any(|offer| self.scheme.is(offer)) {
+            return Error::NotOffered { endpoint: self.name.clone(), wanted: "Basic", offered };
+        }
+        self.unauthorized(offered)
     }
 
     /// Converts a failure on an authenticated connection.
@@ -301,7 +319,7 @@ impl Http {
             Failed::Connection(failure) => self.failed(&*failure, operation),
             Failed::Body(unread) => Error::Protocol(unread.to_string()),
             Failed::Late => Error::Timeout { operation: Operation::Authenticate, limit: self.connect },
-            Failed::KnownRefusal => self.unauthorized(Vec::new()),
+            Failed::KnownRefusal => self.known_refusal(),
             Failed::Refused { mechanism, offered } if !mechanism.is_kerberos() => self.unauthorized(offered),
             Failed::Refused { .. } => {
                 Error::TicketRefused { endpoint, user, service: negotiation.service(&self.uri) }
@@ -340,11 +358,11 @@ impl Http {
             return Error::Certificate { endpoint, refused: refused.into() };
         }
         let (asked, given) = self.tls.as_ref().map(TlsConnector::client_certificate).unwrap_or_default();
-        let found = if wire::is_connect(error) {
-            handshake_problem(error, asked, given).or_else(|| cut_handshake(error, asked, given))
-        } else {
-            handshake_problem(error, asked, given).filter(|problem| problem.is_late())
-        };
+        let is_tls_open = wire::is_handshake(error) || !wire::is_connect(error);
+        let found =
+            handshake_problem(error, asked, given).filter(|problem| !is_tls_open || problem.is_late());
+        let found =
+            found.or_else(|| wire::is_connect(error).then(|| cut_handshake(error, asked, given)).flatten());
         if let Some(problem) = found {
             return Error::Handshake { endpoint, problem };
         }
@@ -352,6 +370,9 @@ impl Http {
             return Error::Timeout { operation: Operation::Connect, limit: self.connect };
         }
         let reason = innermost(error);
+        if wire::is_handshake(error) {
+            return Error::Cut { endpoint, operation: Operation::Authenticate, reason };
+        }
         if wire::is_connect(error) {
             return Error::Unreachable { endpoint, reason };
         }
@@ -359,19 +380,54 @@ impl Http {
     }
 }
 
-/// Returns whether an answer is an HTML page, whatever its status.
-fn is_page(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+/// Returns the method that a credential is sent by.
+fn scheme(authentication: &Authentication) -> AuthScheme {
+    match authentication {
+        Authentication::Basic { .. } => AuthScheme::Basic,
+        Authentication::Bearer { .. } => AuthScheme::Bearer,
+        Authentication::Certificate { .. } => AuthScheme::Certificate,
+        Authentication::Context(_) => AuthScheme::Ntlm,
+    }
+}
+
+fn kind(headers: &HeaderMap) -> Option<&str> {
+    headers.get(CONTENT_TYPE)?.to_str().ok()
+}
+
+/// Returns whether a content type is that of an HTML page.
+fn is_page(kind: &str) -> bool {
     kind.trim_start().to_ascii_lowercase().starts_with("text/html")
 }
 
-/// Returns the intermediary or server that sent an answer.
+/// Returns the content of an answer without an envelope, and the servers that sent it.
+fn said(headers: &HeaderMap, body: &[u8], sent: usize) -> Option<String> {
+    let content = match kind(headers) {
+        _ if body.is_empty() => Some(format!("an empty answer to {sent} bytes")),
+        None => Some("an answer without a content type".to_owned()),
+        // Exchange Online gives its reason so.
+        Some(kind) if kind.trim_start().to_ascii_lowercase().starts_with("text/plain") => {
+            plain(&String::from_utf8_lossy(body))
+        }
+        Some(_) => title(body).map(|title| format!("a page, \"{title}\"")),
+    };
+    let parts: Vec<String> = [content, said_by(headers), front_end(headers)].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// Returns the name of the intermediary that sent an answer.
 fn said_by(headers: &HeaderMap) -> Option<String> {
     let via = headers.get(VIA).or_else(|| headers.get(SERVER))?.to_str().ok()?;
     Some(format!("sent by {}", plain(via)?))
 }
 
-/// Returns the title of an HTML page.
+/// Returns the front-end server of Exchange: changes of it show that a load balancer does not keep clients on one.
+fn front_end(headers: &HeaderMap) -> Option<String> {
+    const FRONT_END: HeaderName = HeaderName::from_static("x-feserver");
+    let name = headers.get(FRONT_END)?.to_str().ok()?;
+    Some(format!("front end {}", plain(name)?))
+}
+
+/// The title of a page.
 fn title(body: &[u8]) -> Option<String> {
     /// Bytes searched for the title.
     const HEAD: usize = 16 * 1024;

@@ -12,7 +12,7 @@ use crate::transport::error::{Error, Operation};
 /// `wsmerror.h`; the quota codes are in [`code::QUOTAS`].
 ///
 /// Not included, because the server may have acted: the shell was disconnected or does not exist
-/// ([`code::DISCONNECTED`], [`code::STREAM_DISCONNECTED`], [`code::INVALID_SELECTORS`]), an operation timed
+/// ([`code::DISCONNECTED`], [`code::STREAM_DISCONNECTED`], [`code::UNEXPECTED_SELECTORS`]), an operation timed
 /// out, a response exceeded its envelope size (2150858824, 2150858825), and every unknown code.
 const REFUSED: [u32; 19] = [
     5,             // ERROR_ACCESS_DENIED
@@ -80,7 +80,7 @@ impl Error {
             | Self::Authentication { .. }
             | Self::TicketRefused { .. }
             | Self::NotOffered { .. } => true,
-            Self::Timeout { operation, .. } => {
+            Self::Timeout { operation, .. } | Self::Cut { operation, .. } => {
                 matches!(operation, Operation::Connect | Operation::Authenticate)
             }
             Self::Fault(fault) => fault.is_refusal(),
@@ -90,7 +90,6 @@ impl Error {
             | Self::Protocol(_)
             | Self::Unreadable { .. }
             | Self::Ended(_)
-            | Self::Cut { .. }
             | Self::Unsettled(_)
             | Self::Unconfirmed
             | Self::Closed => false,
@@ -132,7 +131,11 @@ impl Error {
     /// Returns whether the peer was reachable until the request ended: a gateway or firewall that ends idle
     /// requests, not an outage.
     pub(super) fn is_given_up(&self) -> bool {
-        matches!(self, Self::Cut { .. } | Self::Http { status: 408 | 502..=504, .. })
+        match self {
+            Self::Cut { operation, .. } => *operation != Operation::Authenticate,
+            Self::Http { status, .. } => matches!(status, 408 | 502..=504),
+            _ => false,
+        }
     }
 
     /// Returns whether the server reports that the shell or command does not exist.
@@ -155,7 +158,7 @@ mod tests {
         let unclear = [
             code::DISCONNECTED,
             code::STREAM_DISCONNECTED,
-            code::INVALID_SELECTORS,
+            code::UNEXPECTED_SELECTORS,
             code::TIMED_OUT,
             2_150_858_824,
             2_150_858_999,

@@ -247,8 +247,9 @@ impl Shell {
         loop {
             match self.operate(request.clone(), operation, self.limits.operation).await {
                 Err(
-                    error
-                    @ (Error::Unreachable { .. } | Error::Timeout { operation: Operation::Connect, .. }),
+                    error @ (Error::Unreachable { .. }
+                    | Error::Cut { operation: Operation::Authenticate, .. }
+                    | Error::Timeout { operation: Operation::Connect, .. }),
                 ) if since.elapsed() < OUTAGE => {
                     tracing::debug!("retrying {operation}: {error}");
                     tokio::time::sleep(RETRY_INTERVAL).await;

@@ -81,10 +81,16 @@ pub(super) fn add_common(headers: &mut HeaderMap, content_type: HeaderValue) {
     headers.insert(CONTENT_TYPE, content_type);
 }
 
-/// Returns whether a connection was not established: nothing was sent on it.
+/// Returns whether a connection was not established or authenticated: no envelope was sent on it.
 pub(super) fn is_connect(failure: &(dyn Error + 'static)) -> bool {
     failure.is::<NotConnected>()
+        || is_handshake(failure)
         || failure.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
+}
+
+/// Returns whether a connection ended while it was authenticated.
+pub(super) fn is_handshake(failure: &(dyn Error + 'static)) -> bool {
+    failure.is::<NotAuthenticated>()
 }
 
 /// Returns whether a connection was not established in time.
@@ -110,6 +116,16 @@ pub(super) fn not_connected(failure: Failure) -> Failure {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot connect")]
 struct NotConnected(#[source] Failure);
+
+/// Marks a failure of a connection that was open, before an envelope was sent.
+pub(super) fn not_authenticated(failure: Failure) -> Failure {
+    NotAuthenticated(failure).into()
+}
+
+/// A connection that ended in the handshake of its security context.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot authenticate")]
+struct NotAuthenticated(#[source] Failure);
 
 /// Opens connections.
 #[derive(Clone)]
