@@ -402,6 +402,6 @@ fn host() -> HostInfo {
         foreground: 7,
         background: 0,
         title: "lyncsh".to_owned(),
-        is_null: false,
+        ..HostInfo::default()
     }
 }

@@ -21,7 +21,7 @@ pub struct HostInfo {
 }
 
 impl Default for HostInfo {
-    /// Returns a console of 80 columns and 24 rows with unknown colours.
+    /// Returns a console of 80 columns and 24 rows with unknown colours: PowerShell on Unix reports them as -1.
     fn default() -> Self {
         Self {
             window: (80, 24),

@@ -114,9 +114,7 @@ impl PoolState {
 
     /// Reads RUNSPACEPOOL_STATE.
     pub fn read(value: &Value) -> Result<(Self, Option<Box<ErrorRecord>>), Missing> {
-        let number = value.property("RunspaceState").and_then(Value::as_i32);
-        let state = number.and_then(Self::from_number).ok_or(Missing("RunspaceState"))?;
-        Ok((state, state_error(value)))
+        read_state(value, "RunspaceState", Self::from_number)
     }
 }
 
@@ -127,9 +125,16 @@ fn state(name: &str, number: i32, error: Option<&ErrorRecord>) -> Value {
     Value::with_properties(properties)
 }
 
-fn state_error(value: &Value) -> Option<Box<ErrorRecord>> {
-    let record = value.property("ExceptionAsErrorRecord").filter(|record| !record.is_null())?;
-    Some(Box::new(ErrorRecord::read(record)))
+/// Reads a state message: the state, and the error that led to it.
+fn read_state<S>(
+    value: &Value,
+    name: &'static str,
+    from_number: impl Fn(i32) -> Option<S>,
+) -> Result<(S, Option<Box<ErrorRecord>>), Missing> {
+    let number = value.property(name).and_then(Value::as_i32);
+    let state = number.and_then(from_number).ok_or(Missing(name))?;
+    let record = value.property("ExceptionAsErrorRecord").filter(|record| !record.is_null());
+    Ok((state, record.map(|record| Box::new(ErrorRecord::read(record)))))
 }
 
 impl PipelineState {
@@ -153,9 +158,7 @@ impl PipelineState {
 
     /// Reads PIPELINE_STATE.
     pub fn read(value: &Value) -> Result<(Self, Option<Box<ErrorRecord>>), Missing> {
-        let number = value.property("PipelineState").and_then(Value::as_i32);
-        let state = number.and_then(Self::from_number).ok_or(Missing("PipelineState"))?;
-        Ok((state, state_error(value)))
+        read_state(value, "PipelineState", Self::from_number)
     }
 
     /// Returns whether the state is final.

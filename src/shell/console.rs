@@ -117,15 +117,7 @@ impl Console {
 fn host_info(terminal: &Terminal) -> HostInfo {
     let (columns, rows) = terminal.size();
     let size = (i32::from(columns), i32::from(rows));
-    // PowerShell on Unix reports unknown colours as -1.
-    HostInfo {
-        window: size,
-        buffer: size,
-        foreground: -1,
-        background: -1,
-        title: String::new(),
-        is_null: false,
-    }
+    HostInfo { window: size, buffer: size, ..HostInfo::default() }
 }
 
 fn history_file(folders: &Folders, name: &str) -> PathBuf {
