@@ -342,7 +342,7 @@ async fn client_certificate(
 }
 
 /// Returns the certificates that a profile trusts, and its TLS library.
-pub async fn trust(profile: &Profile) -> Result<Trust, TrustError> {
+async fn trust(profile: &Profile) -> Result<Trust, TrustError> {
     let mut trust = match &profile.ca {
         Some(path) => Trust::read(path).await?,
         None => Trust::default(),

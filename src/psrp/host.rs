@@ -255,7 +255,7 @@ impl HostMethod {
     ];
 
     /// Returns the method of a RemoteHostMethodId.
-    pub fn from_number(number: i32) -> Option<Self> {
+    fn from_number(number: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|method| *method as i32 == number)
     }
 

@@ -91,7 +91,7 @@ pub enum PipelineState {
 }
 
 impl PoolState {
-    pub fn from_number(number: i32) -> Option<Self> {
+    fn from_number(number: i32) -> Option<Self> {
         Some(match number {
             0 => Self::BeforeOpen,
             1 => Self::Opening,
@@ -138,7 +138,7 @@ fn read_state<S>(
 }
 
 impl PipelineState {
-    pub fn from_number(number: i32) -> Option<Self> {
+    fn from_number(number: i32) -> Option<Self> {
         Some(match number {
             0 => Self::NotStarted,
             1 => Self::Running,

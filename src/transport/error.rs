@@ -35,7 +35,7 @@ pub enum Operation {
 
 impl Operation {
     /// Returns the key of the operation's limit under `[timeouts]`.
-    pub const fn limit(self) -> &'static str {
+    const fn limit(self) -> &'static str {
         match self {
             Self::Connect | Self::Authenticate => "connect",
             Self::Create | Self::Open => "open",
