@@ -34,7 +34,11 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit for ending the shells' pipelines before the session is removed.
 const CLOSE_SHELLS: Duration = Duration::from_secs(3);
 
-/// The owner of one profile's session.
+/// The session of one profile, from its opening to its removal, through outages.
+///
+/// The agent's process runs it once, until its end ([`Owner::run`]); the servers of the sockets see its
+/// progress in [`Shared`]. Guarantees: each session has a [`Guard`] before it is created; at most one session
+/// is open, and shells get it only then; lost sessions are removed, or stay in the journal.
 pub struct Owner {
     pub access: EndpointResolver,
     pub journal: Journal,

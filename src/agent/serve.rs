@@ -20,7 +20,11 @@ use crate::profile::Profile;
 /// Grace period for a launcher's own shell, whose end of stream may be noticed after the launcher's.
 const ATTACH_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Data for connections with launchers.
+/// The agent's end of its connections with launchers.
+///
+/// [`launchers`] accepts them, and each connection has its own task. It decides nothing about the session:
+/// requests change [`Shared`], which the owner of the session follows, and a watching launcher gets the
+/// events of the log in order. A launcher that ends no longer counts as a client.
 #[derive(Debug)]
 pub struct ControlServer {
     pub profile: Arc<Profile>,

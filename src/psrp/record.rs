@@ -11,7 +11,7 @@ use super::message::MessageType;
 /// An ErrorRecord (MS-PSRP 2.2.3.15) with its text for the user.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ErrorRecord {
-    /// The exception's message; [`ErrorRecord::display_text`] is the text for the user.
+    /// The exception's message; the text for the user is the details' message, if there is one.
     pub message: String,
     pub exception_type: String,
     pub fully_qualified_id: String,

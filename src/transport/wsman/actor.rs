@@ -74,6 +74,13 @@ pub(super) fn start(created: Created) -> Connection {
     Connection { requests, events }
 }
 
+/// The task of one connection: it owns the created shell, the queues of the pool's messages and the
+/// pipelines' tasks.
+///
+/// [`start`] spawns it, and the owner of the [`Connection`] drives it by requests. Guarantees: requests are
+/// accepted without waiting for the endpoint; when the owner closes or drops the connection, the shell is
+/// deleted, after a failure too, except where the endpoint has reported that it is gone; a Delete that fails
+/// is retried once on new connections, and a final failure is logged and returned by Close.
 struct Actor {
     endpoint: Endpoint,
     pool: Uuid,
