@@ -7,6 +7,7 @@ pub use error::SESSION_FAILED;
 use super::Missing;
 use super::clixml::{Object, Value};
 use super::message::MessageType;
+use super::numbered::numbered;
 
 /// An ErrorRecord (MS-PSRP 2.2.3.15) with its text for the user.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,52 +62,36 @@ pub struct InformationRecord {
     pub tags: Vec<String>,
 }
 
-/// RunspacePoolState (MS-PSRP 2.2.3.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i32)]
-pub enum PoolState {
-    BeforeOpen = 0,
-    Opening = 1,
-    Opened = 2,
-    Closed = 3,
-    Closing = 4,
-    Broken = 5,
-    NegotiationSent = 6,
-    NegotiationSucceeded = 7,
-    Connecting = 8,
-    Disconnected = 9,
+numbered! {
+    /// RunspacePoolState (MS-PSRP 2.2.3.4).
+    pub enum PoolState: i32 {
+        BeforeOpen = 0,
+        Opening = 1,
+        Opened = 2,
+        Closed = 3,
+        Closing = 4,
+        Broken = 5,
+        NegotiationSent = 6,
+        NegotiationSucceeded = 7,
+        Connecting = 8,
+        Disconnected = 9,
+    }
 }
 
-/// PSInvocationState (MS-PSRP 2.2.3.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i32)]
-pub enum PipelineState {
-    NotStarted = 0,
-    Running = 1,
-    Stopping = 2,
-    Stopped = 3,
-    Completed = 4,
-    Failed = 5,
-    Disconnected = 6,
+numbered! {
+    /// PSInvocationState (MS-PSRP 2.2.3.5).
+    pub enum PipelineState: i32 {
+        NotStarted = 0,
+        Running = 1,
+        Stopping = 2,
+        Stopped = 3,
+        Completed = 4,
+        Failed = 5,
+        Disconnected = 6,
+    }
 }
 
 impl PoolState {
-    fn from_number(number: i32) -> Option<Self> {
-        Some(match number {
-            0 => Self::BeforeOpen,
-            1 => Self::Opening,
-            2 => Self::Opened,
-            3 => Self::Closed,
-            4 => Self::Closing,
-            5 => Self::Broken,
-            6 => Self::NegotiationSent,
-            7 => Self::NegotiationSucceeded,
-            8 => Self::Connecting,
-            9 => Self::Disconnected,
-            _ => return None,
-        })
-    }
-
     /// Returns the body of RUNSPACEPOOL_STATE.
     pub fn to_value(self, error: Option<&ErrorRecord>) -> Value {
         state("RunspaceState", self as i32, error)
@@ -138,19 +123,6 @@ fn read_state<S>(
 }
 
 impl PipelineState {
-    fn from_number(number: i32) -> Option<Self> {
-        Some(match number {
-            0 => Self::NotStarted,
-            1 => Self::Running,
-            2 => Self::Stopping,
-            3 => Self::Stopped,
-            4 => Self::Completed,
-            5 => Self::Failed,
-            6 => Self::Disconnected,
-            _ => return None,
-        })
-    }
-
     /// Returns the body of PIPELINE_STATE.
     pub fn to_value(self, error: Option<&ErrorRecord>) -> Value {
         state("PipelineState", self as i32, error)

@@ -22,13 +22,16 @@ pub struct Parameter {
 }
 
 /// How clients of the Basic path authenticate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Authentication {
     #[default]
+    #[value(help = "Basic")]
     Basic,
     /// NTLM under `Negotiate`, with SPNEGO or without; bodies are sealed, over HTTPS they need not be.
+    #[value(help = "NTLM with sealed messages")]
     Ntlm,
     /// As [`Authentication::Ntlm`], and Kerberos if the system has a keytab with a key of the service (KRB5_KTNAME).
+    #[value(help = "NTLM, or Kerberos if there is a keytab, with sealed messages")]
     Negotiate,
 }
 

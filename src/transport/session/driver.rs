@@ -319,10 +319,9 @@ impl Driver {
 
     /// Returns whether a pipeline's first message has not been sent.
     fn is_unsent(&self, id: Uuid) -> bool {
-        use MessageType::{CreatePipeline, GetCommandMetadata};
         self.outbox.iter().any(|request| match request {
             ConnectionRequest::Send { outgoing: Outgoing { message, .. }, .. } => {
-                message.pipeline == id && matches!(message.kind, CreatePipeline | GetCommandMetadata)
+                message.pipeline == id && message.kind.starts_pipeline()
             }
             _ => false,
         })

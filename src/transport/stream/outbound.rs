@@ -107,8 +107,7 @@ impl Outbound {
     pub fn send(&mut self, outgoing: &Outgoing, ordered: Option<oneshot::Sender<()>>) {
         let Outgoing { stream, message } = outgoing;
         let id = message.pipeline;
-        let starts = matches!(message.kind, MessageType::CreatePipeline | MessageType::GetCommandMetadata);
-        if starts && !self.lanes.contains_key(&id) {
+        if message.kind.starts_pipeline() && !self.lanes.contains_key(&id) {
             self.ready.push_back(Element::Command(id));
             let wait = Some(Wait::new(Operation::Command, self.limits.operation));
             self.lanes.insert(id, Lane { wait, ..Lane::default() });

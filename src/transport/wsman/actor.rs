@@ -241,6 +241,11 @@ impl Actor {
             }
             result.map(drop)
         };
+        self.report(reply, result);
+    }
+
+    /// Reports the result of the removal.
+    fn report(&self, reply: Option<oneshot::Sender<Result<(), Error>>>, result: Result<(), Error>) {
         if let Err(error) = &result {
             tracing::warn!("the session {} may still be on the server: {error}", self.pool);
         }
@@ -250,12 +255,7 @@ impl Actor {
     }
 
     async fn closed(self, reply: Option<oneshot::Sender<Result<(), Error>>>, result: Result<(), Error>) {
-        if let Err(error) = &result {
-            tracing::warn!("the session {} may still be on the server: {error}", self.pool);
-        }
-        if let Some(reply) = reply {
-            let _ = reply.send(result);
-        }
+        self.report(reply, result);
         // An owner that does not read sees the end of the channel instead.
         let _ = self.events.sender.send_timeout(ConnectionEvent::Closed, Duration::from_secs(1)).await;
     }
@@ -295,7 +295,7 @@ impl Actor {
         let fragments = self.fragmenter.cut(&message.encode(), self.shell.capacity() - fragment::HEADER);
         let cut = Cut { fragments, ordered };
         let id = message.pipeline;
-        if !id.is_nil() && peek::starts_pipeline(&message) {
+        if !id.is_nil() && message.kind.starts_pipeline() {
             let (handle, pipeline) = PipelineTask::new(
                 id,
                 peek::command_name(&message),
