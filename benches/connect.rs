@@ -11,8 +11,8 @@ mod common;
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/suite/kdc.rs"]
 mod kdc;
-#[path = "../tests/suite/python.rs"]
-mod python;
+#[path = "../tests/suite/program.rs"]
+mod program;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -128,7 +128,7 @@ impl Site {
             "url": format!("http://localhost:{port}{}", self.url.path()), "user": self.user, "password": self.password,
             "auth": self.authentication, "pools": 1, "cmdlet": "Get-CsTenant", "parameters": {}, "timed": true,
         });
-        let mut command = Command::new(python::python());
+        let mut command = Command::new(program::python());
         command.args(["tests/peers/pypsrp_negotiate.py", &given.to_string()]);
         let output = command.envs(self.kdc.environment()).output()?;
         let seconds: f64 = String::from_utf8(output.stdout)?

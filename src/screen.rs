@@ -106,6 +106,11 @@ pub fn tell(text: &str) {
     let _ = Stream::Error.write_raw(format!("{shown}\n").as_bytes());
 }
 
+/// Returns whether the user can be asked: questions go to standard error, answers come from standard input.
+pub fn can_ask() -> bool {
+    io::stdin().is_terminal() && Stream::Error.is_terminal()
+}
+
 /// Writes a question to standard error, without a line end.
 pub fn question(text: &str) -> io::Result<()> {
     Stream::Error.write(&Stream::Error.message(text, 0))

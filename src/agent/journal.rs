@@ -80,7 +80,12 @@ impl Entry {
     }
 }
 
-/// The journal of one user.
+/// The journal of one user: a file for each session that exists or may exist on an endpoint.
+///
+/// [`Guard`](super::guard::Guard) writes the entry of a session; the agent and the commands remove the
+/// sessions of dead owners ([`super::orphans`]). Guarantees: [`Journal::write`] returns when the entry is on
+/// the disk; one process at a time has an entry, as the holder of its lock; an entry stays until the removal
+/// is confirmed or the endpoint must have removed the session by itself.
 #[derive(Clone, Debug)]
 pub struct Journal {
     folder: PathBuf,

@@ -154,7 +154,7 @@ impl Launch {
     }
 
     /// Returns the refusal of a password that this process knows to be refused.
-    pub fn refused(&self) -> Failure {
+    fn refused(&self) -> Failure {
         self.access.refusal().failure()
     }
 
@@ -166,7 +166,7 @@ impl Launch {
     }
 
     /// Watches a running agent. `None`: no agent is running, or it is ending.
-    pub async fn watch(&self, paths: &AgentPaths) -> Result<Option<Agent>, LaunchError> {
+    async fn watch(&self, paths: &AgentPaths) -> Result<Option<Agent>, LaunchError> {
         let Ok(stream) = socket::connect(&paths.control).await else { return Ok(None) };
         let (reader, mut writer) = tokio::io::split(stream);
         let mut reader = BufReader::new(reader);

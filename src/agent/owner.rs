@@ -34,7 +34,11 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit for ending the shells' pipelines before the session is removed.
 const CLOSE_SHELLS: Duration = Duration::from_secs(3);
 
-/// The owner of one profile's session.
+/// The session of one profile, from its opening to its removal, through outages.
+///
+/// The agent's process runs it once, until its end ([`Owner::run`]); the servers of the sockets see its
+/// progress in [`Shared`]. Guarantees: each session has a [`Guard`] before it is created; at most one session
+/// is open, and shells get it only then; lost sessions are removed, or stay in the journal.
 pub struct Owner {
     pub access: EndpointResolver,
     pub journal: Journal,
@@ -191,14 +195,16 @@ impl Owner {
             .then(|| "a lost session could not be removed; the next start of lyncsh will retry".to_owned())
     }
 
+    /// Returns the endpoint of the open session.
+    fn opened(&self) -> Option<Endpoint> {
+        self.shared.opened.borrow().as_ref().map(|opened| opened.endpoint.clone())
+    }
+
     /// Removes in the background the sessions that could not be removed during an outage. Waits for pending
     /// removals first: a session is orphaned only when its removal has failed.
     fn remove_left(&self, mut before: JoinSet<()>, removals: &mut JoinSet<()>) {
         let (journal, profile) = (self.journal.clone(), self.access.profile.clone());
-        let Some(endpoint) = self.shared.opened.borrow().as_ref().map(|opened| opened.endpoint.clone())
-        else {
-            return;
-        };
+        let Some(endpoint) = self.opened() else { return };
         removals.spawn(async move {
             while before.join_next().await.is_some() {}
             slots::remove_orphans(&journal, &endpoint, &profile).await;
@@ -208,10 +214,7 @@ impl Owner {
     /// Removes in the background the sessions whose removal was refused with the earlier password.
     fn remove_refused(&self) {
         let (journal, profile) = (self.journal.clone(), self.access.profile.clone());
-        let Some(endpoint) = self.shared.opened.borrow().as_ref().map(|opened| opened.endpoint.clone())
-        else {
-            return;
-        };
+        let Some(endpoint) = self.opened() else { return };
         tokio::spawn(async move { slots::remove_refused(&journal, &endpoint, &profile).await });
     }
 
@@ -402,6 +405,6 @@ fn host() -> HostInfo {
         foreground: 7,
         background: 0,
         title: "lyncsh".to_owned(),
-        is_null: false,
+        ..HostInfo::default()
     }
 }

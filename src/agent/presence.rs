@@ -154,7 +154,7 @@ impl Presence {
         }))
     }
 
-    pub fn arrive(&self) -> PresenceGuard {
+    fn arrive(&self) -> PresenceGuard {
         self.0.send_modify(|counts| counts.here += 1);
         PresenceGuard { presence: self.clone(), leaves: Leaves::Gone, watches: false, process: None }
     }

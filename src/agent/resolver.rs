@@ -24,7 +24,13 @@ const MAX_REDIRECTIONS: u8 = 5;
 /// The shortest idle timeout that endpoints usually grant.
 const SHORTEST_IDLE: Duration = Duration::from_mins(1);
 
-/// A profile and, if known, its secret.
+/// Resolves the endpoint of one profile: it owns the profile, its secret, and which credential was presented
+/// last.
+///
+/// The agent's [`Owner`](super::owner::Owner) resolves an endpoint for each session that it opens; launchers
+/// and the removal of orphaned sessions have their own resolvers. Guarantees: the secret is fetched once, and
+/// again only after a refusal and where that needs no prompt; a password that the endpoint has refused in
+/// this process is not sent again.
 #[derive(Clone, Debug)]
 pub struct EndpointResolver {
     pub profile: Arc<Profile>,
@@ -347,7 +353,7 @@ async fn client_certificate(
 }
 
 /// Returns the certificates that a profile trusts, and its TLS library.
-pub async fn trust(profile: &Profile) -> Result<Trust, TrustError> {
+async fn trust(profile: &Profile) -> Result<Trust, TrustError> {
     let mut trust = match &profile.ca {
         Some(path) => Trust::read(path).await?,
         None => Trust::default(),

@@ -1,14 +1,12 @@
 //! Prompts for another password after the endpoint refused one.
 
-use std::io::IsTerminal as _;
-
 use secrecy::SecretString;
 
 use crate::agent::control::Failure;
 use crate::agent::resolver::EndpointResolver;
 use crate::credential;
 use crate::profile::{Authentication, CredentialSource, Profile};
-use crate::screen::Stream;
+use crate::screen;
 
 /// Maximum number of password prompts.
 const MAX: u32 = 3;
@@ -32,8 +30,7 @@ impl Entries {
     /// the user gives up, or the maximum number of prompts is reached.
     pub async fn again(&mut self, profile: &Profile, failure: &Failure) -> Option<SecretString> {
         use secrecy::ExposeSecret as _;
-        let terminal = std::io::stdin().is_terminal() && Stream::Error.is_terminal();
-        if !terminal
+        if !screen::can_ask()
             || self.asked >= MAX
             || matches!(profile.credential, CredentialSource::Command(_) | CredentialSource::System)
         {

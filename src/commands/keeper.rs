@@ -28,7 +28,10 @@ const CLOSES: Duration = Duration::from_secs(2);
 /// Pause before the next connection to the agent's socket, and before the next reconnect request.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// One connection of a shell.
+/// One connection of a shell: it owns the connection to the agent and the session on the agent's socket.
+///
+/// The shell has a [`Connection`], which the keeper gives a new session after a loss, if the shell's
+/// [`Losses`] ask for that. Reports of the agent go to the user through [`Voice`].
 pub struct Keeper {
     context: Context,
     profile: Profile,

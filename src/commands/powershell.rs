@@ -23,6 +23,7 @@ use crate::shell::module::{self, Module};
 use crate::shell::pwsh::arguments::Arguments;
 use crate::shell::pwsh::find::PowerShell;
 use crate::shell::pwsh::output_gate::{self, OutputGate};
+use crate::transport::sleep_until;
 
 /// Time limit for a shell to exit after a signal.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -237,12 +238,6 @@ async fn discard(running: Option<Running>) {
 async fn stay(mut running: Running, endings: &mut ShutdownSignals) -> u8 {
     let mut patience = None;
     loop {
-        let killing = async {
-            match patience {
-                Some(until) => tokio::time::sleep_until(until).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             exit = &mut running.end => return exit.map_or(1, |exit| exit.code),
             ending = endings.next() => {
@@ -252,7 +247,7 @@ async fn stay(mut running: Running, endings: &mut ShutdownSignals) -> u8 {
                     patience.get_or_insert_with(|| tokio::time::Instant::now() + EXIT_TIMEOUT);
                 }
             }
-            () = killing => {
+            () = sleep_until(patience) => {
                 running.job.kill();
                 patience = None;
             }

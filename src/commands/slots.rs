@@ -1,6 +1,6 @@
 //! Sessions that count against an endpoint's limit, and the choice of sessions to remove.
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::io::BufRead as _;
 
 use crate::agent::control::{Failure, Holder};
 use crate::agent::control_client;
@@ -34,7 +34,7 @@ pub async fn choose(
         ours.first().map(|profile| format!("`lyncsh stop {profile}` removes the session of '{profile}'."));
     let advice = [failure.advice.clone(), advice].into_iter().flatten().collect::<Vec<_>>().join(" ");
     let advice = Some(advice).filter(|advice| !advice.is_empty());
-    if holders.is_empty() || !std::io::stdin().is_terminal() || !screen::Stream::Error.is_terminal() {
+    if holders.is_empty() || !screen::can_ask() {
         let text = if list.is_empty() {
             failure.text.clone()
         } else {

@@ -3,6 +3,7 @@
 
 mod custom;
 mod date;
+mod letters;
 mod number;
 mod span;
 mod standard;

@@ -62,7 +62,7 @@ impl Number {
     }
 
     /// Returns the integer, if the number is one.
-    pub fn whole(self) -> Option<i128> {
+    fn whole(self) -> Option<i128> {
         match self {
             Self::Int32(n) => Some(n.into()),
             Self::UInt32(n) => Some(n.into()),

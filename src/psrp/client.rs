@@ -126,16 +126,6 @@ impl ClientPool {
         self.protocol
     }
 
-    /// Returns the session key after its exchange.
-    pub fn session_key(&self) -> Option<&SessionKey> {
-        self.key.as_ref()
-    }
-
-    /// Returns a pipeline's last state from the server; `None` if the id is unknown.
-    pub fn pipeline_state(&self, pipeline: Uuid) -> Option<PipelineState> {
-        self.pipelines.get(&pipeline).copied()
-    }
-
     /// Queues SESSION_CAPABILITY and INIT_RUNSPACEPOOL.
     pub fn open(&mut self) {
         let capability = SessionCapability { protocol: self.protocol };

@@ -92,11 +92,6 @@ impl ServerPool {
         self.protocol = protocol;
         self
     }
-
-    pub fn id(&self) -> Uuid {
-        self.id
-    }
-
     pub fn state(&self) -> PoolState {
         self.state
     }

@@ -101,9 +101,9 @@ const IMPORTED: &str = "$mine = Get-Module lyncsh-work
 fn check(hostile: &Hostile) {
     for _ in ["exported now", "from the cache"] {
         let output = hostile.world.output(&format!("{}\n{IMPORTED}", hostile.world.import("work")));
-        let out = String::from_utf8_lossy(&output.stdout);
-        let err = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{out}\n{err}");
+        let out = &output.out;
+        let err = &output.err;
+        assert!(output.code == Some(0), "{out}\n{err}");
         let lines: Vec<_> = out.lines().collect();
         let names = lines[0].strip_prefix("names: ").unwrap_or_else(|| panic!("{out}\n{err}"));
         for name in names.split(' ') {
@@ -213,7 +213,7 @@ fn a_command_with_an_unrequested_name_is_not_run_and_not_imported() {
              \"<$((Get-Command Get-CsLink -ErrorAction Ignore).Name)$((Get-Command prompt).Source)>\"",
             hostile.world.import("work")
         ));
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (out, err) = (&output.out, &output.err);
         let printed = err.contains("Left out") && err.contains("Get-CsLink");
         assert!(printed, "{name}: {out}{err}");
         assert_eq!(out.lines().last(), Some("<>"), "{name}: {out}{err}");
@@ -343,7 +343,7 @@ fn a_parameter_is_never_code() {
             Get-CsOdd",
             world.import("work")
         ));
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (out, err) = (&output.out, &output.err);
         let lines: Vec<_> = out.lines().collect();
         assert_eq!(lines, ["<odd>", "AsJob", "Host", "Plain", "Sunday", "Short", "<odd>"], "{err}");
         assert!(!trace.exists(), "the endpoint's text ran");
@@ -364,7 +364,7 @@ fn a_kept_name_without_a_hyphen_does_not_cover_the_users_own() {
         let import = world.import("work");
         let output = world
             .output(&format!("function global:deployment {{ 'mine' }}\n{import}\ndeployment\nGet-CsGood"));
-        let out = String::from_utf8_lossy(&output.stdout);
+        let out = &output.out;
         assert_eq!(out.lines().collect::<Vec<_>>(), ["mine", "<endpoint>"], "{output:?}");
         world.wait_removed();
     }
@@ -380,8 +380,8 @@ fn a_module_of_another_version_gets_no_session() {
     let output = hostile
         .world
         .output(&format!("try {{ {import} }} catch {{ $_.Exception.Message }}\n{import}\nGet-CsGood"));
-    let out = String::from_utf8_lossy(&output.stdout);
-    assert!(out.contains("another version of lyncsh wrote the module"), "{out}\n{:?}", output.stderr);
+    let out = &output.out;
+    assert!(out.contains("another version of lyncsh wrote the module"), "{out}\n{:?}", output.err);
     assert_eq!(out.lines().last(), Some("<good>"), "{out}");
 }
 
@@ -402,8 +402,8 @@ fn if_all_commands_exist_locally_the_session_stays_and_help_is_shown() {
             "{}\n$session.State; $lyncsh.Profile; (Get-Item /).GetType().Name; Invoke-Command $session {{ Get-Item }}",
             world.import("work")
         ));
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{out}\n{err}");
+        let (out, err) = (&output.out, &output.err);
+        assert!(output.code == Some(0), "{out}\n{err}");
         assert_eq!(out.lines().collect::<Vec<_>>(), ["Opened", "work", "DirectoryInfo", "<there>"], "{err}");
         for word in ["Get-Item", "Get-Process", "prefix", "allow_clobber", "$session"] {
             assert!(err.contains(word), "{word}: {err}");

@@ -1,8 +1,9 @@
 //! Interactive PowerShell in a terminal: prompts, questions, Ctrl-C, and the prompt's prefix. Tests never
 //! wait for text that they have typed.
 
+use crate::program::{PATIENCE, signal};
 use crate::terminal::Terminal;
-use crate::world::{GONE, PATIENCE, World};
+use crate::world::{GONE, World};
 
 /// The prompt of a PowerShell in the root folder, with and without the prefix.
 const OURS: &str = "[work] PS />";
@@ -71,8 +72,7 @@ fn a_killed_agent_is_reported_and_the_prompt_is_plain_again() {
     let Some(world) = World::start("") else { return };
     let terminal = work(&world);
     let agent = world.agent("work").unwrap();
-    let agent = rustix::process::Pid::from_raw(agent.cast_signed()).unwrap();
-    rustix::process::kill_process(agent, rustix::process::Signal::KILL).unwrap();
+    signal(agent, rustix::process::Signal::KILL);
     terminal.sees("the session of 'work' is gone");
     plain(&terminal);
     world.wait_removed();

@@ -10,6 +10,8 @@ mod hostile;
 mod interactive;
 #[cfg(unix)]
 mod orders;
+#[path = "../suite/program.rs"]
+mod program;
 mod proxies;
 #[cfg(unix)]
 mod real;

@@ -3,9 +3,10 @@
 
 use std::path::Path;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::front::Options;
+use crate::program::signal;
 use crate::terminal::Terminal;
 use crate::world::{GONE, World};
 
@@ -194,7 +195,7 @@ fn after_any_kill_no_powershell_of_the_endpoint_remains() {
         };
         terminal.line("Wait-Front -Seconds 600");
         terminal.sees_line("at 2");
-        kill_process(Pid::from_raw(id.cast_signed()).unwrap(), Signal::KILL).unwrap();
+        signal(id, Signal::KILL);
         empty(&world);
         drop(terminal);
     }

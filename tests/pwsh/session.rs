@@ -1,13 +1,13 @@
 //! Scripts in one PowerShell with one session, and the end of the session.
 
-use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as STANDARD;
 use lyncsh::quote::powershell::{ascii, quote};
 
-use crate::world::{Killed, PATIENCE, World, lyncsh};
+use crate::program::{Killed, Ran};
+use crate::world::World;
 
 /// Expression with the output of the endpoint's command.
 const NAMES: &str = "(Get-CsOnlineUser).DisplayName -join ';'";
@@ -217,7 +217,7 @@ fn the_variable_is_that_of_the_profile_that_was_attached_last_and_never_a_dead_o
     let output = world.output(&format!(
         "{work}\n{two}\n$session.Name\n{work}\n$session.Name\n{two}\nRemove-PSSession $session\nwhile ((Get-Module lyncsh-two) -and $waited++ -lt 600) {{ Start-Sleep -Milliseconds 100 }}\n$session.Name\n(Get-CsTenant).DisplayName\n$lyncsh.Profile"
     ));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "two\nwork\nwork\nLitware\nwork\n", "{output:?}");
+    assert_eq!(output.out, "two\nwork\nwork\nLitware\nwork\n", "{output:?}");
     world.wait_removed();
 }
 
@@ -229,11 +229,7 @@ fn an_import_is_not_changed_by_preferences_for_confirmation() {
         let output = world.output(&format!(
             "{preference}\n{import}\n(Get-CsTenant).DisplayName\n(Get-CsOnlineUser kenmyer | Format-Table | Out-String).Trim().StartsWith('Name')\nRemove-Module lyncsh-work -WhatIf:$false -Confirm:$false\n@(Get-PSSession).Count\n@(Get-Variable lyncsh, session -ErrorAction Ignore).Count"
         ));
-        assert_eq!(
-            String::from_utf8_lossy(&output.stdout),
-            "Litware\nTrue\n0\n0\n",
-            "{preference}: {output:?}"
-        );
+        assert_eq!(output.out, "Litware\nTrue\n0\n0\n", "{preference}: {output:?}");
         world.wait_removed();
     }
 }
@@ -251,9 +247,9 @@ fn an_agent_killed_before_the_attach_is_reported_at_once() {
     let socket = folder.join("socket");
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     let gate = folder.join("gate");
-    let mut gone = std::process::Command::new("true").spawn().unwrap();
-    let process = gone.id();
-    gone.wait().unwrap();
+    let mut gone = crate::program::Program::new("true").start();
+    let process = gone.0.id();
+    gone.wait();
     std::fs::write(
         folder.join("gate.work"),
         format!(
@@ -265,13 +261,9 @@ fn an_agent_killed_before_the_attach_is_reported_at_once() {
     .unwrap();
     let script = world.script(&import);
     let start = std::time::Instant::now();
-    let mut shell = world.shell();
-    shell
-        .env(lyncsh::shell::pwsh::output_gate::VARIABLE, &gate)
-        .args(["-NonInteractive", "-File"])
-        .arg(script);
-    let output = shell.output().unwrap();
-    let text = unwrapped(&output.stderr);
+    let shell = world.shell().env(lyncsh::shell::pwsh::output_gate::VARIABLE, &gate);
+    let output = shell.args(["-NonInteractive", "-File"]).args([script]).run();
+    let text = unwrapped(&output.err);
     assert!(
         text.contains(&format!("the agent of 'work' (process {process}) is gone; import it again")),
         "{text}"
@@ -300,9 +292,9 @@ fn names_with_quotes_umlauts_and_brackets_are_names() {
         world.profile(name, "");
         let import = world.import(name);
         let output = world.output(&format!("{UTF8}\n{import}\n{NAMES}\n$lyncsh.Profile"));
-        let out = String::from_utf8_lossy(&output.stdout).into_owned();
+        let out = output.out;
         let lines: Vec<_> = out.lines().collect();
-        assert_eq!(lines, [KEN, name], "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(lines, [KEN, name], "{}", output.err);
     }
 }
 
@@ -320,8 +312,8 @@ fn the_first_call_of_a_cmdlet_loads_the_module() {
             modules.display()
         );
         let output = world.output(&body);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        assert!(output.code == Some(0), "{}", output.err);
+        output.out
     };
     let lines: Vec<_> = lines.lines().collect();
     assert_eq!(lines[0], "lyncsh-work");
@@ -334,19 +326,13 @@ fn two_first_starts_at_once_both_have_the_cmdlets() {
     let Some(world) = World::start("") else { return };
     world.script(&format!("{}\n(Get-CsOnlineUser kenmyer).SipAddress", world.import("work")));
     let start = || {
-        let mut command = world.shell();
-        command.args(["-NonInteractive", "-File"]).arg(world.temp.path().join("test.ps1"));
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        let shell = world.shell().args(["-NonInteractive", "-File"]);
+        shell.args([world.temp.path().join("test.ps1")]).start()
     };
     for shell in [start(), start()] {
-        let output = shell.wait_with_output().unwrap();
-        let out = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(
-            out.trim_end(),
-            "sip:kenmyer@litwareinc.com",
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let output = shell.ran();
+        let out = &output.out;
+        assert_eq!(out.trim_end(), "sip:kenmyer@litwareinc.com", "{}", output.err);
     }
     world.wait_removed();
 }
@@ -357,7 +343,7 @@ fn a_failed_connection_gives_its_reason_in_the_exception() {
     let import = world.import("work");
     world.profile("work", "prefx = 1");
     let output = world.output(&format!("try {{ {import} }} catch {{ $_.Exception.Message }}"));
-    let out = String::from_utf8_lossy(&output.stdout);
+    let out = &output.out;
     assert!(out.contains("lyncsh: ") && out.contains("has a mistake"), "{out}");
 }
 
@@ -365,11 +351,9 @@ fn a_failed_connection_gives_its_reason_in_the_exception() {
 fn staying(world: &World) -> Killed {
     let body = format!("{}\n(Get-CsTenant).DisplayName\nStart-Sleep -Seconds 600", world.import("work"));
     let script = world.script(&body);
-    let mut command = world.shell();
-    command.args(["-NonInteractive", "-File"]).arg(script).stdout(Stdio::piped());
-    let mut shell = Killed(command.spawn().unwrap());
-    let mut line = String::new();
-    BufReader::new(shell.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let shell = world.shell().args(["-NonInteractive", "-File"]).args([script]);
+    let mut shell = shell.stderr(Stdio::inherit()).start();
+    let line = shell.line();
     assert_eq!(line.trim_end(), "Litware");
     shell
 }
@@ -377,7 +361,7 @@ fn staying(world: &World) -> Killed {
 #[cfg(unix)]
 #[test]
 fn a_shell_that_is_killed_by_any_signal_leaves_no_session() {
-    use rustix::process::{Pid, Signal, kill_process};
+    use rustix::process::Signal;
     let asked = [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT];
     // Not SIGABRT, which .NET handles as its own crash and survives for long (tested).
     let none_is_expected = [Signal::KILL, Signal::ALARM, Signal::USR1, Signal::USR2];
@@ -387,9 +371,9 @@ fn a_shell_that_is_killed_by_any_signal_leaves_no_session() {
         let Some(world) = World::start("") else { return };
         let shell = staying(&world);
         assert_eq!(world.front.server.shells().len(), 1);
-        kill_process(Pid::from_child(&shell.0), signal).unwrap();
+        crate::program::signal(shell.0.id(), signal);
         world.wait_removed();
-        world.wait(PATIENCE, "the agent ends", || world.agent("work").is_none());
+        world.wait(crate::program::PATIENCE, "the agent ends", || world.agent("work").is_none());
     }
 }
 
@@ -408,12 +392,8 @@ fn a_second_shell_shares_the_session() {
 fn refresh_imports_again_at_once() {
     let Some(world) = World::start("") else { return };
     world.with_work("(Get-CsTenant).DisplayName");
-    let output = std::process::Command::new(lyncsh())
-        .args(["refresh", "work"])
-        .env("LYNCSH_CONFIG_DIR", world.temp.path())
-        .output()
-        .unwrap();
-    let out = String::from_utf8_lossy(&output.stdout);
+    let output = world.lyncsh(&["refresh", "work"]).run();
+    let out = &output.out;
     assert!(out.contains("imported ") && out.contains(" cmdlets of 'work'"), "{output:?}");
     let exports = world.folders.cache.join("exports/work");
     let left: Vec<_> = std::fs::read_dir(&exports).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -426,8 +406,7 @@ fn refresh_imports_again_at_once() {
 }
 
 /// Returns an error without the line breaks and the bar that PowerShell adds in a terminal.
-fn unwrapped(stderr: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stderr);
+fn unwrapped(text: &str) -> String {
     text.split_whitespace().filter(|word| *word != "|").collect::<Vec<_>>().join(" ")
 }
 
@@ -441,19 +420,14 @@ fn damaged_proxies_are_reported_with_the_command_that_repairs_them() {
     let whole = std::fs::read_to_string(&proxies).unwrap();
     std::fs::write(&proxies, whole.replacen("function Get-CsTenant{", "function Get-CsTenant(", 1)).unwrap();
     let output = world.output(&format!("{}\n'next'", world.import("work")));
-    let err = unwrapped(&output.stderr);
-    assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
+    let err = unwrapped(&output.err);
+    assert!(output.code != Some(0) && output.out.is_empty(), "{output:?}");
     assert!(
         err.contains("cannot import the commands of 'work':") && err.contains("`lyncsh refresh work`"),
         "{err}"
     );
     world.wait_removed();
-    let mended = std::process::Command::new(lyncsh())
-        .args(["refresh", "work"])
-        .env("LYNCSH_CONFIG_DIR", world.temp.path())
-        .output()
-        .unwrap();
-    assert!(mended.status.success(), "{mended:?}");
+    world.lyncsh(&["refresh", "work"]).run().good();
     assert_eq!(world.with_work("(Get-CsTenant).DisplayName"), ["Litware"]);
     world.wait_removed();
 }
@@ -468,7 +442,7 @@ fn a_powershell_without_the_full_language_gets_an_error_and_no_session() {
         let expected = format!(
             "lyncsh: this PowerShell runs in {mode} mode, in which no session can be opened; use the console: set shell = \"console\" in the profile 'work'"
         );
-        assert!(!output.status.success() && unwrapped(&output.stderr).contains(&expected), "{output:?}");
+        assert!(output.code != Some(0) && unwrapped(&output.err).contains(&expected), "{output:?}");
         assert!(world.front.server.shells().is_empty() && world.agent("work").is_none(), "{mode}");
     }
 }
@@ -486,7 +460,7 @@ fn a_changed_command_set_is_reported_in_one_line_and_imported_again() {
     let stem = name.split_once('-').unwrap().0;
     std::fs::write(exports.join(format!("{stem}.commands")), "Get-CsOther\n").unwrap();
     let output = world.output(&format!("{}\n(Get-CsTenant).DisplayName", world.import("work")));
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (out, err) = (&output.out, &output.err);
     assert_eq!(out.trim_end(), "Litware", "{err}");
     assert_eq!(err.matches("the commands of 'work' have changed").count(), 1, "{err}");
     assert!(folder.join("names").is_file());
@@ -496,18 +470,10 @@ fn a_changed_command_set_is_reported_in_one_line_and_imported_again() {
 fn piped_input_runs_as_a_whole_and_ends_with_its_code() {
     let Some(world) = World::start("") else { return };
     let run = |text: &str| {
-        let mut command = std::process::Command::new(crate::world::lyncsh());
-        command.args(["work", "--", "-NoProfile"]).env("LYNCSH_CONFIG_DIR", world.temp.path());
-        command.env("NO_COLOR", "1").env("LC_ALL", "C.UTF-8").env("POWERSHELL_TELEMETRY_OPTOUT", "1");
-        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
-        let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
-        std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        (
-            output.status.code(),
-            String::from_utf8(output.stdout).unwrap(),
-            String::from_utf8(output.stderr).unwrap(),
-        )
+        let program = world.lyncsh(&["work", "--", "-NoProfile"]).env("NO_COLOR", "1");
+        let program = program.env("LC_ALL", "C.UTF-8").env("POWERSHELL_TELEMETRY_OPTOUT", "1");
+        let Ran { code, out, err } = program.stdin(text).run();
+        (code, out, err)
     };
     let guard = "if ((Get-CsOnlineUser).Count -gt 1) {\n  'too many'\n  exit 9\n}\n'not run'\n";
     let (code, out, err) = run(guard);
@@ -537,7 +503,7 @@ fn the_users_own_preferences_do_not_change_an_import() {
              [Console]::WriteLine((Get-CsOnlineUser kenmyer -ProgressAction SilentlyContinue).SipAddress)
              [Console]::WriteLine($PSModuleAutoLoadingPreference + $WarningPreference + $PSDefaultParameterValues.Count)"
         ));
-        let out = String::from_utf8_lossy(&output.stdout);
+        let out = &output.out;
         let lines: Vec<_> = out.lines().filter(|line| !line.starts_with("VERBOSE: ")).collect();
         assert_eq!(lines, ["Litware", "sip:kenmyer@litwareinc.com", "NoneStop1"], "{output:?}");
         world.wait_removed();
@@ -567,17 +533,12 @@ fn quoted_text_means_itself() {
         .map(|source| format!("[Convert]::ToBase64String([Text.Encoding]::Unicode.GetBytes({source}))\n"))
         .collect();
     let output = world.output(&body);
-    let out = String::from_utf8(output.stdout).unwrap();
+    let out = output.out;
     let mut lines = out.lines();
     for text in texts {
         let expected = STANDARD.encode(text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>());
         for which in ["quote", "ascii"] {
-            assert_eq!(
-                lines.next(),
-                Some(expected.as_str()),
-                "{which}: {text:?}: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
+            assert_eq!(lines.next(), Some(expected.as_str()), "{which}: {text:?}: {}", output.err);
         }
     }
 }

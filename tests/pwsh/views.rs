@@ -1,10 +1,9 @@
 //! Views of the endpoint, and objects sent back to the endpoint.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use crate::front::Options;
-use crate::world::{World, lyncsh};
+use crate::world::World;
 
 fn endpoint(pwsh: &Path, folder: &Path) -> Options {
     let (views, file) = (folder.join("views.ps1xml"), folder.join("views.pssc"));
@@ -112,14 +111,9 @@ fn an_object_that_goes_back_keeps_every_property() {
     let back = [format!("{}{ADDED}", BACK[0]), BACK[1].to_owned()];
     assert_eq!(lines, [back.clone(), back].concat());
     // The same in the console.
-    let mut command = Command::new(lyncsh());
-    command.args(["work", "--shell", "console"]).env("LYNCSH_CONFIG_DIR", world.temp.path());
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
     let text = "Get-FrontUser | Where-Object { $_.Alias -eq 'ken' } | Set-FrontUser\n";
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let lines: Vec<_> = std::str::from_utf8(&output.stdout).unwrap().lines().collect();
+    let output = world.lyncsh(&["work", "--shell", "console"]).stdin(text).run();
+    let lines: Vec<_> = output.out.lines().collect();
     assert_eq!(lines, BACK, "{output:?}");
 }
 

@@ -55,10 +55,7 @@ fn an_agent_that_nobody_attaches_to_goes_after_half_a_minute() {
     let world = World::start();
     let start = Instant::now();
     world.attach();
-    while world.shells() > 0 {
-        assert!(start.elapsed() < Duration::from_secs(45), "the agent does not end");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    world.wait(Duration::from_secs(45), "the agent's end", |world| world.shells() == 0);
     assert!(start.elapsed() >= Duration::from_secs(30), "{:?}", start.elapsed());
     world.wait_agent_gone();
 }
@@ -70,10 +67,7 @@ async fn a_session_that_is_kept_for_a_while_goes_after_it() {
     shell.close().await.unwrap();
     drop(shell);
     let start = Instant::now();
-    while world.shells() > 0 {
-        assert!(start.elapsed() < PATIENCE, "the agent does not end");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    world.wait(PATIENCE, "the agent's end", |world| world.shells() == 0);
     assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
     world.wait_agent_gone();
 }

@@ -3,6 +3,9 @@
 mod background;
 mod endpoint;
 mod lifetime;
+
+use crate::program::PATIENCE;
+
 pub mod replay;
 mod shells;
 mod simulated;
@@ -23,8 +26,6 @@ use lyncsh::transport::{Limits, stream};
 use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
 use uuid::Uuid;
-
-const LIMIT: Duration = Duration::from_mins(1);
 
 fn host(width: i32) -> HostInfo {
     HostInfo {
@@ -87,7 +88,7 @@ async fn attach(mux: &Mux, width: i32) -> (Session, mpsc::Receiver<ClientEvent>)
 }
 
 async fn within<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(LIMIT, future).await.expect("this takes too long")
+    tokio::time::timeout(PATIENCE, future).await.expect("this takes too long")
 }
 
 /// Waits until there was a shell and the last one has detached.

@@ -8,9 +8,8 @@ use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::record::PipelineState;
 use rustix::process::Signal;
 
-use crate::agent_world::{
-    GONE, Killed, PASSWORD, PATIENCE, World, measuring, open, output, until_output, waiting,
-};
+use crate::agent_world::{GONE, PASSWORD, PATIENCE, World, measuring, open, output, until_output, waiting};
+use crate::program::{Program, Ran, signal};
 
 fn completed(events: &[PipelineEvent]) -> bool {
     matches!(events.last(), Some(PipelineEvent::State(PipelineState::Completed, None)))
@@ -32,9 +31,7 @@ fn attach_prints_a_socket_that_only_its_owner_may_use() {
 async fn a_console_that_leaves_does_not_send_away_the_agent_that_waits_for_a_shell() {
     let world = World::start();
     let socket = world.attach();
-    let mut console = world.lyncsh(&["work", "--shell", "console"]);
-    let status = console.stdin(std::process::Stdio::null()).status().unwrap();
-    assert!(status.success(), "{status}");
+    world.program(&["work", "--shell", "console"]).run().good();
     assert_eq!(world.shells(), 1);
     let shell = open(socket.as_ref()).await;
     shell.close().await.unwrap();
@@ -82,10 +79,7 @@ async fn ten_shells_share_one_session() {
 fn two_launchers_at_once_end_up_with_one_agent() {
     let world = World::start();
     let launchers: Vec<_> = (0..4)
-        .map(|_| {
-            let mut command = world.lyncsh(&["attach", "work", "--socket"]);
-            Killed(command.stdout(Stdio::null()).spawn().unwrap())
-        })
+        .map(|_| world.program(&["attach", "work", "--socket"]).stdout(Stdio::null()).start())
         .collect();
     for mut launcher in launchers {
         assert!(launcher.wait().success());
@@ -190,9 +184,7 @@ fn a_signal_to_the_agent_removes_the_session_at_any_stage() {
             let mut launcher = None;
             let mut shell = None;
             if stage == "connecting" {
-                let mut command = world.lyncsh(&["attach", "work", "--socket"]);
-                command.stdout(Stdio::null()).stderr(Stdio::null());
-                launcher = Some(Killed(command.spawn().unwrap()));
+                launcher = Some(world.program(&["attach", "work", "--socket"]).start());
                 world.wait(PATIENCE, "Create", |world| world.requests() > 0);
             } else {
                 world.attach();
@@ -231,10 +223,9 @@ fn a_killed_agent_s_session_is_removed_by_the_next_command() {
 #[test]
 fn the_password_is_nowhere_but_where_it_came_from() {
     let world = World::start();
-    let mut command = world.lyncsh(&["-vvv", "attach", "work", "--socket"]);
-    let output = command.env("LYNCSH_LOG", "trace").output().unwrap();
-    let err = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{err}");
+    let trace = world.program(&["-vvv", "attach", "work", "--socket"]).env("LYNCSH_LOG", "trace");
+    let Ran { code, err, .. } = trace.run();
+    assert_eq!(code, Some(0), "{err}");
     let mut shell = world.child("running");
     shell.wait_for("ready");
     let agent = world.agent().unwrap();
@@ -293,12 +284,10 @@ fn another_user_cannot_attach() {
                   s.sendall(b'{\"request\":\"status\"}\\n')\n\
                   print(len(s.recv(1)))\n";
     for path in [socket.as_str(), world.place().control.to_str().unwrap()] {
-        use std::os::unix::process::CommandExt as _;
-        let mut command = std::process::Command::new("/usr/bin/python3");
-        command.args(["-c", script, path]).uid(65534).gid(65534).current_dir("/");
-        let output = command.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        let arguments = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "/usr/bin/python3", "-c"];
+        let peer = Program::new("setpriv").args(arguments).args([script, path]).folder("/".as_ref());
+        let Ran { out, err: error, .. } = peer.run();
+        let said = out.trim();
         assert!(
             said == "0" || error.contains("ConnectionReset") || error.contains("BrokenPipe"),
             "{said} {error}"
@@ -402,8 +391,7 @@ fn an_agent_that_does_not_answer_is_named_and_killed_by_stop_and_its_session_rem
     let mut shell = world.child("idle");
     shell.wait_for("ready");
     let process = world.agent().unwrap();
-    let agent = rustix::process::Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
-    rustix::process::kill_process(agent, Signal::STOP).unwrap();
+    signal(process, Signal::STOP);
     // All at the same time: each waits for the agent.
     let ran = std::thread::scope(|scope| {
         let commands: [&[&str]; 4] =

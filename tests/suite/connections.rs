@@ -1,11 +1,9 @@
 //! Profiles with several connections: one session each, in one shell.
 
-use std::time::Instant;
-
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 
 use crate::agent_world::{PATIENCE, World};
-use crate::program::Lyncsh;
+use crate::program::{lyncsh, wait};
 use crate::stand_in::{Terminal, stand_in};
 
 const PROMPT: &str = "[work] PS> ";
@@ -51,11 +49,7 @@ impl Two {
     }
 
     fn wait_removed(&self) {
-        let start = Instant::now();
-        while self.sessions() != (0, 0) {
-            assert!(start.elapsed() < PATIENCE, "{:?} are left", self.sessions());
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
+        wait(PATIENCE, "no session on both endpoints", || self.sessions() == (0, 0));
     }
 }
 
@@ -120,7 +114,7 @@ async fn if_all_connections_fail_there_is_no_shell_and_each_is_reported() {
 
 /// Runs lines in the console; returns exit code, standard output and error.
 fn console(two: &Two, lines: &str) -> (i32, String, String) {
-    Lyncsh::new(&two.world).args(["work", "--shell", "console"]).stdin(lines).run().parts()
+    two.world.program(&["work", "--shell", "console"]).stdin(lines).run().parts()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,7 +159,7 @@ async fn the_console_goes_on_with_the_connections_that_are_here() {
 async fn a_connection_that_ends_leaves_the_console_the_others() {
     let two = Two::start().await;
     let arguments = ["work", "--shell", "console"];
-    let terminal = Terminal::open(&two.world, env!("CARGO_BIN_EXE_lyncsh"), &arguments, "");
+    let terminal = Terminal::open(&two.world, lyncsh(), &arguments, "");
     terminal.waits("the prompt", |text| text.trim_end().ends_with("[work] PS>"));
     terminal.press("(Get-OtCsTenant).DisplayName\r");
     terminal.waits("an answer", |text| text.contains("\nLitware"));

@@ -1,32 +1,25 @@
 //! Profiles and their passwords in a real keyring: gnome-keyring in a D-Bus session of the test.
 
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 
 use lyncsh::simulator::{Options, PASSWORD, Server};
 
-use crate::program::{Lyncsh, Ran};
+use crate::program::{Program, Ran, lyncsh};
 
 /// Runs `script` with `$LYNCSH` in a session with an unlocked, empty keyring.
-fn in_session(folder: &Path, script: &str, input: &str) -> Output {
+fn in_session(folder: &Path, script: &str, input: &str) -> Ran {
     let start = "printf 'session\\n' | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1\n";
-    let mut child = Command::new("dbus-run-session")
+    Program::new("dbus-run-session")
         .args(["--", "sh", "-c", &format!("{start}{script}")])
-        .env("LYNCSH", env!("CARGO_BIN_EXE_lyncsh"))
+        .env("LYNCSH", lyncsh())
         .env("LYNCSH_CONFIG_DIR", folder.join("lyncsh"))
         .env("HOME", folder)
         .env("PATH", crate::agent_world::path_without_powershell())
         .env("XDG_DATA_HOME", folder.join("data"))
         .env("XDG_CACHE_HOME", folder.join("cache"))
         .env("XDG_RUNTIME_DIR", folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("dbus and gnome-keyring are needed: run tests/run, which installs them");
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
+        .stdin(input)
+        .run()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -62,8 +55,8 @@ async fn a_user_adds_a_profile_and_works_with_it() {
     let output = tokio::task::spawn_blocking(move || in_session(&root, &script, &format!("{PASSWORD}\n")))
         .await
         .unwrap();
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(0), "{out}\n{err}");
+    let Ran { code, out, err } = output;
+    assert_eq!(code, Some(0), "{out}\n{err}");
     assert!(out.contains("Open its shell with: lyncsh work"), "{out}");
     assert!(out.contains("stored in the keyring"), "{out}");
     assert!(out.contains("DisplayName                : Litware"), "{out}\n{err}");
@@ -86,8 +79,8 @@ async fn a_wrong_password_is_a_clear_error_and_leaves_no_shell() {
     );
     let root = folder.path().to_owned();
     let output = tokio::task::spawn_blocking(move || in_session(&root, &script, "wrong\n")).await.unwrap();
-    assert_eq!(output.status.code(), Some(3));
-    let err = text(&output.stderr);
+    assert_eq!(output.code, Some(3));
+    let err = output.err;
     assert!(err.contains("refused the credential of") && err.contains("admin@litwareinc.com"), "{err}");
     assert!(server.shells().is_empty());
 }
@@ -96,7 +89,7 @@ async fn a_wrong_password_is_a_clear_error_and_leaves_no_shell() {
 fn without_a_keyring_the_other_sources_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let add = ["add", "work", "--kind", "lync-online", "--user", "a@litwareinc.com", "--password-stdin"];
-    let run = Lyncsh::alone().args(add).env("LYNCSH_CONFIG_DIR", folder.path());
+    let run = Program::lyncsh().args(add).env("LYNCSH_CONFIG_DIR", folder.path());
     let Ran { code, err, .. } =
         run.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent").stdin("x\n").run();
     assert_eq!(code, Some(1), "{err}");

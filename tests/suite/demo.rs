@@ -1,13 +1,12 @@
 //! `lyncsh demo` in a terminal and with piped input.
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
 
-use crate::program::{Lyncsh, Ran};
+use crate::program::{Program, Ran, lyncsh, signal};
 use crate::stand_in::Terminal;
 
 fn piped(lines: &str) -> (String, String, Option<i32>) {
-    let Ran { code, out, err } = Lyncsh::alone().args(["demo"]).stdin(lines).run();
+    let Ran { code, out, err } = Program::lyncsh().args(["demo"]).stdin(lines).run();
     (out, err, code)
 }
 
@@ -57,25 +56,19 @@ fn a_question_without_a_terminal_is_an_error_and_does_not_wait() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_a_piped_session_that_waits_for_the_end_of_its_input() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
-        .args(["-v", "demo"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
+    let mut child = Program::lyncsh().args(["-v", "demo"]).start();
+    let mut input = child.input();
     input.write_all(b"'never'\n").unwrap();
-    let mut printed = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut printed = std::io::BufReader::new(child.0.stderr.take().unwrap());
     let mut line = String::new();
     while !line.contains("Initializing remote session") {
         line.clear();
         assert!(std::io::BufRead::read_line(&mut printed, &mut line).unwrap() > 0);
     }
-    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    signal(child.0.id(), rustix::process::Signal::INT);
     std::io::Read::read_to_string(&mut printed, &mut line).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(130), &b""[..]), "{line}");
+    let Ran { code, out, .. } = child.ran();
+    assert_eq!((code, out.as_str()), (Some(130), ""), "{line}");
     drop(input);
 }
 
@@ -117,7 +110,7 @@ fn values_come_from_pipelines_in_parentheses_and_output_goes_to_files() {
 }
 
 fn demo() -> Terminal {
-    Terminal::sized((120, 40), env!("CARGO_BIN_EXE_lyncsh"), &["demo"], [])
+    Terminal::sized((120, 40), lyncsh(), &["demo"], [])
 }
 
 fn prompts(terminal: &Terminal) {
@@ -191,16 +184,6 @@ fn a_user_works_in_the_demo() {
     assert_eq!(terminal.ended(), 0, "{}", terminal.text());
 }
 
-/// An endpoint in a separate process, killed at the end of the test.
-struct Served(std::process::Child);
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Returns the command cache of the only profile in a folder.
 fn cache_file(folder: &std::path::Path) -> Option<std::path::PathBuf> {
     let mut folders = vec![folder.to_owned()];
@@ -220,17 +203,8 @@ fn cache_file(folder: &std::path::Path) -> Option<std::path::PathBuf> {
 #[cfg(unix)]
 #[test]
 fn a_stale_or_broken_cache_is_replaced_in_the_background() {
-    let mut server = Served(
-        Command::new(env!("CARGO_BIN_EXE_lyncsh"))
-            .args(["demo", "--serve"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap(),
-    );
-    let mut ready = String::new();
-    let mut printed = std::io::BufReader::new(server.0.stdout.take().unwrap());
-    std::io::BufRead::read_line(&mut printed, &mut ready).unwrap();
-    let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
+    let mut server = Program::lyncsh().args(["demo", "--serve"]).start();
+    let ready = server.ready();
     let text = |name: &str| ready[name].as_str().unwrap().to_owned();
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("profiles")).unwrap();
@@ -245,7 +219,7 @@ fn a_stale_or_broken_cache_is_replaced_in_the_background() {
     let work = || {
         let terminal = Terminal::sized(
             (120, 40),
-            env!("CARGO_BIN_EXE_lyncsh"),
+            lyncsh(),
             &["work"],
             [("LYNCSH_CONFIG_DIR", folder.path().to_str().unwrap().to_owned())],
         );

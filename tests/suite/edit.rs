@@ -1,6 +1,7 @@
 //! `lyncsh edit` in a terminal, with scripted editors.
 
 use crate::agent_world::World;
+use crate::program::lyncsh;
 use crate::stand_in::Terminal;
 
 const GOOD: &str = "kind = \"wsman\"\nuser = \"a@b.example\"\nuri = \"https://host.example/wsman\"\n";
@@ -16,7 +17,7 @@ fn world() -> World {
 /// `last`. Returns the exit code.
 fn edited(world: &World, editor: &str, answers: &[(&str, &str)], last: &str) -> u32 {
     let variables = [("VISUAL", String::new()), ("EDITOR", editor.to_owned())];
-    let mut terminal = Terminal::open_with(world, env!("CARGO_BIN_EXE_lyncsh"), &["edit", "work"], variables);
+    let mut terminal = Terminal::open_with(world, lyncsh(), &["edit", "work"], variables);
     for (question, answer) in answers {
         terminal.sees(question);
         terminal.press(answer);

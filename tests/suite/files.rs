@@ -2,19 +2,18 @@
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use lyncsh::simulator::{Options, PASSWORD, USER};
 
 use crate::agent_simulator::{empty, online};
 use crate::agent_world::World;
-use crate::program::Lyncsh;
+use crate::program::{Program, lyncsh};
 use crate::stand_in::Terminal;
 
 /// Runs `script` in the console, with `@` replaced by a folder; returns exit code and standard error.
 fn console(world: &World, folder: &Path, script: &str) -> (i32, String) {
     let script = script.replace('@', folder.to_str().unwrap());
-    let (code, _, err) = Lyncsh::new(world).args(["work", "--shell", "console"]).stdin(script).run().parts();
+    let (code, _, err) = world.program(&["work", "--shell", "console"]).stdin(script).run().parts();
     (code, err)
 }
 
@@ -139,7 +138,7 @@ async fn links_modes_devices_and_pipes_stay_what_they_are() {
         console(world, folder, "'more' >> '@/link'\n");
         assert_eq!(read(at("keep")), "new\nmore\n");
         assert_eq!(at("keep").metadata().unwrap().ino(), after.ino());
-        assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+        Program::new("mkfifo").args([at("pipe")]).run().good();
         let pipe = at("pipe");
         let reader = std::thread::spawn(move || read(pipe));
         console(world, folder, "'through' > '@/pipe'\n");
@@ -218,8 +217,7 @@ fn linked() -> (World, PathBuf) {
 fn a_profile_that_is_a_link_stays_one() {
     let (world, file) = linked();
     let variables = [("VISUAL", String::new()), ("EDITOR", "sed -i '$a # edited'".to_owned())];
-    let mut terminal =
-        Terminal::open_with(&world, env!("CARGO_BIN_EXE_lyncsh"), &["edit", "work"], variables);
+    let mut terminal = Terminal::open_with(&world, lyncsh(), &["edit", "work"], variables);
     terminal.sees("'work' is changed.");
     assert_eq!(terminal.ended(), 0);
     assert!(world.folders.profile("work").is_symlink());
@@ -244,15 +242,15 @@ fn a_profile_in_a_folder_that_is_closed_is_written_in_place() {
     // The other user may write the file itself, but has access to the profile's folders only.
     open(world.root(), 0o777);
     open(&file, 0o666);
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", env!("CARGO_BIN_EXE_lyncsh")]);
-    command.env("LYNCSH_CONFIG_DIR", world.root());
-    let output = command.args(["add", "work", "--force", "--user", "c@d.e"]).output().unwrap();
-    if output.status.code() == Some(127) || output.status.code() == Some(126) {
+    let arguments = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    let program = Program::new("setpriv").args(arguments).args([lyncsh()]);
+    let program = program.args(["add", "work", "--force", "--user", "c@d.e"]);
+    let run = program.env("LYNCSH_CONFIG_DIR", world.root()).run();
+    if matches!(run.code, Some(126 | 127)) {
         // This user cannot access the program's folder.
         return;
     }
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    run.good();
     assert_eq!(read(&file), PROFILE.replace("a@b.c", "c@d.e"));
     let after = file.metadata().unwrap();
     assert_eq!((after.uid(), after.mode() & 0o777), (0, 0o666));

@@ -5,7 +5,7 @@ use lyncsh::agent::journal::Journal;
 use lyncsh::agent::resolver::EndpointResolver;
 use lyncsh::psrp::client::ClientPool;
 use lyncsh::transport::wsman;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::agent_world::{GONE, PATIENCE, World, host};
 
@@ -18,7 +18,7 @@ fn ended_by(signal: Signal) {
         } else {
             work.wait_for("ready");
         }
-        kill_process(Pid::from_child(&work.process.0), signal).unwrap();
+        crate::program::signal(work.process.0.id(), signal);
         // Ctrl-C is handled by the shell once it is running.
         if signal == Signal::INT && stage != "connecting" {
             work.tell();

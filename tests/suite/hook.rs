@@ -1,13 +1,12 @@
 //! The startup hook in scripts with other content.
 
-use std::process::{Command, Stdio};
-
 use lyncsh::desktop::block::{self, BlockError, Newline};
 use lyncsh::desktop::startup::{self, Before, StartupError};
 use proptest::prelude::*;
 
 #[cfg(unix)]
 use crate::agent_world::{GONE, World};
+use crate::program::Program;
 
 const BODY: &str = "# one\n$x = 'two'\n";
 const OTHER: &str = "$x = 'three'\n\n# four\n";
@@ -236,21 +235,13 @@ impl Home {
 
     /// Runs `lyncsh hook`; returns its output and whether it succeeded.
     fn hook(&self, arguments: &[&str]) -> (String, bool) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lyncsh"));
-        command.env("LYNCSH_CONFIG_DIR", self.0.path().join("conf")).env("PATH", self.0.path().join("bin"));
-        self.run(command, arguments)
+        let program = Program::lyncsh().env("LYNCSH_CONFIG_DIR", self.0.path().join("conf"));
+        self.run(program.env("PATH", self.0.path().join("bin")), arguments)
     }
 
-    fn run(&self, mut command: Command, arguments: &[&str]) -> (String, bool) {
-        let output = command
-            .arg("hook")
-            .args(arguments)
-            .env("HOME", self.0.path())
-            .env_remove("XDG_CONFIG_HOME")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        (String::from_utf8([output.stdout, output.stderr].concat()).unwrap(), output.status.success())
+    fn run(&self, program: Program, arguments: &[&str]) -> (String, bool) {
+        let program = program.args(["hook"]).args(arguments).env("HOME", self.0.path());
+        program.env_remove("XDG_CONFIG_HOME").run().said()
     }
 }
 
@@ -261,7 +252,7 @@ const SCRIPT: &str = ".config/powershell/profile.ps1";
 fn the_hook_is_shown_then_written_and_the_first_connection_made() {
     let world = World::simulated(&["--cmdlets", "20"], "");
     let home = Home::new();
-    let hook = |arguments: &[&str]| home.run(world.lyncsh(&[]), arguments);
+    let hook = |arguments: &[&str]| home.run(world.program(&[]), arguments);
     home.put(SCRIPT, "Set-Alias ll Get-ChildItem");
     let (said, good) = hook(&["install"]);
     assert!(!good && said.contains("PSModulePath") && said.contains("pass --yes"), "{said}");
@@ -324,7 +315,7 @@ fn one_profile_that_cannot_connect_leaves_the_others() {
         format!("{broken}prefix = \"Lw\"\n").replace("cat ", "false "),
     )
     .unwrap();
-    let (said, good) = home.run(world.lyncsh(&[]), &["install", "--yes"]);
+    let (said, good) = home.run(world.program(&[]), &["install", "--yes"]);
     assert!(
         !good && said.contains("work  72 cmdlets") && said.contains("the first connection failed: away"),
         "{said}"

@@ -2,7 +2,7 @@
 //! Checks the bytes that reach the terminal.
 
 use crate::agent_world::World;
-use crate::program::{Lyncsh, Ran};
+use crate::program::{Ran, lyncsh};
 use crate::stand_in::Terminal;
 
 /// Sequences that only the endpoint sends. SGR and the line editor's sequences are not among them.
@@ -53,7 +53,7 @@ fn terminal(
 ) -> Terminal {
     let own = [("LYNCSH_CONFIG_DIR", world.root().to_str().unwrap().to_owned())];
     let more = environment.iter().map(|(name, value)| (*name, (*value).to_owned()));
-    Terminal::sized((columns, 200), env!("CARGO_BIN_EXE_lyncsh"), arguments, own.into_iter().chain(more))
+    Terminal::sized((columns, 200), lyncsh(), arguments, own.into_iter().chain(more))
 }
 
 /// Types a line and waits for both ends of its output.
@@ -144,7 +144,7 @@ fn without_colours_there_are_none() {
 
 /// Returns standard output and error of piped lines.
 fn piped(world: &World, lines: &str) -> (String, String) {
-    let Ran { out, err, .. } = Lyncsh::new(world).args(["work"]).env("NO_COLOR", "1").stdin(lines).run();
+    let Ran { out, err, .. } = world.program(&["work"]).env("NO_COLOR", "1").stdin(lines).run();
     (out, err)
 }
 
@@ -264,10 +264,8 @@ fn forty_columns_break_no_word() {
     world.attach();
     world.profile("another-profile", "prefix = \"Long\"");
     let words = |arguments: &[&str]| {
-        let mut command = world.lyncsh(arguments);
-        let output = command.output().unwrap();
-        let text = output.stdout.into_iter().chain(output.stderr).collect();
-        String::from_utf8(text).unwrap()
+        let (_, out, err) = world.run(arguments);
+        out + &err
     };
     for arguments in [
         ["--help"].as_slice(),

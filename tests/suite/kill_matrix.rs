@@ -47,11 +47,9 @@ struct Work {
 
 impl Work {
     fn start(world: &World) -> Self {
-        let mut command = world.lyncsh(&["work", "--", "-NoExit"]);
-        command.envs(environment("work", ""));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut launcher = Killed(command.spawn().unwrap());
-        let (input, out) = (launcher.0.stdin.take(), launcher.0.stdout.take().unwrap());
+        let program = world.program(&["work", "--", "-NoExit"]).envs(environment("work", ""));
+        let mut launcher = program.stderr(Stdio::null()).start();
+        let (input, out) = (Some(launcher.input()), launcher.0.stdout.take().unwrap());
         Self { launcher, input, out, shell: None }
     }
 

@@ -50,7 +50,6 @@ mod psrp_replay;
 mod psrp_transcripts;
 mod pwsh_module;
 mod pwsh_syntax;
-mod python;
 mod refused;
 mod removal;
 mod script;

@@ -29,7 +29,7 @@ pub const PASSWORD: &str = "P@ssw0rd-åß";
 
 fn peer(name: &str) -> Command {
     let root = env!("CARGO_MANIFEST_DIR");
-    let python = crate::python::python();
+    let python = crate::program::python();
     let mut command = Command::new(python);
     command.arg(format!("{root}/tests/peers/{name}"));
     command

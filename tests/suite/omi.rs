@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::agent_world::{PATIENCE, World, host, open, until_output};
 use crate::front;
+use crate::program::until;
 use crate::simulator::no_shell_is_left;
 
 async fn server() -> (Server, Endpoint) {
@@ -181,11 +182,6 @@ async fn a_real_powershell_ends_with_its_session_while_it_has_output() {
             timeout(PATIENCE, session.close()).await.unwrap().unwrap();
         }
         assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
-        let gone = async {
-            while !front.processes().is_empty() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(PATIENCE, gone).await.expect("no process stays");
+        until(PATIENCE, "no process", || front.processes().is_empty()).await;
     }
 }

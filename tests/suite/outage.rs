@@ -1,8 +1,7 @@
 //! A console at a terminal survives the loss of its session: the endpoint is unreachable, the server has lost
 //! the session, the agent is killed or stopped. A script does not survive it.
 
-use std::io::{Read as _, Write as _};
-use std::process::Stdio;
+use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use crate::agent_simulator::{empty, run};
 use crate::agent_way::Way;
 use crate::agent_world::{PATIENCE, World};
 use crate::front;
+use crate::program::{Ran, until};
 use crate::stand_in::Terminal;
 
 const PROMPT: &str = "[work] PS>";
@@ -281,27 +281,23 @@ async fn a_refused_password_stops_the_attempts() {
     leaves(terminal, &server).await;
 }
 
+async fn runs_a_command(server: &Server) {
+    until(PATIENCE, "a running command", || server.shells().iter().any(|shell| shell.commands > 0)).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_whose_session_is_lost_ends_with_its_own_exit_code() {
     for how in ["killed", "unreachable"] {
         let (world, server, mut way) = away().await;
-        let mut command = world.lyncsh(&["work"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(b"Wait-Cs -Seconds 600\n'after'\nGet-CsTenant\n").unwrap();
-        let start = Instant::now();
-        while !server.shells().iter().any(|shell| shell.commands > 0) {
-            assert!(start.elapsed() < PATIENCE, "no command runs");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let script = "Wait-Cs -Seconds 600\n'after'\nGet-CsTenant\n";
+        let child = world.program(&["work"]).stdin(script).start();
+        runs_a_command(&server).await;
         match how {
             "killed" => lyncsh::platform::kill(world.agent().unwrap()).unwrap(),
             _ => way.close().await,
         }
-        let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        let (out, err) = (text(output.stdout), text(output.stderr));
-        assert_eq!(output.status.code(), Some(4), "{how}: {out}{err}");
+        let Ran { code, out, err } = tokio::task::spawn_blocking(move || child.ran()).await.unwrap();
+        assert_eq!(code, Some(4), "{how}: {out}{err}");
         assert!(err.contains("may have run") && !out.contains("after"), "{how}: {out}{err}");
     }
 }
@@ -336,27 +332,22 @@ async fn what_a_real_powershell_writes_is_whole_or_reported_when_the_connection_
     profile(&world, "work", &front.server, &way, "shell = \"console\"");
     let script = world.root().join("list.ps1");
     std::fs::write(&script, "Get-Command | Select-Object -ExpandProperty Name\n'the end'\n").unwrap();
-    let listing = || {
-        let mut command = world.lyncsh(&["work", script.to_str().unwrap()]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().unwrap()
-    };
-    let whole = tokio::task::block_in_place(|| listing().wait_with_output().unwrap());
-    assert!(whole.status.success() && whole.stdout.ends_with(b"the end\n"), "{whole:?}");
+    let listing = || world.program(&["work", script.to_str().unwrap()]).start();
+    let whole = tokio::task::block_in_place(|| listing().ran().good()).into_bytes();
+    assert!(whole.ends_with(b"the end\n"), "{whole:?}");
     front.wait_empty().await;
     for piece in [1, 2, 4, 8] {
         let mut child = listing();
-        let mut out = child.stdout.take().unwrap();
+        let mut out = child.0.stdout.take().unwrap();
         // Number of bytes received when the connection is cut.
-        let mut seen = vec![0; whole.stdout.len() / 16 * piece];
+        let mut seen = vec![0; whole.len() / 16 * piece];
         let (read, mut seen) = tokio::task::block_in_place(|| (out.read_exact(&mut seen), seen));
         read.unwrap();
         way.cut();
         tokio::task::block_in_place(|| out.read_to_end(&mut seen).unwrap());
-        let output = tokio::task::block_in_place(|| child.wait_with_output().unwrap());
-        let err = String::from_utf8(output.stderr).unwrap();
-        match output.status.code() {
-            Some(0) => assert!(seen == whole.stdout, "{piece}: {err}"),
+        let Ran { code, err, .. } = tokio::task::block_in_place(|| child.ran());
+        match code {
+            Some(0) => assert!(seen == whole, "{piece}: {err}"),
             code => {
                 assert_eq!(code, Some(4), "{piece}: {err}");
                 assert!(err.contains("may have run") && !seen.ends_with(b"the end\n"), "{piece}: {err}");
@@ -371,11 +362,7 @@ async fn a_variable_does_not_take_a_part_of_what_was_lost() {
     let (world, server, mut way) = away().await;
     let mut terminal = console(&world);
     terminal.line("$part = 'whole'; $part = Wait-Cs -Seconds 600");
-    let start = Instant::now();
-    while !server.shells().iter().any(|shell| shell.commands > 0) {
-        assert!(start.elapsed() < PATIENCE, "no command runs");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    runs_a_command(&server).await;
     way.close().await;
     reads(&terminal, LOST);
     terminal.ends_with(PROMPT);

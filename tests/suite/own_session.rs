@@ -1,13 +1,12 @@
 //! Shells with a standalone session, as Windows PowerShell uses if it cannot attach: it has no agent, but is also
 //! removed. The stand-in is a WSMan client, like PowerShell.
 
-use std::process::Command;
-use std::time::Instant;
-
 use lyncsh::agent::journal::Journal;
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
+use rustix::process::Signal;
 
 use crate::agent_world::{GONE, PATIENCE, World};
+use crate::program::{holds, signal, wait};
 use crate::stand_in::{Terminal, children, stand_in};
 
 const PROMPT: &str = "[work] PS> ";
@@ -43,11 +42,7 @@ impl Own {
         let terminal = Terminal::work(&self.world, "own");
         terminal.ends_with(PROMPT);
         // Wait until the guard has the id.
-        let start = Instant::now();
-        while self.journal() != 1 {
-            assert!(start.elapsed() < PATIENCE, "no guard:\n{}", terminal.text());
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+        assert!(holds(PATIENCE, || self.journal() == 1), "no guard:\n{}", terminal.text());
         assert_eq!(self.server.shells().len(), 1);
         terminal
     }
@@ -62,11 +57,7 @@ impl Own {
     }
 
     fn wait_removed(&self) {
-        let start = Instant::now();
-        while !self.server.shells().is_empty() || self.journal() != 0 {
-            assert!(start.elapsed() < GONE, "{} left", self.server.shells().len());
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+        wait(GONE, "no session and no journal", || self.server.shells().is_empty() && self.journal() == 0);
     }
 
     fn shell(&self, terminal: &Terminal) -> u32 {
@@ -77,7 +68,7 @@ impl Own {
 }
 
 fn kill(process: u32) {
-    assert!(Command::new("kill").args(["-9", &process.to_string()]).status().unwrap().success());
+    signal(process, Signal::KILL);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,11 +167,7 @@ async fn where_shell_and_guard_die_together_the_next_start_removes_the_session()
     drop(terminal);
     assert_eq!(own.server.shells().len(), 1);
     // A killed process may take a moment to end.
-    let start = Instant::now();
-    while !Journal::of(&own.world.folders).live().is_empty() {
-        assert!(start.elapsed() < PATIENCE, "the guard lives");
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    wait(PATIENCE, "the guard's end", || Journal::of(&own.world.folders).live().is_empty());
     let (code, _, err) = own.world.run(&["list"]);
     assert_eq!(code, 0);
     assert!(err.contains("removed an orphaned session of 'work'"), "{err}");

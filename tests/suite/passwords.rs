@@ -1,15 +1,13 @@
 //! Passwords that an endpoint refuses: prompted for again, and not resent otherwise.
 
-use std::io::Write as _;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use lyncsh::net::Trust;
 use lyncsh::simulator::{Options, PASSWORD, Server as Simulator, USER};
 
 use crate::agent_world::{PATIENCE, World, path_without_powershell};
+use crate::program::{lyncsh, wait};
 use crate::stand_in::Terminal;
 use crate::wsman_client_http::{Answer, Asked, Server, http};
 
@@ -90,21 +88,13 @@ impl Guarded {
     /// Runs `lyncsh attach work --socket` in a terminal.
     fn attach(&self) -> Terminal {
         let arguments = ["attach", "work", "--socket"];
-        Terminal::open_with(&self.world, env!("CARGO_BIN_EXE_lyncsh"), &arguments, [])
+        Terminal::open_with(&self.world, lyncsh(), &arguments, [])
     }
 
     fn journal(&self) -> String {
         let entries = std::fs::read_dir(self.world.folders.state.join("sessions"));
         let entries = entries.into_iter().flatten().flatten();
         entries.map(|entry| std::fs::read_to_string(entry.path()).unwrap_or_default()).collect()
-    }
-}
-
-fn wait(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < PATIENCE, "{what} did not come");
-        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -199,7 +189,7 @@ async fn a_password_that_is_changed_under_a_session_is_sent_once_more_at_most() 
         guarded.refuses.store(true, Ordering::SeqCst);
         // The keep-alive or the end of the long poll gets the refusal; leaving the shell ends the session.
         shell.tell();
-        wait("the journal's word", || guarded.journal().contains("\"refused\":true"));
+        wait(PATIENCE, "the journal's word", || guarded.journal().contains("\"refused\":true"));
         assert!((1..=2).contains(&guarded.refused()), "{}", guarded.refused());
         let before = guarded.refused();
         let (code, out, err) = guarded.world.run(&["status"]);
@@ -212,8 +202,8 @@ async fn a_password_that_is_changed_under_a_session_is_sent_once_more_at_most() 
         guarded.refuses.store(false, Ordering::SeqCst);
         guarded.world.wait_agent_gone();
         guarded.world.attach();
-        wait("one session", || guarded.simulator.shells().len() == 1);
-        wait("an empty journal", || !guarded.journal().contains("\"refused\":true"));
+        wait(PATIENCE, "one session", || guarded.simulator.shells().len() == 1);
+        wait(PATIENCE, "an empty journal", || !guarded.journal().contains("\"refused\":true"));
     })
     .await;
 }
@@ -278,7 +268,7 @@ fn login_reports_another_source_of_the_password() {
 /// Runs `lyncsh add` without a keyring.
 fn without_keyring(world: &World, arguments: &[&str]) -> Terminal {
     let nowhere = ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent".to_owned());
-    Terminal::open_with(world, env!("CARGO_BIN_EXE_lyncsh"), arguments, [nowhere])
+    Terminal::open_with(world, lyncsh(), arguments, [nowhere])
 }
 
 #[test]
@@ -353,10 +343,8 @@ fn a_profile_with_a_commands_name_is_reported_wherever_it_is_meant() {
     let (code, out, _) = world.run(&["list"]);
     assert!(code == 0 && out.contains("status-profile.toml") && out.contains("login-profile.toml"), "{out}");
     let folder = world.root().to_str().unwrap();
-    let output =
-        world.lyncsh(&["--config-dir", folder, "login"]).env_remove("LYNCSH_CONFIG_DIR").output().unwrap();
-    let err = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.code() == Some(2) && err.contains("login-profile.toml"), "{err}");
+    let run = world.program(&["--config-dir", folder, "login"]).env_remove("LYNCSH_CONFIG_DIR").run();
+    assert!(run.code == Some(2) && run.err.contains("login-profile.toml"), "{run:?}");
     // The renamed profile opens.
     std::fs::rename(world.folders.profile("login"), world.folders.profile("login-profile")).unwrap();
     assert_eq!(world.run(&["show", "login-profile"]).0, 0);
@@ -380,17 +368,9 @@ async fn a_password_command_may_print_what_windows_writes() {
         let (code, _, err) = guarded.world.run(&["attach", "work", "--socket"]);
         assert!(code != 0 && err.contains("line 1 is not UTF-8"), "{err}");
         // The same for piped input, with the byte order mark of Windows PowerShell.
-        let mut command = guarded.world.lyncsh(&["add", "x", "--kind", "wsman", "--password-stdin"]);
-        command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent").args([
-            "--uri",
-            "https://a.b/c",
-            "--user",
-            "u",
-        ]);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let _ = child.stdin.take().unwrap().write_all(b"x\n");
-        let err = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+        let add = guarded.world.program(&["add", "x", "--kind", "wsman", "--password-stdin"]);
+        let add = add.args(["--uri", "https://a.b/c", "--user", "u"]).stdin("x\n");
+        let err = add.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent").run().err;
         assert!(err.contains("credential = \"prompt\"") && err.contains("credential = { command ="), "{err}");
         assert!(path_without_powershell().len() > 1);
     })

@@ -288,7 +288,8 @@ fn leftovers_of_a_killed_first_start_are_removed_and_never_used() {
 mod attach {
     use std::collections::BTreeMap;
 
-    use crate::agent_world::{GONE, World};
+    use crate::agent_world::{GONE, PATIENCE, World};
+    use crate::program::until;
 
     fn facts(out: &str) -> BTreeMap<String, String> {
         let pairs = out.lines().map(|line| line.split_once('=').expect("KEY=VALUE"));
@@ -365,20 +366,16 @@ mod attach {
         );
         std::fs::write(world.folders.profile("work"), text).unwrap();
         world.run(&["attach", "work", "--module"]);
-        let mut command = world.lyncsh(&["attach", "work", "--facts"]);
-        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-        let facts = self::facts(std::str::from_utf8(&output.stdout).unwrap());
+        let program = world.program(&["attach", "work", "--facts"]);
+        let out = tokio::task::spawn_blocking(move || program.run().out).await.unwrap();
+        let facts = self::facts(&out);
         let shell = crate::agent_world::open(facts["socket"].as_ref()).await;
         let stem = facts["cache"].clone();
         let exported = std::path::PathBuf::from(format!("{stem}-7.6.5"));
         std::fs::create_dir_all(&exported).unwrap();
         std::fs::write(exported.join("commands"), "Get-CsGone\n").unwrap();
         let seen = format!("{stem}.commands");
-        let start = std::time::Instant::now();
-        while !std::path::Path::new(&seen).exists() {
-            assert!(start.elapsed() < crate::agent_world::PATIENCE, "the agent has not asked");
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+        until(PATIENCE, "the agent's question", || std::path::Path::new(&seen).exists()).await;
         let text = std::fs::read_to_string(&seen).unwrap();
         let names: Vec<_> = text.lines().collect();
         assert!(names.is_sorted() && names.contains(&"Get-CsTenant"), "{text}");
@@ -386,10 +383,6 @@ mod attach {
         assert_eq!(server.shells().len(), 1);
         shell.close().await.unwrap();
         drop(shell);
-        let start = std::time::Instant::now();
-        while !server.shells().is_empty() {
-            assert!(start.elapsed() < GONE, "the question keeps nobody");
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+        until(GONE, "no session", || server.shells().is_empty()).await;
     }
 }

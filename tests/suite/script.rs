@@ -7,17 +7,17 @@ use lyncsh::simulator::Options;
 
 use crate::agent_simulator::{empty, online};
 use crate::agent_world::World;
-use crate::program::Lyncsh;
+use crate::program::{Program, lyncsh};
 use crate::stand_in::Terminal;
 
 /// Pipes lines into the console of a demo.
 fn demo(lines: &str) -> (i32, String, String) {
-    Lyncsh::alone().args(["demo"]).stdin(lines).run().parts()
+    Program::lyncsh().args(["demo"]).stdin(lines).run().parts()
 }
 
 /// Runs `lyncsh work` with arguments in a folder.
 fn work(world: &World, folder: &Path, words: &[&str], input: &str) -> (i32, String, String) {
-    let run = Lyncsh::new(world).args(["work", "--shell", "console"]).args(words.iter().copied());
+    let run = world.program(&["work", "--shell", "console"]).args(words.iter().copied());
     run.folder(folder).stdin(input).run().parts()
 }
 
@@ -191,7 +191,7 @@ fn a_prompt_runs_script_files_and_refuses_lines_as_a_whole() {
     let path = |name: &str| folder.path().join(name).display().to_string();
     std::fs::write(path("good.ps1"), "$set = 'set here'\n\"hello $($args[0])\"\n").unwrap();
     std::fs::write(path("bad.ps1"), "'never'\nif (1) { }\n").unwrap();
-    let mut terminal = Terminal::sized((160, 40), env!("CARGO_BIN_EXE_lyncsh"), &["demo"], []);
+    let mut terminal = Terminal::sized((160, 40), lyncsh(), &["demo"], []);
     let run = |line: &str, answer: &str| {
         terminal.line(line);
         terminal.sees(answer);
@@ -241,7 +241,7 @@ fn exit_codes_say_what_went_wrong_in_any_line() {
 #[test]
 fn every_command_follows_the_table_of_exit_codes() {
     let world = World::without_endpoint();
-    let run = |words: &[&str]| Lyncsh::new(&world).args(words.iter().copied()).run().parts();
+    let run = |words: &[&str]| world.program(&[]).args(words.iter().copied()).run().parts();
     std::fs::create_dir_all(world.folders.profiles()).unwrap();
     let profile = "kind = \"wsman\"\nuri = \"http://127.0.0.1:1/wsman\"\nuser = \"u\"\nauthentication = \"basic\"\n\
                    credential = { command = \"echo x\" }\n";
@@ -395,7 +395,7 @@ fn an_unavailable_powershell_command_refuses_the_whole_script() {
     // Commands of the endpoint run there.
     let (code, out, err) = demo("Get-Command Get-CsTenant | select Name\n'after'\n");
     assert!(code == 0 && out.contains("after"), "{out}{err}");
-    let terminal = Terminal::sized((100, 30), env!("CARGO_BIN_EXE_lyncsh"), &["demo"], []);
+    let terminal = Terminal::sized((100, 30), lyncsh(), &["demo"], []);
     terminal.sees("[demo] PS>");
     terminal.line("'be' + 'gun'; Start-Sleep 1");
     terminal.sees("Neither the console nor the endpoint has Start-Sleep.");

@@ -73,7 +73,7 @@ impl Drop for Peer {
 impl Peer {
     fn start(role: &str, mechanism: Mechanism, user: &str, password: &str, binding: Option<Vec<u8>>) -> Self {
         let root = env!("CARGO_MANIFEST_DIR");
-        let python = crate::python::python();
+        let python = crate::program::python();
         let mut accounts = NamedTempFile::new().unwrap();
         writeln!(accounts, "LITWARE:ken:{PASSWORD}\n:ken@litware.example:{PASSWORD}\n:ken:{PASSWORD}")
             .unwrap();

@@ -1,12 +1,13 @@
 //! Profiles whose session a PowerShell module opens: Teams, Exchange Online.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use lyncsh::folders::Folders;
 use lyncsh::profile::parse;
 use lyncsh::profile::service::SignIn;
 use lyncsh::shell::module::Module;
+
+use crate::program::{Program, Ran, lyncsh};
 
 fn mistakes(text: &str) -> String {
     let error = parse("work", Path::new("work.toml"), text).expect_err(text);
@@ -85,7 +86,8 @@ fn the_shell_of_a_service_gets_the_secret_through_a_pipe_and_its_exit_code_is_pa
         std::fs::write(&path, text).unwrap();
         path
     };
-    let lyncsh = env!("CARGO_BIN_EXE_lyncsh");
+    let lyncsh = lyncsh();
+    let lyncsh = lyncsh.display();
     let pwsh = put(
         "bin/pwsh",
         &format!(
@@ -106,11 +108,9 @@ fn the_shell_of_a_service_gets_the_secret_through_a_pipe_and_its_exit_code_is_pa
         "kind = 'lync-online'\nuser = 'a@b.c'\ncredential = { command = 'echo s3cret' }\n",
     );
     let run = |arguments: &[&str]| {
-        let mut command = Command::new(lyncsh);
-        command.args(arguments).env("LYNCSH_CONFIG_DIR", home.path().join("conf")).stdin(Stdio::null());
-        let output = command.output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (text(output.stdout), text(output.stderr), output.status.code())
+        let program = Program::lyncsh().args(arguments).env("LYNCSH_CONFIG_DIR", home.path().join("conf"));
+        let Ran { code, out, err } = program.run();
+        (out, err, code)
     };
     let (out, err, code) = run(&["mail"]);
     assert_eq!(code, Some(7), "{out}{err}");
@@ -133,9 +133,7 @@ fn a_service_s_profile_is_shown_with_its_valid_keys_only() {
     let home = tempfile::tempdir().unwrap();
     std::fs::create_dir(home.path().join("profiles")).unwrap();
     std::fs::write(home.path().join("profiles/meet.toml"), "kind = 'teams'\n").unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lyncsh"));
-    let output = command.args(["show", "meet"]).env("LYNCSH_CONFIG_DIR", home.path()).output().unwrap();
-    let out = String::from_utf8(output.stdout).unwrap();
+    let out = Program::lyncsh().args(["show", "meet"]).env("LYNCSH_CONFIG_DIR", home.path()).run().good();
     let keys: Vec<&str> = out.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(keys, ["file", "kind", "user", "authentication", "password", "shell"], "{out}");
     assert!(out.contains("device-code") && out.contains("not needed"), "{out}");

@@ -1,10 +1,8 @@
 //! Shortcuts, checked with parsers of the programs that open them.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
 
 use lyncsh::desktop::Templates;
 use lyncsh::desktop::icon::{self, Colour};
@@ -13,6 +11,8 @@ use lyncsh::folders::Folders;
 use lyncsh::quote::desktop as quote;
 use proptest::prelude::*;
 use serde_json::Value;
+
+use crate::program::{Killed, PATIENCE, Program, holds};
 
 const NAMES: [&str; 6] = ["work", "Müller & Söhne", "50% off", "it's $5 `x` #1", "=", "Контора"];
 
@@ -29,15 +29,7 @@ fn own() -> Templates {
 
 /// Returns the output of `tests/peers/shortcut.py`.
 fn peer(arguments: &[&str]) -> Value {
-    let root = env!("CARGO_MANIFEST_DIR");
-    let python = crate::python::python();
-    let output = Command::new(&python)
-        .arg(format!("{root}/tests/peers/shortcut.py"))
-        .args(arguments)
-        .output()
-        .unwrap_or_else(|e| panic!("{python}: {e}; `tests/run` makes it, or LYNCSH_TEST_PYTHON names one"));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    Program::peer("shortcut.py").args(arguments).run().json()
 }
 
 fn saved(folder: &tempfile::TempDir, name: &str, bytes: &[u8]) -> String {
@@ -111,11 +103,8 @@ fn a_desktop_entry_is_valid_whatever_the_profile_is_called() {
             let file =
                 shortcut(name, "/opt/my tools/lyncsh", config).file(Desktop::Free, folder.path()).unwrap();
             std::fs::write(&file.path, &file.bytes).unwrap();
-            let output = Command::new("desktop-file-validate").arg(&file.path).output().expect(
-                "desktop-file-validate: Debian's desktop-file-utils has it, and `tests/run` installs it",
-            );
-            let said = String::from_utf8_lossy(&output.stdout).into_owned();
-            assert!(output.status.success() && said.is_empty(), "{said}");
+            let said = Program::new("desktop-file-validate").args([&file.path]).run().good();
+            assert!(said.is_empty(), "{said}");
         }
     }
     let equals = shortcut("work", "/opt/a=b/lyncsh", None).file(Desktop::Free, folder.path());
@@ -202,41 +191,20 @@ fn windows_and_a_posix_shell_take_a_command_line_apart_into_what_it_was() {
     arguments.extend(words.iter().map(String::as_str));
     assert_eq!(peer(&arguments), quote::windows(&words));
     let script = format!("printf '%s|' {}", quote::posix(&words));
-    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), words.join("|") + "|");
+    assert_eq!(Program::new("sh").args(["-c", &script]).run().good(), words.join("|") + "|");
 }
 
 /// A home folder with a profile and its endpoint.
 struct Home {
     folder: tempfile::TempDir,
-    endpoint: Ended,
-}
-
-/// A process that is killed at the end of the test.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Ended {
-    /// Returns the first line of its output.
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        BufReader::new(self.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        line
-    }
+    _endpoint: Killed,
 }
 
 impl Home {
     fn new(profile: &str) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lyncsh"));
-        let child = command.args(["demo", "--serve"]).stdout(Stdio::piped()).spawn().unwrap();
-        let mut home = Self { folder: tempfile::tempdir().unwrap(), endpoint: Ended(child) };
-        let ready: Value = serde_json::from_str(&home.endpoint.line()).unwrap();
+        let mut endpoint = Program::lyncsh().args(["demo", "--serve"]).start();
+        let ready = endpoint.ready();
+        let home = Self { folder: tempfile::tempdir().unwrap(), _endpoint: endpoint };
         let text = format!(
             "kind = 'lync-online'\nuser = {}\ndiscovery = {}\nshell = 'console'\ncredential = {{ command = \"printf %s '{}'\" }}\n",
             ready["user"],
@@ -261,18 +229,11 @@ impl Home {
 
     /// The same with this PATH.
     fn lyncsh_on(&self, path: std::ffi::OsString, arguments: &[&str]) -> (String, bool) {
-        let output = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
-            .args(arguments)
-            .env("PATH", path)
-            .env("HOME", self.folder.path())
-            .env("LYNCSH_CONFIG_DIR", self.path("conf"))
-            .env_remove("XDG_CONFIG_HOME")
-            .env_remove("XDG_DATA_HOME")
-            .env_remove("DISPLAY")
-            .output()
-            .unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        (String::from_utf8(text).unwrap(), output.status.success())
+        let mut program = Program::lyncsh().args(arguments).env("PATH", path).env("HOME", self.folder.path());
+        for name in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "DISPLAY"] {
+            program = program.env_remove(name);
+        }
+        program.env("LYNCSH_CONFIG_DIR", self.path("conf")).run().said()
     }
 }
 
@@ -376,17 +337,10 @@ fn a_template_of_the_user_s_own_makes_entry_icon_and_hook() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_desktop_entry_opens_a_terminal_that_shows_the_prompt_and_a_closed_window_ends_the_session() {
-    const PATIENCE: Duration = Duration::from_mins(1);
     let home = Home::new("my work");
     assert!(home.lyncsh(&["shortcut", "my work"]).1);
-    let mut display = Command::new("Xvfb");
-    let child = display
-        .args(["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("Xvfb: Debian's xvfb has it, and `tests/run` installs it");
-    let mut display = Ended(child);
+    let display = ["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"];
+    let mut display = Program::new("Xvfb").args(display).stderr(Stdio::null()).start();
     let number = display.line();
     // Debian's alternative for the terminal is set to xterm, which logs its output.
     let bin = home.path("bin");
@@ -397,36 +351,27 @@ fn a_desktop_entry_opens_a_terminal_that_shows_the_prompt_and_a_closed_window_en
     let log = home.path("shown");
     let resources = format!("*logging: true\n*logFile: {}\n*geometry: 80x24\n", log.display());
     std::fs::write(home.path("resources"), resources).unwrap();
-    let gio = which::which("gio").expect("gio: Debian's libglib2.0-bin has it, and `tests/run` installs it");
-    let status = Command::new(gio)
-        .arg("launch")
-        .arg(home.path("Desktop/lyncsh-my work.desktop"))
+    Program::new(which::which("gio").expect("gio: `tests/run` installs it, with libglib2.0-bin"))
+        .args(["launch"])
+        .args([home.path("Desktop/lyncsh-my work.desktop")])
         .env("DISPLAY", format!(":{}", number.trim()))
         .env("XENVIRONMENT", home.path("resources"))
         .env("PATH", &bin)
         .env("HOME", home.folder.path())
         .env("LC_ALL", "C.UTF-8")
-        .status()
-        .unwrap();
-    assert!(status.success());
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .run()
+        .good();
     let shown = || {
         let mut screen = vt100::Parser::new(24, 80, 0);
         screen.process(&std::fs::read(&log).unwrap_or_default());
         screen.screen().contents()
     };
-    wait(PATIENCE, || shown().contains("[my work] PS>"), shown);
+    assert!(holds(PATIENCE, || shown().contains("[my work] PS>")), "{}", shown());
     let status = || home.lyncsh(&["status", "--json"]).0;
     assert!(status().contains("my work"), "{}", status());
     // All windows close with their display.
     drop(display);
-    wait(PATIENCE, || !status().contains("my work"), status);
-}
-
-#[cfg(target_os = "linux")]
-fn wait(patience: Duration, done: impl Fn() -> bool, shown: impl Fn() -> String) {
-    let until = Instant::now() + patience;
-    while !done() {
-        assert!(Instant::now() < until, "{}", shown());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    assert!(holds(PATIENCE, || !status().contains("my work")), "{}", status());
 }

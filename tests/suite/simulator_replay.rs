@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -23,9 +22,8 @@ use lyncsh::transport::wsman::fault::code;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::program::PATIENCE;
 use crate::simulator::http;
-
-const PATIENCE: Duration = Duration::from_mins(1);
 
 fn rows(recording: &str) -> Vec<serde_json::Value> {
     let path = format!("{}/tests/wsman/{recording}.jsonl", env!("CARGO_MANIFEST_DIR"));

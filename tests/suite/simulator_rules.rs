@@ -16,11 +16,9 @@ use lyncsh::transport::wsman::fault::{Fault, code};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use uuid::Uuid;
 
-use crate::program::Lyncsh;
+use crate::program::{Killed, PATIENCE, Program};
 use crate::simulator::{http, no_shell_is_left};
 use crate::simulator_replay::requests;
-
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Client of an administrator.
 pub struct Client {
@@ -275,7 +273,7 @@ async fn output_for_a_broken_receive_comes_with_the_next_one() {
 #[test]
 fn cmdlets_and_users_fill_up() {
     let world = crate::agent_world::World::without_endpoint();
-    let demo = Lyncsh::new(&world).args(["demo", "--cmdlets", "613", "--users", "50"]);
+    let demo = world.program(&["demo", "--cmdlets", "613", "--users", "50"]);
     let received = demo.stdin("(Get-Command).Count\n(Get-CsOnlineUser).Count\n").run().out;
     assert_eq!(received.split_whitespace().collect::<Vec<_>>(), ["613", "50"], "{received}");
 }
@@ -376,14 +374,10 @@ async fn a_token_is_issued_as_the_challenge_describes_and_opens_only_the_token_e
 }
 
 /// Starts the endpoint as a separate process; returns it with its ready message.
-fn served(options: &[&str]) -> (crate::agent_world::Killed, serde_json::Value) {
-    use std::io::BufRead as _;
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lyncsh"));
-    command.args(["demo", "--serve"]).args(options).stdout(std::process::Stdio::piped());
-    let mut served = crate::agent_world::Killed(command.spawn().unwrap());
-    let mut line = String::new();
-    std::io::BufReader::new(served.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    (served, serde_json::from_str(&line).unwrap())
+fn served(options: &[&str]) -> (Killed, serde_json::Value) {
+    let mut served = Program::lyncsh().args(["demo", "--serve"]).args(options).start();
+    let ready = served.ready();
+    (served, ready)
 }
 
 #[tokio::test(flavor = "multi_thread")]

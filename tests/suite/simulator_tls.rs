@@ -5,6 +5,7 @@ use std::path::Path;
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 
 use crate::agent_world::World;
+use crate::program::{Ran, signal};
 
 async fn endpoint() -> Server {
     Server::start(Options { tls: true, ..Options::default() }).await.unwrap()
@@ -29,19 +30,9 @@ fn trusting(ca: &Path) -> String {
 
 /// Runs `lyncsh work` with a line on standard input.
 async fn work(world: &World) -> (Option<i32>, String, String) {
-    let mut command = world.lyncsh(&["work"]);
-    let run = move || {
-        use std::io::Write as _;
-        use std::process::Stdio;
-        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = piped.spawn().unwrap();
-        // After a failed connection, nothing is read.
-        let _ = child.stdin.take().unwrap().write_all(b"Get-CsTenant\n");
-        child.wait_with_output().unwrap()
-    };
-    let output = tokio::task::spawn_blocking(run).await.unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
+    let program = world.program(&["work"]).stdin("Get-CsTenant\n");
+    let Ran { code, out, err } = tokio::task::spawn_blocking(move || program.run()).await.unwrap();
+    (code, out, err)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,28 +103,18 @@ async fn a_file_beside_the_profile_is_named_without_its_folder() {
 
 #[test]
 fn the_demo_on_tls_is_the_same_and_names_its_authority() {
-    use std::io::{BufRead as _, BufReader, Write as _};
-    use std::process::Stdio;
     let world = World::without_endpoint();
-    let mut demo = world.lyncsh(&["demo", "--tls"]);
-    let mut demo = demo.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    demo.stdin.take().unwrap().write_all(b"Get-CsTenant\nexit\n").unwrap();
-    let printed = demo.wait_with_output().unwrap();
-    assert!(printed.status.success() && String::from_utf8(printed.stdout).unwrap().contains("Litware"));
+    let printed = world.program(&["demo", "--tls"]).stdin("Get-CsTenant\nexit\n").run().good();
+    assert!(printed.contains("Litware"));
 
-    let mut serve = world.lyncsh(&["demo", "--serve", "--tls"]);
-    let serve = serve.stdout(Stdio::piped()).spawn().unwrap();
-    let mut serve = crate::agent_world::Killed(serve);
-    let mut line = String::new();
-    BufReader::new(serve.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let mut serve = world.program(&["demo", "--serve", "--tls"]).start();
+    let ready = serve.ready();
     for key in ["url", "discovery"] {
         assert!(ready[key].as_str().unwrap().starts_with("https://"), "{ready}");
     }
     let ca = Path::new(ready["ca"].as_str().unwrap());
     assert!(std::fs::read_to_string(ca).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
-    let pid = rustix::process::Pid::from_child(&serve.0);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    signal(serve.0.id(), rustix::process::Signal::TERM);
     assert!(serve.wait().success());
     assert!(!ca.exists(), "it goes with the endpoint");
 }

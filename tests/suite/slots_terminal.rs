@@ -1,6 +1,7 @@
 //! In a terminal the user can choose sessions to remove when the session limit is reached.
 
 use crate::agent_world::World;
+use crate::program::lyncsh;
 use crate::stand_in::Terminal;
 
 #[test]
@@ -24,7 +25,7 @@ fn asked(keys: &str, text: &str) -> (World, Terminal) {
     world.profile("second", "");
     world.attach();
     let arguments = ["attach", "second", "--socket"];
-    let terminal = Terminal::open(&world, env!("CARGO_BIN_EXE_lyncsh"), &arguments, "");
+    let terminal = Terminal::open(&world, lyncsh(), &arguments, "");
     terminal.sees("1. this machine's 'work', from 127.0.0.1");
     terminal.sees("Sessions to remove");
     terminal.press(keys);

@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, 
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-const LIMIT: Duration = Duration::from_mins(1);
+use crate::program::PATIENCE;
 
 /// A server whose every line is sent by the test.
 struct Peer {
@@ -31,8 +31,8 @@ impl Peer {
     }
 
     async fn read(&mut self) -> Element {
-        let line = tokio::time::timeout(LIMIT, self.lines.next_line()).await.unwrap().unwrap();
-        Element::parse(&line.expect("the client continues")).unwrap()
+        let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await.unwrap().unwrap();
+        Element::parse(&line.expect("the client goes on")).unwrap()
     }
 
     async fn say(&mut self, element: Element) {
@@ -59,7 +59,7 @@ async fn send(connection: &Connection, stream: Stream, message: Message) -> ones
 }
 
 async fn next(connection: &mut Connection) -> ConnectionEvent {
-    tokio::time::timeout(LIMIT, connection.events.recv()).await.unwrap().expect("one more event")
+    tokio::time::timeout(PATIENCE, connection.events.recv()).await.unwrap().expect("one more event")
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn the_opening_goes_in_one_data() {
     let kinds: Vec<_> = kinds.iter().map(|m| Message::decode(m).unwrap().kind).collect();
     assert_eq!(kinds, [MessageType::SessionCapability, MessageType::InitRunspacePool]);
     peer.say(Element::DataAck(nil)).await;
-    tokio::time::timeout(LIMIT, ordered).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, ordered).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -108,8 +108,8 @@ async fn a_pipeline_waits_for_every_acknowledgement_and_is_cut_at_32768_bytes() 
     assert_eq!(Message::decode(&whole[1]).unwrap(), input);
     assert!(ordered.try_recv().is_err(), "the last piece is not acknowledged yet");
     peer.say(Element::DataAck(id)).await;
-    tokio::time::timeout(LIMIT, started).await.unwrap().unwrap();
-    tokio::time::timeout(LIMIT, ordered).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, started).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, ordered).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn closing_is_answered_when_the_server_confirms_though_nobody_reads_events
         peer.say(data).await;
     }
     peer.say(Element::CloseAck(Uuid::nil())).await;
-    tokio::time::timeout(LIMIT, closed).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, closed).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -207,7 +207,7 @@ async fn closing_a_silent_server_ends_after_its_limit() {
     let (_peer, connection) = Peer::with_limits(Limits { close, ..Limits::default() });
     let (given, closed) = oneshot::channel();
     connection.requests.send(ConnectionRequest::Close(given)).await.unwrap();
-    let result = tokio::time::timeout(LIMIT, closed).await.unwrap().unwrap();
+    let result = tokio::time::timeout(PATIENCE, closed).await.unwrap().unwrap();
     assert!(matches!(result, Err(Error::Timeout { .. })));
 }
 
@@ -227,7 +227,7 @@ async fn a_server_takes_messages_and_its_client_waits_for_its_acknowledgement() 
     assert_eq!((stream, got.kind, got.body.len()), (Stream::Default, MessageType::CreatePipeline, 200_000));
     assert!(ordered.try_recv().is_err(), "the last Data is held by the server");
     drop(ack);
-    tokio::time::timeout(LIMIT, ordered).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, ordered).await.unwrap().unwrap();
 
     // A large host response while nothing else is queued, and a stop.
     server.sender.send(message(MessageType::PipelineOutput, id, &body)).await;
@@ -255,7 +255,7 @@ async fn a_client_that_does_not_read_is_waited_for() {
     tokio::pin!(third);
     assert!(futures_util::poll!(&mut third).is_pending());
     let mut connection = connect(there, Limits::default());
-    tokio::time::timeout(LIMIT, third).await.unwrap();
+    tokio::time::timeout(PATIENCE, third).await.unwrap();
     for _ in 0..3 {
         assert!(matches!(next(&mut connection).await, ConnectionEvent::Message(_)));
     }

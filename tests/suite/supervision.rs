@@ -1,18 +1,15 @@
 //! Supervision of the user's shell: terminal, signals, exit codes, and every kind of end.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::agent_world::{Killed, PATIENCE, World};
+use rustix::process::Signal;
+
+use crate::agent_world::{PATIENCE, World};
+use crate::program::{Program, signal};
 use crate::stand_in::{Terminal, children, environment, stand_in, world};
 
 const PROMPT: &str = "[work] PS> ";
-
-fn kill(process: u32, signal: &str) {
-    let done = Command::new("kill").args([signal, &process.to_string()]).status().unwrap();
-    assert!(done.success());
-}
 
 /// Returns the shell started by `lyncsh work`.
 fn shell_of(launcher: u32) -> u32 {
@@ -21,11 +18,9 @@ fn shell_of(launcher: u32) -> u32 {
     all[0]
 }
 
-/// Returns the command `lyncsh work` without a terminal.
-fn piped(world: &World, arguments: &[&str], does: &str) -> Command {
-    let mut command = world.lyncsh(&[&["work"], arguments].concat());
-    command.envs(environment("work", does)).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+/// Returns `lyncsh work` without a terminal.
+fn piped(world: &World, arguments: &[&str], does: &str) -> Program {
+    world.program(&[&["work"], arguments].concat()).envs(environment("work", does))
 }
 
 #[test]
@@ -101,7 +96,7 @@ fn a_shell_that_crashes_in_raw_mode_leaves_a_terminal_that_can_be_used() {
         } else {
             let bash = terminal.child.process_id().unwrap();
             let launcher = children(bash, "lyncsh")[0];
-            kill(shell_of(launcher), "-KILL");
+            signal(shell_of(launcher), Signal::KILL);
         }
         terminal.ends_with(&format!("{code}>"));
         terminal.waits("the cursor", |_| !terminal.hides_cursor());
@@ -132,10 +127,8 @@ fn a_session_that_cannot_be_opened_is_reported_once_and_the_shell_ends() {
     std::thread::sleep(Duration::from_millis(300));
     let text = terminal.text();
     assert!(!text.contains("no session") && !text.contains(PROMPT), "{text}");
-    let output = piped(&world, &[], "").output().unwrap();
-    let err = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(3));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    let (code, out, err) = piped(&world, &[], "").run().parts();
+    assert_eq!((code, out.as_str()), (3, ""));
     assert!(err.contains("password") && !err.contains("no session") && !err.contains("lyncsh:"), "{err}");
     world.wait(PATIENCE, "no agent", |world| world.agent().is_none());
 }
@@ -154,9 +147,8 @@ fn ctrl_c_while_connecting_ends_both_and_leaves_nothing() {
 #[test]
 fn a_shell_that_dies_before_the_session_is_open_ends_it_all() {
     let world = World::on(&["--create", "5"], &format!("shell = \"{}\"", stand_in().display()));
-    let output = piped(&world, &[], "die-first").output().unwrap();
-    assert_eq!(output.status.code(), Some(7));
-    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    let (code, _, err) = piped(&world, &[], "die-first").run().parts();
+    assert_eq!(code, 7);
     assert!(err.contains("exited with code 7 before the session was open"), "{err}");
     world.wait_removed(PATIENCE);
 }
@@ -175,12 +167,12 @@ fn a_shell_that_never_attaches_keeps_running_and_its_session_is_removed() {
 
 #[test]
 fn signals_are_passed_to_the_shell_and_a_hanging_one_is_killed() {
-    for (signal, code) in [("-TERM", 143), ("-HUP", 129), ("-QUIT", 131)] {
+    for (sent, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::QUIT, 131)] {
         let world = world();
         let mut terminal = Terminal::work(&world, "");
         terminal.ends_with(PROMPT);
-        kill(terminal.child.process_id().unwrap(), signal);
-        assert_eq!(terminal.ended(), code, "{signal}");
+        signal(terminal.child.process_id().unwrap(), sent);
+        assert_eq!(terminal.ended(), code, "{sent:?}");
         world.wait_removed(PATIENCE);
     }
 }
@@ -192,7 +184,7 @@ fn a_shell_that_hangs_at_its_exit_is_ended_by_force() {
     terminal.ends_with(PROMPT);
     terminal.line("exit");
     terminal.sees("hanging");
-    kill(terminal.child.process_id().unwrap(), "-TERM");
+    signal(terminal.child.process_id().unwrap(), Signal::TERM);
     assert_eq!(terminal.ended(), 137);
     world.wait_removed(PATIENCE);
 }
@@ -220,7 +212,7 @@ fn a_closed_terminal_ends_shell_and_session() {
 #[test]
 fn a_killed_launcher_leaves_a_shell_whose_session_goes_with_it() {
     let world = world();
-    let mut launcher = Killed(piped(&world, &["--", "-NoExit"], "").stdin(Stdio::piped()).spawn().unwrap());
+    let mut launcher = piped(&world, &["--", "-NoExit"], "").start();
     world.wait(PATIENCE, "a shell", |world| world.run(&["status", "--json"]).1.contains("stand-in"));
     let shell = shell_of(launcher.0.id());
     let input = launcher.0.stdin.take();
@@ -235,12 +227,9 @@ fn a_killed_launcher_leaves_a_shell_whose_session_goes_with_it() {
 #[test]
 fn lines_from_a_pipe_reach_a_shell_that_stays() {
     let world = world();
-    let mut child = Killed(piped(&world, &["--", "-NoExit"], "").stdin(Stdio::piped()).spawn().unwrap());
-    std::io::Write::write_all(&mut child.0.stdin.take().unwrap(), b"Get-Length -Text abc\nexit 8\n").unwrap();
-    assert_eq!(child.wait().code(), Some(8));
-    let mut out = String::new();
-    std::io::Read::read_to_string(&mut child.0.stdout.take().unwrap(), &mut out).unwrap();
-    assert!(out.contains("Completed"), "{out}");
+    let run = piped(&world, &["--", "-NoExit"], "").stdin("Get-Length -Text abc\nexit 8\n").run();
+    assert_eq!(run.code, Some(8));
+    assert!(run.out.contains("Completed"), "{run:?}");
     world.wait_removed(PATIENCE);
 }
 
@@ -248,12 +237,9 @@ fn lines_from_a_pipe_reach_a_shell_that_stays() {
 fn arguments_are_the_shell_s_and_a_command_runs_with_the_session() {
     let world = world();
     let words = world.root().join("words");
-    let output = piped(&world, &["--", "-NoProfile", "-Command", "Get-Length", "-Text abc", "\nexit 42"], "")
-        .env("STAND_IN_ARGUMENTS", &words)
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(42), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("Completed"));
+    let arguments = ["--", "-NoProfile", "-Command", "Get-Length", "-Text abc", "\nexit 42"];
+    let run = piped(&world, &arguments, "").env("STAND_IN_ARGUMENTS", &words).run();
+    assert!(run.code == Some(42) && run.out.contains("Completed"), "{run:?}");
     let words = std::fs::read_to_string(words).unwrap();
     assert!(words.starts_with("-NoProfile\0-NoLogo\0-Command\0"), "{words}");
     world.wait_removed(PATIENCE);

@@ -86,7 +86,7 @@ impl Server {
         options["certificate"] = certificates.path(&format!("{name}.pem")).display().to_string().into();
         options["key"] = certificates.path(&format!("{name}.key")).display().to_string().into();
         let root = env!("CARGO_MANIFEST_DIR");
-        let python = crate::python::python();
+        let python = crate::program::python();
         let child = Command::new(python)
             .arg(format!("{root}/tests/peers/tls_server.py"))
             .arg(options.to_string())

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::program::Program;
 use crate::wsman_client_http::{Answer, Asked, PATIENCE, Server, endpoint, http};
 
 pub fn opening(pool: Uuid) -> Vec<Outgoing> {
@@ -258,13 +259,12 @@ fn trusting(test: &str, expired: bool) -> Option<rustls::ServerConfig> {
     write("certificate", &certificate);
     write("key", &key);
     write("pem", pem.as_bytes());
-    let status = std::process::Command::new(std::env::current_exe().unwrap())
+    Program::new(std::env::current_exe().unwrap())
         .args(["--exact", &format!("wsman_client_faults::{test}"), "--nocapture"])
         .env(FOLDER, folder.path())
         .env("SSL_CERT_FILE", folder.path().join("pem"))
-        .status()
-        .unwrap();
-    assert!(status.success());
+        .run()
+        .good();
     None
 }
 

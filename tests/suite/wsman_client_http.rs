@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 /// Maximum wait of a test.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub use crate::program::PATIENCE;
 
 /// One request.
 #[derive(Clone, Debug)]

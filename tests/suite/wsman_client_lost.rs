@@ -16,6 +16,7 @@ use lyncsh::transport::{ConnectionEvent, ConnectionRequest};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::program::until;
 use crate::wsman_client_faults::{actions, local, open, opening, plain, soap};
 use crate::wsman_client_http::{Answer, Asked, CUT, PATIENCE, Server};
 
@@ -24,7 +25,7 @@ async fn a_dropped_connection_removes_its_shell() {
     let server = Server::start(None, |asked| async move { plain(&asked) }).await;
     let (connection, _) = open(local(&server)).await.unwrap();
     drop(connection);
-    wait_until(|| actions(&server).contains(&"Delete".to_owned())).await;
+    until(PATIENCE, "the requests", || actions(&server).contains(&"Delete".to_owned())).await;
 }
 
 #[tokio::test]
@@ -45,11 +46,14 @@ async fn a_create_that_nobody_waits_for_is_undone() {
     // Cancelled while Create is pending.
     let opening = connect(endpoint.clone(), pool, opening(pool), |_| ());
     assert!(timeout(Duration::from_millis(500), opening).await.is_err());
-    wait_until(|| !server.asked().is_empty()).await;
+    until(PATIENCE, "the requests", || !server.asked().is_empty()).await;
     let removing = tokio::spawn(async move { remove(&endpoint, pool).await });
     let_go.send(true).unwrap();
     timeout(PATIENCE, removing).await.unwrap().unwrap().unwrap();
-    wait_until(|| actions(&server).iter().filter(|action| *action == "Delete").count() >= 1).await;
+    until(PATIENCE, "the requests", || {
+        actions(&server).iter().filter(|action| *action == "Delete").count() >= 1
+    })
+    .await;
     assert_eq!(actions(&server)[0], "Create");
 }
 
@@ -119,7 +123,7 @@ async fn a_session_whose_receives_fail_for_good_is_broken_and_says_so() {
     }
     // The shell may still exist: dropping the owner removes it.
     drop(connection);
-    wait_until(|| actions(&server).contains(&"Delete".to_owned())).await;
+    until(PATIENCE, "the requests", || actions(&server).contains(&"Delete".to_owned())).await;
 }
 
 #[tokio::test]
@@ -259,7 +263,7 @@ async fn an_end_that_a_cut_connection_took_with_it_is_missed_when_the_session_sa
                 Asks::Receive { command: None, .. } => match pool.fetch_add(1, Ordering::Relaxed) {
                     0 => receives(&asked, &said, 0..1),
                     1 => {
-                        wait_until(|| has_lost.load(Ordering::Relaxed) > 2).await;
+                        until(PATIENCE, "the requests", || has_lost.load(Ordering::Relaxed) > 2).await;
                         receives(&asked, &said, 3..4)
                     }
                     _ => None,
@@ -347,16 +351,7 @@ async fn a_command_whose_answer_a_cut_connection_took_with_it_is_not_run_twice()
         // A command that may be running is ended, and the next command can use the session.
         connection.requests.send(start(second, 10)).await.unwrap();
         let asked = |what: &str| actions(&server).iter().filter(|action| *action == what).count();
-        wait_until(|| asked("Signal") == 1 && asked("Command") == 2).await;
+        until(PATIENCE, "the requests", || asked("Signal") == 1 && asked("Command") == 2).await;
         assert_eq!(asked("Send"), usize::from(large));
     }
-}
-
-async fn wait_until(condition: impl Fn() -> bool) {
-    let waiting = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(PATIENCE, waiting).await.expect("not within the time limit");
 }

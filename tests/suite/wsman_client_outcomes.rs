@@ -16,6 +16,7 @@ use lyncsh::transport::{Connection, ConnectionEvent, ConnectionRequest, Error};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::program::until;
 use crate::wsman_client_faults::{actions, local, open, plain, soap};
 use crate::wsman_client_http::{Answer, Asked, CUT, PATIENCE, Server, http};
 
@@ -158,15 +159,6 @@ fn count(server: &Server, action: &str) -> usize {
     actions(server).iter().filter(|asked| *asked == action).count()
 }
 
-async fn until(condition: impl Fn() -> bool) {
-    let waiting = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(PATIENCE, waiting).await.expect("not within the time limit");
-}
-
 #[tokio::test]
 async fn a_command_is_sent_once_and_may_have_run_unless_it_was_refused() {
     for (says, unclear) in
@@ -188,11 +180,11 @@ async fn a_command_is_sent_once_and_may_have_run_unless_it_was_refused() {
         if unclear {
             assert!(error.advice().unwrap().starts_with("Check what the command has changed"), "{says:?}");
             // A command that may be running is ended.
-            until(|| count(&server, "Signal") == 1).await;
+            until(PATIENCE, "the requests", || count(&server, "Signal") == 1).await;
         }
         // The session continues, and the command was not sent again.
         run(&connection, Uuid::new_v4(), 10).await;
-        until(|| count(&server, "Command") == 2).await;
+        until(PATIENCE, "the requests", || count(&server, "Command") == 2).await;
         assert_eq!(count(&server, "Create"), 1, "{says:?}");
     }
 }
@@ -211,7 +203,7 @@ async fn input_is_sent_once_and_the_command_may_have_run_whatever_it_was_answere
         let (mut connection, _) = open(local(&server)).await.unwrap();
         let id = Uuid::new_v4();
         run(&connection, id, 10).await;
-        until(|| count(&server, "Command") == 1).await;
+        until(PATIENCE, "the requests", || count(&server, "Command") == 1).await;
         send(&connection, message(MessageType::PipelineInput, id, "<S>some input</S>")).await;
         let text = failure(&mut connection, id).await.to_string();
         assert!(text.ends_with("; the command may have run"), "{says:?}: {text}");
@@ -286,7 +278,7 @@ async fn a_request_with_an_expired_token_is_sent_once_more_with_a_new_one() {
         });
         commands.filter(|asked| asked.head.contains("token-1")).count()
     };
-    until(|| renewed() >= 2).await;
+    until(PATIENCE, "the requests", || renewed() >= 2).await;
     assert_eq!((fetched.load(Ordering::Relaxed), renewed()), (1, 2));
 }
 
@@ -403,7 +395,7 @@ async fn the_next_receive_is_sent_before_an_answers_messages_are_taken() {
         });
         asked.count()
     };
-    until(|| asked() == 2).await;
+    until(PATIENCE, "the requests", || asked() == 2).await;
     // A slow owner does not receive further messages.
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(asked(), 2);

@@ -6,7 +6,7 @@ use std::os::windows::io::AsRawHandle as _;
 use std::path::Path;
 use std::ptr::null_mut;
 
-use windows_sys::Win32::Foundation::{ERROR_IO_PENDING, ERROR_LOCK_VIOLATION, LocalFree};
+use windows_sys::Win32::Foundation::{ERROR_IO_PENDING, ERROR_LOCK_VIOLATION};
 use windows_sys::Win32::Security::Authorization::{GetNamedSecurityInfoW, SE_FILE_OBJECT};
 use windows_sys::Win32::Security::OWNER_SECURITY_INFORMATION;
 use windows_sys::Win32::Storage::FileSystem::{
@@ -16,7 +16,7 @@ use windows_sys::Win32::Storage::FileSystem::{
 };
 use windows_sys::Win32::System::IO::OVERLAPPED;
 
-use super::identity::{User, sid_text};
+use super::identity::{self, User};
 use super::wide;
 
 /// The administrators and the system: they may own the files of an elevated process, and can access
@@ -67,26 +67,21 @@ pub fn is_private(path: &Path) -> io::Result<bool> {
 
 /// Returns the SID of the owner.
 fn owner(name: &[u16]) -> io::Result<String> {
-    let (mut owner, mut descriptor) = (null_mut(), null_mut());
-    // SAFETY: the name ends with a zero; `owner` points into `descriptor`, which is freed after its
-    // last use.
+    // SAFETY: the name ends with a zero; on success the call allocates a descriptor that contains the owner.
     unsafe {
-        let code = GetNamedSecurityInfoW(
-            name.as_ptr(),
-            SE_FILE_OBJECT,
-            OWNER_SECURITY_INFORMATION,
-            &mut owner,
-            null_mut(),
-            null_mut(),
-            null_mut(),
-            &mut descriptor,
-        );
-        if code != 0 {
-            return Err(io::Error::from_raw_os_error(code.cast_signed()));
-        }
-        let owner = sid_text(owner);
-        LocalFree(descriptor);
-        owner
+        identity::owner(|owner, descriptor| {
+            let (kind, what) = (SE_FILE_OBJECT, OWNER_SECURITY_INFORMATION);
+            GetNamedSecurityInfoW(
+                name.as_ptr(),
+                kind,
+                what,
+                owner,
+                null_mut(),
+                null_mut(),
+                null_mut(),
+                descriptor,
+            )
+        })
     }
 }
 

@@ -31,7 +31,7 @@ impl CarefulHistory {
 }
 
 /// Returns whether a line may hold a secret, by the words that PSReadLine looks for.
-pub fn is_sensitive(line: &str) -> bool {
+fn is_sensitive(line: &str) -> bool {
     let line = line.to_lowercase();
     ["password", "asplaintext", "token", "apikey", "secret", "pin "].iter().any(|word| line.contains(word))
 }

@@ -11,7 +11,7 @@ use crate::files::replace::{New, replace};
 use crate::profile::CONSOLE;
 
 /// Oldest version with the named pipes and sessions that the module needs.
-pub const OLDEST: Version = Version { major: 7, minor: 4 };
+const OLDEST: Version = Version { major: 7, minor: 4 };
 /// Programs to look for if the profile names none.
 const USUAL: [&str; 2] = ["pwsh", "pwsh-preview"];
 /// Maximum time for `--version`, which usually takes half a second.

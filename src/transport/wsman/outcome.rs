@@ -56,7 +56,7 @@ const TROUBLED_STATUSES: std::ops::RangeInclusive<u16> = 500..=599;
 
 impl Fault {
     /// Returns whether the server certainly did not execute the request.
-    pub fn is_refusal(&self) -> bool {
+    fn is_refusal(&self) -> bool {
         match self.code {
             Some(code) => REFUSED.contains(&code) || self.is_quota(),
             None => {

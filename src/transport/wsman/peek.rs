@@ -32,11 +32,6 @@ pub(super) fn command_name(message: &Message) -> String {
     }
 }
 
-/// Returns whether a message starts its pipeline.
-pub(super) fn starts_pipeline(message: &Message) -> bool {
-    matches!(message.kind, MessageType::CreatePipeline | MessageType::GetCommandMetadata)
-}
-
 /// Returns a state, which is a property of the message's object itself: `Obj/MS/I32`.
 fn state(body: &str, name: &str) -> Option<i32> {
     property(body, name, Some(3))?.trim().parse().ok()

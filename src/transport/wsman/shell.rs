@@ -78,7 +78,7 @@ impl Shell {
         Ok(shell)
     }
 
-    pub fn endpoint_name(&self) -> &str {
+    fn endpoint_name(&self) -> &str {
         self.http.endpoint_name()
     }
 

@@ -1,7 +1,5 @@
 //! Real PowerShell's recordings and an independent client, on the agent in front of the simulated tenant.
 
-use std::time::Duration;
-
 use super::replay::{Ends, Replay, recorded_ends};
 use super::{abandoned, attach, finish, host, invoke, pipeline, simulated, within};
 use lyncsh::agent::mux::{ClientInfo, Mux, Options};
@@ -10,8 +8,9 @@ use lyncsh::psrp::clixml::{Value, write};
 use lyncsh::psrp::message::MessageType;
 use lyncsh::psrp::record::PipelineState;
 use tokio::net::UnixListener;
-use tokio::process::Command;
 use uuid::Uuid;
+
+use crate::program::Program;
 
 /// The recordings whose client half can be replayed. In `securestring-2.3` the secrets are encrypted under an
 /// unknown key.
@@ -113,17 +112,8 @@ impl Socket {
 
     /// Runs psrpcore's client; returns the results of its steps.
     async fn psrpcore(&self, steps: &[&str]) -> Vec<serde_json::Value> {
-        let root = env!("CARGO_MANIFEST_DIR");
-        let python = crate::python::python();
-        let mut command = Command::new(&python);
-        command.arg(format!("{root}/tests/peers/psrpcore_client.py")).arg(&self.path).args(steps);
-        let output = tokio::time::timeout(Duration::from_mins(2), command.kill_on_drop(true).output());
-        let output = output.await.expect("the client takes too long").unwrap_or_else(|e| {
-            panic!("{python}: {e}; `tests/run` makes it, or LYNCSH_TEST_PYTHON names one with psrpcore")
-        });
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{errors}");
-        let text = String::from_utf8(output.stdout).unwrap();
+        let peer = Program::peer("psrpcore_client.py").args([&self.path]).args(steps);
+        let text = tokio::task::spawn_blocking(move || peer.run().good()).await.unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
