@@ -254,7 +254,6 @@ fn typed_text_has_the_terminals_default_colour() {
 fn narrow(world: &World, arguments: &[&str]) -> String {
     let mut terminal = terminal(world, 40, arguments, &[]);
     terminal.ended();
-    terminal.settled();
     terminal.text()
 }
 

@@ -37,12 +37,16 @@ pub fn environment(profiles: &str, does: &str) -> [(&'static str, String); 3] {
     ]
 }
 
+/// Time for the last output of an ended program to arrive.
+const LAST_OUTPUT: Duration = Duration::from_secs(2);
+
 /// A terminal running a program.
 pub struct Terminal {
     screen: Arc<Mutex<vt100::Parser>>,
     raw: Arc<Mutex<Vec<u8>>>,
     keys: Arc<Mutex<Box<dyn std::io::Write + Send>>>,
     pub child: Box<dyn portable_pty::Child + Send + Sync>,
+    reading: std::thread::JoinHandle<()>,
     master: Option<Box<dyn MasterPty + Send>>,
 }
 
@@ -86,7 +90,7 @@ impl Terminal {
         let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, cols, 1000)));
         let raw = Arc::new(Mutex::new(Vec::new()));
         let (seen, answers, bytes) = (screen.clone(), keys.clone(), raw.clone());
-        std::thread::spawn(move || {
+        let reading = std::thread::spawn(move || {
             let mut piece = [0; 4096];
             while let Ok(length @ 1..) = output.read(&mut piece) {
                 let asked = piece[..length].windows(4).filter(|four| four == b"\x1b[6n").count();
@@ -102,7 +106,7 @@ impl Terminal {
                 }
             }
         });
-        Self { screen, raw, keys, child, master: Some(pair.master) }
+        Self { screen, raw, keys, child, reading, master: Some(pair.master) }
     }
 
     /// Runs `lyncsh work`.
@@ -144,19 +148,6 @@ impl Terminal {
         self.raw.lock().unwrap().clone()
     }
 
-    /// Waits until the terminal has received the whole output of an ended program.
-    pub fn settled(&self) {
-        let mut before = 0;
-        loop {
-            std::thread::sleep(Duration::from_millis(50));
-            let now = self.raw().len();
-            if now == before && now > 0 {
-                return;
-            }
-            before = now;
-        }
-    }
-
     pub fn hides_cursor(&self) -> bool {
         self.screen.lock().unwrap().screen().hide_cursor()
     }
@@ -191,7 +182,10 @@ impl Terminal {
     /// Returns the exit code.
     pub fn ended(&mut self) -> u32 {
         let status = found(PATIENCE, || self.child.try_wait().unwrap());
-        status.unwrap_or_else(|| panic!("the program does not end:\n{}", self.text())).exit_code()
+        let code = status.unwrap_or_else(|| panic!("the program does not end:\n{}", self.text())).exit_code();
+        // The terminal ends with its last process, which may be another one.
+        let _ = holds(LAST_OUTPUT, || self.reading.is_finished());
+        code
     }
 }
 

@@ -106,7 +106,8 @@ impl Affinity {
     }
 }
 
-fn front_end(headers: &HeaderMap) -> Option<String> {
+/// Returns the name of the front end of Exchange that answered.
+pub(super) fn front_end(headers: &HeaderMap) -> Option<String> {
     let name = headers.get(FRONT_END)?.to_str().ok()?.trim();
     (!name.is_empty() && name.len() <= MAX_NAME).then(|| name.to_owned())
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, SERVER, VIA};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SERVER, VIA};
 use secrecy::SecretString;
 use url::Url;
 
-use super::affinity::Affinity;
+use super::affinity::{self, Affinity};
 use super::body;
 use super::connections::{Connections, Failed, Reply, offered};
 use super::credential::Credential;
@@ -410,7 +410,8 @@ fn said(headers: &HeaderMap, body: &[u8], sent: usize) -> Option<String> {
         }
         Some(_) => title(body).map(|title| format!("a page, \"{title}\"")),
     };
-    let parts: Vec<String> = [content, said_by(headers), front_end(headers)].into_iter().flatten().collect();
+    let front_end = affinity::front_end(headers).map(|name| format!("front end {name}"));
+    let parts: Vec<String> = [content, said_by(headers), front_end].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
@@ -420,14 +421,7 @@ fn said_by(headers: &HeaderMap) -> Option<String> {
     Some(format!("sent by {}", plain(via)?))
 }
 
-/// Returns the front-end server of Exchange: changes of it show that a load balancer does not keep clients on one.
-fn front_end(headers: &HeaderMap) -> Option<String> {
-    const FRONT_END: HeaderName = HeaderName::from_static("x-feserver");
-    let name = headers.get(FRONT_END)?.to_str().ok()?;
-    Some(format!("front end {}", plain(name)?))
-}
-
-/// The title of a page.
+/// Returns the title of a page.
 fn title(body: &[u8]) -> Option<String> {
     /// Bytes searched for the title.
     const HEAD: usize = 16 * 1024;
