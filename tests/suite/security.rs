@@ -72,6 +72,11 @@ impl Drop for Peer {
 
 impl Peer {
     fn start(role: &str, mechanism: Mechanism, user: &str, password: &str, binding: Option<Vec<u8>>) -> Self {
+        let protocol = if mechanism == Mechanism::Ntlm { "ntlm" } else { "negotiate" };
+        Self::of(protocol, role, (user, password), binding)
+    }
+
+    fn of(protocol: &str, role: &str, (user, password): (&str, &str), binding: Option<Vec<u8>>) -> Self {
         let root = env!("CARGO_MANIFEST_DIR");
         let python = crate::program::python();
         let mut accounts = NamedTempFile::new().unwrap();
@@ -87,7 +92,6 @@ impl Peer {
         let to = child.stdin.take().unwrap();
         let from = BufReader::new(child.stdout.take().unwrap());
         let mut peer = Self { child, to, from, _accounts: accounts };
-        let protocol = if mechanism == Mechanism::Ntlm { "ntlm" } else { "negotiate" };
         let binding = binding.map(|binding| STANDARD.encode(binding));
         peer.send(&json!({
             "role": role, "protocol": protocol, "user": user, "password": password, "binding": binding,
@@ -311,6 +315,26 @@ fn pyspnego_convinces_our_acceptor() {
         let mut server = acceptor(mechanism, Binding::Optional(binding("right")));
         let error = handshake(&mut client, server.as_mut()).unwrap_err();
         assert!(matches!(error, ContextError::Mechanism { code: ntlm::BAD_BINDINGS, .. }), "{error}");
+    }
+}
+
+#[test]
+fn gss_ntlmssp_agrees_with_our_client_and_acceptor() {
+    let right = || Some(binding("right"));
+    for user in ["LITWARE\\ken", "ken"] {
+        let mut client = client(Mechanism::Ntlm, user, PASSWORD, right());
+        let mut server = Peer::of("gss-ntlmssp", "accept", ("", ""), right());
+        assert_eq!(handshake(client.as_mut(), &mut server), Ok(2), "{user}");
+        exchange(client.as_mut(), &mut server);
+        let mut client = Peer::of("gss-ntlmssp", "initiate", (user, PASSWORD), right());
+        let mut server = acceptor(Mechanism::Ntlm, Binding::Required(binding("right")));
+        assert_eq!(handshake(&mut client, server.as_mut()), Ok(2), "{user}");
+        exchange(&mut client, server.as_mut());
+    }
+    for (password, own) in [("wrong", right()), (PASSWORD, Some(binding("wrong")))] {
+        let mut client = client(Mechanism::Ntlm, "ken", password, own);
+        let mut server = Peer::of("gss-ntlmssp", "accept", ("", ""), right());
+        handshake(client.as_mut(), &mut server).unwrap_err();
     }
 }
 

@@ -8,6 +8,8 @@
 //! envelope in one request), 2 for Kerberos over http (the first answer confirms the key that seals the body), 2
 //! for NTLM (the envelope is sent with the second token), for NTLM in SPNEGO 2 over https and 3 over http.
 
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use hyper::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, WWW_AUTHENTICATE,
 };
 use hyper::{Request, StatusCode};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use url::Url;
@@ -36,6 +39,8 @@ use crate::transport::error::Operation;
 
 /// Maximum idle time of a connection for Command and Send, which cannot be repeated.
 const FRESH: Duration = Duration::from_secs(20);
+/// Duration of a handshake until one was measured.
+const USUAL_HANDSHAKE: Duration = Duration::from_millis(200);
 /// Maximum number of handshake messages; NTLM in SPNEGO takes three.
 const MAX_LEGS: usize = 6;
 /// Time limit of a KDC request (MIT krb5 gives up after 27 s).
@@ -118,6 +123,22 @@ struct Shared {
     /// Held until a server or KDC has accepted or refused the credential: a wrong password is sent only once.
     judging: tokio::sync::Mutex<()>,
     idle: Mutex<Vec<Connection>>,
+    /// Number of connections that will be idle soon: those that are opened in advance, and those of requests other
+    /// than Receive.
+    busy: AtomicUsize,
+    freed: Notify,
+    /// Duration of a handshake.
+    patience: Mutex<Duration>,
+}
+
+/// Counts a connection that will be idle soon.
+struct Busy(Arc<Shared>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::SeqCst);
+        self.0.freed.notify_waiters();
+    }
 }
 
 /// One connection and its context.
@@ -158,6 +179,9 @@ impl Connections {
             max_answer,
             judging: tokio::sync::Mutex::default(),
             idle: Mutex::default(),
+            busy: AtomicUsize::new(0),
+            freed: Notify::new(),
+            patience: Mutex::new(USUAL_HANDSHAKE),
         }))
     }
 
@@ -168,8 +192,10 @@ impl Connections {
     pub async fn exchange(&self, envelope: &Bytes, operation: Operation) -> Result<Reply, Failed> {
         let repeats = operation == Operation::Enumerate;
         let fresh = if matches!(operation, Operation::Command | Operation::Send) { FRESH } else { KEEP_IDLE };
-        while let Some(mut connection) = self.kept(fresh) {
-            match self.0.request(&mut connection, envelope).await {
+        while let Some(mut connection) = self.next(fresh).await {
+            let busy = (operation != Operation::Receive).then(|| self.busy());
+            let answer = self.0.request(&mut connection, envelope).await;
+            match answer {
                 Ok(reply) if reply.status == StatusCode::UNAUTHORIZED => {
                     tracing::debug!("a kept connection is no longer authenticated");
                     break;
@@ -180,6 +206,7 @@ impl Connections {
                     } else {
                         self.keep(connection);
                     }
+                    drop(busy);
                     return Ok(reply);
                 }
                 Err(Failed::Connection(failure)) if repeats || was_not_sent(&*failure) => {
@@ -193,10 +220,16 @@ impl Connections {
         match self.open(carried).await? {
             Opened::Answered(connection, reply) => {
                 self.keep(connection);
+                if operation == Operation::Create && reply.status.is_success() {
+                    self.prepare();
+                }
                 Ok(reply)
             }
             Opened::Elsewhere(reply) => Ok(reply),
             Opened::Ready(mut connection) => {
+                if operation == Operation::Create {
+                    self.prepare();
+                }
                 let reply = match self.0.request(&mut connection, envelope).await {
                     Err(Failed::Connection(failure)) if was_not_sent(&*failure) => {
                         return Err(Failed::Connection(wire::not_connected(failure)));
@@ -213,15 +246,46 @@ impl Connections {
         }
     }
 
-    /// Opens a connection in advance, so that a request need not wait for the handshake.
-    pub async fn prepare(&self) {
-        if self.idle().len() > 1 {
-            return;
-        }
-        match tokio::time::timeout(KDC_PATIENCE, self.open(None)).await {
-            Ok(Ok(Opened::Ready(connection))) => self.keep(connection),
-            Ok(Ok(_)) => {}
-            Ok(Err(_)) | Err(_) => tracing::debug!("no second connection could be opened ahead"),
+    /// Opens a second connection in the background: a Receive occupies the first one, and the first command need not
+    /// wait for a handshake.
+    fn prepare(&self) {
+        let (connections, busy) = (self.clone(), self.busy());
+        tokio::spawn(async move {
+            let begun = Instant::now();
+            match tokio::time::timeout(KDC_PATIENCE, connections.open(None)).await {
+                Ok(Ok(Opened::Ready(connection))) => {
+                    *connections.patience() = begun.elapsed();
+                    connections.keep(connection);
+                }
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) | Err(_) => tracing::debug!("no second connection could be opened in advance"),
+            }
+            drop(busy);
+        });
+    }
+
+    fn busy(&self) -> Busy {
+        self.0.busy.fetch_add(1, Ordering::SeqCst);
+        Busy(self.0.clone())
+    }
+
+    fn patience(&self) -> MutexGuard<'_, Duration> {
+        self.0.patience.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns an idle connection. If one is expected soon, waits for it as long as a new one would take.
+    async fn next(&self, fresh: Duration) -> Option<Connection> {
+        let deadline = Instant::now() + *self.patience();
+        loop {
+            let mut freed = pin!(self.0.freed.notified());
+            freed.as_mut().enable();
+            if let Some(connection) = self.kept(fresh) {
+                return Some(connection);
+            }
+            if self.0.busy.load(Ordering::SeqCst) == 0 {
+                return None;
+            }
+            tokio::time::timeout_at(deadline, freed).await.ok()?;
         }
     }
 

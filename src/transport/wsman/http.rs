@@ -186,9 +186,6 @@ impl Http {
                 let reply = reply.map_err(|failed| self.not_answered(failed, negotiation, operation))?;
                 if operation == Operation::Create && reply.status.is_success() {
                     self.affinity.settle(&reply.headers);
-                    // Receive occupies this connection; the first command should find another one open.
-                    let connections = connections.clone();
-                    tokio::spawn(async move { connections.prepare().await });
                 }
                 self.answer(reply)
             }
