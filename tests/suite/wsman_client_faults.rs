@@ -215,7 +215,7 @@ async fn a_quota_is_recognised_in_every_manner() {
         let error = refused(local(&server)).await;
         assert!(error.is_quota(), "{error:?}");
         assert_eq!(error.to_string(), told);
-        assert!(error.advice().unwrap().contains("Close a session"));
+        assert!(error.advice().unwrap().contains("Close an unneeded session"));
     }
 }
 
