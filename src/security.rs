@@ -8,6 +8,7 @@ pub mod challenge;
 mod initiate;
 #[cfg(unix)]
 pub mod kerberos;
+pub mod negotiation;
 pub mod ntlm;
 #[cfg(unix)]
 mod principal;

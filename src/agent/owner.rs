@@ -169,6 +169,9 @@ impl Owner {
     /// is incomplete. All other errors may be temporary network errors.
     fn is_final(&self, error: &SessionError) -> bool {
         use crate::credential::token::TokenError;
+        if let Some(error) = error.proxy() {
+            return !error.may_pass();
+        }
         matches!(
             error,
             SessionError::NoUser

@@ -6,7 +6,9 @@ use std::time::Duration;
 use url::Url;
 
 use super::wsman::fault::Fault;
-use crate::net::{CertificateProblem, HandshakeProblem, RefusedCertificate, TlsSetupError, permit};
+use crate::net::{
+    CertificateProblem, HandshakeProblem, ProxyError, RefusedCertificate, TlsSetupError, permit,
+};
 use crate::security::ContextError;
 use crate::security::advice::Symptom;
 
@@ -101,6 +103,8 @@ pub enum Error {
     Handshake { endpoint: String, problem: HandshakeProblem },
     #[error("cannot set up TLS: {0}")]
     Tls(TlsSetupError),
+    #[error(transparent)]
+    Proxy(ProxyError),
     #[error("the credential was not sent to {endpoint}: the connection would not be encrypted")]
     Insecure { endpoint: String },
     #[error("refused redirect from {endpoint} to {target}: {refusal}")]
@@ -172,6 +176,7 @@ impl Error {
             Self::Tls(TlsSetupError::System(_)) => {
                 "Check the certificates that the profile names in ca and certificate.".into()
             }
+            Self::Proxy(error) => error.advice(),
             Self::Insecure { .. } => {
                 "Use an https URI for the endpoint; this credential is sent over TLS only.".into()
             }
@@ -312,7 +317,9 @@ fn http_advice(status: u16) -> Option<String> {
                       not a PowerShell endpoint."
                 .into()
         }
-        407 => "Put the proxy's credential into HTTPS_PROXY, or bypass the proxy with NO_PROXY.".into(),
+        407 => "Set proxy_user and proxy_credential in the profile, put the credential into HTTPS_PROXY, or exclude \
+                the host with NO_PROXY."
+            .into(),
         502..=504 => {
             "Try again later; if the error persists, inform the endpoint's administrator. A proxy or load \
                       balancer could not reach the endpoint."

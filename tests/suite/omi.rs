@@ -31,6 +31,7 @@ pub fn endpoint(uri: url::Url) -> Endpoint {
         ledger: None,
         idle_timeout: None,
         trust: Trust::default(),
+        proxies: lyncsh::net::Proxies::default(),
         max_redirections: 3,
         hosts: lyncsh::net::Hosts::default(),
         limits: Limits { close: Duration::from_millis(800), ..Limits::default() },

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use lyncsh::net::Trust;
 use lyncsh::simulator::{Options, PASSWORD, Server as Simulator, USER};
 
 use crate::agent_world::{PATIENCE, World, path_without_powershell};
@@ -27,7 +26,7 @@ async fn guarded(credential: &str) -> Guarded {
     let simulator = Simulator::start(Options::default()).await.unwrap();
     let origin = url::Url::parse(&simulator.url).unwrap().origin().ascii_serialization();
     let (refuses, refused) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
-    let client = Trust::default().client().build().unwrap();
+    let client = crate::simulator::http();
     let (refusing, counted) = (refuses.clone(), refused.clone());
     let server = Server::start(None, move |asked| {
         let (client, url) = (client.clone(), format!("{origin}{}", asked.path));

@@ -100,6 +100,7 @@ async fn open(server: &Server) -> Session {
         ledger: None,
         idle_timeout: None,
         trust: Trust::default(),
+        proxies: lyncsh::net::Proxies::default(),
         max_redirections: 3,
         hosts: lyncsh::net::Hosts::default(),
         limits: Limits::default(),

@@ -9,9 +9,9 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
-use super::negotiation::Negotiation;
-use crate::net::{Hosts, Trust};
+use crate::net::{Hosts, Proxies, Trust};
 use crate::profile::Limits;
+use crate::security::negotiation::Negotiation;
 
 /// Credential and its kind.
 #[derive(Clone, Debug)]
@@ -55,6 +55,8 @@ pub struct Endpoint {
     pub renew: Option<Renew>,
     /// TLS settings for the endpoint.
     pub trust: Trust,
+    /// The proxies for the endpoint.
+    pub proxies: Proxies,
     /// Idle timeout requested in Create (`IdleTimeOut`).
     pub idle_timeout: Option<std::time::Duration>,
     /// Recorder of the data for the session's removal.

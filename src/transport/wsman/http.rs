@@ -5,22 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SERVER, VIA};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use hyper::{Response as HttpResponse, StatusCode};
 use secrecy::SecretString;
 use url::Url;
 
-use super::connections::{self, Connections, Failed, Reply, offered};
+use super::connections::{Connections, Failed, Reply, offered};
 use super::credential::Credential;
 use super::endpoint::{Authentication, Endpoint};
 use super::envelope::{Response, ResponseEnvelope};
-use super::negotiation::Negotiation;
-use super::wire::{self, Connector, Wire};
+use super::wire::{self, Wire};
+use crate::net::answered::{self, Unread};
 use crate::net::{
-    Cause, TlsConnector, cut_handshake, display, handshake_problem, innermost, is_loopback, refusals,
-    refused_certificate,
+    Cause, Connector, TlsConnector, cut_handshake, display, handshake_problem, innermost, proxy_error,
+    refusals, refused_certificate,
 };
 use crate::security::Account;
+use crate::security::negotiation::Negotiation;
 use crate::transport::error::{Error, Operation};
 
 /// Maximum size of an answer. lyncsh requests 150 KB, but OMI sends more.
@@ -64,9 +65,8 @@ impl Http {
     /// text.
     pub fn new(endpoint: &Endpoint) -> Result<Self, Error> {
         let name = display(&endpoint.uri);
-        let loopback = is_loopback(&endpoint.uri);
         let encrypted = endpoint.uri.scheme() == "https";
-        let plain_loopback = loopback && endpoint.uri.scheme() == "http";
+        let plain_loopback = endpoint.uri.scheme() == "http" && endpoint.proxies.is_local(&endpoint.uri);
         let seals = matches!(endpoint.authentication, Authentication::Context(_));
         if !encrypted && !plain_loopback && !seals {
             return Err(Error::Insecure { endpoint: name });
@@ -77,8 +77,9 @@ impl Http {
         let _ = uri.set_username("");
         let _ = uri.set_password(None);
         let user = endpoint.authentication.user().to_owned();
-        let connector = Connector::new(endpoint, loopback).map_err(Error::Tls)?;
-        let tls = connector.tls();
+        let (trust, proxies) = (endpoint.trust.clone(), endpoint.proxies.clone());
+        let connector = Connector::new(trust, proxies, endpoint.limits.connect);
+        let tls = encrypted.then(|| connector.tls()).transpose().map_err(Error::Tls)?;
         let channel = match &endpoint.authentication {
             Authentication::Context(negotiation) => {
                 let negotiation = negotiation.clone();
@@ -222,16 +223,12 @@ impl Http {
             Some(Err(error)) if status.is_success() && !is_page(&headers) => {
                 Err(Error::Protocol(error.to_string()))
             }
-            _ => {
-                let title = title(&body).map(|title| format!("a page, \"{title}\""));
-                let said: Vec<String> = [title, said_by(&headers)].into_iter().flatten().collect();
-                Err(Error::Http {
-                    endpoint: self.name.clone(),
-                    status: status.as_u16(),
-                    reason: status.canonical_reason().unwrap_or("without a reason").to_owned(),
-                    said: (!said.is_empty()).then(|| said.join(", ")),
-                })
-            }
+            _ => Err(Error::Http {
+                endpoint: self.name.clone(),
+                status: status.as_u16(),
+                reason: status.canonical_reason().unwrap_or("without a reason").to_owned(),
+                said: answered::content(&headers, &body),
+            }),
         }
     }
 
@@ -266,16 +263,18 @@ impl Http {
     }
 
     async fn body(&self, response: HttpResponse<Incoming>, operation: Operation) -> Result<Vec<u8>, Error> {
-        match connections::read(response.into_body(), MAX_ANSWER).await {
-            Ok(body) => Ok(body),
-            Err(Failed::Connection(failure)) => Err(self.failed(&*failure, operation)),
-            Err(_) => Err(Error::Protocol(format!("an answer is larger than {MAX_ANSWER} bytes"))),
-        }
+        answered::read(response.into_body(), MAX_ANSWER).await.map_err(|unread| match unread {
+            Unread::Connection(failure) => self.failed(&failure, operation),
+            Unread::TooLarge(limit) => Error::Protocol(format!("an answer is larger than {limit} bytes")),
+        })
     }
 
     /// Converts a failure of the HTTP client.
     fn failed(&self, error: Cause<'_>, operation: Operation) -> Error {
         let endpoint = self.name.clone();
+        if let Some(error) = proxy_error(error) {
+            return Error::Proxy(error);
+        }
         if let Some(refused) = refused_certificate(error) {
             return Error::Certificate { endpoint, refused: refused.into() };
         }
@@ -288,7 +287,7 @@ impl Http {
         if let Some(problem) = found {
             return Error::Handshake { endpoint, problem };
         }
-        if wire::is_late(error) {
+        if wire::is_connect_late(error) {
             return Error::Timeout { operation: Operation::Connect, limit: self.connect };
         }
         let reason = innermost(error);
@@ -303,32 +302,4 @@ impl Http {
 fn is_page(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     kind.trim_start().to_ascii_lowercase().starts_with("text/html")
-}
-
-/// Returns the intermediary or server that sent an answer.
-fn said_by(headers: &HeaderMap) -> Option<String> {
-    let via = headers.get(VIA).or_else(|| headers.get(SERVER))?.to_str().ok()?;
-    Some(format!("sent by {}", plain(via)?))
-}
-
-/// Returns the title of an HTML page.
-fn title(body: &[u8]) -> Option<String> {
-    /// Bytes searched for the title.
-    const HEAD: usize = 16 * 1024;
-    let head = String::from_utf8_lossy(&body[..body.len().min(HEAD)]);
-    // The offsets stay valid: only ASCII letters change.
-    let small = head.to_ascii_lowercase();
-    let start = small.find("<title")?;
-    let start = start + small[start..].find('>')? + 1;
-    let end = start + small[start..].find("</title")?;
-    plain(&head[start..end])
-}
-
-/// Returns a server's text on one line of limited length; `None` if it is empty.
-fn plain(text: &str) -> Option<String> {
-    const LONGEST: usize = 100;
-    let words: Vec<&str> = text.split(|letter: char| letter.is_whitespace() || letter.is_control()).collect();
-    let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
-    let line: String = words.join(" ").chars().take(LONGEST).collect();
-    (!line.is_empty()).then_some(line)
 }
