@@ -91,6 +91,13 @@ pub async fn endpoint(
     Ok(uri)
 }
 
+/// Returns the URI of a profile's first request.
+pub fn first_request(profile: &Profile) -> Option<Url> {
+    let domain = profile.domain.as_deref().unwrap_or_default();
+    let start = || starts(profile.discovery.as_ref(), domain).into_iter().next();
+    profile.uri.clone().or_else(start)
+}
+
 async fn discover(profile: &Profile, trust: &Trust, proxies: &Proxies) -> Result<Url, DiscoveryError> {
     let domain = profile.domain.as_deref().ok_or(DiscoveryError::NoDomain)?;
     let limit = profile.limits.discovery;

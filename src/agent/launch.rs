@@ -128,6 +128,9 @@ impl Launch {
                 if self.access.is_refused() {
                     return Err(LaunchError::Refused(self.refused()));
                 }
+                if let Some(refusal) = self.access.known_proxy_refusal().await? {
+                    return Err(refusal.failure().into());
+                }
             }
             self.start().await?;
             let agent = self.watch(&paths).await?;

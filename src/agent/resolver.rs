@@ -180,6 +180,27 @@ impl EndpointResolver {
         Ok(proxies)
     }
 
+    /// Returns the refusal of a password for the proxy that was refused before, which must not be sent again.
+    ///
+    /// # Errors
+    /// The password cannot be fetched.
+    pub async fn known_proxy_refusal(&mut self) -> Result<Option<SessionError>, CredentialError> {
+        let Some(to) = discovery::first_request(&self.profile) else { return Ok(None) };
+        let refusal = self.proxies().await?.known_refusal(&to);
+        Ok(refusal.map(|error| transport::Error::Proxy(error).into()))
+    }
+
+    /// Records that the proxy refused the password.
+    ///
+    /// # Errors
+    /// The password cannot be fetched.
+    pub async fn note_proxy_refusal(&mut self) -> Result<(), CredentialError> {
+        if let Some(to) = discovery::first_request(&self.profile) {
+            self.proxies().await?.note_refusal(&to);
+        }
+        Ok(())
+    }
+
     /// Returns the password for the proxy, if it was fetched or entered.
     pub fn proxy_secret(&self) -> Option<&SecretString> {
         self.proxy_secret.as_ref()

@@ -4,8 +4,9 @@ for each request and logon. Ends with its standard input. NTLM_USER_FILE names t
   --offer SCHEME        offered in Proxy-Authenticate; may be repeated
   --mechanisms NAMES    of Negotiate: kerberos,ntlm
   --to HOST:PORT        connects there, whatever the client asks for
+  --certificate FILE    TLS with this certificate and its key, both in PEM
 """
-import argparse, base64, itertools, socket, sys, threading
+import argparse, base64, itertools, socket, ssl, sys, threading
 
 from negotiate_server import Acceptor, Shared, accounts, acceptor
 
@@ -97,7 +98,8 @@ def copy(source, sink):
     try:
         while (data := source.recv(65536)):
             sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
+        if not given.certificate:
+            sink.shutdown(socket.SHUT_WR)
     except OSError:
         pass
 
@@ -107,9 +109,18 @@ def main():
     listener = socket.create_server(("127.0.0.1", 0))
     Shared.log("ready", port=listener.getsockname()[1])
 
+    tls = None
+    if given.certificate:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(given.certificate)
+
     def accept():
         while True:
             stream, _ = listener.accept()
+            try:
+                stream = tls.wrap_socket(stream, server_side=True) if tls else stream
+            except OSError:
+                continue
             threading.Thread(target=Connection(stream).run, daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
@@ -121,5 +132,6 @@ if __name__ == "__main__":
     parser.add_argument("--offer", action="append", default=[])
     parser.add_argument("--mechanisms", default="kerberos,ntlm")
     parser.add_argument("--to")
+    parser.add_argument("--certificate")
     given = parser.parse_args()
     main()

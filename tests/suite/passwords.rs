@@ -203,7 +203,7 @@ async fn a_password_that_is_changed_under_a_session_is_sent_once_more_at_most() 
         let before = guarded.refused();
         let (code, out, err) = guarded.world.run(&["status"]);
         assert_eq!(code, 0, "{err}");
-        assert!(out.contains("refused the password for its removal"), "{out}");
+        assert!(out.contains("the password for its removal was refused"), "{out}");
         assert!(guarded.world.run(&["list"]).0 == 0 && guarded.world.run(&["status"]).0 == 0);
         assert_eq!(guarded.refused(), before, "no command sends it again by itself");
         assert_eq!(guarded.simulator.shells().len(), 1);

@@ -2,7 +2,9 @@
 //! authenticates by NTLM and Kerberos; and proxies that refuse or misbehave.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use lyncsh::simulator::{Options, PASSWORD as ENDPOINT_PASSWORD, Server, USER as ENDPOINT_USER};
@@ -289,17 +291,17 @@ fn serve(answer: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> u16 {
     port
 }
 
-/// Reads a request's head. Returns false at the end of the connection.
-fn request(stream: &mut TcpStream) -> bool {
+/// Reads a request's head. Returns `None` at the end of the connection.
+fn request(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
         if !matches!(stream.read(&mut byte), Ok(1)) {
-            return false;
+            return None;
         }
         head.push(byte[0]);
     }
-    true
+    String::from_utf8(head).ok()
 }
 
 #[test]
@@ -346,7 +348,7 @@ fn a_misbehaving_proxy_is_reported_in_time_and_leaves_nothing() {
     ];
     for (name, answer, expected) in answers {
         let port = serve(move |mut stream| {
-            while request(&mut stream) {
+            while request(&mut stream).is_some() {
                 let _ = stream.write_all(&answer);
                 if !answer.starts_with(b"HTTP/1.1 407") {
                     return;
@@ -370,7 +372,7 @@ fn a_proxy_that_says_nothing_is_reported_after_the_limit() {
         ("http", "HTTP/1.1 200 OK\r\n\r\n", "the TLS handshake with the endpoint took longer than 3s"),
     ] {
         let port = serve(move |mut stream| {
-            if !first.is_empty() && request(&mut stream) {
+            if !first.is_empty() && request(&mut stream).is_some() {
                 let _ = stream.write_all(first.as_bytes());
             }
             let _ = stream.read_to_end(&mut Vec::new());
@@ -404,7 +406,7 @@ fn a_proxy_that_asks_again_and_again_receives_the_password_once() {
     );
     let (seen, count) = std::sync::mpsc::channel();
     let port = serve(move |mut stream| {
-        while request(&mut stream) {
+        while request(&mut stream).is_some() {
             let _ = seen.send(());
             let _ = stream.write_all(answer.as_bytes());
         }
@@ -497,4 +499,135 @@ fn show_prints_the_proxy() {
         let line = out.lines().find(|line| line.split_whitespace().next() == Some(key));
         assert!(line.is_some_and(|line| line.contains(value)), "{key}: {out}");
     }
+}
+
+#[test]
+fn basic_follows_if_the_proxy_does_not_read_the_token() {
+    let arguments = ["--offer", "Negotiate", "--offer", "Basic", "--mechanisms", "kerberos"];
+    let proxy = NegotiateProxy::start(&arguments, None);
+    let lines = format!("shell = 'console'\nproxy = 'http://127.0.0.1:{}'\n{}", proxy.port, login(USER));
+    let world = World::simulated(&[], &lines);
+    opened(&work(&world));
+    world.wait_removed(PATIENCE);
+    let requests = proxy.ended("request");
+    let schemes: Vec<_> = requests.iter().map(|request| request["scheme"].as_str().unwrap()).collect();
+    let first_basic = schemes.iter().position(|scheme| *scheme == "Basic").unwrap();
+    assert!(schemes[first_basic..].iter().all(|scheme| *scheme == "Basic"), "{schemes:?}");
+}
+
+#[test]
+fn the_certificate_of_an_https_proxy_is_verified_without_the_pin() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate =
+        rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let (both, ca) = (folder.path().join("both.pem"), folder.path().join("ca.pem"));
+    std::fs::write(&both, format!("{}{}", certificate.pem(), key.serialize_pem())).unwrap();
+    std::fs::write(&ca, certificate.pem()).unwrap();
+    let arguments = ["--offer", "NTLM", "--certificate", both.to_str().unwrap()];
+    let proxy = NegotiateProxy::start(&arguments, None);
+    let pin = format!("pin = 'sha256:{}'", "0".repeat(64));
+    let lines = format!(
+        "shell = 'console'\nproxy = 'https://localhost:{}'\n{pin}\n{}",
+        proxy.port,
+        login("LITWAREINC\\ken")
+    );
+    let world = World::simulated(&[], &lines);
+    let error = failed(&world, &work(&world));
+    assert!(error.contains("the certificate of the proxy is not trusted"), "{error}");
+    world.profile("work", &format!("{lines}ca = '{}'\n", ca.display()));
+    opened(&work(&world));
+    world.wait_removed(PATIENCE);
+    assert!(!proxy.ended("logon").is_empty());
+}
+
+#[test]
+fn a_group_sends_a_wrong_password_for_the_proxy_once() {
+    let proxy = NegotiateProxy::start(&["--offer", "Basic"], None);
+    let lines = |host: &str| {
+        format!(
+            "kind = 'wsman'\nauthentication = 'basic'\nuri = 'https://{host}.corp.invalid/'\nprefix = '{host}'\n\
+             proxy = 'http://127.0.0.1:{}'\nproxy_user = '{USER}'\nproxy_credential = {{ command = 'echo wrong' }}\n",
+            proxy.port
+        )
+    };
+    let world = user(&lines("One"));
+    let first = std::fs::read_to_string(world.folders.profile("work")).unwrap();
+    std::fs::write(world.folders.profile("second"), first.replace("One", "Two")).unwrap();
+    std::fs::write(world.folders.profile("both"), "connections = ['work', 'second']\nshell = 'console'\n")
+        .unwrap();
+    let (code, _, error) = world.run(&["both"]);
+    assert_eq!(code, 3, "{error}");
+    assert_eq!(error.matches("the proxy refused the credential of ken").count(), 2, "{error}");
+    assert_eq!(proxy.ended("refused").len(), 1);
+}
+
+/// A proxy without authentication that can be switched off.
+#[derive(Clone, Default)]
+struct Switched {
+    off: Arc<AtomicBool>,
+    streams: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Switched {
+    fn start(&self) -> u16 {
+        let this = self.clone();
+        serve(move |mut stream| {
+            if this.off.load(Ordering::SeqCst) {
+                return;
+            }
+            let Some(target) = target(&mut stream) else { return };
+            let mut server = TcpStream::connect(target).unwrap();
+            this.streams.lock().unwrap().push(stream.try_clone().unwrap());
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let (mut back, mut to) = (server.try_clone().unwrap(), stream.try_clone().unwrap());
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut back, &mut to);
+                let _ = to.shutdown(Shutdown::Both);
+            });
+            let _ = std::io::copy(&mut stream, &mut server);
+            let _ = server.shutdown(Shutdown::Both);
+        })
+    }
+
+    /// Ends all tunnels and refuses new ones.
+    fn switch_off(&self) {
+        self.off.store(true, Ordering::SeqCst);
+        for stream in self.streams.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// Reads a CONNECT request; returns its target.
+fn target(stream: &mut TcpStream) -> Option<String> {
+    let head = request(stream)?;
+    head.split(' ').nth(1).map(str::to_owned)
+}
+
+#[test]
+fn a_session_survives_an_interruption_of_the_proxy() {
+    let proxy = Switched::default();
+    let port = proxy.start();
+    let world = World::simulated(&[], &format!("shell = 'console'\nproxy = 'http://127.0.0.1:{port}'"));
+    let terminal = Terminal::open_with(&world, env!("CARGO_BIN_EXE_lyncsh"), &["work"], []);
+    terminal.sees("PS>");
+    terminal.line("Get-CsTenant | Select-Object DisplayName");
+    terminal.sees("Litware");
+    let before = world.endpoint_state()["shells"].clone();
+    proxy.switch_off();
+    std::thread::sleep(Duration::from_secs(2));
+    proxy.off.store(false, Ordering::SeqCst);
+    terminal.line("Get-CsTenant | Select-Object DisplayName");
+    terminal.waits("the second answer", |text| text.matches("Litware").count() > 1);
+    assert_eq!(world.endpoint_state()["shells"], before);
+}
+
+#[test]
+fn no_debug_output_contains_the_password() {
+    let account = lyncsh::security::Account::Password { user: USER.into(), password: PASSWORD.into() };
+    let login = lyncsh::net::ProxyLogin::new(USER.into(), account);
+    let proxies = lyncsh::net::Proxies::new("http://proxy:1".parse().unwrap(), Some(login));
+    let shown = format!("{proxies:?}");
+    assert!(shown.contains("proxy") && shown.contains(USER) && !shown.contains(PASSWORD), "{shown}");
 }

@@ -15,9 +15,9 @@ use secrecy::zeroize::Zeroizing;
 use url::Url;
 
 use super::address::{NotProxy, ProxyAddress, ProxySetting};
-use super::error::ProxyError;
+use super::error::{ProxyError, ProxyProblem};
 use super::login::ProxyLogin;
-use crate::net::is_loopback;
+use crate::net::{is_loopback, refusals};
 use crate::security::Account;
 
 /// The variables that name the proxy for a scheme, the first one that is not empty; curl uses the same.
@@ -65,6 +65,22 @@ impl Proxies {
     pub fn is_local(&self, to: &Url) -> bool {
         let is_near = |proxy: Option<Proxy>| proxy.is_none_or(|proxy| is_loopback(proxy.address.uri()));
         is_loopback(to) && self.route(to).is_ok_and(is_near)
+    }
+
+    /// Returns the refusal of a credential that the proxy for a URI refused before.
+    pub fn known_refusal(&self, to: &Url) -> Option<ProxyError> {
+        let proxy = self.route(to).ok()??;
+        let login = proxy.login?;
+        login.credential(&proxy.address).filter(|credential| credential.is_refused())?;
+        let problem = Box::new(ProxyProblem::Refused { user: login.user().to_owned() });
+        Some(ProxyError::Failed { proxy: proxy.address.to_string(), problem })
+    }
+
+    /// Records that the proxy for a URI refused the credential of another process.
+    pub fn note_refusal(&self, to: &Url) {
+        if let Ok(Some(Proxy { address, login: Some(login) })) = self.route(to) {
+            login.credential(&address).into_iter().for_each(refusals::Credential::note_refusal);
+        }
     }
 
     fn of_system(&self, to: &Url) -> Result<Option<Proxy>, ProxyError> {
