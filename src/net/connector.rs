@@ -112,7 +112,7 @@ impl Connector {
     /// # Errors
     /// TLS cannot be set up.
     pub fn tls(&self) -> Result<TlsConnector, TlsSetupError> {
-        self.0.tls.get_or_init(|| self.0.trust.tls()).clone()
+        self.0.tls()
     }
 }
 
@@ -131,6 +131,10 @@ impl Inner {
         timeout_at(deadline, self.secured(to, stream)).await.map_err(|_| failed(late()))?
     }
 
+    fn tls(&self) -> Result<TlsConnector, TlsSetupError> {
+        self.tls.get_or_init(|| self.trust.tls()).clone()
+    }
+
     async fn tcp(&self, to: &Url) -> Result<Box<dyn Io>, Failure> {
         let stream = self.tcp.clone().call(to.as_str().parse()?).await?;
         Ok(Box::new(Acknowledged(stream)))
@@ -141,7 +145,7 @@ impl Inner {
         if to.scheme() != "https" {
             return Ok(Conn { stream, certificate: None });
         }
-        let tls = self.tls.get_or_init(|| self.trust.tls()).clone()?;
+        let tls = self.tls()?;
         let (stream, certificate) = tls.connect(&host(to), TokioIo::new(stream)).await?;
         Ok(Conn { stream: Box::new(TokioIo::new(stream)), certificate: Some(certificate) })
     }

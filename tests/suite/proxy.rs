@@ -454,6 +454,11 @@ fn a_variable_may_have_the_credential_and_none_ignores_it() {
     assert_eq!(proxy.count("logon"), 1);
     let direct = run("proxy = 'none'\n");
     assert!(direct.contains("cannot reach https://mail.corp.invalid"), "{direct}");
+    let world = user(&basic(NOWHERE));
+    let excepted =
+        prepared(&world).env("HTTPS_PROXY", &variable).env("NO_PROXY", "a.test, .corp.invalid").run();
+    let excepted = failed(&world, &excepted);
+    assert!(excepted.contains("cannot reach https://mail.corp.invalid"), "{excepted}");
     assert_eq!(proxy.ended("logon").len(), 1);
     // This computer needs no proxy.
     let world = World::simulated(&[], "shell = 'console'");

@@ -65,7 +65,11 @@ impl ProxyLogin {
 
     /// Records that the proxy accepted the credential.
     pub fn accepted(&self) {
-        self.state().is_accepted = true;
+        let mut state = self.state();
+        if let Some(Method::Context(negotiation)) = &state.method {
+            negotiation.settle();
+        }
+        state.is_accepted = true;
     }
 
     /// Waits for the verdict on another connection's attempt. `None`: the credential was accepted before.

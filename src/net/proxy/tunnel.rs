@@ -100,52 +100,38 @@ impl Tunnel<'_> {
 
     /// Tries the methods that the proxy offers. A refused credential is not sent again.
     async fn log_in(&mut self, login: &ProxyLogin) -> Result<Upgraded, ProxyProblem> {
-        let user = || login.user().to_owned();
         for _ in 0..MAX_METHODS {
-            let judging = self.in_time(ProxyStep::Authenticate, login.judge()).await?;
-            let mut pass = match login.credential(&self.proxy.address) {
-                Some(credential) => {
-                    let pass = credential.pass().await;
-                    Some(pass.ok_or_else(|| ProxyProblem::Refused { user: user() })?)
-                }
-                None => None,
-            };
+            // Until the verdict is recorded.
+            let _judging = self.in_time(ProxyStep::Authenticate, login.judge()).await?;
             let Some(method) = login.method() else { break };
-            let result = match &method {
+            let mut pass = self.pass(login).await?;
+            let attempt = match &method {
                 Method::Basic => self.basic(login).await,
                 Method::Context(negotiation) => self.context(negotiation, &mut pass).await,
             };
-            drop(judging);
-            match result {
+            match attempt {
                 Ok(tunnel) => {
-                    if let Method::Context(negotiation) = &method {
-                        negotiation.settle();
-                    }
                     login.accepted();
                     pass.into_iter().for_each(refusals::Pass::accepted);
                     return Ok(tunnel);
                 }
                 Err(Attempt::Refused) => {
                     pass.into_iter().for_each(refusals::Pass::refused);
-                    return Err(ProxyProblem::Refused { user: user() });
+                    return Err(refused(login));
                 }
-                Err(Attempt::NotOffered(offered)) => {
-                    if !login.adopt(&method, &offered) {
-                        return Err(ProxyProblem::NotOffered { offered });
-                    }
-                }
-                Err(Attempt::Context(error)) => {
-                    let Method::Context(negotiation) = &method else { break };
-                    let (mechanism, _) = negotiation.mode();
-                    if !negotiation.falls_back(mechanism, &error) {
-                        return Err(ProxyProblem::Context { user: user(), error });
-                    }
-                }
-                Err(Attempt::Problem(problem)) => return Err(problem),
+                Err(failed) => change_method(login, &method, failed)?,
             }
         }
         let reason = "the offers of the proxy change with each request".to_owned();
         Err(ProxyProblem::Unreadable { step: ProxyStep::Authenticate, reason })
+    }
+
+    /// Returns the permission to send the password once; `None` for the system's credential.
+    async fn pass(&self, login: &ProxyLogin) -> Result<Option<refusals::Pass>, ProxyProblem> {
+        match login.credential(&self.proxy.address) {
+            Some(credential) => credential.pass().await.map(Some).ok_or_else(|| refused(login)),
+            None => Ok(None),
+        }
     }
 
     async fn basic(&mut self, login: &ProxyLogin) -> Result<Upgraded, Attempt> {
@@ -292,10 +278,30 @@ impl Tunnel<'_> {
     }
 }
 
+/// Selects another method after a failed one. The proxy has not refused the credential.
+fn change_method(login: &ProxyLogin, used: &Method, failed: Attempt) -> Result<(), ProxyProblem> {
+    match (failed, used) {
+        (Attempt::Problem(problem), _) => Err(problem),
+        (Attempt::Refused, _) => Err(refused(login)),
+        (Attempt::NotOffered(offered), _) if login.adopt(used, &offered) => Ok(()),
+        (Attempt::NotOffered(offered), _) => Err(ProxyProblem::NotOffered { offered }),
+        (Attempt::Context(error), Method::Context(negotiation))
+            if negotiation.falls_back(negotiation.mode().0, &error) =>
+        {
+            Ok(())
+        }
+        (Attempt::Context(error), _) => Err(ProxyProblem::Context { user: login.user().to_owned(), error }),
+    }
+}
+
+fn refused(login: &ProxyLogin) -> ProxyProblem {
+    ProxyProblem::Refused { user: login.user().to_owned() }
+}
+
 /// Converts a failure of the HTTP client.
 fn broken(step: ProxyStep, error: &hyper::Error) -> ProxyProblem {
     let reason = innermost(error);
-    if error.is_parse() || error.is_parse_too_large() {
+    if error.is_parse() {
         return ProxyProblem::Unreadable { step, reason };
     }
     if error.is_closed() || error.is_canceled() {
