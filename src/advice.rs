@@ -43,6 +43,7 @@ impl Error {
             Self::Unreachable { .. } => {
                 owned(&["Check the endpoint's name and port in the profile, and the network or proxy."])
             }
+            Self::Proxy(error) => vec![error.advice()],
             Self::Insecure { .. } => {
                 owned(&["Use an https URI for the endpoint; this credential is sent over TLS only."])
             }

@@ -58,6 +58,9 @@ pub enum Command {
     Login {
         #[command(flatten)]
         profile: Name,
+        /// Store the password for the proxy instead
+        #[arg(long)]
+        proxy: bool,
         /// Read the password from standard input
         #[arg(long)]
         password_stdin: bool,

@@ -16,14 +16,27 @@ pub async fn fetch(profile: &Profile) -> Result<SecretString, CredentialError> {
     if !is_needed(profile) {
         return Ok(SecretString::default());
     }
-    match &profile.credential {
-        CredentialSource::Keyring => keyring::read(&profile.name).await,
-        CredentialSource::Command(command) => command::run(&profile.name, command).await,
-        CredentialSource::System => Err(CredentialError::System { profile: profile.name.clone() }),
+    let entry = Entry::Main(&profile.name);
+    fetch_from(&profile.credential, entry, &question(profile)).await
+}
+
+/// Fetches the password for the proxy of a profile from its source.
+pub async fn fetch_for_proxy(profile: &Profile) -> Result<SecretString, CredentialError> {
+    fetch_from(&profile.proxy_credential, Entry::Proxy(&profile.name), &proxy_question(profile)).await
+}
+
+async fn fetch_from(
+    source: &CredentialSource,
+    entry: Entry<'_>,
+    question: &str,
+) -> Result<SecretString, CredentialError> {
+    let profile = entry.profile();
+    match source {
+        CredentialSource::Keyring => keyring::read(entry).await,
+        CredentialSource::Command(command) => command::run(profile, command).await,
+        CredentialSource::System => Err(CredentialError::System { profile: profile.to_owned() }),
         // A shell can have the sessions of several profiles.
-        CredentialSource::Prompt => {
-            prompt::ask(&format!("{} (profile '{}'): ", question(profile), profile.name)).await
-        }
+        CredentialSource::Prompt => prompt::ask(&format!("{question} (profile '{profile}'): ")).await,
     }
 }
 
@@ -34,6 +47,11 @@ pub fn question(profile: &Profile) -> String {
         (Authentication::Certificate, Some(key)) => format!("Passphrase of {}", key.display()),
         _ => format!("Password for {}", profile.user.as_deref().unwrap_or(&profile.name)),
     }
+}
+
+/// Returns the name of the proxy's password at the start of a prompt.
+pub fn proxy_question(profile: &Profile) -> String {
+    format!("Proxy password for {}", profile.proxy_user.as_deref().unwrap_or_default())
 }
 
 /// Returns a description of the source that [`fetch`] uses, for progress messages.
@@ -52,6 +70,11 @@ pub fn needs_terminal(profile: &Profile) -> bool {
     profile.credential == CredentialSource::Prompt && is_needed(profile)
 }
 
+/// Returns whether [`fetch_for_proxy`] needs a terminal.
+pub fn proxy_needs_terminal(profile: &Profile) -> bool {
+    profile.proxy_credential == CredentialSource::Prompt && profile.proxy_user.is_some()
+}
+
 /// Returns whether a profile has a secret: the key of a client certificate may have no passphrase.
 pub fn is_needed(profile: &Profile) -> bool {
     match (profile.authentication, &profile.certificate) {
@@ -63,5 +86,5 @@ pub fn is_needed(profile: &Profile) -> bool {
 }
 
 pub use error::CredentialError;
-pub use keyring::{delete, is_stored, store};
+pub use keyring::{Entry, delete, is_stored, store};
 pub use prompt::{agrees, ask, is_asking, read_line};

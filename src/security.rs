@@ -7,6 +7,7 @@ pub mod challenge;
 mod initiate;
 #[cfg(unix)]
 pub mod kerberos;
+pub mod negotiation;
 pub mod ntlm;
 #[cfg(unix)]
 mod principal;

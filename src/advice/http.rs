@@ -63,9 +63,9 @@ fn causes(status: u16) -> Causes {
             "Check the path of uri in the profile; it does not exist. WinRM has /wsman on the ports 5985 and 5986, \
              Exchange /PowerShell/ and Lync /OcsPowershell on 80 and 443.",
         ]),
-        407 => {
-            Causes::any(&["Put the proxy's credential into HTTPS_PROXY, or bypass the proxy with NO_PROXY."])
-        }
+        407 => Causes::any(&[
+            "Set proxy_user and proxy_credential in the profile, put the credential into HTTPS_PROXY, or exclude the host with NO_PROXY.",
+        ]),
         // rapid7/metasploit-framework#6827.
         411 => Causes::any(&[
             "Check whether a proxy removes Content-Length, which lyncsh sends with each request.",

@@ -56,7 +56,7 @@ pub struct Entry {
     pub tried: Option<SystemTime>,
     #[serde(default)]
     pub tries: u32,
-    /// The endpoint refused the password for the removal: it is not retried with the same password.
+    /// The endpoint or the proxy refused the password for the removal: it is not retried with the same password.
     #[serde(default)]
     pub refused: bool,
 }
@@ -324,6 +324,7 @@ impl JournalEntry {
     /// endpoint refused the password.
     pub fn failed_by(self, error: &Error) {
         match error {
+            Error::Proxy(error) if error.is_refused_credential() => self.refused(),
             error if error.is_refused_credential() => self.refused(),
             _ => self.failed(),
         }

@@ -15,6 +15,7 @@ use super::outage::Outage;
 use super::resolver::{EndpointResolver, SessionError};
 use super::shared::{Opened, Shared};
 use super::slots;
+use crate::net::ProxyError;
 use crate::psrp::client::ClientPool;
 use crate::psrp::host::HostInfo;
 use crate::step::Step;
@@ -173,6 +174,9 @@ impl Owner {
     /// is incomplete. All other errors may be temporary network errors.
     fn is_final(&self, error: &SessionError) -> bool {
         use crate::credential::token::TokenError;
+        if let Some(error) = error.proxy() {
+            return !error.may_pass();
+        }
         matches!(
             error,
             SessionError::NoUser
@@ -220,6 +224,9 @@ impl Owner {
 
     /// Reports to the launchers that another password may work.
     fn publish_refusal(&self, error: &SessionError) {
+        if error.proxy().is_some_and(ProxyError::is_refused_credential) {
+            self.shared.news.publish(ControlEvent::ProxyRefused);
+        }
         if error.is_refusal(self.access.profile.authentication)
             && let Some(endpoint) = self.access.presented_to()
         {

@@ -83,6 +83,7 @@ fn may_pass(error: &Error) -> bool {
         | Error::Ended(_) => true,
         Error::Timeout { .. }
         | Error::Unreachable { .. }
+        | Error::Proxy(_)
         | Error::Certificate { .. }
         | Error::Insecure { .. }
         | Error::Handshake { .. }

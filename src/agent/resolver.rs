@@ -12,8 +12,11 @@ use crate::credential::token::{self, TokenRequest};
 use crate::credential::{self, CredentialError};
 use crate::discovery::{self, DiscoveryError};
 use crate::net::refusals::Credential;
-use crate::net::{ClientCertificate, IdentityError, Trust, TrustError, display};
+use crate::net::{
+    ClientCertificate, IdentityError, Proxies, ProxyError, ProxyLogin, Trust, TrustError, display,
+};
 use crate::profile::{Authentication, CredentialSource, Profile};
+use crate::security::negotiation::Negotiation;
 use crate::security::{Account, Mechanism};
 use crate::step::{Report, Step};
 use crate::transport;
@@ -21,6 +24,8 @@ use crate::transport::wsman::{self, Endpoint};
 
 /// Maximum number of redirects followed.
 const MAX_REDIRECTIONS: u8 = 5;
+/// Name of an account in messages.
+const SYSTEM_ACCOUNT: &str = "the system's account";
 /// The shortest idle timeout that endpoints usually grant.
 const SHORTEST_IDLE: Duration = Duration::from_mins(1);
 
@@ -35,6 +40,9 @@ const SHORTEST_IDLE: Duration = Duration::from_mins(1);
 pub struct EndpointResolver {
     pub profile: Arc<Profile>,
     secret: Option<SecretString>,
+    /// The password for the proxy.
+    proxy_secret: Option<SecretString>,
+    proxies: Option<Proxies>,
     /// The last presented credential and its endpoint.
     presented: Option<(Url, Credential)>,
 }
@@ -82,6 +90,16 @@ impl SessionError {
         Failure { text: self.to_string(), advice }
     }
 
+    /// Returns the error of a proxy.
+    pub fn proxy(&self) -> Option<&ProxyError> {
+        match self {
+            Self::Discovery(DiscoveryError::Proxy(error))
+            | Self::Token(token::TokenError::Proxy(error))
+            | Self::Transport(transport::Error::Proxy(error)) => Some(error),
+            _ => None,
+        }
+    }
+
     /// Returns whether the password was refused, so that another password may work.
     pub fn is_refusal(&self, authentication: Authentication) -> bool {
         match self {
@@ -110,12 +128,88 @@ impl SessionError {
 
 impl EndpointResolver {
     pub fn new(profile: Profile, secret: Option<SecretString>) -> Self {
-        Self { profile: Arc::new(profile), secret, presented: None }
+        Self { profile: Arc::new(profile), secret, proxy_secret: None, proxies: None, presented: None }
     }
 
-    /// Returns whether the secret is available without a prompt.
+    /// Sets the password for the proxy that the user entered.
+    pub fn with_proxy_secret(self, proxy_secret: Option<SecretString>) -> Self {
+        Self { proxy_secret, ..self }
+    }
+
+    /// Returns whether the secrets are available without a prompt.
     pub fn is_silent(&self) -> bool {
-        self.secret.is_some() || !credential::needs_terminal(&self.profile)
+        (self.secret.is_some() || !credential::needs_terminal(&self.profile))
+            && (self.proxy_secret.is_some() || !credential::proxy_needs_terminal(&self.profile))
+    }
+
+    /// Prompts for the secrets that the user enters.
+    ///
+    /// # Errors
+    /// There is no terminal, or the user enters nothing.
+    pub async fn prompt(&mut self) -> Result<(), CredentialError> {
+        if credential::needs_terminal(&self.profile) {
+            self.fetch().await?;
+        }
+        if credential::proxy_needs_terminal(&self.profile) {
+            self.proxies().await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the proxies of the profile. Fetches the password for the proxy from its source, once.
+    ///
+    /// # Errors
+    /// The password cannot be fetched.
+    pub async fn proxies(&mut self) -> Result<Proxies, CredentialError> {
+        if let Some(proxies) = &self.proxies {
+            return Ok(proxies.clone());
+        }
+        let profile = self.profile.clone();
+        let login = match (&profile.proxy_credential, &profile.proxy_user) {
+            (CredentialSource::System, user) => {
+                let user = user.clone().unwrap_or_else(|| SYSTEM_ACCOUNT.to_owned());
+                Some(ProxyLogin::new(user, Account::System))
+            }
+            (_, None) => None,
+            (_, Some(user)) => {
+                let password = match &self.proxy_secret {
+                    Some(secret) => secret.clone(),
+                    None => credential::fetch_for_proxy(&profile).await?,
+                };
+                self.proxy_secret = Some(password.clone());
+                let account = Account::Password { user: user.clone(), password };
+                Some(ProxyLogin::new(user.clone(), account))
+            }
+        };
+        let proxies = Proxies::new(profile.proxy.clone(), login);
+        self.proxies = Some(proxies.clone());
+        Ok(proxies)
+    }
+
+    /// Returns the refusal of a password for the proxy that was refused before, which must not be sent again.
+    ///
+    /// # Errors
+    /// The password cannot be fetched.
+    pub async fn known_proxy_refusal(&mut self) -> Result<Option<SessionError>, CredentialError> {
+        let Some(to) = discovery::first_request(&self.profile) else { return Ok(None) };
+        let refusal = self.proxies().await?.known_refusal(&to);
+        Ok(refusal.map(|error| transport::Error::Proxy(error).into()))
+    }
+
+    /// Records that the proxy refused the password.
+    ///
+    /// # Errors
+    /// The password cannot be fetched.
+    pub async fn note_proxy_refusal(&mut self) -> Result<(), CredentialError> {
+        if let Some(to) = discovery::first_request(&self.profile) {
+            self.proxies().await?.note_refusal(&to);
+        }
+        Ok(())
+    }
+
+    /// Returns the password for the proxy, if it was fetched or entered.
+    pub fn proxy_secret(&self) -> Option<&SecretString> {
+        self.proxy_secret.as_ref()
     }
 
     pub fn secret(&self) -> Option<&SecretString> {
@@ -188,7 +282,9 @@ impl EndpointResolver {
 
     /// Resolves an endpoint on which a session can be opened.
     pub async fn endpoint(&mut self, report: &Report) -> Result<Endpoint, SessionError> {
-        let uri = discovery::endpoint(&self.profile, &trust(&self.profile).await?, report).await?;
+        let proxies = self.proxies().await?;
+        let trust = trust(&self.profile).await?;
+        let uri = discovery::endpoint(&self.profile, &trust, &proxies, report).await?;
         let configuration = self.profile.configuration.clone();
         self.at(uri, configuration, report).await
     }
@@ -205,10 +301,11 @@ impl EndpointResolver {
         }
         let profile = self.profile.clone();
         let mut trust = trust(&profile).await?;
+        let proxies = self.proxies().await?;
         if profile.credential == CredentialSource::System {
-            let user = profile.user.clone().unwrap_or_else(|| "the system's account".to_owned());
+            let user = profile.user.clone().unwrap_or_else(|| SYSTEM_ACCOUNT.to_owned());
             let negotiation = negotiation(&profile, user, Account::System);
-            return Ok(self.with(uri, configuration, negotiation, None, trust));
+            return Ok(self.with(uri, configuration, negotiation, None, (trust, proxies)));
         }
         let is_certificate = profile.authentication == Authentication::Certificate;
         let user = match &profile.user {
@@ -238,7 +335,9 @@ impl EndpointResolver {
                     user: user.clone(),
                     password,
                     trust: trust.clone(),
+                    proxies: proxies.clone(),
                     authority: profile.authority.clone(),
+                    connect: profile.limits.connect,
                     limit: profile.limits.token,
                 };
                 let token = token(&request).await?;
@@ -257,7 +356,7 @@ impl EndpointResolver {
                 wsman::Authentication::Certificate { user }
             }
         };
-        Ok(self.with(uri, configuration, authentication, renew, trust))
+        Ok(self.with(uri, configuration, authentication, renew, (trust, proxies)))
     }
 
     fn with(
@@ -266,7 +365,7 @@ impl EndpointResolver {
         configuration: String,
         authentication: wsman::Authentication,
         renew: Option<wsman::Renew>,
-        trust: Trust,
+        (trust, proxies): (Trust, Proxies),
     ) -> Endpoint {
         let profile = &self.profile;
         Endpoint {
@@ -277,6 +376,7 @@ impl EndpointResolver {
             affinity: wsman::Affinity::default(),
             ledger: None,
             trust,
+            proxies,
             // Without keep-alive the endpoint's default applies. A session kept without a shell is idle for
             // up to `keep`.
             idle_timeout: profile.idle_timeout.or(profile.keep_alive.then_some(SHORTEST_IDLE + profile.keep)),
@@ -295,7 +395,7 @@ fn negotiation(profile: &Profile, user: String, account: Account) -> wsman::Auth
         _ => (Mechanism::NegotiateKerberos, Some(Mechanism::Ntlm)),
     };
     let service = profile.service_principal.clone();
-    let negotiation = wsman::Negotiation::new(user, account, service, profile.delegate, mechanisms);
+    let negotiation = Negotiation::new(user, account, service, profile.delegate, mechanisms);
     wsman::Authentication::Context(Arc::new(negotiation))
 }
 

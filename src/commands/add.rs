@@ -5,7 +5,7 @@ use miette::{Context as _, IntoDiagnostic as _};
 use super::keyring;
 use super::usage::usage;
 use crate::cli::Add;
-use crate::credential::{self, CredentialError};
+use crate::credential::{self, CredentialError, Entry};
 use crate::files::replace::{New, replace};
 use crate::files::text;
 use crate::folders::Folders;
@@ -128,7 +128,9 @@ async fn needs_password(profile: &Profile, add: &Add, before: Option<&Before>) -
         return false;
     }
     // Without a usable keyring, the other settings can still be changed.
-    add.password_stdin || !stays || credential::is_stored(&profile.name).await.is_ok_and(|stored| !stored)
+    add.password_stdin
+        || !stays
+        || credential::is_stored(Entry::Main(&profile.name)).await.is_ok_and(|stored| !stored)
 }
 
 /// Result of storing the password.
@@ -141,7 +143,8 @@ enum Stored {
 /// Asks for the password and stores it. Checks the keyring first.
 async fn store(profile: &Profile, add: &Add, before: Option<&Before>) -> miette::Result<Stored> {
     let asks = !add.password_stdin;
-    if let Err(CredentialError::Keyring { reason }) = credential::is_stored(&profile.name).await {
+    if let Err(CredentialError::Keyring { reason }) = credential::is_stored(Entry::Main(&profile.name)).await
+    {
         return keyring::instead(&profile.name, &reason, asks).map(Stored::Instead);
     }
     let password = if asks {
@@ -158,7 +161,7 @@ async fn store(profile: &Profile, add: &Add, before: Option<&Before>) -> miette:
     } else {
         credential::read_line()?
     };
-    match credential::store(&profile.name, password).await {
+    match credential::store(Entry::Main(&profile.name), password).await {
         Ok(()) => Ok(Stored::Yes),
         Err(CredentialError::Keyring { reason }) => {
             keyring::instead(&profile.name, &reason, asks).map(Stored::Instead)

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use crate::agent::control::Failure;
 use crate::agent::resolver::EndpointResolver;
-use crate::credential;
+use crate::credential::{self, Entry};
 use crate::profile::{Authentication, CredentialSource, Profile};
 use crate::screen;
 
@@ -58,7 +58,7 @@ impl Entries {
         if profile.credential != CredentialSource::Keyring {
             return None;
         }
-        Some(match credential::store(&profile.name, secret.clone()).await {
+        Some(match credential::store(Entry::Main(&profile.name), secret.clone()).await {
             Ok(()) => format!("The new password of '{}' is stored in the keyring.", profile.name),
             Err(error) => format!("The new password works but could not be stored: {error}"),
         })

@@ -10,7 +10,7 @@ use crate::agent::control_client::{self, Stopped};
 use crate::agent::journal::Journal;
 use crate::agent::paths::AgentPaths;
 use crate::agent::process;
-use crate::credential;
+use crate::credential::{self, Entry};
 use crate::desktop::startup;
 use crate::folders::Folders;
 use crate::profile::{self, CredentialSource, Profile, StoreError};
@@ -35,7 +35,7 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
     std::fs::remove_file(&path)
         .into_diagnostic()
         .wrap_err_with(|| format!("cannot remove {}", path.display()))?;
-    match credential::delete(name).await {
+    match credential::delete(Entry::Main(name)).await {
         Ok(true) => crate::outln!("The profile '{name}' and its password are removed."),
         Ok(false) => crate::outln!("The profile '{name}' is removed; no password was stored for it."),
         Err(_) if profile.as_ref().is_some_and(|profile| profile.credential != CredentialSource::Keyring) => {
@@ -46,6 +46,11 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
                 "The profile '{name}' is removed. Its password may still be in the keyring: {error}"
             );
         }
+    }
+    if profile.as_ref().is_none_or(|profile| profile.proxy_user.is_some())
+        && let Err(error) = credential::delete(Entry::Proxy(name)).await
+    {
+        tracing::debug!("cannot delete the password for the proxy: {error}");
     }
     shortcut::discard(context, config, name)?;
     forget(folders, name, profile.as_ref())?;

@@ -3,7 +3,7 @@
 use miette::IntoDiagnostic as _;
 use serde_json::Value;
 
-use crate::credential;
+use crate::credential::{self, Entry};
 use crate::folders::Folders;
 use crate::output;
 use crate::profile::service::SignIn;
@@ -46,19 +46,31 @@ fn text(value: &Value) -> String {
     }
 }
 
-async fn one(profile: Profile, name: &str) -> Vec<(&'static str, Value)> {
-    let (kind, service) = (profile.kind, profile.service);
-    let credential = match &profile.credential {
-        _ if service.is_some_and(|service| service.sign_in == SignIn::DeviceCode) => "not needed".to_owned(),
-        _ if !credential::is_needed(&profile) => "not needed: the key has no passphrase".to_owned(),
+/// Describes the source of a password.
+async fn described(source: &CredentialSource, entry: Entry<'_>) -> String {
+    match source {
         CredentialSource::Command(command) => format!("the command: {command}"),
         CredentialSource::Prompt => "asked for".to_owned(),
         CredentialSource::System => "the system's ticket or logon".to_owned(),
-        CredentialSource::Keyring => match credential::is_stored(name).await {
+        CredentialSource::Keyring => match credential::is_stored(entry).await {
             Ok(true) => "stored in the keyring".to_owned(),
             Ok(false) => "not stored in the keyring".to_owned(),
             Err(error) => error.to_string(),
         },
+    }
+}
+
+async fn one(profile: Profile, name: &str) -> Vec<(&'static str, Value)> {
+    let (kind, service) = (profile.kind, profile.service);
+    let proxy_password = match (&profile.proxy_credential, &profile.proxy_user) {
+        (CredentialSource::System, _) => Some(described(&profile.proxy_credential, Entry::Proxy(name)).await),
+        (_, None) => None,
+        (source, Some(_)) => Some(described(source, Entry::Proxy(name)).await),
+    };
+    let credential = match &profile.credential {
+        _ if service.is_some_and(|service| service.sign_in == SignIn::DeviceCode) => "not needed".to_owned(),
+        _ if !credential::is_needed(&profile) => "not needed: the key has no passphrase".to_owned(),
+        source => described(source, Entry::Main(name)).await,
     };
     let limits = profile.limits;
     let long = |duration| humantime::format_duration(duration).to_string();
@@ -73,6 +85,9 @@ async fn one(profile: Profile, name: &str) -> Vec<(&'static str, Value)> {
         ("discovery", profile.discovery.map(String::from).into()),
         ("redirects", profile.redirects.iter().map(ToString::to_string).collect::<Vec<_>>().into()),
         ("authority", profile.authority.map(String::from).into()),
+        ("proxy", profile.proxy.to_string().into()),
+        ("proxy_user", profile.proxy_user.into()),
+        ("proxy_password", proxy_password.into()),
         ("ca", profile.ca.map(|ca| ca.display().to_string()).into()),
         ("pin", profile.pin.map(|pin| pin.to_string()).into()),
         ("tls", profile.tls.name().into()),

@@ -21,7 +21,7 @@ use super::connect::Context;
 use crate::agent::guard::Guard;
 use crate::agent::journal::Journal;
 use crate::agent::resolver::EndpointResolver;
-use crate::net::Trust;
+use crate::net::{Proxies, Trust};
 use crate::platform::{self, ShutdownSignals};
 use crate::profile::{self, Attach, Authentication, Profile};
 use crate::shell::pwsh::output_gate;
@@ -99,7 +99,11 @@ async fn send_credential(profile: &Profile, secret: Option<&SecretString>) -> mi
                 profile.name
             ));
         }
-        _ => Some(discovery::endpoint(profile, &Trust::default(), &report).await?),
+        _ => {
+            // The profile has no proxy: `attach` excludes it.
+            let (trust, proxies) = (Trust::default(), Proxies::default());
+            Some(discovery::endpoint(profile, &trust, &proxies, &report).await?)
+        }
     };
     let line = output::secret_line(&SessionArguments {
         uri,

@@ -4,12 +4,22 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, USER_AGENT, WWW_AUTHENTICATE};
+use hyper::{Request, Response, StatusCode};
 use secrecy::zeroize::{Zeroize as _, Zeroizing};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use crate::net::{Hosts, Trust, display, innermost, is_loopback, refused_certificate};
+use crate::net::{
+    AGENT, Cause, Connector, Failure, Hosts, HttpClient, Proxies, ProxyError, Trust, display, innermost,
+    is_late, is_loopback, proxy_error, refused_certificate,
+};
+
+/// Maximum size of an answer.
+const MAX_ANSWER: usize = 1 << 20;
 
 /// Authorities of Microsoft's clouds (public, US Government, China, the former Germany).
 static AUTHORITIES: LazyLock<Hosts> = LazyLock::new(|| {
@@ -48,6 +58,9 @@ pub enum TokenError {
     #[error("cannot reach the token service {authority}: {reason}")]
     #[diagnostic(help("check the network and try again"))]
     Unreachable { authority: String, reason: String },
+    #[error("cannot request a token: {0}")]
+    #[diagnostic(help("{}", .0.advice()))]
+    Proxy(ProxyError),
     #[error("refusing to send the password to the token service {authority}, which {endpoint} names")]
     #[diagnostic(help("nothing was sent; if you trust it, add to the profile: authority = \"{authority}\""))]
     Foreign { endpoint: String, authority: String },
@@ -83,46 +96,84 @@ pub struct TokenRequest {
     pub user: String,
     pub password: SecretString,
     pub trust: Trust,
+    pub proxies: Proxies,
     /// An authority that may receive the password besides Microsoft's.
     pub authority: Option<Url>,
+    /// Time limit for a connection.
+    pub connect: Duration,
+    /// Time limit for a request, with its connection.
     pub limit: Duration,
+}
+
+impl TokenRequest {
+    fn client(&self, trust: Trust) -> HttpClient {
+        Connector::new(trust, self.proxies.clone(), self.connect.min(self.limit)).client()
+    }
+
+    /// Sends a request; returns the answer with its body.
+    async fn exchange(
+        &self,
+        client: &HttpClient,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Bytes>, Unanswered> {
+        let exchange = async {
+            let (head, body) = client.request(request).await?.into_parts();
+            let body = Limited::<Incoming>::new(body, MAX_ANSWER).collect().await?.to_bytes();
+            Ok::<_, Failure>(Response::from_parts(head, body))
+        };
+        match tokio::time::timeout(self.limit, exchange).await {
+            Ok(answer) => answer.map_err(|failure| Unanswered::of(&*failure)),
+            Err(_) => Err(Unanswered::Late),
+        }
+    }
+}
+
+/// The reason why a request has no answer.
+enum Unanswered {
+    Late,
+    Proxy(ProxyError),
+    Failed(String),
+}
+
+impl Unanswered {
+    fn of(failure: Cause<'_>) -> Self {
+        match (proxy_error(failure), refused_certificate(failure)) {
+            (Some(error), _) => Self::Proxy(error),
+            (_, Some(why)) => Self::Failed(format!("its certificate is not trusted: {why}")),
+            _ if is_late(failure) => Self::Late,
+            _ => Self::Failed(innermost(failure)),
+        }
+    }
+
+    /// Returns the error of a request to `of`; `failed` converts a reason.
+    fn error(self, of: String, limit: Duration, failed: impl FnOnce(String) -> TokenError) -> TokenError {
+        match self {
+            Self::Late => TokenError::Timeout { of, limit },
+            Self::Proxy(error) => TokenError::Proxy(error),
+            Self::Failed(reason) => failed(reason),
+        }
+    }
 }
 
 /// Gets the challenge of the endpoint and requests a token from its authority with the password grant.
 pub async fn acquire(request: &TokenRequest) -> Result<SecretString, TokenError> {
-    let TokenRequest { endpoint, user, password, trust, authority: permitted, limit } = request;
+    let TokenRequest { endpoint, user, password, trust, authority: permitted, limit, .. } = request;
     let limit = *limit;
     let shown = display(endpoint);
-    let silent = |of: String| TokenError::Timeout { of, limit };
-    let failed = |error: reqwest::Error| {
-        if error.is_timeout() {
-            silent(shown.clone())
-        } else {
-            TokenError::Endpoint { endpoint: shown.clone(), reason: reason(&error) }
-        }
-    };
-    let unreachable = |authority: String, error: reqwest::Error| {
-        if error.is_timeout() {
-            silent(format!("the token service {authority}"))
-        } else {
-            TokenError::Unreachable { authority, reason: reason(&error) }
-        }
-    };
-    let build = |builder: reqwest::ClientBuilder| {
-        let builder = builder.timeout(limit).redirect(reqwest::redirect::Policy::none());
-        if is_loopback(endpoint) { builder.no_proxy().build() } else { builder.build() }
-    };
-    let client = build(trust.endpoint_client()).map_err(failed)?;
-    let answer = client.post(endpoint.clone()).send().await.map_err(failed)?;
+    let failed = |reason: String| TokenError::Endpoint { endpoint: shown.clone(), reason };
+    let client = request.client(trust.before_session());
+    let asked = post(endpoint).body(Full::default()).map_err(|error| failed(error.to_string()))?;
+    let answer = request.exchange(&client, asked).await;
+    let answer = answer.map_err(|unanswered| unanswered.error(shown.clone(), limit, failed))?;
     let status = answer.status();
     let challenge = answer
         .headers()
-        .get_all(reqwest::header::WWW_AUTHENTICATE)
+        .get_all(WWW_AUTHENTICATE)
         .iter()
         .filter_map(|header| header.to_str().ok())
         .find_map(challenge)
         .ok_or_else(|| match status {
-            reqwest::StatusCode::UNAUTHORIZED => TokenError::NoChallenge { endpoint: shown.clone() },
+            StatusCode::UNAUTHORIZED => TokenError::NoChallenge { endpoint: shown.clone() },
             _ => TokenError::Answered { endpoint: shown.clone(), status: status.to_string() },
         })?;
     let authority = challenge.authority.to_string();
@@ -130,9 +181,9 @@ pub async fn acquire(request: &TokenRequest) -> Result<SecretString, TokenError>
     let client = if challenge.authority.origin() == endpoint.origin() {
         client
     } else {
-        build(trust.client()).map_err(|error| unreachable(authority.clone(), error))?
+        request.client(trust.of_others())
     };
-    check(endpoint, &challenge.authority, permitted.as_ref())?;
+    check(request, &challenge.authority, permitted.as_ref())?;
     let body = form(&[
         ("grant_type", "password"),
         ("client_id", &challenge.client_id),
@@ -140,16 +191,17 @@ pub async fn acquire(request: &TokenRequest) -> Result<SecretString, TokenError>
         ("username", user),
         ("password", password.expose_secret()),
     ]);
-    let answer = client
-        .post(challenge.authority.clone())
-        .header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(Bytes::from_owner(body))
-        .send()
-        .await
-        .map_err(|error| unreachable(authority.clone(), error))?;
-    let granted = answer.status().is_success();
+    let unreachable = |reason: String| TokenError::Unreachable { authority: authority.clone(), reason };
+    let asked = post(&challenge.authority)
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Full::from(Bytes::from_owner(body)))
+        .map_err(|error| unreachable(error.to_string()))?;
+    let answer = request.exchange(&client, asked).await;
+    let service = format!("the token service {authority}");
+    let answer = answer.map_err(|unanswered| unanswered.error(service, limit, unreachable))?;
     let status = answer.status();
-    let body = wipeable(answer.bytes().await.map_err(|error| unreachable(authority.clone(), error))?);
+    let granted = status.is_success();
+    let body = wipeable(answer.into_body());
     let refused =
         |reason| TokenError::Refused { authority: authority.clone(), user: user.to_owned(), reason };
     if granted {
@@ -167,12 +219,15 @@ pub async fn acquire(request: &TokenRequest) -> Result<SecretString, TokenError>
 
 /// Checks whether an authority may receive the password: Microsoft's, the profile's, or one on the endpoint's own
 /// loopback address.
-fn check(endpoint: &Url, authority: &Url, permitted: Option<&Url>) -> Result<(), TokenError> {
+fn check(request: &TokenRequest, authority: &Url, permitted: Option<&Url>) -> Result<(), TokenError> {
+    let endpoint = &request.endpoint;
     let is_own = is_loopback(endpoint) && authority.host() == endpoint.host();
-    if is_own || permitted.is_some_and(|permitted| permitted.origin() == authority.origin()) {
+    let is_permitted = is_own || permitted.is_some_and(|permitted| permitted.origin() == authority.origin());
+    let is_encrypted = authority.scheme() == "https";
+    if is_permitted && (is_encrypted || request.proxies.is_local(authority)) {
         return Ok(());
     }
-    if authority.scheme() != "https" {
+    if !is_encrypted {
         return Err(TokenError::NotEncrypted { uri: authority.to_string() });
     }
     if AUTHORITIES.contains(authority) {
@@ -201,11 +256,11 @@ fn wipeable(response: Bytes) -> Zeroizing<Vec<u8>> {
     copy
 }
 
-fn reason(error: &reqwest::Error) -> String {
-    match refused_certificate(error) {
-        Some(why) => format!("its certificate is not trusted: {why}"),
-        None => innermost(error),
-    }
+/// Begins a POST request.
+fn post(uri: &Url) -> hyper::http::request::Builder {
+    let mut uri = uri.clone();
+    uri.set_fragment(None);
+    Request::post(uri.as_str()).header(USER_AGENT, AGENT)
 }
 
 /// Parses `Bearer client_id="…", authorization_uri="…"`, with the parts in any order.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::wsman::fault::Fault;
-use crate::net::{HandshakeProblem, RefusedCertificate, TlsSetupError};
+use crate::net::{HandshakeProblem, ProxyError, RefusedCertificate, TlsSetupError};
 use crate::security::ContextError;
 
 /// The operation during which an error occurred.
@@ -120,6 +120,8 @@ pub enum Error {
     Handshake { endpoint: String, problem: HandshakeProblem },
     #[error("cannot set up TLS: {0}")]
     Tls(TlsSetupError),
+    #[error(transparent)]
+    Proxy(ProxyError),
     #[error("the credential was not sent to {endpoint}: the connection would not be encrypted")]
     Insecure { endpoint: String },
     #[error("refused redirect from {endpoint} to {target}: {refusal}")]

@@ -3,7 +3,6 @@
 
 mod actor;
 mod affinity;
-mod body;
 mod connect;
 mod connections;
 mod creates;
@@ -12,7 +11,6 @@ mod endpoint;
 pub mod envelope;
 pub mod fault;
 mod http;
-mod negotiation;
 mod opening;
 mod outcome;
 mod outgoing;
@@ -29,6 +27,5 @@ pub use affinity::{Affinity, StoredCookie};
 pub use connect::{connect, enumerate};
 pub use endpoint::{Authentication, Endpoint, Ledger, Renew};
 pub use envelope::ShellInfo;
-pub use negotiation::Negotiation;
 pub use removing::{Left, remove, try_remove};
 pub use shell::Removal;

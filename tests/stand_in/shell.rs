@@ -150,6 +150,7 @@ async fn own(profile: &str) -> Option<Session> {
         ledger: None,
         idle_timeout: None,
         trust: Trust::default(),
+        proxies: lyncsh::net::Proxies::default(),
         max_redirections: 5,
         hosts: lyncsh::net::Hosts::default(),
         affinity: lyncsh::transport::wsman::Affinity::default(),

@@ -86,6 +86,35 @@ async fn a_wrong_password_is_a_clear_error_and_leaves_no_shell() {
 }
 
 #[test]
+fn the_password_for_a_proxy_has_its_own_entry() {
+    let folder = tempfile::tempdir().unwrap();
+    let profiles = folder.path().join("lyncsh/profiles");
+    std::fs::create_dir_all(&profiles).unwrap();
+    let lines =
+        "kind = 'wsman'\nuser = 'ken'\nuri = 'https://host.invalid/'\nproxy = 'http://proxy.invalid'\n";
+    std::fs::write(profiles.join("plain.toml"), lines).unwrap();
+    std::fs::write(profiles.join("work.toml"), format!("{lines}proxy_user = 'ken'\n")).unwrap();
+    let script = "$LYNCSH login plain --proxy --password-stdin && exit 9\n\
+                  $LYNCSH show work; $LYNCSH login work --proxy --password-stdin || exit 8\n\
+                  $LYNCSH show work; $LYNCSH remove work --yes || exit 7\n\
+                  cp $LYNCSH_CONFIG_DIR/profiles/plain.toml $LYNCSH_CONFIG_DIR/profiles/work.toml\n\
+                  echo \"proxy_user = 'ken'\" >> $LYNCSH_CONFIG_DIR/profiles/work.toml; $LYNCSH show work";
+    let output = in_session(folder.path(), script, "pr0xy-secret\n");
+    let (code, out, err) = output.parts();
+    assert_eq!(code, 0, "{out}\n{err}");
+    assert!(err.contains("'plain' has no account at a proxy"), "{err}");
+    assert!(out.contains("The proxy password of 'work' is stored."), "{out}");
+    let shown = out.lines().filter(|line| line.starts_with("proxy_password"));
+    let stored: Vec<_> = shown.map(|line| !line.contains("not stored")).collect();
+    assert_eq!(stored, [false, true, false], "{out}");
+    assert!(
+        out.lines().filter(|line| line.starts_with("password")).all(|line| line.contains("not stored")),
+        "{out}"
+    );
+    assert_eq!(files_with(&folder.path().join("lyncsh"), "pr0xy-secret"), Vec::<String>::new());
+}
+
+#[test]
 fn without_a_keyring_the_other_sources_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let add = ["add", "work", "--kind", "lync-online", "--user", "a@litwareinc.com", "--password-stdin"];

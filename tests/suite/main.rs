@@ -43,6 +43,8 @@ mod passwords;
 mod piped;
 mod profile;
 mod program;
+mod proxy;
+mod proxy_peer;
 mod psrp_pools;
 mod psrp_psrpcore;
 mod psrp_recordings;

@@ -32,6 +32,7 @@ pub fn endpoint(uri: url::Url) -> Endpoint {
         ledger: None,
         idle_timeout: None,
         trust: Trust::default(),
+        proxies: lyncsh::net::Proxies::default(),
         max_redirections: 3,
         hosts: lyncsh::net::Hosts::default(),
         affinity: lyncsh::transport::wsman::Affinity::default(),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use lyncsh::net::Trust;
 use lyncsh::simulator::{Options, PASSWORD, Server as Simulator, USER};
 
 use crate::agent_world::{PATIENCE, World, path_without_powershell};
@@ -25,7 +24,7 @@ async fn guarded(credential: &str) -> Guarded {
     let simulator = Simulator::start(Options::default()).await.unwrap();
     let origin = url::Url::parse(&simulator.url).unwrap().origin().ascii_serialization();
     let (refuses, refused) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
-    let client = Trust::default().client().build().unwrap();
+    let client = crate::simulator::http();
     let (refusing, counted) = (refuses.clone(), refused.clone());
     let server = Server::start(None, move |asked| {
         let (client, url) = (client.clone(), format!("{origin}{}", asked.path));
@@ -194,7 +193,7 @@ async fn a_password_that_is_changed_under_a_session_is_sent_once_more_at_most() 
         let before = guarded.refused();
         let (code, out, err) = guarded.world.run(&["status"]);
         assert_eq!(code, 0, "{err}");
-        assert!(out.contains("refused the password for its removal"), "{out}");
+        assert!(out.contains("the password for its removal was refused"), "{out}");
         assert!(guarded.world.run(&["list"]).0 == 0 && guarded.world.run(&["status"]).0 == 0);
         assert_eq!(guarded.refused(), before, "no command sends it again by itself");
         assert_eq!(guarded.simulator.shells().len(), 1);

@@ -75,6 +75,27 @@ fn a_mistake_is_shown_with_its_line_and_what_was_meant() {
             "must not contain a secret",
         ),
         ("kind = \"lync-online\"\nuser = \"a@b.c\"\nidle_timeout = \"1ms\"", 3, "at least 1s"),
+        (
+            "kind = \"lync-online\"\nuser = \"a@b.c\"\nproxy = \"proxy:3128\"",
+            3,
+            "or socks5://HOST:PORT, \"none\" or \"system\"",
+        ),
+        ("kind = \"lync-online\"\nuser = \"a@b.c\"\nproxy_credential = \"prompt\"", 3, "needs proxy_user"),
+        (
+            "kind = \"lync-online\"\nuser = \"a@b.c\"\nproxy = \"none\"\nproxy_user = \"u\"",
+            4,
+            "proxy_user needs a proxy",
+        ),
+        (
+            "kind = \"lync-online\"\nuser = \"a@b.c\"\nproxy = \"socks5h://h\"\nproxy_credential = \"system\"",
+            4,
+            "a SOCKS proxy needs a password",
+        ),
+        (
+            "kind = \"lync-online\"\nuser = \"a@b.c\"\nattach = false\nproxy = \"http://h:1\"",
+            4,
+            "New-PSSession does not support proxy",
+        ),
         ("kind = \"lync-online\"\nuser = \"a@b.c\"\nkeep = 10", 3, "expected a duration in quotes"),
         ("kind = \"lync-online\"\nuser = \"a@b.c\"\nmax_runspaces = 0", 3, "from 1 to 100"),
         ("kind = \"lync-online\"\nuser = \"a@b.c\"\n[timeouts]\nopne = \"1s\"", 4, "did you mean open?"),
@@ -113,6 +134,10 @@ fn a_secret_in_a_profile_is_refused_and_not_shown() {
         "kind = \"wsman\"\npassword = \"\"\"\nhunter2\n\"\"\"\nuser = ken\n",
         "kind = \"wsman\"\ncredential = \"hunter2\"\nuser = ken\n",
         "kind = \"wsman\"\nsecret = [\n  \"hunter2\",\n]\nuser = \"a@b.c\"\n",
+        "kind = \"lync-online\"\nuser = \"a@b.c\"\nproxy = \"http://ken:hunter2@proxy:3128\"\n",
+        "kind = \"wsman\"\nuser = ken\nproxy = \"http://ken:hunter2@proxy:3128\"\n",
+        "kind = \"wsman\"\nuri = \"https://ken:hunter2@host/\"\nuser = \"a@b.c\"\n",
+        "kind = \"wsman\"\nproxy_credential = \"hunter2\"\nuser = \"a@b.c\"\n",
     ] {
         let error = parse("work", Path::new("work.toml"), text).expect_err(text);
         let report = format!("{error:?} {:?}", miette::Report::new(error.clone()));

@@ -90,6 +90,7 @@ async fn open(server: &Server) -> Session {
         ledger: None,
         idle_timeout: None,
         trust: Trust::default(),
+        proxies: lyncsh::net::Proxies::default(),
         max_redirections: 3,
         hosts: lyncsh::net::Hosts::default(),
         affinity: lyncsh::transport::wsman::Affinity::default(),

@@ -160,6 +160,7 @@ pub fn endpoint(url: &str) -> Endpoint {
         ledger: None,
         idle_timeout: None,
         trust: Trust::default(),
+        proxies: lyncsh::net::Proxies::default(),
         max_redirections: 3,
         hosts: lyncsh::net::Hosts::default(),
         affinity: lyncsh::transport::wsman::Affinity::default(),

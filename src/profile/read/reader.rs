@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use url::Url;
 
 use super::mistake::Mistake;
-use crate::net::{Fingerprint, HostPattern, NotHosts, TlsLibrary, is_loopback};
+use crate::net::{Fingerprint, HostPattern, NotHosts, NotProxy, ProxySetting, TlsLibrary, is_loopback};
 use crate::profile::authentication::Authentication;
 use crate::profile::import::{self, Attach, Import};
 use crate::profile::kind::{CONFIGURATION_PREFIX, Kind};
@@ -17,7 +17,7 @@ use crate::profile::service::Service;
 use crate::profile::types::{CredentialSource, Profile};
 
 /// Valid keys of a profile.
-pub const KEYS: [&str; 31] = [
+pub const KEYS: [&str; 34] = [
     "connections",
     "kind",
     "user",
@@ -26,6 +26,9 @@ pub const KEYS: [&str; 31] = [
     "discovery",
     "redirects",
     "authority",
+    "proxy",
+    "proxy_user",
+    "proxy_credential",
     "ca",
     "pin",
     "tls",
@@ -52,6 +55,18 @@ pub const KEYS: [&str; 31] = [
 ];
 /// Minimum idle timeout: with a shorter one, keep-alive requests would be the only traffic.
 const SHORTEST_IDLE: Duration = Duration::from_secs(1);
+/// Keys that New-PSSession does not support.
+const UNSUPPORTED: [&str; 9] = [
+    "pin",
+    "tls",
+    "certificate",
+    "key",
+    "service_principal",
+    "delegate",
+    "proxy",
+    "proxy_user",
+    "proxy_credential",
+];
 const TIMEOUTS: [&str; 6] = ["connect", "discovery", "token", "open", "operation", "close"];
 
 /// A profile's table and the mistakes found so far.
@@ -70,7 +85,7 @@ impl Reader<'_> {
         let uri = self.url("uri");
         let discovery = self.url("discovery");
         let domain = self.text("domain");
-        let credential = self.credential();
+        let credential = self.credential("credential");
         let profile = Profile {
             name: name.to_owned(),
             path: path.to_owned(),
@@ -87,6 +102,9 @@ impl Reader<'_> {
             discovery,
             redirects: self.redirects(),
             authority: self.authority(),
+            proxy: self.proxy(),
+            proxy_user: self.text("proxy_user"),
+            proxy_credential: self.credential("proxy_credential"),
             ca: self.beside(path, "ca"),
             pin: self.pin(),
             tls: self.tls(),
@@ -116,6 +134,7 @@ impl Reader<'_> {
     fn combinations(&mut self, profile: &Profile) {
         let traits = profile.kind.traits();
         self.client_certificate(profile);
+        self.proxy_login(profile);
         let is_system = profile.credential == CredentialSource::System;
         if is_system
             && !matches!(profile.authentication, Authentication::Kerberos | Authentication::Negotiate)
@@ -174,7 +193,7 @@ impl Reader<'_> {
             );
         }
         if profile.import.attach != Attach::Agent {
-            for key in ["pin", "tls", "certificate", "key", "service_principal", "delegate"] {
+            for key in UNSUPPORTED {
                 if self.table.get(key).is_some() {
                     let message = format!("New-PSSession does not support {key}: remove it, or attach");
                     self.mistake(self.span(key), message);
@@ -209,6 +228,38 @@ impl Reader<'_> {
             self.mistake(
                 self.span("certificate"),
                 "a client certificate needs authentication = \"certificate\"",
+            );
+        }
+    }
+
+    fn proxy(&mut self) -> ProxySetting {
+        let Some(text) = self.text("proxy") else { return ProxySetting::default() };
+        text.parse().unwrap_or_else(|error| {
+            let message = match error {
+                NotProxy::Form => format!("{error}, \"none\" or \"system\""),
+                NotProxy::Credential => error.to_string(),
+            };
+            self.mistake(self.span("proxy"), message);
+            ProxySetting::default()
+        })
+    }
+
+    fn proxy_login(&mut self, profile: &Profile) {
+        let is_system = profile.proxy_credential == CredentialSource::System;
+        for key in ["proxy_user", "proxy_credential"] {
+            if profile.proxy == ProxySetting::None && self.table.get(key).is_some() {
+                self.mistake(self.span(key), format!("{key} needs a proxy: change proxy = \"none\""));
+            }
+        }
+        if self.table.get("proxy_credential").is_some() && profile.proxy_user.is_none() && !is_system {
+            self.mistake(self.span("proxy_credential"), "proxy_credential needs proxy_user");
+        }
+        if is_system
+            && matches!(&profile.proxy, ProxySetting::Address(address) if address.protocol.is_socks())
+        {
+            self.mistake(
+                self.span("proxy_credential"),
+                "a SOCKS proxy needs a password: change proxy_credential = \"system\"",
             );
         }
     }
@@ -316,14 +367,14 @@ impl Reader<'_> {
         traits.default_authentication
     }
 
-    fn credential(&mut self) -> CredentialSource {
-        let Some(value) = self.table.get("credential") else { return CredentialSource::Keyring };
+    fn credential(&mut self, key: &str) -> CredentialSource {
+        let Some(value) = self.table.get(key) else { return CredentialSource::Keyring };
         match value.get_ref() {
             DeValue::String(word) if word == "keyring" => CredentialSource::Keyring,
             DeValue::String(word) if word == "prompt" => CredentialSource::Prompt,
             DeValue::String(word) if word == "system" => CredentialSource::System,
             DeValue::Table(table) => {
-                self.unknown_keys(table, &["command"], "credential");
+                self.unknown_keys(table, &["command"], key);
                 match table.get("command").map(Spanned::get_ref) {
                     Some(DeValue::String(command)) if !command.trim().is_empty() => {
                         CredentialSource::Command(command.to_string())
@@ -331,7 +382,9 @@ impl Reader<'_> {
                     _ => {
                         self.mistake(
                             value.span(),
-                            "expected credential = { command = \"a command that prints the password\" }",
+                            format!(
+                                "expected {key} = {{ command = \"a command that prints the password\" }}"
+                            ),
                         );
                         CredentialSource::Prompt
                     }

@@ -13,8 +13,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -23,18 +21,18 @@ use hyper::header::{
 };
 use hyper::{Request, StatusCode};
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use url::Url;
 
 use super::affinity::Affinity;
-use super::body::{self, Unread};
 use super::envelope::MEDIA_TYPE;
-use super::negotiation::{Negotiation, Scheme};
-use super::wire::{self, Connector, Failure, KEEP_IDLE};
-use crate::net::refusals;
-use crate::security::challenge::{self, Offer};
-use crate::security::{Context, ContextError, Mechanism, Step, initiate, sealed};
+use super::wire;
+use crate::net::answered::{self, Unread};
+use crate::net::steps::{self, KDC_PATIENCE, StepFailure, Stepped, token_header};
+use crate::net::{Connector, Failure, KEEP_IDLE, refusals};
+use crate::security::challenge;
+use crate::security::negotiation::{Negotiation, Scheme, Verdict};
+use crate::security::{Context, ContextError, Mechanism, initiate, sealed};
 use crate::transport::error::Operation;
 
 /// Maximum idle time of a connection for Command and Send, which cannot be repeated.
@@ -44,8 +42,6 @@ const USUAL_HANDSHAKE: Duration = Duration::from_millis(200);
 const SHORTEST_HANDSHAKE: Duration = Duration::from_millis(50);
 /// Maximum number of handshake messages; NTLM in SPNEGO takes three.
 const MAX_LEGS: usize = 6;
-/// Time limit of a KDC request (MIT krb5 gives up after 27 s).
-const KDC_PATIENCE: Duration = Duration::from_secs(35);
 /// Maximum number of mechanisms to try: Kerberos in two forms, then NTLM in three.
 const MAX_MODES: usize = 5;
 /// Maximum size of the answer to a handshake message.
@@ -87,6 +83,16 @@ pub(super) enum Failed {
 impl From<ContextError> for Failed {
     fn from(error: ContextError) -> Self {
         Self::Context(error)
+    }
+}
+
+impl From<StepFailure> for Failed {
+    fn from(failure: StepFailure) -> Self {
+        match failure {
+            StepFailure::Context(error) => Self::Context(error),
+            StepFailure::Late => Self::Late,
+            StepFailure::Ended(error) => Self::Connection(error.into()),
+        }
     }
 }
 
@@ -357,10 +363,10 @@ impl Shared {
     ) -> Result<Opened, Failed> {
         let is_kerberos = mechanism.is_kerberos();
         let mut judging = Some(judging);
-        let (conn, binding) = self.connector.open(&self.uri).await.map_err(Failed::Connection)?;
+        let (conn, binding) = wire::open(&self.connector, &self.uri).await.map_err(Failed::Connection)?;
         let context = initiate(&self.negotiation.initiator(mechanism, &self.uri, binding))?;
         let (mut context, mut step) = if is_kerberos {
-            let first = self.first_step(context, pass.take()).await?;
+            let first = steps::first_step(context, pass.take()).await?;
             judging.take();
             first
         } else {
@@ -383,7 +389,8 @@ impl Shared {
             let may_carry = step.established || (is_kerberos && !self.seals);
             let carried = envelope.filter(|_| may_carry);
             let protocol = scheme.protocol();
-            let authorization = Some(scheme.header(&token)?);
+            let authorization = token_header(scheme, &token);
+            let authorization = Some(authorization.map_err(|error| Failed::Connection(error.into()))?);
             let answer = if let Some(envelope) = carried {
                 let request = self.prepared(&mut *context, protocol, envelope)?;
                 self.send(&mut sender, request, authorization, self.max_answer).await?
@@ -400,16 +407,12 @@ impl Shared {
             };
             let Answer { status, headers, body, sent } = answer;
             let offers = challenge::offers(headers.get_all(WWW_AUTHENTICATE))?;
-            let offer = offers.iter().find(|offer| offer.is(scheme.name()));
-            let token = offer.and_then(|offer| offer.token.clone());
             if status == StatusCode::UNAUTHORIZED {
-                let offered = names(&offers);
-                // A 401 to NTLM's second message, which proves the password, is always a refusal.
-                if !is_kerberos && leg > 0 {
-                    return Err(Failed::Refused { mechanism, offered });
-                }
-                match token {
-                    Some(token) => {
+                let offered = challenge::names(&offers);
+                match Verdict::of((mechanism, scheme), leg, &offers) {
+                    Verdict::Refused => return Err(Failed::Refused { mechanism, offered }),
+                    Verdict::NotOffered => return Err(Failed::NotOffered { mechanism, offered }),
+                    Verdict::Token(token) => {
                         let stepped = self.step(context, Some(token)).await;
                         if step.established {
                             // A KRB-ERROR has the reason; any other token is ignored.
@@ -419,13 +422,10 @@ impl Shared {
                         (context, step) = stepped?;
                         continue;
                     }
-                    // The server did not read the token: it does not support the scheme or the token's format.
-                    None if !is_kerberos || (offer.is_none() && !offers.is_empty()) => {
-                        return Err(Failed::NotOffered { mechanism, offered });
-                    }
-                    None => return Err(Failed::Refused { mechanism, offered }),
                 }
             }
+            let offer = offers.iter().find(|offer| offer.is(scheme.name()));
+            let token = offer.and_then(|offer| offer.token.clone());
             let elsewhere = |body| Reply {
                 status,
                 headers: headers.clone(),
@@ -448,7 +448,9 @@ impl Shared {
                 };
                 let stepped = self.step(context, Some(token)).await;
                 (context, step) = match stepped {
-                    Err(Failed::Context(error)) if carried.is_some() => return Err(Failed::Answer(error)),
+                    Err(StepFailure::Context(error)) if carried.is_some() => {
+                        return Err(Failed::Answer(error));
+                    }
                     stepped => stepped?,
                 };
                 if !step.established || step.token.is_some() {
@@ -476,42 +478,8 @@ impl Shared {
         }))
     }
 
-    /// Takes Kerberos' first step, in which the KDC checks the password. The result is recorded even after the
-    /// time limit, because the library continues.
-    async fn first_step(
-        &self,
-        context: Box<dyn Context>,
-        pass: Option<refusals::Pass>,
-    ) -> Result<(Box<dyn Context>, Step), Failed> {
-        let judged = tokio::spawn(async move {
-            let stepped = stepping(context, None).await;
-            match (&stepped, pass) {
-                (Ok((_, Ok(_))), Some(pass)) => pass.accepted(),
-                (Ok((_, Err(error))), Some(pass)) if error.is_refused_credential() => pass.refused_for_good(),
-                _ => {}
-            }
-            stepped
-        });
-        match tokio::time::timeout(KDC_PATIENCE, judged).await {
-            Ok(Ok(Ok((context, step)))) => Ok((context, step?)),
-            // The runtime ends.
-            Ok(Ok(Err(error)) | Err(error)) => Err(Failed::Connection(error.into())),
-            Err(_) => Err(Failed::Late),
-        }
-    }
-
-    /// Takes a later step.
-    async fn step(
-        &self,
-        context: Box<dyn Context>,
-        token: Option<Vec<u8>>,
-    ) -> Result<(Box<dyn Context>, Step), Failed> {
-        match tokio::time::timeout(self.limit, stepping(context, token)).await {
-            Ok(Ok((context, step))) => Ok((context, step?)),
-            // The runtime ends.
-            Ok(Err(error)) => Err(Failed::Connection(error.into())),
-            Err(_) => Err(Failed::Late),
-        }
+    async fn step(&self, context: Box<dyn Context>, token: Option<Vec<u8>>) -> Result<Stepped, StepFailure> {
+        steps::step(context, token, self.limit).await
     }
 
     /// Sends an envelope on an authenticated connection.
@@ -563,7 +531,7 @@ impl Shared {
         sender.ready().await?;
         let (head, body) = sender.send_request(http).await?.into_parts();
         self.affinity.receive(&self.uri, &head.headers);
-        let body = body::read(&head.headers, body, limit).await?;
+        let body = answered::read(&head.headers, body, limit).await?;
         Ok(Answer { status: head.status, headers: head.headers, body, sent: length })
     }
 
@@ -588,17 +556,6 @@ impl Shared {
     }
 }
 
-/// Takes a step of a context on a blocking thread: Kerberos queries a KDC.
-fn stepping(
-    mut context: Box<dyn Context>,
-    token: Option<Vec<u8>>,
-) -> JoinHandle<(Box<dyn Context>, Result<Step, ContextError>)> {
-    tokio::task::spawn_blocking(move || {
-        let step = context.step(token.as_deref());
-        (context, step)
-    })
-}
-
 /// An answer as it was received.
 struct Answer {
     status: StatusCode,
@@ -620,15 +577,6 @@ impl Prepared {
     }
 }
 
-impl Scheme {
-    fn header(self, token: &[u8]) -> Result<HeaderValue, Failed> {
-        let text = format!("{} {}", self.name(), STANDARD.encode(token));
-        let mut header = HeaderValue::try_from(text).map_err(|error| Failed::Connection(error.into()))?;
-        header.set_sensitive(true);
-        Ok(header)
-    }
-}
-
 /// Returns a failure before an envelope was sent.
 fn not_connected(error: hyper::Error) -> Failed {
     Failed::Connection(wire::not_connected(error.into()))
@@ -639,14 +587,10 @@ fn was_not_sent(failure: &(dyn std::error::Error + 'static)) -> bool {
     failure.downcast_ref::<hyper::Error>().is_some_and(|error| error.is_canceled() || error.is_closed())
 }
 
-fn names(offers: &[Offer]) -> Vec<String> {
-    offers.iter().map(|offer| offer.scheme.clone()).collect()
-}
-
 /// Returns the schemes that an answer offers.
 pub(super) fn offered(headers: &HeaderMap) -> Vec<String> {
     match challenge::offers(headers.get_all(WWW_AUTHENTICATE)) {
-        Ok(offers) => names(&offers),
+        Ok(offers) => challenge::names(&offers),
         Err(error) => {
             tracing::debug!("{error}");
             Vec::new()

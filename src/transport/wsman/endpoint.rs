@@ -10,9 +10,9 @@ use url::Url;
 use uuid::Uuid;
 
 use super::affinity::{Affinity, StoredCookie};
-use super::negotiation::Negotiation;
-use crate::net::{Hosts, Trust};
+use crate::net::{Hosts, Proxies, Trust};
 use crate::profile::Limits;
+use crate::security::negotiation::Negotiation;
 
 /// Credential and its kind.
 #[derive(Clone, Debug)]
@@ -56,6 +56,8 @@ pub struct Endpoint {
     pub renew: Option<Renew>,
     /// TLS settings for the endpoint.
     pub trust: Trust,
+    /// The proxies for the endpoint.
+    pub proxies: Proxies,
     /// Idle timeout requested in Create (`IdleTimeOut`).
     pub idle_timeout: Option<std::time::Duration>,
     /// Cookies of the session.

@@ -6,24 +6,24 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SERVER, VIA};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use secrecy::SecretString;
 use url::Url;
 
 use super::affinity::{self, Affinity};
-use super::body;
 use super::connections::{Connections, Failed, Reply, offered};
 use super::credential::Credential;
 use super::endpoint::{Authentication, Endpoint, Ledger};
 use super::envelope::{Response, ResponseEnvelope};
 use super::fault::Fault;
-use super::negotiation::Negotiation;
-use super::wire::{self, Connector, Wire};
+use super::wire::{self, Wire};
+use crate::net::answered::{self, Unread};
 use crate::net::{
-    Cause, TlsConnector, cut_handshake, display, handshake_problem, innermost, is_loopback, refusals,
-    refused_certificate,
+    Cause, Connector, TlsConnector, cut_handshake, display, handshake_problem, innermost, proxy_error,
+    refusals, refused_certificate,
 };
 use crate::security::Account;
+use crate::security::negotiation::Negotiation;
 use crate::transport::error::{AuthScheme, Error, Operation};
 
 /// Maximum size of an answer. lyncsh requests 150 KB, but OMI sends more.
@@ -78,9 +78,8 @@ impl Http {
     /// text.
     pub fn new(endpoint: &Endpoint) -> Result<Self, Error> {
         let name = display(&endpoint.uri);
-        let loopback = is_loopback(&endpoint.uri);
         let encrypted = endpoint.uri.scheme() == "https";
-        let plain_loopback = loopback && endpoint.uri.scheme() == "http";
+        let plain_loopback = endpoint.uri.scheme() == "http" && endpoint.proxies.is_local(&endpoint.uri);
         let seals = matches!(endpoint.authentication, Authentication::Context(_));
         if !encrypted && !plain_loopback && !seals {
             return Err(Error::Insecure { endpoint: name });
@@ -92,8 +91,9 @@ impl Http {
         let _ = uri.set_password(None);
         let user = endpoint.authentication.user().to_owned();
         let scheme = scheme(&endpoint.authentication);
-        let connector = Connector::new(endpoint, loopback).map_err(Error::Tls)?;
-        let tls = connector.tls();
+        let (trust, proxies) = (endpoint.trust.clone(), endpoint.proxies.clone());
+        let connector = Connector::new(trust, proxies, endpoint.limits.connect);
+        let tls = encrypted.then(|| connector.tls()).transpose().map_err(Error::Tls)?;
         let channel = match &endpoint.authentication {
             Authentication::Context(negotiation) => {
                 let negotiation = negotiation.clone();
@@ -341,16 +341,18 @@ impl Http {
         body: Incoming,
         operation: Operation,
     ) -> Result<Vec<u8>, Error> {
-        match body::read(headers, body, MAX_ANSWER).await {
-            Ok(body) => Ok(body),
-            Err(body::Unread::Connection(failure)) => Err(self.failed(&failure, operation)),
-            Err(unread) => Err(Error::Protocol(unread.to_string())),
-        }
+        answered::read(headers, body, MAX_ANSWER).await.map_err(|unread| match unread {
+            Unread::Connection(failure) => self.failed(&failure, operation),
+            unread => Error::Protocol(unread.to_string()),
+        })
     }
 
     /// Converts a failure of the HTTP client.
     fn failed(&self, error: Cause<'_>, operation: Operation) -> Error {
         let endpoint = self.name.clone();
+        if let Some(error) = proxy_error(error) {
+            return Error::Proxy(error);
+        }
         if let Some(refused) = refused_certificate(error) {
             return Error::Certificate { endpoint, refused: refused.into() };
         }
@@ -363,7 +365,7 @@ impl Http {
         if let Some(problem) = found {
             return Error::Handshake { endpoint, problem };
         }
-        if wire::is_late(error) {
+        if wire::is_connect_late(error) {
             return Error::Timeout { operation: Operation::Connect, limit: self.connect };
         }
         let reason = innermost(error);
@@ -403,39 +405,11 @@ fn said(headers: &HeaderMap, body: &[u8], sent: usize) -> Option<String> {
         None => Some("an answer without a content type".to_owned()),
         // Exchange Online gives its reason so.
         Some(kind) if kind.trim_start().to_ascii_lowercase().starts_with("text/plain") => {
-            plain(&String::from_utf8_lossy(body))
+            answered::plain(&String::from_utf8_lossy(body))
         }
-        Some(_) => title(body).map(|title| format!("a page, \"{title}\"")),
+        Some(_) => answered::page(body),
     };
     let front_end = affinity::front_end(headers).map(|name| format!("front end {name}"));
-    let parts: Vec<String> = [content, said_by(headers), front_end].into_iter().flatten().collect();
+    let parts: Vec<String> = [content, answered::sender(headers), front_end].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
-}
-
-/// Returns the name of the intermediary that sent an answer.
-fn said_by(headers: &HeaderMap) -> Option<String> {
-    let via = headers.get(VIA).or_else(|| headers.get(SERVER))?.to_str().ok()?;
-    Some(format!("sent by {}", plain(via)?))
-}
-
-/// Returns the title of a page.
-fn title(body: &[u8]) -> Option<String> {
-    /// Bytes searched for the title.
-    const HEAD: usize = 16 * 1024;
-    let head = String::from_utf8_lossy(&body[..body.len().min(HEAD)]);
-    // The offsets stay valid: only ASCII letters change.
-    let small = head.to_ascii_lowercase();
-    let start = small.find("<title")?;
-    let start = start + small[start..].find('>')? + 1;
-    let end = start + small[start..].find("</title")?;
-    plain(&head[start..end])
-}
-
-/// Returns a server's text on one line of limited length; `None` if it is empty.
-fn plain(text: &str) -> Option<String> {
-    const LONGEST: usize = 100;
-    let words: Vec<&str> = text.split(|letter: char| letter.is_whitespace() || letter.is_control()).collect();
-    let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
-    let line: String = words.join(" ").chars().take(LONGEST).collect();
-    (!line.is_empty()).then_some(line)
 }

@@ -71,6 +71,7 @@ impl Error {
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Unreachable { .. }
+            | Self::Proxy(_)
             | Self::Certificate { .. }
             | Self::Insecure { .. }
             // A server reads no request before a handshake that asks for a certificate has ended.
@@ -121,9 +122,21 @@ impl Error {
             | Self::Unreachable { .. }
             | Self::Timeout { .. }
             | Self::Protocol(_) => true,
+            Self::Proxy(error) => error.may_pass(),
             Self::Http { status, .. } => {
                 TROUBLED_STATUSES.contains(status) || matches!(status, 200..=299 | 400 | 408 | 429)
             }
+            _ => false,
+        }
+    }
+
+    /// Returns whether there was no connection, which may pass.
+    pub(super) fn is_not_connected(&self) -> bool {
+        match self {
+            Self::Proxy(error) => error.may_pass(),
+            Self::Unreachable { .. }
+            | Self::Cut { operation: Operation::Authenticate, .. }
+            | Self::Timeout { operation: Operation::Connect, .. } => true,
             _ => false,
         }
     }

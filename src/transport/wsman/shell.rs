@@ -246,11 +246,7 @@ impl Shell {
         let since = Instant::now();
         loop {
             match self.operate(request.clone(), operation, self.limits.operation).await {
-                Err(
-                    error @ (Error::Unreachable { .. }
-                    | Error::Cut { operation: Operation::Authenticate, .. }
-                    | Error::Timeout { operation: Operation::Connect, .. }),
-                ) if since.elapsed() < OUTAGE => {
+                Err(error) if error.is_not_connected() && since.elapsed() < OUTAGE => {
                     tracing::debug!("retrying {operation}: {error}");
                     tokio::time::sleep(RETRY_INTERVAL).await;
                 }

@@ -1,15 +1,16 @@
-//! Reads the body of an answer within a limit, also where an intermediary has compressed it.
+//! Content of an HTTP answer: its body, also where an intermediary has compressed it, and for an unexpected answer the
+//! title of its page and its sender.
 
 use std::io::Read as _;
 
 use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_ENCODING, HeaderMap};
+use hyper::header::{CONTENT_ENCODING, HeaderMap, SERVER, VIA};
 
 /// The reason why a body is not readable.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unread {
+pub enum Unread {
     #[error(transparent)]
     Connection(#[from] hyper::Error),
     #[error("an answer is larger than {0} bytes")]
@@ -22,7 +23,7 @@ pub(super) enum Unread {
 }
 
 /// Reads a body of at most `limit` bytes, compressed or not.
-pub(super) async fn read(headers: &HeaderMap, mut rest: Incoming, limit: usize) -> Result<Vec<u8>, Unread> {
+pub async fn read(headers: &HeaderMap, mut rest: Incoming, limit: usize) -> Result<Vec<u8>, Unread> {
     let mut body = Vec::new();
     while let Some(frame) = rest.frame().await {
         // Trailers are ignored.
@@ -49,6 +50,45 @@ fn decoded(body: Vec<u8>, encoding: &str, limit: usize) -> Result<Vec<u8>, Unrea
         }
         _ => Err(Unread::Encoding(encoding.chars().take(20).collect())),
     }
+}
+
+/// Returns the title of an answer's page, and the intermediary or server that sent the answer.
+pub fn content(headers: &HeaderMap, body: &[u8]) -> Option<String> {
+    let parts: Vec<String> = [page(body), sender(headers)].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// Returns the intermediary or server that sent an answer.
+pub fn sender(headers: &HeaderMap) -> Option<String> {
+    let via = headers.get(VIA).or_else(|| headers.get(SERVER))?.to_str().ok()?;
+    Some(format!("sent by {}", plain(via)?))
+}
+
+/// Returns the title of a page as a part of an error.
+pub fn page(body: &[u8]) -> Option<String> {
+    title(body).map(|title| format!("a page, \"{title}\""))
+}
+
+/// Returns the title of an HTML page.
+fn title(body: &[u8]) -> Option<String> {
+    /// Bytes searched for the title.
+    const HEAD: usize = 16 * 1024;
+    let head = String::from_utf8_lossy(&body[..body.len().min(HEAD)]);
+    // The offsets stay valid: only ASCII letters change.
+    let small = head.to_ascii_lowercase();
+    let start = small.find("<title")?;
+    let start = start + small[start..].find('>')? + 1;
+    let end = start + small[start..].find("</title")?;
+    plain(&head[start..end])
+}
+
+/// Returns a server's text on one line of limited length; `None` if it is empty.
+pub fn plain(text: &str) -> Option<String> {
+    const LONGEST: usize = 100;
+    let words: Vec<&str> = text.split(|letter: char| letter.is_whitespace() || letter.is_control()).collect();
+    let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    let line: String = words.join(" ").chars().take(LONGEST).collect();
+    (!line.is_empty()).then_some(line)
 }
 
 #[cfg(test)]

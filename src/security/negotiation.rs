@@ -5,12 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use url::Url;
 
-use crate::security::sealed::Protocol;
-use crate::security::{Account, ContextError, Initiator, Mechanism, Tickets};
+use super::challenge::Offer;
+use super::sealed::Protocol;
+use super::{Account, ContextError, Initiator, Mechanism, Tickets};
 
 /// The scheme of the `Authorization` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scheme {
+pub enum Scheme {
     Negotiate,
     Kerberos,
     /// Some servers offer NTLM only under its own name.
@@ -77,24 +78,19 @@ impl Negotiation {
         self.mode.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn mode(&self) -> (Mechanism, Scheme) {
+    pub fn mode(&self) -> (Mechanism, Scheme) {
         let mode = self.lock();
         (mode.mechanism, mode.scheme)
     }
 
     /// Returns the service principal of an endpoint: the host as the user wrote it, without a port. A name from a
     /// reverse lookup would let DNS choose the server.
-    pub(super) fn service(&self, uri: &Url) -> String {
+    pub fn service(&self, uri: &Url) -> String {
         let host = uri.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         self.service.clone().unwrap_or_else(|| format!("HTTP/{}", host.trim_end_matches('.')))
     }
 
-    pub(super) fn initiator(
-        &self,
-        mechanism: Mechanism,
-        uri: &Url,
-        channel_binding: Option<Vec<u8>>,
-    ) -> Initiator {
+    pub fn initiator(&self, mechanism: Mechanism, uri: &Url, channel_binding: Option<Vec<u8>>) -> Initiator {
         Initiator {
             mechanism,
             account: self.account.clone(),
@@ -106,7 +102,7 @@ impl Negotiation {
     }
 
     /// Switches to the fallback if `mechanism` could not get a ticket. Returns whether to try again.
-    pub(super) fn falls_back(&self, mechanism: Mechanism, error: &ContextError) -> bool {
+    pub fn falls_back(&self, mechanism: Mechanism, error: &ContextError) -> bool {
         let Some(fallback) = self.fallback.filter(|_| mechanism.is_kerberos() && error.allows_ntlm()) else {
             return false;
         };
@@ -123,7 +119,7 @@ impl Negotiation {
     }
 
     /// Makes the current mechanism final.
-    pub(super) fn settle(&self) {
+    pub fn settle(&self) {
         self.lock().is_settled = true;
     }
 
@@ -134,7 +130,7 @@ impl Negotiation {
 
     /// Switches to another form of the same mechanism, if the server offers it. Returns whether to try again: the
     /// server has not read the token, so it has not refused the credential.
-    pub(super) fn adopts(&self, used: (Mechanism, Scheme), offered: &[String]) -> bool {
+    pub fn adopts(&self, used: (Mechanism, Scheme), offered: &[String]) -> bool {
         let offers = |scheme: Scheme| offered.iter().any(|one| one.eq_ignore_ascii_case(scheme.name()));
         let next = match used {
             (Mechanism::Kerberos, Scheme::Kerberos) if offers(Scheme::Negotiate) => {
@@ -157,6 +153,34 @@ impl Negotiation {
             (mode.mechanism, mode.scheme) = next;
         }
         true
+    }
+}
+
+/// The meaning of a refused request (401 or 407) with a token.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The token for the next step.
+    Token(Vec<u8>),
+    /// The credential is refused.
+    Refused,
+    /// The server has not read the token: it does not support the scheme or the token's format.
+    NotOffered,
+}
+
+impl Verdict {
+    /// Judges the answer to the token number `leg`, counted from 0.
+    pub fn of((mechanism, scheme): (Mechanism, Scheme), leg: usize, offers: &[Offer]) -> Self {
+        let is_kerberos = mechanism.is_kerberos();
+        // A refusal of NTLM's second message, which proves the password, is always one of the credential.
+        if !is_kerberos && leg > 0 {
+            return Self::Refused;
+        }
+        let offer = offers.iter().find(|offer| offer.is(scheme.name()));
+        match offer.and_then(|offer| offer.token.clone()) {
+            Some(token) => Self::Token(token),
+            None if !is_kerberos || (offer.is_none() && !offers.is_empty()) => Self::NotOffered,
+            None => Self::Refused,
+        }
     }
 }
 
