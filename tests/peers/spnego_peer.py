@@ -17,25 +17,12 @@ SIGNATURE = 16
 
 
 class GssNtlm:
-    """NTLM by gss-ntlmssp, with the methods of a context of pyspnego."""
+    """The server's side of NTLM by gss-ntlmssp, with the methods of a context of pyspnego."""
 
     def __init__(self, row):
-        # Empty bindings count as bindings.
         binding = row["binding"] and gssapi.raw.ChannelBindings(application_data=decode(row["binding"]))
-        common = {"channel_bindings": binding, "usage": "accept" if row["role"] == "accept" else "initiate"}
-        if row["role"] == "accept":
-            credentials = gssapi.Credentials(usage="accept", mechs=[NTLMSSP])
-        else:
-            name = gssapi.Name(row["user"], gssapi.NameType.user)
-            acquired = gssapi.raw.acquire_cred_with_password(name, row["password"].encode(), mechs=[NTLMSSP])
-            credentials = gssapi.Credentials(base=acquired.creds)
-            flags = gssapi.RequirementFlag
-            common |= {
-                "name": gssapi.Name("HTTP@server.litware.example", gssapi.NameType.hostbased_service),
-                "mech": NTLMSSP,
-                "flags": flags.confidentiality | flags.integrity | flags.out_of_sequence_detection,
-            }
-        self.context = gssapi.SecurityContext(creds=credentials, **common)
+        credentials = gssapi.Credentials(usage="accept", mechs=[NTLMSSP])
+        self.context = gssapi.SecurityContext(creds=credentials, channel_bindings=binding, usage="accept")
 
     complete = property(lambda self: self.context.complete)
     client_principal = property(lambda self: str(self.context.initiator_name))

@@ -329,7 +329,7 @@ fn pyspnego_convinces_our_acceptor() {
 }
 
 #[test]
-fn gss_ntlmssp_agrees_with_our_client_and_acceptor() {
+fn gss_ntlmssp_accepts_our_client() {
     let right = || Some(binding("right"));
     for user in ["LITWARE\\ken", "ken"] {
         let mut client = client(Mechanism::Ntlm, user, PASSWORD, right());
@@ -337,10 +337,6 @@ fn gss_ntlmssp_agrees_with_our_client_and_acceptor() {
         assert_eq!(handshake(client.as_mut(), &mut server), Ok(2), "{user}");
         // gss-ntlmssp seals no empty message.
         exchange_texts(client.as_mut(), &mut server);
-        let mut client = Peer::of("gss-ntlmssp", "initiate", (user, PASSWORD), right());
-        let mut server = acceptor(Mechanism::Ntlm, Binding::Required(binding("right")));
-        assert_eq!(handshake(&mut client, server.as_mut()), Ok(2), "{user}");
-        exchange_texts(&mut client, server.as_mut());
     }
     for (password, own) in [("wrong", right()), (PASSWORD, Some(binding("wrong")))] {
         let mut client = client(Mechanism::Ntlm, "ken", password, own);
