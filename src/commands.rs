@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_that_is_nearly_a_command_is_taken_for_it() {
+    fn a_misspelled_command_is_suggested() {
         let temp = tempfile::tempdir().unwrap();
         let folders = Folders::find(Some(temp.path())).unwrap();
         let help = |word: &str| {

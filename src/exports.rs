@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_other_versions_are_recognized() {
+    fn exports_of_other_versions_are_detected() {
         for (name, own) in [
             ("0123456789abcdefn3-7.6.9", true),
             ("0123456789abcdefn3.commands", true),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn unfinished_exports_are_removed_after_a_time() {
+    fn unfinished_exports_are_removed_after_a_delay() {
         let temp = tempfile::tempdir().unwrap();
         let folders = Folders::find(Some(temp.path())).unwrap();
         let exports = Exports::of(&folders, "work");
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_goes_before_the_noun() {
+    fn a_prefix_is_inserted_before_the_noun() {
         assert_eq!(prefixed("Get-CsTenant", Some("Lw")), "Get-LwCsTenant");
         assert_eq!(prefixed("help", Some("Lw")), "Lwhelp");
         assert_eq!(prefixed("Get-CsTenant", None), "Get-CsTenant");

@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn notes_are_there_for_the_next_owner_as_long_as_they_say_something() {
+    fn notes_are_kept_until_they_are_empty() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.json");
         let notes = Notes::new(path.clone(), Some(Duration::from_mins(1)));
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_in_doubt_is_over_after_its_idle_timeout() {
+    fn an_unconfirmed_session_expires_after_its_idle_timeout() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.json");
         let ago = |seconds| Some(SystemTime::now() - Duration::from_secs(seconds));

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_has_slept_where_only_the_wall_clock_went_on() {
+    fn suspend_is_detected_from_the_wall_clock() {
         let second = Duration::from_secs(1);
         let before = Clocks::now();
         let after = |awake: Duration, wall: Duration| Clocks {

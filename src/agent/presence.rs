@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_one_to_leave_ends_the_wait() {
+    async fn the_wait_ends_with_the_last_client() {
         let presence = Presence::new();
         let (one, two) = (presence.arrive(), presence.arrive());
         let waiting = tokio::spawn({
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_visitor_who_says_nothing_is_not_the_announced_shell() {
+    async fn a_silent_connection_is_not_the_announced_shell() {
         let presence = Presence::new();
         presence.arrive().announce(ExpectedShell::AskedBy(me()));
         drop(presence.arrive_silent());
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_shell_that_leaves_does_not_call_off_another_launcher_s() {
+    async fn a_detaching_shell_keeps_another_launchers_announcement() {
         let presence = Presence::new();
         presence.arrive().announce(ExpectedShell::Launched(me()));
         let mut another = presence.arrive_silent();
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_launcher_that_is_a_shell_itself_is_not_the_one_that_was_asked_for() {
+    async fn a_console_launcher_is_not_the_requested_shell() {
         let presence = Presence::new();
         presence.arrive().announce(ExpectedShell::AskedBy(me()));
         let launcher = presence.arrive_watching(Some(OTHER));
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_launcher_that_is_a_shell_itself_comes_again_when_its_session_was_lost() {
+    async fn a_console_launcher_is_expected_after_session_loss() {
         let presence = Presence::new();
         let launcher = presence.arrive_watching(Some(OTHER));
         presence.arrive().announce(ExpectedShell::Again);
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn shells_whose_session_was_lost_are_waited_for_until_the_last_launcher_leaves() {
+    async fn shells_are_expected_while_a_launcher_remains() {
         let presence = Presence::new();
         let (launcher, shell) = (presence.arrive_watching(None), presence.arrive());
         presence.expect();
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_shell_that_its_launcher_and_its_module_announce_comes_once() {
+    async fn a_shell_announced_twice_counts_once() {
         let presence = Presence::new();
         presence.arrive().announce(ExpectedShell::Launched(me()));
         presence.arrive().announce(ExpectedShell::AskedBy(me()));
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_launched_shell_that_has_ended_is_not_waited_for() {
+    async fn an_exited_shell_is_not_expected() {
         let presence = Presence::new();
         presence.arrive().announce(ExpectedShell::Launched(OTHER));
         assert_eq!(presence.deserted(), Some(Last::Announced));

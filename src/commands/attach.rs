@@ -262,7 +262,7 @@ mod tests {
     use crate::agent::control::Failure;
 
     #[test]
-    fn a_failure_is_one_line_that_says_what_and_what_to_do() {
+    fn a_failure_is_one_line_with_advice() {
         let failure = Failure {
             text: "no room\n\nThese hold it:\n  1. x".to_owned(),
             advice: Some("Close one.\nOr wait.".to_owned()),

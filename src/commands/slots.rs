@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_names_sessions_by_number_or_all_or_none_of_them() {
+    fn an_answer_selects_sessions_by_number_or_all() {
         let holder =
             || Holder { shell: Uuid::new_v4(), owner: None, client: None, age: None, idle: None, ours: None };
         let all = [holder(), holder(), holder()];

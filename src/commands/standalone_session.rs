@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_is_read_with_and_without_a_password_and_nothing_else_is() {
+    fn a_report_is_parsed_with_or_without_a_password() {
         let id = "b1a7a1bb-1111-4222-8333-444455556666";
         let made = read(&format!("\u{feff}{id} https://example.com/p UMOk4oKs")).unwrap();
         assert_eq!(made.shell.to_string(), id);

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_loss_is_reported_once_and_the_next_session_once() {
+    async fn a_loss_and_the_new_session_are_reported_once() {
         let (mut voice, mut lines) = voice(Losses::Mend, false);
         for _ in 0..2 {
             assert!(matches!(voice.handle(lost()), Heard::Lost));

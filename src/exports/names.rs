@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_a_host_calls_are_refused_in_any_case() {
+    fn reserved_names_are_refused_case_insensitively() {
         let refusal = Refusal::on(None);
         for name in
             ["PSConsoleHostReadLine", "psconsolehostreadline", "PROMPT", "Out-Default", "cd", "Ssh", "iex"]
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_can_make_and_unmake_a_reserved_name() {
+    fn reserved_names_are_checked_with_the_prefix() {
         let refusal = Refusal::on(None);
         assert!(!refusal.allows("ReadLine", "PSConsoleHostReadLine"));
         assert!(refusal.allows("Out-Default", "Out-LwDefault"));

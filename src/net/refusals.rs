@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_credential_that_was_never_accepted_is_sent_once() {
+    async fn an_unverified_credential_is_sent_once() {
         let one = credential("once");
         one.pass().await.unwrap().refused();
         assert!(one.is_refused() && one.pass().await.is_none());
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_accepted_credential_is_sent_once_more() {
+    async fn a_refused_accepted_credential_is_sent_once_more() {
         let one = credential("twice");
         one.pass().await.unwrap().accepted();
         one.pass().await.unwrap().refused();
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn others_wait_for_the_answer_that_decides_and_not_for_long() {
+    async fn other_requests_wait_briefly_for_the_first_answer() {
         let one = credential("many");
         let asking = one.pass().await.unwrap();
         let others: Vec<_> = (0..5).map(|_| tokio::spawn(one.pass())).collect();

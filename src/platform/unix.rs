@@ -308,7 +308,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_process_that_replaces_its_program_has_not_ended_until_it_is_killed() {
+    fn a_process_outlives_exec_until_killed() {
         // The same process runs a new program 300 times.
         let script = "[ $1 = 300 ] && exec sleep 60; exec sh -c \"$0\" \"$0\" $(($1 + 1))";
         let mut child = std::process::Command::new("sh").args(["-c", script, script, "0"]).spawn().unwrap();

@@ -43,7 +43,7 @@ fn asked(world: &World, action: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_whose_answer_is_lost_is_told_of_and_not_run_twice() {
+async fn a_command_with_a_lost_answer_runs_once() {
     let world = World::start();
     let way = Way::of(&world).await;
     let shell = open(world.attach().as_ref()).await;
@@ -66,7 +66,7 @@ async fn a_command_whose_answer_is_lost_is_told_of_and_not_run_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn input_whose_answer_is_lost_is_told_of_and_not_sent_twice() {
+async fn input_with_a_lost_answer_is_sent_once() {
     let world = World::start();
     let way = Way::of(&world).await;
     let shell = open(world.attach().as_ref()).await;

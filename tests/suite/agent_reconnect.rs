@@ -13,7 +13,7 @@ fn completed(events: &[PipelineEvent]) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_shell_outlives_two_cuts_and_an_outage_on_the_same_session() {
+async fn an_idle_session_survives_cuts_and_an_outage() {
     let world = World::start();
     let mut way = Way::of(&world).await;
     let shell = open(world.attach().as_ref()).await;
@@ -33,7 +33,7 @@ async fn an_idle_shell_outlives_two_cuts_and_an_outage_on_the_same_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_only_shells_keep_opens_a_new_session_when_the_server_has_lost_its_own() {
+async fn an_agent_with_shells_replaces_a_lost_session() {
     let world = World::start();
     let way = Way::of(&world).await;
     let shell = open(world.attach().as_ref()).await;
@@ -53,7 +53,7 @@ async fn an_agent_that_only_shells_keep_opens_a_new_session_when_the_server_has_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_output_that_is_cut_is_complete_or_says_so_and_the_next_shell_has_a_session() {
+async fn cut_output_is_complete_or_reported() {
     let world = World::start();
     let way = Way::of(&world).await;
     let socket = world.attach();

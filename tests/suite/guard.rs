@@ -41,7 +41,7 @@ fn a_terminated_launcher_leaves_nothing() {
 }
 
 #[test]
-fn ctrl_c_while_connecting_leaves_nothing_and_ctrl_c_later_is_the_shells() {
+fn ctrl_c_while_connecting_leaves_no_session() {
     ended_by(Signal::INT);
 }
 
@@ -56,7 +56,7 @@ fn a_quit_launcher_leaves_nothing() {
 }
 
 #[test]
-fn the_shells_exit_code_is_the_launchers_and_the_session_is_gone_by_then() {
+fn the_launcher_returns_the_shells_exit_code() {
     let world = World::start();
     let mut work = world.child("work-idle");
     work.wait_for("ready");
@@ -93,7 +93,7 @@ fn an_error_between_create_and_the_first_prompt_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_ends_in_the_guards_drop() {
+async fn a_panic_drops_the_guard_and_removes_the_session() {
     let world = World::start();
     let profile = lyncsh::profile::load(&world.folders, "work").unwrap();
     let (report, _steps) = tokio::sync::mpsc::unbounded_channel();

@@ -104,7 +104,7 @@ fn replay_to_client(recording: &str) -> Observed {
 }
 
 #[test]
-fn a_client_hears_what_a_real_server_says_to_the_end() {
+fn recorded_server_messages_are_read_to_the_end() {
     for recording in RECORDINGS {
         let observed = replay_to_client(recording);
         let said = messages(recording);
@@ -211,7 +211,7 @@ fn replay_to_server(recording: &str) -> Observed {
 }
 
 #[test]
-fn a_server_hears_what_a_real_client_says_to_the_end() {
+fn recorded_client_messages_are_read_to_the_end() {
     for recording in RECORDINGS {
         let observed = replay_to_server(recording);
         let said = messages(recording);

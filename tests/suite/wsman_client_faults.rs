@@ -71,7 +71,7 @@ pub fn plain(asked: &Asked) -> Answer {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_named_with_what_the_endpoint_offers() {
+async fn a_wrong_password_reports_the_offered_schemes() {
     let server = Server::start(None, |_| async {
         let offers = [("WWW-Authenticate", "Negotiate"), ("WWW-Authenticate", "Basic realm=\"WSMAN\"")];
         http("401 Unauthorized", &offers, b"")
@@ -95,7 +95,7 @@ async fn a_wrong_password_is_named_with_what_the_endpoint_offers() {
 }
 
 #[tokio::test]
-async fn a_token_goes_out_as_bearer() {
+async fn a_token_is_sent_as_bearer() {
     let server = Server::start(None, |_| async {
         http("401 Unauthorized", &[("WWW-Authenticate", "Bearer client_id=\"0\", trusted_issuers=\"\"")], b"")
     })
@@ -111,7 +111,7 @@ async fn a_token_goes_out_as_bearer() {
 }
 
 #[tokio::test]
-async fn a_silent_server_is_given_up_within_its_limit() {
+async fn a_silent_server_times_out() {
     let server = Server::start(None, |_| async { None }).await;
     let mut endpoint = local(&server);
     endpoint.limits.open = Duration::from_millis(300);
@@ -123,7 +123,7 @@ async fn a_silent_server_is_given_up_within_its_limit() {
 }
 
 #[tokio::test]
-async fn a_pool_that_never_opens_is_given_up_and_removed() {
+async fn a_pool_that_never_opens_is_removed() {
     let server = Server::start(None, |asked| async move { plain(&asked) }).await;
     let mut endpoint = local(&server);
     endpoint.limits.open = Duration::from_secs(1);
@@ -174,7 +174,7 @@ async fn a_credential_does_not_leave_the_machine_unencrypted() {
 }
 
 #[tokio::test]
-async fn what_http_says_without_soap_is_shown() {
+async fn http_errors_without_soap_are_shown() {
     for (line, status, advice) in [
         ("403 Forbidden", 403, "permission"),
         ("404 Not Found", 404, "path"),
@@ -195,7 +195,7 @@ async fn what_http_says_without_soap_is_shown() {
 }
 
 #[tokio::test]
-async fn a_quota_is_recognised_in_every_manner() {
+async fn a_quota_fault_is_recognised_in_every_form() {
     let text = "The maximum number of concurrent shells for this user has been exceeded. Close existing \
                 shells or raise the quota for this user.";
     let by_code = Fault::new(code::QUOTA_MAX_SHELLS, "w:QuotaLimit", "Zu viele Shells.");
@@ -269,9 +269,9 @@ fn trusting(test: &str, expired: bool) -> Option<rustls::ServerConfig> {
 }
 
 #[test]
-fn a_certificate_that_nobody_signed_or_that_expired_is_refused_before_the_credential_is_sent() {
+fn an_invalid_certificate_is_refused_before_the_credential() {
     // Trusted, so that only its date is invalid.
-    let test = "a_certificate_that_nobody_signed_or_that_expired_is_refused_before_the_credential_is_sent";
+    let test = "an_invalid_certificate_is_refused_before_the_credential";
     let Some(expired) = trusting(test, true) else { return };
     let (certificate, key, _) = self_signed(false);
     tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -288,8 +288,8 @@ fn a_certificate_that_nobody_signed_or_that_expired_is_refused_before_the_creden
 }
 
 #[test]
-fn a_redirection_to_https_is_followed_and_the_new_place_is_kept() {
-    let test = "a_redirection_to_https_is_followed_and_the_new_place_is_kept";
+fn a_redirect_to_https_is_followed_and_kept() {
+    let test = "a_redirect_to_https_is_followed_and_kept";
     let Some(config) = trusting(test, false) else { return };
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let there = Server::start(Some(config), |asked| async move { plain(&asked) }).await;
@@ -319,7 +319,7 @@ fn a_redirection_to_https_is_followed_and_the_new_place_is_kept() {
 }
 
 #[tokio::test]
-async fn a_redirection_to_where_the_credential_may_not_go_is_refused() {
+async fn a_redirect_to_an_unpermitted_host_is_refused() {
     for (target, advice) in [
         ("http://192.0.2.1/wsman", "https URI"),
         ("http://evil.example/wsman?ticket=1", "https URI"),
@@ -340,7 +340,7 @@ async fn a_redirection_to_where_the_credential_may_not_go_is_refused() {
 }
 
 #[tokio::test]
-async fn redirections_without_end_are_given_up() {
+async fn endless_redirects_are_limited() {
     let server = Server::start(None, |_| async { http("302 Moved", &[("Location", "/again")], b"") }).await;
     let error = refused(local(&server)).await;
     assert!(matches!(error, Error::Redirect { .. }), "{error}");
@@ -350,7 +350,7 @@ async fn redirections_without_end_are_given_up() {
 }
 
 #[tokio::test]
-async fn a_request_is_one_write_and_connections_are_used_again() {
+async fn a_request_is_one_write_on_a_reused_connection() {
     let server = Server::start(None, |asked| async move { plain(&asked) }).await;
     let endpoint = local(&server);
     for _ in 0..3 {

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_launcher_that_dies_leaves_the_gate_open() {
+    async fn dropping_the_gate_opens_it() {
         let temp = tempfile::tempdir().unwrap();
         let gate = OutputGate::close(temp.path()).unwrap();
         let (path, kept) = (gate.path.clone(), temp.path().join("kept"));
