@@ -66,7 +66,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
     names::report(&folders);
     let everything = matches!(cli.command, Command::Status(_));
     for line in agent::orphans::sweep(&folders, everything).await {
-        crate::tell!("{line}");
+        crate::errln!("{line}");
     }
     let program =
         std::env::current_exe().into_diagnostic().wrap_err("cannot find the path of the lyncsh program")?;

@@ -21,7 +21,7 @@ use crate::platform;
 use crate::profile::Profile;
 
 /// Age of an unfinished export that must have been killed: real exports took up to 105 s.
-const ABANDONED: Duration = Duration::from_hours(1);
+const MIN_ABANDONED_AGE: Duration = Duration::from_hours(1);
 
 /// Version in the names of exports. Exports of other versions used another list of names ([`names`]), and are
 /// never loaded.
@@ -62,7 +62,8 @@ impl Exports {
         }
         for path in self.paths() {
             let is_passing = half(&path) || is_temporary(&path);
-            if !of_this_version(&path) || is_passing && age(&path).is_some_and(|age| age > ABANDONED) {
+            if !of_this_version(&path) || is_passing && age(&path).is_some_and(|age| age > MIN_ABANDONED_AGE)
+            {
                 remove(&path)?;
             }
         }
@@ -210,7 +211,7 @@ mod tests {
         std::fs::write(&path, "half").unwrap();
         exports.prepare().unwrap();
         assert!(path.exists());
-        let long_ago = SystemTime::now() - 2 * ABANDONED;
+        let long_ago = SystemTime::now() - 2 * MIN_ABANDONED_AGE;
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
         exports.prepare().unwrap();
         assert!(!path.exists());

@@ -16,7 +16,7 @@ use crate::transport::wsman::{Affinity, Ledger, Left, StoredCookie};
 /// Idle timeout of an endpoint that does not report one: WinRM's default.
 const USUAL_IDLE: Duration = Duration::from_hours(2);
 /// Maximum delay between the idle timeout and the removal by the endpoint.
-const LATER: Duration = Duration::from_mins(1);
+const MAX_REMOVAL_DELAY: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -73,7 +73,7 @@ impl Notes {
         let known = self.known();
         let idle = known.idle_timeout.unwrap_or(USUAL_IDLE);
         let since = known.doubtful.and_then(|since| since.elapsed().ok());
-        since.is_some_and(|since| since > idle.saturating_add(LATER))
+        since.is_some_and(|since| since > idle.saturating_add(MAX_REMOVAL_DELAY))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

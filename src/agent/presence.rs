@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::platform;
 
 /// Maximum wait for an announced shell, or for its first client.
-pub const ANNOUNCED: Duration = Duration::from_secs(30);
+pub const ANNOUNCEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Interval for checking whether an announced shell's process is still running.
 const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -69,7 +69,7 @@ struct Counts {
 impl Counts {
     /// Announces a shell; a repeated announcement replaces the first.
     fn announce(&mut self, expected: ExpectedShell) {
-        let until = Instant::now() + ANNOUNCED;
+        let until = Instant::now() + ANNOUNCEMENT_TIMEOUT;
         let same = |one: &&mut Announcement| {
             expected.process().is_some() && one.expected.process() == expected.process()
         };
@@ -176,7 +176,7 @@ impl Presence {
     }
 
     /// Cancels the announcement of a launcher's shell.
-    pub fn call_off(&self, launched: u32) {
+    pub fn cancel_announcement(&self, launched: u32) {
         self.0.send_modify(|counts| {
             counts.announced.retain(|one| one.expected.process() != Some(launched));
         });
@@ -273,7 +273,7 @@ impl PresenceGuard {
     }
 
     /// Marks the client as a shell, with its process id if known.
-    pub fn speak(&mut self, process: Option<u32>) {
+    pub fn mark_shell(&mut self, process: Option<u32>) {
         self.leaves = Leaves::Gone;
         self.presence.0.send_modify(|counts| counts.arrived(process));
     }
@@ -354,7 +354,7 @@ mod tests {
         drop(presence.arrive_silent());
         assert_eq!(presence.deserted(), None);
         let mut shell = presence.arrive_silent();
-        shell.speak(None);
+        shell.mark_shell(None);
         drop(shell);
         assert_eq!(presence.deserted(), Some(Last::Gone));
     }
@@ -364,12 +364,12 @@ mod tests {
         let presence = Presence::new();
         presence.arrive().announce(ExpectedShell::Launched(me()));
         let mut another = presence.arrive_silent();
-        another.speak(Some(OTHER));
+        another.mark_shell(Some(OTHER));
         drop(another);
         assert_eq!(presence.deserted(), None);
-        presence.call_off(OTHER);
+        presence.cancel_announcement(OTHER);
         assert_eq!(presence.deserted(), None);
-        presence.call_off(me());
+        presence.cancel_announcement(me());
         assert_eq!(presence.deserted(), Some(Last::Gone));
     }
 
@@ -379,11 +379,11 @@ mod tests {
         presence.arrive().announce(ExpectedShell::AskedBy(me()));
         let launcher = presence.arrive_watching(Some(OTHER));
         let mut console = presence.arrive_silent();
-        console.speak(Some(OTHER));
+        console.mark_shell(Some(OTHER));
         drop((console, launcher));
         assert_eq!(presence.deserted(), None);
         let mut another = presence.arrive_silent();
-        another.speak(Some(OTHER));
+        another.mark_shell(Some(OTHER));
         drop(another);
         assert_eq!(presence.deserted(), Some(Last::Gone));
     }
@@ -394,7 +394,7 @@ mod tests {
         let launcher = presence.arrive_watching(Some(OTHER));
         presence.arrive().announce(ExpectedShell::Again);
         let mut console = presence.arrive_silent();
-        console.speak(Some(OTHER));
+        console.mark_shell(Some(OTHER));
         drop((console, launcher));
         assert_eq!(presence.deserted(), Some(Last::Gone));
     }
@@ -433,7 +433,7 @@ mod tests {
         presence.arrive().announce(ExpectedShell::Launched(me()));
         presence.arrive().announce(ExpectedShell::AskedBy(me()));
         let mut shell = presence.arrive_silent();
-        shell.speak(Some(me()));
+        shell.mark_shell(Some(me()));
         drop(shell);
         assert_eq!(presence.deserted(), Some(Last::Gone));
     }

@@ -35,7 +35,7 @@ pub fn notice(folders: &Folders, profile: &Profile, edition: Option<Edition>) {
     if new.is_empty() {
         return;
     }
-    crate::tell!("'{}': {}: not verified against a real server", profile.name, new.join(", "));
+    crate::errln!("'{}': {}: not verified against a real server", profile.name, new.join(", "));
     let text = seen.lines().chain(new).map(|line| format!("{line}\n")).collect::<String>();
     // If this fails, the notice is shown again.
     let _ = path.parent().map_or(Ok(()), std::fs::create_dir_all);

@@ -10,7 +10,7 @@ use super::error::CredentialError;
 /// Service name of all entries; the account is the profile's name.
 const SERVICE: &str = "lyncsh";
 /// Time limit of a call: a locked keyring asks the user.
-const WAIT: Duration = Duration::from_mins(1);
+const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub async fn read(profile: &str) -> Result<SecretString, CredentialError> {
     let missing = CredentialError::NotStored { profile: profile.to_owned() };
@@ -56,11 +56,11 @@ async fn with_entry<T: Send + 'static>(
         });
         let _ = answer.send(result);
     });
-    let reason = match tokio::time::timeout(WAIT, answered).await {
+    let reason = match tokio::time::timeout(CALL_TIMEOUT, answered).await {
         Ok(Ok(Ok(value))) => return Ok(value),
         Ok(Ok(Err(reason))) => reason,
         Ok(Err(_)) => "the keyring thread ended unexpectedly".to_owned(),
-        Err(_) => format!("it did not answer within {}", humantime::format_duration(WAIT)),
+        Err(_) => format!("it did not answer within {}", humantime::format_duration(CALL_TIMEOUT)),
     };
     Err(CredentialError::Keyring { reason })
 }

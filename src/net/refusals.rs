@@ -18,7 +18,7 @@ use url::Url;
 /// Time for which other requests wait for the response to the first one. An endpoint that takes longer is
 /// executing the request and did not refuse it. The limit also lets Delete pass a pending Receive: some
 /// endpoints answer Delete only while a Receive is pending.
-const DECIDED: Duration = Duration::from_millis(750);
+const DECISION_TIMEOUT: Duration = Duration::from_millis(750);
 
 /// A user's secret at an endpoint. Only a keyed hash is kept, with a random key of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,7 +79,7 @@ impl Credential {
                 let mut states = states();
                 match states.get(&self).copied() {
                     Some(State::Refused) => return None,
-                    Some(State::Asking(since)) if now < since + DECIDED => since + DECIDED,
+                    Some(State::Asking(since)) if now < since + DECISION_TIMEOUT => since + DECISION_TIMEOUT,
                     Some(state @ (State::Accepted | State::Asking(_))) => {
                         let was_accepted = state == State::Accepted;
                         return Some(Pass { credential: self, before: None, was_accepted });

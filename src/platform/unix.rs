@@ -88,7 +88,7 @@ pub fn input_is_ready(limit: std::time::Duration) -> io::Result<bool> {
 
 /// Redirects standard error to the terminal, even if the parent process reads or discards it. Does nothing
 /// without a terminal.
-pub fn speak_on_terminal() -> io::Result<()> {
+pub fn redirect_errors_to_terminal() -> io::Result<()> {
     if Stream::Error.is_terminal() {
         return Ok(());
     }
@@ -204,7 +204,7 @@ pub fn hold_when_free(file: &File) -> io::Result<()> {
 }
 
 /// Releases the lock of a file.
-pub fn let_go(file: &File) -> io::Result<()> {
+pub fn unlock(file: &File) -> io::Result<()> {
     file.unlock()
 }
 

@@ -3,7 +3,7 @@
 
 use crate::program::{PATIENCE, signal};
 use crate::terminal::Terminal;
-use crate::world::{GONE, World};
+use crate::world::{REMOVAL_TIMEOUT, World};
 
 /// The prompt of a PowerShell in the root folder, with and without the prefix.
 const OURS: &str = "[work] PS />";
@@ -223,5 +223,5 @@ fn a_hang_up_leaves_no_session() {
     assert_eq!(world.front.server.shells().len(), 1);
     drop(terminal);
     world.wait_removed();
-    world.wait(GONE, "the agent ends", || world.agent("work").is_none());
+    world.wait(REMOVAL_TIMEOUT, "the agent ends", || world.agent("work").is_none());
 }

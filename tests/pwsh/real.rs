@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use crate::front::Options;
 use crate::program::signal;
 use crate::terminal::Terminal;
-use crate::world::{GONE, World};
+use crate::world::{REMOVAL_TIMEOUT, World};
 
 const OURS: &str = "[work] PS />";
 
@@ -30,7 +30,7 @@ fn work(world: &World) -> Terminal {
 
 /// Waits until no shell and no PowerShell of the endpoint is left.
 fn empty(world: &World) {
-    world.wait(GONE, "the endpoint's PowerShells end", || {
+    world.wait(REMOVAL_TIMEOUT, "the endpoint's PowerShells end", || {
         world.front.server.shells().is_empty() && world.front.processes().is_empty()
     });
 }

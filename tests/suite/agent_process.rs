@@ -8,7 +8,9 @@ use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::record::PipelineState;
 use rustix::process::Signal;
 
-use crate::agent_world::{GONE, PASSWORD, PATIENCE, World, measuring, open, output, until_output, waiting};
+use crate::agent_world::{
+    PASSWORD, PATIENCE, REMOVAL_TIMEOUT, World, measuring, open, output, until_output, waiting,
+};
 use crate::program::{Program, Ran, signal};
 
 fn completed(events: &[PipelineEvent]) -> bool {
@@ -36,7 +38,7 @@ async fn an_agent_outlives_a_console_while_expecting_a_shell() {
     let shell = open(socket.as_ref()).await;
     shell.close().await.unwrap();
     drop(shell);
-    world.wait_removed(GONE);
+    world.wait_removed(REMOVAL_TIMEOUT);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +54,7 @@ async fn the_session_ends_with_the_last_shell() {
     assert_eq!(world.shells(), 1);
     second.close().await.unwrap();
     drop(second);
-    world.wait_removed(GONE);
+    world.wait_removed(REMOVAL_TIMEOUT);
     assert!(!world.place().socket.exists());
     let left = std::fs::read_dir(world.folders.state.join("sessions")).unwrap().count();
     assert_eq!(left, 0, "the journal is empty");
@@ -87,7 +89,7 @@ fn concurrent_launchers_share_one_agent() {
     assert_eq!(world.shells(), 1);
     let (code, out, _) = world.run(&["stop", "work"]);
     assert_eq!(code, 0, "{out}");
-    world.wait_removed(GONE);
+    world.wait_removed(REMOVAL_TIMEOUT);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,7 +162,7 @@ fn a_wrong_password_is_one_clear_error_and_leaves_nothing() {
     assert_eq!(err.lines().count(), 1, "{err}");
     let created = world.endpoint_state()["log"].as_array().unwrap().len();
     assert_eq!(created, 0, "a wrong password is tried once");
-    world.wait_removed(GONE);
+    world.wait_removed(REMOVAL_TIMEOUT);
 }
 
 #[test]
@@ -199,7 +201,7 @@ fn a_signal_to_the_agent_removes_the_session_at_any_stage() {
             if let Some(launcher) = &mut launcher {
                 assert!(!launcher.wait().success());
             }
-            world.wait(GONE, &format!("{signal:?} while {stage}"), |world| {
+            world.wait(REMOVAL_TIMEOUT, &format!("{signal:?} while {stage}"), |world| {
                 world.shells() == 0 && world.agent().is_none()
             });
             drop(shell);
@@ -361,7 +363,7 @@ async fn invalid_connections_do_not_end_a_waiting_agent() {
     let shell = open(socket.as_ref()).await;
     assert!(completed(&output(shell.invoke(&measuring("one")).await.unwrap()).await));
     drop(shell);
-    world.wait_removed(GONE);
+    world.wait_removed(REMOVAL_TIMEOUT);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::record::PipelineState;
 
 use crate::agent_way::Way;
-use crate::agent_world::{GONE, PATIENCE, World, measuring, open, output, until_output};
+use crate::agent_world::{PATIENCE, REMOVAL_TIMEOUT, World, measuring, open, output, until_output};
 
 fn completed(events: &[PipelineEvent]) -> bool {
     matches!(events.last(), Some(PipelineEvent::State(PipelineState::Completed, None)))
@@ -82,7 +82,7 @@ async fn cut_output_is_complete_or_reported() {
     assert!(objects == 300 || cut.as_ref().is_some_and(|text| !text.is_empty()), "{objects}: {cut:?}");
     let again = open(world.attach().as_ref()).await;
     assert!(completed(&output(again.invoke(&measuring("again")).await.unwrap()).await));
-    world.wait(GONE, "one session, a new session only if the output was cut", |world| {
+    world.wait(REMOVAL_TIMEOUT, "one session, a new session only if the output was cut", |world| {
         let is_new = world.endpoint_state()["shells"][0] != first;
         world.shells() == 1 && (cut.is_some() || !is_new)
     });

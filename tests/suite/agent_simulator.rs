@@ -10,7 +10,7 @@ use lyncsh::psrp::record::PipelineState;
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 use lyncsh::transport::wsman::envelope::{RequestEnvelope, RequestHeader, WsmanRequest};
 
-use crate::agent_world::{GONE, Killed, PATIENCE, World, open, output};
+use crate::agent_world::{Killed, PATIENCE, REMOVAL_TIMEOUT, World, open, output};
 use crate::program::until;
 use crate::stand_in::Terminal;
 
@@ -39,7 +39,7 @@ pub async fn run(world: &World, arguments: &[&str]) -> (i32, String, String) {
 }
 
 pub async fn empty(server: &Server) {
-    until(GONE, "no shell", || server.shells().is_empty()).await;
+    until(REMOVAL_TIMEOUT, "no shell", || server.shells().is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -305,7 +305,7 @@ async fn a_waiting_console_shows_the_holder_and_ctrl_c_cancels() {
     first.line("Wait-Cs -Seconds 600 | Out-Null");
     let start = std::time::Instant::now();
     while !run(&world, &["status"]).await.1.contains("Wait-Cs") {
-        assert!(start.elapsed() < GONE, "the command does not run");
+        assert!(start.elapsed() < REMOVAL_TIMEOUT, "the command does not run");
     }
     // The first command also waits for the endpoint's format data.
     for _ in 0..2 {

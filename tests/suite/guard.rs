@@ -7,7 +7,7 @@ use lyncsh::psrp::client::ClientPool;
 use lyncsh::transport::wsman;
 use rustix::process::Signal;
 
-use crate::agent_world::{GONE, PATIENCE, World, host};
+use crate::agent_world::{PATIENCE, REMOVAL_TIMEOUT, World, host};
 
 fn ended_by(signal: Signal) {
     for stage in ["connecting", "work-idle", "work-running"] {
@@ -21,7 +21,7 @@ fn ended_by(signal: Signal) {
         crate::program::signal(work.process.0.id(), signal);
         // Ctrl-C is handled by the shell once it is running.
         if signal == Signal::INT && stage != "connecting" {
-            work.tell();
+            work.end_input();
             assert_eq!(work.process.wait().code(), Some(7), "{stage}");
         } else {
             let code = work.process.wait().code();
@@ -31,7 +31,7 @@ fn ended_by(signal: Signal) {
                 _ => assert_ne!(code, None, "ended without a signal: {stage}"),
             }
         }
-        world.wait_removed(GONE);
+        world.wait_removed(REMOVAL_TIMEOUT);
     }
 }
 
@@ -61,7 +61,7 @@ fn the_launcher_returns_the_shells_exit_code() {
     let mut work = world.child("work-idle");
     work.wait_for("ready");
     assert_eq!(world.shells(), 1);
-    work.tell();
+    work.end_input();
     assert_eq!(work.process.wait().code(), Some(7));
     assert_eq!(world.shells(), 0);
 }
@@ -87,7 +87,7 @@ fn an_error_between_create_and_the_first_prompt_leaves_nothing() {
     assert_ne!(code, 0);
     assert!(err.contains("took longer than 500ms"), "{err}");
     // Also when Create completes at last.
-    world.wait_removed(GONE);
+    world.wait_removed(REMOVAL_TIMEOUT);
     std::thread::sleep(std::time::Duration::from_millis(1500));
     assert_eq!(world.shells(), 0);
 }

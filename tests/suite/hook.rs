@@ -5,7 +5,7 @@ use lyncsh::desktop::startup::{self, Before, StartupError};
 use proptest::prelude::*;
 
 #[cfg(unix)]
-use crate::agent_world::{GONE, World};
+use crate::agent_world::{REMOVAL_TIMEOUT, World};
 use crate::program::Program;
 
 const BODY: &str = "# one\n$x = 'two'\n";
@@ -265,7 +265,7 @@ fn install_shows_and_writes_the_hook_and_connects() {
             && said.contains("work  72 cmdlets"),
         "{said}"
     );
-    world.wait_removed(GONE);
+    world.wait_removed(REMOVAL_TIMEOUT);
     let script = home.read(SCRIPT);
     assert!(script.starts_with("Set-Alias ll Get-ChildItem\n# >>> lyncsh hook "), "{script}");
     let root = world.root().join("cache/modules");
@@ -321,7 +321,7 @@ fn one_failed_profile_does_not_affect_the_others() {
         "{said}"
     );
     assert!(home.read(SCRIPT).starts_with("# >>> lyncsh hook"));
-    world.wait_removed(GONE);
+    world.wait_removed(REMOVAL_TIMEOUT);
 }
 
 #[cfg(unix)]

@@ -9,7 +9,7 @@ use crate::kdc::{self, Kdc};
 use crate::negotiate_peer::{DOMAIN_USER, PASSWORD, Server, Setup};
 
 /// Time limit for the program to end after a failed handshake.
-const SOON: Duration = Duration::from_secs(40);
+const FAILURE_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// A user whose profile `work` leads to the server, the server, and the simulator behind it.
 pub struct Site {
@@ -117,7 +117,7 @@ impl Site {
         let start = Instant::now();
         let (ok, out, err) = self.run("(Get-CsTenant).DisplayName\n");
         assert!(!ok && !out.contains("Litware"), "{out}\n{err}");
-        assert!(start.elapsed() < SOON, "{:?}: {err}", start.elapsed());
+        assert!(start.elapsed() < FAILURE_TIMEOUT, "{:?}: {err}", start.elapsed());
         err
     }
 

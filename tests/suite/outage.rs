@@ -83,7 +83,7 @@ fn clears(terminal: &Terminal) {
 }
 
 /// Checks that the variable, the history and the prompt are kept, and that the endpoint answers.
-fn goes_on(terminal: &Terminal) {
+fn assert_console_continues(terminal: &Terminal) {
     answers(terminal, "\"still $x\"", "still Litware");
     answers(terminal, "(Get-CsOnlineUser kenmyer).SipAddress", "sip:kenmyer");
     // The line before the last one, from the history.
@@ -114,7 +114,7 @@ async fn a_long_outage_costs_only_the_session() {
     way.open().await;
     // The next line does not wait for the delay.
     let start = Instant::now();
-    goes_on(&terminal);
+    assert_console_continues(&terminal);
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     reads(&terminal, REOPENED);
     assert_eq!((count(&terminal, LOST), count(&terminal, REOPENED)), (1, 1), "{}", terminal.text());
@@ -157,7 +157,7 @@ async fn a_lost_session_is_replaced_without_input() {
         assert_eq!((count(&terminal, LOST), count(&terminal, REOPENED)), (1, 1), "{}", terminal.text());
         assert_eq!(before.shells().len(), 1);
         clears(&terminal);
-        goes_on(&terminal);
+        assert_console_continues(&terminal);
         clears(&terminal);
     }
     leaves(terminal, &before).await;
@@ -176,7 +176,7 @@ async fn a_command_during_an_outage_may_have_run() {
     assert_eq!(count(&terminal, "afterwards"), 0, "{}", terminal.text());
     way.open().await;
     reads(&terminal, REOPENED);
-    goes_on(&terminal);
+    assert_console_continues(&terminal);
     leaves(terminal, &server).await;
 }
 
@@ -194,7 +194,7 @@ async fn the_next_line_replaces_a_killed_agent() {
     empty(&server).await;
     answers(&terminal, "\"$x meanwhile\"", "Litware meanwhile");
     assert!(world.agent().is_none(), "a local line starts no agent");
-    goes_on(&terminal);
+    assert_console_continues(&terminal);
     assert!(world.agent().is_some_and(|another| another != agent));
     assert_eq!((count(&terminal, "died"), count(&terminal, REOPENED)), (1, 1), "{}", terminal.text());
     leaves(terminal, &server).await;
@@ -211,7 +211,7 @@ async fn stop_ends_the_session_but_not_the_console() {
     });
     terminal.ends_with(PROMPT);
     empty(&server).await;
-    goes_on(&terminal);
+    assert_console_continues(&terminal);
     assert_eq!(count(&terminal, LOST), 0, "{}", terminal.text());
     leaves(terminal, &server).await;
 }

@@ -5,7 +5,7 @@ use lyncsh::agent::journal::Journal;
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 use rustix::process::Signal;
 
-use crate::agent_world::{GONE, PATIENCE, World};
+use crate::agent_world::{PATIENCE, REMOVAL_TIMEOUT, World};
 use crate::program::{holds, signal, wait};
 use crate::stand_in::{Terminal, children, stand_in};
 
@@ -57,7 +57,9 @@ impl Own {
     }
 
     fn wait_removed(&self) {
-        wait(GONE, "no session and no journal", || self.server.shells().is_empty() && self.journal() == 0);
+        wait(REMOVAL_TIMEOUT, "no session and no journal", || {
+            self.server.shells().is_empty() && self.journal() == 0
+        });
     }
 
     fn shell(&self, terminal: &Terminal) -> u32 {

@@ -188,7 +188,7 @@ async fn a_changed_password_is_retried_at_most_once() {
         assert_eq!(guarded.simulator.shells().len(), 1);
         guarded.refuses.store(true, Ordering::SeqCst);
         // The keep-alive or the end of the long poll gets the refusal; leaving the shell ends the session.
-        shell.tell();
+        shell.end_input();
         wait(PATIENCE, "the journal's word", || guarded.journal().contains("\"refused\":true"));
         assert!((1..=2).contains(&guarded.refused()), "{}", guarded.refused());
         let before = guarded.refused();

@@ -30,9 +30,9 @@ impl Pair {
     }
 
     fn between(client: Protocol, server: Protocol) -> Self {
-        let mut client = ClientPool::new(Uuid::new_v4(), HostInfo::default(), (1, 1)).speaking(client);
+        let mut client = ClientPool::new(Uuid::new_v4(), HostInfo::default(), (1, 1)).with_protocol(client);
         client.open();
-        let server = ServerPool::new(Value::primitive_dictionary([])).speaking(server);
+        let server = ServerPool::new(Value::primitive_dictionary([])).with_protocol(server);
         let mut pair =
             Self { client, server, client_events: Vec::new(), server_events: Vec::new(), went: Vec::new() };
         pair.exchange();

@@ -288,7 +288,7 @@ fn leftovers_of_a_killed_start_are_removed() {
 mod attach {
     use std::collections::BTreeMap;
 
-    use crate::agent_world::{GONE, PATIENCE, World};
+    use crate::agent_world::{PATIENCE, REMOVAL_TIMEOUT, World};
     use crate::program::until;
 
     fn facts(out: &str) -> BTreeMap<String, String> {
@@ -322,7 +322,7 @@ mod attach {
         assert!(facts["connected"].parse::<u64>().unwrap() > 1_700_000_000);
         assert!(facts["cache"].contains("exports"));
         world.run(&["stop", "work"]);
-        world.wait_removed(GONE);
+        world.wait_removed(REMOVAL_TIMEOUT);
 
         world.profile("work", "timeouts = { connect = \"nothing\" }");
         let (code, out, err) = world.run(&["attach", "work", "--facts"]);
@@ -383,6 +383,6 @@ mod attach {
         assert_eq!(server.shells().len(), 1);
         shell.close().await.unwrap();
         drop(shell);
-        until(GONE, "no session", || server.shells().is_empty()).await;
+        until(REMOVAL_TIMEOUT, "no session", || server.shells().is_empty()).await;
     }
 }

@@ -11,7 +11,7 @@ use lyncsh::agent::orphans::sweep;
 use lyncsh::agent::resolver::EndpointResolver;
 use lyncsh::transport::Error;
 use lyncsh::transport::wsman::envelope::{Items, RequestEnvelope, Response, ShellInfo, WsmanRequest as Asks};
-use lyncsh::transport::wsman::fault::{Fault, Manner};
+use lyncsh::transport::wsman::fault::{Fault, FaultDialect};
 use uuid::Uuid;
 
 use crate::agent_world::{PATIENCE, World};
@@ -132,7 +132,7 @@ fn deleted(request: &RequestEnvelope, how: Delete) -> Answer {
                 text: "no such instance".to_owned(),
                 ..Fault::default()
             };
-            soap_in(Manner::Omi, request, Response::Fault(fault))
+            soap_in(FaultDialect::Omi, request, Response::Fault(fault))
         }
         Delete::Fault => {
             soap(request, Response::Fault(Fault::new(2_150_858_999, "w:InternalError", "It went wrong.")))

@@ -32,10 +32,10 @@ impl Peer {
 
     async fn read(&mut self) -> Element {
         let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await.unwrap().unwrap();
-        Element::parse(&line.expect("the client goes on")).unwrap()
+        Element::parse(&line.expect("the client continues")).unwrap()
     }
 
-    async fn say(&mut self, element: Element) {
+    async fn send(&mut self, element: Element) {
         self.writer.write_all(format!("{element}\n").as_bytes()).await.unwrap();
     }
 
@@ -75,7 +75,7 @@ async fn the_opening_is_one_data_element() {
     let kinds: Vec<_> = Defragmenter::default().push(&bytes).unwrap();
     let kinds: Vec<_> = kinds.iter().map(|m| Message::decode(m).unwrap().kind).collect();
     assert_eq!(kinds, [MessageType::SessionCapability, MessageType::InitRunspacePool]);
-    peer.say(Element::DataAck(nil)).await;
+    peer.send(Element::DataAck(nil)).await;
     tokio::time::timeout(PATIENCE, ordered).await.unwrap().unwrap();
 }
 
@@ -92,7 +92,7 @@ async fn a_pipeline_waits_for_every_acknowledgement_and_is_cut_at_32768_bytes() 
     let other = Uuid::from_u128(8);
     send(&connection, Stream::Default, message(MessageType::CreatePipeline, other, "")).await;
     assert_eq!(peer.read().await, Element::Command(other), "nothing of the first came before its ack");
-    peer.say(Element::CommandAck(id)).await;
+    peer.send(Element::CommandAck(id)).await;
 
     let mut joined = Defragmenter::default();
     let mut whole = Vec::new();
@@ -101,13 +101,13 @@ async fn a_pipeline_waits_for_every_acknowledgement_and_is_cut_at_32768_bytes() 
         assert_eq!((stream, of, bytes.len()), (Stream::Default, id, expected));
         whole.extend(joined.push(&bytes).unwrap());
         assert!(ordered.try_recv().is_err());
-        peer.say(Element::DataAck(id)).await;
+        peer.send(Element::DataAck(id)).await;
     }
     let Element::Data { bytes, .. } = peer.read().await else { panic!() };
     whole.extend(joined.push(&bytes).unwrap());
     assert_eq!(Message::decode(&whole[1]).unwrap(), input);
     assert!(ordered.try_recv().is_err(), "the last piece is not acknowledged yet");
-    peer.say(Element::DataAck(id)).await;
+    peer.send(Element::DataAck(id)).await;
     tokio::time::timeout(PATIENCE, started).await.unwrap().unwrap();
     tokio::time::timeout(PATIENCE, ordered).await.unwrap().unwrap();
 }
@@ -122,21 +122,21 @@ async fn stops_and_prompt_answers_overtake_queued_input() {
     send(&connection, Stream::PromptResponse, answer).await;
     connection.requests.send(ConnectionRequest::Stop(id)).await.unwrap();
     assert_eq!(peer.read().await, Element::Command(id));
-    peer.say(Element::CommandAck(id)).await;
+    peer.send(Element::CommandAck(id)).await;
     assert!(matches!(peer.read().await, Element::Data { stream: Stream::Default, .. }));
-    peer.say(Element::DataAck(id)).await;
+    peer.send(Element::DataAck(id)).await;
     assert_eq!(peer.read().await, Element::Signal(id));
     assert!(matches!(peer.read().await, Element::Data { stream: Stream::PromptResponse, .. }));
     let state = message(MessageType::PipelineState, id, "<S>stopped</S>");
     let mut fragmenter = lyncsh::psrp::fragment::Fragmenter::default();
     for bytes in fragmenter.cut(&state.encode(), 10) {
-        peer.say(Element::Data { stream: Stream::Default, id, bytes }).await;
+        peer.send(Element::Data { stream: Stream::Default, id, bytes }).await;
     }
-    peer.say(Element::SignalAck(id)).await;
+    peer.send(Element::SignalAck(id)).await;
     assert!(matches!(next(&mut connection).await, ConnectionEvent::Message(said) if said.body == state.body));
     assert!(matches!(next(&mut connection).await, ConnectionEvent::StopAcknowledged(of) if of == id));
     peer.expect_nothing_before(&connection, id).await;
-    peer.say(Element::CloseAck(id)).await;
+    peer.send(Element::CloseAck(id)).await;
     assert!(matches!(next(&mut connection).await, ConnectionEvent::PipelineClosed(of) if of == id));
 }
 
@@ -195,9 +195,9 @@ async fn closing_completes_without_an_event_reader() {
         .remove(0);
     for _ in 0..200 {
         let data = Element::Data { stream: Stream::Default, id: Uuid::nil(), bytes: bytes.clone() };
-        peer.say(data).await;
+        peer.send(data).await;
     }
-    peer.say(Element::CloseAck(Uuid::nil())).await;
+    peer.send(Element::CloseAck(Uuid::nil())).await;
     tokio::time::timeout(PATIENCE, closed).await.unwrap().unwrap().unwrap();
 }
 

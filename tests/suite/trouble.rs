@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::agent_way::Way;
-use crate::agent_world::{GONE, PATIENCE, World, path_without_powershell};
+use crate::agent_world::{PATIENCE, REMOVAL_TIMEOUT, World, path_without_powershell};
 use crate::program::{Program, Ran, lyncsh, signal};
 
 /// Returns an error's text on one line, without the frame.
@@ -73,7 +73,7 @@ fn sockets_without_a_runtime_directory_are_private() {
         |path| std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions());
     assert_eq!((mode(socket) & 0o777, mode(socket.parent().unwrap()) & 0o777), (0o600, 0o700));
     lyncsh(&["stop", "work"]);
-    world.wait(GONE, "no shell on the endpoint", |world| world.shells() == 0);
+    world.wait(REMOVAL_TIMEOUT, "no shell on the endpoint", |world| world.shells() == 0);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lyncsh::transport::wsman::ShellInfo;
 use lyncsh::transport::wsman::envelope::*;
-use lyncsh::transport::wsman::fault::{Fault, Manner, code};
+use lyncsh::transport::wsman::fault::{Fault, FaultDialect, code};
 use uuid::Uuid;
 
 /// Returns the bodies of one recording that contain an envelope, as (sender, HTTP status line, body). Omits
@@ -134,7 +134,7 @@ fn faults_round_trip_in_both_dialects() {
         response: Response::Fault(fault.clone()),
     };
     assert_eq!(ResponseEnvelope::read(&answer.write()).unwrap(), answer);
-    match ResponseEnvelope::read(&answer.write_as(Manner::Omi)).unwrap().response {
+    match ResponseEnvelope::read(&answer.write_as(FaultDialect::Omi)).unwrap().response {
         Response::Fault(read) => {
             assert_eq!((read.text, read.subcode), (fault.text, fault.subcode));
             assert_eq!(read.code, None);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use lyncsh::psrp::client::{Outgoing, Stream};
 use lyncsh::psrp::message::{Destination, Message, MessageType};
 use lyncsh::transport::wsman::envelope::{RequestEnvelope, Response, ResponseEnvelope, WsmanRequest as Asks};
-use lyncsh::transport::wsman::fault::{Fault, Manner, code};
+use lyncsh::transport::wsman::fault::{Fault, FaultDialect, code};
 use lyncsh::transport::wsman::{Authentication, Endpoint, connect, remove};
 use lyncsh::transport::{Connection, ConnectionEvent, ConnectionRequest, Error};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
@@ -44,17 +44,17 @@ pub fn local(server: &Server) -> Endpoint {
 }
 
 pub fn soap(asked: &RequestEnvelope, response: Response) -> Answer {
-    soap_in(Manner::WinRm, asked, response)
+    soap_in(FaultDialect::WinRm, asked, response)
 }
 
-pub fn soap_in(manner: Manner, asked: &RequestEnvelope, response: Response) -> Answer {
+pub fn soap_in(dialect: FaultDialect, asked: &RequestEnvelope, response: Response) -> Answer {
     let status = if matches!(response, Response::Fault(_)) { "500 Internal Server Error" } else { "200 OK" };
     let answer = ResponseEnvelope {
         message_id: format!("uuid:{}", Uuid::new_v4()),
         relates_to: Some(asked.header.message_id.clone()),
         response,
     };
-    http(status, &[("Content-Type", "application/soap+xml;charset=UTF-8")], &answer.write_as(manner))
+    http(status, &[("Content-Type", "application/soap+xml;charset=UTF-8")], &answer.write_as(dialect))
 }
 
 /// A server that creates and deletes shells and answers no Receive.
@@ -201,18 +201,18 @@ async fn a_quota_fault_is_recognised_in_every_form() {
     let by_code = Fault::new(code::QUOTA_MAX_SHELLS, "w:QuotaLimit", "Zu viele Shells.");
     let by_subcode = Fault { subcode: Some("w:QuotaLimit".to_owned()), code: None, ..by_code.clone() };
     let by_text = Fault::new(2_150_858_999, "w:InternalError", text);
-    for (manner, fault) in [
-        (Manner::WinRm, by_code),
-        (Manner::Omi, by_subcode),
-        (Manner::WinRm, by_text.clone()),
-        (Manner::Omi, by_text),
+    for (dialect, fault) in [
+        (FaultDialect::WinRm, by_code),
+        (FaultDialect::Omi, by_subcode),
+        (FaultDialect::WinRm, by_text.clone()),
+        (FaultDialect::Omi, by_text),
     ] {
         let told = fault.text.clone();
         let server = Server::start(None, move |asked| {
             let fault = fault.clone();
             async move {
                 let request = RequestEnvelope::read(&asked.body).unwrap();
-                soap_in(manner, &request, Response::Fault(fault))
+                soap_in(dialect, &request, Response::Fault(fault))
             }
         })
         .await;

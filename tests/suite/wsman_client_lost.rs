@@ -30,7 +30,7 @@ async fn a_dropped_connection_removes_its_shell() {
 
 #[tokio::test]
 async fn an_abandoned_create_is_deleted() {
-    let (let_go, gate) = tokio::sync::watch::channel(false);
+    let (release, gate) = tokio::sync::watch::channel(false);
     let server = Server::start(None, move |asked| {
         let mut gate = gate.clone();
         async move {
@@ -48,7 +48,7 @@ async fn an_abandoned_create_is_deleted() {
     assert!(timeout(Duration::from_millis(500), opening).await.is_err());
     until(PATIENCE, "the requests", || !server.asked().is_empty()).await;
     let removing = tokio::spawn(async move { remove(&endpoint, pool).await });
-    let_go.send(true).unwrap();
+    release.send(true).unwrap();
     timeout(PATIENCE, removing).await.unwrap().unwrap().unwrap();
     until(PATIENCE, "the requests", || {
         actions(&server).iter().filter(|action| *action == "Delete").count() >= 1

@@ -38,13 +38,13 @@ use crate::security::{Context, ContextError, Mechanism, Step, initiate, sealed};
 use crate::transport::error::Operation;
 
 /// Maximum idle time of a connection for Command and Send, which cannot be repeated.
-const FRESH: Duration = Duration::from_secs(20);
+const MAX_COMMAND_IDLE: Duration = Duration::from_secs(20);
 /// Duration of a handshake until one was measured.
 const USUAL_HANDSHAKE: Duration = Duration::from_millis(200);
 /// Maximum number of handshake messages; NTLM in SPNEGO takes three.
 const MAX_LEGS: usize = 6;
 /// Time limit of a KDC request (MIT krb5 gives up after 27 s).
-const KDC_PATIENCE: Duration = Duration::from_secs(35);
+const KDC_TIMEOUT: Duration = Duration::from_secs(35);
 /// Maximum number of mechanisms to try: Kerberos in two forms, then NTLM in three.
 const MAX_MODES: usize = 5;
 /// Maximum size of the answer to a handshake message.
@@ -191,7 +191,11 @@ impl Connections {
     /// that answers with an empty 400 is not used again: the server may have lost its keys.
     pub async fn exchange(&self, envelope: &Bytes, operation: Operation) -> Result<Reply, Failed> {
         let repeats = operation == Operation::Enumerate;
-        let fresh = if matches!(operation, Operation::Command | Operation::Send) { FRESH } else { KEEP_IDLE };
+        let fresh = if matches!(operation, Operation::Command | Operation::Send) {
+            MAX_COMMAND_IDLE
+        } else {
+            KEEP_IDLE
+        };
         while let Some(mut connection) = self.next(fresh).await {
             let busy = (operation != Operation::Receive).then(|| self.busy());
             let answer = self.0.request(&mut connection, envelope).await;
@@ -252,7 +256,7 @@ impl Connections {
         let (connections, busy) = (self.clone(), self.busy());
         tokio::spawn(async move {
             let begun = Instant::now();
-            match tokio::time::timeout(KDC_PATIENCE, connections.open(None)).await {
+            match tokio::time::timeout(KDC_TIMEOUT, connections.open(None)).await {
                 Ok(Ok(Opened::Ready(connection))) => {
                     *connections.patience() = begun.elapsed();
                     connections.keep(connection);
@@ -325,7 +329,7 @@ impl Connections {
                     }
                     return Ok(opened);
                 }
-                Err(Failed::Context(error)) if self.0.negotiation.falls_back(mechanism, &error) => {}
+                Err(Failed::Context(error)) if self.0.negotiation.fall_back(mechanism, &error) => {}
                 Err(Failed::NotOffered { mechanism, offered }) => {
                     if !self.0.negotiation.adopts((mechanism, scheme), &offered) {
                         return Err(Failed::NotOffered { mechanism, offered });
@@ -491,7 +495,7 @@ impl Shared {
             }
             stepped
         });
-        match tokio::time::timeout(KDC_PATIENCE, judged).await {
+        match tokio::time::timeout(KDC_TIMEOUT, judged).await {
             Ok(Ok(Ok((context, step)))) => Ok((context, step?)),
             // The runtime ends.
             Ok(Ok(Err(error)) | Err(error)) => Err(Failed::Connection(error.into())),

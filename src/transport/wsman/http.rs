@@ -408,12 +408,12 @@ fn said(headers: &HeaderMap, body: &[u8], sent: usize) -> Option<String> {
         Some(_) => title(body).map(|title| format!("a page, \"{title}\"")),
     };
     let front_end = affinity::front_end(headers).map(|name| format!("front end {name}"));
-    let parts: Vec<String> = [content, said_by(headers), front_end].into_iter().flatten().collect();
+    let parts: Vec<String> = [content, sender_of(headers), front_end].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// Returns the name of the intermediary that sent an answer.
-fn said_by(headers: &HeaderMap) -> Option<String> {
+fn sender_of(headers: &HeaderMap) -> Option<String> {
     let via = headers.get(VIA).or_else(|| headers.get(SERVER))?.to_str().ok()?;
     Some(format!("sent by {}", plain(via)?))
 }
@@ -433,9 +433,9 @@ fn title(body: &[u8]) -> Option<String> {
 
 /// Returns a server's text on one line of limited length; `None` if it is empty.
 fn plain(text: &str) -> Option<String> {
-    const LONGEST: usize = 100;
+    const MAX_LENGTH: usize = 100;
     let words: Vec<&str> = text.split(|letter: char| letter.is_whitespace() || letter.is_control()).collect();
     let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
-    let line: String = words.join(" ").chars().take(LONGEST).collect();
+    let line: String = words.join(" ").chars().take(MAX_LENGTH).collect();
     (!line.is_empty()).then_some(line)
 }

@@ -53,7 +53,7 @@ fn messages(name: &str) -> Vec<(bool, Message)> {
 }
 
 fn recording(name: &str) -> Recording {
-    let mut pool = ServerPool::new(Value::Null).speaking(Protocol::V2_4);
+    let mut pool = ServerPool::new(Value::Null).with_protocol(Protocol::V2_4);
     let mut pool_host = None;
     let mut order: Vec<Uuid> = Vec::new();
     let mut all: HashMap<Uuid, Recorded> = HashMap::new();
