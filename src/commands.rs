@@ -66,7 +66,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
     names::report(&folders);
     let everything = matches!(cli.command, Command::Status(_));
     for line in agent::orphans::sweep(&folders, everything).await {
-        crate::tell!("{line}");
+        crate::errln!("{line}");
     }
     let program =
         std::env::current_exe().into_diagnostic().wrap_err("cannot find the path of the lyncsh program")?;
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_that_is_nearly_a_command_is_taken_for_it() {
+    fn a_misspelled_command_is_suggested() {
         let temp = tempfile::tempdir().unwrap();
         let folders = Folders::find(Some(temp.path())).unwrap();
         let help = |word: &str| {

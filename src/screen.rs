@@ -101,7 +101,7 @@ pub fn wants_colour() -> bool {
 }
 
 /// Writes a message of one or more lines to standard error. Errors, such as a closed terminal, are ignored.
-pub fn tell(text: &str) {
+pub fn write_message(text: &str) {
     let shown = Stream::Error.message(text, 0);
     let _ = Stream::Error.write_raw(format!("{shown}\n").as_bytes());
 }
@@ -118,6 +118,6 @@ pub fn question(text: &str) -> io::Result<()> {
 
 /// Writes a message to standard error, in place of `eprintln!`.
 #[macro_export]
-macro_rules! tell {
-    ($($text:tt)*) => { $crate::screen::tell(&format!($($text)*)) };
+macro_rules! errln {
+    ($($text:tt)*) => { $crate::screen::write_message(&format!($($text)*)) };
 }

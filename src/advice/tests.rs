@@ -50,7 +50,7 @@ fn check<T: AsRef<str>>(name: &str, lines: &[T]) {
 }
 
 #[test]
-fn every_problem_has_advice_in_the_imperative() {
+fn every_problem_has_imperative_advice() {
     for problem in KerberosProblem::ALL.into_iter().filter(|problem| *problem != KerberosProblem::Other) {
         check(&problem.to_string(), problem.advice());
     }
@@ -72,7 +72,7 @@ fn every_problem_has_advice_in_the_imperative() {
 }
 
 #[test]
-fn every_row_of_faults_and_statuses_has_advice_in_the_imperative() {
+fn every_fault_and_status_has_imperative_advice() {
     for row in fault::ROWS {
         check(&format!("{:?} {:?}", row.codes, row.texts), row.advice);
     }
@@ -84,7 +84,7 @@ fn every_row_of_faults_and_statuses_has_advice_in_the_imperative() {
 }
 
 #[test]
-fn a_code_is_in_one_row_only() {
+fn each_code_has_one_row() {
     let mut codes: Vec<u32> = fault::ROWS.iter().flat_map(|row| row.codes).copied().collect();
     let count = codes.len();
     codes.sort_unstable();
@@ -94,7 +94,7 @@ fn a_code_is_in_one_row_only() {
 
 /// Codes and texts that no peer of the tests produces, with a part of their advice.
 #[test]
-fn symptoms_that_only_a_windows_server_has() {
+fn windows_server_faults_have_their_advice() {
     for (code, part) in [
         (2_150_859_084, "port 444"),
         (2_150_859_194, "KB3169706"),
@@ -128,7 +128,7 @@ fn symptoms_that_only_a_windows_server_has() {
 }
 
 #[test]
-fn exchange_is_not_told_to_use_basic() {
+fn advice_for_exchange_omits_basic() {
     let offered: Vec<String> = ["Negotiate", "Basic"].map(str::to_owned).into();
     let advice = |path: &str| {
         let endpoint = format!("https://mail1.litwareinc.com/{path}");
@@ -146,7 +146,7 @@ fn exchange_is_not_told_to_use_basic() {
 }
 
 #[test]
-fn a_connection_that_ends_or_hangs_may_wait_for_a_client_certificate() {
+fn advice_for_a_hang_mentions_client_certificates() {
     let (endpoint, reason) = ("https://host/PowerShell/".to_owned(), "reset".to_owned());
     for operation in [Operation::Authenticate, Operation::Create] {
         let cut = Error::Cut { endpoint: endpoint.clone(), operation, reason: reason.clone() };

@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_an_orphan_when_its_owner_is_gone_and_not_before() {
+    fn a_session_is_orphaned_once_its_owner_exits() {
         let temp = tempfile::tempdir().unwrap();
         let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
         let mine = journal.write("work", Some("a@b.c"), session()).unwrap();
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_that_failed_is_tried_again_after_a_while() {
+    fn a_failed_removal_is_retried_after_a_delay() {
         let temp = tempfile::tempdir().unwrap();
         let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
         let mut mine = journal.write("work", None, session()).unwrap();
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_that_was_killed_while_it_wrote_leaves_what_was_known_before() {
+    fn a_partial_write_keeps_the_previous_entry() {
         let temp = tempfile::tempdir().unwrap();
         let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
         let mut mine = journal.write("work", None, session()).unwrap();
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_cannot_be_read_is_put_aside() {
+    fn an_unreadable_entry_is_set_aside() {
         let temp = tempfile::tempdir().unwrap();
         let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
         let mine = journal.write("work", None, session()).unwrap();
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirected_session_is_found_where_it_is() {
+    fn a_redirected_session_keeps_its_new_endpoint() {
         let temp = tempfile::tempdir().unwrap();
         let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
         let mut mine = journal.write("work", None, session()).unwrap();

@@ -16,7 +16,7 @@ use crate::transport::wsman::{Affinity, Ledger, Left, StoredCookie};
 /// Idle timeout of an endpoint that does not report one: WinRM's default.
 const USUAL_IDLE: Duration = Duration::from_hours(2);
 /// Maximum delay between the idle timeout and the removal by the endpoint.
-const LATER: Duration = Duration::from_mins(1);
+const MAX_REMOVAL_DELAY: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -73,7 +73,7 @@ impl Notes {
         let known = self.known();
         let idle = known.idle_timeout.unwrap_or(USUAL_IDLE);
         let since = known.doubtful.and_then(|since| since.elapsed().ok());
-        since.is_some_and(|since| since > idle.saturating_add(LATER))
+        since.is_some_and(|since| since > idle.saturating_add(MAX_REMOVAL_DELAY))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn notes_are_there_for_the_next_owner_as_long_as_they_say_something() {
+    fn notes_are_kept_until_they_are_empty() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.json");
         let notes = Notes::new(path.clone(), Some(Duration::from_mins(1)));
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_in_doubt_is_over_after_its_idle_timeout() {
+    fn an_unconfirmed_session_expires_after_its_idle_timeout() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.json");
         let ago = |seconds| Some(SystemTime::now() - Duration::from_secs(seconds));

@@ -27,7 +27,7 @@ const KEEP_ALIVES_PER_TIMEOUT: u32 = 3;
 /// Maximum keep-alive interval: a third of the 15 minutes of Lync Online.
 const MAX_KEEP_ALIVE: Duration = Duration::from_mins(5);
 /// Minimum lifetime of a reconnected session. A session lost sooner is not reconnected again.
-const STEADY: Duration = Duration::from_secs(10);
+const MIN_STEADY_TIME: Duration = Duration::from_secs(10);
 /// Maximum time for which the next connection waits for the removal of the lost session.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time limit at the end for the removal of lost sessions.
@@ -102,7 +102,7 @@ impl Owner {
                             return None;
                         }
                         Over::Lost(reason)
-                            if reconnecting && since.elapsed() < STEADY && !self.is_patient() =>
+                            if reconnecting && since.elapsed() < MIN_STEADY_TIME && !self.is_patient() =>
                         {
                             let text = format!("the session was lost again immediately: {reason}");
                             let advice = Some("Check the network and start again.".to_owned());
@@ -112,7 +112,7 @@ impl Owner {
                         Over::Lost(reason) => {
                             self.shared.news.publish(ControlEvent::Lost { reason });
                             tokio::spawn(async move { mux.parted().await });
-                            let is_steady = since.elapsed() >= STEADY;
+                            let is_steady = since.elapsed() >= MIN_STEADY_TIME;
                             self.shared.presence.expect();
                             // Do not wait for an unreachable endpoint.
                             while removals.try_join_next().is_some() {}
@@ -294,7 +294,7 @@ impl Owner {
             keep_alive: profile.keep_alive.then_some(keep_alive),
             open: profile.limits.open,
             prompt: Some(format!("[{}]: PS> ", profile.name)),
-            quiet: mux::QUIET,
+            quiet: mux::QUIET_DELAY,
         };
         let mux = Mux::open(connection, pool, options).await?;
         news.publish(ControlEvent::Step(Step::Session {

@@ -99,7 +99,7 @@ impl TrackedStream {
         let missing = FIRST_BYTES.len() - self.received.len();
         self.received.extend_from_slice(&bytes[..bytes.len().min(missing)]);
         if self.received == FIRST_BYTES {
-            self.presence_guard.speak(self.process);
+            self.presence_guard.mark_shell(self.process);
         }
     }
 }
@@ -200,7 +200,7 @@ async fn converse(stream: Local, process: Option<u32>, server: &ControlServer) -
                 Some(ControlRequest::Release) => {
                     patience = None;
                     // The launcher's announced shell will not attach.
-                    launched.take().into_iter().chain(asked.take()).for_each(|process| server.shared.presence.call_off(process));
+                    launched.take().into_iter().chain(asked.take()).for_each(|process| server.shared.presence.cancel_announcement(process));
                     presence_guard.take().into_iter().for_each(PresenceGuard::leave);
                     server.shared.presence.release();
                     let deserted = server.shared.presence.wait_deserted(|_| Duration::ZERO);

@@ -23,7 +23,7 @@ use crate::step::Step;
 
 /// Maximum wait for the confirmation that a session is removed, after the user gave up. The agent continues
 /// the removal in any case.
-pub const GIVING_UP: Duration = Duration::from_millis(500);
+pub const GIVE_UP_TIMEOUT: Duration = Duration::from_millis(500);
 /// Maximum number of agents that end while connecting.
 const ATTEMPTS: usize = 3;
 /// Delay before progress is drawn: attaching to a running agent is faster.
@@ -182,7 +182,7 @@ pub async fn connect_until(
                     opened = opened(&mut agent, &mut launch, &mut drawn, among.proxy.is_some()) => opened,
                     ending = &mut over => {
                         drawn.clear();
-                        agent.release(GIVING_UP).await;
+                        agent.release(GIVE_UP_TIMEOUT).await;
                         return Err(ConnectError::Ended(ending));
                     }
                 };
@@ -234,7 +234,7 @@ async fn start(launch: &mut Launch, among: &Among<'_>) -> Result<Agent, LaunchEr
             return Err(refusal.failure().into());
         }
     }
-    launch.agent(|line| drawing().suspend(|| crate::tell!("{line}"))).await
+    launch.agent(|line| drawing().suspend(|| crate::errln!("{line}"))).await
 }
 
 /// Runs a question to the user while no other connection asks one.
@@ -250,11 +250,11 @@ async fn one_at_a_time<T>(asking: impl Future<Output = T>) -> T {
 }
 
 /// Prints the failed connections and their errors.
-pub fn tell_failures(failures: &[(String, ConnectError)]) {
+pub fn report_failures(failures: &[(String, ConnectError)]) {
     for (name, error) in failures {
-        crate::tell!("could not connect '{name}': {error}");
+        crate::errln!("could not connect '{name}': {error}");
         if let Some(advice) = miette::Diagnostic::help(error) {
-            crate::tell!("{advice}");
+            crate::errln!("{advice}");
         }
     }
 }
@@ -265,7 +265,7 @@ pub fn none(title: &str, mut failures: Vec<(String, ConnectError)>) -> miette::R
         Some((_, error)) if failures.is_empty() => error.into(),
         last => {
             failures.extend(last);
-            tell_failures(&failures);
+            report_failures(&failures);
             NoneConnected { title: title.to_owned() }.into()
         }
     }
@@ -370,7 +370,7 @@ impl Drawn {
 
     fn step(&mut self, step: &Step) {
         if self.verbose {
-            verbose(step).iter().for_each(|line| crate::tell!("{}{line}", self.label));
+            verbose(step).iter().for_each(|line| crate::errln!("{}{line}", self.label));
             return;
         }
         let message = match step {
@@ -389,7 +389,7 @@ impl Drawn {
     }
 
     fn show(&mut self, text: &str) {
-        drawing().suspend(|| crate::tell!("{}{text}", self.label));
+        drawing().suspend(|| crate::errln!("{}{text}", self.label));
     }
 
     fn clear(&mut self) {

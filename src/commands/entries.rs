@@ -38,7 +38,7 @@ impl Entries {
         }
         self.asked += 1;
         self.again = true;
-        crate::tell!("{failure}.");
+        crate::errln!("{failure}.");
         let what = credential::question(profile);
         let question = format!("{what} (profile '{}'), or Enter to give up: ", profile.name);
         let secret = credential::ask(&question).await.ok()?;
@@ -47,7 +47,7 @@ impl Entries {
 
     /// Asks whether to fetch and send the password of a command again after a refusal.
     pub async fn once_more(&self, failure: &Failure) -> bool {
-        crate::tell!("{failure}.");
+        crate::errln!("{failure}.");
         credential::agrees("Send the password of the command again (y, or Enter to give up)? ").await
     }
 

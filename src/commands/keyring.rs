@@ -16,7 +16,7 @@ pub fn instead(name: &str, reason: &str, asks: bool) -> miette::Result<Credentia
     if !asks || !screen::can_ask() {
         return Err(unusable(name, reason));
     }
-    crate::tell!(
+    crate::errln!(
         "The keyring is not usable: {reason}\n\
          Choose another source for the password of '{name}':\n\
          \x20 p  ask for it each time (credential = \"prompt\")\n\

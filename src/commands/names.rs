@@ -11,7 +11,7 @@ const OPTION: &str = "--config-dir";
 /// Warns if the called command hides a profile of the same name.
 pub fn report(folders: &Folders) {
     if let Some(line) = called().and_then(|word| hidden(folders, &word)) {
-        crate::tell!("{line}");
+        crate::errln!("{line}");
     }
 }
 

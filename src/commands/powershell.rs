@@ -11,9 +11,9 @@ use secrecy::SecretString;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::connect::{Among, ConnectError, Context, connect_until, none, tell_failures};
+use super::connect::{Among, ConnectError, Context, connect_until, none, report_failures};
 use super::facts;
-use super::session::REMOVED;
+use super::session::REMOVAL_TIMEOUT;
 use crate::agent::control::ControlRequest;
 use crate::agent::launch::Agent;
 use crate::platform::job::{Exit, Job};
@@ -118,7 +118,7 @@ pub async fn run(
             stop.result()
         }
         (None, Some(running)) if own || !agents.is_empty() => {
-            tell_failures(&failures);
+            report_failures(&failures);
             for (_, agent) in &agents {
                 // From here on, the shell's own connection keeps the agent running.
                 agent.ask(ControlRequest::Guard { process: running.job.process() }).await;
@@ -256,10 +256,10 @@ async fn stay(mut running: Running, endings: &mut ShutdownSignals) -> u8 {
 }
 
 async fn released((name, agent): (String, Agent)) -> (String, Option<String>) {
-    (name, agent.release(REMOVED).await)
+    (name, agent.release(REMOVAL_TIMEOUT).await)
 }
 
 /// Prints a line to standard error, which may be a closed terminal.
 fn report(line: &str) {
-    crate::screen::tell(line);
+    crate::screen::write_message(line);
 }

@@ -70,7 +70,7 @@ async fn end_session(folders: &Folders, name: &str) -> miette::Result<()> {
         Stopped::NotRunning => {}
         Stopped::Removed => crate::outln!("Its session is removed."),
         Stopped::Left(reason) => return left(&reason),
-        Stopped::Killed { lines, .. } => lines.iter().for_each(|line| crate::tell!("{line}")),
+        Stopped::Killed { lines, .. } => lines.iter().for_each(|line| crate::errln!("{line}")),
     }
     if Journal::of(folders).has_orphan(name) { left("an earlier removal failed") } else { Ok(()) }
 }

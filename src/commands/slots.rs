@@ -42,7 +42,7 @@ pub async fn choose(
         };
         return Err(Failure { text, advice });
     }
-    crate::tell!("{failure}\n\nThese sessions count against the limit:\n{list}");
+    crate::errln!("{failure}\n\nThese sessions count against the limit:\n{list}");
     loop {
         // Fails if the terminal was closed; then there is no answer either.
         let _ = screen::question("Sessions to remove (numbers, `all`, or Enter to cancel): ");
@@ -58,7 +58,7 @@ pub async fn choose(
         match chosen(&answer, holders) {
             Ok(chosen) if chosen.is_empty() => return Err(Failure { text: failure.text.clone(), advice }),
             Ok(chosen) => return Ok(chosen),
-            Err(word) => crate::tell!("'{word}' is not a session in the list."),
+            Err(word) => crate::errln!("'{word}' is not a session in the list."),
         }
     }
 }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_names_sessions_by_number_or_all_or_none_of_them() {
+    fn an_answer_selects_sessions_by_number_or_all() {
         let holder =
             || Holder { shell: Uuid::new_v4(), owner: None, client: None, age: None, idle: None, ours: None };
         let all = [holder(), holder(), holder()];

@@ -9,7 +9,7 @@ use super::error::CredentialError;
 /// Service name of all entries.
 const SERVICE: &str = "lyncsh";
 /// Time limit of a call: a locked keyring asks the user.
-const WAIT: Duration = Duration::from_mins(1);
+const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// An entry of the keyring.
 #[derive(Clone, Copy, Debug)]
@@ -84,11 +84,11 @@ async fn with_entry<T: Send + 'static>(
         });
         let _ = answer.send(result);
     });
-    let reason = match tokio::time::timeout(WAIT, answered).await {
+    let reason = match tokio::time::timeout(CALL_TIMEOUT, answered).await {
         Ok(Ok(Ok(value))) => return Ok(value),
         Ok(Ok(Err(reason))) => reason,
         Ok(Err(_)) => "the keyring thread ended unexpectedly".to_owned(),
-        Err(_) => format!("it did not answer within {}", humantime::format_duration(WAIT)),
+        Err(_) => format!("it did not answer within {}", humantime::format_duration(CALL_TIMEOUT)),
     };
     Err(CredentialError::Keyring { reason })
 }

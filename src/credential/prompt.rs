@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_the_first_line_however_windows_pipes_it() {
+    fn a_password_is_read_in_each_windows_encoding() {
         let utf16 =
             |text: &str| format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
         let (plain, marked): (Vec<u8>, Vec<u8>) = (b"s\xc3\xa4cret\nmore".to_vec(), utf16("s\u{e4}cret\r\n"));

@@ -286,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_fits_its_buffer() {
+    fn a_form_never_reallocates_its_buffer() {
         let password = "\u{e4}&=+ ".repeat(50);
         let pairs = [("grant_type", "password"), ("password", password.as_str())];
         let body = form(&pairs);

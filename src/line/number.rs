@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_rounded_as_net_rounds_them() {
+    fn decimal_places_are_rounded_as_in_dotnet() {
         for (text, fixed) in [
             ("0.125", "0.12"),
             ("0.625", "0.62"),

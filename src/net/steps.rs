@@ -12,7 +12,7 @@ use crate::security::negotiation::Scheme;
 use crate::security::{Context, ContextError, Step};
 
 /// Time limit of a KDC request (MIT krb5 gives up after 27 s).
-pub const KDC_PATIENCE: Duration = Duration::from_secs(35);
+pub const KDC_TIMEOUT: Duration = Duration::from_secs(35);
 
 /// The reason why a step has no result.
 pub enum StepFailure {
@@ -38,7 +38,7 @@ pub async fn first_step(context: Box<dyn Context>, pass: Option<Pass>) -> Result
         }
         stepped
     });
-    match tokio::time::timeout(KDC_PATIENCE, judged).await {
+    match tokio::time::timeout(KDC_TIMEOUT, judged).await {
         Ok(Ok(Ok((context, step)))) => Ok((context, step.map_err(StepFailure::Context)?)),
         Ok(Ok(Err(error)) | Err(error)) => Err(StepFailure::Ended(error)),
         Err(_) => Err(StepFailure::Late),

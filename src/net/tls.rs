@@ -48,7 +48,8 @@ impl TlsConnector {
                 let mut config = config(trust)?;
                 config.alpn_protocols = vec![b"http/1.1".to_vec()];
                 let certificate = trust.certificate.as_ref().map(ClientCertificate::certified);
-                config.client_auth_cert_resolver = Arc::new(Presented { certificate, asked: asked.clone() });
+                config.client_auth_cert_resolver =
+                    Arc::new(ClientCertificateResolver { certificate, asked: asked.clone() });
                 Library::Rustls(Arc::new(config).into())
             }
         };
@@ -117,12 +118,12 @@ fn config(trust: &Trust) -> Result<ClientConfig, rustls::Error> {
 
 /// Presents the client certificate, and records that the server requested it.
 #[derive(Debug)]
-struct Presented {
+struct ClientCertificateResolver {
     certificate: Option<Arc<CertifiedKey>>,
     asked: Arc<AtomicBool>,
 }
 
-impl ResolvesClientCert for Presented {
+impl ResolvesClientCert for ClientCertificateResolver {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.asked.store(true, Ordering::Relaxed);
         self.certificate.clone()

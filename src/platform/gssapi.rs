@@ -868,7 +868,7 @@ mod tests {
 
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[test]
-    fn a_library_without_the_functions_is_not_taken() {
+    fn a_library_without_gssapi_is_rejected() {
         let missing = Library::load(&["libc.so.6"]).err().unwrap();
         assert!(missing.to_string().contains("gss_"), "{missing}");
     }

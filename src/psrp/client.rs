@@ -108,7 +108,7 @@ impl ClientPool {
 
     /// Negotiates another protocol than 2.3.
     #[must_use]
-    pub fn speaking(mut self, protocol: Protocol) -> Self {
+    pub fn with_protocol(mut self, protocol: Protocol) -> Self {
         self.protocol = protocol;
         self
     }

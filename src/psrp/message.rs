@@ -171,7 +171,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_message_reads_back_with_and_without_its_byte_order_mark() {
+    fn a_message_round_trips_with_or_without_bom() {
         let message = Message {
             destination: Destination::Server,
             kind: MessageType::CreatePipeline,

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_keep_their_meaning_in_every_form() {
+    fn arguments_are_read_in_every_form() {
         let read = |name: Value, value: Value| {
             Argument::read(&Value::with_properties([("N", name), ("V", value)])).unwrap()
         };
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_reads_back() {
+    fn pipelines_round_trip() {
         let mut command = PipelineCommand::new("Set-CsUser");
         command.arguments = vec![
             Argument::positional("kenmyer"),

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn peers_speak_the_lower_version() {
+    fn peers_agree_on_the_lower_version() {
         let spoken = |peer: &str| Protocol::V2_3.shared_with(peer.parse().unwrap());
         assert_eq!(spoken("2.2").map(|p| p.to_string()).as_deref(), Some("2.2"));
         assert_eq!(spoken("2.3"), Some(Protocol::V2_3));

@@ -88,7 +88,7 @@ impl ServerPool {
 
     /// Negotiates another protocol than 2.3.
     #[must_use]
-    pub fn speaking(mut self, protocol: Protocol) -> Self {
+    pub fn with_protocol(mut self, protocol: Protocol) -> Self {
         self.protocol = protocol;
         self
     }

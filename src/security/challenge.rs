@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_challenge_is_passed_over() {
+    fn invalid_challenges_are_skipped() {
         assert_eq!(names(&["\u{e9}\u{e9} @, Negotiate"]), ["Negotiate"]);
         assert_eq!(names(&["realm=\"x\", Negotiate"]).last().map(String::as_str), Some("Negotiate"));
         let many = "Negotiate,".repeat(1000);

@@ -102,7 +102,7 @@ impl Negotiation {
     }
 
     /// Switches to the fallback if `mechanism` could not get a ticket. Returns whether to try again.
-    pub fn falls_back(&self, mechanism: Mechanism, error: &ContextError) -> bool {
+    pub fn fall_back(&self, mechanism: Mechanism, error: &ContextError) -> bool {
         let Some(fallback) = self.fallback.filter(|_| mechanism.is_kerberos() && error.allows_ntlm()) else {
             return false;
         };

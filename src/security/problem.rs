@@ -271,7 +271,7 @@ mod tests {
     use super::KerberosProblem as Problem;
 
     #[test]
-    fn codes_have_the_meaning_of_their_tables() {
+    fn codes_map_to_their_documented_problems() {
         for (code, problem) in [
             (-1_765_328_360, Problem::WrongPassword),
             (-1_765_328_378, Problem::UnknownClient),
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_credential_never_goes_on_to_ntlm() {
+    fn a_refused_credential_never_falls_back_to_ntlm() {
         let both = |one: &Problem| one.is_refused_credential() && one.allows_ntlm();
         assert_eq!(Problem::ALL.into_iter().find(both), None);
     }

@@ -12,7 +12,7 @@ use crate::platform::gssapi::{Credential, Mech};
 
 /// Tickets are replaced this long before they expire.
 #[cfg(unix)]
-const MARGIN: Duration = Duration::from_mins(5);
+const RENEWAL_MARGIN: Duration = Duration::from_mins(5);
 
 /// A credential that was acquired with a password. Each connection has a context of its own; without this, each would
 /// query the KDC again. Clones share the credential. SSPI has a cache of its own.
@@ -50,7 +50,7 @@ impl Tickets {
             return Ok(valid.credential.clone());
         }
         let credential = acquire()?;
-        let lifetime = credential.lifetime().saturating_sub(MARGIN);
+        let lifetime = credential.lifetime().saturating_sub(RENEWAL_MARGIN);
         let credential = Arc::new(Mutex::new(credential));
         *held =
             now.checked_add(lifetime).map(|expires| Held { mech, credential: credential.clone(), expires });

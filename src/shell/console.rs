@@ -315,8 +315,8 @@ async fn run_lines(terminal: &Terminal, executor: &mut Executor) -> miette::Resu
             ended = executor.run_typed(&std::mem::take(&mut text)).await;
         }
         text.clear();
-        let goes_on = matches!(ended, Ended::Succeeded | Ended::Failed | Ended::Silenced | Ended::Stopped);
-        if is_end || !goes_on || terminal.lost().is_some() {
+        let continues = matches!(ended, Ended::Succeeded | Ended::Failed | Ended::Silenced | Ended::Stopped);
+        if is_end || !continues || terminal.lost().is_some() {
             return exit_code(terminal, executor, ended);
         }
     }

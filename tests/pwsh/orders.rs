@@ -60,7 +60,7 @@ foreach ($first in $things.Keys) {
 "#;
 
 #[test]
-fn in_every_order_the_commands_belong_to_the_live_session_or_are_gone() {
+fn commands_follow_the_live_session_in_any_order() {
     let Some(world) = World::start("") else { return };
     let program = lyncsh();
     let output = world.output(&format!("$program = '{}'\n{ORDERS}", program.display()));
@@ -73,7 +73,7 @@ fn in_every_order_the_commands_belong_to_the_live_session_or_are_gone() {
 }
 
 #[test]
-fn the_end_of_one_profiles_session_leaves_the_others_commands() {
+fn ending_one_session_keeps_the_others_commands() {
     let Some(world) = World::start("") else { return };
     world.profile("other", "session = \"second\"\nprefix = \"Ot\"");
     let body = format!(

@@ -179,7 +179,7 @@ fn differences([ours, theirs]: &[BTreeMap<String, String>; 2], lines: &[&str]) -
 }
 
 #[test]
-fn lyncsh_s_proxies_do_what_the_exported_ones_do() {
+fn lyncsh_proxies_behave_like_exported_proxies() {
     let Some(world) = World::start("") else { return };
     let lines: Vec<_> = LINES.iter().copied().chain(ONLY_OURS.iter().map(|(line, _)| *line)).collect();
     let seen = both(&world, "*-Cs*", &lines);
@@ -194,7 +194,7 @@ fn lyncsh_s_proxies_do_what_the_exported_ones_do() {
 
 #[cfg(unix)]
 #[test]
-fn they_do_so_on_a_real_powershell_too() {
+fn lyncsh_proxies_match_on_a_real_endpoint() {
     let Some(world) = World::real(crate::real::restricted, "") else { return };
     let lines: Vec<_> = REAL.iter().copied().chain([UNKNOWN, COMMON]).collect();
     let seen = both(&world, "*-Front*", &lines).map(|all| {

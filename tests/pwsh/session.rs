@@ -23,7 +23,7 @@ fn kept(world: &World) -> std::path::PathBuf {
 }
 
 #[test]
-fn the_first_start_exports_and_the_next_ones_load_it() {
+fn later_starts_load_the_first_export() {
     let Some(world) = World::start("") else { return };
     assert_eq!(world.with_work(&format!("{UTF8}\n{NAMES}")), [KEN]);
     world.wait_removed();
@@ -48,7 +48,7 @@ fn nothing_is_cached_if_the_profile_disables_it() {
 }
 
 #[test]
-fn parameters_input_and_objects_go_both_ways() {
+fn parameters_input_and_objects_are_transferred() {
     let Some(world) = World::start("") else { return };
     let lines = world.with_work(
         "(Get-CsOnlineUser -Identity kenmyer).SipAddress
@@ -65,7 +65,7 @@ fn parameters_input_and_objects_go_both_ways() {
 }
 
 #[test]
-fn every_stream_arrives_as_what_it_is() {
+fn each_stream_keeps_its_record_type() {
     let Some(world) = World::start("") else { return };
     // Warning records and the like only fill -WarningVariable; the screen shows the endpoint's host calls,
     // which no redirection affects. An error is a RemotingErrorRecord (HandleWarningAdded, HandleErrorReady,
@@ -99,7 +99,7 @@ fn every_stream_arrives_as_what_it_is() {
 }
 
 #[test]
-fn the_session_and_what_is_known_of_it_are_in_variables() {
+fn variables_describe_the_session() {
     let Some(world) = World::start("session = \"büro\"") else { return };
     let lines = world.with_work(
         "$büro.GetType().Name; $büro.State; $lyncsh.Profile; $lyncsh.User; $lyncsh.Agent
@@ -115,7 +115,7 @@ fn the_session_and_what_is_known_of_it_are_in_variables() {
 }
 
 #[test]
-fn a_secure_string_is_readable_at_the_endpoint_only() {
+fn a_secure_string_is_readable_only_at_the_endpoint() {
     let Some(world) = World::start("") else { return };
     let lines = world.with_work(
         "$pin = [securestring]::new(); 'P1n'.ToCharArray() | ForEach-Object { $pin.AppendChar($_) }
@@ -126,7 +126,7 @@ fn a_secure_string_is_readable_at_the_endpoint_only() {
 }
 
 #[test]
-fn a_default_value_for_every_command_sends_no_secret_to_the_endpoint() {
+fn wildcard_default_values_send_no_secret() {
     let Some(world) = World::start("") else { return };
     let lines = world.with_work(
         "$pin = ConvertTo-SecureString -String geheim -AsPlainText -Force
@@ -151,7 +151,7 @@ fn a_default_value_for_every_command_sends_no_secret_to_the_endpoint() {
 }
 
 #[test]
-fn a_session_that_is_removed_by_hand_takes_its_cmdlets_with_it() {
+fn removing_the_session_removes_its_cmdlets() {
     let Some(world) = World::start("") else { return };
     let lines = world.with_work(
         "$held = $session
@@ -165,7 +165,7 @@ fn a_session_that_is_removed_by_hand_takes_its_cmdlets_with_it() {
 }
 
 #[test]
-fn a_dead_agent_is_reported_and_attach_starts_another() {
+fn attach_replaces_a_dead_agent() {
     let Some(world) = World::start("") else { return };
     let import = world.import("work");
     let lines = world.with_work(&format!(
@@ -182,7 +182,7 @@ fn a_dead_agent_is_reported_and_attach_starts_another() {
 }
 
 #[test]
-fn a_prefix_renames_what_is_imported() {
+fn a_prefix_renames_the_imported_commands() {
     let Some(world) = World::start("prefix = \"Lw\"\nimport = [\"Get-Cs*\"]") else { return };
     let lines = world.with_work(
         "(Get-LwCsOnlineUser -Identity kenmyer).SipAddress
@@ -192,7 +192,7 @@ fn a_prefix_renames_what_is_imported() {
 }
 
 #[test]
-fn two_connections_live_side_by_side() {
+fn two_connections_work_side_by_side() {
     let Some(world) = World::start("session = \"first\"") else { return };
     world.profile("other", "session = \"second\"\nprefix = \"Ot\"");
     let import = world.import("other");
@@ -210,7 +210,7 @@ fn two_connections_live_side_by_side() {
 }
 
 #[test]
-fn the_variable_is_that_of_the_profile_that_was_attached_last_and_never_a_dead_one() {
+fn the_session_variable_is_the_last_live_session() {
     let Some(world) = World::start("") else { return };
     world.profile("two", "prefix = \"Tw\"");
     let (work, two) = (world.import("work"), world.import("two"));
@@ -222,7 +222,7 @@ fn the_variable_is_that_of_the_profile_that_was_attached_last_and_never_a_dead_o
 }
 
 #[test]
-fn an_import_is_not_changed_by_preferences_for_confirmation() {
+fn confirmation_preferences_do_not_affect_an_import() {
     let Some(world) = World::start("") else { return };
     let import = world.import("work");
     for preference in ["$WhatIfPreference = $true", "$ConfirmPreference = 'Low'"] {
@@ -286,7 +286,7 @@ fn damaged_proxies_are_rewritten() {
 }
 
 #[test]
-fn names_with_quotes_umlauts_and_brackets_are_names() {
+fn profile_names_may_have_special_characters() {
     let Some(world) = World::start("") else { return };
     for name in ["O'Brien’s", "Jürgen Büro", "a [b]"] {
         world.profile(name, "");
@@ -322,7 +322,7 @@ fn the_first_call_of_a_cmdlet_loads_the_module() {
 }
 
 #[test]
-fn two_first_starts_at_once_both_have_the_cmdlets() {
+fn concurrent_first_starts_both_import() {
     let Some(world) = World::start("") else { return };
     world.script(&format!("{}\n(Get-CsOnlineUser kenmyer).SipAddress", world.import("work")));
     let start = || {
@@ -338,7 +338,7 @@ fn two_first_starts_at_once_both_have_the_cmdlets() {
 }
 
 #[test]
-fn a_failed_connection_gives_its_reason_in_the_exception() {
+fn a_failed_connection_throws_its_reason() {
     let Some(world) = World::start("") else { return };
     let import = world.import("work");
     world.profile("work", "prefx = 1");
@@ -360,7 +360,7 @@ fn staying(world: &World) -> Killed {
 
 #[cfg(unix)]
 #[test]
-fn a_shell_that_is_killed_by_any_signal_leaves_no_session() {
+fn a_shell_killed_by_any_signal_leaves_no_session() {
     use rustix::process::Signal;
     let asked = [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT];
     // Not SIGABRT, which .NET handles as its own crash and survives for long (tested).
@@ -389,7 +389,7 @@ fn a_second_shell_shares_the_session() {
 }
 
 #[test]
-fn refresh_imports_again_at_once() {
+fn refresh_imports_immediately() {
     let Some(world) = World::start("") else { return };
     world.with_work("(Get-CsTenant).DisplayName");
     let output = world.lyncsh(&["refresh", "work"]).run();
@@ -411,7 +411,7 @@ fn unwrapped(text: &str) -> String {
 }
 
 #[test]
-fn damaged_proxies_are_reported_with_the_command_that_repairs_them() {
+fn damaged_proxies_are_reported_with_the_repair_command() {
     let Some(world) = World::start("") else { return };
     world.with_work("(Get-CsTenant).DisplayName");
     world.wait_removed();
@@ -433,7 +433,7 @@ fn damaged_proxies_are_reported_with_the_command_that_repairs_them() {
 }
 
 #[test]
-fn a_powershell_without_the_full_language_gets_an_error_and_no_session() {
+fn restricted_language_modes_get_no_session() {
     let Some(world) = World::start("") else { return };
     let import = world.import("work");
     for mode in ["ConstrainedLanguage", "RestrictedLanguage"] {
@@ -467,7 +467,7 @@ fn a_changed_command_set_is_reported_in_one_line_and_imported_again() {
 }
 
 #[test]
-fn piped_input_runs_as_a_whole_and_ends_with_its_code() {
+fn piped_input_runs_as_one_script() {
     let Some(world) = World::start("") else { return };
     let run = |text: &str| {
         let program = world.lyncsh(&["work", "--", "-NoProfile"]).env("NO_COLOR", "1");
@@ -488,7 +488,7 @@ fn piped_input_runs_as_a_whole_and_ends_with_its_code() {
 }
 
 #[test]
-fn the_users_own_preferences_do_not_change_an_import() {
+fn user_preferences_do_not_affect_an_import() {
     let Some(world) = World::start("") else { return };
     let import = world.import("work");
     // First import and cached one.
@@ -511,7 +511,7 @@ fn the_users_own_preferences_do_not_change_an_import() {
 }
 
 #[test]
-fn quoted_text_means_itself() {
+fn quoted_text_round_trips() {
     let Some(world) = World::start("") else { return };
     let long = "x’".repeat(5000);
     let texts = [

@@ -67,7 +67,7 @@ foreach ($command in Get-Command -Module lyncsh-work -Name Get-Cs*) {{
 }
 
 #[test]
-fn a_column_of_script_shows_the_property_that_it_names_or_is_left_out() {
+fn a_script_column_shows_its_property_or_is_omitted() {
     let Some(world) = World::real(endpoint, "format_data = [\"Front.*\"]") else { return };
     let lines = world.with_work(&format!(
         r#"{COLUMNS}
@@ -102,7 +102,7 @@ const BACK: [&str; 2] = [
 const ADDED: &str = ",PSComputerName,RunspaceId,PSShowComputerName";
 
 #[test]
-fn an_object_that_goes_back_keeps_every_property() {
+fn a_returned_object_keeps_every_property() {
     let Some(world) = World::real(endpoint, "format_data = [\"Front.*\"]") else { return };
     let lines = world.with_work(
         "Get-FrontUser | Where-Object { $_.Alias -eq 'ken' } | Set-FrontUser
@@ -118,7 +118,7 @@ fn an_object_that_goes_back_keeps_every_property() {
 }
 
 #[test]
-fn views_go_with_the_module_and_change_no_object_of_this_powershell() {
+fn views_are_unloaded_with_the_module() {
     for cache in ["", "cache = false\n"] {
         let Some(world) = World::real(endpoint, &format!("{cache}format_data = [\"Front.*\"]")) else {
             return;

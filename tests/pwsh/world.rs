@@ -12,7 +12,7 @@ use crate::front::{self, Front};
 use crate::program::{Program, Ran, wait};
 
 /// Maximum time to remove a session after its owner was killed.
-pub const GONE: Duration = Duration::from_secs(10);
+pub const REMOVAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An endpoint, a user with the profile `work` on it, and a PowerShell.
 pub struct World {
@@ -121,7 +121,7 @@ impl World {
 
     /// Waits until the endpoint has no session.
     pub fn wait_removed(&self) {
-        self.wait(GONE, "no session on the endpoint", || self.front.server.shells().is_empty());
+        self.wait(REMOVAL_TIMEOUT, "no session on the endpoint", || self.front.server.shells().is_empty());
     }
 }
 

@@ -89,7 +89,7 @@ where
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invalid_answer_is_reported_with_its_sender_and_leaves_nothing() {
+async fn an_invalid_answer_is_reported_with_its_sender() {
     with(
         |_| page("200 OK", &[], "Please sign in"),
         |base| {
@@ -139,7 +139,7 @@ async fn a_failing_server_is_distinguished_from_a_failing_proxy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redirections_end() {
+async fn redirects_are_limited() {
     with(
         |asked| http("302 Found", &[("Location", &format!("{}x", asked.path))], b""),
         |base| {
@@ -157,7 +157,7 @@ async fn redirections_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_is_lost_where_a_redirection_led_is_removed_there() {
+async fn a_lost_redirected_session_is_removed_at_its_target() {
     let server = Server::start(None, |asked| async move {
         if asked.path != "/there" {
             return http("302 Found", &[("Location", "/there")], b"");
@@ -238,7 +238,7 @@ async fn a_cut_connection_is_reported_with_its_step_and_does_not_delay_later_com
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silence_ends_within_each_steps_own_limit() {
+async fn each_step_has_its_own_timeout() {
     with(
         |_| None,
         |base| {
@@ -260,7 +260,7 @@ async fn silence_ends_within_each_steps_own_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ctrl_c_ends_every_step_at_once() {
+async fn ctrl_c_ends_every_step_immediately() {
     with(
         |_| None,
         |base| {
@@ -354,7 +354,7 @@ async fn an_invalid_certificate_is_reported_with_help() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_credential_goes_to_no_host_that_the_profile_does_not_permit() {
+async fn a_credential_goes_only_to_permitted_hosts() {
     with(
         |asked| {
             if asked.path.contains("OcsPowershellOAuth") {

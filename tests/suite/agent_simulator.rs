@@ -10,7 +10,7 @@ use lyncsh::psrp::record::PipelineState;
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 use lyncsh::transport::wsman::envelope::{RequestEnvelope, RequestHeader, WsmanRequest};
 
-use crate::agent_world::{GONE, Killed, PATIENCE, World, open, output};
+use crate::agent_world::{Killed, PATIENCE, REMOVAL_TIMEOUT, World, open, output};
 use crate::program::until;
 use crate::stand_in::Terminal;
 
@@ -39,11 +39,11 @@ pub async fn run(world: &World, arguments: &[&str]) -> (i32, String, String) {
 }
 
 pub async fn empty(server: &Server) {
-    until(GONE, "no shell", || server.shells().is_empty()).await;
+    until(REMOVAL_TIMEOUT, "no shell", || server.shells().is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn verbose_connecting_says_what_new_csonlinesession_says() {
+async fn verbose_connecting_matches_new_csonlinesession() {
     for (authentication, said) in [
         ("basic", &["Determining domain to admin", "AdminDomain = 'litwareinc.com'"][..]),
         ("token", &["Requesting authentication token", "Success", "Initializing remote session"][..]),
@@ -71,7 +71,7 @@ async fn verbose_connecting_says_what_new_csonlinesession_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_shells_need_one_of_three_sessions() {
+async fn ten_shells_share_one_of_three_sessions() {
     let (world, server) = online(Options::default(), "").await;
     let (code, out, err) = run(&world, &["attach", "work", "--socket"]).await;
     assert_eq!(code, 0, "{err}");
@@ -102,7 +102,7 @@ async fn ten_shells_need_one_of_three_sessions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fourth_session_is_refused_with_a_list_whether_the_endpoint_says_so_or_hangs() {
+async fn a_fourth_session_is_refused_with_a_list() {
     for hang in [false, true] {
         let (world, server) = online(Options { hang, ..Options::default() }, "").await;
         for name in ["one", "two", "three"] {
@@ -150,7 +150,7 @@ fn work(world: &World) -> (Killed, std::process::ChildStdin) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lyncsh_work_leaves_no_shell_behind_whatever_signal_ends_it_and_when() {
+async fn no_signal_at_any_stage_leaves_a_shell() {
     use rustix::process::Signal;
     for signal in [Signal::TERM, Signal::HUP, Signal::QUIT, Signal::INT, Signal::KILL] {
         for stage in ["connecting", "idle", "running"] {
@@ -217,7 +217,7 @@ async fn disconnect(server: &Server) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_the_server_has_disconnected_goes_on_with_what_runs_in_it() {
+async fn a_disconnected_session_is_reconnected() {
     let (world, server) = online(Options { fixtures: true, ..Options::default() }, "").await;
     let (code, out, err) = run(&world, &["attach", "work", "--socket"]).await;
     assert_eq!(code, 0, "{err}");
@@ -249,7 +249,7 @@ async fn a_session_that_the_server_has_disconnected_goes_on_with_what_runs_in_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn status_tells_how_many_of_the_tenants_sessions_are_taken() {
+async fn status_counts_the_tenants_sessions() {
     let (world, server) = online(Options::default(), "").await;
     profile(&world, &server, "second", "");
     for name in ["work", "second"] {
@@ -273,7 +273,7 @@ async fn status_tells_how_many_of_the_tenants_sessions_are_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_shell_outlives_the_idle_timeout_unless_the_profile_says_otherwise() {
+async fn keep_alive_outlasts_the_idle_timeout() {
     let idle_timeout = Duration::from_secs(3);
     for keep_alive in [true, false] {
         let more = format!("idle_timeout = \"3s\"\nkeep_alive = {keep_alive}");
@@ -295,7 +295,7 @@ async fn an_idle_shell_outlives_the_idle_timeout_unless_the_profile_says_otherwi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_for_another_console_sees_for_whom_and_ctrl_c_ends_the_wait() {
+async fn a_waiting_console_shows_the_holder_and_ctrl_c_cancels() {
     let (world, server) =
         online(Options { fixtures: true, ..Options::default() }, "shell = \"console\"").await;
     let first = Terminal::work(&world, "");
@@ -305,7 +305,7 @@ async fn who_waits_for_another_console_sees_for_whom_and_ctrl_c_ends_the_wait() 
     first.line("Wait-Cs -Seconds 600 | Out-Null");
     let start = std::time::Instant::now();
     while !run(&world, &["status"]).await.1.contains("Wait-Cs") {
-        assert!(start.elapsed() < GONE, "the command does not run");
+        assert!(start.elapsed() < REMOVAL_TIMEOUT, "the command does not run");
     }
     // The first command also waits for the endpoint's format data.
     for _ in 0..2 {

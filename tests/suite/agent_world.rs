@@ -23,7 +23,7 @@ pub use crate::program::{Killed, PATIENCE};
 use crate::program::{Program, holds, lyncsh};
 
 /// Time limit for the removal of a session after its owner was killed.
-pub const GONE: Duration = Duration::from_secs(5);
+pub const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub const USER: &str = "kenmyer@litwareinc.com";
 pub const PASSWORD: &str = "P@ssw0rd-åß";
@@ -281,7 +281,7 @@ impl Role {
     }
 
     /// Asks the process to leave.
-    pub fn tell(&mut self) {
+    pub fn end_input(&mut self) {
         self.stdin = None;
     }
 
@@ -320,14 +320,14 @@ fn child() {
             running = Some(pipeline);
         }
         println!("ready");
-        until_told().await;
+        wait_for_input_end().await;
         drop(running);
         session.close().await.unwrap();
     });
 }
 
 /// Waits until standard input ends.
-async fn until_told() {
+async fn wait_for_input_end() {
     let (ended, end) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
@@ -348,7 +348,7 @@ async fn launch() {
     let watching = async { while agent.next().await.is_some() {} };
     tokio::select! {
         () = watching => return,
-        () = until_told() => {}
+        () = wait_for_input_end() => {}
     }
     agent.release(PATIENCE).await;
 }
@@ -369,7 +369,7 @@ async fn work(runs: bool) -> i32 {
         }
         println!("ready");
         tokio::select! {
-            () = until_told() => Ok(7),
+            () = wait_for_input_end() => Ok(7),
             () = attached.connection.lost() => {
                 drop(running);
                 println!("{}", attached.notices.recv().await.unwrap());

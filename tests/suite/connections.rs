@@ -54,7 +54,7 @@ impl Two {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_shell_has_the_sessions_of_both_and_leaves_none() {
+async fn one_shell_uses_both_sessions() {
     let two = Two::start().await;
     let mut terminal = Terminal::several(&two.world, "lync other", "");
     terminal.ends_with(PROMPT);
@@ -100,7 +100,7 @@ async fn a_failed_connection_is_reported_once_and_the_other_is_usable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn if_all_connections_fail_there_is_no_shell_and_each_is_reported() {
+async fn if_all_connections_fail_each_is_reported() {
     let two = Two::start().await;
     two.profile("lync", &two.lync, "wrong", "");
     two.profile("other", &two.other, "wrong", "prefix = \"Ot\"");
@@ -118,7 +118,7 @@ fn console(two: &Two, lines: &str) -> (i32, String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_console_has_the_cmdlets_of_both_and_a_prefix_selects_the_connection() {
+async fn a_prefix_selects_the_connection_in_the_console() {
     let two = Two::start().await;
     let lines = "Set-OtCsUser kenmyer -EnterpriseVoiceEnabled $true\n\
                  (Get-CsOnlineUser kenmyer).EnterpriseVoiceEnabled\n\
@@ -142,7 +142,7 @@ async fn the_console_has_the_cmdlets_of_both_and_a_prefix_selects_the_connection
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_console_goes_on_with_the_connections_that_are_here() {
+async fn the_console_works_with_the_remaining_connections() {
     let two = Two::start().await;
     two.profile("lync", &two.lync, "wrong", "");
     let (code, out, err) = console(&two, "(Get-OtCsTenant).DisplayName\n");
@@ -156,7 +156,7 @@ async fn the_console_goes_on_with_the_connections_that_are_here() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_ends_leaves_the_console_the_others() {
+async fn one_ended_connection_leaves_the_others_usable() {
     let two = Two::start().await;
     let arguments = ["work", "--shell", "console"];
     let terminal = Terminal::open(&two.world, lyncsh(), &arguments, "");
@@ -172,7 +172,7 @@ async fn a_connection_that_ends_leaves_the_console_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_command_knows_such_a_profile() {
+async fn every_command_accepts_a_grouped_profile() {
     let two = Two::start().await;
     let (code, out, err) = two.world.run(&["attach", "work"]);
     assert_eq!((code, out.lines().count()), (0, 2), "{err}");
@@ -208,7 +208,7 @@ async fn every_command_knows_such_a_profile() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mistake_in_the_list_is_shown_with_its_place() {
+async fn a_mistake_in_the_list_is_located() {
     let two = Two::start().await;
     let wrong = |text: &str, words: &[&str]| {
         two.write("work", text);

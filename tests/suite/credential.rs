@@ -41,7 +41,7 @@ fn files_with(folder: &Path, wanted: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_adds_a_profile_and_works_with_it() {
+async fn an_added_profile_is_usable() {
     let server = Server::start(Options::default()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let script = format!(

@@ -31,7 +31,7 @@ fn text(world: &World) -> String {
 }
 
 #[test]
-fn what_is_saved_without_a_mistake_becomes_the_profile() {
+fn a_valid_edit_is_saved() {
     let world = world();
     assert_eq!(edited(&world, "sed -i 's/host.example/other.example/'", &[], "'work' is changed."), 0);
     assert_eq!(text(&world), GOOD.replace("host.example", "other.example"));
@@ -40,7 +40,7 @@ fn what_is_saved_without_a_mistake_becomes_the_profile() {
 }
 
 #[test]
-fn a_mistake_is_shown_and_nothing_that_was_typed_is_lost() {
+fn an_invalid_edit_is_kept_as_a_draft() {
     let world = world();
     let again = "Edit it again";
     let answers = [("did you mean user?", ""), (again, "n\r")];

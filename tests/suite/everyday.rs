@@ -182,7 +182,7 @@ fn compare(desk: &Desk, pwsh: &Path, lines: &[Case]) {
 }
 
 #[test]
-fn lines_on_an_administration_endpoint_do_what_they_do_in_powershell() {
+fn lines_match_powershell_on_an_administration_endpoint() {
     let Some(pwsh) = front::powershell() else { return };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = runtime.block_on(Server::start(simulator::Options::default())).unwrap();
@@ -191,7 +191,7 @@ fn lines_on_an_administration_endpoint_do_what_they_do_in_powershell() {
 }
 
 #[test]
-fn lines_on_a_real_powershell_endpoint_do_what_they_do_in_powershell() {
+fn lines_match_powershell_on_a_real_endpoint() {
     let Some(pwsh) = front::powershell() else { return };
     let folder = tempfile::tempdir().unwrap();
     let configuration = folder.path().join("everyday.pssc");
@@ -205,6 +205,6 @@ fn lines_on_a_real_powershell_endpoint_do_what_they_do_in_powershell() {
 }
 
 #[test]
-fn there_are_enough_lines_to_tell() {
+fn at_least_80_lines_are_compared() {
     assert!(SIMULATED.len() + REMOTE.len() >= 80);
 }

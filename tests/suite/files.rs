@@ -45,7 +45,7 @@ const WRITERS: [&str; 6] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pipeline_that_fails_leaves_the_file_as_it_was() {
+async fn a_failed_pipeline_leaves_the_file_unchanged() {
     tried(|world, folder| {
         for writer in WRITERS {
             for fails in ["Get-CsOnlineUsr", "Get-CsOnlineUser nobody@nowhere.example"] {
@@ -63,7 +63,7 @@ async fn a_pipeline_that_fails_leaves_the_file_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pipeline_that_gives_nothing_empties_the_file() {
+async fn a_pipeline_without_output_empties_the_file() {
     tried(|world, folder| {
         for writer in ["> '@/keep'", "| Out-File '@/keep'", "| Export-Csv '@/keep'"] {
             std::fs::write(folder.join("keep"), "old\n").unwrap();
@@ -85,7 +85,7 @@ async fn a_pipeline_that_gives_nothing_empties_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn errors_that_are_redirected_are_in_their_file_and_beside_the_output() {
+async fn redirected_errors_are_written_to_their_file() {
     tried(|world, folder| {
         console(world, folder, "Get-CsNothing 2> '@/keep'\nGet-CsNothing 2>> '@/keep'\n");
         let text = read(folder.join("keep"));
@@ -97,7 +97,7 @@ async fn errors_that_are_redirected_are_in_their_file_and_beside_the_output() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_cannot_be_written_stops_the_pipeline_before_it_runs() {
+async fn an_unwritable_file_fails_before_the_pipeline_runs() {
     tried(|world, folder| {
         std::fs::create_dir(folder.join("folder")).unwrap();
         for (writer, said) in [
@@ -122,7 +122,7 @@ async fn a_file_that_cannot_be_written_stops_the_pipeline_before_it_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn links_modes_devices_and_pipes_stay_what_they_are() {
+async fn links_modes_devices_and_pipes_are_kept() {
     tried(|world, folder| {
         let at = |name: &str| folder.join(name);
         symlink("keep", at("link")).unwrap();
@@ -156,7 +156,7 @@ async fn links_modes_devices_and_pipes_stay_what_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_export_goes_on_in_the_encoding_of_the_file() {
+async fn an_appended_export_keeps_the_files_encoding() {
     tried(|world, folder| {
         let (code, err) = console(
             world,
@@ -173,7 +173,7 @@ async fn an_export_goes_on_in_the_encoding_of_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn profiles_may_be_saved_as_windows_does() {
+async fn profiles_are_read_in_windows_encodings() {
     let (world, server) = online(Options::default(), "").await;
     let path = world.folders.profile("work");
     let text = read(&path);
@@ -214,7 +214,7 @@ fn linked() -> (World, PathBuf) {
 }
 
 #[test]
-fn a_profile_that_is_a_link_stays_one() {
+fn a_linked_profile_stays_a_link() {
     let (world, file) = linked();
     let variables = [("VISUAL", String::new()), ("EDITOR", "sed -i '$a # edited'".to_owned())];
     let mut terminal = Terminal::open_with(&world, lyncsh(), &["edit", "work"], variables);
@@ -231,7 +231,7 @@ fn a_profile_that_is_a_link_stays_one() {
 }
 
 #[test]
-fn a_profile_in_a_folder_that_is_closed_is_written_in_place() {
+fn a_profile_in_a_read_only_folder_is_written_in_place() {
     if lyncsh::platform::user() != 0 {
         // `files::replace` has this for a user without privileges.
         return;
@@ -257,7 +257,7 @@ fn a_profile_in_a_folder_that_is_closed_is_written_in_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removed_profile_leaves_no_file_of_its_agent() {
+async fn a_removed_profile_leaves_no_agent_files() {
     let (world, server) = online(Options::default(), "").await;
     let said = format!("{USER} {PASSWORD}");
     tokio::task::spawn_blocking(move || {

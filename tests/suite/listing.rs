@@ -22,7 +22,7 @@ async fn slow(cmdlets: usize, more: &str) -> (World, Server) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_console_answers_its_first_line_while_the_commands_are_listed() {
+async fn the_first_line_runs_during_the_listing() {
     for cmdlets in [237, 600] {
         let (world, server) = slow(cmdlets, "shell = \"console\"").await;
         let start = Instant::now();
@@ -55,7 +55,7 @@ async fn the_console_answers_its_first_line_while_the_commands_are_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shell_s_commands_stop_another_s_listing() {
+async fn one_shells_commands_interrupt_anothers_listing() {
     let (world, server) = slow(120, "").await;
     let (code, out, err) = run(&world, &["attach", "work", "--socket"]).await;
     assert_eq!(code, 0, "{err}");
@@ -85,7 +85,7 @@ async fn a_shell_s_commands_stop_another_s_listing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_script_lists_nothing() {
+async fn a_script_does_not_list_commands() {
     let (world, server) = slow(600, "shell = \"console\"").await;
     let script = world.program(&["work"]).stdin("(Get-CsTenant).DisplayName\n");
     let start = Instant::now();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use lyncsh::simulator::{PASSWORD, USER};
 
-use crate::agent_world::{GONE, Killed, PATIENCE, World};
+use crate::agent_world::{Killed, PATIENCE, REMOVAL_TIMEOUT, World};
 
 /// Two simulators behind HAProxy, and a user whose profile `work` leads there.
 struct Farm {
@@ -59,7 +59,7 @@ impl Farm {
 
     fn wait_removed(&self) {
         for member in &self.members {
-            member.wait(GONE, "the session is removed", |member| member.shells() == 0);
+            member.wait(REMOVAL_TIMEOUT, "the session is removed", |member| member.shells() == 0);
         }
         self.user.wait_agent_gone();
     }
@@ -135,5 +135,5 @@ fn a_stopped_pool_member_ends_its_session_and_the_next_one_opens_elsewhere() {
     assert!(!output.status.success() && !output.stderr.is_empty(), "{output:?}");
     let (ok, out, err) = farm.run("(Get-CsTenant).DisplayName\n");
     assert!(ok && out.contains("Litware"), "{out}\n{err}");
-    farm.members[1 - home].wait(GONE, "the session is removed", |member| member.shells() == 0);
+    farm.members[1 - home].wait(REMOVAL_TIMEOUT, "the session is removed", |member| member.shells() == 0);
 }

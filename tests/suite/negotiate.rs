@@ -9,7 +9,7 @@ use crate::kdc::{self, Kdc};
 use crate::negotiate_peer::{DOMAIN_USER, PASSWORD, Server, Setup};
 
 /// Time limit for the program to end after a failed handshake.
-const SOON: Duration = Duration::from_secs(40);
+const FAILURE_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// A user whose profile `work` leads to the server, the server, and the simulator behind it.
 pub struct Site {
@@ -117,7 +117,7 @@ impl Site {
         let start = Instant::now();
         let (ok, out, err) = self.run("(Get-CsTenant).DisplayName\n");
         assert!(!ok && !out.contains("Litware"), "{out}\n{err}");
-        assert!(start.elapsed() < SOON, "{:?}: {err}", start.elapsed());
+        assert!(start.elapsed() < FAILURE_TIMEOUT, "{:?}: {err}", start.elapsed());
         err
     }
 
@@ -172,7 +172,7 @@ fn a_wrong_password_is_one_failed_logon() {
 }
 
 #[test]
-fn negotiate_goes_on_to_ntlm_where_there_is_no_ticket_and_says_so() {
+fn negotiate_without_a_ticket_reports_ntlm() {
     let site = Site::new(Setup::new(&["--mechanisms", "ntlm"]), "authentication = \"negotiate\"");
     let (ok, out, err) = site.run("(Get-CsTenant).DisplayName\n");
     assert!(ok && out.contains("Litware"), "{out}\n{err}\n{:#?}", site.server.log());
@@ -181,7 +181,7 @@ fn negotiate_goes_on_to_ntlm_where_there_is_no_ticket_and_says_so() {
 }
 
 #[test]
-fn a_server_without_the_scheme_is_not_a_wrong_password() {
+fn a_missing_scheme_is_not_a_wrong_password() {
     let site = Site::ntlm(&["--offer", "Basic"], "");
     let err = site.fails();
     assert!(err.contains("does not offer NTLM") && err.contains("authentication = \"basic\""), "{err}");
@@ -228,7 +228,7 @@ fn a_wrong_password_is_one_failed_attempt_at_the_kdc() {
 }
 
 #[test]
-fn a_lost_login_or_connection_is_replaced_and_nothing_is_lost() {
+fn a_lost_login_or_connection_is_replaced() {
     let site = Site::ntlm(&[], "");
     for fault in [
         "reauthenticate@Command",

@@ -98,7 +98,7 @@ async fn a_session_without_its_owner_is_removed_if_its_pipelines_are_known() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn not_found_after_a_delete_without_an_answer_is_not_removed() {
+async fn not_found_after_an_unanswered_delete_is_unconfirmed() {
     let (server, endpoint) = server().await;
     let (id, running) = orphan(&endpoint).await;
     // The pipelines are unknown, so their output is not fetched.
@@ -119,7 +119,7 @@ async fn not_found_after_a_delete_without_an_answer_is_not_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn objects_that_come_one_by_one_cost_no_delayed_acknowledgement() {
+async fn single_objects_avoid_delayed_acknowledgements() {
     const OBJECTS: u32 = 300;
     let (_server, endpoint) = server().await;
     let (_, session) = session(&endpoint).await;
@@ -134,7 +134,7 @@ async fn objects_that_come_one_by_one_cost_no_delayed_acknowledgement() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_notes_what_runs_and_forgets_it() {
+async fn an_agent_notes_running_pipelines() {
     let world = World::simulated(&["--omi"], "");
     let shell = open(world.attach().as_ref()).await;
     let noted = |folder: &str| {
@@ -160,7 +160,7 @@ async fn an_agent_notes_what_runs_and_forgets_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_real_powershell_ends_with_its_session_while_it_has_output() {
+async fn a_powershell_with_output_ends_with_its_session() {
     let Some(pwsh) = front::powershell() else { return };
     let mut options = front::Options::new(pwsh);
     options.wsman.omi = true;

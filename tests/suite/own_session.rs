@@ -5,7 +5,7 @@ use lyncsh::agent::journal::Journal;
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 use rustix::process::Signal;
 
-use crate::agent_world::{GONE, PATIENCE, World};
+use crate::agent_world::{PATIENCE, REMOVAL_TIMEOUT, World};
 use crate::program::{holds, signal, wait};
 use crate::stand_in::{Terminal, children, stand_in};
 
@@ -57,7 +57,9 @@ impl Own {
     }
 
     fn wait_removed(&self) {
-        wait(GONE, "no session and no journal", || self.server.shells().is_empty() && self.journal() == 0);
+        wait(REMOVAL_TIMEOUT, "no session and no journal", || {
+            self.server.shells().is_empty() && self.journal() == 0
+        });
     }
 
     fn shell(&self, terminal: &Terminal) -> u32 {
@@ -72,7 +74,7 @@ fn kill(process: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_shell_makes_its_session_with_a_credential_that_can_be_read_once() {
+async fn the_credential_can_be_read_only_once() {
     let own = Own::silent().await;
     let mut terminal = own.work();
     terminal.sees("[a second read gives 0 bytes]");
@@ -98,7 +100,7 @@ async fn the_shell_makes_its_session_with_a_credential_that_can_be_read_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_shell_s_session_is_deleted_by_its_id() {
+async fn a_killed_shells_session_is_deleted_by_id() {
     let own = Own::silent().await;
     let mut terminal = own.work();
     kill(own.shell(&terminal));
@@ -107,7 +109,7 @@ async fn a_killed_shell_s_session_is_deleted_by_its_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_a_closed_terminal_and_a_killed_launcher_leave_no_session_either() {
+async fn a_crash_or_hang_up_leaves_no_session() {
     let own = Own::silent().await;
     let terminal = own.work();
     terminal.line("crash");
@@ -125,7 +127,7 @@ async fn a_crash_a_closed_terminal_and_a_killed_launcher_leave_no_session_either
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ctrl_c_is_the_shell_s_and_the_guard_stays() {
+async fn ctrl_c_reaches_the_shell_and_keeps_the_guard() {
     let own = Own::silent().await;
     let mut terminal = own.work();
     terminal.press("\x03");
@@ -139,7 +141,7 @@ async fn ctrl_c_is_the_shell_s_and_the_guard_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_use_says_once_that_this_is_not_verified() {
+async fn unverified_use_is_reported_once() {
     let own = Own::silent().await;
     for is_first in [true, false] {
         let mut terminal = own.work();
@@ -156,7 +158,7 @@ async fn the_first_use_says_once_that_this_is_not_verified() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_shell_and_guard_die_together_the_next_start_removes_the_session() {
+async fn the_next_start_removes_a_session_without_its_guard() {
     let own = Own::silent().await;
     let terminal = own.work();
     let shell = own.shell(&terminal);
@@ -175,7 +177,7 @@ async fn where_shell_and_guard_die_together_the_next_start_removes_the_session()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_that_has_to_be_asked_for_is_asked_for_by_the_shell_and_told_to_the_guard() {
+async fn the_shell_passes_a_prompted_password_to_the_guard() {
     let own = Own::start("\"prompt\"").await;
     let mut terminal = Terminal::work(&own.world, "own");
     terminal.sees("[password?]");

@@ -103,7 +103,7 @@ async fn beside<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_is_asked_for_again() {
+async fn a_wrong_password_is_prompted_for_again() {
     let guarded = guarded("\"prompt\"").await;
     beside(move || {
         let mut terminal = guarded.attach();
@@ -121,7 +121,7 @@ async fn a_wrong_password_is_asked_for_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_asked_for_three_times_and_given_up_by_enter() {
+async fn three_attempts_are_allowed_and_enter_gives_up() {
     let guarded = guarded("\"prompt\"").await;
     beside(move || {
         let mut terminal = guarded.attach();
@@ -143,7 +143,7 @@ async fn it_is_asked_for_three_times_and_given_up_by_enter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commands_password_is_sent_once_and_not_asked_for() {
+async fn a_commands_wrong_password_is_sent_once() {
     let guarded = guarded("{ command = \"echo wrong\" }").await;
     beside(move || {
         let mut terminal = guarded.attach();
@@ -175,7 +175,7 @@ async fn two_connections_of_one_account_send_a_wrong_password_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_that_is_changed_under_a_session_is_sent_once_more_at_most() {
+async fn a_changed_password_is_retried_at_most_once() {
     let guarded = guarded("\"keyring\"").await;
     let password = guarded.world.root().join("password");
     std::fs::write(&password, PASSWORD).unwrap();
@@ -187,7 +187,7 @@ async fn a_password_that_is_changed_under_a_session_is_sent_once_more_at_most() 
         assert_eq!(guarded.simulator.shells().len(), 1);
         guarded.refuses.store(true, Ordering::SeqCst);
         // The keep-alive or the end of the long poll gets the refusal; leaving the shell ends the session.
-        shell.tell();
+        shell.end_input();
         wait(PATIENCE, "the journal's word", || guarded.journal().contains("\"refused\":true"));
         assert!((1..=2).contains(&guarded.refused()), "{}", guarded.refused());
         let before = guarded.refused();
@@ -219,7 +219,7 @@ fn in_session(world: &World, script: &str) -> Terminal {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stored_password_that_is_wrong_is_entered_again_and_stored() {
+async fn a_wrong_stored_password_is_replaced() {
     let guarded = guarded("\"keyring\"").await;
     beside(move || {
         let before = std::fs::read(guarded.world.folders.profile("work")).unwrap();
@@ -249,7 +249,7 @@ async fn a_stored_password_that_is_wrong_is_entered_again_and_stored() {
 }
 
 #[test]
-fn login_reports_another_source_of_the_password() {
+fn login_reports_a_configured_password_source() {
     let world = World::without_endpoint();
     std::fs::create_dir_all(world.folders.profiles()).unwrap();
     for (credential, said) in
@@ -271,7 +271,7 @@ fn without_keyring(world: &World, arguments: &[&str]) -> Terminal {
 }
 
 #[test]
-fn add_offers_another_source_before_it_asks_for_a_password() {
+fn add_without_a_keyring_offers_other_sources() {
     let world = World::without_endpoint();
     let add = ["add", "work", "--kind", "wsman", "--user", "u@a.b", "--uri", "https://a.b/c"];
     let profile = || std::fs::read_to_string(world.folders.profile("work")).unwrap();
@@ -330,7 +330,7 @@ fn add_force_keeps_settings_that_are_not_given() {
 }
 
 #[test]
-fn a_profile_with_a_commands_name_is_reported_wherever_it_is_meant() {
+fn a_profile_named_like_a_command_is_reported() {
     let world = World::without_endpoint();
     std::fs::create_dir_all(world.folders.profiles()).unwrap();
     let text = "kind = 'wsman'\nuri = 'https://a.b/c'\nuser = 'u'\ncredential = 'prompt'\n";
@@ -351,7 +351,7 @@ fn a_profile_with_a_commands_name_is_reported_wherever_it_is_meant() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_command_may_print_what_windows_writes() {
+async fn a_password_command_may_print_windows_encodings() {
     let guarded = guarded("\"prompt\"").await;
     let file = guarded.world.root().join("pw");
     let marked = format!("\u{feff}{PASSWORD}\r\n");

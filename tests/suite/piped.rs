@@ -14,7 +14,7 @@ fn script(world: &World, text: &[u8], output: Stdio) -> (i32, String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_script_is_utf_8_with_or_without_a_byte_order_mark_and_other_encodings_are_refused() {
+async fn a_piped_script_must_be_utf_8() {
     let (world, server) = online(Options::default(), "").await;
     tokio::task::spawn_blocking(move || {
         let (code, out, err) =
@@ -31,7 +31,7 @@ async fn a_script_is_utf_8_with_or_without_a_byte_order_mark_and_other_encodings
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn output_that_cannot_be_written_is_a_failure() {
+async fn an_output_write_error_is_a_failure() {
     let (world, server) = online(Options::default(), "").await;
     tokio::task::spawn_blocking(move || {
         let full = || Stdio::from(std::fs::File::options().write(true).open("/dev/full").unwrap());
@@ -49,7 +49,7 @@ async fn output_that_cannot_be_written_is_a_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_goes_early_ends_the_pipeline_and_the_session() {
+async fn a_closed_output_pipe_ends_the_session() {
     let (world, server) = online(Options { fixtures: true, ..Options::default() }, "").await;
     tokio::task::spawn_blocking(move || {
         // More than can be read while the test waits.

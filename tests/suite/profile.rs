@@ -10,7 +10,7 @@ fn mistakes(text: &str) -> Vec<(usize, String)> {
 }
 
 #[test]
-fn every_example_is_a_profile() {
+fn every_example_profile_is_valid() {
     let (mut kinds, mut several) = (Vec::new(), 0);
     for entry in std::fs::read_dir("profiles").unwrap() {
         let path = entry.unwrap().path();
@@ -26,7 +26,7 @@ fn every_example_is_a_profile() {
 }
 
 #[test]
-fn defaults_are_the_kinds_own() {
+fn defaults_depend_on_the_kind() {
     let text = "kind = \"lync-online\"\nuser = \"admin@litwareinc.com\"\n";
     let profile = parse("work", Path::new("work.toml"), text).unwrap();
     assert_eq!(profile.domain.as_deref(), Some("litwareinc.com"));
@@ -35,7 +35,7 @@ fn defaults_are_the_kinds_own() {
 }
 
 #[test]
-fn a_mistake_is_shown_with_its_line_and_what_was_meant() {
+fn a_mistake_is_shown_with_line_and_suggestion() {
     for (text, line, part) in [
         ("kind = \"lync-onlin\"", 1, "did you mean \"lync-online\"?"),
         ("user = \"a@b.c\"", 1, "kind is missing"),

@@ -129,7 +129,7 @@ impl Wire {
 }
 
 #[test]
-fn psrpcore_reads_what_lyncsh_writes_and_the_other_way() {
+fn messages_round_trip_with_psrpcore() {
     let mut peer = start();
     let from_peer = BufReader::new(peer.0.stdout.take().unwrap());
     let to_peer = peer.0.stdin.take().unwrap();

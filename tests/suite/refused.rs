@@ -58,7 +58,7 @@ fn each_status_has_a_message() {
 }
 
 #[test]
-fn an_answer_without_a_content_type_has_several_causes() {
+fn an_untyped_answer_lists_its_causes() {
     let mut site = Site::new(Setup::new(&["--offer", "Basic"]), "authentication = \"basic\"");
     site.path = "/PowerShell/";
     site.profile(lyncsh::simulator::USER, "authentication = \"basic\"");
@@ -131,7 +131,7 @@ fn each_fault_of_create_has_a_message_with_its_code() {
 }
 
 #[test]
-fn refused_ntlm_has_its_causes() {
+fn refused_ntlm_lists_its_causes() {
     let site = Site::ntlm(&[], "");
     let wrong = site.wrong(&[
         (
@@ -178,7 +178,7 @@ fn both_failures_of_negotiate_are_shown() {
 }
 
 #[test]
-fn a_scheme_that_is_off_is_no_wrong_password() {
+fn a_disabled_scheme_is_not_a_wrong_password() {
     for (offer, more, expected) in [
         ("Negotiate", "authentication = \"basic\"", "does not offer Basic (HTTP 401); it offers Negotiate"),
         ("Basic", NTLM, "does not offer NTLM (HTTP 401); it offers Basic"),
@@ -244,7 +244,7 @@ fn each_refusal_of_the_kdc_has_a_message_with_its_code() {
 }
 
 #[test]
-fn a_kdc_that_is_gone_has_a_message() {
+fn an_unreachable_kdc_has_a_message() {
     let mut site = Site::kerberos(&[], KERBEROS);
     site.kdc.as_mut().unwrap().stop();
     let err = site.fails();
@@ -255,7 +255,7 @@ fn a_kdc_that_is_gone_has_a_message() {
 }
 
 #[test]
-fn a_ticket_that_the_server_refuses_has_its_causes() {
+fn a_refused_ticket_lists_its_causes() {
     let causes = [
         "refused the Kerberos ticket of alice@LITWAREINC.COM for HTTP/localhost (HTTP 401)",
         "setspn -Q",
@@ -277,7 +277,7 @@ fn a_ticket_that_the_server_refuses_has_its_causes() {
 }
 
 #[test]
-fn a_ticket_that_the_proxys_certificate_is_bound_to_is_refused() {
+fn a_ticket_bound_to_the_proxys_certificate_is_refused() {
     let kdc = Kdc::start();
     let setup = Setup::new(&["--cbt", "strict"]).tls().behind_tls_proxy().kerberos(&kdc);
     let mut site = Site::new(setup, "");
@@ -289,7 +289,7 @@ fn a_ticket_that_the_proxys_certificate_is_bound_to_is_refused() {
 }
 
 #[test]
-fn a_clock_that_differs_has_a_message() {
+fn clock_skew_has_a_message() {
     let kdc = Kdc::start();
     let mut site = Site::new(Setup::new(&[]).kerberos(&kdc).clock("+10m"), "");
     site.profile("alice@LITWAREINC.COM", KERBEROS);
@@ -308,7 +308,7 @@ fn an_expired_ticket_does_not_replace_a_password() {
 
 /// The forms of sealed answers that servers have, Exchange's with a space in the boundary.
 #[test]
-fn exchanges_boundary_and_several_parts_are_read() {
+fn exchange_boundaries_and_multiple_parts_are_read() {
     let arguments = ["--boundary", "exchange", "--parts", "3"];
     Site::ntlm(&arguments, "").works();
     Site::kerberos(&arguments, KERBEROS).works();
@@ -332,7 +332,7 @@ fn an_empty_400_is_followed_by_one_logon() {
 
 /// IIS with SslNegotiateCert: the server asks for a certificate after the request.
 #[test]
-fn a_server_that_asks_for_a_certificate_after_the_request_is_named() {
+fn a_late_certificate_request_is_reported() {
     for version in ["1.2", "1.3"] {
         let setup = Setup::new(&["--tls-max", version]).tls();
         let setup = setup.client_certificates(&["--client-certificate", "later"]);
@@ -354,7 +354,7 @@ fn a_server_that_asks_for_a_certificate_after_the_request_is_named() {
 
 /// The same with a client certificate alone, which no library presents after the handshake of TLS 1.3.
 #[test]
-fn a_client_certificate_that_is_asked_for_after_the_request_is_named() {
+fn a_late_client_certificate_request_is_reported() {
     for (version, library, works) in [
         ("1.2", "rustls", false),
         ("1.3", "rustls", false),

@@ -211,7 +211,7 @@ fn our_client_and_our_acceptor_agree() {
 }
 
 #[test]
-fn the_acceptor_says_who_the_client_is() {
+fn the_acceptor_identifies_the_client() {
     let mut client = client(Mechanism::Ntlm, "LITWARE\\Ken", PASSWORD, None);
     let mut server = ntlm_acceptor(Binding::Ignored);
     assert_eq!(server.identity(), None);
@@ -257,7 +257,7 @@ fn wrong_accounts_and_bindings_are_refused() {
 }
 
 #[test]
-fn accounts_that_ntlm_cannot_use_are_refused_at_once() {
+fn accounts_invalid_for_ntlm_are_refused() {
     let initiator = |account| Initiator {
         mechanism: Mechanism::Ntlm,
         account,
@@ -274,7 +274,7 @@ fn accounts_that_ntlm_cannot_use_are_refused_at_once() {
 }
 
 #[test]
-fn our_client_convinces_pyspnego() {
+fn pyspnego_accepts_our_client() {
     for mechanism in BOTH {
         for (user, expected) in USERS.into_iter().zip(["LITWARE\\ken", "ken@litware.example", "ken"]) {
             let right = Some(binding("right"));
@@ -289,7 +289,7 @@ fn our_client_convinces_pyspnego() {
 }
 
 #[test]
-fn pyspnego_refuses_what_is_wrong() {
+fn pyspnego_refuses_wrong_credentials_and_bindings() {
     for mechanism in BOTH {
         let attempt = |password: &str, own: Option<&str>, expected: Option<&str>| {
             let mut client = client(mechanism, "LITWARE\\ken", password, own.map(binding));
@@ -308,7 +308,7 @@ fn pyspnego_refuses_what_is_wrong() {
 }
 
 #[test]
-fn pyspnego_convinces_our_acceptor() {
+fn our_acceptor_accepts_pyspnego() {
     for mechanism in BOTH {
         for user in USERS {
             let right = binding("right");
@@ -346,7 +346,7 @@ fn gss_ntlmssp_accepts_our_client() {
 }
 
 #[test]
-fn sealed_bodies_are_those_of_pypsrp() {
+fn sealed_bodies_match_pypsrp() {
     for mechanism in BOTH {
         let mut client = client(mechanism, "ken", PASSWORD, None);
         let mut server = Peer::start("accept", mechanism, "", "", None);
@@ -373,7 +373,7 @@ fn pair(mechanism: Mechanism) -> (Box<dyn Context>, Box<dyn Context>) {
 }
 
 #[test]
-fn sealed_bodies_may_have_parts_and_the_space_of_exchange() {
+fn sealed_bodies_may_have_parts_and_exchange_spacing() {
     let (mut client, mut server) = pair(Mechanism::Ntlm);
     let (content_type, one) = seal(server.as_mut(), b"one ");
     let (_, two) = seal(server.as_mut(), b"");
@@ -561,7 +561,7 @@ fn a_server_must_sign_the_list_of_mechanisms() {
 }
 
 #[test]
-fn a_rejection_is_an_error_with_words() {
+fn a_rejected_negotiation_is_a_clear_error() {
     let mut client = client(Mechanism::NegotiateNtlm, "ken", PASSWORD, None);
     client.step(None).unwrap();
     let error = client.step(Some(&[0xa1, 7, 0x30, 5, 0xa0, 3, 0x0a, 1, 2])).unwrap_err();

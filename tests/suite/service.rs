@@ -15,7 +15,7 @@ fn mistakes(text: &str) -> String {
 }
 
 #[test]
-fn a_service_takes_little_of_what_a_profile_can_say() {
+fn a_service_accepts_few_profile_keys() {
     for (text, expected) in [
         (
             "kind = 'teams'\nuri = 'https://a/'",
@@ -41,7 +41,7 @@ fn a_service_takes_little_of_what_a_profile_can_say() {
 }
 
 #[test]
-fn every_service_s_module_is_powershell_that_signs_in_and_out() {
+fn every_service_module_signs_in_and_out() {
     let home = tempfile::tempdir().unwrap();
     let folders = Folders::find(Some(home.path())).unwrap();
     for (kind, more, out) in [
@@ -77,7 +77,7 @@ fn every_service_s_module_is_powershell_that_signs_in_and_out() {
 
 #[cfg(unix)]
 #[test]
-fn the_shell_of_a_service_gets_the_secret_through_a_pipe_and_its_exit_code_is_passed_on() {
+fn a_service_shell_gets_the_secret_through_a_pipe() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = tempfile::tempdir().unwrap();
     let put = |name: &str, text: &str| {
@@ -129,7 +129,7 @@ fn the_shell_of_a_service_gets_the_secret_through_a_pipe_and_its_exit_code_is_pa
 }
 
 #[test]
-fn a_service_s_profile_is_shown_with_its_valid_keys_only() {
+fn a_service_profile_shows_only_valid_keys() {
     let home = tempfile::tempdir().unwrap();
     std::fs::create_dir(home.path().join("profiles")).unwrap();
     std::fs::write(home.path().join("profiles/meet.toml"), "kind = 'teams'\n").unwrap();

@@ -39,7 +39,7 @@ fn saved(folder: &tempfile::TempDir, name: &str, bytes: &[u8]) -> String {
 }
 
 #[test]
-fn a_windows_shortcut_is_read_back_as_it_was_meant() {
+fn a_windows_shortcut_round_trips() {
     let folder = tempfile::tempdir().unwrap();
     for (name, program, names) in [
         ("work", r"C:\Program Files\lyncsh\lyncsh.exe", vec!["Program Files", "lyncsh", "lyncsh.exe"]),
@@ -96,7 +96,7 @@ fn initials_are_those_of_the_first_two_words() {
 }
 
 #[test]
-fn a_desktop_entry_is_valid_whatever_the_profile_is_called() {
+fn a_desktop_entry_is_valid_for_any_name() {
     let folder = tempfile::tempdir().unwrap();
     for name in NAMES {
         for config in [None, Some(Path::new("/tmp/a b\\c$"))] {
@@ -112,7 +112,7 @@ fn a_desktop_entry_is_valid_whatever_the_profile_is_called() {
 }
 
 #[test]
-fn windows_terminal_gets_a_profile_in_the_tenants_colour() {
+fn windows_terminal_profiles_have_the_tenants_colour() {
     let text = shortcut("my work", r"C:\x y\lyncsh.exe", None).terminal_profile().unwrap();
     let profile = &serde_json::from_str::<Value>(&text).unwrap()["profiles"][0];
     assert_eq!(profile["name"], "lyncsh my work");
@@ -166,7 +166,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn a_desktop_takes_a_command_line_apart_into_what_it_was(
+    fn desktop_quoting_round_trips(
         words in prop::collection::vec("[a-z \\\\\"'$`%;&\n\t\rü=#~]{0,8}", 1..5)
     ) {
         let value = quote::exec(&words);
@@ -184,7 +184,7 @@ proptest! {
 }
 
 #[test]
-fn windows_and_a_posix_shell_take_a_command_line_apart_into_what_it_was() {
+fn windows_and_posix_quoting_round_trip() {
     let words = ["a", "", "two words", r"C:\a b\", r#"say "hi""#, r#"\\" \"#, "it's", "$x `y` \\z", "ü\tt"];
     let words = words.map(str::to_owned);
     let mut arguments = vec!["argv"];
@@ -239,7 +239,7 @@ impl Home {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn shortcuts_come_and_go_where_the_flags_say() {
+fn flags_select_the_shortcut_locations() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = Home::new("my work");
     let name = "lyncsh-my work.desktop";
@@ -271,7 +271,7 @@ fn shortcuts_come_and_go_where_the_flags_say() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_profile_that_is_removed_takes_shortcuts_modules_caches_and_its_session_with_it() {
+fn removing_a_profile_removes_its_files_and_session() {
     let home = Home::new("work");
     for arguments in [&["shortcut", "work", "--menu"][..], &["shortcut", "work"]] {
         assert!(home.lyncsh(arguments).1);
@@ -311,7 +311,7 @@ fn a_profile_that_is_removed_takes_shortcuts_modules_caches_and_its_session_with
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_template_of_the_user_s_own_makes_entry_icon_and_hook() {
+fn user_templates_render_entry_icon_and_hook() {
     let home = Home::new("work");
     for (name, text) in [
         ("shortcut.desktop", "[Desktop Entry]\nType=Application\nName=mine\nExec={{ exec }}\n"),
@@ -336,7 +336,7 @@ fn a_template_of_the_user_s_own_makes_entry_icon_and_hook() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_desktop_entry_opens_a_terminal_that_shows_the_prompt_and_a_closed_window_ends_the_session() {
+fn a_desktop_entry_opens_a_terminal_with_the_prompt() {
     let home = Home::new("my work");
     assert!(home.lyncsh(&["shortcut", "my work"]).1);
     let display = ["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"];

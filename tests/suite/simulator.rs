@@ -20,7 +20,7 @@ pub async fn no_shell_is_left(server: &Server) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pypsrp_opens_pools_runs_cmdlets_and_meets_the_quota() {
+async fn pypsrp_runs_cmdlets_and_reaches_the_quota() {
     let server = Server::start(Options { fixtures: true, ..Options::default() }).await.unwrap();
     let arguments = serde_json::json!({ "url": server.url, "user": USER, "password": PASSWORD }).to_string();
     let peer = Program::peer("pypsrp_check.py").args([arguments]);
@@ -103,7 +103,7 @@ async fn open(server: &Server) -> Session {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lyncsh_asks_for_the_tenant_and_leaves_no_shell() {
+async fn lyncsh_queries_the_tenant_and_leaves_no_shell() {
     let server = Server::start(Options::default()).await.unwrap();
     let session = open(&server).await;
     assert_eq!(server.shells().len(), 1);

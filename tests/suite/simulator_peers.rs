@@ -29,7 +29,7 @@ async fn start() -> Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pywinrm_asks_for_a_cmd_shell_and_is_refused() {
+async fn a_cmd_shell_request_of_pywinrm_is_refused() {
     let server = start().await;
     let seen = peer("pywinrm_check.py", &server.url, &[]).await;
     assert_eq!(seen, json!({ "code": 2_150_858_811_u32, "subcode": "a:DestinationUnreachable" }));
@@ -37,7 +37,7 @@ async fn pywinrm_asks_for_a_cmd_shell_and_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ansible_runs_script_text_and_gets_the_refusal() {
+async fn script_text_of_ansible_is_refused() {
     let server = start().await;
     let seen = peer("ansible_psrp.py", &server.url, &["Get-CsTenant"]).await;
     assert_eq!(seen[0][0], 1, "{seen}");
@@ -58,7 +58,7 @@ async fn ansible_runs_script_text_in_a_real_powershell() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pypsrp_changes_a_pool_s_size_runs_statements_and_has_no_host() {
+async fn pypsrp_resizes_a_pool_and_runs_statements() {
     let server = start().await;
     let simulated = peer("pypsrp_pools.py", &server.url, &["simulator"]).await;
     no_shell_is_left(&server).await;

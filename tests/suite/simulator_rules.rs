@@ -125,7 +125,7 @@ async fn a_tenant_has_nine_sessions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_hang_a_session_past_the_quota_is_not_answered() {
+async fn hang_leaves_a_create_over_the_quota_unanswered() {
     let server = Server::start(Options { hang: true, ..Options::default() }).await.unwrap();
     let client = Client::new(&server, USER);
     for _ in 0..3 {
@@ -151,7 +151,7 @@ async fn an_idle_session_ends_and_its_requests_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_administrators_session_is_out_of_reach() {
+async fn another_administrators_session_is_inaccessible() {
     let server = Server::start(Options::default()).await.unwrap();
     let (id, _) = Client::new(&server, USER).create().await;
     let other = Client::new(&server, "admin2@litwareinc.com");
@@ -192,7 +192,7 @@ async fn the_open_shells_are_listed_as_json() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_that_was_never_begun_is_refused_at_once() {
+async fn an_unknown_command_id_is_refused() {
     let server = Server::start(Options::default()).await.unwrap();
     let client = Client::new(&server, USER);
     let (id, _) = client.create().await;
@@ -230,7 +230,7 @@ impl Client {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn output_for_a_broken_receive_comes_with_the_next_one() {
+async fn output_of_a_broken_receive_is_sent_again() {
     let server = Server::start(Options { fixtures: true, ..Options::default() }).await.unwrap();
     let client = Client::new(&server, USER);
     let (shell, _) = client.create().await;
@@ -271,7 +271,7 @@ async fn output_for_a_broken_receive_comes_with_the_next_one() {
 }
 
 #[test]
-fn cmdlets_and_users_fill_up() {
+fn generated_cmdlets_and_users_reach_their_count() {
     let world = crate::agent_world::World::without_endpoint();
     let demo = world.program(&["demo", "--cmdlets", "613", "--users", "50"]);
     let received = demo.stdin("(Get-Command).Count\n(Get-CsOnlineUser).Count\n").run().out;
@@ -279,7 +279,7 @@ fn cmdlets_and_users_fill_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_ends_ends_its_connections() {
+async fn a_stopped_endpoint_closes_its_connections() {
     let server = Server::start(Options::default()).await.unwrap();
     let client = Client::new(&server, USER);
     let (id, _) = client.create().await;
@@ -301,7 +301,7 @@ async fn an_endpoint_that_ends_ends_its_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn discovery_leads_from_a_domain_to_its_endpoint() {
+async fn discovery_finds_a_domains_endpoint() {
     let server = Server::start(Options::default()).await.unwrap();
     let http = http();
     let mut next = format!("{}?Domain=LitwareInc.com", server.discovery);
@@ -381,7 +381,7 @@ fn served(options: &[&str]) -> (Killed, serde_json::Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_lines_options_change_what_their_names_say() {
+async fn command_line_options_take_effect() {
     // The port was free before, but another process may use it now.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let (port_text, options) = (port.to_string(), ["--idle-timeout", "400ms", "--latency", "200ms"]);

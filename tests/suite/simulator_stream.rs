@@ -13,7 +13,7 @@ use crate::program::{PATIENCE, lyncsh};
 use crate::simulator::{host, pipeline};
 
 #[tokio::test]
-async fn the_subsystem_serves_one_client_and_ends_with_it() {
+async fn the_subsystem_exits_with_its_client() {
     let mut child = Command::new(lyncsh())
         .args(["demo", "--stdio", "--fixtures"])
         .stdin(Stdio::piped())

@@ -36,7 +36,7 @@ async fn work(world: &World) -> (Option<i32>, String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_authority_of_ones_own_is_trusted_by_discovery_token_and_session_alike() {
+async fn a_private_ca_is_trusted_at_every_step() {
     let server = endpoint().await;
     assert!(server.url.starts_with("https://127.0.0.1:"), "{}", server.url);
     let ca = trusting(server.ca().unwrap());
@@ -48,7 +48,7 @@ async fn an_authority_of_ones_own_is_trusted_by_discovery_token_and_session_alik
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_it_the_certificate_is_refused_on_loopback_too() {
+async fn an_untrusted_certificate_is_refused_on_loopback() {
     let server = endpoint().await;
     let other = endpoint().await;
     for more in [
@@ -92,7 +92,7 @@ async fn a_file_without_a_ca_certificate_is_reported_with_help() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_beside_the_profile_is_named_without_its_folder() {
+async fn a_ca_path_is_relative_to_the_profile() {
     let server = endpoint().await;
     let world = user(&server, "ca = \"own-ca.pem\"");
     std::fs::copy(server.ca().unwrap(), world.folders.profiles().join("own-ca.pem")).unwrap();
@@ -102,7 +102,7 @@ async fn a_file_beside_the_profile_is_named_without_its_folder() {
 }
 
 #[test]
-fn the_demo_on_tls_is_the_same_and_names_its_authority() {
+fn the_tls_demo_reports_its_ca_file() {
     let world = World::without_endpoint();
     let printed = world.program(&["demo", "--tls"]).stdin("Get-CsTenant\nexit\n").run().good();
     assert!(printed.contains("Litware"));

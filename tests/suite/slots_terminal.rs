@@ -5,14 +5,14 @@ use crate::program::lyncsh;
 use crate::stand_in::Terminal;
 
 #[test]
-fn a_session_that_is_chosen_makes_room_for_the_new_one() {
+fn a_selected_session_is_removed_for_the_new_one() {
     let (world, mut terminal) = asked("1\n", "second.sock");
     assert_eq!(terminal.ended(), 0, "{}", terminal.text());
     assert_eq!(world.shells(), 1);
 }
 
 #[test]
-fn ctrl_c_at_the_question_ends_it_at_once() {
+fn ctrl_c_at_the_prompt_exits() {
     let (world, mut terminal) = asked("\x03", "^C");
     assert_eq!(terminal.ended(), 130, "{}", terminal.text());
     assert_eq!(world.shells(), 1);

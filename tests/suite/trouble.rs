@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::agent_way::Way;
-use crate::agent_world::{GONE, PATIENCE, World, path_without_powershell};
+use crate::agent_world::{PATIENCE, REMOVAL_TIMEOUT, World, path_without_powershell};
 use crate::program::{Program, Ran, lyncsh, signal};
 
 /// Returns an error's text on one line, without the frame.
@@ -20,7 +20,7 @@ fn written_down(world: &World) -> usize {
 }
 
 #[test]
-fn without_a_place_for_the_journal_no_session_is_asked_for() {
+fn no_session_is_requested_without_a_journal() {
     let world = World::start();
     std::fs::create_dir_all(&world.folders.state).unwrap();
     std::fs::write(world.folders.state.join("sessions"), "in the way").unwrap();
@@ -31,7 +31,7 @@ fn without_a_place_for_the_journal_no_session_is_asked_for() {
 }
 
 #[test]
-fn on_a_full_disk_no_session_is_asked_for() {
+fn no_session_is_requested_on_a_full_disk() {
     let world = World::start();
     // No file may grow, as on a full disk, in this process and its children.
     let limited = "trap '' XFSZ; ulimit -f 0; exec \"$@\" 2>&1 | cat";
@@ -46,7 +46,7 @@ fn on_a_full_disk_no_session_is_asked_for() {
 }
 
 #[test]
-fn without_a_place_for_sockets_no_session_is_asked_for() {
+fn no_session_is_requested_without_a_socket_folder() {
     let world = World::start();
     std::fs::write(&world.folders.runtime, "in the way").unwrap();
     let (code, out, err) = world.run(&["attach", "work", "--socket"]);
@@ -57,7 +57,7 @@ fn without_a_place_for_sockets_no_session_is_asked_for() {
 }
 
 #[test]
-fn without_a_runtime_directory_the_sockets_are_the_owners_alone() {
+fn sockets_without_a_runtime_directory_are_private() {
     let world = World::start();
     let home = world.root().join("home");
     std::fs::create_dir_all(home.join(".config/lyncsh/profiles")).unwrap();
@@ -73,11 +73,11 @@ fn without_a_runtime_directory_the_sockets_are_the_owners_alone() {
         |path| std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions());
     assert_eq!((mode(socket) & 0o777, mode(socket.parent().unwrap()) & 0o777), (0o600, 0o700));
     lyncsh(&["stop", "work"]);
-    world.wait(GONE, "no shell on the endpoint", |world| world.shells() == 0);
+    world.wait(REMOVAL_TIMEOUT, "no shell on the endpoint", |world| world.shells() == 0);
 }
 
 #[test]
-fn an_endpoint_that_hangs_at_the_end_is_told_of_and_its_session_removed_later() {
+fn a_hanging_delete_is_reported_and_retried_later() {
     let world = World::with("shell = \"console\"\n[timeouts]\nclose = \"1s\"");
     // Caches the command names for the next console.
     world.program(&["work"]).run().good();
@@ -109,7 +109,7 @@ fn an_endpoint_that_hangs_at_the_end_is_told_of_and_its_session_removed_later() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_fails_at_the_end_is_asked_with_pauses_told_of_and_its_session_removed_later() {
+async fn a_failing_delete_is_retried_reported_and_removed_later() {
     let world = World::start();
     let way = Way::of(&world).await;
     world.attach();

@@ -29,8 +29,8 @@ async fn a_dropped_connection_removes_its_shell() {
 }
 
 #[tokio::test]
-async fn a_create_that_nobody_waits_for_is_undone() {
-    let (let_go, gate) = tokio::sync::watch::channel(false);
+async fn an_abandoned_create_is_deleted() {
+    let (release, gate) = tokio::sync::watch::channel(false);
     let server = Server::start(None, move |asked| {
         let mut gate = gate.clone();
         async move {
@@ -48,7 +48,7 @@ async fn a_create_that_nobody_waits_for_is_undone() {
     assert!(timeout(Duration::from_millis(500), opening).await.is_err());
     until(PATIENCE, "the requests", || !server.asked().is_empty()).await;
     let removing = tokio::spawn(async move { remove(&endpoint, pool).await });
-    let_go.send(true).unwrap();
+    release.send(true).unwrap();
     timeout(PATIENCE, removing).await.unwrap().unwrap().unwrap();
     until(PATIENCE, "the requests", || {
         actions(&server).iter().filter(|action| *action == "Delete").count() >= 1
@@ -58,7 +58,7 @@ async fn a_create_that_nobody_waits_for_is_undone() {
 }
 
 #[tokio::test]
-async fn removal_has_a_receive_pending_and_a_shell_that_is_gone_is_removed() {
+async fn removal_keeps_a_receive_pending() {
     let received = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
     let server = Server::start(None, move |asked| {
         let received = received.clone();
@@ -83,7 +83,7 @@ async fn removal_has_a_receive_pending_and_a_shell_that_is_gone_is_removed() {
 }
 
 #[tokio::test]
-async fn removal_is_bounded_and_tried_once_more() {
+async fn removal_is_limited_and_retried_once() {
     let server = Server::start(None, |_| async { None }).await;
     let mut endpoint = local(&server);
     endpoint.limits.close = Duration::from_millis(300);
@@ -93,7 +93,7 @@ async fn removal_is_bounded_and_tried_once_more() {
 }
 
 #[tokio::test]
-async fn lists_that_never_end_are_given_up() {
+async fn endless_lists_are_abandoned() {
     let server = Server::start(None, |asked| async move {
         let request = RequestEnvelope::read(&asked.body).unwrap();
         let items = Items { context: Some("c".to_owned()), ..Default::default() };
@@ -112,7 +112,7 @@ fn cut() -> Answer {
 }
 
 #[tokio::test]
-async fn a_session_whose_receives_fail_for_good_is_broken_and_says_so() {
+async fn permanently_failing_receives_break_the_session() {
     let server = Server::start(None, |asked| async move { plain(&asked).or_else(cut) }).await;
     let (mut connection, _) = open(local(&server)).await.unwrap();
     match timeout(PATIENCE, connection.events.recv()).await.unwrap() {
@@ -170,7 +170,7 @@ fn server_message(kind: MessageType, pipeline: Uuid, body: &str) -> Message {
 }
 
 #[tokio::test]
-async fn output_that_a_cut_connection_took_with_it_is_missed() {
+async fn output_lost_with_a_connection_is_detected() {
     for lost in [false, true] {
         let pipeline = Uuid::new_v4();
         let output = server_message(MessageType::PipelineOutput, pipeline, "<S>some output</S>");
@@ -246,7 +246,7 @@ async fn output_that_a_cut_connection_took_with_it_is_missed() {
 }
 
 #[tokio::test]
-async fn an_end_that_a_cut_connection_took_with_it_is_missed_when_the_session_says_something_else() {
+async fn a_lost_pipeline_end_is_detected_from_later_messages() {
     let pipeline = Uuid::new_v4();
     let (pool, has_lost) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let server = Server::start(None, move |asked| {
@@ -301,7 +301,7 @@ async fn an_end_that_a_cut_connection_took_with_it_is_missed_when_the_session_sa
 }
 
 #[tokio::test]
-async fn a_command_whose_answer_a_cut_connection_took_with_it_is_not_run_twice() {
+async fn a_command_with_a_lost_answer_is_not_rerun() {
     for large in [false, true] {
         let (pool, first, second) = (Uuid::nil(), Uuid::new_v4(), Uuid::new_v4());
         let opened = Arc::new(AtomicUsize::new(0));

@@ -160,7 +160,7 @@ fn count(server: &Server, action: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_command_is_sent_once_and_may_have_run_unless_it_was_refused() {
+async fn an_unrefused_command_may_have_run() {
     for (says, unclear) in
         UNCLEAR.iter().map(|says| (says, true)).chain(REFUSED.iter().map(|says| (says, false)))
     {
@@ -190,7 +190,7 @@ async fn a_command_is_sent_once_and_may_have_run_unless_it_was_refused() {
 }
 
 #[tokio::test]
-async fn input_is_sent_once_and_the_command_may_have_run_whatever_it_was_answered() {
+async fn input_is_sent_once_whatever_the_answer() {
     for says in UNCLEAR.iter().chain(&REFUSED) {
         // Lost input of an ended pipeline is not reported: the pipeline's end has reported the error.
         if matches!(says, Says::Fault(code::UNEXPECTED_SELECTORS, _)) {
@@ -212,7 +212,7 @@ async fn input_is_sent_once_and_the_command_may_have_run_whatever_it_was_answere
 }
 
 #[tokio::test]
-async fn a_command_whose_rest_was_refused_has_not_run() {
+async fn a_command_with_a_refused_send_has_not_run() {
     for (says, unclear) in [(&UNCLEAR[0], true), (&UNCLEAR[9], true), (&REFUSED[0], false)] {
         let answer = says.clone();
         let server =
@@ -228,7 +228,7 @@ async fn a_command_whose_rest_was_refused_has_not_run() {
 }
 
 #[tokio::test]
-async fn a_command_that_runs_may_have_run_when_its_receive_is_refused() {
+async fn a_refused_receive_leaves_the_outcome_unclear() {
     let server = server(|asked, request| {
         let receives = matches!(request, Asks::Receive { command: Some(_), .. });
         receives.then(|| Says::Fault(5, "w:AccessDenied").answer(asked))
@@ -297,7 +297,7 @@ async fn a_refused_password_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_receive_that_is_answered_twice_gives_its_output_once() {
+async fn a_repeated_receive_yields_its_output_once() {
     let pipeline = Uuid::new_v4();
     for lost in [false, true] {
         let step = Arc::new(AtomicUsize::new(0));
@@ -334,7 +334,7 @@ async fn a_receive_that_is_answered_twice_gives_its_output_once() {
 }
 
 #[tokio::test]
-async fn receive_and_signal_are_repeated_after_a_gateways_answer() {
+async fn receive_and_signal_are_retried_after_a_gateway_error() {
     let receives_asked = Arc::new(AtomicUsize::new(0));
     let signals_asked = Arc::new(AtomicUsize::new(0));
     let pipeline = Uuid::new_v4();
@@ -375,7 +375,7 @@ async fn receive_and_signal_are_repeated_after_a_gateways_answer() {
 }
 
 #[tokio::test]
-async fn the_next_receive_is_sent_before_an_answers_messages_are_taken() {
+async fn the_next_receive_precedes_message_delivery() {
     let pipeline = Uuid::new_v4();
     let answered = Arc::new(AtomicUsize::new(0));
     let server = server(move |asked, request| {
@@ -403,7 +403,7 @@ async fn the_next_receive_is_sent_before_an_answers_messages_are_taken() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_in_two_pieces_cost_no_delayed_acknowledgement() {
+async fn split_answers_avoid_delayed_acknowledgements() {
     const ANSWERS: u32 = 100;
     let pipeline = Uuid::new_v4();
     let number = Arc::new(AtomicUsize::new(0));

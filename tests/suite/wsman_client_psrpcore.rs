@@ -184,7 +184,7 @@ async fn a_pool_opens_runs_pipelines_with_all_streams_and_closes() {
 }
 
 #[tokio::test]
-async fn a_prompt_is_answered_and_input_is_counted() {
+async fn prompts_and_input_are_supported() {
     for manner in MANNERS {
         let peer = Peer::start(manner);
         let (session, _events) = peer.open().await;
@@ -258,7 +258,7 @@ async fn a_secret_goes_both_ways_under_a_session_key() {
 }
 
 #[tokio::test]
-async fn a_running_pipeline_is_stopped_and_the_pool_is_used_again() {
+async fn a_pool_is_reused_after_a_stop() {
     for manner in MANNERS {
         let peer = Peer::start(manner);
         let (session, _events) = peer.open().await;
@@ -279,7 +279,7 @@ async fn a_running_pipeline_is_stopped_and_the_pool_is_used_again() {
 }
 
 #[tokio::test]
-async fn a_reader_that_stalls_holds_back_its_own_pipeline_only() {
+async fn a_stalled_reader_delays_only_its_pipeline() {
     let peer = Peer::start(MANNERS[0]);
     let (session, _events) = peer.open().await;
     let big = [("Size", Value::I32(200_000)), ("Count", Value::I32(60))];
@@ -324,7 +324,7 @@ async fn sessions_are_listed_and_removed_by_id() {
 }
 
 #[tokio::test]
-async fn a_session_that_somebody_removed_is_noticed() {
+async fn an_externally_removed_session_is_detected() {
     let peer = Peer::start(MANNERS[0]);
     let (session, _events) = peer.open().await;
     let mut running = session.invoke(&command("Wait-Forever", &[], true)).await.unwrap();

@@ -140,7 +140,7 @@ mod tests {
 
     /// Seen in PowerShell 7.6.9.
     #[test]
-    fn literals_have_the_type_that_powershell_gives_them() {
+    fn literals_have_powershells_types() {
         for (text, value) in [
             ("12", Value::I32(12)),
             ("0049301234", Value::I32(49_301_234)),

@@ -170,9 +170,9 @@ impl Parser {
             let start = self.at;
             let value = self.primary()?;
             // `$home/x` is one word with a variable.
-            let goes_on =
+            let continues =
                 first == Some('$') && second != Some('(') && self.peek().is_some_and(|next| !ends_word(next));
-            if !goes_on {
+            if !continues {
                 return Ok(value);
             }
             self.at = start;

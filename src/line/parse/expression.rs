@@ -228,14 +228,14 @@ impl Parser {
         let mut text = String::new();
         while let Some(letter) = self.peek() {
             let exponent = text.ends_with(['e', 'E']) && !text.starts_with("0x");
-            let goes_on = letter.is_ascii_alphanumeric()
+            let continues = letter.is_ascii_alphanumeric()
                 || (letter == '.'
                     && !text.contains('.')
                     && self.peek_at(1).is_none_or(|next| !is_name(next) && next != '.'))
                 || (letter == '.' && self.peek_at(1).is_some_and(|next| next.is_ascii_digit()))
                 || (matches!(letter, '+' | '-') && (exponent || text.is_empty()))
                 || (is_dash(letter) && text.is_empty());
-            if !goes_on {
+            if !continues {
                 break;
             }
             text.push(if is_dash(letter) { '-' } else { letter });

@@ -286,7 +286,7 @@ fn change_method(login: &ProxyLogin, used: &Method, failed: Attempt) -> Result<(
         (Attempt::NotOffered(offered), _) if login.adopt(used, &offered) => Ok(()),
         (Attempt::NotOffered(offered), _) => Err(ProxyProblem::NotOffered { offered }),
         (Attempt::Context(error), Method::Context(negotiation))
-            if negotiation.falls_back(negotiation.mode().0, &error) =>
+            if negotiation.fall_back(negotiation.mode().0, &error) =>
         {
             Ok(())
         }

@@ -24,7 +24,7 @@ use super::wide;
 const POWERS: [&str; 2] = ["S-1-5-32-544", "S-1-5-18"];
 
 /// Offset of the locked byte, in units of 4 GiB.
-const FAR: u32 = 0x4000_0000;
+const LOCK_OFFSET: u32 = 0x4000_0000;
 
 /// Creates a private folder, or checks that an existing folder belongs to the user.
 ///
@@ -133,9 +133,9 @@ pub fn hold_when_free(file: &File) -> io::Result<()> {
 }
 
 /// Releases the lock of a file.
-pub fn let_go(file: &File) -> io::Result<()> {
+pub fn unlock(file: &File) -> io::Result<()> {
     // SAFETY: the handle is open as long as `file` is borrowed.
-    let done = unsafe { UnlockFile(file.as_raw_handle(), 0, FAR, 1, 0) };
+    let done = unsafe { UnlockFile(file.as_raw_handle(), 0, LOCK_OFFSET, 1, 0) };
     if done == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
@@ -147,7 +147,7 @@ pub fn is_held(file: &File) -> bool {
 /// Locks one byte far after the end of the file.
 fn lock(file: &File, how: LOCK_FILE_FLAGS) -> io::Result<bool> {
     let mut place = OVERLAPPED::default();
-    place.Anonymous.Anonymous.OffsetHigh = FAR;
+    place.Anonymous.Anonymous.OffsetHigh = LOCK_OFFSET;
     // SAFETY: the handle is open as long as `file` is borrowed. It was not opened for overlapped calls, so
     // `place` is not used after this call.
     let done = unsafe { LockFileEx(file.as_raw_handle(), how, 0, 1, 0, &mut place) };

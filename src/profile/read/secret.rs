@@ -15,7 +15,7 @@ pub(super) fn is_secret(key: &str) -> bool {
 const SOURCES: [&str; 3] = ["\"keyring\"", "\"prompt\"", "\"system\""];
 
 /// Returns the text for display: values that may be a secret are masked, also on lines that surround a mistake.
-pub(super) fn veiled(text: &str, mistakes: &[Mistake]) -> String {
+pub(super) fn mask_secrets(text: &str, mistakes: &[Mistake]) -> String {
     let mut at = 0;
     // The end of a multi-line value.
     let mut until: Option<&str> = None;

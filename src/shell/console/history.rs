@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_with_a_password_never_reaches_the_file() {
+    fn a_line_with_a_password_is_not_saved() {
         let text = kept(&["Get-CsTenant", "Set-CsUserAcp -Password hunter2", "Get-CsOnlineUser"]);
         assert!(text.contains("Get-CsTenant") && text.contains("Get-CsOnlineUser"));
         assert!(!text.contains("hunter2"));

@@ -18,7 +18,7 @@ use super::outgoing::{Cut, Queue};
 use super::peek;
 use super::pipeline::{Control, Handle, PipelineTask, send_all};
 use super::receive::{Events, Receiver};
-use super::removing::{self, DRAIN, Left};
+use super::removing::{self, DRAIN_TIMEOUT, Left};
 use super::sequence::Sequence;
 use super::shell::Shell;
 use super::turn;
@@ -170,7 +170,7 @@ impl Actor {
     async fn leave(&mut self) -> Result<(), Error> {
         self.pipelines.values().for_each(|pipeline| pipeline.control(Control::Leave));
         let ended = join_all(self.pipelines.values().map(Handle::ended));
-        if tokio::time::timeout(DRAIN, ended).await.is_err() {
+        if tokio::time::timeout(DRAIN_TIMEOUT, ended).await.is_err() {
             tracing::debug!("the pipelines of session {} do not end", self.pool);
             self.doubts();
         }

@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn large_and_many_cookies_are_ignored() {
+    fn large_and_excess_cookies_are_ignored() {
         let large = format!("a={}", "x".repeat(MAX_COOKIE));
         assert_eq!(sent(&received("https://h/", &[&large]), "https://h/"), "");
         let many: Vec<String> = (0..MAX_COOKIES + 5).map(|number| format!("c{number}=1")).collect();
@@ -231,14 +231,14 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_not_shown() {
+    fn cookie_values_are_not_shown_in_debug() {
         let jar = received("https://h/wsman", &["name=secret"]);
         assert_eq!(format!("{:?}", jar.cookies()), "[name of h/]");
         assert!(!format!("{jar:?}").contains("secret"));
     }
 
     #[test]
-    fn another_pool_member_is_named() {
+    fn a_changed_front_end_is_reported() {
         let affinity = Affinity::default();
         let named = |name: &str| HeaderMap::from_iter([(FRONT_END, name.parse().unwrap())]);
         assert_eq!(affinity.strayed(&named("EX1")), None);

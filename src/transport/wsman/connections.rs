@@ -28,7 +28,7 @@ use super::affinity::Affinity;
 use super::envelope::MEDIA_TYPE;
 use super::wire;
 use crate::net::answered::{self, Unread};
-use crate::net::steps::{self, KDC_PATIENCE, StepFailure, Stepped, token_header};
+use crate::net::steps::{self, KDC_TIMEOUT, StepFailure, Stepped, token_header};
 use crate::net::{Connector, Failure, KEEP_IDLE, refusals};
 use crate::security::challenge;
 use crate::security::negotiation::{Negotiation, Scheme, Verdict};
@@ -36,7 +36,7 @@ use crate::security::{Context, ContextError, Mechanism, initiate, sealed};
 use crate::transport::error::Operation;
 
 /// Maximum idle time of a connection for Command and Send, which cannot be repeated.
-const FRESH: Duration = Duration::from_secs(20);
+const MAX_COMMAND_IDLE: Duration = Duration::from_secs(20);
 /// Duration of a handshake until one was measured, and the shortest that counts: a busy machine is slow.
 const USUAL_HANDSHAKE: Duration = Duration::from_millis(200);
 const SHORTEST_HANDSHAKE: Duration = Duration::from_millis(50);
@@ -198,7 +198,11 @@ impl Connections {
     /// that answers with an empty 400 is not used again: the server may have lost its keys.
     pub async fn exchange(&self, envelope: &Bytes, operation: Operation) -> Result<Reply, Failed> {
         let repeats = operation == Operation::Enumerate;
-        let fresh = if matches!(operation, Operation::Command | Operation::Send) { FRESH } else { KEEP_IDLE };
+        let fresh = if matches!(operation, Operation::Command | Operation::Send) {
+            MAX_COMMAND_IDLE
+        } else {
+            KEEP_IDLE
+        };
         while let Some(mut connection) = self.next(fresh).await {
             let busy = (operation != Operation::Receive).then(|| self.busy());
             let answer = self.0.request(&mut connection, envelope).await;
@@ -259,7 +263,7 @@ impl Connections {
         let (connections, busy) = (self.clone(), self.busy());
         tokio::spawn(async move {
             let begun = Instant::now();
-            match tokio::time::timeout(KDC_PATIENCE, connections.open(None)).await {
+            match tokio::time::timeout(KDC_TIMEOUT, connections.open(None)).await {
                 Ok(Ok(Opened::Ready(connection))) => {
                     *connections.patience() = begun.elapsed().max(SHORTEST_HANDSHAKE);
                     connections.keep(connection);
@@ -332,7 +336,7 @@ impl Connections {
                     }
                     return Ok(opened);
                 }
-                Err(Failed::Context(error)) if self.0.negotiation.falls_back(mechanism, &error) => {}
+                Err(Failed::Context(error)) if self.0.negotiation.fall_back(mechanism, &error) => {}
                 Err(Failed::NotOffered { mechanism, offered }) => {
                     if !self.0.negotiation.adopts((mechanism, scheme), &offered) {
                         return Err(Failed::NotOffered { mechanism, offered });

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_are_sensitive_and_hold_the_credential() {
+    fn credential_headers_are_marked_sensitive() {
         for password in ["", "a", "p\u{e4}ss:w\u{1f511}rd", &"x".repeat(3000)] {
             let basic = Authentication::Basic { user: "ken".into(), password: password.into() };
             let header = header(&basic).unwrap();

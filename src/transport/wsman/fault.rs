@@ -74,7 +74,7 @@ pub struct Fault {
 
 /// Server whose format a fault is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
+pub enum FaultDialect {
     WinRm,
     Omi,
 }

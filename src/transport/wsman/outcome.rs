@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_after_which_the_server_may_have_acted_are_no_refusals() {
+    fn ambiguous_faults_are_not_refusals() {
         let unclear = [
             code::DISCONNECTED,
             code::STREAM_DISCONNECTED,
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unclear_outcome_of_a_command_says_so_once() {
+    fn an_unclear_outcome_is_stated_once() {
         let cut = || Error::Cut { endpoint: "x".into(), operation: Operation::Command, reason: "cut".into() };
         let text = cut().of_command().of_command().to_string();
         assert_eq!(

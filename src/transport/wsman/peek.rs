@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn states_are_read_and_only_the_objects_own() {
+    fn only_the_objects_own_state_is_read() {
         let open = r#"<Obj RefId="0"><MS><I32 N="RunspaceState">2</I32></MS></Obj>"#;
         assert!(is_opened(&message(MessageType::RunspacePoolState, open)));
         assert!(!is_opened(&message(MessageType::PipelineState, open)));
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_commands_name_is_found() {
+    fn the_first_command_name_is_read() {
         let body = r#"<Obj><MS><Obj N="PowerShell"><MS><Obj N="Cmds"><LST><Obj><MS><S N="Cmd">a &amp; b</S>
             </MS></Obj><Obj><MS><S N="Cmd">c</S></MS></Obj></LST></Obj></MS></Obj></MS></Obj>"#;
         assert_eq!(command_name(&message(MessageType::CreatePipeline, body)), "a & b");

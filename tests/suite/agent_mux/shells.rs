@@ -38,7 +38,7 @@ async fn assert_ends_as_recorded(mux: &Mux, recording: &str) {
 }
 
 #[tokio::test]
-async fn every_recorded_shell_is_acknowledged_and_its_commands_end_as_they_did() {
+async fn recorded_shells_end_as_recorded() {
     let mux = mux().await;
     for recording in RECORDINGS {
         assert_ends_as_recorded(&mux, recording).await;
@@ -47,7 +47,7 @@ async fn every_recorded_shell_is_acknowledged_and_its_commands_end_as_they_did()
 }
 
 #[tokio::test]
-async fn two_recorded_shells_at_once_end_as_they_did() {
+async fn two_concurrent_recorded_shells_end_as_recorded() {
     let mux = mux().await;
     for pair in RECORDINGS.chunks(2).chain([["import", "large"].as_slice()]) {
         tokio::join!(assert_ends_as_recorded(&mux, pair[0]), assert_ends_as_recorded(&mux, pair[1]));
@@ -55,7 +55,7 @@ async fn two_recorded_shells_at_once_end_as_they_did() {
 }
 
 #[tokio::test]
-async fn recorded_shells_that_the_endpoint_draws_for_end_as_they_did() {
+async fn recorded_shells_with_host_drawing_end_as_recorded() {
     let mux = mux().await;
     for recording in DRAWN {
         assert_ends_as_recorded(&mux, recording).await;
@@ -80,7 +80,7 @@ async fn a_recorded_public_key_is_answered_with_the_session_key() {
 }
 
 #[tokio::test]
-async fn a_recorded_shell_that_was_killed_leaves_the_session_to_the_others() {
+async fn a_killed_recorded_shell_leaves_the_session_usable() {
     let mux = mux().await;
     replay(&mux, "client-killed").await;
     let (shell, _events) = attach(&mux, 100).await;
@@ -139,13 +139,13 @@ fn assert_psrpcore_was_served(said: &[serde_json::Value]) {
 const STEPS: [&str; 6] = ["metadata", "format", "parameters", "input", "stop", "secret"];
 
 #[tokio::test]
-async fn a_client_of_another_make_is_served_as_a_shell_is() {
+async fn a_psrpcore_client_is_served() {
     let socket = Socket::new().await;
     assert_psrpcore_was_served(&socket.psrpcore(&STEPS).await);
 }
 
 #[tokio::test]
-async fn calls_on_the_pool_are_answered_and_change_nothing_for_others() {
+async fn pool_calls_do_not_affect_other_clients() {
     let socket = Socket::new().await;
     let (one, two) = tokio::join!(socket.psrpcore(&["runspaces"]), socket.psrpcore(&["runspaces"]));
     for said in [one, two] {
@@ -155,7 +155,7 @@ async fn calls_on_the_pool_are_answered_and_change_nothing_for_others() {
 }
 
 #[tokio::test]
-async fn two_clients_of_another_make_at_once_are_served_with_their_own_secrets() {
+async fn two_psrpcore_clients_keep_their_own_secrets() {
     let socket = Socket::new().await;
     let (one, two) = tokio::join!(socket.psrpcore(&STEPS), socket.psrpcore(&STEPS));
     assert_psrpcore_was_served(&one);
@@ -164,7 +164,7 @@ async fn two_clients_of_another_make_at_once_are_served_with_their_own_secrets()
 }
 
 #[tokio::test]
-async fn a_large_answer_arrives_whole() {
+async fn a_large_object_arrives_complete() {
     let mux = mux().await;
     let (shell, _events) = attach(&mux, 100).await;
     let mut one_big = pipeline("Get-CsOneBig", Some(Value::I32(1_000_000)));
