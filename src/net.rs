@@ -15,7 +15,7 @@ pub use certificate::{
 };
 pub use handshake::{HandshakeProblem, cut_handshake, handshake_problem};
 pub use hosts::{HostPattern, HostRefusal, Hosts, NotHosts, permit};
-pub use identity::{ClientCertificate, IdentityError, needs_passphrase};
+pub use identity::{ClientCertificate, IdentityError, is_pem_file, needs_passphrase};
 pub use tls::{Stream, TlsConnector, TlsSetupError};
 pub use trust::{TlsLibrary, Trust, TrustError};
 

@@ -8,12 +8,13 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::control::Failure;
-use crate::credential::token::{self, TokenRequest};
+use crate::credential::oauth::password::{self, TokenRequest};
+use crate::credential::oauth::{SignIn, Token, TokenError};
 use crate::credential::{self, CredentialError};
 use crate::discovery::{self, DiscoveryError};
 use crate::net::refusals::Credential;
 use crate::net::{ClientCertificate, IdentityError, Trust, TrustError, display};
-use crate::profile::{Authentication, CredentialSource, Profile};
+use crate::profile::{Authentication, CredentialSource, Profile, TokenFlow};
 use crate::security::{Account, Mechanism};
 use crate::step::{Report, Step};
 use crate::transport;
@@ -31,6 +32,9 @@ pub struct EndpointResolver {
     secret: Option<SecretString>,
     /// The last presented credential and its endpoint.
     presented: Option<(Url, Credential)>,
+    /// The sign-in to the last endpoint.
+    sign_in: Option<Arc<SignIn>>,
+    is_interactive: bool,
 }
 
 /// Error of opening a session.
@@ -45,7 +49,7 @@ pub enum SessionError {
     #[error(transparent)]
     Credential(#[from] CredentialError),
     #[error(transparent)]
-    Token(#[from] token::TokenError),
+    Token(#[from] TokenError),
     #[error(transparent)]
     Transport(#[from] transport::Error),
     #[error("the profile has no user")]
@@ -79,7 +83,7 @@ impl SessionError {
     /// Returns whether the password was refused, so that another password may work.
     pub fn is_refusal(&self, authentication: Authentication) -> bool {
         match self {
-            Self::Token(token::TokenError::Refused { .. }) => true,
+            Self::Token(TokenError::Refused { .. }) => true,
             // A refused token or certificate does not mean that a password is wrong.
             Self::Transport(error) => {
                 error.is_refused_credential()
@@ -104,12 +108,18 @@ impl SessionError {
 
 impl EndpointResolver {
     pub fn new(profile: Profile, secret: Option<SecretString>) -> Self {
-        Self { profile: Arc::new(profile), secret, presented: None }
+        let profile = Arc::new(profile);
+        Self { profile, secret, presented: None, sign_in: None, is_interactive: false }
     }
 
     /// Returns whether the secret is available without a prompt.
     pub fn is_silent(&self) -> bool {
         self.secret.is_some() || !credential::needs_terminal(&self.profile)
+    }
+
+    /// Permits reports that let the user sign in. Without, only a refresh token is used.
+    pub fn set_interactive(&mut self, is_interactive: bool) {
+        self.is_interactive = is_interactive;
     }
 
     pub fn secret(&self) -> Option<&SecretString> {
@@ -152,7 +162,8 @@ impl EndpointResolver {
         let (Some(uri), Some(user)) = (self.profile.uri.clone(), self.profile.user.clone()) else {
             return Ok(None);
         };
-        if self.profile.credential == CredentialSource::System {
+        let has_no_password = !credential::is_needed(&self.profile) || self.uses_oauth();
+        if self.profile.credential == CredentialSource::System || has_no_password {
             return Ok(None);
         }
         let secret = self.fetch().await?;
@@ -204,6 +215,9 @@ impl EndpointResolver {
             let negotiation = negotiation(&profile, user, Account::System);
             return Ok(self.with(uri, configuration, negotiation, None, trust));
         }
+        if self.uses_oauth() {
+            return self.signed_in(uri, configuration, trust, report).await;
+        }
         let is_certificate = profile.authentication == Authentication::Certificate;
         let user = match &profile.user {
             Some(user) => user.clone(),
@@ -238,7 +252,7 @@ impl EndpointResolver {
                 let token = token(&request).await?;
                 let _ = report.send(Step::TokenReceived);
                 renew = Some(renewal(request));
-                wsman::Authentication::Bearer { user, token }
+                bearer(user, token)
             }
             // A refused password is not sent again.
             _ if credential.is_refused() => return Err(self.refusal()),
@@ -252,6 +266,52 @@ impl EndpointResolver {
             }
         };
         Ok(self.with(uri, configuration, authentication, renew, trust))
+    }
+
+    /// Returns whether tokens are requested without a user's password.
+    fn uses_oauth(&self) -> bool {
+        self.profile.authentication == Authentication::Token && self.profile.token_flow != TokenFlow::Password
+    }
+
+    /// Returns the sign-in to an endpoint, with its last token.
+    async fn sign_in_to(
+        &mut self,
+        uri: &Url,
+        trust: &Trust,
+        report: &Report,
+    ) -> Result<Arc<SignIn>, CredentialError> {
+        if let Some(sign_in) = self.sign_in.clone().filter(|sign_in| sign_in.endpoint() == uri) {
+            return Ok(sign_in);
+        }
+        let profile = self.profile.clone();
+        // A federated token is read for each request.
+        let is_read = credential::is_needed(&profile) && profile.token_flow != TokenFlow::Federated;
+        if is_read && self.secret.is_none() {
+            let _ = report.send(Step::FetchingPassword { from: credential::source(&profile) });
+        }
+        let secret = if is_read { self.fetch().await? } else { SecretString::default() };
+        let sign_in = Arc::new(SignIn::new(profile, uri.clone(), trust.clone(), secret));
+        self.sign_in = Some(sign_in.clone());
+        Ok(sign_in)
+    }
+
+    /// Resolves an endpoint to which a user or an application signs in.
+    async fn signed_in(
+        &mut self,
+        uri: Url,
+        configuration: String,
+        trust: Trust,
+        report: &Report,
+    ) -> Result<Endpoint, SessionError> {
+        let profile = self.profile.clone();
+        let sign_in = self.sign_in_to(&uri, &trust, report).await?;
+        let _ = report.send(Step::RequestingToken);
+        let token = sign_in.token(self.is_interactive.then_some(report)).await?;
+        let _ = report.send(Step::TokenReceived);
+        let user = profile.user.clone().or(profile.client_id.clone());
+        let user = user.unwrap_or_else(|| "the signed-in account".to_owned());
+        let renew = sign_in_renewal(sign_in, user.clone());
+        Ok(self.with(uri, configuration, bearer(user, token), Some(renew), trust))
     }
 
     fn with(
@@ -293,14 +353,14 @@ fn negotiation(profile: &Profile, user: String, account: Account) -> wsman::Auth
 }
 
 /// Requests a token, unless the password was refused before.
-async fn token(request: &TokenRequest) -> Result<SecretString, SessionError> {
+async fn token(request: &TokenRequest) -> Result<Token, SessionError> {
     let Some(pass) = Credential::new(&request.endpoint, &request.user, &request.password).pass().await else {
         return Err(refusal(&request.endpoint, request.user.clone()));
     };
-    let acquired = token::acquire(request).await;
+    let acquired = password::acquire(request).await;
     match &acquired {
         Ok(_) => pass.accepted(),
-        Err(token::TokenError::Refused { .. }) => pass.refused(),
+        Err(TokenError::Refused { .. }) => pass.refused(),
         Err(_) => drop(pass),
     }
     Ok(acquired?)
@@ -311,14 +371,14 @@ fn refusal(endpoint: &Url, user: String) -> SessionError {
     transport::Error::Unauthorized { endpoint: display(endpoint), user, offered: Vec::new() }.into()
 }
 
-/// Returns the request for a new token, for when the endpoint refuses an expired one.
+/// Returns the request for a new token, for when the token expires or the endpoint refuses it.
 fn renewal(request: TokenRequest) -> wsman::Renew {
     let request = Arc::new(request);
     wsman::Renew::new(move || {
         let request = request.clone();
         async move {
             match token(&request).await {
-                Ok(token) => Some(wsman::Authentication::Bearer { user: request.user.clone(), token }),
+                Ok(token) => Some(bearer(request.user.clone(), token)),
                 Err(error) => {
                     tracing::warn!("cannot renew the token: {error}");
                     None
@@ -326,6 +386,26 @@ fn renewal(request: TokenRequest) -> wsman::Renew {
             }
         }
     })
+}
+
+/// Does the same for a sign-in. The user is not asked again.
+fn sign_in_renewal(sign_in: Arc<SignIn>, user: String) -> wsman::Renew {
+    wsman::Renew::new(move || {
+        let (sign_in, user) = (sign_in.clone(), user.clone());
+        async move {
+            match sign_in.renew(None).await {
+                Ok(token) => Some(bearer(user, token)),
+                Err(error) => {
+                    tracing::warn!("cannot renew the token: {error}");
+                    None
+                }
+            }
+        }
+    })
+}
+
+fn bearer(user: String, token: Token) -> wsman::Authentication {
+    wsman::Authentication::Bearer { user, token: token.secret, expires: token.expires }
 }
 
 /// Reads the client certificate of a profile.

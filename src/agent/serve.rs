@@ -16,6 +16,7 @@ use super::shared::{Opened, Shared};
 use super::slots;
 use super::socket::{Listener, Local};
 use crate::profile::Profile;
+use crate::step::Step;
 
 /// Grace period for a launcher's own shell, whose end of stream may be noticed after the launcher's.
 const ATTACH_TIMEOUT: Duration = Duration::from_millis(200);
@@ -251,8 +252,14 @@ fn history(events: &[ControlEvent]) -> Vec<Option<ControlEvent>> {
     let lost = events.iter().rposition(|event| matches!(event, ControlEvent::Lost { .. }));
     let open = events.iter().rposition(|event| matches!(event, ControlEvent::Open));
     let is_lost = lost > open;
+    let last_step = events.iter().rposition(|event| matches!(event, ControlEvent::Step(_)));
+    // The user has signed in, or the code has expired.
+    let is_over = |at: usize, event: &ControlEvent| {
+        matches!(event, ControlEvent::Step(Step::SignIn { .. })) && last_step != Some(at)
+    };
     let is_sent = |(at, event): (usize, &ControlEvent)| {
         let sent = match lost {
+            _ if is_over(at, event) => false,
             None => true,
             // Of the attempts since the loss, keep only the session that the last attempt may have created, and an
             // open question.

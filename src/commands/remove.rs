@@ -5,7 +5,7 @@ use std::path::Path;
 use miette::{Context as _, IntoDiagnostic as _};
 
 use super::connect::Context;
-use super::{shortcut, unverified};
+use super::{names, shortcut, unverified};
 use crate::agent::control_client::{self, Stopped};
 use crate::agent::journal::Journal;
 use crate::agent::paths::AgentPaths;
@@ -13,7 +13,7 @@ use crate::agent::process;
 use crate::credential;
 use crate::desktop::startup;
 use crate::folders::Folders;
-use crate::profile::{self, CredentialSource, Profile, StoreError};
+use crate::profile::{self, Profile, StoreError};
 use crate::shell::console::Console;
 use crate::shell::module::{self, Module};
 
@@ -35,10 +35,22 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
     std::fs::remove_file(&path)
         .into_diagnostic()
         .wrap_err_with(|| format!("cannot remove {}", path.display()))?;
-    match credential::delete(name).await {
+    // The own entry may be left from an earlier setting of the profile.
+    let entry = profile.as_ref().and_then(|profile| profile.keyring_entry()).unwrap_or(name);
+    let others = names::sharing(folders, entry);
+    if !others.is_empty() {
+        crate::outln!(
+            "The profile '{name}' is removed; its password stays in the keyring for {}.",
+            others.join(", ")
+        );
+        return discard(context, config, name, profile.as_ref());
+    }
+    // Fails like the deletion of the password, which is reported.
+    let _ = credential::oauth::forget(entry).await;
+    match credential::delete(entry).await {
         Ok(true) => crate::outln!("The profile '{name}' and its password are removed."),
         Ok(false) => crate::outln!("The profile '{name}' is removed; no password was stored for it."),
-        Err(_) if profile.as_ref().is_some_and(|profile| profile.credential != CredentialSource::Keyring) => {
+        Err(_) if profile.as_ref().is_some_and(|profile| profile.keyring_entry().is_none()) => {
             crate::outln!("The profile '{name}' is removed; lyncsh stored no password for it.");
         }
         Err(error) => {
@@ -47,9 +59,19 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
             );
         }
     }
+    discard(context, config, name, profile.as_ref())
+}
+
+/// Removes the shortcuts and the cached files.
+fn discard(
+    context: &Context,
+    config: Option<&Path>,
+    name: &str,
+    profile: Option<&Profile>,
+) -> miette::Result<()> {
     shortcut::discard(context, config, name)?;
-    forget(folders, name, profile.as_ref())?;
-    report(folders, name);
+    forget(&context.folders, name, profile)?;
+    report(&context.folders, name);
     Ok(())
 }
 

@@ -35,6 +35,8 @@ mod listing;
 mod negotiate;
 mod negotiate_peer;
 mod negotiate_peer_check;
+mod oidc;
+mod oidc_hostile;
 mod omi;
 mod outage;
 mod own_session;
