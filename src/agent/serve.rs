@@ -347,3 +347,20 @@ impl ControlServer {
         status
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_watcher_gets_the_page_to_sign_in_while_it_is_open() {
+        let invitation = ControlEvent::Step(Step::SignIn { uri: "https://a.example/".into(), code: None });
+        let requesting = ControlEvent::Step(Step::RequestingToken);
+        let notice = ControlEvent::Notice { text: "x".into() };
+        let mut events = vec![requesting, invitation.clone(), notice];
+        assert!(history(&events).contains(&Some(invitation.clone())));
+        events.push(ControlEvent::Step(Step::TokenReceived));
+        let past = history(&events);
+        assert!(past.len() == 4 && !past.contains(&Some(invitation)), "{past:?}");
+    }
+}

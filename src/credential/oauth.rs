@@ -127,7 +127,7 @@ impl SignIn {
 
     /// Requests a token with the refresh token, or lets the user sign in.
     async fn user_token(&self, service: &Service, user: Option<&Report>) -> Result<Token, TokenError> {
-        let kept = self.kept().await?.filter(|kept| kept.is_of(&service.client));
+        let kept = self.kept(user.is_some()).await?.filter(|kept| kept.is_of(&service.client));
         if let Some(kept) = &kept
             && let Some(granted) = refresh::renew(service, kept).await?
         {
@@ -162,14 +162,19 @@ impl SignIn {
         Ok(token)
     }
 
-    async fn kept(&self) -> Result<Option<Kept>, TokenError> {
+    /// Returns the refresh token. A user can sign in without a usable keyring.
+    async fn kept(&self, has_user: bool) -> Result<Option<Kept>, TokenError> {
         let memory = self.state.lock().await.kept.clone();
         if memory.is_some() {
             return Ok(memory);
         }
-        match self.profile.keyring_entry() {
-            Some(entry) => refresh::find(entry).await,
-            None => Ok(None),
+        let Some(entry) = self.profile.keyring_entry() else { return Ok(None) };
+        match refresh::find(entry).await {
+            Err(error) if has_user => {
+                tracing::info!("cannot read the refresh token: {error}");
+                Ok(None)
+            }
+            found => found,
         }
     }
 

@@ -112,15 +112,13 @@ fn one_login_changes_a_shared_entry_for_all_its_profiles() {
     let folder = tempfile::tempdir().unwrap();
     // Longer than an entry on Windows.
     let long = "long-s3cret-".repeat(300);
-    let script = format!(
-        "for name in one two; do $LYNCSH add $name --kind exchange-online --user a@b.c --authentication token \
+    let script = "for name in one two; do $LYNCSH add $name --kind exchange-online --user a@b.c --authentication token \
          --keyring gdap-admin --password-stdin <first || exit 9; done\n\
          $LYNCSH show two; $LYNCSH attach two --secret | cat\n\
          $LYNCSH login one --password-stdin <second || exit 8\n\
          $LYNCSH attach two --secret | cat; echo; $LYNCSH login two --password-stdin <first || exit 7\n\
          $LYNCSH attach one --secret | cat; $LYNCSH remove one --yes; $LYNCSH remove two --yes\n\
-         $LYNCSH add two --kind teams --authentication token --keyring gdap-admin --prompt"
-    );
+         $LYNCSH add two --kind teams --authentication token --keyring gdap-admin --prompt";
     std::fs::write(folder.path().join("first"), "sh0rt\n").unwrap();
     std::fs::write(folder.path().join("second"), format!("{long}\n")).unwrap();
     let output = in_session(folder.path(), &format!("cd '{}'\n{script}", folder.path().display()), "");

@@ -188,13 +188,11 @@ async fn a_user_signs_in_with_a_code() {
     let endpoint = Endpoint::start(&provider).await;
     let world = World::without_endpoint();
     // The endpoint's challenge names the service and the application.
-    put(
-        &world,
-        &endpoint
-            .profile("sign_in = 'device-code'\ncredential = 'prompt'\nscope = 'openid offline_access shell'"),
-    );
+    put(&world, &endpoint.profile("sign_in = 'device-code'\nscope = 'openid offline_access shell'"));
     let (world, out) = tokio::task::spawn_blocking(move || {
         let mut command = world.lyncsh(&["-vvv", "work"]);
+        // The refresh token is not stored.
+        command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = Killed(command.spawn().unwrap());
         let invited = line(&mut child.0, "enter the code");
@@ -285,6 +283,42 @@ async fn a_user_signs_in_with_the_browser() {
     assert_no_secret(&world, &format!("{out}{err}"), &tokens);
 }
 
+/// Returns the lines of a shell that run a command in `folder` and sign in with its code.
+fn invited(folder: &Path, command: &str) -> String {
+    let folder = folder.display();
+    let browser = script("browser.mjs").display().to_string();
+    format!(
+        "cd '{folder}'; : >err; {command} 2>err & waits=$!\n\
+         until grep -q 'enter the code' err; do sleep 0.1; done\n\
+         node '{browser}' $(sed -n 's/.*open \\([^ ]*\\) in a browser and enter the code \\(.*\\)/\\1 \\2/p' err) || exit 7\n\
+         wait $waits || {{ cat err; exit 8; }}\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_signs_in_again_after_the_refresh_token_has_expired() {
+    let provider = Provider::start(&json!({ "ttl": { "RefreshToken": 1 } }));
+    let endpoint = Endpoint::start(&provider).await;
+    let folder = tempfile::tempdir().unwrap();
+    let profiles = folder.path().join("lyncsh/profiles");
+    std::fs::create_dir_all(&profiles).unwrap();
+    let more = "sign_in = 'device-code'\nscope = 'openid offline_access shell'";
+    std::fs::write(profiles.join("one.toml"), endpoint.profile(more)).unwrap();
+    let script = format!(
+        "{}sleep 2\n{}",
+        invited(folder.path(), "$LYNCSH login one"),
+        invited(folder.path(), "echo Get-CsTenant | $LYNCSH one")
+    );
+    let root = folder.path().to_owned();
+    let output = tokio::task::spawn_blocking(move || in_session(&root, &script, "")).await.unwrap();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{out}\n{err}");
+    assert!(out.contains("DisplayName                : Litware"), "{out}\n{err}");
+    let (grants, _) = endpoint.grants().await;
+    let device = "urn:ietf:params:oauth:grant-type:device_code";
+    assert_eq!(grants, [device, device]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_sign_in_in_the_keyring_serves_several_profiles() {
     let provider = Provider::start(&json!({}));
@@ -300,16 +334,12 @@ async fn one_sign_in_in_the_keyring_serves_several_profiles() {
     for name in ["one", "two"] {
         std::fs::write(profiles.join(format!("{name}.toml")), endpoint.profile(&more)).unwrap();
     }
-    let browser = script("browser.mjs").display().to_string();
     let script = format!(
-        "$LYNCSH login one 2>err & login=$!\n\
-         until grep -q 'enter the code' err; do sleep 0.1; done\n\
-         node '{browser}' $(sed -n 's/.*open \\([^ ]*\\) in a browser and enter the code \\(.*\\)/\\1 \\2/p' err) || exit 7\n\
-         wait $login || {{ cat err; exit 8; }}\n\
+        "{}\
          for name in one two; do printf 'Get-CsTenant\\nexit\\n' | $LYNCSH $name || exit 9; done\n\
-         $LYNCSH show two; $LYNCSH remove two --yes; $LYNCSH remove one --yes\n"
+         $LYNCSH show two; $LYNCSH remove two --yes; $LYNCSH remove one --yes\n",
+        invited(folder.path(), "$LYNCSH login one")
     );
-    let script = format!("cd '{}'\n{script}", folder.path().display());
     let root = folder.path().to_owned();
     let output = tokio::task::spawn_blocking(move || in_session(&root, &script, "")).await.unwrap();
     let (out, err) = (text(&output.stdout), text(&output.stderr));

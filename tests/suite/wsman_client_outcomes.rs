@@ -297,13 +297,10 @@ async fn a_token_is_replaced_before_it_expires() {
         server(|asked, _| asked.head.contains("Bearer token-0").then(|| http("401 Unauthorized", &[], b"")))
             .await;
     let mut endpoint = local(&server);
-    let at = |token: Authentication| match token {
-        Authentication::Bearer { user, token, .. } => {
-            Authentication::Bearer { user, token, expires: Some(std::time::Instant::now()) }
-        }
-        other => other,
-    };
-    endpoint.authentication = at(bearer(0));
+    endpoint.authentication = bearer(0);
+    if let Authentication::Bearer { expires, .. } = &mut endpoint.authentication {
+        *expires = Some(std::time::Instant::now());
+    }
     endpoint.renew = Some(Renew::new(|| async { Some(bearer(1)) }));
     let (connection, _) = open(endpoint).await.unwrap();
     run(&connection, Uuid::new_v4(), 10).await;
