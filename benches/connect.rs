@@ -11,8 +11,8 @@ mod common;
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/suite/kdc.rs"]
 mod kdc;
-#[path = "../tests/suite/python.rs"]
-mod python;
+#[path = "../tests/suite/program.rs"]
+mod program;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -49,7 +49,9 @@ struct Site {
     authentication: &'static str,
     kdc: Kdc,
     endpoint: common::Ended,
-    port: u16,
+    url: url::Url,
+    /// The user's folder: the names of the commands are cached from the first run on.
+    folder: tempfile::TempDir,
     user: String,
     password: String,
 }
@@ -63,8 +65,9 @@ impl Site {
         let (endpoint, known) = common::endpoint_in(&kdc.environment(), &["--authentication", offered])?;
         let url = url::Url::parse(known["url"].as_str().unwrap_or_default())?;
         let user = if authentication == "kerberos" { format!("admin@{REALM}") } else { text(&known["user"]) };
-        let port = url.port().ok_or("the endpoint has no port")?;
-        Ok(Self { authentication, kdc, endpoint, port, user, password })
+        let folder = tempfile::tempdir()?;
+        std::fs::create_dir_all(folder.path().join("profiles"))?;
+        Ok(Self { authentication, kdc, endpoint, url, folder, user, password })
     }
 
     /// Prints a line; returns the milliseconds with latency.
@@ -76,7 +79,7 @@ impl Site {
         let mut walls = Vec::new();
         let mut counts = (0, 0);
         for latency in LATENCIES {
-            let link = Link::start(self.port, latency)?;
+            let link = Link::start(self.url.port().ok_or("the endpoint has no port")?, latency)?;
             run(self, link.port)?;
             let mut times = Vec::new();
             for _ in 0..ROUNDS {
@@ -98,17 +101,18 @@ impl Site {
     }
 
     fn lyncsh(&self, port: u16) -> Result<Duration, Failure> {
-        let folder = tempfile::tempdir()?;
-        std::fs::create_dir_all(folder.path().join("profiles"))?;
         let profile = format!(
-            "kind = \"wsman\"\nuri = \"http://localhost:{port}/wsman\"\nuser = '{}'\nauthentication = \"{}\"\n\
+            "kind = \"wsman\"\nuri = \"http://localhost:{port}{}\"\nuser = '{}'\nauthentication = \"{}\"\n\
              shell = \"console\"\ncredential = {{ command = \"printf %s '{}'\" }}\n",
-            self.user, self.authentication, self.password
+            self.url.path(),
+            self.user,
+            self.authentication,
+            self.password
         );
-        std::fs::write(folder.path().join("profiles/work.toml"), profile)?;
+        std::fs::write(self.folder.path().join("profiles/work.toml"), profile)?;
         let begun = Instant::now();
         let mut command = Command::new(LYNCSH);
-        command.arg("work").envs(self.kdc.environment()).env("LYNCSH_CONFIG_DIR", folder.path());
+        command.arg("work").envs(self.kdc.environment()).env("LYNCSH_CONFIG_DIR", self.folder.path());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         child.stdin.take().ok_or("no input")?.write_all(b"(Get-CsTenant).DisplayName\n")?;
         let output = child.wait_with_output()?;
@@ -121,10 +125,10 @@ impl Site {
 
     fn pypsrp(&self, port: u16) -> Result<Duration, Failure> {
         let given = json!({
-            "url": format!("http://localhost:{port}/wsman"), "user": self.user, "password": self.password,
+            "url": format!("http://localhost:{port}{}", self.url.path()), "user": self.user, "password": self.password,
             "auth": self.authentication, "pools": 1, "cmdlet": "Get-CsTenant", "parameters": {}, "timed": true,
         });
-        let mut command = Command::new(python::python());
+        let mut command = Command::new(program::python());
         command.args(["tests/peers/pypsrp_negotiate.py", &given.to_string()]);
         let output = command.envs(self.kdc.environment()).output()?;
         let seconds: f64 = String::from_utf8(output.stdout)?

@@ -58,6 +58,9 @@ pub enum Command {
     Login {
         #[command(flatten)]
         profile: Name,
+        /// Store the password for the proxy instead
+        #[arg(long)]
+        proxy: bool,
         /// Read the password from standard input
         #[arg(long)]
         password_stdin: bool,
@@ -389,23 +392,10 @@ pub struct Demo {
     pub tls: bool,
     /// Require this authentication of clients
     #[arg(long, value_enum, default_value_t, value_name = "NAME", requires = "serve")]
-    pub authentication: DemoAuthentication,
+    pub authentication: crate::simulator::Authentication,
     /// Behave like the vendor's OMI server instead of WinRM
     #[arg(long, hide = true)]
     pub omi: bool,
-}
-
-/// `lyncsh demo --authentication`.
-#[cfg(feature = "demo")]
-#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DemoAuthentication {
-    /// Basic
-    #[default]
-    Basic,
-    /// NTLM with sealed messages
-    Ntlm,
-    /// NTLM, or Kerberos if there is a keytab, with sealed messages
-    Negotiate,
 }
 
 /// Returns the command names, which cannot be profile names.

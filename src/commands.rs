@@ -67,7 +67,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
     names::report(&folders);
     let everything = matches!(cli.command, Command::Status(_));
     for line in agent::orphans::sweep(&folders, everything).await {
-        crate::tell!("{line}");
+        crate::errln!("{line}");
     }
     let program =
         std::env::current_exe().into_diagnostic().wrap_err("cannot find the path of the lyncsh program")?;
@@ -84,8 +84,8 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::List(json) => done(list::run(folders, json.json)),
         Command::Show { profile, json } => done(show::run(folders, &profile.name, json.json).await),
         Command::Edit(profile) => done(edit::run(folders, &profile.name)),
-        Command::Login { profile, password_stdin } => {
-            done(login::run(folders, &profile.name, password_stdin).await)
+        Command::Login { profile, proxy, password_stdin } => {
+            done(login::run(folders, &profile.name, password_stdin, proxy).await)
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_that_is_nearly_a_command_is_taken_for_it() {
+    fn a_misspelled_command_is_suggested() {
         let temp = tempfile::tempdir().unwrap();
         let folders = Folders::find(Some(temp.path())).unwrap();
         let help = |word: &str| {

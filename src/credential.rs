@@ -19,15 +19,35 @@ pub async fn fetch(profile: &Profile) -> Result<SecretString, CredentialError> {
     if !is_needed(profile) {
         return Ok(SecretString::default());
     }
-    match &profile.credential {
-        CredentialSource::Keyring => keyring::read(&profile.name, &profile.name).await,
-        CredentialSource::Shared(entry) => keyring::read(&profile.name, entry).await,
+    let missing = || CredentialError::NotStored { profile: profile.name.clone() };
+    match profile.keyring_entry() {
+        Some(entry) => keyring::find(entry).await?.ok_or_else(missing),
+        None => fetch_from(&profile.credential, &profile.name, &question(profile)).await,
+    }
+}
+
+/// Fetches the password for the proxy of a profile from its source.
+pub async fn fetch_for_proxy(profile: &Profile) -> Result<SecretString, CredentialError> {
+    let missing = || CredentialError::ProxyNotStored { profile: profile.name.clone() };
+    match profile.proxy_entry() {
+        Some(entry) => keyring::find(&entry).await?.ok_or_else(missing),
+        None => fetch_from(&profile.proxy_credential, &profile.name, &proxy_question(profile)).await,
+    }
+}
+
+/// Fetches a secret from a source other than the keyring.
+async fn fetch_from(
+    source: &CredentialSource,
+    profile: &str,
+    question: &str,
+) -> Result<SecretString, CredentialError> {
+    match source {
         CredentialSource::File(path) => file::read(path),
-        CredentialSource::Command(command) => command::run(&profile.name, command).await,
-        CredentialSource::System => Err(CredentialError::System { profile: profile.name.clone() }),
+        CredentialSource::Command(command) => command::run(profile, command).await,
         // A shell can have the sessions of several profiles.
-        CredentialSource::Prompt => {
-            prompt::ask(&format!("{} (profile '{}'): ", question(profile), profile.name)).await
+        CredentialSource::Prompt => prompt::ask(&format!("{question} (profile '{profile}'): ")).await,
+        CredentialSource::System | CredentialSource::Keyring | CredentialSource::Shared(_) => {
+            Err(CredentialError::System { profile: profile.to_owned() })
         }
     }
 }
@@ -41,6 +61,11 @@ pub fn question(profile: &Profile) -> String {
         (None, TokenFlow::ClientSecret) => format!("Secret of the application {}", application()),
         (None, _) => format!("Password for {}", profile.user.as_deref().unwrap_or(&profile.name)),
     }
+}
+
+/// Returns the name of the proxy's password at the start of a prompt.
+pub fn proxy_question(profile: &Profile) -> String {
+    format!("Proxy password for {}", profile.proxy_user.as_deref().unwrap_or_default())
 }
 
 /// Returns a description of the source that [`fetch`] uses, for progress messages.
@@ -58,6 +83,11 @@ pub fn source(profile: &Profile) -> String {
 /// parent.
 pub fn needs_terminal(profile: &Profile) -> bool {
     profile.credential == CredentialSource::Prompt && is_needed(profile)
+}
+
+/// Returns whether [`fetch_for_proxy`] needs a terminal.
+pub fn proxy_needs_terminal(profile: &Profile) -> bool {
+    profile.proxy_credential == CredentialSource::Prompt && profile.proxy_user.is_some()
 }
 
 /// Returns whether a profile has a secret: the key of a certificate may have no passphrase, and a user's sign-in with a

@@ -4,12 +4,19 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, LOCATION, USER_AGENT};
+use hyper::{Request, Response, StatusCode};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 use url::Url;
 
+use crate::net::answered::{self, Unread};
 use crate::net::{
-    HostRefusal, Hosts, Trust, display, innermost, is_loopback, permit, refused_certificate, sources,
+    AGENT, Cause, Connector, HostRefusal, Hosts, HttpClient, Proxies, ProxyError, Trust, display, innermost,
+    is_late, permit, proxy_error, refused_certificate, sources,
 };
 use crate::profile::{Authentication, Profile};
 use crate::step::{Report, Step};
@@ -18,6 +25,8 @@ use crate::step::{Report, Step};
 const MEDIA_TYPE: &str = "application/vnd.microsoft.rtc.autodiscover+xml;v=1";
 /// Maximum number of links to follow.
 const MAX_HOPS: usize = 10;
+/// Maximum number of redirects from one document.
+const MAX_REDIRECTS: usize = 5;
 /// Maximum size of a discovery document, in bytes.
 const MAX_SIZE: usize = 1 << 20;
 const REMOTE_POWERSHELL: &str = "External/RemotePowerShell";
@@ -29,7 +38,8 @@ const OAUTH_PATH: &str = "/OcsPowershellOAuth";
 pub enum DiscoveryError {
     #[error("the domain {domain} has no discovery service: {reason}")]
     #[diagnostic(help(
-        "check the domain's spelling, or write the endpoint into the profile: uri = \"https://…\""
+        "check the domain's spelling, try the tenant's domain NAME.onmicrosoft.com, or write the endpoint into the \
+         profile: uri = \"https://…\""
     ))]
     NotFound { domain: String, reason: String },
     #[error("discovery at {uri} {reason}")]
@@ -43,6 +53,9 @@ pub enum DiscoveryError {
     #[error("discovery of {domain} took longer than {}", humantime::format_duration(*.limit))]
     #[diagnostic(help("try again; if the network is slow, raise `discovery` in [timeouts] in the profile"))]
     Timeout { domain: String, limit: Duration },
+    #[error("cannot discover the endpoint: {0}")]
+    #[diagnostic(help("{}", .0.advice()))]
+    Proxy(ProxyError),
     #[error("cannot discover the endpoint: the profile has no domain and no uri")]
     #[diagnostic(help("add domain = \"…\" or uri = \"…\" to the profile"))]
     NoDomain,
@@ -56,10 +69,16 @@ enum Missing {
     Unreachable(String),
     /// The response is not the document.
     Answer(String),
+    Proxy(ProxyError),
 }
 
 /// Returns the connection URI of a profile: its `uri`, or the discovered URI.
-pub async fn endpoint(profile: &Profile, trust: &Trust, report: &Report) -> Result<Url, DiscoveryError> {
+pub async fn endpoint(
+    profile: &Profile,
+    trust: &Trust,
+    proxies: &Proxies,
+    report: &Report,
+) -> Result<Url, DiscoveryError> {
     let _ = report.send(Step::DeterminingDomain);
     if let Some(domain) = &profile.domain {
         let _ = report.send(Step::AdminDomain { domain: domain.clone() });
@@ -67,17 +86,23 @@ pub async fn endpoint(profile: &Profile, trust: &Trust, report: &Report) -> Resu
     let _ = report.send(Step::DiscoveringEndpoint);
     let uri = match &profile.uri {
         Some(uri) => uri.clone(),
-        None => discover(profile, trust).await?,
+        None => discover(profile, trust, proxies).await?,
     };
     let _ = report.send(Step::TargetUri { uri: uri.to_string() });
     Ok(uri)
 }
 
-async fn discover(profile: &Profile, trust: &Trust) -> Result<Url, DiscoveryError> {
+/// Returns the URI of a profile's first request.
+pub fn first_request(profile: &Profile) -> Option<Url> {
+    let domain = profile.domain.as_deref().unwrap_or_default();
+    let start = || starts(profile.discovery.as_ref(), domain).into_iter().next();
+    profile.uri.clone().or_else(start)
+}
+
+async fn discover(profile: &Profile, trust: &Trust, proxies: &Proxies) -> Result<Url, DiscoveryError> {
     let domain = profile.domain.as_deref().ok_or(DiscoveryError::NoDomain)?;
     let limit = profile.limits.discovery;
-    let client = client(profile, trust)
-        .map_err(|error| DiscoveryError::NotFound { domain: domain.to_owned(), reason: innermost(&error) })?;
+    let client = Connector::new(trust.of_others(), proxies.clone(), profile.limits.connect).client();
     let walk = async {
         let mut last = None;
         for start in starts(profile.discovery.as_ref(), domain) {
@@ -104,17 +129,6 @@ fn token_flavour(mut uri: Url) -> Url {
     uri
 }
 
-fn client(profile: &Profile, trust: &Trust) -> reqwest::Result<reqwest::Client> {
-    let mut builder = trust
-        .client()
-        .connect_timeout(profile.limits.connect)
-        .redirect(reqwest::redirect::Policy::limited(5));
-    if profile.discovery.as_ref().is_some_and(is_loopback) {
-        builder = builder.no_proxy();
-    }
-    builder.build()
-}
-
 /// Returns the first URIs of discovery. The request has no secret: plain HTTP is documented for it, and the
 /// endpoint must use HTTPS.
 fn starts(base: Option<&Url>, domain: &str) -> Vec<Url> {
@@ -138,7 +152,7 @@ enum WalkError {
 }
 
 /// Follows the links from a first URI.
-async fn walk(client: &reqwest::Client, domain: &str, start: Url, hosts: &Hosts) -> Result<Url, WalkError> {
+async fn walk(client: &HttpClient, domain: &str, start: Url, hosts: &Hosts) -> Result<Url, WalkError> {
     let mut seen = HashSet::new();
     let mut next = start.clone();
     for hop in 0..MAX_HOPS {
@@ -156,6 +170,11 @@ async fn walk(client: &reqwest::Client, domain: &str, start: Url, hosts: &Hosts)
             Err(Missing::Unreachable(reason)) if hop == 0 => {
                 return Err(WalkError::NotStarted(error(reason)));
             }
+            // The proxy could not reach the host.
+            Err(Missing::Proxy(error)) if hop == 0 && error.may_pass() => {
+                return Err(WalkError::NotStarted(DiscoveryError::Proxy(error)));
+            }
+            Err(Missing::Proxy(error)) => return Err(WalkError::Failed(DiscoveryError::Proxy(error))),
             Err(Missing::Name(reason) | Missing::Unreachable(reason) | Missing::Answer(reason)) => {
                 return Err(failed(reason));
             }
@@ -189,39 +208,63 @@ async fn walk(client: &reqwest::Client, domain: &str, start: Url, hosts: &Hosts)
     Err(WalkError::Failed(DiscoveryError::Failed { uri: display(&next), reason }))
 }
 
-async fn fetch(client: &reqwest::Client, url: &Url) -> Result<String, Missing> {
-    let request = client.get(url.clone()).header(reqwest::header::ACCEPT, MEDIA_TYPE);
-    let mut response = request.send().await.map_err(|error| missing(&error))?;
+async fn fetch(client: &HttpClient, url: &Url) -> Result<String, Missing> {
+    let response = get(client, url).await?;
     match response.status() {
         status if status.is_success() => {}
-        status @ reqwest::StatusCode::NOT_FOUND => {
+        status @ StatusCode::NOT_FOUND => {
             return Err(Missing::Name(format!("{} answered {status}", display(url))));
         }
         status => return Err(Missing::Answer(format!("answered {status}"))),
     }
-    let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(|error| missing(&error))? {
-        body.extend_from_slice(&piece);
-        if body.len() > MAX_SIZE {
-            return Err(Missing::Answer(format!("answered with more than {MAX_SIZE} bytes")));
-        }
-    }
+    let (head, body) = response.into_parts();
+    let body = answered::read(&head.headers, body, MAX_SIZE).await.map_err(|unread| match unread {
+        Unread::Connection(error) => missing(&error),
+        Unread::TooLarge(limit) => Missing::Answer(format!("answered with more than {limit} bytes")),
+        unread => Missing::Answer(format!("failed: {unread}")),
+    })?;
     String::from_utf8(body).map_err(|_| Missing::Answer("answered with text that is not UTF-8".into()))
 }
 
-fn missing(error: &reqwest::Error) -> Missing {
+/// Requests a document, and follows redirects.
+async fn get(client: &HttpClient, url: &Url) -> Result<Response<Incoming>, Missing> {
+    let invalid = |error: hyper::http::Error| Missing::Answer(format!("failed: {error}"));
+    let mut at = url.clone();
+    for _ in 0..=MAX_REDIRECTS {
+        at.set_fragment(None);
+        let request = Request::get(at.as_str()).header(ACCEPT, MEDIA_TYPE).header(USER_AGENT, AGENT);
+        let request = request.body(Full::<Bytes>::default()).map_err(invalid)?;
+        let response = client.request(request).await.map_err(|error| missing(&error))?;
+        let target = response.headers().get(LOCATION).and_then(|target| target.to_str().ok());
+        match target.filter(|_| is_redirect(response.status())).map(|target| at.join(target)) {
+            Some(Ok(target)) if matches!(target.scheme(), "http" | "https") => at = target,
+            _ => return Ok(response),
+        }
+    }
+    Err(Missing::Answer("failed: too many redirects".to_owned()))
+}
+
+/// Returns whether a status with a `Location` is a redirect (RFC 9110 15.4).
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+fn missing(error: Cause<'_>) -> Missing {
     let reason = innermost(error);
-    // reqwest has no method for this.
+    let is_connect = error
+        .downcast_ref::<hyper_util::client::legacy::Error>()
+        .is_some_and(hyper_util::client::legacy::Error::is_connect);
+    // hyper-util has no method for this.
     let unnamed = sources(error).any(|cause| cause.to_string().contains("dns error"));
-    if let Some(why) = refused_certificate(error) {
+    if let Some(error) = proxy_error(error) {
+        Missing::Proxy(error)
+    } else if let Some(why) = refused_certificate(error) {
         Missing::Unreachable(format!("has a certificate that is not trusted: {why}"))
-    } else if error.is_redirect() {
-        Missing::Answer("failed: too many redirects".to_owned())
     } else if unnamed {
         Missing::Name(reason)
-    } else if error.is_connect() && error.is_timeout() {
+    } else if is_connect && is_late(error) {
         Missing::Unreachable("did not accept the connection in time".to_owned())
-    } else if error.is_connect() {
+    } else if is_connect {
         Missing::Unreachable(format!("failed: cannot connect: {reason}"))
     } else {
         Missing::Answer(format!("failed: {reason}"))

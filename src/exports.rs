@@ -21,7 +21,7 @@ use crate::platform;
 use crate::profile::Profile;
 
 /// Age of an unfinished export that must have been killed: real exports took up to 105 s.
-const ABANDONED: Duration = Duration::from_hours(1);
+const MIN_ABANDONED_AGE: Duration = Duration::from_hours(1);
 
 /// Version in the names of exports. Exports of other versions used another list of names ([`names`]), and are
 /// never loaded.
@@ -62,7 +62,8 @@ impl Exports {
         }
         for path in self.paths() {
             let is_passing = half(&path) || is_temporary(&path);
-            if !of_this_version(&path) || is_passing && age(&path).is_some_and(|age| age > ABANDONED) {
+            if !of_this_version(&path) || is_passing && age(&path).is_some_and(|age| age > MIN_ABANDONED_AGE)
+            {
                 remove(&path)?;
             }
         }
@@ -184,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_other_versions_are_recognized() {
+    fn exports_of_other_versions_are_detected() {
         for (name, own) in [
             ("0123456789abcdefn3-7.6.9", true),
             ("0123456789abcdefn3.commands", true),
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn unfinished_exports_are_removed_after_a_time() {
+    fn unfinished_exports_are_removed_after_a_delay() {
         let temp = tempfile::tempdir().unwrap();
         let folders = Folders::find(Some(temp.path())).unwrap();
         let exports = Exports::of(&folders, "work");
@@ -210,14 +211,14 @@ mod tests {
         std::fs::write(&path, "half").unwrap();
         exports.prepare().unwrap();
         assert!(path.exists());
-        let long_ago = SystemTime::now() - 2 * ABANDONED;
+        let long_ago = SystemTime::now() - 2 * MIN_ABANDONED_AGE;
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
         exports.prepare().unwrap();
         assert!(!path.exists());
     }
 
     #[test]
-    fn a_prefix_goes_before_the_noun() {
+    fn a_prefix_is_inserted_before_the_noun() {
         assert_eq!(prefixed("Get-CsTenant", Some("Lw")), "Get-LwCsTenant");
         assert_eq!(prefixed("help", Some("Lw")), "Lwhelp");
         assert_eq!(prefixed("Get-CsTenant", None), "Get-CsTenant");

@@ -59,13 +59,13 @@ impl Drop for Raw {
 }
 
 /// Capacity for a typed or pasted line.
-const ROOM: usize = 16 * 1024;
+const INPUT_CAPACITY: usize = 16 * 1024;
 
 /// Reads a line and echoes it to `out`. Blocks.
 pub fn read_line(echo: Echo, out: Stream) -> std::io::Result<Answer<SecretString>> {
     let _raw = Raw::on()?;
     // A growing buffer would leave its content in the memory that it frees. A token has a few thousand bytes.
-    let mut text = Zeroizing::new(String::with_capacity(ROOM));
+    let mut text = Zeroizing::new(String::with_capacity(INPUT_CAPACITY));
     loop {
         match crossterm::event::read()? {
             Event::Paste(pasted) => {

@@ -3,6 +3,7 @@
 //!
 //! Imports point to lower layers only; ARCHITECTURE.md lists the layers, and a test checks them.
 
+pub mod advice;
 pub mod agent;
 pub mod cli;
 pub mod commands;

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            lyncsh::tell!("lyncsh: cannot start the async runtime: {error}");
+            lyncsh::errln!("lyncsh: cannot start the async runtime: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         commands::exit_code(&report)
     });
     if let Some(error) = lyncsh::output::lost() {
-        lyncsh::tell!("lyncsh: cannot write to standard output: {error}");
+        lyncsh::errln!("lyncsh: cannot write to standard output: {error}");
         code = ExitCode::FAILURE;
     }
     // A thread that waits for a key or the keyring must not delay the exit.

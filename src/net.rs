@@ -1,23 +1,37 @@
-//! Common parts of the HTTP clients: trusted CA certificates and error causes.
+//! Common parts of the HTTP clients: connections, proxies, trusted CA certificates and error causes.
 
+pub mod answered;
+pub mod basic;
 mod certificate;
+mod connector;
 mod handshake;
 mod hosts;
 mod identity;
+mod io;
+mod proxy;
 pub mod refusals;
+pub mod steps;
 mod tls;
 mod trust;
 
+use hyper::header::HeaderValue;
 use url::Url;
 
 pub use certificate::{
     CertificateProblem, Fingerprint, NotFingerprint, RefusedCertificate, tls_server_end_point,
 };
+pub use connector::{Conn, Connector, Failure, HttpClient, KEEP_IDLE, is_late, proxy_error};
 pub use handshake::{HandshakeProblem, cut_handshake, handshake_problem};
 pub use hosts::{HostPattern, HostRefusal, Hosts, NotHosts, permit};
 pub use identity::{ClientCertificate, IdentityError, is_pem_file, needs_passphrase};
+pub use proxy::{
+    NotProxy, Proxies, Proxy, ProxyAddress, ProxyError, ProxyLogin, ProxyProblem, ProxySetting, ProxyStep,
+};
 pub use tls::{Stream, TlsConnector, TlsSetupError};
 pub use trust::{TlsLibrary, Trust, TrustError};
+
+/// User agent.
+pub const AGENT: HeaderValue = HeaderValue::from_static(concat!("lyncsh/", env!("CARGO_PKG_VERSION")));
 
 /// Returns whether a URI's host is a loopback address: only there a credential may be sent without TLS.
 pub fn is_loopback(uri: &Url) -> bool {

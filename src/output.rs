@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_with_a_secret_fits_its_buffer() {
+    fn a_secret_line_never_reallocates_its_buffer() {
         let value = json!({ "secret": "\u{1f511}\u{1}\"\u{e4}".repeat(500) });
         let line = secret_line(&value).unwrap();
         assert_eq!(*line, ascii_json(&value) + "\n");

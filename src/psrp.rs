@@ -14,6 +14,7 @@ pub mod fragment;
 pub mod host;
 pub mod key;
 pub mod message;
+mod numbered;
 mod outbox;
 pub mod pipeline;
 pub mod pool;

@@ -101,9 +101,14 @@ pub fn wants_colour() -> bool {
 }
 
 /// Writes a message of one or more lines to standard error. Errors, such as a closed terminal, are ignored.
-pub fn tell(text: &str) {
+pub fn write_message(text: &str) {
     let shown = Stream::Error.message(text, 0);
     let _ = Stream::Error.write_raw(format!("{shown}\n").as_bytes());
+}
+
+/// Returns whether the user can be asked: questions go to standard error, answers come from standard input.
+pub fn can_ask() -> bool {
+    io::stdin().is_terminal() && Stream::Error.is_terminal()
 }
 
 /// Writes a question to standard error, without a line end.
@@ -113,6 +118,6 @@ pub fn question(text: &str) -> io::Result<()> {
 
 /// Writes a message to standard error, in place of `eprintln!`.
 #[macro_export]
-macro_rules! tell {
-    ($($text:tt)*) => { $crate::screen::tell(&format!($($text)*)) };
+macro_rules! errln {
+    ($($text:tt)*) => { $crate::screen::write_message(&format!($($text)*)) };
 }

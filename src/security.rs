@@ -3,11 +3,11 @@
 //! A context belongs to one TCP connection. It has no I/O of its own: tokens go in and come out, and the
 //! transport carries them in HTTP headers (RFC 4559).
 
-pub mod advice;
 pub mod challenge;
 mod initiate;
 #[cfg(unix)]
 pub mod kerberos;
+pub mod negotiation;
 pub mod ntlm;
 #[cfg(unix)]
 mod principal;
@@ -16,6 +16,7 @@ pub mod sealed;
 pub mod spnego;
 #[cfg(windows)]
 pub mod sspi;
+mod tickets;
 
 use std::fmt;
 
@@ -23,6 +24,7 @@ use secrecy::SecretString;
 
 pub use initiate::initiate;
 pub use problem::KerberosProblem;
+pub use tickets::Tickets;
 
 /// One side of a security context.
 pub trait Context: Send {
@@ -125,6 +127,8 @@ pub struct Initiator {
     /// The channel binding over TLS: `tls-server-end-point:` and the hash of the server's certificate
     /// (RFC 5929 §4). `None` without TLS: servers may accept an absent binding, but never a wrong one.
     pub channel_binding: Option<Vec<u8>>,
+    /// The tickets of earlier connections to the same endpoint.
+    pub tickets: Tickets,
 }
 
 /// The reason why a security context failed.

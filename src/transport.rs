@@ -9,6 +9,14 @@ pub mod stream;
 pub mod wsman;
 
 pub use connection::{Connection, ConnectionEvent, ConnectionRequest};
-pub use error::{Error, Operation, RedirectRefusal};
+pub use error::{AuthScheme, Error, Operation, RedirectRefusal};
 
 pub use crate::profile::Limits;
+
+/// Waits until a deadline; for ever without one.
+pub async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn many_stars_take_no_time() {
+    fn many_wildcards_match_quickly() {
         assert!(!like(&"*a".repeat(200), &"b".repeat(5000)));
         assert!(!like(&format!("{}b", "*a".repeat(50)), &"a".repeat(5000)));
     }

@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 fuzz_target!(|inputs: Vec<&[u8]>| {
     let mut client =
-        ClientPool::new(Uuid::from_u128(1), HostInfo::default(), (1, 1)).speaking(Protocol::V2_4);
+        ClientPool::new(Uuid::from_u128(1), HostInfo::default(), (1, 1)).with_protocol(Protocol::V2_4);
     client.open();
-    let mut server = ServerPool::new(Value::Null).speaking(Protocol::V2_4);
+    let mut server = ServerPool::new(Value::Null).with_protocol(Protocol::V2_4);
     for out in client.take_outgoing() {
         let _ = server.receive(&out.message);
     }

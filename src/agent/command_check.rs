@@ -20,7 +20,7 @@ use crate::transport::session::Session;
 use crate::transport::{Error, stream};
 
 /// Delay after a session opens; a new shell sends enough requests of its own.
-const SETTLED: Duration = Duration::from_secs(10);
+const CHECK_DELAY: Duration = Duration::from_secs(10);
 /// Interval for checking whether a PowerShell process has exported commands.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -35,7 +35,7 @@ pub async fn watch(mut opened: watch::Receiver<Option<Opened>>, profile: Arc<Pro
         let asking = async {
             let exports = Exports::of(&folders, &profile.name);
             let stem = exports.stem(&profile, &current.endpoint.uri);
-            tokio::time::sleep(SETTLED).await;
+            tokio::time::sleep(CHECK_DELAY).await;
             while !exports.has(&stem) {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }

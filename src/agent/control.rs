@@ -73,6 +73,8 @@ pub enum ControlEvent {
     PasswordRefused {
         endpoint: url::Url,
     },
+    /// The proxy has refused its password. The resulting event follows.
+    ProxyRefused,
     /// No session could be opened; the agent ends.
     Failed(Failure),
     /// One line for the users of the shells.

@@ -13,7 +13,7 @@ use crate::transport::Error;
 use crate::transport::wsman::Endpoint;
 
 /// Maximum time for which an endpoint works on a Create whose client has disconnected.
-const SETTLED: Duration = Duration::from_mins(1);
+const MAX_CREATE_TIME: Duration = Duration::from_mins(1);
 
 /// A session that exists or may exist on the endpoint. It is written to the journal before Create is sent.
 ///
@@ -48,7 +48,7 @@ impl Guard {
 
     /// Adopts an orphaned session.
     pub fn adopt(kept: JournalEntry, endpoint: Endpoint) -> Self {
-        let young = kept.entry.written.elapsed().is_ok_and(|age| age < SETTLED);
+        let young = kept.entry.written.elapsed().is_ok_and(|age| age < MAX_CREATE_TIME);
         let notes = Arc::new(Notes::read(kept.notes().to_owned()));
         Self { endpoint, unsettled: young && !kept.entry.created, notes, kept: Some(kept) }
     }

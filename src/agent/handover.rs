@@ -1,4 +1,4 @@
-//! Data for a new agent on its standard input: one line of JSON, then the secret if the user entered one.
+//! Data for a new agent on its standard input: one line of JSON, then the secrets that the user entered.
 
 use std::io::{self, BufRead as _, Read as _};
 use std::path::PathBuf;
@@ -11,10 +11,10 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use crate::folders::Folders;
 use crate::profile::{self, Profile, ProfileError};
 
-/// Maximum length of a secret.
-const MAX_SECRET: u64 = 64 * 1024;
+/// Maximum length of the secrets.
+const MAX_SECRET: u64 = 128 * 1024;
 
-/// The handover data without the secret.
+/// The handover data without the secrets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Handover {
     pub profile: String,
@@ -27,8 +27,17 @@ pub struct Handover {
     pub runtime: PathBuf,
     /// The launcher's number of `-v` options.
     pub verbosity: u8,
-    /// Whether a secret follows.
+    /// Whether the profile's secret follows, after the proxy's.
     pub secret: bool,
+    /// Length of the password for the proxy, in bytes, if it follows.
+    pub proxy_secret: Option<usize>,
+}
+
+/// The secrets of a profile, as far as the user entered them.
+#[derive(Clone, Debug, Default)]
+pub struct Secrets {
+    pub main: Option<SecretString>,
+    pub proxy: Option<SecretString>,
 }
 
 impl Handover {
@@ -46,22 +55,18 @@ impl Handover {
     }
 
     /// Writes the handover to the agent's standard input.
-    pub async fn write(
-        &self,
-        secret: Option<&SecretString>,
-        to: &mut (impl AsyncWrite + Unpin),
-    ) -> io::Result<()> {
+    pub async fn write(&self, secrets: &Secrets, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
         let mut line = serde_json::to_vec(self)?;
         line.push(b'\n');
         to.write_all(&line).await?;
-        if let Some(secret) = secret {
+        for secret in [&secrets.proxy, &secrets.main].into_iter().flatten() {
             to.write_all(secret.expose_secret().as_bytes()).await?;
         }
         to.flush().await
     }
 
     /// Reads the handover from standard input, to its end.
-    pub fn read() -> io::Result<(Self, Option<SecretString>)> {
+    pub fn read() -> io::Result<(Self, Secrets)> {
         let mut input = io::stdin().lock();
         let mut line = Vec::new();
         input.read_until(b'\n', &mut line)?;
@@ -70,7 +75,13 @@ impl Handover {
         // standard library and cannot be wiped.
         let mut secret = Zeroizing::new(String::with_capacity(MAX_SECRET as usize + 1));
         input.take(MAX_SECRET).read_to_string(&mut secret)?;
-        let secret = handover.secret.then(|| SecretString::from(secret.as_str()));
-        Ok((handover, secret))
+        let (proxy, main) = secret
+            .split_at_checked(handover.proxy_secret.unwrap_or_default())
+            .ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+        let secrets = Secrets {
+            main: handover.secret.then(|| SecretString::from(main)),
+            proxy: handover.proxy_secret.map(|_| SecretString::from(proxy)),
+        };
+        Ok((handover, secrets))
     }
 }

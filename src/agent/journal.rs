@@ -56,7 +56,7 @@ pub struct Entry {
     pub tried: Option<SystemTime>,
     #[serde(default)]
     pub tries: u32,
-    /// The endpoint refused the password for the removal: it is not retried with the same password.
+    /// The endpoint or the proxy refused the password for the removal: it is not retried with the same password.
     #[serde(default)]
     pub refused: bool,
 }
@@ -80,7 +80,12 @@ impl Entry {
     }
 }
 
-/// The journal of one user.
+/// The journal of one user: a file for each session that exists or may exist on an endpoint.
+///
+/// [`Guard`](super::guard::Guard) writes the entry of a session; the agent and the commands remove the
+/// sessions of dead owners ([`super::orphans`]). Guarantees: [`Journal::write`] returns when the entry is on
+/// the disk; one process at a time has an entry, as the holder of its lock; an entry stays until the removal
+/// is confirmed or the endpoint must have removed the session by itself.
 #[derive(Clone, Debug)]
 pub struct Journal {
     folder: PathBuf,
@@ -319,6 +324,7 @@ impl JournalEntry {
     /// endpoint refused the password.
     pub fn failed_by(self, error: &Error) {
         match error {
+            Error::Proxy(error) if error.is_refused_credential() => self.refused(),
             error if error.is_refused_credential() => self.refused(),
             _ => self.failed(),
         }
@@ -360,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_an_orphan_when_its_owner_is_gone_and_not_before() {
+    fn a_session_is_orphaned_once_its_owner_exits() {
         let temp = tempfile::tempdir().unwrap();
         let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
         let mine = journal.write("work", Some("a@b.c"), session()).unwrap();
@@ -377,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_that_failed_is_tried_again_after_a_while() {
+    fn a_failed_removal_is_retried_after_a_delay() {
         let temp = tempfile::tempdir().unwrap();
         let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
         let mut mine = journal.write("work", None, session()).unwrap();
@@ -400,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_that_was_killed_while_it_wrote_leaves_what_was_known_before() {
+    fn a_partial_write_keeps_the_previous_entry() {
         let temp = tempfile::tempdir().unwrap();
         let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
         let mut mine = journal.write("work", None, session()).unwrap();
@@ -421,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_cannot_be_read_is_put_aside() {
+    fn an_unreadable_entry_is_set_aside() {
         let temp = tempfile::tempdir().unwrap();
         let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
         let mine = journal.write("work", None, session()).unwrap();
@@ -435,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirected_session_is_found_where_it_is() {
+    fn a_redirected_session_keeps_its_new_endpoint() {
         let temp = tempfile::tempdir().unwrap();
         let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
         let mut mine = journal.write("work", None, session()).unwrap();

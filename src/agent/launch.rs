@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use secrecy::ExposeSecret as _;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::sync::mpsc;
 
 use super::control::{self, ControlEvent, ControlRequest, Failure, Guarded};
-use super::handover::Handover;
+use super::handover::{Handover, Secrets};
 use super::journal::Journal;
 use super::notes::Notes;
 use super::orphans;
@@ -119,13 +120,16 @@ impl Launch {
                 return Ok(agent);
             }
             if !self.access.is_silent() {
-                self.access.fetch().await?;
+                self.access.prompt().await?;
                 orphans::sweep_profile(&self.folders, &mut self.access)
                     .await
                     .into_iter()
                     .for_each(&mut report);
                 if self.access.is_refused() {
                     return Err(LaunchError::Refused(self.refused()));
+                }
+                if let Some(refusal) = self.access.known_proxy_refusal().await? {
+                    return Err(refusal.failure().into());
                 }
             }
             self.start().await?;
@@ -154,7 +158,7 @@ impl Launch {
     }
 
     /// Returns the refusal of a password that this process knows to be refused.
-    pub fn refused(&self) -> Failure {
+    fn refused(&self) -> Failure {
         self.access.refusal().failure()
     }
 
@@ -166,7 +170,7 @@ impl Launch {
     }
 
     /// Watches a running agent. `None`: no agent is running, or it is ending.
-    pub async fn watch(&self, paths: &AgentPaths) -> Result<Option<Agent>, LaunchError> {
+    async fn watch(&self, paths: &AgentPaths) -> Result<Option<Agent>, LaunchError> {
         let Ok(stream) = socket::connect(&paths.control).await else { return Ok(None) };
         let (reader, mut writer) = tokio::io::split(stream);
         let mut reader = BufReader::new(reader);
@@ -209,7 +213,8 @@ impl Launch {
         let (Some(mut input), Some(output)) = (input, output) else {
             return Err(LaunchError::Start(io::Error::other("the process has no pipes")));
         };
-        let secret = self.access.secret();
+        let secrets =
+            Secrets { main: self.access.secret().cloned(), proxy: self.access.proxy_secret().cloned() };
         let folders = self.folders.clone();
         let handover = Handover {
             profile: profile.name.clone(),
@@ -220,9 +225,10 @@ impl Launch {
             state: folders.state,
             runtime: folders.runtime,
             verbosity: self.verbosity,
-            secret: secret.is_some(),
+            secret: secrets.main.is_some(),
+            proxy_secret: secrets.proxy.as_ref().map(|secret| secret.expose_secret().len()),
         };
-        handover.write(secret, &mut input).await.map_err(LaunchError::Start)?;
+        handover.write(&secrets, &mut input).await.map_err(LaunchError::Start)?;
         input.shutdown().await.map_err(LaunchError::Start)?;
         drop(input);
         let mut line = String::new();

@@ -48,7 +48,7 @@ use crate::transport::{Connection, Error, stream};
 
 use self::client::Kind;
 use self::control::Control;
-pub use options::{Options, QUIET};
+pub use options::{Options, QUIET_DELAY};
 pub use status::{ClientInfo, ClientStatus, Count, State, Status};
 
 /// Time limit for shells to end their streams.

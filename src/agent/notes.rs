@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::platform;
-use crate::transport::wsman::{Ledger, Left};
+use crate::transport::wsman::{Affinity, Ledger, Left, StoredCookie};
 
 /// Idle timeout of an endpoint that does not report one: WinRM's default.
 const USUAL_IDLE: Duration = Duration::from_hours(2);
 /// Maximum delay between the idle timeout and the removal by the endpoint.
-const LATER: Duration = Duration::from_mins(1);
+const MAX_REMOVAL_DELAY: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -25,6 +25,9 @@ struct Known {
     /// The time since which "not found" does not prove that the session is gone.
     doubtful: Option<SystemTime>,
     idle_timeout: Option<Duration>,
+    /// Without these, a load balancer sends Delete to another pool member.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cookies: Vec<StoredCookie>,
 }
 
 /// The removal notes on one session.
@@ -55,6 +58,11 @@ impl Notes {
         Left { commands: known.commands.clone(), doubtful: known.doubtful.is_some() }
     }
 
+    /// Returns the cookies of the session.
+    pub fn affinity(&self) -> Affinity {
+        Affinity::of(self.known().cookies.clone())
+    }
+
     /// Returns whether an earlier owner left the session in doubt.
     pub fn inherits_doubt(&self) -> bool {
         self.inherited_doubt
@@ -65,7 +73,7 @@ impl Notes {
         let known = self.known();
         let idle = known.idle_timeout.unwrap_or(USUAL_IDLE);
         let since = known.doubtful.and_then(|since| since.elapsed().ok());
-        since.is_some_and(|since| since > idle.saturating_add(LATER))
+        since.is_some_and(|since| since > idle.saturating_add(MAX_REMOVAL_DELAY))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -80,11 +88,8 @@ impl Notes {
             return;
         }
         // The usual state: no file is needed.
-        let result = if known.commands.is_empty() && known.doubtful.is_none() {
-            remove(&self.path)
-        } else {
-            self.write(&known)
-        };
+        let says_nothing = known.commands.is_empty() && known.doubtful.is_none() && known.cookies.is_empty();
+        let result = if says_nothing { remove(&self.path) } else { self.write(&known) };
         if let Err(error) = result {
             tracing::warn!("cannot write the notes on a session: {error}");
         }
@@ -118,6 +123,10 @@ impl Ledger for Notes {
         self.change(|known| known.idle_timeout = Some(idle_timeout));
     }
 
+    fn affinity(&self, cookies: Vec<StoredCookie>) {
+        self.change(|known| known.cookies = cookies);
+    }
+
     fn doubts(&self) {
         self.change(|known| known.doubtful = known.doubtful.or_else(|| Some(SystemTime::now())));
     }
@@ -128,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn notes_are_there_for_the_next_owner_as_long_as_they_say_something() {
+    fn notes_are_kept_until_they_are_empty() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.json");
         let notes = Notes::new(path.clone(), Some(Duration::from_mins(1)));
@@ -145,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_in_doubt_is_over_after_its_idle_timeout() {
+    fn an_unconfirmed_session_expires_after_its_idle_timeout() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.json");
         let ago = |seconds| Some(SystemTime::now() - Duration::from_secs(seconds));
@@ -153,7 +162,7 @@ mod tests {
             [(Some(60), 100, false), (Some(60), 130, true), (None, 7_000, false), (None, 7_400, true)]
         {
             let idle_timeout = idle.map(Duration::from_secs);
-            let known = Known { commands: Vec::new(), doubtful: ago(since), idle_timeout };
+            let known = Known { doubtful: ago(since), idle_timeout, ..Known::default() };
             std::fs::write(&path, serde_json::to_vec(&known).unwrap()).unwrap();
             assert_eq!(Notes::read(path.clone()).is_over(), over, "{idle:?} {since}");
         }

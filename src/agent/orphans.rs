@@ -8,6 +8,7 @@ use super::guard::Guard;
 use super::journal::{Journal, JournalEntry};
 use super::resolver::EndpointResolver;
 use crate::folders::Folders;
+use crate::net::ProxyError;
 use crate::profile;
 
 /// Maximum delay of a start of lyncsh because of orphaned sessions.
@@ -64,7 +65,8 @@ async fn remove(kept: JournalEntry, access: &mut EndpointResolver) -> String {
         Ok(Ok(endpoint)) => endpoint,
         Ok(Err(error)) => {
             let line = line(&kept, &error.to_string());
-            if error.is_refusal(access.profile.authentication) {
+            let refused_by_proxy = error.proxy().is_some_and(ProxyError::is_refused_credential);
+            if refused_by_proxy || error.is_refusal(access.profile.authentication) {
                 kept.refused();
             } else {
                 kept.failed();

@@ -10,7 +10,7 @@ const MAX_DELAY: Duration = Duration::from_mins(1);
 /// Interval for checking whether this machine has slept.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Minimum difference between the clocks that counts as sleep.
-const SLEPT: Duration = Duration::from_secs(5);
+const MIN_SLEEP: Duration = Duration::from_secs(5);
 
 /// The delays of one outage.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ async fn slept() {
     loop {
         tokio::time::sleep(POLL_INTERVAL).await;
         let now = Clocks::now();
-        if now.ahead_of(&clocks) > SLEPT {
+        if now.ahead_of(&clocks) > MIN_SLEEP {
             return;
         }
         clocks = now;
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_has_slept_where_only_the_wall_clock_went_on() {
+    fn suspend_is_detected_from_the_wall_clock() {
         let second = Duration::from_secs(1);
         let before = Clocks::now();
         let after = |awake: Duration, wall: Duration| Clocks {

@@ -15,6 +15,7 @@ use super::outage::Outage;
 use super::resolver::{EndpointResolver, SessionError};
 use super::shared::{Opened, Shared};
 use super::slots;
+use crate::net::ProxyError;
 use crate::psrp::client::ClientPool;
 use crate::psrp::host::HostInfo;
 use crate::step::Step;
@@ -26,7 +27,7 @@ const KEEP_ALIVES_PER_TIMEOUT: u32 = 3;
 /// Maximum keep-alive interval: a third of the 15 minutes of Lync Online.
 const MAX_KEEP_ALIVE: Duration = Duration::from_mins(5);
 /// Minimum lifetime of a reconnected session. A session lost sooner is not reconnected again.
-const STEADY: Duration = Duration::from_secs(10);
+const MIN_STEADY_TIME: Duration = Duration::from_secs(10);
 /// Maximum time for which the next connection waits for the removal of the lost session.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time limit at the end for the removal of lost sessions.
@@ -34,7 +35,11 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit for ending the shells' pipelines before the session is removed.
 const CLOSE_SHELLS: Duration = Duration::from_secs(3);
 
-/// The owner of one profile's session.
+/// The session of one profile, from its opening to its removal, through outages.
+///
+/// The agent's process runs it once, until its end ([`Owner::run`]); the servers of the sockets see its
+/// progress in [`Shared`]. Guarantees: each session has a [`Guard`] before it is created; at most one session
+/// is open, and shells get it only then; lost sessions are removed, or stay in the journal.
 pub struct Owner {
     pub access: EndpointResolver,
     pub journal: Journal,
@@ -100,7 +105,7 @@ impl Owner {
                             return None;
                         }
                         Over::Lost(reason)
-                            if reconnecting && since.elapsed() < STEADY && !self.is_patient() =>
+                            if reconnecting && since.elapsed() < MIN_STEADY_TIME && !self.is_patient() =>
                         {
                             let text = format!("the session was lost again immediately: {reason}");
                             let advice = Some("Check the network and start again.".to_owned());
@@ -110,7 +115,7 @@ impl Owner {
                         Over::Lost(reason) => {
                             self.shared.news.publish(ControlEvent::Lost { reason });
                             tokio::spawn(async move { mux.parted().await });
-                            let is_steady = since.elapsed() >= STEADY;
+                            let is_steady = since.elapsed() >= MIN_STEADY_TIME;
                             self.shared.presence.expect();
                             // Do not wait for an unreachable endpoint.
                             while removals.try_join_next().is_some() {}
@@ -171,6 +176,9 @@ impl Owner {
     /// Returns whether another attempt would fail in the same way: the password was refused, or the profile
     /// is incomplete. All other errors may be temporary network errors.
     fn is_final(&self, error: &SessionError) -> bool {
+        if let Some(error) = error.proxy() {
+            return !error.may_pass();
+        }
         matches!(error, SessionError::NoUser | SessionError::NoEndpoint(_) | SessionError::Credential(_))
             || matches!(error, SessionError::Token(error) if error.is_final())
             || matches!(error, SessionError::Transport(error) if error.is_refused_credential() || matches!(
@@ -189,14 +197,16 @@ impl Owner {
             .then(|| "a lost session could not be removed; the next start of lyncsh will retry".to_owned())
     }
 
+    /// Returns the endpoint of the open session.
+    fn opened(&self) -> Option<Endpoint> {
+        self.shared.opened.borrow().as_ref().map(|opened| opened.endpoint.clone())
+    }
+
     /// Removes in the background the sessions that could not be removed during an outage. Waits for pending
     /// removals first: a session is orphaned only when its removal has failed.
     fn remove_left(&self, mut before: JoinSet<()>, removals: &mut JoinSet<()>) {
         let (journal, profile) = (self.journal.clone(), self.access.profile.clone());
-        let Some(endpoint) = self.shared.opened.borrow().as_ref().map(|opened| opened.endpoint.clone())
-        else {
-            return;
-        };
+        let Some(endpoint) = self.opened() else { return };
         removals.spawn(async move {
             while before.join_next().await.is_some() {}
             slots::remove_orphans(&journal, &endpoint, &profile).await;
@@ -206,15 +216,15 @@ impl Owner {
     /// Removes in the background the sessions whose removal was refused with the earlier password.
     fn remove_refused(&self) {
         let (journal, profile) = (self.journal.clone(), self.access.profile.clone());
-        let Some(endpoint) = self.shared.opened.borrow().as_ref().map(|opened| opened.endpoint.clone())
-        else {
-            return;
-        };
+        let Some(endpoint) = self.opened() else { return };
         tokio::spawn(async move { slots::remove_refused(&journal, &endpoint, &profile).await });
     }
 
     /// Reports to the launchers that another password may work.
     fn publish_refusal(&self, error: &SessionError) {
+        if error.proxy().is_some_and(ProxyError::is_refused_credential) {
+            self.shared.news.publish(ControlEvent::ProxyRefused);
+        }
         if error.is_refusal(self.access.profile.authentication)
             && let Some(endpoint) = self.access.presented_to()
         {
@@ -282,7 +292,7 @@ impl Owner {
             keep_alive: profile.keep_alive.then_some(keep_alive),
             open: profile.limits.open,
             prompt: Some(format!("[{}]: PS> ", profile.name)),
-            quiet: mux::QUIET,
+            quiet: mux::QUIET_DELAY,
         };
         let mux = Mux::open(connection, pool, options).await?;
         news.publish(ControlEvent::Step(Step::Session {
@@ -400,6 +410,6 @@ fn host() -> HostInfo {
         foreground: 7,
         background: 0,
         title: "lyncsh".to_owned(),
-        is_null: false,
+        ..HostInfo::default()
     }
 }

@@ -201,7 +201,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_deep_runtime_folder_still_has_a_socket_that_fits() {
+    fn a_deep_runtime_folder_gets_a_short_socket_path() {
         let deep = Path::new("/home").join("x".repeat(150));
         let paths = AgentPaths::of(&folders(&deep), "work");
         assert!(paths.socket.as_os_str().len() <= MAX_SOCKET_PATH);
@@ -211,7 +211,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_folder_that_others_could_enter_is_closed_to_them() {
+    fn a_folder_open_to_others_is_made_private() {
         use std::os::unix::fs::PermissionsExt as _;
         let temp = tempfile::tempdir().unwrap();
         let open = temp.path().join("open");
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lock_that_another_has_is_waited_for_but_not_for_ever() {
+    async fn waiting_for_a_held_lock_times_out() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("work.lock");
         let held = lock(&path, Duration::from_secs(5)).await.unwrap();

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::platform;
 
 /// Maximum wait for an announced shell, or for its first client.
-pub const ANNOUNCED: Duration = Duration::from_secs(30);
+pub const ANNOUNCEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Interval for checking whether an announced shell's process is still running.
 const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -69,7 +69,7 @@ struct Counts {
 impl Counts {
     /// Announces a shell; a repeated announcement replaces the first.
     fn announce(&mut self, expected: ExpectedShell) {
-        let until = Instant::now() + ANNOUNCED;
+        let until = Instant::now() + ANNOUNCEMENT_TIMEOUT;
         let same = |one: &&mut Announcement| {
             expected.process().is_some() && one.expected.process() == expected.process()
         };
@@ -154,7 +154,7 @@ impl Presence {
         }))
     }
 
-    pub fn arrive(&self) -> PresenceGuard {
+    fn arrive(&self) -> PresenceGuard {
         self.0.send_modify(|counts| counts.here += 1);
         PresenceGuard { presence: self.clone(), leaves: Leaves::Gone, watches: false, process: None }
     }
@@ -176,7 +176,7 @@ impl Presence {
     }
 
     /// Cancels the announcement of a launcher's shell.
-    pub fn call_off(&self, launched: u32) {
+    pub fn cancel_announcement(&self, launched: u32) {
         self.0.send_modify(|counts| {
             counts.announced.retain(|one| one.expected.process() != Some(launched));
         });
@@ -273,7 +273,7 @@ impl PresenceGuard {
     }
 
     /// Marks the client as a shell, with its process id if known.
-    pub fn speak(&mut self, process: Option<u32>) {
+    pub fn mark_shell(&mut self, process: Option<u32>) {
         self.leaves = Leaves::Gone;
         self.presence.0.send_modify(|counts| counts.arrived(process));
     }
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_one_to_leave_ends_the_wait() {
+    async fn the_wait_ends_with_the_last_client() {
         let presence = Presence::new();
         let (one, two) = (presence.arrive(), presence.arrive());
         let waiting = tokio::spawn({
@@ -348,59 +348,59 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_visitor_who_says_nothing_is_not_the_announced_shell() {
+    async fn a_silent_connection_is_not_the_announced_shell() {
         let presence = Presence::new();
         presence.arrive().announce(ExpectedShell::AskedBy(me()));
         drop(presence.arrive_silent());
         assert_eq!(presence.deserted(), None);
         let mut shell = presence.arrive_silent();
-        shell.speak(None);
+        shell.mark_shell(None);
         drop(shell);
         assert_eq!(presence.deserted(), Some(Last::Gone));
     }
 
     #[tokio::test]
-    async fn a_shell_that_leaves_does_not_call_off_another_launcher_s() {
+    async fn a_detaching_shell_keeps_another_launchers_announcement() {
         let presence = Presence::new();
         presence.arrive().announce(ExpectedShell::Launched(me()));
         let mut another = presence.arrive_silent();
-        another.speak(Some(OTHER));
+        another.mark_shell(Some(OTHER));
         drop(another);
         assert_eq!(presence.deserted(), None);
-        presence.call_off(OTHER);
+        presence.cancel_announcement(OTHER);
         assert_eq!(presence.deserted(), None);
-        presence.call_off(me());
+        presence.cancel_announcement(me());
         assert_eq!(presence.deserted(), Some(Last::Gone));
     }
 
     #[tokio::test]
-    async fn a_launcher_that_is_a_shell_itself_is_not_the_one_that_was_asked_for() {
+    async fn a_console_launcher_is_not_the_requested_shell() {
         let presence = Presence::new();
         presence.arrive().announce(ExpectedShell::AskedBy(me()));
         let launcher = presence.arrive_watching(Some(OTHER));
         let mut console = presence.arrive_silent();
-        console.speak(Some(OTHER));
+        console.mark_shell(Some(OTHER));
         drop((console, launcher));
         assert_eq!(presence.deserted(), None);
         let mut another = presence.arrive_silent();
-        another.speak(Some(OTHER));
+        another.mark_shell(Some(OTHER));
         drop(another);
         assert_eq!(presence.deserted(), Some(Last::Gone));
     }
 
     #[tokio::test]
-    async fn a_launcher_that_is_a_shell_itself_comes_again_when_its_session_was_lost() {
+    async fn a_console_launcher_is_expected_after_session_loss() {
         let presence = Presence::new();
         let launcher = presence.arrive_watching(Some(OTHER));
         presence.arrive().announce(ExpectedShell::Again);
         let mut console = presence.arrive_silent();
-        console.speak(Some(OTHER));
+        console.mark_shell(Some(OTHER));
         drop((console, launcher));
         assert_eq!(presence.deserted(), Some(Last::Gone));
     }
 
     #[tokio::test]
-    async fn shells_whose_session_was_lost_are_waited_for_until_the_last_launcher_leaves() {
+    async fn shells_are_expected_while_a_launcher_remains() {
         let presence = Presence::new();
         let (launcher, shell) = (presence.arrive_watching(None), presence.arrive());
         presence.expect();
@@ -428,18 +428,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_shell_that_its_launcher_and_its_module_announce_comes_once() {
+    async fn a_shell_announced_twice_counts_once() {
         let presence = Presence::new();
         presence.arrive().announce(ExpectedShell::Launched(me()));
         presence.arrive().announce(ExpectedShell::AskedBy(me()));
         let mut shell = presence.arrive_silent();
-        shell.speak(Some(me()));
+        shell.mark_shell(Some(me()));
         drop(shell);
         assert_eq!(presence.deserted(), Some(Last::Gone));
     }
 
     #[tokio::test]
-    async fn a_launched_shell_that_has_ended_is_not_waited_for() {
+    async fn an_exited_shell_is_not_expected() {
         let presence = Presence::new();
         presence.arrive().announce(ExpectedShell::Launched(OTHER));
         assert_eq!(presence.deserted(), Some(Last::Announced));

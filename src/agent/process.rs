@@ -14,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::command_check;
 use super::control::Failure;
-use super::handover::Handover;
+use super::handover::{Handover, Secrets};
 use super::journal::Journal;
 use super::owner::{self, Owner};
 use super::paths::{self, AgentPaths};
@@ -42,7 +42,7 @@ pub async fn run() -> ExitCode {
     // Detaches from the terminal: the launcher's Ctrl-C must not end the agent.
     let left = platform::leave_terminal();
     let started = match left.and_then(|()| Handover::read()) {
-        Ok((handover, secret)) => start(handover, secret).await,
+        Ok((handover, secrets)) => start(handover, secrets).await,
         Err(error) => Err(failure("the agent cannot read its parameters", &error)),
     };
     let ready: Ready = started.as_ref().map(|_| ()).map_err(Clone::clone);
@@ -76,7 +76,7 @@ struct Agent {
     lock: File,
 }
 
-async fn start(handover: Handover, secret: Option<secrecy::SecretString>) -> Result<Agent, Failure> {
+async fn start(handover: Handover, secrets: Secrets) -> Result<Agent, Failure> {
     let folders = handover.folders();
     log(&handover);
     let profile = handover.profile().map_err(|error| failure("cannot read the profile", &error))?;
@@ -104,7 +104,7 @@ async fn start(handover: Handover, secret: Option<secrecy::SecretString>) -> Res
         patient: watch::Sender::new(0),
     };
     let journal = Journal::of(&folders);
-    let access = EndpointResolver::new(profile, secret);
+    let access = EndpointResolver::new(profile, secrets.main).with_proxy_secret(secrets.proxy);
     let server =
         ControlServer { profile: access.profile.clone(), journal: journal.clone(), shared: shared.clone() };
     Ok(Agent {

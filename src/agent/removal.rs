@@ -19,6 +19,7 @@ const RETRY_INTERVALS: [Duration; 3] =
 /// The error of the last Delete: the session may still exist. [`Error::Unconfirmed`] also if the session was
 /// not found while its Create may still be in progress, or if the endpoint still lists it.
 pub async fn remove(endpoint: &Endpoint, shell: Uuid, notes: &Notes, unsettled: bool) -> Result<(), Error> {
+    let endpoint = &Endpoint { affinity: notes.affinity(), ..endpoint.clone() };
     let mut result = attempt(endpoint, shell, notes).await;
     for pause in RETRY_INTERVALS {
         let again = match &result {
@@ -82,6 +83,7 @@ fn may_pass(error: &Error) -> bool {
         | Error::Ended(_) => true,
         Error::Timeout { .. }
         | Error::Unreachable { .. }
+        | Error::Proxy(_)
         | Error::Certificate { .. }
         | Error::Insecure { .. }
         | Error::Handshake { .. }

@@ -9,12 +9,15 @@ use url::Url;
 
 use super::control::Failure;
 use crate::credential::oauth::password::{self, TokenRequest};
-use crate::credential::oauth::{SignIn, Token, TokenError};
+use crate::credential::oauth::{Network, SignIn, Token, TokenError};
 use crate::credential::{self, CredentialError};
 use crate::discovery::{self, DiscoveryError};
 use crate::net::refusals::Credential;
-use crate::net::{ClientCertificate, IdentityError, Trust, TrustError, display};
+use crate::net::{
+    ClientCertificate, IdentityError, Proxies, ProxyError, ProxyLogin, Trust, TrustError, display,
+};
 use crate::profile::{Authentication, CredentialSource, Profile, TokenFlow};
+use crate::security::negotiation::Negotiation;
 use crate::security::{Account, Mechanism};
 use crate::step::{Report, Step};
 use crate::transport;
@@ -22,14 +25,25 @@ use crate::transport::wsman::{self, Endpoint};
 
 /// Maximum number of redirects followed.
 const MAX_REDIRECTIONS: u8 = 5;
+/// Name of an account in messages.
+const SYSTEM_ACCOUNT: &str = "the system's account";
 /// The shortest idle timeout that endpoints usually grant.
 const SHORTEST_IDLE: Duration = Duration::from_mins(1);
 
-/// A profile and, if known, its secret.
+/// Resolves the endpoint of one profile: it owns the profile, its secret, and which credential was presented
+/// last.
+///
+/// The agent's [`Owner`](super::owner::Owner) resolves an endpoint for each session that it opens; launchers
+/// and the removal of orphaned sessions have their own resolvers. Guarantees: the secret is fetched once, and
+/// again only after a refusal and where that needs no prompt; a password that the endpoint has refused in
+/// this process is not sent again.
 #[derive(Clone, Debug)]
 pub struct EndpointResolver {
     pub profile: Arc<Profile>,
     secret: Option<SecretString>,
+    /// The password for the proxy.
+    proxy_secret: Option<SecretString>,
+    proxies: Option<Proxies>,
     /// The last presented credential and its endpoint.
     presented: Option<(Url, Credential)>,
     /// The sign-in to the last endpoint.
@@ -80,6 +94,16 @@ impl SessionError {
         Failure { text: self.to_string(), advice }
     }
 
+    /// Returns the error of a proxy.
+    pub fn proxy(&self) -> Option<&ProxyError> {
+        match self {
+            Self::Discovery(DiscoveryError::Proxy(error))
+            | Self::Token(TokenError::Proxy(error))
+            | Self::Transport(transport::Error::Proxy(error)) => Some(error),
+            _ => None,
+        }
+    }
+
     /// Returns whether the password was refused, so that another password may work.
     pub fn is_refusal(&self, authentication: Authentication) -> bool {
         match self {
@@ -108,13 +132,96 @@ impl SessionError {
 
 impl EndpointResolver {
     pub fn new(profile: Profile, secret: Option<SecretString>) -> Self {
-        let profile = Arc::new(profile);
-        Self { profile, secret, presented: None, sign_in: None, is_interactive: false }
+        Self {
+            profile: Arc::new(profile),
+            secret,
+            proxy_secret: None,
+            proxies: None,
+            presented: None,
+            sign_in: None,
+            is_interactive: false,
+        }
     }
 
-    /// Returns whether the secret is available without a prompt.
+    /// Sets the password for the proxy that the user entered.
+    pub fn with_proxy_secret(self, proxy_secret: Option<SecretString>) -> Self {
+        Self { proxy_secret, ..self }
+    }
+
+    /// Returns whether the secrets are available without a prompt.
     pub fn is_silent(&self) -> bool {
-        self.secret.is_some() || !credential::needs_terminal(&self.profile)
+        (self.secret.is_some() || !credential::needs_terminal(&self.profile))
+            && (self.proxy_secret.is_some() || !credential::proxy_needs_terminal(&self.profile))
+    }
+
+    /// Prompts for the secrets that the user enters.
+    ///
+    /// # Errors
+    /// There is no terminal, or the user enters nothing.
+    pub async fn prompt(&mut self) -> Result<(), CredentialError> {
+        if credential::needs_terminal(&self.profile) {
+            self.fetch().await?;
+        }
+        if credential::proxy_needs_terminal(&self.profile) {
+            self.proxies().await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the proxies of the profile. Fetches the password for the proxy from its source, once.
+    ///
+    /// # Errors
+    /// The password cannot be fetched.
+    pub async fn proxies(&mut self) -> Result<Proxies, CredentialError> {
+        if let Some(proxies) = &self.proxies {
+            return Ok(proxies.clone());
+        }
+        let profile = self.profile.clone();
+        let login = match (&profile.proxy_credential, &profile.proxy_user) {
+            (CredentialSource::System, user) => {
+                let user = user.clone().unwrap_or_else(|| SYSTEM_ACCOUNT.to_owned());
+                Some(ProxyLogin::new(user, Account::System))
+            }
+            (_, None) => None,
+            (_, Some(user)) => {
+                let password = match &self.proxy_secret {
+                    Some(secret) => secret.clone(),
+                    None => credential::fetch_for_proxy(&profile).await?,
+                };
+                self.proxy_secret = Some(password.clone());
+                let account = Account::Password { user: user.clone(), password };
+                Some(ProxyLogin::new(user.clone(), account))
+            }
+        };
+        let proxies = Proxies::new(profile.proxy.clone(), login);
+        self.proxies = Some(proxies.clone());
+        Ok(proxies)
+    }
+
+    /// Returns the refusal of a password for the proxy that was refused before, which must not be sent again.
+    ///
+    /// # Errors
+    /// The password cannot be fetched.
+    pub async fn known_proxy_refusal(&mut self) -> Result<Option<SessionError>, CredentialError> {
+        let Some(to) = discovery::first_request(&self.profile) else { return Ok(None) };
+        let refusal = self.proxies().await?.known_refusal(&to);
+        Ok(refusal.map(|error| transport::Error::Proxy(error).into()))
+    }
+
+    /// Records that the proxy refused the password.
+    ///
+    /// # Errors
+    /// The password cannot be fetched.
+    pub async fn note_proxy_refusal(&mut self) -> Result<(), CredentialError> {
+        if let Some(to) = discovery::first_request(&self.profile) {
+            self.proxies().await?.note_refusal(&to);
+        }
+        Ok(())
+    }
+
+    /// Returns the password for the proxy, if it was fetched or entered.
+    pub fn proxy_secret(&self) -> Option<&SecretString> {
+        self.proxy_secret.as_ref()
     }
 
     /// Permits reports that let the user sign in. Without, only a refresh token is used.
@@ -193,7 +300,9 @@ impl EndpointResolver {
 
     /// Resolves an endpoint on which a session can be opened.
     pub async fn endpoint(&mut self, report: &Report) -> Result<Endpoint, SessionError> {
-        let uri = discovery::endpoint(&self.profile, &trust(&self.profile).await?, report).await?;
+        let proxies = self.proxies().await?;
+        let trust = trust(&self.profile).await?;
+        let uri = discovery::endpoint(&self.profile, &trust, &proxies, report).await?;
         let configuration = self.profile.configuration.clone();
         self.at(uri, configuration, report).await
     }
@@ -210,13 +319,14 @@ impl EndpointResolver {
         }
         let profile = self.profile.clone();
         let mut trust = trust(&profile).await?;
+        let proxies = self.proxies().await?;
         if profile.credential == CredentialSource::System {
-            let user = profile.user.clone().unwrap_or_else(|| "the system's account".to_owned());
+            let user = profile.user.clone().unwrap_or_else(|| SYSTEM_ACCOUNT.to_owned());
             let negotiation = negotiation(&profile, user, Account::System);
-            return Ok(self.with(uri, configuration, negotiation, None, trust));
+            return Ok(self.with(uri, configuration, negotiation, None, (trust, proxies)));
         }
         if self.uses_oauth() {
-            return self.signed_in(uri, configuration, trust, report).await;
+            return self.signed_in(uri, configuration, (trust, proxies), report).await;
         }
         let is_certificate = profile.authentication == Authentication::Certificate;
         let user = match &profile.user {
@@ -245,9 +355,8 @@ impl EndpointResolver {
                     endpoint: uri.clone(),
                     user: user.clone(),
                     password,
-                    trust: trust.clone(),
+                    network: network(&profile, &trust, &proxies),
                     authority: profile.authority.clone(),
-                    limit: profile.limits.token,
                 };
                 let token = token(&request).await?;
                 let _ = report.send(Step::TokenReceived);
@@ -265,7 +374,7 @@ impl EndpointResolver {
                 wsman::Authentication::Certificate { user }
             }
         };
-        Ok(self.with(uri, configuration, authentication, renew, trust))
+        Ok(self.with(uri, configuration, authentication, renew, (trust, proxies)))
     }
 
     /// Returns whether tokens are requested without a user's password.
@@ -277,7 +386,7 @@ impl EndpointResolver {
     async fn sign_in_to(
         &mut self,
         uri: &Url,
-        trust: &Trust,
+        network: Network,
         report: &Report,
     ) -> Result<Arc<SignIn>, CredentialError> {
         if let Some(sign_in) = self.sign_in.clone().filter(|sign_in| sign_in.endpoint() == uri) {
@@ -290,7 +399,7 @@ impl EndpointResolver {
             let _ = report.send(Step::FetchingPassword { from: credential::source(&profile) });
         }
         let secret = if is_read { self.fetch().await? } else { SecretString::default() };
-        let sign_in = Arc::new(SignIn::new(profile, uri.clone(), trust.clone(), secret));
+        let sign_in = Arc::new(SignIn::new(profile, uri.clone(), network, secret));
         self.sign_in = Some(sign_in.clone());
         Ok(sign_in)
     }
@@ -300,18 +409,18 @@ impl EndpointResolver {
         &mut self,
         uri: Url,
         configuration: String,
-        trust: Trust,
+        (trust, proxies): (Trust, Proxies),
         report: &Report,
     ) -> Result<Endpoint, SessionError> {
         let profile = self.profile.clone();
-        let sign_in = self.sign_in_to(&uri, &trust, report).await?;
+        let sign_in = self.sign_in_to(&uri, network(&profile, &trust, &proxies), report).await?;
         let _ = report.send(Step::RequestingToken);
         let token = sign_in.token(self.is_interactive.then_some(report)).await?;
         let _ = report.send(Step::TokenReceived);
         let user = profile.user.clone().or(profile.client_id.clone());
         let user = user.unwrap_or_else(|| "the signed-in account".to_owned());
         let renew = sign_in_renewal(sign_in, user.clone());
-        Ok(self.with(uri, configuration, bearer(user, token), Some(renew), trust))
+        Ok(self.with(uri, configuration, bearer(user, token), Some(renew), (trust, proxies)))
     }
 
     fn with(
@@ -320,7 +429,7 @@ impl EndpointResolver {
         configuration: String,
         authentication: wsman::Authentication,
         renew: Option<wsman::Renew>,
-        trust: Trust,
+        (trust, proxies): (Trust, Proxies),
     ) -> Endpoint {
         let profile = &self.profile;
         Endpoint {
@@ -328,8 +437,10 @@ impl EndpointResolver {
             configuration,
             authentication,
             renew,
+            affinity: wsman::Affinity::default(),
             ledger: None,
             trust,
+            proxies,
             // Without keep-alive the endpoint's default applies. A session kept without a shell is idle for
             // up to `keep`.
             idle_timeout: profile.idle_timeout.or(profile.keep_alive.then_some(SHORTEST_IDLE + profile.keep)),
@@ -340,6 +451,12 @@ impl EndpointResolver {
     }
 }
 
+/// Returns the settings of token requests.
+fn network(profile: &Profile, trust: &Trust, proxies: &Proxies) -> Network {
+    let (connect, limit) = (profile.limits.connect, profile.limits.token);
+    Network { trust: trust.clone(), proxies: proxies.clone(), connect, limit }
+}
+
 /// Prepares authentication by security contexts.
 fn negotiation(profile: &Profile, user: String, account: Account) -> wsman::Authentication {
     let mechanisms = match profile.authentication {
@@ -348,7 +465,7 @@ fn negotiation(profile: &Profile, user: String, account: Account) -> wsman::Auth
         _ => (Mechanism::NegotiateKerberos, Some(Mechanism::Ntlm)),
     };
     let service = profile.service_principal.clone();
-    let negotiation = wsman::Negotiation::new(user, account, service, profile.delegate, mechanisms);
+    let negotiation = Negotiation::new(user, account, service, profile.delegate, mechanisms);
     wsman::Authentication::Context(Arc::new(negotiation))
 }
 
@@ -368,7 +485,8 @@ async fn token(request: &TokenRequest) -> Result<Token, SessionError> {
 
 /// Returns the refusal of a credential that is not sent again.
 fn refusal(endpoint: &Url, user: String) -> SessionError {
-    transport::Error::Unauthorized { endpoint: display(endpoint), user, offered: Vec::new() }.into()
+    transport::Error::Unauthorized { endpoint: display(endpoint), user, scheme: None, offered: Vec::new() }
+        .into()
 }
 
 /// Returns the request for a new token, for when the token expires or the endpoint refuses it.
@@ -425,7 +543,7 @@ async fn client_certificate(
 }
 
 /// Returns the certificates that a profile trusts, and its TLS library.
-pub async fn trust(profile: &Profile) -> Result<Trust, TrustError> {
+async fn trust(profile: &Profile) -> Result<Trust, TrustError> {
     let mut trust = match &profile.ca {
         Some(path) => Trust::read(path).await?,
         None => Trust::default(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 use super::control::{self, Attached, ControlEvent, ControlRequest, Status};
 use super::journal::Journal;
@@ -21,7 +22,11 @@ use crate::step::Step;
 /// Grace period for a launcher's own shell, whose end of stream may be noticed after the launcher's.
 const ATTACH_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Data for connections with launchers.
+/// The agent's end of its connections with launchers.
+///
+/// [`launchers`] accepts them, and each connection has its own task. It decides nothing about the session:
+/// requests change [`Shared`], which the owner of the session follows, and a watching launcher gets the
+/// events of the log in order. A launcher that ends no longer counts as a client.
 #[derive(Debug)]
 pub struct ControlServer {
     pub profile: Arc<Profile>,
@@ -32,14 +37,20 @@ pub struct ControlServer {
 /// Accepts shell connections; never returns. A shell that connects before the session is open waits for it.
 pub async fn shells(listener: &Listener, shared: &Shared) {
     loop {
+        let (stream, info) = accepted(listener).await;
+        let (presence_guard, process) = (shared.presence.arrive_silent(), info.process_id);
+        let tracked = TrackedStream { stream, received: Vec::new(), presence_guard, process };
+        tokio::spawn(attach(tracked, info, shared.clone()));
+    }
+}
+
+/// Accepts the next connection.
+async fn accepted(listener: &Listener) -> (Local, ClientInfo) {
+    loop {
         match listener.accept().await {
-            Ok((stream, info)) => {
-                let (presence_guard, process) = (shared.presence.arrive_silent(), info.process_id);
-                let tracked = TrackedStream { stream, received: Vec::new(), presence_guard, process };
-                tokio::spawn(attach(tracked, info, shared.clone()));
-            }
+            Ok(accepted) => return accepted,
             Err(error) => {
-                tracing::warn!("cannot accept a shell: {error}");
+                tracing::warn!("cannot accept a connection: {error}");
                 // Out of file descriptors: retry after a delay.
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -89,7 +100,7 @@ impl TrackedStream {
         let missing = FIRST_BYTES.len() - self.received.len();
         self.received.extend_from_slice(&bytes[..bytes.len().min(missing)]);
         if self.received == FIRST_BYTES {
-            self.presence_guard.speak(self.process);
+            self.presence_guard.mark_shell(self.process);
         }
     }
 }
@@ -128,30 +139,25 @@ impl AsyncWrite for TrackedStream {
 /// Accepts launcher connections; never returns.
 pub async fn launchers(listener: &Listener, server: Arc<ControlServer>, connections: &mpsc::Sender<()>) {
     loop {
-        match listener.accept().await {
-            Ok((stream, info)) => {
-                // Its clone is dropped when the connection ends.
-                let connection = connections.clone();
-                let server = server.clone();
-                tokio::spawn(async move {
-                    if let Err(error) = converse(stream, info.process_id, &server).await {
-                        tracing::debug!("a launcher disconnected: {error}");
-                    }
-                    drop(connection);
-                });
+        let (stream, info) = accepted(listener).await;
+        // Its clone is dropped when the connection ends.
+        let connection = connections.clone();
+        let server = server.clone();
+        tokio::spawn(async move {
+            if let Err(error) = converse(stream, info.process_id, &server).await {
+                tracing::debug!("a launcher disconnected: {error}");
             }
-            Err(error) => {
-                tracing::warn!("cannot accept a launcher: {error}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
+            drop(connection);
+        });
     }
 }
 
 async fn converse(stream: Local, process: Option<u32>, server: &ControlServer) -> std::io::Result<()> {
     let (reader, mut writer) = tokio::io::split(stream);
     let (received, mut requests) = mpsc::channel(1);
-    let listening = tokio::spawn(async move {
+    // Ends with this connection.
+    let mut listening = JoinSet::new();
+    listening.spawn(async move {
         let mut reader = BufReader::new(reader);
         while let Ok(Some(request)) = control::receive::<ControlRequest>(&mut reader).await {
             if received.send(request).await.is_err() {
@@ -159,7 +165,6 @@ async fn converse(stream: Local, process: Option<u32>, server: &ControlServer) -
             }
         }
     });
-    let _listening = AbortOnDrop(listening);
     let mut news = server.shared.news.subscribe();
     let mut sent = 0;
     let mut presence_guard: Option<PresenceGuard> = None;
@@ -196,7 +201,7 @@ async fn converse(stream: Local, process: Option<u32>, server: &ControlServer) -
                 Some(ControlRequest::Release) => {
                     patience = None;
                     // The launcher's announced shell will not attach.
-                    launched.take().into_iter().chain(asked.take()).for_each(|process| server.shared.presence.call_off(process));
+                    launched.take().into_iter().chain(asked.take()).for_each(|process| server.shared.presence.cancel_announcement(process));
                     presence_guard.take().into_iter().for_each(PresenceGuard::leave);
                     server.shared.presence.release();
                     let deserted = server.shared.presence.wait_deserted(|_| Duration::ZERO);
@@ -294,14 +299,6 @@ impl Drop for Patience {
 async fn next(news: &mut watch::Receiver<Vec<ControlEvent>>, sent: usize) -> Option<ControlEvent> {
     let events = news.wait_for(|events| events.len() > sent).await.ok()?;
     events.get(sent).cloned()
-}
-
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 impl ControlServer {

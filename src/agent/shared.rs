@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::control::ControlEvent;
 use super::mux::Mux;
-use super::presence::{ANNOUNCED, Last, Presence};
+use super::presence::{ANNOUNCEMENT_TIMEOUT, Last, Presence};
 use crate::step::{Report, Step};
 use crate::transport::wsman::Endpoint;
 
@@ -91,7 +91,7 @@ impl Shared {
     /// Returns how long the agent stays without clients.
     pub fn linger(&self, last: Last) -> Duration {
         match last {
-            Last::NoClient => ANNOUNCED,
+            Last::NoClient => ANNOUNCEMENT_TIMEOUT,
             Last::Gone if self.opened.borrow().is_some() => self.keep,
             Last::Announced | Last::Gone => Duration::ZERO,
         }

@@ -7,7 +7,7 @@ use miette::IntoDiagnostic as _;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use super::connect::{ConnectError, Context, GIVING_UP, connect, is_ending};
+use super::connect::{ConnectError, Context, GIVE_UP_TIMEOUT, connect, is_ending};
 use super::{facts, standalone_session, unverified};
 use crate::agent::control::{ControlEvent, ControlRequest};
 use crate::agent::launch::{Agent, AgentEvent};
@@ -22,7 +22,7 @@ use crate::{output, screen};
 /// Maximum number of agents to try while agents are shutting down.
 const ATTEMPTS: u32 = 3;
 /// Time limit for an agent's answer to an announced shell.
-const AWAITS: Duration = Duration::from_secs(20);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Output of `lyncsh attach`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub async fn run(context: &Context, name: &str, wanted: AttachOutput) -> miette:
     if matches!(wanted, AttachOutput::Facts | AttachOutput::Proxies | AttachOutput::Secret) {
         // A PowerShell that loads the module on the first call of a command captures this program's standard
         // error: the progress and the password prompt must still reach the user.
-        platform::speak_on_terminal().into_diagnostic()?;
+        platform::redirect_errors_to_terminal().into_diagnostic()?;
     }
     let result = match wanted {
         AttachOutput::Import | AttachOutput::Module => module(context, name, wanted),
@@ -72,7 +72,7 @@ pub async fn run(context: &Context, name: &str, wanted: AttachOutput) -> miette:
             Ok(ExitCode::FAILURE)
         }
         Err(error) => {
-            crate::tell!("lyncsh: {}", line(&error));
+            crate::errln!("lyncsh: {}", line(&error));
             Ok(super::exit_code::exit_code(&error))
         }
     }
@@ -153,9 +153,9 @@ async fn attach(context: &Context, name: &str, wanted: AttachOutput) -> miette::
         };
         attempts += 1;
         let awaits = tokio::select! {
-            awaits = tokio::time::timeout(AWAITS, awaits(&mut agent, process)) => awaits.unwrap_or_default(),
+            awaits = tokio::time::timeout(ANSWER_TIMEOUT, awaits(&mut agent, process)) => awaits.unwrap_or_default(),
             ending = endings.next() => {
-                agent.release(GIVING_UP).await;
+                agent.release(GIVE_UP_TIMEOUT).await;
                 return Ok(ExitCode::from(ending.exit_code()));
             }
         };
@@ -174,7 +174,7 @@ async fn attach(context: &Context, name: &str, wanted: AttachOutput) -> miette::
         _ => format!("{}\n", agent.paths.socket_for_powershell()),
     };
     if let Err(error) = output::data(&answer) {
-        agent.release(GIVING_UP).await;
+        agent.release(GIVE_UP_TIMEOUT).await;
         return Err(error).into_diagnostic();
     }
     Ok(ExitCode::SUCCESS)
@@ -232,7 +232,7 @@ pub async fn written(context: &Context, profile: &Profile) -> miette::Result<Wri
     let written = tokio::select! {
         written = writing => written,
         ending = endings.next() => {
-            agent.release(GIVING_UP).await;
+            agent.release(GIVE_UP_TIMEOUT).await;
             return Err(ConnectError::Ended(ending).into());
         }
     };
@@ -247,10 +247,13 @@ pub async fn written(context: &Context, profile: &Profile) -> miette::Result<Wri
 pub fn line(error: &miette::Report) -> String {
     let text = error.to_string();
     let advice = error.help().map(|help| help.to_string());
-    let parts = text.lines().chain(advice.iter().flat_map(|advice| advice.lines()));
-    let parts: Vec<_> = parts.map(str::trim).filter(|part| !part.is_empty()).collect();
+    let joined = |text: &str, between: &str| {
+        text.lines().map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(between)
+    };
+    let parts = [joined(&text, "; "), joined(&advice.unwrap_or_default(), " ")];
     // PowerShell writes the text to the terminal unchanged.
-    screen::clean_line(&parts.join("; ")).into_string()
+    screen::clean_line(&parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; "))
+        .into_string()
 }
 
 #[cfg(test)]
@@ -259,11 +262,11 @@ mod tests {
     use crate::agent::control::Failure;
 
     #[test]
-    fn a_failure_is_one_line_that_says_what_and_what_to_do() {
+    fn a_failure_is_one_line_with_advice() {
         let failure = Failure {
             text: "no room\n\nThese hold it:\n  1. x".to_owned(),
-            advice: Some("Close one.".to_owned()),
+            advice: Some("Close one.\nOr wait.".to_owned()),
         };
-        assert_eq!(line(&failure.into()), "no room; These hold it:; 1. x; Close one.");
+        assert_eq!(line(&failure.into()), "no room; These hold it:; 1. x; Close one. Or wait.");
     }
 }

@@ -24,7 +24,7 @@ use crate::step::Step;
 
 /// Maximum wait for the confirmation that a session is removed, after the user gave up. The agent continues
 /// the removal in any case.
-pub const GIVING_UP: Duration = Duration::from_millis(500);
+pub const GIVE_UP_TIMEOUT: Duration = Duration::from_millis(500);
 /// Maximum number of agents that end while connecting.
 const ATTEMPTS: usize = 3;
 /// Delay before progress is drawn: attaching to a running agent is faster.
@@ -47,12 +47,14 @@ pub struct Among<'a> {
     label: Option<&'a str>,
     /// Held while connecting, if several connections use the same account on the same endpoint.
     account: Option<Arc<tokio::sync::Mutex<()>>>,
+    /// The same for an account at a proxy.
+    proxy: Option<Arc<tokio::sync::Mutex<()>>>,
 }
 
 impl<'a> Among<'a> {
     /// Returns a single connection, with an optional label.
     pub fn labelled(label: Option<&'a str>) -> Self {
-        Self { label, account: None }
+        Self { label, account: None, proxy: None }
     }
 
     /// Returns one connection for each profile.
@@ -61,18 +63,30 @@ impl<'a> Among<'a> {
             let place = profile.uri.as_ref().or(profile.discovery.as_ref());
             (profile.user.clone(), place.map(|place| place.origin()), profile.service.is_some())
         };
-        let locks: Vec<_> = profiles.iter().map(|_| Arc::default()).collect();
-        let one = |(at, profile): (usize, &'a Profile)| {
-            let same = |other: &&Profile| account(other) == account(profile);
-            let first = profiles.iter().position(|other| same(&other)).unwrap_or(at);
-            let shared = profiles.iter().filter(same).count() > 1;
-            Self {
-                label: (profiles.len() > 1).then_some(profile.name.as_str()),
-                account: shared.then(|| Arc::clone(&locks[first])),
-            }
+        let proxy = |profile: &Profile| (profile.proxy.clone(), profile.proxy_user.clone());
+        let accounts = shared(profiles, |one, other| account(one) == account(other));
+        let proxies = shared(profiles, |one, other| one.proxy_user.is_some() && proxy(one) == proxy(other));
+        let one = |((profile, account), proxy): ((&'a Profile, _), _)| Self {
+            label: (profiles.len() > 1).then_some(profile.name.as_str()),
+            account,
+            proxy,
         };
-        profiles.iter().enumerate().map(one).collect()
+        profiles.iter().zip(accounts).zip(proxies).map(one).collect()
     }
+}
+
+/// Returns one lock for all profiles that are the same; `None` for a profile without another one.
+fn shared(
+    profiles: &[Profile],
+    is_same: impl Fn(&Profile, &Profile) -> bool,
+) -> Vec<Option<Arc<tokio::sync::Mutex<()>>>> {
+    let locks: Vec<_> = profiles.iter().map(|_| Arc::default()).collect();
+    let one = |(at, profile): (usize, &Profile)| {
+        let same = |other: &&Profile| is_same(profile, other);
+        let first = profiles.iter().position(|other| same(&other)).unwrap_or(at);
+        (profiles.iter().filter(same).count() > 1).then(|| Arc::clone(&locks[first]))
+    };
+    profiles.iter().enumerate().map(one).collect()
 }
 
 /// Error of connecting a profile.
@@ -142,10 +156,10 @@ pub async fn connect_until(
     let mut begun = Some(begun);
     let mut drawn = Drawn::new(context.verbosity, among.label);
     // A password refused for one connection is not sent for the others.
-    let _turn = match among.account.clone() {
-        Some(account) => Some(account.lock_owned().await),
-        None => None,
-    };
+    let mut turns = Vec::new();
+    for lock in [&among.account, &among.proxy].into_iter().flatten() {
+        turns.push(lock.clone().lock_owned().await);
+    }
     let mut entries = Entries::of(&profile, secret.is_some());
     let mut launch = Launch {
         program: context.program.clone(),
@@ -166,10 +180,10 @@ pub async fn connect_until(
                     begun();
                 }
                 let opened = tokio::select! {
-                    opened = opened(&mut agent, &mut launch, &mut drawn) => opened,
+                    opened = opened(&mut agent, &mut launch, &mut drawn, among.proxy.is_some()) => opened,
                     ending = &mut over => {
                         drawn.clear();
-                        agent.release(GIVING_UP).await;
+                        agent.release(GIVE_UP_TIMEOUT).await;
                         return Err(ConnectError::Ended(ending));
                     }
                 };
@@ -211,14 +225,17 @@ pub async fn connect_until(
 
 /// Starts or finds the agent. A password that is known to be refused is not passed to an agent.
 async fn start(launch: &mut Launch, among: &Among<'_>) -> Result<Agent, LaunchError> {
-    let may_be_known = among.account.is_some() || Credential::any_refused();
+    let may_be_known = among.account.is_some() || among.proxy.is_some() || Credential::any_refused();
     if may_be_known && launch.access.is_silent() && !launch.is_running() {
         // Fetched here instead of by the agent, so that this process knows the refused password.
         if let Some(refusal) = launch.access.known_refusal().await? {
             return Err(LaunchError::Refused(refusal.failure()));
         }
+        if let Some(refusal) = launch.access.known_proxy_refusal().await? {
+            return Err(refusal.failure().into());
+        }
     }
-    launch.agent(|line| drawing().suspend(|| crate::tell!("{line}"))).await
+    launch.agent(|line| drawing().suspend(|| crate::errln!("{line}"))).await
 }
 
 /// Runs a question to the user while no other connection asks one.
@@ -234,11 +251,11 @@ async fn one_at_a_time<T>(asking: impl Future<Output = T>) -> T {
 }
 
 /// Prints the failed connections and their errors.
-pub fn tell_failures(failures: &[(String, ConnectError)]) {
+pub fn report_failures(failures: &[(String, ConnectError)]) {
     for (name, error) in failures {
-        crate::tell!("could not connect '{name}': {error}");
+        crate::errln!("could not connect '{name}': {error}");
         if let Some(advice) = miette::Diagnostic::help(error) {
-            crate::tell!("{advice}");
+            crate::errln!("{advice}");
         }
     }
 }
@@ -249,14 +266,20 @@ pub fn none(title: &str, mut failures: Vec<(String, ConnectError)>) -> miette::R
         Some((_, error)) if failures.is_empty() => error.into(),
         last => {
             failures.extend(last);
-            tell_failures(&failures);
+            report_failures(&failures);
             NoneConnected { title: title.to_owned() }.into()
         }
     }
 }
 
 /// Waits until the session is open. Returns `false` if the agent is ending and another agent should be tried.
-async fn opened(agent: &mut Agent, launch: &mut Launch, drawn: &mut Drawn) -> Result<bool, ConnectError> {
+/// `shares_proxy`: other connections use the same account at the proxy.
+async fn opened(
+    agent: &mut Agent,
+    launch: &mut Launch,
+    drawn: &mut Drawn,
+    shares_proxy: bool,
+) -> Result<bool, ConnectError> {
     let mut is_refused = false;
     loop {
         match agent.next().await {
@@ -269,6 +292,11 @@ async fn opened(agent: &mut Agent, launch: &mut Launch, drawn: &mut Drawn) -> Re
             Some(AgentEvent::Event(ControlEvent::PasswordRefused { endpoint })) => {
                 is_refused = true;
                 launch.access.note_refusal(&endpoint);
+            }
+            Some(AgentEvent::Event(ControlEvent::ProxyRefused)) => {
+                if shares_proxy && let Err(error) = launch.access.note_proxy_refusal().await {
+                    tracing::debug!("cannot note the refusal of the proxy: {error}");
+                }
             }
             Some(AgentEvent::Event(ControlEvent::Failed(failure))) if is_refused => {
                 return Err(ConnectError::Refused(failure));
@@ -346,7 +374,7 @@ impl Drawn {
 
     fn step(&mut self, step: &Step) {
         if self.verbose {
-            verbose(step).iter().for_each(|line| crate::tell!("{}{line}", self.label));
+            verbose(step).iter().for_each(|line| crate::errln!("{}{line}", self.label));
             return;
         }
         let message = match step {
@@ -367,7 +395,7 @@ impl Drawn {
     }
 
     fn show(&mut self, text: &str) {
-        drawing().suspend(|| crate::tell!("{}{text}", self.label));
+        drawing().suspend(|| crate::errln!("{}{text}", self.label));
     }
 
     fn clear(&mut self) {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::connect::Context;
 use super::shell;
-use crate::cli::{Demo, DemoAuthentication};
+use crate::cli::Demo;
 use crate::files::replace::{New, replace};
 use crate::folders::Folders;
 use crate::output;
@@ -17,7 +17,7 @@ use crate::platform::ShutdownSignals;
 use crate::profile;
 use crate::screen::Stream;
 use crate::simulator::engine::World;
-use crate::simulator::{Authentication, DOMAIN, Options, PASSWORD, Server, USER, stream};
+use crate::simulator::{DOMAIN, Options, PASSWORD, Server, USER, stream};
 
 /// Settings of the demo's temporary profile.
 #[derive(Serialize)]
@@ -43,11 +43,7 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
         trickle: demo.trickle,
         tls: demo.tls,
         omi: demo.omi,
-        authentication: match demo.authentication {
-            DemoAuthentication::Basic => Authentication::Basic,
-            DemoAuthentication::Ntlm => Authentication::Ntlm,
-            DemoAuthentication::Negotiate => Authentication::Negotiate,
-        },
+        authentication: demo.authentication,
         ..Options::default()
     };
     if demo.stdio {

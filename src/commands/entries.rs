@@ -1,14 +1,12 @@
 //! Prompts for another password after the endpoint refused one.
 
-use std::io::IsTerminal as _;
-
 use secrecy::SecretString;
 
 use crate::agent::control::Failure;
 use crate::agent::resolver::EndpointResolver;
 use crate::credential;
 use crate::profile::{Authentication, CredentialSource, Profile};
-use crate::screen::Stream;
+use crate::screen;
 
 /// Maximum number of password prompts.
 const MAX: u32 = 3;
@@ -32,8 +30,7 @@ impl Entries {
     /// the user gives up, or the maximum number of prompts is reached.
     pub async fn again(&mut self, profile: &Profile, failure: &Failure) -> Option<SecretString> {
         use secrecy::ExposeSecret as _;
-        let terminal = std::io::stdin().is_terminal() && Stream::Error.is_terminal();
-        if !terminal
+        if !screen::can_ask()
             || self.asked >= MAX
             || !matches!(
                 profile.credential,
@@ -44,7 +41,7 @@ impl Entries {
         }
         self.asked += 1;
         self.again = true;
-        crate::tell!("{failure}.");
+        crate::errln!("{failure}.");
         let what = credential::question(profile);
         let question = format!("{what} (profile '{}'), or Enter to give up: ", profile.name);
         let secret = credential::ask(&question).await.ok()?;
@@ -53,7 +50,7 @@ impl Entries {
 
     /// Asks whether to fetch and send the password of a command again after a refusal.
     pub async fn once_more(&self, failure: &Failure) -> bool {
-        crate::tell!("{failure}.");
+        crate::errln!("{failure}.");
         credential::agrees("Fetch the password and send it again (y, or Enter to give up)? ").await
     }
 

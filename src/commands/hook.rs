@@ -168,7 +168,7 @@ fn prepare_all(context: &Context) {
         if let Ok(profile) = profile::load(&context.folders, &name)
             && let Err(error) = Module::prepare(&context.folders, &context.program, &profile)
         {
-            crate::tell!("lyncsh: '{name}': {error}");
+            crate::errln!("lyncsh: '{name}': {error}");
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::connect::{Among, Context, connect_until};
 use super::entries::Entries;
-use super::voice::{Heard, Voice, no_session};
+use super::voice::{ReportEffect, SessionReporter, no_session};
 use crate::agent::control::{ControlRequest, Failure};
 use crate::agent::launch::Agent;
 use crate::agent::resolver::EndpointResolver;
@@ -19,39 +19,42 @@ use crate::profile::{CredentialSource, Profile};
 use crate::psrp::client;
 use crate::psrp::host::HostInfo;
 use crate::psrp::record::PoolState;
-use crate::shell::connection::{Connection, Keeping, NoSession, Reply, State, Wish};
+use crate::shell::connection::{Connection, ConnectionOwner, NoSession, Reply, SessionRequest, State};
 use crate::shell::{Attached, Losses};
 use crate::transport::session::Session;
 
 /// Time limit for closing this process's runspace pool, and for an agent's report of why it ended.
-const CLOSES: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Pause before the next connection to the agent's socket, and before the next reconnect request.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// One connection of a shell.
+/// One connection of a shell: it owns the connection to the agent and the session on the agent's socket.
+///
+/// The shell has a [`Connection`], which the keeper gives a new session after a loss, if the shell's
+/// [`Losses`] ask for that. Reports of the agent go to the user through [`SessionReporter`].
 pub struct Keeper {
     context: Context,
     profile: Profile,
     secret: Option<SecretString>,
     host: HostInfo,
-    voice: Voice,
+    reporter: SessionReporter,
     /// `None` if the agent ended.
     agent: Option<Agent>,
     session: Option<(Session, mpsc::Receiver<client::ClientEvent>)>,
     /// Unanswered session requests of the shell.
-    wishes: Vec<Reply>,
+    requests: Vec<Reply>,
 }
 
 /// A running keeper with its ends of the shell's channels.
 pub struct KeptAgent<'a> {
     keeper: &'a mut Keeper,
-    keeping: Keeping,
+    owner: ConnectionOwner,
     events: mpsc::UnboundedSender<client::ClientEvent>,
 }
 
 /// Common parameters of all connections of a shell.
 #[derive(Clone)]
-pub struct Keeps {
+pub struct ConnectionOptions {
     pub context: Context,
     pub secret: Option<SecretString>,
     pub host: HostInfo,
@@ -65,32 +68,36 @@ impl Keeper {
     ///
     /// # Errors
     /// The reason why there is no session; the agent is released.
-    pub async fn open(keeps: Keeps, profile: Profile, mut agent: Agent) -> Result<Self, Failure> {
-        let Keeps { context, secret, host, losses, several } = keeps;
+    pub async fn open(
+        options: ConnectionOptions,
+        profile: Profile,
+        mut agent: Agent,
+    ) -> Result<Self, Failure> {
+        let ConnectionOptions { context, secret, host, losses, several } = options;
         if losses == Losses::Mend {
             agent.ask(ControlRequest::Persist).await;
         }
-        let mut voice = Voice::new(&profile.name, losses, several);
+        let mut reporter = SessionReporter::new(&profile.name, losses, several);
         match agent.session(host.clone(), profile.limits).await {
             Ok(session) => Ok(Self {
                 context,
                 profile,
                 secret,
                 host,
-                voice,
+                reporter,
                 agent: Some(agent),
                 session: Some(session),
-                wishes: Vec::new(),
+                requests: Vec::new(),
             }),
             Err(error) => {
                 let ended = async {
                     loop {
-                        if let Heard::Ended(failure) = voice.handle(agent.next().await) {
+                        if let ReportEffect::Ended(failure) = reporter.handle(agent.next().await) {
                             return failure;
                         }
                     }
                 };
-                let ended = tokio::time::timeout(CLOSES, ended).await.ok();
+                let ended = tokio::time::timeout(CLOSE_TIMEOUT, ended).await.ok();
                 Err(ended.unwrap_or_else(|| Failure { text: error.to_string(), advice: error.advice() }))
             }
         }
@@ -103,11 +110,11 @@ impl Keeper {
     /// Returns the shell's end of the connection, and the task that maintains it.
     pub fn attach(&mut self) -> Option<(Attached, KeptAgent<'_>)> {
         let (session, _) = self.session.as_ref()?;
-        let (connection, keeping) = Connection::new(session.clone());
+        let (connection, owner) = Connection::new(session.clone());
         let (events, receiver) = mpsc::unbounded_channel();
-        let notices = self.voice.listen();
+        let notices = self.reporter.listen();
         let attached = Attached { name: self.profile.name.clone(), connection, events: receiver, notices };
-        Some((attached, KeptAgent { keeper: self, keeping, events }))
+        Some((attached, KeptAgent { keeper: self, owner, events }))
     }
 
     /// Asks for another password. The refused password is not sent again automatically.
@@ -127,7 +134,7 @@ impl Keeper {
     pub async fn close(mut self) -> Option<Agent> {
         if let Some((session, _)) = self.session.take() {
             // Fails if the pool is already closed.
-            let _ = tokio::time::timeout(CLOSES, session.close()).await;
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, session.close()).await;
         }
         self.agent
     }
@@ -140,9 +147,9 @@ impl KeptAgent<'_> {
             if self.keeper.session.is_some() {
                 self.attached().await;
                 self.keeper.session = None;
-                self.keeping.state.send_replace(State::Lost);
+                self.owner.state.send_replace(State::Lost);
             }
-            match (self.keeper.voice.losses, self.keeper.agent.is_some()) {
+            match (self.keeper.reporter.losses, self.keeper.agent.is_some()) {
                 (Losses::Mend, true) => self.reattach().await,
                 (Losses::Mend, false) => self.start().await,
                 (Losses::End, _) => self.forward_reports().await,
@@ -152,8 +159,8 @@ impl KeptAgent<'_> {
 
     /// Forwards events and reports until the session ends.
     async fn attached(&mut self) {
-        let Self { keeper, keeping, events } = self;
-        let Keeper { voice, agent, session: Some((session, pool)), .. } = &mut **keeper else { return };
+        let Self { keeper, owner, events } = self;
+        let Keeper { reporter, agent, session: Some((session, pool)), .. } = &mut **keeper else { return };
         loop {
             tokio::select! {
                 event = pool.recv() => match event {
@@ -161,37 +168,37 @@ impl KeptAgent<'_> {
                     // Fails if the shell is exiting.
                     Some(event) => drop(events.send(event)),
                 },
-                event = next(agent) => match voice.handle(event) {
-                    Heard::Ended(failure) => {
-                        voice.report(&failure);
+                event = next(agent) => match reporter.handle(event) {
+                    ReportEffect::Ended(failure) => {
+                        reporter.report(&failure);
                         *agent = None;
                         return;
                     }
-                    Heard::Lost => return,
-                    Heard::Away(_) | Heard::Nothing => {}
+                    ReportEffect::Lost => return,
+                    ReportEffect::Away(_) | ReportEffect::Nothing => {}
                 },
-                Some(Wish(reply)) = keeping.wishes.recv() => drop(reply.send(Ok(session.clone()))),
+                Some(SessionRequest(reply)) = owner.requests.recv() => drop(reply.send(Ok(session.clone()))),
             }
         }
     }
 
     /// Waits for the agent's next session; requests an immediate reconnect while the shell waits.
     async fn reattach(&mut self) {
-        let Self { keeper, keeping, .. } = self;
-        let Keeper { voice, agent, wishes, host, profile, .. } = &mut **keeper;
+        let Self { keeper, owner, .. } = self;
+        let Keeper { reporter, agent, requests, host, profile, .. } = &mut **keeper;
         let Some(running) = agent else { return };
         let mut opening = pin!(running.session(host.clone(), profile.limits));
         loop {
-            let hurrying = !wishes.is_empty();
+            let hurrying = !requests.is_empty();
             tokio::select! {
                 opened = &mut opening => match opened {
                     Ok(opened) => {
                         // The agent reports the loss before the new session, on another stream.
-                        voice.reopened(agent.as_mut()).await;
-                        for reply in wishes.drain(..) {
+                        reporter.reopened(agent.as_mut()).await;
+                        for reply in requests.drain(..) {
                             let _ = reply.send(Ok(opened.0.clone()));
                         }
-                        keeping.state.send_replace(State::Open(opened.0.clone()));
+                        owner.state.send_replace(State::Open(opened.0.clone()));
                         keeper.session = Some(opened);
                         return;
                     }
@@ -202,21 +209,21 @@ impl KeptAgent<'_> {
                         opening.set(running.session(host.clone(), profile.limits));
                     }
                 },
-                event = next(agent) => match voice.handle(event) {
-                    Heard::Away(failure) => refuse(wishes, &failure),
-                    Heard::Ended(failure) => {
-                        voice.report(&failure);
+                event = next(agent) => match reporter.handle(event) {
+                    ReportEffect::Away(failure) => refuse(requests, &failure),
+                    ReportEffect::Ended(failure) => {
+                        reporter.report(&failure);
                         *agent = None;
                         return;
                     }
-                    Heard::Lost | Heard::Nothing => {}
+                    ReportEffect::Lost | ReportEffect::Nothing => {}
                 },
-                Some(Wish(reply)) = keeping.wishes.recv() => {
-                    wishes.push(reply);
+                Some(SessionRequest(reply)) = owner.requests.recv() => {
+                    requests.push(reply);
                     hurry(agent).await;
                 }
                 () = tokio::time::sleep(RETRY_INTERVAL), if hurrying => {
-                    wishes.retain(|reply| !reply.is_closed());
+                    requests.retain(|reply| !reply.is_closed());
                     hurry(agent).await;
                 }
             }
@@ -225,22 +232,22 @@ impl KeptAgent<'_> {
 
     /// Starts another agent when the shell requests a session.
     async fn start(&mut self) {
-        let Self { keeper, keeping, .. } = self;
-        let mut reply = match keeper.wishes.pop() {
+        let Self { keeper, owner, .. } = self;
+        let mut reply = match keeper.requests.pop() {
             Some(reply) => reply,
-            None => match keeping.wishes.recv().await {
-                Some(Wish(reply)) => reply,
+            None => match owner.requests.recv().await {
+                Some(SessionRequest(reply)) => reply,
                 // The shell is ending.
                 None => std::future::pending().await,
             },
         };
         let mut entries = Entries::of(&keeper.profile, true);
-        if let Some(failure) = keeper.voice.refused.take()
+        if let Some(failure) = keeper.reporter.refused.take()
             && !keeper.has_other_password(&mut entries, &failure).await
         {
             let advised = entries.advised(&keeper.profile, failure.clone());
             let _ = reply.send(Err(no_session(&advised)));
-            keeper.voice.refused = Some(failure);
+            keeper.reporter.refused = Some(failure);
             return;
         }
         let over = async {
@@ -248,16 +255,16 @@ impl KeptAgent<'_> {
             Ending::Interrupt
         };
         let (profile, secret) = (keeper.profile.clone(), keeper.secret.clone());
-        let among = Among::labelled(keeper.voice.label());
+        let among = Among::labelled(keeper.reporter.label());
         match connect_until(&keeper.context, profile, secret, among, || {}, over).await {
             Ok(agent) => {
                 agent.ask(ControlRequest::Persist).await;
                 let access = EndpointResolver::new(keeper.profile.clone(), keeper.secret.clone());
                 if let Some(line) = entries.store(&access).await {
-                    keeper.voice.show(&line);
+                    keeper.reporter.show(&line);
                 }
                 keeper.agent = Some(agent);
-                keeper.wishes.push(reply);
+                keeper.requests.push(reply);
             }
             Err(error) => {
                 let advice = miette::Diagnostic::help(&error).map(|help| help.to_string());
@@ -268,18 +275,18 @@ impl KeptAgent<'_> {
 
     /// Forwards the agent's remaining reports until the shell ends.
     async fn forward_reports(&mut self) {
-        let Self { keeper, keeping, .. } = self;
-        let Keeper { voice, agent, .. } = &mut **keeper;
+        let Self { keeper, owner, .. } = self;
+        let Keeper { reporter, agent, .. } = &mut **keeper;
         loop {
             tokio::select! {
-                event = next(agent) => match voice.handle(event) {
-                    Heard::Ended(failure) => {
-                        voice.report(&failure);
+                event = next(agent) => match reporter.handle(event) {
+                    ReportEffect::Ended(failure) => {
+                        reporter.report(&failure);
                         *agent = None;
                     }
-                    Heard::Lost | Heard::Away(_) | Heard::Nothing => {}
+                    ReportEffect::Lost | ReportEffect::Away(_) | ReportEffect::Nothing => {}
                 },
-                Some(Wish(reply)) = keeping.wishes.recv() => {
+                Some(SessionRequest(reply)) = owner.requests.recv() => {
                     let text = "the session was lost".to_owned();
                     let _ = reply.send(Err(NoSession { text, advice: None }));
                 }
@@ -302,8 +309,8 @@ async fn hurry(agent: &Option<Agent>) {
     }
 }
 
-fn refuse(wishes: &mut Vec<Reply>, failure: &Failure) {
-    for reply in wishes.drain(..) {
+fn refuse(requests: &mut Vec<Reply>, failure: &Failure) {
+    for reply in requests.drain(..) {
         let _ = reply.send(Err(no_session(failure)));
     }
 }

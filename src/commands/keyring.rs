@@ -1,11 +1,11 @@
 //! Choice of another password source if the keyring is not usable.
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::io::BufRead as _;
 
 use miette::IntoDiagnostic as _;
 
 use crate::profile::CredentialSource;
-use crate::screen::{self, Stream};
+use crate::screen;
 
 /// Lets the user choose another password source for a profile before it is written.
 ///
@@ -13,10 +13,10 @@ use crate::screen::{self, Stream};
 /// There is no terminal, `asks` is false, or the user chose nothing. The error contains the lines for the
 /// profile.
 pub fn instead(name: &str, reason: &str, asks: bool) -> miette::Result<CredentialSource> {
-    if !asks || !std::io::stdin().is_terminal() || !Stream::Error.is_terminal() {
+    if !asks || !screen::can_ask() {
         return Err(unusable(name, reason));
     }
-    crate::tell!(
+    crate::errln!(
         "The keyring is not usable: {reason}\n\
          Choose another source for the password of '{name}':\n\
          \x20 p  ask for it each time (credential = \"prompt\")\n\

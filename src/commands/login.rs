@@ -1,4 +1,4 @@
-//! `lyncsh login`: stores a new password for a profile, or signs its user in.
+//! `lyncsh login`: stores a new password for a profile or for its proxy, or signs its user in.
 
 use miette::IntoDiagnostic as _;
 
@@ -10,55 +10,29 @@ use crate::credential::{self, CredentialError};
 use crate::folders::Folders;
 use crate::profile::{self, CredentialSource, Profile};
 
-/// Asks for the password, or reads it from standard input, and stores it.
-pub async fn run(folders: &Folders, name: &str, stdin: bool) -> miette::Result<()> {
+/// Asks for the password, or reads it from standard input, and stores it. `proxy`: the password for the proxy.
+pub async fn run(folders: &Folders, name: &str, stdin: bool, proxy: bool) -> miette::Result<()> {
     let profile = profile::load(folders, name)?;
-    let help = format!("to store it, set credential = \"keyring\" with `lyncsh edit {name}`");
-    if credential::keeps_refresh_token(&profile) {
+    if !proxy && credential::keeps_refresh_token(&profile) {
         return renew(profile).await;
     }
-    if !credential::is_needed(&profile) {
-        let reason = match profile.certificate {
-            Some(_) => "the key of its certificate has no passphrase",
-            None => "it signs in without one",
-        };
-        return Err(usage!("'{name}' has no password: {reason}"));
-    }
-    match &profile.credential {
-        CredentialSource::Keyring | CredentialSource::Shared(_) => {}
-        CredentialSource::Prompt => {
-            return Err(usage!(
-                help = help,
-                "cannot store the password of '{name}': its profile has credential = \"prompt\""
-            ));
-        }
-        CredentialSource::System => {
-            return Err(usage!(help = help, "'{name}' uses the system's ticket: it has no password"));
-        }
-        CredentialSource::Command(command) => {
-            return Err(usage!(
-                help = help,
-                "cannot store the password of '{name}': it comes from a command: {command}"
-            ));
-        }
-        CredentialSource::File(path) => {
-            return Err(usage!(
-                help = help,
-                "cannot store the password of '{name}': it comes from the file {}",
-                path.display()
-            ));
-        }
-    }
-    let entry = profile.keyring_entry().unwrap_or(name);
+    let (entry, source, question) = if proxy {
+        check_proxy(&profile)?;
+        (profile.proxy_entry(), &profile.proxy_credential, credential::proxy_question(&profile))
+    } else {
+        check(&profile)?;
+        let entry = profile.keyring_entry().map(str::to_owned);
+        (entry, &profile.credential, credential::question(&profile))
+    };
+    let entry = entry.unwrap_or_else(|| name.to_owned());
+    let entry = entry.as_str();
     if let Err(CredentialError::Keyring { reason }) = credential::is_stored(entry).await {
         return Err(keyring::unusable(name, &reason));
     }
     let password = if stdin {
         credential::read_line()?
     } else {
-        match credential::ask(&format!("New {}: ", credential::question(&profile).replacen('P', "p", 1)))
-            .await
-        {
+        match credential::ask(&format!("New {}: ", question.replacen('P', "p", 1))).await {
             Err(CredentialError::NoTerminal) => {
                 return Err(usage!(
                     help = "pass --password-stdin",
@@ -72,19 +46,17 @@ pub async fn run(folders: &Folders, name: &str, stdin: bool) -> miette::Result<(
         CredentialError::Keyring { reason } => keyring::unusable(name, &reason),
         error => error.into(),
     })?;
-    // Retries the removals that the endpoint refused, with the new password.
+    // Retries the removals that the endpoint or the proxy refused, with the new password.
     let sharing = names::sharing(folders, entry);
     for one in &sharing {
         Journal::of(folders).forgive(one).into_diagnostic()?;
     }
-    match &profile.credential {
+    let what = if proxy { "proxy password" } else { "password" };
+    match source {
         CredentialSource::Shared(entry) => {
-            crate::outln!(
-                "The password in the keyring entry '{entry}' is stored, for {}.",
-                sharing.join(", ")
-            );
+            crate::outln!("The {what} in the keyring entry '{entry}' is stored, for {}.", sharing.join(", "));
         }
-        _ => crate::outln!("The password of '{name}' is stored."),
+        _ => crate::outln!("The {what} of '{name}' is stored."),
     }
     Ok(())
 }
@@ -101,4 +73,53 @@ async fn renew(profile: Profile) -> miette::Result<()> {
     sign_in::run(profile).await?;
     crate::outln!("The sign-in of '{name}' is stored.");
     Ok(())
+}
+
+/// Checks whether the profile has a password that can be stored.
+fn check(profile: &Profile) -> miette::Result<()> {
+    let name = &profile.name;
+    if !credential::is_needed(profile) {
+        let reason = match profile.certificate {
+            Some(_) => "the key of its certificate has no passphrase",
+            None => "it signs in without one",
+        };
+        return Err(usage!("'{name}' has no password: {reason}"));
+    }
+    check_source(name, "credential", &profile.credential)
+}
+
+/// Checks whether the proxy of the profile has a password that can be stored.
+fn check_proxy(profile: &Profile) -> miette::Result<()> {
+    let name = &profile.name;
+    let source = &profile.proxy_credential;
+    if profile.proxy_user.is_none() && *source != CredentialSource::System {
+        return Err(usage!(
+            help = format!("set proxy_user with `lyncsh edit {name}`"),
+            "'{name}' has no account at a proxy"
+        ));
+    }
+    check_source(name, "proxy_credential", source)
+}
+
+fn check_source(name: &str, key: &str, source: &CredentialSource) -> miette::Result<()> {
+    let help = format!("to store it, set {key} = \"keyring\" with `lyncsh edit {name}`");
+    match source {
+        CredentialSource::Keyring | CredentialSource::Shared(_) => Ok(()),
+        CredentialSource::Prompt => Err(usage!(
+            help = help,
+            "cannot store the password of '{name}': its profile has {key} = \"prompt\""
+        )),
+        CredentialSource::System => {
+            Err(usage!(help = help, "'{name}' uses the system's ticket: it has no password"))
+        }
+        CredentialSource::Command(command) => Err(usage!(
+            help = help,
+            "cannot store the password of '{name}': it comes from a command: {command}"
+        )),
+        CredentialSource::File(path) => Err(usage!(
+            help = help,
+            "cannot store the password of '{name}': it comes from the file {}",
+            path.display()
+        )),
+    }
 }

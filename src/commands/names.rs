@@ -11,7 +11,7 @@ const OPTION: &str = "--config-dir";
 /// Warns if the called command hides a profile of the same name.
 pub fn report(folders: &Folders) {
     if let Some(line) = called().and_then(|word| hidden(folders, &word)) {
-        crate::tell!("{line}");
+        crate::errln!("{line}");
     }
 }
 
@@ -68,10 +68,12 @@ pub fn hidden(folders: &Folders, name: &str) -> Option<String> {
     ))
 }
 
-/// Returns the profiles whose secret is in this entry of the keyring.
+/// Returns the profiles whose secret, or password for the proxy, is in this entry of the keyring.
 pub fn sharing(folders: &Folders, entry: &str) -> Vec<String> {
     let uses = |name: &String| {
-        profile::load(folders, name).is_ok_and(|profile| profile.keyring_entry() == Some(entry))
+        profile::load(folders, name).is_ok_and(|profile| {
+            profile.keyring_entry() == Some(entry) || profile.proxy_entry().as_deref() == Some(entry)
+        })
     };
     profile::names(folders).into_iter().filter(uses).collect()
 }

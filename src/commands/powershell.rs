@@ -11,9 +11,9 @@ use secrecy::SecretString;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::connect::{Among, ConnectError, Context, connect_until, none, tell_failures};
+use super::connect::{Among, ConnectError, Context, connect_until, none, report_failures};
 use super::facts;
-use super::session::REMOVED;
+use super::session::REMOVAL_TIMEOUT;
 use crate::agent::control::ControlRequest;
 use crate::agent::launch::Agent;
 use crate::platform::job::{Exit, Job};
@@ -23,6 +23,7 @@ use crate::shell::module::{self, Module};
 use crate::shell::pwsh::arguments::Arguments;
 use crate::shell::pwsh::find::PowerShell;
 use crate::shell::pwsh::output_gate::{self, OutputGate};
+use crate::transport::sleep_until;
 
 /// Time limit for a shell to exit after a signal.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -117,7 +118,7 @@ pub async fn run(
             stop.result()
         }
         (None, Some(running)) if own || !agents.is_empty() => {
-            tell_failures(&failures);
+            report_failures(&failures);
             for (_, agent) in &agents {
                 // From here on, the shell's own connection keeps the agent running.
                 agent.ask(ControlRequest::Guard { process: running.job.process() }).await;
@@ -237,12 +238,6 @@ async fn discard(running: Option<Running>) {
 async fn stay(mut running: Running, endings: &mut ShutdownSignals) -> u8 {
     let mut patience = None;
     loop {
-        let killing = async {
-            match patience {
-                Some(until) => tokio::time::sleep_until(until).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             exit = &mut running.end => return exit.map_or(1, |exit| exit.code),
             ending = endings.next() => {
@@ -252,7 +247,7 @@ async fn stay(mut running: Running, endings: &mut ShutdownSignals) -> u8 {
                     patience.get_or_insert_with(|| tokio::time::Instant::now() + EXIT_TIMEOUT);
                 }
             }
-            () = killing => {
+            () = sleep_until(patience) => {
                 running.job.kill();
                 patience = None;
             }
@@ -261,10 +256,10 @@ async fn stay(mut running: Running, endings: &mut ShutdownSignals) -> u8 {
 }
 
 async fn released((name, agent): (String, Agent)) -> (String, Option<String>) {
-    (name, agent.release(REMOVED).await)
+    (name, agent.release(REMOVAL_TIMEOUT).await)
 }
 
 /// Prints a line to standard error, which may be a closed terminal.
 fn report(line: &str) {
-    crate::screen::tell(line);
+    crate::screen::write_message(line);
 }

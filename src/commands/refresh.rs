@@ -19,7 +19,7 @@ pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
             Ok(ended) if ended == ExitCode::SUCCESS => {}
             Ok(_) => code = ExitCode::FAILURE,
             Err(error) if several && !is_ending(&error) => {
-                crate::tell!("lyncsh: '{}': {}", profile.name, attach::line(&error));
+                crate::errln!("lyncsh: '{}': {}", profile.name, attach::line(&error));
                 code = ExitCode::FAILURE;
             }
             Err(error) => return Err(error),
@@ -43,7 +43,7 @@ async fn one(context: &Context, profile: &Profile) -> miette::Result<ExitCode> {
     }
     let written = attach::written(context, profile).await?;
     for note in attach::notes(&written) {
-        crate::tell!("lyncsh: {note}");
+        crate::errln!("lyncsh: {note}");
     }
     // The notes report that the endpoint did not answer.
     if exports.has_expired() {

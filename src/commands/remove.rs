@@ -43,7 +43,7 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
             "The profile '{name}' is removed; its password stays in the keyring for {}.",
             others.join(", ")
         );
-        return discard(context, config, name, profile.as_ref());
+        return discard(context, config, name, profile.as_ref()).await;
     }
     // Fails like the deletion of the password, which is reported.
     let _ = credential::oauth::forget(entry).await;
@@ -59,16 +59,26 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
             );
         }
     }
-    discard(context, config, name, profile.as_ref())
+    discard(context, config, name, profile.as_ref()).await
 }
 
-/// Removes the shortcuts and the cached files.
-fn discard(
+/// Removes the password for the proxy, the shortcuts and the cached files.
+async fn discard(
     context: &Context,
     config: Option<&Path>,
     name: &str,
     profile: Option<&Profile>,
 ) -> miette::Result<()> {
+    let entry = match profile {
+        Some(profile) if profile.proxy_user.is_none() => None,
+        Some(profile) => profile.proxy_entry(),
+        None => Some(format!("{name}/proxy")),
+    };
+    if let Some(entry) = entry.filter(|entry| names::sharing(&context.folders, entry).is_empty())
+        && let Err(error) = credential::delete(&entry).await
+    {
+        tracing::debug!("cannot delete the password for the proxy: {error}");
+    }
     shortcut::discard(context, config, name)?;
     forget(&context.folders, name, profile)?;
     report(&context.folders, name);
@@ -87,7 +97,7 @@ async fn end_session(folders: &Folders, name: &str) -> miette::Result<()> {
         Stopped::NotRunning => {}
         Stopped::Removed => crate::outln!("Its session is removed."),
         Stopped::Left(reason) => return left(&reason),
-        Stopped::Killed { lines, .. } => lines.iter().for_each(|line| crate::tell!("{line}")),
+        Stopped::Killed { lines, .. } => lines.iter().for_each(|line| crate::errln!("{line}")),
     }
     if Journal::of(folders).has_orphan(name) { left("an earlier removal failed") } else { Ok(()) }
 }

@@ -9,15 +9,15 @@ use miette::IntoDiagnostic as _;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::connect::{Among, Context, connect_until, none, tell_failures};
-use super::keeper::{Keeper, Keeps, KeptAgent};
+use super::connect::{Among, Context, connect_until, none, report_failures};
+use super::keeper::{ConnectionOptions, Keeper, KeptAgent};
 use crate::platform::{Ending, ShutdownSignals};
 use crate::profile::Connections;
 use crate::psrp::host::HostInfo;
 use crate::shell::{Attached, Losses};
 
 /// Time limit for the agent to remove the session after the last shell ended.
-pub const REMOVED: Duration = Duration::from_secs(15);
+pub const REMOVAL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Connects all profiles in parallel, runs `shell` on the sessions and releases the agents. An agent's last
 /// client waits for the removal of the session. A failed connection is reported and does not affect the
@@ -50,13 +50,13 @@ pub async fn run(
         }
     };
     let several = connections.profiles.len() > 1;
-    let keeps = Keeps { context: context.clone(), secret, host, losses, several };
+    let options = ConnectionOptions { context: context.clone(), secret, host, losses, several };
     let (mut keepers, mut failures) = (Vec::new(), Vec::new());
     let opening = connections.profiles.into_iter().zip(results).map(|(profile, result)| {
-        let (keeps, name) = (keeps.clone(), profile.name.clone());
+        let (options, name) = (options.clone(), profile.name.clone());
         async move {
             let opened = match result {
-                Ok(agent) => Keeper::open(keeps, profile, agent).await.map_err(Into::into),
+                Ok(agent) => Keeper::open(options, profile, agent).await.map_err(Into::into),
                 Err(error) => Err(error),
             };
             (name, opened)
@@ -72,7 +72,7 @@ pub async fn run(
         Some(ending) => Ok(ExitCode::from(ending.exit_code())),
         None if keepers.is_empty() => return Err(none(&connections.name, failures)),
         None => {
-            tell_failures(&failures);
+            report_failures(&failures);
             let (attached, kept): (Vec<_>, Vec<_>) = keepers.iter_mut().filter_map(Keeper::attach).unzip();
             let keeping = join_all(kept.into_iter().map(KeptAgent::run));
             tokio::select! {
@@ -86,13 +86,13 @@ pub async fn run(
     let released = keepers.into_iter().map(async |keeper| {
         let name = keeper.name().to_owned();
         match keeper.close().await {
-            Some(agent) => (name, agent.release(REMOVED).await),
+            Some(agent) => (name, agent.release(REMOVAL_TIMEOUT).await),
             None => (name, None),
         }
     });
     for (name, left) in join_all(released).await {
         if let Some(left) = left {
-            crate::tell!("the session of '{name}' may still be on the server: {left}");
+            crate::errln!("the session of '{name}' may still be on the server: {left}");
         }
     }
     result

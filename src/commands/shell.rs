@@ -29,14 +29,14 @@ pub struct Superfluous {
 /// Prefix of the names of input files.
 const INPUT: &str = ".input-";
 /// Minimum age of an input file that a crashed lyncsh left.
-const OLD: std::time::Duration = std::time::Duration::from_hours(24);
+const MIN_LEFTOVER_AGE: std::time::Duration = std::time::Duration::from_hours(24);
 
 /// Removes input files that a crashed lyncsh left.
 fn sweep(folder: &std::path::Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let is_old = || {
             let written = entry.metadata().and_then(|data| data.modified()).ok()?;
-            written.elapsed().ok().map(|age| age > OLD)
+            written.elapsed().ok().map(|age| age > MIN_LEFTOVER_AGE)
         };
         if entry.file_name().to_string_lossy().starts_with(INPUT) && is_old() == Some(true) {
             let _ = std::fs::remove_file(entry.path());

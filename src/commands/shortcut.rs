@@ -83,7 +83,7 @@ fn make(shortcut: &Shortcut, options: &ShortcutOptions) -> miette::Result<()> {
         crate::outln!("{} adds the shell to the list of Windows Terminal at its next start.", path.display());
     }
     if desktop == Desktop::Free && terminal::found().next().is_none() {
-        crate::tell!(
+        crate::errln!(
             "No terminal is on PATH for the shortcut to open: install one of {}.",
             terminal::names()
         );
@@ -105,20 +105,20 @@ fn take(shortcut: &Shortcut, from: Vec<PathBuf>) -> miette::Result<bool> {
     let desktop = Desktop::here();
     let mut any = false;
     for folder in from {
-        any |= take_away(&folder.join(desktop.file_name(shortcut.name)))?;
+        any |= remove_and_report(&folder.join(desktop.file_name(shortcut.name)))?;
     }
     let left = usual().iter().any(|folder| folder.join(desktop.file_name(shortcut.name)).exists());
     if !left {
-        any |= take_away(&shortcut.icon_path(desktop))?;
+        any |= remove_and_report(&shortcut.icon_path(desktop))?;
         if let Some(path) = terminal_profile(shortcut.name) {
-            any |= take_away(&path)?;
+            any |= remove_and_report(&path)?;
         }
     }
     Ok(any)
 }
 
 /// Removes a file and reports it. Returns whether the file existed.
-fn take_away(path: &Path) -> miette::Result<bool> {
+fn remove_and_report(path: &Path) -> miette::Result<bool> {
     match std::fs::remove_file(path) {
         Ok(()) => {
             crate::outln!("{} is removed.", path.display());

@@ -48,6 +48,18 @@ fn text(value: &Value) -> String {
     }
 }
 
+/// Describes the source of a password; `own` is its entry of the keyring without a name in the profile.
+async fn described(source: &CredentialSource, own: &str) -> String {
+    match source {
+        CredentialSource::Command(command) => format!("the command: {command}"),
+        CredentialSource::Prompt => "asked for".to_owned(),
+        CredentialSource::System => "the system's ticket or logon".to_owned(),
+        CredentialSource::File(path) => format!("the file: {}", path.display()),
+        CredentialSource::Keyring => stored(own, "the keyring").await,
+        CredentialSource::Shared(entry) => stored(entry, &format!("the keyring entry '{entry}'")).await,
+    }
+}
+
 /// Describes an entry of the keyring.
 async fn stored(entry: &str, place: &str) -> String {
     match credential::is_stored(entry).await {
@@ -59,17 +71,19 @@ async fn stored(entry: &str, place: &str) -> String {
 
 async fn one(profile: Profile, name: &str) -> Vec<(&'static str, Value)> {
     let (kind, service) = (profile.kind, profile.service);
+    let proxy_entry = profile.proxy_entry().unwrap_or_default();
+    let proxy_password = match (&profile.proxy_credential, &profile.proxy_user) {
+        (source @ CredentialSource::System, _) | (source, Some(_)) => {
+            Some(described(source, &proxy_entry).await)
+        }
+        (_, None) => None,
+    };
     let credential = match &profile.credential {
         _ if !credential::is_needed(&profile) && profile.certificate.is_some() => {
             "not needed: the key has no passphrase".to_owned()
         }
         _ if !credential::is_needed(&profile) => "not needed".to_owned(),
-        CredentialSource::Command(command) => format!("the command: {command}"),
-        CredentialSource::Prompt => "asked for".to_owned(),
-        CredentialSource::System => "the system's ticket or logon".to_owned(),
-        CredentialSource::File(path) => format!("the file: {}", path.display()),
-        CredentialSource::Keyring => stored(name, "the keyring").await,
-        CredentialSource::Shared(entry) => stored(entry, &format!("the keyring entry '{entry}'")).await,
+        source => described(source, name).await,
     };
     let is_token = profile.authentication == Authentication::Token;
     let limits = profile.limits;
@@ -85,6 +99,9 @@ async fn one(profile: Profile, name: &str) -> Vec<(&'static str, Value)> {
         ("discovery", profile.discovery.map(String::from).into()),
         ("redirects", profile.redirects.iter().map(ToString::to_string).collect::<Vec<_>>().into()),
         ("authority", profile.authority.map(String::from).into()),
+        ("proxy", profile.proxy.to_string().into()),
+        ("proxy_user", profile.proxy_user.into()),
+        ("proxy_password", proxy_password.into()),
         ("ca", profile.ca.map(|ca| ca.display().to_string()).into()),
         ("pin", profile.pin.map(|pin| pin.to_string()).into()),
         ("tls", profile.tls.name().into()),

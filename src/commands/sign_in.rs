@@ -30,7 +30,7 @@ pub async fn run(profile: Profile) -> miette::Result<()> {
     let inviting = async {
         while let Some(step) = steps.recv().await {
             if let Step::SignIn { uri, code } = step {
-                crate::tell!("{}", invite(&profile, &uri, code.as_deref()));
+                crate::errln!("{}", invite(&profile, &uri, code.as_deref()));
             }
         }
     };

@@ -1,6 +1,6 @@
 //! Sessions that count against an endpoint's limit, and the choice of sessions to remove.
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::io::BufRead as _;
 
 use crate::agent::control::{Failure, Holder};
 use crate::agent::control_client;
@@ -34,7 +34,7 @@ pub async fn choose(
         ours.first().map(|profile| format!("`lyncsh stop {profile}` removes the session of '{profile}'."));
     let advice = [failure.advice.clone(), advice].into_iter().flatten().collect::<Vec<_>>().join(" ");
     let advice = Some(advice).filter(|advice| !advice.is_empty());
-    if holders.is_empty() || !std::io::stdin().is_terminal() || !screen::Stream::Error.is_terminal() {
+    if holders.is_empty() || !screen::can_ask() {
         let text = if list.is_empty() {
             failure.text.clone()
         } else {
@@ -42,7 +42,7 @@ pub async fn choose(
         };
         return Err(Failure { text, advice });
     }
-    crate::tell!("{failure}\n\nThese sessions count against the limit:\n{list}");
+    crate::errln!("{failure}\n\nThese sessions count against the limit:\n{list}");
     loop {
         // Fails if the terminal was closed; then there is no answer either.
         let _ = screen::question("Sessions to remove (numbers, `all`, or Enter to cancel): ");
@@ -58,7 +58,7 @@ pub async fn choose(
         match chosen(&answer, holders) {
             Ok(chosen) if chosen.is_empty() => return Err(Failure { text: failure.text.clone(), advice }),
             Ok(chosen) => return Ok(chosen),
-            Err(word) => crate::tell!("'{word}' is not a session in the list."),
+            Err(word) => crate::errln!("'{word}' is not a session in the list."),
         }
     }
 }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_names_sessions_by_number_or_all_or_none_of_them() {
+    fn an_answer_selects_sessions_by_number_or_all() {
         let holder =
             || Holder { shell: Uuid::new_v4(), owner: None, client: None, age: None, idle: None, ours: None };
         let all = [holder(), holder(), holder()];

@@ -21,14 +21,14 @@ use super::connect::Context;
 use crate::agent::guard::Guard;
 use crate::agent::journal::Journal;
 use crate::agent::resolver::EndpointResolver;
-use crate::net::Trust;
+use crate::net::{Proxies, Trust};
 use crate::platform::{self, ShutdownSignals};
 use crate::profile::{self, Attach, Authentication, Profile};
 use crate::shell::pwsh::output_gate;
 use crate::{credential, discovery, output};
 
 /// The PowerShell's report of its session.
-struct Made {
+struct SessionReport {
     shell: Uuid,
     uri: Url,
     secret: Option<SecretString>,
@@ -53,7 +53,7 @@ pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
     send_credential(&profile, secret.as_ref()).await?;
     if let Err(error) = keep(context, profile, secret).await {
         // Standard output was closed in `keep`.
-        crate::tell!("lyncsh: '{name}': {error:#}");
+        crate::errln!("lyncsh: '{name}': {error:#}");
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
@@ -99,7 +99,11 @@ async fn send_credential(profile: &Profile, secret: Option<&SecretString>) -> mi
                 profile.name
             ));
         }
-        _ => Some(discovery::endpoint(profile, &Trust::default(), &report).await?),
+        _ => {
+            // The profile has no proxy: `attach` excludes it.
+            let (trust, proxies) = (Trust::default(), Proxies::default());
+            Some(discovery::endpoint(profile, &trust, &proxies, &report).await?)
+        }
     };
     let line = output::secret_line(&SessionArguments {
         uri,
@@ -126,12 +130,12 @@ fn lines() -> mpsc::Receiver<Zeroizing<String>> {
     lines
 }
 
-fn read(line: &str) -> miette::Result<Made> {
+fn read(line: &str) -> miette::Result<SessionReport> {
     // .NET writes a byte order mark first if the console's encoding is UTF-8.
     let mut words = line.trim_start_matches('\u{feff}').split_whitespace();
     let (shell, uri) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let secret = words.next().map(decode).transpose()?;
-    Ok(Made { shell: shell.parse().into_diagnostic()?, uri: uri.parse().into_diagnostic()?, secret })
+    Ok(SessionReport { shell: shell.parse().into_diagnostic()?, uri: uri.parse().into_diagnostic()?, secret })
 }
 
 fn decode(text: &str) -> miette::Result<SecretString> {
@@ -145,7 +149,7 @@ async fn guard(
     context: &Context,
     profile: Profile,
     secret: Option<SecretString>,
-    made: Made,
+    made: SessionReport,
 ) -> miette::Result<Guard> {
     let (report, _) = mpsc::unbounded_channel();
     let mut access = EndpointResolver::new(profile.clone(), made.secret.or(secret));
@@ -161,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_is_read_with_and_without_a_password_and_nothing_else_is() {
+    fn a_report_is_parsed_with_or_without_a_password() {
         let id = "b1a7a1bb-1111-4222-8333-444455556666";
         let made = read(&format!("\u{feff}{id} https://example.com/p UMOk4oKs")).unwrap();
         assert_eq!(made.shell.to_string(), id);

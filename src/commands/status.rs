@@ -118,7 +118,7 @@ fn text(folders: &Folders, report: &Report) -> String {
         let _ = if entry.refused {
             writeln!(
                 text,
-                "{profile}: orphaned session on {endpoint}, which refused the password for its removal. \
+                "{profile}: orphaned session on {endpoint}; the password for its removal was refused. \
                  The session will be removed when the password is correct{}",
                 stores(folders, profile)
             )

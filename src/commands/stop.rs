@@ -24,16 +24,16 @@ pub async fn run(folders: &Folders, names: &[String], all: bool) -> miette::Resu
                 Err(error) => return Err(error.into()),
             },
             Ok(Stopped::Left(reason)) => {
-                crate::tell!("'{name}': the session may still be on the server: {reason}");
+                crate::errln!("'{name}': the session may still be on the server: {reason}");
                 code = ExitCode::FAILURE;
             }
             Ok(Stopped::Killed { process, lines }) => {
                 let process = in_brackets(process);
-                crate::tell!("'{name}': the agent{process} did not answer and was killed");
-                lines.iter().for_each(|line| crate::tell!("{line}"));
+                crate::errln!("'{name}': the agent{process} did not answer and was killed");
+                lines.iter().for_each(|line| crate::errln!("{line}"));
             }
             Err(error) => {
-                crate::tell!("'{name}': cannot stop the agent: {error}");
+                crate::errln!("'{name}': cannot stop the agent: {error}");
                 code = ExitCode::FAILURE;
             }
         }

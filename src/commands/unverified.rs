@@ -35,7 +35,7 @@ pub fn notice(folders: &Folders, profile: &Profile, edition: Option<Edition>) {
     if new.is_empty() {
         return;
     }
-    crate::tell!("'{}': {}: not verified against a real server", profile.name, new.join(", "));
+    crate::errln!("'{}': {}: not verified against a real server", profile.name, new.join(", "));
     let text = seen.lines().chain(new).map(|line| format!("{line}\n")).collect::<String>();
     // If this fails, the notice is shown again.
     let _ = path.parent().map_or(Ok(()), std::fs::create_dir_all);
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_unverified_part_is_a_reason() {
+    fn each_unverified_setting_is_a_reason() {
         let of = |text: &str, edition| {
             let profile = crate::profile::parse("work", Path::new("work.toml"), text).unwrap();
             reasons(&profile, edition)
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_written_once_for_each_profile() {
+    fn a_reason_is_recorded_once_per_profile() {
         let temp = tempfile::tempdir().unwrap();
         let folders = Folders::find(Some(temp.path())).unwrap();
         let profile = crate::profile::parse("work", Path::new("work.toml"), "kind = 'teams'").unwrap();

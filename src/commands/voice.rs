@@ -10,10 +10,10 @@ use crate::shell::Losses;
 use crate::shell::connection::NoSession;
 
 /// Maximum delay of a loss report after the report of the new session.
-const LATE: Duration = Duration::from_secs(1);
+const LATE_REPORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Effect of an agent's report on a session.
-pub enum Heard {
+pub enum ReportEffect {
     Nothing,
     /// The session was lost; the agent opens another.
     Lost,
@@ -24,7 +24,7 @@ pub enum Heard {
 }
 
 /// Formats the reports of one connection.
-pub struct Voice {
+pub struct SessionReporter {
     name: String,
     pub losses: Losses,
     several: bool,
@@ -36,7 +36,7 @@ pub struct Voice {
     pub refused: Option<Failure>,
 }
 
-impl Voice {
+impl SessionReporter {
     pub fn new(name: &str, losses: Losses, several: bool) -> Self {
         // Replaced by `listen`.
         let (lines, _) = mpsc::unbounded_channel();
@@ -73,7 +73,7 @@ impl Voice {
     }
 
     /// Handles a report. `None` means that the agent ended without a report.
-    pub fn handle(&mut self, event: Option<AgentEvent>) -> Heard {
+    pub fn handle(&mut self, event: Option<AgentEvent>) -> ReportEffect {
         match event {
             Some(AgentEvent::Event(ControlEvent::Notice { text })) => self.show(&text),
             Some(AgentEvent::Event(ControlEvent::Lost { reason })) => {
@@ -83,32 +83,34 @@ impl Voice {
                         Losses::End => format!("the session was lost ({reason})"),
                     });
                 }
-                return Heard::Lost;
+                return ReportEffect::Lost;
             }
-            Some(AgentEvent::Event(ControlEvent::Away(failure))) => return Heard::Away(failure),
+            Some(AgentEvent::Event(ControlEvent::Away(failure))) => return ReportEffect::Away(failure),
             Some(AgentEvent::Event(ControlEvent::PasswordRefused { .. })) => self.was_refused = true,
             Some(AgentEvent::Event(ControlEvent::Failed(failure))) => {
                 self.refused = std::mem::take(&mut self.was_refused).then(|| failure.clone());
-                return Heard::Ended(failure);
+                return ReportEffect::Ended(failure);
             }
             Some(AgentEvent::Event(ControlEvent::Removed { stopped, .. })) => {
                 let who = if stopped { ", by `lyncsh stop`" } else { "" };
-                return Heard::Ended(self.end(format!("the session of '{}' was ended{who}", self.name)));
+                return ReportEffect::Ended(
+                    self.end(format!("the session of '{}' was ended{who}", self.name)),
+                );
             }
             Some(AgentEvent::Died { left: None }) => {
                 let text = format!("the agent of '{}' died; its session is removed", self.name);
-                return Heard::Ended(self.end(text));
+                return ReportEffect::Ended(self.end(text));
             }
             Some(AgentEvent::Died { left: Some(left) }) => {
                 let name = &self.name;
                 let text =
                     format!("the agent of '{name}' died; its session may still be on the server: {left}");
-                return Heard::Ended(self.end(text));
+                return ReportEffect::Ended(self.end(text));
             }
             Some(AgentEvent::Event(_)) => {}
-            None => return Heard::Ended(self.end(format!("the agent of '{}' has ended", self.name))),
+            None => return ReportEffect::Ended(self.end(format!("the agent of '{}' has ended", self.name))),
         }
-        Heard::Nothing
+        ReportEffect::Nothing
     }
 
     fn end(&self, text: String) -> Failure {
@@ -136,8 +138,8 @@ impl Voice {
     /// Reports the new session, after the loss that came before it.
     pub async fn reopened(&mut self, agent: Option<&mut Agent>) {
         if let Some(agent) = agent.filter(|_| !self.is_lost) {
-            let late = async { while !matches!(self.handle(agent.next().await), Heard::Lost) {} };
-            let _ = tokio::time::timeout(LATE, late).await;
+            let late = async { while !matches!(self.handle(agent.next().await), ReportEffect::Lost) {} };
+            let _ = tokio::time::timeout(LATE_REPORT_TIMEOUT, late).await;
         }
         self.is_lost = false;
         self.show("a new session is open");
@@ -165,10 +167,10 @@ fn sentences(parts: &[String]) -> String {
 mod tests {
     use super::*;
 
-    fn voice(losses: Losses, several: bool) -> (Voice, mpsc::UnboundedReceiver<String>) {
-        let mut voice = Voice::new("work", losses, several);
-        let lines = voice.listen();
-        (voice, lines)
+    fn reporter(losses: Losses, several: bool) -> (SessionReporter, mpsc::UnboundedReceiver<String>) {
+        let mut reporter = SessionReporter::new("work", losses, several);
+        let lines = reporter.listen();
+        (reporter, lines)
     }
 
     fn lost() -> Option<AgentEvent> {
@@ -178,12 +180,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_loss_is_reported_once_and_the_next_session_once() {
-        let (mut voice, mut lines) = voice(Losses::Mend, false);
+    async fn a_loss_and_the_new_session_are_reported_once() {
+        let (mut reporter, mut lines) = reporter(Losses::Mend, false);
         for _ in 0..2 {
-            assert!(matches!(voice.handle(lost()), Heard::Lost));
-            assert!(matches!(voice.handle(lost()), Heard::Lost));
-            voice.reopened(None).await;
+            assert!(matches!(reporter.handle(lost()), ReportEffect::Lost));
+            assert!(matches!(reporter.handle(lost()), ReportEffect::Lost));
+            reporter.reopened(None).await;
             let lines: Vec<_> = std::iter::from_fn(|| lines.try_recv().ok()).collect();
             assert_eq!(
                 lines,
@@ -197,21 +199,21 @@ mod tests {
 
     #[test]
     fn an_end_is_reported_with_its_cause_and_advice() {
-        let (mut voice, mut lines) = voice(Losses::Mend, true);
-        let Heard::Ended(failure) =
-            voice.handle(Some(AgentEvent::Event(ControlEvent::Removed { left: None, stopped: true })))
+        let (mut reporter, mut lines) = reporter(Losses::Mend, true);
+        let ReportEffect::Ended(failure) =
+            reporter.handle(Some(AgentEvent::Event(ControlEvent::Removed { left: None, stopped: true })))
         else {
             panic!("an end");
         };
-        voice.report(&failure);
+        reporter.report(&failure);
         assert_eq!(
             lines.try_recv().unwrap(),
             "the session of 'work' was ended, by `lyncsh stop`. The next line connects again."
         );
-        assert!(matches!(voice.handle(lost()), Heard::Lost));
+        assert!(matches!(reporter.handle(lost()), ReportEffect::Lost));
         assert!(lines.try_recv().is_err(), "the loss was already reported");
         let failure = Failure { text: "x refused it".to_owned(), advice: Some("Check it.".to_owned()) };
-        voice.report(&failure);
+        reporter.report(&failure);
         assert_eq!(
             lines.try_recv().unwrap(),
             "'work': x refused it. Check it. The next line connects again."

@@ -13,9 +13,9 @@ use crate::platform::Family;
 use crate::screen::Stream;
 
 /// Time limit of the command: a password manager may ask the user for a fingerprint or a PIN.
-const WAIT: Duration = Duration::from_mins(1);
+const COMMAND_TIMEOUT: Duration = Duration::from_mins(1);
 /// Maximum length of the shown line of a command's standard error, in characters.
-const MOST: usize = 300;
+const MAX_ERROR_LENGTH: usize = 300;
 
 /// Runs `command` with the platform's shell. Its standard error goes to the terminal. Without a terminal, the
 /// last line of it becomes part of the error.
@@ -31,17 +31,22 @@ pub async fn run(profile: &str, command: &str) -> Result<SecretString, Credentia
     shell.stdin(Stdio::inherit()).stdout(Stdio::piped()).stderr(errors);
     let (child, family) =
         Family::spawn(shell).map_err(|error| failed(format!("could not be started: {error}")))?;
-    let output = match tokio::time::timeout(WAIT, child.wait_with_output()).await {
+    let output = match tokio::time::timeout(COMMAND_TIMEOUT, child.wait_with_output()).await {
         Ok(Ok(output)) => output,
         Ok(Err(error)) => return Err(failed(format!("failed: {error}"))),
-        Err(_) => return Err(failed(format!("did not end within {}", humantime::format_duration(WAIT)))),
+        Err(_) => {
+            return Err(failed(format!(
+                "did not end within {}",
+                humantime::format_duration(COMMAND_TIMEOUT)
+            )));
+        }
     };
     family.ended();
     let stdout = Zeroizing::new(output.stdout);
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
         let last = words.lines().rfind(|line| !line.trim().is_empty());
-        let last = last.map(|line| format!(": {}", line.chars().take(MOST).collect::<String>()));
+        let last = last.map(|line| format!(": {}", line.chars().take(MAX_ERROR_LENGTH).collect::<String>()));
         return Err(failed(format!("failed ({}){}", output.status, last.unwrap_or_default())));
     }
     let text = Zeroizing::new(

@@ -9,6 +9,11 @@ pub enum CredentialError {
         "store it with `lyncsh login {profile}`, or set credential = \"prompt\" in the profile"
     ))]
     NotStored { profile: String },
+    #[error("no password for the proxy is stored for profile '{profile}'")]
+    #[diagnostic(help(
+        "store it with `lyncsh login {profile} --proxy`, or set proxy_credential = \"prompt\" in the profile"
+    ))]
+    ProxyNotStored { profile: String },
     #[error("the keyring is not usable: {reason}")]
     #[diagnostic(help(
         "on Linux, start and unlock a Secret Service (gnome-keyring, KWallet, KeePassXC) in this D-Bus session; or set \

@@ -8,21 +8,15 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::error::CredentialError;
 
-/// Service name of all entries; the account is the profile's name, or the name in the profile.
+/// Service name of all entries; the account is the profile's name, `PROFILE/proxy`, or the name in the profile.
 const SERVICE: &str = "lyncsh";
 /// Time limit of a call: a locked keyring asks the user.
-const WAIT: Duration = Duration::from_mins(1);
+const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Maximum length of an entry in UTF-16 units: Windows limits it to 2,560 bytes (CRED_MAX_CREDENTIAL_BLOB_SIZE).
 const MAX_ENTRY: usize = 1280;
 /// Maximum number of parts of a secret.
 const MAX_PARTS: usize = 64;
-
-/// Reads a profile's secret from the entry of this account.
-pub async fn read(profile: &str, account: &str) -> Result<SecretString, CredentialError> {
-    let missing = CredentialError::NotStored { profile: profile.to_owned() };
-    find(account).await?.ok_or(missing)
-}
 
 /// Reads the secret of an account, if there is one.
 pub async fn find(account: &str) -> Result<Option<SecretString>, CredentialError> {
@@ -147,11 +141,11 @@ async fn on_keyring<T: Send + 'static>(
         let result = status.and_then(|()| calls().map_err(|error| error.to_string()));
         let _ = answer.send(result);
     });
-    let reason = match tokio::time::timeout(WAIT, answered).await {
+    let reason = match tokio::time::timeout(CALL_TIMEOUT, answered).await {
         Ok(Ok(Ok(value))) => return Ok(value),
         Ok(Ok(Err(reason))) => reason,
         Ok(Err(_)) => "the keyring thread ended unexpectedly".to_owned(),
-        Err(_) => format!("it did not answer within {}", humantime::format_duration(WAIT)),
+        Err(_) => format!("it did not answer within {}", humantime::format_duration(CALL_TIMEOUT)),
     };
     Err(CredentialError::Keyring { reason })
 }

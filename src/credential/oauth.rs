@@ -24,12 +24,12 @@ use self::granted::Granted;
 use self::refresh::Kept;
 use self::service::Service;
 use super::{command, file};
-use crate::net::Trust;
 use crate::profile::{CredentialSource, Profile, TokenFlow};
 use crate::step::Report;
 
 pub use self::error::{Operation, TokenError};
 pub use self::granted::Token;
+pub use self::http::Network;
 pub use self::refresh::forget;
 
 /// The sign-in of a profile to one endpoint. It renews its tokens.
@@ -37,7 +37,7 @@ pub use self::refresh::forget;
 pub struct SignIn {
     profile: Arc<Profile>,
     endpoint: Url,
-    trust: Trust,
+    network: Network,
     /// The secret of an application, or the passphrase of its key.
     secret: SecretString,
     state: Mutex<State>,
@@ -53,8 +53,8 @@ struct State {
 
 impl SignIn {
     /// `secret`: that of the profile's credential; empty for a user's sign-in.
-    pub fn new(profile: Arc<Profile>, endpoint: Url, trust: Trust, secret: SecretString) -> Self {
-        Self { profile, endpoint, trust, secret, state: Mutex::default() }
+    pub fn new(profile: Arc<Profile>, endpoint: Url, network: Network, secret: SecretString) -> Self {
+        Self { profile, endpoint, network, secret, state: Mutex::default() }
     }
 
     pub fn endpoint(&self) -> &Url {
@@ -101,9 +101,8 @@ impl SignIn {
     }
 
     async fn service(&self) -> Result<Service, TokenError> {
-        let limit = self.profile.limits.token;
-        let client = authority::client(&self.profile, &self.endpoint, &self.trust, limit).await?;
-        Service::read(client, self.scopes(), &self.trust, limit).await
+        let client = authority::client(&self.profile, &self.endpoint, &self.network).await?;
+        Service::read(client, self.scopes(), self.network.clone()).await
     }
 
     /// Returns the scopes of the profile; otherwise all that the application has on the endpoint.

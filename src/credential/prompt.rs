@@ -1,6 +1,5 @@
 //! Reads a password from the terminal, without echo, or from standard input.
 
-use std::io::IsTerminal;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -30,7 +29,7 @@ pub async fn agrees(question: &str) -> bool {
 }
 
 async fn answer(question: &str, echo: Echo) -> Result<SecretString, CredentialError> {
-    if !std::io::stdin().is_terminal() || !Stream::Error.is_terminal() {
+    if !screen::can_ask() {
         return Err(CredentialError::NoTerminal);
     }
     let question = question.to_owned();

@@ -12,7 +12,7 @@ const SIDES: [u32; 4] = [16, 32, 48, 256];
 const SAMPLES: u32 = 4;
 /// Corner radius and width of the letters, relative to the size.
 const CORNER: f32 = 0.18;
-const ROOM: f32 = 0.8;
+const LETTER_WIDTH: f32 = 0.8;
 
 /// A colour whose contrast to white letters is at least 4.5 (WCAG 2.1, 1.4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,7 +164,8 @@ impl Letters {
         // The last column and row of a capital are empty.
         let wide = side_of(u32::try_from(self.0.len()).unwrap_or(1) * 8) - 1.0;
         let cells = wide.max(9.0);
-        let (column, row) = ((x - 0.5) / ROOM * cells + wide / 2.0, (y - 0.5) / ROOM * cells + 3.5);
+        let (column, row) =
+            ((x - 0.5) / LETTER_WIDTH * cells + wide / 2.0, (y - 0.5) / LETTER_WIDTH * cells + 3.5);
         if column < 0.0 || !(0.0..8.0).contains(&row) {
             return false;
         }

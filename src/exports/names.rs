@@ -239,14 +239,14 @@ pub const RESTRICTED: &[&str] = &[
 /// parses scopes, drives, modules, wildcards and paths, and other dashes look like a hyphen.
 pub const PLAIN: &str = r"^\p{L}[\p{L}\p{Nd}_]*(-[\p{L}\p{Nd}_]+)*\z";
 
-/// Returns a pattern for lines of plain names with a hyphen that are not longer than [`LONGEST`].
+/// Returns a pattern for lines of plain names with a hyphen that are not longer than [`MAX_NAME_LENGTH`].
 pub fn hyphened() -> String {
     let word = r"[\p{L}\p{Nd}_]";
-    format!(r"\A(?:(?=[^\n]{{1,{LONGEST}}}\n)\p{{L}}{word}*(?:-{word}+)+\n)+\z")
+    format!(r"\A(?:(?=[^\n]{{1,{MAX_NAME_LENGTH}}}\n)\p{{L}}{word}*(?:-{word}+)+\n)+\z")
 }
 
 /// Maximum length of a name in PowerShell (CommandMetadata.isSafeNameOrIdentifierRegex).
-pub const LONGEST: usize = 100;
+pub const MAX_NAME_LENGTH: usize = 100;
 
 /// Part of the names of an exported module's helper functions, which a command must not replace
 /// (HelperFunctionsGetImplicitRunspaceTemplate and similar templates).
@@ -292,10 +292,10 @@ impl Refusal {
     }
 }
 
-/// Returns whether a name matches [`PLAIN`] and is not longer than [`LONGEST`].
+/// Returns whether a name matches [`PLAIN`] and is not longer than [`MAX_NAME_LENGTH`].
 fn is_plain(name: &str) -> bool {
     static PATTERN: LazyLock<Option<regex::Regex>> = LazyLock::new(|| regex::Regex::new(PLAIN).ok());
-    name.chars().count() <= LONGEST && PATTERN.as_ref().is_some_and(|pattern| pattern.is_match(name))
+    name.chars().count() <= MAX_NAME_LENGTH && PATTERN.as_ref().is_some_and(|pattern| pattern.is_match(name))
 }
 
 /// Folds the case of a name. PowerShell compares with `OrdinalIgnoreCase`; this folding equates more names,
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_a_host_calls_are_refused_in_any_case() {
+    fn reserved_names_are_refused_case_insensitively() {
         let refusal = Refusal::on(None);
         for name in
             ["PSConsoleHostReadLine", "psconsolehostreadline", "PROMPT", "Out-Default", "cd", "Ssh", "iex"]
@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn names_that_are_not_plain_are_refused() {
         let refusal = Refusal::on(None);
-        let long = "a".repeat(LONGEST + 1);
+        let long = "a".repeat(MAX_NAME_LENGTH + 1);
         for name in [
             "",
             "-",
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_can_make_and_unmake_a_reserved_name() {
+    fn reserved_names_are_checked_with_the_prefix() {
         let refusal = Refusal::on(None);
         assert!(!refusal.allows("ReadLine", "PSConsoleHostReadLine"));
         assert!(refusal.allows("Out-Default", "Out-LwDefault"));

@@ -16,16 +16,6 @@ pub enum NotText {
     Utf32,
 }
 
-impl NotText {
-    /// Returns the first invalid line, starting at 1.
-    pub fn line(&self) -> usize {
-        match *self {
-            Self::Utf8 { line } | Self::Utf16 { line } | Self::Nul { line } => line,
-            Self::Utf32 => 1,
-        }
-    }
-}
-
 /// Returns whether bytes start with the byte order mark of UTF-16, in which a line feed has two bytes.
 pub fn is_utf16(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff])
@@ -109,6 +99,6 @@ mod tests {
         let alone = [utf16("one\n", u16::to_be_bytes), vec![0xd8, 0x00]].concat();
         assert_eq!(decode(&alone), Err(NotText::Utf16 { line: 2 }));
         assert_eq!(decode(b"\xff\xfe\0\0x\0\0\0"), Err(NotText::Utf32));
-        assert_eq!(decode(b"a\nb\xff").unwrap_err().line(), 2);
+        assert_eq!(decode(b"a\nb\xff"), Err(NotText::Utf8 { line: 2 }));
     }
 }

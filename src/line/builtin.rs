@@ -435,7 +435,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_found_whatever_their_case() {
+    fn names_are_found_case_insensitively() {
         assert!(NAMES.is_sorted());
         for (name, expected) in
             [("Start-Sleep", true), ("READ-HOST", true), ("sleep", true), ("Get-CsUser", false), ("", false)]

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scripts_of_powershells_own_views_are_computed() {
+    fn scripts_of_powershells_views_are_computed() {
         let object = |used: Value| {
             Value::custom_object([
                 ("NPM", Value::I64(5000)),

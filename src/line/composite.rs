@@ -3,6 +3,7 @@
 
 mod custom;
 mod date;
+mod letters;
 mod number;
 mod span;
 mod standard;
@@ -11,7 +12,7 @@ use super::error::LineError;
 use crate::psrp::clixml::Value;
 
 /// Maximum width of an item (IndexLimit in StringBuilder.AppendFormat).
-const WIDEST: usize = 1_000_000;
+const MAX_WIDTH: usize = 1_000_000;
 
 /// Reason why a format is invalid for a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +124,7 @@ fn number_at(letters: &[char], at: &mut usize) -> Result<usize, LineError> {
     let mut number = 0;
     while let Some(digit) = letters.get(*at).and_then(|letter| letter.to_digit(10)) {
         number = number * 10 + digit as usize;
-        if number >= WIDEST {
+        if number >= MAX_WIDTH {
             return Err(unreadable(*at, "The number is too large."));
         }
         *at += 1;

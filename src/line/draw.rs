@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn few_properties_are_a_table_as_wide_as_they_need() {
+    fn few_properties_are_drawn_as_a_table() {
         let users = [
             object(&[("Name", text("Ken Myer")), ("Lines", Value::I32(2))]),
             object(&[("Name", text("Pilar Ackerman")), ("Lines", Value::I32(10))]),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_without_a_width_share_what_is_left() {
+    fn columns_without_a_width_share_the_remaining_width() {
         let column = |label: &str, width, alignment| Column {
             label: label.into(),
             width,
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn many_properties_are_a_list_whose_long_values_go_on_below() {
+    fn many_properties_are_drawn_as_a_wrapped_list() {
         let tenant = object(&[
             ("DisplayName", text("Litware")),
             ("Uri", text("https://admin0d.online.lync.com/OcsPowershellLiveId")),

@@ -8,11 +8,7 @@ use super::views::Shape;
 use crate::psrp::clixml::Value;
 
 /// Resolves the requested properties, with wildcards by the first object, and reduces the objects to them.
-pub fn shaped(
-    properties: &[Property],
-    values: &[Value],
-    variables: &Variables,
-) -> (Vec<Property>, Vec<Value>) {
+fn shaped(properties: &[Property], values: &[Value], variables: &Variables) -> (Vec<Property>, Vec<Value>) {
     let mut resolved: Vec<Property> = Vec::new();
     for property in properties {
         let names = values.first().map(|first| property.pairs(first, variables)).unwrap_or_default();
@@ -44,7 +40,7 @@ fn columns(properties: &[Property]) -> Vec<Column> {
 }
 
 /// Draws objects as a table, with their type's columns if none are requested.
-pub fn table_lines(properties: &[Property], values: &[Value], width: usize, form: Form) -> Vec<String> {
+fn table_lines(properties: &[Property], values: &[Value], width: usize, form: Form) -> Vec<String> {
     let (resolved, rows) = shaped(properties, values, form.variables);
     let mut columns = columns(&resolved);
     if form.auto_size {
@@ -62,12 +58,7 @@ pub struct Form<'a> {
     pub drawn: draw::Form,
 }
 
-pub fn list_lines(
-    properties: &[Property],
-    values: &[Value],
-    width: usize,
-    variables: &Variables,
-) -> Vec<String> {
+fn list_lines(properties: &[Property], values: &[Value], width: usize, variables: &Variables) -> Vec<String> {
     let (resolved, rows) = shaped(properties, values, variables);
     let items = resolved.iter().map(|one| Item { label: one.title(), property: one.title() }).collect();
     draw::draw(&View::List(items), &rows, width)

@@ -62,7 +62,7 @@ impl Number {
     }
 
     /// Returns the integer, if the number is one.
-    pub fn whole(self) -> Option<i128> {
+    fn whole(self) -> Option<i128> {
         match self {
             Self::Int32(n) => Some(n.into()),
             Self::UInt32(n) => Some(n.into()),
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_rounded_as_net_rounds_them() {
+    fn decimal_places_are_rounded_as_in_dotnet() {
         for (text, fixed) in [
             ("0.125", "0.12"),
             ("0.625", "0.62"),

@@ -214,7 +214,7 @@ impl Local {
             for value in values {
                 if let Err(error) = placed.stage.push(value, &mut next) {
                     let action = placed.common.error_action.unwrap_or(self.preferred);
-                    if placed.stage.goes_on() && action != Action::Stop {
+                    if placed.stage.continues_after_error() && action != Action::Stop {
                         self.missed.push((error, placed.common.clone()));
                         continue;
                     }

@@ -4,7 +4,7 @@ use super::error::LineError;
 use crate::psrp::clixml::Value;
 
 /// Maximum number of letters or items of the result.
-const LONGEST: usize = 10_000_000;
+const MAX_RESULT_LENGTH: usize = 10_000_000;
 
 /// Multiplies a text or a list; `None` if the left operand is neither.
 pub fn repeated(what: &Value, times: &Value) -> Option<Result<Value, LineError>> {
@@ -39,9 +39,9 @@ fn count(times: &Value, length: usize) -> Result<usize, LineError> {
         return Err(LineError(format!("times ('{text}') must be a non-negative value. (Parameter 'times')")));
     }
     let times = number as usize;
-    if length.saturating_mul(times) > LONGEST {
+    if length.saturating_mul(times) > MAX_RESULT_LENGTH {
         return Err(LineError(format!(
-            "Cannot repeat {text} times: the console supports at most {LONGEST} letters or items."
+            "Cannot repeat {text} times: the console supports at most {MAX_RESULT_LENGTH} letters or items."
         )));
     }
     Ok(times)

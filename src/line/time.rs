@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_read_as_they_travel_and_as_they_are_typed() {
+    fn time_spans_are_read_in_iso_and_dotnet_form() {
         for (text, span) in [
             ("P1DT2H3M4.5S", 937_845_000_000),
             ("1.02:03:04.5", 937_845_000_000),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_has_nets_ticks() {
+    fn dates_convert_to_dotnet_ticks() {
         assert_eq!(date("2021-05-03").map(date_ticks), Some(637_555_968_000_000_000));
         assert_eq!(date("0001-01-01T00:00:00.0000001").map(date_ticks), Some(1));
     }

@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_is_read_as_openssl_prints_it() {
+    fn openssl_fingerprints_are_parsed() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         openssl(
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_is_bound_by_the_hash_of_the_signature() {
+    fn the_channel_binding_uses_the_signature_hash() {
         let ec = "-newkey ec -pkeyopt ec_paramgen_curve:P-256";
         let pss = "-newkey rsa:2048 -sigopt rsa_padding_mode:pss";
         for (key, digest, hash) in [

@@ -27,34 +27,6 @@ impl HandshakeProblem {
     pub const fn is_late(self) -> bool {
         matches!(self, Self::NoClientCertificate | Self::ClientCertificateRefused)
     }
-
-    pub const fn advice(self) -> &'static str {
-        match self {
-            Self::NoCommonCipher => {
-                "Windows Server 2012 R2 often offers only suites that rustls does not have: add tls = \"system\" to \
-                 the profile if it is not there, or enable an ECDHE suite with AES-GCM on the server. A server can \
-                 also refuse this way because it wants a client certificate: authentication = \"certificate\"."
-            }
-            Self::NoClientCertificate => {
-                "Add authentication = \"certificate\" and the file of the certificate to the profile: \
-                 certificate = \"…\"."
-            }
-            Self::ClientCertificateRefused => {
-                "Check that the certificate in the profile has not expired, that it is for client authentication, \
-                 and that the server trusts its issuer."
-            }
-            Self::OldVersion => {
-                "Enable TLS 1.2 on the server: Windows Server 2008 R2 needs the update KB3080079 and a setting in \
-                 its registry."
-            }
-            Self::SmallKey => {
-                "Enable an ECDHE cipher suite on the server, or a Diffie-Hellman key of 2048 bits."
-            }
-            Self::NotTls => {
-                "Check the port and the scheme of uri in the profile: WinRM has HTTPS on port 5986."
-            }
-        }
-    }
 }
 
 /// Finds the reason in an error's chain. `asked`: the server requested a client certificate; `given`: the client

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_hosts_or_below_domains() {
+    fn patterns_are_hosts_or_subdomains() {
         for (text, expected) in [
             ("Pool.Example.com", Ok("pool.example.com")),
             ("*.EXAMPLE.com", Ok("*.example.com")),

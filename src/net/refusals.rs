@@ -18,7 +18,7 @@ use url::Url;
 /// Time for which other requests wait for the response to the first one. An endpoint that takes longer is
 /// executing the request and did not refuse it. The limit also lets Delete pass a pending Receive: some
 /// endpoints answer Delete only while a Receive is pending.
-const DECIDED: Duration = Duration::from_millis(750);
+const DECISION_TIMEOUT: Duration = Duration::from_millis(750);
 
 /// A user's secret at an endpoint. Only a keyed hash is kept, with a random key of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,7 +79,7 @@ impl Credential {
                 let mut states = states();
                 match states.get(&self).copied() {
                     Some(State::Refused) => return None,
-                    Some(State::Asking(since)) if now < since + DECIDED => since + DECIDED,
+                    Some(State::Asking(since)) if now < since + DECISION_TIMEOUT => since + DECISION_TIMEOUT,
                     Some(state @ (State::Accepted | State::Asking(_))) => {
                         let was_accepted = state == State::Accepted;
                         return Some(Pass { credential: self, before: None, was_accepted });
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_credential_that_was_never_accepted_is_sent_once() {
+    async fn an_unverified_credential_is_sent_once() {
         let one = credential("once");
         one.pass().await.unwrap().refused();
         assert!(one.is_refused() && one.pass().await.is_none());
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_accepted_credential_is_sent_once_more() {
+    async fn a_refused_accepted_credential_is_sent_once_more() {
         let one = credential("twice");
         one.pass().await.unwrap().accepted();
         one.pass().await.unwrap().refused();
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn others_wait_for_the_answer_that_decides_and_not_for_long() {
+    async fn other_requests_wait_briefly_for_the_first_answer() {
         let one = credential("many");
         let asking = one.pass().await.unwrap();
         let others: Vec<_> = (0..5).map(|_| tokio::spawn(one.pass())).collect();

@@ -45,10 +45,11 @@ impl TlsConnector {
         let library = match trust.library {
             TlsLibrary::System => Library::System(SystemConnector::new(trust)?),
             TlsLibrary::Rustls => {
-                let mut config = config(trust, true)?;
+                let mut config = config(trust)?;
                 config.alpn_protocols = vec![b"http/1.1".to_vec()];
                 let certificate = trust.certificate.as_ref().map(ClientCertificate::certified);
-                config.client_auth_cert_resolver = Arc::new(Presented { certificate, asked: asked.clone() });
+                config.client_auth_cert_resolver =
+                    Arc::new(ClientCertificateResolver { certificate, asked: asked.clone() });
                 Library::Rustls(Arc::new(config).into())
             }
         };
@@ -85,25 +86,14 @@ impl TlsConnector {
 }
 
 impl Trust {
-    /// Returns the builder of an HTTP client for discovery and token services, to which the pin does not apply.
-    pub fn client(&self) -> reqwest::ClientBuilder {
-        self.http(false)
+    /// Returns the settings for other servers than the endpoint, to which pin and client certificate do not apply.
+    pub fn of_others(&self) -> Self {
+        Self { own: self.own.clone(), ..Self::default() }
     }
 
-    /// Returns the builder of an HTTP client for the endpoint.
-    pub fn endpoint_client(&self) -> reqwest::ClientBuilder {
-        self.http(true)
-    }
-
-    fn http(&self, pinned: bool) -> reqwest::ClientBuilder {
-        // Fails if the provider is already installed.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = reqwest::Client::builder();
-        match config(self, pinned) {
-            Ok(config) => builder.tls_backend_preconfigured(config),
-            // Plain http must work without CA certificates of the system; https then fails in the client.
-            Err(_) => builder,
-        }
+    /// Returns the settings for a request to the endpoint that precedes the session.
+    pub fn before_session(&self) -> Self {
+        Self { pin: self.pin, ..self.of_others() }
     }
 
     /// Returns a TLS connector for the endpoint.
@@ -115,10 +105,10 @@ impl Trust {
     }
 }
 
-/// Returns rustls's configuration for `trust`. `pinned`: the pin applies, as for the endpoint.
-fn config(trust: &Trust, pinned: bool) -> Result<ClientConfig, rustls::Error> {
+/// Returns rustls's configuration for `trust`.
+fn config(trust: &Trust) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = ProfileVerifier::new(&trust.own, trust.pin.filter(|_| pinned), &provider)?;
+    let verifier = ProfileVerifier::new(&trust.own, trust.pin, &provider)?;
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
@@ -128,12 +118,12 @@ fn config(trust: &Trust, pinned: bool) -> Result<ClientConfig, rustls::Error> {
 
 /// Presents the client certificate, and records that the server requested it.
 #[derive(Debug)]
-struct Presented {
+struct ClientCertificateResolver {
     certificate: Option<Arc<CertifiedKey>>,
     asked: Arc<AtomicBool>,
 }
 
-impl ResolvesClientCert for Presented {
+impl ResolvesClientCert for ClientCertificateResolver {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.asked.store(true, Ordering::Relaxed);
         self.certificate.clone()

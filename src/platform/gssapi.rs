@@ -11,6 +11,7 @@ use std::ffi::{c_int, c_void};
 use std::path::Path;
 use std::ptr::{null, null_mut};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// Environment variable with the path of a GSSAPI library that is not in the loader's paths.
 const LIBRARY_VARIABLE: &str = "LYNCSH_GSSAPI_LIBRARY";
@@ -459,6 +460,7 @@ impl Drop for Name {
 pub struct Credential {
     library: &'static Library,
     handle: Handle,
+    lifetime: Duration,
 }
 
 // SAFETY: as for `Name`.
@@ -497,7 +499,7 @@ impl Credential {
             let set = OidSet { count: 1, elements: &oid };
             // The library does not keep the buffer, and wipes its own copy.
             let secret = Buffer::of(password);
-            let (mut minor, mut handle) = (0, null_mut());
+            let (mut minor, mut handle, mut seconds) = (0, null_mut(), 0);
             // SAFETY: the name is live, the password outlives the call; `handle` is written on success only.
             let major = unsafe {
                 acquire(
@@ -509,11 +511,11 @@ impl Credential {
                     INITIATE,
                     &mut handle,
                     null_mut(),
-                    null_mut(),
+                    &mut seconds,
                 )
             };
             library.check(major, minor, mech)?;
-            Ok(Self { library, handle })
+            Ok(Self { library, handle, lifetime: Duration::from_secs(seconds.into()) })
         })
     }
 
@@ -563,7 +565,12 @@ impl Credential {
             )
         };
         library.check(major, minor, mech)?;
-        Ok(Self { library, handle })
+        Ok(Self { library, handle, lifetime: Duration::ZERO })
+    }
+
+    /// Returns the remaining lifetime of the tickets when they were acquired with a password, else zero.
+    pub fn lifetime(&self) -> Duration {
+        self.lifetime
     }
 }
 
@@ -861,7 +868,7 @@ mod tests {
 
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[test]
-    fn a_library_without_the_functions_is_not_taken() {
+    fn a_library_without_gssapi_is_rejected() {
         let missing = Library::load(&["libc.so.6"]).err().unwrap();
         assert!(missing.to_string().contains("gss_"), "{missing}");
     }

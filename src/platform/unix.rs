@@ -128,7 +128,7 @@ pub fn input_is_ready(limit: std::time::Duration) -> io::Result<bool> {
 
 /// Redirects standard error to the terminal, even if the parent process reads or discards it. Does nothing
 /// without a terminal.
-pub fn speak_on_terminal() -> io::Result<()> {
+pub fn redirect_errors_to_terminal() -> io::Result<()> {
     if Stream::Error.is_terminal() {
         return Ok(());
     }
@@ -244,7 +244,7 @@ pub fn hold_when_free(file: &File) -> io::Result<()> {
 }
 
 /// Releases the lock of a file.
-pub fn let_go(file: &File) -> io::Result<()> {
+pub fn unlock(file: &File) -> io::Result<()> {
     file.unlock()
 }
 
@@ -348,7 +348,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_process_that_replaces_its_program_has_not_ended_until_it_is_killed() {
+    fn a_process_outlives_exec_until_killed() {
         // The same process runs a new program 300 times.
         let script = "[ $1 = 300 ] && exec sleep 60; exec sh -c \"$0\" \"$0\" $(($1 + 1))";
         let mut child = std::process::Command::new("sh").args(["-c", script, script, "0"]).spawn().unwrap();

@@ -9,12 +9,12 @@ pub mod sspi;
 
 pub use file::{
     exchange, hard_links, hold, hold_when_free, is_at, is_held, is_own_folder, is_private, is_private_file,
-    let_go, private_folder, take_after,
+    private_folder, take_after, unlock,
 };
 pub use pipe::{client_process, create_pipe, is_of_this_user, process_sockets};
 pub use process::{
     Family, end_output, has_ended, input_is_ready, kill, leave_terminal, parent, program_name,
-    spawn_detached, speak_on_terminal, start_time,
+    redirect_errors_to_terminal, spawn_detached, start_time,
 };
 pub use shutdown_signals::ShutdownSignals;
 

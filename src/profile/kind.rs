@@ -70,55 +70,36 @@ impl Kind {
 
     /// Returns the kind's data.
     pub const fn traits(self) -> Traits {
-        use Authentication::{Basic, Certificate, Kerberos, Negotiate, Ntlm, Token};
         match self {
             Self::LyncOnline => Traits {
                 name: "lync-online",
                 summary: "Lync Online's protocol: discovery, then OcsPowershellLiveId or OcsPowershellOAuth",
-                verified: true,
-                default_authentication: Basic,
-                authentications: &[Basic, Token],
-                configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
+                default_authentication: Authentication::Basic,
+                authentications: &[Authentication::Basic, Authentication::Token],
                 discovers: true,
-                needs_user: true,
                 format_data: &["Microsoft.Rtc*"],
                 redirects: LYNC_ONLINE,
+                ..SERVER
             },
             Self::SkypeServer => Traits {
                 name: "skype-server",
                 summary: "Lync Server or Skype for Business Server: https://POOL/OcsPowershell",
-                verified: true,
-                default_authentication: Negotiate,
-                authentications: &[Kerberos, Negotiate, Ntlm, Basic, Token, Certificate],
-                configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
-                discovers: false,
-                needs_user: true,
                 format_data: &["Microsoft.Rtc*"],
-                redirects: &[],
+                ..SERVER
             },
             Self::ExchangeServer => Traits {
                 name: "exchange-server",
                 summary: "Exchange Server: https://HOST/PowerShell/",
-                verified: true,
-                default_authentication: Kerberos,
-                authentications: &[Kerberos, Negotiate, Ntlm, Basic, Token, Certificate],
+                default_authentication: Authentication::Kerberos,
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.Exchange",
-                discovers: false,
-                needs_user: true,
                 format_data: &["Microsoft.Exchange*"],
                 redirects: EXCHANGE_ONLINE,
+                ..SERVER
             },
             Self::Wsman => Traits {
                 name: "wsman",
                 summary: "any PowerShell remoting endpoint or JEA configuration over WSMan",
-                verified: true,
-                default_authentication: Negotiate,
-                authentications: &[Kerberos, Negotiate, Ntlm, Basic, Token, Certificate],
-                configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
-                discovers: false,
-                needs_user: true,
-                format_data: &["*"],
-                redirects: &[],
+                ..SERVER
             },
             Self::Teams => Traits {
                 name: "teams",
@@ -133,6 +114,27 @@ impl Kind {
         }
     }
 }
+
+/// Data of kinds whose endpoint the profile names.
+const SERVER: Traits = Traits {
+    name: "",
+    summary: "",
+    verified: true,
+    default_authentication: Authentication::Negotiate,
+    authentications: &[
+        Authentication::Kerberos,
+        Authentication::Negotiate,
+        Authentication::Ntlm,
+        Authentication::Basic,
+        Authentication::Token,
+        Authentication::Certificate,
+    ],
+    configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
+    discovers: false,
+    needs_user: true,
+    format_data: &["*"],
+    redirects: &[],
+};
 
 /// Data of module kinds: the module opens the session and ignores these values.
 const SERVICE: Traits = Traits {

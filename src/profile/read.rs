@@ -60,6 +60,6 @@ pub fn read(name: &str, path: &Path, text: &str) -> Result<Read, ProfileError> {
 
 fn failed(path: &Path, text: &str, mut mistakes: Vec<Mistake>) -> ProfileError {
     mistakes.sort_by_key(|mistake| mistake.span.start);
-    let source_text = secret::veiled(text, &mistakes);
+    let source_text = secret::mask_secrets(text, &mistakes);
     ProfileError { path: path.display().to_string(), source_text, mistakes }
 }

@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_sorted_as_people_count() {
+    fn names_are_sorted_numerically() {
         let mut names = ["t-10", "T-2", "t-1", "t", "t-1b", "a9z", "a10", "\u{e4}", "7", "t-007"];
         names.sort_by_cached_key(|name| order(name));
         assert_eq!(names, ["7", "a9z", "a10", "t", "t-1", "t-1b", "T-2", "t-007", "t-10", "\u{e4}"]);

@@ -10,7 +10,7 @@ use super::import::Import;
 use super::kind::Kind;
 use super::limits::Limits;
 use super::service::Service;
-use crate::net::{Fingerprint, HostPattern, Hosts, TlsLibrary};
+use crate::net::{Fingerprint, HostPattern, Hosts, ProxySetting, TlsLibrary};
 
 /// Value of `shell` for the built-in console.
 pub const CONSOLE: &str = "console";
@@ -39,6 +39,10 @@ pub struct Profile {
     pub redirects: Vec<HostPattern>,
     /// OAuth authority that requests go to, and that may receive the credential besides Microsoft's.
     pub authority: Option<Url>,
+    pub proxy: ProxySetting,
+    /// Account at the proxy.
+    pub proxy_user: Option<String>,
+    pub proxy_credential: CredentialSource,
     /// PEM file of CA certificates that are trusted in addition to the system's.
     pub ca: Option<PathBuf>,
     /// Fingerprint of the only accepted certificate of the endpoint.
@@ -95,6 +99,16 @@ impl Profile {
         match &self.credential {
             CredentialSource::Keyring => Some(&self.name),
             CredentialSource::Shared(entry) => Some(entry),
+            _ => None,
+        }
+    }
+
+    /// Returns the account of the keyring entry with the password for the proxy, if the keyring has it.
+    pub fn proxy_entry(&self) -> Option<String> {
+        match &self.proxy_credential {
+            // The name of a profile contains no slash.
+            CredentialSource::Keyring => Some(format!("{}/proxy", self.name)),
+            CredentialSource::Shared(entry) => Some(entry.clone()),
             _ => None,
         }
     }

@@ -108,7 +108,7 @@ impl ClientPool {
 
     /// Negotiates another protocol than 2.3.
     #[must_use]
-    pub fn speaking(mut self, protocol: Protocol) -> Self {
+    pub fn with_protocol(mut self, protocol: Protocol) -> Self {
         self.protocol = protocol;
         self
     }
@@ -124,16 +124,6 @@ impl ClientPool {
     /// Returns the common protocol version after the server's SESSION_CAPABILITY.
     pub fn protocol(&self) -> Protocol {
         self.protocol
-    }
-
-    /// Returns the session key after its exchange.
-    pub fn session_key(&self) -> Option<&SessionKey> {
-        self.key.as_ref()
-    }
-
-    /// Returns a pipeline's last state from the server; `None` if the id is unknown.
-    pub fn pipeline_state(&self, pipeline: Uuid) -> Option<PipelineState> {
-        self.pipelines.get(&pipeline).copied()
     }
 
     /// Queues SESSION_CAPABILITY and INIT_RUNSPACEPOOL.

@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_script_that_only_names_a_property_is_that_property() {
+    fn a_property_script_yields_its_property_name() {
         for (script, name) in [
             ("$_.SipAddress", Some("SipAddress")),
             (" $PSItem.Name; ", Some("Name")),

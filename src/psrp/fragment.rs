@@ -165,7 +165,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn object_ids_count_from_one_and_flags_mark_the_ends() {
+    fn object_ids_start_at_one_and_flags_mark_ends() {
         let mut fragmenter = Fragmenter::default();
         let one = fragmenter.cut(b"abc", 100);
         assert_eq!(one, [b"\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\x03\0\0\0\x03abc".to_vec()]);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fragment_out_of_order_and_a_giant_are_errors_that_stay() {
+    fn out_of_order_and_oversized_fragments_fail() {
         let mut fragmenter = Fragmenter::default();
         let fragments = fragmenter.cut(b"abcdef", 2);
         let mut defragmenter = Defragmenter::default();
@@ -195,7 +195,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn messages_join_however_the_stream_is_cut(
+        fn messages_are_reassembled_at_any_split(
             messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 1..6),
             payload in 1usize..80,
             cuts in prop::collection::vec(1usize..60, 1..20),

@@ -3,6 +3,7 @@
 
 use super::Missing;
 use super::clixml::{Content, Object, Value};
+use super::numbered::numbered;
 use super::record::ErrorRecord;
 
 /// The host data of a client's pool and pipelines.
@@ -21,7 +22,7 @@ pub struct HostInfo {
 }
 
 impl Default for HostInfo {
-    /// Returns a console of 80 columns and 24 rows with unknown colours.
+    /// Returns a console of 80 columns and 24 rows with unknown colours: PowerShell on Unix reports them as -1.
     fn default() -> Self {
         Self {
             window: (80, 24),
@@ -132,133 +133,69 @@ fn origin() -> Value {
     Value::with_properties([("x", Value::I32(0)), ("y", Value::I32(0))])
 }
 
-/// RemoteHostMethodId (MS-PSRP 2.2.3.17).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i32)]
-pub enum HostMethod {
-    GetName = 1,
-    GetVersion = 2,
-    GetInstanceId = 3,
-    GetCurrentCulture = 4,
-    GetCurrentUICulture = 5,
-    SetShouldExit = 6,
-    EnterNestedPrompt = 7,
-    ExitNestedPrompt = 8,
-    NotifyBeginApplication = 9,
-    NotifyEndApplication = 10,
-    ReadLine = 11,
-    ReadLineAsSecureString = 12,
-    Write1 = 13,
-    Write2 = 14,
-    WriteLine1 = 15,
-    WriteLine2 = 16,
-    WriteLine3 = 17,
-    WriteErrorLine = 18,
-    WriteDebugLine = 19,
-    WriteProgress = 20,
-    WriteVerboseLine = 21,
-    WriteWarningLine = 22,
-    Prompt = 23,
-    PromptForCredential1 = 24,
-    PromptForCredential2 = 25,
-    PromptForChoice = 26,
-    GetForegroundColor = 27,
-    SetForegroundColor = 28,
-    GetBackgroundColor = 29,
-    SetBackgroundColor = 30,
-    GetCursorPosition = 31,
-    SetCursorPosition = 32,
-    GetWindowPosition = 33,
-    SetWindowPosition = 34,
-    GetCursorSize = 35,
-    SetCursorSize = 36,
-    GetBufferSize = 37,
-    SetBufferSize = 38,
-    GetWindowSize = 39,
-    SetWindowSize = 40,
-    GetWindowTitle = 41,
-    SetWindowTitle = 42,
-    GetMaxWindowSize = 43,
-    GetMaxPhysicalWindowSize = 44,
-    GetKeyAvailable = 45,
-    ReadKey = 46,
-    FlushInputBuffer = 47,
-    SetBufferContents1 = 48,
-    SetBufferContents2 = 49,
-    GetBufferContents = 50,
-    ScrollBufferContents = 51,
-    PushRunspace = 52,
-    PopRunspace = 53,
-    GetIsRunspacePushed = 54,
-    GetRunspace = 55,
-    PromptForChoiceMultipleSelection = 56,
+numbered! {
+    /// RemoteHostMethodId (MS-PSRP 2.2.3.17).
+    pub enum HostMethod: i32 {
+        GetName = 1,
+        GetVersion = 2,
+        GetInstanceId = 3,
+        GetCurrentCulture = 4,
+        GetCurrentUICulture = 5,
+        SetShouldExit = 6,
+        EnterNestedPrompt = 7,
+        ExitNestedPrompt = 8,
+        NotifyBeginApplication = 9,
+        NotifyEndApplication = 10,
+        ReadLine = 11,
+        ReadLineAsSecureString = 12,
+        Write1 = 13,
+        Write2 = 14,
+        WriteLine1 = 15,
+        WriteLine2 = 16,
+        WriteLine3 = 17,
+        WriteErrorLine = 18,
+        WriteDebugLine = 19,
+        WriteProgress = 20,
+        WriteVerboseLine = 21,
+        WriteWarningLine = 22,
+        Prompt = 23,
+        PromptForCredential1 = 24,
+        PromptForCredential2 = 25,
+        PromptForChoice = 26,
+        GetForegroundColor = 27,
+        SetForegroundColor = 28,
+        GetBackgroundColor = 29,
+        SetBackgroundColor = 30,
+        GetCursorPosition = 31,
+        SetCursorPosition = 32,
+        GetWindowPosition = 33,
+        SetWindowPosition = 34,
+        GetCursorSize = 35,
+        SetCursorSize = 36,
+        GetBufferSize = 37,
+        SetBufferSize = 38,
+        GetWindowSize = 39,
+        SetWindowSize = 40,
+        GetWindowTitle = 41,
+        SetWindowTitle = 42,
+        GetMaxWindowSize = 43,
+        GetMaxPhysicalWindowSize = 44,
+        GetKeyAvailable = 45,
+        ReadKey = 46,
+        FlushInputBuffer = 47,
+        SetBufferContents1 = 48,
+        SetBufferContents2 = 49,
+        GetBufferContents = 50,
+        ScrollBufferContents = 51,
+        PushRunspace = 52,
+        PopRunspace = 53,
+        GetIsRunspacePushed = 54,
+        GetRunspace = 55,
+        PromptForChoiceMultipleSelection = 56,
+    }
 }
 
 impl HostMethod {
-    const ALL: [Self; 56] = [
-        Self::GetName,
-        Self::GetVersion,
-        Self::GetInstanceId,
-        Self::GetCurrentCulture,
-        Self::GetCurrentUICulture,
-        Self::SetShouldExit,
-        Self::EnterNestedPrompt,
-        Self::ExitNestedPrompt,
-        Self::NotifyBeginApplication,
-        Self::NotifyEndApplication,
-        Self::ReadLine,
-        Self::ReadLineAsSecureString,
-        Self::Write1,
-        Self::Write2,
-        Self::WriteLine1,
-        Self::WriteLine2,
-        Self::WriteLine3,
-        Self::WriteErrorLine,
-        Self::WriteDebugLine,
-        Self::WriteProgress,
-        Self::WriteVerboseLine,
-        Self::WriteWarningLine,
-        Self::Prompt,
-        Self::PromptForCredential1,
-        Self::PromptForCredential2,
-        Self::PromptForChoice,
-        Self::GetForegroundColor,
-        Self::SetForegroundColor,
-        Self::GetBackgroundColor,
-        Self::SetBackgroundColor,
-        Self::GetCursorPosition,
-        Self::SetCursorPosition,
-        Self::GetWindowPosition,
-        Self::SetWindowPosition,
-        Self::GetCursorSize,
-        Self::SetCursorSize,
-        Self::GetBufferSize,
-        Self::SetBufferSize,
-        Self::GetWindowSize,
-        Self::SetWindowSize,
-        Self::GetWindowTitle,
-        Self::SetWindowTitle,
-        Self::GetMaxWindowSize,
-        Self::GetMaxPhysicalWindowSize,
-        Self::GetKeyAvailable,
-        Self::ReadKey,
-        Self::FlushInputBuffer,
-        Self::SetBufferContents1,
-        Self::SetBufferContents2,
-        Self::GetBufferContents,
-        Self::ScrollBufferContents,
-        Self::PushRunspace,
-        Self::PopRunspace,
-        Self::GetIsRunspacePushed,
-        Self::GetRunspace,
-        Self::PromptForChoiceMultipleSelection,
-    ];
-
-    /// Returns the method of a RemoteHostMethodId.
-    pub fn from_number(number: i32) -> Option<Self> {
-        Self::ALL.into_iter().find(|method| *method as i32 == number)
-    }
-
     /// Returns whether a server waits for the answer: for methods with a return value and prompts (MS-PSRP
     /// 2.2.3.17; void methods are called with id -100).
     pub fn wants_answer(self) -> bool {

@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ends_come_to_share_a_key() {
+    fn both_peers_derive_the_same_key() {
         let pair = KeyPair::generate().unwrap();
         let key = SessionKey::generate();
         let opened = pair.open(&key.sealed_for(&pair.public_blob()).unwrap()).unwrap();
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn blobs_that_are_none_are_errors() {
+    fn invalid_key_blobs_are_errors() {
         let key = SessionKey::generate();
         let headed = |bits: u32, modulus: usize| {
             STANDARD.encode(

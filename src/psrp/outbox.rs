@@ -26,6 +26,8 @@ pub(super) enum Body {
     Secret(Value),
 }
 
+/// The messages of one end that are not sent yet. The order within a pipeline is kept, except for urgent
+/// messages.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     /// Messages that never wait: negotiation and keys.

@@ -1,7 +1,7 @@
 //! CREATE_PIPELINE (MS-PSRP 2.2.2.10) and GET_COMMAND_METADATA (2.2.2.14) as types.
 
 use super::Missing;
-use super::clixml::{Content, Object, Value};
+use super::clixml::Value;
 use super::host::HostInfo;
 use super::pool::unknown_apartment;
 
@@ -155,18 +155,6 @@ impl Pipeline {
     }
 }
 
-/// Returns a CREATE_PIPELINE value with another host, otherwise unchanged.
-pub fn with_host(create_pipeline: &Value, host: &HostInfo) -> Value {
-    let Value::Object(object) = create_pipeline else { return create_pipeline.clone() };
-    let mut object = Object::clone(object);
-    for (name, value) in &mut object.extended {
-        if name == "HostInfo" {
-            *value = host.to_value();
-        }
-    }
-    object.into()
-}
-
 const OBJECT_LIST: [&str; 2] = [
     "System.Collections.Generic.List`1[[System.Management.Automation.PSObject, \
      System.Management.Automation, Version=3.0.0.0, Culture=neutral, PublicKeyToken=31bf3856ad364e35]]",
@@ -223,11 +211,6 @@ impl Argument {
     /// `-Name:value`
     pub fn named(name: impl Into<String>, value: impl Into<Value>) -> Self {
         Self { name: Some(name.into()), value: Some(value.into()) }
-    }
-
-    /// `-Name`
-    pub fn switch(name: impl Into<String>) -> Self {
-        Self { name: Some(name.into()), value: None }
     }
 
     pub fn positional(value: impl Into<Value>) -> Self {
@@ -323,25 +306,16 @@ fn command_types(bits: i32) -> Value {
     Value::enumeration("System.Management.Automation.CommandTypes", &name, bits)
 }
 
-/// Returns a switch parameter's value in the form of PowerShell's proxies.
-pub fn switch_value(on: bool) -> Value {
-    let type_names = ["System.Management.Automation.SwitchParameter", "System.ValueType", "System.Object"];
-    Object {
-        type_names: type_names.map(str::to_owned).to_vec(),
-        to_string: Some(if on { "True" } else { "False" }.to_owned()),
-        content: Content::None,
-        adapted: vec![("IsPresent".to_owned(), on.into())],
-        extended: Vec::new(),
-    }
-    .into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn switch(name: &str) -> Argument {
+        Argument { name: Some(name.to_owned()), value: None }
+    }
+
     #[test]
-    fn arguments_keep_their_meaning_in_every_form() {
+    fn arguments_are_read_in_every_form() {
         let read = |name: Value, value: Value| {
             Argument::read(&Value::with_properties([("N", name), ("V", value)])).unwrap()
         };
@@ -349,19 +323,19 @@ mod tests {
         assert_eq!(read("PolicyName".into(), one()), Argument::named("PolicyName", 1));
         assert_eq!(read("-PolicyName:".into(), one()), Argument::named("PolicyName", 1));
         assert_eq!(read("-PolicyName: ".into(), Value::Null), Argument::named("PolicyName", Value::Null));
-        assert_eq!(read("-Confirm".into(), Value::Null), Argument::switch("Confirm"));
-        assert_eq!(read("Confirm".into(), Value::Null), Argument::switch("Confirm"));
+        assert_eq!(read("-Confirm".into(), Value::Null), switch("Confirm"));
+        assert_eq!(read("Confirm".into(), Value::Null), switch("Confirm"));
         assert_eq!(read(Value::Null, Value::Null), Argument::positional(Value::Null));
-        assert_eq!(read("–Force".into(), Value::Null), Argument::switch("Force"));
+        assert_eq!(read("–Force".into(), Value::Null), switch("Force"));
     }
 
     #[test]
-    fn what_is_written_reads_back() {
+    fn pipelines_round_trip() {
         let mut command = PipelineCommand::new("Set-CsUser");
         command.arguments = vec![
             Argument::positional("kenmyer"),
             Argument::named("EnterpriseVoiceEnabled", true),
-            Argument::switch("Confirm"),
+            switch("Confirm"),
             Argument::named("Policy", Value::Null),
         ];
         command.merge.my_result = 2;
@@ -370,9 +344,6 @@ mod tests {
         assert_eq!(Pipeline::read(&pipeline.to_value()).unwrap(), pipeline);
         let two = Pipeline { following: vec![vec![PipelineCommand::new("Get-Date")]], ..pipeline.clone() };
         assert_eq!(Pipeline::read(&two.to_value()).unwrap(), two);
-        let host = HostInfo::null();
-        let changed = Pipeline::read(&with_host(&pipeline.to_value(), &host)).unwrap();
-        assert_eq!(changed, Pipeline { host: Some(host), ..pipeline });
 
         let query = MetadataQuery {
             names: vec!["*-Cs*".into()],

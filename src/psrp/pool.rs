@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Missing;
-use super::clixml::{Content, Object, Value};
+use super::clixml::Value;
 use super::host::HostInfo;
 
 /// A protocol version; the major number is 2 in all existing versions.
@@ -126,20 +126,6 @@ pub fn application_private_data(data: Value) -> Value {
     Value::with_properties([("ApplicationPrivateData", data)])
 }
 
-/// Entries of application private data that make PowerShell's client run its own pipelines for the debugger,
-/// when it opens a pool and before each command.
-const DEBUGGER_KEYS: [&str; 5] =
-    ["DebugMode", "DebugStop", "DebugBreakpointCount", "UnhandledBreakpointMode", "BreakAll"];
-
-/// Returns application private data (the dictionary) without the debugger entries.
-pub fn without_debugger(data: &Value) -> Value {
-    let Value::Object(object) = data else { return data.clone() };
-    let Content::Dictionary(entries) = &object.content else { return data.clone() };
-    let kept = |(key, _): &&(Value, Value)| !key.as_str().is_some_and(|key| DEBUGGER_KEYS.contains(&key));
-    let entries = entries.iter().filter(kept).cloned().collect();
-    Object { content: Content::Dictionary(entries), ..Object::clone(object) }.into()
-}
-
 /// Returns a dictionary with the PSVersionTable, as in application arguments and private data.
 pub fn version_table(powershell: &str, edition: &str, protocol: Protocol) -> Value {
     let version = |text: &str| Value::Version(text.to_owned());
@@ -163,23 +149,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn peers_speak_the_lower_version() {
+    fn peers_agree_on_the_lower_version() {
         let spoken = |peer: &str| Protocol::V2_3.shared_with(peer.parse().unwrap());
         assert_eq!(spoken("2.2").map(|p| p.to_string()).as_deref(), Some("2.2"));
         assert_eq!(spoken("2.3"), Some(Protocol::V2_3));
         assert_eq!(spoken("2.4"), Some(Protocol::V2_3));
         assert_eq!(spoken("3.0"), None);
         assert!("two".parse::<Protocol>().is_err());
-    }
-
-    #[test]
-    fn the_debugger_is_left_out_of_private_data_and_nothing_else() {
-        let data = Value::primitive_dictionary([
-            ("DebugMode".into(), Value::I32(1)),
-            ("PSVersionTable".into(), Value::Null),
-            ("BreakAll".into(), true.into()),
-        ]);
-        let without = without_debugger(&data);
-        assert_eq!(without, Value::primitive_dictionary([("PSVersionTable".into(), Value::Null)]));
     }
 }

@@ -7,11 +7,12 @@ pub use error::SESSION_FAILED;
 use super::Missing;
 use super::clixml::{Object, Value};
 use super::message::MessageType;
+use super::numbered::numbered;
 
 /// An ErrorRecord (MS-PSRP 2.2.3.15) with its text for the user.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ErrorRecord {
-    /// The exception's message; [`ErrorRecord::display_text`] is the text for the user.
+    /// The exception's message; the text for the user is the details' message, if there is one.
     pub message: String,
     pub exception_type: String,
     pub fully_qualified_id: String,
@@ -61,52 +62,36 @@ pub struct InformationRecord {
     pub tags: Vec<String>,
 }
 
-/// RunspacePoolState (MS-PSRP 2.2.3.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i32)]
-pub enum PoolState {
-    BeforeOpen = 0,
-    Opening = 1,
-    Opened = 2,
-    Closed = 3,
-    Closing = 4,
-    Broken = 5,
-    NegotiationSent = 6,
-    NegotiationSucceeded = 7,
-    Connecting = 8,
-    Disconnected = 9,
+numbered! {
+    /// RunspacePoolState (MS-PSRP 2.2.3.4).
+    pub enum PoolState: i32 {
+        BeforeOpen = 0,
+        Opening = 1,
+        Opened = 2,
+        Closed = 3,
+        Closing = 4,
+        Broken = 5,
+        NegotiationSent = 6,
+        NegotiationSucceeded = 7,
+        Connecting = 8,
+        Disconnected = 9,
+    }
 }
 
-/// PSInvocationState (MS-PSRP 2.2.3.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i32)]
-pub enum PipelineState {
-    NotStarted = 0,
-    Running = 1,
-    Stopping = 2,
-    Stopped = 3,
-    Completed = 4,
-    Failed = 5,
-    Disconnected = 6,
+numbered! {
+    /// PSInvocationState (MS-PSRP 2.2.3.5).
+    pub enum PipelineState: i32 {
+        NotStarted = 0,
+        Running = 1,
+        Stopping = 2,
+        Stopped = 3,
+        Completed = 4,
+        Failed = 5,
+        Disconnected = 6,
+    }
 }
 
 impl PoolState {
-    pub fn from_number(number: i32) -> Option<Self> {
-        Some(match number {
-            0 => Self::BeforeOpen,
-            1 => Self::Opening,
-            2 => Self::Opened,
-            3 => Self::Closed,
-            4 => Self::Closing,
-            5 => Self::Broken,
-            6 => Self::NegotiationSent,
-            7 => Self::NegotiationSucceeded,
-            8 => Self::Connecting,
-            9 => Self::Disconnected,
-            _ => return None,
-        })
-    }
-
     /// Returns the body of RUNSPACEPOOL_STATE.
     pub fn to_value(self, error: Option<&ErrorRecord>) -> Value {
         state("RunspaceState", self as i32, error)
@@ -114,9 +99,7 @@ impl PoolState {
 
     /// Reads RUNSPACEPOOL_STATE.
     pub fn read(value: &Value) -> Result<(Self, Option<Box<ErrorRecord>>), Missing> {
-        let number = value.property("RunspaceState").and_then(Value::as_i32);
-        let state = number.and_then(Self::from_number).ok_or(Missing("RunspaceState"))?;
-        Ok((state, state_error(value)))
+        read_state(value, "RunspaceState", Self::from_number)
     }
 }
 
@@ -127,25 +110,19 @@ fn state(name: &str, number: i32, error: Option<&ErrorRecord>) -> Value {
     Value::with_properties(properties)
 }
 
-fn state_error(value: &Value) -> Option<Box<ErrorRecord>> {
-    let record = value.property("ExceptionAsErrorRecord").filter(|record| !record.is_null())?;
-    Some(Box::new(ErrorRecord::read(record)))
+/// Reads a state message: the state, and the error that led to it.
+fn read_state<S>(
+    value: &Value,
+    name: &'static str,
+    from_number: impl Fn(i32) -> Option<S>,
+) -> Result<(S, Option<Box<ErrorRecord>>), Missing> {
+    let number = value.property(name).and_then(Value::as_i32);
+    let state = number.and_then(from_number).ok_or(Missing(name))?;
+    let record = value.property("ExceptionAsErrorRecord").filter(|record| !record.is_null());
+    Ok((state, record.map(|record| Box::new(ErrorRecord::read(record)))))
 }
 
 impl PipelineState {
-    pub fn from_number(number: i32) -> Option<Self> {
-        Some(match number {
-            0 => Self::NotStarted,
-            1 => Self::Running,
-            2 => Self::Stopping,
-            3 => Self::Stopped,
-            4 => Self::Completed,
-            5 => Self::Failed,
-            6 => Self::Disconnected,
-            _ => return None,
-        })
-    }
-
     /// Returns the body of PIPELINE_STATE.
     pub fn to_value(self, error: Option<&ErrorRecord>) -> Value {
         state("PipelineState", self as i32, error)
@@ -153,9 +130,7 @@ impl PipelineState {
 
     /// Reads PIPELINE_STATE.
     pub fn read(value: &Value) -> Result<(Self, Option<Box<ErrorRecord>>), Missing> {
-        let number = value.property("PipelineState").and_then(Value::as_i32);
-        let state = number.and_then(Self::from_number).ok_or(Missing("PipelineState"))?;
-        Ok((state, state_error(value)))
+        read_state(value, "PipelineState", Self::from_number)
     }
 
     /// Returns whether the state is final.

@@ -88,15 +88,10 @@ impl ServerPool {
 
     /// Negotiates another protocol than 2.3.
     #[must_use]
-    pub fn speaking(mut self, protocol: Protocol) -> Self {
+    pub fn with_protocol(mut self, protocol: Protocol) -> Self {
         self.protocol = protocol;
         self
     }
-
-    pub fn id(&self) -> Uuid {
-        self.id
-    }
-
     pub fn state(&self) -> PoolState {
         self.state
     }

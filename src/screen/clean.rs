@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_end_with_the_line_and_go_on_in_the_next() {
+    fn colours_are_reset_and_resumed_per_line() {
         assert_eq!(kept("\u{1b}[31mred"), "\u{1b}[31mred\u{1b}[0m");
         assert_eq!(
             kept("\u{1b}[31ma\n\nb\u{1b}[1mc\n"),
@@ -364,14 +364,14 @@ mod tests {
         }
 
         #[test]
-        fn its_width_is_that_of_what_is_displayed(text in hostile()) {
+        fn the_width_matches_the_displayed_text(text in hostile()) {
             let line = text.replace(['\r', '\n'], "");
             let shown = clean(&line, Colour::Drop);
             prop_assert_eq!(super::super::width(&line), super::super::width(shown.as_str()));
         }
 
         #[test]
-        fn its_parts_are_the_whole(text in hostile()) {
+        fn the_parts_cover_the_text(text in hostile()) {
             prop_assert_eq!(Parts(&text).map(|part| part.len()).sum::<usize>(), text.len());
         }
     }

@@ -1,4 +1,4 @@
-//! Challenges in `WWW-Authenticate` headers (RFC 9110 11.6.1, RFC 4559).
+//! Challenges in `WWW-Authenticate` and `Proxy-Authenticate` headers (RFC 9110 11.6.1 and 11.7.1, RFC 4559).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -26,10 +26,10 @@ impl Offer {
 }
 
 fn malformed(reason: String) -> ContextError {
-    ContextError::Malformed { what: "WWW-Authenticate header", reason }
+    ContextError::Malformed { what: "challenge", reason }
 }
 
-/// Reads the challenges of a response, in their order, from the values of its `WWW-Authenticate` headers.
+/// Reads the challenges of a response, in their order, from the values of these headers.
 ///
 /// # Errors
 /// A token is not base64 or longer than 1 MB.
@@ -68,6 +68,11 @@ pub fn offers<V: AsRef<[u8]>>(headers: impl IntoIterator<Item = V>) -> Result<Ve
         }
     }
     Ok(offers)
+}
+
+/// Returns the schemes of challenges.
+pub fn names(offers: &[Offer]) -> Vec<String> {
+    offers.iter().map(|offer| offer.scheme.clone()).collect()
 }
 
 fn decode(scheme: &str, token: &[u8]) -> Result<Vec<u8>, ContextError> {
@@ -192,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_challenge_is_passed_over() {
+    fn invalid_challenges_are_skipped() {
         assert_eq!(names(&["\u{e9}\u{e9} @, Negotiate"]), ["Negotiate"]);
         assert_eq!(names(&["realm=\"x\", Negotiate"]).last().map(String::as_str), Some("Negotiate"));
         let many = "Negotiate,".repeat(1000);

@@ -3,6 +3,8 @@
 //! The first [`Context::step`] may block while the library queries the KDC: up to 27 seconds if the KDC does not
 //! answer (MIT krb5 1.20). Call it with `spawn_blocking` and a time limit.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use secrecy::ExposeSecret as _;
 
 use super::{
@@ -76,7 +78,7 @@ pub struct Client {
     initiator: Initiator,
     sealing: Sealing,
     /// Acquired with the first token.
-    session: Option<(Credential, Name)>,
+    session: Option<(Arc<Mutex<Credential>>, Name)>,
 }
 
 impl Client {
@@ -91,7 +93,7 @@ impl Client {
         Ok(Self { library, initiator: initiator.clone(), sealing, session: None })
     }
 
-    fn acquire(&self, mech: Mech) -> Result<(Credential, Name), ContextError> {
+    fn acquire(&self, mech: Mech) -> Result<(Arc<Mutex<Credential>>, Name), ContextError> {
         let service = &self.initiator.service;
         // `HTTP@host` is canonicalised according to krb5.conf, `HTTP/host` is not: a name from DNS, especially
         // from a reverse lookup, would let a DNS server choose the endpoint.
@@ -101,12 +103,15 @@ impl Client {
             Name::import(self.library, service, NameForm::Hostbased)?
         };
         let credential = match &self.initiator.account {
-            Account::System => Credential::system(self.library, mech)?,
+            // The system's own cache holds its tickets.
+            Account::System => Arc::new(Mutex::new(Credential::system(self.library, mech)?)),
             Account::Password { user, password } => {
                 let realm = if user.contains('\\') { default_realm(self.library) } else { None };
                 let user = principal::account(user, realm.as_deref());
-                let name = Name::import(self.library, &user, NameForm::User)?;
-                Credential::password(&name, password.expose_secret().as_bytes(), mech)?
+                self.initiator.tickets.credential(mech, || {
+                    let name = Name::import(self.library, &user, NameForm::User)?;
+                    Ok(Credential::password(&name, password.expose_secret().as_bytes(), mech)?)
+                })?
             }
         };
         Ok((credential, target))
@@ -121,7 +126,7 @@ impl Client {
         }
         let raw = self.acquire(Mech::Krb5).and_then(|(credential, target)| {
             let mut context = gssapi::Context::new(self.library, Mech::Krb5);
-            Ok(context.initiate(&credential, &target, self.flags(), self.binding(), &[]).result?)
+            Ok(context.initiate(&lock(&credential), &target, self.flags(), self.binding(), &[]).result?)
         });
         raw.err().unwrap_or_else(|| status.into())
     }
@@ -133,6 +138,20 @@ impl Client {
     fn binding(&self) -> Option<&[u8]> {
         self.initiator.channel_binding.as_deref()
     }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // A ticket that the server refused must not be sent again: the key of the service may have changed.
+        if self.session.is_some() && !self.sealing.established {
+            self.initiator.tickets.forget();
+        }
+    }
+}
+
+/// Locks a credential: only one context uses it at a time.
+fn lock(credential: &Mutex<Credential>) -> MutexGuard<'_, Credential> {
+    credential.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Context for Client {
@@ -154,8 +173,13 @@ impl Context for Client {
         }
         let (flags, binding) = (self.flags(), self.initiator.channel_binding.as_deref());
         let Some((credential, target)) = &self.session else { return Err(ContextError::NotEstablished) };
-        let Progress { token: next, result } =
-            self.sealing.context.initiate(credential, target, flags, binding, token.unwrap_or_default());
+        let Progress { token: next, result } = self.sealing.context.initiate(
+            &lock(credential),
+            target,
+            flags,
+            binding,
+            token.unwrap_or_default(),
+        );
         // Some libraries ignore the requested mechanism. NTLM must not replace Kerberos.
         if ntlm::is_in(&next) {
             let text = "the library offers NTLM in the place of Kerberos".to_owned();

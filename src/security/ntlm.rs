@@ -11,6 +11,7 @@ mod session;
 
 pub use acceptor::{Acceptor, Accounts, Binding, Identity};
 pub use client::Client;
+pub use message::CHALLENGE;
 pub use session::Session;
 
 /// Returns whether a token contains a message of NTLM.

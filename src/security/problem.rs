@@ -77,7 +77,7 @@ pub enum KerberosProblem {
 impl KerberosProblem {
     /// Every problem, for tables and tests.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 32] = [
+    pub(crate) const ALL: [Self; 32] = [
         Self::WrongPassword,
         Self::LogonDenied,
         Self::UnknownClient,
@@ -271,7 +271,7 @@ mod tests {
     use super::KerberosProblem as Problem;
 
     #[test]
-    fn codes_have_the_meaning_of_their_tables() {
+    fn codes_map_to_their_documented_problems() {
         for (code, problem) in [
             (-1_765_328_360, Problem::WrongPassword),
             (-1_765_328_378, Problem::UnknownClient),
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_credential_never_goes_on_to_ntlm() {
+    fn a_refused_credential_never_falls_back_to_ntlm() {
         let both = |one: &Problem| one.is_refused_credential() && one.allows_ntlm();
         assert_eq!(Problem::ALL.into_iter().find(both), None);
     }

@@ -115,6 +115,7 @@ mod tests {
             service: "HTTP/localhost".to_owned(),
             delegate: false,
             channel_binding: None,
+            tickets: super::Tickets::default(),
         };
         let mut client = Client::new(&initiator);
         let step = match client.step(None) {

@@ -21,30 +21,30 @@ pub struct NoSession {
     pub advice: Option<String>,
 }
 
-/// Reply channel of a [`Wish`]; closed when the shell stops waiting.
+/// Reply channel of a [`SessionRequest`]; closed when the shell stops waiting.
 pub type Reply = oneshot::Sender<Result<Session, NoSession>>;
 
 /// Request of the shell for a session.
-pub struct Wish(pub Reply);
+pub struct SessionRequest(pub Reply);
 
 /// The shell's end of the connection. Clones share it.
 #[derive(Clone)]
 pub struct Connection {
     state: watch::Receiver<State>,
-    wishes: mpsc::Sender<Wish>,
+    requests: mpsc::Sender<SessionRequest>,
 }
 
 /// The other end of the connection, held by the code that opens sessions.
-pub struct Keeping {
+pub struct ConnectionOwner {
     pub state: watch::Sender<State>,
-    pub wishes: mpsc::Receiver<Wish>,
+    pub requests: mpsc::Receiver<SessionRequest>,
 }
 
 impl Connection {
-    pub fn new(session: Session) -> (Self, Keeping) {
+    pub fn new(session: Session) -> (Self, ConnectionOwner) {
         let (state_given, state) = watch::channel(State::Open(session));
-        let (wishes, wished) = mpsc::channel(1);
-        (Self { state, wishes }, Keeping { state: state_given, wishes: wished })
+        let (requests, requested) = mpsc::channel(1);
+        (Self { state, requests }, ConnectionOwner { state: state_given, requests: requested })
     }
 
     /// Returns the current session, if one is open.
@@ -65,7 +65,7 @@ impl Connection {
         }
         let over = || NoSession { text: "the shell is ending".to_owned(), advice: None };
         let (reply, answer) = oneshot::channel();
-        self.wishes.send(Wish(reply)).await.map_err(|_| over())?;
+        self.requests.send(SessionRequest(reply)).await.map_err(|_| over())?;
         answer.await.map_err(|_| over())?
     }
 

@@ -27,7 +27,7 @@ use catalogue::Catalogue;
 use editor::{EditorInput, Reader};
 use execute::{Ended, Executor};
 use facts::Facts;
-use links::{Link, Links};
+use links::{Link, Links, RemoteCommand};
 use miette::IntoDiagnostic as _;
 use news::SessionNotices;
 pub use script::standard_input;
@@ -117,15 +117,7 @@ impl Console {
 fn host_info(terminal: &Terminal) -> HostInfo {
     let (columns, rows) = terminal.size();
     let size = (i32::from(columns), i32::from(rows));
-    // PowerShell on Unix reports unknown colours as -1.
-    HostInfo {
-        window: size,
-        buffer: size,
-        foreground: -1,
-        background: -1,
-        title: String::new(),
-        is_null: false,
-    }
+    HostInfo { window: size, buffer: size, ..HostInfo::default() }
 }
 
 fn history_file(folders: &Folders, name: &str) -> PathBuf {
@@ -323,8 +315,8 @@ async fn run_lines(terminal: &Terminal, executor: &mut Executor) -> miette::Resu
             ended = executor.run_typed(&std::mem::take(&mut text)).await;
         }
         text.clear();
-        let goes_on = matches!(ended, Ended::Succeeded | Ended::Failed | Ended::Silenced | Ended::Stopped);
-        if is_end || !goes_on || terminal.lost().is_some() {
+        let continues = matches!(ended, Ended::Succeeded | Ended::Failed | Ended::Silenced | Ended::Stopped);
+        if is_end || !continues || terminal.lost().is_some() {
             return exit_code(terminal, executor, ended);
         }
     }
@@ -351,7 +343,7 @@ fn completer(
             }
             What::Parameter { command, prefix } => match links.owner(command) {
                 None => Vec::new(),
-                Some((at, command)) => {
+                Some(RemoteCommand { at, name: command }) => {
                     let link = &links.all()[at];
                     let session = link.connection.current();
                     let known = runtime.block_on(link.catalogue.parameters(session.as_ref(), &command));

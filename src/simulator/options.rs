@@ -22,13 +22,16 @@ pub struct Parameter {
 }
 
 /// Authentication on the Basic path.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Authentication {
     #[default]
+    #[value(help = "Basic")]
     Basic,
     /// NTLM under `Negotiate`, with or without SPNEGO. Bodies must be sealed, except over HTTPS.
+    #[value(help = "NTLM with sealed messages")]
     Ntlm,
     /// The same, and Kerberos if the keytab (KRB5_KTNAME) has a key of the service.
+    #[value(help = "NTLM, or Kerberos if there is a keytab, with sealed messages")]
     Negotiate,
 }
 

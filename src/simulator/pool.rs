@@ -162,9 +162,11 @@ impl Pool {
 
     /// Takes the oldest message for a pipeline, or for the pool (nil).
     pub fn next(&self, target: Uuid) -> Option<Message> {
-        let mut state = self.state();
-        let message = state.outboxes.get_mut(&target).and_then(VecDeque::pop_front);
-        drop(state);
+        self.pop(|state| state.outboxes.get_mut(&target).and_then(VecDeque::pop_front))
+    }
+
+    fn pop(&self, message: impl FnOnce(&mut State) -> Option<Message>) -> Option<Message> {
+        let message = message(&mut self.state());
         if message.is_some() {
             self.0.changed.notify_waiters();
         }
@@ -178,13 +180,7 @@ impl Pool {
 
     /// Takes a message of any pipeline or of the pool, each in order.
     pub fn next_of_any(&self) -> Option<Message> {
-        let mut state = self.state();
-        let message = state.outboxes.values_mut().find_map(VecDeque::pop_front);
-        drop(state);
-        if message.is_some() {
-            self.0.changed.notify_waiters();
-        }
-        message
+        self.pop(|state| state.outboxes.values_mut().find_map(VecDeque::pop_front))
     }
 
     /// Returns whether a pipeline runs, waits for a runspace, or has an unsent final state.

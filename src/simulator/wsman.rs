@@ -16,7 +16,7 @@ use crate::transport::wsman::envelope::{
     MEDIA_TYPE, Reason, Received, RequestEnvelope, RequestHeader, Response, ResponseEnvelope, ShellInfo,
     SignalCode, StreamPart, WsmanRequest, ns,
 };
-use crate::transport::wsman::fault::{Fault, MUST_UNDERSTAND, Manner, code};
+use crate::transport::wsman::fault::{Fault, FaultDialect, MUST_UNDERSTAND, code};
 
 /// Path of the endpoint with password authentication.
 pub const LIVE_ID: &str = "/OcsPowershellLiveId";
@@ -57,8 +57,8 @@ pub async fn answer(endpoint: &Arc<Endpoint>, account: &Account, body: &[u8]) ->
         Err(fault) => (StatusCode::INTERNAL_SERVER_ERROR, Response::Fault(Fault { machine, ..fault })),
     };
     let message_id = format!("uuid:{}", Uuid::new_v4().to_string().to_uppercase());
-    let manner = if endpoint.options.omi { Manner::Omi } else { Manner::WinRm };
-    let text = ResponseEnvelope { message_id, relates_to, response }.write_as(manner);
+    let dialect = if endpoint.options.omi { FaultDialect::Omi } else { FaultDialect::WinRm };
+    let text = ResponseEnvelope { message_id, relates_to, response }.write_as(dialect);
     (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response()
 }
 
@@ -116,7 +116,7 @@ fn shell(endpoint: &Endpoint, account: &Account, header: &RequestHeader) -> Resu
         );
         let subcode =
             if endpoint.options.omi { "a:DestinationUnreachable" } else { "w:InvalidSelectors" };
-        Fault::new(code::INVALID_SELECTORS, subcode, text)
+        Fault::new(code::UNEXPECTED_SELECTORS, subcode, text)
     })
 }
 
@@ -308,7 +308,7 @@ fn known(shell: &Shell, command: Option<Uuid>) -> Result<Uuid, Fault> {
         shell.made.id,
         target.to_string().to_uppercase()
     );
-    Err(Fault::new(code::INVALID_SELECTORS, "w:InvalidSelectors", text))
+    Err(Fault::new(code::UNEXPECTED_SELECTORS, "w:InvalidSelectors", text))
 }
 
 fn disconnected(code: u32) -> Fault {

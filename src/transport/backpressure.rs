@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reader_is_held_back_once_and_given_up_at_last() {
+    fn a_slow_reader_is_paused_then_dropped() {
         let mut backlog = Backlog::default();
         assert_eq!(backlog.note(PAUSE_AT - 1), Pressure::Unchanged);
         assert_eq!(backlog.note(PAUSE_AT), Pressure::Hold);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn one_slow_reader_stops_everything_only_where_nobody_else_waits() {
+    fn a_slow_reader_stops_reading_unless_others_wait() {
         assert!(reads([0, STOP_READING_AT - 1], || false));
         assert!(!reads([0, STOP_READING_AT], || false));
         assert!(reads([0, STOP_READING_AT], || true));

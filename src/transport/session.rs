@@ -1,4 +1,5 @@
-//! A PSRP client on any [`Connection`]: opens the pool and runs pipelines in parallel.
+//! A PSRP client on any [`Connection`]: opens the pool and runs pipelines in parallel. Used by the shells,
+//! and by the agent to list the commands.
 //!
 //! A pipeline's output is queued for its reader. At [`PAUSE_AT`](super::backpressure::PAUSE_AT) bytes the
 //! connection is asked to pause the pipeline. If it cannot pause a single pipeline, reading stops at
@@ -22,8 +23,8 @@ use crate::psrp::host::{HostInfo, HostResponse};
 use crate::psrp::pipeline::{MetadataQuery, Pipeline};
 use driver::{DriverCommand, QueuedEvent};
 
-/// An open runspace pool. Clones share it; dropping the last one, including its [`Running`] pipelines, closes
-/// it.
+/// An open runspace pool: a handle to the [`driver`]'s task. Clones share it; dropping the last one,
+/// including its [`Running`] pipelines, closes it.
 #[derive(Clone)]
 pub struct Session {
     commands: mpsc::UnboundedSender<DriverCommand>,

@@ -2,6 +2,7 @@
 //! [`connect`] is the client.
 
 mod actor;
+mod affinity;
 mod connect;
 mod connections;
 mod creates;
@@ -10,7 +11,6 @@ mod endpoint;
 pub mod envelope;
 pub mod fault;
 mod http;
-mod negotiation;
 mod opening;
 mod outcome;
 mod outgoing;
@@ -23,9 +23,9 @@ mod shell;
 mod turn;
 mod wire;
 
+pub use affinity::{Affinity, StoredCookie};
 pub use connect::{connect, enumerate};
 pub use endpoint::{Authentication, Endpoint, Ledger, Renew};
 pub use envelope::ShellInfo;
-pub use negotiation::Negotiation;
 pub use removing::{Left, remove, try_remove};
 pub use shell::Removal;

@@ -28,7 +28,7 @@ use lyncsh::simulator::{self, Backend, Backends, PASSWORD, Server, USER};
 use process::{Process, Processes};
 
 /// Time limit for the end of a shell and its PowerShell process after the end of its owner.
-pub const GONE: Duration = Duration::from_secs(15);
+pub const END_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Options of a front.
 #[derive(Clone, Debug)]
@@ -106,7 +106,10 @@ impl Front {
         let start = std::time::Instant::now();
         while !self.server.shells().is_empty() || !self.processes().is_empty() {
             let left = (self.server.shells(), self.processes());
-            assert!(start.elapsed() < GONE, "not within {GONE:?}: no shell and no PowerShell: {left:?}");
+            assert!(
+                start.elapsed() < END_TIMEOUT,
+                "not within {END_TIMEOUT:?}: no shell and no PowerShell: {left:?}"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -111,7 +111,14 @@ fn run(side: &mut Option<Side>, row: &Value) -> Result<Value, ContextError> {
             }
             let channel_binding = bytes(&row["binding"]);
             let mechanism = mechanism(row);
-            let initiator = Initiator { mechanism, account, service, delegate: false, channel_binding };
+            let initiator = Initiator {
+                mechanism,
+                account,
+                service,
+                delegate: false,
+                channel_binding,
+                tickets: lyncsh::security::Tickets::default(),
+            };
             *side = Some(Side::Client(initiate(&initiator)?));
             Ok(json!({}))
         }

@@ -20,19 +20,23 @@ Lines on standard input: `fault SPEC` arms a fault, `no-faults` drops all faults
 connections, `sync TEXT` is echoed as the event `sync`. The server ends with its standard input.
 
 A fault is KIND[=VALUE][@WHEN]. WHEN selects the events to which KIND applies, counted from the time of arming: `N`
-(the N-th), `all`, `connection:N` (the N-th of every connection), `OPERATION` or `OPERATION:N` as in Receive:2.
+(the N-th), `all`, `connection:N` (the N-th of every connection), `OPERATION`, `OPERATION:N` or `OPERATION:all` as in
+Receive:2.
 For every request, before authentication (default: all):
   front=STATUS[,LOCATION]     407, 503, 302 and similar
+  answer=STATUS|TYPE|BODY[|HEADER]   any answer, without a content type if TYPE is empty
 For each token of a logon (default: all):
   locked                      401 without a token, although the password is right
   endless                     another challenge for every token
   truncated-token             half of the token
+  not-ntlm                    a token of no mechanism
   absurd-challenge=WHERE      NTLM target info with an impossible length, offset or pair
   other-token                 the last token of an earlier logon: the AP-REP of another session
   big-token                   1 MB longer
   final=missing|wrong         the last token is omitted, or its last byte is changed
 For each authenticated request with a body (default: the first):
   status=STATUS[,LOCATION]    413, 403, 503, 302
+  fault=CODE|SUBCODE|TEXT     a WSMan fault, without f:WSManFault if CODE is empty; an empty fault if all are empty
   reauthenticate              401, and the connection must log on again
   context-gone                400 without a body, until the client logs on again
   close-unanswered[=reset]    closed before the backend has seen the request
@@ -64,9 +68,9 @@ CHANNEL_BOUND = 0x800
 # The refusal of a malformed logon must not depend on NTLMv1 (LAN Manager authentication level 5).
 os.environ["LM_COMPAT_LEVEL"] = "5"
 
-FRONT = {"front"}
-LOGON = {"locked", "endless", "truncated-token", "absurd-challenge", "other-token", "big-token", "final"}
-REQUEST = {"status", "reauthenticate", "context-gone", "close-unanswered", "close-executed", "close-after",
+FRONT = {"front", "answer"}
+LOGON = {"locked", "endless", "truncated-token", "not-ntlm", "absurd-challenge", "other-token", "big-token", "final"}
+REQUEST = {"status", "fault", "reauthenticate", "context-gone", "close-unanswered", "close-executed", "close-after",
            "truncated", "unsealed", "bad-signature", "bad-sequence", "bad-length", "replay", "other-context"}
 
 
@@ -84,7 +88,7 @@ class Fault:
             self.number = int(when)
         elif when:
             name, _, number = when.partition(":")
-            self.number = int(number or 1)
+            self.number = None if number == "all" else int(number or 1)
             self.of_connection = name == "connection"
             self.operation = None if self.of_connection else name
 
@@ -245,6 +249,23 @@ def make_certificates(folder, signature):
     write("client", client, client_key)
 
 
+def wsman_fault(value):
+    """A fault as WinRM writes it."""
+    code, subcode, text = value.split("|")
+    detail = ('<f:WSManFault xmlns:f="http://schemas.microsoft.com/wbem/wsman/1/wsmanfault" '
+              f'Code="{code}" Machine="peer"><f:Message>{text}</f:Message></f:WSManFault>') if code else ""
+    fault = (f"<s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value>{subcode}</s:Value></s:Subcode>"
+             f"</s:Code><s:Reason><s:Text xml:lang='en-US'>{text}</s:Text></s:Reason><s:Detail>{detail}</s:Detail>"
+             "</s:Fault>") if subcode else ""
+    envelope = ("<s:Envelope xmlns:s='http://www.w3.org/2003/05/soap-envelope' "
+                "xmlns:a='http://schemas.xmlsoap.org/ws/2004/08/addressing' "
+                "xmlns:w='http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd'><s:Header>"
+                "<a:Action>http://schemas.dmtf.org/wbem/wsman/1/wsman/fault</a:Action>"
+                "<a:MessageID>uuid:11111111-1111-1111-1111-111111111111</a:MessageID></s:Header>"
+                f"<s:Body>{fault}</s:Body></s:Envelope>")
+    return 500, SOAP, envelope.encode()
+
+
 def flipped(data, at):
     data = bytearray(data)
     data[at] ^= 1
@@ -354,7 +375,7 @@ class Handler(BaseHTTPRequestHandler):
         if given.client_certificate == "later" and self.of_connection == 1:
             self.ask_for_certificate()
         if fault := Shared.fault(FRONT, None, self.of_connection):
-            return self.refuse(fault)
+            return self.refuse(fault) if fault.kind == "front" else self.answer_as(fault)
         if self.headers["Authorization"]:
             if not self.authorize(self.headers["Authorization"]):
                 return
@@ -395,7 +416,7 @@ class Handler(BaseHTTPRequestHandler):
         if kind == "close-unanswered":
             return self.close(fault)
         try:
-            status, media, answer = self.forward(body)
+            status, media, answer = wsman_fault(fault.value) if kind == "fault" else self.forward(body)
         except (OSError, http.client.HTTPException) as error:
             return self.answer(502, reason=f"backend: {type(error).__name__}: {error}")
         if kind == "close-executed":
@@ -415,6 +436,12 @@ class Handler(BaseHTTPRequestHandler):
         text = f"<HTML><BODY><h2>{http.client.responses.get(int(status))}</h2></BODY></HTML>".encode()
         self.answer(int(status), text, "text/html; charset=us-ascii", headers, server=given.server)
 
+    def answer_as(self, fault):
+        status, media, body, *header = fault.value.split("|")
+        self.row["fault"] = fault.kind
+        headers = [tuple(one.split(": ", 1)) for one in header]
+        self.answer(int(status), body.encode(), media or None, headers, server=given.server)
+
     def close(self, fault):
         Shared.log("request", **self.row)
         if fault.value == "reset":
@@ -424,7 +451,7 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, status, body=b"", media=SOAP, headers=(), offers=False, reason=None, half=False, server=None):
         self.row["status"], self.row["reason"] = status, self.row["reason"] or reason
         lines = [f"HTTP/1.1 {status} {http.client.responses.get(status, '')}"]
-        if body:
+        if body and media:
             lines.append(f"Content-Type: {media}")
         lines.append(f"Server: {server or 'Microsoft-HTTPAPI/2.0'}")
         if self.token:
@@ -506,6 +533,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def step(self, scheme, token, binding, fault):
         login = self.login
+        if given.forms == "spnego" and token.startswith(b"NTLMSSP\0"):
+            raise Refused("NTLM without SPNEGO")
         if token[:1] == b"\x60" or token.startswith(b"NTLMSSP\0\1"):
             login.reset()
             login.context, login.first = acceptor(scheme), token
@@ -539,6 +568,8 @@ class Handler(BaseHTTPRequestHandler):
     def change_token(self, fault, done):
         if fault.kind == "truncated-token":
             self.token = self.token[:len(self.token) // 2]
+        elif fault.kind == "not-ntlm":
+            self.token = b"no token of NTLM"
         elif fault.kind == "absurd-challenge":
             self.token = absurd(self.token, fault.value)
         elif fault.kind == "big-token":
@@ -691,6 +722,7 @@ def options():
     add("--offer", action="append", help="Negotiate, Kerberos, NTLM, Basic or another word; none; default: the "
         "first two")
     add("--mechanisms", default="kerberos,ntlm", help="of Negotiate")
+    add("--forms", choices=["all", "spnego"], default="all", help="spnego: NTLM only in SPNEGO")
     add("--unsealed", choices=["500", "401", "accept"], default="500",
         help="answer to a plain body over http after a logon that has keys")
     add("--boundary", choices=["wsman", "exchange"], default="wsman", help="exchange: a space after `--`")

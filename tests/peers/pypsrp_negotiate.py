@@ -16,7 +16,8 @@ from pypsrp.wsman import WSMan
 def run(given):
     where = urlsplit(given["url"])
     wsman = WSMan(where.hostname, port=where.port, path=where.path.lstrip("/"), ssl=where.scheme == "https",
-                  auth=given["auth"], username=given["user"], password=given["password"], encryption="auto",
+                  auth=given["auth"], username=given["user"], password=given["password"], negotiate_service="HTTP",
+                  encryption="never" if given["auth"] == "basic" else "auto",
                   cert_validation=given.get("ca", True), no_proxy=True)
     try:
         with wsman as server, RunspacePool(server) as pool:

@@ -1,13 +1,41 @@
 #!/usr/bin/env python3
-"""One side of a security context in pyspnego, with pypsrp's sealed bodies, on standard input and output, one JSON
-object per line. Bytes are base64. The first line configures the side; an acceptor reads its accounts from the file
+"""One side of a security context in pyspnego or gss-ntlmssp, with pypsrp's sealed bodies, on standard input and
+output, one JSON object per line. Bytes are base64. The first line configures the side; an acceptor reads its accounts from the file
 NTLM_USER_FILE. Every answer is {"error": TEXT} or contains the results.
 """
 import base64, json, sys
 
+import gssapi
 import spnego
 from spnego.channel_bindings import GssChannelBindings
 from pypsrp.encryption import WinRMEncryption
+
+
+# MS-NLMP as a mechanism of GSSAPI.
+NTLMSSP = gssapi.OID.from_int_seq("1.3.6.1.4.1.311.2.2.10")
+SIGNATURE = 16
+
+
+class GssNtlm:
+    """The server's side of NTLM by gss-ntlmssp, with the methods of a context of pyspnego."""
+
+    def __init__(self, row):
+        binding = row["binding"] and gssapi.raw.ChannelBindings(application_data=decode(row["binding"]))
+        credentials = gssapi.Credentials(usage="accept", mechs=[NTLMSSP])
+        self.context = gssapi.SecurityContext(creds=credentials, channel_bindings=binding, usage="accept")
+
+    complete = property(lambda self: self.context.complete)
+    client_principal = property(lambda self: str(self.context.initiator_name))
+
+    def step(self, token=None):
+        return self.context.step(token)
+
+    def wrap_winrm(self, data):
+        message = self.context.wrap(data, True).message
+        return spnego.WinRMWrapResult(message[:SIGNATURE], message[SIGNATURE:], 0)
+
+    def unwrap_winrm(self, header, data):
+        return self.context.unwrap(header + data).message
 
 
 def encode(data):
@@ -19,6 +47,8 @@ def decode(text):
 
 
 def configure(row):
+    if row["protocol"] == "gss-ntlmssp":
+        return GssNtlm(row)
     binding = decode(row["binding"])
     common = {
         "channel_bindings": binding and GssChannelBindings(application_data=binding),

@@ -101,9 +101,9 @@ const IMPORTED: &str = "$mine = Get-Module lyncsh-work
 fn check(hostile: &Hostile) {
     for _ in ["exported now", "from the cache"] {
         let output = hostile.world.output(&format!("{}\n{IMPORTED}", hostile.world.import("work")));
-        let out = String::from_utf8_lossy(&output.stdout);
-        let err = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{out}\n{err}");
+        let out = &output.out;
+        let err = &output.err;
+        assert!(output.code == Some(0), "{out}\n{err}");
         let lines: Vec<_> = out.lines().collect();
         let names = lines[0].strip_prefix("names: ").unwrap_or_else(|| panic!("{out}\n{err}"));
         for name in names.split(' ') {
@@ -127,7 +127,7 @@ fn check(hostile: &Hostile) {
 }
 
 #[test]
-fn no_name_that_powershell_calls_becomes_a_command() {
+fn reserved_names_are_never_imported() {
     for more in ["", "allow_clobber = true", "allow_clobber = true\ncache = false"] {
         let Some(hostile) = Hostile::start(more, &[]) else { return };
         if more.contains("cache") {
@@ -141,7 +141,7 @@ fn no_name_that_powershell_calls_becomes_a_command() {
 }
 
 #[test]
-fn output_of_an_endpoint_is_not_run_at_a_prompt() {
+fn endpoint_output_is_not_run_at_a_prompt() {
     for more in ["", "allow_clobber = true"] {
         let Some(hostile) = Hostile::start(more, &[]) else { return };
         for arguments in [
@@ -169,7 +169,7 @@ fn output_of_an_endpoint_is_not_run_at_a_prompt() {
 }
 
 #[test]
-fn an_alias_of_the_endpoint_is_its_own_command_or_nothing() {
+fn an_endpoint_alias_resolves_to_its_own_command() {
     let links = [
         alias("Get-CsGoodAlias", "Get-CsGood"),
         alias("Get-CsRemove", "Remove-Item"),
@@ -213,7 +213,7 @@ fn a_command_with_an_unrequested_name_is_not_run_and_not_imported() {
              \"<$((Get-Command Get-CsLink -ErrorAction Ignore).Name)$((Get-Command prompt).Source)>\"",
             hostile.world.import("work")
         ));
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (out, err) = (&output.out, &output.err);
         let printed = err.contains("Left out") && err.contains("Get-CsLink");
         assert!(printed, "{name}: {out}{err}");
         assert_eq!(out.lines().last(), Some("<>"), "{name}: {out}{err}");
@@ -223,7 +223,7 @@ fn a_command_with_an_unrequested_name_is_not_run_and_not_imported() {
 }
 
 #[test]
-fn a_prefix_makes_no_name_that_powershell_calls() {
+fn a_prefix_cannot_form_a_reserved_name() {
     let extra = [("ReadLine", None), ("Get-Item", None)].map(|(name, resolves)| MadeUpCommand {
         name: name.to_owned(),
         resolves,
@@ -254,7 +254,7 @@ fn a_prefix_makes_no_name_that_powershell_calls() {
 }
 
 #[test]
-fn an_export_of_another_version_is_not_loaded() {
+fn exports_of_another_version_are_not_loaded() {
     let Some(hostile) = Hostile::start("", &[]) else { return };
     hostile.world.with_work("Get-CsGood");
     let exports = hostile.world.folders.cache.join("exports/work");
@@ -310,7 +310,7 @@ const PARAMETERS: [&str; 12] = [
 ];
 
 #[test]
-fn a_parameter_is_never_code() {
+fn parameter_metadata_is_never_executed() {
     let temp = tempfile::tempdir().unwrap();
     let trace = temp.path().join("trace");
     let all: &'static [&'static str] =
@@ -343,7 +343,7 @@ fn a_parameter_is_never_code() {
             Get-CsOdd",
             world.import("work")
         ));
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (out, err) = (&output.out, &output.err);
         let lines: Vec<_> = out.lines().collect();
         assert_eq!(lines, ["<odd>", "AsJob", "Host", "Plain", "Sunday", "Short", "<odd>"], "{err}");
         assert!(!trace.exists(), "the endpoint's text ran");
@@ -352,7 +352,7 @@ fn a_parameter_is_never_code() {
 }
 
 #[test]
-fn a_kept_name_without_a_hyphen_does_not_cover_the_users_own() {
+fn a_cached_name_does_not_shadow_a_user_function() {
     let commands = ["deployment", "Get-CsGood"].map(|name| MadeUpCommand {
         name: name.to_owned(),
         answer: "<endpoint>".to_owned(),
@@ -364,14 +364,14 @@ fn a_kept_name_without_a_hyphen_does_not_cover_the_users_own() {
         let import = world.import("work");
         let output = world
             .output(&format!("function global:deployment {{ 'mine' }}\n{import}\ndeployment\nGet-CsGood"));
-        let out = String::from_utf8_lossy(&output.stdout);
+        let out = &output.out;
         assert_eq!(out.lines().collect::<Vec<_>>(), ["mine", "<endpoint>"], "{output:?}");
         world.wait_removed();
     }
 }
 
 #[test]
-fn a_module_of_another_version_gets_no_session() {
+fn a_module_of_another_version_is_refused() {
     let Some(hostile) = Hostile::start("", &[]) else { return };
     let import = hostile.world.import("work");
     let script = hostile.world.folders.cache.join("modules/lyncsh-work/lyncsh-work.psm1");
@@ -380,13 +380,13 @@ fn a_module_of_another_version_gets_no_session() {
     let output = hostile
         .world
         .output(&format!("try {{ {import} }} catch {{ $_.Exception.Message }}\n{import}\nGet-CsGood"));
-    let out = String::from_utf8_lossy(&output.stdout);
-    assert!(out.contains("another version of lyncsh wrote the module"), "{out}\n{:?}", output.stderr);
+    let out = &output.out;
+    assert!(out.contains("another version of lyncsh wrote the module"), "{out}\n{:?}", output.err);
     assert_eq!(out.lines().last(), Some("<good>"), "{out}");
 }
 
 #[test]
-fn if_all_commands_exist_locally_the_session_stays_and_help_is_shown() {
+fn conflicting_commands_keep_the_session_and_show_help() {
     // All commands of this endpoint exist locally.
     let extra = ["Get-Item", "Get-Process", "Get-Date"].map(|name| MadeUpCommand {
         name: name.to_owned(),
@@ -402,8 +402,8 @@ fn if_all_commands_exist_locally_the_session_stays_and_help_is_shown() {
             "{}\n$session.State; $lyncsh.Profile; (Get-Item /).GetType().Name; Invoke-Command $session {{ Get-Item }}",
             world.import("work")
         ));
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{out}\n{err}");
+        let (out, err) = (&output.out, &output.err);
+        assert!(output.code == Some(0), "{out}\n{err}");
         assert_eq!(out.lines().collect::<Vec<_>>(), ["Opened", "work", "DirectoryInfo", "<there>"], "{err}");
         for word in ["Get-Item", "Get-Process", "prefix", "allow_clobber", "$session"] {
             assert!(err.contains(word), "{word}: {err}");

@@ -1,8 +1,9 @@
 //! Interactive PowerShell in a terminal: prompts, questions, Ctrl-C, and the prompt's prefix. Tests never
 //! wait for text that they have typed.
 
+use crate::program::{PATIENCE, signal};
 use crate::terminal::Terminal;
-use crate::world::{GONE, PATIENCE, World};
+use crate::world::{REMOVAL_TIMEOUT, World};
 
 /// The prompt of a PowerShell in the root folder, with and without the prefix.
 const OURS: &str = "[work] PS />";
@@ -16,7 +17,7 @@ fn work(world: &World) -> Terminal {
 }
 
 #[test]
-fn the_cmdlets_are_there_at_the_first_prompt_and_the_exit_code_is_the_shell_s() {
+fn cmdlets_are_available_at_the_first_prompt() {
     let Some(world) = World::start("") else { return };
     let mut terminal = work(&world);
     terminal.line("'<' + (Get-CsOnlineUser -Identity kenmyer).SipAddress + '>'");
@@ -29,7 +30,7 @@ fn the_cmdlets_are_there_at_the_first_prompt_and_the_exit_code_is_the_shell_s() 
 }
 
 #[test]
-fn a_command_after_two_dashes_runs_with_the_cmdlets_and_its_code_is_passed_on() {
+fn a_command_after_two_dashes_returns_its_exit_code() {
     let Some(world) = World::start("") else { return };
     let command = "'<' + (Get-CsTenant).DisplayName + '>'; exit 7";
     let mut terminal = Terminal::run(&world, &["work", "--", "-NoProfile", "-Command", command]);
@@ -39,7 +40,7 @@ fn a_command_after_two_dashes_runs_with_the_cmdlets_and_its_code_is_passed_on() 
 }
 
 #[test]
-fn a_session_that_is_removed_by_hand_takes_the_prefix_and_the_cmdlets_with_it() {
+fn removing_the_session_resets_the_prompt() {
     let Some(world) = World::start("") else { return };
     let terminal = work(&world);
     terminal.line("Remove-PSSession $session");
@@ -67,19 +68,18 @@ fn plain(terminal: &Terminal) {
 }
 
 #[test]
-fn a_killed_agent_is_reported_and_the_prompt_is_plain_again() {
+fn a_killed_agent_is_reported_and_resets_the_prompt() {
     let Some(world) = World::start("") else { return };
     let terminal = work(&world);
     let agent = world.agent("work").unwrap();
-    let agent = rustix::process::Pid::from_raw(agent.cast_signed()).unwrap();
-    rustix::process::kill_process(agent, rustix::process::Signal::KILL).unwrap();
+    signal(agent, rustix::process::Signal::KILL);
     terminal.sees("the session of 'work' is gone");
     plain(&terminal);
     world.wait_removed();
 }
 
 #[test]
-fn questions_of_a_cmdlet_are_asked_and_answered() {
+fn cmdlet_prompts_are_shown_and_answered() {
     let Some(world) = World::start("") else { return };
     let terminal = work(&world);
     terminal.line("$told = Read-CsInput; \"<$($told.Name)|$($told.PinLength)|$($told.Choice)|$($told.User)|$($told.Age)>\"");
@@ -108,7 +108,7 @@ fn questions_of_a_cmdlet_are_asked_and_answered() {
 }
 
 #[test]
-fn confirm_asks_and_heeds_the_answer() {
+fn confirm_follows_the_answer() {
     let Some(world) = World::start("") else { return };
     let terminal = work(&world);
     let ask = "@(Set-CsUser kenmyer -EnterpriseVoiceEnabled $true -PassThru -Confirm).Count.ToString('<0>')";
@@ -123,7 +123,7 @@ fn confirm_asks_and_heeds_the_answer() {
 }
 
 #[test]
-fn a_user_enters_the_session_and_leaves_it_again() {
+fn a_user_enters_and_exits_the_session() {
     let Some(world) = World::start("") else { return };
     let terminal = work(&world);
     terminal.line("Enter-PSSession $session");
@@ -140,7 +140,7 @@ fn a_user_enters_the_session_and_leaves_it_again() {
 }
 
 #[test]
-fn ctrl_c_stops_the_cmdlet_and_nothing_else() {
+fn ctrl_c_stops_only_the_cmdlet() {
     let Some(world) = World::start("") else { return };
     let terminal = work(&world);
     terminal.line("Wait-Cs -Seconds 600");
@@ -154,7 +154,7 @@ fn ctrl_c_stops_the_cmdlet_and_nothing_else() {
 }
 
 #[test]
-fn a_startup_script_that_constrains_the_language_is_reported_and_the_shell_stays_usable() {
+fn constrained_language_is_reported() {
     let Some(world) = World::start("") else { return };
     let folder = world.temp.path().join("XDG_CONFIG_HOME/powershell");
     std::fs::create_dir_all(&folder).unwrap();
@@ -173,7 +173,7 @@ fn a_startup_script_that_constrains_the_language_is_reported_and_the_shell_stays
 }
 
 #[test]
-fn several_connections_have_one_prompt() {
+fn several_connections_share_one_prompt() {
     let Some(world) = World::start("") else { return };
     world.profile("other", "session = \"second\"\nprefix = \"Ot\"");
     let both = format!("connections = [\"work\", \"other\"]\nshell = '{}'\n", world.pwsh.display());
@@ -193,7 +193,7 @@ fn several_connections_have_one_prompt() {
 }
 
 #[test]
-fn a_name_with_quotes_umlauts_and_brackets_stands_in_the_prompt() {
+fn the_prompt_shows_special_characters_in_a_name() {
     let Some(world) = World::start("") else { return };
     let name = "Jürgen’s [b]";
     world.profile(name, "");
@@ -204,7 +204,7 @@ fn a_name_with_quotes_umlauts_and_brackets_stands_in_the_prompt() {
 }
 
 #[test]
-fn a_shell_whose_session_can_not_be_made_never_gets_to_its_prompt() {
+fn a_failed_connection_ends_the_shell_before_its_prompt() {
     let Some(world) = World::start("") else { return };
     world.profile("wrong", "");
     let path = world.folders.profile("wrong");
@@ -217,11 +217,11 @@ fn a_shell_whose_session_can_not_be_made_never_gets_to_its_prompt() {
 }
 
 #[test]
-fn a_launcher_that_is_hung_up_on_leaves_no_session() {
+fn a_hang_up_leaves_no_session() {
     let Some(world) = World::start("") else { return };
     let terminal = work(&world);
     assert_eq!(world.front.server.shells().len(), 1);
     drop(terminal);
     world.wait_removed();
-    world.wait(GONE, "the agent ends", || world.agent("work").is_none());
+    world.wait(REMOVAL_TIMEOUT, "the agent ends", || world.agent("work").is_none());
 }

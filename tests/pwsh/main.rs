@@ -11,6 +11,8 @@ mod interactive;
 mod modules;
 #[cfg(unix)]
 mod orders;
+#[path = "../suite/program.rs"]
+mod program;
 mod proxies;
 #[cfg(unix)]
 mod real;

@@ -1,7 +1,8 @@
 //! Every order of attach, refresh, removal and agent death in one PowerShell, with two profiles: commands
 //! belong to the live session or are removed.
 
-use crate::world::{World, lyncsh};
+use crate::program::lyncsh;
+use crate::world::World;
 
 /// Runs every pair of actions after an attach, and attaches again. Prints a line for each wrong outcome, then
 /// the number of pairs.
@@ -59,11 +60,11 @@ foreach ($first in $things.Keys) {
 "#;
 
 #[test]
-fn in_every_order_the_commands_belong_to_the_live_session_or_are_gone() {
+fn commands_follow_the_live_session_in_any_order() {
     let Some(world) = World::start("") else { return };
     let program = lyncsh();
     let output = world.output(&format!("$program = '{}'\n{ORDERS}", program.display()));
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (out, err) = (&output.out, &output.err);
     // PowerShell also writes warnings there.
     let printed: Vec<_> =
         out.lines().filter(|line| !line.trim_start_matches('\u{1b}').contains("WARNING: ")).collect();
@@ -72,7 +73,7 @@ fn in_every_order_the_commands_belong_to_the_live_session_or_are_gone() {
 }
 
 #[test]
-fn the_end_of_one_profiles_session_leaves_the_others_commands() {
+fn ending_one_session_keeps_the_others_commands() {
     let Some(world) = World::start("") else { return };
     world.profile("other", "session = \"second\"\nprefix = \"Ot\"");
     let body = format!(
@@ -92,7 +93,7 @@ Invoke-Expression ((& '{}' attach work) -join "`n")
         lyncsh().display()
     );
     let output = world.output(&body);
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (out, err) = (&output.out, &output.err);
     let lines: Vec<_> = out.lines().filter(|line| !line.starts_with("WARNING: ")).collect();
     assert_eq!(lines, ["Litware", "other 1", "Litware", "Litware", "other work 2"], "{out}\n{err}");
     world.wait_removed();

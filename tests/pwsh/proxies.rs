@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::world::{World, lyncsh};
+use crate::program::lyncsh;
+use crate::world::World;
 
 const RUN: &str = include_str!("lines.ps1");
 
@@ -137,9 +138,9 @@ const COMMON: &str = "Get-FrontSimple 1 2 -ErrorAction SilentlyContinue";
 fn run(world: &World, start: &str, lines: &[&str]) -> BTreeMap<String, String> {
     let quoted: Vec<_> = lines.iter().map(|line| format!("'{}'", line.replace('\'', "''"))).collect();
     let output = world.output(&format!("{start}\n$lines = @(\n{}\n)\n{RUN}", quoted.join("\n")));
-    let out = String::from_utf8_lossy(&output.stdout).into_owned();
-    let err = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{out}\n{err}");
+    let out = output.out;
+    let err = &output.err;
+    assert!(output.code == Some(0), "{out}\n{err}");
     let all: BTreeMap<_, _> = out
         .split("## ")
         .filter_map(|part| part.split_once('\n'))
@@ -178,7 +179,7 @@ fn differences([ours, theirs]: &[BTreeMap<String, String>; 2], lines: &[&str]) -
 }
 
 #[test]
-fn lyncsh_s_proxies_do_what_the_exported_ones_do() {
+fn lyncsh_proxies_behave_like_exported_proxies() {
     let Some(world) = World::start("") else { return };
     let lines: Vec<_> = LINES.iter().copied().chain(ONLY_OURS.iter().map(|(line, _)| *line)).collect();
     let seen = both(&world, "*-Cs*", &lines);
@@ -193,7 +194,7 @@ fn lyncsh_s_proxies_do_what_the_exported_ones_do() {
 
 #[cfg(unix)]
 #[test]
-fn they_do_so_on_a_real_powershell_too() {
+fn lyncsh_proxies_match_on_a_real_endpoint() {
     let Some(world) = World::real(crate::real::restricted, "") else { return };
     let lines: Vec<_> = REAL.iter().copied().chain([UNKNOWN, COMMON]).collect();
     let seen = both(&world, "*-Front*", &lines).map(|all| {

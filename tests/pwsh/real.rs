@@ -3,11 +3,12 @@
 
 use std::path::Path;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::front::Options;
+use crate::program::signal;
 use crate::terminal::Terminal;
-use crate::world::{GONE, World};
+use crate::world::{REMOVAL_TIMEOUT, World};
 
 const OURS: &str = "[work] PS />";
 
@@ -29,13 +30,13 @@ fn work(world: &World) -> Terminal {
 
 /// Waits until no shell and no PowerShell of the endpoint is left.
 fn empty(world: &World) {
-    world.wait(GONE, "the endpoint's PowerShells end", || {
+    world.wait(REMOVAL_TIMEOUT, "the endpoint's PowerShells end", || {
         world.front.server.shells().is_empty() && world.front.processes().is_empty()
     });
 }
 
 #[test]
-fn objects_streams_large_data_and_secrets_go_through() {
+fn objects_streams_and_secrets_are_transferred() {
     let Some(world) = World::real(restricted, "") else { return };
     let lines = world.with_work(
         r#"$one = Get-FrontSample
@@ -74,7 +75,7 @@ Get-CsTenant"#,
 }
 
 #[test]
-fn values_arrive_as_powershell_itself_would_have_them() {
+fn values_match_powershells_own_remoting() {
     let Some(world) = World::real(unrestricted, "") else { return };
     let lines = world.with_work(
         r#"$values = @(
@@ -106,7 +107,7 @@ $count -eq $values.Count"#,
 }
 
 #[test]
-fn questions_of_the_endpoint_are_asked_and_answered() {
+fn endpoint_prompts_are_shown_and_answered() {
     let Some(world) = World::real(restricted, "") else { return };
     let mut terminal = work(&world);
     terminal.line("Read-FrontAnswers");
@@ -132,7 +133,7 @@ fn questions_of_the_endpoint_are_asked_and_answered() {
 }
 
 #[test]
-fn ctrl_c_stops_a_command_of_the_endpoint_and_nothing_else() {
+fn ctrl_c_stops_only_the_endpoint_command() {
     let Some(world) = World::real(restricted, "") else { return };
     let terminal = work(&world);
     terminal.line("Wait-Front -Seconds 600");
@@ -145,7 +146,7 @@ fn ctrl_c_stops_a_command_of_the_endpoint_and_nothing_else() {
 }
 
 #[test]
-fn a_user_enters_the_endpoint_and_leaves_it_again() {
+fn a_user_enters_and_exits_the_endpoint() {
     let Some(world) = World::real(unrestricted, "") else { return };
     let mut terminal = work(&world);
     terminal.line("Enter-PSSession $session");
@@ -163,7 +164,7 @@ fn a_user_enters_the_endpoint_and_leaves_it_again() {
 }
 
 #[test]
-fn exit_within_the_session_is_reported_and_removes_the_commands() {
+fn exit_in_the_session_removes_the_commands() {
     let Some(world) = World::real(unrestricted, "") else { return };
     let mut terminal = work(&world);
     terminal.line("Invoke-Command $session { exit 3 }");
@@ -181,7 +182,7 @@ fn exit_within_the_session_is_reported_and_removes_the_commands() {
 }
 
 #[test]
-fn after_any_kill_no_powershell_of_the_endpoint_remains() {
+fn any_kill_ends_the_endpoint_process() {
     for victim in ["shell", "launcher", "agent"] {
         let Some(world) = World::real(restricted, "") else { return };
         let terminal = work(&world);
@@ -194,7 +195,7 @@ fn after_any_kill_no_powershell_of_the_endpoint_remains() {
         };
         terminal.line("Wait-Front -Seconds 600");
         terminal.sees_line("at 2");
-        kill_process(Pid::from_raw(id.cast_signed()).unwrap(), Signal::KILL).unwrap();
+        signal(id, Signal::KILL);
         empty(&world);
         drop(terminal);
     }

@@ -1,13 +1,13 @@
 //! Scripts in one PowerShell with one session, and the end of the session.
 
-use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as STANDARD;
 use lyncsh::quote::powershell::{ascii, quote};
 
-use crate::world::{Killed, PATIENCE, World, lyncsh};
+use crate::program::{Killed, Ran};
+use crate::world::World;
 
 /// Expression with the output of the endpoint's command.
 const NAMES: &str = "(Get-CsOnlineUser).DisplayName -join ';'";
@@ -23,7 +23,7 @@ fn kept(world: &World) -> std::path::PathBuf {
 }
 
 #[test]
-fn the_first_start_exports_and_the_next_ones_load_it() {
+fn later_starts_load_the_first_export() {
     let Some(world) = World::start("") else { return };
     assert_eq!(world.with_work(&format!("{UTF8}\n{NAMES}")), [KEN]);
     world.wait_removed();
@@ -48,7 +48,7 @@ fn nothing_is_cached_if_the_profile_disables_it() {
 }
 
 #[test]
-fn parameters_input_and_objects_go_both_ways() {
+fn parameters_input_and_objects_are_transferred() {
     let Some(world) = World::start("") else { return };
     let lines = world.with_work(
         "(Get-CsOnlineUser -Identity kenmyer).SipAddress
@@ -65,7 +65,7 @@ fn parameters_input_and_objects_go_both_ways() {
 }
 
 #[test]
-fn every_stream_arrives_as_what_it_is() {
+fn each_stream_keeps_its_record_type() {
     let Some(world) = World::start("") else { return };
     // Warning records and the like only fill -WarningVariable; the screen shows the endpoint's host calls,
     // which no redirection affects. An error is a RemotingErrorRecord (HandleWarningAdded, HandleErrorReady,
@@ -99,7 +99,7 @@ fn every_stream_arrives_as_what_it_is() {
 }
 
 #[test]
-fn the_session_and_what_is_known_of_it_are_in_variables() {
+fn variables_describe_the_session() {
     let Some(world) = World::start("session = \"büro\"") else { return };
     let lines = world.with_work(
         "$büro.GetType().Name; $büro.State; $lyncsh.Profile; $lyncsh.User; $lyncsh.Agent
@@ -115,7 +115,7 @@ fn the_session_and_what_is_known_of_it_are_in_variables() {
 }
 
 #[test]
-fn a_secure_string_is_readable_at_the_endpoint_only() {
+fn a_secure_string_is_readable_only_at_the_endpoint() {
     let Some(world) = World::start("") else { return };
     let lines = world.with_work(
         "$pin = [securestring]::new(); 'P1n'.ToCharArray() | ForEach-Object { $pin.AppendChar($_) }
@@ -126,7 +126,7 @@ fn a_secure_string_is_readable_at_the_endpoint_only() {
 }
 
 #[test]
-fn a_default_value_for_every_command_sends_no_secret_to_the_endpoint() {
+fn wildcard_default_values_send_no_secret() {
     let Some(world) = World::start("") else { return };
     let lines = world.with_work(
         "$pin = ConvertTo-SecureString -String geheim -AsPlainText -Force
@@ -151,7 +151,7 @@ fn a_default_value_for_every_command_sends_no_secret_to_the_endpoint() {
 }
 
 #[test]
-fn a_session_that_is_removed_by_hand_takes_its_cmdlets_with_it() {
+fn removing_the_session_removes_its_cmdlets() {
     let Some(world) = World::start("") else { return };
     let lines = world.with_work(
         "$held = $session
@@ -165,7 +165,7 @@ fn a_session_that_is_removed_by_hand_takes_its_cmdlets_with_it() {
 }
 
 #[test]
-fn a_dead_agent_is_reported_and_attach_starts_another() {
+fn attach_replaces_a_dead_agent() {
     let Some(world) = World::start("") else { return };
     let import = world.import("work");
     let lines = world.with_work(&format!(
@@ -182,7 +182,7 @@ fn a_dead_agent_is_reported_and_attach_starts_another() {
 }
 
 #[test]
-fn a_prefix_renames_what_is_imported() {
+fn a_prefix_renames_the_imported_commands() {
     let Some(world) = World::start("prefix = \"Lw\"\nimport = [\"Get-Cs*\"]") else { return };
     let lines = world.with_work(
         "(Get-LwCsOnlineUser -Identity kenmyer).SipAddress
@@ -192,7 +192,7 @@ fn a_prefix_renames_what_is_imported() {
 }
 
 #[test]
-fn two_connections_live_side_by_side() {
+fn two_connections_work_side_by_side() {
     let Some(world) = World::start("session = \"first\"") else { return };
     world.profile("other", "session = \"second\"\nprefix = \"Ot\"");
     let import = world.import("other");
@@ -210,30 +210,26 @@ fn two_connections_live_side_by_side() {
 }
 
 #[test]
-fn the_variable_is_that_of_the_profile_that_was_attached_last_and_never_a_dead_one() {
+fn the_session_variable_is_the_last_live_session() {
     let Some(world) = World::start("") else { return };
     world.profile("two", "prefix = \"Tw\"");
     let (work, two) = (world.import("work"), world.import("two"));
     let output = world.output(&format!(
         "{work}\n{two}\n$session.Name\n{work}\n$session.Name\n{two}\nRemove-PSSession $session\nwhile ((Get-Module lyncsh-two) -and $waited++ -lt 600) {{ Start-Sleep -Milliseconds 100 }}\n$session.Name\n(Get-CsTenant).DisplayName\n$lyncsh.Profile"
     ));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "two\nwork\nwork\nLitware\nwork\n", "{output:?}");
+    assert_eq!(output.out, "two\nwork\nwork\nLitware\nwork\n", "{output:?}");
     world.wait_removed();
 }
 
 #[test]
-fn an_import_is_not_changed_by_preferences_for_confirmation() {
+fn confirmation_preferences_do_not_affect_an_import() {
     let Some(world) = World::start("") else { return };
     let import = world.import("work");
     for preference in ["$WhatIfPreference = $true", "$ConfirmPreference = 'Low'"] {
         let output = world.output(&format!(
             "{preference}\n{import}\n(Get-CsTenant).DisplayName\n(Get-CsOnlineUser kenmyer | Format-Table | Out-String).Trim().StartsWith('Name')\nRemove-Module lyncsh-work -WhatIf:$false -Confirm:$false\n@(Get-PSSession).Count\n@(Get-Variable lyncsh, session -ErrorAction Ignore).Count"
         ));
-        assert_eq!(
-            String::from_utf8_lossy(&output.stdout),
-            "Litware\nTrue\n0\n0\n",
-            "{preference}: {output:?}"
-        );
+        assert_eq!(output.out, "Litware\nTrue\n0\n0\n", "{preference}: {output:?}");
         world.wait_removed();
     }
 }
@@ -251,9 +247,9 @@ fn an_agent_killed_before_the_attach_is_reported_at_once() {
     let socket = folder.join("socket");
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     let gate = folder.join("gate");
-    let mut gone = std::process::Command::new("true").spawn().unwrap();
-    let process = gone.id();
-    gone.wait().unwrap();
+    let mut gone = crate::program::Program::new("true").start();
+    let process = gone.0.id();
+    gone.wait();
     std::fs::write(
         folder.join("gate.work"),
         format!(
@@ -265,13 +261,9 @@ fn an_agent_killed_before_the_attach_is_reported_at_once() {
     .unwrap();
     let script = world.script(&import);
     let start = std::time::Instant::now();
-    let mut shell = world.shell();
-    shell
-        .env(lyncsh::shell::pwsh::output_gate::VARIABLE, &gate)
-        .args(["-NonInteractive", "-File"])
-        .arg(script);
-    let output = shell.output().unwrap();
-    let text = unwrapped(&output.stderr);
+    let shell = world.shell().env(lyncsh::shell::pwsh::output_gate::VARIABLE, &gate);
+    let output = shell.args(["-NonInteractive", "-File"]).args([script]).run();
+    let text = unwrapped(&output.err);
     assert!(
         text.contains(&format!("the agent of 'work' (process {process}) is gone; import it again")),
         "{text}"
@@ -294,15 +286,15 @@ fn damaged_proxies_are_rewritten() {
 }
 
 #[test]
-fn names_with_quotes_umlauts_and_brackets_are_names() {
+fn profile_names_may_have_special_characters() {
     let Some(world) = World::start("") else { return };
     for name in ["O'Brien’s", "Jürgen Büro", "a [b]"] {
         world.profile(name, "");
         let import = world.import(name);
         let output = world.output(&format!("{UTF8}\n{import}\n{NAMES}\n$lyncsh.Profile"));
-        let out = String::from_utf8_lossy(&output.stdout).into_owned();
+        let out = output.out;
         let lines: Vec<_> = out.lines().collect();
-        assert_eq!(lines, [KEN, name], "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(lines, [KEN, name], "{}", output.err);
     }
 }
 
@@ -320,8 +312,8 @@ fn the_first_call_of_a_cmdlet_loads_the_module() {
             modules.display()
         );
         let output = world.output(&body);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        assert!(output.code == Some(0), "{}", output.err);
+        output.out
     };
     let lines: Vec<_> = lines.lines().collect();
     assert_eq!(lines[0], "lyncsh-work");
@@ -330,34 +322,28 @@ fn the_first_call_of_a_cmdlet_loads_the_module() {
 }
 
 #[test]
-fn two_first_starts_at_once_both_have_the_cmdlets() {
+fn concurrent_first_starts_both_import() {
     let Some(world) = World::start("") else { return };
     world.script(&format!("{}\n(Get-CsOnlineUser kenmyer).SipAddress", world.import("work")));
     let start = || {
-        let mut command = world.shell();
-        command.args(["-NonInteractive", "-File"]).arg(world.temp.path().join("test.ps1"));
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        let shell = world.shell().args(["-NonInteractive", "-File"]);
+        shell.args([world.temp.path().join("test.ps1")]).start()
     };
     for shell in [start(), start()] {
-        let output = shell.wait_with_output().unwrap();
-        let out = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(
-            out.trim_end(),
-            "sip:kenmyer@litwareinc.com",
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let output = shell.ran();
+        let out = &output.out;
+        assert_eq!(out.trim_end(), "sip:kenmyer@litwareinc.com", "{}", output.err);
     }
     world.wait_removed();
 }
 
 #[test]
-fn a_failed_connection_gives_its_reason_in_the_exception() {
+fn a_failed_connection_throws_its_reason() {
     let Some(world) = World::start("") else { return };
     let import = world.import("work");
     world.profile("work", "prefx = 1");
     let output = world.output(&format!("try {{ {import} }} catch {{ $_.Exception.Message }}"));
-    let out = String::from_utf8_lossy(&output.stdout);
+    let out = &output.out;
     assert!(out.contains("lyncsh: ") && out.contains("has a mistake"), "{out}");
 }
 
@@ -365,19 +351,17 @@ fn a_failed_connection_gives_its_reason_in_the_exception() {
 fn staying(world: &World) -> Killed {
     let body = format!("{}\n(Get-CsTenant).DisplayName\nStart-Sleep -Seconds 600", world.import("work"));
     let script = world.script(&body);
-    let mut command = world.shell();
-    command.args(["-NonInteractive", "-File"]).arg(script).stdout(Stdio::piped());
-    let mut shell = Killed(command.spawn().unwrap());
-    let mut line = String::new();
-    BufReader::new(shell.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let shell = world.shell().args(["-NonInteractive", "-File"]).args([script]);
+    let mut shell = shell.stderr(Stdio::inherit()).start();
+    let line = shell.line();
     assert_eq!(line.trim_end(), "Litware");
     shell
 }
 
 #[cfg(unix)]
 #[test]
-fn a_shell_that_is_killed_by_any_signal_leaves_no_session() {
-    use rustix::process::{Pid, Signal, kill_process};
+fn a_shell_killed_by_any_signal_leaves_no_session() {
+    use rustix::process::Signal;
     let asked = [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT];
     // Not SIGABRT, which .NET handles as its own crash and survives for long (tested).
     let none_is_expected = [Signal::KILL, Signal::ALARM, Signal::USR1, Signal::USR2];
@@ -387,9 +371,9 @@ fn a_shell_that_is_killed_by_any_signal_leaves_no_session() {
         let Some(world) = World::start("") else { return };
         let shell = staying(&world);
         assert_eq!(world.front.server.shells().len(), 1);
-        kill_process(Pid::from_child(&shell.0), signal).unwrap();
+        crate::program::signal(shell.0.id(), signal);
         world.wait_removed();
-        world.wait(PATIENCE, "the agent ends", || world.agent("work").is_none());
+        world.wait(crate::program::PATIENCE, "the agent ends", || world.agent("work").is_none());
     }
 }
 
@@ -405,15 +389,11 @@ fn a_second_shell_shares_the_session() {
 }
 
 #[test]
-fn refresh_imports_again_at_once() {
+fn refresh_imports_immediately() {
     let Some(world) = World::start("") else { return };
     world.with_work("(Get-CsTenant).DisplayName");
-    let output = std::process::Command::new(lyncsh())
-        .args(["refresh", "work"])
-        .env("LYNCSH_CONFIG_DIR", world.temp.path())
-        .output()
-        .unwrap();
-    let out = String::from_utf8_lossy(&output.stdout);
+    let output = world.lyncsh(&["refresh", "work"]).run();
+    let out = &output.out;
     assert!(out.contains("imported ") && out.contains(" cmdlets of 'work'"), "{output:?}");
     let exports = world.folders.cache.join("exports/work");
     let left: Vec<_> = std::fs::read_dir(&exports).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -426,13 +406,12 @@ fn refresh_imports_again_at_once() {
 }
 
 /// Returns an error without the line breaks and the bar that PowerShell adds in a terminal.
-fn unwrapped(stderr: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stderr);
+fn unwrapped(text: &str) -> String {
     text.split_whitespace().filter(|word| *word != "|").collect::<Vec<_>>().join(" ")
 }
 
 #[test]
-fn damaged_proxies_are_reported_with_the_command_that_repairs_them() {
+fn damaged_proxies_are_reported_with_the_repair_command() {
     let Some(world) = World::start("") else { return };
     world.with_work("(Get-CsTenant).DisplayName");
     world.wait_removed();
@@ -441,25 +420,20 @@ fn damaged_proxies_are_reported_with_the_command_that_repairs_them() {
     let whole = std::fs::read_to_string(&proxies).unwrap();
     std::fs::write(&proxies, whole.replacen("function Get-CsTenant{", "function Get-CsTenant(", 1)).unwrap();
     let output = world.output(&format!("{}\n'next'", world.import("work")));
-    let err = unwrapped(&output.stderr);
-    assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
+    let err = unwrapped(&output.err);
+    assert!(output.code != Some(0) && output.out.is_empty(), "{output:?}");
     assert!(
         err.contains("cannot import the commands of 'work':") && err.contains("`lyncsh refresh work`"),
         "{err}"
     );
     world.wait_removed();
-    let mended = std::process::Command::new(lyncsh())
-        .args(["refresh", "work"])
-        .env("LYNCSH_CONFIG_DIR", world.temp.path())
-        .output()
-        .unwrap();
-    assert!(mended.status.success(), "{mended:?}");
+    world.lyncsh(&["refresh", "work"]).run().good();
     assert_eq!(world.with_work("(Get-CsTenant).DisplayName"), ["Litware"]);
     world.wait_removed();
 }
 
 #[test]
-fn a_powershell_without_the_full_language_gets_an_error_and_no_session() {
+fn restricted_language_modes_get_no_session() {
     let Some(world) = World::start("") else { return };
     let import = world.import("work");
     for mode in ["ConstrainedLanguage", "RestrictedLanguage"] {
@@ -468,7 +442,7 @@ fn a_powershell_without_the_full_language_gets_an_error_and_no_session() {
         let expected = format!(
             "lyncsh: this PowerShell runs in {mode} mode, in which no session can be opened; use the console: set shell = \"console\" in the profile 'work'"
         );
-        assert!(!output.status.success() && unwrapped(&output.stderr).contains(&expected), "{output:?}");
+        assert!(output.code != Some(0) && unwrapped(&output.err).contains(&expected), "{output:?}");
         assert!(world.front.server.shells().is_empty() && world.agent("work").is_none(), "{mode}");
     }
 }
@@ -486,28 +460,20 @@ fn a_changed_command_set_is_reported_in_one_line_and_imported_again() {
     let stem = name.split_once('-').unwrap().0;
     std::fs::write(exports.join(format!("{stem}.commands")), "Get-CsOther\n").unwrap();
     let output = world.output(&format!("{}\n(Get-CsTenant).DisplayName", world.import("work")));
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (out, err) = (&output.out, &output.err);
     assert_eq!(out.trim_end(), "Litware", "{err}");
     assert_eq!(err.matches("the commands of 'work' have changed").count(), 1, "{err}");
     assert!(folder.join("names").is_file());
 }
 
 #[test]
-fn piped_input_runs_as_a_whole_and_ends_with_its_code() {
+fn piped_input_runs_as_one_script() {
     let Some(world) = World::start("") else { return };
     let run = |text: &str| {
-        let mut command = std::process::Command::new(crate::world::lyncsh());
-        command.args(["work", "--", "-NoProfile"]).env("LYNCSH_CONFIG_DIR", world.temp.path());
-        command.env("NO_COLOR", "1").env("LC_ALL", "C.UTF-8").env("POWERSHELL_TELEMETRY_OPTOUT", "1");
-        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
-        let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
-        std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        (
-            output.status.code(),
-            String::from_utf8(output.stdout).unwrap(),
-            String::from_utf8(output.stderr).unwrap(),
-        )
+        let program = world.lyncsh(&["work", "--", "-NoProfile"]).env("NO_COLOR", "1");
+        let program = program.env("LC_ALL", "C.UTF-8").env("POWERSHELL_TELEMETRY_OPTOUT", "1");
+        let Ran { code, out, err } = program.stdin(text).run();
+        (code, out, err)
     };
     let guard = "if ((Get-CsOnlineUser).Count -gt 1) {\n  'too many'\n  exit 9\n}\n'not run'\n";
     let (code, out, err) = run(guard);
@@ -522,7 +488,7 @@ fn piped_input_runs_as_a_whole_and_ends_with_its_code() {
 }
 
 #[test]
-fn the_users_own_preferences_do_not_change_an_import() {
+fn user_preferences_do_not_affect_an_import() {
     let Some(world) = World::start("") else { return };
     let import = world.import("work");
     // First import and cached one.
@@ -537,7 +503,7 @@ fn the_users_own_preferences_do_not_change_an_import() {
              [Console]::WriteLine((Get-CsOnlineUser kenmyer -ProgressAction SilentlyContinue).SipAddress)
              [Console]::WriteLine($PSModuleAutoLoadingPreference + $WarningPreference + $PSDefaultParameterValues.Count)"
         ));
-        let out = String::from_utf8_lossy(&output.stdout);
+        let out = &output.out;
         let lines: Vec<_> = out.lines().filter(|line| !line.starts_with("VERBOSE: ")).collect();
         assert_eq!(lines, ["Litware", "sip:kenmyer@litwareinc.com", "NoneStop1"], "{output:?}");
         world.wait_removed();
@@ -545,7 +511,7 @@ fn the_users_own_preferences_do_not_change_an_import() {
 }
 
 #[test]
-fn quoted_text_means_itself() {
+fn quoted_text_round_trips() {
     let Some(world) = World::start("") else { return };
     let long = "x’".repeat(5000);
     let texts = [
@@ -567,17 +533,12 @@ fn quoted_text_means_itself() {
         .map(|source| format!("[Convert]::ToBase64String([Text.Encoding]::Unicode.GetBytes({source}))\n"))
         .collect();
     let output = world.output(&body);
-    let out = String::from_utf8(output.stdout).unwrap();
+    let out = output.out;
     let mut lines = out.lines();
     for text in texts {
         let expected = STANDARD.encode(text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>());
         for which in ["quote", "ascii"] {
-            assert_eq!(
-                lines.next(),
-                Some(expected.as_str()),
-                "{which}: {text:?}: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
+            assert_eq!(lines.next(), Some(expected.as_str()), "{which}: {text:?}: {}", output.err);
         }
     }
 }

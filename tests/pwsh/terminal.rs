@@ -2,11 +2,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use portable_pty::{Child, CommandBuilder, PtySize, native_pty_system};
 
-use crate::world::{PATIENCE, World, lyncsh};
+use crate::program::{PATIENCE, found, holds, lyncsh};
+use crate::world::World;
 
 const SIZE: PtySize = PtySize { rows: 50, cols: 160, pixel_width: 0, pixel_height: 0 };
 
@@ -88,11 +88,8 @@ impl Terminal {
     }
 
     pub fn waits(&self, what: &str, wanted: impl Fn(&str) -> bool) {
-        let since = Instant::now();
-        while !wanted(&self.text()) {
-            assert!(since.elapsed() < PATIENCE, "{what} did not come. The terminal shows:\n{}", self.text());
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        let came = holds(PATIENCE, || wanted(&self.text()));
+        assert!(came, "{what} did not come. The terminal shows:\n{}", self.text());
     }
 
     pub fn sees(&self, wanted: &str) {
@@ -119,14 +116,8 @@ impl Terminal {
 
     /// Waits for the end; returns the exit code.
     pub fn ended(&mut self) -> u32 {
-        let since = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.exit_code();
-            }
-            assert!(since.elapsed() < PATIENCE, "it does not end. The terminal shows:\n{}", self.text());
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        let status = found(PATIENCE, || self.child.try_wait().unwrap());
+        status.unwrap_or_else(|| panic!("it does not end. The terminal shows:\n{}", self.text())).exit_code()
     }
 }
 

@@ -1,10 +1,9 @@
 //! Views of the endpoint, and objects sent back to the endpoint.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use crate::front::Options;
-use crate::world::{World, lyncsh};
+use crate::world::World;
 
 fn endpoint(pwsh: &Path, folder: &Path) -> Options {
     let (views, file) = (folder.join("views.ps1xml"), folder.join("views.pssc"));
@@ -68,7 +67,7 @@ foreach ($command in Get-Command -Module lyncsh-work -Name Get-Cs*) {{
 }
 
 #[test]
-fn a_column_of_script_shows_the_property_that_it_names_or_is_left_out() {
+fn a_script_column_shows_its_property_or_is_omitted() {
     let Some(world) = World::real(endpoint, "format_data = [\"Front.*\"]") else { return };
     let lines = world.with_work(&format!(
         r#"{COLUMNS}
@@ -103,7 +102,7 @@ const BACK: [&str; 2] = [
 const ADDED: &str = ",PSComputerName,RunspaceId,PSShowComputerName";
 
 #[test]
-fn an_object_that_goes_back_keeps_every_property() {
+fn a_returned_object_keeps_every_property() {
     let Some(world) = World::real(endpoint, "format_data = [\"Front.*\"]") else { return };
     let lines = world.with_work(
         "Get-FrontUser | Where-Object { $_.Alias -eq 'ken' } | Set-FrontUser
@@ -112,19 +111,14 @@ fn an_object_that_goes_back_keeps_every_property() {
     let back = [format!("{}{ADDED}", BACK[0]), BACK[1].to_owned()];
     assert_eq!(lines, [back.clone(), back].concat());
     // The same in the console.
-    let mut command = Command::new(lyncsh());
-    command.args(["work", "--shell", "console"]).env("LYNCSH_CONFIG_DIR", world.temp.path());
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
     let text = "Get-FrontUser | Where-Object { $_.Alias -eq 'ken' } | Set-FrontUser\n";
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let lines: Vec<_> = std::str::from_utf8(&output.stdout).unwrap().lines().collect();
+    let output = world.lyncsh(&["work", "--shell", "console"]).stdin(text).run();
+    let lines: Vec<_> = output.out.lines().collect();
     assert_eq!(lines, BACK, "{output:?}");
 }
 
 #[test]
-fn views_go_with_the_module_and_change_no_object_of_this_powershell() {
+fn views_are_unloaded_with_the_module() {
     for cache in ["", "cache = false\n"] {
         let Some(world) = World::real(endpoint, &format!("{cache}format_data = [\"Front.*\"]")) else {
             return;

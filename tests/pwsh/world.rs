@@ -2,35 +2,17 @@
 //! the source tree, a package registry or a keyring.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lyncsh::agent::paths::AgentPaths;
 use lyncsh::folders::Folders;
 use lyncsh::simulator::{Options, PASSWORD, USER};
 
 use crate::front::{self, Front};
+use crate::program::{Program, Ran, wait};
 
-/// Maximum wait of a test.
-pub const PATIENCE: Duration = Duration::from_mins(2);
 /// Maximum time to remove a session after its owner was killed.
-pub const GONE: Duration = Duration::from_secs(10);
-
-/// Returns the path of lyncsh as built with these tests, or as extracted from an archive.
-pub fn lyncsh() -> PathBuf {
-    let run_time = ["NEXTEST_BIN_EXE_lyncsh", "CARGO_BIN_EXE_lyncsh"].into_iter().find_map(std::env::var_os);
-    run_time.map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_lyncsh")), PathBuf::from)
-}
-
-/// A child process that is killed at the end of the test.
-pub struct Killed(pub Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+pub const REMOVAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An endpoint, a user with the profile `work` on it, and a PowerShell.
 pub struct World {
@@ -88,28 +70,24 @@ impl World {
         std::fs::write(self.folders.profile(name), text).unwrap();
     }
 
-    /// Returns the line that imports the cmdlets of a profile.
-    pub fn import(&self, name: &str) -> String {
-        let output = Command::new(lyncsh())
-            .args(["attach", name])
-            .env("LYNCSH_CONFIG_DIR", self.temp.path())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
+    /// Returns lyncsh as this user runs it.
+    pub fn lyncsh(&self, arguments: &[&str]) -> Program {
+        Program::lyncsh().args(arguments).env("LYNCSH_CONFIG_DIR", self.temp.path())
     }
 
-    /// Returns a PowerShell command without the user's profile.
-    pub fn shell(&self) -> Command {
-        let mut command = Command::new(&self.pwsh);
-        command
+    /// Returns the line that imports the cmdlets of a profile.
+    pub fn import(&self, name: &str) -> String {
+        self.lyncsh(&["attach", name]).run().good()
+    }
+
+    /// Returns a PowerShell without the user's profile.
+    pub fn shell(&self) -> Program {
+        Program::new(&self.pwsh)
             .args(["-NoLogo", "-NoProfile"])
             .env("LYNCSH_CONFIG_DIR", self.temp.path())
             .env("NO_COLOR", "1")
             .env("LC_ALL", "C.UTF-8")
             .env("POWERSHELL_TELEMETRY_OPTOUT", "1")
-            .stdin(Stdio::null());
-        command
     }
 
     /// Writes a script file; errors are terminating by default.
@@ -121,17 +99,15 @@ impl World {
     }
 
     /// Runs a script to its end.
-    pub fn output(&self, body: &str) -> Output {
+    pub fn output(&self, body: &str) -> Ran {
         let script = self.script(body);
-        self.shell().args(["-NonInteractive", "-File"]).arg(script).output().unwrap()
+        self.shell().args(["-NonInteractive", "-File"]).args([script]).run()
     }
 
     /// Runs a script with the cmdlets of `work`; returns its output lines.
     pub fn with_work(&self, body: &str) -> Vec<String> {
         let output = self.output(&format!("{}\n{body}", self.import("work")));
-        let out = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{out}\n{}", String::from_utf8_lossy(&output.stderr));
-        out.lines().map(str::to_owned).collect()
+        output.good().lines().map(str::to_owned).collect()
     }
 
     pub fn agent(&self, name: &str) -> Option<u32> {
@@ -139,25 +115,19 @@ impl World {
     }
 
     /// Waits for something, at most `limit`.
-    pub fn wait(&self, limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
-        let start = Instant::now();
-        while !condition() {
-            assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+    pub fn wait(&self, limit: Duration, what: &str, condition: impl FnMut() -> bool) {
+        wait(limit, what, condition);
     }
 
     /// Waits until the endpoint has no session.
     pub fn wait_removed(&self) {
-        self.wait(GONE, "no session on the endpoint", || self.front.server.shells().is_empty());
+        self.wait(REMOVAL_TIMEOUT, "no session on the endpoint", || self.front.server.shells().is_empty());
     }
 }
 
 impl Drop for World {
     /// Ends an agent that a failed test left; normally agents end after the last shell.
     fn drop(&mut self) {
-        let mut stop = Command::new(lyncsh());
-        stop.args(["stop", "--all"]).env("LYNCSH_CONFIG_DIR", self.temp.path());
-        let _ = stop.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        self.lyncsh(&["stop", "--all"]).run();
     }
 }

@@ -24,7 +24,7 @@ fn does(word: &str) -> bool {
     std::env::var("STAND_IN").is_ok_and(|words| words.split(' ').any(|one| one == word))
 }
 
-fn say(text: &str) {
+fn print(text: &str) {
     let mut out = std::io::stdout();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
@@ -33,7 +33,7 @@ fn say(text: &str) {
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments == ["--version"] {
-        say("PowerShell 7.6.5\n");
+        print("PowerShell 7.6.5\n");
         return;
     }
     if let Some(file) = std::env::var_os("STAND_IN_ARGUMENTS") {
@@ -48,7 +48,7 @@ async fn main() {
     }
     if does("ask-first") {
         // Like a startup script that reads from the terminal.
-        say("[a question]");
+        print("[a question]");
         let mut answer = [0];
         let _ = std::io::stdin().read(&mut answer);
     }
@@ -91,7 +91,7 @@ async fn attach(profile: &str) -> Option<Session> {
         let error = fact("error").unwrap_or("it ended without a word");
         // As connect.ps1: the launcher has printed the reason.
         if error != format!("could not connect '{profile}'") {
-            say(&format!("lyncsh: {error}\n"));
+            print(&format!("lyncsh: {error}\n"));
         }
         return None;
     };
@@ -127,15 +127,15 @@ async fn own(profile: &str) -> Option<Session> {
     output.read_line(&mut line).expect("a line");
     let given: serde_json::Value = serde_json::from_str(&line).expect("JSON");
     if let Some(error) = given["error"].as_str() {
-        say(&format!("lyncsh: {error}\n"));
+        print(&format!("lyncsh: {error}\n"));
         let _ = guard.wait();
         return None;
     }
     let mut more = String::new();
     output.read_to_string(&mut more).expect("the end");
-    say(&format!("[a second read gives {} bytes]\n", more.len()));
+    print(&format!("[a second read gives {} bytes]\n", more.len()));
     let asked = given["secret"].is_null().then(|| {
-        say("[password?]");
+        print("[password?]");
         let mut typed = String::new();
         std::io::stdin().read_line(&mut typed).expect("a password");
         typed.trim_end().to_owned()
@@ -150,8 +150,10 @@ async fn own(profile: &str) -> Option<Session> {
         ledger: None,
         idle_timeout: None,
         trust: Trust::default(),
+        proxies: lyncsh::net::Proxies::default(),
         max_redirections: 5,
         hosts: lyncsh::net::Hosts::default(),
+        affinity: lyncsh::transport::wsman::Affinity::default(),
         limits: Limits::default(),
     };
     let id = uuid::Uuid::new_v4();
@@ -180,7 +182,7 @@ async fn prompt(sessions: &[Session]) {
     tokio::spawn(async move {
         while interrupts.recv().await.is_some() {
             INTERRUPTED.store(true, Ordering::SeqCst);
-            say("^C caught\n[work] PS> ");
+            print("^C caught\n[work] PS> ");
         }
     });
     if does("says-back") {
@@ -188,7 +190,7 @@ async fn prompt(sessions: &[Session]) {
         let mut continued = tokio::signal::unix::signal(continued).expect("SIGCONT");
         tokio::spawn(async move {
             while continued.recv().await.is_some() {
-                say("[back]\n");
+                print("[back]\n");
             }
         });
     }
@@ -201,7 +203,7 @@ async fn prompt(sessions: &[Session]) {
         }
     });
     loop {
-        say("[work] PS> ");
+        print("[work] PS> ");
         match lines.recv().await {
             Some(line) => run(line.trim(), sessions).await,
             None => return run("exit 0", sessions).await,
@@ -220,21 +222,21 @@ async fn run(line: &str, sessions: &[Session]) {
             for session in sessions {
                 session.close().await.expect("its end");
             }
-            say("removed\n");
+            print("removed\n");
         }
         "size" => {
             let (columns, rows) = crossterm::terminal::size().expect("a terminal");
-            say(&format!("{columns} by {rows}\n"));
+            print(&format!("{columns} by {rows}\n"));
         }
         "modes" => {
             let modes = Command::new("stty").arg("-a").stdin(Stdio::inherit()).output().expect("stty");
             let echo = String::from_utf8_lossy(&modes.stdout).split_whitespace().any(|word| word == "echo");
-            say(&format!("echo is {}\n", if echo { "on" } else { "off" }));
+            print(&format!("echo is {}\n", if echo { "on" } else { "off" }));
         }
         "noecho" => drop(Command::new("stty").arg("-echo").status()),
         "raw" => {
             crossterm::terminal::enable_raw_mode().expect("a terminal");
-            say("\x1b[?25lraw\r\n");
+            print("\x1b[?25lraw\r\n");
         }
         "close" => {
             // The terminal is closed while the shell keeps running.
@@ -262,23 +264,25 @@ async fn invoke(at: usize, session: &Session, line: &str) {
     }
     let mut running = match session.invoke(&Pipeline::new(vec![command])).await {
         Ok(running) => running,
-        Err(error) => return say(&format!("{at}: {error}\n")),
+        Err(error) => return print(&format!("{at}: {error}\n")),
     };
     let mut count = 0;
     while let Some(event) = running.next().await {
         match event {
             Ok(PipelineEvent::Output(_)) => count += 1,
-            Ok(PipelineEvent::State(state, None)) => say(&format!("{at}: {state:?}, {count} objects\n")),
-            Ok(PipelineEvent::State(state, Some(why))) => say(&format!("{at}: {state:?}, {}\n", why.message)),
+            Ok(PipelineEvent::State(state, None)) => print(&format!("{at}: {state:?}, {count} objects\n")),
+            Ok(PipelineEvent::State(state, Some(why))) => {
+                print(&format!("{at}: {state:?}, {}\n", why.message))
+            }
             Ok(_) => {}
-            Err(error) => say(&format!("{at}: {error}\n")),
+            Err(error) => print(&format!("{at}: {error}\n")),
         }
     }
 }
 
 async fn leave(code: i32, sessions: &[Session]) {
     if does("hang-at-exit") {
-        say("hanging\n");
+        print("hanging\n");
         std::future::pending::<()>().await;
     }
     for session in sessions {

@@ -1,15 +1,16 @@
 //! Errors of the program when connecting fails: the reason, the advice, the time limit; and nothing is left
 //! that slows down the next command.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal};
 
 use lyncsh::transport::wsman::envelope::{RequestEnvelope, Response, WsmanRequest as Asks};
 
 use crate::agent_world::{Killed, PATIENCE, USER, World};
+use crate::program::{Ran, found, holds, signal, wait};
 use crate::wsman_client_faults::soap;
 use crate::wsman_client_http::{Answer, Asked, CUT, Server, http};
 
@@ -48,17 +49,12 @@ fn written_down(world: &World) -> usize {
 
 /// Waits until the removal of the only session in the journal has failed.
 fn tried(world: &World) {
-    let start = Instant::now();
-    loop {
+    wait(PATIENCE, "the removal is tried", || {
         let folder = world.folders.state.join("sessions");
         let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         let tried = |path| std::fs::read_to_string(path).unwrap_or_default().contains("\"tries\":1");
-        if entries.map(tried).eq([true]) {
-            return;
-        }
-        assert!(start.elapsed() < PATIENCE, "the removal is not tried");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+        entries.map(tried).eq([true])
+    });
 }
 
 /// All output for the user, without line ends.
@@ -70,12 +66,10 @@ pub struct Printed {
 /// Runs `lyncsh work`, which must fail.
 pub fn fails(world: &World, variables: &[(&str, &str)]) -> Printed {
     let start = Instant::now();
-    let mut command = world.lyncsh(&["work"]);
-    command.envs(variables.iter().copied()).env("NO_COLOR", "1");
-    let output = command.output().unwrap();
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(3), "{text}");
-    let words = text.replace('\u{2502}', " ");
+    let program = world.program(&["work"]).envs(variables.iter().copied()).env("NO_COLOR", "1");
+    let Ran { code, err, .. } = program.run();
+    assert_eq!(code, Some(3), "{err}");
+    let words = err.replace('\u{2502}', " ");
     Printed { text: words.split_whitespace().collect::<Vec<_>>().join(" "), after: start.elapsed() }
 }
 
@@ -95,7 +89,7 @@ where
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invalid_answer_is_reported_with_its_sender_and_leaves_nothing() {
+async fn an_invalid_answer_is_reported_with_its_sender() {
     with(
         |_| page("200 OK", &[], "Please sign in"),
         |base| {
@@ -145,7 +139,7 @@ async fn a_failing_server_is_distinguished_from_a_failing_proxy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redirections_end() {
+async fn redirects_are_limited() {
     with(
         |asked| http("302 Found", &[("Location", &format!("{}x", asked.path))], b""),
         |base| {
@@ -163,7 +157,7 @@ async fn redirections_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_is_lost_where_a_redirection_led_is_removed_there() {
+async fn a_lost_redirected_session_is_removed_at_its_target() {
     let server = Server::start(None, |asked| async move {
         if asked.path != "/there" {
             return http("302 Found", &[("Location", "/there")], b"");
@@ -179,11 +173,7 @@ async fn a_session_that_is_lost_where_a_redirection_led_is_removed_there() {
     let printed = tokio::task::spawn_blocking(move || {
         let world = user(Way::Uri, &base, "echo pw");
         let printed = fails(&world, &[]).text;
-        let start = Instant::now();
-        while written_down(&world) > 0 {
-            assert!(start.elapsed() < PATIENCE, "it is not removed");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait(PATIENCE, "the removal", || written_down(&world) == 0);
         printed
     });
     let printed = printed.await.unwrap();
@@ -248,7 +238,7 @@ async fn a_cut_connection_is_reported_with_its_step_and_does_not_delay_later_com
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silence_ends_within_each_steps_own_limit() {
+async fn each_step_has_its_own_timeout() {
     with(
         |_| None,
         |base| {
@@ -270,7 +260,7 @@ async fn silence_ends_within_each_steps_own_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ctrl_c_ends_every_step_at_once() {
+async fn ctrl_c_ends_every_step_immediately() {
     with(
         |_| None,
         |base| {
@@ -295,41 +285,27 @@ async fn ctrl_c_ends_every_step_at_once() {
     let command = format!("sh -c 'echo $$ > {}; sleep 300'; echo pw", asked.display());
     let world = user(Way::Uri, "http://127.0.0.1:9", &command);
     let mut child = begun(&world, &["-v", "work"]);
-    let started = Instant::now();
-    let process = loop {
-        if let Ok(id) = std::fs::read_to_string(&asked).unwrap_or_default().trim().parse::<i32>() {
-            break Pid::from_raw(id).unwrap();
-        }
-        assert!(started.elapsed() < PATIENCE, "the command is not started");
-        std::thread::sleep(Duration::from_millis(5));
-    };
-    kill_process(Pid::from_child(&child.0), Signal::INT).unwrap();
+    let process = found(PATIENCE, || std::fs::read_to_string(&asked).ok()?.trim().parse().ok());
+    let process = Pid::from_raw(process.expect("the command is started")).unwrap();
+    signal(child.0.id(), Signal::INT);
     assert_eq!(child.wait().code(), Some(130));
-    let started = Instant::now();
-    while rustix::process::test_kill_process(process).is_ok() {
-        assert!(started.elapsed() < Duration::from_secs(10), "the command goes on");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let ends = || rustix::process::test_kill_process(process).is_err();
+    wait(Duration::from_secs(10), "the end of the password command", ends);
 }
 
 /// Starts lyncsh with its output in a file.
 fn begun(world: &World, arguments: &[&str]) -> Killed {
     let words = std::fs::File::create(world.root().join("words")).unwrap();
-    let mut command: Command = world.lyncsh(arguments);
-    Killed(command.stdout(Stdio::null()).stderr(words).spawn().unwrap())
+    world.program(arguments).stdout(Stdio::null()).stderr(words).start()
 }
 
 /// Presses Ctrl-C during a step.
 fn interrupted(world: &World, arguments: &[&str], step: &str) {
     let mut child = begun(world, arguments);
-    let start = Instant::now();
     let words = || std::fs::read_to_string(world.root().join("words")).unwrap();
-    while !words().contains(step) {
-        assert!(start.elapsed() < PATIENCE, "{step}: {}", words());
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    assert!(holds(PATIENCE, || words().contains(step)), "{step}: {}", words());
     let start = Instant::now();
-    kill_process(Pid::from_child(&child.0), Signal::INT).unwrap();
+    signal(child.0.id(), Signal::INT);
     assert_eq!(child.wait().code(), Some(130), "{}", words());
     assert!(start.elapsed() < Duration::from_millis(2500), "{arguments:?}, {step}: {:?}", start.elapsed());
 }
@@ -378,7 +354,7 @@ async fn an_invalid_certificate_is_reported_with_help() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_credential_goes_to_no_host_that_the_profile_does_not_permit() {
+async fn a_credential_goes_only_to_permitted_hosts() {
     with(
         |asked| {
             if asked.path.contains("OcsPowershellOAuth") {

@@ -8,7 +8,7 @@ use lyncsh::psrp::record::PipelineState;
 use lyncsh::transport::session::Running;
 
 use crate::agent_way::Way;
-use crate::agent_world::{GONE, PATIENCE, World, measuring, open, output};
+use crate::agent_world::{PATIENCE, REMOVAL_TIMEOUT, World, measuring, open, output};
 
 /// Returns a pipeline's output and its error.
 async fn end(mut running: Running) -> (Vec<Value>, Option<String>) {
@@ -28,7 +28,7 @@ async fn end(mut running: Running) -> (Vec<Value>, Option<String>) {
 
 /// Checks that a new shell gets a working session, the only one on the endpoint, and that it is removed
 /// afterwards.
-async fn goes_on(world: &World) {
+async fn assert_next_shell_works(world: &World) {
     let again = open(world.attach().as_ref()).await;
     let events = output(again.invoke(&measuring("again")).await.unwrap()).await;
     assert!(matches!(events.last(), Some(PipelineEvent::State(PipelineState::Completed, None))));
@@ -43,7 +43,7 @@ fn asked(world: &World, action: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_whose_answer_is_lost_is_told_of_and_not_run_twice() {
+async fn a_command_with_a_lost_answer_runs_once() {
     let world = World::start();
     let way = Way::of(&world).await;
     let shell = open(world.attach().as_ref()).await;
@@ -60,13 +60,13 @@ async fn a_command_whose_answer_is_lost_is_told_of_and_not_run_twice() {
             assert!(text.ends_with("; the command may have run"), "{text}");
         }
     }
-    goes_on(&world).await;
+    assert_next_shell_works(&world).await;
     drop(shell);
-    world.wait_removed(GONE);
+    world.wait_removed(REMOVAL_TIMEOUT);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn input_whose_answer_is_lost_is_told_of_and_not_sent_twice() {
+async fn input_with_a_lost_answer_is_sent_once() {
     let world = World::start();
     let way = Way::of(&world).await;
     let shell = open(world.attach().as_ref()).await;
@@ -91,7 +91,7 @@ async fn input_whose_answer_is_lost_is_told_of_and_not_sent_twice() {
         None => assert_eq!(objects, [Value::I32(40), Value::I32(4_000_000)]),
         Some(text) => assert!(text.contains("sending to the session"), "{text}"),
     }
-    goes_on(&world).await;
+    assert_next_shell_works(&world).await;
     drop(shell);
-    world.wait_removed(GONE);
+    world.wait_removed(REMOVAL_TIMEOUT);
 }

@@ -3,6 +3,9 @@
 mod background;
 mod endpoint;
 mod lifetime;
+
+use crate::program::PATIENCE;
+
 pub mod replay;
 mod shells;
 mod simulated;
@@ -23,8 +26,6 @@ use lyncsh::transport::{Limits, stream};
 use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
 use uuid::Uuid;
-
-const LIMIT: Duration = Duration::from_mins(1);
 
 fn host(width: i32) -> HostInfo {
     HostInfo {
@@ -87,7 +88,7 @@ async fn attach(mux: &Mux, width: i32) -> (Session, mpsc::Receiver<ClientEvent>)
 }
 
 async fn within<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(LIMIT, future).await.expect("this takes too long")
+    tokio::time::timeout(PATIENCE, future).await.expect("this takes too long")
 }
 
 /// Waits until there was a shell and the last one has detached.
@@ -189,7 +190,7 @@ async fn metadata_input_prompts_progress_failures_and_large_answers_pass() {
 }
 
 #[tokio::test]
-async fn ctrl_c_stops_what_runs_and_the_next_command_works() {
+async fn ctrl_c_stops_the_command_and_keeps_the_session() {
     let (mux, endpoint) = open(Options::default()).await;
     let (shell, _events) = attach(&mux, 100).await;
     let mut wait = invoke(&shell, "Wait-Cs", None).await;
@@ -201,7 +202,7 @@ async fn ctrl_c_stops_what_runs_and_the_next_command_works() {
 }
 
 #[tokio::test]
-async fn who_waits_for_another_shell_is_told_so_and_goes_on_when_its_turn_comes() {
+async fn a_queued_command_reports_the_wait_and_runs_in_turn() {
     let (mux, endpoint) = open(Options::default()).await;
     let (first, _events) = attach(&mux, 100).await;
     let (second, _events) = attach(&mux, 120).await;
@@ -223,7 +224,7 @@ async fn who_waits_for_another_shell_is_told_so_and_goes_on_when_its_turn_comes(
 }
 
 #[tokio::test]
-async fn ctrl_c_ends_a_wait_at_once() {
+async fn ctrl_c_cancels_a_queued_command() {
     let (mux, endpoint) = open(Options::default()).await;
     let (first, _events) = attach(&mux, 100).await;
     let (second, _events) = attach(&mux, 120).await;
@@ -254,7 +255,7 @@ async fn as_many_commands_run_as_there_are_runspaces() {
 }
 
 #[tokio::test]
-async fn a_killed_shell_stops_its_own_commands_and_nobody_elses() {
+async fn a_killed_shell_stops_only_its_own_commands() {
     let (mux, endpoint) = open(Options { max_runspaces: 2, ..Options::default() }).await;
     let (other, _events) = attach(&mux, 120).await;
     let mut others = invoke(&other, "Wait-Cs", None).await;
@@ -277,7 +278,7 @@ async fn a_killed_shell_stops_its_own_commands_and_nobody_elses() {
 }
 
 #[tokio::test]
-async fn a_shell_that_closes_leaves_the_session_open_for_the_next() {
+async fn a_closed_shell_leaves_the_session_open() {
     let (mux, endpoint) = open(Options::default()).await;
     let (first, mut events) = attach(&mux, 100).await;
     within(first.close()).await.unwrap();
@@ -327,7 +328,7 @@ async fn a_secret_works_from_two_shells_under_one_key() {
 }
 
 #[tokio::test]
-async fn a_shell_without_a_key_is_asked_for_one_before_a_secret_reaches_it() {
+async fn a_secret_waits_for_the_shells_key() {
     let (mux, endpoint) = open(Options::default()).await;
     for width in [100, 120] {
         let (shell, _events) = attach(&mux, width).await;
@@ -341,7 +342,7 @@ async fn a_shell_without_a_key_is_asked_for_one_before_a_secret_reaches_it() {
 }
 
 #[tokio::test]
-async fn a_shell_that_does_not_read_holds_up_only_itself() {
+async fn a_stalled_shell_delays_only_itself() {
     let (mux, _endpoint) = open(Options { max_runspaces: 2, ..Options::default() }).await;
     let (slow, _events) = attach(&mux, 100).await;
     let (quick, _events) = attach(&mux, 120).await;
@@ -357,7 +358,7 @@ async fn a_shell_that_does_not_read_holds_up_only_itself() {
 }
 
 #[tokio::test]
-async fn what_waits_for_a_shell_that_does_not_read_is_bounded() {
+async fn output_queued_for_a_stalled_shell_is_bounded() {
     let (mux, _endpoint) = open(Options::default()).await;
     let (slow, _events) = attach(&mux, 100).await;
     let mut big = invoke(&slow, "Get-CsBig", Some(Value::I32(100_000))).await;

@@ -9,15 +9,16 @@ use lyncsh::psrp::record::PipelineState;
 use rustix::process::Signal;
 
 use crate::agent_world::{
-    GONE, Killed, PASSWORD, PATIENCE, World, measuring, open, output, until_output, waiting,
+    PASSWORD, PATIENCE, REMOVAL_TIMEOUT, World, measuring, open, output, until_output, waiting,
 };
+use crate::program::{Program, Ran, signal};
 
 fn completed(events: &[PipelineEvent]) -> bool {
     matches!(events.last(), Some(PipelineEvent::State(PipelineState::Completed, None)))
 }
 
 #[test]
-fn attach_prints_a_socket_that_only_its_owner_may_use() {
+fn the_printed_socket_is_private_to_its_owner() {
     let world = World::start();
     let socket = world.attach();
     let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
@@ -29,21 +30,19 @@ fn attach_prints_a_socket_that_only_its_owner_may_use() {
 }
 
 #[tokio::test]
-async fn a_console_that_leaves_does_not_send_away_the_agent_that_waits_for_a_shell() {
+async fn an_agent_outlives_a_console_while_expecting_a_shell() {
     let world = World::start();
     let socket = world.attach();
-    let mut console = world.lyncsh(&["work", "--shell", "console"]);
-    let status = console.stdin(std::process::Stdio::null()).status().unwrap();
-    assert!(status.success(), "{status}");
+    world.program(&["work", "--shell", "console"]).run().good();
     assert_eq!(world.shells(), 1);
     let shell = open(socket.as_ref()).await;
     shell.close().await.unwrap();
     drop(shell);
-    world.wait_removed(GONE);
+    world.wait_removed(REMOVAL_TIMEOUT);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_session_goes_with_the_last_shell() {
+async fn the_session_ends_with_the_last_shell() {
     let world = World::start();
     let socket = world.attach();
     let first = open(socket.as_ref()).await;
@@ -55,7 +54,7 @@ async fn the_session_goes_with_the_last_shell() {
     assert_eq!(world.shells(), 1);
     second.close().await.unwrap();
     drop(second);
-    world.wait_removed(GONE);
+    world.wait_removed(REMOVAL_TIMEOUT);
     assert!(!world.place().socket.exists());
     let left = std::fs::read_dir(world.folders.state.join("sessions")).unwrap().count();
     assert_eq!(left, 0, "the journal is empty");
@@ -79,13 +78,10 @@ async fn ten_shells_share_one_session() {
 }
 
 #[test]
-fn two_launchers_at_once_end_up_with_one_agent() {
+fn concurrent_launchers_share_one_agent() {
     let world = World::start();
     let launchers: Vec<_> = (0..4)
-        .map(|_| {
-            let mut command = world.lyncsh(&["attach", "work", "--socket"]);
-            Killed(command.stdout(Stdio::null()).spawn().unwrap())
-        })
+        .map(|_| world.program(&["attach", "work", "--socket"]).stdout(Stdio::null()).start())
         .collect();
     for mut launcher in launchers {
         assert!(launcher.wait().success());
@@ -93,7 +89,7 @@ fn two_launchers_at_once_end_up_with_one_agent() {
     assert_eq!(world.shells(), 1);
     let (code, out, _) = world.run(&["stop", "work"]);
     assert_eq!(code, 0, "{out}");
-    world.wait_removed(GONE);
+    world.wait_removed(REMOVAL_TIMEOUT);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +106,7 @@ async fn a_second_shell_attaches_without_a_request_to_the_endpoint() {
 }
 
 #[test]
-fn stop_removes_the_session_under_its_shells() {
+fn stop_removes_a_session_in_use() {
     let world = World::start();
     world.attach();
     let mut shell = world.child("running");
@@ -140,7 +136,7 @@ fn status_names_the_shells_and_the_sessions_of_the_account() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_is_kept_for_a_while_where_the_profile_says_so() {
+async fn keep_retains_the_session_for_the_next_shell() {
     let world = World::with("keep = \"10m\"");
     let socket = world.attach();
     let agent = world.agent();
@@ -160,11 +156,13 @@ fn a_wrong_password_is_one_clear_error_and_leaves_nothing() {
     let (code, out, err) = world.run(&["attach", "work", "--socket"]);
     assert_ne!(code, 0);
     assert_eq!(out, "");
-    assert!(err.contains("refused the credential of kenmyer@litwareinc.com; Check the user name"), "{err}");
+    let refused = "refused the credential of kenmyer@litwareinc.com (HTTP 401); it offers Negotiate, Basic; Check the user \
+                   name";
+    assert!(err.contains(refused), "{err}");
     assert_eq!(err.lines().count(), 1, "{err}");
     let created = world.endpoint_state()["log"].as_array().unwrap().len();
     assert_eq!(created, 0, "a wrong password is tried once");
-    world.wait_removed(GONE);
+    world.wait_removed(REMOVAL_TIMEOUT);
 }
 
 #[test]
@@ -188,9 +186,7 @@ fn a_signal_to_the_agent_removes_the_session_at_any_stage() {
             let mut launcher = None;
             let mut shell = None;
             if stage == "connecting" {
-                let mut command = world.lyncsh(&["attach", "work", "--socket"]);
-                command.stdout(Stdio::null()).stderr(Stdio::null());
-                launcher = Some(Killed(command.spawn().unwrap()));
+                launcher = Some(world.program(&["attach", "work", "--socket"]).start());
                 world.wait(PATIENCE, "Create", |world| world.requests() > 0);
             } else {
                 world.attach();
@@ -205,7 +201,7 @@ fn a_signal_to_the_agent_removes_the_session_at_any_stage() {
             if let Some(launcher) = &mut launcher {
                 assert!(!launcher.wait().success());
             }
-            world.wait(GONE, &format!("{signal:?} while {stage}"), |world| {
+            world.wait(REMOVAL_TIMEOUT, &format!("{signal:?} while {stage}"), |world| {
                 world.shells() == 0 && world.agent().is_none()
             });
             drop(shell);
@@ -214,7 +210,7 @@ fn a_signal_to_the_agent_removes_the_session_at_any_stage() {
 }
 
 #[test]
-fn a_killed_agent_s_session_is_removed_by_the_next_command() {
+fn the_next_command_removes_a_killed_agents_session() {
     let world = World::start();
     world.attach();
     lyncsh::platform::kill(world.agent().unwrap()).unwrap();
@@ -227,12 +223,11 @@ fn a_killed_agent_s_session_is_removed_by_the_next_command() {
 }
 
 #[test]
-fn the_password_is_nowhere_but_where_it_came_from() {
+fn the_password_leaks_nowhere() {
     let world = World::start();
-    let mut command = world.lyncsh(&["-vvv", "attach", "work", "--socket"]);
-    let output = command.env("LYNCSH_LOG", "trace").output().unwrap();
-    let err = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{err}");
+    let trace = world.program(&["-vvv", "attach", "work", "--socket"]).env("LYNCSH_LOG", "trace");
+    let Ran { code, err, .. } = trace.run();
+    assert_eq!(code, Some(0), "{err}");
     let mut shell = world.child("running");
     shell.wait_for("ready");
     let agent = world.agent().unwrap();
@@ -291,12 +286,10 @@ fn another_user_cannot_attach() {
                   s.sendall(b'{\"request\":\"status\"}\\n')\n\
                   print(len(s.recv(1)))\n";
     for path in [socket.as_str(), world.place().control.to_str().unwrap()] {
-        use std::os::unix::process::CommandExt as _;
-        let mut command = std::process::Command::new("/usr/bin/python3");
-        command.args(["-c", script, path]).uid(65534).gid(65534).current_dir("/");
-        let output = command.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        let arguments = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "/usr/bin/python3", "-c"];
+        let peer = Program::new("setpriv").args(arguments).args([script, path]).folder("/".as_ref());
+        let Ran { out, err: error, .. } = peer.run();
+        let said = out.trim();
         assert!(
             said == "0" || error.contains("ConnectionReset") || error.contains("BrokenPipe"),
             "{said} {error}"
@@ -306,7 +299,7 @@ fn another_user_cannot_attach() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shell_that_is_killed_while_its_command_runs_does_not_disturb_the_others() {
+async fn a_shell_killed_during_a_command_affects_no_other() {
     let world = World::start();
     let socket = world.attach();
     let other = open(socket.as_ref()).await;
@@ -324,7 +317,7 @@ async fn a_shell_that_is_killed_while_its_command_runs_does_not_disturb_the_othe
 }
 
 #[test]
-fn a_session_too_many_is_refused_with_a_list_of_those_that_hold_the_slots() {
+fn a_session_over_the_limit_lists_the_slot_holders() {
     let world = World::on(&["--most", "2"], "");
     world.profile("second", "");
     world.profile("third", "");
@@ -343,7 +336,7 @@ fn a_session_too_many_is_refused_with_a_list_of_those_that_hold_the_slots() {
 }
 
 #[test]
-fn an_orphan_gives_its_slot_to_the_next_session() {
+fn an_orphaned_session_frees_its_slot() {
     let world = World::on(&["--most", "1"], "");
     world.attach();
     lyncsh::platform::kill(world.agent().unwrap()).unwrap();
@@ -355,7 +348,7 @@ fn an_orphan_gives_its_slot_to_the_next_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_visitor_who_is_no_shell_does_not_send_a_waiting_agent_away() {
+async fn invalid_connections_do_not_end_a_waiting_agent() {
     let world = World::start();
     let socket = world.attach();
     let agent = world.agent();
@@ -370,11 +363,11 @@ async fn a_visitor_who_is_no_shell_does_not_send_a_waiting_agent_away() {
     let shell = open(socket.as_ref()).await;
     assert!(completed(&output(shell.invoke(&measuring("one")).await.unwrap()).await));
     drop(shell);
-    world.wait_removed(GONE);
+    world.wait_removed(REMOVAL_TIMEOUT);
 }
 
 #[test]
-fn an_orphan_whose_password_has_to_be_asked_for_is_told_of_and_kept() {
+fn an_orphan_that_needs_a_prompt_is_reported_and_kept() {
     let world = World::start();
     world.attach();
     lyncsh::platform::kill(world.agent().unwrap()).unwrap();
@@ -394,14 +387,13 @@ fn an_orphan_whose_password_has_to_be_asked_for_is_told_of_and_kept() {
 }
 
 #[test]
-fn an_agent_that_does_not_answer_is_named_and_killed_by_stop_and_its_session_removed() {
+fn stop_kills_an_unresponsive_agent() {
     let world = World::with("shell = \"console\"");
     world.attach();
     let mut shell = world.child("idle");
     shell.wait_for("ready");
     let process = world.agent().unwrap();
-    let agent = rustix::process::Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
-    rustix::process::kill_process(agent, Signal::STOP).unwrap();
+    signal(process, Signal::STOP);
     // All at the same time: each waits for the agent.
     let ran = std::thread::scope(|scope| {
         let commands: [&[&str]; 4] =

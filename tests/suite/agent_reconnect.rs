@@ -6,14 +6,14 @@ use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::record::PipelineState;
 
 use crate::agent_way::Way;
-use crate::agent_world::{GONE, PATIENCE, World, measuring, open, output, until_output};
+use crate::agent_world::{PATIENCE, REMOVAL_TIMEOUT, World, measuring, open, output, until_output};
 
 fn completed(events: &[PipelineEvent]) -> bool {
     matches!(events.last(), Some(PipelineEvent::State(PipelineState::Completed, None)))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_shell_outlives_two_cuts_and_an_outage_on_the_same_session() {
+async fn an_idle_session_survives_cuts_and_an_outage() {
     let world = World::start();
     let mut way = Way::of(&world).await;
     let shell = open(world.attach().as_ref()).await;
@@ -33,7 +33,7 @@ async fn an_idle_shell_outlives_two_cuts_and_an_outage_on_the_same_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_only_shells_keep_opens_a_new_session_when_the_server_has_lost_its_own() {
+async fn an_agent_with_shells_replaces_a_lost_session() {
     let world = World::start();
     let way = Way::of(&world).await;
     let shell = open(world.attach().as_ref()).await;
@@ -53,7 +53,7 @@ async fn an_agent_that_only_shells_keep_opens_a_new_session_when_the_server_has_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_output_that_is_cut_is_complete_or_says_so_and_the_next_shell_has_a_session() {
+async fn cut_output_is_complete_or_reported() {
     let world = World::start();
     let way = Way::of(&world).await;
     let socket = world.attach();
@@ -82,7 +82,7 @@ async fn an_output_that_is_cut_is_complete_or_says_so_and_the_next_shell_has_a_s
     assert!(objects == 300 || cut.as_ref().is_some_and(|text| !text.is_empty()), "{objects}: {cut:?}");
     let again = open(world.attach().as_ref()).await;
     assert!(completed(&output(again.invoke(&measuring("again")).await.unwrap()).await));
-    world.wait(GONE, "one session, a new session only if the output was cut", |world| {
+    world.wait(REMOVAL_TIMEOUT, "one session, a new session only if the output was cut", |world| {
         let is_new = world.endpoint_state()["shells"][0] != first;
         world.shells() == 1 && (cut.is_some() || !is_new)
     });

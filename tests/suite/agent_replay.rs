@@ -30,7 +30,7 @@ async fn assert_ends_as_recorded(socket: &str, recording: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn recorded_shells_end_at_the_agents_socket_as_they_did_alone_and_two_at_once() {
+async fn recorded_shells_end_as_recorded_at_the_socket() {
     let (world, server) = online(Options { fixtures: true, ..Options::default() }, "keep = \"1m\"").await;
     let (code, out, err) = run(&world, &["attach", "work", "--socket"]).await;
     assert_eq!(code, 0, "{err}");

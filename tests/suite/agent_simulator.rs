@@ -10,7 +10,8 @@ use lyncsh::psrp::record::PipelineState;
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 use lyncsh::transport::wsman::envelope::{RequestEnvelope, RequestHeader, WsmanRequest};
 
-use crate::agent_world::{GONE, Killed, PATIENCE, World, open, output};
+use crate::agent_world::{Killed, PATIENCE, REMOVAL_TIMEOUT, World, open, output};
+use crate::program::until;
 use crate::stand_in::Terminal;
 
 /// Creates a user with the profile `work` on Lync Online.
@@ -33,22 +34,16 @@ fn profile(world: &World, server: &Server, name: &str, more: &str) {
 
 /// Runs the program without blocking the simulator.
 pub async fn run(world: &World, arguments: &[&str]) -> (i32, String, String) {
-    let mut command = world.lyncsh(arguments);
-    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+    let program = world.program(arguments);
+    tokio::task::spawn_blocking(move || program.run().parts()).await.unwrap()
 }
 
 pub async fn empty(server: &Server) {
-    let start = std::time::Instant::now();
-    while !server.shells().is_empty() {
-        assert!(start.elapsed() < GONE, "{:?}", server.shells().len());
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until(REMOVAL_TIMEOUT, "no shell", || server.shells().is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn verbose_connecting_says_what_new_csonlinesession_says() {
+async fn verbose_connecting_matches_new_csonlinesession() {
     for (authentication, said) in [
         ("basic", &["Determining domain to admin", "AdminDomain = 'litwareinc.com'"][..]),
         ("token", &["Requesting authentication token", "Success", "Initializing remote session"][..]),
@@ -76,7 +71,7 @@ async fn verbose_connecting_says_what_new_csonlinesession_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_shells_need_one_of_three_sessions() {
+async fn ten_shells_share_one_of_three_sessions() {
     let (world, server) = online(Options::default(), "").await;
     let (code, out, err) = run(&world, &["attach", "work", "--socket"]).await;
     assert_eq!(code, 0, "{err}");
@@ -107,7 +102,7 @@ async fn ten_shells_need_one_of_three_sessions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fourth_session_is_refused_with_a_list_whether_the_endpoint_says_so_or_hangs() {
+async fn a_fourth_session_is_refused_with_a_list() {
     for hang in [false, true] {
         let (world, server) = online(Options { hang, ..Options::default() }, "").await;
         for name in ["one", "two", "three"] {
@@ -148,24 +143,15 @@ async fn a_wrong_password_and_an_unknown_domain_are_clear_errors() {
 
 /// Starts the program with its input kept open.
 fn work(world: &World) -> (Killed, std::process::ChildStdin) {
-    let mut command = world.lyncsh(&["work", "--shell", "console"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = Killed(command.spawn().unwrap());
-    let stdin = child.0.stdin.take().unwrap();
+    let program = world.program(&["work", "--shell", "console"]);
+    let mut child = program.stdout(Stdio::null()).stderr(Stdio::null()).start();
+    let stdin = child.input();
     (child, stdin)
 }
 
-async fn until(server: &Server, what: &str, condition: impl Fn(&Server) -> bool) {
-    let start = std::time::Instant::now();
-    while !condition(server) {
-        assert!(start.elapsed() < PATIENCE, "{what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn lyncsh_work_leaves_no_shell_behind_whatever_signal_ends_it_and_when() {
-    use rustix::process::{Pid, Signal, kill_process};
+async fn no_signal_at_any_stage_leaves_a_shell() {
+    use rustix::process::Signal;
     for signal in [Signal::TERM, Signal::HUP, Signal::QUIT, Signal::INT, Signal::KILL] {
         for stage in ["connecting", "idle", "running"] {
             // Ctrl-C stops the command, not the shell.
@@ -178,20 +164,20 @@ async fn lyncsh_work_leaves_no_shell_behind_whatever_signal_ends_it_and_when() {
             let (mut program, input) = work(&world);
             let mut input = Some(input);
             match stage {
-                "connecting" => until(&server, "a request", |server| server.requests() > 0).await,
+                "connecting" => until(PATIENCE, "a request", || server.requests() > 0).await,
                 "idle" => {
-                    until(&server, "a shell", |server| !server.shells().is_empty()).await;
+                    until(PATIENCE, "a shell", || !server.shells().is_empty()).await;
                 }
                 _ => {
                     // It runs when the input has ended.
                     let mut input = input.take().unwrap();
                     std::io::Write::write_all(&mut input, b"Wait-Cs -Seconds 600\n").unwrap();
                     drop(input);
-                    let runs = |server: &Server| server.shells().iter().any(|shell| shell.commands > 0);
-                    until(&server, "a command", runs).await;
+                    let runs = || server.shells().iter().any(|shell| shell.commands > 0);
+                    until(PATIENCE, "a command", runs).await;
                 }
             }
-            kill_process(Pid::from_child(&program.0), signal).unwrap();
+            crate::program::signal(program.0.id(), signal);
             let (program, status) = tokio::task::spawn_blocking(move || {
                 let status = program.wait();
                 (program, status)
@@ -201,8 +187,8 @@ async fn lyncsh_work_leaves_no_shell_behind_whatever_signal_ends_it_and_when() {
             assert!(!status.success(), "{signal:?} while {stage}");
             empty(&server).await;
             drop((program, input));
-            let gone = |_: &Server| world.agent().is_none();
-            until(&server, "no agent", gone).await;
+            let gone = || world.agent().is_none();
+            until(PATIENCE, "no agent", gone).await;
             let left = std::fs::read_dir(world.folders.state.join("sessions")).map_or(0, Iterator::count);
             assert_eq!(left, 0, "{signal:?} while {stage}");
         }
@@ -231,7 +217,7 @@ async fn disconnect(server: &Server) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_the_server_has_disconnected_goes_on_with_what_runs_in_it() {
+async fn a_disconnected_session_is_reconnected() {
     let (world, server) = online(Options { fixtures: true, ..Options::default() }, "").await;
     let (code, out, err) = run(&world, &["attach", "work", "--socket"]).await;
     assert_eq!(code, 0, "{err}");
@@ -252,7 +238,7 @@ async fn a_session_that_the_server_has_disconnected_goes_on_with_what_runs_in_it
     let mut wait = PipelineCommand::new("Wait-Cs");
     wait.arguments.push(lyncsh::psrp::pipeline::Argument::named("Seconds", 1));
     let running = shell.invoke(&Pipeline::new(vec![wait])).await.unwrap();
-    until(&server, "a running command", |server| server.shells()[0].commands == 1).await;
+    until(PATIENCE, "a running command", || server.shells()[0].commands == 1).await;
     disconnect(&server).await;
     let events = output(running).await;
     assert!(completed(&events), "{events:?}");
@@ -263,7 +249,7 @@ async fn a_session_that_the_server_has_disconnected_goes_on_with_what_runs_in_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn status_tells_how_many_of_the_tenants_sessions_are_taken() {
+async fn status_counts_the_tenants_sessions() {
     let (world, server) = online(Options::default(), "").await;
     profile(&world, &server, "second", "");
     for name in ["work", "second"] {
@@ -287,7 +273,7 @@ async fn status_tells_how_many_of_the_tenants_sessions_are_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_shell_outlives_the_idle_timeout_unless_the_profile_says_otherwise() {
+async fn keep_alive_outlasts_the_idle_timeout() {
     let idle_timeout = Duration::from_secs(3);
     for keep_alive in [true, false] {
         let more = format!("idle_timeout = \"3s\"\nkeep_alive = {keep_alive}");
@@ -309,7 +295,7 @@ async fn an_idle_shell_outlives_the_idle_timeout_unless_the_profile_says_otherwi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_for_another_console_sees_for_whom_and_ctrl_c_ends_the_wait() {
+async fn a_waiting_console_shows_the_holder_and_ctrl_c_cancels() {
     let (world, server) =
         online(Options { fixtures: true, ..Options::default() }, "shell = \"console\"").await;
     let first = Terminal::work(&world, "");
@@ -319,7 +305,7 @@ async fn who_waits_for_another_console_sees_for_whom_and_ctrl_c_ends_the_wait() 
     first.line("Wait-Cs -Seconds 600 | Out-Null");
     let start = std::time::Instant::now();
     while !run(&world, &["status"]).await.1.contains("Wait-Cs") {
-        assert!(start.elapsed() < GONE, "the command does not run");
+        assert!(start.elapsed() < REMOVAL_TIMEOUT, "the command does not run");
     }
     // The first command also waits for the endpoint's format data.
     for _ in 0..2 {
@@ -329,7 +315,7 @@ async fn who_waits_for_another_console_sees_for_whom_and_ctrl_c_ends_the_wait() 
         second.ends_with("[work] PS> ");
     }
     first.press("\x03");
-    until(&server, "no running command", |server| server.shells()[0].commands == 0).await;
+    until(PATIENCE, "no running command", || server.shells()[0].commands == 0).await;
     second.line("Get-CsTenant | Format-List DisplayName");
     second.sees("DisplayName : Litware");
     for mut terminal in [first, second] {

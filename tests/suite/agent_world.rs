@@ -4,8 +4,8 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{ChildStdin, Command, Stdio};
+use std::time::Duration;
 
 use lyncsh::agent::paths::AgentPaths;
 use lyncsh::commands::connect::{Context, connect};
@@ -19,36 +19,14 @@ use lyncsh::shell::Losses;
 use lyncsh::transport::session::{Running, Session};
 use lyncsh::transport::{Limits, stream};
 
-/// Maximum wait of a test.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub use crate::program::{Killed, PATIENCE};
+use crate::program::{Program, holds, lyncsh};
+
 /// Time limit for the removal of a session after its owner was killed.
-pub const GONE: Duration = Duration::from_secs(5);
+pub const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub const USER: &str = "kenmyer@litwareinc.com";
 pub const PASSWORD: &str = "P@ssw0rd-åß";
-
-/// A child process that is killed at the end of the test.
-pub struct Killed(pub Child);
-
-impl Killed {
-    pub fn wait(&mut self) -> ExitStatus {
-        let start = Instant::now();
-        loop {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                return status;
-            }
-            assert!(start.elapsed() < PATIENCE, "the process does not end");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// Returns a PATH with a `pwsh` that always fails: a test that specifies no shell must not open the
 /// PowerShell of the machine.
@@ -93,20 +71,9 @@ impl World {
 
     /// Creates a world on an endpoint that was started with these options.
     pub fn on(options: &[&str], more: &str) -> Self {
-        let root = env!("CARGO_MANIFEST_DIR");
-        let python = crate::python::python();
-        let child = Command::new(&python)
-            .arg(format!("{root}/tests/peers/psrpcore_server.py"))
-            .args(options)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{python}: {error}; `tests/run` makes it, with psrpcore"));
-        let mut endpoint = Killed(child);
-        let mut line = String::new();
-        BufReader::new(endpoint.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: serde_json::Value =
-            serde_json::from_str(&line).expect("the peer needs psrpcore: `tests/run` installs it");
+        let server = Program::peer("psrpcore_server.py").args(options).stderr(Stdio::inherit());
+        let mut endpoint = server.start();
+        let ready = endpoint.ready();
         let uri = ready["url"].as_str().unwrap().to_owned();
         let mut world = Self::without_endpoint();
         world.uri = uri;
@@ -119,17 +86,9 @@ impl World {
     /// Creates a world on the simulator in a separate process, with the recordings' commands and these
     /// options of `lyncsh demo`.
     pub fn simulated(options: &[&str], more: &str) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
-            .args(["demo", "--serve", "--fixtures"])
-            .args(options)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut endpoint = Killed(child);
-        let mut line = String::new();
-        BufReader::new(endpoint.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let server = Program::lyncsh().args(["demo", "--serve", "--fixtures"]).args(options);
+        let mut endpoint = server.stderr(Stdio::inherit()).start();
+        let ready = endpoint.ready();
         let text = |key: &str| ready[key].as_str().unwrap().to_owned();
         let mut world = Self::without_endpoint();
         (world.uri, world.user, world.simulated) = (text("url"), text("user"), true);
@@ -170,17 +129,20 @@ impl World {
 
     /// Returns the command that runs the real program as this user.
     pub fn lyncsh(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lyncsh"));
+        let mut command = Command::new(lyncsh());
         command.env("LYNCSH_CONFIG_DIR", self.temp.path()).args(arguments).stdin(Stdio::null());
         command.env("PATH", path_without_powershell());
         command
     }
 
+    /// The same, built step by step.
+    pub fn program(&self, arguments: &[&str]) -> Program {
+        Program::from(self.lyncsh(arguments))
+    }
+
     /// Runs the program to its end; returns exit code, standard output and standard error.
     pub fn run(&self, arguments: &[&str]) -> (i32, String, String) {
-        let output = self.lyncsh(arguments).output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+        self.program(arguments).run().parts()
     }
 
     pub fn place(&self) -> AgentPaths {
@@ -190,6 +152,11 @@ impl World {
     /// Returns the agent's process id.
     pub fn agent(&self) -> Option<u32> {
         self.place().holder()
+    }
+
+    /// Ends the endpoint.
+    pub fn stop_endpoint(&mut self) {
+        self.endpoint = None;
     }
 
     /// Returns the endpoint's process id.
@@ -241,12 +208,9 @@ impl World {
 
     /// Waits for a condition, at most `limit`.
     pub fn wait(&self, limit: Duration, what: &str, mut condition: impl FnMut(&Self) -> bool) {
-        let start = Instant::now();
-        while !condition(self) {
-            let state = || self.endpoint_state()["shells"].to_string();
-            assert!(start.elapsed() < limit, "not within {limit:?}: {what}\n{}\n{}", state(), self.log());
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let holds = holds(limit, || condition(self));
+        let state = || self.endpoint_state()["shells"].to_string();
+        assert!(holds, "not within {limit:?}: {what}\n{}\n{}", state(), self.log());
     }
 
     /// Waits until no shell is left on the endpoint and no agent is running.
@@ -256,11 +220,8 @@ impl World {
     }
 
     pub fn wait_agent_gone(&self) {
-        let start = Instant::now();
-        while self.agent().is_some() {
-            assert!(start.elapsed() < PATIENCE, "the agent does not end\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let ended = holds(PATIENCE, || self.agent().is_none());
+        assert!(ended, "the agent does not end\n{}", self.log());
     }
 
     fn log(&self) -> String {
@@ -276,18 +237,15 @@ impl World {
 
     /// Starts a process with a role: see [`child`].
     pub fn child(&self, role: &str) -> Role {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command
+        let program = Program::new(std::env::current_exe().unwrap())
             .args(["--exact", "agent_world::child", "--ignored", "--nocapture"])
             .env("LYNCSH_CONFIG_DIR", self.temp.path())
             .env("LYNCSH_TEST_ROLE", role)
             .env("LYNCSH_TEST_SOCKET", self.place().socket)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
             .stderr(Stdio::inherit());
-        let mut child = Killed(command.spawn().unwrap());
+        let mut child = program.start();
         let said = BufReader::new(child.0.stdout.take().unwrap());
-        let stdin = child.0.stdin.take().unwrap();
+        let stdin = child.input();
         Role { process: child, stdin: Some(stdin), said }
     }
 }
@@ -323,7 +281,7 @@ impl Role {
     }
 
     /// Asks the process to leave.
-    pub fn tell(&mut self) {
+    pub fn end_input(&mut self) {
         self.stdin = None;
     }
 
@@ -362,14 +320,14 @@ fn child() {
             running = Some(pipeline);
         }
         println!("ready");
-        until_told().await;
+        wait_for_input_end().await;
         drop(running);
         session.close().await.unwrap();
     });
 }
 
 /// Waits until standard input ends.
-async fn until_told() {
+async fn wait_for_input_end() {
     let (ended, end) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
@@ -383,14 +341,14 @@ async fn launch() {
     let config = std::env::var_os("LYNCSH_CONFIG_DIR").unwrap();
     let folders = Folders::find(Some(Path::new(&config))).unwrap();
     let profile = lyncsh::profile::load(&folders, "work").unwrap();
-    let context = Context { folders, verbosity: 0, program: env!("CARGO_BIN_EXE_lyncsh").into() };
+    let context = Context { folders, verbosity: 0, program: lyncsh() };
     let mut endings = ShutdownSignals::catch().unwrap();
     let mut agent = connect(&context, profile, None, &mut endings).await.unwrap();
     println!("ready");
     let watching = async { while agent.next().await.is_some() {} };
     tokio::select! {
         () = watching => return,
-        () = until_told() => {}
+        () = wait_for_input_end() => {}
     }
     agent.release(PATIENCE).await;
 }
@@ -400,7 +358,7 @@ async fn work(runs: bool) -> i32 {
     let config = std::env::var_os("LYNCSH_CONFIG_DIR").unwrap();
     let folders = Folders::find(Some(Path::new(&config))).unwrap();
     let profile = lyncsh::profile::load(&folders, "work").unwrap();
-    let context = Context { folders, verbosity: 0, program: env!("CARGO_BIN_EXE_lyncsh").into() };
+    let context = Context { folders, verbosity: 0, program: lyncsh() };
     let code = session::run(&context, profile.into(), None, (host(), Losses::End), async |mut all| {
         let mut attached = all.remove(0);
         let mut running = None;
@@ -411,7 +369,7 @@ async fn work(runs: bool) -> i32 {
         }
         println!("ready");
         tokio::select! {
-            () = until_told() => Ok(7),
+            () = wait_for_input_end() => Ok(7),
             () = attached.connection.lost() => {
                 drop(running);
                 println!("{}", attached.notices.recv().await.unwrap());

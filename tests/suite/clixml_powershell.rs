@@ -86,7 +86,7 @@ async fn session(endpoint: &Endpoint) -> Session {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn powershell_reads_what_lyncsh_writes_and_the_other_way() {
+async fn clixml_round_trips_with_powershell() {
     let Some(pwsh) = front::powershell() else { return };
     let mut options = front::Options::new(pwsh);
     options.environment.push(("TZ".into(), "UTC".into()));

@@ -1,11 +1,9 @@
 //! Profiles with several connections: one session each, in one shell.
 
-use std::time::Instant;
-
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 
 use crate::agent_world::{PATIENCE, World};
-use crate::program::Lyncsh;
+use crate::program::{lyncsh, wait};
 use crate::stand_in::{Terminal, stand_in};
 
 const PROMPT: &str = "[work] PS> ";
@@ -51,16 +49,12 @@ impl Two {
     }
 
     fn wait_removed(&self) {
-        let start = Instant::now();
-        while self.sessions() != (0, 0) {
-            assert!(start.elapsed() < PATIENCE, "{:?} are left", self.sessions());
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
+        wait(PATIENCE, "no session on both endpoints", || self.sessions() == (0, 0));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_shell_has_the_sessions_of_both_and_leaves_none() {
+async fn one_shell_uses_both_sessions() {
     let two = Two::start().await;
     let mut terminal = Terminal::several(&two.world, "lync other", "");
     terminal.ends_with(PROMPT);
@@ -106,7 +100,7 @@ async fn a_failed_connection_is_reported_once_and_the_other_is_usable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn if_all_connections_fail_there_is_no_shell_and_each_is_reported() {
+async fn if_all_connections_fail_each_is_reported() {
     let two = Two::start().await;
     two.profile("lync", &two.lync, "wrong", "");
     two.profile("other", &two.other, "wrong", "prefix = \"Ot\"");
@@ -120,11 +114,11 @@ async fn if_all_connections_fail_there_is_no_shell_and_each_is_reported() {
 
 /// Runs lines in the console; returns exit code, standard output and error.
 fn console(two: &Two, lines: &str) -> (i32, String, String) {
-    Lyncsh::new(&two.world).args(["work", "--shell", "console"]).stdin(lines).run().parts()
+    two.world.program(&["work", "--shell", "console"]).stdin(lines).run().parts()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_console_has_the_cmdlets_of_both_and_a_prefix_selects_the_connection() {
+async fn a_prefix_selects_the_connection_in_the_console() {
     let two = Two::start().await;
     let lines = "Set-OtCsUser kenmyer -EnterpriseVoiceEnabled $true\n\
                  (Get-CsOnlineUser kenmyer).EnterpriseVoiceEnabled\n\
@@ -148,7 +142,7 @@ async fn the_console_has_the_cmdlets_of_both_and_a_prefix_selects_the_connection
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_console_goes_on_with_the_connections_that_are_here() {
+async fn the_console_works_with_the_remaining_connections() {
     let two = Two::start().await;
     two.profile("lync", &two.lync, "wrong", "");
     let (code, out, err) = console(&two, "(Get-OtCsTenant).DisplayName\n");
@@ -162,10 +156,10 @@ async fn the_console_goes_on_with_the_connections_that_are_here() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_ends_leaves_the_console_the_others() {
+async fn one_ended_connection_leaves_the_others_usable() {
     let two = Two::start().await;
     let arguments = ["work", "--shell", "console"];
-    let terminal = Terminal::open(&two.world, env!("CARGO_BIN_EXE_lyncsh"), &arguments, "");
+    let terminal = Terminal::open(&two.world, lyncsh(), &arguments, "");
     terminal.waits("the prompt", |text| text.trim_end().ends_with("[work] PS>"));
     terminal.press("(Get-OtCsTenant).DisplayName\r");
     terminal.waits("an answer", |text| text.contains("\nLitware"));
@@ -178,7 +172,7 @@ async fn a_connection_that_ends_leaves_the_console_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_command_knows_such_a_profile() {
+async fn every_command_accepts_a_grouped_profile() {
     let two = Two::start().await;
     let (code, out, err) = two.world.run(&["attach", "work"]);
     assert_eq!((code, out.lines().count()), (0, 2), "{err}");
@@ -214,7 +208,7 @@ async fn every_command_knows_such_a_profile() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mistake_in_the_list_is_shown_with_its_place() {
+async fn a_mistake_in_the_list_is_located() {
     let two = Two::start().await;
     let wrong = |text: &str, words: &[&str]| {
         two.write("work", text);

@@ -1,35 +1,28 @@
 //! Profiles and their passwords in a real keyring: gnome-keyring in a D-Bus session of the test.
 
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 
 use lyncsh::simulator::{Options, PASSWORD, Server};
 
-use crate::program::{Lyncsh, Ran};
+use crate::program::{Program, Ran, lyncsh};
 
 /// Runs `script` with `$LYNCSH` in a session with an unlocked, empty keyring.
-pub fn in_session(folder: &Path, script: &str, input: &str) -> Output {
+pub fn in_session(folder: &Path, script: &str, input: &str) -> Ran {
     let start = "printf 'session\\n' | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1\n";
-    let mut child = Command::new("dbus-run-session")
+    Program::new("dbus-run-session")
         .args(["--", "sh", "-c", &format!("{start}{script}")])
-        .env("LYNCSH", env!("CARGO_BIN_EXE_lyncsh"))
+        .env("LYNCSH", lyncsh())
         .env("LYNCSH_CONFIG_DIR", folder.join("lyncsh"))
         .env("HOME", folder)
         .env("PATH", crate::agent_world::path_without_powershell())
         .env("XDG_DATA_HOME", folder.join("data"))
         .env("XDG_CACHE_HOME", folder.join("cache"))
         .env("XDG_RUNTIME_DIR", folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("dbus and gnome-keyring are needed: run tests/run, which installs them");
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
+        .stdin(input)
+        .run()
 }
 
-pub fn text(bytes: &[u8]) -> String {
+fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -48,7 +41,7 @@ pub fn files_with(folder: &Path, wanted: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_adds_a_profile_and_works_with_it() {
+async fn an_added_profile_is_usable() {
     let server = Server::start(Options::default()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let script = format!(
@@ -62,8 +55,8 @@ async fn a_user_adds_a_profile_and_works_with_it() {
     let output = tokio::task::spawn_blocking(move || in_session(&root, &script, &format!("{PASSWORD}\n")))
         .await
         .unwrap();
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(0), "{out}\n{err}");
+    let Ran { code, out, err } = output;
+    assert_eq!(code, Some(0), "{out}\n{err}");
     assert!(out.contains("Open its shell with: lyncsh work"), "{out}");
     assert!(out.contains("stored in the keyring"), "{out}");
     assert!(out.contains("DisplayName                : Litware"), "{out}\n{err}");
@@ -86,17 +79,46 @@ async fn a_wrong_password_is_a_clear_error_and_leaves_no_shell() {
     );
     let root = folder.path().to_owned();
     let output = tokio::task::spawn_blocking(move || in_session(&root, &script, "wrong\n")).await.unwrap();
-    assert_eq!(output.status.code(), Some(3));
-    let err = text(&output.stderr);
+    assert_eq!(output.code, Some(3));
+    let err = output.err;
     assert!(err.contains("refused the credential of") && err.contains("admin@litwareinc.com"), "{err}");
     assert!(server.shells().is_empty());
+}
+
+#[test]
+fn the_password_for_a_proxy_has_its_own_entry() {
+    let folder = tempfile::tempdir().unwrap();
+    let profiles = folder.path().join("lyncsh/profiles");
+    std::fs::create_dir_all(&profiles).unwrap();
+    let lines =
+        "kind = 'wsman'\nuser = 'ken'\nuri = 'https://host.invalid/'\nproxy = 'http://proxy.invalid'\n";
+    std::fs::write(profiles.join("plain.toml"), lines).unwrap();
+    std::fs::write(profiles.join("work.toml"), format!("{lines}proxy_user = 'ken'\n")).unwrap();
+    let script = "$LYNCSH login plain --proxy --password-stdin && exit 9\n\
+                  $LYNCSH show work; $LYNCSH login work --proxy --password-stdin || exit 8\n\
+                  $LYNCSH show work; $LYNCSH remove work --yes || exit 7\n\
+                  cp $LYNCSH_CONFIG_DIR/profiles/plain.toml $LYNCSH_CONFIG_DIR/profiles/work.toml\n\
+                  echo \"proxy_user = 'ken'\" >> $LYNCSH_CONFIG_DIR/profiles/work.toml; $LYNCSH show work";
+    let output = in_session(folder.path(), script, "pr0xy-secret\n");
+    let (code, out, err) = output.parts();
+    assert_eq!(code, 0, "{out}\n{err}");
+    assert!(err.contains("'plain' has no account at a proxy"), "{err}");
+    assert!(out.contains("The proxy password of 'work' is stored."), "{out}");
+    let shown = out.lines().filter(|line| line.starts_with("proxy_password"));
+    let stored: Vec<_> = shown.map(|line| !line.contains("not stored")).collect();
+    assert_eq!(stored, [false, true, false], "{out}");
+    assert!(
+        out.lines().filter(|line| line.starts_with("password")).all(|line| line.contains("not stored")),
+        "{out}"
+    );
+    assert_eq!(files_with(&folder.path().join("lyncsh"), "pr0xy-secret"), Vec::<String>::new());
 }
 
 #[test]
 fn without_a_keyring_the_other_sources_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let add = ["add", "work", "--kind", "lync-online", "--user", "a@litwareinc.com", "--password-stdin"];
-    let run = Lyncsh::alone().args(add).env("LYNCSH_CONFIG_DIR", folder.path());
+    let run = Program::lyncsh().args(add).env("LYNCSH_CONFIG_DIR", folder.path());
     let Ran { code, err, .. } =
         run.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent").stdin("x\n").run();
     assert_eq!(code, Some(1), "{err}");
@@ -122,8 +144,8 @@ fn one_login_changes_a_shared_entry_for_all_its_profiles() {
     std::fs::write(folder.path().join("first"), "sh0rt\n").unwrap();
     std::fs::write(folder.path().join("second"), format!("{long}\n")).unwrap();
     let output = in_session(folder.path(), &format!("cd '{}'\n{script}", folder.path().display()), "");
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(2), "{out}\n{err}");
+    let Ran { code, out, err } = output;
+    assert_eq!(code, Some(2), "{out}\n{err}");
     assert!(err.contains("cannot be used with"), "{err}");
     assert_eq!(out.matches(r#"{"secret":"sh0rt"}"#).count(), 2, "{out}");
     assert!(out.contains(&format!(r#"{{"secret":"{long}"}}"#)), "{out}\n{err}");
@@ -144,7 +166,7 @@ fn a_secret_in_a_file_is_read_only_if_it_is_private() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         let text = format!("kind = 'teams'\nauthentication = 'token'\ncredential = {profile}\n");
         std::fs::write(path, text).unwrap();
-        let mut run = Lyncsh::alone().args(["attach", "mail", "--secret"]);
+        let mut run = Program::lyncsh().args(["attach", "mail", "--secret"]);
         for (name, value) in variables {
             run = run.env(name, value);
         }

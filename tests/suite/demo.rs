@@ -1,25 +1,24 @@
 //! `lyncsh demo` in a terminal and with piped input.
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
 
-use crate::program::{Lyncsh, Ran};
+use crate::program::{Program, Ran, lyncsh, signal};
 use crate::stand_in::Terminal;
 
 fn piped(lines: &str) -> (String, String, Option<i32>) {
-    let Ran { code, out, err } = Lyncsh::alone().args(["demo"]).stdin(lines).run();
+    let Ran { code, out, err } = Program::lyncsh().args(["demo"]).stdin(lines).run();
     (out, err, code)
 }
 
 #[test]
-fn a_piped_demo_prints_the_tenant_and_ends_well() {
+fn a_piped_demo_prints_the_tenant() {
     let (out, err, code) = piped("Get-CsTenant\nexit\n");
     assert_eq!(code, Some(0), "{err}");
     assert!(out.contains("DisplayName                : Litware"), "{out}");
 }
 
 #[test]
-fn a_command_that_failed_is_the_exit_code_in_any_line() {
+fn a_failed_command_sets_the_exit_code() {
     let (_, err, code) = piped("Get-CsTenant\nGet-CsNothing\n");
     assert_eq!(code, Some(1));
     let (out, _, code) = piped("Get-CsNothing\nGet-CsTenant\n");
@@ -28,7 +27,7 @@ fn a_command_that_failed_is_the_exit_code_in_any_line() {
 }
 
 #[test]
-fn stages_run_here_on_the_objects_of_the_endpoint() {
+fn local_stages_process_endpoint_objects() {
     let (out, err, code) = piped(concat!(
         "Get-CsOnlineUser | Select-Object DisplayName, SipAddress\n",
         "Set-CsUser kenmyer -EnterpriseVoiceEnabled $true\n",
@@ -47,7 +46,7 @@ fn stages_run_here_on_the_objects_of_the_endpoint() {
 }
 
 #[test]
-fn a_question_without_a_terminal_is_an_error_and_does_not_wait() {
+fn a_prompt_without_a_terminal_is_an_error() {
     let (out, err, code) = piped("Set-CsUser kenmyer -EnterpriseVoiceEnabled $true -Confirm\nexit 4\n");
     let printed = out + &err;
     assert!(printed.contains("Cannot answer the command's prompt: no terminal"), "{printed}");
@@ -56,31 +55,25 @@ fn a_question_without_a_terminal_is_an_error_and_does_not_wait() {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_ends_a_piped_session_that_waits_for_the_end_of_its_input() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
-        .args(["-v", "demo"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
+fn ctrl_c_ends_a_piped_session_waiting_for_input() {
+    let mut child = Program::lyncsh().args(["-v", "demo"]).start();
+    let mut input = child.input();
     input.write_all(b"'never'\n").unwrap();
-    let mut printed = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut printed = std::io::BufReader::new(child.0.stderr.take().unwrap());
     let mut line = String::new();
     while !line.contains("Initializing remote session") {
         line.clear();
         assert!(std::io::BufRead::read_line(&mut printed, &mut line).unwrap() > 0);
     }
-    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    signal(child.0.id(), rustix::process::Signal::INT);
     std::io::Read::read_to_string(&mut printed, &mut line).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(130), &b""[..]), "{line}");
+    let Ran { code, out, .. } = child.ran();
+    assert_eq!((code, out.as_str()), (Some(130), ""), "{line}");
     drop(input);
 }
 
 #[test]
-fn values_come_from_pipelines_in_parentheses_and_output_goes_to_files() {
+fn parenthesized_pipelines_and_redirections_work() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let (table, errors) = (at("users.txt"), at("errors.txt"));
@@ -117,7 +110,7 @@ fn values_come_from_pipelines_in_parentheses_and_output_goes_to_files() {
 }
 
 fn demo() -> Terminal {
-    Terminal::sized((120, 40), env!("CARGO_BIN_EXE_lyncsh"), &["demo"], [])
+    Terminal::sized((120, 40), lyncsh(), &["demo"], [])
 }
 
 fn prompts(terminal: &Terminal) {
@@ -132,7 +125,7 @@ fn run(terminal: &Terminal, line: &str, answer: &str) {
 }
 
 #[test]
-fn ctrl_c_drops_a_line_a_string_and_a_question_and_leaves_the_prompt() {
+fn ctrl_c_discards_input_and_returns_to_the_prompt() {
     let terminal = demo();
     let has_prompts = |count| {
         terminal.waits("the next prompt", |text| text.matches("[demo] PS>").count() == count);
@@ -191,16 +184,6 @@ fn a_user_works_in_the_demo() {
     assert_eq!(terminal.ended(), 0, "{}", terminal.text());
 }
 
-/// An endpoint in a separate process, killed at the end of the test.
-struct Served(std::process::Child);
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Returns the command cache of the only profile in a folder.
 fn cache_file(folder: &std::path::Path) -> Option<std::path::PathBuf> {
     let mut folders = vec![folder.to_owned()];
@@ -220,17 +203,8 @@ fn cache_file(folder: &std::path::Path) -> Option<std::path::PathBuf> {
 #[cfg(unix)]
 #[test]
 fn a_stale_or_broken_cache_is_replaced_in_the_background() {
-    let mut server = Served(
-        Command::new(env!("CARGO_BIN_EXE_lyncsh"))
-            .args(["demo", "--serve"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap(),
-    );
-    let mut ready = String::new();
-    let mut printed = std::io::BufReader::new(server.0.stdout.take().unwrap());
-    std::io::BufRead::read_line(&mut printed, &mut ready).unwrap();
-    let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
+    let mut server = Program::lyncsh().args(["demo", "--serve"]).start();
+    let ready = server.ready();
     let text = |name: &str| ready[name].as_str().unwrap().to_owned();
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("profiles")).unwrap();
@@ -245,7 +219,7 @@ fn a_stale_or_broken_cache_is_replaced_in_the_background() {
     let work = || {
         let terminal = Terminal::sized(
             (120, 40),
-            env!("CARGO_BIN_EXE_lyncsh"),
+            lyncsh(),
             &["work"],
             [("LYNCSH_CONFIG_DIR", folder.path().to_str().unwrap().to_owned())],
         );
@@ -280,7 +254,7 @@ fn a_stale_or_broken_cache_is_replaced_in_the_background() {
 }
 
 #[test]
-fn a_list_of_users_is_worked_off_line_by_line() {
+fn an_imported_csv_is_processed_per_user() {
     let folder = tempfile::tempdir().unwrap();
     let list = folder.path().join("users.csv");
     std::fs::write(&list, "\u{feff}Upn,Voice,\nkenmyer@litwareinc.com,yes,1\nnobody,no,2\n").unwrap();
@@ -341,7 +315,7 @@ fn unreadable_lists_are_reported() {
 }
 
 #[test]
-fn a_filter_of_the_endpoint_is_its_own_and_no_command() {
+fn an_endpoint_filter_is_passed_unchanged() {
     let (out, err, code) = piped(
         "Get-CsOnlineUser -Filter {City -eq 'Redmond'} | Measure-Object | ForEach-Object Count\n\
          Get-CsOnlineUser -Filter { LineURI -ne $null } | Select-Object -First 1 | Measure-Object | ForEach-Object Count\n",
@@ -351,7 +325,7 @@ fn a_filter_of_the_endpoint_is_its_own_and_no_command() {
 }
 
 #[test]
-fn a_number_that_was_typed_arrives_as_typed() {
+fn typed_numbers_are_sent_as_typed() {
     let (out, err, code) = piped("Get-CsOnlineUser 0049301234\nGet-CsOnlineUser +14255551234\n");
     assert_eq!(code, Some(1), "{out}{err}");
     assert!(err.contains("\"0049301234\"") && err.contains("\"+14255551234\""), "{err}");

@@ -51,7 +51,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_key_of_a_profile_is_described() {
+fn every_profile_key_is_documented() {
     let text =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/profile.md")).unwrap();
     let headings: BTreeSet<_> = text.lines().filter(|line| line.starts_with("### `")).collect();
@@ -62,7 +62,7 @@ fn every_key_of_a_profile_is_described() {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_has_a_target() {
     let pages = pages();
     let mut dead = Vec::new();
     let mut count = 0;
@@ -105,7 +105,7 @@ fn words(line: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_command_that_is_shown_is_one() {
+fn every_documented_command_is_valid() {
     let mut wrong = Vec::new();
     let mut count = 0;
     for (page, text) in pages() {

@@ -1,6 +1,7 @@
 //! `lyncsh edit` in a terminal, with scripted editors.
 
 use crate::agent_world::World;
+use crate::program::lyncsh;
 use crate::stand_in::Terminal;
 
 const GOOD: &str = "kind = \"wsman\"\nuser = \"a@b.example\"\nuri = \"https://host.example/wsman\"\n";
@@ -16,7 +17,7 @@ fn world() -> World {
 /// `last`. Returns the exit code.
 fn edited(world: &World, editor: &str, answers: &[(&str, &str)], last: &str) -> u32 {
     let variables = [("VISUAL", String::new()), ("EDITOR", editor.to_owned())];
-    let mut terminal = Terminal::open_with(world, env!("CARGO_BIN_EXE_lyncsh"), &["edit", "work"], variables);
+    let mut terminal = Terminal::open_with(world, lyncsh(), &["edit", "work"], variables);
     for (question, answer) in answers {
         terminal.sees(question);
         terminal.press(answer);
@@ -30,7 +31,7 @@ fn text(world: &World) -> String {
 }
 
 #[test]
-fn what_is_saved_without_a_mistake_becomes_the_profile() {
+fn a_valid_edit_is_saved() {
     let world = world();
     assert_eq!(edited(&world, "sed -i 's/host.example/other.example/'", &[], "'work' is changed."), 0);
     assert_eq!(text(&world), GOOD.replace("host.example", "other.example"));
@@ -39,7 +40,7 @@ fn what_is_saved_without_a_mistake_becomes_the_profile() {
 }
 
 #[test]
-fn a_mistake_is_shown_and_nothing_that_was_typed_is_lost() {
+fn an_invalid_edit_is_kept_as_a_draft() {
     let world = world();
     let again = "Edit it again";
     let answers = [("did you mean user?", ""), (again, "n\r")];

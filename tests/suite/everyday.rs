@@ -5,13 +5,12 @@
 mod lines;
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use lyncsh::simulator::{self, PASSWORD, Server, USER};
 
 use crate::front;
+use crate::program::{Program, Ran};
 use lines::{Case, REMOTE, SIMULATED};
 
 /// Width in both shells: the console leaves the last of its 120 columns free.
@@ -47,51 +46,36 @@ impl Desk {
         self.folder.path()
     }
 
-    fn lyncsh(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lyncsh"));
-        command.args(arguments).env("LYNCSH_CONFIG_DIR", self.path()).env("NO_COLOR", "1");
-        command.current_dir(self.path());
-        command
+    fn lyncsh(&self, arguments: &[&str]) -> Program {
+        let program = Program::lyncsh().args(arguments).folder(self.path());
+        program.env("LYNCSH_CONFIG_DIR", self.path()).env("NO_COLOR", "1")
     }
 
     /// Runs a line in the console as a script.
     fn in_console(&self, line: &str) -> Outcome {
-        let mut child = self
-            .lyncsh(&["work"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        let printed = String::from_utf8_lossy(&output.stdout);
-        outcome(&printed, errors.lines(), !output.status.success())
+        let Ran { code, out, err } = self.lyncsh(&["work"]).stdin(format!("{line}\n")).run();
+        outcome(&out, err.lines(), code != Some(0))
     }
 
     /// Runs all lines in one attached PowerShell.
     fn in_powershell(&self, pwsh: &Path, lines: &[Case]) -> Vec<Outcome> {
-        let attach = self.lyncsh(&["attach", "work"]).output().unwrap();
-        assert!(attach.status.success(), "{attach:?}");
-        let attach = String::from_utf8(attach.stdout).unwrap();
+        let attach = self.lyncsh(&["attach", "work"]).run().good();
         let script = self.path().join("everyday.ps1");
         std::fs::write(&script, format!("\u{feff}{}", powershell_script(&attach, lines))).unwrap();
-        let mut command = Command::new(pwsh);
-        command.args(["-NoLogo", "-NoProfile", "-NonInteractive", "-File"]).arg(&script);
-        command.env("LYNCSH_CONFIG_DIR", self.path()).env("NO_COLOR", "1").env("LC_ALL", "C.UTF-8");
-        command.env("POWERSHELL_TELEMETRY_OPTOUT", "1").current_dir(self.path()).stdin(Stdio::null());
-        let output = command.output().unwrap();
-        let printed = String::from_utf8_lossy(&output.stdout);
-        let parts: Vec<&str> = printed.split(BEGIN).skip(1).collect();
-        assert_eq!(parts.len(), lines.len(), "{printed}\n{}", String::from_utf8_lossy(&output.stderr));
+        let arguments = ["-NoLogo", "-NoProfile", "-NonInteractive", "-File"];
+        let shell = Program::new(pwsh).args(arguments).args([&script]).folder(self.path());
+        let shell = shell.env("LYNCSH_CONFIG_DIR", self.path()).env("NO_COLOR", "1");
+        let Ran { out, err, .. } =
+            shell.env("LC_ALL", "C.UTF-8").env("POWERSHELL_TELEMETRY_OPTOUT", "1").run();
+        let parts: Vec<&str> = out.split(BEGIN).skip(1).collect();
+        assert_eq!(parts.len(), lines.len(), "{out}\n{err}");
         parts.into_iter().map(read_part).collect()
     }
 }
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        let _ = self.lyncsh(&["stop", "--all"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        self.lyncsh(&["stop", "--all"]).run();
     }
 }
 
@@ -198,7 +182,7 @@ fn compare(desk: &Desk, pwsh: &Path, lines: &[Case]) {
 }
 
 #[test]
-fn lines_on_an_administration_endpoint_do_what_they_do_in_powershell() {
+fn lines_match_powershell_on_an_administration_endpoint() {
     let Some(pwsh) = front::powershell() else { return };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = runtime.block_on(Server::start(simulator::Options::default())).unwrap();
@@ -207,7 +191,7 @@ fn lines_on_an_administration_endpoint_do_what_they_do_in_powershell() {
 }
 
 #[test]
-fn lines_on_a_real_powershell_endpoint_do_what_they_do_in_powershell() {
+fn lines_match_powershell_on_a_real_endpoint() {
     let Some(pwsh) = front::powershell() else { return };
     let folder = tempfile::tempdir().unwrap();
     let configuration = folder.path().join("everyday.pssc");
@@ -221,6 +205,6 @@ fn lines_on_a_real_powershell_endpoint_do_what_they_do_in_powershell() {
 }
 
 #[test]
-fn there_are_enough_lines_to_tell() {
+fn at_least_80_lines_are_compared() {
     assert!(SIMULATED.len() + REMOTE.len() >= 80);
 }

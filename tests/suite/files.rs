@@ -2,19 +2,18 @@
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use lyncsh::simulator::{Options, PASSWORD, USER};
 
 use crate::agent_simulator::{empty, online};
 use crate::agent_world::World;
-use crate::program::Lyncsh;
+use crate::program::{Program, lyncsh};
 use crate::stand_in::Terminal;
 
 /// Runs `script` in the console, with `@` replaced by a folder; returns exit code and standard error.
 fn console(world: &World, folder: &Path, script: &str) -> (i32, String) {
     let script = script.replace('@', folder.to_str().unwrap());
-    let (code, _, err) = Lyncsh::new(world).args(["work", "--shell", "console"]).stdin(script).run().parts();
+    let (code, _, err) = world.program(&["work", "--shell", "console"]).stdin(script).run().parts();
     (code, err)
 }
 
@@ -46,7 +45,7 @@ const WRITERS: [&str; 6] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pipeline_that_fails_leaves_the_file_as_it_was() {
+async fn a_failed_pipeline_leaves_the_file_unchanged() {
     tried(|world, folder| {
         for writer in WRITERS {
             for fails in ["Get-CsOnlineUsr", "Get-CsOnlineUser nobody@nowhere.example"] {
@@ -64,7 +63,7 @@ async fn a_pipeline_that_fails_leaves_the_file_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pipeline_that_gives_nothing_empties_the_file() {
+async fn a_pipeline_without_output_empties_the_file() {
     tried(|world, folder| {
         for writer in ["> '@/keep'", "| Out-File '@/keep'", "| Export-Csv '@/keep'"] {
             std::fs::write(folder.join("keep"), "old\n").unwrap();
@@ -86,7 +85,7 @@ async fn a_pipeline_that_gives_nothing_empties_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn errors_that_are_redirected_are_in_their_file_and_beside_the_output() {
+async fn redirected_errors_are_written_to_their_file() {
     tried(|world, folder| {
         console(world, folder, "Get-CsNothing 2> '@/keep'\nGet-CsNothing 2>> '@/keep'\n");
         let text = read(folder.join("keep"));
@@ -98,7 +97,7 @@ async fn errors_that_are_redirected_are_in_their_file_and_beside_the_output() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_cannot_be_written_stops_the_pipeline_before_it_runs() {
+async fn an_unwritable_file_fails_before_the_pipeline_runs() {
     tried(|world, folder| {
         std::fs::create_dir(folder.join("folder")).unwrap();
         for (writer, said) in [
@@ -123,7 +122,7 @@ async fn a_file_that_cannot_be_written_stops_the_pipeline_before_it_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn links_modes_devices_and_pipes_stay_what_they_are() {
+async fn links_modes_devices_and_pipes_are_kept() {
     tried(|world, folder| {
         let at = |name: &str| folder.join(name);
         symlink("keep", at("link")).unwrap();
@@ -139,7 +138,7 @@ async fn links_modes_devices_and_pipes_stay_what_they_are() {
         console(world, folder, "'more' >> '@/link'\n");
         assert_eq!(read(at("keep")), "new\nmore\n");
         assert_eq!(at("keep").metadata().unwrap().ino(), after.ino());
-        assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+        Program::new("mkfifo").args([at("pipe")]).run().good();
         let pipe = at("pipe");
         let reader = std::thread::spawn(move || read(pipe));
         console(world, folder, "'through' > '@/pipe'\n");
@@ -157,7 +156,7 @@ async fn links_modes_devices_and_pipes_stay_what_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_export_goes_on_in_the_encoding_of_the_file() {
+async fn an_appended_export_keeps_the_files_encoding() {
     tried(|world, folder| {
         let (code, err) = console(
             world,
@@ -174,7 +173,7 @@ async fn an_export_goes_on_in_the_encoding_of_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn profiles_may_be_saved_as_windows_does() {
+async fn profiles_are_read_in_windows_encodings() {
     let (world, server) = online(Options::default(), "").await;
     let path = world.folders.profile("work");
     let text = read(&path);
@@ -215,11 +214,10 @@ fn linked() -> (World, PathBuf) {
 }
 
 #[test]
-fn a_profile_that_is_a_link_stays_one() {
+fn a_linked_profile_stays_a_link() {
     let (world, file) = linked();
     let variables = [("VISUAL", String::new()), ("EDITOR", "sed -i '$a # edited'".to_owned())];
-    let mut terminal =
-        Terminal::open_with(&world, env!("CARGO_BIN_EXE_lyncsh"), &["edit", "work"], variables);
+    let mut terminal = Terminal::open_with(&world, lyncsh(), &["edit", "work"], variables);
     terminal.sees("'work' is changed.");
     assert_eq!(terminal.ended(), 0);
     assert!(world.folders.profile("work").is_symlink());
@@ -233,7 +231,7 @@ fn a_profile_that_is_a_link_stays_one() {
 }
 
 #[test]
-fn a_profile_in_a_folder_that_is_closed_is_written_in_place() {
+fn a_profile_in_a_read_only_folder_is_written_in_place() {
     if lyncsh::platform::user() != 0 {
         // `files::replace` has this for a user without privileges.
         return;
@@ -244,22 +242,22 @@ fn a_profile_in_a_folder_that_is_closed_is_written_in_place() {
     // The other user may write the file itself, but has access to the profile's folders only.
     open(world.root(), 0o777);
     open(&file, 0o666);
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", env!("CARGO_BIN_EXE_lyncsh")]);
-    command.env("LYNCSH_CONFIG_DIR", world.root());
-    let output = command.args(["add", "work", "--force", "--user", "c@d.e"]).output().unwrap();
-    if output.status.code() == Some(127) || output.status.code() == Some(126) {
+    let arguments = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    let program = Program::new("setpriv").args(arguments).args([lyncsh()]);
+    let program = program.args(["add", "work", "--force", "--user", "c@d.e"]);
+    let run = program.env("LYNCSH_CONFIG_DIR", world.root()).run();
+    if matches!(run.code, Some(126 | 127)) {
         // This user cannot access the program's folder.
         return;
     }
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    run.good();
     assert_eq!(read(&file), PROFILE.replace("a@b.c", "c@d.e"));
     let after = file.metadata().unwrap();
     assert_eq!((after.uid(), after.mode() & 0o777), (0, 0o666));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removed_profile_leaves_no_file_of_its_agent() {
+async fn a_removed_profile_leaves_no_agent_files() {
     let (world, server) = online(Options::default(), "").await;
     let said = format!("{USER} {PASSWORD}");
     tokio::task::spawn_blocking(move || {

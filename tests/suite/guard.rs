@@ -5,9 +5,9 @@ use lyncsh::agent::journal::Journal;
 use lyncsh::agent::resolver::EndpointResolver;
 use lyncsh::psrp::client::ClientPool;
 use lyncsh::transport::wsman;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use crate::agent_world::{GONE, PATIENCE, World, host};
+use crate::agent_world::{PATIENCE, REMOVAL_TIMEOUT, World, host};
 
 fn ended_by(signal: Signal) {
     for stage in ["connecting", "work-idle", "work-running"] {
@@ -18,10 +18,10 @@ fn ended_by(signal: Signal) {
         } else {
             work.wait_for("ready");
         }
-        kill_process(Pid::from_child(&work.process.0), signal).unwrap();
+        crate::program::signal(work.process.0.id(), signal);
         // Ctrl-C is handled by the shell once it is running.
         if signal == Signal::INT && stage != "connecting" {
-            work.tell();
+            work.end_input();
             assert_eq!(work.process.wait().code(), Some(7), "{stage}");
         } else {
             let code = work.process.wait().code();
@@ -31,7 +31,7 @@ fn ended_by(signal: Signal) {
                 _ => assert_ne!(code, None, "ended without a signal: {stage}"),
             }
         }
-        world.wait_removed(GONE);
+        world.wait_removed(REMOVAL_TIMEOUT);
     }
 }
 
@@ -41,7 +41,7 @@ fn a_terminated_launcher_leaves_nothing() {
 }
 
 #[test]
-fn ctrl_c_while_connecting_leaves_nothing_and_ctrl_c_later_is_the_shells() {
+fn ctrl_c_while_connecting_leaves_no_session() {
     ended_by(Signal::INT);
 }
 
@@ -56,12 +56,12 @@ fn a_quit_launcher_leaves_nothing() {
 }
 
 #[test]
-fn the_shells_exit_code_is_the_launchers_and_the_session_is_gone_by_then() {
+fn the_launcher_returns_the_shells_exit_code() {
     let world = World::start();
     let mut work = world.child("work-idle");
     work.wait_for("ready");
     assert_eq!(world.shells(), 1);
-    work.tell();
+    work.end_input();
     assert_eq!(work.process.wait().code(), Some(7));
     assert_eq!(world.shells(), 0);
 }
@@ -87,13 +87,13 @@ fn an_error_between_create_and_the_first_prompt_leaves_nothing() {
     assert_ne!(code, 0);
     assert!(err.contains("took longer than 500ms"), "{err}");
     // Also when Create completes at last.
-    world.wait_removed(GONE);
+    world.wait_removed(REMOVAL_TIMEOUT);
     std::thread::sleep(std::time::Duration::from_millis(1500));
     assert_eq!(world.shells(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_ends_in_the_guards_drop() {
+async fn a_panic_drops_the_guard_and_removes_the_session() {
     let world = World::start();
     let profile = lyncsh::profile::load(&world.folders, "work").unwrap();
     let (report, _steps) = tokio::sync::mpsc::unbounded_channel();

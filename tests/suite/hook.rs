@@ -1,13 +1,12 @@
 //! The startup hook in scripts with other content.
 
-use std::process::{Command, Stdio};
-
 use lyncsh::desktop::block::{self, BlockError, Newline};
 use lyncsh::desktop::startup::{self, Before, StartupError};
 use proptest::prelude::*;
 
 #[cfg(unix)]
-use crate::agent_world::{GONE, World};
+use crate::agent_world::{REMOVAL_TIMEOUT, World};
+use crate::program::Program;
 
 const BODY: &str = "# one\n$x = 'two'\n";
 const OTHER: &str = "$x = 'three'\n\n# four\n";
@@ -60,7 +59,7 @@ fn the_other_content_of_a_script_is_unchanged() {
 }
 
 #[test]
-fn lines_written_behind_the_block_stay_where_they_are() {
+fn lines_after_the_block_are_kept() {
     for before in ["", "a\n", "a\r\n", "a"] {
         let once = block::install(before.as_bytes(), BODY, Newline::Lf).unwrap();
         let newline: &[u8] = if before.contains('\r') { b"\r\n" } else { b"\n" };
@@ -74,14 +73,14 @@ fn lines_written_behind_the_block_stay_where_they_are() {
 }
 
 #[test]
-fn a_block_is_encoded_as_the_script_is() {
+fn a_block_uses_the_scripts_encoding() {
     let script = block::install(&utf16("Grüße\r\n", false), BODY, Newline::Lf).unwrap();
     let whole = format!("Grüße\r\n{}\r\n", block::render(BODY, Newline::CrLf));
     assert_eq!(script, utf16(&whole, false));
 }
 
 #[test]
-fn a_block_that_was_changed_or_cut_by_hand_is_not_guessed_at() {
+fn an_edited_or_truncated_block_is_an_error() {
     let good = String::from_utf8(block::install(b"first\n", BODY, Newline::Lf).unwrap()).unwrap();
     let lines: Vec<&str> = good.lines().collect();
     let without = |at: usize| {
@@ -137,7 +136,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn whatever_a_script_is_removing_undoes_installing(script in arbitrary(), crlf: bool) {
+    fn removal_reverses_installation_in_any_script(script in arbitrary(), crlf: bool) {
         let newline = if crlf { Newline::CrLf } else { Newline::Lf };
         let had = block::body(&script);
         match block::install(&script, OTHER, newline) {
@@ -155,7 +154,7 @@ proptest! {
 }
 
 #[test]
-fn a_script_made_for_the_block_goes_with_it_and_an_empty_one_stays() {
+fn a_created_script_is_removed_with_its_block() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("powershell/profile.ps1");
     startup::install(&path, BODY).unwrap().write().unwrap();
@@ -196,7 +195,7 @@ fn a_linked_script_stays_a_link_and_keeps_its_permissions() {
 }
 
 #[test]
-fn a_read_only_script_and_one_saved_meanwhile_are_left_alone() {
+fn a_read_only_or_changed_script_is_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("profile.ps1");
     std::fs::write(&path, "mine\n").unwrap();
@@ -236,21 +235,13 @@ impl Home {
 
     /// Runs `lyncsh hook`; returns its output and whether it succeeded.
     fn hook(&self, arguments: &[&str]) -> (String, bool) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lyncsh"));
-        command.env("LYNCSH_CONFIG_DIR", self.0.path().join("conf")).env("PATH", self.0.path().join("bin"));
-        self.run(command, arguments)
+        let program = Program::lyncsh().env("LYNCSH_CONFIG_DIR", self.0.path().join("conf"));
+        self.run(program.env("PATH", self.0.path().join("bin")), arguments)
     }
 
-    fn run(&self, mut command: Command, arguments: &[&str]) -> (String, bool) {
-        let output = command
-            .arg("hook")
-            .args(arguments)
-            .env("HOME", self.0.path())
-            .env_remove("XDG_CONFIG_HOME")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        (String::from_utf8([output.stdout, output.stderr].concat()).unwrap(), output.status.success())
+    fn run(&self, program: Program, arguments: &[&str]) -> (String, bool) {
+        let program = program.args(["hook"]).args(arguments).env("HOME", self.0.path());
+        program.env_remove("XDG_CONFIG_HOME").run().said()
     }
 }
 
@@ -258,10 +249,10 @@ const SCRIPT: &str = ".config/powershell/profile.ps1";
 
 #[cfg(unix)]
 #[test]
-fn the_hook_is_shown_then_written_and_the_first_connection_made() {
+fn install_shows_and_writes_the_hook_and_connects() {
     let world = World::simulated(&["--cmdlets", "20"], "");
     let home = Home::new();
-    let hook = |arguments: &[&str]| home.run(world.lyncsh(&[]), arguments);
+    let hook = |arguments: &[&str]| home.run(world.program(&[]), arguments);
     home.put(SCRIPT, "Set-Alias ll Get-ChildItem");
     let (said, good) = hook(&["install"]);
     assert!(!good && said.contains("PSModulePath") && said.contains("pass --yes"), "{said}");
@@ -274,7 +265,7 @@ fn the_hook_is_shown_then_written_and_the_first_connection_made() {
             && said.contains("work  72 cmdlets"),
         "{said}"
     );
-    world.wait_removed(GONE);
+    world.wait_removed(REMOVAL_TIMEOUT);
     let script = home.read(SCRIPT);
     assert!(script.starts_with("Set-Alias ll Get-ChildItem\n# >>> lyncsh hook "), "{script}");
     let root = world.root().join("cache/modules");
@@ -298,7 +289,7 @@ fn the_hook_is_shown_then_written_and_the_first_connection_made() {
 
 #[cfg(unix)]
 #[test]
-fn a_failed_first_connection_is_reported_and_the_hook_stays() {
+fn a_failed_first_connection_keeps_the_hook() {
     // The password cannot be prompted for.
     let home = Home::new();
     let (said, good) = home.hook(&["install", "--yes"]);
@@ -315,7 +306,7 @@ fn a_failed_first_connection_is_reported_and_the_hook_stays() {
 
 #[cfg(unix)]
 #[test]
-fn one_profile_that_cannot_connect_leaves_the_others() {
+fn one_failed_profile_does_not_affect_the_others() {
     let world = World::simulated(&["--cmdlets", "20"], "");
     let home = Home::new();
     let broken = std::fs::read_to_string(world.folders.profile("work")).unwrap();
@@ -324,18 +315,18 @@ fn one_profile_that_cannot_connect_leaves_the_others() {
         format!("{broken}prefix = \"Lw\"\n").replace("cat ", "false "),
     )
     .unwrap();
-    let (said, good) = home.run(world.lyncsh(&[]), &["install", "--yes"]);
+    let (said, good) = home.run(world.program(&[]), &["install", "--yes"]);
     assert!(
         !good && said.contains("work  72 cmdlets") && said.contains("the first connection failed: away"),
         "{said}"
     );
     assert!(home.read(SCRIPT).starts_with("# >>> lyncsh hook"));
-    world.wait_removed(GONE);
+    world.wait_removed(REMOVAL_TIMEOUT);
 }
 
 #[cfg(unix)]
 #[test]
-fn a_hook_changed_by_hand_is_left_alone() {
+fn an_edited_hook_is_not_modified() {
     let home = Home::new();
     assert!(home.hook(&["install", "--yes"]).0.contains("is written"));
     let edited = home.read(SCRIPT).replace("-notcontains", "-contains");
@@ -348,7 +339,7 @@ fn a_hook_changed_by_hand_is_left_alone() {
 }
 
 #[test]
-fn printed_lines_are_powershell_and_ascii_whatever_the_profile_is_called() {
+fn printed_lines_are_ascii_powershell_for_any_name() {
     let home = Home::new();
     let profile = home.read("conf/profiles/work.toml");
     for name in ["it's", "Müller’s $x `n", "Контора 🦀"] {

@@ -2,7 +2,7 @@
 //! Checks the bytes that reach the terminal.
 
 use crate::agent_world::World;
-use crate::program::{Lyncsh, Ran};
+use crate::program::{Ran, lyncsh};
 use crate::stand_in::Terminal;
 
 /// Sequences that only the endpoint sends. SGR and the line editor's sequences are not among them.
@@ -53,7 +53,7 @@ fn terminal(
 ) -> Terminal {
     let own = [("LYNCSH_CONFIG_DIR", world.root().to_str().unwrap().to_owned())];
     let more = environment.iter().map(|(name, value)| (*name, (*value).to_owned()));
-    Terminal::sized((columns, 200), env!("CARGO_BIN_EXE_lyncsh"), arguments, own.into_iter().chain(more))
+    Terminal::sized((columns, 200), lyncsh(), arguments, own.into_iter().chain(more))
 }
 
 /// Types a line and waits for both ends of its output.
@@ -69,7 +69,7 @@ fn shows(terminal: &Terminal, line: &str, tags: &[&str]) {
 }
 
 #[test]
-fn output_and_messages_of_commands_are_only_displayed() {
+fn command_output_cannot_control_the_terminal() {
     let (_world, mut terminal) = console(200, &[]);
     shows(&terminal, "Show-String", &["string"]);
     shows(&terminal, "$x = Show-String; \"in text $x\"", &["string"]);
@@ -88,7 +88,7 @@ fn output_and_messages_of_commands_are_only_displayed() {
 }
 
 #[test]
-fn questions_and_progress_are_only_displayed() {
+fn prompts_and_progress_cannot_control_the_terminal() {
     let (_world, mut terminal) = console(200, &[]);
     let asked = |line: &str, tags: &[&str], answer: &str| {
         terminal.line(line);
@@ -123,7 +123,7 @@ fn questions_and_progress_are_only_displayed() {
 }
 
 #[test]
-fn colours_pass_and_end_with_their_line() {
+fn colours_are_kept_and_reset_per_line() {
     let (_world, terminal) = console(200, &[]);
     shows(&terminal, "Show-String", &["string"]);
     terminal.sees("after the string");
@@ -132,7 +132,7 @@ fn colours_pass_and_end_with_their_line() {
 }
 
 #[test]
-fn without_colours_there_are_none() {
+fn no_color_removes_colours() {
     let (_world, terminal) = console(200, &[("NO_COLOR", "1")]);
     shows(&terminal, "Show-String", &["string"]);
     shows(&terminal, "Show-Streams", &["error", "warning"]);
@@ -144,12 +144,12 @@ fn without_colours_there_are_none() {
 
 /// Returns standard output and error of piped lines.
 fn piped(world: &World, lines: &str) -> (String, String) {
-    let Ran { out, err, .. } = Lyncsh::new(world).args(["work"]).env("NO_COLOR", "1").stdin(lines).run();
+    let Ran { out, err, .. } = world.program(&["work"]).env("NO_COLOR", "1").stdin(lines).run();
     (out, err)
 }
 
 #[test]
-fn data_in_pipes_and_files_is_unchanged_and_messages_are_clean() {
+fn piped_data_is_unchanged_and_messages_are_clean() {
     let world = world("session", "shell = \"console\"");
     let file = world.root().join("kept.txt");
     let (out, err) =
@@ -164,7 +164,7 @@ fn data_in_pipes_and_files_is_unchanged_and_messages_are_clean() {
 }
 
 #[test]
-fn status_is_only_displayed_in_a_terminal_and_in_a_pipe() {
+fn status_cannot_control_the_terminal() {
     let world = world("session", "shell = \"console\"");
     world.attach();
     let (code, out, err) = world.run(&["status"]);
@@ -184,7 +184,7 @@ fn status_is_only_displayed_in_a_terminal_and_in_a_pipe() {
 }
 
 #[test]
-fn refusals_of_a_connection_are_only_displayed() {
+fn connection_errors_cannot_control_the_terminal() {
     for (mode, seen) in
         [("fault", "fault-end"), ("page", "503"), ("text", "400"), ("redirect", "302"), ("bearer", "refused")]
     {
@@ -239,7 +239,7 @@ fn a_dumb_terminal_gets_no_escape_sequence() {
 }
 
 #[test]
-fn typed_text_has_the_terminals_default_colour() {
+fn typed_text_keeps_the_default_colour() {
     let (_world, terminal) = console(80, &[]);
     terminal.press("Show-String -Nothing 'x' 1");
     terminal.sees("'x' 1");
@@ -254,20 +254,17 @@ fn typed_text_has_the_terminals_default_colour() {
 fn narrow(world: &World, arguments: &[&str]) -> String {
     let mut terminal = terminal(world, 40, arguments, &[]);
     terminal.ended();
-    terminal.settled();
     terminal.text()
 }
 
 #[test]
-fn forty_columns_break_no_word() {
+fn no_word_breaks_in_forty_columns() {
     let world = world("session", "shell = \"console\"");
     world.attach();
     world.profile("another-profile", "prefix = \"Long\"");
     let words = |arguments: &[&str]| {
-        let mut command = world.lyncsh(arguments);
-        let output = command.output().unwrap();
-        let text = output.stdout.into_iter().chain(output.stderr).collect();
-        String::from_utf8(text).unwrap()
+        let (_, out, err) = world.run(arguments);
+        out + &err
     };
     for arguments in [
         ["--help"].as_slice(),

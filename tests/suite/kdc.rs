@@ -167,7 +167,7 @@ impl Kdc {
     /// Starts pyspnego as the acceptor.
     pub fn pyspnego(&self) -> Side {
         let root = env!("CARGO_MANIFEST_DIR");
-        let python = crate::python::python();
+        let python = crate::program::python();
         let mut command = self.command(&python);
         command.arg(format!("{root}/tests/peers/pyspnego_kerberos.py"));
         Side::start(command)

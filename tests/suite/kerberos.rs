@@ -108,7 +108,7 @@ fn expect(error: &Value, problem: &str, code: i64, ntlm: bool, refused: bool) {
 }
 
 #[test]
-fn a_password_opens_sealed_conversations_in_both_forms() {
+fn a_password_authenticates_and_seals() {
     let kdc = Kdc::start();
     for mechanism in MECHANISMS {
         for user in ["alice@litwareinc.com", r"LITWAREINC\alice", "alice"] {
@@ -131,7 +131,7 @@ fn a_password_is_not_replaced_by_another_accounts_ticket() {
 }
 
 #[test]
-fn a_ticket_of_the_cache_serves() {
+fn a_cached_ticket_authenticates() {
     let kdc = Kdc::start();
     kdc.kinit(&[]);
     for mechanism in MECHANISMS {
@@ -145,7 +145,7 @@ fn a_ticket_of_the_cache_serves() {
 }
 
 #[test]
-fn a_keytab_of_the_client_serves() {
+fn a_client_keytab_authenticates() {
     let kdc = Kdc::start();
     kdc.kadmin(&format!("ktadd -norandkey -k {} alice", kdc.path("client-keytab").display()));
     for mechanism in MECHANISMS {
@@ -154,7 +154,7 @@ fn a_keytab_of_the_client_serves() {
 }
 
 #[test]
-fn a_library_without_iov_seals_in_the_same_form() {
+fn sealing_without_iov_has_the_same_form() {
     let kdc = Kdc::start();
     kdc.kinit(&[]);
     for mut server in [kdc.pyspnego(), kdc.side()] {
@@ -211,7 +211,7 @@ fn an_unestablished_context_does_not_seal() {
 }
 
 #[test]
-fn a_channel_binding_has_to_be_right_or_absent() {
+fn a_channel_binding_must_be_right_or_absent() {
     let kdc = Kdc::start();
     kdc.kinit(&[]);
     // Base64 of "tls-server-end-point:" and two different hashes.
@@ -260,7 +260,7 @@ fn a_server_that_does_not_prove_its_identity_is_refused() {
 }
 
 #[test]
-fn refusals_of_the_kdc_have_errors_of_their_own() {
+fn kdc_errors_are_distinguished() {
     let kdc = Kdc::start();
     for mechanism in MECHANISMS {
         let service = |service: &str| with(initiator(mechanism, Some("alice")), "service", service);
@@ -311,7 +311,7 @@ fn a_missing_realm_is_reported() {
 }
 
 #[test]
-fn a_kdc_that_is_gone_is_reported_in_time() {
+fn an_unreachable_kdc_is_reported_in_time() {
     let mut kdc = Kdc::start();
     kdc.stop();
     let begin = Instant::now();
@@ -331,7 +331,7 @@ fn an_expired_ticket_is_reported() {
 }
 
 #[test]
-fn a_clock_that_differs_is_reported() {
+fn clock_skew_is_reported() {
     let kdc = Kdc::start();
     kdc.kinit(&[]);
     let error = handshake(

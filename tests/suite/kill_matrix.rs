@@ -12,7 +12,7 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::agent_world::{GONE, Killed, PATIENCE, World};
+use crate::agent_world::{Killed, PATIENCE, REMOVAL_TIMEOUT, World};
 use crate::stand_in::{children, environment, stand_in};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,11 +47,9 @@ struct Work {
 
 impl Work {
     fn start(world: &World) -> Self {
-        let mut command = world.lyncsh(&["work", "--", "-NoExit"]);
-        command.envs(environment("work", ""));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut launcher = Killed(command.spawn().unwrap());
-        let (input, out) = (launcher.0.stdin.take(), launcher.0.stdout.take().unwrap());
+        let program = world.program(&["work", "--", "-NoExit"]).envs(environment("work", ""));
+        let mut launcher = program.stderr(Stdio::null()).start();
+        let (input, out) = (Some(launcher.input()), launcher.0.stdout.take().unwrap());
         Self { launcher, input, out, shell: None }
     }
 
@@ -158,9 +156,11 @@ fn cell(server: Server, stage: Stage, victims: &[Victim]) {
             told = format!("{out}{err}");
         }
         // The surviving shell may have started another agent, which ends by itself.
-        world.wait(GONE, &format!("{victims:?} while {stage:?}, round {round}: {told}"), |world| {
-            world.shells() == 0 && world.agent().is_none()
-        });
+        world.wait(
+            REMOVAL_TIMEOUT,
+            &format!("{victims:?} while {stage:?}, round {round}: {told}"),
+            |world| world.shells() == 0 && world.agent().is_none(),
+        );
         // There may be an incomplete entry: its Create was not sent. A shell that was connecting may be
         // writing one.
         let left = |world: &World| {
@@ -171,7 +171,7 @@ fn cell(server: Server, stage: Stage, victims: &[Victim]) {
             })
         };
         let what = format!("an empty journal after {victims:?} while {stage:?}, round {round}: {told}");
-        world.wait(GONE, &what, |world| left(world) == 0);
+        world.wait(REMOVAL_TIMEOUT, &what, |world| left(world) == 0);
     }
     assert_eq!(world.shells(), 0, "{victims:?} while {stage:?}: a Create that came late");
 }

@@ -330,7 +330,7 @@ fn no_imports_form_a_cycle() {
 }
 
 #[test]
-fn imports_are_found_where_they_are() {
+fn every_form_of_import_is_found() {
     let program = Program::read(&root().join("src"));
     let edges = program.edges();
     let names = |text: &str| text.split("::").map(str::to_owned).collect::<Names>();

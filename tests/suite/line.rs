@@ -84,7 +84,7 @@ fn the_endpoints_commands_run_there_and_the_rest_locally() {
 
 /// A parameter of type string gets the text, a numeric one the number, as from PowerShell.
 #[test]
-fn a_number_travels_with_the_text_that_was_typed() {
+fn a_number_keeps_its_typed_text() {
     for (typed, sent) in [
         ("+14255551234", r#"String("+14255551234")"#),
         ("-5", r#"String("-5")"#),
@@ -177,7 +177,7 @@ fn constructs_that_need_a_script_engine_are_refused() {
 }
 
 #[test]
-fn a_line_that_is_not_whole_asks_for_more() {
+fn an_incomplete_line_is_detected() {
     for text in
         ["Get-CsTenant |", "'abc", "\"abc", "@{ a = 1", "Get-CsTenant `", "where { $_.A", "(1, 2", "@'\nabc"]
     {
@@ -189,7 +189,7 @@ fn a_line_that_is_not_whole_asks_for_more() {
 }
 
 #[test]
-fn values_go_through_the_stages() {
+fn local_stages_process_values() {
     for (text, out) in [
         ("3,1,2 | sort", vec!["1", "2", "3"]),
         ("3,1,2 | Sort-Object -Descending | select -First 2", vec!["3", "2"]),
@@ -293,7 +293,7 @@ fn json_and_csv_read_as_powershell_7_writes_them() {
 }
 
 #[test]
-fn numbers_stand_right_in_a_table_with_the_columns_that_were_asked_for() {
+fn numbers_are_right_aligned_in_tables() {
     assert_eq!(
         local("'a','bbb' | ft @{n='Text';e={$_}}, @{n='Long';e={$_.Length}}"),
         ["", "Text Long", "---- ----", "a       1", "bbb     3", ""]
@@ -302,7 +302,7 @@ fn numbers_stand_right_in_a_table_with_the_columns_that_were_asked_for() {
 }
 
 #[test]
-fn output_goes_to_files_in_the_form_that_was_asked_for() {
+fn output_is_written_to_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out put.txt");
     let quoted = path.display();
@@ -329,7 +329,7 @@ fn output_goes_to_files_in_the_form_that_was_asked_for() {
 }
 
 #[test]
-fn redirections_say_what_they_cannot_do() {
+fn invalid_redirections_are_explained() {
     for (text, said) in [
         ("Get-CsTenant >", "Missing file specification"),
         ("Get-CsTenant > a | sort", "put the redirection last"),
@@ -377,7 +377,7 @@ fn in_quotes(text: &str) -> String {
 
 proptest! {
     #[test]
-    fn a_quoted_value_is_read_back_as_it_was(text in "[^\0]*") {
+    fn a_quoted_value_round_trips(text in "[^\0]*") {
         let quoted = in_quotes(&text);
         let read = line::parse(&quoted).unwrap();
         prop_assert_eq!(&read[0].pipeline, &vec![line::Element::Expression(line::Expr::text(&text))]);
@@ -388,19 +388,19 @@ proptest! {
     }
 
     #[test]
-    fn no_nesting_breaks_the_parser(depth in 1_usize..3000, sign in "[({@\\[!,-]|@\\(|\\$\\(|-not |@\\{a=|\"\\$\\(|1\\+|\\.a") {
+    fn deep_nesting_never_crashes_the_parser(depth in 1_usize..3000, sign in "[({@\\[!,-]|@\\(|\\$\\(|-not |@\\{a=|\"\\$\\(|1\\+|\\.a") {
         let _ = line::parse(&sign.repeat(depth));
         let _ = line::parse(&format!("1{}", sign.repeat(depth)));
     }
 
     #[test]
-    fn no_text_breaks_the_parser(text in "\\PC*") {
+    fn any_text_parses_without_a_panic(text in "\\PC*") {
         let _ = line::parse(&text);
         let _ = line::complete::complete(&text, text.len());
     }
 
     #[test]
-    fn no_line_of_the_languages_own_signs_breaks_it(text in "[-$@(){}'\"`|;,.:a1 \\n\\[\\]#=>&]{0,40}") {
+    fn any_syntax_parses_without_a_panic(text in "[-$@(){}'\"`|;,.:a1 \\n\\[\\]#=>&]{0,40}") {
         let _ = line::parse(&text);
         let _ = line::is_incomplete(&text);
     }
@@ -416,7 +416,7 @@ fn a_question_mark_asks_for_help_and_runs_nothing() {
 
 /// Results observed in PowerShell 7.6.9 with the invariant culture.
 #[test]
-fn formats_are_those_of_the_invariant_culture() {
+fn formats_follow_the_invariant_culture() {
     for (form, value, text) in [
         ("{0:N2}", "1234.567", "1,234.57"),
         ("{0:N2}", "2.675", "2.67"),

@@ -9,6 +9,7 @@ use lyncsh::simulator::{Options, Server};
 
 use crate::agent_simulator::{empty, online, run};
 use crate::agent_world::{World, open, output, until_output};
+use crate::program::until;
 use crate::stand_in::Terminal;
 
 /// Delay of an answer, as with a delayed acknowledgement.
@@ -21,7 +22,7 @@ async fn slow(cmdlets: usize, more: &str) -> (World, Server) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_console_answers_its_first_line_while_the_commands_are_listed() {
+async fn the_first_line_runs_during_the_listing() {
     for cmdlets in [237, 600] {
         let (world, server) = slow(cmdlets, "shell = \"console\"").await;
         let start = Instant::now();
@@ -38,14 +39,11 @@ async fn the_console_answers_its_first_line_while_the_commands_are_listed() {
         // The list is fetched while the session is idle; completion uses it then.
         let folder = world.folders.cache.join("commands");
         let is_listed = || {
-            let files = std::fs::read_dir(&folder).ok()?;
+            let files = std::fs::read_dir(&folder).into_iter().flatten();
             let mut texts = files.filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok());
-            texts.any(|text| text.contains("Get-CsTenantHybridConfiguration")).then_some(())
+            texts.any(|text| text.contains("Get-CsTenantHybridConfiguration"))
         };
-        while is_listed().is_none() {
-            assert!(start.elapsed() < listing * 2 + Duration::from_secs(20), "the list does not come");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        until(listing * 2 + Duration::from_secs(20), "the list", is_listed).await;
         terminal.press("Get-CsTenantHyb\t");
         terminal.sees("Get-CsTenantHybridConfiguration");
         terminal.press("\x03");
@@ -57,7 +55,7 @@ async fn the_console_answers_its_first_line_while_the_commands_are_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shell_s_commands_stop_another_s_listing() {
+async fn one_shells_commands_interrupt_anothers_listing() {
     let (world, server) = slow(120, "").await;
     let (code, out, err) = run(&world, &["attach", "work", "--socket"]).await;
     assert_eq!(code, 0, "{err}");
@@ -87,17 +85,12 @@ async fn a_shell_s_commands_stop_another_s_listing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_script_lists_nothing() {
+async fn a_script_does_not_list_commands() {
     let (world, server) = slow(600, "shell = \"console\"").await;
-    let mut command = world.lyncsh(&["work"]);
-    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let script = world.program(&["work"]).stdin("(Get-CsTenant).DisplayName\n");
     let start = Instant::now();
-    let mut child = command.spawn().unwrap();
-    let mut input = child.stdin.take().unwrap();
-    std::io::Write::write_all(&mut input, b"(Get-CsTenant).DisplayName\n").unwrap();
-    drop(input);
-    let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), "Litware\n");
+    let out = tokio::task::spawn_blocking(move || script.run().out).await.unwrap();
+    assert_eq!(out, "Litware\n");
     assert!(start.elapsed() < Duration::from_secs(13), "{:?}", start.elapsed());
     empty(&server).await;
 }

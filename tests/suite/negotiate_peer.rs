@@ -29,7 +29,7 @@ pub const PASSWORD: &str = "P@ssw0rd-åß";
 
 fn peer(name: &str) -> Command {
     let root = env!("CARGO_MANIFEST_DIR");
-    let python = crate::python::python();
+    let python = crate::program::python();
     let mut command = Command::new(python);
     command.arg(format!("{root}/tests/peers/{name}"));
     command
@@ -70,7 +70,23 @@ impl Setup {
         self
     }
 
-    /// Accepts client certificates; needs [`Setup::tls`].
+    /// The server behind a proxy that ends TLS with another certificate; needs [`Setup::tls`].
+    pub fn behind_tls_proxy(mut self) -> Self {
+        self.command.arg("--cbt-certificate").arg(self.folder.path().join("client.pem"));
+        self
+    }
+
+    /// The server with another clock.
+    pub fn clock(mut self, offset: &str) -> Self {
+        // Not `faketime` itself, which would outlive the test as the server's parent.
+        let printed = Command::new("faketime").args(["-f", offset, "env"]).output().unwrap();
+        let printed = String::from_utf8(printed.stdout).unwrap();
+        let lines = printed.lines().filter_map(|line| line.split_once('='));
+        self.command.envs(lines.filter(|(name, _)| ["LD_PRELOAD", "FAKETIME"].contains(name)));
+        self
+    }
+
+    /// Client certificates log on; needs [`Setup::tls`].
     pub fn client_certificates(mut self, arguments: &[&str]) -> Self {
         self.command.arg("--client-ca").arg(self.folder.path().join("ca.pem")).args(arguments);
         self

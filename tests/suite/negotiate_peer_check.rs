@@ -76,7 +76,7 @@ fn pypsrp_binds_to_the_channel_over_https() {
 }
 
 #[test]
-fn channel_bindings_are_judged_as_http_sys_judges_them() {
+fn channel_bindings_are_checked_as_in_http_sys() {
     let protocols = ["ntlm", "negotiate"];
     let of = |protocol| {
         ["none", "empty", "wrong", "right"].map(|way| json!({ "binding": way, "protocol": protocol }))
@@ -92,7 +92,7 @@ fn channel_bindings_are_judged_as_http_sys_judges_them() {
 }
 
 #[test]
-fn kerberos_seals_binds_and_fails_as_ordered() {
+fn kerberos_seals_binds_and_fails_as_configured() {
     let kdc = Kdc::start();
     let (config, principal) = (kdc.path("krb5.conf"), format!("alice@{}", kdc::REALM));
     let environment = &[("KRB5_CONFIG", &*config)][..];
@@ -139,7 +139,7 @@ fn kerberos_seals_binds_and_fails_as_ordered() {
 }
 
 #[test]
-fn each_fault_of_a_logon_is_as_its_name_says() {
+fn each_logon_fault_has_its_effect() {
     let server = Server::start(&[]);
     for (fault, raw, spnego) in [
         ("front=407", json!("407 without the last token"), json!("407 without the last token")),
@@ -159,7 +159,7 @@ fn each_fault_of_a_logon_is_as_its_name_says() {
 }
 
 #[test]
-fn each_fault_of_a_request_is_as_its_name_says() {
+fn each_request_fault_has_its_effect() {
     let sealed = "200 sealed";
     let server = Server::start(&[]);
     for (fault, first, second) in [
@@ -194,7 +194,7 @@ fn each_fault_of_a_request_is_as_its_name_says() {
 }
 
 #[test]
-fn options_change_what_is_offered_sealed_and_kept() {
+fn options_change_offers_sealing_and_connections() {
     let cases: [(&[&str], &[&str], Value); 9] = [
         (&["--offer", "none"], &["plain", "logon"], json!([401, 401])),
         (&["--offer", "Basic"], &["logon", "basic"], json!([401, 200])),
@@ -238,7 +238,7 @@ fn requests_of_one_connection_go_to_two_backends_in_turn() {
 }
 
 #[test]
-fn tls_has_suites_that_only_openssl_has_and_client_certificates() {
+fn tls_supports_openssl_suites_and_client_certificates() {
     let suites = &["--tls-max", "1.2", "--ciphers", "AES256-GCM-SHA384"];
     let server = Server::tls(suites);
     let more = json!({ "tls_max": "1.2", "ciphers": "AES256-GCM-SHA384", "binding": "right" });

@@ -2,20 +2,20 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lyncsh::net::Trust;
 use lyncsh::simulator::{Options, PASSWORD, Server as Simulator, USER};
 use serde_json::{Value, json};
 
-use crate::agent_world::{Killed, World};
-use crate::credential::{files_with, in_session, text};
+use crate::agent_world::World;
+use crate::credential::{files_with, in_session};
 use crate::passwords::forwarded;
+use crate::program::{Killed, Program, Ran};
 use crate::wsman_client_http::{Asked, Server, http};
 
 /// Returns the path of a script of the peer.
@@ -26,7 +26,6 @@ fn script(name: &str) -> PathBuf {
 /// A running provider.
 pub struct Provider {
     _child: Killed,
-    _stdin: ChildStdin,
     pub issuer: String,
 }
 
@@ -34,22 +33,13 @@ impl Provider {
     pub fn start(options: &Value) -> Self {
         let own = concat!(env!("CARGO_MANIFEST_DIR"), "/target/oidc");
         let packages = std::env::var("LYNCSH_TEST_OIDC").unwrap_or_else(|_| own.to_owned());
-        let mut child = Command::new("node")
-            .arg(script("server.mjs"))
-            .arg(options.to_string())
+        let mut child = Program::new("node")
+            .args([script("server.mjs"), options.to_string().into()])
             .env("LYNCSH_TEST_OIDC", packages)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            .spawn()
-            .expect("node is needed: run tests/run, which installs it");
-        let stdin = child.stdin.take().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: Value =
-            serde_json::from_str(&line).expect("the peer needs oidc-provider: `tests/run` installs it");
-        let issuer = ready["issuer"].as_str().unwrap().to_owned();
-        Self { _child: Killed(child), _stdin: stdin, issuer }
+            .start();
+        let issuer = child.ready()["issuer"].as_str().unwrap().to_owned();
+        Self { _child: child, issuer }
     }
 
     fn test(&self, path: &str) -> String {
@@ -74,7 +64,7 @@ impl Endpoint {
     async fn start(provider: &Provider) -> Self {
         let simulator = Simulator::start(Options::default()).await.unwrap();
         let origin = url::Url::parse(&simulator.url).unwrap().origin().ascii_serialization();
-        let client = Trust::default().client().build().unwrap();
+        let client = crate::simulator::http();
         let (refused, seen) = (Arc::<AtomicUsize>::default(), Arc::<Mutex<Vec<String>>>::default());
         let (check, issuer) = (provider.test("token"), provider.issuer.clone());
         let (http_client, refusals, accounts) = (client.clone(), refused.clone(), seen.clone());
@@ -153,12 +143,7 @@ fn private(path: &Path, text: &str) {
 
 /// Runs a console with a command; returns exit code, output and errors.
 fn run(world: &World, arguments: &[&str]) -> (i32, String, String) {
-    let mut command = world.lyncsh(&[&["work"], arguments].concat());
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(b"Get-CsTenant\nexit\n").unwrap();
-    let output = child.wait_with_output().unwrap();
-    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+    world.program(&[&["work"], arguments].concat()).stdin("Get-CsTenant\nexit\n").run().parts()
 }
 
 /// Reads the lines of a program's standard error until one contains `wanted`.
@@ -190,25 +175,20 @@ async fn a_user_signs_in_with_a_code() {
     // The endpoint's challenge names the service and the application.
     put(&world, &endpoint.profile("sign_in = 'device-code'\nscope = 'openid offline_access shell'"));
     let (world, out) = tokio::task::spawn_blocking(move || {
-        let mut command = world.lyncsh(&["-vvv", "work"]);
         // The refresh token is not stored.
-        command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = Killed(command.spawn().unwrap());
+        let console =
+            world.program(&["-vvv", "work"]).env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
+        let mut child = console.start();
         let invited = line(&mut child.0, "enter the code");
         let words: Vec<&str> = invited.split_whitespace().collect();
         let after = |word: &str| words[words.iter().rposition(|one| *one == word).unwrap() + 1];
-        let page = Command::new("node")
-            .arg(script("browser.mjs"))
-            .args([after("open"), after("code")])
-            .output()
-            .unwrap();
-        assert!(text(&page.stdout).contains("Success"), "{page:?}");
-        child.0.stdin.take().unwrap().write_all(b"Get-CsTenant\nexit\n").unwrap();
-        let mut out = String::new();
-        std::io::Read::read_to_string(child.0.stdout.as_mut().unwrap(), &mut out).unwrap();
-        std::io::Read::read_to_string(child.0.stderr.as_mut().unwrap(), &mut out).unwrap();
-        assert!(child.wait().success(), "{out}");
+        let browser = script("browser.mjs");
+        let page = Program::new("node").args([browser, after("open").into(), after("code").into()]).run();
+        let (page, _) = page.said();
+        assert!(page.contains("Success"), "{page}");
+        child.input().write_all(b"Get-CsTenant\nexit\n").unwrap();
+        let (out, good) = child.ran().said();
+        assert!(good, "{out}");
         (world, out)
     })
     .await
@@ -261,18 +241,14 @@ async fn a_user_signs_in_with_the_browser() {
     let (world, (code, out, err)) = tokio::task::spawn_blocking(move || {
         let usual = crate::agent_world::path_without_powershell();
         let path = std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&usual))).unwrap();
-        let mut command = world.lyncsh(&["work"]);
-        command.env("PATH", path).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(b"Get-CsTenant\nexit\n").unwrap();
-        let output = child.wait_with_output().unwrap();
-        let ran = (output.status.code(), text(&output.stdout), text(&output.stderr));
+        let console = world.program(&["work"]).env("PATH", path).stdin("Get-CsTenant\nexit\n");
+        let ran = console.run().parts();
         (world, ran)
     })
     .await
     .unwrap();
     let page = std::fs::read_to_string(world.root().join("page")).unwrap_or_default();
-    assert_eq!(code, Some(0), "{out}{err}{page}");
+    assert_eq!(code, 0, "{out}{err}{page}");
     assert!(out.contains("Litware"), "{out}{err}");
     assert!(err.contains("Sign in for 'work' in the browser"), "{err}");
     assert!(page.contains("You are signed in. You can close this window."), "{page}");
@@ -311,8 +287,8 @@ async fn a_user_signs_in_again_after_the_refresh_token_has_expired() {
     );
     let root = folder.path().to_owned();
     let output = tokio::task::spawn_blocking(move || in_session(&root, &script, "")).await.unwrap();
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(0), "{out}\n{err}");
+    let Ran { code, out, err } = output;
+    assert_eq!(code, Some(0), "{out}\n{err}");
     assert!(out.contains("DisplayName                : Litware"), "{out}\n{err}");
     let (grants, _) = endpoint.grants().await;
     let device = "urn:ietf:params:oauth:grant-type:device_code";
@@ -342,8 +318,8 @@ async fn one_sign_in_in_the_keyring_serves_several_profiles() {
     );
     let root = folder.path().to_owned();
     let output = tokio::task::spawn_blocking(move || in_session(&root, &script, "")).await.unwrap();
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(0), "{out}\n{err}");
+    let Ran { code, out, err } = output;
+    assert_eq!(code, Some(0), "{out}\n{err}");
     assert!(out.contains("The sign-in of 'one' is stored."), "{out}");
     assert_eq!(out.matches("DisplayName                : Litware").count(), 2, "{out}\n{err}");
     assert!(out.contains("its password stays in the keyring for one"), "{out}");
@@ -359,13 +335,12 @@ async fn one_sign_in_in_the_keyring_serves_several_profiles() {
 
 /// Creates an RSA key and its certificate.
 fn certificate(folder: &Path) {
-    let output = Command::new("openssl")
+    Program::new("openssl")
         .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=app", "-days", "2"])
         .args(["-keyout", "app.key", "-out", "app.pem"])
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
+        .folder(folder)
+        .run()
+        .good();
     private(&folder.join("app.key"), &std::fs::read_to_string(folder.join("app.key")).unwrap());
 }
 
@@ -424,17 +399,14 @@ async fn a_token_is_renewed_during_a_session() {
         provider.issuer
     );
     put(&world, &endpoint.profile(&more));
-    let (code, out, err) = tokio::task::spawn_blocking(move || {
-        let mut command = world.lyncsh(&["work"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut input = child.stdin.take().unwrap();
+    let Ran { code, out, err } = tokio::task::spawn_blocking(move || {
+        let mut console = world.program(&["work"]).start();
+        let mut input = console.input();
         // The console runs the lines of a pipe after its end.
         std::thread::sleep(Duration::from_secs(7));
         input.write_all(b"Get-CsTenant | Select-Object DisplayName\n").unwrap();
         drop(input);
-        let output = child.wait_with_output().unwrap();
-        (output.status.code(), text(&output.stdout), text(&output.stderr))
+        console.ran()
     })
     .await
     .unwrap();

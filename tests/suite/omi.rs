@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::agent_world::{PATIENCE, World, host, open, until_output};
 use crate::front;
+use crate::program::until;
 use crate::simulator::no_shell_is_left;
 
 async fn server() -> (Server, Endpoint) {
@@ -31,8 +32,10 @@ pub fn endpoint(uri: url::Url) -> Endpoint {
         ledger: None,
         idle_timeout: None,
         trust: Trust::default(),
+        proxies: lyncsh::net::Proxies::default(),
         max_redirections: 3,
         hosts: lyncsh::net::Hosts::default(),
+        affinity: lyncsh::transport::wsman::Affinity::default(),
         limits: Limits { close: Duration::from_millis(800), ..Limits::default() },
     }
 }
@@ -95,7 +98,7 @@ async fn a_session_without_its_owner_is_removed_if_its_pipelines_are_known() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn not_found_after_a_delete_without_an_answer_is_not_removed() {
+async fn not_found_after_an_unanswered_delete_is_unconfirmed() {
     let (server, endpoint) = server().await;
     let (id, running) = orphan(&endpoint).await;
     // The pipelines are unknown, so their output is not fetched.
@@ -116,7 +119,7 @@ async fn not_found_after_a_delete_without_an_answer_is_not_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn objects_that_come_one_by_one_cost_no_delayed_acknowledgement() {
+async fn single_objects_avoid_delayed_acknowledgements() {
     const OBJECTS: u32 = 300;
     let (_server, endpoint) = server().await;
     let (_, session) = session(&endpoint).await;
@@ -131,7 +134,7 @@ async fn objects_that_come_one_by_one_cost_no_delayed_acknowledgement() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_notes_what_runs_and_forgets_it() {
+async fn an_agent_notes_running_pipelines() {
     let world = World::simulated(&["--omi"], "");
     let shell = open(world.attach().as_ref()).await;
     let noted = |folder: &str| {
@@ -157,7 +160,7 @@ async fn an_agent_notes_what_runs_and_forgets_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_real_powershell_ends_with_its_session_while_it_has_output() {
+async fn a_powershell_with_output_ends_with_its_session() {
     let Some(pwsh) = front::powershell() else { return };
     let mut options = front::Options::new(pwsh);
     options.wsman.omi = true;
@@ -180,11 +183,6 @@ async fn a_real_powershell_ends_with_its_session_while_it_has_output() {
             timeout(PATIENCE, session.close()).await.unwrap().unwrap();
         }
         assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
-        let gone = async {
-            while !front.processes().is_empty() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(PATIENCE, gone).await.expect("no process stays");
+        until(PATIENCE, "no process", || front.processes().is_empty()).await;
     }
 }

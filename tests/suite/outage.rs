@@ -1,8 +1,7 @@
 //! A console at a terminal survives the loss of its session: the endpoint is unreachable, the server has lost
 //! the session, the agent is killed or stopped. A script does not survive it.
 
-use std::io::{Read as _, Write as _};
-use std::process::Stdio;
+use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use crate::agent_simulator::{empty, run};
 use crate::agent_way::Way;
 use crate::agent_world::{PATIENCE, World};
 use crate::front;
+use crate::program::{Ran, until};
 use crate::stand_in::Terminal;
 
 const PROMPT: &str = "[work] PS>";
@@ -83,7 +83,7 @@ fn clears(terminal: &Terminal) {
 }
 
 /// Checks that the variable, the history and the prompt are kept, and that the endpoint answers.
-fn goes_on(terminal: &Terminal) {
+fn assert_console_continues(terminal: &Terminal) {
     answers(terminal, "\"still $x\"", "still Litware");
     answers(terminal, "(Get-CsOnlineUser kenmyer).SipAddress", "sip:kenmyer");
     // The line before the last one, from the history.
@@ -100,7 +100,7 @@ async fn leaves(mut terminal: Terminal, server: &Server) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_is_out_of_reach_for_long_costs_the_session_and_nothing_else() {
+async fn a_long_outage_costs_only_the_session() {
     let (world, server, mut way) = away().await;
     let terminal = console(&world);
     way.close().await;
@@ -114,7 +114,7 @@ async fn an_endpoint_that_is_out_of_reach_for_long_costs_the_session_and_nothing
     way.open().await;
     // The next line does not wait for the delay.
     let start = Instant::now();
-    goes_on(&terminal);
+    assert_console_continues(&terminal);
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     reads(&terminal, REOPENED);
     assert_eq!((count(&terminal, LOST), count(&terminal, REOPENED)), (1, 1), "{}", terminal.text());
@@ -122,7 +122,7 @@ async fn an_endpoint_that_is_out_of_reach_for_long_costs_the_session_and_nothing
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_the_server_has_lost_is_made_again_without_a_line() {
+async fn a_lost_session_is_replaced_without_input() {
     let (world, first, way) = away().await;
     let terminal = console(&world);
     clears(&terminal);
@@ -157,14 +157,14 @@ async fn a_session_that_the_server_has_lost_is_made_again_without_a_line() {
         assert_eq!((count(&terminal, LOST), count(&terminal, REOPENED)), (1, 1), "{}", terminal.text());
         assert_eq!(before.shells().len(), 1);
         clears(&terminal);
-        goes_on(&terminal);
+        assert_console_continues(&terminal);
         clears(&terminal);
     }
     leaves(terminal, &before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_that_runs_when_the_endpoint_goes_out_of_reach_may_have_run() {
+async fn a_command_during_an_outage_may_have_run() {
     let (world, server, mut way) = away().await;
     let terminal = console(&world);
     terminal.line("Wait-Cs -Seconds 600; \"after\" + \"wards\"");
@@ -176,12 +176,12 @@ async fn a_command_that_runs_when_the_endpoint_goes_out_of_reach_may_have_run() 
     assert_eq!(count(&terminal, "afterwards"), 0, "{}", terminal.text());
     way.open().await;
     reads(&terminal, REOPENED);
-    goes_on(&terminal);
+    assert_console_continues(&terminal);
     leaves(terminal, &server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_is_killed_is_replaced_at_the_next_line() {
+async fn the_next_line_replaces_a_killed_agent() {
     let (world, server, _way) = away().await;
     let terminal = console(&world);
     let agent = world.agent().unwrap();
@@ -194,14 +194,14 @@ async fn an_agent_that_is_killed_is_replaced_at_the_next_line() {
     empty(&server).await;
     answers(&terminal, "\"$x meanwhile\"", "Litware meanwhile");
     assert!(world.agent().is_none(), "a local line starts no agent");
-    goes_on(&terminal);
+    assert_console_continues(&terminal);
     assert!(world.agent().is_some_and(|another| another != agent));
     assert_eq!((count(&terminal, "died"), count(&terminal, REOPENED)), (1, 1), "{}", terminal.text());
     leaves(terminal, &server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_from_elsewhere_ends_the_session_and_not_the_console() {
+async fn stop_ends_the_session_but_not_the_console() {
     let (world, server, _way) = away().await;
     let terminal = console(&world);
     assert_eq!(run(&world, &["stop", "work"]).await.0, 0);
@@ -211,13 +211,13 @@ async fn a_stop_from_elsewhere_ends_the_session_and_not_the_console() {
     });
     terminal.ends_with(PROMPT);
     empty(&server).await;
-    goes_on(&terminal);
+    assert_console_continues(&terminal);
     assert_eq!(count(&terminal, LOST), 0, "{}", terminal.text());
     leaves(terminal, &server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_console_that_leaves_during_an_outage_takes_the_agent_with_it() {
+async fn the_agent_exits_with_its_console_during_an_outage() {
     let (world, _server, mut way) = away().await;
     let mut terminal = console(&world);
     way.close().await;
@@ -281,33 +281,29 @@ async fn a_refused_password_stops_the_attempts() {
     leaves(terminal, &server).await;
 }
 
+async fn runs_a_command(server: &Server) {
+    until(PATIENCE, "a running command", || server.shells().iter().any(|shell| shell.commands > 0)).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_script_whose_session_is_lost_ends_with_its_own_exit_code() {
+async fn a_script_with_a_lost_session_has_its_own_exit_code() {
     for how in ["killed", "unreachable"] {
         let (world, server, mut way) = away().await;
-        let mut command = world.lyncsh(&["work"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(b"Wait-Cs -Seconds 600\n'after'\nGet-CsTenant\n").unwrap();
-        let start = Instant::now();
-        while !server.shells().iter().any(|shell| shell.commands > 0) {
-            assert!(start.elapsed() < PATIENCE, "no command runs");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let script = "Wait-Cs -Seconds 600\n'after'\nGet-CsTenant\n";
+        let child = world.program(&["work"]).stdin(script).start();
+        runs_a_command(&server).await;
         match how {
             "killed" => lyncsh::platform::kill(world.agent().unwrap()).unwrap(),
             _ => way.close().await,
         }
-        let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        let (out, err) = (text(output.stdout), text(output.stderr));
-        assert_eq!(output.status.code(), Some(4), "{how}: {out}{err}");
+        let Ran { code, out, err } = tokio::task::spawn_blocking(move || child.ran()).await.unwrap();
+        assert_eq!(code, Some(4), "{how}: {out}{err}");
         assert!(err.contains("may have run") && !out.contains("after"), "{how}: {out}{err}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_of_two_connections_is_mended_for_itself() {
+async fn each_connection_is_reopened_separately() {
     let (world, one, way) = away().await;
     let two = server().await;
     let other = Way::to(port(&two)).await;
@@ -329,34 +325,29 @@ async fn each_of_two_connections_is_mended_for_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_real_powershell_writes_is_whole_or_reported_when_the_connection_is_cut_in_the_middle() {
+async fn cut_powershell_output_is_complete_or_reported() {
     let Some(pwsh) = front::powershell() else { return };
     let front = front::Front::start(front::Options::new(pwsh)).await.unwrap();
     let (world, way) = (World::without_endpoint(), Way::to(port(&front.server)).await);
     profile(&world, "work", &front.server, &way, "shell = \"console\"");
     let script = world.root().join("list.ps1");
     std::fs::write(&script, "Get-Command | Select-Object -ExpandProperty Name\n'the end'\n").unwrap();
-    let listing = || {
-        let mut command = world.lyncsh(&["work", script.to_str().unwrap()]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().unwrap()
-    };
-    let whole = tokio::task::block_in_place(|| listing().wait_with_output().unwrap());
-    assert!(whole.status.success() && whole.stdout.ends_with(b"the end\n"), "{whole:?}");
+    let listing = || world.program(&["work", script.to_str().unwrap()]).start();
+    let whole = tokio::task::block_in_place(|| listing().ran().good()).into_bytes();
+    assert!(whole.ends_with(b"the end\n"), "{whole:?}");
     front.wait_empty().await;
     for piece in [1, 2, 4, 8] {
         let mut child = listing();
-        let mut out = child.stdout.take().unwrap();
+        let mut out = child.0.stdout.take().unwrap();
         // Number of bytes received when the connection is cut.
-        let mut seen = vec![0; whole.stdout.len() / 16 * piece];
+        let mut seen = vec![0; whole.len() / 16 * piece];
         let (read, mut seen) = tokio::task::block_in_place(|| (out.read_exact(&mut seen), seen));
         read.unwrap();
         way.cut();
         tokio::task::block_in_place(|| out.read_to_end(&mut seen).unwrap());
-        let output = tokio::task::block_in_place(|| child.wait_with_output().unwrap());
-        let err = String::from_utf8(output.stderr).unwrap();
-        match output.status.code() {
-            Some(0) => assert!(seen == whole.stdout, "{piece}: {err}"),
+        let Ran { code, err, .. } = tokio::task::block_in_place(|| child.ran());
+        match code {
+            Some(0) => assert!(seen == whole, "{piece}: {err}"),
             code => {
                 assert_eq!(code, Some(4), "{piece}: {err}");
                 assert!(err.contains("may have run") && !seen.ends_with(b"the end\n"), "{piece}: {err}");
@@ -367,15 +358,11 @@ async fn what_a_real_powershell_writes_is_whole_or_reported_when_the_connection_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_variable_does_not_take_a_part_of_what_was_lost() {
+async fn a_variable_never_holds_partial_output() {
     let (world, server, mut way) = away().await;
     let mut terminal = console(&world);
     terminal.line("$part = 'whole'; $part = Wait-Cs -Seconds 600");
-    let start = Instant::now();
-    while !server.shells().iter().any(|shell| shell.commands > 0) {
-        assert!(start.elapsed() < PATIENCE, "no command runs");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    runs_a_command(&server).await;
     way.close().await;
     reads(&terminal, LOST);
     terminal.ends_with(PROMPT);

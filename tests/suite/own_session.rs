@@ -1,13 +1,12 @@
 //! Shells with a standalone session, as Windows PowerShell uses if it cannot attach: it has no agent, but is also
 //! removed. The stand-in is a WSMan client, like PowerShell.
 
-use std::process::Command;
-use std::time::Instant;
-
 use lyncsh::agent::journal::Journal;
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
+use rustix::process::Signal;
 
-use crate::agent_world::{GONE, PATIENCE, World};
+use crate::agent_world::{PATIENCE, REMOVAL_TIMEOUT, World};
+use crate::program::{holds, signal, wait};
 use crate::stand_in::{Terminal, children, stand_in};
 
 const PROMPT: &str = "[work] PS> ";
@@ -43,11 +42,7 @@ impl Own {
         let terminal = Terminal::work(&self.world, "own");
         terminal.ends_with(PROMPT);
         // Wait until the guard has the id.
-        let start = Instant::now();
-        while self.journal() != 1 {
-            assert!(start.elapsed() < PATIENCE, "no guard:\n{}", terminal.text());
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+        assert!(holds(PATIENCE, || self.journal() == 1), "no guard:\n{}", terminal.text());
         assert_eq!(self.server.shells().len(), 1);
         terminal
     }
@@ -62,11 +57,9 @@ impl Own {
     }
 
     fn wait_removed(&self) {
-        let start = Instant::now();
-        while !self.server.shells().is_empty() || self.journal() != 0 {
-            assert!(start.elapsed() < GONE, "{} left", self.server.shells().len());
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+        wait(REMOVAL_TIMEOUT, "no session and no journal", || {
+            self.server.shells().is_empty() && self.journal() == 0
+        });
     }
 
     fn shell(&self, terminal: &Terminal) -> u32 {
@@ -77,11 +70,11 @@ impl Own {
 }
 
 fn kill(process: u32) {
-    assert!(Command::new("kill").args(["-9", &process.to_string()]).status().unwrap().success());
+    signal(process, Signal::KILL);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_shell_makes_its_session_with_a_credential_that_can_be_read_once() {
+async fn the_credential_can_be_read_only_once() {
     let own = Own::silent().await;
     let mut terminal = own.work();
     terminal.sees("[a second read gives 0 bytes]");
@@ -107,7 +100,7 @@ async fn the_shell_makes_its_session_with_a_credential_that_can_be_read_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_shell_s_session_is_deleted_by_its_id() {
+async fn a_killed_shells_session_is_deleted_by_id() {
     let own = Own::silent().await;
     let mut terminal = own.work();
     kill(own.shell(&terminal));
@@ -116,7 +109,7 @@ async fn a_killed_shell_s_session_is_deleted_by_its_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_a_closed_terminal_and_a_killed_launcher_leave_no_session_either() {
+async fn a_crash_or_hang_up_leaves_no_session() {
     let own = Own::silent().await;
     let terminal = own.work();
     terminal.line("crash");
@@ -134,7 +127,7 @@ async fn a_crash_a_closed_terminal_and_a_killed_launcher_leave_no_session_either
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ctrl_c_is_the_shell_s_and_the_guard_stays() {
+async fn ctrl_c_reaches_the_shell_and_keeps_the_guard() {
     let own = Own::silent().await;
     let mut terminal = own.work();
     terminal.press("\x03");
@@ -148,7 +141,7 @@ async fn ctrl_c_is_the_shell_s_and_the_guard_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_use_says_once_that_this_is_not_verified() {
+async fn unverified_use_is_reported_once() {
     let own = Own::silent().await;
     for is_first in [true, false] {
         let mut terminal = own.work();
@@ -165,7 +158,7 @@ async fn the_first_use_says_once_that_this_is_not_verified() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_shell_and_guard_die_together_the_next_start_removes_the_session() {
+async fn the_next_start_removes_a_session_without_its_guard() {
     let own = Own::silent().await;
     let terminal = own.work();
     let shell = own.shell(&terminal);
@@ -176,11 +169,7 @@ async fn where_shell_and_guard_die_together_the_next_start_removes_the_session()
     drop(terminal);
     assert_eq!(own.server.shells().len(), 1);
     // A killed process may take a moment to end.
-    let start = Instant::now();
-    while !Journal::of(&own.world.folders).live().is_empty() {
-        assert!(start.elapsed() < PATIENCE, "the guard lives");
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    wait(PATIENCE, "the guard's end", || Journal::of(&own.world.folders).live().is_empty());
     let (code, _, err) = own.world.run(&["list"]);
     assert_eq!(code, 0);
     assert!(err.contains("removed an orphaned session of 'work'"), "{err}");
@@ -188,7 +177,7 @@ async fn where_shell_and_guard_die_together_the_next_start_removes_the_session()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_that_has_to_be_asked_for_is_asked_for_by_the_shell_and_told_to_the_guard() {
+async fn the_shell_passes_a_prompted_password_to_the_guard() {
     let own = Own::start("\"prompt\"").await;
     let mut terminal = Terminal::work(&own.world, "own");
     terminal.sees("[password?]");

@@ -1,15 +1,12 @@
 //! Passwords that an endpoint refuses: prompted for again, and not resent otherwise.
 
-use std::io::Write as _;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
-use lyncsh::net::Trust;
 use lyncsh::simulator::{Options, PASSWORD, Server as Simulator, USER};
 
 use crate::agent_world::{PATIENCE, World, path_without_powershell};
+use crate::program::{lyncsh, wait};
 use crate::stand_in::Terminal;
 use crate::wsman_client_http::{Answer, Asked, Server, http};
 
@@ -27,7 +24,7 @@ async fn guarded(credential: &str) -> Guarded {
     let simulator = Simulator::start(Options::default()).await.unwrap();
     let origin = url::Url::parse(&simulator.url).unwrap().origin().ascii_serialization();
     let (refuses, refused) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
-    let client = Trust::default().client().build().unwrap();
+    let client = crate::simulator::http();
     let (refusing, counted) = (refuses.clone(), refused.clone());
     let server = Server::start(None, move |asked| {
         let (client, url) = (client.clone(), format!("{origin}{}", asked.path));
@@ -90,7 +87,7 @@ impl Guarded {
     /// Runs `lyncsh attach work --socket` in a terminal.
     fn attach(&self) -> Terminal {
         let arguments = ["attach", "work", "--socket"];
-        Terminal::open_with(&self.world, env!("CARGO_BIN_EXE_lyncsh"), &arguments, [])
+        Terminal::open_with(&self.world, lyncsh(), &arguments, [])
     }
 
     fn journal(&self) -> String {
@@ -100,21 +97,13 @@ impl Guarded {
     }
 }
 
-fn wait(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < PATIENCE, "{what} did not come");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 /// Runs a test beside the runtime of its endpoint.
 async fn beside<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(test).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_is_asked_for_again() {
+async fn a_wrong_password_is_prompted_for_again() {
     let guarded = guarded("\"prompt\"").await;
     beside(move || {
         let mut terminal = guarded.attach();
@@ -132,7 +121,7 @@ async fn a_wrong_password_is_asked_for_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_asked_for_three_times_and_given_up_by_enter() {
+async fn three_attempts_are_allowed_and_enter_gives_up() {
     let guarded = guarded("\"prompt\"").await;
     beside(move || {
         let mut terminal = guarded.attach();
@@ -154,7 +143,7 @@ async fn it_is_asked_for_three_times_and_given_up_by_enter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commands_password_is_sent_once_and_not_asked_for() {
+async fn a_commands_wrong_password_is_sent_once() {
     let guarded = guarded("{ command = \"echo wrong\" }").await;
     beside(move || {
         let mut terminal = guarded.attach();
@@ -186,7 +175,7 @@ async fn two_connections_of_one_account_send_a_wrong_password_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_that_is_changed_under_a_session_is_sent_once_more_at_most() {
+async fn a_changed_password_is_retried_at_most_once() {
     let guarded = guarded("\"keyring\"").await;
     let password = guarded.world.root().join("password");
     std::fs::write(&password, PASSWORD).unwrap();
@@ -198,13 +187,13 @@ async fn a_password_that_is_changed_under_a_session_is_sent_once_more_at_most() 
         assert_eq!(guarded.simulator.shells().len(), 1);
         guarded.refuses.store(true, Ordering::SeqCst);
         // The keep-alive or the end of the long poll gets the refusal; leaving the shell ends the session.
-        shell.tell();
-        wait("the journal's word", || guarded.journal().contains("\"refused\":true"));
+        shell.end_input();
+        wait(PATIENCE, "the journal's word", || guarded.journal().contains("\"refused\":true"));
         assert!((1..=2).contains(&guarded.refused()), "{}", guarded.refused());
         let before = guarded.refused();
         let (code, out, err) = guarded.world.run(&["status"]);
         assert_eq!(code, 0, "{err}");
-        assert!(out.contains("refused the password for its removal"), "{out}");
+        assert!(out.contains("the password for its removal was refused"), "{out}");
         assert!(guarded.world.run(&["list"]).0 == 0 && guarded.world.run(&["status"]).0 == 0);
         assert_eq!(guarded.refused(), before, "no command sends it again by itself");
         assert_eq!(guarded.simulator.shells().len(), 1);
@@ -212,8 +201,8 @@ async fn a_password_that_is_changed_under_a_session_is_sent_once_more_at_most() 
         guarded.refuses.store(false, Ordering::SeqCst);
         guarded.world.wait_agent_gone();
         guarded.world.attach();
-        wait("one session", || guarded.simulator.shells().len() == 1);
-        wait("an empty journal", || !guarded.journal().contains("\"refused\":true"));
+        wait(PATIENCE, "one session", || guarded.simulator.shells().len() == 1);
+        wait(PATIENCE, "an empty journal", || !guarded.journal().contains("\"refused\":true"));
     })
     .await;
 }
@@ -230,7 +219,7 @@ fn in_session(world: &World, script: &str) -> Terminal {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stored_password_that_is_wrong_is_entered_again_and_stored() {
+async fn a_wrong_stored_password_is_replaced() {
     let guarded = guarded("\"keyring\"").await;
     beside(move || {
         let before = std::fs::read(guarded.world.folders.profile("work")).unwrap();
@@ -260,7 +249,7 @@ async fn a_stored_password_that_is_wrong_is_entered_again_and_stored() {
 }
 
 #[test]
-fn login_reports_another_source_of_the_password() {
+fn login_reports_a_configured_password_source() {
     let world = World::without_endpoint();
     std::fs::create_dir_all(world.folders.profiles()).unwrap();
     for (credential, said) in
@@ -278,11 +267,11 @@ fn login_reports_another_source_of_the_password() {
 /// Runs `lyncsh add` without a keyring.
 fn without_keyring(world: &World, arguments: &[&str]) -> Terminal {
     let nowhere = ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent".to_owned());
-    Terminal::open_with(world, env!("CARGO_BIN_EXE_lyncsh"), arguments, [nowhere])
+    Terminal::open_with(world, lyncsh(), arguments, [nowhere])
 }
 
 #[test]
-fn add_offers_another_source_before_it_asks_for_a_password() {
+fn add_without_a_keyring_offers_other_sources() {
     let world = World::without_endpoint();
     let add = ["add", "work", "--kind", "wsman", "--user", "u@a.b", "--uri", "https://a.b/c"];
     let profile = || std::fs::read_to_string(world.folders.profile("work")).unwrap();
@@ -341,7 +330,7 @@ fn add_force_keeps_settings_that_are_not_given() {
 }
 
 #[test]
-fn a_profile_with_a_commands_name_is_reported_wherever_it_is_meant() {
+fn a_profile_named_like_a_command_is_reported() {
     let world = World::without_endpoint();
     std::fs::create_dir_all(world.folders.profiles()).unwrap();
     let text = "kind = 'wsman'\nuri = 'https://a.b/c'\nuser = 'u'\ncredential = 'prompt'\n";
@@ -353,10 +342,8 @@ fn a_profile_with_a_commands_name_is_reported_wherever_it_is_meant() {
     let (code, out, _) = world.run(&["list"]);
     assert!(code == 0 && out.contains("status-profile.toml") && out.contains("login-profile.toml"), "{out}");
     let folder = world.root().to_str().unwrap();
-    let output =
-        world.lyncsh(&["--config-dir", folder, "login"]).env_remove("LYNCSH_CONFIG_DIR").output().unwrap();
-    let err = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.code() == Some(2) && err.contains("login-profile.toml"), "{err}");
+    let run = world.program(&["--config-dir", folder, "login"]).env_remove("LYNCSH_CONFIG_DIR").run();
+    assert!(run.code == Some(2) && run.err.contains("login-profile.toml"), "{run:?}");
     // The renamed profile opens.
     std::fs::rename(world.folders.profile("login"), world.folders.profile("login-profile")).unwrap();
     assert_eq!(world.run(&["show", "login-profile"]).0, 0);
@@ -364,7 +351,7 @@ fn a_profile_with_a_commands_name_is_reported_wherever_it_is_meant() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_command_may_print_what_windows_writes() {
+async fn a_password_command_may_print_windows_encodings() {
     let guarded = guarded("\"prompt\"").await;
     let file = guarded.world.root().join("pw");
     let marked = format!("\u{feff}{PASSWORD}\r\n");
@@ -380,17 +367,9 @@ async fn a_password_command_may_print_what_windows_writes() {
         let (code, _, err) = guarded.world.run(&["attach", "work", "--socket"]);
         assert!(code != 0 && err.contains("line 1 is not UTF-8"), "{err}");
         // The same for piped input, with the byte order mark of Windows PowerShell.
-        let mut command = guarded.world.lyncsh(&["add", "x", "--kind", "wsman", "--password-stdin"]);
-        command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent").args([
-            "--uri",
-            "https://a.b/c",
-            "--user",
-            "u",
-        ]);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let _ = child.stdin.take().unwrap().write_all(b"x\n");
-        let err = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+        let add = guarded.world.program(&["add", "x", "--kind", "wsman", "--password-stdin"]);
+        let add = add.args(["--uri", "https://a.b/c", "--user", "u"]).stdin("x\n");
+        let err = add.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent").run().err;
         assert!(err.contains("credential = \"prompt\"") && err.contains("credential = { command ="), "{err}");
         assert!(path_without_powershell().len() > 1);
     })

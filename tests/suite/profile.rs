@@ -10,7 +10,7 @@ fn mistakes(text: &str) -> Vec<(usize, String)> {
 }
 
 #[test]
-fn every_example_is_a_profile() {
+fn every_example_profile_is_valid() {
     let (mut kinds, mut several) = (Vec::new(), 0);
     for entry in std::fs::read_dir("profiles").unwrap() {
         let path = entry.unwrap().path();
@@ -26,7 +26,7 @@ fn every_example_is_a_profile() {
 }
 
 #[test]
-fn defaults_are_the_kinds_own() {
+fn defaults_depend_on_the_kind() {
     let text = "kind = \"lync-online\"\nuser = \"admin@litwareinc.com\"\n";
     let profile = parse("work", Path::new("work.toml"), text).unwrap();
     assert_eq!(profile.domain.as_deref(), Some("litwareinc.com"));
@@ -35,7 +35,7 @@ fn defaults_are_the_kinds_own() {
 }
 
 #[test]
-fn a_mistake_is_shown_with_its_line_and_what_was_meant() {
+fn a_mistake_is_shown_with_line_and_suggestion() {
     for (text, line, part) in [
         ("kind = \"lync-onlin\"", 1, "did you mean \"lync-online\"?"),
         ("user = \"a@b.c\"", 1, "kind is missing"),
@@ -109,6 +109,27 @@ fn a_mistake_is_shown_with_its_line_and_what_was_meant() {
             4,
             "sign_in \"browser\" needs credential = \"keyring\"",
         ),
+        (
+            "kind = \"lync-online\"\nuser = \"a@b.c\"\nproxy = \"proxy:3128\"",
+            3,
+            "or socks5://HOST:PORT, \"none\" or \"system\"",
+        ),
+        ("kind = \"lync-online\"\nuser = \"a@b.c\"\nproxy_credential = \"prompt\"", 3, "needs proxy_user"),
+        (
+            "kind = \"lync-online\"\nuser = \"a@b.c\"\nproxy = \"none\"\nproxy_user = \"u\"",
+            4,
+            "proxy_user needs a proxy",
+        ),
+        (
+            "kind = \"lync-online\"\nuser = \"a@b.c\"\nproxy = \"socks5h://h\"\nproxy_credential = \"system\"",
+            4,
+            "a SOCKS proxy needs a password",
+        ),
+        (
+            "kind = \"lync-online\"\nuser = \"a@b.c\"\nattach = false\nproxy = \"http://h:1\"",
+            4,
+            "New-PSSession does not support proxy",
+        ),
         ("kind = \"lync-online\"\nuser = \"a@b.c\"\nkeep = 10", 3, "expected a duration in quotes"),
         ("kind = \"lync-online\"\nuser = \"a@b.c\"\nmax_runspaces = 0", 3, "from 1 to 100"),
         ("kind = \"lync-online\"\nuser = \"a@b.c\"\n[timeouts]\nopne = \"1s\"", 4, "did you mean open?"),
@@ -147,6 +168,10 @@ fn a_secret_in_a_profile_is_refused_and_not_shown() {
         "kind = \"wsman\"\npassword = \"\"\"\nhunter2\n\"\"\"\nuser = ken\n",
         "kind = \"wsman\"\ncredential = \"hunter2\"\nuser = ken\n",
         "kind = \"wsman\"\nsecret = [\n  \"hunter2\",\n]\nuser = \"a@b.c\"\n",
+        "kind = \"lync-online\"\nuser = \"a@b.c\"\nproxy = \"http://ken:hunter2@proxy:3128\"\n",
+        "kind = \"wsman\"\nuser = ken\nproxy = \"http://ken:hunter2@proxy:3128\"\n",
+        "kind = \"wsman\"\nuri = \"https://ken:hunter2@host/\"\nuser = \"a@b.c\"\n",
+        "kind = \"wsman\"\nproxy_credential = \"hunter2\"\nuser = \"a@b.c\"\n",
     ] {
         let error = parse("work", Path::new("work.toml"), text).expect_err(text);
         let report = format!("{error:?} {:?}", miette::Report::new(error.clone()));

@@ -1,16 +1,133 @@
-//! One run of the program: its arguments, input and output.
+//! The programs that tests run: one builder, one way to wait, and one limit for waiting.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
-use std::io::{Read, Write as _};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::agent_world::{Killed, PATIENCE, World};
+/// Maximum wait of a test.
+pub const PATIENCE: Duration = Duration::from_mins(2);
+const INTERVAL: Duration = Duration::from_millis(5);
 
-/// A run that is being prepared.
-pub struct Lyncsh {
+/// Returns the path of lyncsh as built with these tests, or as extracted from an archive.
+pub fn lyncsh() -> PathBuf {
+    let run_time = ["NEXTEST_BIN_EXE_lyncsh", "CARGO_BIN_EXE_lyncsh"].into_iter().find_map(std::env::var_os);
+    run_time.map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_lyncsh")), PathBuf::from)
+}
+
+/// Returns the Python that has the peers' packages.
+pub fn python() -> String {
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/target/venv/bin/python");
+    std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| own.to_owned())
+}
+
+/// Waits until there is something, at most `limit`.
+#[must_use]
+pub fn found<T>(limit: Duration, mut search: impl FnMut() -> Option<T>) -> Option<T> {
+    let start = Instant::now();
+    loop {
+        if let found @ Some(_) = search() {
+            return found;
+        }
+        if start.elapsed() >= limit {
+            return None;
+        }
+        std::thread::sleep(INTERVAL);
+    }
+}
+
+/// Waits for a condition; false if it does not come within `limit`.
+#[must_use]
+pub fn holds(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    found(limit, || condition().then_some(())).is_some()
+}
+
+/// Waits for a condition, which must come within `limit`.
+pub fn wait(limit: Duration, what: &str, condition: impl FnMut() -> bool) {
+    assert!(holds(limit, condition), "not within {limit:?}: {what}");
+}
+
+/// The same without blocking the thread.
+pub async fn until(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+#[cfg(unix)]
+pub fn signal(process: u32, signal: rustix::process::Signal) {
+    let process = rustix::process::Pid::from_raw(process.cast_signed()).unwrap();
+    rustix::process::kill_process(process, signal).unwrap();
+}
+
+/// A child process that is killed at the end of the test.
+pub struct Killed(pub Child);
+
+impl Killed {
+    pub fn wait(&mut self) -> ExitStatus {
+        found(PATIENCE, || self.0.try_wait().unwrap()).expect("the process must end")
+    }
+
+    /// Returns the standard input; dropping it closes it.
+    pub fn input(&mut self) -> ChildStdin {
+        self.0.stdin.take().unwrap()
+    }
+
+    /// Returns the first line of the standard output, and ignores the others.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        BufReader::new(self.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Returns the JSON that a server prints when it listens.
+    pub fn ready(&mut self) -> serde_json::Value {
+        let line = self.line();
+        serde_json::from_str(&line)
+            .unwrap_or_else(|error| panic!("{line:?}: {error}; `tests/run` installs what the peers need"))
+    }
+
+    /// Closes the standard input and waits for the end; what was read of the output before is missing.
+    pub fn ran(mut self) -> Ran {
+        drop(self.0.stdin.take());
+        let out = self.0.stdout.take().map(read);
+        let err = self.0.stderr.take().map(read);
+        let status = self.wait();
+        let text = |reader: std::thread::JoinHandle<Vec<u8>>| {
+            let bytes = reader.join().unwrap();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        Ran {
+            code: status.code(),
+            out: out.map(text).unwrap_or_default(),
+            err: err.map(text).unwrap_or_default(),
+        }
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn read(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).unwrap();
+        bytes
+    })
+}
+
+/// A run that is being prepared. Output and errors are piped unless set otherwise.
+pub struct Program {
     command: Command,
-    input: Vec<u8>,
+    input: Option<Vec<u8>>,
 }
 
 /// A run that has ended.
@@ -27,41 +144,79 @@ impl Ran {
     pub fn parts(self) -> (i32, String, String) {
         (self.code.unwrap_or(-1), self.out, self.err)
     }
+
+    /// Returns the standard output of a run that must have succeeded.
+    pub fn good(self) -> String {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self.out
+    }
+
+    /// Returns output and errors, and whether it succeeded.
+    pub fn said(self) -> (String, bool) {
+        (self.out + &self.err, self.code == Some(0))
+    }
+
+    /// Returns the JSON output of a run that must have succeeded.
+    pub fn json(self) -> serde_json::Value {
+        serde_json::from_str(&self.good()).unwrap()
+    }
 }
 
-impl Lyncsh {
-    /// Prepares a run in the folders of a world.
-    pub fn new(world: &World) -> Self {
-        Self::of(world.lyncsh(&[]))
+impl Program {
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        Self::from(Command::new(program))
     }
 
-    /// Prepares a run in the folders of this user.
-    pub fn alone() -> Self {
-        Self::of(Command::new(env!("CARGO_BIN_EXE_lyncsh")))
+    /// Runs lyncsh in the folders of this user.
+    pub fn lyncsh() -> Self {
+        Self::new(lyncsh())
     }
 
-    fn of(mut command: Command) -> Self {
-        command.stdout(Stdio::piped());
-        Self { command, input: Vec::new() }
+    /// Runs a program of `tests/peers`.
+    pub fn peer(script: &str) -> Self {
+        Self::new(python()).args([format!("{}/tests/peers/{script}", env!("CARGO_MANIFEST_DIR"))])
     }
 
-    pub fn args<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         self.command.args(arguments);
         self
     }
 
     pub fn stdin(mut self, input: impl AsRef<[u8]>) -> Self {
-        self.input = input.as_ref().to_owned();
+        self.input = Some(input.as_ref().to_owned());
         self
     }
 
-    pub fn stdout(mut self, output: Stdio) -> Self {
+    pub fn stdout(mut self, output: impl Into<Stdio>) -> Self {
         self.command.stdout(output);
         self
     }
 
-    pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+    pub fn stderr(mut self, output: impl Into<Stdio>) -> Self {
+        self.command.stderr(output);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    pub fn envs(
+        mut self,
+        variables: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
+    ) -> Self {
+        self.command.envs(variables);
+        self
+    }
+
+    pub fn env_remove(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    pub fn env_clear(mut self) -> Self {
+        self.command.env_clear();
         self
     }
 
@@ -70,36 +225,33 @@ impl Lyncsh {
         self
     }
 
-    /// Runs the program to its end. A run that takes longer than [`PATIENCE`] is killed, and fails the test.
+    /// Starts it, with its standard input open.
+    pub fn start(mut self) -> Killed {
+        let child = self.command.stdin(Stdio::piped()).spawn();
+        let child = child.unwrap_or_else(|error| {
+            panic!("{:?}: {error}; `tests/run` installs what tests need", self.command)
+        });
+        let mut child = Killed(child);
+        if let Some(input) = self.input {
+            let mut stdin = child.input();
+            // A program that ends early reads no more.
+            std::thread::spawn(move || stdin.write_all(&input));
+        }
+        child
+    }
+
+    /// Runs it to its end, with an empty standard input if none was set. A run that takes longer than
+    /// [`PATIENCE`] is killed, and fails the test.
     pub fn run(mut self) -> Ran {
-        let command = self.command.stdin(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = Killed(command.spawn().unwrap());
-        let mut stdin = child.0.stdin.take().unwrap();
-        let input = std::mem::take(&mut self.input);
-        // Fails if the program ends before it has read everything.
-        std::thread::spawn(move || stdin.write_all(&input));
-        let out = child.0.stdout.take().map(read);
-        let err = child.0.stderr.take().map(read).unwrap();
-        let start = Instant::now();
-        let status = loop {
-            if let Some(status) = child.0.try_wait().unwrap() {
-                break status;
-            }
-            assert!(start.elapsed() < PATIENCE, "still running: {:?}", self.command);
-            std::thread::sleep(Duration::from_millis(5));
-        };
-        let text = |reader: std::thread::JoinHandle<Vec<u8>>| {
-            let bytes = reader.join().unwrap();
-            String::from_utf8_lossy(&bytes).into_owned()
-        };
-        Ran { code: status.code(), out: out.map(text).unwrap_or_default(), err: text(err) }
+        self.input.get_or_insert_default();
+        self.start().ran()
     }
 }
 
-fn read(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        from.read_to_end(&mut bytes).unwrap();
-        bytes
-    })
+/// The command's folders and variables; its streams are set anew.
+impl From<Command> for Program {
+    fn from(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { command, input: None }
+    }
 }

@@ -30,9 +30,9 @@ impl Pair {
     }
 
     fn between(client: Protocol, server: Protocol) -> Self {
-        let mut client = ClientPool::new(Uuid::new_v4(), HostInfo::default(), (1, 1)).speaking(client);
+        let mut client = ClientPool::new(Uuid::new_v4(), HostInfo::default(), (1, 1)).with_protocol(client);
         client.open();
-        let server = ServerPool::new(Value::primitive_dictionary([])).speaking(server);
+        let server = ServerPool::new(Value::primitive_dictionary([])).with_protocol(server);
         let mut pair =
             Self { client, server, client_events: Vec::new(), server_events: Vec::new(), went: Vec::new() };
         pair.exchange();
@@ -73,7 +73,7 @@ fn secret(text: &str) -> Value {
 }
 
 #[test]
-fn a_secret_waits_for_the_key_and_nothing_passes_it() {
+fn messages_after_a_secret_wait_for_the_key() {
     let mut pair = Pair::open();
     let id = pair.client.create_pipeline(&Pipeline { no_input: false, ..Pipeline::new(vec![]) });
     pair.client.input(id, &1.into());
@@ -143,7 +143,7 @@ fn a_secret_waits_for_the_key_and_nothing_passes_it() {
 }
 
 #[test]
-fn a_server_with_a_secret_to_say_asks_for_the_clients_key() {
+fn a_server_with_a_secret_requests_the_clients_key() {
     let mut pair = Pair::open();
     let id = pair.client.create_pipeline(&Pipeline::new(vec![]));
     pair.exchange();
@@ -170,7 +170,7 @@ fn a_server_with_a_secret_to_say_asks_for_the_clients_key() {
 }
 
 #[test]
-fn runspaces_can_be_counted_and_asked_for() {
+fn available_runspaces_can_be_queried() {
     let mut pair = Pair::open();
     let available = pair.client.get_available_runspaces();
     pair.exchange();
@@ -205,7 +205,7 @@ fn runspaces_can_be_counted_and_asked_for() {
 }
 
 #[test]
-fn a_peer_out_of_turn_or_of_another_age_is_refused_with_a_reason() {
+fn out_of_order_and_unsupported_peers_are_refused() {
     let mut server = ServerPool::new(Value::primitive_dictionary([]));
     let message = |kind, value: &Value| Message {
         destination: Destination::Server,
@@ -226,7 +226,7 @@ fn a_peer_out_of_turn_or_of_another_age_is_refused_with_a_reason() {
 }
 
 #[test]
-fn peers_of_other_ages_agree_on_the_lower_protocol() {
+fn peers_of_different_versions_use_the_lower_protocol() {
     for (client, server, spoken) in [
         (Protocol::V2_3, Protocol { major: 2, minor: 2 }, Protocol { major: 2, minor: 2 }),
         (Protocol::V2_3, Protocol::V2_4, Protocol::V2_3),
@@ -248,7 +248,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
-    fn damaged_messages_of_powershell_are_errors_and_never_panics(
+    fn damaged_powershell_messages_never_panic(
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         which in any::<prop::sample::Index>(),
     ) {

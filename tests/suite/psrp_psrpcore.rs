@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,26 +15,10 @@ use lyncsh::psrp::server::{ServerEvent, ServerPool};
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
-/// The peer's process; it and its output end with the test.
-struct Peer(Child);
+use crate::program::{Killed, Program};
 
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start() -> Peer {
-    let root = env!("CARGO_MANIFEST_DIR");
-    let python = crate::python::python();
-    let child = Command::new(&python)
-        .arg(format!("{root}/tests/peers/psrpcore_echo.py"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{python}: {error}; `tests/run` makes it, with psrpcore"));
-    Peer(child)
+fn start() -> Killed {
+    Program::peer("psrpcore_echo.py").stderr(Stdio::inherit()).start()
 }
 
 /// Returns the values to be echoed.
@@ -145,7 +129,7 @@ impl Wire {
 }
 
 #[test]
-fn psrpcore_reads_what_lyncsh_writes_and_the_other_way() {
+fn messages_round_trip_with_psrpcore() {
     let mut peer = start();
     let from_peer = BufReader::new(peer.0.stdout.take().unwrap());
     let to_peer = peer.0.stdin.take().unwrap();

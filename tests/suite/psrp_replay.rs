@@ -49,7 +49,7 @@ impl Observed {
 fn replay_to_client(recording: &str) -> Observed {
     let said = messages(recording);
     let pool_id = said[0].message.pool;
-    let mut pool = ClientPool::new(pool_id, HostInfo::default(), (1, 1)).speaking(Protocol::V2_4);
+    let mut pool = ClientPool::new(pool_id, HostInfo::default(), (1, 1)).with_protocol(Protocol::V2_4);
     pool.open();
     let opening: Vec<_> = pool.take_outgoing().into_iter().map(|out| out.message.kind).collect();
     assert_eq!(opening, [MessageType::SessionCapability, MessageType::InitRunspacePool]);
@@ -104,7 +104,7 @@ fn replay_to_client(recording: &str) -> Observed {
 }
 
 #[test]
-fn a_client_hears_what_a_real_server_says_to_the_end() {
+fn recorded_server_messages_are_read_to_the_end() {
     for recording in RECORDINGS {
         let observed = replay_to_client(recording);
         let said = messages(recording);
@@ -151,7 +151,7 @@ fn a_client_hears_what_a_real_server_says_to_the_end() {
 /// Replays the client's half of a recording to our server, whose pipelines end when the recorded ones did.
 fn replay_to_server(recording: &str) -> Observed {
     let private_data = Value::primitive_dictionary([]);
-    let mut pool = ServerPool::new(private_data).speaking(Protocol::V2_4);
+    let mut pool = ServerPool::new(private_data).with_protocol(Protocol::V2_4);
     let mut observed = Observed::default();
     for Said { by_client, message, .. } in messages(recording) {
         if !by_client {
@@ -211,7 +211,7 @@ fn replay_to_server(recording: &str) -> Observed {
 }
 
 #[test]
-fn a_server_hears_what_a_real_client_says_to_the_end() {
+fn recorded_client_messages_are_read_to_the_end() {
     for recording in RECORDINGS {
         let observed = replay_to_server(recording);
         let said = messages(recording);

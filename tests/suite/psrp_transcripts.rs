@@ -11,7 +11,7 @@ use lyncsh::psrp::record::{ErrorRecord, InformationRecord, PipelineState, Progre
 use crate::psrp_recordings::{Said, all, bodies, messages};
 
 #[test]
-fn every_message_of_powershell_reads_and_is_written_as_it_was() {
+fn every_recorded_message_round_trips() {
     let (mut count, mut cycles) = (0, 0);
     for (recording, Said { by_client, bytes, message }) in all() {
         count += 1;
@@ -36,7 +36,7 @@ fn every_message_of_powershell_reads_and_is_written_as_it_was() {
 }
 
 #[test]
-fn powershells_messages_survive_any_fragment_size() {
+fn recorded_messages_survive_any_fragment_size() {
     for said in messages("large-input") {
         for size in [1, 7, 1000, 32_747, usize::MAX] {
             let stream = Fragmenter::default().cut(&said.bytes, size).concat();
@@ -49,7 +49,7 @@ fn powershells_messages_survive_any_fragment_size() {
 }
 
 #[test]
-fn what_powershell_opens_and_asks_is_understood_and_written_in_its_shape() {
+fn recorded_pool_messages_round_trip() {
     for body in bodies(MessageType::SessionCapability) {
         assert_eq!(SessionCapability::read(&body).unwrap().to_value(), body);
     }
@@ -88,7 +88,7 @@ fn shape(value: &Value) -> Vec<String> {
 }
 
 #[test]
-fn a_proxys_arguments_and_a_typed_lines_mean_the_same() {
+fn proxied_and_typed_arguments_are_equivalent() {
     let (mut proxied, mut typed) = (0, 0);
     for body in bodies(MessageType::CreatePipeline) {
         for command in Pipeline::read(&body).unwrap().commands {
@@ -110,7 +110,7 @@ fn a_proxys_arguments_and_a_typed_lines_mean_the_same() {
 }
 
 #[test]
-fn host_calls_and_answers_are_read_and_written_in_powershells_shape() {
+fn recorded_host_calls_and_answers_round_trip() {
     let mut asked = Vec::new();
     for body in bodies(MessageType::PipelineHostCall) {
         let call = HostCall::read(&body).unwrap();
@@ -133,7 +133,7 @@ fn host_calls_and_answers_are_read_and_written_in_powershells_shape() {
 }
 
 #[test]
-fn records_are_read_and_written_in_powershells_shape() {
+fn recorded_stream_records_round_trip() {
     for kind in [MessageType::WarningRecord, MessageType::VerboseRecord, MessageType::DebugRecord] {
         for body in bodies(kind) {
             let record = TextRecord::read(&body);
@@ -161,7 +161,7 @@ fn names(value: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn error_records_are_read_in_full_and_made_in_powershells_shape() {
+fn recorded_error_records_are_read_and_written() {
     for (recording, said) in all() {
         let record = match said.message.kind {
             MessageType::ErrorRecord => {

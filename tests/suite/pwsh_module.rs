@@ -106,7 +106,7 @@ fn every_module_parses_with_any_profile() {
 }
 
 #[test]
-fn a_session_of_the_shell_s_own_is_made_as_documented_and_falls_back_in_windows_powershell_alone() {
+fn only_windows_powershell_falls_back_to_a_standalone_session() {
     let user = User::new();
     let script = |more: &str| whole(&user.module(&user.profile("work", more)));
     let shared = script("");
@@ -156,7 +156,7 @@ fn an_import_that_is_stopped_leaves_no_session() {
 }
 
 #[test]
-fn the_first_script_of_a_shell_parses_for_one_and_several_modules() {
+fn the_startup_script_parses_for_all_module_counts() {
     let user = User::new();
     let modules: Vec<_> = NAMES.iter().map(|name| user.module(&user.profile(name, ""))).collect();
     for (name, few) in
@@ -199,7 +199,7 @@ fn the_connect_script_parses_and_on_windows_sets_the_execution_policy() {
 }
 
 #[test]
-fn a_manifest_names_the_cmdlets_that_were_exported_last() {
+fn a_manifest_lists_the_exported_cmdlets() {
     let user = User::new();
     let profile = user.profile("work", "");
     assert!(parsed(&user.module(&profile).manifest).contains("FunctionsToExport = '*'"));
@@ -216,7 +216,7 @@ fn a_manifest_names_the_cmdlets_that_were_exported_last() {
 }
 
 #[test]
-fn an_export_that_has_expired_serves_until_another_is_in_its_place() {
+fn an_expired_export_is_used_until_replaced() {
     let user = User::new();
     let profile = user.profile("work", "");
     let folder = user.exported(&profile, &["Get-CsTenant"]);
@@ -227,7 +227,7 @@ fn an_export_that_has_expired_serves_until_another_is_in_its_place() {
 }
 
 #[test]
-fn a_module_is_only_written_when_something_has_changed() {
+fn an_unchanged_module_is_not_rewritten() {
     let user = User::new();
     let profile = user.profile("work", "");
     let module = user.module(&profile);
@@ -242,7 +242,7 @@ fn a_module_is_only_written_when_something_has_changed() {
 }
 
 #[test]
-fn a_template_of_the_users_own_is_taken() {
+fn a_user_template_is_used() {
     let user = User::new();
     let folder = user.folders.config.join("templates/powershell");
     std::fs::create_dir_all(&folder).unwrap();
@@ -267,7 +267,7 @@ fn rendered_files_are_accessible_only_to_their_owner() {
 }
 
 #[test]
-fn leftovers_of_a_killed_first_start_are_removed_and_never_used() {
+fn leftovers_of_a_killed_start_are_removed() {
     let user = User::new();
     let profile = user.profile("work", "");
     let whole = user.exported(&profile, &["Get-CsTenant"]);
@@ -288,7 +288,8 @@ fn leftovers_of_a_killed_first_start_are_removed_and_never_used() {
 mod attach {
     use std::collections::BTreeMap;
 
-    use crate::agent_world::{GONE, World};
+    use crate::agent_world::{PATIENCE, REMOVAL_TIMEOUT, World};
+    use crate::program::until;
 
     fn facts(out: &str) -> BTreeMap<String, String> {
         let pairs = out.lines().map(|line| line.split_once('=').expect("KEY=VALUE"));
@@ -296,7 +297,7 @@ mod attach {
     }
 
     #[test]
-    fn attach_prints_the_line_that_a_powershell_that_runs_can_invoke() {
+    fn attach_prints_an_invocable_import_line() {
         let world = World::start();
         let (code, out, err) = world.run(&["attach", "work"]);
         let script = world.folders.cache.join("modules/lyncsh-work/lyncsh-work.psm1");
@@ -321,7 +322,7 @@ mod attach {
         assert!(facts["connected"].parse::<u64>().unwrap() > 1_700_000_000);
         assert!(facts["cache"].contains("exports"));
         world.run(&["stop", "work"]);
-        world.wait_removed(GONE);
+        world.wait_removed(REMOVAL_TIMEOUT);
 
         world.profile("work", "timeouts = { connect = \"nothing\" }");
         let (code, out, err) = world.run(&["attach", "work", "--facts"]);
@@ -353,7 +354,7 @@ mod attach {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn an_idle_agent_writes_down_what_the_endpoint_offers_where_something_was_exported() {
+    async fn an_idle_agent_records_the_command_set() {
         use lyncsh::simulator::{Options, PASSWORD, Server, USER};
         let server = Server::start(Options::default()).await.unwrap();
         let world = World::without_endpoint();
@@ -365,20 +366,16 @@ mod attach {
         );
         std::fs::write(world.folders.profile("work"), text).unwrap();
         world.run(&["attach", "work", "--module"]);
-        let mut command = world.lyncsh(&["attach", "work", "--facts"]);
-        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-        let facts = self::facts(std::str::from_utf8(&output.stdout).unwrap());
+        let program = world.program(&["attach", "work", "--facts"]);
+        let out = tokio::task::spawn_blocking(move || program.run().out).await.unwrap();
+        let facts = self::facts(&out);
         let shell = crate::agent_world::open(facts["socket"].as_ref()).await;
         let stem = facts["cache"].clone();
         let exported = std::path::PathBuf::from(format!("{stem}-7.6.5"));
         std::fs::create_dir_all(&exported).unwrap();
         std::fs::write(exported.join("commands"), "Get-CsGone\n").unwrap();
         let seen = format!("{stem}.commands");
-        let start = std::time::Instant::now();
-        while !std::path::Path::new(&seen).exists() {
-            assert!(start.elapsed() < crate::agent_world::PATIENCE, "the agent has not asked");
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+        until(PATIENCE, "the agent's question", || std::path::Path::new(&seen).exists()).await;
         let text = std::fs::read_to_string(&seen).unwrap();
         let names: Vec<_> = text.lines().collect();
         assert!(names.is_sorted() && names.contains(&"Get-CsTenant"), "{text}");
@@ -386,10 +383,6 @@ mod attach {
         assert_eq!(server.shells().len(), 1);
         shell.close().await.unwrap();
         drop(shell);
-        let start = std::time::Instant::now();
-        while !server.shells().is_empty() {
-            assert!(start.elapsed() < GONE, "the question keeps nobody");
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+        until(REMOVAL_TIMEOUT, "no session", || server.shells().is_empty()).await;
     }
 }

@@ -11,7 +11,7 @@ use lyncsh::agent::orphans::sweep;
 use lyncsh::agent::resolver::EndpointResolver;
 use lyncsh::transport::Error;
 use lyncsh::transport::wsman::envelope::{Items, RequestEnvelope, Response, ShellInfo, WsmanRequest as Asks};
-use lyncsh::transport::wsman::fault::{Fault, Manner};
+use lyncsh::transport::wsman::fault::{Fault, FaultDialect};
 use uuid::Uuid;
 
 use crate::agent_world::{PATIENCE, World};
@@ -132,7 +132,7 @@ fn deleted(request: &RequestEnvelope, how: Delete) -> Answer {
                 text: "no such instance".to_owned(),
                 ..Fault::default()
             };
-            soap_in(Manner::Omi, request, Response::Fault(fault))
+            soap_in(FaultDialect::Omi, request, Response::Fault(fault))
         }
         Delete::Fault => {
             soap(request, Response::Fault(Fault::new(2_150_858_999, "w:InternalError", "It went wrong.")))
@@ -155,14 +155,14 @@ fn enumerated(request: &RequestEnvelope, list: List, shell: Uuid) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delete_that_fails_for_a_while_is_tried_again_until_it_is_done() {
+async fn a_failing_delete_is_retried_until_done() {
     let left = Left::on(&[Delete::Fault, Delete::Http("500 Internal Server Error"), Delete::Done]).await;
     left.guard().await.remove().await.unwrap();
     assert_eq!((left.deletes(), left.files()), (3, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delete_that_always_fails_leaves_an_entry_that_is_listed_and_removed_later() {
+async fn a_permanently_failing_delete_leaves_a_listed_entry() {
     for how in [&[Delete::Fault; 1], &[Delete::Http("500 Internal Server Error"); 1], &[Delete::Silent; 1]] {
         let left = Left::on(how).await;
         let error = left.guard().await.remove().await.unwrap_err();
@@ -175,7 +175,7 @@ async fn a_delete_that_always_fails_leaves_an_entry_that_is_listed_and_removed_l
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_is_not_found_after_a_silent_delete_is_kept_and_checked_by_the_next_command() {
+async fn not_found_after_a_silent_delete_is_checked_later() {
     let left = Left::on(&[Delete::Silent, Delete::Gone]).await;
     left.guard().await.remove().await.unwrap_err();
     assert!(left.is_listed());
@@ -194,14 +194,14 @@ async fn a_session_that_is_not_found_after_a_silent_delete_is_kept_and_checked_b
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_is_not_found_at_the_first_delete_is_gone() {
+async fn not_found_at_the_first_delete_is_removed() {
     let left = Left::on(&[Delete::Gone]).await;
     left.guard().await.remove().await.unwrap();
     assert_eq!((left.deletes(), left.files()), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_is_not_found_but_listed_is_removed_again() {
+async fn a_listed_session_reported_not_found_is_removed_again() {
     // The Delete of a killed agent is still pending.
     let left = Left::on(&[Delete::Gone, Delete::Done]).await;
     left.lists(List::WithIt);
@@ -220,7 +220,7 @@ async fn a_session_that_is_not_found_but_listed_is_removed_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_in_doubt_is_not_listed_for_longer_than_its_endpoint_keeps_it() {
+async fn an_unconfirmed_session_is_listed_until_its_idle_timeout() {
     let left = Left::on(&[Delete::Silent, Delete::Gone]).await;
     left.guard().await.remove().await.unwrap_err();
     assert!(left.is_listed());
@@ -235,7 +235,7 @@ async fn a_session_in_doubt_is_not_listed_for_longer_than_its_endpoint_keeps_it(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_whose_create_comes_late_is_removed_when_it_comes_and_only_then_given_up() {
+async fn a_late_create_is_awaited_and_removed() {
     // Delete overtakes Create, which completes in the meantime.
     let left = Left::on(&[Delete::Gone, Delete::Done]).await;
     left.connecting().await.remove().await.unwrap();

@@ -7,17 +7,17 @@ use lyncsh::simulator::Options;
 
 use crate::agent_simulator::{empty, online};
 use crate::agent_world::World;
-use crate::program::Lyncsh;
+use crate::program::{Program, lyncsh};
 use crate::stand_in::Terminal;
 
 /// Pipes lines into the console of a demo.
 fn demo(lines: &str) -> (i32, String, String) {
-    Lyncsh::alone().args(["demo"]).stdin(lines).run().parts()
+    Program::lyncsh().args(["demo"]).stdin(lines).run().parts()
 }
 
 /// Runs `lyncsh work` with arguments in a folder.
 fn work(world: &World, folder: &Path, words: &[&str], input: &str) -> (i32, String, String) {
-    let run = Lyncsh::new(world).args(["work", "--shell", "console"]).args(words.iter().copied());
+    let run = world.program(&["work", "--shell", "console"]).args(words.iter().copied());
     run.folder(folder).stdin(input).run().parts()
 }
 
@@ -27,7 +27,7 @@ const GUARD: [&str; 2] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_script_that_is_refused_in_part_runs_not_at_all() {
+async fn a_partly_refused_script_does_not_run() {
     let (world, server) = online(Options::default(), "").await;
     let ended = tokio::task::spawn_blocking(move || {
         let folder = tempfile::tempdir().unwrap();
@@ -52,7 +52,7 @@ async fn a_script_that_is_refused_in_part_runs_not_at_all() {
 }
 
 #[test]
-fn every_refusal_is_found_before_the_first_line_runs() {
+fn all_refusals_are_found_before_running() {
     // Script and position of the error.
     for (script, places) in [
         ("while ($true) { }", &["2, column 1"][..]),
@@ -157,7 +157,7 @@ fn a_script_is_decoded_by_its_encoding() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_script_file_has_arguments_and_calls_others() {
+async fn a_script_file_takes_arguments_and_calls_others() {
     let (world, server) = online(Options::default(), "").await;
     let ended = tokio::task::spawn_blocking(move || {
         let folder = tempfile::tempdir().unwrap();
@@ -186,12 +186,12 @@ async fn a_script_file_has_arguments_and_calls_others() {
 }
 
 #[test]
-fn a_prompt_runs_script_files_and_refuses_lines_as_a_whole() {
+fn script_files_run_at_the_prompt() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     std::fs::write(path("good.ps1"), "$set = 'set here'\n\"hello $($args[0])\"\n").unwrap();
     std::fs::write(path("bad.ps1"), "'never'\nif (1) { }\n").unwrap();
-    let mut terminal = Terminal::sized((160, 40), env!("CARGO_BIN_EXE_lyncsh"), &["demo"], []);
+    let mut terminal = Terminal::sized((160, 40), lyncsh(), &["demo"], []);
     let run = |line: &str, answer: &str| {
         terminal.line(line);
         terminal.sees(answer);
@@ -216,7 +216,7 @@ fn a_prompt_runs_script_files_and_refuses_lines_as_a_whole() {
 }
 
 #[test]
-fn exit_codes_say_what_went_wrong_in_any_line() {
+fn exit_codes_reflect_any_failed_line() {
     for (lines, code) in [
         ("'a'", 0),
         ("Get-CsNothing\n'a'", 1),
@@ -241,7 +241,7 @@ fn exit_codes_say_what_went_wrong_in_any_line() {
 #[test]
 fn every_command_follows_the_table_of_exit_codes() {
     let world = World::without_endpoint();
-    let run = |words: &[&str]| Lyncsh::new(&world).args(words.iter().copied()).run().parts();
+    let run = |words: &[&str]| world.program(&[]).args(words.iter().copied()).run().parts();
     std::fs::create_dir_all(world.folders.profiles()).unwrap();
     let profile = "kind = \"wsman\"\nuri = \"http://127.0.0.1:1/wsman\"\nuser = \"u\"\nauthentication = \"basic\"\n\
                    credential = { command = \"echo x\" }\n";
@@ -269,7 +269,7 @@ fn every_command_follows_the_table_of_exit_codes() {
 }
 
 #[test]
-fn the_documentation_has_the_table_of_the_code() {
+fn the_documented_exit_codes_match_the_code() {
     let text = include_str!("../../docs/console.md");
     let rows: Vec<(u8, &str)> = text
         .lines()
@@ -283,7 +283,7 @@ fn the_documentation_has_the_table_of_the_code() {
 }
 
 #[test]
-fn an_error_action_is_the_endpoints_and_the_consoles() {
+fn error_action_applies_remotely_and_locally() {
     for (lines, code, out) in [
         ("$ErrorActionPreference = 'Stop'\nGet-CsOnlineUser nobody\n'after'", 1, ""),
         ("$ErrorActionPreference = 'Stop'\n'a' | sort -Top x\n", 2, ""),
@@ -316,7 +316,7 @@ fn an_error_action_is_the_endpoints_and_the_consoles() {
 }
 
 #[test]
-fn variables_take_what_commands_give() {
+fn out_variables_collect_command_output() {
     let (code, out, err) = demo(concat!(
         "Get-CsOnlineUser -OutVariable users | Out-Null\n",
         "\"$($users.Count) $($users[0].DisplayName)\"\n",
@@ -395,7 +395,7 @@ fn an_unavailable_powershell_command_refuses_the_whole_script() {
     // Commands of the endpoint run there.
     let (code, out, err) = demo("Get-Command Get-CsTenant | select Name\n'after'\n");
     assert!(code == 0 && out.contains("after"), "{out}{err}");
-    let terminal = Terminal::sized((100, 30), env!("CARGO_BIN_EXE_lyncsh"), &["demo"], []);
+    let terminal = Terminal::sized((100, 30), lyncsh(), &["demo"], []);
     terminal.sees("[demo] PS>");
     terminal.line("'be' + 'gun'; Start-Sleep 1");
     terminal.sees("Neither the console nor the endpoint has Start-Sleep.");
@@ -403,7 +403,7 @@ fn an_unavailable_powershell_command_refuses_the_whole_script() {
 }
 
 #[test]
-fn an_object_that_a_block_cannot_take_leaves_the_others() {
+fn a_failing_object_does_not_stop_the_others() {
     let (code, out, err) = demo("1,0,2 | % { 6 / $_ }\n1,0,2 | ? { 6 / $_ -gt 1 }\n'after'\n");
     assert_eq!((code, out.as_str()), (1, "6\n3\n1\n2\nafter\n"), "{err}");
     assert_eq!(err.matches("divide by zero").count(), 2, "{err}");

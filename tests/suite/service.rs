@@ -1,12 +1,13 @@
 //! Profiles whose session a PowerShell module opens: Teams, Exchange Online.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use lyncsh::folders::Folders;
 use lyncsh::profile::parse;
 use lyncsh::profile::service::SignIn;
 use lyncsh::shell::module::Module;
+
+use crate::program::{Program, Ran, lyncsh};
 
 fn mistakes(text: &str) -> String {
     let error = parse("work", Path::new("work.toml"), text).expect_err(text);
@@ -14,7 +15,7 @@ fn mistakes(text: &str) -> String {
 }
 
 #[test]
-fn a_service_takes_little_of_what_a_profile_can_say() {
+fn a_service_accepts_few_profile_keys() {
     for (text, expected) in [
         (
             "kind = 'teams'\nuri = 'https://a/'",
@@ -54,7 +55,7 @@ fn a_service_takes_little_of_what_a_profile_can_say() {
 }
 
 #[test]
-fn every_service_s_module_is_powershell_that_signs_in_and_out() {
+fn every_service_module_signs_in_and_out() {
     let home = tempfile::tempdir().unwrap();
     let folders = Folders::find(Some(home.path())).unwrap();
     let key = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
@@ -105,7 +106,7 @@ fn every_service_s_module_is_powershell_that_signs_in_and_out() {
 
 #[cfg(unix)]
 #[test]
-fn the_shell_of_a_service_gets_the_secret_through_a_pipe_and_its_exit_code_is_passed_on() {
+fn a_service_shell_gets_the_secret_through_a_pipe() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = tempfile::tempdir().unwrap();
     let put = |name: &str, text: &str| {
@@ -114,7 +115,8 @@ fn the_shell_of_a_service_gets_the_secret_through_a_pipe_and_its_exit_code_is_pa
         std::fs::write(&path, text).unwrap();
         path
     };
-    let lyncsh = env!("CARGO_BIN_EXE_lyncsh");
+    let lyncsh = lyncsh();
+    let lyncsh = lyncsh.display();
     let pwsh = put(
         "bin/pwsh",
         &format!(
@@ -135,11 +137,9 @@ fn the_shell_of_a_service_gets_the_secret_through_a_pipe_and_its_exit_code_is_pa
         "kind = 'lync-online'\nuser = 'a@b.c'\ncredential = { command = 'echo s3cret' }\n",
     );
     let run = |arguments: &[&str]| {
-        let mut command = Command::new(lyncsh);
-        command.args(arguments).env("LYNCSH_CONFIG_DIR", home.path().join("conf")).stdin(Stdio::null());
-        let output = command.output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (text(output.stdout), text(output.stderr), output.status.code())
+        let program = Program::lyncsh().args(arguments).env("LYNCSH_CONFIG_DIR", home.path().join("conf"));
+        let Ran { code, out, err } = program.run();
+        (out, err, code)
     };
     let (out, err, code) = run(&["mail"]);
     assert_eq!(code, Some(7), "{out}{err}");
@@ -158,13 +158,11 @@ fn the_shell_of_a_service_gets_the_secret_through_a_pipe_and_its_exit_code_is_pa
 }
 
 #[test]
-fn a_service_s_profile_is_shown_with_its_valid_keys_only() {
+fn a_service_profile_shows_only_valid_keys() {
     let home = tempfile::tempdir().unwrap();
     std::fs::create_dir(home.path().join("profiles")).unwrap();
     std::fs::write(home.path().join("profiles/meet.toml"), "kind = 'teams'\n").unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lyncsh"));
-    let output = command.args(["show", "meet"]).env("LYNCSH_CONFIG_DIR", home.path()).output().unwrap();
-    let out = String::from_utf8(output.stdout).unwrap();
+    let out = Program::lyncsh().args(["show", "meet"]).env("LYNCSH_CONFIG_DIR", home.path()).run().good();
     let keys: Vec<&str> = out.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(
         keys,

@@ -1,10 +1,8 @@
 //! Shortcuts, checked with parsers of the programs that open them.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
 
 use lyncsh::desktop::Templates;
 use lyncsh::desktop::icon::{self, Colour};
@@ -13,6 +11,8 @@ use lyncsh::folders::Folders;
 use lyncsh::quote::desktop as quote;
 use proptest::prelude::*;
 use serde_json::Value;
+
+use crate::program::{Killed, PATIENCE, Program, holds};
 
 const NAMES: [&str; 6] = ["work", "Müller & Söhne", "50% off", "it's $5 `x` #1", "=", "Контора"];
 
@@ -29,15 +29,7 @@ fn own() -> Templates {
 
 /// Returns the output of `tests/peers/shortcut.py`.
 fn peer(arguments: &[&str]) -> Value {
-    let root = env!("CARGO_MANIFEST_DIR");
-    let python = crate::python::python();
-    let output = Command::new(&python)
-        .arg(format!("{root}/tests/peers/shortcut.py"))
-        .args(arguments)
-        .output()
-        .unwrap_or_else(|e| panic!("{python}: {e}; `tests/run` makes it, or LYNCSH_TEST_PYTHON names one"));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    Program::peer("shortcut.py").args(arguments).run().json()
 }
 
 fn saved(folder: &tempfile::TempDir, name: &str, bytes: &[u8]) -> String {
@@ -47,7 +39,7 @@ fn saved(folder: &tempfile::TempDir, name: &str, bytes: &[u8]) -> String {
 }
 
 #[test]
-fn a_windows_shortcut_is_read_back_as_it_was_meant() {
+fn a_windows_shortcut_round_trips() {
     let folder = tempfile::tempdir().unwrap();
     for (name, program, names) in [
         ("work", r"C:\Program Files\lyncsh\lyncsh.exe", vec!["Program Files", "lyncsh", "lyncsh.exe"]),
@@ -104,18 +96,15 @@ fn initials_are_those_of_the_first_two_words() {
 }
 
 #[test]
-fn a_desktop_entry_is_valid_whatever_the_profile_is_called() {
+fn a_desktop_entry_is_valid_for_any_name() {
     let folder = tempfile::tempdir().unwrap();
     for name in NAMES {
         for config in [None, Some(Path::new("/tmp/a b\\c$"))] {
             let file =
                 shortcut(name, "/opt/my tools/lyncsh", config).file(Desktop::Free, folder.path()).unwrap();
             std::fs::write(&file.path, &file.bytes).unwrap();
-            let output = Command::new("desktop-file-validate").arg(&file.path).output().expect(
-                "desktop-file-validate: Debian's desktop-file-utils has it, and `tests/run` installs it",
-            );
-            let said = String::from_utf8_lossy(&output.stdout).into_owned();
-            assert!(output.status.success() && said.is_empty(), "{said}");
+            let said = Program::new("desktop-file-validate").args([&file.path]).run().good();
+            assert!(said.is_empty(), "{said}");
         }
     }
     let equals = shortcut("work", "/opt/a=b/lyncsh", None).file(Desktop::Free, folder.path());
@@ -123,7 +112,7 @@ fn a_desktop_entry_is_valid_whatever_the_profile_is_called() {
 }
 
 #[test]
-fn windows_terminal_gets_a_profile_in_the_tenants_colour() {
+fn windows_terminal_profiles_have_the_tenants_colour() {
     let text = shortcut("my work", r"C:\x y\lyncsh.exe", None).terminal_profile().unwrap();
     let profile = &serde_json::from_str::<Value>(&text).unwrap()["profiles"][0];
     assert_eq!(profile["name"], "lyncsh my work");
@@ -177,7 +166,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn a_desktop_takes_a_command_line_apart_into_what_it_was(
+    fn desktop_quoting_round_trips(
         words in prop::collection::vec("[a-z \\\\\"'$`%;&\n\t\rü=#~]{0,8}", 1..5)
     ) {
         let value = quote::exec(&words);
@@ -195,48 +184,27 @@ proptest! {
 }
 
 #[test]
-fn windows_and_a_posix_shell_take_a_command_line_apart_into_what_it_was() {
+fn windows_and_posix_quoting_round_trip() {
     let words = ["a", "", "two words", r"C:\a b\", r#"say "hi""#, r#"\\" \"#, "it's", "$x `y` \\z", "ü\tt"];
     let words = words.map(str::to_owned);
     let mut arguments = vec!["argv"];
     arguments.extend(words.iter().map(String::as_str));
     assert_eq!(peer(&arguments), quote::windows(&words));
     let script = format!("printf '%s|' {}", quote::posix(&words));
-    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), words.join("|") + "|");
+    assert_eq!(Program::new("sh").args(["-c", &script]).run().good(), words.join("|") + "|");
 }
 
 /// A home folder with a profile and its endpoint.
 struct Home {
     folder: tempfile::TempDir,
-    endpoint: Ended,
-}
-
-/// A process that is killed at the end of the test.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Ended {
-    /// Returns the first line of its output.
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        BufReader::new(self.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        line
-    }
+    _endpoint: Killed,
 }
 
 impl Home {
     fn new(profile: &str) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lyncsh"));
-        let child = command.args(["demo", "--serve"]).stdout(Stdio::piped()).spawn().unwrap();
-        let mut home = Self { folder: tempfile::tempdir().unwrap(), endpoint: Ended(child) };
-        let ready: Value = serde_json::from_str(&home.endpoint.line()).unwrap();
+        let mut endpoint = Program::lyncsh().args(["demo", "--serve"]).start();
+        let ready = endpoint.ready();
+        let home = Self { folder: tempfile::tempdir().unwrap(), _endpoint: endpoint };
         let text = format!(
             "kind = 'lync-online'\nuser = {}\ndiscovery = {}\nshell = 'console'\ncredential = {{ command = \"printf %s '{}'\" }}\n",
             ready["user"],
@@ -261,24 +229,17 @@ impl Home {
 
     /// The same with this PATH.
     fn lyncsh_on(&self, path: std::ffi::OsString, arguments: &[&str]) -> (String, bool) {
-        let output = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
-            .args(arguments)
-            .env("PATH", path)
-            .env("HOME", self.folder.path())
-            .env("LYNCSH_CONFIG_DIR", self.path("conf"))
-            .env_remove("XDG_CONFIG_HOME")
-            .env_remove("XDG_DATA_HOME")
-            .env_remove("DISPLAY")
-            .output()
-            .unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        (String::from_utf8(text).unwrap(), output.status.success())
+        let mut program = Program::lyncsh().args(arguments).env("PATH", path).env("HOME", self.folder.path());
+        for name in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "DISPLAY"] {
+            program = program.env_remove(name);
+        }
+        program.env("LYNCSH_CONFIG_DIR", self.path("conf")).run().said()
     }
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn shortcuts_come_and_go_where_the_flags_say() {
+fn flags_select_the_shortcut_locations() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = Home::new("my work");
     let name = "lyncsh-my work.desktop";
@@ -310,7 +271,7 @@ fn shortcuts_come_and_go_where_the_flags_say() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_profile_that_is_removed_takes_shortcuts_modules_caches_and_its_session_with_it() {
+fn removing_a_profile_removes_its_files_and_session() {
     let home = Home::new("work");
     for arguments in [&["shortcut", "work", "--menu"][..], &["shortcut", "work"]] {
         assert!(home.lyncsh(arguments).1);
@@ -350,7 +311,7 @@ fn a_profile_that_is_removed_takes_shortcuts_modules_caches_and_its_session_with
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_template_of_the_user_s_own_makes_entry_icon_and_hook() {
+fn user_templates_render_entry_icon_and_hook() {
     let home = Home::new("work");
     for (name, text) in [
         ("shortcut.desktop", "[Desktop Entry]\nType=Application\nName=mine\nExec={{ exec }}\n"),
@@ -375,18 +336,11 @@ fn a_template_of_the_user_s_own_makes_entry_icon_and_hook() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_desktop_entry_opens_a_terminal_that_shows_the_prompt_and_a_closed_window_ends_the_session() {
-    const PATIENCE: Duration = Duration::from_mins(1);
+fn a_desktop_entry_opens_a_terminal_with_the_prompt() {
     let home = Home::new("my work");
     assert!(home.lyncsh(&["shortcut", "my work"]).1);
-    let mut display = Command::new("Xvfb");
-    let child = display
-        .args(["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("Xvfb: Debian's xvfb has it, and `tests/run` installs it");
-    let mut display = Ended(child);
+    let display = ["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"];
+    let mut display = Program::new("Xvfb").args(display).stderr(Stdio::null()).start();
     let number = display.line();
     // Debian's alternative for the terminal is set to xterm, which logs its output.
     let bin = home.path("bin");
@@ -397,36 +351,27 @@ fn a_desktop_entry_opens_a_terminal_that_shows_the_prompt_and_a_closed_window_en
     let log = home.path("shown");
     let resources = format!("*logging: true\n*logFile: {}\n*geometry: 80x24\n", log.display());
     std::fs::write(home.path("resources"), resources).unwrap();
-    let gio = which::which("gio").expect("gio: Debian's libglib2.0-bin has it, and `tests/run` installs it");
-    let status = Command::new(gio)
-        .arg("launch")
-        .arg(home.path("Desktop/lyncsh-my work.desktop"))
+    Program::new(which::which("gio").expect("gio: `tests/run` installs it, with libglib2.0-bin"))
+        .args(["launch"])
+        .args([home.path("Desktop/lyncsh-my work.desktop")])
         .env("DISPLAY", format!(":{}", number.trim()))
         .env("XENVIRONMENT", home.path("resources"))
         .env("PATH", &bin)
         .env("HOME", home.folder.path())
         .env("LC_ALL", "C.UTF-8")
-        .status()
-        .unwrap();
-    assert!(status.success());
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .run()
+        .good();
     let shown = || {
         let mut screen = vt100::Parser::new(24, 80, 0);
         screen.process(&std::fs::read(&log).unwrap_or_default());
         screen.screen().contents()
     };
-    wait(PATIENCE, || shown().contains("[my work] PS>"), shown);
+    assert!(holds(PATIENCE, || shown().contains("[my work] PS>")), "{}", shown());
     let status = || home.lyncsh(&["status", "--json"]).0;
     assert!(status().contains("my work"), "{}", status());
     // All windows close with their display.
     drop(display);
-    wait(PATIENCE, || !status().contains("my work"), status);
-}
-
-#[cfg(target_os = "linux")]
-fn wait(patience: Duration, done: impl Fn() -> bool, shown: impl Fn() -> String) {
-    let until = Instant::now() + patience;
-    while !done() {
-        assert!(Instant::now() < until, "{}", shown());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    assert!(holds(PATIENCE, || !status().contains("my work")), "{}", status());
 }

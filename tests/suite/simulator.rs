@@ -1,6 +1,5 @@
 //! The simulator with an independent client and with lyncsh's own.
 
-use std::process::Command;
 use std::time::Duration;
 
 use lyncsh::net::Trust;
@@ -14,27 +13,18 @@ use lyncsh::transport::Limits;
 use lyncsh::transport::session::Session;
 use lyncsh::transport::wsman::{self, Authentication, Endpoint};
 
+use crate::program::{PATIENCE, Program, until};
+
 pub async fn no_shell_is_left(server: &Server) {
-    for _ in 0..300 {
-        if server.shells().is_empty() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("shells are left: {:?}", server.shells());
+    until(PATIENCE, "no shell", || server.shells().is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pypsrp_opens_pools_runs_cmdlets_and_meets_the_quota() {
+async fn pypsrp_runs_cmdlets_and_reaches_the_quota() {
     let server = Server::start(Options { fixtures: true, ..Options::default() }).await.unwrap();
     let arguments = serde_json::json!({ "url": server.url, "user": USER, "password": PASSWORD }).to_string();
-    let output = tokio::task::spawn_blocking(move || {
-        Command::new(crate::python::python()).args(["tests/peers/pypsrp_check.py", &arguments]).output()
-    });
-    let output = output.await.unwrap().expect("pypsrp is needed: run tests/run, which installs it");
-    let printed = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{printed}");
-    let seen: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let peer = Program::peer("pypsrp_check.py").args([arguments]);
+    let seen = tokio::task::spawn_blocking(move || peer.run().json()).await.unwrap();
     assert_eq!(seen["tenant"], "Litware");
     assert_eq!(seen["user"], "Ken Myer");
     assert_eq!(seen["error"], "Management object not found for identity \"nobody\".");
@@ -100,8 +90,10 @@ async fn open(server: &Server) -> Session {
         ledger: None,
         idle_timeout: None,
         trust: Trust::default(),
+        proxies: lyncsh::net::Proxies::default(),
         max_redirections: 3,
         hosts: lyncsh::net::Hosts::default(),
+        affinity: lyncsh::transport::wsman::Affinity::default(),
         limits: Limits::default(),
     };
     let mut pool = lyncsh::psrp::client::ClientPool::new(uuid::Uuid::new_v4(), host(), (1, 1));
@@ -111,7 +103,7 @@ async fn open(server: &Server) -> Session {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lyncsh_asks_for_the_tenant_and_leaves_no_shell() {
+async fn lyncsh_queries_the_tenant_and_leaves_no_shell() {
     let server = Server::start(Options::default()).await.unwrap();
     let session = open(&server).await;
     assert_eq!(server.shells().len(), 1);

@@ -2,7 +2,6 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -12,23 +11,17 @@ use lyncsh::security::{Account, Context, Initiator, Mechanism, challenge, initia
 use lyncsh::simulator::{Authentication, Options, PASSWORD, Server, USER};
 use serde_json::{Value, json};
 
-use crate::agent_world::Killed;
 use crate::front::{self, Front};
 use crate::kdc::{Kdc, REALM};
-use crate::python::python;
+use crate::program::Program;
 use crate::simulator::no_shell_is_left;
 
 /// Returns the output of a peer of `tests/peers` for an endpoint.
 async fn peer(script: &'static str, url: &str, more: &'static [&'static str]) -> Value {
     let arguments = json!({ "url": url, "user": USER, "password": PASSWORD }).to_string();
-    let run = move || {
-        let mut command = Command::new(python());
-        command.arg(format!("tests/peers/{script}")).arg(arguments).args(more);
-        command.env_remove("HTTP_PROXY").env_remove("http_proxy").output()
-    };
-    let output = tokio::task::spawn_blocking(run).await.unwrap().expect("tests/run installs the peers");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    let peer = Program::peer(script).args([arguments]).args(more);
+    let peer = peer.env_remove("HTTP_PROXY").env_remove("http_proxy");
+    tokio::task::spawn_blocking(move || peer.run().json()).await.unwrap()
 }
 
 async fn start() -> Server {
@@ -36,7 +29,7 @@ async fn start() -> Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pywinrm_asks_for_a_cmd_shell_and_is_refused() {
+async fn a_cmd_shell_request_of_pywinrm_is_refused() {
     let server = start().await;
     let seen = peer("pywinrm_check.py", &server.url, &[]).await;
     assert_eq!(seen, json!({ "code": 2_150_858_811_u32, "subcode": "a:DestinationUnreachable" }));
@@ -44,7 +37,7 @@ async fn pywinrm_asks_for_a_cmd_shell_and_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ansible_runs_script_text_and_gets_the_refusal() {
+async fn script_text_of_ansible_is_refused() {
     let server = start().await;
     let seen = peer("ansible_psrp.py", &server.url, &["Get-CsTenant"]).await;
     assert_eq!(seen[0][0], 1, "{seen}");
@@ -65,7 +58,7 @@ async fn ansible_runs_script_text_in_a_real_powershell() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pypsrp_changes_a_pool_s_size_runs_statements_and_has_no_host() {
+async fn pypsrp_resizes_a_pool_and_runs_statements() {
     let server = start().await;
     let simulated = peer("pypsrp_pools.py", &server.url, &["simulator"]).await;
     no_shell_is_left(&server).await;
@@ -104,13 +97,8 @@ async fn pypsrp_authenticates_by_ntlm_and_negotiate_with_sealed_messages() {
         if let Some(ca) = server.ca() {
             endpoint["ca"] = ca.to_str().unwrap().into();
         }
-        let run = move || {
-            let mut command = Command::new(python());
-            command.args(["tests/peers/pypsrp_check.py", &endpoint.to_string()]).output()
-        };
-        let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
-        assert!(output.status.success(), "{auth}: {}", String::from_utf8_lossy(&output.stderr));
-        let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let peer = Program::peer("pypsrp_check.py").args([endpoint.to_string()]);
+        let seen = tokio::task::spawn_blocking(move || peer.run().json()).await.unwrap();
         assert_eq!((&seen["tenant"], &seen["again"]), (&json!("Litware"), &json!("Litware")), "{seen}");
         assert_eq!(seen["wrong"], "AuthenticationError");
         assert_eq!(server.refusals(), 1);
@@ -123,24 +111,17 @@ async fn pypsrp_authenticates_by_ntlm_and_negotiate_with_sealed_messages() {
 fn pypsrp_authenticates_by_kerberos_with_sealed_messages() {
     let kdc = Kdc::start();
     kdc.kadmin(&format!("addprinc +requires_preauth -pw \"{PASSWORD}\" admin"));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lyncsh"));
-    command.args(["demo", "--serve", "--fixtures", "--authentication", "negotiate"]);
-    let child = command.envs(kdc.environment()).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut server = Killed(child);
-    let mut line = String::new();
-    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let ready: Value = serde_json::from_str(&line).unwrap();
+    let server = Program::lyncsh().args(["demo", "--serve", "--fixtures", "--authentication", "negotiate"]);
+    let mut server = server.envs(kdc.environment()).start();
+    let ready = server.ready();
     let url = ready["url"].as_str().unwrap().replace("127.0.0.1", "localhost");
     for auth in ["kerberos", "negotiate"] {
         let endpoint = json!({
             "url": url, "user": format!("admin@{REALM}"), "password": PASSWORD, "auth": auth,
             "encryption": "always",
         });
-        let mut command = Command::new(python());
-        command.args(["tests/peers/pypsrp_check.py", &endpoint.to_string()]).envs(kdc.environment());
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{auth}: {}", String::from_utf8_lossy(&output.stderr));
-        let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let peer = Program::peer("pypsrp_check.py").args([endpoint.to_string()]);
+        let seen = peer.envs(kdc.environment()).run().json();
         assert_eq!((&seen["tenant"], &seen["again"]), (&json!("Litware"), &json!("Litware")), "{seen}");
     }
     assert!(kdc.log().contains("for HTTP/localhost"), "{}", kdc.log());
@@ -217,6 +198,7 @@ fn initiator(mechanism: Mechanism, password: &str) -> Box<dyn Context> {
         service: "HTTP/localhost".to_owned(),
         delegate: false,
         channel_binding: None,
+        tickets: lyncsh::security::Tickets::default(),
     })
     .unwrap()
 }

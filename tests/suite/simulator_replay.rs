@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -23,9 +22,8 @@ use lyncsh::transport::wsman::fault::code;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::program::PATIENCE;
 use crate::simulator::http;
-
-const PATIENCE: Duration = Duration::from_mins(1);
 
 fn rows(recording: &str) -> Vec<serde_json::Value> {
     let path = format!("{}/tests/wsman/{recording}.jsonl", env!("CARGO_MANIFEST_DIR"));
@@ -184,7 +182,7 @@ impl Client {
                     *self.silences.lock().unwrap() += 1;
                 }
                 // The shell was deleted meanwhile.
-                Response::Fault(fault) if fault.code == Some(code::INVALID_SELECTORS) => return,
+                Response::Fault(fault) if fault.code == Some(code::UNEXPECTED_SELECTORS) => return,
                 other => panic!("{other:?}"),
             }
         }
@@ -283,7 +281,7 @@ async fn recorded_sessions_are_opened_used_and_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recorded_stop_stops_and_the_session_goes_on() {
+async fn a_recorded_stop_leaves_the_session_usable() {
     let played = play("stop", |body| body).await;
     assert_ends("stop", &played);
     let (state, _) = of(&played, "Wait-Cs").end.clone().unwrap();
@@ -292,7 +290,7 @@ async fn a_recorded_stop_stops_and_the_session_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn recorded_receives_with_nothing_to_say_time_out_and_are_repeated() {
+async fn recorded_empty_receives_time_out_and_repeat() {
     // Three minutes in the recording.
     let played = play("client-timedout-fault", |body| body.replace("PT3M", "PT1S")).await;
     assert_ends("client-timedout-fault", &played);
@@ -300,7 +298,7 @@ async fn recorded_receives_with_nothing_to_say_time_out_and_are_repeated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn recorded_large_answers_and_inputs_pass_whole() {
+async fn recorded_large_answers_and_inputs_are_complete() {
     let played = play("large-output", |body| body).await;
     assert_ends("large-output", &played);
     assert_eq!(of(&played, "Get-CsOneBig").output[0].as_str().unwrap().len(), 400_000);
@@ -311,7 +309,7 @@ async fn recorded_large_answers_and_inputs_pass_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_credentials_of_a_recorded_client_are_checked() {
+async fn a_recorded_clients_credentials_are_checked() {
     let server = Server::start(Options::default()).await.unwrap();
     let client = Client::new(&server);
     let named = regex::Regex::new(r#"(Name="ShellId"[^>]*>)[^<]*<"#).unwrap();
@@ -333,7 +331,7 @@ async fn the_credentials_of_a_recorded_client_are_checked() {
 
 /// Sealed bodies need Negotiate, which the simulator does not offer: the client gets the offered schemes.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recorded_negotiation_is_answered_with_what_is_offered() {
+async fn a_recorded_negotiation_gets_the_offered_schemes() {
     let server = Server::start(Options::default()).await.unwrap();
     for row in rows("negotiate-http").iter().filter(|row| row["from"] == "client").take(4) {
         let mut request = http().post(&server.url).header("Authorization", "Negotiate AAAA");

@@ -16,11 +16,9 @@ use lyncsh::transport::wsman::fault::{Fault, code};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use uuid::Uuid;
 
-use crate::program::Lyncsh;
+use crate::program::{Killed, PATIENCE, Program};
 use crate::simulator::{http, no_shell_is_left};
 use crate::simulator_replay::requests;
-
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Client of an administrator.
 pub struct Client {
@@ -127,7 +125,7 @@ async fn a_tenant_has_nine_sessions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_hang_a_session_past_the_quota_is_not_answered() {
+async fn hang_leaves_a_create_over_the_quota_unanswered() {
     let server = Server::start(Options { hang: true, ..Options::default() }).await.unwrap();
     let client = Client::new(&server, USER);
     for _ in 0..3 {
@@ -146,18 +144,18 @@ async fn an_idle_session_ends_and_its_requests_are_refused() {
     let (id, _) = client.create().await;
     no_shell_is_left(&server).await;
     let gone = fault(client.in_shell(id, WsmanRequest::Get).await);
-    assert_eq!(gone.code, Some(code::INVALID_SELECTORS));
+    assert_eq!(gone.code, Some(code::UNEXPECTED_SELECTORS));
     let received =
         format!("ShellId {} failed because the shell was not found", id.to_string().to_uppercase());
     assert!(gone.text.contains(&received), "{}", gone.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_administrators_session_is_out_of_reach() {
+async fn another_administrators_session_is_inaccessible() {
     let server = Server::start(Options::default()).await.unwrap();
     let (id, _) = Client::new(&server, USER).create().await;
     let other = Client::new(&server, "admin2@litwareinc.com");
-    assert_eq!(fault(other.in_shell(id, WsmanRequest::Delete).await).code, Some(code::INVALID_SELECTORS));
+    assert_eq!(fault(other.in_shell(id, WsmanRequest::Delete).await).code, Some(code::UNEXPECTED_SELECTORS));
     assert_eq!(server.shells().len(), 1);
 }
 
@@ -194,7 +192,7 @@ async fn the_open_shells_are_listed_as_json() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_that_was_never_begun_is_refused_at_once() {
+async fn an_unknown_command_id_is_refused() {
     let server = Server::start(Options::default()).await.unwrap();
     let client = Client::new(&server, USER);
     let (id, _) = client.create().await;
@@ -202,7 +200,7 @@ async fn a_command_that_was_never_begun_is_refused_at_once() {
     let start = Instant::now();
     let receive = WsmanRequest::Receive { streams: vec!["stdout".into()], command };
     let refused = fault(client.in_shell(id, receive).await);
-    assert_eq!(refused.code, Some(code::INVALID_SELECTORS), "{refused:?}");
+    assert_eq!(refused.code, Some(code::UNEXPECTED_SELECTORS), "{refused:?}");
     assert!(start.elapsed() < Duration::from_secs(15), "it is no long poll");
 }
 
@@ -232,7 +230,7 @@ impl Client {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn output_for_a_broken_receive_comes_with_the_next_one() {
+async fn output_of_a_broken_receive_is_sent_again() {
     let server = Server::start(Options { fixtures: true, ..Options::default() }).await.unwrap();
     let client = Client::new(&server, USER);
     let (shell, _) = client.create().await;
@@ -273,15 +271,15 @@ async fn output_for_a_broken_receive_comes_with_the_next_one() {
 }
 
 #[test]
-fn cmdlets_and_users_fill_up() {
+fn generated_cmdlets_and_users_reach_their_count() {
     let world = crate::agent_world::World::without_endpoint();
-    let demo = Lyncsh::new(&world).args(["demo", "--cmdlets", "613", "--users", "50"]);
+    let demo = world.program(&["demo", "--cmdlets", "613", "--users", "50"]);
     let received = demo.stdin("(Get-Command).Count\n(Get-CsOnlineUser).Count\n").run().out;
     assert_eq!(received.split_whitespace().collect::<Vec<_>>(), ["613", "50"], "{received}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_ends_ends_its_connections() {
+async fn a_stopped_endpoint_closes_its_connections() {
     let server = Server::start(Options::default()).await.unwrap();
     let client = Client::new(&server, USER);
     let (id, _) = client.create().await;
@@ -303,7 +301,7 @@ async fn an_endpoint_that_ends_ends_its_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn discovery_leads_from_a_domain_to_its_endpoint() {
+async fn discovery_finds_a_domains_endpoint() {
     let server = Server::start(Options::default()).await.unwrap();
     let http = http();
     let mut next = format!("{}?Domain=LitwareInc.com", server.discovery);
@@ -376,18 +374,14 @@ async fn a_token_is_issued_as_the_challenge_describes_and_opens_only_the_token_e
 }
 
 /// Starts the endpoint as a separate process; returns it with its ready message.
-fn served(options: &[&str]) -> (crate::agent_world::Killed, serde_json::Value) {
-    use std::io::BufRead as _;
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lyncsh"));
-    command.args(["demo", "--serve"]).args(options).stdout(std::process::Stdio::piped());
-    let mut served = crate::agent_world::Killed(command.spawn().unwrap());
-    let mut line = String::new();
-    std::io::BufReader::new(served.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    (served, serde_json::from_str(&line).unwrap())
+fn served(options: &[&str]) -> (Killed, serde_json::Value) {
+    let mut served = Program::lyncsh().args(["demo", "--serve"]).args(options).start();
+    let ready = served.ready();
+    (served, ready)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_lines_options_change_what_their_names_say() {
+async fn command_line_options_take_effect() {
     // The port was free before, but another process may use it now.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let (port_text, options) = (port.to_string(), ["--idle-timeout", "400ms", "--latency", "200ms"]);

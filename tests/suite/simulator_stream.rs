@@ -1,7 +1,6 @@
 //! The simulator as the `powershell` subsystem of a host: one client on standard input and output.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::clixml::Value;
@@ -10,13 +9,12 @@ use lyncsh::transport::session::Session;
 use lyncsh::transport::{Limits, stream};
 use tokio::process::Command;
 
+use crate::program::{PATIENCE, lyncsh};
 use crate::simulator::{host, pipeline};
 
-const LIMIT: Duration = Duration::from_mins(1);
-
 #[tokio::test]
-async fn the_subsystem_serves_one_client_and_ends_with_it() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_lyncsh"))
+async fn the_subsystem_exits_with_its_client() {
+    let mut child = Command::new(lyncsh())
         .args(["demo", "--stdio", "--fixtures"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -47,6 +45,7 @@ async fn the_subsystem_serves_one_client_and_ends_with_it() {
     assert_eq!(end, Some(PipelineState::Stopped));
 
     session.close().await.unwrap();
-    let status = tokio::time::timeout(LIMIT, child.wait()).await.expect("it ends with its client").unwrap();
+    let status =
+        tokio::time::timeout(PATIENCE, child.wait()).await.expect("it ends with its client").unwrap();
     assert!(status.success(), "{status}");
 }

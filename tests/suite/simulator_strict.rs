@@ -44,7 +44,7 @@ async fn posted(url: &str, body: impl Into<reqwest::Body>) -> (u16, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_resource_that_is_not_there_is_refused_and_makes_nothing() {
+async fn an_unknown_resource_is_refused() {
     let (server, client) = start().await;
     let cmd = || WsmanRequest::Create(Create { output_streams: "stdout stderr".into(), ..Create::default() });
     let own = |request| (CONFIGURATION, request);
@@ -80,7 +80,7 @@ async fn a_resource_that_is_not_there_is_refused_and_makes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_envelope_over_what_is_announced_is_too_large() {
+async fn an_envelope_over_the_announced_limit_is_refused() {
     let (server, client) = start().await;
     let Response::Configured { max_envelope_size } = client.ask(to(ns::CONFIG, WsmanRequest::Get)).await
     else {
@@ -96,7 +96,7 @@ async fn an_envelope_over_what_is_announced_is_too_large() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shell_is_made_of_what_can_be_read_only() {
+async fn invalid_creation_xml_creates_no_shell() {
     let (server, client) = start().await;
     let (_, body) = create();
     let data = regex::Regex::new("(?s)(<[^<>]*creationXml[^>]*>)[^<]*(</[^>]*>)").unwrap();
@@ -111,7 +111,7 @@ async fn a_shell_is_made_of_what_can_be_read_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_that_runs_keeps_its_id() {
+async fn a_running_commands_id_cannot_be_reused() {
     let (_server, client) = start().await;
     let (shell, _) = client.create().await;
     let id = Uuid::new_v4();
@@ -193,7 +193,7 @@ async fn an_invalid_request_gets_its_fault_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn identify_needs_no_header_and_paths_no_case() {
+async fn identify_needs_no_header_and_paths_ignore_case() {
     let (server, _) = start().await;
     let identify = "<s:Envelope xmlns:s='http://www.w3.org/2003/05/soap-envelope' \
                     xmlns:i='http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd'>\
@@ -216,7 +216,7 @@ async fn identify_needs_no_header_and_paths_no_case() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signal_of_another_code_closes_a_command_and_leaves_the_pool_alone() {
+async fn an_unknown_signal_closes_only_its_command() {
     let (_server, client) = start().await;
     let (shell, _) = client.create().await;
     let signal = |command, code: &str| WsmanRequest::Signal { command, code: SignalCode::Other(code.into()) };

@@ -5,6 +5,7 @@ use std::path::Path;
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 
 use crate::agent_world::World;
+use crate::program::{Ran, signal};
 
 async fn endpoint() -> Server {
     Server::start(Options { tls: true, ..Options::default() }).await.unwrap()
@@ -29,23 +30,13 @@ fn trusting(ca: &Path) -> String {
 
 /// Runs `lyncsh work` with a line on standard input.
 async fn work(world: &World) -> (Option<i32>, String, String) {
-    let mut command = world.lyncsh(&["work"]);
-    let run = move || {
-        use std::io::Write as _;
-        use std::process::Stdio;
-        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = piped.spawn().unwrap();
-        // After a failed connection, nothing is read.
-        let _ = child.stdin.take().unwrap().write_all(b"Get-CsTenant\n");
-        child.wait_with_output().unwrap()
-    };
-    let output = tokio::task::spawn_blocking(run).await.unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
+    let program = world.program(&["work"]).stdin("Get-CsTenant\n");
+    let Ran { code, out, err } = tokio::task::spawn_blocking(move || program.run()).await.unwrap();
+    (code, out, err)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_authority_of_ones_own_is_trusted_by_discovery_token_and_session_alike() {
+async fn a_private_ca_is_trusted_at_every_step() {
     let server = endpoint().await;
     assert!(server.url.starts_with("https://127.0.0.1:"), "{}", server.url);
     let ca = trusting(server.ca().unwrap());
@@ -57,7 +48,7 @@ async fn an_authority_of_ones_own_is_trusted_by_discovery_token_and_session_alik
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_it_the_certificate_is_refused_on_loopback_too() {
+async fn an_untrusted_certificate_is_refused_on_loopback() {
     let server = endpoint().await;
     let other = endpoint().await;
     for more in [
@@ -101,7 +92,7 @@ async fn a_file_without_a_ca_certificate_is_reported_with_help() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_beside_the_profile_is_named_without_its_folder() {
+async fn a_ca_path_is_relative_to_the_profile() {
     let server = endpoint().await;
     let world = user(&server, "ca = \"own-ca.pem\"");
     std::fs::copy(server.ca().unwrap(), world.folders.profiles().join("own-ca.pem")).unwrap();
@@ -111,29 +102,19 @@ async fn a_file_beside_the_profile_is_named_without_its_folder() {
 }
 
 #[test]
-fn the_demo_on_tls_is_the_same_and_names_its_authority() {
-    use std::io::{BufRead as _, BufReader, Write as _};
-    use std::process::Stdio;
+fn the_tls_demo_reports_its_ca_file() {
     let world = World::without_endpoint();
-    let mut demo = world.lyncsh(&["demo", "--tls"]);
-    let mut demo = demo.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    demo.stdin.take().unwrap().write_all(b"Get-CsTenant\nexit\n").unwrap();
-    let printed = demo.wait_with_output().unwrap();
-    assert!(printed.status.success() && String::from_utf8(printed.stdout).unwrap().contains("Litware"));
+    let printed = world.program(&["demo", "--tls"]).stdin("Get-CsTenant\nexit\n").run().good();
+    assert!(printed.contains("Litware"));
 
-    let mut serve = world.lyncsh(&["demo", "--serve", "--tls"]);
-    let serve = serve.stdout(Stdio::piped()).spawn().unwrap();
-    let mut serve = crate::agent_world::Killed(serve);
-    let mut line = String::new();
-    BufReader::new(serve.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let mut serve = world.program(&["demo", "--serve", "--tls"]).start();
+    let ready = serve.ready();
     for key in ["url", "discovery"] {
         assert!(ready[key].as_str().unwrap().starts_with("https://"), "{ready}");
     }
     let ca = Path::new(ready["ca"].as_str().unwrap());
     assert!(std::fs::read_to_string(ca).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
-    let pid = rustix::process::Pid::from_child(&serve.0);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    signal(serve.0.id(), rustix::process::Signal::TERM);
     assert!(serve.wait().success());
     assert!(!ca.exists(), "it goes with the endpoint");
 }

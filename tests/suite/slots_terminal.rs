@@ -1,17 +1,18 @@
 //! In a terminal the user can choose sessions to remove when the session limit is reached.
 
 use crate::agent_world::World;
+use crate::program::lyncsh;
 use crate::stand_in::Terminal;
 
 #[test]
-fn a_session_that_is_chosen_makes_room_for_the_new_one() {
+fn a_selected_session_is_removed_for_the_new_one() {
     let (world, mut terminal) = asked("1\n", "second.sock");
     assert_eq!(terminal.ended(), 0, "{}", terminal.text());
     assert_eq!(world.shells(), 1);
 }
 
 #[test]
-fn ctrl_c_at_the_question_ends_it_at_once() {
+fn ctrl_c_at_the_prompt_exits() {
     let (world, mut terminal) = asked("\x03", "^C");
     assert_eq!(terminal.ended(), 130, "{}", terminal.text());
     assert_eq!(world.shells(), 1);
@@ -24,7 +25,7 @@ fn asked(keys: &str, text: &str) -> (World, Terminal) {
     world.profile("second", "");
     world.attach();
     let arguments = ["attach", "second", "--socket"];
-    let terminal = Terminal::open(&world, env!("CARGO_BIN_EXE_lyncsh"), &arguments, "");
+    let terminal = Terminal::open(&world, lyncsh(), &arguments, "");
     terminal.sees("1. this machine's 'work', from 127.0.0.1");
     terminal.sees("Sessions to remove");
     terminal.press(keys);

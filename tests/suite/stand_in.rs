@@ -1,18 +1,24 @@
 //! A shell beside lyncsh in the user's terminal: `tests/stand_in/shell.rs` replaces PowerShell.
 
+use std::ffi::OsStr;
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 use crate::agent_world::{PATIENCE, World, path_without_powershell};
+use crate::program::{Program, found, holds, lyncsh};
+
+/// Returns the path of lyncsh for an environment variable.
+fn variable() -> String {
+    lyncsh().to_str().unwrap().to_owned()
+}
 
 /// Returns the path of the stand-in.
 pub fn stand_in() -> PathBuf {
-    let beside = PathBuf::from(env!("CARGO_BIN_EXE_lyncsh")).with_file_name("examples").join("stand-in");
+    let beside = lyncsh().with_file_name("examples").join("stand-in");
     assert!(beside.exists(), "{} is missing: cargo build --example stand-in", beside.display());
     beside
 }
@@ -25,11 +31,14 @@ pub fn world() -> World {
 /// Returns the stand-in's environment.
 pub fn environment(profiles: &str, does: &str) -> [(&'static str, String); 3] {
     [
-        ("STAND_IN_LYNCSH", env!("CARGO_BIN_EXE_lyncsh").to_owned()),
+        ("STAND_IN_LYNCSH", variable()),
         ("STAND_IN_PROFILES", profiles.to_owned()),
         ("STAND_IN", does.to_owned()),
     ]
 }
+
+/// Time for the last output of an ended program to arrive.
+const LAST_OUTPUT: Duration = Duration::from_secs(2);
 
 /// A terminal running a program.
 pub struct Terminal {
@@ -37,32 +46,30 @@ pub struct Terminal {
     raw: Arc<Mutex<Vec<u8>>>,
     keys: Arc<Mutex<Box<dyn std::io::Write + Send>>>,
     pub child: Box<dyn portable_pty::Child + Send + Sync>,
+    reading: std::thread::JoinHandle<()>,
     master: Option<Box<dyn MasterPty + Send>>,
 }
 
 impl Terminal {
-    pub fn open(world: &World, program: &str, arguments: &[&str], does: &str) -> Self {
+    pub fn open(world: &World, program: impl AsRef<OsStr>, arguments: &[&str], does: &str) -> Self {
         Self::open_with(world, program, arguments, environment("work", does))
     }
 
     /// Opens a terminal with additional environment variables.
     pub fn open_with(
         world: &World,
-        program: &str,
+        program: impl AsRef<OsStr>,
         arguments: &[&str],
         environment: impl IntoIterator<Item = (&'static str, String)>,
     ) -> Self {
-        let own = [
-            ("LYNCSH_CONFIG_DIR", world.root().to_str().unwrap().to_owned()),
-            ("LYNCSH", env!("CARGO_BIN_EXE_lyncsh").to_owned()),
-        ];
+        let own = [("LYNCSH_CONFIG_DIR", world.root().to_str().unwrap().to_owned()), ("LYNCSH", variable())];
         Self::sized((100, 30), program, arguments, own.into_iter().chain(environment))
     }
 
     /// Opens a terminal of this many columns and rows.
     pub fn sized(
         (cols, rows): (u16, u16),
-        program: &str,
+        program: impl AsRef<OsStr>,
         arguments: &[&str],
         environment: impl IntoIterator<Item = (&'static str, String)>,
     ) -> Self {
@@ -83,7 +90,7 @@ impl Terminal {
         let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, cols, 1000)));
         let raw = Arc::new(Mutex::new(Vec::new()));
         let (seen, answers, bytes) = (screen.clone(), keys.clone(), raw.clone());
-        std::thread::spawn(move || {
+        let reading = std::thread::spawn(move || {
             let mut piece = [0; 4096];
             while let Ok(length @ 1..) = output.read(&mut piece) {
                 let asked = piece[..length].windows(4).filter(|four| four == b"\x1b[6n").count();
@@ -99,17 +106,17 @@ impl Terminal {
                 }
             }
         });
-        Self { screen, raw, keys, child, master: Some(pair.master) }
+        Self { screen, raw, keys, child, reading, master: Some(pair.master) }
     }
 
     /// Runs `lyncsh work`.
     pub fn work(world: &World, does: &str) -> Self {
-        Self::open(world, env!("CARGO_BIN_EXE_lyncsh"), &["work"], does)
+        Self::open(world, lyncsh(), &["work"], does)
     }
 
     /// Runs `lyncsh work`, a group of these profiles.
     pub fn several(world: &World, profiles: &str, does: &str) -> Self {
-        Self::open_with(world, env!("CARGO_BIN_EXE_lyncsh"), &["work"], environment(profiles, does))
+        Self::open_with(world, lyncsh(), &["work"], environment(profiles, does))
     }
 
     /// Runs a shell with job control, and `lyncsh` in it.
@@ -141,19 +148,6 @@ impl Terminal {
         self.raw.lock().unwrap().clone()
     }
 
-    /// Waits until the terminal has received the whole output of an ended program.
-    pub fn settled(&self) {
-        let mut before = 0;
-        loop {
-            std::thread::sleep(Duration::from_millis(50));
-            let now = self.raw().len();
-            if now == before && now > 0 {
-                return;
-            }
-            before = now;
-        }
-    }
-
     pub fn hides_cursor(&self) -> bool {
         self.screen.lock().unwrap().screen().hide_cursor()
     }
@@ -168,11 +162,8 @@ impl Terminal {
     }
 
     pub fn waits(&self, what: &str, wanted: impl Fn(&str) -> bool) {
-        let since = Instant::now();
-        while !wanted(&self.text()) {
-            assert!(since.elapsed() < PATIENCE, "{what} did not come:\n{}", self.text());
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let came = holds(PATIENCE, || wanted(&self.text()));
+        assert!(came, "{what} did not come:\n{}", self.text());
     }
 
     pub fn resize(&self, columns: u16, rows: u16) {
@@ -190,14 +181,11 @@ impl Terminal {
 
     /// Returns the exit code.
     pub fn ended(&mut self) -> u32 {
-        let since = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.exit_code();
-            }
-            assert!(since.elapsed() < PATIENCE, "the program does not end:\n{}", self.text());
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let status = found(PATIENCE, || self.child.try_wait().unwrap());
+        let code = status.unwrap_or_else(|| panic!("the program does not end:\n{}", self.text())).exit_code();
+        // The terminal ends with its last process, which may be another one.
+        let _ = holds(LAST_OUTPUT, || self.reading.is_finished());
+        code
     }
 }
 
@@ -210,8 +198,7 @@ impl Drop for Terminal {
 
 /// Returns the child processes of a process that run this program.
 pub fn children(parent: u32, program: &str) -> Vec<u32> {
-    let found = Command::new("ps").args(["-e", "-o", "pid=,ppid=,args="]).output().expect("ps");
-    let text = String::from_utf8_lossy(&found.stdout).into_owned();
+    let text = Program::new("ps").args(["-e", "-o", "pid=,ppid=,args="]).run().good();
     // A process that only queries the PowerShell version does not count; an ending process has its name in
     // brackets.
     let lives = |line: &&str| !line.ends_with("--version") && !line.contains("<defunct>");

@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, 
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-const LIMIT: Duration = Duration::from_mins(1);
+use crate::program::PATIENCE;
 
 /// A server whose every line is sent by the test.
 struct Peer {
@@ -31,11 +31,11 @@ impl Peer {
     }
 
     async fn read(&mut self) -> Element {
-        let line = tokio::time::timeout(LIMIT, self.lines.next_line()).await.unwrap().unwrap();
+        let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await.unwrap().unwrap();
         Element::parse(&line.expect("the client continues")).unwrap()
     }
 
-    async fn say(&mut self, element: Element) {
+    async fn send(&mut self, element: Element) {
         self.writer.write_all(format!("{element}\n").as_bytes()).await.unwrap();
     }
 
@@ -59,11 +59,11 @@ async fn send(connection: &Connection, stream: Stream, message: Message) -> ones
 }
 
 async fn next(connection: &mut Connection) -> ConnectionEvent {
-    tokio::time::timeout(LIMIT, connection.events.recv()).await.unwrap().expect("one more event")
+    tokio::time::timeout(PATIENCE, connection.events.recv()).await.unwrap().expect("one more event")
 }
 
 #[tokio::test]
-async fn the_opening_goes_in_one_data() {
+async fn the_opening_is_one_data_element() {
     let (mut peer, connection) = Peer::new();
     let nil = Uuid::nil();
     send(&connection, Stream::Default, message(MessageType::SessionCapability, nil, "<S>a</S>")).await;
@@ -75,8 +75,8 @@ async fn the_opening_goes_in_one_data() {
     let kinds: Vec<_> = Defragmenter::default().push(&bytes).unwrap();
     let kinds: Vec<_> = kinds.iter().map(|m| Message::decode(m).unwrap().kind).collect();
     assert_eq!(kinds, [MessageType::SessionCapability, MessageType::InitRunspacePool]);
-    peer.say(Element::DataAck(nil)).await;
-    tokio::time::timeout(LIMIT, ordered).await.unwrap().unwrap();
+    peer.send(Element::DataAck(nil)).await;
+    tokio::time::timeout(PATIENCE, ordered).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn a_pipeline_waits_for_every_acknowledgement_and_is_cut_at_32768_bytes() 
     let other = Uuid::from_u128(8);
     send(&connection, Stream::Default, message(MessageType::CreatePipeline, other, "")).await;
     assert_eq!(peer.read().await, Element::Command(other), "nothing of the first came before its ack");
-    peer.say(Element::CommandAck(id)).await;
+    peer.send(Element::CommandAck(id)).await;
 
     let mut joined = Defragmenter::default();
     let mut whole = Vec::new();
@@ -101,19 +101,19 @@ async fn a_pipeline_waits_for_every_acknowledgement_and_is_cut_at_32768_bytes() 
         assert_eq!((stream, of, bytes.len()), (Stream::Default, id, expected));
         whole.extend(joined.push(&bytes).unwrap());
         assert!(ordered.try_recv().is_err());
-        peer.say(Element::DataAck(id)).await;
+        peer.send(Element::DataAck(id)).await;
     }
     let Element::Data { bytes, .. } = peer.read().await else { panic!() };
     whole.extend(joined.push(&bytes).unwrap());
     assert_eq!(Message::decode(&whole[1]).unwrap(), input);
     assert!(ordered.try_recv().is_err(), "the last piece is not acknowledged yet");
-    peer.say(Element::DataAck(id)).await;
-    tokio::time::timeout(LIMIT, started).await.unwrap().unwrap();
-    tokio::time::timeout(LIMIT, ordered).await.unwrap().unwrap();
+    peer.send(Element::DataAck(id)).await;
+    tokio::time::timeout(PATIENCE, started).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, ordered).await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn a_stop_goes_past_queued_input_and_a_prompts_answer_too() {
+async fn stops_and_prompt_answers_overtake_queued_input() {
     let (mut peer, mut connection) = Peer::new();
     let id = Uuid::from_u128(7);
     send(&connection, Stream::Default, message(MessageType::CreatePipeline, id, "<S />")).await;
@@ -122,26 +122,26 @@ async fn a_stop_goes_past_queued_input_and_a_prompts_answer_too() {
     send(&connection, Stream::PromptResponse, answer).await;
     connection.requests.send(ConnectionRequest::Stop(id)).await.unwrap();
     assert_eq!(peer.read().await, Element::Command(id));
-    peer.say(Element::CommandAck(id)).await;
+    peer.send(Element::CommandAck(id)).await;
     assert!(matches!(peer.read().await, Element::Data { stream: Stream::Default, .. }));
-    peer.say(Element::DataAck(id)).await;
+    peer.send(Element::DataAck(id)).await;
     assert_eq!(peer.read().await, Element::Signal(id));
     assert!(matches!(peer.read().await, Element::Data { stream: Stream::PromptResponse, .. }));
     let state = message(MessageType::PipelineState, id, "<S>stopped</S>");
     let mut fragmenter = lyncsh::psrp::fragment::Fragmenter::default();
     for bytes in fragmenter.cut(&state.encode(), 10) {
-        peer.say(Element::Data { stream: Stream::Default, id, bytes }).await;
+        peer.send(Element::Data { stream: Stream::Default, id, bytes }).await;
     }
-    peer.say(Element::SignalAck(id)).await;
+    peer.send(Element::SignalAck(id)).await;
     assert!(matches!(next(&mut connection).await, ConnectionEvent::Message(said) if said.body == state.body));
     assert!(matches!(next(&mut connection).await, ConnectionEvent::StopAcknowledged(of) if of == id));
     peer.expect_nothing_before(&connection, id).await;
-    peer.say(Element::CloseAck(id)).await;
+    peer.send(Element::CloseAck(id)).await;
     assert!(matches!(next(&mut connection).await, ConnectionEvent::PipelineClosed(of) if of == id));
 }
 
 #[tokio::test]
-async fn a_command_that_is_never_acknowledged_fails_alone() {
+async fn an_unacknowledged_command_fails_alone() {
     let operation = Duration::from_millis(50);
     let (mut peer, mut connection) = Peer::with_limits(Limits { operation, ..Limits::default() });
     let id = Uuid::from_u128(7);
@@ -163,7 +163,7 @@ async fn the_end_of_the_stream_is_a_broken_session() {
 }
 
 #[tokio::test]
-async fn what_is_no_framing_is_a_broken_session() {
+async fn invalid_framing_breaks_the_session() {
     for line in ["hello\n".to_owned(), "<Signal PSGuid='00000000-0000-0000-0000-000000000007' />\n".into()] {
         let (mut peer, mut connection) = Peer::new();
         peer.writer.write_all(line.as_bytes()).await.unwrap();
@@ -185,7 +185,7 @@ async fn a_dropped_owner_closes_the_pool() {
 }
 
 #[tokio::test]
-async fn closing_is_answered_when_the_server_confirms_though_nobody_reads_events() {
+async fn closing_completes_without_an_event_reader() {
     let (mut peer, connection) = Peer::new();
     let (given, closed) = oneshot::channel();
     connection.requests.send(ConnectionRequest::Close(given)).await.unwrap();
@@ -195,10 +195,10 @@ async fn closing_is_answered_when_the_server_confirms_though_nobody_reads_events
         .remove(0);
     for _ in 0..200 {
         let data = Element::Data { stream: Stream::Default, id: Uuid::nil(), bytes: bytes.clone() };
-        peer.say(data).await;
+        peer.send(data).await;
     }
-    peer.say(Element::CloseAck(Uuid::nil())).await;
-    tokio::time::timeout(LIMIT, closed).await.unwrap().unwrap().unwrap();
+    peer.send(Element::CloseAck(Uuid::nil())).await;
+    tokio::time::timeout(PATIENCE, closed).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -207,12 +207,12 @@ async fn closing_a_silent_server_ends_after_its_limit() {
     let (_peer, connection) = Peer::with_limits(Limits { close, ..Limits::default() });
     let (given, closed) = oneshot::channel();
     connection.requests.send(ConnectionRequest::Close(given)).await.unwrap();
-    let result = tokio::time::timeout(LIMIT, closed).await.unwrap().unwrap();
+    let result = tokio::time::timeout(PATIENCE, closed).await.unwrap().unwrap();
     assert!(matches!(result, Err(Error::Timeout { .. })));
 }
 
 #[tokio::test]
-async fn a_server_takes_messages_and_its_client_waits_for_its_acknowledgement() {
+async fn a_client_waits_for_the_servers_acknowledgement() {
     let (here, there) = tokio::io::duplex(64 * 1024);
     let mut server = serve(here);
     let mut connection = connect(there, Limits::default());
@@ -227,7 +227,7 @@ async fn a_server_takes_messages_and_its_client_waits_for_its_acknowledgement() 
     assert_eq!((stream, got.kind, got.body.len()), (Stream::Default, MessageType::CreatePipeline, 200_000));
     assert!(ordered.try_recv().is_err(), "the last Data is held by the server");
     drop(ack);
-    tokio::time::timeout(LIMIT, ordered).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, ordered).await.unwrap().unwrap();
 
     // A large host response while nothing else is queued, and a stop.
     server.sender.send(message(MessageType::PipelineOutput, id, &body)).await;
@@ -244,7 +244,7 @@ async fn a_server_takes_messages_and_its_client_waits_for_its_acknowledgement() 
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_is_waited_for() {
+async fn a_server_waits_for_a_client_that_does_not_read() {
     let (here, there) = tokio::io::duplex(1024);
     let server = serve(here);
     let output = message(MessageType::PipelineOutput, Uuid::from_u128(7), &"z".repeat(600_000));
@@ -255,14 +255,14 @@ async fn a_client_that_does_not_read_is_waited_for() {
     tokio::pin!(third);
     assert!(futures_util::poll!(&mut third).is_pending());
     let mut connection = connect(there, Limits::default());
-    tokio::time::timeout(LIMIT, third).await.unwrap();
+    tokio::time::timeout(PATIENCE, third).await.unwrap();
     for _ in 0..3 {
         assert!(matches!(next(&mut connection).await, ConnectionEvent::Message(_)));
     }
 }
 
 #[tokio::test]
-async fn a_client_that_breaks_the_framing_is_told_apart_from_one_that_left() {
+async fn invalid_framing_differs_from_a_disconnect() {
     let bad = format!("<DataAck PSGuid='{}' />\n", Uuid::nil());
     for (text, broke) in [("", false), ("<Data", false), ("nonsense\n", true), (bad.as_str(), true)] {
         let (here, mut there) = tokio::io::duplex(1024);

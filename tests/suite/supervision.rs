@@ -1,18 +1,15 @@
 //! Supervision of the user's shell: terminal, signals, exit codes, and every kind of end.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::agent_world::{Killed, PATIENCE, World};
+use rustix::process::Signal;
+
+use crate::agent_world::{PATIENCE, World};
+use crate::program::{Program, signal};
 use crate::stand_in::{Terminal, children, environment, stand_in, world};
 
 const PROMPT: &str = "[work] PS> ";
-
-fn kill(process: u32, signal: &str) {
-    let done = Command::new("kill").args([signal, &process.to_string()]).status().unwrap();
-    assert!(done.success());
-}
 
 /// Returns the shell started by `lyncsh work`.
 fn shell_of(launcher: u32) -> u32 {
@@ -21,11 +18,9 @@ fn shell_of(launcher: u32) -> u32 {
     all[0]
 }
 
-/// Returns the command `lyncsh work` without a terminal.
-fn piped(world: &World, arguments: &[&str], does: &str) -> Command {
-    let mut command = world.lyncsh(&[&["work"], arguments].concat());
-    command.envs(environment("work", does)).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+/// Returns `lyncsh work` without a terminal.
+fn piped(world: &World, arguments: &[&str], does: &str) -> Program {
+    world.program(&[&["work"], arguments].concat()).envs(environment("work", does))
 }
 
 #[test]
@@ -44,7 +39,7 @@ fn the_shell_has_the_session_and_its_exit_code_is_passed_on() {
 }
 
 #[test]
-fn ctrl_c_is_the_shell_s_alone() {
+fn ctrl_c_reaches_only_the_shell() {
     let world = world();
     let mut terminal = Terminal::work(&world, "");
     terminal.ends_with(PROMPT);
@@ -57,7 +52,7 @@ fn ctrl_c_is_the_shell_s_alone() {
 }
 
 #[test]
-fn a_stopped_shell_stops_lyncsh_and_both_come_back_with_fg() {
+fn a_suspended_shell_and_lyncsh_resume_with_fg() {
     let world = world();
     let terminal = Terminal::bash(&world, "says-back");
     terminal.ends_with(PROMPT);
@@ -79,7 +74,7 @@ fn a_stopped_shell_stops_lyncsh_and_both_come_back_with_fg() {
 }
 
 #[test]
-fn the_shell_knows_the_window_s_size_when_it_changes() {
+fn the_shell_gets_window_size_changes() {
     let world = world();
     let terminal = Terminal::work(&world, "");
     terminal.ends_with(PROMPT);
@@ -89,7 +84,7 @@ fn the_shell_knows_the_window_s_size_when_it_changes() {
 }
 
 #[test]
-fn a_shell_that_crashes_in_raw_mode_leaves_a_terminal_that_can_be_used() {
+fn a_crash_in_raw_mode_leaves_a_usable_terminal() {
     let world = world();
     for (way, code) in [("crash", 134), ("killed", 137)] {
         let terminal = Terminal::bash(&world, "");
@@ -101,7 +96,7 @@ fn a_shell_that_crashes_in_raw_mode_leaves_a_terminal_that_can_be_used() {
         } else {
             let bash = terminal.child.process_id().unwrap();
             let launcher = children(bash, "lyncsh")[0];
-            kill(shell_of(launcher), "-KILL");
+            signal(shell_of(launcher), Signal::KILL);
         }
         terminal.ends_with(&format!("{code}>"));
         terminal.waits("the cursor", |_| !terminal.hides_cursor());
@@ -112,7 +107,7 @@ fn a_shell_that_crashes_in_raw_mode_leaves_a_terminal_that_can_be_used() {
 }
 
 #[test]
-fn a_shell_that_asks_at_its_start_waits_until_it_has_the_terminal() {
+fn a_prompt_at_startup_waits_for_the_terminal() {
     let world = World::on(&["--create", "0.5"], &format!("shell = \"{}\"", stand_in().display()));
     let mut terminal = Terminal::work(&world, "ask-first");
     terminal.sees("[a question]");
@@ -123,7 +118,7 @@ fn a_shell_that_asks_at_its_start_waits_until_it_has_the_terminal() {
 }
 
 #[test]
-fn a_session_that_cannot_be_opened_is_reported_once_and_the_shell_ends() {
+fn a_failed_session_is_reported_once() {
     let world = world();
     std::fs::write(world.root().join("password"), "wrong").unwrap();
     let mut terminal = Terminal::work(&world, "");
@@ -132,16 +127,14 @@ fn a_session_that_cannot_be_opened_is_reported_once_and_the_shell_ends() {
     std::thread::sleep(Duration::from_millis(300));
     let text = terminal.text();
     assert!(!text.contains("no session") && !text.contains(PROMPT), "{text}");
-    let output = piped(&world, &[], "").output().unwrap();
-    let err = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(3));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    let (code, out, err) = piped(&world, &[], "").run().parts();
+    assert_eq!((code, out.as_str()), (3, ""));
     assert!(err.contains("password") && !err.contains("no session") && !err.contains("lyncsh:"), "{err}");
     world.wait(PATIENCE, "no agent", |world| world.agent().is_none());
 }
 
 #[test]
-fn ctrl_c_while_connecting_ends_both_and_leaves_nothing() {
+fn ctrl_c_while_connecting_ends_both_processes() {
     let world = World::on(&["--create", "5"], &format!("shell = \"{}\"", stand_in().display()));
     let mut terminal = Terminal::work(&world, "");
     world.wait(PATIENCE, "Create", |world| world.requests() > 0);
@@ -152,17 +145,16 @@ fn ctrl_c_while_connecting_ends_both_and_leaves_nothing() {
 }
 
 #[test]
-fn a_shell_that_dies_before_the_session_is_open_ends_it_all() {
+fn an_early_shell_exit_cancels_the_connection() {
     let world = World::on(&["--create", "5"], &format!("shell = \"{}\"", stand_in().display()));
-    let output = piped(&world, &[], "die-first").output().unwrap();
-    assert_eq!(output.status.code(), Some(7));
-    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    let (code, _, err) = piped(&world, &[], "die-first").run().parts();
+    assert_eq!(code, 7);
     assert!(err.contains("exited with code 7 before the session was open"), "{err}");
     world.wait_removed(PATIENCE);
 }
 
 #[test]
-fn a_shell_that_never_attaches_keeps_running_and_its_session_is_removed() {
+fn an_unattached_shell_keeps_running_without_a_session() {
     let world = world();
     let mut terminal = Terminal::work(&world, "never-attach");
     terminal.ends_with(PROMPT);
@@ -174,25 +166,25 @@ fn a_shell_that_never_attaches_keeps_running_and_its_session_is_removed() {
 }
 
 #[test]
-fn signals_are_passed_to_the_shell_and_a_hanging_one_is_killed() {
-    for (signal, code) in [("-TERM", 143), ("-HUP", 129), ("-QUIT", 131)] {
+fn signals_reach_the_shell_and_a_hanging_shell_is_killed() {
+    for (sent, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::QUIT, 131)] {
         let world = world();
         let mut terminal = Terminal::work(&world, "");
         terminal.ends_with(PROMPT);
-        kill(terminal.child.process_id().unwrap(), signal);
-        assert_eq!(terminal.ended(), code, "{signal}");
+        signal(terminal.child.process_id().unwrap(), sent);
+        assert_eq!(terminal.ended(), code, "{sent:?}");
         world.wait_removed(PATIENCE);
     }
 }
 
 #[test]
-fn a_shell_that_hangs_at_its_exit_is_ended_by_force() {
+fn a_shell_that_hangs_on_exit_is_killed() {
     let world = world();
     let mut terminal = Terminal::work(&world, "hang-at-exit deaf");
     terminal.ends_with(PROMPT);
     terminal.line("exit");
     terminal.sees("hanging");
-    kill(terminal.child.process_id().unwrap(), "-TERM");
+    signal(terminal.child.process_id().unwrap(), Signal::TERM);
     assert_eq!(terminal.ended(), 137);
     world.wait_removed(PATIENCE);
 }
@@ -218,9 +210,9 @@ fn a_closed_terminal_ends_shell_and_session() {
 }
 
 #[test]
-fn a_killed_launcher_leaves_a_shell_whose_session_goes_with_it() {
+fn a_shell_without_its_launcher_removes_its_session() {
     let world = world();
-    let mut launcher = Killed(piped(&world, &["--", "-NoExit"], "").stdin(Stdio::piped()).spawn().unwrap());
+    let mut launcher = piped(&world, &["--", "-NoExit"], "").start();
     world.wait(PATIENCE, "a shell", |world| world.run(&["status", "--json"]).1.contains("stand-in"));
     let shell = shell_of(launcher.0.id());
     let input = launcher.0.stdin.take();
@@ -233,34 +225,28 @@ fn a_killed_launcher_leaves_a_shell_whose_session_goes_with_it() {
 }
 
 #[test]
-fn lines_from_a_pipe_reach_a_shell_that_stays() {
+fn piped_lines_reach_a_noexit_shell() {
     let world = world();
-    let mut child = Killed(piped(&world, &["--", "-NoExit"], "").stdin(Stdio::piped()).spawn().unwrap());
-    std::io::Write::write_all(&mut child.0.stdin.take().unwrap(), b"Get-Length -Text abc\nexit 8\n").unwrap();
-    assert_eq!(child.wait().code(), Some(8));
-    let mut out = String::new();
-    std::io::Read::read_to_string(&mut child.0.stdout.take().unwrap(), &mut out).unwrap();
-    assert!(out.contains("Completed"), "{out}");
+    let run = piped(&world, &["--", "-NoExit"], "").stdin("Get-Length -Text abc\nexit 8\n").run();
+    assert_eq!(run.code, Some(8));
+    assert!(run.out.contains("Completed"), "{run:?}");
     world.wait_removed(PATIENCE);
 }
 
 #[test]
-fn arguments_are_the_shell_s_and_a_command_runs_with_the_session() {
+fn arguments_are_passed_to_the_shell() {
     let world = world();
     let words = world.root().join("words");
-    let output = piped(&world, &["--", "-NoProfile", "-Command", "Get-Length", "-Text abc", "\nexit 42"], "")
-        .env("STAND_IN_ARGUMENTS", &words)
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(42), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("Completed"));
+    let arguments = ["--", "-NoProfile", "-Command", "Get-Length", "-Text abc", "\nexit 42"];
+    let run = piped(&world, &arguments, "").env("STAND_IN_ARGUMENTS", &words).run();
+    assert!(run.code == Some(42) && run.out.contains("Completed"), "{run:?}");
     let words = std::fs::read_to_string(words).unwrap();
     assert!(words.starts_with("-NoProfile\0-NoLogo\0-Command\0"), "{words}");
     world.wait_removed(PATIENCE);
 }
 
 #[test]
-fn a_shell_that_is_missing_or_too_old_is_named_with_what_to_do() {
+fn a_missing_or_old_shell_is_reported_with_advice() {
     let world = World::with("shell = \"no-such-shell\"");
     let (code, _, err) = world.run(&["work"]);
     assert_eq!(code, 2);
@@ -278,7 +264,7 @@ fn a_shell_that_is_missing_or_too_old_is_named_with_what_to_do() {
 }
 
 #[test]
-fn a_test_that_names_no_shell_starts_no_powershell_of_this_machine() {
+fn a_test_without_a_shell_starts_no_powershell() {
     let world = World::start();
     let (code, out, err) = world.run(&["work"]);
     assert_eq!((code, out.as_str()), (2, ""));
@@ -286,7 +272,7 @@ fn a_test_that_names_no_shell_starts_no_powershell_of_this_machine() {
 }
 
 #[test]
-fn a_session_that_is_removed_by_hand_in_the_last_shell_is_gone_from_the_server() {
+fn removing_the_last_shells_session_deletes_it() {
     let world = world();
     let mut terminal = Terminal::work(&world, "");
     terminal.ends_with(PROMPT);
@@ -307,7 +293,7 @@ fn a_session_that_is_removed_by_hand_in_the_last_shell_is_gone_from_the_server()
 }
 
 #[test]
-fn the_way_to_the_prompt_takes_the_requests_of_connecting_and_none_more() {
+fn starting_a_shell_adds_no_requests() {
     let world = world();
     world.attach();
     let connecting = world.requests();
@@ -321,7 +307,7 @@ fn the_way_to_the_prompt_takes_the_requests_of_connecting_and_none_more() {
 }
 
 #[test]
-fn a_second_shell_takes_no_request_to_the_endpoint() {
+fn a_second_shell_sends_no_request() {
     let world = world();
     let first = Terminal::work(&world, "");
     first.ends_with(PROMPT);

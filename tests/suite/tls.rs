@@ -86,7 +86,7 @@ impl Server {
         options["certificate"] = certificates.path(&format!("{name}.pem")).display().to_string().into();
         options["key"] = certificates.path(&format!("{name}.key")).display().to_string().into();
         let root = env!("CARGO_MANIFEST_DIR");
-        let python = crate::python::python();
+        let python = crate::program::python();
         let child = Command::new(python)
             .arg(format!("{root}/tests/peers/tls_server.py"))
             .arg(options.to_string())
@@ -151,7 +151,7 @@ fn quoted(path: &Path) -> String {
 const ANSWERED: &str = "answered 404";
 
 #[test]
-fn a_pinned_certificate_is_accepted_whatever_its_names_and_dates() {
+fn a_pinned_certificate_needs_no_valid_name_or_date() {
     let certificates = Certificates::new();
     certificates.own("good", |_| {});
     certificates.own("other", |_| {});
@@ -180,7 +180,7 @@ fn a_pinned_certificate_is_accepted_whatever_its_names_and_dates() {
 }
 
 #[test]
-fn a_pin_does_not_replace_the_proof_of_the_key() {
+fn a_pinned_certificate_requires_its_key() {
     // A server without the certificate's key cannot complete a handshake. Python's ssl module refuses to start
     // with such a pair, so the server uses rustls.
     let certificates = Certificates::new();
@@ -217,7 +217,7 @@ fn a_pin_does_not_replace_the_proof_of_the_key() {
 }
 
 #[test]
-fn a_certificate_that_ca_names_is_accepted_by_itself() {
+fn a_certificate_in_the_ca_file_is_accepted() {
     let certificates = Certificates::new();
     certificates.own("leaf", |_| {});
     certificates.own("authority", |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
@@ -234,7 +234,7 @@ fn a_certificate_that_ca_names_is_accepted_by_itself() {
 }
 
 #[test]
-fn a_refused_certificate_is_shown_with_the_line_that_trusts_it() {
+fn a_refused_certificate_shows_the_trusting_line() {
     let certificates = Certificates::new();
     certificates.own("self", |_| {});
     certificates.rsa("authority");
@@ -339,7 +339,7 @@ fn libraries() -> Vec<&'static str> {
 }
 
 #[test]
-fn a_client_certificate_that_is_of_no_use_is_told_with_what_to_do() {
+fn an_unusable_client_certificate_is_reported_with_advice() {
     let certificates = Certificates::new();
     certificates.rsa("server");
     certificates
@@ -383,7 +383,7 @@ fn a_client_certificate_that_is_of_no_use_is_told_with_what_to_do() {
 }
 
 #[test]
-fn a_handshake_that_fails_is_told_with_its_cause() {
+fn a_failed_handshake_is_reported_with_its_cause() {
     let certificates = Certificates::new();
     certificates.rsa("server");
     let ca = format!("ca = {}", quoted(&certificates.path("server.pem")));
@@ -428,7 +428,7 @@ mod system {
     use super::*;
 
     #[test]
-    fn the_systems_library_reaches_servers_that_rustls_does_not() {
+    fn the_system_library_connects_where_rustls_cannot() {
         let certificates = Certificates::new();
         certificates.rsa("server");
         certificates.openssl("dhparam -dsaparam -out dh.pem 1024");

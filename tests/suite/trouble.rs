@@ -2,13 +2,13 @@
 //! is reported, recorded, and removed later.
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::agent_way::Way;
-use crate::agent_world::{GONE, Killed, PATIENCE, World};
+use crate::agent_world::{PATIENCE, REMOVAL_TIMEOUT, World, path_without_powershell};
+use crate::program::{Program, Ran, lyncsh, signal};
 
 /// Returns an error's text on one line, without the frame.
 fn words(error: &str) -> String {
@@ -20,7 +20,7 @@ fn written_down(world: &World) -> usize {
 }
 
 #[test]
-fn without_a_place_for_the_journal_no_session_is_asked_for() {
+fn no_session_is_requested_without_a_journal() {
     let world = World::start();
     std::fs::create_dir_all(&world.folders.state).unwrap();
     std::fs::write(world.folders.state.join("sessions"), "in the way").unwrap();
@@ -31,16 +31,14 @@ fn without_a_place_for_the_journal_no_session_is_asked_for() {
 }
 
 #[test]
-fn on_a_full_disk_no_session_is_asked_for() {
+fn no_session_is_requested_on_a_full_disk() {
     let world = World::start();
     // No file may grow, as on a full disk, in this process and its children.
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\" 2>&1 | cat", "sh"]);
-    let lyncsh = world.lyncsh(&["attach", "work", "--socket"]);
-    shell.arg(lyncsh.get_program()).args(lyncsh.get_args());
-    shell.envs(lyncsh.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let output = shell.stdin(Stdio::null()).output().unwrap();
-    let told = words(&String::from_utf8_lossy(&output.stdout));
+    let limited = "trap '' XFSZ; ulimit -f 0; exec \"$@\" 2>&1 | cat";
+    let shell =
+        Program::new("sh").args(["-c", limited, "sh"]).args([lyncsh()]).args(["attach", "work", "--socket"]);
+    let shell = shell.env("LYNCSH_CONFIG_DIR", world.root()).env("PATH", path_without_powershell());
+    let told = words(&shell.run().out);
     assert!(told.contains(": File too large"), "{told}");
     assert!(told.contains(&*world.root().to_string_lossy()), "{told}");
     assert_eq!(world.requests(), 0);
@@ -48,7 +46,7 @@ fn on_a_full_disk_no_session_is_asked_for() {
 }
 
 #[test]
-fn without_a_place_for_sockets_no_session_is_asked_for() {
+fn no_session_is_requested_without_a_socket_folder() {
     let world = World::start();
     std::fs::write(&world.folders.runtime, "in the way").unwrap();
     let (code, out, err) = world.run(&["attach", "work", "--socket"]);
@@ -59,41 +57,34 @@ fn without_a_place_for_sockets_no_session_is_asked_for() {
 }
 
 #[test]
-fn without_a_runtime_directory_the_sockets_are_the_owners_alone() {
+fn sockets_without_a_runtime_directory_are_private() {
     let world = World::start();
     let home = world.root().join("home");
     std::fs::create_dir_all(home.join(".config/lyncsh/profiles")).unwrap();
     std::fs::copy(world.folders.profile("work"), home.join(".config/lyncsh/profiles/work.toml")).unwrap();
     let lyncsh = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lyncsh"));
-        command.env_clear().env("HOME", &home).env("PATH", "/usr/bin:/bin").args(arguments);
-        command.output().unwrap()
+        let program = Program::lyncsh().env_clear().env("HOME", &home).env("PATH", "/usr/bin:/bin");
+        program.args(arguments).run().good()
     };
-    let attached = lyncsh(&["attach", "work", "--socket"]);
-    let told = String::from_utf8(attached.stderr).unwrap();
-    assert!(attached.status.success(), "{told}");
-    let socket = String::from_utf8(attached.stdout).unwrap();
+    let socket = lyncsh(&["attach", "work", "--socket"]);
     let socket = std::path::Path::new(socket.trim_end());
     assert!(socket.starts_with(&home), "{socket:?}");
     let mode =
         |path| std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions());
     assert_eq!((mode(socket) & 0o777, mode(socket.parent().unwrap()) & 0o777), (0o600, 0o700));
-    assert!(lyncsh(&["stop", "work"]).status.success());
-    world.wait(GONE, "no shell on the endpoint", |world| world.shells() == 0);
+    lyncsh(&["stop", "work"]);
+    world.wait(REMOVAL_TIMEOUT, "no shell on the endpoint", |world| world.shells() == 0);
 }
 
 #[test]
-fn an_endpoint_that_hangs_at_the_end_is_told_of_and_its_session_removed_later() {
+fn a_hanging_delete_is_reported_and_retried_later() {
     let world = World::with("shell = \"console\"\n[timeouts]\nclose = \"1s\"");
     // Caches the command names for the next console.
-    let first = world.lyncsh(&["work"]).stdin(Stdio::null()).output().unwrap();
-    assert!(first.status.success(), "{first:?}");
+    world.program(&["work"]).run().good();
     world.wait_agent_gone();
     // The script starts at the end of its input, and needs only a session.
-    let mut console = world.lyncsh(&["work"]);
-    console.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut console = Killed(console.spawn().unwrap());
-    let mut typed = console.0.stdin.take().unwrap();
+    let mut console = world.program(&["work"]).start();
+    let mut typed = console.input();
     typed.write_all(b"$x = 'it reads'\n$x\n").unwrap();
     world.wait(PATIENCE, "the console's attaching", |world| {
         let (code, told, _) = world.run(&["status", "--json"]);
@@ -101,26 +92,24 @@ fn an_endpoint_that_hangs_at_the_end_is_told_of_and_its_session_removed_later() 
         code == 0 && status["agents"][0]["shells"].as_array().is_some_and(|shells| !shells.is_empty())
     });
     assert_eq!(world.shells(), 1);
-    let endpoint = Pid::from_raw(i32::try_from(world.endpoint_process()).unwrap()).unwrap();
-    kill_process(endpoint, Signal::STOP).unwrap();
+    let endpoint = world.endpoint_process();
+    signal(endpoint, Signal::STOP);
     let start = Instant::now();
     drop(typed);
-    let status = console.wait();
+    let Ran { code, out, err: told } = console.ran();
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
-    assert_eq!(std::io::read_to_string(console.0.stdout.take().unwrap()).unwrap(), "it reads\n");
-    let told = std::io::read_to_string(console.0.stderr.take().unwrap()).unwrap();
-    assert_eq!(status.code(), Some(0), "{told}");
+    assert_eq!((code, out.as_str()), (Some(0), "it reads\n"), "{told}");
     assert!(words(&told).contains("the session of 'work' may still be on the server"), "{told}");
     world.wait_agent_gone();
     assert_eq!(written_down(&world), 1);
-    kill_process(endpoint, Signal::CONT).unwrap();
+    signal(endpoint, Signal::CONT);
     let (_, _, told) = world.run(&["status"]);
     assert!(told.contains("removed an orphaned session of 'work'"), "{told}");
     assert_eq!((world.shells(), written_down(&world)), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_fails_at_the_end_is_asked_with_pauses_told_of_and_its_session_removed_later() {
+async fn a_failing_delete_is_retried_reported_and_removed_later() {
     let world = World::start();
     let way = Way::of(&world).await;
     world.attach();

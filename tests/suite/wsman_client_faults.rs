@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use lyncsh::psrp::client::{Outgoing, Stream};
 use lyncsh::psrp::message::{Destination, Message, MessageType};
 use lyncsh::transport::wsman::envelope::{RequestEnvelope, Response, ResponseEnvelope, WsmanRequest as Asks};
-use lyncsh::transport::wsman::fault::{Fault, Manner, code};
+use lyncsh::transport::wsman::fault::{Fault, FaultDialect, code};
 use lyncsh::transport::wsman::{Authentication, Endpoint, connect, remove};
 use lyncsh::transport::{Connection, ConnectionEvent, ConnectionRequest, Error};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::program::Program;
 use crate::wsman_client_http::{Answer, Asked, PATIENCE, Server, endpoint, http};
 
 pub fn opening(pool: Uuid) -> Vec<Outgoing> {
@@ -43,17 +44,17 @@ pub fn local(server: &Server) -> Endpoint {
 }
 
 pub fn soap(asked: &RequestEnvelope, response: Response) -> Answer {
-    soap_in(Manner::WinRm, asked, response)
+    soap_in(FaultDialect::WinRm, asked, response)
 }
 
-pub fn soap_in(manner: Manner, asked: &RequestEnvelope, response: Response) -> Answer {
+pub fn soap_in(dialect: FaultDialect, asked: &RequestEnvelope, response: Response) -> Answer {
     let status = if matches!(response, Response::Fault(_)) { "500 Internal Server Error" } else { "200 OK" };
     let answer = ResponseEnvelope {
         message_id: format!("uuid:{}", Uuid::new_v4()),
         relates_to: Some(asked.header.message_id.clone()),
         response,
     };
-    http(status, &[("Content-Type", "application/soap+xml;charset=UTF-8")], &answer.write_as(manner))
+    http(status, &[("Content-Type", "application/soap+xml;charset=UTF-8")], &answer.write_as(dialect))
 }
 
 /// A server that creates and deletes shells and answers no Receive.
@@ -70,7 +71,7 @@ pub fn plain(asked: &Asked) -> Answer {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_named_with_what_the_endpoint_offers() {
+async fn a_wrong_password_reports_the_offered_schemes() {
     let server = Server::start(None, |_| async {
         let offers = [("WWW-Authenticate", "Negotiate"), ("WWW-Authenticate", "Basic realm=\"WSMAN\"")];
         http("401 Unauthorized", &offers, b"")
@@ -80,11 +81,12 @@ async fn a_wrong_password_is_named_with_what_the_endpoint_offers() {
     assert_eq!(
         error.to_string(),
         format!(
-            "http://127.0.0.1:{}/OcsPowershellLiveId refused the credential of kenmyer@litwareinc.com",
+            "http://127.0.0.1:{}/OcsPowershellLiveId refused the credential of kenmyer@litwareinc.com \
+             (HTTP 401); it offers Negotiate, Basic",
             server.port
         )
     );
-    assert!(error.advice().unwrap().contains("Negotiate, Basic"), "{:?}", error.advice());
+    assert!(error.advice().unwrap().contains("authentication = \"negotiate\""), "{:?}", error.advice());
     let asked = server.asked();
     assert_eq!(asked.len(), 1);
     // The URI is used unchanged, and the credential is sent with the first request.
@@ -93,7 +95,7 @@ async fn a_wrong_password_is_named_with_what_the_endpoint_offers() {
 }
 
 #[tokio::test]
-async fn a_token_goes_out_as_bearer() {
+async fn a_token_is_sent_as_bearer() {
     let server = Server::start(None, |_| async {
         http("401 Unauthorized", &[("WWW-Authenticate", "Bearer client_id=\"0\", trusted_issuers=\"\"")], b"")
     })
@@ -112,7 +114,7 @@ async fn a_token_goes_out_as_bearer() {
 }
 
 #[tokio::test]
-async fn a_silent_server_is_given_up_within_its_limit() {
+async fn a_silent_server_times_out() {
     let server = Server::start(None, |_| async { None }).await;
     let mut endpoint = local(&server);
     endpoint.limits.open = Duration::from_millis(300);
@@ -124,7 +126,7 @@ async fn a_silent_server_is_given_up_within_its_limit() {
 }
 
 #[tokio::test]
-async fn a_pool_that_never_opens_is_given_up_and_removed() {
+async fn a_pool_that_never_opens_is_removed() {
     let server = Server::start(None, |asked| async move { plain(&asked) }).await;
     let mut endpoint = local(&server);
     endpoint.limits.open = Duration::from_secs(1);
@@ -175,7 +177,7 @@ async fn a_credential_does_not_leave_the_machine_unencrypted() {
 }
 
 #[tokio::test]
-async fn what_http_says_without_soap_is_shown() {
+async fn http_errors_without_soap_are_shown() {
     for (line, status, advice) in [
         ("403 Forbidden", 403, "permission"),
         ("404 Not Found", 404, "path"),
@@ -188,37 +190,39 @@ async fn what_http_says_without_soap_is_shown() {
         assert_eq!(*shown, status);
         assert!(error.advice().unwrap_or_default().contains(advice), "{line}");
     }
-    let server = Server::start(None, |_| async { http("200 OK", &[], b"<html>welcome</html>") }).await;
+    let soap = [("Content-Type", "application/soap+xml")];
+    let server =
+        Server::start(None, move |_| async move { http("200 OK", &soap, b"<html>welcome</html>") }).await;
     let error = refused(local(&server)).await;
     assert!(matches!(error, Error::Protocol(_)), "{error}");
 }
 
 #[tokio::test]
-async fn a_quota_is_recognised_in_every_manner() {
+async fn a_quota_fault_is_recognised_in_every_form() {
     let text = "The maximum number of concurrent shells for this user has been exceeded. Close existing \
                 shells or raise the quota for this user.";
     let by_code = Fault::new(code::QUOTA_MAX_SHELLS, "w:QuotaLimit", "Zu viele Shells.");
     let by_subcode = Fault { subcode: Some("w:QuotaLimit".to_owned()), code: None, ..by_code.clone() };
     let by_text = Fault::new(2_150_858_999, "w:InternalError", text);
-    for (manner, fault) in [
-        (Manner::WinRm, by_code),
-        (Manner::Omi, by_subcode),
-        (Manner::WinRm, by_text.clone()),
-        (Manner::Omi, by_text),
+    for (dialect, fault) in [
+        (FaultDialect::WinRm, by_code),
+        (FaultDialect::Omi, by_subcode),
+        (FaultDialect::WinRm, by_text.clone()),
+        (FaultDialect::Omi, by_text),
     ] {
         let told = fault.text.clone();
         let server = Server::start(None, move |asked| {
             let fault = fault.clone();
             async move {
                 let request = RequestEnvelope::read(&asked.body).unwrap();
-                soap_in(manner, &request, Response::Fault(fault))
+                soap_in(dialect, &request, Response::Fault(fault))
             }
         })
         .await;
         let error = refused(local(&server)).await;
         assert!(error.is_quota(), "{error:?}");
-        assert_eq!(error.to_string(), told);
-        assert!(error.advice().unwrap().contains("Close a session"));
+        assert!(error.to_string().starts_with(&format!("{told} (")), "{error}");
+        assert!(error.advice().unwrap().contains("Close an unneeded session"));
     }
 }
 
@@ -258,20 +262,19 @@ fn trusting(test: &str, expired: bool) -> Option<rustls::ServerConfig> {
     write("certificate", &certificate);
     write("key", &key);
     write("pem", pem.as_bytes());
-    let status = std::process::Command::new(std::env::current_exe().unwrap())
+    Program::new(std::env::current_exe().unwrap())
         .args(["--exact", &format!("wsman_client_faults::{test}"), "--nocapture"])
         .env(FOLDER, folder.path())
         .env("SSL_CERT_FILE", folder.path().join("pem"))
-        .status()
-        .unwrap();
-    assert!(status.success());
+        .run()
+        .good();
     None
 }
 
 #[test]
-fn a_certificate_that_nobody_signed_or_that_expired_is_refused_before_the_credential_is_sent() {
+fn an_invalid_certificate_is_refused_before_the_credential() {
     // Trusted, so that only its date is invalid.
-    let test = "a_certificate_that_nobody_signed_or_that_expired_is_refused_before_the_credential_is_sent";
+    let test = "an_invalid_certificate_is_refused_before_the_credential";
     let Some(expired) = trusting(test, true) else { return };
     let (certificate, key, _) = self_signed(false);
     tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -288,8 +291,8 @@ fn a_certificate_that_nobody_signed_or_that_expired_is_refused_before_the_creden
 }
 
 #[test]
-fn a_redirection_to_https_is_followed_and_the_new_place_is_kept() {
-    let test = "a_redirection_to_https_is_followed_and_the_new_place_is_kept";
+fn a_redirect_to_https_is_followed_and_kept() {
+    let test = "a_redirect_to_https_is_followed_and_kept";
     let Some(config) = trusting(test, false) else { return };
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let there = Server::start(Some(config), |asked| async move { plain(&asked) }).await;
@@ -319,7 +322,7 @@ fn a_redirection_to_https_is_followed_and_the_new_place_is_kept() {
 }
 
 #[tokio::test]
-async fn a_redirection_to_where_the_credential_may_not_go_is_refused() {
+async fn a_redirect_to_an_unpermitted_host_is_refused() {
     for (target, advice) in [
         ("http://192.0.2.1/wsman", "https URI"),
         ("http://evil.example/wsman?ticket=1", "https URI"),
@@ -340,7 +343,7 @@ async fn a_redirection_to_where_the_credential_may_not_go_is_refused() {
 }
 
 #[tokio::test]
-async fn redirections_without_end_are_given_up() {
+async fn endless_redirects_are_limited() {
     let server = Server::start(None, |_| async { http("302 Moved", &[("Location", "/again")], b"") }).await;
     let error = refused(local(&server)).await;
     assert!(matches!(error, Error::Redirect { .. }), "{error}");
@@ -350,7 +353,7 @@ async fn redirections_without_end_are_given_up() {
 }
 
 #[tokio::test]
-async fn a_request_is_one_write_and_connections_are_used_again() {
+async fn a_request_is_one_write_on_a_reused_connection() {
     let server = Server::start(None, |asked| async move { plain(&asked) }).await;
     let endpoint = local(&server);
     for _ in 0..3 {

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 /// Maximum wait of a test.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub use crate::program::PATIENCE;
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -160,8 +160,10 @@ pub fn endpoint(url: &str) -> Endpoint {
         ledger: None,
         idle_timeout: None,
         trust: Trust::default(),
+        proxies: lyncsh::net::Proxies::default(),
         max_redirections: 3,
         hosts: lyncsh::net::Hosts::default(),
+        affinity: lyncsh::transport::wsman::Affinity::default(),
         limits: Limits {
             connect: Duration::from_secs(20),
             open: Duration::from_secs(20),

@@ -16,6 +16,7 @@ use lyncsh::transport::{ConnectionEvent, ConnectionRequest};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::program::until;
 use crate::wsman_client_faults::{actions, local, open, opening, plain, soap};
 use crate::wsman_client_http::{Answer, Asked, CUT, PATIENCE, Server};
 
@@ -24,12 +25,12 @@ async fn a_dropped_connection_removes_its_shell() {
     let server = Server::start(None, |asked| async move { plain(&asked) }).await;
     let (connection, _) = open(local(&server)).await.unwrap();
     drop(connection);
-    wait_until(|| actions(&server).contains(&"Delete".to_owned())).await;
+    until(PATIENCE, "the requests", || actions(&server).contains(&"Delete".to_owned())).await;
 }
 
 #[tokio::test]
-async fn a_create_that_nobody_waits_for_is_undone() {
-    let (let_go, gate) = tokio::sync::watch::channel(false);
+async fn an_abandoned_create_is_deleted() {
+    let (release, gate) = tokio::sync::watch::channel(false);
     let server = Server::start(None, move |asked| {
         let mut gate = gate.clone();
         async move {
@@ -45,16 +46,19 @@ async fn a_create_that_nobody_waits_for_is_undone() {
     // Cancelled while Create is pending.
     let opening = connect(endpoint.clone(), pool, opening(pool), |_| ());
     assert!(timeout(Duration::from_millis(500), opening).await.is_err());
-    wait_until(|| !server.asked().is_empty()).await;
+    until(PATIENCE, "the requests", || !server.asked().is_empty()).await;
     let removing = tokio::spawn(async move { remove(&endpoint, pool).await });
-    let_go.send(true).unwrap();
+    release.send(true).unwrap();
     timeout(PATIENCE, removing).await.unwrap().unwrap().unwrap();
-    wait_until(|| actions(&server).iter().filter(|action| *action == "Delete").count() >= 1).await;
+    until(PATIENCE, "the requests", || {
+        actions(&server).iter().filter(|action| *action == "Delete").count() >= 1
+    })
+    .await;
     assert_eq!(actions(&server)[0], "Create");
 }
 
 #[tokio::test]
-async fn removal_has_a_receive_pending_and_a_shell_that_is_gone_is_removed() {
+async fn removal_keeps_a_receive_pending() {
     let received = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
     let server = Server::start(None, move |asked| {
         let received = received.clone();
@@ -63,7 +67,7 @@ async fn removal_has_a_receive_pending_and_a_shell_that_is_gone_is_removed() {
             if request.request == Asks::Delete {
                 // Like OMI.
                 received.acquire().await.unwrap().forget();
-                let gone = Fault::new(code::INVALID_SELECTORS, "w:InvalidSelectors", "gone");
+                let gone = Fault::new(code::UNEXPECTED_SELECTORS, "w:InvalidSelectors", "gone");
                 soap(&request, Response::Fault(gone))
             } else {
                 received.add_permits(1);
@@ -79,7 +83,7 @@ async fn removal_has_a_receive_pending_and_a_shell_that_is_gone_is_removed() {
 }
 
 #[tokio::test]
-async fn removal_is_bounded_and_tried_once_more() {
+async fn removal_is_limited_and_retried_once() {
     let server = Server::start(None, |_| async { None }).await;
     let mut endpoint = local(&server);
     endpoint.limits.close = Duration::from_millis(300);
@@ -89,7 +93,7 @@ async fn removal_is_bounded_and_tried_once_more() {
 }
 
 #[tokio::test]
-async fn lists_that_never_end_are_given_up() {
+async fn endless_lists_are_abandoned() {
     let server = Server::start(None, |asked| async move {
         let request = RequestEnvelope::read(&asked.body).unwrap();
         let items = Items { context: Some("c".to_owned()), ..Default::default() };
@@ -108,7 +112,7 @@ fn cut() -> Answer {
 }
 
 #[tokio::test]
-async fn a_session_whose_receives_fail_for_good_is_broken_and_says_so() {
+async fn permanently_failing_receives_break_the_session() {
     let server = Server::start(None, |asked| async move { plain(&asked).or_else(cut) }).await;
     let (mut connection, _) = open(local(&server)).await.unwrap();
     match timeout(PATIENCE, connection.events.recv()).await.unwrap() {
@@ -119,7 +123,7 @@ async fn a_session_whose_receives_fail_for_good_is_broken_and_says_so() {
     }
     // The shell may still exist: dropping the owner removes it.
     drop(connection);
-    wait_until(|| actions(&server).contains(&"Delete".to_owned())).await;
+    until(PATIENCE, "the requests", || actions(&server).contains(&"Delete".to_owned())).await;
 }
 
 #[tokio::test]
@@ -166,7 +170,7 @@ fn server_message(kind: MessageType, pipeline: Uuid, body: &str) -> Message {
 }
 
 #[tokio::test]
-async fn output_that_a_cut_connection_took_with_it_is_missed() {
+async fn output_lost_with_a_connection_is_detected() {
     for lost in [false, true] {
         let pipeline = Uuid::new_v4();
         let output = server_message(MessageType::PipelineOutput, pipeline, "<S>some output</S>");
@@ -242,7 +246,7 @@ async fn output_that_a_cut_connection_took_with_it_is_missed() {
 }
 
 #[tokio::test]
-async fn an_end_that_a_cut_connection_took_with_it_is_missed_when_the_session_says_something_else() {
+async fn a_lost_pipeline_end_is_detected_from_later_messages() {
     let pipeline = Uuid::new_v4();
     let (pool, has_lost) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let server = Server::start(None, move |asked| {
@@ -259,7 +263,7 @@ async fn an_end_that_a_cut_connection_took_with_it_is_missed_when_the_session_sa
                 Asks::Receive { command: None, .. } => match pool.fetch_add(1, Ordering::Relaxed) {
                     0 => receives(&asked, &said, 0..1),
                     1 => {
-                        wait_until(|| has_lost.load(Ordering::Relaxed) > 2).await;
+                        until(PATIENCE, "the requests", || has_lost.load(Ordering::Relaxed) > 2).await;
                         receives(&asked, &said, 3..4)
                     }
                     _ => None,
@@ -297,7 +301,7 @@ async fn an_end_that_a_cut_connection_took_with_it_is_missed_when_the_session_sa
 }
 
 #[tokio::test]
-async fn a_command_whose_answer_a_cut_connection_took_with_it_is_not_run_twice() {
+async fn a_command_with_a_lost_answer_is_not_rerun() {
     for large in [false, true] {
         let (pool, first, second) = (Uuid::nil(), Uuid::new_v4(), Uuid::new_v4());
         let opened = Arc::new(AtomicUsize::new(0));
@@ -347,16 +351,7 @@ async fn a_command_whose_answer_a_cut_connection_took_with_it_is_not_run_twice()
         // A command that may be running is ended, and the next command can use the session.
         connection.requests.send(start(second, 10)).await.unwrap();
         let asked = |what: &str| actions(&server).iter().filter(|action| *action == what).count();
-        wait_until(|| asked("Signal") == 1 && asked("Command") == 2).await;
+        until(PATIENCE, "the requests", || asked("Signal") == 1 && asked("Command") == 2).await;
         assert_eq!(asked("Send"), usize::from(large));
     }
-}
-
-async fn wait_until(condition: impl Fn() -> bool) {
-    let waiting = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(PATIENCE, waiting).await.expect("not within the time limit");
 }

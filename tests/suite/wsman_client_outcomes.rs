@@ -16,6 +16,7 @@ use lyncsh::transport::{Connection, ConnectionEvent, ConnectionRequest, Error};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::program::until;
 use crate::wsman_client_faults::{actions, local, open, plain, soap};
 use crate::wsman_client_http::{Answer, Asked, CUT, PATIENCE, Server, http};
 
@@ -51,7 +52,7 @@ impl Says {
 const UNCLEAR: [Says; 17] = [
     Says::Fault(code::STREAM_DISCONNECTED, "w:InternalError"),
     Says::Fault(code::DISCONNECTED, "w:InternalError"),
-    Says::Fault(code::INVALID_SELECTORS, "w:InvalidSelectors"),
+    Says::Fault(code::UNEXPECTED_SELECTORS, "w:InvalidSelectors"),
     Says::Fault(code::TIMED_OUT, "w:TimedOut"),
     Says::Fault(2_150_858_999, "w:InternalError"),
     Says::Fault(995, "w:InternalError"),
@@ -158,17 +159,8 @@ fn count(server: &Server, action: &str) -> usize {
     actions(server).iter().filter(|asked| *asked == action).count()
 }
 
-async fn until(condition: impl Fn() -> bool) {
-    let waiting = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(PATIENCE, waiting).await.expect("not within the time limit");
-}
-
 #[tokio::test]
-async fn a_command_is_sent_once_and_may_have_run_unless_it_was_refused() {
+async fn an_unrefused_command_may_have_run() {
     for (says, unclear) in
         UNCLEAR.iter().map(|says| (says, true)).chain(REFUSED.iter().map(|says| (says, false)))
     {
@@ -188,20 +180,20 @@ async fn a_command_is_sent_once_and_may_have_run_unless_it_was_refused() {
         if unclear {
             assert!(error.advice().unwrap().starts_with("Check what the command has changed"), "{says:?}");
             // A command that may be running is ended.
-            until(|| count(&server, "Signal") == 1).await;
+            until(PATIENCE, "the requests", || count(&server, "Signal") == 1).await;
         }
         // The session continues, and the command was not sent again.
         run(&connection, Uuid::new_v4(), 10).await;
-        until(|| count(&server, "Command") == 2).await;
+        until(PATIENCE, "the requests", || count(&server, "Command") == 2).await;
         assert_eq!(count(&server, "Create"), 1, "{says:?}");
     }
 }
 
 #[tokio::test]
-async fn input_is_sent_once_and_the_command_may_have_run_whatever_it_was_answered() {
+async fn input_is_sent_once_whatever_the_answer() {
     for says in UNCLEAR.iter().chain(&REFUSED) {
         // Lost input of an ended pipeline is not reported: the pipeline's end has reported the error.
-        if matches!(says, Says::Fault(code::INVALID_SELECTORS, _)) {
+        if matches!(says, Says::Fault(code::UNEXPECTED_SELECTORS, _)) {
             continue;
         }
         let answer = says.clone();
@@ -211,7 +203,7 @@ async fn input_is_sent_once_and_the_command_may_have_run_whatever_it_was_answere
         let (mut connection, _) = open(local(&server)).await.unwrap();
         let id = Uuid::new_v4();
         run(&connection, id, 10).await;
-        until(|| count(&server, "Command") == 1).await;
+        until(PATIENCE, "the requests", || count(&server, "Command") == 1).await;
         send(&connection, message(MessageType::PipelineInput, id, "<S>some input</S>")).await;
         let text = failure(&mut connection, id).await.to_string();
         assert!(text.ends_with("; the command may have run"), "{says:?}: {text}");
@@ -220,7 +212,7 @@ async fn input_is_sent_once_and_the_command_may_have_run_whatever_it_was_answere
 }
 
 #[tokio::test]
-async fn a_command_whose_rest_was_refused_has_not_run() {
+async fn a_command_with_a_refused_send_has_not_run() {
     for (says, unclear) in [(&UNCLEAR[0], true), (&UNCLEAR[9], true), (&REFUSED[0], false)] {
         let answer = says.clone();
         let server =
@@ -236,7 +228,7 @@ async fn a_command_whose_rest_was_refused_has_not_run() {
 }
 
 #[tokio::test]
-async fn a_command_that_runs_may_have_run_when_its_receive_is_refused() {
+async fn a_refused_receive_leaves_the_outcome_unclear() {
     let server = server(|asked, request| {
         let receives = matches!(request, Asks::Receive { command: Some(_), .. });
         receives.then(|| Says::Fault(5, "w:AccessDenied").answer(asked))
@@ -246,7 +238,7 @@ async fn a_command_that_runs_may_have_run_when_its_receive_is_refused() {
     let id = Uuid::new_v4();
     run(&connection, id, 10).await;
     let text = failure(&mut connection, id).await.to_string();
-    assert_eq!(text, "It went wrong.; the command may have run");
+    assert_eq!(text, "It went wrong. (WSManFault 5); the command may have run");
     assert_eq!(count(&server, "Command"), 1);
 }
 
@@ -287,7 +279,7 @@ async fn a_request_with_an_expired_token_is_sent_once_more_with_a_new_one() {
         });
         commands.filter(|asked| asked.head.contains("token-1")).count()
     };
-    until(|| renewed() >= 2).await;
+    until(PATIENCE, "the requests", || renewed() >= 2).await;
     assert_eq!((fetched.load(Ordering::Relaxed), renewed()), (1, 2));
 }
 
@@ -304,7 +296,7 @@ async fn a_token_is_replaced_before_it_expires() {
     endpoint.renew = Some(Renew::new(|| async { Some(bearer(1)) }));
     let (connection, _) = open(endpoint).await.unwrap();
     run(&connection, Uuid::new_v4(), 10).await;
-    until(|| count(&server, "Command") == 1).await;
+    until(PATIENCE, "the requests", || count(&server, "Command") == 1).await;
     assert!(server.asked().iter().all(|asked| asked.head.contains("Bearer token-1")));
 }
 
@@ -323,7 +315,7 @@ async fn a_refused_password_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_receive_that_is_answered_twice_gives_its_output_once() {
+async fn a_repeated_receive_yields_its_output_once() {
     let pipeline = Uuid::new_v4();
     for lost in [false, true] {
         let step = Arc::new(AtomicUsize::new(0));
@@ -360,7 +352,7 @@ async fn a_receive_that_is_answered_twice_gives_its_output_once() {
 }
 
 #[tokio::test]
-async fn receive_and_signal_are_repeated_after_a_gateways_answer() {
+async fn receive_and_signal_are_retried_after_a_gateway_error() {
     let receives_asked = Arc::new(AtomicUsize::new(0));
     let signals_asked = Arc::new(AtomicUsize::new(0));
     let pipeline = Uuid::new_v4();
@@ -401,7 +393,7 @@ async fn receive_and_signal_are_repeated_after_a_gateways_answer() {
 }
 
 #[tokio::test]
-async fn the_next_receive_is_sent_before_an_answers_messages_are_taken() {
+async fn the_next_receive_precedes_message_delivery() {
     let pipeline = Uuid::new_v4();
     let answered = Arc::new(AtomicUsize::new(0));
     let server = server(move |asked, request| {
@@ -421,7 +413,7 @@ async fn the_next_receive_is_sent_before_an_answers_messages_are_taken() {
         });
         asked.count()
     };
-    until(|| asked() == 2).await;
+    until(PATIENCE, "the requests", || asked() == 2).await;
     // A slow owner does not receive further messages.
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(asked(), 2);
@@ -429,7 +421,7 @@ async fn the_next_receive_is_sent_before_an_answers_messages_are_taken() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_in_two_pieces_cost_no_delayed_acknowledgement() {
+async fn split_answers_avoid_delayed_acknowledgements() {
     const ANSWERS: u32 = 100;
     let pipeline = Uuid::new_v4();
     let number = Arc::new(AtomicUsize::new(0));

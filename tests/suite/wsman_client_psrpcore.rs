@@ -1,9 +1,9 @@
 //! lyncsh's client against an independent implementation of the server: psrpcore, behind
 //! `tests/peers/psrpcore_server.py`, with the behaviour of WinRM and of OMI.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use lyncsh::psrp::client::{ClientEvent, ClientPool, PipelineEvent};
@@ -19,31 +19,22 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::program::{Killed, Program, until};
 use crate::wsman_client_http::{PATIENCE, endpoint};
 
 /// The peer's process; ends with the test.
 pub struct Peer {
-    child: Child,
+    _process: Killed,
     port: u16,
 }
 
 impl Peer {
     pub fn start(arguments: &[&str]) -> Self {
-        let root = env!("CARGO_MANIFEST_DIR");
-        let python = crate::python::python();
-        let mut child = Command::new(&python)
-            .arg(format!("{root}/tests/peers/psrpcore_server.py"))
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{python}: {error}; `tests/run` makes it, with psrpcore"));
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: serde_json::Value =
-            serde_json::from_str(&line).expect("the peer needs psrpcore: `tests/run` installs it");
+        let server = Program::peer("psrpcore_server.py").args(arguments).stderr(Stdio::inherit());
+        let mut process = server.start();
+        let ready = process.ready();
         let port = ready["url"].as_str().unwrap().parse::<url::Url>().unwrap().port().unwrap();
-        Self { child, port }
+        Self { _process: process, port }
     }
 
     pub fn url(&self) -> String {
@@ -81,13 +72,6 @@ impl Peer {
         let opening = pool.take_outgoing();
         let (connection, _) = connect(self.endpoint(), id, opening, |_| ()).await.unwrap();
         timeout(PATIENCE, Session::open_pool(connection, pool)).await.unwrap().unwrap()
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -139,15 +123,6 @@ fn numbers(values: &[Value]) -> Vec<i64> {
     values.iter().map(|value| value.as_i64().unwrap_or_else(|| panic!("{value:?}"))).collect()
 }
 
-async fn until(what: &str, condition: impl Fn() -> bool) {
-    let waiting = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{what}"));
-}
-
 pub const MANNERS: [&[&str]; 2] =
     [&["--manner", "winrm", "--receive", "0.3"], &["--manner", "omi", "--receive", "0.3"]];
 
@@ -158,7 +133,7 @@ async fn a_pool_opens_runs_pipelines_with_all_streams_and_closes() {
         let (session, _events) = peer.open().await;
         assert_eq!(peer.shells(), 1);
         // The Receives of an idle pool time out and are repeated.
-        until("Receives are repeated", || peer.logged("Receive").len() >= 6).await;
+        until(PATIENCE, "Receives are repeated", || peer.logged("Receive").len() >= 6).await;
         let mut running = session.invoke(&command("Write-All", &[], true)).await.unwrap();
         let (events, state) = ends(&mut running).await;
         assert_eq!(state, PipelineState::Completed);
@@ -209,7 +184,7 @@ async fn a_pool_opens_runs_pipelines_with_all_streams_and_closes() {
 }
 
 #[tokio::test]
-async fn a_prompt_is_answered_and_input_is_counted() {
+async fn prompts_and_input_are_supported() {
     for manner in MANNERS {
         let peer = Peer::start(manner);
         let (session, _events) = peer.open().await;
@@ -283,7 +258,7 @@ async fn a_secret_goes_both_ways_under_a_session_key() {
 }
 
 #[tokio::test]
-async fn a_running_pipeline_is_stopped_and_the_pool_is_used_again() {
+async fn a_pool_is_reused_after_a_stop() {
     for manner in MANNERS {
         let peer = Peer::start(manner);
         let (session, _events) = peer.open().await;
@@ -304,14 +279,14 @@ async fn a_running_pipeline_is_stopped_and_the_pool_is_used_again() {
 }
 
 #[tokio::test]
-async fn a_reader_that_stalls_holds_back_its_own_pipeline_only() {
+async fn a_stalled_reader_delays_only_its_pipeline() {
     let peer = Peer::start(MANNERS[0]);
     let (session, _events) = peer.open().await;
     let big = [("Size", Value::I32(200_000)), ("Count", Value::I32(60))];
     let mut stalled = session.invoke(&command("Get-Big", &big, true)).await.unwrap();
     // Output is not read: most of its 12 MB stay on the server.
     let waiting = || peer.state()["waiting"].as_u64().unwrap();
-    until("output waits on the server", || waiting() >= 6_000_000).await;
+    until(PATIENCE, "output waits on the server", || waiting() >= 6_000_000).await;
     for _ in 0..3 {
         let text = Value::string("abc");
         assert_eq!(numbers(&outputs(&session, command("Get-Length", &[("Text", text)], true)).await), [3]);
@@ -344,12 +319,12 @@ async fn sessions_are_listed_and_removed_by_id() {
         assert_eq!(peer.shells(), 2);
         timeout(PATIENCE, remove(&peer.endpoint(), id)).await.unwrap().unwrap();
         drop(sessions);
-        until("dropped sessions are removed", || peer.shells() == 0).await;
+        until(PATIENCE, "dropped sessions are removed", || peer.shells() == 0).await;
     }
 }
 
 #[tokio::test]
-async fn a_session_that_somebody_removed_is_noticed() {
+async fn an_externally_removed_session_is_detected() {
     let peer = Peer::start(MANNERS[0]);
     let (session, _events) = peer.open().await;
     let mut running = session.invoke(&command("Wait-Forever", &[], true)).await.unwrap();

@@ -146,7 +146,7 @@ impl Client {
     }
 
     /// Returns a message of the pool from the agent.
-    pub fn pool_message(&self, kind: MessageType, body: String) -> Message {
+    fn pool_message(&self, kind: MessageType, body: String) -> Message {
         let destination = Destination::Client;
         Message { destination, kind, pool: self.pool, pipeline: Uuid::nil(), body }
     }

@@ -23,7 +23,7 @@ use crate::psrp::message::{Destination, Message, MessageType, Outgoing, Stream};
 use crate::screen::{Colour, clean};
 use crate::transport::backpressure::{self, PAUSE_AT, Pressure};
 use crate::transport::stream::{Ack, Incoming, Server};
-use crate::transport::{Connection, ConnectionEvent, ConnectionRequest};
+use crate::transport::{Connection, ConnectionEvent, ConnectionRequest, sleep_until};
 
 /// The task of one session: it owns the clients and the connection, and dispatches.
 ///
@@ -427,12 +427,5 @@ impl Core {
         for outgoing in self.pool.take_outgoing() {
             self.outbox.push_back(ConnectionRequest::Send { outgoing, ordered: None });
         }
-    }
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
     }
 }

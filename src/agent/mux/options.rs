@@ -18,7 +18,7 @@ pub struct Options {
 }
 
 /// Default of [`Options::quiet`].
-pub const QUIET: Duration = Duration::from_secs(2);
+pub const QUIET_DELAY: Duration = Duration::from_secs(2);
 
 impl Default for Options {
     fn default() -> Self {
@@ -27,7 +27,7 @@ impl Default for Options {
             keep_alive: Some(Duration::from_mins(4)),
             open: Duration::from_mins(1),
             prompt: None,
-            quiet: QUIET,
+            quiet: QUIET_DELAY,
         }
     }
 }

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipeline_that_uses_the_pools_host_gets_the_shells_own() {
+    fn a_pool_host_is_replaced_by_the_shells_host() {
         let messages = client_messages("enter-pssession");
         let init = messages.iter().find(|m| m.kind == MessageType::InitRunspacePool).unwrap();
         let host = host_of_pool(&init.body).unwrap();
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipeline_is_named_by_its_commands() {
+    fn a_pipelines_name_lists_its_commands() {
         let messages = client_messages("console-style");
         let names: Vec<_> = messages
             .iter()
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_is_not_told_of_the_debugger() {
+    fn debugger_entries_are_removed_from_application_data() {
         let entry = |key: &str| (Value::string(key), Value::I32(1));
         let data =
             Value::primitive_dictionary([entry("DebugMode"), entry("PSVersionTable"), entry("BreakAll")]);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_seen_and_its_name_in_a_text_is_not() {
+    fn only_secure_string_elements_count_as_secrets() {
         assert!(has_secret("<Obj><MS><SS N=\"Pin\">AAAA</SS></MS></Obj>"));
         let text = write(&Value::string("<SS>no secret</SS>"));
         assert!(!has_secret(&text), "{text}");

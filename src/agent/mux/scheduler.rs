@@ -15,9 +15,9 @@ use crate::psrp::message::{Message, Stream};
 use crate::psrp::record::{ErrorRecord, PipelineState, ProgressRecord};
 
 /// Delay before a queued pipeline's shell shows the reason for the wait.
-const NOTICE: Duration = Duration::from_millis(500);
+const NOTICE_DELAY: Duration = Duration::from_millis(500);
 /// Time limit for a pipeline of a detached shell to stop before it is closed.
-const STOP: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// The progress record's id, outside the range that cmdlets use.
 const NOTICE_ID: i32 = 0x6C79_6E63;
 
@@ -258,7 +258,7 @@ impl<A> Scheduler<A> {
             self.start(id, now);
         } else {
             self.queue.push_back(id);
-            self.give_way(now);
+            self.stop_background(now);
         }
         self.take()
     }
@@ -397,7 +397,7 @@ impl<A> Scheduler<A> {
     /// Returns when the next timed action is due.
     pub fn deadline(&self) -> Option<Instant> {
         let due = |pipeline: &ScheduledPipeline<A>| match &pipeline.phase {
-            Phase::Queued { since, notice: None, .. } if !pipeline.background => Some(*since + NOTICE),
+            Phase::Queued { since, notice: None, .. } if !pipeline.background => Some(*since + NOTICE_DELAY),
             Phase::Running { close_at, .. } => *close_at,
             _ => None,
         };
@@ -491,7 +491,7 @@ impl<A> Scheduler<A> {
         match &mut pipeline.phase {
             Phase::Queued { .. } => self.leave_queue(id),
             Phase::Running { close_at, .. } => {
-                *close_at = Some(now + STOP);
+                *close_at = Some(now + STOP_TIMEOUT);
                 self.actions.push(SchedulerAction::Flow { pipeline: id, wanted: true });
                 self.actions.push(SchedulerAction::Stop(id));
             }
@@ -536,7 +536,7 @@ impl<A> Scheduler<A> {
 
     /// Stops the running background pipelines: a shell's pipeline needs the runspace. Their clients are
     /// notified immediately.
-    fn give_way(&mut self, now: Instant) {
+    fn stop_background(&mut self, now: Instant) {
         let running = self.running().filter(|(_, pipeline)| pipeline.background);
         let running: Vec<_> = running.filter_map(|(id, pipeline)| Some((*id, pipeline.client?))).collect();
         for (id, client) in running {
@@ -555,7 +555,7 @@ impl<A> Scheduler<A> {
             let status = self.obstacle(client);
             let phase = self.pipelines.get_mut(&id).map(|pipeline| &mut pipeline.phase);
             let Some(Phase::Queued { since, notice, .. }) = phase else { continue };
-            if *since + NOTICE <= now && notice.as_ref() != Some(&status) {
+            if *since + NOTICE_DELAY <= now && notice.as_ref() != Some(&status) {
                 *notice = Some(status.clone());
                 self.actions.push(SchedulerAction::Progress {
                     client,

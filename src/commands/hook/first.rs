@@ -53,7 +53,7 @@ pub async fn first_connections(
             Ok(outcome) => outcome,
             Err(error) if is_ending(&error) => return Err(error),
             Err(error) => {
-                crate::tell!("lyncsh: '{}': {}", profile.name, attach::line(&error));
+                crate::errln!("lyncsh: '{}': {}", profile.name, attach::line(&error));
                 Outcome::Failed(error.to_string())
             }
         };
@@ -90,7 +90,7 @@ async fn first_connection(context: &Context, profile: &Profile, eager: bool) -> 
     crate::outln!("Connecting to '{name}' for the first time to get the names of its cmdlets.");
     let written = attach::written(context, profile).await?;
     for note in attach::notes(&written) {
-        crate::tell!("lyncsh: {note}");
+        crate::errln!("lyncsh: {note}");
     }
     let Some(count) = known(folders, profile) else {
         return Ok(Outcome::Failed("cannot cache the endpoint's commands".to_owned()));

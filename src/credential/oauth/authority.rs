@@ -1,12 +1,15 @@
 //! The token service of an endpoint: named by its 401 response or by the profile.
 
 use std::sync::LazyLock;
-use std::time::Duration;
 
+use http_body_util::Full;
+use hyper::header::{USER_AGENT, WWW_AUTHENTICATE};
+use hyper::{Request, StatusCode};
 use url::Url;
 
 use super::error::TokenError;
-use crate::net::{Hosts, Trust, display, innermost, is_loopback, refused_certificate};
+use super::http::Network;
+use crate::net::{AGENT, Hosts, HttpClient, Proxies, display, is_loopback};
 use crate::profile::Profile;
 
 /// Authorities of Microsoft's clouds (public, US Government, China, the former Germany).
@@ -46,73 +49,67 @@ pub struct Client {
 }
 
 /// Returns the token service and the application: those of the profile, otherwise those of the endpoint's challenge.
-pub async fn client(
-    profile: &Profile,
-    endpoint: &Url,
-    trust: &Trust,
-    limit: Duration,
-) -> Result<Client, TokenError> {
-    if let (Some(authority), Some(id)) = (&profile.authority, &profile.client_id) {
-        return Ok(Client { authority: base(authority), id: id.clone() });
+pub async fn client(profile: &Profile, endpoint: &Url, network: &Network) -> Result<Client, TokenError> {
+    if let Some(authority) = &profile.authority {
+        check(endpoint, authority, Some(authority), &network.proxies)?;
+        if let Some(id) = &profile.client_id {
+            return Ok(Client { authority: base(authority), id: id.clone() });
+        }
     }
-    let (challenge, _) = challenged(endpoint, trust, limit).await?;
+    let (challenge, _) = challenged(endpoint, network).await?;
     let authority = if let Some(authority) = &profile.authority {
         base(authority)
     } else {
-        check(endpoint, &challenge.authority, None)?;
+        check(endpoint, &challenge.authority, None, &network.proxies)?;
         base(&challenge.authority)
     };
     Ok(Client { authority, id: profile.client_id.clone().unwrap_or(challenge.client_id) })
 }
 
 /// Requests the challenge of an endpoint. Returns the HTTP client as well.
-pub async fn challenged(
-    endpoint: &Url,
-    trust: &Trust,
-    limit: Duration,
-) -> Result<(Challenge, reqwest::Client), TokenError> {
+pub async fn challenged(endpoint: &Url, network: &Network) -> Result<(Challenge, HttpClient), TokenError> {
     let shown = display(endpoint);
-    let failed = |error: reqwest::Error| {
-        if error.is_timeout() {
-            TokenError::Timeout { of: shown.clone(), limit }
-        } else {
-            TokenError::Endpoint { endpoint: shown.clone(), reason: reason(&error) }
-        }
-    };
-    let client = build(trust.endpoint_client(), endpoint, limit).map_err(failed)?;
-    let answer = client.post(endpoint.clone()).send().await.map_err(failed)?;
+    let failed = |reason: String| TokenError::Endpoint { endpoint: shown.clone(), reason };
+    let client = network.client(network.trust.before_session());
+    let asked = post(endpoint).body(Full::default()).map_err(|error| failed(error.to_string()))?;
+    let answer = network.exchange(&client, asked).await;
+    let answer = answer.map_err(|unanswered| unanswered.error(shown.clone(), network.limit, failed))?;
     let status = answer.status();
     let challenge = answer
         .headers()
-        .get_all(reqwest::header::WWW_AUTHENTICATE)
+        .get_all(WWW_AUTHENTICATE)
         .iter()
         .filter_map(|header| header.to_str().ok())
         .find_map(challenge)
         .ok_or_else(|| match status {
-            reqwest::StatusCode::UNAUTHORIZED => TokenError::NoChallenge { endpoint: shown.clone() },
+            StatusCode::UNAUTHORIZED => TokenError::NoChallenge { endpoint: shown.clone() },
             _ => TokenError::Answered { endpoint: shown.clone(), status: status.to_string() },
         })?;
     Ok((challenge, client))
 }
 
-/// Builds a client that follows no redirects.
-pub fn build(
-    builder: reqwest::ClientBuilder,
-    endpoint: &Url,
-    limit: Duration,
-) -> reqwest::Result<reqwest::Client> {
-    let builder = builder.timeout(limit).redirect(reqwest::redirect::Policy::none());
-    if is_loopback(endpoint) { builder.no_proxy().build() } else { builder.build() }
+/// Begins a POST request.
+pub fn post(uri: &Url) -> hyper::http::request::Builder {
+    let mut uri = uri.clone();
+    uri.set_fragment(None);
+    Request::post(uri.as_str()).header(USER_AGENT, AGENT)
 }
 
 /// Checks whether an authority may receive the password: Microsoft's, the profile's, or one on the endpoint's own
 /// loopback address.
-pub fn check(endpoint: &Url, authority: &Url, permitted: Option<&Url>) -> Result<(), TokenError> {
+pub fn check(
+    endpoint: &Url,
+    authority: &Url,
+    permitted: Option<&Url>,
+    proxies: &Proxies,
+) -> Result<(), TokenError> {
     let is_own = is_loopback(endpoint) && authority.host() == endpoint.host();
-    if is_own || permitted.is_some_and(|permitted| permitted.origin() == authority.origin()) {
+    let is_permitted = is_own || permitted.is_some_and(|permitted| permitted.origin() == authority.origin());
+    let is_encrypted = authority.scheme() == "https";
+    if is_permitted && (is_encrypted || proxies.is_local(authority)) {
         return Ok(());
     }
-    if authority.scheme() != "https" {
+    if !is_encrypted {
         return Err(TokenError::NotEncrypted { uri: authority.to_string() });
     }
     if AUTHORITIES.contains(authority) {
@@ -143,13 +140,6 @@ fn base(authority: &Url) -> Url {
     };
     base.set_path(&path);
     base
-}
-
-pub fn reason(error: &reqwest::Error) -> String {
-    match refused_certificate(error) {
-        Some(why) => format!("its certificate is not trusted: {why}"),
-        None => innermost(error),
-    }
 }
 
 /// Parses `Bearer client_id="…", authorization_uri="…"`, with the parts in any order.

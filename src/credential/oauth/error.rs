@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::credential::CredentialError;
-use crate::net::IdentityError;
+use crate::net::{IdentityError, ProxyError};
 
 /// Error of requesting a token.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -34,6 +34,9 @@ pub enum TokenError {
     #[error("cannot reach the token service {authority}: {reason}")]
     #[diagnostic(help("check the network and try again"))]
     Unreachable { authority: String, reason: String },
+    #[error("cannot request a token: {0}")]
+    #[diagnostic(help("{}", .0.advice()))]
+    Proxy(ProxyError),
     #[error("refusing to send the password to the token service {authority}, which {endpoint} names")]
     #[diagnostic(help("nothing was sent; if you trust it, add to the profile: authority = \"{authority}\""))]
     Foreign { endpoint: String, authority: String },

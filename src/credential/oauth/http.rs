@@ -5,26 +5,116 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::header::{CONTENT_TYPE, USER_AGENT};
+use hyper::{Request, Response, StatusCode};
 use oauth2::RequestTokenError;
-use oauth2::{AsyncHttpClient, ErrorResponseType, HttpRequest, HttpResponse, StandardErrorResponse, http};
+use oauth2::{AsyncHttpClient, ErrorResponseType, HttpRequest, HttpResponse, StandardErrorResponse};
 use secrecy::zeroize::{Zeroize as _, Zeroizing};
 use url::Url;
 
 use super::error::{Operation, TokenError, advice};
-use crate::net::{Trust, innermost, is_loopback, refused_certificate};
+use crate::net::{
+    AGENT, Cause, Connector, Failure, HttpClient, Proxies, ProxyError, Trust, innermost, is_late,
+    proxy_error, refused_certificate,
+};
 
 /// Maximum size of an answer: a token has some kilobytes.
-pub const MAX_ANSWER: usize = 1 << 20;
+const MAX_ANSWER: usize = 1 << 20;
 /// Maximum number of successive failed connections while a device code is polled.
 const MAX_FAILURES: u32 = 3;
 /// Maximum length of the shown description of an error, in characters.
 const MAX_DETAIL: usize = 300;
 
+/// TLS settings, proxies and time limits of token requests.
+#[derive(Clone, Debug)]
+pub struct Network {
+    pub trust: Trust,
+    pub proxies: Proxies,
+    /// Time limit for a connection.
+    pub connect: Duration,
+    /// Time limit for a request, with its connection.
+    pub limit: Duration,
+}
+
+impl Network {
+    /// Creates a client, which follows no redirects.
+    pub fn client(&self, trust: Trust) -> HttpClient {
+        Connector::new(trust, self.proxies.clone(), self.connect.min(self.limit)).client()
+    }
+
+    /// Sends a request; returns the answer with its body, which is wiped.
+    pub async fn exchange(
+        &self,
+        client: &HttpClient,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Zeroizing<Vec<u8>>>, Unanswered> {
+        let failed = |failure: Failure| Unanswered::of(&*failure);
+        let exchange = async {
+            let answer = client.request(request).await.map_err(|error| failed(error.into()))?;
+            let (head, mut rest) = answer.into_parts();
+            let mut body = Zeroizing::new(Vec::with_capacity(16 * 1024));
+            while let Some(frame) = rest.frame().await {
+                // Trailers are ignored.
+                let Ok(chunk) = frame.map_err(|error| failed(error.into()))?.into_data() else { continue };
+                if body.len() + chunk.len() > MAX_ANSWER {
+                    return Err(Unanswered::TooLarge);
+                }
+                body.extend_from_slice(&chunk);
+                wipe(chunk);
+            }
+            Ok(Response::from_parts(head, body))
+        };
+        tokio::time::timeout(self.limit, exchange).await.unwrap_or(Err(Unanswered::Late))
+    }
+}
+
+/// Wipes a part of a response, unless the HTTP client still shares its buffer.
+fn wipe(part: Bytes) {
+    if let Ok(mut buffer) = part.try_into_mut() {
+        buffer.as_mut().zeroize();
+    }
+}
+
+/// The reason why a request has no answer.
+pub enum Unanswered {
+    Late,
+    TooLarge,
+    Certificate(String),
+    Proxy(ProxyError),
+    Failed(String),
+}
+
+impl Unanswered {
+    fn of(failure: Cause<'_>) -> Self {
+        match (proxy_error(failure), refused_certificate(failure)) {
+            (Some(error), _) => Self::Proxy(error),
+            (_, Some(why)) => Self::Certificate(format!("its certificate is not trusted: {why}")),
+            _ if is_late(failure) => Self::Late,
+            _ => Self::Failed(innermost(failure)),
+        }
+    }
+
+    /// Returns the error of a request to `of`; `failed` converts a reason.
+    pub fn error(self, of: String, limit: Duration, failed: impl FnOnce(String) -> TokenError) -> TokenError {
+        match self {
+            Self::Late => TokenError::Timeout { of, limit },
+            Self::Proxy(error) => TokenError::Proxy(error),
+            Self::TooLarge => failed(too_large()),
+            Self::Certificate(reason) | Self::Failed(reason) => failed(reason),
+        }
+    }
+}
+
+fn too_large() -> String {
+    format!("its answer has more than {MAX_ANSWER} bytes")
+}
+
 /// A client for one token service.
 #[derive(Debug)]
 pub struct Http {
-    client: reqwest::Client,
-    limit: Duration,
+    client: HttpClient,
+    network: Network,
     last: Mutex<Last>,
 }
 
@@ -34,7 +124,7 @@ struct Last {
     /// Status and content type of the answer.
     answer: String,
     /// A failure that the protocol's client cannot report.
-    failure: Option<String>,
+    failure: Option<HttpFailure>,
     /// Number of successive failed connections.
     failures: u32,
 }
@@ -46,33 +136,34 @@ pub struct HttpFailure {
     reason: String,
     /// Whether the same request may succeed later.
     is_temporary: bool,
+    proxy: Option<ProxyError>,
 }
 
 impl HttpFailure {
     fn lasting(reason: String) -> Self {
-        Self { reason, is_temporary: false }
+        Self { reason, is_temporary: false, proxy: None }
+    }
+
+    /// Returns the error; `failed` converts the reason.
+    pub fn error(self, failed: impl FnOnce(String) -> TokenError) -> TokenError {
+        match self.proxy {
+            Some(error) => TokenError::Proxy(error),
+            None => failed(self.reason),
+        }
     }
 }
 
 impl Http {
-    /// Creates a client for the service at `authority`.
-    ///
-    /// # Errors
-    /// The TLS settings are not usable.
-    pub fn new(trust: &Trust, authority: &Url, limit: Duration) -> Result<Self, TokenError> {
-        let builder = trust.client().redirect(reqwest::redirect::Policy::none());
-        let builder = if is_loopback(authority) { builder.no_proxy() } else { builder };
-        let client = builder.build().map_err(|error| TokenError::Unreachable {
-            authority: shown(authority),
-            reason: innermost(&error),
-        })?;
-        Ok(Self { client, limit, last: Mutex::default() })
+    /// Creates a client for a token service. The pin is for the endpoint's certificate.
+    pub fn new(network: Network) -> Self {
+        let client = network.client(network.trust.of_others());
+        Self { client, network, last: Mutex::default() }
     }
 
     /// Reads a document.
     pub async fn get(&self, uri: &Url) -> Result<HttpResponse, HttpFailure> {
-        let request = http::Request::get(uri.as_str()).body(Vec::new());
-        self.limited(request.map_err(|error| HttpFailure::lasting(error.to_string()))?).await
+        let request = Request::get(uri.as_str()).body(Vec::new());
+        self.exchange(request.map_err(|error| HttpFailure::lasting(error.to_string()))?).await
     }
 
     /// Converts an error of the protocol's client. Does not show an answer: it may contain a token.
@@ -88,13 +179,14 @@ impl Http {
         let authority = shown(authority);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let reason = match (error, last.failure.take()) {
-            (_, Some(failure)) => failure,
+            (_, Some(failure)) | (RequestTokenError::Request(failure), None) => {
+                return failure.error(|reason| TokenError::Failed { operation, authority, reason });
+            }
             (RequestTokenError::ServerResponse(response), None) => {
                 let detail = response.error_description().and_then(|text| text.lines().next());
                 let detail: Option<String> = detail.map(|line| line.chars().take(MAX_DETAIL).collect());
                 return rejected(operation, authority, response.error().to_string(), detail);
             }
-            (RequestTokenError::Request(failure), None) => failure.reason,
             (RequestTokenError::Parse(_, mut body), None) => {
                 body.zeroize();
                 format!("expected a token as JSON, got {}", last.answer)
@@ -104,37 +196,28 @@ impl Http {
         TokenError::Failed { operation, authority, reason }
     }
 
-    /// Sends a request; the time limit includes the whole answer.
-    async fn limited(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
-        let answered = tokio::time::timeout(self.limit, self.exchange(request)).await;
-        answered.unwrap_or_else(|_| {
-            let limit = humantime::format_duration(self.limit);
-            Err(HttpFailure::lasting(format!("no complete answer within {limit}")))
-        })
-    }
-
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
-        let failed = |error: reqwest::Error| match refused_certificate(&error) {
-            Some(why) => HttpFailure::lasting(format!("its certificate is not trusted: {why}")),
-            None => HttpFailure { reason: innermost(&error), is_temporary: true },
-        };
-        let (parts, body) = request.into_parts();
-        let request = self.client.request(parts.method, parts.uri.to_string()).headers(parts.headers);
         // The body is wiped when the request no longer needs it.
-        let body = Bytes::from_owner(Zeroizing::new(body));
-        let mut answer = request.body(body).send().await.map_err(failed)?;
+        let mut request = request.map(|body| Full::from(Bytes::from_owner(Zeroizing::new(body))));
+        request.headers_mut().insert(USER_AGENT, AGENT);
+        let answer = self.network.exchange(&self.client, request).await;
+        let answer = answer.map_err(|unanswered| match unanswered {
+            Unanswered::Late => {
+                let limit = humantime::format_duration(self.network.limit);
+                HttpFailure::lasting(format!("no complete answer within {limit}"))
+            }
+            Unanswered::TooLarge => HttpFailure::lasting(too_large()),
+            Unanswered::Certificate(reason) => HttpFailure::lasting(reason),
+            Unanswered::Proxy(error) => {
+                HttpFailure { reason: error.to_string(), is_temporary: error.may_pass(), proxy: Some(error) }
+            }
+            Unanswered::Failed(reason) => HttpFailure { reason, is_temporary: true, proxy: None },
+        })?;
         let status = answer.status();
-        let kind = answer.headers().get(http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         self.last.lock().unwrap_or_else(PoisonError::into_inner).answer =
             format!("{status} ({})", kind.unwrap_or("without a content type"));
-        let mut whole = Zeroizing::new(Vec::with_capacity(16 * 1024));
-        while let Some(chunk) = answer.chunk().await.map_err(failed)? {
-            if whole.len() + chunk.len() > MAX_ANSWER {
-                return Err(HttpFailure::lasting(format!("its answer has more than {MAX_ANSWER} bytes")));
-            }
-            whole.extend_from_slice(&chunk);
-        }
-        let mut response = HttpResponse::new(std::mem::take(&mut *whole));
+        let mut response = HttpResponse::new(std::mem::take(&mut *answer.into_body()));
         *response.status_mut() = status;
         Ok(response)
     }
@@ -142,7 +225,7 @@ impl Http {
     /// Sends a request of the protocol's client. That client repeats a failed poll until the code expires, therefore a
     /// lasting failure becomes an empty answer, which ends the polling.
     async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
-        let result = self.limited(request).await;
+        let result = self.exchange(request).await;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let Err(failure) = result else {
             last.failures = 0;
@@ -152,9 +235,9 @@ impl Http {
         if failure.is_temporary && last.failures < MAX_FAILURES {
             return Err(failure);
         }
-        last.failure = Some(failure.reason);
+        last.failure = Some(failure);
         let mut response = HttpResponse::new(Vec::new());
-        *response.status_mut() = http::StatusCode::BAD_GATEWAY;
+        *response.status_mut() = StatusCode::BAD_GATEWAY;
         Ok(response)
     }
 }

@@ -1,9 +1,9 @@
 //! The password grant, with the token service that the endpoint's 401 response names.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use secrecy::zeroize::{Zeroize as _, Zeroizing};
+use http_body_util::Full;
+use hyper::header::CONTENT_TYPE;
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
@@ -11,8 +11,7 @@ use url::Url;
 use super::authority;
 use super::error::TokenError;
 use super::granted::{self, Token};
-use super::http::MAX_ANSWER;
-use crate::net::Trust;
+use super::http::Network;
 
 #[derive(Deserialize)]
 struct Granted {
@@ -33,33 +32,24 @@ pub struct TokenRequest {
     pub endpoint: Url,
     pub user: String,
     pub password: SecretString,
-    pub trust: Trust,
+    pub network: Network,
     /// An authority that may receive the password besides Microsoft's.
     pub authority: Option<Url>,
-    pub limit: Duration,
 }
 
 /// Gets the challenge of the endpoint and requests a token from its authority with the password grant.
 pub async fn acquire(request: &TokenRequest) -> Result<Token, TokenError> {
-    let TokenRequest { endpoint, user, password, trust, authority: permitted, limit } = request;
-    let limit = *limit;
-    let (challenge, client) = authority::challenged(endpoint, trust, limit).await?;
+    let TokenRequest { endpoint, user, password, network, authority: permitted } = request;
+    let (challenge, client) = authority::challenged(endpoint, network).await?;
     let authority = challenge.authority.to_string();
-    let unreachable = |error: reqwest::Error| {
-        let authority = authority.clone();
-        if error.is_timeout() {
-            TokenError::Timeout { of: format!("the token service {authority}"), limit }
-        } else {
-            TokenError::Unreachable { authority, reason: authority::reason(&error) }
-        }
-    };
+    let unreachable = |reason: String| TokenError::Unreachable { authority: authority.clone(), reason };
     // The pin is for the endpoint's certificate; its own origin may be the authority as well.
     let client = if challenge.authority.origin() == endpoint.origin() {
         client
     } else {
-        authority::build(trust.client(), endpoint, limit).map_err(unreachable)?
+        network.client(network.trust.of_others())
     };
-    authority::check(endpoint, &challenge.authority, permitted.as_ref())?;
+    authority::check(endpoint, &challenge.authority, permitted.as_ref(), &network.proxies)?;
     let body = form(&[
         ("grant_type", "password"),
         ("client_id", &challenge.client_id),
@@ -67,25 +57,17 @@ pub async fn acquire(request: &TokenRequest) -> Result<Token, TokenError> {
         ("username", user),
         ("password", password.expose_secret()),
     ]);
-    let mut answer = client
-        .post(challenge.authority.clone())
-        .header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(Bytes::from_owner(body))
-        .send()
-        .await
-        .map_err(unreachable)?;
+    let asked = authority::post(&challenge.authority)
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Full::from(Bytes::from_owner(body)))
+        .map_err(|error| unreachable(error.to_string()))?;
+    let answer = network.exchange(&client, asked).await;
+    let service = format!("the token service {authority}");
+    let answer = answer.map_err(|unanswered| unanswered.error(service, network.limit, unreachable))?;
     let status = answer.status();
     let refused =
         |reason| TokenError::Refused { authority: authority.clone(), user: user.to_owned(), reason };
-    let mut body = Zeroizing::new(Vec::with_capacity(16 * 1024));
-    while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            let reason = format!("its answer has more than {MAX_ANSWER} bytes");
-            return Err(TokenError::Unreachable { authority: authority.clone(), reason });
-        }
-        body.extend_from_slice(&chunk);
-        wipe(chunk);
-    }
+    let body = answer.into_body();
     if status.is_success() {
         let read: Result<Granted, _> = serde_json::from_slice(&body);
         let token = |granted: Granted| Token {
@@ -110,19 +92,12 @@ fn form(pairs: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(form.finish().into_bytes())
 }
 
-/// Wipes a part of a response, unless the HTTP client still shares its buffer.
-fn wipe(part: Bytes) {
-    if let Ok(mut buffer) = part.try_into_mut() {
-        buffer.as_mut().zeroize();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_form_fits_its_buffer() {
+    fn a_form_never_reallocates_its_buffer() {
         let password = "\u{e4}&=+ ".repeat(50);
         let pairs = [("grant_type", "password"), ("password", password.as_str())];
         let body = form(&pairs);

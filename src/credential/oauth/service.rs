@@ -1,7 +1,5 @@
 //! A token service: its addresses, from its metadata (OpenID Connect Discovery 1.0), and the client of its protocol.
 
-use std::time::Duration;
-
 use oauth2::basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse};
 use oauth2::{AuthType, ClientId, EndpointNotSet, EndpointSet, Scope, StandardRevocableToken, TokenUrl};
 use serde::Deserialize;
@@ -10,8 +8,7 @@ use url::Url;
 use super::authority::{Client, is_of};
 use super::error::{Operation, TokenError};
 use super::granted::Granted;
-use super::http::{Http, shown};
-use crate::net::Trust;
+use super::http::{Http, Network, shown};
 
 /// The client of the protocol.
 pub type Protocol = oauth2::Client<
@@ -48,13 +45,8 @@ pub struct Service {
 
 impl Service {
     /// Reads the metadata of a token service.
-    pub async fn read(
-        client: Client,
-        scopes: Vec<Scope>,
-        trust: &Trust,
-        limit: Duration,
-    ) -> Result<Self, TokenError> {
-        let http = Http::new(trust, &client.authority, limit)?;
+    pub async fn read(client: Client, scopes: Vec<Scope>, network: Network) -> Result<Self, TokenError> {
+        let http = Http::new(network);
         let metadata = metadata(&http, &client.authority).await?;
         let token = TokenUrl::from_url(metadata.token_endpoint.clone());
         let protocol = oauth2::Client::new(ClientId::new(client.id.clone()))
@@ -98,7 +90,7 @@ async fn metadata(http: &Http, authority: &Url) -> Result<Metadata, TokenError> 
     let mut address = authority.clone();
     let path = authority.path().trim_end_matches('/');
     address.set_path(&format!("{path}/.well-known/openid-configuration"));
-    let answer = http.get(&address).await.map_err(|failure| failed(failure.to_string()))?;
+    let answer = http.get(&address).await.map_err(|failure| failure.error(failed))?;
     if !answer.status().is_success() {
         return Err(failed(format!("{address} answered {}", answer.status())));
     }

@@ -25,7 +25,7 @@ fn entries(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_file_is_another_one_afterwards_with_the_same_owner_and_mode() {
+fn a_replaced_file_keeps_owner_and_mode() {
     let temp = tempfile::tempdir().unwrap();
     let file = temp.path().join("file");
     for wanted in [0o640, 0o755, 0o600, 0o666] {
@@ -42,7 +42,7 @@ fn a_file_is_another_one_afterwards_with_the_same_owner_and_mode() {
 }
 
 #[test]
-fn another_owner_stays_the_owner() {
+fn a_foreign_owner_is_kept() {
     if platform::user() != 0 {
         return;
     }
@@ -57,7 +57,7 @@ fn another_owner_stays_the_owner() {
 }
 
 #[test]
-fn links_stay_links_however_many() {
+fn chained_symlinks_are_kept() {
     let temp = tempfile::tempdir().unwrap();
     let folder = temp.path().join("repository");
     std::fs::create_dir(&folder).unwrap();
@@ -78,7 +78,7 @@ fn links_stay_links_however_many() {
 }
 
 #[test]
-fn a_file_with_another_name_has_the_new_content_under_both() {
+fn a_hard_linked_file_is_written_in_place() {
     let temp = tempfile::tempdir().unwrap();
     let (file, other) = (temp.path().join("file"), temp.path().join("other"));
     std::fs::write(&file, "old and longer").unwrap();
@@ -89,7 +89,7 @@ fn a_file_with_another_name_has_the_new_content_under_both() {
 }
 
 #[test]
-fn a_pipe_and_a_device_are_written_to_and_stay() {
+fn pipes_and_devices_are_written_in_place() {
     use std::os::unix::fs::FileTypeExt as _;
     let temp = tempfile::tempdir().unwrap();
     let pipe = temp.path().join("pipe");
@@ -105,7 +105,7 @@ fn a_pipe_and_a_device_are_written_to_and_stay() {
 }
 
 #[test]
-fn a_new_file_has_its_mode_from_the_start() {
+fn a_new_file_is_created_with_its_mode() {
     let temp = tempfile::tempdir().unwrap();
     let at = |name: &str| temp.path().join(name);
     replace(&at("private"), b"x", New::Private).unwrap();
@@ -119,7 +119,7 @@ fn a_new_file_has_its_mode_from_the_start() {
 }
 
 #[test]
-fn a_file_that_exists_is_not_created_again() {
+fn an_existing_file_is_not_created() {
     let temp = tempfile::tempdir().unwrap();
     let file = temp.path().join("file");
     create_new(&file, b"one", New::Shared).unwrap();
@@ -129,7 +129,7 @@ fn a_file_that_exists_is_not_created_again() {
 }
 
 #[test]
-fn extended_attributes_go_with_the_file() {
+fn extended_attributes_are_copied() {
     let temp = tempfile::tempdir().unwrap();
     let file = temp.path().join("file");
     std::fs::write(&file, "old").unwrap();

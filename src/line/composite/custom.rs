@@ -10,8 +10,16 @@ enum Part {
     Digit,
     Point,
     Text(String),
-    /// `E+00`: letter, plus shown, digits.
-    Exponent(char, bool, usize),
+    Exponent(Exponent),
+}
+
+/// `E+00`
+#[derive(Clone, Debug, PartialEq)]
+struct Exponent {
+    letter: char,
+    /// `+`: also of a positive exponent.
+    sign: Option<char>,
+    digits: usize,
 }
 
 /// A parsed section.
@@ -108,11 +116,11 @@ impl Section {
                     section.power += if letter == '%' { 2 } else { 3 };
                     section.text(letter);
                 }
-                'E' | 'e' => match exponent(&letters[at..]) {
-                    Some((plus, digits, length)) => {
-                        at += length;
+                'E' | 'e' => match Exponent::read(letter, &letters[at..]) {
+                    Some(exponent) => {
+                        at += exponent.digits + usize::from(exponent.sign.is_some());
                         section.is_scientific = true;
-                        section.parts.push(Part::Exponent(letter, plus, digits));
+                        section.parts.push(Part::Exponent(exponent));
                     }
                     None => section.text(letter),
                 },
@@ -212,10 +220,10 @@ impl Section {
                     }
                 }
                 Part::Text(inner) => text.push_str(inner),
-                Part::Exponent(letter, plus, digits) => {
+                Part::Exponent(Exponent { letter, sign, digits }) => {
                     let sign = match exponent {
                         ..0 => "-",
-                        _ if *plus => "+",
+                        _ if *sign == Some('+') => "+",
                         _ => "",
                     };
                     text.push_str(&format!("{letter}{sign}{:0>digits$}", exponent.abs()));
@@ -263,10 +271,12 @@ fn mantissa(number: &Decimal, before: usize, behind: usize) -> (Decimal, i32) {
     if whole.len() > before { (scaled.scaled(-1).at(behind), power + 1) } else { (scaled, power) }
 }
 
-/// Parses `+00` after an E: plus shown, digits, length.
-fn exponent(letters: &[char]) -> Option<(bool, usize, usize)> {
-    let sign = letters.first().filter(|letter| matches!(letter, '+' | '-'));
-    let skip = usize::from(sign.is_some());
-    let digits = letters[skip..].iter().take_while(|letter| **letter == '0').count();
-    (digits > 0).then_some((sign == Some(&'+'), digits, skip + digits))
+impl Exponent {
+    /// Reads `+00` after the letter.
+    fn read(letter: char, rest: &[char]) -> Option<Self> {
+        let sign = rest.first().copied().filter(|one| matches!(one, '+' | '-'));
+        let zeros = rest[usize::from(sign.is_some())..].iter().take_while(|one| **one == '0');
+        let digits = zeros.count();
+        (digits > 0).then_some(Self { letter, sign, digits })
+    }
 }

@@ -3,6 +3,8 @@
 
 use chrono::{Datelike as _, NaiveDateTime, Timelike as _};
 
+use super::letters::by_letters;
+
 /// A date in its transmitted form: wall time and zone.
 struct Date {
     at: NaiveDateTime,
@@ -36,7 +38,9 @@ impl Date {
 pub fn format(text: &str, form: &str) -> Option<String> {
     let date = Date::read(text)?;
     let mut letters = form.chars();
-    let (Some(letter), None) = (letters.next(), letters.next()) else { return custom(&date, form) };
+    let (Some(letter), None) = (letters.next(), letters.next()) else {
+        return by_letters(form, |letter, count, text| part(&date, letter, count, text));
+    };
     let whole = match letter {
         'd' => "MM/dd/yyyy",
         'D' => "dddd, dd MMMM yyyy",
@@ -54,36 +58,7 @@ pub fn format(text: &str, form: &str) -> Option<String> {
         'y' | 'Y' => "yyyy MMMM",
         _ => return None,
     };
-    custom(&date, whole)
-}
-
-fn custom(date: &Date, form: &str) -> Option<String> {
-    let letters: Vec<char> = form.chars().collect();
-    let mut text = String::new();
-    let mut at = 0;
-    while let Some(&letter) = letters.get(at) {
-        match letter {
-            '\\' => {
-                text.push(*letters.get(at + 1)?);
-                at += 2;
-            }
-            '%' => {
-                letters.get(at + 1).filter(|next| **next != '%')?;
-                at += 1;
-            }
-            '\'' | '"' => {
-                let end = letters[at + 1..].iter().position(|one| *one == letter)?;
-                text.extend(&letters[at + 1..at + 1 + end]);
-                at += end + 2;
-            }
-            _ => {
-                let count = letters[at..].iter().take_while(|one| **one == letter).count();
-                at += count;
-                part(date, letter, count, &mut text)?;
-            }
-        }
-    }
-    Some(text)
+    by_letters(whole, |letter, count, text| part(&date, letter, count, text))
 }
 
 /// Formats one letter that is repeated `count` times.

@@ -78,13 +78,13 @@ impl Default for Decimal {
 }
 
 impl Decimal {
-    pub fn of(number: i128) -> Self {
+    fn of(number: i128) -> Self {
         let digits = number.unsigned_abs().to_string().bytes().map(|digit| digit - b'0').collect();
         Self { negative: number < 0, digits, scale: 0 }
     }
 
     /// Parses `-12.50`.
-    pub fn parse(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let digits: Option<Vec<u8>> = whole
@@ -144,7 +144,7 @@ impl Decimal {
         number
     }
 
-    pub fn scientific(&self, places: usize) -> (Self, i32) {
+    fn scientific(&self, places: usize) -> (Self, i32) {
         let leading = self.digits.iter().take_while(|digit| **digit == 0).count();
         if leading == self.digits.len() {
             return (Self { negative: self.negative, ..Self::default() }.at(places), 0);

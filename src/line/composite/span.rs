@@ -1,6 +1,8 @@
 //! Formats of a TimeSpan
 //! (<https://learn.microsoft.com/dotnet/standard/base-types/custom-timespan-format-strings>).
 
+use super::letters::by_letters;
+
 /// Parts of a TimeSpan.
 struct Span {
     negative: bool,
@@ -51,43 +53,19 @@ pub fn format(text: &str, form: &str) -> Option<String> {
 }
 
 fn custom(span: &Span, form: &str) -> Option<String> {
-    let letters: Vec<char> = form.chars().collect();
-    if letters.len() == 1 {
+    if form.chars().count() == 1 {
         return None;
     }
-    let mut text = String::new();
-    let mut at = 0;
-    while let Some(&letter) = letters.get(at) {
-        match letter {
-            '\\' => {
-                text.push(*letters.get(at + 1)?);
-                at += 2;
-            }
-            '%' => {
-                letters.get(at + 1).filter(|next| **next != '%')?;
-                at += 1;
-            }
-            '\'' | '"' => {
-                let end = letters[at + 1..].iter().position(|one| *one == letter)?;
-                text.extend(&letters[at + 1..at + 1 + end]);
-                at += end + 2;
-            }
-            _ => {
-                let count = letters[at..].iter().take_while(|one| **one == letter).count();
-                at += count;
-                text.push_str(&match (letter, count) {
-                    ('d', 1..=8) => format!("{:0>count$}", span.days),
-                    ('h', 1 | 2) => format!("{:0>count$}", span.hours),
-                    ('m', 1 | 2) => format!("{:0>count$}", span.minutes),
-                    ('s', 1 | 2) => format!("{:0>count$}", span.seconds),
-                    ('f', 1..=7) => format!("{:07}", span.ticks).get(..count)?.to_owned(),
-                    ('F', 1..=7) => {
-                        format!("{:07}", span.ticks).get(..count)?.trim_end_matches('0').to_owned()
-                    }
-                    _ => return None,
-                });
-            }
-        }
-    }
-    Some(text)
+    by_letters(form, |letter, count, text| {
+        text.push_str(&match (letter, count) {
+            ('d', 1..=8) => format!("{:0>count$}", span.days),
+            ('h', 1 | 2) => format!("{:0>count$}", span.hours),
+            ('m', 1 | 2) => format!("{:0>count$}", span.minutes),
+            ('s', 1 | 2) => format!("{:0>count$}", span.seconds),
+            ('f', 1..=7) => format!("{:07}", span.ticks).get(..count)?.to_owned(),
+            ('F', 1..=7) => format!("{:07}", span.ticks).get(..count)?.trim_end_matches('0').to_owned(),
+            _ => return None,
+        });
+        Some(())
+    })
 }

@@ -25,7 +25,7 @@ pub fn read(text: &str) -> Option<Value> {
     for (prefix, radix, bits) in [("0x", 16, 4), ("0b", 2, 1)] {
         if let Some(rest) = digits.strip_prefix(prefix) {
             let (rest, suffix) = suffixed(rest, |suffix| suffix != "d");
-            let (whole, is_long) = of_base(rest, radix, bits)?;
+            let Bits { whole, is_long } = Bits::read(rest, radix, bits)?;
             let suffix = if is_long && suffix.is_empty() { "l" } else { suffix };
             let whole = whole.checked_mul(times.into())?;
             return whole_of(if negative { -whole } else { whole }, suffix);
@@ -47,17 +47,26 @@ fn suffixed(digits: &str, allowed: impl Fn(&str) -> bool) -> (&str, &'static str
     found.into_iter().find_map(|one| Some((digits.strip_suffix(one)?, one))).unwrap_or((digits, ""))
 }
 
-/// Parses digits of base 16 or 2. Full-width digits are the bits of their type: `0xFFFFFFFF` is -1. Also
-/// returns whether they form a negative Int64.
-fn of_base(digits: &str, radix: u32, bits: usize) -> Option<(i128, bool)> {
-    if digits.is_empty() {
-        return Some((0, false));
+/// A number of base 16 or 2.
+struct Bits {
+    whole: i128,
+    /// Whether it is a negative Int64, whatever its suffix.
+    is_long: bool,
+}
+
+impl Bits {
+    /// Parses digits, `bits` bits each. Full-width digits are the bits of their type: `0xFFFFFFFF` is -1.
+    fn read(digits: &str, radix: u32, bits: usize) -> Option<Self> {
+        if digits.is_empty() {
+            return Some(Self { whole: 0, is_long: false });
+        }
+        let whole = i128::try_from(u128::from_str_radix(digits, radix).ok()?).ok()?;
+        let width = digits.len() * bits;
+        let has_sign = if radix == 16 { matches!(width, 32 | 64) } else { matches!(width, 8 | 16 | 32 | 64) };
+        let is_negative = has_sign && whole >> (width - 1) == 1;
+        let whole = if is_negative { whole - (1 << width) } else { whole };
+        Some(Self { whole, is_long: is_negative && width == 64 })
     }
-    let value = i128::try_from(u128::from_str_radix(digits, radix).ok()?).ok()?;
-    let width = digits.len() * bits;
-    let has_sign = if radix == 16 { matches!(width, 32 | 64) } else { matches!(width, 8 | 16 | 32 | 64) };
-    let is_negative = has_sign && value >> (width - 1) == 1;
-    Some(if is_negative { (value - (1 << width), width == 64) } else { (value, false) })
 }
 
 /// Returns an integer in the type of its suffix, or in the first type that holds it.
@@ -131,7 +140,7 @@ mod tests {
 
     /// Seen in PowerShell 7.6.9.
     #[test]
-    fn literals_have_the_type_that_powershell_gives_them() {
+    fn literals_have_powershells_types() {
         for (text, value) in [
             ("12", Value::I32(12)),
             ("0049301234", Value::I32(49_301_234)),

@@ -46,6 +46,13 @@ const KEYWORDS: &[&str] = &[
     "var",
 ];
 
+/// The name of a command as it is called.
+struct CalledName {
+    name: String,
+    /// Whether it is dot-sourced.
+    is_dotted: bool,
+}
+
 fn ends_word(letter: char) -> bool {
     letter.is_whitespace() || matches!(letter, '|' | ';' | ',' | '(' | ')' | '{' | '}' | '&' | '<' | '>')
 }
@@ -53,7 +60,7 @@ fn ends_word(letter: char) -> bool {
 impl Parser {
     pub(super) fn command(&mut self, redirections: &mut Vec<Redirection>) -> Parsed<CommandLine> {
         let start = self.at;
-        let (name, is_dotted) = self.command_name()?;
+        let CalledName { name, is_dotted } = self.command_name()?;
         let at = self.offset_of(start);
         if KEYWORDS.iter().any(|one| one.eq_ignore_ascii_case(&name)) && !name.eq_ignore_ascii_case("foreach")
         {
@@ -99,8 +106,8 @@ impl Parser {
         Ok(CommandLine { name, arguments, at, places, is_dotted })
     }
 
-    /// Parses a command name and whether it is dot-sourced: a word, or a string after `&` or `.`.
-    fn command_name(&mut self) -> Parsed<(String, bool)> {
+    /// Parses a command name: a word, or a string after `&` or `.`.
+    fn command_name(&mut self) -> Parsed<CalledName> {
         let start = self.at;
         let is_called = self.peek() == Some('&')
             || self.peek() == Some('.') && self.peek_at(1).is_none_or(char::is_whitespace);
@@ -128,7 +135,7 @@ impl Parser {
         if label {
             return self.script_at(start, "A label");
         }
-        Ok((name, is_dotted))
+        Ok(CalledName { name, is_dotted })
     }
 
     fn parameter(&mut self) -> Parsed<Arg> {
@@ -163,9 +170,9 @@ impl Parser {
             let start = self.at;
             let value = self.primary()?;
             // `$home/x` is one word with a variable.
-            let goes_on =
+            let continues =
                 first == Some('$') && second != Some('(') && self.peek().is_some_and(|next| !ends_word(next));
-            if !goes_on {
+            if !continues {
                 return Ok(value);
             }
             self.at = start;

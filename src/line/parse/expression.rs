@@ -14,6 +14,14 @@ const MULTIPLYING: u8 = 4;
 const FORMATTING: u8 = 5;
 const RANGE: u8 = 6;
 
+/// A binary operator in the text.
+struct Infix {
+    operator: Binary,
+    /// Letters that it takes.
+    length: usize,
+    precedence: u8,
+}
+
 impl Parser {
     /// Returns whether a value begins here instead of a command name.
     pub(super) fn begins_expression(&self) -> bool {
@@ -42,14 +50,11 @@ impl Parser {
         loop {
             let before = self.at;
             self.blank(false);
-            let Some((operator, length, level)) = self.operator()? else {
+            let infix = self.operator()?.filter(|infix| infix.precedence == loosest);
+            let Some(Infix { operator, length, .. }) = infix else {
                 self.at = before;
                 return Ok(left);
             };
-            if level != loosest {
-                self.at = before;
-                return Ok(left);
-            }
             long += 1;
             if long > 8 * MAX_DEPTH {
                 return self.wrong("The expression is too long.");
@@ -82,11 +87,11 @@ impl Parser {
         }
     }
 
-    /// Parses a binary operator; returns it with its length in letters and its precedence.
-    fn operator(&self) -> Parsed<Option<(Binary, usize, u8)>> {
+    /// Reads a binary operator without advancing.
+    fn operator(&self) -> Parsed<Option<Infix>> {
         let Some(letter) = self.peek() else { return Ok(None) };
         let doubled = self.peek_at(1) == Some(letter);
-        Ok(Some(match letter {
+        let (operator, length, precedence) = match letter {
             '+' if doubled => return self.script("'++'"),
             '+' | '-' | '*' | '/' | '%' if self.peek_at(1) == Some('=') => {
                 return self.script(&format!("'{letter}='"));
@@ -120,7 +125,8 @@ impl Parser {
                 }
             }
             _ => return Ok(None),
-        }))
+        };
+        Ok(Some(Infix { operator, length, precedence }))
     }
 
     fn word_after_dash(&self) -> String {
@@ -222,14 +228,14 @@ impl Parser {
         let mut text = String::new();
         while let Some(letter) = self.peek() {
             let exponent = text.ends_with(['e', 'E']) && !text.starts_with("0x");
-            let goes_on = letter.is_ascii_alphanumeric()
+            let continues = letter.is_ascii_alphanumeric()
                 || (letter == '.'
                     && !text.contains('.')
                     && self.peek_at(1).is_none_or(|next| !is_name(next) && next != '.'))
                 || (letter == '.' && self.peek_at(1).is_some_and(|next| next.is_ascii_digit()))
                 || (matches!(letter, '+' | '-') && (exponent || text.is_empty()))
                 || (is_dash(letter) && text.is_empty());
-            if !goes_on {
+            if !continues {
                 break;
             }
             text.push(if is_dash(letter) { '-' } else { letter });

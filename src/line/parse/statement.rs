@@ -116,7 +116,7 @@ impl Parser {
             match self.peek() {
                 Some('|') if self.peek_at(1) == Some('|') => return self.script("'||'"),
                 Some('|') => self.at += 1,
-                Some('\n') if self.goes_on_below() => {}
+                Some('\n') if self.consume_leading_pipe() => {}
                 Some('\n' | ';' | ')' | '}') | None => {
                     return Ok(Statement { assign, pipeline, redirections, at });
                 }
@@ -147,7 +147,7 @@ impl Parser {
     }
 
     /// Consumes a pipe at the beginning of the next line, as PowerShell 7 does.
-    fn goes_on_below(&mut self) -> bool {
+    fn consume_leading_pipe(&mut self) -> bool {
         let start = self.at;
         self.blank(true);
         if self.peek() == Some('|') && self.peek_at(1) != Some('|') {

@@ -32,7 +32,7 @@ pub trait Stage: Send {
     }
 
     /// Returns whether an error of one object does not end the pipeline.
-    fn goes_on(&self) -> bool {
+    fn continues_after_error(&self) -> bool {
         false
     }
 }
@@ -45,7 +45,7 @@ impl<F: FnMut(Value, &mut Vec<Value>) -> Result<(), LineError> + Send> Stage for
         (self.0)(value, out)
     }
 
-    fn goes_on(&self) -> bool {
+    fn continues_after_error(&self) -> bool {
         true
     }
 }

@@ -86,12 +86,9 @@ fn everything(first: &Value, is_list: bool) -> Vec<Property> {
     names[..draw::MOST_COLUMNS].iter().map(|name| Property::everything().named(name)).collect()
 }
 
-pub fn table(bound: Bound, width: usize, views: Views) -> Result<Box<dyn Stage>, LineError> {
-    Ok(all(move |values: Vec<Value>| drawn(&bound, &values, false, &views, width).map(texts)))
-}
-
-pub fn list(bound: Bound, width: usize, views: Views) -> Result<Box<dyn Stage>, LineError> {
-    Ok(all(move |values: Vec<Value>| drawn(&bound, &values, true, &views, width).map(texts)))
+/// Format-Table and Format-List.
+pub fn formatted(bound: Bound, is_list: bool, width: usize, views: Views) -> Box<dyn Stage> {
+    all(move |values: Vec<Value>| drawn(&bound, &values, is_list, &views, width).map(texts))
 }
 
 /// Out-String: the screen output as one text, or one text per line.

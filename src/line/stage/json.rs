@@ -8,7 +8,7 @@ use crate::line::members::properties;
 use crate::psrp::clixml::Value;
 
 /// PowerShell's maximum depth.
-const DEEPEST: usize = 100;
+const MAX_DEPTH: usize = 100;
 
 struct Json {
     held: Vec<Value>,
@@ -18,9 +18,9 @@ struct Json {
 
 pub fn json(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
     let depth = bound.count("Depth")?.unwrap_or(2);
-    if depth > DEEPEST {
+    if depth > MAX_DEPTH {
         return Err(bound.wrong(&format!(
-            "The {depth} argument is greater than the maximum allowed range of {DEEPEST}."
+            "The {depth} argument is greater than the maximum allowed range of {MAX_DEPTH}."
         )));
     }
     let writer = Writer {

@@ -6,7 +6,7 @@ use std::os::windows::io::AsRawHandle as _;
 use std::path::Path;
 use std::ptr::null_mut;
 
-use windows_sys::Win32::Foundation::{ERROR_IO_PENDING, ERROR_LOCK_VIOLATION, LocalFree};
+use windows_sys::Win32::Foundation::{ERROR_IO_PENDING, ERROR_LOCK_VIOLATION};
 use windows_sys::Win32::Security::Authorization::{GetNamedSecurityInfoW, SE_FILE_OBJECT};
 use windows_sys::Win32::Security::OWNER_SECURITY_INFORMATION;
 use windows_sys::Win32::Storage::FileSystem::{
@@ -16,7 +16,7 @@ use windows_sys::Win32::Storage::FileSystem::{
 };
 use windows_sys::Win32::System::IO::OVERLAPPED;
 
-use super::identity::{User, sid_text};
+use super::identity::{self, User};
 use super::wide;
 
 /// The administrators and the system: they may own the files of an elevated process, and can access
@@ -24,7 +24,7 @@ use super::wide;
 const POWERS: [&str; 2] = ["S-1-5-32-544", "S-1-5-18"];
 
 /// Offset of the locked byte, in units of 4 GiB.
-const FAR: u32 = 0x4000_0000;
+const LOCK_OFFSET: u32 = 0x4000_0000;
 
 /// Creates a private folder, or checks that an existing folder belongs to the user.
 ///
@@ -72,26 +72,21 @@ pub fn is_private_file(_file: &File) -> io::Result<bool> {
 
 /// Returns the SID of the owner.
 fn owner(name: &[u16]) -> io::Result<String> {
-    let (mut owner, mut descriptor) = (null_mut(), null_mut());
-    // SAFETY: the name ends with a zero; `owner` points into `descriptor`, which is freed after its
-    // last use.
+    // SAFETY: the name ends with a zero; on success the call allocates a descriptor that contains the owner.
     unsafe {
-        let code = GetNamedSecurityInfoW(
-            name.as_ptr(),
-            SE_FILE_OBJECT,
-            OWNER_SECURITY_INFORMATION,
-            &mut owner,
-            null_mut(),
-            null_mut(),
-            null_mut(),
-            &mut descriptor,
-        );
-        if code != 0 {
-            return Err(io::Error::from_raw_os_error(code.cast_signed()));
-        }
-        let owner = sid_text(owner);
-        LocalFree(descriptor);
-        owner
+        identity::owner(|owner, descriptor| {
+            let (kind, what) = (SE_FILE_OBJECT, OWNER_SECURITY_INFORMATION);
+            GetNamedSecurityInfoW(
+                name.as_ptr(),
+                kind,
+                what,
+                owner,
+                null_mut(),
+                null_mut(),
+                null_mut(),
+                descriptor,
+            )
+        })
     }
 }
 
@@ -143,9 +138,9 @@ pub fn hold_when_free(file: &File) -> io::Result<()> {
 }
 
 /// Releases the lock of a file.
-pub fn let_go(file: &File) -> io::Result<()> {
+pub fn unlock(file: &File) -> io::Result<()> {
     // SAFETY: the handle is open as long as `file` is borrowed.
-    let done = unsafe { UnlockFile(file.as_raw_handle(), 0, FAR, 1, 0) };
+    let done = unsafe { UnlockFile(file.as_raw_handle(), 0, LOCK_OFFSET, 1, 0) };
     if done == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
@@ -157,7 +152,7 @@ pub fn is_held(file: &File) -> bool {
 /// Locks one byte far after the end of the file.
 fn lock(file: &File, how: LOCK_FILE_FLAGS) -> io::Result<bool> {
     let mut place = OVERLAPPED::default();
-    place.Anonymous.Anonymous.OffsetHigh = FAR;
+    place.Anonymous.Anonymous.OffsetHigh = LOCK_OFFSET;
     // SAFETY: the handle is open as long as `file` is borrowed. It was not opened for overlapped calls, so
     // `place` is not used after this call.
     let done = unsafe { LockFileEx(file.as_raw_handle(), how, 0, 1, 0, &mut place) };

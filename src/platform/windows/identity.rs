@@ -76,7 +76,7 @@ impl User {
 ///
 /// # Safety
 /// `sid` must point to a valid SID.
-pub unsafe fn sid_text(sid: PSID) -> io::Result<String> {
+unsafe fn sid_text(sid: PSID) -> io::Result<String> {
     let mut text = null_mut();
     // SAFETY: the caller guarantees that `sid` is valid; `text` becomes a string with a terminating zero, which
     // is copied before it is freed.
@@ -88,6 +88,25 @@ pub unsafe fn sid_text(sid: PSID) -> io::Result<String> {
         let copy = String::from_utf16_lossy(std::slice::from_raw_parts(text, length));
         LocalFree(text.cast());
         Ok(copy)
+    }
+}
+
+/// Returns the SID of an object's owner. `get` writes pointers to the owner and to the security descriptor that
+/// contains it, and returns an error code.
+///
+/// # Safety
+/// After a return of 0, the descriptor must be valid and belong to this function, and the owner lie within it.
+pub unsafe fn owner(get: impl FnOnce(&mut PSID, &mut PSECURITY_DESCRIPTOR) -> u32) -> io::Result<String> {
+    let (mut owner, mut descriptor) = (null_mut(), null_mut());
+    let code = get(&mut owner, &mut descriptor);
+    if code != 0 {
+        return Err(io::Error::from_raw_os_error(code.cast_signed()));
+    }
+    // SAFETY: the caller guarantees that `owner` points into `descriptor`, which is freed after its last use.
+    unsafe {
+        let owner = sid_text(owner);
+        LocalFree(descriptor);
+        owner
     }
 }
 

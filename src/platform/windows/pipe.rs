@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use std::ptr::null_mut;
 
 use tokio::net::windows::named_pipe::{NamedPipeServer, ServerOptions};
-use windows_sys::Win32::Foundation::LocalFree;
 use windows_sys::Win32::Security::Authorization::{GetSecurityInfo, SE_KERNEL_OBJECT};
 use windows_sys::Win32::Security::OWNER_SECURITY_INFORMATION;
 use windows_sys::Win32::System::Pipes::GetNamedPipeClientProcessId;
 
-use super::identity::{User, sid_text};
+use super::identity::{self, User};
 use super::process::{program_name, start_time};
 
 /// Creates a private, local instance of a pipe. With `first`, fails if the pipe already exists.
@@ -34,26 +33,13 @@ pub fn client_process(pipe: &NamedPipeServer) -> Option<u32> {
 
 /// Returns whether a pipe was created by the same user: other users cannot create it with this owner.
 pub fn is_of_this_user(pipe: &impl AsRawHandle) -> io::Result<bool> {
-    let (mut owner, mut descriptor) = (null_mut(), null_mut());
-    // SAFETY: the handle is open as long as `pipe` is borrowed; `owner` points into `descriptor`, which
-    // is freed after its last use.
+    // SAFETY: the handle is open as long as `pipe` is borrowed; on success the call allocates a descriptor that
+    // contains the owner.
     let owner = unsafe {
-        let code = GetSecurityInfo(
-            pipe.as_raw_handle(),
-            SE_KERNEL_OBJECT,
-            OWNER_SECURITY_INFORMATION,
-            &mut owner,
-            null_mut(),
-            null_mut(),
-            null_mut(),
-            &mut descriptor,
-        );
-        if code != 0 {
-            return Err(io::Error::from_raw_os_error(code.cast_signed()));
-        }
-        let owner = sid_text(owner);
-        LocalFree(descriptor);
-        owner?
+        identity::owner(|owner, descriptor| {
+            let (handle, kind, what) = (pipe.as_raw_handle(), SE_KERNEL_OBJECT, OWNER_SECURITY_INFORMATION);
+            GetSecurityInfo(handle, kind, what, owner, null_mut(), null_mut(), null_mut(), descriptor)
+        })?
     };
     Ok(owner == User::of_this_process()?.sid)
 }

@@ -37,7 +37,7 @@ pub fn input_is_ready(_: std::time::Duration) -> io::Result<bool> {
 
 /// Redirects standard error to the console, even if the parent process reads or discards it. Does nothing
 /// without a console.
-pub fn speak_on_terminal() -> io::Result<()> {
+pub fn redirect_errors_to_terminal() -> io::Result<()> {
     if crate::screen::Stream::Error.is_terminal() {
         return Ok(());
     }

@@ -369,7 +369,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_binding_is_the_structure_and_its_data() {
+    fn a_binding_is_the_header_and_its_data() {
         let bytes = bind(b"tls-server-end-point:x");
         assert_eq!(bytes.len(), size_of::<SEC_CHANNEL_BINDINGS>() + 22);
         assert_eq!(bytes[24..32], [22, 0, 0, 0, 32, 0, 0, 0]);

@@ -14,13 +14,13 @@ const SOURCES: [&str; 3] = ["command", "file", "keyring"];
 
 impl Reader<'_> {
     /// Parses `credential`. A relative path starts at the folder of the profile at `path`.
-    pub(super) fn credential(&mut self, path: &Path) -> CredentialSource {
-        let Some(value) = self.table.get("credential") else { return CredentialSource::Keyring };
+    pub(super) fn credential(&mut self, key: &str, path: &Path) -> CredentialSource {
+        let Some(value) = self.table.get(key) else { return CredentialSource::Keyring };
         match value.get_ref() {
             DeValue::String(word) if word == "keyring" => CredentialSource::Keyring,
             DeValue::String(word) if word == "prompt" => CredentialSource::Prompt,
             DeValue::String(word) if word == "system" => CredentialSource::System,
-            DeValue::Table(table) => self.source(table, value, path),
+            DeValue::Table(table) => self.source(key, (table, value), path),
             _ => {
                 self.mistake(
                     value.span(),
@@ -32,8 +32,13 @@ impl Reader<'_> {
         }
     }
 
-    fn source(&mut self, table: &DeTable<'_>, value: &Spanned<DeValue<'_>>, path: &Path) -> CredentialSource {
-        self.unknown_keys(table, &SOURCES, "credential");
+    fn source(
+        &mut self,
+        key: &str,
+        (table, value): (&DeTable<'_>, &Spanned<DeValue<'_>>),
+        path: &Path,
+    ) -> CredentialSource {
+        self.unknown_keys(table, &SOURCES, key);
         let text = |key: &str| {
             let text = table.get(key)?.get_ref().as_str()?;
             (table.len() == 1 && !text.trim().is_empty()).then(|| text.to_owned())
@@ -54,8 +59,8 @@ impl Reader<'_> {
         }
         self.mistake(
             value.span(),
-            "expected credential = { command = \"a command that prints the password\" }, { file = \"…\" } or \
-             { keyring = \"…\" }",
+            format!("expected {key} = {{ command = \"a command that prints the password\" }}, {{ file = \"…\" }} or \
+             {{ keyring = \"…\" }}"),
         );
         CredentialSource::Prompt
     }

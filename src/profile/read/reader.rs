@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use url::Url;
 
 use super::mistake::Mistake;
-use crate::net::{Fingerprint, HostPattern, NotHosts, TlsLibrary, is_loopback};
+use crate::net::{Fingerprint, HostPattern, NotHosts, NotProxy, ProxySetting, TlsLibrary, is_loopback};
 use crate::profile::authentication::{Authentication, TokenFlow};
 use crate::profile::import::{self, Attach, Import};
 use crate::profile::kind::{CONFIGURATION_PREFIX, Kind};
@@ -17,7 +17,7 @@ use crate::profile::service::Service;
 use crate::profile::types::{CredentialSource, Profile};
 
 /// Valid keys of a profile.
-pub const KEYS: [&str; 36] = [
+pub const KEYS: [&str; 39] = [
     "connections",
     "kind",
     "user",
@@ -26,6 +26,9 @@ pub const KEYS: [&str; 36] = [
     "discovery",
     "redirects",
     "authority",
+    "proxy",
+    "proxy_user",
+    "proxy_credential",
     "ca",
     "pin",
     "tls",
@@ -57,6 +60,18 @@ pub const KEYS: [&str; 36] = [
 ];
 /// Minimum idle timeout: with a shorter one, keep-alive requests would be the only traffic.
 const SHORTEST_IDLE: Duration = Duration::from_secs(1);
+/// Keys that New-PSSession does not support.
+const UNSUPPORTED: [&str; 9] = [
+    "pin",
+    "tls",
+    "certificate",
+    "key",
+    "service_principal",
+    "delegate",
+    "proxy",
+    "proxy_user",
+    "proxy_credential",
+];
 const TIMEOUTS: [&str; 6] = ["connect", "discovery", "token", "open", "operation", "close"];
 
 /// A profile's table and the mistakes found so far.
@@ -75,7 +90,7 @@ impl Reader<'_> {
         let uri = self.url("uri");
         let discovery = self.url("discovery");
         let domain = self.text("domain");
-        let credential = self.credential(path);
+        let credential = self.credential("credential", path);
         let profile = Profile {
             name: name.to_owned(),
             path: path.to_owned(),
@@ -92,6 +107,9 @@ impl Reader<'_> {
             discovery,
             redirects: self.redirects(),
             authority: self.authority(),
+            proxy: self.proxy(),
+            proxy_user: self.text("proxy_user"),
+            proxy_credential: self.credential("proxy_credential", path),
             ca: self.beside(path, "ca"),
             pin: self.pin(),
             tls: self.tls(),
@@ -127,6 +145,7 @@ impl Reader<'_> {
         let traits = profile.kind.traits();
         self.client_certificate(profile);
         self.tokens(profile);
+        self.proxy_login(profile);
         let is_system = profile.credential == CredentialSource::System;
         if is_system
             && !matches!(profile.authentication, Authentication::Kerberos | Authentication::Negotiate)
@@ -190,7 +209,7 @@ impl Reader<'_> {
             );
         }
         if profile.import.attach != Attach::Agent {
-            for key in ["pin", "tls", "certificate", "key", "service_principal", "delegate"] {
+            for key in UNSUPPORTED {
                 if self.table.get(key).is_some() {
                     let message = format!("New-PSSession does not support {key}: remove it, or attach");
                     self.mistake(self.span(key), message);
@@ -229,6 +248,38 @@ impl Reader<'_> {
             self.mistake(
                 self.span("certificate"),
                 "a client certificate needs authentication = \"certificate\"",
+            );
+        }
+    }
+
+    fn proxy(&mut self) -> ProxySetting {
+        let Some(text) = self.text("proxy") else { return ProxySetting::default() };
+        text.parse().unwrap_or_else(|error| {
+            let message = match error {
+                NotProxy::Form => format!("{error}, \"none\" or \"system\""),
+                NotProxy::Credential => error.to_string(),
+            };
+            self.mistake(self.span("proxy"), message);
+            ProxySetting::default()
+        })
+    }
+
+    fn proxy_login(&mut self, profile: &Profile) {
+        let is_system = profile.proxy_credential == CredentialSource::System;
+        for key in ["proxy_user", "proxy_credential"] {
+            if profile.proxy == ProxySetting::None && self.table.get(key).is_some() {
+                self.mistake(self.span(key), format!("{key} needs a proxy: change proxy = \"none\""));
+            }
+        }
+        if self.table.get("proxy_credential").is_some() && profile.proxy_user.is_none() && !is_system {
+            self.mistake(self.span("proxy_credential"), "proxy_credential needs proxy_user");
+        }
+        if is_system
+            && matches!(&profile.proxy, ProxySetting::Address(address) if address.protocol.is_socks())
+        {
+            self.mistake(
+                self.span("proxy_credential"),
+                "a SOCKS proxy needs a password: change proxy_credential = \"system\"",
             );
         }
     }

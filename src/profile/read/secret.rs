@@ -15,7 +15,7 @@ pub(super) fn is_secret(key: &str) -> bool {
 const SOURCES: [&str; 3] = ["\"keyring\"", "\"prompt\"", "\"system\""];
 
 /// Returns the text for display: values that may be a secret are masked, also on lines that surround a mistake.
-pub(super) fn veiled(text: &str, mistakes: &[Mistake]) -> String {
+pub(super) fn mask_secrets(text: &str, mistakes: &[Mistake]) -> String {
     let mut at = 0;
     // The end of a multi-line value.
     let mut until: Option<&str> = None;
@@ -31,8 +31,11 @@ pub(super) fn veiled(text: &str, mistakes: &[Mistake]) -> String {
         let Some((key, value)) = line.split_once('=') else { return line.to_owned() };
         let is_wrong = mistakes.iter().any(|mistake| range.contains(&mistake.span.start));
         let value_text = value.split('#').next().unwrap_or_default().trim();
-        let is_source =
-            key.trim() == "credential" && (SOURCES.contains(&value_text) || value_text.starts_with('{'));
+        let is_source = ["credential", "proxy_credential"].contains(&key.trim())
+            && (SOURCES.contains(&value_text) || value_text.starts_with('{'));
+        if has_user(value) {
+            return format!("{key}={}", masked(value));
+        }
         if !is_secret(key) || (is_source && !is_wrong) {
             return line.to_owned();
         }
@@ -45,6 +48,13 @@ pub(super) fn veiled(text: &str, mistakes: &[Mistake]) -> String {
         format!("{key}={}", masked(value))
     });
     lines.collect()
+}
+
+/// Returns whether a value contains a URI with a user, and so perhaps a password.
+fn has_user(value: &str) -> bool {
+    let authority =
+        value.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(rest));
+    authority.is_some_and(|authority| authority.contains('@'))
 }
 
 /// Masks a text, keeping its length in bytes.

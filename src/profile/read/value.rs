@@ -13,7 +13,7 @@ use super::secret::is_secret;
 use crate::profile::nearest::nearest;
 
 /// Maximum duration in a profile.
-const LONGEST: Duration = Duration::from_hours(168);
+const MAX_DURATION: Duration = Duration::from_hours(168);
 
 impl Reader<'_> {
     pub(super) fn duration(&mut self, table: &DeTable<'_>, key: &str) -> Option<Duration> {
@@ -25,7 +25,7 @@ impl Reader<'_> {
                 "expected a duration in quotes, for example \"30s\", \"10m\" or \"1h 30m\"",
             );
         }
-        if read.is_some_and(|duration| duration > LONGEST) {
+        if read.is_some_and(|duration| duration > MAX_DURATION) {
             self.mistake(value.span(), "expected at most a week (\"7days\")");
             return None;
         }

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_escaped_reads_back() {
+    fn escaped_text_round_trips() {
         for text in
             ["", "plain", "_", "_x", "_X000a_", "_x005F_", "tab\tline\r\n", "\u{1f600}", "\u{85}\u{ffff}"]
         {

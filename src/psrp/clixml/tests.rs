@@ -8,7 +8,7 @@ fn reads_back(value: &Value) {
 }
 
 #[test]
-fn every_primitive_reads_back() {
+fn every_primitive_round_trips() {
     for value in [
         Value::Null,
         "a <b> & \"c\" _x000A_ \u{1f600}\r\n\t \u{85}".into(),
@@ -47,7 +47,7 @@ fn every_primitive_reads_back() {
 }
 
 #[test]
-fn objects_keep_everything_they_have() {
+fn objects_round_trip_completely() {
     reads_back(
         &Object {
             type_names: vec!["Deserialized.A".into(), "System.Object".into()],
@@ -66,7 +66,7 @@ fn objects_keep_everything_they_have() {
 }
 
 #[test]
-fn a_shared_object_stays_shared() {
+fn shared_objects_stay_shared() {
     let shared = Value::custom_object([("A", 1)].map(|(name, n)| (name, Value::I32(n))));
     let value = Value::array([shared.clone(), shared]);
     let text = write(&value);
@@ -77,7 +77,7 @@ fn a_shared_object_stays_shared() {
 }
 
 #[test]
-fn an_object_that_holds_itself_is_read_with_null_in_that_place() {
+fn a_self_reference_is_read_as_null() {
     let value =
         read("<Obj RefId=\"0\"><MS><Ref N=\"Parent\" RefId=\"0\" /><I32 N=\"A\">1</I32></MS></Obj>").unwrap();
     assert_eq!(value.property("parent"), Some(&Value::Null));
@@ -85,7 +85,7 @@ fn an_object_that_holds_itself_is_read_with_null_in_that_place() {
 }
 
 #[test]
-fn lone_surrogates_and_odd_layout_are_taken() {
+fn lone_surrogates_and_odd_layout_are_accepted() {
     assert_eq!(read("<S>a_xD83D_b</S>").unwrap(), "a\u{fffd}b".into());
     assert_eq!(
         read("\u{feff}<?xml version=\"1.0\"?>\n<S>&lt;&#65;<![CDATA[<]]></S>\n").unwrap(),
@@ -100,7 +100,7 @@ fn lone_surrogates_and_odd_layout_are_taken() {
 }
 
 #[test]
-fn what_is_not_clixml_is_an_error() {
+fn invalid_clixml_is_an_error() {
     for text in [
         "",
         "hello",
@@ -129,7 +129,7 @@ fn what_is_not_clixml_is_an_error() {
 }
 
 #[test]
-fn depth_is_bounded_and_references_count_as_depth() {
+fn nesting_and_references_count_as_depth() {
     let nested = |n: usize| format!("{}<Nil/>{}", "<Obj><LST>".repeat(n), "</LST></Obj>".repeat(n));
     assert!(read(&nested(99)).is_ok());
     assert!(matches!(read(&nested(100)), Err(ReadError::TooDeep(100))));
@@ -143,7 +143,7 @@ fn depth_is_bounded_and_references_count_as_depth() {
 }
 
 #[test]
-fn references_that_stand_for_too_much_are_refused() {
+fn excessive_references_are_refused() {
     let doubling: String = (1..60)
         .map(|n| {
             format!("<Obj RefId=\"{n}\"><LST><Ref RefId=\"{0}\"/><Ref RefId=\"{0}\"/></LST></Obj>", n - 1)
@@ -160,7 +160,7 @@ fn references_that_stand_for_too_much_are_refused() {
 }
 
 #[test]
-fn what_is_too_deep_to_read_is_still_written_without_a_crash() {
+fn deep_values_are_written_without_overflow() {
     let mut value = Value::Null;
     for _ in 0..2000 {
         value = Value::array([value]);
@@ -233,7 +233,7 @@ fn value() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn any_value_reads_back(value in value()) {
+    fn any_value_round_trips(value in value()) {
         let text = write(&value);
         prop_assert_eq!(read(&text).unwrap(), value);
     }

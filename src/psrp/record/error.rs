@@ -107,12 +107,12 @@ impl ErrorRecord {
     }
 
     /// Returns the category's name, such as `ObjectNotFound`.
-    pub fn category_name(&self) -> &'static str {
+    fn category_name(&self) -> &'static str {
         usize::try_from(self.category).ok().and_then(|index| CATEGORIES.get(index)).unwrap_or(&CATEGORIES[0])
     }
 
     /// Returns the text for the user: the details' message if present, else the exception's.
-    pub fn display_text(&self) -> &str {
+    fn display_text(&self) -> &str {
         self.details.as_deref().unwrap_or(&self.message)
     }
 

@@ -29,7 +29,7 @@ fn inner() -> (ntlm::Client, ntlm::Acceptor) {
 }
 
 #[test]
-fn an_offer_names_what_the_client_prefers() {
+fn an_offer_lists_the_preferred_mechanism() {
     for with_hints in [false, true] {
         let token = kerberos_first(with_hints);
         let offer = offer(&token).unwrap();
@@ -41,7 +41,7 @@ fn an_offer_names_what_the_client_prefers() {
 }
 
 #[test]
-fn a_client_that_prefers_kerberos_must_sign_its_list() {
+fn a_kerberos_client_must_sign_its_mechanism_list() {
     for signs in [true, false] {
         let (mut client, server) = inner();
         let mut server = Acceptor::new(server);
@@ -88,7 +88,7 @@ fn a_client_without_ntlm_is_refused() {
 }
 
 #[test]
-fn fields_come_once_and_in_order() {
+fn fields_are_unique_and_ordered() {
     for (token, valid) in [
         (b"\xa1\x0c\x30\x0a\xa0\x03\x0a\x01\x01\xa2\x03\x04\x01x".as_slice(), true),
         (b"\xa1\x0c\x30\x0a\xa2\x03\x04\x01x\xa0\x03\x0a\x01\x01", false),

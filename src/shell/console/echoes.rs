@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_shown_once_in_any_order_of_record_and_host_call() {
+    fn a_record_and_host_call_show_one_line() {
         let mut both = Echoes::default();
         for _ in 0..2 {
             both.record(line("a"), true);

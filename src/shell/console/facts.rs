@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::psrp::clixml::Value;
 
 /// How long a line that reads the table waits for it.
-const WAIT: Duration = Duration::from_secs(3);
+const FACTS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Version tables by profile. Clones share them.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ impl Facts {
     pub async fn versions(&self, profile: &str) -> Value {
         let mut changes = self.0.subscribe();
         let known = changes.wait_for(|known| known.contains_key(profile));
-        match tokio::time::timeout(WAIT, known).await {
+        match tokio::time::timeout(FACTS_TIMEOUT, known).await {
             Ok(Ok(known)) => known.get(profile).cloned().unwrap_or_default(),
             _ => Value::Null,
         }

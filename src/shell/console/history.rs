@@ -31,7 +31,7 @@ impl CarefulHistory {
 }
 
 /// Returns whether a line may hold a secret, by the words that PSReadLine looks for.
-pub fn is_sensitive(line: &str) -> bool {
+fn is_sensitive(line: &str) -> bool {
     let line = line.to_lowercase();
     ["password", "asplaintext", "token", "apikey", "secret", "pin "].iter().any(|word| line.contains(word))
 }
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_with_a_password_never_reaches_the_file() {
+    fn a_line_with_a_password_is_not_saved() {
         let text = kept(&["Get-CsTenant", "Set-CsUserAcp -Password hunter2", "Get-CsOnlineUser"]);
         assert!(text.contains("Get-CsTenant") && text.contains("Get-CsOnlineUser"));
         assert!(!text.contains("hunter2"));

@@ -334,11 +334,16 @@ fn explain(terminal: &Terminal, choices: &[Choice]) {
     }
 }
 
-async fn choice(terminal: &Terminal, parameters: &Parameters<'_>) -> Asked<Value> {
+/// Shows the headings of a choice; returns what can be chosen.
+fn read_choices(terminal: &Terminal, parameters: &Parameters<'_>) -> Vec<Choice> {
     terminal.fresh_line();
     terminal.line("");
     headings(terminal, parameters);
-    let choices: Vec<_> = parameters.items(2).iter().map(Choice::read).collect();
+    parameters.items(2).iter().map(Choice::read).collect()
+}
+
+async fn choice(terminal: &Terminal, parameters: &Parameters<'_>) -> Asked<Value> {
+    let choices = read_choices(terminal, parameters);
     let default = parameters.number(3).and_then(|index| usize::try_from(index).ok());
     let question = offer(&choices, default.as_slice());
     loop {
@@ -359,10 +364,7 @@ async fn choice(terminal: &Terminal, parameters: &Parameters<'_>) -> Asked<Value
 }
 
 async fn choices(terminal: &Terminal, parameters: &Parameters<'_>) -> Asked<Value> {
-    terminal.fresh_line();
-    terminal.line("");
-    headings(terminal, parameters);
-    let choices: Vec<_> = parameters.items(2).iter().map(Choice::read).collect();
+    let choices = read_choices(terminal, parameters);
     let defaults: Vec<usize> = parameters
         .items(3)
         .iter()

@@ -20,6 +20,12 @@ pub struct Link {
 #[derive(Clone)]
 pub struct Links(Vec<Link>);
 
+/// The session of a command, and the command's name there.
+pub struct RemoteCommand {
+    pub at: usize,
+    pub name: String,
+}
+
 /// A pipeline with commands of two sessions.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -50,7 +56,7 @@ impl Links {
                 None => self.owner(&command.name),
                 Some(at) => self.offered(at, &command.name).or_else(|| self.owner(&command.name)),
             };
-            let Some((at, name)) = found else {
+            let Some(RemoteCommand { at, name }) = found else {
                 chosen.get_or_insert(self.first());
                 continue;
             };
@@ -71,28 +77,28 @@ impl Links {
 
     /// Returns the session that offers a command by its local name, and the command's name there. A prefix
     /// decides; otherwise the first session that offers the command.
-    pub fn owner(&self, name: &str) -> Option<(usize, String)> {
+    pub fn owner(&self, name: &str) -> Option<RemoteCommand> {
         let prefixed = (0..self.0.len()).find_map(|at| {
             let bare = without(name, self.prefix(at)?)?;
-            self.0[at].catalogue.offers(&bare).then_some((at, bare))
+            self.0[at].catalogue.offers(&bare).then_some(RemoteCommand { at, name: bare })
         });
         let real = line::remote_name(name);
         let known = prefixed.or_else(|| {
             let found = self.plain().find(|at| self.0[*at].catalogue.offers(real));
-            found.map(|at| (at, name.to_owned()))
+            found.map(|at| RemoteCommand { at, name: name.to_owned() })
         });
         // While the names are unknown, the prefix decides.
         known.or_else(|| {
             (0..self.0.len()).find_map(|at| {
                 let bare = without(name, self.prefix(at)?)?;
-                self.0[at].catalogue.is_empty().then_some((at, bare))
+                self.0[at].catalogue.is_empty().then_some(RemoteCommand { at, name: bare })
             })
         })
     }
 
     /// Returns the sessions that may have a command, if its owner is unknown.
     pub fn candidates(&self, name: &str) -> Vec<usize> {
-        let owner = self.owner(name).map(|(at, _)| at);
+        let owner = self.owner(name).map(|owner| owner.at);
         // With a prefix or a single session there is only one candidate.
         if owner.is_some_and(|at| self.prefix(at).is_some()) || self.plain().count() < 2 {
             return Vec::new();
@@ -113,10 +119,10 @@ impl Links {
     }
 
     /// Returns a command of the pipeline's own session, where names need no prefix.
-    fn offered(&self, at: usize, name: &str) -> Option<(usize, String)> {
+    fn offered(&self, at: usize, name: &str) -> Option<RemoteCommand> {
         let offers = |name: &str| self.0[at].catalogue.offers(line::remote_name(name));
         let bare = self.prefix(at).and_then(|prefix| without(name, prefix)).filter(|bare| offers(bare));
-        bare.or_else(|| offers(name).then(|| name.to_owned())).map(|name| (at, name))
+        bare.or_else(|| offers(name).then(|| name.to_owned())).map(|name| RemoteCommand { at, name })
     }
 
     fn prefix(&self, at: usize) -> Option<&str> {

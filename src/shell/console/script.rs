@@ -8,9 +8,9 @@ use crate::line::{self, CommandLine, Element, Statement};
 use crate::shell::pwsh::find::Choice;
 
 /// Maximum length of a script in bytes.
-const LONGEST: u64 = 16 * 1024 * 1024;
+const MAX_SCRIPT_LENGTH: u64 = 16 * 1024 * 1024;
 /// Maximum depth of script calls.
-const DEEPEST: usize = 16;
+const MAX_CALL_DEPTH: usize = 16;
 
 /// A script that the console can run completely.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ impl Script {
         let shown = path.display().to_string();
         let whole =
             std::fs::canonicalize(path).map_err(|error| Refused::unreadable(&shown, &error.to_string()))?;
-        if callers.contains(&whole) || callers.len() >= DEEPEST {
+        if callers.contains(&whole) || callers.len() >= MAX_CALL_DEPTH {
             return Err(Refused::unreadable(
                 &shown,
                 "the script calls itself, or calls are nested too deeply",
@@ -130,11 +130,11 @@ pub fn standard_input() -> Result<String, InputError> {
     limited(std::io::stdin().lock())
 }
 
-/// Reads text of at most [`LONGEST`] bytes.
+/// Reads text of at most [`MAX_SCRIPT_LENGTH`] bytes.
 fn limited(from: impl std::io::Read) -> Result<String, InputError> {
     let mut bytes = Vec::new();
-    from.take(LONGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST {
+    from.take(MAX_SCRIPT_LENGTH + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_SCRIPT_LENGTH {
         return Err(InputError::TooLong);
     }
     Ok(text::decode(&bytes)?)
@@ -146,7 +146,7 @@ pub enum InputError {
     /// The file or the stream cannot be read.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// More than [`LONGEST`] bytes.
+    /// More than [`MAX_SCRIPT_LENGTH`] bytes.
     #[error("longer than 16 MiB")]
     TooLong,
     /// The bytes are not text. The message names the line and the encoding to use.
@@ -232,11 +232,11 @@ fn place(text: &str, at: usize) -> (usize, usize) {
 /// Returns the line with a mark below the column.
 fn excerpt(text: &str, line: usize, column: usize) -> Vec<String> {
     /// Maximum number of columns shown.
-    const WIDEST: usize = 100;
+    const MAX_COLUMNS: usize = 100;
     let Some(shown) = text.lines().nth(line - 1) else { return Vec::new() };
-    let from = column.saturating_sub(WIDEST * 3 / 4);
+    let from = column.saturating_sub(MAX_COLUMNS * 3 / 4);
     let plain = |letter: char| if letter.is_control() { ' ' } else { letter };
-    let shown: String = shown.chars().skip(from).take(WIDEST).map(plain).collect();
+    let shown: String = shown.chars().skip(from).take(MAX_COLUMNS).map(plain).collect();
     let number = line.to_string();
     vec![
         format!("  {number} | {shown}"),

@@ -149,7 +149,7 @@ impl Terminal {
         if self.interactive || tone == Tone::Plain {
             self.show(&Stream::Output.message(&format!("{text}\n"), 0));
         } else {
-            self.progress.suspended(|| screen::tell(&text));
+            self.progress.suspended(|| screen::write_message(&text));
         }
     }
 

@@ -76,7 +76,7 @@ pub fn is_covered(import: &Import, name: &str) -> bool {
 
 /// Returns whether the profile imports a command. As with Import-PSSession, the standard commands of
 /// restricted endpoints must be listed by name.
-pub fn is_wanted(import: &Import, name: &str) -> bool {
+fn is_wanted(import: &Import, name: &str) -> bool {
     let by_name = import.commands.iter().any(|pattern| pattern.eq_ignore_ascii_case(name));
     let restricted = RESTRICTED.iter().any(|one| one.eq_ignore_ascii_case(name));
     by_name || !restricted && is_covered(import, name)

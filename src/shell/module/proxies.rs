@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_that_a_common_one_would_hide_is_declared_by_the_function() {
+    fn a_parameter_shadowed_by_a_common_one_is_declared() {
         let parameters: &[(&str, &str, &[&str])] = &[
             ("Identity", "System.Object", &[]),
             ("Verb", "System.String", &["Out"]),
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_without_a_plain_name_is_left_out_and_reported() {
+    fn a_parameter_with_an_unsafe_name_is_omitted() {
         let hostile = command(
             "Get-Good",
             &[
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_brings_its_command_where_both_names_may_be_used() {
+    fn an_alias_includes_its_command() {
         let alias = |name: &str, of: &str| CommandMetadata {
             alias_of: Some(of.to_owned()),
             ..command(name, &[("Path", "System.String", &[])])

@@ -157,7 +157,7 @@ impl Templates {
                 restricted => names::RESTRICTED.to_vec(),
                 plain => names::PLAIN,
                 hyphened => names::hyphened(),
-                longest => names::LONGEST.to_string(),
+                longest => names::MAX_NAME_LENGTH.to_string(),
                 helper => names::HELPER,
                 formats => import.format_data,
                 cache => import.cache,

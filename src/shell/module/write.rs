@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_endpoint_writes_no_code() {
+    fn hostile_metadata_produces_no_code() {
         let script = written("proxies/proxies.ps1");
         assert!(!script.contains("EVIL"), "{script}");
         for part in ["function Get-Good{[", " Größe ", " Host:", "'alias:Get-Other'"] {
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_has_no_column_of_script_and_no_markup_of_the_endpoint() {
+    fn views_contain_no_scripts_or_foreign_markup() {
         let views = written("proxies/proxies.format.ps1xml");
         assert!(!views.contains("<EVIL/>") && !views.contains("</PropertyName>EVIL"), "{views}");
         assert_eq!(views.matches("<TableColumnItem>").count(), 2, "{views}");

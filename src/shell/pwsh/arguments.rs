@@ -232,7 +232,7 @@ mod tests {
         ". '/c/o''n.ps1'\nif (-not (Microsoft.PowerShell.Core\\Get-Module -Name 'lyncsh-*')) { exit 1 }\n";
 
     #[test]
-    fn the_user_s_options_come_before_the_connect_script() {
+    fn user_options_precede_the_connect_script() {
         assert_eq!(given(&[]), ["-NoLogo", "-NoExit", "-File", "/c/o'n.ps1"]);
         assert_eq!(
             given(&["-Login", "-NoProfile", "-wd", "/tmp", "-Interactive"]),
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn on_windows_the_connect_script_runs_by_a_command_that_sets_the_execution_policy() {
+    fn windows_sets_the_execution_policy_for_the_connect_script() {
         let words = given_on(true, &["-NoProfile"]);
         assert_eq!(words[..4], ["-NoProfile", "-NoLogo", "-NoExit", "-Command"]);
         assert!(
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_with_no_exit_is_dot_sourced() {
+    fn a_script_with_noexit_is_dot_sourced() {
         let here = quote(std::path::absolute("Cargo.toml").unwrap().to_str().unwrap());
         let words = given(&["-NoExit", "-File", "Cargo.toml", "-User", "a b"]);
         assert_eq!(words, ["-NoExit", "-NoLogo", "-Command", &format!("{FIRST}. {here} -User 'a b'")]);

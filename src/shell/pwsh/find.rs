@@ -11,7 +11,7 @@ use crate::files::replace::{New, replace};
 use crate::profile::CONSOLE;
 
 /// Oldest version with the named pipes and sessions that the module needs.
-pub const OLDEST: Version = Version { major: 7, minor: 4 };
+const OLDEST: Version = Version { major: 7, minor: 4 };
 /// Programs to look for if the profile names none.
 const USUAL: [&str; 2] = ["pwsh", "pwsh-preview"];
 /// Maximum time for `--version`, which usually takes half a second.
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn console_is_a_keyword_and_a_missing_shell_is_an_error() {
+    fn a_missing_shell_is_an_error() {
         assert_eq!(Choice::of(Some("console")).unwrap(), Choice::Console);
         let error = Choice::of(Some("no-such-shell")).unwrap_err();
         assert!(error.to_string().starts_with("cannot find the shell 'no-such-shell'"), "{error}");
@@ -226,7 +226,7 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn a_version_is_queried_once_and_again_when_the_program_changes() {
+    async fn a_version_is_cached_until_the_program_changes() {
         use std::os::unix::fs::PermissionsExt as _;
         let temp = tempfile::tempdir().unwrap();
         let (path, calls) = (temp.path().join("pwsh"), temp.path().join("calls"));

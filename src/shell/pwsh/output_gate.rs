@@ -15,7 +15,7 @@ use crate::platform;
 /// Environment variable with the path of the gate.
 pub const VARIABLE: &str = "LYNCSH_GATE";
 /// Maximum wait, in which the user may answer the launcher's prompts.
-const LONGEST: Duration = Duration::from_hours(1);
+const GATE_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// A closed gate.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl OutputGate {
     /// Opens the gate. The next attach to each of the `failed` profiles gets [`Passed::Failed`], once.
     pub fn open(&mut self, failed: &[String]) -> io::Result<()> {
         self.file.write_all(failed.join("\n").as_bytes())?;
-        platform::let_go(&self.file)
+        platform::unlock(&self.file)
     }
 }
 
@@ -80,7 +80,7 @@ pub async fn wait(profile: &str) -> Passed {
 
 async fn wait_at(path: &Path, profile: &str) -> Passed {
     // A gate that cannot be locked does not block.
-    let Ok(mut file) = paths::lock(path, LONGEST).await else { return Passed::Go };
+    let Ok(mut file) = paths::lock(path, GATE_TIMEOUT).await else { return Passed::Go };
     take(&mut file, profile).unwrap_or(Passed::Go)
 }
 
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_launcher_that_dies_leaves_the_gate_open() {
+    async fn dropping_the_gate_opens_it() {
         let temp = tempfile::tempdir().unwrap();
         let gate = OutputGate::close(temp.path()).unwrap();
         let (path, kept) = (gate.path.clone(), temp.path().join("kept"));

@@ -280,41 +280,30 @@ pub fn bind_input(spec: &CommandSpec, bound: &Bound, input: &Value) -> Result<Bo
         .collect();
     let mut last = None;
     let mut taken = false;
+    let mut take = |parameter: &ParameterSpec, value: &Value, exact: bool| {
+        if with_input.get(&parameter.name).is_some() || (exact && !fits(value, parameter.kind)) {
+            return;
+        }
+        match convert(value, parameter, spec.kind) {
+            Ok(value) => {
+                with_input.set_value(&parameter.name, value);
+                taken = true;
+            }
+            Err(fault) => last = Some(fault),
+        }
+    };
     for exact in [true, false] {
         for parameter in &open {
-            if !parameter.by_value || with_input.get(&parameter.name).is_some() {
-                continue;
-            }
             // Not a custom object itself, but its property of that name is the identity.
-            if !exact && parameter.by_property && input.property(&parameter.name).is_some() {
-                continue;
-            }
-            if exact && !fits(input, parameter.kind) {
-                continue;
-            }
-            match convert(input, parameter, spec.kind) {
-                Ok(value) => {
-                    with_input.set_value(&parameter.name, value);
-                    taken = true;
-                }
-                Err(fault) => last = Some(fault),
+            let is_identity = parameter.by_property && input.property(&parameter.name).is_some();
+            if parameter.by_value && (exact || !is_identity) {
+                take(parameter, input, exact);
             }
         }
-        for parameter in &open {
-            if !parameter.by_property || with_input.get(&parameter.name).is_some() {
-                continue;
-            }
+        for parameter in open.iter().filter(|parameter| parameter.by_property) {
             let names = std::iter::once(parameter.name.as_str()).chain(parameter.aliases.iter().copied());
-            let Some(value) = names.into_iter().find_map(|name| input.property(name)) else { continue };
-            if exact && !fits(value, parameter.kind) {
-                continue;
-            }
-            match convert(value, parameter, spec.kind) {
-                Ok(value) => {
-                    with_input.set_value(&parameter.name, value);
-                    taken = true;
-                }
-                Err(fault) => last = Some(fault),
+            if let Some(value) = names.into_iter().find_map(|name| input.property(name)) {
+                take(parameter, value, exact);
             }
         }
     }

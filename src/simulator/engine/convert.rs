@@ -83,23 +83,15 @@ fn single(
                 value.display_text()
             ))),
         },
-        Kind::Bool => match plain {
+        Kind::Switch if plain.is_null() => Ok(Value::Bool(true)),
+        Kind::Bool | Kind::Switch => match plain {
             Value::Bool(value) => Ok(Value::Bool(*value)),
             plain if is_number(plain) => Ok(Value::Bool(number(plain) != Some(0))),
             _ if is_switch(value) => Ok(Value::Bool(switch_value(value))),
             _ => Err(failed(format!(
-                "Cannot convert value \"{}\" to type \"System.Boolean\". Boolean parameters accept only Boolean values and numbers, such as $True, $False, 1 or 0.",
-                type_name(value)
-            ))),
-        },
-        Kind::Switch => match plain {
-            Value::Null => Ok(Value::Bool(true)),
-            Value::Bool(value) => Ok(Value::Bool(*value)),
-            plain if is_number(plain) => Ok(Value::Bool(number(plain) != Some(0))),
-            _ if is_switch(value) => Ok(Value::Bool(switch_value(value))),
-            _ => Err(failed(format!(
-                "Cannot convert value \"{}\" to type \"System.Management.Automation.SwitchParameter\". Boolean parameters accept only Boolean values and numbers, such as $True, $False, 1 or 0.",
-                type_name(value)
+                "Cannot convert value \"{}\" to type \"{}\". Boolean parameters accept only Boolean values and numbers, such as $True, $False, 1 or 0.",
+                type_name(value),
+                kind.full_name()
             ))),
         },
         Kind::Guid => match plain {

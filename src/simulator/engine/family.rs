@@ -48,7 +48,7 @@ pub enum Initial {
 }
 
 impl Initial {
-    pub fn kind(self) -> Kind {
+    fn kind(self) -> Kind {
         match self {
             Self::Bool(_) => Kind::Bool,
             Self::Int(_) | Self::NoInt => Kind::Int,
@@ -77,7 +77,7 @@ impl Initial {
 }
 
 impl Family {
-    pub fn has(&self, verb: Verb) -> bool {
+    fn has(&self, verb: Verb) -> bool {
         self.verbs.contains(&verb)
     }
     pub fn grants(&self) -> bool {

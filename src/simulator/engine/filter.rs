@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_filter_is_explained() {
+    fn an_invalid_filter_is_reported() {
         for filter in ["DisplayName", "a -is b", "a -eq 'b", "(a -eq b", "a -eq b c"] {
             assert!(Filter::read(filter).is_err(), "{filter}");
         }

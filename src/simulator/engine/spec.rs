@@ -259,7 +259,7 @@ pub fn switch(name: &str) -> ParameterSpec {
     parameter(name, Kind::Switch)
 }
 
-pub const ACTION: Kind = Kind::Enum(
+const ACTION: Kind = Kind::Enum(
     "System.Management.Automation.ActionPreference",
     &["SilentlyContinue", "Stop", "Continue", "Inquire", "Ignore", "Suspend", "Break"],
 );

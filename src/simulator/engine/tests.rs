@@ -71,14 +71,7 @@ pub fn world(fixtures: bool) -> Arc<World> {
 }
 
 pub fn host(width: i32) -> HostInfo {
-    HostInfo {
-        window: (width, 24),
-        buffer: (width, 24),
-        foreground: -1,
-        background: -1,
-        title: String::new(),
-        is_null: false,
-    }
+    HostInfo { window: (width, 24), buffer: (width, 24), ..HostInfo::default() }
 }
 
 /// Splits `Name -Parameter value …` at spaces; `-Name:` takes the next word.

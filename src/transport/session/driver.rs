@@ -58,6 +58,13 @@ struct Entry {
     inputs: VecDeque<oneshot::Sender<()>>,
 }
 
+/// The task of one session: it owns the pool's state machine, the connection and the senders of the
+/// pipelines' events.
+///
+/// [`Session`](super::Session) and [`Running`](super::Running) send it commands; only its own task drives it,
+/// one input at a time. The driver never waits for a reader: unread output is queued within the limits of
+/// [`backpressure`]. Guarantees: the last item of a pipeline's reader is the final state or one error; after
+/// the end of the session each pipeline and each later invocation gets its reason.
 struct Driver {
     pool: ClientPool,
     connection: Connection,
@@ -312,10 +319,9 @@ impl Driver {
 
     /// Returns whether a pipeline's first message has not been sent.
     fn is_unsent(&self, id: Uuid) -> bool {
-        use MessageType::{CreatePipeline, GetCommandMetadata};
         self.outbox.iter().any(|request| match request {
             ConnectionRequest::Send { outgoing: Outgoing { message, .. }, .. } => {
-                message.pipeline == id && matches!(message.kind, CreatePipeline | GetCommandMetadata)
+                message.pipeline == id && message.kind.starts_pipeline()
             }
             _ => false,
         })

@@ -14,7 +14,7 @@ use super::outbound::Outbound;
 use crate::psrp::client::Stream;
 use crate::psrp::fragment::Defragmenter;
 use crate::psrp::message::Message;
-use crate::transport::{Connection, ConnectionEvent, ConnectionRequest, Error, Limits};
+use crate::transport::{Connection, ConnectionEvent, ConnectionRequest, Error, Limits, sleep_until};
 
 /// Messages queued for the owner before reading stops.
 const QUEUE: usize = 64;
@@ -265,12 +265,5 @@ impl<S: AsyncWrite> Writer<S> {
             Err(error) => Err(error),
         };
         result.map_err(|e| Error::Ended(e.to_string()))
-    }
-}
-
-async fn sleep_until(deadline: Option<tokio::time::Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
     }
 }

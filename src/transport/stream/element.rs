@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn other_quotes_and_spaces_are_read() {
+    fn alternative_quotes_and_spaces_are_accepted() {
         let id = Uuid::from_u128(7);
         let line = format!(" <Data PSGuid=\"{id}\"  Stream=\"PromptResponse\" >aGk=</Data> ");
         let stream = Stream::PromptResponse;
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_element_is_refused() {
+    fn invalid_elements_are_refused() {
         let id = Uuid::nil();
         for line in [
             "",

@@ -15,7 +15,11 @@ use crate::psrp::fragment::Fragmenter;
 use crate::psrp::message::MessageType;
 use crate::transport::error::Operation;
 
-/// All queued elements, by pipeline (nil: the pool).
+/// All queued elements, by pipeline (nil: the pool), and the answers that the peer owes.
+///
+/// The client's task queues requests, takes elements to write, reports acknowledgements, and asks for
+/// exceeded time limits. Guarantees: one Data of a pipeline is unacknowledged at a time; a Signal follows the
+/// whole first message of its pipeline.
 pub struct Outbound {
     limits: Limits,
     fragmenter: Fragmenter,
@@ -103,8 +107,7 @@ impl Outbound {
     pub fn send(&mut self, outgoing: &Outgoing, ordered: Option<oneshot::Sender<()>>) {
         let Outgoing { stream, message } = outgoing;
         let id = message.pipeline;
-        let starts = matches!(message.kind, MessageType::CreatePipeline | MessageType::GetCommandMetadata);
-        if starts && !self.lanes.contains_key(&id) {
+        if message.kind.starts_pipeline() && !self.lanes.contains_key(&id) {
             self.ready.push_back(Element::Command(id));
             let wait = Some(Wait::new(Operation::Command, self.limits.operation));
             self.lanes.insert(id, Lane { wait, ..Lane::default() });

@@ -18,7 +18,7 @@ use super::outgoing::{Cut, Queue};
 use super::peek;
 use super::pipeline::{Control, Handle, PipelineTask, send_all};
 use super::receive::{Events, Receiver};
-use super::removing::{self, DRAIN, Left};
+use super::removing::{self, DRAIN_TIMEOUT, Left};
 use super::sequence::Sequence;
 use super::shell::Shell;
 use super::turn;
@@ -74,6 +74,13 @@ pub(super) fn start(created: Created) -> Connection {
     Connection { requests, events }
 }
 
+/// The task of one connection: it owns the created shell, the queues of the pool's messages and the
+/// pipelines' tasks.
+///
+/// [`start`] spawns it, and the owner of the [`Connection`] drives it by requests. Guarantees: requests are
+/// accepted without waiting for the endpoint; when the owner closes or drops the connection, the shell is
+/// deleted, after a failure too, except where the endpoint has reported that it is gone; a Delete that fails
+/// is retried once on new connections, and a final failure is logged and returned by Close.
 struct Actor {
     endpoint: Endpoint,
     pool: Uuid,
@@ -163,7 +170,7 @@ impl Actor {
     async fn leave(&mut self) -> Result<(), Error> {
         self.pipelines.values().for_each(|pipeline| pipeline.control(Control::Leave));
         let ended = join_all(self.pipelines.values().map(Handle::ended));
-        if tokio::time::timeout(DRAIN, ended).await.is_err() {
+        if tokio::time::timeout(DRAIN_TIMEOUT, ended).await.is_err() {
             tracing::debug!("the pipelines of session {} do not end", self.pool);
             self.doubts();
         }
@@ -234,6 +241,11 @@ impl Actor {
             }
             result.map(drop)
         };
+        self.report(reply, result);
+    }
+
+    /// Reports the result of the removal.
+    fn report(&self, reply: Option<oneshot::Sender<Result<(), Error>>>, result: Result<(), Error>) {
         if let Err(error) = &result {
             tracing::warn!("the session {} may still be on the server: {error}", self.pool);
         }
@@ -243,12 +255,7 @@ impl Actor {
     }
 
     async fn closed(self, reply: Option<oneshot::Sender<Result<(), Error>>>, result: Result<(), Error>) {
-        if let Err(error) = &result {
-            tracing::warn!("the session {} may still be on the server: {error}", self.pool);
-        }
-        if let Some(reply) = reply {
-            let _ = reply.send(result);
-        }
+        self.report(reply, result);
         // An owner that does not read sees the end of the channel instead.
         let _ = self.events.sender.send_timeout(ConnectionEvent::Closed, Duration::from_secs(1)).await;
     }
@@ -288,7 +295,7 @@ impl Actor {
         let fragments = self.fragmenter.cut(&message.encode(), self.shell.capacity() - fragment::HEADER);
         let cut = Cut { fragments, ordered };
         let id = message.pipeline;
-        if !id.is_nil() && peek::starts_pipeline(&message) {
+        if !id.is_nil() && message.kind.starts_pipeline() {
             let (handle, pipeline) = PipelineTask::new(
                 id,
                 peek::command_name(&message),

@@ -8,38 +8,40 @@
 //! envelope in one request), 2 for Kerberos over http (the first answer confirms the key that seals the body), 2
 //! for NTLM (the envelope is sent with the second token), for NTLM in SPNEGO 2 over https and 3 over http.
 
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT,
-    WWW_AUTHENTICATE,
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, WWW_AUTHENTICATE,
 };
 use hyper::{Request, StatusCode};
-use tokio::task::JoinHandle;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use url::Url;
 
+use super::affinity::Affinity;
 use super::envelope::MEDIA_TYPE;
-use super::negotiation::{Negotiation, Scheme};
-use super::wire::{self, AGENT, Connector, Failure, KEEP_IDLE};
-use crate::net::refusals;
-use crate::security::challenge::{self, Offer};
-use crate::security::{Context, ContextError, Mechanism, Step, initiate, sealed};
+use super::wire;
+use crate::net::answered::{self, Unread};
+use crate::net::steps::{self, KDC_TIMEOUT, StepFailure, Stepped, token_header};
+use crate::net::{Connector, Failure, KEEP_IDLE, refusals};
+use crate::security::challenge;
+use crate::security::negotiation::{Negotiation, Scheme, Verdict};
+use crate::security::{Context, ContextError, Mechanism, initiate, sealed};
 use crate::transport::error::Operation;
 
 /// Maximum idle time of a connection for Command and Send, which cannot be repeated.
-const FRESH: Duration = Duration::from_secs(20);
+const MAX_COMMAND_IDLE: Duration = Duration::from_secs(20);
+/// Duration of a handshake until one was measured, and the shortest that counts: a busy machine is slow.
+const USUAL_HANDSHAKE: Duration = Duration::from_millis(200);
+const SHORTEST_HANDSHAKE: Duration = Duration::from_millis(50);
 /// Maximum number of handshake messages; NTLM in SPNEGO takes three.
 const MAX_LEGS: usize = 6;
-/// Time limit of a KDC request (MIT krb5 gives up after 27 s).
-const KDC_PATIENCE: Duration = Duration::from_secs(35);
 /// Maximum number of mechanisms to try: Kerberos in two forms, then NTLM in three.
 const MAX_MODES: usize = 5;
 /// Maximum size of the answer to a handshake message.
@@ -50,6 +52,8 @@ pub(super) struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
+    /// Bytes of the request.
+    pub sent: usize,
     /// Whether the body is authenticated: by TLS or by sealing.
     pub is_verified: bool,
     /// Whether status and headers are authenticated: by TLS. Sealing protects only the body.
@@ -60,8 +64,8 @@ pub(super) struct Reply {
 pub(super) enum Failed {
     /// The connection failed.
     Connection(Failure),
-    /// The body exceeded a limit.
-    TooLarge(usize),
+    /// The body is too large or not readable.
+    Body(Unread),
     /// The security context failed before the envelope was accepted.
     Context(ContextError),
     /// The answer to the envelope cannot be unsealed.
@@ -82,6 +86,25 @@ impl From<ContextError> for Failed {
     }
 }
 
+impl From<StepFailure> for Failed {
+    fn from(failure: StepFailure) -> Self {
+        match failure {
+            StepFailure::Context(error) => Self::Context(error),
+            StepFailure::Late => Self::Late,
+            StepFailure::Ended(error) => Self::Connection(error.into()),
+        }
+    }
+}
+
+impl From<Unread> for Failed {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Connection(error) => error.into(),
+            unread => Self::Body(unread),
+        }
+    }
+}
+
 impl From<hyper::Error> for Failed {
     fn from(error: hyper::Error) -> Self {
         Self::Connection(error.into())
@@ -95,6 +118,7 @@ pub(super) struct Connections(Arc<Shared>);
 struct Shared {
     connector: Connector,
     uri: Url,
+    affinity: Affinity,
     negotiation: Arc<Negotiation>,
     /// The password for this endpoint; `None` for the system's credential.
     credential: Option<refusals::Credential>,
@@ -106,6 +130,22 @@ struct Shared {
     /// Held until a server or KDC has accepted or refused the credential: a wrong password is sent only once.
     judging: tokio::sync::Mutex<()>,
     idle: Mutex<Vec<Connection>>,
+    /// Number of connections that will be idle soon: those that are opened in advance, and those of requests other
+    /// than Receive.
+    busy: AtomicUsize,
+    freed: Notify,
+    /// Duration of a handshake.
+    patience: Mutex<Duration>,
+}
+
+/// Counts a connection that will be idle soon.
+struct Busy(Arc<Shared>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::SeqCst);
+        self.0.freed.notify_waiters();
+    }
 }
 
 /// One connection and its context.
@@ -128,7 +168,7 @@ enum Opened {
 impl Connections {
     pub fn new(
         connector: Connector,
-        uri: Url,
+        (uri, affinity): (Url, Affinity),
         negotiation: Arc<Negotiation>,
         credential: Option<refusals::Credential>,
         limit: Duration,
@@ -138,6 +178,7 @@ impl Connections {
         Self(Arc::new(Shared {
             connector,
             uri,
+            affinity,
             negotiation,
             credential,
             seals,
@@ -145,6 +186,9 @@ impl Connections {
             max_answer,
             judging: tokio::sync::Mutex::default(),
             idle: Mutex::default(),
+            busy: AtomicUsize::new(0),
+            freed: Notify::new(),
+            patience: Mutex::new(USUAL_HANDSHAKE),
         }))
     }
 
@@ -154,9 +198,15 @@ impl Connections {
     /// that answers with an empty 400 is not used again: the server may have lost its keys.
     pub async fn exchange(&self, envelope: &Bytes, operation: Operation) -> Result<Reply, Failed> {
         let repeats = operation == Operation::Enumerate;
-        let fresh = if matches!(operation, Operation::Command | Operation::Send) { FRESH } else { KEEP_IDLE };
-        while let Some(mut connection) = self.kept(fresh) {
-            match self.0.request(&mut connection, envelope).await {
+        let fresh = if matches!(operation, Operation::Command | Operation::Send) {
+            MAX_COMMAND_IDLE
+        } else {
+            KEEP_IDLE
+        };
+        while let Some(mut connection) = self.next(fresh).await {
+            let busy = (operation != Operation::Receive).then(|| self.busy());
+            let answer = self.0.request(&mut connection, envelope).await;
+            match answer {
                 Ok(reply) if reply.status == StatusCode::UNAUTHORIZED => {
                     tracing::debug!("a kept connection is no longer authenticated");
                     break;
@@ -167,6 +217,7 @@ impl Connections {
                     } else {
                         self.keep(connection);
                     }
+                    drop(busy);
                     return Ok(reply);
                 }
                 Err(Failed::Connection(failure)) if repeats || was_not_sent(&*failure) => {
@@ -180,10 +231,16 @@ impl Connections {
         match self.open(carried).await? {
             Opened::Answered(connection, reply) => {
                 self.keep(connection);
+                if operation == Operation::Create && reply.status.is_success() {
+                    self.prepare();
+                }
                 Ok(reply)
             }
             Opened::Elsewhere(reply) => Ok(reply),
             Opened::Ready(mut connection) => {
+                if operation == Operation::Create {
+                    self.prepare();
+                }
                 let reply = match self.0.request(&mut connection, envelope).await {
                     Err(Failed::Connection(failure)) if was_not_sent(&*failure) => {
                         return Err(Failed::Connection(wire::not_connected(failure)));
@@ -200,15 +257,46 @@ impl Connections {
         }
     }
 
-    /// Opens a connection in advance, so that a request need not wait for the handshake.
-    pub async fn prepare(&self) {
-        if self.idle().len() > 1 {
-            return;
-        }
-        match tokio::time::timeout(KDC_PATIENCE, self.open(None)).await {
-            Ok(Ok(Opened::Ready(connection))) => self.keep(connection),
-            Ok(Ok(_)) => {}
-            Ok(Err(_)) | Err(_) => tracing::debug!("no second connection could be opened ahead"),
+    /// Opens a second connection in the background: a Receive occupies the first one, and the first command need not
+    /// wait for a handshake.
+    fn prepare(&self) {
+        let (connections, busy) = (self.clone(), self.busy());
+        tokio::spawn(async move {
+            let begun = Instant::now();
+            match tokio::time::timeout(KDC_TIMEOUT, connections.open(None)).await {
+                Ok(Ok(Opened::Ready(connection))) => {
+                    *connections.patience() = begun.elapsed().max(SHORTEST_HANDSHAKE);
+                    connections.keep(connection);
+                }
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) | Err(_) => tracing::debug!("no second connection could be opened in advance"),
+            }
+            drop(busy);
+        });
+    }
+
+    fn busy(&self) -> Busy {
+        self.0.busy.fetch_add(1, Ordering::SeqCst);
+        Busy(self.0.clone())
+    }
+
+    fn patience(&self) -> MutexGuard<'_, Duration> {
+        self.0.patience.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns an idle connection. If one is expected soon, waits for it as long as a new one would take.
+    async fn next(&self, fresh: Duration) -> Option<Connection> {
+        let deadline = Instant::now() + *self.patience();
+        loop {
+            let mut freed = pin!(self.0.freed.notified());
+            freed.as_mut().enable();
+            if let Some(connection) = self.kept(fresh) {
+                return Some(connection);
+            }
+            if self.0.busy.load(Ordering::SeqCst) == 0 {
+                return None;
+            }
+            tokio::time::timeout_at(deadline, freed).await.ok()?;
         }
     }
 
@@ -248,7 +336,7 @@ impl Connections {
                     }
                     return Ok(opened);
                 }
-                Err(Failed::Context(error)) if self.0.negotiation.falls_back(mechanism, &error) => {}
+                Err(Failed::Context(error)) if self.0.negotiation.fall_back(mechanism, &error) => {}
                 Err(Failed::NotOffered { mechanism, offered }) => {
                     if !self.0.negotiation.adopts((mechanism, scheme), &offered) {
                         return Err(Failed::NotOffered { mechanism, offered });
@@ -279,10 +367,10 @@ impl Shared {
     ) -> Result<Opened, Failed> {
         let is_kerberos = mechanism.is_kerberos();
         let mut judging = Some(judging);
-        let (conn, binding) = self.connector.open(&self.uri).await.map_err(Failed::Connection)?;
+        let (conn, binding) = wire::open(&self.connector, &self.uri).await.map_err(Failed::Connection)?;
         let context = initiate(&self.negotiation.initiator(mechanism, &self.uri, binding))?;
         let (mut context, mut step) = if is_kerberos {
-            let first = self.first_step(context, pass.take()).await?;
+            let first = steps::first_step(context, pass.take()).await?;
             judging.take();
             first
         } else {
@@ -305,34 +393,30 @@ impl Shared {
             let may_carry = step.established || (is_kerberos && !self.seals);
             let carried = envelope.filter(|_| may_carry);
             let protocol = scheme.protocol();
-            let authorization = Some(scheme.header(&token)?);
+            let authorization = token_header(scheme, &token);
+            let authorization = Some(authorization.map_err(|error| Failed::Connection(error.into()))?);
             let answer = if let Some(envelope) = carried {
                 let request = self.prepared(&mut *context, protocol, envelope)?;
                 self.send(&mut sender, request, authorization, self.max_answer).await?
             } else {
                 let request = Prepared::plain(Bytes::new());
                 let sending = self.send(&mut sender, request, authorization, MAX_HANDSHAKE_ANSWER);
-                // No envelope was sent: a failure counts as a failure to connect.
                 match tokio::time::timeout(self.limit, sending).await {
                     Ok(Err(Failed::Connection(failure))) => {
-                        return Err(Failed::Connection(wire::not_connected(failure)));
+                        return Err(Failed::Connection(wire::not_authenticated(failure)));
                     }
                     Ok(answer) => answer?,
                     Err(_) => return Err(Failed::Late),
                 }
             };
-            let Answer { status, headers, body } = answer;
+            let Answer { status, headers, body, sent } = answer;
             let offers = challenge::offers(headers.get_all(WWW_AUTHENTICATE))?;
-            let offer = offers.iter().find(|offer| offer.is(scheme.name()));
-            let token = offer.and_then(|offer| offer.token.clone());
             if status == StatusCode::UNAUTHORIZED {
-                let offered = names(&offers);
-                // A 401 to NTLM's second message, which proves the password, is always a refusal.
-                if !is_kerberos && leg > 0 {
-                    return Err(Failed::Refused { mechanism, offered });
-                }
-                match token {
-                    Some(token) => {
+                let offered = challenge::names(&offers);
+                match Verdict::of((mechanism, scheme), leg, &offers) {
+                    Verdict::Refused => return Err(Failed::Refused { mechanism, offered }),
+                    Verdict::NotOffered => return Err(Failed::NotOffered { mechanism, offered }),
+                    Verdict::Token(token) => {
                         let stepped = self.step(context, Some(token)).await;
                         if step.established {
                             // A KRB-ERROR has the reason; any other token is ignored.
@@ -342,17 +426,15 @@ impl Shared {
                         (context, step) = stepped?;
                         continue;
                     }
-                    // The server did not read the token: it does not support the scheme or the token's format.
-                    None if !is_kerberos || (offer.is_none() && !offers.is_empty()) => {
-                        return Err(Failed::NotOffered { mechanism, offered });
-                    }
-                    None => return Err(Failed::Refused { mechanism, offered }),
                 }
             }
+            let offer = offers.iter().find(|offer| offer.is(scheme.name()));
+            let token = offer.and_then(|offer| offer.token.clone());
             let elsewhere = |body| Reply {
                 status,
                 headers: headers.clone(),
                 body,
+                sent,
                 is_verified: !self.seals,
                 has_verified_head: !self.seals,
             };
@@ -370,7 +452,9 @@ impl Shared {
                 };
                 let stepped = self.step(context, Some(token)).await;
                 (context, step) = match stepped {
-                    Err(Failed::Context(error)) if carried.is_some() => return Err(Failed::Answer(error)),
+                    Err(StepFailure::Context(error)) if carried.is_some() => {
+                        return Err(Failed::Answer(error));
+                    }
                     stepped => stepped?,
                 };
                 if !step.established || step.token.is_some() {
@@ -383,7 +467,7 @@ impl Shared {
             drop(judging);
             let mut connection = Connection { sender, context, protocol, used: Instant::now() };
             if carried.is_some() {
-                let reply = self.unseal(&mut connection, Answer { status, headers, body })?;
+                let reply = self.unseal(&mut connection, Answer { status, headers, body, sent })?;
                 return Ok(Opened::Answered(connection, reply));
             }
             // An authenticated request without an envelope may be answered with an error.
@@ -398,42 +482,8 @@ impl Shared {
         }))
     }
 
-    /// Takes Kerberos' first step, in which the KDC checks the password. The result is recorded even after the
-    /// time limit, because the library continues.
-    async fn first_step(
-        &self,
-        context: Box<dyn Context>,
-        pass: Option<refusals::Pass>,
-    ) -> Result<(Box<dyn Context>, Step), Failed> {
-        let judged = tokio::spawn(async move {
-            let stepped = stepping(context, None).await;
-            match (&stepped, pass) {
-                (Ok((_, Ok(_))), Some(pass)) => pass.accepted(),
-                (Ok((_, Err(error))), Some(pass)) if error.is_refused_credential() => pass.refused_for_good(),
-                _ => {}
-            }
-            stepped
-        });
-        match tokio::time::timeout(KDC_PATIENCE, judged).await {
-            Ok(Ok(Ok((context, step)))) => Ok((context, step?)),
-            // The runtime ends.
-            Ok(Ok(Err(error)) | Err(error)) => Err(Failed::Connection(error.into())),
-            Err(_) => Err(Failed::Late),
-        }
-    }
-
-    /// Takes a later step.
-    async fn step(
-        &self,
-        context: Box<dyn Context>,
-        token: Option<Vec<u8>>,
-    ) -> Result<(Box<dyn Context>, Step), Failed> {
-        match tokio::time::timeout(self.limit, stepping(context, token)).await {
-            Ok(Ok((context, step))) => Ok((context, step?)),
-            // The runtime ends.
-            Ok(Err(error)) => Err(Failed::Connection(error.into())),
-            Err(_) => Err(Failed::Late),
-        }
+    async fn step(&self, context: Box<dyn Context>, token: Option<Vec<u8>>) -> Result<Stepped, StepFailure> {
+        steps::step(context, token, self.limit).await
     }
 
     /// Sends an envelope on an authenticated connection.
@@ -477,27 +527,28 @@ impl Shared {
             |text: &str| HeaderValue::from_str(text).map_err(|error| Failed::Connection(error.into()));
         headers.insert(HOST, value(host)?);
         headers.insert(CONTENT_LENGTH, length.into());
-        headers.insert(USER_AGENT, AGENT);
-        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        headers.insert(CONTENT_TYPE, value(&request.content_type)?);
+        wire::add_common(headers, value(&request.content_type)?);
+        self.affinity.apply(&self.uri, headers);
         if let Some(authorization) = authorization {
             headers.insert(AUTHORIZATION, authorization);
         }
         sender.ready().await?;
         let (head, body) = sender.send_request(http).await?.into_parts();
-        Ok(Answer { status: head.status, headers: head.headers, body: read(body, limit).await? })
+        self.affinity.receive(&self.uri, &head.headers);
+        let body = answered::read(&head.headers, body, limit).await?;
+        Ok(Answer { status: head.status, headers: head.headers, body, sent: length })
     }
 
     /// Unseals an answer. An unsealed error response only provides the status and the text of an error.
     fn unseal(&self, connection: &mut Connection, answer: Answer) -> Result<Reply, Failed> {
-        let Answer { status, headers, body } = answer;
+        let Answer { status, headers, body, sent } = answer;
         if !self.seals {
-            return Ok(Reply { status, headers, body, is_verified: true, has_verified_head: true });
+            return Ok(Reply { status, headers, body, sent, is_verified: true, has_verified_head: true });
         }
         let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if sealed::is_sealed(kind) {
             let body = sealed::unseal(&mut *connection.context, kind, &body).map_err(Failed::Answer)?;
-            return Ok(Reply { status, headers, body, is_verified: true, has_verified_head: false });
+            return Ok(Reply { status, headers, body, sent, is_verified: true, has_verified_head: false });
         }
         if status.is_success() {
             return Err(Failed::Answer(ContextError::Malformed {
@@ -505,19 +556,8 @@ impl Shared {
                 reason: "it is not sealed, and over http every answer has to be".to_owned(),
             }));
         }
-        Ok(Reply { status, headers, body, is_verified: false, has_verified_head: false })
+        Ok(Reply { status, headers, body, sent, is_verified: false, has_verified_head: false })
     }
-}
-
-/// Takes a step of a context on a blocking thread: Kerberos queries a KDC.
-fn stepping(
-    mut context: Box<dyn Context>,
-    token: Option<Vec<u8>>,
-) -> JoinHandle<(Box<dyn Context>, Result<Step, ContextError>)> {
-    tokio::task::spawn_blocking(move || {
-        let step = context.step(token.as_deref());
-        (context, step)
-    })
 }
 
 /// An answer as it was received.
@@ -525,6 +565,8 @@ struct Answer {
     status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
+    /// Bytes of the request.
+    sent: usize,
 }
 
 /// A request's body and its type.
@@ -539,15 +581,6 @@ impl Prepared {
     }
 }
 
-impl Scheme {
-    fn header(self, token: &[u8]) -> Result<HeaderValue, Failed> {
-        let text = format!("{} {}", self.name(), STANDARD.encode(token));
-        let mut header = HeaderValue::try_from(text).map_err(|error| Failed::Connection(error.into()))?;
-        header.set_sensitive(true);
-        Ok(header)
-    }
-}
-
 /// Returns a failure before an envelope was sent.
 fn not_connected(error: hyper::Error) -> Failed {
     Failed::Connection(wire::not_connected(error.into()))
@@ -558,28 +591,10 @@ fn was_not_sent(failure: &(dyn std::error::Error + 'static)) -> bool {
     failure.downcast_ref::<hyper::Error>().is_some_and(|error| error.is_canceled() || error.is_closed())
 }
 
-/// Reads a body up to a limit.
-pub(super) async fn read(mut rest: Incoming, limit: usize) -> Result<Vec<u8>, Failed> {
-    let mut body = Vec::new();
-    while let Some(frame) = rest.frame().await {
-        // Trailers are ignored.
-        let Ok(chunk) = frame?.into_data() else { continue };
-        if body.len() + chunk.len() > limit {
-            return Err(Failed::TooLarge(limit));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-fn names(offers: &[Offer]) -> Vec<String> {
-    offers.iter().map(|offer| offer.scheme.clone()).collect()
-}
-
 /// Returns the schemes that an answer offers.
 pub(super) fn offered(headers: &HeaderMap) -> Vec<String> {
     match challenge::offers(headers.get_all(WWW_AUTHENTICATE)) {
-        Ok(offers) => names(&offers),
+        Ok(offers) => challenge::names(&offers),
         Err(error) => {
             tracing::debug!("{error}");
             Vec::new()

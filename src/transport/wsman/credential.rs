@@ -2,15 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use reqwest::header::HeaderValue;
+use hyper::header::HeaderValue;
 use secrecy::ExposeSecret as _;
 use secrecy::zeroize::Zeroizing;
 use tokio::sync::Mutex;
 
 use super::endpoint::{Authentication, Endpoint, Renew};
+use crate::net::basic::{basic, secret_header};
 
 /// Part of a token's lifetime before its end in which it is renewed.
 const MARGIN: u32 = 5;
@@ -92,9 +90,6 @@ fn due(authentication: &Authentication, now: Instant) -> Option<Instant> {
 const MUTUAL: &str = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual";
 
 /// Returns the header that proves a credential; `None` if a header cannot represent the credential.
-///
-/// Every buffer here is wiped; the header's bytes when its last clone is dropped, since `HeaderValue` shares them.
-/// Copies in the write buffers of hyper and rustls cannot be wiped: neither crate has a hook for it.
 fn header(authentication: &Authentication) -> Option<HeaderValue> {
     let text = match authentication {
         Authentication::Basic { user, password } => basic(user, password.expose_secret()),
@@ -105,30 +100,18 @@ fn header(authentication: &Authentication) -> Option<HeaderValue> {
         Authentication::Context(_) => return None,
         Authentication::Certificate { .. } => Zeroizing::new(MUTUAL.as_bytes().to_vec()),
     };
-    let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(text)).ok()?;
-    header.set_sensitive(true);
-    Some(header)
-}
-
-/// Returns the text of a Basic credential (RFC 7617, 2). Buffers are allocated in their final size: a growing
-/// buffer would leave its content in the memory that it frees.
-fn basic(user: &str, password: &str) -> Zeroizing<Vec<u8>> {
-    const SCHEME: &[u8] = b"Basic ";
-    let pair = Zeroizing::new([user, ":", password].concat());
-    let size = base64::encoded_len(pair.len(), true).unwrap_or_default();
-    let mut text = Zeroizing::new(vec![0; SCHEME.len() + size]);
-    text[..SCHEME.len()].copy_from_slice(SCHEME);
-    // `encode_slice` writes in place; `encode` uses another buffer. The size suffices.
-    let _ = STANDARD.encode_slice(pair.as_bytes(), &mut text[SCHEME.len()..]);
-    text
+    secret_header(text)
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     #[test]
-    fn headers_are_sensitive_and_hold_the_credential() {
+    fn credential_headers_are_marked_sensitive() {
         for password in ["", "a", "p\u{e4}ss:w\u{1f511}rd", &"x".repeat(3000)] {
             let basic = Authentication::Basic { user: "ken".into(), password: password.into() };
             let header = header(&basic).unwrap();

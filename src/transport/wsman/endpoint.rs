@@ -10,9 +10,10 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
-use super::negotiation::Negotiation;
-use crate::net::{Hosts, Trust};
+use super::affinity::{Affinity, StoredCookie};
+use crate::net::{Hosts, Proxies, Trust};
 use crate::profile::Limits;
+use crate::security::negotiation::Negotiation;
 
 /// Credential and its kind.
 #[derive(Clone, Debug)]
@@ -53,8 +54,12 @@ pub struct Endpoint {
     pub renew: Option<Renew>,
     /// TLS settings for the endpoint.
     pub trust: Trust,
+    /// The proxies for the endpoint.
+    pub proxies: Proxies,
     /// Idle timeout requested in Create (`IdleTimeOut`).
     pub idle_timeout: Option<std::time::Duration>,
+    /// Cookies of the session.
+    pub affinity: Affinity,
     /// Recorder of the data for the session's removal.
     pub ledger: Option<Arc<dyn Ledger>>,
     /// Maximum number of redirects; only https targets are followed.
@@ -70,6 +75,8 @@ pub trait Ledger: std::fmt::Debug + Send + Sync {
     fn runs(&self, commands: Vec<Uuid>);
     /// Records the idle timeout granted by the server.
     fn granted(&self, idle_timeout: std::time::Duration);
+    /// Records the cookies with which the session is found.
+    fn affinity(&self, cookies: Vec<StoredCookie>);
     /// Records that "not found" no longer proves that the session is gone.
     fn doubts(&self);
 }

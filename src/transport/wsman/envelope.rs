@@ -37,7 +37,7 @@ pub mod ns {
 }
 
 /// Reply address of a client that waits on the HTTP connection itself.
-pub const ANONYMOUS: &str = "http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous";
+const ANONYMOUS: &str = "http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous";
 /// The resource that lists shells of any configuration.
 pub const SHELL_RESOURCE: &str = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell";
 /// The resource that lists the commands of a shell.
@@ -75,7 +75,7 @@ pub struct RequestHeader {
 }
 
 impl RequestHeader {
-    pub fn selector(&self, name: &str) -> Option<&str> {
+    fn selector(&self, name: &str) -> Option<&str> {
         find(&self.selectors, name)
     }
     /// The ShellId selector, as on the wire.

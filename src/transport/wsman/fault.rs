@@ -1,5 +1,7 @@
 //! WSMan faults as types, in the formats of WinRM and OMI.
 
+use std::fmt;
+
 /// The actions of envelopes with a fault: DSP0226's, which WinRM sends, and WS-Addressing's, which OMI sends.
 /// Each ends in `/fault`.
 pub(super) const ACTION_BASES: [&str; 2] =
@@ -12,8 +14,11 @@ pub const MUST_UNDERSTAND: &str = "s:MustUnderstand";
 pub mod code {
     /// An operation reached its OperationTimeout; a Receive is repeated.
     pub const TIMED_OUT: u32 = 2_150_858_793;
-    /// The shell does not exist, or a selector matches no shell.
-    pub const INVALID_SELECTORS: u32 = 2_150_858_843;
+    /// The selectors are wrong for the resource (`ERROR_WSMAN_INVALID_SELECTORS`): seen on a compliance endpoint
+    /// whose session had ended (ODP#10098).
+    pub const INVALID_SELECTORS: u32 = 2_150_858_813;
+    /// The shell does not exist, or a selector matches no shell (`ERROR_WSMAN_UNEXPECTED_SELECTORS`).
+    pub const UNEXPECTED_SELECTORS: u32 = 2_150_858_843;
     /// The request belongs to another host (`ERROR_WSMAN_REDIRECT_REQUESTED`).
     pub const REDIRECT_REQUESTED: u32 = 2_150_859_161;
     /// The user's limit on shells is reached.
@@ -43,6 +48,16 @@ pub mod code {
     ];
 }
 
+/// The text of a fault without one.
+const EMPTY: &str = "the endpoint refused the request and gave no reason";
+
+/// Texts of reached limits: of Lync Online, of the Teams endpoint, and of Exchange's throttling policy.
+const QUOTA_TEXTS: [&str; 3] = [
+    "maximum number of concurrent shells",
+    "concurrent shells for this",
+    "for the policy party : MaxConcurrency",
+];
+
 /// A server's SOAP fault.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fault {
@@ -59,7 +74,7 @@ pub struct Fault {
 
 /// Server whose format a fault is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
+pub enum FaultDialect {
     WinRm,
     Omi,
 }
@@ -72,11 +87,16 @@ impl Fault {
 
     /// Returns the fault for a response that is marked as a fault but contains none.
     pub(super) fn empty() -> Self {
-        Self { text: "the endpoint refused the request and gave no reason".to_owned(), ..Self::default() }
+        Self { text: EMPTY.to_owned(), ..Self::default() }
+    }
+
+    /// Returns whether the server gave neither a text nor a code.
+    pub fn is_empty(&self) -> bool {
+        self.text == EMPTY && self.code.is_none()
     }
 
     /// Returns the subcode without its prefix.
-    pub(super) fn subcode_name(&self) -> Option<&str> {
+    pub fn subcode_name(&self) -> Option<&str> {
         self.subcode.as_deref().map(|name| name.rsplit(':').next().unwrap_or(name))
     }
 
@@ -87,7 +107,7 @@ impl Fault {
 
     /// Returns whether the shell or command does not exist.
     pub fn is_gone(&self) -> bool {
-        self.code == Some(code::INVALID_SELECTORS)
+        matches!(self.code, Some(code::INVALID_SELECTORS | code::UNEXPECTED_SELECTORS))
             || matches!(self.subcode_name(), Some("InvalidSelectors" | "DestinationUnreachable"))
     }
 
@@ -96,11 +116,25 @@ impl Fault {
         matches!(self.code, Some(code::DISCONNECTED | code::STREAM_DISCONNECTED))
     }
 
-    /// Returns whether a limit on shells, operations or users is reached. Lync Online reported it only in the
-    /// text.
+    /// Returns whether a limit on shells, operations or users is reached. Lync Online and Exchange report it only
+    /// in the text.
     pub fn is_quota(&self) -> bool {
         self.code.is_some_and(|code| code::QUOTAS.contains(&code))
             || self.subcode_name() == Some("QuotaLimit")
-            || self.text.contains("maximum number of concurrent shells")
+            || QUOTA_TEXTS.iter().any(|part| self.text.contains(part))
+    }
+}
+
+/// The text of a server, then its codes.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        match (self.code, &self.subcode) {
+            // Windows' tools print the first form, its documentation and PowerShell the second.
+            (Some(code @ 0x8000_0000..), _) => write!(f, " (WSManFault {code}, 0x{code:08X})"),
+            (Some(code), _) => write!(f, " (WSManFault {code})"),
+            (None, Some(subcode)) => write!(f, " ({subcode})"),
+            (None, None) => Ok(()),
+        }
     }
 }

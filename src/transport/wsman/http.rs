@@ -4,24 +4,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::StatusCode;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SERVER, VIA};
-use hyper::{Response as HttpResponse, StatusCode};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use secrecy::SecretString;
 use url::Url;
 
-use super::connections::{self, Connections, Failed, Reply, offered};
+use super::affinity::{self, Affinity};
+use super::connections::{Connections, Failed, Reply, offered};
 use super::credential::Credential;
-use super::endpoint::{Authentication, Endpoint};
+use super::endpoint::{Authentication, Endpoint, Ledger};
 use super::envelope::{Response, ResponseEnvelope};
-use super::negotiation::Negotiation;
-use super::wire::{self, Connector, Wire};
+use super::fault::Fault;
+use super::wire::{self, Wire};
+use crate::net::answered::{self, Unread};
 use crate::net::{
-    Cause, TlsConnector, cut_handshake, display, handshake_problem, innermost, is_loopback, refusals,
-    refused_certificate,
+    Cause, Connector, TlsConnector, cut_handshake, display, handshake_problem, innermost, proxy_error,
+    refusals, refused_certificate,
 };
 use crate::security::Account;
-use crate::transport::error::{Error, Operation};
+use crate::security::negotiation::Negotiation;
+use crate::transport::error::{AuthScheme, Error, Operation};
 
 /// Maximum size of an answer. lyncsh requests 150 KB, but OMI sends more.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
@@ -32,7 +35,11 @@ pub(super) struct Http {
     /// Used to explain failed handshakes.
     tls: Option<TlsConnector>,
     uri: Url,
+    affinity: Affinity,
+    ledger: Option<Arc<dyn Ledger>>,
     user: String,
+    /// The method of the credential; that of Kerberos does not matter, whose tickets have their own error.
+    scheme: AuthScheme,
     /// The endpoint's name in errors.
     name: String,
     connect: Duration,
@@ -59,14 +66,20 @@ pub(super) enum Answer {
     Redirect(String),
 }
 
+impl Answer {
+    /// Returns whether the shell or command does not exist.
+    fn is_gone(&self) -> bool {
+        matches!(self, Self::Response(response) if matches!(&**response, Response::Fault(fault) if fault.is_gone()))
+    }
+}
+
 impl Http {
     /// Creates a client with its own connections. Sends nothing yet; refuses to send a credential in clear
     /// text.
     pub fn new(endpoint: &Endpoint) -> Result<Self, Error> {
         let name = display(&endpoint.uri);
-        let loopback = is_loopback(&endpoint.uri);
         let encrypted = endpoint.uri.scheme() == "https";
-        let plain_loopback = loopback && endpoint.uri.scheme() == "http";
+        let plain_loopback = endpoint.uri.scheme() == "http" && endpoint.proxies.is_local(&endpoint.uri);
         let seals = matches!(endpoint.authentication, Authentication::Context(_));
         if !encrypted && !plain_loopback && !seals {
             return Err(Error::Insecure { endpoint: name });
@@ -77,8 +90,10 @@ impl Http {
         let _ = uri.set_username("");
         let _ = uri.set_password(None);
         let user = endpoint.authentication.user().to_owned();
-        let connector = Connector::new(endpoint, loopback).map_err(Error::Tls)?;
-        let tls = connector.tls();
+        let scheme = scheme(&endpoint.authentication);
+        let (trust, proxies) = (endpoint.trust.clone(), endpoint.proxies.clone());
+        let connector = Connector::new(trust, proxies, endpoint.limits.connect);
+        let tls = encrypted.then(|| connector.tls()).transpose().map_err(Error::Tls)?;
         let channel = match &endpoint.authentication {
             Authentication::Context(negotiation) => {
                 let negotiation = negotiation.clone();
@@ -90,8 +105,8 @@ impl Http {
                 };
                 let limit = endpoint.limits.connect;
                 let shared = negotiation.clone();
-                let connections =
-                    Connections::new(connector, uri.clone(), shared, credential, limit, MAX_ANSWER);
+                let address = (uri.clone(), endpoint.affinity.clone());
+                let connections = Connections::new(connector, address, shared, credential, limit, MAX_ANSWER);
                 Channel::Context { connections, negotiation }
             }
             Authentication::Basic { .. }
@@ -100,6 +115,7 @@ impl Http {
                 let credential = Credential::of(endpoint).ok_or_else(|| Error::Unauthorized {
                     endpoint: name.clone(),
                     user: user.clone(),
+                    scheme: None,
                     offered: Vec::new(),
                 })?;
                 let password = match &endpoint.authentication {
@@ -115,7 +131,8 @@ impl Http {
                 }
             }
         };
-        Ok(Self { channel, tls, uri, user, name, connect: endpoint.limits.connect })
+        let (affinity, ledger) = (endpoint.affinity.clone(), endpoint.ledger.clone());
+        Ok(Self { channel, tls, uri, affinity, ledger, user, scheme, name, connect: endpoint.limits.connect })
     }
 
     pub fn uri(&self) -> &Url {
@@ -133,10 +150,29 @@ impl Http {
         operation: Operation,
         limit: Duration,
     ) -> Result<Answer, Error> {
-        match tokio::time::timeout(limit, self.exchange(envelope, operation)).await {
-            Ok(result) => result,
-            Err(_) => Err(Error::Timeout { operation, limit }),
+        let cookies = self.affinity.cookies();
+        let sending = async {
+            match self.exchange(envelope.clone(), operation).await {
+                // The answer of another pool member, which also sets the cookie anew: the shell is looked for once
+                // more at the member that has it.
+                Ok(answer)
+                    if answer.is_gone() && !cookies.is_empty() && self.affinity.cookies() != cookies =>
+                {
+                    tracing::debug!(
+                        "the load balancer has chosen another pool member; trying with the earlier cookie"
+                    );
+                    self.affinity.restore(cookies.clone());
+                    self.exchange(envelope, operation).await
+                }
+                result => result,
+            }
+        };
+        let result = tokio::time::timeout(limit, sending).await;
+        let now = self.affinity.cookies();
+        if let Some(ledger) = self.ledger.as_ref().filter(|_| now != cookies) {
+            ledger.affinity(now);
         }
+        result.unwrap_or(Err(Error::Timeout { operation, limit }))
     }
 
     async fn exchange(&self, envelope: Vec<u8>, operation: Operation) -> Result<Answer, Error> {
@@ -149,9 +185,7 @@ impl Http {
                 let reply = Box::pin(connections.exchange(&envelope.into(), operation)).await;
                 let reply = reply.map_err(|failed| self.not_answered(failed, negotiation, operation))?;
                 if operation == Operation::Create && reply.status.is_success() {
-                    // Receive occupies this connection; the first command should find another one open.
-                    let connections = connections.clone();
-                    tokio::spawn(async move { connections.prepare().await });
+                    self.affinity.settle(&reply.headers);
                 }
                 self.answer(reply)
             }
@@ -184,25 +218,33 @@ impl Http {
         operation: Operation,
     ) -> Result<Answer, Error> {
         let presented = password.unwrap_or_else(|| self.presented(&authorization));
-        let Some(pass) = presented.pass().await else { return Err(self.unauthorized(Vec::new())) };
-        let response = wire.post(&self.uri, authorization, envelope).await;
+        let Some(pass) = presented.pass().await else { return Err(self.known_refusal()) };
+        let sent = envelope.len();
+        let mut head = HeaderMap::new();
+        self.affinity.apply(&self.uri, &mut head);
+        head.insert(AUTHORIZATION, authorization);
+        let response = wire.post(&self.uri, head, envelope).await;
         let response = response.map_err(|error| self.failed(&*error, operation))?;
         let (status, headers) = (response.status(), response.headers().clone());
+        self.affinity.receive(&self.uri, &headers);
+        if operation == Operation::Create && status.is_success() {
+            self.affinity.settle(&headers);
+        }
         if status == StatusCode::UNAUTHORIZED {
             pass.refused();
-            return Err(self.unauthorized(offered(&headers)));
+            return Err(self.refused(offered(&headers)));
         }
         // A redirecting server or a proxy has not checked the credential.
         if !status.is_redirection() && !matches!(status.as_u16(), 407 | 502..=504) {
             pass.accepted();
         }
-        let body = self.body(response, operation).await?;
-        self.answer(Reply { status, headers, body, is_verified: true, has_verified_head: true })
+        let body = self.body(&headers, response.into_body(), operation).await?;
+        self.answer(Reply { status, headers, body, sent, is_verified: true, has_verified_head: true })
     }
 
     /// Reads an answer.
     fn answer(&self, reply: Reply) -> Result<Answer, Error> {
-        let Reply { status, headers, body, is_verified, has_verified_head } = reply;
+        let Reply { status, headers, body, sent, is_verified, has_verified_head } = reply;
         // Over http, an attacker on the network could redirect the credential to another server.
         if has_verified_head
             && status.is_redirection()
@@ -218,25 +260,53 @@ impl Http {
             {
                 Ok(Answer::Redirect(fault.redirect.unwrap_or_default()))
             }
+            Some(Ok(ResponseEnvelope { response: Response::Fault(fault), .. })) if fault.is_gone() => {
+                Ok(Answer::Response(Box::new(Response::Fault(self.stray(fault, &headers)))))
+            }
             Some(Ok(ResponseEnvelope { response, .. })) => Ok(Answer::Response(Box::new(response))),
-            Some(Err(error)) if status.is_success() && !is_page(&headers) => {
+            Some(Err(error)) if status.is_success() && kind(&headers).is_some_and(|kind| !is_page(kind)) => {
                 Err(Error::Protocol(error.to_string()))
             }
-            _ => {
-                let title = title(&body).map(|title| format!("a page, \"{title}\""));
-                let said: Vec<String> = [title, said_by(&headers)].into_iter().flatten().collect();
-                Err(Error::Http {
-                    endpoint: self.name.clone(),
-                    status: status.as_u16(),
-                    reason: status.canonical_reason().unwrap_or("without a reason").to_owned(),
-                    said: (!said.is_empty()).then(|| said.join(", ")),
-                })
-            }
+            _ => Err(Error::Http {
+                endpoint: self.name.clone(),
+                status: status.as_u16(),
+                reason: status.canonical_reason().unwrap_or("without a reason").to_owned(),
+                said: said(&headers, &body, sent),
+            }),
         }
     }
 
+    /// Adds the reason to a fault of a pool member that does not have the shell.
+    fn stray(&self, mut fault: Fault, headers: &HeaderMap) -> Fault {
+        if let Some((answering, home)) = self.affinity.strayed(headers) {
+            fault.text = format!(
+                "{} (the front end {answering} answered, and the session is on {home}: the load balancer has lost the \
+                 affinity)",
+                fault.text
+            );
+        }
+        fault
+    }
+
     fn unauthorized(&self, offered: Vec<String>) -> Error {
-        Error::Unauthorized { endpoint: self.name.clone(), user: self.user.clone(), offered }
+        let (endpoint, user) = (self.name.clone(), self.user.clone());
+        Error::Unauthorized { endpoint, user, scheme: Some(self.scheme), offered }
+    }
+
+    /// Returns the error of a credential that is not sent, because it was refused before.
+    fn known_refusal(&self) -> Error {
+        let (endpoint, user) = (self.name.clone(), self.user.clone());
+        Error::Unauthorized { endpoint, user, scheme: None, offered: Vec::new() }
+    }
+
+    /// Returns the error of a 401 to a header. A server that offers other schemes only has read no password
+    /// (hashicorp/terraform#2918).
+    fn refused(&self, offered: Vec<String>) -> Error {
+        let is_basic = self.scheme == AuthScheme::Basic;
+        if is_basic && !offered.is_empty() && !offered.iter().any(|offer| self.scheme.is(offer)) {
+            return Error::NotOffered { endpoint: self.name.clone(), wanted: "Basic", offered };
+        }
+        self.unauthorized(offered)
     }
 
     /// Converts a failure on an authenticated connection.
@@ -244,9 +314,9 @@ impl Http {
         let (endpoint, user) = (self.name.clone(), self.user.clone());
         match failed {
             Failed::Connection(failure) => self.failed(&*failure, operation),
-            Failed::TooLarge(limit) => Error::Protocol(format!("an answer is larger than {limit} bytes")),
+            Failed::Body(unread) => Error::Protocol(unread.to_string()),
             Failed::Late => Error::Timeout { operation: Operation::Authenticate, limit: self.connect },
-            Failed::KnownRefusal => self.unauthorized(Vec::new()),
+            Failed::KnownRefusal => self.known_refusal(),
             Failed::Refused { mechanism, offered } if !mechanism.is_kerberos() => self.unauthorized(offered),
             Failed::Refused { .. } => {
                 Error::TicketRefused { endpoint, user, service: negotiation.service(&self.uri) }
@@ -265,33 +335,43 @@ impl Http {
         refusals::Credential::new(&self.uri, &self.user, &token)
     }
 
-    async fn body(&self, response: HttpResponse<Incoming>, operation: Operation) -> Result<Vec<u8>, Error> {
-        match connections::read(response.into_body(), MAX_ANSWER).await {
-            Ok(body) => Ok(body),
-            Err(Failed::Connection(failure)) => Err(self.failed(&*failure, operation)),
-            Err(_) => Err(Error::Protocol(format!("an answer is larger than {MAX_ANSWER} bytes"))),
-        }
+    async fn body(
+        &self,
+        headers: &HeaderMap,
+        body: Incoming,
+        operation: Operation,
+    ) -> Result<Vec<u8>, Error> {
+        answered::read(headers, body, MAX_ANSWER).await.map_err(|unread| match unread {
+            Unread::Connection(failure) => self.failed(&failure, operation),
+            unread => Error::Protocol(unread.to_string()),
+        })
     }
 
     /// Converts a failure of the HTTP client.
     fn failed(&self, error: Cause<'_>, operation: Operation) -> Error {
         let endpoint = self.name.clone();
+        if let Some(error) = proxy_error(error) {
+            return Error::Proxy(error);
+        }
         if let Some(refused) = refused_certificate(error) {
             return Error::Certificate { endpoint, refused: refused.into() };
         }
         let (asked, given) = self.tls.as_ref().map(TlsConnector::client_certificate).unwrap_or_default();
-        let found = if wire::is_connect(error) {
-            handshake_problem(error, asked, given).or_else(|| cut_handshake(error, asked, given))
-        } else {
-            handshake_problem(error, asked, given).filter(|problem| problem.is_late())
-        };
+        let is_tls_open = wire::is_handshake(error) || !wire::is_connect(error);
+        let found =
+            handshake_problem(error, asked, given).filter(|problem| !is_tls_open || problem.is_late());
+        let found =
+            found.or_else(|| wire::is_connect(error).then(|| cut_handshake(error, asked, given)).flatten());
         if let Some(problem) = found {
             return Error::Handshake { endpoint, problem };
         }
-        if wire::is_late(error) {
+        if wire::is_connect_late(error) {
             return Error::Timeout { operation: Operation::Connect, limit: self.connect };
         }
         let reason = innermost(error);
+        if wire::is_handshake(error) {
+            return Error::Cut { endpoint, operation: Operation::Authenticate, reason };
+        }
         if wire::is_connect(error) {
             return Error::Unreachable { endpoint, reason };
         }
@@ -299,36 +379,37 @@ impl Http {
     }
 }
 
-/// Returns whether an answer is an HTML page, whatever its status.
-fn is_page(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+/// Returns the method that a credential is sent by.
+fn scheme(authentication: &Authentication) -> AuthScheme {
+    match authentication {
+        Authentication::Basic { .. } => AuthScheme::Basic,
+        Authentication::Bearer { .. } => AuthScheme::Bearer,
+        Authentication::Certificate { .. } => AuthScheme::Certificate,
+        Authentication::Context(_) => AuthScheme::Ntlm,
+    }
+}
+
+fn kind(headers: &HeaderMap) -> Option<&str> {
+    headers.get(CONTENT_TYPE)?.to_str().ok()
+}
+
+/// Returns whether a content type is that of an HTML page.
+fn is_page(kind: &str) -> bool {
     kind.trim_start().to_ascii_lowercase().starts_with("text/html")
 }
 
-/// Returns the intermediary or server that sent an answer.
-fn said_by(headers: &HeaderMap) -> Option<String> {
-    let via = headers.get(VIA).or_else(|| headers.get(SERVER))?.to_str().ok()?;
-    Some(format!("sent by {}", plain(via)?))
-}
-
-/// Returns the title of an HTML page.
-fn title(body: &[u8]) -> Option<String> {
-    /// Bytes searched for the title.
-    const HEAD: usize = 16 * 1024;
-    let head = String::from_utf8_lossy(&body[..body.len().min(HEAD)]);
-    // The offsets stay valid: only ASCII letters change.
-    let small = head.to_ascii_lowercase();
-    let start = small.find("<title")?;
-    let start = start + small[start..].find('>')? + 1;
-    let end = start + small[start..].find("</title")?;
-    plain(&head[start..end])
-}
-
-/// Returns a server's text on one line of limited length; `None` if it is empty.
-fn plain(text: &str) -> Option<String> {
-    const LONGEST: usize = 100;
-    let words: Vec<&str> = text.split(|letter: char| letter.is_whitespace() || letter.is_control()).collect();
-    let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
-    let line: String = words.join(" ").chars().take(LONGEST).collect();
-    (!line.is_empty()).then_some(line)
+/// Returns the content of an answer without an envelope, and the servers that sent it.
+fn said(headers: &HeaderMap, body: &[u8], sent: usize) -> Option<String> {
+    let content = match kind(headers) {
+        _ if body.is_empty() => Some(format!("an empty answer to {sent} bytes")),
+        None => Some("an answer without a content type".to_owned()),
+        // Exchange Online gives its reason so.
+        Some(kind) if kind.trim_start().to_ascii_lowercase().starts_with("text/plain") => {
+            answered::plain(&String::from_utf8_lossy(body))
+        }
+        Some(_) => answered::page(body),
+    };
+    let front_end = affinity::front_end(headers).map(|name| format!("front end {name}"));
+    let parts: Vec<String> = [content, answered::sender(headers), front_end].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }

@@ -12,7 +12,7 @@ use crate::transport::error::{Error, Operation};
 /// `wsmerror.h`; the quota codes are in [`code::QUOTAS`].
 ///
 /// Not included, because the server may have acted: the shell was disconnected or does not exist
-/// ([`code::DISCONNECTED`], [`code::STREAM_DISCONNECTED`], [`code::INVALID_SELECTORS`]), an operation timed
+/// ([`code::DISCONNECTED`], [`code::STREAM_DISCONNECTED`], [`code::UNEXPECTED_SELECTORS`]), an operation timed
 /// out, a response exceeded its envelope size (2150858824, 2150858825), and every unknown code.
 const REFUSED: [u32; 19] = [
     5,             // ERROR_ACCESS_DENIED
@@ -56,7 +56,7 @@ const TROUBLED_STATUSES: std::ops::RangeInclusive<u16> = 500..=599;
 
 impl Fault {
     /// Returns whether the server certainly did not execute the request.
-    pub fn is_refusal(&self) -> bool {
+    fn is_refusal(&self) -> bool {
         match self.code {
             Some(code) => REFUSED.contains(&code) || self.is_quota(),
             None => {
@@ -71,6 +71,7 @@ impl Error {
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Unreachable { .. }
+            | Self::Proxy(_)
             | Self::Certificate { .. }
             | Self::Insecure { .. }
             // A server reads no request before a handshake that asks for a certificate has ended.
@@ -80,7 +81,7 @@ impl Error {
             | Self::Authentication { .. }
             | Self::TicketRefused { .. }
             | Self::NotOffered { .. } => true,
-            Self::Timeout { operation, .. } => {
+            Self::Timeout { operation, .. } | Self::Cut { operation, .. } => {
                 matches!(operation, Operation::Connect | Operation::Authenticate)
             }
             Self::Fault(fault) => fault.is_refusal(),
@@ -90,7 +91,6 @@ impl Error {
             | Self::Protocol(_)
             | Self::Unreadable { .. }
             | Self::Ended(_)
-            | Self::Cut { .. }
             | Self::Unsettled(_)
             | Self::Unconfirmed
             | Self::Closed => false,
@@ -122,6 +122,7 @@ impl Error {
             | Self::Unreachable { .. }
             | Self::Timeout { .. }
             | Self::Protocol(_) => true,
+            Self::Proxy(error) => error.may_pass(),
             Self::Http { status, .. } => {
                 TROUBLED_STATUSES.contains(status) || matches!(status, 200..=299 | 400 | 408 | 429)
             }
@@ -129,10 +130,25 @@ impl Error {
         }
     }
 
+    /// Returns whether there was no connection, which may pass.
+    pub(super) fn is_not_connected(&self) -> bool {
+        match self {
+            Self::Proxy(error) => error.may_pass(),
+            Self::Unreachable { .. }
+            | Self::Cut { operation: Operation::Authenticate, .. }
+            | Self::Timeout { operation: Operation::Connect, .. } => true,
+            _ => false,
+        }
+    }
+
     /// Returns whether the peer was reachable until the request ended: a gateway or firewall that ends idle
     /// requests, not an outage.
     pub(super) fn is_given_up(&self) -> bool {
-        matches!(self, Self::Cut { .. } | Self::Http { status: 408 | 502..=504, .. })
+        match self {
+            Self::Cut { operation, .. } => *operation != Operation::Authenticate,
+            Self::Http { status, .. } => matches!(status, 408 | 502..=504),
+            _ => false,
+        }
     }
 
     /// Returns whether the server reports that the shell or command does not exist.
@@ -151,11 +167,11 @@ mod tests {
     }
 
     #[test]
-    fn faults_after_which_the_server_may_have_acted_are_no_refusals() {
+    fn ambiguous_faults_are_not_refusals() {
         let unclear = [
             code::DISCONNECTED,
             code::STREAM_DISCONNECTED,
-            code::INVALID_SELECTORS,
+            code::UNEXPECTED_SELECTORS,
             code::TIMED_OUT,
             2_150_858_824,
             2_150_858_999,
@@ -174,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unclear_outcome_of_a_command_says_so_once() {
+    fn an_unclear_outcome_is_stated_once() {
         let cut = || Error::Cut { endpoint: "x".into(), operation: Operation::Command, reason: "cut".into() };
         let text = cut().of_command().of_command().to_string();
         assert_eq!(

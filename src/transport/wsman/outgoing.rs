@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn small_messages_share_an_envelope_and_large_ones_take_several() {
+    async fn messages_are_packed_into_envelopes() {
         let (sender, mut queue) = Queue::new(10);
         let cut = |sizes: &[usize], ordered| Cut {
             fragments: sizes.iter().map(|size| vec![*size as u8; *size]).collect(),

@@ -32,11 +32,6 @@ pub(super) fn command_name(message: &Message) -> String {
     }
 }
 
-/// Returns whether a message starts its pipeline.
-pub(super) fn starts_pipeline(message: &Message) -> bool {
-    matches!(message.kind, MessageType::CreatePipeline | MessageType::GetCommandMetadata)
-}
-
 /// Returns a state, which is a property of the message's object itself: `Obj/MS/I32`.
 fn state(body: &str, name: &str) -> Option<i32> {
     property(body, name, Some(3))?.trim().parse().ok()
@@ -88,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn states_are_read_and_only_the_objects_own() {
+    fn only_the_objects_own_state_is_read() {
         let open = r#"<Obj RefId="0"><MS><I32 N="RunspaceState">2</I32></MS></Obj>"#;
         assert!(is_opened(&message(MessageType::RunspacePoolState, open)));
         assert!(!is_opened(&message(MessageType::PipelineState, open)));
@@ -102,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_commands_name_is_found() {
+    fn the_first_command_name_is_read() {
         let body = r#"<Obj><MS><Obj N="PowerShell"><MS><Obj N="Cmds"><LST><Obj><MS><S N="Cmd">a &amp; b</S>
             </MS></Obj><Obj><MS><S N="Cmd">c</S></MS></Obj></LST></Obj></MS></Obj></MS></Obj>"#;
         assert_eq!(command_name(&message(MessageType::CreatePipeline, body)), "a & b");

@@ -22,7 +22,7 @@ use crate::psrp::client::Stream;
 use crate::transport::{ConnectionEvent, Error};
 
 /// Maximum wait for a pipeline's last Receive, which crosses the final Signal.
-const CROSSING: Duration = Duration::from_secs(2);
+const LAST_RECEIVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Control request of the connection's owner to a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,7 +201,7 @@ impl PipelineTask {
         events.emit(ConnectionEvent::PipelineClosed(id)).await;
         if !received {
             // Lets it complete, so that its connection is reused by the next pipeline.
-            let _ = tokio::time::timeout(CROSSING, receiving).await;
+            let _ = tokio::time::timeout(LAST_RECEIVE_TIMEOUT, receiving).await;
         }
         Ok(())
     }

@@ -24,9 +24,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LAST_WAIT: Duration = Duration::from_secs(1);
 /// A Receive that was pending longer had reached the endpoint. Gateways and firewalls end such idle requests
 /// (HAProxy, nginx: 50 to 60 s); this is not an outage.
-const PENDING: Duration = Duration::from_secs(1);
+const MIN_PENDING_TIME: Duration = Duration::from_secs(1);
 /// An empty response that arrives sooner is from a server that does not wait.
-const HASTY: Duration = Duration::from_millis(20);
+const MIN_POLL_TIME: Duration = Duration::from_millis(20);
 /// Number of consecutive hasty responses without a delay, and the delay of further ones.
 const HASTY_ANSWERS: u32 = 10;
 const SLOWED: Duration = Duration::from_millis(200);
@@ -115,7 +115,7 @@ impl Receiver {
         };
         self.cut = cut;
         let received = result?;
-        let hasty = received.streams.is_empty() && took < HASTY;
+        let hasty = received.streams.is_empty() && took < MIN_POLL_TIME;
         self.hasty = if hasty { self.hasty + 1 } else { 0 };
         if self.hasty > HASTY_ANSWERS {
             // A server that does not wait must not cause a busy loop.
@@ -174,7 +174,7 @@ async fn answer(
         cut |= shell.reconnections() != before;
         let silent = match &received {
             Err(Error::Fault(fault)) => fault.is_timed_out(),
-            Err(error) => error.is_given_up() && took > PENDING,
+            Err(error) => error.is_given_up() && took > MIN_PENDING_TIME,
             Ok(_) => false,
         };
         cut |= received.as_ref().is_err_and(Error::is_lost);

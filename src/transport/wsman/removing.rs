@@ -24,9 +24,9 @@ use super::{creates, peek, turn};
 use crate::transport::Error;
 
 /// Time limit for a session's pipelines to end before the session is deleted.
-pub(super) const DRAIN: Duration = Duration::from_secs(2);
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Delay before a refused Receive is repeated: the Receive of the session's dead owner may be pending.
-const REFUSED: Duration = Duration::from_millis(200);
+const RECEIVE_RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// Removal data of a shell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,7 +95,7 @@ async fn remove_alone(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<Re
                 _ = ended => {}
             }
         };
-        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
             tracing::debug!("the pipelines of session {pool} do not end");
         }
         shell.delete().await
@@ -140,7 +140,7 @@ async fn receive(
             Err(error) if error.is_gone() => return,
             Err(error) => {
                 tracing::debug!("a Receive before the session is removed: {error}");
-                tokio::time::sleep(REFUSED).await;
+                tokio::time::sleep(RECEIVE_RETRY_DELAY).await;
             }
         }
     }

@@ -185,7 +185,7 @@ mod tests {
     use crate::psrp::fragment::Fragmenter;
 
     #[tokio::test]
-    async fn messages_that_were_lost_are_missed() {
+    async fn lost_messages_are_counted() {
         let mut fragmenter = Fragmenter::default();
         let mut message = |size| fragmenter.cut(&vec![0; size], 100);
         let (first, second, third, fourth) = (message(10), message(250), message(10), message(10));
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn fragments_that_come_again_are_left_out() {
+    fn repeated_fragments_are_dropped() {
         let mut fragmenter = Fragmenter::default();
         let (one, two) = (fragmenter.cut(&[1; 250], 100), fragmenter.cut(&[1; 250], 100));
         let sequence = Sequence::default();
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_of_long_ago_is_forgotten() {
+    fn old_gaps_are_forgotten() {
         let mut arrived = Arrived::default();
         for id in 2..200_000 {
             arrived.take(id);

@@ -22,14 +22,14 @@ const RECEIVE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Additional time for the response to arrive.
 const RECEIVE_GRACE: Duration = Duration::from_secs(30);
 /// Maximum outage during which requests of a running session are retried.
-const OUTAGE: Duration = Duration::from_secs(15);
+const MAX_OUTAGE: Duration = Duration::from_secs(15);
 /// Delay before such a request is retried.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 /// Maximum number of reconnections per request: during the minute of a Receive the shell may be disconnected
 /// more than once.
 const RECONNECTIONS: u32 = 5;
 /// Reserve in an envelope for varying parts: the command's name, numbers.
-const MARGIN: usize = 2_048;
+const ENVELOPE_RESERVE: usize = 2_048;
 /// Maximum length of a command's name sent in clear text.
 const MAX_NAME: usize = 256;
 
@@ -78,7 +78,7 @@ impl Shell {
         Ok(shell)
     }
 
-    pub fn endpoint_name(&self) -> &str {
+    fn endpoint_name(&self) -> &str {
         self.http.endpoint_name()
     }
 
@@ -96,7 +96,7 @@ impl Shell {
     fn measure(&self) -> usize {
         let command =
             WsmanRequest::Command { id: Some(Uuid::nil()), name: String::new(), arguments: Vec::new() };
-        let around = self.envelope(command, self.limits.operation).write().len() + MARGIN;
+        let around = self.envelope(command, self.limits.operation).write().len() + ENVELOPE_RESERVE;
         // Even with an absurdly long URI the capacity must not be zero.
         let room = (DEFAULT_MAX_ENVELOPE_SIZE as usize).saturating_sub(around).max(16 * 1024);
         room / 4 * 3
@@ -182,7 +182,7 @@ impl Shell {
         let since = Instant::now();
         loop {
             match self.operate(request.clone(), operation, self.limits.operation).await {
-                Err(error) if error.is_lost() && since.elapsed() < OUTAGE => {
+                Err(error) if error.is_lost() && since.elapsed() < MAX_OUTAGE => {
                     tracing::debug!("retrying {operation}: {error}");
                     tokio::time::sleep(RETRY_INTERVAL).await;
                 }
@@ -246,10 +246,7 @@ impl Shell {
         let since = Instant::now();
         loop {
             match self.operate(request.clone(), operation, self.limits.operation).await {
-                Err(
-                    error
-                    @ (Error::Unreachable { .. } | Error::Timeout { operation: Operation::Connect, .. }),
-                ) if since.elapsed() < OUTAGE => {
+                Err(error) if error.is_not_connected() && since.elapsed() < MAX_OUTAGE => {
                     tracing::debug!("retrying {operation}: {error}");
                     tokio::time::sleep(RETRY_INTERVAL).await;
                 }

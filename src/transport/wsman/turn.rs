@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn two_at_once_ask_once_unless_the_first_fails() {
+    async fn concurrent_removals_share_one_request() {
         for (fails, asked) in [(false, 1), (true, 2)] {
             let (pool, count) = (Uuid::new_v4(), AtomicUsize::new(0));
             let remove = || async {

@@ -9,7 +9,7 @@ fn listing(name: &str, value: Option<Value>) -> Pipeline {
 }
 
 #[tokio::test]
-async fn a_command_of_any_shell_stops_the_listing_at_once() {
+async fn any_command_interrupts_the_listing() {
     let (mux, endpoint) = open(Options::default()).await;
     let (first, _events) = attach(&mux, 100).await;
     let (second, _events) = attach(&mux, 120).await;
@@ -29,7 +29,7 @@ async fn a_command_of_any_shell_stops_the_listing_at_once() {
 }
 
 #[tokio::test]
-async fn a_listing_that_gave_way_comes_again_when_nothing_runs() {
+async fn an_interrupted_listing_is_repeated_when_idle() {
     let (mux, endpoint) = open(Options::default()).await;
     let (shell, _events) = attach(&mux, 100).await;
     let mut list = shell.invoke(&listing("Wait-Cs", None)).await.unwrap();
@@ -49,7 +49,7 @@ async fn a_listing_that_gave_way_comes_again_when_nothing_runs() {
 }
 
 #[tokio::test]
-async fn fifty_commands_on_fifty_listings_all_come_to_their_end() {
+async fn fifty_commands_and_listings_all_finish() {
     let (mux, endpoint) = open(Options { quiet: Duration::ZERO, ..Options::default() }).await;
     let (shell, _events) = attach(&mux, 100).await;
     let (lists, _events) = attach(&mux, 120).await;
@@ -72,7 +72,7 @@ async fn fifty_commands_on_fifty_listings_all_come_to_their_end() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_no_pipeline_is_given_to_a_shell_even_if_none_was_there() {
+async fn early_pool_messages_reach_the_next_shell() {
     let (mux, endpoint) = open(Options::default()).await;
     endpoint.pool_host_call(HostMethod::WriteWarningLine, vec!["early".into()]);
     endpoint.pool_warning("as a record");

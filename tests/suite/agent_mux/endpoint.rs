@@ -76,8 +76,7 @@ impl Endpoint {
     /// Returns all events as soon as `enough` is true for them.
     pub async fn seen(&self, enough: impl FnMut(&Vec<Seen>) -> bool) -> Vec<Seen> {
         let mut seen = self.seen.clone();
-        let limit = std::time::Duration::from_mins(1);
-        match tokio::time::timeout(limit, seen.wait_for(enough)).await {
+        match tokio::time::timeout(crate::program::PATIENCE, seen.wait_for(enough)).await {
             Ok(seen) => seen.unwrap().clone(),
             Err(error) => panic!("{error}: the endpoint has seen only {:?}", *self.seen.borrow()),
         }

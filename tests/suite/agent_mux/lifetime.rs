@@ -13,7 +13,7 @@ use lyncsh::transport::stream::Element;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 
 #[tokio::test]
-async fn a_lost_session_is_told_to_every_shell_with_its_reason() {
+async fn a_lost_session_is_reported_to_every_shell() {
     let (mux, endpoint) = open(Options::default()).await;
     let (first, mut of_first) = attach(&mux, 100).await;
     let (_second, mut of_second) = attach(&mux, 120).await;
@@ -41,7 +41,7 @@ async fn a_lost_session_is_told_to_every_shell_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_cut_connection_fails_what_runs() {
+async fn a_cut_connection_fails_running_commands() {
     let (mux, endpoint) = open(Options::default()).await;
     let (shell, _events) = attach(&mux, 100).await;
     let mut wait = invoke(&shell, "Wait-Cs", None).await;
@@ -66,7 +66,7 @@ async fn an_idle_shell_keeps_the_session_alive_and_an_empty_agent_does_not() {
 }
 
 #[tokio::test]
-async fn a_pools_own_host_call_goes_to_one_shell_and_its_answer_back() {
+async fn a_pool_host_call_is_answered_by_one_shell() {
     let (mux, endpoint) = open(Options::default()).await;
     let (first, mut of_first) = attach(&mux, 100).await;
     let (_second, mut of_second) = attach(&mux, 120).await;
@@ -93,7 +93,7 @@ async fn a_pools_own_host_call_goes_to_one_shell_and_its_answer_back() {
 }
 
 #[tokio::test]
-async fn a_pools_host_call_without_a_shell_fails_at_once() {
+async fn a_pool_host_call_without_a_shell_fails() {
     let (mux, endpoint) = open(Options::default()).await;
     endpoint.pool_host_call(HostMethod::ReadLine, Vec::new());
     let (_shell, mut events) = attach(&mux, 100).await;
@@ -119,7 +119,7 @@ async fn received_after(mux: &Mux, lines: &[Element]) -> Vec<Element> {
 }
 
 #[tokio::test]
-async fn a_client_that_breaks_the_protocol_loses_its_own_session_only() {
+async fn a_protocol_violation_disconnects_only_its_client() {
     let (mux, endpoint) = open(Options::default()).await;
     let (shell, _events) = attach(&mux, 100).await;
     let mut wait = invoke(&shell, "Wait-Cs", None).await;

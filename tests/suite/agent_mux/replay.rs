@@ -7,7 +7,6 @@
 //! is unknown.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,6 +20,8 @@ use tokio::io::{
     AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, Lines, ReadHalf, WriteHalf,
 };
 use uuid::Uuid;
+
+use crate::program::PATIENCE;
 
 /// Final states of the pipelines in the order of creation, each with its number of objects.
 pub type Ends = Vec<(Uuid, Option<i64>)>;
@@ -253,7 +254,7 @@ impl<S: AsyncRead + AsyncWrite> Replay<S> {
     }
 
     async fn read(&mut self) {
-        let line = tokio::time::timeout(Duration::from_mins(1), self.lines.next_line()).await;
+        let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await;
         let Ok(Ok(Some(line))) = line else {
             panic!("{line:?}, and still to come: {:.300?}", self.rows);
         };

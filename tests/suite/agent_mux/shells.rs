@@ -1,7 +1,5 @@
 //! Real PowerShell's recordings and an independent client, on the agent in front of the simulated tenant.
 
-use std::time::Duration;
-
 use super::replay::{Ends, Replay, recorded_ends};
 use super::{abandoned, attach, finish, host, invoke, pipeline, simulated, within};
 use lyncsh::agent::mux::{ClientInfo, Mux, Options};
@@ -10,8 +8,9 @@ use lyncsh::psrp::clixml::{Value, write};
 use lyncsh::psrp::message::MessageType;
 use lyncsh::psrp::record::PipelineState;
 use tokio::net::UnixListener;
-use tokio::process::Command;
 use uuid::Uuid;
+
+use crate::program::Program;
 
 /// The recordings whose client half can be replayed. In `securestring-2.3` the secrets are encrypted under an
 /// unknown key.
@@ -39,7 +38,7 @@ async fn assert_ends_as_recorded(mux: &Mux, recording: &str) {
 }
 
 #[tokio::test]
-async fn every_recorded_shell_is_acknowledged_and_its_commands_end_as_they_did() {
+async fn recorded_shells_end_as_recorded() {
     let mux = mux().await;
     for recording in RECORDINGS {
         assert_ends_as_recorded(&mux, recording).await;
@@ -48,7 +47,7 @@ async fn every_recorded_shell_is_acknowledged_and_its_commands_end_as_they_did()
 }
 
 #[tokio::test]
-async fn two_recorded_shells_at_once_end_as_they_did() {
+async fn two_concurrent_recorded_shells_end_as_recorded() {
     let mux = mux().await;
     for pair in RECORDINGS.chunks(2).chain([["import", "large"].as_slice()]) {
         tokio::join!(assert_ends_as_recorded(&mux, pair[0]), assert_ends_as_recorded(&mux, pair[1]));
@@ -56,7 +55,7 @@ async fn two_recorded_shells_at_once_end_as_they_did() {
 }
 
 #[tokio::test]
-async fn recorded_shells_that_the_endpoint_draws_for_end_as_they_did() {
+async fn recorded_shells_with_host_drawing_end_as_recorded() {
     let mux = mux().await;
     for recording in DRAWN {
         assert_ends_as_recorded(&mux, recording).await;
@@ -81,7 +80,7 @@ async fn a_recorded_public_key_is_answered_with_the_session_key() {
 }
 
 #[tokio::test]
-async fn a_recorded_shell_that_was_killed_leaves_the_session_to_the_others() {
+async fn a_killed_recorded_shell_leaves_the_session_usable() {
     let mux = mux().await;
     replay(&mux, "client-killed").await;
     let (shell, _events) = attach(&mux, 100).await;
@@ -113,17 +112,8 @@ impl Socket {
 
     /// Runs psrpcore's client; returns the results of its steps.
     async fn psrpcore(&self, steps: &[&str]) -> Vec<serde_json::Value> {
-        let root = env!("CARGO_MANIFEST_DIR");
-        let python = crate::python::python();
-        let mut command = Command::new(&python);
-        command.arg(format!("{root}/tests/peers/psrpcore_client.py")).arg(&self.path).args(steps);
-        let output = tokio::time::timeout(Duration::from_mins(2), command.kill_on_drop(true).output());
-        let output = output.await.expect("the client takes too long").unwrap_or_else(|e| {
-            panic!("{python}: {e}; `tests/run` makes it, or LYNCSH_TEST_PYTHON names one with psrpcore")
-        });
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{errors}");
-        let text = String::from_utf8(output.stdout).unwrap();
+        let peer = Program::peer("psrpcore_client.py").args([&self.path]).args(steps);
+        let text = tokio::task::spawn_blocking(move || peer.run().good()).await.unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
@@ -149,13 +139,13 @@ fn assert_psrpcore_was_served(said: &[serde_json::Value]) {
 const STEPS: [&str; 6] = ["metadata", "format", "parameters", "input", "stop", "secret"];
 
 #[tokio::test]
-async fn a_client_of_another_make_is_served_as_a_shell_is() {
+async fn a_psrpcore_client_is_served() {
     let socket = Socket::new().await;
     assert_psrpcore_was_served(&socket.psrpcore(&STEPS).await);
 }
 
 #[tokio::test]
-async fn calls_on_the_pool_are_answered_and_change_nothing_for_others() {
+async fn pool_calls_do_not_affect_other_clients() {
     let socket = Socket::new().await;
     let (one, two) = tokio::join!(socket.psrpcore(&["runspaces"]), socket.psrpcore(&["runspaces"]));
     for said in [one, two] {
@@ -165,7 +155,7 @@ async fn calls_on_the_pool_are_answered_and_change_nothing_for_others() {
 }
 
 #[tokio::test]
-async fn two_clients_of_another_make_at_once_are_served_with_their_own_secrets() {
+async fn two_psrpcore_clients_keep_their_own_secrets() {
     let socket = Socket::new().await;
     let (one, two) = tokio::join!(socket.psrpcore(&STEPS), socket.psrpcore(&STEPS));
     assert_psrpcore_was_served(&one);
@@ -174,7 +164,7 @@ async fn two_clients_of_another_make_at_once_are_served_with_their_own_secrets()
 }
 
 #[tokio::test]
-async fn a_large_answer_arrives_whole() {
+async fn a_large_object_arrives_complete() {
     let mux = mux().await;
     let (shell, _events) = attach(&mux, 100).await;
     let mut one_big = pipeline("Get-CsOneBig", Some(Value::I32(1_000_000)));

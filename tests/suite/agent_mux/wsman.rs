@@ -105,7 +105,7 @@ async fn a_killed_shell_frees_the_runspace_on_wsman() {
 }
 
 #[tokio::test]
-async fn a_shell_that_does_not_read_is_no_longer_fetched_for_on_wsman() {
+async fn a_stalled_shell_pauses_its_receives_on_wsman() {
     let peer = Peer::start(MANNERS[0]);
     let mux = open(&peer, 2).await;
     let (slow, _events) = attach(&mux, 100).await;

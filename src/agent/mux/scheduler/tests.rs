@@ -340,7 +340,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn whatever_the_order_everybody_is_served_once(
+    fn every_pipeline_finishes_once_in_any_order(
         max_runspaces in 1..4_usize,
         steps in prop::collection::vec(step(), 1..120),
     ) {
@@ -350,7 +350,7 @@ proptest! {
     }
 
     #[test]
-    fn the_end_of_the_session_is_told_to_everybody_and_asks_for_nothing(
+    fn the_session_end_reaches_each_pipeline_once(
         steps in prop::collection::vec(step(), 1..60),
     ) {
         let mut simulation = Simulation::new(1);

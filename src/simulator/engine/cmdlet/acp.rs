@@ -4,7 +4,7 @@ use super::super::fault::{Category, Fault};
 use super::super::spec::{Kind, parameter, string, switch};
 use super::super::stage::{Call, Executable, Running};
 use super::super::value::{custom, properties, strings, text};
-use super::user::not_found;
+use super::user::{confirmed, not_found};
 use crate::psrp::clixml::Value;
 
 /// Providers of the vendor's documented list, with the number of a documentation example.
@@ -118,13 +118,7 @@ fn remove<'a>(call: &'a mut Call<'_>) -> Running<'a> {
 }
 
 async fn change(call: &mut Call<'_>, info: Option<Value>) -> Result<(), super::super::stage::StopReason> {
-    let identity = call.bound.text("Identity").unwrap_or_default();
-    let found =
-        call.tenant(|tenant| tenant.find(&identity, false).map(|at| (at, tenant.users[at].display_name())));
-    let Some((at, name)) = found else { return call.error(not_found(&identity)).await };
-    if !call.should_process(&name).await? {
-        return Ok(());
-    }
+    let Some(at) = confirmed(call, false).await? else { return Ok(()) };
     let user = call.tenant(|tenant| {
         match info {
             Some(info) => tenant.users[at].change("AcpInfo", info),

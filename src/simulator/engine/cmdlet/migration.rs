@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::spec::{Kind, parameter, string};
 use super::super::stage::{Call, Executable, Running};
 use super::super::value::{custom, properties, text};
-use super::user::not_found;
+use super::user::{confirmed, not_found};
 use crate::psrp::clixml::Value;
 use crate::psrp::record::ProgressRecord;
 
@@ -46,13 +46,8 @@ pub fn commands() -> Vec<Executable> {
 
 fn start<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     Box::pin(async move {
-        let identity = call.bound.text("Identity").unwrap_or_default();
-        let found = call
-            .tenant(|tenant| tenant.find(&identity, false).map(|at| (at, tenant.users[at].display_name())));
-        let Some((at, name)) = found else { return call.error(not_found(&identity)).await };
-        if !call.should_process(&name).await? {
-            return Ok(());
-        }
+        let Some(at) = confirmed(call, false).await? else { return Ok(()) };
+        let name = call.tenant(|tenant| tenant.users[at].display_name());
         call.tenant(|tenant| tenant.migrated.insert(at, "InProgress".into()));
         let progress = |done: i32| ProgressRecord {
             activity: format!("Migrating the meetings of {name}"),

@@ -3,7 +3,7 @@
 use super::super::spec::{Kind, boolean, int, parameter, string, switch};
 use super::super::stage::{Call, Executable, Running};
 use super::super::value::text;
-use super::user::{change_user, not_found};
+use super::user::{change_user, confirmed, not_found};
 use crate::psrp::clixml::Value;
 
 pub fn commands() -> Vec<Executable> {
@@ -127,13 +127,7 @@ fn disable<'a>(call: &'a mut Call<'_>) -> Running<'a> {
 }
 
 async fn switch_room(call: &mut Call<'_>, on: bool) -> Result<(), super::super::stage::StopReason> {
-    let identity = call.bound.text("Identity").unwrap_or_default();
-    let found =
-        call.tenant(|tenant| tenant.find(&identity, true).map(|at| (at, tenant.users[at].display_name())));
-    let Some((at, name)) = found else { return call.error(not_found(&identity)).await };
-    if !call.should_process(&name).await? {
-        return Ok(());
-    }
+    let Some(at) = confirmed(call, true).await? else { return Ok(()) };
     call.tenant(|tenant| {
         let room = &mut tenant.users[at];
         if on {

@@ -7,7 +7,7 @@ use super::super::spec::{Kind, ParameterSpec, parameter, string, switch};
 use super::super::stage::{Call, Executable, Run, Running, StopReason};
 use super::super::state::Setting;
 use super::super::value::{Properties, custom, properties, text};
-use super::user::not_found;
+use super::user::{confirmed, not_found};
 use crate::psrp::clixml::Value;
 use crate::wildcard::like;
 
@@ -255,13 +255,7 @@ fn grant<'a>(call: &'a mut Call<'_>) -> Running<'a> {
         if let Some(policy) = &policy {
             check_policy(call, family, policy)?;
         }
-        let identity = call.bound.text("Identity").unwrap_or_default();
-        let found = call
-            .tenant(|tenant| tenant.find(&identity, false).map(|at| (at, tenant.users[at].display_name())));
-        let Some((at, name)) = found else { return call.error(not_found(&identity)).await };
-        if !call.should_process(&name).await? {
-            return Ok(());
-        }
+        let Some(at) = confirmed(call, false).await? else { return Ok(()) };
         let user = call.tenant(|tenant| {
             let user = &mut tenant.users[at];
             match &policy {

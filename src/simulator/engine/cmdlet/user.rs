@@ -153,15 +153,22 @@ fn get_user<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     })
 }
 
-/// Sets the given properties of a user or room, with ShouldProcess; `-PassThru` returns the object.
-pub async fn change_user(call: &mut Call<'_>, rooms: bool, names: &[&str]) -> Result<(), StopReason> {
+/// Returns the position of the user or room that `-Identity` names; `None` if there is none, which is reported,
+/// or if ShouldProcess refuses it.
+pub async fn confirmed(call: &mut Call<'_>, rooms: bool) -> Result<Option<usize>, StopReason> {
     let identity = call.bound.text("Identity").unwrap_or_default();
     let found =
         call.tenant(|tenant| tenant.find(&identity, rooms).map(|at| (at, tenant.users[at].display_name())));
-    let Some((at, name)) = found else { return call.error(not_found(&identity)).await };
-    if !call.should_process(&name).await? {
-        return Ok(());
-    }
+    let Some((at, name)) = found else {
+        call.error(not_found(&identity)).await?;
+        return Ok(None);
+    };
+    Ok(call.should_process(&name).await?.then_some(at))
+}
+
+/// Sets the given properties of a user or room, with ShouldProcess; `-PassThru` returns the object.
+pub async fn change_user(call: &mut Call<'_>, rooms: bool, names: &[&str]) -> Result<(), StopReason> {
+    let Some(at) = confirmed(call, rooms).await? else { return Ok(()) };
     let changes: Vec<_> =
         call.bound.values().iter().filter(|(name, _)| names.contains(&name.as_str())).cloned().collect();
     let changed = call.tenant(|tenant| {

@@ -66,7 +66,7 @@ impl Call<'_> {
     }
 
     /// Writes a verbose message if -Verbose is set.
-    pub async fn verbose(&self, message: &str) -> Result<(), StopReason> {
+    async fn verbose(&self, message: &str) -> Result<(), StopReason> {
         if self.bound.flag("Verbose") { self.verbose_always(message).await } else { Ok(()) }
     }
 

@@ -35,7 +35,7 @@ async fn script_text_is_refused() {
 }
 
 #[tokio::test]
-async fn wrong_arguments_are_refused_in_powershells_words() {
+async fn wrong_arguments_fail_with_powershells_messages() {
     for (line, message, id) in [
         (
             "Get-CsOnlineUser -NoSuch 1",
@@ -108,7 +108,7 @@ async fn wrong_arguments_are_refused_in_powershells_words() {
 }
 
 #[tokio::test]
-async fn names_bind_by_prefix_alias_and_whatever_case() {
+async fn parameter_names_bind_by_prefix_alias_and_any_case() {
     let world = world(true);
     for line in [
         "get-csonlineuser -ident kenmyer",
@@ -124,7 +124,7 @@ async fn names_bind_by_prefix_alias_and_whatever_case() {
 }
 
 #[tokio::test]
-async fn a_switch_is_taken_back_by_false() {
+async fn false_clears_a_switch() {
     let world = world(false);
     let changed = run(&world, "Set-CsUser kenmyer -Enabled $false -WhatIf:$false -PassThru:$true").await;
     assert_eq!(changed.all("Enabled"), ["False"]);
@@ -150,7 +150,7 @@ async fn pipeline_objects_bind_by_value_and_by_property() {
 }
 
 #[tokio::test]
-async fn an_object_that_binds_nowhere_is_an_error_of_its_own() {
+async fn an_unbindable_input_object_is_an_error() {
     let world = world(false);
     let run = run(&world, "Get-CsTenant | Get-CsHost").await;
     assert_eq!(run.failure().1, "CommandNotFoundException");
@@ -167,7 +167,7 @@ async fn an_object_that_binds_nowhere_is_an_error_of_its_own() {
 }
 
 #[tokio::test]
-async fn missing_mandatory_parameters_are_asked_for() {
+async fn missing_mandatory_parameters_are_prompted_for() {
     use crate::simulator::engine::value::dictionary;
     let world = world(false);
     let answers = dictionary(&["System.Collections.Hashtable"], vec![(text("Identity"), text("kenmyer"))]);

@@ -7,7 +7,7 @@ use super::*;
 use crate::psrp::message::MessageType;
 
 #[tokio::test]
-async fn the_tenant_and_its_users_are_there() {
+async fn the_tenant_and_its_users_are_returned() {
     let world = world(false);
     let tenant = run(&world, "Get-CsTenant").await;
     assert_eq!(tenant.all("DisplayName"), ["Litware"]);
@@ -18,7 +18,7 @@ async fn the_tenant_and_its_users_are_there() {
 }
 
 #[tokio::test]
-async fn a_user_is_changed_and_read_back() {
+async fn a_changed_user_is_read_back() {
     let world = world(false);
     let changed =
         run(&world, "Set-CsUser kenmyer@litwareinc.com -EnterpriseVoiceEnabled $true -PassThru").await;
@@ -30,7 +30,7 @@ async fn a_user_is_changed_and_read_back() {
 }
 
 #[tokio::test]
-async fn users_go_through_a_pipeline_into_a_grant() {
+async fn piped_users_are_granted_a_policy() {
     let world = world(false);
     run(&world, "Get-CsOnlineUser | Grant-CsConferencingPolicy -PolicyName BposSAllModality").await;
     let read = run(&world, "Get-CsOnlineUser").await;
@@ -46,7 +46,7 @@ async fn users_go_through_a_pipeline_into_a_grant() {
 }
 
 #[tokio::test]
-async fn policies_are_made_changed_and_removed() {
+async fn policies_are_created_changed_and_removed() {
     let world = world(false);
     run(&world, "New-CsClientPolicy RedmondClientPolicy -DisableEmoticons $true").await;
     run(&world, "Set-CsClientPolicy RedmondClientPolicy -MaximumNumberOfContacts 100").await;
@@ -61,7 +61,7 @@ async fn policies_are_made_changed_and_removed() {
 }
 
 #[tokio::test]
-async fn federation_takes_a_list_of_domains() {
+async fn federation_accepts_a_list_of_domains() {
     let world = world(false);
     let list = run(&world, "New-CsEdgeDomainPattern contoso.com | New-CsEdgeAllowList").await;
     let mut set = pipeline("Set-CsTenantFederationConfiguration");
@@ -84,7 +84,7 @@ async fn rooms_are_disabled_and_enabled() {
 }
 
 #[tokio::test]
-async fn a_filter_and_a_size_bound_the_answer() {
+async fn a_filter_and_result_size_limit_the_output() {
     let world = World::new(&Options { users: Some(50), ..Options::default() });
     assert_eq!(run(&world, "Get-CsOnlineUser").await.output().len(), 50);
     assert_eq!(run(&world, "Get-CsOnlineUser -ResultSize 7").await.output().len(), 7);
@@ -95,7 +95,7 @@ async fn a_filter_and_a_size_bound_the_answer() {
 }
 
 #[tokio::test]
-async fn what_if_reports_the_change_without_making_it() {
+async fn what_if_reports_without_changing() {
     let world = world(false);
     let would = run(&world, "Set-CsUser kenmyer -EnterpriseVoiceEnabled $true -WhatIf").await;
     assert_eq!(
@@ -110,7 +110,7 @@ async fn what_if_reports_the_change_without_making_it() {
 }
 
 #[tokio::test]
-async fn confirm_asks_and_yes_to_all_asks_once() {
+async fn confirm_with_yes_to_all_prompts_once() {
     let world = world(false);
     let asked = |line: &'static str, answers: Vec<i32>| {
         let world = Arc::clone(&world);
@@ -155,7 +155,7 @@ async fn a_migration_shows_progress_and_can_be_stopped() {
 }
 
 #[tokio::test]
-async fn a_reader_that_is_gone_ends_the_pipeline() {
+async fn a_dropped_reader_ends_the_pipeline() {
     let world = World::new(&Options { users: Some(1000), ..Options::default() });
     let (sender, mut receiver) = mpsc::channel(1);
     let (_, input) = mpsc::channel(1);
@@ -173,7 +173,7 @@ async fn a_reader_that_is_gone_ends_the_pipeline() {
 }
 
 #[tokio::test]
-async fn error_action_decides_what_an_error_does() {
+async fn error_action_controls_error_handling() {
     let world = world(false);
     let id = "ManagementObjectNotFound,Microsoft.Rtc.Management.Cmdlets.GetCsOnlineUserCmdlet";
     let message = "Management object not found for identity \"nobody\".";
@@ -193,7 +193,7 @@ async fn error_action_decides_what_an_error_does() {
 }
 
 #[tokio::test]
-async fn verbose_speaks_only_when_asked() {
+async fn verbose_records_need_the_switch() {
     let world = world(false);
     let quiet = run(&world, "Set-CsUser kenmyer -Enabled $true").await;
     assert!(quiet.events.is_empty());
@@ -203,7 +203,7 @@ async fn verbose_speaks_only_when_asked() {
 }
 
 #[tokio::test]
-async fn sessions_of_another_tenant_see_their_own() {
+async fn sign_in_selects_the_users_tenant() {
     let world = world(false);
     assert_eq!(world.sign_in("Admin@litwareinc.com", "L1tware!").as_deref(), Some("litwareinc.com"));
     assert_eq!(world.sign_in("admin@contoso.com", "C0ntoso!").as_deref(), Some("contoso.com"));

@@ -53,7 +53,7 @@ fn messages(name: &str) -> Vec<(bool, Message)> {
 }
 
 fn recording(name: &str) -> Recording {
-    let mut pool = ServerPool::new(Value::Null).speaking(Protocol::V2_4);
+    let mut pool = ServerPool::new(Value::Null).with_protocol(Protocol::V2_4);
     let mut pool_host = None;
     let mut order: Vec<Uuid> = Vec::new();
     let mut all: HashMap<Uuid, Recorded> = HashMap::new();
@@ -274,38 +274,38 @@ fn a_cmdlets_metadata_has_the_recorded_structure() {
 }
 
 #[tokio::test]
-async fn an_import_and_the_imported_cmdlets() {
+async fn recorded_import_is_reproduced() {
     replay("import", &[]).await;
 }
 
 #[tokio::test]
-async fn every_stream_and_a_terminating_error() {
+async fn recorded_streams_are_reproduced() {
     replay("streams", &[]).await;
 }
 
 #[tokio::test]
-async fn every_kind_of_prompt() {
+async fn recorded_prompts_are_reproduced() {
     replay("prompts", &[]).await;
 }
 
 #[tokio::test]
-async fn help_of_imported_cmdlets() {
+async fn recorded_help_is_reproduced() {
     replay("help", &[]).await;
 }
 
 #[tokio::test]
-async fn much_output_and_much_input() {
+async fn recorded_large_transfers_are_reproduced() {
     replay("large", &[]).await;
     replay("large-input", &[]).await;
 }
 
 #[tokio::test]
-async fn secrets_there_and_back() {
+async fn recorded_secrets_are_reproduced() {
     replay("securestring-2.4", &[]).await;
 }
 
 #[tokio::test]
-async fn the_recorded_command_object_is_ours() {
+async fn command_objects_match_the_recording() {
     let world = world(true);
     let recording = recording("console-style");
     let recorded = recording

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_of_every_server_are_read() {
+    fn durations_are_read_in_every_server_form() {
         for (text, seconds) in [
             ("PT3M", 180.0),
             ("PT180.000S", 180.0),

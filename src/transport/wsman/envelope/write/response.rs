@@ -1,43 +1,43 @@
 //! Writes a server's response.
 
-use super::super::super::fault::{self, Manner};
+use super::super::super::fault::{self, FaultDialect};
 use super::super::duration::format;
 use super::*;
 
 impl ResponseEnvelope {
     /// Returns the envelope as bytes; faults in WinRM's format.
     pub fn write(&self) -> Vec<u8> {
-        self.write_as(Manner::WinRm)
+        self.write_as(FaultDialect::WinRm)
     }
 
     /// Returns the envelope as bytes, with faults in the given server's format.
-    pub fn write_as(&self, manner: Manner) -> Vec<u8> {
+    pub fn write_as(&self, dialect: FaultDialect) -> Vec<u8> {
         let mut xml = Xml::new();
         xml.open("s:Header", &[]);
         xml.text("a:To", &[], ANONYMOUS);
-        xml.text("a:Action", &[], &self.response.action(manner));
+        xml.text("a:Action", &[], &self.response.action(dialect));
         xml.text("a:MessageID", &[], &self.message_id);
         xml.optional("a:RelatesTo", self.relates_to.as_deref());
         xml.close("s:Header");
         xml.open("s:Body", &[]);
-        self.response.write(&mut xml, manner);
+        self.response.write(&mut xml, dialect);
         xml.close("s:Body");
         xml.finish()
     }
 }
 
 impl Response {
-    fn action(&self, manner: Manner) -> String {
-        let (base, name) = self.parts(manner);
+    fn action(&self, dialect: FaultDialect) -> String {
+        let (base, name) = self.parts(dialect);
         format!("{base}/{name}")
     }
 
     /// Returns the action's last part, for example `CreateResponse`.
     pub fn name(&self) -> &'static str {
-        self.parts(Manner::WinRm).1
+        self.parts(FaultDialect::WinRm).1
     }
 
-    fn parts(&self, manner: Manner) -> (&'static str, &'static str) {
+    fn parts(&self, dialect: FaultDialect) -> (&'static str, &'static str) {
         match self {
             Self::Created { .. } => (ns::TRANSFER, "CreateResponse"),
             Self::Deleted => (ns::TRANSFER, "DeleteResponse"),
@@ -51,11 +51,11 @@ impl Response {
             Self::Disconnected => (ns::SHELL, "DisconnectResponse"),
             Self::Reconnected => (ns::SHELL, "ReconnectResponse"),
             Self::Connected { .. } => (ns::SHELL, "ConnectResponse"),
-            Self::Fault(_) => (fault::ACTION_BASES[usize::from(manner == Manner::Omi)], "fault"),
+            Self::Fault(_) => (fault::ACTION_BASES[usize::from(dialect == FaultDialect::Omi)], "fault"),
         }
     }
 
-    fn write(&self, xml: &mut Xml, manner: Manner) {
+    fn write(&self, xml: &mut Xml, dialect: FaultDialect) {
         match self {
             Self::Created { shell_id, resource_uri, shell } => {
                 xml.open("x:ResourceCreated", &[]);
@@ -94,7 +94,7 @@ impl Response {
                 xml.bytes("connectResponseXml", &[("xmlns", ns::POWERSHELL)], data);
                 xml.close("rsp:ConnectResponse");
             }
-            Self::Fault(fault) => write_fault(fault, xml, manner),
+            Self::Fault(fault) => write_fault(fault, xml, dialect),
         }
     }
 }
@@ -166,7 +166,7 @@ impl ShellInfo {
     }
 }
 
-fn write_fault(fault: &fault::Fault, xml: &mut Xml, manner: Manner) {
+fn write_fault(fault: &fault::Fault, xml: &mut Xml, dialect: FaultDialect) {
     let english = &[("xml:lang", "en-US")];
     xml.open("s:Fault", &[]);
     xml.open("s:Code", &[]);
@@ -187,8 +187,8 @@ fn write_fault(fault: &fault::Fault, xml: &mut Xml, manner: Manner) {
     xml.text("s:Text", english, &fault.text);
     xml.close("s:Reason");
     xml.open("s:Detail", &[]);
-    match manner {
-        Manner::WinRm => {
+    match dialect {
+        FaultDialect::WinRm => {
             let code = fault.code.map(|code| code.to_string());
             let mut attributes = vec![("xmlns:f", ns::FAULT)];
             attributes.extend(code.iter().map(|code| ("Code", code.as_str())));
@@ -198,7 +198,7 @@ fn write_fault(fault: &fault::Fault, xml: &mut Xml, manner: Manner) {
             xml.optional("f:RedirectLocation", fault.redirect.as_deref());
             xml.close("f:WSManFault");
         }
-        Manner::Omi => {
+        FaultDialect::Omi => {
             xml.open("p:OMI_Error", &[]);
             xml.text("p:Message", &[], &fault.text);
             xml.close("p:OMI_Error");

@@ -5,12 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use url::Url;
 
-use crate::security::sealed::Protocol;
-use crate::security::{Account, ContextError, Initiator, Mechanism};
+use super::challenge::Offer;
+use super::sealed::Protocol;
+use super::{Account, ContextError, Initiator, Mechanism, Tickets};
 
 /// The scheme of the `Authorization` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scheme {
+pub enum Scheme {
     Negotiate,
     Kerberos,
     /// Some servers offer NTLM only under its own name.
@@ -43,6 +44,7 @@ pub struct Negotiation {
     /// The service principal; `None`: `HTTP/` and the host of the URI.
     service: Option<String>,
     delegate: bool,
+    tickets: Tickets,
     mode: Mutex<Mode>,
     /// The mechanism to use if the first one gets no ticket, if the profile allows another.
     fallback: Option<Mechanism>,
@@ -69,42 +71,38 @@ impl Negotiation {
         let scheme = if mechanism == Mechanism::Kerberos { Scheme::Kerberos } else { Scheme::Negotiate };
         let fallback = fallback.filter(|_| cfg!(windows) || matches!(account, Account::Password { .. }));
         let mode = Mutex::new(Mode { mechanism, scheme, is_settled: false, reason: None });
-        Self { user, account, service, delegate, mode, fallback }
+        Self { user, account, service, delegate, tickets: Tickets::default(), mode, fallback }
     }
 
     fn lock(&self) -> MutexGuard<'_, Mode> {
         self.mode.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn mode(&self) -> (Mechanism, Scheme) {
+    pub fn mode(&self) -> (Mechanism, Scheme) {
         let mode = self.lock();
         (mode.mechanism, mode.scheme)
     }
 
     /// Returns the service principal of an endpoint: the host as the user wrote it, without a port. A name from a
     /// reverse lookup would let DNS choose the server.
-    pub(super) fn service(&self, uri: &Url) -> String {
+    pub fn service(&self, uri: &Url) -> String {
         let host = uri.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         self.service.clone().unwrap_or_else(|| format!("HTTP/{}", host.trim_end_matches('.')))
     }
 
-    pub(super) fn initiator(
-        &self,
-        mechanism: Mechanism,
-        uri: &Url,
-        channel_binding: Option<Vec<u8>>,
-    ) -> Initiator {
+    pub fn initiator(&self, mechanism: Mechanism, uri: &Url, channel_binding: Option<Vec<u8>>) -> Initiator {
         Initiator {
             mechanism,
             account: self.account.clone(),
             service: self.service(uri),
             delegate: self.delegate,
             channel_binding,
+            tickets: self.tickets.clone(),
         }
     }
 
     /// Switches to the fallback if `mechanism` could not get a ticket. Returns whether to try again.
-    pub(super) fn falls_back(&self, mechanism: Mechanism, error: &ContextError) -> bool {
+    pub fn fall_back(&self, mechanism: Mechanism, error: &ContextError) -> bool {
         let Some(fallback) = self.fallback.filter(|_| mechanism.is_kerberos() && error.allows_ntlm()) else {
             return false;
         };
@@ -121,7 +119,7 @@ impl Negotiation {
     }
 
     /// Makes the current mechanism final.
-    pub(super) fn settle(&self) {
+    pub fn settle(&self) {
         self.lock().is_settled = true;
     }
 
@@ -132,7 +130,7 @@ impl Negotiation {
 
     /// Switches to another form of the same mechanism, if the server offers it. Returns whether to try again: the
     /// server has not read the token, so it has not refused the credential.
-    pub(super) fn adopts(&self, used: (Mechanism, Scheme), offered: &[String]) -> bool {
+    pub fn adopts(&self, used: (Mechanism, Scheme), offered: &[String]) -> bool {
         let offers = |scheme: Scheme| offered.iter().any(|one| one.eq_ignore_ascii_case(scheme.name()));
         let next = match used {
             (Mechanism::Kerberos, Scheme::Kerberos) if offers(Scheme::Negotiate) => {
@@ -155,6 +153,34 @@ impl Negotiation {
             (mode.mechanism, mode.scheme) = next;
         }
         true
+    }
+}
+
+/// The meaning of a refused request (401 or 407) with a token.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The token for the next step.
+    Token(Vec<u8>),
+    /// The credential is refused.
+    Refused,
+    /// The server has not read the token: it does not support the scheme or the token's format.
+    NotOffered,
+}
+
+impl Verdict {
+    /// Judges the answer to the token number `leg`, counted from 0.
+    pub fn of((mechanism, scheme): (Mechanism, Scheme), leg: usize, offers: &[Offer]) -> Self {
+        let is_kerberos = mechanism.is_kerberos();
+        // A refusal of NTLM's second message, which proves the password, is always one of the credential.
+        if !is_kerberos && leg > 0 {
+            return Self::Refused;
+        }
+        let offer = offers.iter().find(|offer| offer.is(scheme.name()));
+        match offer.and_then(|offer| offer.token.clone()) {
+            Some(token) => Self::Token(token),
+            None if !is_kerberos || (offer.is_none() && !offers.is_empty()) => Self::NotOffered,
+            None => Self::Refused,
+        }
     }
 }
 

@@ -1,46 +1,11 @@
-//! Advice for failed authentication.
-//!
-//! A problem has one line for each cause, the most frequent first. Sources are issue reports of other WinRM clients
-//! and Microsoft's articles; [`problem`](super::problem) has the codes.
+//! Advice for problems of Kerberos, NTLM, SPNEGO and SSPI.
 
-use super::{ContextError, KerberosProblem as Problem};
-
-/// A sign of failed authentication that has no error code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Symptom {
-    /// A 401 to a token with a ticket, without a Kerberos error in the answer.
-    TicketRefused,
-    /// A 400 to a request with a token.
-    RequestTooLong,
-}
-
-impl Symptom {
-    #[cfg(test)]
-    const ALL: [Self; 2] = [Self::TicketRefused, Self::RequestTooLong];
-
-    /// Returns the advice, one line for each cause.
-    pub fn advice(self) -> &'static [&'static str] {
-        match self {
-            Self::TicketRefused => &[
-                "Check whether the service principal belongs to another account, such as an application pool's: run \
-                 `setspn -Q HTTP/host`.",
-                "Compare the clock of this computer with the clock of the endpoint.",
-                "Check that the account may use the endpoint: RemotePowerShellEnabled on Exchange, Remote Management \
-                 Users on Windows.",
-                "Over HTTPS, check whether a proxy decrypts TLS: the channel binding is wrong then.",
-            ],
-            Self::RequestTooLong => &[
-                "Count the groups of an account that uses Kerberos: a ticket of many groups exceeds the limit of HTTP.sys. \
-                 Raise MaxFieldLength and MaxRequestBytes on the server and restart it, or use an account in fewer groups.",
-                "Check that the endpoint expects WSMan at this path and port.",
-            ],
-        }
-    }
-}
+use super::lines::Lines;
+use crate::security::{ContextError, KerberosProblem as Problem, ntlm};
 
 impl Problem {
     /// Returns the advice, one line for each cause; none for [`Problem::Other`], which has only the library's text.
-    pub fn advice(self) -> &'static [&'static str] {
+    pub fn advice(self) -> Lines {
         match self {
             Self::WrongPassword => &[
                 "Enter the password again. Do not repeat it unchanged: each attempt counts towards a lockout.",
@@ -61,11 +26,17 @@ impl Problem {
             Self::UnknownService => &[
                 "Use the fully qualified host name of the endpoint: no IP address, alias or short name.",
                 "Run `setspn -Q HTTP/host` on a computer of the domain to find the registered service principals.",
-                "Try the service class `host` or `WSMAN` where no HTTP principal is registered.",
-                "For a load-balanced name, register the principal on the account that all its servers share.",
+                // Domain controllers: jborean93/pypsrp#176.
+                "Set service_principal = \"host/HOST\" or \"WSMAN/HOST\" in the profile where no HTTP principal is \
+                 registered, as on domain controllers.",
+                // MicrosoftDocs/OfficeDocs-Exchange kerberos-auth-for-load-balanced-client-access.md.
+                "Register the principal of a load-balanced name on the account that all its servers share (the ASA of \
+                 Exchange), and on no other: run `setspn -F -Q HTTP/NAME`.",
             ],
             Self::AccountRevoked => &[
                 "Ask the administrator whether the account is locked or disabled, and wait before the next attempt.",
+                // theforeman/foreman_ansible#130.
+                "Run `kinit` with the same name: if it works, check the user name and the realm in the profile.",
             ],
             Self::AccountExpired => &["Ask the administrator to extend the validity of the account."],
             Self::PasswordExpired => {
@@ -79,7 +50,10 @@ impl Problem {
                 "Check whether the account is in Protected Users: NTLM, RC4 and delegation are refused to it.",
             ],
             Self::Option => &["Switch off delegation where the account or the service may not be delegated."],
-            Self::TicketExpired => &["Run `kinit` to get a new ticket, or give a password."],
+            Self::TicketExpired => &[
+                "Run `kinit` to get a new ticket, or give a password.",
+                "Check whether the account is in Protected Users: its tickets end after 4 hours.",
+            ],
             Self::TicketNotYetValid => &["Set this computer's clock: the ticket begins in its future."],
             Self::ClockSkew => &[
                 "Compare the clocks of this computer, the KDC and the endpoint: they may differ by 5 minutes at most.",
@@ -88,6 +62,8 @@ impl Problem {
                 "Find the account that owns the service principal: run `setspn -Q HTTP/host`. It has to be the \
                  account that the service runs as.",
                 "Use the host name of the server itself where an alias leads to another server.",
+                // SupportArticles-docs error-0x80090322-…-winrm.md.
+                "Set service_principal = \"host/HOST\" in the profile where another service has HTTP/HOST.",
                 "Run `kdestroy` and `kinit` where the password of the service's account was changed: the cached ticket \
                  has the old key.",
             ],
@@ -97,6 +73,8 @@ impl Problem {
             Self::KdcUnreachable => &[
                 "Check that this computer reaches a domain controller at port 88 (TCP and UDP).",
                 "Check the realm's `kdc` in krb5.conf, or the DNS records _kerberos._tcp.REALM.",
+                "Check the same for the server's domain: for an account of another domain or forest, the KDCs of both \
+                 are asked.",
             ],
             Self::RealmUnknown => &[
                 "Write the realm as the DNS name of the domain, not its short name: user@CORP.EXAMPLE.COM.",
@@ -122,6 +100,8 @@ impl Problem {
             Self::ChannelBinding => &[
                 "Check whether a proxy or a load balancer ends TLS in front of the endpoint.",
                 "Compare the certificate's fingerprint with the endpoint's own.",
+                // jborean93/pyspnego docs/gssapi_issues.md.
+                "Update MIT krb5 to 1.19 or later: older versions lose the binding in SPNEGO.",
             ],
             Self::Replay => &["Connect again.", "Check whether a proxy repeats requests."],
             Self::Sequence | Self::Signature => &[
@@ -152,54 +132,54 @@ impl Problem {
 
 impl ContextError {
     /// Returns the advice, one line for each cause.
-    pub fn advice(&self) -> &'static [&'static str] {
+    pub fn advice(&self) -> Lines {
         match self {
             Self::NoLibrary { .. } => &[
                 "Install the Kerberos library: `libgssapi-krb5-2` on Debian and Ubuntu, `krb5-libs` on Fedora, Red \
                  Hat and Alpine, `krb5` on Arch.",
             ],
             Self::Kerberos { problem, .. } => problem.advice(),
-            _ => &[],
+            Self::Mechanism { code, .. } => of_own_mechanism(*code),
+            Self::Malformed { what, .. } => of_malformed(what),
+            Self::Unverified(_) => &[
+                "Check that the host name leads to the intended server: it could not prove its identity.",
+                "Check whether a proxy or a load balancer answers, or changes or repeats answers.",
+            ],
+            Self::NotEstablished => &["Connect again; if the error persists, report it with a log."],
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Advice for a status of lyncsh's own NTLM and SPNEGO.
+fn of_own_mechanism(code: i64) -> Lines {
+    match code {
+        ntlm::NO_CREDENTIALS => &["Add user and a credential other than \"system\" to the profile."],
+        ntlm::UNSUPPORTED => &[
+            "Permit NTLMv2 with session security of 128 bits on the server.",
+            "Set authentication = \"kerberos\" in the profile.",
+        ],
+        code => u32::try_from(code).ok().and_then(Problem::of_sspi).unwrap_or(Problem::Other).advice(),
+    }
+}
 
-    #[test]
-    fn every_problem_has_advice_in_the_imperative() {
-        let begins = [
-            "Add",
-            "Ask",
-            "Change",
-            "Check",
-            "Compare",
-            "Connect",
-            "Count",
-            "Enter",
-            "Find",
-            "For a",
-            "Give",
-            "Install",
-            "Over HTTPS, check",
-            "Run",
-            "Set",
-            "Switch",
-            "Try",
-            "Use",
-            "Write",
-        ];
-        let of_problems =
-            Problem::ALL.into_iter().filter(|problem| *problem != Problem::Other).map(Problem::advice);
-        for lines in of_problems.chain(Symptom::ALL.map(Symptom::advice)) {
-            assert!(!lines.is_empty());
-            for line in lines {
-                assert!(begins.iter().any(|begin| line.starts_with(begin)), "{line}");
-                assert!(line.ends_with('.'), "{line}");
-                assert!(!line.contains("  "), "{line}");
-            }
-        }
+/// Advice for a token or a message that cannot be read, by its name.
+fn of_malformed(what: &str) -> Lines {
+    match what {
+        // Pennyw0rth/NetExec#600.
+        ntlm::CHALLENGE => &[
+            "Set authentication = \"kerberos\" in the profile: a domain that has disabled NTLM answers with another \
+             message.",
+            "Check whether a proxy changes the WWW-Authenticate header.",
+        ],
+        "sealed body" | "answer" | "NTLM signature" => &[
+            "Check whether a proxy or a load balancer changes, repeats or makes answers: connect to the server itself.",
+            "Use https, where messages need no seal.",
+        ],
+        _ => &[
+            "Check whether a proxy or a load balancer answers, or shares connections between clients: the \
+             authentication belongs to one TCP connection.",
+            "Check that the endpoint offers Negotiate or Kerberos in WWW-Authenticate; report the error with a log if \
+             it does.",
+        ],
     }
 }

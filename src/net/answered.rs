@@ -1,0 +1,122 @@
+//! Content of an HTTP answer: its body, also where an intermediary has compressed it, and for an unexpected answer the
+//! title of its page and its sender.
+
+use std::io::Read as _;
+
+use flate2::read::MultiGzDecoder;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_ENCODING, HeaderMap, SERVER, VIA};
+
+/// The reason why a body is not readable.
+#[derive(Debug, thiserror::Error)]
+pub enum Unread {
+    #[error(transparent)]
+    Connection(#[from] hyper::Error),
+    #[error("an answer is larger than {0} bytes")]
+    TooLarge(usize),
+    /// lyncsh asks for uncompressed answers.
+    #[error("an answer is compressed with {0:?}")]
+    Encoding(String),
+    #[error("cannot decompress an answer: {0}")]
+    Gzip(std::io::Error),
+}
+
+/// Reads a body of at most `limit` bytes, compressed or not.
+pub async fn read(headers: &HeaderMap, mut rest: Incoming, limit: usize) -> Result<Vec<u8>, Unread> {
+    let mut body = Vec::new();
+    while let Some(frame) = rest.frame().await {
+        // Trailers are ignored.
+        let Ok(chunk) = frame?.into_data() else { continue };
+        if body.len() + chunk.len() > limit {
+            return Err(Unread::TooLarge(limit));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let encoding = headers.get(CONTENT_ENCODING).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    decoded(body, encoding.as_deref().unwrap_or_default(), limit)
+}
+
+fn decoded(body: Vec<u8>, encoding: &str, limit: usize) -> Result<Vec<u8>, Unread> {
+    match encoding.trim().to_ascii_lowercase().as_str() {
+        "" | "identity" => Ok(body),
+        // Some servers name the encoding and send an empty body.
+        _ if body.is_empty() => Ok(body),
+        "gzip" | "x-gzip" => {
+            let mut plain = Vec::new();
+            let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+            MultiGzDecoder::new(&*body).take(most).read_to_end(&mut plain).map_err(Unread::Gzip)?;
+            if plain.len() > limit { Err(Unread::TooLarge(limit)) } else { Ok(plain) }
+        }
+        _ => Err(Unread::Encoding(encoding.chars().take(20).collect())),
+    }
+}
+
+/// Returns the title of an answer's page, and the intermediary or server that sent the answer.
+pub fn content(headers: &HeaderMap, body: &[u8]) -> Option<String> {
+    let parts: Vec<String> = [page(body), sender(headers)].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// Returns the intermediary or server that sent an answer.
+pub fn sender(headers: &HeaderMap) -> Option<String> {
+    let via = headers.get(VIA).or_else(|| headers.get(SERVER))?.to_str().ok()?;
+    Some(format!("sent by {}", plain(via)?))
+}
+
+/// Returns the title of a page as a part of an error.
+pub fn page(body: &[u8]) -> Option<String> {
+    title(body).map(|title| format!("a page, \"{title}\""))
+}
+
+/// Returns the title of an HTML page.
+fn title(body: &[u8]) -> Option<String> {
+    /// Bytes searched for the title.
+    const HEAD: usize = 16 * 1024;
+    let head = String::from_utf8_lossy(&body[..body.len().min(HEAD)]);
+    // The offsets stay valid: only ASCII letters change.
+    let small = head.to_ascii_lowercase();
+    let start = small.find("<title")?;
+    let start = start + small[start..].find('>')? + 1;
+    let end = start + small[start..].find("</title")?;
+    plain(&head[start..end])
+}
+
+/// Returns a server's text on one line of limited length; `None` if it is empty.
+pub fn plain(text: &str) -> Option<String> {
+    const LONGEST: usize = 100;
+    let words: Vec<&str> = text.split(|letter: char| letter.is_whitespace() || letter.is_control()).collect();
+    let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    let line: String = words.join(" ").chars().take(LONGEST).collect();
+    (!line.is_empty()).then_some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn gzip_is_read_within_the_limit() {
+        assert_eq!(decoded(gzip(b"text"), "GZip ", 4).unwrap(), b"text");
+        assert_eq!(decoded([gzip(b"te"), gzip(b"xt")].concat(), "gzip", 4).unwrap(), b"text");
+        assert_eq!(decoded(b"text".to_vec(), "identity", 4).unwrap(), b"text");
+        assert_eq!(decoded(Vec::new(), "gzip", 4).unwrap(), b"");
+        // One megabyte of zeros in a kilobyte.
+        let bomb = gzip(&vec![0; 1 << 20]);
+        assert!(bomb.len() < 2048 && matches!(decoded(bomb, "gzip", 5000), Err(Unread::TooLarge(5000))));
+        let whole = gzip(b"text");
+        assert!(matches!(decoded(whole[..whole.len() - 6].to_vec(), "gzip", 9), Err(Unread::Gzip(_))));
+        assert!(matches!(decoded(b"text".to_vec(), "br", 9), Err(Unread::Encoding(_))));
+    }
+}

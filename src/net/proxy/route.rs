@@ -1,0 +1,151 @@
+//! Choice of the proxy for a request.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::Uri;
+use hyper::header::HeaderValue;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+use url::Url;
+
+use super::address::{NotProxy, ProxyAddress, ProxySetting};
+use super::error::{ProxyError, ProxyProblem};
+use super::login::ProxyLogin;
+use crate::net::{is_loopback, refusals};
+use crate::security::Account;
+
+/// The variables that name the proxy for a scheme, the first one that is not empty; curl uses the same.
+const HTTPS: [[&str; 2]; 2] = [["HTTPS_PROXY", "https_proxy"], ["ALL_PROXY", "all_proxy"]];
+const HTTP: [[&str; 2]; 2] = [["HTTP_PROXY", "http_proxy"], ["ALL_PROXY", "all_proxy"]];
+const EXCEPT: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+/// The proxies of a profile: decides for each URI. Clones share the state of the login.
+#[derive(Clone, Default)]
+pub struct Proxies {
+    setting: ProxySetting,
+    login: Option<Arc<ProxyLogin>>,
+    /// The logins in environment variables.
+    variables: Arc<Mutex<HashMap<&'static str, Arc<ProxyLogin>>>>,
+}
+
+/// The proxy for a request.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    pub address: ProxyAddress,
+    pub login: Option<Arc<ProxyLogin>>,
+}
+
+impl Proxies {
+    pub fn new(setting: ProxySetting, login: Option<ProxyLogin>) -> Self {
+        Self { setting, login: login.map(Arc::new), variables: Arc::default() }
+    }
+
+    /// Returns the proxy for a URI. Connections to this computer use only the profile's proxy.
+    ///
+    /// # Errors
+    /// An environment variable is not the URL of a proxy.
+    pub fn route(&self, to: &Url) -> Result<Option<Proxy>, ProxyError> {
+        match &self.setting {
+            ProxySetting::None => Ok(None),
+            ProxySetting::Address(address) => {
+                Ok(Some(Proxy { address: address.clone(), login: self.login.clone() }))
+            }
+            ProxySetting::System if is_loopback(to) => Ok(None),
+            ProxySetting::System => self.of_system(to),
+        }
+    }
+
+    /// Returns whether requests to a URI do not leave this computer: neither the host nor the proxy is elsewhere.
+    pub fn is_local(&self, to: &Url) -> bool {
+        let is_near = |proxy: Option<Proxy>| proxy.is_none_or(|proxy| is_loopback(proxy.address.uri()));
+        is_loopback(to) && self.route(to).is_ok_and(is_near)
+    }
+
+    /// Returns the refusal of a credential that the proxy for a URI refused before.
+    pub fn known_refusal(&self, to: &Url) -> Option<ProxyError> {
+        let proxy = self.route(to).ok()??;
+        let login = proxy.login?;
+        login.credential(&proxy.address).filter(|credential| credential.is_refused())?;
+        let problem = Box::new(ProxyProblem::Refused { user: login.user().to_owned() });
+        Some(ProxyError::Failed { proxy: proxy.address.to_string(), problem })
+    }
+
+    /// Records that the proxy for a URI refused the credential of another process.
+    pub fn note_refusal(&self, to: &Url) {
+        if let Ok(Some(Proxy { address, login: Some(login) })) = self.route(to) {
+            login.credential(&address).into_iter().for_each(refusals::Credential::note_refusal);
+        }
+    }
+
+    fn of_system(&self, to: &Url) -> Result<Option<Proxy>, ProxyError> {
+        let variable = variable(to.scheme());
+        let source_name = variable.as_ref().map_or("the system's settings", |(name, _)| *name);
+        let wrong = |problem| ProxyError::Wrong { source_name, problem };
+        let matcher = match &variable {
+            None => Matcher::from_system(),
+            Some((_, value)) => {
+                let url = url(value).ok_or(wrong(NotProxy::Form))?;
+                ProxyAddress::of(&url).map_err(wrong)?;
+                let except = EXCEPT.iter().find_map(|name| std::env::var(name).ok());
+                Matcher::builder().all(url.to_string()).no(except.unwrap_or_default()).build()
+            }
+        };
+        let to: Uri = to.as_str().parse().map_err(|_| wrong(NotProxy::Form))?;
+        let Some(found) = matcher.intercept(&to) else { return Ok(None) };
+        let address = Url::parse(&found.uri().to_string()).map_err(|_| NotProxy::Form);
+        let address = address.and_then(|url| ProxyAddress::of(&url)).map_err(wrong)?;
+        let login = self.login.clone().or_else(|| self.of_variable(variable?.0, &found));
+        Ok(Some(Proxy { address, login }))
+    }
+
+    /// Returns the login that a variable contains.
+    fn of_variable(&self, name: &'static str, found: &Intercept) -> Option<Arc<ProxyLogin>> {
+        let mut known = self.variables.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(login) = known.get(name) {
+            return Some(login.clone());
+        }
+        let (user, password) = match found.raw_auth() {
+            Some((user, password)) => (user.to_owned(), SecretString::from(password)),
+            None => of_header(found.basic_auth()?)?,
+        };
+        let account = Account::Password { user: user.clone(), password };
+        let login = Arc::new(ProxyLogin::new(user, account));
+        known.insert(name, login.clone());
+        Some(login)
+    }
+}
+
+/// Returns the variable that names the proxy for a scheme, and its value.
+fn variable(scheme: &str) -> Option<(&'static str, OsString)> {
+    let groups = if scheme == "https" { HTTPS } else { HTTP };
+    groups.into_iter().find_map(|names| {
+        let set = names.into_iter().find_map(|name| Some((name, std::env::var_os(name)?)));
+        set.filter(|(_, value)| !value.is_empty())
+    })
+}
+
+/// Returns a variable's value as a URL; without a scheme, it is an HTTP proxy.
+fn url(value: &OsString) -> Option<Url> {
+    let text = value.to_str()?.trim();
+    if text.contains("://") { Url::parse(text).ok() } else { Url::parse(&format!("http://{text}")).ok() }
+}
+
+/// Returns user and password of the header that the matcher made of them.
+fn of_header(header: &HeaderValue) -> Option<(String, SecretString)> {
+    let pair = Zeroizing::new(STANDARD.decode(header.as_bytes().strip_prefix(b"Basic ")?).ok()?);
+    let (user, password) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
+    Some((user.to_owned(), SecretString::from(password)))
+}
+
+impl fmt::Debug for Proxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { setting, login, variables: _ } = self;
+        f.debug_struct("Proxies").field("setting", setting).field("login", login).finish_non_exhaustive()
+    }
+}
