@@ -16,6 +16,7 @@ use crate::agent_world::World;
 use crate::credential::{files_with, in_session};
 use crate::passwords::forwarded;
 use crate::program::{Killed, Program, Ran};
+use crate::proxy_peer;
 use crate::wsman_client_http::{Asked, Server, http};
 
 /// Returns the path of a script of the peer.
@@ -415,4 +416,39 @@ async fn a_token_is_renewed_during_a_session() {
     let (grants, _) = endpoint.grants().await;
     assert!(grants.len() >= 2, "{grants:?}");
     assert_eq!(endpoint.refused.load(Ordering::SeqCst), 0, "{grants:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn token_requests_use_the_proxy_of_the_profile() {
+    let provider = Provider::start(&json!({}));
+    let endpoint = Endpoint::start(&provider).await;
+    let world = World::without_endpoint();
+    std::fs::create_dir_all(world.folders.profiles()).unwrap();
+    private(&world.folders.profiles().join("proxy"), proxy_peer::PASSWORD);
+    private(&world.folders.profiles().join("secret"), "s3cret&=+ %\n");
+    let issuer = url::Url::parse(&provider.issuer).unwrap();
+    let target = format!("{}:{}", issuer.host_str().unwrap(), issuer.port().unwrap());
+    let uri = endpoint.uri.parse::<url::Url>().unwrap();
+    let (code, out, err, log) = {
+        let squid = proxy_peer::Squid::start();
+        let more = format!(
+            "sign_in = 'client-secret'\nclient_id = 'secret'\nauthority = '{issuer}'\nscope = 'shell'\n\
+             credential = {{ file = 'secret' }}\nproxy = 'http://127.0.0.1:{}'\nproxy_user = '{}'\n\
+             proxy_credential = {{ file = 'proxy' }}",
+            squid.port,
+            proxy_peer::USER
+        );
+        put(&world, &endpoint.profile(&more));
+        tokio::task::spawn_blocking(move || {
+            let (code, out, err) = run(&world, &[]);
+            (code, out, err, squid.requests(2).join("\n"))
+        })
+        .await
+        .unwrap()
+    };
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("Litware"), "{out}{err}");
+    for target in [target, format!("127.0.0.1:{}", uri.port().unwrap())] {
+        assert!(log.contains(&format!("CONNECT {target} ")), "{target}: {log}");
+    }
 }
