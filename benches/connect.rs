@@ -221,7 +221,7 @@ fn pass(
         let _ = to.shutdown(Shutdown::Write);
     });
     std::thread::spawn(move || {
-        let mut piece = vec![0; 1 << 16];
+        let mut piece = [0; 1 << 14];
         while let Ok(length @ 1..) = from.read(&mut piece) {
             seen(&piece[..length]);
             let due = Instant::now().max(open) + delay;

@@ -264,8 +264,14 @@ pub struct Add {
     /// Ask for the password each time instead of storing it
     #[arg(long, conflicts_with = "password_stdin")]
     pub prompt: bool,
+    /// Read the password from the first line of this file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "password_stdin", "credential_command"])]
+    pub credential_file: Option<std::path::PathBuf>,
+    /// Store the password in this keyring entry, which several profiles can use
+    #[arg(long, value_name = "ENTRY", conflicts_with_all = ["prompt", "credential_command", "credential_file"])]
+    pub keyring: Option<String>,
     /// Store no password: use the Kerberos ticket or the Windows logon
-    #[arg(long, conflicts_with_all = ["prompt", "password_stdin", "credential_command"])]
+    #[arg(long, conflicts_with_all = ["prompt", "password_stdin", "credential_command", "credential_file", "keyring"])]
     pub system: bool,
     /// Read the password from standard input
     #[arg(long)]

@@ -22,6 +22,7 @@ pub mod session;
 pub mod shell;
 pub mod shortcut;
 pub mod show;
+mod sign_in;
 pub mod slots;
 pub mod standalone_session;
 pub mod status;

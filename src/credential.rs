@@ -2,50 +2,64 @@
 
 mod command;
 mod error;
+mod file;
+mod first_line;
 mod keyring;
+pub mod oauth;
 mod prompt;
-pub mod token;
 
 use secrecy::SecretString;
 
 use crate::net;
-use crate::profile::{Authentication, CredentialSource, Profile};
+use crate::profile::service::SignIn;
+use crate::profile::{Authentication, CredentialSource, Profile, TokenFlow};
 
 /// Fetches the secret of a profile from its source.
 pub async fn fetch(profile: &Profile) -> Result<SecretString, CredentialError> {
     if !is_needed(profile) {
         return Ok(SecretString::default());
     }
-    let entry = Entry::Main(&profile.name);
-    fetch_from(&profile.credential, entry, &question(profile)).await
+    let missing = || CredentialError::NotStored { profile: profile.name.clone() };
+    match profile.keyring_entry() {
+        Some(entry) => keyring::find(entry).await?.ok_or_else(missing),
+        None => fetch_from(&profile.credential, &profile.name, &question(profile)).await,
+    }
 }
 
 /// Fetches the password for the proxy of a profile from its source.
 pub async fn fetch_for_proxy(profile: &Profile) -> Result<SecretString, CredentialError> {
-    fetch_from(&profile.proxy_credential, Entry::Proxy(&profile.name), &proxy_question(profile)).await
+    let missing = || CredentialError::ProxyNotStored { profile: profile.name.clone() };
+    match profile.proxy_entry() {
+        Some(entry) => keyring::find(&entry).await?.ok_or_else(missing),
+        None => fetch_from(&profile.proxy_credential, &profile.name, &proxy_question(profile)).await,
+    }
 }
 
+/// Fetches a secret from a source other than the keyring.
 async fn fetch_from(
     source: &CredentialSource,
-    entry: Entry<'_>,
+    profile: &str,
     question: &str,
 ) -> Result<SecretString, CredentialError> {
-    let profile = entry.profile();
     match source {
-        CredentialSource::Keyring => keyring::read(entry).await,
+        CredentialSource::File(path) => file::read(path),
         CredentialSource::Command(command) => command::run(profile, command).await,
-        CredentialSource::System => Err(CredentialError::System { profile: profile.to_owned() }),
         // A shell can have the sessions of several profiles.
         CredentialSource::Prompt => prompt::ask(&format!("{question} (profile '{profile}'): ")).await,
+        CredentialSource::System | CredentialSource::Keyring | CredentialSource::Shared(_) => {
+            Err(CredentialError::System { profile: profile.to_owned() })
+        }
     }
 }
 
 /// Returns the name of the secret at the start of a prompt: the password of the user, or the passphrase of the key.
 pub fn question(profile: &Profile) -> String {
     let key = profile.key.as_ref().or(profile.certificate.as_ref());
-    match (profile.authentication, key) {
-        (Authentication::Certificate, Some(key)) => format!("Passphrase of {}", key.display()),
-        _ => format!("Password for {}", profile.user.as_deref().unwrap_or(&profile.name)),
+    let application = || profile.client_id.as_deref().unwrap_or(&profile.name);
+    match (key, profile.token_flow) {
+        (Some(key), _) => format!("Passphrase of {}", key.display()),
+        (None, TokenFlow::ClientSecret) => format!("Secret of the application {}", application()),
+        (None, _) => format!("Password for {}", profile.user.as_deref().unwrap_or(&profile.name)),
     }
 }
 
@@ -57,7 +71,8 @@ pub fn proxy_question(profile: &Profile) -> String {
 /// Returns a description of the source that [`fetch`] uses, for progress messages.
 pub fn source(profile: &Profile) -> String {
     match &profile.credential {
-        CredentialSource::Keyring => "the keyring".to_owned(),
+        CredentialSource::Keyring | CredentialSource::Shared(_) => "the keyring".to_owned(),
+        CredentialSource::File(_) => "the file of the password".to_owned(),
         CredentialSource::Command(_) => "the password command".to_owned(),
         CredentialSource::Prompt => "the password".to_owned(),
         CredentialSource::System => "the system".to_owned(),
@@ -75,16 +90,29 @@ pub fn proxy_needs_terminal(profile: &Profile) -> bool {
     profile.proxy_credential == CredentialSource::Prompt && profile.proxy_user.is_some()
 }
 
-/// Returns whether a profile has a secret: the key of a client certificate may have no passphrase.
+/// Returns whether a profile has a secret: the key of a certificate may have no passphrase, and a user's sign-in with a
+/// browser needs none.
 pub fn is_needed(profile: &Profile) -> bool {
-    match (profile.authentication, &profile.certificate) {
-        (Authentication::Certificate, Some(certificate)) => {
-            net::needs_passphrase(certificate, profile.key.as_deref())
-        }
-        _ => true,
+    let has_passphrase = || {
+        let certificate = profile.certificate.as_ref();
+        certificate.is_none_or(|certificate| net::needs_passphrase(certificate, profile.key.as_deref()))
+    };
+    match (profile.service.map(|service| service.sign_in), profile.authentication, profile.token_flow) {
+        (Some(SignIn::DeviceCode | SignIn::Browser | SignIn::ManagedIdentity), ..) => false,
+        (Some(SignIn::Certificate), ..) => has_passphrase(),
+        (Some(SignIn::Credential | SignIn::Token), ..) => true,
+        (None, Authentication::Certificate, _) => has_passphrase(),
+        (None, Authentication::Token, TokenFlow::ClientCertificate) => has_passphrase(),
+        (None, Authentication::Token, flow) => !flow.needs_user(),
+        (None, ..) => true,
     }
 }
 
+/// Returns whether the keyring keeps the refresh token of a user's sign-in.
+pub fn keeps_refresh_token(profile: &Profile) -> bool {
+    profile.token_flow.needs_user() && profile.keyring_entry().is_some()
+}
+
 pub use error::CredentialError;
-pub use keyring::{Entry, delete, is_stored, store};
+pub use keyring::{delete, is_stored, store};
 pub use prompt::{agrees, ask, is_asking, read_line};

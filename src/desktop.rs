@@ -1,6 +1,7 @@
 //! Integration into the system: the hook in PowerShell's startup scripts, and shortcuts.
 
 pub mod block;
+pub mod browser;
 pub mod hook;
 pub mod icon;
 pub mod shell_link;

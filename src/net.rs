@@ -23,7 +23,7 @@ pub use certificate::{
 pub use connector::{Conn, Connector, Failure, HttpClient, KEEP_IDLE, is_late, proxy_error};
 pub use handshake::{HandshakeProblem, cut_handshake, handshake_problem};
 pub use hosts::{HostPattern, HostRefusal, Hosts, NotHosts, permit};
-pub use identity::{ClientCertificate, IdentityError, needs_passphrase};
+pub use identity::{ClientCertificate, IdentityError, is_pem_file, needs_passphrase};
 pub use proxy::{
     NotProxy, Proxies, Proxy, ProxyAddress, ProxyError, ProxyLogin, ProxyProblem, ProxySetting, ProxyStep,
 };

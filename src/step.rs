@@ -20,6 +20,11 @@ pub enum Step {
         from: String,
     },
     RequestingToken,
+    /// The user must sign in on this page, with a code or by the redirect to a listener of the agent.
+    SignIn {
+        uri: String,
+        code: Option<String>,
+    },
     TokenReceived,
     InitializingSession,
     /// The last row of the output.

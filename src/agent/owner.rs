@@ -70,6 +70,8 @@ impl Owner {
         let mut outage = Outage::default();
         // Removals of lost sessions.
         let mut removals = JoinSet::new();
+        // Launchers wait for the first session, and show the user how to sign in.
+        self.access.set_interactive(true);
         loop {
             // Declared outside of the cancellable future, so that cancelling it keeps the guard.
             let mut guard = None;
@@ -81,6 +83,7 @@ impl Owner {
             match (attempt, guard) {
                 (Attempt::Opened(opened), Some(guard)) => {
                     let (mux, since) = (opened.mux.clone(), opened.since);
+                    self.access.set_interactive(false);
                     // Before the shells can reconnect.
                     self.shared.presence.welcome();
                     self.shared.opened.send_replace(Some(*opened));
@@ -173,20 +176,15 @@ impl Owner {
     /// Returns whether another attempt would fail in the same way: the password was refused, or the profile
     /// is incomplete. All other errors may be temporary network errors.
     fn is_final(&self, error: &SessionError) -> bool {
-        use crate::credential::token::TokenError;
         if let Some(error) = error.proxy() {
             return !error.may_pass();
         }
-        matches!(
-            error,
-            SessionError::NoUser
-                | SessionError::NoEndpoint(_)
-                | SessionError::Credential(_)
-                | SessionError::Token(TokenError::Refused { .. })
-        ) || matches!(error, SessionError::Transport(error) if error.is_refused_credential() || matches!(
-            error,
-            transport::Error::TicketRefused { .. } | transport::Error::NotOffered { .. }
-        ))
+        matches!(error, SessionError::NoUser | SessionError::NoEndpoint(_) | SessionError::Credential(_))
+            || matches!(error, SessionError::Token(error) if error.is_final())
+            || matches!(error, SessionError::Transport(error) if error.is_refused_credential() || matches!(
+                error,
+                transport::Error::TicketRefused { .. } | transport::Error::NotOffered { .. }
+            ))
     }
 
     /// Waits for pending removals, with a time limit. Returns why lost sessions may still exist.

@@ -8,14 +8,15 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::control::Failure;
-use crate::credential::token::{self, TokenRequest};
+use crate::credential::oauth::password::{self, TokenRequest};
+use crate::credential::oauth::{Network, SignIn, Token, TokenError};
 use crate::credential::{self, CredentialError};
 use crate::discovery::{self, DiscoveryError};
 use crate::net::refusals::Credential;
 use crate::net::{
     ClientCertificate, IdentityError, Proxies, ProxyError, ProxyLogin, Trust, TrustError, display,
 };
-use crate::profile::{Authentication, CredentialSource, Profile};
+use crate::profile::{Authentication, CredentialSource, Profile, TokenFlow};
 use crate::security::negotiation::Negotiation;
 use crate::security::{Account, Mechanism};
 use crate::step::{Report, Step};
@@ -45,6 +46,9 @@ pub struct EndpointResolver {
     proxies: Option<Proxies>,
     /// The last presented credential and its endpoint.
     presented: Option<(Url, Credential)>,
+    /// The sign-in to the last endpoint.
+    sign_in: Option<Arc<SignIn>>,
+    is_interactive: bool,
 }
 
 /// Error of opening a session.
@@ -59,7 +63,7 @@ pub enum SessionError {
     #[error(transparent)]
     Credential(#[from] CredentialError),
     #[error(transparent)]
-    Token(#[from] token::TokenError),
+    Token(#[from] TokenError),
     #[error(transparent)]
     Transport(#[from] transport::Error),
     #[error("the profile has no user")]
@@ -94,7 +98,7 @@ impl SessionError {
     pub fn proxy(&self) -> Option<&ProxyError> {
         match self {
             Self::Discovery(DiscoveryError::Proxy(error))
-            | Self::Token(token::TokenError::Proxy(error))
+            | Self::Token(TokenError::Proxy(error))
             | Self::Transport(transport::Error::Proxy(error)) => Some(error),
             _ => None,
         }
@@ -103,7 +107,7 @@ impl SessionError {
     /// Returns whether the password was refused, so that another password may work.
     pub fn is_refusal(&self, authentication: Authentication) -> bool {
         match self {
-            Self::Token(token::TokenError::Refused { .. }) => true,
+            Self::Token(TokenError::Refused { .. }) => true,
             // A refused token or certificate does not mean that a password is wrong.
             Self::Transport(error) => {
                 error.is_refused_credential()
@@ -128,7 +132,15 @@ impl SessionError {
 
 impl EndpointResolver {
     pub fn new(profile: Profile, secret: Option<SecretString>) -> Self {
-        Self { profile: Arc::new(profile), secret, proxy_secret: None, proxies: None, presented: None }
+        Self {
+            profile: Arc::new(profile),
+            secret,
+            proxy_secret: None,
+            proxies: None,
+            presented: None,
+            sign_in: None,
+            is_interactive: false,
+        }
     }
 
     /// Sets the password for the proxy that the user entered.
@@ -212,6 +224,11 @@ impl EndpointResolver {
         self.proxy_secret.as_ref()
     }
 
+    /// Permits reports that let the user sign in. Without, only a refresh token is used.
+    pub fn set_interactive(&mut self, is_interactive: bool) {
+        self.is_interactive = is_interactive;
+    }
+
     pub fn secret(&self) -> Option<&SecretString> {
         self.secret.as_ref()
     }
@@ -252,7 +269,8 @@ impl EndpointResolver {
         let (Some(uri), Some(user)) = (self.profile.uri.clone(), self.profile.user.clone()) else {
             return Ok(None);
         };
-        if self.profile.credential == CredentialSource::System {
+        let has_no_password = !credential::is_needed(&self.profile) || self.uses_oauth();
+        if self.profile.credential == CredentialSource::System || has_no_password {
             return Ok(None);
         }
         let secret = self.fetch().await?;
@@ -307,6 +325,9 @@ impl EndpointResolver {
             let negotiation = negotiation(&profile, user, Account::System);
             return Ok(self.with(uri, configuration, negotiation, None, (trust, proxies)));
         }
+        if self.uses_oauth() {
+            return self.signed_in(uri, configuration, (trust, proxies), report).await;
+        }
         let is_certificate = profile.authentication == Authentication::Certificate;
         let user = match &profile.user {
             Some(user) => user.clone(),
@@ -334,16 +355,13 @@ impl EndpointResolver {
                     endpoint: uri.clone(),
                     user: user.clone(),
                     password,
-                    trust: trust.clone(),
-                    proxies: proxies.clone(),
+                    network: network(&profile, &trust, &proxies),
                     authority: profile.authority.clone(),
-                    connect: profile.limits.connect,
-                    limit: profile.limits.token,
                 };
                 let token = token(&request).await?;
                 let _ = report.send(Step::TokenReceived);
                 renew = Some(renewal(request));
-                wsman::Authentication::Bearer { user, token }
+                bearer(user, token)
             }
             // A refused password is not sent again.
             _ if credential.is_refused() => return Err(self.refusal()),
@@ -357,6 +375,52 @@ impl EndpointResolver {
             }
         };
         Ok(self.with(uri, configuration, authentication, renew, (trust, proxies)))
+    }
+
+    /// Returns whether tokens are requested without a user's password.
+    fn uses_oauth(&self) -> bool {
+        self.profile.authentication == Authentication::Token && self.profile.token_flow != TokenFlow::Password
+    }
+
+    /// Returns the sign-in to an endpoint, with its last token.
+    async fn sign_in_to(
+        &mut self,
+        uri: &Url,
+        network: Network,
+        report: &Report,
+    ) -> Result<Arc<SignIn>, CredentialError> {
+        if let Some(sign_in) = self.sign_in.clone().filter(|sign_in| sign_in.endpoint() == uri) {
+            return Ok(sign_in);
+        }
+        let profile = self.profile.clone();
+        // A federated token is read for each request.
+        let is_read = credential::is_needed(&profile) && profile.token_flow != TokenFlow::Federated;
+        if is_read && self.secret.is_none() {
+            let _ = report.send(Step::FetchingPassword { from: credential::source(&profile) });
+        }
+        let secret = if is_read { self.fetch().await? } else { SecretString::default() };
+        let sign_in = Arc::new(SignIn::new(profile, uri.clone(), network, secret));
+        self.sign_in = Some(sign_in.clone());
+        Ok(sign_in)
+    }
+
+    /// Resolves an endpoint to which a user or an application signs in.
+    async fn signed_in(
+        &mut self,
+        uri: Url,
+        configuration: String,
+        (trust, proxies): (Trust, Proxies),
+        report: &Report,
+    ) -> Result<Endpoint, SessionError> {
+        let profile = self.profile.clone();
+        let sign_in = self.sign_in_to(&uri, network(&profile, &trust, &proxies), report).await?;
+        let _ = report.send(Step::RequestingToken);
+        let token = sign_in.token(self.is_interactive.then_some(report)).await?;
+        let _ = report.send(Step::TokenReceived);
+        let user = profile.user.clone().or(profile.client_id.clone());
+        let user = user.unwrap_or_else(|| "the signed-in account".to_owned());
+        let renew = sign_in_renewal(sign_in, user.clone());
+        Ok(self.with(uri, configuration, bearer(user, token), Some(renew), (trust, proxies)))
     }
 
     fn with(
@@ -387,6 +451,12 @@ impl EndpointResolver {
     }
 }
 
+/// Returns the settings of token requests.
+fn network(profile: &Profile, trust: &Trust, proxies: &Proxies) -> Network {
+    let (connect, limit) = (profile.limits.connect, profile.limits.token);
+    Network { trust: trust.clone(), proxies: proxies.clone(), connect, limit }
+}
+
 /// Prepares authentication by security contexts.
 fn negotiation(profile: &Profile, user: String, account: Account) -> wsman::Authentication {
     let mechanisms = match profile.authentication {
@@ -400,14 +470,14 @@ fn negotiation(profile: &Profile, user: String, account: Account) -> wsman::Auth
 }
 
 /// Requests a token, unless the password was refused before.
-async fn token(request: &TokenRequest) -> Result<SecretString, SessionError> {
+async fn token(request: &TokenRequest) -> Result<Token, SessionError> {
     let Some(pass) = Credential::new(&request.endpoint, &request.user, &request.password).pass().await else {
         return Err(refusal(&request.endpoint, request.user.clone()));
     };
-    let acquired = token::acquire(request).await;
+    let acquired = password::acquire(request).await;
     match &acquired {
         Ok(_) => pass.accepted(),
-        Err(token::TokenError::Refused { .. }) => pass.refused(),
+        Err(TokenError::Refused { .. }) => pass.refused(),
         Err(_) => drop(pass),
     }
     Ok(acquired?)
@@ -419,14 +489,14 @@ fn refusal(endpoint: &Url, user: String) -> SessionError {
         .into()
 }
 
-/// Returns the request for a new token, for when the endpoint refuses an expired one.
+/// Returns the request for a new token, for when the token expires or the endpoint refuses it.
 fn renewal(request: TokenRequest) -> wsman::Renew {
     let request = Arc::new(request);
     wsman::Renew::new(move || {
         let request = request.clone();
         async move {
             match token(&request).await {
-                Ok(token) => Some(wsman::Authentication::Bearer { user: request.user.clone(), token }),
+                Ok(token) => Some(bearer(request.user.clone(), token)),
                 Err(error) => {
                     tracing::warn!("cannot renew the token: {error}");
                     None
@@ -434,6 +504,26 @@ fn renewal(request: TokenRequest) -> wsman::Renew {
             }
         }
     })
+}
+
+/// Does the same for a sign-in. The user is not asked again.
+fn sign_in_renewal(sign_in: Arc<SignIn>, user: String) -> wsman::Renew {
+    wsman::Renew::new(move || {
+        let (sign_in, user) = (sign_in.clone(), user.clone());
+        async move {
+            match sign_in.renew(None).await {
+                Ok(token) => Some(bearer(user, token)),
+                Err(error) => {
+                    tracing::warn!("cannot renew the token: {error}");
+                    None
+                }
+            }
+        }
+    })
+}
+
+fn bearer(user: String, token: Token) -> wsman::Authentication {
+    wsman::Authentication::Bearer { user, token: token.secret, expires: token.expires }
 }
 
 /// Reads the client certificate of a profile.

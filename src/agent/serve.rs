@@ -17,6 +17,7 @@ use super::shared::{Opened, Shared};
 use super::slots;
 use super::socket::{Listener, Local};
 use crate::profile::Profile;
+use crate::step::Step;
 
 /// Grace period for a launcher's own shell, whose end of stream may be noticed after the launcher's.
 const ATTACH_TIMEOUT: Duration = Duration::from_millis(200);
@@ -256,8 +257,14 @@ fn history(events: &[ControlEvent]) -> Vec<Option<ControlEvent>> {
     let lost = events.iter().rposition(|event| matches!(event, ControlEvent::Lost { .. }));
     let open = events.iter().rposition(|event| matches!(event, ControlEvent::Open));
     let is_lost = lost > open;
+    let last_step = events.iter().rposition(|event| matches!(event, ControlEvent::Step(_)));
+    // The user has signed in, or the code has expired.
+    let is_over = |at: usize, event: &ControlEvent| {
+        matches!(event, ControlEvent::Step(Step::SignIn { .. })) && last_step != Some(at)
+    };
     let is_sent = |(at, event): (usize, &ControlEvent)| {
         let sent = match lost {
+            _ if is_over(at, event) => false,
             None => true,
             // Of the attempts since the loss, keep only the session that the last attempt may have created, and an
             // open question.
@@ -335,5 +342,22 @@ impl ControlServer {
             Err(error) => tracing::warn!("cannot list the endpoint's sessions: {error}"),
         }
         status
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_watcher_gets_the_page_to_sign_in_while_it_is_open() {
+        let invitation = ControlEvent::Step(Step::SignIn { uri: "https://a.example/".into(), code: None });
+        let requesting = ControlEvent::Step(Step::RequestingToken);
+        let notice = ControlEvent::Notice { text: "x".into() };
+        let mut events = vec![requesting, invitation.clone(), notice];
+        assert!(history(&events).contains(&Some(invitation.clone())));
+        events.push(ControlEvent::Step(Step::TokenReceived));
+        let past = history(&events);
+        assert!(past.len() == 4 && !past.contains(&Some(invitation)), "{past:?}");
     }
 }

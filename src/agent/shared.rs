@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::control::ControlEvent;
 use super::mux::Mux;
 use super::presence::{ANNOUNCEMENT_TIMEOUT, Last, Presence};
-use crate::step::Report;
+use crate::step::{Report, Step};
 use crate::transport::wsman::Endpoint;
 
 /// Log of all events, replayed to clients that connect later.
@@ -23,7 +23,11 @@ impl EventLog {
     }
 
     pub fn publish(&self, event: ControlEvent) {
-        tracing::debug!(?event, "news");
+        match &event {
+            // The page's address is for the user only.
+            ControlEvent::Step(Step::SignIn { .. }) => tracing::debug!("news: the user must sign in"),
+            event => tracing::debug!(?event, "news"),
+        }
         self.0.send_modify(|events| events.push(event));
     }
 

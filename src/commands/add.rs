@@ -5,11 +5,10 @@ use miette::{Context as _, IntoDiagnostic as _};
 use super::keyring;
 use super::usage::usage;
 use crate::cli::Add;
-use crate::credential::{self, CredentialError, Entry};
+use crate::credential::{self, CredentialError};
 use crate::files::replace::{New, replace};
 use crate::files::text;
 use crate::folders::Folders;
-use crate::profile::service::SignIn;
 use crate::profile::{self, CredentialSource, Profile, Settings};
 
 /// An existing profile, before the change.
@@ -25,13 +24,7 @@ pub async fn run(folders: &Folders, add: &Add, taken: &[&str]) -> miette::Result
     let before = before(folders, add)?;
     // An existing profile may have the name of a command that a later version added.
     profile::check_name(&add.name, if before.is_some() { &[] } else { taken })?;
-    let mut credential = match &add.credential_command {
-        Some(command) => Some(CredentialSource::Command(command.clone())),
-        None if add.prompt => Some(CredentialSource::Prompt),
-        None if add.system => Some(CredentialSource::System),
-        None if add.password_stdin || before.is_none() => Some(CredentialSource::Keyring),
-        None => None,
-    };
+    let mut credential = source(add, before.as_ref())?;
     let (text, profile) = loop {
         let (text, profile) = written(folders, add, before.as_ref(), credential.clone())?;
         if !needs_password(&profile, add, before.as_ref()).await {
@@ -53,6 +46,29 @@ pub async fn run(folders: &Folders, add: &Add, taken: &[&str]) -> miette::Result
         path.display()
     );
     Ok(())
+}
+
+/// Returns the source of the password to write; `None` keeps the existing one.
+fn source(add: &Add, before: Option<&Before>) -> miette::Result<Option<CredentialSource>> {
+    let shared =
+        before.and_then(|before| before.profile.as_ref()).and_then(|profile| match &profile.credential {
+            CredentialSource::Shared(entry) => Some(entry.clone()),
+            _ => None,
+        });
+    Ok(if let Some(command) = &add.credential_command {
+        Some(CredentialSource::Command(command.clone()))
+    } else if let Some(file) = &add.credential_file {
+        // A relative path in a profile starts at the profile's folder.
+        Some(CredentialSource::File(std::path::absolute(file).into_diagnostic()?))
+    } else if let Some(entry) = add.keyring.clone().or(shared.filter(|_| add.password_stdin)) {
+        Some(CredentialSource::Shared(entry))
+    } else if add.prompt {
+        Some(CredentialSource::Prompt)
+    } else if add.system {
+        Some(CredentialSource::System)
+    } else {
+        (add.password_stdin || before.is_none()).then_some(CredentialSource::Keyring)
+    })
 }
 
 /// Reads the existing profile; fails without `--force`.
@@ -119,18 +135,14 @@ fn written(
 
 /// Returns whether to store a password. A stored password stays valid as long as the account is the same.
 async fn needs_password(profile: &Profile, add: &Add, before: Option<&Before>) -> bool {
-    // The device code flow needs no password.
-    let takes = credential::is_needed(profile)
-        && profile.service.is_none_or(|service| service.sign_in != SignIn::DeviceCode);
+    let takes = credential::is_needed(profile);
     let was = before.and_then(|before| before.profile.as_ref());
     let stays = was.is_some_and(|was| was.credential == profile.credential && was.user == profile.user);
-    if !takes || profile.credential != CredentialSource::Keyring {
-        return false;
-    }
+    let Some(entry) = profile.keyring_entry().filter(|_| takes) else { return false };
     // Without a usable keyring, the other settings can still be changed.
-    add.password_stdin
-        || !stays
-        || credential::is_stored(Entry::Main(&profile.name)).await.is_ok_and(|stored| !stored)
+    let is_missing = credential::is_stored(entry).await.is_ok_and(|stored| !stored);
+    // Other profiles use a shared entry.
+    add.password_stdin || is_missing || (!stays && profile.credential == CredentialSource::Keyring)
 }
 
 /// Result of storing the password.
@@ -143,8 +155,8 @@ enum Stored {
 /// Asks for the password and stores it. Checks the keyring first.
 async fn store(profile: &Profile, add: &Add, before: Option<&Before>) -> miette::Result<Stored> {
     let asks = !add.password_stdin;
-    if let Err(CredentialError::Keyring { reason }) = credential::is_stored(Entry::Main(&profile.name)).await
-    {
+    let entry = profile.keyring_entry().unwrap_or(&profile.name);
+    if let Err(CredentialError::Keyring { reason }) = credential::is_stored(entry).await {
         return keyring::instead(&profile.name, &reason, asks).map(Stored::Instead);
     }
     let password = if asks {
@@ -152,7 +164,7 @@ async fn store(profile: &Profile, add: &Add, before: Option<&Before>) -> miette:
             Err(CredentialError::NoTerminal) => {
                 let unchanged = if before.is_some() { "; the profile is unchanged" } else { "" };
                 return Err(usage!(
-                    help = "pass --password-stdin, --credential-command COMMAND, --prompt, or --system",
+                    help = "pass --password-stdin, --credential-command COMMAND, --credential-file FILE, --prompt, or --system",
                     "cannot prompt for the password to store: no terminal{unchanged}"
                 ));
             }
@@ -161,7 +173,7 @@ async fn store(profile: &Profile, add: &Add, before: Option<&Before>) -> miette:
     } else {
         credential::read_line()?
     };
-    match credential::store(Entry::Main(&profile.name), password).await {
+    match credential::store(entry, password).await {
         Ok(()) => Ok(Stored::Yes),
         Err(CredentialError::Keyring { reason }) => {
             keyring::instead(&profile.name, &reason, asks).map(Stored::Instead)

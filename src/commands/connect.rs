@@ -8,6 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secrecy::SecretString;
 
 use super::entries::Entries;
+use super::sign_in;
 use super::slots::choose;
 use crate::agent::control::{ControlEvent, ControlRequest, Failure};
 use crate::agent::control_client;
@@ -283,6 +284,9 @@ async fn opened(
     loop {
         match agent.next().await {
             Some(AgentEvent::Event(ControlEvent::Open)) => return Ok(true),
+            Some(AgentEvent::Event(ControlEvent::Step(Step::SignIn { uri, code }))) => {
+                drawn.show(&sign_in::invite(&launch.access.profile, &uri, code.as_deref()));
+            }
             Some(AgentEvent::Event(ControlEvent::Step(step))) => drawn.step(&step),
             Some(AgentEvent::Event(ControlEvent::Notice { text })) => drawn.show(&text),
             Some(AgentEvent::Event(ControlEvent::PasswordRefused { endpoint })) => {
@@ -380,6 +384,8 @@ impl Drawn {
             Step::TargetUri { uri } => format!("Endpoint: {uri}"),
             Step::FetchingPassword { from } => format!("Waiting for {from}"),
             Step::RequestingToken => "Requesting authentication token".to_owned(),
+            // A line of its own.
+            Step::SignIn { .. } => return,
             Step::TokenReceived => "Authentication token received".to_owned(),
             Step::InitializingSession => "Initializing remote session".to_owned(),
             Step::Session { computer, .. } => format!("Session on {computer} is open"),
@@ -423,7 +429,7 @@ fn verbose(step: &Step) -> Vec<String> {
         Step::DiscoveringEndpoint => vec![line("Discovering PowerShell endpoint URI")],
         Step::TargetUri { uri } => vec![line(&format!("TargetUri = '{uri}'"))],
         // New-CsOnlineSession asks for the credential before its first step.
-        Step::FetchingPassword { .. } => Vec::new(),
+        Step::FetchingPassword { .. } | Step::SignIn { .. } => Vec::new(),
         Step::RequestingToken => vec![line("Requesting authentication token")],
         Step::TokenReceived => vec![line("Success")],
         Step::InitializingSession => vec![line("Initializing remote session")],

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use crate::agent::control::Failure;
 use crate::agent::resolver::EndpointResolver;
-use crate::credential::{self, Entry};
+use crate::credential;
 use crate::profile::{Authentication, CredentialSource, Profile};
 use crate::screen;
 
@@ -32,7 +32,10 @@ impl Entries {
         use secrecy::ExposeSecret as _;
         if !screen::can_ask()
             || self.asked >= MAX
-            || matches!(profile.credential, CredentialSource::Command(_) | CredentialSource::System)
+            || !matches!(
+                profile.credential,
+                CredentialSource::Keyring | CredentialSource::Shared(_) | CredentialSource::Prompt
+            )
         {
             return None;
         }
@@ -48,17 +51,15 @@ impl Entries {
     /// Asks whether to fetch and send the password of a command again after a refusal.
     pub async fn once_more(&self, failure: &Failure) -> bool {
         crate::errln!("{failure}.");
-        credential::agrees("Send the password of the command again (y, or Enter to give up)? ").await
+        credential::agrees("Fetch the password and send it again (y, or Enter to give up)? ").await
     }
 
     /// Stores the password that was accepted after a refusal. Returns a message with the result.
     pub async fn store(&self, access: &EndpointResolver) -> Option<String> {
         let profile = &access.profile;
         let secret = access.secret().filter(|_| self.again)?;
-        if profile.credential != CredentialSource::Keyring {
-            return None;
-        }
-        Some(match credential::store(Entry::Main(&profile.name), secret.clone()).await {
+        let entry = profile.keyring_entry()?;
+        Some(match credential::store(entry, secret.clone()).await {
             Ok(()) => format!("The new password of '{}' is stored in the keyring.", profile.name),
             Err(error) => format!("The new password works but could not be stored: {error}"),
         })
@@ -70,10 +71,11 @@ impl Entries {
             return failure;
         }
         let more = match &profile.credential {
-            CredentialSource::Keyring => {
+            CredentialSource::Keyring | CredentialSource::Shared(_) => {
                 format!("Store a new password with `lyncsh login {}`.", profile.name)
             }
             CredentialSource::Command(command) => format!("The password comes from the command: {command}"),
+            CredentialSource::File(path) => format!("The password comes from the file {}", path.display()),
             CredentialSource::Prompt | CredentialSource::System => return failure,
         };
         let advice = failure.advice.into_iter().chain([more]).collect::<Vec<_>>().join(" ");

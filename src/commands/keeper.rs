@@ -119,8 +119,8 @@ impl Keeper {
 
     /// Asks for another password. The refused password is not sent again automatically.
     async fn has_other_password(&mut self, entries: &mut Entries, failure: &Failure) -> bool {
-        if matches!(self.profile.credential, CredentialSource::Command(_)) {
-            // The command may print another password now.
+        if matches!(self.profile.credential, CredentialSource::Command(_) | CredentialSource::File(_)) {
+            // The source may have another password now.
             return entries.once_more(failure).await;
         }
         match entries.again(&self.profile, failure).await {

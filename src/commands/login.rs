@@ -1,25 +1,31 @@
-//! `lyncsh login`: stores a new password for a profile, or for its proxy.
+//! `lyncsh login`: stores a new password for a profile or for its proxy, or signs its user in.
 
 use miette::IntoDiagnostic as _;
 
-use super::keyring;
 use super::usage::usage;
+use super::{keyring, names, sign_in};
 use crate::agent::journal::Journal;
-use crate::credential::{self, CredentialError, Entry};
+use crate::credential::oauth::TokenError;
+use crate::credential::{self, CredentialError};
 use crate::folders::Folders;
-use crate::profile::service::SignIn;
 use crate::profile::{self, CredentialSource, Profile};
 
 /// Asks for the password, or reads it from standard input, and stores it. `proxy`: the password for the proxy.
 pub async fn run(folders: &Folders, name: &str, stdin: bool, proxy: bool) -> miette::Result<()> {
     let profile = profile::load(folders, name)?;
-    let (entry, question) = if proxy {
+    if !proxy && credential::keeps_refresh_token(&profile) {
+        return renew(profile).await;
+    }
+    let (entry, source, question) = if proxy {
         check_proxy(&profile)?;
-        (Entry::Proxy(name), credential::proxy_question(&profile))
+        (profile.proxy_entry(), &profile.proxy_credential, credential::proxy_question(&profile))
     } else {
         check(&profile)?;
-        (Entry::Main(name), credential::question(&profile))
+        let entry = profile.keyring_entry().map(str::to_owned);
+        (entry, &profile.credential, credential::question(&profile))
     };
+    let entry = entry.unwrap_or_else(|| name.to_owned());
+    let entry = entry.as_str();
     if let Err(CredentialError::Keyring { reason }) = credential::is_stored(entry).await {
         return Err(keyring::unusable(name, &reason));
     }
@@ -41,20 +47,43 @@ pub async fn run(folders: &Folders, name: &str, stdin: bool, proxy: bool) -> mie
         error => error.into(),
     })?;
     // Retries the removals that the endpoint or the proxy refused, with the new password.
-    Journal::of(folders).forgive(name).into_diagnostic()?;
+    let sharing = names::sharing(folders, entry);
+    for one in &sharing {
+        Journal::of(folders).forgive(one).into_diagnostic()?;
+    }
     let what = if proxy { "proxy password" } else { "password" };
-    crate::outln!("The {what} of '{name}' is stored.");
+    match source {
+        CredentialSource::Shared(entry) => {
+            crate::outln!("The {what} in the keyring entry '{entry}' is stored, for {}.", sharing.join(", "));
+        }
+        _ => crate::outln!("The {what} of '{name}' is stored."),
+    }
+    Ok(())
+}
+
+/// Replaces the stored sign-in of a user.
+async fn renew(profile: Profile) -> miette::Result<()> {
+    let (name, entry) = (profile.name.clone(), profile.keyring_entry().unwrap_or(&profile.name).to_owned());
+    match credential::oauth::forget(&entry).await {
+        Err(TokenError::Credential(CredentialError::Keyring { reason })) => {
+            return Err(keyring::unusable(&name, &reason));
+        }
+        result => result?,
+    };
+    sign_in::run(profile).await?;
+    crate::outln!("The sign-in of '{name}' is stored.");
     Ok(())
 }
 
 /// Checks whether the profile has a password that can be stored.
 fn check(profile: &Profile) -> miette::Result<()> {
     let name = &profile.name;
-    if profile.service.is_some_and(|service| service.sign_in == SignIn::DeviceCode) {
-        return Err(usage!("'{name}' has no password: it signs in with a code in a browser"));
-    }
     if !credential::is_needed(profile) {
-        return Err(usage!("'{name}' has no password: the key of its certificate has no passphrase"));
+        let reason = match profile.certificate {
+            Some(_) => "the key of its certificate has no passphrase",
+            None => "it signs in without one",
+        };
+        return Err(usage!("'{name}' has no password: {reason}"));
     }
     check_source(name, "credential", &profile.credential)
 }
@@ -75,7 +104,7 @@ fn check_proxy(profile: &Profile) -> miette::Result<()> {
 fn check_source(name: &str, key: &str, source: &CredentialSource) -> miette::Result<()> {
     let help = format!("to store it, set {key} = \"keyring\" with `lyncsh edit {name}`");
     match source {
-        CredentialSource::Keyring => Ok(()),
+        CredentialSource::Keyring | CredentialSource::Shared(_) => Ok(()),
         CredentialSource::Prompt => Err(usage!(
             help = help,
             "cannot store the password of '{name}': its profile has {key} = \"prompt\""
@@ -86,6 +115,11 @@ fn check_source(name: &str, key: &str, source: &CredentialSource) -> miette::Res
         CredentialSource::Command(command) => Err(usage!(
             help = help,
             "cannot store the password of '{name}': it comes from a command: {command}"
+        )),
+        CredentialSource::File(path) => Err(usage!(
+            help = help,
+            "cannot store the password of '{name}': it comes from the file {}",
+            path.display()
         )),
     }
 }

@@ -68,6 +68,16 @@ pub fn hidden(folders: &Folders, name: &str) -> Option<String> {
     ))
 }
 
+/// Returns the profiles whose secret, or password for the proxy, is in this entry of the keyring.
+pub fn sharing(folders: &Folders, entry: &str) -> Vec<String> {
+    let uses = |name: &String| {
+        profile::load(folders, name).is_ok_and(|profile| {
+            profile.keyring_entry() == Some(entry) || profile.proxy_entry().as_deref() == Some(entry)
+        })
+    };
+    profile::names(folders).into_iter().filter(uses).collect()
+}
+
 fn quoted(path: &Path) -> String {
     let path = path.display().to_string();
     let plain = |one: char| one.is_alphanumeric() || "/\\.:-_".contains(one);

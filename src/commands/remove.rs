@@ -5,15 +5,15 @@ use std::path::Path;
 use miette::{Context as _, IntoDiagnostic as _};
 
 use super::connect::Context;
-use super::{shortcut, unverified};
+use super::{names, shortcut, unverified};
 use crate::agent::control_client::{self, Stopped};
 use crate::agent::journal::Journal;
 use crate::agent::paths::AgentPaths;
 use crate::agent::process;
-use crate::credential::{self, Entry};
+use crate::credential;
 use crate::desktop::startup;
 use crate::folders::Folders;
-use crate::profile::{self, CredentialSource, Profile, StoreError};
+use crate::profile::{self, Profile, StoreError};
 use crate::shell::console::Console;
 use crate::shell::module::{self, Module};
 
@@ -35,10 +35,22 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
     std::fs::remove_file(&path)
         .into_diagnostic()
         .wrap_err_with(|| format!("cannot remove {}", path.display()))?;
-    match credential::delete(Entry::Main(name)).await {
+    // The own entry may be left from an earlier setting of the profile.
+    let entry = profile.as_ref().and_then(|profile| profile.keyring_entry()).unwrap_or(name);
+    let others = names::sharing(folders, entry);
+    if !others.is_empty() {
+        crate::outln!(
+            "The profile '{name}' is removed; its password stays in the keyring for {}.",
+            others.join(", ")
+        );
+        return discard(context, config, name, profile.as_ref()).await;
+    }
+    // Fails like the deletion of the password, which is reported.
+    let _ = credential::oauth::forget(entry).await;
+    match credential::delete(entry).await {
         Ok(true) => crate::outln!("The profile '{name}' and its password are removed."),
         Ok(false) => crate::outln!("The profile '{name}' is removed; no password was stored for it."),
-        Err(_) if profile.as_ref().is_some_and(|profile| profile.credential != CredentialSource::Keyring) => {
+        Err(_) if profile.as_ref().is_some_and(|profile| profile.keyring_entry().is_none()) => {
             crate::outln!("The profile '{name}' is removed; lyncsh stored no password for it.");
         }
         Err(error) => {
@@ -47,14 +59,29 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
             );
         }
     }
-    if profile.as_ref().is_none_or(|profile| profile.proxy_user.is_some())
-        && let Err(error) = credential::delete(Entry::Proxy(name)).await
+    discard(context, config, name, profile.as_ref()).await
+}
+
+/// Removes the password for the proxy, the shortcuts and the cached files.
+async fn discard(
+    context: &Context,
+    config: Option<&Path>,
+    name: &str,
+    profile: Option<&Profile>,
+) -> miette::Result<()> {
+    let entry = match profile {
+        Some(profile) if profile.proxy_user.is_none() => None,
+        Some(profile) => profile.proxy_entry(),
+        None => Some(format!("{name}/proxy")),
+    };
+    if let Some(entry) = entry.filter(|entry| names::sharing(&context.folders, entry).is_empty())
+        && let Err(error) = credential::delete(&entry).await
     {
         tracing::debug!("cannot delete the password for the proxy: {error}");
     }
     shortcut::discard(context, config, name)?;
-    forget(folders, name, profile.as_ref())?;
-    report(folders, name);
+    forget(&context.folders, name, profile)?;
+    report(&context.folders, name);
     Ok(())
 }
 

@@ -3,11 +3,13 @@
 use miette::IntoDiagnostic as _;
 use serde_json::Value;
 
-use crate::credential::{self, Entry};
+use crate::credential;
 use crate::folders::Folders;
 use crate::output;
-use crate::profile::service::SignIn;
-use crate::profile::{self, CredentialSource, Profile};
+use crate::profile::{self, Authentication, CredentialSource, Profile};
+
+/// Keys of module kinds only.
+const MODULE_KEYS: [&str; 2] = ["tenant", "organization"];
 
 /// Prints the effective settings, including defaults.
 pub async fn run(folders: &Folders, name: &str, json: bool) -> miette::Result<()> {
@@ -46,32 +48,44 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// Describes the source of a password.
-async fn described(source: &CredentialSource, entry: Entry<'_>) -> String {
+/// Describes the source of a password; `own` is its entry of the keyring without a name in the profile.
+async fn described(source: &CredentialSource, own: &str) -> String {
     match source {
         CredentialSource::Command(command) => format!("the command: {command}"),
         CredentialSource::Prompt => "asked for".to_owned(),
         CredentialSource::System => "the system's ticket or logon".to_owned(),
-        CredentialSource::Keyring => match credential::is_stored(entry).await {
-            Ok(true) => "stored in the keyring".to_owned(),
-            Ok(false) => "not stored in the keyring".to_owned(),
-            Err(error) => error.to_string(),
-        },
+        CredentialSource::File(path) => format!("the file: {}", path.display()),
+        CredentialSource::Keyring => stored(own, "the keyring").await,
+        CredentialSource::Shared(entry) => stored(entry, &format!("the keyring entry '{entry}'")).await,
+    }
+}
+
+/// Describes an entry of the keyring.
+async fn stored(entry: &str, place: &str) -> String {
+    match credential::is_stored(entry).await {
+        Ok(true) => format!("stored in {place}"),
+        Ok(false) => format!("not stored in {place}"),
+        Err(error) => error.to_string(),
     }
 }
 
 async fn one(profile: Profile, name: &str) -> Vec<(&'static str, Value)> {
     let (kind, service) = (profile.kind, profile.service);
+    let proxy_entry = profile.proxy_entry().unwrap_or_default();
     let proxy_password = match (&profile.proxy_credential, &profile.proxy_user) {
-        (CredentialSource::System, _) => Some(described(&profile.proxy_credential, Entry::Proxy(name)).await),
+        (source @ CredentialSource::System, _) | (source, Some(_)) => {
+            Some(described(source, &proxy_entry).await)
+        }
         (_, None) => None,
-        (source, Some(_)) => Some(described(source, Entry::Proxy(name)).await),
     };
     let credential = match &profile.credential {
-        _ if service.is_some_and(|service| service.sign_in == SignIn::DeviceCode) => "not needed".to_owned(),
-        _ if !credential::is_needed(&profile) => "not needed: the key has no passphrase".to_owned(),
-        source => described(source, Entry::Main(name)).await,
+        _ if !credential::is_needed(&profile) && profile.certificate.is_some() => {
+            "not needed: the key has no passphrase".to_owned()
+        }
+        _ if !credential::is_needed(&profile) => "not needed".to_owned(),
+        source => described(source, name).await,
     };
+    let is_token = profile.authentication == Authentication::Token;
     let limits = profile.limits;
     let long = |duration| humantime::format_duration(duration).to_string();
     let import = profile.import;
@@ -98,6 +112,11 @@ async fn one(profile: Profile, name: &str) -> Vec<(&'static str, Value)> {
             "authentication",
             service.map_or(profile.authentication.name(), |service| service.sign_in.name()).into(),
         ),
+        ("sign_in", is_token.then(|| profile.token_flow.name()).into()),
+        ("client_id", profile.client_id.into()),
+        ("scope", profile.scope.into()),
+        ("tenant", profile.tenant.into()),
+        ("organization", profile.organization.into()),
         ("service_principal", profile.service_principal.into()),
         ("delegate", profile.delegate.into()),
         ("password", credential.into()),
@@ -126,8 +145,9 @@ async fn one(profile: Profile, name: &str) -> Vec<(&'static str, Value)> {
         ),
     ];
     // A module kind uses only some of the keys: the module opens the session.
-    let means = |key: &str| {
-        service.is_none() || ["file", "password"].contains(&key) || kind.service_keys().contains(&key)
+    let means = |key: &str| match service {
+        None => !MODULE_KEYS.contains(&key),
+        Some(_) => ["file", "password"].contains(&key) || kind.service_keys().contains(&key),
     };
     rows.into_iter().filter(|(key, _)| means(key)).collect()
 }

@@ -12,7 +12,7 @@ use crate::agent::control_client;
 use crate::agent::journal::{Entry, Journal};
 use crate::agent::paths::{AgentPaths, in_brackets};
 use crate::folders::Folders;
-use crate::profile::{self, CredentialSource};
+use crate::profile;
 use crate::screen::format_seconds;
 use crate::{output, platform};
 
@@ -72,7 +72,7 @@ pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {
 /// Returns a hint at `lyncsh login`, if the profile's password is in the keyring.
 fn stores(folders: &Folders, name: &str) -> String {
     match profile::load(folders, name) {
-        Ok(profile) if profile.credential == CredentialSource::Keyring => {
+        Ok(profile) if profile.keyring_entry().is_some() => {
             format!(" (store another with `lyncsh login {name}`)")
         }
         _ => String::new(),

@@ -1,5 +1,7 @@
 //! Errors of fetching a secret.
 
+use std::path::PathBuf;
+
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum CredentialError {
     #[error("no password is stored for profile '{profile}'")]
@@ -15,7 +17,7 @@ pub enum CredentialError {
     #[error("the keyring is not usable: {reason}")]
     #[diagnostic(help(
         "on Linux, start and unlock a Secret Service (gnome-keyring, KWallet, KeePassXC) in this D-Bus session; or set \
-         credential = \"prompt\" or credential = {{ command = \"…\" }} in the profile"
+         credential = \"prompt\", credential = {{ file = \"…\" }} or credential = {{ command = \"…\" }} in the profile"
     ))]
     Keyring { reason: String },
     #[error("the password command of profile '{profile}' {reason}")]
@@ -23,6 +25,17 @@ pub enum CredentialError {
         "run the command by hand and check that its first line of output is the password\n  {command}"
     ))]
     Command { profile: String, command: String, reason: String },
+    #[error("cannot read the secret in {path}: {reason}")]
+    #[diagnostic(help("correct `file` of credential in the profile"))]
+    File { path: PathBuf, reason: String },
+    #[error("refusing the secret in {path}: other users can read the file")]
+    #[diagnostic(help("run: chmod 600 '{}'", path.display()))]
+    Exposed { path: PathBuf },
+    #[error("cannot read {path}: the environment variable CREDENTIALS_DIRECTORY is not set")]
+    #[diagnostic(help(
+        "run lyncsh in a systemd service with LoadCredential= or LoadCredentialEncrypted=, or write the whole path"
+    ))]
+    NoCredentialsDirectory { path: PathBuf },
     #[error("cannot prompt for a password: no terminal")]
     #[diagnostic(help(
         "store it with `lyncsh login`, or set credential = {{ command = \"…\" }} in the profile"

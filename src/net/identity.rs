@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use p12_keystore::Pkcs12Archive;
 use pkcs8::EncryptedPrivateKeyInfoRef;
+use rustls::SignatureScheme;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
 use x509_cert::der::{Decode as _, Encode as _};
 
 use crate::platform;
@@ -114,6 +116,18 @@ impl ClientCertificate {
         Ok(Self { certified: Arc::new(CertifiedKey::new(chain, signing)), key: Arc::new(private) })
     }
 
+    /// Signs a message with RSASSA-PSS and SHA-256; `None` if the key is not an RSA key.
+    pub fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let signer = self.certified.key.choose_scheme(&[SignatureScheme::RSA_PSS_SHA256])?;
+        signer.sign(message).ok()
+    }
+
+    /// Returns the SHA-256 digest of the certificate.
+    pub fn thumbprint(&self) -> [u8; 32] {
+        let own = self.certified.cert.first().map_or(&[][..], |own| own.as_ref());
+        Sha256::digest(own).into()
+    }
+
     /// Returns the certificate and the key for rustls.
     pub(super) fn certified(&self) -> Arc<CertifiedKey> {
         self.certified.clone()
@@ -124,6 +138,11 @@ impl ClientCertificate {
     pub(super) fn key(&self) -> &PrivateKeyDer<'static> {
         &self.key
     }
+}
+
+/// Returns whether a file is a PEM file; otherwise it is a PKCS#12 file.
+pub fn is_pem_file(path: &Path) -> bool {
+    contents(path).is_ok_and(|bytes| is_pem(&bytes))
 }
 
 /// Returns whether the key needs a passphrase; `false` for an unreadable file, which [`ClientCertificate::read`]

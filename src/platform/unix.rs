@@ -46,9 +46,49 @@ pub fn is_own_folder(path: &Path) -> bool {
 /// # Errors
 /// The file cannot be accessed.
 pub fn is_private(path: &Path) -> io::Result<bool> {
-    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path)?);
-    let others = mode & 0o077;
-    Ok(others == 0)
+    is_private_file(&File::open(path)?)
+}
+
+/// Returns whether only its owner, and this user, can read an open file.
+///
+/// # Errors
+/// The file cannot be accessed.
+pub fn is_private_file(file: &File) -> io::Result<bool> {
+    let mode = std::os::unix::fs::MetadataExt::mode(&file.metadata()?);
+    let (group, others) = (mode & 0o070, mode & 0o007);
+    // With an access list, the bits of the group are the list's mask (acl(5)).
+    Ok(others == 0 && (group == 0 || is_listed_alone(file)))
+}
+
+/// Returns whether a file has an access list that admits only its owner and this user: systemd grants a service's user
+/// access to the credentials in this way (exec-credential.c).
+#[cfg(target_os = "linux")]
+fn is_listed_alone(file: &File) -> bool {
+    let mut list = [0; 512];
+    let size = rustix::fs::fgetxattr(file, "system.posix_acl_access", &mut list);
+    size.is_ok_and(|size| admits_only(&list[..size], user()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_listed_alone(_file: &File) -> bool {
+    false
+}
+
+/// Returns whether an access list (Linux's posix_acl_xattr.h) admits nobody but the owner and `user`.
+#[cfg(target_os = "linux")]
+fn admits_only(list: &[u8], user: u32) -> bool {
+    const OWNER: u16 = 0x01;
+    const USER: u16 = 0x02;
+    const MASK: u16 = 0x10;
+    const VERSION: [u8; 4] = [2, 0, 0, 0];
+    let Some(entries) = list.strip_prefix(&VERSION) else { return false };
+    let (entries, rest) = entries.as_chunks::<8>();
+    rest.is_empty()
+        && entries.iter().all(|[tag, tag_high, rights, rights_high, id @ ..]| {
+            let tag = u16::from_le_bytes([*tag, *tag_high]);
+            let is_own = tag == USER && u32::from_le_bytes(*id) == user;
+            (*rights, *rights_high) == (0, 0) || matches!(tag, OWNER | MASK) || is_own
+        })
 }
 
 /// Returns the effective user id.
@@ -327,5 +367,24 @@ mod tests {
         let killed = has_ended(child.id());
         child.wait().unwrap();
         assert_eq!((last.as_str(), ended, killed), ("sleep", false, true));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn an_access_list_may_admit_its_reader_only() {
+        let list = |entries: &[(u16, u16, u32)]| {
+            let entry = |(tag, rights, id): &(u16, u16, u32)| {
+                [&tag.to_le_bytes()[..], &rights.to_le_bytes(), &id.to_le_bytes()].concat()
+            };
+            [vec![2, 0, 0, 0], entries.iter().flat_map(entry).collect()].concat()
+        };
+        let (owner, own, other) = ((0x01, 4, u32::MAX), (0x02, 4, 7), (0x02, 4, 8));
+        let (group, mask) = ((0x04, 0, u32::MAX), (0x10, 4, u32::MAX));
+        assert!(admits_only(&list(&[owner, own, group, mask]), 7));
+        assert!(!admits_only(&list(&[owner, other, group, mask]), 7));
+        assert!(!admits_only(&list(&[owner, own, (0x04, 4, u32::MAX), mask]), 7));
+        assert!(!admits_only(&list(&[owner, own, group, (0x08, 4, 7), mask]), 7));
+        assert!(!admits_only(&list(&[owner, own, (0x20, 4, u32::MAX)]), 7));
+        assert!(!admits_only(b"\x02", 7));
     }
 }

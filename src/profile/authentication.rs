@@ -17,6 +17,58 @@ pub enum Authentication {
     Certificate,
 }
 
+/// How a token is requested; `sign_in` in a profile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenFlow {
+    /// User name and password, sent to the token service.
+    #[default]
+    Password,
+    /// A code that lyncsh shows, entered in a browser on any device.
+    DeviceCode,
+    /// A browser on this machine.
+    Browser,
+    /// An application with a secret.
+    ClientSecret,
+    /// An application with the key of a certificate.
+    ClientCertificate,
+    /// An application with a token of another service.
+    Federated,
+}
+
+impl TokenFlow {
+    pub const ALL: [Self; 6] = [
+        Self::Password,
+        Self::DeviceCode,
+        Self::Browser,
+        Self::ClientSecret,
+        Self::ClientCertificate,
+        Self::Federated,
+    ];
+
+    /// Returns whether a user signs in with a browser.
+    pub const fn needs_user(self) -> bool {
+        matches!(self, Self::DeviceCode | Self::Browser)
+    }
+
+    /// Returns whether an application signs in, without a user.
+    pub const fn is_application(self) -> bool {
+        matches!(self, Self::ClientSecret | Self::ClientCertificate | Self::Federated)
+    }
+
+    /// Returns the value in a profile.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::DeviceCode => "device-code",
+            Self::Browser => "browser",
+            Self::ClientSecret => "client-secret",
+            Self::ClientCertificate => "client-certificate",
+            Self::Federated => "federated",
+        }
+    }
+}
+
 impl Authentication {
     /// Returns whether a security context authenticates each connection and, over http, seals the bodies.
     pub const fn has_context(self) -> bool {

@@ -9,7 +9,7 @@ pub struct Limits {
     pub connect: Duration,
     /// The whole discovery.
     pub discovery: Duration,
-    /// Each of the two requests for a token.
+    /// Each request to a token service, with its whole answer.
     pub token: Duration,
     /// From Create until the runspace pool is open.
     pub open: Duration,

@@ -1,10 +1,12 @@
 //! Parsing of a profile's text. All mistakes are reported with their positions.
 
+mod credential;
 mod mistake;
 mod reader;
 mod secret;
 mod service;
 mod several;
+mod tokens;
 mod value;
 
 use std::path::Path;

@@ -15,33 +15,69 @@ pub struct Service {
 pub enum SignIn {
     /// A code that the module shows, entered in a browser on any device.
     DeviceCode,
+    /// The module's own page, in a browser on this machine.
+    Browser,
     /// User name and password; not for accounts with a second factor.
     Credential,
     /// An access token from the profile's credential.
     Token,
+    /// An application with the key of a certificate.
+    Certificate,
+    /// The identity of the Azure machine on which PowerShell runs.
+    ManagedIdentity,
 }
 
 impl Service {
     /// Returns whether the sign-in needs a user name.
     pub fn needs_user(self, kind: Kind) -> bool {
         match self.sign_in {
-            SignIn::DeviceCode => false,
             SignIn::Credential => true,
             // MicrosoftTeams reads the user name from the token.
             SignIn::Token => kind == Kind::ExchangeOnline,
+            _ => false,
+        }
+    }
+
+    /// Returns the keys that the sign-in needs.
+    pub const fn needed_keys(self, kind: Kind) -> &'static [&'static str] {
+        match (self.sign_in, kind) {
+            (SignIn::Certificate, Kind::ExchangeOnline) => &["certificate", "client_id", "organization"],
+            (SignIn::Certificate, _) => &["certificate", "client_id", "tenant"],
+            (SignIn::ManagedIdentity, Kind::ExchangeOnline) => &["organization"],
+            _ => &[],
+        }
+    }
+
+    /// Returns whether `client_id`, `certificate` or `key` has a meaning.
+    pub fn permits(self, kind: Kind, key: &str) -> bool {
+        match self.sign_in {
+            SignIn::Certificate => true,
+            // A user-assigned identity.
+            SignIn::ManagedIdentity => kind == Kind::ExchangeOnline && key == "client_id",
+            _ => false,
         }
     }
 }
 
 impl SignIn {
-    pub const ALL: [Self; 3] = [Self::DeviceCode, Self::Credential, Self::Token];
+    pub const ALL: [Self; 6] = [
+        Self::DeviceCode,
+        Self::Browser,
+        Self::Credential,
+        Self::Token,
+        Self::Certificate,
+        Self::ManagedIdentity,
+    ];
 
     /// Returns the value in a profile.
     pub const fn name(self) -> &'static str {
         match self {
             Self::DeviceCode => "device-code",
+            Self::Browser => "browser",
             Self::Credential => "credential",
             Self::Token => "token",
+            Self::Certificate => "certificate",
+            Self::ManagedIdentity => "managed-identity",
         }
     }
 }
@@ -60,8 +96,29 @@ impl Kind {
     pub const fn service_keys(self) -> &'static [&'static str] {
         match self {
             // Connect-ExchangeOnline has its own prefix parameter.
-            Self::ExchangeOnline => &["kind", "user", "authentication", "credential", "shell", "prefix"],
-            _ => &["kind", "user", "authentication", "credential", "shell"],
+            Self::ExchangeOnline => &[
+                "kind",
+                "user",
+                "authentication",
+                "client_id",
+                "organization",
+                "certificate",
+                "key",
+                "credential",
+                "shell",
+                "prefix",
+            ],
+            _ => &[
+                "kind",
+                "user",
+                "authentication",
+                "client_id",
+                "tenant",
+                "certificate",
+                "key",
+                "credential",
+                "shell",
+            ],
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::name::wrong_name;
 use super::nearest::nearest;
 use super::read::{self, ProfileError, Read};
 use super::types::Profile;
@@ -32,15 +33,8 @@ pub enum StoreError {
 /// Checks the name of a profile. `taken` are the names of commands.
 pub fn check_name(name: &str, taken: &[&str]) -> Result<(), StoreError> {
     let wrong = |reason: &str| Err(StoreError::Name { name: name.to_owned(), reason: reason.to_owned() });
-    if name.is_empty() {
-        return wrong("the name is empty");
-    }
-    if name.starts_with(['-', '.']) || name.chars().any(|one| one.is_control() || "/\\:*?\"<>|".contains(one))
-    {
-        return wrong("use letters, digits, spaces, '-', '_' and '.', and begin with a letter or digit");
-    }
-    if name.chars().count() > 64 {
-        return wrong("the name is longer than 64 characters");
+    if let Some(reason) = wrong_name(name) {
+        return wrong(reason);
     }
     if taken.contains(&name) {
         return wrong("lyncsh has a command of that name");

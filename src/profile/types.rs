@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::authentication::Authentication;
+use super::authentication::{Authentication, TokenFlow};
 use super::import::Import;
 use super::kind::Kind;
 use super::limits::Limits;
@@ -14,6 +14,9 @@ use crate::net::{Fingerprint, HostPattern, Hosts, ProxySetting, TlsLibrary};
 
 /// Value of `shell` for the built-in console.
 pub const CONSOLE: &str = "console";
+
+/// Start of a path in the folder of systemd's credentials; the variable is read together with the file.
+pub const CREDENTIALS_DIRECTORY: &str = "$CREDENTIALS_DIRECTORY";
 
 /// A valid profile, with the defaults of its kind.
 #[derive(Clone, Debug)]
@@ -34,7 +37,7 @@ pub struct Profile {
     pub discovery: Option<Url>,
     /// Additional hosts that may receive the credential.
     pub redirects: Vec<HostPattern>,
-    /// OAuth authority that may receive the credential besides Microsoft's.
+    /// OAuth authority that requests go to, and that may receive the credential besides Microsoft's.
     pub authority: Option<Url>,
     pub proxy: ProxySetting,
     /// Account at the proxy.
@@ -53,6 +56,16 @@ pub struct Profile {
     /// Resource URI of the session configuration.
     pub configuration: String,
     pub authentication: Authentication,
+    /// How a token is requested.
+    pub token_flow: TokenFlow,
+    /// Application that requests tokens, or that a module signs in with.
+    pub client_id: Option<String>,
+    /// Scopes of the requested token, separated by spaces.
+    pub scope: Option<String>,
+    /// `teams`: tenant that a module signs in to.
+    pub tenant: Option<String>,
+    /// `exchange-online`: domain of the organization that a module connects to.
+    pub organization: Option<String>,
     /// The service principal of a ticket; `None`: `HTTP/` and the URI's host.
     pub service_principal: Option<String>,
     /// Whether the endpoint may act as the account towards other servers.
@@ -80,16 +93,40 @@ impl Profile {
         hosts.extend(self.redirects.iter().cloned().chain(own));
         hosts
     }
+
+    /// Returns the account of the keyring entry with the secret, if the keyring has it.
+    pub fn keyring_entry(&self) -> Option<&str> {
+        match &self.credential {
+            CredentialSource::Keyring => Some(&self.name),
+            CredentialSource::Shared(entry) => Some(entry),
+            _ => None,
+        }
+    }
+
+    /// Returns the account of the keyring entry with the password for the proxy, if the keyring has it.
+    pub fn proxy_entry(&self) -> Option<String> {
+        match &self.proxy_credential {
+            // The name of a profile contains no slash.
+            CredentialSource::Keyring => Some(format!("{}/proxy", self.name)),
+            CredentialSource::Shared(entry) => Some(entry.clone()),
+            _ => None,
+        }
+    }
 }
 
 /// Source of the secret.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CredentialSource {
+    /// The entry of the OS keyring with the profile's name.
     Keyring,
+    /// An entry of the OS keyring that several profiles use.
+    Shared(String),
     Prompt,
     /// The system's credential: a ticket cache or a keytab, on Windows the logon. There is no password.
     System,
     /// A command whose first output line is the secret.
     Command(String),
+    /// A file whose first line is the secret.
+    File(PathBuf),
 }

@@ -49,16 +49,23 @@ impl Settings<'_> {
             Some(CredentialSource::Keyring) => set(&mut document, "credential", "keyring".into()),
             Some(CredentialSource::Prompt) => set(&mut document, "credential", "prompt".into()),
             Some(CredentialSource::System) => set(&mut document, "credential", "system".into()),
-            Some(CredentialSource::Command(command)) => {
-                let mut table = InlineTable::new();
-                table.insert("command", command.as_str().into());
-                set(&mut document, "credential", table.into());
+            Some(CredentialSource::Command(command)) => set_source(&mut document, "command", command),
+            Some(CredentialSource::Shared(entry)) => set_source(&mut document, "keyring", entry),
+            Some(CredentialSource::File(path)) => {
+                set_source(&mut document, "file", &path.display().to_string());
             }
         }
         let text = document.to_string();
         // toml_edit ends new lines with \n.
         Ok(if before.contains("\r\n") { text.replace("\r\n", "\n").replace('\n', "\r\n") } else { text })
     }
+}
+
+/// Writes `credential = { KEY = "…" }`.
+fn set_source(document: &mut DocumentMut, key: &str, text: &str) {
+    let mut table = InlineTable::new();
+    table.insert(key, text.into());
+    set(document, "credential", table.into());
 }
 
 fn set(document: &mut DocumentMut, key: &str, mut value: Value) {

@@ -8,6 +8,7 @@ mod front;
 mod hostile;
 #[cfg(unix)]
 mod interactive;
+mod modules;
 #[cfg(unix)]
 mod orders;
 #[path = "../suite/program.rs"]

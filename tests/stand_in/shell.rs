@@ -272,7 +272,7 @@ async fn invoke(at: usize, session: &Session, line: &str) {
             Ok(PipelineEvent::Output(_)) => count += 1,
             Ok(PipelineEvent::State(state, None)) => print(&format!("{at}: {state:?}, {count} objects\n")),
             Ok(PipelineEvent::State(state, Some(why))) => {
-                print(&format!("{at}: {state:?}, {}\n", why.message))
+                print(&format!("{at}: {state:?}, {}\n", why.message));
             }
             Ok(_) => {}
             Err(error) => print(&format!("{at}: {error}\n")),

@@ -58,13 +58,13 @@ fn tried(world: &World) {
 }
 
 /// All output for the user, without line ends.
-struct Printed {
-    text: String,
-    after: Duration,
+pub struct Printed {
+    pub text: String,
+    pub after: Duration,
 }
 
 /// Runs `lyncsh work`, which must fail.
-fn fails(world: &World, variables: &[(&str, &str)]) -> Printed {
+pub fn fails(world: &World, variables: &[(&str, &str)]) -> Printed {
     let start = Instant::now();
     let program = world.program(&["work"]).envs(variables.iter().copied()).env("NO_COLOR", "1");
     let Ran { code, err, .. } = program.run();

@@ -7,7 +7,7 @@ use lyncsh::simulator::{Options, PASSWORD, Server};
 use crate::program::{Program, Ran, lyncsh};
 
 /// Runs `script` with `$LYNCSH` in a session with an unlocked, empty keyring.
-fn in_session(folder: &Path, script: &str, input: &str) -> Ran {
+pub fn in_session(folder: &Path, script: &str, input: &str) -> Ran {
     let start = "printf 'session\\n' | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1\n";
     Program::new("dbus-run-session")
         .args(["--", "sh", "-c", &format!("{start}{script}")])
@@ -27,7 +27,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Returns every file below a folder that contains `wanted`.
-fn files_with(folder: &Path, wanted: &str) -> Vec<String> {
+pub fn files_with(folder: &Path, wanted: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -127,4 +127,77 @@ fn without_a_keyring_the_other_sources_are_named() {
         "{err}"
     );
     assert!(!folder.path().join("profiles/work.toml").exists());
+}
+
+#[test]
+fn one_login_changes_a_shared_entry_for_all_its_profiles() {
+    let folder = tempfile::tempdir().unwrap();
+    // Longer than an entry on Windows.
+    let long = "long-s3cret-".repeat(300);
+    let script = "for name in one two; do $LYNCSH add $name --kind exchange-online --user a@b.c --authentication token \
+         --keyring gdap-admin --password-stdin <first || exit 9; done\n\
+         $LYNCSH show two; $LYNCSH attach two --secret | cat\n\
+         $LYNCSH login one --password-stdin <second || exit 8\n\
+         $LYNCSH attach two --secret | cat; echo; $LYNCSH login two --password-stdin <first || exit 7\n\
+         $LYNCSH attach one --secret | cat; $LYNCSH remove one --yes; $LYNCSH remove two --yes\n\
+         $LYNCSH add two --kind teams --authentication token --keyring gdap-admin --prompt";
+    std::fs::write(folder.path().join("first"), "sh0rt\n").unwrap();
+    std::fs::write(folder.path().join("second"), format!("{long}\n")).unwrap();
+    let output = in_session(folder.path(), &format!("cd '{}'\n{script}", folder.path().display()), "");
+    let Ran { code, out, err } = output;
+    assert_eq!(code, Some(2), "{out}\n{err}");
+    assert!(err.contains("cannot be used with"), "{err}");
+    assert_eq!(out.matches(r#"{"secret":"sh0rt"}"#).count(), 2, "{out}");
+    assert!(out.contains(&format!(r#"{{"secret":"{long}"}}"#)), "{out}\n{err}");
+    assert!(out.contains("stored in the keyring entry 'gdap-admin'"), "{out}");
+    assert!(out.contains("in the keyring entry 'gdap-admin' is stored, for one, two."), "{out}");
+    assert!(
+        out.contains("The profile 'one' is removed; its password stays in the keyring for two."),
+        "{out}"
+    );
+    assert!(out.contains("The profile 'two' and its password are removed."), "{out}");
+}
+
+#[test]
+fn a_secret_in_a_file_is_read_only_if_it_is_private() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |profile: &str, variables: &[(&str, &Path)]| {
+        let path = folder.path().join("profiles/mail.toml");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let text = format!("kind = 'teams'\nauthentication = 'token'\ncredential = {profile}\n");
+        std::fs::write(path, text).unwrap();
+        let mut run = Program::lyncsh().args(["attach", "mail", "--secret"]);
+        for (name, value) in variables {
+            run = run.env(name, value);
+        }
+        run.env("LYNCSH_CONFIG_DIR", folder.path()).run()
+    };
+    let mode = |file: &Path, mode: u32| {
+        std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    let file = folder.path().join("profiles/token");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, "s3cret\nmore\n").unwrap();
+    for open in [0o640, 0o604, 0o660] {
+        mode(&file, open);
+        let Ran { code, out, err } = run("{ file = 'token' }", &[]);
+        assert!(code == Some(1) && out.is_empty() && !err.contains("s3cret"), "{out}{err}");
+        assert!(err.contains("other users can read the file"), "{err}");
+    }
+    for closed in [0o600, 0o400] {
+        mode(&file, closed);
+        let Ran { out, err, .. } = run("{ file = 'token' }", &[]);
+        assert!(out.contains(r#"{"secret":"s3cret"}"#), "{out}{err}");
+    }
+    let systemd = "{ file = '$CREDENTIALS_DIRECTORY/token' }";
+    let Ran { out, err, .. } = run(systemd, &[("CREDENTIALS_DIRECTORY", file.parent().unwrap())]);
+    assert!(out.contains(r#"{"secret":"s3cret"}"#), "{out}{err}");
+    let Ran { err, .. } = run(systemd, &[]);
+    assert!(err.contains("CREDENTIALS_DIRECTORY is not set"), "{err}");
+    for (profile, expected) in
+        [("{ file = 'none' }", "cannot read the secret in"), ("{ file = '.' }", "it is not a file")]
+    {
+        let Ran { err, .. } = run(profile, &[]);
+        assert!(err.contains(expected), "{err}");
+    }
 }

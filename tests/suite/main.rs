@@ -36,6 +36,8 @@ mod load_balancer;
 mod negotiate;
 mod negotiate_peer;
 mod negotiate_peer_check;
+mod oidc;
+mod oidc_hostile;
 mod omi;
 mod outage;
 mod own_session;

@@ -50,7 +50,7 @@ async fn guarded(credential: &str) -> Guarded {
 }
 
 /// Forwards a request to the simulator.
-async fn forwarded(client: &reqwest::Client, url: &str, asked: &Asked) -> Answer {
+pub async fn forwarded(client: &reqwest::Client, url: &str, asked: &Asked) -> Answer {
     let header = |wanted: &str| {
         let line = asked.head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;

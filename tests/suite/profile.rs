@@ -75,6 +75,40 @@ fn a_mistake_is_shown_with_line_and_suggestion() {
             "must not contain a secret",
         ),
         ("kind = \"lync-online\"\nuser = \"a@b.c\"\nidle_timeout = \"1ms\"", 3, "at least 1s"),
+        ("kind = \"wsman\"\ncredential = { keyring = \"a/b\" }", 2, "invalid name of a keyring entry"),
+        ("kind = \"wsman\"\ncredential = { file = \"a\", command = \"b\" }", 2, "expected credential = {"),
+        (
+            "kind = \"wsman\"\nuser = \"a\"\nsign_in = \"browser\"",
+            3,
+            "sign_in needs authentication = \"token\"",
+        ),
+        ("kind = \"wsman\"\nauthentication = \"token\"\nclient_id = \"x\"", 3, "client_id needs sign_in"),
+        ("kind = \"wsman\"\nauthentication = \"token\"\ntenant = \"x\"", 3, "tenant is only valid for kinds"),
+        (
+            "kind = \"wsman\"\nauthentication = \"token\"\nsign_in = \"device_code\"",
+            3,
+            "did you mean \"device-code\"?",
+        ),
+        (
+            "kind = \"wsman\"\nauthentication = \"token\"\nsign_in = \"client-secret\"\nclient_id = \"x\"",
+            3,
+            "sign_in \"client-secret\" needs authority",
+        ),
+        (
+            "kind = \"wsman\"\nauthentication = \"token\"\nsign_in = \"client-certificate\"",
+            3,
+            "sign_in \"client-certificate\" needs certificate",
+        ),
+        (
+            "kind = \"wsman\"\nauthentication = \"token\"\nsign_in = \"federated\"\ncredential = \"prompt\"",
+            4,
+            "sign_in \"federated\" needs credential = { file",
+        ),
+        (
+            "kind = \"wsman\"\nauthentication = \"token\"\nsign_in = \"browser\"\ncredential = { file = \"x\" }",
+            4,
+            "sign_in \"browser\" needs credential = \"keyring\"",
+        ),
         (
             "kind = \"lync-online\"\nuser = \"a@b.c\"\nproxy = \"proxy:3128\"",
             3,

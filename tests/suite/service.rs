@@ -24,7 +24,21 @@ fn a_service_accepts_few_profile_keys() {
         ("kind = 'teams'\nprefix = 'T'", "2: prefix is not valid"),
         (
             "kind = 'teams'\nauthentication = 'basic'",
-            "2: invalid authentication \"basic\"; expected one of device-code, credential, token",
+            "2: invalid authentication \"basic\"; expected one of device-code, browser, credential, token, certificate, managed-identity",
+        ),
+        (
+            "kind = 'teams'\nclient_id = 'x'",
+            "2: client_id is not valid with authentication = \"device-code\"",
+        ),
+        ("kind = 'teams'\nsign_in = 'browser'", "2: sign_in is not valid for kind \"teams\""),
+        ("kind = 'teams'\norganization = 'x'", "2: organization is not valid for kind \"teams\""),
+        (
+            "kind = 'teams'\nauthentication = 'certificate'\nclient_id = 'x'",
+            "1: authentication \"certificate\" of kind \"teams\" needs certificate",
+        ),
+        (
+            "kind = 'exchange-online'\nauthentication = 'managed-identity'",
+            "1: authentication \"managed-identity\" of kind \"exchange-online\" needs organization",
         ),
         ("kind = 'teams'\nauthentication = 'credential'", "1: authentication \"credential\" needs user"),
         ("kind = 'exchange-online'\nauthentication = 'token'", "1: authentication \"token\" needs user"),
@@ -44,6 +58,10 @@ fn a_service_accepts_few_profile_keys() {
 fn every_service_module_signs_in_and_out() {
     let home = tempfile::tempdir().unwrap();
     let folders = Folders::find(Some(home.path())).unwrap();
+    let key = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
+    for name in ["it's.pem", "k"] {
+        std::fs::write(home.path().join(name), key).unwrap();
+    }
     for (kind, more, out) in [
         ("teams", "", "{ Disconnect-MicrosoftTeams -ErrorAction Ignore }"),
         (
@@ -54,11 +72,21 @@ fn every_service_module_signs_in_and_out() {
         ("exchange-online", "", "{ Disconnect-ExchangeOnline -Confirm:$false -ErrorAction Ignore }"),
     ] {
         for sign_in in SignIn::ALL {
+            let (tenant, of) = if kind == "teams" { ("tenant", "t") } else { ("organization", "o") };
+            let keys = match sign_in {
+                SignIn::Certificate => {
+                    format!(
+                        "{tenant} = \"{of}'\"\nclient_id = \"c'\"\ncertificate = \"it's.pem\"\nkey = 'k'\n"
+                    )
+                }
+                SignIn::ManagedIdentity => format!("{tenant} = \"{of}'\"\n"),
+                _ => String::new(),
+            };
             let text = format!(
-                "kind = '{kind}'\nuser = \"ö'’$x`@b.c\"\nauthentication = '{}'\ncredential = 'prompt'\n{more}",
+                "kind = '{kind}'\nuser = \"ö'’$x`@b.c\"\nauthentication = '{}'\ncredential = 'prompt'\n{keys}{more}",
                 sign_in.name()
             );
-            let profile = parse("it's", Path::new("work.toml"), &text).unwrap();
+            let profile = parse("it's", &home.path().join("work.toml"), &text).unwrap();
             let module = Module::prepare(&folders, Path::new("/opt/it's/lyncsh"), &profile).unwrap();
             let script = std::fs::read_to_string(&module.script).unwrap();
             let mut parser = tree_sitter::Parser::new();
@@ -69,7 +97,8 @@ fn every_service_module_signs_in_and_out() {
             assert_eq!(crate::pwsh_syntax::newer_than_5_1(&script), Vec::<String>::new());
             assert!(script.contains(out) && script.contains("Install-Module -Name "), "{script}");
             assert!(script.contains("PowerShell.Exiting") && script.contains(".OnRemove = "), "{script}");
-            assert_eq!(script.contains("--secret"), sign_in != SignIn::DeviceCode, "{script}");
+            let has_secret = matches!(sign_in, SignIn::Credential | SignIn::Token | SignIn::Certificate);
+            assert_eq!(script.contains("--secret"), has_secret, "{script}");
             assert_eq!(script.contains("$how.Prefix = 'Ex'"), !more.is_empty(), "{script}");
         }
     }
@@ -135,6 +164,21 @@ fn a_service_profile_shows_only_valid_keys() {
     std::fs::write(home.path().join("profiles/meet.toml"), "kind = 'teams'\n").unwrap();
     let out = Program::lyncsh().args(["show", "meet"]).env("LYNCSH_CONFIG_DIR", home.path()).run().good();
     let keys: Vec<&str> = out.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(keys, ["file", "kind", "user", "authentication", "password", "shell"], "{out}");
+    assert_eq!(
+        keys,
+        [
+            "file",
+            "kind",
+            "user",
+            "certificate",
+            "key",
+            "authentication",
+            "client_id",
+            "tenant",
+            "password",
+            "shell"
+        ],
+        "{out}"
+    );
     assert!(out.contains("device-code") && out.contains("not needed"), "{out}");
 }

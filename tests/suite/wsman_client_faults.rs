@@ -101,8 +101,11 @@ async fn a_token_is_sent_as_bearer() {
     })
     .await;
     let mut endpoint = local(&server);
-    endpoint.authentication =
-        Authentication::Bearer { user: "kenmyer@litwareinc.com".to_owned(), token: "abc.def".into() };
+    endpoint.authentication = Authentication::Bearer {
+        user: "kenmyer@litwareinc.com".to_owned(),
+        token: "abc.def".into(),
+        expires: None,
+    };
     assert!(!format!("{endpoint:?}").contains("abc.def"));
     let error = refused(endpoint).await;
     let Error::Unauthorized { offered, .. } = &error else { panic!("{error}") };

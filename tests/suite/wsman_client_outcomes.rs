@@ -246,6 +246,7 @@ fn bearer(number: usize) -> Authentication {
     Authentication::Bearer {
         user: "kenmyer@litwareinc.com".to_owned(),
         token: format!("token-{number}").into(),
+        expires: None,
     }
 }
 
@@ -280,6 +281,23 @@ async fn a_request_with_an_expired_token_is_sent_once_more_with_a_new_one() {
     };
     until(PATIENCE, "the requests", || renewed() >= 2).await;
     assert_eq!((fetched.load(Ordering::Relaxed), renewed()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_token_is_replaced_before_it_expires() {
+    let server =
+        server(|asked, _| asked.head.contains("Bearer token-0").then(|| http("401 Unauthorized", &[], b"")))
+            .await;
+    let mut endpoint = local(&server);
+    endpoint.authentication = bearer(0);
+    if let Authentication::Bearer { expires, .. } = &mut endpoint.authentication {
+        *expires = Some(std::time::Instant::now());
+    }
+    endpoint.renew = Some(Renew::new(|| async { Some(bearer(1)) }));
+    let (connection, _) = open(endpoint).await.unwrap();
+    run(&connection, Uuid::new_v4(), 10).await;
+    until(PATIENCE, "the requests", || count(&server, "Command") == 1).await;
+    assert!(server.asked().iter().all(|asked| asked.head.contains("Bearer token-1")));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::mistake::Mistake;
 use crate::net::{Fingerprint, HostPattern, NotHosts, NotProxy, ProxySetting, TlsLibrary, is_loopback};
-use crate::profile::authentication::Authentication;
+use crate::profile::authentication::{Authentication, TokenFlow};
 use crate::profile::import::{self, Attach, Import};
 use crate::profile::kind::{CONFIGURATION_PREFIX, Kind};
 use crate::profile::limits::Limits;
@@ -17,7 +17,7 @@ use crate::profile::service::Service;
 use crate::profile::types::{CredentialSource, Profile};
 
 /// Valid keys of a profile.
-pub const KEYS: [&str; 34] = [
+pub const KEYS: [&str; 39] = [
     "connections",
     "kind",
     "user",
@@ -36,6 +36,11 @@ pub const KEYS: [&str; 34] = [
     "key",
     "configuration",
     "authentication",
+    "sign_in",
+    "client_id",
+    "scope",
+    "tenant",
+    "organization",
     "service_principal",
     "delegate",
     "credential",
@@ -85,12 +90,12 @@ impl Reader<'_> {
         let uri = self.url("uri");
         let discovery = self.url("discovery");
         let domain = self.text("domain");
-        let credential = self.credential("credential");
+        let credential = self.credential("credential", path);
         let profile = Profile {
             name: name.to_owned(),
             path: path.to_owned(),
             kind,
-            service: kind.module().map(|module| Service { module, sign_in: self.sign_in() }),
+            service: kind.module().map(|module| Service { module, sign_in: self.service_sign_in() }),
             domain: domain.or_else(|| {
                 user.as_deref()
                     .filter(|_| traits.discovers)?
@@ -104,7 +109,7 @@ impl Reader<'_> {
             authority: self.authority(),
             proxy: self.proxy(),
             proxy_user: self.text("proxy_user"),
-            proxy_credential: self.credential("proxy_credential"),
+            proxy_credential: self.credential("proxy_credential", path),
             ca: self.beside(path, "ca"),
             pin: self.pin(),
             tls: self.tls(),
@@ -112,6 +117,11 @@ impl Reader<'_> {
             key: self.beside(path, "key"),
             configuration: self.configuration(kind),
             authentication,
+            token_flow: self.token_flow(kind),
+            client_id: self.text("client_id"),
+            scope: self.text("scope"),
+            tenant: self.text("tenant"),
+            organization: self.text("organization"),
             service_principal: self.text("service_principal"),
             delegate: self.boolean("delegate").unwrap_or(false),
             credential,
@@ -134,6 +144,7 @@ impl Reader<'_> {
     fn combinations(&mut self, profile: &Profile) {
         let traits = profile.kind.traits();
         self.client_certificate(profile);
+        self.tokens(profile);
         self.proxy_login(profile);
         let is_system = profile.credential == CredentialSource::System;
         if is_system
@@ -160,7 +171,9 @@ impl Reader<'_> {
                 );
             }
         }
-        let has_account = is_system || profile.authentication == Authentication::Certificate;
+        let has_account = is_system
+            || profile.authentication == Authentication::Certificate
+            || profile.token_flow != TokenFlow::Password;
         if traits.needs_user && profile.user.is_none() && !has_account {
             self.missing(format!(
                 "kind \"{}\" needs user, for example user = \"admin@example.com\"",
@@ -172,7 +185,10 @@ impl Reader<'_> {
                 self.missing(format!("kind \"{}\" needs uri: {}", profile.kind, traits.summary));
             }
             Some(uri) => self.scheme(profile, uri),
-            None if profile.domain.is_none() && profile.discovery.is_none() && profile.user.is_some() => {
+            None if profile.domain.is_none()
+                && profile.discovery.is_none()
+                && (profile.user.is_some() || has_account) =>
+            {
                 self.mistake(
                     self.span("user"),
                     "cannot find the domain to administer: write user as name@domain, or add domain",
@@ -211,14 +227,18 @@ impl Reader<'_> {
     }
 
     fn client_certificate(&mut self, profile: &Profile) {
-        let is_wanted = profile.authentication == Authentication::Certificate;
+        let is_application = profile.token_flow == TokenFlow::ClientCertificate;
+        let is_tls = profile.authentication == Authentication::Certificate;
+        let is_wanted = is_tls || is_application;
         if is_wanted && profile.certificate.is_none() {
+            let (key, word) =
+                if is_tls { ("authentication", "certificate") } else { ("sign_in", "client-certificate") };
             self.mistake(
-                self.span("authentication"),
-                "authentication \"certificate\" needs certificate, a PEM or PKCS#12 file",
+                self.span(key),
+                format!("{key} \"{word}\" needs certificate, a PEM or PKCS#12 file"),
             );
         }
-        if is_wanted && profile.uri.as_ref().is_some_and(|uri| uri.scheme() != "https") {
+        if is_tls && profile.uri.as_ref().is_some_and(|uri| uri.scheme() != "https") {
             self.mistake(self.span("uri"), "a client certificate needs a URI that begins with https://");
         }
         if profile.key.is_some() && profile.certificate.is_none() {
@@ -365,36 +385,6 @@ impl Reader<'_> {
             None => self.unknown_word("authentication", &word, &words),
         }
         traits.default_authentication
-    }
-
-    fn credential(&mut self, key: &str) -> CredentialSource {
-        let Some(value) = self.table.get(key) else { return CredentialSource::Keyring };
-        match value.get_ref() {
-            DeValue::String(word) if word == "keyring" => CredentialSource::Keyring,
-            DeValue::String(word) if word == "prompt" => CredentialSource::Prompt,
-            DeValue::String(word) if word == "system" => CredentialSource::System,
-            DeValue::Table(table) => {
-                self.unknown_keys(table, &["command"], key);
-                match table.get("command").map(Spanned::get_ref) {
-                    Some(DeValue::String(command)) if !command.trim().is_empty() => {
-                        CredentialSource::Command(command.to_string())
-                    }
-                    _ => {
-                        self.mistake(
-                            value.span(),
-                            format!(
-                                "expected {key} = {{ command = \"a command that prints the password\" }}"
-                            ),
-                        );
-                        CredentialSource::Prompt
-                    }
-                }
-            }
-            _ => {
-                self.mistake(value.span(), "expected \"keyring\", \"prompt\", \"system\" or { command = \"…\" }; a profile must not contain a secret");
-                CredentialSource::Prompt
-            }
-        }
     }
 
     /// Parses a configuration, which is a name or a resource URI.

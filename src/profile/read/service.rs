@@ -18,11 +18,21 @@ impl Reader<'_> {
                 self.mistake(self.span(key), message);
             }
         }
+        let how = service.sign_in.name();
         if profile.user.is_none() && service.needs_user(kind) {
-            let how = service.sign_in.name();
             self.missing(format!(
                 "authentication \"{how}\" needs user, for example user = \"admin@example.com\""
             ));
+        }
+        for key in service.needed_keys(kind) {
+            if self.table.get(*key).is_none() {
+                self.missing(format!("authentication \"{how}\" of kind \"{kind}\" needs {key}"));
+            }
+        }
+        for key in ["client_id", "certificate", "key"] {
+            if self.table.get(key).is_some() && !service.permits(kind, key) {
+                self.mistake(self.span(key), format!("{key} is not valid with authentication = \"{how}\""));
+            }
         }
         if profile.shell.as_deref() == Some(CONSOLE) {
             let message = format!("kind \"{kind}\" needs PowerShell: the console cannot load its module");
@@ -30,7 +40,7 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn sign_in(&mut self) -> SignIn {
+    pub(super) fn service_sign_in(&mut self) -> SignIn {
         let Some(word) = self.text("authentication") else { return SignIn::DeviceCode };
         let found = SignIn::ALL.into_iter().find(|one| one.name() == word);
         if found.is_none() {

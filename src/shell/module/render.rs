@@ -6,8 +6,10 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use super::error::ModuleError;
+use crate::credential;
 use crate::exports::{FORMAT, names};
 use crate::folders::Folders;
+use crate::net;
 use crate::profile::{Kind, Profile};
 use crate::quote::powershell::{ascii, quote};
 
@@ -139,6 +141,7 @@ impl Templates {
 
     fn context(script: &Script<'_>) -> Value {
         let import = script.profile.import.clone();
+        let certificate = script.profile.certificate.as_ref();
         context! {
                 version => script.version,
                 module => script.module,
@@ -163,6 +166,13 @@ impl Templates {
                 user => script.profile.user.clone(),
                 service => script.profile.service.map(|service| service.module),
                 sign_in => script.profile.service.map(|service| service.sign_in.name()),
+                has_secret => credential::is_needed(script.profile),
+                client_id => script.profile.client_id.clone(),
+                tenant => script.profile.tenant.clone(),
+                organization => script.profile.organization.clone(),
+                certificate => certificate.map(|path| path.display().to_string()),
+                key => script.profile.key.as_ref().or(certificate).map(|path| path.display().to_string()),
+                pem => certificate.is_some_and(|path| net::is_pem_file(path)),
                 library => LIBRARY,
                 input => super::proxies::INPUT,
                 rest => super::proxies::REST,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use secrecy::SecretString;
 use url::Url;
@@ -18,20 +19,17 @@ use crate::security::negotiation::Negotiation;
 #[derive(Clone, Debug)]
 pub enum Authentication {
     /// Over TLS, or to loopback.
-    Basic {
-        user: String,
-        password: SecretString,
-    },
+    Basic { user: String, password: SecretString },
     Bearer {
         user: String,
         token: SecretString,
+        /// The end of the token's lifetime, if it is known.
+        expires: Option<Instant>,
     },
     /// Security contexts, which also seal the bodies over http.
     Context(Arc<Negotiation>),
     /// The client certificate of [`Trust`], in the handshake (DSP0226 C.3.3).
-    Certificate {
-        user: String,
-    },
+    Certificate { user: String },
 }
 
 impl Authentication {
@@ -52,7 +50,7 @@ pub struct Endpoint {
     /// `http://schemas.microsoft.com/powershell/Microsoft.PowerShell`.
     pub configuration: String,
     pub authentication: Authentication,
-    /// Source of another credential if the endpoint refuses this one.
+    /// Source of another credential if the endpoint refuses this one, or if it expires.
     pub renew: Option<Renew>,
     /// TLS settings for the endpoint.
     pub trust: Trust,
@@ -85,7 +83,7 @@ pub trait Ledger: std::fmt::Debug + Send + Sync {
 
 type Renewing = Pin<Box<dyn Future<Output = Option<Authentication>> + Send>>;
 
-/// Fetches another credential after the endpoint has refused the current one, such as an expired token.
+/// Fetches another credential after the endpoint has refused the current one, or before it expires.
 /// `None` if there is no other.
 #[derive(Clone)]
 pub struct Renew(Arc<dyn Fn() -> Renewing + Send + Sync>);

@@ -1,0 +1,41 @@
+//! Invitation of the user to sign in with a browser.
+
+use tokio::sync::mpsc;
+
+use crate::agent::resolver::EndpointResolver;
+use crate::desktop::browser;
+use crate::profile::Profile;
+use crate::step::Step;
+
+/// Returns the line that invites the user to sign in. Opens the page if lyncsh waits for the browser of this machine.
+pub fn invite(profile: &Profile, uri: &str, code: Option<&str>) -> String {
+    let name = &profile.name;
+    match code {
+        Some(code) => format!("To sign in for '{name}', open {uri} in a browser and enter the code {code}"),
+        None if browser::open(uri) => {
+            format!(
+                "Sign in for '{name}' in the browser. If it does not open, open this page on this machine:\n{uri}"
+            )
+        }
+        None => format!("To sign in for '{name}', open this page in a browser on this machine:\n{uri}"),
+    }
+}
+
+/// Lets the user sign in, and stores the refresh token.
+pub async fn run(profile: Profile) -> miette::Result<()> {
+    let mut access = EndpointResolver::new(profile, None);
+    access.set_interactive(true);
+    let profile = access.profile.clone();
+    let (report, mut steps) = mpsc::unbounded_channel();
+    let inviting = async {
+        while let Some(step) = steps.recv().await {
+            if let Step::SignIn { uri, code } = step {
+                crate::errln!("{}", invite(&profile, &uri, code.as_deref()));
+            }
+        }
+    };
+    let resolving = async move { access.endpoint(&report).await };
+    let (endpoint, ()) = tokio::join!(resolving, inviting);
+    endpoint.map_err(|error| error.failure())?;
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! The first line of an input or a file.
+
+use std::io::{self, BufRead, Read as _};
+
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+
+use crate::files::text;
+
+/// Maximum length of the input.
+const MAX_INPUT: u64 = 64 * 1024;
+
+/// Reads the first line; `None` if it is empty.
+///
+/// # Errors
+/// The input cannot be read, or is not text.
+pub fn read(input: &mut impl BufRead) -> io::Result<Option<SecretString>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
+    input.take(MAX_INPUT).read_until(b'\n', &mut bytes)?;
+    if text::is_utf16(&bytes) {
+        // The byte 0x0A may be the first half of the line feed, or a part of another character.
+        input.take(MAX_INPUT).read_to_end(&mut bytes)?;
+    }
+    let text = Zeroizing::new(text::decode(&bytes).map_err(io::Error::other)?);
+    Ok(text.lines().next().filter(|line| !line.is_empty()).map(SecretString::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[test]
+    fn a_password_is_the_first_line_however_windows_pipes_it() {
+        let utf16 =
+            |text: &str| format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let (plain, marked): (Vec<u8>, Vec<u8>) = (b"s\xc3\xa4cret\nmore".to_vec(), utf16("s\u{e4}cret\r\n"));
+        for bytes in [plain, b"\xef\xbb\xbfs\xc3\xa4cret\r\n".to_vec(), marked] {
+            assert_eq!(read(&mut bytes.as_slice()).unwrap().unwrap().expose_secret(), "s\u{e4}cret");
+        }
+        for bytes in [b"".as_slice(), b"\n", b"\xef\xbb\xbf\r\n"] {
+            assert!(read(&mut &*bytes).unwrap().is_none(), "{bytes:x?}");
+        }
+        assert!(read(&mut b"\xff\xff\n".as_slice()).is_err());
+    }
+}

@@ -1,0 +1,147 @@
+//! Errors of requesting a token.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::credential::CredentialError;
+use crate::net::{IdentityError, ProxyError};
+
+/// Error of requesting a token.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum TokenError {
+    #[error("{endpoint} does not offer token authentication")]
+    #[diagnostic(help(
+        "set authentication = \"basic\" in the profile, or authority and client_id for an endpoint that does not name \
+         its token service"
+    ))]
+    NoChallenge { endpoint: String },
+    #[error("expected the address of the token service from {endpoint}, got {status}")]
+    #[diagnostic(help(
+        "check the uri in the profile: the response is not from a PowerShell endpoint, but for example a web page, a \
+         proxy error or a redirect; or try again later"
+    ))]
+    Answered { endpoint: String, status: String },
+    #[error("cannot get the token service from {endpoint}: {reason}")]
+    #[diagnostic(help("check the endpoint's name and port, the network and the proxy, and try again"))]
+    Endpoint { endpoint: String, reason: String },
+    #[error("{of} did not answer within {}", humantime::format_duration(*.limit))]
+    #[diagnostic(help("try again; if the server is slow, raise `token` in [timeouts] in the profile"))]
+    Timeout { of: String, limit: Duration },
+    /// The token service refused a password.
+    #[error("the token service {authority} refused {user}: {reason}")]
+    #[diagnostic(help("check the account, and store its password with `lyncsh login`"))]
+    Refused { authority: String, user: String, reason: String },
+    #[error("cannot reach the token service {authority}: {reason}")]
+    #[diagnostic(help("check the network and try again"))]
+    Unreachable { authority: String, reason: String },
+    #[error("cannot request a token: {0}")]
+    #[diagnostic(help("{}", .0.advice()))]
+    Proxy(ProxyError),
+    #[error("refusing to send the password to the token service {authority}, which {endpoint} names")]
+    #[diagnostic(help("nothing was sent; if you trust it, add to the profile: authority = \"{authority}\""))]
+    Foreign { endpoint: String, authority: String },
+    #[error("refusing to send the password to {uri}: not HTTPS")]
+    #[diagnostic(help(
+        "nothing was sent; ask the administrator of the endpoint to use an HTTPS token service"
+    ))]
+    NotEncrypted { uri: String },
+    /// A request without a valid answer.
+    #[error("cannot {operation} {authority}: {reason}")]
+    #[diagnostic(help(
+        "check authority in the profile and the network; if the token service is slow, raise `token` in [timeouts]"
+    ))]
+    Failed { operation: Operation, authority: String, reason: String },
+    /// An answer with an error code of OAuth.
+    #[error("cannot {operation} {authority}: {code}{detail}")]
+    Rejected {
+        operation: Operation,
+        authority: String,
+        /// The error code of RFC 6749 or an extension.
+        code: String,
+        /// The service's description, with a colon before it; Microsoft's begins with a number (AADSTS).
+        detail: String,
+        #[help]
+        advice: &'static str,
+    },
+    #[error("nobody signed in within {}", humantime::format_duration(*.limit))]
+    #[diagnostic(help("start again, and sign in before the time is over"))]
+    NotConfirmed { limit: Duration },
+    #[error("cannot sign in to {authority} without the user")]
+    #[diagnostic(help("run `lyncsh {profile}` and sign in"))]
+    NeedsUser { profile: String, authority: String },
+    #[error("cannot wait for the browser: {reason}")]
+    #[diagnostic(help("set sign_in = \"device-code\" in the profile"))]
+    Listener { reason: String },
+    #[error("cannot sign the request for a token with the key of {certificate}: expected an RSA key")]
+    #[diagnostic(help("create an RSA key, and register its certificate for the application"))]
+    KeyType { certificate: String },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Credential(#[from] CredentialError),
+}
+
+impl TokenError {
+    /// Returns whether another attempt without the user would fail in the same way.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::NeedsUser { .. } | Self::NotConfirmed { .. } => true,
+            Self::Identity(_) | Self::Credential(_) | Self::KeyType { .. } => true,
+            // RFC 6749, 4.1.2.1: the service is overloaded.
+            Self::Rejected { code, .. } => {
+                !matches!(code.as_str(), "temporarily_unavailable" | "server_error")
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A request to a token service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Metadata,
+    DeviceCode,
+    DeviceToken,
+    Browser,
+    Code,
+    Application,
+    Renewal,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Metadata => "read the metadata of",
+            Self::DeviceCode => "request a device code from",
+            Self::DeviceToken => "get the token for the device code from",
+            Self::Browser => "sign in with the browser at",
+            Self::Code => "exchange the authorization code at",
+            Self::Application => "get a token for the application from",
+            Self::Renewal => "renew the token at",
+        })
+    }
+}
+
+/// Returns the instruction for an error code. Codes are standardized; the numbers in descriptions change.
+pub fn advice(code: &str) -> &'static str {
+    match code {
+        "invalid_client" => {
+            "check client_id in the profile, and the secret, certificate or federated token of the application"
+        }
+        "unauthorized_client" | "unsupported_grant_type" => {
+            "permit this way to sign in for the application of client_id, or set another sign_in in the profile"
+        }
+        "invalid_scope" | "invalid_resource" | "invalid_target" => "correct scope in the profile",
+        "access_denied" => {
+            "sign in again and accept; if that is not permitted, ask the tenant's administrator for consent"
+        }
+        "expired_token" => "start again, and enter the code before it expires",
+        "invalid_grant" | "interaction_required" | "login_required" | "consent_required" => {
+            "sign in again; if it repeats, ask the tenant's administrator, with the number in the message"
+        }
+        "temporarily_unavailable" | "server_error" => "try again later",
+        _ => "ask the tenant's administrator, with the number in the message",
+    }
+}

@@ -1,0 +1,264 @@
+//! HTTP requests to a token service: limited in time and size, without redirects.
+
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::header::{CONTENT_TYPE, USER_AGENT};
+use hyper::{Request, Response, StatusCode};
+use oauth2::RequestTokenError;
+use oauth2::{AsyncHttpClient, ErrorResponseType, HttpRequest, HttpResponse, StandardErrorResponse};
+use secrecy::zeroize::{Zeroize as _, Zeroizing};
+use url::Url;
+
+use super::error::{Operation, TokenError, advice};
+use crate::net::{
+    AGENT, Cause, Connector, Failure, HttpClient, Proxies, ProxyError, Trust, innermost, is_late,
+    proxy_error, refused_certificate,
+};
+
+/// Maximum size of an answer: a token has some kilobytes.
+const MAX_ANSWER: usize = 1 << 20;
+/// Maximum number of successive failed connections while a device code is polled.
+const MAX_FAILURES: u32 = 3;
+/// Maximum length of the shown description of an error, in characters.
+const MAX_DETAIL: usize = 300;
+
+/// TLS settings, proxies and time limits of token requests.
+#[derive(Clone, Debug)]
+pub struct Network {
+    pub trust: Trust,
+    pub proxies: Proxies,
+    /// Time limit for a connection.
+    pub connect: Duration,
+    /// Time limit for a request, with its connection.
+    pub limit: Duration,
+}
+
+impl Network {
+    /// Creates a client, which follows no redirects.
+    pub fn client(&self, trust: Trust) -> HttpClient {
+        Connector::new(trust, self.proxies.clone(), self.connect.min(self.limit)).client()
+    }
+
+    /// Sends a request; returns the answer with its body, which is wiped.
+    pub async fn exchange(
+        &self,
+        client: &HttpClient,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Zeroizing<Vec<u8>>>, Unanswered> {
+        let failed = |failure: Failure| Unanswered::of(&*failure);
+        let exchange = async {
+            let answer = client.request(request).await.map_err(|error| failed(error.into()))?;
+            let (head, mut rest) = answer.into_parts();
+            let mut body = Zeroizing::new(Vec::with_capacity(16 * 1024));
+            while let Some(frame) = rest.frame().await {
+                // Trailers are ignored.
+                let Ok(chunk) = frame.map_err(|error| failed(error.into()))?.into_data() else { continue };
+                if body.len() + chunk.len() > MAX_ANSWER {
+                    return Err(Unanswered::TooLarge);
+                }
+                body.extend_from_slice(&chunk);
+                wipe(chunk);
+            }
+            Ok(Response::from_parts(head, body))
+        };
+        tokio::time::timeout(self.limit, exchange).await.unwrap_or(Err(Unanswered::Late))
+    }
+}
+
+/// Wipes a part of a response, unless the HTTP client still shares its buffer.
+fn wipe(part: Bytes) {
+    if let Ok(mut buffer) = part.try_into_mut() {
+        buffer.as_mut().zeroize();
+    }
+}
+
+/// The reason why a request has no answer.
+pub enum Unanswered {
+    Late,
+    TooLarge,
+    Certificate(String),
+    Proxy(ProxyError),
+    Failed(String),
+}
+
+impl Unanswered {
+    fn of(failure: Cause<'_>) -> Self {
+        match (proxy_error(failure), refused_certificate(failure)) {
+            (Some(error), _) => Self::Proxy(error),
+            (_, Some(why)) => Self::Certificate(format!("its certificate is not trusted: {why}")),
+            _ if is_late(failure) => Self::Late,
+            _ => Self::Failed(innermost(failure)),
+        }
+    }
+
+    /// Returns the error of a request to `of`; `failed` converts a reason.
+    pub fn error(self, of: String, limit: Duration, failed: impl FnOnce(String) -> TokenError) -> TokenError {
+        match self {
+            Self::Late => TokenError::Timeout { of, limit },
+            Self::Proxy(error) => TokenError::Proxy(error),
+            Self::TooLarge => failed(too_large()),
+            Self::Certificate(reason) | Self::Failed(reason) => failed(reason),
+        }
+    }
+}
+
+fn too_large() -> String {
+    format!("its answer has more than {MAX_ANSWER} bytes")
+}
+
+/// A client for one token service.
+#[derive(Debug)]
+pub struct Http {
+    client: HttpClient,
+    network: Network,
+    last: Mutex<Last>,
+}
+
+/// The outcome of the last request.
+#[derive(Debug, Default)]
+struct Last {
+    /// Status and content type of the answer.
+    answer: String,
+    /// A failure that the protocol's client cannot report.
+    failure: Option<HttpFailure>,
+    /// Number of successive failed connections.
+    failures: u32,
+}
+
+/// Error of a request.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct HttpFailure {
+    reason: String,
+    /// Whether the same request may succeed later.
+    is_temporary: bool,
+    proxy: Option<ProxyError>,
+}
+
+impl HttpFailure {
+    fn lasting(reason: String) -> Self {
+        Self { reason, is_temporary: false, proxy: None }
+    }
+
+    /// Returns the error; `failed` converts the reason.
+    pub fn error(self, failed: impl FnOnce(String) -> TokenError) -> TokenError {
+        match self.proxy {
+            Some(error) => TokenError::Proxy(error),
+            None => failed(self.reason),
+        }
+    }
+}
+
+impl Http {
+    /// Creates a client for a token service. The pin is for the endpoint's certificate.
+    pub fn new(network: Network) -> Self {
+        let client = network.client(network.trust.of_others());
+        Self { client, network, last: Mutex::default() }
+    }
+
+    /// Reads a document.
+    pub async fn get(&self, uri: &Url) -> Result<HttpResponse, HttpFailure> {
+        let request = Request::get(uri.as_str()).body(Vec::new());
+        self.exchange(request.map_err(|error| HttpFailure::lasting(error.to_string()))?).await
+    }
+
+    /// Converts an error of the protocol's client. Does not show an answer: it may contain a token.
+    pub fn error<T>(
+        &self,
+        operation: Operation,
+        authority: &Url,
+        error: RequestTokenError<HttpFailure, StandardErrorResponse<T>>,
+    ) -> TokenError
+    where
+        T: ErrorResponseType + std::fmt::Display + 'static,
+    {
+        let authority = shown(authority);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let reason = match (error, last.failure.take()) {
+            (_, Some(failure)) | (RequestTokenError::Request(failure), None) => {
+                return failure.error(|reason| TokenError::Failed { operation, authority, reason });
+            }
+            (RequestTokenError::ServerResponse(response), None) => {
+                let detail = response.error_description().and_then(|text| text.lines().next());
+                let detail: Option<String> = detail.map(|line| line.chars().take(MAX_DETAIL).collect());
+                return rejected(operation, authority, response.error().to_string(), detail);
+            }
+            (RequestTokenError::Parse(_, mut body), None) => {
+                body.zeroize();
+                format!("expected a token as JSON, got {}", last.answer)
+            }
+            (RequestTokenError::Other(_), None) => format!("expected a token, got {}", last.answer),
+        };
+        TokenError::Failed { operation, authority, reason }
+    }
+
+    async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
+        // The body is wiped when the request no longer needs it.
+        let mut request = request.map(|body| Full::from(Bytes::from_owner(Zeroizing::new(body))));
+        request.headers_mut().insert(USER_AGENT, AGENT);
+        let answer = self.network.exchange(&self.client, request).await;
+        let answer = answer.map_err(|unanswered| match unanswered {
+            Unanswered::Late => {
+                let limit = humantime::format_duration(self.network.limit);
+                HttpFailure::lasting(format!("no complete answer within {limit}"))
+            }
+            Unanswered::TooLarge => HttpFailure::lasting(too_large()),
+            Unanswered::Certificate(reason) => HttpFailure::lasting(reason),
+            Unanswered::Proxy(error) => {
+                HttpFailure { reason: error.to_string(), is_temporary: error.may_pass(), proxy: Some(error) }
+            }
+            Unanswered::Failed(reason) => HttpFailure { reason, is_temporary: true, proxy: None },
+        })?;
+        let status = answer.status();
+        let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).answer =
+            format!("{status} ({})", kind.unwrap_or("without a content type"));
+        let mut response = HttpResponse::new(std::mem::take(&mut *answer.into_body()));
+        *response.status_mut() = status;
+        Ok(response)
+    }
+
+    /// Sends a request of the protocol's client. That client repeats a failed poll until the code expires, therefore a
+    /// lasting failure becomes an empty answer, which ends the polling.
+    async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
+        let result = self.exchange(request).await;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let Err(failure) = result else {
+            last.failures = 0;
+            return result;
+        };
+        last.failures += 1;
+        if failure.is_temporary && last.failures < MAX_FAILURES {
+            return Err(failure);
+        }
+        last.failure = Some(failure);
+        let mut response = HttpResponse::new(Vec::new());
+        *response.status_mut() = StatusCode::BAD_GATEWAY;
+        Ok(response)
+    }
+}
+
+impl<'c> AsyncHttpClient<'c> for Http {
+    type Error = HttpFailure;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpFailure>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(self.answer(request))
+    }
+}
+
+/// Returns the error for an error code of OAuth.
+pub fn rejected(operation: Operation, authority: String, code: String, detail: Option<String>) -> TokenError {
+    let advice = advice(&code);
+    let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+    TokenError::Rejected { operation, authority, code, detail, advice }
+}
+
+/// Returns the name of a token service in messages.
+pub fn shown(authority: &Url) -> String {
+    authority.origin().ascii_serialization()
+}

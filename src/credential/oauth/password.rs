@@ -1,0 +1,109 @@
+//! The password grant, with the token service that the endpoint's 401 response names.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::CONTENT_TYPE;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+use super::authority;
+use super::error::TokenError;
+use super::granted::{self, Token};
+use super::http::Network;
+
+#[derive(Deserialize)]
+struct Granted {
+    access_token: SecretString,
+    #[serde(default, deserialize_with = "granted::seconds")]
+    expires_in: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Denied {
+    error: String,
+    error_description: Option<String>,
+}
+
+/// A request for a token.
+#[derive(Clone, Debug)]
+pub struct TokenRequest {
+    pub endpoint: Url,
+    pub user: String,
+    pub password: SecretString,
+    pub network: Network,
+    /// An authority that may receive the password besides Microsoft's.
+    pub authority: Option<Url>,
+}
+
+/// Gets the challenge of the endpoint and requests a token from its authority with the password grant.
+pub async fn acquire(request: &TokenRequest) -> Result<Token, TokenError> {
+    let TokenRequest { endpoint, user, password, network, authority: permitted } = request;
+    let (challenge, client) = authority::challenged(endpoint, network).await?;
+    let authority = challenge.authority.to_string();
+    let unreachable = |reason: String| TokenError::Unreachable { authority: authority.clone(), reason };
+    // The pin is for the endpoint's certificate; its own origin may be the authority as well.
+    let client = if challenge.authority.origin() == endpoint.origin() {
+        client
+    } else {
+        network.client(network.trust.of_others())
+    };
+    authority::check(endpoint, &challenge.authority, permitted.as_ref(), &network.proxies)?;
+    let body = form(&[
+        ("grant_type", "password"),
+        ("client_id", &challenge.client_id),
+        ("resource", endpoint.origin().ascii_serialization().as_str()),
+        ("username", user),
+        ("password", password.expose_secret()),
+    ]);
+    let asked = authority::post(&challenge.authority)
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Full::from(Bytes::from_owner(body)))
+        .map_err(|error| unreachable(error.to_string()))?;
+    let answer = network.exchange(&client, asked).await;
+    let service = format!("the token service {authority}");
+    let answer = answer.map_err(|unanswered| unanswered.error(service, network.limit, unreachable))?;
+    let status = answer.status();
+    let refused =
+        |reason| TokenError::Refused { authority: authority.clone(), user: user.to_owned(), reason };
+    let body = answer.into_body();
+    if status.is_success() {
+        let read: Result<Granted, _> = serde_json::from_slice(&body);
+        let token = |granted: Granted| Token {
+            secret: granted.access_token,
+            expires: granted.expires_in.and_then(granted::expiry),
+        };
+        return read.map(token).map_err(|_| refused("its response has no token".into()));
+    }
+    let denied: Result<Denied, _> = serde_json::from_slice(&body);
+    Err(refused(match denied {
+        Ok(denied) => denied.error_description.unwrap_or(denied.error),
+        Err(_) => format!("it answered {status}"),
+    }))
+}
+
+/// Returns the body of a form, which is wiped when the request no longer needs it.
+fn form(pairs: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
+    // A byte becomes at most three. A growing buffer would leave the password in the memory that it frees.
+    let size = pairs.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
+    let mut form = url::form_urlencoded::Serializer::new(String::with_capacity(size));
+    form.extend_pairs(pairs);
+    Zeroizing::new(form.finish().into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_never_reallocates_its_buffer() {
+        let password = "\u{e4}&=+ ".repeat(50);
+        let pairs = [("grant_type", "password"), ("password", password.as_str())];
+        let body = form(&pairs);
+        let read: Vec<_> = url::form_urlencoded::parse(&body).into_owned().collect();
+        assert_eq!(read, pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let capacity: usize = pairs.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
+        assert_eq!(body.capacity(), capacity);
+    }
+}

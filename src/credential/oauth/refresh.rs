@@ -1,0 +1,94 @@
+//! Refresh tokens: kept in the keyring, and nowhere else.
+
+use oauth2::RefreshToken;
+use oauth2::RequestTokenError;
+use oauth2::basic::BasicErrorResponseType;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::authority::Client;
+use super::error::{Operation, TokenError};
+use super::granted::Granted;
+use super::service::Service;
+use crate::credential::keyring;
+
+/// A refresh token and the service that issued it, which alone may receive it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Kept {
+    authority: Url,
+    client_id: String,
+    refresh_token: SecretString,
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    authority: &'a Url,
+    client_id: &'a str,
+    refresh_token: &'a str,
+}
+
+impl Kept {
+    pub fn new(client: &Client, refresh_token: SecretString) -> Self {
+        Self { authority: client.authority.clone(), client_id: client.id.clone(), refresh_token }
+    }
+
+    /// Returns whether this service issued the token. Tenants of one service share refresh tokens, so that a partner
+    /// signs in once for all customers.
+    pub fn is_of(&self, client: &Client) -> bool {
+        self.authority.origin() == client.authority.origin() && self.client_id == client.id
+    }
+
+    /// Writes the token into an entry of the keyring.
+    pub async fn store(&self, entry: &str) -> Result<(), TokenError> {
+        let Self { authority, client_id, refresh_token } = self;
+        let refresh_token = refresh_token.expose_secret();
+        // A growing buffer would leave the token in the memory that it frees.
+        let size = 2 * (authority.as_str().len() + client_id.len() + refresh_token.len()) + 100;
+        let mut text = Zeroizing::new(Vec::with_capacity(size));
+        // Fails for no text.
+        let _ = serde_json::to_writer(&mut *text, &Written { authority, client_id, refresh_token });
+        let text = std::str::from_utf8(&text).unwrap_or_default();
+        Ok(keyring::store(&account(entry), SecretString::from(text)).await?)
+    }
+}
+
+/// Reads the token of an entry of the keyring.
+pub async fn find(entry: &str) -> Result<Option<Kept>, TokenError> {
+    let text = keyring::find(&account(entry)).await?;
+    // Another version of lyncsh may have written it.
+    Ok(text.and_then(|text| serde_json::from_str(text.expose_secret()).ok()))
+}
+
+/// Removes the token of an entry of the keyring.
+pub async fn forget(entry: &str) -> Result<bool, TokenError> {
+    Ok(keyring::delete(&account(entry)).await?)
+}
+
+/// Returns the keyring's account. No profile's name contains a colon.
+fn account(entry: &str) -> String {
+    format!("refresh-token::{entry}")
+}
+
+/// Requests a token with a refresh token. Returns `None` if the user must sign in again.
+pub async fn renew(service: &Service, kept: &Kept) -> Result<Option<Granted>, TokenError> {
+    let Service { http, client, scopes, protocol, .. } = service;
+    // Not wiped when it is dropped: the protocol's client owns it.
+    let token = RefreshToken::new(kept.refresh_token.expose_secret().to_owned());
+    let request = protocol.exchange_refresh_token(&token).add_scopes(scopes.iter().cloned());
+    match request.request_async(http).await {
+        Ok(granted) => Ok(Some(granted)),
+        Err(RequestTokenError::ServerResponse(response)) if wants_user(response.error()) => {
+            tracing::info!("the token service refused the refresh token: {}", response.error().as_ref());
+            Ok(None)
+        }
+        Err(error) => Err(http.error(Operation::Renewal, &client.authority, error)),
+    }
+}
+
+/// Returns whether an error code means that the user must sign in again.
+fn wants_user(code: &BasicErrorResponseType) -> bool {
+    const CODES: [&str; 4] = ["invalid_grant", "interaction_required", "login_required", "consent_required"];
+    CODES.contains(&code.as_ref())
+}

@@ -1,0 +1,67 @@
+//! Parses the source of the secret.
+
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::reader::Reader;
+use crate::profile::name::wrong_name;
+use crate::profile::types::{CREDENTIALS_DIRECTORY, CredentialSource};
+
+/// Keys of the table; exactly one is expected.
+const SOURCES: [&str; 3] = ["command", "file", "keyring"];
+
+impl Reader<'_> {
+    /// Parses `credential`. A relative path starts at the folder of the profile at `path`.
+    pub(super) fn credential(&mut self, key: &str, path: &Path) -> CredentialSource {
+        let Some(value) = self.table.get(key) else { return CredentialSource::Keyring };
+        match value.get_ref() {
+            DeValue::String(word) if word == "keyring" => CredentialSource::Keyring,
+            DeValue::String(word) if word == "prompt" => CredentialSource::Prompt,
+            DeValue::String(word) if word == "system" => CredentialSource::System,
+            DeValue::Table(table) => self.source(key, (table, value), path),
+            _ => {
+                self.mistake(
+                    value.span(),
+                    "expected \"keyring\", \"prompt\", \"system\", { keyring = \"…\" }, { file = \"…\" } or \
+                     { command = \"…\" }; a profile must not contain a secret",
+                );
+                CredentialSource::Prompt
+            }
+        }
+    }
+
+    fn source(
+        &mut self,
+        key: &str,
+        (table, value): (&DeTable<'_>, &Spanned<DeValue<'_>>),
+        path: &Path,
+    ) -> CredentialSource {
+        self.unknown_keys(table, &SOURCES, key);
+        let text = |key: &str| {
+            let text = table.get(key)?.get_ref().as_str()?;
+            (table.len() == 1 && !text.trim().is_empty()).then(|| text.to_owned())
+        };
+        if let Some(command) = text("command") {
+            return CredentialSource::Command(command);
+        }
+        if let Some(file) = text("file") {
+            let is_systemd = Path::new(&file).starts_with(CREDENTIALS_DIRECTORY);
+            let folder = if is_systemd { Path::new("") } else { path.parent().unwrap_or(path) };
+            return CredentialSource::File(folder.join(file));
+        }
+        if let Some(entry) = text("keyring") {
+            if let Some(reason) = wrong_name(&entry) {
+                self.mistake(value.span(), format!("invalid name of a keyring entry: {reason}"));
+            }
+            return CredentialSource::Shared(entry);
+        }
+        self.mistake(
+            value.span(),
+            format!("expected {key} = {{ command = \"a command that prints the password\" }}, {{ file = \"…\" }} or \
+             {{ keyring = \"…\" }}"),
+        );
+        CredentialSource::Prompt
+    }
+}

@@ -1,0 +1,68 @@
+//! Parses the keys about tokens.
+
+use super::reader::Reader;
+use crate::profile::authentication::{Authentication, TokenFlow};
+use crate::profile::kind::Kind;
+use crate::profile::types::{CredentialSource, Profile};
+
+impl Reader<'_> {
+    pub(super) fn token_flow(&mut self, kind: Kind) -> TokenFlow {
+        if kind.module().is_some() {
+            return TokenFlow::default();
+        }
+        let Some(word) = self.text("sign_in") else { return TokenFlow::default() };
+        let found = TokenFlow::ALL.into_iter().find(|flow| flow.name() == word);
+        if found.is_none() {
+            self.unknown_word("sign_in", &word, &TokenFlow::ALL.map(TokenFlow::name));
+        }
+        found.unwrap_or_default()
+    }
+
+    /// Checks the keys about tokens of a WSMan kind.
+    pub(super) fn tokens(&mut self, profile: &Profile) {
+        let flow = profile.token_flow;
+        if profile.authentication != Authentication::Token && self.table.get("sign_in").is_some() {
+            self.mistake(self.span("sign_in"), "sign_in needs authentication = \"token\"");
+        }
+        for key in ["client_id", "scope"] {
+            if flow == TokenFlow::Password && self.table.get(key).is_some() {
+                let others = TokenFlow::ALL.map(TokenFlow::name)[1..].join("\", \"");
+                self.mistake(self.span(key), format!("{key} needs sign_in = one of \"{others}\""));
+            }
+        }
+        for key in ["tenant", "organization"] {
+            if self.table.get(key).is_some() {
+                let message =
+                    format!("{key} is only valid for kinds whose module opens the session; use authority");
+                self.mistake(self.span(key), message);
+            }
+        }
+        for (key, is_set) in
+            [("authority", profile.authority.is_some()), ("client_id", profile.client_id.is_some())]
+        {
+            if flow.is_application() && !is_set {
+                self.mistake(self.span("sign_in"), format!("sign_in \"{}\" needs {key}", flow.name()));
+            }
+        }
+        self.token_credential(profile);
+    }
+
+    /// Checks the source of the secret of a way to sign in.
+    fn token_credential(&mut self, profile: &Profile) {
+        use CredentialSource::{Command, File, Keyring, Prompt, Shared};
+        let expected = match (profile.token_flow, &profile.credential) {
+            (TokenFlow::Federated, Command(_) | File(_)) => return,
+            (TokenFlow::Federated, _) => {
+                "{ file = \"…\" } or { command = \"…\" }, the source of the federated token"
+            }
+            (TokenFlow::DeviceCode | TokenFlow::Browser, Keyring | Shared(_) | Prompt) => return,
+            (TokenFlow::DeviceCode | TokenFlow::Browser, _) => {
+                "\"keyring\" or { keyring = \"…\" } for the refresh token, or \"prompt\", which stores none"
+            }
+            _ => return,
+        };
+        let key = if self.table.get("credential").is_some() { "credential" } else { "sign_in" };
+        let message = format!("sign_in \"{}\" needs credential = {expected}", profile.token_flow.name());
+        self.mistake(self.span(key), message);
+    }
+}
