@@ -117,7 +117,8 @@ fn a_killed_agents_session_is_removed_from_its_pool_member() {
     farm.wait_open();
     // The cookie arrives with the answer to Create, after the simulator has the session.
     let recorded = || {
-        let notes = std::fs::read_dir(farm.user.folders.state.join("notes")).into_iter().flatten().flatten();
+        let mut notes =
+            std::fs::read_dir(farm.user.folders.state.join("notes")).into_iter().flatten().flatten();
         notes
             .into_iter()
             .any(|note| std::fs::read_to_string(note.path()).is_ok_and(|text| text.contains("MS-WSMAN")))
