@@ -119,9 +119,7 @@ fn a_killed_agents_session_is_removed_from_its_pool_member() {
     let recorded = || {
         let mut notes =
             std::fs::read_dir(farm.user.folders.state.join("notes")).into_iter().flatten().flatten();
-        notes
-            .into_iter()
-            .any(|note| std::fs::read_to_string(note.path()).is_ok_and(|text| text.contains("MS-WSMAN")))
+        notes.any(|note| std::fs::read_to_string(note.path()).is_ok_and(|text| text.contains("MS-WSMAN")))
     };
     assert!(crate::program::holds(PATIENCE, recorded), "the cookie is not recorded");
     lyncsh::platform::kill(farm.user.agent().unwrap()).unwrap();
