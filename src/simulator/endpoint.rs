@@ -8,6 +8,7 @@ use axum::extract::Query;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::backend::Backends;
 use super::engine::World;
@@ -52,6 +53,7 @@ pub struct Open {
     pub idle_seconds: u64,
     /// Number of running pipelines.
     pub commands: usize,
+    pub is_disconnected: bool,
 }
 
 impl Endpoint {
@@ -71,6 +73,7 @@ impl Endpoint {
                 id: shell.made.id.clone(),
                 owner: shell.made.owner.clone(),
                 commands: shell.pool.running().len(),
+                is_disconnected: shell.is_disconnected(Uuid::nil()),
                 age_seconds: shell.created.elapsed().as_secs(),
                 idle_seconds: shell.idle().as_secs(),
             })

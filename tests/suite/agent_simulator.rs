@@ -233,7 +233,10 @@ async fn a_disconnected_session_is_reconnected() {
     };
     // No command is running.
     disconnect(&server).await;
-    assert!(completed(&tenant().await));
+    // A command that arrives before the agent reconnects may have run.
+    until(PATIENCE, "the reconnection", || !server.shells()[0].is_disconnected).await;
+    let events = tenant().await;
+    assert!(completed(&events), "{events:?}");
     // A command is running and returns its output afterwards.
     let mut wait = PipelineCommand::new("Wait-Cs");
     wait.arguments.push(lyncsh::psrp::pipeline::Argument::named("Seconds", 1));
@@ -242,7 +245,8 @@ async fn a_disconnected_session_is_reconnected() {
     disconnect(&server).await;
     let events = output(running).await;
     assert!(completed(&events), "{events:?}");
-    assert!(completed(&tenant().await));
+    let events = tenant().await;
+    assert!(completed(&events), "{events:?}");
     assert_eq!(ids(), first, "it is the same session");
     drop(shell);
     empty(&server).await;
