@@ -10,7 +10,7 @@ use crate::net::refusals;
 use crate::security::negotiation::{Negotiation, Scheme};
 use crate::security::{Account, Mechanism};
 
-/// The account at a proxy, shared by all connections.
+/// The account at one proxy, shared by all connections.
 pub struct ProxyLogin {
     user: String,
     account: Account,
@@ -36,6 +36,11 @@ pub enum Method {
 impl ProxyLogin {
     pub fn new(user: String, account: Account) -> Self {
         Self { user, account, state: Mutex::default(), judging: tokio::sync::Mutex::default() }
+    }
+
+    /// Returns a login with the same account for another proxy, which has not asked for it yet.
+    pub fn elsewhere(&self) -> Self {
+        Self::new(self.user.clone(), self.account.clone())
     }
 
     pub fn user(&self) -> &str {

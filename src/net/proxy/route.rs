@@ -30,8 +30,8 @@ const EXCEPT: [&str; 2] = ["NO_PROXY", "no_proxy"];
 pub struct Proxies {
     setting: ProxySetting,
     login: Option<Arc<ProxyLogin>>,
-    /// The logins in environment variables.
-    variables: Arc<Mutex<HashMap<&'static str, Arc<ProxyLogin>>>>,
+    /// The logins at the system's proxies: the profile's by address, those of environment variables by name.
+    logins: Arc<Mutex<HashMap<String, Arc<ProxyLogin>>>>,
 }
 
 /// The proxy for a request.
@@ -43,7 +43,7 @@ pub struct Proxy {
 
 impl Proxies {
     pub fn new(setting: ProxySetting, login: Option<ProxyLogin>) -> Self {
-        Self { setting, login: login.map(Arc::new), variables: Arc::default() }
+        Self { setting, login: login.map(Arc::new), logins: Arc::default() }
     }
 
     /// Returns the proxy for a URI. Connections to this computer use only the profile's proxy.
@@ -100,13 +100,22 @@ impl Proxies {
         let Some(found) = matcher.intercept(&to) else { return Ok(None) };
         let address = Url::parse(&found.uri().to_string()).map_err(|_| NotProxy::Form);
         let address = address.and_then(|url| ProxyAddress::of(&url)).map_err(wrong)?;
-        let login = self.login.clone().or_else(|| self.of_variable(variable?.0, &found));
+        let login = match &self.login {
+            Some(login) => Some(self.login_at(&address, login)),
+            None => variable.and_then(|(name, _)| self.of_variable(name, &found)),
+        };
         Ok(Some(Proxy { address, login }))
+    }
+
+    /// Returns the profile's login at a proxy. What one proxy asks for is not sent to another one.
+    fn login_at(&self, address: &ProxyAddress, login: &ProxyLogin) -> Arc<ProxyLogin> {
+        let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        logins.entry(address.to_string()).or_insert_with(|| Arc::new(login.elsewhere())).clone()
     }
 
     /// Returns the login that a variable contains.
     fn of_variable(&self, name: &'static str, found: &Intercept) -> Option<Arc<ProxyLogin>> {
-        let mut known = self.variables.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(login) = known.get(name) {
             return Some(login.clone());
         }
@@ -116,7 +125,7 @@ impl Proxies {
         };
         let account = Account::Password { user: user.clone(), password };
         let login = Arc::new(ProxyLogin::new(user, account));
-        known.insert(name, login.clone());
+        known.insert(name.to_owned(), login.clone());
         Some(login)
     }
 }
@@ -145,7 +154,7 @@ fn of_header(header: &HeaderValue) -> Option<(String, SecretString)> {
 
 impl fmt::Debug for Proxies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { setting, login, variables: _ } = self;
+        let Self { setting, login, logins: _ } = self;
         f.debug_struct("Proxies").field("setting", setting).field("login", login).finish_non_exhaustive()
     }
 }

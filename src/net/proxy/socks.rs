@@ -88,7 +88,12 @@ impl<S: Stream> Socks<'_, S> {
         let parts = [&[LOGIN_VERSION, users], user.as_bytes(), &[passwords], password.as_bytes()];
         let message = Zeroizing::new(parts.concat());
         self.write(&message).await?;
-        let [_, status] = self.read().await?;
+        let status = match self.read().await {
+            Ok([_, status]) => status,
+            // A proxy must close the connection after a failure (RFC 1929, 2); some send no status before.
+            Err(ProxyProblem::Cut { .. }) => u8::MAX,
+            Err(problem) => return Err(problem),
+        };
         drop(judging);
         if status != 0 {
             pass.refused();
