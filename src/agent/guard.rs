@@ -98,6 +98,7 @@ impl Guard {
     /// Records that the endpoint has confirmed the removal.
     pub fn confirmed(mut self) {
         if let Some(kept) = self.kept.take() {
+            self.notes.close();
             kept.removed();
         }
     }
@@ -110,7 +111,10 @@ impl Guard {
         let Some(shell) = self.session().map(|session| session.shell) else { return Ok(()) };
         let result = removal::remove(&self.endpoint, shell, &self.notes, self.unsettled).await;
         match (self.kept.take(), &result) {
-            (Some(kept), Ok(())) => kept.removed(),
+            (Some(kept), Ok(())) => {
+                self.notes.close();
+                kept.removed();
+            }
             (Some(kept), Err(error)) => kept.failed_by(error),
             (None, _) => {}
         }
@@ -143,7 +147,10 @@ impl Drop for Guard {
             })
         });
         match removing.join() {
-            Ok(Ok(Ok(()))) => return kept.removed(),
+            Ok(Ok(Ok(()))) => {
+                self.notes.close();
+                return kept.removed();
+            }
             Ok(Ok(Err(error))) => {
                 tracing::warn!("the session {shell} may still be on the server: {error}");
                 return kept.failed_by(&error);

@@ -4,6 +4,7 @@
 //! client anyway.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -37,20 +38,23 @@ pub struct Notes {
     known: Mutex<Known>,
     /// An earlier owner left the session in doubt.
     inherited_doubt: bool,
+    /// The session is removed: a late answer must not write the file again.
+    is_closed: AtomicBool,
 }
 
 impl Notes {
     /// Creates the notes on a session that is about to be created with the requested idle timeout.
     pub fn new(path: PathBuf, idle_timeout: Option<Duration>) -> Self {
         let known = Mutex::new(Known { idle_timeout, ..Known::default() });
-        Self { path, known, inherited_doubt: false }
+        Self { path, known, inherited_doubt: false, is_closed: AtomicBool::new(false) }
     }
 
     /// Reads the notes of an earlier owner; most sessions have none.
     pub fn read(path: PathBuf) -> Self {
         let read = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let known: Known = read.unwrap_or_default();
-        Self { path, inherited_doubt: known.doubtful.is_some(), known: Mutex::new(known) }
+        let inherited_doubt = known.doubtful.is_some();
+        Self { path, inherited_doubt, known: Mutex::new(known), is_closed: AtomicBool::new(false) }
     }
 
     pub fn left(&self) -> Left {
@@ -76,6 +80,12 @@ impl Notes {
         since.is_some_and(|since| since > idle.saturating_add(MAX_REMOVAL_DELAY))
     }
 
+    /// Writes no more: the session is removed. Waits for a write that has begun.
+    pub fn close(&self) {
+        let _known = self.known();
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -84,7 +94,7 @@ impl Notes {
         let mut known = self.known();
         let before = known.clone();
         change(&mut known);
-        if *known == before {
+        if *known == before || self.is_closed.load(Ordering::Relaxed) {
             return;
         }
         // The usual state: no file is needed.
@@ -150,6 +160,10 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         notes.doubts();
         assert!(notes.left().doubtful && !notes.inherits_doubt() && !notes.is_over());
+        let closed = Notes::new(folder.path().join("y.json"), None);
+        closed.close();
+        closed.runs(vec![id]);
+        assert!(!folder.path().join("y.json").exists());
         assert!(Notes::read(path).inherits_doubt());
     }
 

@@ -1,5 +1,6 @@
 //! Removes orphaned sessions; runs first at every start of lyncsh.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
@@ -26,11 +27,15 @@ pub async fn sweep(folders: &Folders, everything: bool) -> Vec<String> {
     let orphans = orphans.into_iter();
     let due =
         orphans.filter(|kept| kept.entry.is_due() || kept.is_over() || (everything && !kept.entry.refused));
-    let removing = due.map(async |kept| match profile::load(folders, &kept.entry.profile) {
-        Ok(profile) => remove(kept, &mut EndpointResolver::new(profile, None)).await,
-        Err(error) => leave(kept, &error.to_string()),
+    let mut of_profiles: BTreeMap<String, Vec<JournalEntry>> = BTreeMap::new();
+    for kept in due {
+        of_profiles.entry(kept.entry.profile.clone()).or_default().push(kept);
+    }
+    let removing = of_profiles.into_iter().map(async |(name, orphans)| match profile::load(folders, &name) {
+        Ok(profile) => remove(orphans, &mut EndpointResolver::new(profile, None)).await,
+        Err(error) => orphans.into_iter().map(|kept| leave(kept, &error.to_string())).collect(),
     });
-    let mut lines = join_all(removing).await;
+    let mut lines = join_all(removing).await.concat();
     lines.extend(unread.iter().map(|path| {
         let path = path.display();
         format!("cannot read the session journal entry {path}; its session may still be on the server")
@@ -40,23 +45,67 @@ pub async fn sweep(folders: &Folders, everything: bool) -> Vec<String> {
 
 /// Does the same for one profile whose secret is known.
 pub async fn sweep_profile(folders: &Folders, access: &mut EndpointResolver) -> Vec<String> {
-    let mut lines = Vec::new();
-    for kept in Journal::of(folders).orphans() {
-        if kept.entry.profile == access.profile.name && kept.entry.is_due() {
-            lines.push(remove(kept, access).await);
+    let orphans = Journal::of(folders).orphans().into_iter();
+    let due = orphans.filter(|kept| kept.entry.profile == access.profile.name && kept.entry.is_due());
+    remove(due.collect(), access).await
+}
+
+/// Removes the sessions of one profile. One resolver gets the credential for all of them, so that a wrong password or a
+/// refresh token is sent only once; the removals run in parallel.
+async fn remove(orphans: Vec<JournalEntry>, access: &mut EndpointResolver) -> Vec<String> {
+    let (mut lines, mut guards) = (Vec::new(), Vec::new());
+    let mut is_late = false;
+    for kept in orphans {
+        match if is_late { Err(Unresolved::Late(kept)) } else { adopt(kept, access).await } {
+            Ok(orphan) => guards.push(orphan),
+            Err(Unresolved::Reported(line)) => lines.push(line),
+            Err(Unresolved::Late(kept)) => {
+                is_late = true;
+                lines.push(leave(kept, "fetching its password timed out"));
+            }
         }
     }
+    lines.extend(join_all(guards.into_iter().map(Orphan::remove)).await);
     lines
 }
 
-async fn remove(kept: JournalEntry, access: &mut EndpointResolver) -> String {
-    let name = kept.entry.profile.clone();
+/// The reason why a session has no endpoint to remove it from.
+enum Unresolved {
+    Reported(String),
+    /// The credential was not available in time.
+    Late(JournalEntry),
+}
+
+/// An adopted session.
+struct Orphan {
+    guard: Guard,
+    profile: String,
+    opened: String,
+}
+
+impl Orphan {
+    async fn remove(self) -> String {
+        let Self { guard, profile, opened } = self;
+        match guard.remove().await {
+            Ok(()) => format!("removed an orphaned session of '{profile}', opened {opened}"),
+            Err(error) => {
+                format!(
+                    "an orphaned session of '{profile}', opened {opened}, may still be on the server: {error}"
+                )
+            }
+        }
+    }
+}
+
+async fn adopt(kept: JournalEntry, access: &mut EndpointResolver) -> Result<Orphan, Unresolved> {
+    let profile = kept.entry.profile.clone();
     if !access.is_silent() {
-        return leave(kept, &format!("removing it requires the password; run `lyncsh {name}` to enter it"));
+        let reason = format!("removing it requires the password; run `lyncsh {profile}` to enter it");
+        return Err(Unresolved::Reported(leave(kept, &reason)));
     }
     if kept.entry.user != access.profile.user {
         // The endpoint would receive one user's password for another user's session.
-        return leave(kept, "the profile's user has changed");
+        return Err(Unresolved::Reported(leave(kept, "the profile's user has changed")));
     }
     let session = kept.entry.session.clone();
     let (report, _) = tokio::sync::mpsc::unbounded_channel();
@@ -71,19 +120,14 @@ async fn remove(kept: JournalEntry, access: &mut EndpointResolver) -> String {
             } else {
                 kept.failed();
             }
-            return line;
+            return Err(Unresolved::Reported(line));
         }
-        Err(_) => return leave(kept, "fetching its password timed out"),
+        Err(_) => return Err(Unresolved::Late(kept)),
     };
-    let since = age(&kept);
+    let opened = age(&kept);
     let mut guard = Guard::adopt(kept, endpoint);
     guard.hurry(PATIENCE / 2);
-    match guard.remove().await {
-        Ok(()) => format!("removed an orphaned session of '{name}', opened {since}"),
-        Err(error) => {
-            format!("an orphaned session of '{name}', opened {since}, may still be on the server: {error}")
-        }
-    }
+    Ok(Orphan { guard, profile, opened })
 }
 
 /// Keeps an entry for a later start, unless it has expired.
