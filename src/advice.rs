@@ -1,4 +1,5 @@
-//! Advice for refusals: the only place that maps error codes and other symptoms to instructions.
+//! Advice for refusals: maps error codes and other symptoms of an endpoint to instructions. The codes of token services
+//! have theirs in `credential/oauth/error.rs`.
 //!
 //! A symptom has one line for each cause, the most frequent first. Sources are issue reports of other WinRM clients
 //! and Microsoft's articles; the codes of Kerberos, GSSAPI and SSPI are in

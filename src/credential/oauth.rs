@@ -41,6 +41,8 @@ pub struct SignIn {
     /// The secret of an application, or the passphrase of its key.
     secret: SecretString,
     state: Mutex<State>,
+    /// Held during a request: a service may accept a refresh token only once.
+    requesting: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -54,7 +56,7 @@ struct State {
 impl SignIn {
     /// `secret`: that of the profile's credential; empty for a user's sign-in.
     pub fn new(profile: Arc<Profile>, endpoint: Url, network: Network, secret: SecretString) -> Self {
-        Self { profile, endpoint, network, secret, state: Mutex::default() }
+        Self { profile, endpoint, network, secret, state: Mutex::default(), requesting: Mutex::default() }
     }
 
     pub fn endpoint(&self) -> &Url {
@@ -63,16 +65,21 @@ impl SignIn {
 
     /// Returns a token. With `user`, a page to sign in may be reported to the user.
     pub async fn token(&self, user: Option<&Report>) -> Result<Token, TokenError> {
-        // Unlocked before the request.
+        let _requesting = self.requesting.lock().await;
         let kept = self.state.lock().await.token.clone();
         match kept.filter(Token::is_fresh) {
             Some(token) => Ok(token),
-            None => self.renew(user).await,
+            None => self.replace(user).await,
         }
     }
 
     /// Requests a new token.
     pub async fn renew(&self, user: Option<&Report>) -> Result<Token, TokenError> {
+        let _requesting = self.requesting.lock().await;
+        self.replace(user).await
+    }
+
+    async fn replace(&self, user: Option<&Report>) -> Result<Token, TokenError> {
         let token = self.request(user).await?;
         self.state.lock().await.token = Some(token.clone());
         Ok(token)

@@ -382,7 +382,7 @@ async fn a_credential_goes_only_to_permitted_hosts() {
 
             let world = user(Way::Token, &base, "echo pw");
             let printed = fails(&world, &[]).text;
-            assert!(printed.contains("refusing to send the password to the token service"), "{printed}");
+            assert!(printed.contains("refusing to send the credential to the token service"), "{printed}");
             assert!(printed.contains("add to the profile: authority = \"https://login.evil.example\""), "{printed}");
             let path = world.folders.profile("work");
             let permitted =
@@ -390,6 +390,30 @@ async fn a_credential_goes_only_to_permitted_hosts() {
             std::fs::write(path, permitted).unwrap();
             let printed = fails(&world, &[]).text;
             assert!(printed.contains("cannot reach the token service"), "{printed}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_token_service_does_not_refuse_the_password() {
+    with(
+        |asked| match asked.path.as_str() {
+            "/token" => page("503 Service Unavailable", &[], "Busy"),
+            _ => {
+                let host = asked
+                    .head
+                    .lines()
+                    .find_map(|line| line.to_ascii_lowercase().strip_prefix("host: ").map(str::to_owned));
+                let host = host.unwrap();
+                let challenge = format!(r#"Bearer client_id="1", authorization_uri="http://{host}/token""#);
+                http("401 Unauthorized", &[("WWW-Authenticate", &challenge)], b"")
+            }
+        },
+        |base| {
+            let printed = fails(&user(Way::Token, &base, "echo pw"), &[]).text;
+            assert!(printed.contains("it answered 503 Service Unavailable"), "{printed}");
+            assert!(!printed.contains("refused"), "{printed}");
         },
     )
     .await;

@@ -213,7 +213,7 @@ async fn a_code_that_nobody_enters_expires() {
     let words = err.replace('\u{2502}', " ").split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         words.contains("cannot get the token for the device code from") && words.contains("expired_token")
-            || words.contains("nobody signed in within 2s"),
+            || words.contains("the user did not sign in within 2s"),
         "{words}"
     );
 }

@@ -65,6 +65,21 @@ fn a_mistake_is_shown_with_line_and_suggestion() {
             "must not contain a user name or password",
         ),
         (
+            "kind = \"wsman\"\nuser = \"a@b.c\"\nauthority = \"https://a:b@sts/\"\nauthentication = \"token\"",
+            3,
+            "must not contain a user name or password",
+        ),
+        (
+            "kind = \"lync-online\"\nuser = \"a@b.c\"\ndiscovery = \"https://a:b@host/\"",
+            3,
+            "must not contain a user name or password",
+        ),
+        (
+            "kind = \"wsman\"\nuser = \"a@b.c\"\nauthority = \"https://sts/\"",
+            3,
+            "authority needs authentication = \"token\"",
+        ),
+        (
             "kind = \"lync-online\"\nuser = \"a@b.c\"\nauthentication = \"kerberos\"",
             3,
             "expected one of basic, token",

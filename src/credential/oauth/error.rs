@@ -37,10 +37,10 @@ pub enum TokenError {
     #[error("cannot request a token: {0}")]
     #[diagnostic(help("{}", .0.advice()))]
     Proxy(ProxyError),
-    #[error("refusing to send the password to the token service {authority}, which {endpoint} names")]
+    #[error("refusing to send the credential to the token service {authority}, which {endpoint} names")]
     #[diagnostic(help("nothing was sent; if you trust it, add to the profile: authority = \"{authority}\""))]
     Foreign { endpoint: String, authority: String },
-    #[error("refusing to send the password to {uri}: not HTTPS")]
+    #[error("refusing to send the credential to {uri}: not HTTPS")]
     #[diagnostic(help(
         "nothing was sent; ask the administrator of the endpoint to use an HTTPS token service"
     ))]
@@ -63,7 +63,7 @@ pub enum TokenError {
         #[help]
         advice: &'static str,
     },
-    #[error("nobody signed in within {}", humantime::format_duration(*.limit))]
+    #[error("the user did not sign in within {}", humantime::format_duration(*.limit))]
     #[diagnostic(help("start again, and sign in before the time is over"))]
     NotConfirmed { limit: Duration },
     #[error("cannot sign in to {authority} without the user")]
@@ -89,13 +89,15 @@ impl TokenError {
         match self {
             Self::Refused { .. } | Self::NeedsUser { .. } | Self::NotConfirmed { .. } => true,
             Self::Identity(_) | Self::Credential(_) | Self::KeyType { .. } => true,
-            // RFC 6749, 4.1.2.1: the service is overloaded.
-            Self::Rejected { code, .. } => {
-                !matches!(code.as_str(), "temporarily_unavailable" | "server_error")
-            }
+            Self::Rejected { code, .. } => !is_temporary(code),
             _ => false,
         }
     }
+}
+
+/// Returns whether an error code means that the service is overloaded or has failed (RFC 6749, 4.1.2.1).
+pub fn is_temporary(code: &str) -> bool {
+    matches!(code, "temporarily_unavailable" | "server_error")
 }
 
 /// A request to a token service.

@@ -183,8 +183,7 @@ impl Http {
                 return failure.error(|reason| TokenError::Failed { operation, authority, reason });
             }
             (RequestTokenError::ServerResponse(response), None) => {
-                let detail = response.error_description().and_then(|text| text.lines().next());
-                let detail: Option<String> = detail.map(|line| line.chars().take(MAX_DETAIL).collect());
+                let detail = response.error_description().map(|text| line(text));
                 return rejected(operation, authority, response.error().to_string(), detail);
             }
             (RequestTokenError::Parse(_, mut body), None) => {
@@ -256,6 +255,11 @@ pub fn rejected(operation: Operation, authority: String, code: String, detail: O
     let advice = advice(&code);
     let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
     TokenError::Rejected { operation, authority, code, detail, advice }
+}
+
+/// Returns the first line of a service's description, of limited length.
+pub fn line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().chars().take(MAX_DETAIL).collect()
 }
 
 /// Returns the name of a token service in messages.

@@ -9,9 +9,9 @@ use serde::Deserialize;
 use url::Url;
 
 use super::authority;
-use super::error::TokenError;
+use super::error::{TokenError, is_temporary};
 use super::granted::{self, Token};
-use super::http::Network;
+use super::http::{Network, line};
 
 #[derive(Deserialize)]
 struct Granted {
@@ -65,8 +65,6 @@ pub async fn acquire(request: &TokenRequest) -> Result<Token, TokenError> {
     let service = format!("the token service {authority}");
     let answer = answer.map_err(|unanswered| unanswered.error(service, network.limit, unreachable))?;
     let status = answer.status();
-    let refused =
-        |reason| TokenError::Refused { authority: authority.clone(), user: user.to_owned(), reason };
     let body = answer.into_body();
     if status.is_success() {
         let read: Result<Granted, _> = serde_json::from_slice(&body);
@@ -74,13 +72,19 @@ pub async fn acquire(request: &TokenRequest) -> Result<Token, TokenError> {
             secret: granted.access_token,
             expires: granted.expires_in.and_then(granted::expiry),
         };
-        return read.map(token).map_err(|_| refused("its response has no token".into()));
+        return read.map(token).map_err(|_| unreachable("its response has no token".into()));
     }
     let denied: Result<Denied, _> = serde_json::from_slice(&body);
-    Err(refused(match denied {
-        Ok(denied) => denied.error_description.unwrap_or(denied.error),
-        Err(_) => format!("it answered {status}"),
-    }))
+    Err(match denied {
+        // A server that fails has not judged the password.
+        Ok(denied) if status.is_client_error() && !is_temporary(&denied.error) => TokenError::Refused {
+            authority,
+            user: user.to_owned(),
+            reason: line(&denied.error_description.unwrap_or(denied.error)),
+        },
+        Ok(denied) => unreachable(format!("it answered {status}: {}", line(&denied.error))),
+        Err(_) => unreachable(format!("it answered {status}")),
+    })
 }
 
 /// Returns the body of a form, which is wiped when the request no longer needs it.

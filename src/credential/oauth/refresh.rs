@@ -1,4 +1,4 @@
-//! Refresh tokens: kept in the keyring, and nowhere else.
+//! Refresh tokens: stored in the keyring; without a usable keyring, kept in memory only.
 
 use oauth2::RefreshToken;
 use oauth2::RequestTokenError;

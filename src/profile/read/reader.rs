@@ -351,12 +351,6 @@ impl Reader<'_> {
                  \"negotiate\" or \"ntlm\", which encrypt)",
             );
         }
-        if !uri.username().is_empty() || uri.password().is_some() {
-            self.mistake(
-                self.span("uri"),
-                "a URI must not contain a user name or password: use user and credential",
-            );
-        }
     }
 
     fn kind(&mut self) -> Option<Kind> {

@@ -21,8 +21,10 @@ impl Reader<'_> {
     /// Checks the keys about tokens of a WSMan kind.
     pub(super) fn tokens(&mut self, profile: &Profile) {
         let flow = profile.token_flow;
-        if profile.authentication != Authentication::Token && self.table.get("sign_in").is_some() {
-            self.mistake(self.span("sign_in"), "sign_in needs authentication = \"token\"");
+        for key in ["sign_in", "authority"] {
+            if profile.authentication != Authentication::Token && self.table.get(key).is_some() {
+                self.mistake(self.span(key), format!("{key} needs authentication = \"token\""));
+            }
         }
         for key in ["client_id", "scope"] {
             if flow == TokenFlow::Password && self.table.get(key).is_some() {

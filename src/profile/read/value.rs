@@ -62,7 +62,15 @@ impl Reader<'_> {
     pub(super) fn url(&mut self, key: &str) -> Option<Url> {
         let text = self.text(key)?;
         match Url::parse(&text) {
-            Ok(url) => Some(url),
+            Ok(url) => {
+                if !url.username().is_empty() || url.password().is_some() {
+                    self.mistake(
+                        self.span(key),
+                        "a URI must not contain a user name or password: use user and credential",
+                    );
+                }
+                Some(url)
+            }
             Err(error) => {
                 self.mistake(self.span(key), format!("expected a URI such as https://host/path: {error}"));
                 None
