@@ -56,12 +56,12 @@ async fn remove(orphans: Vec<JournalEntry>, access: &mut EndpointResolver) -> Ve
     let (mut lines, mut guards) = (Vec::new(), Vec::new());
     let mut is_late = false;
     for kept in orphans {
-        match if is_late { Err(Unresolved::Late(kept)) } else { adopt(kept, access).await } {
+        match if is_late { Err(Unresolved::Late(Box::new(kept))) } else { adopt(kept, access).await } {
             Ok(orphan) => guards.push(orphan),
             Err(Unresolved::Reported(line)) => lines.push(line),
             Err(Unresolved::Late(kept)) => {
                 is_late = true;
-                lines.push(leave(kept, "fetching its password timed out"));
+                lines.push(leave(*kept, "fetching its password timed out"));
             }
         }
     }
@@ -73,7 +73,7 @@ async fn remove(orphans: Vec<JournalEntry>, access: &mut EndpointResolver) -> Ve
 enum Unresolved {
     Reported(String),
     /// The credential was not available in time.
-    Late(JournalEntry),
+    Late(Box<JournalEntry>),
 }
 
 /// An adopted session.
@@ -122,7 +122,7 @@ async fn adopt(kept: JournalEntry, access: &mut EndpointResolver) -> Result<Orph
             }
             return Err(Unresolved::Reported(line));
         }
-        Err(_) => return Err(Unresolved::Late(kept)),
+        Err(_) => return Err(Unresolved::Late(Box::new(kept))),
     };
     let opened = age(&kept);
     let mut guard = Guard::adopt(kept, endpoint);

@@ -398,17 +398,14 @@ async fn a_credential_goes_only_to_permitted_hosts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_token_service_does_not_refuse_the_password() {
     with(
-        |asked| match asked.path.as_str() {
-            "/token" => page("503 Service Unavailable", &[], "Busy"),
-            _ => {
-                let host = asked
-                    .head
-                    .lines()
-                    .find_map(|line| line.to_ascii_lowercase().strip_prefix("host: ").map(str::to_owned));
-                let host = host.unwrap();
-                let challenge = format!(r#"Bearer client_id="1", authorization_uri="http://{host}/token""#);
-                http("401 Unauthorized", &[("WWW-Authenticate", &challenge)], b"")
+        |asked| {
+            if asked.path == "/token" {
+                return page("503 Service Unavailable", &[], "Busy");
             }
+            let host = asked.head.to_ascii_lowercase();
+            let host = host.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+            let challenge = format!(r#"Bearer client_id="1", authorization_uri="http://{host}/token""#);
+            http("401 Unauthorized", &[("WWW-Authenticate", &challenge)], b"")
         },
         |base| {
             let printed = fails(&user(Way::Token, &base, "echo pw"), &[]).text;
