@@ -92,7 +92,7 @@ impl Owner {
                         let before = std::mem::take(&mut removals);
                         self.remove_left(before, &mut removals);
                     } else {
-                        self.remove_refused();
+                        self.remove_refused(&mut removals);
                     }
                     let over = self.stay(&mux).await;
                     self.shared.opened.send_replace(None);
@@ -213,11 +213,14 @@ impl Owner {
         });
     }
 
-    /// Removes in the background the sessions whose removal was refused with the earlier password.
-    fn remove_refused(&self) {
+    /// Removes in the background the sessions whose removal was refused with the earlier password. A short session
+    /// waits for it at its end.
+    fn remove_refused(&self, removals: &mut JoinSet<()>) {
         let (journal, profile) = (self.journal.clone(), self.access.profile.clone());
         let Some(endpoint) = self.opened() else { return };
-        tokio::spawn(async move { slots::remove_refused(&journal, &endpoint, &profile).await });
+        removals.spawn(async move {
+            slots::remove_refused(&journal, &endpoint, &profile).await;
+        });
     }
 
     /// Reports to the launchers that another password may work.
