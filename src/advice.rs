@@ -61,7 +61,9 @@ impl Error {
 
 fn tls_setup(error: &TlsSetupError) -> &'static str {
     match error {
-        TlsSetupError::NotBuilt => "Install a lyncsh with this feature, or remove tls from the profile.",
+        TlsSetupError::NotBuilt => {
+            "Install a lyncsh that was built with OpenSSL, or remove tls from the profile."
+        }
         TlsSetupError::Rustls(_) => "Install the CA certificates of the system.",
         TlsSetupError::System(_) => "Check the certificates that the profile names in ca and certificate.",
     }

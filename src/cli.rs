@@ -54,7 +54,7 @@ pub enum Command {
     },
     /// Edit a profile; changes are saved only if valid
     Edit(Name),
-    /// Store a new password for a profile
+    /// Store a new password for a profile, or sign in again
     Login {
         #[command(flatten)]
         profile: Name,
@@ -255,7 +255,7 @@ pub struct Add {
     /// Session configuration, as a name or a resource URI
     #[arg(long)]
     pub configuration: Option<String>,
-    /// Authentication of the kind, such as kerberos, negotiate, ntlm, basic or token
+    /// Authentication method, such as kerberos, negotiate, ntlm, basic or token
     #[arg(long)]
     pub authentication: Option<String>,
     /// Read the password from the first line of this command's output

@@ -133,7 +133,7 @@ pub(super) const ROWS: &[Row] = &[
         codes: &[2_150_859_259],
         texts: &[],
         advice: &[
-            "Ask the administrator of the JEA endpoint about RunAsVirtualAccount: the server could not make the account.",
+            "Ask the administrator of the JEA endpoint about RunAsVirtualAccount: the server could not create the account.",
             "Set authentication = \"ntlm\" in the profile, or use another Kerberos library.",
         ],
     },

@@ -24,7 +24,7 @@ fn causes(status: u16) -> Causes {
                  not a PowerShell endpoint.",
             ],
             exchange: &[
-                "Check on the server that kerbauth is a native module of the PowerShell directory alone, and that the \
+                "Check on the server that kerbauth is a native module of the PowerShell directory only, and that the \
                  WSMan module is registered.",
                 REMOTE_POWERSHELL,
             ],
@@ -39,7 +39,7 @@ fn causes(status: u16) -> Causes {
                  Raise MaxFieldLength and MaxRequestBytes on the server and restart it, or use an account in fewer \
                  groups.",
                 // adityatelange/evil-winrm-py#3, jborean93/pypsrp#203, diyan/pywinrm#325.
-                "Open the session again where it was idle: the server has forgotten the keys of the connection, or has \
+                "Open the session again if it was idle: the server has forgotten the keys of the connection, or has \
                  removed the session.",
                 "Check that the endpoint expects WSMan at this path and port.",
             ],
@@ -55,7 +55,7 @@ fn causes(status: u16) -> Causes {
             exchange: &["Use https, or clear Require SSL on the PowerShell directory in IIS."],
             // ODP Get-CsAdminRole.md.
             lync: &[
-                "Assign a `Cs…` group to the account; the groups `RTCUniversal…` count on the server only.",
+                "Assign a `Cs…` group to the account; the groups `RTCUniversal…` apply only to commands that run on the server.",
             ],
         },
         // jborean93/pypsrp#47.
@@ -64,7 +64,7 @@ fn causes(status: u16) -> Causes {
              Exchange /PowerShell/ and Lync /OcsPowershell on 80 and 443.",
         ]),
         407 => Causes::any(&[
-            "Set proxy_user and proxy_credential in the profile, put the credential into HTTPS_PROXY, or exclude the host with NO_PROXY.",
+            "Set proxy in the profile to the proxy that answered, with proxy_user and proxy_credential, or exclude the host with NO_PROXY.",
         ]),
         // rapid7/metasploit-framework#6827.
         411 => Causes::any(&[
@@ -134,7 +134,7 @@ pub(super) fn unauthorized(endpoint: &str, scheme: Option<AuthScheme>, offered: 
         ],
         Some(AuthScheme::Certificate) => &[
             "Check on the server that the certificate is mapped to an account, and that the mapping has the account's \
-             present password.",
+             current password.",
         ],
         Some(AuthScheme::Ntlm) => NTLM_REFUSED,
     });

@@ -49,12 +49,16 @@ impl Problem {
                 "Check the account's logon hours, permitted computers and authentication policy.",
                 "Check whether the account is in Protected Users: NTLM, RC4 and delegation are refused to it.",
             ],
-            Self::Option => &["Switch off delegation where the account or the service may not be delegated."],
+            Self::Option => {
+                &["Remove delegate from the profile if the account or the service may not be delegated."]
+            }
             Self::TicketExpired => &[
-                "Run `kinit` to get a new ticket, or give a password.",
+                "Run `kinit` to get a new ticket, or set a credential with a password.",
                 "Check whether the account is in Protected Users: its tickets end after 4 hours.",
             ],
-            Self::TicketNotYetValid => &["Set this computer's clock: the ticket begins in its future."],
+            Self::TicketNotYetValid => {
+                &["Set this computer's clock: the start time of the ticket is in the future."]
+            }
             Self::ClockSkew => &[
                 "Compare the clocks of this computer, the KDC and the endpoint: they may differ by 5 minutes at most.",
             ],
@@ -122,7 +126,7 @@ impl Problem {
             ],
             Self::Unsupported => &[
                 "Use the ticket of `kinit`, or Kerberos without SPNEGO.",
-                "Use https, where messages need no seal.",
+                "Use https: messages are then not sealed.",
                 "Install MIT krb5 and name its library in LYNCSH_GSSAPI_LIBRARY.",
             ],
             Self::Other => &[],
@@ -172,8 +176,8 @@ fn of_malformed(what: &str) -> Lines {
             "Check whether a proxy changes the WWW-Authenticate header.",
         ],
         "sealed body" | "answer" | "NTLM signature" => &[
-            "Check whether a proxy or a load balancer changes, repeats or makes answers: connect to the server itself.",
-            "Use https, where messages need no seal.",
+            "Check whether a proxy or a load balancer changes or repeats answers, or sends its own: connect to the server itself.",
+            "Use https: messages are then not sealed.",
         ],
         _ => &[
             "Check whether a proxy or a load balancer answers, or shares connections between clients: the \

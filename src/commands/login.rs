@@ -8,7 +8,7 @@ use crate::agent::journal::Journal;
 use crate::credential::oauth::TokenError;
 use crate::credential::{self, CredentialError};
 use crate::folders::Folders;
-use crate::profile::{self, CredentialSource, Profile};
+use crate::profile::{self, CredentialSource, Profile, TokenFlow};
 
 /// Asks for the password, or reads it from standard input, and stores it. `proxy`: the password for the proxy.
 pub async fn run(folders: &Folders, name: &str, stdin: bool, proxy: bool) -> miette::Result<()> {
@@ -71,13 +71,23 @@ async fn renew(profile: Profile) -> miette::Result<()> {
         result => result?,
     };
     sign_in::run(profile).await?;
-    crate::outln!("The sign-in of '{name}' is stored.");
+    if credential::oauth::is_stored(&entry).await? {
+        crate::outln!("The sign-in of '{name}' is stored.");
+    } else {
+        crate::outln!("The sign-in of '{name}' is not stored: the token service sent no refresh token.");
+    }
     Ok(())
 }
 
 /// Checks whether the profile has a password that can be stored.
 fn check(profile: &Profile) -> miette::Result<()> {
     let name = &profile.name;
+    if profile.token_flow == TokenFlow::Federated {
+        return Err(usage!(
+            help = "change the file or the command that credential names",
+            "'{name}' has no password: it signs in with a federated token"
+        ));
+    }
     if !credential::is_needed(profile) {
         let reason = match profile.certificate {
             Some(_) => "the key of its certificate has no passphrase",

@@ -45,7 +45,8 @@ pub fn offers<V: AsRef<[u8]>>(headers: impl IntoIterator<Item = V>) -> Result<Ve
                 break;
             }
             let name = rest.take(is_token);
-            if name.is_empty() {
+            // A token without a letter is not a scheme.
+            if !name.iter().any(u8::is_ascii_alphabetic) {
                 // Invalid syntax: continue after the next comma.
                 rest.skip_element();
                 continue;

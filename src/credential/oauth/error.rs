@@ -64,7 +64,7 @@ pub enum TokenError {
         advice: &'static str,
     },
     #[error("the user did not sign in within {}", humantime::format_duration(*.limit))]
-    #[diagnostic(help("start again, and sign in before the time is over"))]
+    #[diagnostic(help("run the command again, and sign in within the time limit"))]
     NotConfirmed { limit: Duration },
     #[error("cannot sign in to {authority} without the user")]
     #[diagnostic(help("run `lyncsh {profile}` and sign in"))]
@@ -133,7 +133,7 @@ pub fn advice(code: &str) -> &'static str {
             "check client_id in the profile, and the secret, certificate or federated token of the application"
         }
         "unauthorized_client" | "unsupported_grant_type" => {
-            "permit this way to sign in for the application of client_id, or set another sign_in in the profile"
+            "permit this flow for the application in the token service, or set another sign_in in the profile"
         }
         "invalid_scope" | "invalid_resource" | "invalid_target" => "correct scope in the profile",
         "access_denied" => {
@@ -141,9 +141,9 @@ pub fn advice(code: &str) -> &'static str {
         }
         "expired_token" => "start again, and enter the code before it expires",
         "invalid_grant" | "interaction_required" | "login_required" | "consent_required" => {
-            "sign in again; if it repeats, ask the tenant's administrator, with the number in the message"
+            "sign in again; if the error persists, ask the administrator of the token service, and quote the message"
         }
         "temporarily_unavailable" | "server_error" => "try again later",
-        _ => "ask the tenant's administrator, with the number in the message",
+        _ => "ask the administrator of the token service, and quote the message",
     }
 }

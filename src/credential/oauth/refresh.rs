@@ -61,6 +61,11 @@ pub async fn find(entry: &str) -> Result<Option<Kept>, TokenError> {
     Ok(text.and_then(|text| serde_json::from_str(text.expose_secret()).ok()))
 }
 
+/// Returns whether an entry of the keyring has a token.
+pub async fn is_stored(entry: &str) -> Result<bool, TokenError> {
+    Ok(find(entry).await?.is_some())
+}
+
 /// Removes the token of an entry of the keyring.
 pub async fn forget(entry: &str) -> Result<bool, TokenError> {
     Ok(keyring::delete(&account(entry)).await?)

@@ -247,7 +247,7 @@ impl Reader<'_> {
         if profile.certificate.is_some() && !is_wanted {
             self.mistake(
                 self.span("certificate"),
-                "a client certificate needs authentication = \"certificate\"",
+                "certificate needs authentication = \"certificate\" or sign_in = \"client-certificate\"",
             );
         }
     }
