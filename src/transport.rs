@@ -13,7 +13,7 @@ pub use error::{AuthScheme, Error, Operation, RedirectRefusal};
 
 pub use crate::profile::Limits;
 
-/// Waits until a deadline; for ever without one.
+/// Waits until a deadline; without a limit if there is none.
 pub async fn sleep_until(deadline: Option<tokio::time::Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,

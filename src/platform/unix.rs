@@ -74,7 +74,7 @@ fn is_listed_alone(_file: &File) -> bool {
     false
 }
 
-/// Returns whether an access list (Linux's posix_acl_xattr.h) admits nobody but the owner and `user`.
+/// Returns whether an access list (Linux's posix_acl_xattr.h) admits only the owner and `user`.
 #[cfg(target_os = "linux")]
 fn admits_only(list: &[u8], user: u32) -> bool {
     const OWNER: u16 = 0x01;

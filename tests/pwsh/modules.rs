@@ -162,8 +162,11 @@ fn modules_are_called_as_they_sign_in_and_out() {
     // At the exit, PowerShell also runs the handlers of the removed modules.
     assert!(seen[calls..].contains(&expected[calls]), "{seen:?}");
     let cache = world.folders.cache.join("modules");
-    for entry in std::fs::read_dir(cache).unwrap() {
-        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap_or_default();
+    let folders = std::fs::read_dir(cache).unwrap().map(|folder| folder.unwrap().path());
+    let files: Vec<_> = folders.flat_map(|folder| std::fs::read_dir(folder).unwrap()).collect();
+    assert!(!files.is_empty());
+    for file in files {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
         assert!(!text.contains("s3cret"), "{text}");
     }
 }

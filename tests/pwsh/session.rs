@@ -34,7 +34,7 @@ fn later_starts_load_the_first_export() {
     let proxies = folder.join("proxies/proxies.ps1");
     let written = proxies.metadata().unwrap().modified().unwrap();
     assert_eq!(world.with_work(&format!("{UTF8}\n{NAMES}")), [KEN]);
-    assert_eq!(proxies.metadata().unwrap().modified().unwrap(), written, "it is not exported anew");
+    assert_eq!(proxies.metadata().unwrap().modified().unwrap(), written, "it is not exported again");
     world.wait_removed();
 }
 

@@ -187,12 +187,12 @@ async fn a_lost_redirected_session_is_removed_at_its_target() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_server_is_reported_at_every_step() {
-    let nobody = || {
+    let unused_address = || {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}", listener.local_addr().unwrap())
     };
     for way in [Way::Uri, Way::Token, Way::Discovery] {
-        let world = user(way, &nobody(), "echo pw");
+        let world = user(way, &unused_address(), "echo pw");
         let printed = fails(&world, &[]).text;
         assert!(printed.contains("Connection refused") && printed.contains("help:"), "{printed}");
         assert!(!printed.contains("spelling"), "{printed}");

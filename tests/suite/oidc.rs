@@ -203,7 +203,7 @@ async fn a_user_signs_in_with_a_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_that_nobody_enters_expires() {
+async fn an_unused_device_code_expires() {
     let provider = Provider::start(&json!({ "ttl": { "DeviceCode": 2 } }));
     let endpoint = Endpoint::start(&provider).await;
     let world = World::without_endpoint();
@@ -266,7 +266,7 @@ fn invited(folder: &Path, command: &str) -> String {
     let browser = script("browser.mjs").display().to_string();
     format!(
         "cd '{folder}'; : >err; {command} 2>err & waits=$!\n\
-         until grep -q 'enter the code' err; do sleep 0.1; done\n\
+         until grep -q 'enter the code' err; do kill -0 $waits || {{ cat err; exit 6; }}; sleep 0.1; done\n\
          node '{browser}' $(sed -n 's/.*open \\([^ ]*\\) in a browser and enter the code \\(.*\\)/\\1 \\2/p' err) || exit 7\n\
          wait $waits || {{ cat err; exit 8; }}\n"
     )

@@ -248,7 +248,7 @@ impl Program {
     }
 }
 
-/// The command's folders and variables; its streams are set anew.
+/// The command's folders and variables; its streams are replaced.
 impl From<Command> for Program {
     fn from(mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());

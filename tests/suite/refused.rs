@@ -31,7 +31,7 @@ fn each_status_has_a_message() {
         ("front=403", &["answered 403 Forbidden", "permission", "a proxy answered"]),
         ("front=404", &["answered 404 Not Found", "/wsman on the ports 5985 and 5986"]),
         ("front=405", &["answered 405 Method Not Allowed", "/PowerShell/"]),
-        ("front=407", &["answered 407 Proxy Authentication Required", "HTTPS_PROXY"]),
+        ("front=407", &["answered 407 Proxy Authentication Required", "Set proxy in the profile"]),
         ("answer=411||", &["answered 411 Length Required", "Content-Length"]),
         ("status=413@Create", &["answered 413", "MaxEnvelopeSizekb", "a proxy or IIS"]),
         ("answer=503||", &["answered 503", "sent by Microsoft-HTTPAPI/2.0", "load balancer", "port of uri"]),

@@ -153,7 +153,7 @@ impl Http {
         let cookies = self.affinity.cookies();
         let sending = async {
             match self.exchange(envelope.clone(), operation).await {
-                // The answer of another pool member, which also sets the cookie anew: the shell is looked for once
+                // The answer of another pool member, which also sets another cookie: the shell is looked for once
                 // more at the member that has it.
                 Ok(answer)
                     if answer.is_gone() && !cookies.is_empty() && self.affinity.cookies() != cookies =>
