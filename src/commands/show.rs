@@ -93,6 +93,7 @@ async fn one(profile: Profile, name: &str) -> Vec<(&'static str, Value)> {
     let rows: Vec<(&'static str, Value)> = vec![
         ("file", profile.path.display().to_string().into()),
         ("kind", kind.to_string().into()),
+        ("tags", profile.tags.into()),
         ("user", profile.user.into()),
         ("domain", profile.domain.into()),
         ("uri", profile.uri.map(String::from).into()),

@@ -58,6 +58,14 @@ pub fn read(name: &str, path: &Path, text: &str) -> Result<Read, ProfileError> {
     }
 }
 
+/// Returns the tags in a profile's text, which may have mistakes elsewhere; `None` if they cannot be read.
+pub fn tags(text: &str) -> Option<Vec<String>> {
+    let table = DeTable::parse(text).ok()?;
+    let Some(tags) = table.get_ref().get("tags") else { return Some(Vec::new()) };
+    let words = tags.get_ref().as_array()?.iter().filter_map(|tag| tag.get_ref().as_str().map(str::to_owned));
+    Some(words.collect())
+}
+
 fn failed(path: &Path, text: &str, mut mistakes: Vec<Mistake>) -> ProfileError {
     mistakes.sort_by_key(|mistake| mistake.span.start);
     let source_text = secret::mask_secrets(text, &mistakes);

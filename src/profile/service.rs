@@ -98,6 +98,7 @@ impl Kind {
             // Connect-ExchangeOnline has its own prefix parameter.
             Self::ExchangeOnline => &[
                 "kind",
+                "tags",
                 "user",
                 "authentication",
                 "client_id",
@@ -110,6 +111,7 @@ impl Kind {
             ],
             _ => &[
                 "kind",
+                "tags",
                 "user",
                 "authentication",
                 "client_id",

@@ -25,6 +25,8 @@ pub struct Profile {
     pub name: String,
     pub path: PathBuf,
     pub kind: Kind,
+    /// Words that select the profile together with others.
+    pub tags: Vec<String>,
     /// The module that opens the session; `None` if lyncsh does.
     pub service: Option<Service>,
     /// Account, `user@domain`; not required for every kind.

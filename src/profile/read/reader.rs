@@ -13,13 +13,15 @@ use crate::profile::authentication::{Authentication, TokenFlow};
 use crate::profile::import::{self, Attach, Import};
 use crate::profile::kind::{CONFIGURATION_PREFIX, Kind};
 use crate::profile::limits::Limits;
+use crate::profile::name::wrong_tag;
 use crate::profile::service::Service;
 use crate::profile::types::{CredentialSource, Profile};
 
 /// Valid keys of a profile.
-pub const KEYS: [&str; 39] = [
+pub const KEYS: [&str; 40] = [
     "connections",
     "kind",
+    "tags",
     "user",
     "domain",
     "uri",
@@ -95,6 +97,7 @@ impl Reader<'_> {
             name: name.to_owned(),
             path: path.to_owned(),
             kind,
+            tags: self.tags(),
             service: kind.module().map(|module| Service { module, sign_in: self.service_sign_in() }),
             domain: domain.or_else(|| {
                 user.as_deref()
@@ -303,6 +306,28 @@ impl Reader<'_> {
             }
         }
         hosts
+    }
+
+    fn tags(&mut self) -> Vec<String> {
+        let Some(value) = self.table.get("tags") else { return Vec::new() };
+        let DeValue::Array(array) = value.get_ref() else {
+            self.mistake(value.span(), "expected a list, for example tags = [\"customers\", \"eu\"]");
+            return Vec::new();
+        };
+        let mut tags: Vec<String> = Vec::new();
+        for one in array {
+            match one.get_ref().as_str() {
+                None => self.mistake(one.span(), "expected text in quotes"),
+                Some(tag) if tags.iter().any(|known| known == tag) => {
+                    self.mistake(one.span(), format!("the tag '{tag}' is listed twice"));
+                }
+                Some(tag) => match wrong_tag(tag) {
+                    Some(message) => self.mistake(one.span(), message),
+                    None => tags.push(tag.to_owned()),
+                },
+            }
+        }
+        tags
     }
 
     fn authority(&mut self) -> Option<Url> {
