@@ -108,6 +108,8 @@ pub enum Command {
     Refresh(Name),
     /// Create a desktop shortcut that opens a profile's shell in a terminal
     Shortcut(ShortcutOptions),
+    /// Run one command or script without a shell, in one profile or many
+    Exec(Box<Exec>),
     /// Show agents, their shells, and which sessions count against the endpoint's limit
     Status(Json),
     /// Stop agents and remove their sessions
@@ -281,6 +283,88 @@ pub struct Add {
     pub force: bool,
 }
 
+/// Arguments of `lyncsh exec`.
+#[derive(Args, Debug)]
+#[command(
+    override_usage = "lyncsh exec [OPTIONS] PROFILE -- COMMAND\n       lyncsh exec [OPTIONS] PROFILE [SCRIPT [-- ARGUMENTS]]\n       lyncsh exec [OPTIONS] --all|--tag TAG|--profiles NAMES ...",
+    after_help = "COMMAND is one argument with a whole line, or several arguments, each of which is one value:\n  \
+                  lyncsh exec work -- 'Get-CsOnlineUser | Select-Object DisplayName, LineUri' --json\n  \
+                  lyncsh exec work --json -- Get-CsOnlineUser -Identity \"Ann O'Neil\" '|' Select-Object DisplayName\n\
+                  Without COMMAND and SCRIPT, the script is read from standard input."
+)]
+pub struct Exec {
+    /// The profile, and a script
+    #[arg(value_name = "PROFILE")]
+    pub words: Vec<String>,
+    #[command(flatten)]
+    pub output: ExecFormat,
+    /// Pass standard input to the command: an array, one object in each line, a table, or text
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub input: Option<InputName>,
+    /// Print errors as text, or as one JSON object in each line
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub errors: ErrorName,
+    /// Run in all profiles
+    #[arg(long, group = "selection")]
+    pub all: bool,
+    /// Run in the profiles with this tag
+    #[arg(long, group = "selection", value_name = "TAG")]
+    pub tag: Option<String>,
+    /// Run in these profiles, separated by commas
+    #[arg(long, group = "selection", value_name = "NAMES", value_delimiter = ',')]
+    pub profiles: Vec<String>,
+    /// Number of profiles at the same time
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub parallel: u16,
+    /// Print the results in the order of the profiles
+    #[arg(long, requires = "selection")]
+    pub ordered: bool,
+    /// Stop everything at the first failure
+    #[arg(long, requires = "selection")]
+    pub fail_fast: bool,
+    /// Time limit for each profile, such as 90s or 5m
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "DURATION")]
+    pub timeout: Option<std::time::Duration>,
+    /// The command, or the script's arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    pub line: Vec<String>,
+}
+
+/// Format of the output of `lyncsh exec`.
+#[derive(Args, Clone, Copy, Debug)]
+#[group(multiple = false)]
+pub struct ExecFormat {
+    /// Print a JSON array of objects
+    #[arg(long)]
+    pub json: bool,
+    /// Print one JSON object in each line, as it arrives
+    #[arg(long)]
+    pub jsonl: bool,
+    /// Print CSV
+    #[arg(long)]
+    pub csv: bool,
+    /// Print CLIXML, for Import-Clixml
+    #[arg(long)]
+    pub clixml: bool,
+}
+
+/// Name of an input format.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+pub enum InputName {
+    Json,
+    Jsonl,
+    Csv,
+    Lines,
+}
+
+/// Name of an error format.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]
+pub enum ErrorName {
+    #[default]
+    Text,
+    Json,
+}
+
 /// Subcommands of `lyncsh hook`.
 #[derive(Debug, Subcommand)]
 pub enum HookAction {
@@ -372,6 +456,12 @@ pub struct Demo {
     /// Minimum number of cmdlets
     #[arg(long, hide = true, value_name = "N")]
     pub cmdlets: Option<usize>,
+    /// Add tenants `tenant0001.example` and so on, each with the account `admin@DOMAIN`
+    #[arg(long, default_value_t = 0, value_name = "N", requires = "serve")]
+    pub tenants: usize,
+    /// Fault of a tenant, as DOMAIN=refused, dead, full or a delay
+    #[arg(long, hide = true, value_parser = crate::simulator::TenantFault::parse, value_name = "DOMAIN=FAULT")]
+    pub fault: Vec<(String, crate::simulator::TenantFault)>,
     /// Minimum number of users
     #[arg(long, hide = true, value_name = "N")]
     pub users: Option<usize>,

@@ -7,6 +7,7 @@ pub mod connect;
 pub mod demo;
 pub mod edit;
 pub mod entries;
+pub mod exec;
 mod exit_code;
 mod facts;
 pub mod hook;
@@ -111,6 +112,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Refresh(profile) => refresh::run(&context, &profile.name).await,
         Command::Hook { action } => done(hook::run(&context, &action).await),
         Command::Shortcut(options) => shortcut::run(&context, config.as_deref(), &options).await,
+        Command::Exec(options) => exec::run(&context, *options).await,
         Command::Status(json) => status::run(folders, json.json).await,
         Command::Stop { profiles, all } => stop::run(folders, &profiles, all).await,
         #[cfg(feature = "demo")]

@@ -3,6 +3,9 @@
 //!
 //! Imports point to lower layers only; ARCHITECTURE.md lists the layers, and a test checks them.
 
+// The futures of connections are deeply nested; a task needs to know that they are Send.
+#![recursion_limit = "256"]
+
 pub mod advice;
 pub mod agent;
 pub mod cli;

@@ -10,6 +10,7 @@ mod common;
 mod compare;
 pub mod complete;
 mod composite;
+pub mod data;
 pub mod draw;
 pub mod error;
 mod evaluate;
@@ -29,9 +30,10 @@ mod time;
 mod value;
 mod views;
 pub mod walk;
+mod words;
 
 pub use builtin::is_builtin;
-pub use check::{is_own, is_script_call, script};
+pub use check::{is_own, is_script_call, script, statement as check};
 pub use common::{Action, Common, ERROR_ACTION, Gathered};
 pub use error::LineError;
 pub use evaluate::Variables;
@@ -44,6 +46,7 @@ pub use stage::{File, PlanContext, is_local, local_cmdlets, remote_name};
 pub use syntax::{Arg, CommandLine, Element, Expr, Statement, SyntaxError};
 pub use views::Views;
 pub use walk::reads;
+pub use words::{pipeline, with_input};
 
 /// Returns whether a statement is incomplete: an open quote or bracket, or a pipe at the end.
 pub fn is_incomplete(text: &str) -> bool {

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     };
     let mut code = runtime.block_on(commands::run(cli)).unwrap_or_else(|report| {
         screen::print_report(&report);
-        commands::exit_code(&report)
+        commands::exit_code(&report).into()
     });
     if let Some(error) = lyncsh::output::lost() {
         lyncsh::errln!("lyncsh: cannot write to standard output: {error}");

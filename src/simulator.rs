@@ -20,6 +20,6 @@ mod wsman;
 
 pub use backend::{Backend, Backends};
 pub use endpoint::{DOMAIN, Open, PASSWORD, USER};
-pub use options::{Authentication, MadeUpCommand, Options, Parameter};
+pub use options::{Authentication, MadeUpCommand, Options, Parameter, TenantFault};
 pub use pool::{PoolSizeError, TakeError};
 pub use server::Server;

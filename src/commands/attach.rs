@@ -73,7 +73,7 @@ pub async fn run(context: &Context, name: &str, wanted: AttachOutput) -> miette:
         }
         Err(error) => {
             crate::errln!("lyncsh: {}", line(&error));
-            Ok(super::exit_code::exit_code(&error))
+            Ok(super::exit_code::exit_code(&error).into())
         }
     }
 }
@@ -204,7 +204,7 @@ async fn proxies(context: &Context, name: &str) -> miette::Result<ExitCode> {
     output_gate::wait(name).await;
     let profile = profile::load(&context.folders, name)?;
     let written = match written(context, &profile).await {
-        Err(error) if is_ending(&error) => return Ok(super::exit_code::exit_code(&error)),
+        Err(error) if is_ending(&error) => return Ok(super::exit_code::exit_code(&error).into()),
         written => written?,
     };
     let answer = json!({ "proxies": written.folder, "keep": written.is_kept, "notes": notes(&written) });

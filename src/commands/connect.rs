@@ -1,6 +1,7 @@
 //! Connects a profile: starts or finds its agent, waits for the open session and draws the progress.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -42,23 +43,49 @@ pub struct Context {
 
 /// A connection among several connections that are opened at the same time.
 #[derive(Clone, Debug, Default)]
-pub struct Among<'a> {
+pub struct Among {
     /// Name of the connection in messages, if there are several.
-    label: Option<&'a str>,
-    /// Held while connecting, if several connections use the same account on the same endpoint.
-    account: Option<Arc<tokio::sync::Mutex<()>>>,
+    label: Option<String>,
+    /// Set if other connections use the same account on the same endpoint.
+    account: Option<Arc<Shared>>,
     /// The same for an account at a proxy.
-    proxy: Option<Arc<tokio::sync::Mutex<()>>>,
+    proxy: Option<Arc<Shared>>,
+    /// Whether the user is not asked, and sees no progress.
+    is_quiet: bool,
 }
 
-impl<'a> Among<'a> {
+/// An account of several connections. They connect one after the other until the account was accepted: a refused
+/// password is not sent again.
+#[derive(Debug, Default)]
+struct Shared {
+    turn: Arc<tokio::sync::Mutex<()>>,
+    was_accepted: AtomicBool,
+}
+
+impl Shared {
+    /// Waits for this connection's turn; returns `None` if the account was accepted.
+    async fn turn(&self) -> Option<tokio::sync::OwnedMutexGuard<()>> {
+        if self.was_accepted.load(Ordering::Acquire) {
+            return None;
+        }
+        let turn = self.turn.clone().lock_owned().await;
+        (!self.was_accepted.load(Ordering::Acquire)).then_some(turn)
+    }
+}
+
+impl Among {
     /// Returns a single connection, with an optional label.
-    pub fn labelled(label: Option<&'a str>) -> Self {
-        Self { label, account: None, proxy: None }
+    pub fn labelled(label: Option<&str>) -> Self {
+        Self { label: label.map(str::to_owned), ..Self::default() }
+    }
+
+    /// Returns the connection without questions and progress, with its name in messages.
+    pub fn into_quiet(self, label: &str) -> Self {
+        Self { label: Some(label.to_owned()), is_quiet: true, ..self }
     }
 
     /// Returns one connection for each profile.
-    pub fn all(profiles: &'a [Profile]) -> Vec<Self> {
+    pub fn all(profiles: &[Profile]) -> Vec<Self> {
         let account = |profile: &Profile| {
             let place = profile.uri.as_ref().or(profile.discovery.as_ref());
             (profile.user.clone(), place.map(|place| place.origin()), profile.service.is_some())
@@ -66,25 +93,23 @@ impl<'a> Among<'a> {
         let proxy = |profile: &Profile| (profile.proxy.clone(), profile.proxy_user.clone());
         let accounts = shared(profiles, |one, other| account(one) == account(other));
         let proxies = shared(profiles, |one, other| one.proxy_user.is_some() && proxy(one) == proxy(other));
-        let one = |((profile, account), proxy): ((&'a Profile, _), _)| Self {
-            label: (profiles.len() > 1).then_some(profile.name.as_str()),
+        let one = |((profile, account), proxy): ((&Profile, _), _)| Self {
+            label: (profiles.len() > 1).then(|| profile.name.clone()),
             account,
             proxy,
+            is_quiet: false,
         };
         profiles.iter().zip(accounts).zip(proxies).map(one).collect()
     }
 }
 
-/// Returns one lock for all profiles that are the same; `None` for a profile without another one.
-fn shared(
-    profiles: &[Profile],
-    is_same: impl Fn(&Profile, &Profile) -> bool,
-) -> Vec<Option<Arc<tokio::sync::Mutex<()>>>> {
-    let locks: Vec<_> = profiles.iter().map(|_| Arc::default()).collect();
+/// Returns one account for all profiles that are the same; `None` for a profile without another one.
+fn shared(profiles: &[Profile], is_same: impl Fn(&Profile, &Profile) -> bool) -> Vec<Option<Arc<Shared>>> {
+    let accounts: Vec<Arc<Shared>> = profiles.iter().map(|_| Arc::default()).collect();
     let one = |(at, profile): (usize, &Profile)| {
         let same = |other: &&Profile| is_same(profile, other);
         let first = profiles.iter().position(|other| same(&other)).unwrap_or(at);
-        (profiles.iter().filter(same).count() > 1).then(|| Arc::clone(&locks[first]))
+        (profiles.iter().filter(same).count() > 1).then(|| Arc::clone(&accounts[first]))
     };
     profiles.iter().enumerate().map(one).collect()
 }
@@ -145,7 +170,7 @@ pub async fn connect_until(
     context: &Context,
     profile: Profile,
     secret: Option<SecretString>,
-    among: Among<'_>,
+    among: Among,
     begun: impl FnOnce(),
     over: impl Future<Output = Ending>,
 ) -> Result<Agent, ConnectError> {
@@ -154,11 +179,15 @@ pub async fn connect_until(
     }
     let mut over = std::pin::pin!(over);
     let mut begun = Some(begun);
-    let mut drawn = Drawn::new(context.verbosity, among.label);
+    let mut drawn = Drawn::new(context.verbosity, &among);
     // A password refused for one connection is not sent for the others.
     let mut turns = Vec::new();
-    for lock in [&among.account, &among.proxy].into_iter().flatten() {
-        turns.push(lock.clone().lock_owned().await);
+    for shared in [&among.account, &among.proxy].into_iter().flatten() {
+        let turn = tokio::select! {
+            turn = shared.turn() => turn,
+            ending = &mut over => return Err(ConnectError::Ended(ending)),
+        };
+        turns.extend(turn);
     }
     let mut entries = Entries::of(&profile, secret.is_some());
     let mut launch = Launch {
@@ -170,7 +199,7 @@ pub async fn connect_until(
     let mut ended = 0;
     loop {
         let agent = tokio::select! {
-            agent = one_at_a_time(start(&mut launch, &among)) => agent,
+            agent = starting(&mut launch, &among) => agent,
             ending = &mut over => return Err(ConnectError::Ended(ending)),
         };
         let failure = match agent {
@@ -189,6 +218,9 @@ pub async fn connect_until(
                 };
                 match opened {
                     Ok(true) => {
+                        for shared in [&among.account, &among.proxy].into_iter().flatten() {
+                            shared.was_accepted.store(true, Ordering::Release);
+                        }
                         drawn.clear();
                         if let Some(line) = entries.store(&launch.access).await {
                             drawn.show(&line);
@@ -210,6 +242,9 @@ pub async fn connect_until(
             Err(error) => return Err(error.into()),
         };
         drawn.clear();
+        if among.is_quiet {
+            return Err(ConnectError::Refused(entries.advised(&launch.access.profile, failure)));
+        }
         let secret = tokio::select! {
             secret = one_at_a_time(entries.again(&launch.access.profile, &failure)) => secret,
             ending = &mut over => return Err(ConnectError::Ended(ending)),
@@ -223,8 +258,13 @@ pub async fn connect_until(
     }
 }
 
+/// Starts or finds the agent. Questions of several connections are asked one after the other.
+async fn starting(launch: &mut Launch, among: &Among) -> Result<Agent, LaunchError> {
+    if among.is_quiet { start(launch, among).await } else { one_at_a_time(start(launch, among)).await }
+}
+
 /// Starts or finds the agent. A password that is known to be refused is not passed to an agent.
-async fn start(launch: &mut Launch, among: &Among<'_>) -> Result<Agent, LaunchError> {
+async fn start(launch: &mut Launch, among: &Among) -> Result<Agent, LaunchError> {
     let may_be_known = among.account.is_some() || among.proxy.is_some() || Credential::any_refused();
     if may_be_known && launch.access.is_silent() && !launch.is_running() {
         // Fetched here instead of by the agent, so that this process knows the refused password.
@@ -307,6 +347,9 @@ async fn opened(
             }
             Some(AgentEvent::Event(ControlEvent::Away(failure))) => return Err(failure.into()),
             Some(AgentEvent::Event(ControlEvent::Failed(failure))) => return Err(failure.into()),
+            Some(AgentEvent::Event(ControlEvent::Refused { failure, .. })) if drawn.is_quiet => {
+                return Err(failure.into());
+            }
             Some(AgentEvent::Event(ControlEvent::Refused { failure, holders })) => {
                 drawn.clear();
                 let folders = &launch.folders;
@@ -344,19 +387,26 @@ struct Drawn {
     verbose: bool,
     /// Prefix of each line, if there are several connections.
     label: String,
+    is_quiet: bool,
     /// Task that shows the line after [`DRAW_DELAY`].
     showing: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Drawn {
     /// Creates a hidden display; [`Drawn::begin`] shows it.
-    fn new(verbosity: u8, label: Option<&str>) -> Self {
-        let label = label.map(|label| format!("{label}: ")).unwrap_or_default();
-        Self { bar: ProgressBar::hidden(), verbose: verbosity > 0, label, showing: None }
+    fn new(verbosity: u8, among: &Among) -> Self {
+        let label = among.label.as_ref().map(|label| format!("{label}: ")).unwrap_or_default();
+        Self {
+            bar: ProgressBar::hidden(),
+            verbose: verbosity > 0,
+            label,
+            is_quiet: among.is_quiet,
+            showing: None,
+        }
     }
 
     fn begin(&mut self) {
-        if self.verbose || !screen::Stream::Error.is_terminal() {
+        if self.verbose || self.is_quiet || !screen::Stream::Error.is_terminal() {
             return;
         }
         self.clear();
@@ -408,7 +458,7 @@ impl Drawn {
 }
 
 /// Returns the progress lines of all connections.
-fn drawing() -> &'static MultiProgress {
+pub fn drawing() -> &'static MultiProgress {
     static DRAWING: LazyLock<MultiProgress> =
         LazyLock::new(|| MultiProgress::with_draw_target(status_line::target()));
     &DRAWING

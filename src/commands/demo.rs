@@ -16,7 +16,7 @@ use crate::output;
 use crate::platform::ShutdownSignals;
 use crate::profile;
 use crate::screen::Stream;
-use crate::simulator::engine::World;
+use crate::simulator::engine::{TENANT_PASSWORD, World};
 use crate::simulator::{DOMAIN, Options, PASSWORD, Server, USER, stream};
 
 /// Settings of the demo's temporary profile.
@@ -37,6 +37,8 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
         latency: demo.latency,
         cmdlets: demo.cmdlets,
         users: demo.users,
+        tenants: demo.tenants,
+        faults: demo.fault.clone(),
         idle_timeout: demo.idle_timeout,
         fixtures: demo.fixtures,
         hang: demo.hang,
@@ -54,7 +56,7 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
     let server =
         Server::start(options).await.into_diagnostic().wrap_err("cannot start the simulated endpoint")?;
     if demo.serve {
-        return serve(&server).await;
+        return serve(&server, demo.tenants).await;
     }
     let folder =
         tempfile::tempdir().into_diagnostic().wrap_err("cannot create a folder for the demo's profile")?;
@@ -90,7 +92,7 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
 }
 
 /// Prints the address of the endpoint as one line of JSON, and serves until a signal.
-async fn serve(server: &Server) -> miette::Result<ExitCode> {
+async fn serve(server: &Server, tenants: usize) -> miette::Result<ExitCode> {
     let mut endings = ShutdownSignals::catch().into_diagnostic()?;
     let mut ready = serde_json::json!({
         "url": server.url,
@@ -101,6 +103,10 @@ async fn serve(server: &Server) -> miette::Result<ExitCode> {
     });
     if let Some(ca) = server.ca() {
         ready["ca"] = ca.to_string_lossy().into();
+    }
+    if tenants > 0 {
+        ready["tenants"] = tenants.into();
+        ready["tenant_password"] = TENANT_PASSWORD.into();
     }
     output::data(&format!("{ready}\n")).into_diagnostic()?;
     endings.next().await;

@@ -1,23 +1,22 @@
 //! The exit codes of errors (`docs/console.md`).
 
-use std::process::ExitCode;
-
 use super::connect::{self, ConnectError};
+use super::session;
 use super::shell;
 use super::usage::{Meant, Usage};
 use crate::agent::control::Failure;
 use crate::exit::Exit;
-use crate::profile::StoreError;
+use crate::profile::{SelectionError, StoreError};
 use crate::shell::console::Lost;
 use crate::shell::pwsh::arguments::ArgumentError;
 use crate::shell::pwsh::find::FindError;
 
 /// Returns the exit code for an error.
-pub fn exit_code(report: &miette::Report) -> ExitCode {
+pub fn exit_code(report: &miette::Report) -> Exit {
     match report.downcast_ref::<ConnectError>() {
-        Some(ConnectError::Ended(ending)) => return ExitCode::from(ending.exit_code()),
-        Some(ConnectError::Service { .. }) => return Exit::Usage.into(),
-        Some(_) => return Exit::NotConnected.into(),
+        Some(ConnectError::Ended(ending)) => return Exit::Given(ending.exit_code()),
+        Some(ConnectError::Service { .. }) => return Exit::Usage,
+        Some(_) => return Exit::NotConnected,
         None => {}
     }
     let is_usage = report.is::<StoreError>()
@@ -25,14 +24,17 @@ pub fn exit_code(report: &miette::Report) -> ExitCode {
         || report.is::<Usage>()
         || report.is::<FindError>()
         || report.is::<ArgumentError>()
+        || report.is::<SelectionError>()
         || report.is::<shell::Superfluous>();
     if is_usage {
-        Exit::Usage.into()
+        Exit::Usage
     } else if report.is::<connect::NoneConnected>() || report.is::<Failure>() {
-        Exit::NotConnected.into()
+        Exit::NotConnected
     } else if report.is::<Lost>() {
-        Exit::Lost.into()
+        Exit::Lost
+    } else if let Some(late) = report.downcast_ref::<session::TimedOut>() {
+        if late.has_begun { Exit::Lost } else { Exit::NotConnected }
     } else {
-        Exit::Failed.into()
+        Exit::Failed
     }
 }

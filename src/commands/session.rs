@@ -1,5 +1,5 @@
-//! Lifetime of a console shell of `lyncsh NAME` and `lyncsh demo`: connects, runs the shell, releases the
-//! agents.
+//! Lifetime of a console shell of `lyncsh NAME` and `lyncsh demo`, and of the command of `lyncsh exec`: connects,
+//! runs the shell, releases the agents.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -7,10 +7,12 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use miette::IntoDiagnostic as _;
 use secrecy::SecretString;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::connect::{Among, Context, connect_until, none, report_failures};
 use super::keeper::{ConnectionOptions, Keeper, KeptAgent};
+use crate::exit::Exit;
 use crate::platform::{Ending, ShutdownSignals};
 use crate::profile::Connections;
 use crate::psrp::host::HostInfo;
@@ -18,6 +20,76 @@ use crate::shell::{Attached, Losses};
 
 /// Time limit for the agent to remove the session after the last shell ended.
 pub const REMOVAL_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The reasons to end a shell before it ends itself.
+pub struct Endings {
+    /// `None` if another part of this process handles them.
+    signals: Option<ShutdownSignals>,
+    /// Ends the shell when cancelled.
+    stop: CancellationToken,
+    deadline: Option<Instant>,
+}
+
+/// The time limit of a command was reached.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("{} --timeout", if *has_begun { "the command was stopped at the time limit of" } else { "could not connect within the time limit of" })]
+pub struct TimedOut {
+    /// Whether the command may have run.
+    pub has_begun: bool,
+}
+
+/// A reason to end a shell.
+enum Over {
+    Signal(Ending),
+    Stopped,
+    TimedOut,
+}
+
+impl Endings {
+    /// Catches the signals of this process.
+    pub fn of_process(deadline: Option<Instant>) -> miette::Result<Self> {
+        let signals = Some(ShutdownSignals::catch().into_diagnostic()?);
+        Ok(Self { signals, stop: CancellationToken::new(), deadline })
+    }
+
+    /// Ends a shell when `stop` is cancelled.
+    pub fn of_token(stop: CancellationToken, deadline: Option<Instant>) -> Self {
+        Self { signals: None, stop, deadline }
+    }
+
+    /// Waits for the next reason. `has_begun`: the shell is running, and handles Ctrl-C.
+    async fn next(&mut self, has_begun: bool) -> Over {
+        let signal = async {
+            match &mut self.signals {
+                Some(signals) if has_begun => signals.next_but_interrupt().await,
+                Some(signals) => signals.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        let late = async {
+            match self.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            ending = signal => Over::Signal(ending),
+            () = self.stop.cancelled() => Over::Stopped,
+            () = late => Over::TimedOut,
+        }
+    }
+}
+
+impl Over {
+    /// Returns the exit code, or the error of a time limit.
+    fn result(self, has_begun: bool) -> miette::Result<u8> {
+        match self {
+            Self::Signal(ending) => Ok(ending.exit_code()),
+            Self::Stopped => Ok(Exit::Interrupted.code()),
+            Self::TimedOut => Err(TimedOut { has_begun }.into()),
+        }
+    }
+}
 
 /// Connects all profiles in parallel, runs `shell` on the sessions and releases the agents. An agent's last
 /// client waits for the removal of the session. A failed connection is reported and does not affect the
@@ -29,10 +101,25 @@ pub async fn run(
     (host, losses): (HostInfo, Losses),
     shell: impl AsyncFnOnce(Vec<Attached>) -> miette::Result<u8>,
 ) -> miette::Result<ExitCode> {
-    let mut endings = ShutdownSignals::catch().into_diagnostic()?;
+    let among = Among::all(&connections.profiles);
+    let endings = Endings::of_process(None)?;
+    let code = run_until(context, &connections, secret, (host, losses), (among, endings), shell).await?;
+    Ok(ExitCode::from(code))
+}
+
+/// Does what [`run`] does, until one of `endings`. `among`: for each connection, its place among others.
+/// Returns the exit code.
+pub async fn run_until(
+    context: &Context,
+    connections: &Connections,
+    secret: Option<SecretString>,
+    (host, losses): (HostInfo, Losses),
+    (among, mut endings): (Vec<Among>, Endings),
+    shell: impl AsyncFnOnce(Vec<Attached>) -> miette::Result<u8>,
+) -> miette::Result<u8> {
     let given_up = CancellationToken::new();
     let (results, ending) = {
-        let all = connections.profiles.iter().zip(Among::all(&connections.profiles));
+        let all = connections.profiles.iter().zip(among);
         let connecting = join_all(all.map(|(profile, among)| {
             let over = async {
                 given_up.cancelled().await;
@@ -43,7 +130,7 @@ pub async fn run(
         let mut connecting = std::pin::pin!(connecting);
         tokio::select! {
             results = &mut connecting => (results, None),
-            ending = endings.next() => {
+            ending = endings.next(false) => {
                 given_up.cancel();
                 (connecting.await, Some(ending))
             }
@@ -52,11 +139,11 @@ pub async fn run(
     let several = connections.profiles.len() > 1;
     let options = ConnectionOptions { context: context.clone(), secret, host, losses, several };
     let (mut keepers, mut failures) = (Vec::new(), Vec::new());
-    let opening = connections.profiles.into_iter().zip(results).map(|(profile, result)| {
+    let opening = connections.profiles.iter().zip(results).map(|(profile, result)| {
         let (options, name) = (options.clone(), profile.name.clone());
         async move {
             let opened = match result {
-                Ok(agent) => Keeper::open(options, profile, agent).await.map_err(Into::into),
+                Ok(agent) => Keeper::open(options, profile.clone(), agent).await.map_err(Into::into),
                 Err(error) => Err(error),
             };
             (name, opened)
@@ -69,17 +156,17 @@ pub async fn run(
         }
     }
     let result = match ending {
-        Some(ending) => Ok(ExitCode::from(ending.exit_code())),
+        Some(ending) => ending.result(false),
         None if keepers.is_empty() => return Err(none(&connections.name, failures)),
         None => {
             report_failures(&failures);
             let (attached, kept): (Vec<_>, Vec<_>) = keepers.iter_mut().filter_map(Keeper::attach).unzip();
             let keeping = join_all(kept.into_iter().map(KeptAgent::run));
             tokio::select! {
-                result = shell(attached) => result.map(ExitCode::from),
+                result = shell(attached) => result,
                 // Unreachable: a kept agent runs without end.
-                _ = keeping => Ok(ExitCode::FAILURE),
-                ending = endings.next_but_interrupt() => Ok(ExitCode::from(ending.exit_code())),
+                _ = keeping => Ok(Exit::Failed.code()),
+                ending = endings.next(true) => ending.result(true),
             }
         }
     };

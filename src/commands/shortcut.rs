@@ -255,5 +255,5 @@ async fn here(context: &Context, name: &str) -> miette::Result<ExitCode> {
         let _ = crate::screen::question("Press Enter to close this window. ");
         let _ = std::io::stdin().lock().read_line(&mut String::new());
     }
-    Ok(super::exit_code::exit_code(&report))
+    Ok(super::exit_code::exit_code(&report).into())
 }

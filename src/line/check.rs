@@ -33,12 +33,24 @@ pub fn is_script_call(command: &CommandLine) -> bool {
 /// All errors, in order of position.
 pub fn script(text: &str) -> Result<Vec<Statement>, Vec<SyntaxError>> {
     let (statements, errors) = parse_all(text);
-    let mut check = Check { errors, end: text.len() };
-    for statement in &statements {
+    checked(&statements, Check { errors, end: text.len() })?;
+    Ok(statements)
+}
+
+/// Checks that the console can run a statement. `end`: the length of its text.
+///
+/// # Errors
+/// All errors, in order of position.
+pub fn statement(statement: &Statement, end: usize) -> Result<(), Vec<SyntaxError>> {
+    checked(std::slice::from_ref(statement), Check { errors: Vec::new(), end })
+}
+
+fn checked(statements: &[Statement], mut check: Check) -> Result<(), Vec<SyntaxError>> {
+    for statement in statements {
         check.statement(statement, Where::Top);
     }
     if check.errors.is_empty() {
-        return Ok(statements);
+        return Ok(());
     }
     check.errors.sort_by_key(|error| error.span.start);
     check.errors.dedup();

@@ -1,13 +1,13 @@
 //! Local cmdlets, which process objects as they arrive.
 
 mod bind;
-mod csv;
+pub mod csv;
 mod each;
 mod file;
 mod filter;
 pub mod format;
 mod gather;
-mod json;
+pub mod json;
 mod members;
 pub mod property;
 mod select;

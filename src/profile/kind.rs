@@ -34,6 +34,15 @@ pub struct Traits {
     pub format_data: &'static [&'static str],
     /// Hosts of the vendor that may receive the credential.
     pub redirects: &'static [&'static str],
+    /// Known maximum numbers of sessions.
+    pub sessions: Sessions,
+}
+
+/// Maximum numbers of sessions at the same time; `None` if the vendor sets none, or the administrator does.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sessions {
+    pub of_account: Option<usize>,
+    pub of_tenant: Option<usize>,
 }
 
 /// Lync Online and its national clouds.
@@ -79,6 +88,8 @@ impl Kind {
                 discovers: true,
                 format_data: &["Microsoft.Rtc*"],
                 redirects: LYNC_ONLINE,
+                // The documentation of Lync Online's remote PowerShell.
+                sessions: Sessions { of_account: Some(3), of_tenant: Some(9) },
                 ..SERVER
             },
             Self::SkypeServer => Traits {
@@ -94,6 +105,8 @@ impl Kind {
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.Exchange",
                 format_data: &["Microsoft.Exchange*"],
                 redirects: EXCHANGE_ONLINE,
+                // PowerShellMaxConcurrency of the default throttling policy.
+                sessions: Sessions { of_account: Some(18), of_tenant: None },
                 ..SERVER
             },
             Self::Wsman => Traits {
@@ -134,6 +147,7 @@ const SERVER: Traits = Traits {
     needs_user: true,
     format_data: &["*"],
     redirects: &[],
+    sessions: Sessions { of_account: None, of_tenant: None },
 };
 
 /// Data of module kinds: the module opens the session and ignores these values.
@@ -148,6 +162,7 @@ const SERVICE: Traits = Traits {
     needs_user: false,
     format_data: &[],
     redirects: &[],
+    sessions: Sessions { of_account: None, of_tenant: None },
 };
 
 impl std::fmt::Display for Kind {

@@ -9,7 +9,7 @@ mod tests;
 mod write;
 
 pub use read::{Limits, ReadError, read, read_with};
-pub use write::write;
+pub use write::{Document, write};
 
 use std::sync::Arc;
 

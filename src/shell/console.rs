@@ -5,6 +5,7 @@ mod beside;
 mod catalogue;
 mod echoes;
 mod editor;
+pub mod exec;
 mod execute;
 mod facts;
 mod flow;
@@ -21,17 +22,19 @@ mod trouble;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use catalogue::Catalogue;
 use editor::{EditorInput, Reader};
+use exec::ExecOutput;
 use execute::{Ended, Executor};
 use facts::Facts;
 use links::{Link, Links, RemoteCommand};
 use miette::IntoDiagnostic as _;
 use news::SessionNotices;
 pub use script::standard_input;
-use script::{Refused, Script};
+pub use script::{Refused, Script};
 use terminal::{Terminal, Tone};
 use tokio::task::JoinHandle;
 
@@ -59,6 +62,20 @@ struct Part {
 
 impl Console {
     pub fn new(folders: &Folders, connections: &Connections) -> Self {
+        Self::with(folders, connections, Terminal::new())
+    }
+
+    /// Creates the console of `lyncsh exec`. `can_ask`: whether the endpoint may ask the user.
+    pub fn of_exec(
+        folders: &Folders,
+        connections: &Connections,
+        output: Arc<dyn ExecOutput>,
+        can_ask: bool,
+    ) -> Self {
+        Self::with(folders, connections, Terminal::of_exec(output, can_ask))
+    }
+
+    fn with(folders: &Folders, connections: &Connections, terminal: Terminal) -> Self {
         let part = |profile: &Profile| Part {
             profile: profile.name.clone(),
             prefix: profile.import.prefix.clone(),
@@ -66,7 +83,7 @@ impl Console {
         };
         Self {
             title: connections.name.clone(),
-            terminal: Terminal::new(),
+            terminal,
             parts: connections.profiles.iter().map(part).collect(),
             history: Some(history_file(folders, &connections.name)),
         }
@@ -96,7 +113,7 @@ impl Console {
     }
 
     /// Reports why a script was refused.
-    fn refuse(&self, refused: &Refused) -> Exit {
+    pub fn refuse(&self, refused: &Refused) -> Exit {
         for line in refused.lines(&self.title) {
             self.terminal.toned(Tone::Error, &line);
         }
@@ -105,7 +122,7 @@ impl Console {
 
     /// Returns how a lost session is handled in this console.
     pub fn losses(&self) -> Losses {
-        if self.terminal.interactive { Losses::Mend } else { Losses::End }
+        if self.terminal.is_prompt() { Losses::Mend } else { Losses::End }
     }
 
     /// Returns the current host data of this terminal.
@@ -190,7 +207,7 @@ pub async fn run(console: &Console, attached: Vec<Attached>, input: Input) -> mi
     let links = attached.iter().filter_map(|one| console.link(one)).collect();
     let links = Links::new(links).ok_or_else(|| miette::miette!("the console has no session"))?;
     let mut beside = tokio::task::JoinSet::new();
-    if terminal.interactive {
+    if terminal.is_prompt() {
         for link in links.all() {
             if !link.catalogue.is_empty() {
                 report_available(terminal, link, link.catalogue.names().len());
@@ -213,6 +230,7 @@ pub async fn run(console: &Console, attached: Vec<Attached>, input: Input) -> mi
     match input {
         Input::Script { script, arguments } => {
             let ended = executor.run_script(&script, &arguments).await;
+            terminal.finish();
             exit_code(terminal, &executor, ended)
         }
         Input::Coming(reading) => {
@@ -227,7 +245,7 @@ pub async fn run(console: &Console, attached: Vec<Attached>, input: Input) -> mi
             let ended = executor.run_script(&script, &[]).await;
             exit_code(terminal, &executor, ended)
         }
-        Input::Typed if terminal.interactive => run_interactive(console, links, &mut executor, &news).await,
+        Input::Typed if terminal.is_prompt() => run_interactive(console, links, &mut executor, &news).await,
         Input::Typed => run_lines(terminal, &mut executor).await,
     }
 }

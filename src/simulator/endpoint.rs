@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::backend::Backends;
 use super::engine::World;
-use super::options::Options;
+use super::options::{Options, TenantFault};
 use super::shell::Shell;
 use crate::security::ntlm::Binding;
 
@@ -80,6 +80,12 @@ impl Endpoint {
             .collect();
         open.sort_by_key(|shell| std::cmp::Reverse(shell.age_seconds));
         open
+    }
+
+    /// Returns the fault of an account's tenant.
+    pub fn fault(&self, account: &Account) -> Option<TenantFault> {
+        let mut faults = self.options.faults.iter();
+        faults.find(|(domain, _)| *domain == account.domain).map(|(_, fault)| *fault)
     }
 
     /// Returns the account of the Authorization header.

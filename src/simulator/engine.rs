@@ -32,6 +32,7 @@ pub use stage::World;
 
 use self::fault::Fault;
 use self::stage::{Engine, Executable, Planned};
+pub use self::state::TENANT_PASSWORD;
 use self::state::Tenants;
 use super::Options;
 use crate::psrp::clixml::Value;
@@ -55,7 +56,7 @@ pub struct Context {
 impl World {
     pub fn new(options: &Options) -> Arc<Self> {
         Arc::new(Self {
-            tenants: Mutex::new(Tenants::new(options.users.unwrap_or(0))),
+            tenants: Mutex::new(Tenants::new(options.users.unwrap_or(0), options.tenants)),
             commands: cmdlet::commands(options),
             fixtures: options.fixtures,
         })

@@ -35,6 +35,39 @@ pub enum Authentication {
     Negotiate,
 }
 
+/// A fault of one tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TenantFault {
+    /// The password is refused.
+    Refused,
+    /// Requests are not answered.
+    Dead,
+    /// Each answer has this delay.
+    Slow(Duration),
+    /// No session is free.
+    Full,
+}
+
+impl TenantFault {
+    /// Parses `DOMAIN=FAULT`, where FAULT is refused, dead, full or a delay.
+    ///
+    /// # Errors
+    /// The text has another form.
+    pub fn parse(text: &str) -> Result<(String, Self), String> {
+        let (domain, fault) = text.split_once('=').ok_or("expected DOMAIN=FAULT")?;
+        let fault = match fault {
+            "refused" => Self::Refused,
+            "dead" => Self::Dead,
+            "full" => Self::Full,
+            delay => Self::Slow(
+                humantime::parse_duration(delay)
+                    .map_err(|_| "expected refused, dead, full, or a delay such as 2s".to_owned())?,
+            ),
+        };
+        Ok((domain.to_lowercase(), fault))
+    }
+}
+
 /// Options of `lyncsh demo --serve`.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -44,6 +77,10 @@ pub struct Options {
     pub latency: Duration,
     /// Minimum number of cmdlets, filled up with made-up ones.
     pub cmdlets: Option<usize>,
+    /// Number of tenants beside Litware and Contoso.
+    pub tenants: usize,
+    /// Faults of single tenants, by domain.
+    pub faults: Vec<(String, TenantFault)>,
     /// Minimum number of users.
     pub users: Option<usize>,
     pub idle_timeout: Duration,
@@ -71,6 +108,8 @@ impl Default for Options {
             port: 0,
             latency: Duration::ZERO,
             cmdlets: None,
+            tenants: 0,
+            faults: Vec::new(),
             users: None,
             idle_timeout: Duration::from_mins(15),
             fixtures: false,

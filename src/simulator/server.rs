@@ -20,7 +20,7 @@ use super::backend::{Backend, Backends};
 use super::endpoint::{Account, Endpoint, Open};
 use super::engine::World;
 use super::http::{self, Tls};
-use super::options::{Authentication, Options};
+use super::options::{Authentication, Options, TenantFault};
 use super::pool::Pool;
 use super::{discovery, wsman};
 
@@ -222,6 +222,12 @@ async fn service(
     endpoint.requests.fetch_add(1, Ordering::Relaxed);
     tokio::time::sleep(endpoint.options.latency).await;
     let Some(account) = account(&endpoint) else { return refused(challenge(&endpoint)) };
+    match endpoint.fault(&account) {
+        Some(TenantFault::Refused) => return refused(challenge(&endpoint)),
+        Some(TenantFault::Dead) => std::future::pending().await,
+        Some(TenantFault::Slow(delay)) => tokio::time::sleep(delay).await,
+        Some(TenantFault::Full) | None => {}
+    }
     match whole(body).await {
         Some(body) => wsman::answer(&endpoint, &account, &body).await,
         None => StatusCode::PAYLOAD_TOO_LARGE.into_response(),

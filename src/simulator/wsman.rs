@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response as HttpResponse};
 use uuid::Uuid;
 
 use super::endpoint::{Account, Endpoint};
+use super::options::TenantFault;
 use super::pool::TakeError;
 use super::shell::{Opening, Polled, Shell};
 use super::{check, omi};
@@ -148,7 +149,7 @@ async fn open(
             let text = format!("A shell with ShellId {id} already exists.");
             return Err(Fault::new(ALREADY_EXISTS, "w:AlreadyExists", text));
         }
-        if mine >= endpoint.options.sessions_per_user {
+        if mine >= endpoint.options.sessions_per_user || endpoint.fault(account) == Some(TenantFault::Full) {
             Some("user")
         } else if ours >= endpoint.options.sessions_per_tenant {
             Some("tenant")

@@ -109,6 +109,11 @@ impl Running {
         Some(event)
     }
 
+    /// Returns whether [`Running::next`] has an event already.
+    pub fn has_event(&self) -> bool {
+        !self.output.is_empty()
+    }
+
     /// Sends one input object, and waits until the peer has it in order or the pipeline has ended;
     /// [`Running::next`] returns the result.
     pub async fn input(&self, value: &Value) -> Result<(), Error> {

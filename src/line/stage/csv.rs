@@ -91,6 +91,46 @@ impl Form {
     }
 }
 
+/// Rows of the objects of a pipeline as ConvertTo-Csv writes them: the first object has the columns.
+#[derive(Default)]
+pub struct Rows {
+    names: Vec<String>,
+}
+
+impl Rows {
+    const FORM: Form = Form {
+        delimiter: String::new(),
+        quotes: Quotes::Always,
+        quoted_fields: None,
+        typed: false,
+        header: true,
+    };
+
+    /// Returns the header for a first object. `source`: name and value of an additional first column.
+    pub fn header(&mut self, first: &Value, source: Option<(&str, &str)>) -> String {
+        self.names = columns(std::slice::from_ref(first));
+        let form = Self::form();
+        let names: Vec<String> =
+            source.map(|(name, _)| name.to_owned()).into_iter().chain(self.names.iter().cloned()).collect();
+        form.header(&names)
+    }
+
+    /// Returns the row of an object.
+    pub fn row(&self, value: &Value, source: Option<(&str, &str)>) -> String {
+        let form = Self::form();
+        let row = form.row(&self.names, value);
+        match source {
+            Some((name, text)) if self.names.is_empty() => form.cell(name, text),
+            Some((name, text)) => format!("{},{row}", form.cell(name, text)),
+            None => row,
+        }
+    }
+
+    fn form() -> Form {
+        Form { delimiter: ",".to_owned(), ..Self::FORM }
+    }
+}
+
 /// Formats a value as .NET's ToString.
 fn field_text(value: &Value) -> String {
     match value {

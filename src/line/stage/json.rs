@@ -1,4 +1,7 @@
-//! ConvertTo-Json, as PowerShell 7 writes it (JsonObject.cs).
+//! ConvertTo-Json, as PowerShell 7 writes it (JsonObject.cs), and the JSON of `lyncsh exec`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use super::bind::Bound;
 use super::each::Stage;
@@ -28,9 +31,25 @@ pub fn json(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
         deepest: depth,
         compress: bound.switch("Compress"),
         enums_as_text: bound.switch("EnumsAsStrings"),
+        is_data: false,
         truncated: false,
     };
     Ok(Box::new(Json { held: Vec::new(), writer, as_array: bound.switch("AsArray") }))
+}
+
+/// Returns a value as JSON in one line, with everything that its CLIXML has: enums by name, durations, versions
+/// and bytes as the text of CLIXML, at any depth.
+pub fn data(value: &Value) -> String {
+    let mut writer = Writer {
+        text: String::new(),
+        deepest: usize::MAX,
+        compress: true,
+        enums_as_text: true,
+        is_data: true,
+        truncated: false,
+    };
+    writer.value(value, 0);
+    writer.text
 }
 
 impl Stage for Json {
@@ -65,6 +84,8 @@ struct Writer {
     deepest: usize,
     compress: bool,
     enums_as_text: bool,
+    /// Set for the text of CLIXML in place of a .NET object's members.
+    is_data: bool,
     truncated: bool,
 }
 
@@ -87,6 +108,9 @@ impl Writer {
             }
             number if is_number(number) => self.text.push_str(&number.display_text()),
             Value::DateTime(text) => self.string(&shorter(text)),
+            Value::Duration(text) | Value::Version(text) if self.is_data => self.string(text),
+            Value::Bytes(bytes) if self.is_data => self.string(&STANDARD.encode(bytes)),
+            Value::Secure(_) => self.text.push_str("null"),
             Value::Bytes(bytes) => {
                 let bytes: Vec<Value> = bytes.iter().map(|byte| Value::U8(*byte)).collect();
                 self.nested(level, |writer| writer.array(&bytes, level), value);

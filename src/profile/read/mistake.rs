@@ -29,6 +29,12 @@ fn verdict(text: &str, mistakes: &[Mistake]) -> String {
 }
 
 impl ProfileError {
+    /// Returns each mistake with its line.
+    pub fn lines(&self) -> Vec<String> {
+        let line = |one: &Mistake| format!("line {}: {}", self.line(one), one.message);
+        self.mistakes.iter().map(line).collect()
+    }
+
     /// Returns the line of a mistake, starting at 1.
     pub fn line(&self, mistake: &Mistake) -> usize {
         let before = self.source_text.get(..mistake.span.start).unwrap_or(&self.source_text);

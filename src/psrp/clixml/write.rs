@@ -21,9 +21,36 @@ pub fn write(value: &Value) -> String {
     writer.out
 }
 
+/// The values of one CLIXML document, written one after the other.
+#[derive(Debug, Default)]
+pub struct Document {
+    objects: usize,
+    type_names: usize,
+}
+
+impl Document {
+    /// Start of a document, as Export-Clixml writes it.
+    pub const START: &str =
+        "<Objs Version=\"1.1.0.1\" xmlns=\"http://schemas.microsoft.com/powershell/2004/04\">";
+    pub const END: &str = "</Objs>";
+
+    /// Writes the next value. Its `RefId`s differ from those of earlier values.
+    pub fn write(&mut self, value: &Value) -> String {
+        let mut writer =
+            Writer { first_object: self.objects, first_type_name: self.type_names, ..Writer::default() };
+        writer.value(value, None, 0);
+        self.objects += writer.objects.len();
+        self.type_names += writer.type_names.len();
+        writer.out
+    }
+}
+
 #[derive(Default)]
 struct Writer<'a> {
     out: String,
+    /// The first `RefId` of an object, and of type names.
+    first_object: usize,
+    first_type_name: usize,
     /// Objects written so far, by address: they live as long as the value being written.
     objects: HashMap<*const Object, usize>,
     type_names: HashMap<&'a [String], usize>,
@@ -65,7 +92,7 @@ impl<'a> Writer<'a> {
     }
 
     fn object(&mut self, object: &'a Arc<Object>, name: Option<&str>, depth: usize) {
-        let next = self.objects.len();
+        let next = self.first_object + self.objects.len();
         if let Some(id) = self.objects.get(&Arc::as_ptr(object)) {
             let id = *id;
             self.tag("Ref", name, &format!(" RefId=\"{id}\" />"));
@@ -95,7 +122,7 @@ impl<'a> Writer<'a> {
         if names.is_empty() {
             return;
         }
-        let next = self.type_names.len();
+        let next = self.first_type_name + self.type_names.len();
         if let Some(id) = self.type_names.get(names) {
             let _ = write!(self.out, "<TNRef RefId=\"{id}\" />");
             return;

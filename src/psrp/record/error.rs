@@ -107,7 +107,7 @@ impl ErrorRecord {
     }
 
     /// Returns the category's name, such as `ObjectNotFound`.
-    fn category_name(&self) -> &'static str {
+    pub fn category_name(&self) -> &'static str {
         usize::try_from(self.category).ok().and_then(|index| CATEGORIES.get(index)).unwrap_or(&CATEGORIES[0])
     }
 

@@ -49,6 +49,8 @@ pub struct Executor {
 /// Destination of a pipeline's objects.
 pub(super) enum Sink {
     Screen(Printer),
+    /// Data of `lyncsh exec`.
+    Data,
     Kept(Vec<Value>),
 }
 
@@ -89,7 +91,7 @@ impl Sink {
     /// Returns the kept objects.
     fn values(self) -> Vec<Value> {
         match self {
-            Self::Screen(_) => Vec::new(),
+            Self::Screen(_) | Self::Data => Vec::new(),
             Self::Kept(values) => values,
         }
     }
@@ -97,7 +99,7 @@ impl Sink {
     /// Returns the kept objects as one value: null, the only object, or an array.
     fn value(self) -> Value {
         match self {
-            Self::Screen(_) => Value::Null,
+            Self::Screen(_) | Self::Data => Value::Null,
             Self::Kept(mut values) => match values.len() {
                 0 => Value::Null,
                 1 => values.swap_remove(0),
@@ -126,7 +128,7 @@ impl Executor {
     pub async fn run_typed(&mut self, text: &str) -> Ended {
         // A Ctrl-C that the previous line did not take is not meant for this one.
         self.interrupts.forget();
-        self.is_typed = self.terminal.interactive;
+        self.is_typed = self.terminal.is_prompt();
         match Script::read(text) {
             Ok(script) => match self.unavailable(&script).await {
                 Err(ended) => ended,
@@ -231,7 +233,7 @@ impl Executor {
             self.troubles.add(trouble::record(&error.0), action.shows());
         }
         if action.shows() {
-            self.terminal.toned(Tone::Error, &error.0);
+            self.terminal.error(&error.0, None);
             if error.needs_engine() {
                 self.terminal.toned(Tone::Error, &instead(&self.title));
             }
@@ -246,7 +248,7 @@ impl Executor {
     /// Reports the loss of the session, independent of the error preference.
     pub(super) fn lost(&self, error: &impl std::fmt::Display) {
         self.troubles.written();
-        self.terminal.toned(Tone::Error, &error.to_string());
+        self.terminal.error(&error.to_string(), None);
     }
 
     /// Returns the program's exit code for the outcome of a script.
@@ -316,7 +318,7 @@ impl Executor {
                 let action = Action::preferred(&self.variables);
                 self.troubles.add(record.to_value(), action.shows());
                 if action.shows() {
-                    self.terminal.toned(Tone::Error, &line::error::render(&record));
+                    self.terminal.error(&line::error::render(&record), Some(&record));
                 }
                 return Some(match action {
                     Action::Stop => Ended::Stopped,
@@ -329,6 +331,9 @@ impl Executor {
     }
 
     fn screen(&self) -> Sink {
+        if self.terminal.takes_objects() {
+            return Sink::Data;
+        }
         Sink::Screen(Printer::new(self.width().saturating_sub(1).max(1), Views::default()))
     }
 

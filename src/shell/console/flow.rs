@@ -147,6 +147,7 @@ impl Executor {
     fn take(&self, sink: &mut Sink, value: Value) {
         match sink {
             Sink::Screen(printer) => printer.push(&value).iter().for_each(|line| self.terminal.line(line)),
+            Sink::Data => self.terminal.object(&value),
             Sink::Kept(values) => values.push(value),
         }
     }
@@ -173,6 +174,9 @@ impl Executor {
         let (mut interrupted, mut wrong) = (stopping, false);
         let mut echoes = Echoes::default();
         loop {
+            if !running.has_event() {
+                self.terminal.flush();
+            }
             let event = tokio::select! {
                 event = running.next() => event,
                 () = self.interrupts.next(), if !stopping => {
@@ -331,6 +335,10 @@ impl Executor {
         }
         let text = line::error::render(&record);
         let target = plan.streams.error.clone();
+        if matches!(target, StreamTarget::Shown) {
+            self.terminal.error(&text, Some(&record));
+            return Ok(if action == Action::Stop { Ended::Stopped } else { Ended::Failed });
+        }
         self.divert(&target, (Tone::Error, &text), record.to_value(), (plan, sink, diverted))?;
         Ok(if action == Action::Stop { Ended::Stopped } else { Ended::Failed })
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files::text;
 use crate::line::{self, CommandLine, Element, Statement};
+use crate::psrp::clixml::Value;
 use crate::shell::pwsh::find::Choice;
 
 /// Maximum length of a script in bytes.
@@ -50,6 +51,29 @@ impl Script {
     /// Parses typed or piped text.
     pub fn read(text: &str) -> Result<Self, Refused> {
         Self::parse(text, None, &mut Vec::new())
+    }
+
+    /// Builds one pipeline from words, each of which is one value.
+    pub fn from_words(words: &[String]) -> Result<Self, Refused> {
+        let line = line::pipeline(words).map_err(|message| {
+            let text = words.join(" ");
+            Refused { problems: vec![Problem::at(&text, None, 0, message, false)], is_script: false }
+        })?;
+        line::check(&line.statement, line.text.len())
+            .map_err(|errors| Refused::read(&line.text, None, &errors))?;
+        Ok(Self { path: None, steps: vec![Step::Statement(line.statement)], text: line.text })
+    }
+
+    /// Puts values before the commands of the only statement.
+    pub fn with_input(self, values: Vec<Value>) -> Result<Self, Refused> {
+        let text = self.text;
+        let refused = || {
+            let message = "the input needs a single pipeline that begins with a command".to_owned();
+            Refused { problems: vec![Problem::at(&text, None, 0, message, false)], is_script: false }
+        };
+        let [Step::Statement(statement)] = self.steps.as_slice() else { return Err(refused()) };
+        let statement = line::with_input(statement.clone(), values).ok_or_else(refused)?;
+        Ok(Self { steps: vec![Step::Statement(statement)], path: self.path, text })
     }
 
     /// Reads standard input to its end.

@@ -8,10 +8,13 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Notify;
 
+use super::exec::ExecOutput;
 use super::progress::Progress;
 pub use crate::keys::Answer;
 use crate::keys::{self, Echo};
 use crate::platform;
+use crate::psrp::clixml::Value;
+use crate::psrp::record::ErrorRecord;
 use crate::screen::{self, RESET, Shown, Stream, clean, without_colours};
 
 /// How often a blocking read of a line checks its stop flag.
@@ -31,6 +34,8 @@ pub struct Terminal {
     column: Arc<Mutex<bool>>,
     lost: Arc<Lost>,
     pub progress: Progress,
+    /// The output of `lyncsh exec`; `None`: the standard streams.
+    exec: Option<Arc<dyn ExecOutput>>,
 }
 
 /// Standard input that is not a terminal.
@@ -92,6 +97,53 @@ impl Terminal {
             column: Arc::default(),
             lost: Arc::default(),
             progress: Progress::new(interactive),
+            exec: None,
+        }
+    }
+
+    /// Returns the terminal of `lyncsh exec`. `can_ask`: whether the endpoint may ask the user.
+    pub fn of_exec(output: Arc<dyn ExecOutput>, can_ask: bool) -> Self {
+        let terminal = Self::new();
+        let interactive = terminal.interactive && can_ask;
+        Self { interactive, progress: Progress::new(interactive), exec: Some(output), ..terminal }
+    }
+
+    /// Returns whether lines are typed here: a terminal, and not that of `lyncsh exec`.
+    pub fn is_prompt(&self) -> bool {
+        self.interactive && self.exec.is_none()
+    }
+
+    /// Returns whether objects are written as data instead of being drawn.
+    pub fn takes_objects(&self) -> bool {
+        self.exec.as_ref().is_some_and(|exec| exec.takes_objects())
+    }
+
+    /// Writes an object as data.
+    pub fn object(&self, value: &Value) {
+        if let Some(exec) = &self.exec {
+            self.keep(exec.object(value));
+        }
+    }
+
+    /// Writes buffered data.
+    pub fn flush(&self) {
+        if let Some(exec) = &self.exec {
+            self.keep(exec.flush());
+        }
+    }
+
+    /// Ends the data.
+    pub fn finish(&self) {
+        if let Some(exec) = &self.exec {
+            self.keep(exec.finish());
+        }
+    }
+
+    /// Writes an error.
+    pub fn error(&self, text: &str, record: Option<&ErrorRecord>) {
+        match &self.exec {
+            Some(exec) => self.progress.suspended(|| exec.error(text, record)),
+            None => self.toned(Tone::Error, text),
         }
     }
 
@@ -127,11 +179,10 @@ impl Terminal {
     /// Writes text unchanged.
     fn put(&self, text: &str) {
         self.progress.suspended(|| {
-            if let Err(error) = Stream::Output.write_raw(text.as_bytes())
-                && self.lost.reason.set(error).is_ok()
-            {
-                self.lost.noticed.notify_one();
-            }
+            self.keep(match &self.exec {
+                Some(exec) => exec.text(text),
+                None => Stream::Output.write_raw(text.as_bytes()),
+            });
         });
         if let Ok(mut behind) = self.column.lock()
             && let Some(last) = text.chars().last()
@@ -140,8 +191,25 @@ impl Terminal {
         }
     }
 
+    /// Keeps the first write error.
+    fn keep(&self, written: std::io::Result<()>) {
+        if let Err(error) = written
+            && self.lost.reason.set(error).is_ok()
+        {
+            self.lost.noticed.notify_one();
+        }
+    }
+
     /// Writes a message in a tone. Tones other than plain go to standard error if output is not a terminal.
     pub fn toned(&self, tone: Tone, text: &str) {
+        if let Some(exec) = &self.exec
+            && tone != Tone::Plain
+        {
+            return self.progress.suspended(|| match tone {
+                Tone::Error => exec.error(text, None),
+                _ => exec.message(&format!("{}{text}{RESET}", tone.sequence())),
+            });
+        }
         let text = match tone {
             Tone::Plain => text.to_owned(),
             _ => format!("{}{text}{RESET}", tone.sequence()),
@@ -234,6 +302,9 @@ impl Terminal {
 
     /// Asks for one line, echoed as typed, or as stars if `mask` is set.
     pub async fn ask(&self, question: &str, mask: bool) -> Answer<SecretString> {
+        if self.exec.is_some() && !self.interactive {
+            return Answer::End;
+        }
         if self.interactive && screen::is_dumb() && !mask {
             return match self.ask_plainly(question, Arc::default()).await {
                 Ok(Some(Answer::Given(text))) => Answer::Given(SecretString::from(text)),

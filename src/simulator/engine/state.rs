@@ -17,11 +17,12 @@ pub struct Tenants {
 /// A tenant.
 #[derive(Debug)]
 pub struct Tenant {
-    pub domain: &'static str,
-    pub name: &'static str,
+    pub domain: String,
+    pub name: String,
     pub id: Uuid,
-    /// Administrators and their passwords.
-    admins: &'static [(&'static str, &'static str)],
+    /// Administrators and their password.
+    admins: Vec<String>,
+    password: &'static str,
     pub users: Vec<User>,
     /// Policies and configurations by noun.
     settings: BTreeMap<&'static str, Vec<Setting>>,
@@ -52,49 +53,43 @@ pub struct User {
 const LITWARE: Uuid = Uuid::from_u128(0x38aa_d667_af54_4397_aaa7_e94c_79ec_2308);
 const CONTOSO: Uuid = Uuid::from_u128(0x7c1b_26d4_90e3_4f58_8a35_1d6f_02b9_c4ae);
 
+/// Password of the administrators of additional tenants.
+pub const TENANT_PASSWORD: &str = "T3nant!";
+
 impl Tenants {
-    /// Creates Litware with at least `users` users, and Contoso.
-    pub fn new(users: usize) -> Self {
-        let mut litware = Tenant::new(
-            "litwareinc.com",
-            "Litware",
-            LITWARE,
-            &[
-                ("admin@litwareinc.com", "L1tware!"),
-                ("admin2@litwareinc.com", "L1tware!"),
-                ("admin3@litwareinc.com", "L1tware!"),
-                ("admin4@litwareinc.com", "L1tware!"),
-            ],
-        );
+    /// Creates Litware with at least `users` users, Contoso, and `more` tenants `tenant0001.example` and so on.
+    pub fn new(users: usize, more: usize) -> Self {
+        let mut litware = Tenant::new("litwareinc.com", "Litware", LITWARE, "L1tware!");
+        litware.admins.extend((2..=4).map(|number| format!("admin{number}@litwareinc.com")));
         litware.add("kenmyer", "Ken", "Myer", false);
         litware.add("pilarackerman", "Pilar", "Ackerman", false);
         litware.add("room-redmond", "Redmond", "Meeting Room", true);
         for number in 1..=users.saturating_sub(2) {
             litware.add(&format!("user{number:04}"), "User", &format!("{number:04}"), false);
         }
-        let mut contoso =
-            Tenant::new("contoso.com", "Contoso", CONTOSO, &[("admin@contoso.com", "C0ntoso!")]);
+        let mut contoso = Tenant::new("contoso.com", "Contoso", CONTOSO, "C0ntoso!");
         contoso.add("user0001", "User", "0001", false);
-        Self { all: vec![litware, contoso] }
+        let more = (1..=more).map(|number| {
+            let name = format!("tenant{number:04}");
+            let id = Uuid::from_u128(CONTOSO.as_u128() + number as u128);
+            let mut tenant = Tenant::new(&format!("{name}.example"), &name, id, TENANT_PASSWORD);
+            tenant.add("user0001", "User", "0001", false);
+            tenant
+        });
+        Self { all: [litware, contoso].into_iter().chain(more).collect() }
     }
 
     /// Returns the domain of an administrator if the password is correct.
     pub fn sign_in(&self, user: &str, password: &str) -> Option<String> {
         self.all
             .iter()
-            .find(|tenant| {
-                tenant
-                    .admins
-                    .iter()
-                    .any(|(name, secret)| name.eq_ignore_ascii_case(user) && *secret == password)
-            })
-            .map(|tenant| tenant.domain.to_owned())
+            .find(|tenant| tenant.has_admin(user) && tenant.password == password)
+            .map(|tenant| tenant.domain.clone())
     }
 
     /// Returns the password of an account.
     pub fn password(&self, user: &str) -> Option<&'static str> {
-        let mut admins = self.all.iter().flat_map(|tenant| tenant.admins);
-        admins.find(|(name, _)| name.eq_ignore_ascii_case(user)).map(|(_, password)| *password)
+        self.all.iter().find(|tenant| tenant.has_admin(user)).map(|tenant| tenant.password)
     }
 
     /// Returns an account's tenant; the first tenant for an unknown account.
@@ -106,12 +101,8 @@ impl Tenants {
 }
 
 impl Tenant {
-    fn new(
-        domain: &'static str,
-        name: &'static str,
-        id: Uuid,
-        admins: &'static [(&'static str, &'static str)],
-    ) -> Self {
+    /// Creates a tenant with the administrator `admin@DOMAIN`.
+    fn new(domain: &str, name: &str, id: Uuid, password: &'static str) -> Self {
         let settings = FAMILIES
             .iter()
             .map(|family| {
@@ -122,7 +113,20 @@ impl Tenant {
                 (family.noun, instances.collect())
             })
             .collect();
-        Self { domain, name, id, admins, users: Vec::new(), settings, migrated: BTreeMap::new() }
+        Self {
+            domain: domain.to_owned(),
+            name: name.to_owned(),
+            id,
+            admins: vec![format!("admin@{domain}")],
+            password,
+            users: Vec::new(),
+            settings,
+            migrated: BTreeMap::new(),
+        }
+    }
+
+    fn has_admin(&self, user: &str) -> bool {
+        self.admins.iter().any(|name| name.eq_ignore_ascii_case(user))
     }
 
     fn add(&mut self, alias: &str, first_name: &str, last_name: &str, is_room: bool) {
@@ -150,7 +154,7 @@ impl Tenant {
                 && [
                     user.alias.clone(),
                     user.display_name(),
-                    user.address(self.domain),
+                    user.address(&self.domain),
                     user.distinguished_name(self),
                     user.object_id(self).to_string(),
                 ]
@@ -165,9 +169,9 @@ impl Tenant {
             properties([
                 ("Identity", text(format!("OU={},OU=OCS Tenants,DC=online,DC=lync,DC=com", self.id))),
                 ("TenantId", Value::Guid(self.id)),
-                ("DisplayName", text(self.name)),
+                ("DisplayName", text(&self.name)),
                 ("Name", text(self.id.to_string())),
-                ("Domains", strings([self.domain.to_owned(), self.onmicrosoft()])),
+                ("Domains", strings([self.domain.clone(), self.onmicrosoft()])),
                 ("DomainUrlMap", strings([format!("{}#https://webdir0d.online.lync.com/", self.domain)])),
                 ("CountryOrRegionDisplayName", text("United States")),
                 ("CountryAbbreviation", text("US")),
@@ -184,7 +188,7 @@ impl Tenant {
     }
 
     fn onmicrosoft(&self) -> String {
-        format!("{}.onmicrosoft.com", self.domain.split('.').next().unwrap_or(self.domain))
+        format!("{}.onmicrosoft.com", self.domain.split('.').next().unwrap_or(&self.domain))
     }
 }
 
@@ -225,7 +229,7 @@ impl User {
 
     /// Returns the object of Get-CsOnlineUser and Get-CsMeetingRoom.
     pub fn object(&self, tenant: &Tenant) -> Value {
-        let address = self.address(tenant.domain);
+        let address = self.address(&tenant.domain);
         let mut all = properties([
             ("Identity", text(self.distinguished_name(tenant))),
             ("DisplayName", text(self.display_name())),

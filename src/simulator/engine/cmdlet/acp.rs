@@ -84,7 +84,7 @@ fn get<'a>(call: &'a mut Call<'_>) -> Running<'a> {
             let at = tenant.find(&identity, false)?;
             let user = &tenant.users[at];
             let acp = user.changed("AcpInfo").cloned().unwrap_or_else(|| strings(Vec::<String>::new()));
-            Some(properties([("Identity", text(user.address(tenant.domain))), ("AcpInfo", acp)]))
+            Some(properties([("Identity", text(user.address(&tenant.domain))), ("AcpInfo", acp)]))
         });
         match found {
             Some(shown) => call.output(custom("Microsoft.Rtc.Management.Hosted.Acp.UserAcp", shown)).await,

@@ -79,7 +79,7 @@ fn status<'a>(call: &'a mut Call<'_>) -> Running<'a> {
             };
             let shown = |(&at, status): (&usize, &String)| {
                 properties([
-                    ("UserPrincipalName", text(tenant.users[at].address(tenant.domain))),
+                    ("UserPrincipalName", text(tenant.users[at].address(&tenant.domain))),
                     ("Status", text(status)),
                     ("MeetingsTotal", Value::I32(MEETINGS)),
                 ])

@@ -206,7 +206,7 @@ fn pstn(tenant: &Tenant, at: usize) -> Value {
     custom(
         "Microsoft.Rtc.Management.Hosted.Voice.PstnSettings",
         vec![
-            ("Identity".into(), text(user.address(tenant.domain))),
+            ("Identity".into(), text(user.address(&tenant.domain))),
             ("AllowInternationalCalls".into(), allowed),
             ("HybridPSTNSite".into(), site),
         ],

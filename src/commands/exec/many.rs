@@ -1,0 +1,236 @@
+//! The command in many profiles: each on its own, as many at once as there are places.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use miette::IntoDiagnostic as _;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::results::{ProfileOutput, Results};
+use super::schedule::Schedule;
+use super::{Task, fleeting};
+use crate::cli::Exec;
+use crate::commands::connect::{Among, Context, drawing};
+use crate::commands::exit_code;
+use crate::commands::session::{self, Endings};
+use crate::exit::Exit;
+use crate::platform::ShutdownSignals;
+use crate::profile::{Connections, CredentialSource, Profile, Selection, select};
+use crate::shell::console::{self, Console};
+use crate::shell::{Attached, Losses};
+
+/// Maximum number of failed profiles in the summary.
+const LISTED: usize = 20;
+
+/// Runs a command in each selected profile. Returns the highest exit code.
+pub async fn run(context: &Context, options: &Exec, selection: &Selection, task: Task) -> miette::Result<u8> {
+    let selected = select(&context.folders, selection)?;
+    let mut signals = ShutdownSignals::catch().into_diagnostic()?;
+    let stop = CancellationToken::new();
+    let folder = &context.folders.runtime;
+    crate::platform::private_folder(folder).into_diagnostic()?;
+    let (format, errors) = (options.output.data(), options.errors.into());
+    let results = Results::new(format, errors, options.ordered, folder, stop.clone());
+    let bar = bar(selected.len());
+    let mut tally = Tally { codes: Vec::new(), bar: &bar };
+    let (mut profiles, mut places) = (Vec::new(), Vec::new());
+    for (index, one) in selected.into_iter().enumerate() {
+        match usable(one.profile) {
+            Ok(profile) => {
+                profiles.push(profile);
+                places.push(index);
+            }
+            Err(report) => {
+                let output = results.of(&one.name);
+                let code = failed(&output, &report);
+                results.end(index, output, Some(code));
+                tally.add(&one.name, Some(code));
+            }
+        }
+    }
+    if options.fail_fast && tally.has_failed() {
+        stop.cancel();
+    }
+    let mut schedule = Schedule::new(&profiles, usize::from(options.parallel));
+    let mut among: Vec<_> = Among::all(&profiles).into_iter().map(Some).collect();
+    let mut running = JoinSet::new();
+    let mut names = HashMap::new();
+    let mut interrupted = None;
+    loop {
+        let now = Instant::now();
+        while !stop.is_cancelled()
+            && let Some(one) = schedule.next(now)
+        {
+            let output = results.of(&profiles[one].name);
+            names.insert(one, output.clone());
+            let run = Run {
+                context: context.clone(),
+                among: among[one].take().unwrap_or_default().into_quiet(&profiles[one].name),
+                profile: profiles[one].clone(),
+                task: task.clone(),
+                output,
+                deadline: options.timeout.map(|limit| tokio::time::Instant::now() + limit),
+                stop: stop.clone(),
+            };
+            running.spawn(async move { (one, run.run().await) });
+        }
+        if stop.is_cancelled() {
+            for one in schedule.cancel() {
+                let output = results.of(&profiles[one].name);
+                output.fail("not run, because the others were stopped", None);
+                results.end(places[one], output, None);
+                tally.add(&profiles[one].name, None);
+            }
+        }
+        if schedule.is_over() {
+            break;
+        }
+        let wake = async {
+            match schedule.wakes(now) {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some(ended) = running.join_next() => {
+                let (one, code) = ended.into_diagnostic()?;
+                schedule.end(one);
+                if let Some(output) = names.remove(&one) {
+                    results.end(places[one], output, Some(code));
+                }
+                tally.add(&profiles[one].name, Some(code));
+                if options.fail_fast && code != 0 {
+                    stop.cancel();
+                }
+            }
+            () = wake => {}
+            ending = signals.next() => {
+                interrupted.get_or_insert(ending.exit_code());
+                stop.cancel();
+            }
+            () = stop.cancelled(), if !stop.is_cancelled() => {}
+        }
+    }
+    results.finish();
+    bar.finish_and_clear();
+    match results.lost() {
+        Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(Exit::Unread.code()),
+        Some(error) => return Err(miette::miette!("cannot write to standard output: {error}")),
+        None => {}
+    }
+    tally.report();
+    Ok(interrupted.unwrap_or_else(|| tally.highest()))
+}
+
+/// Returns the profile, or the reason why it cannot run beside others.
+fn usable(profile: Result<Profile, crate::profile::StoreError>) -> miette::Result<Profile> {
+    let profile = profile?;
+    if profile.credential == CredentialSource::Prompt {
+        let help = format!("run it alone with `lyncsh exec {}`, or store its password", profile.name);
+        return Err(crate::commands::usage::usage!(help = help, "the profile asks for its password"));
+    }
+    Ok(profile)
+}
+
+/// Reports why a profile has no result. Returns its exit code.
+fn failed(output: &ProfileOutput, report: &miette::Report) -> u8 {
+    let help = report.help().map(|help| help.to_string());
+    let text = match report.downcast_ref::<crate::profile::StoreError>() {
+        // With the place of each mistake.
+        Some(crate::profile::StoreError::Mistakes(mistakes)) => mistakes.lines().join("; "),
+        _ => report.to_string(),
+    };
+    output.fail(&text, help.as_deref());
+    exit_code(report).code()
+}
+
+/// One profile's part of the work.
+struct Run {
+    context: Context,
+    profile: Profile,
+    among: Among,
+    task: Task,
+    output: Arc<ProfileOutput>,
+    deadline: Option<tokio::time::Instant>,
+    stop: CancellationToken,
+}
+
+impl Run {
+    /// Runs the command. Its output and its errors have been written when it returns the exit code.
+    async fn run(self) -> u8 {
+        let Self { context, profile, among, task, output, deadline, stop } = self;
+        let connections = fleeting(Connections::from(profile));
+        let console = Console::of_exec(&context.folders, &connections, output.clone(), false);
+        let shell = async |attached: Vec<Attached>| console::run(&console, attached, task.input()).await;
+        let (host, losses) = (console.host(), Losses::End);
+        let endings = Endings::of_token(stop, deadline);
+        let ended =
+            session::run_until(&context, &connections, None, (host, losses), (vec![among], endings), shell)
+                .await;
+        ended.unwrap_or_else(|report| failed(&output, &report))
+    }
+}
+
+/// The exit codes of all profiles; `None` of one that did not run.
+struct Tally<'a> {
+    codes: Vec<(String, Option<u8>)>,
+    bar: &'a ProgressBar,
+}
+
+impl Tally<'_> {
+    fn add(&mut self, name: &str, code: Option<u8>) {
+        self.codes.push((name.to_owned(), code));
+        self.bar.inc(1);
+        let failed = self.failed().count();
+        if failed > 0 {
+            self.bar.set_message(format!("{failed} failed"));
+        }
+    }
+
+    fn failed(&self) -> impl Iterator<Item = (&str, u8)> {
+        self.codes
+            .iter()
+            .filter_map(|(name, code)| Some((name.as_str(), (*code)?)))
+            .filter(|(_, code)| *code != 0)
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failed().next().is_some()
+    }
+
+    fn highest(&self) -> u8 {
+        self.codes.iter().filter_map(|(_, code)| *code).max().unwrap_or(0)
+    }
+
+    /// Prints how many profiles succeeded, and the exit codes of the others.
+    fn report(&self) {
+        let (failed, skipped) =
+            (self.failed().count(), self.codes.iter().filter(|(_, code)| code.is_none()).count());
+        let all = self.codes.len();
+        let mut line = format!("{all} profiles: {} succeeded", all - failed - skipped);
+        if failed > 0 {
+            let some: Vec<String> =
+                self.failed().take(LISTED).map(|(name, code)| format!("{name}: {code}")).collect();
+            let more =
+                if failed > LISTED { format!(", and {} more", failed - LISTED) } else { String::new() };
+            line.push_str(&format!(", {failed} failed ({}{more})", some.join(", ")));
+        }
+        if skipped > 0 {
+            line.push_str(&format!(", {skipped} not run"));
+        }
+        crate::errln!("{line}");
+    }
+}
+
+/// Returns the progress bar, which is visible if standard error is a terminal.
+fn bar(all: usize) -> ProgressBar {
+    let bar = drawing().add(ProgressBar::new(all as u64));
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}") {
+        bar.set_style(style);
+    }
+    bar.tick();
+    bar
+}

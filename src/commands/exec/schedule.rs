@@ -1,0 +1,152 @@
+//! Order in which many profiles run: at most so many at once, within the session limits of their endpoints, and
+//! slow ones beside the others.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::profile::Profile;
+
+/// Time after which a profile gives its place to another one.
+pub const SLOW: Duration = Duration::from_secs(5);
+/// Maximum number of running profiles, as a multiple of the places.
+const MOST: usize = 4;
+
+/// Waiting and running profiles, by index.
+pub struct Schedule {
+    places: usize,
+    waiting: VecDeque<usize>,
+    running: HashMap<usize, Instant>,
+    /// Accounts and tenants of each profile.
+    limits: Vec<Vec<Limit>>,
+    in_use: HashMap<String, usize>,
+}
+
+/// A number of sessions that an account or a tenant may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Limit {
+    owner: String,
+    sessions: usize,
+}
+
+impl Schedule {
+    pub fn new(profiles: &[Profile], places: usize) -> Self {
+        Self {
+            places,
+            waiting: (0..profiles.len()).collect(),
+            running: HashMap::new(),
+            limits: profiles.iter().map(limits).collect(),
+            in_use: HashMap::new(),
+        }
+    }
+
+    /// Takes the next profile that may start now.
+    pub fn next(&mut self, now: Instant) -> Option<usize> {
+        let quick = self.running.values().filter(|since| now.duration_since(**since) < SLOW).count();
+        if quick >= self.places || self.running.len() >= self.places * MOST {
+            return None;
+        }
+        let is_free = |one: &usize| {
+            self.limits[*one]
+                .iter()
+                .all(|limit| self.in_use.get(&limit.owner).is_none_or(|used| *used < limit.sessions))
+        };
+        let at = self.waiting.iter().position(is_free)?;
+        let one = self.waiting.remove(at)?;
+        for limit in &self.limits[one] {
+            *self.in_use.entry(limit.owner.clone()).or_default() += 1;
+        }
+        self.running.insert(one, now);
+        Some(one)
+    }
+
+    /// Notes the end of a profile.
+    pub fn end(&mut self, one: usize) {
+        self.running.remove(&one);
+        for limit in &self.limits[one] {
+            if let Some(used) = self.in_use.get_mut(&limit.owner) {
+                *used = used.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Returns when the next running profile becomes slow.
+    pub fn wakes(&self, now: Instant) -> Option<Instant> {
+        self.running.values().map(|since| *since + SLOW).filter(|at| *at > now).min()
+    }
+
+    /// Takes the profiles that have not started.
+    pub fn cancel(&mut self) -> Vec<usize> {
+        self.waiting.drain(..).collect()
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.waiting.is_empty() && self.running.is_empty()
+    }
+}
+
+/// Returns the session limits that apply to a profile.
+fn limits(profile: &Profile) -> Vec<Limit> {
+    let sessions = profile.kind.traits().sessions;
+    let user = profile.user.as_deref().unwrap_or_default().to_lowercase();
+    let place = profile.uri.as_ref().map(|uri| uri.origin().ascii_serialization()).unwrap_or_default();
+    let tenant =
+        profile.domain.clone().or_else(|| user.rsplit_once('@').map(|(_, domain)| domain.to_owned()));
+    let of = |owner: String, sessions: Option<usize>| sessions.map(|sessions| Limit { owner, sessions });
+    let account = of(format!("account {user} {place}"), sessions.of_account);
+    let tenant =
+        tenant.and_then(|tenant| of(format!("tenant {} {place}", tenant.to_lowercase()), sessions.of_tenant));
+    account.into_iter().chain(tenant).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn profile(name: &str, text: &str) -> Profile {
+        let path = std::path::Path::new("x.toml");
+        crate::profile::parse(name, path, text).expect(text)
+    }
+
+    fn lync(user: &str) -> Profile {
+        profile("x", &format!("kind = \"lync-online\"\nuser = \"{user}\""))
+    }
+
+    fn wsman(user: &str) -> Profile {
+        profile("x", &format!("kind = \"wsman\"\nuri = \"https://h/wsman\"\nuser = \"{user}\""))
+    }
+
+    fn started(schedule: &mut Schedule, now: Instant) -> Vec<usize> {
+        std::iter::from_fn(|| schedule.next(now)).collect()
+    }
+
+    #[test]
+    fn an_account_and_a_tenant_have_no_more_sessions_than_they_may() {
+        let mut profiles = vec![lync("a@t.example"); 5];
+        profiles.push(lync("a@other.example"));
+        let now = Instant::now();
+        let mut schedule = Schedule::new(&profiles, 16);
+        assert_eq!(started(&mut schedule, now), [0, 1, 2, 5]);
+        schedule.end(1);
+        assert_eq!(started(&mut schedule, now), [3]);
+        let many: Vec<Profile> = (0..12).map(|at| lync(&format!("u{at}@t.example"))).collect();
+        assert_eq!(started(&mut Schedule::new(&many, 16), now).len(), 9);
+    }
+
+    #[test]
+    fn a_slow_profile_takes_no_place() {
+        let profiles = vec![wsman("a"); 20];
+        let start = Instant::now();
+        let mut schedule = Schedule::new(&profiles, 2);
+        assert_eq!(started(&mut schedule, start), [0, 1]);
+        assert_eq!(schedule.wakes(start), Some(start + SLOW));
+        assert_eq!(started(&mut schedule, start + SLOW), [2, 3]);
+        assert_eq!(started(&mut schedule, start + 2 * SLOW), [4, 5]);
+        assert_eq!(started(&mut schedule, start + 3 * SLOW), [6, 7]);
+        assert!(started(&mut schedule, start + 9 * SLOW).is_empty());
+        (0..8).for_each(|one| schedule.end(one));
+        assert_eq!(started(&mut schedule, start), [8, 9]);
+        assert_eq!(schedule.cancel().len(), 10);
+        (8..10).for_each(|one| schedule.end(one));
+        assert!(schedule.is_over());
+    }
+}

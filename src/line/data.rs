@@ -1,0 +1,297 @@
+//! Objects as data for other programs: JSON, CSV and CLIXML on standard output, and JSON, CSV and lines as the
+//! input of a pipeline.
+
+use super::stage::{csv, json};
+use crate::psrp::clixml::{Content, Document, Object, Value};
+
+/// Maximum nesting of JSON input.
+const MAX_DEPTH: usize = 100;
+
+/// A format of output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataFormat {
+    /// One array of all objects.
+    Json,
+    /// One object in each line.
+    JsonLines,
+    /// As ConvertTo-Csv writes it.
+    Csv,
+    /// As Export-Clixml writes it.
+    Clixml,
+}
+
+/// A format of input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputFormat {
+    /// An array of objects, or one object.
+    Json,
+    /// One object in each line.
+    JsonLines,
+    Csv,
+    /// One string for each line.
+    Lines,
+}
+
+/// Name of the property with the profile of an object.
+const SOURCE: &str = "Profile";
+
+/// Writer of one document with the objects of a command.
+pub struct Encoder {
+    format: DataFormat,
+    is_begun: bool,
+    /// Text before the first object, until it is taken.
+    head: String,
+    rows: csv::Rows,
+    document: Document,
+}
+
+impl Encoder {
+    pub fn new(format: DataFormat) -> Self {
+        let head = match format {
+            DataFormat::Json => "[\n".to_owned(),
+            DataFormat::Clixml => format!("{}\n", Document::START),
+            DataFormat::JsonLines | DataFormat::Csv => String::new(),
+        };
+        Self { format, is_begun: false, head, rows: csv::Rows::default(), document: Document::default() }
+    }
+
+    /// Adds the text of an object. `source`: the profile of an object among those of other profiles.
+    pub fn object(&mut self, value: &Value, source: Option<&str>, out: &mut String) {
+        let is_first = !std::mem::replace(&mut self.is_begun, true);
+        match (self.format, source) {
+            (DataFormat::Json, _) => {
+                if !is_first {
+                    out.push_str(",\n");
+                }
+                out.push_str(&json::data(value));
+            }
+            (DataFormat::JsonLines, None) => {
+                out.push_str(&json::data(value));
+                out.push('\n');
+            }
+            (DataFormat::JsonLines, Some(source)) => {
+                let source = serde_json::Value::from(source);
+                out.push_str(&format!("{{\"profile\":{source},\"output\":{}}}\n", json::data(value)));
+            }
+            (DataFormat::Csv, source) => {
+                let source = source.map(|source| (SOURCE, source));
+                if is_first {
+                    self.head = self.rows.header(value, source);
+                    self.head.push('\n');
+                }
+                out.push_str(&self.rows.row(value, source));
+                out.push('\n');
+            }
+            (DataFormat::Clixml, None) => self.clixml(value, out),
+            (DataFormat::Clixml, Some(source)) => self.clixml(&labelled(value, source), out),
+        }
+    }
+
+    fn clixml(&mut self, value: &Value, out: &mut String) {
+        out.push_str(&self.document.write(value));
+        out.push('\n');
+    }
+
+    /// Takes the text before the first object. Empty before the first object of CSV, and if it was taken.
+    pub fn take_head(&mut self) -> String {
+        std::mem::take(&mut self.head)
+    }
+
+    /// Returns the end of the document.
+    pub fn end(&self) -> &'static str {
+        match self.format {
+            DataFormat::Json if self.is_begun => "\n]\n",
+            DataFormat::Json => "]\n",
+            DataFormat::Clixml => "</Objs>\n",
+            DataFormat::JsonLines | DataFormat::Csv => "",
+        }
+    }
+}
+
+/// Adds the profile to an object as a property.
+fn labelled(value: &Value, source: &str) -> Value {
+    let property = (SOURCE.to_owned(), Value::from(source));
+    let mut object = match value {
+        Value::Object(object) => (**object).clone(),
+        primitive => Object { content: Content::Primitive(primitive.clone()), ..Object::default() },
+    };
+    object.extended.retain(|(name, _)| name != SOURCE);
+    object.extended.push(property);
+    object.into()
+}
+
+/// Returns a value as JSON in one line.
+pub fn json(value: &Value) -> String {
+    json::data(value)
+}
+
+/// Reads the input of a pipeline.
+///
+/// # Errors
+/// The text is not complete or not in the format: the reason, with line and column.
+pub fn read(format: InputFormat, text: &str) -> Result<Vec<Value>, String> {
+    match format {
+        InputFormat::Lines => Ok(text.lines().map(Value::from).collect()),
+        InputFormat::Csv => rows(text),
+        InputFormat::Json if text.trim().is_empty() => Ok(Vec::new()),
+        InputFormat::Json => {
+            let read: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+            match read {
+                serde_json::Value::Array(all) => all.iter().map(|one| value(one, 0)).collect(),
+                one => Ok(vec![value(&one, 0)?]),
+            }
+        }
+        InputFormat::JsonLines => {
+            let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+            lines
+                .map(|(at, line)| {
+                    let read = serde_json::from_str(line).map_err(|error| {
+                        let place = format!(" at line 1 column {}", error.column());
+                        let reason = error.to_string().replace(&place, "");
+                        format!("{reason} at line {} column {}", at + 1, error.column())
+                    })?;
+                    value(&read, 0).map_err(|reason| format!("{reason} at line {}", at + 1))
+                })
+                .collect()
+        }
+    }
+}
+
+/// Converts JSON as ConvertFrom-Json does: whole numbers are Int64, others Double.
+fn value(json: &serde_json::Value, depth: usize) -> Result<Value, String> {
+    if depth > MAX_DEPTH {
+        return Err(format!("the JSON is nested more than {MAX_DEPTH} levels deep"));
+    }
+    Ok(match json {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(one) => Value::Bool(*one),
+        serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(whole), _) => Value::I64(whole),
+            (None, Some(whole)) => Value::U64(whole),
+            (None, None) => Value::Double(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        serde_json::Value::String(text) => Value::String(text.clone()),
+        serde_json::Value::Array(all) => {
+            Value::array(all.iter().map(|one| value(one, depth + 1)).collect::<Result<Vec<_>, _>>()?)
+        }
+        serde_json::Value::Object(members) => {
+            let members = members.iter().map(|(name, one)| Ok((name.clone(), value(one, depth + 1)?)));
+            Value::custom_object(members.collect::<Result<Vec<_>, String>>()?)
+        }
+    })
+}
+
+/// Returns an object for each row, named by the first row.
+fn rows(text: &str) -> Result<Vec<Value>, String> {
+    let mut reader = ::csv::ReaderBuilder::new().flexible(false).from_reader(text.as_bytes());
+    let names: Vec<String> =
+        reader.headers().map_err(|error| error.to_string())?.iter().map(str::to_owned).collect();
+    let mut objects = Vec::new();
+    for row in reader.records() {
+        let row = row.map_err(|error| error.to_string())?;
+        objects.push(Value::custom_object(names.iter().cloned().zip(row.iter().map(Value::from))));
+    }
+    Ok(objects)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::psrp::clixml;
+
+    fn written(format: DataFormat, values: &[Value]) -> String {
+        written_of(format, values, None)
+    }
+
+    fn written_of(format: DataFormat, values: &[Value], source: Option<&str>) -> String {
+        let mut encoder = Encoder::new(format);
+        let mut text = String::new();
+        values.iter().for_each(|value| encoder.object(value, source, &mut text));
+        format!("{}{text}{}", encoder.take_head(), encoder.end())
+    }
+
+    #[test]
+    fn json_has_what_clixml_has() {
+        let text = "<Objs Version=\"1.1.0.1\" xmlns=\"http://schemas.microsoft.com/powershell/2004/04\">\
+            <Obj RefId=\"0\"><MS><I32 N=\"Whole\">5</I32><Db N=\"Part\">1.5</Db><D N=\"Exact\">12345678901234567890.12</D>\
+            <B N=\"Is\">true</B><DT N=\"When\">2021-05-03T10:20:30.1200000Z</DT><TS N=\"Long\">PT1H</TS>\
+            <Version N=\"Version\">1.2.3</Version><BA N=\"Bytes\">AQI=</BA><Nil N=\"None\" />\
+            <Obj N=\"Day\" RefId=\"1\"><TN RefId=\"0\"><T>System.DayOfWeek</T><T>System.Enum</T></TN><ToString>Monday</ToString><I32>1</I32></Obj>\
+            <Obj N=\"Inner\" RefId=\"2\"><MS><S N=\"A\">\"é\u{1}</S></MS></Obj>\
+            <Obj N=\"List\" RefId=\"3\"><LST><I32>1</I32><S>b</S></LST></Obj></MS></Obj></Objs>";
+        let value = clixml::read(text).unwrap();
+        let wanted = concat!(
+            r#"{"Whole":5,"Part":1.5,"Exact":12345678901234567890.12,"Is":true,"When":"2021-05-03T10:20:30.12Z","#,
+            r#""Long":"PT1H","Version":"1.2.3","Bytes":"AQI=","None":null,"Day":"Monday","Inner":{"A":"\"é\u0001"},"#,
+            r#""List":[1,"b"]}"#
+        );
+        assert_eq!(json(&value), wanted);
+        assert_eq!(written(DataFormat::JsonLines, &[value.clone(), Value::I32(1)]), format!("{wanted}\n1\n"));
+        assert_eq!(written(DataFormat::Json, &[value, Value::Null]), format!("[\n{wanted},\nnull\n]\n"));
+        assert_eq!(written(DataFormat::Json, &[]), "[\n]\n");
+    }
+
+    #[test]
+    fn the_first_object_has_the_columns_of_csv() {
+        let one = Value::custom_object([("A", Value::from("x\"y")), ("B", 1.into())]);
+        let two = Value::custom_object([("B", Value::from(2)), ("C", 3.into())]);
+        assert_eq!(written(DataFormat::Csv, &[one, two]), "\"A\",\"B\"\n\"x\"\"y\",\"1\"\n,\"2\"\n");
+        assert_eq!(written(DataFormat::Csv, &[]), "");
+    }
+
+    #[test]
+    fn an_object_can_carry_its_profile() {
+        let object = Value::custom_object([("A", Value::from("x"))]);
+        let of = |format| written_of(format, &[object.clone(), Value::I32(1)], Some("lab"));
+        assert_eq!(
+            of(DataFormat::JsonLines),
+            "{\"profile\":\"lab\",\"output\":{\"A\":\"x\"}}\n{\"profile\":\"lab\",\"output\":1}\n"
+        );
+        assert_eq!(of(DataFormat::Csv), "\"Profile\",\"A\"\n\"lab\",\"x\"\n\"lab\",\n");
+        let read = clixml::read(&of(DataFormat::Clixml).lines().nth(1).unwrap().to_owned()).unwrap();
+        assert_eq!(read.property("Profile"), Some(&"lab".into()));
+        assert_eq!(read.property("A"), Some(&"x".into()));
+    }
+
+    #[test]
+    fn a_clixml_document_has_each_reference_once() {
+        let object =
+            |text: &str| Value::custom_object([("A", Value::custom_object([("B", Value::from(text))]))]);
+        let text = written(DataFormat::Clixml, &[object("x"), object("y")]);
+        assert!(text.starts_with(Document::START) && text.ends_with("</Objs>\n"));
+        for id in 0..4 {
+            assert_eq!(
+                text.matches(&format!("<Obj RefId=\"{id}\"")).count()
+                    + text.matches(&format!("<Obj N=\"A\" RefId=\"{id}\"")).count(),
+                1,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn input_is_read_whole_or_refused_with_its_place() {
+        let object = |name: &str, value: Value| Value::custom_object([(name, value)]);
+        assert_eq!(
+            read(InputFormat::Json, "[{\"A\": 1}, 2.5]").unwrap(),
+            [object("A", Value::I64(1)), Value::Double(2.5)]
+        );
+        assert_eq!(read(InputFormat::Json, "{\"A\": [true]}").unwrap().len(), 1);
+        assert_eq!(read(InputFormat::Json, " \n").unwrap(), []);
+        assert_eq!(read(InputFormat::JsonLines, "1\n\n\"b\"\n").unwrap(), [Value::I64(1), "b".into()]);
+        assert_eq!(read(InputFormat::Csv, "A\n\"x,y\"\n").unwrap(), [object("A", "x,y".into())]);
+        assert_eq!(read(InputFormat::Lines, "a b\r\n\nc").unwrap(), ["a b".into(), "".into(), "c".into()]);
+        let refused = |format, text: &str| read(format, text).unwrap_err();
+        assert_eq!(
+            refused(InputFormat::Json, "[{\"A\": 1},\n {\"A\""),
+            "EOF while parsing an object at line 2 column 5"
+        );
+        assert_eq!(
+            refused(InputFormat::JsonLines, "1\n{\"A\":"),
+            "EOF while parsing a value at line 2 column 5"
+        );
+        assert!(refused(InputFormat::Csv, "A,B\n1\n").contains("line: 2"));
+        let deep = format!("{}{}", "[".repeat(120), "]".repeat(120));
+        assert!(read(InputFormat::Json, &deep).is_err());
+    }
+}
