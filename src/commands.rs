@@ -73,7 +73,8 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
     let program =
         std::env::current_exe().into_diagnostic().wrap_err("cannot find the path of the lyncsh program")?;
     let config = cli.common.config_dir;
-    let context = Context { folders, verbosity: cli.common.verbose, program };
+    let config_dir = config.clone();
+    let context = Context { folders, verbosity: cli.common.verbose, program, config_dir };
     let folders = &context.folders;
     let done = |result: miette::Result<()>| result.map(|()| ExitCode::SUCCESS);
     match cli.command {

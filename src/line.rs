@@ -46,7 +46,7 @@ pub use stage::{File, PlanContext, is_local, local_cmdlets, remote_name};
 pub use syntax::{Arg, CommandLine, Element, Expr, Statement, SyntaxError};
 pub use views::Views;
 pub use walk::reads;
-pub use words::{pipeline, with_input};
+pub use words::{boolean, parameter, pipeline, with_input};
 
 /// Returns whether a statement is incomplete: an open quote or bracket, or a pipe at the end.
 pub fn is_incomplete(text: &str) -> bool {

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead as _, Read as _};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -27,6 +28,8 @@ pub struct Handover {
     pub runtime: PathBuf,
     /// The launcher's number of `-v` options.
     pub verbosity: u8,
+    /// Time for which the session stays open without a shell, in place of the profile's.
+    pub keep: Duration,
     /// Whether the profile's secret follows, after the proxy's.
     pub secret: bool,
     /// Length of the password for the proxy, in bytes, if it follows.
@@ -51,7 +54,8 @@ impl Handover {
     }
 
     pub fn profile(&self) -> Result<Profile, ProfileError> {
-        profile::parse(&self.profile, &self.path, &self.text)
+        let profile = profile::parse(&self.profile, &self.path, &self.text)?;
+        Ok(Profile { keep: self.keep, ..profile })
     }
 
     /// Writes the handover to the agent's standard input.

@@ -225,6 +225,7 @@ impl Launch {
             state: folders.state,
             runtime: folders.runtime,
             verbosity: self.verbosity,
+            keep: profile.keep,
             secret: secrets.main.is_some(),
             proxy_secret: secrets.proxy.as_ref().map(|secret| secret.expose_secret().len()),
         };

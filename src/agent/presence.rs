@@ -64,6 +64,8 @@ struct Counts {
     expects: bool,
     /// The process ids of connected launchers.
     watchers: Vec<u32>,
+    /// The process ids of attached shells.
+    shells: Vec<u32>,
 }
 
 impl Counts {
@@ -132,6 +134,8 @@ pub struct PresenceGuard {
     /// Whether the client is a launcher, and its process id if known.
     watches: bool,
     process: Option<u32>,
+    /// The process id of an attached shell.
+    shell: Option<u32>,
 }
 
 /// Effect of a client's departure.
@@ -151,12 +155,19 @@ impl Presence {
             announced: Vec::new(),
             expects: false,
             watchers: Vec::new(),
+            shells: Vec::new(),
         }))
     }
 
     fn arrive(&self) -> PresenceGuard {
         self.0.send_modify(|counts| counts.here += 1);
-        PresenceGuard { presence: self.clone(), leaves: Leaves::Gone, watches: false, process: None }
+        PresenceGuard {
+            presence: self.clone(),
+            leaves: Leaves::Gone,
+            watches: false,
+            process: None,
+            shell: None,
+        }
     }
 
     /// Counts a launcher with its process id if known.
@@ -222,6 +233,14 @@ impl Presence {
         let _ = changes.wait_for(|counts| counts.here > 0 || counts.last != Last::NoClient).await;
     }
 
+    /// Waits until no shell of these processes is attached.
+    pub async fn wait_without(&self, processes: &[u32]) {
+        let mut changes = self.0.subscribe();
+        let is_without = |counts: &Counts| !counts.shells.iter().any(|shell| processes.contains(shell));
+        // The sender is alive, so waiting cannot fail.
+        let _ = changes.wait_for(is_without).await;
+    }
+
     /// Waits until no client has been connected for the time of `linger`, and none is expected.
     pub async fn wait_deserted(&self, linger: impl Fn(Last) -> Duration) {
         let mut changes = self.0.subscribe();
@@ -275,7 +294,11 @@ impl PresenceGuard {
     /// Marks the client as a shell, with its process id if known.
     pub fn mark_shell(&mut self, process: Option<u32>) {
         self.leaves = Leaves::Gone;
-        self.presence.0.send_modify(|counts| counts.arrived(process));
+        self.shell = process;
+        self.presence.0.send_modify(|counts| {
+            counts.shells.extend(process);
+            counts.arrived(process);
+        });
     }
 }
 
@@ -285,6 +308,9 @@ impl Drop for PresenceGuard {
             counts.here -= 1;
             if let Some(at) = counts.watchers.iter().position(|one| Some(*one) == self.process) {
                 counts.watchers.swap_remove(at);
+            }
+            if let Some(at) = counts.shells.iter().position(|one| Some(*one) == self.shell) {
+                counts.shells.swap_remove(at);
             }
             match self.leaves {
                 Leaves::Gone => {

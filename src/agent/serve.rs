@@ -201,11 +201,18 @@ async fn converse(stream: Local, process: Option<u32>, server: &ControlServer) -
                 Some(ControlRequest::Release) => {
                     patience = None;
                     // The launcher's announced shell will not attach.
-                    launched.take().into_iter().chain(asked.take()).for_each(|process| server.shared.presence.cancel_announcement(process));
+                    let own: Vec<u32> = launched.take().into_iter().chain(asked.take()).collect();
+                    own.iter().for_each(|process| server.shared.presence.cancel_announcement(*process));
                     presence_guard.take().into_iter().for_each(PresenceGuard::leave);
                     server.shared.presence.release();
-                    let deserted = server.shared.presence.wait_deserted(|_| Duration::ZERO);
-                    let _ = tokio::time::timeout(ATTACH_TIMEOUT, deserted).await;
+                    // Shells of other launchers may be attached.
+                    let gone = async {
+                        match process {
+                            Some(launcher) => server.shared.presence.wait_without(&[&own[..], &[launcher]].concat()).await,
+                            None => server.shared.presence.wait_deserted(|_| Duration::ZERO).await,
+                        }
+                    };
+                    let _ = tokio::time::timeout(ATTACH_TIMEOUT, gone).await;
                     if !server.is_leaving() {
                         return control::send(&mut writer, &ControlEvent::Released).await;
                     }

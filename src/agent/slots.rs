@@ -42,8 +42,7 @@ pub async fn holders_soon(journal: &Journal, endpoint: &Endpoint) -> Result<Vec<
 
 /// Returns the session limit per account of this kind of endpoint.
 pub fn allowed(kind: Kind) -> Option<usize> {
-    // The limit in Lync Online's documentation.
-    (kind == Kind::LyncOnline).then_some(3)
+    kind.traits().sessions.of_account
 }
 
 /// Removes the orphaned sessions of this endpoint and account; returns their number.

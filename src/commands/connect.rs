@@ -39,6 +39,8 @@ pub struct Context {
     pub verbosity: u8,
     /// Path of this program, to start the agent.
     pub program: PathBuf,
+    /// The folder of `--config-dir`, for programs that run lyncsh again.
+    pub config_dir: Option<PathBuf>,
 }
 
 /// A connection among several connections that are opened at the same time.

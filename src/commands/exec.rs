@@ -1,6 +1,7 @@
 //! `lyncsh exec`: runs one command or script without a shell, in one profile or many.
 
 mod many;
+mod module;
 mod results;
 mod schedule;
 
@@ -8,7 +9,8 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use miette::IntoDiagnostic as _;
+use miette::{Context as _, IntoDiagnostic as _};
+use module::Line;
 use tokio::time::Instant;
 
 use super::connect::{Among, ConnectError, Context};
@@ -21,7 +23,7 @@ use crate::platform::Ending;
 use crate::profile::{self, Connections, Selection};
 use crate::psrp::clixml::Value;
 use crate::screen;
-use crate::shell::console::exec::{ErrorFormat, Standard};
+use crate::shell::console::exec::{ErrorFormat, ExecOutput as _, Standard};
 use crate::shell::console::{self, Console, Input, Refused, Script};
 use crate::shell::{Attached, Losses};
 
@@ -57,16 +59,30 @@ impl From<ErrorName> for ErrorFormat {
     }
 }
 
-/// A command to run, checked before a session opens.
+/// A command to run, read before a session opens.
 #[derive(Clone)]
 pub struct Task {
-    script: Script,
+    /// For the console.
+    script: Result<Script, Refused>,
     arguments: Vec<String>,
+    /// For PowerShell; `None` if there is input.
+    line: Option<Line>,
 }
 
 impl Task {
-    fn input(&self) -> Input {
-        Input::Script { script: self.script.clone(), arguments: self.arguments.clone() }
+    /// Returns the console's input.
+    ///
+    /// # Errors
+    /// The console cannot run the command.
+    fn input(&self) -> Result<Input, &Refused> {
+        let script = self.script.as_ref()?.clone();
+        Ok(Input::Script { script, arguments: self.arguments.clone() })
+    }
+
+    /// Returns the line for PowerShell.
+    fn line(&self) -> miette::Result<&Line> {
+        let help = "read the input in the command, with Import-Csv or Get-Content";
+        self.line.as_ref().ok_or_else(|| usage!(help = help, "--input is not for profiles of a module"))
     }
 }
 
@@ -79,23 +95,11 @@ enum Place {
 /// Runs the command. Returns its exit code, or the highest of all profiles.
 pub async fn run(context: &Context, options: Exec) -> miette::Result<ExitCode> {
     let (place, script) = place(&options)?;
-    let title = match &place {
-        Place::One(name) => name.as_str(),
-        Place::Many(_) => "PROFILE",
-    };
     let input = match options.input {
         Some(format) => Some(input(format.into()).await?),
         None => None,
     };
-    let task = match task(script.as_deref(), options.line.clone(), input).await? {
-        Ok(task) => task,
-        Err(refused) => {
-            for line in refused.lines(title) {
-                crate::errln!("{line}");
-            }
-            return Ok(Exit::Usage.into());
-        }
-    };
+    let task = task(script.as_deref(), options.line.clone(), input).await?;
     match place {
         Place::One(name) => one(context, &options, &name, task).await.map(ExitCode::from),
         Place::Many(selection) => many::run(context, &options, &selection, task).await.map(ExitCode::from),
@@ -147,33 +151,41 @@ async fn standard_input() -> miette::Result<String> {
 }
 
 /// Reads and checks the command.
-async fn task(
-    script: Option<&str>,
-    line: Vec<String>,
-    input: Option<Vec<Value>>,
-) -> miette::Result<Result<Task, Refused>> {
+async fn task(script: Option<&str>, line: Vec<String>, input: Option<Vec<Value>>) -> miette::Result<Task> {
     let has_input = input.is_some();
-    let (read, arguments) = match (script, line.as_slice()) {
+    let (read, arguments, line) = match (script, line.as_slice()) {
         (Some(path), _) => {
             if !std::path::Path::new(path).exists() && !path.to_lowercase().ends_with(".ps1") {
                 let help = "put a command after `--`";
                 return Err(usage!(help = help, "there is no script '{path}'"));
             }
-            (Script::from_file(std::path::Path::new(path)), line)
+            let call = Line::script(path, &line)?;
+            (Script::from_file(std::path::Path::new(path)), line, call)
         }
         (None, []) if has_input => {
             let help = "put the command after `--`, or name a script";
             return Err(usage!(help = help, "--input needs a command"));
         }
-        (None, []) => (Script::read(&standard_input().await?), line),
-        (None, [line]) => (Script::read(line), Vec::new()),
-        (None, words) => (Script::from_words(words), Vec::new()),
+        (None, []) => {
+            let text = standard_input().await?;
+            (Script::read(&text), line, Line::text(&text))
+        }
+        (None, [text]) => (Script::read(text), Vec::new(), Line::text(text)),
+        (None, words) => (Script::from_words(words), Vec::new(), Line::words(words)),
     };
-    let read = match input {
+    let script = match input {
         Some(values) => read.and_then(|script| script.with_input(values)),
         None => read,
     };
-    Ok(read.map(|script| Task { script, arguments }))
+    Ok(Task { script, arguments, line: (!has_input).then_some(line) })
+}
+
+/// Reports why the console cannot run a command.
+fn refuse(refused: &Refused, title: &str) -> u8 {
+    for line in refused.lines(title) {
+        crate::errln!("{line}");
+    }
+    Exit::Usage.code()
 }
 
 /// Returns the connections as `exec` uses them: a session that it opens ends with it.
@@ -190,10 +202,20 @@ async fn one(context: &Context, options: &Exec, name: &str, task: Task) -> miett
         profile::connections(&context.folders, name).map_err(|error| super::meant(name, error))?;
     let connections = fleeting(connections);
     let output = Standard::new(options.output.data(), options.errors.into());
+    let endings = Endings::of_process(options.timeout.map(|limit| Instant::now() + limit))?;
+    if let [profile] = connections.profiles.as_slice()
+        && profile.service.is_some()
+    {
+        let code = module::run(context, name, task.line()?, &output, endings).await?;
+        output.finish().into_diagnostic().wrap_err("cannot write to standard output")?;
+        return Ok(code);
+    }
+    let input = match task.input() {
+        Ok(input) => input,
+        Err(refused) => return Ok(refuse(refused, name)),
+    };
     let console = Console::of_exec(&context.folders, &connections, Arc::new(output), screen::can_ask());
-    let deadline = options.timeout.map(|limit| Instant::now() + limit);
-    let endings = Endings::of_process(deadline)?;
-    let shell = async |attached: Vec<Attached>| console::run(&console, attached, task.input()).await;
+    let shell = async |attached: Vec<Attached>| console::run(&console, attached, input).await;
     let place = (console.host(), Losses::End);
     let among = Among::all(&connections.profiles);
     session::run_until(context, &connections, None, place, (among, endings), shell).await

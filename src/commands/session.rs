@@ -39,7 +39,7 @@ pub struct TimedOut {
 }
 
 /// A reason to end a shell.
-enum Over {
+pub enum Over {
     Signal(Ending),
     Stopped,
     TimedOut,
@@ -58,7 +58,7 @@ impl Endings {
     }
 
     /// Waits for the next reason. `has_begun`: the shell is running, and handles Ctrl-C.
-    async fn next(&mut self, has_begun: bool) -> Over {
+    pub async fn next(&mut self, has_begun: bool) -> Over {
         let signal = async {
             match &mut self.signals {
                 Some(signals) if has_begun => signals.next_but_interrupt().await,
@@ -82,7 +82,7 @@ impl Endings {
 
 impl Over {
     /// Returns the exit code, or the error of a time limit.
-    fn result(self, has_begun: bool) -> miette::Result<u8> {
+    pub fn result(self, has_begun: bool) -> miette::Result<u8> {
         match self {
             Self::Signal(ending) => Ok(ending.exit_code()),
             Self::Stopped => Ok(Exit::Interrupted.code()),

@@ -237,6 +237,7 @@ mod tests {
         let two = Value::custom_object([("B", Value::from(2)), ("C", 3.into())]);
         assert_eq!(written(DataFormat::Csv, &[one, two]), "\"A\",\"B\"\n\"x\"\"y\",\"1\"\n,\"2\"\n");
         assert_eq!(written(DataFormat::Csv, &[]), "");
+        assert_eq!(written(DataFormat::Csv, &["a".into(), Value::I32(1)]), "\"Value\"\n\"a\"\n\"1\"\n");
     }
 
     #[test]

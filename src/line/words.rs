@@ -67,19 +67,31 @@ pub fn with_input(mut statement: Statement, values: Vec<Value>) -> Option<Statem
 
 fn argument(word: &str) -> Arg {
     let text = |text: &str| Expr::Literal(Value::from(text));
-    let name = word.strip_prefix('-').filter(|rest| rest.starts_with(char::is_alphabetic));
-    match name.map(|name| name.split_once(':').map_or((name, None), |(name, value)| (name, Some(value)))) {
+    match parameter(word) {
         None => Arg::Value(text(word)),
         Some((name, value)) => Arg::Parameter {
             name: name.to_owned(),
-            value: value.filter(|value| !value.is_empty()).map(|value| {
-                match value.to_ascii_lowercase().as_str() {
-                    "$true" | "true" => Expr::Literal(Value::Bool(true)),
-                    "$false" | "false" => Expr::Literal(Value::Bool(false)),
-                    _ => text(value),
-                }
-            }),
+            value: value
+                .map(|value| boolean(value).map_or_else(|| text(value), |one| Expr::Literal(one.into()))),
         },
+    }
+}
+
+/// Returns the name of a word that is a parameter, and the value after its colon.
+pub fn parameter(word: &str) -> Option<(&str, Option<&str>)> {
+    let name = word.strip_prefix('-').filter(|rest| rest.starts_with(char::is_alphabetic))?;
+    Some(match name.split_once(':') {
+        None => (name, None),
+        Some((name, value)) => (name, Some(value).filter(|value| !value.is_empty())),
+    })
+}
+
+/// Returns the Boolean that a parameter's value stands for.
+pub fn boolean(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "$true" | "true" => Some(true),
+        "$false" | "false" => Some(false),
+        _ => None,
     }
 }
 

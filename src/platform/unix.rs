@@ -160,6 +160,14 @@ pub fn kill(process: u32) -> io::Result<()> {
     }
 }
 
+/// Asks a process to end; it may have ended already.
+pub fn terminate(process: u32) {
+    let id = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(id) = id {
+        let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+    }
+}
+
 /// A child and its descendants in a process group, which is killed on drop.
 #[derive(Debug)]
 pub struct Family(Option<rustix::process::Pid>);

@@ -39,6 +39,56 @@ function Connect-ExchangeOnline {
 function Disconnect-ExchangeOnline { [CmdletBinding(SupportsShouldProcess)] param() Write-Record Disconnect-ExchangeOnline @{} }
 "#;
 
+/// Creates the stub modules in a folder for `PSModulePath`.
+fn stubs(world: &World) -> std::path::PathBuf {
+    let folder = world.temp.path().join("modules");
+    for name in ["MicrosoftTeams", "ExchangeOnlineManagement"] {
+        std::fs::create_dir_all(folder.join(name)).unwrap();
+        std::fs::write(folder.join(name).join(format!("{name}.psm1")), STUB).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn exec_runs_a_line_in_the_powershell_of_a_module() {
+    let Some(world) = World::start("") else { return };
+    let (folder, record) = (stubs(&world), world.temp.path().join("record"));
+    let pwsh = world.pwsh.display();
+    std::fs::write(world.folders.profile("t"), format!("kind = 'teams'\nshell = '{pwsh}'\n")).unwrap();
+    let run = |arguments: &[&str]| {
+        let program = world.lyncsh(&[&["exec"], arguments].concat()).env("PSModulePath", &folder);
+        program.env("LYNCSH_TEST_RECORD", &record).env("NO_COLOR", "1").run()
+    };
+    let words = [
+        "t",
+        "--jsonl",
+        "--",
+        "Write-Output",
+        "Ann O'Neil; $x",
+        "|",
+        "ForEach-Object",
+        "-MemberName",
+        "Length",
+    ];
+    assert_eq!(run(&words).good(), "14\n");
+    let line = "[pscustomobject]@{ Day = [DayOfWeek]'Monday'; At = [datetime]'2026-01-02'; N = 1.5 }; Write-Host 'seen'";
+    let ran = run(&["t", "--json", "--", line]);
+    assert_eq!(ran.out, "[\n{\"Day\":\"Monday\",\"At\":\"2026-01-02T00:00:00\",\"N\":1.5}\n]\n", "{ran:?}");
+    assert!(ran.err.contains("seen"), "{ran:?}");
+    let ran = run(&["t", "--errors", "json", "--csv", "--", "1; Get-Item none.txt; throw 'over'"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), "\"Value\"\n\"1\"\n"), "{ran:?}");
+    let errors: Vec<Value> = ran.err.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    assert_eq!(errors[0]["category"], "ObjectNotFound", "{ran:?}");
+    assert_eq!(errors[1]["message"], "over", "{ran:?}");
+    let ran = run(&["t", "--", "Get-Item none.txt"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let ran = run(&["--profiles", "t", "--json", "--", "'x'"]);
+    let one: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(one[0]["output"], json!(["x"]), "{ran:?}");
+    let text = std::fs::read_to_string(&record).unwrap();
+    assert_eq!(text.matches("Disconnect-MicrosoftTeams").count(), 5, "{text}");
+}
+
 /// Creates an RSA certificate as PEM files, with and without a passphrase, and as PKCS#12.
 fn certificates(world: &World) {
     let body = format!(
@@ -61,11 +111,7 @@ fn certificates(world: &World) {
 fn modules_are_called_as_they_sign_in_and_out() {
     let Some(world) = World::start("") else { return };
     certificates(&world);
-    let folder = world.temp.path().join("modules");
-    for name in ["MicrosoftTeams", "ExchangeOnlineManagement"] {
-        std::fs::create_dir_all(folder.join(name)).unwrap();
-        std::fs::write(folder.join(name).join(format!("{name}.psm1")), STUB).unwrap();
-    }
+    let folder = stubs(&world);
     let secret = "credential = { command = \"echo s3cret\" }";
     let (teams, exchange) = ("Connect-MicrosoftTeams", "Connect-ExchangeOnline");
     let cases: Vec<(&str, String, Value)> = vec![

@@ -341,7 +341,7 @@ async fn launch() {
     let config = std::env::var_os("LYNCSH_CONFIG_DIR").unwrap();
     let folders = Folders::find(Some(Path::new(&config))).unwrap();
     let profile = lyncsh::profile::load(&folders, "work").unwrap();
-    let context = Context { folders, verbosity: 0, program: lyncsh() };
+    let context = Context { folders, verbosity: 0, program: lyncsh(), config_dir: None };
     let mut endings = ShutdownSignals::catch().unwrap();
     let mut agent = connect(&context, profile, None, &mut endings).await.unwrap();
     println!("ready");
@@ -358,7 +358,7 @@ async fn work(runs: bool) -> i32 {
     let config = std::env::var_os("LYNCSH_CONFIG_DIR").unwrap();
     let folders = Folders::find(Some(Path::new(&config))).unwrap();
     let profile = lyncsh::profile::load(&folders, "work").unwrap();
-    let context = Context { folders, verbosity: 0, program: lyncsh() };
+    let context = Context { folders, verbosity: 0, program: lyncsh(), config_dir: None };
     let code = session::run(&context, profile.into(), None, (host(), Losses::End), async |mut all| {
         let mut attached = all.remove(0);
         let mut running = None;

@@ -20,6 +20,7 @@ mod demo;
 mod docs;
 mod edit;
 mod everyday;
+mod exec;
 mod files;
 #[path = "../front/mod.rs"]
 mod front;

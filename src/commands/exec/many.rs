@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::results::{ProfileOutput, Results};
 use super::schedule::Schedule;
-use super::{Task, fleeting};
+use super::{Task, fleeting, module, refuse};
 use crate::cli::Exec;
 use crate::commands::connect::{Among, Context, drawing};
 use crate::commands::exit_code;
@@ -50,6 +50,11 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
                 tally.add(&one.name, Some(code));
             }
         }
+    }
+    if profiles.iter().any(|profile| profile.service.is_none())
+        && let Err(refused) = task.input()
+    {
+        return Ok(refuse(refused, "PROFILE"));
     }
     if options.fail_fast && tally.has_failed() {
         stop.cancel();
@@ -161,16 +166,25 @@ struct Run {
 impl Run {
     /// Runs the command. Its output and its errors have been written when it returns the exit code.
     async fn run(self) -> u8 {
+        let output = self.output.clone();
+        self.code().await.unwrap_or_else(|report| failed(&output, &report))
+    }
+
+    async fn code(self) -> miette::Result<u8> {
         let Self { context, profile, among, task, output, deadline, stop } = self;
+        let endings = Endings::of_token(stop, deadline);
+        if profile.service.is_some() {
+            return module::run(&context, &profile.name, task.line()?, &*output, endings).await;
+        }
+        let input = match task.input() {
+            Ok(input) => input,
+            Err(refused) => return Ok(refuse(refused, &profile.name)),
+        };
         let connections = fleeting(Connections::from(profile));
         let console = Console::of_exec(&context.folders, &connections, output.clone(), false);
-        let shell = async |attached: Vec<Attached>| console::run(&console, attached, task.input()).await;
-        let (host, losses) = (console.host(), Losses::End);
-        let endings = Endings::of_token(stop, deadline);
-        let ended =
-            session::run_until(&context, &connections, None, (host, losses), (vec![among], endings), shell)
-                .await;
-        ended.unwrap_or_else(|report| failed(&output, &report))
+        let shell = async |attached: Vec<Attached>| console::run(&console, attached, input).await;
+        let place = (console.host(), Losses::End);
+        session::run_until(&context, &connections, None, place, (vec![among], endings), shell).await
     }
 }
 

@@ -95,7 +95,12 @@ impl Form {
 #[derive(Default)]
 pub struct Rows {
     names: Vec<String>,
+    /// Set if the first object is a string, a number or another primitive, which is the only column.
+    is_plain: bool,
 }
+
+/// The column of primitives, in place of their .NET properties.
+const PLAIN: &str = "Value";
 
 impl Rows {
     const FORM: Form = Form {
@@ -108,7 +113,9 @@ impl Rows {
 
     /// Returns the header for a first object. `source`: name and value of an additional first column.
     pub fn header(&mut self, first: &Value, source: Option<(&str, &str)>) -> String {
-        self.names = columns(std::slice::from_ref(first));
+        self.is_plain = !matches!(first.primitive(), Value::Object(_));
+        self.names =
+            if self.is_plain { vec![PLAIN.to_owned()] } else { columns(std::slice::from_ref(first)) };
         let form = Self::form();
         let names: Vec<String> =
             source.map(|(name, _)| name.to_owned()).into_iter().chain(self.names.iter().cloned()).collect();
@@ -118,7 +125,11 @@ impl Rows {
     /// Returns the row of an object.
     pub fn row(&self, value: &Value, source: Option<(&str, &str)>) -> String {
         let form = Self::form();
-        let row = form.row(&self.names, value);
+        let row = if self.is_plain {
+            form.cell(PLAIN, &field_text(value.primitive()))
+        } else {
+            form.row(&self.names, value)
+        };
         match source {
             Some((name, text)) if self.names.is_empty() => form.cell(name, text),
             Some((name, text)) => format!("{},{row}", form.cell(name, text)),

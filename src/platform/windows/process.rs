@@ -74,6 +74,12 @@ pub fn spawn_detached(mut command: Command) -> io::Result<Child> {
     }
 }
 
+/// Ends a process: Windows has no signal for a process without a window.
+pub fn terminate(process: u32) {
+    // It may have ended already.
+    let _ = kill(process);
+}
+
 /// A child that is killed when its [`Child`] is dropped.
 #[derive(Debug)]
 pub struct Family(());

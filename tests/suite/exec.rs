@@ -1,0 +1,367 @@
+//! `lyncsh exec`: one command, in one profile and in many.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use lyncsh::simulator::{Options, Server, TenantFault};
+use serde_json::{Value, json};
+
+use crate::agent_simulator::{empty, online, run};
+use crate::agent_world::{PATIENCE, World};
+use crate::program::{Ran, signal, until};
+use crate::stand_in::Terminal;
+
+/// Creates a user with the profiles `t1` to `tN`, one for each additional tenant of an endpoint.
+async fn tenants(count: usize, options: Options) -> (World, Server) {
+    let server = Server::start(Options { tenants: count, ..options }).await.unwrap();
+    let world = World::without_endpoint();
+    std::fs::create_dir_all(world.folders.profiles()).unwrap();
+    for number in 1..=count {
+        let text = format!(
+            "kind = \"lync-online\"\nuri = \"{}\"\nuser = \"admin@tenant{number:04}.example\"\n\
+             tags = [\"customers\"]\ncredential = {{ command = \"echo T3nant!\" }}\n",
+            server.url
+        );
+        std::fs::write(world.folders.profile(&format!("t{number}")), text).unwrap();
+    }
+    (world, server)
+}
+
+/// Runs the program with an input, without blocking the simulator.
+async fn fed(world: &World, arguments: &[&str], input: &str) -> Ran {
+    let program = world.program(arguments).stdin(input);
+    tokio::task::spawn_blocking(move || program.run()).await.unwrap()
+}
+
+async fn objects(world: &World, arguments: &[&str]) -> Value {
+    let (code, out, err) = run(world, arguments).await;
+    assert_eq!((code, err.as_str()), (0, ""), "{arguments:?}");
+    serde_json::from_str(&out).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_argument_is_one_value_and_one_argument_is_a_line() {
+    let (world, server) = online(Options::default(), "").await;
+    let name = "Ann O'Neil; $x \"q\"";
+    let set = ["exec", "work", "--", "Set-CsUser", "kenmyer", "-LineUri", "tel:+1;ext=2", "-Confirm:$false"];
+    assert_eq!(run(&world, &set).await, (0, String::new(), String::new()));
+    let user = "Get-CsOnlineUser kenmyer | Select-Object DisplayName, LineURI, EnterpriseVoiceEnabled";
+    let line = objects(&world, &["exec", "work", "--json", "--", user]).await;
+    let wanted =
+        json!([{ "DisplayName": "Ken Myer", "LineURI": "tel:+1;ext=2", "EnterpriseVoiceEnabled": false }]);
+    assert_eq!(line, wanted);
+    let words =
+        ["exec", "work", "--json", "--", "Get-CsOnlineUser", "kenmyer", "|", "Select-Object", "DisplayName"];
+    assert_eq!(objects(&world, &words).await, json!([{ "DisplayName": "Ken Myer" }]));
+    let quoted = ["exec", "work", "--jsonl", "--", "Get-CsOnlineUser", name];
+    let (code, out, err) = run(&world, &quoted).await;
+    assert_eq!((code, out.as_str()), (1, ""), "{err}");
+    assert!(err.contains(&format!("identity \"{name}\"")), "{err}");
+    let list = ["exec", "work", "--", "Get-CsOnlineUser", "|", "Select-Object", "DisplayName,LineURI"];
+    let (code, _, err) = run(&world, &list).await;
+    assert_eq!(code, 2);
+    assert!(err.contains("looks like a list: pass the whole line as one argument"), "{err}");
+    empty(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_has_the_requested_format() {
+    let (world, server) = online(Options::default(), "").await;
+    let line = "Get-CsOnlineUser kenmyer | Select-Object DisplayName, WhenCreated";
+    let of = |format: &'static str| {
+        let world = &world;
+        async move { run(world, &["exec", "work", format, "--", line]).await }
+    };
+    let one = "{\"DisplayName\":\"Ken Myer\",\"WhenCreated\":\"2012-05-14T09:30:15Z\"}";
+    assert_eq!(of("--json").await, (0, format!("[\n{one}\n]\n"), String::new()));
+    assert_eq!(of("--jsonl").await, (0, format!("{one}\n"), String::new()));
+    let csv = "\"DisplayName\",\"WhenCreated\"\n\"Ken Myer\",\"05/14/2012 09:30:15\"\n";
+    assert_eq!(of("--csv").await, (0, csv.to_owned(), String::new()));
+    let (code, clixml, _) = of("--clixml").await;
+    assert_eq!(code, 0);
+    assert!(lyncsh::psrp::clixml::read(clixml.trim()).is_ok(), "{clixml}");
+    let (code, text, _) = run(&world, &["exec", "work", "--", line]).await;
+    assert_eq!(code, 0);
+    assert!(text.contains("DisplayName WhenCreated") && text.contains("Ken Myer"), "{text}");
+    // A command without output, and one that fails, have a complete document.
+    let (code, out, err) = run(&world, &["exec", "work", "--json", "--", "Get-CsOnlineUser none"]).await;
+    assert_eq!((code, out.as_str()), (1, "[\n]\n"), "{err}");
+    let (code, out, err) =
+        run(&world, &["exec", "work", "--errors", "json", "--", "Get-CsOnlineUser none"]).await;
+    assert_eq!((code, out.as_str()), (1, ""));
+    let error: Value = serde_json::from_str(&err).unwrap();
+    assert_eq!(error["category"], "ObjectNotFound");
+    assert_eq!(error["command"], "Get-CsOnlineUser");
+    empty(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn standard_input_feeds_the_pipeline_or_is_the_script() {
+    let (world, server) = online(Options::default(), "").await;
+    let each = "ForEach-Object { Get-CsOnlineUser $_.Identity } | Select-Object -ExpandProperty DisplayName";
+    for (format, input) in [
+        ("json", "[{\"Identity\": \"kenmyer\"}, {\"Identity\": \"pilarackerman\"}]"),
+        ("jsonl", "{\"Identity\": \"kenmyer\"}\n{\"Identity\": \"pilarackerman\"}\n"),
+        ("csv", "Identity\nkenmyer\npilarackerman\n"),
+    ] {
+        let ran = fed(&world, &["exec", "work", "--jsonl", "--input", format, "--", each], input).await;
+        assert_eq!(ran.good(), "\"Ken Myer\"\n\"Pilar Ackerman\"\n", "{format}");
+    }
+    let lines = ["exec", "work", "--jsonl", "--input", "lines", "--", "Measure-Object | % Count"];
+    assert_eq!(fed(&world, &lines, "a b\nc\n").await.good(), "2\n");
+    let script = "$u = Get-CsOnlineUser kenmyer\n$u.DisplayName\nexit 7\n";
+    let ran = fed(&world, &["exec", "work"], script).await;
+    assert_eq!((ran.code, ran.out.as_str()), (Some(7), "Ken Myer\n"));
+    let file = world.root().join("s.ps1");
+    std::fs::write(&file, "$args[1]\n").unwrap();
+    let path = file.to_str().unwrap();
+    let script = ["exec", "work", path, "--jsonl", "--", "a", "-b c"];
+    assert_eq!(run(&world, &script).await, (0, "\"-b c\"\n".to_owned(), String::new()));
+    let requests = server.requests();
+    for (arguments, input, wanted) in [
+        (
+            &["exec", "work", "--input", "json", "--", "Get-CsTenant"][..],
+            "[{\"A\": 1",
+            "EOF while parsing an object at line 1 column 8",
+        ),
+        (&["exec", "work", "--input", "jsonl", "--", "Get-CsTenant"], "1\n{", "at line 2 column 1"),
+        (&["exec", "work", "--input", "json"], "1", "--input needs a command"),
+        (
+            &["exec", "work", "--input", "lines", "--", "Get-A; Get-B"],
+            "1",
+            "the input needs a single pipeline",
+        ),
+        (&["exec", "work", "--", "if (1) { 2 }"], "", "'if' needs PowerShell's script engine"),
+        (&["exec", "work", "Get-CsTenant"], "", "there is no script 'Get-CsTenant'"),
+        (&["exec", "--", "Get-CsTenant"], "", "no profile is given"),
+        (&["exec", "none", "--", "Get-CsTenant"], "", "there is no profile 'none'"),
+        (&["exec", "--all", "--tag", "x", "--", "Get-CsTenant"], "", "cannot be used with"),
+    ] {
+        let ran = fed(&world, arguments, input).await;
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{arguments:?}");
+        let err = ran.err.split_whitespace().collect::<Vec<_>>().join(" ").replace("│ ", "");
+        assert!(err.contains(wanted), "{arguments:?}: {err}");
+    }
+    assert_eq!(server.requests(), requests);
+    empty(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_uses_the_running_agent_or_leaves_none() {
+    let (world, server) = online(Options::default(), "keep = \"10m\"").await;
+    let count = ["exec", "work", "--jsonl", "--", "Get-CsTenant | Measure-Object | % Count"];
+    assert_eq!(run(&world, &count).await, (0, "1\n".to_owned(), String::new()));
+    assert!(server.shells().is_empty());
+    world.wait_agent_gone();
+    let (code, socket, err) = run(&world, &["attach", "work", "--socket"]).await;
+    assert_eq!(code, 0, "{err}");
+    let shell = crate::agent_world::open(socket.trim().as_ref()).await;
+    let id = server.shells()[0].id.clone();
+    assert_eq!(run(&world, &count).await.1, "1\n");
+    assert_eq!(server.shells().iter().map(|shell| shell.id.as_str()).collect::<Vec<_>>(), [id]);
+    shell.close().await.unwrap();
+    run(&world, &["stop", "work"]).await;
+    empty(&server).await;
+    // Two commands at once share one agent, without one before.
+    let both = tokio::join!(run(&world, &count), run(&world, &count));
+    assert_eq!((both.0.1.as_str(), both.1.1.as_str()), ("1\n", "1\n"));
+    empty(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_ends_at_its_time_limit_and_by_ctrl_c() {
+    let (world, server) = online(Options { fixtures: true, ..Options::default() }, "").await;
+    let slow = "Wait-Cs 600";
+    let (code, _, err) = run(&world, &["exec", "work", "--timeout", "1s", "--", slow]).await;
+    assert_eq!(code, 4, "{err}");
+    assert!(err.contains("the command was stopped at the time limit of --timeout"), "{err}");
+    empty(&server).await;
+    let mut child = world.program(&["exec", "work", "--", slow]).start();
+    until(PATIENCE, "a running command", || server.shells().first().is_some_and(|one| one.commands > 0))
+        .await;
+    signal(child.0.id(), rustix::process::Signal::INT);
+    let status = tokio::task::spawn_blocking(move || child.wait()).await.unwrap();
+    assert_eq!(status.code(), Some(130));
+    empty(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_profiles_give_one_document_and_the_highest_exit_code() {
+    let faults = vec![
+        ("tenant0002.example".to_owned(), TenantFault::Refused),
+        ("tenant0004.example".to_owned(), TenantFault::Full),
+    ];
+    let (world, server) = tenants(5, Options { faults, ..Options::default() }).await;
+    std::fs::write(world.folders.profile("broken"), "kind = \"wsman\"\nusr = 1\ntags = [\"customers\"]\n")
+        .unwrap();
+    let line = "Get-CsTenant | Select-Object -ExpandProperty DisplayName";
+    let arguments = ["exec", "--tag", "customers", "--ordered", "--json", "--", line];
+    let (code, out, err) = run(&world, &arguments).await;
+    assert_eq!(code, 3, "{err}");
+    assert_eq!(err, "6 profiles: 3 succeeded, 3 failed (broken: 2, t2: 3, t4: 3)\n");
+    let results: Vec<Value> = serde_json::from_str(&out).unwrap();
+    let brief: Vec<Value> =
+        results.iter().map(|one| json!([one["profile"], one["exit_code"], one["output"]])).collect();
+    let wanted = json!([
+        ["broken", 2, []],
+        ["t1", 0, ["tenant0001"]],
+        ["t2", 3, []],
+        ["t3", 0, ["tenant0003"]],
+        ["t4", 3, []],
+        ["t5", 0, ["tenant0005"]],
+    ]);
+    assert_eq!(json!(brief), wanted);
+    let message = |at: usize| results[at]["errors"][0]["message"].as_str().unwrap();
+    assert!(
+        message(0).contains("line 2: unknown key usr in a profile; did you mean user?"),
+        "{}",
+        message(0)
+    );
+    assert!(message(2).contains("refused the credential of admin@tenant0002.example"), "{}", message(2));
+    assert!(message(4).contains("The maximum number of concurrent shells"), "{}", message(4));
+    empty(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_carry_their_profile_in_every_format() {
+    let (world, server) = tenants(3, Options::default()).await;
+    let line = "Get-CsTenant | Select-Object DisplayName";
+    let of = |format: &'static str| {
+        let world = &world;
+        async move {
+            let (code, out, err) =
+                run(world, &["exec", "--profiles", "t3,t1", "--ordered", format, "--", line]).await;
+            assert_eq!((code, err.as_str()), (0, "2 profiles: 2 succeeded\n"), "{format}");
+            out
+        }
+    };
+    assert_eq!(
+        of("--jsonl").await,
+        "{\"profile\":\"t3\",\"output\":{\"DisplayName\":\"tenant0003\"}}\n{\"profile\":\"t1\",\"output\":{\"DisplayName\":\"tenant0001\"}}\n"
+    );
+    assert_eq!(
+        of("--csv").await,
+        "\"Profile\",\"DisplayName\"\n\"t3\",\"tenant0003\"\n\"t1\",\"tenant0001\"\n"
+    );
+    assert_eq!(of("--clixml").await.matches("<S N=\"Profile\">").count(), 2);
+    let text = of("--errors=text").await;
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    assert_eq!(
+        lines,
+        [
+            "t3:",
+            "DisplayName",
+            "-----------",
+            "tenant0003",
+            "t1:",
+            "DisplayName",
+            "-----------",
+            "tenant0001"
+        ]
+    );
+    empty(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistake_in_the_selection_runs_nothing() {
+    let (world, server) = tenants(2, Options::default()).await;
+    for (arguments, wanted) in [
+        (&["--tag", "customer"][..], "did you mean 'customers'?"),
+        (&["--profiles", "t1,t9"], "there is no profile 't9'"),
+        (&["--profiles", "t1,t1"], "the profile 't1' is named twice"),
+        (&["--all", "--parallel", "0"], "invalid value '0'"),
+    ] {
+        let whole: Vec<&str> =
+            ["exec"].iter().chain(arguments).chain(&["--", "Get-CsTenant"]).copied().collect();
+        let (code, out, err) = run(&world, &whole).await;
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}");
+        assert!(err.contains(wanted), "{err}");
+    }
+    assert_eq!(server.requests(), 0);
+    let nobody = World::without_endpoint();
+    let (code, _, err) = run(&nobody, &["exec", "--all", "--", "Get-CsTenant"]).await;
+    assert_eq!(code, 2);
+    assert!(err.contains("cannot select all profiles: there are none"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_stops_the_others_only_if_asked() {
+    let faults = vec![("tenant0001.example".to_owned(), TenantFault::Refused)];
+    let (world, server) = tenants(4, Options { faults, ..Options::default() }).await;
+    let line = "Get-CsTenant | Measure-Object | % Count";
+    let first = ["exec", "--all", "--json", "--parallel", "1", "--fail-fast", "--", line];
+    let (code, out, err) = run(&world, &first).await;
+    assert_eq!(code, 3);
+    assert_eq!(err, "4 profiles: 0 succeeded, 1 failed (t1: 3), 3 not run\n");
+    let results: Vec<Value> = serde_json::from_str(&out).unwrap();
+    assert!(results[1..].iter().all(|one| one["exit_code"].is_null()), "{results:?}");
+    let (code, _, err) = run(&world, &["exec", "--all", "--parallel", "1", "--", line]).await;
+    assert_eq!(code, 3);
+    assert!(err.contains("4 profiles: 3 succeeded, 1 failed (t1: 3)\n"), "{err}");
+    empty(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_tenants_take_no_time_from_the_others() {
+    let dead = |number: usize| (format!("tenant{number:04}.example"), TenantFault::Dead);
+    let (world, server) =
+        tenants(12, Options { faults: vec![dead(1), dead(2), dead(3)], ..Options::default() }).await;
+    let line = "Get-CsTenant | Measure-Object | % Count";
+    let begun = Instant::now();
+    let child =
+        world.program(&["exec", "--all", "--jsonl", "--parallel", "2", "--timeout", "40s", "--", line]);
+    let mut child = child.stderr(Stdio::null()).start();
+    let output = child.0.stdout.take().unwrap();
+    let done = tokio::task::spawn_blocking(move || {
+        let lines = std::io::BufRead::lines(std::io::BufReader::new(output));
+        (child, lines.take(9).map(Result::unwrap).collect::<Vec<_>>())
+    });
+    let (mut child, lines) = done.await.unwrap();
+    assert!(lines.iter().all(|line| line.contains("\"output\":1")), "{lines:?}");
+    // Both places were taken by dead tenants, twice.
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    signal(child.0.id(), rustix::process::Signal::INT);
+    let status = tokio::task::spawn_blocking(move || child.wait()).await.unwrap();
+    assert_eq!(status.code(), Some(130));
+    empty(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_ends_early_leaves_no_session() {
+    let (world, server) = tenants(6, Options::default()).await;
+    let mut child = world
+        .program(&["exec", "--all", "--jsonl", "--parallel", "1", "--", "Get-CsTenant"])
+        .stderr(Stdio::null())
+        .start();
+    let child = tokio::task::spawn_blocking(move || {
+        child.line();
+        drop(child.0.stdout.take());
+        child.wait()
+    });
+    assert_eq!(child.await.unwrap().code(), Some(141));
+    empty(&server).await;
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let program = world.program(&["exec", "--all", "--csv", "--", "Get-CsTenant"]).stdout(full);
+    let ran = tokio::task::spawn_blocking(move || program.run()).await.unwrap();
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("cannot write to standard output: No space left on device"), "{}", ran.err);
+    empty(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_shows_progress_and_results() {
+    let faults = vec![("tenant0002.example".to_owned(), TenantFault::Slow(Duration::from_millis(400)))];
+    let (world, server) = tenants(2, Options { faults, ..Options::default() }).await;
+    let seen = tokio::task::spawn_blocking(move || {
+        let line = "Get-CsTenant | Select-Object DisplayName";
+        let terminal = Terminal::open(&world, crate::program::lyncsh(), &["exec", "--all", "--", line], "");
+        terminal.sees("1/2");
+        terminal.sees("2 profiles: 2 succeeded");
+        terminal.text()
+    });
+    let text = seen.await.unwrap();
+    assert!(text.contains("t1:") && text.contains("tenant0002"), "{text}");
+    // The bar is gone.
+    assert!(!text.contains("1/2") && !text.contains("2/2"), "{text}");
+    empty(&server).await;
+}
