@@ -84,6 +84,15 @@ fn every_fault_and_status_has_imperative_advice() {
 }
 
 #[test]
+fn every_code_of_a_token_service_has_one_row_of_imperative_advice() {
+    let mut seen = std::collections::HashSet::new();
+    for row in oauth::ROWS {
+        check(&row.codes.join(", "), row.advice);
+        assert!(row.codes.iter().all(|code| seen.insert(*code)), "{:?}", row.codes);
+    }
+}
+
+#[test]
 fn each_code_has_one_row() {
     let mut codes: Vec<u32> = fault::ROWS.iter().flat_map(|row| row.codes).copied().collect();
     let count = codes.len();

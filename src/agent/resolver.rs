@@ -12,6 +12,7 @@ use crate::credential::oauth::password::{self, TokenRequest};
 use crate::credential::oauth::{Network, SignIn, Token, TokenError};
 use crate::credential::{self, CredentialError};
 use crate::discovery::{self, DiscoveryError};
+use crate::folders::Folders;
 use crate::net::refusals::Credential;
 use crate::net::{
     ClientCertificate, IdentityError, Proxies, ProxyError, ProxyLogin, Trust, TrustError, display,
@@ -40,6 +41,7 @@ const SHORTEST_IDLE: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug)]
 pub struct EndpointResolver {
     pub profile: Arc<Profile>,
+    folders: Folders,
     secret: Option<SecretString>,
     /// The password for the proxy.
     proxy_secret: Option<SecretString>,
@@ -83,7 +85,7 @@ impl SessionError {
             Self::Identity(error) => help(error),
             Self::Discovery(error) => help(error),
             Self::Credential(error) => help(error),
-            Self::Token(error) => help(error),
+            Self::Token(error) => error.advice(),
             Self::Transport(error) => error.advice(),
             Self::NoUser => Some("Add it to the profile: user = \"NAME@DOMAIN\"".to_owned()),
             Self::NoEndpoint(_) => Some("Use a URI that begins with https://".to_owned()),
@@ -131,9 +133,10 @@ impl SessionError {
 }
 
 impl EndpointResolver {
-    pub fn new(profile: Profile, secret: Option<SecretString>) -> Self {
+    pub fn new(folders: &Folders, profile: Profile, secret: Option<SecretString>) -> Self {
         Self {
             profile: Arc::new(profile),
+            folders: folders.clone(),
             secret,
             proxy_secret: None,
             proxies: None,
@@ -240,6 +243,8 @@ impl EndpointResolver {
             Credential::new(endpoint, user, &secret).forgive();
         }
         self.secret = Some(secret);
+        // It has the earlier secret.
+        self.sign_in = None;
     }
 
     /// Returns whether an endpoint refused the last presented credential.
@@ -370,7 +375,10 @@ impl EndpointResolver {
                 negotiation(&profile, user.clone(), Account::Password { user, password })
             }
             Authentication::Certificate => {
-                trust.certificate = client_certificate(&profile, password).await?;
+                if let Some(path) = profile.certificate.clone() {
+                    let read = ClientCertificate::load(path, profile.key.clone(), password).await?;
+                    trust.certificate = Some(read);
+                }
                 wsman::Authentication::Certificate { user }
             }
         };
@@ -399,7 +407,7 @@ impl EndpointResolver {
             let _ = report.send(Step::FetchingPassword { from: credential::source(&profile) });
         }
         let secret = if is_read { self.fetch().await? } else { SecretString::default() };
-        let sign_in = Arc::new(SignIn::new(profile, uri.clone(), network, secret));
+        let sign_in = Arc::new(SignIn::new(profile, uri.clone(), network, secret, &self.folders));
         self.sign_in = Some(sign_in.clone());
         Ok(sign_in)
     }
@@ -524,22 +532,6 @@ fn sign_in_renewal(sign_in: Arc<SignIn>, user: String) -> wsman::Renew {
 
 fn bearer(user: String, token: Token) -> wsman::Authentication {
     wsman::Authentication::Bearer { user, token: token.secret, expires: token.expires }
-}
-
-/// Reads the client certificate of a profile.
-async fn client_certificate(
-    profile: &Profile,
-    passphrase: SecretString,
-) -> Result<Option<ClientCertificate>, SessionError> {
-    let Some(certificate) = profile.certificate.clone() else { return Ok(None) };
-    let key = profile.key.clone();
-    // Key derivation from a passphrase is slow by design.
-    let read = move || ClientCertificate::read(&certificate, key.as_deref(), &passphrase);
-    let path = profile.certificate.clone().unwrap_or_default();
-    let read = tokio::task::spawn_blocking(read).await;
-    let failed = |error| IdentityError::Unreadable { path, source: std::io::Error::other(error) };
-    let read = read.map_err(failed)?;
-    Ok(Some(read?))
 }
 
 /// Returns the certificates that a profile trusts, and its TLS library.

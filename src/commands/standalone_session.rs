@@ -152,7 +152,7 @@ async fn guard(
     made: SessionReport,
 ) -> miette::Result<Guard> {
     let (report, _) = mpsc::unbounded_channel();
-    let mut access = EndpointResolver::new(profile.clone(), made.secret.or(secret));
+    let mut access = EndpointResolver::new(&context.folders, profile.clone(), made.secret.or(secret));
     let endpoint = access.at(made.uri, profile.configuration.clone(), &report).await.into_diagnostic()?;
     let journal = Journal::of(&context.folders);
     let mut guard = Guard::new(&journal, &profile, endpoint, made.shell).into_diagnostic()?;

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::error::{Operation, TokenError};
 use super::granted::Granted;
+use super::http::shown;
 use super::service::Service;
 use crate::net::is_loopback;
 use crate::step::{Report, Step};
@@ -39,6 +40,9 @@ pub async fn sign_in(service: &Service, report: &Report) -> Result<Granted, Toke
     // An interval may be longer than the lifetime of the code.
     match tokio::time::timeout(limit, polling).await {
         Ok(result) => result.map_err(|error| http.error(Operation::DeviceToken, &client.authority, error)),
-        Err(_) => Err(TokenError::NotConfirmed { limit }),
+        Err(_) => {
+            let authority = shown(&client.authority);
+            Err(TokenError::NotConfirmed { operation: Operation::DeviceToken, authority, limit })
+        }
     }
 }

@@ -29,7 +29,7 @@ use super::envelope::MEDIA_TYPE;
 use super::wire;
 use crate::net::answered::{self, Unread};
 use crate::net::steps::{self, KDC_TIMEOUT, StepFailure, Stepped, token_header};
-use crate::net::{Connector, Failure, KEEP_IDLE, refusals};
+use crate::net::{Connector, Failure, KEEP_IDLE, host_name, refusals};
 use crate::security::challenge;
 use crate::security::negotiation::{Negotiation, Scheme, Verdict};
 use crate::security::{Context, ContextError, Mechanism, initiate, sealed};
@@ -368,7 +368,7 @@ impl Shared {
         let is_kerberos = mechanism.is_kerberos();
         let mut judging = Some(judging);
         let (conn, binding) = wire::open(&self.connector, &self.uri).await.map_err(Failed::Connection)?;
-        let context = initiate(&self.negotiation.initiator(mechanism, &self.uri, binding))?;
+        let context = initiate(&self.negotiation.initiator(mechanism, host_name(&self.uri), binding))?;
         let (mut context, mut step) = if is_kerberos {
             let first = steps::first_step(context, pass.take()).await?;
             judging.take();

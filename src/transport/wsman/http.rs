@@ -19,8 +19,8 @@ use super::fault::Fault;
 use super::wire::{self, Wire};
 use crate::net::answered::{self, Unread};
 use crate::net::{
-    Cause, Connector, TlsConnector, cut_handshake, display, handshake_problem, innermost, proxy_error,
-    refusals, refused_certificate,
+    Cause, Connector, TlsConnector, cut_handshake, display, handshake_problem, host_name, innermost,
+    proxy_error, refusals, refused_certificate,
 };
 use crate::security::Account;
 use crate::security::negotiation::Negotiation;
@@ -319,7 +319,7 @@ impl Http {
             Failed::KnownRefusal => self.known_refusal(),
             Failed::Refused { mechanism, offered } if !mechanism.is_kerberos() => self.unauthorized(offered),
             Failed::Refused { .. } => {
-                Error::TicketRefused { endpoint, user, service: negotiation.service(&self.uri) }
+                Error::TicketRefused { endpoint, user, service: negotiation.service(host_name(&self.uri)) }
             }
             Failed::NotOffered { mechanism, offered } => {
                 Error::NotOffered { endpoint, wanted: mechanism.name(), offered }
