@@ -130,6 +130,7 @@ fn windows_server_faults_have_their_advice() {
         ("The total data received from the remote server exceeded the allowed maximum.", "10 MB"),
         ("Type 23-73-69-67-23 cannot be deserialized.", "Auth certificate"),
         ("Unable to query AutoDiscover URL", "onmicrosoft.com"),
+        ("no (the front end B answered, …: the load balancer has lost the affinity)", "on one server"),
     ] {
         let lines = Error::Ended(text.to_owned()).advice().unwrap();
         assert!(lines.contains(part), "{text}: {lines}");
@@ -152,6 +153,7 @@ fn advice_for_exchange_omits_basic() {
     };
     assert!(!refused(AuthScheme::Ntlm).contains("basic"));
     assert!(refused(AuthScheme::Ntlm).contains("user@REALM"));
+    assert!(refused(AuthScheme::Ntlm).contains("shares connections"));
 }
 
 #[test]

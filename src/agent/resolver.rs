@@ -11,7 +11,7 @@ use super::control::Failure;
 use crate::credential::oauth::password::{self, TokenRequest};
 use crate::credential::oauth::{Network, SignIn, Token, TokenError};
 use crate::credential::{self, CredentialError};
-use crate::discovery::{self, DiscoveryError};
+use crate::discovery::{self, DiscoveryError, LastDiscovery};
 use crate::folders::Folders;
 use crate::net::refusals::Credential;
 use crate::net::{
@@ -51,6 +51,8 @@ pub struct EndpointResolver {
     /// The sign-in to the last endpoint.
     sign_in: Option<Arc<SignIn>>,
     is_interactive: bool,
+    /// The last endpoint was discovered by an earlier connection.
+    is_earlier: bool,
 }
 
 /// Error of opening a session.
@@ -119,6 +121,29 @@ impl SessionError {
         }
     }
 
+    /// Returns whether the endpoint may have moved: it is not reachable, or another server answers.
+    pub fn misses_endpoint(&self) -> bool {
+        use transport::Error::{Certificate, Cut, Handshake, Http, Protocol, Redirect, Timeout, Unreachable};
+        match self {
+            Self::Token(
+                TokenError::Endpoint { .. } | TokenError::NoChallenge { .. } | TokenError::Answered { .. },
+            ) => true,
+            Self::Transport(Timeout { operation, .. } | Cut { operation, .. }) => {
+                *operation == transport::Operation::Connect
+            }
+            Self::Transport(error) => matches!(
+                error,
+                Unreachable { .. }
+                    | Certificate { .. }
+                    | Handshake { .. }
+                    | Http { .. }
+                    | Protocol(_)
+                    | Redirect { .. }
+            ),
+            _ => false,
+        }
+    }
+
     /// Returns whether removing unused sessions may help: the endpoint reports a reached session limit, or
     /// does not answer Create.
     pub fn wants_slot(&self) -> bool {
@@ -143,6 +168,7 @@ impl EndpointResolver {
             presented: None,
             sign_in: None,
             is_interactive: false,
+            is_earlier: false,
         }
     }
 
@@ -307,9 +333,17 @@ impl EndpointResolver {
     pub async fn endpoint(&mut self, report: &Report) -> Result<Endpoint, SessionError> {
         let proxies = self.proxies().await?;
         let trust = trust(&self.profile).await?;
-        let uri = discovery::endpoint(&self.profile, &trust, &proxies, report).await?;
+        let found = discovery::endpoint(&self.folders, &self.profile, &trust, &proxies, report).await?;
+        self.is_earlier = found.is_earlier;
         let configuration = self.profile.configuration.clone();
-        self.at(uri, configuration, report).await
+        self.at(found.uri, configuration, report).await
+    }
+
+    /// Drops the discovered endpoint, so that the next connection discovers it again. Returns whether an earlier
+    /// connection had discovered it.
+    pub fn forget_discovery(&mut self) -> bool {
+        LastDiscovery::of(&self.folders, &self.profile.name).forget();
+        std::mem::take(&mut self.is_earlier)
     }
 
     /// Resolves the endpoint at a known address.
