@@ -577,3 +577,30 @@ async fn trust(profile: &Profile) -> Result<Trust, TrustError> {
     (trust.pin, trust.library) = (profile.pin, profile.tls);
     Ok(trust)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn another_secret_replaces_the_sign_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let folders = Folders::find(Some(folder.path())).unwrap();
+        let text = "kind = 'wsman'\nuri = 'https://server.example/'\nauthentication = 'token'\n\
+                    sign_in = 'client-secret'\nauthority = 'https://sts.example/'\nclient_id = 'app'\n\
+                    credential = 'prompt'";
+        let profile = crate::profile::parse("work", Path::new("work.toml"), text).unwrap();
+        let uri = profile.uri.clone().unwrap();
+        let network = network(&profile, &Trust::default(), &Proxies::default());
+        let (report, _steps) = tokio::sync::mpsc::unbounded_channel();
+        let mut access = EndpointResolver::new(&folders, profile, Some("wrong".into()));
+        let first = access.sign_in_to(&uri, network.clone(), &report).await.unwrap();
+        let same = access.sign_in_to(&uri, network.clone(), &report).await.unwrap();
+        assert!(Arc::ptr_eq(&first, &same));
+        access.enter("right".into());
+        let next = access.sign_in_to(&uri, network, &report).await.unwrap();
+        assert!(!Arc::ptr_eq(&first, &next));
+    }
+}

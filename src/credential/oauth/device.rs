@@ -38,11 +38,11 @@ pub async fn sign_in(service: &Service, report: &Report) -> Result<Granted, Toke
     let sleep = |interval: Duration| tokio::time::sleep(interval.max(SHORTEST_INTERVAL));
     let polling = protocol.exchange_device_access_token(&details).request_async(http, sleep, Some(limit));
     // An interval may be longer than the lifetime of the code.
-    match tokio::time::timeout(limit, polling).await {
-        Ok(result) => result.map_err(|error| http.error(Operation::DeviceToken, &client.authority, error)),
-        Err(_) => {
-            let authority = shown(&client.authority);
-            Err(TokenError::NotConfirmed { operation: Operation::DeviceToken, authority, limit })
-        }
-    }
+    let late = |_| TokenError::NotConfirmed {
+        operation: Operation::DeviceToken,
+        authority: shown(&client.authority),
+        limit,
+    };
+    let granted = tokio::time::timeout(limit, polling).await.map_err(late)?;
+    granted.map_err(|error| http.error(Operation::DeviceToken, &client.authority, error))
 }
