@@ -27,7 +27,7 @@ use super::proxy::{
     Dial, Link, Protocol, Proxies, Proxy, ProxyError, ProxyProblem, ProxyStep, Socks, Tunnel,
 };
 use super::tls_server_end_point;
-use super::{Cause, TlsConnector, TlsSetupError, Trust, innermost, refused_certificate, sources};
+use super::{Cause, TlsConnector, TlsSetupError, Trust, host_name, innermost, refused_certificate, sources};
 
 /// Time for which an idle connection is kept; shorter than the server's limit (http.sys: 120 s).
 pub const KEEP_IDLE: Duration = Duration::from_mins(1);
